@@ -1,0 +1,51 @@
+# Neuron Audit: `make demo` to try it, `make test` to test it. Python 3.11+ is all a machine needs.
+PYTHON ?= python3
+BIN := .venv/bin
+SETUP := .venv/.installed static/vendor/htmx.min.js
+
+.PHONY: help setup demo test soak check format browser clean
+
+help: ## List the commands.
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
+
+setup: $(SETUP) ## Create .venv, install everything pinned, fetch the front-end packages.
+
+.venv/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[worker,dev]'
+	touch $@
+
+static/vendor/htmx.min.js: package.json package-lock.json | .venv/.installed
+	PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --no-audit --no-fund --silent
+	mkdir -p static/vendor
+	cp node_modules/htmx.org/dist/htmx.min.js $@
+	touch $@
+
+demo: $(SETUP) ## Start everything on the bundled model and print one address.
+	$(BIN)/neuron-audit demo
+
+browser: $(SETUP) ## Make sure that a Chromium is there for the browser tests.
+	$(BIN)/python -m tests.browser.find_chromium --install
+
+test: $(SETUP) browser ## Run every test; reliability in its short form.
+	$(BIN)/pytest -m 'not soak'
+
+soak: $(SETUP) ## Run the reliability tests in full.
+	$(BIN)/pytest -m soak tests/reliability
+
+check: $(SETUP) ## Format, lint, imports, types, templates, migrations: what CI runs beside the tests.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/djlint --check --lint --quiet templates
+	$(BIN)/pytest tests/db/test_migrations.py
+
+format: $(SETUP) ## Format the code and the templates.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/djlint --reformat --quiet templates
+
+clean: ## Remove what the commands made, the demo's data included.
+	rm -rf .venv .data node_modules static/vendor

@@ -1,0 +1,1 @@
+"""The core of Neuron Audit and its web program. Never imports torch, transformers or ``worker``."""

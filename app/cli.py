@@ -1,0 +1,90 @@
+"""The command line: ``neuron-audit serve | worker | demo | db | collect | user``."""
+
+import importlib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from app.db import check_schema, database_url, downgrade, make_engine, migrate
+from app.log import configure_logging
+from app.settings import Settings
+
+cli = typer.Typer(help="Browse and audit explanations of language-model neurons.", no_args_is_help=True)
+db = typer.Typer(help="The database's schema.", no_args_is_help=True)
+cli.add_typer(db, name="db")
+
+
+def settings() -> Settings:
+    """The process's settings, with logging set up by them."""
+    loaded = Settings()
+    configure_logging(loaded)
+    return loaded
+
+
+def worker_module(name: str) -> Any:
+    """A module of the worker, which a web-only installation does not have the libraries for."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] in ("app", "worker", "demo"):
+            raise
+        raise typer.BadParameter(
+            f"this command needs the worker's libraries ({error.name} is missing): pip install 'neuron-audit[worker]'"
+        ) from error
+
+
+@cli.command()
+def serve() -> None:
+    """Start the web server."""
+    importlib.import_module("app.web.main").serve(settings())
+
+
+@cli.command()
+def worker() -> None:
+    """Start a worker: it takes runs from the queue until it is stopped."""
+    worker_module("worker.main").main(settings())
+
+
+@cli.command()
+def collect(
+    model: Annotated[str, typer.Argument(help="Folder or hub id of a transformers model.")],
+    corpus: Annotated[str, typer.Argument(help="Text file, folder of text files, JSONL file, or datasets:NAME.")],
+    slug: Annotated[str | None, typer.Option(help="The subject's name in addresses.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Stop after this many tokens.")] = None,
+) -> None:
+    """Collect a subject over a corpus: samples and statistics of every neuron in one pass."""
+    worker_module("worker.collection.command").collect(
+        settings(), model=model, corpus=corpus, slug=slug, max_tokens=max_tokens
+    )
+
+
+@db.command("migrate")
+def db_migrate() -> None:
+    """Bring the schema to the newest revision."""
+    migrate(make_engine(database_url(settings())))
+
+
+@db.command("downgrade")
+def db_downgrade(revision: str) -> None:
+    """Take the schema back to a revision (``base`` removes everything)."""
+    downgrade(make_engine(database_url(settings())), revision=revision)
+
+
+@db.command("check")
+def db_check() -> None:
+    """Fail where the schema differs from the models."""
+    check_schema(make_engine(database_url(settings())))
+
+
+@db.command("where")
+def db_where() -> None:
+    """Print the database's address; starts the embedded server if that is the one in use."""
+    loaded = settings()
+    typer.echo(database_url(loaded))
+    typer.echo(f"data folder: {Path(loaded.data_dir).resolve()}")
+
+
+def main() -> None:
+    """The console script."""
+    cli()

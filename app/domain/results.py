@@ -1,0 +1,65 @@
+"""What the pipeline hands to the database: frozen, complete, ready to store."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.domain.activations import FloatArray, SampleKind, Split
+
+HEADLINE_SCORER = "correlation"
+HEADLINE_SAMPLE = "top_and_random"
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedExcerpt:
+    """Expected activations (0..10, one per token) of one excerpt, or why there are none."""
+
+    excerpt_id: int
+    length: int
+    expected: FloatArray | None
+    failure: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.expected is None) == (self.failure is None):
+            raise ValueError("a simulated excerpt has expected activations or a failure")
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationResult:
+    """One simulator on the excerpts of one split of one sample."""
+
+    simulator: str
+    kind: SampleKind
+    split: Split
+    excerpts: tuple[SimulatedExcerpt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreResult:
+    """A scorer's number, or the reason why it is undefined."""
+
+    scorer: str
+    sample: str
+    value: float | None
+    n_valid: int
+    n_failed: int
+    undefined_reason: str | None = None
+    interval: tuple[float, float] | None = None
+    token_lookup_baseline: float | None = None
+    shuffled_baseline: float | None = None
+    chance: float | None = None
+
+    @property
+    def is_headline(self) -> bool:
+        """Whether lists sort by this score."""
+        return self.scorer == HEADLINE_SCORER and self.sample == HEADLINE_SAMPLE
+
+
+@dataclass(frozen=True, slots=True)
+class ExplanationResult:
+    """One candidate with its simulations, scores and all that produced it."""
+
+    text: str
+    simulations: tuple[SimulationResult, ...] = ()
+    scores: tuple[ScoreResult, ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,101 @@
+"""The tree of domain errors. A docstring is the default message; ``status`` is for HTTP.
+
+DomainError
+├── NotFound
+├── Invalid
+├── Conflict
+├── Forbidden
+│   └── LoginRequired
+├── Unavailable
+├── SubjectError
+├── CorpusError
+├── CollectionError
+├── MethodError
+└── ProviderError(permanent)
+"""
+
+from typing import ClassVar
+
+
+class DomainError(Exception):
+    """Something went wrong."""
+
+    status: ClassVar[int] = 500
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (self.__doc__ or "").strip())
+
+    @property
+    def message(self) -> str:
+        """What a person is told."""
+        return str(self)
+
+
+class NotFound(DomainError):
+    """There is nothing at this address."""
+
+    status = 404
+
+
+class Invalid(DomainError):
+    """What was sent cannot be used."""
+
+    status = 422
+
+
+class Conflict(DomainError):
+    """This has been changed in the meantime."""
+
+    status = 409
+
+
+class Forbidden(DomainError):
+    """Your account may not do this."""
+
+    status = 403
+
+
+class LoginRequired(Forbidden):
+    """Log in first: open the address with the one-time token that the program printed."""
+
+    status = 401
+
+
+class Unavailable(DomainError):
+    """The service cannot answer right now. Try again in a moment."""
+
+    status = 503
+
+
+class SubjectError(DomainError):
+    """The model cannot be used as a subject."""
+
+    status = 422
+
+
+class CorpusError(DomainError):
+    """The corpus cannot be read."""
+
+    status = 422
+
+
+class CollectionError(DomainError):
+    """The collection cannot go on."""
+
+    status = 422
+
+
+class MethodError(DomainError):
+    """The method cannot be run on this neuron."""
+
+    status = 422
+
+
+class ProviderError(DomainError):
+    """The language model did not give a usable answer."""
+
+    status = 502
+
+    def __init__(self, message: str | None = None, *, permanent: bool) -> None:
+        super().__init__(message)
+        self.permanent = permanent

@@ -1,0 +1,36 @@
+"""Tables only."""
+
+from app.models.accounts import Account, LoginToken, WebSession
+from app.models.audit import Event, Flag
+from app.models.base import Base
+from app.models.explanations import Explanation, Method, Score, Simulation
+from app.models.runs import Batch, LlmCall, Pause, Run, Worker
+from app.models.subjects import Collection, Neuron, Sample, Subject
+from app.models.text import Corpus, Document, Excerpt, Tokenizer, VocabularyToken
+
+__all__ = [
+    "Account",
+    "Base",
+    "Batch",
+    "Collection",
+    "Corpus",
+    "Document",
+    "Event",
+    "Excerpt",
+    "Explanation",
+    "Flag",
+    "LlmCall",
+    "LoginToken",
+    "Method",
+    "Neuron",
+    "Pause",
+    "Run",
+    "Sample",
+    "Score",
+    "Simulation",
+    "Subject",
+    "Tokenizer",
+    "VocabularyToken",
+    "WebSession",
+    "Worker",
+]

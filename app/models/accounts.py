@@ -1,0 +1,36 @@
+"""People: accounts, one-time login tokens, browser sessions. Tokens are stored hashed."""
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.models.base import Base, BigId, CreatedAt, Moment
+
+
+class Account(Base):
+    __tablename__ = "account"
+    __table_args__ = (CheckConstraint("role IN ('reader', 'reviewer', 'admin')", name="role"),)
+
+    id: Mapped[BigId]
+    name: Mapped[str] = mapped_column(unique=True)
+    role: Mapped[str]
+    created_at: Mapped[CreatedAt]
+    disabled_at: Mapped[Moment | None]
+
+
+class LoginToken(Base):
+    __tablename__ = "login_token"
+
+    token_hash: Mapped[str] = mapped_column(primary_key=True)
+    account_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("account.id"))
+    created_at: Mapped[CreatedAt]
+    expires_at: Mapped[Moment]
+    used_at: Mapped[Moment | None]
+
+
+class WebSession(Base):
+    __tablename__ = "web_session"
+
+    token_hash: Mapped[str] = mapped_column(primary_key=True)
+    account_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("account.id"))
+    created_at: Mapped[CreatedAt]
+    expires_at: Mapped[Moment]

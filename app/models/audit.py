@@ -1,0 +1,54 @@
+"""Flags and the append-only history."""
+
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.models.base import Base, BigId, CreatedAt, Moment
+
+
+class Flag(Base):
+    """A complaint about one explanation, open until it is resolved with a verdict."""
+
+    __tablename__ = "flag"
+    __table_args__ = (
+        CheckConstraint(
+            "reason IN ('wrong', 'too_broad', 'too_narrow', 'several_meanings', 'unreadable', 'other')",
+            name="reason",
+        ),
+        CheckConstraint("(verdict IS NULL) = (resolved_at IS NULL)", name="resolved_with_verdict"),
+        CheckConstraint("verdict IN ('upheld', 'rejected')", name="verdict"),
+        Index("ix_flag_explanation_id", "explanation_id"),
+        Index("ix_flag_open", "id", postgresql_where=text("resolved_at IS NULL")),
+    )
+
+    id: Mapped[BigId]
+    explanation_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("explanation.id"))
+    account_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("account.id"))
+    reason: Mapped[str]
+    note: Mapped[str] = mapped_column(server_default="")
+    created_at: Mapped[CreatedAt]
+    verdict: Mapped[str | None]
+    resolution_note: Mapped[str | None]
+    resolved_by_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("account.id"))
+    resolved_at: Mapped[Moment | None]
+
+
+class Event(Base):
+    """One line of the history. Never updated, never deleted."""
+
+    __tablename__ = "event"
+    __table_args__ = (
+        Index("ix_event_neuron_id", "neuron_id", "id"),
+        Index("ix_event_kind", "kind", "id"),
+    )
+
+    id: Mapped[BigId]
+    at: Mapped[CreatedAt]
+    kind: Mapped[str]
+    account_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("account.id"))
+    subject_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("subject.id"))
+    neuron_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("neuron.id"))
+    detail: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))

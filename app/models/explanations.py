@@ -1,0 +1,112 @@
+"""Methods, explanations, simulations and scores. None of them is ever updated or deleted."""
+
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    UniqueConstraint,
+)
+from sqlalchemy import (
+    text as sql,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.models.base import Base, BigId, CreatedAt
+
+
+class Method(Base):
+    """Explainer, simulator, scorers, provider and parameters, under a name and a version."""
+
+    __tablename__ = "method"
+    __table_args__ = (UniqueConstraint("name", "version"),)
+
+    id: Mapped[BigId]
+    name: Mapped[str]
+    version: Mapped[int]
+    label: Mapped[str]
+    explainer: Mapped[str]
+    simulator: Mapped[str]
+    scorers: Mapped[list[str]] = mapped_column(JSONB)
+    provider: Mapped[str | None]
+    parameters: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=sql("'{}'::jsonb"))
+    created_at: Mapped[CreatedAt]
+
+
+class Explanation(Base):
+    """A text that claims what a neuron fires on."""
+
+    __tablename__ = "explanation"
+    __table_args__ = (
+        CheckConstraint("author_kind IN ('method', 'import', 'person')", name="author_kind"),
+        Index("ix_explanation_neuron_id", "neuron_id"),
+        Index("ix_explanation_run_id", "run_id"),
+    )
+
+    id: Mapped[BigId]
+    neuron_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("neuron.id"))
+    text: Mapped[str]
+    author_kind: Mapped[str]
+    author: Mapped[str]
+    method_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("method.id"))
+    run_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("run.id"))
+    account_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("account.id"))
+    provenance: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=sql("'{}'::jsonb"))
+    created_at: Mapped[CreatedAt]
+
+
+class Simulation(Base):
+    """A simulator's expected activations (0..10) for one explanation on one sample's excerpts.
+
+    ``expected`` is float16 laid end to end like ``sample.activations``; an excerpt whose simulation
+    failed is NaN throughout and has its reason in ``failures`` under its place ("0", "1", ...).
+    """
+
+    __tablename__ = "simulation"
+    __table_args__ = (Index("ix_simulation_explanation_id", "explanation_id"),)
+
+    id: Mapped[BigId]
+    explanation_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("explanation.id"))
+    method_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("method.id"))
+    run_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("run.id"))
+    collection_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("collection.id"))
+    simulator: Mapped[str]
+    kind: Mapped[str]
+    split: Mapped[str]
+    excerpt_ids: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
+    expected: Mapped[bytes] = mapped_column(LargeBinary)
+    failures: Mapped[dict[str, str]] = mapped_column(JSONB, server_default=sql("'{}'::jsonb"))
+    created_at: Mapped[CreatedAt]
+
+
+class Score(Base):
+    """A scorer's number with all that says how far to trust it."""
+
+    __tablename__ = "score"
+    __table_args__ = (
+        CheckConstraint("(value IS NULL) <> (undefined_reason IS NULL)", name="value_or_reason"),
+        Index("ix_score_explanation_id", "explanation_id"),
+    )
+
+    id: Mapped[BigId]
+    explanation_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("explanation.id"))
+    method_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("method.id"))
+    run_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("run.id"))
+    scorer: Mapped[str]
+    sample: Mapped[str]
+    """The records it speaks of: ``top_and_random`` (the headline), ``random``, ``top``..."""
+    value: Mapped[float | None]
+    undefined_reason: Mapped[str | None]
+    interval_low: Mapped[float | None]
+    interval_high: Mapped[float | None]
+    n_valid: Mapped[int]
+    n_failed: Mapped[int]
+    token_lookup_baseline: Mapped[float | None]
+    shuffled_baseline: Mapped[float | None]
+    chance: Mapped[float | None]
+    created_at: Mapped[CreatedAt]

@@ -1,0 +1,132 @@
+"""Subjects, their collections, neurons and samples."""
+
+from sqlalchemy import (
+    ARRAY,
+    REAL,
+    BigInteger,
+    CheckConstraint,
+    Computed,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    SmallInteger,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.models.base import Base, BigId, CreatedAt, Moment
+
+
+class Subject(Base):
+    """A model at one kind of site. Everything that could change an activation stands here."""
+
+    __tablename__ = "subject"
+
+    id: Mapped[BigId]
+    slug: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    source: Mapped[str]
+    revision: Mapped[str | None]
+    weights_digest: Mapped[str | None]
+    architecture: Mapped[str]
+    site: Mapped[str]
+    n_layers: Mapped[int]
+    neurons_per_layer: Mapped[int]
+    tokenizer_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tokenizer.id"))
+    activation_function: Mapped[str]
+    dtype: Mapped[str]
+    bos_policy: Mapped[str]
+    collection_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("collection.id", use_alter=True))
+    """The newest complete collection: the one that pages show."""
+    created_at: Mapped[CreatedAt]
+
+
+class Collection(Base):
+    """One pass of a subject over a corpus. Only a complete one is ever shown."""
+
+    __tablename__ = "collection"
+    __table_args__ = (
+        CheckConstraint("status IN ('running', 'complete', 'failed')", name="status"),
+        Index("ix_collection_subject_id", "subject_id"),
+    )
+
+    id: Mapped[BigId]
+    subject_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("subject.id"))
+    corpus_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("corpus.id"))
+    status: Mapped[str] = mapped_column(server_default="running")
+    context_length: Mapped[int]
+    seed: Mapped[int]
+    dtype: Mapped[str]
+    device: Mapped[str]
+    code_version: Mapped[str]
+    tokens_planned: Mapped[int] = mapped_column(BigInteger)
+    tokens_done: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    tokens_per_second: Mapped[float | None]
+    n_excerpts: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    notes: Mapped[list[str]] = mapped_column(JSONB, server_default=text("'[]'::jsonb"))
+    """What a reader should know: documents left out, batches halved."""
+    error: Mapped[str | None]
+    started_at: Mapped[CreatedAt]
+    renewed_at: Mapped[CreatedAt]
+    finished_at: Mapped[Moment | None]
+
+
+class Neuron(Base):
+    """A neuron with its statistics and what lists sort by.
+
+    ``current_*`` repeat the explanation that stands first on the neuron's page; see
+    ``app.queries.explanations.refresh_current``.
+    """
+
+    __tablename__ = "neuron"
+    __table_args__ = (
+        UniqueConstraint("subject_id", "layer", "index"),
+        Index("ix_neuron_score", "subject_id", "current_score", "id"),
+        Index("ix_neuron_firing_rate", "subject_id", "firing_rate", "id"),
+        Index("ix_neuron_max", "subject_id", "max", "id"),
+        Index("ix_neuron_flags", "subject_id", postgresql_where=text("n_open_flags > 0")),
+        Index("ix_neuron_search", "search", postgresql_using="gin"),
+    )
+
+    id: Mapped[BigId]
+    subject_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("subject.id"))
+    layer: Mapped[int] = mapped_column(SmallInteger)
+    index: Mapped[int]
+
+    mean: Mapped[float | None]
+    variance: Mapped[float | None]
+    skewness: Mapped[float | None]
+    kurtosis: Mapped[float | None]
+    min: Mapped[float | None]
+    max: Mapped[float | None]
+    firing_rate: Mapped[float | None]
+    """Share of tokens with an activation above 0."""
+    peak_quantiles: Mapped[list[float] | None] = mapped_column(ARRAY(REAL))
+    histogram_counts: Mapped[list[int] | None] = mapped_column(ARRAY(BigInteger))
+    histogram_edges: Mapped[list[float] | None] = mapped_column(ARRAY(REAL))
+
+    current_explanation_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("explanation.id", use_alter=True))
+    current_text: Mapped[str | None]
+    current_score: Mapped[float | None]
+    n_explanations: Mapped[int] = mapped_column(server_default="0")
+    n_open_flags: Mapped[int] = mapped_column(server_default="0")
+    n_active_runs: Mapped[int] = mapped_column(server_default="0")
+    search: Mapped[str | None] = mapped_column(
+        TSVECTOR,
+        Computed("to_tsvector('english'::regconfig, coalesce(current_text, ''))", persisted=True),
+    )
+
+
+class Sample(Base):
+    """A named set of records of one neuron: float16 activations laid end to end."""
+
+    __tablename__ = "sample"
+
+    neuron_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("neuron.id"), primary_key=True)
+    collection_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("collection.id"), primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    excerpt_ids: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
+    activations: Mapped[bytes] = mapped_column(LargeBinary)
+    peaks: Mapped[list[float]] = mapped_column(ARRAY(REAL))

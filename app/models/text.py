@@ -1,0 +1,58 @@
+"""Tokens and text: tokenizers, vocabularies, corpora, documents, excerpts."""
+
+from sqlalchemy import ARRAY, BigInteger, ForeignKey, Integer, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.models.base import Base, BigId, CreatedAt
+
+
+class Tokenizer(Base):
+    __tablename__ = "tokenizer"
+
+    id: Mapped[BigId]
+    digest: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+
+
+class VocabularyToken(Base):
+    __tablename__ = "vocabulary"
+
+    tokenizer_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tokenizer.id"), primary_key=True)
+    token_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    bytes: Mapped[bytes]
+
+
+class Corpus(Base):
+    __tablename__ = "corpus"
+
+    id: Mapped[BigId]
+    digest: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    source: Mapped[str]
+    created_at: Mapped[CreatedAt]
+
+
+class Document(Base):
+    __tablename__ = "document"
+    __table_args__ = (UniqueConstraint("corpus_id", "ordinal"),)
+
+    id: Mapped[BigId]
+    corpus_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("corpus.id"))
+    ordinal: Mapped[int]
+    name: Mapped[str]
+    byte_offset: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class Excerpt(Base):
+    """A window of consecutive tokens of one document. ``position`` counts tokens from its start."""
+
+    __tablename__ = "excerpt"
+    __table_args__ = (UniqueConstraint("document_id", "tokenizer_id", "position", "length"),)
+
+    id: Mapped[BigId]
+    corpus_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("corpus.id"))
+    document_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("document.id"))
+    tokenizer_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tokenizer.id"))
+    position: Mapped[int]
+    length: Mapped[int]
+    token_ids: Mapped[list[int]] = mapped_column(ARRAY(Integer))

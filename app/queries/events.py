@@ -1,0 +1,22 @@
+"""The append-only history."""
+
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from app.models import Event
+
+
+def record_event(
+    session: Session,
+    *,
+    kind: str,
+    account_id: int | None = None,
+    subject_id: int | None = None,
+    neuron_id: int | None = None,
+    detail: dict[str, Any] | None = None,
+) -> None:
+    """Append one line. ``kind`` is ``noun.verb`` in the past, e.g. ``flag.opened``."""
+    session.add(
+        Event(kind=kind, account_id=account_id, subject_id=subject_id, neuron_id=neuron_id, detail=detail or {})
+    )

@@ -1,0 +1,113 @@
+"""Explanations with their simulations and scores."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from app.domain.activations import pack_activations
+from app.domain.results import HEADLINE_SAMPLE, HEADLINE_SCORER, ExplanationResult, ScoreResult, SimulationResult
+from app.models import Explanation, Neuron, Score, Simulation
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who stands behind an explanation: a method's run, an import or a person."""
+
+    kind: str
+    name: str
+    method_id: int | None = None
+    run_id: int | None = None
+    account_id: int | None = None
+    collection_id: int | None = None
+    """The collection whose records were simulated."""
+
+
+def store_explanation(session: Session, *, neuron_id: int, result: ExplanationResult, author: Author) -> int:
+    """Insert one candidate with its simulations and scores; answers its id.
+
+    Callers then call ``refresh_current`` once per neuron.
+    """
+    explanation = Explanation(
+        neuron_id=neuron_id,
+        text=result.text,
+        author_kind=author.kind,
+        author=author.name,
+        method_id=author.method_id,
+        run_id=author.run_id,
+        account_id=author.account_id,
+        provenance=dict(result.provenance),
+    )
+    session.add(explanation)
+    session.flush()  # the rows below need its id
+    session.add_all(_simulation_row(explanation.id, s, author) for s in result.simulations)
+    session.add_all(_score_row(explanation.id, s, author) for s in result.scores)
+    return explanation.id
+
+
+def _simulation_row(explanation_id: int, result: SimulationResult, author: Author) -> Simulation:
+    rows = [np.full(e.length, np.nan, dtype=np.float32) if e.expected is None else e.expected for e in result.excerpts]
+    return Simulation(
+        explanation_id=explanation_id,
+        method_id=author.method_id,
+        run_id=author.run_id,
+        collection_id=author.collection_id,
+        simulator=result.simulator,
+        kind=result.kind,
+        split=result.split,
+        excerpt_ids=[e.excerpt_id for e in result.excerpts],
+        expected=pack_activations(rows),
+        failures={str(place): e.failure for place, e in enumerate(result.excerpts) if e.failure is not None},
+    )
+
+
+def _score_row(explanation_id: int, result: ScoreResult, author: Author) -> Score:
+    low, high = result.interval if result.interval is not None else (None, None)
+    return Score(
+        explanation_id=explanation_id,
+        method_id=author.method_id,
+        run_id=author.run_id,
+        scorer=result.scorer,
+        sample=result.sample,
+        value=result.value,
+        undefined_reason=result.undefined_reason,
+        interval_low=low,
+        interval_high=high,
+        n_valid=result.n_valid,
+        n_failed=result.n_failed,
+        token_lookup_baseline=result.token_lookup_baseline,
+        shuffled_baseline=result.shuffled_baseline,
+        chance=result.chance,
+    )
+
+
+def refresh_current(session: Session, *, neuron_id: int) -> None:
+    """Let the neuron's ``current_*`` repeat its best explanation.
+
+    Best is the highest headline score; then the newest. Without any explanation they are empty.
+    """
+    session.flush()  # the select below must see rows that were just added
+    best = session.execute(
+        select(Explanation.id, Explanation.text, Score.value)
+        .outerjoin(
+            Score,
+            (Score.explanation_id == Explanation.id)
+            & (Score.scorer == HEADLINE_SCORER)
+            & (Score.sample == HEADLINE_SAMPLE),
+        )
+        .where(Explanation.neuron_id == neuron_id)
+        .order_by(Score.value.desc().nulls_last(), Explanation.id.desc())
+        .limit(1)
+    ).first()
+    count = select(func.count()).where(Explanation.neuron_id == neuron_id).scalar_subquery()
+    session.execute(
+        update(Neuron)
+        .where(Neuron.id == neuron_id)
+        .values(
+            current_explanation_id=best.id if best else None,
+            current_text=best.text if best else None,
+            current_score=best.value if best else None,
+            n_explanations=count,
+        )
+    )

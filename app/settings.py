@@ -1,0 +1,59 @@
+"""Every knob of the program: type, unit, default and help, in one place.
+
+Values come from the environment (prefix ``NEURON_AUDIT_``; the database alone is ``DATABASE_URL``).
+Built once in a main function and handed on; nothing else reads the environment.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Seconds = float
+
+
+class Settings(BaseSettings):
+    """The settings of one process."""
+
+    model_config = SettingsConfigDict(env_prefix="NEURON_AUDIT_", extra="ignore", frozen=True, populate_by_name=True)
+
+    database_url: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("DATABASE_URL", "database_url"),
+        description="PostgreSQL address. Without it an embedded server runs in the data folder.",
+    )
+    data_dir: Path = Field(Path(".data"), description="Folder of the embedded database and of unfinished collections.")
+    host: str = Field(
+        "127.0.0.1",
+        description="Address the web server binds. Others than loopback need an account.",
+    )
+    port: int = Field(8250, ge=0, le=65535, description="Port of the web server.")
+    public_url: str | None = Field(
+        None,
+        description="Origin under which browsers reach the site behind a proxy, for example https://audit.example.org.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe log line that is written."
+    )
+    log_format: Literal["console", "json"] = Field("console", description="Log lines for people or for machines.")
+    session_days: int = Field(14, ge=1, description="Days after which a login ends.")
+    login_token_minutes: int = Field(60, ge=1, description="Minutes within which a one-time login token must be used.")
+    page_size: int = Field(50, ge=1, le=500, description="Rows on one page of a list.")
+    batch_limit: int = Field(400_000, ge=1, description="Most neurons that one batch may hold.")
+    device: str = Field("auto", description="Where models run: auto, cpu, cuda, cuda:1, mps.")
+    lease_seconds: Seconds = Field(
+        60.0, gt=0, description="Seconds a worker may hold a run without renewing its lease."
+    )
+    renew_seconds: Seconds = Field(10.0, gt=0, description="Seconds between two renewals of a lease.")
+    stall_seconds: Seconds = Field(
+        600.0,
+        gt=0,
+        description="Seconds without progress after which a worker stops renewing a lease.",
+    )
+    poll_seconds: Seconds = Field(2.0, gt=0, description="Seconds between two looks of an idle worker at the queue.")
+    reap_seconds: Seconds = Field(5.0, gt=0, description="Seconds between two searches for expired leases.")
+    stop_seconds: Seconds = Field(30.0, gt=0, description="Seconds a stopping worker may take to finish what it holds.")
+    max_attempts: int = Field(5, ge=1, description="Failed attempts after which a run is put in quarantine.")
+    max_deaths: int = Field(3, ge=1, description="Deaths of its worker after which a run is put in quarantine.")
+    keep_jobs_hours: int = Field(72, ge=1, description="Hours after which finished jobs leave the queue's table.")

@@ -1,0 +1,77 @@
+"""Fixtures for every test: one embedded PostgreSQL, migrated once, cloned or rolled back per test."""
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session, sessionmaker
+
+from app.db import Sessions, database_url, make_engine, migrate
+from app.settings import Settings
+from tests.factories import Make
+
+TEMPLATE = "template_migrated"
+
+
+@pytest.fixture(scope="session")
+def server_url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Address of an embedded server that holds a migrated template database."""
+    url = database_url(Settings(data_dir=tmp_path_factory.mktemp("data"), database_url=None))
+    _administer(url, f"CREATE DATABASE {TEMPLATE}")
+    engine = make_engine(_named(url, TEMPLATE))
+    migrate(engine)
+    engine.dispose()
+    return url
+
+
+@pytest.fixture(scope="session")
+def engine(server_url: str) -> Iterator[Engine]:
+    """The engine of the one database that rolled-back tests share."""
+    _administer(server_url, f"CREATE DATABASE shared_by_tests TEMPLATE {TEMPLATE}")
+    engine = make_engine(_named(server_url, "shared_by_tests"))
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def sessions(engine: Engine) -> Iterator[Sessions]:
+    """A session factory whose commits end with the test: all run inside one outer transaction."""
+    with engine.connect() as connection:
+        outer = connection.begin()
+        yield sessionmaker(connection, expire_on_commit=False, join_transaction_mode="create_savepoint")
+        outer.rollback()
+
+
+@pytest.fixture
+def session(sessions: Sessions) -> Iterator[Session]:
+    """A session inside the test's outer transaction."""
+    with sessions() as session:
+        yield session
+
+
+@pytest.fixture
+def make(session: Session) -> Make:
+    """Rows for tests; alice is an administrator, bob a reviewer, charlie a reader."""
+    return Make(session)
+
+
+@pytest.fixture
+def fresh_database(server_url: str) -> Iterator[str]:
+    """Address of a migrated database of this test's own, for tests with several processes."""
+    name = f"test_{uuid.uuid4().hex}"
+    _administer(server_url, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    yield _named(server_url, name)
+    _administer(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _named(url: str, database: str) -> str:
+    return make_url(url).set(database=database).render_as_string(hide_password=False)
+
+
+def _administer(url: str, statement: str) -> None:
+    engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(statement)
+    engine.dispose()

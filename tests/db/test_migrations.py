@@ -1,0 +1,14 @@
+from sqlalchemy import text
+
+from app.db import check_schema, downgrade, make_engine, migrate
+
+
+def test_migrations_go_up_down_and_up_and_match_the_models(fresh_database: str) -> None:
+    engine = make_engine(fresh_database)
+    downgrade(engine, revision="base")
+    with engine.connect() as connection:
+        left = connection.scalars(text("SELECT relname FROM pg_class WHERE relname LIKE 'procrastinate%'")).all()
+    assert left == []
+    migrate(engine)
+    check_schema(engine)
+    engine.dispose()

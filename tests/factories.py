@@ -1,0 +1,158 @@
+"""Rows for tests, with sensible values for all that a test does not care about."""
+
+import itertools
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from app.domain.activations import SampleKind, pack_activations
+from app.models import (
+    Account,
+    Collection,
+    Corpus,
+    Document,
+    Excerpt,
+    Explanation,
+    Method,
+    Neuron,
+    Sample,
+    Subject,
+    Tokenizer,
+    VocabularyToken,
+)
+
+Row = TypeVar("Row")
+
+WORDS = (b" the", b" cat", b" sat", b" on", b" import", b"\n", b" quot", b"ed", b"(", b")", b"\xe2\x82", b"\xac")
+"""A small vocabulary; the last two tokens together are one character."""
+
+
+class Make:
+    """Adds rows and flushes, so that ids are known. Each method answers the row."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self._numbers = itertools.count(1)
+
+    def account(self, name: str = "alice", role: str = "admin") -> Account:
+        return self._add(Account(name=name, role=role))
+
+    def tokenizer(self, tokens: Sequence[bytes] = WORDS) -> Tokenizer:
+        tokenizer = self._add(Tokenizer(digest=f"tokenizer-{next(self._numbers)}", name="words"))
+        self.session.add_all(
+            VocabularyToken(tokenizer_id=tokenizer.id, token_id=i, bytes=b) for i, b in enumerate(tokens)
+        )
+        return tokenizer
+
+    def subject(self, slug: str = "tiny", n_layers: int = 2, neurons_per_layer: int = 4) -> Subject:
+        """A subject with a complete collection, without neurons."""
+        tokenizer = self.tokenizer()
+        corpus = self._add(Corpus(digest=f"corpus-{next(self._numbers)}", name="words", source="test"))
+        self._add(Document(corpus_id=corpus.id, ordinal=0, name="document.txt", byte_offset=0))
+        subject = self._add(
+            Subject(
+                slug=slug,
+                name=slug.title(),
+                source="test",
+                architecture="GPT2LMHeadModel",
+                site="mlp_post_activation",
+                n_layers=n_layers,
+                neurons_per_layer=neurons_per_layer,
+                tokenizer_id=tokenizer.id,
+                activation_function="gelu_new",
+                dtype="float32",
+                bos_policy="none",
+            )
+        )
+        collection = self._add(
+            Collection(
+                subject_id=subject.id,
+                corpus_id=corpus.id,
+                status="complete",
+                context_length=8,
+                seed=0,
+                dtype="float32",
+                device="cpu",
+                code_version="test",
+                tokens_planned=800,
+                tokens_done=800,
+                n_excerpts=100,
+                finished_at=datetime.now(UTC),
+            )
+        )
+        subject.collection_id = collection.id
+        self.session.flush()
+        return subject
+
+    def neuron(self, subject: Subject, layer: int = 0, index: int = 0, **values: object) -> Neuron:
+        """A neuron with statistics, without samples."""
+        statistics: dict[str, object] = {
+            "mean": 0.1,
+            "variance": 0.2,
+            "skewness": 1.0,
+            "kurtosis": 3.0,
+            "min": -0.2,
+            "max": 4.0,
+            "firing_rate": 0.05,
+            "peak_quantiles": [0.5, 1.0, 2.0, 3.0, 3.9],
+            "histogram_counts": [2] * 50,
+            "histogram_edges": [float(x) for x in np.linspace(-0.2, 4.0, 51)],
+        }
+        return self._add(Neuron(subject_id=subject.id, layer=layer, index=index, **{**statistics, **values}))
+
+    def sample(
+        self,
+        neuron: Neuron,
+        subject: Subject,
+        kind: SampleKind = SampleKind.TOP,
+        rows: Sequence[Sequence[float]] = ((0.0, 4.0, 0.0, 1.0),),
+        token_ids: Sequence[Sequence[int]] | None = None,
+    ) -> Sample:
+        """A sample of ``rows`` of activations, on excerpts of the same lengths."""
+        tokens = token_ids or [[i % len(WORDS) for i in range(len(row))] for row in rows]
+        excerpts = [self.excerpt(subject, ids) for ids in tokens]
+        return self._add(
+            Sample(
+                neuron_id=neuron.id,
+                collection_id=subject.collection_id,
+                kind=kind,
+                excerpt_ids=[e.id for e in excerpts],
+                activations=pack_activations([np.array(row, dtype=np.float32) for row in rows]),
+                peaks=[max(row) for row in rows],
+            )
+        )
+
+    def excerpt(self, subject: Subject, token_ids: Sequence[int]) -> Excerpt:
+        collection = self.session.get_one(Collection, subject.collection_id)
+        return self._add(
+            Excerpt(
+                corpus_id=collection.corpus_id,
+                tokenizer_id=subject.tokenizer_id,
+                position=next(self._numbers) * 64,
+                length=len(token_ids),
+                token_ids=list(token_ids),
+            )
+        )
+
+    def method(self, name: str = "lexical", version: int = 1) -> Method:
+        return self._add(
+            Method(
+                name=name,
+                version=version,
+                label=name.title(),
+                explainer=name,
+                simulator=name,
+                scorers=["correlation"],
+            )
+        )
+
+    def explanation(self, neuron: Neuron, text: str = 'fires on " import"') -> Explanation:
+        return self._add(Explanation(neuron_id=neuron.id, text=text, author_kind="person", author="alice"))
+
+    def _add(self, row: Row) -> Row:
+        self.session.add(row)
+        self.session.flush()
+        return row

@@ -1,0 +1,1 @@
+"""Streaming statistics and samples over all neurons in one pass."""

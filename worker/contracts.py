@@ -1,0 +1,101 @@
+"""What the steps of a method are given and must answer.
+
+Explainers, simulators and scorers know nothing of the database, the queue or each other: the text
+is the only thing that passes from an explainer to a simulator.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from app.domain.activations import ActivationRecord, IntArray, NeuronRecords, SampleKind, Split
+from app.domain.results import ScoreResult, SimulatedExcerpt
+from app.domain.tokens import Vocabulary
+from app.errors import MethodError
+
+
+class CannotSimulate(MethodError):
+    """The simulator finds nothing in this text that it can read."""
+
+
+@dataclass(frozen=True, slots=True)
+class NeuronTask:
+    """What a method may know about one neuron. ``peer`` is another neuron of the same layer."""
+
+    neuron_id: int
+    subject: str
+    layer: int
+    index: int
+    records: NeuronRecords
+    vocabulary: Vocabulary
+    peer: NeuronRecords | None
+    seed: int
+
+    @property
+    def train(self) -> tuple[ActivationRecord, ...]:
+        """The only records an explainer may show: the top sample's train split."""
+        return self.records.of(SampleKind.TOP, Split.TRAIN)
+
+    @property
+    def calibration(self) -> tuple[ActivationRecord, ...]:
+        """The records that may choose between texts and fit a calibration."""
+        return (
+            *self.records.of(SampleKind.TOP, Split.CALIBRATION),
+            *self.records.of(SampleKind.RANDOM, Split.CALIBRATION),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One text of an explainer, with what a reader needs to know how it came about."""
+
+    text: str
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Explainer(Protocol):
+    """Text from train records."""
+
+    name: str
+    version: int
+
+    def explain(self, task: NeuronTask) -> tuple[Candidate, ...]:
+        """One or more texts, the preferred first. Raises MethodError or ProviderError."""
+        ...
+
+
+class Simulator(Protocol):
+    """Expected activations from a text and tokens."""
+
+    name: str
+    version: int
+
+    def simulate(
+        self, text: str, excerpts: Sequence[tuple[int, IntArray]], vocabulary: Vocabulary
+    ) -> tuple[SimulatedExcerpt, ...]:
+        """Expected activations (0..10) for each (excerpt id, token ids [T]), in the same order.
+
+        An excerpt that fails carries its reason. Raises CannotSimulate where the text as a whole
+        gives nothing to simulate, ProviderError where a provider is down.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredExcerpt:
+    """Real and expected activations of one excerpt, side by side. ``kind`` is its sample."""
+
+    kind: SampleKind
+    record: ActivationRecord
+    simulated: SimulatedExcerpt
+
+
+class Scorer(Protocol):
+    """Numbers from real and expected activations."""
+
+    name: str
+    version: int
+
+    def score(self, excerpts: Sequence[ScoredExcerpt], *, seed: int) -> tuple[ScoreResult, ...]:
+        """One result per sample the scorer speaks of, in the validation split, without baselines."""
+        ...

@@ -1,0 +1,1 @@
+"""Text from train records, one module per explainer."""

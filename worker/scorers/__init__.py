@@ -1,0 +1,1 @@
+"""A number from expected and real activations, one module per scorer."""

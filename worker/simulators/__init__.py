@@ -1,0 +1,1 @@
+"""Expected activations from a text and tokens, one module per simulator."""

@@ -1,0 +1,1 @@
+"""Loads a model and its tokenizer, hooks its neurons, cuts a corpus into excerpts."""
