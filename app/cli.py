@@ -7,12 +7,15 @@ from typing import Annotated, Any
 import typer
 
 from app.db import check_schema, database_url, downgrade, make_engine, migrate
+from app.health import web_is_alive, worker_is_alive
 from app.log import configure_logging
 from app.settings import Settings
 
 cli = typer.Typer(help="Browse and audit explanations of language-model neurons.", no_args_is_help=True)
 db = typer.Typer(help="The database's schema.", no_args_is_help=True)
+health = typer.Typer(help="Is the program on this machine alive?", no_args_is_help=True)
 cli.add_typer(db, name="db")
+cli.add_typer(health, name="health")
 
 
 def settings() -> Settings:
@@ -57,6 +60,18 @@ def collect(
     worker_module("worker.collection.command").collect(
         settings(), model=model, corpus=corpus, slug=slug, max_tokens=max_tokens
     )
+
+
+@health.command("web")
+def health_web() -> None:
+    """Fail where the web server on this machine does not answer."""
+    raise typer.Exit(0 if web_is_alive(settings()) else 1)
+
+
+@health.command("worker")
+def health_worker() -> None:
+    """Fail where no worker of this machine has shown itself lately."""
+    raise typer.Exit(0 if worker_is_alive(settings()) else 1)
 
 
 @db.command("migrate")

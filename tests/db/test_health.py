@@ -1,0 +1,43 @@
+import socket
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from pydantic import SecretStr
+
+from app.db import make_engine, make_sessions, transaction
+from app.health import web_is_alive, worker_is_alive
+from app.models import Worker
+from app.settings import Settings
+
+
+def worker(seen_at: datetime, host: str = socket.gethostname()) -> Worker:
+    return Worker(id=uuid.uuid4(), host=host, pid=1, device="cpu", seen_at=seen_at)
+
+
+@pytest.mark.parametrize(
+    ("rows", "alive"),
+    [
+        ([worker(datetime.now(UTC))], True),
+        ([worker(datetime.now(UTC) - timedelta(minutes=5))], False),
+        ([worker(datetime.now(UTC), host="elsewhere")], False),
+    ],
+)
+def test_a_worker_is_alive_while_it_shows_itself_on_this_machine(
+    fresh_database: str, rows: list[Worker], alive: bool
+) -> None:
+    engine = make_engine(fresh_database)
+    with transaction(make_sessions(engine)) as session:
+        session.add_all(rows)
+    engine.dispose()
+    assert worker_is_alive(Settings(database_url=SecretStr(fresh_database))) is alive
+
+
+def test_a_web_server_that_nobody_started_is_not_alive() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        assert not web_is_alive(Settings(port=free.getsockname()[1]))
+
+
+def test_an_unreachable_database_is_no_crash() -> None:
+    assert not worker_is_alive(Settings(database_url=SecretStr("postgresql://127.0.0.1:1/none")))
