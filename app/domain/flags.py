@@ -1,0 +1,31 @@
+"""The words of flags: why an explanation is complained about, and what a reviewer says to it."""
+
+from enum import StrEnum
+
+
+class FlagReason(StrEnum):
+    """Why somebody doubts an explanation."""
+
+    WRONG = "wrong"
+    TOO_BROAD = "too_broad"
+    TOO_NARROW = "too_narrow"
+    SEVERAL_MEANINGS = "several_meanings"
+    UNREADABLE = "unreadable"
+    OTHER = "other"
+
+    @property
+    def label(self) -> str:
+        """The reason as pages write it."""
+        return self.value.replace("_", " ").capitalize()
+
+
+class FlagVerdict(StrEnum):
+    """A reviewer's answer to a flag."""
+
+    UPHELD = "upheld"
+    REJECTED = "rejected"
+
+    @property
+    def label(self) -> str:
+        """The verdict as pages write it."""
+        return self.value.capitalize()

@@ -1,0 +1,127 @@
+import itertools
+from dataclasses import dataclass
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.domain.flags import FlagReason, FlagVerdict
+from app.errors import Conflict, Invalid, NotFound
+from app.models import Event, Neuron
+from app.queries.flags import NOTE_LIMIT, flag_row, flags_page, n_open_flags, open_flag, resolve_flag
+from tests.factories import Make
+
+
+@dataclass(frozen=True)
+class Cast:
+    """An explanation, a reader who doubts it, a reviewer who judges."""
+
+    neuron: Neuron
+    explanation_id: int
+    charlie: int
+    bob: int
+
+    def flag(self, session: Session, reason: str = "wrong", note: str = "") -> int:
+        return open_flag(session, explanation_id=self.explanation_id, account_id=self.charlie, reason=reason, note=note)
+
+
+@pytest.fixture
+def cast(make: Make) -> Cast:
+    neuron = make.neuron(make.subject(), layer=1, index=3)
+    explanation = make.explanation(neuron, text="fires on cats")
+    charlie, bob = make.account("charlie", "reader"), make.account("bob", "reviewer")
+    return Cast(neuron, explanation.id, charlie.id, bob.id)
+
+
+def test_an_opened_flag_is_listed_counted_and_in_the_history(session: Session, cast: Cast) -> None:
+    flag_id = cast.flag(session, reason="too_broad", note="  also on dogs ")
+
+    (row,) = flags_page(session, size=10).rows
+    assert (row.id, row.reason, row.note, row.by) == (flag_id, FlagReason.TOO_BROAD, "also on dogs", "charlie")
+    assert (row.subject, row.layer, row.index, row.explanation) == ("tiny", 1, 3, "fires on cats")
+    assert n_open_flags(session) == 1
+    assert _reread(session, cast.neuron).n_open_flags == 1
+    assert session.scalars(select(Event.kind).where(Event.neuron_id == cast.neuron.id)).all() == ["flag.opened"]
+
+
+def test_a_resolved_flag_leaves_the_open_list_and_the_neuron(session: Session, cast: Cast) -> None:
+    flag_id = cast.flag(session)
+    resolve_flag(session, flag_id=flag_id, account_id=cast.bob, verdict="upheld", note="it is wrong")
+
+    assert flags_page(session, size=10).rows == ()
+    (row,) = flags_page(session, size=10, is_open=False).rows
+    assert (row.verdict, row.resolution_note, row.resolved_by) == (FlagVerdict.UPHELD, "it is wrong", "bob")
+    assert _reread(session, cast.neuron).n_open_flags == 0
+    assert "flag.resolved" in session.scalars(select(Event.kind)).all()
+
+
+def test_resolving_twice_is_a_conflict_and_changes_nothing(session: Session, cast: Cast) -> None:
+    flag_id = cast.flag(session)
+    resolve_flag(session, flag_id=flag_id, account_id=cast.bob, verdict="upheld", note="")
+    with pytest.raises(Conflict):
+        resolve_flag(session, flag_id=flag_id, account_id=cast.bob, verdict="rejected", note="")
+    assert flag_row(session, flag_id=flag_id).verdict is FlagVerdict.UPHELD
+    assert _reread(session, cast.neuron).n_open_flags == 0
+
+
+def test_the_same_complaint_is_not_opened_twice(session: Session, cast: Cast) -> None:
+    cast.flag(session, reason="wrong")
+    cast.flag(session, reason="other")
+    with pytest.raises(Conflict), session.begin_nested():
+        cast.flag(session, reason="wrong")
+    assert _reread(session, cast.neuron).n_open_flags == 2
+
+
+@pytest.mark.parametrize("note", ["a\x00b", "x" * (NOTE_LIMIT + 1)])
+def test_a_note_that_cannot_be_stored_is_refused(session: Session, cast: Cast, note: str) -> None:
+    with pytest.raises(Invalid):
+        cast.flag(session, note=note)
+
+
+def test_unknown_words_are_refused(session: Session, cast: Cast) -> None:
+    with pytest.raises(Invalid, match="too_broad"):
+        cast.flag(session, reason="boring")
+    with pytest.raises(Invalid, match="rejected"):
+        resolve_flag(session, flag_id=cast.flag(session), account_id=cast.bob, verdict="perhaps", note="")
+
+
+@pytest.mark.parametrize("number", [0, -1, 10**9, 2**63, 10**30])
+def test_unknown_ids_are_not_found(session: Session, cast: Cast, number: int) -> None:
+    with pytest.raises(NotFound):
+        open_flag(session, explanation_id=number, account_id=cast.charlie, reason="wrong", note="")
+    with pytest.raises(NotFound):
+        resolve_flag(session, flag_id=number, account_id=cast.bob, verdict="upheld", note="")
+    with pytest.raises(NotFound):
+        flag_row(session, flag_id=number)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 6])
+def test_pages_show_every_flag_once_in_both_directions(session: Session, cast: Cast, size: int) -> None:
+    ids = [cast.flag(session, reason=reason) for reason in FlagReason]
+    pages = [flags_page(session, size=size)]
+    while pages[-1].next is not None:
+        pages.append(flags_page(session, size=size, after=pages[-1].next))
+
+    assert [row.id for page in pages for row in page.rows] == ids[::-1]
+    assert pages[0].previous is None
+    for earlier, later in itertools.pairwise(pages):
+        assert flags_page(session, size=size, before=later.previous).rows == earlier.rows
+
+
+def test_flags_are_filtered_by_reason(session: Session, cast: Cast) -> None:
+    for reason in FlagReason:
+        cast.flag(session, reason=reason)
+    (row,) = flags_page(session, size=10, reason=FlagReason.UNREADABLE).rows
+    assert row.reason is FlagReason.UNREADABLE
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "-1", "1.5", "²", "9" * 40])
+def test_a_damaged_cursor_is_refused(session: Session, cursor: str) -> None:
+    with pytest.raises(Invalid):
+        flags_page(session, size=10, after=cursor)
+
+
+def _reread(session: Session, neuron: Neuron) -> Neuron:
+    session.flush()
+    session.refresh(neuron)
+    return neuron
