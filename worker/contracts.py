@@ -6,12 +6,13 @@ is the only thing that passes from an explainer to a simulator.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from app.domain.activations import ActivationRecord, IntArray, NeuronRecords, SampleKind, Split
 from app.domain.results import ScoreResult, SimulatedExcerpt
 from app.domain.tokens import Vocabulary
 from app.errors import MethodError
+from worker.providers.base import Provider
 
 
 class CannotSimulate(MethodError):
@@ -30,6 +31,7 @@ class NeuronTask:
     vocabulary: Vocabulary
     peer: NeuronRecords | None
     seed: int
+    collection_id: int | None = None
 
     @property
     def train(self) -> tuple[ActivationRecord, ...]:
@@ -81,6 +83,15 @@ class Simulator(Protocol):
         ...
 
 
+@runtime_checkable
+class CalibratedSimulator(Protocol):
+    """A simulator that wraps another one and first fits it to a neuron's calibration records."""
+
+    def fitted(self, text: str, task: NeuronTask) -> Simulator:
+        """The simulator to use for this text and neuron. Looks at ``task.calibration`` alone."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ScoredExcerpt:
     """Real and expected activations of one excerpt, side by side. ``kind`` is its sample."""
@@ -95,7 +106,20 @@ class Scorer(Protocol):
 
     name: str
     version: int
+    kinds: tuple[SampleKind, ...]
+    """The samples whose validation split it needs simulated."""
 
     def score(self, excerpts: Sequence[ScoredExcerpt], *, seed: int) -> tuple[ScoreResult, ...]:
         """One result per sample the scorer speaks of, in the validation split, without baselines."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a worker process holds for the steps of a method: a language model, the subject itself.
+
+    A step is built by its class's ``build(parameters, services)``.
+    """
+
+    provider: Provider | None = None
+    subject: object | None = None
