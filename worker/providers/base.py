@@ -3,8 +3,10 @@
 Providers know nothing of neurons: they answer requests, many at a time, and say how each one went.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -16,6 +18,8 @@ class Capability(StrEnum):
     CHAT_LOGPROBS = "chat_logprobs"
     PROMPT_LOGPROBS = "prompt_logprobs"
     JSON_SCHEMA = "json_schema"
+    WHOLE_TEN = "whole_ten"
+    """Its tokenizer writes "10" as one token; otherwise numbers are asked for on a scale of 0..9."""
 
 
 class Outcome(StrEnum):
@@ -34,33 +38,6 @@ class Message:
 
     role: str
     content: str
-
-
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
-    """One chat completion. ``step`` names what asks (``explain``, ``simulate/top/3``), unique in a run."""
-
-    step: str
-    messages: tuple[Message, ...]
-    max_tokens: int
-    temperature: float = 0.0
-    seed: int | None = None
-    top_logprobs: int | None = None
-    json_schema: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreTextRequest:
-    """The model's next-token alternatives inside ``text``, at the positions where an answer stands.
-
-    ``answer_at`` are character offsets into ``prefix + text``; the reply holds, for each, the
-    log-probabilities of the most likely tokens at that place. ``prefix`` is common to many requests.
-    """
-
-    step: str
-    prefix: str
-    text: str
-    answer_at: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +69,87 @@ class Reply:
     error: str | None = None
 
 
+class Parser(Protocol):
+    """Says whether a reply can be used, so that one that cannot is stored as failed and asked for again."""
+
+    version: str
+    """Name and version, e.g. ``structured/1``."""
+
+    def check(self, reply: Reply) -> None:
+        """Raises ValueError with the reason where the reply cannot be used."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """One chat completion. ``step`` names what asks (``explain``, ``simulate/top/3``), unique in a run."""
+
+    step: str
+    messages: tuple[Message, ...]
+    max_tokens: int
+    temperature: float = 0.0
+    seed: int | None = None
+    top_logprobs: int | None = None
+    json_schema: Mapping[str, Any] | None = None
+    parser: Parser | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreTextRequest:
+    """The model's next-token alternatives inside ``text``, at the positions where an answer stands.
+
+    ``answer_at`` are character offsets into ``prefix + text``; the reply holds, for each, the
+    log-probabilities of the most likely tokens at that place. ``prefix`` is common to many requests.
+    ``answers`` are the tokens whose log-probabilities are wanted: a local model reads these and no
+    others, an endpoint answers with its likeliest tokens whatever they are.
+    """
+
+    step: str
+    prefix: str
+    text: str
+    answer_at: tuple[int, ...]
+    answers: tuple[str, ...] = ()
+    parser: Parser | None = None
+
+
+Request = ChatRequest | ScoreTextRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One request as it went out and what came back, to be stored at once.
+
+    ``wire`` is the request's body. ``raw`` is the reply's body, or its first part where it was no
+    JSON; None where nothing came.
+    """
+
+    request: Request
+    wire: Mapping[str, Any]
+    raw: Mapping[str, Any] | None
+    reply: Reply
+    number: int
+    latency_seconds: float
+
+
+Observer = Callable[[Attempt], None]
+
+
+def ignore(_attempt: Attempt) -> None:
+    """The observer that keeps nothing."""
+
+
+def never_full(_request: Request) -> None:
+    """The gate that is always open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What a caller wants to know of every attempt: ``before`` may refuse it by raising, ``after`` stores it."""
+
+    before: Callable[[Request], None] = field(default=never_full)
+    after: Observer = field(default=ignore)
+
+
 class Provider(Protocol):
     """Answers requests. One reply per request, in order; refusals and bad replies are replies, too.
 
@@ -100,8 +158,35 @@ class Provider(Protocol):
     """
 
     name: str
+    model: str
     capabilities: frozenset[Capability]
 
-    def chat(self, requests: Sequence[ChatRequest]) -> tuple[Reply, ...]: ...
+    def chat(self, requests: Sequence[ChatRequest], *, watch: Watch = ...) -> tuple[Reply, ...]: ...
 
-    def score_texts(self, requests: Sequence[ScoreTextRequest]) -> tuple[Reply, ...]: ...
+    def score_texts(self, requests: Sequence[ScoreTextRequest], *, watch: Watch = ...) -> tuple[Reply, ...]: ...
+
+
+def request_digest(provider: str, model: str, request: Request) -> str:
+    """The identity of a request to one model: equal digests deserve equal answers.
+
+    Hexadecimal SHA-256 over all that could change the reply; ``step`` is not part of it.
+    """
+    parts: dict[str, Any] = {"provider": provider, "model": model}
+    if isinstance(request, ChatRequest):
+        parts |= {
+            "messages": [[m.role, m.content] for m in request.messages],
+            "max_tokens": request.max_tokens,
+            "temperature": request.temperature,
+            "seed": request.seed,
+            "top_logprobs": request.top_logprobs,
+            "json_schema": request.json_schema,
+        }
+    else:
+        parts |= {
+            "prefix": request.prefix,
+            "text": request.text,
+            "answer_at": request.answer_at,
+            "answers": request.answers,
+        }
+    parts["parser"] = request.parser.version if request.parser else None
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

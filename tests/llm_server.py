@@ -1,0 +1,276 @@
+"""A language-model endpoint on loopback, for tests: speaks the wire format and misbehaves on request.
+
+Chat completions with log-probabilities and JSON schemas, completions with ``echo`` (prompt
+log-probabilities as vLLM and llama.cpp answer them), 429, 500, hangs, half a body, dropped
+connections. It counts and keeps every request. It is one asyncio loop in a thread of its own.
+"""
+
+import asyncio
+import json
+import re
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+Body = dict[str, Any]
+Headers = dict[str, str]
+
+_TOKEN = re.compile(r"10(?!\d)|\d|[^\W\d_]+|\s|.", re.DOTALL)
+
+
+def tokens_of(text: str) -> list[str]:
+    """The server's own tokens: numbers 0..10, words, single characters. Joined they are the text."""
+    return _TOKEN.findall(text)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A chat or completion reply. ``numbers`` are alternatives (text -> log-probability) of its first token."""
+
+    text: str
+    finish_reason: str = "stop"
+    refusal: str | None = None
+    numbers: Mapping[str, float] | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True)
+class Fail:
+    """An HTTP error."""
+
+    status: int
+    message: str = "scripted failure"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Hang:
+    """No reply until the client gives up or the server stops."""
+
+
+@dataclass(frozen=True)
+class HalfBody:
+    """A reply whose JSON ends in the middle; the connection closes cleanly."""
+
+
+@dataclass(frozen=True)
+class Drop:
+    """The connection is closed without a reply."""
+
+
+@dataclass(frozen=True)
+class Huge:
+    """A reply of this many bytes."""
+
+    n_bytes: int
+
+
+Behaviour = Answer | Fail | Hang | HalfBody | Drop | Huge
+Brain = Callable[[Body], Behaviour]
+Numbers = Callable[[str, int], Mapping[str, float]]
+
+
+def certain(number: int) -> dict[str, float]:
+    """Log-probabilities that leave no doubt about a number."""
+    return {str(n): (0.0 if n == number else -30.0) for n in range(11)}
+
+
+def instance_of(schema: Mapping[str, Any]) -> Any:
+    """The plainest value that fits a JSON schema of objects, arrays, strings and numbers."""
+    if "enum" in schema:
+        return schema["enum"][0]
+    match schema.get("type"):
+        case "object":
+            return {name: instance_of(part) for name, part in schema["properties"].items()}
+        case "array":
+            return [instance_of(schema["items"])] * schema.get("minItems", 1)
+        case "integer" | "number":
+            return schema.get("minimum", 0)
+        case "boolean":
+            return False
+        case _:
+            return "a text"
+
+
+def plain_brain(body: Body) -> Behaviour:
+    """Fits the schema where there is one; else always the same sentence."""
+    wanted = body.get("response_format", {}).get("json_schema", {}).get("schema")
+    return Answer(json.dumps(instance_of(wanted)) if wanted else "words about cats")
+
+
+class LlmServer:
+    """Use as a context manager. ``script`` behaviours are taken first, one per request, then ``brain``."""
+
+    def __init__(self, brain: Brain = plain_brain, numbers: Numbers | None = None, latency: float = 0.0) -> None:
+        self.brain = brain
+        self.numbers: Numbers = numbers or (lambda _prompt, _start: certain(0))
+        self.latency = latency
+        self.keep_requests = True
+        self.script: deque[Behaviour] = deque()
+        self.requests: list[Body] = []
+        self.headers: list[Headers] = []
+        self.n_requests = 0
+        self.n_answered = 0
+        self.at_once = 0
+        self.most_at_once = 0
+        self.port = 0
+        self._ready = threading.Event()
+        self._stop: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def __enter__(self) -> "LlmServer":
+        self._thread.start()
+        self._ready.wait()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._loop is not None and self._stop is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    async def _serve(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        server = await asyncio.start_server(self._connection, "127.0.0.1", self.port, limit=2**24, backlog=1024)
+        self.port = server.sockets[0].getsockname()[1]
+        self._ready.set()
+        await self._stop.wait()
+        server.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while await self._exchange(reader, writer):
+                pass
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # the client went away, as tests of time-outs make it do
+        finally:
+            writer.close()
+
+    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        method, path, _ = head[0].split(" ", 2)
+        headers = {k.lower(): v.strip() for k, v in (line.split(":", 1) for line in head[1:] if line)}
+        raw = await reader.readexactly(int(headers.get("content-length", "0")))
+        body: Body = json.loads(raw) if raw else {}
+        if method == "GET":
+            models = {"object": "list", "data": [{"id": "tiny", "object": "model"}]}
+            return await self._send(writer, 200, json.dumps(models).encode(), {})
+        self._count(body, headers)
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            behaviour = self.script.popleft() if self.script else self.brain(body)
+            if self.latency:
+                await asyncio.sleep(self.latency)
+            return await self._behave(behaviour, path, body, writer)
+        finally:
+            self.at_once -= 1
+
+    def _count(self, body: Body, headers: Headers) -> None:
+        self.n_requests += 1
+        if self.keep_requests:
+            self.requests.append(body)
+            self.headers.append(headers)
+
+    async def _behave(self, behaviour: Behaviour, path: str, body: Body, writer: asyncio.StreamWriter) -> bool:
+        match behaviour:
+            case Answer():
+                echo = path.endswith("/completions") and "prompt" in body
+                reply = self._completion(behaviour, body) if echo else chat_reply(behaviour, body)
+                self.n_answered += 1
+                return await self._send(writer, 200, json.dumps(reply).encode(), {})
+            case Fail(status, message, headers):
+                error = {"error": {"message": message, "type": "scripted", "code": status}}
+                return await self._send(writer, status, json.dumps(error).encode(), headers)
+            case HalfBody():
+                whole = json.dumps(chat_reply(Answer("words"), body)).encode()
+                return await self._send(writer, 200, whole[: len(whole) // 2], {})
+            case Huge(n_bytes):
+                return await self._send(writer, 200, b'"' + b"x" * n_bytes + b'"', {})
+            case Hang():
+                await asyncio.sleep(3600)
+        return False  # Drop: the connection closes
+
+    async def _send(self, writer: asyncio.StreamWriter, status: int, body: bytes, headers: Mapping[str, str]) -> bool:
+        lines = [f"HTTP/1.1 {status} Scripted", "content-type: application/json", f"content-length: {len(body)}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
+        await writer.drain()
+        return True
+
+    def _completion(self, answer: Answer, body: Body) -> Body:
+        """A text completion; with ``echo`` and ``logprobs`` the prompt's tokens and their alternatives."""
+        prompt = body["prompt"]
+        shown = (prompt if body.get("echo") else "") + answer.text
+        tokens, places, offset = tokens_of(shown), [], 0
+        for token in tokens:
+            places.append(offset)
+            offset += len(token)
+        wanted = body.get("logprobs")
+        alternatives = [top(self.numbers(shown, at), wanted or 0) for at in places]
+        logprobs = {
+            "tokens": tokens,
+            "text_offset": places,
+            "token_logprobs": [None, *(-1.0 for _ in tokens[1:])],
+            "top_logprobs": [None, *alternatives[1:]],
+        }
+        choice = {"index": 0, "text": shown, "finish_reason": "length", "logprobs": logprobs if wanted else None}
+        return envelope("text_completion", choice, body, answer, prompt)
+
+
+def chat_reply(answer: Answer, body: Body) -> Body:
+    """A chat completion, with log-probabilities where the request asks for them."""
+    message = {"role": "assistant", "content": None if answer.refusal else answer.text, "refusal": answer.refusal}
+    choice: Body = {"index": 0, "message": message, "finish_reason": answer.finish_reason, "logprobs": None}
+    if body.get("logprobs"):
+        first = answer.numbers or {tokens_of(answer.text or " ")[0]: -0.01}
+        choice["logprobs"] = {
+            "content": [
+                token_entry(token, first if place == 0 else {token: -0.01}, body.get("top_logprobs", 0))
+                for place, token in enumerate(tokens_of(answer.text))
+            ]
+        }
+    prompt = "\n".join(m["content"] for m in body["messages"])
+    return envelope("chat.completion", choice, body, answer, prompt)
+
+
+def token_entry(token: str, alternatives: Mapping[str, float], n_top: int) -> Body:
+    """One token of a chat completion's log-probabilities."""
+    best = [{"token": t, "logprob": p, "bytes": None} for t, p in top(alternatives, n_top).items()]
+    return {"token": token, "logprob": alternatives.get(token, -0.01), "bytes": None, "top_logprobs": best}
+
+
+def top(alternatives: Mapping[str, float], n: int) -> dict[str, float]:
+    """The ``n`` likeliest alternatives."""
+    return dict(sorted(alternatives.items(), key=lambda pair: -pair[1])[:n])
+
+
+def envelope(kind: str, choice: Body, body: Body, answer: Answer, prompt: str) -> Body:
+    """What stands around a choice."""
+    n_in, n_out = len(tokens_of(prompt)), len(tokens_of(answer.text))
+    return {
+        "id": "reply-1",
+        "object": kind,
+        "created": 0,
+        "model": answer.model or f"{body.get('model')}-0613",
+        "choices": [choice],
+        "usage": {
+            "prompt_tokens": n_in,
+            "completion_tokens": n_out,
+            "total_tokens": n_in + n_out,
+            "prompt_tokens_details": {"cached_tokens": 0},
+        },
+    }
