@@ -9,7 +9,7 @@ import typer
 from app.db import check_schema, database_url, downgrade, make_engine, migrate
 from app.health import web_is_alive, worker_is_alive
 from app.log import configure_logging
-from app.settings import Settings
+from app.settings import Settings, settings_table
 
 cli = typer.Typer(help="Browse and audit explanations of language-model neurons.", no_args_is_help=True)
 db = typer.Typer(help="The database's schema.", no_args_is_help=True)
@@ -60,6 +60,12 @@ def collect(
     worker_module("worker.collection.command").collect(
         settings(), model=model, corpus=corpus, slug=slug, max_tokens=max_tokens
     )
+
+
+@cli.command("settings")
+def settings_command() -> None:
+    """Print every setting with its default and meaning."""
+    typer.echo(settings_table())
 
 
 @health.command("web")

@@ -57,3 +57,13 @@ class Settings(BaseSettings):
     max_attempts: int = Field(5, ge=1, description="Failed attempts after which a run is put in quarantine.")
     max_deaths: int = Field(3, ge=1, description="Deaths of its worker after which a run is put in quarantine.")
     keep_jobs_hours: int = Field(72, ge=1, description="Hours after which finished jobs leave the queue's table.")
+
+
+def settings_table() -> str:
+    """Every setting as a Markdown table: variable, default, meaning. The README shows it."""
+    lines = ["| variable | default | meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        variable = "DATABASE_URL" if name == "database_url" else f"NEURON_AUDIT_{name.upper()}"
+        default = "" if field.default is None else f"`{field.default}`"
+        lines.append(f"| `{variable}` | {default} | {field.description} |")
+    return "\n".join(lines)
