@@ -12,12 +12,18 @@ HEADLINE_SAMPLE = "top_and_random"
 
 @dataclass(frozen=True, slots=True)
 class SimulatedExcerpt:
-    """Expected activations (0..10, one per token) of one excerpt, or why there are none."""
+    """Expected activations (0..10, one per token) of one excerpt, or why there are none.
+
+    ``distribution`` [T, 11] is the probability of each number where the simulator knows it;
+    ``uncalibrated`` [T] is what stood before a calibration.
+    """
 
     excerpt_id: int
     length: int
     expected: FloatArray | None
     failure: str | None = None
+    distribution: FloatArray | None = None
+    uncalibrated: FloatArray | None = None
 
     def __post_init__(self) -> None:
         if (self.expected is None) == (self.failure is None):

@@ -4,6 +4,7 @@ from app.models.accounts import Account, LoginToken, WebSession
 from app.models.audit import Event, Flag
 from app.models.base import Base
 from app.models.explanations import Explanation, Method, Score, Simulation
+from app.models.providers import Provider, Spending
 from app.models.runs import Batch, LlmCall, Pause, Run, Worker
 from app.models.subjects import Collection, Neuron, Sample, Subject
 from app.models.text import Corpus, Document, Excerpt, Tokenizer, VocabularyToken
@@ -24,10 +25,12 @@ __all__ = [
     "Method",
     "Neuron",
     "Pause",
+    "Provider",
     "Run",
     "Sample",
     "Score",
     "Simulation",
+    "Spending",
     "Subject",
     "Tokenizer",
     "VocabularyToken",

@@ -15,6 +15,8 @@ class Account(Base):
     role: Mapped[str]
     created_at: Mapped[CreatedAt]
     disabled_at: Mapped[Moment | None]
+    price_cap_per_day: Mapped[float | None]
+    """Most that this person's calls to language models may cost on one day (UTC)."""
 
 
 class LoginToken(Base):

@@ -80,6 +80,10 @@ class Simulation(Base):
     split: Mapped[str]
     excerpt_ids: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
     expected: Mapped[bytes] = mapped_column(LargeBinary)
+    distributions: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """float16 [tokens, 11]: the probability of each number 0..10, NaN where an excerpt failed."""
+    uncalibrated: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """What a calibrated simulator's inner one expected, laid out like ``expected``."""
     failures: Mapped[dict[str, str]] = mapped_column(JSONB, server_default=sql("'{}'::jsonb"))
     created_at: Mapped[CreatedAt]
 

@@ -22,6 +22,9 @@ class Batch(Base):
     n_runs: Mapped[int]
     created_at: Mapped[CreatedAt]
     cancelled_at: Mapped[Moment | None]
+    price_cap: Mapped[float | None]
+    """Most that the batch's calls to language models may cost."""
+    spent: Mapped[float] = mapped_column(server_default="0")
 
 
 class Run(Base):
@@ -51,6 +54,8 @@ class Run(Base):
     neuron_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("neuron.id"))
     method_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("method.id"))
     status: Mapped[str] = mapped_column(server_default="queued")
+    job_id: Mapped[int | None] = mapped_column(BigInteger)
+    """The queue's job that the newest execution came with."""
     lease_token: Mapped[uuid.UUID | None]
     lease_until: Mapped[Moment | None]
     attempt: Mapped[int] = mapped_column(server_default="0")
@@ -90,6 +95,8 @@ class Pause(Base):
 
     queue: Mapped[str] = mapped_column(primary_key=True)
     reason: Mapped[str]
+    n_failures: Mapped[int] = mapped_column(server_default="1")
+    """Failures in a row: each doubles the wait."""
     since: Mapped[CreatedAt]
     until: Mapped[Moment]
 

@@ -1,12 +1,13 @@
 """Explanations with their simulations and scores."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from app.domain.activations import pack_activations
+from app.domain.activations import NORMALISED_MAXIMUM, FloatArray, pack_activations
 from app.domain.results import HEADLINE_SAMPLE, HEADLINE_SCORER, ExplanationResult, ScoreResult, SimulationResult
 from app.models import Explanation, Neuron, Score, Simulation
 
@@ -48,6 +49,8 @@ def store_explanation(session: Session, *, neuron_id: int, result: ExplanationRe
 
 def _simulation_row(explanation_id: int, result: SimulationResult, author: Author) -> Simulation:
     rows = [np.full(e.length, np.nan, dtype=np.float32) if e.expected is None else e.expected for e in result.excerpts]
+    distributions = [(e.distribution, e.length * (NORMALISED_MAXIMUM + 1)) for e in result.excerpts]
+    uncalibrated = [(e.uncalibrated, e.length) for e in result.excerpts]
     return Simulation(
         explanation_id=explanation_id,
         method_id=author.method_id,
@@ -58,8 +61,17 @@ def _simulation_row(explanation_id: int, result: SimulationResult, author: Autho
         split=result.split,
         excerpt_ids=[e.excerpt_id for e in result.excerpts],
         expected=pack_activations(rows),
+        distributions=_packed_where_known(distributions),
+        uncalibrated=_packed_where_known(uncalibrated),
         failures={str(place): e.failure for place, e in enumerate(result.excerpts) if e.failure is not None},
     )
+
+
+def _packed_where_known(rows: Sequence[tuple[FloatArray | None, int]]) -> bytes | None:
+    """Each row, or as many NaN as it would be long; None where no row is known."""
+    if all(row is None for row, _ in rows):
+        return None
+    return pack_activations([np.full(n, np.nan, np.float32) if row is None else row.ravel() for row, n in rows])
 
 
 def _score_row(explanation_id: int, result: ScoreResult, author: Author) -> Score:
