@@ -123,6 +123,8 @@ class LlmCall(Base):
     outcome: Mapped[str]
     error: Mapped[str | None]
     attempt: Mapped[int]
+    run_attempt: Mapped[int] = mapped_column(server_default="0")
+    """The run's own ``attempt`` at that time: a failed reply is not asked for again within one."""
     tokens_in: Mapped[int | None]
     tokens_cached: Mapped[int | None]
     tokens_out: Mapped[int | None]
