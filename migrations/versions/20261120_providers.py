@@ -48,6 +48,7 @@ def upgrade() -> None:
     op.add_column("batch", sa.Column("price_cap", sa.Float(), nullable=True))
     op.add_column("batch", sa.Column("spent", sa.Float(), server_default="0", nullable=False))
     op.add_column("account", sa.Column("price_cap_per_day", sa.Float(), nullable=True))
+    op.add_column("llm_call", sa.Column("run_attempt", sa.Integer(), server_default="0", nullable=False))
     op.add_column("simulation", sa.Column("distributions", sa.LargeBinary(), nullable=True))
     op.add_column("simulation", sa.Column("uncalibrated", sa.LargeBinary(), nullable=True))
 
@@ -55,6 +56,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_column("simulation", "uncalibrated")
     op.drop_column("simulation", "distributions")
+    op.drop_column("llm_call", "run_attempt")
     op.drop_column("account", "price_cap_per_day")
     op.drop_column("batch", "spent")
     op.drop_column("batch", "price_cap")
