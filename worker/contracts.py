@@ -39,6 +39,11 @@ class NeuronTask:
         return self.records.of(SampleKind.TOP, Split.TRAIN)
 
     @property
+    def lookalikes(self) -> tuple[ActivationRecord, ...]:
+        """Excerpts an explainer may show for contrast: the hard negatives' train split."""
+        return self.records.of(SampleKind.HARD_NEGATIVE, Split.TRAIN)
+
+    @property
     def calibration(self) -> tuple[ActivationRecord, ...]:
         """The records that may choose between texts and fit a calibration."""
         return (

@@ -29,6 +29,8 @@ class SampleKind(StrEnum):
     BAND_2 = "band_2"
     BAND_3 = "band_3"
     RANDOM = "random"
+    HARD_NEGATIVE = "hard_negative"
+    """Excerpts with the tokens that drive the neuron elsewhere, on which it hardly fires."""
 
 
 class Split(StrEnum):
@@ -77,9 +79,10 @@ def split_of(kind: SampleKind, rank: int) -> Split:
     """The split of the record at ``rank`` (0-based) of a sample.
 
     ``top`` is dealt by rank mod 4, every other sample by rank mod 3 and never to train, as in
-    OpenAI's "Language models can explain neurons in language models" (2023).
+    OpenAI's "Language models can explain neurons in language models" (2023). Hard negatives, which
+    the paper does not have, are dealt like ``top``, since a contrastive explainer shows some.
     """
-    if kind is SampleKind.TOP:
+    if kind in (SampleKind.TOP, SampleKind.HARD_NEGATIVE):
         return _TOP_SPLITS[rank % 4]
     return _OTHER_SPLITS[rank % 3]
 

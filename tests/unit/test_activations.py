@@ -25,6 +25,12 @@ def test_top_is_dealt_by_four_and_random_by_three_without_train() -> None:
     assert Split.TRAIN not in {split_of(SampleKind.RANDOM, rank) for rank in range(20)}
 
 
+def test_hard_negatives_are_dealt_like_top_so_that_an_explainer_may_see_some() -> None:
+    assert [split_of(SampleKind.HARD_NEGATIVE, rank) for rank in range(20)] == [
+        split_of(SampleKind.TOP, rank) for rank in range(20)
+    ]
+
+
 @given(st.lists(st.lists(st.floats(-60000, 60000, width=16), min_size=1, max_size=5), max_size=4))
 def test_packed_rows_come_back_as_they_were(rows: list[list[float]]) -> None:
     arrays = [np.array(row, dtype=np.float32) for row in rows]
