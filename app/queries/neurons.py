@@ -1,0 +1,354 @@
+"""The list of a subject's neurons: filtered, sorted, read by keyset, counted, selected."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import BigInteger, ColumnElement, Double, bindparam, func, literal, literal_column, select, tuple_
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from app.domain.results import HEADLINE_SAMPLE, HEADLINE_SCORER
+from app.errors import Invalid, NotFound
+from app.models import Neuron, Run, Score
+from app.queries.inputs import BIGGEST_ID
+from app.queries.paging import Page
+
+COUNT_BOUND = 10_000
+"""Matches are counted up to here; beyond it a list says "10,000+"."""
+
+_ENGLISH: ColumnElement[str] = literal_column("'english'::regconfig")
+_LARGEST_INTEGER = 2**31 - 1
+
+
+class NeuronState(StrEnum):
+    """What a neuron may be filtered by. A neuron can be several of them at once."""
+
+    UNEXPLAINED = "unexplained"
+    EXPLAINED = "explained"
+    FLAGGED = "flagged"
+    QUEUED = "queued"
+
+
+class SortKey(StrEnum):
+    """What a list may be sorted by. Neurons without the value come last in either direction."""
+
+    SCORE = "score"
+    FIRING_RATE = "firing_rate"
+    MAX = "max"
+    POSITION = "position"
+
+
+@dataclass(frozen=True, slots=True)
+class NeuronSort:
+    """A key and a direction. Equal values stand in the order of ids, in the same direction."""
+
+    key: SortKey = SortKey.SCORE
+    descending: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class NeuronFilter:
+    """What neurons must have in common. None is no condition; bounds are inclusive."""
+
+    layer: int | None = None
+    score_min: float | None = None
+    score_max: float | None = None
+    rate_min: float | None = None
+    """Share of tokens with an activation above 0."""
+    rate_max: float | None = None
+    state: NeuronState | None = None
+    words: str | None = None
+    """In the explanation; quotes, ``or`` and ``-`` as in web search engines."""
+
+
+@dataclass(frozen=True, slots=True)
+class NeuronRow:
+    """One line of the list."""
+
+    id: int
+    layer: int
+    index: int
+    explanation: str | None
+    score: float | None
+    interval: tuple[float, float] | None
+    """Of the score, 95 %."""
+    firing_rate: float | None
+    max: float | None
+    n_explanations: int
+    n_open_flags: int
+    n_active_runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """How many neurons match: exactly, or at least so many."""
+
+    number: int
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A row's place in a sorted list: the sort's value and the id, or layer and index."""
+
+    value: float | None
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    """A stretch of the list that one index scan reads: all rows with the value, or all without."""
+
+    conditions: tuple[ColumnElement[bool], ...]
+    columns: tuple[InstrumentedAttribute[Any], ...]
+    descending: bool
+
+    def beyond(self, values: tuple[ColumnElement[Any], ...]) -> ColumnElement[bool]:
+        here: ColumnElement[Any] = tuple_(*self.columns)
+        return here < tuple_(*values) if self.descending else here > tuple_(*values)
+
+
+_VALUES: dict[SortKey, InstrumentedAttribute[float | None]] = {
+    SortKey.SCORE: Neuron.current_score,
+    SortKey.FIRING_RATE: Neuron.firing_rate,
+    SortKey.MAX: Neuron.max,
+}
+
+_COLUMNS = (
+    Neuron.id,
+    Neuron.layer,
+    Neuron.index,
+    Neuron.current_explanation_id,
+    Neuron.current_text,
+    Neuron.current_score,
+    Neuron.firing_rate,
+    Neuron.max,
+    Neuron.n_explanations,
+    Neuron.n_open_flags,
+    Neuron.n_active_runs,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NeuronsQuery:
+    """What a page of the list is a page of."""
+
+    subject_id: int
+    filter: NeuronFilter = NeuronFilter()
+    sort: NeuronSort = NeuronSort()
+
+
+def neurons_page(
+    session: Session, *, query: NeuronsQuery, size: int, after: str | None = None, before: str | None = None
+) -> Page[NeuronRow]:
+    """``size`` neurons; the first ones, or those next to a cursor.
+
+    At most three queries, whatever the size. Raises Invalid for a cursor that is none.
+    """
+    backwards = before is not None
+    cursor = before if before is not None else after
+    start = None if cursor is None else _parse_cursor(cursor, query.sort)
+    found = _read(session, query, start, backwards=backwards, limit=size + 1)
+    more = len(found) > size
+    shown = found[:size][::-1] if backwards else found[:size]
+    rows = _with_intervals(session, shown)
+    if not shown:
+        return Page(rows)
+    first, last = _cursor(shown[0], query.sort), _cursor(shown[-1], query.sort)
+    if backwards:
+        return Page(rows, previous=first if more else None, next=last)
+    return Page(rows, previous=first if start is not None else None, next=last if more else None)
+
+
+def count_neurons(session: Session, *, query: NeuronsQuery, bound: int = COUNT_BOUND) -> Matches:
+    """How many neurons match, exactly up to ``bound``."""
+    some = select(literal(1)).where(*_conditions(query)).select_from(Neuron).limit(bound + 1).subquery()
+    number = session.scalar(select(func.count()).select_from(some)) or 0
+    return Matches(min(number, bound), exact=number <= bound)
+
+
+def matching_ids(session: Session, *, query: NeuronsQuery, limit: int) -> list[int]:
+    """The ids of all neurons that match, by position. Raises Invalid where they are more than ``limit``."""
+    statement = select(Neuron.id).where(*_conditions(query)).order_by(Neuron.layer, Neuron.index).limit(limit + 1)
+    ids = list(session.scalars(statement))
+    if len(ids) > limit:
+        raise Invalid(f"More than {limit:,} neurons match. Narrow the filters: one batch may hold {limit:,}.")
+    return ids
+
+
+def existing_ids(session: Session, *, subject_id: int, neuron_ids: Sequence[int]) -> list[int]:
+    """``neuron_ids`` without repetitions, by position. Raises NotFound where one is no neuron of this subject."""
+    wanted = {i for i in neuron_ids if 0 < i <= BIGGEST_ID}
+    statement = select(Neuron.id).where(Neuron.subject_id == subject_id, Neuron.id.in_(wanted))
+    ids = list(session.scalars(statement.order_by(Neuron.layer, Neuron.index)))
+    if len(ids) < len(set(neuron_ids)):
+        raise NotFound("Some of the chosen neurons do not exist. Choose them again from the list.")
+    return ids
+
+
+def n_with_active_run(session: Session, *, neuron_ids: Sequence[int], method_id: int) -> int:
+    """How many of these neurons are queued or running with this method already."""
+    statement = (
+        select(func.count())
+        .select_from(Run)
+        .where(_is_active(), Run.method_id == method_id, Run.neuron_id == func.any(list(neuron_ids)))
+    )
+    return session.scalar(statement) or 0
+
+
+def has_search_words(session: Session, *, words: str) -> bool:
+    """Whether a search has anything to look for: not only common words and punctuation."""
+    return (session.scalar(select(func.numnode(_search(words)))) or 0) > 0
+
+
+def _conditions(query: NeuronsQuery) -> list[ColumnElement[bool]]:
+    wanted = query.filter
+    conditions = [Neuron.subject_id == query.subject_id]
+    if wanted.layer is not None:
+        conditions.append(Neuron.layer == wanted.layer)
+    if wanted.score_min is not None:
+        conditions.append(Neuron.current_score >= wanted.score_min)
+    if wanted.score_max is not None:
+        conditions.append(Neuron.current_score <= wanted.score_max)
+    if wanted.rate_min is not None:
+        conditions.append(Neuron.firing_rate >= wanted.rate_min)
+    if wanted.rate_max is not None:
+        conditions.append(Neuron.firing_rate <= wanted.rate_max)
+    if wanted.words:
+        conditions.append(Neuron.search.op("@@", is_comparison=True)(_search(wanted.words)))
+    if wanted.state is not None:
+        conditions.append(_in_state(wanted.state))
+    return conditions
+
+
+def _in_state(state: NeuronState) -> ColumnElement[bool]:
+    match state:
+        case NeuronState.UNEXPLAINED:
+            return Neuron.current_explanation_id.is_(None)
+        case NeuronState.EXPLAINED:
+            return Neuron.current_explanation_id.is_not(None)
+        case NeuronState.FLAGGED:
+            return Neuron.n_open_flags > literal_column("0")
+        case NeuronState.QUEUED:
+            # By the runs, which have an index of the active ones: one on the neuron would make every change of
+            # ``n_active_runs`` rewrite the entries of all its indexes.
+            return Neuron.id.in_(select(Run.neuron_id).where(_is_active()))
+
+
+def _is_active() -> ColumnElement[bool]:
+    """Written into the statement, so that the planner sees that the partial index fits."""
+    return Run.status.in_(bindparam("active", ["queued", "running"], expanding=True, literal_execute=True))
+
+
+def _search(words: str) -> ColumnElement[Any]:
+    return func.websearch_to_tsquery(_ENGLISH, words)
+
+
+def _segments(query: NeuronsQuery, *, backwards: bool) -> list[_Segment]:
+    """The stretches of the list in reading order.
+
+    A stretch each for rows with and without the value: so NULLs stand last in both directions, and every stretch is
+    one scan of the one index of the value, forward or backward.
+    """
+    sort = query.sort
+    descending = sort.descending != backwards
+    if sort.key is SortKey.POSITION:
+        return [_Segment((), (Neuron.layer, Neuron.index), descending)]
+    column = _VALUES[sort.key]
+    with_value = _Segment((column.is_not(None),), (column, Neuron.id), descending)
+    without = _Segment((column.is_(None),), (column, Neuron.id), backwards)
+    if sort.key is SortKey.SCORE and query.filter.state is NeuronState.UNEXPLAINED:
+        return [without]  # what has no explanation has no score
+    return [without, with_value] if backwards else [with_value, without]
+
+
+def _read(session: Session, query: NeuronsQuery, start: _Place | None, *, backwards: bool, limit: int) -> list[Any]:
+    rows: list[Any] = []
+    segments = _segments(query, backwards=backwards)
+    if start is not None and len(segments) > 1 and (start.value is None) != backwards:
+        segments = segments[1:]
+    for segment in segments:
+        conditions = [*_conditions(query), *segment.conditions]
+        if start is not None:
+            conditions.append(_beyond(segment, query.sort.key, start))
+            start = None
+        order = [c.desc() if segment.descending else c.asc() for c in segment.columns]
+        statement = select(*_COLUMNS).where(*conditions).order_by(*order).limit(limit - len(rows))
+        rows.extend(session.execute(statement))
+        if len(rows) == limit:
+            break
+    return rows
+
+
+def _beyond(segment: _Segment, key: SortKey, start: _Place) -> ColumnElement[bool]:
+    number = literal(start.number, BigInteger)
+    if key is SortKey.POSITION:
+        return segment.beyond((literal(start.value, BigInteger), number))
+    if start.value is None:
+        return replace(segment, columns=segment.columns[1:]).beyond((number,))
+    return segment.beyond((literal(start.value, Double), number))
+
+
+def _cursor(row: Any, sort: NeuronSort) -> str:
+    """A place as addresses write it: ``0.8312@1234`` (value and id) or ``3@120`` (layer and index)."""
+    if sort.key is SortKey.POSITION:
+        return f"{row.layer}@{row.index}"
+    value = getattr(row, _VALUES[sort.key].key)
+    return f"{'none' if value is None else value}@{row.id}"
+
+
+def _parse_cursor(text: str, sort: NeuronSort) -> _Place:
+    value, at, number = text.partition("@")
+    try:
+        place = _Place(None if value == "none" else float(value), int(number))
+    except ValueError as error:
+        raise _damaged() from error
+    is_position = sort.key is SortKey.POSITION
+    largest = _LARGEST_INTEGER if is_position else BIGGEST_ID
+    if not at or not 0 <= place.number <= largest:
+        raise _damaged()
+    if is_position and not (value.isascii() and value.isdigit() and int(value) <= largest):
+        raise _damaged()
+    return replace(place, value=int(value)) if is_position else place
+
+
+def _damaged() -> Invalid:
+    return Invalid("This page's address is damaged. Start again from the first page of the list.")
+
+
+def _with_intervals(session: Session, rows: Sequence[Any]) -> tuple[NeuronRow, ...]:
+    shown = [row.current_explanation_id for row in rows if row.current_score is not None]
+    intervals = _intervals(session, shown) if shown else {}
+    return tuple(
+        NeuronRow(
+            id=row.id,
+            layer=row.layer,
+            index=row.index,
+            explanation=row.current_text,
+            score=row.current_score,
+            interval=intervals.get(row.current_explanation_id),
+            firing_rate=row.firing_rate,
+            max=row.max,
+            n_explanations=row.n_explanations,
+            n_open_flags=row.n_open_flags,
+            n_active_runs=row.n_active_runs,
+        )
+        for row in rows
+    )
+
+
+def _intervals(session: Session, explanation_ids: Sequence[int]) -> dict[int, tuple[float, float]]:
+    """The headline score's interval of each explanation; the newest score stands."""
+    scores = session.execute(
+        select(Score.explanation_id, Score.interval_low, Score.interval_high)
+        .where(
+            Score.explanation_id.in_(explanation_ids),
+            Score.scorer == HEADLINE_SCORER,
+            Score.sample == HEADLINE_SAMPLE,
+            Score.interval_low.is_not(None),
+            Score.interval_high.is_not(None),
+        )
+        .order_by(Score.id)
+    )
+    return {row.explanation_id: (row.interval_low, row.interval_high) for row in scores}

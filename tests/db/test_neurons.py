@@ -1,0 +1,211 @@
+import itertools
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
+
+from app.errors import Invalid, NotFound
+from app.models import Batch, Neuron, Run, Score, Subject
+from app.queries.neurons import (
+    NeuronFilter,
+    NeuronRow,
+    NeuronSort,
+    NeuronsQuery,
+    NeuronState,
+    SortKey,
+    count_neurons,
+    existing_ids,
+    has_search_words,
+    matching_ids,
+    n_with_active_run,
+    neurons_page,
+)
+from app.queries.paging import Page
+from tests.factories import Make
+
+SORTS = [NeuronSort(key, descending) for key in SortKey for descending in (True, False)]
+VALUES = st.sampled_from([None, 0.0, 0.1, 0.30000000000000004, 1.0, -0.5, float("inf"), float("nan")])
+
+
+@pytest.fixture
+def subject(make: Make) -> Subject:
+    return make.subject(n_layers=3, neurons_per_layer=4)
+
+
+def walk(session: Session, query: NeuronsQuery, size: int) -> list[Page[NeuronRow]]:
+    """All pages from the first to the last."""
+    pages = [neurons_page(session, query=query, size=size)]
+    while pages[-1].next is not None:
+        pages.append(neurons_page(session, query=query, size=size, after=pages[-1].next))
+    return pages
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(values=st.lists(VALUES, max_size=9), size=st.integers(1, 5))
+@pytest.mark.parametrize("sort", SORTS, ids=str)
+def test_pages_cover_every_neuron_once_in_both_directions(
+    session: Session, make: Make, subject: Subject, sort: NeuronSort, values: list[float | None], size: int
+) -> None:
+    session.execute(delete(Neuron).where(Neuron.subject_id == subject.id))
+    session.add_all(
+        Neuron(subject_id=subject.id, layer=i % 3, index=i, current_score=v, firing_rate=v, max=v)
+        for i, v in enumerate(values)
+    )
+    session.flush()
+    query = NeuronsQuery(subject.id, sort=sort)
+
+    pages = walk(session, query, size)
+
+    rows = [row for page in pages for row in page.rows]
+    assert len(rows) == len(values) == len({row.id for row in rows})
+    assert [row.id for row in rows] == [row.id for row in neurons_page(session, query=query, size=100).rows]
+    assert pages[0].previous is None
+    for earlier, later in itertools.pairwise(pages):
+        back = neurons_page(session, query=query, size=size, before=later.previous)
+        assert ([row.id for row in back.rows], back.next) == ([row.id for row in earlier.rows], earlier.next)
+        assert (back.previous is None) == (earlier.previous is None)
+
+
+@pytest.mark.parametrize("descending", [True, False])
+def test_neurons_without_a_value_come_last_either_way(
+    session: Session, make: Make, subject: Subject, descending: bool
+) -> None:
+    for index, score in enumerate([None, 0.2, 0.9, None]):
+        make.neuron(subject, index=index, current_score=score)
+    query = NeuronsQuery(subject.id, sort=NeuronSort(SortKey.SCORE, descending))
+    scores = [row.score for row in neurons_page(session, query=query, size=9).rows]
+    assert scores == ([0.9, 0.2, None, None] if descending else [0.2, 0.9, None, None])
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (NeuronFilter(), [0, 1, 2, 3]),
+        (NeuronFilter(layer=1), [2, 3]),
+        (NeuronFilter(score_min=0.2), [0, 1]),
+        (NeuronFilter(score_max=0.2), [1]),
+        (NeuronFilter(score_min=0.1, score_max=0.3, layer=1), []),
+        (NeuronFilter(rate_min=0.05, rate_max=0.1), [1, 3]),
+        (NeuronFilter(state=NeuronState.UNEXPLAINED), [2]),
+        (NeuronFilter(state=NeuronState.EXPLAINED), [0, 1, 3]),
+        (NeuronFilter(state=NeuronState.FLAGGED), [1]),
+        (NeuronFilter(state=NeuronState.QUEUED), [3]),
+        (NeuronFilter(words="cats"), [0, 3]),
+        (NeuronFilter(words='"small cat" or import'), [1, 3]),
+        (NeuronFilter(words="cat -small"), [0]),
+        (NeuronFilter(words="the"), []),
+    ],
+)
+def test_filters_find_what_they_say(
+    session: Session, make: Make, subject: Subject, wanted: NeuronFilter, expected: list[int]
+) -> None:
+    cast = [
+        make.neuron(subject, layer=0, index=0, current_score=0.9, firing_rate=0.01),
+        make.neuron(subject, layer=0, index=1, current_score=0.2, firing_rate=0.05, n_open_flags=1),
+        make.neuron(subject, layer=1, index=2, firing_rate=None),
+        make.neuron(subject, layer=1, index=3, firing_rate=0.1, n_active_runs=1),
+    ]
+    for neuron, text in ((cast[0], "fires on cats"), (cast[1], 'fires on " import"'), (cast[3], "a small cat")):
+        neuron.current_explanation_id, neuron.current_text = make.explanation(neuron, text).id, text
+    _run(session, make, cast[3])
+    query = NeuronsQuery(subject.id, wanted, NeuronSort(SortKey.POSITION, descending=False))
+
+    assert [row.index for row in neurons_page(session, query=query, size=9).rows] == expected
+    assert count_neurons(session, query=query).number == len(expected)
+    assert matching_ids(session, query=query, limit=9) == [cast[i].id for i in expected]
+
+
+def test_a_row_carries_the_interval_of_the_newest_headline_score(
+    session: Session, make: Make, subject: Subject
+) -> None:
+    neuron = make.neuron(subject, current_score=0.5)
+    explanation = make.explanation(neuron)
+    neuron.current_explanation_id = explanation.id
+    for sample, low in (("top_and_random", 0.1), ("top_and_random", 0.4), ("random", 0.0)):
+        session.add(
+            Score(
+                explanation_id=explanation.id,
+                scorer="correlation",
+                sample=sample,
+                value=0.5,
+                interval_low=low,
+                interval_high=0.6,
+                n_valid=10,
+                n_failed=0,
+            )
+        )
+        session.flush()
+    (row,) = neurons_page(session, query=NeuronsQuery(subject.id), size=9).rows
+    assert row.interval == (0.4, 0.6)
+
+
+def test_a_list_never_shows_another_subjects_neurons(session: Session, make: Make, subject: Subject) -> None:
+    make.neuron(make.subject("other"))
+    query = NeuronsQuery(subject.id)
+    assert neurons_page(session, query=query, size=9) == Page(())
+    assert count_neurons(session, query=query).number == 0
+
+
+def test_matches_are_counted_up_to_a_bound(session: Session, make: Make, subject: Subject) -> None:
+    for index in range(4):
+        make.neuron(subject, index=index)
+    query = NeuronsQuery(subject.id)
+    counted = [count_neurons(session, query=query, bound=bound) for bound in (3, 4)]
+    assert [(c.number, c.exact) for c in counted] == [(3, False), (4, True)]
+    with pytest.raises(Invalid, match="Narrow the filters"):
+        matching_ids(session, query=query, limit=3)
+
+
+def test_chosen_neurons_must_all_be_of_the_subject(session: Session, make: Make, subject: Subject) -> None:
+    second, first = make.neuron(subject, index=1), make.neuron(subject, index=0)
+    chosen = [second.id, first.id, second.id]
+    assert existing_ids(session, subject_id=subject.id, neuron_ids=chosen) == [first.id, second.id]
+    for stranger in (make.neuron(make.subject("other")).id, -1, 2**63):
+        with pytest.raises(NotFound):
+            existing_ids(session, subject_id=subject.id, neuron_ids=[first.id, stranger])
+
+
+def test_active_runs_are_counted_by_method(session: Session, make: Make, subject: Subject) -> None:
+    waiting, idle = make.neuron(subject, index=0), make.neuron(subject, index=1)
+    run = _run(session, make, waiting)
+    ids = [waiting.id, idle.id]
+    assert n_with_active_run(session, neuron_ids=ids, method_id=run.method_id) == 1
+    assert n_with_active_run(session, neuron_ids=ids, method_id=make.method("other").id) == 0
+    run.status = "succeeded"
+    session.flush()
+    assert n_with_active_run(session, neuron_ids=ids, method_id=run.method_id) == 0
+
+
+@pytest.mark.parametrize("words", ["the", "( ) !", '"', "-", "of the"])
+def test_a_search_for_common_words_alone_is_told_apart(session: Session, words: str) -> None:
+    assert not has_search_words(session, words=words)
+    assert has_search_words(session, words=f"{words} import")
+
+
+@pytest.mark.parametrize("sort", SORTS, ids=str)
+@pytest.mark.parametrize(
+    "cursor", ["", "@", "1", "x@1", "1@x", "1@-1", "1@9223372036854775808", "\x00@1", "1@" + "9" * 5000]
+)
+def test_a_damaged_cursor_is_refused(session: Session, sort: NeuronSort, cursor: str) -> None:
+    with pytest.raises(Invalid, match="first page"):
+        neurons_page(session, query=NeuronsQuery(1, sort=sort), size=9, after=cursor)
+
+
+@pytest.mark.parametrize("cursor", ["-1@1", "1.5@1", "none@1", "99999999999@1", "1@4294967296"])
+def test_a_damaged_position_is_refused(session: Session, cursor: str) -> None:
+    sort = NeuronSort(SortKey.POSITION)
+    with pytest.raises(Invalid, match="first page"):
+        neurons_page(session, query=NeuronsQuery(1, sort=sort), size=9, before=cursor)
+
+
+def _run(session: Session, make: Make, neuron: Neuron) -> Run:
+    method = make.method()
+    batch = Batch(subject_id=neuron.subject_id, method_id=method.id, n_runs=1)
+    session.add(batch)
+    session.flush()
+    run = Run(batch_id=batch.id, neuron_id=neuron.id, method_id=method.id, status="queued")
+    session.add(run)
+    session.flush()
+    return run
