@@ -72,8 +72,10 @@ class Reply:
 class Parser(Protocol):
     """Says whether a reply can be used, so that one that cannot is stored as failed and asked for again."""
 
-    version: str
-    """Name and version, e.g. ``structured/1``."""
+    @property
+    def version(self) -> str:
+        """Name and version, e.g. ``structured/1``."""
+        ...
 
     def check(self, reply: Reply) -> None:
         """Raises ValueError with the reason where the reply cannot be used."""
