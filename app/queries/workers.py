@@ -1,0 +1,39 @@
+"""Worker processes as they show themselves to the pages."""
+
+import uuid
+
+from sqlalchemy import delete, func, insert, text, update
+from sqlalchemy.orm import Session
+
+from app.models import Worker
+
+
+def register_worker(session: Session, *, worker_id: uuid.UUID, host: str, pid: int, device: str) -> None:
+    """A worker that has just started."""
+    session.execute(insert(Worker).values(id=worker_id, host=host, pid=pid, device=device))
+
+
+def see_worker(session: Session, *, worker_id: uuid.UUID, doing: str, n_finished: int) -> None:
+    """Note that a worker lives, what it does and how many runs it has finished."""
+    session.execute(
+        update(Worker).where(Worker.id == worker_id).values(seen_at=func.now(), doing=doing, n_finished=n_finished)
+    )
+
+
+def stop_worker(session: Session, *, worker_id: uuid.UUID, n_finished: int) -> None:
+    """Note that a worker has ended in good order."""
+    session.execute(
+        update(Worker)
+        .where(Worker.id == worker_id)
+        .values(seen_at=func.now(), stopped_at=func.now(), doing="stopped", n_finished=n_finished)
+    )
+
+
+def delete_old_workers(session: Session, *, hours: int) -> None:
+    """Delete the rows of workers that nobody has seen for ``hours``."""
+    session.execute(delete(Worker).where(Worker.seen_at < func.now() - func.make_interval(0, 0, 0, 0, hours)))
+
+
+def try_housekeeping(session: Session) -> bool:
+    """Whether this transaction is the only one that tidies up now."""
+    return bool(session.scalar(text("SELECT pg_try_advisory_xact_lock(hashtext('neuron_audit_housekeeping'))")))
