@@ -6,15 +6,18 @@ from typing import Annotated, Any
 
 import typer
 
-from app.db import check_schema, database_url, downgrade, make_engine, migrate
+from app.db import check_schema, database_url, downgrade, make_engine, make_sessions, migrate, transaction
 from app.health import web_is_alive, worker_is_alive
 from app.log import configure_logging
+from app.queries.accounts import account_named, accounts, add_account, create_login_token
 from app.settings import Settings, settings_table
 
 cli = typer.Typer(help="Browse and audit explanations of language-model neurons.", no_args_is_help=True)
 db = typer.Typer(help="The database's schema.", no_args_is_help=True)
 health = typer.Typer(help="Is the program on this machine alive?", no_args_is_help=True)
+user = typer.Typer(help="Accounts of people.", no_args_is_help=True)
 cli.add_typer(db, name="db")
+cli.add_typer(user, name="user")
 cli.add_typer(health, name="health")
 
 
@@ -104,6 +107,43 @@ def db_where() -> None:
     loaded = settings()
     typer.echo(database_url(loaded))
     typer.echo(f"data folder: {Path(loaded.data_dir).resolve()}")
+
+
+@user.command("add")
+def user_add(
+    name: str,
+    role: Annotated[str, typer.Option(help="reader (may flag), reviewer (may also resolve and queue) or admin.")],
+) -> None:
+    """Add an account and print an address that logs it in once."""
+    loaded = settings()
+    with transaction(make_sessions(make_engine(database_url(loaded)))) as session:
+        account = add_account(session, name=name, role=role)
+        token = create_login_token(session, account_id=account.id, minutes=loaded.login_token_minutes)
+    typer.echo(login_address(loaded, token))
+
+
+@user.command("login")
+def user_login(name: str) -> None:
+    """Print an address that logs an account in once."""
+    loaded = settings()
+    with transaction(make_sessions(make_engine(database_url(loaded)))) as session:
+        account = account_named(session, name=name)
+        token = create_login_token(session, account_id=account.id, minutes=loaded.login_token_minutes)
+    typer.echo(login_address(loaded, token))
+
+
+@user.command("list")
+def user_list() -> None:
+    """List every account with its role."""
+    with transaction(make_sessions(make_engine(database_url(settings())))) as session:
+        for account in accounts(session):
+            typer.echo(f"{account.name}\t{account.role}{' (disabled)' if account.disabled_at else ''}")
+
+
+def login_address(loaded: Settings, token: str) -> str:
+    """Where a browser exchanges this one-time token for a session."""
+    origin = (loaded.public_url or f"http://{loaded.host}:{loaded.port}").rstrip("/")
+    return f"{origin}/login?token={token}"
 
 
 def main() -> None:

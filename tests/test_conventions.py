@@ -5,10 +5,10 @@ import re
 from pathlib import Path
 
 import pytest
-from jinja2 import Environment, FileSystemLoader
 
 from app.models import Base
 from app.settings import Settings, settings_table
+from app.web.templating import Renderer
 
 ROOT = Path(__file__).parents[1]
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
@@ -34,7 +34,7 @@ def test_every_setting_is_used(name: str) -> None:
 @pytest.mark.parametrize("path", TEMPLATES, ids=relative)
 def test_every_template_compiles_and_is_used(path: Path) -> None:
     name = str(path.relative_to(ROOT / "templates"))
-    Environment(loader=FileSystemLoader(ROOT / "templates"), autoescape=True).get_template(name)
+    Renderer().environment.get_template(name)
     users = CODE + "\n".join(p.read_text() for p in TEMPLATES if p != path)
     assert f'"{name}"' in users, f"nobody uses {name}"
 

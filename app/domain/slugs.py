@@ -1,0 +1,19 @@
+"""Names of subjects in addresses."""
+
+import re
+
+RESERVED_SLUGS = frozenset(
+    {
+        "api", "batches", "docs", "events", "export", "favicon.ico", "flags", "health", "import", "index", "login",
+        "logout", "methods", "openapi", "redoc", "review", "robots.txt", "runs", "search", "settings", "static",
+        "subjects", "users", "workers",
+    }
+)  # fmt: skip
+"""First words of addresses that are, or may become, pages of their own."""
+
+_SLUG = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+def is_slug(text: str) -> bool:
+    """Whether a subject may have this name: small letters, digits, ``.``, ``_``, ``-``, and not reserved."""
+    return _SLUG.fullmatch(text) is not None and text not in RESERVED_SLUGS and not text.endswith(".json")

@@ -1,0 +1,189 @@
+"""What the first page tells: subjects, how far they are explained, and what is going on."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.models import Collection, Corpus, Neuron, Pause, Run, Subject, Worker
+
+SCORE_BINS = 20
+"""Equal bins of a score histogram over 0..1; one more, the first, holds scores below 0."""
+WORKER_SEEN_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class LayerScores:
+    """How the neurons of one layer score. ``counts`` has 1 + SCORE_BINS entries."""
+
+    layer: int
+    n_explained: int
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectSummary:
+    """One subject as the first page shows it."""
+
+    slug: str
+    name: str
+    architecture: str
+    n_layers: int
+    neurons_per_layer: int
+    n_neurons: int
+    n_explained: int
+    n_flagged: int
+    corpus: str | None
+    tokens: int | None
+    layers: tuple[LayerScores, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunningCollection:
+    """A collection that is not complete yet."""
+
+    subject: str
+    slug: str
+    corpus: str
+    tokens_done: int
+    tokens_planned: int
+    tokens_per_second: float | None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At the present speed; None where that is not known."""
+        if not self.tokens_per_second:
+            return None
+        return max(0, self.tokens_planned - self.tokens_done) / self.tokens_per_second
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSeen:
+    """A worker that has shown itself lately."""
+
+    host: str
+    pid: int
+    device: str
+    doing: str
+    n_finished: int
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PauseShown:
+    """A queue that waits for an outage to end."""
+
+    queue: str
+    reason: str
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCounts:
+    """How many runs wait and how many are held by a worker."""
+
+    queued: int
+    running: int
+
+
+def subject_summaries(session: Session) -> tuple[SubjectSummary, ...]:
+    """All subjects with their counts and the score histogram of each layer. Three queries."""
+    rows = session.execute(
+        select(Subject, Corpus.name.label("corpus"), Collection.tokens_done)
+        .outerjoin(Collection, Collection.id == Subject.collection_id)
+        .outerjoin(Corpus, Corpus.id == Collection.corpus_id)
+        .order_by(Subject.name, Subject.id)
+    ).all()
+    layers = _layers(session)
+    flagged = dict(
+        session.execute(
+            select(Neuron.subject_id, func.count()).where(Neuron.n_open_flags > 0).group_by(Neuron.subject_id)
+        ).all()
+    )
+    return tuple(
+        SubjectSummary(
+            slug=row.Subject.slug,
+            name=row.Subject.name,
+            architecture=row.Subject.architecture,
+            n_layers=row.Subject.n_layers,
+            neurons_per_layer=row.Subject.neurons_per_layer,
+            n_neurons=row.Subject.n_layers * row.Subject.neurons_per_layer,
+            n_explained=sum(layer.n_explained for layer in layers.get(row.Subject.id, ())),
+            n_flagged=flagged.get(row.Subject.id, 0),
+            corpus=row.corpus,
+            tokens=row.tokens_done,
+            layers=tuple(layers.get(row.Subject.id, ())),
+        )
+        for row in rows
+    )
+
+
+def _layers(session: Session) -> dict[int, list[LayerScores]]:
+    bin_number = func.least(func.width_bucket(Neuron.current_score, 0.0, 1.0, SCORE_BINS), SCORE_BINS)
+    rows = session.execute(
+        select(Neuron.subject_id, Neuron.layer, bin_number, func.count(Neuron.current_explanation_id))
+        .group_by(Neuron.subject_id, Neuron.layer, bin_number)
+        .order_by(Neuron.subject_id, Neuron.layer)
+    )
+    counts: dict[tuple[int, int], list[int]] = defaultdict(lambda: [0] * (1 + SCORE_BINS))
+    explained: dict[tuple[int, int], int] = defaultdict(int)
+    for subject_id, layer, bin_of_score, n in rows:
+        explained[subject_id, layer] += n
+        row_counts = counts[subject_id, layer]
+        if bin_of_score is not None:
+            row_counts[bin_of_score] += n
+    layers: dict[int, list[LayerScores]] = defaultdict(list)
+    for (subject_id, layer), found in counts.items():
+        layers[subject_id].append(LayerScores(layer, explained[subject_id, layer], tuple(found)))
+    return layers
+
+
+def running_collections(session: Session) -> tuple[RunningCollection, ...]:
+    """Collections that are not complete yet, the newest first."""
+    rows = session.execute(
+        select(Collection, Subject.name, Subject.slug, Corpus.name.label("corpus"))
+        .join(Subject, Subject.id == Collection.subject_id)
+        .join(Corpus, Corpus.id == Collection.corpus_id)
+        .where(Collection.status == "running")
+        .order_by(Collection.id.desc())
+    )
+    return tuple(
+        RunningCollection(
+            subject=row.name,
+            slug=row.slug,
+            corpus=row.corpus,
+            tokens_done=row.Collection.tokens_done,
+            tokens_planned=row.Collection.tokens_planned,
+            tokens_per_second=row.Collection.tokens_per_second,
+        )
+        for row in rows
+    )
+
+
+def workers_seen(session: Session) -> tuple[WorkerSeen, ...]:
+    """Workers that have shown themselves within WORKER_SEEN_SECONDS and have not stopped."""
+    rows = session.scalars(
+        select(Worker)
+        .where(Worker.stopped_at.is_(None), Worker.seen_at > func.now() - timedelta(seconds=WORKER_SEEN_SECONDS))
+        .order_by(Worker.host, Worker.pid)
+    )
+    return tuple(WorkerSeen(w.host, w.pid, w.device, w.doing, w.n_finished, w.started_at) for w in rows)
+
+
+def pauses(session: Session) -> tuple[PauseShown, ...]:
+    """Queues that wait for an outage to end."""
+    rows = session.scalars(select(Pause).where(Pause.until > func.now()).order_by(Pause.queue))
+    return tuple(PauseShown(p.queue, p.reason, p.since, p.until) for p in rows)
+
+
+def queue_counts(session: Session) -> QueueCounts:
+    """How many runs are active."""
+    counts = dict(
+        session.execute(
+            select(Run.status, func.count()).where(Run.status.in_(("queued", "running"))).group_by(Run.status)
+        ).all()
+    )
+    return QueueCounts(counts.get("queued", 0), counts.get("running", 0))

@@ -1,0 +1,73 @@
+"""How pages write numbers and times."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+MINUTE, HOUR, DAY = 60, 3600, 86400
+
+
+def count(value: int) -> str:
+    """1234567 as ``1,234,567``."""
+    return f"{value:,}"
+
+
+def score(value: float | None) -> str:
+    """A score with two decimals and a real minus sign; a dash where it is undefined."""
+    return "–" if value is None else f"{value:.2f}".replace("-", "−")
+
+
+def number(value: float | None) -> str:
+    """A measurement with three significant digits."""
+    return "–" if value is None else f"{value:.3g}".replace("-", "−")
+
+
+def percent(value: float | None) -> str:
+    """A share as a percentage; small ones keep two significant digits."""
+    if value is None:
+        return "–"
+    return f"{value * 100:.2g} %" if 0 < value < 0.01 else f"{value * 100:.1f} %"
+
+
+def ago(moment: datetime) -> str:
+    """How long ago a moment was, in the largest unit that fits."""
+    seconds = max(0, int((datetime.now(UTC) - moment).total_seconds()))
+    if seconds < MINUTE:
+        return "just now"
+    if seconds < HOUR:
+        return f"{seconds // MINUTE} min ago"
+    if seconds < DAY:
+        return f"{seconds // HOUR} h ago"
+    return f"{seconds // DAY} d ago"
+
+
+def timestamp(moment: datetime) -> str:
+    """A moment to the second, in UTC."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def duration(seconds: float) -> str:
+    """A length of time as ``1 h 2 min`` or ``35 s``."""
+    total = int(seconds)
+    if total < MINUTE:
+        return f"{total} s"
+    if total < HOUR:
+        return f"{total // MINUTE} min {total % MINUTE} s"
+    return str(timedelta(seconds=total // MINUTE * MINUTE)).rsplit(":", 1)[0].replace(":", " h ") + " min"
+
+
+def plural(n: int, singular: str, several: str | None = None) -> str:
+    """``1 neuron``, ``2,000 neurons``."""
+    return f"{n:,} {singular if n == 1 else several or singular + 's'}"
+
+
+ALL: dict[str, Callable[..., Any]] = {
+    "ago": ago,
+    "count": count,
+    "duration": duration,
+    "number": number,
+    "percent": percent,
+    "plural": plural,
+    "score": score,
+    "timestamp": timestamp,
+}

@@ -1,0 +1,96 @@
+"""The web program: one factory, one ``serve``."""
+
+from collections.abc import Sequence
+
+import uvicorn
+from fastapi import APIRouter, Depends, FastAPI
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+
+from app.db import Sessions, database_url, make_engine, make_sessions, transaction
+from app.errors import DomainError
+from app.queries.accounts import any_account
+from app.settings import Settings
+from app.version import code_version
+from app.web.deps import refuse_nul
+from app.web.pages import health, home, login
+from app.web.problems import install_handlers
+from app.web.security import KnownHosts, RequestLog, SameOrigin, SecurityHeaders, host_name, is_address, is_loopback
+from app.web.static import STATIC, VersionedFiles
+from app.web.templating import Renderer
+
+MAX_BODY_BYTES = 1_000_000
+GZIP_LEVEL = 5
+
+# In this order: fixed words first, then addresses that begin with a subject's name.
+ROUTERS: Sequence[APIRouter] = (
+    health.router,
+    home.router,
+    login.router,
+)
+
+
+class UnsafeBind(DomainError):
+    """The server may listen beyond this machine only when there is an account: `neuron-audit user add NAME`."""
+
+
+def create_app(settings: Settings, sessions: Sessions) -> FastAPI:
+    """The application over one database."""
+    app = FastAPI(
+        title="Neuron Audit",
+        version=code_version(),
+        description="Every page of the site as JSON, at the page's address with `.json` behind it.",
+        docs_url=None,  # Swagger UI and ReDoc load scripts from other hosts, which the policy forbids
+        redoc_url=None,
+        dependencies=[Depends(refuse_nul)],
+        max_body_size=MAX_BODY_BYTES,
+        middleware=[
+            Middleware(RequestLog),
+            Middleware(SecurityHeaders),
+            Middleware(KnownHosts, names=_own_names(settings)),
+            Middleware(SameOrigin, public_url=settings.public_url),
+            Middleware(GZipMiddleware, minimum_size=500, compresslevel=GZIP_LEVEL),
+        ],
+    )
+    app.state.settings = settings
+    app.state.sessions = sessions
+    app.state.renderer = Renderer()
+    install_handlers(app)
+    app.mount("/static", VersionedFiles(directory=STATIC), name="static")
+    for router in ROUTERS:
+        app.include_router(router)
+    return app
+
+
+def serve(settings: Settings) -> None:
+    """Run the web server until it is stopped. Raises UnsafeBind."""
+    engine = make_engine(database_url(settings))
+    sessions = make_sessions(engine)
+    refuse_unsafe_bind(settings, sessions)
+    try:
+        uvicorn.run(
+            create_app(settings, sessions),
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+        )
+    finally:
+        engine.dispose()
+
+
+def refuse_unsafe_bind(settings: Settings, sessions: Sessions) -> None:
+    """Raise UnsafeBind where others could reach a server that nobody can log in to."""
+    if is_loopback(settings.host):
+        return
+    with transaction(sessions) as session:
+        if not any_account(session):
+            raise UnsafeBind
+
+
+def _own_names(settings: Settings) -> list[str]:
+    names = [] if is_address(settings.host) else [settings.host]
+    if settings.public_url is not None:
+        names.append(host_name(settings.public_url.partition("://")[2].partition("/")[0]))
+    return names

@@ -1,0 +1,114 @@
+"""What a person, a script or a fragment is told when something is wrong: the real status, never a traceback."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from sqlalchemy.exc import DataError, OperationalError
+from starlette.exceptions import HTTPException
+
+from app.errors import DomainError, Invalid, NotFound, Unavailable
+from app.web.templating import View
+
+log = structlog.stdlib.get_logger(__name__)
+
+ADVICE = {
+    401: "Log in with the address that the program printed, or ask its operator for one.",
+    404: "Check the address, or start again from the list of subjects.",
+    405: "This address is reached from a form or a button on another page.",
+    409: "Reload the page to see how it stands now.",
+    413: "Send less at once.",
+    422: "Go back, change what was sent, and try again.",
+    500: "It has been logged with the number below. Going back and trying again may help.",
+    503: "The database cannot be reached. Reload this page in a moment.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What went wrong, in words, and what to do about it. Also the body of every ``.json`` error."""
+
+    status: int
+    title: str
+    message: str
+    advice: str
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorsProblem:
+    """The context of the error page."""
+
+    problem: Problem
+
+
+def install_handlers(app: FastAPI) -> None:
+    """Let one function answer every kind of failure."""
+    app.add_exception_handler(DomainError, _on_domain_error)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(DataError, _on_data_error)
+    app.add_exception_handler(OperationalError, _on_operational_error)
+    app.add_exception_handler(Exception, _on_any_error)
+
+
+def problem_of(status: int, message: str, *, request_id: str | None = None) -> Problem:
+    """A problem with the usual title and advice of its status."""
+    return Problem(status, HTTPStatus(status).phrase, message, ADVICE.get(status, ADVICE[422]), request_id)
+
+
+def answer(request: Request, problem: Problem) -> Response:
+    """The problem as JSON, as a fragment for htmx, or as a page."""
+    if request.url.path.endswith(".json"):
+        return JSONResponse({"status": problem.status, "title": problem.title, "message": problem.message,
+                             "advice": problem.advice, "request_id": problem.request_id}, problem.status)  # fmt: skip
+    view = View(request, None)  # the database, which knows the viewer, may be what failed
+    context = ErrorsProblem(problem)
+    if view.wants_part:
+        # Whatever the request was to replace stays as it is; the message appears in its own place.
+        return view.html(
+            "errors/_problem.html", context, status=problem.status, HX_Retarget="#messages", HX_Reswap="innerHTML"
+        )
+    return view.html("errors/problem.html", context, status=problem.status)
+
+
+def _on_domain_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, DomainError):
+        raise error
+    return answer(request, problem_of(error.status, error.message))
+
+
+def _on_http_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    message = NotFound().message if error.status_code == NotFound.status else f"{error.detail}."
+    return answer(request, problem_of(error.status_code, message))
+
+
+def _on_validation_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    # A path that does not fit is an address of nothing; a query or form is bad input.
+    if all(e["loc"][:1] == ("path",) for e in error.errors()):
+        return answer(request, problem_of(404, NotFound().message))
+    parts = "; ".join(f"{e['loc'][-1]}: {e['msg']}" for e in error.errors())
+    return answer(request, problem_of(422, f"{Invalid().message} {parts}."))
+
+
+def _on_data_error(request: Request, error: Exception) -> Response:
+    log.warning("postgres refused a value", error=str(error).splitlines()[0])
+    return answer(request, problem_of(422, Invalid().message))
+
+
+def _on_operational_error(request: Request, error: Exception) -> Response:
+    log.error("database unreachable", error=str(error).splitlines()[0])
+    return answer(request, problem_of(503, Unavailable().message))
+
+
+def _on_any_error(request: Request, error: Exception) -> Response:
+    request_id = str(structlog.contextvars.get_contextvars().get("request_id", ""))
+    log.error("request failed", exc_info=error)
+    return answer(request, problem_of(500, "Something went wrong on the server.", request_id=request_id or None))

@@ -1,0 +1,174 @@
+"""What stands between the network and the pages, as small pure-ASGI middleware.
+
+Requests change something only when they come from this site's own pages (``SameOrigin``), under a
+name of this site (``KnownHosts``). Answers run nothing but this site's own files (``HEADERS``).
+"""
+
+import ipaddress
+import secrets
+from collections.abc import Iterable
+from time import perf_counter
+from urllib.parse import urlsplit
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+log = structlog.stdlib.get_logger(__name__)
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    ]
+)
+HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+LOOPBACK_NAMES = frozenset({"localhost", "ip6-localhost"})
+
+
+class SecurityHeaders:
+    """Adds HEADERS to every answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and the answer with its headers."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers)
+
+
+class SameOrigin:
+    """Refuses requests that change something and come from another site's page.
+
+    Browsers say so in Sec-Fetch-Site, older ones in Origin; programs send neither, and hold no cookie
+    that a browser would add for them.
+    """
+
+    def __init__(self, app: ASGIApp, *, public_url: str | None = None) -> None:
+        self.app = app
+        self.public_origin = origin_of(public_url) if public_url is not None else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on or answer 403."""
+        if scope["type"] == "http" and scope["method"] not in SAFE_METHODS and not self._is_own(Headers(scope=scope)):
+            refusal = PlainTextResponse("This request came from another site and was refused.\n", status_code=403)
+            await refusal(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+    def _is_own(self, headers: Headers) -> bool:
+        site = headers.get("sec-fetch-site")
+        if site is not None:
+            return site in ("same-origin", "none")
+        origin = headers.get("origin")
+        if origin is None:
+            return True
+        return origin == self.public_origin or urlsplit(origin).netloc == headers.get("host")
+
+
+class KnownHosts:
+    """Refuses requests under a name that is not this site's, against DNS rebinding.
+
+    Names of this machine's loopback, the public address, and any bare IP address are good: an address
+    cannot be rebound.
+    """
+
+    def __init__(self, app: ASGIApp, *, names: Iterable[str] = ()) -> None:
+        self.app = app
+        self.names = LOOPBACK_NAMES | {name.lower() for name in names}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on or answer 421."""
+        if scope["type"] == "http":
+            name = host_name(Headers(scope=scope).get("host", ""))
+            if name not in self.names and not is_address(name):
+                refusal = PlainTextResponse(
+                    "This server does not answer under this name. Its operator can set NEURON_AUDIT_PUBLIC_URL.\n",
+                    status_code=421,
+                )
+                await refusal(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+
+class RequestLog:
+    """Gives every request an id, logs it with its status and time, and answers the id in a header."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on; log when its answer is sent."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = secrets.token_hex(8)
+        started = perf_counter()
+        status = 500
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self.app(scope, receive, send_with_id)
+            finally:
+                milliseconds = round((perf_counter() - started) * 1000, 1)
+                # The path alone: a query string may hold a login token.
+                log.info("request", method=scope["method"], path=scope["path"], status=status, ms=milliseconds)
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port of an address, as browsers write them in Origin."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}".lower()
+
+
+def host_name(host: str) -> str:
+    """The name in a Host header, without port and brackets, in small letters."""
+    try:
+        return (urlsplit(f"//{host}").hostname or "").lower()
+    except ValueError:
+        return ""
+
+
+def is_address(name: str) -> bool:
+    """Whether a host is an IP address rather than a name."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only programs of this machine reach a server that binds this host."""
+    return ipaddress.ip_address(host).is_loopback if is_address(host) else host.lower() in LOOPBACK_NAMES

@@ -1,0 +1,149 @@
+"""Pages from templates, and the ``.json`` twin of every page.
+
+A page is a function that answers a frozen dataclass. ``page`` registers it twice: as JSON, documented
+in OpenAPI by that dataclass, and as HTML, where the template of that dataclass's name shows it:
+``home/page.html`` shows a ``HomePage``. In a template the dataclass is ``page``, and ``frame`` is what
+every page shares.
+"""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, cast
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from app.domain.roles import Action
+from app.queries.accounts import Viewer
+from app.version import code_version
+from app.web import filters
+from app.web.deps import CurrentViewer
+from app.web.static import static_url
+from app.web.svg import score_histogram
+
+TEMPLATES = Path(__file__).resolve().parent.parent.parent / "templates"
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What every page shares: who looks at it, and where it is."""
+
+    viewer: Viewer | None
+    path: str
+    json_path: str | None
+    version: str
+
+    def may(self, action: Literal["flag", "resolve_flag", "queue", "cancel"]) -> bool:
+        """Whether the viewer may do this; nobody may without an account."""
+        return self.viewer is not None and self.viewer.may(Action(action))
+
+
+class Renderer:
+    """Compiles templates once and renders them with their context."""
+
+    def __init__(self) -> None:
+        self.environment = Environment(
+            loader=FileSystemLoader(TEMPLATES),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        self.environment.globals.update(static=static_url, score_histogram=score_histogram)
+        self.environment.filters.update(filters.ALL)
+
+    def render(self, template: str, context: object, frame: Frame) -> str:
+        """The HTML of a template, which sees its context as ``page``."""
+        return self.environment.get_template(template).render(page=context, frame=frame)
+
+
+class View:
+    """Renders templates for one request."""
+
+    def __init__(self, request: Request, viewer: Viewer | None) -> None:
+        self.request = request
+        self.viewer = viewer
+
+    @property
+    def wants_part(self) -> bool:
+        """Whether htmx asks for a fragment rather than a page."""
+        headers = self.request.headers
+        return headers.get("hx-request") == "true" and headers.get("hx-request-type") != "full"
+
+    def html(
+        self, template: str, context: object, *, status: int = 200, twin: str | None = None, **headers: str
+    ) -> HTMLResponse:
+        """The answer that shows ``context`` through ``template``."""
+        frame = Frame(viewer=self.viewer, path=self.request.url.path, json_path=twin, version=code_version())
+        renderer = cast("Renderer", self.request.app.state.renderer)
+        # Never stored by anything in between: pages differ by viewer, and fragments from pages.
+        common = {"Vary": "HX-Request, Cookie", "Cache-Control": "private, no-cache"}
+        return HTMLResponse(
+            renderer.render(template, context, frame),
+            status_code=status,
+            headers=common | {name.replace("_", "-"): value for name, value in headers.items()},
+        )
+
+
+def current_view(request: Request, viewer: CurrentViewer) -> View:
+    """The view of this request."""
+    return View(request, viewer)
+
+
+CurrentView = Annotated[View, Depends(current_view, scope="function")]
+
+
+def page(
+    router: APIRouter, path: str, *, template: str, partial: str | None = None, twin: str | None = None
+) -> Callable[[Function], Function]:
+    """Register a function as the page at ``path`` and as the JSON at ``path.json`` (or ``twin``).
+
+    ``partial`` is the template that answers alone when htmx asks; it sees the same context.
+    """
+
+    def register(function: Function) -> Function:
+        context_type = inspect.signature(function, eval_str=True).return_annotation
+        router.add_api_route(
+            twin or f"{path}.json",
+            function,
+            methods=["GET"],
+            response_model=context_type,
+            name=f"{function.__name__}_json",
+        )
+        router.add_api_route(
+            path,
+            _as_html(function, template, partial),
+            methods=["GET", "HEAD"],
+            include_in_schema=False,
+            response_class=HTMLResponse,
+            name=function.__name__,
+        )
+        return function
+
+    def _as_html(function: Callable[..., Any], template: str, partial: str | None) -> Callable[..., HTMLResponse]:
+        def answer(page_view: View, **arguments: Any) -> HTMLResponse:
+            context = function(**arguments)
+            chosen = partial if partial is not None and page_view.wants_part else template
+            return page_view.html(chosen, context, twin=_twin_address(page_view.request, twin))
+
+        signature = inspect.signature(function, eval_str=True)
+        view = inspect.Parameter("page_view", inspect.Parameter.KEYWORD_ONLY, annotation=CurrentView)
+        keyword_only = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in signature.parameters.values()]
+        answer.__signature__ = signature.replace(  # type: ignore[attr-defined]  # functions carry it, typeshed does not know
+            parameters=[*keyword_only, view], return_annotation=HTMLResponse
+        )
+        answer.__name__ = function.__name__
+        return answer
+
+    return register
+
+
+def _twin_address(request: Request, twin: str | None) -> str:
+    path = twin or f"{request.url.path}.json"
+    return f"{path}?{request.url.query}" if request.url.query else path

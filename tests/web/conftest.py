@@ -1,0 +1,68 @@
+"""A browser's requests without a browser: the application over the test's own transaction."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from app.db import Sessions
+from app.models import Account
+from app.queries.accounts import create_login_token, log_in
+from app.settings import Settings
+from app.web.deps import SESSION_COOKIE
+from app.web.main import create_app
+from app.web.templating import Frame, Renderer
+from tests.factories import Make
+
+LogIn = Callable[[str], Account]
+
+
+class RecordingRenderer(Renderer):
+    """Keeps the contexts that templates were given, so that tests assert on data rather than on HTML."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.contexts: list[Any] = []
+
+    def render(self, template: str, context: object, frame: Frame) -> str:
+        self.contexts.append(context)
+        return super().render(template, context, frame)
+
+
+@pytest.fixture
+def app(sessions: Sessions) -> FastAPI:
+    """The application; its pages see what the test's session has flushed."""
+    app = create_app(Settings(), sessions)
+    app.state.renderer = RecordingRenderer()
+    return app
+
+
+@pytest.fixture
+def client(app: FastAPI) -> Iterator[TestClient]:
+    """A visitor without an account."""
+    with TestClient(app, base_url="http://localhost", follow_redirects=False) as client:
+        yield client
+
+
+@pytest.fixture
+def context(app: FastAPI) -> Callable[[], Any]:
+    """The context of the page that was answered last."""
+    return lambda: app.state.renderer.contexts[-1]
+
+
+@pytest.fixture
+def log_in_as(client: TestClient, make: Make) -> LogIn:
+    """Log the client in as alice (admin), bob (reviewer) or charlie (reader)."""
+    roles = {"alice": "admin", "bob": "reviewer", "charlie": "reader"}
+
+    def log_in_account(name: str) -> Account:
+        account = make.account(name, roles[name])
+        token = create_login_token(make.session, account_id=account.id, minutes=5)
+        make.session.flush()
+        client.cookies.set(SESSION_COOKIE, log_in(make.session, login_token=token, days=1))
+        make.session.flush()
+        return account
+
+    return log_in_account

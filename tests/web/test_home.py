@@ -1,0 +1,49 @@
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from starlette.testclient import TestClient
+
+from app.models import Pause
+from tests.factories import Make
+
+
+def test_the_first_page_tells_how_to_start_where_there_is_no_subject(client: TestClient) -> None:
+    answer = client.get("/")
+    assert answer.status_code == 200
+    assert "neuron-audit collect MODEL CORPUS" in answer.text
+
+
+def test_subjects_are_listed_with_how_many_neurons_are_explained(
+    client: TestClient, make: Make, context: Callable[[], Any]
+) -> None:
+    subject = make.subject()
+    explained = make.neuron(subject, current_score=0.42)
+    explained.current_explanation_id = make.explanation(explained).id
+    make.neuron(subject, index=1)
+    make.session.flush()
+
+    answer = client.get("/")
+
+    (shown,) = context().subjects
+    assert (shown.n_neurons, shown.n_explained) == (8, 1)
+    assert shown.layers[0].counts[9] == 1
+    assert f'href="/{subject.slug}"' in answer.text
+
+
+def test_the_twin_of_the_first_page_says_the_same(client: TestClient, make: Make) -> None:
+    make.subject(slug="tiny")
+    assert client.get("/index.json").json()["subjects"][0]["slug"] == "tiny"
+
+
+def test_a_paused_queue_is_a_banner(client: TestClient, make: Make) -> None:
+    make.session.add(Pause(queue="runs", reason="no answer", until=datetime.now(UTC) + timedelta(minutes=1)))
+    make.session.flush()
+    assert "runs is paused" in client.get("/").text
+
+
+def test_htmx_gets_the_part_that_moves_alone(client: TestClient) -> None:
+    part = client.get("/", headers={"HX-Request": "true", "HX-Request-Type": "partial"})
+    assert part.text.lstrip().startswith('<section id="_activity"')
+    assert "HX-Request" in part.headers["vary"]
+    assert "hx-trigger" not in part.text

@@ -1,0 +1,155 @@
+import re
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import func, select
+from starlette.testclient import TestClient
+
+from app.db import Sessions
+from app.models import WebSession
+from app.queries.accounts import LoginFailed, create_login_token, log_in
+from app.settings import Settings
+from app.web.deps import SESSION_COOKIE
+from app.web.main import UnsafeBind, create_app, refuse_unsafe_bind
+from app.web.security import CONTENT_SECURITY_POLICY
+from tests.factories import Make
+
+LogIn = Callable[[str], object]
+
+
+@pytest.mark.parametrize("path", ["/", "/index.json", "/nothing/here/at/all", "/static/base.css", "/openapi.json"])
+def test_every_answer_carries_the_policy(client: TestClient, path: str) -> None:
+    headers = client.get(path).headers
+    assert headers["content-security-policy"] == CONTENT_SECURITY_POLICY
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-request-id"]
+
+
+def test_the_policy_allows_nothing_inline_and_nothing_from_elsewhere() -> None:
+    assert "default-src 'none'" in CONTENT_SECURITY_POLICY
+    assert "unsafe" not in CONTENT_SECURITY_POLICY
+    assert "http" not in CONTENT_SECURITY_POLICY
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_form_on_another_site_is_refused(client: TestClient, site: str) -> None:
+    assert client.post("/logout", headers={"Sec-Fetch-Site": site}).status_code == 403
+
+
+@pytest.mark.parametrize(("origin", "status"), [("http://evil.example", 403), ("null", 403), ("http://localhost", 303)])
+def test_an_old_browser_is_judged_by_its_origin(client: TestClient, origin: str, status: int) -> None:
+    assert client.post("/logout", headers={"Origin": origin}).status_code == status
+
+
+def test_the_public_address_is_an_own_origin_and_an_own_name(sessions: Sessions) -> None:
+    settings = Settings(public_url="https://audit.example.org")
+    client = TestClient(create_app(settings, sessions), base_url="http://audit.example.org", follow_redirects=False)
+    assert client.post("/logout", headers={"Origin": "https://audit.example.org"}).status_code == 303
+    assert client.post("/logout", headers={"Origin": "https://other.example.org"}).status_code == 403
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "", "[::1"])
+def test_a_name_that_is_not_ours_is_refused(client: TestClient, host: str) -> None:
+    assert client.get("/", headers={"Host": host}).status_code == 421
+
+
+@pytest.mark.parametrize("host", ["localhost:8250", "127.0.0.1:8250", "[::1]:8250", "192.168.1.5"])
+def test_loopback_names_and_addresses_are_answered(client: TestClient, host: str) -> None:
+    assert client.get("/", headers={"Host": host}).status_code == 200
+
+
+def test_a_token_from_the_printed_address_logs_in_once(client: TestClient, make: Make) -> None:
+    token = create_login_token(make.session, account_id=make.account().id, minutes=5)
+    make.session.flush()
+
+    answer = client.get(f"/login?token={token}")
+
+    assert answer.status_code == 303
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=lax" in cookie
+    assert "alice" in client.get("/").text
+    assert client.get(f"/login?token={token}").status_code == 403
+
+
+def test_a_link_from_another_site_only_fills_the_form(client: TestClient, make: Make) -> None:
+    token = create_login_token(make.session, account_id=make.account().id, minutes=5)
+    make.session.flush()
+    answer = client.get(f"/login?token={token}", headers={"Sec-Fetch-Site": "cross-site"})
+    assert answer.status_code == 200
+    assert client.post("/login", data={"token": token}).status_code == 303
+
+
+def test_over_https_the_cookie_is_secure(sessions: Sessions, make: Make) -> None:
+    app = create_app(Settings(public_url="https://audit.example.org"), sessions)
+    token = create_login_token(make.session, account_id=make.account().id, minutes=5)
+    make.session.flush()
+    answer = TestClient(app, base_url="http://localhost", follow_redirects=False).get(f"/login?token={token}")
+    assert "Secure" in answer.headers["set-cookie"]
+
+
+def test_an_expired_token_is_refused(make: Make) -> None:
+    token = create_login_token(make.session, account_id=make.account().id, minutes=-1)
+    make.session.flush()
+    with pytest.raises(LoginFailed):
+        log_in(make.session, login_token=token, days=1)
+
+
+def test_the_session_is_stored_hashed_and_ends_with_the_log_out(
+    client: TestClient, make: Make, log_in_as: LogIn
+) -> None:
+    log_in_as("bob")
+    token = client.cookies[SESSION_COOKIE]
+    assert token not in make.session.scalars(select(WebSession.token_hash)).all()
+    assert client.post("/logout").status_code == 303
+    assert make.session.scalar(select(func.count()).select_from(WebSession)) == 0
+
+
+def test_other_machines_may_not_reach_a_server_without_accounts(sessions: Sessions, make: Make) -> None:
+    refuse_unsafe_bind(Settings(host="127.0.0.1"), sessions)
+    with pytest.raises(UnsafeBind, match="neuron-audit user add"):
+        refuse_unsafe_bind(Settings(host="0.0.0.0"), sessions)
+    make.account()
+    refuse_unsafe_bind(Settings(host="0.0.0.0"), sessions)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/%00", 404), ("/a%00b/0/0", 404), ("/?x=%00", 422), ("/login?token=%00", 422)]
+)
+def test_a_nul_character_is_never_an_accident(client: TestClient, path: str, status: int) -> None:
+    answer = client.get(path)
+    assert answer.status_code == status
+    assert 'class="problem"' in answer.text
+
+
+def test_a_nul_character_in_a_token_is_only_a_wrong_token(client: TestClient) -> None:
+    assert client.post("/login", data={"token": "\0"}).status_code == 403
+
+
+def test_an_unknown_address_says_what_to_do_as_page_fragment_and_json(client: TestClient) -> None:
+    page = client.get("/nothing/here/at/all")
+    assert page.status_code == 404
+    assert "Check the address" in page.text
+    fragment = client.get("/nothing/here/at/all", headers={"HX-Request": "true"})
+    assert fragment.headers["hx-retarget"] == "#messages"
+    assert "<html" not in fragment.text
+    assert client.get("/nothing/here/at/all.json").json()["status"] == 404
+
+
+def test_a_wrong_method_and_an_over_long_body_get_a_page_too(client: TestClient) -> None:
+    assert "reached from a form" in client.post("/").text
+    assert client.post("/login", data={"token": "x" * 2_000_000}).status_code == 413
+    assert client.post("/login", data={"token": "x" * 2_000}).status_code == 422
+
+
+def test_pages_are_compressed_and_static_files_are_kept(client: TestClient) -> None:
+    page = client.get("/")
+    assert page.headers["content-encoding"] == "gzip"
+    address = re.findall(r'href="(/static/base\.css\?v=\w+)"', page.text)[0]
+    assert "immutable" in client.get(address).headers["cache-control"]
+
+
+def test_every_page_is_documented_with_its_twin(client: TestClient) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    assert "/index.json" in paths
+    assert "/" not in paths
