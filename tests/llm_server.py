@@ -220,6 +220,8 @@ class LlmServer:
             places.append(offset)
             offset += len(token)
         wanted = body.get("logprobs")
+        if body.get("prompt_logprobs"):
+            return envelope("text_completion", self._vllm_choice(answer, body), body, answer, prompt)
         alternatives = [top(self.numbers(shown, at), wanted or 0) for at in places]
         logprobs = {
             "tokens": tokens,
@@ -229,6 +231,17 @@ class LlmServer:
         }
         choice = {"index": 0, "text": shown, "finish_reason": "length", "logprobs": logprobs if wanted else None}
         return envelope("text_completion", choice, body, answer, prompt)
+
+    def _vllm_choice(self, answer: Answer, body: Body) -> Body:
+        """vLLM's own form: per token of the prompt its entry first, then the likeliest others, by token id."""
+        places: list[Body | None] = []
+        offset = 0
+        for token in tokens_of(body["prompt"]):
+            best = top(self.numbers(body["prompt"], offset), body["prompt_logprobs"])
+            entries = [(token, best.get(token, -9.0)), *((t, p) for t, p in best.items() if t != token)]
+            places.append({f"{hash(t)}": {"logprob": p, "rank": 1, "decoded_token": t} for t, p in entries})
+            offset += len(token)
+        return {"index": 0, "text": answer.text, "finish_reason": "length", "logprobs": None, "prompt_logprobs": places}
 
 
 def chat_reply(answer: Answer, body: Body) -> Body:

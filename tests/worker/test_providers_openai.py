@@ -1,0 +1,244 @@
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from app.errors import ProviderError
+from tests.llm_server import Answer, Drop, Fail, HalfBody, Hang, Huge, LlmServer, certain
+from worker.providers import address
+from worker.providers.base import Attempt, ChatRequest, Message, Outcome, ScoreTextRequest, Watch
+from worker.providers.limits import Clock
+from worker.providers.openai_compatible import EndpointSettings, OpenAICompatible
+from worker.providers.wire import Dialect
+
+LOOPBACK = ("127.0.0.0/8",)
+
+
+class Leap:
+    """A clock on which every wait is over at once, and counted."""
+
+    def __init__(self) -> None:
+        self.time, self.waits = 0.0, list[float]()
+
+    async def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.time += seconds
+
+    @property
+    def clock(self) -> Clock:
+        return Clock(lambda: self.time, self.sleep)
+
+
+@pytest.fixture
+def server() -> Iterator[LlmServer]:
+    with LlmServer() as running:
+        yield running
+
+
+@pytest.fixture
+def leap() -> Leap:
+    return Leap()
+
+
+@pytest.fixture
+def provider(server: LlmServer, leap: Leap) -> Iterator[OpenAICompatible]:
+    made = OpenAICompatible(settings_of(server), leap.clock)
+    yield made
+    made.close()
+
+
+def settings_of(server: LlmServer, **values: Any) -> EndpointSettings:
+    settings = EndpointSettings(
+        name="loopback", model="tiny", base_url=server.url, key="sesame", allowed_networks=LOOPBACK, timeout_seconds=5
+    )
+    return replace(settings, **values)
+
+
+def asks(text: str = "hello", **values: Any) -> ChatRequest:
+    return ChatRequest(step="explain", messages=(Message("user", text),), max_tokens=20, **values)
+
+
+def watched() -> tuple[Watch, list[Attempt]]:
+    seen: list[Attempt] = []
+    return Watch(after=seen.append), seen
+
+
+def test_a_chat_carries_key_model_and_parameters(server: LlmServer, provider: OpenAICompatible) -> None:
+    (reply,) = provider.chat([asks(seed=7, top_logprobs=5, json_schema={"type": "string"})])
+    assert (reply.outcome, reply.text, reply.model) == (Outcome.OK, '"a text"', "tiny-0613")
+    assert server.headers[0]["authorization"] == "Bearer sesame"
+    body = server.requests[0]
+    assert (body["model"], body["seed"], body["top_logprobs"], body["max_tokens"]) == ("tiny", 7, 5, 20)
+    assert body["response_format"]["json_schema"]["schema"] == {"type": "string"}
+
+
+def test_replies_come_in_the_order_of_the_requests(server: LlmServer, provider: OpenAICompatible) -> None:
+    server.latency = 0.01
+    server.brain = lambda body: Answer(body["messages"][0]["content"])
+    replies = provider.chat([asks(str(n)) for n in range(50)])
+    assert [r.text for r in replies] == [str(n) for n in range(50)]
+    assert 1 < server.most_at_once <= 8
+
+
+def test_log_probabilities_of_a_chat_are_read(server: LlmServer, provider: OpenAICompatible) -> None:
+    server.script.append(Answer("7", numbers=certain(7)))
+    (reply,) = provider.chat([asks(top_logprobs=20)])
+    assert reply.alternatives[0].token == "7"
+    assert reply.alternatives[0].logprobs == certain(7)
+
+
+@pytest.mark.parametrize("style", ["echo", "vllm"])
+def test_prompt_log_probabilities_are_read_at_the_answers_places(server: LlmServer, style: str) -> None:
+    server.numbers = lambda prompt, start: certain(3) if prompt[start - 2] == "b" else certain(0)
+    provider = OpenAICompatible(settings_of(server, dialect=Dialect(prompt_logprobs=style)))
+    watch, seen = watched()
+    (reply,) = provider.score_texts([ScoreTextRequest("s", "intro\n", "a\t?\nb\t?\n", (8, 12))], watch=watch)
+    provider.close()
+    assert [max(a.logprobs, key=a.logprobs.__getitem__) for a in reply.alternatives] == ["0", "3"]
+    assert [a.token for a in reply.alternatives] == ["?", "?"]
+    assert "logprobs" not in str(seen[0].raw)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+def test_a_final_error_is_asked_once_and_names_its_cause(
+    server: LlmServer, provider: OpenAICompatible, status: int
+) -> None:
+    server.script.append(Fail(status, "no such model: tiny"))
+    with pytest.raises(ProviderError, match="no such model") as caught:
+        provider.chat([asks()])
+    assert (caught.value.permanent, server.n_requests) == (True, 1)
+
+
+def test_an_overload_is_waited_for_and_lowers_concurrency(
+    server: LlmServer, provider: OpenAICompatible, leap: Leap
+) -> None:
+    server.script.append(Fail(429, headers={"retry-after": "17"}))
+    watch, seen = watched()
+    (reply,) = provider.chat([asks()], watch=watch)
+    assert reply.outcome is Outcome.OK
+    assert leap.waits == [17.0]
+    assert [a.reply.outcome for a in seen] == [Outcome.FAILED, Outcome.OK]
+    assert provider.at_once == 4
+
+
+def test_an_endpoint_that_is_always_overloaded_counts_as_down(server: LlmServer, leap: Leap) -> None:
+    server.brain = lambda _body: Fail(429, headers={"retry-after": "100"})
+    provider = OpenAICompatible(settings_of(server), leap.clock)
+    with pytest.raises(ProviderError, match="429") as caught:
+        provider.chat([asks()])
+    provider.close()
+    assert (caught.value.permanent, server.n_requests) == (False, 7)
+
+
+@pytest.mark.parametrize("trouble", [Fail(500), Fail(503), Drop()])
+def test_passing_trouble_is_retried(
+    server: LlmServer, provider: OpenAICompatible, trouble: Fail | Drop, leap: Leap
+) -> None:
+    server.script.extend([trouble, trouble])
+    (reply,) = provider.chat([asks()])
+    assert (reply.outcome, server.n_requests) == (Outcome.OK, 3)
+    assert len(leap.waits) == 2
+    assert 0.25 <= leap.waits[0] <= 0.5 <= leap.waits[1] <= 1.0
+
+
+def test_lasting_trouble_counts_as_down(server: LlmServer, provider: OpenAICompatible) -> None:
+    server.brain = lambda _body: Fail(500, "broken")
+    with pytest.raises(ProviderError, match="4 attempts failed") as caught:
+        provider.chat([asks()])
+    assert (caught.value.permanent, server.n_requests) == (False, 4)
+
+
+def test_a_hanging_endpoint_is_given_up(server: LlmServer, leap: Leap) -> None:
+    server.brain = lambda _body: Hang()
+    provider = OpenAICompatible(settings_of(server, timeout_seconds=0.05, tries=2), leap.clock)
+    with pytest.raises(ProviderError, match=r"no reply within 0\.05 s") as caught:
+        provider.chat([asks()])
+    provider.close()
+    assert not caught.value.permanent
+
+
+def test_half_a_body_is_a_failed_attempt_with_its_raw_text(server: LlmServer, provider: OpenAICompatible) -> None:
+    server.script.append(HalfBody())
+    watch, seen = watched()
+    (reply,) = provider.chat([asks()], watch=watch)
+    assert reply.outcome is Outcome.OK
+    assert seen[0].reply.outcome is Outcome.UNPARSABLE
+    assert seen[0].raw is not None
+    assert seen[0].raw["text"].startswith('{"id"')
+
+
+def test_a_body_that_never_parses_is_a_reply_and_no_outage(server: LlmServer, provider: OpenAICompatible) -> None:
+    server.brain = lambda _body: HalfBody()
+    (reply,) = provider.chat([asks()])
+    assert (reply.outcome, server.n_requests) == (Outcome.UNPARSABLE, 4)
+
+
+def test_refused_and_truncated_replies_say_so(server: LlmServer, provider: OpenAICompatible) -> None:
+    server.script.extend([Answer("", refusal="I will not"), Answer("half a sen", finish_reason="length")])
+    (refused,) = provider.chat([asks()])
+    (cut,) = provider.chat([asks()])
+    assert (refused.outcome, refused.error) == (Outcome.REFUSED, "I will not")
+    assert (cut.outcome, cut.text) == (Outcome.TRUNCATED, "half a sen")
+
+
+def test_an_oversized_reply_is_cut_off(
+    server: LlmServer, provider: OpenAICompatible, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(address, "LONGEST_REPLY_BYTES", 1000)
+    server.brain = lambda _body: Huge(100_000)
+    with pytest.raises(ProviderError, match="more than 1000 bytes"):
+        provider.chat([asks()])
+
+
+def test_a_redirect_is_not_followed(server: LlmServer, provider: OpenAICompatible) -> None:
+    server.script.append(Fail(307, headers={"location": "http://127.0.0.1:9/v1"}))
+    with pytest.raises(ProviderError, match="redirect") as caught:
+        provider.chat([asks()])
+    assert (caught.value.permanent, server.n_requests) == (True, 1)
+
+
+def test_private_addresses_are_refused_unless_listed(server: LlmServer) -> None:
+    with pytest.raises(ProviderError, match="not a public address") as caught:
+        OpenAICompatible(settings_of(server, allowed_networks=()))
+    assert caught.value.permanent
+    with pytest.raises(ProviderError, match="not a public address"):
+        address.locate("http://169.254.169.254/latest", LOOPBACK)
+
+
+def test_nothing_new_goes_out_after_a_failure_but_what_is_in_flight_is_stored(
+    server: LlmServer, provider: OpenAICompatible
+) -> None:
+    server.script.append(Fail(401, "wrong key"))
+    watch, seen = watched()
+    with pytest.raises(ProviderError, match="wrong key"):
+        provider.chat([asks() for _ in range(500)], watch=watch)
+    assert server.n_requests == len(seen) < 500
+
+
+def test_requests_a_minute_are_kept_to(server: LlmServer, leap: Leap) -> None:
+    provider = OpenAICompatible(settings_of(server, requests_per_minute=62), leap.clock)
+    provider.chat([asks() for _ in range(11)])
+    provider.close()
+    assert sum(leap.waits) == pytest.approx(10.0)
+
+
+def test_tokens_a_minute_are_kept_to_by_what_the_endpoint_counts(server: LlmServer, leap: Leap) -> None:
+    provider = OpenAICompatible(settings_of(server, tokens_per_minute=620, concurrency=1), leap.clock)
+    provider.chat([asks() for _ in range(21)])
+    provider.close()
+    spent = 21 * (1 + 5)  # one word in, five tokens out: three words, two spaces
+    assert sum(leap.waits) == pytest.approx(spent / 10, rel=0.3)
+
+
+def test_the_cap_is_asked_before_every_call(server: LlmServer, provider: OpenAICompatible) -> None:
+    def refuse(_request: object) -> None:
+        raise ProviderError("the cap is reached", permanent=True)
+
+    with pytest.raises(ProviderError, match="cap"):
+        provider.chat([asks()], watch=Watch(before=refuse))
+    assert server.n_requests == 0
+
+
+def test_the_key_is_never_shown(server: LlmServer) -> None:
+    assert "sesame" not in repr(settings_of(server))
