@@ -1,0 +1,86 @@
+"""Groups of points that lie close together, and how many groups there are. Deterministic."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.activations import FloatArray, IntArray
+
+MOST_CLUSTERS = 4
+LEAST_SILHOUETTE = 0.25
+"""Up to this mean silhouette there is "no substantial structure" (Kaufman and Rousseeuw, 1990), so one group."""
+
+Distances = NDArray[np.float64]
+
+
+def cosine_distances(points: FloatArray) -> Distances:
+    """1 - cosine of the angle between each two of N points [N, D], [N, N]. A zero vector is 1 from all others."""
+    norms = np.linalg.norm(points.astype(np.float64), axis=1, keepdims=True)
+    units = np.divide(points, norms, out=np.zeros(points.shape), where=norms > 0)
+    distances = np.clip(1 - units @ units.T, 0.0, 2.0)
+    np.fill_diagonal(distances, 0.0)
+    return np.asarray(distances)
+
+
+def clusters(points: FloatArray, *, most: int = MOST_CLUSTERS, least: float = LEAST_SILHOUETTE) -> IntArray:
+    """The group of each of N points [N, D], numbered by first appearance from 0.
+
+    Average linkage on cosine distances, cut at the number of groups (2..``most``, each of two points
+    or more) with the highest mean silhouette; one group where none reaches ``least``. Sources: Sokal
+    and Michener (1958), Rousseeuw (1987).
+    """
+    distances = cosine_distances(points)
+    best, best_value = np.zeros(len(points), dtype=np.int32), least
+    for labels in _cuts(distances, most):
+        if np.bincount(labels).min() < 2:  # a lone excerpt is no meaning
+            continue
+        value = silhouette(distances, labels)
+        if value > best_value:
+            best, best_value = labels, value
+    return best
+
+
+def silhouette(distances: Distances, labels: IntArray) -> float:
+    """Mean over points of (b - a) / max(a, b), -1..1.
+
+    a is a point's mean distance to the others of its group, b that to the nearest other group. A
+    point alone in its group counts 0. ``distances`` [N, N], ``labels`` [N] with two groups or
+    more. Source: Rousseeuw (1987), equation 4.
+    """
+    groups = np.stack([labels == label for label in np.unique(labels)])  # [G, N]
+    sums = distances @ groups.T  # [N, G]
+    own = groups.T
+    sizes = groups.sum(axis=1)
+    own_size = sizes @ own.T
+    a = np.where(own_size > 1, (sums * own).sum(axis=1) / np.maximum(own_size - 1, 1), 0.0)
+    b = np.where(own, np.inf, sums / sizes).min(axis=1)
+    larger = np.maximum(a, b)
+    values = np.divide(b - a, larger, out=np.zeros(len(labels)), where=(larger > 0) & (own_size > 1))
+    return float(values.mean())
+
+
+def _cuts(distances: Distances, most: int) -> list[IntArray]:
+    """The labels at each number of groups from ``most`` down to 2, as average linkage merges."""
+    labels = np.arange(len(distances), dtype=np.int32)
+    cuts = []
+    for n_groups in range(len(distances), 1, -1):
+        if n_groups <= most:
+            cuts.append(_by_appearance(labels))
+        labels = _merged(distances, labels)
+    return cuts
+
+
+def _merged(distances: Distances, labels: IntArray) -> IntArray:
+    """The labels after the two closest groups have become one; the first pair wins a tie."""
+    names = np.unique(labels)
+    groups = np.stack([labels == name for name in names]).astype(np.float64)
+    sizes = groups.sum(axis=1)
+    between = groups @ distances @ groups.T / np.outer(sizes, sizes)
+    between[np.tril_indices(len(names))] = np.inf
+    first, second = np.unravel_index(np.argmin(between), between.shape)
+    return np.where(labels == names[second], names[first], labels).astype(np.int32)
+
+
+def _by_appearance(labels: IntArray) -> IntArray:
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    order = np.argsort(np.argsort(first))
+    return order[inverse].astype(np.int32)
