@@ -58,6 +58,8 @@ class Candidate:
 
     text: str
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    scores: tuple[ScoreResult, ...] = ()
+    """Scores that came about while explaining, on excerpts that are in no sample."""
 
 
 class Explainer(Protocol):
@@ -123,8 +125,10 @@ class Scorer(Protocol):
 class Services:
     """What a worker process holds for the steps of a method: a language model, the subject itself.
 
-    A step is built by its class's ``build(parameters, services)``.
+    A step is built by its class's ``build(parameters, services)``. An explainer and a scorer are
+    also handed the method's simulator, to choose between texts.
     """
 
     provider: Provider | None = None
     subject: object | None = None
+    simulator: Simulator | None = None
