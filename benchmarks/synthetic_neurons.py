@@ -1,0 +1,254 @@
+"""Chunks of synthetic neurons: each likes one token, fires on it with noise around it, and its explanation says so."""
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+import psycopg
+from numpy.typing import NDArray
+
+from app.domain.activations import SampleKind
+from benchmarks.binary_copy import FLOAT4_OID, INT8_OID, Bytes, arrays, copy_rows, numbers, raw, words
+from benchmarks.synthetic_text import CONTEXT_LENGTH, Text
+
+SAMPLE_SIZES = {
+    SampleKind.TOP: 20,
+    SampleKind.RANDOM: 20,
+    SampleKind.BAND_0: 5,
+    SampleKind.BAND_1: 5,
+    SampleKind.BAND_2: 5,
+    SampleKind.BAND_3: 5,
+}
+STRENGTHS = {SampleKind.TOP: 1.0, SampleKind.RANDOM: 0.6, SampleKind.BAND_0: 0.1, SampleKind.BAND_1: 0.3,
+             SampleKind.BAND_2: 0.6, SampleKind.BAND_3: 0.9}  # fmt: skip
+"""How strongly an excerpt of a sample drives its neuron, as a share of the neuron's maximum."""
+VALIDATION = {SampleKind.TOP: [2, 6, 10, 14, 18], SampleKind.RANDOM: [1, 4, 7, 10, 13]}
+FORMS = (
+    'fires on "{0}"',
+    'fires on "{0}" at the start of a line, weakly on "{1}"',
+    'fires on the token after "{0}"',
+    "words and names around {0} in function signatures and documentation",
+    'fires on "{0}" and "{1}", mostly in comments that explain an error',
+)
+SHARE_UNEXPLAINED = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Ids:
+    """The rows that all neurons share."""
+
+    subject: int
+    collection: int
+    method: int
+    account: int
+    first_excerpt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Filler:
+    """What a chunk of neurons is made from."""
+
+    connection: psycopg.Connection
+    text: Text
+    ids: Ids
+    random: np.random.Generator
+    neurons_per_layer: int
+    holders: list[NDArray[np.int64]]
+    """By token: the excerpts that hold it."""
+    likeable: NDArray[np.int64]
+    """Tokens that enough excerpts hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some neurons: their numbers (ids are one more), the tokens they like, how strong they get."""
+
+    numbers: NDArray[np.int64]
+    liked: NDArray[np.int64]
+    maxima: NDArray[np.float64]
+
+    @property
+    def ids(self) -> NDArray[np.int64]:
+        return self.numbers + 1
+
+
+def make_filler(connection: psycopg.Connection, text: Text, ids: Ids, seed: int, neurons_per_layer: int) -> Filler:
+    order = np.argsort(text.excerpts, axis=None, kind="stable")
+    bounds = np.searchsorted(text.excerpts.ravel()[order], np.arange(len(text.tokens) + 1))
+    holders = [np.unique(order[a:b] // CONTEXT_LENGTH) for a, b in itertools.pairwise(bounds)]
+    speaking = [any(c > 32 for c in token) for token in text.tokens]
+    likeable = [i for i, h in enumerate(holders) if len(h) >= SAMPLE_SIZES[SampleKind.TOP] and speaking[i]]
+    return Filler(connection, text, ids, np.random.default_rng(seed), neurons_per_layer, holders, np.array(likeable))
+
+
+def write_chunk(filler: Filler, places: NDArray[np.int64]) -> None:
+    n = len(places)
+    chunk = Chunk(places, filler.random.choice(filler.likeable, n), filler.random.gamma(4.0, 0.8, n) + 0.5)
+    explained = filler.random.random(n) >= SHARE_UNEXPLAINED
+    scores = np.clip(filler.random.beta(1.3, 3.0, n), 0.001, 0.98)
+    texts = [_sentence(filler, token) for token in chunk.liked]
+    for mask in (explained, ~explained):
+        _write_neurons(filler, chunk, mask, scores if mask is explained else None, texts)
+    simulated = {}
+    for kind, size in SAMPLE_SIZES.items():
+        excerpts, activations = _sample(filler, chunk, kind, size)
+        _write_sample(filler, chunk, kind, excerpts, activations)
+        if kind in VALIDATION:
+            simulated[kind] = (excerpts[:, VALIDATION[kind]], activations[:, VALIDATION[kind]])
+    _write_explanations(filler, chunk, explained, scores, texts)
+    for kind, (excerpts, activations) in simulated.items():
+        _write_simulations(filler, chunk, explained, kind, excerpts, activations)
+
+
+def _sentence(filler: Filler, token: int) -> str:
+    other = filler.random.choice(filler.likeable)
+    form = FORMS[int(filler.random.integers(len(FORMS)))]
+    return form.format(filler.text.tokens[token].decode(), filler.text.tokens[other].decode())
+
+
+def _sample(filler: Filler, chunk: Chunk, kind: SampleKind, size: int) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
+    """Excerpt numbers, neurons by size, and activations, neurons by size by tokens; top ones fall."""
+    random = filler.random
+    n = len(chunk.numbers)
+    if kind is SampleKind.TOP:
+        excerpts = np.stack([random.choice(filler.holders[token], size, replace=False) for token in chunk.liked])
+    else:
+        excerpts = random.integers(len(filler.text.excerpts), size=(n, size))
+    tokens = filler.text.excerpts[excerpts]
+    strengths = STRENGTHS[kind] * (np.linspace(1.0, 0.7, size) if kind is SampleKind.TOP else random.random(size))
+    peaks = chunk.maxima[:, None] * strengths
+    noise = random.random((n, size, CONTEXT_LENGTH), dtype=np.float32) * 0.25 - 0.17
+    drive = (tokens == chunk.liked[:, None, None]) * peaks[:, :, None].astype(np.float32)
+    return excerpts, np.where(drive > 0, drive, noise).astype("<f2")
+
+
+def _write_neurons(
+    filler: Filler, chunk: Chunk, mask: NDArray[np.bool_], scores: NDArray[np.float64] | None, texts: list[str]
+) -> None:
+    n = int(mask.sum())
+    if n == 0:
+        return
+    layer, index = np.divmod(chunk.numbers[mask], filler.neurons_per_layer)
+    columns = {
+        "id": numbers(chunk.ids[mask], ">i8"),
+        "subject_id": same_number(filler.ids.subject, n),
+        "layer": numbers(layer, ">i2"),
+        "index": numbers(index, ">i4"),
+        **_statistics(filler, chunk.maxima[mask]),
+    }
+    if scores is None:
+        copy_rows(filler.connection, "neuron", columns)
+        return
+    columns["current_explanation_id"] = numbers(chunk.ids[mask], ">i8")
+    columns["current_score"] = numbers(scores[mask], ">f8")
+    columns["n_explanations"] = numbers(np.ones(n), ">i4")
+    copy_rows(filler.connection, "neuron", columns, ("current_text", _chosen(texts, mask)))
+
+
+def _statistics(filler: Filler, maxima: NDArray[np.float64]) -> dict[str, Bytes]:
+    n = len(maxima)
+    rates = filler.random.lognormal(-4.0, 1.0, n).clip(1e-6, 0.9)
+    shape = (1e6 * np.exp(-np.arange(50) / 4.0)).astype(np.int64)
+    edges = np.linspace(np.full(n, -0.17), maxima, 51, axis=1)
+    return {
+        "mean": numbers(-0.1 + rates, ">f8"),
+        "variance": numbers(rates * maxima, ">f8"),
+        "skewness": numbers(2 / np.sqrt(rates), ">f8"),
+        "kurtosis": numbers(6 / rates, ">f8"),
+        "min": numbers(np.full(n, -0.17), ">f8"),
+        "max": numbers(maxima, ">f8"),
+        "firing_rate": numbers(rates, ">f8"),
+        "peak_quantiles": arrays(maxima[:, None] * [0.1, 0.3, 0.6, 0.9, 0.99], ">f4", FLOAT4_OID),
+        "histogram_counts": arrays(np.tile(shape, (n, 1)), ">i8", INT8_OID),
+        "histogram_edges": arrays(edges, ">f4", FLOAT4_OID),
+    }
+
+
+def _write_sample(
+    filler: Filler, chunk: Chunk, kind: SampleKind, excerpts: NDArray[np.int64], activations: NDArray[np.float16]
+) -> None:
+    n = len(chunk.numbers)
+    copy_rows(
+        filler.connection,
+        "sample",
+        {
+            "neuron_id": numbers(chunk.ids, ">i8"),
+            "collection_id": same_number(filler.ids.collection, n),
+            "kind": words(kind, n),
+            "excerpt_ids": arrays(excerpts + filler.ids.first_excerpt, ">i8", INT8_OID),
+            "activations": raw(activations.view(np.uint8).reshape(n, -1)),
+            "peaks": arrays(activations.max(axis=2), ">f4", FLOAT4_OID),
+        },
+    )
+
+
+def _write_explanations(
+    filler: Filler, chunk: Chunk, mask: NDArray[np.bool_], scores: NDArray[np.float64], texts: list[str]
+) -> None:
+    n, ids = int(mask.sum()), chunk.ids[mask]
+    copy_rows(
+        filler.connection,
+        "explanation",
+        {
+            "id": numbers(ids, ">i8"),
+            "neuron_id": numbers(ids, ">i8"),
+            "author_kind": words("method", n),
+            "author": words("synthetic", n),
+            "method_id": same_number(filler.ids.method, n),
+        },
+        ("text", _chosen(texts, mask)),
+    )
+    for sample, share in (("top_and_random", 1.0), ("random", 0.4)):
+        value = scores[mask] * share
+        copy_rows(
+            filler.connection,
+            "score",
+            {
+                "explanation_id": numbers(ids, ">i8"),
+                "method_id": same_number(filler.ids.method, n),
+                "scorer": words("correlation", n),
+                "sample": words(sample, n),
+                "value": numbers(value, ">f8"),
+                "interval_low": numbers(value - 0.08, ">f8"),
+                "interval_high": numbers(np.minimum(value + 0.08, 1.0), ">f8"),
+                "n_valid": numbers(np.full(n, 10), ">i4"),
+                "n_failed": numbers(np.zeros(n), ">i4"),
+                "token_lookup_baseline": numbers(value * 0.9, ">f8"),
+                "shuffled_baseline": numbers(np.full(n, 0.01), ">f8"),
+            },
+        )
+
+
+def _write_simulations(
+    filler: Filler,
+    chunk: Chunk,
+    mask: NDArray[np.bool_],
+    kind: SampleKind,
+    excerpts: NDArray[np.int64],
+    activations: NDArray[np.float16],
+) -> None:
+    n, ids = int(mask.sum()), chunk.ids[mask]
+    share = activations[mask].astype(np.float32) / chunk.maxima[mask, None, None].astype(np.float32)
+    expected = np.clip(np.round(10 * share), 0, 10).astype("<f2")
+    copy_rows(
+        filler.connection,
+        "simulation",
+        {
+            "explanation_id": numbers(ids, ">i8"),
+            "method_id": same_number(filler.ids.method, n),
+            "collection_id": same_number(filler.ids.collection, n),
+            "simulator": words("synthetic", n),
+            "kind": words(kind, n),
+            "split": words("validation", n),
+            "excerpt_ids": arrays(excerpts[mask] + filler.ids.first_excerpt, ">i8", INT8_OID),
+            "expected": raw(expected.view(np.uint8).reshape(n, -1)),
+        },
+    )
+
+
+def same_number(value: int, n: int) -> Bytes:
+    return numbers(np.full(n, value), ">i8")
+
+
+def _chosen(texts: list[str], mask: NDArray[np.bool_]) -> list[str]:
+    return [text for text, wanted in zip(texts, mask, strict=True) if wanted]
