@@ -84,9 +84,31 @@ class Neuron(Base):
     __table_args__ = (
         UniqueConstraint("subject_id", "layer", "index"),
         Index("ix_neuron_score", "subject_id", "current_score", "id"),
+        Index(
+            "ix_neuron_layer_score",  # percentiles and histograms by layer, from the index alone
+            "subject_id",
+            "layer",
+            "current_score",
+            postgresql_include=["current_explanation_id"],
+        ),
         Index("ix_neuron_firing_rate", "subject_id", "firing_rate", "id"),
         Index("ix_neuron_max", "subject_id", "max", "id"),
         Index("ix_neuron_flags", "subject_id", postgresql_where=text("n_open_flags > 0")),
+        # Either may be the rare one: what is left to explain at the end, what is explained at the start.
+        Index(
+            "ix_neuron_explained",
+            "subject_id",
+            "layer",
+            "index",
+            postgresql_where=text("current_explanation_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_neuron_unexplained",
+            "subject_id",
+            "layer",
+            "index",
+            postgresql_where=text("current_explanation_id IS NULL"),
+        ),
         Index("ix_neuron_search", "search", postgresql_using="gin"),
     )
 

@@ -327,6 +327,27 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("n_open_flags > 0"),
     )
+    op.create_index(
+        "ix_neuron_layer_score",
+        "neuron",
+        ["subject_id", "layer", "current_score"],
+        unique=False,
+        postgresql_include=["current_explanation_id"],
+    )
+    op.create_index(
+        "ix_neuron_explained",
+        "neuron",
+        ["subject_id", "layer", "index"],
+        unique=False,
+        postgresql_where=sa.text("current_explanation_id IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_neuron_unexplained",
+        "neuron",
+        ["subject_id", "layer", "index"],
+        unique=False,
+        postgresql_where=sa.text("current_explanation_id IS NULL"),
+    )
     op.create_index("ix_neuron_max", "neuron", ["subject_id", "max", "id"], unique=False)
     op.create_index("ix_neuron_score", "neuron", ["subject_id", "current_score", "id"], unique=False)
     op.create_index("ix_neuron_search", "neuron", ["search"], unique=False, postgresql_using="gin")
@@ -608,9 +629,20 @@ def downgrade() -> None:
     op.drop_index("ix_event_neuron_id", table_name="event")
     op.drop_index("ix_event_kind", table_name="event")
     op.drop_table("event")
+    op.drop_index(
+        "ix_neuron_unexplained",
+        table_name="neuron",
+        postgresql_where=sa.text("current_explanation_id IS NULL"),
+    )
+    op.drop_index(
+        "ix_neuron_explained",
+        table_name="neuron",
+        postgresql_where=sa.text("current_explanation_id IS NOT NULL"),
+    )
     op.drop_index("ix_neuron_search", table_name="neuron", postgresql_using="gin")
     op.drop_index("ix_neuron_score", table_name="neuron")
     op.drop_index("ix_neuron_max", table_name="neuron")
+    op.drop_index("ix_neuron_layer_score", table_name="neuron", postgresql_include=["current_explanation_id"])
     op.drop_index("ix_neuron_flags", table_name="neuron", postgresql_where=sa.text("n_open_flags > 0"))
     op.drop_index("ix_neuron_firing_rate", table_name="neuron")
     op.drop_table("neuron")
