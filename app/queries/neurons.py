@@ -5,7 +5,18 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Double, bindparam, func, literal, literal_column, select, tuple_
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Double,
+    bindparam,
+    false,
+    func,
+    literal,
+    literal_column,
+    select,
+    tuple_,
+)
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.domain.results import HEADLINE_SAMPLE, HEADLINE_SCORER
@@ -215,7 +226,9 @@ def _conditions(query: NeuronsQuery) -> list[ColumnElement[bool]]:
         conditions.append(Neuron.firing_rate >= wanted.rate_min)
     if wanted.rate_max is not None:
         conditions.append(Neuron.firing_rate <= wanted.rate_max)
-    if wanted.words:
+    if wanted.words and wanted.state is NeuronState.UNEXPLAINED:
+        conditions.append(false())  # the planner does not know that what has no explanation has no words
+    elif wanted.words:
         conditions.append(Neuron.search.op("@@", is_comparison=True)(_search(wanted.words)))
     if wanted.state is not None:
         conditions.append(_in_state(wanted.state))
