@@ -1,0 +1,52 @@
+"""Methods: the built-in ones, and what a page offers to choose from."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from app.domain.methods import BUILTIN_METHODS, MethodDefinition
+from app.errors import NotFound
+from app.models import Method
+
+
+def ensure_builtin_methods(session: Session, *, definitions: Sequence[MethodDefinition] = BUILTIN_METHODS) -> None:
+    """Insert the built-in methods that are missing, by name and version. Safe to run at every start."""
+    rows = [
+        {
+            "name": d.name,
+            "version": d.version,
+            "label": d.label,
+            "explainer": d.explainer,
+            "simulator": d.simulator,
+            "scorers": list(d.scorers),
+            "provider": d.provider,
+            "parameters": dict(d.parameters),
+        }
+        for d in definitions
+    ]
+    if rows:
+        session.execute(insert(Method).values(rows).on_conflict_do_nothing(index_elements=["name", "version"]))
+
+
+def methods(session: Session) -> list[Method]:
+    """The newest version of every method, by name: what a person may choose."""
+    return list(session.scalars(select(Method).distinct(Method.name).order_by(Method.name, Method.version.desc())))
+
+
+def method_definition(session: Session, *, method_id: int) -> MethodDefinition:
+    """One method as a worker builds it. Raises NotFound."""
+    row = session.get(Method, method_id)
+    if row is None:
+        raise NotFound("There is no such method.")
+    return MethodDefinition(
+        name=row.name,
+        version=row.version,
+        label=row.label,
+        explainer=row.explainer,
+        simulator=row.simulator,
+        scorers=tuple(row.scorers),
+        provider=row.provider,
+        parameters=row.parameters,
+    )

@@ -1,0 +1,1 @@
+"""The language that the lexical explainer writes and the lexical simulator reads."""

@@ -1,0 +1,148 @@
+"""Claims about where a neuron fires, as values, and the sentence that says them.
+
+A claim has a strength, the tokens it is about and the places they must stand in. The sentence is
+read back by ``worker.lexical.parser``; docs/lexical.md describes the language for people.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from worker.lexical.quoting import quote
+
+STRENGTHS = {9: "strongly", 7: "", 5: "moderately", 3: "weakly", 1: "very weakly"}
+"""The words for a strength on the scale 0..10; 0 is said with "not"."""
+DEFAULT_STRENGTH = 7
+NOT = 0
+SHORTLY = 8
+"""Tokens that ``shortly after`` reaches back."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Quoted:
+    """A token, or tokens that together spell it. Without white space in front it matches one space in front, too.
+
+    ``any_case`` is ``the word "x"``: at a word's beginning, upper or lower case.
+    """
+
+    text: bytes
+    any_case: bool = False
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Named:
+    """A class of tokens by its name in ``worker.lexical.classes``."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Affixed:
+    """Tokens of letters that start with, end in or contain a text."""
+
+    how: str
+    text: str
+
+
+AFFIXES = ("starting with", "ending in", "containing")
+ANY = Named("any token")
+Target: TypeAlias = Quoted | Named | Affixed
+
+
+class Reach(StrEnum):
+    """How far back a neighbour may stand."""
+
+    NEXT = "after"
+    SECOND = "two tokens after"
+    SHORTLY = "shortly after"
+    LINE = "later in a line after"
+    ANYWHERE = "anywhere after"
+    BEFORE = "before"
+
+
+class Spot(StrEnum):
+    """Places that need no neighbour to be named."""
+
+    LINE_START = "at the start of a line"
+    EXCERPT_START = "at the start of the excerpt"
+    IN_WORD = "inside a word"
+    IN_BRACKETS = "inside brackets"
+    IN_QUOTES = "inside quotation marks"
+    IN_COMMENT = "in a comment"
+    REPEATED = "that occurred before"
+    INDENTED = "in an indented line"
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """A place by its neighbours: any of ``targets`` at this reach."""
+
+    reach: Reach
+    targets: tuple[Target, ...]
+
+
+Context: TypeAlias = Near | Spot
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """Any of ``targets`` in all of ``contexts`` gets ``strength`` (0..10); 0 silences other clauses."""
+
+    strength: int
+    targets: tuple[Target, ...]
+    contexts: tuple[Context, ...] = ()
+
+
+def sentence(clauses: Sequence[Clause]) -> str:
+    """The English sentence that says these clauses, in their order, and is read back as the same."""
+    parts: list[str] = []
+    previous: Clause | None = None
+    for clause in clauses:
+        parts.append(_clause(clause, previous))
+        previous = clause
+    return "fires " + ", ".join(parts)
+
+
+def _clause(clause: Clause, previous: Clause | None) -> str:
+    what = "".join(f" {context_words(context)}" for context in clause.contexts)
+    if clause.strength == NOT:
+        same = previous is not None and previous.targets == clause.targets and clause.contexts
+        return f"but not{what}" if same else f"but not on {target_words(clause)}{what}"
+    word = STRENGTHS.get(clause.strength)
+    degree = f"{word} " if word else ""
+    number = f" ({clause.strength})" if word is None else ""
+    return f"{degree}on {target_words(clause)}{what}{number}"
+
+
+def target_words(clause: Clause) -> str:
+    """The clause's targets as a list; ``the token`` where any will do right after something."""
+    reaches = [c.reach for c in clause.contexts if isinstance(c, Near)]
+    if clause.targets == (ANY,) and reaches and reaches[0] in (Reach.NEXT, Reach.SECOND):
+        return "the token"
+    return _listed(clause.targets, "and")
+
+
+def context_words(context: Context) -> str:
+    """A place in words."""
+    if isinstance(context, Spot):
+        return context.value
+    return f"{context.reach.value} {_listed(context.targets, 'or')}"
+
+
+def _listed(targets: Sequence[Target], conjunction: str) -> str:
+    words = list(_target_phrases(targets))
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {conjunction} {words[-1]}"
+
+
+def _target_phrases(targets: Sequence[Target]) -> Sequence[str]:
+    return [target_phrase(t) for t in targets]
+
+
+def target_phrase(target: Target) -> str:
+    """One target in words."""
+    if isinstance(target, Named):
+        return target.name
+    if isinstance(target, Affixed):
+        return f"words {target.how} {quote(target.text.encode())}"
+    return f"the word {quote(target.text)}" if target.any_case else quote(target.text)

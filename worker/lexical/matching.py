@@ -1,0 +1,218 @@
+"""Where clauses match: excerpts laid end to end, and one flag per token."""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.activations import FloatArray, IntArray
+from app.domain.tokens import Vocabulary
+from worker.lexical.classes import BoolArray, token_table
+from worker.lexical.grammar import NOT, SHORTLY, Affixed, Clause, Context, Named, Near, Quoted, Reach, Spot, Target
+
+Positions = NDArray[np.int64]
+
+
+class Block:
+    """Excerpts of token ids [T_i] laid end to end, N tokens in all. Places never cross excerpts."""
+
+    def __init__(self, excerpts: Sequence[IntArray], vocabulary: Vocabulary) -> None:
+        lengths = np.array([len(e) for e in excerpts], dtype=np.int64)
+        self.table = token_table(vocabulary)
+        self.ids = np.concatenate(excerpts) if len(excerpts) else np.zeros(0, dtype=np.int32)
+        self.n = len(self.ids)
+        self.ends = np.cumsum(lengths)
+        self.index = np.arange(self.n)
+        self.start = np.repeat(self.ends - lengths, lengths)
+        """Index of the first token of each token's excerpt."""
+        self._vocabulary = vocabulary
+        self._targets: dict[Target, BoolArray] = {}
+
+    def token(self, token_id: int) -> bytes:
+        """The bytes of a token."""
+        return self._vocabulary.tokens[token_id]
+
+    def predict(self, clauses: Sequence[Clause]) -> FloatArray:
+        """Expected activations 0..10: the strongest clause that matches, 0 where one says not. [N]"""
+        expected = np.zeros(self.n, dtype=np.float32)
+        silenced = np.zeros(self.n, dtype=np.bool_)
+        for clause in clauses:
+            matched = self.matches(clause)
+            if clause.strength == NOT:
+                silenced |= matched
+            else:
+                np.maximum(expected, clause.strength * matched, out=expected)
+        expected[silenced] = 0
+        return expected
+
+    def matches(self, clause: Clause) -> BoolArray:
+        """Tokens that the clause is about. [N]"""
+        found = self.any_of(clause.targets)
+        for context in clause.contexts:
+            found = found & self.context(context)
+        return found
+
+    def any_of(self, targets: Sequence[Target]) -> BoolArray:
+        """Tokens that are one of these targets; of a sequence, its last token. [N]"""
+        found = self.target(targets[0])
+        for target in targets[1:]:
+            found = found | self.target(target)
+        return found
+
+    def target(self, target: Target) -> BoolArray:
+        """Tokens that are this target. [N]"""
+        if target not in self._targets:
+            self._targets[target] = self._find(target)
+        return self._targets[target]
+
+    def _find(self, target: Target) -> BoolArray:
+        if isinstance(target, Named):
+            return self.table.members[target.name][self.ids]
+        if isinstance(target, Affixed):
+            return self._affixed(target)
+        return self._quoted(target)[1]
+
+    def _affixed(self, target: Affixed) -> BoolArray:
+        cores = self.table.cores
+        test = {"starting with": str.startswith, "ending in": str.endswith, "containing": str.__contains__}[target.how]
+        known = {i: cores[i].isalpha() and bool(test(cores[i], target.text)) for i in set(self.ids.tolist())}
+        return np.fromiter((known[i] for i in self.ids.tolist()), dtype=np.bool_, count=self.n)
+
+    @cached_property
+    def _bytes(self) -> tuple[bytes, bytes, Positions, Positions]:
+        """All tokens' bytes, the same in lower case, and the token that starts or ends at an offset, or -1."""
+        tokens = self._vocabulary.raw(self.ids)
+        joined = b"".join(tokens)
+        offsets = np.concatenate([[0], np.cumsum([len(t) for t in tokens], dtype=np.int64)]).astype(np.int64)
+        starts = np.full(len(joined) + 1, -1, dtype=np.int64)
+        ends = np.full(len(joined) + 1, -1, dtype=np.int64)
+        starts[offsets[:-1]] = self.index  # of several tokens at one offset all but the last are empty
+        ends[offsets[1:][::-1]] = self.index[::-1]
+        return joined, joined.lower(), starts, ends
+
+    def _quoted(self, target: Quoted) -> tuple[BoolArray, BoolArray]:
+        """First and last tokens of every place that spells the text. [N] each"""
+        first, last = np.zeros(self.n, dtype=np.bool_), np.zeros(self.n, dtype=np.bool_)
+        exact, lowered, starts, ends = self._bytes
+        text, haystack = (target.text.lower(), lowered) if target.any_case else (target.text, exact)
+        if not text:
+            return first, last
+        spaced = not text[:1].isspace()
+        at = haystack.find(text)
+        while at >= 0:
+            begin = starts[at]
+            if begin < 0 and spaced and at > 0 and haystack[at - 1] == 0x20:
+                begin = starts[at - 1]
+            end = ends[at + len(text)]
+            if begin >= 0 and end >= begin and self.start[begin] == self.start[end]:
+                first[begin] = last[end] = True
+            at = haystack.find(text, at + 1)
+        if target.any_case:
+            first &= ~self.spot(Spot.IN_WORD)
+        return first, last
+
+    def context(self, context: Context) -> BoolArray:
+        """Tokens that stand in this place. [N]"""
+        if isinstance(context, Spot):
+            return self.spot(context)
+        return self.near(context.reach, self._neighbours(context))
+
+    def _neighbours(self, context: Near) -> BoolArray:
+        """Where the neighbours are: the token next to them counts, so of a sequence its near end."""
+        if context.reach is not Reach.BEFORE:
+            return self.any_of(context.targets)
+        firsts = [self._quoted(t)[0] if isinstance(t, Quoted) else self.target(t) for t in context.targets]
+        return np.asarray(np.logical_or.reduce(firsts))
+
+    def near(self, reach: Reach, neighbours: BoolArray) -> BoolArray:
+        """Tokens that have one of these tokens [N] at this reach. [N]"""
+        if reach is Reach.NEXT:
+            return self.shifted(neighbours, 1)
+        if reach is Reach.SECOND:
+            return self.shifted(neighbours, 2)
+        if reach is Reach.BEFORE:
+            found = np.zeros(self.n, dtype=np.bool_)
+            found[:-1] = neighbours[1:] & (self.start[1:] == self.start[:-1])
+            return found
+        last = self._last(neighbours)
+        if reach is Reach.SHORTLY:
+            return last >= np.maximum(self.start, self.index - SHORTLY)
+        if reach is Reach.LINE:
+            return (last >= self.start) & (last > self._last_newline)
+        return last >= self.start
+
+    def shifted(self, flags: BoolArray, distance: int) -> BoolArray:
+        """Tokens that have a flagged token this far before them in the same excerpt. [N]"""
+        found = np.zeros(self.n, dtype=np.bool_)
+        found[distance:] = flags[:-distance] & (self.index[distance:] - distance >= self.start[distance:])
+        return found
+
+    def _last(self, flags: BoolArray) -> Positions:
+        """Index of the last flagged token before each token, -1 without; it may lie in an earlier excerpt."""
+        marked = np.where(flags, self.index, -1)
+        before = np.empty(self.n, dtype=np.int64)
+        before[:1] = -1
+        np.maximum.accumulate(marked[:-1], out=before[1:])
+        return before
+
+    @cached_property
+    def _last_newline(self) -> Positions:
+        return self._last(self.table.newline[self.ids])
+
+    def spot(self, spot: Spot) -> BoolArray:
+        """Tokens in one of the places that need no neighbour. [N]"""
+        return self._spots[spot]
+
+    @cached_property
+    def _spots(self) -> dict[Spot, BoolArray]:
+        table, ids = self.table, self.ids
+        letters = table.starts_letter[ids] & self.shifted(table.ends_letter[ids], 1)
+        return {
+            Spot.LINE_START: self._line_start(),
+            Spot.EXCERPT_START: self.index == self.start,
+            Spot.IN_WORD: letters,
+            Spot.IN_BRACKETS: self._depth() > 0,
+            Spot.IN_QUOTES: self._in_quotes(),
+            Spot.IN_COMMENT: self.near(Reach.LINE, table.comment[ids]),
+            Spot.REPEATED: self._repeated(),
+            Spot.INDENTED: self._indented(),
+        }
+
+    def _line_start(self) -> BoolArray:
+        """Tokens with nothing but white space between them and the last line break."""
+        breaks = self._last(self.table.breaks_line[self.ids])
+        solid = self._last(~self.table.blank[self.ids])
+        return (breaks >= self.start) & (breaks >= solid) & ~self.table.blank[self.ids]
+
+    def _depth(self) -> NDArray[np.int64]:
+        """Unclosed opening brackets before each token, counted from the excerpt's start; never below 0."""
+        steps = self.table.opens[self.ids].astype(np.int64)
+        total = np.concatenate([[0], np.cumsum(steps)])[:-1] if self.n else np.zeros(0, dtype=np.int64)
+        depth = np.zeros(self.n, dtype=np.int64)
+        for begin, end in zip([0, *self.ends[:-1].tolist()], self.ends.tolist(), strict=False):
+            own = total[begin:end]
+            depth[begin:end] = own - np.minimum.accumulate(own)
+        return depth
+
+    def _in_quotes(self) -> BoolArray:
+        """An odd number of quotation marks before the token on its line."""
+        marks = np.concatenate([[0], np.cumsum(self.table.quotes[self.ids])]).astype(np.int64)
+        line = np.maximum(self.start, self._last_newline + 1)
+        inside: BoolArray = (marks[self.index] - marks[line]) % 2 == 1
+        return inside
+
+    def _repeated(self) -> BoolArray:
+        keys = self.start * (int(self.ids.max(initial=0)) + 1) + self.ids
+        _, first = np.unique(keys, return_index=True)
+        found = np.ones(self.n, dtype=np.bool_)
+        found[first] = False
+        return found
+
+    def _indented(self) -> BoolArray:
+        """The line's break was followed by blanks: ``\\n`` with spaces, or a blank token after it."""
+        indents = self.table.members["indentation"][self.ids]
+        broken = self._last_newline >= self.start
+        at = np.maximum(self._last_newline, 0)
+        after = np.minimum(at + 1, max(self.n - 1, 0))
+        return broken & (indents[at] | (indents[after] & (after < self.index))) if self.n else broken

@@ -1,0 +1,302 @@
+"""Reads clauses out of any sentence: what ``grammar.sentence`` writes exactly, what people write with good will.
+
+Quoted text, named classes and named places are read; every other word is passed over.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TypeAlias
+
+from worker.lexical import words as w
+from worker.lexical.grammar import (
+    ANY,
+    DEFAULT_STRENGTH,
+    NOT,
+    Affixed,
+    Clause,
+    Context,
+    Named,
+    Near,
+    Quoted,
+    Reach,
+    Spot,
+    Target,
+)
+from worker.lexical.quoting import unquote
+
+_LEXEMES = re.compile(
+    r'''"(?P<straight>(?:\\.|[^"\\])*)"'''
+    r"|“(?P<curly>[^”]*)”|„(?P<low>[^“”]*)[“”]|«(?P<angle>[^»]*)»|`(?P<tick>[^`]+)`"
+    r"|(?<!\w)['‘](?P<single>(?:\\.|[^'’\\])+)['’](?!\w)"
+    r"|\(\s*(?P<degree>10|[0-9])\s*(?:/\s*10\s*)?\)"
+    r"|(?P<number>[0-9]+)"
+    r"|(?P<word>[^\W\d_]+(?:['’][^\W\d_]+)?)"
+    r"|(?P<comma>,)|(?P<stop>[.;:!?\n])",
+    re.DOTALL,
+)
+_QUOTES = ("straight", "curly", "low", "angle", "tick", "single")
+_BROAD = frozenset({"any token", "words", "lower-case words", "capitalised words", "single letters", "punctuation"})
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Something quoted."""
+
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """A word that means nothing to the parser, as it was written."""
+
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number in running text."""
+
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Degree:
+    """A number in brackets: the strength of what it follows."""
+
+    value: int
+
+
+Lexeme: TypeAlias = w.Meaning | Text | Bare | Number | Degree
+
+
+@lru_cache(maxsize=4096)
+def parse(text: str) -> tuple[Clause, ...]:
+    """The clauses of a sentence, in its order; empty where nothing in it can be read."""
+    return _Reader(lexemes(text)).clauses()
+
+
+def lexemes(text: str) -> list[Lexeme]:
+    """Quotes, known phrases (the longest first), numbers, structure, and words that mean nothing here."""
+    raw: list[tuple[str, str]] = []
+    definite = set()
+    for match in _LEXEMES.finditer(text):
+        kind = match.lastgroup or ""
+        value = match.group(kind)
+        if kind == "word" and value.lower() in w.ARTICLES:
+            definite.add(len(raw))
+        else:
+            raw.append((kind, value))
+    found: list[Lexeme] = []
+    at = 0
+    while at < len(raw):
+        lexeme, length = _lexeme(raw, at)
+        this_very = at in definite and raw[at][1] in w.NOUNS and at + 1 < len(raw)
+        if this_very and isinstance(_lexeme(raw, at + 1)[0], Bare):
+            lexeme, length = w.WORD, 1
+        found.append(lexeme)
+        at += length
+    return found
+
+
+def _lexeme(raw: Sequence[tuple[str, str]], at: int) -> tuple[Lexeme, int]:
+    """What stands here and how many raw pieces it takes."""
+    kind, value = raw[at]
+    if kind == "word":
+        return _phrase(raw, at)
+    if kind in _QUOTES:
+        return Text(unquote(value)), 1
+    if kind == "degree":
+        return Degree(int(value)), 1
+    if kind == "number":
+        return Number(int(value)), 1
+    return (w.COMMA if kind == "comma" else w.STOP), 1
+
+
+def _phrase(raw: Sequence[tuple[str, str]], at: int) -> tuple[Lexeme, int]:
+    words = []
+    for kind, value in raw[at : at + w.LONGEST]:
+        if kind != "word":
+            break
+        words.append(w.normal(value))
+    for length in range(len(words), 0, -1):
+        meaning = w.PHRASES.get(tuple(words[:length]))
+        if meaning is not None:
+            return meaning, length
+    return Bare(raw[at][1]), 1
+
+
+@dataclass(slots=True)
+class _Group:
+    """A clause that is being read."""
+
+    strength: int = DEFAULT_STRENGTH
+    targets: list[Target] = field(default_factory=list)
+    contexts: list[Context] = field(default_factory=list)
+    reach: Reach | None = None
+    """Set while neighbours are listed."""
+    neighbours: list[Target] = field(default_factory=list)
+
+    def close_context(self) -> None:
+        if self.reach is not None and self.neighbours:
+            self.contexts.append(Near(self.reach, tuple(self.neighbours)))
+        self.reach = None
+        self.neighbours = []
+
+    def clause(self, previous: Sequence[Clause]) -> Clause | None:
+        """What was read, or None. A bare "but not after ..." is about the targets before it."""
+        self.close_context()
+        targets = tuple(self.targets)
+        if not targets and self.contexts:
+            targets = previous[-1].targets if self.strength == NOT and previous else (ANY,)
+        return Clause(self.strength, targets, tuple(self.contexts)) if targets else None
+
+
+class _Reader:
+    """Goes through the lexemes once, from left to right."""
+
+    def __init__(self, items: Sequence[Lexeme]) -> None:
+        self._items = items
+        self._at = 0
+        self._group = _Group()
+        self._done: list[Clause] = []
+
+    def clauses(self) -> tuple[Clause, ...]:
+        while self._at < len(self._items):
+            item = self._items[self._at]
+            self._at += 1
+            self._take(item)
+        self._flush()
+        return tuple(self._done)
+
+    def _take(self, item: Lexeme) -> None:
+        match item:
+            case Reach() | Spot():
+                self._place(item)
+            case w.Strength(value):
+                self._strength(value)
+            case Degree(value):
+                self._group.strength = value
+            case w.Mark():
+                self._mark(item)
+            case Bare():
+                pass
+            case _:
+                self._target(item)
+
+    def _target(self, item: Text | Named | Number | w.Affix) -> None:
+        match item:
+            case Text(value):
+                if value:
+                    self._add(Quoted(value))
+            case Named():
+                self._named(item)
+            case Number(value):
+                self._number(value)
+            case w.Affix(how):
+                self._affix(how)
+
+    def _place(self, item: Reach | Spot) -> None:
+        self._group.close_context()
+        if isinstance(item, Reach):
+            self._group.reach = item
+        else:
+            self._group.contexts.append(item)
+
+    def _next(self) -> Lexeme | None:
+        return self._items[self._at] if self._at < len(self._items) else None
+
+    def _flush(self, strength: int = DEFAULT_STRENGTH) -> None:
+        clause = self._group.clause(self._done)
+        if clause is not None:
+            self._done.append(clause)
+        self._group = _Group(strength)
+
+    def _add(self, target: Target) -> None:
+        """A neighbour while neighbours are listed, else a target; a target after a place begins anew."""
+        group = self._group
+        if group.reach is not None:
+            group.neighbours.append(target)
+            return
+        if group.targets and group.contexts:
+            self._flush()
+        self._group.targets.append(target)
+
+    def _named(self, item: Named) -> None:
+        following = self._next()
+        if isinstance(following, Text):  # the word "x"
+            self._at += 1
+            self._add(Quoted(following.value, any_case=item.name == "words"))
+        elif isinstance(following, Number):  # the number 5
+            self._at += 1
+            self._add(Quoted(str(following.value).encode()))
+        elif isinstance(following, w.Affix) or following == w.SUCH_AS:
+            return  # what follows says which ones
+        elif following == w.VAGUE and item.name in _BROAD:
+            return  # "words related to ..." is not a claim about all words
+        else:
+            self._add(item)
+
+    def _number(self, value: int) -> None:
+        if self._next() == Named("white space"):  # 8 spaces
+            self._at += 1
+            self._add(Quoted(b" " * value))
+
+    def _affix(self, how: str) -> None:
+        following = self._next()
+        if isinstance(following, Text) and following.value:
+            self._at += 1
+            self._add(Affixed(how, following.value.decode("utf-8", errors="replace")))
+
+    def _strength(self, value: int) -> None:
+        """A degree before its targets begins a clause; one at the end of a clause belongs to it."""
+        following = self._next()
+        begun = bool(self._group.targets or self._group.neighbours or self._group.contexts)
+        if begun and (following is None or following in (w.COMMA, w.STOP)):
+            self._group.strength = value
+        elif begun:
+            self._flush(value)
+        else:
+            self._group.strength = value
+
+    def _mark(self, item: w.Mark) -> None:
+        if item == w.STOP:
+            self._flush()
+        elif item == w.NOT:
+            if self._next() != Bare("only"):
+                self._flush(NOT)
+        elif item == w.ON:
+            if self._group.targets and self._target_follows():
+                self._flush()
+        elif item in (w.WORD, w.SUCH_AS):
+            self._bare_words()
+        elif item == w.COMMA and self._group.reach is not None and not self._list_goes_on():
+            self._flush()
+
+    def _target_follows(self) -> bool:
+        return isinstance(self._next(), Text | Named | Number | w.Affix) or self._next() == w.WORD
+
+    def _bare_words(self) -> None:
+        """Words without quotation marks that are meant themselves: like cat, dog and bird."""
+        at = self._at
+        while at < len(self._items):
+            item = self._items[at]
+            if isinstance(item, Bare):
+                self._add(Quoted(item.value.encode(), any_case=True))
+            elif item not in (w.COMMA, w.AND, w.OR):
+                break
+            at += 1
+        self._at = at
+
+    def _list_goes_on(self) -> bool:
+        """Whether "or" comes before anything but further items of a list."""
+        at = self._at
+        while at < len(self._items):
+            item = self._items[at]
+            if item == w.OR:
+                return True
+            if item != w.COMMA and not isinstance(item, Text | Named | Affixed | w.Affix):
+                return False
+            at += 1
+        return False

@@ -1,0 +1,56 @@
+r"""Tokens as quoted text that people can read, and back.
+
+A token is bytes and may be part of a character. Inside the quotes stand printable characters as
+they are, ``\n`` ``\r`` ``\t`` ``\"`` ``\\``, ``·`` for a space that would not be seen, and ``\xNN``
+for every other byte. Reading back is exact for whatever was written.
+"""
+
+import re
+
+QUOTE_PAIRS = {'"': '"', "“": "”", "„": "”", "«": "»", "‘": "’", "`": "`", "'": "'"}
+"""Opening marks and what closes them. Single marks are taken as quotes at a word's edge only."""
+
+_VISIBLE_SPACE = "·"
+_SHOWN_AS = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
+_READ_AS = {"n": b"\n", "r": b"\r", "t": b"\t", '"': b'"', "\\": b"\\"}
+_SYMBOLS = {_VISIBLE_SPACE: b" ", "↵": b"\n", "⇥": b"\t"}
+"""What heatmaps show for white space; a person may copy it."""
+
+_ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|([nrt\"\\]))|(.)", re.DOTALL)
+
+
+def quote(token: bytes) -> str:
+    """The token between straight quotes, on one line."""
+    # surrogateescape keeps the bytes that are no text apart, one by one
+    text = token.decode("utf-8", errors="surrogateescape")
+    shown = "".join(_shown(character) for character in text)
+    return f'"{_dotted(shown)}"'
+
+
+def _shown(character: str) -> str:
+    if character in _SHOWN_AS:
+        return _SHOWN_AS[character]
+    if character.isprintable() and character not in _SYMBOLS:
+        return character
+    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", errors="surrogateescape"))
+
+
+def _dotted(shown: str) -> str:
+    r"""Dots for spaces that a reader or a browser would lose: runs, at the end, beside ``\n``."""
+    runs = re.sub(r" {2,}", lambda run: _VISIBLE_SPACE * len(run.group()), shown)
+    beside = re.sub(r"(\\[nrt]) ", rf"\1{_VISIBLE_SPACE}", runs)
+    return re.sub(r" $", _VISIBLE_SPACE, beside) if beside != " " else _VISIBLE_SPACE
+
+
+def unquote(inner: str) -> bytes:
+    """The bytes of what stands between quotes. An unknown escape is taken as it stands."""
+    return b"".join(_read(match) for match in _ESCAPE.finditer(inner))
+
+
+def _read(match: re.Match[str]) -> bytes:
+    byte, escape, character = match.groups()
+    if byte is not None:
+        return bytes.fromhex(byte)
+    if escape is not None:
+        return _READ_AS[escape]
+    return _SYMBOLS.get(character, character.encode("utf-8", errors="replace"))

@@ -1,0 +1,220 @@
+"""Explain, simulate, score: one neuron through one method.
+
+Knows nothing of the database or the queue. The explainer is handed the task without its validation
+and test records, so that no text can come from what it is scored on.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind, Split, split_of
+from app.domain.methods import MethodDefinition
+from app.domain.results import ExplanationResult, ScoreResult, SimulatedExcerpt, SimulationResult
+from app.errors import MethodError
+from app.version import code_version
+from worker.contracts import (
+    CalibratedSimulator,
+    Candidate,
+    CannotSimulate,
+    Explainer,
+    NeuronTask,
+    ScoredExcerpt,
+    Scorer,
+    Simulator,
+)
+
+TOKEN_LOOKUP = "token_lookup"  # noqa: S105 - the name of a baseline
+SHUFFLED = "shuffled"
+BASELINES = (TOKEN_LOOKUP, SHUFFLED)
+EXCERPTS_PER_SAMPLE = 5
+"""Validation records of each sample that are simulated and scored, as in the 2023 paper."""
+
+Report = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltMethod:
+    """A method with its steps built, ready for any number of neurons."""
+
+    definition: MethodDefinition
+    explainer: Explainer
+    simulator: Simulator
+    scorers: tuple[Scorer, ...]
+    baselines: tuple[str, ...] = BASELINES
+
+    @property
+    def kinds(self) -> tuple[SampleKind, ...]:
+        """The samples that its scorers speak of."""
+        return tuple(dict.fromkeys(kind for scorer in self.scorers for kind in scorer.kinds))
+
+
+def run_method(method: BuiltMethod, task: NeuronTask, report: Report) -> tuple[ExplanationResult, ...]:
+    """Every candidate of the method's explainer, simulated and scored, the preferred first.
+
+    ``report(stage, share done)`` is told where it stands. Raises MethodError for a neuron that
+    never fires or has no records, ProviderError where a language model gives no usable answer.
+    """
+    refuse_silent(task)
+    report("explain", 0.0)
+    candidates = method.explainer.explain(without_held_out(task))
+    results = []
+    for place, candidate in enumerate(candidates):
+        report("simulate and score", (1 + place) / (1 + len(candidates)))
+        results.append(score_candidate(method, task, candidate))
+    report("done", 1.0)
+    return tuple(results)
+
+
+def refuse_silent(task: NeuronTask) -> None:
+    """Raise MethodError where no explanation could be true: nothing stored, or nothing above 0."""
+    if not task.train:
+        raise MethodError("There are no train records of this neuron: collect it first.")
+    if task.records.maximum <= 0 or max(r.peak for r in task.train) <= 0:
+        raise MethodError(
+            f"This neuron never fires on this corpus: its highest activation is {task.records.maximum:.3g}. "
+            "There is nothing to explain."
+        )
+
+
+def without_held_out(task: NeuronTask) -> NeuronTask:
+    """The task as an explainer sees it: places kept, validation and test records emptied.
+
+    ``peer`` is taken away too: it serves a baseline only.
+    """
+    open_splits = (Split.TRAIN, Split.CALIBRATION)
+    samples = {}
+    for kind in task.records.samples:
+        records = enumerate(task.records.of(kind))
+        samples[kind] = tuple(r if split_of(kind, rank) in open_splits else _EMPTY for rank, r in records)
+    return replace(task, records=replace(task.records, samples=samples), peer=None)
+
+
+_EMPTY = ActivationRecord(-1, np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32))
+
+
+def score_candidate(method: BuiltMethod, task: NeuronTask, candidate: Candidate) -> ExplanationResult:
+    """One text, a person's too, simulated and scored on the neuron's validation records."""
+    records = scored_records(task.records, method.kinds)
+    simulator = _fitted(method.simulator, candidate.text, task)
+    excerpts = simulate(simulator, candidate.text, records, task)
+    baselines = _baselines(method, simulator, candidate.text, task, records)
+    scores = tuple(
+        with_baselines(result, baselines)
+        for scorer in method.scorers
+        for result in scorer.score([e for e in excerpts if e.kind in scorer.kinds], seed=task.seed)
+    )
+    return ExplanationResult(
+        text=candidate.text,
+        simulations=tuple(_simulation(method, kind, excerpts) for kind in method.kinds if records[kind]),
+        scores=scores,
+        provenance=provenance(method, task, candidate),
+    )
+
+
+Records = Mapping[SampleKind, tuple[ActivationRecord, ...]]
+
+
+def scored_records(records: NeuronRecords, kinds: Iterable[SampleKind]) -> Records:
+    """The validation records of each sample that simulation and score are about."""
+    return {kind: records.of(kind, Split.VALIDATION)[:EXCERPTS_PER_SAMPLE] for kind in kinds}
+
+
+def simulate(simulator: Simulator, text: str, records: Records, task: NeuronTask) -> tuple[ScoredExcerpt, ...]:
+    """Real and expected activations of every record. A text that cannot be simulated fails them all."""
+    flat = [(kind, record) for kind, rows in records.items() for record in rows]
+    try:
+        simulated = simulator.simulate(text, [(r.excerpt_id, r.token_ids) for _, r in flat], task.vocabulary)
+    except CannotSimulate as error:
+        simulated = tuple(
+            SimulatedExcerpt(r.excerpt_id, len(r.token_ids), expected=None, failure=error.message) for _, r in flat
+        )
+    return tuple(ScoredExcerpt(kind, record, s) for (kind, record), s in zip(flat, simulated, strict=True))
+
+
+def _fitted(simulator: Simulator, text: str, task: NeuronTask) -> Simulator:
+    return simulator.fitted(text, task) if isinstance(simulator, CalibratedSimulator) else simulator
+
+
+def _simulation(method: BuiltMethod, kind: SampleKind, excerpts: Sequence[ScoredExcerpt]) -> SimulationResult:
+    rows = tuple(e.simulated for e in excerpts if e.kind is kind)
+    return SimulationResult(method.simulator.name, kind, Split.VALIDATION, rows)
+
+
+def token_lookup(
+    train: Sequence[ActivationRecord], excerpts: Iterable[ActivationRecord]
+) -> tuple[SimulatedExcerpt, ...]:
+    """What a table of each token's mean activation in the train records predicts, in the model's units.
+
+    A token that the table does not hold is expected at rest: the median over all train tokens.
+    """
+    tokens = np.concatenate([r.token_ids for r in train])
+    values = np.concatenate([r.activations for r in train]).astype(np.float64)
+    known, inverse = np.unique(tokens, return_inverse=True)
+    means = np.bincount(inverse, values) / np.bincount(inverse)
+    rest = float(np.median(values))
+    answers = []
+    for record in excerpts:
+        place = np.minimum(np.searchsorted(known, record.token_ids), len(known) - 1)
+        expected = np.where(known[place] == record.token_ids, means[place], rest).astype(np.float32)
+        answers.append(SimulatedExcerpt(record.excerpt_id, len(expected), expected))
+    return tuple(answers)
+
+
+Baselines = Mapping[tuple[str, str], Mapping[str, float | None]]
+"""By scorer and sample: the value of each baseline."""
+
+
+def _baselines(method: BuiltMethod, simulator: Simulator, text: str, task: NeuronTask, records: Records) -> Baselines:
+    found: dict[tuple[str, str], dict[str, float | None]] = {}
+    for baseline in method.baselines:
+        if baseline == TOKEN_LOOKUP:
+            flat = [(kind, record) for kind, rows in records.items() for record in rows]
+            answers = token_lookup(task.train, (r for _, r in flat))
+            excerpts = tuple(ScoredExcerpt(kind, r, s) for (kind, r), s in zip(flat, answers, strict=True))
+        elif task.peer is not None:
+            excerpts = simulate(simulator, text, scored_records(task.peer, method.kinds), task)
+        else:
+            continue
+        for scorer in method.scorers:
+            for result in scorer.score([e for e in excerpts if e.kind in scorer.kinds], seed=task.seed):
+                found.setdefault((result.scorer, result.sample), {})[baseline] = result.value
+    return found
+
+
+def with_baselines(result: ScoreResult, baselines: Baselines) -> ScoreResult:
+    """The score with its baselines beside it."""
+    values = baselines.get((result.scorer, result.sample), {})
+    return replace(
+        result,
+        token_lookup_baseline=values.get(TOKEN_LOOKUP),
+        shuffled_baseline=values.get(SHUFFLED),
+    )
+
+
+def provenance(method: BuiltMethod, task: NeuronTask, candidate: Candidate) -> dict[str, Any]:
+    """All that could change the result, ready for JSON."""
+    definition = method.definition
+    return {
+        **candidate.provenance,
+        "method": {"name": definition.name, "version": definition.version, "parameters": dict(definition.parameters)},
+        "explainer": {"name": method.explainer.name, "version": method.explainer.version},
+        "simulator": {"name": method.simulator.name, "version": method.simulator.version},
+        "scorers": [{"name": s.name, "version": s.version} for s in method.scorers],
+        "baselines": list(method.baselines),
+        "provider": definition.provider,
+        "seed": task.seed,
+        "code_version": code_version(),
+        "collection_id": task.collection_id,
+        "tokenizer_digest": task.vocabulary.digest,
+        "shown": {
+            "train": [r.excerpt_id for r in task.train],
+            "calibration": [r.excerpt_id for r in task.calibration],
+        },
+        "scored": {
+            kind.value: [r.excerpt_id for r in rows]
+            for kind, rows in scored_records(task.records, method.kinds).items()
+        },
+    }

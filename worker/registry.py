@@ -1,0 +1,75 @@
+"""The steps a method may name: name -> (label, "module:Class"), resolved when first asked for.
+
+A class is built by ``Class.build(parameters, services)``. Nothing is imported before, so that a
+worker without a library can still run the methods that do not need it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import Any
+
+from app.domain.methods import MethodDefinition
+from app.errors import MethodError
+from worker.contracts import Services
+from worker.pipeline import BASELINES, BuiltMethod
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One step: what people call it, and where it stands."""
+
+    label: str
+    path: str
+
+
+EXPLAINERS: Mapping[str, Entry] = {
+    "lexical": Entry("Lexical: quotes tokens and contexts", "worker.explainers.lexical:LexicalExplainer"),
+    "token_activation_pairs": Entry(
+        "Tokens and levels: one per line, as in the 2023 paper",
+        "worker.explainers.token_activation_pairs:TokenActivationPairs",
+    ),
+    "highlighted": Entry("Highlighted: running text with marks", "worker.explainers.highlighted:Highlighted"),
+    "contrastive": Entry("Contrastive: against look-alikes", "worker.explainers.contrastive:Contrastive"),
+    "best_of_n": Entry("Best of n samples of another explainer", "worker.explainers.best_of_n:BestOfN"),
+    "revise": Entry("Revise: tested on sentences, then corrected", "worker.explainers.revise:Revise"),
+    "per_meaning": Entry("Per meaning: one text per group of excerpts", "worker.explainers.per_meaning:PerMeaning"),
+}
+SIMULATORS: Mapping[str, Entry] = {
+    "lexical": Entry("Lexical: reads quoted tokens and contexts", "worker.simulators.lexical:LexicalSimulator"),
+}
+SCORERS: Mapping[str, Entry] = {
+    "correlation": Entry(
+        "Correlation of expected and real activations", "worker.scorers.correlation:CorrelationScorer"
+    ),
+}
+
+
+def resolve(entries: Mapping[str, Entry], name: str, step: str) -> Any:
+    """The class of a step. Raises MethodError for a name that the registry does not know."""
+    if name not in entries:
+        raise MethodError(f"There is no {step} called {name!r}; there are: {', '.join(sorted(entries))}.")
+    module, _, attribute = entries[name].path.partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def build_method(definition: MethodDefinition, services: Services) -> BuiltMethod:
+    """A method ready to run. Raises MethodError for steps or baselines that do not exist."""
+    parameters = definition.parameters
+    baselines = tuple(parameters.get("baselines", BASELINES))
+    unknown = sorted(set(baselines) - set(BASELINES))
+    if unknown:
+        raise MethodError(f"There is no baseline called {unknown[0]!r}; there are: {', '.join(BASELINES)}.")
+    simulator = resolve(SIMULATORS, definition.simulator, "simulator").build(parameters.get("simulator", {}), services)
+    services = replace(services, simulator=simulator)
+    explainer = resolve(EXPLAINERS, definition.explainer, "explainer")
+    return BuiltMethod(
+        definition=definition,
+        explainer=explainer.build(parameters.get("explainer", {}), services),
+        simulator=simulator,
+        scorers=tuple(
+            resolve(SCORERS, name, "scorer").build(parameters.get("scorers", {}).get(name, {}), services)
+            for name in definition.scorers
+        ),
+        baselines=baselines,
+    )

@@ -1,0 +1,52 @@
+"""The lexical simulator: what a sentence's quoted tokens, classes and places say about an excerpt."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from app.domain.activations import IntArray
+from app.domain.results import SimulatedExcerpt
+from app.domain.tokens import Vocabulary
+from worker.contracts import CannotSimulate, Services
+from worker.lexical.grammar import NOT, Clause
+from worker.lexical.matching import Block
+from worker.lexical.parser import parse
+
+
+class LexicalSimulator:
+    """Reads nothing but the sentence; see docs/lexical.md for what it understands."""
+
+    name = "lexical"
+    version = 1
+
+    @classmethod
+    def build(cls, parameters: Mapping[str, Any], services: Services) -> "LexicalSimulator":
+        """The simulator of a method; it has no parameters."""
+        return cls(**parameters)
+
+    def simulate(
+        self, text: str, excerpts: Sequence[tuple[int, IntArray]], vocabulary: Vocabulary
+    ) -> tuple[SimulatedExcerpt, ...]:
+        """Expected activations 0..10 of each excerpt. Raises CannotSimulate for a text without a claim."""
+        clauses = readable(text)
+        if not excerpts:
+            return ()
+        block = Block([ids for _, ids in excerpts], vocabulary)
+        rows = np.split(block.predict(clauses), block.ends[:-1])
+        return tuple(
+            SimulatedExcerpt(excerpt_id, len(ids), row) for (excerpt_id, ids), row in zip(excerpts, rows, strict=True)
+        )
+
+
+def readable(text: str) -> tuple[Clause, ...]:
+    """The clauses of a sentence. Raises CannotSimulate where none says what the neuron fires on."""
+    clauses = parse(text)
+    if any(clause.strength != NOT for clause in clauses):
+        return clauses
+    if clauses:
+        raise CannotSimulate("This sentence only says where the neuron does not fire. Say what it fires on, too.")
+    raise CannotSimulate(
+        "Nothing in this sentence can be read. Quote the tokens it fires on, or name a class or a place: "
+        'fires on " import" at the start of a line, weakly on digits after "=".'
+    )
