@@ -47,9 +47,13 @@ def serve() -> None:
 
 
 @cli.command()
-def worker() -> None:
+def worker(
+    exit_with_parent: Annotated[
+        bool, typer.Option("--exit-with-parent", help="Stop when the process that started it has ended.")
+    ] = False,
+) -> None:
     """Start a worker: it takes runs from the queue until it is stopped."""
-    worker_module("worker.main").main(settings())
+    raise typer.Exit(worker_module("worker.main").main(settings(), exit_with_parent=exit_with_parent))
 
 
 @cli.command()

@@ -4,6 +4,7 @@ Values come from the environment (prefix ``NEURON_AUDIT_``; the database alone i
 Built once in a main function and handed on; nothing else reads the environment.
 """
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -49,8 +50,25 @@ class Settings(BaseSettings):
     stall_seconds: Seconds = Field(
         600.0,
         gt=0,
-        description="Seconds without progress after which a worker stops renewing a lease.",
+        description="Seconds without progress after which a worker ends itself: its run is taken over.",
     )
+    progress_seconds: Seconds = Field(
+        1.0,
+        ge=0,
+        description="Seconds between two notes of a run's progress, which also tell whether it was cancelled.",
+    )
+    retry_seconds: Seconds = Field(
+        2.0,
+        ge=0,
+        description="Seconds a run waits after its first failed attempt; twice as long after each further one.",
+    )
+    pause_seconds: Seconds = Field(
+        5.0,
+        gt=0,
+        description="Seconds a queue pauses when its provider is down; twice as long at each further failure.",
+    )
+    longest_pause_seconds: Seconds = Field(300.0, gt=0, description="Most seconds that a queue pauses at a time.")
+    concurrency: int = Field(1, ge=1, description="Runs that one worker process works on at a time.")
     poll_seconds: Seconds = Field(2.0, gt=0, description="Seconds between two looks of an idle worker at the queue.")
     reap_seconds: Seconds = Field(5.0, gt=0, description="Seconds between two searches for expired leases.")
     stop_seconds: Seconds = Field(30.0, gt=0, description="Seconds a stopping worker may take to finish what it holds.")
@@ -67,3 +85,14 @@ def settings_table() -> str:
         default = "" if field.default is None else f"`{field.default}`"
         lines.append(f"| `{variable}` | {default} | {field.description} |")
     return "\n".join(lines)
+
+
+def is_key_variable(name: str) -> bool:
+    """Whether a provider may read its key from this environment variable; others hold other secrets."""
+    return name.isidentifier() and name.upper() == name and name.endswith(("_KEY", "_TOKEN"))
+
+
+def key_from_environment(name: str) -> SecretStr | None:
+    """The key in an environment variable, read when it is needed; None where it is not set or may not be read."""
+    value = os.environ.get(name, "") if is_key_variable(name) else ""
+    return SecretStr(value) if value else None

@@ -2,7 +2,8 @@
 
 import uuid
 
-from sqlalchemy import delete, func, insert, text, update
+from sqlalchemy import delete, func, text, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app.models import Worker
@@ -10,7 +11,8 @@ from app.models import Worker
 
 def register_worker(session: Session, *, worker_id: uuid.UUID, host: str, pid: int, device: str) -> None:
     """A worker that has just started."""
-    session.execute(insert(Worker).values(id=worker_id, host=host, pid=pid, device=device))
+    row = insert(Worker).values(id=worker_id, host=host, pid=pid, device=device)
+    session.execute(row.on_conflict_do_nothing())  # again after a commit of unknown outcome
 
 
 def see_worker(session: Session, *, worker_id: uuid.UUID, doing: str, n_finished: int) -> None:

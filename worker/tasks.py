@@ -1,0 +1,141 @@
+"""One run's work: read the neuron, run the method, store the results behind the fence."""
+
+import threading
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from app.db import Sessions, transaction
+from app.domain.methods import MethodDefinition
+from app.domain.results import ExplanationResult
+from app.domain.tokens import Vocabulary
+from app.errors import MethodError
+from app.queries.events import record_event
+from app.queries.explanations import Author, refresh_current, store_explanation
+from app.queries.methods import method_definition
+from app.queries.pauses import end_pause
+from app.queries.places import NeuronPlace, neuron_place, peer_id
+from app.queries.records import neuron_records, vocabulary
+from app.queries.runs import RunLease, finish_run
+from app.queries.transport import DEFAULT_QUEUE
+from worker.contracts import NeuronTask, Services
+from worker.pipeline import Report, run_method
+from worker.registry import build_method
+
+Work: TypeAlias = Callable[[NeuronTask, Report], tuple[ExplanationResult, ...]]
+"""A method that is ready: every candidate for one neuron."""
+BuildWork: TypeAlias = Callable[[MethodDefinition], Work]
+
+
+def build_work(definition: MethodDefinition) -> Work:
+    """A method of the registry, ready to run. Raises MethodError for steps that do not exist."""
+    method = build_method(definition, Services())
+    return lambda task, report: run_method(method, task, report)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """All that a run needs, read from the database: the work itself touches it no more."""
+
+    task: NeuronTask
+    place: NeuronPlace
+    definition: MethodDefinition
+    work: Work
+
+
+class Workbench:
+    """What stays in memory between runs: methods with their models, vocabularies. Shared by threads."""
+
+    def __init__(self, sessions: Sessions, build: BuildWork) -> None:
+        self._sessions = sessions
+        self._build = build
+        self._lock = threading.Lock()
+        self._works: dict[int, tuple[MethodDefinition, Work]] = {}
+        self._vocabularies: dict[int, Vocabulary] = {}
+
+    def prepare(self, lease: RunLease) -> Prepared:
+        """Read the run's neuron, and its method unless that is in memory.
+
+        Raises NotFound, MethodError where the method cannot be built.
+        """
+        definition, work = self._method(lease.method_id)
+        with transaction(self._sessions) as session:
+            place = neuron_place(session, neuron_id=lease.neuron_id)
+            task = self._task(session, place, seed=int(definition.parameters.get("seed", 0)))
+        return Prepared(task, place, definition, work)
+
+    def _method(self, method_id: int) -> tuple[MethodDefinition, Work]:
+        with self._lock:
+            if method_id not in self._works:
+                with transaction(self._sessions) as session:
+                    definition = method_definition(session, method_id=method_id)
+                self._works[method_id] = (definition, self._build(definition))
+            return self._works[method_id]
+
+    def _task(self, session: Session, place: NeuronPlace, *, seed: int) -> NeuronTask:
+        own_seed = zlib.crc32(f"{place.subject}/{place.layer}/{place.index}/{seed}".encode())
+        start = int(np.random.default_rng(own_seed).integers(place.neurons_per_layer))
+        peer = peer_id(session, place=place, start=start)
+        return NeuronTask(
+            neuron_id=place.neuron_id,
+            subject=place.subject,
+            layer=place.layer,
+            index=place.index,
+            records=neuron_records(session, neuron_id=place.neuron_id, collection_id=place.collection_id),
+            vocabulary=self._vocabulary(session, place.tokenizer_id),
+            peer=None if peer is None else neuron_records(session, neuron_id=peer, collection_id=place.collection_id),
+            seed=own_seed,
+            collection_id=place.collection_id,
+        )
+
+    def _vocabulary(self, session: Session, tokenizer_id: int) -> Vocabulary:
+        if tokenizer_id not in self._vocabularies:
+            self._vocabularies[tokenizer_id] = vocabulary(session, tokenizer_id=tokenizer_id)
+        return self._vocabularies[tokenizer_id]
+
+
+def store_results(
+    session: Session, *, lease: RunLease, prepared: Prepared, results: tuple[ExplanationResult, ...]
+) -> bool:
+    """Finish the run and store its candidates, in the caller's transaction.
+
+    False where the lease is lost: nothing was written. Raises MethodError where there is no candidate.
+    """
+    if not finish_run(session, lease=lease):
+        return False
+    author = Author(
+        kind="method",
+        name=prepared.definition.name,
+        method_id=lease.method_id,
+        run_id=lease.run_id,
+        collection_id=prepared.place.collection_id,
+    )
+    ids = [store_explanation(session, neuron_id=lease.neuron_id, result=r, author=author) for r in results]
+    refresh_current(session, neuron_id=lease.neuron_id)
+    if lease.queue != DEFAULT_QUEUE:
+        end_pause(session, queue=lease.queue)
+    record_event(
+        session,
+        kind="run.succeeded",
+        subject_id=prepared.place.subject_id,
+        neuron_id=lease.neuron_id,
+        detail={
+            "run_id": lease.run_id,
+            "batch_id": lease.batch_id,
+            "method": prepared.definition.name,
+            "explanation_ids": ids,
+        },
+    )
+    return True
+
+
+def work_on(prepared: Prepared, report: Report) -> tuple[ExplanationResult, ...]:
+    """The method's candidates for the run's neuron. Raises MethodError, ProviderError, and what report raises."""
+    results = prepared.work(prepared.task, report)
+    if not results:
+        raise MethodError("The method found no explanation.")
+    return results
