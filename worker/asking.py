@@ -1,7 +1,7 @@
 """Questions to a language model whose answers must be of a strict form.
 
-A reply that is refused, cut short or not of the form is never an answer. The provider keeps it as a
-failed attempt with its raw text and asks again, within a bound.
+A reply that is refused, cut short or not of the form is never an answer. It is a failed attempt, kept
+with its raw text by whoever watches the provider, and asked for again within a bound.
 """
 
 import json
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from worker.providers.base import Capability, ChatRequest, Message, Outcome, Provider, Reply
+from worker.providers.base import Capability, ChatRequest, Message, Outcome, Provider, Reply, chat_until_usable
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ class Form(Generic[T]):
     """The form of an answer: what a provider may hold the model to, and what a reply is read by.
 
     ``read`` turns a reply's text into the answer or raises Unusable. As a request's parser it lets
-    the provider store a bad reply as failed and ask again, within its bound.
+    a bad reply be stored as failed and asked for again.
     """
 
     version: str
@@ -60,8 +60,11 @@ class Answer(Generic[T]):
 
 
 def ask(provider: Provider, questions: Sequence[Question[T]]) -> tuple[Answer[T], ...]:
-    """One answer per question, in order, all asked at once. Raises ProviderError where the provider does."""
-    replies = provider.chat([_request(provider, question) for question in questions])
+    """One answer per question, in order, all asked at once; bad replies are asked for again, within a bound.
+
+    Raises ProviderError where the provider does.
+    """
+    replies = chat_until_usable(provider, [_request(provider, question) for question in questions])
     return tuple(_answer(question, reply) for question, reply in zip(questions, replies, strict=True))
 
 

@@ -61,7 +61,7 @@ def test_a_provider_is_told_how_to_read_its_replies() -> None:
 
 
 def test_the_schema_goes_only_to_providers_that_can_hold_a_model_to_it() -> None:
-    able, plain = FakeProvider(), FakeProvider(capabilities=[Capability.CHAT])
+    able, plain = (FakeProvider(lambda _: '{"n": 3}', capabilities=can) for can in (Capability, [Capability.CHAT]))
     ask(able, [question()])
     ask(plain, [question()])
     sent = [r.json_schema for p in (able, plain) for r in p.asked if isinstance(r, ChatRequest)]

@@ -79,13 +79,24 @@ def test_samples_are_asked_for_at_once_with_seeds_of_their_own() -> None:
     provider = saying("imports")
     assert len(Highlighted(provider, temperature=1.0, seed=3).samples(NEURON, 4)) == 4
     requests = [r for r in provider.asked if isinstance(r, ChatRequest)]
-    assert [r.seed for r in requests] == [3, 4, 5, 6]
+    assert [r.seed for r in requests] == [3, 13, 23, 33]
     assert len({r.step for r in requests}) == 4
 
 
+def test_a_bad_reply_is_asked_for_again_with_another_seed_and_then_no_more() -> None:
+    provider = saying("")
+    with pytest.raises(MethodError):
+        Highlighted(provider).explain(NEURON)
+    assert [(r.step, r.seed, r.temperature) for r in provider.asked if isinstance(r, ChatRequest)] == [
+        ("explain/0", 0, 0.0),
+        ("explain/0/retry/1", 1, 0.7),
+        ("explain/0/retry/2", 2, 0.7),
+    ]
+
+
 def test_samples_that_failed_are_left_out() -> None:
-    answers = iter(["nonsense", '{"explanation": "imports"}'])
-    candidates = Highlighted(FakeProvider(lambda _: next(answers))).samples(NEURON, 2)
+    provider = FakeProvider(lambda r: '{"explanation": "imports"}' if r.step == "explain/1" else "nonsense")
+    candidates = Highlighted(provider).samples(NEURON, 2)
     assert [c.text for c in candidates] == ["imports"]
 
 

@@ -18,6 +18,8 @@ LONGEST_EXPLANATION = 500
 """Characters."""
 MOST_SHOWN = 5
 """Train records in one prompt, as in the 2023 paper."""
+SEED_STEP = 10
+"""Between two prompts; a bad reply is asked for again with the next seeds."""
 EXAMPLES = "explain_examples.json"
 
 Records = Sequence[ActivationRecord]
@@ -118,7 +120,7 @@ class PromptedExplainer:
                 messages=self.messages(self._shown(task, records, similar, maximum)),
                 form=EXPLANATION,
                 temperature=self.temperature,
-                seed=self.seed + task.seed + place,
+                seed=self.seed + task.seed + SEED_STEP * place,
             )
             for place, (step, records) in enumerate(groups.items())
         ]

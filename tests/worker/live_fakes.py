@@ -1,0 +1,84 @@
+"""A subject and a simulator whose every answer can be told by hand."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from app.domain.activations import ActivationRecord, FloatArray, IntArray
+from app.domain.results import SimulatedExcerpt
+from app.domain.tokens import Vocabulary
+from tests.worker.tasks import words
+from worker.contracts import CannotSimulate
+
+
+class WordSimulator:
+    """Expects 10 on every token that stands in the text as a word, 0 elsewhere. Keeps what it was asked."""
+
+    name = "words"
+    version = 1
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, int]] = []
+
+    def simulate(
+        self, text: str, excerpts: Sequence[tuple[int, IntArray]], vocabulary: Vocabulary
+    ) -> tuple[SimulatedExcerpt, ...]:
+        """As the class says; a text of no words cannot be simulated."""
+        if not text.strip("?"):
+            raise CannotSimulate("no word to read")
+        self.asked.append((text, len(excerpts)))
+        named = set(text.replace(";", " ").split())
+        return tuple(
+            SimulatedExcerpt(
+                excerpt_id,
+                len(token_ids),
+                np.array([10.0 * (t.strip() in named) for t in vocabulary.strings(token_ids)], dtype=np.float32),
+            )
+            for excerpt_id, token_ids in excerpts
+        )
+
+
+class FakeSubject:
+    """A neuron that has ``strengths`` on words; contexts that point where ``direction`` says.
+
+    Its next-token distribution has two tokens; the neuron's activation is the logit between them.
+    """
+
+    slug = "tiny"
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        strengths: Mapping[str, float],
+        direction: Callable[[str], Sequence[float]] = lambda _word: (1.0, 0.0),
+    ) -> None:
+        self._places = {token.decode().strip(" "): i for i, token in reversed(list(enumerate(vocabulary.tokens)))}
+        self._vocabulary = vocabulary
+        self._strengths = strengths
+        self._direction = direction
+        self.texts: list[str] = []
+
+    def activations(self, texts: Sequence[str], *, layer: int, index: int) -> tuple[ActivationRecord, ...]:
+        """Each word's strength. Words must be in the vocabulary."""
+        self.texts += texts
+        return tuple(self._record([token.strip(" ") for token, _ in words(text)]) for text in texts)
+
+    def contexts(self, excerpts: Sequence[IntArray], positions: Sequence[int], *, layer: int) -> FloatArray:
+        """The direction of the word at each position."""
+        tokens = [self._vocabulary.strings(ids)[at].strip() for ids, at in zip(excerpts, positions, strict=True)]
+        return np.array([self._direction(token) for token in tokens], dtype=np.float32)
+
+    def log_probabilities(
+        self, excerpt: IntArray, *, layer: int, index: int, activations: FloatArray | None = None
+    ) -> FloatArray:
+        """The log of (sigmoid(a), sigmoid(-a)) at every position."""
+        if activations is None:
+            activations = self._record([t.strip() for t in self._vocabulary.strings(excerpt)]).activations
+        return np.stack([-np.logaddexp(0, -activations), -np.logaddexp(0, activations)], axis=1).astype(np.float32)
+
+    def _record(self, tokens: Sequence[str]) -> ActivationRecord:
+        return ActivationRecord(
+            -1,
+            np.array([self._places[token] for token in tokens], dtype=np.int32),
+            np.array([self._strengths.get(token, 0.0) for token in tokens], dtype=np.float32),
+        )

@@ -1,0 +1,66 @@
+import json
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from app.domain.activations import SampleKind
+from app.errors import MethodError
+from tests.fake_provider import FakeProvider
+from tests.worker.live_fakes import WordSimulator
+from tests.worker.tasks import Excerpt, task
+from worker.contracts import Services
+from worker.explainers.best_of_n import BestOfN
+from worker.explainers.highlighted import Highlighted
+
+TOP: Sequence[Excerpt] = [
+    (("import", 8.0), (" tea", 0.0)),
+    (("import", 7.0), (" cats", 0.0)),
+    (("tea", 8.0), (" import", 0.0)),  # validation: an explainer that looked here would choose another text
+    (("tea", 8.0), (" import", 0.0)),
+]
+NEURON = task({SampleKind.TOP: TOP, SampleKind.RANDOM: [(("cats", 0.0), (" sleep", 0.0))] * 3})
+
+
+def saying(texts: Mapping[str, str]) -> FakeProvider:
+    """Gives each step its own text."""
+    return FakeProvider(lambda request: json.dumps({"explanation": texts[request.step]}))
+
+
+def best_of(texts: Sequence[str], simulator: WordSimulator | None = None) -> BestOfN:
+    provider = saying({f"explain/{i}": text for i, text in enumerate(texts)})
+    return BestOfN(Highlighted(provider, temperature=1.0), simulator or WordSimulator(), n=len(texts))
+
+
+def test_the_best_on_the_calibration_split_comes_first_and_all_are_kept() -> None:
+    candidates = best_of(["tea", "cats", "import"]).explain(NEURON)
+    assert [c.text for c in candidates] == ["import", "cats", "tea"]
+    assert candidates[0].provenance["calibration_score"]["value"] == pytest.approx(1.0)
+    assert candidates[0].provenance["explain"]["step"] == "explain/2"
+
+
+def test_equal_texts_are_one_candidate_and_simulated_once() -> None:
+    simulator = WordSimulator()
+    assert len(best_of(["import", "import", "tea"], simulator).explain(NEURON)) == 2
+    assert simulator.asked == [("import", 2), ("tea", 2)]
+
+
+def test_a_text_that_cannot_be_simulated_is_kept_behind_the_others() -> None:
+    *_, last = best_of(["?", "sleep", "import"]).explain(NEURON)
+    assert last.text == "?"
+    assert last.provenance["calibration_score"] == {
+        "value": None,
+        "undefined_reason": "there is no excerpt to score",
+        "n_valid": 0,
+        "n_failed": 2,
+    }
+
+
+def test_it_samples_the_explainer_that_its_parameters_name() -> None:
+    services = Services(provider=saying({}), simulator=WordSimulator())
+    built = BestOfN.build({"explainer": "token_activation_pairs", "n": 7}, services)
+    assert (built.explainer.name, built.n) == ("token_activation_pairs", 7)
+
+
+def test_without_a_simulator_it_cannot_choose() -> None:
+    with pytest.raises(MethodError, match="has no simulator"):
+        BestOfN.build({}, Services(provider=saying({})))

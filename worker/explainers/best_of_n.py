@@ -1,0 +1,56 @@
+"""Several samples of another explainer; the best on the calibration split comes first."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from worker.contracts import Candidate, Explainer, NeuronTask, Services, Simulator
+from worker.explainers.choosing import calibration_scores, ranked, simulator_of
+from worker.explainers.prompted import PromptedExplainer
+from worker.registry import EXPLAINERS, resolve
+
+SAMPLES = 4
+
+
+class BestOfN:
+    """All samples are kept as candidates, ordered by their correlation on the calibration split.
+
+    Source: "Language models can explain neurons in language models" (2023), which reranks samples
+    by their score; there on the scored records, here on others, so that the score stays honest.
+    """
+
+    name = "best_of_n"
+    version = 1
+
+    def __init__(self, explainer: Explainer, simulator: Simulator, *, n: int = SAMPLES) -> None:
+        self.explainer = explainer
+        self.simulator = simulator
+        self.n = n
+
+    @classmethod
+    def build(cls, parameters: Mapping[str, Any], services: Services) -> "BestOfN":
+        """``explainer`` names the one to sample (default ``highlighted``), ``n`` how often."""
+        return cls(
+            inner_explainer(parameters, services, temperature=1.0),
+            simulator_of(services, cls.name),
+            n=parameters.get("n", SAMPLES),
+        )
+
+    def explain(self, task: NeuronTask) -> tuple[Candidate, ...]:
+        """The distinct texts, the best first. Raises MethodError where no sample was usable."""
+        samples = tuple({candidate.text: candidate for candidate in reversed(self._samples(task))}.values())[::-1]
+        scores = calibration_scores([candidate.text for candidate in samples], task, self.simulator)
+        return ranked(samples, scores)
+
+    def _samples(self, task: NeuronTask) -> tuple[Candidate, ...]:
+        if isinstance(self.explainer, PromptedExplainer):
+            return self.explainer.samples(task, self.n)
+        seeds = range(task.seed, task.seed + self.n)
+        return tuple(candidate for seed in seeds for candidate in self.explainer.explain(replace(task, seed=seed)))
+
+
+def inner_explainer(parameters: Mapping[str, Any], services: Services, **defaults: Any) -> Explainer:
+    """The explainer that another one builds on: ``explainer`` in its parameters, by default ``highlighted``."""
+    found = resolve(EXPLAINERS, parameters.get("explainer", "highlighted"), "explainer")
+    built: Explainer = found.build({**defaults, **parameters.get("explainer_parameters", {})}, services)
+    return built

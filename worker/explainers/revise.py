@@ -1,0 +1,170 @@
+"""An explanation is tested on sentences written for it and corrected from where it fails."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from app.domain.activations import ActivationRecord, normalise
+from app.domain.results import HEADLINE_SCORER, ScoreResult, SimulatedExcerpt
+from app.domain.scores import Estimate, correlation_with_interval
+from app.errors import MethodError
+from worker.asking import Question, ask
+from worker.contracts import Candidate, NeuronTask, Services, Simulator
+from worker.explainers.best_of_n import inner_explainer
+from worker.explainers.choosing import calibration_scores, ranked, simulated, simulator_of
+from worker.explainers.prompted import EXPLANATION, MOST_SHOWN, maximum_of
+from worker.explainers.sentences import Sentence, write_sentences
+from worker.live import LiveSubject, live_subject, same_subject
+from worker.pipeline import token_lookup
+from worker.prompts import load
+from worker.prompts.rendering import ACTIVE_LEVEL, block, escape, highlighted, levelled
+from worker.providers.base import Message, Provider
+
+WRITTEN = "written"
+"""The sample of sentences that a language model wrote to test an explanation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A test sentence with the neuron's real activations on it."""
+
+    sentence: Sentence
+    record: ActivationRecord
+    fired: bool
+
+    @property
+    def missed(self) -> bool:
+        """Whether the neuron did not do what the explanation says."""
+        return self.fired is not self.sentence.fires
+
+
+class Revise:
+    """Explains, writes test sentences, measures the subject on them, corrects the text from the misses.
+
+    Every second sentence revises, the others score the first and the corrected text (sample
+    ``written``). Both are candidates; the one that correlates better on the calibration split is
+    first. Source of the idea: revision with counterexamples in "Language models can explain neurons
+    in language models" (2023).
+    """
+
+    name = "revise"
+    version = 1
+
+    def __init__(self, provider: Provider, services: Services, parameters: Mapping[str, Any]) -> None:
+        self.provider = provider
+        self.explainer = inner_explainer(parameters, services)
+        self.simulator: Simulator = simulator_of(services, self.name)
+        self.subject: LiveSubject = live_subject(services, self.name)
+        self.n_sentences: int = parameters.get("n_sentences", 6)
+
+    @classmethod
+    def build(cls, parameters: Mapping[str, Any], services: Services) -> "Revise":
+        """``explainer`` names the one that gives the first text (default ``highlighted``).
+
+        ``n_sentences`` are written of each sort: to fire and to be silent.
+        """
+        if services.provider is None:
+            raise MethodError(f"The explainer {cls.name} needs a language model; the method names no provider.")
+        return cls(services.provider, services, parameters)
+
+    def explain(self, task: NeuronTask) -> tuple[Candidate, ...]:
+        """The first and the corrected text, the better first; the first alone where nothing was missed.
+
+        Raises MethodError where the first text fails, ProviderError as the provider does.
+        """
+        first = self.explainer.explain(task)[0]
+        written = write_sentences(self.provider, first.text, n=self.n_sentences, seed=task.seed)
+        if written.value is None:
+            return (_noted(first, {"failure": f"no test sentences: {written.failure}"}),)
+        measured = self._measure(written.value, task)
+        revising, scoring = measured[::2], measured[1::2]
+        candidates = [_noted(first, _note(measured, revised=False))]
+        if any(m.missed for m in revising):
+            candidates += self._revised(first, revising, measured, task)
+        scored = [replace(c, scores=(self._written_score(c.text, scoring, task),)) for c in candidates]
+        if len(scored) == 1:
+            return tuple(scored)
+        return ranked(scored, calibration_scores([c.text for c in scored], task, self.simulator))
+
+    def _measure(self, sentences: Sequence[Sentence], task: NeuronTask) -> tuple[Measured, ...]:
+        maximum = maximum_of(task)
+        records = same_subject(self.subject, task).activations(
+            [s.text for s in sentences], layer=task.layer, index=task.index
+        )
+        return tuple(
+            Measured(sentence, record, fired=int(normalise(record.activations, maximum).max()) >= ACTIVE_LEVEL)
+            for sentence, record in zip(sentences, records, strict=True)
+        )
+
+    def _revised(
+        self, first: Candidate, revising: Sequence[Measured], measured: Sequence[Measured], task: NeuronTask
+    ) -> list[Candidate]:
+        question = Question(
+            step="revise", messages=revision_prompt(first.text, revising, task), form=EXPLANATION, seed=task.seed
+        )
+        (answer,) = ask(self.provider, [question])
+        if answer.value is None or answer.value == first.text:
+            return []
+        note = {**_note(measured, revised=True), "of": first.text, "prompt": load("revise").provenance}
+        return [_noted(Candidate(answer.value, first.provenance), {**note, "model": answer.model})]
+
+    def _written_score(self, text: str, scoring: Sequence[Measured], task: NeuronTask) -> ScoreResult:
+        records = [m.record for m in scoring]
+        estimate, n_valid = _estimate(scoring, simulated(text, records, task, self.simulator), task.seed)
+        baseline, _ = _estimate(scoring, token_lookup(task.train, records), task.seed)
+        return ScoreResult(
+            scorer=HEADLINE_SCORER,
+            sample=WRITTEN,
+            value=estimate.value,
+            n_valid=n_valid,
+            n_failed=len(records) - n_valid,
+            undefined_reason=estimate.undefined_reason,
+            interval=estimate.interval,
+            token_lookup_baseline=baseline.value,
+        )
+
+
+def _estimate(scoring: Sequence[Measured], answers: Sequence[SimulatedExcerpt], seed: int) -> tuple[Estimate, int]:
+    """Correlation over the sentences that could be simulated, and how many these are."""
+    kept = [(m, s.expected) for m, s in zip(scoring, answers, strict=True) if s.expected is not None]
+    estimate = correlation_with_interval(
+        [m.record.activations for m, _ in kept],
+        [expected for _, expected in kept],
+        [int(m.sentence.fires) for m, _ in kept],
+        seed=seed,
+    )
+    return estimate, len(kept)
+
+
+def revision_prompt(text: str, revising: Sequence[Measured], task: NeuronTask) -> tuple[Message, ...]:
+    """The claim, the train records and the revising half of the sentences, with their real activations marked."""
+    maximum = maximum_of(task)
+    parts = [block("claim", escape(text))]
+    for i, record in enumerate(task.train[:MOST_SHOWN], 1):
+        parts.append(block(f"excerpt {i}", highlighted(levelled(record, task.vocabulary, maximum))))
+    for fires, title in ((True, "expected to fire"), (False, "expected silent")):
+        for i, m in enumerate((m for m in revising if m.sentence.fires is fires), 1):
+            parts.append(block(f"{title} {i}", highlighted(levelled(m.record, task.vocabulary, maximum))))
+    return (Message("system", load("revise").text), Message("user", "\n".join(parts)))
+
+
+def _noted(candidate: Candidate, note: Mapping[str, Any]) -> Candidate:
+    return replace(candidate, provenance={**candidate.provenance, "revision": dict(note)})
+
+
+def _note(measured: Sequence[Measured], *, revised: bool) -> dict[str, Any]:
+    return {
+        "revised": revised,
+        "sentences": [
+            {
+                "text": m.sentence.text,
+                "fires": m.sentence.fires,
+                "fired": m.fired,
+                "used_to": "revise" if place % 2 == 0 else "score",
+                "token_ids": m.record.token_ids.tolist(),
+                "activations": [round(float(a), 4) for a in m.record.activations],
+            }
+            for place, m in enumerate(measured)
+        ],
+        "sentences_prompt": load("write_sentences").provenance,
+    }
