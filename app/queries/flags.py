@@ -1,5 +1,6 @@
 """Flags: opened by readers, resolved once by reviewers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NoReturn
@@ -8,11 +9,11 @@ from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session, aliased
 
 from app.domain.flags import FlagReason, FlagVerdict
-from app.errors import Conflict, Invalid, NotFound
+from app.errors import Conflict, NotFound
 from app.models import Account, Explanation, Flag, Neuron, Subject
 from app.queries.events import record_event
 from app.queries.inputs import BIGGEST_ID, one_of, plain_text
-from app.queries.paging import Page
+from app.queries.paging import Page, id_page
 
 NOTE_LIMIT = 2_000
 """Most characters of a note."""
@@ -107,26 +108,14 @@ def flags_page(
     before: str | None = None,
 ) -> Page[FlagRow]:
     """``size`` flags, newest first, open or resolved ones. Raises Invalid for a cursor that is none."""
-    conditions: list[ColumnElement[bool]] = [Flag.resolved_at.is_(None) if is_open else Flag.resolved_at.is_not(None)]
+    wanted: list[ColumnElement[bool]] = [Flag.resolved_at.is_(None) if is_open else Flag.resolved_at.is_not(None)]
     if reason is not None:
-        conditions.append(Flag.reason == reason)
-    if before is not None:
-        rows = _rows(session, [*conditions, Flag.id > _cursor(before)], newest_first=False, limit=size + 1)
-        shown = rows[:size][::-1]
-        return Page(
-            tuple(shown),
-            previous=str(shown[0].id) if len(rows) > size else None,
-            next=str(shown[-1].id) if shown else None,
-        )
-    if after is not None:
-        conditions.append(Flag.id < _cursor(after))
-    rows = _rows(session, conditions, newest_first=True, limit=size + 1)
-    shown = rows[:size]
-    return Page(
-        tuple(shown),
-        previous=str(shown[0].id) if shown and after is not None else None,
-        next=str(shown[-1].id) if len(rows) > size else None,
-    )
+        wanted.append(Flag.reason == reason)
+
+    def read(conditions: Sequence[ColumnElement[bool]], newest_first: bool, limit: int) -> list[FlagRow]:
+        return _rows(session, [*wanted, *conditions], newest_first=newest_first, limit=limit)
+
+    return id_page(read, Flag.id, size=size, after=after, before=before)
 
 
 def flag_row(session: Session, *, flag_id: int) -> FlagRow:
@@ -187,12 +176,6 @@ def _flag_row(row: Any) -> FlagRow:
         resolved_by=row.resolved_by,
         resolved_at=flag.resolved_at,
     )
-
-
-def _cursor(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= BIGGEST_ID):
-        raise Invalid("This page's address is damaged. Start again from the first page of the list.")
-    return int(text)
 
 
 def _flagged(session: Session, explanation_id: int) -> _Flagged:

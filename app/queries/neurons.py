@@ -23,7 +23,7 @@ from app.domain.results import HEADLINE_SAMPLE, HEADLINE_SCORER
 from app.errors import Invalid, NotFound
 from app.models import Neuron, Run, Score
 from app.queries.inputs import BIGGEST_ID
-from app.queries.paging import Page
+from app.queries.paging import Page, damaged_cursor
 
 COUNT_BOUND = 10_000
 """Matches are counted up to here; beyond it a list says "10,000+"."""
@@ -316,18 +316,14 @@ def _parse_cursor(text: str, sort: NeuronSort) -> _Place:
     try:
         place = _Place(None if value == "none" else float(value), int(number))
     except ValueError as error:
-        raise _damaged() from error
+        raise damaged_cursor() from error
     is_position = sort.key is SortKey.POSITION
     largest = _LARGEST_INTEGER if is_position else BIGGEST_ID
     if not at or not 0 <= place.number <= largest:
-        raise _damaged()
+        raise damaged_cursor()
     if is_position and not (value.isascii() and value.isdigit() and int(value) <= largest):
-        raise _damaged()
+        raise damaged_cursor()
     return replace(place, value=int(value)) if is_position else place
-
-
-def _damaged() -> Invalid:
-    return Invalid("This page's address is damaged. Start again from the first page of the list.")
 
 
 def _with_intervals(session: Session, rows: Sequence[Any]) -> tuple[NeuronRow, ...]:

@@ -1,0 +1,144 @@
+import itertools
+import uuid
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy.orm import Session
+
+from app.errors import Invalid, NotFound
+from app.models import Batch, Explanation, Pause, Run, Score, Subject, Worker
+from app.queries.paging import Page
+from app.queries.progress import (
+    BatchState,
+    RunStatus,
+    batch_summary,
+    batches_page,
+    run_detail,
+    runs_page,
+    worker_count,
+)
+from tests.factories import Make, Row
+
+
+class Queue:
+    """Batches for tests, with runs of the wanted statuses."""
+
+    def __init__(self, session: Session, make: Make) -> None:
+        self.session, self.make = session, make
+        self.subject: Subject = make.subject()
+        self.method = make.method()
+        self.alice = make.account()
+        self._indices = itertools.count()
+
+    def batch(self, *statuses: RunStatus) -> Batch:
+        batch = self.add(
+            Batch(subject_id=self.subject.id, method_id=self.method.id, account_id=self.alice.id, n_runs=len(statuses))
+        )
+        for status in statuses:
+            self.run(batch, status)
+        return batch
+
+    def run(self, batch: Batch, status: RunStatus, **values: object) -> Run:
+        neuron = self.make.neuron(self.subject, index=next(self._indices))
+        return self.add(Run(batch_id=batch.id, neuron_id=neuron.id, method_id=self.method.id, status=status, **values))
+
+    def add(self, row: Row) -> Row:
+        self.session.add(row)
+        self.session.flush()
+        return row
+
+
+@pytest.fixture
+def queue(session: Session, make: Make) -> Queue:
+    return Queue(session, make)
+
+
+QUEUED, RUNNING, SUCCEEDED, FAILED = RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.SUCCEEDED, RunStatus.FAILED
+
+
+@pytest.mark.parametrize(
+    ("statuses", "state", "n_ended"),
+    [
+        ((QUEUED, QUEUED), BatchState.WAITING, 0),
+        ((QUEUED, RUNNING), BatchState.RUNNING, 0),
+        ((QUEUED, SUCCEEDED), BatchState.RUNNING, 1),
+        ((FAILED, SUCCEEDED, RunStatus.CANCELLED, RunStatus.QUARANTINED), BatchState.ENDED, 4),
+    ],
+)
+def test_a_batch_knows_what_it_is_at(
+    session: Session, queue: Queue, statuses: Iterable[RunStatus], state: BatchState, n_ended: int
+) -> None:
+    summary = batch_summary(session, batch_id=queue.batch(*statuses).id)
+    assert (summary.state, summary.n_ended, summary.n_runs) == (state, n_ended, sum(summary.counts.values()))
+    assert (summary.subject, summary.method, summary.by) == ("tiny", "lexical v1", "alice")
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_batches_page_newest_first_in_both_directions(session: Session, queue: Queue, size: int) -> None:
+    ids = [queue.batch(QUEUED).id for _ in range(5)]
+    pages = [batches_page(session, size=size)]
+    while pages[-1].next is not None:
+        pages.append(batches_page(session, size=size, after=pages[-1].next))
+    assert [row.id for page in pages for row in page.rows] == ids[::-1]
+    for earlier, later in itertools.pairwise(pages):
+        assert batches_page(session, size=size, before=later.previous).rows == earlier.rows
+
+
+def test_runs_of_a_batch_are_filtered_by_status(session: Session, queue: Queue) -> None:
+    batch = queue.batch(QUEUED, FAILED, QUEUED, FAILED)
+    queue.batch(FAILED)
+    everything = runs_page(session, batch_id=batch.id, size=9).rows
+    failed = runs_page(session, batch_id=batch.id, size=9, status=FAILED).rows
+    assert [row.status for row in everything] == [FAILED, QUEUED, FAILED, QUEUED]
+    assert failed == (everything[0], everything[2])
+    assert runs_page(session, batch_id=batch.id, size=1, status=FAILED).next == str(failed[0].id)
+
+
+def test_a_succeeded_run_shows_its_candidate_with_the_headline_score(session: Session, queue: Queue) -> None:
+    run = queue.run(queue.batch(), SUCCEEDED)
+    for text, score in (("worse", 0.1), ("better", 0.7), ("unscored", None)):
+        explanation = queue.add(
+            Explanation(neuron_id=run.neuron_id, run_id=run.id, text=text, author_kind="method", author="lexical")
+        )
+        if score is not None:
+            queue.add(
+                Score(explanation_id=explanation.id, scorer="correlation", sample="top_and_random",
+                      value=score, n_valid=10, n_failed=0)
+            )  # fmt: skip
+    (row,) = runs_page(session, batch_id=run.batch_id, size=9).rows
+    assert row.candidate is not None
+    assert (row.candidate.text, row.candidate.score) == ("better", 0.7)
+
+
+def test_a_run_tells_who_holds_it(session: Session, queue: Queue) -> None:
+    worker = queue.add(Worker(id=uuid.uuid4(), host="box", pid=7, device="cpu"))
+    run = queue.run(queue.batch(), RUNNING, worker_id=worker.id, lease_until=datetime.now(UTC))
+    detail = run_detail(session, run_id=run.id)
+    assert detail.lease is not None
+    assert (detail.lease.worker, detail.lease.device, detail.lease.until) == ("box, process 7", "cpu", run.lease_until)
+    assert (detail.run.status, detail.method, detail.by) == (RUNNING, "lexical v1", "alice")
+
+
+def test_only_workers_that_show_themselves_count(session: Session, queue: Queue) -> None:
+    now = datetime.now(UTC)
+    for seen_at, stopped_at in ((now, None), (now, now), (now - timedelta(minutes=2), None)):
+        queue.add(Worker(id=uuid.uuid4(), host="box", pid=7, device="cpu", seen_at=seen_at, stopped_at=stopped_at))
+    queue.add(Pause(queue="runs", reason="the provider is away", until=now + timedelta(minutes=1)))
+    queue.add(Pause(queue="other", reason="over", until=now - timedelta(minutes=1)))
+    count = worker_count(session)
+    assert (count.alive, count.pauses) == (1, ("the provider is away",))
+
+
+@pytest.mark.parametrize("number", [0, -1, 10**9, 2**63, 10**30])
+def test_unknown_ids_are_not_found(session: Session, number: int) -> None:
+    with pytest.raises(NotFound):
+        batch_summary(session, batch_id=number)
+    with pytest.raises(NotFound):
+        run_detail(session, run_id=number)
+
+
+def test_an_empty_queue_has_an_empty_page(session: Session) -> None:
+    assert batches_page(session, size=5) == Page(())
+    with pytest.raises(Invalid):
+        batches_page(session, size=5, after="newest")
