@@ -5,50 +5,23 @@ and test records, so that no text can come from what it is scored on.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind, Split, split_of
-from app.domain.methods import MethodDefinition
 from app.domain.results import ExplanationResult, ScoreResult, SimulatedExcerpt, SimulationResult
 from app.errors import MethodError
 from app.version import code_version
-from worker.contracts import (
-    CalibratedSimulator,
-    Candidate,
-    CannotSimulate,
-    Explainer,
-    NeuronTask,
-    ScoredExcerpt,
-    Scorer,
-    Simulator,
-)
+from worker.baselines import SHUFFLED, TOKEN_LOOKUP, token_lookup
+from worker.contracts import CalibratedSimulator, Candidate, CannotSimulate, NeuronTask, ScoredExcerpt, Simulator
+from worker.registry import BuiltMethod
 
-TOKEN_LOOKUP = "token_lookup"  # noqa: S105 - the name of a baseline
-SHUFFLED = "shuffled"
-BASELINES = (TOKEN_LOOKUP, SHUFFLED)
 EXCERPTS_PER_SAMPLE = 5
 """Validation records of each sample that are simulated and scored, as in the 2023 paper."""
 
 Report = Callable[[str, float], None]
-
-
-@dataclass(frozen=True, slots=True)
-class BuiltMethod:
-    """A method with its steps built, ready for any number of neurons."""
-
-    definition: MethodDefinition
-    explainer: Explainer
-    simulator: Simulator
-    scorers: tuple[Scorer, ...]
-    baselines: tuple[str, ...] = BASELINES
-
-    @property
-    def kinds(self) -> tuple[SampleKind, ...]:
-        """The samples that its scorers speak of."""
-        return tuple(dict.fromkeys(kind for scorer in self.scorers for kind in scorer.kinds))
 
 
 def run_method(method: BuiltMethod, task: NeuronTask, report: Report) -> tuple[ExplanationResult, ...]:
@@ -109,7 +82,7 @@ def score_candidate(method: BuiltMethod, task: NeuronTask, candidate: Candidate)
     return ExplanationResult(
         text=candidate.text,
         simulations=tuple(_simulation(method, kind, excerpts) for kind in method.kinds if records[kind]),
-        scores=scores,
+        scores=(*scores, *candidate.scores),
         provenance=provenance(method, task, candidate),
     )
 
@@ -141,26 +114,6 @@ def _fitted(simulator: Simulator, text: str, task: NeuronTask) -> Simulator:
 def _simulation(method: BuiltMethod, kind: SampleKind, excerpts: Sequence[ScoredExcerpt]) -> SimulationResult:
     rows = tuple(e.simulated for e in excerpts if e.kind is kind)
     return SimulationResult(method.simulator.name, kind, Split.VALIDATION, rows)
-
-
-def token_lookup(
-    train: Sequence[ActivationRecord], excerpts: Iterable[ActivationRecord]
-) -> tuple[SimulatedExcerpt, ...]:
-    """What a table of each token's mean activation in the train records predicts, in the model's units.
-
-    A token that the table does not hold is expected at rest: the median over all train tokens.
-    """
-    tokens = np.concatenate([r.token_ids for r in train])
-    values = np.concatenate([r.activations for r in train]).astype(np.float64)
-    known, inverse = np.unique(tokens, return_inverse=True)
-    means = np.bincount(inverse, values) / np.bincount(inverse)
-    rest = float(np.median(values))
-    answers = []
-    for record in excerpts:
-        place = np.minimum(np.searchsorted(known, record.token_ids), len(known) - 1)
-        expected = np.where(known[place] == record.token_ids, means[place], rest).astype(np.float32)
-        answers.append(SimulatedExcerpt(record.excerpt_id, len(expected), expected))
-    return tuple(answers)
 
 
 Baselines = Mapping[tuple[str, str], Mapping[str, float | None]]

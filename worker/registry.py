@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
 
+from app.domain.activations import SampleKind
 from app.domain.methods import MethodDefinition
 from app.errors import MethodError
-from worker.contracts import Services
-from worker.pipeline import BASELINES, BuiltMethod
+from worker.baselines import BASELINES
+from worker.contracts import Explainer, Scorer, Services, Simulator
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,22 @@ SCORERS: Mapping[str, Entry] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class BuiltMethod:
+    """A method with its steps built, ready for any number of neurons."""
+
+    definition: MethodDefinition
+    explainer: Explainer
+    simulator: Simulator
+    scorers: tuple[Scorer, ...]
+    baselines: tuple[str, ...] = BASELINES
+
+    @property
+    def kinds(self) -> tuple[SampleKind, ...]:
+        """The samples that its scorers speak of."""
+        return tuple(dict.fromkeys(kind for scorer in self.scorers for kind in scorer.kinds))
+
+
 def resolve(entries: Mapping[str, Entry], name: str, step: str) -> Any:
     """The class of a step. Raises MethodError for a name that the registry does not know."""
     if name not in entries:
@@ -62,10 +79,11 @@ def build_method(definition: MethodDefinition, services: Services) -> BuiltMetho
         raise MethodError(f"There is no baseline called {unknown[0]!r}; there are: {', '.join(BASELINES)}.")
     simulator = resolve(SIMULATORS, definition.simulator, "simulator").build(parameters.get("simulator", {}), services)
     services = replace(services, simulator=simulator)
-    explainer = resolve(EXPLAINERS, definition.explainer, "explainer")
     return BuiltMethod(
         definition=definition,
-        explainer=explainer.build(parameters.get("explainer", {}), services),
+        explainer=resolve(EXPLAINERS, definition.explainer, "explainer").build(
+            parameters.get("explainer", {}), services
+        ),
         simulator=simulator,
         scorers=tuple(
             resolve(SCORERS, name, "scorer").build(parameters.get("scorers", {}).get(name, {}), services)
