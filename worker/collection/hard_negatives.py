@@ -1,0 +1,89 @@
+"""Excerpts with the tokens that drive a neuron elsewhere, on which it hardly fires.
+
+Derived from the samples of a collection, so that an imported neuron can have them, too.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind, Split, split_of
+
+MOST = 20
+LOW_SHARE = 0.2
+"""Of the neuron's maximum: an excerpt whose peak is below it is one on which the neuron hardly fires."""
+DRIVING_SHARE = 0.5
+"""Of the neuron's maximum: a token on which the train records are above it on average drives the neuron."""
+
+SOURCES = (SampleKind.BAND_0, SampleKind.BAND_1, SampleKind.BAND_2, SampleKind.BAND_3, SampleKind.RANDOM)
+
+
+def hard_negatives(records: NeuronRecords, *, most: int = MOST) -> tuple[ActivationRecord, ...]:
+    """The records for the sample ``hard_negative``, in the order in which they are to be stored.
+
+    The excerpts of the bands and of ``random`` whose peak is below ``LOW_SHARE`` of the maximum and
+    that hold driving tokens, the strongest look-alikes first within each split. Their rank gives
+    them the split that they have in their own sample, so that nothing that scores is shown to an
+    explainer or chooses between texts; train, which those samples do not have, is filled from the
+    calibration split of the bands, which serves nothing else. The row ends where a split has no more.
+    """
+    weights = driving_tokens(records)
+    if not weights:
+        return ()
+    likeness = {
+        record.excerpt_id: sum(weights.get(token, 0.0) for token in set(record.token_ids.tolist()))
+        for kind in SOURCES
+        for record in records.of(kind)
+        if record.token_ids.size and record.peak < LOW_SHARE * records.maximum
+    }
+    pools = _pools(records, {i for i, value in likeness.items() if value > 0})
+    for pool in pools.values():
+        pool.sort(key=lambda record: (-likeness[record.excerpt_id], record.excerpt_id))
+    return tuple(_dealt(pools, most))
+
+
+def driving_tokens(records: NeuronRecords) -> dict[int, float]:
+    """Token ids on which the neuron fires above ``DRIVING_SHARE`` of its maximum in the mean, with that mean (0..1).
+
+    Looks at the top sample's train split alone. Empty for a neuron that never fires.
+    """
+    if records.maximum <= 0:
+        return {}
+    seen: dict[int, list[float]] = defaultdict(list)
+    for record in records.of(SampleKind.TOP, Split.TRAIN):
+        for token, activation in zip(record.token_ids.tolist(), record.activations.tolist(), strict=True):
+            seen[token].append(activation / records.maximum)
+    means = {token: float(np.mean(values)) for token, values in seen.items()}
+    return {token: mean for token, mean in means.items() if mean >= DRIVING_SHARE}
+
+
+def _pools(records: NeuronRecords, wanted: set[int]) -> dict[Split, list[ActivationRecord]]:
+    """Who may stand in which split: only excerpts that have the same split in every sample they are in."""
+    homes: dict[int, set[tuple[SampleKind, Split]]] = defaultdict(set)
+    by_id: dict[int, ActivationRecord] = {}
+    for kind in (SampleKind.TOP, *SOURCES):
+        for rank, record in enumerate(records.of(kind)):
+            homes[record.excerpt_id].add((kind, split_of(kind, rank)))
+            by_id[record.excerpt_id] = record
+    pools: dict[Split, list[ActivationRecord]] = {split: [] for split in Split}
+    for excerpt_id in sorted(wanted):
+        kinds, splits = {kind for kind, _ in homes[excerpt_id]}, {split for _, split in homes[excerpt_id]}
+        if len(splits) > 1 or SampleKind.TOP in kinds:
+            continue
+        (split,) = splits
+        unused = split is Split.CALIBRATION and SampleKind.RANDOM not in kinds
+        pools[Split.TRAIN if unused else split].append(by_id[excerpt_id])
+    return pools
+
+
+def _dealt(pools: Mapping[Split, list[ActivationRecord]], most: int) -> Iterable[ActivationRecord]:
+    left = {split: list(pool) for split, pool in pools.items()}
+    for rank in range(most):
+        split = split_of(SampleKind.HARD_NEGATIVE, rank)
+        source = split if left[split] else Split.TRAIN
+        if split not in (Split.TRAIN, Split.CALIBRATION) and not left[split]:
+            return
+        if not left[source]:
+            return
+        yield left[source].pop(0)
