@@ -15,7 +15,7 @@ from worker.explainers.choosing import calibration_scores, ranked, simulated, si
 from worker.explainers.prompted import EXPLANATION, MOST_SHOWN, maximum_of
 from worker.explainers.sentences import Sentence, write_sentences
 from worker.live import LiveSubject, live_subject, same_subject
-from worker.pipeline import token_lookup
+from worker.baselines import token_lookup
 from worker.prompts import load
 from worker.prompts.rendering import ACTIVE_LEVEL, block, escape, highlighted, levelled
 from worker.providers.base import Message, Provider
