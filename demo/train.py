@@ -4,12 +4,16 @@ The whole recipe stands here and in `tokenizer.py`: the standard library without
 text of its tests, a byte-level BPE tokenizer, a GPT-2 of four layers. The schedule follows the share of the time that
 is used up, so a slower machine ends with fewer steps, never with an unfinished decay. A run that is killed goes on from
 its last checkpoint when the same command is given again.
+
+Each core has a process of its own with a part of every batch, and they meet once per step to add up their gradients.
+Threads inside the operators would meet hundreds of times per step, and stand still whenever the machine has other work.
 """
 
 import json
 import math
 import os
 import platform
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -22,7 +26,8 @@ import torch
 import typer
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
-from torch import Tensor
+from torch import Tensor, distributed
+from torch.multiprocessing.spawn import spawn
 from torch.nn import functional
 from transformers import GPT2Config, GPT2LMHeadModel
 
@@ -78,12 +83,10 @@ def build_model(recipe: Recipe, vocabulary: int) -> GPT2LMHeadModel:
         attn_pdrop=0.0,
         bos_token_id=0,
         eos_token_id=0,
-        use_cache=False,
     )
     model = GPT2LMHeadModel(config)
     # The same function under the name that GPT-2 has it by; torch computes the former in one kernel instead of five.
     model.config.activation_function = "gelu_new"
-    model.config.use_cache = True
     return model
 
 
@@ -146,9 +149,10 @@ def build_optimizers(model: GPT2LMHeadModel, recipe: Recipe) -> list[torch.optim
 
 
 class Run:
-    """One training run: model, optimizers, data and where they are kept."""
+    """One process's share of a training run: model, optimizers, data and where they are kept."""
 
     def __init__(self, recipe: Recipe, tokenizer: Tokenizer, stream: Stream, out: Path) -> None:
+        self.rank, self.processes = distributed.get_rank(), distributed.get_world_size()
         self.recipe = recipe
         self.tokenizer = tokenizer
         self.stream = stream
@@ -172,15 +176,33 @@ class Run:
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * factor
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            loss = self.loss_function(rows)
+            loss = self.loss_function(rows[self.rank :: self.processes])
         torch.autograd.backward(loss)
+        mean_loss = self.average_gradients(loss)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad()
         self.progress.steps += 1
         self.progress.tokens += self.recipe.batch * self.recipe.context
-        self.loss = loss.item() if math.isnan(self.loss) else 0.98 * self.loss + 0.02 * loss.item()
+        self.loss = mean_loss if math.isnan(self.loss) else 0.98 * self.loss + 0.02 * mean_loss
+
+    def average_gradients(self, loss: Tensor) -> float:
+        """Give every process the mean of all processes' gradients; return the mean of their losses."""
+        gradients = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
+        flat = torch.cat([loss.detach().reshape(1), *(gradient.flatten() for gradient in gradients)])
+        distributed.all_reduce(flat)
+        flat /= self.processes
+        parts = torch.split(flat[1:], [gradient.numel() for gradient in gradients])
+        for gradient, part in zip(gradients, parts, strict=True):
+            gradient.copy_(part.view_as(gradient))
+        return flat[0].item()
+
+    def common_seconds(self, seconds: float) -> float:
+        """Return the first process's clock, so that all share one schedule and stop at the same step."""
+        clock = torch.tensor([seconds], dtype=torch.float64)
+        distributed.broadcast(clock, src=0)
+        return clock.item()
 
     def train(self, minutes: float, save_every_seconds: float = 240.0) -> None:
         """Train until the time is used up, in this process and those before it, saving now and then and at the end."""
@@ -189,8 +211,8 @@ class Run:
         for rows in windows(self.stream, self.recipe, self.progress.steps):
             self.step(rows, self.progress.seconds / budget)
             now = time.monotonic()
-            self.progress.seconds = before + now - started
-            if self.progress.steps % 50 == 0:
+            self.progress.seconds = self.common_seconds(before + now - started)
+            if self.rank == 0 and self.progress.steps % 50 == 0:
                 log.info("trained", **asdict(self.progress), loss=round(self.loss, 4))
             if self.progress.seconds >= budget:
                 break
@@ -201,6 +223,8 @@ class Run:
 
     def save(self) -> None:
         """Write model, tokenizer, a note of the progress, and the state to go on from; each replaces the last whole."""
+        if self.rank != 0:
+            return
         scratch = self.out.with_name(f".{self.out.name}.new")
         self.model.save_pretrained(scratch)
         save_tokenizer(self.tokenizer, scratch, self.recipe.context)
@@ -241,6 +265,26 @@ class Run:
         log.info("resumed", **asdict(self.progress))
 
 
+@dataclass(frozen=True)
+class Task:
+    """What every process of a run is told."""
+
+    processes: int
+    meeting_place: str
+    minutes: float
+    out: Path
+
+
+def train_process(rank: int, task: Task, tokenizer: Tokenizer, stream: Stream) -> None:
+    """Train as one of several processes; the body of each."""
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=task.meeting_place, rank=rank, world_size=task.processes)
+    run = Run(Recipe(), tokenizer, stream, task.out)
+    run.resume()
+    run.train(task.minutes)
+    distributed.destroy_process_group()
+
+
 def main(
     minutes: Annotated[float, typer.Option(help="Wall-clock time to train for.")] = 70.0,
     out: Annotated[Path, typer.Option(help="Folder for the model.")] = Path("demo/model"),
@@ -252,9 +296,12 @@ def main(
     tests = encode_stream(tokenizer, (text for _, text in library_tests()))
     log.info("tokenised", documents=len(training), source_tokens=len(source), test_tokens=len(tests))
     stream = Stream(np.concatenate([source, tests]), len(source))
-    run = Run(Recipe(), tokenizer, stream, out)
-    run.resume()
-    run.train(minutes)
+    processes = os.cpu_count() or 1
+    with tempfile.TemporaryDirectory() as meeting:
+        task = Task(processes, f"file://{meeting}/place", minutes, out)
+        spawn(  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            train_process, (task, tokenizer, stream), nprocs=processes
+        )
 
 
 if __name__ == "__main__":
