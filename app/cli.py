@@ -9,6 +9,7 @@ import typer
 from app.db import check_schema, database_url, downgrade, make_engine, make_sessions, migrate, transaction
 from app.health import web_is_alive, worker_is_alive
 from app.log import configure_logging
+from app.provider_commands import provider
 from app.queries.accounts import account_named, accounts, add_account, create_login_token
 from app.settings import Settings, settings_table
 
@@ -18,6 +19,7 @@ health = typer.Typer(help="Is the program on this machine alive?", no_args_is_he
 user = typer.Typer(help="Accounts of people.", no_args_is_help=True)
 cli.add_typer(db, name="db")
 cli.add_typer(user, name="user")
+cli.add_typer(provider, name="provider")
 cli.add_typer(health, name="health")
 
 

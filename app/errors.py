@@ -11,6 +11,7 @@ DomainError
 ├── CorpusError
 ├── CollectionError
 ├── MethodError
+├── CapReached
 └── ProviderError(permanent)
 """
 
@@ -89,6 +90,12 @@ class MethodError(DomainError):
     """The method cannot be run on this neuron."""
 
     status = 422
+
+
+class CapReached(DomainError):
+    """The cap on what language models may cost is reached."""
+
+    status = 402
 
 
 class ProviderError(DomainError):

@@ -118,6 +118,7 @@ class LlmServer:
         self.most_at_once = 0
         self.port = 0
         self._ready = threading.Event()
+        self._arrived = threading.Condition()
         self._stop: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
@@ -179,8 +180,15 @@ class LlmServer:
         finally:
             self.at_once -= 1
 
+    def wait_for(self, *, requests: int, seconds: float = 60.0) -> bool:
+        """Wait until so many requests have come; False where they do not."""
+        with self._arrived:
+            return self._arrived.wait_for(lambda: self.n_requests >= requests, seconds)
+
     def _count(self, body: Body, headers: Headers) -> None:
-        self.n_requests += 1
+        with self._arrived:
+            self.n_requests += 1
+            self._arrived.notify_all()
         if self.keep_requests:
             self.requests.append(body)
             self.headers.append(headers)

@@ -6,7 +6,7 @@ Providers know nothing of neurons: they answer requests, many at a time, and say
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -192,3 +192,43 @@ def request_digest(provider: str, model: str, request: Request) -> str:
         }
     parts["parser"] = request.parser.version if request.parser else None
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def judged(request: Request, reply: Reply) -> Reply:
+    """The reply, with ``UNPARSABLE`` and the reason where the request's parser cannot use it."""
+    if request.parser is None or reply.outcome is not Outcome.OK:
+        return reply
+    try:
+        request.parser.check(reply)
+    except ValueError as error:
+        return replace(reply, outcome=Outcome.UNPARSABLE, error=str(error))
+    return reply
+
+
+def chat_until_usable(
+    provider: Provider, requests: Sequence[ChatRequest], *, attempts: int = 3, temperature: float = 0.7
+) -> tuple[Reply, ...]:
+    """One reply per request; what was refused, cut short or unusable is asked again, differently.
+
+    A further attempt has another seed and at least ``temperature``, for the same question would get the
+    same answer. What fails ``attempts`` times keeps its last outcome. Raises ProviderError.
+    """
+    replies: list[Reply | None] = [None] * len(requests)
+    places = list(range(len(requests)))
+    for attempt in range(attempts):
+        asked = [requests[p] if attempt == 0 else _again(requests[p], attempt, temperature) for p in places]
+        for place, request, reply in zip(places, asked, provider.chat(asked), strict=True):
+            replies[place] = judged(request, reply)
+        places = [p for p in places if (r := replies[p]) is not None and r.outcome is not Outcome.OK]
+        if not places:
+            break
+    return tuple(reply for reply in replies if reply is not None)
+
+
+def _again(request: ChatRequest, attempt: int, temperature: float) -> ChatRequest:
+    return replace(
+        request,
+        step=f"{request.step}/retry/{attempt}",
+        seed=(request.seed or 0) + attempt,
+        temperature=max(request.temperature, temperature),
+    )

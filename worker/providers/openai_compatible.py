@@ -215,7 +215,7 @@ def _read(request: Request, response: httpx2.Response) -> _Sent:
         raw = {"status": response.status_code, "text": response.text[:RAW_CHARACTERS_KEPT]}
         reply = Reply(Outcome.UNPARSABLE, "", (), None, None, f"the reply cannot be read: {error}")
         return _Sent(reply, raw, response.status_code)
-    return _Sent(reply, kept(request, body, reply), response.status_code)
+    return _Sent(reply, kept(request, body), response.status_code)
 
 
 def _failure(error: str) -> Reply:

@@ -179,10 +179,12 @@ def _found(text: str, mark: str, at: int) -> int:
     return len(text) if place < 0 else place
 
 
-def kept(request: Request, body: Mapping[str, Any], reply: Reply) -> dict[str, Any]:
-    """The part of a reply's body that is stored: all of a chat; of an echoed prompt the answers' places alone."""
+def kept(request: Request, body: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a reply's body that is stored: all of a chat; an echoed prompt without its echo.
+
+    The alternatives at the places of the answers are kept as they were read.
+    """
     if isinstance(request, ChatRequest):
         return dict(body)
     choice = {k: v for k, v in body["choices"][0].items() if k not in ("text", "logprobs", "prompt_logprobs")}
-    places = [[a.token, dict(a.logprobs)] for a in reply.alternatives]
-    return {**body, "choices": [{**choice, "answer_places": places}]}
+    return {**body, "choices": [choice]}

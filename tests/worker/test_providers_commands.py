@@ -1,0 +1,145 @@
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+from typer.testing import CliRunner, Result
+
+from app.cli import cli
+from app.db import make_engine, make_sessions, transaction
+from app.errors import Invalid, ProviderError
+from app.models import Event, Provider
+from app.secrets import SecretBox
+from app.settings import Settings, key_from_environment
+from tests.llm_server import Answer, Behaviour, Body, Fail, LlmServer, certain, plain_brain
+from worker.providers.opening import Providers, key_of
+
+Command = Callable[..., Result]
+
+
+@pytest.fixture
+def command(fresh_database: str, tmp_path: Path) -> Command:
+    """Runs ``neuron-audit provider`` on a database and a data folder of its own."""
+    environment = {"DATABASE_URL": fresh_database, "NEURON_AUDIT_DATA_DIR": str(tmp_path), "TINY_KEY": "from-outside"}
+
+    def run(*arguments: str, typed: str | None = None) -> Result:
+        return CliRunner().invoke(cli, ["provider", *arguments], env=environment, input=typed)
+
+    return run
+
+
+def stored(database: str) -> Provider:
+    engine = make_engine(database)
+    with transaction(make_sessions(engine)) as session:
+        row = session.scalars(select(Provider)).one()
+    engine.dispose()
+    return row
+
+
+def able_brain(body: Body) -> Behaviour:
+    if body.get("logprobs"):
+        return Answer("10", numbers=certain(10))
+    return Answer('{"number": 7}') if "response_format" in body else plain_brain(body)
+
+
+def test_a_provider_is_added_probed_listed_and_removed(command: Command, fresh_database: str) -> None:
+    with LlmServer(brain=able_brain) as server:
+        added = command("add", "tiny", "tiny-model", "--base-url", server.url, "--allow", "127.0.0.0/8")
+        probed = command("probe", "tiny")
+    assert added.exit_code == 0, added.output
+    assert probed.output.strip() == "tiny can: chat, chat_logprobs, json_schema, prompt_logprobs, whole_ten"
+    listed = command("list")
+    assert "tiny-model" in listed.output
+    assert command("remove", "tiny").exit_code == 0
+    assert "No provider yet" in command("list").output
+
+
+def test_a_probe_finds_what_an_endpoint_cannot_do(command: Command, fresh_database: str) -> None:
+    def poor_brain(body: Body) -> Behaviour:
+        return Fail(400) if "prompt" in body or "logprobs" in body else Answer("no JSON here")
+
+    with LlmServer(brain=poor_brain) as server:
+        command("add", "tiny", "tiny-model", "--base-url", server.url, "--allow", "127.0.0.0/8")
+        assert command("probe", "tiny").output.strip() == "tiny can: chat"
+
+
+def test_a_probe_learns_the_name_of_the_length_field(command: Command, fresh_database: str) -> None:
+    def newer_brain(body: Body) -> Behaviour:
+        return Fail(400, "use max_completion_tokens") if "max_tokens" in body else able_brain(body)
+
+    with LlmServer(brain=newer_brain) as server:
+        command("add", "tiny", "tiny-model", "--base-url", server.url, "--allow", "127.0.0.0/8")
+        command("probe", "tiny")
+    assert stored(fresh_database).options == {"length_field": "max_completion_tokens"}
+
+
+def test_a_probe_that_fails_says_why(command: Command, fresh_database: str) -> None:
+    with LlmServer(brain=lambda _body: Fail(401, "bad key")) as server:
+        command("add", "tiny", "tiny-model", "--base-url", server.url, "--allow", "127.0.0.0/8")
+        assert command("probe", "tiny").exit_code != 0
+    assert "bad key" in (stored(fresh_database).probe_error or "")
+
+
+def test_a_typed_key_is_stored_encrypted_and_never_shown(command: Command, fresh_database: str, tmp_path: Path) -> None:
+    added = command("add", "tiny", "m", "--base-url", "https://127.0.0.1/v1", "--ask-key", typed="sesame\n")
+    row = stored(fresh_database)
+    assert row.key_encrypted is not None
+    assert b"sesame" not in row.key_encrypted
+    assert key_of(row, Settings(data_dir=tmp_path)) == "sesame"
+    assert "sesame" not in added.output + command("list").output
+    assert stat.S_IMODE((tmp_path / "provider.key").stat().st_mode) == 0o600
+
+
+def test_a_key_cannot_be_read_with_another_key_file(tmp_path: Path) -> None:
+    sealed = SecretBox(tmp_path / "one").seal("sesame")
+    SecretBox(tmp_path / "two").seal("other")
+    with pytest.raises(Invalid, match="Copy that file"):
+        SecretBox(tmp_path / "two").open(sealed)
+
+
+def test_a_key_is_read_from_the_environment_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TINY_KEY", "from-outside")
+    row = Provider(name="tiny", key_variable="TINY_KEY")
+    assert key_of(row, Settings()) == "from-outside"
+    monkeypatch.delenv("TINY_KEY")
+    with pytest.raises(ProviderError, match="TINY_KEY"):
+        key_of(row, Settings())
+
+
+def test_a_key_variable_must_look_like_one(command: Command, fresh_database: str) -> None:
+    refused = command("add", "tiny", "m", "--base-url", "https://127.0.0.1/v1", "--key-variable", "DATABASE_URL")
+    assert refused.exit_code != 0
+    assert "PATH" in os.environ
+    assert key_from_environment("PATH") is None
+
+
+def test_a_name_is_taken_once(command: Command, fresh_database: str) -> None:
+    assert command("add", "tiny", "m", "--base-url", "https://127.0.0.1/v1").exit_code == 0
+    assert "already" in command("add", "tiny", "m", "--base-url", "https://127.0.0.1/v1").output
+
+
+def test_adding_and_removing_leave_events(command: Command, fresh_database: str) -> None:
+    command("add", "tiny", "m", "--base-url", "https://127.0.0.1/v1")
+    command("remove", "tiny")
+    engine = make_engine(fresh_database)
+    with transaction(make_sessions(engine)) as session:
+        kinds = session.scalars(select(Event.kind).order_by(Event.id)).all()
+    engine.dispose()
+    assert kinds == ["provider.added", "provider.removed"]
+
+
+def test_a_worker_opens_a_provider_once_and_anew_after_a_change(command: Command, fresh_database: str) -> None:
+    engine = make_engine(fresh_database)
+    sessions = make_sessions(engine)
+    with LlmServer() as server:
+        command("add", "tiny", "m", "--base-url", server.url, "--allow", "127.0.0.0/8")
+        providers = Providers(sessions, Settings())
+        first, second = providers.for_run("tiny", None), providers.for_run("tiny", None)
+        assert first.inner is second.inner
+        with transaction(sessions) as session:
+            session.scalars(select(Provider)).one().model = "other"
+        assert providers.for_run("tiny", None).model == "other"
+        providers.close()
+    engine.dispose()
