@@ -137,6 +137,8 @@ class _Group:
     reach: Reach | None = None
     """Set while neighbours are listed."""
     neighbours: list[Target] = field(default_factory=list)
+    complete: bool = False
+    """A degree at its end has closed it."""
 
     def close_context(self) -> None:
         if self.reach is not None and self.neighbours:
@@ -180,7 +182,7 @@ class _Reader:
                 self._group.strength = value
             case w.Mark():
                 self._mark(item)
-            case Bare():
+            case Bare() | w.Vague():
                 pass
             case _:
                 self._target(item)
@@ -215,11 +217,12 @@ class _Reader:
 
     def _add(self, target: Target) -> None:
         """A neighbour while neighbours are listed, else a target; a target after a place begins anew."""
-        group = self._group
-        if group.reach is not None:
-            group.neighbours.append(target)
+        if self._group.complete:
+            self._flush()
+        if self._group.reach is not None:
+            self._group.neighbours.append(target)
             return
-        if group.targets and group.contexts:
+        if self._group.targets and self._group.contexts:
             self._flush()
         self._group.targets.append(target)
 
@@ -233,7 +236,7 @@ class _Reader:
             self._add(Quoted(str(following.value).encode()))
         elif isinstance(following, w.Affix) or following == w.SUCH_AS:
             return  # what follows says which ones
-        elif following == w.VAGUE and item.name in _BROAD:
+        elif isinstance(following, w.Vague) and item.name in _BROAD:
             return  # "words related to ..." is not a claim about all words
         else:
             self._add(item)
@@ -255,6 +258,7 @@ class _Reader:
         begun = bool(self._group.targets or self._group.neighbours or self._group.contexts)
         if begun and (following is None or following in (w.COMMA, w.STOP)):
             self._group.strength = value
+            self._group.complete = True
         elif begun:
             self._flush(value)
         else:
@@ -267,27 +271,31 @@ class _Reader:
             if self._next() != Bare("only"):
                 self._flush(NOT)
         elif item == w.ON:
-            if self._group.targets and self._target_follows():
-                self._flush()
+            self._begin()
         elif item in (w.WORD, w.SUCH_AS):
             self._bare_words()
         elif item == w.COMMA and self._group.reach is not None and not self._list_goes_on():
             self._flush()
 
-    def _target_follows(self) -> bool:
-        return isinstance(self._next(), Text | Named | Number | w.Affix) or self._next() == w.WORD
+    def _begin(self) -> None:
+        """After "on" come targets: of a new clause, or of one that has named its place first."""
+        if isinstance(self._next(), Text | Named | Number | w.Affix) or self._next() == w.WORD:
+            if self._group.targets:
+                self._flush()
+            self._group.close_context()
 
     def _bare_words(self) -> None:
         """Words without quotation marks that are meant themselves: like cat, dog and bird."""
-        at = self._at
-        while at < len(self._items):
-            item = self._items[at]
-            if isinstance(item, Bare):
-                self._add(Quoted(item.value.encode(), any_case=True))
+        awaited = True
+        while self._at < len(self._items):
+            item = self._items[self._at]
+            if awaited and isinstance(item, Bare | w.Vague):
+                word = item.value if isinstance(item, Bare) else item.word
+                self._add(Quoted(word.encode(), any_case=True))
             elif item not in (w.COMMA, w.AND, w.OR):
                 break
-            at += 1
-        self._at = at
+            awaited = not isinstance(item, Bare | w.Vague)
+            self._at += 1
 
     def _list_goes_on(self) -> bool:
         """Whether "or" comes before anything but further items of a list."""

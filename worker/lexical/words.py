@@ -25,16 +25,23 @@ class Affix:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A word or sign of structure: on, not, and, or, comma, stop, word, vague, such as."""
+    """A word or sign of structure: on, not, and, or, comma, stop, word, such as."""
 
     kind: str
 
 
-Meaning: TypeAlias = Strength | Affix | Mark | Reach | Spot | Named
+@dataclass(frozen=True, slots=True)
+class Vague:
+    """A word after which a class says nothing: "words related to ..."."""
+
+    word: str
+
+
+Meaning: TypeAlias = Strength | Affix | Mark | Vague | Reach | Spot | Named
 Phrase: TypeAlias = tuple[str, ...]
 
 ON, NOT, AND, OR, COMMA, STOP = Mark("on"), Mark("not"), Mark("and"), Mark("or"), Mark("comma"), Mark("stop")
-WORD, VAGUE, SUCH_AS = Mark("word"), Mark("vague"), Mark("such as")
+WORD, SUCH_AS = Mark("word"), Mark("such as")
 
 _STRENGTHS = {
     10: "very strongly; extremely strongly; maximally",
@@ -81,10 +88,12 @@ _MARKS = {
     AND: "and; as well as; and also",
     OR: "or; and or",
     SUCH_AS: "such as; like; for example; including; for instance; namely",
-    VAGUE: "related to; relating to; associated with; about; that describe; describing; referring to; that refer to; "
-    "concerning; that mean; meaning; of the kind; used; that are; with; that indicate; indicating; involving; "
-    "connected to; in the context; that have; having; from; in; of",
 }
+_VAGUE = (
+    "related to; relating to; associated with; about; that describe; describing; referring to; that refer to; "
+    "concerning; that mean; meaning; of the kind; used; that are; with; that indicate; indicating; involving; "
+    "connected to; in the context; that have; having; from; in; of"
+)
 _AFFIXES = {
     "starting with": "starting with; that start with; beginning with; that begin with; with the prefix; prefix",
     "ending in": "ending in; ending with; that end in; that end with; with the ending; with the suffix; suffix; "
@@ -101,6 +110,7 @@ def normal(word: str) -> str:
     """A word without its plural or verb s, in British spelling, in lower case."""
     word = word.lower().replace("’", "'")
     word = re.sub(r"iz(ed|ing|e)$", r"is\1", word)
+    word = re.sub(r"theses$", "thesis", word)
     if len(word) >= _SHORTEST_PLURAL and word.endswith("s") and not word.endswith(_NO_PLURAL):
         return word[:-1]
     return word
@@ -133,6 +143,7 @@ def _forms() -> Iterator[tuple[str, Meaning]]:
     yield from ((form, Strength(value)) for value, forms in _STRENGTHS.items() for form in forms.split("; "))
     yield from ((form, Affix(how)) for how, forms in _AFFIXES.items() for form in forms.split("; "))
     yield from ((form, Named(c.name)) for c in CLASSES for form in (c.name, *c.also))
+    yield from ((form, Vague(form)) for form in _VAGUE.split("; "))
     yield from ((form, mark) for mark, forms in _MARKS.items() for form in forms.split("; "))
 
 
