@@ -1,6 +1,6 @@
 """Definitions of scores: correlation and its bootstrap interval. Failures are missing, never 0."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -52,17 +52,31 @@ def correlation_with_interval(
     excerpts per stratum it is on the narrow side. Source: Efron and Tibshirani (1993), chapter 13.
     """
     estimate = correlation(real, expected)
-    sizes = tuple(int(n) for n in np.unique(np.asarray(strata), return_counts=True)[1])
-    if estimate.value is None or max(sizes) < _MIN_EXCERPTS:
+    if estimate.value is None:
         return estimate
+    return Estimate(estimate.value, interval=bootstrap_interval(_sums(real, expected), strata, _pearson, seed=seed))
+
+
+def bootstrap_interval(
+    per_excerpt: _Sums, strata: Sequence[int], statistic: Callable[[_Sums], NDArray[np.float64]], *, seed: int
+) -> tuple[float, float] | None:
+    """The 95 % percentile bootstrap interval over excerpts of a statistic of sums.
+
+    ``per_excerpt`` [E, K] are an excerpt's contributions; ``statistic`` turns their sums over each draw
+    [B, K] into values [B], NaN where undefined. None where no stratum has two excerpts or most draws
+    are undefined. Equal seeds give equal intervals. Source: Efron and Tibshirani (1993), chapter 13.
+    """
+    sizes = tuple(int(n) for n in np.unique(np.asarray(strata), return_counts=True)[1])
+    if max(sizes, default=0) < _MIN_EXCERPTS:
+        return None
     order = np.argsort(np.asarray(strata), kind="stable")
-    values = _pearson(_draws(sizes, seed) @ _sums(real, expected)[order])
+    values = statistic(_draws(sizes, seed) @ per_excerpt[order])
     defined = values[np.isfinite(values)]
     if defined.size < _LEAST_DEFINED_SHARE * values.size:
-        return estimate
+        return None
     tail = 100 * (1 - CONFIDENCE) / 2
     low, high = np.percentile(defined, [tail, 100 - tail])
-    return Estimate(estimate.value, interval=(float(low), float(high)))
+    return float(low), float(high)
 
 
 def _estimate(sums: _Sums) -> Estimate:
