@@ -99,17 +99,16 @@ class Block:
         if not text:
             return first, last
         spaced = not text[:1].isspace()
+        barred = self.spot(Spot.IN_WORD) if target.any_case else np.zeros_like(first)
         at = haystack.find(text)
         while at >= 0:
             begin = starts[at]
             if begin < 0 and spaced and at > 0 and haystack[at - 1] == 0x20:
                 begin = starts[at - 1]
             end = ends[at + len(text)]
-            if begin >= 0 and end >= begin and self.start[begin] == self.start[end]:
+            if begin >= 0 and end >= begin and self.start[begin] == self.start[end] and not barred[begin]:
                 first[begin] = last[end] = True
             at = haystack.find(text, at + 1)
-        if target.any_case:
-            first &= ~self.spot(Spot.IN_WORD)
         return first, last
 
     def context(self, context: Context) -> BoolArray:

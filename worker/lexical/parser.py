@@ -274,8 +274,17 @@ class _Reader:
             self._begin()
         elif item in (w.WORD, w.SUCH_AS):
             self._bare_words()
+        elif item == w.OR and isinstance(self._next(), Reach | Spot):
+            self._flush_for_another_place()
         elif item == w.COMMA and self._group.reach is not None and not self._list_goes_on():
             self._flush()
+
+    def _flush_for_another_place(self) -> None:
+        """``x after "a" or at the start of a line`` are two claims about x."""
+        targets, strength = list(self._group.targets), self._group.strength
+        self._flush(strength)
+        if self._done and strength != NOT:
+            self._group.targets = targets
 
     def _begin(self) -> None:
         """After "on" come targets: of a new clause, or of one that has named its place first."""
