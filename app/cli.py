@@ -59,15 +59,48 @@ def worker(
 
 
 @cli.command()
-def collect(
+def collect(  # noqa: PLR0913, PLR0917 - one argument for each option
     model: Annotated[str, typer.Argument(help="Folder or hub id of a transformers model.")],
-    corpus: Annotated[str, typer.Argument(help="Text file, folder of text files, JSONL file, or datasets:NAME.")],
+    corpus: Annotated[
+        str, typer.Argument(help="Text file, folder of text files, JSONL file, datasets:NAME, or demo:stdlib.")
+    ],
     slug: Annotated[str | None, typer.Option(help="The subject's name in addresses.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Stop after this many tokens.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="Stop after this many tokens.")] = None,
+    context_length: Annotated[int, typer.Option(min=1, help="Tokens of an excerpt.")] = 64,
+    batch: Annotated[int | None, typer.Option(min=1, help="Excerpts per forward pass.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Decides which excerpts are sampled.")] = 0,
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    bos: Annotated[str, typer.Option(help="BOS before each excerpt: auto (as the tokenizer does), prepend, none.")] = (
+        "auto"
+    ),
+    revision: Annotated[str | None, typer.Option(help="Revision of a model on the hub.")] = None,
+    module_path: Annotated[
+        str | None, typer.Option(help="Path of an MLP's output projection, with {layer}, for an unknown architecture.")
+    ] = None,
+    text_field: Annotated[str, typer.Option(help="Where a row of JSONL or of a data set has its text.")] = "text",
+    part: Annotated[str, typer.Option(help="2/4: the second of four processes that share this collection.")] = "1/1",
+    restart: Annotated[bool, typer.Option("--restart", help="Forget an unfinished collection of this kind.")] = False,
 ) -> None:
-    """Collect a subject over a corpus: samples and statistics of every neuron in one pass."""
+    """Collect a subject over a corpus: samples and statistics of every neuron in one pass.
+
+    The same command goes on where a killed one was.
+    """
     worker_module("worker.collection.command").collect(
-        settings(), model=model, corpus=corpus, slug=slug, max_tokens=max_tokens
+        settings(),
+        model=model,
+        corpus=corpus,
+        slug=slug,
+        max_tokens=max_tokens,
+        context_length=context_length,
+        batch=batch,
+        seed=seed,
+        dtype=dtype,
+        bos=bos,
+        revision=revision,
+        module_path=module_path,
+        text_field=text_field,
+        part=part,
+        restart=restart,
     )
 
 

@@ -1,0 +1,88 @@
+"""Keep a state on disk so that a killed pass goes on where it was. No pickle: a header and raw arrays."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from app.errors import CollectionError
+from worker.collection.plan import publish_file
+from worker.collection.state import Shape, State
+
+Open: TypeAlias = Callable[[Path], BinaryIO]
+"""Opens a file for writing; tests put a full disk in its place."""
+
+
+def open_for_writing(file: Path) -> BinaryIO:
+    """An ordinary file."""
+    return file.open("wb")
+
+
+def write_tensors(
+    file: Path, tensors: dict[str, Tensor], extra: dict[str, object], opener: Open = open_for_writing
+) -> None:
+    """Write tensors so that after a crash the old file or the new one is there, whole.
+
+    Raises CollectionError where the disk is full or cannot be written; the old file stays.
+    """
+    draft = file.with_name(f"{file.name}.draft")
+    described = {
+        name: {"dtype": str(t.dtype).removeprefix("torch."), "shape": list(t.shape)} for name, t in tensors.items()
+    }
+    header = json.dumps({"tensors": described, "extra": extra}).encode()
+    try:
+        with opener(draft) as stream:
+            stream.write(len(header).to_bytes(8, "little"))
+            stream.write(header)
+            for tensor in tensors.values():
+                stream.write(np.ascontiguousarray(tensor.detach().cpu().numpy()).data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        publish_file(draft, file)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise CollectionError(
+            f"{file} cannot be written: {error.strerror or error}. Make room and start the same command again: it goes "
+            "on from the last state that was written."
+        ) from error
+
+
+def read_tensors(file: Path, device: torch.device) -> tuple[dict[str, Tensor], dict[str, object]]:
+    """What ``write_tensors`` wrote, on ``device``."""
+    with file.open("rb") as stream:
+        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+        tensors = {}
+        for name, described in header["tensors"].items():
+            count = int(np.prod(described["shape"]))
+            array = np.fromfile(stream, dtype=described["dtype"], count=count).reshape(described["shape"])
+            tensors[name] = torch.from_numpy(array).to(device)
+    return tensors, header["extra"]
+
+
+def save_state(file: Path, state: State, opener: Open = open_for_writing) -> None:
+    """Write a state."""
+    shape = state.shape
+    extra: dict[str, object] = {
+        "shape": [shape.n_layers, shape.neurons, shape.tokens],
+        "shards": sorted(state.shards),
+        "excerpts": state.excerpts,
+        "histogram_excerpts": state.histogram_excerpts,
+    }
+    write_tensors(file, state.tensors, extra, opener)
+
+
+def load_state(file: Path, device: torch.device) -> State | None:
+    """The state in a file, or None where there is no file."""
+    if not file.exists():
+        return None
+    tensors, extra = read_tensors(file, device)
+    shape, shards = extra["shape"], extra["shards"]
+    excerpts, in_histogram = extra["excerpts"], extra["histogram_excerpts"]
+    if not (isinstance(shape, list) and isinstance(shards, list)):
+        raise CollectionError(f"{file} holds no state of a collection.")
+    return State(Shape(*shape), tensors, set(shards), int(str(excerpts)), int(str(in_histogram)))

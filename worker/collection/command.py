@@ -1,0 +1,145 @@
+"""``neuron-audit collect``: options in, progress out."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import rich.progress as bars
+from rich.console import Console
+
+from app.db import database_url, make_engine, make_sessions, migrate
+from app.errors import CollectionError
+from app.settings import Settings
+from worker.collection.passes import Part
+from worker.collection.run import CollectOptions, Progress, Tell
+from worker.collection.run import collect as collect_subject
+from worker.subjects.corpus import TEXT_FIELD, open_corpus
+from worker.subjects.load import LoadOptions, load_subject
+
+STAGES = {"cut": "cutting the text", "pilot": "looking ahead", "pass": "collecting", "store": "storing"}
+LINE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """The command's options beside the model and the corpus."""
+
+    slug: str | None = None
+    max_tokens: int | None = None
+    context_length: int = 64
+    batch: int | None = None
+    seed: int = 0
+    dtype: str = "auto"
+    bos: str = "auto"
+    revision: str | None = None
+    module_path: str | None = None
+    text_field: str = TEXT_FIELD
+    part: str = "1/1"
+    restart: bool = False
+
+    def options(self, model: str) -> CollectOptions:
+        """How to collect. Raises CollectionError for a part that is none."""
+        return CollectOptions(
+            slug=self.slug or slug_of(model),
+            context_length=self.context_length,
+            max_tokens=self.max_tokens,
+            seed=self.seed,
+            batch=self.batch,
+            part=parse_part(self.part),
+            restart=self.restart,
+        )
+
+
+def collect(settings: Settings, *, model: str, corpus: str, **wishes: Any) -> None:
+    """The command; ``wishes`` are fields of ``Wishes``. What goes wrong is a DomainError with a sentence."""
+    wanted = Wishes(**wishes)
+    options = wanted.options(model)
+    console = Console(stderr=True)
+    source = open_corpus(corpus, text_field=wanted.text_field)
+    engine = make_engine(database_url(settings))
+    migrate(engine)
+    subject = load_subject(
+        model, LoadOptions(settings.device, wanted.dtype, wanted.bos, wanted.revision, wanted.module_path)
+    )
+    info = subject.info
+    console.print(
+        f"{info.name}: {info.architecture}, {info.n_layers} layers of {info.neurons_per_layer} neurons, {info.dtype} "
+        f"on {subject.device}"
+    )
+    with progress_on(console) as tell:
+        outcome = collect_subject(
+            make_sessions(engine), subject, source, settings.data_dir / "collections", options, tell
+        )
+    for note in outcome.notes:
+        console.print(f"note: {note}")
+    if outcome.complete:
+        console.print(f"{options.slug}: {outcome.tokens:,} tokens collected")
+    else:
+        console.print(f"part {wanted.part} is done; the collection is stored when the other parts are")
+    engine.dispose()
+
+
+def slug_of(model: str) -> str:
+    """A name for addresses from a path or a hub id."""
+    return re.sub(r"[^a-z0-9._]+", "-", Path(model).name.lower()).strip("-.") or "subject"
+
+
+def parse_part(text: str) -> Part:
+    """``2/4`` is the second of four. Raises CollectionError for what is no part."""
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise CollectionError(f"A part is written like 2/4, not {text!r}.")
+    return Part(int(match[1]) - 1, int(match[2]))
+
+
+@contextmanager
+def progress_on(console: Console) -> Iterator[Tell]:
+    """A bar on a terminal, a line now and then elsewhere."""
+    if not console.is_terminal:
+        yield _lines(console)
+        return
+    columns = (
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TextColumn("tokens"),
+        bars.TextColumn("{task.fields[speed]}"),
+        bars.TimeRemainingColumn(),
+    )
+    with bars.Progress(*columns, console=console) as progress:
+        task = progress.add_task("", total=None, speed="")
+
+        def tell(told: Progress) -> None:
+            progress.update(
+                task,
+                description=STAGES[told.stage],
+                completed=told.tokens,
+                total=told.total or None,
+                speed=_speed(told),
+            )
+
+        yield tell
+
+
+def _lines(console: Console) -> Callable[[Progress], None]:
+    last = {"stage": "", "at": "0"}
+
+    def tell(told: Progress) -> None:
+        now = monotonic()
+        if told.stage != last["stage"] or now - float(last["at"]) >= LINE_SECONDS:
+            last.update(stage=told.stage, at=str(now))
+            of = f" of {told.total:,}" if told.total else ""
+            console.print(f"{STAGES[told.stage]}: {told.tokens:,}{of} tokens {_speed(told)}".rstrip())
+
+    return tell
+
+
+def _speed(told: Progress) -> str:
+    if not told.tokens_per_second:
+        return ""
+    left = (told.total - told.tokens) / told.tokens_per_second
+    return f"{told.tokens_per_second:,.0f}/s, {left:,.0f} s left"

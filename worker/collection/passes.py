@@ -1,0 +1,160 @@
+"""The pass itself: forward passes over shards of excerpts, into a state."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from time import monotonic
+from typing import Protocol, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from app.errors import CollectionError
+from worker.collection.bounds import Pilot, pilot_size, stacked
+from worker.collection.chance import lowest
+from worker.collection.checkpoint import Open, load_state, open_for_writing, save_state
+from worker.collection.plan import Excerpts, Plan
+from worker.collection.reducer import Excerpted, Reducer, Sampling
+from worker.collection.state import Shape, State
+from worker.subjects.hooks import OnLayer
+
+Tell: TypeAlias = Callable[[int], None]
+"""Told how many tokens have been taken in."""
+SAVING_SHARE = 50
+"""A state is saved at the end of a shard once the pass has run this many times as long as saving takes."""
+_PILOT = 4
+
+
+class Forward(Protocol):
+    """Hands every layer's activations [batch, tokens, neurons] on token ids [batch, tokens] to a function."""
+
+    def __call__(self, token_ids: Tensor, on_layer: OnLayer) -> None: ...
+
+
+@dataclass(slots=True)
+class BatchSize:
+    """Excerpts per forward pass; halved when memory runs out."""
+
+    excerpts: int
+    halved: int = 0
+
+    def halve(self, error: torch.OutOfMemoryError) -> None:
+        """Go on with smaller batches. Raises CollectionError where one excerpt is too much already."""
+        if self.excerpts == 1:
+            raise CollectionError(f"A single excerpt does not fit into the device's memory: {error}") from error
+        self.excerpts //= 2
+        self.halved += 1
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of several processes that share a collection: it takes every ``of``-th shard."""
+
+    number: int = 0
+    of: int = 1
+
+    def shards(self, plan: Plan) -> range:
+        """The shards of this part."""
+        return range(self.number, plan.n_shards, self.of)
+
+    def file(self, folder: Path) -> Path:
+        """Where its state is kept."""
+        return folder / f"state-{self.number}-of-{self.of}.bin"
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """All that a pass needs but its state."""
+
+    forward: Forward
+    plan: Plan
+    excerpts: Excerpts
+    shape: Shape
+    sampling: Sampling
+    batch: BatchSize
+    device: torch.device
+
+    def pilot(self) -> dict[str, Tensor]:
+        """Look at a few excerpts of the whole corpus; see ``bounds``."""
+        chosen = lowest(self.sampling.seed, _PILOT, self.plan.n_excerpts, pilot_size(self.plan.n_excerpts))
+        while True:
+            try:
+                return self._look_at(chosen)
+            except torch.OutOfMemoryError as error:
+                self.batch.halve(error)
+
+    def run(
+        self, bounds: dict[str, Tensor], part: Part, folder: Path, tell: Tell, opener: Open = open_for_writing
+    ) -> State:
+        """Take in all shards of ``part``, going on from the state in ``folder``. Answers the finished state.
+
+        When memory runs out, the batch is halved and the pass goes back to the last saved state, because
+        part of a batch may have been taken in already.
+        """
+        while True:
+            state = load_state(part.file(folder), self.device) or State.empty(self.shape, self.device)
+            try:
+                self._run(state, bounds, part.shards(self.plan), Saver(part.file(folder), opener), tell)
+                return state
+            except torch.OutOfMemoryError as error:
+                del state
+                self.batch.halve(error)
+
+    def _look_at(self, chosen: NDArray[np.int64]) -> dict[str, Tensor]:
+        pilots = [Pilot() for _ in range(self.shape.n_layers)]
+        for ordinals in self._batches(chosen):
+            self.forward(self._tokens(ordinals), lambda layer, a: pilots[layer].add(a))
+        return stacked(pilot.bounds() for pilot in pilots)
+
+    def _run(self, state: State, bounds: dict[str, Tensor], shards: range, saver: "Saver", tell: Tell) -> None:
+        reducer = Reducer(state, bounds, self.sampling)
+        tell(state.excerpts * self.shape.tokens)
+        missing = [shard for shard in shards if shard not in state.shards]
+        for shard in missing:
+            self._shard(reducer, shard, tell)
+            if shard == missing[-1] or saver.is_due():
+                saver.save(state)
+
+    def _shard(self, reducer: Reducer, shard: int, tell: Tell) -> None:
+        ordinals = np.array(self.plan.shard(shard), dtype=np.int64)
+        reducer.begin()
+        done = in_histogram = 0
+        for batch in self._batches(ordinals):
+            excerpts = Excerpted.of(batch, self.sampling, self.device)
+            self.forward(self._tokens(batch), partial(reducer.add, excerpts))
+            done += len(batch)
+            in_histogram += int(excerpts.in_histogram.sum())
+            tell((reducer.state.excerpts + done) * self.shape.tokens)
+        reducer.end(shard, done, in_histogram)
+
+    def _batches(self, ordinals: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+        for first in range(0, len(ordinals), self.batch.excerpts):
+            yield ordinals[first : first + self.batch.excerpts]
+
+    def _tokens(self, ordinals: NDArray[np.int64]) -> Tensor:
+        return torch.from_numpy(self.excerpts.tokens(ordinals)).to(torch.int64)
+
+
+class Saver:
+    """Saves often enough to lose little, and so seldom that it costs a fiftieth of the time at most."""
+
+    def __init__(self, file: Path, opener: Open) -> None:
+        self._file, self._opener = file, opener
+        self._ended = monotonic()
+        self._took = 0.0
+
+    def is_due(self) -> bool:
+        """Whether a save now costs little in proportion."""
+        return monotonic() - self._ended >= self._took * SAVING_SHARE
+
+    def save(self, state: State) -> None:
+        """Write the state."""
+        begun = monotonic()
+        save_state(self._file, state, self._opener)
+        self._ended = monotonic()
+        self._took = self._ended - begun

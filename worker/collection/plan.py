@@ -1,0 +1,224 @@
+"""Cut a corpus into excerpts, once, on disk: the same for every process that works on a collection.
+
+The folder of a collection holds ``excerpts.bin`` (int32, one row of ``context_length`` token ids per
+excerpt), ``places.bin`` (int64 pairs: document, position in tokens), ``documents.jsonl`` and, written
+last, ``plan.json``. Memory does not grow with the corpus.
+"""
+
+import hashlib
+import itertools
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol, TextIO, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.errors import CorpusError
+from worker.subjects.corpus import CorpusSource, Document
+
+IntRows: TypeAlias = NDArray[np.int32]
+DOCUMENTS_AT_ONCE = 64
+MOST_NAMED = 20
+
+
+class Encode(Protocol):
+    """Token ids of texts, without special tokens."""
+
+    def __call__(self, texts: list[str]) -> list[list[int]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a collection will go through. ``shards`` are ranges of excerpts, the unit that is resumed."""
+
+    context_length: int
+    n_excerpts: int
+    shard_excerpts: int
+    corpus_digest: str
+    notes: tuple[str, ...]
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that enter statistics."""
+        return self.n_excerpts * self.context_length
+
+    @property
+    def n_shards(self) -> int:
+        """The number of shards; the last may be smaller."""
+        return -(-self.n_excerpts // self.shard_excerpts)
+
+    def shard(self, number: int) -> range:
+        """The excerpts of a shard, by ordinal."""
+        first = number * self.shard_excerpts
+        return range(first, min(first + self.shard_excerpts, self.n_excerpts))
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How a corpus is cut. ``max_tokens`` ends it after so many tokens of excerpts."""
+
+    context_length: int
+    max_tokens: int | None
+    shard_excerpts: int
+
+
+class Excerpts:
+    """The excerpts on disk, by ordinal."""
+
+    def __init__(self, folder: Path, plan: Plan) -> None:
+        shape = (plan.n_excerpts, plan.context_length)
+        self._tokens = np.memmap(folder / "excerpts.bin", dtype=np.int32, mode="r", shape=shape)
+        self._places = np.memmap(folder / "places.bin", dtype=np.int64, mode="r", shape=(plan.n_excerpts, 2))
+        self._documents = folder / "documents.jsonl"
+
+    def tokens(self, ordinals: range | NDArray[np.int64]) -> IntRows:
+        """Token ids [len(ordinals), context_length]."""
+        index = slice(ordinals.start, ordinals.stop) if isinstance(ordinals, range) else ordinals
+        return np.array(self._tokens[index])
+
+    def places(self, ordinals: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(document ordinal, position in tokens) of each excerpt, [len(ordinals), 2]."""
+        return np.array(self._places[ordinals])
+
+    def documents(self, wanted: set[int]) -> Iterator[tuple[int, str, int | None]]:
+        """(ordinal, name, byte offset) of the documents asked for."""
+        with self._documents.open(encoding="utf-8") as lines:
+            for ordinal, line in enumerate(lines):
+                if ordinal in wanted:
+                    name, offset = json.loads(line)
+                    yield ordinal, name, offset
+
+
+def prepare(
+    folder: Path, corpus: CorpusSource, encode: Encode, cut: Cut, tell: Callable[[int], None] = lambda tokens: None
+) -> Plan:
+    """Cut the corpus into excerpts in ``folder``, or answer the plan that is already there.
+
+    ``tell`` hears how many tokens are cut so far. What is left of a document after its last whole
+    excerpt is dropped and counted in the notes. Raises CorpusError for a corpus without one excerpt.
+    """
+    done = folder / "plan.json"
+    if done.exists():
+        return read_plan(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (
+        (folder / "excerpts.bin").open("wb") as tokens,
+        (folder / "places.bin").open("wb") as places,
+        (folder / "documents.jsonl").open("w", encoding="utf-8") as documents,
+    ):
+        cutter = _Cutter(cut, tokens, places, documents)
+        for batch in _batches(corpus.read(cutter.skip)):
+            cutter.add(batch, encode([d.text for d in batch]))
+            tell(cutter.n_excerpts * cut.context_length)
+            if cutter.full:
+                break
+        for stream in (tokens, places, documents):
+            stream.flush()
+            os.fsync(stream.fileno())
+    if cutter.n_excerpts == 0:
+        raise CorpusError(
+            f"The corpus {corpus.name!r} holds no text of {cut.context_length} tokens: {cutter.n_documents} documents, "
+            f"{cutter.dropped} tokens in all. Give more text or a shorter context."
+        )
+    plan = Plan(cut.context_length, cutter.n_excerpts, cut.shard_excerpts, cutter.digest(), tuple(cutter.notes()))
+    write_durably(done, json.dumps(asdict(plan)).encode())
+    return plan
+
+
+def read_plan(folder: Path) -> Plan:
+    """The plan that ``prepare`` left in ``folder``."""
+    values = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    return Plan(**{**values, "notes": tuple(values["notes"])})
+
+
+def write_durably(file: Path, data: bytes) -> None:
+    """Write a file so that after a crash it is there whole or not at all."""
+    draft = file.with_name(f"{file.name}.draft")
+    with draft.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    publish_file(draft, file)
+
+
+def publish_file(draft: Path, file: Path) -> None:
+    """Give a fully written and synced file its name, durably."""
+    draft.replace(file)
+    descriptor = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class _Cutter:
+    """Writes excerpts and counts what is left out."""
+
+    def __init__(self, cut: Cut, tokens: BinaryIO, places: BinaryIO, documents: TextIO) -> None:
+        self._cut = cut
+        self._tokens, self._places, self._documents = tokens, places, documents
+        self._digest = hashlib.sha256()
+        self._skipped: list[str] = []
+        self._n_skipped = 0
+        self.n_documents = self.n_excerpts = self.dropped = 0
+        self._most = None if cut.max_tokens is None else max(1, cut.max_tokens // cut.context_length)
+
+    @property
+    def full(self) -> bool:
+        """Whether as many tokens are cut as were asked for."""
+        return self._most is not None and self.n_excerpts >= self._most
+
+    def skip(self, name: str, reason: str) -> None:
+        """Note a document that could not be read."""
+        self._n_skipped += 1
+        if len(self._skipped) < MOST_NAMED:
+            self._skipped.append(f"left out {name}: {reason}")
+
+    def add(self, documents: list[Document], token_ids: list[list[int]]) -> None:
+        """Cut some documents; those behind the last wanted token are not looked at."""
+        for document, ids in zip(documents, token_ids, strict=True):
+            if self.full:
+                return
+            self._add(document, np.array(ids, dtype=np.int32))
+
+    def _add(self, document: Document, ids: IntRows) -> None:
+        length = self._cut.context_length
+        n = len(ids) // length
+        if self._most is not None:
+            n = min(n, self._most - self.n_excerpts)
+        data = document.text.encode()
+        self._digest.update(f"{document.name}\0{len(data)}\0".encode())
+        self._digest.update(data)
+        self._documents.write(json.dumps([document.name, document.byte_offset]) + "\n")
+        self._tokens.write(ids[: n * length].tobytes())
+        positions = np.arange(n, dtype=np.int64) * length
+        self._places.write(np.stack([np.full(n, self.n_documents), positions], axis=1).tobytes())
+        self.n_documents += 1
+        self.n_excerpts += n
+        self.dropped += len(ids) - n * length
+
+    def digest(self) -> str:
+        """SHA-256 over the names and texts that were cut."""
+        return self._digest.hexdigest()
+
+    def notes(self) -> Iterator[str]:
+        """What a reader of the collection should know."""
+        yield from self._skipped
+        if self._n_skipped > len(self._skipped):
+            yield f"left out {self._n_skipped - len(self._skipped)} more documents that could not be read"
+        if self.dropped:
+            share = self.dropped / (self.dropped + self.n_excerpts * self._cut.context_length)
+            yield (
+                f"{self.dropped} tokens ({share:.1%}) at the ends of documents were left out, because they fill no "
+                f"excerpt of {self._cut.context_length} tokens"
+            )
+
+
+def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    iterator = iter(documents)
+    while batch := list(itertools.islice(iterator, DOCUMENTS_AT_ONCE)):
+        yield batch

@@ -1,0 +1,130 @@
+"""Bring a finished state into the database, in the transaction of the session that is given."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy.orm import Session
+from torch import Tensor
+
+from app.queries import collections as stored
+from worker.collection.plan import Excerpts
+from worker.collection.state import State, layer_bounds
+from worker.collection.statistics import LayerStatistics, Records, layer_records, layer_statistics
+
+Int64s: TypeAlias = NDArray[np.int64]
+EXCERPTS_AT_ONCE = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The rows that a collection hangs on, by id."""
+
+    collection_id: int
+    subject_id: int
+    corpus_id: int
+    tokenizer_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A finished pass, ready to be stored."""
+
+    state: State
+    bounds: dict[str, Tensor]
+    excerpts: Excerpts
+
+    def statistics(self, layer: int) -> LayerStatistics:
+        """The statistics of one layer."""
+        return layer_statistics(self.state, layer_bounds(self.bounds, layer), layer)
+
+    def records(self, layer: int, quantiles: NDArray[np.float64]) -> list[Records]:
+        """The samples of one layer."""
+        return layer_records(self.state, layer, quantiles)
+
+
+def publish(session: Session, finished: Finished, identity: Identity, notes: list[str]) -> None:
+    """Store documents, excerpts, neurons and samples, and make the collection the one that is shown.
+
+    Layer by layer, so that no more than one layer is held beside the state. Raises CollectionError where
+    the collection is not running any more.
+    """
+    shape = finished.state.shape
+    statistics = [finished.statistics(layer) for layer in range(shape.n_layers)]
+    ordinals, ids = _store_excerpts(session, finished, identity, statistics)
+    neuron_ids = stored.store_neurons(
+        session,
+        subject_id=identity.subject_id,
+        shape=(shape.n_layers, shape.neurons),
+        rows=(row for layer, of_layer in enumerate(statistics) for row in _neuron_rows(layer, of_layer)),
+    )
+    for layer, of_layer in enumerate(statistics):
+        for records in finished.records(layer, of_layer.peak_quantiles):
+            excerpt_ids = ids[np.searchsorted(ordinals, np.maximum(records.ordinals, ordinals[0]))]
+            rows = _sample_rows(records, neuron_ids[layer], excerpt_ids, identity.collection_id)
+            stored.store_samples(session, rows=rows)
+    stored.complete_collection(
+        session,
+        collection_id=identity.collection_id,
+        values={
+            "tokens_done": finished.state.excerpts * shape.tokens,
+            "n_excerpts": finished.state.excerpts,
+            "notes": notes,
+        },
+    )
+
+
+def _store_excerpts(
+    session: Session, finished: Finished, identity: Identity, statistics: list[LayerStatistics]
+) -> tuple[Int64s, Int64s]:
+    """The excerpts that any sample points to, with their documents."""
+    used = [
+        np.unique(records.ordinals)
+        for layer, of_layer in enumerate(statistics)
+        for records in finished.records(layer, of_layer.peak_quantiles)
+    ]
+    ordinals = np.unique(np.concatenate(used))
+    ordinals = ordinals[ordinals >= 0]
+    documents = {int(d) for d in finished.excerpts.places(ordinals)[:, 0]}
+    stored.store_documents(session, corpus_id=identity.corpus_id, documents=finished.excerpts.documents(documents))
+    return stored.store_excerpts(
+        session,
+        corpus_id=identity.corpus_id,
+        tokenizer_id=identity.tokenizer_id,
+        excerpts=_excerpt_rows(finished.excerpts, ordinals),
+    )
+
+
+def _excerpt_rows(excerpts: Excerpts, ordinals: Int64s) -> Iterator[stored.ExcerptRow]:
+    for first in range(0, len(ordinals), EXCERPTS_AT_ONCE):
+        part = ordinals[first : first + EXCERPTS_AT_ONCE]
+        places, tokens = excerpts.places(part).tolist(), excerpts.tokens(part).tolist()
+        for ordinal, (document, position), token_ids in zip(part.tolist(), places, tokens, strict=True):
+            yield stored.ExcerptRow(ordinal, document, position, token_ids)
+
+
+def _neuron_rows(layer: int, statistics: LayerStatistics) -> Iterator[tuple[Any, ...]]:
+    """Numbers that do not exist are null: the skewness of a neuron that never moves."""
+    moments = (statistics.mean, statistics.variance, statistics.skewness, statistics.kurtosis)
+    ranges = (statistics.minimum, statistics.maximum, statistics.firing_rate)
+    scalars = np.stack([*moments, *ranges], axis=1).tolist()
+    quantiles = statistics.peak_quantiles.tolist()
+    counts, edges = statistics.histogram_counts.tolist(), statistics.histogram_edges.tolist()
+    for index, values in enumerate(scalars):
+        known = (value if np.isfinite(value) else None for value in values)
+        yield (layer, index, *known, quantiles[index], counts[index], edges[index])
+
+
+def _sample_rows(
+    records: Records, neuron_ids: Int64s, excerpt_ids: Int64s, collection_id: int
+) -> Iterator[tuple[Any, ...]]:
+    """A row for each neuron that has any excerpt of this kind."""
+    sizes = (records.ordinals >= 0).sum(axis=1).tolist()
+    ids, peaks = excerpt_ids.tolist(), records.peaks.tolist()
+    values = records.values.astype("<f2")
+    for neuron, (neuron_id, size) in enumerate(zip(neuron_ids.tolist(), sizes, strict=True)):
+        if size:
+            packed = values[neuron, :size].tobytes()
+            yield (neuron_id, collection_id, str(records.kind), ids[neuron][:size], packed, peaks[neuron][:size])
