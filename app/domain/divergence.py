@@ -1,0 +1,49 @@
+"""How far a model's output moves when a neuron's activations are replaced."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.activations import FloatArray
+from app.domain.scores import Estimate, bootstrap_interval
+
+
+def jensen_shannon(log_p: FloatArray, log_q: FloatArray) -> NDArray[np.float64]:
+    """The Jensen-Shannon divergence of two distributions at every position, in nats, 0..log 2. [T]
+
+    ``log_p`` and ``log_q`` are log-probabilities [T, V], nats. (KL(p||m) + KL(q||m)) / 2 with m their
+    mean. Source: Lin (1991), equation 4.1 with equal weights.
+    """
+    p, q = log_p.astype(np.float64), log_q.astype(np.float64)
+    middle = np.logaddexp(p, q) - np.log(2)
+    terms = [np.where(np.isfinite(x), np.exp(x) * (np.where(np.isfinite(x), x, 0.0) - middle), 0.0) for x in (p, q)]
+    return np.asarray(np.maximum((terms[0] + terms[1]).sum(axis=-1) / 2, 0.0))
+
+
+def ablation_score(
+    simulated: Sequence[NDArray[np.float64]],
+    mean_ablated: Sequence[NDArray[np.float64]],
+    strata: Sequence[int],
+    *,
+    seed: int,
+) -> Estimate:
+    """1 - E[JSD(real, simulated activations)] / E[JSD(real, mean activation)], with an interval over excerpts.
+
+    Divergences [T] per excerpt; the expectations run over all tokens. 1 where the simulated
+    activations do what the real ones do, 0 where they are as bad as the neuron's mean. Undefined
+    where the neuron does nothing downstream. Source: "Language models can explain neurons in language
+    models" (2023), ablation scoring.
+    """
+    if not simulated:
+        return Estimate(None, "there is no excerpt to score")
+    rows = np.array([(s.sum(), m.sum()) for s, m in zip(simulated, mean_ablated, strict=True)])
+    if rows[:, 1].sum() <= 0:
+        return Estimate(None, "replacing the neuron by its mean changes no output")
+
+    def statistic(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        by_simulation, by_mean = sums.T
+        return np.asarray(1 - np.divide(by_simulation, by_mean, out=np.full(len(sums), np.nan), where=by_mean > 0))
+
+    value = float(statistic(rows.sum(axis=0)[None])[0])
+    return Estimate(value, interval=bootstrap_interval(rows, strata, statistic, seed=seed))
