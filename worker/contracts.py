@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-from app.domain.activations import ActivationRecord, IntArray, NeuronRecords, SampleKind, Split
+import numpy as np
+
+from app.domain.activations import ActivationRecord, FloatArray, IntArray, NeuronRecords, SampleKind, Split
 from app.domain.results import ScoreResult, SimulatedExcerpt
 from app.domain.tokens import Vocabulary
 from app.errors import MethodError
@@ -95,17 +97,30 @@ class CalibratedSimulator(Protocol):
     """A simulator that wraps another one and first fits it to a neuron's calibration records."""
 
     def fitted(self, text: str, task: NeuronTask) -> Simulator:
-        """The simulator to use for this text and neuron. Looks at ``task.calibration`` alone."""
+        """The simulator to use for this text and neuron. Looks at ``task.calibration`` alone.
+
+        Its expected activations are still in tenths of the neuron's ``level_10``, but unclamped.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredExcerpt:
-    """Real and expected activations of one excerpt, side by side. ``kind`` is its sample."""
+    """Real and expected activations of one excerpt, side by side. ``kind`` is its sample.
+
+    ``unit`` is the activation, in the model's units, that 1 of the expected activations stands for.
+    """
 
     kind: SampleKind
     record: ActivationRecord
     simulated: SimulatedExcerpt
+    unit: float = 1.0
+
+    @property
+    def predicted(self) -> FloatArray | None:
+        """The expected activations in the model's units [T], None where the simulation failed."""
+        expected = self.simulated.expected
+        return None if expected is None else (expected * self.unit).astype(np.float32)
 
 
 class Scorer(Protocol):
@@ -118,6 +133,20 @@ class Scorer(Protocol):
 
     def score(self, excerpts: Sequence[ScoredExcerpt], *, seed: int) -> tuple[ScoreResult, ...]:
         """One result per sample the scorer speaks of, in the validation split, without baselines."""
+        ...
+
+
+@runtime_checkable
+class TextScorer(Protocol):
+    """Numbers for which real and expected activations are not enough: it asks a model about the text."""
+
+    name: str
+    version: int
+    kinds: tuple[SampleKind, ...]
+    """The samples whose validation split it needs simulated; none where it asks about the text itself."""
+
+    def score_text(self, text: str, task: NeuronTask, excerpts: Sequence[ScoredExcerpt]) -> tuple[ScoreResult, ...]:
+        """One result or more, with its own baselines. Raises ProviderError where a provider is down."""
         ...
 
 

@@ -10,12 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind, Split, split_of
+from app.domain.activations import NORMALISED_MAXIMUM, ActivationRecord, NeuronRecords, SampleKind, Split, split_of
 from app.domain.results import ExplanationResult, ScoreResult, SimulatedExcerpt, SimulationResult
+from app.domain.tokens import Vocabulary
 from app.errors import MethodError
 from app.version import code_version
 from worker.baselines import SHUFFLED, TOKEN_LOOKUP, token_lookup
-from worker.contracts import CalibratedSimulator, Candidate, CannotSimulate, NeuronTask, ScoredExcerpt, Simulator
+from worker.contracts import (
+    CalibratedSimulator,
+    Candidate,
+    CannotSimulate,
+    NeuronTask,
+    ScoredExcerpt,
+    Simulator,
+    TextScorer,
+)
 from worker.registry import BuiltMethod
 
 EXCERPTS_PER_SAMPLE = 5
@@ -45,9 +54,9 @@ def refuse_silent(task: NeuronTask) -> None:
     """Raise MethodError where no explanation could be true: nothing stored, or nothing above 0."""
     if not task.train:
         raise MethodError("There are no train records of this neuron: collect it first.")
-    if task.records.maximum <= 0 or max(r.peak for r in task.train) <= 0:
+    if task.records.level_10 <= 0 or max(r.peak for r in task.train) <= 0:
         raise MethodError(
-            f"This neuron never fires on this corpus: its highest activation is {task.records.maximum:.3g}. "
+            f"This neuron never fires on this corpus: its highest activation is {task.records.level_10:.3g}. "
             "There is nothing to explain."
         )
 
@@ -72,13 +81,15 @@ def score_candidate(method: BuiltMethod, task: NeuronTask, candidate: Candidate)
     """One text, a person's too, simulated and scored on the neuron's validation records."""
     records = scored_records(task.records, method.kinds)
     simulator = _fitted(method.simulator, candidate.text, task)
-    excerpts = simulate(simulator, candidate.text, records, task)
+    excerpts = simulate(simulator, candidate.text, records, task.vocabulary, unit=unit_of(task.records))
     baselines = _baselines(method, simulator, candidate.text, task, records)
-    scores = tuple(
-        with_baselines(result, baselines)
-        for scorer in method.scorers
-        for result in scorer.score([e for e in excerpts if e.kind in scorer.kinds], seed=task.seed)
-    )
+    scores: list[ScoreResult] = []
+    for scorer in method.scorers:
+        own = [e for e in excerpts if e.kind in scorer.kinds]
+        if isinstance(scorer, TextScorer):
+            scores += scorer.score_text(candidate.text, task, own)
+        else:
+            scores += (with_baselines(result, baselines) for result in scorer.score(own, seed=task.seed))
     return ExplanationResult(
         text=candidate.text,
         simulations=tuple(_simulation(method, kind, excerpts) for kind in method.kinds if records[kind]),
@@ -95,16 +106,26 @@ def scored_records(records: NeuronRecords, kinds: Iterable[SampleKind]) -> Recor
     return {kind: records.of(kind, Split.VALIDATION)[:EXCERPTS_PER_SAMPLE] for kind in kinds}
 
 
-def simulate(simulator: Simulator, text: str, records: Records, task: NeuronTask) -> tuple[ScoredExcerpt, ...]:
-    """Real and expected activations of every record. A text that cannot be simulated fails them all."""
+def unit_of(records: NeuronRecords) -> float:
+    """The activation that 1 of the expected activations stands for; 1 for a neuron that never fires."""
+    return records.level_10 / NORMALISED_MAXIMUM or 1.0
+
+
+def simulate(
+    simulator: Simulator, text: str, records: Records, vocabulary: Vocabulary, *, unit: float
+) -> tuple[ScoredExcerpt, ...]:
+    """Real and expected activations of every record. A text that cannot be simulated fails them all.
+
+    ``unit`` is the activation, in the model's units, that 1 of the expected activations stands for.
+    """
     flat = [(kind, record) for kind, rows in records.items() for record in rows]
     try:
-        simulated = simulator.simulate(text, [(r.excerpt_id, r.token_ids) for _, r in flat], task.vocabulary)
+        simulated = simulator.simulate(text, [(r.excerpt_id, r.token_ids) for _, r in flat], vocabulary)
     except CannotSimulate as error:
         simulated = tuple(
             SimulatedExcerpt(r.excerpt_id, len(r.token_ids), expected=None, failure=error.message) for _, r in flat
         )
-    return tuple(ScoredExcerpt(kind, record, s) for (kind, record), s in zip(flat, simulated, strict=True))
+    return tuple(ScoredExcerpt(kind, record, s, unit) for (kind, record), s in zip(flat, simulated, strict=True))
 
 
 def _fitted(simulator: Simulator, text: str, task: NeuronTask) -> Simulator:
@@ -128,10 +149,11 @@ def _baselines(method: BuiltMethod, simulator: Simulator, text: str, task: Neuro
             answers = token_lookup(task.train, (r for _, r in flat))
             excerpts = tuple(ScoredExcerpt(kind, r, s) for (kind, r), s in zip(flat, answers, strict=True))
         elif task.peer is not None:
-            excerpts = simulate(simulator, text, scored_records(task.peer, method.kinds), task)
+            peers = scored_records(task.peer, method.kinds)
+            excerpts = simulate(simulator, text, peers, task.vocabulary, unit=unit_of(task.peer))
         else:
             continue
-        for scorer in method.scorers:
+        for scorer in (s for s in method.scorers if not isinstance(s, TextScorer)):
             for result in scorer.score([e for e in excerpts if e.kind in scorer.kinds], seed=task.seed):
                 found.setdefault((result.scorer, result.sample), {})[baseline] = result.value
     return found

@@ -13,7 +13,7 @@ from app.domain.activations import SampleKind
 from app.domain.methods import MethodDefinition
 from app.errors import MethodError
 from worker.baselines import BASELINES
-from worker.contracts import Explainer, Scorer, Services, Simulator
+from worker.contracts import Explainer, Scorer, Services, Simulator, TextScorer
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class BuiltMethod:
     definition: MethodDefinition
     explainer: Explainer
     simulator: Simulator
-    scorers: tuple[Scorer, ...]
+    scorers: tuple[Scorer | TextScorer, ...]
     baselines: tuple[str, ...] = BASELINES
 
     @property

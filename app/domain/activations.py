@@ -62,10 +62,22 @@ class ActivationRecord:
 
 @dataclass(frozen=True, slots=True)
 class NeuronRecords:
-    """All stored records of one neuron, by sample, with the neuron's maximum over the corpus."""
+    """All stored records of one neuron, by sample, with the neuron's maximum and mean over the corpus."""
 
     samples: Mapping[SampleKind, tuple[ActivationRecord, ...]]
     maximum: float
+    mean: float | None = None
+
+    @property
+    def level_10(self) -> float:
+        """The activation that level 10 stands for: the maximum over the corpus, where known, else over the records.
+
+        In the model's units; 0 for a neuron that never fires.
+        """
+        if self.maximum > 0:
+            return self.maximum
+        peaks = (record.peak for sample in self.samples.values() for record in sample if record.activations.size)
+        return max(0.0, max(peaks, default=0.0))
 
     def of(self, kind: SampleKind, split: Split | None = None) -> tuple[ActivationRecord, ...]:
         """The records of one sample, or of one split of it, in stored order."""

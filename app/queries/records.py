@@ -52,6 +52,7 @@ def neuron_records(session: Session, *, neuron_id: int, collection_id: int | Non
     return NeuronRecords(
         {SampleKind(sample.kind): _records(sample, tokens) for sample in samples},
         maximum=neuron.max if neuron.max is not None else 0.0,
+        mean=neuron.mean,
     )
 
 

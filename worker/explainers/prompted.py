@@ -48,10 +48,7 @@ def maximum_of(task: NeuronTask) -> float:
     Imported neurons may lack it; then it is that of the records the explainer may see. Raises
     MethodError where the neuron never fires.
     """
-    records = (record for sample in task.records.samples.values() for record in sample)
-    maximum = task.records.maximum
-    if maximum <= 0:
-        maximum = max((r.peak for r in records if r.activations.size), default=0.0)
+    maximum = task.records.level_10
     if maximum <= 0:
         raise MethodError("The neuron never fires in its records; there is nothing to explain.")
     return maximum

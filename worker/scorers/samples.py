@@ -1,0 +1,86 @@
+"""What scorers that compare real and expected activations have in common."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, Self
+
+from app.domain.activations import FloatArray, SampleKind
+from app.domain.results import HEADLINE_SAMPLE, ScoreResult
+from app.domain.scores import Estimate
+from worker.contracts import ScoredExcerpt, Services
+
+SAMPLES: Mapping[str, tuple[SampleKind, ...]] = {
+    HEADLINE_SAMPLE: (SampleKind.TOP, SampleKind.RANDOM),
+    **{kind.value: (kind,) for kind in SampleKind},
+}
+"""The named mixtures of excerpts a score may speak of."""
+STRATA = {kind: place for place, kind in enumerate(SampleKind)}
+
+
+class Formula(Protocol):
+    """A number from real and predicted activations, both in the model's units, with its interval."""
+
+    def __call__(
+        self, real: Sequence[FloatArray], predicted: Sequence[FloatArray], strata: Sequence[int], /, *, seed: int
+    ) -> Estimate:
+        """[T] each, one pair and one stratum per excerpt."""
+        ...
+
+
+class SampleScorer:
+    """Its formulas, each once per sample it is asked to speak of."""
+
+    name: str
+    version: int
+    formulas: tuple[tuple[str, Formula], ...]
+    """Each with the name under which its number is stored."""
+
+    def __init__(self, samples: Sequence[str] = (HEADLINE_SAMPLE, SampleKind.RANDOM.value)) -> None:
+        self.samples = tuple(samples)
+        self.kinds = tuple(dict.fromkeys(kind for sample in samples for kind in SAMPLES[sample]))
+
+    @classmethod
+    def build(cls, parameters: Mapping[str, Any], services: Services) -> Self:
+        """The scorer of a method; ``samples`` names what it speaks of."""
+        return cls(**parameters)
+
+    def score(self, excerpts: Sequence[ScoredExcerpt], *, seed: int) -> tuple[ScoreResult, ...]:
+        """One result per formula and sample. An excerpt whose simulation failed is left out and counted."""
+        return tuple(
+            result
+            for sample in self.samples
+            for result in self._score(sample, [e for e in excerpts if e.kind in SAMPLES[sample]], seed)
+        )
+
+    def _score(self, sample: str, excerpts: Sequence[ScoredExcerpt], seed: int) -> list[ScoreResult]:
+        valid = [(e, predicted) for e in excerpts if (predicted := e.predicted) is not None]
+        refusal = _why_not(excerpts, len(valid))
+        rows = (
+            [e.record.activations for e, _ in valid],
+            [predicted for _, predicted in valid],
+            [STRATA[e.kind] for e, _ in valid],
+        )
+        return [
+            scored(name, sample, refusal or formula(*rows, seed=seed), n_valid=len(valid), n=len(excerpts))
+            for name, formula in self.formulas
+        ]
+
+
+def _why_not(excerpts: Sequence[ScoredExcerpt], n_valid: int) -> Estimate | None:
+    if not excerpts:
+        return Estimate(None, "the neuron has no such records")
+    if not n_valid:
+        return Estimate(None, f"no excerpt could be simulated: {excerpts[0].simulated.failure}")
+    return None
+
+
+def scored(scorer: str, sample: str, estimate: Estimate, *, n_valid: int, n: int) -> ScoreResult:
+    """An estimate as a result. ``n`` excerpts were asked for."""
+    return ScoreResult(
+        scorer=scorer,
+        sample=sample,
+        value=estimate.value,
+        n_valid=n_valid,
+        n_failed=n - n_valid,
+        undefined_reason=estimate.undefined_reason,
+        interval=estimate.interval,
+    )
