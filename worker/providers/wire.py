@@ -94,13 +94,13 @@ def reply_of(request: Request, body: Mapping[str, Any]) -> Reply:
         choice = body["choices"][0]
         usage = _usage(body.get("usage"))
         if isinstance(request, ChatRequest):
-            return _chat_reply(choice, _text_or_none(body.get("model")), usage)
+            return _chat_reply(request, choice, _text_or_none(body.get("model")), usage)
         return Reply(Outcome.OK, "", scored_places(request, choice), _text_or_none(body.get("model")), usage)
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise ValueError(f"the reply lacks a part of the format: {error!r}") from error
 
 
-def _chat_reply(choice: Mapping[str, Any], model: str | None, usage: Usage | None) -> Reply:
+def _chat_reply(request: ChatRequest, choice: Mapping[str, Any], model: str | None, usage: Usage | None) -> Reply:
     message, finish = choice["message"], choice.get("finish_reason")
     text = message.get("content") or ""
     if not isinstance(text, str):
@@ -109,7 +109,8 @@ def _chat_reply(choice: Mapping[str, Any], model: str | None, usage: Usage | Non
     if message.get("refusal") or finish == "content_filter":
         reason = message.get("refusal") or "the endpoint's content filter stopped the reply"
         return Reply(Outcome.REFUSED, text, alternatives, model, usage, str(reason))
-    if finish == "length":
+    if finish == "length" and not (request.top_logprobs and alternatives):
+        # One who asks for alternatives wants a few tokens and looks at nothing after them.
         return Reply(Outcome.TRUNCATED, text, alternatives, model, usage, "the reply was cut short")
     return Reply(Outcome.OK, text, alternatives, model, usage)
 

@@ -1,0 +1,233 @@
+"""A transformers model on the worker's own device."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+
+from app.errors import ProviderError
+from worker.providers.base import (
+    Attempt,
+    Capability,
+    ChatRequest,
+    Outcome,
+    Reply,
+    Request,
+    ScoreTextRequest,
+    TokenAlternatives,
+    Usage,
+    Watch,
+)
+from worker.providers.local_decoding import Continuation, continue_prompts
+from worker.providers.local_scoring import Row, score_rows
+from worker.providers.prefix_cache import PrefixCache
+
+BATCH_TOKENS = {"cpu": 2048, "cuda": 16_384}
+"""Tokens computed at once beyond a common beginning, by kind of device."""
+PROMPTS_AT_ONCE = 16
+UNWATCHED = Watch()
+
+
+def load_local(name: str, model: str, *, device: str, options: Mapping[str, Any]) -> "LocalProvider":
+    """A provider on a model's folder or hub id: safetensors alone, no code of the model's own.
+
+    Options: ``dtype`` (default ``auto``: as stored on a GPU, float32 elsewhere), ``batch_tokens``. Raises a
+    permanent ProviderError where the model cannot be loaded.
+    """
+    place = _device(device)
+    dtype = options.get("dtype", "auto" if place.type == "cuda" else "float32")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
+        loaded = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, use_safetensors=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ProviderError(f"{name}: the model {model!r} cannot be loaded: {error}", permanent=True) from error
+    if not isinstance(tokenizer, PreTrainedTokenizerFast):
+        raise ProviderError(f"{name}: {model!r} has no fast tokenizer, which knows where tokens begin.", permanent=True)
+    loaded.to(device=place)  # type: ignore[call-arg]  # the library's wrapper hides the arguments of torch
+    loaded.train(False).requires_grad_(False)
+    return LocalProvider(name, model, loaded, tokenizer, batch_tokens=options.get("batch_tokens"))
+
+
+def _device(device: str) -> torch.device:
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(device)
+
+
+class LocalProvider:
+    """A model and its tokenizer. One call at a time; within it requests are batched.
+
+    One reply per request, in order. A prompt that is longer than the model's context is a failed reply.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model_name: str,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerFast,
+        *,
+        batch_tokens: int | None = None,
+    ) -> None:
+        self.name, self.model = name, model_name
+        self._model, self._tokenizer = model, tokenizer
+        self._cache = PrefixCache(model)
+        self._lock = threading.Lock()
+        self._batch_tokens = batch_tokens or BATCH_TOKENS.get(model.device.type, BATCH_TOKENS["cpu"])
+        self._context = int(getattr(model.config.get_text_config(), "max_position_embeddings", 0) or 1_000_000)
+        self._answers: dict[str, int | None] = {}
+        can = {Capability.CHAT, Capability.CHAT_LOGPROBS, Capability.PROMPT_LOGPROBS}
+        self.capabilities = frozenset(can | ({Capability.WHOLE_TEN} if self.answer_id("10") is not None else set()))
+
+    def answer_id(self, answer: str) -> int | None:
+        """The one token that writes ``answer`` between a tab and a line end; None where there is no such token."""
+        if answer not in self._answers:
+            ids, starts = self._tokens(f"a\t{answer}\n")
+            after = [i for i, start in enumerate(starts) if start >= 2 + len(answer)]
+            here = [i for i, start in enumerate(starts) if start == 2]
+            single = bool(here and after) and after[0] == here[-1] + 1
+            self._answers[answer] = ids[here[-1]] if single and self._writes(ids[here[-1]], answer) else None
+        return self._answers[answer]
+
+    def _tokens(self, text: str) -> tuple[list[int], list[int]]:
+        """Token ids with the model's begin mark, and where each begins (characters; -1 for the mark).
+
+        Texts hold excerpts from anywhere: nothing in them is read as one of the tokenizer's special tokens.
+        """
+        encoded = self._tokenizer(text, return_offsets_mapping=True, split_special_tokens=True)
+        spans = encoded["offset_mapping"]
+        return list(encoded["input_ids"]), [start if end > start else -1 for start, end in spans]
+
+    def _writes(self, token_id: int, answer: str) -> bool:
+        """Whether a token begins with the answer's first character and no white space before it."""
+        raw = self._tokenizer.convert_ids_to_tokens(token_id)
+        return isinstance(raw, str) and raw.startswith(answer[0])
+
+    def chat(self, requests: Sequence[ChatRequest], *, watch: Watch = UNWATCHED) -> tuple[Reply, ...]:
+        """Chat completions by the tokenizer's chat template, or role by role where it has none."""
+        replies: list[Reply] = []
+        for start in range(0, len(requests), PROMPTS_AT_ONCE):
+            batch = requests[start : start + PROMPTS_AT_ONCE]
+            replies += self._watched(batch, partial(self._chat, batch), watch)
+        return tuple(replies)
+
+    def score_texts(self, requests: Sequence[ScoreTextRequest], *, watch: Watch = UNWATCHED) -> tuple[Reply, ...]:
+        """The alternatives among each request's ``answers``; a prefix they share is computed once."""
+        found: dict[int, Reply] = {}
+        groups: dict[tuple[str, tuple[str, ...]], list[int]] = {}
+        for place, request in enumerate(requests):
+            groups.setdefault((request.prefix, request.answers), []).append(place)
+        for places in groups.values():
+            batch = [requests[place] for place in places]
+            replies = self._watched(batch, partial(self._score, batch), watch)
+            found |= dict(zip(places, replies, strict=True))
+        return tuple(found[place] for place in range(len(requests)))
+
+    def _watched(self, requests: Sequence[Request], work: Callable[[], list[Reply]], watch: Watch) -> list[Reply]:
+        for request in requests:
+            watch.before(request)
+        with self._lock:
+            started = time.perf_counter()
+            replies = work()
+            seconds = (time.perf_counter() - started) / len(requests)
+        for request, reply in zip(requests, replies, strict=True):
+            raw = None if reply.outcome is Outcome.FAILED else {"text": reply.text}
+            watch.after(Attempt(request, self._wire(request), raw, reply, 1, seconds))
+        return replies
+
+    def _wire(self, request: Request) -> dict[str, Any]:
+        """What is stored as the request: there is no wire, so its own parameters."""
+        if isinstance(request, ScoreTextRequest):
+            return {"model": self.model, "prompt": request.prefix + request.text, "answers": list(request.answers)}
+        return {
+            "model": self.model,
+            "prompt": self._rendered(request),
+            "max_tokens": request.max_tokens,
+            "temperature": request.temperature,
+            "seed": request.seed,
+            "top_logprobs": request.top_logprobs,
+        }
+
+    def _rendered(self, request: ChatRequest) -> str:
+        messages = [{"role": m.role, "content": m.content} for m in request.messages]
+        if self._tokenizer.chat_template is not None:
+            return str(self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+        return "".join(f"{m['role']}:\n{m['content']}\n\n" for m in messages) + "assistant:\n"
+
+    def _prompt_ids(self, request: ChatRequest) -> list[int]:
+        """A template writes its own marks; without one the tokenizer adds its own."""
+        has_template = self._tokenizer.chat_template is not None
+        return list(self._tokenizer(self._rendered(request), add_special_tokens=not has_template)["input_ids"])
+
+    def _chat(self, requests: Sequence[ChatRequest]) -> list[Reply]:
+        rows = [
+            Continuation(self._prompt_ids(r), r.max_tokens, r.temperature, r.seed or 0, r.top_logprobs or 0)
+            for r in requests
+        ]
+        fitting = [row for row in rows if len(row.prompt) + row.max_tokens <= self._context]
+        if fitting:
+            continue_prompts(self._model, self._cache, fitting, self._end_ids())
+        return [self._continued(row) if row in fitting else self._too_long(len(row.prompt)) for row in rows]
+
+    def _end_ids(self) -> frozenset[int]:
+        configured = self._model.generation_config.eos_token_id if self._model.generation_config else None
+        ids = configured if isinstance(configured, list) else [configured]
+        return frozenset(int(i) for i in (*ids, self._tokenizer.eos_token_id) if isinstance(i, int))
+
+    def _continued(self, row: Continuation) -> Reply:
+        text = str(self._tokenizer.decode(row.written, skip_special_tokens=True))
+        usage = Usage(len(row.prompt), len(row.prompt) - row.n_computed, len(row.written))
+        alternatives = tuple(
+            TokenAlternatives(self._decoded(next(iter(step))), {self._decoded(i): p for i, p in step.items()})
+            for step in row.alternatives
+        )
+        if row.is_finished or row.alternatives:
+            # One who asks for alternatives wants a few tokens and looks at nothing after them.
+            return Reply(Outcome.OK, text, alternatives, self.model, usage)
+        return Reply(Outcome.TRUNCATED, text, alternatives, self.model, usage, "the reply was cut short")
+
+    def _decoded(self, token_id: int) -> str:
+        return str(self._tokenizer.decode([token_id]))
+
+    def _too_long(self, n_tokens: int) -> Reply:
+        error = f"the prompt has {n_tokens} tokens, more than the {self._context} that {self.model} takes"
+        return Reply(Outcome.FAILED, "", (), self.model, None, error)
+
+    def _score(self, requests: Sequence[ScoreTextRequest]) -> list[Reply]:
+        answers = {a: i for a in requests[0].answers if (i := self.answer_id(a)) is not None}
+        replies: dict[int, Reply] = {}
+        rows: dict[int, Row] = {}
+        for place, request in enumerate(requests):
+            try:
+                rows[place] = self._row(request)
+            except ValueError as error:
+                replies[place] = Reply(Outcome.UNPARSABLE, "", (), self.model, None, str(error))
+                continue
+            if len(rows[place].tokens) > self._context:
+                replies[place] = self._too_long(len(rows.pop(place).tokens))
+        if rows:
+            scored = score_rows(
+                self._model, self._cache, list(rows.values()), list(answers.values()), self._batch_tokens
+            )
+            for (place, row), result in zip(rows.items(), scored, strict=True):
+                usage = Usage(len(row.tokens), len(row.tokens) - result.n_computed, 0)
+                alternatives = tuple(
+                    TokenAlternatives(self._decoded(row.tokens[at]), dict(zip(answers, found, strict=True)))
+                    for at, found in zip(row.places, result.logprobs.tolist(), strict=True)
+                )
+                replies[place] = Reply(Outcome.OK, "", alternatives, self.model, usage)
+        return [replies[place] for place in range(len(requests))]
+
+    def _row(self, request: ScoreTextRequest) -> Row:
+        """Raises ValueError where an answer does not stand at the beginning of a token."""
+        text = request.prefix + request.text
+        ids, starts = self._tokens(text)
+        first = {start: i for i, start in reversed(list(enumerate(starts))) if start >= 0}
+        for at in request.answer_at:
+            if at not in first or first[at] == 0 or not self._writes(ids[first[at]], text[at]):
+                raise ValueError(f"the model's tokens have no boundary at character {at}, where an answer stands")
+        return Row(ids, [first[at] for at in request.answer_at])
