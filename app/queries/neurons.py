@@ -28,6 +28,9 @@ from app.queries.paging import Page, damaged_cursor
 COUNT_BOUND = 10_000
 """Matches are counted up to here; beyond it a list says "10,000+"."""
 
+TEXT_SHOWN = 400
+"""Characters of an explanation that a list shows; the neuron's page shows all."""
+
 _ENGLISH: ColumnElement[str] = literal_column("'english'::regconfig")
 _LARGEST_INTEGER = 2**31 - 1
 
@@ -131,7 +134,7 @@ _COLUMNS = (
     Neuron.layer,
     Neuron.index,
     Neuron.current_explanation_id,
-    Neuron.current_text,
+    func.left(Neuron.current_text, TEXT_SHOWN).label("current_text"),
     Neuron.current_score,
     Neuron.firing_rate,
     Neuron.max,

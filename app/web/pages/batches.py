@@ -1,0 +1,193 @@
+"""Batches and runs: how far they are, what went wrong, cancel and retry."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Depends, Path
+from fastapi.responses import RedirectResponse, Response
+
+from app import jobs
+from app.domain.roles import Action
+from app.queries.accounts import Viewer
+from app.queries.inputs import BIGGEST_ID
+from app.queries.progress import (
+    BatchState,
+    BatchSummary,
+    Lease,
+    RunDetail,
+    RunRow,
+    RunStatus,
+    WorkerCount,
+    batch_summary,
+    batches_page,
+    run_detail,
+    runs_page,
+    worker_count,
+)
+from app.web.deps import AppSettings, DbSession, allowed_to
+from app.web.templating import page
+
+router = APIRouter()
+
+ENOUGH_TO_GUESS = 5
+"""Ended runs from which a pace is worth telling."""
+
+Id = Annotated[int, Path(ge=1, le=BIGGEST_ID)]
+MayCancel = Annotated[Viewer, Depends(allowed_to(Action.CANCEL), scope="function")]
+MayQueue = Annotated[Viewer, Depends(allowed_to(Action.QUEUE), scope="function")]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchesPage:
+    """All batches, newest first."""
+
+    batches: tuple[BatchSummary, ...]
+    here: str
+    """This very page, with its place in the list."""
+    previous: str | None
+    next: str | None
+    workers: WorkerCount
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something on this page still moves."""
+        return any(batch.n_active for batch in self.batches)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchesBatch:
+    """One batch: its progress and its runs."""
+
+    batch: BatchSummary
+    address: str
+    here: str
+    """This very page, with its filter and its place in the list."""
+    seconds_left: float | None
+    """At the batch's mean pace so far; None where that says nothing."""
+    workers: WorkerCount
+    status: RunStatus | None
+    filters: dict[RunStatus, str]
+    """The addresses that show the runs of one status only."""
+    runs: tuple[RunRow, ...]
+    previous: str | None
+    next: str | None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a run of the batch still moves."""
+        return self.batch.n_active > 0
+
+
+@dataclass(frozen=True, slots=True)
+class BatchesRun:
+    """One run with all that is known of it."""
+
+    run: RunRow
+    method: str
+    method_label: str
+    by: str | None
+    lease: Lease | None
+    waited_seconds: float | None
+    worked_seconds: float | None
+    address: str
+
+
+@page(router, "/batches", template="batches/page.html", partial="batches/_batches.html")
+def batches(
+    session: DbSession, settings: AppSettings, after: str | None = None, before: str | None = None
+) -> BatchesPage:
+    """What has been queued, newest first."""
+    found = batches_page(session, size=settings.page_size, after=after or None, before=before or None)
+    return BatchesPage(
+        batches=found.rows,
+        here=_address("/batches", after=after, before=before),
+        previous=_address("/batches", before=found.previous) if found.previous is not None else None,
+        next=_address("/batches", after=found.next) if found.next is not None else None,
+        workers=worker_count(session),
+    )
+
+
+@page(router, "/batches/{batch_id}", template="batches/batch.html", partial="batches/_progress.html")
+def batch(
+    session: DbSession,
+    settings: AppSettings,
+    batch_id: Id,
+    *,
+    status: RunStatus | None = None,
+    after: str | None = None,
+    before: str | None = None,
+) -> BatchesBatch:
+    """A batch's progress, and its runs with errors and new candidates."""
+    summary = batch_summary(session, batch_id=batch_id)
+    found = runs_page(
+        session, batch_id=batch_id, size=settings.page_size, status=status, after=after or None, before=before or None
+    )
+    address, workers = f"/batches/{batch_id}", worker_count(session)
+    return BatchesBatch(
+        batch=summary,
+        address=address,
+        here=_address(address, status=status, after=after, before=before),
+        seconds_left=_seconds_left(summary) if workers.alive and not workers.pauses else None,
+        workers=workers,
+        status=status,
+        filters={each: _address(address, status=each) for each in RunStatus},
+        runs=found.rows,
+        previous=_address(address, status=status, before=found.previous) if found.previous is not None else None,
+        next=_address(address, status=status, after=found.next) if found.next is not None else None,
+    )
+
+
+@router.post("/batches/{batch_id}/cancel", include_in_schema=False)
+def cancel_batch(session: DbSession, viewer: MayCancel, batch_id: Id) -> Response:
+    """Cancel the runs of a batch that have not ended."""
+    jobs.cancel_batch(session, batch_id=batch_id, account_id=viewer.id)
+    return RedirectResponse(f"/batches/{batch_id}", status_code=303)
+
+
+@page(router, "/runs/{run_id}", template="batches/run.html", partial="batches/_run.html")
+def run(session: DbSession, run_id: Id) -> BatchesRun:
+    """A run: attempts, executions, deaths, who holds it, its error."""
+    detail: RunDetail = run_detail(session, run_id=run_id)
+    shown = detail.run
+    return BatchesRun(
+        run=shown,
+        method=detail.method,
+        method_label=detail.method_label,
+        by=detail.by,
+        lease=detail.lease,
+        waited_seconds=_seconds(shown.queued_at, shown.started_at),
+        worked_seconds=_seconds(shown.started_at, shown.finished_at or datetime.now(UTC)),
+        address=f"/runs/{run_id}",
+    )
+
+
+@router.post("/runs/{run_id}/cancel", include_in_schema=False)
+def cancel_run(session: DbSession, viewer: MayCancel, run_id: Id) -> Response:
+    """Cancel a run that has not ended."""
+    jobs.cancel_run(session, run_id=run_id, account_id=viewer.id)
+    return RedirectResponse(f"/runs/{run_id}", status_code=303)
+
+
+@router.post("/runs/{run_id}/retry", include_in_schema=False)
+def retry_run(session: DbSession, viewer: MayQueue, run_id: Id) -> Response:
+    """Queue a run again that has ended without a result."""
+    jobs.retry_run(session, run_id=run_id, account_id=viewer.id)
+    return RedirectResponse(f"/runs/{run_id}", status_code=303)
+
+
+def _seconds_left(summary: BatchSummary) -> float | None:
+    if summary.state is not BatchState.RUNNING or summary.n_ended < ENOUGH_TO_GUESS:
+        return None
+    elapsed = (datetime.now(UTC) - summary.created_at).total_seconds()
+    return elapsed / summary.n_ended * summary.n_active
+
+
+def _seconds(start: datetime | None, end: datetime | None) -> float | None:
+    return None if start is None or end is None else max(0.0, (end - start).total_seconds())
+
+
+def _address(path: str, **query: str | None) -> str:
+    pairs = [(name, value) for name, value in query.items() if value]
+    return f"{path}?{urlencode(pairs)}" if pairs else path

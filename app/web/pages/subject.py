@@ -1,0 +1,276 @@
+"""A subject's neurons as a list: found, sorted, chosen, queued again."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Form, Query
+from fastapi.responses import RedirectResponse, Response
+from sqlalchemy.orm import Session
+
+from app.domain.roles import Action
+from app.errors import Invalid, NotFound
+from app.jobs import enqueue_batch
+from app.queries.accounts import Viewer
+from app.queries.inputs import BIGGEST_ID
+from app.queries.methods import methods
+from app.queries.neurons import (
+    Matches,
+    NeuronRow,
+    NeuronSort,
+    NeuronsQuery,
+    NeuronState,
+    SortKey,
+    count_neurons,
+    existing_ids,
+    has_search_words,
+    matching_ids,
+    n_with_active_run,
+    neurons_page,
+)
+from app.queries.subjects import SubjectHead, subject_head
+from app.web.deps import AppSettings, DbSession, allowed_to
+from app.web.neuron_filters import (
+    SORT_LABELS,
+    WORDS_LIMIT,
+    FilterFields,
+    ListFilters,
+    ListRequest,
+    kept_filters,
+)
+from app.web.templating import CurrentView, page
+
+router = APIRouter()
+
+COLUMNS = {
+    SortKey.POSITION: "Neuron",
+    SortKey.SCORE: "Score",
+    SortKey.FIRING_RATE: "Fires on",
+    SortKey.MAX: "Max",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MethodChoice:
+    """A method that a person may queue."""
+
+    id: int
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class SortColumn:
+    """A heading that sorts."""
+
+    label: str
+    address: str
+    direction: Literal["ascending", "descending"] | None
+    """How the list is sorted by this column now."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectPage:
+    """One page of the list."""
+
+    subject: SubjectHead
+    address: str
+    fields: FilterFields
+    matches: Matches
+    rows: tuple[NeuronRow, ...]
+    previous: str | None
+    next: str | None
+    columns: dict[SortKey, SortColumn]
+    states: tuple[NeuronState, ...]
+    orders: dict[str, str]
+    words_limit: int
+    methods: tuple[MethodChoice, ...]
+    hint: str | None
+    """Why nothing is found, where the reason is not that nothing matches."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectQueue:
+    """What is about to be queued, to be confirmed."""
+
+    subject: SubjectHead
+    address: str
+    back: str
+    method: MethodChoice
+    neuron_ids: tuple[int, ...]
+    """Those chosen one by one; empty where all that match are chosen."""
+    filters: str
+    """The filters that choose, as a query string."""
+    n_neurons: int
+    n_active: int
+    """Neurons that are queued or running with this method already, and will be skipped."""
+    has_changed: bool = False
+    """Whether other neurons match now than when the number was shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Neurons chosen one by one, or by the list's filters."""
+
+    neuron_ids: tuple[int, ...]
+    request: ListRequest
+
+    def resolve(self, session: Session, subject: SubjectHead, limit: int) -> list[int]:
+        """The ids of the neurons. Raises Invalid where there is none."""
+        if self.neuron_ids:
+            return existing_ids(session, subject_id=subject.id, neuron_ids=self.neuron_ids)
+        ids = matching_ids(session, query=NeuronsQuery(subject.id, self.request.filter), limit=limit)
+        if not ids:
+            raise Invalid("No neuron matches these filters, so there is nothing to queue. Change the filters.")
+        return ids
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """What a person has confirmed: these neurons, this method, this number."""
+
+    selection: Selection
+    method_id: int
+    n_neurons: int
+
+
+def subject_at(session: DbSession, slug: str) -> SubjectHead:
+    """The subject of the address."""
+    return subject_head(session, slug=slug)
+
+
+SubjectAt = Annotated[SubjectHead, Depends(subject_at, scope="function")]
+MayQueue = Annotated[Viewer, Depends(allowed_to(Action.QUEUE), scope="function")]
+
+
+def asked_selection(
+    filters: ListFilters,
+    neuron: Annotated[list[int] | None, Query(description="Ids of chosen neurons")] = None,
+    everything: Annotated[bool, Query(alias="all", description="All that match the filters")] = False,
+) -> Selection:
+    """The neurons that the list's form has chosen. Raises Invalid where it has chosen none."""
+    if not everything and not neuron:
+        raise Invalid("Nothing is selected. Tick neurons in the list, or the box for all that match.")
+    return Selection(() if everything else tuple(neuron or ()), filters)
+
+
+def sent_selection(
+    method_id: Annotated[int, Form(ge=1, le=BIGGEST_ID)],
+    n_neurons: Annotated[int, Form()],
+    filters: Annotated[str, Form(max_length=2_000)] = "",
+    neuron: Annotated[list[int] | None, Form()] = None,
+) -> Confirmed:
+    """The neurons that the confirmed form repeats."""
+    return Confirmed(Selection(tuple(neuron or ()), kept_filters(filters)), method_id, n_neurons)
+
+
+@page(router, "/{slug}", template="subject/page.html", partial="subject/_results.html")
+def subject(
+    session: DbSession,
+    settings: AppSettings,
+    subject: SubjectAt,
+    filters: ListFilters,
+    after: str | None = None,
+    before: str | None = None,
+) -> SubjectPage:
+    """A subject's neurons, by filters and in an order."""
+    query = NeuronsQuery(subject.id, filters.filter, filters.sort)
+    found = neurons_page(session, query=query, size=settings.page_size, after=after or None, before=before or None)
+    fields, address = filters.fields, f"/{subject.slug}"
+    return SubjectPage(
+        subject=subject,
+        address=address,
+        fields=fields,
+        matches=count_neurons(session, query=query),
+        rows=found.rows,
+        previous=f"{address}{fields.query(before=found.previous)}" if found.previous is not None else None,
+        next=f"{address}{fields.query(after=found.next)}" if found.next is not None else None,
+        columns={key: _column(key, label, address, filters) for key, label in COLUMNS.items()},
+        states=tuple(NeuronState),
+        orders=SORT_LABELS,
+        words_limit=WORDS_LIMIT,
+        methods=tuple(MethodChoice(m.id, m.label) for m in methods(session)),
+        hint=None if found.rows else _hint(session, filters),
+    )
+
+
+@page(router, "/{slug}/queue", template="subject/queue.html")
+def queue(
+    session: DbSession,
+    settings: AppSettings,
+    subject: SubjectAt,
+    selection: Annotated[Selection, Depends(asked_selection)],
+    method: Annotated[int, Query(ge=1, le=BIGGEST_ID)],
+    _viewer: MayQueue,
+) -> SubjectQueue:
+    """How many neurons are about to be queued with a method."""
+    ids = selection.resolve(session, subject, settings.batch_limit)
+    return _confirmation(session, subject, selection, method, ids)
+
+
+@router.post("/{slug}/queue", include_in_schema=False)
+def enqueue(
+    session: DbSession,
+    settings: AppSettings,
+    view: CurrentView,
+    viewer: MayQueue,
+    subject: SubjectAt,
+    sent: Annotated[Confirmed, Depends(sent_selection)],
+) -> Response:
+    """Queue the neurons, if they are as many as the person was shown."""
+    ids = sent.selection.resolve(session, subject, settings.batch_limit)
+    if len(ids) != sent.n_neurons:
+        shown = _confirmation(session, subject, sent.selection, sent.method_id, ids, has_changed=True)
+        return view.html("subject/queue.html", shown, status=409)
+    batch = enqueue_batch(
+        session,
+        subject_id=subject.id,
+        neuron_ids=ids,
+        method_id=sent.method_id,
+        account_id=viewer.id,
+        limit=settings.batch_limit,
+    )
+    return RedirectResponse(f"/batches/{batch.batch_id}", status_code=303)
+
+
+def _confirmation(
+    session: Session,
+    subject: SubjectHead,
+    selection: Selection,
+    method_id: int,
+    ids: list[int],
+    *,
+    has_changed: bool = False,
+) -> SubjectQueue:
+    method = next((m for m in methods(session) if m.id == method_id), None)
+    if method is None:
+        raise NotFound("There is no such method. Choose one in the list of neurons.")
+    filters = selection.request.fields.query().removeprefix("?")
+    address = f"/{subject.slug}"
+    return SubjectQueue(
+        subject=subject,
+        address=f"{address}/queue",
+        back=f"{address}?{filters}" if filters else address,
+        method=MethodChoice(method.id, method.label),
+        neuron_ids=tuple(ids) if selection.neuron_ids else (),
+        filters=filters,
+        n_neurons=len(ids),
+        n_active=n_with_active_run(session, neuron_ids=ids, method_id=method_id),
+        has_changed=has_changed,
+    )
+
+
+def _column(key: SortKey, label: str, address: str, request: ListRequest) -> SortColumn:
+    now: NeuronSort = request.sort
+    is_sorted = now.key is key
+    descending = not now.descending if is_sorted else key is not SortKey.POSITION
+    sort = f"-{key}" if descending else str(key)
+    link = f"{address}{request.fields.query(sort=sort)}"
+    if not is_sorted:
+        return SortColumn(label, link, None)
+    return SortColumn(label, link, "descending" if now.descending else "ascending")
+
+
+def _hint(session: Session, request: ListRequest) -> str | None:
+    words = request.filter.words
+    if words is None or has_search_words(session, words=words):
+        return None
+    return "The search has only common words and punctuation. Add a word that tells explanations apart."

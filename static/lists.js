@@ -1,0 +1,10 @@
+// A box with data-check="name" ticks all boxes of that name in its form.
+"use strict";
+
+document.addEventListener("change", (event) => {
+  const name = event.target.dataset.check;
+  if (!name) return;
+  for (const box of event.target.form.querySelectorAll(`input[name="${CSS.escape(name)}"]`)) {
+    box.checked = event.target.checked;
+  }
+});
