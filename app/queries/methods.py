@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
 from app.domain.methods import BUILTIN_METHODS, MethodDefinition
@@ -32,7 +32,9 @@ def ensure_builtin_methods(session: Session, *, definitions: Sequence[MethodDefi
 
 def methods(session: Session) -> list[Method]:
     """The newest version of every method, by name: what a person may choose."""
-    return list(session.scalars(select(Method).distinct(Method.name).order_by(Method.name, Method.version.desc())))
+    return list(
+        session.scalars(select(Method).ext(distinct_on(Method.name)).order_by(Method.name, Method.version.desc()))
+    )
 
 
 def method_definition(session: Session, *, method_id: int) -> MethodDefinition:

@@ -1,5 +1,6 @@
 """How pages write numbers and times."""
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -56,18 +57,65 @@ def duration(seconds: float) -> str:
     return str(timedelta(seconds=total // MINUTE * MINUTE)).rsplit(":", 1)[0].replace(":", " h ") + " min"
 
 
+def took(seconds: float | None) -> str:
+    """A length of time that may be well below a second."""
+    if seconds is None:
+        return "–"
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < MINUTE else duration(seconds)
+
+
 def plural(n: int, singular: str, several: str | None = None) -> str:
     """``1 neuron``, ``2,000 neurons``."""
     return f"{n:,} {singular if n == 1 else several or singular + 's'}"
+
+
+def shown(text: str) -> str:
+    """A text in which characters that do not show, or move their neighbours, stand as their numbers."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else f"⟨U+{ord(c):04X}⟩" for c in text)
+
+
+KINDS = {
+    "top": "Top excerpts",
+    "band_3": "Peaks in the 99 to 99.9 % quantile",
+    "band_2": "Peaks in the 90 to 99 % quantile",
+    "band_1": "Peaks in the 50 to 90 % quantile",
+    "band_0": "Peaks below the median",
+    "hard_negative": "Hard negatives",
+    "random": "Random excerpts",
+}
+
+
+def kind_title(kind: str) -> str:
+    """The heading of a sample."""
+    return KINDS.get(kind, kind)
+
+
+def words(name: str) -> str:
+    """``top_and_random`` as ``top and random``."""
+    return name.replace("_", " ")
+
+
+def pretty_json(value: object) -> str:
+    """A stored mapping as indented JSON, in stored order."""
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
 
 
 ALL: dict[str, Callable[..., Any]] = {
     "ago": ago,
     "count": count,
     "duration": duration,
+    "kind_title": kind_title,
     "number": number,
     "percent": percent,
     "plural": plural,
     "score": score,
+    "shown": shown,
+    "pretty_json": pretty_json,
     "timestamp": timestamp,
+    "took": took,
+    "words": words,
 }

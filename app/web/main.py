@@ -13,11 +13,12 @@ from app.queries.accounts import any_account
 from app.settings import Settings
 from app.version import code_version
 from app.web.deps import refuse_nul
-from app.web.pages import health, home, login
+from app.web.pages import batches, flags, health, home, login, neuron, subject
 from app.web.problems import install_handlers
 from app.web.security import KnownHosts, RequestLog, SameOrigin, SecurityHeaders, host_name, is_address, is_loopback
 from app.web.static import STATIC, VersionedFiles
 from app.web.templating import Renderer
+from app.web.vocabularies import Vocabularies
 
 MAX_BODY_BYTES = 1_000_000
 GZIP_LEVEL = 5
@@ -27,6 +28,10 @@ ROUTERS: Sequence[APIRouter] = (
     health.router,
     home.router,
     login.router,
+    batches.router,
+    flags.router,
+    neuron.router,
+    subject.router,
 )
 
 
@@ -55,6 +60,7 @@ def create_app(settings: Settings, sessions: Sessions) -> FastAPI:
     app.state.settings = settings
     app.state.sessions = sessions
     app.state.renderer = Renderer()
+    app.state.vocabularies = Vocabularies()
     install_handlers(app)
     app.mount("/static", VersionedFiles(directory=STATIC), name="static")
     for router in ROUTERS:

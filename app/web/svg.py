@@ -1,10 +1,14 @@
 """Small pictures, drawn on the server. Colours come from the style sheet, by class."""
 
+import math
 from collections.abc import Sequence
 
 from markupsafe import Markup
 
 from app.queries.home import SCORE_BINS
+
+LOWEST_SCORE = -0.25
+"""Where the axis of a single score begins: scores below are drawn at its end."""
 
 
 def bars(values: Sequence[float], *, width: int, height: int, label: str, css: str = "bars") -> Markup:
@@ -28,3 +32,52 @@ def bars(values: Sequence[float], *, width: int, height: int, label: str, css: s
 def score_histogram(counts: Sequence[int], label: str) -> Markup:
     """The scores of one layer: below 0, then SCORE_BINS bins over 0..1."""
     return bars(counts, width=6 * (1 + SCORE_BINS), height=40, label=label, css="bars scores")
+
+
+def activation_histogram(counts: Sequence[int], edges: Sequence[float]) -> Markup:
+    """How often which activation occurs; heights are logarithmic, since most tokens lie near 0."""
+    label = f"Activations from {edges[0]:.3g} to {edges[-1]:.3g}, heights logarithmic" if edges else "Activations"
+    return bars([math.log1p(n) for n in counts], width=6 * max(1, len(counts)), height=60, label=label, css="bars")
+
+
+def score_axis(
+    value: float | None, interval: tuple[float | None, float | None], lookup: float | None, shuffled: float | None
+) -> Markup:
+    """A score as a bar on an axis to 1, its interval as a line, its baselines as ticks."""
+    width = 200
+
+    def x(score: float) -> float:
+        clipped = min(1.0, max(LOWEST_SCORE, score))
+        return round((clipped - LOWEST_SCORE) / (1 - LOWEST_SCORE) * width, 1)
+
+    parts = [Markup('<path class="axis" d="M0 12.5H{w}M{zero} 3V20M{w} 9V16"/>').format(w=width, zero=x(0))]
+    if value is not None:
+        left, right = sorted((x(0), x(value)))
+        parts.append(Markup('<path class="value" d="M{} 6H{}V18H{}z"/>').format(left, right, left))
+    low, high = interval
+    if low is not None and high is not None:
+        parts.append(
+            Markup('<path class="interval" d="M{low} 12H{high}M{low} 8V16M{high} 8V16"/>').format(
+                low=x(low), high=x(high)
+            )
+        )
+    for name, baseline in (("lookup", lookup), ("shuffled", shuffled)):
+        if baseline is not None:
+            parts.append(Markup('<path class="{}" d="M{at} 1V22"/>').format(name, at=x(baseline)))
+    return Markup('<svg class="score" viewBox="0 0 {} 23" aria-hidden="true">{}</svg>').format(
+        width, Markup("").join(parts)
+    )
+
+
+def score_range(value: float, interval: tuple[float, float] | None) -> Markup:
+    """A score as a dot between 0 and 1 with its interval as a line, small enough for a row of a list."""
+    width = 56
+
+    def x(score: float) -> float:
+        return round(3 + min(1.0, max(0.0, score)) * (width - 6), 1)
+
+    low, high = interval if interval is not None else (value, value)
+    return Markup(
+        '<svg class="range" viewBox="0 0 {w} 10" aria-hidden="true"><path class="axis" d="M3 5H{end}"/>'
+        '<path class="interval" d="M{low} 5H{high}"/><circle cx="{at}" cy="5" r="2.5"/></svg>'
+    ).format(w=width, end=width - 3, low=x(low), high=x(high), at=x(value))

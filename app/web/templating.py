@@ -22,7 +22,7 @@ from app.version import code_version
 from app.web import filters
 from app.web.deps import CurrentViewer
 from app.web.static import static_url
-from app.web.svg import score_histogram
+from app.web.svg import activation_histogram, score_axis, score_histogram, score_range
 
 TEMPLATES = Path(__file__).resolve().parent.parent.parent / "templates"
 
@@ -55,7 +55,13 @@ class Renderer:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self.environment.globals.update(static=static_url, score_histogram=score_histogram)
+        self.environment.globals.update(
+            static=static_url,
+            score_histogram=score_histogram,
+            activation_histogram=activation_histogram,
+            score_axis=score_axis,
+            score_range=score_range,
+        )
         self.environment.filters.update(filters.ALL)
 
     def render(self, template: str, context: object, frame: Frame) -> str:

@@ -1,0 +1,200 @@
+"""A neuron's stored samples and simulations, made into the rows that its page shows."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from app.domain.activations import NORMALISED_MAXIMUM, FloatArray, SampleKind
+from app.domain.heat import heat_steps
+from app.queries.neuron_page import StoredExcerpt, StoredSample, StoredSimulation
+from app.web.heatmap import excerpt_line, heat_rows, stacked_line
+from app.web.vocabularies import ShownVocabulary
+
+# Markup of a row, for the page only: the JSON has the tokens and the numbers themselves.
+Line = Annotated[str, Field(exclude=True)]
+
+ORDER = (
+    SampleKind.TOP,
+    SampleKind.BAND_3,
+    SampleKind.BAND_2,
+    SampleKind.BAND_1,
+    SampleKind.BAND_0,
+    SampleKind.HARD_NEGATIVE,
+    SampleKind.RANDOM,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ExcerptRow:
+    """One excerpt, or several with the same tokens."""
+
+    excerpt_id: int
+    document: str | None
+    position: int
+    n_copies: int
+    peak: float
+    tokens: list[str]
+    activations: list[float]
+    line: Line
+
+
+@dataclass(frozen=True, slots=True)
+class SampleShown:
+    """A sample; rows with the same tokens are folded into one."""
+
+    kind: SampleKind
+    n_excerpts: int
+    rows: tuple[ExcerptRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedRow:
+    """Real and expected activations of one excerpt, or why there are none."""
+
+    excerpt_id: int
+    kind: str
+    document: str | None
+    position: int
+    tokens: list[str]
+    activations: list[float] | None
+    expected: list[float] | None
+    """0..10."""
+    failure: str | None
+    line: Line
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationShown:
+    """One simulator on the excerpts of one split."""
+
+    simulator: str
+    split: str
+    rows: tuple[SimulatedRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What rows are made of: everything stored, the vocabulary, the neuron's scale."""
+
+    excerpts: Mapping[int, StoredExcerpt]
+    words: ShownVocabulary
+    scale: float
+
+    def tokens(self, excerpt_ids: Sequence[int]) -> list[list[int]]:
+        """The token ids of each excerpt."""
+        return [self.excerpts[i].token_ids for i in excerpt_ids]
+
+    def strings(self, token_ids: Sequence[int]) -> list[str]:
+        """The tokens as text, each on its own."""
+        strings = self.words.strings
+        return [strings[t] for t in token_ids]
+
+
+def shown_samples(evidence: Evidence, samples: Sequence[StoredSample]) -> tuple[SampleShown, ...]:
+    """The samples in the order of the page."""
+    by_kind = {sample.kind: sample for sample in samples}
+    return tuple(
+        SampleShown(kind, len(by_kind[kind].excerpt_ids), tuple(_rows(evidence, by_kind[kind])))
+        for kind in ORDER
+        if kind in by_kind
+    )
+
+
+def _rows(evidence: Evidence, sample: StoredSample) -> Iterator[ExcerptRow]:
+    flat = _unpacked(sample.activations)
+    token_ids = evidence.tokens(sample.excerpt_ids)
+    rows = heat_rows(token_ids, flat, heat_steps(flat, evidence.scale))
+    copies: dict[tuple[int, ...], int] = {}
+    for tokens in token_ids:
+        copies[tuple(tokens)] = copies.get(tuple(tokens), 0) + 1
+    start = 0
+    for excerpt_id, tokens, heat in zip(sample.excerpt_ids, token_ids, rows, strict=True):
+        values = flat[start : start + len(tokens)].tolist()
+        start += len(tokens)
+        n_copies = copies.pop(tuple(tokens), 0)
+        if not n_copies:  # shown already
+            continue
+        place = evidence.excerpts[excerpt_id]
+        yield ExcerptRow(
+            excerpt_id=excerpt_id,
+            document=place.document,
+            position=place.position,
+            n_copies=n_copies,
+            peak=values[heat.peak],
+            tokens=evidence.strings(tokens),
+            activations=values,
+            line=excerpt_line(heat, evidence.words),
+        )
+
+
+def shown_simulations(
+    evidence: Evidence, samples: Sequence[StoredSample], simulations: Sequence[StoredSimulation]
+) -> tuple[SimulationShown, ...]:
+    """Real against simulated, the scored split of every sample together."""
+    real = _real_rows(evidence, samples)
+    grouped: dict[tuple[str, str], list[SimulatedRow]] = {}
+    for simulation in simulations:
+        rows = grouped.setdefault((simulation.simulator, simulation.split), [])
+        rows.extend(_simulated_rows(evidence, real, simulation))
+    return tuple(SimulationShown(name, split, tuple(rows)) for (name, split), rows in grouped.items())
+
+
+def _real_rows(evidence: Evidence, samples: Sequence[StoredSample]) -> dict[tuple[int, str, int], FloatArray]:
+    found: dict[tuple[int, str, int], FloatArray] = {}
+    for sample in samples:
+        flat, start = _unpacked(sample.activations), 0
+        for excerpt_id, tokens in zip(sample.excerpt_ids, evidence.tokens(sample.excerpt_ids), strict=True):
+            found[sample.collection_id, sample.kind, excerpt_id] = flat[start : start + len(tokens)]
+            start += len(tokens)
+    return found
+
+
+def _simulated_rows(
+    evidence: Evidence, real: Mapping[tuple[int, str, int], FloatArray], simulation: StoredSimulation
+) -> Iterator[SimulatedRow]:
+    flat, start = _unpacked(simulation.expected), 0
+    for place, excerpt_id in enumerate(simulation.excerpt_ids):
+        excerpt = evidence.excerpts[excerpt_id]
+        expected = flat[start : start + len(excerpt.token_ids)]
+        start += len(excerpt.token_ids)
+        failure = simulation.failures.get(str(place))
+        activations = real.get((simulation.collection_id or 0, simulation.kind, excerpt_id))
+        if failure is None and activations is None:
+            failure = "the real activations of this excerpt are not stored any more"
+        yield SimulatedRow(
+            excerpt_id=excerpt_id,
+            kind=simulation.kind,
+            document=excerpt.document,
+            position=excerpt.position,
+            tokens=evidence.strings(excerpt.token_ids),
+            activations=activations.tolist() if activations is not None else None,
+            expected=expected.tolist() if failure is None else None,
+            failure=failure,
+            line=""
+            if failure is not None or activations is None
+            else _stacked(evidence, excerpt, activations, expected),
+        )
+
+
+def _stacked(evidence: Evidence, excerpt: StoredExcerpt, real: FloatArray, expected: FloatArray) -> str:
+    unit = evidence.scale / NORMALISED_MAXIMUM
+    simulated = expected * np.float32(unit)
+    residual = real - simulated
+    tokens = [excerpt.token_ids]
+    # Steps of expected values come from the values themselves: scaled and back they could miss a whole number.
+    rows = [
+        heat_rows(tokens, values, steps)[0]
+        for values, steps in (
+            (real, heat_steps(real, evidence.scale)),
+            (simulated, heat_steps(expected, NORMALISED_MAXIMUM)),
+            (residual, heat_steps(residual, evidence.scale)),
+        )
+    ]
+    return stacked_line(rows[0], rows[1], rows[2], evidence.words)
+
+
+def _unpacked(data: bytes) -> FloatArray:
+    return np.frombuffer(data, dtype="<f2").astype(np.float32)

@@ -1,0 +1,82 @@
+"""Tokens as people see them: escaped, with white space, control and bidirectional characters visible.
+
+Marks stand in ``<s>`` (a real space, dotted by the style sheet, so that copied text stays true) and in
+``<u>`` (a sign in place of a character that would not show, or would move its neighbours).
+"""
+
+import unicodedata
+from collections.abc import Sequence
+from html import escape
+
+_SPACE = "<s> </s>"
+_SIGNS = {"\n": "↵", "\t": "⇥", "\r": "␍", "\x7f": "␡"}
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
+_COMBINING = frozenset({"Mn", "Mc", "Me"})
+
+
+def visible(text: str) -> str:
+    """HTML of a text that stands in one heatmap cell."""
+    if text.isascii() and text.isprintable() and " " not in text[1:]:
+        # Nearly all tokens: an optional space, then letters.
+        return _SPACE + escape(text[1:]) if text[:1] == " " else escape(text)
+    return "".join(_glyph(character, is_first=place == 0) for place, character in enumerate(text))
+
+
+def visible_bytes(data: bytes) -> str:
+    """HTML of bytes that are no character, as hexadecimal."""
+    return "".join(f"<u>{byte:02X}</u>" for byte in data)
+
+
+def _glyph(character: str, *, is_first: bool) -> str:
+    if character == " ":
+        return _SPACE
+    category = unicodedata.category(character)
+    if character in _SIGNS:
+        return f"<u>{_SIGNS[character]}</u>"
+    if category == "Cc" and ord(character) < 0x20:
+        return f"<u>{chr(0x2400 + ord(character))}</u>"
+    if category in _HIDDEN:
+        return f"<u>U+{ord(character):04X}</u>"
+    if category in _COMBINING and is_first:
+        return f"◌{character}"
+    return escape(character)
+
+
+def joined(parts: Sequence[bytes]) -> list[tuple[int, str]]:
+    """Runs of tokens that show together: (number of tokens, HTML) for each, in order.
+
+    Tokens that share a character are joined; bytes that never become one are shown as bytes, token by
+    token. The numbers of tokens add up to ``len(parts)``.
+    """
+    runs: list[tuple[int, str]] = []
+    place = 0
+    while place < len(parts):
+        size, html = _run_at(parts, place)
+        runs.append((size, html))
+        place += size
+    return runs
+
+
+def _run_at(parts: Sequence[bytes], start: int) -> tuple[int, str]:
+    data = b""
+    for end in range(start, len(parts)):
+        data += parts[end]
+        try:
+            return end - start + 1, visible(data.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            if error.reason != "unexpected end of data":
+                break
+    return 1, _mixed(parts[start])
+
+
+def _mixed(data: bytes) -> str:
+    """A token that is partly text: its text as text, its other bytes as bytes."""
+    html, rest = "", data
+    while rest:
+        try:
+            return html + visible(rest.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            stop = max(error.end, error.start + 1)
+            html += visible(rest[: error.start].decode("utf-8")) + visible_bytes(rest[error.start : stop])
+            rest = rest[stop:]
+    return html

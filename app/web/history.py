@@ -1,0 +1,61 @@
+"""A neuron's history as sentences, from what is stored about it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from app.queries.neuron_claims import HISTORY_LENGTH, CandidateRow, EventShown, RunShown
+
+SENTENCES = {
+    "flag.opened": "Flagged as {reason}",
+    "flag.resolved": "Flag {verdict}",
+    "run.failed": "Run {run_id} failed: {error}",
+    "run.quarantined": "Run {run_id} put in quarantine: {error}",
+    "run.cancelled": "Run {run_id} cancelled",
+    "run.retried": "Run {run_id} queued again",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryLine:
+    """One thing that happened."""
+
+    at: datetime
+    text: str
+    note: str
+    by: str | None
+    href: str | None
+
+
+def history_lines(
+    events: Sequence[EventShown], candidates: Sequence[CandidateRow], runs: Sequence[RunShown]
+) -> tuple[HistoryLine, ...]:
+    """Events, new candidates and queued runs in one list, the newest first."""
+    lines = [
+        *(HistoryLine(e.at, sentence(e), str(e.detail.get("note", "")), e.by, _run_address(e)) for e in events),
+        *(HistoryLine(c.created_at, f"New candidate by {c.by}", "", None, f"?explanation={c.id}") for c in candidates),
+        *(HistoryLine(r.queued_at, f"Queued with {r.method}", "", r.by, f"/batches/{r.batch_id}") for r in runs),
+    ]
+    lines.sort(key=lambda line: line.at, reverse=True)
+    return tuple(lines[:HISTORY_LENGTH])
+
+
+def sentence(event: EventShown) -> str:
+    """An event in words; its name where there are no words for it."""
+    words = SENTENCES.get(event.kind)
+    if words is None:
+        return event.kind.replace(".", " ").replace("_", " ").capitalize()
+    return words.format_map(_Detail(event.detail)).replace("_", " ")
+
+
+def _run_address(event: EventShown) -> str | None:
+    run_id = event.detail.get("run_id")
+    return f"/runs/{run_id}" if run_id is not None else None
+
+
+class _Detail(dict[str, Any]):
+    """Details of an event; a missing one is a dash."""
+
+    def __missing__(self, key: str) -> str:
+        return "–"

@@ -1,0 +1,271 @@
+"""A neuron's page: what is claimed about it, and the evidence."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Form, Query, Request
+from fastapi.responses import RedirectResponse, Response
+from pydantic import BaseModel, Field
+from sqlalchemy.orm import Session
+
+from app.domain.flags import FlagReason
+from app.domain.heat import heat_scale
+from app.domain.roles import Action
+from app.errors import NotFound
+from app.jobs import enqueue_batch
+from app.queries.accounts import Viewer
+from app.queries.flags import NOTE_LIMIT, open_flag
+from app.queries.inputs import BIGGEST_ID
+from app.queries.methods import methods
+from app.queries.neuron_claims import (
+    CandidateRow,
+    FlagShown,
+    RunShown,
+    ScoreRow,
+    neuron_candidates,
+    neuron_events,
+    neuron_flags,
+    neuron_runs,
+)
+from app.queries.neuron_page import (
+    NeuronHead,
+    neuron_head,
+    neuron_samples,
+    neuron_simulations,
+    stored_excerpts,
+)
+from app.web.deps import AppSettings, DbSession, allowed_to
+from app.web.evidence import Evidence, SampleShown, SimulationShown, shown_samples, shown_simulations
+from app.web.history import HistoryLine, history_lines
+from app.web.templating import CurrentView, page
+from app.web.vocabularies import Vocabularies
+
+router = APIRouter()
+
+ADDRESS = "/{slug}/{layer}/{index}"
+ACTIVE = ("queued", "running")
+
+
+class FlagForm(BaseModel):
+    """What a person sends to open a flag."""
+
+    explanation_id: int = Field(ge=1, le=BIGGEST_ID)
+    reason: str = Field(max_length=40)
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MethodChoice:
+    """A method that a person may queue."""
+
+    id: int
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class NeuronCandidates:
+    """The explanation that is shown, its scores, and all others."""
+
+    address: str
+    shown: CandidateRow | None
+    headline: ScoreRow | None
+    current_id: int | None
+    percentile: float | None
+    n_scored_in_layer: int
+    layer: int
+    candidates: tuple[CandidateRow, ...]
+    is_out_of_band: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NeuronFlags:
+    """Open flags, and what the form needs to open another."""
+
+    address: str
+    explanation_id: int | None
+    open_flags: tuple[FlagShown, ...]
+    reasons: tuple[FlagReason, ...]
+    note_limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class NeuronProgress:
+    """The newest run of the neuron: none, active, or finished (then with the candidates it led to)."""
+
+    address: str
+    state: Literal["none", "active", "finished"]
+    run: RunShown | None
+    candidates: NeuronCandidates | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NeuronPage:
+    """Everything about one neuron."""
+
+    neuron: NeuronHead
+    address: str
+    previous: str | None
+    next: str | None
+    scale: float
+    """The activation that heatmaps draw at full strength."""
+    claim: NeuronCandidates
+    flags: NeuronFlags
+    progress: NeuronProgress
+    methods: tuple[MethodChoice, ...]
+    samples: tuple[SampleShown, ...]
+    simulations: tuple[SimulationShown, ...]
+    history: tuple[HistoryLine, ...]
+
+
+def vocabularies(request: Request) -> Vocabularies:
+    """The process's vocabularies."""
+    kept: Vocabularies = request.app.state.vocabularies
+    return kept
+
+
+def head_at(session: DbSession, slug: str, layer: int, index: int) -> NeuronHead:
+    """The neuron of the address."""
+    return neuron_head(session, slug=slug, layer=layer, index=index)
+
+
+Head = Annotated[NeuronHead, Depends(head_at, scope="function")]
+
+
+@page(router, ADDRESS, template="neuron/page.html")
+def neuron(
+    session: DbSession,
+    head: Head,
+    known: Annotated[Vocabularies, Depends(vocabularies)],
+    explanation: Annotated[int | None, Query(ge=1, le=BIGGEST_ID, description="Show this candidate.")] = None,
+) -> NeuronPage:
+    """A neuron: claim, evidence, statistics, provenance, history."""
+    candidates = neuron_candidates(session, neuron_id=head.id)
+    claim = _claim(head, candidates, explanation)
+    runs = neuron_runs(session, neuron_id=head.id)
+    flags = neuron_flags(session, neuron_id=head.id)
+    samples, simulations, scale = _evidence(session, head, claim, known)
+    return NeuronPage(
+        neuron=head,
+        address=claim.address,
+        previous=_neighbour(head, -1),
+        next=_neighbour(head, 1),
+        scale=scale,
+        claim=claim,
+        flags=_flags(claim, flags),
+        progress=_progress(claim, runs[0] if runs else None),
+        methods=tuple(MethodChoice(m.id, m.label) for m in methods(session)),
+        samples=samples,
+        simulations=simulations,
+        history=history_lines(neuron_events(session, neuron_id=head.id), candidates, runs),
+    )
+
+
+@page(router, f"{ADDRESS}/progress", template="neuron/progress.html", partial="neuron/_progress.html")
+def progress(
+    session: DbSession, head: Head, run: Annotated[int | None, Query(ge=1, le=BIGGEST_ID)] = None
+) -> NeuronProgress:
+    """How far a run of this neuron is; once it has ended, the candidates as they stand then."""
+    runs = neuron_runs(session, neuron_id=head.id)
+    chosen = next((r for r in runs if run is None or r.id == run), None)
+    if run is not None and chosen is None:
+        raise NotFound("This neuron has no such run.")
+    claim = _claim(head, neuron_candidates(session, neuron_id=head.id), None)
+    shown = _progress(claim, chosen)
+    if shown.state != "finished":
+        return shown
+    return replace(shown, candidates=replace(claim, is_out_of_band=True))
+
+
+@router.post(f"{ADDRESS}/flags", include_in_schema=False)
+def flag(
+    session: DbSession,
+    view: CurrentView,
+    head: Head,
+    viewer: Annotated[Viewer, Depends(allowed_to(Action.FLAG), scope="function")],
+    form: Annotated[FlagForm, Form()],
+) -> Response:
+    """Open a flag against one of this neuron's explanations."""
+    claim = _claim(head, neuron_candidates(session, neuron_id=head.id), form.explanation_id)
+    open_flag(session, explanation_id=form.explanation_id, account_id=viewer.id, reason=form.reason, note=form.note)
+    if view.wants_part:
+        return view.html("neuron/_flags.html", _flags(claim, neuron_flags(session, neuron_id=head.id)))
+    return RedirectResponse(f"{claim.address}?explanation={form.explanation_id}#_flags", status_code=303)
+
+
+@router.post(f"{ADDRESS}/runs", include_in_schema=False)
+def explain_again(
+    session: DbSession,
+    view: CurrentView,
+    settings: AppSettings,
+    head: Head,
+    viewer: Annotated[Viewer, Depends(allowed_to(Action.QUEUE), scope="function")],
+    method_id: Annotated[int, Form(ge=1, le=BIGGEST_ID)],
+) -> Response:
+    """Queue this neuron for a method."""
+    enqueue_batch(
+        session,
+        subject_id=head.subject_id,
+        neuron_ids=[head.id],
+        method_id=method_id,
+        account_id=viewer.id,
+        limit=settings.batch_limit,
+    )
+    claim = _claim(head, (), None)
+    if view.wants_part:
+        return view.html("neuron/_progress.html", _progress(claim, neuron_runs(session, neuron_id=head.id)[0]))
+    return RedirectResponse(f"{claim.address}#_progress", status_code=303)
+
+
+def _claim(head: NeuronHead, candidates: Sequence[CandidateRow], wanted: int | None) -> NeuronCandidates:
+    chosen = wanted if wanted is not None else head.current_explanation_id
+    shown = next((c for c in candidates if c.id == chosen), None)
+    if wanted is not None and shown is None:
+        raise NotFound("This neuron has no such explanation.")
+    return NeuronCandidates(
+        address=f"/{head.slug}/{head.layer}/{head.index}",
+        shown=shown,
+        headline=shown.headline if shown is not None else None,
+        current_id=head.current_explanation_id,
+        percentile=head.percentile,
+        n_scored_in_layer=head.n_scored_in_layer,
+        layer=head.layer,
+        candidates=tuple(candidates),
+    )
+
+
+def _flags(claim: NeuronCandidates, flags: Sequence[FlagShown]) -> NeuronFlags:
+    return NeuronFlags(
+        address=claim.address,
+        explanation_id=claim.shown.id if claim.shown is not None else None,
+        open_flags=tuple(f for f in flags if f.verdict is None),
+        reasons=tuple(FlagReason),
+        note_limit=NOTE_LIMIT,
+    )
+
+
+def _progress(claim: NeuronCandidates, run: RunShown | None) -> NeuronProgress:
+    if run is None:
+        return NeuronProgress(claim.address, "none", None)
+    return NeuronProgress(claim.address, "active" if run.status in ACTIVE else "finished", run)
+
+
+def _neighbour(head: NeuronHead, step: int) -> str | None:
+    layer, index = divmod(head.layer * head.neurons_per_layer + head.index + step, head.neurons_per_layer)
+    return f"/{head.slug}/{layer}/{index}" if 0 <= layer < head.n_layers else None
+
+
+def _evidence(
+    session: Session, head: NeuronHead, claim: NeuronCandidates, known: Vocabularies
+) -> tuple[tuple[SampleShown, ...], tuple[SimulationShown, ...], float]:
+    simulations = neuron_simulations(session, explanation_id=claim.shown.id) if claim.shown is not None else ()
+    wanted = {head.collection_id, *(s.collection_id for s in simulations)} - {None}
+    samples = neuron_samples(session, neuron_id=head.id, collection_ids={i for i in wanted if i is not None})
+    ids = {i for s in samples for i in s.excerpt_ids} | {i for s in simulations for i in s.excerpt_ids}
+    excerpts = stored_excerpts(session, excerpt_ids=ids)
+    biggest = max((max(e.token_ids, default=0) for e in excerpts.values()), default=0)
+    words = known.get(session, tokenizer_id=head.tokenizer_id, biggest_token=biggest)
+    scale = heat_scale(head.statistics.max, head.statistics.min)
+    evidence = Evidence(excerpts, words, scale)
+    current = [s for s in samples if s.collection_id == head.collection_id]
+    return shown_samples(evidence, current), shown_simulations(evidence, samples, simulations), scale

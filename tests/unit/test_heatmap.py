@@ -1,0 +1,180 @@
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.heat import heat_scale, heat_steps
+from app.domain.tokens import Vocabulary
+from app.web.glyphs import joined, visible
+from app.web.heatmap import excerpt_line, heat_rows, number_texts, stacked_line
+from app.web.vocabularies import ShownVocabulary, shown_vocabulary
+
+STATIC = Path(__file__).parents[2] / "static"
+WORDS = (b" the", b"cat", b"<script>", b"\xe2\x82", b"\xac", b"\xff", b"\n")
+
+
+@pytest.fixture
+def words() -> ShownVocabulary:
+    return shown_vocabulary(Vocabulary("digest", WORDS))
+
+
+def line(words: ShownVocabulary, token_ids: list[int], values: list[float], scale: float = 10.0) -> str:
+    flat = np.array(values, dtype=np.float32)
+    return str(excerpt_line(heat_rows([token_ids], flat, heat_steps(flat, scale))[0], words))
+
+
+def test_steps_are_linear_and_keep_the_sign() -> None:
+    values = np.array([0.0, 0.9, 1.0, 5.5, 10.0, 12.0, -0.9, -1.0, -10.0, -30.0], dtype=np.float32)
+    assert heat_steps(values, 10.0).tolist() == [0, 0, 1, 5, 10, 10, 0, -1, -10, -10]
+
+
+@given(st.floats(2.0**-10, 60000, width=32))
+def test_the_record_that_holds_the_maximum_reaches_full_strength(maximum: float) -> None:
+    stored = np.array([maximum], dtype=np.float16).astype(np.float32)
+    assert heat_steps(stored, heat_scale(maximum, 0.0)).tolist() == [10]
+
+
+def test_a_neuron_that_is_never_positive_is_scaled_by_its_minimum() -> None:
+    assert heat_scale(-0.5, -2.0) == 2.0
+    assert heat_scale(None, None) == 0.0
+    assert heat_steps(np.array([-1.0], dtype=np.float32), 0.0).tolist() == [0]
+
+
+def test_a_row_is_centred_on_its_peak_and_every_cell_has_its_number(words: ShownVocabulary) -> None:
+    assert line(words, [0, 1, 0], [-1.5, 10.0, 0.02]) == (
+        "<span class=l><span><i class=n1 title=-1.5><s> </s>the</i></span></span>"
+        "<i class=h10 title=10>cat</i>"
+        "<span class=r><i title=0.02><s> </s>the</i></span>"
+    )
+
+
+def test_bytes_of_one_character_are_one_cell_with_both_numbers(words: ShownVocabulary) -> None:
+    assert '<i class=h9 title="3 9">€</i>' in line(words, [3, 4], [3.0, 9.0])
+
+
+def test_a_byte_that_never_becomes_a_character_is_shown_as_a_byte(words: ShownVocabulary) -> None:
+    assert "<u>FF</u>" in line(words, [5], [1.0])
+    assert "<u>E2</u><u>82</u>" in line(words, [3, 1], [1.0, 2.0])
+
+
+def test_text_is_escaped(words: ShownVocabulary) -> None:
+    assert "&lt;script&gt;" in line(words, [2], [1.0])
+
+
+def test_an_empty_row_is_empty(words: ShownVocabulary) -> None:
+    assert line(words, [], []) == "<span class=l><span></span></span><span class=r></span>"
+
+
+def test_a_stacked_row_has_three_cells_per_character(words: ShownVocabulary) -> None:
+    def row(values: list[float]) -> np.ndarray:
+        return np.array(values, dtype=np.float32)
+
+    tokens = [[1, 3, 4]]
+    real, simulated = row([10.0, 1.0, 2.0]), row([4.0, 0.0, 0.0])
+    heats = [heat_rows(tokens, v, heat_steps(v, 10.0))[0] for v in (real, simulated, real - simulated)]
+    html = str(stacked_line(*heats, words))
+    assert "<b><i class=h10 title=10>cat</i><i class=h4 title=4></i><i class=h6 title=6></i></b>" in html
+    assert html.count("<b>") == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        (" the", "<s> </s>the"),
+        ("a\n\tb", "a<u>↵</u><u>⇥</u>b"),
+        ("\x00\x1b\x7f", "<u>␀</u><u>␛</u><u>␡</u>"),
+        ("\u202eevil", "<u>U+202E</u>evil"),
+        ("\u2066\u200b\ufeff\u00a0\u2028", "<u>U+2066</u><u>U+200B</u><u>U+FEFF</u><u>U+00A0</u><u>U+2028</u>"),
+        ("\u0301x", "◌\u0301x"),
+        ("<&\"'>", "&lt;&amp;&quot;&#x27;&gt;"),
+        ("", ""),
+    ],
+)
+def test_what_would_not_show_is_shown(text: str, html: str) -> None:
+    assert visible(text) == html
+
+
+@given(st.text())
+def test_no_text_brings_its_own_markup_or_moves_its_neighbours(text: str) -> None:
+    html = visible(text)
+    assert re.fullmatch(r"(?:[^<>\"'\n\u202a-\u202e\u2066-\u2069]|</?[su]>)*", html)
+
+
+@given(st.lists(st.binary(max_size=5), max_size=8))
+def test_joined_tokens_cover_every_token_once(parts: list[bytes]) -> None:
+    assert sum(size for size, _ in joined(parts)) == len(parts)
+
+
+@given(st.text(alphabet=st.characters(categories=["L", "N"]), min_size=1), st.data())
+def test_a_text_cut_anywhere_shows_all_its_characters(text: str, data: st.DataObject) -> None:
+    whole = text.encode()
+    bounds = [0, *sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=6))), len(whole)]
+    parts = [whole[a:b] for a, b in pairwise(bounds)]
+    assert "".join(html for _, html in joined(parts)) == text
+
+
+def test_numbers_are_short_and_keep_three_digits() -> None:
+    values = np.array([0.0, -0.1234, 3.14159, 12345.0], dtype=np.float32)
+    assert number_texts(values) == ["0", "-0.123", "3.14", "12344"]
+
+
+# What the style sheets promise.
+
+
+def colours(theme: str) -> dict[str, str]:
+    light, dark = (STATIC / "heat.css").read_text().split("@media (prefers-color-scheme: dark) {", 1)
+    return dict(re.findall(r"\.([hn]\d+) \{\s*background: (#\w{6});", light if theme == "light" else dark))
+
+
+def text_colour(theme: str) -> str:
+    light, dark = (STATIC / "base.css").read_text().split("@media (prefers-color-scheme: dark) {", 1)
+    return re.findall(r"--text: (#\w{6});", light if theme == "light" else dark)[0]
+
+
+def linear(colour: str) -> np.ndarray:
+    channels = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    return np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+
+
+def contrast(one: str, other: str) -> float:
+    dark, light = sorted(float(linear(c) @ [0.2126, 0.7152, 0.0722]) + 0.05 for c in (one, other))
+    return light / dark
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_is_readable_on_every_step(theme: str) -> None:
+    steps = colours(theme)
+    assert set(steps) == {f"{sign}{step}" for sign in "hn" for step in range(11)}
+    assert {name: c for name, c in steps.items() if contrast(text_colour(theme), c) < 4.5} == {}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("sign", ["h", "n"])
+def test_each_step_is_farther_from_the_page_than_the_one_before(theme: str, sign: str) -> None:
+    steps = colours(theme)
+    distances = [contrast(steps[f"{sign}0"], steps[f"{sign}{step}"]) for step in range(11)]
+    assert distances == sorted(distances)
+    assert len(set(distances)) == 11
+
+
+# Machado, Oliveira and Fernandes, "A physiologically-based model for simulation of color vision deficiency"
+# (2009), severity 1.0, for linear RGB.
+BLINDNESS = {
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("kind", list(BLINDNESS))
+def test_the_two_signs_stay_apart_for_colour_blind_eyes(theme: str, kind: str) -> None:
+    steps, matrix = colours(theme), np.array(BLINDNESS[kind])
+    seen = {name: matrix @ linear(colour) for name, colour in steps.items()}
+    for step in range(3, 11):
+        between = np.linalg.norm(seen[f"h{step}"] - seen[f"n{step}"])
+        assert between > 0.5 * np.linalg.norm(linear(steps[f"h{step}"]) - linear(steps["h0"])), step

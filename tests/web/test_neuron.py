@@ -1,0 +1,315 @@
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import Engine, event, func, select
+from starlette.testclient import TestClient
+
+from app.domain.activations import SampleKind, Split
+from app.domain.results import ExplanationResult, ScoreResult, SimulatedExcerpt, SimulationResult
+from app.models import Account, Event, Explanation, Flag, Neuron, Run, Sample, Subject
+from app.queries.explanations import Author, refresh_current, store_explanation
+from tests.factories import Make
+
+Context = Callable[[], Any]
+LogIn = Callable[[str], Account]
+
+SCORE = ScoreResult(
+    "correlation",
+    "top_and_random",
+    0.62,
+    n_valid=9,
+    n_failed=1,
+    interval=(0.5, 0.7),
+    token_lookup_baseline=0.58,
+    shuffled_baseline=0.03,
+)
+
+
+@pytest.fixture
+def subject(make: Make) -> Subject:
+    return make.subject()
+
+
+@pytest.fixture
+def neuron(make: Make, subject: Subject) -> Neuron:
+    """A neuron with a top sample of three excerpts, two of them with the same tokens."""
+    neuron = make.neuron(subject, layer=1, index=2)
+    rows = ((0.0, 4.0, -0.5), (0.0, 2.0, 0.0), (0.0, 4.0, -0.5))
+    make.sample(neuron, subject, rows=rows, token_ids=((0, 4, 5), (0, 10, 11), (0, 4, 5)))
+    return neuron
+
+
+def explain(make: Make, neuron: Neuron, result: ExplanationResult) -> int:
+    explanation_id = store_explanation(
+        make.session, neuron_id=neuron.id, result=result, author=Author("import", "gpt-4")
+    )
+    refresh_current(make.session, neuron_id=neuron.id)
+    make.session.refresh(neuron)
+    return explanation_id
+
+
+@contextmanager
+def counted_queries(engine: Engine) -> Iterator[list[str]]:
+    """The statements that are sent while the block runs."""
+    sent: list[str] = []
+
+    def note(*arguments: Any) -> None:
+        sent.append(arguments[2])
+
+    event.listen(engine, "before_cursor_execute", note)
+    yield sent
+    event.remove(engine, "before_cursor_execute", note)
+
+
+def test_a_neurons_page_shows_claim_and_evidence(
+    client: TestClient, make: Make, neuron: Neuron, context: Context
+) -> None:
+    explain(make, neuron, ExplanationResult("fires on imports", scores=(SCORE,)))
+
+    answer = client.get("/tiny/1/2")
+
+    page = context()
+    assert page.claim.headline.value == 0.62
+    assert page.samples[0].kind is SampleKind.TOP
+    assert (page.previous, page.next) == ("/tiny/1/1", "/tiny/1/3")
+    for fact in ("fires on imports", "0.62", "0.50 to 0.70", "9 valid, 1 failed", "0.58", "0.03"):
+        assert fact in answer.text
+
+
+def test_excerpts_with_the_same_tokens_are_folded_with_their_number(
+    client: TestClient, neuron: Neuron, context: Context
+) -> None:
+    answer = client.get("/tiny/1/2")
+    assert [row.n_copies for row in context().samples[0].rows] == [2, 1]
+    assert "×2" in answer.text
+
+
+def test_cells_have_steps_numbers_and_joined_characters(client: TestClient, neuron: Neuron) -> None:
+    html = client.get("/tiny/1/2").text
+    assert "<i class=h10 title=4><s> </s>import</i>" in html
+    assert "<i class=n1 title=-0.5><u>↵</u></i>" in html
+    assert '<i class=h5 title="2 0">€</i>' in html
+
+
+def test_text_of_models_and_corpora_is_escaped(client: TestClient, make: Make, subject: Subject) -> None:
+    evil = make.neuron(subject, index=3)
+    explain(make, evil, ExplanationResult("<script>alert(1)</script>", provenance={"raw": "</pre><img src=x>"}))
+    html = client.get("/tiny/0/3").text
+    assert "<script>alert" not in html
+    assert "<img" not in html
+
+
+def test_real_and_simulated_share_one_scale_and_failures_are_told(
+    client: TestClient, make: Make, neuron: Neuron, context: Context
+) -> None:
+    sample = make.session.scalars(select(Sample).where(Sample.neuron_id == neuron.id)).one()
+    excerpts = (
+        SimulatedExcerpt(sample.excerpt_ids[0], 3, np.array([0, 5, 0], dtype=np.float32)),
+        SimulatedExcerpt(sample.excerpt_ids[1], 3, None, "the reply was cut off"),
+    )
+    simulation = SimulationResult("fake", SampleKind.TOP, Split.VALIDATION, excerpts)
+    author = Author("import", "gpt-4", collection_id=sample.collection_id)
+    store_explanation(
+        make.session, neuron_id=neuron.id, result=ExplanationResult("x", simulations=(simulation,)), author=author
+    )
+    refresh_current(make.session, neuron_id=neuron.id)
+
+    answer = client.get("/tiny/1/2")
+
+    first, second = context().simulations[0].rows
+    assert (first.expected, second.expected) == ([0.0, 5.0, 0.0], None)
+    assert "</i><i class=h5 title=2></i><i class=h5 title=2></i></b>" in answer.text
+    assert "is missing: the reply was cut off" in answer.text
+
+
+def test_the_twin_has_tokens_and_numbers_and_no_markup(client: TestClient, neuron: Neuron) -> None:
+    row = client.get("/tiny/1/2.json").json()["samples"][0]["rows"][0]
+    assert row["tokens"] == [" the", " import", "\n"]
+    assert row["activations"] == [0.0, 4.0, -0.5]
+    assert "line" not in row
+
+
+def test_the_number_of_queries_does_not_grow_with_what_is_shown(
+    client: TestClient, make: Make, subject: Subject, neuron: Neuron, engine: Engine
+) -> None:
+    bare = make.neuron(subject, index=0)
+    for kind in list(SampleKind)[1:]:
+        make.sample(neuron, subject, kind, rows=[(0.0, 1.0)] * 20)
+    for number in range(5):
+        explain(make, neuron, ExplanationResult(f"number {number}", scores=(SCORE, replace(SCORE, scorer="other"))))
+    client.get("/tiny/1/2")  # the vocabulary is loaded once per process
+    with counted_queries(engine) as full:
+        client.get("/tiny/1/2")
+    with counted_queries(engine) as empty:
+        client.get(f"/tiny/{bare.layer}/{bare.index}")
+    statements = [s for s in full if "SAVEPOINT" not in s]
+    assert len(statements) == 9
+    assert len([s for s in empty if "SAVEPOINT" not in s]) <= len(statements)
+
+
+def test_the_percentile_counts_the_neurons_of_the_layer(
+    client: TestClient, make: Make, subject: Subject, context: Context
+) -> None:
+    for index, score in enumerate((0.1, 0.3, 0.5)):
+        make.neuron(subject, layer=0, index=index, current_score=score)
+    make.neuron(subject, layer=1, index=0, current_score=0.0)
+    client.get("/tiny/0/1")
+    assert context().neuron.percentile == pytest.approx(1 / 3)
+
+
+def test_another_candidate_can_be_shown(client: TestClient, make: Make, neuron: Neuron, context: Context) -> None:
+    explain(make, neuron, ExplanationResult("the best", scores=(SCORE,)))
+    other = explain(make, neuron, ExplanationResult("the other"))
+    client.get("/tiny/1/2")
+    assert context().claim.shown.text == "the best"
+    client.get(f"/tiny/1/2?explanation={other}")
+    assert context().claim.shown.text == "the other"
+    assert client.get("/tiny/1/2?explanation=999999999").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/none/0/0", 404),
+        ("/tiny/9/0", 404),
+        ("/tiny/0/99999999999999999999", 404),
+        ("/tiny/99999/0", 404),
+        ("/tiny/-1/0", 404),
+        ("/tiny/x/0", 404),
+        ("/ti%00ny/0/0", 404),
+        ("/tiny/1/2?explanation=x", 422),
+        ("/tiny/1/2?explanation=99999999999999999999", 422),
+    ],
+)
+def test_what_does_not_exist_is_told_apart_from_what_is_malformed(
+    client: TestClient, neuron: Neuron, path: str, status: int
+) -> None:
+    assert client.get(path).status_code == status
+    assert client.get(path.replace("?", ".json?") if "?" in path else f"{path}.json").status_code == status
+
+
+def test_an_index_out_of_range_says_what_there_is(client: TestClient, subject: Subject) -> None:
+    assert "layers 0 to 1 with neurons 0 to 3" in client.get("/tiny/0/9").text
+
+
+def test_the_first_and_the_last_neuron_have_one_neighbour(
+    client: TestClient, make: Make, subject: Subject, context: Context
+) -> None:
+    make.neuron(subject, layer=0, index=0)
+    make.neuron(subject, layer=1, index=3)
+    client.get("/tiny/0/0")
+    assert (context().previous, context().next) == (None, "/tiny/0/1")
+    client.get("/tiny/1/3")
+    assert (context().previous, context().next) == ("/tiny/1/2", None)
+
+
+@pytest.mark.parametrize("name", [None, "charlie"])
+def test_a_flag_needs_an_account(
+    client: TestClient, make: Make, neuron: Neuron, log_in_as: LogIn, name: str | None
+) -> None:
+    explanation_id = explain(make, neuron, ExplanationResult("x"))
+    if name is not None:
+        log_in_as(name)
+    answer = client.post("/tiny/1/2/flags", data={"explanation_id": explanation_id, "reason": "wrong"})
+    assert answer.status_code == (401 if name is None else 303)
+
+
+def test_a_flag_is_stored_counted_and_told_in_the_history(
+    client: TestClient, make: Make, neuron: Neuron, log_in_as: LogIn, context: Context
+) -> None:
+    explanation_id = explain(make, neuron, ExplanationResult("x"))
+    log_in_as("charlie")
+    form = {"explanation_id": explanation_id, "reason": "too_broad", "note": "it also fires on <b>"}
+    client.post("/tiny/1/2/flags", data=form)
+
+    answer = client.get("/tiny/1/2")
+
+    assert context().neuron.n_open_flags == 1
+    assert context().history[0].text == "Flagged as too broad"
+    assert "it also fires on &lt;b&gt;" in answer.text
+    assert make.session.scalar(select(func.count()).where(Event.kind == "flag.opened")) == 1
+
+
+def test_htmx_gets_the_flags_alone(client: TestClient, make: Make, neuron: Neuron, log_in_as: LogIn) -> None:
+    explanation_id = explain(make, neuron, ExplanationResult("x"))
+    log_in_as("charlie")
+    answer = client.post(
+        "/tiny/1/2/flags",
+        data={"explanation_id": explanation_id, "reason": "wrong"},
+        headers={"HX-Request": "true", "HX-Request-Type": "partial"},
+    )
+    assert answer.text.lstrip().startswith('<details id="_flags"')
+
+
+@pytest.mark.parametrize(
+    "change", [{"reason": "because"}, {"note": "x" * 5000}, {"note": "\0"}, {"explanation_id": "x"}, {"reason": ""}]
+)
+def test_a_malformed_flag_is_refused(
+    client: TestClient, make: Make, neuron: Neuron, log_in_as: LogIn, change: dict[str, str]
+) -> None:
+    explanation_id = explain(make, neuron, ExplanationResult("x"))
+    log_in_as("charlie")
+    form = {"explanation_id": str(explanation_id), "reason": "wrong"} | change
+    assert client.post("/tiny/1/2/flags", data=form).status_code == 422
+    assert make.session.scalar(select(func.count()).select_from(Flag)) == 0
+
+
+def test_an_explanation_of_another_neuron_is_not_flagged_here(
+    client: TestClient, make: Make, subject: Subject, neuron: Neuron, log_in_as: LogIn
+) -> None:
+    elsewhere: Explanation = make.explanation(make.neuron(subject))
+    log_in_as("charlie")
+    answer = client.post("/tiny/1/2/flags", data={"explanation_id": elsewhere.id, "reason": "wrong"})
+    assert answer.status_code == 404
+
+
+@pytest.mark.parametrize(("name", "status"), [(None, 401), ("charlie", 403), ("bob", 303), ("alice", 303)])
+def test_reviewers_and_administrators_queue_a_neuron(
+    client: TestClient, make: Make, neuron: Neuron, log_in_as: LogIn, name: str | None, status: int
+) -> None:
+    method = make.method()
+    if name is not None:
+        log_in_as(name)
+    assert client.post("/tiny/1/2/runs", data={"method_id": method.id}).status_code == status
+    n_runs = make.session.scalar(select(func.count()).where(Run.neuron_id == neuron.id))
+    assert n_runs == (1 if status == 303 else 0)
+
+
+def test_progress_polls_while_the_run_is_active_and_then_brings_the_new_candidate(
+    client: TestClient, make: Make, neuron: Neuron, log_in_as: LogIn
+) -> None:
+    htmx = {"HX-Request": "true", "HX-Request-Type": "partial"}
+    method = make.method()
+    log_in_as("bob")
+    queued = client.post("/tiny/1/2/runs", data={"method_id": method.id}, headers=htmx).text
+    address = re.findall(r'hx-get="([^"]+)"', queued)[0]
+    assert 'hx-trigger="every' in client.get(address, headers=htmx).text
+
+    run = make.session.scalars(select(Run)).one()
+    run.status = "succeeded"
+    explain(make, neuron, ExplanationResult("a new candidate", scores=(SCORE,)))
+    make.session.flush()
+
+    finished = client.get(address, headers=htmx).text
+    assert "hx-trigger" not in finished
+    assert 'id="_candidates"' in finished
+    assert 'hx-swap-oob="true"' in finished
+    assert "a new candidate" in finished
+
+
+def test_progress_is_a_page_too(client: TestClient, neuron: Neuron) -> None:
+    assert "has had no run yet" in client.get("/tiny/1/2/progress").text
+    assert client.get("/tiny/1/2/progress.json").json()["state"] == "none"
+    assert client.get("/tiny/1/2/progress?run=5").status_code == 404
+
+
+def test_visitors_see_where_to_log_in_rather_than_forms(client: TestClient, make: Make, neuron: Neuron) -> None:
+    explain(make, neuron, ExplanationResult("x"))
+    html = client.get("/tiny/1/2").text
+    assert "<select" not in html
+    assert html.count('href="/login"') == 3
