@@ -43,6 +43,19 @@ SCORERS: Mapping[str, Entry] = {
     "correlation": Entry(
         "Correlation of expected and real activations", "worker.scorers.correlation:CorrelationScorer"
     ),
+    "explained_variance": Entry(
+        "Variance of the real activations that the predicted ones explain",
+        "worker.scorers.explained_variance:ExplainedVarianceScorer",
+    ),
+    "absolute_deviation": Entry(
+        "Absolute size of the real activations that the predicted ones explain",
+        "worker.scorers.absolute_deviation:AbsoluteDeviationScorer",
+    ),
+    "ablation": Entry(
+        "Effect of the simulated activations on the subject's output", "worker.scorers.ablation:AblationScorer"
+    ),
+    "detection": Entry("Detection: does this excerpt fit?", "worker.scorers.detection:DetectionScorer"),
+    "fuzzing": Entry("Fuzzing: do these marked tokens fit?", "worker.scorers.fuzzing:FuzzingScorer"),
 }
 
 

@@ -46,13 +46,18 @@ def levelled(record: ActivationRecord, vocabulary: Vocabulary, maximum: float) -
 
     An excerpt of more than ``LONGEST_SHOWN`` tokens is cut to a window around its peak.
     """
+    window = shown_window(record)
+    levels = normalise(record.activations[window], maximum)
+    return LevelledExcerpt(tuple(vocabulary.raw(record.token_ids[window])), tuple(levels.tolist()))
+
+
+def shown_window(record: ActivationRecord) -> slice:
+    """The part of a record that a prompt shows: at most ``LONGEST_SHOWN`` tokens around its peak."""
     start = 0
     if len(record.token_ids) > LONGEST_SHOWN:
         peak = int(np.argmax(record.activations))
         start = min(max(0, peak - LONGEST_SHOWN // 2), len(record.token_ids) - LONGEST_SHOWN)
-    window = slice(start, start + LONGEST_SHOWN)
-    levels = normalise(record.activations[window], maximum)
-    return LevelledExcerpt(tuple(vocabulary.raw(record.token_ids[window])), tuple(levels.tolist()))
+    return slice(start, start + LONGEST_SHOWN)
 
 
 def escape(text: str) -> str:

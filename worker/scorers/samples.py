@@ -53,7 +53,7 @@ class SampleScorer:
 
     def _score(self, sample: str, excerpts: Sequence[ScoredExcerpt], seed: int) -> list[ScoreResult]:
         valid = [(e, predicted) for e in excerpts if (predicted := e.predicted) is not None]
-        refusal = _why_not(excerpts, len(valid))
+        refusal = None if valid else Estimate(None, why_not(excerpts))
         rows = (
             [e.record.activations for e, _ in valid],
             [predicted for _, predicted in valid],
@@ -65,12 +65,11 @@ class SampleScorer:
         ]
 
 
-def _why_not(excerpts: Sequence[ScoredExcerpt], n_valid: int) -> Estimate | None:
+def why_not(excerpts: Sequence[ScoredExcerpt]) -> str:
+    """Why there is nothing to score where not one of these excerpts could be simulated."""
     if not excerpts:
-        return Estimate(None, "the neuron has no such records")
-    if not n_valid:
-        return Estimate(None, f"no excerpt could be simulated: {excerpts[0].simulated.failure}")
-    return None
+        return "the neuron has no such records"
+    return f"no excerpt could be simulated: {excerpts[0].simulated.failure}"
 
 
 def scored(scorer: str, sample: str, estimate: Estimate, *, n_valid: int, n: int) -> ScoreResult:

@@ -1,0 +1,88 @@
+"""Do the simulated activations do downstream what the real ones do?"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.activations import ActivationRecord, FloatArray, NeuronRecords, SampleKind
+from app.domain.divergence import ablation_score, jensen_shannon
+from app.domain.results import HEADLINE_SAMPLE, ScoreResult
+from app.domain.scores import Estimate
+from worker.baselines import token_lookup
+from worker.contracts import NeuronTask, ScoredExcerpt, Services
+from worker.live import LiveSubject, live_subject, same_subject
+from worker.scorers.samples import SAMPLES, STRATA, scored, why_not
+
+Divergences = NDArray[np.float64]
+
+
+class AblationScorer:
+    """1 - E[JSD(real, simulated)] / E[JSD(real, mean)] of the subject's output, on the scored excerpts.
+
+    The neuron's activations are replaced on every token of an excerpt at once: by the predicted
+    ones, and, to compare, by its mean over the corpus. The token-lookup baseline replaces them by the
+    table's; another neuron's activations have no place in this one, so there is no shuffled baseline.
+    Source: ablation scoring of "Language models can explain neurons in language models" (2023).
+    """
+
+    name = "ablation"
+    version = 1
+
+    def __init__(self, subject: LiveSubject, sample: str = HEADLINE_SAMPLE) -> None:
+        self.subject = subject
+        self.sample = sample
+        self.kinds = SAMPLES[sample]
+
+    @classmethod
+    def build(cls, parameters: Mapping[str, Any], services: Services) -> "AblationScorer":
+        """``sample`` names the mixture of excerpts. Raises MethodError where no subject is loaded."""
+        return cls(live_subject(services, cls.name), **parameters)
+
+    def score_text(self, text: str, task: NeuronTask, excerpts: Sequence[ScoredExcerpt]) -> tuple[ScoreResult, ...]:
+        """One number. Raises MethodError where the neuron belongs to another subject."""
+        valid = [(e, predicted) for e in excerpts if (predicted := e.predicted) is not None]
+        mean = mean_of(task.records)
+        if not valid or mean is None:
+            reason = "the neuron's mean is not known" if valid else why_not(excerpts)
+            return (scored(self.name, self.sample, Estimate(None, reason), n_valid=len(valid), n=len(excerpts)),)
+        records = [e.record for e, _ in valid]
+        tables = [a.expected for a in token_lookup(task.train, records) if a.expected is not None]
+        rows = [
+            self._divergences(record, task, (_constant(mean, predicted), predicted, table))
+            for record, (_, predicted), table in zip(records, valid, tables, strict=True)
+        ]
+        at_mean, simulated, table = ([row[i] for row in rows] for i in range(3))
+        strata = [STRATA[e.kind] for e, _ in valid]
+        estimate = ablation_score(simulated, at_mean, strata, seed=task.seed)
+        baseline = ablation_score(table, at_mean, strata, seed=task.seed)
+        result = scored(self.name, self.sample, estimate, n_valid=len(valid), n=len(excerpts))
+        return (replace(result, token_lookup_baseline=baseline.value),)
+
+    def _divergences(
+        self, record: ActivationRecord, task: NeuronTask, replacements: Sequence[FloatArray]
+    ) -> tuple[Divergences, ...]:
+        """Per token, how far each replacement moves the output. [T] each"""
+        subject = same_subject(self.subject, task)
+
+        def output(activations: FloatArray | None) -> FloatArray:
+            return subject.log_probabilities(
+                record.token_ids, layer=task.layer, index=task.index, activations=activations
+            )
+
+        real = output(None)
+        return tuple(jensen_shannon(real, output(replaced)) for replaced in replacements)
+
+
+def _constant(value: float, like: FloatArray) -> FloatArray:
+    return np.full(like.shape, value, dtype=np.float32)
+
+
+def mean_of(records: NeuronRecords) -> float | None:
+    """The neuron's mean activation over the corpus; where unknown, over the random sample, if there is one."""
+    if records.mean is not None:
+        return records.mean
+    random = [r.activations for r in records.of(SampleKind.RANDOM)]
+    return float(np.concatenate(random).mean()) if random else None

@@ -1,0 +1,120 @@
+"""Does this excerpt fit the explanation?"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind, Split
+from app.domain.judgements import auc, balanced_accuracy
+from app.domain.results import HEADLINE_SAMPLE, ScoreResult
+from app.errors import MethodError
+from worker.baselines import token_lookup
+from worker.contracts import NeuronTask, ScoredExcerpt, Services
+from worker.prompts.rendering import levelled, marked
+from worker.providers.base import Provider
+from worker.scorers.ratings import Judge, Rated, Shown, judged
+
+MOST_PER_SAMPLE = 5
+FITS_FROM_SHARE = 0.5
+"""Of the neuron's maximum: an excerpt whose peak reaches it is one that fits."""
+SILENT_BELOW_SHARE = 0.2
+"""Of the neuron's maximum: below it an excerpt does not fit. In between it is not asked about."""
+NEGATIVES: Mapping[str, SampleKind] = {
+    HEADLINE_SAMPLE: SampleKind.RANDOM,
+    "top_and_hard_negative": SampleKind.HARD_NEGATIVE,
+}
+"""What each sample sets against the top excerpts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One validation record that is asked about."""
+
+    kind: SampleKind
+    record: ActivationRecord
+    fits: bool
+
+
+class DetectionScorer:
+    """A language model is shown validation excerpts without activations and says which fit the explanation.
+
+    Top excerpts against random ones and against hard negatives. Balanced accuracy (``detection``) and
+    AUC of the ratings (``detection_auc``), chance 0.5; excerpts whose rating failed are counted apart.
+    Source: detection scoring of Paulo et al., "Automatically interpreting millions of features in large
+    language models" (2024); ratings in place of yes and no are ours, for the AUC.
+    """
+
+    name = "detection"
+    version = 1
+    kinds: tuple[SampleKind, ...] = ()
+
+    def __init__(self, provider: Provider, *, shuffled: bool = True) -> None:
+        self.provider = provider
+        self.shuffled = shuffled
+
+    @classmethod
+    def build(cls, parameters: Mapping[str, Any], services: Services) -> "DetectionScorer":
+        """``shuffled``: whether the same text is also judged on another neuron's excerpts (as many requests again)."""
+        if services.provider is None:
+            raise MethodError(f"The scorer {cls.name} needs a language model; the method names no provider.")
+        return cls(services.provider, **parameters)
+
+    def score_text(self, text: str, task: NeuronTask, excerpts: Sequence[ScoredExcerpt]) -> tuple[ScoreResult, ...]:
+        """Both numbers for each sample that has records. Raises ProviderError as the provider does."""
+        items = asked_about(task.records, task.seed)
+        rated = self._rated(text, items, task, "detect")
+        peer = asked_about(task.peer, task.seed) if task.peer is not None and self.shuffled else ()
+        shuffled = self._rated(text, peer, task, "detect/shuffled")
+        results: list[ScoreResult] = []
+        for sample, negative in NEGATIVES.items():
+            if sample != HEADLINE_SAMPLE and not task.records.of(negative, Split.VALIDATION):
+                continue
+            own = judged(self.name, sample, _of(items, rated, negative), seed=task.seed)
+            other = judged(self.name, sample, _of(peer, shuffled, negative), seed=task.seed)
+            table = _by_table(task, [i for i in items if i.fits or i.kind is negative])
+            results += (
+                replace(result, shuffled_baseline=s.value, token_lookup_baseline=t)
+                for result, s, t in zip(own, other, table, strict=True)
+            )
+        return tuple(results)
+
+    def _rated(self, text: str, items: Sequence[Item], task: NeuronTask, step: str) -> tuple[Rated, ...]:
+        judge = Judge(self.provider, "detection", task.seed)
+        return judge.rate(text, [[_shown(item, task) for item in items]], step=step)
+
+
+def asked_about(records: NeuronRecords, seed: int) -> tuple[Item, ...]:
+    """The validation records that fit or do not, in an order that tells nothing, the same for equal seeds."""
+    level_10 = records.level_10
+    items = [
+        Item(kind, record, fits=kind is SampleKind.TOP)
+        for kind in (SampleKind.TOP, *NEGATIVES.values())
+        for record in records.of(kind, Split.VALIDATION)[:MOST_PER_SAMPLE]
+        if level_10 > 0
+        and (
+            record.peak >= FITS_FROM_SHARE * level_10
+            if kind is SampleKind.TOP
+            else record.peak < SILENT_BELOW_SHARE * level_10
+        )
+    ]
+    return tuple(items[i] for i in np.random.default_rng(seed).permutation(len(items)))
+
+
+def _shown(item: Item, task: NeuronTask) -> Shown:
+    tokens = levelled(item.record, task.vocabulary, 0.0).tokens
+    return Shown(marked(tokens, [False] * len(tokens)), item.fits)
+
+
+def _of(items: Sequence[Item], rated: Sequence[Rated], negative: SampleKind) -> list[Rated]:
+    return [r for item, r in zip(items, rated, strict=True) if item.kind in (SampleKind.TOP, negative)]
+
+
+def _by_table(task: NeuronTask, items: Sequence[Item]) -> tuple[float | None, float | None]:
+    """What a table of tokens gets: it rates an excerpt by the highest activation that it expects in it."""
+    answers = token_lookup(task.train, [item.record for item in items])
+    peaks = [float(a.expected.max()) for a in answers if a.expected is not None]
+    truth = [item.fits for item in items]
+    said = [peak >= FITS_FROM_SHARE * task.records.level_10 for peak in peaks]
+    return balanced_accuracy(truth, said, seed=task.seed).value, auc(truth, peaks, seed=task.seed).value

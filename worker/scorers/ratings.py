@@ -1,0 +1,121 @@
+"""A language model rates shown excerpts against an explanation, several at a time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from app.domain.judgements import CHANCE, auc, balanced_accuracy
+from app.domain.results import ScoreResult
+from app.domain.scores import Estimate
+from worker.asking import Form, Question, Unusable, ask, json_object, object_schema
+from worker.prompts import load
+from worker.prompts.rendering import block, escape
+from worker.providers.base import Message, Provider
+from worker.scorers.samples import scored
+
+PER_REQUEST = 5
+"""Excerpts in one request: enough to share the instructions, few enough to keep apart."""
+FITS_FROM = 5
+"""From this rating (0..10) on the model says that an excerpt fits."""
+MOST = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """One shown excerpt: whether it fits in truth, its rating (0..10), None where that failed, with the reason."""
+
+    fits: bool
+    rating: int | None
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One excerpt as the model sees it, escaped and marked, and whether it fits in truth."""
+
+    body: str
+    fits: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Asks for ratings. ``prompt`` is the file with the instructions."""
+
+    provider: Provider
+    prompt: str
+    seed: int
+
+    def rate(self, text: str, groups: Sequence[Sequence[Shown]], *, step: str) -> tuple[Rated, ...]:
+        """A rating for each excerpt of each group, in order; excerpts of two groups never share a request.
+
+        Where a request fails for good, its excerpts have no rating. Raises ProviderError.
+        """
+        chunks = [tuple(group[i : i + PER_REQUEST]) for group in groups for i in range(0, len(group), PER_REQUEST)]
+        answers = ask(self.provider, [self._question(text, chunk, f"{step}/{i}") for i, chunk in enumerate(chunks)])
+        return tuple(
+            Rated(shown.fits, None if answer.value is None else answer.value[place], answer.failure)
+            for chunk, answer in zip(chunks, answers, strict=True)
+            for place, shown in enumerate(chunk)
+        )
+
+    def _question(self, text: str, chunk: Sequence[Shown], step: str) -> Question[tuple[int, ...]]:
+        parts = [block("claim", escape(text))]
+        parts += [block(f"excerpt {i}", shown.body) for i, shown in enumerate(chunk, 1)]
+        return Question(
+            step=step,
+            messages=(
+                Message("system", load(self.prompt).fill(n=len(chunk))),
+                Message("user", "\n".join(parts)),
+            ),
+            form=ratings_form(len(chunk)),
+            max_tokens=50 + 10 * len(chunk),
+            seed=self.seed,
+        )
+
+
+def ratings_form(n: int) -> Form[tuple[int, ...]]:
+    """The form of ``n`` ratings, whole numbers 0..10."""
+    number = {"type": "integer", "minimum": 0, "maximum": MOST}
+    schema = object_schema(ratings={"type": "array", "items": number, "minItems": n, "maxItems": n})
+    return Form(f"ratings/1/{n}", schema, lambda reply: _read(reply, n))
+
+
+def _read(reply: str, n: int) -> tuple[int, ...]:
+    ratings = json_object(reply, frozenset({"ratings"}))["ratings"]
+    if not isinstance(ratings, list) or len(ratings) != n:
+        raise Unusable(f"the ratings are not a list of {n}")
+    for rating in ratings:
+        if not isinstance(rating, int) or isinstance(rating, bool) or not 0 <= rating <= MOST:
+            raise Unusable(f"{rating!r} is no whole number from 0 to {MOST}")
+    return tuple(ratings)
+
+
+def judged(scorer: str, sample: str, rated: Sequence[Rated], *, seed: int) -> tuple[ScoreResult, ScoreResult]:
+    """Balanced accuracy, under the scorer's name, and AUC, under ``<name>_auc``, of the ratings there are."""
+    valid = [(r.fits, r.rating) for r in rated if r.rating is not None]
+    truth, ratings = [fits for fits, _ in valid], [float(rating) for _, rating in valid]
+    return estimates(
+        scorer,
+        sample,
+        _refused(rated) or balanced_accuracy(truth, [rating >= FITS_FROM for rating in ratings], seed=seed),
+        _refused(rated) or auc(truth, ratings, seed=seed),
+        (len(valid), len(rated)),
+    )
+
+
+def estimates(
+    scorer: str, sample: str, accuracy: Estimate, area: Estimate, counts: tuple[int, int]
+) -> tuple[ScoreResult, ScoreResult]:
+    """Both numbers as results, beside what a coin gets. ``counts`` are valid excerpts and all."""
+    first, second = (
+        replace(scored(name, sample, estimate, n_valid=counts[0], n=counts[1]), chance=CHANCE)
+        for name, estimate in ((scorer, accuracy), (f"{scorer}_auc", area))
+    )
+    return first, second
+
+
+def _refused(rated: Sequence[Rated]) -> Estimate | None:
+    """Why nothing can be said, where no rating is there; one class that is missing tells by itself."""
+    failed = [r for r in rated if r.rating is None]
+    if failed and len(failed) == len(rated):
+        return Estimate(None, f"no excerpt could be rated: {failed[0].failure}")
+    return None
