@@ -1,0 +1,138 @@
+"""One request per excerpt: the numbers' log-probabilities at every token, read in one pass.
+
+The idea is the 2023 paper's: after each token stands a tab and a sign for "not written down", and the
+model's prediction for that place is read instead of a text. All but the excerpt is the same for all
+excerpts of a neuron, so that it is computed once. The excerpt costs four tokens per token: itself, tab,
+sign, line end.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from app.domain.activations import IntArray
+from app.domain.results import SimulatedExcerpt
+from app.domain.tokens import Vocabulary
+from worker.contracts import Services
+from worker.prompts import load
+from worker.providers.base import Capability, Outcome, Provider, Reply, ScoreTextRequest
+from worker.simulators.numbers import answers, distribution, from_places, missing, top_level
+from worker.simulators.prompting import (
+    UNKNOWN,
+    Example,
+    description,
+    examples,
+    provenance,
+    provider_with,
+    shown,
+    step_of,
+)
+
+PROMPT = "simulate_all_at_once"
+
+
+@dataclass(frozen=True, slots=True)
+class EveryPlaceHasANumber:
+    """Refuses a reply without a number among the alternatives at some place."""
+
+    top: int
+    length: int
+    version: str = "all_at_once/1"
+
+    def check(self, reply: Reply) -> None:
+        """Raises ValueError with the first place that lacks one."""
+        if len(reply.alternatives) != self.length:
+            raise ValueError(f"the reply speaks of {len(reply.alternatives)} tokens, not of {self.length}")
+        for place, alternative in enumerate(reply.alternatives, 1):
+            if distribution(alternative.logprobs, self.top) is None:
+                raise ValueError(f"no number among the likely answers for token {place} of {self.length}")
+
+
+class AllAtOnce:
+    """Needs log-probabilities inside the prompt: a local model, or an endpoint that returns them."""
+
+    name = "all_at_once"
+    version = 1
+
+    def __init__(self, provider: Provider) -> None:
+        self.provider = provider
+        self.top = top_level(provider)
+
+    @classmethod
+    def build(cls, _parameters: Mapping[str, Any], services: Services) -> "AllAtOnce":
+        """Raises MethodError where the method's provider cannot do it."""
+        return cls(provider_with(services, Capability.PROMPT_LOGPROBS, cls.name))
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """The prompt's digests and the scale asked for."""
+        return {**provenance(load(PROMPT)), "top": self.top}
+
+    def simulate(
+        self, text: str, excerpts: Sequence[tuple[int, IntArray]], vocabulary: Vocabulary
+    ) -> tuple[SimulatedExcerpt, ...]:
+        """Expected activations (0..10) of each excerpt. Raises CannotSimulate for an empty text, ProviderError."""
+        prefix = prefix_of(text, self.top)
+        requests = [
+            self._request(step_of(text, excerpt_id), prefix, vocabulary.raw(ids)) for excerpt_id, ids in excerpts
+        ]
+        replies = self.provider.score_texts(requests)
+        return tuple(
+            self._read(excerpt_id, len(ids), reply) for (excerpt_id, ids), reply in zip(excerpts, replies, strict=True)
+        )
+
+    def _request(self, step: str, prefix: str, tokens: Sequence[bytes]) -> ScoreTextRequest:
+        text, places = lines_of(tokens)
+        return ScoreTextRequest(
+            step=step,
+            prefix=prefix,
+            text=text,
+            answer_at=tuple(len(prefix) + place for place in places),
+            answers=answers(self.top),
+            parser=EveryPlaceHasANumber(self.top, len(tokens)),
+        )
+
+    def _read(self, excerpt_id: int, length: int, reply: Reply) -> SimulatedExcerpt:
+        if reply.outcome is not Outcome.OK:
+            return missing(excerpt_id, length, reply.error or f"the reply is {reply.outcome}")
+        places = (alternative.logprobs for alternative in reply.alternatives)
+        return from_places(excerpt_id, places, length=length, top=self.top)
+
+
+def lines_of(tokens: Sequence[bytes]) -> tuple[str, tuple[int, ...]]:
+    """One line per token with a sign for its number, and where in the text (characters) the signs stand."""
+    places, parts, at = [], [], 0
+    for token in tokens:
+        line = f"{shown(token)}\t{UNKNOWN}\n"
+        places.append(at + len(line) - 2)
+        parts.append(line)
+        at += len(line)
+    return "".join(parts), tuple(places)
+
+
+@lru_cache(maxsize=64)
+def prefix_of(text: str, top: int) -> str:
+    """All that stands before an excerpt's first line. Raises CannotSimulate for an empty text."""
+    parts = [load(PROMPT).fill(top=top), ""]
+    for number, example in enumerate(examples(), 1):
+        parts += [_heading(number, example.explanation), _example(example, top)]
+    parts += [_heading(len(examples()) + 1, description(text)), "⟪excerpt⟫\n"]
+    return "\n".join(parts)
+
+
+def _heading(number: int, explanation: str) -> str:
+    return f"⟪neuron {number}⟫\nfires on: {explanation}"
+
+
+def _example(example: Example, top: int) -> str:
+    """Excerpts with more and more of their first numbers left out, so that a sign may be followed by either."""
+    blocks = []
+    for i, excerpt in enumerate(example.excerpts):
+        n_left_out = len(excerpt) * i // (len(example.excerpts) + 1)
+        lines = (
+            f"{shown(token.encode())}\t{UNKNOWN if place < n_left_out else min(level, top)}"
+            for place, (token, level) in enumerate(excerpt)
+        )
+        blocks.append("\n".join(["⟪excerpt⟫", *lines, "⟪/excerpt⟫"]))
+    return "\n".join(blocks) + "\n"

@@ -1,0 +1,107 @@
+"""Calibration: brings a simulator's expected activations to the scale of the real ones.
+
+Fitted for each text and neuron on its calibration records, never on what is scored. ``linear`` is least
+squares; ``percentile`` gives an expected activation the real one of the same rank. Sources: the 2023
+paper's calibration, and its published code's percentile matching.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from app.domain.activations import NORMALISED_MAXIMUM, FloatArray, IntArray
+from app.domain.results import SimulatedExcerpt
+from app.domain.tokens import Vocabulary
+from app.errors import MethodError
+from worker.contracts import CannotSimulate, NeuronTask, Simulator
+
+Map = Callable[[FloatArray], FloatArray]
+
+
+def same(values: FloatArray) -> FloatArray:
+    """The map that changes nothing."""
+    return values
+
+
+def linear(expected: FloatArray, real: FloatArray) -> Map:
+    """The straight line with the least squared error. Unchanged where ``expected`` is constant: no line fits better."""
+    centre = float(expected.mean())
+    spread = float(((expected - centre) ** 2).sum())
+    if spread == 0:
+        return same
+    slope = float(((expected - centre) * (real - real.mean())).sum()) / spread
+    offset = float(real.mean()) - slope * centre
+    return lambda values: (slope * values + offset).astype(np.float32)
+
+
+def percentile(expected: FloatArray, real: FloatArray) -> Map:
+    """Each value becomes the real one of the same rank, between ranks in proportion, beyond the ends the end's."""
+    levels, counts = np.unique(expected, return_counts=True)
+    middles = (np.cumsum(counts) - counts / 2) / len(expected)  # the rank of a value is the middle of its equals
+    targets = np.quantile(real, middles)
+    return lambda values: np.interp(values, levels, targets).astype(np.float32)
+
+
+FITS: Mapping[str, Callable[[FloatArray, FloatArray], Map]] = {"linear": linear, "percentile": percentile}
+
+
+def calibrated(simulator: Simulator, kind: str) -> Simulator:
+    """The simulator under a calibration: ``none``, ``linear`` or ``percentile``. Raises MethodError for others."""
+    if kind == "none":
+        return simulator
+    if kind not in FITS:
+        raise MethodError(f"There is no calibration called {kind!r}; there are: none, {', '.join(FITS)}.")
+    return Calibrated(simulator, kind)
+
+
+class Calibrated:
+    """Wraps a simulator; the pipeline asks for ``fitted`` before it simulates what is scored."""
+
+    def __init__(self, inner: Simulator, kind: str) -> None:
+        self.inner, self.kind = inner, kind
+        self.name, self.version = f"{inner.name}+{kind}", inner.version
+
+    def simulate(
+        self, text: str, excerpts: Sequence[tuple[int, IntArray]], vocabulary: Vocabulary
+    ) -> tuple[SimulatedExcerpt, ...]:
+        """As the inner simulator, uncalibrated: for choosing between texts, where no neuron is fitted."""
+        return self.inner.simulate(text, excerpts, vocabulary)
+
+    def fitted(self, text: str, task: NeuronTask) -> Simulator:
+        """The calibrated simulator for this text and neuron; looks at calibration records alone.
+
+        Uncalibrated where the text cannot be simulated or no calibration record could be. Raises ProviderError.
+        """
+        records = task.calibration
+        try:
+            found = self.inner.simulate(text, [(r.excerpt_id, r.token_ids) for r in records], task.vocabulary)
+        except CannotSimulate:
+            return self.inner
+        unit = task.records.level_10 / NORMALISED_MAXIMUM
+        pairs = [
+            (s.expected, r.activations / unit) for s, r in zip(found, records, strict=True) if s.expected is not None
+        ]
+        if not pairs or unit <= 0:
+            return self.inner
+        expected, real = (np.concatenate(column) for column in zip(*pairs, strict=True))
+        return Fitted(self.inner, self.name, FITS[self.kind](expected, real))
+
+
+class Fitted:
+    """A simulator with the map that was fitted to one neuron."""
+
+    def __init__(self, inner: Simulator, name: str, fitted_map: Map) -> None:
+        self.inner, self.map = inner, fitted_map
+        self.name, self.version = name, inner.version
+
+    def simulate(
+        self, text: str, excerpts: Sequence[tuple[int, IntArray]], vocabulary: Vocabulary
+    ) -> tuple[SimulatedExcerpt, ...]:
+        """Calibrated activations, unclamped, with the uncalibrated ones beside them."""
+        return tuple(self._mapped(s) for s in self.inner.simulate(text, excerpts, vocabulary))
+
+    def _mapped(self, simulated: SimulatedExcerpt) -> SimulatedExcerpt:
+        if simulated.expected is None:
+            return simulated
+        return replace(simulated, expected=self.map(simulated.expected), uncalibrated=simulated.expected)

@@ -1,0 +1,83 @@
+"""From the log-probabilities of numbers to a distribution over 0..10 and its mean."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from app.domain.activations import NORMALISED_MAXIMUM, FloatArray
+from app.domain.results import SimulatedExcerpt
+from worker.providers.base import Capability, Provider, Reply
+
+LEVELS = NORMALISED_MAXIMUM + 1
+
+
+def top_level(provider: Provider) -> int:
+    """The highest number that the provider's model writes as one token, 10 or 9.
+
+    Where "10" is two tokens, its first is the number 1: asked on a scale to 10, such a model would seem
+    to say 1 wherever it means 10. So it is asked on a scale to 9.
+    """
+    return NORMALISED_MAXIMUM if Capability.WHOLE_TEN in provider.capabilities else NORMALISED_MAXIMUM - 1
+
+
+def answers(top: int) -> tuple[str, ...]:
+    """The numbers that an answer may be, as text."""
+    return tuple(str(n) for n in range(top + 1))
+
+
+def distribution(logprobs: Mapping[str, float], top: int) -> FloatArray | None:
+    """The probability of each number 0..10 [11] among the alternatives, which are renormalised.
+
+    None where no alternative is a number. White space around one counts for it. Source: the 2023
+    paper's expected value, over the tokens "0".."10" among the returned log-probabilities.
+    """
+    masses = np.zeros(LEVELS, dtype=np.float64)
+    highest = max((p for t, p in logprobs.items() if _number(t, top) is not None), default=None)
+    if highest is None:
+        return None
+    for token, logprob in logprobs.items():
+        number = _number(token, top)
+        if number is not None:
+            masses[number] += math.exp(logprob - highest)
+    shares: FloatArray = (masses / masses.sum()).astype(np.float32)
+    return shares
+
+
+def _number(token: str, top: int) -> int | None:
+    bare = token.strip()
+    return int(bare) if bare.isascii() and bare.isdigit() and str(int(bare)) == bare and int(bare) <= top else None
+
+
+def expected(distributions: FloatArray, top: int) -> FloatArray:
+    """The mean of each row [T, 11], in tenths of the scale's top [T]."""
+    means = distributions @ np.arange(LEVELS, dtype=np.float32)
+    return (means * (NORMALISED_MAXIMUM / top)).astype(np.float32)
+
+
+def from_places(excerpt_id: int, places: Iterable[Mapping[str, float]], *, length: int, top: int) -> SimulatedExcerpt:
+    """An excerpt's expected activations from the alternatives at each of its ``length`` tokens.
+
+    Missing, with the reason, where the places are too few or one of them holds no number.
+    """
+    rows = []
+    for place, logprobs in enumerate(places, 1):
+        row = distribution(logprobs, top)
+        if row is None:
+            return missing(excerpt_id, length, f"no number among the likely answers for token {place} of {length}")
+        rows.append(row)
+    if len(rows) != length:
+        return missing(excerpt_id, length, f"the reply speaks of {len(rows)} tokens, not of {length}")
+    found = np.stack(rows)
+    return SimulatedExcerpt(excerpt_id, length, expected(found, top), distribution=found)
+
+
+def missing(excerpt_id: int, length: int, reason: str) -> SimulatedExcerpt:
+    """An excerpt without expected activations."""
+    return SimulatedExcerpt(excerpt_id, length, expected=None, failure=reason)
+
+
+def first_failure(replies: Sequence[Reply]) -> str:
+    """What the first bad reply among these says of itself."""
+    bad = next(reply for reply in replies if reply.outcome != "ok")
+    return bad.error or f"the reply is {bad.outcome}"

@@ -1,0 +1,111 @@
+"""One request per token: a chat whose answer is a number, read from the log-probabilities of its first token.
+
+The dearest simulator, and the one that every endpoint with chat log-probabilities can run.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from app.domain.activations import IntArray
+from app.domain.results import SimulatedExcerpt
+from app.domain.tokens import Vocabulary
+from worker.contracts import Services
+from worker.prompts import load
+from worker.prompts.rendering import block
+from worker.providers.base import Capability, ChatRequest, Message, Outcome, Provider, Reply, chat_until_usable
+from worker.simulators.numbers import distribution, first_failure, from_places, missing, top_level
+from worker.simulators.prompting import description, examples, provenance, provider_with, shown, step_of
+
+PROMPT = "simulate_token"
+ATTEMPTS = 2
+MOST_ALTERNATIVES = 20
+SHOWN_PER_EXAMPLE = 2
+"""Questions made of each worked example: its strongest token and one on which it does not fire."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstTokenIsANumber:
+    """Refuses a reply without a number among the alternatives of its first token."""
+
+    top: int
+    version: str = "token_by_token/1"
+
+    def check(self, reply: Reply) -> None:
+        """Raises ValueError."""
+        if not reply.alternatives:
+            raise ValueError("the reply has no log-probabilities")
+        if distribution(reply.alternatives[0].logprobs, self.top) is None:
+            raise ValueError(f"no number among the likely answers: {reply.text[:40]!r}")
+
+
+class TokenByToken:
+    """Needs chat log-probabilities."""
+
+    name = "token_by_token"
+    version = 1
+
+    def __init__(self, provider: Provider) -> None:
+        self.provider = provider
+        self.top = top_level(provider)
+
+    @classmethod
+    def build(cls, _parameters: Mapping[str, Any], services: Services) -> "TokenByToken":
+        """Raises MethodError where the method's provider cannot do it."""
+        return cls(provider_with(services, Capability.CHAT_LOGPROBS, cls.name))
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """The prompt's digests and the scale asked for."""
+        return {**provenance(load(PROMPT)), "top": self.top}
+
+    def simulate(
+        self, text: str, excerpts: Sequence[tuple[int, IntArray]], vocabulary: Vocabulary
+    ) -> tuple[SimulatedExcerpt, ...]:
+        """Expected activations (0..10) of each excerpt. Raises CannotSimulate for an empty text, ProviderError."""
+        opening = opening_of(self.top)
+        wanted = description(text)
+        requests = [
+            ChatRequest(
+                step=f"{step_of(text, excerpt_id)}/{place}",
+                messages=(*opening, Message("user", question(wanted, tokens[: place + 1]))),
+                max_tokens=1,
+                top_logprobs=MOST_ALTERNATIVES,
+                parser=FirstTokenIsANumber(self.top),
+            )
+            for excerpt_id, ids in excerpts
+            for tokens in ([shown(t) for t in vocabulary.raw(ids)],)
+            for place in range(len(tokens))
+        ]
+        replies = iter(chat_until_usable(self.provider, requests, attempts=ATTEMPTS))
+        return tuple(self._read(excerpt_id, [next(replies) for _ in ids]) for excerpt_id, ids in excerpts)
+
+    def _read(self, excerpt_id: int, replies: Sequence[Reply]) -> SimulatedExcerpt:
+        if any(reply.outcome is not Outcome.OK for reply in replies):
+            return missing(excerpt_id, len(replies), first_failure(replies))
+        places = (reply.alternatives[0].logprobs for reply in replies)
+        return from_places(excerpt_id, places, length=len(replies), top=self.top)
+
+
+def question(wanted: str, tokens: Sequence[str]) -> str:
+    """The description, and the tokens (as shown) up to the one that is asked about."""
+    return "\n".join([block("fires on", wanted), block("text", f"{''.join(tokens[:-1])}⟦{tokens[-1]}⟧")])
+
+
+@lru_cache
+def opening_of(top: int) -> tuple[Message, ...]:
+    """Instructions and worked examples: the same for every request, so that endpoints can keep them."""
+    return (Message("system", load(PROMPT).fill(top=top)), *_examples(top))
+
+
+def _examples(top: int) -> Iterator[Message]:
+    for example in examples():
+        excerpt = example.excerpts[0]
+        levels = [level for _, level in excerpt]
+        strongest = levels.index(max(levels))
+        silent = max(place for place, level in enumerate(levels) if level == 0)
+        for place in (strongest, silent)[:SHOWN_PER_EXAMPLE]:
+            tokens = [shown(token.encode()) for token, _ in excerpt[: place + 1]]
+            yield Message("user", question(example.explanation, tokens))
+            yield Message("assistant", str(min(levels[place], top)))
