@@ -18,7 +18,7 @@ class LiveSubject(Protocol):
         ...
 
     def activations(self, texts: Sequence[str], *, layer: int, index: int) -> tuple[ActivationRecord, ...]:
-        """One neuron's activations on each text, cut to the subject's context. The excerpt ids mean nothing."""
+        """One neuron's activations on each text, cut to the context length; excerpt ids -1, -2, ..."""
         ...
 
     def contexts(self, excerpts: Sequence[IntArray], positions: Sequence[int], *, layer: int) -> FloatArray:

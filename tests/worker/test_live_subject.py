@@ -1,0 +1,102 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from app.errors import SubjectError
+from tests.worker.tiny_models import KINDS, save_tiny
+from worker.live import LiveSubject
+from worker.subjects.live import LiveModel
+from worker.subjects.load import LoadedSubject, LoadOptions, load_subject
+
+EXCERPT = np.array([5, 60, 7, 8, 9], dtype=np.int32)
+LAYER, INDEX = 1, 3
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LoadedSubject:
+    return load_subject(str(save_tiny(tmp_path_factory.mktemp("model"), request.param)), LoadOptions(device="cpu"))
+
+
+@pytest.fixture
+def live(loaded: LoadedSubject) -> LiveModel:
+    return LiveModel(loaded, slug="tiny", context_length=8)
+
+
+def test_it_offers_what_steps_ask_of_a_subject(live: LiveModel) -> None:
+    assert isinstance(live, LiveSubject)
+
+
+def test_activations_are_those_of_the_neuron_on_each_text_alone(live: LiveModel, loaded: LoadedSubject) -> None:
+    first, second = live.activations(["the cat", "import os"], layer=LAYER, index=INDEX)
+    (alone,) = live.activations(["import os"], layer=LAYER, index=INDEX)
+    assert loaded.vocabulary.text(first.token_ids) == "the cat"
+    assert second.activations.tolist() == alone.activations.tolist()
+    assert (first.excerpt_id, second.excerpt_id) == (-1, -2)
+    assert len(first.activations) == len(first.token_ids)
+
+
+def test_long_texts_are_cut_to_the_context(live: LiveModel) -> None:
+    (record,) = live.activations(["the cat sat on the mat " * 9], layer=0, index=0)
+    assert len(record.token_ids) == len(record.activations) == 8
+
+
+def test_unchanged_output_is_the_models_own(live: LiveModel, loaded: LoadedSubject) -> None:
+    with torch.inference_mode():
+        logits = loaded.model(torch.tensor([EXCERPT.tolist()])).logits[0]
+    expected = torch.log_softmax(logits, -1).numpy()
+    assert live.log_probabilities(EXCERPT, layer=LAYER, index=INDEX) == pytest.approx(expected, abs=1e-5)
+
+
+def test_putting_back_the_neurons_own_activations_changes_nothing(live: LiveModel, loaded: LoadedSubject) -> None:
+    text = loaded.vocabulary.text(EXCERPT)
+    (record,) = live.activations([text], layer=LAYER, index=INDEX)
+    own = live.log_probabilities(record.token_ids, layer=LAYER, index=INDEX)
+    again = live.log_probabilities(record.token_ids, layer=LAYER, index=INDEX, activations=record.activations)
+    assert again == pytest.approx(own, abs=1e-5)
+
+
+def test_zeros_in_its_place_are_a_neuron_without_output_weights(live: LiveModel, loaded: LoadedSubject) -> None:
+    zeros = np.zeros(len(EXCERPT), dtype=np.float32)
+    replaced = live.log_probabilities(EXCERPT, layer=LAYER, index=INDEX, activations=zeros)
+    weight = loaded.modules[LAYER].weight
+    assert isinstance(weight, torch.Tensor)
+    row = weight[:, INDEX] if isinstance(loaded.modules[LAYER], torch.nn.Linear) else weight[INDEX]
+    kept = row.clone()
+    row.zero_()
+    without = live.log_probabilities(EXCERPT, layer=LAYER, index=INDEX)
+    row.copy_(kept)
+    assert replaced == pytest.approx(without, abs=1e-5)
+    assert not np.allclose(live.log_probabilities(EXCERPT, layer=LAYER, index=INDEX), without, atol=1e-3)
+
+
+def test_contexts_are_hidden_states_behind_the_layer(live: LiveModel, loaded: LoadedSubject) -> None:
+    with torch.inference_mode():
+        states = loaded.model(torch.tensor([EXCERPT.tolist()]), output_hidden_states=True).hidden_states
+    found = live.contexts([EXCERPT, EXCERPT], [0, 3], layer=0)
+    assert found == pytest.approx(states[1][0, [0, 3]].numpy(), abs=1e-5)
+
+
+def test_a_subject_with_bos_is_run_with_it_and_answers_without(loaded: LoadedSubject) -> None:
+    loaded.tokenizer.bos_token = "<end>"
+    subject = replace(loaded, info=replace(loaded.info, bos_policy="prepend"))
+    live = LiveModel(subject, slug="tiny", context_length=8)
+    with_bos = torch.tensor([[subject.bos_id, *EXCERPT.tolist()]])
+    with torch.inference_mode():
+        output = loaded.model(with_bos, output_hidden_states=True)
+    expected = torch.log_softmax(output.logits[0, 1:], -1).numpy()
+    assert live.log_probabilities(EXCERPT, layer=0, index=0) == pytest.approx(expected, abs=1e-5)
+    assert live.contexts([EXCERPT], [2], layer=0)[0] == pytest.approx(output.hidden_states[1][0, 3].numpy(), abs=1e-5)
+    (record,) = live.activations(["the cat"], layer=0, index=0)
+    assert len(record.activations) == len(record.token_ids)
+
+
+def test_what_is_not_there_is_refused(live: LiveModel) -> None:
+    for layer, index in ((2, 0), (0, 4096), (-1, 0)):
+        with pytest.raises(SubjectError, match="has no neuron"):
+            live.activations(["the cat"], layer=layer, index=index)
+    with pytest.raises(SubjectError, match="no token"):
+        live.activations([""], layer=0, index=0)
+    with pytest.raises(SubjectError, match="1 activations for 5 tokens"):
+        live.log_probabilities(EXCERPT, layer=0, index=0, activations=np.zeros(1, dtype=np.float32))

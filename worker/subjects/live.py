@@ -1,0 +1,97 @@
+"""A loaded subject for steps that run it: one neuron's activations, contexts, outputs."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from app.domain.activations import ActivationRecord, FloatArray, IntArray
+from app.errors import SubjectError
+from worker.subjects.load import LoadedSubject
+
+
+class LiveModel:
+    """Runs texts and excerpts one at a time, each from its start, as a collection does.
+
+    ``slug`` is the subject's name in addresses, ``context_length`` that of its collection, in tokens.
+    """
+
+    def __init__(self, subject: LoadedSubject, *, slug: str, context_length: int) -> None:
+        self.slug = slug
+        self._subject = subject
+        self._context_length = context_length
+
+    def activations(self, texts: Sequence[str], *, layer: int, index: int) -> tuple[ActivationRecord, ...]:
+        """One neuron's activations on each text, cut to the context length; excerpt ids -1, -2, ...
+
+        Raises SubjectError for a text without tokens and for a neuron that does not exist.
+        """
+        self._check(layer, index)
+        rows = [np.array(ids[: self._context_length], dtype=np.int32) for ids in self._subject.encode(texts)]
+        return tuple(
+            ActivationRecord(-1 - place, ids, self._of_neuron(ids, layer, index)) for place, ids in enumerate(rows)
+        )
+
+    def contexts(self, excerpts: Sequence[IntArray], positions: Sequence[int], *, layer: int) -> FloatArray:
+        """The hidden state behind a layer (0-based) at one position of each of N excerpts [T]. [N, D]"""
+        self._check(layer, 0)
+        states = [self._hidden(ids, layer)[at] for ids, at in zip(excerpts, positions, strict=True)]
+        return np.stack([_array(state) for state in states])
+
+    def log_probabilities(
+        self, excerpt: IntArray, *, layer: int, index: int, activations: FloatArray | None = None
+    ) -> FloatArray:
+        """Log-probabilities (nats) of the next token at every position of an excerpt [T]. [T, V]
+
+        With ``activations`` [T], in the model's units, these stand in for the neuron's own. Raises
+        SubjectError where they are not as many as the tokens.
+        """
+        self._check(layer, index)
+        if activations is not None and activations.shape != excerpt.shape:
+            raise SubjectError(f"{activations.size} activations for {excerpt.size} tokens.")
+
+        def on_layer(at: int, own: Tensor) -> Tensor | None:
+            if at != layer or activations is None:
+                return None
+            replaced = own.clone()
+            replaced[0, :, index] = torch.from_numpy(activations).to(own)
+            return replaced
+
+        logits = self._subject.logits(_batch(excerpt), on_layer)[0]
+        return _array(torch.log_softmax(logits.float(), dim=-1))
+
+    def _of_neuron(self, ids: IntArray, layer: int, index: int) -> FloatArray:
+        seen: list[FloatArray] = []
+
+        def on_layer(at: int, own: Tensor) -> None:
+            if at == layer:
+                seen.append(_array(own[0, :, index]))
+
+        self._subject.activations(_batch(ids), on_layer)
+        return seen[0]
+
+    @torch.inference_mode()
+    def _hidden(self, ids: IntArray, layer: int) -> Tensor:
+        """[tokens, width], without BOS."""
+        bos = [] if self._subject.bos_id is None else [self._subject.bos_id]
+        tokens = torch.tensor([[*bos, *ids.tolist()]], device=self._subject.device)
+        output = self._subject.model.base_model(input_ids=tokens, output_hidden_states=True, use_cache=False)
+        states: Tensor = output.hidden_states[layer + 1][0, len(bos) :]
+        return states
+
+    def _check(self, layer: int, index: int) -> None:
+        info = self._subject.info
+        if not (0 <= layer < info.n_layers and 0 <= index < info.neurons_per_layer):
+            raise SubjectError(f"{self.slug} has no neuron {layer}/{index}.")
+
+
+def _batch(ids: IntArray) -> Tensor:
+    if ids.size == 0:
+        raise SubjectError("There is no token to run.")
+    return torch.from_numpy(ids.astype(np.int64))[None]
+
+
+def _array(values: Tensor) -> FloatArray:
+    array: FloatArray = values.detach().float().cpu().numpy()
+    return array
