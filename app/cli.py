@@ -9,6 +9,7 @@ import typer
 from app.db import check_schema, database_url, downgrade, make_engine, make_sessions, migrate, transaction
 from app.health import web_is_alive, worker_is_alive
 from app.log import configure_logging
+from app.parent import stop_with_parent
 from app.provider_commands import provider
 from app.queries.accounts import account_named, accounts, add_account, create_login_token
 from app.settings import Settings, settings_table
@@ -21,6 +22,10 @@ cli.add_typer(db, name="db")
 cli.add_typer(user, name="user")
 cli.add_typer(provider, name="provider")
 cli.add_typer(health, name="health")
+
+ExitWithParent = Annotated[
+    bool, typer.Option("--exit-with-parent", help="Stop when the process that started it has ended.")
+]
 
 
 def settings() -> Settings:
@@ -43,19 +48,23 @@ def worker_module(name: str) -> Any:
 
 
 @cli.command()
-def serve() -> None:
+def serve(exit_with_parent: ExitWithParent = False) -> None:
     """Start the web server."""
+    if exit_with_parent:
+        stop_with_parent()
     importlib.import_module("app.web.main").serve(settings())
 
 
 @cli.command()
-def worker(
-    exit_with_parent: Annotated[
-        bool, typer.Option("--exit-with-parent", help="Stop when the process that started it has ended.")
-    ] = False,
-) -> None:
+def worker(exit_with_parent: ExitWithParent = False) -> None:
     """Start a worker: it takes runs from the queue until it is stopped."""
     raise typer.Exit(worker_module("worker.main").main(settings(), exit_with_parent=exit_with_parent))
+
+
+@cli.command()
+def demo() -> None:
+    """Start everything on the bundled model and print one address."""
+    raise typer.Exit(worker_module("demo.launch").launch(settings()))
 
 
 @cli.command()
@@ -80,11 +89,14 @@ def collect(  # noqa: PLR0913, PLR0917 - one argument for each option
     text_field: Annotated[str, typer.Option(help="Where a row of JSONL or of a data set has its text.")] = "text",
     part: Annotated[str, typer.Option(help="2/4: the second of four processes that share this collection.")] = "1/1",
     restart: Annotated[bool, typer.Option("--restart", help="Forget an unfinished collection of this kind.")] = False,
+    exit_with_parent: ExitWithParent = False,
 ) -> None:
     """Collect a subject over a corpus: samples and statistics of every neuron in one pass.
 
     The same command goes on where a killed one was.
     """
+    if exit_with_parent:
+        stop_with_parent()
     worker_module("worker.collection.command").collect(
         settings(),
         model=model,

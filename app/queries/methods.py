@@ -37,6 +37,14 @@ def methods(session: Session) -> list[Method]:
     )
 
 
+def newest_method(session: Session, *, name: str) -> Method:
+    """The newest version of a method. Raises NotFound."""
+    found = session.scalar(select(Method).where(Method.name == name).order_by(Method.version.desc()).limit(1))
+    if found is None:
+        raise NotFound("There is no such method.")
+    return found
+
+
 def method_definition(session: Session, *, method_id: int) -> MethodDefinition:
     """One method as a worker builds it. Raises NotFound."""
     row = session.get(Method, method_id)

@@ -1,0 +1,175 @@
+"""``neuron-audit demo``: the whole product on the bundled model, with one address to open.
+
+Everything it does can be interrupted at any point, by ``kill -9`` too: the collection goes on where
+its last shard ended, and runs are queued in one transaction or not at all.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.db import Sessions, database_url, make_engine, make_sessions, migrate, transaction
+from app.errors import DomainError
+from app.health import web_is_alive
+from app.jobs import enqueue_batch
+from app.models import Account, Batch, Collection, Neuron, Run, Subject
+from app.queries.accounts import create_login_token, ensure_account
+from app.queries.methods import ensure_builtin_methods, newest_method
+from app.settings import Settings
+from demo.processes import ChildFailed, Children, children
+
+SLUG = "stdlib-gpt2"
+MODEL = Path(__file__).parent / "model"
+CORPUS = "demo:stdlib"
+METHOD = "lexical"
+OWNER = "owner"
+TICK_SECONDS = 0.5
+MAX_WORKERS = 4
+ACTIVE = ("queued", "running")
+
+
+def launch(settings: Settings) -> int:
+    """Run the demo until Ctrl-C; answers the exit code."""
+    console = Console(stderr=True)
+    if not _port_is_free(settings):
+        console.print(f"Port {settings.port} is taken. Choose another: NEURON_AUDIT_PORT=8251 make demo")
+        return 1
+    console.print("Starting the database ...")
+    engine = make_engine(database_url(settings))
+    migrate(engine)
+    sessions = make_sessions(engine)
+    try:
+        with children(settings.data_dir / "logs") as group:
+            _run(settings, sessions, group, console)
+    except KeyboardInterrupt:
+        console.print("Stopped. Everything is kept: `make demo` goes on from here.")
+    except (ChildFailed, DomainError) as error:
+        console.print(str(error))
+        return 1
+    finally:
+        engine.dispose()
+    return 0
+
+
+def _run(settings: Settings, sessions: Sessions, group: Children, console: Console) -> None:
+    with transaction(sessions) as session:
+        ensure_builtin_methods(session)
+        owner = ensure_account(session, name=OWNER, role="admin")
+        token = create_login_token(session, account_id=owner.id, minutes=settings.login_token_minutes)
+    group.start("web", "serve", "--exit-with-parent")
+    _wait_until_served(settings, group)
+    console.print(f"\n  http://{settings.host}:{settings.port}/login?token={token}\n", highlight=False, soft_wrap=True)
+    console.print("  Open this address; its token works once. Ctrl-C stops everything.\n")
+    with _progress(console) as progress:
+        _collect(sessions, group, progress)
+        with transaction(sessions) as session:
+            _queue_every_neuron_once(session, settings)
+        for number in range(1, min(MAX_WORKERS, os.cpu_count() or 1) + 1):
+            group.start(f"worker-{number}", "worker", "--exit-with-parent")
+        _watch_runs(sessions, group, progress)
+    console.print("Everything is explained. The pages stay up until Ctrl-C.")
+    while True:
+        for name in group.keep_alive():
+            console.print(f"{name} had stopped and was started again.")
+        time.sleep(TICK_SECONDS)
+
+
+def _collect(sessions: Sessions, group: Children, progress: Progress) -> None:
+    """Collect the demo subject unless that has been done, with a bar."""
+    if _collection(sessions, status="complete") is not None:
+        return
+    bar = progress.add_task("Reading the standard library", total=None)
+    child = group.start("collect", "collect", str(MODEL), CORPUS, "--slug", SLUG, "--exit-with-parent")
+    while child.exit_code != 0:
+        if child.exit_code == 1:
+            raise ChildFailed(f"The collection ended early. The end of {child.log}:\n{child.last_lines()}")
+        group.keep_alive()
+        row = _collection(sessions, status="running")
+        if row is not None:
+            progress.update(bar, completed=row.tokens_done, total=row.tokens_planned)
+        time.sleep(TICK_SECONDS)
+    group.forget(child)
+    done = progress.tasks[bar].total or 1
+    progress.update(bar, completed=done, total=done)
+
+
+def _collection(sessions: Sessions, *, status: str) -> Collection | None:
+    with transaction(sessions) as session:
+        return session.scalar(
+            select(Collection)
+            .join(Subject, Subject.id == Collection.subject_id)
+            .where(Subject.slug == SLUG, Collection.status == status)
+            .order_by(Collection.id.desc())
+            .limit(1)
+        )
+
+
+def _queue_every_neuron_once(session: Session, settings: Settings) -> None:
+    """The first batch of the demo: every neuron through the lexical method, in one transaction."""
+    subject = session.scalars(select(Subject).where(Subject.slug == SLUG)).one()
+    if session.scalar(select(Batch.id).where(Batch.subject_id == subject.id).limit(1)) is not None:
+        return
+    neurons = session.scalars(
+        select(Neuron.id).where(Neuron.subject_id == subject.id, Neuron.max > 0).order_by(Neuron.layer, Neuron.index)
+    ).all()
+    enqueue_batch(
+        session,
+        subject_id=subject.id,
+        neuron_ids=neurons,
+        method_id=newest_method(session, name=METHOD).id,
+        account_id=session.scalar(select(Account.id).where(Account.name == OWNER)),
+        limit=settings.batch_limit,
+    )
+
+
+def _watch_runs(sessions: Sessions, group: Children, progress: Progress) -> None:
+    """Show the runs of all batches until none is active."""
+    total, active = _count_runs(sessions)
+    if not active:
+        return
+    bar = progress.add_task("Explaining the neurons", total=total, completed=total - active)
+    while active:
+        group.keep_alive()
+        total, active = _count_runs(sessions)
+        progress.update(bar, total=total, completed=total - active)
+        time.sleep(TICK_SECONDS)
+
+
+def _count_runs(sessions: Sessions) -> tuple[int, int]:
+    """All runs, and those that are queued or running."""
+    with transaction(sessions) as session:
+        row = session.execute(select(func.count(), func.count().filter(Run.status.in_(ACTIVE))).select_from(Run)).one()
+    return row[0], row[1]
+
+
+def _wait_until_served(settings: Settings, group: Children) -> None:
+    while not web_is_alive(settings):
+        group.keep_alive()
+        time.sleep(TICK_SECONDS / 5)
+
+
+def _port_is_free(settings: Settings) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        return probe.connect_ex((settings.host, settings.port)) != 0
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator[Progress]:
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    ) as progress:
+        yield progress

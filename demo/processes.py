@@ -1,0 +1,110 @@
+"""Child processes of the demo: started together, started again when they die, stopped together."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+STOP_SECONDS = 40.0
+QUICK_DEATH_SECONDS = 5.0
+QUICK_DEATHS_ALLOWED = 3
+
+
+class ChildFailed(Exception):
+    """A process of the demo keeps dying."""
+
+
+class Child:
+    """One ``neuron-audit`` process with its log file, in a session of its own so that Ctrl-C is ours to pass on."""
+
+    def __init__(self, name: str, arguments: Sequence[str], log_folder: Path) -> None:
+        self.name = name
+        self.log = log_folder / f"{name}.log"
+        self._command = [sys.executable, "-m", "app.cli", *arguments]
+        self._quick_deaths = 0
+        self._start()
+
+    def _start(self) -> None:
+        self._started = time.monotonic()
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - a command of this program, without a shell
+                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._process.poll()
+
+    def keep_alive(self) -> bool:
+        """Start it again if it has died; answers whether it had. Raises ChildFailed where that does not help."""
+        if self.exit_code is None:
+            return False
+        quick = time.monotonic() - self._started < QUICK_DEATH_SECONDS
+        self._quick_deaths = self._quick_deaths + 1 if quick else 0
+        if self._quick_deaths >= QUICK_DEATHS_ALLOWED:
+            raise ChildFailed(f"{self.name} keeps stopping. The end of {self.log}:\n{self.last_lines()}")
+        self._start()
+        return True
+
+    def last_lines(self, count: int = 15) -> str:
+        """The end of its log."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-count:])
+
+    def ask_to_stop(self) -> None:
+        """Send SIGTERM, if it still runs."""
+        if self.exit_code is None:
+            self._process.send_signal(signal.SIGTERM)
+
+    def wait(self, deadline: float) -> None:
+        """Wait for its end until ``deadline`` (monotonic seconds), then end it."""
+        try:
+            self._process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class Children:
+    """All processes of the demo."""
+
+    def __init__(self, log_folder: Path) -> None:
+        log_folder.mkdir(parents=True, exist_ok=True)
+        self._log_folder = log_folder
+        self._children: list[Child] = []
+
+    def start(self, name: str, *arguments: str) -> Child:
+        """Start ``neuron-audit ARGUMENTS``."""
+        child = Child(name, arguments, self._log_folder)
+        self._children.append(child)
+        return child
+
+    def forget(self, child: Child) -> None:
+        """Stop looking after a process that has done its work."""
+        self._children.remove(child)
+
+    def keep_alive(self) -> list[str]:
+        """Start those again that have died; answers their names."""
+        return [child.name for child in self._children if child.keep_alive()]
+
+    def stop(self) -> None:
+        """Stop all at once, each within its time."""
+        for child in self._children:
+            child.ask_to_stop()
+        deadline = time.monotonic() + STOP_SECONDS
+        for child in self._children:
+            child.wait(deadline)
+
+
+@contextmanager
+def children(log_folder: Path) -> Iterator[Children]:
+    """Processes that are stopped when the block ends, however it ends. SIGTERM ends it as Ctrl-C does."""
+    with ExitStack() as stack:
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        stack.callback(signal.signal, signal.SIGTERM, before)
+        group = Children(log_folder)
+        stack.callback(group.stop)
+        yield group
