@@ -46,10 +46,12 @@ Tokenizer and model have not seen the held-out documents. Paragraphs that severa
 ## Training
 
 {steps:,} steps of {batch} windows of {context} tokens, {tokens_seen:,} tokens in all, in {minutes:.0f} minutes of wall
-time on two cores of a shared machine (AMD EPYC, bfloat16 arithmetic with float32 weights, torch {torch}). Optimizer:
-{optimizer}; weight decay {weight_decay}, gradients clipped at {clip}; rates {matrix_rate} and {other_rate}, constant
-after the warm-up and falling to zero over the last {decay_percent:.0f} % of the time. Half of the windows begin with
-the special token. The command:
+time on {cores} cores (bfloat16 arithmetic with float32 weights, torch {torch}). Optimizer: {optimizer}; weight decay
+{weight_decay}, gradients clipped at {clip}; rates {matrix_rate} and {other_rate}, constant after the warm-up and
+falling to zero over the last {decay_percent:.0f} % of the time. Half of the windows begin with the special token.
+{note}
+
+The commands:
 
 ```
 python -m demo.train --minutes {minutes_asked:.0f} --out demo/model
@@ -73,7 +75,7 @@ Witten-Bell.
 
 {verdict}
 
-Neurons that ever exceed {fires_above} on the held-out text ({activity_tokens:,} tokens), by layer: {alive}.
+Neurons that ever exceed {fires_above} on the held-out text, by layer: {alive}.
 
 ## Files
 
@@ -126,6 +128,8 @@ def card(folder: Path) -> str:
         parameters=model["parameters"],
         python=training["python"],
         torch=training["torch"],
+        cores=training["cores"],
+        note=training.get("note", ""),
         source_tokens=training["source_tokens"],
         test_tokens=training["test_tokens"],
         held_out_tokens=model["tokens"],
@@ -140,7 +144,6 @@ def card(folder: Path) -> str:
         xz_primed=baselines["xz_primed_bits_per_byte"],
         verdict=verdict(model["bits_per_byte"], baselines),
         fires_above=activity["fires_above"],
-        activity_tokens=activity["tokens"],
         alive=", ".join(f"{share:.1%}" for share in activity["share_of_neurons_that_fire"]),
         digests="\n".join(f"| `{name}` | `{digest(folder / name)}` |" for name in DIGESTED),
     )

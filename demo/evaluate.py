@@ -65,13 +65,13 @@ def document_nats(model: PreTrainedModel, ids: list[int]) -> float:
 
 
 class PeakActivations:
-    """The largest activation of every neuron, one float32[neurons] per layer, and on how many tokens it fires."""
+    """The largest activation of every neuron, one float32[neurons] per layer, and at how many positions it fires."""
 
     def __init__(self, model: Any) -> None:
         blocks = model.transformer.h
         self.peaks = [torch.full((block.mlp.c_proj.weight.shape[0],), -math.inf) for block in blocks]
         self.fired = [torch.zeros_like(peak) for peak in self.peaks]
-        self.tokens = 0
+        self.positions = 0
         for layer, block in enumerate(blocks):
             block.mlp.c_proj.register_forward_pre_hook(self._hook(layer))
 
@@ -80,17 +80,17 @@ class PeakActivations:
             activations = inputs[0].flatten(0, 1)
             self.peaks[layer] = torch.maximum(self.peaks[layer], activations.amax(0))
             self.fired[layer] += (activations > FIRES_ABOVE).sum(0)
-            self.tokens += len(activations) if layer == 0 else 0
+            self.positions += len(activations) if layer == 0 else 0
 
         return record
 
     def summary(self) -> dict[str, Any]:
-        """Return per layer the share of neurons that ever fire and the median share of tokens on which one does."""
+        """Return per layer the share of neurons that ever fire and the median share of positions at which one does."""
         return {
-            "tokens": self.tokens,
+            "positions": self.positions,
             "fires_above": FIRES_ABOVE,
             "share_of_neurons_that_fire": [round((peak > FIRES_ABOVE).float().mean().item(), 4) for peak in self.peaks],
-            "median_firing_rate": [round((fired / self.tokens).median().item(), 4) for fired in self.fired],
+            "median_firing_rate": [round((fired / self.positions).median().item(), 4) for fired in self.fired],
             "median_peak": [round(peak.median().item(), 2) for peak in self.peaks],
         }
 

@@ -1,7 +1,7 @@
 """The demo's corpus and the arithmetic of its model's figures."""
 
 import math
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -154,3 +154,41 @@ def test_evaluation_windows_score_every_token_once() -> None:
         assert [place for window in cut for place in range(window.scored, window.last)] == list(range(tokens))
         assert all(window.last - window.first <= 256 for window in cut)
         assert all(later.scored - later.first == 128 for _, later in pairwise(cut))
+
+
+def test_the_rate_warms_up_holds_and_falls_to_zero() -> None:
+    train = pytest.importorskip("demo.train")
+    recipe = train.Recipe(warm_up_steps=10, decay_share=0.5)
+    assert train.rate_factor(0, 0.0, recipe) == pytest.approx(0.1)
+    assert train.rate_factor(10, 0.5, recipe) == 1.0
+    assert train.rate_factor(10, 0.75, recipe) == pytest.approx(0.5)
+    assert train.rate_factor(10, 1.2, recipe) == 0.0
+
+
+def test_training_windows_go_on_where_a_run_stopped() -> None:
+    train = pytest.importorskip("demo.train")
+    stream, recipe = train.Stream(np.arange(1, 2001), 1000), train.Recipe(context=8, batch=4)
+    whole = list(islice(train.windows(stream, recipe, 0), 90))
+    resumed = list(islice(train.windows(stream, recipe, 70), 20))
+    assert all(bool((one == other).all()) for one, other in zip(whole[70:], resumed, strict=True))
+
+
+def test_training_windows_are_pieces_of_the_text_some_with_the_special_token_in_front() -> None:
+    train = pytest.importorskip("demo.train")
+    stream, recipe = train.Stream(np.arange(1, 2001), 1000), train.Recipe(context=8, batch=4)
+    rows = np.concatenate([batch.numpy() for batch in islice(train.windows(stream, recipe, 0), 60)])
+    assert rows.shape == (240, 9)
+    assert (np.diff(rows[:, 1:]) == 1).all()
+    assert 0 < (rows[:, 0] == 0).mean() < 1
+
+
+def test_a_short_document_costs_what_the_model_itself_says() -> None:
+    torch = pytest.importorskip("torch")
+    train, evaluate = pytest.importorskip("demo.train"), pytest.importorskip("demo.evaluate")
+    recipe = train.Recipe(context=8, layers=1, width=12, heads=2, neurons_per_layer=16)
+    model = train.build_model(recipe, 50)
+    ids = [7, 3, 9, 4, 1]
+    rows = torch.tensor([[0, *ids]])
+    expected = model(input_ids=rows, labels=rows).loss.item() * len(ids)
+    assert evaluate.document_nats(model, ids) == pytest.approx(expected, rel=1e-5)
+    assert evaluate.document_nats(model, ids * 5) > 4 * expected
