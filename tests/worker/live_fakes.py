@@ -65,7 +65,7 @@ class FakeSubject:
 
     def contexts(self, excerpts: Sequence[IntArray], positions: Sequence[int], *, layer: int) -> FloatArray:
         """The direction of the word at each position."""
-        tokens = [self._vocabulary.strings(ids)[at].strip() for ids, at in zip(excerpts, positions, strict=True)]
+        tokens = [self._vocabulary.strings(ids)[at].strip(" ") for ids, at in zip(excerpts, positions, strict=True)]
         return np.array([self._direction(token) for token in tokens], dtype=np.float32)
 
     def log_probabilities(
@@ -73,7 +73,7 @@ class FakeSubject:
     ) -> FloatArray:
         """The log of (sigmoid(a), sigmoid(-a)) at every position."""
         if activations is None:
-            activations = self._record([t.strip() for t in self._vocabulary.strings(excerpt)]).activations
+            activations = self._record([t.strip(" ") for t in self._vocabulary.strings(excerpt)]).activations
         return np.stack([-np.logaddexp(0, -activations), -np.logaddexp(0, activations)], axis=1).astype(np.float32)
 
     def _record(self, tokens: Sequence[str]) -> ActivationRecord:

@@ -1,0 +1,107 @@
+"""Every registered step runs through the pipeline with a language model and a subject at hand."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from app.domain.activations import SampleKind
+from app.domain.methods import MethodDefinition
+from app.domain.results import ExplanationResult
+from tests.fake_provider import FakeProvider
+from tests.worker.live_fakes import FakeSubject
+from tests.worker.raters import asked, by_word
+from tests.worker.tasks import Excerpt, task
+from worker.contracts import NeuronTask, Services
+from worker.pipeline import run_method
+from worker.providers.base import ChatRequest
+from worker.registry import EXPLAINERS, SCORERS, build_method
+
+IMPORT: Excerpt = (("from", 0.0), (" os", 0.0), (" import", 8.0), (" path", 0.5), (" tea", 0.0), ("\n", -0.5))
+CATS: Excerpt = (("cats", 0.0), (" drink", 0.0), (" tea", 0.2), ("\n", 0.0))
+LOOKALIKE: Excerpt = (("They", 0.0), (" import", 0.4), (" tea", 0.0), ("\n", 0.0))
+PLAIN = task(
+    {
+        SampleKind.TOP: [IMPORT] * 20,
+        SampleKind.RANDOM: [CATS] * 15,
+        SampleKind.BAND_2: [LOOKALIKE] * 6,
+        SampleKind.HARD_NEGATIVE: [LOOKALIKE] * 8,
+    }
+)
+NEURON = replace(PLAIN, peer=PLAIN.records)
+EVERY_SCORE = (
+    "correlation",
+    "explained_variance",
+    "uncentred_rsquared",
+    "absolute_deviation",
+    "ablation",
+    "detection",
+    "detection_auc",
+    "fuzzing",
+    "fuzzing_auc",
+)
+
+
+def answer(request: ChatRequest) -> str:
+    if request.step.startswith(("detect", "fuzz")):
+        return by_word(request)
+    if request.step == "sentences":
+        return json.dumps({"fires": ["cats import tea"] * 6, "silent": ["cats drink tea"] * 6})
+    return json.dumps({"explanation": '" import"'})
+
+
+def run(explainer: str, scorers: tuple[str, ...], told: NeuronTask = NEURON) -> tuple[ExplanationResult, ...]:
+    definition = MethodDefinition("test", 1, "Test", explainer, "lexical", scorers, provider="fake")
+    services = Services(provider=FakeProvider(answer), subject=FakeSubject(told.vocabulary, {"import": 8.0}))
+    return run_method(build_method(definition, services), told, lambda _stage, _share: None)
+
+
+@pytest.mark.parametrize("explainer", [name for name in EXPLAINERS if name != "lexical"])
+def test_every_explainer_gives_a_text_that_is_simulated_and_scored(explainer: str) -> None:
+    (result,) = run(explainer, ("correlation",))
+    assert result.text == '" import"'
+    assert result.scores[0].is_headline
+    assert (result.scores[0].value or 0) > 0.9
+    json.dumps(result.provenance)
+
+
+def test_every_scorer_gives_a_number_with_its_interval_and_baselines() -> None:
+    (result,) = run("highlighted", tuple(SCORERS))
+    found = {score.scorer: score for score in reversed(result.scores)}
+    assert set(found) == set(EVERY_SCORE)
+    for name, score in found.items():
+        assert score.value is not None, name
+        assert score.interval is not None, name
+        assert score.n_valid > 0
+        assert score.n_failed == 0
+        assert score.token_lookup_baseline is not None
+        assert (score.shuffled_baseline is None) == (name == "ablation")
+        assert (score.chance == 0.5) == (name.startswith(("detection", "fuzzing")))
+
+
+def test_what_a_text_is_scored_on_is_never_shown_to_its_explainer() -> None:
+    hidden: Excerpt = (("HELD", 8.0), (" OUT", 0.0), ("\n", 0.0))
+    rows = [IMPORT, IMPORT, hidden, hidden] * 5
+    told = task({SampleKind.TOP: rows, SampleKind.RANDOM: [CATS] * 15, SampleKind.HARD_NEGATIVE: [LOOKALIKE] * 8})
+    for explainer in (name for name in EXPLAINERS if name != "lexical"):
+        provider = FakeProvider(answer)
+        definition = MethodDefinition("test", 1, "Test", explainer, "lexical", ("correlation",), provider="fake")
+        services = Services(provider=provider, subject=FakeSubject(told.vocabulary, {"import": 8.0}))
+        run_method(build_method(definition, services), told, lambda _stage, _share: None)
+        assert not any("HELD" in m.content for request in asked(provider) for m in request.messages)
+
+
+def test_scores_come_out_the_same_again() -> None:
+    first, again = (run("highlighted", tuple(SCORERS))[0].scores for _ in range(2))
+    assert first == again
+
+
+def test_a_language_model_that_cannot_rate_leaves_detection_undefined_and_the_rest_standing() -> None:
+    provider = FakeProvider(lambda request: answer(request) if request.step.startswith("explain") else "words")
+    scorers = ("correlation", "detection", "fuzzing")
+    definition = MethodDefinition("test", 1, "Test", "highlighted", "lexical", scorers, provider="fake")
+    method = build_method(definition, Services(provider=provider))
+    (result,) = run_method(method, NEURON, lambda _stage, _share: None)
+    values = {score.scorer: (score.value, score.n_valid) for score in reversed(result.scores)}
+    assert values["detection"] == values["fuzzing_auc"] == (None, 0)
+    assert values["correlation"][0] is not None
