@@ -11,6 +11,7 @@ from app.models import Collection, Corpus, Neuron, Pause, Run, Subject, Worker
 
 SCORE_BINS = 20
 """Equal bins of a score histogram over 0..1; one more, the first, holds scores below 0."""
+GOOD_SCORE = 0.5
 WORKER_SEEN_SECONDS = 60
 
 
@@ -34,6 +35,8 @@ class SubjectSummary:
     neurons_per_layer: int
     n_neurons: int
     n_explained: int
+    n_good: int
+    """Neurons whose current explanation scores GOOD_SCORE or more."""
     n_flagged: int
     corpus: str | None
     tokens: int | None
@@ -112,6 +115,7 @@ def subject_summaries(session: Session) -> tuple[SubjectSummary, ...]:
             neurons_per_layer=row.Subject.neurons_per_layer,
             n_neurons=row.Subject.n_layers * row.Subject.neurons_per_layer,
             n_explained=sum(layer.n_explained for layer in layers.get(row.Subject.id, ())),
+            n_good=sum(sum(layer.counts[1 + int(GOOD_SCORE * SCORE_BINS) :]) for layer in layers.get(row.Subject.id, ())),
             n_flagged=flagged.get(row.Subject.id, 0),
             corpus=row.corpus,
             tokens=row.tokens_done,

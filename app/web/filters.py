@@ -23,6 +23,11 @@ def number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3g}".replace("-", "−")
 
 
+def aligned(value: float) -> str:
+    """A measurement that always has three digits, for columns."""
+    return f"{value:#.3g}".replace("-", "−") if abs(value) < 1000 else f"{value:.0f}"
+
+
 def percent(value: float | None) -> str:
     """A share as a percentage; small ones keep two significant digits."""
     if value is None:
@@ -106,6 +111,7 @@ def pretty_json(value: object) -> str:
 
 ALL: dict[str, Callable[..., Any]] = {
     "ago": ago,
+    "aligned": aligned,
     "count": count,
     "duration": duration,
     "kind_title": kind_title,

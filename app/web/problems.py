@@ -11,6 +11,7 @@ from sqlalchemy.exc import DataError, OperationalError
 from starlette.exceptions import HTTPException
 
 from app.errors import DomainError, Invalid, NotFound, Unavailable
+from app.web.security import HEADERS
 from app.web.templating import View
 
 log = structlog.stdlib.get_logger(__name__)
@@ -109,6 +110,9 @@ def _on_operational_error(request: Request, error: Exception) -> Response:
 
 
 def _on_any_error(request: Request, error: Exception) -> Response:
-    request_id = str(structlog.contextvars.get_contextvars().get("request_id", ""))
-    log.error("request failed", exc_info=error)
-    return answer(request, problem_of(500, "Something went wrong on the server.", request_id=request_id or None))
+    request_id = request.scope.get("request_id")
+    # The server logs the traceback; this line ties it to the number that the person sees.
+    log.error("request failed", request_id=request_id, error=repr(error))
+    response = answer(request, problem_of(500, "Something went wrong on the server.", request_id=request_id))
+    response.headers.update(HEADERS)  # this handler stands outside of the middleware that adds them
+    return response

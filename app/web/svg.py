@@ -44,13 +44,18 @@ def score_axis(
     value: float | None, interval: tuple[float | None, float | None], lookup: float | None, shuffled: float | None
 ) -> Markup:
     """A score as a bar on an axis to 1, its interval as a line, its baselines as ticks."""
-    width = 200
+    width, height = 380, 36
 
     def x(score: float) -> float:
         clipped = min(1.0, max(LOWEST_SCORE, score))
         return round((clipped - LOWEST_SCORE) / (1 - LOWEST_SCORE) * width, 1)
 
-    parts = [Markup('<path class="axis" d="M0 12.5H{w}M{zero} 3V20M{w} 9V16"/>').format(w=width, zero=x(0))]
+    parts = [
+        Markup(
+            '<path class="axis" d="M0 12H{w}M{zero} 2V22M{half} 8V16M{w} 8V16"/>'
+            '<text x="{zero}" y="34">0</text><text x="{half}" y="34">0.5</text><text x="{w}" y="34">1</text>'
+        ).format(w=width, zero=x(0), half=x(0.5))
+    ]
     if value is not None:
         left, right = sorted((x(0), x(value)))
         parts.append(Markup('<path class="value" d="M{} 6H{}V18H{}z"/>').format(left, right, left))
@@ -64,8 +69,8 @@ def score_axis(
     for name, baseline in (("lookup", lookup), ("shuffled", shuffled)):
         if baseline is not None:
             parts.append(Markup('<path class="{}" d="M{at} 1V22"/>').format(name, at=x(baseline)))
-    return Markup('<svg class="score" viewBox="0 0 {} 23" aria-hidden="true">{}</svg>').format(
-        width, Markup("").join(parts)
+    return Markup('<svg class="score" viewBox="0 0 {} {}" aria-hidden="true">{}</svg>').format(
+        width, height, Markup("").join(parts)
     )
 
 

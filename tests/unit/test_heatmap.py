@@ -75,8 +75,10 @@ def test_a_stacked_row_has_three_cells_per_character(words: ShownVocabulary) -> 
 
     tokens = [[1, 3, 4]]
     real, simulated = row([10.0, 1.0, 2.0]), row([4.0, 0.0, 0.0])
-    heats = [heat_rows(tokens, v, heat_steps(v, 10.0))[0] for v in (real, simulated, real - simulated)]
-    html = str(stacked_line(*heats, words))
+    above, middle, below = (
+        heat_rows(tokens, v, heat_steps(v, 10.0))[0] for v in (real, simulated, real - simulated)
+    )
+    html = str(stacked_line(above, middle, below, words))
     assert "<b><i class=h10 title=10>cat</i><i class=h4 title=4></i><i class=h6 title=6></i></b>" in html
     assert html.count("<b>") == 2
 
@@ -132,7 +134,8 @@ def colours(theme: str) -> dict[str, str]:
 
 def text_colour(theme: str) -> str:
     light, dark = (STATIC / "base.css").read_text().split("@media (prefers-color-scheme: dark) {", 1)
-    return re.findall(r"--text: (#\w{6});", light if theme == "light" else dark)[0]
+    found: list[str] = re.findall(r"--text: (#\w{6});", light if theme == "light" else dark)
+    return found[0]
 
 
 def linear(colour: str) -> np.ndarray:

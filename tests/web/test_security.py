@@ -1,15 +1,17 @@
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import func, select
 from starlette.testclient import TestClient
 
 from app.db import Sessions
-from app.models import WebSession
+from app.models import LoginToken, WebSession
 from app.queries.accounts import LoginFailed, create_login_token, log_in
 from app.settings import Settings
-from app.web.deps import SESSION_COOKIE
+from app.web.deps import SESSION_COOKIE, DbSession
 from app.web.main import UnsafeBind, create_app, refuse_unsafe_bind
 from app.web.security import CONTENT_SECURITY_POLICY
 from tests.factories import Make
@@ -153,3 +155,18 @@ def test_every_page_is_documented_with_its_twin(client: TestClient) -> None:
     paths = client.get("/openapi.json").json()["paths"]
     assert "/index.json" in paths
     assert "/" not in paths
+
+
+def test_a_commit_that_fails_answers_500_without_a_traceback(app: FastAPI) -> None:
+    @app.get("/a/page/that/stores/badly")
+    def spoil(session: DbSession) -> str:
+        session.add(LoginToken(token_hash="x", account_id=-1, expires_at=datetime.now(UTC)))  # no such account
+        return "stored"
+
+    client = TestClient(app, base_url="http://localhost", raise_server_exceptions=False)
+    answer = client.get("/a/page/that/stores/badly")
+
+    assert answer.status_code == 500
+    assert "Something went wrong on the server" in answer.text
+    assert "Traceback" not in answer.text
+    assert answer.headers["content-security-policy"] == CONTENT_SECURITY_POLICY

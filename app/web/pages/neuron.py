@@ -230,8 +230,13 @@ def _claim(head: NeuronHead, candidates: Sequence[CandidateRow], wanted: int | N
         percentile=head.percentile,
         n_scored_in_layer=head.n_scored_in_layer,
         layer=head.layer,
-        candidates=tuple(candidates),
+        candidates=tuple(sorted(candidates, key=_by_score)),
     )
+
+
+def _by_score(candidate: CandidateRow) -> tuple[bool, float]:
+    score = candidate.headline.value if candidate.headline is not None else None
+    return score is None, -(score or 0.0)
 
 
 def _flags(claim: NeuronCandidates, flags: Sequence[FlagShown]) -> NeuronFlags:
