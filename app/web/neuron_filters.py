@@ -100,7 +100,10 @@ def sent_filters(fields: Annotated[FilterFields, Depends()]) -> ListRequest:
 
 def kept_filters(query: str) -> ListRequest:
     """The filters that a form has kept as a query string. Raises Invalid."""
-    pairs = dict(parse_qsl(query, max_num_fields=len(FilterFields.__slots__)))
+    try:
+        pairs = dict(parse_qsl(query, max_num_fields=len(FilterFields.__slots__)))
+    except ValueError as error:
+        raise Invalid("The filters of this form are damaged. Start again from the list.") from error
     return read_filters(FilterFields(**{k: v for k, v in pairs.items() if k in FilterFields.__slots__}))
 
 
