@@ -16,6 +16,7 @@ from functools import partial
 from types import FrameType
 
 import structlog
+from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
 from app.db import Sessions, database_url, make_engine, make_sessions, transaction
@@ -26,7 +27,8 @@ from app.settings import Settings
 from worker.lease import HeldRun
 from worker.loop import RunLoop, Surroundings
 from worker.outages import ignoring_outages, through_outages
-from worker.tasks import BuildWork, Workbench, build_work
+from worker.services import MethodBuilder
+from worker.tasks import BuildWork, Workbench
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -37,14 +39,26 @@ TIDY_SECONDS = 3600.0
 TICK_SECONDS = 0.5
 
 
-def main(settings: Settings, *, exit_with_parent: bool = False, build: BuildWork = build_work) -> int:
-    """Work on runs until a signal; answers the exit code. ``build`` turns a method's definition into work."""
+def main(settings: Settings, *, exit_with_parent: bool = False, build: BuildWork | None = None) -> int:
+    """Work on runs until a signal; answers the exit code. ``build`` turns a method's definition into work.
+
+    Without it methods get the language models and the subjects that they name.
+    """
     parent = os.getppid() if exit_with_parent else None
-    engine = make_engine(database_url(settings), pool_size=settings.concurrency + 1)
+    engine = make_engine(_url(settings), pool_size=settings.concurrency + 1)
     try:
-        return WorkerProcess(settings, make_sessions(engine), build, parent).run()
+        sessions = make_sessions(engine)
+        return WorkerProcess(settings, sessions, build or MethodBuilder(sessions, settings), parent).run()
     finally:
         engine.dispose()
+
+
+def _url(settings: Settings) -> str:
+    """The database's address, with a limit to how long a worker that freezes in a transaction may hold its locks."""
+    limit = f"-c idle_in_transaction_session_timeout={int(1000 * settings.lease_seconds)}"
+    url = make_url(database_url(settings))
+    given = url.query.get("options", "")
+    return url.update_query_dict({"options": f"{given} {limit}".strip()}).render_as_string(hide_password=False)
 
 
 class WorkerProcess:

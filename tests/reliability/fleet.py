@@ -1,0 +1,207 @@
+"""A database with neurons to queue, and worker processes that are killed, frozen and started again."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import text
+
+from app.db import make_engine, make_sessions, transaction
+from app.jobs import EnqueuedBatch, enqueue_batch
+from tests.factories import Make
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+GUARD_SECONDS = 600.0
+"""Nothing here is a measurement of time: this only ends a test that would never end."""
+LOOK_SECONDS = 0.05
+FAKE_METHODS = ("-m", "tests.reliability.run_worker")
+SHORT_LEASES = {
+    "LEASE_SECONDS": "3",
+    "RENEW_SECONDS": "0.5",
+    "REAP_SECONDS": "0.5",
+    "POLL_SECONDS": "0.1",
+    "PROGRESS_SECONDS": "0.2",
+    "STOP_SECONDS": "20",
+    "LOG_FORMAT": "json",
+}
+
+
+class Stage:
+    """One subject with ``n_neurons`` and one method, on a database of its own."""
+
+    def __init__(self, url: str, *, n_neurons: int, parameters: dict[str, object] | None = None) -> None:
+        self.url = url
+        self.engine = make_engine(url, pool_size=60)
+        self.sessions = make_sessions(self.engine)
+        with transaction(self.sessions) as session:
+            make = Make(session)
+            subject = make.subject(n_layers=1, neurons_per_layer=n_neurons)
+            method = make.method(name="pretend")
+            method.parameters = parameters or {}
+            session.flush()
+            session.execute(
+                text(
+                    'INSERT INTO neuron (subject_id, layer, "index", max)'
+                    " SELECT :subject, 0, number, 1 FROM generate_series(0, :last) AS number"
+                ),
+                {"subject": subject.id, "last": n_neurons - 1},
+            )
+            self.subject_id, self.method_id = subject.id, method.id
+        self.neuron_ids: list[int] = self.column('SELECT id FROM neuron ORDER BY "index"')
+
+    def enqueue(self, neuron_ids: Sequence[int] | None = None) -> EnqueuedBatch:
+        """Queue these neurons, by default all, in a transaction that commits."""
+        with transaction(self.sessions) as session:
+            return enqueue_batch(
+                session,
+                subject_id=self.subject_id,
+                neuron_ids=self.neuron_ids if neuron_ids is None else neuron_ids,
+                method_id=self.method_id,
+                account_id=None,
+            )
+
+    def column(self, statement: str) -> list[int]:
+        with self.engine.connect() as connection:
+            return list(connection.scalars(text(statement)))
+
+    def count(self, statement: str) -> int:
+        """The number that a statement answers."""
+        return self.column(statement)[0]
+
+    def has_ended(self, n_runs: int) -> bool:
+        """Whether at least so many runs have ended."""
+        return self.count("SELECT count(*) FROM run WHERE status NOT IN ('queued', 'running')") >= n_runs
+
+    def counts_by_status(self) -> dict[str, int]:
+        with self.engine.connect() as connection:
+            rows = connection.execute(text("SELECT status, count(*) AS n FROM run GROUP BY status"))
+            return {row.status: row.n for row in rows}
+
+    def errors(self) -> set[str]:
+        """The different errors of all runs."""
+        with self.engine.connect() as connection:
+            return set(connection.scalars(text("SELECT error FROM run WHERE error IS NOT NULL")))
+
+    def assert_nothing_is_lost_or_doubled(self) -> None:
+        """Every succeeded run has one result, no other run has any; jobs and counts agree with the runs."""
+        assert self.count("SELECT count(*) FROM run WHERE status IN ('queued', 'running')") == 0
+        assert self.column("SELECT run_id FROM explanation ORDER BY run_id") == self.column(
+            "SELECT id FROM run WHERE status = 'succeeded' ORDER BY id"
+        )
+        assert self.count("SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'doing')") == 0
+        assert self.count("SELECT count(*) FROM procrastinate_jobs") == self.count("SELECT count(*) FROM run")
+        assert self.count("SELECT count(*) FROM neuron WHERE n_active_runs <> 0") == 0
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+class WorkerProcess:
+    """One worker process, which writes to a log file."""
+
+    def __init__(self, url: str, log: Path, settings: dict[str, str], command: Sequence[str] = FAKE_METHODS) -> None:
+        environment = {**os.environ, "DATABASE_URL": url}
+        environment.update({f"NEURON_AUDIT_{name}": value for name, value in {**SHORT_LEASES, **settings}.items()})
+        with log.open("ab") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, *command],
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def runs(self) -> bool:
+        return self.process.poll() is None
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def send(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+
+class Fleet:
+    """Workers on one database. Whoever dies is started again by ``keep``."""
+
+    def __init__(self, url: str, folder: Path, size: int, command: Sequence[str], settings: dict[str, str]) -> None:
+        self._url = url
+        self._folder = folder
+        self._command = command
+        self._settings = settings
+        self.n_started = 0
+        self.workers = [self._start() for _ in range(size)]
+
+    def _start(self) -> WorkerProcess:
+        self.n_started += 1
+        return WorkerProcess(self._url, self._folder / f"worker-{self.n_started}.log", self._settings, self._command)
+
+    def keep(self) -> None:
+        """Start a new worker for each that has died."""
+        self.workers = [worker if worker.runs else self._start() for worker in self.workers]
+
+    def kill_one(self, chance: random.Random) -> None:
+        """SIGKILL for one of those that live, and a new one in its place."""
+        chance.choice([worker for worker in self.workers if worker.runs]).kill()
+        self.keep()
+
+    def with_pid(self, pid: int) -> WorkerProcess:
+        return next(worker for worker in self.workers if worker.pid == pid)
+
+    def n_logged(self, event: str) -> int:
+        """How often this event stands in the logs of all workers that there ever were."""
+        return sum(log.read_text().count(f'"event": "{event}"') for log in self._folder.glob("worker-*.log"))
+
+    def wait_until(self, happened: Callable[[], bool]) -> None:
+        """Look until it has happened, while every worker lives. Raises AssertionError where one ends by itself."""
+        wait_until(happened, self._expect_life)
+
+    def _expect_life(self) -> None:
+        dead = [worker.process.args for worker in self.workers if not worker.runs]
+        assert not dead, f"ended by itself: {dead}"
+
+    def has_logged(self, event: str, times: int) -> bool:
+        """Whether this event stands at least so often in the logs."""
+        return self.n_logged(event) >= times
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> list[int]:
+        """Ask all to stop; answers their exit codes."""
+        for worker in self.workers:
+            if worker.runs:
+                worker.send(signal.SIGCONT)
+                worker.send(number)
+        return [worker.process.wait(GUARD_SECONDS) for worker in self.workers]
+
+
+@contextmanager
+def fleet(url: str, folder: Path, size: int, command: Sequence[str] = FAKE_METHODS, **settings: str) -> Iterator[Fleet]:
+    """Workers that are ended with the block. ``settings`` by their names, in capitals."""
+    workers = Fleet(url, folder, size, command, settings)
+    try:
+        yield workers
+    finally:
+        for worker in workers.workers:
+            worker.process.kill()
+            worker.process.wait()
+
+
+def wait_until(happened: Callable[[], bool], meanwhile: Callable[[], None] = lambda: None) -> None:
+    """Look until it has happened. Raises AssertionError where it never does."""
+    deadline = time.monotonic() + GUARD_SECONDS
+    while not happened():
+        assert time.monotonic() < deadline, "it never happened"
+        meanwhile()
+        time.sleep(LOOK_SECONDS)

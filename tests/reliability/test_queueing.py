@@ -1,0 +1,92 @@
+"""Many who queue at once, and transactions that are rolled back: runs, jobs and commits agree."""
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+from sqlalchemy.orm import Session
+
+from app.db import transaction
+from app.errors import Conflict, Invalid
+from app.jobs import cancel_batch, enqueue_batch
+from tests.reliability.conftest import MakeStage
+from tests.reliability.fleet import Stage
+
+ACTIVE = "SELECT count(*) FROM run WHERE status IN ('queued', 'running')"
+WAITING_JOBS = "SELECT count(*) FROM procrastinate_jobs WHERE status = 'todo'"
+N_THREADS = 4
+
+
+class RolledBack(Exception):
+    """The caller changed its mind."""
+
+
+@pytest.mark.parametrize(
+    "n_clients", [pytest.param(10, id="short"), pytest.param(50, id="full", marks=pytest.mark.soak)]
+)
+def test_clients_that_queue_the_same_neuron_and_method_get_one_active_run(stage: MakeStage, n_clients: int) -> None:
+    on = stage(1)
+    together = Barrier(n_clients)
+
+    def queue(_client: int) -> int:
+        together.wait()
+        try:
+            return on.enqueue().n_queued
+        except Invalid:
+            return 0
+
+    with ThreadPoolExecutor(n_clients) as pool:
+        assert sum(pool.map(queue, range(n_clients))) == 1
+    assert (on.count(ACTIVE), on.count(WAITING_JOBS), on.count("SELECT count(*) FROM batch")) == (1, 1, 1)
+    assert on.column("SELECT n_active_runs FROM neuron") == [1]
+
+
+@pytest.mark.parametrize(
+    "n_transactions", [pytest.param(1_000, id="short"), pytest.param(10_000, id="full", marks=pytest.mark.soak)]
+)
+def test_runs_and_jobs_are_those_of_the_committed_transactions(stage: MakeStage, n_transactions: int) -> None:
+    on = stage(n_transactions)
+    order = list(on.neuron_ids)
+    random.Random(0).shuffle(order)
+    committed = set(order[: n_transactions // 2])
+
+    def queue(neuron_id: int) -> None:
+        try:
+            with transaction(on.sessions) as session:
+                _enqueue(on, session, [neuron_id])
+                if neuron_id not in committed:
+                    raise RolledBack
+        except RolledBack:
+            return
+
+    with ThreadPoolExecutor(N_THREADS) as pool:
+        list(pool.map(queue, on.neuron_ids))
+    assert set(on.column("SELECT neuron_id FROM run")) == committed
+    assert on.column("SELECT (args->>'run_id')::bigint FROM procrastinate_jobs ORDER BY 1") == on.column(
+        "SELECT id FROM run ORDER BY 1"
+    )
+    assert on.count(ACTIVE) == on.count(WAITING_JOBS) == len(committed)
+    assert set(on.column("SELECT id FROM neuron WHERE n_active_runs = 1")) == committed
+
+
+def test_people_who_queue_and_cancel_over_each_other_leave_every_count_right(stage: MakeStage) -> None:
+    on = stage(40)
+
+    def queue_and_cancel(number: int) -> None:
+        chance = random.Random(number)
+        for _ in range(15):
+            try:
+                batch = on.enqueue(chance.sample(on.neuron_ids, 20))
+                with transaction(on.sessions) as session:
+                    cancel_batch(session, batch_id=batch.batch_id, account_id=None)
+            except (Invalid, Conflict):
+                continue
+
+    with ThreadPoolExecutor(N_THREADS) as pool:
+        list(pool.map(queue_and_cancel, range(N_THREADS)))
+    on.assert_nothing_is_lost_or_doubled()
+
+
+def _enqueue(on: Stage, session: Session, neuron_ids: list[int]) -> None:
+    enqueue_batch(session, subject_id=on.subject_id, neuron_ids=neuron_ids, method_id=on.method_id, account_id=None)

@@ -1,0 +1,103 @@
+"""The process itself: how it starts, stops, gives back what it holds, and follows its parent."""
+
+import os
+import signal
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+from sqlalchemy import text
+
+from app.db import transaction
+from app.queries.methods import ensure_builtin_methods
+from tests.reliability.conftest import MakeStage, stage
+from tests.reliability.fleet import ROOT, SHORT_LEASES, Stage, fleet, wait_until
+
+__all__ = ["stage"]
+
+RUNNING = "SELECT count(*) FROM run WHERE status = 'running'"
+STALLED = 75
+
+
+def is_running(on: Stage) -> bool:
+    """Whether a worker holds a run."""
+    return on.count(RUNNING) == 1
+
+
+def test_a_worker_that_is_told_to_stop_finishes_what_it_holds(stage: MakeStage, tmp_path: Path) -> None:
+    on = stage(2, seconds=0.5)
+    on.enqueue()
+    with fleet(on.url, tmp_path, 1) as workers:
+        workers.wait_until(partial(is_running, on))
+        assert workers.stop() == [0]
+    assert on.counts_by_status() == {"succeeded": 1, "queued": 1}
+    assert on.count("SELECT count(*) FROM worker WHERE stopped_at IS NOT NULL AND n_finished = 1") == 1
+
+
+def test_a_worker_without_time_to_finish_gives_its_run_back(stage: MakeStage, tmp_path: Path) -> None:
+    on = stage(1, seconds=600)
+    on.enqueue()
+    with fleet(on.url, tmp_path, 1, STOP_SECONDS="0.2") as workers:
+        workers.wait_until(partial(is_running, on))
+        assert workers.stop() == [0]
+    assert on.counts_by_status() == {"queued": 1}
+    assert on.column("SELECT attempt + deaths FROM run") == [0]
+    assert on.count("SELECT count(*) FROM procrastinate_jobs WHERE status = 'todo'") == 1
+
+
+def test_a_worker_whose_work_stands_still_ends_itself_and_the_run_counts_a_death(
+    stage: MakeStage, tmp_path: Path
+) -> None:
+    on = stage(1, seconds=600, silent=True)
+    on.enqueue()
+    with fleet(on.url, tmp_path, 1, STALL_SECONDS="0.5", STOP_SECONDS="0.2", MAX_DEATHS="1") as workers:
+        assert workers.workers[0].process.wait() == STALLED
+        workers.keep()
+        wait_until(partial(on.has_ended, 1))
+    assert on.counts_by_status() == {"quarantined": 1}
+
+
+def test_several_runs_at_a_time_share_one_model(stage: MakeStage, tmp_path: Path) -> None:
+    on = stage(12, seconds=0.1)
+    on.enqueue()
+    with fleet(on.url, tmp_path, 1, CONCURRENCY="3") as workers:
+        workers.wait_until(partial(on.has_ended, 12))
+        assert workers.stop() == [0]
+        assert workers.n_logged("model.loaded") == 1
+    on.assert_nothing_is_lost_or_doubled()
+
+
+def test_a_worker_ends_with_its_parent(stage: MakeStage, tmp_path: Path) -> None:
+    on = stage(1)
+    start = (
+        "import subprocess, sys; subprocess.Popen([sys.executable, '-m', 'tests.reliability.run_worker']);"
+        "sys.stdin.read()"
+    )
+    settings = {f"NEURON_AUDIT_{name}": value for name, value in SHORT_LEASES.items()}
+    with (tmp_path / "log").open("ab") as log:
+        parent = subprocess.Popen(
+            [sys.executable, "-c", start],
+            cwd=ROOT,
+            env={**os.environ, **settings, "DATABASE_URL": on.url},
+            stdin=subprocess.PIPE,
+            stderr=log,
+        )
+        wait_until(lambda: on.count("SELECT count(*) FROM worker") == 1)
+        parent.kill()
+        parent.communicate()
+    wait_until(lambda: on.count("SELECT count(*) FROM worker WHERE stopped_at IS NOT NULL") == 1)
+
+
+def test_the_command_runs_the_methods_of_the_registry(stage: MakeStage, tmp_path: Path) -> None:
+    on = stage(3)
+    with transaction(on.sessions) as session:
+        ensure_builtin_methods(session)
+        on.method_id = session.execute(text("SELECT id FROM method WHERE name = 'lexical'")).scalar_one()
+    on.enqueue()
+    with fleet(on.url, tmp_path, 1, command=("-m", "app.cli", "worker", "--exit-with-parent")) as workers:
+        workers.wait_until(partial(on.has_ended, 3))
+        assert workers.stop(signal.SIGINT) == [0]
+    assert on.counts_by_status() == {"failed": 3}
+    (error,) = on.errors()
+    assert "no train records" in error
