@@ -200,3 +200,7 @@ def login_address(loaded: Settings, token: str) -> str:
 def main() -> None:
     """The console script."""
     cli()
+
+
+if __name__ == "__main__":
+    main()
