@@ -11,6 +11,7 @@ from worker.prompts.rendering import (
     block,
     escape,
     highlighted,
+    highlighted_peak,
     is_sparse,
     levelled,
     marked,
@@ -31,6 +32,13 @@ def test_pairs_can_leave_out_what_is_silent() -> None:
 
 def test_neighbouring_active_tokens_are_marked_together_from_level_three_on() -> None:
     assert highlighted(EXCERPT) == "def⟦ walk_far⟧(�⟦�⟧"
+
+
+def test_an_excerpt_of_weak_activation_has_its_peak_marked_only_where_asked() -> None:
+    weak = LevelledExcerpt((b"a", b" b", b" c"), (1, 2, 0))
+    assert (highlighted(weak), highlighted_peak(weak)) == ("a b c", "a⟦ b⟧ c")
+    assert highlighted_peak(LevelledExcerpt((b"a", b" b"), (0, 0))) == "a b"
+    assert strongest([weak]) == " b\t2"
 
 
 def test_bytes_of_one_character_are_joined_where_marks_allow() -> None:

@@ -1,11 +1,11 @@
 """Excerpts as running text with the active tokens marked, and a short list of the strongest."""
 
 from worker.explainers.prompted import PromptedExplainer, Shown
-from worker.prompts.rendering import block, highlighted, strongest
+from worker.prompts.rendering import block, highlighted_peak, strongest
 
 
 class Highlighted(PromptedExplainer):
-    """What the neuron fires on stands between ⟦ and ⟧. About a third of the tokens of the paper's form.
+    """What the neuron fires on stands between ⟦ and ⟧.
 
     Source of the idea: Paulo et al., "Automatically interpreting millions of features in large
     language models" (2024).
@@ -17,5 +17,5 @@ class Highlighted(PromptedExplainer):
 
     def body(self, shown: Shown) -> str:
         """All excerpts, then their strongest tokens."""
-        parts = [block(f"excerpt {i}", highlighted(e)) for i, e in enumerate(shown.excerpts, 1)]
+        parts = [block(f"excerpt {i}", highlighted_peak(e)) for i, e in enumerate(shown.excerpts, 1)]
         return "\n".join([*parts, block("strongest tokens", strongest(shown.excerpts))])

@@ -18,6 +18,8 @@ LONGEST_EXPLANATION = 500
 """Characters."""
 MOST_SHOWN = 5
 """Train records in one prompt, as in the 2023 paper."""
+MOST_TOKENS = 400
+"""Of a reply; a model that thinks aloud first needs more."""
 SEED_STEP = 10
 """Between two prompts; a bad reply is asked for again with the next seeds."""
 EXAMPLES = "explain_examples.json"
@@ -64,10 +66,13 @@ class PromptedExplainer:
     with_similar = False
     """Whether look-alikes without activation are shown."""
 
-    def __init__(self, provider: Provider, *, temperature: float = 0.0, seed: int = 0) -> None:
+    def __init__(
+        self, provider: Provider, *, temperature: float = 0.0, seed: int = 0, max_tokens: int = MOST_TOKENS
+    ) -> None:
         self.provider = provider
         self.temperature = temperature
         self.seed = seed
+        self.max_tokens = max_tokens
 
     @classmethod
     def build(cls, parameters: Mapping[str, Any], services: Services) -> Self:
@@ -116,6 +121,7 @@ class PromptedExplainer:
                 step=step,
                 messages=self.messages(self._shown(task, records, similar, maximum)),
                 form=EXPLANATION,
+                max_tokens=self.max_tokens,
                 temperature=self.temperature,
                 seed=self.seed + task.seed + SEED_STEP * place,
             )

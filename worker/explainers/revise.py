@@ -13,11 +13,11 @@ from worker.baselines import token_lookup
 from worker.contracts import Candidate, NeuronTask, Services, Simulator
 from worker.explainers.best_of_n import inner_explainer
 from worker.explainers.choosing import calibration_scores, ranked, simulated, simulator_of
-from worker.explainers.prompted import EXPLANATION, MOST_SHOWN, maximum_of
+from worker.explainers.prompted import EXPLANATION, MOST_SHOWN, MOST_TOKENS, maximum_of
 from worker.explainers.sentences import Sentence, write_sentences
 from worker.live import LiveSubject, live_subject, same_subject
 from worker.prompts import load
-from worker.prompts.rendering import ACTIVE_LEVEL, block, escape, highlighted, levelled
+from worker.prompts.rendering import ACTIVE_LEVEL, block, escape, highlighted, highlighted_peak, levelled
 from worker.providers.base import Message, Provider
 
 WRITTEN = "written"
@@ -56,12 +56,13 @@ class Revise:
         self.simulator: Simulator = simulator_of(services, self.name)
         self.subject: LiveSubject = live_subject(services, self.name)
         self.n_sentences: int = parameters.get("n_sentences", 6)
+        self.max_tokens: int = parameters.get("max_tokens", MOST_TOKENS)
 
     @classmethod
     def build(cls, parameters: Mapping[str, Any], services: Services) -> "Revise":
         """``explainer`` names the one that gives the first text (default ``highlighted``).
 
-        ``n_sentences`` are written of each sort: to fire and to be silent.
+        ``n_sentences`` are written of each sort: to fire and to be silent. ``max_tokens`` bounds replies.
         """
         if services.provider is None:
             raise MethodError(f"The explainer {cls.name} needs a language model; the method names no provider.")
@@ -73,7 +74,9 @@ class Revise:
         Raises MethodError where the first text fails, ProviderError as the provider does.
         """
         first = self.explainer.explain(task)[0]
-        written = write_sentences(self.provider, first.text, n=self.n_sentences, seed=task.seed)
+        written = write_sentences(
+            self.provider, first.text, n=self.n_sentences, seed=task.seed, max_tokens=self.max_tokens
+        )
         if written.value is None:
             return (_noted(first, {"failure": f"no test sentences: {written.failure}"}),)
         measured = self._measure(written.value, task)
@@ -100,7 +103,11 @@ class Revise:
         self, first: Candidate, revising: Sequence[Measured], measured: Sequence[Measured], task: NeuronTask
     ) -> list[Candidate]:
         question = Question(
-            step="revise", messages=revision_prompt(first.text, revising, task), form=EXPLANATION, seed=task.seed
+            step="revise",
+            messages=revision_prompt(first.text, revising, task),
+            form=EXPLANATION,
+            max_tokens=self.max_tokens,
+            seed=task.seed,
         )
         (answer,) = ask(self.provider, [question])
         if answer.value is None or answer.value == first.text:
@@ -141,7 +148,7 @@ def revision_prompt(text: str, revising: Sequence[Measured], task: NeuronTask) -
     maximum = maximum_of(task)
     parts = [block("claim", escape(text))]
     for i, record in enumerate(task.train[:MOST_SHOWN], 1):
-        parts.append(block(f"excerpt {i}", highlighted(levelled(record, task.vocabulary, maximum))))
+        parts.append(block(f"excerpt {i}", highlighted_peak(levelled(record, task.vocabulary, maximum))))
     for fires, title in ((True, "expected to fire"), (False, "expected silent")):
         for i, m in enumerate((m for m in revising if m.sentence.fires is fires), 1):
             parts.append(block(f"{title} {i}", highlighted(levelled(m.record, task.vocabulary, maximum))))

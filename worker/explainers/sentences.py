@@ -9,6 +9,7 @@ from worker.providers.base import Message, Provider
 
 LONGEST_SENTENCE = 300
 """Characters."""
+TOKENS_PER_SENTENCE = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,9 @@ class Sentence:
     fires: bool
 
 
-def write_sentences(provider: Provider, text: str, *, n: int, seed: int) -> Answer[tuple[Sentence, ...]]:
+def write_sentences(
+    provider: Provider, text: str, *, n: int, seed: int, max_tokens: int
+) -> Answer[tuple[Sentence, ...]]:
     """``n`` sentences on which the neuron should fire and ``n`` on which it should not.
 
     In pairs of pairs, so that every second sentence is of both sorts alike: fires, fires, silent,
@@ -30,7 +33,12 @@ def write_sentences(provider: Provider, text: str, *, n: int, seed: int) -> Answ
         Message("user", block("claim", escape(text))),
     )
     question = Question(
-        step="sentences", messages=messages, form=_form(n), max_tokens=200 + 120 * n, temperature=0.7, seed=seed
+        step="sentences",
+        messages=messages,
+        form=_form(n),
+        max_tokens=max_tokens + TOKENS_PER_SENTENCE * 2 * n,
+        temperature=0.7,
+        seed=seed,
     )
     return ask(provider, [question])[0]
 

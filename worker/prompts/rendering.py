@@ -101,16 +101,25 @@ def marked(tokens: Sequence[bytes], marks: Sequence[bool]) -> str:
 
 
 def highlighted(excerpt: LevelledExcerpt) -> str:
-    """The excerpt as running text with its active tokens marked."""
+    """The excerpt as running text with its active tokens marked; none are where the neuron is silent."""
     return marked(excerpt.tokens, [level >= ACTIVE_LEVEL for level in excerpt.levels])
 
 
+def highlighted_peak(excerpt: LevelledExcerpt) -> str:
+    """As ``highlighted``, but where no token is active its strongest are marked, unless they are at 0."""
+    return marked(excerpt.tokens, [level >= _least_active(excerpt) for level in excerpt.levels])
+
+
+def _least_active(excerpt: LevelledExcerpt) -> int:
+    return max(1, min(ACTIVE_LEVEL, max(excerpt.levels, default=0)))
+
+
 def strongest(excerpts: Iterable[LevelledExcerpt], limit: int = 10) -> str:
-    """The distinct active tokens with their highest level, strongest first, one per line."""
+    """The distinct tokens that ``highlighted_peak`` marks with their highest level, strongest first, one per line."""
     best: dict[bytes, int] = {}
     for excerpt in excerpts:
         for token, level in zip(excerpt.tokens, excerpt.levels, strict=True):
-            if level >= ACTIVE_LEVEL:
+            if level >= _least_active(excerpt):
                 best[token] = max(level, best.get(token, 0))
     ordered = sorted(best.items(), key=lambda item: -item[1])[:limit]
     return "\n".join(f"{escape(token.decode(errors='replace'))}\t{level}" for token, level in ordered)

@@ -14,7 +14,7 @@ from worker.baselines import token_lookup
 from worker.contracts import NeuronTask, ScoredExcerpt, Services
 from worker.prompts.rendering import levelled, marked
 from worker.providers.base import Provider
-from worker.scorers.ratings import Judge, Rated, Shown, judged
+from worker.scorers.ratings import MOST_TOKENS, Judge, Rated, Shown, judged
 
 MOST_PER_SAMPLE = 5
 FITS_FROM_SHARE = 0.5
@@ -50,8 +50,9 @@ class DetectionScorer:
     version = 1
     kinds: tuple[SampleKind, ...] = ()
 
-    def __init__(self, provider: Provider, *, shuffled: bool = True) -> None:
+    def __init__(self, provider: Provider, *, shuffled: bool = True, max_tokens: int = MOST_TOKENS) -> None:
         self.provider = provider
+        self.max_tokens = max_tokens
         self.shuffled = shuffled
 
     @classmethod
@@ -81,7 +82,7 @@ class DetectionScorer:
         return tuple(results)
 
     def _rated(self, text: str, items: Sequence[Item], task: NeuronTask, step: str) -> tuple[Rated, ...]:
-        judge = Judge(self.provider, "detection", task.seed)
+        judge = Judge(self.provider, "detection", task.seed, self.max_tokens)
         return judge.rate(text, [[_shown(item, task) for item in items]], step=step)
 
 

@@ -16,7 +16,7 @@ from worker.baselines import token_lookup
 from worker.contracts import NeuronTask, ScoredExcerpt, Services
 from worker.prompts.rendering import ACTIVE_LEVEL, marked, shown_window
 from worker.providers.base import Provider
-from worker.scorers.ratings import Judge, Rated, Shown, judged
+from worker.scorers.ratings import MOST_TOKENS, Judge, Rated, Shown, judged
 
 MOST_EXCERPTS = 5
 SAMPLE = SampleKind.TOP.value
@@ -47,8 +47,9 @@ class FuzzingScorer:
     version = 1
     kinds: tuple[SampleKind, ...] = ()
 
-    def __init__(self, provider: Provider, *, shuffled: bool = True) -> None:
+    def __init__(self, provider: Provider, *, shuffled: bool = True, max_tokens: int = MOST_TOKENS) -> None:
         self.provider = provider
+        self.max_tokens = max_tokens
         self.shuffled = shuffled
 
     @classmethod
@@ -75,7 +76,7 @@ class FuzzingScorer:
 
     def _rated(self, text: str, groups: Sequence[Sequence[Item]], task: NeuronTask, step: str) -> tuple[Rated, ...]:
         shown = [[Shown(_body(item, task.vocabulary), item.right) for item in group] for group in groups]
-        return Judge(self.provider, "fuzzing", task.seed).rate(text, shown, step=step)
+        return Judge(self.provider, "fuzzing", task.seed, self.max_tokens).rate(text, shown, step=step)
 
 
 def fuzzed(

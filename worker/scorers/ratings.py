@@ -17,6 +17,8 @@ PER_REQUEST = 5
 FITS_FROM = 5
 """From this rating (0..10) on the model says that an excerpt fits."""
 MOST = 10
+MOST_TOKENS = 100
+"""Of a reply; a model that thinks aloud first needs more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Judge:
     provider: Provider
     prompt: str
     seed: int
+    max_tokens: int
 
     def rate(self, text: str, groups: Sequence[Sequence[Shown]], *, step: str) -> tuple[Rated, ...]:
         """A rating for each excerpt of each group, in order; excerpts of two groups never share a request.
@@ -67,7 +70,7 @@ class Judge:
                 Message("user", "\n".join(parts)),
             ),
             form=ratings_form(len(chunk)),
-            max_tokens=50 + 10 * len(chunk),
+            max_tokens=self.max_tokens,
             seed=self.seed,
         )
 
