@@ -121,7 +121,8 @@ def test_a_verdict_that_cannot_be_used_is_refused(
     ("path", "status"),
     [
         ("/flags?reason=boring", 422), ("/flags?state=closed", 422), ("/flags?after=x", 422),
-        ("/flags?before=%00", 422), ("/flags/0", 404), ("/flags/x", 404), ("/flags/99999999999999999999", 404), ("/flags/123456789", 404),
+        ("/flags?before=%00", 422), ("/flags/0", 404), ("/flags/x", 404), ("/flags/123456789", 404),
+        ("/flags/99999999999999999999", 404),
     ],
 )  # fmt: skip
 def test_bad_addresses_are_told_apart(client: TestClient, path: str, status: int) -> None:
