@@ -34,6 +34,8 @@ class NeuronTask:
     peer: NeuronRecords | None
     seed: int
     collection_id: int | None = None
+    run_id: int | None = None
+    """The run that calls to language models are stored under; None outside a run."""
 
     @property
     def train(self) -> tuple[ActivationRecord, ...]:

@@ -176,7 +176,11 @@ def provenance(method: BuiltMethod, task: NeuronTask, candidate: Candidate) -> d
         **candidate.provenance,
         "method": {"name": definition.name, "version": definition.version, "parameters": dict(definition.parameters)},
         "explainer": {"name": method.explainer.name, "version": method.explainer.version},
-        "simulator": {"name": method.simulator.name, "version": method.simulator.version},
+        "simulator": {
+            "name": method.simulator.name,
+            "version": method.simulator.version,
+            **getattr(method.simulator, "provenance", {}),
+        },
         "scorers": [{"name": s.name, "version": s.version} for s in method.scorers],
         "baselines": list(method.baselines),
         "provider": definition.provider,

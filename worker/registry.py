@@ -22,6 +22,8 @@ class Entry:
 
     label: str
     path: str
+    needs_subject: bool = False
+    """Whether it runs the subject itself, so that the worker must load it."""
 
 
 EXPLAINERS: Mapping[str, Entry] = {
@@ -33,12 +35,26 @@ EXPLAINERS: Mapping[str, Entry] = {
     "highlighted": Entry("Highlighted: running text with marks", "worker.explainers.highlighted:Highlighted"),
     "contrastive": Entry("Contrastive: against look-alikes", "worker.explainers.contrastive:Contrastive"),
     "best_of_n": Entry("Best of n samples of another explainer", "worker.explainers.best_of_n:BestOfN"),
-    "revise": Entry("Revise: tested on sentences, then corrected", "worker.explainers.revise:Revise"),
-    "per_meaning": Entry("Per meaning: one text per group of excerpts", "worker.explainers.per_meaning:PerMeaning"),
+    "revise": Entry(
+        "Revise: tested on sentences, then corrected", "worker.explainers.revise:Revise", needs_subject=True
+    ),
+    "per_meaning": Entry(
+        "Per meaning: one text per group of excerpts", "worker.explainers.per_meaning:PerMeaning", needs_subject=True
+    ),
 }
 SIMULATORS: Mapping[str, Entry] = {
     "lexical": Entry("Lexical: reads quoted tokens and contexts", "worker.simulators.lexical:LexicalSimulator"),
+    "all_at_once": Entry("All at once: log-probabilities at every token", "worker.simulators.all_at_once:AllAtOnce"),
+    "token_by_token": Entry("Token by token: one question each", "worker.simulators.token_by_token:TokenByToken"),
+    "structured": Entry("Structured: one JSON answer per excerpt", "worker.simulators.structured:Structured"),
 }
+CALIBRATIONS: Mapping[str, Entry] = {
+    "linear": Entry("Least squares on the calibration records", "worker.simulators.calibration:linear_calibration"),
+    "percentile": Entry(
+        "Equal ranks on the calibration records", "worker.simulators.calibration:percentile_calibration"
+    ),
+}
+"""What may stand around a simulator; a method that names none leaves it as it is."""
 SCORERS: Mapping[str, Entry] = {
     "correlation": Entry(
         "Correlation of expected and real activations", "worker.scorers.correlation:CorrelationScorer"
@@ -52,7 +68,9 @@ SCORERS: Mapping[str, Entry] = {
         "worker.scorers.absolute_deviation:AbsoluteDeviationScorer",
     ),
     "ablation": Entry(
-        "Effect of the simulated activations on the subject's output", "worker.scorers.ablation:AblationScorer"
+        "Effect of the simulated activations on the subject's output",
+        "worker.scorers.ablation:AblationScorer",
+        needs_subject=True,
     ),
     "detection": Entry("Detection: does this excerpt fit?", "worker.scorers.detection:DetectionScorer"),
     "fuzzing": Entry("Fuzzing: do these marked tokens fit?", "worker.scorers.fuzzing:FuzzingScorer"),
@@ -83,6 +101,13 @@ def resolve(entries: Mapping[str, Entry], name: str, step: str) -> Any:
     return getattr(import_module(module), attribute)
 
 
+def needs_subject(definition: MethodDefinition) -> bool:
+    """Whether one of the method's steps runs the subject itself."""
+    named = [EXPLAINERS.get(definition.explainer), *(SCORERS.get(name) for name in definition.scorers)]
+    inner = definition.parameters.get("explainer", {}).get("explainer")
+    return any(entry is not None and entry.needs_subject for entry in (*named, EXPLAINERS.get(inner)))
+
+
 def build_method(definition: MethodDefinition, services: Services) -> BuiltMethod:
     """A method ready to run. Raises MethodError for steps or baselines that do not exist."""
     parameters = definition.parameters
@@ -91,6 +116,8 @@ def build_method(definition: MethodDefinition, services: Services) -> BuiltMetho
     if unknown:
         raise MethodError(f"There is no baseline called {unknown[0]!r}; there are: {', '.join(BASELINES)}.")
     simulator = resolve(SIMULATORS, definition.simulator, "simulator").build(parameters.get("simulator", {}), services)
+    if (calibration := parameters.get("calibration", "none")) != "none":
+        simulator = resolve(CALIBRATIONS, calibration, "calibration")(simulator)
     services = replace(services, simulator=simulator)
     return BuiltMethod(
         definition=definition,

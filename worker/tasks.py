@@ -3,7 +3,7 @@
 import threading
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -66,6 +66,7 @@ class Workbench:
         with transaction(self._sessions) as session:
             place = neuron_place(session, neuron_id=lease.neuron_id)
             task = self._task(session, place, seed=int(definition.parameters.get("seed", 0)))
+        task = replace(task, run_id=lease.run_id)
         return Prepared(task, place, definition, work)
 
     def _method(self, method_id: int) -> tuple[MethodDefinition, Work]:

@@ -13,7 +13,6 @@ import numpy as np
 from app.domain.activations import NORMALISED_MAXIMUM, FloatArray, IntArray
 from app.domain.results import SimulatedExcerpt
 from app.domain.tokens import Vocabulary
-from app.errors import MethodError
 from worker.contracts import CannotSimulate, NeuronTask, Simulator
 
 Map = Callable[[FloatArray], FloatArray]
@@ -43,24 +42,20 @@ def percentile(expected: FloatArray, real: FloatArray) -> Map:
     return lambda values: np.interp(values, levels, targets).astype(np.float32)
 
 
-FITS: Mapping[str, Callable[[FloatArray, FloatArray], Map]] = {"linear": linear, "percentile": percentile}
-
-
-def calibrated(simulator: Simulator, kind: str) -> Simulator:
-    """The simulator under a calibration: ``none``, ``linear`` or ``percentile``. Raises MethodError for others."""
-    if kind == "none":
-        return simulator
-    if kind not in FITS:
-        raise MethodError(f"There is no calibration called {kind!r}; there are: none, {', '.join(FITS)}.")
-    return Calibrated(simulator, kind)
+Fit = Callable[[FloatArray, FloatArray], Map]
 
 
 class Calibrated:
     """Wraps a simulator; the pipeline asks for ``fitted`` before it simulates what is scored."""
 
-    def __init__(self, inner: Simulator, kind: str) -> None:
-        self.inner, self.kind = inner, kind
+    def __init__(self, inner: Simulator, kind: str, fit: Fit) -> None:
+        self.inner, self.kind, self.fit = inner, kind, fit
         self.name, self.version = f"{inner.name}+{kind}", inner.version
+
+    @property
+    def provenance(self) -> Mapping[str, object]:
+        """The inner simulator's, with the kind of calibration."""
+        return {**getattr(self.inner, "provenance", {}), "calibration": self.kind}
 
     def simulate(
         self, text: str, excerpts: Sequence[tuple[int, IntArray]], vocabulary: Vocabulary
@@ -85,7 +80,7 @@ class Calibrated:
         if not pairs or unit <= 0:
             return self.inner
         expected, real = (np.concatenate(column) for column in zip(*pairs, strict=True))
-        return Fitted(self.inner, self.name, FITS[self.kind](expected, real))
+        return Fitted(self.inner, self.name, self.fit(expected, real))
 
 
 class Fitted:
@@ -105,3 +100,13 @@ class Fitted:
         if simulated.expected is None:
             return simulated
         return replace(simulated, expected=self.map(simulated.expected), uncalibrated=simulated.expected)
+
+
+def linear_calibration(simulator: Simulator) -> Calibrated:
+    """The simulator under a straight line."""
+    return Calibrated(simulator, "linear", linear)
+
+
+def percentile_calibration(simulator: Simulator) -> Calibrated:
+    """The simulator under equal ranks."""
+    return Calibrated(simulator, "percentile", percentile)
