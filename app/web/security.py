@@ -116,7 +116,7 @@ class KnownHosts:
 
 
 class RequestLog:
-    """Gives every request an id, logs it with its status and time, and answers the id in a header."""
+    """Gives every request an id, logs it with its status and time, and answers both in headers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -134,7 +134,9 @@ class RequestLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = request_id
+                headers["Server-Timing"] = f"app;dur={(perf_counter() - started) * 1000:.1f}"
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
