@@ -24,7 +24,7 @@ class _Numbers(dict[int, str]):
     """The text of each float16, by its bits: there are only 65,536."""
 
     def __missing__(self, bits: int) -> str:
-        value = float(np.uint16(bits).view(np.float16))
+        value = float(np.uint16(bits).view(np.float16)) + 0.0  # no minus before a zero
         text = self[bits] = f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
         return text
 

@@ -120,8 +120,8 @@ def test_a_text_cut_anywhere_shows_all_its_characters(text: str, data: st.DataOb
 
 
 def test_numbers_are_short_and_keep_three_digits() -> None:
-    values = np.array([0.0, -0.1234, 3.14159, 12345.0], dtype=np.float32)
-    assert number_texts(values) == ["0", "-0.123", "3.14", "12344"]
+    values = np.array([0.0, -0.0, -0.1234, 3.14159, 12345.0], dtype=np.float32)
+    assert number_texts(values) == ["0", "0", "-0.123", "3.14", "12344"]
 
 
 # What the style sheets promise.
