@@ -16,6 +16,7 @@ from app.domain.tokens import Vocabulary
 from app.errors import MethodError
 from app.version import code_version
 from worker.baselines import SHUFFLED, TOKEN_LOOKUP, token_lookup
+from worker.collection.hard_negatives import with_hard_negatives
 from worker.contracts import (
     CalibratedSimulator,
     Candidate,
@@ -40,6 +41,7 @@ def run_method(method: BuiltMethod, task: NeuronTask, report: Report) -> tuple[E
     never fires or has no records, ProviderError where a language model gives no usable answer.
     """
     refuse_silent(task)
+    task = with_lookalikes(method, task)
     report("explain", 0.0)
     candidates = method.explainer.explain(without_held_out(task))
     results = []
@@ -61,6 +63,14 @@ def refuse_silent(task: NeuronTask) -> None:
         )
 
 
+def with_lookalikes(method: BuiltMethod, task: NeuronTask) -> NeuronTask:
+    """The task with hard negatives, derived where none were collected, for methods that may show or score them."""
+    if method.definition.provider is None and SampleKind.HARD_NEGATIVE not in method.kinds:
+        return task
+    peer = None if task.peer is None else with_hard_negatives(task.peer)
+    return replace(task, records=with_hard_negatives(task.records), peer=peer)
+
+
 def without_held_out(task: NeuronTask) -> NeuronTask:
     """The task as an explainer sees it: places kept, validation and test records emptied.
 
@@ -79,6 +89,7 @@ _EMPTY = ActivationRecord(-1, np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.
 
 def score_candidate(method: BuiltMethod, task: NeuronTask, candidate: Candidate) -> ExplanationResult:
     """One text, a person's too, simulated and scored on the neuron's validation records."""
+    task = with_lookalikes(method, task)
     records = scored_records(task.records, method.kinds)
     simulator = _fitted(method.simulator, candidate.text, task)
     excerpts = simulate(simulator, candidate.text, records, task.vocabulary, unit=unit_of(task.records))

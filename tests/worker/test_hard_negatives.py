@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind, Split, split_of
-from worker.collection.hard_negatives import LOW_SHARE, SOURCES, driving_tokens, hard_negatives
+from worker.collection.hard_negatives import LOW_SHARE, SOURCES, driving_tokens, hard_negatives, with_hard_negatives
 
 DRIVER, PLAIN = 7, 1
 
@@ -22,7 +22,7 @@ def alike(excerpt_id: int, peak: float = 0.5) -> ActivationRecord:
 
 def test_tokens_that_drive_are_those_with_a_high_mean_in_train() -> None:
     top = (
-        record(1, (DRIVER, 10.0), (PLAIN, 9.0), (2, 4.0)),
+        record(1, (DRIVER, 10.0), (PLAIN, 5.0), (2, 2.0)),
         record(2, (3, 10.0)),
         record(3, (3, 10.0)),
         record(4, (3, 10.0)),
@@ -44,9 +44,18 @@ def test_the_most_alike_come_first() -> None:
     assert found[0].excerpt_id == 21
 
 
+def test_a_collections_own_hard_negatives_are_kept_and_missing_ones_derived() -> None:
+    bare = NeuronRecords({SampleKind.TOP: TOP, SampleKind.BAND_0: (alike(20),)}, 10.0)
+    derived = with_hard_negatives(bare)
+    assert [r.excerpt_id for r in derived.of(SampleKind.HARD_NEGATIVE)] == [20]
+    assert with_hard_negatives(derived) is derived
+    own = NeuronRecords({**bare.samples, SampleKind.HARD_NEGATIVE: ()}, 10.0)
+    assert with_hard_negatives(own).of(SampleKind.HARD_NEGATIVE) == ()
+
+
 def test_a_neuron_that_never_fires_has_none() -> None:
-    assert hard_negatives(NeuronRecords({SampleKind.TOP: TOP, SampleKind.BAND_0: (alike(20),)}, 0.0)) == ()
-    assert hard_negatives(NeuronRecords({}, 1.0)) == ()
+    assert hard_negatives(NeuronRecords({SampleKind.TOP: (record(1, (DRIVER, -1.0)),)}, 0.0)) == ()
+    assert hard_negatives(NeuronRecords({}, 0.0)) == hard_negatives(NeuronRecords({}, 1.0)) == ()
 
 
 def numbered(excerpt_id: int) -> ActivationRecord:

@@ -91,6 +91,13 @@ def test_what_a_text_is_scored_on_is_never_shown_to_its_explainer() -> None:
         assert not any("HELD" in m.content for request in asked(provider) for m in request.messages)
 
 
+def test_hard_negatives_are_derived_for_a_neuron_that_has_none() -> None:
+    samples = {kind: rows for kind, rows in PLAIN.records.samples.items() if kind is not SampleKind.HARD_NEGATIVE}
+    told = replace(PLAIN, records=replace(PLAIN.records, samples=samples))
+    (result,) = run("contrastive", ("correlation",), told)
+    assert result.provenance["explain"]["similar_excerpt_ids"]
+
+
 def test_scores_come_out_the_same_again() -> None:
     first, again = (run("highlighted", tuple(SCORERS))[0].scores for _ in range(2))
     assert first == again

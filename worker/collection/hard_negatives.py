@@ -1,22 +1,32 @@
 """Excerpts with the tokens that drive a neuron elsewhere, on which it hardly fires.
 
-Derived from the samples of a collection, so that an imported neuron can have them, too.
+Derived from a neuron's other samples where it was imported and so has none from a collection.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind, Split, split_of
 
 MOST = 20
-LOW_SHARE = 0.2
+LOW_SHARE = 0.3
 """Of the neuron's maximum: an excerpt whose peak is below it is one on which the neuron hardly fires."""
-DRIVING_SHARE = 0.5
+DRIVING_SHARE = 0.3
 """Of the neuron's maximum: a token on which the train records are above it on average drives the neuron."""
+MOST_DRIVING = 8
+"""Tokens; the strongest count."""
 
 SOURCES = (SampleKind.BAND_0, SampleKind.BAND_1, SampleKind.BAND_2, SampleKind.BAND_3, SampleKind.RANDOM)
+
+
+def with_hard_negatives(records: NeuronRecords) -> NeuronRecords:
+    """The records with a ``hard_negative`` sample: their own, or one derived from the other samples."""
+    if SampleKind.HARD_NEGATIVE in records.samples:
+        return records
+    return replace(records, samples={**records.samples, SampleKind.HARD_NEGATIVE: hard_negatives(records)})
 
 
 def hard_negatives(records: NeuronRecords, *, most: int = MOST) -> tuple[ActivationRecord, ...]:
@@ -35,7 +45,7 @@ def hard_negatives(records: NeuronRecords, *, most: int = MOST) -> tuple[Activat
         record.excerpt_id: sum(weights.get(token, 0.0) for token in set(record.token_ids.tolist()))
         for kind in SOURCES
         for record in records.of(kind)
-        if record.token_ids.size and record.peak < LOW_SHARE * records.maximum
+        if record.token_ids.size and record.peak < LOW_SHARE * records.level_10
     }
     pools = _pools(records, {i for i, value in likeness.items() if value > 0})
     for pool in pools.values():
@@ -44,18 +54,20 @@ def hard_negatives(records: NeuronRecords, *, most: int = MOST) -> tuple[Activat
 
 
 def driving_tokens(records: NeuronRecords) -> dict[int, float]:
-    """Token ids on which the neuron fires above ``DRIVING_SHARE`` of its maximum in the mean, with that mean (0..1).
+    """The tokens on which the neuron fires most in the mean, with that mean (0..1 of its maximum), strongest first.
 
-    Looks at the top sample's train split alone. Empty for a neuron that never fires.
+    At most ``MOST_DRIVING``, all at ``DRIVING_SHARE`` or above. Looks at the top sample's train split
+    alone. Empty for a neuron that never fires.
     """
-    if records.maximum <= 0:
+    if records.level_10 <= 0:
         return {}
     seen: dict[int, list[float]] = defaultdict(list)
     for record in records.of(SampleKind.TOP, Split.TRAIN):
         for token, activation in zip(record.token_ids.tolist(), record.activations.tolist(), strict=True):
-            seen[token].append(activation / records.maximum)
+            seen[token].append(activation / records.level_10)
     means = {token: float(np.mean(values)) for token, values in seen.items()}
-    return {token: mean for token, mean in means.items() if mean >= DRIVING_SHARE}
+    strongest = sorted(means.items(), key=lambda item: (-item[1], item[0]))[:MOST_DRIVING]
+    return {token: mean for token, mean in strongest if mean >= DRIVING_SHARE}
 
 
 def _pools(records: NeuronRecords, wanted: set[int]) -> dict[Split, list[ActivationRecord]]:

@@ -19,7 +19,7 @@ from worker.scorers.ratings import MOST_TOKENS, Judge, Rated, Shown, judged
 MOST_PER_SAMPLE = 5
 FITS_FROM_SHARE = 0.5
 """Of the neuron's maximum: an excerpt whose peak reaches it is one that fits."""
-SILENT_BELOW_SHARE = 0.2
+SILENT_BELOW_SHARE = 0.3
 """Of the neuron's maximum: below it an excerpt does not fit. In between it is not asked about."""
 NEGATIVES: Mapping[str, SampleKind] = {
     HEADLINE_SAMPLE: SampleKind.RANDOM,
