@@ -18,8 +18,8 @@ from app.queries.events import record_event
 from app.queries.explanations import Author, refresh_current, store_explanation
 from app.queries.methods import method_definition
 from app.queries.pauses import end_pause
-from app.queries.places import NeuronPlace, neuron_place, peer_id
-from app.queries.records import neuron_records, vocabulary
+from app.queries.places import NeuronPlace, neuron_peer, neuron_place
+from app.queries.records import records_of_neurons, vocabulary
 from app.queries.runs import RunLease, finish_run
 from app.queries.transport import DEFAULT_QUEUE
 from worker.contracts import NeuronTask, Services
@@ -80,15 +80,19 @@ class Workbench:
     def _task(self, session: Session, place: NeuronPlace, *, seed: int) -> NeuronTask:
         own_seed = zlib.crc32(f"{place.subject}/{place.layer}/{place.index}/{seed}".encode())
         start = int(np.random.default_rng(own_seed).integers(place.neurons_per_layer))
-        peer = peer_id(session, place=place, start=start)
+        peer = neuron_peer(session, place=place, start=start)
+        maxima = {place.neuron_id: place.maximum}
+        if peer is not None:
+            maxima[peer.neuron_id] = peer.maximum
+        records = records_of_neurons(session, maxima=maxima, collection_id=place.collection_id)
         return NeuronTask(
             neuron_id=place.neuron_id,
             subject=place.subject,
             layer=place.layer,
             index=place.index,
-            records=neuron_records(session, neuron_id=place.neuron_id, collection_id=place.collection_id),
+            records=records[place.neuron_id],
             vocabulary=self._vocabulary(session, place.tokenizer_id),
-            peer=None if peer is None else neuron_records(session, neuron_id=peer, collection_id=place.collection_id),
+            peer=None if peer is None else records[peer.neuron_id],
             seed=own_seed,
             collection_id=place.collection_id,
         )

@@ -21,6 +21,15 @@ class NeuronPlace:
     neurons_per_layer: int
     tokenizer_id: int
     collection_id: int | None
+    maximum: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Another neuron of the same layer, with its maximum."""
+
+    neuron_id: int
+    maximum: float | None
 
 
 def neuron_place(session: Session, *, neuron_id: int) -> NeuronPlace:
@@ -35,6 +44,7 @@ def neuron_place(session: Session, *, neuron_id: int) -> NeuronPlace:
             Subject.neurons_per_layer,
             Subject.tokenizer_id,
             Subject.collection_id,
+            Neuron.max,
         )
         .join(Subject, Subject.id == Neuron.subject_id)
         .where(Neuron.id == neuron_id)
@@ -44,13 +54,13 @@ def neuron_place(session: Session, *, neuron_id: int) -> NeuronPlace:
     return NeuronPlace(*row)
 
 
-def peer_id(session: Session, *, place: NeuronPlace, start: int) -> int | None:
+def neuron_peer(session: Session, *, place: NeuronPlace, start: int) -> Peer | None:
     """Another neuron of the same layer that fires: the first from index ``start`` on, round the layer's end.
 
     None where no other fires.
     """
     others = (
-        select(Neuron.id)
+        select(Neuron.id, Neuron.max)
         .where(
             Neuron.subject_id == place.subject_id,
             Neuron.layer == place.layer,
@@ -60,5 +70,5 @@ def peer_id(session: Session, *, place: NeuronPlace, start: int) -> int | None:
         .order_by(Neuron.index)
         .limit(1)
     )
-    found = session.scalar(others.where(Neuron.index >= start))
-    return found if found is not None else session.scalar(others)
+    row = session.execute(others.where(Neuron.index >= start)).first() or session.execute(others).first()
+    return None if row is None else Peer(*row)

@@ -1,9 +1,11 @@
 """Stored activation records and vocabularies."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import ARRAY, BigInteger, cast, func, select
 from sqlalchemy.orm import Session
 
 from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind, unpack_activations
@@ -30,36 +32,58 @@ def vocabulary(session: Session, *, tokenizer_id: int) -> Vocabulary:
 
 def excerpt_tokens(session: Session, *, excerpt_ids: Iterable[int]) -> dict[int, list[int]]:
     """Token ids of each excerpt, by excerpt id."""
-    ids = sorted(set(excerpt_ids))
-    rows = session.execute(select(Excerpt.id, Excerpt.token_ids).where(Excerpt.id.in_(ids)))
+    # An array, not IN: the same statement whatever the number of excerpts, so that it stays prepared.
+    wanted = cast(sorted(set(excerpt_ids)), ARRAY(BigInteger))
+    rows = session.execute(select(Excerpt.id, Excerpt.token_ids).where(Excerpt.id == func.any(wanted)))
     return {row.id: row.token_ids for row in rows}
 
 
 def neuron_records(session: Session, *, neuron_id: int, collection_id: int | None = None) -> NeuronRecords:
     """All samples of a neuron, by default of the subject's newest complete collection.
 
-    Two queries, whatever the number of records. Raises NotFound for an unknown neuron.
+    Three queries, whatever the number of records. Raises NotFound for an unknown neuron.
     """
-    neuron = session.get(Neuron, neuron_id)
-    if neuron is None:
+    row = session.execute(
+        select(Neuron.max, Subject.collection_id)
+        .join(Subject, Subject.id == Neuron.subject_id)
+        .where(Neuron.id == neuron_id)
+    ).first()
+    if row is None:
         raise NotFound("There is no such neuron.")
     if collection_id is None:
-        collection_id = session.scalar(select(Subject.collection_id).where(Subject.id == neuron.subject_id))
-    samples = session.scalars(
-        select(Sample).where(Sample.neuron_id == neuron_id, Sample.collection_id == collection_id)
+        collection_id = row.collection_id
+    samples = _samples(session, [neuron_id], collection_id)
+    return NeuronRecords(samples.get(neuron_id, {}), maximum=row.max if row.max is not None else 0.0)
+
+
+def records_of_neurons(
+    session: Session, *, maxima: Mapping[int, float | None], collection_id: int | None
+) -> dict[int, NeuronRecords]:
+    """All samples of several neurons in two queries. ``maxima`` holds each neuron's maximum by its id."""
+    samples = _samples(session, list(maxima), collection_id)
+    return {
+        neuron_id: NeuronRecords(samples.get(neuron_id, {}), maximum=maximum if maximum is not None else 0.0)
+        for neuron_id, maximum in maxima.items()
+    }
+
+
+_Samples: TypeAlias = dict[SampleKind, tuple[ActivationRecord, ...]]
+
+
+def _samples(session: Session, neuron_ids: Sequence[int], collection_id: int | None) -> dict[int, _Samples]:
+    rows = session.execute(
+        select(Sample.neuron_id, Sample.kind, Sample.excerpt_ids, Sample.activations).where(
+            Sample.neuron_id == func.any(cast(list(neuron_ids), ARRAY(BigInteger))),
+            Sample.collection_id == collection_id,
+        )
     ).all()
-    tokens = excerpt_tokens(session, excerpt_ids=(i for s in samples for i in s.excerpt_ids))
-    return NeuronRecords(
-        {SampleKind(sample.kind): _records(sample, tokens) for sample in samples},
-        maximum=neuron.max if neuron.max is not None else 0.0,
-        mean=neuron.mean,
-    )
-
-
-def _records(sample: Sample, tokens: dict[int, list[int]]) -> tuple[ActivationRecord, ...]:
-    lengths = [len(tokens[i]) for i in sample.excerpt_ids]
-    rows = unpack_activations(sample.activations, lengths)
-    return tuple(
-        ActivationRecord(excerpt_id, np.array(tokens[excerpt_id], dtype=np.int32), row)
-        for excerpt_id, row in zip(sample.excerpt_ids, rows, strict=True)
-    )
+    ids = excerpt_tokens(session, excerpt_ids=(i for row in rows for i in row.excerpt_ids))
+    tokens = {excerpt_id: np.array(token_ids, dtype=np.int32) for excerpt_id, token_ids in ids.items()}
+    found: dict[int, _Samples] = defaultdict(dict)
+    for row in rows:
+        lengths = [len(tokens[i]) for i in row.excerpt_ids]
+        activations = unpack_activations(row.activations, lengths)
+        found[row.neuron_id][SampleKind(row.kind)] = tuple(
+            ActivationRecord(i, tokens[i], values) for i, values in zip(row.excerpt_ids, activations, strict=True)
+        )
+    return found
