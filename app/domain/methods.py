@@ -45,18 +45,53 @@ _ASKING = {
     "highlighted-all-at-once": ("Highlighted, simulated all at once", "highlighted", "all_at_once"),
     "highlighted-structured": ("Highlighted, simulated as JSON", "highlighted", "structured"),
 }
-LANGUAGE_MODEL_METHODS = tuple(
-    MethodDefinition(
-        name=name,
+_FITTING = ("correlation", "explained_variance", "absolute_deviation")
+_JUDGED = (*_FITTING, "detection", "fuzzing")
+_BANDS = ["band_0", "band_1", "band_2", "band_3"]
+
+
+def _structured(
+    names: tuple[str, str],
+    explainer: str,
+    scorers: tuple[str, ...] = _JUDGED,
+    parameters: Mapping[str, Any] | None = None,
+) -> MethodDefinition:
+    """A method, by name and label, whose simulator any chat model can be; ``parameters`` by step."""
+    return MethodDefinition(
+        name=names[0],
         version=1,
-        label=label,
+        label=names[1],
         explainer=explainer,
-        simulator=simulator,
-        scorers=("correlation", "explained_variance", "absolute_deviation"),
+        simulator="structured",
+        scorers=scorers,
         provider=DEFAULT_PROVIDER,
-        parameters={"calibration": "linear"},
+        parameters={"calibration": "linear", **(parameters or {})},
     )
-    for name, (label, explainer, simulator) in _ASKING.items()
+
+
+LANGUAGE_MODEL_METHODS = (
+    *(
+        MethodDefinition(
+            name=name,
+            version=1,
+            label=label,
+            explainer=explainer,
+            simulator=simulator,
+            scorers=_FITTING,
+            provider=DEFAULT_PROVIDER,
+            parameters={"calibration": "linear"},
+        )
+        for name, (label, explainer, simulator) in _ASKING.items()
+    ),
+    _structured(
+        ("highlighted-all-scores", "Highlighted, scored in every way that needs no subject"),
+        "highlighted",
+        parameters={"scorers": {"correlation": {"samples": ["top_and_random", "top", "random", *_BANDS]}}},
+    ),
+    _structured(("contrastive", "Contrastive: against look-alikes"), "contrastive"),
+    _structured(("best-of-4", "Best of four highlighted samples"), "best_of_n", parameters={"explainer": {"n": 4}}),
+    _structured(("revised", "Revised on written sentences (runs the subject)"), "revise", (*_JUDGED, "ablation")),
+    _structured(("per-meaning", "One text per meaning (runs the subject)"), "per_meaning", (*_JUDGED, "ablation")),
 )
 
 BUILTIN_METHODS: tuple[MethodDefinition, ...] = (LEXICAL, *LANGUAGE_MODEL_METHODS)

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from app.domain.activations import SampleKind
-from app.domain.methods import MethodDefinition
+from app.domain.activations import ActivationRecord, SampleKind
+from app.domain.methods import LANGUAGE_MODEL_METHODS, MethodDefinition
 from app.domain.results import ExplanationResult
 from tests.fake_provider import FakeProvider
 from tests.worker.live_fakes import FakeSubject
@@ -92,7 +92,9 @@ def test_what_a_text_is_scored_on_is_never_shown_to_its_explainer() -> None:
 
 
 def test_hard_negatives_are_derived_for_a_neuron_that_has_none() -> None:
-    samples = {kind: rows for kind, rows in PLAIN.records.samples.items() if kind is not SampleKind.HARD_NEGATIVE}
+    samples: dict[SampleKind, tuple[ActivationRecord, ...]] = {
+        kind: rows for kind, rows in PLAIN.records.samples.items() if kind is not SampleKind.HARD_NEGATIVE
+    }
     told = replace(PLAIN, records=replace(PLAIN.records, samples=samples))
     (result,) = run("contrastive", ("correlation",), told)
     assert result.provenance["explain"]["similar_excerpt_ids"]
@@ -112,3 +114,11 @@ def test_a_language_model_that_cannot_rate_leaves_detection_undefined_and_the_re
     values = {score.scorer: (score.value, score.n_valid) for score in reversed(result.scores)}
     assert values["detection"] == values["fuzzing_auc"] == (None, 0)
     assert values["correlation"][0] is not None
+
+
+@pytest.mark.parametrize("definition", LANGUAGE_MODEL_METHODS, ids=lambda definition: definition.name)
+def test_every_built_in_method_can_be_built(definition: MethodDefinition) -> None:
+    services = Services(provider=FakeProvider(answer), subject=FakeSubject(NEURON.vocabulary, {}))
+    method = build_method(definition, services)
+    assert method.simulator.name == f"{definition.simulator}+linear"
+    assert [scorer.name for scorer in method.scorers] == list(definition.scorers)
