@@ -13,6 +13,7 @@ SCORE_BINS = 20
 """Equal bins of a score histogram over 0..1; one more, the first, holds scores below 0."""
 GOOD_SCORE = 0.5
 WORKER_SEEN_SECONDS = 60
+_GOOD_BIN = 1 + int(GOOD_SCORE * SCORE_BINS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ def subject_summaries(session: Session) -> tuple[SubjectSummary, ...]:
             neurons_per_layer=row.Subject.neurons_per_layer,
             n_neurons=row.Subject.n_layers * row.Subject.neurons_per_layer,
             n_explained=sum(layer.n_explained for layer in layers.get(row.Subject.id, ())),
-            n_good=sum(sum(layer.counts[1 + int(GOOD_SCORE * SCORE_BINS) :]) for layer in layers.get(row.Subject.id, ())),
+            n_good=sum(sum(layer.counts[_GOOD_BIN:]) for layer in layers.get(row.Subject.id, ())),
             n_flagged=flagged.get(row.Subject.id, 0),
             corpus=row.corpus,
             tokens=row.tokens_done,

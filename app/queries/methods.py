@@ -10,6 +10,8 @@ from app.domain.methods import BUILTIN_METHODS, MethodDefinition
 from app.errors import NotFound
 from app.models import Method
 
+_NEWEST = select(Method).ext(distinct_on(Method.name)).order_by(Method.name, Method.version.desc())
+
 
 def ensure_builtin_methods(session: Session, *, definitions: Sequence[MethodDefinition] = BUILTIN_METHODS) -> None:
     """Insert the built-in methods that are missing, by name and version. Safe to run at every start."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from app.domain.results import HEADLINE_SAMPLE, HEADLINE_SCORER
@@ -97,15 +97,52 @@ class EventShown:
     detail: dict[str, Any]
 
 
+# Statements are built once: building them costs more than running them.
+_CANDIDATES = (
+    select(Explanation, Method.name, Method.version, Score)
+    .outerjoin(Method, Method.id == Explanation.method_id)
+    .outerjoin(Score, Score.explanation_id == Explanation.id)
+    .where(Explanation.neuron_id == bindparam("neuron_id"))
+    .order_by(Explanation.id.desc(), Score.id)
+)
+_FLAGS = (
+    select(
+        Flag.id,
+        Flag.explanation_id,
+        Flag.reason,
+        Flag.note,
+        Account.name,
+        Flag.created_at,
+        Flag.verdict,
+        Flag.resolution_note,
+    )
+    .join(Explanation, Explanation.id == Flag.explanation_id)
+    .join(Account, Account.id == Flag.account_id)
+    .where(Explanation.neuron_id == bindparam("neuron_id"))
+    .order_by(Flag.id.desc())
+    .limit(HISTORY_LENGTH)
+)
+_RUNS = (
+    select(Run, Method.label, Account.name)
+    .join(Method, Method.id == Run.method_id)
+    .join(Batch, Batch.id == Run.batch_id)
+    .outerjoin(Account, Account.id == Batch.account_id)
+    .where(Run.neuron_id == bindparam("neuron_id"))
+    .order_by(Run.id.desc())
+    .limit(HISTORY_LENGTH)
+)
+_EVENTS = (
+    select(Event.kind, Event.at, Account.name, Event.detail)
+    .outerjoin(Account, Account.id == Event.account_id)
+    .where(Event.neuron_id == bindparam("neuron_id"))
+    .order_by(Event.id.desc())
+    .limit(HISTORY_LENGTH)
+)
+
+
 def neuron_candidates(session: Session, *, neuron_id: int) -> tuple[CandidateRow, ...]:
     """Every explanation of a neuron with its scores, the newest first. One query."""
-    rows = session.execute(
-        select(Explanation, Method.name, Method.version, Score)
-        .outerjoin(Method, Method.id == Explanation.method_id)
-        .outerjoin(Score, Score.explanation_id == Explanation.id)
-        .where(Explanation.neuron_id == neuron_id)
-        .order_by(Explanation.id.desc(), Score.id)
-    )
+    rows = session.execute(_CANDIDATES, {"neuron_id": neuron_id})
     found: dict[int, tuple[Explanation, str | None, list[ScoreRow]]] = {}
     for explanation, name, version, score in rows:
         method = f"{name} v{version}" if name is not None else None
@@ -146,31 +183,12 @@ def _score_row(score: Score) -> ScoreRow:
 
 def neuron_flags(session: Session, *, neuron_id: int) -> tuple[FlagShown, ...]:
     """Flags against any explanation of a neuron, the newest first. One query."""
-    rows = session.execute(
-        select(Flag, Account.name)
-        .join(Explanation, Explanation.id == Flag.explanation_id)
-        .join(Account, Account.id == Flag.account_id)
-        .where(Explanation.neuron_id == neuron_id)
-        .order_by(Flag.id.desc())
-        .limit(HISTORY_LENGTH)
-    )
-    return tuple(
-        FlagShown(f.id, f.explanation_id, f.reason, f.note, by, f.created_at, f.verdict, f.resolution_note)
-        for f, by in rows
-    )
+    return tuple(FlagShown(*row) for row in session.execute(_FLAGS, {"neuron_id": neuron_id}))
 
 
 def neuron_runs(session: Session, *, neuron_id: int) -> tuple[RunShown, ...]:
     """The runs of a neuron, the newest first. One query."""
-    rows = session.execute(
-        select(Run, Method.label, Account.name)
-        .join(Method, Method.id == Run.method_id)
-        .join(Batch, Batch.id == Run.batch_id)
-        .outerjoin(Account, Account.id == Batch.account_id)
-        .where(Run.neuron_id == neuron_id)
-        .order_by(Run.id.desc())
-        .limit(HISTORY_LENGTH)
-    )
+    rows = session.execute(_RUNS, {"neuron_id": neuron_id})
     return tuple(
         RunShown(
             id=run.id,
@@ -190,11 +208,4 @@ def neuron_runs(session: Session, *, neuron_id: int) -> tuple[RunShown, ...]:
 
 def neuron_events(session: Session, *, neuron_id: int) -> tuple[EventShown, ...]:
     """The newest lines of a neuron's history. One query."""
-    rows = session.execute(
-        select(Event.kind, Event.at, Account.name, Event.detail)
-        .outerjoin(Account, Account.id == Event.account_id)
-        .where(Event.neuron_id == neuron_id)
-        .order_by(Event.id.desc())
-        .limit(HISTORY_LENGTH)
-    )
-    return tuple(EventShown(*row) for row in rows)
+    return tuple(EventShown(*row) for row in session.execute(_EVENTS, {"neuron_id": neuron_id}))

@@ -1,12 +1,12 @@
 """A neuron, its samples and its simulations, as its page shows them: a query each."""
 
 from collections.abc import Collection as Ids
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, any_, bindparam, func, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ARRAY, BigInteger, Select, any_, bindparam, func, select
+from sqlalchemy.orm import Session, aliased, defer
 
 from app.errors import NotFound
 from app.models import Collection, Corpus, Document, Excerpt, Neuron, Sample, Simulation, Subject, Tokenizer
@@ -119,8 +119,7 @@ class StoredExcerpt:
     position: int
 
 
-def neuron_head(session: Session, *, slug: str, layer: int, index: int) -> NeuronHead:
-    """The neuron at an address. Raises NotFound, which says what there is instead. One query."""
+def _head_statement() -> Select[Any]:
     peer = aliased(Neuron)
     rank = (
         select(
@@ -130,21 +129,54 @@ def neuron_head(session: Session, *, slug: str, layer: int, index: int) -> Neuro
         .where(peer.subject_id == Neuron.subject_id, peer.layer == Neuron.layer)
         .lateral()
     )
-    row = session.execute(
+    return (
         select(Subject, Neuron, Collection, Tokenizer.name, Tokenizer.digest, Corpus.name, Corpus.digest, rank)
+        .options(defer(Neuron.search), defer(Neuron.current_text))
         .join(Tokenizer, Tokenizer.id == Subject.tokenizer_id)
         .outerjoin(Collection, Collection.id == Subject.collection_id)
         .outerjoin(Corpus, Corpus.id == Collection.corpus_id)
         .outerjoin(
             Neuron,
             (Neuron.subject_id == Subject.id)
-            # A number that does not fit the column is no neuron, and Postgres would refuse to compare it.
-            & (Neuron.layer == (layer if layer <= BIGGEST_LAYER else -1))
-            & (Neuron.index == (index if index <= BIGGEST_INDEX else -1)),
+            & (Neuron.layer == bindparam("layer"))
+            & (Neuron.index == bindparam("index")),
         )
         .outerjoin(rank, Neuron.id.is_not(None))
-        .where(Subject.slug == slug)
-    ).first()
+        .where(Subject.slug == bindparam("slug"))
+    )
+
+
+# Statements are built once: building them costs more than running them.
+_HEAD = _head_statement()
+_SIMULATIONS = (
+    select(
+        Simulation.simulator,
+        Simulation.kind,
+        Simulation.split,
+        Simulation.collection_id,
+        Simulation.excerpt_ids,
+        Simulation.expected,
+        Simulation.failures,
+    )
+    .where(Simulation.explanation_id == bindparam("explanation_id"))
+    .order_by(Simulation.id)
+)
+_SAMPLES = select(Sample.kind, Sample.collection_id, Sample.excerpt_ids, Sample.activations).where(
+    Sample.neuron_id == bindparam("neuron_id"),
+    Sample.collection_id == any_(bindparam("collection_ids", type_=ARRAY(BigInteger))),
+)
+_EXCERPTS = (
+    select(Excerpt.id, Excerpt.token_ids, Document.name, Excerpt.position)
+    .outerjoin(Document, Document.id == Excerpt.document_id)
+    .where(Excerpt.id == any_(bindparam("excerpt_ids", type_=ARRAY(BigInteger))))
+)
+
+
+def neuron_head(session: Session, *, slug: str, layer: int, index: int) -> NeuronHead:
+    """The neuron at an address. Raises NotFound, which says what there is instead. One query."""
+    # A number that does not fit its column is no neuron, and Postgres would refuse to compare it.
+    place = {"layer": layer if layer <= BIGGEST_LAYER else -1, "index": index if index <= BIGGEST_INDEX else -1}
+    row = session.execute(_HEAD, {"slug": slug, **place}).first()
     if row is None:
         raise NotFound(f"There is no subject named {slug}.")
     subject, neuron, collection, tokenizer, tokenizer_digest, corpus, corpus_digest, n_scored, n_below = row
@@ -221,43 +253,16 @@ def _origin(
 
 def neuron_simulations(session: Session, *, explanation_id: int) -> tuple[StoredSimulation, ...]:
     """What was simulated for an explanation, in the order in which it was stored. One query."""
-    rows = session.execute(
-        select(
-            Simulation.simulator,
-            Simulation.kind,
-            Simulation.split,
-            Simulation.collection_id,
-            Simulation.excerpt_ids,
-            Simulation.expected,
-            Simulation.failures,
-        )
-        .where(Simulation.explanation_id == explanation_id)
-        .order_by(Simulation.id)
-    )
-    return tuple(StoredSimulation(*row) for row in rows)
+    return tuple(StoredSimulation(*row) for row in session.execute(_SIMULATIONS, {"explanation_id": explanation_id}))
 
 
 def neuron_samples(session: Session, *, neuron_id: int, collection_ids: Ids[int]) -> tuple[StoredSample, ...]:
     """The samples of a neuron from these collections. One query."""
-    rows = session.execute(
-        select(Sample.kind, Sample.collection_id, Sample.excerpt_ids, Sample.activations).where(
-            Sample.neuron_id == neuron_id, Sample.collection_id.in_(sorted(collection_ids))
-        )
-    )
+    rows = session.execute(_SAMPLES, {"neuron_id": neuron_id, "collection_ids": sorted(collection_ids)})
     return tuple(StoredSample(*row) for row in rows)
 
 
 def stored_excerpts(session: Session, *, excerpt_ids: Ids[int]) -> dict[int, StoredExcerpt]:
     """Tokens and place of each excerpt, by id. One query."""
-    wanted = bindparam("wanted", sorted(excerpt_ids), type_=ARRAY(BigInteger))
-    rows = session.execute(
-        select(Excerpt.id, Excerpt.token_ids, Document.name, Excerpt.position)
-        .outerjoin(Document, Document.id == Excerpt.document_id)
-        .where(Excerpt.id == any_(wanted))
-    )
+    rows = session.execute(_EXCERPTS, {"excerpt_ids": sorted(excerpt_ids)})
     return {row[0]: StoredExcerpt(row[1], row[2], row[3]) for row in rows}
-
-
-def lengths_of(excerpts: dict[int, StoredExcerpt], excerpt_ids: Sequence[int]) -> list[int]:
-    """The number of tokens of each excerpt, in the order of the ids."""
-    return [len(excerpts[i].token_ids) for i in excerpt_ids]

@@ -1,5 +1,6 @@
 """A neuron's stored samples and simulations, made into the rows that its page shows."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -89,8 +90,7 @@ class Evidence:
 
     def strings(self, token_ids: Sequence[int]) -> list[str]:
         """The tokens as text, each on its own."""
-        strings = self.words.strings
-        return [strings[t] for t in token_ids]
+        return list(map(self.words.strings.__getitem__, token_ids))
 
 
 def shown_samples(evidence: Evidence, samples: Sequence[StoredSample]) -> tuple[SampleShown, ...]:
@@ -107,14 +107,13 @@ def _rows(evidence: Evidence, sample: StoredSample) -> Iterator[ExcerptRow]:
     flat = _unpacked(sample.activations)
     token_ids = evidence.tokens(sample.excerpt_ids)
     rows = heat_rows(token_ids, flat, heat_steps(flat, evidence.scale))
-    copies: dict[tuple[int, ...], int] = {}
-    for tokens in token_ids:
-        copies[tuple(tokens)] = copies.get(tuple(tokens), 0) + 1
-    start = 0
-    for excerpt_id, tokens, heat in zip(sample.excerpt_ids, token_ids, rows, strict=True):
-        values = flat[start : start + len(tokens)].tolist()
-        start += len(tokens)
-        n_copies = copies.pop(tuple(tokens), 0)
+    values = flat.tolist()
+    keys = [tuple(tokens) for tokens in token_ids]
+    copies = Counter(keys)
+    end = 0
+    for excerpt_id, tokens, heat in zip(sample.excerpt_ids, keys, rows, strict=True):
+        start, end = end, end + len(tokens)
+        n_copies = copies.pop(tokens, 0)
         if not n_copies:  # shown already
             continue
         place = evidence.excerpts[excerpt_id]
@@ -123,9 +122,9 @@ def _rows(evidence: Evidence, sample: StoredSample) -> Iterator[ExcerptRow]:
             document=place.document,
             position=place.position,
             n_copies=n_copies,
-            peak=values[heat.peak],
+            peak=values[start + heat.peak],
             tokens=evidence.strings(tokens),
-            activations=values,
+            activations=values[start:end],
             line=excerpt_line(heat, evidence.words),
         )
 

@@ -17,7 +17,12 @@ from app.domain.activations import FloatArray, IntArray
 from app.web.glyphs import joined
 from app.web.vocabularies import ShownVocabulary
 
-_OPEN = {step: f"<i class={'h' if step > 0 else 'n'}{abs(step)} title=" for step in range(-10, 11)} | {0: "<i title="}
+# By step, the negative ones from the end of the list.
+_OPEN = [
+    "<i title=",
+    *(f"<i class=h{step} title=" for step in range(1, 11)),
+    *(f"<i class=n{step} title=" for step in range(10, 0, -1)),
+]
 
 
 class _Numbers(dict[int, str]):
@@ -56,7 +61,7 @@ def heat_rows(token_ids: Sequence[Sequence[int]], flat: FloatArray, steps: IntAr
 
 def number_texts(values: FloatArray) -> list[str]:
     """The text of each value, rounded as a float16."""
-    return [_NUMBERS[bits] for bits in values.astype(np.float16).view(np.uint16).tolist()]
+    return list(map(_NUMBERS.__getitem__, values.astype(np.float16).view(np.uint16).tolist()))
 
 
 def excerpt_line(heat: Heat, words: ShownVocabulary) -> Markup:
@@ -78,12 +83,11 @@ def stacked_line(real: Heat, simulated: Heat, residual: Heat, words: ShownVocabu
 
 def _cells(heat: Heat, words: ShownVocabulary) -> tuple[list[str], Sequence[int]]:
     """The cells of a row, each with the place of its first token."""
-    html = words.html
-    texts = [html[t] for t in heat.token_ids]
-    if None in texts:
+    tokens = heat.token_ids
+    if not words.parts.isdisjoint(tokens):
         return _joined_cells(heat, words)
-    opened = _OPEN
-    cells = [f"{opened[s]}{n}>{text}</i>" for s, n, text in zip(heat.steps, heat.numbers, texts, strict=True)]
+    opened, closed = map(_OPEN.__getitem__, heat.steps), map(words.cell_ends.__getitem__, tokens)
+    cells = [f"{start}{number}{end}" for start, number, end in zip(opened, heat.numbers, closed, strict=True)]
     return cells, range(len(cells))
 
 

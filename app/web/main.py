@@ -21,7 +21,7 @@ from app.web.templating import Renderer
 from app.web.vocabularies import Vocabularies
 
 MAX_BODY_BYTES = 1_000_000
-GZIP_LEVEL = 5
+GZIP_LEVEL = 4
 
 # In this order: fixed words first, then addresses that begin with a subject's name.
 ROUTERS: Sequence[APIRouter] = (

@@ -12,11 +12,15 @@ from app.web.glyphs import visible
 
 @dataclass(frozen=True, slots=True)
 class ShownVocabulary:
-    """A vocabulary with each token's HTML; None for a token that is only a part of a character."""
+    """A vocabulary with what pages need of each token, by token id."""
 
     vocabulary: Vocabulary
-    html: tuple[str | None, ...]
     strings: tuple[str, ...]
+    """The token as text, on its own."""
+    cell_ends: tuple[str, ...]
+    """The end of a heatmap cell: the escaped token, after the number in the cell's title."""
+    parts: frozenset[int]
+    """Tokens that are only a part of a character, and have to be joined with their neighbours."""
 
 
 class Vocabularies:
@@ -29,10 +33,10 @@ class Vocabularies:
     def get(self, session: Session, *, tokenizer_id: int, biggest_token: int) -> ShownVocabulary:
         """The vocabulary of a tokenizer, with at least the token ``biggest_token``. Raises NotFound."""
         shown = self._shown.get(tokenizer_id)
-        if shown is None or biggest_token >= len(shown.html):
+        if shown is None or biggest_token >= len(shown.strings):
             with self._lock:
                 shown = self._shown.get(tokenizer_id)
-                if shown is None or biggest_token >= len(shown.html):
+                if shown is None or biggest_token >= len(shown.strings):
                     shown = shown_vocabulary(vocabulary(session, tokenizer_id=tokenizer_id))
                     self._shown[tokenizer_id] = shown
         return shown
@@ -40,15 +44,18 @@ class Vocabularies:
 
 def shown_vocabulary(words: Vocabulary) -> ShownVocabulary:
     """A vocabulary made ready for pages."""
+    strings = tuple(token.decode("utf-8", errors="replace") for token in words.tokens)
     return ShownVocabulary(
         words,
-        html=tuple(_html(token) for token in words.tokens),
-        strings=tuple(token.decode("utf-8", errors="replace") for token in words.tokens),
+        strings=strings,
+        cell_ends=tuple(f">{visible(text)}</i>" for text in strings),
+        parts=frozenset(i for i, token in enumerate(words.tokens) if "\ufffd" in strings[i] and not _is_text(token)),
     )
 
 
-def _html(token: bytes) -> str | None:
+def _is_text(token: bytes) -> bool:
     try:
-        return visible(token.decode("utf-8"))
+        token.decode("utf-8")
     except UnicodeDecodeError:
-        return None
+        return False
+    return True
