@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int, Int32, Int64
+from jaxtyping import Float, Int, Int32, Int64
 from torch import Tensor
 
 EMPTY = torch.iinfo(torch.int64).min
+NEVER = torch.iinfo(torch.int32).min
+"""The key of an excerpt that does not belong in a row."""
 _LAST = 0xFFFFFFFF
 
 
@@ -45,28 +47,30 @@ class Best:
         part = slice(first, last)
         return Best(self.scores[part], self.peaks[part], self.values[part], self.bar[part])
 
-    def add(self, mask: Bool[Tensor, "batch rows"], keys: Int32[Tensor, "batch rows"], batch: "Batch") -> None:
-        """Let the excerpts of a batch in where ``mask`` is set and they are good enough.
+    def add(self, keys: Int32[Tensor, "batch rows"], batch: "Batch") -> None:
+        """Let the excerpts of a batch in where they are good enough.
 
-        ``keys`` is the upper half of the scores. Excerpts must come in ascending order of ordinals,
-        also from call to call.
+        ``keys`` is the upper half of the scores; the lowest number stands for: not in this row. Rows may
+        be several times the batch's neurons: row r is about neuron r mod N. Excerpts must come in
+        ascending order of ordinals, also from call to call.
         """
-        found = mask.nonzero()
+        found = (keys > self.bar).nonzero()
         if found.shape[0] == 0:
             return
-        excerpt, row = found[:, 0], found[:, 1]
+        excerpt, row = found.unbind(1)
         scores = score(keys[excerpt, row], batch.ordinals[excerpt])
         for chosen in _one_per_row(row):
             self._replace(row[chosen], excerpt[chosen], scores[chosen], batch)
-        self.bar[row] = upper(self.scores[row].amin(dim=1))
+        self.bar[row] = upper(self.scores.index_select(0, row).min(dim=1).values)
 
     def _replace(self, row: Tensor, excerpt: Tensor, scores: Tensor, batch: "Batch") -> None:
-        lowest, slot = self.scores[row].min(dim=1)
+        lowest, slot = self.scores.index_select(0, row).min(dim=1)
         better = scores > lowest
         row, excerpt, slot = row[better], excerpt[better], slot[better]
+        neuron = row % batch.peaks.shape[1]
         self.scores[row, slot] = scores[better]
-        self.peaks[row, slot] = batch.peaks[excerpt, row]
-        self.values[row, slot] = batch.activations[excerpt, :, row].to(torch.float16)
+        self.peaks[row, slot] = batch.peaks[excerpt, neuron]
+        self.values[row, slot] = batch.activations[excerpt, :, neuron].to(torch.float16)
 
     def merge(self, other: "Best") -> None:
         """Take in what another pass over other excerpts has kept."""
@@ -92,8 +96,8 @@ class Batch:
     """Some excerpts on one layer. ``ordinals`` int64 [B] ascend; ``peaks`` [B, N]; ``activations`` [B, T, N]."""
 
     ordinals: Int64[Tensor, " batch"]
-    peaks: Float[Tensor, "batch rows"]
-    activations: Float[Tensor, "batch tokens rows"]
+    peaks: Float[Tensor, "batch n"]
+    activations: Float[Tensor, "batch tokens n"]
 
 
 def score(keys: Int32[Tensor, " n"], ordinals: Int64[Tensor, " n"]) -> Int64[Tensor, " n"]:

@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from app.errors import CollectionError
+
 HISTOGRAM_BINS = 50
 PEAK_BINS = 256
 PILOT_SHARE = 64
@@ -60,7 +62,12 @@ class Pilot:
         self._means.append(activations.float().mean(dim=1))
 
     def bounds(self) -> Bounds:
-        """What these excerpts say; the same however they were batched."""
+        """What these excerpts say; the same however they were batched.
+
+        Raises CollectionError for activations that are not finite.
+        """
+        if not all(bool(torch.isfinite(mean).all()) for mean in self._means):
+            raise CollectionError("The model gives activations that are not finite numbers; try --dtype float32.")
         peaks, _ = torch.cat(self._peaks).sort(dim=0, descending=True)
         low = torch.cat(self._lows).amin(dim=0)
         high = peaks[0]

@@ -25,7 +25,7 @@ Tell: TypeAlias = Callable[[int], None]
 """Told how many tokens have been taken in."""
 SAVING_SHARE = 50
 """A state is saved at the end of a shard once the pass has run this many times as long as saving takes."""
-_PILOT = 4
+_PILOT = 5
 
 
 class Forward(Protocol):

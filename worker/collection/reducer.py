@@ -13,15 +13,16 @@ from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from app.errors import CollectionError
 from worker.collection import exact
-from worker.collection.best import Batch, sortable
+from worker.collection.best import NEVER, Batch, sortable
 from worker.collection.bounds import HISTOGRAM_BINS, PEAK_BINS
 from worker.collection.chance import hash32, priorities
-from worker.collection.state import POOLS, POWERS, State, layer_bounds
+from worker.collection.state import POWERS, State, layer_bounds
 
 CPU_BLOCK_VALUES = 1 << 19
 GPU_BLOCK_VALUES = 1 << 26
-_EXCERPT, _NEURON, _HISTOGRAM = 1, 2, 3
+_EXCERPT, _RANDOM, _SPREAD, _HISTOGRAM = 1, 2, 3, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +69,17 @@ class Reducer:
         shape = state.shape
         device = state.tensors["sums"].device
         self._bounds = [layer_bounds(bounds, layer) for layer in range(shape.n_layers)]
+        self._pools = [state.pools(layer) for layer in range(shape.n_layers)]
+        grid = (shape.n_layers, shape.neurons)
         numbers = np.arange(shape.n_layers * shape.neurons, dtype=np.int64)
-        self._neurons = hash32(sampling.seed, _NEURON, numbers).to(device).view(shape.n_layers, shape.neurons)
-        self._pools = {name: state.pool(name) for name in POOLS}
+        self._random = hash32(sampling.seed, _RANDOM, numbers).to(device).view(grid)
+        self._spread = hash32(sampling.seed, _SPREAD, numbers).to(device).view(grid)
         self._sums = torch.zeros((POWERS, shape.n_layers, shape.neurons), dtype=torch.float64, device=device)
         self._offsets = torch.arange(shape.neurons, device=device)
         self._block = CPU_BLOCK_VALUES if device.type == "cpu" else GPU_BLOCK_VALUES
         self._one = torch.ones((), dtype=torch.int32, device=device)
+        self._never = torch.full((), NEVER, dtype=torch.int32, device=device)
+        self._scratch: dict[tuple[int, ...], tuple[Tensor, Tensor]] = {}
 
     def begin(self) -> None:
         """Start a shard."""
@@ -94,6 +99,8 @@ class Reducer:
         for first in range(0, activations.shape[0], step):
             part = slice(first, first + step)
             self._values(layer, activations[part], peaks[part])
+        if not bool(torch.isfinite(peaks).all()):
+            raise CollectionError(f"Layer {layer} gives activations that are not finite numbers; try --dtype float32.")
         self._peaks(layer, peaks)
         self._sample(layer, Batch(excerpts.ordinals, peaks, activations), excerpts)
         if bool(excerpts.in_histogram.any()):
@@ -106,13 +113,13 @@ class Reducer:
         torch.amax(values, dim=1, out=peaks)
         low = tensors["minimum"][layer]
         torch.minimum(low, values.amin(dim=1).amin(dim=0), out=low)
-        work = torch.empty_like(values, memory_format=torch.contiguous_format)
+        work, squares = self._buffers(tuple(values.shape), values.device)
         torch.gt(values, 0, out=work)
         tensors["positive"][layer] += work.sum(dim=1).sum(dim=0).to(torch.int64)
         sums = torch.empty((POWERS, *peaks.shape), device=values.device)
         # Centred, so that variance and kurtosis do not drown in a large mean.
         torch.sub(values, self._bounds[layer].centre, out=work)
-        squares = work * work
+        torch.mul(work, work, out=squares)
         torch.sum(work, dim=1, out=sums[0])
         torch.sum(squares, dim=1, out=sums[1])
         torch.sum(work.mul_(squares), dim=1, out=sums[2])
@@ -124,6 +131,12 @@ class Reducer:
         # Excerpt by excerpt, so that the result does not depend on how many came at once.
         for excerpt in range(sums.shape[1]):
             self._sums[:, layer] += sums[:, excerpt]
+
+    def _buffers(self, shape: tuple[int, ...], device: torch.device) -> tuple[Tensor, Tensor]:
+        """Room to work in, kept: fresh memory would cost as much as the work."""
+        if shape not in self._scratch:
+            self._scratch[shape] = (torch.empty(shape, device=device), torch.empty(shape, device=device))
+        return self._scratch[shape]
 
     def _peaks(self, layer: int, peaks: Tensor) -> None:
         """Count peaks in bins that are finest at the low end, where most of them lie."""
@@ -145,12 +158,14 @@ class Reducer:
         counts.view(-1).scatter_add_(0, flat, self._one.expand(flat.shape[0]))
 
     def _sample(self, layer: int, batch: Batch, excerpts: Excerpted) -> None:
-        first = layer * self.state.shape.neurons
-        pools = {name: pool.rows(first, first + self.state.shape.neurons) for name, pool in self._pools.items()}
-        keys = sortable(batch.peaks)
-        pools["top"].add(keys > pools["top"].bar, keys, batch)
-        chance = priorities(excerpts.hashes, self._neurons[layer])
-        pools["common"].add(chance > pools["common"].bar, chance, batch)
-        for name in ("high", "highest"):
-            eligible = batch.peaks >= getattr(self._bounds[layer], name)
-            pools[name].add(eligible.logical_and_(chance > pools[name].bar), chance, batch)
+        """Offer the batch to the pools, in the order of ``POOLS``."""
+        bounds = self._bounds[layer]
+        spread = priorities(excerpts.hashes, self._spread[layer])
+        keys = [
+            sortable(batch.peaks),
+            priorities(excerpts.hashes, self._random[layer]),
+            spread,
+            torch.where(batch.peaks >= bounds.high, spread, self._never),
+            torch.where(batch.peaks >= bounds.highest, spread, self._never),
+        ]
+        self._pools[layer].add(torch.cat(keys, dim=1), batch)

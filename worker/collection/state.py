@@ -15,12 +15,13 @@ from worker.collection import exact
 from worker.collection.best import Best
 from worker.collection.bounds import HISTOGRAM_BINS, PEAK_BINS, Bounds
 
-TOP = 20
-RANDOM = 20
-POOLS = {"top": TOP, "common": 2 * RANDOM, "high": 20, "highest": 20}
-"""Pools and their sizes. ``top`` ranks by peak, the others by chance: ``common`` among all excerpts,
-``high`` and ``highest`` among those whose peak exceeds a bound."""
+TOP = RANDOM = KEPT = 20
+POOLS = ("top", "random", "spread", "high", "highest")
+"""Pools of 20 excerpts each. ``top`` ranks by peak, the others by chance: ``random`` and ``spread``,
+independent of each other, among all excerpts, ``high`` and ``highest`` among those whose peak exceeds a
+bound."""
 POWERS = 4
+_PARTS = ("scores", "peaks", "values", "bar")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +55,24 @@ class State:
             "peak_counts": torch.zeros((*grid, PEAK_BINS), dtype=torch.int32, device=device),
             "histogram": torch.zeros((*grid, HISTOGRAM_BINS), dtype=torch.int32, device=device),
         }
-        for name, k in POOLS.items():
-            best = Best.empty(shape.n_layers * shape.neurons, k, shape.tokens, device)
-            for part in ("scores", "peaks", "values", "bar"):
-                tensors[f"{name}.{part}"] = getattr(best, part)
+        best = Best.empty(shape.n_layers * len(POOLS) * shape.neurons, KEPT, shape.tokens, device)
+        tensors.update((f"best.{part}", getattr(best, part)) for part in _PARTS)
         return cls(shape, tensors)
 
-    def pool(self, name: str) -> Best:
-        """One of ``POOLS`` over all neurons, layer by layer."""
-        return Best(*(self.tensors[f"{name}.{part}"] for part in ("scores", "peaks", "values", "bar")))
+    @property
+    def best(self) -> Best:
+        """All pools of all neurons: by layer, then by pool, then by neuron."""
+        return Best(*(self.tensors[f"best.{part}"] for part in _PARTS))
+
+    def pools(self, layer: int) -> Best:
+        """A view of all pools of one layer."""
+        rows = len(POOLS) * self.shape.neurons
+        return self.best.rows(layer * rows, (layer + 1) * rows)
+
+    def pool(self, layer: int, name: str) -> Best:
+        """A view of one pool of one layer."""
+        first = (layer * len(POOLS) + POOLS.index(name)) * self.shape.neurons
+        return self.best.rows(first, first + self.shape.neurons)
 
     def to(self, device: torch.device) -> "State":
         """The same on another device."""
@@ -78,8 +88,7 @@ class State:
             mine[name] += theirs[name]
         torch.minimum(mine["minimum"], theirs["minimum"], out=mine["minimum"])
         torch.maximum(mine["maximum"], theirs["maximum"], out=mine["maximum"])
-        for name in POOLS:
-            self.pool(name).merge(other.pool(name))
+        self.best.merge(other.best)
         self.shards |= other.shards
         self.excerpts += other.excerpts
         self.histogram_excerpts += other.histogram_excerpts

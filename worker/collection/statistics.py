@@ -11,11 +11,17 @@ from app.domain.activations import PEAK_QUANTILES, QUANTILE_BANDS, SampleKind
 from worker.collection import exact
 from worker.collection.best import Best, ordinals_of
 from worker.collection.bounds import HISTOGRAM_BINS, PEAK_BINS, Bounds
-from worker.collection.state import RANDOM, TOP, State
+from worker.collection.state import POOLS, RANDOM, TOP, State
 
 Float64s: TypeAlias = NDArray[np.float64]
 BAND_SIZE = 5
-_BAND_KINDS = (SampleKind.BAND_0, SampleKind.BAND_1, SampleKind.BAND_2, SampleKind.BAND_3)
+_BANDS = (
+    (SampleKind.BAND_0, "spread"),
+    (SampleKind.BAND_1, "spread"),
+    (SampleKind.BAND_2, "high"),
+    (SampleKind.BAND_3, "highest"),
+)
+"""The bands, and the pools that they are drawn from."""
 _LARGEST_HALF = np.float16(65504)
 
 
@@ -85,7 +91,7 @@ def peak_quantiles(state: State, bounds: Bounds, layer: int) -> Float64s:
     of counts over all excerpts.
     """
     counts = state.tensors["peak_counts"][layer].cpu().numpy()
-    best = _layer(state.pool("top"), layer, state.shape.neurons).ordered().peaks.cpu().numpy().astype(np.float64)
+    best = state.pool(layer, "top").ordered().peaks.cpu().numpy().astype(np.float64)
     edges = _peak_edges(bounds, _numbers(state.tensors["maximum"][layer]))
     return np.stack([_quantile(q, counts, edges, best, state.excerpts) for q in PEAK_QUANTILES], axis=1)
 
@@ -129,33 +135,29 @@ def _histogram_edges(bounds: Bounds, minimum: Float64s, maximum: Float64s) -> ND
 def layer_records(state: State, layer: int, quantiles: Float64s) -> list[Records]:
     """The samples of one layer: top, random, and the bands between ``quantiles`` [N, 5].
 
-    Bands never repeat an excerpt of the random sample: the lower two are drawn from the next 20 of the
-    same uniform order, the upper two from pools of excerpts with high peaks. Where a quantile lies
-    below its pool's bound, the band begins at the bound.
+    Bands never repeat an excerpt of the random sample: the lower two are drawn from a second uniform
+    sample, the upper two from pools of excerpts with high peaks. Where a quantile lies below its
+    pool's bound, the band begins at the bound. A band of which too few were drawn stays short.
     """
-    neurons = state.shape.neurons
-    top, common, high, highest = (
-        _layer(state.pool(name), layer, neurons).ordered() for name in ("top", "common", "high", "highest")
-    )
-    chosen = _take(SampleKind.RANDOM, common, _places(common)[:, :RANDOM] >= 0, RANDOM)
-    samples = [_take(SampleKind.TOP, top, _places(top) >= 0, TOP), chosen]
-    for kind, (low, upper), pool in zip(_BAND_KINDS, QUANTILE_BANDS, (common, common, high, highest), strict=True):
-        begin = np.full(neurons, -np.inf) if low == 0 else quantiles[:, PEAK_QUANTILES.index(low)]
-        end = quantiles[:, PEAK_QUANTILES.index(upper)]
-        peaks = pool.peaks.cpu().numpy()
-        inside = (_places(pool) >= 0) & (peaks >= begin[:, None]) & (peaks < end[:, None])
-        inside &= ~(_places(pool)[:, :, None] == chosen.ordinals[:, None, :]).any(axis=2)
+    pools = {name: state.pool(layer, name).ordered() for name in POOLS}
+    random = _take(SampleKind.RANDOM, pools["random"], _places(pools["random"]) >= 0, RANDOM)
+    samples = [_take(SampleKind.TOP, pools["top"], _places(pools["top"]) >= 0, TOP), random]
+    for (kind, name), (low, high) in zip(_BANDS, QUANTILE_BANDS, strict=True):
+        pool = pools[name]
+        begin = np.full(len(quantiles), -np.inf) if low == 0 else quantiles[:, PEAK_QUANTILES.index(low)]
+        end = quantiles[:, PEAK_QUANTILES.index(high)]
+        peaks, places = pool.peaks.cpu().numpy(), _places(pool)
+        inside = (places >= 0) & (peaks >= begin[:, None]) & (peaks < end[:, None])
+        inside &= ~(places[:, :, None] == random.ordinals[:, None, :]).any(axis=2)
         samples.append(_take(kind, pool, inside, BAND_SIZE))
     return samples
 
 
 def _take(kind: SampleKind, pool: Best, wanted: NDArray[np.bool_], k: int) -> Records:
     """The first ``k`` wanted places of each row."""
-    full = np.zeros(tuple(pool.scores.shape), dtype=bool)
-    full[:, : wanted.shape[1]] = wanted
-    order = np.argsort(~full, axis=1, kind="stable")[:, :k]
+    order = np.argsort(~wanted, axis=1, kind="stable")[:, :k]
     rows = np.arange(len(order))[:, None]
-    ordinals = np.where(full[rows, order], _places(pool)[rows, order], -1)
+    ordinals = np.where(wanted[rows, order], _places(pool)[rows, order], -1)
     values = pool.values.cpu().numpy()[rows, order]
     # Beyond float16 the largest float16 stands; the peak beside it is float32 and right.
     return Records(
@@ -166,10 +168,6 @@ def _take(kind: SampleKind, pool: Best, wanted: NDArray[np.bool_], k: int) -> Re
 def _places(pool: Best) -> NDArray[np.int64]:
     places: NDArray[np.int64] = ordinals_of(pool.scores).cpu().numpy()
     return places
-
-
-def _layer(pool: Best, layer: int, neurons: int) -> Best:
-    return pool.rows(layer * neurons, (layer + 1) * neurons)
 
 
 def _numbers(tensor: Tensor) -> Float64s:

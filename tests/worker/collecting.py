@@ -1,0 +1,94 @@
+"""Help for tests of collections: activations without a model, and what must come out of them."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from worker.collection.passes import BatchSize, Part, Pass
+from worker.collection.plan import Cut, Excerpts, Plan, prepare
+from worker.collection.reducer import Sampling
+from worker.collection.state import Shape, State
+from worker.subjects.corpus import corpus_of
+from worker.subjects.hooks import OnLayer
+
+CPU = torch.device("cpu")
+TOKENS = 8
+
+
+@dataclass
+class FakeModel:
+    """Activations that depend on the token alone: rows of a random table, one table per layer."""
+
+    n_layers: int = 2
+    neurons: int = 6
+    seed: int = 0
+    tables: NDArray[np.float32] = field(init=False)
+
+    def __post_init__(self) -> None:
+        generator = np.random.default_rng(self.seed)
+        tables = generator.standard_normal((self.n_layers, 512, self.neurons)) ** 3
+        tables[:, :, 0] = 0.0
+        tables[:, :, 1] = np.maximum(tables[:, :, 1], 0)
+        tables[:, :, 2] += 40.0
+        self.tables = tables.astype(np.float32)
+
+    def __call__(self, token_ids: Tensor, on_layer: OnLayer) -> None:
+        for layer in range(self.n_layers):
+            on_layer(layer, torch.from_numpy(self.tables[layer][token_ids.numpy()]))
+
+    def activations(self, token_ids: NDArray[np.int32]) -> NDArray[np.float32]:
+        """[layers, excerpts, tokens, neurons]."""
+        return self.tables[:, token_ids]
+
+
+def encode_bytes(texts: list[str]) -> list[list[int]]:
+    """A token for each byte."""
+    return [list(text.encode()) for text in texts]
+
+
+def some_text(n_excerpts: int, seed: int = 0) -> list[tuple[str, str]]:
+    """Documents that hold this many excerpts of 8 characters, and a remainder each."""
+    generator = np.random.default_rng(seed)
+    documents: list[tuple[str, str]] = []
+    left = n_excerpts
+    while left:
+        size = min(left, int(generator.integers(1, 40)))
+        letters = generator.integers(97, 123, size * TOKENS + int(generator.integers(0, TOKENS)))
+        documents.append((f"document {len(documents)}", bytes(letters.tolist()).decode()))
+        left -= size
+    return documents
+
+
+def planned(folder: Path, n_excerpts: int, shard_excerpts: int = 16) -> Plan:
+    """Text cut into excerpts in ``folder``."""
+    corpus = corpus_of("letters", some_text(n_excerpts))
+    return prepare(folder, corpus, encode_bytes, Cut(TOKENS, None, shard_excerpts))
+
+
+def a_pass(folder: Path, plan: Plan, model: FakeModel, batch: int = 5, every: int = 1) -> Pass:
+    """A pass of a fake model."""
+    shape = Shape(model.n_layers, model.neurons, TOKENS)
+    return Pass(model, plan, Excerpts(folder, plan), shape, Sampling(7, every), BatchSize(batch), CPU)
+
+
+def finished(work: Pass, folder: Path, part: Part | None = None) -> State:
+    """The state of a whole pass, or of a part of it."""
+    return work.run(work.pilot(), part or Part(), folder, lambda tokens: None)
+
+
+def assert_same(left: State, right: State) -> None:
+    """Two states say the same to the last bit, whatever order their places are in."""
+    assert (left.shards, left.excerpts, left.histogram_excerpts) == (
+        right.shards,
+        right.excerpts,
+        right.histogram_excerpts,
+    )
+    for name in ("sums", "minimum", "maximum", "positive", "peak_counts", "histogram"):
+        torch.testing.assert_close(left.tensors[name], right.tensors[name], rtol=0, atol=0)
+    mine, theirs = left.best.ordered(), right.best.ordered()
+    for name in ("scores", "peaks", "values", "bar"):
+        torch.testing.assert_close(getattr(mine, name), getattr(theirs, name), rtol=0, atol=0)
