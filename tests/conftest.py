@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from sqlalchemy import Engine, create_engine
@@ -60,6 +61,13 @@ def make(session: Session) -> Make:
 @pytest.fixture
 def fresh_database(server_url: str) -> Iterator[str]:
     """Address of a migrated database of this test's own, for tests with several processes."""
+    with cloned_database(server_url) as url:
+        yield url
+
+
+@contextmanager
+def cloned_database(server_url: str) -> Iterator[str]:
+    """Address of a migrated database that is dropped at the end."""
     name = f"test_{uuid.uuid4().hex}"
     _administer(server_url, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
     yield _named(server_url, name)

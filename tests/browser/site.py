@@ -1,0 +1,123 @@
+"""The whole product for browser tests: real processes over the bundled model and a slice of the demo corpus."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr
+from sqlalchemy import select
+
+from app.db import Sessions, make_engine, make_sessions, transaction
+from app.domain.roles import Role
+from app.health import web_is_alive
+from app.jobs import enqueue_batch
+from app.models import Neuron, Subject
+from app.queries.accounts import create_login_token, ensure_account
+from app.queries.methods import ensure_builtin_methods, newest_method
+from app.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+SLUG = "stdlib-gpt2"
+N_TOKENS = 40_000
+N_EXPLAINED = 24
+GUARD_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class Site:
+    """A running site over a database of its own."""
+
+    url: str
+    sessions: Sessions
+
+    def login_address(self, name: str = "alice", role: Role = Role.ADMIN) -> str:
+        """Where an account of this name logs in, once."""
+        with transaction(self.sessions) as session:
+            account = ensure_account(session, name=name, role=role)
+            return f"{self.url}/login?token={create_login_token(session, account_id=account.id, minutes=5)}"
+
+
+@contextmanager
+def running_site(database: str, folder: Path) -> Iterator[Site]:
+    """Collect a little, start the web server and a worker, explain some neurons; stop all at the end."""
+    port = free_port()
+    environment = {
+        **os.environ,
+        "DATABASE_URL": database,
+        "NEURON_AUDIT_DATA_DIR": str(folder),
+        "NEURON_AUDIT_PORT": str(port),
+    }
+    collect = ["collect", "demo/model", "demo:stdlib", "--slug", SLUG, "--max-tokens", str(N_TOKENS)]
+    subprocess.run(command(collect), cwd=ROOT, env=environment, check=True, stderr=subprocess.DEVNULL)
+    with ExitStack() as stack:
+        engine = make_engine(database)
+        stack.callback(engine.dispose)
+        site = Site(f"http://127.0.0.1:{port}", make_sessions(engine))
+        for name in ("serve", "worker"):
+            stack.enter_context(running([name], environment, folder / f"{name}.log"))
+        settings = Settings(database_url=SecretStr(database), port=port)
+        wait_until(lambda: web_is_alive(settings))
+        explain_some(site)
+        yield site
+
+
+def explain_some(site: Site) -> None:
+    """Explain the first neurons of layer 0 and wait for the worker to have done it."""
+    with transaction(site.sessions) as session:
+        ensure_builtin_methods(session)
+        subject = session.scalars(select(Subject).where(Subject.slug == SLUG)).one()
+        chosen = select(Neuron.id).where(Neuron.subject_id == subject.id, Neuron.layer == 0, Neuron.max > 0)
+        enqueue_batch(
+            session,
+            subject_id=subject.id,
+            neuron_ids=session.scalars(chosen.order_by(Neuron.index).limit(N_EXPLAINED)).all(),
+            method_id=newest_method(session, name="lexical").id,
+            account_id=None,
+        )
+    wait_until(lambda: not active_runs(site))
+
+
+def active_runs(site: Site) -> int:
+    """How many neurons wait for a worker."""
+    with transaction(site.sessions) as session:
+        return len(session.scalars(select(Neuron.id).where(Neuron.n_active_runs > 0)).all())
+
+
+def command(arguments: list[str]) -> list[str]:
+    """The command line of a ``neuron-audit`` process."""
+    return [sys.executable, "-m", "app.cli", *arguments]
+
+
+@contextmanager
+def running(arguments: list[str], environment: Mapping[str, str], log: Path) -> Iterator[None]:
+    """A process that is asked to stop at the end, and must do so."""
+    with log.open("wb") as out:
+        process = subprocess.Popen(command(arguments), cwd=ROOT, env=environment, stdout=out, stderr=out)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(holds: object, seconds: float = GUARD_SECONDS) -> None:
+    """Wait for a condition. The limit is a guard against a hanging test, not a measure."""
+    assert callable(holds)
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            raise AssertionError("the site did not get there")
+        time.sleep(0.2)

@@ -1,0 +1,98 @@
+"""What the product is for, done as a person does it."""
+
+import re
+from collections.abc import Callable
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.site import SLUG, Site
+
+LAST_OF_LAYER_0 = 767
+
+
+def test_a_login_address_works_once(site: Site, open_page: Callable[..., Page]) -> None:
+    page = open_page()
+    address = site.login_address()
+    page.goto(address)
+    expect(page.get_by_role("button", name="Log out")).to_be_visible()
+    page.context.clear_cookies()
+    assert page.request.get(address).status == 403
+
+
+def test_ten_neurons_are_queued_from_the_list_and_come_back(open_page: Callable[..., Page]) -> None:
+    page = open_page("alice")
+    page.goto(f"/{SLUG}?sort=position&layer=1")
+    boxes = page.locator('input[name="neuron"]')
+    for place in range(10):
+        boxes.nth(place).check()
+    page.get_by_role("button", name=re.compile("Queue again")).click()
+    expect(page.locator("main")).to_contain_text("10 neurons")
+    page.get_by_role("button", name=re.compile("^Queue")).click()
+
+    expect(page).to_have_url(re.compile(r"/batches/\d+$"))
+    expect(page.locator("#_progress")).to_contain_text("10 succeeded", timeout=120_000)
+    page.locator("#_progress").get_by_role("link", name=f"{SLUG}", exact=False).first.click()
+
+
+def test_a_neuron_is_explained_again_from_its_page_and_gets_a_new_candidate(open_page: Callable[..., Page]) -> None:
+    page = open_page("alice")
+    page.goto(f"/{SLUG}/0/0")
+    expect(page.locator(".pills")).to_contain_text("1 explanation")
+    page.get_by_text("Explain again").click()
+    page.get_by_role("button", name="Queue").click()
+
+    expect(page.locator("#_progress")).to_contain_text("succeeded", timeout=120_000)
+    page.reload()
+    expect(page.locator(".pills")).to_contain_text("2 explanations")
+
+
+def test_a_doubted_explanation_is_flagged_seen_and_resolved(open_page: Callable[..., Page]) -> None:
+    charlie = open_page("charlie", role="reader")
+    charlie.goto(f"/{SLUG}/0/3")
+    charlie.get_by_text("Flag this explanation").click()
+    charlie.get_by_label("What is wrong with it").select_option(label="too broad")
+    charlie.get_by_label("Note").fill('fires on more than that: see "\u202eevil"')
+    charlie.get_by_role("button", name="Flag", exact=True).click()
+    expect(charlie.locator("#_flags")).to_contain_text("1 open")
+
+    bob = open_page("bob", role="reviewer")
+    bob.goto("/flags")
+    card = bob.locator("article.flag").filter(has_text="fires on more than that")
+    expect(card).to_contain_text("too broad")
+    assert "\u202e" not in card.inner_text()
+    card.get_by_role("button", name="Uphold").click()
+    expect(card).to_contain_text(re.compile("upheld", re.IGNORECASE))
+    bob.reload()
+    expect(bob.locator("article.flag").filter(has_text="fires on more than that")).to_have_count(0)
+
+
+def test_keys_lead_to_the_neighbours(open_page: Callable[..., Page]) -> None:
+    page = open_page()
+    page.goto(f"/{SLUG}/0/{LAST_OF_LAYER_0}")
+    page.keyboard.press("]")
+    expect(page).to_have_url(re.compile("/1/0$"))
+    page.keyboard.press("[")
+    expect(page).to_have_url(re.compile(f"/0/{LAST_OF_LAYER_0}$"))
+
+
+def test_a_search_shows_what_it_found_and_has_an_address(open_page: Callable[..., Page]) -> None:
+    page = open_page()
+    page.goto(f"/{SLUG}")
+    page.get_by_label("State").select_option("explained")
+    expect(page).to_have_url(re.compile("state=explained"))
+    expect(page.locator(".matches")).to_contain_text("match")
+    page.get_by_label("Words in the explanation").fill("zyzzyva")
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator(".matches")).to_contain_text("0 neurons match")
+
+
+def test_everything_works_without_javascript(open_page: Callable[..., Page]) -> None:
+    page = open_page("alice", java_script_enabled=False)
+    page.goto(f"/{SLUG}?state=explained")
+    page.locator("table.neurons a").first.click()
+    expect(page.locator(".evidence .rows").first).to_be_visible()
+    page.get_by_text("Flag this explanation").click()
+    page.get_by_label("Note").fill("sent without a script")
+    page.get_by_role("button", name="Flag", exact=True).click()
+    page.goto("/flags")
+    expect(page.locator("main")).to_contain_text("sent without a script")

@@ -1,0 +1,64 @@
+"""How pages look: pictures for people in `test-output/`, and what can be measured."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.site import SLUG
+
+PAGES = {"home": "/", "list": f"/{SLUG}", "neuron": f"/{SLUG}/0/1", "batches": "/batches", "flags": "/flags"}
+WIDE: dict[str, Any] = {"viewport": {"width": 1440, "height": 900}}
+NARROW: dict[str, Any] = {"viewport": {"width": 390, "height": 844}}
+SMALLEST: dict[str, Any] = {"viewport": {"width": 360, "height": 740}}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "view"), [("wide", WIDE), ("narrow", NARROW)])
+def test_pictures_of_every_page_are_taken(
+    open_page: Callable[..., Page], pictures: Path, scheme: str, width: str, view: dict[str, Any]
+) -> None:
+    page = open_page("alice", color_scheme=scheme, **view)
+    for name, address in PAGES.items():
+        response = page.goto(address)
+        assert response is not None
+        assert response.status == 200
+        page.screenshot(path=pictures / f"{name}-{scheme}-{width}.png")
+
+
+@pytest.mark.parametrize("address", PAGES.values(), ids=PAGES.keys())
+def test_no_page_is_wider_than_the_smallest_screen(open_page: Callable[..., Page], address: str) -> None:
+    page = open_page("alice", **SMALLEST)
+    page.goto(address)
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+def test_claim_and_evidence_share_one_screen(open_page: Callable[..., Page]) -> None:
+    page = open_page(**WIDE)
+    page.goto(PAGES["neuron"])
+    for part in (".claim", ".evidence .rows"):
+        box = page.locator(part).first.bounding_box()
+        assert box is not None
+        assert box["y"] < 300
+
+
+def test_every_action_on_a_neuron_is_reached_by_keyboard(open_page: Callable[..., Page]) -> None:
+    page = open_page("alice", **WIDE)
+    page.goto(PAGES["neuron"])
+    for heading in page.locator("details.act > summary").all():
+        heading.evaluate("e => e.parentElement.open = true")
+    actions = page.locator("main a, main button, main select, main textarea, main summary")
+    unreachable = actions.evaluate_all("all => all.filter(e => e.tabIndex < 0).map(e => e.outerHTML)")
+    assert unreachable == []
+
+
+def test_the_number_behind_a_token_is_reachable(open_page: Callable[..., Page]) -> None:
+    page = open_page(**WIDE)
+    page.goto(PAGES["neuron"])
+    row = page.locator(".evidence details.x").first
+    assert row.locator("[title]").count() > 0
+    row.locator("summary").focus()
+    page.keyboard.press("Enter")
+    assert row.evaluate("e => e.open")
