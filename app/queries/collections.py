@@ -161,7 +161,7 @@ def store_neurons(
     )
     ids = np.zeros(shape, dtype=np.int64)
     stored = select(Neuron.layer, Neuron.index, Neuron.id).where(Neuron.subject_id == subject_id)
-    for layer, index, neuron_id in session.execute(stored).tuples():
+    for layer, index, neuron_id in session.execute(stored):
         ids[layer, index] = neuron_id
     return ids
 

@@ -20,7 +20,13 @@ from worker.collection.run import collect as collect_subject
 from worker.subjects.corpus import TEXT_FIELD, open_corpus
 from worker.subjects.load import LoadOptions, load_subject
 
-STAGES = {"cut": "cutting the text", "pilot": "looking ahead", "pass": "collecting", "store": "storing"}
+STAGES = {
+    "cut": "cutting the text",
+    "pilot": "looking ahead",
+    "pass": "collecting",
+    "look": "finding look-alikes",
+    "store": "storing",
+}
 LINE_SECONDS = 10.0
 
 

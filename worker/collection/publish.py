@@ -1,6 +1,6 @@
 """Bring a finished state into the database, in the transaction of the session that is given."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -10,6 +10,8 @@ from sqlalchemy.orm import Session
 from torch import Tensor
 
 from app.queries import collections as stored
+from worker.collection.best import Best
+from worker.collection.lookalikes import lookalike_records
 from worker.collection.plan import Excerpts
 from worker.collection.state import State, layer_bounds
 from worker.collection.statistics import LayerStatistics, Records, layer_records, layer_statistics
@@ -35,6 +37,8 @@ class Finished:
     state: State
     bounds: dict[str, Tensor]
     excerpts: Excerpts
+    lookalikes: Sequence[Best]
+    """By layer; see ``lookalikes``."""
 
     def statistics(self, layer: int) -> LayerStatistics:
         """The statistics of one layer."""
@@ -42,7 +46,8 @@ class Finished:
 
     def records(self, layer: int, quantiles: NDArray[np.float64]) -> list[Records]:
         """The samples of one layer."""
-        return layer_records(self.state, layer, quantiles)
+        samples = layer_records(self.state, layer, quantiles)
+        return [*samples, lookalike_records(self.lookalikes[layer], samples)]
 
 
 def publish(session: Session, finished: Finished, identity: Identity, notes: list[str]) -> None:

@@ -22,6 +22,7 @@ from app.errors import CollectionError, DomainError
 from app.queries import collections as stored
 from app.queries.registration import register_corpus, register_subject, register_tokenizer
 from worker.collection.checkpoint import load_state, read_tensors, write_tensors
+from worker.collection.lookalikes import find_lookalikes
 from worker.collection.passes import BatchSize, Part, Pass
 from worker.collection.plan import Cut, Excerpts, Plan, prepare, write_durably
 from worker.collection.publish import Finished, Identity, publish
@@ -50,7 +51,7 @@ class CollectOptions:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a collection is. ``stage`` is ``cut``, ``pilot``, ``pass`` or ``store``; ``total`` 0 is unknown."""
+    """How far a collection is: ``cut``, ``pilot``, ``pass``, ``look`` or ``store``. A ``total`` of 0 is unknown."""
 
     stage: str
     tokens: int
@@ -186,10 +187,12 @@ class _Job:
             state = self._with_other_parts(state)
             if len(state.shards) < plan.n_shards:
                 return Outcome(identity.collection_id, complete=False, tokens=plan.tokens, notes=plan.notes)
+            self._tell(Progress("look", plan.tokens, plan.tokens))
+            lookalikes = find_lookalikes(work, state, self._options.seed)
             self._tell(Progress("store", plan.tokens, plan.tokens))
             notes = [*plan.notes, *self._notes(work)]
             with transaction(self._sessions) as session:
-                publish(session, Finished(state, bounds, work.excerpts), identity, notes)
+                publish(session, Finished(state, bounds, work.excerpts, lookalikes), identity, notes)
         return self.leave(identity, plan, complete=True)
 
     def _pass(self, plan: Plan) -> Pass:

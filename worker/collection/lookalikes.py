@@ -1,0 +1,150 @@
+"""A short second look at a part of the corpus: for every neuron the excerpts most like its top ones without effect.
+
+It needs the finished top sample, which says what tokens drive a neuron, so it cannot be part of the
+pass. Memory does not grow with the corpus.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int64
+from numpy.typing import NDArray
+from torch import Tensor
+
+from app.domain.activations import SampleKind, Split, split_of
+from worker.collection.best import NEVER, Batch, Best, ordinals_of, sortable
+from worker.collection.chance import lowest
+from worker.collection.hard_negatives import DRIVING_SHARE, LOW_SHARE, MOST, MOST_DRIVING
+from worker.collection.passes import Pass
+from worker.collection.plan import Excerpts
+from worker.collection.state import State
+from worker.collection.statistics import Records
+
+LEAST_LOOKED_AT, MOST_LOOKED_AT, SHARE_LOOKED_AT = 1024, 8192, 16
+"""Excerpts: one in sixteen of the corpus, within these bounds."""
+_LOOK = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Drivers:
+    """What drives the N neurons of a layer: D tokens each with their weight, 0 where there are fewer.
+
+    An excerpt whose peak is at ``low`` or above is one on which the neuron fires.
+    """
+
+    tokens: Int64[Tensor, "n d"]
+    weights: Float[Tensor, "n d"]
+    low: Float[Tensor, " n"]
+
+
+def find_lookalikes(work: Pass, state: State, seed: int) -> list[Best]:
+    """For each layer, each neuron's ``MOST`` most alike excerpts on which it hardly fires.
+
+    Likeness is the summed weight of the driving tokens that an excerpt holds; ties go to the excerpt
+    that stands first. Raises CollectionError where one excerpt is too much for the memory.
+    """
+    n = work.plan.n_excerpts
+    size = min(n, max(LEAST_LOOKED_AT, min(MOST_LOOKED_AT, n // SHARE_LOOKED_AT)))
+    chosen = lowest(seed, _LOOK, n, size)
+    drivers = [drivers_of(state.pool(layer, "top"), work.excerpts, work.device) for layer in range(work.shape.n_layers)]
+    while True:
+        try:
+            return _look(work, drivers, chosen)
+        except torch.OutOfMemoryError as error:
+            work.batch.halve(error)
+
+
+def _look(work: Pass, drivers: list[Drivers], chosen: NDArray[np.int64]) -> list[Best]:
+    found = [Best.empty(work.shape.neurons, MOST, work.shape.tokens, work.device) for _ in drivers]
+    for first in range(0, len(chosen), work.batch.excerpts):
+        ordinals = chosen[first : first + work.batch.excerpts]
+        tokens = torch.from_numpy(work.excerpts.tokens(ordinals)).to(torch.int64)
+        places = torch.from_numpy(ordinals).to(work.device)
+        work.forward(tokens, partial(_offer, found, drivers, holds(tokens.to(work.device)), places))
+    return found
+
+
+def _offer(
+    found: list[Best], drivers: list[Drivers], held: Bool[Tensor, "batch v"], ordinals: Tensor, layer: int, a: Tensor
+) -> None:
+    of_layer = drivers[layer]
+    peaks = a.float().amax(dim=1)
+    # Tokens beyond those of the batch are held by none of its excerpts.
+    known = of_layer.tokens < held.shape[1]
+    weights = of_layer.weights * known
+    likeness = torch.zeros_like(peaks)
+    for place in range(weights.shape[1]):  # one driving token at a time, so that no [batch, n, d] is ever held
+        likeness += held[:, of_layer.tokens[:, place] * known[:, place]] * weights[:, place]
+    keys = torch.where((likeness > 0) & (peaks < of_layer.low), sortable(likeness), NEVER)
+    found[layer].add(keys, Batch(ordinals, peaks, a))
+
+
+def holds(tokens: Int64[Tensor, "batch tokens"]) -> Bool[Tensor, "batch v"]:
+    """Which tokens, of those up to the highest of the batch, each excerpt holds."""
+    held = torch.zeros((tokens.shape[0], int(tokens.max()) + 1), dtype=torch.bool, device=tokens.device)
+    return held.scatter_(1, tokens, True)
+
+
+def drivers_of(top: Best, excerpts: Excerpts, device: torch.device) -> Drivers:
+    """The driving tokens of a layer's neurons, as ``hard_negatives.driving_tokens`` finds those of one.
+
+    Looks at the train split of the top sample alone.
+    """
+    best = top.ordered()
+    ordinals = ordinals_of(best.scores).cpu().numpy()
+    ranks = [rank for rank in range(ordinals.shape[1]) if split_of(SampleKind.TOP, rank) is Split.TRAIN]
+    maximum = best.peaks[:, 0].cpu().numpy().astype(np.float64)
+    values = best.values.cpu().numpy()[:, ranks].astype(np.float64)  # [N, R, T]
+    known, place = np.unique(np.maximum(ordinals[:, ranks], 0), return_inverse=True)
+    tokens = excerpts.tokens(known)[place.reshape(-1, len(ranks))].astype(np.int64)
+    real = np.broadcast_to((ordinals[:, ranks] >= 0)[:, :, None], tokens.shape) & (maximum > 0)[:, None, None]
+    neurons = np.broadcast_to(np.arange(len(tokens))[:, None, None], tokens.shape)
+    chosen, weights = _heaviest(
+        neurons[real], tokens[real], (values / np.where(maximum > 0, maximum, 1)[:, None, None])[real], len(tokens)
+    )
+    return Drivers(
+        torch.from_numpy(chosen).to(device),
+        torch.from_numpy(weights).to(device),
+        torch.from_numpy((LOW_SHARE * maximum).astype(np.float32)).to(device),
+    )
+
+
+def _heaviest(
+    neurons: NDArray[np.int64], tokens: NDArray[np.int64], values: NDArray[np.float64], n: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """From (neuron, token, value) triples, each neuron's tokens with the highest mean and these means. [n, D] each"""
+    size = int(tokens.max(initial=0)) + 1
+    pairs, place = np.unique(neurons * size + tokens, return_inverse=True)
+    means = np.bincount(place, values) / np.bincount(place) if len(pairs) else np.zeros(0)
+    pairs, means = pairs[means >= DRIVING_SHARE], means[means >= DRIVING_SHARE]
+    order = np.lexsort((pairs, -means, pairs // size))
+    pairs, means = pairs[order], means[order]
+    owners = pairs // size
+    rank = np.arange(len(pairs)) - np.searchsorted(owners, owners)
+    kept = rank < MOST_DRIVING
+    chosen, weights = np.zeros((n, MOST_DRIVING), dtype=np.int64), np.zeros((n, MOST_DRIVING), dtype=np.float32)
+    chosen[owners[kept], rank[kept]] = pairs[kept] % size
+    weights[owners[kept], rank[kept]] = means[kept]
+    return chosen, weights
+
+
+def lookalike_records(found: Best, others: list[Records]) -> Records:
+    """The hard negatives of a layer's neurons, without those that stand in another sample of the neuron.
+
+    So an excerpt that scores is never shown to an explainer under this name.
+    """
+    best = found.ordered()
+    ordinals = ordinals_of(best.scores).cpu().numpy()
+    wanted = ordinals >= 0
+    for other in others:
+        wanted &= ~(ordinals[:, :, None] == other.ordinals[:, None, :]).any(axis=2)
+    order = np.argsort(~wanted, axis=1, kind="stable")
+    rows = np.arange(len(order))[:, None]
+    return Records(
+        SampleKind.HARD_NEGATIVE,
+        np.where(wanted[rows, order], ordinals[rows, order], -1),
+        best.peaks.cpu().numpy()[rows, order],
+        best.values.cpu().numpy()[rows, order],
+    )
