@@ -1,6 +1,7 @@
 """What a worker process holds for methods: language models, the subject itself. Loaded when first needed."""
 
 import threading
+from collections.abc import Callable
 
 from sqlalchemy import select
 
@@ -15,6 +16,22 @@ from worker.pipeline import Report, run_method
 from worker.providers.opening import Providers
 from worker.registry import build_method, needs_subject
 from worker.tasks import Work, build_work
+
+
+class Progress:
+    """Reports, and repeats the last report at each call to a language model: the work is alive."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._last = ("explain", 0.0)
+
+    def __call__(self, stage: str, share: float) -> None:
+        self._last = (stage, share)
+        self._report(stage, share)
+
+    def still(self) -> None:
+        """The work stands where it stood, and moves on. Raises what reporting raises."""
+        self._report(*self._last)
 
 
 class MethodBuilder:
@@ -35,13 +52,15 @@ class MethodBuilder:
             return build_work(definition)
 
         def work(task: NeuronTask, report: Report) -> tuple[ExplanationResult, ...]:
-            return run_method(build_method(definition, self.services(definition, task)), task, report)
+            progress = Progress(report)
+            method = build_method(definition, self.services(definition, task, progress.still))
+            return run_method(method, task, progress)
 
         return work
 
-    def services(self, definition: MethodDefinition, task: NeuronTask) -> Services:
+    def services(self, definition: MethodDefinition, task: NeuronTask, tick: Callable[[], None]) -> Services:
         """What the method's steps need for this run. Raises NotFound, ProviderError, SubjectError."""
-        provider = self._providers.for_run(definition.provider, task.run_id) if definition.provider else None
+        provider = self._providers.for_run(definition.provider, task.run_id, tick) if definition.provider else None
         subject = self._live_subject(task.subject) if needs_subject(definition) else None
         return Services(provider=provider, subject=subject)
 

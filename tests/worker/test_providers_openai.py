@@ -128,7 +128,7 @@ def test_an_endpoint_that_is_always_overloaded_counts_as_down(server: LlmServer,
     with pytest.raises(ProviderError, match="429") as caught:
         provider.chat([asks()])
     provider.close()
-    assert (caught.value.permanent, server.n_requests) == (False, 7)
+    assert (caught.value.permanent, server.n_requests) == (False, 4)
 
 
 @pytest.mark.parametrize("trouble", [Fail(500), Fail(503), Drop()])

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import httpx2
 from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncOpenAI
 
-from app.errors import DomainError, ProviderError
+from app.errors import ProviderError
 from worker.providers.address import http_client, locate
 from worker.providers.base import Attempt, Capability, ChatRequest, Outcome, Reply, Request, ScoreTextRequest, Watch
 from worker.providers.limits import Bucket, Clock, Gate
@@ -49,7 +49,7 @@ class EndpointSettings:
     timeout_seconds: float = 120.0
     tries: int = 4
     """Attempts at one request before the endpoint counts as down."""
-    patience_seconds: float = 600.0
+    patience_seconds: float = 300.0
     """Longest wait for one request at a rate limit."""
     dialect: Dialect = field(default_factory=Dialect)
     capabilities: frozenset[Capability] = frozenset({Capability.CHAT})
@@ -129,21 +129,23 @@ class OpenAICompatible:
     async def _all(self, requests: Sequence[Request], watch: Watch) -> tuple[Reply, ...]:
         replies: list[Reply | None] = [None] * len(requests)
         waiting = iter(range(len(requests)))
-        failures: list[DomainError] = []
+        stopped = asyncio.Event()
 
         async def take_turns() -> None:
             for place in waiting:
-                if failures:
+                if stopped.is_set():
                     return  # nothing new goes out; what is in flight elsewhere is paid for and is waited for
                 try:
                     replies[place] = await self._answered(requests[place], watch)
-                except DomainError as error:
-                    failures.append(error)
+                finally:
+                    if replies[place] is None:
+                        stopped.set()
 
         n_workers = min(self._settings.concurrency, len(requests))
-        await asyncio.gather(*(take_turns() for _ in range(n_workers)))
-        if failures:
-            raise failures[0]
+        ends = await asyncio.gather(*(take_turns() for _ in range(n_workers)), return_exceptions=True)
+        for end in ends:
+            if end is not None:
+                raise end
         return tuple(reply for reply in replies if reply is not None)
 
     async def _answered(self, request: Request, watch: Watch) -> Reply:

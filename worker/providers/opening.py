@@ -81,8 +81,8 @@ class Providers:
         self._open: dict[tuple[object, ...], Provider] = {}
         self._lock = threading.Lock()
 
-    def for_run(self, name: str, run_id: int | None) -> RecordingProvider:
-        """The named provider, recording for a run. Raises NotFound, ProviderError."""
+    def for_run(self, name: str, run_id: int | None, tick: Callable[[], None] = lambda: None) -> RecordingProvider:
+        """The named provider, recording for a run; ``tick`` is told of each call. Raises NotFound, ProviderError."""
         with transaction(self._sessions) as session:
             row = provider_named(session, name=name)
         with self._lock:
@@ -90,7 +90,7 @@ class Providers:
             if identity not in self._open:
                 self._open[identity] = open_provider(row, self._settings)
             inner = self._open[identity]
-        return RecordingProvider(inner, DatabaseCalls(self._sessions, run_id, row.name, prices_of(row)))
+        return RecordingProvider(inner, DatabaseCalls(self._sessions, run_id, row.name, prices_of(row)), tick)
 
     def close(self) -> None:
         """End what holds threads or connections."""

@@ -33,8 +33,8 @@ from worker.providers.base import (
 R = TypeVar("R", ChatRequest, ScoreTextRequest)
 Key = tuple[str, str]
 """Step and request digest."""
-CHARACTERS_PER_TOKEN = 3
-"""For prices guessed before a call: fewer than English has, so that the guess is rather high."""
+CHARACTERS_PER_TOKEN = 2
+"""For prices guessed before a call: half of what English has, so that the guess is rather high."""
 
 
 class CallStore(Protocol):
@@ -56,10 +56,12 @@ class CallStore(Protocol):
 class RecordingProvider:
     """Wraps a provider for one run."""
 
-    def __init__(self, inner: Provider, store: CallStore) -> None:
+    def __init__(self, inner: Provider, store: CallStore, tick: Callable[[], None] = lambda: None) -> None:
+        """``tick`` is called after each stored attempt, from any thread; what it raises ends the asking."""
         self.name, self.model = inner.name, inner.model
         self.capabilities: frozenset[Capability] = inner.capabilities
         self.inner, self._store = inner, store
+        self._tick = tick
         self._answered: dict[Key, Reply] | None = None
 
     def chat(self, requests: Sequence[ChatRequest], *, watch: Watch | None = None) -> tuple[Reply, ...]:
@@ -84,6 +86,7 @@ class RecordingProvider:
                 attempt.request, attempt.wire, attempt.raw, checked, attempt.number, attempt.latency_seconds
             )
             self._store.keep(finished, digests[id(attempt.request)])
+            self._tick()
             if watch is not None:
                 watch.after(finished)
 
