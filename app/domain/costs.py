@@ -1,6 +1,5 @@
 """What calls to language models cost, and what a batch of them will."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 TOKENS_PER_PRICE = 1_000_000
@@ -66,19 +65,29 @@ def estimate(n_neurons: int, plan: CallPlan, prices: Prices, *, at_once: int, n_
     )
 
 
-def guessed_plan(
-    excerpt_lengths: Sequence[int], *, explain_calls: int, per_excerpt_overhead: int, tokens_per_line: float
-) -> CallPlan:
-    """What a neuron whose scored excerpts have these lengths (tokens) will need, before any run is known.
+EXPLAIN_TOKENS = (2371, 100)
+"""In and out, of one explanation: the 2023 paper's."""
+GUESSED_SECONDS = 2.0
+"""Of one call."""
+INSTRUCTIONS = 900
+"""Tokens of a simulator's instructions and worked examples, about."""
 
-    One call per excerpt after ``explain_calls`` of the paper's size (2,371 tokens in, 100 out).
+
+def guessed_plan(simulator: str, *, n_excerpts: int, length: int) -> CallPlan:
+    """What one neuron will need of a method that has not been run: an explanation, then ``n_excerpts`` excerpts.
+
+    ``length`` is that of an excerpt in tokens. A simulator that is not known is taken for ``structured``.
     """
-    explain_in, explain_out, seconds = 2371, 100, 2.0
-    simulate_in = sum(per_excerpt_overhead + round(n * tokens_per_line) for n in excerpt_lengths)
+    if simulator == "token_by_token":
+        calls, per_call, cached, out = n_excerpts * length, INSTRUCTIONS + length // 2, INSTRUCTIONS, 1
+    elif simulator == "all_at_once":
+        calls, per_call, cached, out = n_excerpts, INSTRUCTIONS + 4 * length, INSTRUCTIONS, 1
+    else:
+        calls, per_call, cached, out = n_excerpts, INSTRUCTIONS + 5 * length, 0, 3 * length
     return CallPlan(
-        calls=explain_calls + len(excerpt_lengths),
-        tokens_in=explain_calls * explain_in + simulate_in,
-        tokens_cached=0,
-        tokens_out=explain_calls * explain_out + sum(2 * n for n in excerpt_lengths),
-        seconds_per_call=seconds,
+        calls=1 + calls,
+        tokens_in=EXPLAIN_TOKENS[0] + calls * per_call,
+        tokens_cached=max(0, calls - 1) * cached,
+        tokens_out=EXPLAIN_TOKENS[1] + calls * out,
+        seconds_per_call=GUESSED_SECONDS,
     )

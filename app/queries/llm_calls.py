@@ -9,8 +9,10 @@ from sqlalchemy import Date, Float, SQLColumnExpression, and_, cast, func, or_, 
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from app.domain.costs import CallPlan
-from app.models import Account, Batch, LlmCall, Method, Run, Spending
+from app.domain.costs import CallPlan, Estimate, Prices, estimate, guessed_plan
+from app.errors import NotFound
+from app.models import Account, Batch, Collection, LlmCall, Method, Provider, Run, Spending, Subject
+from app.queries.providers import prices_of
 
 ANSWERED = ("ok", "refused", "truncated", "unparsable")
 """Outcomes of calls that were answered, and so were paid for."""
@@ -193,6 +195,42 @@ def calls_per_run(session: Session, *, method_id: int, newest: int = 200) -> tup
         seconds_per_call=(row[5] or 0.0) / n_calls,
     )
     return n_runs, plan
+
+
+SCORED_EXCERPTS = 10
+"""Five of the top sample and five random ones, as in the 2023 paper."""
+
+
+def batch_estimate(session: Session, *, method_id: int, subject_id: int, n_neurons: int) -> Estimate | None:
+    """What a batch of ``n_neurons`` will need: by the method's finished runs, else by a guess.
+
+    None for a method that asks no language model. Raises NotFound for an unknown method.
+    """
+    method = session.get(Method, method_id)
+    if method is None:
+        raise NotFound("There is no such method.")
+    if method.provider is None:
+        return None
+    provider = session.scalar(select(Provider).where(Provider.name == method.provider))
+    prices = Prices() if provider is None else prices_of(provider)
+    at_once = 1 if provider is None else provider.concurrency
+    n_known, plan = calls_per_run(session, method_id=method_id)
+    if plan is None:
+        plan = guessed_plan(method.simulator, n_excerpts=_excerpts_of(method), length=_length(session, subject_id))
+    return estimate(n_neurons, plan, prices, at_once=at_once, n_known=n_known)
+
+
+def _excerpts_of(method: Method) -> int:
+    """Excerpts that one run simulates: the scored ones, again for the shuffled baseline and for a calibration."""
+    passes = 1 + ("shuffled" in method.parameters.get("baselines", ["shuffled"]))
+    return SCORED_EXCERPTS * (passes + (method.parameters.get("calibration", "none") != "none"))
+
+
+def _length(session: Session, subject_id: int) -> int:
+    """Tokens of an excerpt of the subject's newest collection."""
+    join = select(Collection.context_length).join(Subject, Subject.collection_id == Collection.id)
+    length: int | None = session.scalar(join.where(Subject.id == subject_id))
+    return length or 64
 
 
 BillBy = Literal["day", "provider", "method", "person"]
