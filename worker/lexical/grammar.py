@@ -15,6 +15,8 @@ STRENGTHS = {9: "strongly", 7: "", 5: "moderately", 3: "weakly", 1: "very weakly
 """The words for a strength on the scale 0..10; 0 is said with "not"."""
 DEFAULT_STRENGTH = 7
 NOT = 0
+REST_OF_LINE = "the rest of a line after"
+"""How ``any token later in a line after`` is said."""
 SHORTLY = 8
 """Tokens that ``shortly after`` reaches back."""
 
@@ -105,22 +107,29 @@ def sentence(clauses: Sequence[Clause]) -> str:
 
 
 def _clause(clause: Clause, previous: Clause | None) -> str:
-    what = "".join(f" {context_words(context)}" for context in clause.contexts)
+    if clause.strength == NOT and previous is not None and previous.targets == clause.targets and clause.contexts:
+        return f"but not{_places(clause.contexts)}"
     if clause.strength == NOT:
-        same = previous is not None and previous.targets == clause.targets and clause.contexts
-        return f"but not{what}" if same else f"but not on {target_words(clause)}{what}"
+        return f"but not on {target_words(clause)}"
     word = STRENGTHS.get(clause.strength)
     degree = f"{word} " if word else ""
     number = f" ({clause.strength})" if word is None else ""
-    return f"{degree}on {target_words(clause)}{what}{number}"
+    return f"{degree}on {target_words(clause)}{number}"
 
 
 def target_words(clause: Clause) -> str:
-    """The clause's targets as a list; ``the token`` where any will do right after something."""
-    reaches = [c.reach for c in clause.contexts if isinstance(c, Near)]
-    if clause.targets == (ANY,) and reaches and reaches[0] in (Reach.NEXT, Reach.SECOND):
-        return "the token"
-    return _listed(clause.targets, "and")
+    """The clause's targets as a list, and its places. Any token right after something is "the token"."""
+    first = clause.contexts[0] if clause.contexts else None
+    if clause.targets == (ANY,) and isinstance(first, Near):
+        if first.reach in (Reach.NEXT, Reach.SECOND):
+            return f"the token{_places(clause.contexts)}"
+        if first.reach is Reach.LINE:
+            return f"{REST_OF_LINE} {_listed(first.targets, 'or')}{_places(clause.contexts[1:])}"
+    return _listed(clause.targets, "and") + _places(clause.contexts)
+
+
+def _places(contexts: Sequence[Context]) -> str:
+    return "".join(f" {context_words(context)}" for context in contexts)
 
 
 def context_words(context: Context) -> str:
@@ -131,12 +140,8 @@ def context_words(context: Context) -> str:
 
 
 def _listed(targets: Sequence[Target], conjunction: str) -> str:
-    words = list(_target_phrases(targets))
+    words = [target_phrase(target) for target in targets]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {conjunction} {words[-1]}"
-
-
-def _target_phrases(targets: Sequence[Target]) -> Sequence[str]:
-    return [target_phrase(t) for t in targets]
 
 
 def target_phrase(target: Target) -> str:

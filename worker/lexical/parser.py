@@ -272,6 +272,8 @@ class _Reader:
                 self._flush(NOT)
         elif item == w.ON:
             self._begin()
+        elif item == w.REST:
+            self._rest_of_line()
         elif item in (w.WORD, w.SUCH_AS):
             self._bare_words()
         elif item == w.OR and isinstance(self._next(), Reach | Spot):
@@ -292,6 +294,12 @@ class _Reader:
             if self._group.targets:
                 self._flush()
             self._group.close_context()
+
+    def _rest_of_line(self) -> None:
+        if self._group.targets:
+            self._flush()
+        self._group.targets.append(ANY)
+        self._group.reach = Reach.LINE
 
     def _bare_words(self) -> None:
         """Words without quotation marks that are meant themselves: like cat, dog and bird."""

@@ -16,6 +16,7 @@ ACTIVE_SHARE = 0.25
 MOST_ACTIVE = 48
 MOST_TOKENS = 24
 MOST_NEIGHBOURS = 12
+ALWAYS_NEIGHBOURS = 3
 MOST_AFFIXES = 8
 _SHORTEST_AFFIX, _LONGEST_AFFIX = 2, 4
 _NAMED = tuple(Named(c.name) for c in CLASSES if c.name != ANY.name)
@@ -79,22 +80,28 @@ def _contexts(block: Block, active: Positions, weights: FloatArray) -> list[Cont
     near: list[Context] = []
     for distance, reach in ((1, Reach.NEXT), (2, Reach.SECOND)):
         inside = active - distance >= block.start[active]
-        before, own = active[inside] - distance, weights[inside]
-        near += [Near(reach, (Quoted(t),)) for t in _heaviest(block, before, own, MOST_NEIGHBOURS)]
+        before = active[inside] - distance
+        near += _neighbours(block, reach, [(at, at) for at in before.tolist()], weights[inside])
         if reach is Reach.NEXT:
             near += [Near(reach, (c,)) for c in _NAMED if block.target(c)[before].sum() >= min(2, len(before))]
-    return spots + near + _distant(block, active, weights)
+    spans = list(zip(block.start[active].tolist(), (active - 1).tolist(), strict=True))
+    return spots + near + _neighbours(block, Reach.LINE, spans, weights)
 
 
-def _distant(block: Block, active: Positions, weights: FloatArray) -> list[Context]:
-    """Tokens that stand somewhere before many of the active ones."""
-    totals: Counter[int] = Counter()
-    for at, weight in zip(active.tolist(), weights.tolist(), strict=True):
-        for token_id in set(block.ids[block.start[at] : at].tolist()):
-            totals[token_id] += weight
-    found: list[Context] = []
-    for token_id, _ in totals.most_common(MOST_NEIGHBOURS):
-        token = block.token(token_id)
-        if token.strip():
-            found += [Near(reach, (Quoted(token),)) for reach in (Reach.SHORTLY, Reach.LINE, Reach.ANYWHERE)]
-    return found
+def _neighbours(block: Block, reach: Reach, spans: Sequence[tuple[int, int]], weights: FloatArray) -> list[Context]:
+    """The tokens that stand in many of the spans (first to last place), in more than one excerpt.
+
+    The heaviest few may stand in one excerpt alone.
+    """
+    totals: dict[int, float] = {}
+    excerpts: dict[int, set[int]] = {}
+    for (first, last), weight in zip(spans, weights.tolist(), strict=True):
+        for token_id in set(block.ids[first : last + 1].tolist()):
+            totals[token_id] = totals.get(token_id, 0.0) + weight
+            excerpts.setdefault(token_id, set()).add(int(block.start[first]))
+    ordered = sorted(totals, key=lambda token_id: -totals[token_id])
+    known = [i for place, i in enumerate(ordered) if place < ALWAYS_NEIGHBOURS or len(excerpts[i]) > 1]
+    tokens = [block.token(i) for i in known if block.token(i)]
+    if reach is Reach.LINE:
+        tokens = [token for token in tokens if token.strip()]
+    return [Near(reach, (Quoted(token),)) for token in tokens[:MOST_NEIGHBOURS]]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from worker.lexical.classes import CLASSES
-from worker.lexical.grammar import Named, Reach, Spot
+from worker.lexical.grammar import REST_OF_LINE, Named, Reach, Spot
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Affix:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A word or sign of structure: on, not, and, or, comma, stop, word, such as."""
+    """A word or sign of structure: on, not, and, or, comma, stop, word, such as, rest of line."""
 
     kind: str
 
@@ -41,7 +41,7 @@ Meaning: TypeAlias = Strength | Affix | Mark | Vague | Reach | Spot | Named
 Phrase: TypeAlias = tuple[str, ...]
 
 ON, NOT, AND, OR, COMMA, STOP = Mark("on"), Mark("not"), Mark("and"), Mark("or"), Mark("comma"), Mark("stop")
-WORD, SUCH_AS = Mark("word"), Mark("such as")
+WORD, SUCH_AS, REST = Mark("word"), Mark("such as"), Mark("rest of line")
 
 _STRENGTHS = {
     10: "very strongly; extremely strongly; maximally",
@@ -87,6 +87,7 @@ _MARKS = {
     "but never; but not on; not on; outside of; however not",
     AND: "and; as well as; and also",
     OR: "or; and or",
+    REST: f"{REST_OF_LINE}; rest of line following; everything later in a line after; remainder of a line after",
     SUCH_AS: "such as; like; for example; including; for instance; namely",
 }
 _VAGUE = (
