@@ -69,7 +69,7 @@ class Settings(BaseSettings):
     )
     longest_pause_seconds: Seconds = Field(300.0, gt=0, description="Most seconds that a queue pauses at a time.")
     concurrency: int = Field(1, ge=1, description="Runs that one worker process works on at a time.")
-    poll_seconds: Seconds = Field(2.0, gt=0, description="Seconds between two looks of an idle worker at the queue.")
+    poll_seconds: Seconds = Field(0.5, gt=0, description="Seconds between two looks of an idle worker at the queue.")
     reap_seconds: Seconds = Field(5.0, gt=0, description="Seconds between two searches for expired leases.")
     stop_seconds: Seconds = Field(30.0, gt=0, description="Seconds a stopping worker may take to finish what it holds.")
     max_attempts: int = Field(5, ge=1, description="Failed attempts after which a run is put in quarantine.")
