@@ -222,8 +222,9 @@ def batch_estimate(session: Session, *, method_id: int, subject_id: int, n_neuro
 
 def _excerpts_of(method: Method) -> int:
     """Excerpts that one run simulates: the scored ones, again for the shuffled baseline and for a calibration."""
-    passes = 1 + ("shuffled" in method.parameters.get("baselines", ["shuffled"]))
-    return SCORED_EXCERPTS * (passes + (method.parameters.get("calibration", "none") != "none"))
+    shuffled = "shuffled" in method.parameters.get("baselines", ["shuffled"])
+    is_calibrated = method.parameters.get("calibration", "none") != "none"
+    return SCORED_EXCERPTS * (1 + int(shuffled) + int(is_calibrated))
 
 
 def _length(session: Session, subject_id: int) -> int:

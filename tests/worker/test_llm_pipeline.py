@@ -2,104 +2,38 @@
 
 import json
 import time
-import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
-from threading import Event as Signal
-from typing import Any
 
 import pytest
-from sqlalchemy import Engine, func, select, update
+from sqlalchemy import func, select, update
 
-from app.db import Sessions, make_engine, make_sessions, transaction
-from app.domain.activations import SampleKind, unpack_activations
-from app.domain.methods import LANGUAGE_MODEL_METHODS, MethodDefinition
-from app.jobs import enqueue_batch
-from app.models import Base, Batch, Explanation, LlmCall, Method, Neuron, Pause, Run, Score, Simulation
+from app.db import make_engine, make_sessions, transaction
+from app.domain.activations import unpack_activations
+from app.models import Batch, Explanation, LlmCall, Method, Neuron, Pause, Run, Score, Simulation
 from app.queries.llm_calls import bill, calls_per_run
-from app.queries.methods import ensure_builtin_methods
-from app.queries.providers import add_provider
-from app.settings import Settings
-from tests.factories import Make
 from tests.llm_server import Answer, Behaviour, Body, Fail, LlmServer, certain
-from worker.loop import RunLoop, Surroundings
-from worker.providers.base import Capability
+from tests.worker.llm_site import SETTINGS, Site, method_named
 from worker.services import MethodBuilder
-from worker.tasks import Workbench
 
-IMPORT = 4  # the token " import" of the tests' vocabulary
-SETTINGS = Settings(device="cpu", poll_seconds=0.01, pause_seconds=0.05, longest_pause_seconds=0.05, progress_seconds=0)
 FIRST_OF_EACH_SPLIT = 4
 
 
 @dataclass
-class Site:
-    """A database with neurons that fire on " import", an endpoint named default, and a worker's loop."""
+class Endpointed(Site):
+    """A site whose language model is the loopback server."""
 
-    engine: Engine
-    sessions: Sessions
     server: LlmServer
-    builder: MethodBuilder
-
-    def neurons(self, n: int, records: int = 20) -> tuple[int, list[int]]:
-        """A subject and neurons with ``records`` excerpts in each of the samples top and random."""
-        with transaction(self.sessions) as session:
-            make = Make(session)
-            subject = make.subject(neurons_per_layer=n)
-            ids = []
-            for index in range(n):
-                neuron = make.neuron(subject, index=index, max=4.0)
-                tokens = [[(place + i) % 12 for i in range(6)] for place in range(records)]
-                for kind in (SampleKind.TOP, SampleKind.RANDOM):
-                    firing = [row for row in tokens if IMPORT in row] if kind is SampleKind.TOP else tokens
-                    shown = [firing[i % len(firing)] for i in range(records)]
-                    rows = [[4.0 if t == IMPORT else 0.0 for t in row] for row in shown]
-                    make.sample(neuron, subject, kind, rows, shown)
-                ids.append(neuron.id)
-            return subject.id, ids
-
-    def provider(self, **values: Any) -> None:
-        defaults = {
-            "kind": "openai_compatible",
-            "model": "tiny",
-            "base_url": self.server.url,
-            "allowed_networks": ["127.0.0.0/8"],
-            "capabilities": [c.value for c in Capability],
-        }
-        with transaction(self.sessions) as session:
-            add_provider(session, name="default", values={**defaults, **values})
-
-    def enqueue(self, subject_id: int, neuron_ids: list[int], method: MethodDefinition) -> None:
-        with transaction(self.sessions) as session:
-            ensure_builtin_methods(session, definitions=[method])
-            method_id = session.scalars(select(Method.id).where(Method.name == method.name)).one()
-            alice = Make(session).account()
-            enqueue_batch(
-                session, subject_id=subject_id, neuron_ids=neuron_ids, method_id=method_id, account_id=alice.id
-            )
-
-    def loop(self) -> RunLoop:
-        workbench = Workbench(self.sessions, self.builder)
-        return RunLoop(Surroundings(SETTINGS, self.sessions, workbench, uuid.uuid4(), Signal(), Signal()))
-
-    def count(self, table: type[Base]) -> int:
-        with transaction(self.sessions) as session:
-            return session.scalars(select(func.count()).select_from(table)).one()
-
-    def counts(self) -> dict[str, int]:
-        with transaction(self.sessions) as session:
-            rows = session.execute(select(Run.status, func.count()).group_by(Run.status))
-            return {status: n for status, n in rows}  # noqa: C416 - rows are no pairs to mypy
 
 
 @pytest.fixture
-def site(fresh_database: str) -> Iterator[Site]:
+def site(fresh_database: str) -> Iterator[Endpointed]:
     engine = make_engine(fresh_database)
     sessions = make_sessions(engine)
     with LlmServer(brain=knows_imports, numbers=numbers) as server:
         builder = MethodBuilder(sessions, SETTINGS)
-        yield Site(engine, sessions, server, builder)
+        yield Endpointed(sessions, builder, server.url, server)
         builder.close()
     engine.dispose()
 
@@ -119,12 +53,8 @@ def numbers(prompt: str, at: int) -> Mapping[str, float]:
     return certain(10 if prompt[:at].endswith(" import\t") else 0)
 
 
-def method_named(name: str) -> MethodDefinition:
-    return next(m for m in LANGUAGE_MODEL_METHODS if m.name == name)
-
-
 @pytest.mark.parametrize("name", ["pairs-all-at-once", "pairs-token-by-token", "pairs-structured"])
-def test_a_queued_neuron_gets_a_candidate_with_scores_provenance_and_cost(site: Site, name: str) -> None:
+def test_a_queued_neuron_gets_a_candidate_with_scores_provenance_and_cost(site: Endpointed, name: str) -> None:
     subject_id, (neuron_id,) = site.neurons(1)
     site.provider(price_in=1.0, price_out=2.0)
     site.enqueue(subject_id, [neuron_id], method_named(name))
@@ -151,7 +81,7 @@ def test_a_queued_neuron_gets_a_candidate_with_scores_provenance_and_cost(site: 
     assert explanation.provenance["simulator"]["prompt"]["digest"]
 
 
-def test_distributions_and_uncalibrated_values_are_stored(site: Site) -> None:
+def test_distributions_and_uncalibrated_values_are_stored(site: Endpointed) -> None:
     subject_id, ids = site.neurons(1)
     site.provider()
     site.enqueue(subject_id, ids, method_named("pairs-all-at-once"))
@@ -169,7 +99,7 @@ def test_distributions_and_uncalibrated_values_are_stored(site: Site) -> None:
         assert set(uncalibrated[0].tolist()) <= {0.0, 10.0}
 
 
-def test_a_wrong_key_is_named_on_the_run(site: Site) -> None:
+def test_a_wrong_key_is_named_on_the_run(site: Endpointed) -> None:
     subject_id, ids = site.neurons(1)
     site.provider()
     site.server.brain = lambda _body: Fail(401, "incorrect API key")
@@ -182,7 +112,7 @@ def test_a_wrong_key_is_named_on_the_run(site: Site) -> None:
     assert site.server.n_requests == 1
 
 
-def test_a_missing_provider_is_named_on_the_run(site: Site) -> None:
+def test_a_missing_provider_is_named_on_the_run(site: Endpointed) -> None:
     subject_id, ids = site.neurons(1)
     site.enqueue(subject_id, ids, method_named("pairs-structured"))
     site.loop().run_one()
@@ -190,7 +120,7 @@ def test_a_missing_provider_is_named_on_the_run(site: Site) -> None:
         assert "no provider called 'default'" in (session.scalars(select(Run.error)).one() or "")
 
 
-def test_a_batch_stops_at_its_cap_with_the_reason(site: Site) -> None:
+def test_a_batch_stops_at_its_cap_with_the_reason(site: Endpointed) -> None:
     subject_id, ids = site.neurons(4)
     site.provider(price_in=1000.0)
     site.enqueue(subject_id, ids, method_named("pairs-structured"))
@@ -208,7 +138,7 @@ def test_a_batch_stops_at_its_cap_with_the_reason(site: Site) -> None:
     assert "cap of 20 is reached" in str(reasons)
 
 
-def test_pulling_the_plug_in_the_middle_of_200_loses_nothing_and_pays_nothing_twice(site: Site) -> None:
+def test_pulling_the_plug_in_the_middle_of_200_loses_nothing_and_pays_nothing_twice(site: Endpointed) -> None:
     subject_id, ids = site.neurons(200, records=FIRST_OF_EACH_SPLIT)
     site.provider(concurrency=2)
     plain = replace(method_named("pairs-structured"), parameters={"baselines": ["token_lookup"]})
@@ -232,7 +162,7 @@ def test_pulling_the_plug_in_the_middle_of_200_loses_nothing_and_pays_nothing_tw
     assert n_attempts == 0
 
 
-def test_what_runs_needed_is_the_estimate_and_the_bill(site: Site) -> None:
+def test_what_runs_needed_is_the_estimate_and_the_bill(site: Endpointed) -> None:
     subject_id, ids = site.neurons(2, records=FIRST_OF_EACH_SPLIT)
     site.provider(price_in=1000.0)
     site.enqueue(subject_id, ids, method_named("pairs-structured"))

@@ -1,0 +1,94 @@
+"""A database with neurons, a language model named default, and a worker's loop, for whole runs."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from threading import Event as Signal
+from typing import Any
+
+from sqlalchemy import func, select
+
+from app.db import Sessions, transaction
+from app.domain.activations import SampleKind
+from app.domain.methods import LANGUAGE_MODEL_METHODS, MethodDefinition
+from app.jobs import enqueue_batch
+from app.models import Base, Method, Run
+from app.queries.methods import ensure_builtin_methods
+from app.queries.providers import add_provider
+from app.settings import Settings
+from tests.factories import Make
+from worker.loop import RunLoop, Surroundings
+from worker.providers.base import Capability
+from worker.services import MethodBuilder
+from worker.tasks import Workbench
+
+IMPORT = 4  # the token " import" of the tests' vocabulary
+SETTINGS = Settings(device="cpu", poll_seconds=0.01, pause_seconds=0.05, longest_pause_seconds=0.05, progress_seconds=0)
+
+
+@dataclass
+class Site:
+    """One subject whose neurons fire on the token " import"."""
+
+    sessions: Sessions
+    builder: MethodBuilder
+    base_url: str
+
+    def neurons(self, n: int, records: int = 20, tokens: Sequence[int] = range(12)) -> tuple[int, list[int]]:
+        """A subject and neurons with ``records`` excerpts of six tokens in each of the samples top and random.
+
+        The excerpts go round through ``tokens``; with six of them all are alike.
+        """
+        with transaction(self.sessions) as session:
+            make = Make(session)
+            subject = make.subject(neurons_per_layer=n)
+            ids = []
+            for index in range(n):
+                neuron = make.neuron(subject, index=index, max=4.0)
+                turns = range(records) if len(tokens) > 6 else [0] * records
+                texts = [[tokens[(turn + i) % len(tokens)] for i in range(6)] for turn in turns]
+                for kind in (SampleKind.TOP, SampleKind.RANDOM):
+                    firing = [row for row in texts if IMPORT in row] if kind is SampleKind.TOP else texts
+                    shown = [firing[i % len(firing)] for i in range(records)]
+                    rows = [[4.0 if t == IMPORT else 0.0 for t in row] for row in shown]
+                    make.sample(neuron, subject, kind, rows, shown)
+                ids.append(neuron.id)
+            return subject.id, ids
+
+    def provider(self, **values: Any) -> None:
+        defaults = {
+            "kind": "openai_compatible",
+            "model": "tiny",
+            "base_url": self.base_url,
+            "allowed_networks": ["127.0.0.0/8"],
+            "capabilities": [c.value for c in Capability],
+        }
+        with transaction(self.sessions) as session:
+            add_provider(session, name="default", values={**defaults, **values})
+
+    def enqueue(self, subject_id: int, neuron_ids: list[int], method: MethodDefinition) -> None:
+        with transaction(self.sessions) as session:
+            ensure_builtin_methods(session, definitions=[method])
+            method_id = session.scalars(select(Method.id).where(Method.name == method.name)).one()
+            alice = Make(session).account()
+            enqueue_batch(
+                session, subject_id=subject_id, neuron_ids=neuron_ids, method_id=method_id, account_id=alice.id
+            )
+
+    def loop(self) -> RunLoop:
+        workbench = Workbench(self.sessions, self.builder)
+        return RunLoop(Surroundings(SETTINGS, self.sessions, workbench, uuid.uuid4(), Signal(), Signal()))
+
+    def count(self, table: type[Base]) -> int:
+        with transaction(self.sessions) as session:
+            return session.scalars(select(func.count()).select_from(table)).one()
+
+    def counts(self) -> dict[str, int]:
+        with transaction(self.sessions) as session:
+            rows = session.execute(select(Run.status, func.count()).group_by(Run.status))
+            return {status: n for status, n in rows}  # noqa: C416 - rows are no pairs to mypy
+
+
+def method_named(name: str) -> MethodDefinition:
+    """A built-in method that asks a language model."""
+    return next(m for m in LANGUAGE_MODEL_METHODS if m.name == name)
