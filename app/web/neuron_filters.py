@@ -34,21 +34,18 @@ SORT_LABELS = {
 }
 
 
-Text = Annotated[str, Query(max_length=NUMBER_LIMIT)]
-
-
 @dataclass(frozen=True, slots=True)
 class FilterFields:
     """The fields as they were sent, for forms and addresses that repeat them."""
 
-    layer: Text = ""
-    score_min: Text = ""
-    score_max: Text = ""
-    rate_min: Annotated[str, Query(max_length=NUMBER_LIMIT, description="A share, or a percentage with its sign")] = ""
-    rate_max: Text = ""
-    state: Annotated[str, Query(max_length=NUMBER_LIMIT, description=", ".join(NeuronState))] = ""
-    words: Annotated[str, Query(description="In the explanation, as in web search engines")] = ""
-    sort: Annotated[str, Query(max_length=NUMBER_LIMIT, description=", ".join(SORT_LABELS))] = DEFAULT_SORT
+    layer: str = ""
+    score_min: str = ""
+    score_max: str = ""
+    rate_min: str = ""
+    rate_max: str = ""
+    state: str = ""
+    words: str = ""
+    sort: str = DEFAULT_SORT
 
     def pairs(self, **changes: str | None) -> list[tuple[str, str]]:
         """The fields that are filled in, with changes, as forms send them."""
@@ -93,9 +90,22 @@ def read_filters(fields: FilterFields) -> ListRequest:
     return ListRequest(fields, meaning, sort)
 
 
-def sent_filters(fields: Annotated[FilterFields, Depends()]) -> ListRequest:
+Text = Annotated[str, Query(max_length=NUMBER_LIMIT)]
+Share = Annotated[str, Query(max_length=NUMBER_LIMIT, description="A share, or a percentage with its sign")]
+
+
+async def sent_filters(  # noqa: PLR0913, PLR0917 - FastAPI reads a route's inputs from its arguments
+    layer: Text = "",
+    score_min: Text = "",
+    score_max: Text = "",
+    rate_min: Share = "",
+    rate_max: Share = "",
+    state: Annotated[str, Query(max_length=NUMBER_LIMIT, description=", ".join(NeuronState))] = "",
+    words: Annotated[str, Query(description="In the explanation, as in web search engines")] = "",
+    sort: Annotated[str, Query(max_length=NUMBER_LIMIT, description=", ".join(SORT_LABELS))] = DEFAULT_SORT,
+) -> ListRequest:
     """The filters of the address. Raises Invalid."""
-    return read_filters(fields)
+    return read_filters(FilterFields(layer, score_min, score_max, rate_min, rate_max, state, words, sort))
 
 
 def kept_filters(query: str) -> ListRequest:

@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from app.queries.home import SCORE_BINS
 
+_RANGE_WIDTH = 56
 LOWEST_SCORE = -0.25
 """Where the axis of a single score begins: scores below are drawn at its end."""
 
@@ -76,13 +77,15 @@ def score_axis(
 
 def score_range(value: float, interval: tuple[float, float] | None) -> Markup:
     """A score as a dot between 0 and 1 with its interval as a line, small enough for a row of a list."""
-    width = 56
-
-    def x(score: float) -> float:
-        return round(3 + min(1.0, max(0.0, score)) * (width - 6), 1)
-
     low, high = interval if interval is not None else (value, value)
-    return Markup(
-        '<svg class="range" viewBox="0 0 {w} 10" aria-hidden="true"><path class="axis" d="M3 5H{end}"/>'
-        '<path class="interval" d="M{low} 5H{high}"/><circle cx="{at}" cy="5" r="2.5"/></svg>'
-    ).format(w=width, end=width - 3, low=x(low), high=x(high), at=x(value))
+    # Numbers alone: nothing here needs escaping, and a page has fifty of them.
+    return Markup(  # noqa: S704 - made of our own numbers
+        f'<svg class="range" viewBox="0 0 {_RANGE_WIDTH} 10" aria-hidden="true">'
+        f'<path class="axis" d="M3 5H{_RANGE_WIDTH - 3}"/>'
+        f'<path class="interval" d="M{_on_range(low)} 5H{_on_range(high)}"/>'
+        f'<circle cx="{_on_range(value)}" cy="5" r="2.5"/></svg>'
+    )
+
+
+def _on_range(score: float) -> float:
+    return round(3 + min(1.0, max(0.0, score)) * (_RANGE_WIDTH - 6), 1)

@@ -132,16 +132,10 @@ class Confirmed:
     n_neurons: int
 
 
-def subject_at(session: DbSession, slug: str) -> SubjectHead:
-    """The subject of the address."""
-    return subject_head(session, slug=slug)
-
-
-SubjectAt = Annotated[SubjectHead, Depends(subject_at, scope="function")]
 MayQueue = Annotated[Viewer, Depends(allowed_to(Action.QUEUE), scope="function")]
 
 
-def asked_selection(
+async def asked_selection(
     filters: ListFilters,
     neuron: Annotated[list[int] | None, Query(description="Ids of chosen neurons")] = None,
     everything: Annotated[bool, Query(alias="all", description="All that match the filters")] = False,
@@ -152,7 +146,7 @@ def asked_selection(
     return Selection(() if everything else tuple(neuron or ()), filters)
 
 
-def sent_selection(
+async def sent_selection(
     method_id: Annotated[int, Form(ge=1, le=BIGGEST_ID)],
     n_neurons: Annotated[int, Form()],
     filters: Annotated[str, Form(max_length=2_000)] = "",
@@ -166,17 +160,18 @@ def sent_selection(
 def subject(
     session: DbSession,
     settings: AppSettings,
-    subject: SubjectAt,
+    slug: str,
     filters: ListFilters,
     after: str | None = None,
     before: str | None = None,
 ) -> SubjectPage:
     """A subject's neurons, by filters and in an order."""
-    query = NeuronsQuery(subject.id, filters.filter, filters.sort)
+    head = subject_head(session, slug=slug)
+    query = NeuronsQuery(head.id, filters.filter, filters.sort)
     found = neurons_page(session, query=query, size=settings.page_size, after=after or None, before=before or None)
-    fields, address = filters.fields, f"/{subject.slug}"
+    fields, address = filters.fields, f"/{head.slug}"
     return SubjectPage(
-        subject=subject,
+        subject=head,
         address=address,
         fields=fields,
         matches=count_neurons(session, query=query),
@@ -196,14 +191,15 @@ def subject(
 def queue(
     session: DbSession,
     settings: AppSettings,
-    subject: SubjectAt,
+    slug: str,
     selection: Annotated[Selection, Depends(asked_selection)],
     method: Annotated[int, Query(ge=1, le=BIGGEST_ID)],
     _viewer: MayQueue,
 ) -> SubjectQueue:
     """How many neurons are about to be queued with a method."""
-    ids = selection.resolve(session, subject, settings.batch_limit)
-    return _confirmation(session, subject, selection, method, ids)
+    head = subject_head(session, slug=slug)
+    ids = selection.resolve(session, head, settings.batch_limit)
+    return _confirmation(session, head, selection, method, ids)
 
 
 @router.post("/{slug}/queue", include_in_schema=False)
@@ -212,17 +208,18 @@ def enqueue(
     settings: AppSettings,
     view: CurrentView,
     viewer: MayQueue,
-    subject: SubjectAt,
+    slug: str,
     sent: Annotated[Confirmed, Depends(sent_selection)],
 ) -> Response:
     """Queue the neurons, if they are as many as the person was shown."""
-    ids = sent.selection.resolve(session, subject, settings.batch_limit)
+    head = subject_head(session, slug=slug)
+    ids = sent.selection.resolve(session, head, settings.batch_limit)
     if len(ids) != sent.n_neurons:
-        shown = _confirmation(session, subject, sent.selection, sent.method_id, ids, has_changed=True)
+        shown = _confirmation(session, head, sent.selection, sent.method_id, ids, has_changed=True)
         return view.html("subject/queue.html", shown, status=409)
     batch = enqueue_batch(
         session,
-        subject_id=subject.id,
+        subject_id=head.id,
         neuron_ids=ids,
         method_id=sent.method_id,
         account_id=viewer.id,
