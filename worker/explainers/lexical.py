@@ -34,8 +34,8 @@ class LexicalExplainer:
         random = task.records.of(SampleKind.RANDOM, Split.CALIBRATION)
         records = (*train, *top, *random)
         block = Block([r.token_ids for r in records], task.vocabulary)
-        maximum = max(task.records.maximum, *(r.peak for r in train))
-        activations = np.concatenate([r.activations for r in records]) * np.float32(NORMALISED_MAXIMUM / maximum)
+        unit = np.float32(task.records.level_10 / NORMALISED_MAXIMUM)
+        activations: FloatArray = np.concatenate([r.activations for r in records]).astype(np.float32) / unit
         proposals = propose(block, activations, sum(len(r.token_ids) for r in train))
         clauses = Search(block, proposals, Evidence(activations, folds(train, top, random))).run()
         return (Candidate(sentence(clauses)),)

@@ -1,0 +1,33 @@
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.domain.methods import BUILTIN_METHODS, LEXICAL, MethodDefinition
+from app.errors import NotFound
+from app.models import Method
+from app.queries.methods import ensure_builtin_methods, method_definition, methods
+
+
+def test_built_in_methods_are_inserted_once(session: Session) -> None:
+    ensure_builtin_methods(session)
+    ensure_builtin_methods(session)
+    assert session.scalar(select(func.count()).select_from(Method)) == len(BUILTIN_METHODS)
+
+
+def test_what_was_stored_is_read_back_as_it_was(session: Session) -> None:
+    ensure_builtin_methods(session)
+    for row in methods(session):
+        assert method_definition(session, method_id=row.id) in BUILTIN_METHODS
+
+
+def test_a_new_version_is_offered_and_the_old_one_is_kept(session: Session) -> None:
+    newer = MethodDefinition(LEXICAL.name, 2, "Lexical, newer", "lexical", "lexical", ("correlation",))
+    ensure_builtin_methods(session, definitions=(LEXICAL,))
+    ensure_builtin_methods(session, definitions=(LEXICAL, newer))
+    assert [(m.name, m.version) for m in methods(session)] == [("lexical", 2)]
+    assert session.scalar(select(func.count()).select_from(Method)) == 2
+
+
+def test_an_unknown_method_is_not_found(session: Session) -> None:
+    with pytest.raises(NotFound):
+        method_definition(session, method_id=404)

@@ -1,0 +1,121 @@
+"""The sentence of a neuron whose rule is known, and what may and may not shape it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind, Split, split_of
+from app.domain.tokens import Vocabulary
+from app.errors import MethodError
+from worker.contracts import NeuronTask
+from worker.explainers.lexical import LexicalExplainer
+from worker.lexical.grammar import Quoted
+from worker.lexical.matching import Block
+from worker.lexical.parser import parse
+
+TOKENS = (
+    b"\n", b" import", b"import", b" from", b" the", b" cat", b" sat", b"(", b")", b"[", b"]", b" =", b" 1", b" 23",
+    b"4", b",", b" quot", b"ation", b"ed", b" Paris", b" London", b" of", b" in", b"#", b" x", b" y", b"=", b"\n   ",
+)  # fmt: skip
+VOCABULARY = Vocabulary("small", TOKENS)
+LENGTH = 32
+
+Rule = Callable[[Block], np.ndarray]
+
+
+def told(text: str) -> Rule:
+    """A neuron that does exactly what a sentence says."""
+    return lambda block: block.predict(parse(text))
+
+
+def neuron(rule: Rule, *, noise: float = 0.0, seed: int = 0) -> NeuronTask:
+    """A neuron that follows a rule on random text; the excerpts with its highest peaks are its top sample."""
+    generator = np.random.default_rng(seed)
+    excerpts = [generator.integers(0, len(TOKENS), LENGTH).astype(np.int32) for _ in range(300)]
+    values = rule(Block(excerpts, VOCABULARY)).reshape(len(excerpts), LENGTH).astype(np.float32)
+    values += generator.normal(0, noise, values.shape).astype(np.float32) if noise else 0
+    records = [ActivationRecord(i + 1, ids, row) for i, (ids, row) in enumerate(zip(excerpts, values, strict=True))]
+    top = sorted(records, key=lambda r: -float(r.activations.sum()))[:20]
+    samples = {SampleKind.TOP: tuple(top), SampleKind.RANDOM: tuple(records[:20])}
+    return NeuronTask(1, "small", 0, 0, NeuronRecords(samples, float(values.max())), VOCABULARY, None, seed=0)
+
+
+def explained(task: NeuronTask) -> str:
+    (candidate,) = LexicalExplainer().explain(task)
+    return candidate.text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'fires strongly on " import"',
+        'fires strongly on the token after " quot"',
+        "fires strongly on closing brackets",
+        'fires strongly on digits after " ="',
+        'fires strongly on " cat" at the start of a line',
+        'fires strongly on the rest of a line after "("',
+        "fires strongly on any token in a comment",
+        'fires strongly on " of", weakly on " in"',
+    ],
+)
+def test_a_rule_that_the_grammar_can_say_is_said(text: str) -> None:
+    clauses = parse(explained(neuron(told(text))))
+    assert [(c.targets, c.contexts) for c in clauses] == [(c.targets, c.contexts) for c in parse(text)]
+
+
+def test_noise_does_not_make_a_sentence_longer() -> None:
+    assert explained(neuron(told('strongly on " import"'), noise=0.7)) == 'fires strongly on " import"'
+
+
+def test_strengths_are_what_the_neuron_does_on_the_average() -> None:
+    text = explained(neuron(told('on " of" (10), on " in" (4)')))
+    assert {c.targets[0]: c.strength for c in parse(text)} == {
+        Quoted(b" of"): 9,
+        Quoted(b" in"): pytest.approx(4, abs=1),
+    }
+
+
+def test_a_claim_that_random_text_refutes_is_not_made() -> None:
+    """In the top excerpts " cat" fires wherever it stands; in random ones it does not."""
+    task = neuron(told('strongly on " import"'))
+    cat = TOKENS.index(b" cat")
+    top = tuple(
+        replace(r, activations=np.where(r.token_ids == cat, 5, r.activations).astype(np.float32))
+        if split_of(SampleKind.TOP, rank) is Split.TRAIN
+        else r
+        for rank, r in enumerate(task.records.of(SampleKind.TOP))
+    )
+    samples = {**task.records.samples, SampleKind.TOP: top}
+    assert explained(replace(task, records=replace(task.records, samples=samples))) == 'fires strongly on " import"'
+
+
+def test_held_out_records_do_not_shape_the_text() -> None:
+    task = neuron(told('strongly on " import", weakly on digits'), noise=0.5)
+    garbage = ActivationRecord(999, np.array([5, 6, 7], dtype=np.int32), np.array([50, 0, 99], dtype=np.float32))
+    samples = {
+        kind: tuple(
+            garbage if split_of(kind, rank) in (Split.VALIDATION, Split.TEST) else record
+            for rank, record in enumerate(task.records.of(kind))
+        )
+        for kind in task.records.samples
+    }
+    assert explained(replace(task, records=replace(task.records, samples=samples))) == explained(task)
+
+
+def test_train_records_are_enough() -> None:
+    task = neuron(told('strongly on " import"'))
+    alone = replace(task, records=NeuronRecords({SampleKind.TOP: task.train[:1]}, task.records.maximum))
+    assert '" import"' in explained(alone) or '"import"' in explained(alone)
+
+
+def test_a_neuron_that_never_fires_is_refused() -> None:
+    task = neuron(lambda block: np.full(block.n, -0.1))
+    with pytest.raises(MethodError, match="does not fire"):
+        LexicalExplainer().explain(task)
+
+
+def test_the_same_neuron_always_gets_the_same_text() -> None:
+    task = neuron(told('on words after digits, weakly on " x"'), noise=1.0)
+    assert explained(task) == explained(task)

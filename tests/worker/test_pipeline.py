@@ -1,0 +1,207 @@
+"""One neuron through a method: what is stored, what stands beside a score, what is kept apart."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.domain.activations import ActivationRecord, IntArray, NeuronRecords, SampleKind, Split, split_of
+from app.domain.methods import LEXICAL
+from app.domain.results import SimulatedExcerpt
+from app.domain.tokens import Vocabulary
+from app.errors import MethodError
+from worker.baselines import token_lookup
+from worker.contracts import Candidate, CannotSimulate, NeuronTask, Services
+from worker.pipeline import run_method
+from worker.registry import BuiltMethod, build_method
+from worker.scorers.correlation import CorrelationScorer
+
+VOCABULARY = Vocabulary("letters", (b" a", b" b", b" c", b" d"))
+RANDOM, TOP = SampleKind.RANDOM, SampleKind.TOP
+
+
+def record(number: int, seed: int, driver: int = 0) -> ActivationRecord:
+    """A random excerpt on which the neuron fires where the driver stands."""
+    ids = np.random.default_rng(seed).integers(0, 4, 12).astype(np.int32)
+    ids[:2] = driver, (driver + 1) % 4
+    return ActivationRecord(number, ids, np.where(ids == driver, 4, -0.1).astype(np.float32))
+
+
+def records(driver: int = 0, first: int = 1) -> NeuronRecords:
+    top = tuple(record(first + i, i, driver) for i in range(20))
+    random = tuple(record(first + 100 + i, 100 + i, driver) for i in range(20))
+    return NeuronRecords({TOP: top, RANDOM: random}, maximum=4.0)
+
+
+def task(**changes: Any) -> NeuronTask:
+    made = NeuronTask(7, "tiny", 0, 3, records(), VOCABULARY, records(driver=1, first=1000), seed=5, collection_id=9)
+    return replace(made, **changes)
+
+
+class Texts:
+    """An explainer with given texts that remembers what it was shown."""
+
+    name = "texts"
+    version = 2
+
+    def __init__(self, *texts: str) -> None:
+        self.texts = texts
+        self.seen: list[NeuronTask] = []
+
+    def explain(self, task: NeuronTask) -> tuple[Candidate, ...]:
+        self.seen.append(task)
+        return tuple(Candidate(text, {"place": place}) for place, text in enumerate(self.texts))
+
+
+class Reading:
+    """A simulator that expects 10 on the token id that the text is; it cannot read "nothing"."""
+
+    name = "reading"
+    version = 3
+
+    def __init__(self, fails: Sequence[int] = ()) -> None:
+        self.fails = fails
+
+    def simulate(
+        self, text: str, excerpts: Sequence[tuple[int, IntArray]], vocabulary: Vocabulary
+    ) -> tuple[SimulatedExcerpt, ...]:
+        if text == "nothing":
+            raise CannotSimulate("there is nothing to read")
+        return tuple(self._one(int(text), number, ids) for number, ids in excerpts)
+
+    def _one(self, token_id: int, number: int, ids: IntArray) -> SimulatedExcerpt:
+        if number in self.fails:
+            return SimulatedExcerpt(number, len(ids), expected=None, failure="refused")
+        return SimulatedExcerpt(number, len(ids), np.where(ids == token_id, 10, 0).astype(np.float32))
+
+
+class Doubled(Reading):
+    """Calibration that doubles, to be told apart from the simulator it wraps."""
+
+    def fitted(self, text: str, task: NeuronTask) -> "Doubled":
+        return self
+
+    def _one(self, token_id: int, number: int, ids: IntArray) -> SimulatedExcerpt:
+        return SimulatedExcerpt(number, len(ids), np.where(ids == token_id, 20, 0).astype(np.float32))
+
+
+def method(explainer: Texts, simulator: Reading | None = None) -> BuiltMethod:
+    return BuiltMethod(LEXICAL, explainer, simulator or Reading(), (CorrelationScorer(),))
+
+
+def silently(stage: str, share: float) -> None:
+    """A report nobody reads."""
+
+
+def test_all_candidates_are_kept_each_with_its_own_scores() -> None:
+    first, second = run_method(method(Texts("0", "1")), task(), silently)
+    assert (first.text, second.text) == ("0", "1")
+    assert first.scores[0].value == pytest.approx(1.0)
+    assert second.scores[0].value is not None
+    assert second.scores[0].value < 0.5
+    assert [s.sample for s in first.scores] == ["top_and_random", "random"]
+
+
+def test_simulations_of_the_validation_split_are_stored_by_sample() -> None:
+    (result,) = run_method(method(Texts("0")), task(), silently)
+    assert [(s.simulator, s.kind, s.split) for s in result.simulations] == [
+        ("reading", TOP, Split.VALIDATION),
+        ("reading", RANDOM, Split.VALIDATION),
+    ]
+    assert [e.excerpt_id for e in result.simulations[0].excerpts] == [3, 7, 11, 15, 19]
+    assert [e.excerpt_id for e in result.simulations[1].excerpts] == [102, 105, 108, 111, 114]
+
+
+def test_baselines_stand_beside_the_score() -> None:
+    (result,) = run_method(method(Texts("0")), task(), silently)
+    headline = result.scores[0]
+    assert headline.token_lookup_baseline == pytest.approx(1.0)
+    assert headline.shuffled_baseline is not None
+    assert headline.shuffled_baseline < 0.2
+
+
+def test_without_a_peer_there_is_no_shuffled_baseline() -> None:
+    (result,) = run_method(method(Texts("0")), task(peer=None), silently)
+    assert result.scores[0].shuffled_baseline is None
+
+
+def test_a_failed_excerpt_is_counted_and_left_out() -> None:
+    (result,) = run_method(method(Texts("0"), Reading(fails=[3])), task(), silently)
+    headline = result.scores[0]
+    assert (headline.n_valid, headline.n_failed) == (9, 1)
+    assert headline.value == pytest.approx(1.0)
+
+
+def test_a_text_that_cannot_be_simulated_is_kept_without_a_number() -> None:
+    _, unreadable = run_method(method(Texts("0", "nothing")), task(), silently)
+    assert unreadable.text == "nothing"
+    assert unreadable.scores[0].value is None
+    assert "there is nothing to read" in str(unreadable.scores[0].undefined_reason)
+    assert {e.failure for s in unreadable.simulations for e in s.excerpts} == {"there is nothing to read"}
+
+
+def test_the_explainer_is_handed_nothing_that_scores_it() -> None:
+    explainer = Texts("0")
+    run_method(method(explainer), task(), silently)
+    (seen,) = explainer.seen
+    assert seen.peer is None
+    for kind in (TOP, RANDOM):
+        for rank, row in enumerate(seen.records.of(kind)):
+            assert (row.token_ids.size == 0) == (split_of(kind, rank) in (Split.VALIDATION, Split.TEST))
+    assert [r.excerpt_id for r in seen.train] == [1, 5, 9, 13, 17]
+
+
+def test_a_simulator_with_a_calibration_is_fitted_first() -> None:
+    (result,) = run_method(method(Texts("0"), Doubled()), task(), silently)
+    assert max(float(np.max(e.expected)) for e in result.simulations[0].excerpts if e.expected is not None) == 20
+
+
+def test_all_that_made_a_result_stands_with_it() -> None:
+    (result,) = run_method(method(Texts("0")), task(), silently)
+    told: Mapping[str, Any] = result.provenance
+    assert told["place"] == 0
+    assert told["explainer"] == {"name": "texts", "version": 2}
+    assert told["simulator"] == {"name": "reading", "version": 3}
+    assert (told["seed"], told["collection_id"], told["tokenizer_digest"]) == (5, 9, "letters")
+    assert told["shown"]["train"] == [1, 5, 9, 13, 17]
+    assert told["scored"]["random"] == [102, 105, 108, 111, 114]
+    assert told["code_version"]
+
+
+def test_progress_is_told_from_the_first_step_to_the_last() -> None:
+    told: list[tuple[str, float]] = []
+    run_method(method(Texts("0", "1")), task(), lambda stage, share: told.append((stage, share)))
+    assert [stage for stage, _ in told] == ["explain", "simulate and score", "simulate and score", "done"]
+    shares = [share for _, share in told]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+
+
+@pytest.mark.parametrize("activation", [0.0, -0.1])
+def test_a_neuron_that_never_fires_fails_with_its_cause(activation: float) -> None:
+    rows = tuple(replace(r, activations=np.full(12, activation, dtype=np.float32)) for r in records().of(TOP))
+    with pytest.raises(MethodError, match="never fires on this corpus"):
+        run_method(method(Texts("0")), task(records=NeuronRecords({TOP: rows}, activation)), silently)
+
+
+def test_a_neuron_without_records_fails_with_its_cause() -> None:
+    with pytest.raises(MethodError, match="collect it first"):
+        run_method(method(Texts("0")), task(records=NeuronRecords({}, 4.0)), silently)
+
+
+def test_a_token_that_the_lookup_table_does_not_hold_is_expected_at_rest() -> None:
+    ids = np.array([0, 0, 1, 2, 2], dtype=np.int32)
+    train = ActivationRecord(1, ids, np.array([4, 2, 0, -1, -1], dtype=np.float32))
+    unseen = ActivationRecord(2, np.array([3, 2, 0], dtype=np.int32), np.zeros(3, dtype=np.float32))
+    (answer,) = token_lookup([train], [unseen])
+    assert answer.expected is not None
+    assert answer.expected.tolist() == [0, -1, 3]
+
+
+def test_the_lexical_method_goes_the_whole_way() -> None:
+    (result,) = run_method(build_method(LEXICAL, Services()), task(), silently)
+    assert result.text == 'fires strongly on " a"'
+    assert result.scores[0].value == pytest.approx(1.0)
+    assert result.scores[0].interval == pytest.approx((1.0, 1.0))
