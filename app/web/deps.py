@@ -1,4 +1,8 @@
-"""What routes are given: the session of their transaction, the viewer, the settings."""
+"""What routes are given: the session of their transaction, the viewer, the settings.
+
+What only looks something up in memory is ``async``: it saves a hop to a thread and back. All else, and
+every route, is a plain function in a thread.
+"""
 
 from collections.abc import Callable, Iterator
 from typing import Annotated, cast
@@ -46,7 +50,7 @@ def allowed_to(action: Action) -> Callable[[Viewer | None], Viewer]:
     return check
 
 
-def app_settings(request: Request) -> Settings:
+async def app_settings(request: Request) -> Settings:
     """The settings that the program was started with."""
     return cast("Settings", request.app.state.settings)
 
@@ -54,7 +58,7 @@ def app_settings(request: Request) -> Settings:
 AppSettings = Annotated[Settings, Depends(app_settings)]
 
 
-def refuse_nul(request: Request) -> None:
+async def refuse_nul(request: Request) -> None:
     """No text of ours holds a NUL, and PostgreSQL cannot store one."""
     if "\0" in request.url.path:
         raise NotFound

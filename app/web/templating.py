@@ -97,7 +97,7 @@ class View:
         )
 
 
-def current_view(request: Request, viewer: CurrentViewer) -> View:
+async def current_view(request: Request, viewer: CurrentViewer) -> View:
     """The view of this request."""
     return View(request, viewer)
 

@@ -118,7 +118,7 @@ class NeuronPage:
     history: tuple[HistoryLine, ...]
 
 
-def vocabularies(request: Request) -> Vocabularies:
+async def vocabularies(request: Request) -> Vocabularies:
     """The process's vocabularies."""
     kept: Vocabularies = request.app.state.vocabularies
     return kept
