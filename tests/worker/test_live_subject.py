@@ -1,9 +1,11 @@
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from app.domain.activations import FloatArray
 from app.errors import SubjectError
 from tests.worker.tiny_models import KINDS, save_tiny
 from worker.live import LiveSubject
@@ -90,6 +92,19 @@ def test_a_subject_with_bos_is_run_with_it_and_answers_without(loaded: LoadedSub
     assert live.contexts([EXCERPT], [2], layer=0)[0] == pytest.approx(output.hidden_states[1][0, 3].numpy(), abs=1e-5)
     (record,) = live.activations(["the cat"], layer=0, index=0)
     assert len(record.activations) == len(record.token_ids)
+
+
+def test_threads_that_share_it_do_not_see_each_others_replacements(live: LiveModel) -> None:
+    values = [np.full(len(EXCERPT), 3.0 * i, dtype=np.float32) for i in range(8)]
+
+    def output(replaced: FloatArray) -> FloatArray:
+        return live.log_probabilities(EXCERPT, layer=LAYER, index=INDEX, activations=replaced)
+
+    alone = [output(v) for v in values]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(output, values * 4))
+    for place, found in enumerate(together):
+        assert found == pytest.approx(alone[place % 8], abs=1e-5)
 
 
 def test_what_is_not_there_is_refused(live: LiveModel) -> None:

@@ -1,5 +1,6 @@
 """A loaded subject for steps that run it: one neuron's activations, contexts, outputs."""
 
+import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +15,7 @@ from worker.subjects.load import LoadedSubject
 class LiveModel:
     """Runs texts and excerpts one at a time, each from its start, as a collection does.
 
+    Threads may share it: they take turns, since a hook of one would be seen by the pass of another.
     ``slug`` is the subject's name in addresses, ``context_length`` that of its collection, in tokens.
     """
 
@@ -21,6 +23,7 @@ class LiveModel:
         self.slug = slug
         self._subject = subject
         self._context_length = context_length
+        self._turn = threading.Lock()
 
     def activations(self, texts: Sequence[str], *, layer: int, index: int) -> tuple[ActivationRecord, ...]:
         """One neuron's activations on each text, cut to the context length; excerpt ids -1, -2, ...
@@ -58,7 +61,8 @@ class LiveModel:
             replaced[0, :, index] = torch.from_numpy(activations).to(own)
             return replaced
 
-        logits = self._subject.logits(_batch(excerpt), on_layer)[0]
+        with self._turn:
+            logits = self._subject.logits(_batch(excerpt), on_layer)[0]
         return _array(torch.log_softmax(logits.float(), dim=-1))
 
     def _of_neuron(self, ids: IntArray, layer: int, index: int) -> FloatArray:
@@ -68,7 +72,8 @@ class LiveModel:
             if at == layer:
                 seen.append(_array(own[0, :, index]))
 
-        self._subject.activations(_batch(ids), on_layer)
+        with self._turn:
+            self._subject.activations(_batch(ids), on_layer)
         return seen[0]
 
     @torch.inference_mode()
@@ -76,7 +81,8 @@ class LiveModel:
         """[tokens, width], without BOS."""
         bos = [] if self._subject.bos_id is None else [self._subject.bos_id]
         tokens = torch.tensor([[*bos, *ids.tolist()]], device=self._subject.device)
-        output = self._subject.model.base_model(input_ids=tokens, output_hidden_states=True, use_cache=False)
+        with self._turn:
+            output = self._subject.model.base_model(input_ids=tokens, output_hidden_states=True, use_cache=False)
         states: Tensor = output.hidden_states[layer + 1][0, len(bos) :]
         return states
 
