@@ -22,7 +22,7 @@ from app.version import code_version
 from app.web import filters
 from app.web.deps import CurrentViewer
 from app.web.static import static_url
-from app.web.svg import activation_histogram, score_axis, score_histogram, score_range
+from app.web.svg import activation_histogram, score_axis, score_histogram, score_range, score_scatter
 
 TEMPLATES = Path(__file__).resolve().parent.parent.parent / "templates"
 
@@ -58,6 +58,7 @@ class Renderer:
         self.environment.globals.update(
             static=static_url,
             score_histogram=score_histogram,
+            score_scatter=score_scatter,
             activation_histogram=activation_histogram,
             score_axis=score_axis,
             score_range=score_range,

@@ -1,0 +1,92 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from app.models import Method, Neuron, Score
+from tests.factories import Make
+
+Context = Callable[[], Any]
+
+
+@pytest.fixture
+def pair(make: Make) -> tuple[Method, Method]:
+    """Two methods that both explained three neurons: 0.1, 0.2, 0.3 against 0.3, 0.5, 0.1."""
+    methods = make.method("first"), make.method("second")
+    subject = make.subject()
+    neurons = [make.neuron(subject, index=i) for i in range(3)]
+    for method, scores in zip(methods, ((0.1, 0.2, 0.3), (0.3, 0.5, 0.1)), strict=True):
+        for neuron, value in zip(neurons, scores, strict=True):
+            scored(make, neuron, method, value)
+    return methods
+
+
+def scored(make: Make, neuron: Neuron, method: Method, value: float) -> None:
+    explanation = make.explanation(neuron)
+    explanation.method_id = method.id
+    make.session.add(
+        Score(
+            explanation_id=explanation.id,
+            scorer="correlation",
+            sample="top_and_random",
+            value=value,
+            n_valid=10,
+            n_failed=0,
+        )
+    )
+    make.session.flush()
+
+
+def test_methods_show_their_mean_score_with_its_interval(
+    client: TestClient, pair: tuple[Method, Method], context: Context
+) -> None:
+    assert client.get("/methods").status_code == 200
+    first = next(m for m in context().methods if m.name == "first")
+    assert first.score.value == pytest.approx(0.2)
+    # standard deviation 0.1 over three neurons: 1.96 * 0.1 / sqrt(3)
+    assert first.score.interval == pytest.approx((0.2 - 0.11316, 0.2 + 0.11316), abs=1e-4)
+
+
+def test_two_methods_are_compared_in_pairs(client: TestClient, pair: tuple[Method, Method], context: Context) -> None:
+    first, second = pair
+    answer = client.get(f"/methods/compare?first={first.id}&second={second.id}")
+    found = context().comparison
+    assert (found.n, found.n_second_better) == (3, 2)
+    assert found.difference.value == pytest.approx(0.1)
+    assert (found.pairs[0].first, found.pairs[0].second) == (0.2, 0.5)
+    assert answer.text.count("<circle") == 3
+
+
+def test_a_method_without_runs_says_so(client: TestClient, make: Make) -> None:
+    method = make.method("unused")
+    answer = client.get(f"/methods/{method.id}")
+    assert answer.status_code == 200
+    assert "there is nothing to average" in answer.text
+
+
+def test_two_methods_without_a_common_neuron_are_no_error(client: TestClient, make: Make) -> None:
+    first, second = make.method("first"), make.method("second")
+    answer = client.get(f"/methods/compare?first={first.id}&second={second.id}")
+    assert "No neuron has been explained and scored by both" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        ("/methods/999999", 404),
+        ("/methods/compare?first=1&second=1", 422),
+        ("/methods/compare?first=999998&second=999999", 404),
+        ("/methods/compare", 422),
+        ("/methods/x", 404),
+    ],
+)
+def test_bad_addresses_are_refused_with_a_page(client: TestClient, address: str, status: int) -> None:
+    answer = client.get(address)
+    assert answer.status_code == status
+    assert "<h1>" in answer.text
+
+
+def test_methods_have_a_json_twin(client: TestClient, pair: tuple[Method, Method]) -> None:
+    names = {m["name"] for m in client.get("/methods.json").json()["methods"]}
+    assert names >= {"first", "second"}
