@@ -19,9 +19,9 @@ HISTOGRAM_BINS = 50
 PEAK_BINS = 256
 PILOT_SHARE = 64
 """One excerpt in so many is looked at beforehand, within ``PILOT_FEWEST`` and ``PILOT_MOST``."""
-PILOT_FEWEST, PILOT_MOST = 64, 1024
+PILOT_FEWEST, PILOT_MOST = 256, 1024
 _HIGH, _HIGHEST = 0.1, 0.01
-_DEVIATIONS = 3.5
+_DEVIATIONS = 2.5
 _SMALLEST_RANGE = 1e-6
 
 
@@ -30,7 +30,7 @@ class Bounds:
     """Per neuron [N]: the centre of power sums, the range of peaks and of values, where pools begin.
 
     ``high`` lies below the 0.9 quantile of peaks and ``highest`` below the 0.99 quantile, each so far
-    below that the pilot's chance does not matter (3.5 standard deviations of its rank).
+    below that the pilot's chance does not matter (2.5 standard deviations of its rank).
     """
 
     centre: Float[Tensor, " n"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -23,15 +23,11 @@ from worker.subjects.hooks import OnLayer
 
 Tell: TypeAlias = Callable[[int], None]
 """Told how many tokens have been taken in."""
+Forward: TypeAlias = Callable[[Tensor, OnLayer], None]
+"""Hands every layer's activations [batch, tokens, neurons] on token ids [batch, tokens] to a function."""
 SAVING_SHARE = 50
 """A state is saved at the end of a shard once the pass has run this many times as long as saving takes."""
 _PILOT = 5
-
-
-class Forward(Protocol):
-    """Hands every layer's activations [batch, tokens, neurons] on token ids [batch, tokens] to a function."""
-
-    def __call__(self, token_ids: Tensor, on_layer: OnLayer) -> None: ...
 
 
 @dataclass(slots=True)

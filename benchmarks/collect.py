@@ -1,0 +1,201 @@
+"""Collection against the bare forward pass: ``python -m benchmarks.collect [--quick] [--json FILE]``.
+
+Three things run in turn on each batch, with the same threads: the collection (forward pass up to the
+last layer's neurons, and everything that is kept of it), the bare forward pass without language-model
+head, and the whole model with it. So a busy machine slows all three alike. The collection's time
+holds all its parts: saved states, and the pilot in the share of 1/64 that it has of a corpus.
+"""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from huggingface_hub.utils import disable_progress_bars
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
+
+from benchmarks.figures import Figure, benchmark, held_to, told
+from worker.collection.bounds import PILOT_SHARE, pilot_size
+from worker.collection.passes import BatchSize, Forward, Part, Pass
+from worker.collection.plan import Excerpts, Plan
+from worker.collection.reducer import Sampling
+from worker.collection.state import Shape, State, layer_bounds
+from worker.collection.statistics import layer_statistics
+from worker.subjects.hooks import OnLayer, run_to_layer
+
+TOKENS = 64
+BATCH = 32
+TARGET = 0.9
+DEMO_MODEL = Path(__file__).resolve().parent.parent / "demo" / "model"
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A model to measure on."""
+
+    model: nn.Module
+    vocabulary: int
+    n_layers: int
+    neurons: int
+
+    @property
+    def modules(self) -> dict[int, nn.Module]:
+        """The output projections of a GPT-2."""
+        return {i: self.model.get_submodule(f"transformer.h.{i}.mlp.c_proj") for i in range(self.n_layers)}
+
+
+class InTurn:
+    """A collection's forward pass that also runs, and times apart, what it is compared with."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self._modules = bench.modules
+        self.bare = self.full = 0.0
+
+    def __call__(self, token_ids: Tensor, on_layer: OnLayer) -> None:
+        run_to_layer(self._bench.model, self._modules, token_ids, on_layer)
+        model: Any = self._bench.model
+        self.bare += seconds(lambda: model.transformer(token_ids, use_cache=False))
+        self.full += seconds(lambda: model(token_ids, use_cache=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Speeds:
+    """Tokens per second, side by side, and the bytes that the collection keeps per neuron."""
+
+    collect: float
+    bare: float
+    full: float
+    bytes_per_neuron: float
+
+
+def measure(quick: bool) -> dict[str, Figure]:
+    """Tokens per second of collection, of the bare forward pass and of the whole model."""
+    disable_progress_bars()
+    figures: dict[str, Figure] = {}
+    for name, bench, excerpts in (
+        ("demo", demo_model(), 512 if quick else 8192),
+        ("gpt2_small", small_model(), 32 if quick else 512),
+    ):
+        speeds = compare(bench, excerpts)
+        figures |= {
+            f"{name}_tokens": told(excerpts * TOKENS, "tokens"),
+            f"{name}_collect": told(speeds.collect, "tokens/s"),
+            f"{name}_bare": told(speeds.bare, "tokens/s"),
+            f"{name}_full": told(speeds.full, "tokens/s"),
+            f"{name}_to_bare": held_to(speeds.collect / speeds.bare, "of the bare pass", ">=", TARGET),
+            f"{name}_to_full": held_to(speeds.collect / speeds.full, "of model(ids)", ">", 1),
+            f"{name}_memory": told(speeds.bytes_per_neuron / 1000, "kB per neuron"),
+        }
+    return figures | half_precision(demo_model(), 256 if quick else 2048)
+
+
+def compare(bench: Bench, n_excerpts: int) -> Speeds:
+    """A whole collection of random tokens, with the other two passes in turn."""
+    with tempfile.TemporaryDirectory() as name:
+        forward = InTurn(bench)
+        work = a_pass(bench, Path(name), n_excerpts, forward)
+        for _ in range(2):
+            forward(torch.zeros((BATCH, TOKENS), dtype=torch.int64), lambda layer, a: None)
+        pilot_seconds, bounds = apart(forward, work.pilot)
+        forward.bare = forward.full = 0.0
+        pass_seconds, state = apart(forward, lambda: work.run(bounds, Part(), Path(name), lambda tokens: None))
+    tokens = n_excerpts * TOKENS
+    pilot_tokens = pilot_size(n_excerpts) * TOKENS
+    per_token = pass_seconds / tokens + pilot_seconds / pilot_tokens / PILOT_SHARE
+    neurons = bench.n_layers * bench.neurons
+    return Speeds(1 / per_token, tokens / forward.bare, tokens / forward.full, state.n_bytes / neurons)
+
+
+def half_precision(bench: Bench, n_excerpts: int) -> dict[str, Figure]:
+    """What bfloat16 gains and costs: speed, and the error of each neuron's mean and quantile of peaks.
+
+    Errors are the median over neurons, in standard deviations of the neuron's activations.
+    """
+    results: dict[torch.dtype, tuple[float, State, dict[str, Tensor]]] = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        bench.model.to(dtype)
+        with tempfile.TemporaryDirectory() as name:
+            work = a_pass(bench, Path(name), n_excerpts, plain(bench))
+            bounds = work.pilot()
+            begun = perf_counter()
+            state = work.run(bounds, Part(), Path(name), lambda tokens: None)
+            results[dtype] = (perf_counter() - begun, state, bounds)
+    errors = [layer_errors(results[torch.float32][1:], results[torch.bfloat16][1:], i) for i in range(bench.n_layers)]
+    mean, peak = np.median(np.concatenate(errors, axis=1), axis=1)
+    return {
+        "bfloat16_speed": told(results[torch.float32][0] / results[torch.bfloat16][0], "of float32"),
+        "bfloat16_mean_error": told(float(mean), "standard deviations"),
+        "bfloat16_peak_error": told(float(peak), "standard deviations"),
+    }
+
+
+def layer_errors(
+    exact: tuple[State, dict[str, Tensor]], rough: tuple[State, dict[str, Tensor]], layer: int
+) -> np.ndarray:
+    """Errors of the mean and of the 0.99 quantile of peaks, [2, N], in standard deviations."""
+    left, right = (layer_statistics(state, layer_bounds(bounds, layer), layer) for state, bounds in (exact, rough))
+    deviation = np.sqrt(left.variance)
+    differences = [left.mean - right.mean, left.peak_quantiles[:, 2] - right.peak_quantiles[:, 2]]
+    return np.abs(np.stack(differences)) / deviation
+
+
+def plain(bench: Bench) -> Forward:
+    """The collection's forward pass alone."""
+    modules = bench.modules
+    return lambda token_ids, on_layer: run_to_layer(bench.model, modules, token_ids, on_layer)
+
+
+def a_pass(bench: Bench, folder: Path, n_excerpts: int, forward: Forward) -> Pass:
+    """A collection of random tokens. As in a long corpus, one excerpt in 16 enters the histogram."""
+    generator = np.random.default_rng(0)
+    generator.integers(0, bench.vocabulary, (n_excerpts, TOKENS), dtype=np.int32).tofile(folder / "excerpts.bin")
+    np.zeros((n_excerpts, 2), dtype=np.int64).tofile(folder / "places.bin")
+    plan = Plan(TOKENS, n_excerpts, 1024, "", ())
+    shape = Shape(bench.n_layers, bench.neurons, TOKENS)
+    device = torch.device("cpu")
+    return Pass(forward, plan, Excerpts(folder, plan), shape, Sampling(0, 16), BatchSize(BATCH), device)
+
+
+def apart(forward: InTurn, work: Callable[[], Any]) -> tuple[float, Any]:
+    """Seconds of the work without what ``forward`` timed apart, and the work's answer."""
+    before = forward.bare + forward.full
+    begun = perf_counter()
+    answer = work()
+    return perf_counter() - begun - (forward.bare + forward.full - before), answer
+
+
+@torch.inference_mode()
+def seconds(work: Callable[[], object]) -> float:
+    """How long it takes."""
+    begun = perf_counter()
+    work()
+    return perf_counter() - begun
+
+
+def demo_model() -> Bench:
+    """The demo's model where it is there, else random weights of its shape."""
+    if (DEMO_MODEL / "model.safetensors").exists():
+        model = AutoModelForCausalLM.from_pretrained(DEMO_MODEL, local_files_only=True, dtype=torch.float32)
+        return _bench(model)
+    config = GPT2Config(n_layer=4, n_embd=192, n_head=6, vocab_size=4096, bos_token_id=0, eos_token_id=0)
+    return _bench(GPT2LMHeadModel(config))
+
+
+def small_model() -> Bench:
+    """Random weights of GPT-2 small's shape."""
+    return _bench(GPT2LMHeadModel(GPT2Config()))
+
+
+def _bench(model: Any) -> Bench:
+    config = model.config
+    return Bench(model.eval(), config.vocab_size, config.n_layer, config.n_inner or 4 * config.n_embd)
+
+
+if __name__ == "__main__":
+    benchmark("collect", measure)
