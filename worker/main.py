@@ -27,7 +27,6 @@ from app.settings import Settings
 from worker.lease import HeldRun
 from worker.loop import RunLoop, Surroundings
 from worker.outages import ignoring_outages, through_outages
-from worker.services import MethodBuilder
 from worker.tasks import BuildWork, Workbench
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -48,9 +47,15 @@ def main(settings: Settings, *, exit_with_parent: bool = False, build: BuildWork
     engine = make_engine(_url(settings), pool_size=settings.concurrency + 1)
     try:
         sessions = make_sessions(engine)
-        return WorkerProcess(settings, sessions, build or MethodBuilder(sessions, settings), parent).run()
+        return WorkerProcess(settings, sessions, build or _builder(sessions, settings), parent).run()
     finally:
         engine.dispose()
+
+
+def _builder(sessions: Sessions, settings: Settings) -> BuildWork:
+    from worker.services import MethodBuilder  # its libraries take longer to import than all the rest
+
+    return MethodBuilder(sessions, settings)
 
 
 def _url(settings: Settings) -> str:

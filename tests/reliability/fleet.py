@@ -106,6 +106,7 @@ class WorkerProcess:
     """One worker process, which writes to a log file."""
 
     def __init__(self, url: str, log: Path, settings: dict[str, str], command: Sequence[str] = FAKE_METHODS) -> None:
+        self._log = log
         environment = {**os.environ, "DATABASE_URL": url}
         environment.update({f"NEURON_AUDIT_{name}": value for name, value in {**SHORT_LEASES, **settings}.items()})
         with log.open("ab") as file:
@@ -125,6 +126,11 @@ class WorkerProcess:
     @property
     def runs(self) -> bool:
         return self.process.poll() is None
+
+    @property
+    def has_started(self) -> bool:
+        """Whether it is past its imports: it takes runs and answers signals."""
+        return '"event": "worker.started"' in self._log.read_text()
 
     def kill(self) -> None:
         self.process.kill()
@@ -154,8 +160,9 @@ class Fleet:
         self.workers = [worker if worker.runs else self._start() for worker in self.workers]
 
     def kill_one(self, chance: random.Random) -> None:
-        """SIGKILL for one of those that live, and a new one in its place."""
-        chance.choice([worker for worker in self.workers if worker.runs]).kill()
+        """SIGKILL for one of those that work, and a new one in its place."""
+        self.wait_until(lambda: any(worker.has_started for worker in self.workers))
+        chance.choice([worker for worker in self.workers if worker.has_started]).kill()
         self.keep()
 
     def with_pid(self, pid: int) -> WorkerProcess:
@@ -178,7 +185,8 @@ class Fleet:
         return self.n_logged(event) >= times
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> list[int]:
-        """Ask all to stop; answers their exit codes."""
+        """Ask all to stop once they have started; answers their exit codes."""
+        self.wait_until(lambda: all(worker.has_started for worker in self.workers))
         for worker in self.workers:
             if worker.runs:
                 worker.send(signal.SIGCONT)
