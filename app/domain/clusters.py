@@ -44,7 +44,7 @@ def silhouette(distances: Distances, labels: IntArray) -> float:
 
     a is a point's mean distance to the others of its group, b that to the nearest other group. A
     point alone in its group counts 0. ``distances`` [N, N], ``labels`` [N] with two groups or
-    more. Source: Rousseeuw (1987), equation 4.
+    more. Source: Rousseeuw (1987).
     """
     groups = np.stack([labels == label for label in np.unique(labels)])  # [G, N]
     sums = distances @ groups.T  # [N, G]

@@ -15,8 +15,7 @@ SAMPLES = 4
 class BestOfN:
     """All samples are kept as candidates, ordered by their correlation on the calibration split.
 
-    Source: "Language models can explain neurons in language models" (2023), which reranks samples
-    by their score; there on the scored records, here on others, so that the score stays honest.
+    The scored records have no part in the choice: the best of several scores would flatter the text.
     """
 
     name = "best_of_n"
