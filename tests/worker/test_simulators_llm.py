@@ -98,7 +98,7 @@ def test_all_at_once_computes_at_most_300_tokens_per_further_excerpt() -> None:
     whole = Vocabulary("whole", (b"the", b"cat", b" sat", b" on"))
     excerpts = [(i, np.arange(64, dtype=np.int32) % 4) for i in range(5)]
     simulator = AllAtOnce(provider)
-    requests = [simulator._request("s", prefix_of("cats", 10), whole.raw(ids)) for _, ids in excerpts]
+    requests = [simulator.request("cats", i, whole.raw(ids)) for i, ids in excerpts]
     for answer in provider.score_texts(requests):
         count(answer)
     assert computed[0] > 1000

@@ -72,10 +72,13 @@ class LocalProvider:
         tokenizer: PreTrainedTokenizerFast,
         *,
         batch_tokens: int | None = None,
+        caches: bool = True,
     ) -> None:
+        """``caches`` may be switched off to compare with."""
         self.name, self.model = name, model_name
         self._model, self._tokenizer = model, tokenizer
         self._cache = PrefixCache(model)
+        self._cache.is_possible = self._cache.is_possible and caches
         self._lock = threading.Lock()
         self._batch_tokens = batch_tokens or BATCH_TOKENS.get(model.device.type, BATCH_TOKENS["cpu"])
         self._context = int(getattr(model.config.get_text_config(), "max_position_embeddings", 0) or 1_000_000)

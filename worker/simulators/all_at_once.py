@@ -73,21 +73,20 @@ class AllAtOnce:
         self, text: str, excerpts: Sequence[tuple[int, IntArray]], vocabulary: Vocabulary
     ) -> tuple[SimulatedExcerpt, ...]:
         """Expected activations (0..10) of each excerpt. Raises CannotSimulate for an empty text, ProviderError."""
-        prefix = prefix_of(text, self.top)
-        requests = [
-            self._request(step_of(text, excerpt_id), prefix, vocabulary.raw(ids)) for excerpt_id, ids in excerpts
-        ]
+        requests = [self.request(text, excerpt_id, vocabulary.raw(ids)) for excerpt_id, ids in excerpts]
         replies = self.provider.score_texts(requests)
         return tuple(
             self._read(excerpt_id, len(ids), reply) for (excerpt_id, ids), reply in zip(excerpts, replies, strict=True)
         )
 
-    def _request(self, step: str, prefix: str, tokens: Sequence[bytes]) -> ScoreTextRequest:
-        text, places = lines_of(tokens)
+    def request(self, text: str, excerpt_id: int, tokens: Sequence[bytes]) -> ScoreTextRequest:
+        """What is asked about one excerpt. Raises CannotSimulate for an empty text."""
+        prefix = prefix_of(text, self.top)
+        lines, places = lines_of(tokens)
         return ScoreTextRequest(
-            step=step,
+            step=step_of(text, excerpt_id),
             prefix=prefix,
-            text=text,
+            text=lines,
             answer_at=tuple(len(prefix) + place for place in places),
             answers=answers(self.top),
             parser=EveryPlaceHasANumber(self.top, len(tokens)),
