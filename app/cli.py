@@ -1,12 +1,16 @@
 """The command line: ``neuron-audit serve | worker | demo | db | collect | user``."""
 
 import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from sqlalchemy.orm import Session
 
 from app.db import check_schema, database_url, downgrade, make_engine, make_sessions, migrate, transaction
+from app.errors import DomainError
 from app.health import web_is_alive, worker_is_alive
 from app.log import configure_logging
 from app.parent import stop_with_parent
@@ -33,6 +37,17 @@ def settings() -> Settings:
     loaded = Settings()
     configure_logging(loaded)
     return loaded
+
+
+@contextmanager
+def opened(loaded: Settings) -> Iterator[Session]:
+    """One transaction on the database, which is let go of afterwards."""
+    engine = make_engine(database_url(loaded))
+    try:
+        with transaction(make_sessions(engine)) as session:
+            yield session
+    finally:
+        engine.dispose()
 
 
 def worker_module(name: str) -> Any:
@@ -167,7 +182,7 @@ def user_add(
 ) -> None:
     """Add an account and print an address that logs it in once."""
     loaded = settings()
-    with transaction(make_sessions(make_engine(database_url(loaded)))) as session:
+    with opened(loaded) as session:
         account = add_account(session, name=name, role=role)
         token = create_login_token(session, account_id=account.id, minutes=loaded.login_token_minutes)
     typer.echo(login_address(loaded, token))
@@ -177,7 +192,7 @@ def user_add(
 def user_login(name: str) -> None:
     """Print an address that logs an account in once."""
     loaded = settings()
-    with transaction(make_sessions(make_engine(database_url(loaded)))) as session:
+    with opened(loaded) as session:
         account = account_named(session, name=name)
         token = create_login_token(session, account_id=account.id, minutes=loaded.login_token_minutes)
     typer.echo(login_address(loaded, token))
@@ -186,7 +201,7 @@ def user_login(name: str) -> None:
 @user.command("list")
 def user_list() -> None:
     """List every account with its role."""
-    with transaction(make_sessions(make_engine(database_url(settings())))) as session:
+    with opened(settings()) as session:
         for account in accounts(session):
             typer.echo(f"{account.name}\t{account.role}{' (disabled)' if account.disabled_at else ''}")
 
@@ -198,8 +213,12 @@ def login_address(loaded: Settings, token: str) -> str:
 
 
 def main() -> None:
-    """The console script."""
-    cli()
+    """The console script. What a person can put right is told in a line, not in a traceback."""
+    try:
+        cli()
+    except DomainError as error:
+        typer.secho(error.message, err=True, fg=typer.colors.RED)
+        raise SystemExit(1) from None
 
 
 if __name__ == "__main__":

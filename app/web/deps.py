@@ -31,7 +31,9 @@ DbSession = Annotated[Session, Depends(open_session, scope="function")]
 def current_viewer(request: Request, session: DbSession) -> Viewer | None:
     """Who is logged in, if anybody."""
     token = request.cookies.get(SESSION_COOKIE)
-    return viewer_of(session, session_token=token) if token else None
+    viewer = viewer_of(session, session_token=token) if token else None
+    request.state.viewer = viewer  # for the page of an error that comes later
+    return viewer
 
 
 CurrentViewer = Annotated[Viewer | None, Depends(current_viewer, scope="function")]

@@ -1,6 +1,6 @@
 """What a person, a script or a fragment is told when something is wrong: the real status, never a traceback."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from http import HTTPStatus
 
 import structlog
@@ -11,6 +11,7 @@ from sqlalchemy.exc import DataError, OperationalError
 from starlette.exceptions import HTTPException
 
 from app.errors import DomainError, Invalid, NotFound, Unavailable
+from app.web.problem import Problem
 from app.web.security import HEADERS
 from app.web.templating import View
 
@@ -26,17 +27,6 @@ ADVICE = {
     500: "It has been logged with the number below. Going back and trying again may help.",
     503: "The database cannot be reached. Reload this page in a moment.",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What went wrong, in words, and what to do about it. Also the body of every ``.json`` error."""
-
-    status: int
-    title: str
-    message: str
-    advice: str
-    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +54,9 @@ def problem_of(status: int, message: str, *, request_id: str | None = None) -> P
 def answer(request: Request, problem: Problem) -> Response:
     """The problem as JSON, as a fragment for htmx, or as a page."""
     if request.url.path.endswith(".json"):
-        return JSONResponse({"status": problem.status, "title": problem.title, "message": problem.message,
-                             "advice": problem.advice, "request_id": problem.request_id}, problem.status)  # fmt: skip
-    view = View(request, None)  # the database, which knows the viewer, may be what failed
+        return JSONResponse(asdict(problem), problem.status)
+    # The database is not asked who is looking: it may be what failed.
+    view = View(request, getattr(request.state, "viewer", None))
     context = ErrorsProblem(problem)
     if view.wants_part:
         # Whatever the request was to replace stays as it is; the message appears in its own place.

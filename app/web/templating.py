@@ -21,10 +21,14 @@ from app.queries.accounts import Viewer
 from app.version import code_version
 from app.web import filters
 from app.web.deps import CurrentViewer
+from app.web.problem import Problem
 from app.web.static import static_url
 from app.web.svg import activation_histogram, score_axis, score_histogram, score_range, score_scatter
 
 TEMPLATES = Path(__file__).resolve().parent.parent.parent / "templates"
+
+PROBLEM_STATUSES: tuple[int | str, ...] = (404, 422, 503)
+"""What any page may answer instead of itself."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -121,6 +125,7 @@ def page(
             function,
             methods=["GET"],
             response_model=context_type,
+            responses={status: {"model": Problem} for status in PROBLEM_STATUSES},
             name=f"{function.__name__}_json",
         )
         router.add_api_route(

@@ -43,7 +43,12 @@ def test_a_paused_queue_is_a_banner(client: TestClient, make: Make) -> None:
 
 
 def test_htmx_gets_the_part_that_moves_alone(client: TestClient) -> None:
-    part = client.get("/", headers={"HX-Request": "true", "HX-Request-Type": "partial"})
+    part = client.get("/activity", headers={"HX-Request": "true", "HX-Request-Type": "partial"})
     assert part.text.lstrip().startswith('<section id="_activity"')
     assert "HX-Request" in part.headers["vary"]
     assert "hx-trigger" not in part.text
+
+
+def test_what_is_going_on_is_a_page_and_json_too(client: TestClient) -> None:
+    assert "none seen in the last minute" in client.get("/activity").text
+    assert client.get("/activity.json").json()["queue"] == {"queued": 0, "running": 0}

@@ -154,6 +154,9 @@ def test_pages_are_compressed_and_static_files_are_kept(client: TestClient) -> N
 def test_every_page_is_documented_with_its_twin(client: TestClient) -> None:
     paths = client.get("/openapi.json").json()["paths"]
     assert "/index.json" in paths
+    assert paths["/{slug}/{layer}/{index}.json"]["get"]["responses"]["404"]["content"]["application/json"][
+        "schema"
+    ] == {"$ref": "#/components/schemas/Problem"}
     assert "/" not in paths
 
 

@@ -23,8 +23,9 @@ router = APIRouter()
 
 
 @dataclass(frozen=True, slots=True)
-class HomePage:
-    subjects: tuple[SubjectSummary, ...]
+class HomeActivity:
+    """What is going on."""
+
     collections: tuple[RunningCollection, ...]
     workers: tuple[WorkerSeen, ...]
     pauses: tuple[PauseShown, ...]
@@ -36,11 +37,24 @@ class HomePage:
         return bool(self.collections or self.queue.queued or self.queue.running)
 
 
-@page(router, "/", template="home/page.html", partial="home/_activity.html", twin="/index.json")
+@dataclass(frozen=True, slots=True)
+class HomePage:
+    """Subjects, how far they are explained, and what is going on."""
+
+    subjects: tuple[SubjectSummary, ...]
+    activity: HomeActivity
+
+
+@page(router, "/", template="home/page.html", twin="/index.json")
 def home(session: DbSession) -> HomePage:
     """Subjects with their counts, running collections, workers and pauses."""
-    return HomePage(
-        subjects=subject_summaries(session),
+    return HomePage(subjects=subject_summaries(session), activity=activity(session))
+
+
+@page(router, "/activity", template="home/activity.html", partial="home/_activity.html")
+def activity(session: DbSession) -> HomeActivity:
+    """Running collections, workers, pauses and the length of the queue."""
+    return HomeActivity(
         collections=running_collections(session),
         workers=workers_seen(session),
         pauses=pauses(session),

@@ -1,0 +1,14 @@
+"""What is wrong with a request, as every failure tells it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What went wrong, in words, and what to do about it. Also the body of every ``.json`` error."""
+
+    status: int
+    title: str
+    message: str
+    advice: str
+    request_id: str | None = None

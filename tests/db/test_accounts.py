@@ -1,0 +1,68 @@
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from typer.testing import CliRunner
+
+from app.cli import cli
+from app.db import make_engine, make_sessions, transaction
+from app.errors import Conflict, Invalid, NotFound
+from app.models import LoginToken
+from app.queries.accounts import account_named, add_account, create_login_token, ensure_account, log_in, viewer_of
+from tests.factories import Make
+
+
+def test_an_account_is_made_once(session: Session) -> None:
+    first = ensure_account(session, name="owner", role="admin")
+    assert ensure_account(session, name="owner", role="reader").id == first.id
+    with pytest.raises(Conflict, match="owner"):
+        add_account(session, name="owner", role="admin")
+
+
+@pytest.mark.parametrize(
+    ("name", "role"),
+    [("", "reader"), ("a\0b", "reader"), ("x" * 65, "reader"), ("anna", "emperor"), ("a\nb", "reader")],
+)
+def test_a_bad_name_or_role_is_refused(session: Session, name: str, role: str) -> None:
+    with pytest.raises(Invalid):
+        add_account(session, name=name, role=role)
+
+
+def test_an_unknown_account_is_not_found(session: Session) -> None:
+    with pytest.raises(NotFound, match="nobody"):
+        account_named(session, name="nobody")
+
+
+def test_a_token_is_stored_as_its_digest_only(session: Session, make: Make) -> None:
+    token = create_login_token(session, account_id=make.account().id, minutes=5)
+    session.flush()
+    assert token not in session.scalars(select(LoginToken.token_hash)).all()
+
+
+def test_a_session_ends_by_itself(session: Session, make: Make) -> None:
+    token = create_login_token(session, account_id=make.account().id, minutes=5)
+    session.flush()
+    assert viewer_of(session, session_token=log_in(session, login_token=token, days=-1)) is None
+
+
+def test_a_disabled_account_is_nobody(session: Session, make: Make) -> None:
+    account = make.account()
+    token = create_login_token(session, account_id=account.id, minutes=5)
+    session.flush()
+    session_token = log_in(session, login_token=token, days=1)
+    account.disabled_at = account.created_at
+    session.flush()
+    assert viewer_of(session, session_token=session_token) is None
+
+
+def test_the_command_line_adds_lists_and_logs_in(fresh_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", fresh_database)
+    runner = CliRunner()
+    assert "/login?token=" in runner.invoke(cli, ["user", "add", "bob", "--role", "reviewer"]).output
+    assert "bob\treviewer" in runner.invoke(cli, ["user", "list"]).output
+    token = runner.invoke(cli, ["user", "login", "bob"]).output.strip().rpartition("=")[2]
+    engine = make_engine(fresh_database)
+    with transaction(make_sessions(engine)) as session:
+        viewer = viewer_of(session, session_token=log_in(session, login_token=token, days=1))
+    engine.dispose()
+    assert viewer is not None
+    assert viewer.name == "bob"
