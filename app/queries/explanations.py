@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import exists, func, select, update
+from sqlalchemy.orm import Session, aliased
 
 from app.domain.activations import NORMALISED_MAXIMUM, FloatArray, pack_activations
 from app.domain.results import HEADLINE_SAMPLE, HEADLINE_SCORER, ExplanationResult, ScoreResult, SimulationResult
@@ -97,8 +97,11 @@ def _score_row(explanation_id: int, result: ScoreResult, author: Author) -> Scor
 def refresh_current(session: Session, *, neuron_id: int) -> None:
     """Let the neuron's ``current_*`` repeat its best explanation.
 
-    Best is the highest headline score; then the newest. Without any explanation they are empty.
+    Best is the highest headline score; then the newest. Of the candidates of one run only the first
+    stands for it, the one that the run preferred before anything was scored: the best of several
+    scores on the same few records would flatter the neuron. Without any explanation they are empty.
     """
+    earlier = aliased(Explanation)
     session.flush()  # the select below must see rows that were just added
     best = session.execute(
         select(Explanation.id, Explanation.text, Score.value)
@@ -108,7 +111,10 @@ def refresh_current(session: Session, *, neuron_id: int) -> None:
             & (Score.scorer == HEADLINE_SCORER)
             & (Score.sample == HEADLINE_SAMPLE),
         )
-        .where(Explanation.neuron_id == neuron_id)
+        .where(
+            Explanation.neuron_id == neuron_id,
+            ~exists().where(earlier.run_id == Explanation.run_id, earlier.id < Explanation.id),
+        )
         .order_by(Score.value.desc().nulls_last(), Explanation.id.desc())
         .limit(1)
     ).first()
