@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.errors import Conflict
 from app.jobs import cancel_run, enqueue_batch, retry_run
-from app.models import Event, Method, Neuron, Pause, Run
+from app.models import Event, Method, Neuron, Pause, Run, Worker
 from app.queries.pauses import end_pause, open_queues, pause_queue
 from app.queries.runs import (
     RunLease,
@@ -22,6 +22,8 @@ from app.queries.runs import (
     retry_later,
     store_progress,
 )
+from app.queries.transport import delete_old_jobs
+from app.queries.workers import delete_old_workers, register_worker
 from tests.factories import Make
 
 HOUR = 3600.0
@@ -273,3 +275,16 @@ def test_each_failure_doubles_a_pause_up_to_the_limit(queue: Queue) -> None:
     assert waits == [10, 20, 35, 35]
     assert open_queues(queue.session) == ["default"]
     assert queue.session.get_one(Pause, "provider:hosted").n_failures == 4
+
+
+def test_old_finished_jobs_and_unseen_workers_are_deleted_and_no_others(queue: Queue) -> None:
+    done, current = queue.held(), queue.held()
+    finish_run(queue.session, lease=done)
+    for name in ("old", "new"):
+        register_worker(queue.session, worker_id=uuid.uuid4(), host=name, pid=1, device="cpu")
+    queue.session.execute(text("UPDATE procrastinate_events SET at = now() - interval '73 hours'"))
+    queue.session.execute(text("UPDATE worker SET seen_at = now() - interval '73 hours' WHERE host = 'old'"))
+    delete_old_jobs(queue.session, hours=72)
+    delete_old_workers(queue.session, hours=72)
+    assert (queue.jobs(done), queue.jobs(current)) == ([], ["doing"])
+    assert queue.session.scalars(select(Worker.host)).all() == ["new"]

@@ -1,6 +1,7 @@
 """Many who queue at once, and transactions that are rolled back: runs, jobs and commits agree."""
 
 import random
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
@@ -10,6 +11,8 @@ from sqlalchemy.orm import Session
 from app.db import transaction
 from app.errors import Conflict, Invalid
 from app.jobs import cancel_batch, enqueue_batch
+from app.queries.batches import locked_run
+from app.queries.runs import begin_run, finish_run
 from tests.reliability.conftest import MakeStage
 from tests.reliability.fleet import Stage
 
@@ -86,6 +89,59 @@ def test_people_who_queue_and_cancel_over_each_other_leave_every_count_right(sta
     with ThreadPoolExecutor(N_THREADS) as pool:
         list(pool.map(queue_and_cancel, range(N_THREADS)))
     on.assert_nothing_is_lost_or_doubled()
+
+
+def test_workers_people_who_queue_and_people_who_cancel_do_not_block_each_other(stage: MakeStage) -> None:
+    on = stage(20)
+    n_finished = 0
+
+    def work(_number: int) -> int:
+        return sum(_begin_and_finish(on) for _ in range(150))
+
+    def queue_and_cancel(number: int) -> int:
+        chance = random.Random(number)
+        for _ in range(30):
+            try:
+                batch = on.enqueue(chance.sample(on.neuron_ids, 10))
+                if chance.random() < 0.5:
+                    with transaction(on.sessions) as session:
+                        cancel_batch(session, batch_id=batch.batch_id, account_id=None)
+            except (Invalid, Conflict):
+                continue
+        return 0
+
+    with ThreadPoolExecutor(N_THREADS) as pool:
+        jobs = [pool.submit(work if number % 2 else queue_and_cancel, number) for number in range(N_THREADS)]
+        n_finished = sum(job.result() for job in jobs)
+    while _begin_and_finish(on):
+        n_finished += 1
+    assert on.counts_by_status().get("succeeded", 0) == n_finished
+    assert on.count(ACTIVE) == 0
+    assert on.count("SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'doing')") == 0
+    assert on.count("SELECT count(*) FROM neuron WHERE n_active_runs <> 0") == 0
+
+
+def test_a_run_that_somebody_is_changing_is_left_alone(stage: MakeStage) -> None:
+    on = stage(1)
+    on.enqueue()
+    with transaction(on.sessions) as session:
+        locked_run(session, run_id=on.count("SELECT id FROM run"))
+        with pytest.raises(Conflict), transaction(on.sessions) as other:
+            begin_run(other, worker_id=uuid.uuid4(), lease_seconds=60)
+    assert on.count(WAITING_JOBS) == 1
+
+
+def _begin_and_finish(on: Stage) -> bool:
+    """Take one run and finish it; answers whether it was there and still ours at the end."""
+    try:
+        with transaction(on.sessions) as session:
+            lease = begin_run(session, worker_id=uuid.uuid4(), lease_seconds=60)
+    except Conflict:
+        return False
+    if lease is None:
+        return False
+    with transaction(on.sessions) as session:
+        return finish_run(session, lease=lease)
 
 
 def _enqueue(on: Stage, session: Session, neuron_ids: list[int]) -> None:
