@@ -4,7 +4,7 @@ import re
 
 RESERVED_SLUGS = frozenset(
     {
-        "activity", "api", "batches", "docs", "events", "export", "favicon.ico", "flags", "health", "import", "index",
+        "activity", "api", "batches", "bill", "calls", "docs", "events", "explanations", "export", "favicon.ico", "flags", "health", "import", "index",
         "login", "logout", "methods", "openapi", "redoc", "review", "robots.txt", "runs", "search", "settings",
         "static", "subjects", "users", "workers",
     }

@@ -1,0 +1,19 @@
+"""A stored request to a language model as a command that sends it again."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+CHAT = "/chat/completions"
+COMPLETIONS = "/completions"
+
+
+def as_curl(base_url: str, request: Mapping[str, Any], key_variable: str | None) -> str:
+    """A shell command for ``curl``. The key stays in the environment: the command names its variable."""
+    path = CHAT if "messages" in request else COMPLETIONS
+    parts = [f"curl {shlex.quote(base_url.rstrip('/') + path)}", "-H 'Content-Type: application/json'"]
+    if key_variable is not None:
+        parts.append(f'-H "Authorization: Bearer ${key_variable}"')
+    parts.append(f"-d {shlex.quote(json.dumps(request, ensure_ascii=False))}")
+    return " \\\n  ".join(parts)

@@ -1,0 +1,71 @@
+"""One explanation with its provenance; single calls to language models; the bill."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, get_args
+
+from fastapi import APIRouter, Path
+
+from app.queries.explanation_page import CallShown, ExplanationShown, call_shown, explanation_shown
+from app.queries.inputs import BIGGEST_ID
+from app.queries.llm_calls import BillBy, BillLine, bill
+from app.web.curl import as_curl
+from app.web.deps import DbSession
+from app.web.templating import page
+
+router = APIRouter()
+
+Id = Annotated[int, Path(ge=1, le=BIGGEST_ID)]
+BILL_DAYS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class ExplanationsPage:
+    """An explanation and everything that produced it."""
+
+    explanation: ExplanationShown
+
+    @property
+    def price(self) -> float | None:
+        """What the calls of its run have cost together."""
+        prices = [c.price for c in self.explanation.calls if c.price is not None]
+        return sum(prices) if prices else None
+
+
+@dataclass(frozen=True, slots=True)
+class ExplanationsCall:
+    """One request to a language model and its reply."""
+
+    call: CallShown
+    curl: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExplanationsBill:
+    """What language models have cost since a day."""
+
+    by: BillBy
+    ways: tuple[BillBy, ...]
+    since: date
+    lines: tuple[BillLine, ...]
+
+
+@page(router, "/explanations/{explanation_id}", template="explanations/page.html")
+def explanation(session: DbSession, explanation_id: Id) -> ExplanationsPage:
+    """An explanation with its scores, its provenance and the calls of its run."""
+    return ExplanationsPage(explanation_shown(session, explanation_id=explanation_id))
+
+
+@page(router, "/calls/{call_id}", template="explanations/call.html")
+def call(session: DbSession, call_id: Id) -> ExplanationsCall:
+    """One call as it went over the wire."""
+    shown = call_shown(session, call_id=call_id)
+    curl = None if shown.base_url is None else as_curl(shown.base_url, shown.request, shown.key_variable)
+    return ExplanationsCall(shown, curl)
+
+
+@page(router, "/bill", template="explanations/bill.html")
+def bill_page(session: DbSession, *, by: BillBy = "day", since: date | None = None) -> ExplanationsBill:
+    """The calls of the last 30 days, or since a day, summed up by day, provider, method or person."""
+    first = since or datetime.now(UTC).date() - timedelta(days=BILL_DAYS)
+    return ExplanationsBill(by, get_args(BillBy), first, tuple(bill(session, by=by, since=first)))

@@ -1,0 +1,109 @@
+import json
+import shlex
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from app.models import Batch, Explanation, LlmCall, Provider, Run, Score
+from tests.factories import Make
+
+Context = Callable[[], Any]
+REQUEST = {"model": "m", "messages": [{"role": "user", "content": "it's <b>\u202e"}], "seed": 1}
+
+
+@pytest.fixture
+def explained(make: Make) -> tuple[Explanation, LlmCall]:
+    """An explanation whose run asked a language model once."""
+    subject, method = make.subject(), make.method("asking")
+    neuron = make.neuron(subject)
+    session = make.session
+    batch = Batch(subject_id=subject.id, method_id=method.id, n_runs=1)
+    session.add(batch)
+    session.add(
+        Provider(
+            name="house", kind="openai_compatible", model="m", base_url="http://localhost:1/v1", key_variable="KEY"
+        )
+    )
+    session.flush()
+    run = Run(batch_id=batch.id, neuron_id=neuron.id, method_id=method.id, status="succeeded")
+    session.add(run)
+    session.flush()
+    explanation = make.explanation(neuron, "fires on <cats>")
+    explanation.run_id, explanation.method_id = run.id, method.id
+    call = LlmCall(
+        run_id=run.id,
+        step="explain",
+        request_digest="d",
+        provider="house",
+        request=REQUEST,
+        reply={"raw": "yes"},
+        outcome="ok",
+        attempt=1,
+        tokens_in=10,
+        tokens_out=2,
+        price=0.25,
+    )
+    session.add_all(
+        [
+            call,
+            Score(
+                explanation_id=explanation.id,
+                scorer="detection",
+                sample="all",
+                value=0.7,
+                n_valid=9,
+                n_failed=1,
+                chance=0.5,
+            ),
+        ]
+    )
+    session.flush()
+    return explanation, call
+
+
+def test_an_explanation_shows_scores_with_baselines_and_its_calls(
+    client: TestClient, explained: tuple[Explanation, LlmCall], context: Context
+) -> None:
+    explanation, call = explained
+    answer = client.get(f"/explanations/{explanation.id}")
+    assert context().price == 0.25
+    assert [c.id for c in context().explanation.calls] == [call.id]
+    assert "fires on &lt;cats&gt;" in answer.text
+    assert f'href="/tiny/0/0?explanation={explanation.id}"' in answer.text
+    assert ">0.50</td>" in answer.text
+
+
+def test_a_call_is_shown_as_it_went_over_the_wire(client: TestClient, explained: tuple[Explanation, LlmCall]) -> None:
+    answer = client.get(f"/calls/{explained[1].id}")
+    assert "&lt;b&gt;" in answer.text
+    assert "\u202e" not in answer.text.split("<h2>Reply</h2>")[0]
+
+
+def test_the_command_sends_the_same_request_without_the_key(
+    client: TestClient, explained: tuple[Explanation, LlmCall], context: Context
+) -> None:
+    client.get(f"/calls/{explained[1].id}")
+    words = shlex.split(context().curl.replace("\\\n", ""))
+    assert words[1] == "http://localhost:1/v1/chat/completions"
+    assert "Authorization: Bearer $KEY" in words
+    assert json.loads(words[-1]) == REQUEST
+
+
+@pytest.mark.parametrize("by", ["day", "provider", "method", "person"])
+def test_the_bill_sums_up_calls(
+    client: TestClient, explained: tuple[Explanation, LlmCall], context: Context, by: str
+) -> None:
+    assert client.get(f"/bill?by={by}").status_code == 200
+    assert [(line.calls, line.price) for line in context().lines] == [(1, 0.25)]
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [("/explanations/99999", 404), ("/calls/99999", 404), ("/bill?by=mood", 422), ("/bill?since=tomorrow", 422)],
+)
+def test_what_is_not_there_is_refused_with_a_page(client: TestClient, address: str, status: int) -> None:
+    answer = client.get(address)
+    assert answer.status_code == status
+    assert "<h1>" in answer.text
