@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from huggingface_hub.utils import disable_progress_bars
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
+from transformers.utils.logging import disable_progress_bar
 
 from benchmarks.figures import Figure, benchmark, held_to, told
 from worker.collection.bounds import PILOT_SHARE, pilot_size
@@ -76,7 +76,7 @@ class Speeds:
 
 def measure(quick: bool) -> dict[str, Figure]:
     """Tokens per second of collection, of the bare forward pass and of the whole model."""
-    disable_progress_bars()
+    disable_progress_bar()
     figures: dict[str, Figure] = {}
     for name, bench, excerpts in (
         ("demo", demo_model(), 512 if quick else 8192),
