@@ -73,7 +73,9 @@ def serve(exit_with_parent: ExitWithParent = False) -> None:
 @cli.command()
 def worker(exit_with_parent: ExitWithParent = False) -> None:
     """Start a worker: it takes runs from the queue until it is stopped."""
-    raise typer.Exit(worker_module("worker.main").main(settings(), exit_with_parent=exit_with_parent))
+    if exit_with_parent:
+        stop_with_parent()
+    raise typer.Exit(worker_module("worker.main").main(settings()))
 
 
 @cli.command()

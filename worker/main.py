@@ -1,7 +1,7 @@
 """The worker process: threads that work on runs, and a main thread that keeps their leases.
 
 The main thread alone gets signals. It renews leases, looks for expired ones, shows the process to the
-pages, and stops it: SIGTERM, SIGINT or the end of the process that started it.
+pages, and stops it at SIGTERM or SIGINT.
 """
 
 import os
@@ -38,16 +38,15 @@ TIDY_SECONDS = 3600.0
 TICK_SECONDS = 0.5
 
 
-def main(settings: Settings, *, exit_with_parent: bool = False, build: BuildWork | None = None) -> int:
+def main(settings: Settings, *, build: BuildWork | None = None) -> int:
     """Work on runs until a signal; answers the exit code. ``build`` turns a method's definition into work.
 
     Without it methods get the language models and the subjects that they name.
     """
-    parent = os.getppid() if exit_with_parent else None
     engine = make_engine(_url(settings), pool_size=settings.concurrency + 1)
     try:
         sessions = make_sessions(engine)
-        return WorkerProcess(settings, sessions, build or _builder(sessions, settings), parent).run()
+        return WorkerProcess(settings, sessions, build or _builder(sessions, settings)).run()
     finally:
         engine.dispose()
 
@@ -69,10 +68,9 @@ def _url(settings: Settings) -> str:
 class WorkerProcess:
     """One process: ``concurrency`` loops, each in a thread of its own, and what keeps them."""
 
-    def __init__(self, settings: Settings, sessions: Sessions, build: BuildWork, parent: int | None) -> None:
+    def __init__(self, settings: Settings, sessions: Sessions, build: BuildWork) -> None:
         self._settings = settings
         self._sessions = sessions
-        self._parent = parent
         self._id = uuid.uuid4()
         self._stop = threading.Event()
         self._give_up = threading.Event()
@@ -84,7 +82,7 @@ class WorkerProcess:
         self._due: dict[Callable[[Session], None], float] = {}
 
     def run(self) -> int:
-        """Work until a signal or the parent's end; answers the exit code."""
+        """Work until a signal; answers the exit code."""
         with _signals(self._on_signal):
             with ignoring_outages("worker.not_registered"):
                 through_outages(partial(self._in_transaction, self._register), stop=self._stop)
@@ -104,9 +102,6 @@ class WorkerProcess:
     def _keep(self) -> int:
         """What the main thread does while the others work; ends when told to stop, or with what is wrong."""
         while not self._stop.wait(self._tick):
-            if self._parent is not None and os.getppid() != self._parent:
-                log.info("worker.orphaned")
-                self._stop.set()
             if not all(thread.is_alive() for thread in self._threads):
                 log.error("worker.thread_died")
                 self._stop.set()

@@ -13,6 +13,7 @@ import structlog
 from app.domain.methods import MethodDefinition
 from app.domain.results import ExplanationResult, ScoreResult
 from app.log import configure_logging
+from app.parent import stop_with_parent
 from app.settings import Settings
 from worker.contracts import NeuronTask
 from worker.main import main
@@ -49,4 +50,5 @@ def build(definition: MethodDefinition) -> Work:
 if __name__ == "__main__":
     settings = Settings()
     configure_logging(settings)
-    sys.exit(main(settings, exit_with_parent=True, build=build))
+    stop_with_parent()
+    sys.exit(main(settings, build=build))
