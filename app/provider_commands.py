@@ -143,3 +143,16 @@ def remove(name: str) -> None:
         queries.remove_provider(session, name=name)
         record_event(session, kind="provider.removed", detail={"name": name})
     typer.echo(f"Removed {name}.")
+
+
+@provider.command("replay")
+def replay(call_id: Annotated[int, typer.Argument(help="The call's number, as its run's page shows it.")]) -> None:
+    """Make a stored call again and show how far the answer is from the one of then."""
+    module = importlib.import_module("worker.providers.replay")
+    with _program() as program:
+        drift = module.replay_call(program.sessions, program.settings, call_id)
+    typer.echo(f"then ({drift.before.model}, {drift.before.outcome}): {drift.before.text}")
+    typer.echo(f"now  ({drift.now.model}, {drift.now.outcome}): {drift.now.text}")
+    if drift.largest_logprob_change is not None:
+        typer.echo(f"largest change of a log-probability: {drift.largest_logprob_change:.3g} nats")
+    typer.echo("the same" if drift.is_same else "not the same")

@@ -14,6 +14,7 @@ from app.models import Event, Provider
 from app.secrets import SecretBox
 from app.settings import Settings, key_from_environment
 from tests.llm_server import Answer, Behaviour, Body, Fail, LlmServer, certain, plain_brain
+from worker.providers.base import ChatRequest, Message
 from worker.providers.opening import Providers, key_of
 
 Command = Callable[..., Result]
@@ -143,3 +144,20 @@ def test_a_worker_opens_a_provider_once_and_anew_after_a_change(command: Command
         assert providers.for_run("tiny", None).model == "other"
         providers.close()
     engine.dispose()
+
+
+def test_a_stored_call_is_replayed_by_its_number(command: Command, fresh_database: str) -> None:
+    engine = make_engine(fresh_database)
+    sessions = make_sessions(engine)
+    with LlmServer() as server:
+        command("add", "tiny", "m", "--base-url", server.url, "--allow", "127.0.0.0/8")
+        providers = Providers(sessions, Settings())
+        providers.for_run("tiny", None).chat([ChatRequest("explain", (Message("user", "hello"),), 20)])
+        providers.close()
+        shown = command("replay", "1").output
+        server.brain = lambda _body: Answer("other words")
+        changed = command("replay", "1").output
+    engine.dispose()
+    assert shown.endswith("the same\n")
+    assert "now  (m-0613, ok): other words" in changed
+    assert "There is no call 99" in command("replay", "99").output

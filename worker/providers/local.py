@@ -148,6 +148,7 @@ class LocalProvider:
             return {"model": self.model, "prompt": request.prefix + request.text, "answers": list(request.answers)}
         return {
             "model": self.model,
+            "messages": [{"role": m.role, "content": m.content} for m in request.messages],
             "prompt": self._rendered(request),
             "max_tokens": request.max_tokens,
             "temperature": request.temperature,

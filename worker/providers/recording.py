@@ -192,7 +192,10 @@ def stored_reply(attempt: Attempt) -> dict[str, Any] | None:
         return None
     reply = attempt.reply
     places = [[a.token, dict(a.logprobs)] for a in reply.alternatives]
-    return {"raw": dict(attempt.raw), "text": reply.text, "alternatives": places}
+    stored: dict[str, Any] = {"raw": dict(attempt.raw), "text": reply.text, "alternatives": places}
+    if isinstance(attempt.request, ScoreTextRequest):
+        stored["answer_at"] = list(attempt.request.answer_at)
+    return stored
 
 
 def reply_of_row(row: LlmCall) -> Reply:

@@ -163,7 +163,7 @@ def token_starts(text: str, tokens: Sequence[str]) -> list[int | None]:
     """
     starts: list[int | None] = []
     at, lost = 0, False
-    for token in tokens:
+    for place, token in enumerate(tokens):
         if lost and token[:1] in ("\t", "\n"):
             at, lost = _found(text, token[0], at), False
         if token and not lost and text.startswith(token, at):
@@ -171,7 +171,7 @@ def token_starts(text: str, tokens: Sequence[str]) -> list[int | None]:
             at += len(token)
         else:
             starts.append(None)
-            lost = lost or at > 0
+            lost = lost or place > 0  # the first may be a begin mark, after which the text begins
     return starts
 
 
