@@ -8,3 +8,12 @@ document.addEventListener("change", (event) => {
     box.checked = event.target.checked;
   }
 });
+
+// Fields that nobody filled in stay out of the address.
+document.addEventListener("htmx:config:request", (event) => {
+  const { method, body } = event.detail.ctx.request;
+  if (method !== "GET" || !body) return;
+  for (const [name, value] of [...body]) {
+    if (value === "") body.delete(name);
+  }
+});
