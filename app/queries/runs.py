@@ -85,7 +85,7 @@ _EXPIRED = text("""
     SELECT id AS run_id, lease_token AS token, job_id, batch_id, neuron_id, method_id, attempt, deaths FROM run
     WHERE status = 'running' AND lease_until < now()
         AND pg_postmaster_start_time() < now() - make_interval(secs => :lease_seconds)
-    ORDER BY id LIMIT 100 FOR UPDATE SKIP LOCKED
+    ORDER BY neuron_id LIMIT 100 FOR UPDATE SKIP LOCKED
 """)
 _DIED = text("UPDATE run SET deaths = deaths + 1 WHERE id = :run_id")
 
