@@ -1,9 +1,10 @@
 import itertools
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete
+from sqlalchemy import Engine, delete, event, text
 from sqlalchemy.orm import Session
 
 from app.errors import Invalid, NotFound
@@ -68,6 +69,32 @@ def test_pages_cover_every_neuron_once_in_both_directions(
         assert (back.previous is None) == (earlier.previous is None)
 
 
+@pytest.mark.parametrize("sort", SORTS, ids=str)
+@pytest.mark.parametrize("cursor", [{}, {"after": "1@1"}, {"before": "1@1"}, {"after": "none@1"}], ids=str)
+def test_every_sort_can_be_read_from_an_index_in_order(
+    session: Session, engine: Engine, sort: NeuronSort, cursor: dict[str, str]
+) -> None:
+    if sort.key is SortKey.POSITION:
+        cursor = dict.fromkeys(cursor, "1@1")
+    statements: list[tuple[str, Any]] = []
+    session.execute(text("SET LOCAL enable_seqscan = off"))
+    session.execute(text("SET LOCAL enable_sort = off"))
+
+    def note(*arguments: Any) -> None:
+        statements.append((arguments[2], arguments[3]))
+
+    event.listen(engine, "before_cursor_execute", note)
+    neurons_page(session, query=NeuronsQuery(1, sort=sort), size=9, **cursor)
+    event.remove(engine, "before_cursor_execute", note)
+
+    connection = session.connection()
+    plans = ["\n".join(connection.exec_driver_sql(f"EXPLAIN {s}", p).scalars()) for s, p in statements]
+    assert 1 <= len(plans) <= 2
+    for plan in plans:
+        assert "Index Scan" in plan
+        assert "Sort" not in plan
+
+
 @pytest.mark.parametrize("descending", [True, False])
 def test_neurons_without_a_value_come_last_either_way(
     session: Session, make: Make, subject: Subject, descending: bool
@@ -107,8 +134,8 @@ def test_filters_find_what_they_say(
         make.neuron(subject, layer=1, index=2, firing_rate=None),
         make.neuron(subject, layer=1, index=3, firing_rate=0.1, n_active_runs=1),
     ]
-    for neuron, text in ((cast[0], "fires on cats"), (cast[1], 'fires on " import"'), (cast[3], "a small cat")):
-        neuron.current_explanation_id, neuron.current_text = make.explanation(neuron, text).id, text
+    for neuron, words in ((cast[0], "fires on cats"), (cast[1], 'fires on " import"'), (cast[3], "a small cat")):
+        neuron.current_explanation_id, neuron.current_text = make.explanation(neuron, words).id, words
     _run(session, make, cast[3])
     query = NeuronsQuery(subject.id, wanted, NeuronSort(SortKey.POSITION, descending=False))
 
