@@ -28,7 +28,7 @@ class HeldRun:
 
         Kept in the run's row at most every ``progress_seconds``. Raises LeaseLost.
         """
-        self._reported = time.monotonic()
+        self.live()
         if self._reported - self._stored >= self._progress_seconds and not self.lost:
             self._stored = self._reported
             with ignoring_outages("progress.not_stored"), transaction(self._sessions) as session:
@@ -36,7 +36,11 @@ class HeldRun:
         if self.lost:
             raise LeaseLost
 
+    def live(self) -> None:
+        """Note a sign of life that is no progress."""
+        self._reported = time.monotonic()
+
     @property
     def silent_seconds(self) -> float:
-        """Time since the work's last report."""
+        """Time since the last report or sign of life."""
         return time.monotonic() - self._reported

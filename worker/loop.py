@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from threading import Event
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import structlog
 from sqlalchemy.exc import DBAPIError
@@ -21,6 +21,8 @@ from worker.outages import ignoring_outages, is_outage, reason, through_outages
 from worker.tasks import Workbench, store_results, work_on
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+T = TypeVar("T")
 
 CONTENDED_SECONDS = 0.02
 LONGEST_RETRY_SECONDS = 300.0
@@ -90,18 +92,27 @@ class RunLoop:
             except LeaseLost:
                 raise
             except Exception as error:  # noqa: BLE001 - the worker's outermost: what a method raises is its run's error
-                self._commit(self._ending(held.lease, error))
+                self._commit(held, self._ending(held.lease, error))
         except LeaseLost:
             log.warning("run.refused", reason="the lease is lost: what was done for it is dropped")
 
     def _succeed(self, held: HeldRun) -> None:
-        prepared = through_outages(partial(self._workbench.prepare, held.lease), stop=self._give_up)
+        prepared = self._through_outages(held, lambda: self._workbench.prepare(held.lease))
         held.doing = f"{prepared.place.subject} {prepared.place.layer}/{prepared.place.index}"
         results = work_on(prepared, held.report)
-        self._commit(partial(store_results, lease=held.lease, prepared=prepared, results=results))
+        self._commit(held, partial(store_results, lease=held.lease, prepared=prepared, results=results))
         self.n_finished += 1
 
-    def _commit(self, ending: Ending) -> None:
+    def _through_outages(self, held: HeldRun, action: Callable[[], T]) -> T:
+        """What ``action`` answers. To wait for the database is no stall: each attempt is a sign of life."""
+
+        def attempt() -> T:
+            held.live()
+            return action()
+
+        return through_outages(attempt, stop=self._give_up)
+
+    def _commit(self, held: HeldRun, ending: Ending) -> None:
         """End a run, through outages. Raises LeaseLost, also where a repetition finds that the first time held."""
 
         def action() -> None:
@@ -109,7 +120,7 @@ class RunLoop:
                 if not ending(session):
                     raise LeaseLost
 
-        through_outages(action, stop=self._give_up)
+        self._through_outages(held, action)
 
     def _ending(self, lease: RunLease, error: Exception) -> Ending:
         """How a run ends whose work has raised."""
