@@ -133,15 +133,16 @@ def shown_simulations(
     evidence: Evidence, samples: Sequence[StoredSample], simulations: Sequence[StoredSimulation]
 ) -> tuple[SimulationShown, ...]:
     """Real against simulated, the scored split of every sample together."""
-    real = _real_rows(evidence, samples)
+    real = real_rows(evidence, samples)
     grouped: dict[tuple[str, str], list[SimulatedRow]] = {}
     for simulation in simulations:
         rows = grouped.setdefault((simulation.simulator, simulation.split), [])
-        rows.extend(_simulated_rows(evidence, real, simulation))
+        rows.extend(simulated_rows(evidence, real, simulation))
     return tuple(SimulationShown(name, split, tuple(rows)) for (name, split), rows in grouped.items())
 
 
-def _real_rows(evidence: Evidence, samples: Sequence[StoredSample]) -> dict[tuple[int, str, int], FloatArray]:
+def real_rows(evidence: Evidence, samples: Sequence[StoredSample]) -> dict[tuple[int, str, int], FloatArray]:
+    """The real activations [T] of each excerpt, by collection, sample and excerpt id."""
     found: dict[tuple[int, str, int], FloatArray] = {}
     for sample in samples:
         flat, start = _unpacked(sample.activations), 0
@@ -151,9 +152,10 @@ def _real_rows(evidence: Evidence, samples: Sequence[StoredSample]) -> dict[tupl
     return found
 
 
-def _simulated_rows(
+def simulated_rows(
     evidence: Evidence, real: Mapping[tuple[int, str, int], FloatArray], simulation: StoredSimulation
 ) -> Iterator[SimulatedRow]:
+    """The rows of one simulation, each beside its real activations where they are stored."""
     flat, start = _unpacked(simulation.expected), 0
     for place, excerpt_id in enumerate(simulation.excerpt_ids):
         excerpt = evidence.excerpts[excerpt_id]

@@ -1,0 +1,94 @@
+"""Explanations of one neuron side by side, on the same excerpts and on one scale."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import Field
+
+from app.domain.heat import heat_scale
+from app.queries.compared import MOST_COMPARED, chosen_candidates, compared_simulations
+from app.queries.inputs import BIGGEST_ID
+from app.queries.neuron_claims import neuron_candidates
+from app.queries.neuron_page import NeuronHead, neuron_samples, stored_excerpts
+from app.web.comparison import (
+    ComparedColumn,
+    ComparedExcerpt,
+    ScoreLine,
+    compared_columns,
+    compared_excerpts,
+    score_lines,
+    simulators_differ,
+)
+from app.web.deps import DbSession
+from app.web.evidence import Evidence, real_rows
+from app.web.pages.neuron import ADDRESS, Head, vocabularies
+from app.web.templating import page
+from app.web.vocabularies import Vocabularies
+
+router = APIRouter()
+
+MOST_IDS = 50
+"""Ids that an address may name; more than fit side by side are refused with words."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExplanationChoice:
+    """An explanation that may be compared."""
+
+    id: int
+    text: str
+    by: str
+    is_chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NeuronCompare:
+    """Explanations as columns; scores and excerpts as rows."""
+
+    neuron: NeuronHead
+    address: str
+    scale: float
+    """The activation that heatmaps draw at full strength."""
+    columns: tuple[ComparedColumn, ...]
+    simulators_differ: bool
+    scores: tuple[ScoreLine, ...]
+    excerpts: tuple[ComparedExcerpt, ...]
+    choices: tuple[ExplanationChoice, ...]
+    most: int
+
+
+@page(router, f"{ADDRESS}/compare", template="neuron/compare.html")
+def compare(
+    session: DbSession,
+    head: Head,
+    known: Annotated[Vocabularies, Depends(vocabularies)],
+    explanation: Annotated[
+        list[Annotated[int, Field(ge=1, le=BIGGEST_ID)]] | None,
+        Query(description="Ids of explanations, the reference first.", max_length=MOST_IDS),
+    ] = None,
+) -> NeuronCompare:
+    """Up to four explanations of a neuron: texts, scores, and what each expects of the scored excerpts."""
+    candidates = neuron_candidates(session, neuron_id=head.id)
+    chosen = chosen_candidates(candidates, explanation or ())
+    ids = [candidate.id for candidate in chosen]
+    simulations = compared_simulations(session, explanation_ids=ids)
+    collections = {s.stored.collection_id for s in simulations if s.stored.collection_id is not None}
+    samples = neuron_samples(session, neuron_id=head.id, collection_ids=collections)
+    wanted = {i for s in samples for i in s.excerpt_ids} | {i for s in simulations for i in s.stored.excerpt_ids}
+    excerpts = stored_excerpts(session, excerpt_ids=wanted)
+    biggest = max((max(e.token_ids, default=0) for e in excerpts.values()), default=0)
+    words = known.get(session, tokenizer_id=head.tokenizer_id, biggest_token=biggest)
+    evidence = Evidence(excerpts, words, heat_scale(head.statistics.max, head.statistics.min))
+    columns = compared_columns(chosen, simulations)
+    return NeuronCompare(
+        neuron=head,
+        address=f"/{head.slug}/{head.layer}/{head.index}",
+        scale=evidence.scale,
+        columns=columns,
+        simulators_differ=simulators_differ(columns),
+        scores=score_lines(chosen, columns),
+        excerpts=compared_excerpts(evidence, real_rows(evidence, samples), columns, simulations),
+        choices=tuple(ExplanationChoice(c.id, c.text, c.by, c.id in ids) for c in candidates),
+        most=MOST_COMPARED,
+    )

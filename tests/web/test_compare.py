@@ -1,0 +1,148 @@
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import Engine
+from starlette.testclient import TestClient
+
+from app.domain.activations import SampleKind, Split
+from app.domain.differences import Change
+from app.domain.results import ExplanationResult, ScoreResult, SimulatedExcerpt, SimulationResult
+from app.models import Neuron, Sample, Subject
+from app.queries.explanations import Author, store_explanation
+from tests.factories import Make
+from tests.web.test_neuron import counted_queries
+
+Context = Callable[[], Any]
+
+
+@pytest.fixture
+def subject(make: Make) -> Subject:
+    return make.subject()
+
+
+@pytest.fixture
+def sample(make: Make, subject: Subject) -> Sample:
+    """Two excerpts of one neuron."""
+    neuron = make.neuron(subject, layer=1, index=2)
+    return make.sample(neuron, subject, rows=((0.0, 4.0), (0.0, 2.0)), token_ids=((0, 4), (0, 1)))
+
+
+def explain(
+    make: Make,
+    sample: Sample,
+    text: str,
+    *,
+    author: str = "gpt-4",
+    value: float | None = 0.5,
+    simulator: str = "lexical",
+    expected: float = 5.0,
+) -> int:
+    excerpts = (
+        SimulatedExcerpt(sample.excerpt_ids[0], 2, np.array([0, expected], dtype=np.float32)),
+        SimulatedExcerpt(sample.excerpt_ids[1], 2, None, "the reply was cut off"),
+    )
+    reason = None if value is not None else "constant"
+    result = ExplanationResult(
+        text,
+        simulations=(SimulationResult(simulator, SampleKind.TOP, Split.VALIDATION, excerpts),),
+        scores=(ScoreResult("correlation", "top_and_random", value, 1, 1, undefined_reason=reason),),
+    )
+    by = Author("import", author, collection_id=sample.collection_id)
+    explanation_id = store_explanation(make.session, neuron_id=sample.neuron_id, result=result, author=by)
+    make.session.flush()
+    return explanation_id
+
+
+def test_explanations_stand_beside_each_other_on_the_same_excerpts(
+    client: TestClient, make: Make, sample: Sample, context: Context
+) -> None:
+    explain(make, sample, "fires on cats", author="one", value=0.5)
+    explain(make, sample, "fires on dogs", author="two", value=0.75, expected=10.0)
+
+    answer = client.get("/tiny/1/2/compare")
+
+    page = context()
+    assert [c.text for c in page.columns] == ["fires on cats", "fires on dogs"]
+    assert page.scores[0].cells[1].difference == pytest.approx(0.25)
+    first = page.excerpts[0].cells
+    assert [(c.activations, c.expected) for c in first] == [([0.0, 4.0], [0.0, 5.0]), ([0.0, 4.0], [0.0, 10.0])]
+    assert "<del> cats</del><ins> dogs</ins>" in answer.text
+    assert "missing: the reply was cut off" in answer.text
+
+
+def test_the_newest_by_different_authors_are_shown_unless_others_are_chosen(
+    client: TestClient, make: Make, sample: Sample, context: Context
+) -> None:
+    old = explain(make, sample, "old", author="one")
+    new = explain(make, sample, "new", author="one")
+    other = explain(make, sample, "other", author="two")
+    client.get("/tiny/1/2/compare")
+    assert [c.id for c in context().columns] == [new, other]
+    client.get(f"/tiny/1/2/compare?explanation={other}&explanation={old}")
+    assert [c.id for c in context().columns] == [other, old]
+    assert [c.change for c in context().columns[1].difference] == [Change.REMOVED, Change.ADDED]
+
+
+def test_two_explanations_of_one_author_show_the_drift(
+    client: TestClient, make: Make, sample: Sample, context: Context
+) -> None:
+    ids = [explain(make, sample, text) for text in ("first", "second", "third")]
+    client.get("/tiny/1/2/compare")
+    assert [c.id for c in context().columns] == ids[1:]
+
+
+def test_scores_by_different_simulators_are_not_subtracted(
+    client: TestClient, make: Make, sample: Sample, context: Context
+) -> None:
+    explain(make, sample, "x", author="one")
+    explain(make, sample, "y", author="two", simulator="structured")
+    answer = client.get("/tiny/1/2/compare")
+    assert context().scores[0].cells[1].difference is None
+    assert "Different simulators made these numbers" in answer.text
+
+
+def test_an_explanation_without_scores_and_simulations_has_empty_cells(
+    client: TestClient, make: Make, sample: Sample, context: Context
+) -> None:
+    scored = explain(make, sample, "scored", value=None)
+    bare = make.explanation(make.session.get_one(Neuron, sample.neuron_id), "<bare>")
+    answer = client.get(f"/tiny/1/2/compare?explanation={bare.id}&explanation={scored}")
+    assert context().excerpts[0].cells[0] is None
+    assert "not scored" in answer.text
+    assert "&lt;bare&gt;" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [("?explanation=999999", 404), ("?explanation=x", 422), ("?explanation=99999999999999999999", 422), ("", 200)],
+)
+def test_a_choice_that_cannot_be_shown_is_refused(client: TestClient, sample: Sample, query: str, status: int) -> None:
+    assert client.get(f"/tiny/1/2/compare{query}").status_code == status
+    assert client.get(f"/tiny/1/2/compare.json{query}").status_code == status
+
+
+def test_five_do_not_fit(client: TestClient, make: Make, sample: Sample) -> None:
+    ids = [explain(make, sample, str(n)) for n in range(5)]
+    answer = client.get("/tiny/1/2/compare?" + "&".join(f"explanation={i}" for i in ids))
+    assert answer.status_code == 422
+    assert "5 explanations are chosen; 4 fit side by side" in answer.text
+
+
+def test_the_neurons_page_leads_here_once_there_are_two(client: TestClient, make: Make, sample: Sample) -> None:
+    explain(make, sample, "one")
+    assert "/tiny/1/2/compare" not in client.get("/tiny/1/2").text
+    explain(make, sample, "two")
+    assert 'href="/tiny/1/2/compare"' in client.get("/tiny/1/2").text
+
+
+def test_the_number_of_queries_does_not_grow_with_the_columns(
+    client: TestClient, make: Make, sample: Sample, engine: Engine
+) -> None:
+    for n in range(4):
+        explain(make, sample, str(n), author=str(n))
+    client.get("/tiny/1/2/compare")  # the vocabulary is loaded once per process
+    with counted_queries(engine) as sent:
+        client.get("/tiny/1/2/compare")
+    assert len([s for s in sent if "SAVEPOINT" not in s]) == 5
