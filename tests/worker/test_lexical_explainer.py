@@ -38,7 +38,12 @@ def neuron(rule: Rule, *, noise: float = 0.0, seed: int = 0) -> NeuronTask:
     values += generator.normal(0, noise, values.shape).astype(np.float32) if noise else 0
     records = [ActivationRecord(i + 1, ids, row) for i, (ids, row) in enumerate(zip(excerpts, values, strict=True))]
     top = sorted(records, key=lambda r: -float(r.activations.sum()))[:20]
-    samples = {SampleKind.TOP: tuple(top), SampleKind.RANDOM: tuple(records[:20])}
+    samples = {
+        SampleKind.TOP: tuple(top),
+        SampleKind.RANDOM: tuple(records[:20]),
+        SampleKind.BAND_1: tuple(records[20:25]),
+        SampleKind.HARD_NEGATIVE: tuple(records[25:33]),
+    }
     return NeuronTask(1, "small", 0, 0, NeuronRecords(samples, float(values.max())), VOCABULARY, None, seed=0)
 
 

@@ -1,6 +1,7 @@
 """The lexical explainer: a sentence of quoted tokens, classes and places, without a language model."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,11 @@ from worker.lexical.grammar import sentence
 from worker.lexical.matching import Block
 from worker.lexical.proposals import propose
 from worker.lexical.selection import Evidence, Search
+
+BANDS = (SampleKind.BAND_0, SampleKind.BAND_1, SampleKind.BAND_2, SampleKind.BAND_3)
+BANDS_WEIGHT = 1.0
+LOOKALIKES_WEIGHT = 0.15
+"""Small: they are the hardest of all excerpts to tell apart, and rare in text."""
 
 
 class LexicalExplainer:
@@ -30,35 +36,55 @@ class LexicalExplainer:
         train = task.train
         if not train or max(r.peak for r in train) <= 0:
             raise MethodError("The neuron does not fire in its train records; there is nothing to explain.")
-        top = task.records.of(SampleKind.TOP, Split.CALIBRATION)
-        random = task.records.of(SampleKind.RANDOM, Split.CALIBRATION)
-        records = (*train, *top, *random)
+        groups = evidence_groups(task)
+        records = [record for group in groups for record in group.records]
         block = Block([r.token_ids for r in records], task.vocabulary)
         unit = np.float32(task.records.level_10 / NORMALISED_MAXIMUM)
         activations: FloatArray = np.concatenate([r.activations for r in records]).astype(np.float32) / unit
         proposals = propose(block, activations, sum(len(r.token_ids) for r in train))
-        clauses = Search(block, proposals, Evidence(activations, folds(train, top, random))).run()
-        return (Candidate(sentence(clauses)),)
+        weights = (fold_weights(groups, 0), fold_weights(groups, 1))
+        clauses = Search(block, proposals, Evidence(activations, weights)).run()
+        chosen_on = {group.name: [r.excerpt_id for r in group.records] for group in groups}
+        return (Candidate(sentence(clauses), {"chosen_on": chosen_on}),)
 
 
-def folds(
-    train: Sequence[ActivationRecord], top: Sequence[ActivationRecord], random: Sequence[ActivationRecord]
-) -> tuple[FloatArray, FloatArray]:
-    """Two weightings of the tokens of all these records laid end to end. [N] each
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Records that weigh ``weight`` together, in one fold alone or dealt to both in turn."""
 
-    Train and calibration top records are apart, the random ones are dealt to both in turn; in each,
-    top and random weigh the same, as in the score. Without calibration records both are the train records.
+    name: str
+    records: tuple[ActivationRecord, ...]
+    weight: float
+    fold: int | None = None
+
+
+def evidence_groups(task: NeuronTask) -> tuple[Group, ...]:
+    """The records that may choose what is said: train first, then calibration, none that score it.
+
+    Top and random records weigh the same, as in the score. The bands between them and the
+    look-alikes that hardly activate the neuron keep a sentence from being true of its peaks alone.
     """
-    first, second = _weights(train), _weights(top if top else train)
-    even, odd = _weights(random, 0), _weights(random, 1)
-    nothing = np.zeros(first.size, dtype=np.float32)
-    no_top = np.zeros(sum(len(r.token_ids) for r in top), dtype=np.float32)
-    calibration = np.concatenate([nothing, second]) if top else first
-    return np.concatenate([first, no_top, even]), np.concatenate([calibration, odd])
+    calibration = task.records.of(SampleKind.TOP, Split.CALIBRATION)
+    bands = tuple(r for kind in BANDS for r in task.records.of(kind, Split.CALIBRATION))
+    lookalikes = (*task.lookalikes, *task.records.of(SampleKind.HARD_NEGATIVE, Split.CALIBRATION))
+    return (
+        Group("train", task.train, 1.0, 0 if calibration else None),
+        Group("calibration", calibration, 1.0, 1),
+        Group("random", task.records.of(SampleKind.RANDOM, Split.CALIBRATION), 1.0),
+        Group("bands", bands, BANDS_WEIGHT),
+        Group("lookalikes", lookalikes, LOOKALIKES_WEIGHT),
+    )
 
 
-def _weights(records: Sequence[ActivationRecord], parity: int | None = None) -> FloatArray:
-    """The same weight for every token of the records of one parity, 1 in all; 0 for the others."""
-    chosen = [parity is None or place % 2 == parity for place in range(len(records))]
-    weights = np.repeat(np.array(chosen, dtype=np.float32), [len(r.token_ids) for r in records])
-    return weights / max(float(weights.sum()), 1.0)
+def fold_weights(groups: Sequence[Group], fold: int) -> FloatArray:
+    """The weight of every token of all groups laid end to end in one of the two folds. [N]"""
+    return np.concatenate([_group_weights(group, fold) for group in groups])
+
+
+def _group_weights(group: Group, fold: int) -> FloatArray:
+    """The same weight for each of the group's tokens in this fold. A single record is in both."""
+    lengths = np.array([len(r.token_ids) for r in group.records], dtype=np.int64)
+    dealt = np.arange(len(lengths)) % 2 == fold
+    chosen = dealt if group.fold is None and len(lengths) > 1 else np.full(len(lengths), group.fold in (None, fold))
+    weights = np.repeat(chosen.astype(np.float32), lengths)
+    return weights * np.float32(group.weight / max(float(weights.sum()), 1.0))
