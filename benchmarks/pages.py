@@ -1,8 +1,9 @@
 """How fast pages are answered: neuron page, list and search, from two server processes under eight clients.
 
-Each page stands beside a static file of the same number of bytes from the same servers: what is above it is ours.
-The time of the server is what it tells in ``Server-Timing``: from the request's arrival to the first byte, waiting
-for other requests of the same process included.
+First the clients ask as fast as they can: requests per second. Then they ask at half of that pace, and how long it
+takes is measured, since at full pace a time only says how many clients wait in the queue. Each page stands beside a
+static file of the same number of bytes from the same servers. The server's time is what it tells in
+``Server-Timing``: from the request's arrival to the first byte.
 """
 
 import itertools
@@ -18,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
 
 import httpx
@@ -59,6 +61,8 @@ class Load:
 
     answers: Sequence[Answer]
     seconds: float
+    cpu_seconds: float
+    """Processor time of the servers, without the database's."""
 
     def server(self, percentile: float) -> float:
         """Milliseconds of server time that this share of the answers, in percent, stayed below."""
@@ -72,6 +76,11 @@ class Load:
     def per_second(self) -> float:
         """Requests per second."""
         return len(self.answers) / self.seconds
+
+    @property
+    def cpu_ms(self) -> float:
+        """Processor time of the servers per request, in milliseconds."""
+        return self.cpu_seconds * 1000 / len(self.answers)
 
     @property
     def kilobytes(self) -> float:
@@ -99,15 +108,31 @@ def search_page(chosen: random.Random) -> str:
 PAGES: dict[str, Addresses] = {"neuron page": neuron_page, "list": list_page, "search": search_page}
 
 
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server process."""
+
+    port: int
+    pid: int
+
+    def cpu_seconds(self) -> float:
+        """Processor time that it has used so far; NaN where the system does not tell (proc(5))."""
+        status = Path(f"/proc/{self.pid}/stat")
+        if not status.exists():
+            return float("nan")
+        fields = status.read_text(encoding="utf-8").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
-def servers(url: str) -> Iterator[list[str]]:
-    """Addresses of two real server processes over one database."""
+def servers(url: str) -> Iterator[list[Server]]:
+    """Two real server processes over one database."""
     with ExitStack() as stack:
         yield [stack.enter_context(_server(url)) for _ in range(N_SERVERS)]
 
 
 @contextmanager
-def _server(url: str) -> Iterator[str]:
+def _server(url: str) -> Iterator[Server]:
     port = _free_port()
     environment = os.environ | {
         "DATABASE_URL": url,
@@ -117,9 +142,8 @@ def _server(url: str) -> Iterator[str]:
     command = [sys.executable, "-m", "app.cli", "serve"]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
     try:
-        address = f"http://127.0.0.1:{port}"
-        _wait_for(address)
-        yield address
+        _wait_for(f"http://127.0.0.1:{port}")
+        yield Server(port, process.pid)
     finally:
         process.terminate()
         process.wait(20)
@@ -144,26 +168,42 @@ def _wait_for(address: str, seconds: float = 30.0) -> None:
             return
 
 
-def measure_load(origins: Sequence[str], addresses: Addresses, *, n_requests: int, n_clients: int = N_CLIENTS) -> Load:
-    """``n_requests`` in all, each client asking one after the other, clients dealt over the servers."""
+def measure_load(
+    origins: Sequence[Server], addresses: Addresses, *, n_requests: int, n_clients: int = N_CLIENTS, pace: float = 0
+) -> Load:
+    """``n_requests`` in all from clients dealt over the servers, each with one connection.
+
+    ``pace`` is requests per second of all clients together; 0 is as fast as they can.
+    """
 
     def client(number: int) -> list[Answer]:
         chosen = random.Random(number)
-        with httpx.Client(base_url=origins[number % len(origins)]) as http:
-            return [_ask(http, addresses(chosen)) for _ in range(n_requests // n_clients)]
+        connection = HTTPConnection("127.0.0.1", origins[number % len(origins)].port, timeout=30)
+        interval = n_clients / pace if pace else 0.0
+        due = time.perf_counter() + chosen.random() * interval
+        answers = []
+        for _ in range(n_requests // n_clients):
+            time.sleep(max(0.0, due - time.perf_counter()))
+            answers.append(_ask(connection, addresses(chosen)))
+            due += interval
+        connection.close()
+        return answers
 
-    started = time.perf_counter()
+    spent, started = sum(s.cpu_seconds() for s in origins), time.perf_counter()
     with ThreadPoolExecutor(n_clients) as pool:
         answers = list(itertools.chain.from_iterable(pool.map(client, range(n_clients))))
-    return Load(answers, time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    return Load(answers, seconds, sum(s.cpu_seconds() for s in origins) - spent)
 
 
-def _ask(http: httpx.Client, address: str) -> Answer:
+def _ask(connection: HTTPConnection, address: str) -> Answer:
     started = time.perf_counter()
-    with http.stream("GET", address, headers={"Accept-Encoding": "gzip"}) as response:
-        response.raise_for_status()
-        size = sum(len(part) for part in response.iter_raw())
+    connection.request("GET", address, headers={"Accept-Encoding": "gzip"})
+    response = connection.getresponse()
+    size = len(response.read())
     milliseconds = (time.perf_counter() - started) * 1000
+    if response.status != 200:
+        raise RuntimeError(f"{address}: {response.status}")
     found = re.search(r"dur=([\d.]+)", response.headers.get("server-timing", ""))
     return Answer(milliseconds, float(found[1]) if found else float("nan"), size)
 
@@ -179,6 +219,17 @@ def static_file(size: int) -> Iterator[Addresses]:
         path.unlink()
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One page: alone, at full and at half pace, and the static file at full and at that same half pace."""
+
+    alone: Load
+    full: Load
+    half: Load
+    file_full: Load
+    file_half: Load
+
+
 def measure(quick: bool) -> Figures:
     """Neuron page, list and search from two servers under eight clients, beside a static file of the same bytes."""
     n_requests = 400 if quick else 2_000
@@ -187,27 +238,32 @@ def measure(quick: bool) -> Figures:
         for name, addresses in PAGES.items():
             measure_load(origins, addresses, n_requests=80)  # templates compiled, vocabulary read, plans cached
             alone = measure_load(origins[:1], addresses, n_requests=n_requests // 8, n_clients=1)
-            load = measure_load(origins, addresses, n_requests=n_requests)
-            with static_file(round(load.kilobytes * 1000)) as file:
-                file_load = measure_load(origins, file, n_requests=n_requests)
-            figures |= _figures(name, alone, load, file_load)
+            full = measure_load(origins, addresses, n_requests=n_requests)
+            half = measure_load(origins, addresses, n_requests=n_requests, pace=full.per_second / 2)
+            with static_file(round(full.kilobytes * 1000)) as file:
+                file_full = measure_load(origins, file, n_requests=n_requests)
+                file_half = measure_load(origins, file, n_requests=n_requests, pace=full.per_second / 2)
+            figures |= _figures(name, Measured(alone, full, half, file_full, file_half))
     return figures
 
 
-def _figures(name: str, alone: Load, load: Load, file_load: Load) -> Figures:
+def _figures(name: str, measured: Measured) -> Figures:
     is_neuron = name == "neuron page"
-    p50, p95 = load.server(50), load.server(95)
+    p50, p95 = measured.half.server(50), measured.half.server(95)
     return {
         f"{name}, server p50": held_to(p50, "ms", "<", 10) if is_neuron else told(p50, "ms"),
         f"{name}, server p95": told(p95, "ms") if is_neuron else held_to(p95, "ms", "<", 50),
-        f"{name}, server p50, one client": told(alone.server(50), "ms"),
-        f"{name}, server p95, one client": told(alone.server(95), "ms"),
-        f"{name}, client p50": told(load.client(50), "ms"),
-        f"{name}, client p95": told(load.client(95), "ms"),
-        f"{name}, requests": told(load.per_second, "1/s"),
-        f"{name}, static file's requests": told(file_load.per_second, "1/s"),
-        f"{name}, static file's client p50": told(file_load.client(50), "ms"),
-        f"{name}, compressed": held_to(load.kilobytes, "kB", "<", 60),
+        f"{name}, client p50": told(measured.half.client(50), "ms"),
+        f"{name}, client p95": told(measured.half.client(95), "ms"),
+        f"{name}, client p50, static file": told(measured.file_half.client(50), "ms"),
+        f"{name}, server p50, one client": told(measured.alone.server(50), "ms"),
+        f"{name}, server p50, full pace": told(measured.full.server(50), "ms"),
+        f"{name}, server p95, full pace": told(measured.full.server(95), "ms"),
+        f"{name}, requests": told(measured.full.per_second, "1/s"),
+        f"{name}, requests, static file": told(measured.file_full.per_second, "1/s"),
+        f"{name}, processor": told(measured.full.cpu_ms, "ms"),
+        f"{name}, processor, static file": told(measured.file_full.cpu_ms, "ms"),
+        f"{name}, compressed": held_to(measured.full.kilobytes, "kB", "<", 60),
     }
 
 

@@ -47,9 +47,9 @@ def synthetic_database(n_neurons: int) -> Iterator[str]:
             get_server(Path(folder) / "postgres").cleanup()  # before its folder goes
 
 
-def fill(url: str, n_neurons: int, *, seed: int = 0) -> None:
+def fill(url: str, n_neurons: int, *, n_excerpts: int = N_EXCERPTS, seed: int = 0) -> None:
     """Write ``n_neurons`` neurons with everything that belongs to them into a migrated database."""
-    text = library_text(N_EXCERPTS)
+    text = library_text(n_excerpts)
     plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(plain) as connection:
         # Foreign keys hold by construction; checking them row by row would take longer than the COPY.

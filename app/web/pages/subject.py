@@ -28,7 +28,7 @@ from app.queries.neurons import (
     neurons_page,
 )
 from app.queries.subjects import SubjectHead, subject_head
-from app.web.deps import AppSettings, DbSession, allowed_to
+from app.web.deps import AppSettings, CurrentViewer, DbSession, allowed_to
 from app.web.neuron_filters import (
     SORT_LABELS,
     WORDS_LIMIT,
@@ -83,6 +83,7 @@ class SubjectPage:
     orders: dict[str, str]
     words_limit: int
     methods: tuple[MethodChoice, ...]
+    """What the viewer may queue with; empty for those who may not queue."""
     hint: str | None
     """Why nothing is found, where the reason is not that nothing matches."""
 
@@ -157,11 +158,13 @@ async def sent_selection(
 
 
 @page(router, "/{slug}", template="subject/page.html", partial="subject/_results.html")
-def subject(
+def subject(  # noqa: PLR0913 - FastAPI reads a route's inputs from its arguments
     session: DbSession,
     settings: AppSettings,
+    viewer: CurrentViewer,
     slug: str,
     filters: ListFilters,
+    *,
     after: str | None = None,
     before: str | None = None,
 ) -> SubjectPage:
@@ -182,7 +185,7 @@ def subject(
         states=tuple(NeuronState),
         orders=SORT_LABELS,
         words_limit=WORDS_LIMIT,
-        methods=tuple(MethodChoice(m.id, m.label) for m in methods(session)),
+        methods=_choices(session) if viewer is not None and viewer.may(Action.QUEUE) else (),
         hint=None if found.rows else _hint(session, filters),
     )
 
@@ -237,7 +240,7 @@ def _confirmation(
     *,
     has_changed: bool = False,
 ) -> SubjectQueue:
-    method = next((m for m in methods(session) if m.id == method_id), None)
+    method = next((m for m in _choices(session) if m.id == method_id), None)
     if method is None:
         raise NotFound("There is no such method. Choose one in the list of neurons.")
     filters = selection.request.fields.query().removeprefix("?")
@@ -246,13 +249,17 @@ def _confirmation(
         subject=subject,
         address=f"{address}/queue",
         back=f"{address}?{filters}" if filters else address,
-        method=MethodChoice(method.id, method.label),
+        method=method,
         neuron_ids=tuple(ids) if selection.neuron_ids else (),
         filters=filters,
         n_neurons=len(ids),
         n_active=n_with_active_run(session, neuron_ids=ids, method_id=method_id),
         has_changed=has_changed,
     )
+
+
+def _choices(session: Session) -> tuple[MethodChoice, ...]:
+    return tuple(MethodChoice(m.id, m.label) for m in methods(session))
 
 
 def _column(key: SortKey, label: str, address: str, request: ListRequest) -> SortColumn:
