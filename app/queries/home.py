@@ -128,10 +128,11 @@ def subject_summaries(session: Session) -> tuple[SubjectSummary, ...]:
 
 def _layers(session: Session) -> dict[int, list[LayerScores]]:
     bin_number = func.least(func.width_bucket(Neuron.current_score, 0.0, 1.0, SCORE_BINS), SCORE_BINS)
+    # Unordered: sorting the few groups here spares Postgres from sorting the many rows.
     rows = session.execute(
-        select(Neuron.subject_id, Neuron.layer, bin_number, func.count(Neuron.current_explanation_id))
-        .group_by(Neuron.subject_id, Neuron.layer, bin_number)
-        .order_by(Neuron.subject_id, Neuron.layer)
+        select(Neuron.subject_id, Neuron.layer, bin_number, func.count(Neuron.current_explanation_id)).group_by(
+            Neuron.subject_id, Neuron.layer, bin_number
+        )
     )
     counts: dict[tuple[int, int], list[int]] = defaultdict(lambda: [0] * (1 + SCORE_BINS))
     explained: dict[tuple[int, int], int] = defaultdict(int)
@@ -141,7 +142,7 @@ def _layers(session: Session) -> dict[int, list[LayerScores]]:
         if bin_of_score is not None:
             row_counts[bin_of_score] += n
     layers: dict[int, list[LayerScores]] = defaultdict(list)
-    for (subject_id, layer), found in counts.items():
+    for (subject_id, layer), found in sorted(counts.items()):
         layers[subject_id].append(LayerScores(layer, explained[subject_id, layer], tuple(found)))
     return layers
 

@@ -1,9 +1,12 @@
 """How pages write numbers and times."""
 
 import json
+import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
+
+_NUMBER_LIST = re.compile(r"\[\n\s+-?[\d.][\d.eE+,\s-]*\]")
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
@@ -24,7 +27,9 @@ def number(value: float | None) -> str:
 
 
 def aligned(value: float) -> str:
-    """A measurement that always has three digits, for columns."""
+    """A measurement that always has three digits, for columns; 0 where it is next to nothing."""
+    if abs(value) < 0.0005:
+        return "0"
     return f"{value:#.3g}".replace("-", "−") if abs(value) < 1000 else f"{value:.0f}"
 
 
@@ -53,13 +58,13 @@ def timestamp(moment: datetime) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A length of time as ``1 h 2 min`` or ``35 s``."""
-    total = int(seconds)
-    if total < MINUTE:
-        return f"{total} s"
-    if total < HOUR:
-        return f"{total // MINUTE} min {total % MINUTE} s"
-    return str(timedelta(seconds=total // MINUTE * MINUTE)).rsplit(":", 1)[0].replace(":", " h ") + " min"
+    """A length of time as ``35 s``, ``2 min 5 s`` or ``1 h 02 min``."""
+    minutes, rest = divmod(int(seconds), MINUTE)
+    if not minutes:
+        return f"{rest} s"
+    if minutes < HOUR // MINUTE:
+        return f"{minutes} min {rest} s"
+    return f"{minutes * MINUTE // HOUR} h {minutes % (HOUR // MINUTE):02} min"
 
 
 def took(seconds: float | None) -> str:
@@ -105,8 +110,9 @@ def words(name: str) -> str:
 
 
 def pretty_json(value: object) -> str:
-    """A stored mapping as indented JSON, in stored order."""
-    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    """A stored mapping as indented JSON, in stored order; lists of numbers stand in one line."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    return _NUMBER_LIST.sub(lambda match: " ".join(match[0].split()), text)
 
 
 ALL: dict[str, Callable[..., Any]] = {

@@ -1,7 +1,8 @@
 """Tokens as people see them: escaped, with white space, control and bidirectional characters visible.
 
-Marks stand in ``<s>`` (a real space, dotted by the style sheet, so that copied text stays true) and in
-``<u>`` (a sign in place of a character that would not show, or would move its neighbours).
+White space is faint: ``<s>`` is a real space, dotted by the style sheet, so that copied text stays true,
+``<u>`` a sign for a line break or a tab. ``<var>`` is a sign in place of a character that would not show,
+or would move its neighbours, or of a byte that is no character.
 """
 
 import unicodedata
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 from html import escape
 
 _SPACE = "<s> </s>"
-_SIGNS = {"\n": "↵", "\t": "⇥", "\r": "␍", "\x7f": "␡"}
+_FAINT = {"\n": "<u>↵</u>", "\t": "<u>⇥</u>", " ": _SPACE}
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
 _COMBINING = frozenset({"Mn", "Mc", "Me"})
 
@@ -24,19 +25,17 @@ def visible(text: str) -> str:
 
 def visible_bytes(data: bytes) -> str:
     """HTML of bytes that are no character, as hexadecimal."""
-    return "".join(f"<u>{byte:02X}</u>" for byte in data)
+    return "".join(f"<var>{byte:02X}</var>" for byte in data)
 
 
 def _glyph(character: str, *, is_first: bool) -> str:
-    if character == " ":
-        return _SPACE
+    if character in _FAINT:
+        return _FAINT[character]
     category = unicodedata.category(character)
-    if character in _SIGNS:
-        return f"<u>{_SIGNS[character]}</u>"
-    if category == "Cc" and ord(character) < 0x20:
-        return f"<u>{chr(0x2400 + ord(character))}</u>"
+    if character < " " or character == "\x7f":
+        return f"<var>{chr(0x2400 + ord(character)) if character < ' ' else '␡'}</var>"
     if category in _HIDDEN:
-        return f"<u>U+{ord(character):04X}</u>"
+        return f"<var>U+{ord(character):04X}</var>"
     if category in _COMBINING and is_first:
         return f"◌{character}"
     return escape(character)
