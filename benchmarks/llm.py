@@ -207,9 +207,9 @@ def local_on_processor(n_excerpts: int) -> dict[str, Figure]:
     }
 
 
-def local_on_gpu(n_excerpts: int) -> dict[str, Figure]:
+def local_on_gpu(n_excerpts: int, *, device: str = "cuda", config: LlamaConfig = LLAMA_8B) -> dict[str, Figure]:
     """The same on a randomly initialised 8-billion-parameter Llama in bfloat16, beside the chip's matrix rate."""
-    model = _llama_on_gpu()
+    model = _llama_on(device, config)
     provider = LocalProvider("local", "8b", model, tokenizer())
     requests = _requests(provider, n_excerpts)
     provider.score_texts(requests[:32])  # warm
@@ -221,42 +221,52 @@ def local_on_gpu(n_excerpts: int) -> dict[str, Figure]:
     for request in few:
         alone.score_texts([request])
     plain_rate = len(few) / (time.perf_counter() - started)
-    embedding = LLAMA_8B.vocab_size * LLAMA_8B.hidden_size  # is looked up, not multiplied
+    embedding = config.vocab_size * config.hidden_size  # is looked up, not multiplied
     operations = 2.0 * (sum(p.numel() for p in model.parameters()) - embedding) * computed
-    rate = matrix_rate()
+    rate = matrix_rate(device)
     return {
         "local.gpu.excerpts_per_second": told(n_excerpts / seconds, "excerpts/s"),
         "local.gpu.plain_excerpts_per_second": told(plain_rate, "excerpts/s"),
         "local.gpu.speed_up": told(n_excerpts / seconds / plain_rate, "x"),
         "local.gpu.matrix_rate": told(rate / 1e12, "Tflop/s"),
         "local.gpu.share_of_matrix_rate": told(operations / seconds / rate, "of 1"),
-        "local.gpu.memory": told(torch.cuda.max_memory_allocated() / 2**30, "GiB"),
+        "local.gpu.memory": told(torch.cuda.max_memory_allocated(device) / 2**30 if _is_gpu(device) else 0.0, "GiB"),
     }
 
 
-def _llama_on_gpu() -> PreTrainedModel:
+def _llama_on(device: str, config: LlamaConfig) -> PreTrainedModel:
     torch.manual_seed(0)
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.bfloat16)
     try:
-        with torch.device("cuda"):
-            model = LlamaForCausalLM(LLAMA_8B)
+        with torch.device(device):
+            model = LlamaForCausalLM(config)
     finally:
         torch.set_default_dtype(before)
     model.train(False)
     return model
 
 
-def matrix_rate(size: int = 8192, repeats: int = 50) -> float:
-    """Operations a second of a large bfloat16 matrix product on this GPU."""
-    a, b = (torch.randn(size, size, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+def _is_gpu(device: str) -> bool:
+    return device.startswith("cuda")
+
+
+def _wait_for(device: str) -> None:
+    if _is_gpu(device):
+        torch.cuda.synchronize(device)
+
+
+def matrix_rate(device: str) -> float:
+    """Operations a second of a large bfloat16 matrix product on this device."""
+    size, repeats = (8192, 50) if _is_gpu(device) else (256, 3)
+    a, b = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
     for _ in range(3):
         a @ b
-    torch.cuda.synchronize()
+    _wait_for(device)
     started = time.perf_counter()
     for _ in range(repeats):
         a @ b
-    torch.cuda.synchronize()
+    _wait_for(device)
     return 2.0 * size**3 * repeats / (time.perf_counter() - started)
 
 

@@ -14,26 +14,32 @@ from pathlib import Path
 
 import httpx2
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from tests.worker.tiny_models import tiny_tokenizer
 
 EXPLANATION = '{"explanation": "the word import"}'
 SIMULATION = '{"activations": [0, 0, 10, 0, 0, 0]}'
 TEMPLATE = "{% if ' tokens.' in messages[-1]['content'] %}S{% else %}E{% endif %}"
-KNOWN_BY_HEART = 0.001
+KNOWN_BY_HEART = 0.02
 START_SECONDS = 120.0
 
 
 def save_model_with_two_answers(folder: Path) -> None:
-    """Train a tiny GPT-2 on the two answers until it knows them; a second or two."""
+    """Train a tiny Llama on the two answers until it knows them; a second or two."""
     tokenizer = tiny_tokenizer()
     torch.manual_seed(0)
-    config = GPT2Config(
-        vocab_size=len(tokenizer), n_embd=64, n_layer=2, n_head=4, n_positions=128, eos_token_id=0, bos_token_id=0
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=8192,
+        bos_token_id=0,
+        eos_token_id=0,
     )
-    config.embd_pdrop = config.attn_pdrop = config.resid_pdrop = 0.0
-    model = GPT2LMHeadModel(config)
+    model = LlamaForCausalLM(config)
     rows = [[*tokenizer(text)["input_ids"], 0] for text in ("E" + EXPLANATION, "S" + SIMULATION)]
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     for _ in range(500):

@@ -1,4 +1,4 @@
-"""The whole pipeline against an OpenAI-compatible server that is not ours: ``transformers serve``."""
+"""The whole pipeline with a real model: behind ``transformers serve``, which is not ours, and in the process."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,22 +17,28 @@ from worker.services import MethodBuilder
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    """The server's base URL and the name it gives its model."""
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a model that has learned two answers by heart."""
     folder = tmp_path_factory.mktemp("served")
     save_model_with_two_answers(folder)
-    with transformers_serve(folder) as url:
-        yield url, str(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def served(model: Path) -> Iterator[tuple[str, str]]:
+    """The server's base URL and the name it gives its model."""
+    with transformers_serve(model) as url:
+        yield url, str(model)
 
 
 def test_a_neuron_is_explained_simulated_and_scored_through_it(served: tuple[str, str], fresh_database: str) -> None:
-    url, model = served
+    url, name = served
     engine = make_engine(fresh_database)
     sessions = make_sessions(engine)
     builder = MethodBuilder(sessions, SETTINGS)
     site = Site(sessions, builder, url)
     subject_id, ids = site.neurons(1, tokens=[0, 1, IMPORT, 2, 3, 5])
-    site.provider(model=model, capabilities=["chat"], concurrency=1)
+    site.provider(model=name, capabilities=["chat"], concurrency=1)
     site.enqueue(subject_id, ids, method_named("pairs-structured"))
     assert site.loop().run_one()
     assert site.counts() == {"succeeded": 1}
@@ -46,10 +52,33 @@ def test_a_neuron_is_explained_simulated_and_scored_through_it(served: tuple[str
     assert headline is not None
     assert headline.value == pytest.approx(1.0)
     assert {call.outcome for call in calls} == {"ok"}
-    assert all(call.returned_model and Path(model).name in call.returned_model for call in calls)
+    assert all(call.returned_model and Path(name).name in call.returned_model for call in calls)
 
 
 def test_a_probe_finds_that_it_chats_and_no_more(served: tuple[str, str]) -> None:
-    url, model = served
-    settings = EndpointSettings("served", model, url, "", ("127.0.0.0/8",))
+    url, name = served
+    settings = EndpointSettings("served", name, url, "", ("127.0.0.0/8",))
     assert probe_endpoint(settings, {}).capabilities == {Capability.CHAT}
+
+
+@pytest.mark.parametrize("name", ["pairs-all-at-once", "pairs-token-by-token", "pairs-structured"])
+def test_the_same_goes_through_with_a_local_model(name: str, model: Path, fresh_database: str) -> None:
+    engine = make_engine(fresh_database)
+    sessions = make_sessions(engine)
+    site = Site(sessions, MethodBuilder(sessions, SETTINGS), "")
+    subject_id, ids = site.neurons(1, tokens=[0, 1, IMPORT, 2, 3, 5])
+    capabilities = ["chat", "chat_logprobs", "prompt_logprobs"]
+    site.provider(kind="local", model=str(model), base_url=None, capabilities=capabilities)
+    site.enqueue(subject_id, ids, method_named(name))
+    assert site.loop().run_one()
+    assert site.counts() == {"succeeded": 1}
+    with transaction(sessions) as session:
+        headline = session.scalars(select(Score).where(Score.sample == "top_and_random")).first()
+        calls = session.scalars(select(LlmCall)).all()
+    engine.dispose()
+    assert headline is not None
+    assert headline.n_valid + headline.n_failed == 10
+    if name == "pairs-structured":
+        assert headline.value == pytest.approx(1.0)
+    if name == "pairs-all-at-once":
+        assert sum(call.tokens_cached or 0 for call in calls) > sum(call.tokens_in or 0 for call in calls) / 2
