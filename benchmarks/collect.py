@@ -76,7 +76,7 @@ class Speeds:
 
 def measure(quick: bool) -> dict[str, Figure]:
     """Tokens per second of collection, of the bare forward pass and of the whole model."""
-    disable_progress_bar()
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # the library ships no type for it
     figures: dict[str, Figure] = {}
     for name, bench, excerpts in (
         ("demo", demo_model(), 512 if quick else 8192),
@@ -159,7 +159,7 @@ def a_pass(bench: Bench, folder: Path, n_excerpts: int, forward: Forward) -> Pas
     plan = Plan(TOKENS, n_excerpts, 1024, "", ())
     shape = Shape(bench.n_layers, bench.neurons, TOKENS)
     device = torch.device("cpu")
-    return Pass(forward, plan, Excerpts(folder, plan), shape, Sampling(0, 16), BatchSize(BATCH), device)
+    return Pass(forward, plan, Excerpts(folder, plan), shape, Sampling(0, n_excerpts, 16), BatchSize(BATCH), device)
 
 
 def apart(forward: InTurn, work: Callable[[], Any]) -> tuple[float, Any]:

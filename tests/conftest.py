@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import hypothesis
 import pytest
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import make_url
@@ -14,6 +15,10 @@ from app.settings import Settings
 from tests.factories import Make
 
 TEMPLATE = "template_migrated"
+
+# No test depends on a time.
+hypothesis.settings.register_profile("any_speed", deadline=None)
+hypothesis.settings.load_profile("any_speed")
 
 
 @pytest.fixture(scope="session")

@@ -72,7 +72,7 @@ def planned(folder: Path, n_excerpts: int, shard_excerpts: int = 16) -> Plan:
 def a_pass(folder: Path, plan: Plan, model: FakeModel, batch: int = 5, every: int = 1) -> Pass:
     """A pass of a fake model."""
     shape = Shape(model.n_layers, model.neurons, TOKENS)
-    return Pass(model, plan, Excerpts(folder, plan), shape, Sampling(7, every), BatchSize(batch), CPU)
+    return Pass(model, plan, Excerpts(folder, plan), shape, Sampling(7, plan.n_excerpts, every), BatchSize(batch), CPU)
 
 
 def finished(work: Pass, folder: Path, part: Part | None = None) -> State:

@@ -22,8 +22,8 @@ _LAST = 0xFFFFFFFF
 class Best:
     """For each of R rows its best K: scores int64 [R, K], peaks float32 [R, K], values float16 [R, K, T].
 
-    ``bar`` int32 [R] is the upper half of each row's lowest score: what a newcomer must exceed.
-    Within a row the order is free; see ``ordered``.
+    ``bar`` int32 [R] is what the upper half of a newcomer's score must exceed: that of the row's lowest
+    score, or a floor set beforehand. Within a row the order is free; see ``ordered``.
     """
 
     scores: Int64[Tensor, "rows k"]
@@ -61,14 +61,16 @@ class Best:
         scores = score(keys[excerpt, row], batch.ordinals[excerpt])
         for chosen in _one_per_row(row):
             self._replace(row[chosen], excerpt[chosen], scores[chosen], batch)
-        self.bar[row] = upper(self.scores.index_select(0, row).min(dim=1).values)
+        lowest = upper(self.scores.index_select(0, row).min(dim=1).values)
+        self.bar[row] = torch.maximum(self.bar[row], lowest)
 
     def _replace(self, row: Tensor, excerpt: Tensor, scores: Tensor, batch: "Batch") -> None:
         lowest, slot = self.scores.index_select(0, row).min(dim=1)
-        better = scores > lowest
-        row, excerpt, slot = row[better], excerpt[better], slot[better]
+        better = (scores > lowest).nonzero()[:, 0]
+        if better.shape[0] < row.shape[0]:
+            row, excerpt, slot, scores = row[better], excerpt[better], slot[better], scores[better]
         neuron = row % batch.peaks.shape[1]
-        self.scores[row, slot] = scores[better]
+        self.scores[row, slot] = scores
         self.peaks[row, slot] = batch.peaks[excerpt, neuron]
         self.values[row, slot] = batch.activations[excerpt, :, neuron].to(torch.float16)
 
@@ -82,7 +84,7 @@ class Best:
         self.scores.copy_(scores)
         self.peaks.copy_(peaks)
         self.values.copy_(values)
-        self.bar.copy_(upper(scores[:, -1]))
+        torch.maximum(torch.maximum(self.bar, other.bar), upper(scores[:, -1]), out=self.bar)
 
     def ordered(self) -> "Best":
         """The same, best first within each row; empty places last."""

@@ -20,7 +20,7 @@ PEAK_BINS = 256
 PILOT_SHARE = 64
 """One excerpt in so many is looked at beforehand, within ``PILOT_FEWEST`` and ``PILOT_MOST``."""
 PILOT_FEWEST, PILOT_MOST = 256, 1024
-_HIGH, _HIGHEST = 0.1, 0.01
+HIGH_SHARE, HIGHEST_SHARE = 0.1, 0.01
 _DEVIATIONS = 2.5
 _SMALLEST_RANGE = 1e-6
 
@@ -80,8 +80,8 @@ class Pilot:
             peak_scale=1 / peak_spread,
             value_low=low.clone(),
             value_scale=HISTOGRAM_BINS / (spread * 1.25),
-            high=_threshold(peaks, _HIGH),
-            highest=_threshold(peaks, _HIGHEST),
+            high=_threshold(peaks, HIGH_SHARE),
+            highest=_threshold(peaks, HIGHEST_SHARE),
         )
 
 

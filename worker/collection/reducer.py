@@ -9,19 +9,20 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int32
 from numpy.typing import NDArray
 from torch import Tensor
 
 from app.errors import CollectionError
 from worker.collection import exact
 from worker.collection.best import NEVER, Batch, sortable
-from worker.collection.bounds import HISTOGRAM_BINS, PEAK_BINS
+from worker.collection.bounds import HIGH_SHARE, HIGHEST_SHARE, HISTOGRAM_BINS, PEAK_BINS, Bounds
 from worker.collection.chance import hash32, priorities
 from worker.collection.state import POWERS, State, layer_bounds
 
 CPU_BLOCK_VALUES = 1 << 19
 GPU_BLOCK_VALUES = 1 << 26
+_OFFERED = 80
 _EXCERPT, _RANDOM, _SPREAD, _HISTOGRAM = 1, 2, 3, 4
 
 
@@ -34,12 +35,22 @@ class Sampling:
     """
 
     seed: int
+    n_excerpts: int
     histogram_every: int
 
+    @classmethod
+    def of(cls, seed: int, n_excerpts: int) -> "Sampling":
+        """At least 2,048 excerpts (131,072 tokens of 64), or all of them, enter the histogram."""
+        return cls(seed, n_excerpts, min(16, max(1, n_excerpts // 2048)))
 
-def histogram_every(n_excerpts: int) -> int:
-    """At least 2,048 excerpts (131,072 tokens of 64), or all of them, enter the histogram."""
-    return min(16, max(1, n_excerpts // 2048))
+    def floor(self, share: float) -> int:
+        """A priority that about 80 of the excerpts exceed, where ``share`` of all are eligible.
+
+        The best 20 are among them (fewer than 20 of 80 expected: less than 1 in 10**15), so all others
+        need no look.
+        """
+        wanted = _OFFERED / (share * self.n_excerpts)
+        return NEVER if wanted >= 1 else int((1 - wanted) * 2**31)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +81,8 @@ class Reducer:
         device = state.tensors["sums"].device
         self._bounds = [layer_bounds(bounds, layer) for layer in range(shape.n_layers)]
         self._pools = [state.pools(layer) for layer in range(shape.n_layers)]
+        for pools, of_layer in zip(self._pools, self._bounds, strict=True):
+            torch.maximum(pools.bar, floors(of_layer, sampling), out=pools.bar)
         grid = (shape.n_layers, shape.neurons)
         numbers = np.arange(shape.n_layers * shape.neurons, dtype=np.int64)
         self._random = hash32(sampling.seed, _RANDOM, numbers).to(device).view(grid)
@@ -169,3 +182,16 @@ class Reducer:
             torch.where(batch.peaks >= bounds.highest, spread, self._never),
         ]
         self._pools[layer].add(torch.cat(keys, dim=1), batch)
+
+
+def floors(bounds: Bounds, sampling: Sampling) -> Int32[Tensor, " rows"]:
+    """What keys must exceed from the beginning, in the order of ``POOLS``, [5 * N].
+
+    In a long corpus the top 20 are far above ``highest``, which a hundredth of all excerpts reach.
+    """
+    n = bounds.highest.shape[0]
+    everywhere = sampling.floor(1)
+    lots = sampling.n_excerpts * HIGHEST_SHARE >= _OFFERED
+    top = sortable(bounds.highest) - 1 if lots else torch.full_like(bounds.highest, NEVER, dtype=torch.int32)
+    chance = torch.tensor([everywhere, everywhere, sampling.floor(HIGH_SHARE), sampling.floor(HIGHEST_SHARE)])
+    return torch.cat([top, chance.to(torch.int32).to(top.device).repeat_interleave(n)])

@@ -26,7 +26,7 @@ from worker.collection.lookalikes import find_lookalikes
 from worker.collection.passes import BatchSize, Part, Pass
 from worker.collection.plan import Cut, Excerpts, Plan, prepare, write_durably
 from worker.collection.publish import Finished, Identity, publish
-from worker.collection.reducer import Sampling, histogram_every
+from worker.collection.reducer import Sampling
 from worker.collection.state import Shape, State
 from worker.subjects.corpus import CorpusSource
 from worker.subjects.load import LoadedSubject
@@ -204,7 +204,7 @@ class _Job:
             plan=plan,
             excerpts=Excerpts(self.home, plan),
             shape=Shape(subject.info.n_layers, subject.info.neurons_per_layer, plan.context_length),
-            sampling=Sampling(options.seed, histogram_every(plan.n_excerpts)),
+            sampling=Sampling.of(options.seed, plan.n_excerpts),
             batch=BatchSize(batch),
             device=subject.device,
         )

@@ -1,0 +1,80 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.errors import CorpusError
+from tests.worker.collecting import encode_bytes
+from worker.collection.plan import Cut, Excerpts, Plan, prepare
+from worker.subjects.corpus import CorpusSource, Document, corpus_of
+
+
+def cut(folder: Path, texts: list[str], length: int = 4, most: int | None = None) -> tuple[Plan, Excerpts]:
+    corpus = corpus_of("texts", [(f"d{i}", text) for i, text in enumerate(texts)])
+    plan = prepare(folder, corpus, encode_bytes, Cut(length, most, 2))
+    return plan, Excerpts(folder, plan)
+
+
+def test_excerpts_never_cross_documents_and_remainders_are_counted(tmp_path: Path) -> None:
+    plan, excerpts = cut(tmp_path, ["abcdefghi", "xy", "jklm"])
+    assert [bytes(row).decode() for row in excerpts.tokens(range(3)).astype(np.uint8)] == ["abcd", "efgh", "jklm"]
+    assert excerpts.places(np.arange(3)).tolist() == [[0, 0], [0, 4], [2, 0]]
+    assert plan.notes == (
+        "3 tokens (20.0%) at the ends of documents were left out, because they fill no excerpt of 4 tokens",
+    )
+
+
+def test_shards_cover_every_excerpt_once(tmp_path: Path) -> None:
+    plan, _ = cut(tmp_path, ["abcdefghi" * 5])
+    assert [e for shard in range(plan.n_shards) for e in plan.shard(shard)] == list(range(plan.n_excerpts))
+
+
+def test_no_more_tokens_are_cut_than_asked_for(tmp_path: Path) -> None:
+    plan, _ = cut(tmp_path, ["abcdefgh", "abcdefgh", "abcdefgh"], most=14)
+    assert plan.tokens == 12
+
+
+def test_a_corpus_shorter_than_one_context_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="no text of 4 tokens: 2 documents, 5 tokens"):
+        cut(tmp_path, ["abc", "de"])
+
+
+def test_a_plan_that_is_there_is_taken_as_it_is(tmp_path: Path) -> None:
+    plan, _ = cut(tmp_path, ["abcdefgh"])
+    again, excerpts = cut(tmp_path, ["something else"])
+    assert again == plan
+    assert bytes(excerpts.tokens(range(1))[0].astype(np.uint8)) == b"abcd"
+
+
+def test_names_and_offsets_of_documents_are_kept(tmp_path: Path) -> None:
+    rows = [Document("a.txt", "abcd", 0), Document("a.txt", "efgh", 99)]
+    plan = prepare(tmp_path, CorpusSource("a", "a", lambda on_skip: rows), encode_bytes, Cut(4, None, 2))
+    assert list(Excerpts(tmp_path, plan).documents({1})) == [(1, "a.txt", 99)]
+
+
+def test_documents_left_out_are_noted(tmp_path: Path) -> None:
+    def read(on_skip: object) -> list[Document]:
+        assert callable(on_skip)
+        for i in range(25):
+            on_skip(f"bad {i}", "broken")
+        return [Document("good", "abcd")]
+
+    plan = prepare(tmp_path, CorpusSource("x", "x", read), encode_bytes, Cut(4, None, 2))
+    assert plan.notes[0] == "left out bad 0: broken"
+    assert plan.notes[-1] == "left out 5 more documents that could not be read"
+
+
+@given(st.lists(st.text("abc", max_size=30), min_size=1, max_size=8), st.integers(1, 5))
+def test_nothing_is_lost_but_remainders(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str], length: int
+) -> None:
+    whole = [text[i : i + length] for text in texts for i in range(0, len(text) - length + 1, length)]
+    folder = tmp_path_factory.mktemp("cut")
+    if not whole:
+        with pytest.raises(CorpusError):
+            cut(folder, texts, length)
+        return
+    plan, excerpts = cut(folder, texts, length)
+    assert [bytes(row).decode() for row in excerpts.tokens(range(plan.n_excerpts)).astype(np.uint8)] == whole
