@@ -15,6 +15,7 @@ from app.errors import DomainError
 from app.models import Provider
 from app.queries import providers as queries
 from app.queries.events import record_event
+from app.queries.llm_calls import cap_batch, cap_person
 from app.secrets import SecretBox
 from app.settings import Settings, is_key_variable
 
@@ -143,6 +144,24 @@ def remove(name: str) -> None:
         queries.remove_provider(session, name=name)
         record_event(session, kind="provider.removed", detail={"name": name})
     typer.echo(f"Removed {name}.")
+
+
+@provider.command("cap")
+def cap(
+    price: Annotated[float, typer.Argument(min=0, help="The most that may be spent.")],
+    batch: Annotated[int | None, typer.Option(help="The batch's number: on all of its calls.")] = None,
+    person: Annotated[str | None, typer.Option(help="The account's name: on one day's calls (UTC).")] = None,
+) -> None:
+    """Cap what a batch may cost, or a person a day. At its cap a batch stops, and says why."""
+    if (batch is None) == (person is None):
+        raise typer.BadParameter("Name a batch or a person: --batch 12, or --person alice.")
+    with _program() as program, transaction(program.sessions) as session:
+        if batch is not None:
+            cap_batch(session, batch_id=batch, price_cap=price)
+        if person is not None:
+            cap_person(session, name=person, price_cap_per_day=price)
+        record_event(session, kind="cap.set", detail={"price": price, "batch_id": batch, "person": person})
+    typer.echo(f"The cap is {price:g}.")
 
 
 @provider.command("replay")

@@ -158,6 +158,20 @@ def budget_of_run(session: Session, *, run_id: int) -> Budget | None:
     return None if row is None else Budget(row[0], row[1], row[2], row[3], row[4] or 0.0, row[5])
 
 
+def cap_batch(session: Session, *, batch_id: int, price_cap: float | None) -> None:
+    """Set the most that a batch's calls may cost; None lifts it. Raises NotFound."""
+    found = session.execute(update(Batch).where(Batch.id == batch_id).values(price_cap=price_cap).returning(Batch.id))
+    if found.first() is None:
+        raise NotFound("There is no such batch.")
+
+
+def cap_person(session: Session, *, name: str, price_cap_per_day: float | None) -> None:
+    """Set the most that a person's calls may cost on one day (UTC); None lifts it. Raises NotFound."""
+    change = update(Account).where(Account.name == name).values(price_cap_per_day=price_cap_per_day)
+    if session.execute(change.returning(Account.id)).first() is None:
+        raise NotFound(f"There is nobody called {name!r}.")
+
+
 def note_why_cancelled(session: Session, *, batch_id: int, reason: str) -> None:
     """Give every cancelled run of a batch that has no error this reason."""
     session.execute(
@@ -169,7 +183,7 @@ def calls_per_run(session: Session, *, method_id: int, newest: int = 200) -> tup
     """How many finished runs of a method are known, and what one of them needed on average."""
     recent = (
         select(Run.id)
-        .where(Run.method_id == method_id, Run.status == "succeeded")
+        .where(Run.method_id == method_id, Run.status == "succeeded", Run.explanation_id.is_(None))
         .order_by(Run.id.desc())
         .limit(newest)
         .subquery()

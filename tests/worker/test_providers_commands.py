@@ -10,9 +10,10 @@ from typer.testing import CliRunner, Result
 from app.cli import cli
 from app.db import make_engine, make_sessions, transaction
 from app.errors import Invalid, ProviderError
-from app.models import Event, Provider
+from app.models import Account, Event, Provider
 from app.secrets import SecretBox
 from app.settings import Settings, key_from_environment
+from tests.factories import Make
 from tests.llm_server import Answer, Behaviour, Body, Fail, LlmServer, certain, plain_brain
 from worker.providers.base import ChatRequest, Message
 from worker.providers.opening import Providers, key_of
@@ -161,3 +162,16 @@ def test_a_stored_call_is_replayed_by_its_number(command: Command, fresh_databas
     assert shown.endswith("the same\n")
     assert "now  (m-0613, ok): other words" in changed
     assert "There is no call 99" in command("replay", "99").output
+
+
+def test_caps_are_set_on_a_person_or_a_batch(command: Command, fresh_database: str) -> None:
+    engine = make_engine(fresh_database)
+    with transaction(make_sessions(engine)) as session:
+        Make(session).account("alice")
+    assert command("cap", "2.5", "--person", "alice").exit_code == 0
+    assert "There is nobody called 'bob'" in command("cap", "2.5", "--person", "bob").output
+    assert "There is no such batch" in command("cap", "2.5", "--batch", "7").output
+    assert "Name a batch or a person" in command("cap", "2.5").output
+    with transaction(make_sessions(engine)) as session:
+        assert session.scalars(select(Account.price_cap_per_day)).one() == 2.5
+    engine.dispose()

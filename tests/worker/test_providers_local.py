@@ -5,7 +5,7 @@ import torch
 from transformers import PreTrainedModel
 
 from app.errors import ProviderError
-from tests.worker.tiny_models import KINDS, save_tiny, tiny_model, tiny_tokenizer
+from tests.worker.tiny_models import JOINING, KINDS, save_tiny, tiny_model, tiny_tokenizer
 from worker.providers.base import Attempt, Capability, ChatRequest, Message, Outcome, Reply, ScoreTextRequest, Watch
 from worker.providers.local import LocalProvider, load_local
 from worker.providers.local_scoring import Row, score_rows
@@ -182,3 +182,17 @@ def test_a_folder_without_a_model_is_a_permanent_error(tmp_path: Path) -> None:
     with pytest.raises(ProviderError, match="cannot be loaded") as caught:
         load_local("tiny", str(tmp_path), device="cpu", options={})
     assert caught.value.permanent
+
+
+def test_signs_keep_their_place_where_a_tokenizer_joins_them_to_what_follows() -> None:
+    """Newer tokenizers join "?" to the line end after it and a tab to the word after it, never a tab to "?"."""
+    joining = tiny_tokenizer(JOINING)
+    assert "?Ċ" in joining.tokenize("a\t?\n")
+    assert "ĉcat" in joining.tokenize("a\tcat\n")
+    request = scored(LINES[1])
+    (reply,) = LocalProvider("tiny", "tiny", tiny_model("llama"), joining).score_texts([request])
+    assert reply.outcome is Outcome.OK
+    assert [a.token for a in reply.alternatives] == ["?\n"] * 3
+    word = ScoreTextRequest("s", "", "a\tcat\n", (2,), NUMBERS)
+    (refused,) = LocalProvider("tiny", "tiny", tiny_model("llama"), joining).score_texts([word])
+    assert refused.outcome is Outcome.UNPARSABLE

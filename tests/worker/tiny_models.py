@@ -4,19 +4,38 @@ from functools import lru_cache
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 from transformers import PreTrainedTokenizerFast as Fast
 
-TEXT = ["the cat sat on the mat\t0\n", "import os\t10\n", "a neuron that fires on numbers: 1 2 3 4 5 6 7 8 9 10\n"]
+TEXT = [
+    "a\tcat\n",
+    "a\t?\n",
+    "the cat sat on the mat\t0\n",
+    "import os\t10\n",
+    "a neuron that fires on numbers: 1 2 3 4 5 6 7 8 9 10\n",
+]
+    "a\tcat\n",
+    "a\t?\n",
+    "the cat sat on the mat\t0\n",
+    "import os\t10\n",
+    "a neuron that fires on numbers: 1 2 3 4 5 6 7 8 9 10\n",
+]
 KINDS = ("llama", "gpt2")
+JOINING = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+"""How tokenizers since GPT-4 cut text into words."""
 
 
 @lru_cache
-def tiny_tokenizer() -> Fast:
-    """Byte-level BPE, some hundred tokens, "10" among them."""
+def tiny_tokenizer(words: str | None = None) -> Fast:
+    """Byte-level BPE, some hundred tokens, "10" among them; cut into words as GPT-2 does, or by an expression."""
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    if words is not None:
+        cut = pre_tokenizers.Split(Regex(words), "isolated")
+        bpe.pre_tokenizer = pre_tokenizers.Sequence(
+            [cut, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+        )
     bpe.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     bpe.train_from_iterator(
