@@ -17,17 +17,18 @@ _LEVELS = np.array(sorted(STRENGTHS), dtype=np.float32)
 _NEIGHBOURING_LEVELS = 2
 _SHORTLIST = 96
 MOST_ITEMS = 10
-MOST_CLAUSES = 5
+MOST_CLAUSES = 4
 # Prices in units of correlation: what a claim must add to be worth a reader's time.
-NEW_CLAUSE = 0.015
+NEW_CLAUSE = 0.014
 LONGER_LIST = 0.005
 CLASS_PRICE = 0.002
-PLACE_PRICE = 0.004
-ODD_PLACE_PRICE = 0.01
+PLACE_PRICE = 0.008
+ODD_PLACE_PRICE = 0.013
 """For places that chance brings forth more often than a neuron means them."""
 DROP_BELOW = 0.004
 """What a claim must still add when all the others stand."""
 _TINY = 1e-9
+_TOO_DEAR = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,8 @@ class Search:
         self._count = (self._targets * self._weights) @ self._places.T
         self._total = (self._targets * (self._weights * evidence.activations)) @ self._places.T
         self._n = block.n
+        self._class_prices = [CLASS_PRICE if isinstance(t, Named | Affixed) else 0.0 for t in proposals.targets]
+        self._place_prices = [_place_price(c) for c in proposals.contexts]
 
     def run(self) -> list[Clause]:
         """The clauses, the strongest first; at least one where anything can be said."""
@@ -105,7 +108,8 @@ class Search:
         strengths = np.array([[m.strength] for m in moves], dtype=np.float32)
         predictions = np.maximum(predicted, masks * strengths)
         r = self._value(predictions)
-        prices = np.array([self._price(move, items) for move in moves], dtype=np.float32)
+        n_clauses = len({(i.strength, i.context) for i in items})
+        prices = np.array([self._price(move, items, n_clauses) for move in moves], dtype=np.float32)
         k = int(np.argmax(r - prices))
         return moves[k], float(r[k] - prices[k]), float(r[k]), predictions[k]
 
@@ -135,15 +139,13 @@ class Search:
         """Mean of r over the folds. [K]"""
         return np.asarray((self._folds[0].correlations(predictions) + self._folds[1].correlations(predictions)) / 2)
 
-    def _price(self, item: Item, chosen: Sequence[Item]) -> float:
-        target = self._proposals.targets[item.target]
-        price = CLASS_PRICE if isinstance(target, Named | Affixed) else 0.0
-        for other in chosen:
-            if other.strength == item.strength and self._joins(item, other):
-                return price + LONGER_LIST
-        if len({(i.strength, i.context) for i in chosen}) >= MOST_CLAUSES:
-            return 1.0
-        return price + NEW_CLAUSE + _place_price(self._proposals.contexts[item.context])
+    def _price(self, item: Item, chosen: Sequence[Item], n_clauses: int) -> float:
+        price = self._class_prices[item.target]
+        if any(other.strength == item.strength and self._joins(item, other) for other in chosen):
+            return price + LONGER_LIST
+        if n_clauses >= MOST_CLAUSES:
+            return _TOO_DEAR
+        return price + NEW_CLAUSE + self._place_prices[item.context]
 
     def _joins(self, item: Item, other: Item) -> bool:
         """Whether one list can hold both: other tokens in one place, or one token after several."""
