@@ -15,12 +15,6 @@ TEXT = [
     "import os\t10\n",
     "a neuron that fires on numbers: 1 2 3 4 5 6 7 8 9 10\n",
 ]
-    "a\tcat\n",
-    "a\t?\n",
-    "the cat sat on the mat\t0\n",
-    "import os\t10\n",
-    "a neuron that fires on numbers: 1 2 3 4 5 6 7 8 9 10\n",
-]
 KINDS = ("llama", "gpt2")
 JOINING = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 """How tokenizers since GPT-4 cut text into words."""
