@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from threading import Event
 from typing import TypeAlias, TypeVar
 
@@ -14,7 +15,7 @@ from sqlalchemy.orm import Session
 from app.db import Sessions, transaction
 from app.errors import Conflict, DomainError, ProviderError
 from app.queries.pauses import pause_queue
-from app.queries.runs import RunLease, begin_run, fail_run, release_run, retry_later
+from app.queries.runs import RunLease, begin_run, fail_run, find_lease, release_run, retry_later
 from app.settings import Settings
 from worker.lease import HeldRun, LeaseLost
 from worker.outages import ignoring_outages, is_outage, reason, through_outages
@@ -71,7 +72,7 @@ class RunLoop:
     def run_one(self) -> bool:
         """Take one run and end it; answers whether there was one. Raises Conflict where somebody is changing it."""
         with ignoring_outages("worker.told_to_stop"):
-            lease = through_outages(self._take, stop=self._stop)
+            lease = self._take()
             if lease is None:
                 return False
             self.held = HeldRun(lease, self._sessions, progress_seconds=self._settings.progress_seconds)
@@ -81,8 +82,18 @@ class RunLoop:
         return True
 
     def _take(self) -> RunLease | None:
-        with transaction(self._sessions) as session:
-            return begin_run(session, worker_id=self._worker_id, lease_seconds=self._settings.lease_seconds)
+        """A run's lease, through outages: a commit that held although its answer was lost is found again."""
+        token = uuid.uuid4()
+        tries = count()
+
+        def action() -> RunLease | None:
+            with transaction(self._sessions) as session:
+                found = find_lease(session, token=token) if next(tries) else None
+                return found or begin_run(
+                    session, worker_id=self._worker_id, token=token, lease_seconds=self._settings.lease_seconds
+                )
+
+        return through_outages(action, stop=self._stop)
 
     def _work_on(self, held: HeldRun) -> None:
         """Do the run's work and end it. What is done under a lost lease is dropped."""

@@ -7,8 +7,9 @@ nothing. Locks are taken in one order everywhere: runs, jobs, neurons by rising 
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from app.errors import Conflict
@@ -50,7 +51,14 @@ _BEGIN = text("""
     FROM method
     WHERE method.id = run.method_id
         AND run.id = (SELECT id FROM run WHERE id = :run_id AND status = 'queued' FOR UPDATE SKIP LOCKED)
-    RETURNING run.batch_id, run.neuron_id, run.method_id, run.attempt, method.provider
+    RETURNING run.id, run.lease_token, run.job_id, run.batch_id, run.neuron_id, run.method_id, run.attempt,
+        method.provider
+""")
+_FIND = text("""
+    SELECT run.id, run.lease_token, run.job_id, run.batch_id, run.neuron_id, run.method_id, run.attempt,
+        method.provider
+    FROM run JOIN method ON method.id = run.method_id
+    WHERE run.status = 'running' AND run.lease_token = :token
 """)
 _RENEW = text("""
     UPDATE run SET lease_until = now() + make_interval(secs => :lease_seconds)
@@ -82,7 +90,7 @@ _PUT_BACK = text("""
     RETURNING now() + make_interval(secs => :delay_seconds)
 """)
 _EXPIRED = text("""
-    SELECT id AS run_id, lease_token AS token, job_id, batch_id, neuron_id, method_id, attempt, deaths FROM run
+    SELECT id, lease_token, job_id, batch_id, neuron_id, method_id, attempt, deaths, NULL AS provider FROM run
     WHERE status = 'running' AND lease_until < now()
         AND pg_postmaster_start_time() < now() - make_interval(secs => :lease_seconds)
     ORDER BY neuron_id LIMIT 100 FOR UPDATE SKIP LOCKED
@@ -90,15 +98,18 @@ _EXPIRED = text("""
 _DIED = text("UPDATE run SET deaths = deaths + 1 WHERE id = :run_id")
 
 
-def begin_run(session: Session, *, worker_id: uuid.UUID, lease_seconds: float) -> RunLease | None:
+def begin_run(session: Session, *, worker_id: uuid.UUID, token: uuid.UUID, lease_seconds: float) -> RunLease | None:
     """Take the oldest due job of the queues that are open, and the lease of its run. None where there is none.
+
+    ``token`` is new and the caller's: ``find_lease`` tells by it whether a commit of unknown outcome held.
 
     Raises Conflict where somebody is changing that very run: roll back and look again.
     """
     session.execute(_BEGIN_SETTINGS)
     queues = open_queues(session)
     while (job := fetch_job(session, queues=queues)) is not None:
-        lease = _lease(session, job=job, worker_id=worker_id, lease_seconds=lease_seconds)
+        values = {"worker_id": worker_id, "token": token, "lease_seconds": lease_seconds}
+        lease = _lease(session, job=job, values=values)
         if lease is not None:
             return lease
         status = session.scalar(text("SELECT status FROM run WHERE id = :run_id"), {"run_id": job.payload.run_id})
@@ -108,24 +119,22 @@ def begin_run(session: Session, *, worker_id: uuid.UUID, lease_seconds: float) -
     return None
 
 
-def _lease(session: Session, *, job: FetchedJob, worker_id: uuid.UUID, lease_seconds: float) -> RunLease | None:
-    token = uuid.uuid4()
-    row = session.execute(
-        _BEGIN,
-        {
-            "run_id": job.payload.run_id,
-            "job_id": job.id,
-            "token": token,
-            "worker_id": worker_id,
-            "lease_seconds": lease_seconds,
-        },
-    ).first()
-    if row is None:
-        return None
+def _lease(session: Session, *, job: FetchedJob, values: dict[str, object]) -> RunLease | None:
+    row = session.execute(_BEGIN, {**values, "run_id": job.payload.run_id, "job_id": job.id}).first()
+    return None if row is None else _as_lease(row)
+
+
+def find_lease(session: Session, *, token: uuid.UUID) -> RunLease | None:
+    """The lease that this token holds, None where it holds none."""
+    row = session.execute(_FIND, {"token": token}).first()
+    return None if row is None else _as_lease(row)
+
+
+def _as_lease(row: Row[Any]) -> RunLease:
     return RunLease(
-        run_id=job.payload.run_id,
-        token=token,
-        job_id=job.id,
+        run_id=row.id,
+        token=row.lease_token,
+        job_id=row.job_id,
         batch_id=row.batch_id,
         neuron_id=row.neuron_id,
         method_id=row.method_id,
@@ -238,15 +247,13 @@ def reap_expired(session: Session, *, lease_seconds: float, max_deaths: int) -> 
     n_quarantined = 0
     expired = session.execute(_EXPIRED, {"lease_seconds": lease_seconds}).all()
     for row in expired:
-        lease = RunLease(
-            row.run_id, row.token, row.job_id, row.batch_id, row.neuron_id, row.method_id, row.attempt, queue=""
-        )
+        lease = _as_lease(row)
         times = row.deaths + 1
         error = f"Its worker died or froze while it ran ({times} of {max_deaths} times)."
         if times < max_deaths:
             _put_back(session, lease=lease, error=error, deaths=1)
         else:
-            session.execute(_DIED, {"run_id": row.run_id})
+            session.execute(_DIED, {"run_id": row.id})
             _end_without_result(session, lease=lease, status="quarantined", error=error, failures=0)
             n_quarantined += 1
     return Reaped(len(expired) - n_quarantined, n_quarantined)

@@ -15,6 +15,7 @@ from app.queries.runs import (
     RunLease,
     begin_run,
     fail_run,
+    find_lease,
     finish_run,
     reap_expired,
     release_run,
@@ -47,7 +48,7 @@ class Queue:
         )
 
     def begin(self) -> RunLease | None:
-        return begin_run(self.session, worker_id=uuid.uuid4(), lease_seconds=HOUR)
+        return begin_run(self.session, worker_id=uuid.uuid4(), token=uuid.uuid4(), lease_seconds=HOUR)
 
     def held(self) -> RunLease:
         lease = self.begin()
@@ -103,6 +104,13 @@ def test_a_run_that_begins_has_a_lease_and_a_job_that_is_being_done(queue: Queue
     run = queue.run(lease)
     assert (run.status, run.executions, run.lease_token, run.job_id) == ("running", 1, lease.token, lease.job_id)
     assert queue.jobs(lease) == ["doing"]
+
+
+def test_a_lease_is_found_by_its_token_while_it_is_held(queue: Queue) -> None:
+    lease = queue.held()
+    assert find_lease(queue.session, token=lease.token) == lease
+    release_run(queue.session, lease=lease)
+    assert find_lease(queue.session, token=lease.token) is None
 
 
 def test_a_finished_run_leaves_no_active_run_and_no_open_job(queue: Queue) -> None:

@@ -127,7 +127,7 @@ def test_a_run_that_somebody_is_changing_is_left_alone(stage: MakeStage) -> None
     with transaction(on.sessions) as session:
         locked_run(session, run_id=on.count("SELECT id FROM run"))
         with pytest.raises(Conflict), transaction(on.sessions) as other:
-            begin_run(other, worker_id=uuid.uuid4(), lease_seconds=60)
+            begin_run(other, worker_id=uuid.uuid4(), token=uuid.uuid4(), lease_seconds=60)
     assert on.count(WAITING_JOBS) == 1
 
 
@@ -135,7 +135,7 @@ def _begin_and_finish(on: Stage) -> bool:
     """Take one run and finish it; answers whether it was there and still ours at the end."""
     try:
         with transaction(on.sessions) as session:
-            lease = begin_run(session, worker_id=uuid.uuid4(), lease_seconds=60)
+            lease = begin_run(session, worker_id=uuid.uuid4(), token=uuid.uuid4(), lease_seconds=60)
     except Conflict:
         return False
     if lease is None:

@@ -1,11 +1,15 @@
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 from threading import Event as Signal
 
 import numpy as np
+import psycopg
 import pytest
 from sqlalchemy import select, text
+from sqlalchemy.event import listen
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app.db import Sessions
@@ -259,6 +263,23 @@ def test_a_result_under_a_lost_lease_is_dropped(bench: Bench) -> None:
     bench.work()
     assert bench.session.scalars(select(Explanation)).all() == []
     assert bench.loop.n_finished == 0
+
+
+@pytest.mark.parametrize("lost_answer", [1, 2, 3, 4])
+def test_a_commit_whose_answer_was_lost_neither_loses_nor_doubles_a_run(
+    bench: Bench, sessions: Sessions, lost_answer: int
+) -> None:
+    commits = count(1)
+
+    def lose_the_answer(_session: Session) -> None:
+        if next(commits) == lost_answer:
+            raise OperationalError("COMMIT", {}, psycopg.OperationalError("server closed the connection"))
+
+    bench.enqueue(bench.neurons[0])
+    listen(sessions, "after_commit", lose_the_answer)
+    assert bench.work() == 1
+    assert [(r.status, r.executions, r.deaths) for r in bench.runs()] == [("succeeded", 1, 0)]
+    assert len(bench.session.scalars(select(Explanation)).all()) == 1
 
 
 def test_an_idle_queue_answers_that_there_is_nothing(bench: Bench) -> None:
