@@ -242,3 +242,14 @@ def test_the_cap_is_asked_before_every_call(server: LlmServer, provider: OpenAIC
 
 def test_the_key_is_never_shown(server: LlmServer) -> None:
     assert "sesame" not in repr(settings_of(server))
+
+
+def test_nothing_of_the_environment_is_sent_along(server: LlmServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
+        monkeypatch.setenv(name, "not-for-you")
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "x-secret: not-for-you")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    provider = OpenAICompatible(settings_of(server, key=""))
+    provider.chat([asks()])
+    provider.close()
+    assert "not-for-you" not in str(server.headers)

@@ -16,6 +16,10 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 LONGEST_REPLY_BYTES = 32 * 2**20
 
+HEADERS_SENT = frozenset(
+    {"host", "connection", "accept", "accept-encoding", "authorization", "content-type", "content-length", "user-agent"}
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
@@ -60,7 +64,10 @@ class ReplyTooLarge(httpx2.RequestError):
 
 
 class PinnedTransport(httpx2.AsyncBaseTransport):
-    """Sends every request to the endpoint's one address, whatever its name stands for by now."""
+    """Sends every request to the endpoint's one address, whatever its name stands for by now.
+
+    Headers that the client's library takes from the environment are meant for another endpoint: they stay here.
+    """
 
     def __init__(self, endpoint: Endpoint, inner: httpx2.AsyncBaseTransport) -> None:
         self._endpoint, self._inner = endpoint, inner
@@ -70,6 +77,8 @@ class PinnedTransport(httpx2.AsyncBaseTransport):
         if request.url.host != self._endpoint.host:
             raise ProviderError(f"{request.url.host!r} is not the provider's host.", permanent=True)
         request.url = request.url.copy_with(host=self._endpoint.address)
+        for name in set(request.headers) - HEADERS_SENT:
+            del request.headers[name]
         request.extensions = {**request.extensions, "sni_hostname": self._endpoint.host}
         response = await self._inner.handle_async_request(request)
         if isinstance(response.stream, httpx2.AsyncByteStream):
