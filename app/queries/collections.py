@@ -91,7 +91,7 @@ def fail_collection(session: Session, *, collection_id: int, error: str) -> None
 
 def store_documents(session: Session, *, corpus_id: int, documents: Iterable[tuple[int, str, int | None]]) -> None:
     """Add those (ordinal, name, byte offset) of a corpus that are not there yet."""
-    session.execute(text("CREATE TEMP TABLE new_document (ordinal int, name text, byte_offset int8) ON COMMIT DROP"))
+    session.execute(text("CREATE TEMP TABLE new_document (ordinal int, name text, byte_offset int8)"))
     copy_into(session, "new_document", {"ordinal": "int4", "name": "text", "byte_offset": "int8"}, documents)
     session.execute(
         text(
@@ -101,15 +101,14 @@ def store_documents(session: Session, *, corpus_id: int, documents: Iterable[tup
         ),
         {"corpus_id": corpus_id},
     )
+    session.execute(text("DROP TABLE new_document"))
 
 
 def store_excerpts(
     session: Session, *, corpus_id: int, tokenizer_id: int, excerpts: Iterable[ExcerptRow]
 ) -> tuple[Int64s, Int64s]:
     """Add excerpts that are not there yet. Answers their ordinals, ascending, and the ids to them."""
-    session.execute(
-        text("CREATE TEMP TABLE new_excerpt (ordinal int8, document int, position int, token_ids int[]) ON COMMIT DROP")
-    )
+    session.execute(text("CREATE TEMP TABLE new_excerpt (ordinal int8, document int, position int, token_ids int[])"))
     copy_into(
         session,
         "new_excerpt",
@@ -135,6 +134,7 @@ def store_excerpts(
         ),
         parameters,
     ).all()
+    session.execute(text("DROP TABLE new_excerpt"))
     return np.array([r[0] for r in rows], dtype=np.int64), np.array([r[1] for r in rows], dtype=np.int64)
 
 
@@ -147,7 +147,7 @@ def store_neurons(
     """
     columns = {"layer": "int2", "index": "int4", **STATISTICS}
     defined = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
-    session.execute(text(f"CREATE TEMP TABLE new_neuron ({defined}) ON COMMIT DROP"))
+    session.execute(text(f"CREATE TEMP TABLE new_neuron ({defined})"))
     copy_into(session, "new_neuron", columns, rows)
     names = ", ".join(f'"{name}"' for name in columns)
     changes = ", ".join(f'"{name}" = excluded."{name}"' for name in STATISTICS)
@@ -159,6 +159,7 @@ def store_neurons(
         ),
         {"subject_id": subject_id},
     )
+    session.execute(text("DROP TABLE new_neuron"))
     ids = np.zeros(shape, dtype=np.int64)
     stored = select(Neuron.layer, Neuron.index, Neuron.id).where(Neuron.subject_id == subject_id)
     for layer, index, neuron_id in session.execute(stored):
