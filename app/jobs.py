@@ -4,19 +4,19 @@ Each function works in the caller's transaction: the batch, its runs, their jobs
 committed together or not at all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.errors import Conflict, Invalid, NotFound
-from app.models import Batch, Method
+from app.models import Batch, Explanation, Method, Neuron
 from app.queries import batches
 from app.queries.events import record_event
 from app.queries.transport import RunJob, cancel_waiting_jobs, defer_jobs, finish_job, queue_of
 
-__all__ = ["EnqueuedBatch", "RunJob", "cancel_batch", "cancel_run", "enqueue_batch", "retry_run"]
+__all__ = ["EnqueuedBatch", "RunJob", "cancel_batch", "cancel_run", "enqueue_batch", "enqueue_scoring", "retry_run"]
 
 BATCH_LIMIT = 400_000
 
@@ -61,16 +61,48 @@ def enqueue_batch(
     if not run_ids:
         raise Invalid("Nothing is left to queue: every selected neuron is already queued or running with this method.")
     n_skipped = len(wanted) - len(run_ids)
+    detail = {"method": method.name, "n_queued": len(run_ids), "n_skipped": n_skipped}
+    _queue(session, batch=batch, method=method, run_ids=run_ids, detail=detail)
+    return EnqueuedBatch(batch.id, len(run_ids), n_skipped)
+
+
+def enqueue_scoring(session: Session, *, explanation_id: int, method_id: int, account_id: int | None) -> EnqueuedBatch:
+    """Queue an explanation to be simulated and scored by a method, which explains nothing.
+
+    Raises NotFound for an unknown explanation or method, Conflict where its neuron already has an active run
+    of the method.
+    """
+    explanation, method = session.get(Explanation, explanation_id), session.get(Method, method_id)
+    if explanation is None:
+        raise NotFound("There is no such explanation.")
+    if method is None:
+        raise NotFound("There is no such method.")
+    neuron = session.get_one(Neuron, explanation.neuron_id)
+    batch = batches.insert_batch(session, subject_id=neuron.subject_id, method_id=method_id, account_id=account_id)
+    run_ids = batches.insert_runs(session, batch=batch, neuron_ids=[neuron.id], explanation_id=explanation_id)
+    if not run_ids:
+        raise Conflict(
+            "This neuron is already queued or running with this method. Wait until that run has ended, or choose"
+            " another method, then send the text again."
+        )
+    detail = {"method": method.name, "n_queued": 1, "n_skipped": 0, "explanation_id": explanation_id}
+    _queue(session, batch=batch, method=method, run_ids=run_ids, detail=detail)
+    return EnqueuedBatch(batch.id, 1, 0)
+
+
+def _queue(
+    session: Session, *, batch: Batch, method: Method, run_ids: Sequence[int], detail: Mapping[str, object]
+) -> None:
+    """The jobs of a batch's new runs, their neurons' counts, the line of the history."""
     defer_jobs(session, queue=queue_of(method.provider), jobs=[RunJob(i) for i in run_ids])
     batches.count_active(session, run_ids=run_ids, sign=1)
     record_event(
         session,
         kind="batch.queued",
-        account_id=account_id,
-        subject_id=subject_id,
-        detail={"batch_id": batch.id, "method": method.name, "n_queued": len(run_ids), "n_skipped": n_skipped},
+        account_id=batch.account_id,
+        subject_id=batch.subject_id,
+        detail={"batch_id": batch.id, **detail},
     )
-    return EnqueuedBatch(batch.id, len(run_ids), n_skipped)
 
 
 def cancel_batch(session: Session, *, batch_id: int, account_id: int | None) -> int:

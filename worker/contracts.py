@@ -36,6 +36,8 @@ class NeuronTask:
     collection_id: int | None = None
     run_id: int | None = None
     """The run that calls to language models are stored under; None outside a run."""
+    text: str | None = None
+    """An explanation that is to be simulated and scored as it is: the method explains nothing."""
 
     @property
     def train(self) -> tuple[ActivationRecord, ...]:

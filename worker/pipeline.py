@@ -37,10 +37,13 @@ Report = Callable[[str, float], None]
 def run_method(method: BuiltMethod, task: NeuronTask, report: Report) -> tuple[ExplanationResult, ...]:
     """Every candidate of the method's explainer, simulated and scored, the preferred first.
 
-    ``report(stage, share done)`` is told where it stands. Raises MethodError for a neuron that
-    never fires or has no records, ProviderError where a language model gives no usable answer.
+    A task that brings its text has that as its only candidate. ``report(stage, share done)`` is told
+    where it stands. Raises MethodError for a neuron that never fires or has no records and for a given
+    text that cannot be simulated, ProviderError where a language model gives no usable answer.
     """
     refuse_silent(task)
+    if task.text is not None:
+        return (score_text(method, task, task.text, report),)
     task = with_lookalikes(method, task)
     report("explain", 0.0)
     candidates = method.explainer.explain(without_held_out(task))
@@ -50,6 +53,20 @@ def run_method(method: BuiltMethod, task: NeuronTask, report: Report) -> tuple[E
         results.append(score_candidate(method, task, candidate))
     report("done", 1.0)
     return tuple(results)
+
+
+def score_text(method: BuiltMethod, task: NeuronTask, text: str, report: Report) -> ExplanationResult:
+    """A given text, a person's, simulated and scored as any candidate is.
+
+    Raises MethodError where not one excerpt could be simulated: then there is nothing to keep.
+    """
+    report("simulate and score", 0.0)
+    result = score_candidate(method, task, Candidate(text))
+    excerpts = [e for simulation in result.simulations for e in simulation.excerpts]
+    if excerpts and all(e.expected is None for e in excerpts):
+        raise MethodError(excerpts[0].failure)
+    report("done", 1.0)
+    return result
 
 
 def refuse_silent(task: NeuronTask) -> None:

@@ -4,7 +4,7 @@ import threading
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from sqlalchemy.orm import Session
@@ -15,7 +15,7 @@ from app.domain.results import ExplanationResult
 from app.domain.tokens import Vocabulary
 from app.errors import MethodError
 from app.queries.events import record_event
-from app.queries.explanations import Author, refresh_current, store_explanation
+from app.queries.explanations import Author, GivenText, add_results, refresh_current, store_explanation, text_to_score
 from app.queries.methods import method_definition
 from app.queries.pauses import end_pause
 from app.queries.places import NeuronPlace, neuron_peer, neuron_place
@@ -45,6 +45,8 @@ class Prepared:
     place: NeuronPlace
     definition: MethodDefinition
     work: Work
+    given: GivenText | None = None
+    """The explanation to score; None where the run is to explain."""
 
 
 class Workbench:
@@ -66,8 +68,9 @@ class Workbench:
         with transaction(self._sessions) as session:
             place = neuron_place(session, neuron_id=lease.neuron_id)
             task = self._task(session, place, seed=int(definition.parameters.get("seed", 0)))
-        task = replace(task, run_id=lease.run_id)
-        return Prepared(task, place, definition, work)
+            given = text_to_score(session, run_id=lease.run_id)
+        task = replace(task, run_id=lease.run_id, text=None if given is None else given.text)
+        return Prepared(task, place, definition, work, given)
 
     def _method(self, method_id: int) -> tuple[MethodDefinition, Work]:
         with self._lock:
@@ -106,7 +109,9 @@ class Workbench:
 def store_results(
     session: Session, *, lease: RunLease, prepared: Prepared, results: tuple[ExplanationResult, ...]
 ) -> bool:
-    """Finish the run and store its candidates, in the caller's transaction.
+    """Finish the run and store its candidates, or what it found for the explanation it was to score.
+
+    In the caller's transaction.
 
     False where the lease is lost: nothing was written. Raises MethodError where there is no candidate.
     """
@@ -119,7 +124,7 @@ def store_results(
         run_id=lease.run_id,
         collection_id=prepared.place.collection_id,
     )
-    ids = [store_explanation(session, neuron_id=lease.neuron_id, result=r, author=author) for r in results]
+    ids, scoring = _stored(session, prepared, results, author)
     refresh_current(session, neuron_id=lease.neuron_id)
     if lease.queue != DEFAULT_QUEUE:
         end_pause(session, queue=lease.queue)
@@ -133,9 +138,23 @@ def store_results(
             "batch_id": lease.batch_id,
             "method": prepared.definition.name,
             "explanation_ids": ids,
+            **scoring,
         },
     )
     return True
+
+
+def _stored(
+    session: Session, prepared: Prepared, results: tuple[ExplanationResult, ...], author: Author
+) -> tuple[list[int], dict[str, Any]]:
+    """The ids of the explanations that have results now, and what the history keeps of the scoring of one."""
+    neuron_id, given = prepared.place.neuron_id, prepared.given
+    if given is None:
+        return [store_explanation(session, neuron_id=neuron_id, result=r, author=author) for r in results], {}
+    for result in results:
+        add_results(session, explanation_id=given.explanation_id, result=result, author=author)
+    # An explanation is never updated: what its scores came from stands with the run.
+    return [given.explanation_id], {"provenance": dict(results[0].provenance)}
 
 
 def work_on(prepared: Prepared, report: Report) -> tuple[ExplanationResult, ...]:

@@ -47,12 +47,15 @@ class Run(Base):
         Index("ix_run_neuron_id", "neuron_id"),
         Index("ix_run_lease", "lease_until", postgresql_where=text("status = 'running'")),
         Index("ix_run_status", "status", "id"),
+        Index("ix_run_explanation_id", "explanation_id", postgresql_where=text("explanation_id IS NOT NULL")),
     )
 
     id: Mapped[BigId]
     batch_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("batch.id"))
     neuron_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("neuron.id"))
     method_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("method.id"))
+    explanation_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("explanation.id", use_alter=True))
+    """The explanation to simulate and score; without one the run explains first."""
     status: Mapped[str] = mapped_column(server_default="queued")
     job_id: Mapped[int | None] = mapped_column(BigInteger)
     """The queue's job that the newest execution came with."""

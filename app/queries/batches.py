@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from app.models import Batch, Method, Neuron, Run
 
 _INSERT_RUNS = text("""
-    INSERT INTO run (batch_id, neuron_id, method_id)
-    SELECT :batch_id, id, :method_id FROM neuron
+    INSERT INTO run (batch_id, neuron_id, method_id, explanation_id)
+    SELECT :batch_id, id, :method_id, CAST(:explanation_id AS bigint) FROM neuron
     WHERE id = ANY(CAST(:neuron_ids AS bigint[])) AND subject_id = :subject_id
     ORDER BY id
     ON CONFLICT (neuron_id, method_id) WHERE status IN ('queued', 'running') DO NOTHING
@@ -78,10 +78,13 @@ def insert_batch(session: Session, *, subject_id: int, method_id: int, account_i
     return batch
 
 
-def insert_runs(session: Session, *, batch: Batch, neuron_ids: Sequence[int]) -> list[int]:
+def insert_runs(
+    session: Session, *, batch: Batch, neuron_ids: Sequence[int], explanation_id: int | None = None
+) -> list[int]:
     """One queued run for each of these neurons that has no active run of the batch's method.
 
-    Answers the runs' ids in rising order. Neurons of other subjects are left out.
+    Answers the runs' ids in rising order. Neurons of other subjects are left out. With ``explanation_id``
+    the runs score that explanation instead of explaining.
     """
     run_ids = session.scalars(
         _INSERT_RUNS,
@@ -90,6 +93,7 @@ def insert_runs(session: Session, *, batch: Batch, neuron_ids: Sequence[int]) ->
             "method_id": batch.method_id,
             "subject_id": batch.subject_id,
             "neuron_ids": list(neuron_ids),
+            "explanation_id": explanation_id,
         },
     ).all()
     batch.n_runs = len(run_ids)

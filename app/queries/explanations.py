@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, aliased
 
 from app.domain.activations import NORMALISED_MAXIMUM, FloatArray, pack_activations
 from app.domain.results import HEADLINE_SAMPLE, HEADLINE_SCORER, ExplanationResult, ScoreResult, SimulationResult
-from app.models import Explanation, Neuron, Score, Simulation
+from app.models import Explanation, Neuron, Run, Score, Simulation
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,17 @@ def store_explanation(session: Session, *, neuron_id: int, result: ExplanationRe
     )
     session.add(explanation)
     session.flush()  # the rows below need its id
-    session.add_all(_simulation_row(explanation.id, s, author) for s in result.simulations)
-    session.add_all(_score_row(explanation.id, s, author) for s in result.scores)
+    add_results(session, explanation_id=explanation.id, result=result, author=author)
     return explanation.id
+
+
+def add_results(session: Session, *, explanation_id: int, result: ExplanationResult, author: Author) -> None:
+    """Insert simulations and scores of an explanation that is stored already; ``author`` made these, not the text.
+
+    Callers then call ``refresh_current`` once per neuron.
+    """
+    session.add_all(_simulation_row(explanation_id, s, author) for s in result.simulations)
+    session.add_all(_score_row(explanation_id, s, author) for s in result.scores)
 
 
 def _simulation_row(explanation_id: int, result: SimulationResult, author: Author) -> Simulation:
@@ -92,6 +100,22 @@ def _score_row(explanation_id: int, result: ScoreResult, author: Author) -> Scor
         shuffled_baseline=result.shuffled_baseline,
         chance=result.chance,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class GivenText:
+    """An explanation that a run is to score."""
+
+    explanation_id: int
+    text: str
+
+
+def text_to_score(session: Session, *, run_id: int) -> GivenText | None:
+    """The explanation that a run is to score; None where the run is to explain. One query."""
+    row = session.execute(
+        select(Explanation.id, Explanation.text).join(Run, Run.explanation_id == Explanation.id).where(Run.id == run_id)
+    ).first()
+    return None if row is None else GivenText(row.id, row.text)
 
 
 def refresh_current(session: Session, *, neuron_id: int) -> None:

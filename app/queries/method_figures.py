@@ -104,6 +104,7 @@ _RUNS = (
         .filter(Run.status == "succeeded")
         .label("seconds"),
     )
+    .where(Run.explanation_id.is_(None))  # a run that scores a person's text says nothing of the explainer
     .group_by(Run.method_id)
     .select_from(Run)
 )
@@ -121,6 +122,7 @@ _SCORES = (
 _PRICES = (
     select(Run.method_id, (func.sum(LlmCall.price) / func.count(LlmCall.run_id.distinct())).label("price"))
     .join(LlmCall, LlmCall.run_id == Run.id)
+    .where(Run.explanation_id.is_(None))
     .group_by(Run.method_id)
 )
 

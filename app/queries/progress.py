@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from app.domain.results import HEADLINE_SAMPLE, HEADLINE_SCORER
@@ -262,7 +262,7 @@ def _run_columns() -> Any:
 
 
 def _with_candidates(session: Session, rows: Sequence[Any]) -> list[RunRow]:
-    candidates = _candidates(session, [row.Run.id for row in rows if row.Run.status == RunStatus.SUCCEEDED])
+    candidates = _candidates(session, [row.Run for row in rows if row.Run.status == RunStatus.SUCCEEDED])
     return [
         RunRow(
             id=row.Run.id,
@@ -286,8 +286,10 @@ def _with_candidates(session: Session, rows: Sequence[Any]) -> list[RunRow]:
     ]
 
 
-def _candidates(session: Session, run_ids: Sequence[int]) -> dict[int, Candidate]:
-    """The best explanation of each run that made one."""
+def _candidates(session: Session, runs: Sequence[Run]) -> dict[int, Candidate]:
+    """The best explanation of each run that made one, or the one that it scored."""
+    run_ids = [run.id for run in runs if run.explanation_id is None]
+    scored = {run.explanation_id: run.id for run in runs if run.explanation_id is not None}
     rows = session.execute(
         select(Explanation.run_id, Explanation.id, Explanation.text, Score.value)
         .outerjoin(
@@ -296,7 +298,9 @@ def _candidates(session: Session, run_ids: Sequence[int]) -> dict[int, Candidate
             & (Score.scorer == HEADLINE_SCORER)
             & (Score.sample == HEADLINE_SAMPLE),
         )
-        .where(Explanation.run_id.in_(run_ids))
+        .where(or_(Explanation.run_id.in_(run_ids), Explanation.id.in_(scored)))
         .order_by(Score.value.asc().nulls_first(), Explanation.id)
     )
-    return {row.run_id: Candidate(row.id, row.text, row.value) for row in rows}
+    found = [(row, Candidate(row.id, row.text, row.value)) for row in rows]
+    made = {row.run_id: candidate for row, candidate in found if row.run_id is not None}
+    return made | {scored[row.id]: candidate for row, candidate in found if row.id in scored}

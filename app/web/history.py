@@ -8,6 +8,7 @@ from typing import Any
 from app.queries.neuron_claims import HISTORY_LENGTH, CandidateRow, EventShown, RunShown
 
 SENTENCES = {
+    "explanation.written": "Wrote an explanation",
     "flag.opened": "Flagged as {reason}",
     "flag.resolved": "Flag {verdict}",
     "run.failed": "Run {run_id} failed: {error}",

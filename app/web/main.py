@@ -13,7 +13,19 @@ from app.queries.accounts import any_account
 from app.settings import Settings
 from app.version import code_version
 from app.web.deps import refuse_nul
-from app.web.pages import batches, compare, explanations, flags, health, home, login, methods, neuron, subject
+from app.web.pages import (
+    batches,
+    compare,
+    explanations,
+    flags,
+    health,
+    home,
+    login,
+    methods,
+    neuron,
+    own_explanations,
+    subject,
+)
 from app.web.problems import install_handlers
 from app.web.security import KnownHosts, RequestLog, SameOrigin, SecurityHeaders, host_name, is_address, is_loopback
 from app.web.static import STATIC, VersionedFiles
@@ -33,6 +45,7 @@ ROUTERS: Sequence[APIRouter] = (
     methods.router,
     explanations.router,
     compare.router,
+    own_explanations.router,
     neuron.router,
     subject.router,
 )

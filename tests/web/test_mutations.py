@@ -38,6 +38,12 @@ MUTATIONS = (
     ),
     Mutation("/{slug}/{layer}/{index}/runs", "batch.queued", "charlie", {"method_id": "{method}"}),
     Mutation(
+        "/{slug}/{layer}/{index}/explanations",
+        "explanation.written",
+        "charlie",
+        {"text": "fires on cats", "method_id": "{method}"},
+    ),
+    Mutation(
         "/{slug}/{layer}/{index}/flags", "flag.opened", None, {"explanation_id": "{explanation}", "reason": "wrong"}
     ),
     Mutation("/flags/{flag_id}/resolve", "flag.resolved", "charlie", {"verdict": "upheld"}),

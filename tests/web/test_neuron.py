@@ -312,4 +312,16 @@ def test_visitors_see_where_to_log_in_rather_than_forms(client: TestClient, make
     explain(make, neuron, ExplanationResult("x"))
     html = client.get("/tiny/1/2").text
     assert "<select" not in html
-    assert html.count('href="/login"') == 3
+    assert html.count('href="/login"') == 4
+
+
+def test_a_page_of_eighty_excerpts_stays_small(client: TestClient, make: Make, subject: Subject) -> None:
+    drawn = np.random.default_rng(0)
+    subject.tokenizer_id = make.tokenizer([f" {drawn.integers(10**6):x}".encode() for _ in range(4000)]).id
+    neuron = make.neuron(subject, index=3, max=4.0)
+    for kind, n_excerpts in ((SampleKind.TOP, 20), (SampleKind.RANDOM, 20), (SampleKind.BAND_0, 40)):
+        rows = drawn.normal(0, 1, (n_excerpts, 64)).tolist()
+        make.sample(neuron, subject, kind, rows, drawn.integers(0, 4000, (n_excerpts, 64)).tolist())
+    answer = client.get("/tiny/0/3")
+    assert answer.text.count("<i ") > 80 * 64
+    assert int(answer.headers["content-length"]) < 60_000

@@ -1,0 +1,63 @@
+"""A person's own explanation of a neuron: stored at once, then scored like any other."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form
+from fastapi.responses import RedirectResponse, Response
+from pydantic import BaseModel, Field
+
+from app.domain.results import ExplanationResult
+from app.domain.roles import Action
+from app.errors import Invalid
+from app.jobs import enqueue_scoring
+from app.queries.accounts import Viewer
+from app.queries.events import record_event
+from app.queries.explanations import Author, refresh_current, store_explanation
+from app.queries.inputs import BIGGEST_ID, plain_text
+from app.queries.neuron_claims import neuron_runs
+from app.web.deps import DbSession, allowed_to
+from app.web.pages.neuron import ADDRESS, Head, NeuronProgress
+from app.web.templating import CurrentView
+
+router = APIRouter()
+
+TEXT_LIMIT = 500
+"""Characters; the form says the same."""
+
+
+class OwnForm(BaseModel):
+    """What a person sends: a claim, and the method whose simulator and scorers judge it."""
+
+    text: str
+    method_id: int = Field(ge=1, le=BIGGEST_ID)
+
+
+@router.post(f"{ADDRESS}/explanations", include_in_schema=False)
+def write_explanation(
+    session: DbSession,
+    view: CurrentView,
+    head: Head,
+    viewer: Annotated[Viewer, Depends(allowed_to(Action.QUEUE), scope="function")],
+    form: Annotated[OwnForm, Form()],
+) -> Response:
+    """Store a person's explanation and queue it to be scored."""
+    text = plain_text(form.text.replace("\r\n", "\n"), what="explanation", limit=TEXT_LIMIT)
+    if not text:
+        raise Invalid("The explanation is empty. Say what the neuron fires on, and send the form again.")
+    author = Author("person", viewer.name, account_id=viewer.id)
+    explanation_id = store_explanation(session, neuron_id=head.id, result=ExplanationResult(text), author=author)
+    refresh_current(session, neuron_id=head.id)
+    record_event(
+        session,
+        kind="explanation.written",
+        account_id=viewer.id,
+        subject_id=head.subject_id,
+        neuron_id=head.id,
+        detail={"explanation_id": explanation_id},
+    )
+    enqueue_scoring(session, explanation_id=explanation_id, method_id=form.method_id, account_id=viewer.id)
+    address = f"/{head.slug}/{head.layer}/{head.index}"
+    if view.wants_part:
+        run = neuron_runs(session, neuron_id=head.id)[0]
+        return view.html("neuron/_progress.html", NeuronProgress(address, "active", run))
+    return RedirectResponse(f"{address}?explanation={explanation_id}#_progress", status_code=303)
