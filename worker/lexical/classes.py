@@ -68,7 +68,11 @@ CLASSES: tuple[TokenClass, ...] = (
     TokenClass("single letters", lambda core, whole: len(core) == 1 and core.isalpha(), ("letter", "single character")),
     TokenClass("short words", lambda core, whole: core.isalpha() and 2 <= len(core) <= 3),
     TokenClass("long words", lambda core, whole: core.isalpha() and len(core) >= 8),
-    TokenClass("words after a space", _whole(r" [^\W\d_]+"), ("beginnings of words", "word beginning", "new word")),
+    TokenClass(
+        "spaced words",
+        _whole(r" [^\W\d_]+"),
+        ("words after a space", "beginnings of words", "word beginning", "new word"),
+    ),
     TokenClass("non-ASCII characters", lambda core, whole: not core.isascii(), ("foreign character", "unicode")),
     TokenClass("punctuation", _is_punctuation, ("punctuation mark", "punctuation character", "symbol")),
     TokenClass("operators", _pattern(r"[-+*/=<>!%&|^~@]+"), ("operator", "mathematical sign", "arithmetic operator")),

@@ -1,7 +1,7 @@
 r"""Tokens as quoted text that people can read, and back.
 
 A token is bytes and may be part of a character. Inside the quotes stand printable characters as
-they are, ``\n`` ``\r`` ``\t`` ``\"`` ``\\``, ``·`` for a space that would not be seen, and ``\xNN``
+they are, ``\n`` ``\r`` ``\t`` ``\\``, ``·`` for a space that would not be seen, and ``\xNN``
 for every other byte. Reading back is exact for whatever was written.
 """
 
@@ -11,7 +11,7 @@ QUOTE_PAIRS = {'"': '"', "“": "”", "„": "”", "«": "»", "‘": "’", "
 """Opening marks and what closes them. Single marks are taken as quotes at a word's edge only."""
 
 _VISIBLE_SPACE = "·"
-_SHOWN_AS = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
+_SHOWN_AS = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\"}
 _READ_AS = {"n": b"\n", "r": b"\r", "t": b"\t", '"': b'"', "\\": b"\\"}
 _SYMBOLS = {_VISIBLE_SPACE: b" ", "↵": b"\n", "⇥": b"\t"}
 """What heatmaps show for white space; a person may copy it."""
@@ -20,11 +20,14 @@ _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|([nrt\"\\]))|(.)", re.DOTALL)
 
 
 def quote(token: bytes) -> str:
-    """The token between straight quotes, on one line."""
+    """The token between straight quotes, on one line; between backticks where it holds a straight quote."""
     # surrogateescape keeps the bytes that are no text apart, one by one
     text = token.decode("utf-8", errors="surrogateescape")
     shown = "".join(_shown(character) for character in text)
-    return f'"{_dotted(shown)}"'
+    shown = _dotted(shown)
+    if '"' not in shown:
+        return f'"{shown}"'
+    return '"{}"'.format(shown.replace('"', '\\"')) if "`" in shown else f"`{shown}`"
 
 
 def _shown(character: str) -> str:
