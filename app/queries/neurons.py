@@ -1,38 +1,41 @@
 """The list of a subject's neurons: filtered, sorted, read by keyset, counted, selected."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Double,
-    bindparam,
-    false,
-    func,
-    literal,
-    literal_column,
-    select,
-    tuple_,
-)
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import ColumnElement, Select, and_, bindparam, false, func, literal, literal_column, or_, select, true
+from sqlalchemy.orm import Session
 
 from app.domain.results import HEADLINE_SAMPLE, HEADLINE_SCORER
 from app.errors import Invalid, NotFound
 from app.models import Neuron, Run, Score
 from app.queries.inputs import BIGGEST_ID
-from app.queries.paging import Page, damaged_cursor
+from app.queries.neuron_order import (
+    BEST_FIRST,
+    Columns,
+    NeuronSort,
+    Place,
+    SortKey,
+    Stretch,
+    beyond,
+    cursor_of,
+    parse_cursor,
+    stretches_of,
+    whole_order,
+)
+from app.queries.paging import Page
 
 COUNT_BOUND = 10_000
 """Matches are counted up to here; beyond it a list says "10,000+"."""
 
+FEW = 2_000
+"""Up to so many matches, a list is found whole and then sorted: some milliseconds, whatever the planner expects."""
 TEXT_SHOWN = 400
 """Characters of an explanation that a list shows; the neuron's page shows all."""
 
 _ENGLISH: ColumnElement[str] = literal_column("'english'::regconfig")
-_LARGEST_INTEGER = 2**31 - 1
 
 
 class NeuronState(StrEnum):
@@ -42,23 +45,6 @@ class NeuronState(StrEnum):
     EXPLAINED = "explained"
     FLAGGED = "flagged"
     QUEUED = "queued"
-
-
-class SortKey(StrEnum):
-    """What a list may be sorted by. Neurons without the value come last in either direction."""
-
-    SCORE = "score"
-    FIRING_RATE = "firing_rate"
-    MAX = "max"
-    POSITION = "position"
-
-
-@dataclass(frozen=True, slots=True)
-class NeuronSort:
-    """A key and a direction. Equal values stand in the order of ids, in the same direction."""
-
-    key: SortKey = SortKey.SCORE
-    descending: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,33 +88,6 @@ class Matches:
     exact: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """A row's place in a sorted list: the sort's value and the id, or layer and index."""
-
-    value: float | None
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Segment:
-    """A stretch of the list that one index scan reads: all rows with the value, or all without."""
-
-    conditions: tuple[ColumnElement[bool], ...]
-    columns: tuple[InstrumentedAttribute[Any], ...]
-    descending: bool
-
-    def beyond(self, values: tuple[ColumnElement[Any], ...]) -> ColumnElement[bool]:
-        here: ColumnElement[Any] = tuple_(*self.columns)
-        return here < tuple_(*values) if self.descending else here > tuple_(*values)
-
-
-_VALUES: dict[SortKey, InstrumentedAttribute[float | None]] = {
-    SortKey.SCORE: Neuron.current_score,
-    SortKey.FIRING_RATE: Neuron.firing_rate,
-    SortKey.MAX: Neuron.max,
-}
-
 _COLUMNS = (
     Neuron.id,
     Neuron.layer,
@@ -150,26 +109,45 @@ class NeuronsQuery:
 
     subject_id: int
     filter: NeuronFilter = NeuronFilter()
-    sort: NeuronSort = NeuronSort()
+    sort: NeuronSort = BEST_FIRST
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where rows are read from: all that match, and the columns they are sorted by."""
+
+    query: NeuronsQuery
+    statement: Select[Any]
+    columns: Columns
+    is_found_first: bool
+    """Whether the statement finds all before it sorts; then nothing is gained by reading stretch by stretch."""
 
 
 def neurons_page(
-    session: Session, *, query: NeuronsQuery, size: int, after: str | None = None, before: str | None = None
+    session: Session,
+    *,
+    query: NeuronsQuery,
+    size: int,
+    matches: Matches | None = None,
+    after: str | None = None,
+    before: str | None = None,
 ) -> Page[NeuronRow]:
     """``size`` neurons; the first ones, or those next to a cursor.
 
+    ``matches``, where it is known already, lets the database read a short list whole before it sorts it.
     At most three queries, whatever the size. Raises Invalid for a cursor that is none.
     """
     backwards = before is not None
     cursor = before if before is not None else after
-    start = None if cursor is None else _parse_cursor(cursor, query.sort)
-    found = _read(session, query, start, backwards=backwards, limit=size + 1)
+    start = None if cursor is None else parse_cursor(cursor, query.sort)
+    few = matches is not None and matches.exact and matches.number <= FEW
+    found = _read(session, _source(query, few=few), start, backwards=backwards, limit=size + 1)
     more = len(found) > size
     shown = found[:size][::-1] if backwards else found[:size]
     rows = _with_intervals(session, shown)
     if not shown:
         return Page(rows)
-    first, last = _cursor(shown[0], query.sort), _cursor(shown[-1], query.sort)
+    first, last = cursor_of(shown[0], query.sort), cursor_of(shown[-1], query.sort)
     if backwards:
         return Page(rows, previous=first if more else None, next=last)
     return Page(rows, previous=first if start is not None else None, next=last if more else None)
@@ -261,72 +239,45 @@ def _search(words: str) -> ColumnElement[Any]:
     return func.websearch_to_tsquery(_ENGLISH, words)
 
 
-def _segments(query: NeuronsQuery, *, backwards: bool) -> list[_Segment]:
-    """The stretches of the list in reading order.
+def _source(query: NeuronsQuery, *, few: bool) -> _Source:
+    """All that match, unsorted.
 
-    A stretch each for rows with and without the value: so NULLs stand last in both directions, and every stretch is
-    one scan of the one index of the value, forward or backward.
+    Where few match, a planner that expects many walks the sort's index for ones that do not come; told to find
+    them first, it looks them up by the filter.
     """
-    sort = query.sort
-    descending = sort.descending != backwards
-    if sort.key is SortKey.POSITION:
-        return [_Segment((), (Neuron.layer, Neuron.index), descending)]
-    column = _VALUES[sort.key]
-    with_value = _Segment((column.is_not(None),), (column, Neuron.id), descending)
-    without = _Segment((column.is_(None),), (column, Neuron.id), backwards)
-    if sort.key is SortKey.SCORE and query.filter.state is NeuronState.UNEXPLAINED:
-        return [without]  # what has no explanation has no score
-    return [without, with_value] if backwards else [with_value, without]
+    chosen = select(*_COLUMNS).where(*_conditions(query))
+    if not few:
+        return _Source(query, chosen, Neuron.__table__.c, is_found_first=False)
+    found = chosen.cte("found").prefix_with("MATERIALIZED")
+    return _Source(query, select(found), found.c, is_found_first=True)
 
 
-def _read(session: Session, query: NeuronsQuery, start: _Place | None, *, backwards: bool, limit: int) -> list[Any]:
+def _stretches(source: _Source, *, backwards: bool) -> list[Stretch]:
+    stretches = stretches_of(source.query.sort, source.columns, backwards=backwards)
+    if source.query.sort.key is SortKey.SCORE and source.query.filter.state is NeuronState.UNEXPLAINED:
+        # What has no explanation has no score.
+        return stretches[:1] if backwards else stretches[1:]
+    return stretches
+
+
+def _read(session: Session, source: _Source, start: Place | None, *, backwards: bool, limit: int) -> list[Any]:
+    key = source.query.sort.key
+    stretches = _stretches(source, backwards=backwards)
+    if start is not None and len(stretches) > 1 and (start.value is None) != backwards:
+        stretches = stretches[1:]
+    conditions = [and_(true(), *stretch.conditions) for stretch in stretches]
+    if start is not None:
+        conditions[0] = and_(conditions[0], beyond(stretches[0], key, start))
+    if source.is_found_first:
+        order = whole_order(source.query.sort, source.columns, backwards=backwards)
+        return list(session.execute(source.statement.where(or_(*conditions)).order_by(*order).limit(limit)))
     rows: list[Any] = []
-    segments = _segments(query, backwards=backwards)
-    if start is not None and len(segments) > 1 and (start.value is None) != backwards:
-        segments = segments[1:]
-    for segment in segments:
-        conditions = [*_conditions(query), *segment.conditions]
-        if start is not None:
-            conditions.append(_beyond(segment, query.sort.key, start))
-            start = None
-        order = [c.desc() if segment.descending else c.asc() for c in segment.columns]
-        statement = select(*_COLUMNS).where(*conditions).order_by(*order).limit(limit - len(rows))
+    for stretch, condition in zip(stretches, conditions, strict=True):
+        statement = source.statement.where(condition).order_by(*stretch.order).limit(limit - len(rows))
         rows.extend(session.execute(statement))
         if len(rows) == limit:
             break
     return rows
-
-
-def _beyond(segment: _Segment, key: SortKey, start: _Place) -> ColumnElement[bool]:
-    number = literal(start.number, BigInteger)
-    if key is SortKey.POSITION:
-        return segment.beyond((literal(start.value, BigInteger), number))
-    if start.value is None:
-        return replace(segment, columns=segment.columns[1:]).beyond((number,))
-    return segment.beyond((literal(start.value, Double), number))
-
-
-def _cursor(row: Any, sort: NeuronSort) -> str:
-    """A place as addresses write it: ``0.8312@1234`` (value and id) or ``3@120`` (layer and index)."""
-    if sort.key is SortKey.POSITION:
-        return f"{row.layer}@{row.index}"
-    value = getattr(row, _VALUES[sort.key].key)
-    return f"{'none' if value is None else value}@{row.id}"
-
-
-def _parse_cursor(text: str, sort: NeuronSort) -> _Place:
-    value, at, number = text.partition("@")
-    try:
-        place = _Place(None if value == "none" else float(value), int(number))
-    except ValueError as error:
-        raise damaged_cursor() from error
-    is_position = sort.key is SortKey.POSITION
-    largest = _LARGEST_INTEGER if is_position else BIGGEST_ID
-    if not at or not 0 <= place.number <= largest:
-        raise damaged_cursor()
-    if is_position and not (value.isascii() and value.isdigit() and int(value) <= largest):
-        raise damaged_cursor()
-    return replace(place, value=int(value)) if is_position else place
 
 
 def _with_intervals(session: Session, rows: Sequence[Any]) -> tuple[NeuronRow, ...]:

@@ -12,7 +12,8 @@ from fastapi import Depends, Query
 
 from app.errors import Invalid
 from app.queries.inputs import one_of, plain_text
-from app.queries.neurons import NeuronFilter, NeuronSort, NeuronState, SortKey
+from app.queries.neuron_order import NeuronSort, SortKey
+from app.queries.neurons import NeuronFilter, NeuronState
 
 WORDS_LIMIT = 200
 LAYER_LIMIT = 32_767

@@ -9,13 +9,13 @@ from sqlalchemy.orm import Session
 
 from app.errors import Invalid, NotFound
 from app.models import Batch, Neuron, Run, Score, Subject
+from app.queries.neuron_order import NeuronSort, SortKey
 from app.queries.neurons import (
+    Matches,
     NeuronFilter,
     NeuronRow,
-    NeuronSort,
     NeuronsQuery,
     NeuronState,
-    SortKey,
     count_neurons,
     existing_ids,
     has_search_words,
@@ -35,19 +35,25 @@ def subject(make: Make) -> Subject:
     return make.subject(n_layers=3, neurons_per_layer=4)
 
 
-def walk(session: Session, query: NeuronsQuery, size: int) -> list[Page[NeuronRow]]:
+def walk(session: Session, query: NeuronsQuery, size: int, matches: Matches | None) -> list[Page[NeuronRow]]:
     """All pages from the first to the last."""
-    pages = [neurons_page(session, query=query, size=size)]
+    pages = [neurons_page(session, query=query, size=size, matches=matches)]
     while pages[-1].next is not None:
-        pages.append(neurons_page(session, query=query, size=size, after=pages[-1].next))
+        pages.append(neurons_page(session, query=query, size=size, matches=matches, after=pages[-1].next))
     return pages
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(values=st.lists(VALUES, max_size=9), size=st.integers(1, 5))
+@given(values=st.lists(VALUES, max_size=9), size=st.integers(1, 5), is_counted=st.booleans())
 @pytest.mark.parametrize("sort", SORTS, ids=str)
 def test_pages_cover_every_neuron_once_in_both_directions(
-    session: Session, make: Make, subject: Subject, sort: NeuronSort, values: list[float | None], size: int
+    session: Session,
+    make: Make,
+    subject: Subject,
+    sort: NeuronSort,
+    values: list[float | None],
+    size: int,
+    is_counted: bool,
 ) -> None:
     session.execute(delete(Neuron).where(Neuron.subject_id == subject.id))
     session.add_all(
@@ -57,14 +63,15 @@ def test_pages_cover_every_neuron_once_in_both_directions(
     session.flush()
     query = NeuronsQuery(subject.id, sort=sort)
 
-    pages = walk(session, query, size)
+    matches = count_neurons(session, query=query) if is_counted else None
+    pages = walk(session, query, size, matches)
 
     rows = [row for page in pages for row in page.rows]
     assert len(rows) == len(values) == len({row.id for row in rows})
     assert [row.id for row in rows] == [row.id for row in neurons_page(session, query=query, size=100).rows]
     assert pages[0].previous is None
     for earlier, later in itertools.pairwise(pages):
-        back = neurons_page(session, query=query, size=size, before=later.previous)
+        back = neurons_page(session, query=query, size=size, matches=matches, before=later.previous)
         assert ([row.id for row in back.rows], back.next) == ([row.id for row in earlier.rows], earlier.next)
         assert (back.previous is None) == (earlier.previous is None)
 
@@ -72,7 +79,7 @@ def test_pages_cover_every_neuron_once_in_both_directions(
 @pytest.mark.parametrize("sort", SORTS, ids=str)
 @pytest.mark.parametrize("cursor", [{}, {"after": "1@1"}, {"before": "1@1"}, {"after": "none@1"}], ids=str)
 def test_every_sort_can_be_read_from_an_index_in_order(
-    session: Session, engine: Engine, sort: NeuronSort, cursor: dict[str, str]
+    session: Session, engine: Engine, sort: NeuronSort, cursor: dict[str, Any]
 ) -> None:
     if sort.key is SortKey.POSITION:
         cursor = dict.fromkeys(cursor, "1@1")
@@ -139,8 +146,10 @@ def test_filters_find_what_they_say(
     _run(session, make, cast[3])
     query = NeuronsQuery(subject.id, wanted, NeuronSort(SortKey.POSITION, descending=False))
 
-    assert [row.index for row in neurons_page(session, query=query, size=9).rows] == expected
-    assert count_neurons(session, query=query).number == len(expected)
+    matches = count_neurons(session, query=query)
+    assert matches == Matches(len(expected), exact=True)
+    for known in (None, matches):
+        assert [row.index for row in neurons_page(session, query=query, size=9, matches=known).rows] == expected
     assert matching_ids(session, query=query, limit=9) == [cast[i].id for i in expected]
 
 

@@ -13,13 +13,12 @@ from app.jobs import enqueue_batch
 from app.queries.accounts import Viewer
 from app.queries.inputs import BIGGEST_ID
 from app.queries.methods import methods
+from app.queries.neuron_order import NeuronSort, SortKey
 from app.queries.neurons import (
     Matches,
     NeuronRow,
-    NeuronSort,
     NeuronsQuery,
     NeuronState,
-    SortKey,
     count_neurons,
     existing_ids,
     has_search_words,
@@ -171,13 +170,16 @@ def subject(  # noqa: PLR0913 - FastAPI reads a route's inputs from its argument
     """A subject's neurons, by filters and in an order."""
     head = subject_head(session, slug=slug)
     query = NeuronsQuery(head.id, filters.filter, filters.sort)
-    found = neurons_page(session, query=query, size=settings.page_size, after=after or None, before=before or None)
+    matches = count_neurons(session, query=query)
+    found = neurons_page(
+        session, query=query, size=settings.page_size, matches=matches, after=after or None, before=before or None
+    )
     fields, address = filters.fields, f"/{head.slug}"
     return SubjectPage(
         subject=head,
         address=address,
         fields=fields,
-        matches=count_neurons(session, query=query),
+        matches=matches,
         rows=found.rows,
         previous=f"{address}{fields.query(before=found.previous)}" if found.previous is not None else None,
         next=f"{address}{fields.query(after=found.next)}" if found.next is not None else None,
