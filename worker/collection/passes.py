@@ -104,7 +104,7 @@ class Pass:
     def _look_at(self, chosen: NDArray[np.int64]) -> dict[str, Tensor]:
         pilots = [Pilot() for _ in range(self.shape.n_layers)]
         for ordinals in self._batches(chosen):
-            self.forward(self._tokens(ordinals), lambda layer, a: pilots[layer].add(a))
+            self.forward(self._tokens(ordinals), lambda layer, a: pilots[layer].add(a.to(self.device)))
         return stacked(pilot.bounds() for pilot in pilots)
 
     def _run(self, state: State, bounds: dict[str, Tensor], shards: range, saver: "Saver", tell: Tell) -> None:

@@ -107,6 +107,7 @@ class Reducer:
 
     def add(self, excerpts: Excerpted, layer: int, activations: Float[Tensor, "batch tokens n"]) -> None:
         """Take in one layer's activations of one batch of the shard, in ascending order of ordinals."""
+        activations = activations.to(self._offsets.device)
         peaks = torch.empty((activations.shape[0], activations.shape[2]), device=activations.device)
         step = max(1, self._block // (activations.shape[1] * activations.shape[2]))
         for first in range(0, activations.shape[0], step):

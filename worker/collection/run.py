@@ -206,7 +206,8 @@ class _Job:
             shape=Shape(subject.info.n_layers, subject.info.neurons_per_layer, plan.context_length),
             sampling=Sampling.of(options.seed, plan.n_excerpts),
             batch=BatchSize(batch),
-            device=subject.device,
+            # Apple's GPUs have no float64, which sums need: there only the model runs on them.
+            device=torch.device("cpu") if subject.device.type == "mps" else subject.device,
         )
 
     def _bounds(self, work: Pass) -> dict[str, Tensor]:

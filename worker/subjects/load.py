@@ -162,11 +162,9 @@ def load_subject(source: str, options: LoadOptions | None = None) -> LoadedSubje
 
 
 def resolve_device(device: str) -> str:
-    """``auto`` is the first GPU, else the processor. Raises SubjectError for a device that is not there."""
+    """``auto`` is the first CUDA GPU, else the processor. Raises SubjectError for a device that is not there."""
     if device == "auto":
-        if torch.cuda.is_available():
-            return "cuda"
-        return "mps" if torch.backends.mps.is_available() else "cpu"
+        return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
