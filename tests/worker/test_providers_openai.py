@@ -253,3 +253,16 @@ def test_nothing_of_the_environment_is_sent_along(server: LlmServer, monkeypatch
     provider.chat([asks()])
     provider.close()
     assert "not-for-you" not in str(server.headers)
+
+
+def test_a_burst_of_overloads_halves_once_and_success_raises_again(
+    server: LlmServer, provider: OpenAICompatible
+) -> None:
+    server.latency = 0.01
+    server.script.extend([Fail(429, headers={"retry-after": "1"})] * 8)
+    provider.chat([asks() for _ in range(8)])
+    lowered = provider.at_once
+    server.latency = 0.0
+    provider.chat([asks() for _ in range(60)])
+    assert lowered in (4, 5)
+    assert provider.at_once == 8
