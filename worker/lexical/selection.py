@@ -25,6 +25,9 @@ CLASS_PRICE = 0.002
 PLACE_PRICE = 0.008
 ODD_PLACE_PRICE = 0.013
 """For places that chance brings forth more often than a neuron means them."""
+ONE_EXCERPT_PRICE = 0.01
+"""For a claim that a single excerpt bears out."""
+_ACTIVE_SHARE = 0.25
 DROP_BELOW = 0.004
 """What a claim must still add when all the others stand."""
 _TINY = 1e-9
@@ -82,9 +85,18 @@ class Search:
         self._weights = sum((f.weights for f in self._folds), np.zeros(block.n, dtype=np.float32)) / 2
         self._count = (self._targets * self._weights) @ self._places.T
         self._total = (self._targets * (self._weights * evidence.activations)) @ self._places.T
+        self._borne_out = self._excerpts_behind(block, evidence.activations)
         self._n = block.n
         self._class_prices = [CLASS_PRICE if isinstance(t, Named | Affixed) else 0.0 for t in proposals.targets]
         self._place_prices = [_place_price(c) for c in proposals.contexts]
+
+    def _excerpts_behind(self, block: Block, activations: Vector) -> Matrix:
+        """In how many excerpts the neuron fires on each target in each place. [K, C]"""
+        active = np.flatnonzero(activations >= _ACTIVE_SHARE * activations.max())
+        found: Matrix = np.zeros(self._count.shape, dtype=np.float32)
+        for places in np.split(active, np.flatnonzero(np.diff(block.start[active])) + 1):
+            found += (self._targets[:, places] @ self._places[:, places].T) > 0
+        return found
 
     def run(self) -> list[Clause]:
         """The clauses, the strongest first; at least one where anything can be said."""
@@ -141,6 +153,8 @@ class Search:
 
     def _price(self, item: Item, chosen: Sequence[Item], n_clauses: int) -> float:
         price = self._class_prices[item.target]
+        if self._borne_out[item.target, item.context] <= 1:
+            price += ONE_EXCERPT_PRICE
         if any(other.strength == item.strength and self._joins(item, other) for other in chosen):
             return price + LONGER_LIST
         if n_clauses >= MOST_CLAUSES:
