@@ -139,15 +139,12 @@ CLASSES: tuple[TokenClass, ...] = (
     TokenClass("names of exceptions", _pattern(_EXCEPTIONS), ("exception name", "exception")),
 )
 
-CLASS_NAMES: Mapping[str, TokenClass] = {c.name: c for c in CLASSES}
-
 
 @dataclass(frozen=True, slots=True)
 class TokenTable:
     """What is known of each token of a vocabulary. All arrays are [V]."""
 
     members: Mapping[str, BoolArray]
-    texts: tuple[str, ...]
     cores: tuple[str, ...]
     newline: BoolArray
     breaks_line: BoolArray
@@ -169,7 +166,6 @@ def token_table(vocabulary: Vocabulary) -> TokenTable:
     pairs = list(zip(cores, texts, strict=True))
     return TokenTable(
         members={c.name: _flags(c.matches(core, whole) for core, whole in pairs) for c in CLASSES},
-        texts=texts,
         cores=cores,
         newline=_flags("\n" in text for text in texts),
         breaks_line=_flags("\n" in text and not text.rpartition("\n")[2].strip() for text in texts),
