@@ -3,7 +3,7 @@
 Three things run in turn on each batch, with the same threads: the collection (forward pass up to the
 last layer's neurons, and everything that is kept of it), the bare forward pass without language-model
 head, and the whole model with it. So a busy machine slows all three alike. The collection's time
-holds all its parts: saved states, and the pilot in the share of 1/64 that it has of a corpus.
+holds all its parts: saved states, and the pilot in the share of 1/128 that it has of a long corpus.
 """
 
 import tempfile
@@ -79,7 +79,7 @@ def measure(quick: bool) -> dict[str, Figure]:
     disable_progress_bar()  # type: ignore[no-untyped-call]  # the library ships no type for it
     figures: dict[str, Figure] = {}
     for name, bench, excerpts in (
-        ("demo", demo_model(), 512 if quick else 8192),
+        ("demo", demo_model(), 1024 if quick else 16384),
         ("gpt2_small", small_model(), 32 if quick else 512),
     ):
         speeds = compare(bench, excerpts)
@@ -92,7 +92,7 @@ def measure(quick: bool) -> dict[str, Figure]:
             f"{name}_to_full": held_to(speeds.collect / speeds.full, "of model(ids)", ">", 1),
             f"{name}_memory": told(speeds.bytes_per_neuron / 1000, "kB per neuron"),
         }
-    return figures | half_precision(demo_model(), 256 if quick else 2048)
+    return figures | half_precision(demo_model(), 128 if quick else 2048)
 
 
 def compare(bench: Bench, n_excerpts: int) -> Speeds:

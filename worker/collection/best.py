@@ -130,4 +130,5 @@ def _one_per_row(row: Int[Tensor, " n"]) -> Iterator[Tensor]:
     first = torch.repeat_interleave(counts.cumsum(0) - counts, counts)
     rank = torch.arange(len(row), device=row.device) - first
     for turn in range(int(counts.max())):
-        yield order[rank == turn]
+        # Excerpt by excerpt again: their activations lie side by side.
+        yield order[rank == turn].sort().values

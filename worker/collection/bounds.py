@@ -17,7 +17,7 @@ from app.errors import CollectionError
 
 HISTOGRAM_BINS = 50
 PEAK_BINS = 256
-PILOT_SHARE = 64
+PILOT_SHARE = 128
 """One excerpt in so many is looked at beforehand, within ``PILOT_FEWEST`` and ``PILOT_MOST``."""
 PILOT_FEWEST, PILOT_MOST = 256, 1024
 HIGH_SHARE, HIGHEST_SHARE = 0.1, 0.01

@@ -25,7 +25,7 @@ Tell: TypeAlias = Callable[[int], None]
 """Told how many tokens have been taken in."""
 Forward: TypeAlias = Callable[[Tensor, OnLayer], None]
 """Hands every layer's activations [batch, tokens, neurons] on token ids [batch, tokens] to a function."""
-SAVING_SHARE = 50
+SAVING_SHARE = 100
 """A state is saved at the end of a shard once the pass has run this many times as long as saving takes."""
 _PILOT = 5
 
@@ -137,7 +137,7 @@ class Pass:
 
 
 class Saver:
-    """Saves often enough to lose little, and so seldom that it costs a fiftieth of the time at most."""
+    """Saves often enough to lose little, and so seldom that it costs a hundredth of the time at most."""
 
     def __init__(self, file: Path, opener: Open) -> None:
         self._file, self._opener = file, opener

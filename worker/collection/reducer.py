@@ -87,7 +87,7 @@ class Reducer:
         numbers = np.arange(shape.n_layers * shape.neurons, dtype=np.int64)
         self._random = hash32(sampling.seed, _RANDOM, numbers).to(device).view(grid)
         self._spread = hash32(sampling.seed, _SPREAD, numbers).to(device).view(grid)
-        self._sums = torch.zeros((POWERS, shape.n_layers, shape.neurons), dtype=torch.float64, device=device)
+        self._sums = torch.zeros((shape.n_layers, POWERS, shape.neurons), dtype=torch.float64, device=device)
         self._offsets = torch.arange(shape.neurons, device=device)
         self._block = CPU_BLOCK_VALUES if device.type == "cpu" else GPU_BLOCK_VALUES
         self._one = torch.ones((), dtype=torch.int32, device=device)
@@ -100,7 +100,7 @@ class Reducer:
 
     def end(self, shard: int, n_excerpts: int, n_in_histogram: int) -> None:
         """Close a shard. Raises CollectionError where an activation was not a number."""
-        exact.add(self.state.tensors["sums"], self._sums)
+        exact.add(self.state.tensors["sums"], self._sums.transpose(0, 1))
         self.state.shards.add(shard)
         self.state.excerpts += n_excerpts
         self.state.histogram_excerpts += n_in_histogram
@@ -130,21 +130,26 @@ class Reducer:
         work, squares = self._buffers(tuple(values.shape), values.device)
         torch.gt(values, 0, out=work)
         tensors["positive"][layer] += work.sum(dim=1).sum(dim=0).to(torch.int64)
-        sums = torch.empty((POWERS, *peaks.shape), device=values.device)
+        sums = torch.empty((peaks.shape[0], POWERS, peaks.shape[1]), device=values.device)
         # Centred, so that variance and kurtosis do not drown in a large mean.
         torch.sub(values, self._bounds[layer].centre, out=work)
         torch.mul(work, work, out=squares)
-        torch.sum(work, dim=1, out=sums[0])
-        torch.sum(squares, dim=1, out=sums[1])
-        torch.sum(work.mul_(squares), dim=1, out=sums[2])
-        torch.sum(squares.mul_(squares), dim=1, out=sums[3])
+        torch.sum(work, dim=1, out=sums[:, 0])
+        torch.sum(squares, dim=1, out=sums[:, 1])
+        torch.sum(work.mul_(squares), dim=1, out=sums[:, 2])
+        torch.sum(squares.mul_(squares), dim=1, out=sums[:, 3])
+        self._add_up(layer, sums.to(torch.float64))
+
+    def _add_up(self, layer: int, sums: Tensor) -> None:
+        """Add sums float64 [batch, powers, N] to the shard's."""
+        shard = self._sums[layer]
         if sums.device.type != "cpu":
             # A GPU's forward pass depends on the size of the batch in its last bits anyway.
-            self._sums[:, layer] += sums.to(torch.float64).sum(dim=1)
+            shard += sums.sum(dim=0)
             return
         # Excerpt by excerpt, so that the result does not depend on how many came at once.
-        for excerpt in range(sums.shape[1]):
-            self._sums[:, layer] += sums[:, excerpt]
+        for of_excerpt in sums:
+            shard += of_excerpt
 
     def _buffers(self, shape: tuple[int, ...], device: torch.device) -> tuple[Tensor, Tensor]:
         """Room to work in, kept: fresh memory would cost as much as the work."""
