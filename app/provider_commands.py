@@ -1,7 +1,8 @@
 """``neuron-audit provider``: language models under names, with their limits and prices."""
 
 import importlib
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -58,6 +59,7 @@ def add(  # noqa: PLR0913, PLR0917 - one argument per option of the command line
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds within which a reply must be whole.")] = 120.0,
     price_in: Annotated[float, typer.Option(min=0, help="Price per million tokens read.")] = 0.0,
     price_cached: Annotated[float | None, typer.Option(min=0, help="The same, from the endpoint's cache.")] = None,
+    option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, e.g. dtype=bfloat16 of a local model.")] = None,
     price_out: Annotated[float, typer.Option(min=0, help="Price per million tokens written.")] = 0.0,
 ) -> None:
     """Add a provider. Probe it next, so that methods know what it can do."""
@@ -76,6 +78,7 @@ def add(  # noqa: PLR0913, PLR0917 - one argument per option of the command line
         "price_in": price_in,
         "price_cached": price_in if price_cached is None else price_cached,
         "price_out": price_out,
+        "options": _options(option or ()),
         "capabilities": _LOCAL_CAPABILITIES if kind == "local" else None,
     }
     with _program() as program:
@@ -88,6 +91,20 @@ def add(  # noqa: PLR0913, PLR0917 - one argument per option of the command line
 
 
 _LOCAL_CAPABILITIES = ["chat", "chat_logprobs", "prompt_logprobs"]
+
+
+def _options(given: Iterable[str]) -> dict[str, Any]:
+    """Names with values, which are JSON or else taken as text."""
+    found: dict[str, Any] = {}
+    for pair in given:
+        name, is_pair, value = pair.partition("=")
+        if not is_pair:
+            raise typer.BadParameter(f"{pair!r} is not NAME=VALUE.")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found
 
 
 def _refuse_mistakes(kind: str, base_url: str | None, key_variable: str | None) -> None:

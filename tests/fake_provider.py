@@ -1,6 +1,6 @@
 """A language model inside the process, for tests that need answers and no wire."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from worker.providers.base import (
     Attempt,
@@ -38,7 +38,7 @@ class FakeProvider:
         self,
         chat: Chat = lambda _request: "words about cats",
         numbers: Numbers = all_zero,
-        capabilities: Sequence[Capability] = tuple(Capability),
+        capabilities: Iterable[Capability] = Capability,
     ) -> None:
         self.name, self.model = "fake", "fake-1"
         self.capabilities = frozenset(capabilities)

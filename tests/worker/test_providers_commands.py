@@ -77,6 +77,17 @@ def test_a_probe_learns_the_name_of_the_length_field(command: Command, fresh_dat
     assert stored(fresh_database).options == {"length_field": "max_completion_tokens"}
 
 
+def test_a_probe_learns_which_fields_an_endpoint_refuses(command: Command, fresh_database: str) -> None:
+    def picky_brain(body: Body) -> Behaviour:
+        refused = [field for field in ("temperature", "seed") if field in body]
+        return Fail(400, f"unsupported: {refused[0]}") if refused else able_brain(body)
+
+    with LlmServer(brain=picky_brain) as server:
+        command("add", "tiny", "m", "--base-url", server.url, "--allow", "127.0.0.0/8", "--option", "extra=[1]")
+        command("probe", "tiny")
+    assert stored(fresh_database).options == {"omit": ["seed", "temperature"], "extra": [1]}
+
+
 def test_a_probe_that_fails_says_why(command: Command, fresh_database: str) -> None:
     with LlmServer(brain=lambda _body: Fail(401, "bad key")) as server:
         command("add", "tiny", "tiny-model", "--base-url", server.url, "--allow", "127.0.0.0/8")

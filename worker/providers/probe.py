@@ -40,31 +40,53 @@ def probe_row(row: ProviderRow, settings: Settings) -> Probe:
 def probe_endpoint(settings: EndpointSettings, options: Mapping[str, Any]) -> Probe:
     """Ask for each capability once. Raises ProviderError where not even a chat is answered."""
     found = dict(options)
-    with_field = _length_field(replace(settings, tries=2), found)
+    spoken_to = _spoken_to(replace(settings, tries=2), found)
     capabilities = {Capability.CHAT}
-    provider = OpenAICompatible(with_field)
+    provider = OpenAICompatible(spoken_to)
     try:
         capabilities |= _chat_abilities(provider)
     finally:
         provider.close()
-    capabilities |= _prompt_logprobs(with_field, found)
+    capabilities |= _prompt_logprobs(spoken_to, found)
     return Probe(frozenset(capabilities), found)
 
 
-def _length_field(settings: EndpointSettings, options: dict[str, Any]) -> EndpointSettings:
-    """The settings with the field for the longest reply that the endpoint takes."""
-    for field in (settings.dialect.length_field, "max_completion_tokens"):
-        tried = replace(settings, dialect=replace(settings.dialect, length_field=field))
+def _spoken_to(settings: EndpointSettings, options: dict[str, Any]) -> EndpointSettings:
+    """The settings in the dialect that the endpoint takes, which is noted in ``options``.
+
+    Raises ProviderError where it takes none, or refuses for another reason than a field.
+    """
+    for _ in range(1 + len(_REFUSABLE)):
         try:
-            _once(tried, _chat("Say yes."))
+            _once(settings, _chat("Say yes.", seed=1))
         except ProviderError as error:
-            if "max_completion_tokens" in error.message and field != "max_completion_tokens":
-                continue
-            raise
-        if field != "max_tokens":
-            options["length_field"] = field
-        return tried
-    raise ProviderError("The endpoint takes no length for a reply.", permanent=True)
+            dialect = _without_what_is_refused(settings.dialect, error)
+            if dialect is None:
+                raise
+            settings = replace(settings, dialect=dialect)
+            continue
+        break
+    if settings.dialect.length_field != Dialect().length_field:
+        options["length_field"] = settings.dialect.length_field
+    if settings.dialect.omit:
+        options["omit"] = sorted(settings.dialect.omit)
+    return settings
+
+
+_REFUSABLE = ("max_completion_tokens", "temperature", "seed")
+"""Fields that an endpoint's error may name: the one it wants for the length, the ones it does not want."""
+
+
+def _without_what_is_refused(dialect: Dialect, error: ProviderError) -> Dialect | None:
+    if not error.permanent:
+        return None
+    for field in _REFUSABLE:
+        if field not in error.message or field in (dialect.length_field, *dialect.omit):
+            continue
+        if field == "max_completion_tokens":
+            return replace(dialect, length_field=field)
+        return replace(dialect, omit=dialect.omit | {field})
+    return None
 
 
 def _once(settings: EndpointSettings, request: ChatRequest) -> Reply:
