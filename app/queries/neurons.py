@@ -5,7 +5,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, false, func, literal, literal_column, or_, select, true
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    bindparam,
+    false,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    text,
+    true,
+)
 from sqlalchemy.orm import Session
 
 from app.domain.results import HEADLINE_SAMPLE, HEADLINE_SCORER
@@ -29,12 +42,17 @@ from app.queries.paging import Page
 
 COUNT_BOUND = 10_000
 """Matches are counted up to here; beyond it a list says "10,000+"."""
+SEARCH_COUNT_BOUND = 1_000
+"""The same for searches, where every match costs a look at its row."""
 
 FEW = 2_000
 """Up to so many matches, a list is found whole and then sorted: some milliseconds, whatever the planner expects."""
 TEXT_SHOWN = 400
 """Characters of an explanation that a list shows; the neuron's page shows all."""
 
+_PLAN_BY_VALUE = text(
+    "SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('enable_seqscan', 'off', true)"
+)
 _ENGLISH: ColumnElement[str] = literal_column("'english'::regconfig")
 
 
@@ -135,11 +153,12 @@ def neurons_page(
     """``size`` neurons; the first ones, or those next to a cursor.
 
     ``matches``, where it is known already, lets the database read a short list whole before it sorts it.
-    At most three queries, whatever the size. Raises Invalid for a cursor that is none.
+    At most four queries, whatever the size. Raises Invalid for a cursor that is none.
     """
     backwards = before is not None
     cursor = before if before is not None else after
     start = None if cursor is None else parse_cursor(cursor, query.sort)
+    _plan_by_value(session, query)
     few = matches is not None and matches.exact and matches.number <= FEW
     found = _read(session, _source(query, few=few), start, backwards=backwards, limit=size + 1)
     more = len(found) > size
@@ -153,8 +172,11 @@ def neurons_page(
     return Page(rows, previous=first if start is not None else None, next=last if more else None)
 
 
-def count_neurons(session: Session, *, query: NeuronsQuery, bound: int = COUNT_BOUND) -> Matches:
+def count_neurons(session: Session, *, query: NeuronsQuery, bound: int | None = None) -> Matches:
     """How many neurons match, exactly up to ``bound``."""
+    _plan_by_value(session, query)
+    if bound is None:
+        bound = SEARCH_COUNT_BOUND if query.filter.words else COUNT_BOUND
     some = select(literal(1)).where(*_conditions(query)).select_from(Neuron).limit(bound + 1).subquery()
     number = session.scalar(select(func.count()).select_from(some)) or 0
     return Matches(min(number, bound), exact=number <= bound)
@@ -192,6 +214,16 @@ def n_with_active_run(session: Session, *, neuron_ids: Sequence[int], method_id:
 def has_search_words(session: Session, *, words: str) -> bool:
     """Whether a search has anything to look for: not only common words and punctuation."""
     return (session.scalar(select(func.numnode(_search(words)))) or 0) > 0
+
+
+def _plan_by_value(session: Session, query: NeuronsQuery) -> None:
+    """Let searches be planned for their words until the transaction ends.
+
+    A prepared plan knows neither how many match nor the parsed search, which it parses again for every row. And
+    where words that seldom meet are taken for common ones, a scan of the table for the first of them reads it all.
+    """
+    if query.filter.words:
+        session.execute(_PLAN_BY_VALUE)
 
 
 def _conditions(query: NeuronsQuery) -> list[ColumnElement[bool]]:
