@@ -32,6 +32,8 @@ from worker.subjects.corpus import CorpusSource
 from worker.subjects.load import LoadedSubject
 
 REPORT_SECONDS = 2.0
+STATE_VERSION = 1
+"""Raised when unfinished collections of older code can not be gone on with."""
 CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 2048, 32768
 
 
@@ -126,7 +128,14 @@ class _Job:
         """The same for the same command, so that it finds what it left."""
         options = {k: v for k, v in asdict(self._options).items() if k not in ("batch", "part", "restart")}
         tokenizer = self._subject.vocabulary.digest
-        identity = [asdict(self._subject.info), tokenizer, self._corpus.source, self._corpus.name, options]
+        identity = [
+            STATE_VERSION,
+            asdict(self._subject.info),
+            tokenizer,
+            self._corpus.source,
+            self._corpus.name,
+            options,
+        ]
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
     def begin(self) -> tuple[Plan, Identity]:
@@ -190,7 +199,7 @@ class _Job:
             self._tell(Progress("look", plan.tokens, plan.tokens))
             lookalikes = find_lookalikes(work, state, self._options.seed)
             self._tell(Progress("store", plan.tokens, plan.tokens))
-            notes = [*plan.notes, *self._notes(work)]
+            notes = [*plan.notes, *self._notes(work, state)]
             with transaction(self._sessions) as session:
                 publish(session, Finished(state, bounds, work.excerpts, lookalikes), identity, notes)
         return self.leave(identity, plan, complete=True)
@@ -229,9 +238,11 @@ class _Job:
                     state.merge(other)
         return state
 
-    def _notes(self, work: Pass) -> Iterator[str]:
+    def _notes(self, work: Pass, state: State) -> Iterator[str]:
         if work.batch.halved:
             yield f"memory ran out: the batch was halved {work.batch.halved} times, to {work.batch.excerpts} excerpts"
+        if bool(torch.isinf(state.best.values).any()):
+            yield "activations beyond 65,504 stand as 65,504 in samples; peaks and statistics are right"
         if work.sampling.histogram_every > 1:
             yield f"histograms count every token of one excerpt in {work.sampling.histogram_every}, chosen by hash"
 

@@ -159,7 +159,7 @@ def _take(kind: SampleKind, pool: Best, wanted: NDArray[np.bool_], k: int) -> Re
     rows = np.arange(len(order))[:, None]
     ordinals = np.where(wanted[rows, order], _places(pool)[rows, order], -1)
     values = pool.values.cpu().numpy()[rows, order]
-    # Beyond float16 the largest float16 stands; the peak beside it is float32 and right.
+    # Beyond float16 the largest float16 stands, and a note says so; the peak beside it is float32 and right.
     return Records(
         kind, ordinals, pool.peaks.cpu().numpy()[rows, order], np.clip(values, -_LARGEST_HALF, _LARGEST_HALF)
     )
