@@ -11,24 +11,19 @@ from app.models import Worker
 from app.settings import Settings
 
 
-def worker(seen_at: datetime, host: str = socket.gethostname()) -> Worker:
-    return Worker(id=uuid.uuid4(), host=host, pid=1, device="cpu", seen_at=seen_at)
+HERE = socket.gethostname()
 
 
 @pytest.mark.parametrize(
-    ("rows", "alive"),
-    [
-        ([worker(datetime.now(UTC))], True),
-        ([worker(datetime.now(UTC) - timedelta(minutes=5))], False),
-        ([worker(datetime.now(UTC), host="elsewhere")], False),
-    ],
+    ("host", "seen_ago", "alive"),
+    [(HERE, timedelta(0), True), (HERE, timedelta(minutes=5), False), ("elsewhere", timedelta(0), False)],
 )
 def test_a_worker_is_alive_while_it_shows_itself_on_this_machine(
-    fresh_database: str, rows: list[Worker], alive: bool
+    fresh_database: str, host: str, seen_ago: timedelta, alive: bool
 ) -> None:
     engine = make_engine(fresh_database)
     with transaction(make_sessions(engine)) as session:
-        session.add_all(rows)
+        session.add(Worker(id=uuid.uuid4(), host=host, pid=1, device="cpu", seen_at=datetime.now(UTC) - seen_ago))
     engine.dispose()
     assert worker_is_alive(Settings(database_url=SecretStr(fresh_database))) is alive
 
