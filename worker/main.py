@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import structlog
 from sqlalchemy.engine import make_url
@@ -22,12 +23,17 @@ from sqlalchemy.orm import Session
 from app.db import Sessions, database_url, make_engine, make_sessions, transaction
 from app.queries.runs import reap_expired, release_run, renew_leases
 from app.queries.transport import delete_old_jobs
+from app.queries.trials import delete_old_trials
 from app.queries.workers import delete_old_workers, register_worker, see_worker, stop_worker, try_housekeeping
 from app.settings import Settings
 from worker.lease import HeldRun
 from worker.loop import RunLoop, Surroundings
 from worker.outages import ignoring_outages, through_outages
 from worker.tasks import BuildWork, Workbench
+from worker.trials import FindSubject, TrialLoop
+
+if TYPE_CHECKING:
+    from worker.services import MethodBuilder
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -36,6 +42,7 @@ BROKEN = 1
 STALLED = 75
 TIDY_SECONDS = 3600.0
 TICK_SECONDS = 0.5
+KEEP_TRIALS_HOURS = 24
 
 
 def main(settings: Settings, *, build: BuildWork | None = None) -> int:
@@ -46,12 +53,15 @@ def main(settings: Settings, *, build: BuildWork | None = None) -> int:
     engine = make_engine(_url(settings), pool_size=settings.concurrency + 1)
     try:
         sessions = make_sessions(engine)
-        return WorkerProcess(settings, sessions, build or _builder(sessions, settings)).run()
+        if build is not None:
+            return WorkerProcess(settings, sessions, build).run()
+        builder = _builder(sessions, settings)
+        return WorkerProcess(settings, sessions, builder, subjects=builder.live_subject).run()
     finally:
         engine.dispose()
 
 
-def _builder(sessions: Sessions, settings: Settings) -> BuildWork:
+def _builder(sessions: Sessions, settings: Settings) -> "MethodBuilder":
     from worker.services import MethodBuilder  # its libraries take longer to import than all the rest
 
     return MethodBuilder(sessions, settings)
@@ -68,7 +78,9 @@ def _url(settings: Settings) -> str:
 class WorkerProcess:
     """One process: ``concurrency`` loops, each in a thread of its own, and what keeps them."""
 
-    def __init__(self, settings: Settings, sessions: Sessions, build: BuildWork) -> None:
+    def __init__(
+        self, settings: Settings, sessions: Sessions, build: BuildWork, *, subjects: FindSubject | None = None
+    ) -> None:
         self._settings = settings
         self._sessions = sessions
         self._id = uuid.uuid4()
@@ -79,6 +91,7 @@ class WorkerProcess:
         )
         self._loops = [RunLoop(surroundings) for _ in range(settings.concurrency)]
         self._threads = [threading.Thread(target=loop.run, daemon=True) for loop in self._loops]
+        self._trials = None if subjects is None else TrialLoop(sessions, subjects, stop=self._stop)
         self._due: dict[Callable[[Session], None], float] = {}
 
     def run(self) -> int:
@@ -89,6 +102,8 @@ class WorkerProcess:
             log.info("worker.started", worker_id=str(self._id), pid=os.getpid())
             for thread in self._threads:
                 thread.start()
+            if self._trials is not None:
+                threading.Thread(target=self._trials.run, args=[self._sessions.kw["bind"]], daemon=True).start()
             code = self._keep()
             self._wind_down()
         log.info("worker.stopped", n_finished=self._n_finished)
@@ -170,6 +185,7 @@ class WorkerProcess:
         if try_housekeeping(session):
             delete_old_jobs(session, hours=self._settings.keep_jobs_hours)
             delete_old_workers(session, hours=self._settings.keep_jobs_hours)
+            delete_old_trials(session, hours=KEEP_TRIALS_HOURS)
 
     def _wind_down(self) -> None:
         """Let the threads finish what they hold, at most ``stop_seconds``; release the rest."""

@@ -12,6 +12,7 @@ from app.errors import SubjectError
 from app.models import Collection, Subject
 from app.settings import Settings
 from worker.contracts import NeuronTask, Services
+from worker.live import LiveSubject
 from worker.pipeline import Report, run_method
 from worker.providers.opening import Providers
 from worker.registry import build_method, needs_subject
@@ -40,7 +41,7 @@ class MethodBuilder:
     def __init__(self, sessions: Sessions, settings: Settings) -> None:
         self._sessions, self._settings = sessions, settings
         self._providers = Providers(sessions, settings)
-        self._subject: tuple[str, object] | None = None
+        self._subject: tuple[str, LiveSubject] | None = None
         self._lock = threading.Lock()
 
     def __call__(self, definition: MethodDefinition) -> Work:
@@ -61,18 +62,18 @@ class MethodBuilder:
     def services(self, definition: MethodDefinition, task: NeuronTask, tick: Callable[[], None]) -> Services:
         """What the method's steps need for this run. Raises NotFound, ProviderError, SubjectError."""
         provider = self._providers.for_run(definition.provider, task.run_id, tick) if definition.provider else None
-        subject = self._live_subject(task.subject) if needs_subject(definition) else None
+        subject = self.live_subject(task.subject) if needs_subject(definition) else None
         return Services(provider=provider, subject=subject)
 
-    def _live_subject(self, slug: str) -> object:
-        """The loaded subject; the one before is let go."""
+    def live_subject(self, slug: str) -> LiveSubject:
+        """The loaded subject; the one before is let go. Raises SubjectError."""
         with self._lock:
             if self._subject is None or self._subject[0] != slug:
                 self._subject = None
                 self._subject = (slug, self._load(slug))
             return self._subject[1]
 
-    def _load(self, slug: str) -> object:
+    def _load(self, slug: str) -> LiveSubject:
         from worker.subjects.live import LiveModel  # torch is not needed for other methods
         from worker.subjects.load import LoadOptions, load_subject
 

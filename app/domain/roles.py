@@ -18,6 +18,7 @@ class Action(StrEnum):
     RESOLVE_FLAG = "resolve_flag"
     QUEUE = "queue"
     CANCEL = "cancel"
+    TRY = "try"
 
 
 _ALLOWED: dict[Action, frozenset[Role]] = {
@@ -25,6 +26,7 @@ _ALLOWED: dict[Action, frozenset[Role]] = {
     Action.RESOLVE_FLAG: frozenset({Role.REVIEWER, Role.ADMIN}),
     Action.QUEUE: frozenset({Role.REVIEWER, Role.ADMIN}),
     Action.CANCEL: frozenset({Role.REVIEWER, Role.ADMIN}),
+    Action.TRY: frozenset(Role),
 }
 
 

@@ -8,6 +8,7 @@ from app.models.providers import Provider, Spending
 from app.models.runs import Batch, LlmCall, Pause, Run, Worker
 from app.models.subjects import Collection, Neuron, Sample, Subject
 from app.models.text import Corpus, Document, Excerpt, Tokenizer, VocabularyToken
+from app.models.trials import Trial
 
 __all__ = [
     "Account",
@@ -33,6 +34,7 @@ __all__ = [
     "Spending",
     "Subject",
     "Tokenizer",
+    "Trial",
     "VocabularyToken",
     "WebSession",
     "Worker",

@@ -25,6 +25,7 @@ from app.web.pages import (
     neuron,
     own_explanations,
     subject,
+    trials,
 )
 from app.web.problems import install_handlers
 from app.web.security import KnownHosts, RequestLog, SameOrigin, SecurityHeaders, host_name, is_address, is_loopback
@@ -46,6 +47,7 @@ ROUTERS: Sequence[APIRouter] = (
     explanations.router,
     compare.router,
     own_explanations.router,
+    trials.router,
     neuron.router,
     subject.router,
 )

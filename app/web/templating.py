@@ -42,7 +42,7 @@ class Frame:
     json_path: str | None
     version: str
 
-    def may(self, action: Literal["flag", "resolve_flag", "queue", "cancel"]) -> bool:
+    def may(self, action: Literal["flag", "resolve_flag", "queue", "cancel", "try"]) -> bool:
         """Whether the viewer may do this; nobody may without an account."""
         return self.viewer is not None and self.viewer.may(Action(action))
 

@@ -46,6 +46,7 @@ MUTATIONS = (
     Mutation(
         "/{slug}/{layer}/{index}/flags", "flag.opened", None, {"explanation_id": "{explanation}", "reason": "wrong"}
     ),
+    Mutation("/{slug}/{layer}/{index}/try", "trial.asked", None, {"text": " import os"}),
     Mutation("/flags/{flag_id}/resolve", "flag.resolved", "charlie", {"verdict": "upheld"}),
     Mutation("/batches/{batch_id}/cancel", "batch.cancelled", "charlie", {}),
     Mutation("/runs/{run_id}/cancel", "run.cancelled", "charlie", {}),

@@ -1,0 +1,34 @@
+"""What a worker answers to a text that somebody tries on a neuron."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class TrialResult:
+    """One neuron on one text of T tokens.
+
+    ``activations`` [T] in the model's units; ``expected`` [T], 0..10, by the explanation, None where ``note``
+    says why there are none. ``seconds`` is the worker's own time.
+    """
+
+    token_ids: list[int]
+    activations: list[float]
+    expected: list[float] | None
+    note: str | None
+    seconds: float
+
+    def __post_init__(self) -> None:
+        if not all(map(math.isfinite, [*self.activations, *(self.expected or ())])):
+            raise ValueError("an activation is not a finite number")
+
+    def as_json(self) -> dict[str, Any]:
+        """As it is stored."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> "TrialResult":
+        """From what was stored."""
+        return cls(**stored)

@@ -1,0 +1,199 @@
+"""Try a text: a neuron's live activations beside what an explanation expects of it."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+from fastapi import APIRouter, Depends, Form, Query
+from fastapi.responses import RedirectResponse, Response
+from pydantic import BaseModel, Field
+from sqlalchemy.orm import Session
+
+from app.domain.activations import NORMALISED_MAXIMUM, FloatArray
+from app.domain.heat import heat_scale, heat_steps
+from app.domain.roles import Action
+from app.domain.trials import TrialResult
+from app.errors import Invalid
+from app.queries.accounts import Viewer
+from app.queries.events import record_event
+from app.queries.inputs import BIGGEST_ID, plain_text
+from app.queries.neuron_page import NeuronHead
+from app.queries.progress import worker_count
+from app.queries.trials import (
+    TrialShown,
+    TriedExplanation,
+    announce_trial,
+    ask_trial,
+    trial_shown,
+    tried_explanation,
+)
+from app.web.deps import CurrentViewer, DbSession, allowed_to
+from app.web.evidence import Line
+from app.web.heatmap import Heat, excerpt_line, heat_rows, stacked_line
+from app.web.pages.neuron import ADDRESS, Head, vocabularies
+from app.web.templating import CurrentView, page
+from app.web.vocabularies import ShownVocabulary, Vocabularies
+
+router = APIRouter()
+
+TEXT_LIMIT = 1000
+"""Characters; a subject reads no more tokens of it than one of its excerpts has."""
+QUICK_SECONDS = 10.0
+"""So long the page asks several times a second; then the worker is loading, or busy."""
+PATIENCE_SECONDS = 180.0
+"""After so long without an answer the page stops asking."""
+
+State = Literal["none", "waiting", "done", "failed", "unanswered"]
+Id = Annotated[int | None, Query(ge=1, le=BIGGEST_ID)]
+
+
+class TrialForm(BaseModel):
+    """What a person sends to try a text."""
+
+    text: str
+    explanation_id: int | None = Field(None, ge=1, le=BIGGEST_ID)
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRow:
+    """A text with its live activations, and what the explanation expects."""
+
+    tokens: list[str]
+    activations: list[float]
+    expected: list[float] | None
+    """0..10."""
+    note: str | None
+    seconds: float
+    """The worker's own time."""
+    peak: float
+    line: Line
+
+
+@dataclass(frozen=True, slots=True)
+class NeuronTry:
+    """The form, and what became of the text that was sent."""
+
+    neuron: NeuronHead
+    address: str
+    here: str
+    """The address of this trial."""
+    explanation: TriedExplanation | None
+    text: str
+    text_limit: int
+    scale: float
+    state: State
+    is_slow: bool
+    error: str | None
+    row: TrialRow | None
+    workers_alive: int
+
+
+@page(router, f"{ADDRESS}/try", template="neuron/try.html", partial="neuron/_trial.html")
+def try_text(
+    session: DbSession,
+    head: Head,
+    known: Annotated[Vocabularies, Depends(vocabularies)],
+    viewer: CurrentViewer,
+    trial: Id = None,
+    explanation: Id = None,
+) -> NeuronTry:
+    """A form for a text, and the answer to the one that was sent."""
+    if trial is None and viewer is not None and viewer.may(Action.TRY):
+        announce_trial(session, subject=head.slug)
+    shown = None if trial is None else trial_shown(session, trial_id=trial, neuron_id=head.id)
+    return _context(session, head, known, shown, explanation)
+
+
+@router.post(f"{ADDRESS}/try", include_in_schema=False)
+def ask(
+    session: DbSession,
+    view: CurrentView,
+    head: Head,
+    known: Annotated[Vocabularies, Depends(vocabularies)],
+    viewer: Annotated[Viewer, Depends(allowed_to(Action.TRY), scope="function")],
+    form: Annotated[TrialForm, Form()],
+) -> Response:
+    """Ask a worker for a neuron's activations on a text."""
+    words = form.text.replace("\r\n", "\n")  # white space at its ends stays: it belongs to tokens
+    if not plain_text(words[: TEXT_LIMIT + 1], what="text", limit=TEXT_LIMIT):
+        raise Invalid("The text is empty. Type something that the neuron may fire on.")
+    if form.explanation_id is not None:
+        tried_explanation(session, neuron_id=head.id, explanation_id=form.explanation_id)
+    trial_id = ask_trial(
+        session, neuron_id=head.id, explanation_id=form.explanation_id, account_id=viewer.id, words=words
+    )
+    detail = {"trial_id": trial_id, "layer": head.layer, "index": head.index}
+    record_event(session, kind="trial.asked", account_id=viewer.id, subject_id=head.subject_id, detail=detail)
+    if view.wants_part:
+        shown = trial_shown(session, trial_id=trial_id, neuron_id=head.id)
+        return view.html("neuron/_trial.html", _context(session, head, known, shown, None))
+    return RedirectResponse(f"{_address(head)}/try?trial={trial_id}#_trial", status_code=303)
+
+
+def _address(head: NeuronHead) -> str:
+    return f"/{head.slug}/{head.layer}/{head.index}"
+
+
+def _context(
+    session: Session, head: NeuronHead, known: Vocabularies, trial: TrialShown | None, wanted: int | None
+) -> NeuronTry:
+    explanation_id = trial.explanation_id if trial is not None else wanted or head.current_explanation_id
+    scale = heat_scale(head.statistics.max, head.statistics.min)
+    row = None
+    if trial is not None and trial.result is not None:
+        biggest = max(trial.result.token_ids, default=0)
+        words = known.get(session, tokenizer_id=head.tokenizer_id, biggest_token=biggest)
+        row = _row(trial.result, words, scale)
+    address = _address(head)
+    return NeuronTry(
+        neuron=head,
+        address=address,
+        here=f"{address}/try" if trial is None else f"{address}/try?trial={trial.id}",
+        explanation=None
+        if explanation_id is None
+        else tried_explanation(session, neuron_id=head.id, explanation_id=explanation_id),
+        text="" if trial is None else trial.text,
+        text_limit=TEXT_LIMIT,
+        scale=scale,
+        state=_state(trial),
+        is_slow=trial is not None and trial.age_seconds > QUICK_SECONDS,
+        error=None if trial is None else trial.error,
+        row=row,
+        workers_alive=worker_count(session).alive,
+    )
+
+
+def _state(trial: TrialShown | None) -> State:
+    if trial is None:
+        return "none"
+    if trial.result is not None:
+        return "done"
+    if trial.status == "failed":
+        return "failed"
+    return "waiting" if trial.age_seconds < PATIENCE_SECONDS else "unanswered"
+
+
+def _row(result: TrialResult, words: ShownVocabulary, scale: float) -> TrialRow:
+    real = np.array(result.activations, dtype=np.float32)
+    heat = _heat(result, real, scale)
+    line = excerpt_line(heat, words)
+    if result.expected is not None:
+        expected = np.array(result.expected, dtype=np.float32)
+        simulated = expected * np.float32(scale / NORMALISED_MAXIMUM)
+        # Steps of expected values come from the values themselves: scaled and back they could miss a whole number.
+        steps = heat_steps(expected, NORMALISED_MAXIMUM)
+        under = heat_rows([result.token_ids], simulated, steps)[0]
+        line = stacked_line(heat, under, _heat(result, real - simulated, scale), words)
+    return TrialRow(
+        tokens=[words.strings[i] for i in result.token_ids],
+        activations=result.activations,
+        expected=result.expected,
+        note=result.note,
+        seconds=result.seconds,
+        peak=float(real.max(initial=0.0)),
+        line=line,
+    )
+
+
+def _heat(result: TrialResult, values: FloatArray, scale: float) -> Heat:
+    return heat_rows([result.token_ids], values, heat_steps(values, scale))[0]

@@ -1,0 +1,157 @@
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from starlette.testclient import TestClient
+
+from app.domain.trials import TrialResult
+from app.models import Account, Neuron, Trial, Worker
+from app.queries.trials import MOST_WAITING, finish_trial, take_trial
+from app.web.pages.trials import TEXT_LIMIT
+from tests.factories import Make
+
+Context = Callable[[], Any]
+LogIn = Callable[[str], Account]
+HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
+ADDRESS = "/tiny/1/2/try"
+
+
+@pytest.fixture
+def neuron(make: Make) -> Neuron:
+    neuron = make.neuron(make.subject(), layer=1, index=2)
+    explanation = make.explanation(neuron)
+    neuron.current_explanation_id = explanation.id
+    make.session.flush()
+    return neuron
+
+
+@pytest.fixture
+def worker(make: Make) -> Worker:
+    """A worker that was seen just now."""
+    row = Worker(id="00000000-0000-0000-0000-000000000001", host="here", pid=1, device="cpu")
+    make.session.add(row)
+    make.session.flush()
+    return row
+
+
+def ask(client: TestClient, make: Make, text: str = " import") -> Trial:
+    answer = client.post(ADDRESS, data={"text": text}, headers=HTMX)
+    assert answer.status_code == 200, answer.text
+    return make.session.scalars(select(Trial).order_by(Trial.id.desc()).limit(1)).one()
+
+
+def answer_with(make: Make, trial: Trial, expected: list[float] | None, note: str | None = None) -> None:
+    take_trial(make.session)
+    finish_trial(make.session, trial_id=trial.id, result=TrialResult([0, 4], [-0.5, 4.0], expected, note, 0.01))
+
+
+def test_the_page_offers_the_shown_explanation_to_hold_a_text_against(
+    client: TestClient, neuron: Neuron, log_in_as: LogIn, context: Context
+) -> None:
+    log_in_as("charlie")
+    html = client.get(ADDRESS).text
+    assert context().state == "none"
+    assert context().explanation.id == neuron.current_explanation_id
+    assert f'name="explanation_id" value="{neuron.current_explanation_id}"' in html
+
+
+def test_a_text_waits_and_its_page_asks_again_until_it_is_answered(
+    client: TestClient, make: Make, neuron: Neuron, worker: Worker, log_in_as: LogIn, context: Context
+) -> None:
+    log_in_as("charlie")
+    trial = ask(client, make)
+    waiting = client.get(f"{ADDRESS}?trial={trial.id}", headers=HTMX).text
+    assert 'hx-trigger="every 300ms"' in waiting
+    assert f'href="{ADDRESS}?trial={trial.id}"' in waiting
+
+    answer_with(make, trial, [0.0, 5.0])
+    done = client.get(f"{ADDRESS}?trial={trial.id}", headers=HTMX).text
+
+    assert "hx-trigger" not in done
+    assert context().row.tokens == [" the", " import"]
+    # Real over expected over their difference, on the neuron's own scale of 4.
+    assert "<i class=h10 title=4><s> </s>import</i><i class=h5 title=2></i><i class=h5 title=2></i>" in done
+
+
+def test_without_javascript_the_text_stands_in_its_form_again(
+    client: TestClient, make: Make, neuron: Neuron, log_in_as: LogIn
+) -> None:
+    log_in_as("charlie")
+    answer = client.post(ADDRESS, data={"text": "\r\n <b>x"})
+    assert answer.headers["location"].startswith(f"{ADDRESS}?trial=")
+    assert make.session.scalars(select(Trial.text)).one() == "\n <b>x"
+    assert "\n\n &lt;b&gt;x</textarea>" in client.get(answer.headers["location"]).text
+
+
+def test_a_note_stands_in_place_of_expected_activations(
+    client: TestClient, make: Make, neuron: Neuron, log_in_as: LogIn, context: Context
+) -> None:
+    log_in_as("charlie")
+    trial = ask(client, make)
+    answer_with(make, trial, None, "nothing to read")
+    html = client.get(f"{ADDRESS}?trial={trial.id}").text
+    assert "Live activations" in html
+    assert "nothing to read" in html
+    assert client.get(f"{ADDRESS}.json?trial={trial.id}").json()["row"]["activations"] == [-0.5, 4.0]
+
+
+def test_a_failure_tells_its_cause(client: TestClient, make: Make, neuron: Neuron, log_in_as: LogIn) -> None:
+    log_in_as("charlie")
+    trial = ask(client, make)
+    trial.status, trial.error = "failed", "<weights> are not the ones"
+    make.session.flush()
+    html = client.get(f"{ADDRESS}?trial={trial.id}", headers=HTMX).text
+    assert "&lt;weights&gt; are not the ones" in html
+    assert "hx-trigger" not in html
+
+
+def test_without_a_worker_the_page_says_so_before_and_after(
+    client: TestClient, make: Make, neuron: Neuron, log_in_as: LogIn
+) -> None:
+    log_in_as("charlie")
+    assert "No worker has been seen" in client.get(ADDRESS).text
+    trial = ask(client, make)
+    assert "No worker has been seen" in client.get(f"{ADDRESS}?trial={trial.id}").text
+
+
+def test_an_answer_that_never_comes_is_not_waited_for_forever(
+    client: TestClient, make: Make, neuron: Neuron, worker: Worker, log_in_as: LogIn, context: Context
+) -> None:
+    log_in_as("charlie")
+    trial = ask(client, make)
+    trial.created_at = datetime.now(UTC) - timedelta(minutes=10)
+    make.session.flush()
+    html = client.get(f"{ADDRESS}?trial={trial.id}", headers=HTMX).text
+    assert context().state == "unanswered"
+    assert "hx-trigger" not in html
+
+
+@pytest.mark.parametrize("text", ["", " \n", "x" * (TEXT_LIMIT + 1), f"{' ' * (TEXT_LIMIT + 1)}", "a\0"])
+def test_a_text_that_is_empty_or_too_long_is_refused(
+    client: TestClient, make: Make, neuron: Neuron, log_in_as: LogIn, text: str
+) -> None:
+    log_in_as("charlie")
+    assert client.post(ADDRESS, data={"text": text}).status_code == 422
+    assert make.session.scalars(select(Trial)).all() == []
+
+
+def test_one_person_cannot_keep_the_workers_busy(
+    client: TestClient, make: Make, neuron: Neuron, log_in_as: LogIn
+) -> None:
+    log_in_as("charlie")
+    for _ in range(MOST_WAITING):
+        ask(client, make)
+    assert client.post(ADDRESS, data={"text": "x"}).status_code == 409
+
+
+def test_trials_and_explanations_of_other_neurons_are_not_shown_here(
+    client: TestClient, make: Make, neuron: Neuron, log_in_as: LogIn
+) -> None:
+    log_in_as("charlie")
+    trial = ask(client, make)
+    elsewhere = make.neuron(make.session.get_one(type(make.subject("other")), neuron.subject_id), index=3)
+    assert client.get(f"/tiny/0/3/try?trial={trial.id}").status_code == 404
+    assert client.get(f"{ADDRESS}?explanation={make.explanation(elsewhere).id}").status_code == 404
+    assert client.get(f"{ADDRESS}?trial=x").status_code == 422
