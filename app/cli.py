@@ -91,6 +91,7 @@ def collect(  # noqa: PLR0913, PLR0917 - one argument for each option
         str, typer.Argument(help="Text file, folder of text files, JSONL file, datasets:NAME, or demo:stdlib.")
     ],
     slug: Annotated[str | None, typer.Option(help="The subject's name in addresses.")] = None,
+    name: Annotated[str | None, typer.Option(help="The subject's name on pages.")] = None,
     max_tokens: Annotated[int | None, typer.Option(min=1, help="Stop after this many tokens.")] = None,
     context_length: Annotated[int, typer.Option(min=1, help="Tokens of an excerpt.")] = 64,
     batch: Annotated[int | None, typer.Option(min=1, help="Excerpts per forward pass.")] = None,
@@ -119,6 +120,7 @@ def collect(  # noqa: PLR0913, PLR0917 - one argument for each option
         model=model,
         corpus=corpus,
         slug=slug,
+        name=name,
         max_tokens=max_tokens,
         context_length=context_length,
         batch=batch,

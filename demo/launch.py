@@ -27,6 +27,7 @@ from app.settings import Settings
 from demo.processes import ChildFailed, Children, children
 
 SLUG = "stdlib-gpt2"
+NAME = "Standard-library GPT-2"
 MODEL = Path(__file__).parent / "model"
 CORPUS = "demo:stdlib"
 METHOD = "lexical"
@@ -87,7 +88,7 @@ def _collect(sessions: Sessions, group: Children, progress: Progress) -> None:
     if _collection(sessions, status="complete") is not None:
         return
     bar = progress.add_task("Reading the standard library", total=None)
-    child = group.start("collect", "collect", str(MODEL), CORPUS, "--slug", SLUG, "--exit-with-parent")
+    child = group.start("collect", "collect", str(MODEL), CORPUS, "--slug", SLUG, "--name", NAME, "--exit-with-parent")
     while child.exit_code != 0:
         if child.exit_code == 1:
             raise ChildFailed(f"The collection ended early. The end of {child.log}:\n{child.last_lines()}")

@@ -10,7 +10,6 @@ from app.health import web_is_alive, worker_is_alive
 from app.models import Worker
 from app.settings import Settings
 
-
 HERE = socket.gethostname()
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import Engine, func, select
 
 from app.db import Sessions, make_engine, make_sessions
 from app.domain.activations import SampleKind
-from app.errors import CollectionError, Conflict, CorpusError
+from app.errors import CollectionError, Conflict, CorpusError, Invalid
 from app.models import Collection, Document, Excerpt, Neuron, Sample, Subject
 from app.queries.records import neuron_records, vocabulary
 from tests.worker.collecting import some_text
@@ -231,3 +231,9 @@ def test_parts_and_names_are_read_from_the_command_line() -> None:
         with pytest.raises(CollectionError, match="2/4"):
             parse_part(text)
     assert [slug_of(m) for m in ("openai-community/GPT2-XL", "/models/My model/")] == ["gpt2-xl", "my-model"]
+
+
+@pytest.mark.parametrize("slug", ["flags", "Two Words", "", "a/b", "openapi.json"])
+def test_a_slug_that_cannot_stand_in_an_address_is_refused_at_once(slug: str) -> None:
+    with pytest.raises(Invalid, match="choose a --slug"):
+        CollectOptions(slug)

@@ -46,6 +46,7 @@ class Wishes:
     text_field: str = TEXT_FIELD
     part: str = "1/1"
     restart: bool = False
+    name: str | None = None
 
     def options(self, model: str) -> CollectOptions:
         """How to collect. Raises CollectionError for a part that is none."""
@@ -57,6 +58,7 @@ class Wishes:
             batch=self.batch,
             part=parse_part(self.part),
             restart=self.restart,
+            name=self.name,
         )
 
 

@@ -18,7 +18,8 @@ from sqlalchemy.orm import Session
 from torch import Tensor
 
 from app.db import Sessions, transaction
-from app.errors import CollectionError, DomainError
+from app.domain.slugs import is_slug
+from app.errors import CollectionError, DomainError, Invalid
 from app.queries import collections as stored
 from app.queries.registration import register_corpus, register_subject, register_tokenizer
 from worker.collection.checkpoint import load_state, read_tensors, write_tensors
@@ -49,6 +50,15 @@ class CollectOptions:
     shard_excerpts: int = 1024
     part: Part = field(default_factory=Part)
     restart: bool = False
+    name: str | None = None
+    """The subject's name on pages; None keeps the model's."""
+
+    def __post_init__(self) -> None:
+        if not is_slug(self.slug):
+            raise Invalid(
+                f"{self.slug!r} cannot stand in an address: choose a --slug of a-z, 0-9, '.', '_' and '-' that is not "
+                "the name of a page."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +168,10 @@ class _Job:
 
     def _register(self, session: Session, plan: Plan) -> Identity:
         subject, options = self._subject, self._options
+        named = {} if options.name is None else {"name": options.name}
         tokenizer_id = register_tokenizer(session, name=subject.info.name, vocabulary=subject.vocabulary)
         subject_id = register_subject(
-            session, slug=options.slug, tokenizer_id=tokenizer_id, values=asdict(subject.info)
+            session, slug=options.slug, tokenizer_id=tokenizer_id, values=asdict(subject.info) | named
         )
         corpus_id = register_corpus(
             session, digest=plan.corpus_digest, name=self._corpus.name, source=self._corpus.source
