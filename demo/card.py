@@ -45,10 +45,16 @@ Tokenizer and model have not seen the held-out documents. Paragraphs that severa
 
 ## Training
 
-{steps:,} steps of {batch} windows of {context} tokens, {tokens_seen:,} tokens in all, in {minutes:.0f} minutes of wall
-time on {cores} cores (bfloat16 arithmetic with float32 weights, torch {torch}). Optimizer: {optimizer}; weight decay
-{weight_decay}, gradients clipped at {clip}; rates {matrix_rate} and {other_rate}, constant after the warm-up and
-falling to zero over the last {decay_percent:.0f} % of the time. Half of the windows begin with the special token.
+| | |
+|---|---|
+| Steps | {steps:,} of {batch} windows of {context} tokens |
+| Tokens seen | {tokens_seen:,} |
+| Wall time | {minutes:.0f} minutes on {cores} cores |
+| Arithmetic | bfloat16 with float32 weights, torch {torch} |
+| Optimizer | {optimizer}; weight decay {weight_decay}, gradients clipped at {clip} |
+| Learning rates | {matrix_rate} and {other_rate}, falling to zero over the last {decay_percent:.0f} % of the time |
+| Windows | half of them begin with the special token |
+
 {note}
 
 The commands:
@@ -62,9 +68,8 @@ Steps depend on the speed of the machine, so another run gives other weights.
 
 ## Held-out text
 
-Bits per byte on the held-out documents, less is better. The model sees windows of {context} tokens that move by half
-of that, and scores every token once. The n-gram model looks back five bytes and is smoothed by interpolated
-Witten-Bell.
+Bits per byte on the held-out documents, less is better. The model sees windows of {context} tokens that move by half of
+that, and scores every token once. The n-gram model looks back five bytes and is smoothed by interpolated Witten-Bell.
 
 | | bits per byte |
 |---|---|

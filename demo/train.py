@@ -220,6 +220,8 @@ class Run:
                 self.save()
                 saved = time.monotonic()
         self.save()
+        if self.rank == 0:
+            self.state_file.unlink()
 
     def save(self) -> None:
         """Write model, tokenizer, a note of the progress, and the state to go on from; each replaces the last whole."""
