@@ -1,6 +1,8 @@
 """What calls to language models cost, and what a batch of them will."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 TOKENS_PER_PRICE = 1_000_000
 
@@ -73,11 +75,52 @@ INSTRUCTIONS = 900
 """Tokens of a simulator's instructions and worked examples, about."""
 
 
-def guessed_plan(simulator: str, *, n_excerpts: int, length: int) -> CallPlan:
-    """What one neuron will need of a method that has not been run: an explanation, then ``n_excerpts`` excerpts.
+CHOOSING_EXCERPTS = 10
+"""Calibration records on which an explainer simulates each text that it chooses from."""
+JUDGED_AT_ONCE = 5
+"""Excerpts in one request of a scorer that asks about excerpts."""
+JUDGING_CALLS = {"detection": 3, "fuzzing": 2}
+"""Requests of such a scorer for one text."""
+
+
+@dataclass(frozen=True, slots=True)
+class MethodSteps:
+    """What one run of a method asks for besides simulating.
+
+    ``writing`` requests write something, ``texts`` come out of them and are scored, ``compared`` were
+    simulated on the calibration records first, ``judging`` requests ask about excerpts.
+    """
+
+    writing: int = 1
+    texts: int = 1
+    compared: int = 0
+    judging: int = 0
+
+
+def method_steps(
+    explainer: str, scorers: Sequence[str], parameters: Mapping[str, Any], *, shuffled: bool
+) -> MethodSteps:
+    """What a method's parameters say of its steps. A scorer asks again about another neuron if ``shuffled``."""
+    own = parameters.get("explainer", {})
+    n = int(own.get("n", 4))
+    writing, texts, compared = {
+        "best_of_n": (n, n, n),
+        "revise": (3, 2, 2),  # the text, test sentences, the corrected text
+        "per_meaning": (4, 1, 2),  # one for all excerpts and about three for groups of them
+    }.get(explainer, (1, 1, 0))
+    judging = texts * (1 + shuffled) * sum(JUDGING_CALLS.get(scorer, 0) for scorer in scorers)
+    return MethodSteps(writing, texts, compared, judging)
+
+
+ONE_TEXT = MethodSteps()
+
+
+def guessed_plan(simulator: str, *, n_excerpts: int, length: int, steps: MethodSteps = ONE_TEXT) -> CallPlan:
+    """What one neuron will need of a method that has not been run: its steps, ``n_excerpts`` simulated for each text.
 
     ``length`` is that of an excerpt in tokens. A simulator that is not known is taken for ``structured``.
     """
+    n_excerpts = steps.texts * n_excerpts + steps.compared * CHOOSING_EXCERPTS
     if simulator == "token_by_token":
         calls, per_call, cached, out = n_excerpts * length, INSTRUCTIONS + length // 2, INSTRUCTIONS, 1
     elif simulator == "all_at_once":
@@ -85,9 +128,11 @@ def guessed_plan(simulator: str, *, n_excerpts: int, length: int) -> CallPlan:
     else:
         calls, per_call, cached, out = n_excerpts, INSTRUCTIONS + 5 * length, 0, 3 * length
     return CallPlan(
-        calls=1 + calls,
-        tokens_in=EXPLAIN_TOKENS[0] + calls * per_call,
+        calls=steps.writing + calls + steps.judging,
+        tokens_in=steps.writing * EXPLAIN_TOKENS[0]
+        + calls * per_call
+        + steps.judging * (INSTRUCTIONS // 2 + JUDGED_AT_ONCE * length),
         tokens_cached=max(0, calls - 1) * cached,
-        tokens_out=EXPLAIN_TOKENS[1] + calls * out,
+        tokens_out=steps.writing * EXPLAIN_TOKENS[1] + calls * out + steps.judging * 4 * JUDGED_AT_ONCE,
         seconds_per_call=GUESSED_SECONDS,
     )

@@ -30,3 +30,19 @@ def one_of(value: str, words: type[Word], *, what: str) -> Word:
         return words(value)
     except ValueError as error:
         raise Invalid(f"There is no such {what}. Choose one of: {', '.join(words)}.") from error
+
+
+def price_of(value: str, *, what: str) -> float | None:
+    """An amount of money that a person typed, a comma for a point understood; None where nothing is typed.
+
+    Raises Invalid for what is no amount, or is negative or not finite.
+    """
+    if not value.strip():
+        return None
+    try:
+        amount = float(value.strip().replace(",", "."))
+    except ValueError:
+        amount = -1.0
+    if not 0 <= amount < float("inf"):
+        raise Invalid(f"The {what} is not an amount. Write a number such as 2.50, or leave it empty for no cap.")
+    return amount

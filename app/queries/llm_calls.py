@@ -9,7 +9,7 @@ from sqlalchemy import Date, Float, SQLColumnExpression, and_, cast, func, or_, 
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from app.domain.costs import CallPlan, Estimate, Prices, estimate, guessed_plan
+from app.domain.costs import CallPlan, Estimate, Prices, estimate, guessed_plan, method_steps
 from app.errors import NotFound
 from app.models import Account, Batch, Collection, LlmCall, Method, Provider, Run, Spending, Subject
 from app.queries.providers import prices_of
@@ -230,15 +230,21 @@ def batch_estimate(session: Session, *, method_id: int, subject_id: int, n_neuro
     at_once = 1 if provider is None else provider.concurrency
     n_known, plan = calls_per_run(session, method_id=method_id)
     if plan is None:
-        plan = guessed_plan(method.simulator, n_excerpts=_excerpts_of(method), length=_length(session, subject_id))
+        steps = method_steps(method.explainer, method.scorers, method.parameters, shuffled=_is_shuffled(method))
+        length = _length(session, subject_id)
+        plan = guessed_plan(method.simulator, n_excerpts=_excerpts_of(method), length=length, steps=steps)
     return estimate(n_neurons, plan, prices, at_once=at_once, n_known=n_known)
 
 
 def _excerpts_of(method: Method) -> int:
     """Excerpts that one run simulates: the scored ones, again for the shuffled baseline and for a calibration."""
-    shuffled = "shuffled" in method.parameters.get("baselines", ["shuffled"])
-    is_calibrated = method.parameters.get("calibration", "none") != "none"
-    return SCORED_EXCERPTS * (1 + int(shuffled) + int(is_calibrated))
+    is_calibrated = bool(method.parameters.get("calibration", "none") != "none")
+    return SCORED_EXCERPTS * (1 + _is_shuffled(method) + is_calibrated)
+
+
+def _is_shuffled(method: Method) -> bool:
+    """Whether the shuffled baseline is computed; it is unless the method says otherwise."""
+    return "shuffled" in method.parameters.get("baselines", ["shuffled"])
 
 
 def _length(session: Session, subject_id: int) -> int:

@@ -51,6 +51,9 @@ class BatchSummary:
     cancelled_at: datetime | None
     n_runs: int
     counts: dict[RunStatus, int]
+    spent: float
+    """What its calls to language models have cost so far."""
+    price_cap: float | None
 
     @property
     def n_active(self) -> int:
@@ -234,6 +237,8 @@ def _batches(
             cancelled_at=row.Batch.cancelled_at,
             n_runs=row.Batch.n_runs,
             counts=counts[row.Batch.id],
+            spent=row.Batch.spent,
+            price_cap=row.Batch.price_cap,
         )
         for row in rows
     ]

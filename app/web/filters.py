@@ -33,6 +33,11 @@ def aligned(value: float) -> str:
     return f"{value:#.3g}".replace("-", "−") if abs(value) < 1000 else f"{value:.0f}"
 
 
+def money(value: float) -> str:
+    """An amount with two decimals, or two significant digits where it is below 1. The currency is the provider's."""
+    return f"{value:,.2f}" if value >= 1 or not value else f"{value:.2g}"
+
+
 def percent(value: float | None) -> str:
     """A share as a percentage; small ones keep two significant digits."""
     if value is None:
@@ -121,6 +126,7 @@ ALL: dict[str, Callable[..., Any]] = {
     "count": count,
     "duration": duration,
     "kind_title": kind_title,
+    "money": money,
     "number": number,
     "percent": percent,
     "plural": plural,

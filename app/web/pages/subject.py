@@ -1,17 +1,19 @@
 """A subject's neurons as a list: found, sorted, chosen, queued again."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Form, Query
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.orm import Session
 
+from app.domain.costs import Estimate
 from app.domain.roles import Action
 from app.errors import Invalid, NotFound
 from app.jobs import enqueue_batch
 from app.queries.accounts import Viewer
-from app.queries.inputs import BIGGEST_ID
+from app.queries.inputs import BIGGEST_ID, price_of
+from app.queries.llm_calls import batch_estimate, cap_batch
 from app.queries.methods import methods
 from app.queries.neuron_order import NeuronSort, SortKey
 from app.queries.neurons import (
@@ -102,8 +104,12 @@ class SubjectQueue:
     n_neurons: int
     n_active: int
     """Neurons that are queued or running with this method already, and will be skipped."""
+    estimate: Estimate | None
+    """What those that are not skipped will need of the language model; None for a method that asks none."""
     has_changed: bool = False
     """Whether other neurons match now than when the number was shown."""
+    price_cap: float | None = None
+    """What a person has typed before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +136,8 @@ class Confirmed:
     selection: Selection
     method_id: int
     n_neurons: int
+    price_cap: float | None
+    """Most that the batch's calls to language models may cost; None for no cap."""
 
 
 MayQueue = Annotated[Viewer, Depends(allowed_to(Action.QUEUE), scope="function")]
@@ -151,9 +159,11 @@ async def sent_selection(
     n_neurons: Annotated[int, Form()],
     filters: Annotated[str, Form(max_length=2_000)] = "",
     neuron: Annotated[list[int] | None, Form()] = None,
+    price_cap: Annotated[str, Form(max_length=40)] = "",
 ) -> Confirmed:
-    """The neurons that the confirmed form repeats."""
-    return Confirmed(Selection(tuple(neuron or ()), kept_filters(filters)), method_id, n_neurons)
+    """The neurons that the confirmed form repeats, and the cap it sets."""
+    cap = price_of(price_cap, what="price cap")
+    return Confirmed(Selection(tuple(neuron or ()), kept_filters(filters)), method_id, n_neurons, cap)
 
 
 @page(router, "/{slug}", template="subject/page.html", partial="subject/_results.html")
@@ -221,7 +231,7 @@ def enqueue(
     ids = sent.selection.resolve(session, head, settings.batch_limit)
     if len(ids) != sent.n_neurons:
         shown = _confirmation(session, head, sent.selection, sent.method_id, ids, has_changed=True)
-        return view.html("subject/queue.html", shown, status=409)
+        return view.html("subject/queue.html", replace(shown, price_cap=sent.price_cap), status=409)
     batch = enqueue_batch(
         session,
         subject_id=head.id,
@@ -230,6 +240,8 @@ def enqueue(
         account_id=viewer.id,
         limit=settings.batch_limit,
     )
+    if sent.price_cap is not None:
+        cap_batch(session, batch_id=batch.batch_id, price_cap=sent.price_cap)
     return RedirectResponse(f"/batches/{batch.batch_id}", status_code=303)
 
 
@@ -247,6 +259,7 @@ def _confirmation(
         raise NotFound("There is no such method. Choose one in the list of neurons.")
     filters = selection.request.fields.query().removeprefix("?")
     address = f"/{subject.slug}"
+    n_active = n_with_active_run(session, neuron_ids=ids, method_id=method_id)
     return SubjectQueue(
         subject=subject,
         address=f"{address}/queue",
@@ -255,7 +268,8 @@ def _confirmation(
         neuron_ids=tuple(ids) if selection.neuron_ids else (),
         filters=filters,
         n_neurons=len(ids),
-        n_active=n_with_active_run(session, neuron_ids=ids, method_id=method_id),
+        n_active=n_active,
+        estimate=batch_estimate(session, method_id=method_id, subject_id=subject.id, n_neurons=len(ids) - n_active),
         has_changed=has_changed,
     )
 
