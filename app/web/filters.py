@@ -18,7 +18,9 @@ def count(value: int) -> str:
 
 def score(value: float | None) -> str:
     """A score with two decimals and a real minus sign; a dash where it is undefined."""
-    return "–" if value is None else f"{value:.2f}".replace("-", "−")
+    if value is None:
+        return "–"
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")  # no minus before a zero
 
 
 def number(value: float | None) -> str:

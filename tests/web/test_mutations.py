@@ -48,6 +48,7 @@ MUTATIONS = (
     ),
     Mutation("/{slug}/{layer}/{index}/try", "trial.asked", None, {"text": " import os"}),
     Mutation("/flags/{flag_id}/resolve", "flag.resolved", "charlie", {"verdict": "upheld"}),
+    Mutation("/explanations/{explanation_id}/replay", "batch.queued", "charlie", {}),
     Mutation("/batches/{batch_id}/cancel", "batch.cancelled", "charlie", {}),
     Mutation("/runs/{run_id}/cancel", "run.cancelled", "charlie", {}),
     Mutation("/runs/{run_id}/retry", "run.retried", "charlie", {}),
@@ -68,6 +69,8 @@ def things(make: Make) -> dict[str, Any]:
         make.session, explanation_id=explanation.id, account_id=reader.id, reason=FlagReason.WRONG, note=""
     )
     run_id = make.session.scalars(select(Run.id).where(Run.batch_id == queued.batch_id)).one()
+    made = make.explanation(neuron, "made by a method")
+    made.method_id = method.id
     make.session.flush()
     return {
         "slug": subject.slug,
@@ -79,6 +82,7 @@ def things(make: Make) -> dict[str, Any]:
         "flag_id": flag,
         "batch_id": queued.batch_id,
         "run_id": run_id,
+        "explanation_id": made.id,
     }
 
 

@@ -4,13 +4,18 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, get_args
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Depends, Path
+from fastapi.responses import RedirectResponse, Response
 
+from app.domain.roles import Action
+from app.errors import Invalid
+from app.jobs import enqueue_batch
+from app.queries.accounts import Viewer
 from app.queries.explanation_page import CallShown, ExplanationShown, call_shown, explanation_shown
 from app.queries.inputs import BIGGEST_ID
 from app.queries.llm_calls import BillBy, BillLine, bill
 from app.web.curl import as_curl
-from app.web.deps import DbSession
+from app.web.deps import DbSession, allowed_to
 from app.web.templating import page
 
 router = APIRouter()
@@ -54,6 +59,26 @@ class ExplanationsBill:
 def explanation(session: DbSession, explanation_id: Id) -> ExplanationsPage:
     """An explanation with its scores, its provenance and the calls of its run."""
     return ExplanationsPage(explanation_shown(session, explanation_id=explanation_id))
+
+
+@router.post("/explanations/{explanation_id}/replay", include_in_schema=False)
+def replay(
+    session: DbSession,
+    viewer: Annotated[Viewer, Depends(allowed_to(Action.QUEUE), scope="function")],
+    explanation_id: Id,
+) -> Response:
+    """Queue the neuron again with the very method that made this explanation."""
+    shown = explanation_shown(session, explanation_id=explanation_id)
+    if shown.method_id is None:
+        raise Invalid("No method made this explanation, so there is nothing to run again.")
+    enqueue_batch(
+        session,
+        subject_id=shown.subject_id,
+        neuron_ids=[shown.neuron_id],
+        method_id=shown.method_id,
+        account_id=viewer.id,
+    )
+    return RedirectResponse(f"/explanations/{explanation_id}#replay", status_code=303)
 
 
 @page(router, "/calls/{call_id}", template="explanations/call.html")

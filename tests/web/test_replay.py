@@ -1,0 +1,111 @@
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, select
+from starlette.testclient import TestClient
+
+from app.domain.results import ExplanationResult, ScoreResult
+from app.models import Account, Batch, Event, Method, Neuron, Run
+from app.queries.explanations import Author, store_explanation
+from tests.factories import Make
+from tests.web.test_neuron import counted_queries
+
+Context = Callable[[], Any]
+LogIn = Callable[[str], Account]
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A neuron and a method that explains it."""
+
+    make: Make
+    neuron: Neuron
+    method: Method
+
+    def run(self, *texts: str, value: float = 0.5) -> list[int]:
+        """A run that has ended with these candidates; answers their ids."""
+        session = self.make.session
+        batch = Batch(subject_id=self.neuron.subject_id, method_id=self.method.id, n_runs=1)
+        session.add(batch)
+        session.flush()
+        run = Run(batch_id=batch.id, neuron_id=self.neuron.id, method_id=self.method.id, status="succeeded")
+        session.add(run)
+        session.flush()
+        author = Author("method", self.method.name, method_id=self.method.id, run_id=run.id)
+        score = ScoreResult("correlation", "top_and_random", value, 10, 0)
+        results = [ExplanationResult(text, scores=(score,)) for text in texts]
+        ids = [store_explanation(session, neuron_id=self.neuron.id, result=r, author=author) for r in results]
+        session.flush()
+        return ids
+
+
+@pytest.fixture
+def explained(make: Make) -> Explained:
+    return Explained(make, make.neuron(make.subject()), make.method())
+
+
+def test_replay_queues_the_same_neuron_with_the_same_method(
+    client: TestClient, explained: Explained, log_in_as: LogIn, context: Context
+) -> None:
+    (first,) = explained.run("fires on cats")
+    log_in_as("bob")
+    assert ">Replay</button>" in client.get(f"/explanations/{first}").text
+
+    answer = client.post(f"/explanations/{first}/replay")
+
+    assert answer.headers["location"] == f"/explanations/{first}#replay"
+    run = explained.make.session.scalars(select(Run).where(Run.status == "queued")).one()
+    assert (run.neuron_id, run.method_id, run.explanation_id) == (explained.neuron.id, explained.method.id, None)
+    html = client.get(f"/explanations/{first}").text
+    assert context().explanation.is_replaying
+    assert ">Replay</button>" not in html
+    assert client.post(f"/explanations/{first}/replay").status_code == 422
+
+
+def test_after_a_replay_the_drift_is_one_click_away(client: TestClient, explained: Explained, context: Context) -> None:
+    (first,) = explained.run("fires on cats", value=0.5)
+    again, _second_best = explained.run("fires on dogs", "fires on mice", value=0.75)
+    html = client.get(f"/explanations/{first}").text
+    assert [c.id for c in context().explanation.replays] == [again]
+    assert f'href="/tiny/0/0/compare?explanation={first}&amp;explanation={again}"' in html
+    client.get(f"/tiny/0/0/compare?explanation={first}&explanation={again}")
+    assert context().scores[0].cells[1].difference == 0.25
+    assert [run.text for run in context().columns[1].difference] == ["fires on", " cats", " dogs"]
+
+
+def test_a_persons_text_is_not_replayed_but_shows_what_scored_it(
+    client: TestClient, make: Make, explained: Explained, log_in_as: LogIn, context: Context
+) -> None:
+    log_in_as("bob")
+    client.post("/tiny/0/0/explanations", data={"text": "about joy", "method_id": explained.method.id})
+    run = make.session.scalars(select(Run)).one()
+    run.status, run.error = "failed", "Nothing in this sentence can be read."
+    make.session.flush()
+    html = client.get(f"/explanations/{run.explanation_id}").text
+    assert "Nothing in this sentence can be read." in html
+    assert "Replay" not in html
+    assert client.post(f"/explanations/{run.explanation_id}/replay").status_code == 422
+
+
+def test_what_a_persons_scores_came_from_is_shown(client: TestClient, make: Make, explained: Explained) -> None:
+    own = make.explanation(explained.neuron)
+    explained.run("of the method")
+    run = make.session.scalars(select(Run)).one()
+    run.explanation_id = own.id
+    detail = {"run_id": run.id, "provenance": {"simulator": {"name": "the lexical one"}}}
+    make.session.add(Event(kind="run.succeeded", neuron_id=explained.neuron.id, detail=detail))
+    make.session.flush()
+    assert "the lexical one" in client.get(f"/explanations/{own.id}").text
+
+
+def test_the_number_of_queries_does_not_grow_with_replays(
+    client: TestClient, explained: Explained, engine: Engine
+) -> None:
+    (first,) = explained.run("one")
+    for _ in range(5):
+        explained.run("again")
+    with counted_queries(engine) as sent:
+        client.get(f"/explanations/{first}")
+    assert len([s for s in sent if "SAVEPOINT" not in s]) == 4
