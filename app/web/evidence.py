@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Annotated
 
 import numpy as np
@@ -90,7 +91,8 @@ class Evidence:
 
     def strings(self, token_ids: Sequence[int]) -> list[str]:
         """The tokens as text, each on its own."""
-        return list(map(self.words.strings.__getitem__, token_ids))
+        found: list[str] = self.words.strings[np.array(token_ids, dtype=np.intp)].tolist()
+        return found
 
 
 def shown_samples(evidence: Evidence, samples: Sequence[StoredSample]) -> tuple[SampleShown, ...]:
@@ -106,8 +108,8 @@ def shown_samples(evidence: Evidence, samples: Sequence[StoredSample]) -> tuple[
 def _rows(evidence: Evidence, sample: StoredSample) -> Iterator[ExcerptRow]:
     flat = _unpacked(sample.activations)
     token_ids = evidence.tokens(sample.excerpt_ids)
-    rows = heat_rows(token_ids, flat, heat_steps(flat, evidence.scale))
-    values = flat.tolist()
+    rows = heat_rows(token_ids, flat, heat_steps(flat, evidence.scale), evidence.words)
+    values, strings = flat.tolist(), evidence.strings(list(chain.from_iterable(token_ids)))
     keys = [tuple(tokens) for tokens in token_ids]
     copies = Counter(keys)
     end = 0
@@ -123,7 +125,7 @@ def _rows(evidence: Evidence, sample: StoredSample) -> Iterator[ExcerptRow]:
             position=place.position,
             n_copies=n_copies,
             peak=values[start + heat.peak],
-            tokens=evidence.strings(tokens),
+            tokens=strings[start:end],
             activations=values[start:end],
             line=excerpt_line(heat, evidence.words),
         )
@@ -156,45 +158,62 @@ def simulated_rows(
     evidence: Evidence, real: Mapping[tuple[int, str, int], FloatArray], simulation: StoredSimulation
 ) -> Iterator[SimulatedRow]:
     """The rows of one simulation, each beside its real activations where they are stored."""
-    flat, start = _unpacked(simulation.expected), 0
+    pairs = list(_pairs(evidence, real, simulation))
+    lines = iter(_stacked_lines(evidence, [pair for pair in pairs if pair.failure is None]))
+    for excerpt_id, pair in zip(simulation.excerpt_ids, pairs, strict=True):
+        yield SimulatedRow(
+            excerpt_id=excerpt_id,
+            kind=simulation.kind,
+            document=pair.excerpt.document,
+            position=pair.excerpt.position,
+            tokens=evidence.strings(pair.excerpt.token_ids),
+            activations=pair.real.tolist() if pair.real is not None else None,
+            expected=pair.expected.tolist() if pair.failure is None else None,
+            failure=pair.failure,
+            line=next(lines) if pair.failure is None else "",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Real and expected activations of an excerpt, or why there are not both."""
+
+    excerpt: StoredExcerpt
+    real: FloatArray | None
+    expected: FloatArray
+    failure: str | None
+
+
+def _pairs(
+    evidence: Evidence, real: Mapping[tuple[int, str, int], FloatArray], simulation: StoredSimulation
+) -> Iterator[_Pair]:
+    flat, end = _unpacked(simulation.expected), 0
     for place, excerpt_id in enumerate(simulation.excerpt_ids):
         excerpt = evidence.excerpts[excerpt_id]
-        expected = flat[start : start + len(excerpt.token_ids)]
-        start += len(excerpt.token_ids)
+        start, end = end, end + len(excerpt.token_ids)
         failure = simulation.failures.get(str(place))
         activations = real.get((simulation.collection_id or 0, simulation.kind, excerpt_id))
         if failure is None and activations is None:
             failure = "the real activations of this excerpt are not stored any more"
-        yield SimulatedRow(
-            excerpt_id=excerpt_id,
-            kind=simulation.kind,
-            document=excerpt.document,
-            position=excerpt.position,
-            tokens=evidence.strings(excerpt.token_ids),
-            activations=activations.tolist() if activations is not None else None,
-            expected=expected.tolist() if failure is None else None,
-            failure=failure,
-            line=""
-            if failure is not None or activations is None
-            else _stacked(evidence, excerpt, activations, expected),
-        )
+        yield _Pair(excerpt, activations, flat[start:end], failure)
 
 
-def _stacked(evidence: Evidence, excerpt: StoredExcerpt, real: FloatArray, expected: FloatArray) -> str:
-    unit = evidence.scale / NORMALISED_MAXIMUM
-    simulated = expected * np.float32(unit)
-    residual = real - simulated
-    tokens = [excerpt.token_ids]
+def _stacked_lines(evidence: Evidence, pairs: Sequence[_Pair]) -> Iterator[str]:
+    if not pairs:
+        return
+    unit = np.float32(evidence.scale / NORMALISED_MAXIMUM)
+    real = np.concatenate([pair.real for pair in pairs if pair.real is not None])
+    expected = np.concatenate([pair.expected for pair in pairs])
+    simulated = expected * unit
+    tokens = [pair.excerpt.token_ids for pair in pairs]
     # Steps of expected values come from the values themselves: scaled and back they could miss a whole number.
-    rows = [
-        heat_rows(tokens, values, steps)[0]
-        for values, steps in (
-            (real, heat_steps(real, evidence.scale)),
-            (simulated, heat_steps(expected, NORMALISED_MAXIMUM)),
-            (residual, heat_steps(residual, evidence.scale)),
-        )
-    ]
-    return stacked_line(rows[0], rows[1], rows[2], evidence.words)
+    steps = heat_steps(expected, NORMALISED_MAXIMUM)
+    above = heat_rows(tokens, real, heat_steps(real, evidence.scale), evidence.words)
+    middle = heat_rows(tokens, simulated, steps, evidence.words)
+    residual = real - simulated
+    below = heat_rows(tokens, residual, heat_steps(residual, evidence.scale), evidence.words)
+    for rows in zip(above, middle, below, strict=True):
+        yield stacked_line(*rows, evidence.words)
 
 
 def _unpacked(data: bytes) -> FloatArray:

@@ -7,34 +7,36 @@ with one-letter elements: a neuron's page has about five thousand of them.
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import chain
 
 import numpy as np
 from markupsafe import Markup
 
 from app.domain.activations import FloatArray, IntArray
 from app.web.glyphs import joined
-from app.web.vocabularies import ShownVocabulary
+from app.web.vocabularies import ShownVocabulary, TextArray, text_array
 
-# By step, the negative ones from the end of the list.
-_OPEN = [
-    "<i title=",
-    *(f"<i class=h{step} title=" for step in range(1, 11)),
-    *(f"<i class=n{step} title=" for step in range(10, 0, -1)),
-]
+# By step, the negative ones from the end of the array.
+_OPEN = text_array(
+    [
+        "<i title=",
+        *(f"<i class=h{step} title=" for step in range(1, 11)),
+        *(f"<i class=n{step} title=" for step in range(10, 0, -1)),
+    ]
+)
 
 
-class _Numbers(dict[int, str]):
+@cache
+def _numbers() -> TextArray:
     """The text of each float16, by its bits: there are only 65,536."""
-
-    def __missing__(self, bits: int) -> str:
-        value = float(np.uint16(bits).view(np.float16)) + 0.0  # no minus before a zero
-        text = self[bits] = f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
-        return text
-
-
-_NUMBERS = _Numbers()
+    with np.errstate(invalid="ignore"):  # some of the bits are no number
+        values = np.arange(2**16, dtype=np.uint16).view(np.float16).astype(np.float64) + 0.0  # no minus before a zero
+    known: dict[str, str] = {}
+    texts = (f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}" for value in values.tolist())
+    return text_array([known.setdefault(text, text) for text in texts])
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,30 +45,45 @@ class Heat:
 
     token_ids: Sequence[int]
     steps: Sequence[int]
-    numbers: Sequence[str]
+    parts: Sequence[str]
+    """Three for each cell: its opening tag, its number, its end."""
     peak: int
 
 
-def heat_rows(token_ids: Sequence[Sequence[int]], flat: FloatArray, steps: IntArray) -> list[Heat]:
+def heat_rows(
+    token_ids: Sequence[Sequence[int]], flat: FloatArray, steps: IntArray, words: ShownVocabulary
+) -> list[Heat]:
     """Rows whose values and steps are laid end to end in ``flat`` and ``steps``; centred on the highest value."""
-    all_steps, numbers = steps.tolist(), number_texts(flat)
+    # All cells at once by tables: one by one they would take most of a page's time.
+    cells = np.empty((len(flat), 3), dtype=object)
+    cells[:, 0] = _OPEN[steps]
+    cells[:, 1] = _numbers()[_bits(flat)]
+    cells[:, 2] = words.cell_ends[np.fromiter(chain.from_iterable(token_ids), np.intp, len(flat))]
+    parts, all_steps = cells.ravel().tolist(), steps.tolist()
     rows, start = [], 0
     for tokens in token_ids:
         end = start + len(tokens)
         peak = int(flat[start:end].argmax()) if tokens else 0
-        rows.append(Heat(tokens, all_steps[start:end], numbers[start:end], peak))
+        rows.append(Heat(tokens, all_steps[start:end], parts[3 * start : 3 * end], peak))
         start = end
     return rows
 
 
 def number_texts(values: FloatArray) -> list[str]:
     """The text of each value, rounded as a float16."""
-    return list(map(_NUMBERS.__getitem__, values.astype(np.float16).view(np.uint16).tolist()))
+    texts: list[str] = _numbers()[_bits(values)].tolist()
+    return texts
+
+
+def _bits(values: FloatArray) -> IntArray:
+    return values.astype(np.float16).view(np.uint16)
 
 
 def excerpt_line(heat: Heat, words: ShownVocabulary) -> Markup:
     """The cells of a row in three parts: before its peak, the peak, after it."""
-    cells, starts = _cells(heat, words)
+    if words.parts.isdisjoint(heat.token_ids):
+        return _in_three_parts(heat.parts, 3 * heat.peak, 3)
+    cells, starts = _joined_cells(heat, words)
     return _in_three_parts(cells, _place_of(heat.peak, starts))
 
 
@@ -74,8 +91,7 @@ def stacked_line(real: Heat, simulated: Heat, residual: Heat, words: ShownVocabu
     """Real over simulated over their difference: three cells per token, on one scale."""
     cells, starts = _cells(real, words)
     under = [
-        f"{_OPEN[s]}{a}></i>{_OPEN[r]}{b}></i>"
-        for s, a, r, b in zip(simulated.steps, simulated.numbers, residual.steps, residual.numbers, strict=True)
+        f"{s}{a}></i>{r}{b}></i>" for (s, a, _), (r, b, _) in zip(_tripled(simulated), _tripled(residual), strict=True)
     ]
     columns = [f"<b>{cell}{under[start]}</b>" for cell, start in zip(cells, starts, strict=True)]
     return _in_three_parts(columns, _place_of(real.peak, starts))
@@ -83,12 +99,14 @@ def stacked_line(real: Heat, simulated: Heat, residual: Heat, words: ShownVocabu
 
 def _cells(heat: Heat, words: ShownVocabulary) -> tuple[list[str], Sequence[int]]:
     """The cells of a row, each with the place of its first token."""
-    tokens = heat.token_ids
-    if not words.parts.isdisjoint(tokens):
+    if not words.parts.isdisjoint(heat.token_ids):
         return _joined_cells(heat, words)
-    opened, closed = map(_OPEN.__getitem__, heat.steps), map(words.cell_ends.__getitem__, tokens)
-    cells = [f"{start}{number}{end}" for start, number, end in zip(opened, heat.numbers, closed, strict=True)]
+    cells = [f"{start}{number}{end}" for start, number, end in _tripled(heat)]
     return cells, range(len(cells))
+
+
+def _tripled(heat: Heat) -> Iterable[tuple[str, str, str]]:
+    return zip(heat.parts[0::3], heat.parts[1::3], heat.parts[2::3], strict=True)
 
 
 def _joined_cells(heat: Heat, words: ShownVocabulary) -> tuple[list[str], list[int]]:
@@ -96,10 +114,11 @@ def _joined_cells(heat: Heat, words: ShownVocabulary) -> tuple[list[str], list[i
     cells: list[str] = []
     starts: list[int] = []
     start = 0
+    all_numbers = heat.parts[1::3]
     for size, text in joined([words.vocabulary.tokens[t] for t in heat.token_ids]):
         place = range(start, start + size)
         strongest = max(place, key=lambda i: abs(heat.steps[i]))
-        numbers = heat.numbers[start] if size == 1 else '"' + " ".join(heat.numbers[i] for i in place) + '"'
+        numbers = all_numbers[start] if size == 1 else '"' + " ".join(all_numbers[i] for i in place) + '"'
         cells.append(f"{_OPEN[heat.steps[strongest]]}{numbers}>{text}</i>")
         starts.append(start)
         start += size
@@ -111,8 +130,8 @@ def _place_of(token: int, starts: Sequence[int]) -> int:
     return max(0, bisect_right(starts, token) - 1)
 
 
-def _in_three_parts(cells: Sequence[str], peak: int) -> Markup:
-    before, after = "".join(cells[:peak]), "".join(cells[peak + 1 :])
-    middle = cells[peak] if cells else ""
+def _in_three_parts(cells: Sequence[str], peak: int, size: int = 1) -> Markup:
+    """A line whose middle is the ``size`` strings from ``peak`` on."""
+    before, middle, after = map("".join, (cells[:peak], cells[peak : peak + size], cells[peak + size :]))
     # Every text in the cells was escaped by ``glyphs``.
     return Markup(f"<span class=l><span>{before}</span></span>{middle}<span class=r>{after}</span>")  # noqa: S704

@@ -1,13 +1,20 @@
 """Vocabularies in memory, one per tokenizer, already escaped for pages."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Lock
+from typing import TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from app.domain.tokens import Vocabulary
 from app.queries.records import vocabulary
 from app.web.glyphs import visible
+
+TextArray: TypeAlias = NDArray[np.object_]
+"""Strings that an array of places picks from at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,9 +22,9 @@ class ShownVocabulary:
     """A vocabulary with what pages need of each token, by token id."""
 
     vocabulary: Vocabulary
-    strings: tuple[str, ...]
+    strings: TextArray
     """The token as text, on its own."""
-    cell_ends: tuple[str, ...]
+    cell_ends: TextArray
     """The end of a heatmap cell: the escaped token, after the number in the cell's title."""
     parts: frozenset[int]
     """Tokens that are only a part of a character, and have to be joined with their neighbours."""
@@ -47,10 +54,15 @@ def shown_vocabulary(words: Vocabulary) -> ShownVocabulary:
     strings = tuple(token.decode("utf-8", errors="replace") for token in words.tokens)
     return ShownVocabulary(
         words,
-        strings=strings,
-        cell_ends=tuple(f">{visible(text)}</i>" for text in strings),
+        strings=text_array(strings),
+        cell_ends=text_array([f">{visible(text)}</i>" for text in strings]),
         parts=frozenset(i for i, token in enumerate(words.tokens) if "\ufffd" in strings[i] and not _is_text(token)),
     )
+
+
+def text_array(texts: Sequence[str]) -> TextArray:
+    """Strings as an array of Python's own strings."""
+    return np.array(texts, dtype=object)
 
 
 def _is_text(token: bytes) -> bool:

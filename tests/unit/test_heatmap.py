@@ -24,7 +24,7 @@ def words() -> ShownVocabulary:
 
 def line(words: ShownVocabulary, token_ids: list[int], values: list[float], scale: float = 10.0) -> str:
     flat = np.array(values, dtype=np.float32)
-    return str(excerpt_line(heat_rows([token_ids], flat, heat_steps(flat, scale))[0], words))
+    return str(excerpt_line(heat_rows([token_ids], flat, heat_steps(flat, scale), words)[0], words))
 
 
 def test_steps_are_linear_and_keep_the_sign() -> None:
@@ -75,7 +75,8 @@ def test_a_stacked_row_has_three_cells_per_character(words: ShownVocabulary) -> 
 
     tokens = [[1, 3, 4]]
     real, simulated = row([10.0, 1.0, 2.0]), row([4.0, 0.0, 0.0])
-    above, middle, below = (heat_rows(tokens, v, heat_steps(v, 10.0))[0] for v in (real, simulated, real - simulated))
+    values = (real, simulated, real - simulated)
+    above, middle, below = (heat_rows(tokens, v, heat_steps(v, 10.0), words)[0] for v in values)
     html = str(stacked_line(above, middle, below, words))
     assert "<b><i class=h10 title=10>cat</i><i class=h4 title=4></i><i class=h6 title=6></i></b>" in html
     assert html.count("<b>") == 2

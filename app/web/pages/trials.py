@@ -9,15 +9,15 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
-from app.domain.activations import NORMALISED_MAXIMUM, FloatArray
-from app.domain.heat import heat_scale, heat_steps
+from app.domain.activations import SampleKind, pack_activations
+from app.domain.heat import heat_scale
 from app.domain.roles import Action
 from app.domain.trials import TrialResult
 from app.errors import Invalid
 from app.queries.accounts import Viewer
 from app.queries.events import record_event
 from app.queries.inputs import BIGGEST_ID, plain_text
-from app.queries.neuron_page import NeuronHead
+from app.queries.neuron_page import NeuronHead, StoredExcerpt, StoredSample, StoredSimulation
 from app.queries.progress import worker_count
 from app.queries.trials import (
     TrialShown,
@@ -28,8 +28,7 @@ from app.queries.trials import (
     tried_explanation,
 )
 from app.web.deps import CurrentViewer, DbSession, allowed_to
-from app.web.evidence import Line
-from app.web.heatmap import Heat, excerpt_line, heat_rows, stacked_line
+from app.web.evidence import Evidence, Line, real_rows, shown_samples, simulated_rows
 from app.web.pages.neuron import ADDRESS, Head, vocabularies
 from app.web.templating import CurrentView, page
 from app.web.vocabularies import ShownVocabulary, Vocabularies
@@ -42,6 +41,9 @@ QUICK_SECONDS = 10.0
 """So long the page asks several times a second; then the worker is loading, or busy."""
 PATIENCE_SECONDS = 180.0
 """After so long without an answer the page stops asking."""
+
+LIVE = -1
+"""The id of the one excerpt that is not stored."""
 
 State = Literal["none", "waiting", "done", "failed", "unanswered"]
 Id = Annotated[int | None, Query(ge=1, le=BIGGEST_ID)]
@@ -174,26 +176,21 @@ def _state(trial: TrialShown | None) -> State:
 
 
 def _row(result: TrialResult, words: ShownVocabulary, scale: float) -> TrialRow:
-    real = np.array(result.activations, dtype=np.float32)
-    heat = _heat(result, real, scale)
-    line = excerpt_line(heat, words)
+    """Shown as a stored record would be."""
+    evidence = Evidence({LIVE: StoredExcerpt(result.token_ids, None, 0)}, words, scale)
+    activations, expected = (np.array(v or (), dtype=np.float32) for v in (result.activations, result.expected))
+    sample = StoredSample(SampleKind.TOP, 0, [LIVE], pack_activations([activations]))
+    line = shown_samples(evidence, [sample])[0].rows[0].line
     if result.expected is not None:
-        expected = np.array(result.expected, dtype=np.float32)
-        simulated = expected * np.float32(scale / NORMALISED_MAXIMUM)
-        # Steps of expected values come from the values themselves: scaled and back they could miss a whole number.
-        steps = heat_steps(expected, NORMALISED_MAXIMUM)
-        under = heat_rows([result.token_ids], simulated, steps)[0]
-        line = stacked_line(heat, under, _heat(result, real - simulated, scale), words)
+        simulation = StoredSimulation("", sample.kind, "", 0, [LIVE], pack_activations([expected]), {})
+        (simulated,) = simulated_rows(evidence, real_rows(evidence, [sample]), simulation)
+        line = simulated.line
     return TrialRow(
-        tokens=[words.strings[i] for i in result.token_ids],
+        tokens=evidence.strings(result.token_ids),
         activations=result.activations,
         expected=result.expected,
         note=result.note,
         seconds=result.seconds,
-        peak=float(real.max(initial=0.0)),
+        peak=max(result.activations, default=0.0),
         line=line,
     )
-
-
-def _heat(result: TrialResult, values: FloatArray, scale: float) -> Heat:
-    return heat_rows([result.token_ids], values, heat_steps(values, scale))[0]
