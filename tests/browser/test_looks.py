@@ -9,7 +9,15 @@ from playwright.sync_api import Page
 
 from tests.browser.site import SLUG
 
-PAGES = {"home": "/", "list": f"/{SLUG}", "neuron": f"/{SLUG}/0/1", "batches": "/batches", "flags": "/flags"}
+PAGES = {
+    "home": "/",
+    "list": f"/{SLUG}",
+    "neuron": f"/{SLUG}/0/1",
+    "compare": f"/{SLUG}/0/1/compare",
+    "try": f"/{SLUG}/0/1/try",
+    "batches": "/batches",
+    "flags": "/flags",
+}
 WIDE: dict[str, Any] = {"viewport": {"width": 1440, "height": 900}}
 NARROW: dict[str, Any] = {"viewport": {"width": 390, "height": 844}}
 SMALLEST: dict[str, Any] = {"viewport": {"width": 360, "height": 740}}
