@@ -34,7 +34,7 @@ from app.web.templating import Renderer
 from app.web.vocabularies import Vocabularies
 
 MAX_BODY_BYTES = 1_000_000
-GZIP_LEVEL = 4
+GZIP_LEVEL = 1  # a neuron's page stays at 40 kB; a higher level saves 15 % of that and costs half a millisecond more
 
 # In this order: fixed words first, then addresses that begin with a subject's name.
 ROUTERS: Sequence[APIRouter] = (
