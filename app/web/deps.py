@@ -9,6 +9,7 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
 
 from app.db import Sessions, transaction
 from app.domain.roles import Action
@@ -28,10 +29,10 @@ def open_session(request: Request) -> Iterator[Session]:
 DbSession = Annotated[Session, Depends(open_session, scope="function")]
 
 
-def current_viewer(request: Request, session: DbSession) -> Viewer | None:
+async def current_viewer(request: Request, session: DbSession) -> Viewer | None:
     """Who is logged in, if anybody."""
     token = request.cookies.get(SESSION_COOKIE)
-    viewer = viewer_of(session, session_token=token) if token else None
+    viewer = await run_in_threadpool(viewer_of, session, session_token=token) if token else None
     request.state.viewer = viewer  # for the page of an error that comes later
     return viewer
 

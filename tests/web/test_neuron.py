@@ -148,7 +148,7 @@ def test_the_number_of_queries_does_not_grow_with_what_is_shown(
     with counted_queries(engine) as empty:
         client.get(f"/tiny/{bare.layer}/{bare.index}")
     statements = [s for s in full if "SAVEPOINT" not in s]
-    assert len(statements) == 9
+    assert len(statements) == 7
     assert len([s for s in empty if "SAVEPOINT" not in s]) <= len(statements)
 
 

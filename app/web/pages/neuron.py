@@ -35,7 +35,7 @@ from app.queries.neuron_page import (
     neuron_simulations,
     stored_excerpts,
 )
-from app.web.deps import AppSettings, DbSession, allowed_to
+from app.web.deps import AppSettings, CurrentViewer, DbSession, allowed_to
 from app.web.evidence import Evidence, SampleShown, SimulationShown, shown_samples, shown_simulations
 from app.web.history import HistoryLine, history_lines
 from app.web.templating import CurrentView, page
@@ -113,6 +113,7 @@ class NeuronPage:
     flags: NeuronFlags
     progress: NeuronProgress
     methods: tuple[MethodChoice, ...]
+    """What the viewer may queue with; empty for those who may not queue."""
     samples: tuple[SampleShown, ...]
     simulations: tuple[SimulationShown, ...]
     history: tuple[HistoryLine, ...]
@@ -124,9 +125,23 @@ async def vocabularies(request: Request) -> Vocabularies:
     return kept
 
 
-def head_at(session: DbSession, slug: str, layer: int, index: int) -> NeuronHead:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an address says that a neuron is."""
+
+    slug: str
+    layer: int
+    index: int
+
+
+async def place_of(slug: str, layer: int, index: int) -> Place:
+    """The place in the address."""
+    return Place(slug, layer, index)
+
+
+def head_at(session: DbSession, place: Annotated[Place, Depends(place_of)]) -> NeuronHead:
     """The neuron of the address."""
-    return neuron_head(session, slug=slug, layer=layer, index=index)
+    return neuron_head(session, slug=place.slug, layer=place.layer, index=place.index)
 
 
 Head = Annotated[NeuronHead, Depends(head_at, scope="function")]
@@ -135,15 +150,17 @@ Head = Annotated[NeuronHead, Depends(head_at, scope="function")]
 @page(router, ADDRESS, template="neuron/page.html")
 def neuron(
     session: DbSession,
-    head: Head,
+    viewer: CurrentViewer,
+    place: Annotated[Place, Depends(place_of)],
     known: Annotated[Vocabularies, Depends(vocabularies)],
     explanation: Annotated[int | None, Query(ge=1, le=BIGGEST_ID, description="Show this candidate.")] = None,
 ) -> NeuronPage:
     """A neuron: claim, evidence, statistics, provenance, history."""
+    head = head_at(session, place)
     candidates = neuron_candidates(session, neuron_id=head.id)
     claim = _claim(head, candidates, explanation)
     runs = neuron_runs(session, neuron_id=head.id)
-    flags = neuron_flags(session, neuron_id=head.id)
+    flags = neuron_flags(session, neuron_id=head.id) if head.n_open_flags else ()
     samples, simulations, scale = _evidence(session, head, claim, known)
     return NeuronPage(
         neuron=head,
@@ -154,7 +171,7 @@ def neuron(
         claim=claim,
         flags=_flags(claim, flags),
         progress=_progress(claim, runs[0] if runs else None),
-        methods=tuple(MethodChoice(m.id, m.label) for m in methods(session)),
+        methods=_choices(session) if viewer is not None and viewer.may(Action.QUEUE) else (),
         samples=samples,
         simulations=simulations,
         history=history_lines(neuron_events(session, neuron_id=head.id), candidates, runs),
@@ -247,6 +264,10 @@ def _flags(claim: NeuronCandidates, flags: Sequence[FlagShown]) -> NeuronFlags:
         reasons=tuple(FlagReason),
         note_limit=NOTE_LIMIT,
     )
+
+
+def _choices(session: Session) -> tuple[MethodChoice, ...]:
+    return tuple(MethodChoice(m.id, m.label) for m in methods(session))
 
 
 def _progress(claim: NeuronCandidates, run: RunShown | None) -> NeuronProgress:
