@@ -1,12 +1,12 @@
 """A neuron, its samples and its simulations, as its page shows them: a query each."""
 
 from collections.abc import Collection as Ids
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ARRAY, BigInteger, Select, any_, bindparam, func, select
-from sqlalchemy.orm import Session, aliased, defer
+from sqlalchemy.orm import Session, aliased
 
 from app.errors import NotFound
 from app.models import Collection, Corpus, Document, Excerpt, Neuron, Sample, Simulation, Subject, Tokenizer
@@ -119,19 +119,60 @@ class StoredExcerpt:
     position: int
 
 
+# What a head is made of, by the names of its fields: whole entities would take twice the time.
+_HEAD_COLUMNS: dict[str, Any] = {
+    "id": Neuron.id,
+    "subject_id": Subject.id,
+    "tokenizer_id": Subject.tokenizer_id,
+    "collection_id": Subject.collection_id,
+    "slug": Subject.slug,
+    "subject": Subject.name,
+    "layer": Neuron.layer,
+    "index": Neuron.index,
+    "n_layers": Subject.n_layers,
+    "neurons_per_layer": Subject.neurons_per_layer,
+    "n_explanations": Neuron.n_explanations,
+    "n_open_flags": Neuron.n_open_flags,
+    "n_active_runs": Neuron.n_active_runs,
+    "current_explanation_id": Neuron.current_explanation_id,
+    "current_score": Neuron.current_score,
+}
+_STATISTICS_COLUMNS = {field.name: getattr(Neuron, field.name) for field in fields(NeuronStatistics)}
+_ORIGIN_COLUMNS: dict[str, Any] = {
+    "source": Subject.source,
+    "revision": Subject.revision,
+    "weights_digest": Subject.weights_digest,
+    "architecture": Subject.architecture,
+    "site": Subject.site,
+    "activation_function": Subject.activation_function,
+    "dtype": func.coalesce(Collection.dtype, Subject.dtype),
+    "bos_policy": Subject.bos_policy,
+    "tokenizer": Tokenizer.name,
+    "tokenizer_digest": Tokenizer.digest,
+    "corpus": Corpus.name,
+    "corpus_digest": Corpus.digest,
+    "context_length": Collection.context_length,
+    "tokens": Collection.tokens_done,
+    "n_excerpts": Collection.n_excerpts,
+    "code_version": Collection.code_version,
+    "device": Collection.device,
+    "collected_at": Collection.finished_at,
+}
+
+
 def _head_statement() -> Select[Any]:
     peer = aliased(Neuron)
     rank = (
         select(
-            func.count(peer.current_score).label("n_scored"),
-            func.count().filter(peer.current_score < Neuron.current_score).label("n_below"),
+            func.count(peer.current_score).label("n_scored_in_layer"),
+            func.count().filter(peer.current_score < Neuron.current_score).label("n_below_in_layer"),
         )
         .where(peer.subject_id == Neuron.subject_id, peer.layer == Neuron.layer)
         .lateral()
     )
     return (
-        select(Subject, Neuron, Collection, Tokenizer.name, Tokenizer.digest, Corpus.name, Corpus.digest, rank)
-        .options(defer(Neuron.search), defer(Neuron.current_text))
+        select(*_HEAD_COLUMNS.values(), rank, *_STATISTICS_COLUMNS.values(), *_ORIGIN_COLUMNS.values())
+        .select_from(Subject)
         .join(Tokenizer, Tokenizer.id == Subject.tokenizer_id)
         .outerjoin(Collection, Collection.id == Subject.collection_id)
         .outerjoin(Corpus, Corpus.id == Collection.corpus_id)
@@ -179,76 +220,16 @@ def neuron_head(session: Session, *, slug: str, layer: int, index: int) -> Neuro
     row = session.execute(_HEAD, {"slug": slug, **place}).first()
     if row is None:
         raise NotFound(f"There is no subject named {slug}.")
-    subject, neuron, collection, tokenizer, tokenizer_digest, corpus, corpus_digest, n_scored, n_below = row
-    if neuron is None:
+    values = iter(row)
+    head = {name: next(values) for name in (*_HEAD_COLUMNS, "n_scored_in_layer", "n_below_in_layer")}
+    if head["id"] is None:
         raise NotFound(
-            f"{subject.name} has layers 0 to {subject.n_layers - 1}"
-            f" with neurons 0 to {subject.neurons_per_layer - 1}; this one has not been collected or does not exist."
+            f"{head['subject']} has layers 0 to {head['n_layers'] - 1} with neurons"
+            f" 0 to {head['neurons_per_layer'] - 1}; this one has not been collected or does not exist."
         )
-    return NeuronHead(
-        id=neuron.id,
-        subject_id=subject.id,
-        tokenizer_id=subject.tokenizer_id,
-        collection_id=subject.collection_id,
-        slug=subject.slug,
-        subject=subject.name,
-        layer=neuron.layer,
-        index=neuron.index,
-        n_layers=subject.n_layers,
-        neurons_per_layer=subject.neurons_per_layer,
-        n_explanations=neuron.n_explanations,
-        n_open_flags=neuron.n_open_flags,
-        n_active_runs=neuron.n_active_runs,
-        current_explanation_id=neuron.current_explanation_id,
-        current_score=neuron.current_score,
-        n_scored_in_layer=n_scored,
-        n_below_in_layer=n_below,
-        statistics=_statistics(neuron),
-        origin=_origin(subject, collection, (tokenizer, tokenizer_digest), (corpus, corpus_digest)),
-    )
-
-
-def _statistics(neuron: Neuron) -> NeuronStatistics:
-    return NeuronStatistics(
-        mean=neuron.mean,
-        variance=neuron.variance,
-        skewness=neuron.skewness,
-        kurtosis=neuron.kurtosis,
-        min=neuron.min,
-        max=neuron.max,
-        firing_rate=neuron.firing_rate,
-        peak_quantiles=neuron.peak_quantiles,
-        histogram_counts=neuron.histogram_counts,
-        histogram_edges=neuron.histogram_edges,
-    )
-
-
-def _origin(
-    subject: Subject,
-    collection: Collection | None,
-    tokenizer: tuple[str, str],
-    corpus: tuple[str | None, str | None],
-) -> NeuronOrigin:
-    return NeuronOrigin(
-        source=subject.source,
-        revision=subject.revision,
-        weights_digest=subject.weights_digest,
-        architecture=subject.architecture,
-        site=subject.site,
-        activation_function=subject.activation_function,
-        dtype=collection.dtype if collection is not None else subject.dtype,
-        bos_policy=subject.bos_policy,
-        tokenizer=tokenizer[0],
-        tokenizer_digest=tokenizer[1],
-        corpus=corpus[0],
-        corpus_digest=corpus[1],
-        context_length=collection.context_length if collection is not None else None,
-        tokens=collection.tokens_done if collection is not None else None,
-        n_excerpts=collection.n_excerpts if collection is not None else None,
-        code_version=collection.code_version if collection is not None else None,
-        device=collection.device if collection is not None else None,
-        collected_at=collection.finished_at if collection is not None else None,
-    )
+    statistics = NeuronStatistics(**{name: next(values) for name in _STATISTICS_COLUMNS})
+    origin = NeuronOrigin(**{name: next(values) for name in _ORIGIN_COLUMNS})
+    return NeuronHead(**head, statistics=statistics, origin=origin)
 
 
 def neuron_simulations(session: Session, *, explanation_id: int) -> tuple[StoredSimulation, ...]:
