@@ -3,10 +3,12 @@
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 import psycopg
 import structlog
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
 from app.db import Sessions, transaction
 from app.domain.activations import IntArray
@@ -17,7 +19,7 @@ from app.queries.records import vocabulary
 from app.queries.trials import CHANNEL, LEXICAL, TakenTrial, fail_trial, finish_trial, take_trial
 from worker.contracts import CannotSimulate, Services
 from worker.live import LiveSubject
-from worker.outages import ignoring_outages, reason
+from worker.outages import ignoring_outages, reason, through_outages
 from worker.registry import SIMULATORS, resolve
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -45,7 +47,7 @@ class TrialLoop:
             with ignoring_outages("trials.database_away"):
                 try:
                     self._listen(engine)
-                except psycopg.OperationalError as error:
+                except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                     log.warning("trials.database_away", reason=reason(error))
             self._stop.wait(WAKE_SECONDS)
 
@@ -72,12 +74,17 @@ class TrialLoop:
         except Exception as error:
             if not isinstance(error, DomainError):
                 log.warning("trial.failed", trial_id=trial.id, exc_info=error)
-            with transaction(self._sessions) as session:
-                fail_trial(session, trial_id=trial.id, error=reason(error))
-            return True
-        with transaction(self._sessions) as session:
-            finish_trial(session, trial_id=trial.id, result=result)
+            self._store(partial(fail_trial, trial_id=trial.id, error=reason(error)))
+        else:
+            self._store(partial(finish_trial, trial_id=trial.id, result=result))
         return True
+
+    def _store(self, ending: Callable[[Session], None]) -> None:
+        def action() -> None:
+            with transaction(self._sessions) as session:
+                ending(session)
+
+        through_outages(action, stop=self._stop)
 
     def _warm_up(self, slug: str) -> None:
         """Load a subject while somebody types; one that cannot be loaded is told when it is asked for."""
