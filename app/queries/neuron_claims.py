@@ -1,14 +1,16 @@
 """What is said about a neuron: explanations with their scores, flags, runs, history. A query each."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import Text, bindparam, cast, select
 from sqlalchemy.orm import Session
 
 from app.domain.results import HEADLINE_SAMPLE, HEADLINE_SCORER
 from app.models import Account, Batch, Event, Explanation, Flag, Method, Run, Score
+from app.queries.columns import column_rows
 
 HISTORY_LENGTH = 30
 
@@ -97,9 +99,21 @@ class EventShown:
     detail: dict[str, Any]
 
 
+_N_EXPLANATION = len(fields(CandidateRow)) - 1  # columns of an explanation, before those of a score
+
 # Statements are built once: building them costs more than running them.
 _CANDIDATES = (
-    select(Explanation, Method.name, Method.version, Score)
+    select(
+        Explanation.id,
+        Explanation.text,
+        Explanation.author_kind,
+        Explanation.author,
+        Method.name + " v" + cast(Method.version, Text),
+        Explanation.run_id,
+        Explanation.created_at,
+        Explanation.provenance,
+        *(getattr(Score, field.name) for field in fields(ScoreRow)),
+    )
     .outerjoin(Method, Method.id == Explanation.method_id)
     .outerjoin(Score, Score.explanation_id == Explanation.id)
     .where(Explanation.neuron_id == bindparam("neuron_id"))
@@ -123,7 +137,18 @@ _FLAGS = (
     .limit(HISTORY_LENGTH)
 )
 _RUNS = (
-    select(Run, Method.label, Account.name)
+    select(
+        Run.id,
+        Run.batch_id,
+        Method.label,
+        Run.status,
+        Run.stage,
+        Run.progress,
+        Run.error,
+        Account.name,
+        Run.queued_at,
+        Run.finished_at,
+    )
     .join(Method, Method.id == Run.method_id)
     .join(Batch, Batch.id == Run.batch_id)
     .outerjoin(Account, Account.id == Batch.account_id)
@@ -142,70 +167,27 @@ _EVENTS = (
 
 def neuron_candidates(session: Session, *, neuron_id: int) -> tuple[CandidateRow, ...]:
     """Every explanation of a neuron with its scores, the newest first. One query."""
-    rows = session.execute(_CANDIDATES, {"neuron_id": neuron_id})
-    found: dict[int, tuple[Explanation, str | None, list[ScoreRow]]] = {}
-    for explanation, name, version, score in rows:
-        method = f"{name} v{version}" if name is not None else None
-        scores = found.setdefault(explanation.id, (explanation, method, []))[2]
-        if score is not None:
-            scores.append(_score_row(score))
-    return tuple(
-        CandidateRow(
-            id=explanation.id,
-            text=explanation.text,
-            author_kind=explanation.author_kind,
-            author=explanation.author,
-            method=method,
-            run_id=explanation.run_id,
-            created_at=explanation.created_at,
-            provenance=explanation.provenance,
-            scores=tuple(scores),
-        )
-        for explanation, method, scores in found.values()
-    )
-
-
-def _score_row(score: Score) -> ScoreRow:
-    return ScoreRow(
-        scorer=score.scorer,
-        sample=score.sample,
-        value=score.value,
-        undefined_reason=score.undefined_reason,
-        interval_low=score.interval_low,
-        interval_high=score.interval_high,
-        n_valid=score.n_valid,
-        n_failed=score.n_failed,
-        token_lookup_baseline=score.token_lookup_baseline,
-        shuffled_baseline=score.shuffled_baseline,
-        chance=score.chance,
-    )
+    explanations: dict[int, Sequence[Any]] = {}
+    scores: dict[int, list[ScoreRow]] = {}
+    for row in column_rows(session, statement=_CANDIDATES, neuron_id=neuron_id):
+        explanation, score = row[:_N_EXPLANATION], row[_N_EXPLANATION:]
+        explanations[row[0]] = explanation
+        found = scores.setdefault(row[0], [])
+        if score[0] is not None:
+            found.append(ScoreRow(*score))
+    return tuple(CandidateRow(*(*explanation, tuple(scores[key]))) for key, explanation in explanations.items())
 
 
 def neuron_flags(session: Session, *, neuron_id: int) -> tuple[FlagShown, ...]:
     """Flags against any explanation of a neuron, the newest first. One query."""
-    return tuple(FlagShown(*row) for row in session.execute(_FLAGS, {"neuron_id": neuron_id}))
+    return tuple(FlagShown(*row) for row in column_rows(session, statement=_FLAGS, neuron_id=neuron_id))
 
 
 def neuron_runs(session: Session, *, neuron_id: int) -> tuple[RunShown, ...]:
     """The runs of a neuron, the newest first. One query."""
-    rows = session.execute(_RUNS, {"neuron_id": neuron_id})
-    return tuple(
-        RunShown(
-            id=run.id,
-            batch_id=run.batch_id,
-            method=label,
-            status=run.status,
-            stage=run.stage,
-            progress=run.progress,
-            error=run.error,
-            by=by,
-            queued_at=run.queued_at,
-            finished_at=run.finished_at,
-        )
-        for run, label, by in rows
-    )
+    return tuple(RunShown(*row) for row in column_rows(session, statement=_RUNS, neuron_id=neuron_id))
 
 
 def neuron_events(session: Session, *, neuron_id: int) -> tuple[EventShown, ...]:
     """The newest lines of a neuron's history. One query."""
-    return tuple(EventShown(*row) for row in session.execute(_EVENTS, {"neuron_id": neuron_id}))
+    return tuple(EventShown(*row) for row in column_rows(session, statement=_EVENTS, neuron_id=neuron_id))

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, aliased
 
 from app.errors import NotFound
 from app.models import Collection, Corpus, Document, Excerpt, Neuron, Sample, Simulation, Subject, Tokenizer
+from app.queries.columns import column_rows
 
 BIGGEST_LAYER = 2**15 - 1
 BIGGEST_INDEX = 2**31 - 1
@@ -217,10 +218,10 @@ def neuron_head(session: Session, *, slug: str, layer: int, index: int) -> Neuro
     """The neuron at an address. Raises NotFound, which says what there is instead. One query."""
     # A number that does not fit its column is no neuron, and Postgres would refuse to compare it.
     place = {"layer": layer if layer <= BIGGEST_LAYER else -1, "index": index if index <= BIGGEST_INDEX else -1}
-    row = session.execute(_HEAD, {"slug": slug, **place}).first()
-    if row is None:
+    rows = column_rows(session, statement=_HEAD, slug=slug, **place)
+    if not rows:
         raise NotFound(f"There is no subject named {slug}.")
-    values = iter(row)
+    values = iter(rows[0])
     head = {name: next(values) for name in (*_HEAD_COLUMNS, "n_scored_in_layer", "n_below_in_layer")}
     if head["id"] is None:
         raise NotFound(
@@ -234,16 +235,17 @@ def neuron_head(session: Session, *, slug: str, layer: int, index: int) -> Neuro
 
 def neuron_simulations(session: Session, *, explanation_id: int) -> tuple[StoredSimulation, ...]:
     """What was simulated for an explanation, in the order in which it was stored. One query."""
-    return tuple(StoredSimulation(*row) for row in session.execute(_SIMULATIONS, {"explanation_id": explanation_id}))
+    rows = column_rows(session, statement=_SIMULATIONS, explanation_id=explanation_id)
+    return tuple(StoredSimulation(*row) for row in rows)
 
 
 def neuron_samples(session: Session, *, neuron_id: int, collection_ids: Ids[int]) -> tuple[StoredSample, ...]:
     """The samples of a neuron from these collections. One query."""
-    rows = session.execute(_SAMPLES, {"neuron_id": neuron_id, "collection_ids": sorted(collection_ids)})
+    rows = column_rows(session, statement=_SAMPLES, neuron_id=neuron_id, collection_ids=sorted(collection_ids))
     return tuple(StoredSample(*row) for row in rows)
 
 
 def stored_excerpts(session: Session, *, excerpt_ids: Ids[int]) -> dict[int, StoredExcerpt]:
     """Tokens and place of each excerpt, by id. One query."""
-    rows = session.execute(_EXCERPTS, {"excerpt_ids": sorted(excerpt_ids)})
+    rows = column_rows(session, statement=_EXCERPTS, excerpt_ids=sorted(excerpt_ids))
     return {row[0]: StoredExcerpt(row[1], row[2], row[3]) for row in rows}
