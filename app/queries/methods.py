@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import exists, or_, select
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
 from app.domain.methods import BUILTIN_METHODS, MethodDefinition
 from app.errors import NotFound
-from app.models import Method
+from app.models import Method, Provider
 
-_NEWEST = select(Method).ext(distinct_on(Method.name)).order_by(Method.name, Method.version.desc())
+_CAN_RUN = or_(Method.provider.is_(None), exists().where(Provider.name == Method.provider))
+_NEWEST = select(Method).ext(distinct_on(Method.name)).where(_CAN_RUN).order_by(Method.name, Method.version.desc())
 
 
 def ensure_builtin_methods(session: Session, *, definitions: Sequence[MethodDefinition] = BUILTIN_METHODS) -> None:
@@ -33,10 +34,11 @@ def ensure_builtin_methods(session: Session, *, definitions: Sequence[MethodDefi
 
 
 def methods(session: Session) -> list[Method]:
-    """The newest version of every method, by name: what a person may choose."""
-    return list(
-        session.scalars(select(Method).ext(distinct_on(Method.name)).order_by(Method.name, Method.version.desc()))
-    )
+    """What a person may choose: the newest version of every method whose language model is known.
+
+    Methods that need no language model come first; each kind by name.
+    """
+    return sorted(session.scalars(_NEWEST), key=lambda method: (method.provider is not None, method.name))
 
 
 def newest_method(session: Session, *, name: str) -> Method:

@@ -4,7 +4,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.methods import BUILTIN_METHODS, LEXICAL, MethodDefinition
 from app.errors import NotFound
-from app.models import Method
+from app.models import Method, Provider
 from app.queries.methods import ensure_builtin_methods, method_definition, methods
 
 
@@ -16,7 +16,7 @@ def test_built_in_methods_are_inserted_once(session: Session) -> None:
 
 def test_what_was_stored_is_read_back_as_it_was(session: Session) -> None:
     ensure_builtin_methods(session)
-    for row in methods(session):
+    for row in session.scalars(select(Method)):
         assert method_definition(session, method_id=row.id) in BUILTIN_METHODS
 
 
@@ -26,6 +26,15 @@ def test_a_new_version_is_offered_and_the_old_one_is_kept(session: Session) -> N
     ensure_builtin_methods(session, definitions=(LEXICAL, newer))
     assert [(m.name, m.version) for m in methods(session)] == [("lexical", 2)]
     assert session.scalar(select(func.count()).select_from(Method)) == 2
+
+
+def test_a_method_is_offered_once_its_language_model_is_known_and_after_those_that_need_none(session: Session) -> None:
+    asking = MethodDefinition("asking", 1, "Asking", "highlighted", "structured", ("correlation",), provider="house")
+    ensure_builtin_methods(session, definitions=(LEXICAL, asking))
+    assert [m.name for m in methods(session)] == ["lexical"]
+    session.add(Provider(name="house", kind="local", model="a/b"))
+    session.flush()
+    assert [m.name for m in methods(session)] == ["lexical", "asking"]
 
 
 def test_an_unknown_method_is_not_found(session: Session) -> None:
