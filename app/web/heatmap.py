@@ -7,7 +7,7 @@ with one-letter elements: a neuron's page has about five thousand of them.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
@@ -27,6 +27,10 @@ _OPEN = text_array(
         *(f"<i class=n{step} title=" for step in range(10, 0, -1)),
     ]
 )
+
+
+# Opening tag, number and end of a real cell; opening tag and number of the two under it, which are empty.
+_STACKED = ["<b>", "", "", "", "", "", "></i>", "", "", "></i>", "</b>"]
 
 
 @cache
@@ -89,24 +93,22 @@ def excerpt_line(heat: Heat, words: ShownVocabulary) -> Markup:
 
 def stacked_line(real: Heat, simulated: Heat, residual: Heat, words: ShownVocabulary) -> Markup:
     """Real over simulated over their difference: three cells per token, on one scale."""
-    cells, starts = _cells(real, words)
-    under = [
-        f"{s}{a}></i>{r}{b}></i>" for (s, a, _), (r, b, _) in zip(_tripled(simulated), _tripled(residual), strict=True)
-    ]
+    if words.parts.isdisjoint(real.token_ids):
+        return _in_three_parts(_stacked_parts(real, simulated, residual), len(_STACKED) * real.peak, len(_STACKED))
+    cells, starts = _joined_cells(real, words)
+    stacked = _stacked_parts(real, simulated, residual)
+    under = ["".join(stacked[place + 4 : place + 10]) for place in range(0, len(stacked), len(_STACKED))]
     columns = [f"<b>{cell}{under[start]}</b>" for cell, start in zip(cells, starts, strict=True)]
     return _in_three_parts(columns, _place_of(real.peak, starts))
 
 
-def _cells(heat: Heat, words: ShownVocabulary) -> tuple[list[str], Sequence[int]]:
-    """The cells of a row, each with the place of its first token."""
-    if not words.parts.isdisjoint(heat.token_ids):
-        return _joined_cells(heat, words)
-    cells = [f"{start}{number}{end}" for start, number, end in _tripled(heat)]
-    return cells, range(len(cells))
-
-
-def _tripled(heat: Heat) -> Iterable[tuple[str, str, str]]:
-    return zip(heat.parts[0::3], heat.parts[1::3], heat.parts[2::3], strict=True)
+def _stacked_parts(real: Heat, simulated: Heat, residual: Heat) -> list[str]:
+    """The parts of three cells per token, laid end to end."""
+    parts = _STACKED * len(real.token_ids)
+    for place, cells, n_parts in ((1, real.parts, 3), (4, simulated.parts, 2), (7, residual.parts, 2)):
+        for part in range(n_parts):
+            parts[place + part :: len(_STACKED)] = cells[part::3]
+    return parts
 
 
 def _joined_cells(heat: Heat, words: ShownVocabulary) -> tuple[list[str], list[int]]:
