@@ -1,5 +1,6 @@
 """Fixtures for every test: one embedded PostgreSQL, migrated once, cloned or rolled back per test."""
 
+import logging
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,16 @@ TEMPLATE = "template_migrated"
 # No test depends on a time.
 hypothesis.settings.register_profile("any_speed", deadline=None)
 hypothesis.settings.load_profile("any_speed")
+
+
+@pytest.fixture(autouse=True)
+def log_handlers() -> Iterator[None]:
+    """Commands set up logging to the standard error of their test; the next test gets what was before."""
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = before
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")
