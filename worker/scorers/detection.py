@@ -2,19 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind, Split
 from app.domain.judgements import auc, balanced_accuracy
 from app.domain.results import HEADLINE_SAMPLE, ScoreResult
-from app.errors import MethodError
 from worker.baselines import token_lookup
-from worker.contracts import NeuronTask, ScoredExcerpt, Services
+from worker.contracts import NeuronTask, ScoredExcerpt
 from worker.prompts.rendering import levelled, marked
-from worker.providers.base import Provider
-from worker.scorers.ratings import MOST_TOKENS, Judge, Rated, Shown, judged
+from worker.scorers.ratings import Judge, JudgingScorer, Rated, Shown, judged
 
 MOST_PER_SAMPLE = 5
 FITS_FROM_SHARE = 0.5
@@ -37,7 +34,7 @@ class Item:
     fits: bool
 
 
-class DetectionScorer:
+class DetectionScorer(JudgingScorer):
     """A language model is shown validation excerpts without activations and says which fit the explanation.
 
     Top excerpts against random ones and against hard negatives. Balanced accuracy (``detection``) and
@@ -48,19 +45,6 @@ class DetectionScorer:
 
     name = "detection"
     version = 1
-    kinds: tuple[SampleKind, ...] = ()
-
-    def __init__(self, provider: Provider, *, shuffled: bool = True, max_tokens: int = MOST_TOKENS) -> None:
-        self.provider = provider
-        self.max_tokens = max_tokens
-        self.shuffled = shuffled
-
-    @classmethod
-    def build(cls, parameters: Mapping[str, Any], services: Services) -> "DetectionScorer":
-        """``shuffled``: whether the same text is also judged on another neuron's excerpts (as many requests again)."""
-        if services.provider is None:
-            raise MethodError(f"The scorer {cls.name} needs a language model; the method names no provider.")
-        return cls(services.provider, **parameters)
 
     def score_text(self, text: str, task: NeuronTask, excerpts: Sequence[ScoredExcerpt]) -> tuple[ScoreResult, ...]:
         """Both numbers for each sample that has records. Raises ProviderError as the provider does."""

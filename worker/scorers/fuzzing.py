@@ -1,9 +1,8 @@
 """Do these marked tokens fit the explanation?"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 
@@ -11,12 +10,10 @@ from app.domain.activations import NORMALISED_MAXIMUM, ActivationRecord, SampleK
 from app.domain.judgements import auc, balanced_accuracy
 from app.domain.results import ScoreResult
 from app.domain.tokens import Vocabulary
-from app.errors import MethodError
 from worker.baselines import token_lookup
-from worker.contracts import NeuronTask, ScoredExcerpt, Services
+from worker.contracts import NeuronTask, ScoredExcerpt
 from worker.prompts.rendering import ACTIVE_LEVEL, marked, shown_window
-from worker.providers.base import Provider
-from worker.scorers.ratings import MOST_TOKENS, Judge, Rated, Shown, judged
+from worker.scorers.ratings import Judge, JudgingScorer, Rated, Shown, judged
 
 MOST_EXCERPTS = 5
 SAMPLE = SampleKind.TOP.value
@@ -33,7 +30,7 @@ class Item:
     right: bool
 
 
-class FuzzingScorer:
+class FuzzingScorer(JudgingScorer):
     """A language model is shown top excerpts with marked tokens and says whether the marks fit the explanation.
 
     Each validation excerpt is shown twice, never in one request: with the marks where the neuron
@@ -45,19 +42,6 @@ class FuzzingScorer:
 
     name = "fuzzing"
     version = 1
-    kinds: tuple[SampleKind, ...] = ()
-
-    def __init__(self, provider: Provider, *, shuffled: bool = True, max_tokens: int = MOST_TOKENS) -> None:
-        self.provider = provider
-        self.max_tokens = max_tokens
-        self.shuffled = shuffled
-
-    @classmethod
-    def build(cls, parameters: Mapping[str, Any], services: Services) -> "FuzzingScorer":
-        """``shuffled``: whether the same text is also judged on another neuron's excerpts (as many requests again)."""
-        if services.provider is None:
-            raise MethodError(f"The scorer {cls.name} needs a language model; the method names no provider.")
-        return cls(services.provider, **parameters)
 
     def score_text(self, text: str, task: NeuronTask, excerpts: Sequence[ScoredExcerpt]) -> tuple[ScoreResult, ...]:
         """Both numbers for the top sample. Raises ProviderError as the provider does."""

@@ -1,12 +1,16 @@
 """A language model rates shown excerpts against an explanation, several at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
 
+from app.domain.activations import SampleKind
 from app.domain.judgements import CHANCE, auc, balanced_accuracy
 from app.domain.results import ScoreResult
 from app.domain.scores import Estimate
+from app.errors import MethodError
 from worker.asking import Form, Question, Unusable, ask, json_object, object_schema
+from worker.contracts import Services
 from worker.prompts import load
 from worker.prompts.rendering import block, escape
 from worker.providers.base import Message, Provider
@@ -122,3 +126,23 @@ def _refused(rated: Sequence[Rated]) -> Estimate | None:
     if failed and len(failed) == len(rated):
         return Estimate(None, f"no excerpt could be rated: {failed[0].failure}")
     return None
+
+
+class JudgingScorer:
+    """What scorers share that let a language model rate excerpts. They read the records, not simulations."""
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    kinds: tuple[SampleKind, ...] = ()
+
+    def __init__(self, provider: Provider, *, shuffled: bool = True, max_tokens: int = MOST_TOKENS) -> None:
+        self.provider = provider
+        self.max_tokens = max_tokens
+        self.shuffled = shuffled
+
+    @classmethod
+    def build(cls, parameters: Mapping[str, Any], services: Services) -> Self:
+        """``shuffled``: whether the same text is also judged on another neuron's excerpts (as many requests again)."""
+        if services.provider is None:
+            raise MethodError(f"The scorer {cls.name} needs a language model; the method names no provider.")
+        return cls(services.provider, **parameters)

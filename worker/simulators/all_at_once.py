@@ -6,28 +6,18 @@ excerpts of a neuron, so that it is computed once. The excerpt costs four tokens
 sign, line end.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 from app.domain.activations import IntArray
 from app.domain.results import SimulatedExcerpt
 from app.domain.tokens import Vocabulary
-from worker.contracts import Services
 from worker.prompts import load
-from worker.providers.base import Capability, Outcome, Provider, Reply, ScoreTextRequest
-from worker.simulators.numbers import answers, distribution, from_places, missing, top_level
-from worker.simulators.prompting import (
-    UNKNOWN,
-    Example,
-    description,
-    examples,
-    provenance,
-    provider_with,
-    shown,
-    step_of,
-)
+from worker.providers.base import Capability, Outcome, Reply, ScoreTextRequest
+from worker.simulators.numbers import answers, distribution, from_places, missing
+from worker.simulators.prompting import UNKNOWN, Example, description, examples, shown, step_of
+from worker.simulators.reading import ReadsNumbers
 
 PROMPT = "simulate_all_at_once"
 
@@ -49,25 +39,13 @@ class EveryPlaceHasANumber:
                 raise ValueError(f"no number among the likely answers for token {place} of {self.length}")
 
 
-class AllAtOnce:
+class AllAtOnce(ReadsNumbers):
     """Needs log-probabilities inside the prompt: a local model, or an endpoint that returns them."""
 
     name = "all_at_once"
     version = 1
-
-    def __init__(self, provider: Provider) -> None:
-        self.provider = provider
-        self.top = top_level(provider)
-
-    @classmethod
-    def build(cls, _parameters: Mapping[str, Any], services: Services) -> "AllAtOnce":
-        """Raises MethodError where the method's provider cannot do it."""
-        return cls(provider_with(services, Capability.PROMPT_LOGPROBS, cls.name))
-
-    @property
-    def provenance(self) -> Mapping[str, Any]:
-        """The prompt's digests and the scale asked for."""
-        return {**provenance(load(PROMPT)), "top": self.top}
+    prompt = PROMPT
+    needs = Capability.PROMPT_LOGPROBS
 
     def simulate(
         self, text: str, excerpts: Sequence[tuple[int, IntArray]], vocabulary: Vocabulary

@@ -3,20 +3,19 @@
 The dearest simulator, and the one that every endpoint with chat log-probabilities can run.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 from app.domain.activations import IntArray
 from app.domain.results import SimulatedExcerpt
 from app.domain.tokens import Vocabulary
-from worker.contracts import Services
 from worker.prompts import load
 from worker.prompts.rendering import block
-from worker.providers.base import Capability, ChatRequest, Message, Outcome, Provider, Reply, chat_until_usable
-from worker.simulators.numbers import distribution, first_failure, from_places, missing, top_level
-from worker.simulators.prompting import description, examples, provenance, provider_with, shown, step_of
+from worker.providers.base import Capability, ChatRequest, Message, Outcome, Reply, chat_until_usable
+from worker.simulators.numbers import distribution, first_failure, from_places, missing
+from worker.simulators.prompting import description, examples, shown, step_of
+from worker.simulators.reading import ReadsNumbers
 
 PROMPT = "simulate_token"
 ATTEMPTS = 2
@@ -40,25 +39,13 @@ class FirstTokenIsANumber:
             raise ValueError(f"no number among the likely answers: {reply.text[:40]!r}")
 
 
-class TokenByToken:
+class TokenByToken(ReadsNumbers):
     """Needs chat log-probabilities."""
 
     name = "token_by_token"
     version = 1
-
-    def __init__(self, provider: Provider) -> None:
-        self.provider = provider
-        self.top = top_level(provider)
-
-    @classmethod
-    def build(cls, _parameters: Mapping[str, Any], services: Services) -> "TokenByToken":
-        """Raises MethodError where the method's provider cannot do it."""
-        return cls(provider_with(services, Capability.CHAT_LOGPROBS, cls.name))
-
-    @property
-    def provenance(self) -> Mapping[str, Any]:
-        """The prompt's digests and the scale asked for."""
-        return {**provenance(load(PROMPT)), "top": self.top}
+    prompt = PROMPT
+    needs = Capability.CHAT_LOGPROBS
 
     def simulate(
         self, text: str, excerpts: Sequence[tuple[int, IntArray]], vocabulary: Vocabulary

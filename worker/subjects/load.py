@@ -173,7 +173,7 @@ def resolve_device(device: str) -> str:
 
 
 def resolve_dtype(dtype: str, device: str) -> str:
-    """``auto`` is bfloat16 on a GPU that has it, else float32: on processors it gains nothing."""
+    """``auto`` is bfloat16 on a GPU that has it, else float32: processors gain too little by it."""
     if dtype == "auto":
         return "bfloat16" if device.startswith("cuda") and torch.cuda.is_bf16_supported() else "float32"
     if dtype not in DTYPES:

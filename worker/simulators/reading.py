@@ -1,0 +1,33 @@
+"""What simulators share that read numbers from a language model's log-probabilities."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from worker.contracts import Services
+from worker.prompts import load
+from worker.providers.base import Capability, Provider
+from worker.simulators.numbers import top_level
+from worker.simulators.prompting import provenance, provider_with
+
+
+class ReadsNumbers:
+    """A simulator over one provider, with the highest number that this provider's model can be asked for."""
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    prompt: ClassVar[str]
+    needs: ClassVar[Capability]
+
+    def __init__(self, provider: Provider) -> None:
+        self.provider = provider
+        self.top = top_level(provider)
+
+    @classmethod
+    def build(cls, _parameters: Mapping[str, Any], services: Services) -> Self:
+        """Raises MethodError where the method's provider cannot do it."""
+        return cls(provider_with(services, cls.needs, cls.name))
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """The prompt's digests and the scale asked for."""
+        return {**provenance(load(self.prompt)), "top": self.top}
