@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from app.domain.activations import SampleKind
 from app.domain.judgements import CHANCE, auc, balanced_accuracy
@@ -131,8 +131,8 @@ def _refused(rated: Sequence[Rated]) -> Estimate | None:
 class JudgingScorer:
     """What scorers share that let a language model rate excerpts. They read the records, not simulations."""
 
-    name: ClassVar[str]
-    version: ClassVar[int]
+    name: str
+    version: int
     kinds: tuple[SampleKind, ...] = ()
 
     def __init__(self, provider: Provider, *, shuffled: bool = True, max_tokens: int = MOST_TOKENS) -> None:

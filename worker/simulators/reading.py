@@ -13,8 +13,8 @@ from worker.simulators.prompting import provenance, provider_with
 class ReadsNumbers:
     """A simulator over one provider, with the highest number that this provider's model can be asked for."""
 
-    name: ClassVar[str]
-    version: ClassVar[int]
+    name: str
+    version: int
     prompt: ClassVar[str]
     needs: ClassVar[Capability]
 
