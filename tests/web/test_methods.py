@@ -90,3 +90,12 @@ def test_bad_addresses_are_refused_with_a_page(client: TestClient, address: str,
 def test_methods_have_a_json_twin(client: TestClient, pair: tuple[Method, Method]) -> None:
     names = {m["name"] for m in client.get("/methods.json").json()["methods"]}
     assert names >= {"first", "second"}
+
+
+def test_a_method_shows_its_prompts(client: TestClient, make: Make, context: Context) -> None:
+    method = make.method("asking")
+    method.explainer, method.simulator = "highlighted", "structured"
+    make.session.flush()
+    answer = client.get(f"/methods/{method.id}")
+    assert [p.name for p in context().prompts] == ["explain_highlighted", "simulate_structured"]
+    assert context().prompts[0].digest in answer.text

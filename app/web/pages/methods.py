@@ -5,10 +5,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
+from app.domain.prompts import prompts_of
 from app.errors import Invalid
 from app.queries.inputs import BIGGEST_ID
 from app.queries.method_figures import Comparison, MethodFigures, compare_methods, method_figures
 from app.web.deps import DbSession
+from app.web.prompt_files import PromptShown, prompt_files
 from app.web.templating import page
 
 router = APIRouter()
@@ -28,6 +30,7 @@ class MethodsMethod:
     """One version of a method, with those it can be compared with."""
 
     method: MethodFigures
+    prompts: tuple[PromptShown, ...]
     others: tuple[MethodFigures, ...]
 
 
@@ -73,4 +76,5 @@ def method(session: DbSession, method_id: MethodId) -> MethodsMethod:
     """One version of a method: its steps, its parameters, its use."""
     figures = method_figures(session)
     shown = method_figures(session, method_id=method_id)[0]
-    return MethodsMethod(shown, tuple(m for m in figures if m.id != method_id and m.n_scored))
+    prompts = prompts_of(shown.explainer, shown.simulator, shown.scorers, shown.parameters)
+    return MethodsMethod(shown, prompt_files(prompts), tuple(m for m in figures if m.id != method_id and m.n_scored))
