@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import structlog
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
+from threadpoolctl import threadpool_limits
 
 from app.db import Sessions, database_url, make_engine, make_sessions, transaction
 from app.queries.runs import reap_expired, release_run, renew_leases
@@ -50,6 +51,9 @@ def main(settings: Settings, *, build: BuildWork | None = None) -> int:
 
     Without it methods get the language models and the subjects that they name.
     """
+    # A run's matrices are small: more threads than one spin for each other, and for those of other workers.
+    # torch, which loads later, keeps its own.
+    threadpool_limits(limits=1, user_api="blas")
     engine = make_engine(_url(settings), pool_size=settings.concurrency + 1)
     try:
         sessions = make_sessions(engine)
