@@ -12,7 +12,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -28,6 +36,8 @@ from demo.processes import ChildFailed, Children, children
 
 SLUG = "stdlib-gpt2"
 NAME = "Standard-library GPT-2"
+SUBJECT = ("--slug", SLUG, "--name", NAME)
+FIRST_LOOK = ("--max-tokens", "600000")
 MODEL = Path(__file__).parent / "model"
 CORPUS = "demo:stdlib"
 METHOD = "lexical"
@@ -35,6 +45,8 @@ OWNER = "owner"
 TICK_SECONDS = 0.5
 MAX_WORKERS = 4
 ACTIVE = ("queued", "running")
+
+_COLLECTIONS = select(Collection).join(Subject, Subject.id == Collection.subject_id).where(Subject.slug == SLUG)
 
 
 def launch(settings: Settings) -> int:
@@ -70,11 +82,12 @@ def _run(settings: Settings, sessions: Sessions, group: Children, console: Conso
     console.print(f"\n  http://{settings.host}:{settings.port}/login?token={token}\n", highlight=False, soft_wrap=True)
     console.print("  Open this address; its token works once. Ctrl-C stops everything.\n")
     with _progress(console) as progress:
-        _collect(sessions, group, progress)
-        with transaction(sessions) as session:
-            _queue_every_neuron_once(session, settings)
+        _collect_a_first_look(sessions, group, progress)
         for number in range(1, min(MAX_WORKERS, os.cpu_count() or 1) + 1):
             group.start(f"worker-{number}", "worker", "--exit-with-parent")
+        _collect_everything(sessions, group, progress)
+        with transaction(sessions) as session:
+            _queue_every_neuron_once(session, settings)
         _watch_runs(sessions, group, progress)
     console.print("Everything is explained. The pages stay up until Ctrl-C.")
     while True:
@@ -83,34 +96,44 @@ def _run(settings: Settings, sessions: Sessions, group: Children, console: Conso
         time.sleep(TICK_SECONDS)
 
 
-def _collect(sessions: Sessions, group: Children, progress: Progress) -> None:
-    """Collect the demo subject unless that has been done, with a bar."""
-    if _collection(sessions, status="complete") is not None:
-        return
-    bar = progress.add_task("Reading the standard library", total=None)
-    child = group.start("collect", "collect", str(MODEL), CORPUS, "--slug", SLUG, "--name", NAME, "--exit-with-parent")
+def _collect_a_first_look(sessions: Sessions, group: Children, progress: Progress) -> None:
+    """Collect a little, so that pages have something to show within a minute."""
+    if _n_complete(sessions) == 0:
+        _collect(sessions, group, progress.add_task("A first look", total=None), progress, FIRST_LOOK)
+
+
+def _collect_everything(sessions: Sessions, group: Children, progress: Progress) -> None:
+    """Collect the whole standard library; its records take the place of the first look's."""
+    if _n_complete(sessions) == 1:
+        _collect(sessions, group, progress.add_task("The whole standard library", total=None), progress)
+
+
+def _collect(
+    sessions: Sessions, group: Children, bar: TaskID, progress: Progress, options: tuple[str, ...] = ()
+) -> None:
+    child = group.start("collect", "collect", str(MODEL), CORPUS, *SUBJECT, *options, "--exit-with-parent")
     while child.exit_code != 0:
         if child.exit_code == 1:
             raise ChildFailed(f"The collection ended early. The end of {child.log}:\n{child.last_lines()}")
         group.keep_alive()
-        row = _collection(sessions, status="running")
+        row = _running(sessions)
         if row is not None:
             progress.update(bar, completed=row.tokens_done, total=row.tokens_planned)
         time.sleep(TICK_SECONDS)
     group.forget(child)
-    done = progress.tasks[bar].total or 1
+    done = next(task.total for task in progress.tasks if task.id == bar) or 1
     progress.update(bar, completed=done, total=done)
 
 
-def _collection(sessions: Sessions, *, status: str) -> Collection | None:
+def _n_complete(sessions: Sessions) -> int:
     with transaction(sessions) as session:
-        return session.scalar(
-            select(Collection)
-            .join(Subject, Subject.id == Collection.subject_id)
-            .where(Subject.slug == SLUG, Collection.status == status)
-            .order_by(Collection.id.desc())
-            .limit(1)
-        )
+        return session.scalar(_COLLECTIONS.with_only_columns(func.count()).where(Collection.status == "complete")) or 0
+
+
+def _running(sessions: Sessions) -> Collection | None:
+    with transaction(sessions) as session:
+        newest = _COLLECTIONS.where(Collection.status == "running").order_by(Collection.id.desc())
+        return session.scalar(newest.limit(1))
 
 
 def _queue_every_neuron_once(session: Session, settings: Settings) -> None:
