@@ -11,7 +11,7 @@ from tests.worker.models import save_model
 from worker.collection.best import ordinals_of
 from worker.collection.passes import BatchSize, Part, Pass
 from worker.collection.plan import Cut, Excerpts, prepare
-from worker.collection.reducer import Sampling
+from worker.collection.sampling import Sampling
 from worker.collection.state import POOLS, Shape, State, layer_bounds
 from worker.collection.statistics import LayerStatistics, layer_statistics
 from worker.subjects.corpus import corpus_of

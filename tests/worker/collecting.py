@@ -10,7 +10,7 @@ from torch import Tensor
 
 from worker.collection.passes import BatchSize, Part, Pass
 from worker.collection.plan import Cut, Excerpts, Plan, prepare
-from worker.collection.reducer import Sampling
+from worker.collection.sampling import Sampling
 from worker.collection.state import Shape, State
 from worker.subjects.corpus import corpus_of
 from worker.subjects.hooks import OnLayer

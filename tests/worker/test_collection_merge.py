@@ -16,7 +16,8 @@ from worker.collection import exact
 from worker.collection.best import Batch, Best, ordinals_of, score, sortable, upper
 from worker.collection.bounds import Pilot, stacked
 from worker.collection.chance import hash32, hash64, lowest, priorities
-from worker.collection.reducer import Excerpted, Reducer, Sampling
+from worker.collection.reducer import Reducer
+from worker.collection.sampling import Excerpted, Sampling
 from worker.collection.state import Shape, State
 
 NUMBERS = st.floats(-1e40, 1e40, allow_nan=False).filter(lambda x: x == 0 or abs(x) > 1e-30)

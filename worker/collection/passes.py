@@ -17,7 +17,8 @@ from worker.collection.bounds import Pilot, pilot_size, stacked
 from worker.collection.chance import lowest
 from worker.collection.checkpoint import Open, load_state, open_for_writing, save_state
 from worker.collection.plan import Excerpts, Plan
-from worker.collection.reducer import Excerpted, Reducer, Sampling
+from worker.collection.reducer import Reducer
+from worker.collection.sampling import Excerpted, Sampling
 from worker.collection.state import Shape, State
 from worker.subjects.hooks import OnLayer
 

@@ -27,13 +27,13 @@ from worker.collection.lookalikes import find_lookalikes
 from worker.collection.passes import BatchSize, Part, Pass
 from worker.collection.plan import Cut, Excerpts, Plan, prepare, write_durably
 from worker.collection.publish import Finished, Identity, publish
-from worker.collection.reducer import Sampling
+from worker.collection.sampling import Sampling
 from worker.collection.state import Shape, State
 from worker.subjects.corpus import CorpusSource
 from worker.subjects.load import LoadedSubject
 
 REPORT_SECONDS = 2.0
-STATE_VERSION = 1
+STATE_VERSION = 2
 """Raised when unfinished collections of older code can not be gone on with."""
 CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 2048, 32768
 

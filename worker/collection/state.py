@@ -22,6 +22,7 @@ independent of each other, among all excerpts, ``high`` and ``highest`` among th
 bound."""
 POWERS = 4
 _PARTS = ("scores", "peaks", "values", "bar")
+_COUNTS = ("minimum", "maximum", "positive", "peak_counts", "histogram")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,10 @@ class State:
     def best(self) -> Best:
         """All pools of all neurons: by layer, then by pool, then by neuron."""
         return Best(*(self.tensors[f"best.{part}"] for part in _PARTS))
+
+    def counts(self, layer: int) -> dict[str, Tensor]:
+        """Views of the extremes and counts of one layer, by name."""
+        return {name: self.tensors[name][layer] for name in _COUNTS}
 
     def pools(self, layer: int) -> Best:
         """A view of all pools of one layer."""

@@ -1,0 +1,118 @@
+"""The two forms of taking activations in say the same, and refuse the same."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from app.errors import CollectionError
+from tests.worker.collecting import CPU
+from worker.collection.bounds import Pilot, stacked
+from worker.collection.intake import Intake, TensorIntake
+from worker.collection.kernels import TILE, half
+from worker.collection.processor_intake import ProcessorIntake
+from worker.collection.reducer import Reducer
+from worker.collection.sampling import Excerpted, Sampling
+from worker.collection.state import Shape, State
+
+TOKENS = 7  # no multiple of four
+NEURONS = TILE + 33
+BATCH = 6
+
+
+def some_activations(n_excerpts: int) -> torch.Tensor:
+    """Values of one decimal, so that many peaks are equal; a neuron that never moves, one far from zero."""
+    values = np.random.default_rng(0).standard_normal((n_excerpts, TOKENS, NEURONS)).round(1)
+    values[:, :, 0], values[:, :, 1] = 0, values[:, :, 1] + 1000
+    return torch.from_numpy(values.astype(np.float32))
+
+
+def taken_in(values: torch.Tensor, intake: Intake) -> State:
+    """The state after all excerpts, batch by batch, as one shard."""
+    pilot = Pilot()
+    pilot.add(values[:BATCH].contiguous())
+    sampling = Sampling(5, len(values), 3)
+    state = State.empty(Shape(1, NEURONS, TOKENS), CPU)
+    reducer = Reducer(state, stacked([pilot.bounds()]), sampling, intake)
+    reducer.begin()
+    for first in range(0, len(values), BATCH):
+        part = values[first : first + BATCH]
+        reducer.add(Excerpted.of(np.arange(first, first + len(part)), sampling, CPU), 0, part)
+    reducer.end(0, len(values), 0)
+    return state
+
+
+def assert_alike(left: State, right: State) -> None:
+    """The same excerpts, values and counts; a peak at the edge of a bin may be rounded to its neighbour."""
+    for name in ("minimum", "maximum", "positive", "histogram"):
+        assert torch.equal(left.tensors[name], right.tensors[name]), name
+    below = (left.tensors["peak_counts"] - right.tensors["peak_counts"]).cumsum(dim=-1)
+    assert int(below.abs().sum()) <= left.excerpts * NEURONS // 1000
+    assert int(below[..., -1].abs().sum()) == 0
+    mine, theirs = left.best.ordered(), right.best.ordered()
+    for name in ("scores", "peaks", "values", "bar"):
+        assert torch.equal(getattr(mine, name), getattr(theirs, name)), name
+
+
+def test_compiled_loops_and_tensor_operations_keep_the_same() -> None:
+    values = some_activations(100)
+    compiled, plain = taken_in(values, ProcessorIntake()), taken_in(values, TensorIntake())
+    assert_alike(compiled, plain)
+    assert int(compiled.tensors["positive"].sum()) == int((values > 0).sum())
+
+
+def test_power_sums_are_those_of_numpy() -> None:
+    values = some_activations(100)
+    pilot = Pilot()
+    pilot.add(values[:BATCH])
+    distances = values.double().numpy() - pilot.bounds().centre.double().numpy()
+    for intake in (ProcessorIntake(), TensorIntake()):
+        sampling = Sampling(5, len(values), 3)
+        state = State.empty(Shape(1, NEURONS, TOKENS), CPU)
+        reducer = Reducer(state, stacked([pilot.bounds()]), sampling, intake)
+        reducer.begin()
+        reducer.add(Excerpted.of(np.arange(len(values)), sampling, CPU), 0, values)
+        sums = reducer.shard_sums[0].numpy()
+        for power in range(4):
+            expected = (distances ** (power + 1)).sum(axis=(0, 1))
+            size = (np.abs(distances) ** (power + 1)).sum(axis=(0, 1))
+            np.testing.assert_allclose(sums[power], expected, rtol=0, atol=2e-6 * float(size.max()))
+
+
+def test_a_view_without_its_first_token_is_read_as_it_lies() -> None:
+    values = some_activations(40)
+    with_bos = torch.cat([torch.full((40, 1, NEURONS), 99.0), values], dim=1)
+    assert_alike(taken_in(with_bos[:, 1:], ProcessorIntake()), taken_in(values, ProcessorIntake()))
+
+
+def test_other_layouts_and_half_precision_are_converted() -> None:
+    values = some_activations(40)
+    turned = values.permute(2, 0, 1).contiguous().permute(1, 2, 0)
+    assert turned.stride(2) != 1
+    assert_alike(taken_in(turned, ProcessorIntake()), taken_in(values, ProcessorIntake()))
+    rough = values.to(torch.bfloat16)
+    assert_alike(taken_in(rough, ProcessorIntake()), taken_in(rough.float(), ProcessorIntake()))
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("form", [ProcessorIntake, TensorIntake])
+def test_a_number_that_is_none_is_refused(form: type[Intake], bad: float) -> None:
+    values = some_activations(20)
+    values[13, TOKENS - 1, NEURONS - 1] = bad
+    with pytest.raises(CollectionError, match="not finite"):
+        taken_in(values, form())
+
+
+def test_half_precision_is_rounded_as_numpy_rounds_it() -> None:
+    generator = np.random.default_rng(0)
+    every = np.arange(65536, dtype=np.uint16).view(np.float16).astype(np.float32)
+    every = every[np.isfinite(every)]
+    middles = ((every[:-1] + every[1:]) / 2).astype(np.float32)
+    any_bits = generator.integers(0, 2**32, 20_000, dtype=np.uint32).view(np.float32)
+    small = (generator.standard_normal(20_000) * 1e-5).astype(np.float32)
+    values = np.concatenate([every, middles, any_bits, small, np.array([np.inf, -np.inf, np.nan], np.float32)])
+    bits = np.array([half(value) for value in values], np.uint16)
+    with np.errstate(over="ignore", invalid="ignore"):
+        expected = values.astype(np.float16)
+    np.testing.assert_array_equal(bits.view(np.float16), expected)

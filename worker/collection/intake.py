@@ -1,0 +1,130 @@
+"""Take one layer's activations of a batch in, in tensor operations.
+
+Cost decides the form. Every token's value is touched by twelve plain passes; everything else happens
+once per excerpt and neuron, on the peaks. Only rows that newly enter a pool are copied.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from jaxtyping import Float, Float64, Int32, Int64
+from torch import Tensor
+
+from worker.collection.best import NEVER, Batch, Best, sortable
+from worker.collection.bounds import HISTOGRAM_BINS, PEAK_BINS, Bounds
+from worker.collection.chance import priorities
+from worker.collection.sampling import Excerpted
+from worker.collection.state import POWERS
+
+BLOCK_VALUES = 1 << 26
+
+
+@dataclass(frozen=True, slots=True)
+class LayerState:
+    """Views of what a pass keeps of the N neurons of one layer, and what steers it.
+
+    ``shard_sums`` are the power sums of the shard that is being read; ``random`` and ``spread`` are the
+    neurons' hashes for the pools of these names.
+    """
+
+    bounds: Bounds
+    pools: Best
+    shard_sums: Float64[Tensor, "powers n"]
+    minimum: Float[Tensor, " n"]
+    maximum: Float[Tensor, " n"]
+    positive: Int64[Tensor, " n"]
+    peak_counts: Int32[Tensor, "n bins"]
+    histogram: Int32[Tensor, "n bins"]
+    random: Int32[Tensor, " n"]
+    spread: Int32[Tensor, " n"]
+
+
+class Intake(Protocol):
+    """One form of the rules by which activations enter a state."""
+
+    def take_in(self, layer: LayerState, excerpts: Excerpted, activations: Float[Tensor, "batch tokens n"]) -> bool:
+        """Add a batch, its excerpts in ascending order. False where an activation is not a finite number."""
+
+
+class TensorIntake:
+    """For any device that torch knows."""
+
+    def __init__(self) -> None:
+        self._scratch: dict[tuple[int, ...], tuple[Tensor, Tensor]] = {}
+
+    def take_in(self, layer: LayerState, excerpts: Excerpted, activations: Float[Tensor, "batch tokens n"]) -> bool:
+        """Add a batch, its excerpts in ascending order. False where an activation is not a finite number."""
+        peaks = torch.empty((activations.shape[0], activations.shape[2]), device=activations.device)
+        step = max(1, BLOCK_VALUES // (activations.shape[1] * activations.shape[2]))
+        finite = True
+        for first in range(0, activations.shape[0], step):
+            part = slice(first, first + step)
+            finite = self._values(layer, activations[part], peaks[part]) and finite
+        if finite:
+            _count_peaks(layer, peaks)
+            _sample(layer, Batch(excerpts.ordinals, peaks, activations), excerpts)
+            if bool(excerpts.in_histogram.any()):
+                _count_values(layer, activations[excerpts.in_histogram.to(activations.device)])
+        return finite
+
+    def _values(self, layer: LayerState, activations: Tensor, peaks: Tensor) -> bool:
+        """All that looks at every value. ``peaks`` [batch, N] is filled."""
+        values = activations.float()
+        torch.amax(values, dim=1, out=peaks)
+        torch.minimum(layer.minimum, values.amin(dim=1).amin(dim=0), out=layer.minimum)
+        work, squares = self._buffers(tuple(values.shape), values.device)
+        torch.gt(values, 0, out=work)
+        layer.positive.add_(work.sum(dim=1).sum(dim=0).to(torch.int64))
+        sums = torch.empty((peaks.shape[0], POWERS, peaks.shape[1]), device=values.device)
+        # Centred, so that variance and kurtosis do not drown in a large mean.
+        torch.sub(values, layer.bounds.centre, out=work)
+        torch.mul(work, work, out=squares)
+        torch.sum(work, dim=1, out=sums[:, 0])
+        torch.sum(squares, dim=1, out=sums[:, 1])
+        torch.sum(work.mul_(squares), dim=1, out=sums[:, 2])
+        torch.sum(squares.mul_(squares), dim=1, out=sums[:, 3])
+        # The order of adding is the device's own: its forward pass depends on the batch in the last bits anyway.
+        layer.shard_sums.add_(sums.to(torch.float64).sum(dim=0))
+        return bool(torch.isfinite(sums[:, 0]).all())
+
+    def _buffers(self, shape: tuple[int, ...], device: torch.device) -> tuple[Tensor, Tensor]:
+        """Room to work in, kept: fresh memory would cost as much as the work."""
+        if shape not in self._scratch:
+            self._scratch[shape] = (torch.empty(shape, device=device), torch.empty(shape, device=device))
+        return self._scratch[shape]
+
+
+def _count_peaks(layer: LayerState, peaks: Tensor) -> None:
+    """Count peaks in bins that are finest at the low end, where most of them lie."""
+    torch.maximum(layer.maximum, peaks.amax(dim=0), out=layer.maximum)
+    share = torch.sub(peaks, layer.bounds.peak_low).mul_(layer.bounds.peak_scale).clamp_(0, 1).sqrt_()
+    bins = share.mul_(PEAK_BINS).clamp_(max=PEAK_BINS - 1).to(torch.int64)
+    _count(layer.peak_counts, bins)
+
+
+def _count_values(layer: LayerState, activations: Tensor) -> None:
+    place = torch.sub(activations.float(), layer.bounds.value_low).mul_(layer.bounds.value_scale)
+    bins = place.clamp_(0, HISTOGRAM_BINS - 1).to(torch.int64)
+    _count(layer.histogram, bins.view(-1, bins.shape[-1]))
+
+
+def _count(counts: Tensor, bins: Tensor) -> None:
+    """Add one to ``counts`` [N, n_bins] for each of ``bins`` [rows, N], which is overwritten."""
+    neurons = torch.arange(counts.shape[0], device=counts.device)
+    flat = bins.add_(neurons * counts.shape[1]).view(-1)
+    counts.view(-1).scatter_add_(0, flat, counts.new_ones(()).expand(flat.shape[0]))
+
+
+def _sample(layer: LayerState, batch: Batch, excerpts: Excerpted) -> None:
+    """Offer the batch to the pools, in the order of ``POOLS``."""
+    spread = priorities(excerpts.hashes, layer.spread)
+    never = torch.full((), NEVER, dtype=torch.int32, device=spread.device)
+    keys = [
+        sortable(batch.peaks),
+        priorities(excerpts.hashes, layer.random),
+        spread,
+        torch.where(batch.peaks >= layer.bounds.high, spread, never),
+        torch.where(batch.peaks >= layer.bounds.highest, spread, never),
+    ]
+    layer.pools.add(torch.cat(keys, dim=1), batch)
