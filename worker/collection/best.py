@@ -15,7 +15,8 @@ from torch import Tensor
 EMPTY = torch.iinfo(torch.int64).min
 NEVER = torch.iinfo(torch.int32).min
 """The key of an excerpt that does not belong in a row."""
-_LAST = 0xFFFFFFFF
+LAST = 0xFFFFFFFF
+"""The highest ordinal that a score can hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ class Batch:
 
 def score(keys: Int32[Tensor, " n"], ordinals: Int64[Tensor, " n"]) -> Int64[Tensor, " n"]:
     """Keys above, ordinals turned round below: of equal keys the lower ordinal wins."""
-    return (keys.to(torch.int64) << 32) | (_LAST - ordinals)
+    return (keys.to(torch.int64) << 32) | (LAST - ordinals)
 
 
 def upper(scores: Int64[Tensor, "*shape"]) -> Int32[Tensor, "*shape"]:
@@ -114,7 +115,7 @@ def upper(scores: Int64[Tensor, "*shape"]) -> Int32[Tensor, "*shape"]:
 
 def ordinals_of(scores: Int64[Tensor, "*shape"]) -> Int64[Tensor, "*shape"]:
     """The excerpts of scores; -1 for an empty place."""
-    return torch.where(scores == EMPTY, -1, _LAST - (scores & _LAST))
+    return torch.where(scores == EMPTY, -1, LAST - (scores & LAST))
 
 
 def sortable(values: Float[Tensor, "*shape"]) -> Int32[Tensor, "*shape"]:

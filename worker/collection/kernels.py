@@ -12,16 +12,19 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.collection.best import LAST, NEVER
+from worker.collection.state import POOLS
+
 Float32s: TypeAlias = NDArray[np.float32]
 Float64s: TypeAlias = NDArray[np.float64]
 Int32s: TypeAlias = NDArray[np.int32]
 Int64s: TypeAlias = NDArray[np.int64]
 
 TILE = 256
-"""Neurons at a time: their statistics, 44 bytes each, stay in a first-level cache."""
-N_POOLS = 5
-_NEVER = np.int32(-(2**31))
-_LAST = np.int64(0xFFFFFFFF)
+"""Neurons at a time: what is kept of an excerpt, 53 bytes each, stays in a first-level cache."""
+_N_POOLS = len(POOLS)
+_NEVER = np.int32(NEVER)
+_LAST = np.int64(LAST)
 _Loop = TypeVar("_Loop", bound=Callable[..., Any])
 
 
@@ -124,7 +127,7 @@ def _tile(width: int) -> Tile:
         numbers[4],
         numbers[5],
         np.empty(width, np.int32),
-        np.empty((N_POOLS, width), np.int32),
+        np.empty((_N_POOLS, width), np.int32),
         np.empty(width, np.bool_),
     )
 
@@ -250,14 +253,14 @@ def _offer(batch: Excerpts, b: int, begin: int, tile: Tile, limits: Limits, pool
     _keys(batch.hashes[b], begin, tile, limits)
     wanted, keys = tile.wanted, tile.keys
     wanted[:] = False
-    for pool in range(N_POOLS):
+    for pool in range(_N_POOLS):
         row = pool * n_neurons + begin
         key, bar = keys[pool], pools.bar[row : row + width]
         for i in range(width):
             wanted[i] |= key[i] > bar[i]
     for i in range(width):
         if wanted[i]:
-            for pool in range(N_POOLS):
+            for pool in range(_N_POOLS):
                 row = pool * n_neurons + begin + i
                 if keys[pool, i] > pools.bar[row]:
                     place = b * batch.stride + begin + i
