@@ -1,9 +1,10 @@
 """The list of a subject's neurons: filtered, sorted, read by keyset, counted, selected."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import (
     ColumnElement,
@@ -39,6 +40,9 @@ from app.queries.neuron_order import (
     whole_order,
 )
 from app.queries.paging import Page
+
+if TYPE_CHECKING:
+    from psycopg import Connection
 
 COUNT_BOUND = 10_000
 """Matches are counted up to here; beyond it a list says "10,000+"."""
@@ -158,9 +162,9 @@ def neurons_page(
     backwards = before is not None
     cursor = before if before is not None else after
     start = None if cursor is None else parse_cursor(cursor, query.sort)
-    _plan_by_value(session, query)
     few = matches is not None and matches.exact and matches.number <= FEW
-    found = _read(session, _source(query, few=few), start, backwards=backwards, limit=size + 1)
+    with _planned_by_value(session, query):
+        found = _read(session, _source(query, few=few), start, backwards=backwards, limit=size + 1)
     more = len(found) > size
     shown = found[:size][::-1] if backwards else found[:size]
     rows = _with_intervals(session, shown)
@@ -174,11 +178,11 @@ def neurons_page(
 
 def count_neurons(session: Session, *, query: NeuronsQuery, bound: int | None = None) -> Matches:
     """How many neurons match, exactly up to ``bound``."""
-    _plan_by_value(session, query)
     if bound is None:
         bound = SEARCH_COUNT_BOUND if query.filter.words else COUNT_BOUND
     some = select(literal(1)).where(*_conditions(query)).select_from(Neuron).limit(bound + 1).subquery()
-    number = session.scalar(select(func.count()).select_from(some)) or 0
+    with _planned_by_value(session, query):
+        number = session.scalar(select(func.count()).select_from(some)) or 0
     return Matches(min(number, bound), exact=number <= bound)
 
 
@@ -216,14 +220,20 @@ def has_search_words(session: Session, *, words: str) -> bool:
     return (session.scalar(select(func.numnode(_search(words)))) or 0) > 0
 
 
-def _plan_by_value(session: Session, query: NeuronsQuery) -> None:
-    """Let searches be planned for their words until the transaction ends.
+@contextmanager
+def _planned_by_value(session: Session, query: NeuronsQuery) -> Iterator[None]:
+    """Searches are planned for their words in here.
 
     A prepared plan knows neither how many match nor the parsed search, which it parses again for every row. And
     where words that seldom meet are taken for common ones, a scan of the table for the first of them reads it all.
     """
-    if query.filter.words:
+    if not query.filter.words:
+        yield
+        return
+    driver = cast("Connection[Any]", session.connection().connection.driver_connection)
+    with driver.transaction():  # the settings last as long; sessions that only read have no other
         session.execute(_PLAN_BY_VALUE)
+        yield
 
 
 def _conditions(query: NeuronsQuery) -> list[ColumnElement[bool]]:

@@ -4,10 +4,11 @@ What only looks something up in memory is ``async``: it saves a hop to a thread 
 every route, is a plain function in a thread.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
+from fastapi.concurrency import contextmanager_in_threadpool
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
@@ -16,17 +17,38 @@ from app.domain.roles import Action
 from app.errors import Forbidden, Invalid, LoginRequired, NotFound
 from app.queries.accounts import Viewer, viewer_of
 from app.settings import Settings
+from app.web.security import SAFE_METHODS
 
 SESSION_COOKIE = "neuron_audit_session"
 
 
-def open_session(request: Request) -> Iterator[Session]:
+def open_transaction(request: Request) -> Iterator[Session]:
     """One transaction for the request; it is committed before the answer is sent."""
-    with transaction(cast("Sessions", request.app.state.sessions)) as session:
+    with transaction(_sessions(request)) as session:
         yield session
 
 
+async def open_session(request: Request) -> AsyncIterator[Session]:
+    """The session of a page, which only reads, or the transaction of a request that changes something.
+
+    A session that reads ends without a word to the database: that is no work for a thread.
+    """
+    if request.method in SAFE_METHODS:
+        with cast("Sessions", request.app.state.reading)() as session:
+            yield session
+    else:
+        async with contextmanager_in_threadpool(transaction(_sessions(request))) as session:
+            yield session
+
+
+def _sessions(request: Request) -> Sessions:
+    sessions: Sessions = request.app.state.sessions
+    return sessions
+
+
 DbSession = Annotated[Session, Depends(open_session, scope="function")]
+Transaction = Annotated[Session, Depends(open_transaction, scope="function")]
+"""For the rare address that changes something when it is read."""
 
 
 async def current_viewer(request: Request, session: DbSession) -> Viewer | None:

@@ -7,7 +7,7 @@ import uvicorn
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.middleware import Middleware
 
-from app.db import Sessions, database_url, make_engine, make_sessions, transaction
+from app.db import Sessions, database_url, make_engine, make_reading_sessions, make_sessions, transaction
 from app.errors import DomainError
 from app.queries.accounts import any_account
 from app.settings import Settings
@@ -58,8 +58,8 @@ class UnsafeBind(DomainError):
     """The server may listen beyond this machine only when there is an account: `neuron-audit user add NAME`."""
 
 
-def create_app(settings: Settings, sessions: Sessions) -> FastAPI:
-    """The application over one database."""
+def create_app(settings: Settings, sessions: Sessions, *, reading: Sessions | None = None) -> FastAPI:
+    """The application over one database. ``reading`` are the sessions of pages, by default those of all else too."""
     app = FastAPI(
         title="Neuron Audit",
         version=code_version(),
@@ -78,6 +78,7 @@ def create_app(settings: Settings, sessions: Sessions) -> FastAPI:
     )
     app.state.settings = settings
     app.state.sessions = sessions
+    app.state.reading = reading or sessions
     app.state.renderer = Renderer()
     app.state.vocabularies = Vocabularies()
     install_handlers(app)
@@ -96,7 +97,7 @@ def serve(settings: Settings) -> None:
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, 20, 20)
     try:
         uvicorn.run(
-            create_app(settings, sessions),
+            create_app(settings, sessions, reading=make_reading_sessions(engine)),
             host=settings.host,
             port=settings.port,
             log_config=None,

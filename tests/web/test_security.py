@@ -161,13 +161,13 @@ def test_every_page_is_documented_with_its_twin(client: TestClient) -> None:
 
 
 def test_a_commit_that_fails_answers_500_without_a_traceback(app: FastAPI) -> None:
-    @app.get("/a/page/that/stores/badly")
+    @app.post("/a/form/that/stores/badly")
     def spoil(session: DbSession) -> str:
         session.add(LoginToken(token_hash="x", account_id=-1, expires_at=datetime.now(UTC)))  # no such account
         return "stored"
 
     client = TestClient(app, base_url="http://localhost", raise_server_exceptions=False)
-    answer = client.get("/a/page/that/stores/badly")
+    answer = client.post("/a/form/that/stores/badly")
 
     assert answer.status_code == 500
     assert "Something went wrong on the server" in answer.text

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from app.queries.accounts import log_in, log_out
-from app.web.deps import SESSION_COOKIE, AppSettings, DbSession
+from app.web.deps import SESSION_COOKIE, AppSettings, DbSession, Transaction
 from app.web.templating import CurrentView
 
 router = APIRouter(include_in_schema=False)
@@ -25,7 +25,7 @@ class LoginPage:
 def login(
     request: Request,
     view: CurrentView,
-    session: DbSession,
+    session: Transaction,
     settings: AppSettings,
     token: Annotated[str, Query(max_length=200)] = "",
 ) -> Response:
