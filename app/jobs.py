@@ -93,9 +93,8 @@ def enqueue_scoring(session: Session, *, explanation_id: int, method_id: int, ac
 def _queue(
     session: Session, *, batch: Batch, method: Method, run_ids: Sequence[int], detail: Mapping[str, object]
 ) -> None:
-    """The jobs of a batch's new runs, their neurons' counts, the line of the history."""
+    """The jobs of a batch's new runs, and the line of the history."""
     defer_jobs(session, queue=queue_of(method.provider), jobs=[RunJob(i) for i in run_ids])
-    batches.count_active(session, run_ids=run_ids, sign=1)
     record_event(
         session,
         kind="batch.queued",
@@ -161,7 +160,6 @@ def retry_run(session: Session, *, run_id: int, account_id: int | None) -> int:
     except IntegrityError as error:
         raise Conflict("This neuron is already queued or running with this method.") from error
     defer_jobs(session, queue=queue_of(run.provider), jobs=[RunJob(run_id)])
-    batches.count_active(session, run_ids=[run_id], sign=1)
     record_event(
         session,
         kind="run.retried",
@@ -185,4 +183,3 @@ def _drop_jobs(session: Session, cancelled: Sequence[batches.CancelledRun]) -> N
     for run in cancelled:
         if run.was_running and run.job_id is not None:
             finish_job(session, job_id=run.job_id, status="aborted")
-    batches.count_active(session, run_ids=[run.id for run in cancelled], sign=-1)

@@ -162,10 +162,6 @@ def _write_batch(filler: Filler, n: int) -> None:
         "'quarantined'])[1 + n %% 8] AS status FROM generate_series(1, %s) AS n) AS runs",
         [row[0] if row is not None else 0, filler.ids.method, n],
     )
-    filler.connection.execute(
-        "UPDATE neuron SET n_active_runs = 1 FROM run WHERE run.neuron_id = neuron.id"
-        " AND run.status IN ('queued', 'running')"
-    )
 
 
 def main() -> None:

@@ -134,7 +134,6 @@ class Neuron(Base):
     current_score: Mapped[float | None]
     n_explanations: Mapped[int] = mapped_column(server_default="0")
     n_open_flags: Mapped[int] = mapped_column(server_default="0")
-    n_active_runs: Mapped[int] = mapped_column(server_default="0")
     search: Mapped[str | None] = mapped_column(
         TSVECTOR,
         Computed("to_tsvector('english'::regconfig, coalesce(current_text, ''))", persisted=True),

@@ -1,6 +1,6 @@
 """Batches and the decisions of people about runs: queueing, cancelling, retrying.
 
-Locks are taken in one order everywhere, so that nobody waits in a circle: runs, jobs, neurons by rising id.
+Locks are taken in one order everywhere, so that nobody waits in a circle: runs by rising id, then jobs, then neurons.
 """
 
 from collections.abc import Sequence
@@ -18,15 +18,6 @@ _INSERT_RUNS = text("""
     ORDER BY id
     ON CONFLICT (neuron_id, method_id) WHERE status IN ('queued', 'running') DO NOTHING
     RETURNING id
-""")
-_COUNT_ACTIVE = text("""
-    WITH counted AS (
-        SELECT neuron_id, count(*) AS n FROM run WHERE id = ANY(CAST(:run_ids AS bigint[])) GROUP BY neuron_id
-    ), locked AS (
-        SELECT neuron.id, counted.n FROM neuron JOIN counted ON counted.neuron_id = neuron.id
-        ORDER BY neuron.id FOR NO KEY UPDATE OF neuron
-    )
-    UPDATE neuron SET n_active_runs = n_active_runs + :sign * locked.n FROM locked WHERE neuron.id = locked.id
 """)
 _CANCEL = """
     UPDATE run SET status = 'cancelled', lease_token = NULL, lease_until = NULL, finished_at = now()
@@ -104,11 +95,6 @@ def count_neurons(session: Session, *, subject_id: int, neuron_ids: Sequence[int
     """How many of these ids are neurons of the subject."""
     wanted = func.any(cast(list(neuron_ids), ARRAY(BigInteger)))
     return session.scalars(select(func.count()).where(Neuron.id == wanted, Neuron.subject_id == subject_id)).one()
-
-
-def count_active(session: Session, *, run_ids: Sequence[int], sign: int) -> None:
-    """Add (+1) or take away (-1) these runs in their neurons' ``n_active_runs``."""
-    session.execute(_COUNT_ACTIVE, {"run_ids": list(run_ids), "sign": sign})
 
 
 def cancel_active_run(session: Session, *, run_id: int) -> list[CancelledRun]:

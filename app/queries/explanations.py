@@ -127,6 +127,8 @@ def refresh_current(session: Session, *, neuron_id: int) -> None:
     """
     earlier = aliased(Explanation)
     session.flush()  # the select below must see rows that were just added
+    # Whoever comes second waits here, and then sees the first one's explanations too.
+    session.execute(select(Neuron.id).where(Neuron.id == neuron_id).with_for_update(key_share=True))
     best = session.execute(
         select(Explanation.id, Explanation.text, Score.value)
         .outerjoin(

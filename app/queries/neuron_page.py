@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, aliased
 
 from app.errors import NotFound
 from app.models import Collection, Corpus, Document, Excerpt, Neuron, Sample, Simulation, Subject, Tokenizer
+from app.queries.active_runs import n_active_runs
 from app.queries.columns import column_rows
 
 BIGGEST_LAYER = 2**15 - 1
@@ -134,7 +135,7 @@ _HEAD_COLUMNS: dict[str, Any] = {
     "neurons_per_layer": Subject.neurons_per_layer,
     "n_explanations": Neuron.n_explanations,
     "n_open_flags": Neuron.n_open_flags,
-    "n_active_runs": Neuron.n_active_runs,
+    "n_active_runs": n_active_runs(),
     "current_explanation_id": Neuron.current_explanation_id,
     "current_score": Neuron.current_score,
 }

@@ -10,7 +10,6 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     and_,
-    bindparam,
     false,
     func,
     literal,
@@ -25,6 +24,7 @@ from sqlalchemy.orm import Session
 from app.domain.results import HEADLINE_SAMPLE, HEADLINE_SCORER
 from app.errors import Invalid, NotFound
 from app.models import Neuron, Run, Score
+from app.queries.active_runs import active_runs, is_active
 from app.queries.inputs import BIGGEST_ID
 from app.queries.neuron_order import (
     BEST_FIRST,
@@ -121,7 +121,6 @@ _COLUMNS = (
     Neuron.max,
     Neuron.n_explanations,
     Neuron.n_open_flags,
-    Neuron.n_active_runs,
 )
 
 
@@ -157,7 +156,7 @@ def neurons_page(
     """``size`` neurons; the first ones, or those next to a cursor.
 
     ``matches``, where it is known already, lets the database read a short list whole before it sorts it.
-    At most four queries, whatever the size. Raises Invalid for a cursor that is none.
+    At most five queries, whatever the size. Raises Invalid for a cursor that is none.
     """
     backwards = before is not None
     cursor = before if before is not None else after
@@ -167,7 +166,7 @@ def neurons_page(
         found = _read(session, _source(query, few=few), start, backwards=backwards, limit=size + 1)
     more = len(found) > size
     shown = found[:size][::-1] if backwards else found[:size]
-    rows = _with_intervals(session, shown)
+    rows = _whole_rows(session, shown)
     if not shown:
         return Page(rows)
     first, last = cursor_of(shown[0], query.sort), cursor_of(shown[-1], query.sort)
@@ -210,7 +209,7 @@ def n_with_active_run(session: Session, *, neuron_ids: Sequence[int], method_id:
     statement = (
         select(func.count())
         .select_from(Run)
-        .where(_is_active(), Run.method_id == method_id, Run.neuron_id == func.any(list(neuron_ids)))
+        .where(is_active(), Run.method_id == method_id, Run.neuron_id == func.any(list(neuron_ids)))
     )
     return session.scalar(statement) or 0
 
@@ -267,14 +266,7 @@ def _in_state(state: NeuronState) -> ColumnElement[bool]:
         case NeuronState.FLAGGED:
             return Neuron.n_open_flags > literal_column("0")
         case NeuronState.QUEUED:
-            # By the runs, which have an index of the active ones: one on the neuron would make every change of
-            # ``n_active_runs`` rewrite the entries of all its indexes.
-            return Neuron.id.in_(select(Run.neuron_id).where(_is_active()))
-
-
-def _is_active() -> ColumnElement[bool]:
-    """Written into the statement, so that the planner sees that the partial index fits."""
-    return Run.status.in_(bindparam("active", ["queued", "running"], expanding=True, literal_execute=True))
+            return Neuron.id.in_(select(Run.neuron_id).where(is_active()))
 
 
 def _search(words: str) -> ColumnElement[Any]:
@@ -322,9 +314,10 @@ def _read(session: Session, source: _Source, start: Place | None, *, backwards: 
     return rows
 
 
-def _with_intervals(session: Session, rows: Sequence[Any]) -> tuple[NeuronRow, ...]:
+def _whole_rows(session: Session, rows: Sequence[Any]) -> tuple[NeuronRow, ...]:
     shown = [row.current_explanation_id for row in rows if row.current_score is not None]
     intervals = _intervals(session, shown) if shown else {}
+    active = active_runs(session, neuron_ids=[row.id for row in rows]) if rows else {}
     return tuple(
         NeuronRow(
             id=row.id,
@@ -337,7 +330,7 @@ def _with_intervals(session: Session, rows: Sequence[Any]) -> tuple[NeuronRow, .
             max=row.max,
             n_explanations=row.n_explanations,
             n_open_flags=row.n_open_flags,
-            n_active_runs=row.n_active_runs,
+            n_active_runs=active.get(row.id, 0),
         )
         for row in rows
     )
@@ -348,7 +341,7 @@ def _intervals(session: Session, explanation_ids: Sequence[int]) -> dict[int, tu
     scores = session.execute(
         select(Score.explanation_id, Score.interval_low, Score.interval_high)
         .where(
-            Score.explanation_id.in_(explanation_ids),
+            Score.explanation_id == func.any(list(explanation_ids)),
             Score.scorer == HEADLINE_SCORER,
             Score.sample == HEADLINE_SAMPLE,
             Score.interval_low.is_not(None),

@@ -71,15 +71,12 @@ _PROGRESS = text("""
     RETURNING id
 """)
 _END = text("""
-    WITH ended AS (
-        UPDATE run SET status = CAST(:status AS text), stage = CAST(:status AS text), error = :error,
-            attempt = attempt + :failures,
-            progress = CASE WHEN CAST(:status AS text) = 'succeeded' THEN 1 ELSE progress END,
-            lease_token = NULL, lease_until = NULL, finished_at = now()
-        WHERE id = :run_id AND lease_token = :token AND status = 'running'
-        RETURNING neuron_id
-    )
-    UPDATE neuron SET n_active_runs = n_active_runs - 1 FROM ended WHERE neuron.id = ended.neuron_id
+    UPDATE run SET status = CAST(:status AS text), stage = CAST(:status AS text), error = :error,
+        attempt = attempt + :failures,
+        progress = CASE WHEN CAST(:status AS text) = 'succeeded' THEN 1 ELSE progress END,
+        lease_token = NULL, lease_until = NULL, finished_at = now()
+    FROM neuron
+    WHERE run.id = :run_id AND lease_token = :token AND status = 'running' AND neuron.id = run.neuron_id
     RETURNING neuron.subject_id
 """)
 _PUT_BACK = text("""

@@ -17,8 +17,9 @@ from app.db import Sessions, make_engine, make_sessions, transaction
 from app.domain.roles import Role
 from app.health import web_is_alive
 from app.jobs import enqueue_batch
-from app.models import Neuron, Subject
+from app.models import Neuron, Run, Subject
 from app.queries.accounts import create_login_token, ensure_account
+from app.queries.active_runs import is_active
 from app.queries.methods import ensure_builtin_methods, newest_method
 from app.settings import Settings
 
@@ -86,7 +87,7 @@ def explain_some(site: Site) -> None:
 def active_runs(site: Site) -> int:
     """How many neurons wait for a worker."""
     with transaction(site.sessions) as session:
-        return len(session.scalars(select(Neuron.id).where(Neuron.n_active_runs > 0)).all())
+        return len(session.scalars(select(Run.neuron_id).where(is_active())).all())
 
 
 def command(arguments: list[str]) -> list[str]:

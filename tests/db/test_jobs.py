@@ -5,6 +5,7 @@ from sqlalchemy.orm import Session
 from app.errors import Conflict, Invalid, NotFound
 from app.jobs import EnqueuedBatch, cancel_batch, cancel_run, enqueue_batch, retry_run
 from app.models import Batch, Event, Method, Neuron, Run, Subject
+from app.queries.active_runs import active_runs
 from tests.factories import Make
 
 
@@ -39,8 +40,8 @@ class Cast:
         return [row[0] for row in rows]
 
     def active(self) -> list[int]:
-        self.session.expire_all()
-        return [n.n_active_runs for n in self.neurons]
+        active = active_runs(self.session, neuron_ids=[n.id for n in self.neurons])
+        return [active.get(n.id, 0) for n in self.neurons]
 
     def events(self) -> list[str]:
         return list(self.session.scalars(select(Event.kind).order_by(Event.id)))

@@ -139,7 +139,7 @@ def test_filters_find_what_they_say(
         make.neuron(subject, layer=0, index=0, current_score=0.9, firing_rate=0.01),
         make.neuron(subject, layer=0, index=1, current_score=0.2, firing_rate=0.05, n_open_flags=1),
         make.neuron(subject, layer=1, index=2, firing_rate=None),
-        make.neuron(subject, layer=1, index=3, firing_rate=0.1, n_active_runs=1),
+        make.neuron(subject, layer=1, index=3, firing_rate=0.1),
     ]
     for neuron, words in ((cast[0], "fires on cats"), (cast[1], 'fires on " import"'), (cast[3], "a small cat")):
         neuron.current_explanation_id, neuron.current_text = make.explanation(neuron, words).id, words
@@ -149,7 +149,8 @@ def test_filters_find_what_they_say(
     matches = count_neurons(session, query=query)
     assert matches == Matches(len(expected), exact=True)
     for known in (None, matches):
-        assert [row.index for row in neurons_page(session, query=query, size=9, matches=known).rows] == expected
+        rows = neurons_page(session, query=query, size=9, matches=known).rows
+        assert [(row.index, row.n_active_runs) for row in rows] == [(i, int(i == 3)) for i in expected]
     assert matching_ids(session, query=query, limit=9) == [cast[i].id for i in expected]
 
 

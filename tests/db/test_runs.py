@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from app.errors import Conflict
 from app.jobs import cancel_run, enqueue_batch, retry_run
-from app.models import Event, Method, Neuron, Pause, Run, Worker
+from app.models import Event, Method, Pause, Run, Worker
+from app.queries.active_runs import active_runs
 from app.queries.pauses import end_pause, open_queues, pause_queue
 from app.queries.runs import (
     RunLease,
@@ -59,9 +60,8 @@ class Queue:
         self.session.expire_all()
         return self.session.get_one(Run, lease.run_id)
 
-    def neuron(self, lease: RunLease) -> Neuron:
-        self.session.expire_all()
-        return self.session.get_one(Neuron, lease.neuron_id)
+    def n_active(self, lease: RunLease) -> int:
+        return active_runs(self.session, neuron_ids=[lease.neuron_id]).get(lease.neuron_id, 0)
 
     def expire(self, lease: RunLease) -> None:
         """Let a lease run out, on a server that was started long before."""
@@ -118,7 +118,7 @@ def test_a_finished_run_leaves_no_active_run_and_no_open_job(queue: Queue) -> No
     assert finish_run(queue.session, lease=lease)
     run = queue.run(lease)
     assert (run.status, run.progress, run.lease_token) == ("succeeded", 1, None)
-    assert queue.neuron(lease).n_active_runs == 0
+    assert queue.n_active(lease) == 0
     assert queue.jobs(lease) == ["succeeded"]
 
 
@@ -126,7 +126,7 @@ def test_a_run_is_finished_once(queue: Queue) -> None:
     lease = queue.held()
     assert finish_run(queue.session, lease=lease)
     assert not finish_run(queue.session, lease=lease)
-    assert queue.neuron(lease).n_active_runs == 0
+    assert queue.n_active(lease) == 0
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_a_permanent_failure_keeps_its_cause(queue: Queue) -> None:
     lease = queue.held()
     assert fail_run(queue.session, lease=lease, error="This neuron never fires.")
     assert (queue.run(lease).status, queue.run(lease).error) == ("failed", "This neuron never fires.")
-    assert (queue.jobs(lease), queue.neuron(lease).n_active_runs) == (["failed"], 0)
+    assert (queue.jobs(lease), queue.n_active(lease)) == (["failed"], 0)
     assert queue.events() == ["run.failed"]
 
 
@@ -173,7 +173,7 @@ def test_the_last_allowed_attempt_ends_in_quarantine(queue: Queue) -> None:
         lease = queue.held()
         assert retry_later(queue.session, lease=lease, error="broken", delay_seconds=0, max_attempts=2)
     assert (queue.run(lease).status, queue.run(lease).attempt) == ("quarantined", 2)
-    assert (queue.jobs(lease), queue.neuron(lease).n_active_runs) == (["failed"], 0)
+    assert (queue.jobs(lease), queue.n_active(lease)) == (["failed"], 0)
     assert queue.events() == ["run.quarantined"]
 
 
@@ -192,7 +192,7 @@ def test_an_expired_lease_is_a_death_and_the_run_waits_again(queue: Queue) -> No
     run = queue.run(lease)
     assert (run.status, run.deaths, run.attempt) == ("queued", 1, 0)
     assert queue.jobs(lease) == ["todo"]
-    assert queue.neuron(lease).n_active_runs == 1
+    assert queue.n_active(lease) == 1
 
 
 def test_a_lease_that_runs_is_not_reaped(queue: Queue) -> None:
@@ -216,7 +216,7 @@ def test_a_run_that_kills_its_worker_again_and_again_goes_in_quarantine(queue: Q
     assert (run.status, run.deaths, run.attempt) == ("quarantined", 3, 0)
     assert run.error is not None
     assert "3 of 3" in run.error
-    assert queue.neuron(lease).n_active_runs == 0
+    assert queue.n_active(lease) == 0
     assert queue.held().run_id != lease.run_id
 
 
@@ -237,7 +237,7 @@ def test_a_running_run_that_is_cancelled_is_lost_to_its_worker(queue: Queue) -> 
     cancel_run(queue.session, run_id=lease.run_id, account_id=None)
     assert not store_progress(queue.session, lease=lease, stage="simulate", progress=0.5)
     assert not finish_run(queue.session, lease=lease)
-    assert (queue.jobs(lease), queue.neuron(lease).n_active_runs) == (["aborted"], 0)
+    assert (queue.jobs(lease), queue.n_active(lease)) == (["aborted"], 0)
 
 
 def test_a_failed_run_can_be_retried_with_a_job_of_its_own(queue: Queue) -> None:

@@ -42,7 +42,6 @@ def test_clients_that_queue_the_same_neuron_and_method_get_one_active_run(stage:
     with ThreadPoolExecutor(n_clients) as pool:
         assert sum(pool.map(queue, range(n_clients))) == 1
     assert (on.count(ACTIVE), on.count(WAITING_JOBS), on.count("SELECT count(*) FROM batch")) == (1, 1, 1)
-    assert on.column("SELECT n_active_runs FROM neuron") == [1]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +69,6 @@ def test_runs_and_jobs_are_those_of_the_committed_transactions(stage: MakeStage,
         "SELECT id FROM run ORDER BY 1"
     )
     assert on.count(ACTIVE) == on.count(WAITING_JOBS) == len(committed)
-    assert set(on.column("SELECT id FROM neuron WHERE n_active_runs = 1")) == committed
 
 
 def test_people_who_queue_and_cancel_over_each_other_leave_every_count_right(stage: MakeStage) -> None:
@@ -118,7 +116,6 @@ def test_workers_people_who_queue_and_people_who_cancel_do_not_block_each_other(
     assert on.counts_by_status().get("succeeded", 0) == n_finished
     assert on.count(ACTIVE) == 0
     assert on.count("SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'doing')") == 0
-    assert on.count("SELECT count(*) FROM neuron WHERE n_active_runs <> 0") == 0
 
 
 def test_a_run_that_somebody_is_changing_is_left_alone(stage: MakeStage) -> None:

@@ -90,7 +90,6 @@ def test_a_text_without_anything_to_read_fails_the_run_and_stays_unscored(site: 
     assert site.run().error
     assert site.session.get_one(Explanation, explanation_id).text == "a neuron about joy"
     assert site.session.scalars(select(Score)).all() == []
-    assert site.neuron.n_active_runs == 0
 
 
 def test_what_the_scores_came_from_stands_in_the_history(site: Site) -> None:

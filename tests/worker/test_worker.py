@@ -109,7 +109,6 @@ def test_every_queued_run_ends_with_its_results(bench: Bench) -> None:
     assert len(bench.session.scalars(select(Score)).all()) == 3
     assert {s.collection_id for s in bench.session.scalars(select(Simulation))} == {bench.subject.collection_id}
     assert [n.current_score for n in bench.neurons] == [0.5] * 3
-    assert [n.n_active_runs for n in bench.neurons] == [0] * 3
 
 
 def test_each_success_is_a_line_of_the_history(bench: Bench) -> None:
