@@ -44,8 +44,9 @@ def test_a_neuron_is_explained_again_from_its_page_and_gets_a_new_candidate(open
     page.get_by_role("button", name="Queue").click()
 
     expect(page.locator("#_progress")).to_contain_text("succeeded", timeout=120_000)
-    page.reload()
+    expect(page.locator(".candidates li")).to_have_count(2)
     expect(page.locator(".pills")).to_contain_text("2 explanations")
+    expect(page.locator(".pills")).not_to_contain_text("active run")
 
 
 def test_a_doubted_explanation_is_flagged_seen_and_resolved(open_page: Callable[..., Page]) -> None:
@@ -56,6 +57,7 @@ def test_a_doubted_explanation_is_flagged_seen_and_resolved(open_page: Callable[
     charlie.get_by_label("Note").fill('fires on more than that: see "\u202eevil"')
     charlie.get_by_role("button", name="Flag", exact=True).click()
     expect(charlie.locator("#_flags")).to_contain_text("1 open")
+    expect(charlie.locator(".pills")).to_contain_text("1 open flag")
 
     bob = open_page("bob", role="reviewer")
     bob.goto("/flags")

@@ -15,8 +15,16 @@ PAGES = {
     "neuron": f"/{SLUG}/0/1",
     "compare": f"/{SLUG}/0/1/compare",
     "try": f"/{SLUG}/0/1/try",
+    "queue": f"/{SLUG}/queue?method=1&layer=0&all=true",
     "batches": "/batches",
+    "batch": "/batches/1",
+    "run": "/runs/1",
     "flags": "/flags",
+    "methods": "/methods",
+    "method": "/methods/1",
+    "explanation": "/explanations/1",
+    "bill": "/bill",
+    "login": "/login",
 }
 WIDE: dict[str, Any] = {"viewport": {"width": 1440, "height": 900}}
 NARROW: dict[str, Any] = {"viewport": {"width": 390, "height": 844}}
@@ -41,6 +49,14 @@ def test_no_page_is_wider_than_the_smallest_screen(open_page: Callable[..., Page
     page = open_page("alice", **SMALLEST)
     page.goto(address)
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+@pytest.mark.parametrize("view", [WIDE, SMALLEST], ids=["wide", "smallest"])
+def test_nothing_that_unfolds_widens_the_claim(open_page: Callable[..., Page], view: dict[str, Any]) -> None:
+    page = open_page("alice", **view)
+    page.goto(f"/{SLUG}/0/3")
+    page.evaluate("for (const part of document.querySelectorAll('.claim details')) part.open = true")
+    assert page.evaluate("(claim => claim.scrollWidth <= claim.clientWidth)(document.querySelector('.claim'))")
 
 
 def test_claim_and_evidence_share_one_screen(open_page: Callable[..., Page]) -> None:

@@ -287,6 +287,7 @@ def test_progress_polls_while_the_run_is_active_and_then_brings_the_new_candidat
     method = make.method()
     log_in_as("bob")
     queued = client.post("/tiny/1/2/runs", data={"method_id": method.id}, headers=htmx).text
+    assert "1 active run" in queued
     address = re.findall(r'hx-get="([^"]+)"', queued)[0]
     assert 'hx-trigger="every' in client.get(address, headers=htmx).text
 
@@ -300,6 +301,8 @@ def test_progress_polls_while_the_run_is_active_and_then_brings_the_new_candidat
     assert 'id="_candidates"' in finished
     assert 'hx-swap-oob="true"' in finished
     assert "a new candidate" in finished
+    assert "1 explanation<" in finished
+    assert "active run" not in finished
 
 
 def test_progress_is_a_page_too(client: TestClient, neuron: Neuron) -> None:

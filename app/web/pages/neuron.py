@@ -79,6 +79,15 @@ class NeuronCandidates:
 
 
 @dataclass(frozen=True, slots=True)
+class NeuronCounts:
+    """What the top of a neuron's page counts."""
+
+    n_explanations: int
+    n_open_flags: int
+    n_active_runs: int
+
+
+@dataclass(frozen=True, slots=True)
 class NeuronFlags:
     """Open flags, and what the form needs to open another."""
 
@@ -87,6 +96,8 @@ class NeuronFlags:
     open_flags: tuple[FlagShown, ...]
     reasons: tuple[FlagReason, ...]
     note_limit: int
+    counts: NeuronCounts | None = None
+    """As they stand now, where this part goes into a page that is open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +108,8 @@ class NeuronProgress:
     state: Literal["none", "active", "finished"]
     run: RunShown | None
     candidates: NeuronCandidates | None = None
+    counts: NeuronCounts | None = None
+    """As they stand now, where this part goes into a page that is open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +183,7 @@ def neuron(
         scale=scale,
         claim=claim,
         flags=_flags(claim, flags),
-        progress=_progress(claim, runs[0] if runs else None),
+        progress=_progress(claim.address, runs[0] if runs else None),
         methods=_choices(session) if viewer is not None and viewer.may(Action.QUEUE) else (),
         samples=samples,
         simulations=simulations,
@@ -188,7 +201,7 @@ def progress(
     if run is not None and chosen is None:
         raise NotFound("This neuron has no such run.")
     claim = _claim(head, neuron_candidates(session, neuron_id=head.id), None)
-    shown = _progress(claim, chosen)
+    shown = replace(_progress(claim.address, chosen), counts=_counts(head))
     if shown.state != "finished":
         return shown
     return replace(shown, candidates=replace(claim, is_out_of_band=True))
@@ -206,7 +219,8 @@ def flag(
     claim = _claim(head, neuron_candidates(session, neuron_id=head.id), form.explanation_id)
     open_flag(session, explanation_id=form.explanation_id, account_id=viewer.id, reason=form.reason, note=form.note)
     if view.wants_part:
-        return view.html("neuron/_flags.html", _flags(claim, neuron_flags(session, neuron_id=head.id)))
+        shown = _flags(claim, neuron_flags(session, neuron_id=head.id))
+        return view.html("neuron/_flags.html", replace(shown, counts=_counts_now(session, head)))
     return RedirectResponse(f"{claim.address}?explanation={form.explanation_id}#_flags", status_code=303)
 
 
@@ -228,10 +242,15 @@ def explain_again(
         account_id=viewer.id,
         limit=settings.batch_limit,
     )
-    claim = _claim(head, (), None)
     if view.wants_part:
-        return view.html("neuron/_progress.html", _progress(claim, neuron_runs(session, neuron_id=head.id)[0]))
-    return RedirectResponse(f"{claim.address}#_progress", status_code=303)
+        return view.html("neuron/_progress.html", queued_run(session, head))
+    return RedirectResponse(f"{_address(head)}#_progress", status_code=303)
+
+
+def queued_run(session: Session, head: NeuronHead) -> NeuronProgress:
+    """The part of an open page that follows the run that was just queued."""
+    shown = _progress(_address(head), neuron_runs(session, neuron_id=head.id)[0])
+    return replace(shown, counts=_counts_now(session, head))
 
 
 def _claim(head: NeuronHead, candidates: Sequence[CandidateRow], wanted: int | None) -> NeuronCandidates:
@@ -240,7 +259,7 @@ def _claim(head: NeuronHead, candidates: Sequence[CandidateRow], wanted: int | N
     if wanted is not None and shown is None:
         raise NotFound("This neuron has no such explanation.")
     return NeuronCandidates(
-        address=f"/{head.slug}/{head.layer}/{head.index}",
+        address=_address(head),
         shown=shown,
         headline=shown.headline if shown is not None else None,
         current_id=head.current_explanation_id,
@@ -266,14 +285,26 @@ def _flags(claim: NeuronCandidates, flags: Sequence[FlagShown]) -> NeuronFlags:
     )
 
 
+def _counts(head: NeuronHead) -> NeuronCounts:
+    return NeuronCounts(head.n_explanations, head.n_open_flags, head.n_active_runs)
+
+
+def _counts_now(session: Session, head: NeuronHead) -> NeuronCounts:
+    return _counts(neuron_head(session, slug=head.slug, layer=head.layer, index=head.index))
+
+
 def _choices(session: Session) -> tuple[MethodChoice, ...]:
     return tuple(MethodChoice(m.id, m.label) for m in methods(session))
 
 
-def _progress(claim: NeuronCandidates, run: RunShown | None) -> NeuronProgress:
+def _address(head: NeuronHead) -> str:
+    return f"/{head.slug}/{head.layer}/{head.index}"
+
+
+def _progress(address: str, run: RunShown | None) -> NeuronProgress:
     if run is None:
-        return NeuronProgress(claim.address, "none", None)
-    return NeuronProgress(claim.address, "active" if run.status in ACTIVE else "finished", run)
+        return NeuronProgress(address, "none", None)
+    return NeuronProgress(address, "active" if run.status in ACTIVE else "finished", run)
 
 
 def _neighbour(head: NeuronHead, step: int) -> str | None:

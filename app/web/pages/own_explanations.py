@@ -14,9 +14,8 @@ from app.queries.accounts import Viewer
 from app.queries.events import record_event
 from app.queries.explanations import Author, refresh_current, store_explanation
 from app.queries.inputs import BIGGEST_ID, plain_text
-from app.queries.neuron_claims import neuron_runs
 from app.web.deps import DbSession, allowed_to
-from app.web.pages.neuron import ADDRESS, Head, NeuronProgress
+from app.web.pages.neuron import ADDRESS, Head, queued_run
 from app.web.templating import CurrentView
 
 router = APIRouter()
@@ -58,6 +57,5 @@ def write_explanation(
     enqueue_scoring(session, explanation_id=explanation_id, method_id=form.method_id, account_id=viewer.id)
     address = f"/{head.slug}/{head.layer}/{head.index}"
     if view.wants_part:
-        run = neuron_runs(session, neuron_id=head.id)[0]
-        return view.html("neuron/_progress.html", NeuronProgress(address, "active", run))
+        return view.html("neuron/_progress.html", queued_run(session, head))
     return RedirectResponse(f"{address}?explanation={explanation_id}#_progress", status_code=303)
