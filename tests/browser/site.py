@@ -54,7 +54,8 @@ def running_site(database: str, folder: Path) -> Iterator[Site]:
         "NEURON_AUDIT_DATA_DIR": str(folder),
         "NEURON_AUDIT_PORT": str(port),
     }
-    collect = ["collect", "demo/model", "demo:stdlib", "--slug", SLUG, "--max-tokens", str(N_TOKENS)]
+    named = ["--slug", SLUG, "--name", "Standard-library GPT-2"]
+    collect = ["collect", "demo/model", "demo:stdlib", *named, "--max-tokens", str(N_TOKENS)]
     subprocess.run(command(collect), cwd=ROOT, env=environment, check=True, stderr=subprocess.DEVNULL)
     with ExitStack() as stack:
         engine = make_engine(database)

@@ -51,7 +51,7 @@ def test_a_neuron_is_explained_again_from_its_page_and_gets_a_new_candidate(open
 
 def test_a_doubted_explanation_is_flagged_seen_and_resolved(open_page: Callable[..., Page]) -> None:
     charlie = open_page("charlie", role="reader")
-    charlie.goto(f"/{SLUG}/0/3")
+    charlie.goto(f"/{SLUG}/0/5")
     charlie.get_by_text("Flag this explanation").click()
     charlie.get_by_label("What is wrong with it").select_option("too_broad")
     charlie.get_by_label("Note").fill('fires on more than that: see "\u202eevil"')

@@ -54,7 +54,7 @@ def test_no_page_is_wider_than_the_smallest_screen(open_page: Callable[..., Page
 @pytest.mark.parametrize("view", [WIDE, SMALLEST], ids=["wide", "smallest"])
 def test_nothing_that_unfolds_widens_the_claim(open_page: Callable[..., Page], view: dict[str, Any]) -> None:
     page = open_page("alice", **view)
-    page.goto(f"/{SLUG}/0/3")
+    page.goto(f"/{SLUG}/0/5")
     page.evaluate("for (const part of document.querySelectorAll('.claim details')) part.open = true")
     assert page.evaluate("(claim => claim.scrollWidth <= claim.clientWidth)(document.querySelector('.claim'))")
 

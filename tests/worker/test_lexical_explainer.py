@@ -121,6 +121,12 @@ def test_a_neuron_that_never_fires_is_refused() -> None:
         LexicalExplainer().explain(task)
 
 
+def test_a_neuron_that_fires_on_everything_alike_is_refused() -> None:
+    task = neuron(lambda block: np.full(block.n, 5.0))
+    with pytest.raises(MethodError, match="predicts where it fires"):
+        LexicalExplainer().explain(task)
+
+
 def test_the_same_neuron_always_gets_the_same_text() -> None:
     task = neuron(told('on words after digits, weakly on " x"'), noise=1.0)
     assert explained(task) == explained(task)

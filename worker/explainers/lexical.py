@@ -32,7 +32,7 @@ class LexicalExplainer:
         return cls(**parameters)
 
     def explain(self, task: NeuronTask) -> tuple[Candidate, ...]:
-        """One sentence. Raises MethodError where the train records never rise above 0."""
+        """One sentence. Raises MethodError where the train records never rise above 0, or nothing predicts them."""
         train = task.train
         if not train or max(r.peak for r in train) <= 0:
             raise MethodError("The neuron does not fire in its train records; there is nothing to explain.")
@@ -44,6 +44,8 @@ class LexicalExplainer:
         proposals = propose(block, activations, sum(len(r.token_ids) for r in train))
         weights = (fold_weights(groups, 0), fold_weights(groups, 1))
         clauses = Search(block, proposals, Evidence(activations, weights)).run()
+        if not clauses:
+            raise MethodError("No token, class or context that the lexical grammar knows predicts where it fires.")
         chosen_on = {group.name: [r.excerpt_id for r in group.records] for group in groups}
         return (Candidate(sentence(clauses), {"chosen_on": chosen_on}),)
 

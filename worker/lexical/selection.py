@@ -31,6 +31,7 @@ _ACTIVE_SHARE = 0.25
 DROP_BELOW = 0.004
 """What a claim must still add when all the others stand."""
 _TINY = 1e-9
+_ROUNDING = 1e-10
 _TOO_DEAR = 10.0
 
 
@@ -62,10 +63,14 @@ class _Fold:
         self.weights = weights / max(float(weights.sum()), _TINY)
         centred = activations - self.weights @ activations
         self.centred = self.weights * centred
-        self.variance = max(float(self.centred @ centred), _TINY)
+        self.variance = float(self.centred @ centred)
+        # What rounding leaves of numbers that are all the same is no variance.
+        self.is_constant = self.variance <= _ROUNDING * float(self.weights @ (activations * activations))
 
     def correlations(self, predictions: Matrix) -> Vector:
-        """Weighted Pearson r of each row [K, N] with the activations; 0 for a constant row. [K]"""
+        """Weighted Pearson r of each row [K, N] with the activations; 0 where either is constant. [K]"""
+        if self.is_constant:
+            return np.zeros(len(predictions), dtype=np.float32)
         means = predictions @ self.weights
         variances = (predictions * predictions) @ self.weights - means * means
         r = (predictions @ self.centred) / np.sqrt(np.maximum(variances, _TINY) * self.variance)
