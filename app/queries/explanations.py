@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import exists, func, select, update
+from sqlalchemy import bindparam, exists, func, select, update
 from sqlalchemy.orm import Session, aliased
 
 from app.domain.activations import NORMALISED_MAXIMUM, FloatArray, pack_activations
 from app.domain.results import HEADLINE_SAMPLE, HEADLINE_SCORER, ExplanationResult, ScoreResult, SimulationResult
 from app.models import Explanation, Neuron, Run, Score, Simulation
+from app.queries.columns import column_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,36 @@ def text_to_score(session: Session, *, run_id: int) -> GivenText | None:
     return None if row is None else GivenText(row.id, row.text)
 
 
+# Statements are built once: building them costs more than running them.
+_LOCK = select(Neuron.id).where(Neuron.id == bindparam("neuron_id")).with_for_update(key_share=True)
+_EARLIER = aliased(Explanation)
+_BEST = (
+    select(Explanation.id, Explanation.text, Score.value)
+    .outerjoin(
+        Score,
+        (Score.explanation_id == Explanation.id)
+        & (Score.scorer == HEADLINE_SCORER)
+        & (Score.sample == HEADLINE_SAMPLE),
+    )
+    .where(
+        Explanation.neuron_id == bindparam("neuron_id"),
+        ~exists().where(_EARLIER.run_id == Explanation.run_id, _EARLIER.id < Explanation.id),
+    )
+    .order_by(Score.value.desc().nulls_last(), Explanation.id.desc())
+    .limit(1)
+)
+_CURRENT = (
+    update(Neuron)
+    .where(Neuron.id == bindparam("neuron_id"))
+    .values(
+        current_explanation_id=bindparam("new_id"),
+        current_text=bindparam("new_text"),
+        current_score=bindparam("new_score"),
+        n_explanations=select(func.count()).where(Explanation.neuron_id == Neuron.id).scalar_subquery(),
+    )
+)
+
+
 def refresh_current(session: Session, *, neuron_id: int) -> None:
     """Let the neuron's ``current_*`` repeat its best explanation.
 
@@ -125,33 +156,9 @@ def refresh_current(session: Session, *, neuron_id: int) -> None:
     stands for it, the one that the run preferred before anything was scored: the best of several
     scores on the same few records would flatter the neuron. Without any explanation they are empty.
     """
-    earlier = aliased(Explanation)
-    session.flush()  # the select below must see rows that were just added
     # Whoever comes second waits here, and then sees the first one's explanations too.
-    session.execute(select(Neuron.id).where(Neuron.id == neuron_id).with_for_update(key_share=True))
-    best = session.execute(
-        select(Explanation.id, Explanation.text, Score.value)
-        .outerjoin(
-            Score,
-            (Score.explanation_id == Explanation.id)
-            & (Score.scorer == HEADLINE_SCORER)
-            & (Score.sample == HEADLINE_SAMPLE),
-        )
-        .where(
-            Explanation.neuron_id == neuron_id,
-            ~exists().where(earlier.run_id == Explanation.run_id, earlier.id < Explanation.id),
-        )
-        .order_by(Score.value.desc().nulls_last(), Explanation.id.desc())
-        .limit(1)
-    ).first()
-    count = select(func.count()).where(Explanation.neuron_id == neuron_id).scalar_subquery()
-    session.execute(
-        update(Neuron)
-        .where(Neuron.id == neuron_id)
-        .values(
-            current_explanation_id=best.id if best else None,
-            current_text=best.text if best else None,
-            current_score=best.value if best else None,
-            n_explanations=count,
-        )
-    )
+    column_rows(session, statement=_LOCK, neuron_id=neuron_id)
+    best = column_rows(session, statement=_BEST, neuron_id=neuron_id)
+    explanation_id, words, score = best[0] if best else (None, None, None)
+    new = {"new_id": explanation_id, "new_text": words, "new_score": score}
+    session.connection().execute(_CURRENT, {"neuron_id": neuron_id, **new})

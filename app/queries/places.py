@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from app.errors import NotFound
 from app.models import Neuron, Subject
+from app.queries.columns import column_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,26 +33,42 @@ class Peer:
     maximum: float | None
 
 
+# Statements are built once: building them costs more than running them.
+_PLACE = (
+    select(
+        Neuron.id,
+        Subject.id,
+        Subject.slug,
+        Neuron.layer,
+        Neuron.index,
+        Subject.neurons_per_layer,
+        Subject.tokenizer_id,
+        Subject.collection_id,
+        Neuron.max,
+    )
+    .join(Subject, Subject.id == Neuron.subject_id)
+    .where(Neuron.id == bindparam("neuron_id"))
+)
+_PEER = (
+    select(Neuron.id, Neuron.max)
+    .where(
+        Neuron.subject_id == bindparam("subject_id"),
+        Neuron.layer == bindparam("layer"),
+        Neuron.index != bindparam("index"),
+        Neuron.index >= bindparam("start"),
+        Neuron.max > 0,
+    )
+    .order_by(Neuron.index)
+    .limit(1)
+)
+
+
 def neuron_place(session: Session, *, neuron_id: int) -> NeuronPlace:
     """Where a neuron stands. Raises NotFound."""
-    row = session.execute(
-        select(
-            Neuron.id,
-            Subject.id,
-            Subject.slug,
-            Neuron.layer,
-            Neuron.index,
-            Subject.neurons_per_layer,
-            Subject.tokenizer_id,
-            Subject.collection_id,
-            Neuron.max,
-        )
-        .join(Subject, Subject.id == Neuron.subject_id)
-        .where(Neuron.id == neuron_id)
-    ).first()
-    if row is None:
+    rows = column_rows(session, statement=_PLACE, neuron_id=neuron_id)
+    if not rows:
         raise NotFound("There is no such neuron.")
-    return NeuronPlace(*row)
+    return NeuronPlace(*rows[0])
 
 
 def neuron_peer(session: Session, *, place: NeuronPlace, start: int) -> Peer | None:
@@ -59,16 +76,9 @@ def neuron_peer(session: Session, *, place: NeuronPlace, start: int) -> Peer | N
 
     None where no other fires.
     """
-    others = (
-        select(Neuron.id, Neuron.max)
-        .where(
-            Neuron.subject_id == place.subject_id,
-            Neuron.layer == place.layer,
-            Neuron.index != place.index,
-            Neuron.max > 0,
-        )
-        .order_by(Neuron.index)
-        .limit(1)
-    )
-    row = session.execute(others.where(Neuron.index >= start)).first() or session.execute(others).first()
-    return None if row is None else Peer(*row)
+    of_layer = {"subject_id": place.subject_id, "layer": place.layer, "index": place.index}
+    for first in (start, 0):
+        rows = column_rows(session, statement=_PEER, start=first, **of_layer)
+        if rows:
+            return Peer(*rows[0])
+    return None

@@ -5,13 +5,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
-from sqlalchemy import ARRAY, BigInteger, cast, func, select
+from sqlalchemy import ARRAY, BigInteger, any_, bindparam, select
 from sqlalchemy.orm import Session
 
 from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind, unpack_activations
 from app.domain.tokens import Vocabulary
 from app.errors import NotFound
 from app.models import Excerpt, Neuron, Sample, Subject, Tokenizer, VocabularyToken
+from app.queries.columns import column_rows
+
+# Statements are built once: building them costs more than running them. Arrays, not IN: the same statement whatever
+# the number of ids, so that it stays prepared.
+_EXCERPTS = select(Excerpt.id, Excerpt.token_ids).where(
+    Excerpt.id == any_(bindparam("excerpt_ids", type_=ARRAY(BigInteger)))
+)
+_SAMPLES = select(Sample.neuron_id, Sample.kind, Sample.excerpt_ids, Sample.activations).where(
+    Sample.neuron_id == any_(bindparam("neuron_ids", type_=ARRAY(BigInteger))),
+    Sample.collection_id == bindparam("collection_id"),
+)
 
 
 def vocabulary(session: Session, *, tokenizer_id: int) -> Vocabulary:
@@ -32,10 +43,8 @@ def vocabulary(session: Session, *, tokenizer_id: int) -> Vocabulary:
 
 def excerpt_tokens(session: Session, *, excerpt_ids: Iterable[int]) -> dict[int, list[int]]:
     """Token ids of each excerpt, by excerpt id."""
-    # An array, not IN: the same statement whatever the number of excerpts, so that it stays prepared.
-    wanted = cast(sorted(set(excerpt_ids)), ARRAY(BigInteger))
-    rows = session.execute(select(Excerpt.id, Excerpt.token_ids).where(Excerpt.id == func.any(wanted)))
-    return {row.id: row.token_ids for row in rows}
+    rows = column_rows(session, statement=_EXCERPTS, excerpt_ids=sorted(set(excerpt_ids)))
+    return {row[0]: row[1] for row in rows}
 
 
 def neuron_records(session: Session, *, neuron_id: int, collection_id: int | None = None) -> NeuronRecords:
@@ -71,19 +80,13 @@ _Samples: TypeAlias = dict[SampleKind, tuple[ActivationRecord, ...]]
 
 
 def _samples(session: Session, neuron_ids: Sequence[int], collection_id: int | None) -> dict[int, _Samples]:
-    rows = session.execute(
-        select(Sample.neuron_id, Sample.kind, Sample.excerpt_ids, Sample.activations).where(
-            Sample.neuron_id == func.any(cast(list(neuron_ids), ARRAY(BigInteger))),
-            Sample.collection_id == collection_id,
-        )
-    ).all()
-    ids = excerpt_tokens(session, excerpt_ids=(i for row in rows for i in row.excerpt_ids))
+    rows = column_rows(session, statement=_SAMPLES, neuron_ids=list(neuron_ids), collection_id=collection_id)
+    ids = excerpt_tokens(session, excerpt_ids=(i for _, _, excerpt_ids, _ in rows for i in excerpt_ids))
     tokens = {excerpt_id: np.array(token_ids, dtype=np.int32) for excerpt_id, token_ids in ids.items()}
     found: dict[int, _Samples] = defaultdict(dict)
-    for row in rows:
-        lengths = [len(tokens[i]) for i in row.excerpt_ids]
-        activations = unpack_activations(row.activations, lengths)
-        found[row.neuron_id][SampleKind(row.kind)] = tuple(
-            ActivationRecord(i, tokens[i], values) for i, values in zip(row.excerpt_ids, activations, strict=True)
+    for neuron_id, kind, excerpt_ids, packed in rows:
+        activations = unpack_activations(packed, [len(tokens[i]) for i in excerpt_ids])
+        found[neuron_id][SampleKind(kind)] = tuple(
+            ActivationRecord(i, tokens[i], values) for i, values in zip(excerpt_ids, activations, strict=True)
         )
     return found
