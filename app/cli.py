@@ -1,15 +1,18 @@
 """The command line: ``neuron-audit serve | worker | demo | db | collect | user``."""
 
 import importlib
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from app.db import check_schema, database_url, downgrade, make_engine, make_sessions, migrate, transaction
+from app.db import check_schema, database_url, downgrade, make_sessions, migrate, open_database, transaction
 from app.errors import DomainError
 from app.health import web_is_alive, worker_is_alive
 from app.log import configure_logging
@@ -27,6 +30,11 @@ cli.add_typer(user, name="user")
 cli.add_typer(provider, name="provider")
 cli.add_typer(health, name="health")
 
+REFUSED = 1
+TRY_AGAIN = 75
+TERMINATED = 128 + signal.SIGTERM
+"""Exit codes. TRY_AGAIN is of ``sysexits.h``: the same command may succeed later."""
+
 ExitWithParent = Annotated[
     bool, typer.Option("--exit-with-parent", help="Stop when the process that started it has ended.")
 ]
@@ -42,7 +50,7 @@ def settings() -> Settings:
 @contextmanager
 def opened(loaded: Settings) -> Iterator[Session]:
     """One transaction on the database, which is let go of afterwards."""
-    engine = make_engine(database_url(loaded))
+    engine = open_database(loaded)
     try:
         with transaction(make_sessions(engine)) as session:
             yield session
@@ -156,19 +164,19 @@ def health_worker() -> None:
 @db.command("migrate")
 def db_migrate() -> None:
     """Bring the schema to the newest revision."""
-    migrate(make_engine(database_url(settings())))
+    migrate(open_database(settings()))
 
 
 @db.command("downgrade")
 def db_downgrade(revision: str) -> None:
     """Take the schema back to a revision (``base`` removes everything)."""
-    downgrade(make_engine(database_url(settings())), revision=revision)
+    downgrade(open_database(settings()), revision=revision)
 
 
 @db.command("check")
 def db_check() -> None:
     """Fail where the schema differs from the models."""
-    check_schema(make_engine(database_url(settings())))
+    check_schema(open_database(settings()))
 
 
 @db.command("where")
@@ -217,12 +225,22 @@ def login_address(loaded: Settings, token: str) -> str:
 
 
 def main() -> None:
-    """The console script. What a person can put right is told in a line, not in a traceback."""
+    """The console script. What a person can put right is told in a line, not in a traceback.
+
+    SIGTERM ends a command like an exit of its own, with all that waits for an end.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     try:
         cli()
     except DomainError as error:
-        typer.secho(error.message, err=True, fg=typer.colors.RED)
-        raise SystemExit(1) from None
+        _end(error.message, code=REFUSED)
+    except OperationalError as error:
+        _end(f"The database does not answer: {str(error.orig).strip()}", code=TRY_AGAIN)
+
+
+def _end(message: str, *, code: int) -> NoReturn:
+    typer.secho(message, err=True, fg=typer.colors.RED)
+    raise SystemExit(code) from None
 
 
 if __name__ == "__main__":

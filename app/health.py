@@ -7,7 +7,7 @@ import httpx
 from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 
-from app.db import database_url, make_engine, make_sessions, transaction
+from app.db import make_sessions, open_database, transaction
 from app.models import Worker
 from app.settings import Settings
 
@@ -30,7 +30,7 @@ def worker_is_alive(settings: Settings) -> bool:
     seen = select(Worker.id).where(
         Worker.host == socket.gethostname(), Worker.stopped_at.is_(None), Worker.seen_at > recently
     )
-    engine = make_engine(database_url(settings))
+    engine = open_database(settings)
     try:
         with transaction(make_sessions(engine)) as session:
             return session.scalar(seen.limit(1)) is not None

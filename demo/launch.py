@@ -7,9 +7,12 @@ its last shard ended, and runs are queued in one transaction or not at all.
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from threading import Event
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -24,7 +27,7 @@ from rich.progress import (
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.db import Sessions, database_url, make_engine, make_sessions, migrate, transaction
+from app.db import Sessions, make_sessions, migrate, open_database, transaction
 from app.errors import DomainError
 from app.health import web_is_alive
 from app.jobs import enqueue_batch
@@ -33,6 +36,9 @@ from app.queries.accounts import create_login_token, ensure_account
 from app.queries.methods import ensure_builtin_methods, newest_method
 from app.settings import Settings
 from demo.processes import ChildFailed, Children, children
+from worker.outages import through_outages
+
+T = TypeVar("T")
 
 SLUG = "stdlib-gpt2"
 NAME = "Standard-library GPT-2"
@@ -56,7 +62,7 @@ def launch(settings: Settings) -> int:
         console.print(f"Port {settings.port} is taken. Choose another: NEURON_AUDIT_PORT=8251 make demo")
         return 1
     console.print("Starting the database ...")
-    engine = make_engine(database_url(settings))
+    engine = open_database(settings)
     migrate(engine)
     sessions = make_sessions(engine)
     try:
@@ -73,10 +79,7 @@ def launch(settings: Settings) -> int:
 
 
 def _run(settings: Settings, sessions: Sessions, group: Children, console: Console) -> None:
-    with transaction(sessions) as session:
-        ensure_builtin_methods(session)
-        owner = ensure_account(session, name=OWNER, role="admin")
-        token = create_login_token(session, account_id=owner.id, minutes=settings.login_token_minutes)
+    token = _asked(sessions, partial(_login_token, minutes=settings.login_token_minutes))
     group.start("web", "serve", "--exit-with-parent")
     _wait_until_served(settings, group)
     console.print(f"\n  http://{settings.host}:{settings.port}/login?token={token}\n", highlight=False, soft_wrap=True)
@@ -86,8 +89,7 @@ def _run(settings: Settings, sessions: Sessions, group: Children, console: Conso
         for number in range(1, min(MAX_WORKERS, os.cpu_count() or 1) + 1):
             group.start(f"worker-{number}", "worker", "--exit-with-parent")
         _collect_everything(sessions, group, progress)
-        with transaction(sessions) as session:
-            _queue_every_neuron_once(session, settings)
+        _asked(sessions, partial(_queue_every_neuron_once, settings=settings))
         _watch_runs(sessions, group, progress)
     console.print("Everything is explained. The pages stay up until Ctrl-C.")
     while True:
@@ -126,17 +128,23 @@ def _collect(
 
 
 def _n_complete(sessions: Sessions) -> int:
-    with transaction(sessions) as session:
-        return session.scalar(_COLLECTIONS.with_only_columns(func.count()).where(Collection.status == "complete")) or 0
+    complete = _COLLECTIONS.with_only_columns(func.count()).where(Collection.status == "complete")
+    return _asked(sessions, lambda session: session.scalar(complete)) or 0
 
 
 def _running(sessions: Sessions) -> Collection | None:
-    with transaction(sessions) as session:
-        newest = _COLLECTIONS.where(Collection.status == "running").order_by(Collection.id.desc())
-        return session.scalar(newest.limit(1))
+    newest = _COLLECTIONS.where(Collection.status == "running").order_by(Collection.id.desc()).limit(1)
+    return _asked(sessions, lambda session: session.scalar(newest))
 
 
-def _queue_every_neuron_once(session: Session, settings: Settings) -> None:
+def _login_token(session: Session, *, minutes: int) -> str:
+    """What the owner logs in with once."""
+    ensure_builtin_methods(session)
+    owner = ensure_account(session, name=OWNER, role="admin")
+    return create_login_token(session, account_id=owner.id, minutes=minutes)
+
+
+def _queue_every_neuron_once(session: Session, *, settings: Settings) -> None:
     """The first batch of the demo: every neuron through the lexical method, in one transaction."""
     subject = session.scalars(select(Subject).where(Subject.slug == SLUG)).one()
     if session.scalar(select(Batch.id).where(Batch.subject_id == subject.id).limit(1)) is not None:
@@ -169,9 +177,19 @@ def _watch_runs(sessions: Sessions, group: Children, progress: Progress) -> None
 
 def _count_runs(sessions: Sessions) -> tuple[int, int]:
     """All runs, and those that are queued or running."""
-    with transaction(sessions) as session:
-        row = session.execute(select(func.count(), func.count().filter(Run.status.in_(ACTIVE))).select_from(Run)).one()
-    return row[0], row[1]
+    counts = select(func.count(), func.count().filter(Run.status.in_(ACTIVE))).select_from(Run)
+    total, active = _asked(sessions, lambda session: session.execute(counts).one())
+    return total, active
+
+
+def _asked(sessions: Sessions, action: Callable[[Session], T]) -> T:
+    """What one transaction answers, however often the database goes away meanwhile."""
+
+    def once() -> T:
+        with transaction(sessions) as session:
+            return action(session)
+
+    return through_outages(once, stop=Event())
 
 
 def _wait_until_served(settings: Settings, group: Children) -> None:

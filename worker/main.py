@@ -17,11 +17,10 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 import structlog
-from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 from threadpoolctl import threadpool_limits
 
-from app.db import Sessions, database_url, make_engine, make_sessions, transaction
+from app.db import Sessions, make_sessions, open_database, transaction
 from app.queries.runs import reap_expired, release_run, renew_leases
 from app.queries.transport import delete_old_jobs
 from app.queries.trials import delete_old_trials
@@ -54,7 +53,9 @@ def main(settings: Settings, *, build: BuildWork | None = None) -> int:
     # A run's matrices are small: more threads than one spin for each other, and for those of other workers.
     # torch, which loads later, keeps its own.
     threadpool_limits(limits=1, user_api="blas")
-    engine = make_engine(_url(settings), pool_size=settings.concurrency + 1)
+    # The limit is to how long a worker that freezes in a transaction may hold its locks.
+    limit = f"-c idle_in_transaction_session_timeout={int(1000 * settings.lease_seconds)}"
+    engine = open_database(settings, pool_size=settings.concurrency + 1, options=limit)
     try:
         sessions = make_sessions(engine)
         if build is not None:
@@ -69,14 +70,6 @@ def _builder(sessions: Sessions, settings: Settings) -> "MethodBuilder":
     from worker.services import MethodBuilder  # its libraries take longer to import than all the rest
 
     return MethodBuilder(sessions, settings)
-
-
-def _url(settings: Settings) -> str:
-    """The database's address, with a limit to how long a worker that freezes in a transaction may hold its locks."""
-    limit = f"-c idle_in_transaction_session_timeout={int(1000 * settings.lease_seconds)}"
-    url = make_url(database_url(settings))
-    given = url.query.get("options", "")
-    return url.update_query_dict({"options": f"{given} {limit}".strip()}).render_as_string(hide_password=False)
 
 
 class WorkerProcess:

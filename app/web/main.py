@@ -7,7 +7,7 @@ import uvicorn
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.middleware import Middleware
 
-from app.db import Sessions, database_url, make_engine, make_reading_sessions, make_sessions, transaction
+from app.db import Sessions, make_reading_sessions, make_sessions, open_database, transaction
 from app.errors import DomainError
 from app.queries.accounts import any_account
 from app.settings import Settings
@@ -90,7 +90,7 @@ def create_app(settings: Settings, sessions: Sessions, *, reading: Sessions | No
 
 def serve(settings: Settings) -> None:
     """Run the web server until it is stopped. Raises UnsafeBind."""
-    engine = make_engine(database_url(settings))
+    engine = open_database(settings)
     sessions = make_sessions(engine)
     refuse_unsafe_bind(settings, sessions)
     # A page makes thousands of objects and drops them all: a collection every 700 would only walk over live ones.

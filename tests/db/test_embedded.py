@@ -1,47 +1,124 @@
+import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TypeAlias
 
-from sqlalchemy import create_engine, text
-from sqlalchemy.engine import make_url
+import pytest
 
 USER = """
 import sys
 from pathlib import Path
-from app.embedded import embedded_server
-print(embedded_server(Path(sys.argv[1])), flush=True)
-sys.stdin.readline()
+from sqlalchemy import text
+from app.db import open_database
+from app.log import configure_logging
+from app.settings import Settings
+
+settings = Settings(data_dir=Path(sys.argv[1]), database_url=None)
+configure_logging(settings)
+engine = open_database(settings)
+for question in sys.stdin:
+    with engine.begin() as connection:
+        answer = connection.execute(text(question))
+        value = answer.scalar() if answer.returns_rows else "done"
+    print(value, flush=True)
 """
 
 
-def user(folder: Path) -> tuple[subprocess.Popen[str], str]:
-    """A process that uses the server until it is told to end, and the address it was given."""
-    command = [sys.executable, "-c", USER, str(folder)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    return process, process.stdout.readline().strip()
+class User:
+    """A process that uses the embedded server in a folder until it is told to end."""
+
+    def __init__(self, folder: Path) -> None:
+        command = [sys.executable, "-c", USER, str(folder)]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+
+    def ask(self, question: str = "SELECT 1") -> str:
+        """What the database answers it."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(question + "\n")
+        return self.process.stdout.readline().strip()
+
+    def end(self) -> None:
+        self.process.communicate(timeout=120)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate()
 
 
-def end(process: subprocess.Popen[str]) -> None:
-    process.communicate("\n", timeout=120)
+StartUser: TypeAlias = Callable[[], User]
 
 
-def answers(url: str) -> bool:
-    engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"))
-    try:
-        with engine.connect() as connection:
-            return bool(connection.scalar(text("SELECT 1")) == 1)
-    finally:
-        engine.dispose()
+@pytest.fixture
+def start_user(tmp_path: Path) -> Iterator[StartUser]:
+    """Starts users of one server, and waits until they have reached it."""
+    with ExitStack() as stack:
+
+        def start() -> User:
+            user = User(tmp_path)
+            stack.callback(user.end)
+            assert user.ask() == "1"
+            return user
+
+        yield start
 
 
-def test_the_server_stops_with_its_last_user_even_if_another_was_killed(tmp_path: Path) -> None:
-    folder = tmp_path / "postgres"
-    killed, url = user(folder)
-    last, again = user(folder)
-    assert again == url
+@pytest.fixture
+def process_file(tmp_path: Path) -> Path:
+    """Where the server says that it runs, with its process number first."""
+    return tmp_path / "postgres" / "postmaster.pid"
+
+
+def kill_server(process_file: Path) -> None:
+    """End the server without a goodbye and wait until it has gone."""
+    number = int(process_file.read_text().partition("\n")[0])
+    os.kill(number, signal.SIGKILL)
+    subprocess.run(["tail", f"--pid={number}", "-f", os.devnull], timeout=60, check=True)
+
+
+def test_the_server_stops_with_its_last_user_even_if_another_was_killed(
+    start_user: StartUser, process_file: Path
+) -> None:
+    killed, last = start_user(), start_user()
     killed.kill()
-    killed.communicate()
-    assert answers(url)
-    end(last)
-    assert not (folder / "postmaster.pid").exists()
+    assert last.ask() == "1"
+    last.end()
+    assert not process_file.exists()
+
+
+def test_a_killed_server_is_started_again_by_the_next_connection_and_stopped_by_the_last_user(
+    start_user: StartUser, process_file: Path
+) -> None:
+    idle, busy = start_user(), start_user()
+    assert busy.ask("CREATE TABLE kept AS SELECT 42 AS value") == "done"
+    kill_server(process_file)
+    assert busy.ask("SELECT value FROM kept") == "42"
+    busy.end()
+    assert process_file.exists()
+    idle.end()  # knows nothing of the second start
+    assert not process_file.exists()
+
+
+@pytest.mark.parametrize("number", [str(os.getpid()), "not a number"])
+def test_a_process_file_that_outlived_its_server_does_not_keep_the_next_from_starting(
+    start_user: StartUser, process_file: Path, number: str
+) -> None:
+    user = start_user()
+    user.kill()
+    kill_server(process_file)
+    lines = process_file.read_text().splitlines()
+    process_file.write_text("\n".join([number, *lines[1:]]) + "\n")
+    assert start_user().ask() == "1"
+
+
+def test_a_server_that_cannot_start_says_where_its_log_is(tmp_path: Path, start_user: StartUser) -> None:
+    start_user().end()
+    (tmp_path / "postgres" / "postgresql.conf").write_text("no setting at all\n")
+    script = "import sys; from pathlib import Path; import app.embedded as e; e.START_SECONDS = 0; "
+    script += "e.embedded_server(Path(sys.argv[1]))"
+    ended = subprocess.run([sys.executable, "-c", script, str(tmp_path / "postgres")], capture_output=True, text=True)
+    assert f"does not start. See {tmp_path / 'postgres' / 'log'}" in ended.stderr

@@ -11,7 +11,7 @@ from typing import Any
 import rich.progress as bars
 from rich.console import Console
 
-from app.db import database_url, make_engine, make_sessions, migrate
+from app.db import make_sessions, migrate, open_database
 from app.errors import CollectionError
 from app.settings import Settings
 from worker.collection.passes import Part
@@ -68,7 +68,7 @@ def collect(settings: Settings, *, model: str, corpus: str, **wishes: Any) -> No
     options = wanted.options(model)
     console = Console(stderr=True)
     source = open_corpus(corpus, text_field=wanted.text_field)
-    engine = make_engine(database_url(settings))
+    engine = open_database(settings)
     migrate(engine)
     subject = load_subject(
         model, LoadOptions(settings.device, wanted.dtype, wanted.bos, wanted.revision, wanted.module_path)
