@@ -235,7 +235,7 @@ def main() -> None:
     except DomainError as error:
         _end(error.message, code=REFUSED)
     except OperationalError as error:
-        _end(f"The database does not answer: {str(error.orig).strip()}", code=TRY_AGAIN)
+        _end(f"The database cannot go on: {str(error.orig).strip()}", code=TRY_AGAIN)
 
 
 def _end(message: str, *, code: int) -> NoReturn:

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.errors import CorpusError
+from app.errors import CollectionError, CorpusError
 from tests.worker.collecting import encode_bytes
 from worker.collection.plan import Cut, Excerpts, Plan, prepare
-from worker.subjects.corpus import CorpusSource, Document, corpus_of
+from worker.subjects.corpus import CorpusSource, Document, OnSkip, corpus_of
 
 
 def cut(folder: Path, texts: list[str], length: int = 4, most: int | None = None) -> tuple[Plan, Excerpts]:
@@ -37,8 +37,26 @@ def test_no_more_tokens_are_cut_than_asked_for(tmp_path: Path) -> None:
 
 
 def test_a_corpus_shorter_than_one_context_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match="no text of 4 tokens: 2 documents, 5 tokens"):
+    with pytest.raises(CorpusError, match=r"no text of 4 tokens. Documents: 2; tokens: 5"):
         cut(tmp_path, ["abc", "de"])
+
+
+def test_a_corpus_that_cannot_be_read_says_why(tmp_path: Path) -> None:
+    def read(on_skip: OnSkip) -> list[Document]:
+        on_skip("rows.jsonl:1", "no JSON object with a text under 'text'")
+        return []
+
+    with pytest.raises(CorpusError, match=r"left out rows.jsonl:1: no JSON object with a text under 'text'"):
+        prepare(tmp_path, CorpusSource("rows", "rows", read), encode_bytes, Cut(4, None, 2))
+
+
+def test_a_file_that_cannot_be_written_is_a_clear_error_and_can_be_repeated(tmp_path: Path) -> None:
+    in_the_way = tmp_path / "places.bin"
+    in_the_way.mkdir()
+    with pytest.raises(CollectionError, match=r"cannot be written: Is a directory. Make room"):
+        cut(tmp_path, ["abcdefgh"])
+    in_the_way.rmdir()
+    assert cut(tmp_path, ["abcdefgh"])[0].n_excerpts == 2
 
 
 def test_a_plan_that_is_there_is_taken_as_it_is(tmp_path: Path) -> None:

@@ -152,6 +152,18 @@ def test_pickled_weights_are_refused(tmp_path: Path) -> None:
         load_subject(str(folder), ON_CPU)
 
 
+def test_damaged_weights_are_told_in_a_line(tmp_path: Path) -> None:
+    folder = save_model(tmp_path)
+    (folder / "model.safetensors").write_bytes(b"no weights at all")
+    with pytest.raises(SubjectError, match=rf"{folder.name}: .*header"):
+        load_subject(str(folder), ON_CPU)
+
+
+def test_a_name_that_is_no_folder_and_no_hub_id_is_told_so() -> None:
+    with pytest.raises(SubjectError, match="'/nowhere/at all' is neither a folder nor the name of a model"):
+        load_subject("/nowhere/at all", ON_CPU)
+
+
 def test_a_device_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SubjectError, match="nonsense"):
         load_subject(str(tmp_path), LoadOptions(device="nonsense"))

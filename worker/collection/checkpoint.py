@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from app.errors import CollectionError
-from worker.collection.plan import publish_file
+from worker.collection.plan import clear_write_errors, publish_file
 from worker.collection.state import Shape, State
 
 Open: TypeAlias = Callable[[Path], BinaryIO]
@@ -36,20 +36,18 @@ def write_tensors(
     }
     header = json.dumps({"tensors": described, "extra": extra}).encode()
     try:
-        with opener(draft) as stream:
-            stream.write(len(header).to_bytes(8, "little"))
-            stream.write(header)
-            for tensor in tensors.values():
-                stream.write(np.ascontiguousarray(tensor.detach().cpu().numpy()).data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        publish_file(draft, file)
-    except OSError as error:
+        with clear_write_errors(file):
+            with opener(draft) as stream:
+                stream.write(len(header).to_bytes(8, "little"))
+                stream.write(header)
+                for tensor in tensors.values():
+                    stream.write(np.ascontiguousarray(tensor.detach().cpu().numpy()).data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            publish_file(draft, file)
+    except CollectionError:
         draft.unlink(missing_ok=True)
-        raise CollectionError(
-            f"{file} cannot be written: {error.strerror or error}. Make room and start the same command again: it goes "
-            "on from the last state that was written."
-        ) from error
+        raise
 
 
 def read_tensors(file: Path, device: torch.device) -> tuple[dict[str, Tensor], dict[str, object]]:

@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, TextIO, TypeAlias
@@ -17,7 +18,7 @@ from typing import BinaryIO, Protocol, TextIO, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from app.errors import CorpusError
+from app.errors import CollectionError, CorpusError
 from worker.subjects.corpus import CorpusSource, Document
 
 IntRows: TypeAlias = NDArray[np.int32]
@@ -99,12 +100,27 @@ def prepare(
     """Cut the corpus into excerpts in ``folder``, or answer the plan that is already there.
 
     ``tell`` hears how many tokens are cut so far. What is left of a document after its last whole
-    excerpt is dropped and counted in the notes. Raises CorpusError for a corpus without one excerpt.
+    excerpt is dropped and counted in the notes. Raises CorpusError for a corpus without one excerpt,
+    CollectionError for a full disk.
     """
     done = folder / "plan.json"
     if done.exists():
         return read_plan(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    with clear_write_errors(folder):
+        cutter = _cut(folder, corpus, encode, cut, tell)
+    if cutter.n_excerpts == 0:
+        why = "".join(f"; {note}" for note in cutter.skipped[:1])
+        raise CorpusError(
+            f"The corpus {corpus.name!r} holds no text of {cut.context_length} tokens. "
+            f"Documents: {cutter.n_documents}; tokens: {cutter.dropped}{why}."
+        )
+    plan = Plan(cut.context_length, cutter.n_excerpts, cut.shard_excerpts, cutter.digest(), tuple(cutter.notes()))
+    write_durably(done, json.dumps(asdict(plan)).encode())
+    return plan
+
+
+def _cut(folder: Path, corpus: CorpusSource, encode: Encode, cut: Cut, tell: Callable[[int], None]) -> "_Cutter":
     with (
         (folder / "excerpts.bin").open("wb") as tokens,
         (folder / "places.bin").open("wb") as places,
@@ -119,14 +135,7 @@ def prepare(
         for stream in (tokens, places, documents):
             stream.flush()
             os.fsync(stream.fileno())
-    if cutter.n_excerpts == 0:
-        raise CorpusError(
-            f"The corpus {corpus.name!r} holds no text of {cut.context_length} tokens: {cutter.n_documents} documents, "
-            f"{cutter.dropped} tokens in all. Give more text or a shorter context."
-        )
-    plan = Plan(cut.context_length, cutter.n_excerpts, cut.shard_excerpts, cutter.digest(), tuple(cutter.notes()))
-    write_durably(done, json.dumps(asdict(plan)).encode())
-    return plan
+    return cutter
 
 
 def read_plan(folder: Path) -> Plan:
@@ -135,14 +144,27 @@ def read_plan(folder: Path) -> Plan:
     return Plan(**{**values, "notes": tuple(values["notes"])})
 
 
+@contextmanager
+def clear_write_errors(file: Path) -> Iterator[None]:
+    """A full disk, or one that cannot be written, as a CollectionError that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise CollectionError(
+            f"{file} cannot be written: {error.strerror or error}. Make room and start the same command again: it goes "
+            "on from the last state that was written."
+        ) from error
+
+
 def write_durably(file: Path, data: bytes) -> None:
-    """Write a file so that after a crash it is there whole or not at all."""
+    """Write a file so that after a crash it is there whole or not at all. Raises CollectionError."""
     draft = file.with_name(f"{file.name}.draft")
-    with draft.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    publish_file(draft, file)
+    with clear_write_errors(file):
+        with draft.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        publish_file(draft, file)
 
 
 def publish_file(draft: Path, file: Path) -> None:
@@ -162,7 +184,7 @@ class _Cutter:
         self._cut = cut
         self._tokens, self._places, self._documents = tokens, places, documents
         self._digest = hashlib.sha256()
-        self._skipped: list[str] = []
+        self.skipped: list[str] = []
         self._n_skipped = 0
         self.n_documents = self.n_excerpts = self.dropped = 0
         self._most = None if cut.max_tokens is None else max(1, cut.max_tokens // cut.context_length)
@@ -175,8 +197,8 @@ class _Cutter:
     def skip(self, name: str, reason: str) -> None:
         """Note a document that could not be read."""
         self._n_skipped += 1
-        if len(self._skipped) < MOST_NAMED:
-            self._skipped.append(f"left out {name}: {reason}")
+        if len(self.skipped) < MOST_NAMED:
+            self.skipped.append(f"left out {name}: {reason}")
 
     def add(self, documents: list[Document], token_ids: list[list[int]]) -> None:
         """Cut some documents; those behind the last wanted token are not looked at."""
@@ -207,9 +229,9 @@ class _Cutter:
 
     def notes(self) -> Iterator[str]:
         """What a reader of the collection should know."""
-        yield from self._skipped
-        if self._n_skipped > len(self._skipped):
-            yield f"left out {self._n_skipped - len(self._skipped)} more documents that could not be read"
+        yield from self.skipped
+        if self._n_skipped > len(self.skipped):
+            yield f"left out {self._n_skipped - len(self.skipped)} more documents that could not be read"
         if self.dropped:
             share = self.dropped / (self.dropped + self.n_excerpts * self._cut.context_length)
             yield (

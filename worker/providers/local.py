@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
 from app.errors import ProviderError
@@ -43,7 +44,7 @@ def load_local(name: str, model: str, *, device: str, options: Mapping[str, Any]
     try:
         tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
         loaded = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, use_safetensors=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ProviderError(f"{name}: the model {model!r} cannot be loaded: {error}", permanent=True) from error
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise ProviderError(f"{name}: {model!r} has no fast tokenizer, which knows where tokens begin.", permanent=True)

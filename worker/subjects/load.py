@@ -11,6 +11,7 @@ import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from jaxtyping import Int
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
@@ -221,15 +222,17 @@ def _folder(source: str, revision: str | None) -> tuple[Path, str | None]:
         return path, revision
     try:
         found = Path(snapshot_download(source, revision=revision, allow_patterns=_HUB_FILES))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        raise SubjectError(f"{source!r} is neither a folder nor a model that the hub gives: {error}.") from error
+    except HFValidationError as error:
+        raise SubjectError(f"{source!r} is neither a folder nor the name of a model on the hub.") from error
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise SubjectError(f"{source!r} is no folder, and the hub does not give it: {error}") from error
     return found, found.name
 
 
 def _from_folder(factory: Any, folder: Path, **options: Any) -> Any:
     try:
         return factory.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **options)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise SubjectError(f"{folder.name}: {error}") from error
 
 
