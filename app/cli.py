@@ -12,13 +12,14 @@ import typer
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from app.db import check_schema, database_url, downgrade, make_sessions, migrate, open_database, transaction
+from app.db import database_url, make_sessions, open_database, transaction
 from app.errors import DomainError
 from app.health import web_is_alive, worker_is_alive
 from app.log import configure_logging
 from app.parent import stop_with_parent
 from app.provider_commands import provider
 from app.queries.accounts import account_named, accounts, add_account, create_login_token
+from app.schema import check_schema, downgrade, open_installation, prepare
 from app.settings import Settings, settings_table
 
 cli = typer.Typer(help="Browse and audit explanations of language-model neurons.", no_args_is_help=True)
@@ -50,7 +51,7 @@ def settings() -> Settings:
 @contextmanager
 def opened(loaded: Settings) -> Iterator[Session]:
     """One transaction on the database, which is let go of afterwards."""
-    engine = open_database(loaded)
+    engine = open_installation(loaded)
     try:
         with transaction(make_sessions(engine)) as session:
             yield session
@@ -163,8 +164,8 @@ def health_worker() -> None:
 
 @db.command("migrate")
 def db_migrate() -> None:
-    """Bring the schema to the newest revision."""
-    migrate(open_database(settings()))
+    """Bring the schema to the newest revision, and store the built-in methods."""
+    prepare(open_database(settings()))
 
 
 @db.command("downgrade")

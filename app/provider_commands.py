@@ -11,12 +11,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from app.db import Sessions, make_sessions, open_database, transaction
+from app.db import Sessions, make_sessions, transaction
 from app.errors import DomainError
 from app.models import Provider
 from app.queries import providers as queries
 from app.queries.events import record_event
 from app.queries.llm_calls import cap_batch, cap_person
+from app.schema import open_installation
 from app.secrets import SecretBox
 from app.settings import Settings, is_key_variable
 
@@ -35,7 +36,7 @@ class _Program:
 def _program() -> Iterator[_Program]:
     """Settings and database; a domain error ends the command with its message."""
     settings = Settings()
-    engine = open_database(settings)
+    engine = open_installation(settings)
     try:
         yield _Program(settings, make_sessions(engine))
     except DomainError as error:

@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
-from app.db import database_url, make_engine, make_sessions, migrate
+from app.db import database_url, make_engine, make_sessions
 from app.domain.activations import ActivationRecord, IntArray, NeuronRecords, SampleKind
 from app.domain.costs import Prices
 from app.domain.tokens import Vocabulary
+from app.schema import migrate
 from app.settings import Settings
 from benchmarks.counting import CountingProvider, Counts
 from benchmarks.figures import Figure, benchmark, held_to, told

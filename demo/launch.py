@@ -27,13 +27,14 @@ from rich.progress import (
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.db import Sessions, make_sessions, migrate, open_database, transaction
+from app.db import Sessions, make_sessions, transaction
 from app.errors import DomainError
 from app.health import web_is_alive
 from app.jobs import enqueue_batch
 from app.models import Account, Batch, Collection, Neuron, Run, Subject
 from app.queries.accounts import create_login_token, ensure_account
-from app.queries.methods import ensure_builtin_methods, newest_method
+from app.queries.methods import newest_method
+from app.schema import open_installation
 from app.settings import Settings
 from demo.processes import ChildFailed, Children, children
 from worker.outages import through_outages
@@ -62,8 +63,7 @@ def launch(settings: Settings) -> int:
         console.print(f"Port {settings.port} is taken. Choose another: NEURON_AUDIT_PORT=8251 make demo")
         return 1
     console.print("Starting the database ...")
-    engine = open_database(settings)
-    migrate(engine)
+    engine = open_installation(settings)
     sessions = make_sessions(engine)
     try:
         with children(settings.data_dir / "logs") as group:
@@ -139,7 +139,6 @@ def _running(sessions: Sessions) -> Collection | None:
 
 def _login_token(session: Session, *, minutes: int) -> str:
     """What the owner logs in with once."""
-    ensure_builtin_methods(session)
     owner = ensure_account(session, name=OWNER, role="admin")
     return create_login_token(session, account_id=owner.id, minutes=minutes)
 

@@ -1,6 +1,7 @@
 """Alembic's entry: runs on the connection that ``app.db`` hands over."""
 
 from alembic import context
+from sqlalchemy import text
 
 from app.models import Base
 
@@ -10,7 +11,10 @@ def ours(name: str | None, kind: str, _parents: object) -> bool:
     return not (kind == "table" and name is not None and name.startswith("procrastinate_"))
 
 
+LOCK = 0x4E41  # of this database; two programs that start at once migrate one after the other
+
 connection = context.config.attributes["connection"]
+connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
 context.configure(
     connection=connection,
     target_metadata=Base.metadata,

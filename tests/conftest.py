@@ -11,7 +11,8 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session, sessionmaker
 
-from app.db import Sessions, database_url, make_engine, migrate
+from app.db import Sessions, database_url, make_engine
+from app.schema import migrate
 from app.settings import Settings
 from tests.factories import Make
 

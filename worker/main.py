@@ -20,11 +20,12 @@ import structlog
 from sqlalchemy.orm import Session
 from threadpoolctl import threadpool_limits
 
-from app.db import Sessions, make_sessions, open_database, transaction
+from app.db import Sessions, make_sessions, transaction
 from app.queries.runs import reap_expired, release_run, renew_leases
 from app.queries.transport import delete_old_jobs
 from app.queries.trials import delete_old_trials
 from app.queries.workers import delete_old_workers, register_worker, see_worker, stop_worker, try_housekeeping
+from app.schema import open_installation
 from app.settings import Settings
 from worker.lease import HeldRun
 from worker.loop import RunLoop, Surroundings
@@ -55,7 +56,7 @@ def main(settings: Settings, *, build: BuildWork | None = None) -> int:
     threadpool_limits(limits=1, user_api="blas")
     # The limit is to how long a worker that freezes in a transaction may hold its locks.
     limit = f"-c idle_in_transaction_session_timeout={int(1000 * settings.lease_seconds)}"
-    engine = open_database(settings, pool_size=settings.concurrency + 1, options=limit)
+    engine = open_installation(settings, pool_size=settings.concurrency + 1, options=limit)
     try:
         sessions = make_sessions(engine)
         if build is not None:

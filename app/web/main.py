@@ -7,9 +7,10 @@ import uvicorn
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.middleware import Middleware
 
-from app.db import Sessions, make_reading_sessions, make_sessions, open_database, transaction
+from app.db import Sessions, make_reading_sessions, make_sessions, transaction
 from app.errors import DomainError
 from app.queries.accounts import any_account
+from app.schema import open_installation
 from app.settings import Settings
 from app.version import code_version
 from app.web.compression import Compression
@@ -89,8 +90,8 @@ def create_app(settings: Settings, sessions: Sessions, *, reading: Sessions | No
 
 
 def serve(settings: Settings) -> None:
-    """Run the web server until it is stopped. Raises UnsafeBind."""
-    engine = open_database(settings)
+    """Run the web server until it is stopped. Raises UnsafeBind, or what ``open_installation`` raises."""
+    engine = open_installation(settings)
     sessions = make_sessions(engine)
     refuse_unsafe_bind(settings, sessions)
     # A page makes thousands of objects and drops them all: a collection every 700 would only walk over live ones.

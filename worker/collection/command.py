@@ -11,8 +11,9 @@ from typing import Any
 import rich.progress as bars
 from rich.console import Console
 
-from app.db import make_sessions, migrate, open_database
+from app.db import make_sessions
 from app.errors import CollectionError
+from app.schema import open_installation
 from app.settings import Settings
 from worker.collection.passes import Part
 from worker.collection.run import CollectOptions, Progress, Tell
@@ -68,8 +69,7 @@ def collect(settings: Settings, *, model: str, corpus: str, **wishes: Any) -> No
     options = wanted.options(model)
     console = Console(stderr=True)
     source = open_corpus(corpus, text_field=wanted.text_field)
-    engine = open_database(settings)
-    migrate(engine)
+    engine = open_installation(settings)
     subject = load_subject(
         model, LoadOptions(settings.device, wanted.dtype, wanted.bos, wanted.revision, wanted.module_path)
     )
