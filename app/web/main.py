@@ -56,7 +56,7 @@ ROUTERS: Sequence[APIRouter] = (
 
 
 class UnsafeBind(DomainError):
-    """The server may listen beyond this machine only when there is an account: `neuron-audit user add NAME`."""
+    """To listen beyond this machine the server needs an account: `neuron-audit user add NAME --role admin`."""
 
 
 def create_app(settings: Settings, sessions: Sessions, *, reading: Sessions | None = None) -> FastAPI:
