@@ -67,7 +67,7 @@ def worker_module(name: str) -> Any:
         if error.name is None or error.name.split(".")[0] in ("app", "worker", "demo"):
             raise
         raise typer.BadParameter(
-            f"this command needs the worker's libraries ({error.name} is missing): pip install 'neuron-audit[worker]'"
+            f"this command needs the worker's libraries ({error.name} is missing): make setup installs them"
         ) from error
 
 

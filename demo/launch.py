@@ -52,6 +52,8 @@ OWNER = "owner"
 TICK_SECONDS = 0.5
 MAX_WORKERS = 4
 ACTIVE = ("queued", "running")
+FINAL = (1, 2)
+"""Exit codes of a command that would end the same again: refused, or not understood."""
 
 _COLLECTIONS = select(Collection).join(Subject, Subject.id == Collection.subject_id).where(Subject.slug == SLUG)
 
@@ -71,7 +73,7 @@ def launch(settings: Settings) -> int:
     except KeyboardInterrupt:
         console.print("Stopped. Everything is kept: `make demo` goes on from here.")
     except (ChildFailed, DomainError) as error:
-        console.print(str(error))
+        console.print(str(error), markup=False)
         return 1
     finally:
         engine.dispose()
@@ -115,7 +117,7 @@ def _collect(
 ) -> None:
     child = group.start("collect", "collect", str(MODEL), CORPUS, *SUBJECT, *options, "--exit-with-parent")
     while child.exit_code != 0:
-        if child.exit_code == 1:
+        if child.exit_code in FINAL:
             raise ChildFailed(f"The collection ended early. The end of {child.log}:\n{child.last_lines()}")
         group.keep_alive()
         row = _running(sessions)

@@ -2,8 +2,9 @@ import subprocess
 import sys
 
 import pytest
+import typer
 
-from app.cli import REFUSED, TERMINATED, TRY_AGAIN, main
+from app.cli import REFUSED, TERMINATED, TRY_AGAIN, main, worker_module
 
 
 def end_of(
@@ -44,3 +45,8 @@ def test_sigterm_lets_a_command_put_its_things_away() -> None:
         process.terminate()
         assert process.stdout.read() == "put away\n"
     assert process.returncode == TERMINATED
+
+
+def test_a_command_whose_libraries_are_not_installed_says_what_installs_them() -> None:
+    with pytest.raises(typer.BadParameter, match=r"\(no_such_library is missing\): make setup"):
+        worker_module("no_such_library")
