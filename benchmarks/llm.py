@@ -5,7 +5,6 @@ demo model's tokenizer, whose vocabulary is small: a large one needs fewer for t
 """
 
 import resource
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -15,13 +14,12 @@ import numpy as np
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
-from app.db import database_url, make_engine, make_sessions
+from app.db import make_engine, make_sessions
 from app.domain.activations import ActivationRecord, IntArray, NeuronRecords, SampleKind
 from app.domain.costs import Prices
 from app.domain.tokens import Vocabulary
-from app.schema import migrate
-from app.settings import Settings
 from benchmarks.counting import CountingProvider, Counts
+from benchmarks.database import empty_database
 from benchmarks.figures import Figure, benchmark, held_to, told
 from tests.llm_server import LlmServer
 from worker.contracts import NeuronTask, Services
@@ -80,9 +78,8 @@ def fan_out(n_calls: int, *, recorded: int) -> dict[str, Figure]:
         provider.chat(_calls(AT_ONCE))  # opens the connections
         memory = Memory(n_calls)
         share = _share_of_ideal(provider, n_calls, Watch(after=memory.look))
-        with tempfile.TemporaryDirectory() as folder:
-            engine = make_engine(database_url(Settings(data_dir=Path(folder), database_url=None)))
-            migrate(engine)
+        with empty_database() as url:
+            engine = make_engine(url)
             store = DatabaseCalls(make_sessions(engine), None, "loopback", Prices())
             with_record = _share_of_ideal(RecordingProvider(provider, store), recorded, Watch())
             engine.dispose()

