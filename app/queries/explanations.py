@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, aliased
 from app.domain.activations import NORMALISED_MAXIMUM, FloatArray, pack_activations
 from app.domain.results import HEADLINE_SAMPLE, HEADLINE_SCORER, ExplanationResult, ScoreResult, SimulationResult
 from app.models import Explanation, Neuron, Run, Score, Simulation
-from app.queries.columns import column_rows
+from app.queries.columns import Columns, rows_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +120,9 @@ def text_to_score(session: Session, *, run_id: int) -> GivenText | None:
 
 
 # Statements are built once: building them costs more than running them.
-_LOCK = select(Neuron.id).where(Neuron.id == bindparam("neuron_id")).with_for_update(key_share=True)
+_LOCK = Columns(select(Neuron.id).where(Neuron.id == bindparam("neuron_id")).with_for_update(key_share=True))
 _EARLIER = aliased(Explanation)
-_BEST = (
+_BEST = Columns(
     select(Explanation.id, Explanation.text, Score.value)
     .outerjoin(
         Score,
@@ -157,8 +157,7 @@ def refresh_current(session: Session, *, neuron_id: int) -> None:
     scores on the same few records would flatter the neuron. Without any explanation they are empty.
     """
     # Whoever comes second waits here, and then sees the first one's explanations too.
-    column_rows(session, statement=_LOCK, neuron_id=neuron_id)
-    best = column_rows(session, statement=_BEST, neuron_id=neuron_id)
+    _, best = rows_of(session, _LOCK.where(neuron_id=neuron_id), _BEST.where(neuron_id=neuron_id))
     explanation_id, words, score = best[0] if best else (None, None, None)
     new = {"new_id": explanation_id, "new_text": words, "new_score": score}
     session.connection().execute(_CURRENT, {"neuron_id": neuron_id, **new})

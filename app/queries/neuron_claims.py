@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.results import HEADLINE_SAMPLE, HEADLINE_SCORER
 from app.models import Account, Batch, Event, Explanation, Flag, Method, Run, Score
-from app.queries.columns import column_rows
+from app.queries.columns import Columns, Rows, rows_of
 
 HISTORY_LENGTH = 30
 
@@ -102,7 +102,7 @@ class EventShown:
 _N_EXPLANATION = len(fields(CandidateRow)) - 1  # columns of an explanation, before those of a score
 
 # Statements are built once: building them costs more than running them.
-_CANDIDATES = (
+CANDIDATES = Columns(
     select(
         Explanation.id,
         Explanation.text,
@@ -119,7 +119,7 @@ _CANDIDATES = (
     .where(Explanation.neuron_id == bindparam("neuron_id"))
     .order_by(Explanation.id.desc(), Score.id)
 )
-_FLAGS = (
+_FLAGS = Columns(
     select(
         Flag.id,
         Flag.explanation_id,
@@ -136,7 +136,7 @@ _FLAGS = (
     .order_by(Flag.id.desc())
     .limit(HISTORY_LENGTH)
 )
-_RUNS = (
+RUNS = Columns(
     select(
         Run.id,
         Run.batch_id,
@@ -156,7 +156,7 @@ _RUNS = (
     .order_by(Run.id.desc())
     .limit(HISTORY_LENGTH)
 )
-_EVENTS = (
+EVENTS = Columns(
     select(Event.kind, Event.at, Account.name, Event.detail)
     .outerjoin(Account, Account.id == Event.account_id)
     .where(Event.neuron_id == bindparam("neuron_id"))
@@ -167,9 +167,14 @@ _EVENTS = (
 
 def neuron_candidates(session: Session, *, neuron_id: int) -> tuple[CandidateRow, ...]:
     """Every explanation of a neuron with its scores, the newest first. One query."""
+    return read_candidates(*rows_of(session, CANDIDATES.where(neuron_id=neuron_id)))
+
+
+def read_candidates(rows: Rows) -> tuple[CandidateRow, ...]:
+    """The explanations that ``CANDIDATES`` finds."""
     explanations: dict[int, Sequence[Any]] = {}
     scores: dict[int, list[ScoreRow]] = {}
-    for row in column_rows(session, statement=_CANDIDATES, neuron_id=neuron_id):
+    for row in rows:
         explanation, score = row[:_N_EXPLANATION], row[_N_EXPLANATION:]
         explanations[row[0]] = explanation
         found = scores.setdefault(row[0], [])
@@ -180,14 +185,20 @@ def neuron_candidates(session: Session, *, neuron_id: int) -> tuple[CandidateRow
 
 def neuron_flags(session: Session, *, neuron_id: int) -> tuple[FlagShown, ...]:
     """Flags against any explanation of a neuron, the newest first. One query."""
-    return tuple(FlagShown(*row) for row in column_rows(session, statement=_FLAGS, neuron_id=neuron_id))
+    (rows,) = rows_of(session, _FLAGS.where(neuron_id=neuron_id))
+    return tuple(FlagShown(*row) for row in rows)
 
 
 def neuron_runs(session: Session, *, neuron_id: int) -> tuple[RunShown, ...]:
     """The runs of a neuron, the newest first. One query."""
-    return tuple(RunShown(*row) for row in column_rows(session, statement=_RUNS, neuron_id=neuron_id))
+    return read_runs(*rows_of(session, RUNS.where(neuron_id=neuron_id)))
 
 
-def neuron_events(session: Session, *, neuron_id: int) -> tuple[EventShown, ...]:
-    """The newest lines of a neuron's history. One query."""
-    return tuple(EventShown(*row) for row in column_rows(session, statement=_EVENTS, neuron_id=neuron_id))
+def read_runs(rows: Rows) -> tuple[RunShown, ...]:
+    """The runs that ``RUNS`` finds."""
+    return tuple(RunShown(*row) for row in rows)
+
+
+def read_events(rows: Rows) -> tuple[EventShown, ...]:
+    """The newest lines of a neuron's history, which ``EVENTS`` finds."""
+    return tuple(EventShown(*row) for row in rows)

@@ -1,4 +1,4 @@
-"""A neuron, its samples and its simulations, as its page shows them: a query each."""
+"""A neuron, its samples and its simulations, as its page shows them."""
 
 from collections.abc import Collection as Ids
 from dataclasses import dataclass, fields
@@ -11,7 +11,18 @@ from sqlalchemy.orm import Session, aliased
 from app.errors import NotFound
 from app.models import Collection, Corpus, Document, Excerpt, Neuron, Sample, Simulation, Subject, Tokenizer
 from app.queries.active_runs import n_active_runs
-from app.queries.columns import column_rows
+from app.queries.columns import Columns, Rows, rows_of
+from app.queries.neuron_claims import (
+    CANDIDATES,
+    EVENTS,
+    RUNS,
+    CandidateRow,
+    EventShown,
+    RunShown,
+    read_candidates,
+    read_events,
+    read_runs,
+)
 
 BIGGEST_LAYER = 2**15 - 1
 BIGGEST_INDEX = 2**31 - 1
@@ -190,8 +201,8 @@ def _head_statement() -> Select[Any]:
 
 
 # Statements are built once: building them costs more than running them.
-_HEAD = _head_statement()
-_SIMULATIONS = (
+_HEAD = Columns(_head_statement())
+_SIMULATIONS = Columns(
     select(
         Simulation.simulator,
         Simulation.kind,
@@ -204,11 +215,13 @@ _SIMULATIONS = (
     .where(Simulation.explanation_id == bindparam("explanation_id"))
     .order_by(Simulation.id)
 )
-_SAMPLES = select(Sample.kind, Sample.collection_id, Sample.excerpt_ids, Sample.activations).where(
-    Sample.neuron_id == bindparam("neuron_id"),
-    Sample.collection_id == any_(bindparam("collection_ids", type_=ARRAY(BigInteger))),
+_SAMPLES = Columns(
+    select(Sample.kind, Sample.collection_id, Sample.excerpt_ids, Sample.activations).where(
+        Sample.neuron_id == bindparam("neuron_id"),
+        Sample.collection_id == any_(bindparam("collection_ids", type_=ARRAY(BigInteger))),
+    )
 )
-_EXCERPTS = (
+_EXCERPTS = Columns(
     select(Excerpt.id, Excerpt.token_ids, Document.name, Excerpt.position)
     .outerjoin(Document, Document.id == Excerpt.document_id)
     .where(Excerpt.id == any_(bindparam("excerpt_ids", type_=ARRAY(BigInteger))))
@@ -219,7 +232,7 @@ def neuron_head(session: Session, *, slug: str, layer: int, index: int) -> Neuro
     """The neuron at an address. Raises NotFound, which says what there is instead. One query."""
     # A number that does not fit its column is no neuron, and Postgres would refuse to compare it.
     place = {"layer": layer if layer <= BIGGEST_LAYER else -1, "index": index if index <= BIGGEST_INDEX else -1}
-    rows = column_rows(session, statement=_HEAD, slug=slug, **place)
+    (rows,) = rows_of(session, _HEAD.where(slug=slug, **place))
     if not rows:
         raise NotFound(f"There is no subject named {slug}.")
     values = iter(rows[0])
@@ -234,19 +247,47 @@ def neuron_head(session: Session, *, slug: str, layer: int, index: int) -> Neuro
     return NeuronHead(**head, statistics=statistics, origin=origin)
 
 
-def neuron_simulations(session: Session, *, explanation_id: int) -> tuple[StoredSimulation, ...]:
-    """What was simulated for an explanation, in the order in which it was stored. One query."""
-    rows = column_rows(session, statement=_SIMULATIONS, explanation_id=explanation_id)
-    return tuple(StoredSimulation(*row) for row in rows)
+@dataclass(frozen=True, slots=True)
+class NeuronParts:
+    """All that is said about a neuron, and where it fires."""
+
+    candidates: tuple[CandidateRow, ...]
+    runs: tuple[RunShown, ...]
+    events: tuple[EventShown, ...]
+    samples: tuple[StoredSample, ...]
+    simulations: tuple[StoredSimulation, ...]
+
+
+def neuron_parts(session: Session, *, head: NeuronHead, explanation_id: int | None) -> NeuronParts:
+    """What the page of a neuron shows, with the simulations of one explanation. One round trip."""
+    candidates, runs, events, samples, simulations = rows_of(
+        session,
+        CANDIDATES.where(neuron_id=head.id),
+        RUNS.where(neuron_id=head.id),
+        EVENTS.where(neuron_id=head.id),
+        _SAMPLES.where(neuron_id=head.id, collection_ids=[head.collection_id]),
+        _SIMULATIONS.where(explanation_id=explanation_id),
+    )
+    return NeuronParts(
+        candidates=read_candidates(candidates),
+        runs=read_runs(runs),
+        events=read_events(events),
+        samples=_read_samples(samples),
+        simulations=tuple(StoredSimulation(*row) for row in simulations),
+    )
 
 
 def neuron_samples(session: Session, *, neuron_id: int, collection_ids: Ids[int]) -> tuple[StoredSample, ...]:
     """The samples of a neuron from these collections. One query."""
-    rows = column_rows(session, statement=_SAMPLES, neuron_id=neuron_id, collection_ids=sorted(collection_ids))
+    asked = _SAMPLES.where(neuron_id=neuron_id, collection_ids=sorted(collection_ids))
+    return _read_samples(*rows_of(session, asked))
+
+
+def _read_samples(rows: Rows) -> tuple[StoredSample, ...]:
     return tuple(StoredSample(*row) for row in rows)
 
 
 def stored_excerpts(session: Session, *, excerpt_ids: Ids[int]) -> dict[int, StoredExcerpt]:
     """Tokens and place of each excerpt, by id. One query."""
-    rows = column_rows(session, statement=_EXCERPTS, excerpt_ids=sorted(excerpt_ids))
+    (rows,) = rows_of(session, _EXCERPTS.where(excerpt_ids=sorted(excerpt_ids)))
     return {row[0]: StoredExcerpt(row[1], row[2], row[3]) for row in rows}

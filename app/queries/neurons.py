@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -25,6 +25,7 @@ from app.domain.results import HEADLINE_SAMPLE, HEADLINE_SCORER
 from app.errors import Invalid, NotFound
 from app.models import Neuron, Run, Score
 from app.queries.active_runs import active_runs, is_active
+from app.queries.bulk import driver_connection
 from app.queries.inputs import BIGGEST_ID
 from app.queries.neuron_order import (
     BEST_FIRST,
@@ -40,9 +41,6 @@ from app.queries.neuron_order import (
     whole_order,
 )
 from app.queries.paging import Page
-
-if TYPE_CHECKING:
-    from psycopg import Connection
 
 COUNT_BOUND = 10_000
 """Matches are counted up to here; beyond it a list says "10,000+"."""
@@ -229,8 +227,7 @@ def _planned_by_value(session: Session, query: NeuronsQuery) -> Iterator[None]:
     if not query.filter.words:
         yield
         return
-    driver = cast("Connection[Any]", session.connection().connection.driver_connection)
-    with driver.transaction():  # the settings last as long; sessions that only read have no other
+    with driver_connection(session).transaction():  # the settings last as long; sessions that only read have no other
         session.execute(_PLAN_BY_VALUE)
         yield
 

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from app.errors import NotFound
 from app.models import Neuron, Subject
-from app.queries.columns import column_rows
+from app.queries.columns import Columns, rows_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Peer:
 
 
 # Statements are built once: building them costs more than running them.
-_PLACE = (
+_PLACE = Columns(
     select(
         Neuron.id,
         Subject.id,
@@ -49,7 +49,7 @@ _PLACE = (
     .join(Subject, Subject.id == Neuron.subject_id)
     .where(Neuron.id == bindparam("neuron_id"))
 )
-_PEER = (
+_PEER = Columns(
     select(Neuron.id, Neuron.max)
     .where(
         Neuron.subject_id == bindparam("subject_id"),
@@ -65,7 +65,7 @@ _PEER = (
 
 def neuron_place(session: Session, *, neuron_id: int) -> NeuronPlace:
     """Where a neuron stands. Raises NotFound."""
-    rows = column_rows(session, statement=_PLACE, neuron_id=neuron_id)
+    (rows,) = rows_of(session, _PLACE.where(neuron_id=neuron_id))
     if not rows:
         raise NotFound("There is no such neuron.")
     return NeuronPlace(*rows[0])
@@ -78,7 +78,7 @@ def neuron_peer(session: Session, *, place: NeuronPlace, start: int) -> Peer | N
     """
     of_layer = {"subject_id": place.subject_id, "layer": place.layer, "index": place.index}
     for first in (start, 0):
-        rows = column_rows(session, statement=_PEER, start=first, **of_layer)
+        (rows,) = rows_of(session, _PEER.where(start=first, **of_layer))
         if rows:
             return Peer(*rows[0])
     return None

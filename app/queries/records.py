@@ -12,16 +12,18 @@ from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind, 
 from app.domain.tokens import Vocabulary
 from app.errors import NotFound
 from app.models import Excerpt, Neuron, Sample, Subject, Tokenizer, VocabularyToken
-from app.queries.columns import column_rows
+from app.queries.columns import Columns, rows_of
 
 # Statements are built once: building them costs more than running them. Arrays, not IN: the same statement whatever
 # the number of ids, so that it stays prepared.
-_EXCERPTS = select(Excerpt.id, Excerpt.token_ids).where(
-    Excerpt.id == any_(bindparam("excerpt_ids", type_=ARRAY(BigInteger)))
+_EXCERPTS = Columns(
+    select(Excerpt.id, Excerpt.token_ids).where(Excerpt.id == any_(bindparam("excerpt_ids", type_=ARRAY(BigInteger))))
 )
-_SAMPLES = select(Sample.neuron_id, Sample.kind, Sample.excerpt_ids, Sample.activations).where(
-    Sample.neuron_id == any_(bindparam("neuron_ids", type_=ARRAY(BigInteger))),
-    Sample.collection_id == bindparam("collection_id"),
+_SAMPLES = Columns(
+    select(Sample.neuron_id, Sample.kind, Sample.excerpt_ids, Sample.activations).where(
+        Sample.neuron_id == any_(bindparam("neuron_ids", type_=ARRAY(BigInteger))),
+        Sample.collection_id == bindparam("collection_id"),
+    )
 )
 
 
@@ -43,7 +45,7 @@ def vocabulary(session: Session, *, tokenizer_id: int) -> Vocabulary:
 
 def excerpt_tokens(session: Session, *, excerpt_ids: Iterable[int]) -> dict[int, list[int]]:
     """Token ids of each excerpt, by excerpt id."""
-    rows = column_rows(session, statement=_EXCERPTS, excerpt_ids=sorted(set(excerpt_ids)))
+    (rows,) = rows_of(session, _EXCERPTS.where(excerpt_ids=sorted(set(excerpt_ids))))
     return {row[0]: row[1] for row in rows}
 
 
@@ -80,7 +82,7 @@ _Samples: TypeAlias = dict[SampleKind, tuple[ActivationRecord, ...]]
 
 
 def _samples(session: Session, neuron_ids: Sequence[int], collection_id: int | None) -> dict[int, _Samples]:
-    rows = column_rows(session, statement=_SAMPLES, neuron_ids=list(neuron_ids), collection_id=collection_id)
+    (rows,) = rows_of(session, _SAMPLES.where(neuron_ids=list(neuron_ids), collection_id=collection_id))
     ids = excerpt_tokens(session, excerpt_ids=(i for _, _, excerpt_ids, _ in rows for i in excerpt_ids))
     tokens = {excerpt_id: np.array(token_ids, dtype=np.int32) for excerpt_id, token_ids in ids.items()}
     found: dict[int, _Samples] = defaultdict(dict)

@@ -3,12 +3,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, select
+from sqlalchemy import Engine, select
 from starlette.testclient import TestClient
 
 from app.jobs import enqueue_batch
 from app.models import Event, Explanation, Pause, Run, Subject
 from tests.factories import Make
+from tests.queries import counted_queries
 
 LogIn = Callable[[str], Any]
 Context = Callable[[], Any]
@@ -181,14 +182,7 @@ def test_pages_take_few_queries_however_long_they_are(
     client: TestClient, make: Make, batch_id: int, engine: Engine
 ) -> None:
     end(make, batch_id, "succeeded", "succeeded", "failed")
-    statements: list[str] = []
-
-    def note(*arguments: Any) -> None:
-        statements.append(arguments[2])
-
     for path, most in (("/batches", 4), (f"/batches/{batch_id}", 6)):
-        statements.clear()
-        event.listen(engine, "before_cursor_execute", note)
-        client.get(path)
-        event.remove(engine, "before_cursor_execute", note)
-        assert len([s for s in statements if s.startswith("SELECT")]) <= most
+        with counted_queries(engine) as sent:
+            client.get(path)
+        assert len(sent) <= most

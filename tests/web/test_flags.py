@@ -2,13 +2,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, select
+from sqlalchemy import Engine, select
 from starlette.testclient import TestClient
 
 from app.domain.flags import FlagReason, FlagVerdict
 from app.models import Event, Explanation, Neuron
 from app.queries.flags import NOTE_LIMIT, open_flag
 from tests.factories import Make
+from tests.queries import counted_queries
 
 LogIn = Callable[[str], Any]
 Context = Callable[[], Any]
@@ -140,12 +141,6 @@ def test_the_list_takes_few_queries_however_long_it_is(
     log_in_as("bob")
     for reason in FlagReason:
         flag(make, explanation, reason)
-    statements: list[str] = []
-
-    def note(*arguments: Any) -> None:
-        statements.append(arguments[2])
-
-    event.listen(engine, "before_cursor_execute", note)
-    client.get("/flags")
-    event.remove(engine, "before_cursor_execute", note)
-    assert len([s for s in statements if s.startswith("SELECT")]) <= 3
+    with counted_queries(engine) as sent:
+        client.get("/flags")
+    assert len(sent) <= 3

@@ -2,11 +2,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, select
+from sqlalchemy import Engine, select
 from starlette.testclient import TestClient
 
 from app.models import Batch, Event, Method, Neuron, Run, Subject
 from tests.factories import Make
+from tests.queries import counted_queries
 
 LogIn = Callable[[str], object]
 Context = Callable[[], Any]
@@ -132,15 +133,9 @@ def test_the_list_takes_few_queries_however_long_it_is(
     log_in_as("bob")
     for index in range(4, 40):
         make.neuron(subject, index=index)
-    statements: list[str] = []
-
-    def note(*arguments: Any) -> None:
-        statements.append(arguments[2])
-
-    event.listen(engine, "before_cursor_execute", note)
-    client.get("/tiny")
-    event.remove(engine, "before_cursor_execute", note)
-    assert len([s for s in statements if s.startswith("SELECT")]) <= 7
+    with counted_queries(engine) as sent:
+        client.get("/tiny")
+    assert len(sent) <= 7
 
 
 class TestQueueing:

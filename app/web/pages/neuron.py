@@ -24,15 +24,15 @@ from app.queries.neuron_claims import (
     RunShown,
     ScoreRow,
     neuron_candidates,
-    neuron_events,
     neuron_flags,
     neuron_runs,
 )
 from app.queries.neuron_page import (
     NeuronHead,
+    NeuronParts,
     neuron_head,
+    neuron_parts,
     neuron_samples,
-    neuron_simulations,
     stored_excerpts,
 )
 from app.web.deps import AppSettings, CurrentViewer, DbSession, allowed_to
@@ -170,11 +170,10 @@ def neuron(
 ) -> NeuronPage:
     """A neuron: claim, evidence, statistics, provenance, history."""
     head = head_at(session, place)
-    candidates = neuron_candidates(session, neuron_id=head.id)
-    claim = _claim(head, candidates, explanation)
-    runs = neuron_runs(session, neuron_id=head.id)
+    parts = neuron_parts(session, head=head, explanation_id=explanation or head.current_explanation_id)
+    claim = _claim(head, parts.candidates, explanation)
     flags = neuron_flags(session, neuron_id=head.id) if head.n_open_flags else ()
-    samples, simulations, scale = _evidence(session, head, claim, known)
+    samples, simulations, scale = _evidence(session, head, parts, known)
     return NeuronPage(
         neuron=head,
         address=claim.address,
@@ -183,11 +182,11 @@ def neuron(
         scale=scale,
         claim=claim,
         flags=_flags(claim, flags),
-        progress=_progress(claim.address, runs[0] if runs else None),
+        progress=_progress(claim.address, parts.runs[0] if parts.runs else None),
         methods=_choices(session) if viewer is not None and viewer.may(Action.QUEUE) else (),
         samples=samples,
         simulations=simulations,
-        history=history_lines(neuron_events(session, neuron_id=head.id), candidates, runs),
+        history=history_lines(parts.events, parts.candidates, parts.runs),
     )
 
 
@@ -313,16 +312,16 @@ def _neighbour(head: NeuronHead, step: int) -> str | None:
 
 
 def _evidence(
-    session: Session, head: NeuronHead, claim: NeuronCandidates, known: Vocabularies
+    session: Session, head: NeuronHead, parts: NeuronParts, known: Vocabularies
 ) -> tuple[tuple[SampleShown, ...], tuple[SimulationShown, ...], float]:
-    simulations = neuron_simulations(session, explanation_id=claim.shown.id) if claim.shown is not None else ()
-    wanted = {head.collection_id, *(s.collection_id for s in simulations)} - {None}
-    samples = neuron_samples(session, neuron_id=head.id, collection_ids={i for i in wanted if i is not None})
+    current, samples, simulations = parts.samples, parts.samples, parts.simulations
+    earlier = {s.collection_id for s in simulations if s.collection_id not in (None, head.collection_id)}
+    if earlier:  # simulated before the subject was collected anew
+        samples += neuron_samples(session, neuron_id=head.id, collection_ids=earlier)
     ids = {i for s in samples for i in s.excerpt_ids} | {i for s in simulations for i in s.excerpt_ids}
     excerpts = stored_excerpts(session, excerpt_ids=ids)
     biggest = max((max(e.token_ids, default=0) for e in excerpts.values()), default=0)
     words = known.get(session, tokenizer_id=head.tokenizer_id, biggest_token=biggest)
     scale = heat_scale(head.statistics.max, head.statistics.min)
     evidence = Evidence(excerpts, words, scale)
-    current = [s for s in samples if s.collection_id == head.collection_id]
     return shown_samples(evidence, current), shown_simulations(evidence, samples, simulations), scale

@@ -1,0 +1,34 @@
+"""Which queries a page sends."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import psycopg
+from sqlalchemy import Engine, event
+
+from app.queries import columns
+
+
+@contextmanager
+def counted_queries(engine: Engine) -> Iterator[list[str]]:
+    """The SELECT statements that are sent while the block runs, past SQLAlchemy's execution or through it."""
+    sent: list[str] = []
+    ask = columns.ask
+
+    def note(text: str) -> None:
+        if text.startswith("SELECT"):
+            sent.append(text)
+
+    def on_execute(*arguments: Any) -> None:
+        note(arguments[2])
+
+    def on_ask(connection: psycopg.Connection[Any], question: columns.Question) -> psycopg.Cursor[Any]:
+        note(question.text)
+        return ask(connection, question)
+
+    event.listen(engine, "before_cursor_execute", on_execute)
+    with patch.object(columns, "ask", on_ask):
+        yield sent
+    event.remove(engine, "before_cursor_execute", on_execute)
