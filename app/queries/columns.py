@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import psycopg
 from sqlalchemy import Select
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -14,7 +14,7 @@ from app.queries.bulk import driver_connection
 
 Rows: TypeAlias = Sequence[Sequence[Any]]
 
-_DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
+_DIALECT = make_url("postgresql+psycopg://").get_dialect()()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Columns:
         self._text = str(compiled)
         self._constants = compiled.params
 
-    def where(self, **parameters: object) -> Question:
+    def given(self, **parameters: object) -> Question:
         """The statement with its parameters."""
         return Question(self._text, {**self._constants, **parameters})
 

@@ -157,7 +157,7 @@ def refresh_current(session: Session, *, neuron_id: int) -> None:
     scores on the same few records would flatter the neuron. Without any explanation they are empty.
     """
     # Whoever comes second waits here, and then sees the first one's explanations too.
-    _, best = rows_of(session, _LOCK.where(neuron_id=neuron_id), _BEST.where(neuron_id=neuron_id))
+    _, best = rows_of(session, _LOCK.given(neuron_id=neuron_id), _BEST.given(neuron_id=neuron_id))
     explanation_id, words, score = best[0] if best else (None, None, None)
     new = {"new_id": explanation_id, "new_text": words, "new_score": score}
     session.connection().execute(_CURRENT, {"neuron_id": neuron_id, **new})

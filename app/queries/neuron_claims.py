@@ -167,7 +167,7 @@ EVENTS = Columns(
 
 def neuron_candidates(session: Session, *, neuron_id: int) -> tuple[CandidateRow, ...]:
     """Every explanation of a neuron with its scores, the newest first. One query."""
-    return read_candidates(*rows_of(session, CANDIDATES.where(neuron_id=neuron_id)))
+    return read_candidates(*rows_of(session, CANDIDATES.given(neuron_id=neuron_id)))
 
 
 def read_candidates(rows: Rows) -> tuple[CandidateRow, ...]:
@@ -185,13 +185,13 @@ def read_candidates(rows: Rows) -> tuple[CandidateRow, ...]:
 
 def neuron_flags(session: Session, *, neuron_id: int) -> tuple[FlagShown, ...]:
     """Flags against any explanation of a neuron, the newest first. One query."""
-    (rows,) = rows_of(session, _FLAGS.where(neuron_id=neuron_id))
+    (rows,) = rows_of(session, _FLAGS.given(neuron_id=neuron_id))
     return tuple(FlagShown(*row) for row in rows)
 
 
 def neuron_runs(session: Session, *, neuron_id: int) -> tuple[RunShown, ...]:
     """The runs of a neuron, the newest first. One query."""
-    return read_runs(*rows_of(session, RUNS.where(neuron_id=neuron_id)))
+    return read_runs(*rows_of(session, RUNS.given(neuron_id=neuron_id)))
 
 
 def read_runs(rows: Rows) -> tuple[RunShown, ...]:

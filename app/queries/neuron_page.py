@@ -232,7 +232,7 @@ def neuron_head(session: Session, *, slug: str, layer: int, index: int) -> Neuro
     """The neuron at an address. Raises NotFound, which says what there is instead. One query."""
     # A number that does not fit its column is no neuron, and Postgres would refuse to compare it.
     place = {"layer": layer if layer <= BIGGEST_LAYER else -1, "index": index if index <= BIGGEST_INDEX else -1}
-    (rows,) = rows_of(session, _HEAD.where(slug=slug, **place))
+    (rows,) = rows_of(session, _HEAD.given(slug=slug, **place))
     if not rows:
         raise NotFound(f"There is no subject named {slug}.")
     values = iter(rows[0])
@@ -262,11 +262,11 @@ def neuron_parts(session: Session, *, head: NeuronHead, explanation_id: int | No
     """What the page of a neuron shows, with the simulations of one explanation. One round trip."""
     candidates, runs, events, samples, simulations = rows_of(
         session,
-        CANDIDATES.where(neuron_id=head.id),
-        RUNS.where(neuron_id=head.id),
-        EVENTS.where(neuron_id=head.id),
-        _SAMPLES.where(neuron_id=head.id, collection_ids=[head.collection_id]),
-        _SIMULATIONS.where(explanation_id=explanation_id),
+        CANDIDATES.given(neuron_id=head.id),
+        RUNS.given(neuron_id=head.id),
+        EVENTS.given(neuron_id=head.id),
+        _SAMPLES.given(neuron_id=head.id, collection_ids=[head.collection_id]),
+        _SIMULATIONS.given(explanation_id=explanation_id),
     )
     return NeuronParts(
         candidates=read_candidates(candidates),
@@ -279,7 +279,7 @@ def neuron_parts(session: Session, *, head: NeuronHead, explanation_id: int | No
 
 def neuron_samples(session: Session, *, neuron_id: int, collection_ids: Ids[int]) -> tuple[StoredSample, ...]:
     """The samples of a neuron from these collections. One query."""
-    asked = _SAMPLES.where(neuron_id=neuron_id, collection_ids=sorted(collection_ids))
+    asked = _SAMPLES.given(neuron_id=neuron_id, collection_ids=sorted(collection_ids))
     return _read_samples(*rows_of(session, asked))
 
 
@@ -289,5 +289,5 @@ def _read_samples(rows: Rows) -> tuple[StoredSample, ...]:
 
 def stored_excerpts(session: Session, *, excerpt_ids: Ids[int]) -> dict[int, StoredExcerpt]:
     """Tokens and place of each excerpt, by id. One query."""
-    (rows,) = rows_of(session, _EXCERPTS.where(excerpt_ids=sorted(excerpt_ids)))
+    (rows,) = rows_of(session, _EXCERPTS.given(excerpt_ids=sorted(excerpt_ids)))
     return {row[0]: StoredExcerpt(row[1], row[2], row[3]) for row in rows}

@@ -65,7 +65,7 @@ _PEER = Columns(
 
 def neuron_place(session: Session, *, neuron_id: int) -> NeuronPlace:
     """Where a neuron stands. Raises NotFound."""
-    (rows,) = rows_of(session, _PLACE.where(neuron_id=neuron_id))
+    (rows,) = rows_of(session, _PLACE.given(neuron_id=neuron_id))
     if not rows:
         raise NotFound("There is no such neuron.")
     return NeuronPlace(*rows[0])
@@ -78,7 +78,7 @@ def neuron_peer(session: Session, *, place: NeuronPlace, start: int) -> Peer | N
     """
     of_layer = {"subject_id": place.subject_id, "layer": place.layer, "index": place.index}
     for first in (start, 0):
-        (rows,) = rows_of(session, _PEER.where(start=first, **of_layer))
+        (rows,) = rows_of(session, _PEER.given(start=first, **of_layer))
         if rows:
             return Peer(*rows[0])
     return None

@@ -45,7 +45,7 @@ def vocabulary(session: Session, *, tokenizer_id: int) -> Vocabulary:
 
 def excerpt_tokens(session: Session, *, excerpt_ids: Iterable[int]) -> dict[int, list[int]]:
     """Token ids of each excerpt, by excerpt id."""
-    (rows,) = rows_of(session, _EXCERPTS.where(excerpt_ids=sorted(set(excerpt_ids))))
+    (rows,) = rows_of(session, _EXCERPTS.given(excerpt_ids=sorted(set(excerpt_ids))))
     return {row[0]: row[1] for row in rows}
 
 
@@ -82,7 +82,7 @@ _Samples: TypeAlias = dict[SampleKind, tuple[ActivationRecord, ...]]
 
 
 def _samples(session: Session, neuron_ids: Sequence[int], collection_id: int | None) -> dict[int, _Samples]:
-    (rows,) = rows_of(session, _SAMPLES.where(neuron_ids=list(neuron_ids), collection_id=collection_id))
+    (rows,) = rows_of(session, _SAMPLES.given(neuron_ids=list(neuron_ids), collection_id=collection_id))
     ids = excerpt_tokens(session, excerpt_ids=(i for _, _, excerpt_ids, _ in rows for i in excerpt_ids))
     tokens = {excerpt_id: np.array(token_ids, dtype=np.int32) for excerpt_id, token_ids in ids.items()}
     found: dict[int, _Samples] = defaultdict(dict)

@@ -11,6 +11,7 @@ import pytest
 
 USER = """
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from sqlalchemy import text
 from app.db import open_database
@@ -20,11 +21,16 @@ from app.settings import Settings
 settings = Settings(data_dir=Path(sys.argv[1]), database_url=None)
 configure_logging(settings)
 engine = open_database(settings)
-for question in sys.stdin:
+
+def answer(question):
     with engine.begin() as connection:
         answer = connection.execute(text(question))
-        value = answer.scalar() if answer.returns_rows else "done"
-    print(value, flush=True)
+        return answer.scalar() if answer.returns_rows else "done"
+
+for line in sys.stdin:
+    n_threads, question = line.split(maxsplit=1)
+    with ThreadPoolExecutor(int(n_threads)) as pool:
+        print(*set(pool.map(answer, [question] * int(n_threads))), flush=True)
 """
 
 
@@ -35,11 +41,11 @@ class User:
         command = [sys.executable, "-c", USER, str(folder)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
 
-    def ask(self, question: str = "SELECT 1") -> str:
-        """What the database answers it."""
+    def ask(self, question: str = "SELECT 1", *, n_threads: int = 1) -> str:
+        """What the database answers it, in so many threads at once."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write(question + "\n")
+        self.process.stdin.write(f"{n_threads} {question}\n")
         return self.process.stdout.readline().strip()
 
     def end(self) -> None:
@@ -101,6 +107,15 @@ def test_a_killed_server_is_started_again_by_the_next_connection_and_stopped_by_
     assert process_file.exists()
     idle.end()  # knows nothing of the second start
     assert not process_file.exists()
+
+
+def test_threads_that_miss_a_killed_server_at_once_start_it_once(start_user: StartUser, process_file: Path) -> None:
+    user = start_user()
+    log = process_file.with_name("log")
+    kill_server(process_file)
+    n_starts = log.read_text().count("starting PostgreSQL")
+    assert user.ask(n_threads=8) == "1"
+    assert log.read_text().count("starting PostgreSQL") == n_starts + 1
 
 
 @pytest.mark.parametrize("number", [str(os.getpid()), "not a number"])
