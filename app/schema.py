@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from app.db import make_sessions, open_database, transaction
 from app.errors import DomainError
-from app.queries.methods import ensure_builtin_methods
+from app.queries.methods.definitions import ensure_builtin_methods
 from app.settings import Settings
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()

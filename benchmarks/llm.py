@@ -22,12 +22,12 @@ from benchmarks.counting import CountingProvider, Counts
 from benchmarks.database import empty_database
 from benchmarks.figures import Figure, benchmark, held_to, told
 from tests.llm_server import LlmServer
-from worker.contracts import NeuronTask, Services
+from worker.method.contracts import NeuronTask, Services
+from worker.method.registry import EXPLAINERS, SIMULATORS, resolve
 from worker.providers.base import Attempt, ChatRequest, Message, Provider, Reply, ScoreTextRequest, Watch
 from worker.providers.local import LocalProvider
 from worker.providers.openai_compatible import EndpointSettings, OpenAICompatible
-from worker.providers.recording import DatabaseCalls, RecordingProvider
-from worker.registry import EXPLAINERS, SIMULATORS, resolve
+from worker.run.recording import DatabaseCalls, RecordingProvider
 from worker.simulators.all_at_once import AllAtOnce
 from worker.simulators.numbers import distribution, expected
 

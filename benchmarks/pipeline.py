@@ -23,15 +23,15 @@ from sqlalchemy import extract, func, select
 from app.db import Sessions, make_engine, make_sessions, transaction
 from app.domain.activations import FloatArray, IntArray
 from app.domain.methods import LEXICAL
-from app.jobs import enqueue_batch
 from app.models import Method, Neuron, Run, Score, Subject
-from app.queries.methods import ensure_builtin_methods
-from app.queries.records import records_of_neurons, vocabulary
+from app.queries.methods.definitions import ensure_builtin_methods
+from app.queries.neurons.records import records_of_neurons, vocabulary
+from app.work.enqueue import enqueue_batch
 from benchmarks.figures import Figure, Figures, benchmark, held_to, told
 from benchmarks.synthetic import SLUG, synthetic_database
-from worker.contracts import NeuronTask, Services
-from worker.pipeline import run_method
-from worker.registry import build_method
+from worker.method.contracts import NeuronTask, Services
+from worker.method.pipeline import run_method
+from worker.method.registry import build_method
 
 N_PROCESSES = 2
 DEMO_NEURONS = 3_072

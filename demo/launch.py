@@ -30,14 +30,14 @@ from sqlalchemy.orm import Session
 from app.db import Sessions, make_sessions, transaction
 from app.errors import DomainError
 from app.health import web_is_alive
-from app.jobs import enqueue_batch
 from app.models import Account, Batch, Collection, Neuron, Run, Subject
-from app.queries.accounts import create_login_token, ensure_account
-from app.queries.methods import newest_method
+from app.queries.methods.definitions import newest_method
+from app.queries.people.accounts import create_login_token, ensure_account
 from app.schema import open_installation
 from app.settings import Settings
+from app.work.enqueue import enqueue_batch
 from demo.processes import ChildFailed, Children, children
-from worker.outages import through_outages
+from worker.run.outages import through_outages
 
 T = TypeVar("T")
 

@@ -12,8 +12,10 @@ def ours(name: str | None, kind: str, _parents: object) -> bool:
 
 
 LOCK = 0x4E41  # of this database; two programs that start at once migrate one after the other
+LOCK_TIMEOUT = "30s"  # a migration that waits for a table holds up everybody who comes after it
 
 connection = context.config.attributes["connection"]
+connection.execute(text("SELECT set_config('lock_timeout', :limit, true)"), {"limit": LOCK_TIMEOUT})
 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
 context.configure(
     connection=connection,

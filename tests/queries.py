@@ -8,14 +8,14 @@ from unittest.mock import patch
 import psycopg
 from sqlalchemy import Engine, event
 
-from app.queries import columns
+from app.queries.common import prepared
 
 
 @contextmanager
 def counted_queries(engine: Engine) -> Iterator[list[str]]:
     """The SELECT statements that are sent while the block runs, past SQLAlchemy's execution or through it."""
     sent: list[str] = []
-    ask = columns.ask
+    ask = prepared.ask
 
     def note(text: str) -> None:
         if text.startswith("SELECT"):
@@ -24,11 +24,11 @@ def counted_queries(engine: Engine) -> Iterator[list[str]]:
     def on_execute(*arguments: Any) -> None:
         note(arguments[2])
 
-    def on_ask(connection: psycopg.Connection[Any], question: columns.Question) -> psycopg.Cursor[Any]:
+    def on_ask(connection: psycopg.Connection[Any], question: prepared.Question) -> psycopg.Cursor[Any]:
         note(question.text)
         return ask(connection, question)
 
     event.listen(engine, "before_cursor_execute", on_execute)
-    with patch.object(columns, "ask", on_ask):
+    with patch.object(prepared, "ask", on_ask):
         yield sent
     event.remove(engine, "before_cursor_execute", on_execute)

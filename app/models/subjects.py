@@ -77,7 +77,7 @@ class Neuron(Base):
     """A neuron with its statistics and what lists sort by.
 
     ``current_*`` repeat the explanation that stands first on the neuron's page; see
-    ``app.queries.explanations.refresh_current``.
+    ``app.queries.explanations.store.refresh_current``.
     """
 
     __tablename__ = "neuron"

@@ -1,1 +1,1 @@
-"""Every select and insert, one module per aggregate. ``session`` first, the rest by keyword."""
+"""Every select and insert, a folder per aggregate. ``session`` first, the rest by keyword."""

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from app.domain.activations import FloatArray, SampleKind
 from app.domain.differences import WordRun, word_difference
-from app.queries.compared import ComparedSimulation
-from app.queries.neuron_claims import CandidateRow, ScoreRow
+from app.queries.explanations.comparison import ComparedSimulation
+from app.queries.neurons.claims import CandidateRow, ScoreRow
 from app.web.evidence import ORDER, Evidence, SimulatedRow, simulated_rows
 
 LETTERS = "ABCD"

@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from app.db import Sessions, transaction
 from app.domain.roles import Action
 from app.errors import Forbidden, Invalid, LoginRequired, NotFound
-from app.queries.accounts import Viewer, viewer_of
+from app.queries.people.accounts import Viewer, viewer_of
 from app.settings import Settings
 from app.web.security import SAFE_METHODS
 

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from app.domain.activations import NORMALISED_MAXIMUM, FloatArray, SampleKind
 from app.domain.heat import heat_steps
-from app.queries.neuron_page import StoredExcerpt, StoredSample, StoredSimulation
+from app.queries.neurons.page import StoredExcerpt, StoredSample, StoredSimulation
 from app.web.heatmap import excerpt_line, heat_rows, stacked_line
 from app.web.vocabularies import ShownVocabulary
 

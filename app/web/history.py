@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from app.queries.neuron_claims import HISTORY_LENGTH, CandidateRow, EventShown, RunShown
+from app.queries.neurons.claims import HISTORY_LENGTH, CandidateRow, EventShown, RunShown
 
 SENTENCES = {
     "explanation.written": "Wrote an explanation",

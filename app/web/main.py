@@ -9,7 +9,7 @@ from starlette.middleware import Middleware
 
 from app.db import Sessions, make_reading_sessions, make_sessions, transaction
 from app.errors import DomainError
-from app.queries.accounts import any_account
+from app.queries.people.accounts import any_account
 from app.schema import open_installation
 from app.settings import Settings
 from app.version import code_version

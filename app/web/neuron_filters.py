@@ -11,9 +11,9 @@ from urllib.parse import parse_qsl, urlencode
 from fastapi import Depends, Query
 
 from app.errors import Invalid
-from app.queries.inputs import one_of, plain_text
-from app.queries.neuron_order import NeuronSort, SortKey
-from app.queries.neurons import NeuronFilter, NeuronState
+from app.queries.common.inputs import one_of, plain_text
+from app.queries.neurons.listing import NeuronFilter, NeuronState
+from app.queries.neurons.order import NeuronSort, SortKey
 
 WORDS_LIMIT = 200
 LAYER_LIMIT = 32_767

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from app.queries.home import SCORE_BINS
-from app.queries.method_figures import Pair
+from app.queries.methods.figures import Pair
+from app.queries.subjects.overview import SCORE_BINS
 
 _RANGE_WIDTH = 56
 LOWEST_SCORE = -0.25

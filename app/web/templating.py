@@ -17,7 +17,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app.domain.roles import Action
-from app.queries.accounts import Viewer
+from app.queries.people.accounts import Viewer
 from app.version import code_version
 from app.web import filters
 from app.web.deps import CurrentViewer

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from app.domain.tokens import Vocabulary
-from app.queries.records import vocabulary
+from app.queries.neurons.records import vocabulary
 from app.web.glyphs import visible
 
 TextArray: TypeAlias = NDArray[np.object_]

@@ -16,12 +16,12 @@ from sqlalchemy import select
 from app.db import Sessions, make_engine, make_sessions, transaction
 from app.domain.roles import Role
 from app.health import web_is_alive
-from app.jobs import enqueue_batch
 from app.models import Neuron, Run, Subject
-from app.queries.accounts import create_login_token, ensure_account
-from app.queries.active_runs import is_active
-from app.queries.methods import ensure_builtin_methods, newest_method
+from app.queries.methods.definitions import ensure_builtin_methods, newest_method
+from app.queries.people.accounts import create_login_token, ensure_account
+from app.queries.runs.active import is_active
 from app.settings import Settings
+from app.work.enqueue import enqueue_batch
 
 ROOT = Path(__file__).parents[2]
 SLUG = "stdlib-gpt2"

@@ -3,11 +3,18 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from typer.testing import CliRunner
 
-from app.cli import cli
+from app.cli.main import cli
 from app.db import make_engine, make_sessions, transaction
 from app.errors import Conflict, Invalid, NotFound
 from app.models import LoginToken
-from app.queries.accounts import account_named, add_account, create_login_token, ensure_account, log_in, viewer_of
+from app.queries.people.accounts import (
+    account_named,
+    add_account,
+    create_login_token,
+    ensure_account,
+    log_in,
+    viewer_of,
+)
 from tests.factories import Make
 
 

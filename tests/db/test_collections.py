@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 from app.domain.tokens import Vocabulary
 from app.errors import CollectionError, Conflict
 from app.models import Collection, Document, Excerpt, Neuron, Subject
-from app.queries import collections as queries
-from app.queries.collections import ExcerptRow
-from app.queries.records import vocabulary
-from app.queries.registration import register_corpus, register_subject, register_tokenizer
+from app.queries.neurons.records import vocabulary
+from app.queries.subjects import collections as queries
+from app.queries.subjects.collections import ExcerptRow
+from app.queries.subjects.registration import register_corpus, register_subject, register_tokenizer
 from tests.factories import Make
 
 VALUES: dict[str, Any] = {

@@ -5,7 +5,7 @@ from sqlalchemy.orm import Session
 
 from app.db import make_engine, make_reading_sessions
 from app.models import Account
-from app.queries.columns import Columns, rows_of
+from app.queries.common.prepared import Columns, rows_of
 from tests.factories import Make
 
 NAMES = Columns(select(Account.name, Account.role).where(Account.name == bindparam("name")).limit(1))

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from app.db import make_engine, make_sessions, transaction
 from app.domain.results import ExplanationResult, ScoreResult
 from app.models import Batch, Neuron, Run
-from app.queries.explanations import Author, refresh_current, store_explanation
+from app.queries.explanations.store import Author, refresh_current, store_explanation
 from tests.factories import Make
 
 

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from app.domain.flags import FlagReason, FlagVerdict
 from app.errors import Conflict, Invalid, NotFound
 from app.models import Event, Neuron
-from app.queries.flags import NOTE_LIMIT, flag_row, flags_page, n_open_flags, open_flag, resolve_flag
+from app.queries.review.flags import NOTE_LIMIT, flag_row, flags_page, n_open_flags, open_flag, resolve_flag
 from tests.factories import Make
 
 

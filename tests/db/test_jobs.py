@@ -3,9 +3,9 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from app.errors import Conflict, Invalid, NotFound
-from app.jobs import EnqueuedBatch, cancel_batch, cancel_run, enqueue_batch, retry_run
 from app.models import Batch, Event, Method, Neuron, Run, Subject
-from app.queries.active_runs import active_runs
+from app.queries.runs.active import active_runs
+from app.work.enqueue import EnqueuedBatch, cancel_batch, cancel_run, enqueue_batch, retry_run
 from tests.factories import Make
 
 

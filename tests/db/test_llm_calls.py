@@ -3,7 +3,7 @@ from sqlalchemy.orm import Session
 
 from app.errors import NotFound
 from app.models import Method, Provider
-from app.queries.llm_calls import batch_estimate, budget_of_run, without_nul
+from app.queries.language_models.calls import batch_estimate, budget_of_run, without_nul
 from tests.factories import Make
 
 

@@ -5,7 +5,7 @@ from sqlalchemy.orm import Session
 from app.domain.methods import BUILTIN_METHODS, LEXICAL, MethodDefinition
 from app.errors import NotFound
 from app.models import Method, Provider
-from app.queries.methods import ensure_builtin_methods, method_definition, methods
+from app.queries.methods.definitions import ensure_builtin_methods, method_definition, methods
 
 
 def test_built_in_methods_are_inserted_once(session: Session) -> None:

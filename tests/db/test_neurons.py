@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from app.errors import Invalid, NotFound
 from app.models import Batch, Neuron, Run, Score, Subject
-from app.queries.neuron_order import NeuronSort, SortKey
-from app.queries.neurons import (
+from app.queries.common.paging import Page
+from app.queries.neurons.listing import (
     Matches,
     NeuronFilter,
     NeuronRow,
@@ -23,7 +23,7 @@ from app.queries.neurons import (
     n_with_active_run,
     neurons_page,
 )
-from app.queries.paging import Page
+from app.queries.neurons.order import NeuronSort, SortKey
 from tests.factories import Make
 
 SORTS = [NeuronSort(key, descending) for key in SortKey for descending in (True, False)]

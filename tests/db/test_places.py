@@ -2,8 +2,8 @@ import pytest
 from sqlalchemy.orm import Session
 
 from app.errors import NotFound
-from app.queries.places import neuron_peer, neuron_place
-from app.queries.records import neuron_records, records_of_neurons
+from app.queries.neurons.location import neuron_peer, neuron_place
+from app.queries.neurons.records import neuron_records, records_of_neurons
 from tests.factories import Make
 
 

@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 
 from app.errors import Invalid, NotFound
 from app.models import Batch, Explanation, Pause, Run, Score, Subject, Worker
-from app.queries.paging import Page
-from app.queries.progress import (
+from app.queries.common.paging import Page
+from app.queries.runs.progress import (
     BatchState,
     RunStatus,
     batch_summary,

@@ -3,7 +3,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.activations import SampleKind
 from app.errors import NotFound
-from app.queries.records import neuron_records, vocabulary
+from app.queries.neurons.records import neuron_records, vocabulary
 from tests.factories import WORDS, Make
 
 

@@ -8,11 +8,9 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from app.errors import Conflict
-from app.jobs import cancel_run, enqueue_batch, retry_run
 from app.models import Event, Method, Pause, Run, Worker
-from app.queries.active_runs import active_runs
-from app.queries.pauses import end_pause, open_queues, pause_queue
-from app.queries.runs import (
+from app.queries.runs.active import active_runs
+from app.queries.runs.lease import (
     RunLease,
     begin_run,
     fail_run,
@@ -24,8 +22,10 @@ from app.queries.runs import (
     retry_later,
     store_progress,
 )
-from app.queries.transport import delete_old_jobs
-from app.queries.workers import delete_old_workers, register_worker
+from app.queries.runs.pauses import end_pause, open_queues, pause_queue
+from app.queries.runs.transport import delete_old_jobs
+from app.queries.runs.workers import delete_old_workers, register_worker
+from app.work.enqueue import cancel_run, enqueue_batch, retry_run
 from tests.factories import Make
 
 HOUR = 3600.0

@@ -3,8 +3,8 @@ from sqlalchemy import func, select
 from app.db import make_engine, make_sessions, transaction
 from app.domain.activations import SampleKind
 from app.models import Neuron, Run, Sample, Simulation, Subject
-from app.queries.neurons import NeuronsQuery, count_neurons, neurons_page
-from app.queries.records import neuron_records, vocabulary
+from app.queries.neurons.listing import NeuronsQuery, count_neurons, neurons_page
+from app.queries.neurons.records import neuron_records, vocabulary
 from benchmarks.synthetic import fill
 from benchmarks.synthetic_neurons import SAMPLE_SIZES
 

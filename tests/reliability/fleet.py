@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlalchemy import text
 
 from app.db import make_engine, make_sessions, transaction
-from app.jobs import EnqueuedBatch, enqueue_batch
+from app.work.enqueue import EnqueuedBatch, enqueue_batch
 from tests.factories import Make
 
 ROOT = Path(__file__).resolve().parent.parent.parent

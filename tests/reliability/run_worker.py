@@ -15,10 +15,10 @@ from app.domain.results import ExplanationResult, ScoreResult
 from app.log import configure_logging
 from app.parent import stop_with_parent
 from app.settings import Settings
-from worker.contracts import NeuronTask
-from worker.main import main
-from worker.pipeline import Report
-from worker.tasks import Work
+from worker.method.contracts import NeuronTask
+from worker.method.pipeline import Report
+from worker.run.main import main
+from worker.run.tasks import Work
 
 STEPS = 4
 

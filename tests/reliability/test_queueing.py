@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 
 from app.db import transaction
 from app.errors import Conflict, Invalid
-from app.jobs import cancel_batch, enqueue_batch
-from app.queries.batches import locked_run
-from app.queries.runs import begin_run, finish_run
+from app.queries.runs.batches import locked_run
+from app.queries.runs.lease import begin_run, finish_run
+from app.work.enqueue import cancel_batch, enqueue_batch
 from tests.reliability.conftest import MakeStage
 from tests.reliability.fleet import Stage
 

@@ -4,7 +4,8 @@ import sys
 import pytest
 import typer
 
-from app.cli import REFUSED, TERMINATED, TRY_AGAIN, main, worker_module
+from app.cli.common import worker_module
+from app.cli.main import REFUSED, TERMINATED, TRY_AGAIN, main
 
 
 def end_of(
@@ -37,7 +38,7 @@ def test_what_a_person_can_put_right_is_told_in_a_line(
 
 
 def test_sigterm_lets_a_command_put_its_things_away() -> None:
-    waits = "import atexit, time, app.cli as c; atexit.register(print, 'put away'); "
+    waits = "import atexit, time, app.cli.main as c; atexit.register(print, 'put away'); "
     waits += "c.cli = lambda: (print('up', flush=True), time.sleep(60)); c.main()"
     with subprocess.Popen([sys.executable, "-c", waits], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -9,7 +9,7 @@ import typer
 import yaml
 from typer.main import get_command
 
-from app.cli import cli
+from app.cli.main import cli
 from app.settings import Settings
 
 ROOT = Path(__file__).parents[2]

@@ -3,10 +3,10 @@ from pathlib import Path
 from app.domain.methods import BUILTIN_METHODS
 from app.domain.prompts import BUILD_ON_ANOTHER, PROMPTS_OF, prompts_of
 from app.web.prompt_files import prompt_files
-from worker.prompts import load
-from worker.registry import EXPLAINERS, SCORERS, SIMULATORS
+from worker.method.prompts import load
+from worker.method.registry import EXPLAINERS, SCORERS, SIMULATORS
 
-FOLDER = Path(__file__).parents[2] / "worker" / "prompts"
+FOLDER = Path(__file__).parents[2] / "worker" / "method" / "prompts"
 
 
 def test_every_prompt_file_belongs_to_a_step_and_every_step_is_registered() -> None:

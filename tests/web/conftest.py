@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from app.db import Sessions
 from app.models import Account
-from app.queries.accounts import create_login_token, log_in
+from app.queries.people.accounts import create_login_token, log_in
 from app.settings import Settings
 from app.web.deps import SESSION_COOKIE
 from app.web.main import create_app

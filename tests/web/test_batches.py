@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import Engine, select
 from starlette.testclient import TestClient
 
-from app.jobs import enqueue_batch
 from app.models import Event, Explanation, Pause, Run, Subject
+from app.work.enqueue import enqueue_batch
 from tests.factories import Make
 from tests.queries import counted_queries
 

@@ -10,7 +10,7 @@ from app.domain.activations import SampleKind, Split
 from app.domain.differences import Change
 from app.domain.results import ExplanationResult, ScoreResult, SimulatedExcerpt, SimulationResult
 from app.models import Neuron, Sample, Subject
-from app.queries.explanations import Author, store_explanation
+from app.queries.explanations.store import Author, store_explanation
 from tests.factories import Make
 from tests.queries import counted_queries
 

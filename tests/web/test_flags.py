@@ -7,7 +7,7 @@ from starlette.testclient import TestClient
 
 from app.domain.flags import FlagReason, FlagVerdict
 from app.models import Event, Explanation, Neuron
-from app.queries.flags import NOTE_LIMIT, open_flag
+from app.queries.review.flags import NOTE_LIMIT, open_flag
 from tests.factories import Make
 from tests.queries import counted_queries
 

@@ -11,10 +11,10 @@ from sqlalchemy import func, select
 from starlette.testclient import TestClient
 
 from app.domain.flags import FlagReason
-from app.jobs import cancel_run, enqueue_batch
 from app.models import Event, Run
-from app.queries.flags import open_flag
+from app.queries.review.flags import open_flag
 from app.web.main import ROUTERS
+from app.work.enqueue import cancel_run, enqueue_batch
 from tests.factories import Make
 
 LogIn = Callable[[str], Any]

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from app.domain.activations import SampleKind, Split
 from app.domain.results import ExplanationResult, ScoreResult, SimulatedExcerpt, SimulationResult
 from app.models import Account, Event, Explanation, Flag, Neuron, Run, Sample, Subject
-from app.queries.explanations import Author, refresh_current, store_explanation
+from app.queries.explanations.store import Author, refresh_current, store_explanation
 from tests.factories import Make
 from tests.queries import counted_queries
 

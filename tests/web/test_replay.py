@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 
 from app.domain.results import ExplanationResult, ScoreResult
 from app.models import Account, Batch, Event, Method, Neuron, Run
-from app.queries.explanations import Author, store_explanation
+from app.queries.explanations.store import Author, store_explanation
 from tests.factories import Make
 from tests.queries import counted_queries
 

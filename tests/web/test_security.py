@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from app.db import Sessions
 from app.models import LoginToken, WebSession
-from app.queries.accounts import LoginFailed, create_login_token, log_in
+from app.queries.people.accounts import LoginFailed, create_login_token, log_in
 from app.settings import Settings
 from app.web.deps import SESSION_COOKIE, DbSession
 from app.web.main import UnsafeBind, create_app, refuse_unsafe_bind

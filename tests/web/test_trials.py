@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 
 from app.domain.trials import TrialResult
 from app.models import Account, Neuron, Trial, Worker
-from app.queries.trials import MOST_WAITING, finish_trial, take_trial
+from app.queries.runs.trials import MOST_WAITING, finish_trial, take_trial
 from app.web.pages.trials import TEXT_LIMIT
 from tests.factories import Make
 

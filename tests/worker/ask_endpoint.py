@@ -6,7 +6,7 @@ from app.db import make_engine, make_sessions
 from app.domain.costs import Prices
 from worker.providers.base import ChatRequest, Message
 from worker.providers.openai_compatible import EndpointSettings, OpenAICompatible
-from worker.providers.recording import DatabaseCalls, RecordingProvider
+from worker.run.recording import DatabaseCalls, RecordingProvider
 
 
 def main(database: str, endpoint: str, run_id: str, n_requests: str) -> None:

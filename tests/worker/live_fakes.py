@@ -8,7 +8,7 @@ from app.domain.activations import ActivationRecord, FloatArray, IntArray
 from app.domain.results import SimulatedExcerpt
 from app.domain.tokens import Vocabulary
 from tests.worker.tasks import words
-from worker.contracts import CannotSimulate
+from worker.method.contracts import CannotSimulate
 
 
 class WordSimulator:

@@ -11,16 +11,16 @@ from sqlalchemy import func, select
 from app.db import Sessions, transaction
 from app.domain.activations import SampleKind
 from app.domain.methods import LANGUAGE_MODEL_METHODS, MethodDefinition
-from app.jobs import enqueue_batch
 from app.models import Base, Method, Run
-from app.queries.methods import ensure_builtin_methods
-from app.queries.providers import add_provider
+from app.queries.language_models.providers import add_provider
+from app.queries.methods.definitions import ensure_builtin_methods
 from app.settings import Settings
+from app.work.enqueue import enqueue_batch
 from tests.factories import Make
-from worker.loop import RunLoop, Surroundings
 from worker.providers.base import Capability
-from worker.services import MethodBuilder
-from worker.tasks import Workbench
+from worker.run.loop import RunLoop, Surroundings
+from worker.run.services import MethodBuilder
+from worker.run.tasks import Workbench
 
 IMPORT = 4  # the token " import" of the tests' vocabulary
 SETTINGS = Settings(device="cpu", poll_seconds=0.01, pause_seconds=0.05, longest_pause_seconds=0.05, progress_seconds=0)

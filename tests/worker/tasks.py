@@ -7,7 +7,7 @@ import numpy as np
 
 from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind
 from app.domain.tokens import Vocabulary
-from worker.contracts import NeuronTask
+from worker.method.contracts import NeuronTask
 
 Excerpt = Sequence[tuple[str, float]]
 """Tokens with their activations."""

@@ -10,7 +10,7 @@ from app.domain.results import SimulatedExcerpt
 from app.errors import MethodError
 from tests.worker.live_fakes import FakeSubject
 from tests.worker.tasks import Excerpt, task
-from worker.contracts import NeuronTask, ScoredExcerpt, Services, TextScorer
+from worker.method.contracts import NeuronTask, ScoredExcerpt, Services, TextScorer
 from worker.scorers.ablation import AblationScorer
 
 STRENGTHS = {"import": 4.0}

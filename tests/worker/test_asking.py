@@ -1,7 +1,7 @@
 import pytest
 
 from tests.fake_provider import FakeProvider, reply
-from worker.asking import Form, Question, Unusable, ask, json_object, object_schema, one_line
+from worker.method.asking import Form, Question, Unusable, ask, json_object, object_schema, one_line
 from worker.providers.base import Capability, ChatRequest, Message, Outcome
 
 NUMBER: Form[int] = Form(

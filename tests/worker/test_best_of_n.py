@@ -8,9 +8,9 @@ from app.errors import MethodError
 from tests.fake_provider import FakeProvider
 from tests.worker.live_fakes import WordSimulator
 from tests.worker.tasks import Excerpt, task
-from worker.contracts import Services
 from worker.explainers.best_of_n import BestOfN
 from worker.explainers.highlighted import Highlighted
+from worker.method.contracts import Services
 
 TOP: Sequence[Excerpt] = [
     (("import", 8.0), (" tea", 0.0)),

@@ -9,7 +9,7 @@ from app.domain.activations import FloatArray, IntArray, SampleKind
 from app.domain.results import SimulatedExcerpt
 from app.domain.tokens import Vocabulary
 from tests.worker.tasks import task, words
-from worker.contracts import CalibratedSimulator, CannotSimulate, NeuronTask
+from worker.method.contracts import CalibratedSimulator, CannotSimulate, NeuronTask
 from worker.simulators.calibration import (
     Calibrated,
     Map,

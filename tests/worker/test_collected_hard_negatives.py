@@ -7,7 +7,7 @@ from sqlalchemy import select
 from app.db import Sessions
 from app.domain.activations import SampleKind
 from app.models import Neuron, Sample
-from app.queries.records import neuron_records
+from app.queries.neurons.records import neuron_records
 from tests.worker.collecting import some_text
 from tests.worker.tiny_models import save_tiny
 from worker.collection.hard_negatives import LOW_SHARE, driving_tokens

@@ -17,7 +17,7 @@ from app.db import Sessions, make_engine, make_sessions
 from app.domain.activations import SampleKind
 from app.errors import CollectionError, Conflict, CorpusError, Invalid
 from app.models import Collection, Document, Excerpt, Neuron, Sample, Subject
-from app.queries.records import neuron_records, vocabulary
+from app.queries.neurons.records import neuron_records, vocabulary
 from tests.worker.collecting import some_text
 from tests.worker.models import save_model
 from worker.collection import run as run_module

@@ -3,7 +3,7 @@ import pytest
 
 from app.domain.activations import ActivationRecord, SampleKind
 from app.domain.results import SimulatedExcerpt
-from worker.contracts import ScoredExcerpt
+from worker.method.contracts import ScoredExcerpt
 from worker.scorers.correlation import CorrelationScorer
 
 TOP, RANDOM = SampleKind.TOP, SampleKind.RANDOM

@@ -11,7 +11,7 @@ from tests.fake_provider import FakeProvider
 from tests.worker.injections import INJECTIONS
 from tests.worker.raters import asked, by_word, excerpts_of
 from tests.worker.tasks import Excerpt, task, words
-from worker.contracts import NeuronTask, Services, TextScorer
+from worker.method.contracts import NeuronTask, Services, TextScorer
 from worker.scorers.detection import DetectionScorer, asked_about
 
 PROMPTS = Path(__file__).parent / "prompts"

@@ -13,7 +13,7 @@ from app.errors import MethodError
 from tests.fake_provider import FakeProvider
 from tests.worker.raters import asked, by_word, excerpts_of
 from tests.worker.tasks import Excerpt, task
-from worker.contracts import NeuronTask, Services
+from worker.method.contracts import NeuronTask, Services
 from worker.scorers.fuzzing import FuzzingScorer, fuzzed, misplaced
 
 PROMPTS = Path(__file__).parent / "prompts"

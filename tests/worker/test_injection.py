@@ -13,7 +13,7 @@ from worker.explainers.contrastive import Contrastive
 from worker.explainers.highlighted import Highlighted
 from worker.explainers.prompted import PromptedExplainer
 from worker.explainers.token_activation_pairs import TokenActivationPairs
-from worker.prompts import load
+from worker.method.prompts import load
 from worker.providers.base import ChatRequest, Message
 
 EXPLAINERS = (TokenActivationPairs, Highlighted, Contrastive)

@@ -12,10 +12,10 @@ from tests.fake_provider import FakeProvider
 from tests.worker.live_fakes import FakeSubject
 from tests.worker.raters import asked, by_word
 from tests.worker.tasks import Excerpt, task
-from worker.contracts import NeuronTask, Services
-from worker.pipeline import run_method
+from worker.method.contracts import NeuronTask, Services
+from worker.method.pipeline import run_method
+from worker.method.registry import EXPLAINERS, SCORERS, build_method
 from worker.providers.base import ChatRequest
-from worker.registry import EXPLAINERS, SCORERS, build_method
 
 IMPORT: Excerpt = (("from", 0.0), (" os", 0.0), (" import", 8.0), (" path", 0.5), (" tea", 0.0), ("\n", -0.5))
 CATS: Excerpt = (("cats", 0.0), (" drink", 0.0), (" tea", 0.2), ("\n", 0.0))

@@ -9,11 +9,11 @@ import pytest
 from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind, Split, split_of
 from app.domain.tokens import Vocabulary
 from app.errors import MethodError
-from worker.contracts import NeuronTask
 from worker.explainers.lexical import LexicalExplainer
 from worker.lexical.grammar import Quoted
 from worker.lexical.matching import Block
 from worker.lexical.parser import parse
+from worker.method.contracts import NeuronTask
 
 TOKENS = (
     b"\n", b" import", b"import", b" from", b" the", b" cat", b" sat", b"(", b")", b"[", b"]", b" =", b" 1", b" 23",

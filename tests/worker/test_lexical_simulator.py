@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from app.domain.tokens import Vocabulary
-from worker.contracts import CannotSimulate
+from worker.method.contracts import CannotSimulate
 from worker.simulators.lexical import LexicalSimulator
 
 VOCABULARY = Vocabulary("words", (b"import", b" os", b"\n", b" cat"))

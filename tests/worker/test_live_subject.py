@@ -8,7 +8,7 @@ import torch
 from app.domain.activations import FloatArray
 from app.errors import SubjectError
 from tests.worker.tiny_models import KINDS, save_tiny
-from worker.live import LiveSubject
+from worker.method.live import LiveSubject
 from worker.subjects.live import LiveModel
 from worker.subjects.load import LoadedSubject, LoadOptions, load_subject
 

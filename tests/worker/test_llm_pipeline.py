@@ -12,10 +12,10 @@ from sqlalchemy import func, select, update
 from app.db import make_engine, make_sessions, transaction
 from app.domain.activations import unpack_activations
 from app.models import Batch, Explanation, LlmCall, Method, Neuron, Pause, Run, Score, Simulation
-from app.queries.llm_calls import bill, calls_per_run
+from app.queries.language_models.calls import bill, calls_per_run
 from tests.llm_server import Answer, Behaviour, Body, Fail, LlmServer, certain
 from tests.worker.llm_site import SETTINGS, Site, method_named
-from worker.services import MethodBuilder
+from worker.run.services import MethodBuilder
 
 FIRST_OF_EACH_SPLIT = 4
 

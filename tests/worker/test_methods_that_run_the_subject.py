@@ -14,7 +14,7 @@ from tests.worker.collecting import some_text
 from tests.worker.llm_site import SETTINGS, Site, method_named
 from tests.worker.tiny_models import save_tiny
 from worker.collection.run import CollectOptions, collect
-from worker.services import MethodBuilder
+from worker.run.services import MethodBuilder
 from worker.subjects.corpus import corpus_of
 from worker.subjects.load import LoadOptions, load_subject
 

@@ -4,7 +4,7 @@ import psycopg
 import pytest
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
-from worker.outages import LONGEST_REASON, ignoring_outages, is_outage, reason, through_outages
+from worker.run.outages import LONGEST_REASON, ignoring_outages, is_outage, reason, through_outages
 
 
 def away(cause: psycopg.Error | None = None) -> OperationalError:

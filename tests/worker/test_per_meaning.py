@@ -9,9 +9,9 @@ from app.errors import MethodError
 from tests.fake_provider import FakeProvider
 from tests.worker.live_fakes import FakeSubject, WordSimulator
 from tests.worker.tasks import Excerpt, task
-from worker.contracts import NeuronTask, Services
 from worker.explainers.highlighted import Highlighted
 from worker.explainers.per_meaning import PerMeaning, shares
+from worker.method.contracts import NeuronTask, Services
 
 IMPORT: Excerpt = (("import", 8.0), (" os", 0.0))
 TEA: Excerpt = (("green", 0.0), (" tea", 4.0))

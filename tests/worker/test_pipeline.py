@@ -12,10 +12,10 @@ from app.domain.methods import LEXICAL
 from app.domain.results import SimulatedExcerpt
 from app.domain.tokens import Vocabulary
 from app.errors import MethodError
-from worker.baselines import token_lookup
-from worker.contracts import Candidate, CannotSimulate, NeuronTask, Services
-from worker.pipeline import run_method
-from worker.registry import BuiltMethod, build_method
+from worker.method.baselines import token_lookup
+from worker.method.contracts import Candidate, CannotSimulate, NeuronTask, Services
+from worker.method.pipeline import run_method
+from worker.method.registry import BuiltMethod, build_method
 from worker.scorers.correlation import CorrelationScorer
 
 VOCABULARY = Vocabulary("letters", (b" a", b" b", b" c", b" d"))

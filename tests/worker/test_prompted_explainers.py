@@ -7,11 +7,11 @@ from app.domain.activations import SampleKind
 from app.errors import MethodError
 from tests.fake_provider import FakeProvider, reply
 from tests.worker.tasks import IMPORTS, LOOKALIKE, task, train_task
-from worker.contracts import Services
 from worker.explainers.contrastive import Contrastive
 from worker.explainers.highlighted import Highlighted
 from worker.explainers.prompted import PromptedExplainer
 from worker.explainers.token_activation_pairs import TokenActivationPairs
+from worker.method.contracts import Services
 from worker.providers.base import ChatRequest, Outcome
 
 PROMPTS = Path(__file__).parent / "prompts"

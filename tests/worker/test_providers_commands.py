@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 from typer.testing import CliRunner, Result
 
-from app.cli import cli
+from app.cli.main import cli
 from app.db import make_engine, make_sessions, transaction
 from app.errors import Invalid, ProviderError
 from app.models import Account, Event, Provider
@@ -16,7 +16,7 @@ from app.settings import Settings, key_from_environment
 from tests.factories import Make
 from tests.llm_server import Answer, Behaviour, Body, Fail, LlmServer, certain, plain_brain
 from worker.providers.base import ChatRequest, Message
-from worker.providers.opening import Providers, key_of
+from worker.run.opening import Providers, key_of
 
 Command = Callable[..., Result]
 

@@ -10,8 +10,8 @@ from tests.fake_provider import FakeProvider
 from tests.llm_server import LlmServer, certain
 from worker.providers.base import ChatRequest, Message, ScoreTextRequest
 from worker.providers.openai_compatible import EndpointSettings, OpenAICompatible
-from worker.providers.recording import DatabaseCalls, RecordingProvider
-from worker.providers.replay import replay, request_of_row
+from worker.run.recording import DatabaseCalls, RecordingProvider
+from worker.run.replay import replay, request_of_row
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
 CHAT = ChatRequest("explain", (Message("user", "hello"),), 20, temperature=0.5, seed=7, json_schema=SCHEMA)

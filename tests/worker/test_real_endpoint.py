@@ -12,8 +12,8 @@ from tests.worker.llm_site import IMPORT, SETTINGS, Site, method_named
 from tests.worker.served_model import save_model_with_two_answers, transformers_serve
 from worker.providers.base import Capability
 from worker.providers.openai_compatible import EndpointSettings
-from worker.providers.probe import probe_endpoint
-from worker.services import MethodBuilder
+from worker.run.probe import probe_endpoint
+from worker.run.services import MethodBuilder
 
 
 @pytest.fixture(scope="module")

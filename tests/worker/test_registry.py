@@ -6,8 +6,8 @@ import pytest
 
 from app.domain.methods import LEXICAL
 from app.errors import MethodError
-from worker.contracts import Services
-from worker.registry import EXPLAINERS, SCORERS, SIMULATORS, Entry, build_method
+from worker.method.contracts import Services
+from worker.method.registry import EXPLAINERS, SCORERS, SIMULATORS, Entry, build_method
 
 
 @pytest.mark.parametrize("entries", [EXPLAINERS, SIMULATORS, SCORERS])

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from app.domain.activations import ActivationRecord
 from app.domain.tokens import Vocabulary
-from worker.prompts.rendering import (
+from worker.method.prompts.rendering import (
     LONGEST_SHOWN,
     RESERVED,
     LevelledExcerpt,

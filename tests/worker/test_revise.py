@@ -9,8 +9,8 @@ from app.errors import MethodError
 from tests.fake_provider import FakeProvider
 from tests.worker.live_fakes import FakeSubject, WordSimulator
 from tests.worker.tasks import Excerpt, task, words
-from worker.contracts import Candidate, Services
 from worker.explainers.revise import Revise
+from worker.method.contracts import Candidate, Services
 from worker.providers.base import ChatRequest
 
 PROMPTS = Path(__file__).parent / "prompts"

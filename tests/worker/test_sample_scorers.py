@@ -5,7 +5,7 @@ import pytest
 
 from app.domain.activations import ActivationRecord, FloatArray, SampleKind
 from app.domain.results import SimulatedExcerpt
-from worker.contracts import ScoredExcerpt, Services, TextScorer
+from worker.method.contracts import ScoredExcerpt, Services, TextScorer
 from worker.scorers.absolute_deviation import AbsoluteDeviationScorer
 from worker.scorers.correlation import CorrelationScorer
 from worker.scorers.explained_variance import ExplainedVarianceScorer

@@ -11,7 +11,7 @@ from app.db import make_engine, make_sessions, transaction
 from app.models import Explanation, LlmCall, Run, Score
 from tests.llm_server import Answer, Behaviour, Body, LlmServer
 from tests.worker.llm_site import SETTINGS, Site, method_named
-from worker.services import MethodBuilder
+from worker.run.services import MethodBuilder
 
 
 def knows_imports(body: Body) -> Behaviour:

@@ -12,20 +12,20 @@ from app.domain.activations import SampleKind
 from app.domain.methods import LEXICAL
 from app.domain.results import ExplanationResult
 from app.errors import MethodError
-from app.jobs import enqueue_scoring
 from app.models import Event, Explanation, Method, Neuron, Run, Score, Simulation
-from app.queries.explanations import Author, refresh_current, store_explanation
-from app.queries.method_figures import method_figures
-from app.queries.methods import ensure_builtin_methods, newest_method
-from app.queries.progress import run_detail
+from app.queries.explanations.store import Author, refresh_current, store_explanation
+from app.queries.methods.definitions import ensure_builtin_methods, newest_method
+from app.queries.methods.figures import method_figures
+from app.queries.runs.progress import run_detail
 from app.settings import Settings
+from app.work.enqueue import enqueue_scoring
 from tests.factories import Make
 from tests.worker.test_pipeline import Reading, Texts, method, silently, task
-from worker.contracts import Services
-from worker.loop import RunLoop, Surroundings
-from worker.pipeline import run_method
-from worker.registry import build_method
-from worker.tasks import Workbench, build_work
+from worker.method.contracts import Services
+from worker.method.pipeline import run_method
+from worker.method.registry import build_method
+from worker.run.loop import RunLoop, Surroundings
+from worker.run.tasks import Workbench, build_work
 
 
 class Site:

@@ -16,7 +16,7 @@ from tests.factories import WORDS
 from tests.fake_provider import FakeProvider, reply
 from tests.llm_server import Answer, Behaviour, Body, LlmServer, certain
 from tests.worker.tiny_models import KINDS, tiny_model, tiny_tokenizer
-from worker.contracts import CannotSimulate, Services, Simulator
+from worker.method.contracts import CannotSimulate, Services, Simulator
 from worker.providers.base import Capability, ChatRequest, Outcome, Reply, ScoreTextRequest, TokenAlternatives
 from worker.providers.local import LocalProvider
 from worker.providers.openai_compatible import EndpointSettings, OpenAICompatible

@@ -12,10 +12,10 @@ from app.domain.activations import ActivationRecord, FloatArray, IntArray
 from app.domain.trials import TrialResult
 from app.errors import SubjectError
 from app.models import Explanation, Method, Neuron, Trial
-from app.queries.trials import announce_trial, ask_trial, delete_old_trials, finish_trial
+from app.queries.runs.trials import announce_trial, ask_trial, delete_old_trials, finish_trial
 from tests.factories import Make
-from worker.live import LiveSubject
-from worker.trials import ASKS_MODEL, TrialLoop
+from worker.method.live import LiveSubject
+from worker.run.trials import ASKS_MODEL, TrialLoop
 
 
 class Subject:

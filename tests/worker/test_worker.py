@@ -17,14 +17,14 @@ from app.domain.activations import SampleKind, Split
 from app.domain.methods import MethodDefinition
 from app.domain.results import ExplanationResult, ScoreResult, SimulatedExcerpt, SimulationResult
 from app.errors import MethodError, ProviderError
-from app.jobs import cancel_run, enqueue_batch
 from app.models import Event, Explanation, Method, Neuron, Pause, Run, Score, Simulation
 from app.settings import Settings
+from app.work.enqueue import cancel_run, enqueue_batch
 from tests.factories import WORDS, Make
-from worker.contracts import NeuronTask
-from worker.loop import RunLoop, Surroundings
-from worker.pipeline import Report
-from worker.tasks import Work, Workbench
+from worker.method.contracts import NeuronTask
+from worker.method.pipeline import Report
+from worker.run.loop import RunLoop, Surroundings
+from worker.run.tasks import Work, Workbench
 
 RESULT = ExplanationResult(
     text='fires on " import"',

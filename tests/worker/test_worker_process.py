@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import text
 
 from app.db import transaction
-from app.queries.methods import ensure_builtin_methods
+from app.queries.methods.definitions import ensure_builtin_methods
 from tests.reliability.conftest import MakeStage, stage
 from tests.reliability.fleet import ROOT, SHORT_LEASES, Stage, fleet, wait_until
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 from torch import Tensor
 
-from app.queries import collections as stored
+from app.queries.subjects import collections as stored
 from worker.collection.best import Best
 from worker.collection.lookalikes import lookalike_records
 from worker.collection.plan import Excerpts

@@ -20,8 +20,8 @@ from torch import Tensor
 from app.db import Sessions, transaction
 from app.domain.slugs import is_slug
 from app.errors import CollectionError, DomainError, Invalid
-from app.queries import collections as stored
-from app.queries.registration import register_corpus, register_subject, register_tokenizer
+from app.queries.subjects import collections as stored
+from app.queries.subjects.registration import register_corpus, register_subject, register_tokenizer
 from worker.collection.checkpoint import load_state, read_tensors, write_tensors
 from worker.collection.lookalikes import find_lookalikes
 from worker.collection.passes import BatchSize, Part, Pass

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from worker.contracts import Candidate, Explainer, NeuronTask, Services, Simulator
 from worker.explainers.choosing import calibration_scores, ranked, simulator_of
 from worker.explainers.prompted import PromptedExplainer
-from worker.registry import EXPLAINERS, resolve
+from worker.method.contracts import Candidate, Explainer, NeuronTask, Services, Simulator
+from worker.method.registry import EXPLAINERS, resolve
 
 SAMPLES = 4
 

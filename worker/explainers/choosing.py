@@ -7,7 +7,7 @@ from app.domain.activations import ActivationRecord, SampleKind, Split
 from app.domain.results import SimulatedExcerpt
 from app.domain.scores import correlation
 from app.errors import MethodError
-from worker.contracts import Candidate, CannotSimulate, NeuronTask, Services, Simulator
+from worker.method.contracts import Candidate, CannotSimulate, NeuronTask, Services, Simulator
 
 MOST_COMPARED = 10
 """Calibration records that each text is simulated on: five of the top, five random."""

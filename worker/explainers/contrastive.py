@@ -2,7 +2,7 @@
 
 from worker.explainers.highlighted import Highlighted
 from worker.explainers.prompted import Shown
-from worker.prompts.rendering import block, marked
+from worker.method.prompts.rendering import block, marked
 
 
 class Contrastive(Highlighted):

@@ -1,7 +1,7 @@
 """Excerpts as running text with the active tokens marked, and a short list of the strongest."""
 
 from worker.explainers.prompted import PromptedExplainer, Shown
-from worker.prompts.rendering import block, highlighted_peak, strongest
+from worker.method.prompts.rendering import block, highlighted_peak, strongest
 
 
 class Highlighted(PromptedExplainer):

@@ -8,11 +8,11 @@ import numpy as np
 
 from app.domain.activations import NORMALISED_MAXIMUM, ActivationRecord, FloatArray, SampleKind, Split
 from app.errors import MethodError
-from worker.contracts import Candidate, NeuronTask, Services
 from worker.lexical.grammar import sentence
 from worker.lexical.matching import Block
 from worker.lexical.proposals import propose
 from worker.lexical.selection import Evidence, Search
+from worker.method.contracts import Candidate, NeuronTask, Services
 
 BANDS = (SampleKind.BAND_0, SampleKind.BAND_1, SampleKind.BAND_2, SampleKind.BAND_3)
 BANDS_WEIGHT = 1.0

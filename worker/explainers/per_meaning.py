@@ -9,11 +9,11 @@ import numpy as np
 from app.domain.activations import ActivationRecord
 from app.domain.clusters import clusters
 from app.errors import MethodError
-from worker.contracts import Candidate, NeuronTask, Services, Simulator
 from worker.explainers.best_of_n import inner_explainer
 from worker.explainers.choosing import calibration_scores, simulator_of
 from worker.explainers.prompted import LONGEST_EXPLANATION, MOST_SHOWN, PromptedExplainer
-from worker.live import LiveSubject, live_subject, same_subject
+from worker.method.contracts import Candidate, NeuronTask, Services, Simulator
+from worker.method.live import LiveSubject, live_subject, same_subject
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from typing import Any, Self
 
 from app.domain.activations import ActivationRecord
 from app.errors import MethodError
-from worker.asking import Answer, Form, Question, ask, json_object, object_schema, one_line
-from worker.contracts import Candidate, NeuronTask, Services
-from worker.prompts import load
-from worker.prompts.rendering import RESERVED, LevelledExcerpt, levelled
+from worker.method.asking import Answer, Form, Question, ask, json_object, object_schema, one_line
+from worker.method.contracts import Candidate, NeuronTask, Services
+from worker.method.prompts import load
+from worker.method.prompts.rendering import RESERVED, LevelledExcerpt, levelled
 from worker.providers.base import Message, Provider
 
 LONGEST_EXPLANATION = 500

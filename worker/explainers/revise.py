@@ -8,16 +8,16 @@ from app.domain.activations import ActivationRecord, normalise
 from app.domain.results import HEADLINE_SCORER, ScoreResult, SimulatedExcerpt
 from app.domain.scores import Estimate, correlation_with_interval
 from app.errors import MethodError
-from worker.asking import Question, ask
-from worker.baselines import token_lookup
-from worker.contracts import Candidate, NeuronTask, Services, Simulator
 from worker.explainers.best_of_n import inner_explainer
 from worker.explainers.choosing import calibration_scores, ranked, simulated, simulator_of
 from worker.explainers.prompted import EXPLANATION, MOST_SHOWN, MOST_TOKENS, maximum_of
 from worker.explainers.sentences import Sentence, write_sentences
-from worker.live import LiveSubject, live_subject, same_subject
-from worker.prompts import load
-from worker.prompts.rendering import ACTIVE_LEVEL, block, escape, highlighted, highlighted_peak, levelled
+from worker.method.asking import Question, ask
+from worker.method.baselines import token_lookup
+from worker.method.contracts import Candidate, NeuronTask, Services, Simulator
+from worker.method.live import LiveSubject, live_subject, same_subject
+from worker.method.prompts import load
+from worker.method.prompts.rendering import ACTIVE_LEVEL, block, escape, highlighted, highlighted_peak, levelled
 from worker.providers.base import Message, Provider
 
 WRITTEN = "written"

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from worker.asking import Answer, Form, Question, Unusable, ask, json_object, object_schema, one_line
-from worker.prompts import load
-from worker.prompts.rendering import block, escape
+from worker.method.asking import Answer, Form, Question, Unusable, ask, json_object, object_schema, one_line
+from worker.method.prompts import load
+from worker.method.prompts.rendering import block, escape
 from worker.providers.base import Message, Provider
 
 LONGEST_SENTENCE = 300

@@ -1,7 +1,7 @@
 """Excerpts as lists of tokens with their levels, as the 2023 paper shows them."""
 
 from worker.explainers.prompted import PromptedExplainer, Shown
-from worker.prompts.rendering import block, is_sparse, pairs
+from worker.method.prompts.rendering import block, is_sparse, pairs
 
 
 class TokenActivationPairs(PromptedExplainer):

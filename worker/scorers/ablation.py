@@ -11,9 +11,9 @@ from app.domain.activations import ActivationRecord, FloatArray, NeuronRecords, 
 from app.domain.divergence import ablation_score, jensen_shannon
 from app.domain.results import HEADLINE_SAMPLE, ScoreResult
 from app.domain.scores import Estimate
-from worker.baselines import token_lookup
-from worker.contracts import NeuronTask, ScoredExcerpt, Services
-from worker.live import LiveSubject, live_subject, same_subject
+from worker.method.baselines import token_lookup
+from worker.method.contracts import NeuronTask, ScoredExcerpt, Services
+from worker.method.live import LiveSubject, live_subject, same_subject
 from worker.scorers.samples import SAMPLES, STRATA, scored, why_not
 
 Divergences = NDArray[np.float64]

@@ -8,9 +8,9 @@ import numpy as np
 from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind, Split
 from app.domain.judgements import auc, balanced_accuracy
 from app.domain.results import HEADLINE_SAMPLE, ScoreResult
-from worker.baselines import token_lookup
-from worker.contracts import NeuronTask, ScoredExcerpt
-from worker.prompts.rendering import levelled, marked
+from worker.method.baselines import token_lookup
+from worker.method.contracts import NeuronTask, ScoredExcerpt
+from worker.method.prompts.rendering import levelled, marked
 from worker.scorers.ratings import Judge, JudgingScorer, Rated, Shown, judged
 
 MOST_PER_SAMPLE = 5

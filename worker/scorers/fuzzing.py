@@ -10,9 +10,9 @@ from app.domain.activations import NORMALISED_MAXIMUM, ActivationRecord, SampleK
 from app.domain.judgements import auc, balanced_accuracy
 from app.domain.results import ScoreResult
 from app.domain.tokens import Vocabulary
-from worker.baselines import token_lookup
-from worker.contracts import NeuronTask, ScoredExcerpt
-from worker.prompts.rendering import ACTIVE_LEVEL, marked, shown_window
+from worker.method.baselines import token_lookup
+from worker.method.contracts import NeuronTask, ScoredExcerpt
+from worker.method.prompts.rendering import ACTIVE_LEVEL, marked, shown_window
 from worker.scorers.ratings import Judge, JudgingScorer, Rated, Shown, judged
 
 MOST_EXCERPTS = 5

@@ -9,10 +9,10 @@ from app.domain.judgements import CHANCE, auc, balanced_accuracy
 from app.domain.results import ScoreResult
 from app.domain.scores import Estimate
 from app.errors import MethodError
-from worker.asking import Form, Question, Unusable, ask, json_object, object_schema
-from worker.contracts import Services
-from worker.prompts import load
-from worker.prompts.rendering import block, escape
+from worker.method.asking import Form, Question, Unusable, ask, json_object, object_schema
+from worker.method.contracts import Services
+from worker.method.prompts import load
+from worker.method.prompts.rendering import block, escape
 from worker.providers.base import Message, Provider
 from worker.scorers.samples import scored
 

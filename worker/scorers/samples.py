@@ -6,7 +6,7 @@ from typing import Any, Protocol, Self
 from app.domain.activations import FloatArray, SampleKind
 from app.domain.results import HEADLINE_SAMPLE, ScoreResult
 from app.domain.scores import Estimate
-from worker.contracts import ScoredExcerpt, Services
+from worker.method.contracts import ScoredExcerpt, Services
 
 SAMPLES: Mapping[str, tuple[SampleKind, ...]] = {
     HEADLINE_SAMPLE: (SampleKind.TOP, SampleKind.RANDOM),

@@ -13,7 +13,7 @@ import numpy as np
 from app.domain.activations import NORMALISED_MAXIMUM, FloatArray, IntArray
 from app.domain.results import SimulatedExcerpt
 from app.domain.tokens import Vocabulary
-from worker.contracts import CannotSimulate, NeuronTask, Simulator
+from worker.method.contracts import CannotSimulate, NeuronTask, Simulator
 
 Map = Callable[[FloatArray], FloatArray]
 

@@ -8,10 +8,10 @@ import numpy as np
 from app.domain.activations import IntArray
 from app.domain.results import SimulatedExcerpt
 from app.domain.tokens import Vocabulary
-from worker.contracts import CannotSimulate, Services
 from worker.lexical.grammar import NOT, Clause
 from worker.lexical.matching import Block
 from worker.lexical.parser import parse
+from worker.method.contracts import CannotSimulate, Services
 
 
 class LexicalSimulator:

@@ -10,9 +10,9 @@ from functools import lru_cache
 from typing import Any
 
 from app.errors import MethodError
-from worker.contracts import CannotSimulate, Services
-from worker.prompts import Prompt, load
-from worker.prompts.rendering import escape
+from worker.method.contracts import CannotSimulate, Services
+from worker.method.prompts import Prompt, load
+from worker.method.prompts.rendering import escape
 from worker.providers.base import Capability, Provider
 
 EXAMPLES = "explain_examples.json"

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
-from worker.contracts import Services
-from worker.prompts import load
+from worker.method.contracts import Services
+from worker.method.prompts import load
 from worker.providers.base import Capability, Provider
 from worker.simulators.numbers import top_level
 from worker.simulators.prompting import provenance, provider_with

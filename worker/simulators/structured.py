@@ -10,10 +10,10 @@ import numpy as np
 from app.domain.activations import NORMALISED_MAXIMUM, FloatArray, IntArray
 from app.domain.results import SimulatedExcerpt
 from app.domain.tokens import Vocabulary
-from worker.asking import Answer, Form, Question, Unusable, ask, json_object, object_schema
-from worker.contracts import Services
-from worker.prompts import load
-from worker.prompts.rendering import block
+from worker.method.asking import Answer, Form, Question, Unusable, ask, json_object, object_schema
+from worker.method.contracts import Services
+from worker.method.prompts import load
+from worker.method.prompts.rendering import block
 from worker.providers.base import Capability, Message, Provider
 from worker.simulators.numbers import missing
 from worker.simulators.prompting import description, examples, provenance, provider_with, shown, step_of

@@ -10,8 +10,8 @@ from functools import lru_cache
 from app.domain.activations import IntArray
 from app.domain.results import SimulatedExcerpt
 from app.domain.tokens import Vocabulary
-from worker.prompts import load
-from worker.prompts.rendering import block
+from worker.method.prompts import load
+from worker.method.prompts.rendering import block
 from worker.providers.base import Capability, ChatRequest, Message, Outcome, Reply, chat_until_usable
 from worker.simulators.numbers import distribution, first_failure, from_places, missing
 from worker.simulators.prompting import description, examples, shown, step_of

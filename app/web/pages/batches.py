@@ -8,11 +8,10 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Path
 from fastapi.responses import RedirectResponse, Response
 
-from app import jobs
 from app.domain.roles import Action
-from app.queries.accounts import Viewer
-from app.queries.inputs import BIGGEST_ID
-from app.queries.progress import (
+from app.queries.common.inputs import BIGGEST_ID
+from app.queries.people.accounts import Viewer
+from app.queries.runs.progress import (
     BatchState,
     BatchSummary,
     Lease,
@@ -28,6 +27,7 @@ from app.queries.progress import (
 )
 from app.web.deps import AppSettings, DbSession, allowed_to
 from app.web.templating import page
+from app.work import enqueue as jobs
 
 router = APIRouter()
 

@@ -7,10 +7,10 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import Field
 
 from app.domain.heat import heat_scale
-from app.queries.compared import MOST_COMPARED, chosen_candidates, compared_simulations
-from app.queries.inputs import BIGGEST_ID
-from app.queries.neuron_claims import neuron_candidates
-from app.queries.neuron_page import NeuronHead, neuron_samples, stored_excerpts
+from app.queries.common.inputs import BIGGEST_ID
+from app.queries.explanations.comparison import MOST_COMPARED, chosen_candidates, compared_simulations
+from app.queries.neurons.claims import neuron_candidates
+from app.queries.neurons.page import NeuronHead, neuron_samples, stored_excerpts
 from app.web.comparison import (
     ComparedColumn,
     ComparedExcerpt,

@@ -9,14 +9,14 @@ from fastapi.responses import RedirectResponse, Response
 
 from app.domain.roles import Action
 from app.errors import Invalid
-from app.jobs import enqueue_batch
-from app.queries.accounts import Viewer
-from app.queries.explanation_page import CallShown, ExplanationShown, call_shown, explanation_shown
-from app.queries.inputs import BIGGEST_ID
-from app.queries.llm_calls import BillBy, BillLine, bill
+from app.queries.common.inputs import BIGGEST_ID
+from app.queries.explanations.page import CallShown, ExplanationShown, call_shown, explanation_shown
+from app.queries.language_models.calls import BillBy, BillLine, bill
+from app.queries.people.accounts import Viewer
 from app.web.curl import as_curl
 from app.web.deps import DbSession, allowed_to
 from app.web.templating import page
+from app.work.enqueue import enqueue_batch
 
 router = APIRouter()
 

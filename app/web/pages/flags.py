@@ -11,9 +11,9 @@ from fastapi.responses import RedirectResponse, Response
 from app.domain.flags import FlagReason, FlagVerdict
 from app.domain.roles import Action
 from app.errors import Invalid
-from app.queries.accounts import Viewer
-from app.queries.flags import NOTE_LIMIT, FlagRow, flag_row, flags_page, n_open_flags, resolve_flag
-from app.queries.inputs import BIGGEST_ID, one_of
+from app.queries.common.inputs import BIGGEST_ID, one_of
+from app.queries.people.accounts import Viewer
+from app.queries.review.flags import NOTE_LIMIT, FlagRow, flag_row, flags_page, n_open_flags, resolve_flag
 from app.web.deps import AppSettings, DbSession, allowed_to
 from app.web.templating import CurrentView, page
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter
 
-from app.queries.home import (
+from app.queries.subjects.overview import (
     PauseShown,
     QueueCounts,
     RunningCollection,

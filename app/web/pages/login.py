@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from app.queries.accounts import log_in, log_out
+from app.queries.people.accounts import log_in, log_out
 from app.web.deps import SESSION_COOKIE, AppSettings, DbSession, Transaction
 from app.web.templating import CurrentView
 

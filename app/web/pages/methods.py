@@ -7,8 +7,8 @@ from fastapi import APIRouter, Path, Query
 
 from app.domain.prompts import prompts_of
 from app.errors import Invalid
-from app.queries.inputs import BIGGEST_ID
-from app.queries.method_figures import Comparison, MethodFigures, compare_methods, method_figures
+from app.queries.common.inputs import BIGGEST_ID
+from app.queries.methods.figures import Comparison, MethodFigures, compare_methods, method_figures
 from app.web.deps import DbSession
 from app.web.prompt_files import PromptShown, prompt_files
 from app.web.templating import page

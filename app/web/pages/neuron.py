@@ -13,12 +13,9 @@ from app.domain.flags import FlagReason
 from app.domain.heat import heat_scale
 from app.domain.roles import Action
 from app.errors import NotFound
-from app.jobs import enqueue_batch
-from app.queries.accounts import Viewer
-from app.queries.flags import NOTE_LIMIT, open_flag
-from app.queries.inputs import BIGGEST_ID
-from app.queries.methods import methods
-from app.queries.neuron_claims import (
+from app.queries.common.inputs import BIGGEST_ID
+from app.queries.methods.definitions import methods
+from app.queries.neurons.claims import (
     CandidateRow,
     FlagShown,
     RunShown,
@@ -27,7 +24,7 @@ from app.queries.neuron_claims import (
     neuron_flags,
     neuron_runs,
 )
-from app.queries.neuron_page import (
+from app.queries.neurons.page import (
     NeuronHead,
     NeuronParts,
     neuron_head,
@@ -35,11 +32,14 @@ from app.queries.neuron_page import (
     neuron_samples,
     stored_excerpts,
 )
+from app.queries.people.accounts import Viewer
+from app.queries.review.flags import NOTE_LIMIT, open_flag
 from app.web.deps import AppSettings, CurrentViewer, DbSession, allowed_to
 from app.web.evidence import Evidence, SampleShown, SimulationShown, shown_samples, shown_simulations
 from app.web.history import HistoryLine, history_lines
 from app.web.templating import CurrentView, page
 from app.web.vocabularies import Vocabularies
+from app.work.enqueue import enqueue_batch
 
 router = APIRouter()
 

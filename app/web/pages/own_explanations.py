@@ -9,14 +9,14 @@ from pydantic import BaseModel, Field
 from app.domain.results import ExplanationResult
 from app.domain.roles import Action
 from app.errors import Invalid
-from app.jobs import enqueue_scoring
-from app.queries.accounts import Viewer
-from app.queries.events import record_event
-from app.queries.explanations import Author, refresh_current, store_explanation
-from app.queries.inputs import BIGGEST_ID, plain_text
+from app.queries.common.inputs import BIGGEST_ID, plain_text
+from app.queries.explanations.store import Author, refresh_current, store_explanation
+from app.queries.history.events import record_event
+from app.queries.people.accounts import Viewer
 from app.web.deps import DbSession, allowed_to
 from app.web.pages.neuron import ADDRESS, Head, queued_run
 from app.web.templating import CurrentView
+from app.work.enqueue import enqueue_scoring
 
 router = APIRouter()
 

@@ -10,13 +10,10 @@ from sqlalchemy.orm import Session
 from app.domain.costs import Estimate
 from app.domain.roles import Action
 from app.errors import Invalid, NotFound
-from app.jobs import enqueue_batch
-from app.queries.accounts import Viewer
-from app.queries.inputs import BIGGEST_ID, price_of
-from app.queries.llm_calls import batch_estimate, cap_batch
-from app.queries.methods import methods
-from app.queries.neuron_order import NeuronSort, SortKey
-from app.queries.neurons import (
+from app.queries.common.inputs import BIGGEST_ID, price_of
+from app.queries.language_models.calls import batch_estimate, cap_batch
+from app.queries.methods.definitions import methods
+from app.queries.neurons.listing import (
     Matches,
     NeuronRow,
     NeuronsQuery,
@@ -28,7 +25,9 @@ from app.queries.neurons import (
     n_with_active_run,
     neurons_page,
 )
-from app.queries.subjects import SubjectHead, subject_head
+from app.queries.neurons.order import NeuronSort, SortKey
+from app.queries.people.accounts import Viewer
+from app.queries.subjects.lookup import SubjectHead, subject_head
 from app.web.deps import AppSettings, CurrentViewer, DbSession, allowed_to
 from app.web.neuron_filters import (
     SORT_LABELS,
@@ -39,6 +38,7 @@ from app.web.neuron_filters import (
     kept_filters,
 )
 from app.web.templating import CurrentView, page
+from app.work.enqueue import enqueue_batch
 
 router = APIRouter()
 

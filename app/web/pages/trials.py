@@ -14,12 +14,12 @@ from app.domain.heat import heat_scale
 from app.domain.roles import Action
 from app.domain.trials import TrialResult
 from app.errors import Invalid
-from app.queries.accounts import Viewer
-from app.queries.events import record_event
-from app.queries.inputs import BIGGEST_ID, plain_text
-from app.queries.neuron_page import NeuronHead, StoredExcerpt, StoredSample, StoredSimulation
-from app.queries.progress import worker_count
-from app.queries.trials import (
+from app.queries.common.inputs import BIGGEST_ID, plain_text
+from app.queries.history.events import record_event
+from app.queries.neurons.page import NeuronHead, StoredExcerpt, StoredSample, StoredSimulation
+from app.queries.people.accounts import Viewer
+from app.queries.runs.progress import worker_count
+from app.queries.runs.trials import (
     TrialShown,
     TriedExplanation,
     announce_trial,

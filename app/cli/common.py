@@ -1,0 +1,44 @@
+"""What the commands share: settings, one transaction, the worker's modules."""
+
+import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from sqlalchemy.orm import Session
+
+from app.db import make_sessions, transaction
+from app.log import configure_logging
+from app.schema import open_installation
+from app.settings import Settings
+
+
+def settings() -> Settings:
+    """The process's settings, with logging set up by them."""
+    loaded = Settings()
+    configure_logging(loaded)
+    return loaded
+
+
+@contextmanager
+def opened(loaded: Settings) -> Iterator[Session]:
+    """One transaction on the database, which is let go of afterwards."""
+    engine = open_installation(loaded)
+    try:
+        with transaction(make_sessions(engine)) as session:
+            yield session
+    finally:
+        engine.dispose()
+
+
+def worker_module(name: str) -> Any:
+    """A module of the worker, which a web-only installation does not have the libraries for."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] in ("app", "worker", "demo"):
+            raise
+        raise typer.BadParameter(
+            f"this command needs the worker's libraries ({error.name} is missing): make setup installs them"
+        ) from error

@@ -1,0 +1,144 @@
+"""The commands of ``neuron-audit``; ``db``, ``user`` and ``provider`` have modules of their own."""
+
+import importlib
+import signal
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+from sqlalchemy.exc import OperationalError
+
+from app.cli.common import settings, worker_module
+from app.cli.database import db
+from app.cli.provider import provider
+from app.cli.user import user
+from app.errors import DomainError
+from app.health import web_is_alive, worker_is_alive
+from app.parent import stop_with_parent
+from app.settings import settings_table
+
+cli = typer.Typer(help="Browse and audit explanations of language-model neurons.", no_args_is_help=True)
+health = typer.Typer(help="Is the program on this machine alive?", no_args_is_help=True)
+cli.add_typer(db, name="db")
+cli.add_typer(user, name="user")
+cli.add_typer(provider, name="provider")
+cli.add_typer(health, name="health")
+
+REFUSED = 1
+TRY_AGAIN = 75
+TERMINATED = 128 + signal.SIGTERM
+"""Exit codes. TRY_AGAIN is of ``sysexits.h``: the same command may succeed later."""
+
+ExitWithParent = Annotated[
+    bool, typer.Option("--exit-with-parent", help="Stop when the process that started it has ended.")
+]
+
+
+@cli.command()
+def serve(exit_with_parent: ExitWithParent = False) -> None:
+    """Start the web server."""
+    if exit_with_parent:
+        stop_with_parent()
+    importlib.import_module("app.web.main").serve(settings())
+
+
+@cli.command()
+def worker(exit_with_parent: ExitWithParent = False) -> None:
+    """Start a worker: it takes runs from the queue until it is stopped."""
+    if exit_with_parent:
+        stop_with_parent()
+    raise typer.Exit(worker_module("worker.run.main").main(settings()))
+
+
+@cli.command()
+def demo() -> None:
+    """Start everything on the bundled model and print one address."""
+    raise typer.Exit(worker_module("demo.launch").launch(settings()))
+
+
+@cli.command()
+def collect(  # noqa: PLR0913, PLR0917 - one argument for each option
+    model: Annotated[str, typer.Argument(help="Folder or hub id of a transformers model.")],
+    corpus: Annotated[
+        str, typer.Argument(help="Text file, folder of text files, JSONL file, datasets:NAME, or demo:stdlib.")
+    ],
+    slug: Annotated[str | None, typer.Option(help="The subject's name in addresses.")] = None,
+    name: Annotated[str | None, typer.Option(help="The subject's name on pages.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="Stop after this many tokens.")] = None,
+    context_length: Annotated[int, typer.Option(min=1, help="Tokens of an excerpt.")] = 64,
+    batch: Annotated[int | None, typer.Option(min=1, help="Excerpts per forward pass.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Decides which excerpts are sampled.")] = 0,
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    bos: Annotated[str, typer.Option(help="BOS before each excerpt: auto (as the tokenizer does), prepend, none.")] = (
+        "auto"
+    ),
+    revision: Annotated[str | None, typer.Option(help="Revision of a model on the hub.")] = None,
+    module_path: Annotated[
+        str | None, typer.Option(help="Path of an MLP's output projection, with {layer}, for an unknown architecture.")
+    ] = None,
+    text_field: Annotated[str, typer.Option(help="Where a row of JSONL or of a data set has its text.")] = "text",
+    part: Annotated[str, typer.Option(help="2/4: the second of four processes that share this collection.")] = "1/1",
+    restart: Annotated[bool, typer.Option("--restart", help="Forget an unfinished collection of this kind.")] = False,
+    exit_with_parent: ExitWithParent = False,
+) -> None:
+    """Collect a subject over a corpus: samples and statistics of every neuron in one pass.
+
+    The same command goes on where a killed one was.
+    """
+    if exit_with_parent:
+        stop_with_parent()
+    worker_module("worker.collection.command").collect(
+        settings(),
+        model=model,
+        corpus=corpus,
+        slug=slug,
+        name=name,
+        max_tokens=max_tokens,
+        context_length=context_length,
+        batch=batch,
+        seed=seed,
+        dtype=dtype,
+        bos=bos,
+        revision=revision,
+        module_path=module_path,
+        text_field=text_field,
+        part=part,
+        restart=restart,
+    )
+
+
+@cli.command("settings")
+def settings_command() -> None:
+    """Print every setting with its default and meaning."""
+    typer.echo(settings_table())
+
+
+@health.command("web")
+def health_web() -> None:
+    """Fail where the web server on this machine does not answer."""
+    raise typer.Exit(0 if web_is_alive(settings()) else 1)
+
+
+@health.command("worker")
+def health_worker() -> None:
+    """Fail where no worker of this machine has shown itself lately."""
+    raise typer.Exit(0 if worker_is_alive(settings()) else 1)
+
+
+def main() -> None:
+    """The console script. What a person can put right is told in a line, not in a traceback.
+
+    SIGTERM ends a command like an exit of its own, with all that waits for an end.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    try:
+        cli()
+    except DomainError as error:
+        _end(error.message, code=REFUSED)
+    except OperationalError as error:
+        _end(f"The database cannot go on: {str(error.orig).strip()}", code=TRY_AGAIN)
+
+
+def _end(message: str, *, code: int) -> NoReturn:
+    typer.secho(message, err=True, fg=typer.colors.RED)
+    raise SystemExit(code) from None

@@ -1,0 +1,195 @@
+"""``neuron-audit provider``: language models under names, with their limits and prices."""
+
+import importlib
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from app.db import Sessions, make_sessions, transaction
+from app.errors import DomainError
+from app.models import Provider
+from app.queries.history.events import record_event
+from app.queries.language_models import providers as queries
+from app.queries.language_models.calls import cap_batch, cap_person
+from app.schema import open_installation
+from app.secrets import SecretBox
+from app.settings import Settings, is_key_variable
+
+provider = typer.Typer(help="Language models under names.", no_args_is_help=True)
+
+Kind = Annotated[str, typer.Option(help="openai_compatible, or local for a transformers model on the worker.")]
+
+
+@dataclass(frozen=True, slots=True)
+class _Program:
+    settings: Settings
+    sessions: Sessions
+
+
+@contextmanager
+def _program() -> Iterator[_Program]:
+    """Settings and database; a domain error ends the command with its message."""
+    settings = Settings()
+    engine = open_installation(settings)
+    try:
+        yield _Program(settings, make_sessions(engine))
+    except DomainError as error:
+        raise typer.BadParameter(error.message) from error
+    finally:
+        engine.dispose()
+
+
+@provider.command("add")
+def add(  # noqa: PLR0913, PLR0917 - one argument per option of the command line
+    name: Annotated[str, typer.Argument(help="What methods call it.")],
+    model: Annotated[str, typer.Argument(help="The endpoint's name of the model, or its folder or hub id.")],
+    base_url: Annotated[str | None, typer.Option(help="For example https://api.openai.com/v1")] = None,
+    kind: Kind = "openai_compatible",
+    key_variable: Annotated[str | None, typer.Option(help="Environment variable that holds the key.")] = None,
+    ask_key: Annotated[bool, typer.Option("--ask-key", help="Ask for the key and store it encrypted.")] = False,
+    allow: Annotated[list[str] | None, typer.Option(help="Private range it may be in, e.g. 127.0.0.0/8.")] = None,
+    concurrency: Annotated[int, typer.Option(min=1, help="Requests in flight at once.")] = 8,
+    rpm: Annotated[int | None, typer.Option(min=1, help="Requests per minute.")] = None,
+    tpm: Annotated[int | None, typer.Option(min=1, help="Tokens per minute.")] = None,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds within which a reply must be whole.")] = 120.0,
+    price_in: Annotated[float, typer.Option(min=0, help="Price per million tokens read.")] = 0.0,
+    price_cached: Annotated[float | None, typer.Option(min=0, help="The same, from the endpoint's cache.")] = None,
+    option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, e.g. dtype=bfloat16 of a local model.")] = None,
+    price_out: Annotated[float, typer.Option(min=0, help="Price per million tokens written.")] = 0.0,
+) -> None:
+    """Add a provider. Probe it next, so that methods know what it can do."""
+    _refuse_mistakes(kind, base_url, key_variable)
+    secret = typer.prompt("Key", hide_input=True) if ask_key else None
+    values: dict[str, Any] = {
+        "kind": kind,
+        "model": model,
+        "base_url": base_url,
+        "key_variable": key_variable,
+        "allowed_networks": allow or [],
+        "concurrency": concurrency,
+        "requests_per_minute": rpm,
+        "tokens_per_minute": tpm,
+        "timeout_seconds": timeout,
+        "price_in": price_in,
+        "price_cached": price_in if price_cached is None else price_cached,
+        "price_out": price_out,
+        "options": _options(option or ()),
+        "capabilities": _LOCAL_CAPABILITIES if kind == "local" else None,
+    }
+    with _program() as program:
+        if secret:
+            values["key_encrypted"] = SecretBox(program.settings.data_dir).seal(secret)
+        with transaction(program.sessions) as session:
+            queries.add_provider(session, name=name, values=values)
+            record_event(session, kind="provider.added", detail={"name": name, "model": model})
+    typer.echo(f"Added {name}. Next: neuron-audit provider probe {name}")
+
+
+_LOCAL_CAPABILITIES = ["chat", "chat_logprobs", "prompt_logprobs"]
+
+
+def _options(given: Iterable[str]) -> dict[str, Any]:
+    """Names with values, which are JSON or else taken as text."""
+    found: dict[str, Any] = {}
+    for pair in given:
+        name, is_pair, value = pair.partition("=")
+        if not is_pair:
+            raise typer.BadParameter(f"{pair!r} is not NAME=VALUE.")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found
+
+
+def _refuse_mistakes(kind: str, base_url: str | None, key_variable: str | None) -> None:
+    if kind not in ("openai_compatible", "local"):
+        raise typer.BadParameter(f"There is no kind {kind!r}: openai_compatible or local.")
+    if (kind == "openai_compatible") != (base_url is not None):
+        raise typer.BadParameter("An endpoint needs --base-url; a local model has none.")
+    if key_variable is not None and not is_key_variable(key_variable):
+        raise typer.BadParameter("The variable's name must end in _KEY or _TOKEN.")
+
+
+@provider.command("list")
+def list_() -> None:
+    """Show every provider, without its key."""
+    with _program() as program, transaction(program.sessions) as session:
+        rows = queries.providers(session)
+    table = Table("name", "kind", "model", "base URL", "key", "can", "price in/cached/out", "probed")
+    for row in rows:
+        table.add_row(*_cells(row))
+    Console(width=200).print(table if rows else "No provider yet: neuron-audit provider add --help")
+
+
+def _cells(row: Provider) -> tuple[str, ...]:
+    key = f"${row.key_variable}" if row.key_variable else ("stored" if row.key_encrypted else "none")
+    can = "not probed" if row.capabilities is None else ", ".join(row.capabilities)
+    probed = row.probe_error or (f"{row.probed_at:%Y-%m-%d %H:%M}" if row.probed_at else "never")
+    prices = f"{row.price_in:g}/{row.price_cached:g}/{row.price_out:g}"
+    return row.name, row.kind, row.model, row.base_url or "", key, can, prices, probed
+
+
+@provider.command("probe")
+def probe(name: str) -> None:
+    """Find out what a provider can do, with a handful of small requests."""
+    module = importlib.import_module("worker.run.probe")
+    with _program() as program:
+        with transaction(program.sessions) as session:
+            row = queries.provider_named(session, name=name)
+        try:
+            found = module.probe_row(row, program.settings)
+        except DomainError as error:
+            with transaction(program.sessions) as session:
+                queries.store_probe(session, name=name, capabilities=None, options={}, error=error.message)
+            raise
+        can = sorted(found.capabilities)
+        with transaction(program.sessions) as session:
+            queries.store_probe(session, name=name, capabilities=can, options=dict(found.options), error=None)
+    typer.echo(f"{name} can: {', '.join(can)}")
+
+
+@provider.command("remove")
+def remove(name: str) -> None:
+    """Remove a provider and its key. What it answered stays."""
+    with _program() as program, transaction(program.sessions) as session:
+        queries.remove_provider(session, name=name)
+        record_event(session, kind="provider.removed", detail={"name": name})
+    typer.echo(f"Removed {name}.")
+
+
+@provider.command("cap")
+def cap(
+    price: Annotated[float, typer.Argument(min=0, help="The most that may be spent.")],
+    batch: Annotated[int | None, typer.Option(help="The batch's number: on all of its calls.")] = None,
+    person: Annotated[str | None, typer.Option(help="The account's name: on one day's calls (UTC).")] = None,
+) -> None:
+    """Cap what a batch may cost, or a person a day. At its cap a batch stops, and says why."""
+    if (batch is None) == (person is None):
+        raise typer.BadParameter("Name a batch or a person: --batch 12, or --person alice.")
+    with _program() as program, transaction(program.sessions) as session:
+        if batch is not None:
+            cap_batch(session, batch_id=batch, price_cap=price)
+        if person is not None:
+            cap_person(session, name=person, price_cap_per_day=price)
+        record_event(session, kind="cap.set", detail={"price": price, "batch_id": batch, "person": person})
+    typer.echo(f"The cap is {price:g}.")
+
+
+@provider.command("replay")
+def replay(call_id: Annotated[int, typer.Argument(help="The call's number, as its run's page shows it.")]) -> None:
+    """Make a stored call again and show how far the answer is from the one of then."""
+    module = importlib.import_module("worker.run.replay")
+    with _program() as program:
+        drift = module.replay_call(program.sessions, program.settings, call_id)
+    typer.echo(f"then ({drift.before.model}, {drift.before.outcome}): {drift.before.text}")
+    typer.echo(f"now  ({drift.now.model}, {drift.now.outcome}): {drift.now.text}")
+    if drift.largest_logprob_change is not None:
+        typer.echo(f"largest change of a log-probability: {drift.largest_logprob_change:.3g} nats")
+    typer.echo("the same" if drift.is_same else "not the same")

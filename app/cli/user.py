@@ -1,0 +1,48 @@
+"""``neuron-audit user``: accounts of people."""
+
+from typing import Annotated
+
+import typer
+
+from app.cli.common import opened, settings
+from app.queries.people.accounts import account_named, accounts, add_account, create_login_token
+from app.settings import Settings
+
+user = typer.Typer(help="Accounts of people.", no_args_is_help=True)
+
+
+@user.command("add")
+def user_add(
+    name: str,
+    role: Annotated[str, typer.Option(help="reader (may flag), reviewer (may also resolve and queue) or admin.")],
+) -> None:
+    """Add an account and print an address that logs it in once."""
+    loaded = settings()
+    with opened(loaded) as session:
+        account = add_account(session, name=name, role=role)
+        token = create_login_token(session, account_id=account.id, minutes=loaded.login_token_minutes)
+    typer.echo(login_address(loaded, token))
+
+
+@user.command("login")
+def user_login(name: str) -> None:
+    """Print an address that logs an account in once."""
+    loaded = settings()
+    with opened(loaded) as session:
+        account = account_named(session, name=name)
+        token = create_login_token(session, account_id=account.id, minutes=loaded.login_token_minutes)
+    typer.echo(login_address(loaded, token))
+
+
+@user.command("list")
+def user_list() -> None:
+    """List every account with its role."""
+    with opened(settings()) as session:
+        for account in accounts(session):
+            typer.echo(f"{account.name}\t{account.role}{' (disabled)' if account.disabled_at else ''}")
+
+
+def login_address(loaded: Settings, token: str) -> str:
+    """Where a browser exchanges this one-time token for a session."""
+    origin = (loaded.public_url or f"http://{loaded.host}:{loaded.port}").rstrip("/")
+    return f"{origin}/login?token={token}"

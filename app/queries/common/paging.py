@@ -1,0 +1,69 @@
+"""Pages of a list that is read by keyset: the next page starts after the last row, whatever its number."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeAlias, TypeVar
+
+from sqlalchemy import ColumnElement
+from sqlalchemy.orm import InstrumentedAttribute
+
+from app.errors import Invalid
+from app.queries.common.inputs import BIGGEST_ID
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Row]):
+    """Some rows of a list, with the cursors of its neighbours; None where there is no neighbour."""
+
+    rows: tuple[Row, ...]
+    previous: str | None = None
+    """Give it as ``before`` to get the page before this one."""
+    next: str | None = None
+    """Give it as ``after`` to get the page after this one."""
+
+
+class HasId(Protocol):
+    """A row of a list by id."""
+
+    @property
+    def id(self) -> int: ...
+
+
+IdRow = TypeVar("IdRow", bound=HasId)
+
+Read: TypeAlias = Callable[[Sequence[ColumnElement[bool]], bool, int], list[IdRow]]
+"""Given conditions, whether the newest come first, and a limit: the rows."""
+
+
+def id_page(
+    read: Read[IdRow], column: InstrumentedAttribute[int], *, size: int, after: str | None, before: str | None
+) -> Page[IdRow]:
+    """A page of a list that shows the highest id first. Raises Invalid for a cursor that is none."""
+    if before is not None:
+        rows = read([column > _parse_id(before)], False, size + 1)
+        shown = rows[:size][::-1]
+        return Page(
+            tuple(shown),
+            previous=str(shown[0].id) if len(rows) > size else None,
+            next=str(shown[-1].id) if shown else None,
+        )
+    rows = read([] if after is None else [column < _parse_id(after)], True, size + 1)
+    shown = rows[:size]
+    return Page(
+        tuple(shown),
+        previous=str(shown[0].id) if shown and after is not None else None,
+        next=str(shown[-1].id) if len(rows) > size else None,
+    )
+
+
+def damaged_cursor() -> Invalid:
+    """What to raise for a cursor that no page has handed out."""
+    return Invalid("This page's address is damaged. Start again from the first page of the list.")
+
+
+def _parse_id(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= BIGGEST_ID):
+        raise damaged_cursor()
+    return int(text)

@@ -1,0 +1,1 @@
+"""Explanations with their simulations and scores."""

@@ -1,0 +1,207 @@
+"""One explanation with all that produced it, and single calls to language models."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, or_, select
+from sqlalchemy.orm import Session
+
+from app.errors import NotFound
+from app.models import Event, Explanation, LlmCall, Method, Neuron, Provider, Run, Subject
+from app.queries.neurons.claims import CandidateRow, neuron_candidates
+
+SHOWN_CALLS = 500
+SHOWN_RUNS = 20
+ACTIVE = ("queued", "running")
+
+
+@dataclass(frozen=True, slots=True)
+class CallRow:
+    """One attempt to ask a language model, without its messages."""
+
+    id: int
+    step: str
+    provider: str
+    returned_model: str | None
+    outcome: str
+    attempt: int
+    tokens_in: int | None
+    tokens_cached: int | None
+    tokens_out: int | None
+    price: float | None
+    latency_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallShown:
+    """One attempt, whole: as it went over the wire and came back."""
+
+    row: CallRow
+    run_id: int | None
+    request: dict[str, Any]
+    reply: dict[str, Any] | None
+    error: str | None
+    parser_version: str | None
+    created_at: datetime
+    base_url: str | None
+    """Of the provider as it is today; None where it has been removed or runs on a worker."""
+    key_variable: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunOfExplanation:
+    """A run that scored this explanation, or one of its method that is still to end."""
+
+    id: int
+    method: str
+    status: str
+    error: str | None
+    is_scoring: bool
+    """Whether it scores this very text; if not it explains the neuron anew."""
+    provenance: dict[str, Any] | None
+    """What the scores came from."""
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it is queued or running."""
+        return self.status in ACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class ExplanationShown:
+    """An explanation, the neuron it speaks of, its runs, and the calls of the run that its scores came from."""
+
+    candidate: CandidateRow
+    subject_id: int
+    subject: str
+    neuron_id: int
+    layer: int
+    index: int
+    method_id: int | None
+    runs: tuple[RunOfExplanation, ...]
+    replays: tuple[CandidateRow, ...]
+    """What other runs of the same method found for the neuron, the newest first."""
+    calls: tuple[CallRow, ...]
+
+    @property
+    def is_replaying(self) -> bool:
+        """Whether a run of its method explains the neuron anew right now."""
+        return any(run.is_active and not run.is_scoring for run in self.runs)
+
+
+_CALL_COLUMNS = (
+    LlmCall.id,
+    LlmCall.step,
+    LlmCall.provider,
+    LlmCall.returned_model,
+    LlmCall.outcome,
+    LlmCall.attempt,
+    LlmCall.tokens_in,
+    LlmCall.tokens_cached,
+    LlmCall.tokens_out,
+    LlmCall.price,
+    LlmCall.latency_seconds,
+)
+
+
+def explanation_shown(session: Session, *, explanation_id: int) -> ExplanationShown:
+    """One explanation. Four queries. Raises NotFound."""
+    row = session.execute(
+        select(
+            Explanation.neuron_id,
+            Explanation.method_id,
+            Neuron.subject_id,
+            Subject.slug,
+            Neuron.layer,
+            Neuron.index.label("place"),
+        )
+        .join(Neuron, Neuron.id == Explanation.neuron_id)
+        .join(Subject, Subject.id == Neuron.subject_id)
+        .where(Explanation.id == explanation_id)
+    ).first()
+    if row is None:
+        raise NotFound("There is no such explanation.")
+    candidates = neuron_candidates(session, neuron_id=row.neuron_id)
+    candidate = next(c for c in candidates if c.id == explanation_id)
+    runs = _runs(session, explanation_id=explanation_id, neuron_id=row.neuron_id, method_id=row.method_id)
+    run_id = candidate.run_id or next((run.id for run in runs if run.is_scoring), None)
+    return ExplanationShown(
+        candidate=candidate,
+        subject_id=row.subject_id,
+        subject=row.slug,
+        neuron_id=row.neuron_id,
+        layer=row.layer,
+        index=row.place,
+        method_id=row.method_id,
+        runs=runs,
+        replays=_replays(candidate, candidates),
+        calls=() if run_id is None else run_calls(session, run_id=run_id),
+    )
+
+
+def _replays(candidate: CandidateRow, candidates: Sequence[CandidateRow]) -> tuple[CandidateRow, ...]:
+    """Of each other run of the same version of the method the first candidate, which the run preferred."""
+    if candidate.run_id is None or candidate.method is None:
+        return ()
+    others = {c.run_id: c for c in candidates if c.method == candidate.method and c.run_id is not None}
+    return tuple(c for run_id, c in others.items() if run_id != candidate.run_id)
+
+
+def _runs(
+    session: Session, *, explanation_id: int, neuron_id: int, method_id: int | None
+) -> tuple[RunOfExplanation, ...]:
+    is_scoring = Run.explanation_id == explanation_id
+    replays = and_(Run.method_id == method_id, Run.explanation_id.is_(None), Run.status.in_(ACTIVE))
+    has_ended = and_(
+        Event.neuron_id == Run.neuron_id, Event.kind == "run.succeeded", Event.detail["run_id"].as_integer() == Run.id
+    )
+    rows = session.execute(
+        select(Run, Method.name, Method.version, Event.detail)
+        .join(Method, Method.id == Run.method_id)
+        .outerjoin(Event, and_(has_ended, is_scoring))
+        .where(Run.neuron_id == neuron_id, or_(is_scoring, replays))
+        .order_by(Run.id.desc())
+        .limit(SHOWN_RUNS)
+    )
+    return tuple(
+        RunOfExplanation(
+            id=run.id,
+            method=f"{name} v{version}",
+            status=run.status,
+            error=run.error,
+            is_scoring=run.explanation_id is not None,
+            provenance=None if detail is None else detail.get("provenance"),
+        )
+        for run, name, version, detail in rows
+    )
+
+
+def run_calls(session: Session, *, run_id: int) -> tuple[CallRow, ...]:
+    """The calls of a run in the order they were made, without their messages."""
+    calls = select(*_CALL_COLUMNS).where(LlmCall.run_id == run_id).order_by(LlmCall.id).limit(SHOWN_CALLS)
+    return tuple(CallRow(*row) for row in session.execute(calls))
+
+
+def call_shown(session: Session, *, call_id: int) -> CallShown:
+    """One call, whole. Raises NotFound."""
+    found = session.execute(
+        select(LlmCall, Provider.base_url, Provider.key_variable)
+        .outerjoin(Provider, Provider.name == LlmCall.provider)
+        .where(LlmCall.id == call_id)
+    ).first()
+    if found is None:
+        raise NotFound("There is no such call.")
+    call, base_url, key_variable = found
+    return CallShown(
+        row=CallRow(*(getattr(call, column.key) for column in _CALL_COLUMNS)),
+        run_id=call.run_id,
+        request=call.request,
+        reply=call.reply,
+        error=call.error,
+        parser_version=call.parser_version,
+        created_at=call.created_at,
+        base_url=base_url,
+        key_variable=key_variable,
+    )

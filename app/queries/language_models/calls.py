@@ -1,0 +1,304 @@
+"""Calls to language models: stored as they happen, found again, summed up."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any, Literal
+
+from sqlalchemy import Date, Float, SQLColumnExpression, and_, cast, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from app.domain.costs import CallPlan, Estimate, Prices, estimate, guessed_plan, method_steps
+from app.errors import NotFound
+from app.models import Account, Batch, Collection, LlmCall, Method, Provider, Run, Spending, Subject
+from app.queries.language_models.providers import prices_of
+
+ANSWERED = ("ok", "refused", "truncated", "unparsable")
+"""Outcomes of calls that were answered, and so were paid for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One attempt, ready to store. ``price`` in the provider's currency, ``latency`` in seconds."""
+
+    step: str
+    request_digest: str
+    provider: str
+    request: Mapping[str, Any]
+    reply: Mapping[str, Any] | None
+    returned_model: str | None
+    parser_version: str | None
+    outcome: str
+    error: str | None
+    attempt: int
+    tokens: tuple[int, int, int] | None
+    """In, cached, out; None where the endpoint did not say."""
+    price: float | None
+    latency_seconds: float
+
+
+def store_call(session: Session, *, run_id: int | None, call: Call) -> int:
+    """Insert one call and add its price to what its batch and its person have spent; answers its id."""
+    tokens_in, tokens_cached, tokens_out = call.tokens if call.tokens is not None else (None, None, None)
+    row = LlmCall(
+        run_id=run_id,
+        run_attempt=_attempt_of(session, run_id),
+        step=call.step,
+        request_digest=call.request_digest,
+        provider=call.provider,
+        request=without_nul(call.request),
+        reply=None if call.reply is None else without_nul(call.reply),
+        returned_model=call.returned_model,
+        parser_version=call.parser_version,
+        outcome=call.outcome,
+        error=without_nul(call.error),
+        attempt=call.attempt,
+        tokens_in=tokens_in,
+        tokens_cached=tokens_cached,
+        tokens_out=tokens_out,
+        price=call.price,
+        latency_seconds=call.latency_seconds,
+    )
+    session.add(row)
+    session.flush()  # the caller wants its id
+    if call.price and run_id is not None:
+        _add_spending(session, run_id, call.price)
+    return row.id
+
+
+def _attempt_of(session: Session, run_id: int | None) -> int:
+    return 0 if run_id is None else session.scalars(select(Run.attempt).where(Run.id == run_id)).one()
+
+
+def _add_spending(session: Session, run_id: int, price: float) -> None:
+    batch = select(Run.batch_id).where(Run.id == run_id).scalar_subquery()
+    account_id = session.scalar(
+        update(Batch).where(Batch.id == batch).values(spent=Batch.spent + price).returning(Batch.account_id)
+    )
+    if account_id is None:
+        return
+    today = insert(Spending).values(account_id=account_id, day=datetime.now(UTC).date(), spent=price)
+    session.execute(
+        today.on_conflict_do_update(
+            index_elements=["account_id", "day"], set_={"spent": Spending.spent + today.excluded.spent}
+        )
+    )
+
+
+def without_nul(value: Any) -> Any:
+    """A JSON value that PostgreSQL can keep: NUL as U+2400, halves of surrogate pairs as U+FFFD."""
+    if isinstance(value, str):
+        whole = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return whole.replace("\x00", "\u2400")
+    if isinstance(value, Mapping):
+        return {without_nul(k): without_nul(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nul(v) for v in value]
+    return value
+
+
+def answered_calls(session: Session, *, run_id: int) -> list[LlmCall]:
+    """Calls of a run that need not be made again, oldest first.
+
+    Good replies for ever; others only within the attempt of the run that they belong to, so that a run
+    that is retried asks anew.
+    """
+    run = session.get(Run, run_id)
+    if run is None:
+        return []
+    this_time = and_(
+        LlmCall.outcome.in_(ANSWERED), LlmCall.run_attempt == run.attempt, LlmCall.created_at >= run.queued_at
+    )
+    return list(
+        session.scalars(
+            select(LlmCall)
+            .where(LlmCall.run_id == run_id, or_(LlmCall.outcome == "ok", this_time))
+            .order_by(LlmCall.id)
+        )
+    )
+
+
+def calls_of_run(session: Session, *, run_id: int) -> list[LlmCall]:
+    """Every call of a run in the order it was made."""
+    return list(session.scalars(select(LlmCall).where(LlmCall.run_id == run_id).order_by(LlmCall.id)))
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a run's batch and person have spent (the person: today, UTC) and may spend; None is without cap."""
+
+    batch_id: int
+    batch_spent: float
+    batch_cap: float | None
+    account: str | None
+    account_spent_today: float
+    account_cap_per_day: float | None
+
+    def refusal(self, price: float) -> str | None:
+        """Why another ``price`` may not be spent, if it may not."""
+        if self.batch_cap is not None and self.batch_spent + price > self.batch_cap:
+            return f"The batch's cap of {self.batch_cap:g} is reached: {self.batch_spent:.4f} is spent."
+        cap = self.account_cap_per_day
+        if cap is not None and self.account_spent_today + price > cap:
+            return f"{self.account}'s cap of {cap:g} a day is reached: {self.account_spent_today:.4f} is spent today."
+        return None
+
+
+def budget_of_run(session: Session, *, run_id: int) -> Budget | None:
+    """Spending and caps that a run is under; None for a run that does not exist."""
+    today = datetime.now(UTC).date()
+    row = session.execute(
+        select(Batch.id, Batch.spent, Batch.price_cap, Account.name, Spending.spent, Account.price_cap_per_day)
+        .join(Run, Run.batch_id == Batch.id)
+        .outerjoin(Account, Account.id == Batch.account_id)
+        .outerjoin(Spending, and_(Spending.account_id == Account.id, Spending.day == today))
+        .where(Run.id == run_id)
+    ).first()
+    return None if row is None else Budget(row[0], row[1], row[2], row[3], row[4] or 0.0, row[5])
+
+
+def cap_batch(session: Session, *, batch_id: int, price_cap: float | None) -> None:
+    """Set the most that a batch's calls may cost; None lifts it. Raises NotFound."""
+    found = session.execute(update(Batch).where(Batch.id == batch_id).values(price_cap=price_cap).returning(Batch.id))
+    if found.first() is None:
+        raise NotFound("There is no such batch.")
+
+
+def cap_person(session: Session, *, name: str, price_cap_per_day: float | None) -> None:
+    """Set the most that a person's calls may cost on one day (UTC); None lifts it. Raises NotFound."""
+    change = update(Account).where(Account.name == name).values(price_cap_per_day=price_cap_per_day)
+    if session.execute(change.returning(Account.id)).first() is None:
+        raise NotFound(f"There is nobody called {name!r}.")
+
+
+def note_why_cancelled(session: Session, *, batch_id: int, reason: str) -> None:
+    """Give every cancelled run of a batch that has no error this reason."""
+    session.execute(
+        update(Run).where(Run.batch_id == batch_id, Run.status == "cancelled", Run.error.is_(None)).values(error=reason)
+    )
+
+
+def calls_per_run(session: Session, *, method_id: int, newest: int = 200) -> tuple[int, CallPlan | None]:
+    """How many finished runs of a method are known, and what one of them needed on average."""
+    recent = (
+        select(Run.id)
+        .where(Run.method_id == method_id, Run.status == "succeeded", Run.explanation_id.is_(None))
+        .order_by(Run.id.desc())
+        .limit(newest)
+        .subquery()
+    )
+    row = session.execute(
+        select(
+            func.count(LlmCall.run_id.distinct()),
+            func.count(),
+            func.coalesce(func.sum(LlmCall.tokens_in), 0),
+            func.coalesce(func.sum(LlmCall.tokens_cached), 0),
+            func.coalesce(func.sum(LlmCall.tokens_out), 0),
+            func.coalesce(func.sum(LlmCall.latency_seconds), 0.0),
+        ).where(LlmCall.run_id.in_(select(recent.c.id)))
+    ).one()
+    n_runs, n_calls = int(row[0]), int(row[1])
+    if n_runs == 0:
+        return 0, None
+    plan = CallPlan(
+        calls=n_calls / n_runs,
+        tokens_in=(row[2] or 0) / n_runs,
+        tokens_cached=(row[3] or 0) / n_runs,
+        tokens_out=(row[4] or 0) / n_runs,
+        seconds_per_call=(row[5] or 0.0) / n_calls,
+    )
+    return n_runs, plan
+
+
+SCORED_EXCERPTS = 10
+"""Five of the top sample and five random ones, as in the 2023 paper."""
+
+
+def batch_estimate(session: Session, *, method_id: int, subject_id: int, n_neurons: int) -> Estimate | None:
+    """What a batch of ``n_neurons`` will need: by the method's finished runs, else by a guess.
+
+    None for a method that asks no language model. Raises NotFound for an unknown method.
+    """
+    method = session.get(Method, method_id)
+    if method is None:
+        raise NotFound("There is no such method.")
+    if method.provider is None:
+        return None
+    provider = session.scalar(select(Provider).where(Provider.name == method.provider))
+    prices = Prices() if provider is None else prices_of(provider)
+    at_once = 1 if provider is None else provider.concurrency
+    n_known, plan = calls_per_run(session, method_id=method_id)
+    if plan is None:
+        steps = method_steps(method.explainer, method.scorers, method.parameters, shuffled=_is_shuffled(method))
+        length = _length(session, subject_id)
+        plan = guessed_plan(method.simulator, n_excerpts=_excerpts_of(method), length=length, steps=steps)
+    return estimate(n_neurons, plan, prices, at_once=at_once, n_known=n_known)
+
+
+def _excerpts_of(method: Method) -> int:
+    """Excerpts that one run simulates: the scored ones, again for the shuffled baseline and for a calibration."""
+    is_calibrated = bool(method.parameters.get("calibration", "none") != "none")
+    return SCORED_EXCERPTS * (1 + _is_shuffled(method) + is_calibrated)
+
+
+def _is_shuffled(method: Method) -> bool:
+    """Whether the shuffled baseline is computed; it is unless the method says otherwise."""
+    return "shuffled" in method.parameters.get("baselines", ["shuffled"])
+
+
+def _length(session: Session, subject_id: int) -> int:
+    """Tokens of an excerpt of the subject's newest collection."""
+    join = select(Collection.context_length).join(Subject, Subject.collection_id == Collection.id)
+    length: int | None = session.scalar(join.where(Subject.id == subject_id))
+    return length or 64
+
+
+BillBy = Literal["day", "provider", "method", "person"]
+
+
+@dataclass(frozen=True, slots=True)
+class BillLine:
+    """The calls of one day, provider, method or person."""
+
+    name: str
+    calls: int
+    tokens_in: int
+    tokens_cached: int
+    tokens_out: int
+    price: float
+
+
+def bill(session: Session, *, by: BillBy, since: date, until: date | None = None) -> list[BillLine]:
+    """What was spent from ``since`` to ``until`` (UTC days, both included), the dearest first; days in order."""
+    day = cast(func.timezone("UTC", LlmCall.created_at), Date)
+    keys: dict[BillBy, SQLColumnExpression[Any]] = {
+        "day": day,
+        "provider": LlmCall.provider,
+        "method": func.coalesce(Method.name, "none"),
+        "person": func.coalesce(Account.name, "none"),
+    }
+    key = keys[by]
+    price = func.coalesce(func.sum(LlmCall.price), cast(0, Float))
+    statement = (
+        select(
+            key,
+            func.count(),
+            func.coalesce(func.sum(LlmCall.tokens_in), 0),
+            func.coalesce(func.sum(LlmCall.tokens_cached), 0),
+            func.coalesce(func.sum(LlmCall.tokens_out), 0),
+            price,
+        )
+        .outerjoin(Run, Run.id == LlmCall.run_id)
+        .outerjoin(Method, Method.id == Run.method_id)
+        .outerjoin(Batch, Batch.id == Run.batch_id)
+        .outerjoin(Account, Account.id == Batch.account_id)
+        .where(day >= since, day <= (until or datetime.now(UTC).date()))
+        .group_by(key)
+        .order_by(key if by == "day" else price.desc(), key)
+    )
+    return [_bill_line(row) for row in session.execute(statement)]
+
+
+def _bill_line(row: Sequence[Any]) -> BillLine:
+    return BillLine(str(row[0]), int(row[1]), int(row[2]), int(row[3]), int(row[4]), float(row[5]))

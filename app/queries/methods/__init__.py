@@ -1,0 +1,1 @@
+"""Methods: their definitions, and what they have achieved."""

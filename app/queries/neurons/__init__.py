@@ -1,0 +1,1 @@
+"""Neurons: the list, the page, and the records that a worker reads."""

@@ -1,0 +1,349 @@
+"""The list of a subject's neurons: filtered, sorted, read by keyset, counted, selected."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    false,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    text,
+    true,
+)
+from sqlalchemy.orm import Session
+
+from app.domain.results import HEADLINE_SAMPLE, HEADLINE_SCORER
+from app.errors import Invalid, NotFound
+from app.models import Neuron, Run, Score
+from app.queries.common.bulk import driver_connection
+from app.queries.common.inputs import BIGGEST_ID
+from app.queries.common.paging import Page
+from app.queries.neurons.order import (
+    BEST_FIRST,
+    Columns,
+    NeuronSort,
+    Place,
+    SortKey,
+    Stretch,
+    beyond,
+    cursor_of,
+    parse_cursor,
+    stretches_of,
+    whole_order,
+)
+from app.queries.runs.active import active_runs, is_active
+
+COUNT_BOUND = 10_000
+"""Matches are counted up to here; beyond it a list says "10,000+"."""
+SEARCH_COUNT_BOUND = 1_000
+"""The same for searches, where every match costs a look at its row."""
+
+FEW = 2_000
+"""Up to so many matches, a list is found whole and then sorted: some milliseconds, whatever the planner expects."""
+TEXT_SHOWN = 400
+"""Characters of an explanation that a list shows; the neuron's page shows all."""
+
+_PLAN_BY_VALUE = text(
+    "SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('enable_seqscan', 'off', true)"
+)
+_ENGLISH: ColumnElement[str] = literal_column("'english'::regconfig")
+
+
+class NeuronState(StrEnum):
+    """What a neuron may be filtered by. A neuron can be several of them at once."""
+
+    UNEXPLAINED = "unexplained"
+    EXPLAINED = "explained"
+    FLAGGED = "flagged"
+    QUEUED = "queued"
+
+
+@dataclass(frozen=True, slots=True)
+class NeuronFilter:
+    """What neurons must have in common. None is no condition; bounds are inclusive."""
+
+    layer: int | None = None
+    score_min: float | None = None
+    score_max: float | None = None
+    rate_min: float | None = None
+    """Share of tokens with an activation above 0."""
+    rate_max: float | None = None
+    state: NeuronState | None = None
+    words: str | None = None
+    """In the explanation; quotes, ``or`` and ``-`` as in web search engines."""
+
+
+@dataclass(frozen=True, slots=True)
+class NeuronRow:
+    """One line of the list."""
+
+    id: int
+    layer: int
+    index: int
+    explanation: str | None
+    score: float | None
+    interval: tuple[float, float] | None
+    """Of the score, 95 %."""
+    firing_rate: float | None
+    max: float | None
+    n_explanations: int
+    n_open_flags: int
+    n_active_runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """How many neurons match: exactly, or at least so many."""
+
+    number: int
+    exact: bool
+
+
+_COLUMNS = (
+    Neuron.id,
+    Neuron.layer,
+    Neuron.index,
+    Neuron.current_explanation_id,
+    func.left(Neuron.current_text, TEXT_SHOWN).label("current_text"),
+    Neuron.current_score,
+    Neuron.firing_rate,
+    Neuron.max,
+    Neuron.n_explanations,
+    Neuron.n_open_flags,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NeuronsQuery:
+    """What a page of the list is a page of."""
+
+    subject_id: int
+    filter: NeuronFilter = NeuronFilter()
+    sort: NeuronSort = BEST_FIRST
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where rows are read from: all that match, and the columns they are sorted by."""
+
+    query: NeuronsQuery
+    statement: Select[Any]
+    columns: Columns
+    is_found_first: bool
+    """Whether the statement finds all before it sorts; then nothing is gained by reading stretch by stretch."""
+
+
+def neurons_page(
+    session: Session,
+    *,
+    query: NeuronsQuery,
+    size: int,
+    matches: Matches | None = None,
+    after: str | None = None,
+    before: str | None = None,
+) -> Page[NeuronRow]:
+    """``size`` neurons; the first ones, or those next to a cursor.
+
+    ``matches``, where it is known already, lets the database read a short list whole before it sorts it.
+    At most five queries, whatever the size. Raises Invalid for a cursor that is none.
+    """
+    backwards = before is not None
+    cursor = before if before is not None else after
+    start = None if cursor is None else parse_cursor(cursor, query.sort)
+    few = matches is not None and matches.exact and matches.number <= FEW
+    with _planned_by_value(session, query):
+        found = _read(session, _source(query, few=few), start, backwards=backwards, limit=size + 1)
+    more = len(found) > size
+    shown = found[:size][::-1] if backwards else found[:size]
+    rows = _whole_rows(session, shown)
+    if not shown:
+        return Page(rows)
+    first, last = cursor_of(shown[0], query.sort), cursor_of(shown[-1], query.sort)
+    if backwards:
+        return Page(rows, previous=first if more else None, next=last)
+    return Page(rows, previous=first if start is not None else None, next=last if more else None)
+
+
+def count_neurons(session: Session, *, query: NeuronsQuery, bound: int | None = None) -> Matches:
+    """How many neurons match, exactly up to ``bound``."""
+    if bound is None:
+        bound = SEARCH_COUNT_BOUND if query.filter.words else COUNT_BOUND
+    some = select(literal(1)).where(*_conditions(query)).select_from(Neuron).limit(bound + 1).subquery()
+    with _planned_by_value(session, query):
+        number = session.scalar(select(func.count()).select_from(some)) or 0
+    return Matches(min(number, bound), exact=number <= bound)
+
+
+def matching_ids(session: Session, *, query: NeuronsQuery, limit: int) -> list[int]:
+    """The ids of all neurons that match, by position. Raises Invalid where they are more than ``limit``."""
+    statement = select(Neuron.id).where(*_conditions(query)).order_by(Neuron.layer, Neuron.index).limit(limit + 1)
+    ids = list(session.scalars(statement))
+    if len(ids) > limit:
+        raise Invalid(f"More than {limit:,} neurons match. Narrow the filters: one batch may hold {limit:,}.")
+    return ids
+
+
+def existing_ids(session: Session, *, subject_id: int, neuron_ids: Sequence[int]) -> list[int]:
+    """``neuron_ids`` without repetitions, by position. Raises NotFound where one is no neuron of this subject."""
+    wanted = {i for i in neuron_ids if 0 < i <= BIGGEST_ID}
+    statement = select(Neuron.id).where(Neuron.subject_id == subject_id, Neuron.id.in_(wanted))
+    ids = list(session.scalars(statement.order_by(Neuron.layer, Neuron.index)))
+    if len(ids) < len(set(neuron_ids)):
+        raise NotFound("Some of the chosen neurons do not exist. Choose them again from the list.")
+    return ids
+
+
+def n_with_active_run(session: Session, *, neuron_ids: Sequence[int], method_id: int) -> int:
+    """How many of these neurons are queued or running with this method already."""
+    statement = (
+        select(func.count())
+        .select_from(Run)
+        .where(is_active(), Run.method_id == method_id, Run.neuron_id == func.any(list(neuron_ids)))
+    )
+    return session.scalar(statement) or 0
+
+
+def has_search_words(session: Session, *, words: str) -> bool:
+    """Whether a search has anything to look for: not only common words and punctuation."""
+    return (session.scalar(select(func.numnode(_search(words)))) or 0) > 0
+
+
+@contextmanager
+def _planned_by_value(session: Session, query: NeuronsQuery) -> Iterator[None]:
+    """Searches are planned for their words in here.
+
+    A prepared plan knows neither how many match nor the parsed search, which it parses again for every row. And
+    where words that seldom meet are taken for common ones, a scan of the table for the first of them reads it all.
+    """
+    if not query.filter.words:
+        yield
+        return
+    with driver_connection(session).transaction():  # the settings last as long; sessions that only read have no other
+        session.execute(_PLAN_BY_VALUE)
+        yield
+
+
+def _conditions(query: NeuronsQuery) -> list[ColumnElement[bool]]:
+    wanted = query.filter
+    conditions = [Neuron.subject_id == query.subject_id]
+    if wanted.layer is not None:
+        conditions.append(Neuron.layer == wanted.layer)
+    if wanted.score_min is not None:
+        conditions.append(Neuron.current_score >= wanted.score_min)
+    if wanted.score_max is not None:
+        conditions.append(Neuron.current_score <= wanted.score_max)
+    if wanted.rate_min is not None:
+        conditions.append(Neuron.firing_rate >= wanted.rate_min)
+    if wanted.rate_max is not None:
+        conditions.append(Neuron.firing_rate <= wanted.rate_max)
+    if wanted.words and wanted.state is NeuronState.UNEXPLAINED:
+        conditions.append(false())  # the planner does not know that what has no explanation has no words
+    elif wanted.words:
+        conditions.append(Neuron.search.op("@@", is_comparison=True)(_search(wanted.words)))
+    if wanted.state is not None:
+        conditions.append(_in_state(wanted.state))
+    return conditions
+
+
+def _in_state(state: NeuronState) -> ColumnElement[bool]:
+    match state:
+        case NeuronState.UNEXPLAINED:
+            return Neuron.current_explanation_id.is_(None)
+        case NeuronState.EXPLAINED:
+            return Neuron.current_explanation_id.is_not(None)
+        case NeuronState.FLAGGED:
+            return Neuron.n_open_flags > literal_column("0")
+        case NeuronState.QUEUED:
+            return Neuron.id.in_(select(Run.neuron_id).where(is_active()))
+
+
+def _search(words: str) -> ColumnElement[Any]:
+    return func.websearch_to_tsquery(_ENGLISH, words)
+
+
+def _source(query: NeuronsQuery, *, few: bool) -> _Source:
+    """All that match, unsorted.
+
+    Where few match, a planner that expects many walks the sort's index for ones that do not come; told to find
+    them first, it looks them up by the filter.
+    """
+    chosen = select(*_COLUMNS).where(*_conditions(query))
+    if not few:
+        return _Source(query, chosen, Neuron.__table__.c, is_found_first=False)
+    found = chosen.cte("found").prefix_with("MATERIALIZED")
+    return _Source(query, select(found), found.c, is_found_first=True)
+
+
+def _stretches(source: _Source, *, backwards: bool) -> list[Stretch]:
+    stretches = stretches_of(source.query.sort, source.columns, backwards=backwards)
+    if source.query.sort.key is SortKey.SCORE and source.query.filter.state is NeuronState.UNEXPLAINED:
+        # What has no explanation has no score.
+        return stretches[:1] if backwards else stretches[1:]
+    return stretches
+
+
+def _read(session: Session, source: _Source, start: Place | None, *, backwards: bool, limit: int) -> list[Any]:
+    key = source.query.sort.key
+    stretches = _stretches(source, backwards=backwards)
+    if start is not None and len(stretches) > 1 and (start.value is None) != backwards:
+        stretches = stretches[1:]
+    conditions = [and_(true(), *stretch.conditions) for stretch in stretches]
+    if start is not None:
+        conditions[0] = and_(conditions[0], beyond(stretches[0], key, start))
+    if source.is_found_first:
+        order = whole_order(source.query.sort, source.columns, backwards=backwards)
+        return list(session.execute(source.statement.where(or_(*conditions)).order_by(*order).limit(limit)))
+    rows: list[Any] = []
+    for stretch, condition in zip(stretches, conditions, strict=True):
+        statement = source.statement.where(condition).order_by(*stretch.order).limit(limit - len(rows))
+        rows.extend(session.execute(statement))
+        if len(rows) == limit:
+            break
+    return rows
+
+
+def _whole_rows(session: Session, rows: Sequence[Any]) -> tuple[NeuronRow, ...]:
+    shown = [row.current_explanation_id for row in rows if row.current_score is not None]
+    intervals = _intervals(session, shown) if shown else {}
+    active = active_runs(session, neuron_ids=[row.id for row in rows]) if rows else {}
+    return tuple(
+        NeuronRow(
+            id=row.id,
+            layer=row.layer,
+            index=row.index,
+            explanation=row.current_text,
+            score=row.current_score,
+            interval=intervals.get(row.current_explanation_id),
+            firing_rate=row.firing_rate,
+            max=row.max,
+            n_explanations=row.n_explanations,
+            n_open_flags=row.n_open_flags,
+            n_active_runs=active.get(row.id, 0),
+        )
+        for row in rows
+    )
+
+
+def _intervals(session: Session, explanation_ids: Sequence[int]) -> dict[int, tuple[float, float]]:
+    """The headline score's interval of each explanation; the newest score stands."""
+    scores = session.execute(
+        select(Score.explanation_id, Score.interval_low, Score.interval_high)
+        .where(
+            Score.explanation_id == func.any(list(explanation_ids)),
+            Score.scorer == HEADLINE_SCORER,
+            Score.sample == HEADLINE_SAMPLE,
+            Score.interval_low.is_not(None),
+            Score.interval_high.is_not(None),
+        )
+        .order_by(Score.id)
+    )
+    return {row.explanation_id: (row.interval_low, row.interval_high) for row in scores}

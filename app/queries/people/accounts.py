@@ -1,0 +1,138 @@
+"""Accounts, one-time login tokens and browser sessions. Tokens are stored as SHA-256 only."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session
+
+from app.domain.roles import Action, Role, may
+from app.errors import Conflict, Forbidden, Invalid, NotFound
+from app.models import Account, LoginToken, WebSession
+from app.queries.history.events import record_event
+
+NAME_LIMIT = 64
+
+
+class LoginFailed(Forbidden):
+    """This login address has been used already or is too old. Ask for a new one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who is looking: the part of an account that pages need."""
+
+    id: int
+    name: str
+    role: Role
+
+    def may(self, action: Action) -> bool:
+        """Whether this person may do this."""
+        return may(self.role, action)
+
+
+def add_account(session: Session, *, name: str, role: str) -> Account:
+    """A new account. Raises Invalid for a bad name or role, Conflict where the name is taken."""
+    clean = name.strip()
+    if not clean or len(clean) > NAME_LIMIT or not clean.isprintable():
+        raise Invalid(f"A name has 1 to {NAME_LIMIT} printable characters.")
+    if role not in list(Role):
+        raise Invalid(f"There is no role {role!r}. Roles are: {', '.join(Role)}.")
+    if session.scalar(select(Account.id).where(Account.name == clean)) is not None:
+        raise Conflict(f"There is an account named {clean} already.")
+    account = Account(name=clean, role=role)
+    session.add(account)
+    session.flush()  # callers need its id
+    record_event(session, kind="account.added", account_id=account.id, detail={"name": clean, "role": role})
+    return account
+
+
+def ensure_account(session: Session, *, name: str, role: str) -> Account:
+    """The account of this name, made with this role if there is none. Raises as ``add_account`` does."""
+    found = session.scalar(select(Account).where(Account.name == name))
+    return found if found is not None else add_account(session, name=name, role=role)
+
+
+def accounts(session: Session) -> list[Account]:
+    """Every account, by name."""
+    return list(session.scalars(select(Account).order_by(Account.name)))
+
+
+def account_named(session: Session, *, name: str) -> Account:
+    """The account of this name. Raises NotFound."""
+    found = session.scalar(select(Account).where(Account.name == name))
+    if found is None:
+        raise NotFound(f"There is no account named {name}.")
+    return found
+
+
+def any_account(session: Session) -> bool:
+    """Whether anybody could log in."""
+    return session.scalar(select(Account.id).where(Account.disabled_at.is_(None)).limit(1)) is not None
+
+
+def create_login_token(session: Session, *, account_id: int, minutes: int) -> str:
+    """A token that logs this account in once, within ``minutes``."""
+    token = secrets.token_urlsafe(32)
+    session.add(
+        LoginToken(
+            token_hash=_hashed(token), account_id=account_id, expires_at=datetime.now(UTC) + timedelta(minutes=minutes)
+        )
+    )
+    return token
+
+
+def log_in(session: Session, *, login_token: str, days: int) -> str:
+    """Exchange a one-time token for a session's token. Raises LoginFailed, also when two race for it."""
+    account_id = session.scalar(
+        update(LoginToken)
+        .where(
+            LoginToken.token_hash == _hashed(login_token),
+            LoginToken.used_at.is_(None),
+            LoginToken.expires_at > func.now(),
+            LoginToken.account_id.in_(select(Account.id).where(Account.disabled_at.is_(None))),
+        )
+        .values(used_at=func.now())
+        .returning(LoginToken.account_id)
+    )
+    if account_id is None:
+        raise LoginFailed
+    token = secrets.token_urlsafe(32)
+    session.execute(delete(WebSession).where(WebSession.expires_at <= func.now()))
+    session.add(
+        WebSession(
+            token_hash=_hashed(token), account_id=account_id, expires_at=datetime.now(UTC) + timedelta(days=days)
+        )
+    )
+    record_event(session, kind="account.logged_in", account_id=account_id)
+    return token
+
+
+def log_out(session: Session, *, session_token: str) -> None:
+    """End the session of this token, if there is one."""
+    account_id = session.scalar(
+        delete(WebSession).where(WebSession.token_hash == _hashed(session_token)).returning(WebSession.account_id)
+    )
+    if account_id is not None:
+        record_event(session, kind="account.logged_out", account_id=account_id)
+
+
+def viewer_of(session: Session, *, session_token: str) -> Viewer | None:
+    """Who holds this session's token, if it is still good."""
+    row = session.execute(
+        select(Account.id, Account.name, Account.role)
+        .join(WebSession, WebSession.account_id == Account.id)
+        .where(
+            WebSession.token_hash == _hashed(session_token),
+            WebSession.expires_at > func.now(),
+            Account.disabled_at.is_(None),
+        )
+    ).first()
+    return Viewer(row.id, row.name, Role(row.role)) if row is not None else None
+
+
+def _hashed(token: str) -> str:
+    # The token is 256 random bits: a slow hash would add nothing.
+    return hashlib.sha256(token.encode("utf-8", errors="replace")).hexdigest()

@@ -1,0 +1,1 @@
+"""Flags and what became of them."""

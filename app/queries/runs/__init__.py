@@ -1,0 +1,1 @@
+"""Runs and batches: their lease, their progress, the queue they wait in."""

@@ -1,0 +1,311 @@
+"""What pages read about batches and runs. What changes them is in ``app.work.enqueue``."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy.orm import Session
+
+from app.domain.results import HEADLINE_SAMPLE, HEADLINE_SCORER
+from app.errors import NotFound
+from app.models import Account, Batch, Explanation, Method, Neuron, Pause, Run, Score, Subject, Worker
+from app.queries.common.inputs import BIGGEST_ID
+from app.queries.common.paging import Page, id_page
+
+ALIVE_SECONDS = 60
+"""A worker that has not shown itself for so long is taken for dead."""
+
+
+class RunStatus(StrEnum):
+    """What a run is at. The first two are active."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    QUARANTINED = "quarantined"
+
+
+class BatchState(StrEnum):
+    """What a batch as a whole is at."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSummary:
+    """A batch, with its runs counted by status."""
+
+    id: int
+    subject: str
+    method: str
+    method_label: str
+    by: str | None
+    created_at: datetime
+    cancelled_at: datetime | None
+    n_runs: int
+    counts: dict[RunStatus, int]
+    spent: float
+    """What its calls to language models have cost so far."""
+    price_cap: float | None
+
+    @property
+    def n_active(self) -> int:
+        """Runs that are queued or running."""
+        return self.counts[RunStatus.QUEUED] + self.counts[RunStatus.RUNNING]
+
+    @property
+    def n_ended(self) -> int:
+        """Runs that need no worker any more, whatever became of them."""
+        return sum(self.counts.values()) - self.n_active
+
+    @property
+    def state(self) -> BatchState:
+        """Waiting until the first run begins, ended after the last."""
+        if self.n_active == 0:
+            return BatchState.ENDED
+        has_begun = self.n_ended > 0 or self.counts[RunStatus.RUNNING] > 0
+        return BatchState.RUNNING if has_begun else BatchState.WAITING
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """The explanation that a run made."""
+
+    explanation_id: int
+    text: str
+    score: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run of a list."""
+
+    id: int
+    batch_id: int
+    subject: str
+    layer: int
+    index: int
+    status: RunStatus
+    stage: str
+    progress: float
+    """Share of the run's own work, 0..1."""
+    attempt: int
+    deaths: int
+    executions: int
+    error: str | None
+    queued_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    candidate: Candidate | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Who holds a run, and until when."""
+
+    worker: str
+    device: str
+    seen_at: datetime
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunDetail:
+    """A run with its method, and the worker that had it last."""
+
+    run: RunRow
+    method: str
+    method_label: str
+    by: str | None
+    lease: Lease | None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerCount:
+    """Who could work: workers that have shown themselves lately, and why a queue waits, if one does."""
+
+    alive: int
+    pauses: tuple[str, ...]
+
+
+def batches_page(
+    session: Session, *, size: int, after: str | None = None, before: str | None = None
+) -> Page[BatchSummary]:
+    """``size`` batches, newest first. Raises Invalid for a cursor that is none."""
+
+    def read(conditions: Sequence[ColumnElement[bool]], newest_first: bool, limit: int) -> list[BatchSummary]:
+        return _batches(session, conditions, newest_first=newest_first, limit=limit)
+
+    return id_page(read, Batch.id, size=size, after=after, before=before)
+
+
+def batch_summary(session: Session, *, batch_id: int) -> BatchSummary:
+    """One batch. Raises NotFound."""
+    found = _batches(session, [Batch.id == batch_id], newest_first=True, limit=1) if 0 < batch_id <= BIGGEST_ID else []
+    if not found:
+        raise NotFound("There is no such batch.")
+    return found[0]
+
+
+def runs_page(
+    session: Session,
+    *,
+    batch_id: int,
+    size: int,
+    status: RunStatus | None = None,
+    after: str | None = None,
+    before: str | None = None,
+) -> Page[RunRow]:
+    """``size`` runs of a batch in the order of queueing, reversed. Raises Invalid for a cursor that is none."""
+    wanted: list[ColumnElement[bool]] = [Run.batch_id == batch_id]
+    if status is not None:
+        wanted.append(Run.status == status)
+
+    def read(conditions: Sequence[ColumnElement[bool]], newest_first: bool, limit: int) -> list[RunRow]:
+        order = Run.id.desc() if newest_first else Run.id.asc()
+        rows = session.execute(_run_columns().where(*wanted, *conditions).order_by(order).limit(limit)).all()
+        return _with_candidates(session, rows)
+
+    return id_page(read, Run.id, size=size, after=after, before=before)
+
+
+def run_detail(session: Session, *, run_id: int) -> RunDetail:
+    """One run with its method and worker. Raises NotFound."""
+    row = None
+    if 0 < run_id <= BIGGEST_ID:
+        row = session.execute(
+            _run_columns()
+            .add_columns(Method, Worker, Account.name)
+            .join(Method, Method.id == Run.method_id)
+            .outerjoin(Account, Account.id == Batch.account_id)
+            .outerjoin(Worker, Worker.id == Run.worker_id)
+            .where(Run.id == run_id)
+        ).first()
+    if row is None:
+        raise NotFound("There is no such run.")
+    worker: Worker | None = row.Worker
+    return RunDetail(
+        run=_with_candidates(session, [row])[0],
+        method=f"{row.Method.name} v{row.Method.version}",
+        method_label=row.Method.label,
+        by=row.name,
+        lease=None
+        if worker is None
+        else Lease(f"{worker.host}, process {worker.pid}", worker.device, worker.seen_at, row.Run.lease_until),
+    )
+
+
+def worker_count(session: Session) -> WorkerCount:
+    """The workers that could take a run now."""
+    alive = session.scalar(
+        select(func.count())
+        .select_from(Worker)
+        .where(Worker.stopped_at.is_(None), Worker.seen_at > func.now() - timedelta(seconds=ALIVE_SECONDS))
+    )
+    pauses = session.scalars(select(Pause.reason).where(Pause.until > func.now()).order_by(Pause.queue))
+    return WorkerCount(alive or 0, tuple(pauses))
+
+
+def _batches(
+    session: Session, conditions: Sequence[ColumnElement[bool]], *, newest_first: bool, limit: int
+) -> list[BatchSummary]:
+    rows = session.execute(
+        select(Batch, Subject.slug, Method.name.label("method"), Method.version, Method.label, Account.name.label("by"))
+        .join(Subject, Subject.id == Batch.subject_id)
+        .join(Method, Method.id == Batch.method_id)
+        .outerjoin(Account, Account.id == Batch.account_id)
+        .where(*conditions)
+        .order_by(Batch.id.desc() if newest_first else Batch.id)
+        .limit(limit)
+    ).all()
+    counts = _counts(session, [row.Batch.id for row in rows])
+    return [
+        BatchSummary(
+            id=row.Batch.id,
+            subject=row.slug,
+            method=f"{row.method} v{row.version}",
+            method_label=row.label,
+            by=row.by,
+            created_at=row.Batch.created_at,
+            cancelled_at=row.Batch.cancelled_at,
+            n_runs=row.Batch.n_runs,
+            counts=counts[row.Batch.id],
+            spent=row.Batch.spent,
+            price_cap=row.Batch.price_cap,
+        )
+        for row in rows
+    ]
+
+
+def _counts(session: Session, batch_ids: Sequence[int]) -> dict[int, dict[RunStatus, int]]:
+    counts = {i: dict.fromkeys(RunStatus, 0) for i in batch_ids}
+    rows = session.execute(
+        select(Run.batch_id, Run.status, func.count())
+        .where(Run.batch_id.in_(batch_ids))
+        .group_by(Run.batch_id, Run.status)
+    )
+    for batch_id, status, number in rows:
+        counts[batch_id][RunStatus(status)] = number
+    return counts
+
+
+def _run_columns() -> Any:
+    return (
+        select(Run, Neuron.layer, Neuron.index, Subject.slug)
+        .select_from(Run)
+        .join(Neuron, Neuron.id == Run.neuron_id)
+        .join(Batch, Batch.id == Run.batch_id)
+        .join(Subject, Subject.id == Batch.subject_id)
+    )
+
+
+def _with_candidates(session: Session, rows: Sequence[Any]) -> list[RunRow]:
+    candidates = _candidates(session, [row.Run for row in rows if row.Run.status == RunStatus.SUCCEEDED])
+    return [
+        RunRow(
+            id=row.Run.id,
+            batch_id=row.Run.batch_id,
+            subject=row.slug,
+            layer=row.layer,
+            index=row.index,
+            status=RunStatus(row.Run.status),
+            stage=row.Run.stage,
+            progress=row.Run.progress,
+            attempt=row.Run.attempt,
+            deaths=row.Run.deaths,
+            executions=row.Run.executions,
+            error=row.Run.error,
+            queued_at=row.Run.queued_at,
+            started_at=row.Run.started_at,
+            finished_at=row.Run.finished_at,
+            candidate=candidates.get(row.Run.id),
+        )
+        for row in rows
+    ]
+
+
+def _candidates(session: Session, runs: Sequence[Run]) -> dict[int, Candidate]:
+    """The best explanation of each run that made one, or the one that it scored."""
+    run_ids = [run.id for run in runs if run.explanation_id is None]
+    scored = {run.explanation_id: run.id for run in runs if run.explanation_id is not None}
+    rows = session.execute(
+        select(Explanation.run_id, Explanation.id, Explanation.text, Score.value)
+        .outerjoin(
+            Score,
+            (Score.explanation_id == Explanation.id)
+            & (Score.scorer == HEADLINE_SCORER)
+            & (Score.sample == HEADLINE_SAMPLE),
+        )
+        .where(or_(Explanation.run_id.in_(run_ids), Explanation.id.in_(scored)))
+        .order_by(Score.value.asc().nulls_first(), Explanation.id)
+    )
+    found = [(row, Candidate(row.id, row.text, row.value)) for row in rows]
+    made = {row.run_id: candidate for row, candidate in found if row.run_id is not None}
+    return made | {scored[row.id]: candidate for row, candidate in found if row.id in scored}

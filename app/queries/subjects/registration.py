@@ -1,0 +1,64 @@
+"""Make sure that a subject, its tokenizer and a corpus are known."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.domain.tokens import Vocabulary
+from app.errors import Conflict
+from app.models import Corpus, Subject, Tokenizer
+from app.queries.common.bulk import copy_into
+
+_MUST_AGREE = ("weights_digest", "site", "n_layers", "neurons_per_layer", "activation_function", "bos_policy")
+
+
+def register_tokenizer(session: Session, *, name: str, vocabulary: Vocabulary) -> int:
+    """The id of the tokenizer with this vocabulary's digest; stores it where it is new."""
+    known = session.scalar(select(Tokenizer.id).where(Tokenizer.digest == vocabulary.digest))
+    if known is not None:
+        return known
+    tokenizer = Tokenizer(digest=vocabulary.digest, name=name)
+    session.add(tokenizer)
+    session.flush()  # the vocabulary's rows need the id
+    copy_into(
+        session,
+        "vocabulary",
+        {"tokenizer_id": "int8", "token_id": "int4", "bytes": "bytea"},
+        ((tokenizer.id, token_id, token) for token_id, token in enumerate(vocabulary.tokens)),
+    )
+    return tokenizer.id
+
+
+def register_subject(session: Session, *, slug: str, tokenizer_id: int, values: Mapping[str, Any]) -> int:
+    """The id of the subject of this slug; stores it where it is new.
+
+    ``values`` are the other columns. Raises Conflict where the slug belongs to another model, or to the
+    same one run in another way.
+    """
+    subject = session.scalar(select(Subject).where(Subject.slug == slug))
+    if subject is None:
+        subject = Subject(slug=slug, tokenizer_id=tokenizer_id, **values)
+        session.add(subject)
+        session.flush()  # the caller needs the id
+        return subject.id
+    differing = [name for name in _MUST_AGREE if getattr(subject, name) != values[name]]
+    if subject.tokenizer_id != tokenizer_id:
+        differing.append("tokenizer")
+    if differing:
+        raise Conflict(
+            f"There is another subject {slug!r}, which differs in {', '.join(differing)}. Choose another --slug."
+        )
+    return subject.id
+
+
+def register_corpus(session: Session, *, digest: str, name: str, source: str) -> int:
+    """The id of the corpus with this digest; stores it where it is new."""
+    known = session.scalar(select(Corpus.id).where(Corpus.digest == digest))
+    if known is not None:
+        return known
+    corpus = Corpus(digest=digest, name=name, source=source)
+    session.add(corpus)
+    session.flush()  # the caller needs the id
+    return corpus.id

@@ -1,0 +1,185 @@
+"""The contract between web and worker: queue runs, cancel them, let them start over.
+
+Each function works in the caller's transaction: the batch, its runs, their jobs and the history line are
+committed together or not at all.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from app.errors import Conflict, Invalid, NotFound
+from app.models import Batch, Explanation, Method, Neuron
+from app.queries.history.events import record_event
+from app.queries.runs import batches
+from app.queries.runs.transport import RunJob, cancel_waiting_jobs, defer_jobs, finish_job, queue_of
+
+__all__ = ["EnqueuedBatch", "RunJob", "cancel_batch", "cancel_run", "enqueue_batch", "enqueue_scoring", "retry_run"]
+
+BATCH_LIMIT = 400_000
+
+
+@dataclass(frozen=True, slots=True)
+class EnqueuedBatch:
+    """What was queued. ``n_skipped`` neurons already had an active run of the method."""
+
+    batch_id: int
+    n_queued: int
+    n_skipped: int
+
+
+def enqueue_batch(
+    session: Session,
+    *,
+    subject_id: int,
+    neuron_ids: Sequence[int],
+    method_id: int,
+    account_id: int | None,
+    limit: int = BATCH_LIMIT,
+) -> EnqueuedBatch:
+    """Queue these neurons of a subject for a method, as one batch.
+
+    A neuron that already has an active run of the method is skipped and counted. Raises NotFound for an
+    unknown method, Invalid for an empty selection, one over ``limit``, one with neurons that the subject
+    does not have, and where every neuron already has an active run.
+    """
+    wanted = sorted(set(neuron_ids))
+    if not wanted:
+        raise Invalid("Nothing is selected: choose at least one neuron.")
+    if len(wanted) > limit:
+        raise Invalid(f"{len(wanted):,} neurons are selected; one batch may hold {limit:,}. Narrow the selection.")
+    method = session.get(Method, method_id)
+    if method is None:
+        raise NotFound("There is no such method.")
+    n_known = batches.count_neurons(session, subject_id=subject_id, neuron_ids=wanted)
+    if n_known < len(wanted):
+        raise Invalid(f"{len(wanted) - n_known:,} of the {len(wanted):,} selected are not neurons of this subject.")
+    batch = batches.insert_batch(session, subject_id=subject_id, method_id=method_id, account_id=account_id)
+    run_ids = batches.insert_runs(session, batch=batch, neuron_ids=wanted)
+    if not run_ids:
+        raise Invalid("Nothing is left to queue: every selected neuron is already queued or running with this method.")
+    n_skipped = len(wanted) - len(run_ids)
+    detail = {"method": method.name, "n_queued": len(run_ids), "n_skipped": n_skipped}
+    _queue(session, batch=batch, method=method, run_ids=run_ids, detail=detail)
+    return EnqueuedBatch(batch.id, len(run_ids), n_skipped)
+
+
+def enqueue_scoring(session: Session, *, explanation_id: int, method_id: int, account_id: int | None) -> EnqueuedBatch:
+    """Queue an explanation to be simulated and scored by a method, which explains nothing.
+
+    Raises NotFound for an unknown explanation or method, Conflict where its neuron already has an active run
+    of the method.
+    """
+    explanation, method = session.get(Explanation, explanation_id), session.get(Method, method_id)
+    if explanation is None:
+        raise NotFound("There is no such explanation.")
+    if method is None:
+        raise NotFound("There is no such method.")
+    neuron = session.get_one(Neuron, explanation.neuron_id)
+    batch = batches.insert_batch(session, subject_id=neuron.subject_id, method_id=method_id, account_id=account_id)
+    run_ids = batches.insert_runs(session, batch=batch, neuron_ids=[neuron.id], explanation_id=explanation_id)
+    if not run_ids:
+        raise Conflict(
+            "This neuron is already queued or running with this method. Wait until that run has ended, or choose"
+            " another method, then send the text again."
+        )
+    detail = {"method": method.name, "n_queued": 1, "n_skipped": 0, "explanation_id": explanation_id}
+    _queue(session, batch=batch, method=method, run_ids=run_ids, detail=detail)
+    return EnqueuedBatch(batch.id, 1, 0)
+
+
+def _queue(
+    session: Session, *, batch: Batch, method: Method, run_ids: Sequence[int], detail: Mapping[str, object]
+) -> None:
+    """The jobs of a batch's new runs, and the line of the history."""
+    defer_jobs(session, queue=queue_of(method.provider), jobs=[RunJob(i) for i in run_ids])
+    record_event(
+        session,
+        kind="batch.queued",
+        account_id=batch.account_id,
+        subject_id=batch.subject_id,
+        detail={"batch_id": batch.id, **detail},
+    )
+
+
+def cancel_batch(session: Session, *, batch_id: int, account_id: int | None) -> int:
+    """Cancel the runs of a batch that have not ended; answers how many.
+
+    A running one notices at its next report, and its result is refused. Raises NotFound for an unknown
+    batch, Conflict where every run has ended.
+    """
+    batch = session.get(Batch, batch_id)
+    if batch is None:
+        raise NotFound("There is no such batch.")
+    cancelled = batches.cancel_active_runs(session, batch_id=batch_id)
+    if not cancelled:
+        raise Conflict("Every run of this batch has already ended.")
+    _drop_jobs(session, cancelled)
+    batches.mark_cancelled(session, batch_id=batch_id)
+    record_event(
+        session,
+        kind="batch.cancelled",
+        account_id=account_id,
+        subject_id=batch.subject_id,
+        detail={"batch_id": batch_id, "n_cancelled": len(cancelled)},
+    )
+    return len(cancelled)
+
+
+def cancel_run(session: Session, *, run_id: int, account_id: int | None) -> None:
+    """Cancel one run. Raises NotFound for an unknown run, Conflict for one that has ended."""
+    run = _run(session, run_id)
+    cancelled = batches.cancel_active_run(session, run_id=run_id)
+    if not cancelled:
+        raise Conflict(f"This run has already ended: it is {run.status}.")
+    _drop_jobs(session, cancelled)
+    record_event(
+        session,
+        kind="run.cancelled",
+        account_id=account_id,
+        subject_id=run.subject_id,
+        neuron_id=run.neuron_id,
+        detail={"run_id": run_id, "batch_id": run.batch_id},
+    )
+
+
+def retry_run(session: Session, *, run_id: int, account_id: int | None) -> int:
+    """Queue a failed, cancelled or quarantined run again under its own id, which it answers.
+
+    Attempts and deaths start over; the history keeps the error. Raises NotFound for an unknown run,
+    Conflict for one that is active or has succeeded, or whose neuron has another active run of the method.
+    """
+    run = _run(session, run_id)
+    if run.status not in batches.ENDED_WITHOUT_RESULT:
+        raise Conflict(f"Only a failed, cancelled or quarantined run can be retried; this one is {run.status}.")
+    try:
+        with session.begin_nested():  # the caller's transaction stays usable after a refusal
+            batches.requeue_ended_run(session, run_id=run_id)
+    except IntegrityError as error:
+        raise Conflict("This neuron is already queued or running with this method.") from error
+    defer_jobs(session, queue=queue_of(run.provider), jobs=[RunJob(run_id)])
+    record_event(
+        session,
+        kind="run.retried",
+        account_id=account_id,
+        subject_id=run.subject_id,
+        neuron_id=run.neuron_id,
+        detail={"run_id": run_id, "batch_id": run.batch_id, "was": run.status, "error": run.error},
+    )
+    return run_id
+
+
+def _run(session: Session, run_id: int) -> batches.RunState:
+    run = batches.locked_run(session, run_id=run_id)
+    if run is None:
+        raise NotFound("There is no such run.")
+    return run
+
+
+def _drop_jobs(session: Session, cancelled: Sequence[batches.CancelledRun]) -> None:
+    cancel_waiting_jobs(session, jobs=[RunJob(run.id) for run in cancelled if not run.was_running])
+    for run in cancelled:
+        if run.was_running and run.job_id is not None:
+            finish_job(session, job_id=run.job_id, status="aborted")

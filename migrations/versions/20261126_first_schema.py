@@ -1,0 +1,589 @@
+"""The whole schema. Until the first release this one file is edited; after it, each change has its own."""
+
+import sqlalchemy as sa
+from alembic import op
+from procrastinate.schema import SchemaManager
+from sqlalchemy.dialects import postgresql
+
+revision = "20261126"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+# Every object of the queue's library carries its name; types last, since tables and functions use them.
+DROP_QUEUE = """
+DO $$
+DECLARE found record;
+BEGIN
+    FOR found IN SELECT oid::regclass AS name FROM pg_class
+        WHERE relkind = 'r' AND relname LIKE 'procrastinate\\_%' LOOP
+        EXECUTE format('DROP TABLE %s CASCADE', found.name);
+    END LOOP;
+    FOR found IN SELECT oid::regprocedure AS name FROM pg_proc WHERE proname LIKE 'procrastinate\\_%' LOOP
+        EXECUTE format('DROP FUNCTION %s CASCADE', found.name);
+    END LOOP;
+    FOR found IN SELECT oid::regtype AS name FROM pg_type
+        WHERE typname LIKE 'procrastinate\\_%' AND typtype IN ('e', 'c') LOOP
+        EXECUTE format('DROP TYPE %s CASCADE', found.name);
+    END LOOP;
+END $$
+"""
+
+
+def run(script: str) -> None:
+    """Several statements at once, taken literally: a percent sign is no placeholder here."""
+    cursor = op.get_bind().connection.cursor()
+    cursor.execute(script)
+    cursor.close()
+
+
+# generated: begin
+TABLES = (
+    "account",
+    "corpus",
+    "method",
+    "pause",
+    "provider",
+    "tokenizer",
+    "worker",
+    "document",
+    "login_token",
+    "spending",
+    "subject",
+    "vocabulary",
+    "web_session",
+    "batch",
+    "collection",
+    "excerpt",
+    "neuron",
+    "event",
+    "run",
+    "sample",
+    "explanation",
+    "llm_call",
+    "flag",
+    "score",
+    "simulation",
+    "trial",
+)
+
+
+def create_tables() -> None:
+    op.create_table(
+        "account",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("role", sa.String(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("price_cap_per_day", sa.Double(), nullable=True),
+        sa.CheckConstraint("role IN ('reader', 'reviewer', 'admin')", name=op.f("ck_account_role")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_account")),
+        sa.UniqueConstraint("name", name=op.f("uq_account_name")),
+    )
+    op.create_table(
+        "corpus",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_corpus")),
+        sa.UniqueConstraint("digest", name=op.f("uq_corpus_digest")),
+    )
+    op.create_table(
+        "method",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("label", sa.String(), nullable=False),
+        sa.Column("explainer", sa.String(), nullable=False),
+        sa.Column("simulator", sa.String(), nullable=False),
+        sa.Column("scorers", postgresql.JSONB(), nullable=False),
+        sa.Column("provider", sa.String(), nullable=True),
+        sa.Column("parameters", postgresql.JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_method")),
+        sa.UniqueConstraint("name", "version", name=op.f("uq_method_name_version")),
+    )
+    op.create_table(
+        "pause",
+        sa.Column("queue", sa.String(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("n_failures", sa.Integer(), server_default="1", nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("queue", name=op.f("pk_pause")),
+    )
+    op.create_table(
+        "provider",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("model", sa.String(), nullable=False),
+        sa.Column("base_url", sa.String(), nullable=True),
+        sa.Column("key_variable", sa.String(), nullable=True),
+        sa.Column("key_encrypted", sa.LargeBinary(), nullable=True),
+        sa.Column("allowed_networks", postgresql.JSONB(), server_default=sa.text("'[]'::jsonb"), nullable=False),
+        sa.Column("concurrency", sa.Integer(), server_default="8", nullable=False),
+        sa.Column("requests_per_minute", sa.Integer(), nullable=True),
+        sa.Column("tokens_per_minute", sa.Integer(), nullable=True),
+        sa.Column("timeout_seconds", sa.Double(), server_default="120", nullable=False),
+        sa.Column("price_in", sa.Double(), server_default="0", nullable=False),
+        sa.Column("price_cached", sa.Double(), server_default="0", nullable=False),
+        sa.Column("price_out", sa.Double(), server_default="0", nullable=False),
+        sa.Column("options", postgresql.JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False),
+        sa.Column("capabilities", postgresql.JSONB(), nullable=True),
+        sa.Column("probed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("probe_error", sa.String(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint("kind IN ('openai_compatible', 'local')", name=op.f("ck_provider_kind")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_provider")),
+        sa.UniqueConstraint("name", name=op.f("uq_provider_name")),
+    )
+    op.create_table(
+        "tokenizer",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_tokenizer")),
+        sa.UniqueConstraint("digest", name=op.f("uq_tokenizer_digest")),
+    )
+    op.create_table(
+        "worker",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("host", sa.String(), nullable=False),
+        sa.Column("pid", sa.Integer(), nullable=False),
+        sa.Column("device", sa.String(), nullable=False),
+        sa.Column("doing", sa.String(), server_default="idle", nullable=False),
+        sa.Column("n_finished", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("stopped_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_worker")),
+    )
+    op.create_table(
+        "document",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("corpus_id", sa.BigInteger(), nullable=False),
+        sa.Column("ordinal", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("byte_offset", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["corpus_id"], ["corpus.id"], name=op.f("fk_document_corpus_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_document")),
+        sa.UniqueConstraint("corpus_id", "ordinal", name=op.f("uq_document_corpus_id_ordinal")),
+    )
+    op.create_table(
+        "login_token",
+        sa.Column("token_hash", sa.String(), nullable=False),
+        sa.Column("account_id", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_login_token_account_id")),
+        sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_login_token")),
+    )
+    op.create_table(
+        "spending",
+        sa.Column("account_id", sa.BigInteger(), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("spent", sa.Double(), server_default="0", nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_spending_account_id")),
+        sa.PrimaryKeyConstraint("account_id", "day", name=op.f("pk_spending")),
+    )
+    op.create_table(
+        "subject",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("slug", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("revision", sa.String(), nullable=True),
+        sa.Column("weights_digest", sa.String(), nullable=True),
+        sa.Column("architecture", sa.String(), nullable=False),
+        sa.Column("site", sa.String(), nullable=False),
+        sa.Column("n_layers", sa.Integer(), nullable=False),
+        sa.Column("neurons_per_layer", sa.Integer(), nullable=False),
+        sa.Column("tokenizer_id", sa.BigInteger(), nullable=False),
+        sa.Column("activation_function", sa.String(), nullable=False),
+        sa.Column("dtype", sa.String(), nullable=False),
+        sa.Column("bos_policy", sa.String(), nullable=False),
+        sa.Column("collection_id", sa.BigInteger(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.ForeignKeyConstraint(["tokenizer_id"], ["tokenizer.id"], name=op.f("fk_subject_tokenizer_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_subject")),
+        sa.UniqueConstraint("slug", name=op.f("uq_subject_slug")),
+    )
+    op.create_table(
+        "vocabulary",
+        sa.Column("tokenizer_id", sa.BigInteger(), nullable=False),
+        sa.Column("token_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("bytes", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["tokenizer_id"], ["tokenizer.id"], name=op.f("fk_vocabulary_tokenizer_id")),
+        sa.PrimaryKeyConstraint("tokenizer_id", "token_id", name=op.f("pk_vocabulary")),
+    )
+    op.create_table(
+        "web_session",
+        sa.Column("token_hash", sa.String(), nullable=False),
+        sa.Column("account_id", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_web_session_account_id")),
+        sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_web_session")),
+    )
+    op.create_table(
+        "batch",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("subject_id", sa.BigInteger(), nullable=False),
+        sa.Column("method_id", sa.BigInteger(), nullable=False),
+        sa.Column("account_id", sa.BigInteger(), nullable=True),
+        sa.Column("n_runs", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("cancelled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("price_cap", sa.Double(), nullable=True),
+        sa.Column("spent", sa.Double(), server_default="0", nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_batch_account_id")),
+        sa.ForeignKeyConstraint(["method_id"], ["method.id"], name=op.f("fk_batch_method_id")),
+        sa.ForeignKeyConstraint(["subject_id"], ["subject.id"], name=op.f("fk_batch_subject_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_batch")),
+    )
+    op.create_table(
+        "collection",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("subject_id", sa.BigInteger(), nullable=False),
+        sa.Column("corpus_id", sa.BigInteger(), nullable=False),
+        sa.Column("status", sa.String(), server_default="running", nullable=False),
+        sa.Column("context_length", sa.Integer(), nullable=False),
+        sa.Column("seed", sa.Integer(), nullable=False),
+        sa.Column("dtype", sa.String(), nullable=False),
+        sa.Column("device", sa.String(), nullable=False),
+        sa.Column("code_version", sa.String(), nullable=False),
+        sa.Column("tokens_planned", sa.BigInteger(), nullable=False),
+        sa.Column("tokens_done", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("tokens_per_second", sa.Double(), nullable=True),
+        sa.Column("n_excerpts", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("notes", postgresql.JSONB(), server_default=sa.text("'[]'::jsonb"), nullable=False),
+        sa.Column("error", sa.String(), nullable=True),
+        sa.Column("started_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("renewed_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("status IN ('running', 'complete', 'failed')", name=op.f("ck_collection_status")),
+        sa.ForeignKeyConstraint(["corpus_id"], ["corpus.id"], name=op.f("fk_collection_corpus_id")),
+        sa.ForeignKeyConstraint(["subject_id"], ["subject.id"], name=op.f("fk_collection_subject_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_collection")),
+    )
+    op.create_index("ix_collection_subject_id", "collection", ["subject_id"], unique=False)
+    op.create_table(
+        "excerpt",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("corpus_id", sa.BigInteger(), nullable=False),
+        sa.Column("document_id", sa.BigInteger(), nullable=True),
+        sa.Column("tokenizer_id", sa.BigInteger(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("length", sa.Integer(), nullable=False),
+        sa.Column("token_ids", sa.ARRAY(sa.Integer()), nullable=False),
+        sa.ForeignKeyConstraint(["corpus_id"], ["corpus.id"], name=op.f("fk_excerpt_corpus_id")),
+        sa.ForeignKeyConstraint(["document_id"], ["document.id"], name=op.f("fk_excerpt_document_id")),
+        sa.ForeignKeyConstraint(["tokenizer_id"], ["tokenizer.id"], name=op.f("fk_excerpt_tokenizer_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_excerpt")),
+        sa.UniqueConstraint(
+            "document_id",
+            "tokenizer_id",
+            "position",
+            "length",
+            name=op.f("uq_excerpt_document_id_tokenizer_id_position_length"),
+        ),
+    )
+    op.create_table(
+        "neuron",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("subject_id", sa.BigInteger(), nullable=False),
+        sa.Column("layer", sa.SmallInteger(), nullable=False),
+        sa.Column("index", sa.Integer(), nullable=False),
+        sa.Column("mean", sa.Double(), nullable=True),
+        sa.Column("variance", sa.Double(), nullable=True),
+        sa.Column("skewness", sa.Double(), nullable=True),
+        sa.Column("kurtosis", sa.Double(), nullable=True),
+        sa.Column("min", sa.Double(), nullable=True),
+        sa.Column("max", sa.Double(), nullable=True),
+        sa.Column("firing_rate", sa.Double(), nullable=True),
+        sa.Column("peak_quantiles", sa.ARRAY(sa.REAL()), nullable=True),
+        sa.Column("histogram_counts", sa.ARRAY(sa.BigInteger()), nullable=True),
+        sa.Column("histogram_edges", sa.ARRAY(sa.REAL()), nullable=True),
+        sa.Column("current_explanation_id", sa.BigInteger(), nullable=True),
+        sa.Column("current_text", sa.String(), nullable=True),
+        sa.Column("current_score", sa.Double(), nullable=True),
+        sa.Column("n_explanations", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("n_open_flags", sa.Integer(), server_default="0", nullable=False),
+        sa.Column(
+            "search",
+            postgresql.TSVECTOR(),
+            sa.Computed("to_tsvector('english'::regconfig, coalesce(current_text, ''))", persisted=True),
+            nullable=True,
+        ),
+        sa.ForeignKeyConstraint(["subject_id"], ["subject.id"], name=op.f("fk_neuron_subject_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_neuron")),
+        sa.UniqueConstraint("subject_id", "layer", "index", name=op.f("uq_neuron_subject_id_layer_index")),
+    )
+    op.create_index(
+        "ix_neuron_explained",
+        "neuron",
+        ["subject_id", "layer", "index"],
+        unique=False,
+        postgresql_where=sa.text("current_explanation_id IS NOT NULL"),
+    )
+    op.create_index("ix_neuron_firing_rate", "neuron", ["subject_id", "firing_rate", "id"], unique=False)
+    op.create_index(
+        "ix_neuron_flags", "neuron", ["subject_id"], unique=False, postgresql_where=sa.text("n_open_flags > 0")
+    )
+    op.create_index(
+        "ix_neuron_layer_score",
+        "neuron",
+        ["subject_id", "layer", "current_score"],
+        unique=False,
+        postgresql_include=["current_explanation_id"],
+    )
+    op.create_index("ix_neuron_max", "neuron", ["subject_id", "max", "id"], unique=False)
+    op.create_index("ix_neuron_score", "neuron", ["subject_id", "current_score", "id"], unique=False)
+    op.create_index("ix_neuron_search", "neuron", ["search"], unique=False, postgresql_using="gin")
+    op.create_index(
+        "ix_neuron_unexplained",
+        "neuron",
+        ["subject_id", "layer", "index"],
+        unique=False,
+        postgresql_where=sa.text("current_explanation_id IS NULL"),
+    )
+    op.create_table(
+        "event",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("account_id", sa.BigInteger(), nullable=True),
+        sa.Column("subject_id", sa.BigInteger(), nullable=True),
+        sa.Column("neuron_id", sa.BigInteger(), nullable=True),
+        sa.Column("detail", postgresql.JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_event_account_id")),
+        sa.ForeignKeyConstraint(["neuron_id"], ["neuron.id"], name=op.f("fk_event_neuron_id")),
+        sa.ForeignKeyConstraint(["subject_id"], ["subject.id"], name=op.f("fk_event_subject_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_event")),
+    )
+    op.create_index("ix_event_kind", "event", ["kind", "id"], unique=False)
+    op.create_index("ix_event_neuron_id", "event", ["neuron_id", "id"], unique=False)
+    op.create_table(
+        "run",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("batch_id", sa.BigInteger(), nullable=False),
+        sa.Column("neuron_id", sa.BigInteger(), nullable=False),
+        sa.Column("method_id", sa.BigInteger(), nullable=False),
+        sa.Column("explanation_id", sa.BigInteger(), nullable=True),
+        sa.Column("status", sa.String(), server_default="queued", nullable=False),
+        sa.Column("job_id", sa.BigInteger(), nullable=True),
+        sa.Column("lease_token", sa.Uuid(), nullable=True),
+        sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("attempt", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("deaths", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("executions", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("stage", sa.String(), server_default="queued", nullable=False),
+        sa.Column("progress", sa.Double(), server_default="0", nullable=False),
+        sa.Column("error", sa.String(), nullable=True),
+        sa.Column("worker_id", sa.Uuid(), nullable=True),
+        sa.Column("queued_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint(
+            "status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled', 'quarantined')",
+            name=op.f("ck_run_status"),
+        ),
+        sa.ForeignKeyConstraint(["batch_id"], ["batch.id"], name=op.f("fk_run_batch_id")),
+        sa.ForeignKeyConstraint(["method_id"], ["method.id"], name=op.f("fk_run_method_id")),
+        sa.ForeignKeyConstraint(["neuron_id"], ["neuron.id"], name=op.f("fk_run_neuron_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_run")),
+    )
+    op.create_index("ix_run_batch_id", "run", ["batch_id", "id"], unique=False)
+    op.create_index(
+        "ix_run_explanation_id",
+        "run",
+        ["explanation_id"],
+        unique=False,
+        postgresql_where=sa.text("explanation_id IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_run_lease", "run", ["lease_until"], unique=False, postgresql_where=sa.text("status = 'running'")
+    )
+    op.create_index("ix_run_neuron_id", "run", ["neuron_id"], unique=False)
+    op.create_index("ix_run_status", "run", ["status", "id"], unique=False)
+    op.create_index(
+        "uq_run_active",
+        "run",
+        ["neuron_id", "method_id"],
+        unique=True,
+        postgresql_where=sa.text("status IN ('queued', 'running')"),
+    )
+    op.create_table(
+        "sample",
+        sa.Column("neuron_id", sa.BigInteger(), nullable=False),
+        sa.Column("collection_id", sa.BigInteger(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("excerpt_ids", sa.ARRAY(sa.BigInteger()), nullable=False),
+        sa.Column("activations", sa.LargeBinary(), nullable=False),
+        sa.Column("peaks", sa.ARRAY(sa.REAL()), nullable=False),
+        sa.ForeignKeyConstraint(["collection_id"], ["collection.id"], name=op.f("fk_sample_collection_id")),
+        sa.ForeignKeyConstraint(["neuron_id"], ["neuron.id"], name=op.f("fk_sample_neuron_id")),
+        sa.PrimaryKeyConstraint("neuron_id", "collection_id", "kind", name=op.f("pk_sample")),
+    )
+    op.create_table(
+        "explanation",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("neuron_id", sa.BigInteger(), nullable=False),
+        sa.Column("text", sa.String(), nullable=False),
+        sa.Column("author_kind", sa.String(), nullable=False),
+        sa.Column("author", sa.String(), nullable=False),
+        sa.Column("method_id", sa.BigInteger(), nullable=True),
+        sa.Column("run_id", sa.BigInteger(), nullable=True),
+        sa.Column("account_id", sa.BigInteger(), nullable=True),
+        sa.Column("provenance", postgresql.JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint("author_kind IN ('method', 'import', 'person')", name=op.f("ck_explanation_author_kind")),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_explanation_account_id")),
+        sa.ForeignKeyConstraint(["method_id"], ["method.id"], name=op.f("fk_explanation_method_id")),
+        sa.ForeignKeyConstraint(["neuron_id"], ["neuron.id"], name=op.f("fk_explanation_neuron_id")),
+        sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_explanation_run_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_explanation")),
+    )
+    op.create_index("ix_explanation_neuron_id", "explanation", ["neuron_id"], unique=False)
+    op.create_index("ix_explanation_run_id", "explanation", ["run_id"], unique=False)
+    op.create_table(
+        "llm_call",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("run_id", sa.BigInteger(), nullable=True),
+        sa.Column("step", sa.String(), nullable=False),
+        sa.Column("request_digest", sa.String(), nullable=False),
+        sa.Column("provider", sa.String(), nullable=False),
+        sa.Column("request", postgresql.JSONB(), nullable=False),
+        sa.Column("reply", postgresql.JSONB(), nullable=True),
+        sa.Column("returned_model", sa.String(), nullable=True),
+        sa.Column("parser_version", sa.String(), nullable=True),
+        sa.Column("outcome", sa.String(), nullable=False),
+        sa.Column("error", sa.String(), nullable=True),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("run_attempt", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("tokens_in", sa.Integer(), nullable=True),
+        sa.Column("tokens_cached", sa.Integer(), nullable=True),
+        sa.Column("tokens_out", sa.Integer(), nullable=True),
+        sa.Column("price", sa.Double(), nullable=True),
+        sa.Column("latency_seconds", sa.Double(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_llm_call_run_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_llm_call")),
+    )
+    op.create_index("ix_llm_call_created_at", "llm_call", ["created_at"], unique=False)
+    op.create_index("ix_llm_call_run_id", "llm_call", ["run_id"], unique=False)
+    op.create_table(
+        "flag",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("explanation_id", sa.BigInteger(), nullable=False),
+        sa.Column("account_id", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("note", sa.String(), server_default="", nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("verdict", sa.String(), nullable=True),
+        sa.Column("resolution_note", sa.String(), nullable=True),
+        sa.Column("resolved_by_id", sa.BigInteger(), nullable=True),
+        sa.Column("resolved_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint(
+            "reason IN ('wrong', 'too_broad', 'too_narrow', 'several_meanings', 'unreadable', 'other')",
+            name=op.f("ck_flag_reason"),
+        ),
+        sa.CheckConstraint("verdict IN ('upheld', 'rejected')", name=op.f("ck_flag_verdict")),
+        sa.CheckConstraint("(verdict IS NULL) = (resolved_at IS NULL)", name=op.f("ck_flag_resolved_with_verdict")),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_flag_account_id")),
+        sa.ForeignKeyConstraint(["explanation_id"], ["explanation.id"], name=op.f("fk_flag_explanation_id")),
+        sa.ForeignKeyConstraint(["resolved_by_id"], ["account.id"], name=op.f("fk_flag_resolved_by_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_flag")),
+    )
+    op.create_index("ix_flag_explanation_id", "flag", ["explanation_id"], unique=False)
+    op.create_index("ix_flag_open", "flag", ["id"], unique=False, postgresql_where=sa.text("resolved_at IS NULL"))
+    op.create_table(
+        "score",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("explanation_id", sa.BigInteger(), nullable=False),
+        sa.Column("method_id", sa.BigInteger(), nullable=True),
+        sa.Column("run_id", sa.BigInteger(), nullable=True),
+        sa.Column("scorer", sa.String(), nullable=False),
+        sa.Column("sample", sa.String(), nullable=False),
+        sa.Column("value", sa.Double(), nullable=True),
+        sa.Column("undefined_reason", sa.String(), nullable=True),
+        sa.Column("interval_low", sa.Double(), nullable=True),
+        sa.Column("interval_high", sa.Double(), nullable=True),
+        sa.Column("n_valid", sa.Integer(), nullable=False),
+        sa.Column("n_failed", sa.Integer(), nullable=False),
+        sa.Column("token_lookup_baseline", sa.Double(), nullable=True),
+        sa.Column("shuffled_baseline", sa.Double(), nullable=True),
+        sa.Column("chance", sa.Double(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint("(value IS NULL) <> (undefined_reason IS NULL)", name=op.f("ck_score_value_or_reason")),
+        sa.ForeignKeyConstraint(["explanation_id"], ["explanation.id"], name=op.f("fk_score_explanation_id")),
+        sa.ForeignKeyConstraint(["method_id"], ["method.id"], name=op.f("fk_score_method_id")),
+        sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_score_run_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_score")),
+    )
+    op.create_index("ix_score_explanation_id", "score", ["explanation_id"], unique=False)
+    op.create_table(
+        "simulation",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("explanation_id", sa.BigInteger(), nullable=False),
+        sa.Column("method_id", sa.BigInteger(), nullable=True),
+        sa.Column("run_id", sa.BigInteger(), nullable=True),
+        sa.Column("collection_id", sa.BigInteger(), nullable=True),
+        sa.Column("simulator", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("split", sa.String(), nullable=False),
+        sa.Column("excerpt_ids", sa.ARRAY(sa.BigInteger()), nullable=False),
+        sa.Column("expected", sa.LargeBinary(), nullable=False),
+        sa.Column("distributions", sa.LargeBinary(), nullable=True),
+        sa.Column("uncalibrated", sa.LargeBinary(), nullable=True),
+        sa.Column("failures", postgresql.JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.ForeignKeyConstraint(["collection_id"], ["collection.id"], name=op.f("fk_simulation_collection_id")),
+        sa.ForeignKeyConstraint(["explanation_id"], ["explanation.id"], name=op.f("fk_simulation_explanation_id")),
+        sa.ForeignKeyConstraint(["method_id"], ["method.id"], name=op.f("fk_simulation_method_id")),
+        sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_simulation_run_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_simulation")),
+    )
+    op.create_index("ix_simulation_explanation_id", "simulation", ["explanation_id"], unique=False)
+    op.create_table(
+        "trial",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("neuron_id", sa.BigInteger(), nullable=False),
+        sa.Column("explanation_id", sa.BigInteger(), nullable=True),
+        sa.Column("account_id", sa.BigInteger(), nullable=True),
+        sa.Column("text", sa.String(), nullable=False),
+        sa.Column("status", sa.String(), server_default="waiting", nullable=False),
+        sa.Column("result", postgresql.JSONB(), nullable=True),
+        sa.Column("error", sa.String(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("status IN ('waiting', 'running', 'done', 'failed')", name=op.f("ck_trial_status")),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_trial_account_id")),
+        sa.ForeignKeyConstraint(["explanation_id"], ["explanation.id"], name=op.f("fk_trial_explanation_id")),
+        sa.ForeignKeyConstraint(["neuron_id"], ["neuron.id"], name=op.f("fk_trial_neuron_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_trial")),
+    )
+    op.create_index("ix_trial_waiting", "trial", ["id"], unique=False, postgresql_where=sa.text("status = 'waiting'"))
+    op.create_foreign_key("fk_subject_collection_id", "subject", "collection", ["collection_id"], ["id"])
+    op.create_foreign_key(
+        "fk_neuron_current_explanation_id", "neuron", "explanation", ["current_explanation_id"], ["id"]
+    )
+    op.create_foreign_key("fk_run_explanation_id", "run", "explanation", ["explanation_id"], ["id"])
+
+
+# generated: end
+
+
+def upgrade() -> None:
+    run(SchemaManager.get_schema())
+    create_tables()
+
+
+def downgrade() -> None:
+    run(DROP_QUEUE)
+    run(f"DROP TABLE {', '.join(TABLES)} CASCADE")

@@ -1,0 +1,49 @@
+"""What a step may ask of the subject itself, where the worker has it loaded."""
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+from app.domain.activations import ActivationRecord, FloatArray, IntArray
+from app.errors import MethodError
+from worker.method.contracts import NeuronTask, Services
+
+
+@runtime_checkable
+class LiveSubject(Protocol):
+    """A loaded subject. Texts and excerpts are run as in a collection: each on its own, same start."""
+
+    @property
+    def slug(self) -> str:
+        """The subject's name in addresses."""
+        ...
+
+    def activations(self, texts: Sequence[str], *, layer: int, index: int) -> tuple[ActivationRecord, ...]:
+        """One neuron's activations on each text, cut to the context length; excerpt ids -1, -2, ..."""
+        ...
+
+    def contexts(self, excerpts: Sequence[IntArray], positions: Sequence[int], *, layer: int) -> FloatArray:
+        """The hidden state behind a layer at one position of each of N excerpts [T]. [N, D]"""
+        ...
+
+    def log_probabilities(
+        self, excerpt: IntArray, *, layer: int, index: int, activations: FloatArray | None = None
+    ) -> FloatArray:
+        """Log-probabilities of the next token at every position of an excerpt [T]. [T, V], nats.
+
+        With ``activations`` [T], in the model's units, these stand in for the neuron's own.
+        """
+        ...
+
+
+def live_subject(services: Services, step: str) -> LiveSubject:
+    """The loaded subject. Raises MethodError where the worker has none."""
+    if not isinstance(services.subject, LiveSubject):
+        raise MethodError(f"{step} runs the subject itself, and this worker has not loaded it.")
+    return services.subject
+
+
+def same_subject(subject: LiveSubject, task: NeuronTask) -> LiveSubject:
+    """The subject again. Raises MethodError where the task's neuron belongs to another one."""
+    if subject.slug != task.subject:
+        raise MethodError(f"This worker has loaded {subject.slug}, and the neuron belongs to {task.subject}.")
+    return subject

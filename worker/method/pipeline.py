@@ -1,0 +1,227 @@
+"""Explain, simulate, score: one neuron through one method.
+
+Knows nothing of the database or the queue. The explainer is handed the task without its validation
+and test records, so that no text can come from what it is scored on.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from app.domain.activations import NORMALISED_MAXIMUM, ActivationRecord, NeuronRecords, SampleKind, Split, split_of
+from app.domain.results import ExplanationResult, ScoreResult, SimulatedExcerpt, SimulationResult
+from app.domain.tokens import Vocabulary
+from app.errors import MethodError
+from app.version import code_version
+from worker.collection.hard_negatives import with_hard_negatives
+from worker.method.baselines import SHUFFLED, TOKEN_LOOKUP, token_lookup
+from worker.method.contracts import (
+    CalibratedSimulator,
+    Candidate,
+    CannotSimulate,
+    NeuronTask,
+    ScoredExcerpt,
+    Simulator,
+    TextScorer,
+)
+from worker.method.registry import BuiltMethod
+
+EXCERPTS_PER_SAMPLE = 5
+"""Validation records of each sample that are simulated and scored, as in the 2023 paper."""
+
+Report = Callable[[str, float], None]
+
+
+def run_method(method: BuiltMethod, task: NeuronTask, report: Report) -> tuple[ExplanationResult, ...]:
+    """Every candidate of the method's explainer, simulated and scored, the preferred first.
+
+    A task that brings its text has that as its only candidate. ``report(stage, share done)`` is told
+    where it stands. Raises MethodError for a neuron that never fires or has no records and for a given
+    text that cannot be simulated, ProviderError where a language model gives no usable answer.
+    """
+    refuse_silent(task)
+    if task.text is not None:
+        return (score_text(method, task, task.text, report),)
+    task = with_lookalikes(method, task)
+    report("explain", 0.0)
+    candidates = method.explainer.explain(without_held_out(task))
+    results = []
+    for place, candidate in enumerate(candidates):
+        report("simulate and score", (1 + place) / (1 + len(candidates)))
+        results.append(score_candidate(method, task, candidate))
+    report("done", 1.0)
+    return tuple(results)
+
+
+def score_text(method: BuiltMethod, task: NeuronTask, text: str, report: Report) -> ExplanationResult:
+    """A given text, a person's, simulated and scored as any candidate is.
+
+    Raises MethodError where not one excerpt could be simulated: then there is nothing to keep.
+    """
+    report("simulate and score", 0.0)
+    result = score_candidate(method, task, Candidate(text))
+    excerpts = [e for simulation in result.simulations for e in simulation.excerpts]
+    if excerpts and all(e.expected is None for e in excerpts):
+        raise MethodError(excerpts[0].failure)
+    report("done", 1.0)
+    return result
+
+
+def refuse_silent(task: NeuronTask) -> None:
+    """Raise MethodError where no explanation could be true: nothing stored, or nothing above 0."""
+    if not task.train:
+        raise MethodError("There are no train records of this neuron: collect it first.")
+    if task.records.level_10 <= 0 or max(r.peak for r in task.train) <= 0:
+        raise MethodError(
+            f"This neuron never fires on this corpus: its highest activation is {task.records.level_10:.3g}. "
+            "There is nothing to explain."
+        )
+
+
+def with_lookalikes(method: BuiltMethod, task: NeuronTask) -> NeuronTask:
+    """The task with hard negatives, derived where none were collected, for methods that may show or score them."""
+    if method.definition.provider is None and SampleKind.HARD_NEGATIVE not in method.kinds:
+        return task
+    peer = None if task.peer is None else with_hard_negatives(task.peer)
+    return replace(task, records=with_hard_negatives(task.records), peer=peer)
+
+
+def without_held_out(task: NeuronTask) -> NeuronTask:
+    """The task as an explainer sees it: places kept, validation and test records emptied.
+
+    ``peer`` is taken away too: it serves a baseline only.
+    """
+    open_splits = (Split.TRAIN, Split.CALIBRATION)
+    samples = {}
+    for kind in task.records.samples:
+        records = enumerate(task.records.of(kind))
+        samples[kind] = tuple(r if split_of(kind, rank) in open_splits else _EMPTY for rank, r in records)
+    return replace(task, records=replace(task.records, samples=samples), peer=None)
+
+
+_EMPTY = ActivationRecord(-1, np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32))
+
+
+def score_candidate(method: BuiltMethod, task: NeuronTask, candidate: Candidate) -> ExplanationResult:
+    """One text, a person's too, simulated and scored on the neuron's validation records."""
+    task = with_lookalikes(method, task)
+    records = scored_records(task.records, method.kinds)
+    simulator = _fitted(method.simulator, candidate.text, task)
+    excerpts = simulate(simulator, candidate.text, records, task.vocabulary, unit=unit_of(task.records))
+    baselines = _baselines(method, simulator, candidate.text, task, records)
+    scores: list[ScoreResult] = []
+    for scorer in method.scorers:
+        own = [e for e in excerpts if e.kind in scorer.kinds]
+        if isinstance(scorer, TextScorer):
+            scores += scorer.score_text(candidate.text, task, own)
+        else:
+            scores += (with_baselines(result, baselines) for result in scorer.score(own, seed=task.seed))
+    return ExplanationResult(
+        text=candidate.text,
+        simulations=tuple(_simulation(method, kind, excerpts) for kind in method.kinds if records[kind]),
+        scores=(*scores, *candidate.scores),
+        provenance=provenance(method, task, candidate),
+    )
+
+
+Records = Mapping[SampleKind, tuple[ActivationRecord, ...]]
+
+
+def scored_records(records: NeuronRecords, kinds: Iterable[SampleKind]) -> Records:
+    """The validation records of each sample that simulation and score are about."""
+    return {kind: records.of(kind, Split.VALIDATION)[:EXCERPTS_PER_SAMPLE] for kind in kinds}
+
+
+def unit_of(records: NeuronRecords) -> float:
+    """The activation that 1 of the expected activations stands for; 1 for a neuron that never fires."""
+    return records.level_10 / NORMALISED_MAXIMUM or 1.0
+
+
+def simulate(
+    simulator: Simulator, text: str, records: Records, vocabulary: Vocabulary, *, unit: float
+) -> tuple[ScoredExcerpt, ...]:
+    """Real and expected activations of every record. A text that cannot be simulated fails them all.
+
+    ``unit`` is the activation, in the model's units, that 1 of the expected activations stands for.
+    """
+    flat = [(kind, record) for kind, rows in records.items() for record in rows]
+    try:
+        simulated = simulator.simulate(text, [(r.excerpt_id, r.token_ids) for _, r in flat], vocabulary)
+    except CannotSimulate as error:
+        simulated = tuple(
+            SimulatedExcerpt(r.excerpt_id, len(r.token_ids), expected=None, failure=error.message) for _, r in flat
+        )
+    return tuple(ScoredExcerpt(kind, record, s, unit) for (kind, record), s in zip(flat, simulated, strict=True))
+
+
+def _fitted(simulator: Simulator, text: str, task: NeuronTask) -> Simulator:
+    return simulator.fitted(text, task) if isinstance(simulator, CalibratedSimulator) else simulator
+
+
+def _simulation(method: BuiltMethod, kind: SampleKind, excerpts: Sequence[ScoredExcerpt]) -> SimulationResult:
+    rows = tuple(e.simulated for e in excerpts if e.kind is kind)
+    return SimulationResult(method.simulator.name, kind, Split.VALIDATION, rows)
+
+
+Baselines = Mapping[tuple[str, str], Mapping[str, float | None]]
+"""By scorer and sample: the value of each baseline."""
+
+
+def _baselines(method: BuiltMethod, simulator: Simulator, text: str, task: NeuronTask, records: Records) -> Baselines:
+    found: dict[tuple[str, str], dict[str, float | None]] = {}
+    for baseline in method.baselines:
+        if baseline == TOKEN_LOOKUP:
+            flat = [(kind, record) for kind, rows in records.items() for record in rows]
+            answers = token_lookup(task.train, (r for _, r in flat))
+            excerpts = tuple(ScoredExcerpt(kind, r, s) for (kind, r), s in zip(flat, answers, strict=True))
+        elif task.peer is not None:
+            peers = scored_records(task.peer, method.kinds)
+            excerpts = simulate(simulator, text, peers, task.vocabulary, unit=unit_of(task.peer))
+        else:
+            continue
+        for scorer in (s for s in method.scorers if not isinstance(s, TextScorer)):
+            for result in scorer.score([e for e in excerpts if e.kind in scorer.kinds], seed=task.seed):
+                found.setdefault((result.scorer, result.sample), {})[baseline] = result.value
+    return found
+
+
+def with_baselines(result: ScoreResult, baselines: Baselines) -> ScoreResult:
+    """The score with its baselines beside it."""
+    values = baselines.get((result.scorer, result.sample), {})
+    return replace(
+        result,
+        token_lookup_baseline=values.get(TOKEN_LOOKUP),
+        shuffled_baseline=values.get(SHUFFLED),
+    )
+
+
+def provenance(method: BuiltMethod, task: NeuronTask, candidate: Candidate) -> dict[str, Any]:
+    """All that could change the result, ready for JSON."""
+    definition = method.definition
+    return {
+        **candidate.provenance,
+        "method": {"name": definition.name, "version": definition.version, "parameters": dict(definition.parameters)},
+        "explainer": {"name": method.explainer.name, "version": method.explainer.version},
+        "simulator": {
+            "name": method.simulator.name,
+            "version": method.simulator.version,
+            **getattr(method.simulator, "provenance", {}),
+        },
+        "scorers": [{"name": s.name, "version": s.version} for s in method.scorers],
+        "baselines": list(method.baselines),
+        "provider": definition.provider,
+        "seed": task.seed,
+        "code_version": code_version(),
+        "collection_id": task.collection_id,
+        "tokenizer_digest": task.vocabulary.digest,
+        "shown": {
+            "train": [r.excerpt_id for r in task.train],
+            "calibration": [r.excerpt_id for r in task.calibration],
+        },
+        "scored": {
+            kind.value: [r.excerpt_id for r in rows]
+            for kind, rows in scored_records(task.records, method.kinds).items()
+        },
+    }

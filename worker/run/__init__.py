@@ -1,0 +1,1 @@
+"""How work is executed: the worker process, its loops, leases and outages."""

@@ -1,0 +1,110 @@
+"""From a provider's row to a provider that answers; one per process and row, for it holds limits or a model."""
+
+import threading
+from collections.abc import Callable, Mapping
+
+from app.db import Sessions, transaction
+from app.errors import ProviderError
+from app.models import Provider as ProviderRow
+from app.queries.language_models.providers import prices_of, provider_named
+from app.secrets import SecretBox
+from app.settings import Settings, key_from_environment
+from worker.providers.base import Capability, Provider
+from worker.providers.openai_compatible import EndpointSettings, OpenAICompatible
+from worker.providers.wire import Dialect
+from worker.run.recording import DatabaseCalls, RecordingProvider
+
+
+def open_provider(row: ProviderRow, settings: Settings) -> Provider:
+    """The provider that a row describes. Raises ProviderError for one that cannot be had."""
+    return _OPENERS[row.kind](row, settings)
+
+
+def endpoint_settings(row: ProviderRow, settings: Settings) -> EndpointSettings:
+    """An endpoint's row with its key. Raises ProviderError where something lacks."""
+    if row.base_url is None:
+        raise ProviderError(f"{row.name} has no base URL.", permanent=True)
+    return EndpointSettings(
+        name=row.name,
+        model=row.model,
+        base_url=row.base_url,
+        key=key_of(row, settings),
+        allowed_networks=tuple(row.allowed_networks),
+        concurrency=row.concurrency,
+        requests_per_minute=row.requests_per_minute,
+        tokens_per_minute=row.tokens_per_minute,
+        timeout_seconds=row.timeout_seconds,
+        dialect=Dialect.of(row.options),
+        capabilities=capabilities_of(row),
+    )
+
+
+def _open_endpoint(row: ProviderRow, settings: Settings) -> Provider:
+    return OpenAICompatible(endpoint_settings(row, settings))
+
+
+def _open_local(row: ProviderRow, settings: Settings) -> Provider:
+    from worker.providers.local import load_local  # torch is not needed for endpoints
+
+    return load_local(row.name, row.model, device=settings.device, options=row.options)
+
+
+_OPENERS: Mapping[str, Callable[[ProviderRow, Settings], Provider]] = {
+    "openai_compatible": _open_endpoint,
+    "local": _open_local,
+}
+
+
+def key_of(row: ProviderRow, settings: Settings) -> str:
+    """The endpoint's key, empty where it needs none. Raises ProviderError where the named one is not there."""
+    if row.key_variable is not None:
+        secret = key_from_environment(row.key_variable)
+        if secret is None:
+            raise ProviderError(
+                f"{row.name}: the environment variable {row.key_variable} that should hold its key is not set.",
+                permanent=True,
+            )
+        return secret.get_secret_value()
+    return SecretBox(settings.data_dir).open(row.key_encrypted) if row.key_encrypted is not None else ""
+
+
+def capabilities_of(row: ProviderRow) -> frozenset[Capability]:
+    """What the last probe found; without a probe, chat alone."""
+    return frozenset(Capability(c) for c in row.capabilities or ("chat",))
+
+
+class Providers:
+    """The providers that a worker process has opened. Safe to use from several threads."""
+
+    def __init__(self, sessions: Sessions, settings: Settings) -> None:
+        self._sessions, self._settings = sessions, settings
+        self._open: dict[tuple[object, ...], Provider] = {}
+        self._lock = threading.Lock()
+
+    def for_run(self, name: str, run_id: int | None, tick: Callable[[], None] = lambda: None) -> RecordingProvider:
+        """The named provider, recording for a run; ``tick`` is told of each call. Raises NotFound, ProviderError."""
+        with transaction(self._sessions) as session:
+            row = provider_named(session, name=name)
+        with self._lock:
+            identity = _identity(row)
+            if identity not in self._open:
+                self._open[identity] = open_provider(row, self._settings)
+            inner = self._open[identity]
+        return RecordingProvider(inner, DatabaseCalls(self._sessions, run_id, row.name, prices_of(row)), tick)
+
+    def close(self) -> None:
+        """End what holds threads or connections."""
+        with self._lock:
+            for provider in self._open.values():
+                if isinstance(provider, OpenAICompatible):
+                    provider.close()
+            self._open.clear()
+
+
+def _identity(row: ProviderRow) -> tuple[object, ...]:
+    """All of a row that would make another provider of it."""
+    return (
+        row.id, row.model, row.base_url, row.key_variable, row.key_encrypted, tuple(row.allowed_networks),
+        row.concurrency, row.requests_per_minute, row.tokens_per_minute, row.timeout_seconds,
+        repr(sorted(row.options.items())), capabilities_of(row),
+    )  # fmt: skip

@@ -1,0 +1,208 @@
+"""A provider that forgets nothing: every attempt is stored at once, and no answered call is made twice.
+
+The store writes in short transactions of its own, so that a run that dies or is rolled back has still
+left what it paid for; its next execution finds that and goes on from there.
+"""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+from app.db import Sessions, transaction
+from app.domain.costs import Prices
+from app.errors import CapReached, Conflict
+from app.models import LlmCall
+from app.queries.language_models.calls import Call, answered_calls, budget_of_run, note_why_cancelled, store_call
+from app.work.enqueue import cancel_batch
+from worker.providers.base import (
+    Attempt,
+    Capability,
+    ChatRequest,
+    Outcome,
+    Provider,
+    Reply,
+    Request,
+    ScoreTextRequest,
+    TokenAlternatives,
+    Usage,
+    Watch,
+    judged,
+    request_digest,
+)
+
+R = TypeVar("R", ChatRequest, ScoreTextRequest)
+Key = tuple[str, str]
+"""Step and request digest."""
+CHARACTERS_PER_TOKEN = 2
+"""For prices guessed before a call: half of what English has, so that the guess is rather high."""
+
+
+class CallStore(Protocol):
+    """Where calls are kept. Its methods are called from several threads."""
+
+    def answered(self) -> Mapping[Key, Reply]:
+        """What has been answered before."""
+        ...
+
+    def allow(self, request: Request) -> None:
+        """Raises CapReached where the call may not be paid for; otherwise reserves its price."""
+        ...
+
+    def keep(self, attempt: Attempt, digest: str) -> None:
+        """Store one attempt, before anybody looks at its reply."""
+        ...
+
+
+class RecordingProvider:
+    """Wraps a provider for one run."""
+
+    def __init__(self, inner: Provider, store: CallStore, tick: Callable[[], None] = lambda: None) -> None:
+        """``tick`` is called after each stored attempt, from any thread; what it raises ends the asking."""
+        self.name, self.model = inner.name, inner.model
+        self.capabilities: frozenset[Capability] = inner.capabilities
+        self.inner, self._store = inner, store
+        self._tick = tick
+        self._answered: dict[Key, Reply] | None = None
+
+    def chat(self, requests: Sequence[ChatRequest], *, watch: Watch | None = None) -> tuple[Reply, ...]:
+        """One reply per request, from the store where there is one. Raises ProviderError, CapReached."""
+        return self._ask(requests, self.inner.chat, watch)
+
+    def score_texts(self, requests: Sequence[ScoreTextRequest], *, watch: Watch | None = None) -> tuple[Reply, ...]:
+        """Alternatives inside each text, from the store where they are. Raises ProviderError, CapReached."""
+        return self._ask(requests, self.inner.score_texts, watch)
+
+    def _ask(
+        self, requests: Sequence[R], ask: Callable[..., tuple[Reply, ...]], watch: Watch | None
+    ) -> tuple[Reply, ...]:
+        keys = [(r.step, request_digest(self.name, self.model, r)) for r in requests]
+        known = self._known()
+        open_places = [place for place, key in enumerate(keys) if key not in known]
+        digests = {id(requests[place]): keys[place][1] for place in open_places}
+
+        def keep(attempt: Attempt) -> None:
+            checked = judged(attempt.request, attempt.reply)
+            finished = Attempt(
+                attempt.request, attempt.wire, attempt.raw, checked, attempt.number, attempt.latency_seconds
+            )
+            self._store.keep(finished, digests[id(attempt.request)])
+            self._tick()
+            if watch is not None:
+                watch.after(finished)
+
+        def before(request: Request) -> None:
+            self._store.allow(request)
+            if watch is not None:
+                watch.before(request)
+
+        if open_places:
+            fresh = ask([requests[place] for place in open_places], watch=Watch(before, keep))
+            for place, reply in zip(open_places, fresh, strict=True):
+                known[keys[place]] = judged(requests[place], reply)
+        return tuple(known[key] for key in keys)
+
+    def _known(self) -> dict[Key, Reply]:
+        if self._answered is None:
+            self._answered = dict(self._store.answered())
+        return self._answered
+
+
+class DatabaseCalls:
+    """The store in the database, for one run of one provider with its prices."""
+
+    def __init__(self, sessions: Sessions, run_id: int | None, provider: str, prices: Prices) -> None:
+        self._sessions, self._run_id = sessions, run_id
+        self._provider, self._prices = provider, prices
+        self._lock = threading.Lock()
+        self._reserved: dict[int, float] = {}
+
+    def answered(self) -> Mapping[Key, Reply]:
+        """The run's replies that need not be asked for again."""
+        if self._run_id is None:
+            return {}
+        with transaction(self._sessions) as session:
+            rows = answered_calls(session, run_id=self._run_id)
+            return {(row.step, row.request_digest): reply_of_row(row) for row in rows}
+
+    def allow(self, request: Request) -> None:
+        """Reserve the call's guessed price, or cancel what is left of the batch and raise CapReached.
+
+        Calls in flight in other workers are not seen before they are stored, so that a cap may be
+        passed by as many calls as those have in flight.
+        """
+        if self._prices.is_free or self._run_id is None:
+            return
+        guess = guessed_price(request, self._prices)
+        with self._lock:
+            with transaction(self._sessions) as session:
+                budget = budget_of_run(session, run_id=self._run_id)
+            refusal = None if budget is None else budget.refusal(guess + sum(self._reserved.values()))
+            if refusal is None:
+                self._reserved[id(request)] = guess
+                return
+        if budget is not None:
+            self._stop_batch(budget.batch_id, refusal)
+        raise CapReached(refusal)
+
+    def _stop_batch(self, batch_id: int, reason: str) -> None:
+        with transaction(self._sessions) as session:
+            try:
+                cancel_batch(session, batch_id=batch_id, account_id=None)
+            except Conflict:
+                return  # another run of the batch was first
+            note_why_cancelled(session, batch_id=batch_id, reason=reason)
+
+    def keep(self, attempt: Attempt, digest: str) -> None:
+        """Insert the attempt with its price and commit."""
+        usage, reply = attempt.reply.usage, attempt.reply
+        tokens = None if usage is None else (usage.tokens_in, usage.tokens_cached, usage.tokens_out)
+        call = Call(
+            step=attempt.request.step,
+            request_digest=digest,
+            provider=self._provider,
+            request=attempt.wire,
+            reply=stored_reply(attempt),
+            returned_model=reply.model,
+            parser_version=attempt.request.parser.version if attempt.request.parser else None,
+            outcome=reply.outcome,
+            error=reply.error,
+            attempt=attempt.number,
+            tokens=tokens,
+            price=None if tokens is None else self._prices.of(*tokens),
+            latency_seconds=attempt.latency_seconds,
+        )
+        with transaction(self._sessions) as session:
+            store_call(session, run_id=self._run_id, call=call)
+        with self._lock:
+            self._reserved.pop(id(attempt.request), None)
+
+
+def guessed_price(request: Request, prices: Prices) -> float:
+    """What a call may cost at most or nearly so, before it is made."""
+    if isinstance(request, ChatRequest):
+        characters, tokens_out = sum(len(m.content) for m in request.messages), request.max_tokens
+    else:
+        characters, tokens_out = len(request.prefix) + len(request.text), 1
+    return prices.of(characters // CHARACTERS_PER_TOKEN, 0, tokens_out)
+
+
+def stored_reply(attempt: Attempt) -> dict[str, Any] | None:
+    """What is kept of a reply: its raw form, and what was read out of it, from which a resumed run goes on."""
+    if attempt.raw is None:
+        return None
+    reply = attempt.reply
+    places = [[a.token, dict(a.logprobs)] for a in reply.alternatives]
+    stored: dict[str, Any] = {"raw": dict(attempt.raw), "text": reply.text, "alternatives": places}
+    if isinstance(attempt.request, ScoreTextRequest):
+        stored["answer_at"] = list(attempt.request.answer_at)
+    return stored
+
+
+def reply_of_row(row: LlmCall) -> Reply:
+    """The reply as it was first read."""
+    stored = row.reply or {}
+    usage = None
+    if row.tokens_in is not None:
+        usage = Usage(row.tokens_in, row.tokens_cached or 0, row.tokens_out or 0)
+    alternatives = tuple(TokenAlternatives(token, logprobs) for token, logprobs in stored.get("alternatives", ()))
+    return Reply(Outcome(row.outcome), stored.get("text", ""), alternatives, row.returned_model, usage, row.error)

@@ -1,0 +1,95 @@
+"""What a worker process holds for methods: language models, the subject itself. Loaded when first needed."""
+
+import threading
+from collections.abc import Callable
+
+from sqlalchemy import select
+
+from app.db import Sessions, transaction
+from app.domain.methods import MethodDefinition
+from app.domain.results import ExplanationResult
+from app.errors import SubjectError
+from app.models import Collection, Subject
+from app.settings import Settings
+from worker.method.contracts import NeuronTask, Services
+from worker.method.live import LiveSubject
+from worker.method.pipeline import Report, run_method
+from worker.method.registry import build_method, needs_subject
+from worker.run.opening import Providers
+from worker.run.tasks import Work, build_work
+
+
+class Progress:
+    """Reports, and repeats the last report at each call to a language model: the work is alive."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._last = ("explain", 0.0)
+
+    def __call__(self, stage: str, share: float) -> None:
+        self._last = (stage, share)
+        self._report(stage, share)
+
+    def still(self) -> None:
+        """The work stands where it stood, and moves on. Raises what reporting raises."""
+        self._report(*self._last)
+
+
+class MethodBuilder:
+    """Turns a method's definition into work. Safe to use from several threads."""
+
+    def __init__(self, sessions: Sessions, settings: Settings) -> None:
+        self._sessions, self._settings = sessions, settings
+        self._providers = Providers(sessions, settings)
+        self._subject: tuple[str, LiveSubject] | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self, definition: MethodDefinition) -> Work:
+        """Work that needs nothing of the process is built once; other work anew for each run, to be recorded under it.
+
+        Raises MethodError for steps that do not exist.
+        """
+        if definition.provider is None and not needs_subject(definition):
+            return build_work(definition)
+
+        def work(task: NeuronTask, report: Report) -> tuple[ExplanationResult, ...]:
+            progress = Progress(report)
+            method = build_method(definition, self.services(definition, task, progress.still))
+            return run_method(method, task, progress)
+
+        return work
+
+    def services(self, definition: MethodDefinition, task: NeuronTask, tick: Callable[[], None]) -> Services:
+        """What the method's steps need for this run. Raises NotFound, ProviderError, SubjectError."""
+        provider = self._providers.for_run(definition.provider, task.run_id, tick) if definition.provider else None
+        subject = self.live_subject(task.subject) if needs_subject(definition) else None
+        return Services(provider=provider, subject=subject)
+
+    def live_subject(self, slug: str) -> LiveSubject:
+        """The loaded subject; the one before is let go. Raises SubjectError."""
+        with self._lock:
+            if self._subject is None or self._subject[0] != slug:
+                self._subject = None
+                self._subject = (slug, self._load(slug))
+            return self._subject[1]
+
+    def _load(self, slug: str) -> LiveSubject:
+        from worker.subjects.live import LiveModel  # torch is not needed for other methods
+        from worker.subjects.load import LoadOptions, load_subject
+
+        with transaction(self._sessions) as session:
+            row = session.execute(
+                select(Subject.source, Subject.revision, Subject.dtype, Subject.bos_policy, Subject.weights_digest)
+                .add_columns(Collection.context_length)
+                .join(Collection, Collection.id == Subject.collection_id)
+                .where(Subject.slug == slug)
+            ).one()
+        options = LoadOptions(self._settings.device, row.dtype, row.bos_policy, row.revision)
+        loaded = load_subject(row.source, options)
+        if row.weights_digest is not None and loaded.info.weights_digest != row.weights_digest:
+            raise SubjectError(f"The weights at {row.source} are not the ones that {slug} was collected with.")
+        return LiveModel(loaded, slug=slug, context_length=row.context_length)
+
+    def close(self) -> None:
+        """End what holds threads or connections."""
+        self._providers.close()

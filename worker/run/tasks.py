@@ -1,0 +1,172 @@
+"""One run's work: read the neuron, run the method, store the results behind the fence."""
+
+import threading
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from app.db import Sessions, transaction
+from app.domain.methods import MethodDefinition
+from app.domain.results import ExplanationResult
+from app.domain.tokens import Vocabulary
+from app.errors import MethodError
+from app.queries.explanations.store import (
+    Author,
+    GivenText,
+    add_results,
+    refresh_current,
+    store_explanation,
+    text_to_score,
+)
+from app.queries.history.events import record_event
+from app.queries.methods.definitions import method_definition
+from app.queries.neurons.location import NeuronPlace, neuron_peer, neuron_place
+from app.queries.neurons.records import records_of_neurons, vocabulary
+from app.queries.runs.lease import RunLease, finish_run
+from app.queries.runs.pauses import end_pause
+from app.queries.runs.transport import DEFAULT_QUEUE
+from worker.method.contracts import NeuronTask, Services
+from worker.method.pipeline import Report, run_method
+from worker.method.registry import build_method
+
+Work: TypeAlias = Callable[[NeuronTask, Report], tuple[ExplanationResult, ...]]
+"""A method that is ready: every candidate for one neuron."""
+BuildWork: TypeAlias = Callable[[MethodDefinition], Work]
+
+
+def build_work(definition: MethodDefinition) -> Work:
+    """A method of the registry, ready to run. Raises MethodError for steps that do not exist."""
+    method = build_method(definition, Services())
+    return lambda task, report: run_method(method, task, report)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """All that a run needs, read from the database: the work itself touches it no more."""
+
+    task: NeuronTask
+    place: NeuronPlace
+    definition: MethodDefinition
+    work: Work
+    given: GivenText | None = None
+    """The explanation to score; None where the run is to explain."""
+
+
+class Workbench:
+    """What stays in memory between runs: methods with their models, vocabularies. Shared by threads."""
+
+    def __init__(self, sessions: Sessions, build: BuildWork) -> None:
+        self._sessions = sessions
+        self._build = build
+        self._lock = threading.Lock()
+        self._works: dict[int, tuple[MethodDefinition, Work]] = {}
+        self._vocabularies: dict[int, Vocabulary] = {}
+
+    def prepare(self, lease: RunLease) -> Prepared:
+        """Read the run's neuron, and its method unless that is in memory.
+
+        Raises NotFound, MethodError where the method cannot be built.
+        """
+        definition, work = self._method(lease.method_id)
+        with transaction(self._sessions) as session:
+            place = neuron_place(session, neuron_id=lease.neuron_id)
+            task = self._task(session, place, seed=int(definition.parameters.get("seed", 0)))
+            given = text_to_score(session, run_id=lease.run_id)
+        task = replace(task, run_id=lease.run_id, text=None if given is None else given.text)
+        return Prepared(task, place, definition, work, given)
+
+    def _method(self, method_id: int) -> tuple[MethodDefinition, Work]:
+        with self._lock:
+            if method_id not in self._works:
+                with transaction(self._sessions) as session:
+                    definition = method_definition(session, method_id=method_id)
+                self._works[method_id] = (definition, self._build(definition))
+            return self._works[method_id]
+
+    def _task(self, session: Session, place: NeuronPlace, *, seed: int) -> NeuronTask:
+        own_seed = zlib.crc32(f"{place.subject}/{place.layer}/{place.index}/{seed}".encode())
+        start = int(np.random.default_rng(own_seed).integers(place.neurons_per_layer))
+        peer = neuron_peer(session, place=place, start=start)
+        maxima = {place.neuron_id: place.maximum}
+        if peer is not None:
+            maxima[peer.neuron_id] = peer.maximum
+        records = records_of_neurons(session, maxima=maxima, collection_id=place.collection_id)
+        return NeuronTask(
+            neuron_id=place.neuron_id,
+            subject=place.subject,
+            layer=place.layer,
+            index=place.index,
+            records=records[place.neuron_id],
+            vocabulary=self._vocabulary(session, place.tokenizer_id),
+            peer=None if peer is None else records[peer.neuron_id],
+            seed=own_seed,
+            collection_id=place.collection_id,
+        )
+
+    def _vocabulary(self, session: Session, tokenizer_id: int) -> Vocabulary:
+        if tokenizer_id not in self._vocabularies:
+            self._vocabularies[tokenizer_id] = vocabulary(session, tokenizer_id=tokenizer_id)
+        return self._vocabularies[tokenizer_id]
+
+
+def store_results(
+    session: Session, *, lease: RunLease, prepared: Prepared, results: tuple[ExplanationResult, ...]
+) -> bool:
+    """Finish the run and store its candidates, or what it found for the explanation it was to score.
+
+    In the caller's transaction.
+
+    False where the lease is lost: nothing was written. Raises MethodError where there is no candidate.
+    """
+    if not finish_run(session, lease=lease):
+        return False
+    author = Author(
+        kind="method",
+        name=prepared.definition.name,
+        method_id=lease.method_id,
+        run_id=lease.run_id,
+        collection_id=prepared.place.collection_id,
+    )
+    ids, scoring = _stored(session, prepared, results, author)
+    refresh_current(session, neuron_id=lease.neuron_id)
+    if lease.queue != DEFAULT_QUEUE:
+        end_pause(session, queue=lease.queue)
+    record_event(
+        session,
+        kind="run.succeeded",
+        subject_id=prepared.place.subject_id,
+        neuron_id=lease.neuron_id,
+        detail={
+            "run_id": lease.run_id,
+            "batch_id": lease.batch_id,
+            "method": prepared.definition.name,
+            "explanation_ids": ids,
+            **scoring,
+        },
+    )
+    return True
+
+
+def _stored(
+    session: Session, prepared: Prepared, results: tuple[ExplanationResult, ...], author: Author
+) -> tuple[list[int], dict[str, Any]]:
+    """The ids of the explanations that have results now, and what the history keeps of the scoring of one."""
+    neuron_id, given = prepared.place.neuron_id, prepared.given
+    if given is None:
+        return [store_explanation(session, neuron_id=neuron_id, result=r, author=author) for r in results], {}
+    for result in results:
+        add_results(session, explanation_id=given.explanation_id, result=result, author=author)
+    # An explanation is never updated: what its scores came from stands with the run.
+    return [given.explanation_id], {"provenance": dict(results[0].provenance)}
+
+
+def work_on(prepared: Prepared, report: Report) -> tuple[ExplanationResult, ...]:
+    """The method's candidates for the run's neuron. Raises MethodError, ProviderError, and what report raises."""
+    results = prepared.work(prepared.task, report)
+    if not results:
+        raise MethodError("The method found no explanation.")
+    return results
