@@ -25,7 +25,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from app.web.static import STATIC
+from app.web.http.static import STATIC
 from benchmarks.figures import Figure, Figures, benchmark, held_to, told
 from benchmarks.synthetic import SLUG, synthetic_database
 

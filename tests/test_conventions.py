@@ -8,7 +8,7 @@ import pytest
 
 from app.models import Base
 from app.settings import Settings, settings_table
-from app.web.templating import Renderer
+from app.web.rendering.templating import Renderer
 
 ROOT = Path(__file__).parents[1]
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))

@@ -17,7 +17,7 @@ from app.domain.roles import Action
 from app.errors import Forbidden, Invalid, LoginRequired, NotFound
 from app.queries.people.accounts import Viewer, viewer_of
 from app.settings import Settings
-from app.web.security import SAFE_METHODS
+from app.web.http.security import SAFE_METHODS
 
 SESSION_COOKIE = "neuron_audit_session"
 

@@ -13,8 +13,19 @@ from app.queries.people.accounts import any_account
 from app.schema import open_installation
 from app.settings import Settings
 from app.version import code_version
-from app.web.compression import Compression
 from app.web.deps import refuse_nul
+from app.web.heat.vocabularies import Vocabularies
+from app.web.http.compression import Compression
+from app.web.http.security import (
+    KnownHosts,
+    RequestLog,
+    SameOrigin,
+    SecurityHeaders,
+    host_name,
+    is_address,
+    is_loopback,
+)
+from app.web.http.static import STATIC, VersionedFiles
 from app.web.pages import (
     batches,
     compare,
@@ -29,11 +40,8 @@ from app.web.pages import (
     subject,
     trials,
 )
-from app.web.problems import install_handlers
-from app.web.security import KnownHosts, RequestLog, SameOrigin, SecurityHeaders, host_name, is_address, is_loopback
-from app.web.static import STATIC, VersionedFiles
-from app.web.templating import Renderer
-from app.web.vocabularies import Vocabularies
+from app.web.rendering.problems import install_handlers
+from app.web.rendering.templating import Renderer
 
 MAX_BODY_BYTES = 1_000_000
 OBJECTS_BETWEEN_COLLECTIONS = 50_000

@@ -1,7 +1,7 @@
 import json
 import shlex
 
-from app.web.curl import as_curl
+from app.web.provenance.curl import as_curl
 
 BODY = {"model": "m", "messages": [{"role": "user", "content": 'it\'s $HOME; `id` "quoted"\n'}]}
 

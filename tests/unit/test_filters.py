@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.web import filters
+from app.web.rendering import filters
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from app.domain.heat import heat_scale, heat_steps
 from app.domain.tokens import Vocabulary
-from app.web.glyphs import joined, visible
-from app.web.heatmap import excerpt_line, heat_rows, number_texts, stacked_line
-from app.web.vocabularies import ShownVocabulary, shown_vocabulary
+from app.web.heat.glyphs import joined, visible
+from app.web.heat.heatmap import excerpt_line, heat_rows, number_texts, stacked_line
+from app.web.heat.vocabularies import ShownVocabulary, shown_vocabulary
 
 STATIC = Path(__file__).parents[2] / "static"
 WORDS = (b" the", b"cat", b"<script>", b"\xe2\x82", b"\xac", b"\xff", b"\n")

@@ -2,7 +2,7 @@ from pathlib import Path
 
 from app.domain.methods import BUILTIN_METHODS
 from app.domain.prompts import BUILD_ON_ANOTHER, PROMPTS_OF, prompts_of
-from app.web.prompt_files import prompt_files
+from app.web.provenance.prompt_files import prompt_files
 from worker.method.prompts import load
 from worker.method.registry import EXPLAINERS, SCORERS, SIMULATORS
 

@@ -13,7 +13,7 @@ from app.queries.people.accounts import create_login_token, log_in
 from app.settings import Settings
 from app.web.deps import SESSION_COOKIE
 from app.web.main import create_app
-from app.web.templating import Frame, Renderer
+from app.web.rendering.templating import Frame, Renderer
 from tests.factories import Make
 
 LogIn = Callable[[str], Account]

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.responses import Response, StreamingResponse
 from fastapi.testclient import TestClient
 
-from app.web.compression import Compression
+from app.web.http.compression import Compression
 
 PIECES = [b"a" * 100_000, b"", bytes(range(256)) * 300, b"the end"]
 

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from starlette.testclient import TestClient
 
 from app.models import Account, Batch, Method, Provider, Subject
-from app.web.filters import money
+from app.web.rendering.filters import money
 from tests.factories import Make
 
 Context = Callable[[], Any]

@@ -12,8 +12,8 @@ from app.models import LoginToken, WebSession
 from app.queries.people.accounts import LoginFailed, create_login_token, log_in
 from app.settings import Settings
 from app.web.deps import SESSION_COOKIE, DbSession
+from app.web.http.security import CONTENT_SECURITY_POLICY
 from app.web.main import UnsafeBind, create_app, refuse_unsafe_bind
-from app.web.security import CONTENT_SECURITY_POLICY
 from tests.factories import Make
 
 LogIn = Callable[[str], object]

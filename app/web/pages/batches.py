@@ -26,7 +26,7 @@ from app.queries.runs.progress import (
     worker_count,
 )
 from app.web.deps import AppSettings, DbSession, allowed_to
-from app.web.templating import page
+from app.web.rendering.templating import page
 from app.work import enqueue as jobs
 
 router = APIRouter()

@@ -3,15 +3,16 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from pydantic import Field
 
-from app.domain.heat import heat_scale
 from app.queries.common.inputs import BIGGEST_ID
 from app.queries.explanations.comparison import MOST_COMPARED, chosen_candidates, compared_simulations
 from app.queries.neurons.claims import neuron_candidates
-from app.queries.neurons.page import NeuronHead, neuron_samples, stored_excerpts
-from app.web.comparison import (
+from app.queries.neurons.page import NeuronHead, neuron_samples
+from app.web.deps import DbSession
+from app.web.neuron.address import ROUTE, Head, path_of
+from app.web.neuron.comparison import (
     ComparedColumn,
     ComparedExcerpt,
     ScoreLine,
@@ -20,11 +21,8 @@ from app.web.comparison import (
     score_lines,
     simulators_differ,
 )
-from app.web.deps import DbSession
-from app.web.evidence import Evidence, real_rows
-from app.web.pages.neuron import ADDRESS, Head, vocabularies
-from app.web.templating import page
-from app.web.vocabularies import Vocabularies
+from app.web.neuron.evidence import KnownVocabularies, real_rows, stored_evidence
+from app.web.rendering.templating import page
 
 router = APIRouter()
 
@@ -58,11 +56,11 @@ class NeuronCompare:
     most: int
 
 
-@page(router, f"{ADDRESS}/compare", template="neuron/compare.html")
+@page(router, f"{ROUTE}/compare", template="neuron/compare.html")
 def compare(
     session: DbSession,
     head: Head,
-    known: Annotated[Vocabularies, Depends(vocabularies)],
+    known: KnownVocabularies,
     explanation: Annotated[
         list[Annotated[int, Field(ge=1, le=BIGGEST_ID)]] | None,
         Query(description="Ids of explanations, the reference first.", max_length=MOST_IDS),
@@ -75,15 +73,12 @@ def compare(
     simulations = compared_simulations(session, explanation_ids=ids)
     collections = {s.stored.collection_id for s in simulations if s.stored.collection_id is not None}
     samples = neuron_samples(session, neuron_id=head.id, collection_ids=collections)
-    wanted = {i for s in samples for i in s.excerpt_ids} | {i for s in simulations for i in s.stored.excerpt_ids}
-    excerpts = stored_excerpts(session, excerpt_ids=wanted)
-    biggest = max((max(e.token_ids, default=0) for e in excerpts.values()), default=0)
-    words = known.get(session, tokenizer_id=head.tokenizer_id, biggest_token=biggest)
-    evidence = Evidence(excerpts, words, heat_scale(head.statistics.max, head.statistics.min))
+    stored = [simulation.stored for simulation in simulations]
+    evidence = stored_evidence(session, known, head=head, samples=samples, simulations=stored)
     columns = compared_columns(chosen, simulations)
     return NeuronCompare(
         neuron=head,
-        address=f"/{head.slug}/{head.layer}/{head.index}",
+        address=path_of(head),
         scale=evidence.scale,
         columns=columns,
         simulators_differ=simulators_differ(columns),

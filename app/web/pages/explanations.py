@@ -13,9 +13,9 @@ from app.queries.common.inputs import BIGGEST_ID
 from app.queries.explanations.page import CallShown, ExplanationShown, call_shown, explanation_shown
 from app.queries.language_models.calls import BillBy, BillLine, bill
 from app.queries.people.accounts import Viewer
-from app.web.curl import as_curl
 from app.web.deps import DbSession, allowed_to
-from app.web.templating import page
+from app.web.provenance.curl import as_curl
+from app.web.rendering.templating import page
 from app.work.enqueue import enqueue_batch
 
 router = APIRouter()

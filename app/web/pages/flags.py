@@ -15,7 +15,7 @@ from app.queries.common.inputs import BIGGEST_ID, one_of
 from app.queries.people.accounts import Viewer
 from app.queries.review.flags import NOTE_LIMIT, FlagRow, flag_row, flags_page, n_open_flags, resolve_flag
 from app.web.deps import AppSettings, DbSession, allowed_to
-from app.web.templating import CurrentView, page
+from app.web.rendering.templating import CurrentView, page
 
 router = APIRouter()
 

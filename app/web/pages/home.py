@@ -17,7 +17,7 @@ from app.queries.subjects.overview import (
     workers_seen,
 )
 from app.web.deps import DbSession
-from app.web.templating import page
+from app.web.rendering.templating import page
 
 router = APIRouter()
 

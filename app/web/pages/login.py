@@ -8,7 +8,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from app.queries.people.accounts import log_in, log_out
 from app.web.deps import SESSION_COOKIE, AppSettings, DbSession, Transaction
-from app.web.templating import CurrentView
+from app.web.rendering.templating import CurrentView
 
 router = APIRouter(include_in_schema=False)
 

@@ -10,8 +10,8 @@ from app.errors import Invalid
 from app.queries.common.inputs import BIGGEST_ID
 from app.queries.methods.figures import Comparison, MethodFigures, compare_methods, method_figures
 from app.web.deps import DbSession
-from app.web.prompt_files import PromptShown, prompt_files
-from app.web.templating import page
+from app.web.provenance.prompt_files import PromptShown, prompt_files
+from app.web.rendering.templating import page
 
 router = APIRouter()
 

@@ -14,8 +14,9 @@ from app.queries.explanations.store import Author, refresh_current, store_explan
 from app.queries.history.events import record_event
 from app.queries.people.accounts import Viewer
 from app.web.deps import DbSession, allowed_to
-from app.web.pages.neuron import ADDRESS, Head, queued_run
-from app.web.templating import CurrentView
+from app.web.neuron.address import ROUTE, Head, path_of
+from app.web.neuron.claim import queued_run
+from app.web.rendering.templating import CurrentView
 from app.work.enqueue import enqueue_scoring
 
 router = APIRouter()
@@ -31,7 +32,7 @@ class OwnForm(BaseModel):
     method_id: int = Field(ge=1, le=BIGGEST_ID)
 
 
-@router.post(f"{ADDRESS}/explanations", include_in_schema=False)
+@router.post(f"{ROUTE}/explanations", include_in_schema=False)
 def write_explanation(
     session: DbSession,
     view: CurrentView,
@@ -55,7 +56,6 @@ def write_explanation(
         detail={"explanation_id": explanation_id},
     )
     enqueue_scoring(session, explanation_id=explanation_id, method_id=form.method_id, account_id=viewer.id)
-    address = f"/{head.slug}/{head.layer}/{head.index}"
     if view.wants_part:
         return view.html("neuron/_progress.html", queued_run(session, head))
-    return RedirectResponse(f"{address}?explanation={explanation_id}#_progress", status_code=303)
+    return RedirectResponse(f"{path_of(head)}?explanation={explanation_id}#_progress", status_code=303)

@@ -12,7 +12,6 @@ from app.domain.roles import Action
 from app.errors import Invalid, NotFound
 from app.queries.common.inputs import BIGGEST_ID, price_of
 from app.queries.language_models.calls import batch_estimate, cap_batch
-from app.queries.methods.definitions import methods
 from app.queries.neurons.listing import (
     Matches,
     NeuronRow,
@@ -29,7 +28,7 @@ from app.queries.neurons.order import NeuronSort, SortKey
 from app.queries.people.accounts import Viewer
 from app.queries.subjects.lookup import SubjectHead, subject_head
 from app.web.deps import AppSettings, CurrentViewer, DbSession, allowed_to
-from app.web.neuron_filters import (
+from app.web.listing.filters import (
     SORT_LABELS,
     WORDS_LIMIT,
     FilterFields,
@@ -37,7 +36,8 @@ from app.web.neuron_filters import (
     ListRequest,
     kept_filters,
 )
-from app.web.templating import CurrentView, page
+from app.web.neuron.choices import MethodChoice, choices_for, method_choices
+from app.web.rendering.templating import CurrentView, page
 from app.work.enqueue import enqueue_batch
 
 router = APIRouter()
@@ -48,14 +48,6 @@ COLUMNS = {
     SortKey.FIRING_RATE: "Fires on",
     SortKey.MAX: "Max",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class MethodChoice:
-    """A method that a person may queue."""
-
-    id: int
-    label: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +189,7 @@ def subject(  # noqa: PLR0913 - FastAPI reads a route's inputs from its argument
         states=tuple(NeuronState),
         orders=SORT_LABELS,
         words_limit=WORDS_LIMIT,
-        methods=_choices(session) if viewer is not None and viewer.may(Action.QUEUE) else (),
+        methods=choices_for(session, viewer),
         hint=None if found.rows else _hint(session, filters),
     )
 
@@ -254,7 +246,7 @@ def _confirmation(
     *,
     has_changed: bool = False,
 ) -> SubjectQueue:
-    method = next((m for m in _choices(session) if m.id == method_id), None)
+    method = next((m for m in method_choices(session) if m.id == method_id), None)
     if method is None:
         raise NotFound("There is no such method. Choose one in the list of neurons.")
     filters = selection.request.fields.query().removeprefix("?")
@@ -272,10 +264,6 @@ def _confirmation(
         estimate=batch_estimate(session, method_id=method_id, subject_id=subject.id, n_neurons=len(ids) - n_active),
         has_changed=has_changed,
     )
-
-
-def _choices(session: Session) -> tuple[MethodChoice, ...]:
-    return tuple(MethodChoice(m.id, m.label) for m in methods(session))
 
 
 def _column(key: SortKey, label: str, address: str, request: ListRequest) -> SortColumn:

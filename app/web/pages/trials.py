@@ -28,10 +28,11 @@ from app.queries.runs.trials import (
     tried_explanation,
 )
 from app.web.deps import CurrentViewer, DbSession, allowed_to
-from app.web.evidence import Evidence, Line, real_rows, shown_samples, simulated_rows
-from app.web.pages.neuron import ADDRESS, Head, vocabularies
-from app.web.templating import CurrentView, page
-from app.web.vocabularies import ShownVocabulary, Vocabularies
+from app.web.heat.vocabularies import ShownVocabulary, Vocabularies
+from app.web.neuron.address import ROUTE, Head, path_of
+from app.web.neuron.evidence import Evidence, KnownVocabularies, Line, real_rows, shown_samples
+from app.web.neuron.simulations import simulated_rows
+from app.web.rendering.templating import CurrentView, page
 
 router = APIRouter()
 
@@ -90,11 +91,11 @@ class NeuronTry:
     workers_alive: int
 
 
-@page(router, f"{ADDRESS}/try", template="neuron/try.html", partial="neuron/_trial.html")
+@page(router, f"{ROUTE}/try", template="neuron/try.html", partial="neuron/_trial.html")
 def try_text(
     session: DbSession,
     head: Head,
-    known: Annotated[Vocabularies, Depends(vocabularies)],
+    known: KnownVocabularies,
     viewer: CurrentViewer,
     trial: Id = None,
     explanation: Id = None,
@@ -106,12 +107,12 @@ def try_text(
     return _context(session, head, known, shown, explanation)
 
 
-@router.post(f"{ADDRESS}/try", include_in_schema=False)
+@router.post(f"{ROUTE}/try", include_in_schema=False)
 def ask(
     session: DbSession,
     view: CurrentView,
     head: Head,
-    known: Annotated[Vocabularies, Depends(vocabularies)],
+    known: KnownVocabularies,
     viewer: Annotated[Viewer, Depends(allowed_to(Action.TRY), scope="function")],
     form: Annotated[TrialForm, Form()],
 ) -> Response:
@@ -129,11 +130,7 @@ def ask(
     if view.wants_part:
         shown = trial_shown(session, trial_id=trial_id, neuron_id=head.id)
         return view.html("neuron/_trial.html", _context(session, head, known, shown, None))
-    return RedirectResponse(f"{_address(head)}/try?trial={trial_id}#_trial", status_code=303)
-
-
-def _address(head: NeuronHead) -> str:
-    return f"/{head.slug}/{head.layer}/{head.index}"
+    return RedirectResponse(f"{path_of(head)}/try?trial={trial_id}#_trial", status_code=303)
 
 
 def _context(
@@ -146,7 +143,7 @@ def _context(
         biggest = max(trial.result.token_ids, default=0)
         words = known.get(session, tokenizer_id=head.tokenizer_id, biggest_token=biggest)
         row = _row(trial.result, words, scale)
-    address = _address(head)
+    address = path_of(head)
     return NeuronTry(
         neuron=head,
         address=address,

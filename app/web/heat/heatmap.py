@@ -16,8 +16,8 @@ import numpy as np
 from markupsafe import Markup
 
 from app.domain.activations import FloatArray, IntArray
-from app.web.glyphs import joined
-from app.web.vocabularies import ShownVocabulary, TextArray, text_array
+from app.web.heat.glyphs import joined
+from app.web.heat.vocabularies import ShownVocabulary, TextArray, text_array
 
 # By step, the negative ones from the end of the array.
 _OPEN = text_array(

@@ -19,13 +19,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from app.domain.roles import Action
 from app.queries.people.accounts import Viewer
 from app.version import code_version
-from app.web import filters
 from app.web.deps import CurrentViewer
-from app.web.problem import Problem
-from app.web.static import static_url
-from app.web.svg import activation_histogram, score_axis, score_histogram, score_range, score_scatter
+from app.web.http.static import static_url
+from app.web.rendering import filters
+from app.web.rendering.problem import Problem
+from app.web.rendering.svg import activation_histogram, score_axis, score_histogram, score_range, score_scatter
 
-TEMPLATES = Path(__file__).resolve().parent.parent.parent / "templates"
+TEMPLATES = Path(__file__).resolve().parents[3] / "templates"
 
 PROBLEM_STATUSES: tuple[int | str, ...] = (404, 422, 503)
 """What any page may answer instead of itself."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parents[2] / "worker" / "method" / "prompts"
+FOLDER = Path(__file__).resolve().parents[3] / "worker" / "method" / "prompts"
 
 
 @dataclass(frozen=True, slots=True)

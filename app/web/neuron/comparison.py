@@ -8,7 +8,8 @@ from app.domain.activations import FloatArray, SampleKind
 from app.domain.differences import WordRun, word_difference
 from app.queries.explanations.comparison import ComparedSimulation
 from app.queries.neurons.claims import CandidateRow, ScoreRow
-from app.web.evidence import ORDER, Evidence, SimulatedRow, simulated_rows
+from app.web.neuron.evidence import ORDER, Evidence
+from app.web.neuron.simulations import SimulatedRow, simulated_rows
 
 LETTERS = "ABCD"
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.tokens import Vocabulary
 from app.queries.neurons.records import vocabulary
-from app.web.glyphs import visible
+from app.web.heat.glyphs import visible
 
 TextArray: TypeAlias = NDArray[np.object_]
 """Strings that an array of places picks from at once."""

@@ -11,9 +11,9 @@ from sqlalchemy.exc import DataError, OperationalError
 from starlette.exceptions import HTTPException
 
 from app.errors import DomainError, Invalid, NotFound, Unavailable
-from app.web.problem import Problem
-from app.web.security import HEADERS
-from app.web.templating import View
+from app.web.http.security import HEADERS
+from app.web.rendering.problem import Problem
+from app.web.rendering.templating import View
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -1,0 +1,1 @@
+"""The list of a subject's neurons, between addresses and queries."""

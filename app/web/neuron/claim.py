@@ -1,0 +1,122 @@
+"""What is claimed about a neuron: candidates, flags, the newest run, as parts of its page and of answers to forms."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from sqlalchemy.orm import Session
+
+from app.domain.flags import FlagReason
+from app.errors import NotFound
+from app.queries.neurons.claims import CandidateRow, FlagShown, RunShown, ScoreRow, neuron_runs
+from app.queries.neurons.page import NeuronHead, neuron_head
+from app.queries.review.flags import NOTE_LIMIT
+from app.web.neuron.address import path_of
+
+ACTIVE = ("queued", "running")
+
+
+@dataclass(frozen=True, slots=True)
+class NeuronCandidates:
+    """The explanation that is shown, its scores, and all others."""
+
+    address: str
+    shown: CandidateRow | None
+    headline: ScoreRow | None
+    current_id: int | None
+    percentile: float | None
+    n_scored_in_layer: int
+    layer: int
+    candidates: tuple[CandidateRow, ...]
+    is_out_of_band: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NeuronCounts:
+    """What the top of a neuron's page counts."""
+
+    n_explanations: int
+    n_open_flags: int
+    n_active_runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class NeuronFlags:
+    """Open flags, and what the form needs to open another."""
+
+    address: str
+    explanation_id: int | None
+    open_flags: tuple[FlagShown, ...]
+    reasons: tuple[FlagReason, ...]
+    note_limit: int
+    counts: NeuronCounts | None = None
+    """As they stand now, where this part goes into a page that is open."""
+
+
+@dataclass(frozen=True, slots=True)
+class NeuronProgress:
+    """The newest run of the neuron: none, active, or finished (then with the candidates it led to)."""
+
+    address: str
+    state: Literal["none", "active", "finished"]
+    run: RunShown | None
+    candidates: NeuronCandidates | None = None
+    counts: NeuronCounts | None = None
+    """As they stand now, where this part goes into a page that is open."""
+
+
+def claim_of(head: NeuronHead, candidates: Sequence[CandidateRow], wanted: int | None) -> NeuronCandidates:
+    """The candidates, with the ``wanted`` one shown, or else the current one. Raises NotFound for an unknown one."""
+    chosen = wanted if wanted is not None else head.current_explanation_id
+    shown = next((c for c in candidates if c.id == chosen), None)
+    if wanted is not None and shown is None:
+        raise NotFound("This neuron has no such explanation.")
+    return NeuronCandidates(
+        address=path_of(head),
+        shown=shown,
+        headline=shown.headline if shown is not None else None,
+        current_id=head.current_explanation_id,
+        percentile=head.percentile,
+        n_scored_in_layer=head.n_scored_in_layer,
+        layer=head.layer,
+        candidates=tuple(sorted(candidates, key=_by_score)),
+    )
+
+
+def _by_score(candidate: CandidateRow) -> tuple[bool, float]:
+    score = candidate.headline.value if candidate.headline is not None else None
+    return score is None, -(score or 0.0)
+
+
+def flags_of(claim: NeuronCandidates, flags: Sequence[FlagShown]) -> NeuronFlags:
+    """The open ones of these flags, and the form that flags the explanation that is shown."""
+    return NeuronFlags(
+        address=claim.address,
+        explanation_id=claim.shown.id if claim.shown is not None else None,
+        open_flags=tuple(f for f in flags if f.verdict is None),
+        reasons=tuple(FlagReason),
+        note_limit=NOTE_LIMIT,
+    )
+
+
+def progress_of(address: str, run: RunShown | None) -> NeuronProgress:
+    """How far a run is."""
+    if run is None:
+        return NeuronProgress(address, "none", None)
+    return NeuronProgress(address, "active" if run.status in ACTIVE else "finished", run)
+
+
+def queued_run(session: Session, head: NeuronHead) -> NeuronProgress:
+    """The part of an open page that follows the run that was just queued."""
+    shown = progress_of(path_of(head), neuron_runs(session, neuron_id=head.id)[0])
+    return replace(shown, counts=counts_now(session, head))
+
+
+def counts_of(head: NeuronHead) -> NeuronCounts:
+    """The counts as they were when the head was read."""
+    return NeuronCounts(head.n_explanations, head.n_open_flags, head.n_active_runs)
+
+
+def counts_now(session: Session, head: NeuronHead) -> NeuronCounts:
+    """The counts after this request's own changes."""
+    return counts_of(neuron_head(session, slug=head.slug, layer=head.layer, index=head.index))

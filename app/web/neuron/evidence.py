@@ -1,0 +1,150 @@
+"""A neuron's stored samples as the rows that pages show, and what simulations need to be shown beside them."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Annotated
+
+import numpy as np
+from fastapi import Depends, Request
+from pydantic import Field
+from sqlalchemy.orm import Session
+
+from app.domain.activations import FloatArray, SampleKind
+from app.domain.heat import heat_scale, heat_steps
+from app.queries.neurons.page import NeuronHead, StoredExcerpt, StoredSample, StoredSimulation, stored_excerpts
+from app.web.heat.heatmap import excerpt_line, heat_rows
+from app.web.heat.vocabularies import ShownVocabulary, Vocabularies
+
+# Markup of a row, for the page only: the JSON has the tokens and the numbers themselves.
+Line = Annotated[str, Field(exclude=True)]
+
+ORDER = (
+    SampleKind.TOP,
+    SampleKind.BAND_3,
+    SampleKind.BAND_2,
+    SampleKind.BAND_1,
+    SampleKind.BAND_0,
+    SampleKind.HARD_NEGATIVE,
+    SampleKind.RANDOM,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ExcerptRow:
+    """One excerpt, or several with the same tokens."""
+
+    excerpt_id: int
+    document: str | None
+    position: int
+    n_copies: int
+    peak: float
+    tokens: list[str]
+    activations: list[float]
+    line: Line
+
+
+@dataclass(frozen=True, slots=True)
+class SampleShown:
+    """A sample; rows with the same tokens are folded into one."""
+
+    kind: SampleKind
+    n_excerpts: int
+    rows: tuple[ExcerptRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What rows are made of: everything stored, the vocabulary, the neuron's scale."""
+
+    excerpts: Mapping[int, StoredExcerpt]
+    words: ShownVocabulary
+    scale: float
+
+    def tokens(self, excerpt_ids: Sequence[int]) -> list[list[int]]:
+        """The token ids of each excerpt."""
+        return [self.excerpts[i].token_ids for i in excerpt_ids]
+
+    def strings(self, token_ids: Sequence[int]) -> list[str]:
+        """The tokens as text, each on its own."""
+        found: list[str] = self.words.strings[np.array(token_ids, dtype=np.intp)].tolist()
+        return found
+
+
+async def known_vocabularies(request: Request) -> Vocabularies:
+    """The vocabularies that this process has in memory."""
+    known: Vocabularies = request.app.state.vocabularies
+    return known
+
+
+KnownVocabularies = Annotated[Vocabularies, Depends(known_vocabularies)]
+
+
+def stored_evidence(
+    session: Session,
+    known: Vocabularies,
+    *,
+    head: NeuronHead,
+    samples: Iterable[StoredSample],
+    simulations: Iterable[StoredSimulation],
+) -> Evidence:
+    """The excerpts that samples and simulations name, ready to be shown on the neuron's scale. One query."""
+    wanted = {i for sample in samples for i in sample.excerpt_ids}
+    wanted.update(i for simulation in simulations for i in simulation.excerpt_ids)
+    excerpts = stored_excerpts(session, excerpt_ids=wanted)
+    biggest = max((max(e.token_ids, default=0) for e in excerpts.values()), default=0)
+    words = known.get(session, tokenizer_id=head.tokenizer_id, biggest_token=biggest)
+    return Evidence(excerpts, words, heat_scale(head.statistics.max, head.statistics.min))
+
+
+def shown_samples(evidence: Evidence, samples: Sequence[StoredSample]) -> tuple[SampleShown, ...]:
+    """The samples in the order of the page."""
+    by_kind = {sample.kind: sample for sample in samples}
+    return tuple(
+        SampleShown(kind, len(by_kind[kind].excerpt_ids), tuple(_rows(evidence, by_kind[kind])))
+        for kind in ORDER
+        if kind in by_kind
+    )
+
+
+def _rows(evidence: Evidence, sample: StoredSample) -> Iterator[ExcerptRow]:
+    flat = unpacked(sample.activations)
+    token_ids = evidence.tokens(sample.excerpt_ids)
+    rows = heat_rows(token_ids, flat, heat_steps(flat, evidence.scale), evidence.words)
+    values, strings = flat.tolist(), evidence.strings(list(chain.from_iterable(token_ids)))
+    keys = [tuple(tokens) for tokens in token_ids]
+    copies = Counter(keys)
+    end = 0
+    for excerpt_id, tokens, heat in zip(sample.excerpt_ids, keys, rows, strict=True):
+        start, end = end, end + len(tokens)
+        n_copies = copies.pop(tokens, 0)
+        if not n_copies:  # shown already
+            continue
+        place = evidence.excerpts[excerpt_id]
+        yield ExcerptRow(
+            excerpt_id=excerpt_id,
+            document=place.document,
+            position=place.position,
+            n_copies=n_copies,
+            peak=values[start + heat.peak],
+            tokens=strings[start:end],
+            activations=values[start:end],
+            line=excerpt_line(heat, evidence.words),
+        )
+
+
+def real_rows(evidence: Evidence, samples: Sequence[StoredSample]) -> dict[tuple[int, str, int], FloatArray]:
+    """The real activations [T] of each excerpt, by collection, sample and excerpt id."""
+    found: dict[tuple[int, str, int], FloatArray] = {}
+    for sample in samples:
+        flat, start = unpacked(sample.activations), 0
+        for excerpt_id, tokens in zip(sample.excerpt_ids, evidence.tokens(sample.excerpt_ids), strict=True):
+            found[sample.collection_id, sample.kind, excerpt_id] = flat[start : start + len(tokens)]
+            start += len(tokens)
+    return found
+
+
+def unpacked(data: bytes) -> FloatArray:
+    """Activations as they are stored: float16, little-endian."""
+    return np.frombuffer(data, dtype="<f2").astype(np.float32)

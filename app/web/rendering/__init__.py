@@ -1,0 +1,1 @@
+"""From a page's dataclass to HTML and JSON: templates, numbers and dates, drawings, error pages."""
