@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerFast
 
+from app.domain.language_models import Capability, Outcome
 from tests.llm_server import instance_of
-from worker.providers.base import Capability, ChatRequest, Outcome, Reply, ScoreTextRequest, TokenAlternatives, Watch
+from worker.providers.base import ChatRequest, Reply, ScoreTextRequest, TokenAlternatives, Watch
 from worker.providers.prefix_cache import common_length
 
 CERTAIN_ZERO = {"0": 0.0}

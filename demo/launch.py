@@ -28,6 +28,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.db import Sessions, make_sessions, transaction
+from app.domain.collections import CollectionStatus
+from app.domain.roles import Role
 from app.errors import DomainError
 from app.health import web_is_alive
 from app.models import Account, Batch, Collection, Neuron, Run, Subject
@@ -130,18 +132,18 @@ def _collect(
 
 
 def _n_complete(sessions: Sessions) -> int:
-    complete = _COLLECTIONS.with_only_columns(func.count()).where(Collection.status == "complete")
+    complete = _COLLECTIONS.with_only_columns(func.count()).where(Collection.status == CollectionStatus.COMPLETE)
     return _asked(sessions, lambda session: session.scalar(complete)) or 0
 
 
 def _running(sessions: Sessions) -> Collection | None:
-    newest = _COLLECTIONS.where(Collection.status == "running").order_by(Collection.id.desc()).limit(1)
+    newest = _COLLECTIONS.where(Collection.status == CollectionStatus.RUNNING).order_by(Collection.id.desc()).limit(1)
     return _asked(sessions, lambda session: session.scalar(newest))
 
 
 def _login_token(session: Session, *, minutes: int) -> str:
     """What the owner logs in with once."""
-    owner = ensure_account(session, name=OWNER, role="admin")
+    owner = ensure_account(session, name=OWNER, role=Role.ADMIN)
     return create_login_token(session, account_id=owner.id, minutes=minutes)
 
 

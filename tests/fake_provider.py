@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from app.domain.language_models import Capability, Outcome
 from worker.providers.base import (
     Attempt,
-    Capability,
     ChatRequest,
-    Outcome,
     Reply,
     Request,
     ScoreTextRequest,

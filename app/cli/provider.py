@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.db import Sessions, make_sessions, transaction
+from app.domain.language_models import LOCAL_CAPABILITIES, ProviderKind
 from app.errors import DomainError
 from app.models import Provider
 from app.queries.history.events import record_event
@@ -23,7 +24,7 @@ from app.settings import Settings, is_key_variable
 
 provider = typer.Typer(help="Language models under names.", no_args_is_help=True)
 
-Kind = Annotated[str, typer.Option(help="openai_compatible, or local for a transformers model on the worker.")]
+Kind = Annotated[ProviderKind, typer.Option(help="An endpoint, or a transformers model on the worker.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def add(  # noqa: PLR0913, PLR0917 - one argument per option of the command line
     name: Annotated[str, typer.Argument(help="What methods call it.")],
     model: Annotated[str, typer.Argument(help="The endpoint's name of the model, or its folder or hub id.")],
     base_url: Annotated[str | None, typer.Option(help="For example https://api.openai.com/v1")] = None,
-    kind: Kind = "openai_compatible",
+    kind: Kind = ProviderKind.OPENAI_COMPATIBLE,
     key_variable: Annotated[str | None, typer.Option(help="Environment variable that holds the key.")] = None,
     ask_key: Annotated[bool, typer.Option("--ask-key", help="Ask for the key and store it encrypted.")] = False,
     allow: Annotated[list[str] | None, typer.Option(help="Private range it may be in, e.g. 127.0.0.0/8.")] = None,
@@ -80,7 +81,7 @@ def add(  # noqa: PLR0913, PLR0917 - one argument per option of the command line
         "price_cached": price_in if price_cached is None else price_cached,
         "price_out": price_out,
         "options": _options(option or ()),
-        "capabilities": _LOCAL_CAPABILITIES if kind == "local" else None,
+        "capabilities": sorted(LOCAL_CAPABILITIES) if kind is ProviderKind.LOCAL else None,
     }
     with _program() as program:
         if secret:
@@ -89,9 +90,6 @@ def add(  # noqa: PLR0913, PLR0917 - one argument per option of the command line
             queries.add_provider(session, name=name, values=values)
             record_event(session, kind="provider.added", detail={"name": name, "model": model})
     typer.echo(f"Added {name}. Next: neuron-audit provider probe {name}")
-
-
-_LOCAL_CAPABILITIES = ["chat", "chat_logprobs", "prompt_logprobs"]
 
 
 def _options(given: Iterable[str]) -> dict[str, Any]:
@@ -108,10 +106,8 @@ def _options(given: Iterable[str]) -> dict[str, Any]:
     return found
 
 
-def _refuse_mistakes(kind: str, base_url: str | None, key_variable: str | None) -> None:
-    if kind not in ("openai_compatible", "local"):
-        raise typer.BadParameter(f"There is no kind {kind!r}: openai_compatible or local.")
-    if (kind == "openai_compatible") != (base_url is not None):
+def _refuse_mistakes(kind: ProviderKind, base_url: str | None, key_variable: str | None) -> None:
+    if (kind is ProviderKind.OPENAI_COMPATIBLE) != (base_url is not None):
         raise typer.BadParameter("An endpoint needs --base-url; a local model has none.")
     if key_variable is not None and not is_key_variable(key_variable):
         raise typer.BadParameter("The variable's name must end in _KEY or _TOKEN.")

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from app.cli.common import opened, settings
+from app.domain.roles import Role
 from app.queries.people.accounts import account_named, accounts, add_account, create_login_token
 from app.settings import Settings
 
@@ -14,7 +15,7 @@ user = typer.Typer(help="Accounts of people.", no_args_is_help=True)
 @user.command("add")
 def user_add(
     name: str,
-    role: Annotated[str, typer.Option(help="reader (may flag), reviewer (may also resolve and queue) or admin.")],
+    role: Annotated[Role, typer.Option(help="reader (may flag), reviewer (may also resolve and queue) or admin.")],
 ) -> None:
     """Add an account and print an address that logs it in once."""
     loaded = settings()

@@ -1,14 +1,15 @@
 """People: accounts, one-time login tokens, browser sessions. Tokens are stored hashed."""
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey
+from sqlalchemy import BigInteger, ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.models.base import Base, BigId, CreatedAt, Moment
+from app.domain.roles import Role
+from app.models.base import Base, BigId, CreatedAt, Moment, one_of
 
 
 class Account(Base):
     __tablename__ = "account"
-    __table_args__ = (CheckConstraint("role IN ('reader', 'reviewer', 'admin')", name="role"),)
+    __table_args__ = (one_of("role", Role),)
 
     id: Mapped[BigId]
     name: Mapped[str] = mapped_column(unique=True)

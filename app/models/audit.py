@@ -6,7 +6,8 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.models.base import Base, BigId, CreatedAt, Moment
+from app.domain.flags import FlagReason, FlagVerdict
+from app.models.base import Base, BigId, CreatedAt, Moment, one_of
 
 
 class Flag(Base):
@@ -14,12 +15,9 @@ class Flag(Base):
 
     __tablename__ = "flag"
     __table_args__ = (
-        CheckConstraint(
-            "reason IN ('wrong', 'too_broad', 'too_narrow', 'several_meanings', 'unreadable', 'other')",
-            name="reason",
-        ),
+        one_of("reason", FlagReason),
         CheckConstraint("(verdict IS NULL) = (resolved_at IS NULL)", name="resolved_with_verdict"),
-        CheckConstraint("verdict IN ('upheld', 'rejected')", name="verdict"),
+        one_of("verdict", FlagVerdict),
         Index("ix_flag_explanation_id", "explanation_id"),
         Index("ix_flag_open", "id", postgresql_where=text("resolved_at IS NULL")),
     )

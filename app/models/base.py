@@ -1,14 +1,21 @@
 """What every table shares."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, ClassVar
 
-from sqlalchemy import BigInteger, DateTime, Identity, MetaData, func
+from sqlalchemy import BigInteger, CheckConstraint, DateTime, Identity, MetaData, func
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
 BigId = Annotated[int, mapped_column(BigInteger, Identity(), primary_key=True)]
 Moment = Annotated[datetime, mapped_column(DateTime(timezone=True))]
 CreatedAt = Annotated[datetime, mapped_column(DateTime(timezone=True), server_default=func.now())]
+
+
+def one_of(column: str, words: type[StrEnum]) -> CheckConstraint:
+    """The constraint that a text column holds a member of an enum. It is named after the column."""
+    listed = ", ".join(f"'{word}'" for word in words)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
 
 
 class Base(DeclarativeBase):

@@ -17,7 +17,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.models.base import Base, BigId, CreatedAt
+from app.domain.activations import SampleKind, Split
+from app.domain.authors import AuthorKind
+from app.models.base import Base, BigId, CreatedAt, one_of
 
 
 class Method(Base):
@@ -43,7 +45,7 @@ class Explanation(Base):
 
     __tablename__ = "explanation"
     __table_args__ = (
-        CheckConstraint("author_kind IN ('method', 'import', 'person')", name="author_kind"),
+        one_of("author_kind", AuthorKind),
         Index("ix_explanation_neuron_id", "neuron_id"),
         Index("ix_explanation_run_id", "run_id"),
     )
@@ -68,7 +70,11 @@ class Simulation(Base):
     """
 
     __tablename__ = "simulation"
-    __table_args__ = (Index("ix_simulation_explanation_id", "explanation_id"),)
+    __table_args__ = (
+        one_of("kind", SampleKind),
+        one_of("split", Split),
+        Index("ix_simulation_explanation_id", "explanation_id"),
+    )
 
     id: Mapped[BigId]
     explanation_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("explanation.id"))

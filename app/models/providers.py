@@ -3,12 +3,13 @@
 from datetime import date
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, LargeBinary
+from sqlalchemy import BigInteger, ForeignKey, LargeBinary
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.models.base import Base, BigId, CreatedAt, Moment
+from app.domain.language_models import ProviderKind
+from app.models.base import Base, BigId, CreatedAt, Moment, one_of
 
 
 class Provider(Base):
@@ -18,7 +19,7 @@ class Provider(Base):
     """
 
     __tablename__ = "provider"
-    __table_args__ = (CheckConstraint("kind IN ('openai_compatible', 'local')", name="kind"),)
+    __table_args__ = (one_of("kind", ProviderKind),)
 
     id: Mapped[BigId]
     name: Mapped[str] = mapped_column(unique=True)

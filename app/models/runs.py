@@ -7,7 +7,8 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.models.base import Base, BigId, CreatedAt, Moment
+from app.domain.language_models import Outcome
+from app.models.base import Base, BigId, CreatedAt, Moment, one_of
 
 
 class Batch(Base):
@@ -109,6 +110,7 @@ class LlmCall(Base):
 
     __tablename__ = "llm_call"
     __table_args__ = (
+        one_of("outcome", Outcome),
         Index("ix_llm_call_run_id", "run_id"),
         Index("ix_llm_call_created_at", "created_at"),
     )

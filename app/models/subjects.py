@@ -4,7 +4,6 @@ from sqlalchemy import (
     ARRAY,
     REAL,
     BigInteger,
-    CheckConstraint,
     Computed,
     ForeignKey,
     Index,
@@ -16,7 +15,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.models.base import Base, BigId, CreatedAt, Moment
+from app.domain.activations import SampleKind
+from app.domain.collections import CollectionStatus
+from app.models.base import Base, BigId, CreatedAt, Moment, one_of
 
 
 class Subject(Base):
@@ -48,14 +49,14 @@ class Collection(Base):
 
     __tablename__ = "collection"
     __table_args__ = (
-        CheckConstraint("status IN ('running', 'complete', 'failed')", name="status"),
+        one_of("status", CollectionStatus),
         Index("ix_collection_subject_id", "subject_id"),
     )
 
     id: Mapped[BigId]
     subject_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("subject.id"))
     corpus_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("corpus.id"))
-    status: Mapped[str] = mapped_column(server_default="running")
+    status: Mapped[str] = mapped_column(server_default=CollectionStatus.RUNNING)
     context_length: Mapped[int]
     seed: Mapped[int]
     dtype: Mapped[str]
@@ -144,6 +145,7 @@ class Sample(Base):
     """A named set of records of one neuron: float16 activations laid end to end."""
 
     __tablename__ = "sample"
+    __table_args__ = (one_of("kind", SampleKind),)
 
     neuron_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("neuron.id"), primary_key=True)
     collection_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("collection.id"), primary_key=True)

@@ -426,6 +426,10 @@ def create_tables() -> None:
         sa.Column("excerpt_ids", sa.ARRAY(sa.BigInteger()), nullable=False),
         sa.Column("activations", sa.LargeBinary(), nullable=False),
         sa.Column("peaks", sa.ARRAY(sa.REAL()), nullable=False),
+        sa.CheckConstraint(
+            "kind IN ('top', 'band_0', 'band_1', 'band_2', 'band_3', 'random', 'hard_negative')",
+            name=op.f("ck_sample_kind"),
+        ),
         sa.ForeignKeyConstraint(["collection_id"], ["collection.id"], name=op.f("fk_sample_collection_id")),
         sa.ForeignKeyConstraint(["neuron_id"], ["neuron.id"], name=op.f("fk_sample_neuron_id")),
         sa.PrimaryKeyConstraint("neuron_id", "collection_id", "kind", name=op.f("pk_sample")),
@@ -472,6 +476,9 @@ def create_tables() -> None:
         sa.Column("price", sa.Double(), nullable=True),
         sa.Column("latency_seconds", sa.Double(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint(
+            "outcome IN ('ok', 'refused', 'truncated', 'unparsable', 'failed')", name=op.f("ck_llm_call_outcome")
+        ),
         sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_llm_call_run_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_llm_call")),
     )
@@ -543,6 +550,11 @@ def create_tables() -> None:
         sa.Column("uncalibrated", sa.LargeBinary(), nullable=True),
         sa.Column("failures", postgresql.JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint(
+            "kind IN ('top', 'band_0', 'band_1', 'band_2', 'band_3', 'random', 'hard_negative')",
+            name=op.f("ck_simulation_kind"),
+        ),
+        sa.CheckConstraint("split IN ('train', 'calibration', 'validation', 'test')", name=op.f("ck_simulation_split")),
         sa.ForeignKeyConstraint(["collection_id"], ["collection.id"], name=op.f("fk_simulation_collection_id")),
         sa.ForeignKeyConstraint(["explanation_id"], ["explanation.id"], name=op.f("fk_simulation_explanation_id")),
         sa.ForeignKeyConstraint(["method_id"], ["method.id"], name=op.f("fk_simulation_method_id")),

@@ -5,6 +5,7 @@ import psycopg
 from sqlalchemy.orm import Session
 
 from app.db import make_engine, make_sessions, transaction
+from app.domain.authors import AuthorKind
 from app.domain.results import ExplanationResult, ScoreResult
 from app.models import Batch, Neuron, Run
 from app.queries.explanations.store import Author, refresh_current, store_explanation
@@ -24,7 +25,7 @@ def run_of(session: Session, make: Make, neuron: Neuron, method_name: str) -> Au
     run = Run(batch_id=batch.id, neuron_id=neuron.id, method_id=method.id)
     session.add(run)
     session.flush()
-    return Author("method", method_name, method_id=method.id, run_id=run.id)
+    return Author(AuthorKind.METHOD, method_name, method_id=method.id, run_id=run.id)
 
 
 def test_a_neuron_shows_its_best_explanation(session: Session, make: Make) -> None:
@@ -51,7 +52,7 @@ def test_texts_of_people_stand_each_for_itself(session: Session, make: Make) -> 
     neuron = make.neuron(make.subject())
     for text, value in (("weak", 0.1), ("strong", 0.5)):
         result = scored(text, value)
-        store_explanation(session, neuron_id=neuron.id, result=result, author=Author("person", "alice"))
+        store_explanation(session, neuron_id=neuron.id, result=result, author=Author(AuthorKind.PERSON, "alice"))
     refresh_current(session, neuron_id=neuron.id)
     session.refresh(neuron)
     assert neuron.current_text == "strong"

@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 from starlette.testclient import TestClient
 
 from app.domain.activations import SampleKind, Split
+from app.domain.authors import AuthorKind
 from app.domain.differences import Change
 from app.domain.results import ExplanationResult, ScoreResult, SimulatedExcerpt, SimulationResult
 from app.models import Neuron, Sample, Subject
@@ -49,7 +50,7 @@ def explain(
         simulations=(SimulationResult(simulator, SampleKind.TOP, Split.VALIDATION, excerpts),),
         scores=(ScoreResult("correlation", "top_and_random", value, 1, 1, undefined_reason=reason),),
     )
-    by = Author("import", author, collection_id=sample.collection_id)
+    by = Author(AuthorKind.IMPORT, author, collection_id=sample.collection_id)
     explanation_id = store_explanation(make.session, neuron_id=sample.neuron_id, result=result, author=by)
     make.session.flush()
     return explanation_id

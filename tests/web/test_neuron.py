@@ -9,6 +9,7 @@ from sqlalchemy import Engine, func, select
 from starlette.testclient import TestClient
 
 from app.domain.activations import SampleKind, Split
+from app.domain.authors import AuthorKind
 from app.domain.results import ExplanationResult, ScoreResult, SimulatedExcerpt, SimulationResult
 from app.models import Account, Event, Explanation, Flag, Neuron, Run, Sample, Subject
 from app.queries.explanations.store import Author, refresh_current, store_explanation
@@ -46,7 +47,7 @@ def neuron(make: Make, subject: Subject) -> Neuron:
 
 def explain(make: Make, neuron: Neuron, result: ExplanationResult) -> int:
     explanation_id = store_explanation(
-        make.session, neuron_id=neuron.id, result=result, author=Author("import", "gpt-4")
+        make.session, neuron_id=neuron.id, result=result, author=Author(AuthorKind.IMPORT, "gpt-4")
     )
     refresh_current(make.session, neuron_id=neuron.id)
     make.session.refresh(neuron)
@@ -100,7 +101,7 @@ def test_real_and_simulated_share_one_scale_and_failures_are_told(
         SimulatedExcerpt(sample.excerpt_ids[1], 3, None, "the reply was cut off"),
     )
     simulation = SimulationResult("fake", SampleKind.TOP, Split.VALIDATION, excerpts)
-    author = Author("import", "gpt-4", collection_id=sample.collection_id)
+    author = Author(AuthorKind.IMPORT, "gpt-4", collection_id=sample.collection_id)
     store_explanation(
         make.session, neuron_id=neuron.id, result=ExplanationResult("x", simulations=(simulation,)), author=author
     )

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import Engine, select
 from starlette.testclient import TestClient
 
+from app.domain.authors import AuthorKind
 from app.domain.results import ExplanationResult, ScoreResult
 from app.models import Account, Batch, Event, Method, Neuron, Run
 from app.queries.explanations.store import Author, store_explanation
@@ -33,7 +34,7 @@ class Explained:
         run = Run(batch_id=batch.id, neuron_id=self.neuron.id, method_id=self.method.id, status="succeeded")
         session.add(run)
         session.flush()
-        author = Author("method", self.method.name, method_id=self.method.id, run_id=run.id)
+        author = Author(AuthorKind.METHOD, self.method.name, method_id=self.method.id, run_id=run.id)
         score = ScoreResult("correlation", "top_and_random", value, 10, 0)
         results = [ExplanationResult(text, scores=(score,)) for text in texts]
         ids = [store_explanation(session, neuron_id=self.neuron.id, result=r, author=author) for r in results]

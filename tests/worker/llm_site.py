@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 
 from app.db import Sessions, transaction
 from app.domain.activations import SampleKind
+from app.domain.language_models import Capability
 from app.domain.methods import LANGUAGE_MODEL_METHODS, MethodDefinition
 from app.models import Base, Method, Run
 from app.queries.language_models.providers import add_provider
@@ -17,7 +18,6 @@ from app.queries.methods.definitions import ensure_builtin_methods
 from app.settings import Settings
 from app.work.enqueue import enqueue_batch
 from tests.factories import Make
-from worker.providers.base import Capability
 from worker.run.loop import RunLoop, Surroundings
 from worker.run.services import MethodBuilder
 from worker.run.tasks import Workbench

@@ -1,8 +1,9 @@
 import pytest
 
+from app.domain.language_models import Capability, Outcome
 from tests.fake_provider import FakeProvider, reply
 from worker.method.asking import Form, Question, Unusable, ask, json_object, object_schema, one_line
-from worker.providers.base import Capability, ChatRequest, Message, Outcome
+from worker.providers.base import ChatRequest, Message
 
 NUMBER: Form[int] = Form(
     "number/1", object_schema(n={"type": "integer"}), lambda text: int(json_object(text, frozenset({"n"}))["n"])

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from app.domain.activations import SampleKind
+from app.domain.language_models import Outcome
 from app.errors import MethodError
 from tests.fake_provider import FakeProvider, reply
 from tests.worker.tasks import IMPORTS, LOOKALIKE, task, train_task
@@ -12,7 +13,7 @@ from worker.explainers.highlighted import Highlighted
 from worker.explainers.prompted import PromptedExplainer
 from worker.explainers.token_activation_pairs import TokenActivationPairs
 from worker.method.contracts import Services
-from worker.providers.base import ChatRequest, Outcome
+from worker.providers.base import ChatRequest
 
 PROMPTS = Path(__file__).parent / "prompts"
 EXPLAINERS = (TokenActivationPairs, Highlighted, Contrastive)

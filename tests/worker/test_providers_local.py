@@ -4,9 +4,10 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
+from app.domain.language_models import Capability, Outcome
 from app.errors import ProviderError
 from tests.worker.tiny_models import JOINING, KINDS, save_tiny, tiny_model, tiny_tokenizer
-from worker.providers.base import Attempt, Capability, ChatRequest, Message, Outcome, Reply, ScoreTextRequest, Watch
+from worker.providers.base import Attempt, ChatRequest, Message, Reply, ScoreTextRequest, Watch
 from worker.providers.local import LocalProvider, load_local
 from worker.providers.local_scoring import Row, score_rows
 from worker.providers.prefix_cache import PrefixCache

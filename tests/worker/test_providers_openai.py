@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
+from app.domain.language_models import Outcome
 from app.errors import ProviderError
 from tests.llm_server import Answer, Drop, Fail, HalfBody, Hang, Huge, LlmServer, certain
 from worker.providers import address
-from worker.providers.base import Attempt, ChatRequest, Message, Outcome, ScoreTextRequest, Watch
+from worker.providers.base import Attempt, ChatRequest, Message, ScoreTextRequest, Watch
 from worker.providers.limits import Clock
 from worker.providers.openai_compatible import EndpointSettings, OpenAICompatible
 from worker.providers.wire import Dialect

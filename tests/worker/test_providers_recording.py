@@ -11,13 +11,14 @@ from sqlalchemy.orm import Session
 
 from app.db import Sessions, make_engine, make_sessions, transaction
 from app.domain.costs import Prices
+from app.domain.language_models import Outcome
 from app.errors import CapReached, ProviderError
 from app.models import Account, Batch, LlmCall, Run, Spending
 from app.work.enqueue import enqueue_batch
 from tests.factories import Make
 from tests.fake_provider import FakeProvider, reply
 from tests.llm_server import Answer, Behaviour, Hang, LlmServer
-from worker.providers.base import ChatRequest, Message, Outcome, Reply, ScoreTextRequest, Usage, chat_until_usable
+from worker.providers.base import ChatRequest, Message, Reply, ScoreTextRequest, Usage, chat_until_usable
 from worker.run.recording import DatabaseCalls, RecordingProvider
 
 PRICES = Prices(tokens_in=2.0, tokens_cached=1.0, tokens_out=10.0)

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.providers.base import ChatRequest, Message, Outcome, ScoreTextRequest, request_digest
+from app.domain.language_models import Outcome
+from worker.providers.base import ChatRequest, Message, ScoreTextRequest, request_digest
 from worker.providers.wire import Dialect, body_of, read_json, reply_of, token_starts
 from worker.simulators.all_at_once import lines_of
 

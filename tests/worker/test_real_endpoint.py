@@ -7,10 +7,10 @@ import pytest
 from sqlalchemy import select
 
 from app.db import make_engine, make_sessions, transaction
+from app.domain.language_models import Capability
 from app.models import Explanation, LlmCall, Score
 from tests.worker.llm_site import IMPORT, SETTINGS, Site, method_named
 from tests.worker.served_model import save_model_with_two_answers, transformers_serve
-from worker.providers.base import Capability
 from worker.providers.openai_compatible import EndpointSettings
 from worker.run.probe import probe_endpoint
 from worker.run.services import MethodBuilder

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.db import Sessions
 from app.domain.activations import SampleKind
+from app.domain.authors import AuthorKind
 from app.domain.methods import LEXICAL
 from app.domain.results import ExplanationResult
 from app.errors import MethodError
@@ -46,7 +47,7 @@ class Site:
 
     def score(self, text: str) -> int:
         """Store a person's text, let the worker score it; answers its id."""
-        author = Author("person", "alice")
+        author = Author(AuthorKind.PERSON, "alice")
         result = ExplanationResult(text)
         explanation_id = store_explanation(self.session, neuron_id=self.neuron.id, result=result, author=author)
         refresh_current(self.session, neuron_id=self.neuron.id)

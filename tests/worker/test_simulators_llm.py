@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.activations import NORMALISED_MAXIMUM, IntArray
+from app.domain.language_models import Capability, Outcome
 from app.domain.tokens import Vocabulary
 from app.errors import MethodError
 from tests.factories import WORDS
@@ -17,7 +18,7 @@ from tests.fake_provider import FakeProvider, reply
 from tests.llm_server import Answer, Behaviour, Body, LlmServer, certain
 from tests.worker.tiny_models import KINDS, tiny_model, tiny_tokenizer
 from worker.method.contracts import CannotSimulate, Services, Simulator
-from worker.providers.base import Capability, ChatRequest, Outcome, Reply, ScoreTextRequest, TokenAlternatives
+from worker.providers.base import ChatRequest, Reply, ScoreTextRequest, TokenAlternatives
 from worker.providers.local import LocalProvider
 from worker.providers.openai_compatible import EndpointSettings, OpenAICompatible
 from worker.simulators.all_at_once import AllAtOnce, lines_of, prefix_of

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from torch import Tensor
 
 from app.db import Sessions, transaction
+from app.domain.collections import CollectionStatus
 from app.domain.slugs import is_slug
 from app.errors import CollectionError, DomainError, Invalid
 from app.queries.subjects import collections as stored
@@ -193,7 +194,7 @@ class _Job:
     def is_complete(self, identity: Identity) -> bool:
         """Whether an earlier call, or another part, has stored it all."""
         with transaction(self._sessions) as session:
-            return stored.collection_status(session, collection_id=identity.collection_id) == "complete"
+            return stored.collection_status(session, collection_id=identity.collection_id) == CollectionStatus.COMPLETE
 
     def go(self, plan: Plan, identity: Identity) -> Outcome:
         """The pass of this part; and the storing, where all parts are there."""

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from worker.providers.base import Capability, ChatRequest, Message, Outcome, Provider, Reply, chat_until_usable
+from app.domain.language_models import Capability, Outcome
+from worker.providers.base import ChatRequest, Message, Provider, Reply, chat_until_usable
 
 T = TypeVar("T")
 

@@ -7,29 +7,9 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import Any, Protocol
 
-
-class Capability(StrEnum):
-    """What a provider can do; probed once and shown."""
-
-    CHAT = "chat"
-    CHAT_LOGPROBS = "chat_logprobs"
-    PROMPT_LOGPROBS = "prompt_logprobs"
-    JSON_SCHEMA = "json_schema"
-    WHOLE_TEN = "whole_ten"
-    """Its tokenizer writes "10" as one token; otherwise numbers are asked for on a scale of 0..9."""
-
-
-class Outcome(StrEnum):
-    """How one attempt ended. Only ``OK`` carries a usable text."""
-
-    OK = "ok"
-    REFUSED = "refused"
-    TRUNCATED = "truncated"
-    UNPARSABLE = "unparsable"
-    FAILED = "failed"
+from app.domain.language_models import Capability, Outcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,11 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
+from app.domain.language_models import LOCAL_CAPABILITIES, Capability, Outcome
 from app.errors import ProviderError
 from worker.providers.base import (
     Attempt,
-    Capability,
     ChatRequest,
-    Outcome,
     Reply,
     Request,
     ScoreTextRequest,
@@ -84,8 +83,8 @@ class LocalProvider:
         self._batch_tokens = batch_tokens or BATCH_TOKENS.get(model.device.type, BATCH_TOKENS["cpu"])
         self._context = int(getattr(model.config.get_text_config(), "max_position_embeddings", 0) or 1_000_000)
         self._answers: dict[str, int | None] = {}
-        can = {Capability.CHAT, Capability.CHAT_LOGPROBS, Capability.PROMPT_LOGPROBS}
-        self.capabilities = frozenset(can | ({Capability.WHOLE_TEN} if self.answer_id("10") is not None else set()))
+        writes_ten = {Capability.WHOLE_TEN} if self.answer_id("10") is not None else set()
+        self.capabilities = LOCAL_CAPABILITIES | writes_ten
 
     def answer_id(self, answer: str) -> int | None:
         """The one token that writes ``answer`` between a tab and a line end; None where there is no such token."""

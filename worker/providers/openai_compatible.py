@@ -14,9 +14,10 @@ from typing import Any, TypeVar
 import httpx2
 from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncOpenAI
 
+from app.domain.language_models import UNPROBED, Capability, Outcome
 from app.errors import ProviderError
 from worker.providers.address import http_client, locate
-from worker.providers.base import Attempt, Capability, ChatRequest, Outcome, Reply, Request, ScoreTextRequest, Watch
+from worker.providers.base import Attempt, ChatRequest, Reply, Request, ScoreTextRequest, Watch
 from worker.providers.limits import Bucket, Clock, Gate
 from worker.providers.wire import RAW_CHARACTERS_KEPT, Dialect, body_of, kept, path_of, read_json, reply_of
 
@@ -52,7 +53,7 @@ class EndpointSettings:
     patience_seconds: float = 300.0
     """Longest wait for one request at a rate limit."""
     dialect: Dialect = field(default_factory=Dialect)
-    capabilities: frozenset[Capability] = frozenset({Capability.CHAT})
+    capabilities: frozenset[Capability] = UNPROBED
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from worker.providers.base import ChatRequest, Outcome, Reply, Request, ScoreTextRequest, TokenAlternatives, Usage
+from app.domain.language_models import Outcome
+from worker.providers.base import ChatRequest, Reply, Request, ScoreTextRequest, TokenAlternatives, Usage
 
 MOST_ALTERNATIVES = 20
 """Top log-probabilities per token; the format's limit."""

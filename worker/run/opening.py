@@ -4,12 +4,13 @@ import threading
 from collections.abc import Callable, Mapping
 
 from app.db import Sessions, transaction
+from app.domain.language_models import UNPROBED, Capability, ProviderKind
 from app.errors import ProviderError
 from app.models import Provider as ProviderRow
 from app.queries.language_models.providers import prices_of, provider_named
 from app.secrets import SecretBox
 from app.settings import Settings, key_from_environment
-from worker.providers.base import Capability, Provider
+from worker.providers.base import Provider
 from worker.providers.openai_compatible import EndpointSettings, OpenAICompatible
 from worker.providers.wire import Dialect
 from worker.run.recording import DatabaseCalls, RecordingProvider
@@ -17,7 +18,7 @@ from worker.run.recording import DatabaseCalls, RecordingProvider
 
 def open_provider(row: ProviderRow, settings: Settings) -> Provider:
     """The provider that a row describes. Raises ProviderError for one that cannot be had."""
-    return _OPENERS[row.kind](row, settings)
+    return _OPENERS[ProviderKind(row.kind)](row, settings)
 
 
 def endpoint_settings(row: ProviderRow, settings: Settings) -> EndpointSettings:
@@ -49,9 +50,9 @@ def _open_local(row: ProviderRow, settings: Settings) -> Provider:
     return load_local(row.name, row.model, device=settings.device, options=row.options)
 
 
-_OPENERS: Mapping[str, Callable[[ProviderRow, Settings], Provider]] = {
-    "openai_compatible": _open_endpoint,
-    "local": _open_local,
+_OPENERS: Mapping[ProviderKind, Callable[[ProviderRow, Settings], Provider]] = {
+    ProviderKind.OPENAI_COMPATIBLE: _open_endpoint,
+    ProviderKind.LOCAL: _open_local,
 }
 
 
@@ -70,7 +71,7 @@ def key_of(row: ProviderRow, settings: Settings) -> str:
 
 def capabilities_of(row: ProviderRow) -> frozenset[Capability]:
     """What the last probe found; without a probe, chat alone."""
-    return frozenset(Capability(c) for c in row.capabilities or ("chat",))
+    return UNPROBED if row.capabilities is None else frozenset(Capability(c) for c in row.capabilities)
 
 
 class Providers:

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from app.domain.language_models import Capability, Outcome, ProviderKind
 from app.errors import ProviderError
 from app.models import Provider as ProviderRow
 from app.settings import Settings
-from worker.providers.base import Capability, ChatRequest, Message, Outcome, Provider, Reply, ScoreTextRequest
+from worker.providers.base import ChatRequest, Message, Provider, Reply, ScoreTextRequest
 from worker.providers.openai_compatible import EndpointSettings, OpenAICompatible
 from worker.providers.wire import Dialect
 from worker.run.opening import endpoint_settings, open_provider
@@ -31,7 +32,7 @@ class Probe:
 
 def probe_row(row: ProviderRow, settings: Settings) -> Probe:
     """What the provider of a row can do. Raises ProviderError where it answers nothing."""
-    if row.kind == "local":
+    if row.kind == ProviderKind.LOCAL:
         provider = open_provider(row, settings)
         return Probe(provider.capabilities, row.options)
     return probe_endpoint(endpoint_settings(row, settings), row.options)

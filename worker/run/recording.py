@@ -10,15 +10,14 @@ from typing import Any, Protocol, TypeVar
 
 from app.db import Sessions, transaction
 from app.domain.costs import Prices
+from app.domain.language_models import Capability, Outcome
 from app.errors import CapReached, Conflict
 from app.models import LlmCall
 from app.queries.language_models.calls import Call, answered_calls, budget_of_run, note_why_cancelled, store_call
 from app.work.enqueue import cancel_batch
 from worker.providers.base import (
     Attempt,
-    Capability,
     ChatRequest,
-    Outcome,
     Provider,
     Reply,
     Request,

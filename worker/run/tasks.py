@@ -10,6 +10,7 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from app.db import Sessions, transaction
+from app.domain.authors import AuthorKind
 from app.domain.methods import MethodDefinition
 from app.domain.results import ExplanationResult
 from app.domain.tokens import Vocabulary
@@ -125,7 +126,7 @@ def store_results(
     if not finish_run(session, lease=lease):
         return False
     author = Author(
-        kind="method",
+        kind=AuthorKind.METHOD,
         name=prepared.definition.name,
         method_id=lease.method_id,
         run_id=lease.run_id,

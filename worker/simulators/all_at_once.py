@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from app.domain.activations import IntArray
+from app.domain.language_models import Capability, Outcome
 from app.domain.results import SimulatedExcerpt
 from app.domain.tokens import Vocabulary
 from worker.method.prompts import load
-from worker.providers.base import Capability, Outcome, Reply, ScoreTextRequest
+from worker.providers.base import Reply, ScoreTextRequest
 from worker.simulators.numbers import answers, distribution, from_places, missing
 from worker.simulators.prompting import UNKNOWN, Example, description, examples, shown, step_of
 from worker.simulators.reading import ReadsNumbers

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from app.domain.activations import NORMALISED_MAXIMUM, FloatArray
+from app.domain.language_models import Capability
 from app.domain.results import SimulatedExcerpt
-from worker.providers.base import Capability, Provider, Reply
+from worker.providers.base import Provider, Reply
 
 LEVELS = NORMALISED_MAXIMUM + 1
 

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from app.domain.language_models import Capability
 from app.errors import MethodError
 from worker.method.contracts import CannotSimulate, Services
 from worker.method.prompts import Prompt, load
 from worker.method.prompts.rendering import escape
-from worker.providers.base import Capability, Provider
+from worker.providers.base import Provider
 
 EXAMPLES = "explain_examples.json"
 UNKNOWN = "?"

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
+from app.domain.language_models import Capability
 from worker.method.contracts import Services
 from worker.method.prompts import load
-from worker.providers.base import Capability, Provider
+from worker.providers.base import Provider
 from worker.simulators.numbers import top_level
 from worker.simulators.prompting import provenance, provider_with
 

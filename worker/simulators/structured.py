@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from app.domain.activations import NORMALISED_MAXIMUM, FloatArray, IntArray
+from app.domain.language_models import Capability
 from app.domain.results import SimulatedExcerpt
 from app.domain.tokens import Vocabulary
 from worker.method.asking import Answer, Form, Question, Unusable, ask, json_object, object_schema
 from worker.method.contracts import Services
 from worker.method.prompts import load
 from worker.method.prompts.rendering import block
-from worker.providers.base import Capability, Message, Provider
+from worker.providers.base import Message, Provider
 from worker.simulators.numbers import missing
 from worker.simulators.prompting import description, examples, provenance, provider_with, shown, step_of
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from app.domain.activations import IntArray
+from app.domain.language_models import Capability, Outcome
 from app.domain.results import SimulatedExcerpt
 from app.domain.tokens import Vocabulary
 from worker.method.prompts import load
 from worker.method.prompts.rendering import block
-from worker.providers.base import Capability, ChatRequest, Message, Outcome, Reply, chat_until_usable
+from worker.providers.base import ChatRequest, Message, Reply, chat_until_usable
 from worker.simulators.numbers import distribution, first_failure, from_places, missing
 from worker.simulators.prompting import description, examples, shown, step_of
 from worker.simulators.reading import ReadsNumbers

@@ -8,6 +8,7 @@ from sqlalchemy import bindparam, exists, func, select, update
 from sqlalchemy.orm import Session, aliased
 
 from app.domain.activations import NORMALISED_MAXIMUM, FloatArray, pack_activations
+from app.domain.authors import AuthorKind
 from app.domain.results import HEADLINE_SAMPLE, HEADLINE_SCORER, ExplanationResult, ScoreResult, SimulationResult
 from app.models import Explanation, Neuron, Run, Score, Simulation
 from app.queries.common.prepared import Columns, rows_of
@@ -17,7 +18,7 @@ from app.queries.common.prepared import Columns, rows_of
 class Author:
     """Who stands behind an explanation: a method's run, an import or a person."""
 
-    kind: str
+    kind: AuthorKind
     name: str
     method_id: int | None = None
     run_id: int | None = None

@@ -10,12 +10,12 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app.domain.costs import CallPlan, Estimate, Prices, estimate, guessed_plan, method_steps
+from app.domain.language_models import Outcome
 from app.errors import NotFound
 from app.models import Account, Batch, Collection, LlmCall, Method, Provider, Run, Spending, Subject
 from app.queries.language_models.providers import prices_of
 
-ANSWERED = ("ok", "refused", "truncated", "unparsable")
-"""Outcomes of calls that were answered, and so were paid for."""
+ANSWERED = tuple(outcome for outcome in Outcome if outcome.is_answered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Call:
     reply: Mapping[str, Any] | None
     returned_model: str | None
     parser_version: str | None
-    outcome: str
+    outcome: Outcome
     error: str | None
     attempt: int
     tokens: tuple[int, int, int] | None
@@ -113,7 +113,7 @@ def answered_calls(session: Session, *, run_id: int) -> list[LlmCall]:
     return list(
         session.scalars(
             select(LlmCall)
-            .where(LlmCall.run_id == run_id, or_(LlmCall.outcome == "ok", this_time))
+            .where(LlmCall.run_id == run_id, or_(LlmCall.outcome == Outcome.OK, this_time))
             .order_by(LlmCall.id)
         )
     )

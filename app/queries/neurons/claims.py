@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Text, bindparam, cast, select
 from sqlalchemy.orm import Session
 
+from app.domain.authors import AuthorKind
 from app.domain.results import HEADLINE_SAMPLE, HEADLINE_SCORER
 from app.models import Account, Batch, Event, Explanation, Flag, Method, Run, Score
 from app.queries.common.prepared import Columns, Rows, rows_of
@@ -54,9 +55,9 @@ class CandidateRow:
     @property
     def by(self) -> str:
         """Who stands behind it, in words."""
-        if self.author_kind == "method":
+        if self.author_kind == AuthorKind.METHOD:
             return self.method or self.author
-        return f"{self.author} (import)" if self.author_kind == "import" else self.author
+        return f"{self.author} (import)" if self.author_kind == AuthorKind.IMPORT else self.author
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,13 +33,11 @@ class Viewer:
         return may(self.role, action)
 
 
-def add_account(session: Session, *, name: str, role: str) -> Account:
-    """A new account. Raises Invalid for a bad name or role, Conflict where the name is taken."""
+def add_account(session: Session, *, name: str, role: Role) -> Account:
+    """A new account. Raises Invalid for a bad name, Conflict where the name is taken."""
     clean = name.strip()
     if not clean or len(clean) > NAME_LIMIT or not clean.isprintable():
         raise Invalid(f"A name has 1 to {NAME_LIMIT} printable characters.")
-    if role not in list(Role):
-        raise Invalid(f"There is no role {role!r}. Roles are: {', '.join(Role)}.")
     if session.scalar(select(Account.id).where(Account.name == clean)) is not None:
         raise Conflict(f"There is an account named {clean} already.")
     account = Account(name=clean, role=role)
@@ -49,7 +47,7 @@ def add_account(session: Session, *, name: str, role: str) -> Account:
     return account
 
 
-def ensure_account(session: Session, *, name: str, role: str) -> Account:
+def ensure_account(session: Session, *, name: str, role: Role) -> Account:
     """The account of this name, made with this role if there is none. Raises as ``add_account`` does."""
     found = session.scalar(select(Account).where(Account.name == name))
     return found if found is not None else add_account(session, name=name, role=role)

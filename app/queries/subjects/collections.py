@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sqlalchemy import bindparam, func, select, text, update
 from sqlalchemy.orm import Session
 
+from app.domain.collections import CollectionStatus
 from app.errors import CollectionError
 from app.models import Collection, Neuron, Subject
 from app.queries.common.bulk import copy_into
@@ -57,17 +58,18 @@ def start_collection(session: Session, **values: Any) -> int:
     return collection.id
 
 
-def collection_status(session: Session, *, collection_id: int) -> str | None:
+def collection_status(session: Session, *, collection_id: int) -> CollectionStatus | None:
     """Where a collection stands; None where there is none."""
-    return session.scalar(select(Collection.status).where(Collection.id == collection_id))
+    found = session.scalar(select(Collection.status).where(Collection.id == collection_id))
+    return None if found is None else CollectionStatus(found)
 
 
 def resume_collection(session: Session, *, collection_id: int) -> None:
     """Set a collection running again."""
     session.execute(
         update(Collection)
-        .where(Collection.id == collection_id, Collection.status != "complete")
-        .values(status="running", error=None, renewed_at=func.now())
+        .where(Collection.id == collection_id, Collection.status != CollectionStatus.COMPLETE)
+        .values(status=CollectionStatus.RUNNING, error=None, renewed_at=func.now())
     )
 
 
@@ -75,7 +77,7 @@ def report_progress(session: Session, *, collection_id: int, tokens_done: int, t
     """Tell how far a running collection is."""
     session.execute(
         update(Collection)
-        .where(Collection.id == collection_id, Collection.status == "running")
+        .where(Collection.id == collection_id, Collection.status == CollectionStatus.RUNNING)
         .values(tokens_done=tokens_done, tokens_per_second=tokens_per_second, renewed_at=func.now())
     )
 
@@ -84,8 +86,8 @@ def fail_collection(session: Session, *, collection_id: int, error: str) -> None
     """Mark a running collection as failed, with the reason. A complete one stays complete."""
     session.execute(
         update(Collection)
-        .where(Collection.id == collection_id, Collection.status == "running")
-        .values(status="failed", error=error, renewed_at=func.now())
+        .where(Collection.id == collection_id, Collection.status == CollectionStatus.RUNNING)
+        .values(status=CollectionStatus.FAILED, error=error, renewed_at=func.now())
     )
 
 
@@ -179,8 +181,8 @@ def complete_collection(session: Session, *, collection_id: int, values: Mapping
     """
     statement = (
         update(Collection)
-        .where(Collection.id == bindparam("collection"), Collection.status == "running")
-        .values(status="complete", error=None, finished_at=func.now(), renewed_at=func.now(), **values)
+        .where(Collection.id == bindparam("collection"), Collection.status == CollectionStatus.RUNNING)
+        .values(status=CollectionStatus.COMPLETE, error=None, finished_at=func.now(), renewed_at=func.now(), **values)
         .returning(Collection.subject_id)
     )
     subject_id = session.scalar(statement, {"collection": collection_id})

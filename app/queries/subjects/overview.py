@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app.domain.collections import CollectionStatus
 from app.models import Collection, Corpus, Neuron, Pause, Run, Subject, Worker
 
 SCORE_BINS = 20
@@ -153,7 +154,7 @@ def running_collections(session: Session) -> tuple[RunningCollection, ...]:
         select(Collection, Subject.name, Subject.slug, Corpus.name.label("corpus"))
         .join(Subject, Subject.id == Collection.subject_id)
         .join(Corpus, Corpus.id == Collection.corpus_id)
-        .where(Collection.status == "running")
+        .where(Collection.status == CollectionStatus.RUNNING)
         .order_by(Collection.id.desc())
     )
     return tuple(

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Form
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, Field
 
+from app.domain.authors import AuthorKind
 from app.domain.results import ExplanationResult
 from app.domain.roles import Action
 from app.errors import Invalid
@@ -44,7 +45,7 @@ def write_explanation(
     text = plain_text(form.text.replace("\r\n", "\n"), what="explanation", limit=TEXT_LIMIT)
     if not text:
         raise Invalid("The explanation is empty. Say what the neuron fires on, and send the form again.")
-    author = Author("person", viewer.name, account_id=viewer.id)
+    author = Author(AuthorKind.PERSON, viewer.name, account_id=viewer.id)
     explanation_id = store_explanation(session, neuron_id=head.id, result=ExplanationResult(text), author=author)
     refresh_current(session, neuron_id=head.id)
     record_event(

@@ -1,0 +1,44 @@
+"""What the whole program knows of language models: kinds of providers, what they can do, how a call ends."""
+
+from enum import StrEnum
+
+
+class ProviderKind(StrEnum):
+    """Where a language model runs."""
+
+    OPENAI_COMPATIBLE = "openai_compatible"
+    """Behind an endpoint that uses OpenAI's wire format."""
+    LOCAL = "local"
+    """A transformers model on the worker's own device."""
+
+
+class Capability(StrEnum):
+    """What a provider can do. Probed once, then stored and shown."""
+
+    CHAT = "chat"
+    CHAT_LOGPROBS = "chat_logprobs"
+    PROMPT_LOGPROBS = "prompt_logprobs"
+    JSON_SCHEMA = "json_schema"
+    WHOLE_TEN = "whole_ten"
+    """Its tokenizer writes "10" as one token; otherwise numbers are asked for on a scale of 0..9."""
+
+
+UNPROBED = frozenset({Capability.CHAT})
+"""What an endpoint is taken to be able to do before its first probe."""
+LOCAL_CAPABILITIES = frozenset({Capability.CHAT, Capability.CHAT_LOGPROBS, Capability.PROMPT_LOGPROBS})
+"""What every local model can do; a probe adds what depends on its tokenizer."""
+
+
+class Outcome(StrEnum):
+    """How one call ended. Only ``OK`` carries a usable text."""
+
+    OK = "ok"
+    REFUSED = "refused"
+    TRUNCATED = "truncated"
+    UNPARSABLE = "unparsable"
+    FAILED = "failed"
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the model replied, so that the call was paid for."""
+        return self is not Outcome.FAILED
