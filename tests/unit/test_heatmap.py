@@ -1,6 +1,5 @@
 import re
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +12,6 @@ from app.web.heat.glyphs import joined, visible
 from app.web.heat.heatmap import excerpt_line, heat_rows, number_texts, stacked_line
 from app.web.heat.vocabularies import ShownVocabulary, shown_vocabulary
 
-STATIC = Path(__file__).parents[2] / "static"
 WORDS = (b" the", b"cat", b"<script>", b"\xe2\x82", b"\xac", b"\xff", b"\n")
 
 
@@ -122,62 +120,3 @@ def test_a_text_cut_anywhere_shows_all_its_characters(text: str, data: st.DataOb
 def test_numbers_are_short_and_keep_three_digits() -> None:
     values = np.array([0.0, -0.0, -0.1234, 3.14159, 12345.0], dtype=np.float32)
     assert number_texts(values) == ["0", "0", "-0.123", "3.14", "12344"]
-
-
-# What the style sheets promise.
-
-
-def colours(theme: str) -> dict[str, str]:
-    light, dark = (STATIC / "heat.css").read_text().split("@media (prefers-color-scheme: dark) {", 1)
-    return dict(re.findall(r"\.([hn]\d+) \{\s*background: (#\w{6});", light if theme == "light" else dark))
-
-
-def text_colour(theme: str) -> str:
-    light, dark = (STATIC / "base.css").read_text().split("@media (prefers-color-scheme: dark) {", 1)
-    found: list[str] = re.findall(r"--text: (#\w{6});", light if theme == "light" else dark)
-    return found[0]
-
-
-def linear(colour: str) -> np.ndarray:
-    channels = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
-    return np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
-
-
-def contrast(one: str, other: str) -> float:
-    dark, light = sorted(float(linear(c) @ [0.2126, 0.7152, 0.0722]) + 0.05 for c in (one, other))
-    return light / dark
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_text_is_readable_on_every_step(theme: str) -> None:
-    steps = colours(theme)
-    assert set(steps) == {f"{sign}{step}" for sign in "hn" for step in range(11)}
-    assert {name: c for name, c in steps.items() if contrast(text_colour(theme), c) < 4.5} == {}
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("sign", ["h", "n"])
-def test_each_step_is_farther_from_the_page_than_the_one_before(theme: str, sign: str) -> None:
-    steps = colours(theme)
-    distances = [contrast(steps[f"{sign}0"], steps[f"{sign}{step}"]) for step in range(11)]
-    assert distances == sorted(distances)
-    assert len(set(distances)) == 11
-
-
-# Machado, Oliveira and Fernandes, "A physiologically-based model for simulation of color vision deficiency"
-# (2009), severity 1.0, for linear RGB.
-BLINDNESS = {
-    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
-    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
-    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
-}
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("kind", list(BLINDNESS))
-def test_the_two_signs_stay_apart_for_colour_blind_eyes(theme: str, kind: str) -> None:
-    steps, matrix = colours(theme), np.array(BLINDNESS[kind])
-    seen = {name: matrix @ linear(colour) for name, colour in steps.items()}
-    for step in range(3, 11):
-        between = np.linalg.norm(seen[f"h{step}"] - seen[f"n{step}"])
-        assert between > 0.5 * np.linalg.norm(linear(steps[f"h{step}"]) - linear(steps["h0"])), step

@@ -80,7 +80,7 @@ def test_errors_are_shown_with_their_cause(client: TestClient, make: Make, batch
     assert "no &lt;records&gt;" in client.get(f"/batches/{batch_id}?status=failed").text
     assert [run.id for run in context().runs] == [failed.id]
     page = client.get(f"/runs/{failed.id}").text
-    assert "It ended because" in page
+    assert "Failure reason" in page
     assert "hx-trigger" not in page
 
 

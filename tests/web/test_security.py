@@ -19,7 +19,9 @@ from tests.factories import Make
 LogIn = Callable[[str], object]
 
 
-@pytest.mark.parametrize("path", ["/", "/index.json", "/nothing/here/at/all", "/static/base.css", "/openapi.json"])
+@pytest.mark.parametrize(
+    "path", ["/", "/index.json", "/nothing/here/at/all", "/static/css/tokens.css", "/openapi.json"]
+)
 def test_every_answer_carries_the_policy(client: TestClient, path: str) -> None:
     headers = client.get(path).headers
     assert headers["content-security-policy"] == CONTENT_SECURITY_POLICY
@@ -147,7 +149,7 @@ def test_a_wrong_method_and_an_over_long_body_get_a_page_too(client: TestClient)
 def test_pages_are_compressed_and_static_files_are_kept(client: TestClient) -> None:
     page = client.get("/")
     assert page.headers["content-encoding"] == "gzip"
-    address = re.findall(r'href="(/static/base\.css\?v=\w+)"', page.text)[0]
+    address = re.findall(r'href="(/static/css/elements\.css\?v=\w+)"', page.text)[0]
     assert "immutable" in client.get(address).headers["cache-control"]
 
 

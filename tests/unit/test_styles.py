@@ -1,0 +1,126 @@
+"""What the style sheets promise: few sizes, colours from tokens, contrast, themes."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CSS = ROOT / "static" / "css"
+SHEETS = sorted(CSS.rglob("*.css"))
+TEMPLATES = "\n".join(path.read_text() for path in (ROOT / "templates").rglob("*.html"))
+SIZES = ("--type-note", "--type-small", "--type-text", "--type-lead", "--type-title")
+HEAT = {"0": "--heat-0"} | {f"{sign}{n}": f"--{sign}-{n}" for sign in ("above", "below") for n in range(1, 11)}
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(CSS))
+
+
+def rules(path: Path) -> str:
+    """A style sheet without its comments."""
+    return re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.DOTALL)
+
+
+def test_type_has_five_sizes() -> None:
+    assert tuple(re.findall(r"(--type-[a-z]+):", rules(CSS / "tokens.css"))) == SIZES
+
+
+@pytest.mark.parametrize("path", SHEETS, ids=relative)
+def test_every_size_of_type_is_a_token(path: Path) -> None:
+    for value in re.findall(r"\bfont(?:-size)?: ([^;]+);", rules(path)):
+        assert value == "inherit" or re.search(rf"var\(({'|'.join(SIZES)})\)", value), value
+
+
+@pytest.mark.parametrize("path", SHEETS, ids=relative)
+def test_colours_stand_among_the_tokens_with_both_themes(path: Path) -> None:
+    in_both = re.findall(r"--[\w-]+: light-dark\(#\w{6}, #\w{6}\);", rules(path))
+    assert len(re.findall(r"#[0-9a-f]{3,8}\b(?!\w)(?=[,;) ])", rules(path))) == 2 * len(in_both)
+
+
+@pytest.mark.parametrize("path", SHEETS, ids=relative)
+def test_every_style_sheet_is_used(path: Path) -> None:
+    assert f"static('css/{relative(path)}')" in TEMPLATES
+
+
+@pytest.mark.parametrize("path", SHEETS, ids=relative)
+def test_every_variable_that_is_used_is_defined(path: Path) -> None:
+    defined = set(re.findall(r"(--[\w-]+):", "\n".join(map(rules, SHEETS))))
+    assert set(re.findall(r"var\((--[\w-]+)\)", rules(path))) <= defined
+
+
+def test_labels_with_values_are_written_by_one_macro() -> None:
+    assert re.findall(r"<dt\b", TEMPLATES) == ["<dt"]
+
+
+# Heatmaps.
+
+
+def token(name: str, theme: str) -> str:
+    found = re.search(rf"{name}: light-dark\((#\w{{6}}), (#\w{{6}})\);", "\n".join(map(rules, SHEETS)))
+    assert found is not None, name
+    return found[1 if theme == "light" else 2]
+
+
+def colours(theme: str) -> dict[str, str]:
+    return {step: token(name, theme) for step, name in HEAT.items()}
+
+
+def linear(colour: str) -> np.ndarray:
+    channels = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    return np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+
+
+def contrast(one: str, other: str) -> float:
+    dark, light = sorted(float(linear(c) @ [0.2126, 0.7152, 0.0722]) + 0.05 for c in (one, other))
+    return light / dark
+
+
+def test_every_step_has_a_class_in_its_colour() -> None:
+    found = dict(re.findall(r"\.([hn]\d+) \{\s*background: var\((--[\w-]+)\);", rules(CSS / "heat.css")))
+    wanted = {
+        f"{letter}{n}": f"--{sign}-{n}" for letter, sign in (("h", "above"), ("n", "below")) for n in range(1, 11)
+    }
+    assert found == wanted | {"n0": "--heat-0"}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_is_readable_on_every_step(theme: str) -> None:
+    text = token("--text", theme)
+    assert {name: c for name, c in colours(theme).items() if contrast(text, c) < 4.5} == {}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("surface", ["--page", "--surface"])
+@pytest.mark.parametrize("name", ["--text", "--faint", "--accent", "--good", "--bad"])
+def test_text_is_readable_on_every_surface(theme: str, surface: str, name: str) -> None:
+    assert contrast(token(name, theme), token(surface, theme)) >= 4.5
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("sign", ["above", "below"])
+def test_each_step_is_farther_from_the_page_than_the_one_before(theme: str, sign: str) -> None:
+    steps = colours(theme)
+    distances = [contrast(steps["0"], steps[f"{sign}{step}"]) for step in range(1, 11)]
+    assert distances == sorted(distances)
+    assert len(set(distances)) == 10
+
+
+# Machado, Oliveira and Fernandes, "A physiologically-based model for simulation of color vision deficiency"
+# (2009), severity 1.0, for linear RGB.
+BLINDNESS = {
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("kind", list(BLINDNESS))
+def test_the_two_signs_stay_apart_for_colour_blind_eyes(theme: str, kind: str) -> None:
+    steps, matrix = colours(theme), np.array(BLINDNESS[kind])
+    seen = {name: matrix @ linear(colour) for name, colour in steps.items()}
+    for step in range(3, 11):
+        between = np.linalg.norm(seen[f"above{step}"] - seen[f"below{step}"])
+        assert between > 0.5 * np.linalg.norm(linear(steps[f"above{step}"]) - linear(steps["0"])), step
