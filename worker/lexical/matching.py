@@ -14,6 +14,12 @@ from worker.lexical.grammar import NOT, SHORTLY, Affixed, Clause, Context, Named
 Positions = NDArray[np.int64]
 
 
+def affixed_tokens(target: Affixed, cores: Sequence[str]) -> BoolArray:
+    """Which texts, without surrounding white space, are letters only and have this part. [len(cores)]"""
+    test = {"starting with": str.startswith, "ending in": str.endswith, "containing": str.__contains__}[target.how]
+    return np.array([core.isalpha() and bool(test(core, target.text)) for core in cores], dtype=np.bool_)
+
+
 class Block:
     """Excerpts of token ids [T_i] laid end to end, N tokens in all. Places never cross excerpts."""
 
@@ -74,10 +80,8 @@ class Block:
         return self._quoted(target)[1]
 
     def _affixed(self, target: Affixed) -> BoolArray:
-        cores = self.table.cores
-        test = {"starting with": str.startswith, "ending in": str.endswith, "containing": str.__contains__}[target.how]
-        known = {i: cores[i].isalpha() and bool(test(cores[i], target.text)) for i in set(self.ids.tolist())}
-        return np.fromiter((known[i] for i in self.ids.tolist()), dtype=np.bool_, count=self.n)
+        known, index = np.unique(self.ids, return_inverse=True)
+        return affixed_tokens(target, [self.table.cores[i] for i in known.tolist()])[index]
 
     @cached_property
     def _bytes(self) -> tuple[bytes, bytes, Positions, Positions]:
