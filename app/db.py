@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import psycopg
 import structlog
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, create_engine, event, func, select
 from sqlalchemy.engine import Dialect, make_url
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -18,6 +20,35 @@ from app.settings import Settings
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 Sessions: TypeAlias = sessionmaker[Session]
+
+CONNECT_SECONDS = 4
+"""Longest wait for a connection to be set up. psycopg tries each address of a host name for so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many connections a program may hold, and how long it waits for what.
+
+    ``pool_seconds``: for a free connection. ``statement_seconds``, ``lock_seconds`` and ``idle_seconds`` are for one
+    statement, for a lock, and for a transaction that asks nothing; None sets no limit.
+    """
+
+    pool_size: int = 10
+    max_overflow: int = 10
+    pool_seconds: float = 30.0
+    statement_seconds: float | None = None
+    lock_seconds: float | None = None
+    idle_seconds: float | None = None
+
+    @property
+    def options(self) -> str:
+        """The limits that the server keeps, as libpq's ``options``."""
+        timeouts = {
+            "statement_timeout": self.statement_seconds,
+            "lock_timeout": self.lock_seconds,
+            "idle_in_transaction_session_timeout": self.idle_seconds,
+        }
+        return " ".join(f"-c {name}={int(1000 * seconds)}" for name, seconds in timeouts.items() if seconds is not None)
 
 
 def database_url(settings: Settings) -> str:
@@ -30,26 +61,34 @@ def database_url(settings: Settings) -> str:
     return _embedded(settings).url
 
 
-def open_database(settings: Settings, *, pool_size: int = 10, options: str = "") -> Engine:
-    """An engine on the database of the settings, with more options for the server where ``options`` has some.
+def open_database(settings: Settings, *, limits: Limits | None = None) -> Engine:
+    """An engine on the database of the settings, within these limits.
 
-    Where the embedded server is the one and has died, the next connection starts it again.
+    Where the embedded server is the one and has died, the next connection starts it again. Raises Unavailable
+    where the data folder cannot be used.
     """
+    limits = limits or Limits()
     url = make_url(database_url(settings))
-    if options:
-        url = url.update_query_dict({"options": f"{url.query.get('options', '')} {options}".strip()})
-    engine = make_engine(url.render_as_string(hide_password=False), pool_size=pool_size)
+    if limits.options:
+        url = url.update_query_dict({"options": f"{url.query.get('options', '')} {limits.options}".strip()})
+    engine = make_engine(url.render_as_string(hide_password=False), limits=limits)
     if settings.database_url is None:
         event.listen(engine, "do_connect", partial(_connect, _embedded(settings)))
     return engine
 
 
-def make_engine(url: str, *, pool_size: int = 10) -> Engine:
+def make_engine(url: str, *, limits: Limits | None = None) -> Engine:
     """An engine that speaks psycopg 3 whatever form of PostgreSQL address it is given."""
+    limits = limits or Limits()
+    address = make_url(url).set(drivername="postgresql+psycopg")
+    if "connect_timeout" not in address.query:
+        # A server that accepts connections and never answers would otherwise be waited for without end.
+        address = address.update_query_dict({"connect_timeout": str(CONNECT_SECONDS)})
     return create_engine(
-        make_url(url).set(drivername="postgresql+psycopg"),
-        pool_size=pool_size,
-        max_overflow=10,
+        address,
+        pool_size=limits.pool_size,
+        max_overflow=limits.max_overflow,
+        pool_timeout=limits.pool_seconds,
         pool_pre_ping=True,
         pool_use_lifo=True,  # few connections stay warm, with the plans they have prepared
     )
@@ -68,6 +107,11 @@ def make_reading_sessions(engine: Engine) -> Sessions:
     return make_sessions(engine.execution_options(isolation_level="AUTOCOMMIT"))
 
 
+def allow_seconds(session: Session, *, seconds: float) -> None:
+    """Let each further statement of this transaction take so long, whatever the limit of the connection is."""
+    session.execute(select(func.set_config("statement_timeout", str(int(1000 * seconds)), True)))
+
+
 @contextmanager
 def transaction(sessions: Sessions) -> Iterator[Session]:
     """One transaction: commits at the end, rolls back on any exception. The only commit."""
@@ -76,8 +120,20 @@ def transaction(sessions: Sessions) -> Iterator[Session]:
 
 
 def _embedded(settings: Settings) -> EmbeddedServer:
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    return embedded_server(settings.data_dir.resolve() / "postgres")
+    folder = settings.data_dir.resolve()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return embedded_server(folder / "postgres")
+    except OSError as error:
+        raise _unusable(folder, error) from error
+
+
+def _unusable(folder: Path, error: OSError) -> Unavailable:
+    reason = error.strerror or str(error)
+    return Unavailable(
+        f"The data folder {folder} cannot be used: {reason}. Choose one that this user may write to with"
+        " NEURON_AUDIT_DATA_DIR, or name a PostgreSQL server in DATABASE_URL."
+    )
 
 
 def _connect(server: EmbeddedServer, dialect: Dialect, _record: object, positional: list[Any], named: Any) -> Any:

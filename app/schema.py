@@ -10,7 +10,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 
-from app.db import make_sessions, open_database, transaction
+from app.db import Limits, make_sessions, open_database, transaction
 from app.errors import DomainError
 from app.queries.methods.definitions import ensure_builtin_methods
 from app.settings import Settings
@@ -28,13 +28,13 @@ class NewerSchema(DomainError):
     """A newer version of Neuron Audit has changed the database's schema: use that version, or another database."""
 
 
-def open_installation(settings: Settings, *, pool_size: int = 10, options: str = "") -> Engine:
+def open_installation(settings: Settings, *, limits: Limits | None = None) -> Engine:
     """``open_database`` on a database that is ready for this program.
 
     The embedded one is prepared where it is not. Another one, which other machines may use, is left as it is:
     raises OldSchema or NewerSchema. One that does not answer yet is waited for by those who use it.
     """
-    engine = open_database(settings, pool_size=pool_size, options=options)
+    engine = open_database(settings, limits=limits)
     try:
         is_current = _is_current(engine)
         if settings.database_url is None:

@@ -40,6 +40,18 @@ class Settings(BaseSettings):
     log_format: Literal["console", "json"] = Field("console", description="Log lines for people or for machines.")
     session_days: int = Field(14, ge=1, description="Days after which a login ends.")
     login_token_minutes: int = Field(60, ge=1, description="Minutes within which a one-time login token must be used.")
+    statement_seconds: Seconds = Field(
+        3.0, gt=0, description="Seconds that one statement of a page may take; then the page answers 503."
+    )
+    change_seconds: Seconds = Field(
+        120.0, gt=0, description="The same for a request that changes something, such as queueing every neuron."
+    )
+    requests_at_once: int = Field(
+        64, ge=1, description="Requests that the web server works on at a time; further ones are answered 503."
+    )
+    require_account: bool = Field(
+        False, description="Whether every page needs an account. Otherwise reading about neurons needs none."
+    )
     page_size: int = Field(50, ge=1, le=500, description="Rows on one page of a list.")
     batch_limit: int = Field(400_000, ge=1, description="Most neurons that one batch may hold.")
     device: str = Field("auto", description="Where models run: auto, cpu, cuda, cuda:1, mps.")

@@ -1,32 +1,60 @@
 """``neuron-audit db``: the schema of the database."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Annotated
 
 import typer
+from sqlalchemy import Engine
 
 from app.cli.common import settings
 from app.db import database_url, open_database
 from app.schema import check_schema, downgrade, prepare
+from app.settings import Settings
 
 db = typer.Typer(help="The database's schema.", no_args_is_help=True)
+
+
+@contextmanager
+def _database(loaded: Settings) -> Iterator[Engine]:
+    """The database as it is, whatever its schema."""
+    engine = open_database(loaded)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 @db.command("migrate")
 def db_migrate() -> None:
     """Bring the schema to the newest revision, and store the built-in methods."""
-    prepare(open_database(settings()))
+    with _database(settings()) as engine:
+        prepare(engine)
 
 
 @db.command("downgrade")
-def db_downgrade(revision: str) -> None:
+def db_downgrade(
+    revision: str, yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether the data may be lost.")] = False
+) -> None:
     """Take the schema back to a revision (``base`` removes everything)."""
-    downgrade(open_database(settings()), revision=revision)
+    loaded = settings()
+    if not yes:
+        where = (
+            "the database of DATABASE_URL" if loaded.database_url else f"the database in {loaded.data_dir.resolve()}"
+        )
+        typer.confirm(
+            f"This deletes what later revisions have stored in {where}, and cannot be undone. Go on?", abort=True
+        )
+    with _database(loaded) as engine:
+        downgrade(engine, revision=revision)
 
 
 @db.command("check")
 def db_check() -> None:
     """Fail where the schema differs from the models."""
-    check_schema(open_database(settings()))
+    with _database(settings()) as engine:
+        check_schema(engine)
 
 
 @db.command("where")

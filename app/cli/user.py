@@ -6,7 +6,14 @@ import typer
 
 from app.cli.common import opened, settings
 from app.domain.roles import Role
-from app.queries.people.accounts import account_named, accounts, add_account, create_login_token
+from app.queries.people.accounts import (
+    account_named,
+    accounts,
+    add_account,
+    create_login_token,
+    disable_account,
+    enable_account,
+)
 from app.settings import Settings
 
 user = typer.Typer(help="Accounts of people.", no_args_is_help=True)
@@ -41,6 +48,22 @@ def user_list() -> None:
     with opened(settings()) as session:
         for account in accounts(session):
             typer.echo(f"{account.name}\t{account.role}{' (disabled)' if account.disabled_at else ''}")
+
+
+@user.command("disable")
+def user_disable(name: str) -> None:
+    """Disable an account: its sessions and login addresses end at once. What it did stays."""
+    with opened(settings()) as session:
+        n_sessions = disable_account(session, name=name)
+    typer.echo(f"{name} is disabled; {n_sessions} {'session was' if n_sessions == 1 else 'sessions were'} ended.")
+
+
+@user.command("enable")
+def user_enable(name: str) -> None:
+    """Let a disabled account log in again."""
+    with opened(settings()) as session:
+        enable_account(session, name=name)
+    typer.echo(f"{name} may log in again: neuron-audit user login {name}")
 
 
 def login_address(loaded: Settings, token: str) -> str:

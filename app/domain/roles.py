@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What an account is trusted with. Reading needs no account."""
+    """What an account is trusted with. To read about neurons needs none, unless the settings say so."""
 
     READER = "reader"
     REVIEWER = "reviewer"
@@ -12,8 +12,10 @@ class Role(StrEnum):
 
 
 class Action(StrEnum):
-    """Everything that changes something."""
+    """Everything that needs an account: to change something, or to read what is not about neurons."""
 
+    READ_OPERATIONS = "read_operations"
+    """Prompts and replies, base URLs, batches, spending by person, hosts of workers."""
     FLAG = "flag"
     RESOLVE_FLAG = "resolve_flag"
     QUEUE = "queue"
@@ -22,6 +24,7 @@ class Action(StrEnum):
 
 
 _ALLOWED: dict[Action, frozenset[Role]] = {
+    Action.READ_OPERATIONS: frozenset(Role),
     Action.FLAG: frozenset(Role),
     Action.RESOLVE_FLAG: frozenset({Role.REVIEWER, Role.ADMIN}),
     Action.QUEUE: frozenset({Role.REVIEWER, Role.ADMIN}),

@@ -5,6 +5,7 @@ every route, is a plain function in a thread.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
@@ -12,20 +13,15 @@ from fastapi.concurrency import contextmanager_in_threadpool
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
-from app.db import Sessions, transaction
+from app.db import Sessions, allow_seconds, transaction
 from app.domain.roles import Action
 from app.errors import Forbidden, Invalid, LoginRequired, NotFound
 from app.queries.people.accounts import Viewer, viewer_of
 from app.settings import Settings
 from app.web.http.security import SAFE_METHODS
 
+OPEN_TO_ALL = frozenset({"/login", "/health"})
 SESSION_COOKIE = "neuron_audit_session"
-
-
-def open_transaction(request: Request) -> Iterator[Session]:
-    """One transaction for the request; it is committed before the answer is sent."""
-    with transaction(_sessions(request)) as session:
-        yield session
 
 
 async def open_session(request: Request) -> AsyncIterator[Session]:
@@ -33,22 +29,32 @@ async def open_session(request: Request) -> AsyncIterator[Session]:
 
     A session that reads ends without a word to the database: that is no work for a thread.
     """
+    state = request.app.state
     if request.method in SAFE_METHODS:
-        with cast("Sessions", request.app.state.reading)() as session:
+        with cast("Sessions", state.reading)() as session:
             yield session
     else:
-        async with contextmanager_in_threadpool(transaction(_sessions(request))) as session:
+        async with contextmanager_in_threadpool(_changing(state.sessions, state.settings)) as session:
             yield session
 
 
-def _sessions(request: Request) -> Sessions:
-    sessions: Sessions = request.app.state.sessions
-    return sessions
+@contextmanager
+def _changing(sessions: Sessions, settings: Settings) -> Iterator[Session]:
+    """A transaction whose statements may take longer than those of a page."""
+    with transaction(sessions) as session:
+        allow_seconds(session, seconds=settings.change_seconds)
+        yield session
 
 
 DbSession = Annotated[Session, Depends(open_session, scope="function")]
-Transaction = Annotated[Session, Depends(open_transaction, scope="function")]
-"""For the rare address that changes something when it is read."""
+
+
+async def app_settings(request: Request) -> Settings:
+    """The settings that the program was started with."""
+    return cast("Settings", request.app.state.settings)
+
+
+AppSettings = Annotated[Settings, Depends(app_settings)]
 
 
 async def current_viewer(request: Request, session: DbSession) -> Viewer | None:
@@ -60,6 +66,12 @@ async def current_viewer(request: Request, session: DbSession) -> Viewer | None:
 
 
 CurrentViewer = Annotated[Viewer | None, Depends(current_viewer, scope="function")]
+
+
+async def refuse_strangers(request: Request, viewer: CurrentViewer, settings: AppSettings) -> None:
+    """Where the settings say so, nothing but the way in can be seen without an account. Raises LoginRequired."""
+    if settings.require_account and viewer is None and request.url.path not in OPEN_TO_ALL:
+        raise LoginRequired
 
 
 def allowed_to(action: Action) -> Callable[[Viewer | None], Viewer]:
@@ -75,12 +87,7 @@ def allowed_to(action: Action) -> Callable[[Viewer | None], Viewer]:
     return check
 
 
-async def app_settings(request: Request) -> Settings:
-    """The settings that the program was started with."""
-    return cast("Settings", request.app.state.settings)
-
-
-AppSettings = Annotated[Settings, Depends(app_settings)]
+MayReadOperations = Annotated[Viewer, Depends(allowed_to(Action.READ_OPERATIONS), scope="function")]
 
 
 async def refuse_nul(request: Request) -> None:

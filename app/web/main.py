@@ -1,31 +1,35 @@
 """The web program: one factory, one ``serve``."""
 
 import gc
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 
+import structlog
 import uvicorn
+from anyio import to_thread
 from fastapi import APIRouter, Depends, FastAPI
+from sqlalchemy.exc import OperationalError
 from starlette.middleware import Middleware
 
-from app.db import Sessions, make_reading_sessions, make_sessions, transaction
-from app.errors import DomainError
+from app.db import Limits, Sessions, make_reading_sessions, make_sessions, open_database, transaction
 from app.queries.people.accounts import any_account
 from app.schema import open_installation
 from app.settings import Settings
 from app.version import code_version
-from app.web.deps import refuse_nul
+from app.web.deps import refuse_nul, refuse_strangers
 from app.web.heat.vocabularies import Vocabularies
 from app.web.http.compression import Compression
 from app.web.http.security import (
     KnownHosts,
     RequestLog,
+    RequestsAtOnce,
     SameOrigin,
     SecurityHeaders,
     host_name,
     is_address,
-    is_loopback,
 )
-from app.web.http.static import STATIC, VersionedFiles
+from app.web.http.static import VersionedFiles
 from app.web.pages import (
     batches,
     compare,
@@ -43,6 +47,10 @@ from app.web.pages import (
 from app.web.rendering.problems import install_handlers
 from app.web.rendering.templating import Renderer
 
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+POOL_SECONDS = 1.0
+"""Longest wait of a page for a connection. With ``statement_seconds`` it is under the five within which it answers."""
 MAX_BODY_BYTES = 1_000_000
 OBJECTS_BETWEEN_COLLECTIONS = 50_000
 
@@ -63,23 +71,31 @@ ROUTERS: Sequence[APIRouter] = (
 )
 
 
-class UnsafeBind(DomainError):
-    """To listen beyond this machine the server needs an account: `neuron-audit user add NAME --role admin`."""
+def _probing(settings: Settings, limits: Limits) -> Sessions:
+    """Sessions over a connection of their own: a health check never waits for one that pages hold."""
+    return make_sessions(open_database(settings, limits=replace(limits, pool_size=1, max_overflow=0)))
 
 
-def create_app(settings: Settings, sessions: Sessions, *, reading: Sessions | None = None) -> FastAPI:
-    """The application over one database. ``reading`` are the sessions of pages, by default those of all else too."""
+def create_app(
+    settings: Settings, sessions: Sessions, *, reading: Sessions | None = None, probing: Sessions | None = None
+) -> FastAPI:
+    """The application over one database.
+
+    ``reading`` are the sessions of pages, ``probing`` those of health checks; by default those of all else.
+    """
     app = FastAPI(
         title="Neuron Audit",
         version=code_version(),
         description="Every page of the site as JSON, at the page's address with `.json` behind it.",
         docs_url=None,  # Swagger UI and ReDoc load scripts from other hosts, which the policy forbids
         redoc_url=None,
-        dependencies=[Depends(refuse_nul)],
+        dependencies=[Depends(refuse_nul), Depends(refuse_strangers)],
         max_body_size=MAX_BODY_BYTES,
+        lifespan=_with_enough_threads,
         middleware=[
             Middleware(RequestLog),
             Middleware(SecurityHeaders),
+            Middleware(RequestsAtOnce, most=settings.requests_at_once),
             Middleware(KnownHosts, names=_own_names(settings)),
             Middleware(SameOrigin, public_url=settings.public_url),
             Middleware(Compression),
@@ -88,25 +104,36 @@ def create_app(settings: Settings, sessions: Sessions, *, reading: Sessions | No
     app.state.settings = settings
     app.state.sessions = sessions
     app.state.reading = reading or sessions
+    app.state.probing = probing or sessions
     app.state.renderer = Renderer()
     app.state.vocabularies = Vocabularies()
     install_handlers(app)
-    app.mount("/static", VersionedFiles(directory=STATIC), name="static")
+    app.mount("/static", VersionedFiles(), name="static")
     for router in ROUTERS:
         app.include_router(router)
     return app
 
 
+@asynccontextmanager
+async def _with_enough_threads(app: FastAPI) -> AsyncIterator[None]:
+    """As many threads as requests may be at work, so that none waits for one that the database holds up."""
+    to_thread.current_default_thread_limiter().total_tokens = app.state.settings.requests_at_once
+    yield
+
+
 def serve(settings: Settings) -> None:
-    """Run the web server until it is stopped. Raises UnsafeBind, or what ``open_installation`` raises."""
-    engine = open_installation(settings)
+    """Run the web server until it is stopped. Raises what ``open_installation`` raises."""
+    limits = Limits(
+        pool_seconds=POOL_SECONDS, statement_seconds=settings.statement_seconds, lock_seconds=settings.statement_seconds
+    )
+    engine = open_installation(settings, limits=limits)
     sessions = make_sessions(engine)
-    refuse_unsafe_bind(settings, sessions)
+    say_how_to_log_in(sessions)
     # A page makes thousands of objects and drops them all: a collection every 700 would only walk over live ones.
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, 20, 20)
     try:
         uvicorn.run(
-            create_app(settings, sessions, reading=make_reading_sessions(engine)),
+            create_app(settings, sessions, reading=make_reading_sessions(engine), probing=_probing(settings, limits)),
             host=settings.host,
             port=settings.port,
             log_config=None,
@@ -117,13 +144,14 @@ def serve(settings: Settings) -> None:
         engine.dispose()
 
 
-def refuse_unsafe_bind(settings: Settings, sessions: Sessions) -> None:
-    """Raise UnsafeBind where others could reach a server that nobody can log in to."""
-    if is_loopback(settings.host):
-        return
-    with transaction(sessions) as session:
-        if not any_account(session):
-            raise UnsafeBind
+def say_how_to_log_in(sessions: Sessions) -> None:
+    """Log what to do where nobody has an account yet. Such a site can be read, and nothing in it be changed."""
+    try:
+        with transaction(sessions) as session:
+            if not any_account(session):
+                log.warning("nobody.can_log_in", add_an_account="neuron-audit user add NAME --role admin")
+    except OperationalError as error:
+        log.warning("database.away", reason=str(error.orig).strip())
 
 
 def _own_names(settings: Settings) -> list[str]:

@@ -47,6 +47,7 @@ def open_page(browser: Browser, site: Site) -> Iterator[Callable[..., Page]]:
         page.on("pageerror", lambda error: complaints.append(str(error)))
         if name is not None:
             page.goto(site.login_address(name, role))
+            page.get_by_role("main").get_by_role("button", name="Log in").click()
         return page
 
     yield open_page

@@ -7,11 +7,14 @@ from app.cli.main import cli
 from app.db import make_engine, make_sessions, transaction
 from app.domain.roles import Role
 from app.errors import Conflict, Invalid, NotFound
-from app.models import LoginToken
+from app.models import Event, LoginToken
 from app.queries.people.accounts import (
+    LoginFailed,
     account_named,
     add_account,
     create_login_token,
+    disable_account,
+    enable_account,
     ensure_account,
     log_in,
     viewer_of,
@@ -65,11 +68,43 @@ def test_a_disabled_account_is_nobody(session: Session, make: Make) -> None:
     assert viewer_of(session, session_token=session_token) is None
 
 
+def test_a_disabled_account_loses_its_sessions_and_its_login_addresses(session: Session, make: Make) -> None:
+    account = make.account()
+    used, unused = (create_login_token(session, account_id=account.id, minutes=5) for _ in range(2))
+    session.flush()
+    session_token = log_in(session, login_token=used, days=1)
+    session.flush()
+    assert disable_account(session, name="alice") == 1
+    session.flush()
+    assert viewer_of(session, session_token=session_token) is None
+    enable_account(session, name="alice")
+    session.flush()
+    assert viewer_of(session, session_token=session_token) is None
+    with pytest.raises(LoginFailed):
+        log_in(session, login_token=unused, days=1)
+    kinds = session.scalars(select(Event.kind).order_by(Event.id)).all()
+    assert [kind for kind in kinds if "abled" in kind] == ["account.disabled", "account.enabled"]
+
+
+def test_what_is_disabled_gets_no_login_address_and_is_disabled_once(session: Session, make: Make) -> None:
+    account = make.account()
+    with pytest.raises(Conflict, match="not disabled"):
+        enable_account(session, name="alice")
+    disable_account(session, name="alice")
+    with pytest.raises(Conflict, match="disabled already"):
+        disable_account(session, name="alice")
+    with pytest.raises(Conflict, match="neuron-audit user enable alice"):
+        create_login_token(session, account_id=account.id, minutes=5)
+
+
 def test_the_command_line_adds_lists_and_logs_in(fresh_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", fresh_database)
     runner = CliRunner()
     assert "/login?token=" in runner.invoke(cli, ["user", "add", "bob", "--role", "reviewer"]).output
     assert "bob\treviewer" in runner.invoke(cli, ["user", "list"]).output
+    assert "0 sessions were ended" in runner.invoke(cli, ["user", "disable", "bob"]).output
+    assert "bob\treviewer (disabled)" in runner.invoke(cli, ["user", "list"]).output
+    assert "user login bob" in runner.invoke(cli, ["user", "enable", "bob"]).output
     token = runner.invoke(cli, ["user", "login", "bob"]).output.strip().rpartition("=")[2]
     engine = make_engine(fresh_database)
     with transaction(make_sessions(engine)) as session:

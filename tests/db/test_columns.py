@@ -3,7 +3,7 @@ from sqlalchemy import Integer, bindparam, func, select, text
 from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.orm import Session
 
-from app.db import make_engine, make_reading_sessions
+from app.db import Limits, make_engine, make_reading_sessions
 from app.models import Account
 from app.queries.common.prepared import Columns, rows_of
 from tests.factories import Make
@@ -29,7 +29,7 @@ def test_what_the_transaction_has_added_is_among_the_rows(session: Session) -> N
 def test_errors_are_those_of_sqlalchemy_and_the_connection_can_be_used_again(
     fresh_database: str, n_questions: int
 ) -> None:
-    engine = make_engine(fresh_database, pool_size=1)
+    engine = make_engine(fresh_database, limits=Limits(pool_size=1))
     with make_reading_sessions(engine)() as session:
         with pytest.raises(DataError, match="division by zero"):
             rows_of(session, *[QUOTIENT.given(by=0)] * n_questions)
@@ -40,7 +40,7 @@ def test_errors_are_those_of_sqlalchemy_and_the_connection_can_be_used_again(
 
 @pytest.mark.parametrize("n_questions", [1, 2])
 def test_a_server_that_goes_away_is_an_outage(fresh_database: str, n_questions: int) -> None:
-    engine = make_engine(fresh_database, pool_size=1)
+    engine = make_engine(fresh_database, limits=Limits(pool_size=1))
     sessions = make_reading_sessions(engine)
     with sessions() as session, pytest.raises(OperationalError):
         rows_of(session, *[END.given()] * n_questions)

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
-from app.db import make_engine, make_reading_sessions, make_sessions, transaction
+from app.db import Limits, make_engine, make_reading_sessions, make_sessions, transaction
 from app.models import Account
 from app.queries.neurons.listing import NeuronFilter, NeuronsQuery, neurons_page
 from tests.factories import Make
@@ -14,7 +14,7 @@ from tests.factories import Make
 
 @pytest.fixture
 def engine(fresh_database: str) -> Iterator[Engine]:
-    engine = make_engine(fresh_database, pool_size=1)
+    engine = make_engine(fresh_database, limits=Limits(pool_size=1))
     yield engine
     engine.dispose()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from app.db import make_engine, make_sessions, transaction
+from app.db import Limits, make_engine, make_sessions, transaction
 from app.work.enqueue import EnqueuedBatch, enqueue_batch
 from tests.factories import Make
 
@@ -37,7 +37,7 @@ class Stage:
 
     def __init__(self, url: str, *, n_neurons: int, parameters: dict[str, object] | None = None) -> None:
         self.url = url
-        self.engine = make_engine(url, pool_size=60)
+        self.engine = make_engine(url, limits=Limits(pool_size=60))
         self.sessions = make_sessions(self.engine)
         with transaction(self.sessions) as session:
             make = Make(session)

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 import typer
 import yaml
+from psycopg.conninfo import conninfo_to_dict
 from typer.main import get_command
 
 from app.cli.main import cli
+from app.db import make_engine
 from app.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +22,7 @@ OURS = [name for name, service in SERVICES.items() if "build" in service]
 
 
 def known_variables() -> set[str]:
-    return {"DATABASE_URL"} | {f"NEURON_AUDIT_{name.upper()}" for name in Settings.model_fields}
+    return {"DATABASE_URL", "PGPASSWORD"} | {f"NEURON_AUDIT_{name.upper()}" for name in Settings.model_fields}
 
 
 def is_command(words: list[str]) -> bool:
@@ -72,11 +74,46 @@ def test_every_lasting_service_has_a_health_check_and_restarts(name: str) -> Non
     assert SERVICES[name]["restart"] == "unless-stopped"
 
 
-def test_no_secret_stands_in_the_file() -> None:
+def test_no_secret_stands_in_the_file_and_none_in_an_address() -> None:
     for service in SERVICES.values():
         for variable, value in service.get("environment", {}).items():
-            if "PASSWORD" in variable or variable == "DATABASE_URL":
-                assert "${POSTGRES_PASSWORD:?" in value
+            if "PASSWORD" in variable:
+                assert value.startswith("${POSTGRES_PASSWORD:?")
+            assert "PASSWORD" not in value or "PASSWORD" in variable
+
+
+def test_a_password_of_any_characters_reaches_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGPASSWORD", "p@ss/w:rd%41")
+    engine = make_engine(SERVICES["web"]["environment"]["DATABASE_URL"])
+    positional, named = engine.dialect.create_connect_args(engine.url)
+    assert "password" not in conninfo_to_dict(*positional, **named)  # libpq takes it from the environment as it is
+    assert engine.url.host == "postgres"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_is_confined(name: str) -> None:
+    service = SERVICES[name]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert {"mem_limit", "pids_limit"} <= set(service)
+    assert service.get("read_only", False) is (name in OURS)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_service_of_ours_has_the_provider_keys_and_the_file_that_encrypts_them(name: str) -> None:
+    assert {"path": "provider-keys.env", "required": False} in SERVICES[name]["env_file"]
+    assert "data:/data" in SERVICES[name]["volumes"]  # ``run --rm web`` writes provider.key there too
+
+
+def test_images_can_be_pinned_by_digest() -> None:
+    assert SERVICES["postgres"]["image"] == "${POSTGRES_IMAGE:-pgvector/pgvector:pg18}"
+    assert {SERVICES[name]["build"]["args"]["PYTHON_IMAGE"] for name in OURS} == {"${PYTHON_IMAGE:-python:3.13-slim}"}
+    assert re.findall(r"^FROM (\S+) AS", DOCKERFILE, flags=re.MULTILINE)[:2] == ["${PYTHON_IMAGE}"] * 2
+
+
+def test_files_with_secrets_stay_out_of_images_and_commits() -> None:
+    for ignored in (".dockerignore", ".gitignore"):
+        assert {".env", "*.env"} <= set((ROOT / ignored).read_text().splitlines())
 
 
 def test_the_gpu_worker_waits_for_its_profile() -> None:

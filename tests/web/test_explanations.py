@@ -9,8 +9,16 @@ from starlette.testclient import TestClient
 from app.models import Batch, Explanation, LlmCall, Provider, Run, Score
 from tests.factories import Make
 
+LogIn = Callable[[str], Any]
+
 Context = Callable[[], Any]
 REQUEST = {"model": "m", "messages": [{"role": "user", "content": "it's <b>\u202e"}], "seed": 1}
+
+
+@pytest.fixture(autouse=True)
+def reader(log_in_as: LogIn) -> None:
+    """These pages need an account; a reader's is enough."""
+    log_in_as("charlie")
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import func, select
 from starlette.testclient import TestClient
+from structlog.testing import capture_logs
 
 from app.db import Sessions
 from app.models import LoginToken, WebSession
@@ -13,7 +14,7 @@ from app.queries.people.accounts import LoginFailed, create_login_token, log_in
 from app.settings import Settings
 from app.web.deps import SESSION_COOKIE, DbSession
 from app.web.http.security import CONTENT_SECURITY_POLICY
-from app.web.main import UnsafeBind, create_app, refuse_unsafe_bind
+from app.web.main import create_app, say_how_to_log_in
 from tests.factories import Make
 
 LogIn = Callable[[str], object]
@@ -40,7 +41,22 @@ def test_a_form_on_another_site_is_refused(client: TestClient, site: str) -> Non
     assert client.post("/logout", headers={"Sec-Fetch-Site": site}).status_code == 403
 
 
-@pytest.mark.parametrize(("origin", "status"), [("http://evil.example", 403), ("null", 403), ("http://localhost", 303)])
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("http://localhost", 303),
+        ("http://evil.example", 403),
+        ("https://localhost", 403),  # another scheme is another origin
+        ("http://localhost:81", 403),
+        ("null", 403),
+        ("", 403),
+        ("http://[", 403),
+        ("http://[::1", 403),
+        ("http://localhost@evil.example", 403),
+        ("//localhost", 403),
+        ("http://", 403),
+    ],
+)
 def test_an_old_browser_is_judged_by_its_origin(client: TestClient, origin: str, status: int) -> None:
     assert client.post("/logout", headers={"Origin": origin}).status_code == status
 
@@ -62,33 +78,37 @@ def test_loopback_names_and_addresses_are_answered(client: TestClient, host: str
     assert client.get("/", headers={"Host": host}).status_code == 200
 
 
-def test_a_token_from_the_printed_address_logs_in_once(client: TestClient, make: Make) -> None:
+@pytest.mark.parametrize("headers", [{}, {"Sec-Fetch-Site": "none"}, {"Sec-Purpose": "prefetch"}])
+def test_reading_the_printed_address_uses_up_no_token(client: TestClient, make: Make, headers: dict[str, str]) -> None:
+    token = create_login_token(make.session, account_id=make.account().id, minutes=5)
+    make.session.flush()
+    for method in ("GET", "HEAD"):
+        answer = client.request(method, f"/login?token={token}", headers=headers)
+        assert "set-cookie" not in answer.headers
+    assert token in client.get(f"/login?token={token}").text
+    assert client.post("/login", data={"token": token}).status_code == 303
+
+
+def test_a_token_logs_in_once(client: TestClient, make: Make) -> None:
     token = create_login_token(make.session, account_id=make.account().id, minutes=5)
     make.session.flush()
 
-    answer = client.get(f"/login?token={token}")
+    answer = client.post("/login", data={"token": token})
 
     assert answer.status_code == 303
     cookie = answer.headers["set-cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=lax" in cookie
     assert "alice" in client.get("/").text
-    assert client.get(f"/login?token={token}").status_code == 403
-
-
-def test_a_link_from_another_site_only_fills_the_form(client: TestClient, make: Make) -> None:
-    token = create_login_token(make.session, account_id=make.account().id, minutes=5)
-    make.session.flush()
-    answer = client.get(f"/login?token={token}", headers={"Sec-Fetch-Site": "cross-site"})
-    assert answer.status_code == 200
-    assert client.post("/login", data={"token": token}).status_code == 303
+    assert client.post("/login", data={"token": token}).status_code == 403
 
 
 def test_over_https_the_cookie_is_secure(sessions: Sessions, make: Make) -> None:
     app = create_app(Settings(public_url="https://audit.example.org"), sessions)
     token = create_login_token(make.session, account_id=make.account().id, minutes=5)
     make.session.flush()
-    answer = TestClient(app, base_url="http://localhost", follow_redirects=False).get(f"/login?token={token}")
+    client = TestClient(app, base_url="http://localhost", follow_redirects=False)
+    answer = client.post("/login", data={"token": token})
     assert "Secure" in answer.headers["set-cookie"]
 
 
@@ -109,12 +129,12 @@ def test_the_session_is_stored_hashed_and_ends_with_the_log_out(
     assert make.session.scalar(select(func.count()).select_from(WebSession)) == 0
 
 
-def test_other_machines_may_not_reach_a_server_without_accounts(sessions: Sessions, make: Make) -> None:
-    refuse_unsafe_bind(Settings(host="127.0.0.1"), sessions)
-    with pytest.raises(UnsafeBind, match="neuron-audit user add"):
-        refuse_unsafe_bind(Settings(host="0.0.0.0"), sessions)
-    make.account()
-    refuse_unsafe_bind(Settings(host="0.0.0.0"), sessions)
+def test_a_site_that_nobody_can_log_in_to_says_how_to_add_an_account(sessions: Sessions, make: Make) -> None:
+    with capture_logs() as logs:
+        say_how_to_log_in(sessions)
+        make.account()
+        say_how_to_log_in(sessions)
+    assert [line["add_an_account"] for line in logs] == ["neuron-audit user add NAME --role admin"]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ import structlog
 from sqlalchemy.orm import Session
 from threadpoolctl import threadpool_limits
 
-from app.db import Sessions, make_sessions, transaction
+from app.db import Limits, Sessions, make_sessions, transaction
 from app.queries.runs.lease import reap_expired, release_run, renew_leases
 from app.queries.runs.transport import delete_old_jobs
 from app.queries.runs.trials import delete_old_trials
@@ -54,9 +54,9 @@ def main(settings: Settings, *, build: BuildWork | None = None) -> int:
     # A run's matrices are small: more threads than one spin for each other, and for those of other workers.
     # torch, which loads later, keeps its own.
     threadpool_limits(limits=1, user_api="blas")
-    # The limit is to how long a worker that freezes in a transaction may hold its locks.
-    limit = f"-c idle_in_transaction_session_timeout={int(1000 * settings.lease_seconds)}"
-    engine = open_installation(settings, pool_size=settings.concurrency + 1, options=limit)
+    # A worker that freezes in a transaction may hold its locks as long as its lease.
+    limits = Limits(pool_size=settings.concurrency + 1, idle_seconds=settings.lease_seconds)
+    engine = open_installation(settings, limits=limits)
     try:
         sessions = make_sessions(engine)
         if build is not None:

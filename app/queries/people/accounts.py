@@ -66,13 +66,42 @@ def account_named(session: Session, *, name: str) -> Account:
     return found
 
 
+def disable_account(session: Session, *, name: str) -> int:
+    """Disable an account, end its sessions and its unused login tokens; returns the number of sessions ended.
+
+    Raises NotFound for an unknown account, Conflict for one that is disabled already.
+    """
+    account = account_named(session, name=name)
+    if account.disabled_at is not None:
+        raise Conflict(f"The account {name} is disabled already.")
+    account.disabled_at = datetime.now(UTC)
+    ended = session.scalars(
+        delete(WebSession).where(WebSession.account_id == account.id).returning(WebSession.token_hash)
+    ).all()
+    session.execute(delete(LoginToken).where(LoginToken.account_id == account.id, LoginToken.used_at.is_(None)))
+    record_event(session, kind="account.disabled", account_id=account.id, detail={"n_sessions": len(ended)})
+    return len(ended)
+
+
+def enable_account(session: Session, *, name: str) -> None:
+    """Let a disabled account log in again. Raises NotFound, or Conflict for one that is not disabled."""
+    account = account_named(session, name=name)
+    if account.disabled_at is None:
+        raise Conflict(f"The account {name} is not disabled.")
+    account.disabled_at = None
+    record_event(session, kind="account.enabled", account_id=account.id)
+
+
 def any_account(session: Session) -> bool:
     """Whether anybody could log in."""
     return session.scalar(select(Account.id).where(Account.disabled_at.is_(None)).limit(1)) is not None
 
 
 def create_login_token(session: Session, *, account_id: int, minutes: int) -> str:
-    """A token that logs this account in once, within ``minutes``."""
+    """A token that logs this account in once, within ``minutes``. Raises Conflict for a disabled account."""
+    account = session.get_one(Account, account_id)
+    if account.disabled_at is not None:
+        raise Conflict(f"The account {account.name} is disabled: neuron-audit user enable {account.name}")
     token = secrets.token_urlsafe(32)
     session.add(
         LoginToken(

@@ -38,6 +38,9 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+ALWAYS_ANSWERED = ("/health", "/static/")
+RETRY_AFTER = "5"
+"""Seconds after which a refused request may be sent again."""
 LOOPBACK_NAMES = frozenset({"localhost", "ip6-localhost"})
 
 
@@ -74,20 +77,23 @@ class SameOrigin:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on or answer 403."""
-        if scope["type"] == "http" and scope["method"] not in SAFE_METHODS and not self._is_own(Headers(scope=scope)):
+        if scope["type"] == "http" and scope["method"] not in SAFE_METHODS and not self._is_own(scope):
             refusal = PlainTextResponse("This request came from another site and was refused.\n", status_code=403)
             await refusal(scope, receive, send)
             return
         await self.app(scope, receive, send)
 
-    def _is_own(self, headers: Headers) -> bool:
+    def _is_own(self, scope: Scope) -> bool:
+        headers = Headers(scope=scope)
         site = headers.get("sec-fetch-site")
         if site is not None:
             return site in ("same-origin", "none")
-        origin = headers.get("origin")
-        if origin is None:
+        sent = headers.get("origin")
+        if sent is None:
             return True
-        return origin == self.public_origin or urlsplit(origin).netloc == headers.get("host")
+        # A browser sends "null" or a malformed origin for pages that have none: they are not ours.
+        own = (self.public_origin, origin_of(f"{scope['scheme']}://{headers.get('host', '')}"))
+        return (origin := origin_of(sent)) is not None and origin in own
 
 
 class KnownHosts:
@@ -113,6 +119,34 @@ class KnownHosts:
                 await refusal(scope, receive, send)
                 return
         await self.app(scope, receive, send)
+
+
+class RequestsAtOnce:
+    """Answers 503 at once where the server works on as many requests as it may.
+
+    Health checks and static files are always answered: they wait for nothing that the others hold.
+    """
+
+    def __init__(self, app: ASGIApp, *, most: int) -> None:
+        self.app = app
+        self.most = most
+        self.at_work = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on or answer 503."""
+        if scope["type"] != "http" or scope["path"].startswith(ALWAYS_ANSWERED):
+            await self.app(scope, receive, send)
+        elif self.at_work >= self.most:
+            refusal = PlainTextResponse(
+                "The server is busy. Try again in a moment.\n", status_code=503, headers={"Retry-After": RETRY_AFTER}
+            )
+            await refusal(scope, receive, send)
+        else:
+            self.at_work += 1
+            try:
+                await self.app(scope, receive, send)
+            finally:
+                self.at_work -= 1
 
 
 class RequestLog:
@@ -148,10 +182,13 @@ class RequestLog:
                 log.info("request", method=scope["method"], path=scope["path"], status=status, ms=milliseconds)
 
 
-def origin_of(url: str) -> str:
-    """Scheme, host and port of an address, as browsers write them in Origin."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}".lower()
+def origin_of(url: str) -> str | None:
+    """Scheme, host and port of an address, as browsers write them in Origin; None for a malformed address."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    return f"{parts.scheme}://{parts.netloc}".lower() if parts.scheme and parts.netloc else None
 
 
 def host_name(host: str) -> str:
@@ -169,8 +206,3 @@ def is_address(name: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only programs of this machine reach a server that binds this host."""
-    return ipaddress.ip_address(host).is_loopback if is_address(host) else host.lower() in LOOPBACK_NAMES

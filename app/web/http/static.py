@@ -1,33 +1,81 @@
-"""Static files under addresses that change with their content, so that browsers may keep them."""
+"""Static files, kept in memory, under addresses that change with their content, so that browsers may keep them.
 
+They are answered on the event loop: no thread, which a slow database could hold up, is needed for them.
+"""
+
+import gzip
 import hashlib
+import mimetypes
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from starlette.responses import Response
-from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
 
 STATIC = Path(__file__).resolve().parents[3] / "static"
+KEPT = "public, max-age=31536000, immutable"
+ASKED_AGAIN = "no-cache"
+METHODS = ("GET", "HEAD")
+COMPRESSED = ("text/", "image/svg+xml")
+
+
+@dataclass(frozen=True, slots=True)
+class StaticFile:
+    """One file as it is sent."""
+
+    content: bytes
+    compressed: bytes | None
+    media_type: str
+    digest: str
 
 
 @cache
+def static_files() -> dict[str, StaticFile]:
+    """Every static file by its path below the folder."""
+    return {path.relative_to(STATIC).as_posix(): _read(path) for path in sorted(STATIC.rglob("*")) if path.is_file()}
+
+
+def _read(path: Path) -> StaticFile:
+    content = path.read_bytes()
+    media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    compressed = gzip.compress(content, mtime=0) if media_type.startswith(COMPRESSED) else None
+    return StaticFile(content, compressed, media_type, hashlib.sha256(content).hexdigest()[:12])
+
+
 def digest(name: str) -> str:
-    """The first letters of a static file's digest."""
-    return hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
+    """The first letters of a static file's digest. Raises KeyError where there is no such file."""
+    return static_files()[name].digest
 
 
 def static_url(name: str) -> str:
-    """The address of a static file. Raises FileNotFoundError where there is none."""
+    """The address of a static file. Raises KeyError where there is none."""
     return f"/static/{name}?v={digest(name)}"
 
 
-class VersionedFiles(StaticFiles):
-    """Static files; those asked for with a version are kept for a year."""
+class VersionedFiles:
+    """Static files as an ASGI application; those asked for by their right version are kept for a year."""
 
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        """The file, told how long it may be kept."""
-        response = await super().get_response(path, scope)
-        is_versioned = scope["query_string"].startswith(b"v=")
-        response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if is_versioned else "no-cache"
-        return response
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with the file, 304, 404 or 405."""
+        await self._answer(scope)(scope, receive, send)
+
+    def _answer(self, scope: Scope) -> Response:
+        if scope["method"] not in METHODS:
+            return PlainTextResponse("Method Not Allowed", 405, {"Allow": ", ".join(METHODS)})
+        name = scope["path"].removeprefix(scope.get("root_path", "")).lstrip("/")
+        file = static_files().get(name)
+        if file is None:
+            raise HTTPException(404)
+        is_right = scope["query_string"] == f"v={file.digest}".encode()
+        tag = f'"{file.digest}"'
+        headers = {"Cache-Control": KEPT if is_right else ASKED_AGAIN, "ETag": tag, "Vary": "Accept-Encoding"}
+        asked = Headers(scope=scope)
+        if tag in (part.strip().removeprefix("W/") for part in asked.get("if-none-match", "").split(",")):
+            return Response(status_code=304, headers=headers)
+        content = file.content
+        if file.compressed is not None and "gzip" in asked.get("accept-encoding", ""):
+            content, headers["Content-Encoding"] = file.compressed, "gzip"
+        return Response(content, media_type=file.media_type, headers=headers)

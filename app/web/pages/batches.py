@@ -29,7 +29,7 @@ from app.web.deps import AppSettings, DbSession, allowed_to
 from app.web.rendering.templating import page
 from app.work import enqueue as jobs
 
-router = APIRouter()
+router = APIRouter(dependencies=[Depends(allowed_to(Action.READ_OPERATIONS), scope="function")])
 
 ENOUGH_TO_GUESS = 5
 """Ended runs from which a pace is worth telling."""

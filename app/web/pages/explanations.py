@@ -1,6 +1,6 @@
 """One explanation with its provenance; single calls to language models; the bill."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, get_args
 
@@ -13,7 +13,7 @@ from app.queries.common.inputs import BIGGEST_ID
 from app.queries.explanations.page import CallShown, ExplanationShown, call_shown, explanation_shown
 from app.queries.language_models.calls import BillBy, BillLine, bill
 from app.queries.people.accounts import Viewer
-from app.web.deps import DbSession, allowed_to
+from app.web.deps import CurrentViewer, DbSession, MayReadOperations, allowed_to
 from app.web.provenance.curl import as_curl
 from app.web.rendering.templating import page
 from app.work.enqueue import enqueue_batch
@@ -56,9 +56,11 @@ class ExplanationsBill:
 
 
 @page(router, "/explanations/{explanation_id}", template="explanations/page.html")
-def explanation(session: DbSession, explanation_id: Id) -> ExplanationsPage:
-    """An explanation with its scores, its provenance and the calls of its run."""
-    return ExplanationsPage(explanation_shown(session, explanation_id=explanation_id))
+def explanation(session: DbSession, viewer: CurrentViewer, explanation_id: Id) -> ExplanationsPage:
+    """An explanation with its scores, its provenance and, for those with an account, the calls of its run."""
+    shown = explanation_shown(session, explanation_id=explanation_id)
+    may_read_calls = viewer is not None and viewer.may(Action.READ_OPERATIONS)
+    return ExplanationsPage(shown if may_read_calls else replace(shown, calls=()))
 
 
 @router.post("/explanations/{explanation_id}/replay", include_in_schema=False)
@@ -82,7 +84,7 @@ def replay(
 
 
 @page(router, "/calls/{call_id}", template="explanations/call.html")
-def call(session: DbSession, call_id: Id) -> ExplanationsCall:
+def call(session: DbSession, _viewer: MayReadOperations, call_id: Id) -> ExplanationsCall:
     """One call as it went over the wire."""
     shown = call_shown(session, call_id=call_id)
     curl = None if shown.base_url is None else as_curl(shown.base_url, shown.request, shown.key_variable)
@@ -90,7 +92,9 @@ def call(session: DbSession, call_id: Id) -> ExplanationsCall:
 
 
 @page(router, "/bill", template="explanations/bill.html")
-def bill_page(session: DbSession, *, by: BillBy = "day", since: date | None = None) -> ExplanationsBill:
+def bill_page(
+    session: DbSession, _viewer: MayReadOperations, *, by: BillBy = "day", since: date | None = None
+) -> ExplanationsBill:
     """The calls of the last 30 days, or since a day, summed up by day, provider, method or person."""
     first = since or datetime.now(UTC).date() - timedelta(days=BILL_DAYS)
     return ExplanationsBill(by, get_args(BillBy), first, tuple(bill(session, by=by, since=first)))

@@ -1,9 +1,10 @@
 """The first page: subjects, how far they are explained, and what is going on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fastapi import APIRouter
 
+from app.domain.roles import Action
 from app.queries.subjects.overview import (
     PauseShown,
     QueueCounts,
@@ -16,10 +17,12 @@ from app.queries.subjects.overview import (
     subject_summaries,
     workers_seen,
 )
-from app.web.deps import DbSession
+from app.web.deps import CurrentViewer, DbSession
 from app.web.rendering.templating import page
 
 router = APIRouter()
+
+NO_REASON = "its language model does not answer."
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,9 @@ class HomeActivity:
     """What is going on."""
 
     collections: tuple[RunningCollection, ...]
+    n_workers: int
     workers: tuple[WorkerSeen, ...]
+    """Where each runs; empty for visitors without an account."""
     pauses: tuple[PauseShown, ...]
     queue: QueueCounts
 
@@ -46,17 +51,21 @@ class HomePage:
 
 
 @page(router, "/", template="home/page.html", twin="/index.json")
-def home(session: DbSession) -> HomePage:
+def home(session: DbSession, viewer: CurrentViewer) -> HomePage:
     """Subjects with their counts, running collections, workers and pauses."""
-    return HomePage(subjects=subject_summaries(session), activity=activity(session))
+    return HomePage(subjects=subject_summaries(session), activity=activity(session, viewer))
 
 
 @page(router, "/activity", template="home/activity.html", partial="home/_activity.html")
-def activity(session: DbSession) -> HomeActivity:
+def activity(session: DbSession, viewer: CurrentViewer) -> HomeActivity:
     """Running collections, workers, pauses and the length of the queue."""
+    is_told = viewer is not None and viewer.may(Action.READ_OPERATIONS)
+    workers, paused = workers_seen(session), pauses(session)
     return HomeActivity(
         collections=running_collections(session),
-        workers=workers_seen(session),
-        pauses=pauses(session),
+        n_workers=len(workers),
+        workers=tuple(workers) if is_told else (),
+        # A reason repeats what a server said, which may name addresses.
+        pauses=tuple(paused if is_told else (replace(pause, reason=NO_REASON) for pause in paused)),
         queue=queue_counts(session),
     )

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from app.queries.people.accounts import log_in, log_out
-from app.web.deps import SESSION_COOKIE, AppSettings, DbSession, Transaction
+from app.web.deps import SESSION_COOKIE, AppSettings, DbSession
 from app.web.rendering.templating import CurrentView
 
 router = APIRouter(include_in_schema=False)
@@ -22,20 +22,12 @@ class LoginPage:
 
 
 @router.get("/login")
-def login(
-    request: Request,
-    view: CurrentView,
-    session: Transaction,
-    settings: AppSettings,
-    token: Annotated[str, Query(max_length=200)] = "",
-) -> Response:
-    """Log in by following the printed address. From another site's link it takes one more click, on this page.
+def login(view: CurrentView, token: Annotated[str, Query(max_length=200)] = "") -> Response:
+    """A button that logs in with the token of the address, or a field for one.
 
-    Other sites could otherwise log a visitor in to an account of theirs, and previews would use tokens up.
+    To read the address changes nothing: previews of links would use tokens up, and other sites could log a visitor
+    in to an account of theirs.
     """
-    is_followed_by_hand = request.headers.get("sec-fetch-site", "none") in ("none", "same-origin")
-    if token and is_followed_by_hand and "sec-purpose" not in request.headers:
-        return _logged_in(request, settings, log_in(session, login_token=token, days=settings.session_days))
     return view.html("login/page.html", LoginPage(token=token))
 
 

@@ -8,10 +8,11 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from sqlalchemy.exc import DataError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from app.errors import DomainError, Invalid, NotFound, Unavailable
-from app.web.http.security import HEADERS
+from app.web.http.security import HEADERS, RETRY_AFTER
 from app.web.rendering.problem import Problem
 from app.web.rendering.templating import View
 
@@ -25,7 +26,7 @@ ADVICE = {
     413: "Send less at once.",
     422: "Go back, change what was sent, and try again.",
     500: "It has been logged with the number below. Going back and trying again may help.",
-    503: "The database cannot be reached. Reload this page in a moment.",
+    503: "The database cannot be reached or is too slow. Reload this page in a moment.",
 }
 
 
@@ -42,7 +43,8 @@ def install_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(DataError, _on_data_error)
-    app.add_exception_handler(OperationalError, _on_operational_error)
+    app.add_exception_handler(OperationalError, _on_database_away)
+    app.add_exception_handler(PoolTimeout, _on_database_away)
     app.add_exception_handler(Exception, _on_any_error)
 
 
@@ -52,7 +54,14 @@ def problem_of(status: int, message: str, *, request_id: str | None = None) -> P
 
 
 def answer(request: Request, problem: Problem) -> Response:
-    """The problem as JSON, as a fragment for htmx, or as a page."""
+    """The problem as JSON, as a fragment for htmx, or as a page, with Retry-After where it passes by itself."""
+    response = _shown(request, problem)
+    if problem.status == Unavailable.status:
+        response.headers["Retry-After"] = RETRY_AFTER
+    return response
+
+
+def _shown(request: Request, problem: Problem) -> Response:
     if request.url.path.endswith(".json"):
         return JSONResponse(asdict(problem), problem.status)
     # The database is not asked who is looking: it may be what failed.
@@ -76,7 +85,9 @@ def _on_http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     message = NotFound().message if error.status_code == NotFound.status else f"{error.detail}."
-    return answer(request, problem_of(error.status_code, message))
+    response = answer(request, problem_of(error.status_code, message))
+    response.headers.update(error.headers or {})  # Allow, of a wrong method
+    return response
 
 
 def _on_validation_error(request: Request, error: Exception) -> Response:
@@ -94,7 +105,8 @@ def _on_data_error(request: Request, error: Exception) -> Response:
     return answer(request, problem_of(422, Invalid().message))
 
 
-def _on_operational_error(request: Request, error: Exception) -> Response:
+def _on_database_away(request: Request, error: Exception) -> Response:
+    """The database cannot be reached, is too slow, or all connections to it are taken."""
     log.error("database unreachable", error=str(error).splitlines()[0])
     return answer(request, problem_of(503, Unavailable().message))
 
