@@ -22,9 +22,7 @@ PATHS = sorted(
     route.path.format(**dict.fromkeys(route.param_convertors, 1))
     for router in ROUTERS
     for route in router.routes
-    if isinstance(route, APIRoute)
-    and "GET" in route.methods
-    and not {"slug", "layer", "index"} & set(route.param_convertors)
+    if isinstance(route, APIRoute) and "GET" in (route.methods or ()) and "slug" not in route.param_convertors
 )
 
 
