@@ -7,6 +7,7 @@ DomainError
 ├── Forbidden
 │   └── LoginRequired
 ├── Unavailable
+├── CheckpointError
 ├── SubjectError
 ├── CorpusError
 ├── CollectionError
@@ -66,6 +67,12 @@ class Unavailable(DomainError):
     """The service cannot answer right now. Try again in a moment."""
 
     status = 503
+
+
+class CheckpointError(DomainError):
+    """The model cannot be loaded."""
+
+    status = 422
 
 
 class SubjectError(DomainError):

@@ -6,6 +6,7 @@ not computed by a model: each neuron likes one token, fires on it with noise aro
 """
 
 import argparse
+import json
 import math
 import resource
 import time
@@ -17,6 +18,7 @@ import psycopg
 from rich.console import Console
 from sqlalchemy.engine import make_url
 
+from app.domain.sites import Site, SiteKind
 from benchmarks.binary_copy import arrays, copy_rows, numbers
 from benchmarks.database import empty_database
 from benchmarks.synthetic_neurons import Filler, Ids, make_filler, same_number, write_chunk
@@ -68,12 +70,12 @@ def _shared_rows(connection: psycopg.Connection, text: Text, n_layers: int, neur
         ("bytes", (token.decode() for token in text.tokens)),
     )  # fmt: skip
     corpus = insert("INSERT INTO corpus (digest, name, source) VALUES ('synthetic', 'standard library', 'installed')")
+    site = Site(SiteKind.MLP_POST_ACTIVATION, "transformer.h.{layer}.mlp.c_proj", (neurons_per_layer,) * n_layers)
     subject = insert(
         "INSERT INTO subject (slug, name, source, architecture, site, n_layers, neurons_per_layer, tokenizer_id,"
         " activation_function, dtype, bos_policy) VALUES"
-        " (%s, 'Synthetic', 'benchmarks.synthetic', 'none', 'mlp_post_activation', %s, %s, %s, 'gelu', 'float32',"
-        " 'none')",
-        SLUG, n_layers, neurons_per_layer, tokenizer,
+        " (%s, 'Synthetic', 'benchmarks.synthetic', 'none', %s, %s, %s, %s, 'gelu', 'float32', 'none')",
+        SLUG, json.dumps(site.as_json()), n_layers, neurons_per_layer, tokenizer,
     )  # fmt: skip
     collection = insert(
         "INSERT INTO collection (subject_id, corpus_id, status, context_length, seed, dtype, device, code_version,"

@@ -9,6 +9,7 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from app.domain.activations import SampleKind, pack_activations
+from app.domain.sites import Site, SiteKind
 from app.models import (
     Account,
     Collection,
@@ -58,7 +59,9 @@ class Make:
                 name=slug.title(),
                 source="test",
                 architecture="GPT2LMHeadModel",
-                site="mlp_post_activation",
+                site=Site(
+                    SiteKind.MLP_POST_ACTIVATION, "transformer.h.{layer}.mlp.c_proj", (neurons_per_layer,) * n_layers
+                ).as_json(),
                 n_layers=n_layers,
                 neurons_per_layer=neurons_per_layer,
                 tokenizer_id=tokenizer.id,

@@ -1,5 +1,7 @@
 """Subjects, their collections, neurons and samples."""
 
+from typing import Any
+
 from sqlalchemy import (
     ARRAY,
     REAL,
@@ -32,11 +34,13 @@ class Subject(Base):
     revision: Mapped[str | None]
     weights_digest: Mapped[str | None]
     architecture: Mapped[str]
-    site: Mapped[str]
+    site: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    """Where neurons are read; see ``app.domain.sites``."""
     n_layers: Mapped[int]
     neurons_per_layer: Mapped[int]
     tokenizer_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tokenizer.id"))
-    activation_function: Mapped[str]
+    activation_function: Mapped[str | None]
+    """None where a person has named the site: then it is not known which function, if any, stands before it."""
     dtype: Mapped[str]
     bos_policy: Mapped[str]
     collection_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("collection.id", use_alter=True))

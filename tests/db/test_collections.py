@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.domain.sites import Site, SiteKind
 from app.domain.tokens import Vocabulary
 from app.errors import CollectionError, Conflict
 from app.models import Collection, Document, Excerpt, Neuron, Subject
@@ -23,7 +24,7 @@ VALUES: dict[str, Any] = {
     "revision": None,
     "weights_digest": "abc",
     "architecture": "GPT2LMHeadModel",
-    "site": "mlp_post_activation",
+    "site": Site(SiteKind.MLP_POST_ACTIVATION, "transformer.h.{layer}.mlp.c_proj", (3, 3)).as_json(),
     "n_layers": 2,
     "neurons_per_layer": 3,
     "activation_function": "gelu_new",

@@ -51,6 +51,26 @@ FAMILIES: dict[str, Callable[[], Any]] = {
     "phi3": lambda: hf.Phi3ForCausalLM(hf.Phi3Config(**_LLAMA)),
 }  # fmt: skip
 
+_MOE: dict[str, Any] = {
+    **_LLAMA, "num_experts": 4, "num_experts_per_tok": 1, "moe_intermediate_size": 8, "decoder_sparse_step": 1,
+    "shared_expert_intermediate_size": 12,
+}  # fmt: skip
+OTHERS: dict[str, Callable[[], Any]] = {
+    "bert": lambda: hf.BertLMHeadModel(
+        hf.BertConfig(
+            **_SMALL, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2,
+            max_position_embeddings=64,
+        )
+    ),
+    "bidirectional_gemma": lambda: hf.Gemma3ForCausalLM(
+        hf.Gemma3TextConfig(**_GEMMA, use_bidirectional_attention=True)
+    ),
+    "bloom": lambda: hf.BloomForCausalLM(hf.BloomConfig(**_SMALL, hidden_size=16, n_layer=2, n_head=2)),
+    "qwen2_moe": lambda: hf.Qwen2MoeForCausalLM(hf.Qwen2MoeConfig(**_MOE)),
+    "mixtral": lambda: hf.MixtralForCausalLM(hf.MixtralConfig(**_LLAMA, num_local_experts=4, num_experts_per_tok=1)),
+}  # fmt: skip
+"""Models outside the registry of families."""
+
 
 def byte_tokenizer(bos: str | None = None, size: int = VOCABULARY) -> PreTrainedTokenizerFast:
     """A token for each byte, after the special token 0."""
@@ -69,7 +89,7 @@ def byte_tokenizer(bos: str | None = None, size: int = VOCABULARY) -> PreTrained
 def save_model(folder: Path, family: str = "gpt2", bos: str | None = None, tokens: int = VOCABULARY) -> Path:
     """A random model of a family with a byte tokenizer of so many tokens."""
     torch.manual_seed(0)
-    model = FAMILIES[family]()
+    model = {**FAMILIES, **OTHERS}[family]()
     for parameter in model.parameters():  # large enough that activations differ from each other
         torch.nn.init.normal_(parameter, std=0.3)
     model.save_pretrained(folder)

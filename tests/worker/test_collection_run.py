@@ -25,7 +25,8 @@ from worker.collection.command import parse_part, slug_of
 from worker.collection.passes import Part
 from worker.collection.run import CollectOptions, Outcome, Progress, collect
 from worker.subjects.corpus import corpus_of
-from worker.subjects.load import LoadedSubject, LoadOptions, load_subject
+from worker.subjects.load import LoadOptions, load_subject
+from worker.subjects.loaded import LoadedSubject
 
 OPTIONS = CollectOptions(slug="tiny", context_length=8, shard_excerpts=16)
 CORPUS = corpus_of("letters", some_text(120))

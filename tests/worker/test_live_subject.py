@@ -10,7 +10,8 @@ from app.errors import SubjectError
 from tests.worker.tiny_models import KINDS, save_tiny
 from worker.method.live import LiveSubject
 from worker.subjects.live import LiveModel
-from worker.subjects.load import LoadedSubject, LoadOptions, load_subject
+from worker.subjects.load import LoadOptions, load_subject
+from worker.subjects.loaded import LoadedSubject
 
 EXCERPT = np.array([5, 60, 7, 8, 9], dtype=np.int32)
 LAYER, INDEX = 1, 3

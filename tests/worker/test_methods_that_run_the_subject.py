@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from app.db import make_engine, make_sessions, transaction
+from app.domain import sites as domain
 from app.models import Explanation, Neuron, Run, Score, Subject
 from tests.llm_server import Answer, Behaviour, Body, LlmServer, instance_of
 from tests.worker.collecting import some_text
@@ -31,11 +32,11 @@ def plain(body: Body) -> Behaviour:
     return Answer(json.dumps(instance_of(schema)))
 
 
-@pytest.fixture
-def site(fresh_database: str, tmp_path: Path) -> Iterator[Site]:
+@pytest.fixture(params=[None, "model.layers.{layer}.self_attn.o_proj"])
+def site(request: pytest.FixtureRequest, fresh_database: str, tmp_path: Path) -> Iterator[Site]:
     engine = make_engine(fresh_database)
     sessions = make_sessions(engine)
-    subject = load_subject(str(save_tiny(tmp_path / "model")), LoadOptions(device="cpu", dtype="float32"))
+    subject = load_subject(str(save_tiny(tmp_path / "model")), LoadOptions("cpu", "float32", module_path=request.param))
     collect(sessions, subject, corpus_of("letters", some_text(120)), tmp_path, CollectOptions("tiny", context_length=8))
     with LlmServer(brain=plain) as server:
         builder = MethodBuilder(sessions, SETTINGS)
@@ -56,6 +57,8 @@ def test_a_method_that_runs_the_subject_scores_by_ablation(site: Site, name: str
     with transaction(site.sessions) as session:
         assert session.scalars(select(Run.error)).one() is None
         explanation = session.scalars(select(Explanation)).first()
+        where = domain.Site.from_json(session.scalars(select(Subject.site)).one())
+        layer = session.scalars(select(Neuron.layer).where(Neuron.id == neuron_id)).one()
         ablation = session.scalars(select(Score).where(Score.scorer == "ablation")).first()
         written = session.scalars(select(Score).where(Score.sample == "written")).first()
     assert explanation is not None
@@ -64,3 +67,4 @@ def test_a_method_that_runs_the_subject_scores_by_ablation(site: Site, name: str
     assert ablation.value < 1
     assert (written is not None) == (name == "revised")
     assert ("revision" in explanation.provenance) == (name == "revised")
+    assert explanation.provenance["site"] == {"kind": where.kind, "read": where.read_at(layer)}

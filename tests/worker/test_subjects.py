@@ -11,8 +11,8 @@ from torch.nn import functional
 from app.errors import SubjectError
 from tests.worker.models import FAMILIES, save_model
 from worker.subjects.families import FAMILIES as KNOWN
-from worker.subjects.families import family_of
-from worker.subjects.load import LoadedSubject, LoadOptions, load_subject
+from worker.subjects.load import LoadOptions, load_subject
+from worker.subjects.loaded import LoadedSubject
 
 ON_CPU = LoadOptions(device="cpu", dtype="float32")
 IDS = torch.tensor([[5, 9, 30, 2, 77], [8, 8, 100, 41, 3]])
@@ -70,7 +70,7 @@ def test_every_known_family_has_a_test() -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_familys_activations_are_those_computed_by_hand(tmp_path: Path, family: str) -> None:
     subject = load_subject(str(save_model(tmp_path, family)), ON_CPU)
-    path, _, _ = family_of(family).output_projection.rpartition(".")
+    path, _, _ = KNOWN[family].output_projection.rpartition(".")
     first_module = {"opt": "fc1"}.get(family)
     inputs: dict[int, Tensor] = {}
     blocks = {layer: subject.model.get_submodule(path.format(layer=layer)) for layer in range(2)}
@@ -118,50 +118,6 @@ def test_what_could_change_an_activation_is_told(tmp_path: Path) -> None:
     assert (info.architecture, info.activation_function) == ("LlamaForCausalLM", "silu, gated")
     assert (info.n_layers, info.neurons_per_layer, info.dtype, info.bos_policy) == (2, 24, "float32", "none")
     assert len(info.weights_digest) == 64
-
-
-def test_other_weights_have_another_digest(tmp_path: Path) -> None:
-    first = load_subject(str(save_model(tmp_path / "a")), ON_CPU).info.weights_digest
-    assert load_subject(str(save_model(tmp_path / "b")), ON_CPU).info.weights_digest == first
-    assert load_subject(str(save_model(tmp_path / "c", "llama")), ON_CPU).info.weights_digest != first
-
-
-def test_an_unknown_architecture_names_the_known_ones_and_the_way_out() -> None:
-    with pytest.raises(SubjectError, match=r"gpt_neox.*--module-path"):
-        family_of("bloom")
-    assert family_of("bloom", "transformer.h.{layer}.mlp.dense_4h_to_h").activation == "hidden_act"
-    with pytest.raises(SubjectError, match=r"no \{layer\}"):
-        family_of("bloom", "transformer.h.0.mlp")
-
-
-def test_a_module_path_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    options = LoadOptions(device="cpu", module_path="transformer.h.{layer}.mlp.down_proj")
-    with pytest.raises(SubjectError, match=r"no module 'transformer\.h\.0\.mlp\.down_proj'"):
-        load_subject(str(save_model(tmp_path)), options)
-
-
-def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SubjectError, match="300 tokens but the model only 260"):
-        load_subject(str(save_model(tmp_path, tokens=300)), ON_CPU)
-
-
-def test_pickled_weights_are_refused(tmp_path: Path) -> None:
-    folder = save_model(tmp_path)
-    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(SubjectError, match="safetensors"):
-        load_subject(str(folder), ON_CPU)
-
-
-def test_damaged_weights_are_told_in_a_line(tmp_path: Path) -> None:
-    folder = save_model(tmp_path)
-    (folder / "model.safetensors").write_bytes(b"no weights at all")
-    with pytest.raises(SubjectError, match=rf"{folder.name}: .*header"):
-        load_subject(str(folder), ON_CPU)
-
-
-def test_a_name_that_is_no_folder_and_no_hub_id_is_told_so() -> None:
-    with pytest.raises(SubjectError, match="'/nowhere/at all' is neither a folder nor the name of a model"):
-        load_subject("/nowhere/at all", ON_CPU)
 
 
 def test_a_device_that_is_not_there_is_an_error(tmp_path: Path) -> None:

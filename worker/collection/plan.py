@@ -9,7 +9,7 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ MOST_NAMED = 20
 class Encode(Protocol):
     """Token ids of texts, without special tokens."""
 
-    def __call__(self, texts: list[str]) -> list[list[int]]: ...
+    def __call__(self, texts: list[str]) -> Sequence[Sequence[int] | IntRows]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +200,7 @@ class _Cutter:
         if len(self.skipped) < MOST_NAMED:
             self.skipped.append(f"left out {name}: {reason}")
 
-    def add(self, documents: list[Document], token_ids: list[list[int]]) -> None:
+    def add(self, documents: list[Document], token_ids: Sequence[Sequence[int] | IntRows]) -> None:
         """Cut some documents; those behind the last wanted token are not looked at."""
         for document, ids in zip(documents, token_ids, strict=True):
             if self.full:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from sqlalchemy.exc import SQLAlchemyError
@@ -31,7 +31,7 @@ from worker.collection.publish import Finished, Identity, publish
 from worker.collection.sampling import Sampling
 from worker.collection.state import Shape, State
 from worker.subjects.corpus import CorpusSource
-from worker.subjects.load import LoadedSubject
+from worker.subjects.loaded import LoadedSubject
 
 REPORT_SECONDS = 2.0
 STATE_VERSION = 2
@@ -141,13 +141,18 @@ class _Job:
         tokenizer = self._subject.vocabulary.digest
         identity = [
             STATE_VERSION,
-            asdict(self._subject.info),
+            self._subject_values(),
             tokenizer,
             self._corpus.source,
             self._corpus.name,
             options,
         ]
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+    def _subject_values(self) -> dict[str, Any]:
+        """The subject's columns."""
+        info = self._subject.info
+        return asdict(info) | {"site": info.site.as_json()}
 
     def begin(self) -> tuple[Plan, Identity]:
         """Cut the corpus and store the running collection, unless an earlier call has."""
@@ -172,7 +177,7 @@ class _Job:
         named = {} if options.name is None else {"name": options.name}
         tokenizer_id = register_tokenizer(session, name=subject.info.name, vocabulary=subject.vocabulary)
         subject_id = register_subject(
-            session, slug=options.slug, tokenizer_id=tokenizer_id, values=asdict(subject.info) | named
+            session, slug=options.slug, tokenizer_id=tokenizer_id, values=self._subject_values() | named
         )
         corpus_id = register_corpus(
             session, digest=plan.corpus_digest, name=self._corpus.name, source=self._corpus.source
@@ -187,7 +192,7 @@ class _Job:
             device=str(subject.device),
             code_version=version("neuron-audit"),
             tokens_planned=plan.tokens,
-            notes=list(plan.notes),
+            notes=[*subject.notes, *plan.notes],
         )
         return Identity(collection_id, subject_id, corpus_id, tokenizer_id)
 
@@ -211,7 +216,7 @@ class _Job:
             self._tell(Progress("look", plan.tokens, plan.tokens))
             lookalikes = find_lookalikes(work, state, self._options.seed)
             self._tell(Progress("store", plan.tokens, plan.tokens))
-            notes = [*plan.notes, *self._notes(work, state)]
+            notes = [*self._subject.notes, *plan.notes, *self._notes(work, state)]
             with transaction(self._sessions) as session:
                 publish(session, Finished(state, bounds, work.excerpts, lookalikes), identity, notes)
         return self.leave(identity, plan, complete=True)

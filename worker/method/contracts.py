@@ -12,6 +12,7 @@ import numpy as np
 
 from app.domain.activations import ActivationRecord, FloatArray, IntArray, NeuronRecords, SampleKind, Split
 from app.domain.results import ScoreResult, SimulatedExcerpt
+from app.domain.sites import Site
 from app.domain.tokens import Vocabulary
 from app.errors import MethodError
 from worker.providers.base import Provider
@@ -34,6 +35,8 @@ class NeuronTask:
     peer: NeuronRecords | None
     seed: int
     collection_id: int | None = None
+    site: Site | None = None
+    """Where the subject's neurons are read; None outside a run."""
     run_id: int | None = None
     """The run that calls to language models are stored under; None outside a run."""
     text: str | None = None

@@ -215,6 +215,7 @@ def provenance(method: BuiltMethod, task: NeuronTask, candidate: Candidate) -> d
         "seed": task.seed,
         "code_version": code_version(),
         "collection_id": task.collection_id,
+        "site": None if task.site is None else {"kind": task.site.kind, "read": task.site.read_at(task.layer)},
         "tokenizer_digest": task.vocabulary.digest,
         "shown": {
             "train": [r.excerpt_id for r in task.train],

@@ -7,11 +7,11 @@ from functools import partial
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from app.domain.language_models import LOCAL_CAPABILITIES, Capability, Outcome
-from app.errors import ProviderError
+from app.errors import CheckpointError, ProviderError
+from worker.checkpoints import checkpoint_folder, read_model, read_tokenizer
 from worker.providers.base import (
     Attempt,
     ChatRequest,
@@ -38,17 +38,17 @@ def load_local(name: str, model: str, *, device: str, options: Mapping[str, Any]
     Options: ``dtype`` (default ``auto``: as stored on a GPU, float32 elsewhere), ``batch_tokens``. Raises a
     permanent ProviderError where the model cannot be loaded.
     """
-    place = _device(device)
-    dtype = options.get("dtype", "auto" if place.type == "cuda" else "float32")
+    wanted = _device(device)
+    dtype = options.get("dtype", "auto" if wanted.type == "cuda" else "float32")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
-        loaded = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, use_safetensors=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        folder, _ = checkpoint_folder(model)
+        tokenizer = read_tokenizer(folder)
+        loaded = read_model(folder, dtype=dtype).model
+    except CheckpointError as error:
         raise ProviderError(f"{name}: the model {model!r} cannot be loaded: {error}", permanent=True) from error
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise ProviderError(f"{name}: {model!r} has no fast tokenizer, which knows where tokens begin.", permanent=True)
-    loaded.to(device=place)  # type: ignore[call-arg]  # the library's wrapper hides the arguments of torch
-    loaded.train(False).requires_grad_(False)
+    loaded.to(device=wanted)
     return LocalProvider(name, model, loaded, tokenizer, batch_tokens=options.get("batch_tokens"))
 
 

@@ -3,13 +3,10 @@
 import threading
 from collections.abc import Callable
 
-from sqlalchemy import select
-
 from app.db import Sessions, transaction
 from app.domain.methods import MethodDefinition
 from app.domain.results import ExplanationResult
-from app.errors import SubjectError
-from app.models import Collection, Subject
+from app.queries.subjects.lookup import stored_subject
 from app.settings import Settings
 from worker.method.contracts import NeuronTask, Services
 from worker.method.live import LiveSubject
@@ -74,21 +71,11 @@ class MethodBuilder:
             return self._subject[1]
 
     def _load(self, slug: str) -> LiveSubject:
-        from worker.subjects.live import LiveModel  # torch is not needed for other methods
-        from worker.subjects.load import LoadOptions, load_subject
+        from worker.run.subjects import load_live  # torch is not needed for other methods
 
         with transaction(self._sessions) as session:
-            row = session.execute(
-                select(Subject.source, Subject.revision, Subject.dtype, Subject.bos_policy, Subject.weights_digest)
-                .add_columns(Collection.context_length)
-                .join(Collection, Collection.id == Subject.collection_id)
-                .where(Subject.slug == slug)
-            ).one()
-        options = LoadOptions(self._settings.device, row.dtype, row.bos_policy, row.revision)
-        loaded = load_subject(row.source, options)
-        if row.weights_digest is not None and loaded.info.weights_digest != row.weights_digest:
-            raise SubjectError(f"The weights at {row.source} are not the ones that {slug} was collected with.")
-        return LiveModel(loaded, slug=slug, context_length=row.context_length)
+            stored = stored_subject(session, slug=slug)
+        return load_live(stored, device=self._settings.device)
 
     def close(self) -> None:
         """End what holds threads or connections."""

@@ -106,6 +106,7 @@ class Workbench:
             peer=None if peer is None else records[peer.neuron_id],
             seed=own_seed,
             collection_id=place.collection_id,
+            site=place.site,
         )
 
     def _vocabulary(self, session: Session, tokenizer_id: int) -> Vocabulary:

@@ -1,14 +1,10 @@
-"""Where each model family keeps its neurons: one small entry per family.
+"""Where each model family has its MLP neurons: one small entry per family.
 
 A neuron is one input of an MLP's output projection. In a gated MLP that is act(gate) * up, else the
 activation function's output.
 """
 
 from dataclasses import dataclass
-
-from app.errors import SubjectError
-
-SITE = "mlp_post_activation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +40,3 @@ FAMILIES = {
     "phi3": _LLAMA,
 }
 """By the ``model_type`` of the configuration."""
-
-
-def family_of(model_type: str, module_path: str | None = None) -> Family:
-    """The family of a model type, or one for the ``module_path`` that a person names.
-
-    Raises SubjectError for an unknown type without a path, and for a path without ``{layer}``.
-    """
-    if module_path is not None:
-        if "{layer}" not in module_path:
-            raise SubjectError(f"The module path {module_path!r} has no {{layer}} in it.")
-        known = FAMILIES.get(model_type)
-        return Family(module_path, known.activation if known else "hidden_act")
-    if model_type not in FAMILIES:
-        raise SubjectError(
-            f"The architecture {model_type!r} is not known; known are {', '.join(sorted(FAMILIES))}. For another one "
-            "name the module path of an MLP's output projection, for example "
-            "--module-path 'model.layers.{layer}.mlp.down_proj'."
-        )
-    return FAMILIES[model_type]

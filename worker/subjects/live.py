@@ -9,7 +9,7 @@ from torch import Tensor
 
 from app.domain.activations import ActivationRecord, FloatArray, IntArray
 from app.errors import SubjectError
-from worker.subjects.load import LoadedSubject
+from worker.subjects.loaded import LoadedSubject
 
 
 class LiveModel:
@@ -31,9 +31,9 @@ class LiveModel:
         Raises SubjectError for a text without tokens and for a neuron that does not exist.
         """
         self._check(layer, index)
-        rows = [np.array(ids[: self._context_length], dtype=np.int32) for ids in self._subject.encode(texts)]
+        rows = [ids[: self._context_length] for ids in self._subject.encode(texts)]
         return tuple(
-            ActivationRecord(-1 - place, ids, self._of_neuron(ids, layer, index)) for place, ids in enumerate(rows)
+            ActivationRecord(-1 - rank, ids, self._of_neuron(ids, layer, index)) for rank, ids in enumerate(rows)
         )
 
     def contexts(self, excerpts: Sequence[IntArray], positions: Sequence[int], *, layer: int) -> FloatArray:
@@ -87,8 +87,8 @@ class LiveModel:
         return states
 
     def _check(self, layer: int, index: int) -> None:
-        info = self._subject.info
-        if not (0 <= layer < info.n_layers and 0 <= index < info.neurons_per_layer):
+        widths = self._subject.info.site.widths
+        if not (0 <= layer < len(widths) and 0 <= index < widths[layer]):
             raise SubjectError(f"{self.slug} has no neuron {layer}/{index}.")
 
 

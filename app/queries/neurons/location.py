@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
+from app.domain.sites import Site
 from app.errors import NotFound
 from app.models import Neuron, Subject
 from app.queries.common.prepared import Columns, rows_of
@@ -23,6 +24,7 @@ class NeuronPlace:
     tokenizer_id: int
     collection_id: int | None
     maximum: float | None
+    site: Site
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ _PLACE = Columns(
         Subject.tokenizer_id,
         Subject.collection_id,
         Neuron.max,
+        Subject.site,
     )
     .join(Subject, Subject.id == Neuron.subject_id)
     .where(Neuron.id == bindparam("neuron_id"))
@@ -68,7 +71,8 @@ def neuron_place(session: Session, *, neuron_id: int) -> NeuronPlace:
     (rows,) = rows_of(session, _PLACE.given(neuron_id=neuron_id))
     if not rows:
         raise NotFound("There is no such neuron.")
-    return NeuronPlace(*rows[0])
+    *columns, site = rows[0]
+    return NeuronPlace(*(*columns, Site.from_json(site)))
 
 
 def neuron_peer(session: Session, *, place: NeuronPlace, start: int) -> Peer | None:

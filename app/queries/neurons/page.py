@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ARRAY, BigInteger, Select, any_, bindparam, func, select
 from sqlalchemy.orm import Session, aliased
 
+from app.domain.sites import Site
 from app.errors import NotFound
 from app.models import Collection, Corpus, Document, Excerpt, Neuron, Sample, Simulation, Subject, Tokenizer
 from app.queries.common.prepared import Columns, Rows, rows_of
@@ -84,8 +85,8 @@ class NeuronOrigin:
     revision: str | None
     weights_digest: str | None
     architecture: str
-    site: str
-    activation_function: str
+    site: Site
+    activation_function: str | None
     dtype: str
     bos_policy: str
     tokenizer: str
@@ -243,8 +244,9 @@ def neuron_head(session: Session, *, slug: str, layer: int, index: int) -> Neuro
             f" 0 to {head['neurons_per_layer'] - 1}; this one has not been collected or does not exist."
         )
     statistics = NeuronStatistics(**{name: next(values) for name in _STATISTICS_COLUMNS})
-    origin = NeuronOrigin(**{name: next(values) for name in _ORIGIN_COLUMNS})
-    return NeuronHead(**head, statistics=statistics, origin=origin)
+    origin = {name: next(values) for name in _ORIGIN_COLUMNS}
+    origin["site"] = Site.from_json(origin["site"])
+    return NeuronHead(**head, statistics=statistics, origin=NeuronOrigin(**origin))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.domain.sites import Site
 from app.errors import NotFound
 from app.models import Collection, Corpus, Subject
 
@@ -17,12 +18,49 @@ class SubjectHead:
     slug: str
     name: str
     architecture: str
-    activation_function: str
+    site: Site
+    activation_function: str | None
     n_layers: int
     neurons_per_layer: int
     corpus: str | None
     """Of the collection that is shown; None before the first is complete."""
     tokens: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSubject:
+    """What it takes to load a subject as it was collected. ``context_length`` is that of its newest collection."""
+
+    slug: str
+    source: str
+    revision: str | None
+    weights_digest: str | None
+    site: Site
+    dtype: str
+    bos_policy: str
+    context_length: int
+
+
+def stored_subject(session: Session, *, slug: str) -> StoredSubject:
+    """The subject of this slug, to be loaded. Raises NotFound where there is none, or no complete collection of it."""
+    row = session.execute(
+        select(Subject, Collection.context_length)
+        .join(Collection, Collection.id == Subject.collection_id)
+        .where(Subject.slug == slug)
+    ).first()
+    if row is None:
+        raise NotFound(f"There is no subject {slug!r} with a complete collection.")
+    subject: Subject = row.Subject
+    return StoredSubject(
+        slug=subject.slug,
+        source=subject.source,
+        revision=subject.revision,
+        weights_digest=subject.weights_digest,
+        site=Site.from_json(subject.site),
+        dtype=subject.dtype,
+        bos_policy=subject.bos_policy,
+        context_length=row.context_length,
+    )
 
 
 def subject_head(session: Session, *, slug: str) -> SubjectHead:
@@ -41,6 +79,7 @@ def subject_head(session: Session, *, slug: str) -> SubjectHead:
         slug=subject.slug,
         name=subject.name,
         architecture=subject.architecture,
+        site=Site.from_json(subject.site),
         activation_function=subject.activation_function,
         n_layers=subject.n_layers,
         neurons_per_layer=subject.neurons_per_layer,

@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.domain.collections import CollectionStatus
+from app.domain.sites import Site
 from app.models import Collection, Corpus, Neuron, Pause, Run, Subject, Worker
 
 SCORE_BINS = 20
@@ -33,6 +34,7 @@ class SubjectSummary:
     slug: str
     name: str
     architecture: str
+    site: Site
     n_layers: int
     neurons_per_layer: int
     n_neurons: int
@@ -113,6 +115,7 @@ def subject_summaries(session: Session) -> tuple[SubjectSummary, ...]:
             slug=row.Subject.slug,
             name=row.Subject.name,
             architecture=row.Subject.architecture,
+            site=Site.from_json(row.Subject.site),
             n_layers=row.Subject.n_layers,
             neurons_per_layer=row.Subject.neurons_per_layer,
             n_neurons=row.Subject.n_layers * row.Subject.neurons_per_layer,

@@ -34,8 +34,9 @@ def register_tokenizer(session: Session, *, name: str, vocabulary: Vocabulary) -
 def register_subject(session: Session, *, slug: str, tokenizer_id: int, values: Mapping[str, Any]) -> int:
     """The id of the subject of this slug; stores it where it is new.
 
-    ``values`` are the other columns. Raises Conflict where the slug belongs to another model, or to the
-    same one run in another way.
+    ``values`` are the other columns. A known subject takes over the model's source: it may have been moved.
+    Raises Conflict where the slug belongs to another model, or to the same one run in another way or read at
+    another site.
     """
     subject = session.scalar(select(Subject).where(Subject.slug == slug))
     if subject is None:
@@ -50,6 +51,7 @@ def register_subject(session: Session, *, slug: str, tokenizer_id: int, values: 
         raise Conflict(
             f"There is another subject {slug!r}, which differs in {', '.join(differing)}. Choose another --slug."
         )
+    subject.source, subject.revision = values["source"], values["revision"]
     return subject.id
 
 

@@ -1,0 +1,70 @@
+"""Where the neurons of a subject are read: stored with the subject and used by every step that runs it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+LAYER = "{layer}"
+"""Stands for the layer's number in a module path."""
+
+
+class SiteKind(StrEnum):
+    """What the neurons of a site are."""
+
+    MLP_POST_ACTIVATION = "mlp_post_activation"
+    """The inputs of an MLP's output projection: act(x), or act(gate) * up where the MLP is gated."""
+    MODULE_INPUT = "module_input"
+    """The inputs of a linear module that a person has named, for example the heads' outputs in front of ``o_proj``."""
+
+    @property
+    def label(self) -> str:
+        """As pages show it."""
+        return {SiteKind.MLP_POST_ACTIVATION: "MLP post-activation", SiteKind.MODULE_INPUT: "Module input"}[self]
+
+
+class SiteTensor(StrEnum):
+    """Which tensor of the module holds the values: one neuron for each channel, its last dimension."""
+
+    INPUT = "input"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where neurons are read: one module for each layer, and how values are made of its tensor.
+
+    ``module_path`` is the module's name below the model with ``{layer}`` in it; ``widths`` holds the number of
+    neurons of each layer.
+    """
+
+    kind: SiteKind
+    module_path: str
+    widths: tuple[int, ...]
+    tensor: SiteTensor = SiteTensor.INPUT
+
+    def module(self, layer: int) -> str:
+        """The module's name at a layer (0-based)."""
+        return self.module_path.replace(LAYER, str(layer))
+
+    def read_at(self, layer: int | None = None) -> str:
+        """Which tensor is read, in words: of one layer, or of any."""
+        return f"{self.tensor} of {self.module_path if layer is None else self.module(layer)}"
+
+    def as_json(self) -> dict[str, Any]:
+        """What the database holds."""
+        return {
+            "kind": str(self.kind),
+            "module_path": self.module_path,
+            "widths": list(self.widths),
+            "tensor": str(self.tensor),
+        }
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> "Site":
+        """The site that ``as_json`` wrote. Raises ValueError for a kind or tensor that this version does not know."""
+        return cls(
+            SiteKind(stored["kind"]),
+            stored["module_path"],
+            tuple(int(width) for width in stored["widths"]),
+            SiteTensor(stored["tensor"]),
+        )

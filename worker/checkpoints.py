@@ -1,0 +1,243 @@
+"""Open a transformers checkpoint: safetensors alone, no code of its own, every weight there.
+
+transformers fills weights that it does not find in the files with random numbers and goes on. Whoever looks at
+a model, or asks one, would work with noise under the model's name; so this is an error here.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    StrictDataclassError,
+)
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging as library_log
+
+from app.errors import CheckpointError
+
+Model: TypeAlias = Any
+"""A transformers model; the library's own types do not help here."""
+HUB_FILES = ("*.json", "*.safetensors", "*.txt", "*.jinja")
+HUB_IGNORED = ("*/*", "consolidated*")
+"""Copies of the weights in another layout."""
+INDEX = "model.safetensors.index.json"
+SINGLE = "model.safetensors"
+MOST_NAMED = 3
+LONGEST_REASON = 300
+
+# What transformers raises on files that a stranger has written. Not Exception: a fault of ours is to be seen.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    ImportError,
+    ArithmeticError,
+    AssertionError,
+    SafetensorError,
+    StrictDataclassError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A model as its files have it, in evaluation mode, on the processor; ``notes`` for a reader of the results."""
+
+    model: Model
+    notes: tuple[str, ...]
+
+
+def checkpoint_folder(source: str, revision: str | None = None) -> tuple[Path, str | None]:
+    """The folder of a checkpoint, and its revision: None for a local folder, the commit for a hub id.
+
+    Raises CheckpointError where there is neither.
+    """
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return path, None
+    try:
+        found = Path(
+            snapshot_download(
+                source, revision=revision, allow_patterns=list(HUB_FILES), ignore_patterns=list(HUB_IGNORED)
+            )
+        )
+    except HFValidationError as error:
+        raise CheckpointError(f"{source!r} is neither a folder nor the name of a model on the hub.") from error
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise CheckpointError(f"{source!r} is no folder, and the hub does not give it: {_reason(error)}") from error
+    return found, found.name
+
+
+def read_config(folder: Path) -> Any:
+    """The configuration. Raises CheckpointError, also for an adapter and for quantised weights."""
+    if (folder / "adapter_config.json").exists():
+        raise CheckpointError(f"{folder.name} is an adapter, not a model: merge it into its base model and save that.")
+    try:
+        config = _from_folder(AutoConfig, folder)
+    except CheckpointError:
+        if "auto_map" in _json(folder / "config.json"):
+            raise CheckpointError(
+                f"{folder.name} needs Python code from its own repository, which is never run here. Use a checkpoint "
+                "of an architecture that transformers has."
+            ) from None
+        raise
+    _refuse_quantised(folder, config)
+    return config
+
+
+def read_tokenizer(folder: Path) -> Any:
+    """The tokenizer. Raises CheckpointError."""
+    return _from_folder(AutoTokenizer, folder)
+
+
+def read_model(folder: Path, *, dtype: Any) -> Checkpoint:
+    """The causal language model, with gradients off. ``dtype`` is torch's, or ``auto`` for the files' own.
+
+    Raises CheckpointError where weights are missing or of another shape, and says which. Missing buffers
+    and weights of the file that the model does not use are notes.
+    """
+    read_config(folder)
+    with _quiet():
+        model, found = _from_folder(
+            AutoModelForCausalLM,
+            folder,
+            dtype=dtype,
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # told below, in a sentence that names them
+        )
+    if found["mismatched_keys"]:
+        raise CheckpointError(_other_shapes(folder, found["mismatched_keys"]))
+    buffers = {name for name, _ in model.named_buffers()}
+    missing, unused = set(found["missing_keys"]), set(found["unexpected_keys"])
+    if missing - buffers:
+        raise CheckpointError(_missing(folder, missing - buffers, unused))
+    return Checkpoint(model.eval().requires_grad_(False), tuple(_notes(missing, unused)))
+
+
+def weights_digest(folder: Path) -> str:
+    """SHA-256 over the weight files that are loaded, names and sizes included."""
+    digest = hashlib.sha256()
+    for file in weight_files(folder):
+        digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files that transformers reads: the single one, else those of the index; by name."""
+    if (folder / SINGLE).exists():
+        return [folder / SINGLE]
+    names = _json(folder / INDEX).get("weight_map", {}).values()
+    return [folder / name for name in sorted(set(names))] or sorted(folder.glob("*.safetensors"))
+
+
+def _from_folder(factory: Any, folder: Path, **options: Any) -> Any:
+    try:
+        return factory.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **options)
+    except _UNREADABLE as error:
+        raise CheckpointError(f"{folder.name}: {_reason(error)}") from error
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of an error, which may be followed by advice about the library's own arguments."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = lines[0] if lines else type(error).__name__
+    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}…"
+
+
+def _json(file: Path) -> Mapping[str, Any]:
+    """A JSON object in a file; empty where there is none."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _refuse_quantised(folder: Path, config: Any) -> None:
+    for part in (config, config.get_text_config()):
+        for name in ("quantization_config", "compression_config"):
+            found = getattr(part, name, None)
+            if found is not None:
+                values = found if isinstance(found, dict) else vars(found) if hasattr(found, "__dict__") else {}
+                raise CheckpointError(
+                    f"{folder.name} is quantised ({values.get('quant_method') or 'method not named'}), so its weights "
+                    "are not those that were trained. Use the checkpoint in float32, bfloat16 or float16."
+                )
+
+
+def _other_shapes(folder: Path, found: Iterable[tuple[str, Sequence[int], Sequence[int]]]) -> str:
+    ordered = sorted(found)
+    named = [f"{name} is {list(saved)}, not {list(wanted)}" for name, saved, wanted in ordered[:MOST_NAMED]]
+    return (
+        f"{folder.name}: config.json does not fit {len(ordered)} of the weights: {'; '.join(named)}"
+        f"{_and_more(ordered)}."
+    )
+
+
+def _missing(folder: Path, missing: set[str], unused: set[str]) -> str:
+    ordered = sorted(missing)
+    text = (
+        f"{folder.name}: the files lack {len(ordered)} of the model's weights, among them "
+        f"{', '.join(ordered[:MOST_NAMED])}; they would be random numbers."
+    )
+    prefix = _common_prefix(missing, unused)
+    if prefix:
+        text += (
+            f" The files have them under names that begin with {prefix!r}, as a wrapped or compiled model saves them: "
+            "save the model inside."
+        )
+    return text
+
+
+def _common_prefix(missing: set[str], unused: set[str]) -> str | None:
+    """What stands in front of a missing weight's name in every name that is not used; None where nothing does."""
+    for wanted in missing:
+        for name in unused:
+            prefix = name.removesuffix(wanted)
+            if prefix != name and all(other.startswith(prefix) for other in unused):
+                return prefix
+    return None
+
+
+def _notes(missing: set[str], unused: set[str]) -> Iterator[str]:
+    if missing:
+        yield f"{len(missing)} buffers are not in the weight files and keep their initial values: {_some(missing)}"
+    if unused:
+        yield f"{len(unused)} weights in the files are not used by this architecture: {_some(unused)}"
+
+
+def _some(names: set[str]) -> str:
+    ordered = sorted(names)
+    return ", ".join(ordered[:MOST_NAMED]) + _and_more(ordered)
+
+
+def _and_more(names: Sequence[object]) -> str:
+    return f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the library's own report, which is a table of all weights."""
+    before = library_log.get_verbosity()
+    library_log.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        library_log.set_verbosity(before)

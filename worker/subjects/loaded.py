@@ -1,0 +1,122 @@
+"""A loaded subject: a model with its neurons' modules and its tokenizer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from app.domain.sites import Site
+from app.domain.tokens import Vocabulary
+from app.errors import SubjectError
+from worker.checkpoints import Model
+from worker.subjects.hooks import OnLayer, logits_with, run_to_layer
+
+IntRow: TypeAlias = NDArray[np.int32]
+BosPolicy = Literal["prepend", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectInfo:
+    """What is stored with a subject: everything that could change an activation."""
+
+    name: str
+    source: str
+    revision: str | None
+    weights_digest: str
+    architecture: str
+    site: Site
+    n_layers: int
+    neurons_per_layer: int
+    activation_function: str | None
+    dtype: str
+    bos_policy: BosPolicy
+
+
+@dataclass(frozen=True)
+class LoadedSubject:
+    """A model with its neurons' modules, layer by layer, and its tokenizer.
+
+    ``n_embeddings``: rows of the embedding; tokenizers may have more tokens. ``notes``: what a reader of the
+    collection should know of the weights.
+    """
+
+    model: Model
+    tokenizer: Any
+    vocabulary: Vocabulary
+    modules: dict[int, nn.Module]
+    info: SubjectInfo
+    max_positions: int | None
+    n_embeddings: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model runs."""
+        device: torch.device = self.model.device
+        return device
+
+    @property
+    def bos_id(self) -> int | None:
+        """The token put before every excerpt in the forward pass, if any. Never part of statistics."""
+        return self.tokenizer.bos_token_id if self.info.bos_policy == "prepend" else None
+
+    @cached_property
+    def _encoder(self) -> Any:
+        encoder = self.tokenizer.backend_tokenizer
+        # Text of a corpus that looks like a special token is text.
+        encoder.encode_special_tokens = True
+        encoder.no_truncation()
+        encoder.no_padding()
+        return encoder
+
+    def encode(self, texts: Sequence[str]) -> list[IntRow]:
+        """Token ids of each text, without special tokens.
+
+        Raises SubjectError for a text with a token that the model has no embedding for.
+        """
+        # Without offsets: they would take twenty times the memory of the ids.
+        encodings = self._encoder.encode_batch_fast(list(texts), add_special_tokens=False)
+        rows = [np.array(encoding.ids, dtype=np.int32) for encoding in encodings]
+        highest = max((int(row.max()) for row in rows if row.size), default=-1)
+        if highest >= self.n_embeddings:
+            raise SubjectError(
+                f"A text holds the token {self.vocabulary.text([highest])!r} (id {highest}), which the model does not "
+                f"know: it has {self.n_embeddings} embeddings, its tokenizer {len(self.vocabulary)} tokens."
+            )
+        return rows
+
+    def activations(self, token_ids: Int[Tensor, "batch tokens"], on_layer: OnLayer) -> None:
+        """Hand every layer's activations [batch, tokens, neurons] on token ids [batch, tokens] to ``on_layer``.
+
+        ``token_ids`` are on any device and without BOS: it is added and its activations are cut off.
+        The rest of the model behind the last layer's neurons is not run. The tensor is valid only
+        during the call. What ``on_layer`` returns is used in the place of the activations.
+        """
+        run_to_layer(self.model, self.modules, self._with_bos(token_ids), self._without_bos(on_layer))
+
+    def logits(self, token_ids: Int[Tensor, "batch tokens"], on_layer: OnLayer) -> Tensor:
+        """Logits [batch, tokens, vocabulary] with the activations that ``on_layer`` returns instead."""
+        all_logits = logits_with(self.model, self.modules, self._with_bos(token_ids), self._without_bos(on_layer))
+        return all_logits if self.bos_id is None else all_logits[:, 1:]
+
+    def _with_bos(self, token_ids: Tensor) -> Tensor:
+        ids = token_ids.to(self.device, non_blocking=True)
+        if self.bos_id is None:
+            return ids
+        return torch.cat([ids.new_full((ids.shape[0], 1), self.bos_id), ids], dim=1)
+
+    def _without_bos(self, on_layer: OnLayer) -> OnLayer:
+        if self.bos_id is None:
+            return on_layer
+
+        def inner(layer: int, activations: Tensor) -> Tensor | None:
+            replaced = on_layer(layer, activations[:, 1:])
+            return None if replaced is None else torch.cat([activations[:, :1], replaced], dim=1)
+
+        return inner

@@ -1,0 +1,73 @@
+"""A first forward pass over a few tokens, which shows whether a model can be read at its site at all."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from app.errors import SubjectError
+from worker.subjects.loaded import LoadedSubject
+
+TEXT = "A first pass over a few words shows whether every neuron has a value."
+MOST_TOKENS = 8
+LOOKS_AHEAD_SHARE = 0.01
+"""Of the largest activation of a layer: rounding stays far below, attention to later tokens far above."""
+
+
+def check_by_a_pass(subject: LoadedSubject) -> None:
+    """Run two texts that differ in their last token alone.
+
+    Raises SubjectError for a model that cannot be run on text alone, for a site that is not passed on every
+    token exactly once, and for a model that looks ahead: there the activations before the last token differ.
+    """
+    token_ids = _pair(subject)
+    found: dict[int, Tensor] = {}
+
+    def keep(layer: int, activations: Tensor) -> None:
+        if layer in found:
+            raise SubjectError(
+                f"The model passes {subject.info.site.module(layer)!r} more than once in a forward pass, so its "
+                "neurons have several values on a token. Such a site is not supported."
+            )
+        found[layer] = activations.float().cpu()
+
+    try:
+        subject.activations(token_ids, keep)
+    except (RuntimeError, TypeError, ValueError, LookupError, AttributeError) as error:
+        raise SubjectError(f"{subject.info.name} cannot be run on text alone: {_first_line(error)}") from error
+    never = sorted(subject.modules.keys() - found.keys())
+    if never:
+        raise SubjectError(
+            f"The model does not pass {subject.info.site.module(never[0])!r} in a forward pass, so its neurons have no "
+            "values."
+        )
+    if any(_looks_ahead(activations) for activations in found.values()):
+        raise SubjectError(
+            f"{subject.info.name} ({subject.info.architecture}) looks at the tokens behind a token too. Only causal "
+            "language models are supported, in which an activation depends on what stands before it alone."
+        )
+
+
+def _pair(subject: LoadedSubject) -> Tensor:
+    """Token ids [2, tokens] that differ in the last one."""
+    most = MOST_TOKENS
+    if subject.max_positions is not None:
+        most = max(2, min(most, subject.max_positions - (subject.bos_id is not None)))
+    ids = _distinct(subject.encode([TEXT])[0].tolist(), subject.n_embeddings)[:most]
+    return torch.tensor([[*ids[:-1], ids[-1]], [*ids[:-1], ids[0]]])
+
+
+def _distinct(ids: Sequence[int], n_embeddings: int) -> list[int]:
+    """Different token ids, the text's own first; a tokenizer may know few of its words."""
+    return list(dict.fromkeys([*ids, *range(min(MOST_TOKENS, n_embeddings))]))
+
+
+def _looks_ahead(activations: Tensor) -> bool:
+    """Whether the two rows of [2, tokens, neurons] differ before the last token."""
+    before = activations[:, :-1]
+    difference = (before[0] - before[1]).abs().max()
+    return bool(difference > LOOKS_AHEAD_SHARE * before.abs().max())
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
