@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.activations import FloatArray
-from app.domain.scores import Estimate, bootstrap_interval
+from app.domain.intervals import SHARE_EXPLAINED, bootstrap_interval
+from app.domain.scores import Estimate
 
 
 def jensen_shannon(log_p: FloatArray, log_q: FloatArray) -> NDArray[np.float64]:
@@ -46,4 +47,4 @@ def ablation_score(
         return np.asarray(1 - np.divide(by_simulation, by_mean, out=np.full(len(sums), np.nan), where=by_mean > 0))
 
     value = float(statistic(rows.sum(axis=0)[None])[0])
-    return Estimate(value, interval=bootstrap_interval(rows, strata, statistic, seed=seed))
+    return Estimate(value, interval=bootstrap_interval(rows, strata, statistic, SHARE_EXPLAINED, seed=seed))

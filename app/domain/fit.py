@@ -1,7 +1,8 @@
 """How near predicted activations come to the real ones, in the model's own units.
 
 ``real`` and ``predicted`` are [T] each, one pair per excerpt. Every number is undefined, with its
-reason, where there is no excerpt or nothing to explain; the intervals are bootstraps over excerpts.
+reason, where there is no excerpt or nothing to explain; the intervals are those of
+``app.domain.intervals``.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.activations import FloatArray
-from app.domain.scores import Estimate, bootstrap_interval
+from app.domain.intervals import SHARE_EXPLAINED, bootstrap_interval
+from app.domain.scores import Estimate, not_finite
 
 _Rows = NDArray[np.float64]
 _CONSTANT = 1e-12
@@ -28,6 +30,8 @@ def explained_variance(
     """
     if not real:
         return _NOTHING
+    if (refusal := not_finite(real, predicted)) is not None:
+        return refusal
     everything = np.concatenate(real).astype(np.float64)
     centre = everything.mean()
     spread = np.abs(everything - centre).max()
@@ -85,6 +89,8 @@ def _ratio(
 ) -> Estimate:
     if not real:
         return _NOTHING
+    if (refusal := not_finite(real, predicted)) is not None:
+        return refusal
     rows = _rows(real, predicted, columns)
     if rows[:, 1].sum() == 0:
         return Estimate(None, "the real activations are 0 on every token")
@@ -109,4 +115,4 @@ def _share_explained(error: _Rows, whole: _Rows) -> _Rows:
 
 def _with_interval(rows: _Rows, statistic: Callable[[_Rows], _Rows], strata: Sequence[int], seed: int) -> Estimate:
     value = float(statistic(rows.sum(axis=0)[None])[0])
-    return Estimate(value, interval=bootstrap_interval(rows, strata, statistic, seed=seed))
+    return Estimate(value, interval=bootstrap_interval(rows, strata, statistic, SHARE_EXPLAINED, seed=seed))

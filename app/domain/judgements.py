@@ -3,52 +3,42 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from app.domain.scores import Estimate, bootstrap_interval
+from app.domain.intervals import area_interval, mean_of_shares_interval
+from app.domain.scores import Estimate
 
 CHANCE = 0.5
 """What a coin gets, for balanced accuracy and for AUC."""
 
 
-def balanced_accuracy(truth: Sequence[bool], said: Sequence[bool], *, seed: int) -> Estimate:
+def balanced_accuracy(truth: Sequence[bool], said: Sequence[bool]) -> Estimate:
     """(share of the true that were said true + share of the false that were said false) / 2, with an interval.
 
-    The interval draws within each class. Undefined without a thing of each class. Source: Brodersen
-    et al., "The balanced accuracy and its posterior distribution" (2010).
+    Undefined without a thing of each class. Source: Brodersen et al., "The balanced accuracy and its posterior
+    distribution" (2010); the interval: ``mean_of_shares_interval``.
     """
     if (missing := _missing(truth)) is not None:
         return missing
-    positive = np.array(truth)
-    right = positive == np.array(said)
-    rows = np.stack([positive, positive & right, ~positive, ~positive & right], axis=1).astype(np.float64)
-
-    def statistic(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-        n_true, right_true, n_false, right_false = sums.T
-        return np.asarray((right_true / n_true + right_false / n_false) / 2)
-
-    value = float(statistic(rows.sum(axis=0)[None])[0])
-    return Estimate(value, interval=bootstrap_interval(rows, positive.astype(int).tolist(), statistic, seed=seed))
+    positive, agrees = np.array(truth), np.array(truth) == np.array(said)
+    shares = [(int(agrees[kind].sum()), int(kind.sum())) for kind in (positive, ~positive)]
+    value = sum(right / n for right, n in shares) / len(shares)
+    return Estimate(value, interval=mean_of_shares_interval(shares))
 
 
-def auc(truth: Sequence[bool], ratings: Sequence[float], *, seed: int) -> Estimate:
+def auc(truth: Sequence[bool], ratings: Sequence[float]) -> Estimate:
     """The chance that a true thing is rated above a false one, ties counting half, with an interval.
 
-    The interval draws within each class. Undefined without a thing of each class. Source: Hanley and
-    McNeil, "The meaning and use of the area under a ROC curve" (1982).
+    Undefined without a thing of each class, and where a rating is not a finite number. Source: Hanley and McNeil, "The
+    meaning and use of the area under a ROC curve" (1982); the interval: ``area_interval``.
     """
     if (missing := _missing(truth)) is not None:
         return missing
     positive, rated = np.array(truth), np.array(ratings, dtype=np.float64)
-    wins = np.heaviside(rated[:, None] - rated[None, :], 0.5) * np.outer(positive, ~positive)
-
-    def statistic(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-        pairs = (counts @ positive) * (counts @ ~positive)
-        return np.asarray(((counts @ wins) * counts).sum(axis=1) / pairs)
-
-    everything = np.eye(len(rated))
-    value = float(statistic(everything.sum(axis=0)[None])[0])
-    return Estimate(value, interval=bootstrap_interval(everything, positive.astype(int).tolist(), statistic, seed=seed))
+    if not np.isfinite(rated).all():
+        return Estimate(None, "a rating is not a finite number")
+    wins = np.heaviside(rated[positive][:, None] - rated[~positive][None, :], 0.5)
+    value = float(wins.mean())
+    return Estimate(value, interval=area_interval(value, *wins.shape))
 
 
 def _missing(truth: Sequence[bool]) -> Estimate | None:

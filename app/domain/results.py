@@ -1,8 +1,11 @@
 """What the pipeline hands to the database: frozen, complete, ready to store."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from app.domain.activations import FloatArray, SampleKind, Split
 
@@ -28,6 +31,8 @@ class SimulatedExcerpt:
     def __post_init__(self) -> None:
         if (self.expected is None) == (self.failure is None):
             raise ValueError("a simulated excerpt has expected activations or a failure")
+        if self.expected is not None and not np.isfinite(self.expected).all():
+            raise ValueError("an expected activation is not a finite number: that is a failure")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,11 @@ class ScoreResult:
     token_lookup_baseline: float | None = None
     shuffled_baseline: float | None = None
     chance: float | None = None
+
+    def __post_init__(self) -> None:
+        numbers = (self.value, *(self.interval or ()), self.token_lookup_baseline, self.shuffled_baseline, self.chance)
+        if not all(math.isfinite(number) for number in numbers if number is not None):
+            raise ValueError("a score is not a finite number: it is undefined, for a reason")
 
     @property
     def is_headline(self) -> bool:

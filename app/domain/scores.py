@@ -1,18 +1,14 @@
-"""Definitions of scores: correlation and its bootstrap interval. Failures are missing, never 0."""
+"""Definitions of scores: correlation and its interval. Failures are missing, never 0."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.activations import FloatArray
+from app.domain.intervals import FISHER, bootstrap_interval
 
-RESAMPLES = 2000
-CONFIDENCE = 0.95
-_LEAST_DEFINED_SHARE = 0.5
-_MIN_EXCERPTS = 2
 _CONSTANT = 1e-24
 """Share of the squared magnitude below which a variance is rounding, not variation."""
 
@@ -37,46 +33,35 @@ def correlation(real: Sequence[FloatArray], expected: Sequence[FloatArray]) -> E
     """
     if not real:
         return Estimate(None, "there is no excerpt to score")
+    if (refusal := not_finite(real, expected)) is not None:
+        return refusal
     return _estimate(_sums(real, expected).sum(axis=0))
 
 
 def correlation_with_interval(
     real: Sequence[FloatArray], expected: Sequence[FloatArray], strata: Sequence[int], *, seed: int
 ) -> Estimate:
-    """``correlation`` with a 95 % percentile bootstrap interval over excerpts.
+    """``correlation`` with its 95 % interval on Fisher's scale; one stratum (its sample) per excerpt.
 
-    Whole excerpts are drawn with replacement, since tokens of one excerpt are not independent.
-    They are drawn within each stratum (one number per excerpt: its sample), since the score is
-    defined on a fixed number of each: a draw without any top excerpt would measure something else.
-    The interval is missing where no stratum has two excerpts or most draws are undefined. With five
-    excerpts per stratum it is on the narrow side. Source: Efron and Tibshirani (1993), chapter 13.
+    Missing where no stratum has two excerpts or most draws are undefined. See ``bootstrap_interval``.
     """
     estimate = correlation(real, expected)
     if estimate.value is None:
         return estimate
-    return Estimate(estimate.value, interval=bootstrap_interval(_sums(real, expected), strata, _pearson, seed=seed))
+    return Estimate(
+        estimate.value, interval=bootstrap_interval(_sums(real, expected), strata, _pearson, FISHER, seed=seed)
+    )
 
 
-def bootstrap_interval(
-    per_excerpt: _Sums, strata: Sequence[int], statistic: Callable[[_Sums], NDArray[np.float64]], *, seed: int
-) -> tuple[float, float] | None:
-    """The 95 % percentile bootstrap interval over excerpts of a statistic of sums.
+def not_finite(real: Sequence[FloatArray], expected: Sequence[FloatArray]) -> Estimate | None:
+    """Why nothing can be scored where an activation is infinite or not a number; None where all are finite.
 
-    ``per_excerpt`` [E, K] are an excerpt's contributions; ``statistic`` turns their sums over each draw
-    [B, K] into values [B], NaN where undefined. None where no stratum has two excerpts or most draws
-    are undefined. Equal seeds give equal intervals. Source: Efron and Tibshirani (1993), chapter 13.
+    Stored activations are float16, whose largest number is 65,504: a larger activation is stored as infinite.
     """
-    sizes = tuple(int(n) for n in np.unique(np.asarray(strata), return_counts=True)[1])
-    if max(sizes, default=0) < _MIN_EXCERPTS:
-        return None
-    order = np.argsort(np.asarray(strata), kind="stable")
-    values = statistic(_draws(sizes, seed) @ per_excerpt[order])
-    defined = values[np.isfinite(values)]
-    if defined.size < _LEAST_DEFINED_SHARE * values.size:
-        return None
-    tail = 100 * (1 - CONFIDENCE) / 2
-    low, high = np.percentile(defined, [tail, 100 - tail])
-    return float(low), float(high)
+    for name, rows in (("a real", real), ("an expected", expected)):
+        if not all(np.isfinite(row).all() for row in rows):
+            return Estimate(None, f"{name} activation is not a finite number")
+    return None
 
 
 def _estimate(sums: _Sums) -> Estimate:
@@ -120,12 +105,3 @@ def _pearson(sums: _Sums) -> NDArray[np.float64]:
     defined = (vx > _CONSTANT * n) & (vy > _CONSTANT * n)
     scale = np.sqrt(np.where(defined, vx, 1.0)) * np.sqrt(np.where(defined, vy, 1.0))
     return np.where(defined, np.clip((sxy - sx * sy / n) / scale, -1.0, 1.0), np.nan)
-
-
-@lru_cache(maxsize=64)
-def _draws(sizes: tuple[int, ...], seed: int) -> NDArray[np.float64]:
-    """How often each excerpt is drawn, stratum by stratum. [RESAMPLES, sum of sizes]"""
-    generator = np.random.default_rng(seed)
-    return np.concatenate([generator.multinomial(n, np.full(n, 1 / n), size=RESAMPLES) for n in sizes], axis=1).astype(
-        np.float64
-    )

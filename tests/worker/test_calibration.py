@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from app.domain.activations import FloatArray, IntArray, SampleKind
 from app.domain.results import SimulatedExcerpt
@@ -12,6 +13,7 @@ from tests.worker.tasks import task, words
 from worker.method.contracts import CalibratedSimulator, CannotSimulate, NeuronTask
 from worker.simulators.calibration import (
     Calibrated,
+    Fitted,
     Map,
     linear,
     linear_calibration,
@@ -59,7 +61,7 @@ def test_a_constant_prediction_has_no_line() -> None:
 
 def test_equal_ranks_are_matched() -> None:
     fitted = percentile(array(0, 1, 2, 3), array(5, 5, 5, 9))
-    assert fitted(array(-1, 0, 3, 9)) == pytest.approx([5.0, 5.0, 7.5, 7.5])
+    assert fitted(array(-1, 0, 3, 9)) == pytest.approx([5.0, 5.0, 9.0, 9.0])
 
 
 @given(numbers, st.floats(-3, 3), st.floats(0.5, 5))
@@ -68,6 +70,18 @@ def test_a_line_undoes_any_change_of_scale(values: list[float], offset: float, s
     expected = (real * np.float32(slope) + np.float32(offset)).astype(np.float32)
     if np.ptp(expected) > 0.1:
         assert linear(expected, real)(expected) == pytest.approx(real, abs=1e-2)
+
+
+@given(arrays(np.float32, st.integers(1, 30), elements=st.floats(-100, 100, width=32)))
+def test_equal_ranks_on_equal_activations_change_nothing(values: FloatArray) -> None:
+    assert percentile(values, values)(values) == pytest.approx(values, rel=1e-5, abs=1e-5)
+
+
+def test_a_calibration_that_leaves_the_numbers_is_a_failure_with_its_reason() -> None:
+    fitted = Fitted(Doubting(), "doubting+linear", lambda values: values * np.float32(np.inf))
+    (answer,) = fitted.simulate("text", [(1, np.arange(1, 4, dtype=np.int32))], neuron().vocabulary)
+    assert answer.expected is None
+    assert answer.failure == "the calibrated activations are not finite numbers"
 
 
 @given(numbers, numbers)

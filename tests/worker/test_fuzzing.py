@@ -31,7 +31,9 @@ def scores(told: NeuronTask, text: str, provider: FakeProvider | None = None) ->
 
 def test_a_text_that_names_the_marked_tokens_is_perfect() -> None:
     for result in scores(neuron(), "import").values():
-        assert (result.sample, result.value, result.interval, result.chance) == ("top", 1.0, (1.0, 1.0), 0.5)
+        assert (result.sample, result.value, result.chance) == ("top", 1.0, 0.5)
+        assert result.interval is not None
+        assert 0.6 < result.interval[0] < 0.7
         assert (result.n_valid, result.n_failed) == (10, 0)
 
 

@@ -56,8 +56,8 @@ class DetectionScorer(JudgingScorer):
         for sample, negative in NEGATIVES.items():
             if sample != HEADLINE_SAMPLE and not task.records.of(negative, Split.VALIDATION):
                 continue
-            own = judged(self.name, sample, _of(items, rated, negative), seed=task.seed)
-            other = judged(self.name, sample, _of(peer, shuffled, negative), seed=task.seed)
+            own = judged(self.name, sample, _of(items, rated, negative))
+            other = judged(self.name, sample, _of(peer, shuffled, negative))
             table = _by_table(task, [i for i in items if i.fits or i.kind is negative])
             results += (
                 replace(result, shuffled_baseline=s.value, token_lookup_baseline=t)
@@ -102,4 +102,4 @@ def _by_table(task: NeuronTask, items: Sequence[Item]) -> tuple[float | None, fl
     peaks = [float(a.expected.max()) for a in answers if a.expected is not None]
     truth = [item.fits for item in items]
     said = [peak >= FITS_FROM_SHARE * task.records.level_10 for peak in peaks]
-    return balanced_accuracy(truth, said, seed=task.seed).value, auc(truth, peaks, seed=task.seed).value
+    return balanced_accuracy(truth, said).value, auc(truth, peaks).value

@@ -46,12 +46,12 @@ class FuzzingScorer(JudgingScorer):
     def score_text(self, text: str, task: NeuronTask, excerpts: Sequence[ScoredExcerpt]) -> tuple[ScoreResult, ...]:
         """Both numbers for the top sample. Raises ProviderError as the provider does."""
         groups = fuzzed(task.records.of(SampleKind.TOP, Split.VALIDATION), task.records.level_10, task.seed)
-        own = judged(self.name, SAMPLE, self._rated(text, groups, task, "fuzz"), seed=task.seed)
+        own = judged(self.name, SAMPLE, self._rated(text, groups, task, "fuzz"))
         shuffled: tuple[float | None, ...] = (None, None)
         if task.peer is not None and self.shuffled:
             peers = fuzzed(task.peer.of(SampleKind.TOP, Split.VALIDATION), task.peer.level_10, task.seed)
             rated = self._rated(text, peers, task, "fuzz/shuffled")
-            shuffled = tuple(r.value for r in judged(self.name, SAMPLE, rated, seed=task.seed))
+            shuffled = tuple(r.value for r in judged(self.name, SAMPLE, rated))
         table = _by_table(task, [item for group in groups for item in group])
         return tuple(
             replace(result, shuffled_baseline=s, token_lookup_baseline=t)
@@ -116,4 +116,4 @@ def _by_table(task: NeuronTask, items: Sequence[Item]) -> tuple[float | None, fl
             ratings.append(float(answer.expected[shown_window(item.record)][list(item.marks)].mean()))
     truth = [item.right for item in items]
     said = [rating >= ACTIVE_LEVEL / NORMALISED_MAXIMUM * task.records.level_10 for rating in ratings]
-    return balanced_accuracy(truth, said, seed=task.seed).value, auc(truth, ratings, seed=task.seed).value
+    return balanced_accuracy(truth, said).value, auc(truth, ratings).value

@@ -96,15 +96,15 @@ def _read(reply: str, n: int) -> tuple[int, ...]:
     return tuple(ratings)
 
 
-def judged(scorer: str, sample: str, rated: Sequence[Rated], *, seed: int) -> tuple[ScoreResult, ScoreResult]:
+def judged(scorer: str, sample: str, rated: Sequence[Rated]) -> tuple[ScoreResult, ScoreResult]:
     """Balanced accuracy, under the scorer's name, and AUC, under ``<name>_auc``, of the ratings there are."""
     valid = [(r.fits, r.rating) for r in rated if r.rating is not None]
     truth, ratings = [fits for fits, _ in valid], [float(rating) for _, rating in valid]
     return estimates(
         scorer,
         sample,
-        _refused(rated) or balanced_accuracy(truth, [rating >= FITS_FROM for rating in ratings], seed=seed),
-        _refused(rated) or auc(truth, ratings, seed=seed),
+        _refused(rated) or balanced_accuracy(truth, [rating >= FITS_FROM for rating in ratings]),
+        _refused(rated) or auc(truth, ratings),
         (len(valid), len(rated)),
     )
 

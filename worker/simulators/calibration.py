@@ -15,6 +15,8 @@ from app.domain.results import SimulatedExcerpt
 from app.domain.tokens import Vocabulary
 from worker.method.contracts import CannotSimulate, NeuronTask, Simulator
 
+NOT_FINITE = "the calibrated activations are not finite numbers"
+
 Map = Callable[[FloatArray], FloatArray]
 
 
@@ -38,7 +40,8 @@ def percentile(expected: FloatArray, real: FloatArray) -> Map:
     """Each value becomes the real one of the same rank, between ranks in proportion, beyond the ends the end's."""
     levels, counts = np.unique(expected, return_counts=True)
     middles = (np.cumsum(counts) - counts / 2) / len(expected)  # the rank of a value is the middle of its equals
-    targets = np.quantile(real, middles)
+    # Hazen's ranks are the same middles: on equal data this map is the identity.
+    targets = np.quantile(real, middles, method="hazen")
     return lambda values: np.interp(values, levels, targets).astype(np.float32)
 
 
@@ -99,7 +102,11 @@ class Fitted:
     def _mapped(self, simulated: SimulatedExcerpt) -> SimulatedExcerpt:
         if simulated.expected is None:
             return simulated
-        return replace(simulated, expected=self.map(simulated.expected), uncalibrated=simulated.expected)
+        with np.errstate(over="ignore", invalid="ignore"):
+            calibrated = self.map(simulated.expected)
+        if not np.isfinite(calibrated).all():
+            return SimulatedExcerpt(simulated.excerpt_id, simulated.length, expected=None, failure=NOT_FINITE)
+        return replace(simulated, expected=calibrated, uncalibrated=simulated.expected)
 
 
 def linear_calibration(simulator: Simulator) -> Calibrated:
