@@ -175,6 +175,31 @@ def test_a_pass_that_fails_shows_nothing_and_can_be_repeated(
     assert (outcome.collection_id, outcome.complete) == (failed.id, True)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "value", "advice"),
+    [
+        (
+            "float32",
+            float("nan"),
+            r"The weights themselves are not: 1 of them, among them transformer\.h\.0\.mlp",
+        ),
+        ("float32", 1e38, r"The model overflows in float32 on this text"),
+        ("bfloat16", 1e38, r"bfloat16 may overflow: try --dtype float32\."),
+        ("float16", 3e4, r"float16 may overflow: try --dtype bfloat16 or float32\."),
+    ],
+)
+def test_numbers_that_are_not_finite_say_what_helps(
+    sessions: Sessions, tmp_path: Path, dtype: str, value: float, advice: str
+) -> None:
+    overflowing = load_subject(str(save_model(tmp_path / "model")), LoadOptions(device="cpu", dtype=dtype))
+    overflowing.model.get_submodule("transformer.h.0.mlp.c_fc").weight.fill_(value)
+    with pytest.raises(CollectionError, match=f"not finite numbers.* {advice}") as raised:
+        collect(sessions, overflowing, CORPUS, tmp_path, OPTIONS)
+    with sessions() as session:
+        failed = session.scalars(select(Collection)).one()
+    assert (failed.status, failed.error) == ("failed", raised.value.message)
+
+
 def test_progress_is_told_from_cutting_to_storing(sessions: Sessions, subject: LoadedSubject, tmp_path: Path) -> None:
     told: list[Progress] = []
     collect(sessions, subject, CORPUS, tmp_path, OPTIONS, told.append)

@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
+from transformers import AddedToken
 
 from app.errors import SubjectError
-from tests.worker.models import FAMILIES, save_model
+from tests.worker.models import FAMILIES, byte_tokenizer, save_model
 from worker.subjects.families import FAMILIES as KNOWN
 from worker.subjects.load import LoadOptions, load_subject
 from worker.subjects.loaded import LoadedSubject
@@ -130,3 +131,40 @@ def test_text_that_looks_like_a_special_token_is_text(tmp_path: Path) -> None:
     (ids,) = subject.encode(["a<|endoftext|>"])
     assert 0 not in ids
     assert subject.vocabulary.text(ids) == "a<|endoftext|>"
+
+
+def with_pad(folder: Path, *, special: bool) -> LoadedSubject:
+    """A model whose tokenizer has one token more than it has embeddings, as fine-tunes that add one have it."""
+    save_model(folder, "llama")
+    tokenizer = byte_tokenizer()
+    tokenizer.add_tokens([AddedToken("<pad>", normalized=False, special=special)])
+    tokenizer.save_pretrained(folder)
+    return load_subject(str(folder), ON_CPU)
+
+
+def test_a_tokenizer_may_have_more_tokens_than_the_model_has_embeddings(tmp_path: Path) -> None:
+    subject = with_pad(tmp_path, special=False)
+    assert (len(subject.vocabulary), subject.n_embeddings) == (261, 260)
+    assert subject.vocabulary.text(subject.encode(["no such token"])[0]) == "no such token"
+
+
+def test_a_text_with_a_token_that_the_model_does_not_know_is_an_error(tmp_path: Path) -> None:
+    subject = with_pad(tmp_path, special=False)
+    with pytest.raises(SubjectError, match=r"holds the token '<pad>' \(id 260\).* 260 embeddings, its tokenizer 261"):
+        subject.encode(["good", "a <pad> here"])
+
+
+def test_a_special_token_beyond_the_embeddings_is_text_like_any_other(tmp_path: Path) -> None:
+    subject = with_pad(tmp_path, special=True)
+    (ids,) = subject.encode(["a <pad> here"])
+    assert subject.vocabulary.text(ids) == "a <pad> here"
+
+
+def test_a_bos_token_beyond_the_embeddings_is_refused(tmp_path: Path) -> None:
+    save_model(tmp_path, "llama")
+    tokenizer = byte_tokenizer()
+    tokenizer.add_special_tokens({"bos_token": "<begin>"})
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(SubjectError, match=r"BOS token \(id 260\) has no embedding .*--bos none"):
+        load_subject(str(tmp_path), LoadOptions("cpu", bos="prepend"))
+    assert load_subject(str(tmp_path), LoadOptions("cpu", bos="none")).bos_id is None

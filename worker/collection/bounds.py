@@ -25,6 +25,10 @@ _DEVIATIONS = 2.5
 _SMALLEST_RANGE = 1e-6
 
 
+class NotFinite(CollectionError):
+    """The model gives activations that are not finite numbers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """Per neuron [N]: the centre of power sums, the range of peaks and of values, where pools begin.
@@ -64,10 +68,10 @@ class Pilot:
     def bounds(self) -> Bounds:
         """What these excerpts say; the same however they were batched.
 
-        Raises CollectionError for activations that are not finite.
+        Raises NotFinite.
         """
         if not all(bool(torch.isfinite(mean).all()) for mean in self._means):
-            raise CollectionError("The model gives activations that are not finite numbers; try --dtype float32.")
+            raise NotFinite
         peaks, _ = torch.cat(self._peaks).sort(dim=0, descending=True)
         low = torch.cat(self._lows).amin(dim=0)
         high = peaks[0]

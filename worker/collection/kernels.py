@@ -29,8 +29,15 @@ _Loop = TypeVar("_Loop", bound=Callable[..., Any])
 
 
 def _compiled(loop: _Loop) -> _Loop:
-    """Compiled at its first call and kept on disk; runs without Python's lock."""
-    compiled: Any = numba.njit(nogil=True, cache=True, error_model="numpy")(loop)
+    """Compiled at its first call; runs without Python's lock.
+
+    Kept on disk, beside this file or in the user's cache folder. Where neither can be written, each process compiles
+    for itself, which takes some seconds.
+    """
+    try:
+        compiled: Any = numba.njit(nogil=True, cache=True, error_model="numpy")(loop)
+    except RuntimeError:
+        compiled = numba.njit(nogil=True, error_model="numpy")(loop)
     return cast(_Loop, compiled)
 
 

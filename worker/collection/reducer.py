@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from app.errors import CollectionError
 from worker.collection import exact
+from worker.collection.bounds import NotFinite
 from worker.collection.chance import hash32
 from worker.collection.intake import Intake, LayerState, TensorIntake
 from worker.collection.processor_intake import ProcessorIntake
@@ -53,7 +53,7 @@ class Reducer:
         self.shard_sums.zero_()
 
     def end(self, shard: int, n_excerpts: int, n_in_histogram: int) -> None:
-        """Close a shard. Raises CollectionError where an activation was not a number."""
+        """Close a shard. Raises CollectionError where a sum was not a number."""
         exact.add(self.state.tensors["sums"], self.shard_sums.transpose(0, 1))
         self.state.shards.add(shard)
         self.state.excerpts += n_excerpts
@@ -62,10 +62,10 @@ class Reducer:
     def add(self, excerpts: Excerpted, layer: int, activations: Float[Tensor, "batch tokens n"]) -> None:
         """Take in one layer's activations of one batch of the shard, in ascending order of ordinals.
 
-        Raises CollectionError where an activation is not a finite number.
+        Raises NotFinite.
         """
         if not self._intake.take_in(self._layers[layer], excerpts, activations.to(self._device)):
-            raise CollectionError(f"Layer {layer} gives activations that are not finite numbers; try --dtype float32.")
+            raise NotFinite(f"Layer {layer} gives activations that are not finite numbers.")
 
 
 def _hashes(seed: int, purpose: int, state: State) -> Tensor:

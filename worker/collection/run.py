@@ -23,6 +23,7 @@ from app.domain.slugs import is_slug
 from app.errors import CollectionError, DomainError, Invalid
 from app.queries.subjects import collections as stored
 from app.queries.subjects.registration import register_corpus, register_subject, register_tokenizer
+from worker.collection.bounds import NotFinite
 from worker.collection.checkpoint import load_state, read_tensors, write_tensors
 from worker.collection.lookalikes import find_lookalikes
 from worker.collection.passes import BatchSize, Part, Pass
@@ -114,6 +115,10 @@ def collect(
             return job.leave(identity, plan, complete=True)
         try:
             return job.go(plan, identity)
+        except NotFinite as error:
+            advised = CollectionError(f"{error} {subject.why_not_finite()}")
+            job.fail(identity, advised)
+            raise advised from error
         except (DomainError, OSError, RuntimeError, SQLAlchemyError) as error:
             job.fail(identity, error)
             raise

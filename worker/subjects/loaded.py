@@ -105,6 +105,16 @@ class LoadedSubject:
         all_logits = logits_with(self.model, self.modules, self._with_bos(token_ids), self._without_bos(on_layer))
         return all_logits if self.bos_id is None else all_logits[:, 1:]
 
+    def why_not_finite(self) -> str:
+        """What to do about activations that are not finite numbers, in a sentence."""
+        damaged = [name for name, values in self.model.named_parameters() if not bool(values.isfinite().all())]
+        if damaged:
+            return f"The weights themselves are not: {len(damaged)} of them, among them {', '.join(damaged[:3])}."
+        others = {"float16": "bfloat16 or float32", "bfloat16": "float32"}.get(self.info.dtype)
+        if others:
+            return f"{self.info.dtype} may overflow: try --dtype {others}."
+        return f"The model overflows in {self.info.dtype} on this text, so it cannot be collected."
+
     def _with_bos(self, token_ids: Tensor) -> Tensor:
         ids = token_ids.to(self.device, non_blocking=True)
         if self.bos_id is None:
