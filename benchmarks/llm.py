@@ -23,7 +23,7 @@ from benchmarks.database import empty_database
 from benchmarks.figures import Figure, benchmark, held_to, told
 from tests.llm_server import LlmServer
 from worker.method.contracts import NeuronTask, Services
-from worker.method.registry import EXPLAINERS, SIMULATORS, resolve
+from worker.method.registry import EXPLAINERS, SIMULATORS
 from worker.providers.base import Attempt, ChatRequest, Message, Provider, Reply, ScoreTextRequest, Watch
 from worker.providers.local import LocalProvider
 from worker.providers.openai_compatible import EndpointSettings, OpenAICompatible
@@ -151,12 +151,12 @@ def tokens_per_neuron() -> dict[str, Figure]:
     figures = {"tokens.paper.explain": told(PAPER["explain"], "tokens/neuron")}
     for name in ("token_activation_pairs", "highlighted"):
         counts = Counts()
-        explainer = resolve(EXPLAINERS, name, "explainer").build({}, _services(counts))
+        explainer = EXPLAINERS[name].build({}, _services(counts))
         explainer.explain(_task(vocabulary, excerpts))
         figures[f"tokens.explain.{name}"] = told(counts.tokens_in, "tokens/neuron")
     for name in ("all_at_once", "token_by_token", "structured"):
         counts = Counts()
-        simulator = resolve(SIMULATORS, name, "simulator").build({}, _services(counts))
+        simulator = SIMULATORS[name].build({}, _services(counts))
         simulator.simulate(EXPLANATION, excerpts[:1], vocabulary)
         first = replace(counts)
         simulator.simulate(EXPLANATION, excerpts[1:6], vocabulary)

@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 from app.cli.common import settings, worker_module
 from app.cli.database import db
 from app.cli.provider import provider
+from app.cli.steps import steps_command
 from app.cli.user import user
 from app.errors import DomainError
 from app.health import web_is_alive, worker_is_alive
@@ -111,6 +112,9 @@ def collect(  # noqa: PLR0913, PLR0917 - one argument for each option
 def settings_command() -> None:
     """Print every setting with its default and meaning."""
     typer.echo(settings_table())
+
+
+cli.command("steps")(steps_command)
 
 
 @health.command("web")

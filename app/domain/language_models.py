@@ -22,11 +22,29 @@ class Capability(StrEnum):
     WHOLE_TEN = "whole_ten"
     """Its tokenizer writes "10" as one token; otherwise numbers are asked for on a scale of 0..9."""
 
+    @property
+    def label(self) -> str:
+        """The capability as pages and messages write it."""
+        return _LABELS[self]
+
+
+_LABELS = {
+    Capability.CHAT: "chat",
+    Capability.CHAT_LOGPROBS: "chat log-probabilities",
+    Capability.PROMPT_LOGPROBS: "prompt log-probabilities",
+    Capability.JSON_SCHEMA: "replies held to a JSON schema",
+    Capability.WHOLE_TEN: "a tokenizer with 10 as one token",
+}
+
 
 UNPROBED = frozenset({Capability.CHAT})
 """What an endpoint is taken to be able to do before its first probe."""
 LOCAL_CAPABILITIES = frozenset({Capability.CHAT, Capability.CHAT_LOGPROBS, Capability.PROMPT_LOGPROBS})
 """What every local model can do; a probe adds what depends on its tokenizer."""
+
+
+ATTEMPTS = 3
+"""Times that a request is made at most while its replies cannot be used."""
 
 
 class Outcome(StrEnum):

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.costs import CallPlan, Prices, estimate, guessed_plan, method_steps
+from app.domain.costs import CallPlan, Prices, estimate, foretold_plan
+from app.domain.steps.calls import Calls, Span
 
 PRICES = Prices(tokens_in=2.0, tokens_cached=0.5, tokens_out=8.0)
 
@@ -23,32 +24,16 @@ def test_an_estimate_is_a_plan_times_neurons() -> None:
     assert found.price == pytest.approx(PRICES.of(600_000, 200_000, 20_000))
 
 
-@pytest.mark.parametrize(("simulator", "calls"), [("all_at_once", 11), ("structured", 11), ("token_by_token", 641)])
-def test_a_guess_counts_one_explanation_and_the_simulators_calls(simulator: str, calls: int) -> None:
-    assert guessed_plan(simulator, n_excerpts=10, length=64).calls == calls
+def test_what_is_foretold_is_the_mean_over_neurons() -> None:
+    runs = [Calls(Span(1, 2, 3), 100, 10, 5), Calls(Span(3, 4, 9), 300, 30, 15)]
+    plan = foretold_plan(runs)
+    assert (plan.calls, plan.calls_most, plan.tokens_in, plan.tokens_cached, plan.tokens_out) == (3, 6, 200, 20, 10)
+    assert estimate(10, plan, PRICES, at_once=1, n_known=0).calls_most == 60
 
 
-@pytest.mark.parametrize(
-    ("explainer", "calls"),
-    [
-        ("highlighted", 1 + 30),
-        ("best_of_n", 4 + 4 * 30 + 4 * 10),
-        ("revise", 3 + 2 * 30 + 2 * 10),
-        ("per_meaning", 4 + 30 + 2 * 10),
-    ],
-)
-def test_a_guess_counts_every_text_that_a_method_writes_compares_and_scores(explainer: str, calls: int) -> None:
-    steps = method_steps(explainer, ["correlation"], {}, shuffled=True)
-    assert guessed_plan("structured", n_excerpts=30, length=64, steps=steps).calls == calls
-
-
-def test_a_guess_counts_what_judges_are_asked_about_each_text_and_another_neuron() -> None:
-    def calls(*scorers: str, shuffled: bool = True) -> float:
-        steps = method_steps("best_of_n", scorers, {"explainer": {"n": 2}}, shuffled=shuffled)
-        return guessed_plan("structured", n_excerpts=30, length=64, steps=steps).calls
-
-    assert calls("correlation", "detection", "fuzzing") - calls("correlation") == 2 * 2 * (3 + 2)
-    assert calls("detection", shuffled=False) - calls(shuffled=False) == 2 * 3
+def test_without_records_nothing_is_asked() -> None:
+    plan = foretold_plan([])
+    assert (plan.calls, plan.tokens_in) == (0, 0)
 
 
 @given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 10**6))

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from html import unescape
 from typing import Any
 
 import pytest
@@ -63,6 +64,30 @@ def test_a_method_without_runs_says_so(client: TestClient, make: Make) -> None:
     answer = client.get(f"/methods/{method.id}")
     assert answer.status_code == 200
     assert "there is nothing to average" in answer.text
+
+
+def test_a_method_shows_each_step_with_its_blind_spot_and_its_needs(
+    client: TestClient, make: Make, context: Context
+) -> None:
+    method = make.method("careful")
+    method.explainer, method.simulator, method.scorers = "revise", "all_at_once", ["detection"]
+    method.parameters = {"calibration": "linear"}
+    make.session.flush()
+    html = client.get(f"/methods/{method.id}").text
+    assert [step.name for step in context().steps] == ["highlighted", "revise", "all_at_once", "linear", "detection"]
+    assert [prompt.name for prompt in context().prompts][:2] == ["explain_highlighted", "write_sentences"]
+    for step in context().steps:
+        assert step.blind_spot in unescape(html)
+    assert "prompt log-probabilities" in html
+    assert "the subject itself" in html
+
+
+def test_a_method_whose_steps_are_gone_is_still_shown(client: TestClient, make: Make, context: Context) -> None:
+    method = make.method("old")
+    answer = client.get(f"/methods/{method.id}")
+    assert answer.status_code == 200
+    assert "cannot run the method. There is no explainer called" in answer.text
+    assert context().steps == ()
 
 
 def test_two_methods_without_a_common_neuron_are_no_error(client: TestClient, make: Make) -> None:

@@ -6,7 +6,8 @@ import pytest
 from app.domain.activations import SampleKind
 from app.errors import MethodError
 from tests.fake_provider import FakeProvider
-from tests.worker.live_fakes import WordSimulator
+from tests.worker.live_fakes import FakeSubject, WordSimulator
+from tests.worker.steps import explainer_named
 from tests.worker.tasks import Excerpt, task
 from worker.explainers.best_of_n import BestOfN
 from worker.explainers.highlighted import Highlighted
@@ -57,10 +58,30 @@ def test_a_text_that_cannot_be_simulated_is_kept_behind_the_others() -> None:
 
 def test_it_samples_the_explainer_that_its_parameters_name() -> None:
     services = Services(provider=saying({}), simulator=WordSimulator())
-    built = BestOfN.build({"explainer": "token_activation_pairs", "n": 7}, services)
+    built = explainer_named("best_of_n", services, explainer="token_activation_pairs", n=7)
+    assert isinstance(built, BestOfN)
     assert (built.explainer.name, built.n) == ("token_activation_pairs", 7)
+
+
+def test_its_samples_differ_whatever_stands_between_it_and_the_language_model() -> None:
+    services = Services(
+        provider=saying({}), simulator=WordSimulator(), subject=FakeSubject(NEURON.vocabulary, {"import": 8.0})
+    )
+    for parameters in ({}, {"explainer": "revise"}, {"explainer": "per_meaning"}):
+        built = explainer_named("best_of_n", services, **parameters)
+        innermost = getattr(built, "explainer")  # noqa: B009 - each wrapping explainer has one
+        innermost = getattr(innermost, "explainer", innermost)
+        assert innermost.temperature == 1.0
+
+
+def test_an_explainer_without_a_temperature_can_be_sampled_too() -> None:
+    services = Services(simulator=WordSimulator())
+    (candidate,) = explainer_named("best_of_n", services, explainer="lexical", n=3).explain(NEURON)
+    assert "import" in candidate.text
 
 
 def test_without_a_simulator_it_cannot_choose() -> None:
     with pytest.raises(MethodError, match="has no simulator"):
-        BestOfN.build({}, Services(provider=saying({})))
+        explainer_named("best_of_n", Services(provider=saying({})))
+    with pytest.raises(MethodError, match="builds on another explainer"):
+        BestOfN.build({}, Services(provider=saying({}), simulator=WordSimulator()))

@@ -8,6 +8,7 @@ from app.domain.activations import ActivationRecord, SampleKind
 from app.errors import MethodError
 from tests.fake_provider import FakeProvider
 from tests.worker.live_fakes import FakeSubject, WordSimulator
+from tests.worker.steps import explainer_named
 from tests.worker.tasks import Excerpt, task
 from worker.explainers.highlighted import Highlighted
 from worker.explainers.per_meaning import PerMeaning, shares
@@ -104,7 +105,7 @@ def test_it_needs_the_subject_and_the_neurons_own() -> None:
     told = neuron(IMPORT)
     services = Services(provider=FakeProvider(), simulator=WordSimulator())
     with pytest.raises(MethodError, match="has not loaded it"):
-        PerMeaning.build({}, services)
+        explainer_named("per_meaning", services)
     subject = FakeSubject(told.vocabulary, {})
     subject.slug = "another"
     with pytest.raises(MethodError, match="belongs to tiny"):

@@ -1,20 +1,22 @@
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import replace
-from importlib import import_module
 
 import pytest
 
-from app.domain.methods import LEXICAL
+from app.domain.methods import LEXICAL, MethodDefinition
+from app.domain.steps import catalogue
 from app.errors import MethodError
+from tests.fake_provider import FakeProvider
+from worker.method import registry
 from worker.method.contracts import Services
-from worker.method.registry import EXPLAINERS, SCORERS, SIMULATORS, Entry, build_method
+from worker.method.registry import build_method
 
 
-@pytest.mark.parametrize("entries", [EXPLAINERS, SIMULATORS, SCORERS])
-def test_every_entry_leads_to_a_class_of_that_name(entries: Mapping[str, Entry]) -> None:
-    for name, entry in entries.items():
-        module, _, attribute = entry.path.partition(":")
-        assert getattr(import_module(module), attribute).name == name
+@pytest.mark.parametrize("kind", ["EXPLAINERS", "SIMULATORS", "CALIBRATIONS", "SCORERS"])
+def test_the_catalogue_and_the_registry_name_the_same_steps(kind: str) -> None:
+    known: Iterable[str] = getattr(catalogue, kind)
+    built: Iterable[str] = getattr(registry, kind)
+    assert set(built) == set(known)
 
 
 def test_the_lexical_method_is_built() -> None:
@@ -23,15 +25,27 @@ def test_the_lexical_method_is_built() -> None:
     assert [scorer.name for scorer in method.scorers] == ["correlation"]
 
 
-def test_an_unknown_step_names_those_that_exist() -> None:
-    with pytest.raises(MethodError, match=r"no explainer called 'magic'.*lexical"):
-        build_method(replace(LEXICAL, explainer="magic"), Services())
-    with pytest.raises(MethodError, match=r"no simulator called 'magic'.*lexical"):
-        build_method(replace(LEXICAL, simulator="magic"), Services())
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (replace(LEXICAL, explainer="magic"), r"no explainer called 'magic'.*lexical"),
+        (replace(LEXICAL, simulator="magic"), r"no simulator called 'magic'.*lexical"),
+        (replace(LEXICAL, scorers=("magic",)), r"no scorer called 'magic'.*correlation"),
+        (replace(LEXICAL, parameters={"baselines": ["magic"]}), r"no baseline called 'magic'.*shuffled"),
+        (replace(LEXICAL, parameters={"calibration": "magic"}), r"no calibration called 'magic'.*linear"),
+        (
+            replace(LEXICAL, explainer="best_of_n", parameters={"explainer": {"explainer": "magic"}}),
+            r"no explainer called 'magic'.*highlighted",
+        ),
+    ],
+)
+def test_an_unknown_step_names_those_that_exist(changed: MethodDefinition, message: str) -> None:
+    with pytest.raises(MethodError, match=message):
+        build_method(changed, Services())
 
 
-def test_an_unknown_scorer_or_baseline_is_refused() -> None:
-    with pytest.raises(MethodError, match="no scorer"):
-        build_method(replace(LEXICAL, scorers=("magic",)), Services())
-    with pytest.raises(MethodError, match="no baseline"):
-        build_method(replace(LEXICAL, parameters={"baselines": ["magic"]}), Services())
+@pytest.mark.parametrize("inner", ["lexical", "best_of_n", "revise", "per_meaning"])
+def test_groups_can_only_be_explained_by_what_shows_chosen_records(inner: str) -> None:
+    definition = replace(LEXICAL, explainer="per_meaning", parameters={"explainer": {"explainer": inner}})
+    with pytest.raises(MethodError, match=f"per_meaning cannot build on {inner}"):
+        build_method(definition, Services(provider=FakeProvider()))

@@ -3,9 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.activations import ActivationRecord
+from app.domain.steps.explainers import LONGEST_SHOWN
 from app.domain.tokens import Vocabulary
 from worker.method.prompts.rendering import (
-    LONGEST_SHOWN,
     RESERVED,
     LevelledExcerpt,
     block,

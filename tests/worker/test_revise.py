@@ -8,8 +8,8 @@ from app.domain.activations import SampleKind
 from app.errors import MethodError
 from tests.fake_provider import FakeProvider
 from tests.worker.live_fakes import FakeSubject, WordSimulator
+from tests.worker.steps import explainer_named
 from tests.worker.tasks import Excerpt, task, words
-from worker.explainers.revise import Revise
 from worker.method.contracts import Candidate, Services
 from worker.providers.base import ChatRequest
 
@@ -33,7 +33,7 @@ def run(
     provider = FakeProvider(lambda r: json.dumps(answers[r.step.split("/retry")[0]]))
     subject = FakeSubject(NEURON.vocabulary, strengths)
     services = Services(provider=provider, simulator=WordSimulator(), subject=subject)
-    return Revise.build({"n_sentences": 2}, services).explain(NEURON), provider
+    return explainer_named("revise", services, n_sentences=2).explain(NEURON), provider
 
 
 def sent(provider: FakeProvider, step: str) -> str:
@@ -123,4 +123,4 @@ def test_neither_claim_nor_sentence_leaves_its_block() -> None:
 def test_it_needs_a_language_model_and_the_subject() -> None:
     for services in (Services(simulator=WordSimulator()), Services(provider=FakeProvider(), simulator=WordSimulator())):
         with pytest.raises(MethodError):
-            Revise.build({}, services)
+            explainer_named("revise", services)

@@ -4,12 +4,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from worker.explainers.choosing import calibration_scores, ranked, simulator_of
+from app.domain.steps.explainers import SAMPLES
+from worker.explainers.choosing import calibration_scores, inner_of, ranked, simulator_of
 from worker.explainers.prompted import PromptedExplainer
 from worker.method.contracts import Candidate, Explainer, NeuronTask, Services, Simulator
-from worker.method.registry import EXPLAINERS, resolve
-
-SAMPLES = 4
 
 
 class BestOfN:
@@ -28,12 +26,8 @@ class BestOfN:
 
     @classmethod
     def build(cls, parameters: Mapping[str, Any], services: Services) -> "BestOfN":
-        """``explainer`` names the one to sample (default ``highlighted``), ``n`` how often."""
-        return cls(
-            inner_explainer(parameters, services, temperature=1.0),
-            simulator_of(services, cls.name),
-            n=parameters.get("n", SAMPLES),
-        )
+        """``n`` says how often the inner explainer is asked."""
+        return cls(inner_of(services, cls.name), simulator_of(services, cls.name), **parameters)
 
     def explain(self, task: NeuronTask) -> tuple[Candidate, ...]:
         """The distinct texts, the best first. Raises MethodError where no sample was usable."""
@@ -46,10 +40,3 @@ class BestOfN:
             return self.explainer.samples(task, self.n)
         seeds = range(task.seed, task.seed + self.n)
         return tuple(candidate for seed in seeds for candidate in self.explainer.explain(replace(task, seed=seed)))
-
-
-def inner_explainer(parameters: Mapping[str, Any], services: Services, **defaults: Any) -> Explainer:
-    """The explainer that another one builds on: ``explainer`` in its parameters, by default ``highlighted``."""
-    found = resolve(EXPLAINERS, parameters.get("explainer", "highlighted"), "explainer")
-    built: Explainer = found.build({**defaults, **parameters.get("explainer_parameters", {})}, services)
-    return built

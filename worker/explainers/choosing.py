@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
-from app.domain.activations import ActivationRecord, SampleKind, Split
+from app.domain.activations import ActivationRecord
 from app.domain.results import SimulatedExcerpt
 from app.domain.scores import correlation
+from app.domain.steps.explainers import compared_records
 from app.errors import MethodError
-from worker.method.contracts import Candidate, CannotSimulate, NeuronTask, Services, Simulator
-
-MOST_COMPARED = 10
-"""Calibration records that each text is simulated on: five of the top, five random."""
+from worker.method.contracts import Candidate, CannotSimulate, Explainer, NeuronTask, Services, Simulator
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +33,13 @@ def simulator_of(services: Services, step: str) -> Simulator:
     return services.simulator
 
 
+def inner_of(services: Services, step: str) -> Explainer:
+    """The explainer that another one builds on. Raises MethodError where there is none."""
+    if services.inner is None:
+        raise MethodError(f"{step} builds on another explainer; it was given none.")
+    return services.inner
+
+
 def calibration_scores(texts: Sequence[str], task: NeuronTask, simulator: Simulator) -> tuple[CalibrationScore, ...]:
     """One score per text, in order; equal texts are simulated once.
 
@@ -45,11 +50,7 @@ def calibration_scores(texts: Sequence[str], task: NeuronTask, simulator: Simula
 
 
 def _score(text: str, task: NeuronTask, simulator: Simulator) -> CalibrationScore:
-    records = [
-        record
-        for kind in (SampleKind.TOP, SampleKind.RANDOM)
-        for record in task.records.of(kind, Split.CALIBRATION)[: MOST_COMPARED // 2]
-    ]
+    records = compared_records(task.records)
     answers = simulated(text, records, task, simulator)
     valid = [(r.activations, s.expected) for r, s in zip(records, answers, strict=True) if s.expected is not None]
     estimate = correlation([real for real, _ in valid], [expected for _, expected in valid])

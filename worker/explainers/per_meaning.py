@@ -8,10 +8,10 @@ import numpy as np
 
 from app.domain.activations import ActivationRecord
 from app.domain.clusters import clusters
+from app.domain.steps.explainers import MOST_SHOWN
 from app.errors import MethodError
-from worker.explainers.best_of_n import inner_explainer
-from worker.explainers.choosing import calibration_scores, simulator_of
-from worker.explainers.prompted import LONGEST_EXPLANATION, MOST_SHOWN, PromptedExplainer
+from worker.explainers.choosing import calibration_scores, inner_of, simulator_of
+from worker.explainers.prompted import LONGEST_EXPLANATION, PromptedExplainer
 from worker.method.contracts import Candidate, NeuronTask, Services, Simulator
 from worker.method.live import LiveSubject, live_subject, same_subject
 
@@ -45,8 +45,8 @@ class PerMeaning:
 
     @classmethod
     def build(cls, parameters: Mapping[str, Any], services: Services) -> "PerMeaning":
-        """``explainer`` names the one that explains each group (default ``highlighted``)."""
-        explainer = inner_explainer(parameters, services)
+        """It has no parameters of its own. Raises MethodError for an inner explainer that shows no chosen records."""
+        explainer = inner_of(services, cls.name)
         if not isinstance(explainer, PromptedExplainer):
             raise MethodError(f"{cls.name} cannot build on {explainer.name}, which explains no part of the records.")
         return cls(explainer, simulator_of(services, cls.name), live_subject(services, cls.name))

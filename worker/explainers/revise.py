@@ -7,10 +7,10 @@ from typing import Any
 from app.domain.activations import ActivationRecord, normalise
 from app.domain.results import HEADLINE_SCORER, ScoreResult, SimulatedExcerpt
 from app.domain.scores import Estimate, correlation_with_interval
+from app.domain.steps.explainers import MOST_SHOWN, SENTENCES
 from app.errors import MethodError
-from worker.explainers.best_of_n import inner_explainer
-from worker.explainers.choosing import calibration_scores, ranked, simulated, simulator_of
-from worker.explainers.prompted import EXPLANATION, MOST_SHOWN, MOST_TOKENS, maximum_of
+from worker.explainers.choosing import calibration_scores, inner_of, ranked, simulated, simulator_of
+from worker.explainers.prompted import EXPLANATION, MOST_TOKENS, maximum_of
 from worker.explainers.sentences import Sentence, write_sentences
 from worker.method.asking import Question, ask
 from worker.method.baselines import token_lookup
@@ -52,18 +52,15 @@ class Revise:
 
     def __init__(self, provider: Provider, services: Services, parameters: Mapping[str, Any]) -> None:
         self.provider = provider
-        self.explainer = inner_explainer(parameters, services)
+        self.explainer = inner_of(services, self.name)
         self.simulator: Simulator = simulator_of(services, self.name)
         self.subject: LiveSubject = live_subject(services, self.name)
-        self.n_sentences: int = parameters.get("n_sentences", 6)
+        self.n_sentences: int = parameters.get("n_sentences", SENTENCES)
         self.max_tokens: int = parameters.get("max_tokens", MOST_TOKENS)
 
     @classmethod
     def build(cls, parameters: Mapping[str, Any], services: Services) -> "Revise":
-        """``explainer`` names the one that gives the first text (default ``highlighted``).
-
-        ``n_sentences`` are written of each sort: to fire and to be silent. ``max_tokens`` bounds replies.
-        """
+        """``n_sentences`` are written of each sort: to fire and to be silent. ``max_tokens`` bounds replies."""
         if services.provider is None:
             raise MethodError(f"The explainer {cls.name} needs a language model; the method names no provider.")
         return cls(services.provider, services, parameters)

@@ -7,12 +7,6 @@ import numpy as np
 from app.domain.activations import ActivationRecord
 from app.domain.results import SimulatedExcerpt
 
-TOKEN_LOOKUP = "token_lookup"  # noqa: S105 - the name of a baseline
-"""A table of tokens in place of the explanation."""
-SHUFFLED = "shuffled"
-"""The same explanation on another neuron of the same layer."""
-BASELINES = (TOKEN_LOOKUP, SHUFFLED)
-
 
 def token_lookup(
     train: Sequence[ActivationRecord], excerpts: Iterable[ActivationRecord]

@@ -13,6 +13,7 @@ import numpy as np
 from app.domain.activations import ActivationRecord, FloatArray, IntArray, NeuronRecords, SampleKind, Split
 from app.domain.results import ScoreResult, SimulatedExcerpt
 from app.domain.sites import Site
+from app.domain.steps.simulators import calibration_records
 from app.domain.tokens import Vocabulary
 from app.errors import MethodError
 from worker.providers.base import Provider
@@ -55,10 +56,7 @@ class NeuronTask:
     @property
     def calibration(self) -> tuple[ActivationRecord, ...]:
         """The records that may choose between texts and fit a calibration."""
-        return (
-            *self.records.of(SampleKind.TOP, Split.CALIBRATION),
-            *self.records.of(SampleKind.RANDOM, Split.CALIBRATION),
-        )
+        return calibration_records(self.records)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +160,11 @@ class Services:
     """What a worker process holds for the steps of a method: a language model, the subject itself.
 
     A step is built by its class's ``build(parameters, services)``. An explainer and a scorer are
-    also handed the method's simulator, to choose between texts.
+    also handed the method's simulator, to choose between texts, and an explainer that wraps another
+    one is handed that, ``inner``, built already.
     """
 
     provider: Provider | None = None
     subject: object | None = None
     simulator: Simulator | None = None
+    inner: Explainer | None = None

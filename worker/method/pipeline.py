@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from app.domain.activations import NORMALISED_MAXIMUM, ActivationRecord, NeuronRecords, SampleKind, Split, split_of
+from app.domain.baselines import SHUFFLED, TOKEN_LOOKUP
 from app.domain.results import ExplanationResult, ScoreResult, SimulatedExcerpt, SimulationResult
+from app.domain.steps.scorers import EXCERPTS_PER_SAMPLE
 from app.domain.tokens import Vocabulary
 from app.errors import MethodError
 from app.version import code_version
 from worker.collection.hard_negatives import with_hard_negatives
-from worker.method.baselines import SHUFFLED, TOKEN_LOOKUP, token_lookup
+from worker.method.baselines import token_lookup
 from worker.method.contracts import (
     CalibratedSimulator,
     Candidate,
@@ -27,9 +29,6 @@ from worker.method.contracts import (
     TextScorer,
 )
 from worker.method.registry import BuiltMethod
-
-EXCERPTS_PER_SAMPLE = 5
-"""Validation records of each sample that are simulated and scored, as in the 2023 paper."""
 
 Report = Callable[[str, float], None]
 
@@ -81,8 +80,8 @@ def refuse_silent(task: NeuronTask) -> None:
 
 
 def with_lookalikes(method: BuiltMethod, task: NeuronTask) -> NeuronTask:
-    """The task with hard negatives, derived where none were collected, for methods that may show or score them."""
-    if method.definition.provider is None and SampleKind.HARD_NEGATIVE not in method.kinds:
+    """The task with hard negatives, derived where none were collected, for methods that show or score them."""
+    if not method.needs_hard_negatives:
         return task
     peer = None if task.peer is None else with_hard_negatives(task.peer)
     return replace(task, records=with_hard_negatives(task.records), peer=peer)
@@ -108,7 +107,8 @@ def score_candidate(method: BuiltMethod, task: NeuronTask, candidate: Candidate)
     """One text, a person's too, simulated and scored on the neuron's validation records."""
     task = with_lookalikes(method, task)
     records = scored_records(task.records, method.kinds)
-    simulator = _fitted(method.simulator, candidate.text, task)
+    # Where no scorer looks at a simulation, there is nothing to calibrate either.
+    simulator = _fitted(method.simulator, candidate.text, task) if any(records.values()) else method.simulator
     excerpts = simulate(simulator, candidate.text, records, task.vocabulary, unit=unit_of(task.records))
     baselines = _baselines(method, simulator, candidate.text, task, records)
     scores: list[ScoreResult] = []

@@ -1,80 +1,75 @@
-"""The steps a method may name: name -> (label, "module:Class"), resolved when first asked for.
+"""The code of every step in the catalogue: name -> class, and how a method is built of them.
 
-A class is built by ``Class.build(parameters, services)``. Nothing is imported before, so that a
-worker without a library can still run the methods that do not need it.
+A class is built by ``Class.build(parameters, services)``. One that wraps an explainer finds it in its services.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from importlib import import_module
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from app.domain.activations import SampleKind
+from app.domain.baselines import BASELINES
 from app.domain.methods import MethodDefinition
+from app.domain.steps.catalogue import UnknownStep
+from app.domain.steps.method import ChosenExplainer, MethodSteps
+from app.domain.steps.method import steps_of as catalogued
 from app.errors import MethodError
-from worker.method.baselines import BASELINES
+from worker.explainers.best_of_n import BestOfN
+from worker.explainers.contrastive import Contrastive
+from worker.explainers.highlighted import Highlighted
+from worker.explainers.lexical import LexicalExplainer
+from worker.explainers.per_meaning import PerMeaning
+from worker.explainers.revise import Revise
+from worker.explainers.token_activation_pairs import TokenActivationPairs
 from worker.method.contracts import Explainer, Scorer, Services, Simulator, TextScorer
+from worker.scorers.ablation import AblationScorer
+from worker.scorers.absolute_deviation import AbsoluteDeviationScorer
+from worker.scorers.correlation import CorrelationScorer
+from worker.scorers.detection import DetectionScorer
+from worker.scorers.explained_variance import ExplainedVarianceScorer
+from worker.scorers.fuzzing import FuzzingScorer
+from worker.simulators.all_at_once import AllAtOnce
+from worker.simulators.calibration import linear_calibration, percentile_calibration
+from worker.simulators.lexical import LexicalSimulator
+from worker.simulators.structured import Structured
+from worker.simulators.token_by_token import TokenByToken
+
+Built_co = TypeVar("Built_co", covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One step: what people call it, and where it stands."""
+class StepClass(Protocol[Built_co]):
+    """A step's class: its name in the catalogue, and how it is built."""
 
-    label: str
-    path: str
-    needs_subject: bool = False
-    """Whether it runs the subject itself, so that the worker must load it."""
+    @property
+    def name(self) -> str:
+        """The name in the catalogue."""
+        ...
+
+    def build(self, parameters: Mapping[str, Any], services: Services) -> Built_co:
+        """The step of one method. Raises MethodError for what it lacks."""
+        ...
 
 
-EXPLAINERS: Mapping[str, Entry] = {
-    "lexical": Entry("Lexical: quotes tokens and contexts", "worker.explainers.lexical:LexicalExplainer"),
-    "token_activation_pairs": Entry(
-        "Tokens and levels: one per line, as in the 2023 paper",
-        "worker.explainers.token_activation_pairs:TokenActivationPairs",
-    ),
-    "highlighted": Entry("Highlighted: running text with marks", "worker.explainers.highlighted:Highlighted"),
-    "contrastive": Entry("Contrastive: against look-alikes", "worker.explainers.contrastive:Contrastive"),
-    "best_of_n": Entry("Best of n samples of another explainer", "worker.explainers.best_of_n:BestOfN"),
-    "revise": Entry(
-        "Revise: tested on sentences, then corrected", "worker.explainers.revise:Revise", needs_subject=True
-    ),
-    "per_meaning": Entry(
-        "Per meaning: one text per group of excerpts", "worker.explainers.per_meaning:PerMeaning", needs_subject=True
-    ),
+def _by_name(*classes: StepClass[Built_co]) -> Mapping[str, StepClass[Built_co]]:
+    return {step.name: step for step in classes}
+
+
+EXPLAINERS: Mapping[str, StepClass[Explainer]] = _by_name(
+    LexicalExplainer, TokenActivationPairs, Highlighted, Contrastive, BestOfN, Revise, PerMeaning
+)
+SIMULATORS: Mapping[str, StepClass[Simulator]] = _by_name(LexicalSimulator, AllAtOnce, TokenByToken, Structured)
+CALIBRATIONS: Mapping[str, Callable[[Simulator], Simulator]] = {
+    "linear": linear_calibration,
+    "percentile": percentile_calibration,
 }
-SIMULATORS: Mapping[str, Entry] = {
-    "lexical": Entry("Lexical: reads quoted tokens and contexts", "worker.simulators.lexical:LexicalSimulator"),
-    "all_at_once": Entry("All at once: log-probabilities at every token", "worker.simulators.all_at_once:AllAtOnce"),
-    "token_by_token": Entry("Token by token: one question each", "worker.simulators.token_by_token:TokenByToken"),
-    "structured": Entry("Structured: one JSON answer per excerpt", "worker.simulators.structured:Structured"),
-}
-CALIBRATIONS: Mapping[str, Entry] = {
-    "linear": Entry("Least squares on the calibration records", "worker.simulators.calibration:linear_calibration"),
-    "percentile": Entry(
-        "Equal ranks on the calibration records", "worker.simulators.calibration:percentile_calibration"
-    ),
-}
-"""What may stand around a simulator; a method that names none leaves it as it is."""
-SCORERS: Mapping[str, Entry] = {
-    "correlation": Entry(
-        "Correlation of expected and real activations", "worker.scorers.correlation:CorrelationScorer"
-    ),
-    "explained_variance": Entry(
-        "Variance of the real activations that the predicted ones explain",
-        "worker.scorers.explained_variance:ExplainedVarianceScorer",
-    ),
-    "absolute_deviation": Entry(
-        "Absolute size of the real activations that the predicted ones explain",
-        "worker.scorers.absolute_deviation:AbsoluteDeviationScorer",
-    ),
-    "ablation": Entry(
-        "Effect of the simulated activations on the subject's output",
-        "worker.scorers.ablation:AblationScorer",
-        needs_subject=True,
-    ),
-    "detection": Entry("Detection: does this excerpt fit?", "worker.scorers.detection:DetectionScorer"),
-    "fuzzing": Entry("Fuzzing: do these marked tokens fit?", "worker.scorers.fuzzing:FuzzingScorer"),
-}
+SCORERS: Mapping[str, StepClass[Scorer | TextScorer]] = _by_name(
+    CorrelationScorer,
+    ExplainedVarianceScorer,
+    AbsoluteDeviationScorer,
+    AblationScorer,
+    DetectionScorer,
+    FuzzingScorer,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,45 +84,41 @@ class BuiltMethod:
 
     @property
     def kinds(self) -> tuple[SampleKind, ...]:
-        """The samples that its scorers speak of."""
+        """The samples that its scorers need simulated."""
         return tuple(dict.fromkeys(kind for scorer in self.scorers for kind in scorer.kinds))
 
-
-def resolve(entries: Mapping[str, Entry], name: str, step: str) -> Any:
-    """The class of a step. Raises MethodError for a name that the registry does not know."""
-    if name not in entries:
-        raise MethodError(f"There is no {step} called {name!r}; there are: {', '.join(sorted(entries))}.")
-    module, _, attribute = entries[name].path.partition(":")
-    return getattr(import_module(module), attribute)
+    @property
+    def needs_hard_negatives(self) -> bool:
+        """Whether hard negatives are to be derived for a neuron that has none."""
+        return steps_of(self.definition).needs_hard_negatives
 
 
-def needs_subject(definition: MethodDefinition) -> bool:
-    """Whether one of the method's steps runs the subject itself."""
-    named = [EXPLAINERS.get(definition.explainer), *(SCORERS.get(name) for name in definition.scorers)]
-    inner = definition.parameters.get("explainer", {}).get("explainer")
-    return any(entry is not None and entry.needs_subject for entry in (*named, EXPLAINERS.get(inner)))
+def steps_of(definition: MethodDefinition) -> MethodSteps:
+    """A method's steps by the catalogue. Raises MethodError for steps that do not exist or do not fit together."""
+    try:
+        return catalogued(definition)
+    except UnknownStep as error:
+        raise MethodError(str(error)) from error
 
 
 def build_method(definition: MethodDefinition, services: Services) -> BuiltMethod:
-    """A method ready to run. Raises MethodError for steps or baselines that do not exist."""
-    parameters = definition.parameters
-    baselines = tuple(parameters.get("baselines", BASELINES))
-    unknown = sorted(set(baselines) - set(BASELINES))
-    if unknown:
-        raise MethodError(f"There is no baseline called {unknown[0]!r}; there are: {', '.join(BASELINES)}.")
-    simulator = resolve(SIMULATORS, definition.simulator, "simulator").build(parameters.get("simulator", {}), services)
-    if (calibration := parameters.get("calibration", "none")) != "none":
-        simulator = resolve(CALIBRATIONS, calibration, "calibration")(simulator)
+    """A method ready to run. Raises MethodError for steps that do not exist or lack what they need."""
+    steps, parameters = steps_of(definition), definition.parameters
+    simulator = SIMULATORS[steps.simulator.name].build(parameters.get("simulator", {}), services)
+    if steps.calibration is not None:
+        simulator = CALIBRATIONS[steps.calibration.name](simulator)
     services = replace(services, simulator=simulator)
     return BuiltMethod(
         definition=definition,
-        explainer=resolve(EXPLAINERS, definition.explainer, "explainer").build(
-            parameters.get("explainer", {}), services
-        ),
+        explainer=build_explainer(steps.explainer, services),
         simulator=simulator,
-        scorers=tuple(
-            resolve(SCORERS, name, "scorer").build(parameters.get("scorers", {}).get(name, {}), services)
-            for name in definition.scorers
-        ),
-        baselines=baselines,
+        scorers=tuple(SCORERS[scorer.spec.name].build(scorer.parameters, services) for scorer in steps.scorers),
+        baselines=steps.baselines,
     )
+
+
+def build_explainer(chosen: ChosenExplainer, services: Services) -> Explainer:
+    """An explainer, after the one that it wraps. Raises MethodError for what it lacks."""
+    if chosen.inner is not None:
+        services = replace(services, inner=build_explainer(chosen.inner, services))
+    return EXPLAINERS[chosen.spec.name].build(chosen.parameters, services)

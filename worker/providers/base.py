@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from app.domain.language_models import Capability, Outcome
+from app.domain.language_models import ATTEMPTS, Capability, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +186,7 @@ def judged(request: Request, reply: Reply) -> Reply:
 
 
 def chat_until_usable(
-    provider: Provider, requests: Sequence[ChatRequest], *, attempts: int = 3, temperature: float = 0.7
+    provider: Provider, requests: Sequence[ChatRequest], *, attempts: int = ATTEMPTS, temperature: float = 0.7
 ) -> tuple[Reply, ...]:
     """One reply per request; what was refused, cut short or unusable is asked again, differently.
 

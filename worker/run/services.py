@@ -11,7 +11,7 @@ from app.settings import Settings
 from worker.method.contracts import NeuronTask, Services
 from worker.method.live import LiveSubject
 from worker.method.pipeline import Report, run_method
-from worker.method.registry import build_method, needs_subject
+from worker.method.registry import build_method, steps_of
 from worker.run.opening import Providers
 from worker.run.tasks import Work, build_work
 
@@ -46,7 +46,7 @@ class MethodBuilder:
 
         Raises MethodError for steps that do not exist.
         """
-        if definition.provider is None and not needs_subject(definition):
+        if definition.provider is None and not steps_of(definition).needs_subject:
             return build_work(definition)
 
         def work(task: NeuronTask, report: Report) -> tuple[ExplanationResult, ...]:
@@ -59,7 +59,7 @@ class MethodBuilder:
     def services(self, definition: MethodDefinition, task: NeuronTask, tick: Callable[[], None]) -> Services:
         """What the method's steps need for this run. Raises NotFound, ProviderError, SubjectError."""
         provider = self._providers.for_run(definition.provider, task.run_id, tick) if definition.provider else None
-        subject = self.live_subject(task.subject) if needs_subject(definition) else None
+        subject = self.live_subject(task.subject) if steps_of(definition).needs_subject else None
         return Services(provider=provider, subject=subject)
 
     def live_subject(self, slug: str) -> LiveSubject:

@@ -19,7 +19,7 @@ from app.queries.neurons.records import vocabulary
 from app.queries.runs.trials import CHANNEL, LEXICAL, TakenTrial, fail_trial, finish_trial, take_trial
 from worker.method.contracts import CannotSimulate, Services
 from worker.method.live import LiveSubject
-from worker.method.registry import SIMULATORS, resolve
+from worker.method.registry import SIMULATORS
 from worker.run.outages import ignoring_outages, reason, through_outages
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -112,7 +112,7 @@ class TrialLoop:
             return None, None
         if trial.provider is not None:
             return None, ASKS_MODEL
-        simulator = resolve(SIMULATORS, trial.simulator or LEXICAL, "simulator").build({}, Services())
+        simulator = SIMULATORS[trial.simulator or LEXICAL].build({}, Services())
         try:
             (answer,) = simulator.simulate(trial.explanation, [(-1, token_ids)], self._vocabulary(trial.tokenizer_id))
         except CannotSimulate as error:

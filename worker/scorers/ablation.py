@@ -11,10 +11,11 @@ from app.domain.activations import ActivationRecord, FloatArray, NeuronRecords, 
 from app.domain.divergence import ablation_score, jensen_shannon
 from app.domain.results import HEADLINE_SAMPLE, ScoreResult
 from app.domain.scores import Estimate
+from app.domain.steps.scorers import kinds_of
 from worker.method.baselines import token_lookup
 from worker.method.contracts import NeuronTask, ScoredExcerpt, Services
 from worker.method.live import LiveSubject, live_subject, same_subject
-from worker.scorers.samples import SAMPLES, STRATA, scored, why_not
+from worker.scorers.samples import STRATA, scored, why_not
 
 Divergences = NDArray[np.float64]
 
@@ -34,7 +35,7 @@ class AblationScorer:
     def __init__(self, subject: LiveSubject, sample: str = HEADLINE_SAMPLE) -> None:
         self.subject = subject
         self.sample = sample
-        self.kinds = SAMPLES[sample]
+        self.kinds = kinds_of((sample,))
 
     @classmethod
     def build(cls, parameters: Mapping[str, Any], services: Services) -> "AblationScorer":

@@ -1,6 +1,6 @@
 """Does this excerpt fit the explanation?"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,21 +8,16 @@ import numpy as np
 from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind, Split
 from app.domain.judgements import auc, balanced_accuracy
 from app.domain.results import HEADLINE_SAMPLE, ScoreResult
+from app.domain.steps.scorers import NEGATIVES, RATED_PER_SAMPLE
 from worker.method.baselines import token_lookup
 from worker.method.contracts import NeuronTask, ScoredExcerpt
 from worker.method.prompts.rendering import levelled, marked
 from worker.scorers.ratings import Judge, JudgingScorer, Rated, Shown, judged
 
-MOST_PER_SAMPLE = 5
 FITS_FROM_SHARE = 0.5
 """Of the neuron's maximum: an excerpt whose peak reaches it is one that fits."""
 SILENT_BELOW_SHARE = 0.3
 """Of the neuron's maximum: below it an excerpt does not fit. In between it is not asked about."""
-NEGATIVES: Mapping[str, SampleKind] = {
-    HEADLINE_SAMPLE: SampleKind.RANDOM,
-    "top_and_hard_negative": SampleKind.HARD_NEGATIVE,
-}
-"""What each sample sets against the top excerpts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +71,7 @@ def asked_about(records: NeuronRecords, seed: int) -> tuple[Item, ...]:
     items = [
         Item(kind, record, fits=kind is SampleKind.TOP)
         for kind in (SampleKind.TOP, *NEGATIVES.values())
-        for record in records.of(kind, Split.VALIDATION)[:MOST_PER_SAMPLE]
+        for record in records.of(kind, Split.VALIDATION)[:RATED_PER_SAMPLE]
         if level_10 > 0
         and (
             record.peak >= FITS_FROM_SHARE * level_10

@@ -9,13 +9,13 @@ import numpy as np
 from app.domain.activations import NORMALISED_MAXIMUM, ActivationRecord, SampleKind, Split, normalise
 from app.domain.judgements import auc, balanced_accuracy
 from app.domain.results import ScoreResult
+from app.domain.steps.scorers import RATED_PER_SAMPLE
 from app.domain.tokens import Vocabulary
 from worker.method.baselines import token_lookup
 from worker.method.contracts import NeuronTask, ScoredExcerpt
 from worker.method.prompts.rendering import ACTIVE_LEVEL, marked, shown_window
 from worker.scorers.ratings import Judge, JudgingScorer, Rated, Shown, judged
 
-MOST_EXCERPTS = 5
 SAMPLE = SampleKind.TOP.value
 
 Marks = tuple[bool, ...]
@@ -73,7 +73,7 @@ def fuzzed(
     """
     generator = np.random.default_rng(seed)
     pairs = []
-    for record in records[:MOST_EXCERPTS]:
+    for record in records[:RATED_PER_SAMPLE]:
         levels = normalise(record.activations[shown_window(record)], level_10)
         right = tuple((levels >= ACTIVE_LEVEL).tolist())
         wrong = misplaced(right, tuple((levels == 0).tolist()), generator)

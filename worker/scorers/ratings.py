@@ -8,6 +8,7 @@ from app.domain.activations import SampleKind
 from app.domain.judgements import CHANCE, auc, balanced_accuracy
 from app.domain.results import ScoreResult
 from app.domain.scores import Estimate
+from app.domain.steps.scorers import PER_REQUEST
 from app.errors import MethodError
 from worker.method.asking import Form, Question, Unusable, ask, json_object, object_schema
 from worker.method.contracts import Services
@@ -16,8 +17,6 @@ from worker.method.prompts.rendering import block, escape
 from worker.providers.base import Message, Provider
 from worker.scorers.samples import scored
 
-PER_REQUEST = 5
-"""Excerpts in one request: enough to share the instructions, few enough to keep apart."""
 FITS_FROM = 5
 """From this rating (0..10) on the model says that an excerpt fits."""
 MOST = 10

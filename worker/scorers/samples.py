@@ -4,15 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, Self
 
 from app.domain.activations import FloatArray, SampleKind
-from app.domain.results import HEADLINE_SAMPLE, ScoreResult
+from app.domain.results import ScoreResult
 from app.domain.scores import Estimate
+from app.domain.steps.scorers import FITTED_SAMPLES, SAMPLES, kinds_of
 from worker.method.contracts import ScoredExcerpt, Services
 
-SAMPLES: Mapping[str, tuple[SampleKind, ...]] = {
-    HEADLINE_SAMPLE: (SampleKind.TOP, SampleKind.RANDOM),
-    **{kind.value: (kind,) for kind in SampleKind},
-}
-"""The named mixtures of excerpts a score may speak of."""
 STRATA = {kind: place for place, kind in enumerate(SampleKind)}
 
 
@@ -34,9 +30,9 @@ class SampleScorer:
     formulas: tuple[tuple[str, Formula], ...]
     """Each with the name under which its number is stored."""
 
-    def __init__(self, samples: Sequence[str] = (HEADLINE_SAMPLE, SampleKind.RANDOM.value)) -> None:
+    def __init__(self, samples: Sequence[str] = FITTED_SAMPLES) -> None:
         self.samples = tuple(samples)
-        self.kinds = tuple(dict.fromkeys(kind for sample in samples for kind in SAMPLES[sample]))
+        self.kinds = kinds_of(self.samples)
 
     @classmethod
     def build(cls, parameters: Mapping[str, Any], services: Services) -> Self:

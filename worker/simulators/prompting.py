@@ -80,9 +80,9 @@ def provider_with(services: Services, capability: Capability, simulator: str) ->
     if services.provider is None:
         raise MethodError(f"The simulator {simulator} needs a language model; the method names no provider.")
     if capability not in services.provider.capabilities:
-        can = ", ".join(sorted(services.provider.capabilities))
+        can = ", ".join(c.label for c in sorted(services.provider.capabilities))
         raise MethodError(
-            f"The simulator {simulator} needs {capability.value}, which {services.provider.name} does not offer "
+            f"The simulator {simulator} needs {capability.label}, which {services.provider.name} does not offer "
             f"(it offers: {can}). Probe it again, or choose another simulator."
         )
     return services.provider

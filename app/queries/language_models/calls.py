@@ -9,11 +9,9 @@ from sqlalchemy import Date, Float, SQLColumnExpression, and_, cast, func, or_, 
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from app.domain.costs import CallPlan, Estimate, Prices, estimate, guessed_plan, method_steps
 from app.domain.language_models import Outcome
 from app.errors import NotFound
-from app.models import Account, Batch, Collection, LlmCall, Method, Provider, Run, Spending, Subject
-from app.queries.language_models.providers import prices_of
+from app.models import Account, Batch, LlmCall, Method, Run, Spending
 
 ANSWERED = tuple(outcome for outcome in Outcome if outcome.is_answered)
 
@@ -177,81 +175,6 @@ def note_why_cancelled(session: Session, *, batch_id: int, reason: str) -> None:
     session.execute(
         update(Run).where(Run.batch_id == batch_id, Run.status == "cancelled", Run.error.is_(None)).values(error=reason)
     )
-
-
-def calls_per_run(session: Session, *, method_id: int, newest: int = 200) -> tuple[int, CallPlan | None]:
-    """How many finished runs of a method are known, and what one of them needed on average."""
-    recent = (
-        select(Run.id)
-        .where(Run.method_id == method_id, Run.status == "succeeded", Run.explanation_id.is_(None))
-        .order_by(Run.id.desc())
-        .limit(newest)
-        .subquery()
-    )
-    row = session.execute(
-        select(
-            func.count(LlmCall.run_id.distinct()),
-            func.count(),
-            func.coalesce(func.sum(LlmCall.tokens_in), 0),
-            func.coalesce(func.sum(LlmCall.tokens_cached), 0),
-            func.coalesce(func.sum(LlmCall.tokens_out), 0),
-            func.coalesce(func.sum(LlmCall.latency_seconds), 0.0),
-        ).where(LlmCall.run_id.in_(select(recent.c.id)))
-    ).one()
-    n_runs, n_calls = int(row[0]), int(row[1])
-    if n_runs == 0:
-        return 0, None
-    plan = CallPlan(
-        calls=n_calls / n_runs,
-        tokens_in=(row[2] or 0) / n_runs,
-        tokens_cached=(row[3] or 0) / n_runs,
-        tokens_out=(row[4] or 0) / n_runs,
-        seconds_per_call=(row[5] or 0.0) / n_calls,
-    )
-    return n_runs, plan
-
-
-SCORED_EXCERPTS = 10
-"""Five of the top sample and five random ones, as in the 2023 paper."""
-
-
-def batch_estimate(session: Session, *, method_id: int, subject_id: int, n_neurons: int) -> Estimate | None:
-    """What a batch of ``n_neurons`` will need: by the method's finished runs, else by a guess.
-
-    None for a method that asks no language model. Raises NotFound for an unknown method.
-    """
-    method = session.get(Method, method_id)
-    if method is None:
-        raise NotFound("There is no such method.")
-    if method.provider is None:
-        return None
-    provider = session.scalar(select(Provider).where(Provider.name == method.provider))
-    prices = Prices() if provider is None else prices_of(provider)
-    at_once = 1 if provider is None else provider.concurrency
-    n_known, plan = calls_per_run(session, method_id=method_id)
-    if plan is None:
-        steps = method_steps(method.explainer, method.scorers, method.parameters, shuffled=_is_shuffled(method))
-        length = _length(session, subject_id)
-        plan = guessed_plan(method.simulator, n_excerpts=_excerpts_of(method), length=length, steps=steps)
-    return estimate(n_neurons, plan, prices, at_once=at_once, n_known=n_known)
-
-
-def _excerpts_of(method: Method) -> int:
-    """Excerpts that one run simulates: the scored ones, again for the shuffled baseline and for a calibration."""
-    is_calibrated = bool(method.parameters.get("calibration", "none") != "none")
-    return SCORED_EXCERPTS * (1 + _is_shuffled(method) + is_calibrated)
-
-
-def _is_shuffled(method: Method) -> bool:
-    """Whether the shuffled baseline is computed; it is unless the method says otherwise."""
-    return "shuffled" in method.parameters.get("baselines", ["shuffled"])
-
-
-def _length(session: Session, subject_id: int) -> int:
-    """Tokens of an excerpt of the subject's newest collection."""
-    join = select(Collection.context_length).join(Subject, Subject.collection_id == Collection.id)
-    length: int | None = session.scalar(join.where(Subject.id == subject_id))
-    return length or 64
 
 
 BillBy = Literal["day", "provider", "method", "person"]

@@ -5,9 +5,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
-from app.domain.prompts import prompts_of
+from app.domain.steps.catalogue import UnknownStep
+from app.domain.steps.method import MethodSteps, steps_of
+from app.domain.steps.spec import StepKind
 from app.errors import Invalid
 from app.queries.common.inputs import BIGGEST_ID
+from app.queries.methods.definitions import method_definition
 from app.queries.methods.figures import Comparison, MethodFigures, compare_methods, method_figures
 from app.web.deps import DbSession
 from app.web.provenance.prompt_files import PromptShown, prompt_files
@@ -26,10 +29,27 @@ class MethodsPage:
 
 
 @dataclass(frozen=True, slots=True)
+class StepShown:
+    """A step of a method, by the catalogue."""
+
+    kind: StepKind
+    name: str
+    label: str
+    description: str
+    blind_spot: str
+    needs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class MethodsMethod:
-    """One version of a method, with those it can be compared with."""
+    """One version of a method, with those it can be compared with.
+
+    ``unknown`` says which of its steps this version of the program does not have; then there are no steps to show.
+    """
 
     method: MethodFigures
+    steps: tuple[StepShown, ...]
+    unknown: str | None
     prompts: tuple[PromptShown, ...]
     others: tuple[MethodFigures, ...]
 
@@ -76,5 +96,13 @@ def method(session: DbSession, method_id: MethodId) -> MethodsMethod:
     """One version of a method: its steps, its parameters, its use."""
     figures = method_figures(session)
     shown = method_figures(session, method_id=method_id)[0]
-    prompts = prompts_of(shown.explainer, shown.simulator, shown.scorers, shown.parameters)
-    return MethodsMethod(shown, prompt_files(prompts), tuple(m for m in figures if m.id != method_id and m.n_scored))
+    others = tuple(m for m in figures if m.id != method_id and m.n_scored)
+    try:
+        steps = steps_of(method_definition(session, method_id=method_id))
+    except UnknownStep as error:
+        return MethodsMethod(shown, (), str(error), (), others)
+    return MethodsMethod(shown, _shown(steps), None, prompt_files(steps.prompts), others)
+
+
+def _shown(steps: MethodSteps) -> tuple[StepShown, ...]:
+    return tuple(StepShown(s.kind, s.name, s.label, s.description, s.blind_spot, s.needs) for s in steps.specs)

@@ -11,7 +11,8 @@ from app.domain.costs import Estimate
 from app.domain.roles import Action
 from app.errors import Invalid, NotFound
 from app.queries.common.inputs import BIGGEST_ID, price_of
-from app.queries.language_models.calls import batch_estimate, cap_batch
+from app.queries.language_models.calls import cap_batch
+from app.queries.language_models.estimates import batch_estimate
 from app.queries.neurons.listing import (
     Matches,
     NeuronRow,

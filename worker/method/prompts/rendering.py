@@ -13,14 +13,13 @@ from itertools import groupby
 import numpy as np
 
 from app.domain.activations import ActivationRecord, normalise
+from app.domain.steps.explainers import LONGEST_SHOWN
 from app.domain.tokens import Vocabulary
 
 ACTIVE_LEVEL = 3
 """From this level (0..10) on a token counts as one the neuron fires on."""
 SPARSE_BELOW = 0.2
 """Share of non-zero levels below which they are listed again, as in the 2023 paper."""
-LONGEST_SHOWN = 128
-"""Longer excerpts are cut to so many tokens around their peak."""
 
 RESERVED = "⟪⟫⟦⟧"
 """Characters that stand for structure in a prompt and never in data or in an answer."""

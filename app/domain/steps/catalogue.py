@@ -1,0 +1,37 @@
+"""Every step by its name. A name that is not here does not exist: not for a page, not for a price, not for a worker."""
+
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+from app.domain.steps import explainers, scorers, simulators
+from app.domain.steps.spec import CalibrationSpec, ExplainerSpec, ScorerSpec, SimulatorSpec, StepSpec
+
+Spec = TypeVar("Spec", bound=StepSpec)
+
+
+class UnknownStep(LookupError):
+    """No step has this name, or steps do not fit together. The message says which there are."""
+
+
+def catalogued(specs: Iterable[Spec]) -> Mapping[str, Spec]:
+    """The specs by their names. Raises ValueError for a name that two of them have."""
+    found: dict[str, Spec] = {}
+    for spec in specs:
+        if spec.name in found:
+            raise ValueError(f"two {spec.kind}s are called {spec.name}")
+        found[spec.name] = spec
+    return found
+
+
+EXPLAINERS: Mapping[str, ExplainerSpec] = catalogued(explainers.ALL)
+SIMULATORS: Mapping[str, SimulatorSpec] = catalogued(simulators.SIMULATORS)
+CALIBRATIONS: Mapping[str, CalibrationSpec] = catalogued(simulators.CALIBRATIONS)
+SCORERS: Mapping[str, ScorerSpec] = catalogued(scorers.ALL)
+ALL: tuple[StepSpec, ...] = (*EXPLAINERS.values(), *SIMULATORS.values(), *CALIBRATIONS.values(), *SCORERS.values())
+
+
+def named(specs: Mapping[str, Spec], name: str, kind: str) -> Spec:
+    """One step of the catalogue. Raises UnknownStep, with the names that there are."""
+    if name not in specs:
+        raise UnknownStep(f"There is no {kind} called {name!r}; there are: {', '.join(sorted(specs))}.")
+    return specs[name]

@@ -1,0 +1,185 @@
+"""The explainers of the catalogue, with what one explanation by each comes to.
+
+Bounds and defaults that decide how many calls there are stand here; the explainers' code reads them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind, Split
+from app.domain.clusters import MOST_CLUSTERS
+from app.domain.language_models import Capability
+from app.domain.steps.calls import NO_CALLS, ONCE, Calls, Span
+from app.domain.steps.spec import ExplainerInput, ExplainerSpec, Explaining, Simulate
+
+CHAT = frozenset({Capability.CHAT})
+
+MOST_SHOWN = 5
+"""Records of a sample in one prompt, as in the 2023 paper."""
+LONGEST_SHOWN = 128
+"""Longer excerpts are cut to so many tokens around their peak."""
+COMPARED_PER_SAMPLE = 5
+"""Calibration records of the top and of the random sample that each of several texts is simulated on."""
+SAMPLES = 4
+"""Texts that the best of n is chosen from."""
+SENTENCES = 6
+"""Test sentences that are written to fire, and as many to be silent. Half of all score, half revise."""
+
+REPLY = 60
+"""Tokens of one explanation as JSON, about."""
+SENTENCE = (1, 20, 300)
+"""Tokens of a written sentence: at least, about, at most."""
+
+
+def compared_records(records: NeuronRecords) -> tuple[ActivationRecord, ...]:
+    """The calibration records that choose between texts."""
+    return tuple(
+        record
+        for kind in (SampleKind.TOP, SampleKind.RANDOM)
+        for record in records.of(kind, Split.CALIBRATION)[:COMPARED_PER_SAMPLE]
+    )
+
+
+def shown_tokens(records: Sequence[ActivationRecord]) -> int:
+    """The tokens of the records that a prompt shows."""
+    return sum(min(len(record.token_ids), LONGEST_SHOWN) for record in records[:MOST_SHOWN])
+
+
+def _train(records: NeuronRecords) -> int:
+    return shown_tokens(records.of(SampleKind.TOP, Split.TRAIN))
+
+
+def _nothing(_given: ExplainerInput) -> Explaining:
+    return Explaining(NO_CALLS)
+
+
+def _pairs(given: ExplainerInput) -> Explaining:
+    return Explaining(Calls.of(ONCE, 850 + 4.7 * _train(given.records), REPLY))
+
+
+def _highlighted(given: ExplainerInput) -> Explaining:
+    return Explaining(Calls.of(ONCE, 700 + 1.3 * _train(given.records), REPLY))
+
+
+def _contrastive(given: ExplainerInput) -> Explaining:
+    similar = shown_tokens(given.records.of(SampleKind.HARD_NEGATIVE, Split.TRAIN))
+    return Explaining(Calls.of(ONCE, 890 + 1.3 * _train(given.records) + similar, REPLY))
+
+
+def _best_of_n(given: ExplainerInput) -> Explaining:
+    n = Span.exactly(given.parameters.get("n", SAMPLES))
+    inner = given.wrapped()
+    every = inner.candidates * n
+    candidates = Span(min(1, every.least), every.expected, every.most)  # equal texts are one candidate
+    apart = Span(min(1, n.least), n.expected, n.most)  # and are simulated once
+    return Explaining(
+        calls=inner.calls.times(n),
+        candidates=candidates,
+        compared=candidates,
+        discarded=inner.discarded * apart,
+        tested=inner.tested.times(apart),
+    )
+
+
+def _revise(given: ExplainerInput) -> Explaining:
+    inner, n = given.wrapped(), given.parameters.get("n_sentences", SENTENCES)
+    written = Calls.of(ONCE, 270, 30 * n)
+    corrected = Calls.of(Span(0, 1, 1), 420 + 1.3 * _train(given.records) + n * SENTENCE[1], REPLY)
+    candidates = Span(1, 2, 2)
+    first, others = inner.compared.first_and_rest()  # the first inner text is a candidate, the others are not
+    return Explaining(
+        calls=inner.calls + written + corrected,
+        candidates=candidates,
+        compared=Span(first.least, 2, 2),
+        discarded=others + inner.discarded,
+        tested=inner.tested + _simulated_sentences(given.simulate, n).times(candidates),
+    )
+
+
+def _simulated_sentences(simulate: Simulate, n: int) -> Calls:
+    """Simulating one text on ``n`` written sentences, whose lengths are not known before."""
+    least, expected, most = (simulate([length] * n) for length in SENTENCE)
+    return replace(expected, n=Span(least.n.least, expected.n.expected, most.n.most))
+
+
+def _per_meaning(given: ExplainerInput) -> Explaining:
+    most = min(MOST_CLUSTERS, len(given.records.of(SampleKind.TOP, Split.TRAIN)) // 2)
+    inner = given.wrapped()
+    if most < 2:
+        return inner
+    prompts = Span(1, 1 + min(3, most), 1 + most)
+    return Explaining(inner.calls.times(prompts), compared=Span(0, 1, 1), discarded=Span(0, 1, 1))
+
+
+LEXICAL = ExplainerSpec(
+    name="lexical",
+    label="Lexical: quotes tokens and contexts",
+    description="Chooses the quoted tokens, word classes and positions that best predict where the neuron fires, "
+    "and writes them as one sentence, without a language model.",
+    blind_spot="Says nothing that its grammar has no words for, such as topics, meanings and moods.",
+    calls=_nothing,
+)
+TOKEN_ACTIVATION_PAIRS = ExplainerSpec(
+    name="token_activation_pairs",
+    label="Tokens and levels: one per line, as in the 2023 paper",
+    description="Shows a language model five top excerpts as lists of tokens, each with its level from 0 to 10.",
+    blind_spot="Sees only the strongest excerpts, so its texts are often too broad: true of them and of much else.",
+    prompts=("explain_pairs",),
+    capabilities=CHAT,
+    calls=_pairs,
+)
+HIGHLIGHTED = ExplainerSpec(
+    name="highlighted",
+    label="Highlighted: running text with marks",
+    description="Shows a language model five top excerpts as running text with the active tokens marked, "
+    "and a list of the strongest tokens.",
+    blind_spot="Sees only the strongest excerpts, and active or not in place of levels.",
+    prompts=("explain_highlighted",),
+    capabilities=CHAT,
+    calls=_highlighted,
+)
+CONTRASTIVE = ExplainerSpec(
+    name="contrastive",
+    label="Contrastive: against look-alikes",
+    description="Shows a language model highlighted top excerpts beside five that look alike and do not activate "
+    "the neuron.",
+    blind_spot="Explains what sets the neuron apart from those look-alikes, which may be less than what it fires on.",
+    prompts=("explain_contrastive",),
+    capabilities=CHAT,
+    needs_hard_negatives=True,
+    calls=_contrastive,
+)
+BEST_OF_N = ExplainerSpec(
+    name="best_of_n",
+    label="Best of n samples of another explainer",
+    description="Asks another explainer several times; the text that predicts the calibration records best "
+    "comes first, and all are kept.",
+    blind_spot="Chooses by correlation on ten excerpts, which hardly notices texts that are too broad.",
+    wraps="highlighted",
+    inner_parameters={"temperature": 1.0},
+    calls=_best_of_n,
+)
+REVISE = ExplainerSpec(
+    name="revise",
+    label="Revise: tested on sentences, then corrected",
+    description="Has a language model write sentences that should activate the neuron and others that should not, "
+    "runs the subject on them, and corrects the text from where it failed.",
+    blind_spot="Finds only the mistakes that the language model can think of a sentence for.",
+    prompts=("write_sentences", "revise"),
+    capabilities=CHAT,
+    needs_subject=True,
+    wraps="highlighted",
+    calls=_revise,
+)
+PER_MEANING = ExplainerSpec(
+    name="per_meaning",
+    label="Per meaning: one text per group of excerpts",
+    description="Groups the top excerpts by the subject's hidden state at their peaks and explains each group; "
+    "the texts are joined where that predicts better than one text for all.",
+    blind_spot="Takes excerpts that the subject sees alike for one meaning, and finds at most four.",
+    needs_subject=True,
+    wraps="highlighted",
+    wraps_prompted_only=True,
+    calls=_per_meaning,
+)
+ALL = (LEXICAL, TOKEN_ACTIVATION_PAIRS, HIGHLIGHTED, CONTRASTIVE, BEST_OF_N, REVISE, PER_MEANING)

@@ -1,0 +1,176 @@
+"""A whole method by the catalogue: its steps, its prompts, what it needs, the calls of one run."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind, Split
+from app.domain.baselines import BASELINES, SHUFFLED
+from app.domain.language_models import Capability
+from app.domain.methods import MethodDefinition
+from app.domain.steps.calls import NO_CALLS, Calls
+from app.domain.steps.catalogue import CALIBRATIONS, EXPLAINERS, SCORERS, SIMULATORS, UnknownStep, named
+from app.domain.steps.explainers import compared_records
+from app.domain.steps.scorers import EXCERPTS_PER_SAMPLE
+from app.domain.steps.spec import (
+    CalibrationSpec,
+    ExplainerInput,
+    ExplainerSpec,
+    Explaining,
+    Parameters,
+    ScorerInput,
+    ScorerSpec,
+    SimulatorSpec,
+    StepSpec,
+)
+
+NO_CALIBRATION = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenExplainer:
+    """An explainer with its parameters and the one it wraps."""
+
+    spec: ExplainerSpec
+    parameters: Parameters
+    inner: "ChosenExplainer | None" = None
+
+    @property
+    def specs(self) -> tuple[ExplainerSpec, ...]:
+        """The specs in the order in which they ask: the innermost first."""
+        return (*(() if self.inner is None else self.inner.specs), self.spec)
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenScorer:
+    """A scorer with its parameters."""
+
+    spec: ScorerSpec
+    parameters: Parameters
+
+
+@dataclass(frozen=True, slots=True)
+class MethodSteps:
+    """The steps that a method names, found in the catalogue."""
+
+    explainer: ChosenExplainer
+    simulator: SimulatorSpec
+    calibration: CalibrationSpec | None
+    scorers: tuple[ChosenScorer, ...]
+    baselines: tuple[str, ...]
+
+    @property
+    def specs(self) -> tuple[StepSpec, ...]:
+        """All of them in the order of their use, each once."""
+        calibrations = () if self.calibration is None else (self.calibration,)
+        steps = (*self.explainer.specs, self.simulator, *calibrations, *(scorer.spec for scorer in self.scorers))
+        return tuple(dict.fromkeys(steps))
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """The names of their prompts, each once."""
+        return tuple(dict.fromkeys(prompt for spec in self.specs for prompt in spec.prompts))
+
+    @property
+    def needs_subject(self) -> bool:
+        """Whether one of them runs the subject itself."""
+        return any(spec.needs_subject for spec in self.specs)
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What the method's language model must be able to do; nothing where it asks none."""
+        return frozenset(capability for spec in self.specs for capability in spec.capabilities)
+
+    @property
+    def kinds(self) -> tuple[SampleKind, ...]:
+        """The samples whose validation records are simulated, each once."""
+        return tuple(dict.fromkeys(kind for s in self.scorers for kind in s.spec.simulated(s.parameters)))
+
+    @property
+    def needs_hard_negatives(self) -> bool:
+        """Whether one of them shows or scores hard negatives."""
+        return SampleKind.HARD_NEGATIVE in self.kinds or any(spec.needs_hard_negatives for spec in self.specs)
+
+
+def steps_of(definition: MethodDefinition) -> MethodSteps:
+    """A method's steps. Raises UnknownStep for names that do not exist and for steps that do not fit together."""
+    parameters = definition.parameters
+    calibration = parameters.get("calibration", NO_CALIBRATION)
+    baselines = tuple(parameters.get("baselines", BASELINES))
+    for baseline in baselines:
+        if baseline not in BASELINES:
+            raise UnknownStep(f"There is no baseline called {baseline!r}; there are: {', '.join(BASELINES)}.")
+    return MethodSteps(
+        explainer=chosen_explainer(definition.explainer, parameters.get("explainer", {})),
+        simulator=named(SIMULATORS, definition.simulator, "simulator"),
+        calibration=None if calibration == NO_CALIBRATION else named(CALIBRATIONS, calibration, "calibration"),
+        scorers=tuple(
+            ChosenScorer(named(SCORERS, name, "scorer"), parameters.get("scorers", {}).get(name, {}))
+            for name in definition.scorers
+        ),
+        baselines=baselines,
+    )
+
+
+def chosen_explainer(name: str, parameters: Parameters, defaults: Parameters | None = None) -> ChosenExplainer:
+    """An explainer with the one it wraps, which its parameters ``explainer`` and ``explainer_parameters`` choose.
+
+    ``defaults`` are for the innermost, if that asks a language model. Raises UnknownStep.
+    """
+    spec = named(EXPLAINERS, name, "explainer")
+    if spec.wraps is None:
+        return ChosenExplainer(spec, {**(defaults or {}), **parameters} if spec.asks else parameters)
+    own = {key: value for key, value in parameters.items() if key not in ("explainer", "explainer_parameters")}
+    inner = chosen_explainer(
+        parameters.get("explainer", spec.wraps),
+        parameters.get("explainer_parameters", {}),
+        {**spec.inner_parameters, **(defaults or {})},
+    )
+    if spec.wraps_prompted_only and not inner.spec.is_prompted:
+        raise UnknownStep(f"{name} cannot build on {inner.spec.name}, which shows a language model no chosen records.")
+    return ChosenExplainer(spec, own, inner)
+
+
+def calls_of(steps: MethodSteps, records: NeuronRecords, peer: NeuronRecords | None) -> Calls:
+    """The calls of one run on a neuron with these records, hard negatives included, while every reply is usable.
+
+    ``peer`` is the neuron of the shuffled baseline, None where there is none. A text is never simulated twice on one
+    excerpt: the second time its stored reply is read.
+    """
+    explained = _explaining(steps, steps.explainer, records)
+    base = _lengths(_simulated(steps, records, peer))
+    choosing = _lengths(compared_records(records))
+    more = {excerpt_id: length for excerpt_id, length in choosing.items() if excerpt_id not in base}
+    simulate = steps.simulator.calls
+    scoring = (s.spec.calls(ScorerInput(s.parameters, records, peer)) for s in steps.scorers)
+    return (
+        explained.calls
+        + explained.tested
+        + simulate(base.values()).times(explained.candidates)
+        + simulate(more.values()).times(explained.compared)
+        + simulate(choosing.values()).times(explained.discarded)
+        + sum(scoring, NO_CALLS).times(explained.candidates)
+    )
+
+
+def _explaining(steps: MethodSteps, chosen: ChosenExplainer, records: NeuronRecords) -> Explaining:
+    inner = None if chosen.inner is None else _explaining(steps, chosen.inner, records)
+    return chosen.spec.calls(ExplainerInput(chosen.parameters, records, steps.simulator.calls, inner))
+
+
+def _simulated(steps: MethodSteps, records: NeuronRecords, peer: NeuronRecords | None) -> Iterable[ActivationRecord]:
+    """What each candidate is simulated on: the scored records, the calibration's, the peer's."""
+    scored = tuple(_validation(records, steps.kinds))
+    yield from scored
+    if scored and steps.calibration is not None:
+        yield from steps.calibration.records(records)
+    if peer is not None and SHUFFLED in steps.baselines:
+        yield from _validation(peer, steps.kinds)
+
+
+def _validation(records: NeuronRecords, kinds: Iterable[SampleKind]) -> Iterable[ActivationRecord]:
+    for kind in kinds:
+        yield from records.of(kind, Split.VALIDATION)[:EXCERPTS_PER_SAMPLE]
+
+
+def _lengths(records: Iterable[ActivationRecord]) -> Mapping[int, int]:
+    return {record.excerpt_id: len(record.token_ids) for record in records}

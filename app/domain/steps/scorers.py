@@ -1,0 +1,172 @@
+"""The scorers of the catalogue: the samples they speak of, and their own calls for one text."""
+
+from collections.abc import Callable, Mapping
+from math import ceil
+
+from app.domain.activations import NeuronRecords, SampleKind, Split
+from app.domain.language_models import Capability
+from app.domain.results import HEADLINE_SAMPLE
+from app.domain.steps.calls import NO_CALLS, Calls, Span
+from app.domain.steps.spec import Parameters, ScorerInput, ScorerSpec
+
+EXCERPTS_PER_SAMPLE = 5
+"""Validation records of each sample that are simulated and scored, as in the 2023 paper."""
+SAMPLES: Mapping[str, tuple[SampleKind, ...]] = {
+    HEADLINE_SAMPLE: (SampleKind.TOP, SampleKind.RANDOM),
+    **{kind.value: (kind,) for kind in SampleKind},
+}
+"""The named mixtures of excerpts that a score may speak of."""
+FITTED_SAMPLES = (HEADLINE_SAMPLE, SampleKind.RANDOM.value)
+"""The samples of a scorer that compares real and expected activations, where its parameters name none."""
+
+PER_REQUEST = 5
+"""Excerpts in one request for ratings: enough to share the instructions, few enough to keep apart."""
+RATED_PER_SAMPLE = 5
+"""Validation records of each sample that are shown for rating."""
+NEGATIVES: Mapping[str, SampleKind] = {
+    HEADLINE_SAMPLE: SampleKind.RANDOM,
+    "top_and_hard_negative": SampleKind.HARD_NEGATIVE,
+}
+"""What each sample of detection sets against the top excerpts."""
+CHAT = frozenset({Capability.CHAT})
+
+
+def _nothing(_given: ScorerInput) -> Calls:
+    return NO_CALLS
+
+
+def _none(_parameters: Parameters) -> tuple[SampleKind, ...]:
+    return ()
+
+
+def fitted_samples(parameters: Parameters) -> tuple[str, ...]:
+    """The samples that a scorer of real and expected activations speaks of."""
+    return tuple(parameters.get("samples", FITTED_SAMPLES))
+
+
+def kinds_of(samples: tuple[str, ...]) -> tuple[SampleKind, ...]:
+    """The kinds of records in these samples, each once. Raises KeyError for a sample that does not exist."""
+    return tuple(dict.fromkeys(kind for sample in samples for kind in SAMPLES[sample]))
+
+
+def _fitted_kinds(parameters: Parameters) -> tuple[SampleKind, ...]:
+    return kinds_of(fitted_samples(parameters))
+
+
+def ablated_samples(parameters: Parameters) -> tuple[str, ...]:
+    """The one sample that ablation speaks of."""
+    return (parameters.get("sample", HEADLINE_SAMPLE),)
+
+
+def _ablated_kinds(parameters: Parameters) -> tuple[SampleKind, ...]:
+    return kinds_of(ablated_samples(parameters))
+
+
+def _detected(_parameters: Parameters) -> tuple[str, ...]:
+    return tuple(NEGATIVES)
+
+
+def _fuzzed(_parameters: Parameters) -> tuple[str, ...]:
+    return (SampleKind.TOP.value,)
+
+
+def _rating(n_shown: int, tokens: int, *, requests: int) -> Calls:
+    """Rating ``n_shown`` excerpts of ``tokens`` in all. Which of them are shown depends on their activations."""
+    instructions = 300
+    shown = Span(0, requests, requests)
+    if not requests:
+        return NO_CALLS
+    return Calls.of(shown, instructions + 1.2 * tokens / requests, 10 + 2 * n_shown / requests, cached=instructions)
+
+
+def _detection(records: NeuronRecords) -> Calls:
+    kinds = (SampleKind.TOP, *NEGATIVES.values())
+    lengths = [len(r.token_ids) for kind in kinds for r in records.of(kind, Split.VALIDATION)[:RATED_PER_SAMPLE]]
+    return _rating(len(lengths), sum(lengths), requests=ceil(len(lengths) / PER_REQUEST))
+
+
+def _fuzzing(records: NeuronRecords) -> Calls:
+    """Each excerpt is shown twice, never in one request."""
+    lengths = [len(r.token_ids) for r in records.of(SampleKind.TOP, Split.VALIDATION)[:RATED_PER_SAMPLE]]
+    return _rating(2 * len(lengths), 2 * sum(lengths), requests=2 * ceil(len(lengths) / PER_REQUEST))
+
+
+def _with_peer(rate: Callable[[NeuronRecords], Calls]) -> Callable[[ScorerInput], Calls]:
+    """The calls for the neuron's own excerpts, and again for the peer's unless the scorer is told not to."""
+
+    def calls(given: ScorerInput) -> Calls:
+        own = rate(given.records)
+        if given.peer is None or not given.parameters.get("shuffled", True):
+            return own
+        return own + rate(given.peer)
+
+    return calls
+
+
+CORRELATION = ScorerSpec(
+    name="correlation",
+    label="Correlation of expected and real activations",
+    description="Pearson's r of expected and real activations over all tokens of the scored excerpts.",
+    blind_spot="On top and random excerpts it hardly notices texts that are too broad, the less the more selective "
+    "the neuron is.",
+    samples=fitted_samples,
+    simulated=_fitted_kinds,
+    calls=_nothing,
+)
+EXPLAINED_VARIANCE = ScorerSpec(
+    name="explained_variance",
+    label="Variance of the real activations that the predicted ones explain",
+    description="One minus the squared error divided by the variance; `uncentred_rsquared` divides by the mean "
+    "square, as the paper's code does.",
+    blind_spot="Low for a good text whose simulator is on another scale, and ruled by the few largest activations.",
+    samples=fitted_samples,
+    simulated=_fitted_kinds,
+    calls=_nothing,
+)
+ABSOLUTE_DEVIATION = ScorerSpec(
+    name="absolute_deviation",
+    label="Absolute size of the real activations that the predicted ones explain",
+    description="One minus the mean absolute error divided by the mean absolute activation.",
+    blind_spot="Rewards expecting nothing where the neuron is almost always silent.",
+    samples=fitted_samples,
+    simulated=_fitted_kinds,
+    calls=_nothing,
+)
+ABLATION = ScorerSpec(
+    name="ablation",
+    label="Effect of the simulated activations on the subject's output",
+    description="How much less the subject's output changes under the simulated activations than under the "
+    "neuron's mean.",
+    blind_spot="Notices only differences that reach the output: many neurons change it hardly at all.",
+    needs_subject=True,
+    samples=ablated_samples,
+    simulated=_ablated_kinds,
+    calls=_nothing,
+)
+DETECTION = ScorerSpec(
+    name="detection",
+    label="Detection: does this excerpt fit?",
+    description="Whether a language model with the text tells top excerpts from random ones and from hard negatives; "
+    "`detection_auc` is the area under the curve of its ratings.",
+    blind_spot="Does not notice which token of an excerpt activates the neuron, nor texts that are too broad for "
+    "random excerpts to show.",
+    prompts=("detection",),
+    capabilities=CHAT,
+    needs_hard_negatives=True,
+    samples=_detected,
+    simulated=_none,
+    calls=_with_peer(_detection),
+)
+FUZZING = ScorerSpec(
+    name="fuzzing",
+    label="Fuzzing: do these marked tokens fit?",
+    description="Whether a language model with the text tells the right marks on top excerpts from marks on silent "
+    "tokens; `fuzzing_auc` is the area under the curve of its ratings.",
+    blind_spot="Shows only excerpts on which the neuron fires, so that false claims about other text go unnoticed.",
+    prompts=("fuzzing",),
+    capabilities=CHAT,
+    samples=_fuzzed,
+    simulated=_none,
+    calls=_with_peer(_fuzzing),
+)
+ALL = (CORRELATION, EXPLAINED_VARIANCE, ABSOLUTE_DEVIATION, ABLATION, DETECTION, FUZZING)
