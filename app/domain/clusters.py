@@ -1,11 +1,14 @@
 """Groups of points that lie close together, and how many groups there are. Deterministic."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy.cluster.hierarchy import cut_tree, linkage
+from scipy.spatial.distance import squareform
 
 from app.domain.activations import FloatArray, IntArray
 
-MOST_CLUSTERS = 4
 LEAST_SILHOUETTE = 0.25
 """Up to this mean silhouette there is "no substantial structure" (Kaufman and Rousseeuw, 1990), so one group."""
 
@@ -21,7 +24,7 @@ def cosine_distances(points: FloatArray) -> Distances:
     return np.asarray(distances)
 
 
-def clusters(points: FloatArray, *, most: int = MOST_CLUSTERS, least: float = LEAST_SILHOUETTE) -> IntArray:
+def clusters(points: FloatArray, *, most: int, least: float = LEAST_SILHOUETTE) -> IntArray:
     """The group of each of N points [N, D], numbered by first appearance from 0.
 
     Average linkage on cosine distances, cut at the number of groups (2..``most``, each of two points
@@ -37,6 +40,16 @@ def clusters(points: FloatArray, *, most: int = MOST_CLUSTERS, least: float = LE
         if value > best_value:
             best, best_value = labels, value
     return best
+
+
+def _cuts(distances: Distances, most: int) -> Iterator[IntArray]:
+    """The labels at each number of groups from ``most`` down to 2, or from half the number of points."""
+    counts = range(min(most, len(distances) // 2), 1, -1)
+    if not counts:
+        return
+    tree = linkage(squareform(distances, checks=False), method="average")
+    for labels in cut_tree(tree, n_clusters=list(counts)).T:
+        yield _by_appearance(labels)
 
 
 def silhouette(distances: Distances, labels: IntArray) -> float:
@@ -58,29 +71,8 @@ def silhouette(distances: Distances, labels: IntArray) -> float:
     return float(values.mean())
 
 
-def _cuts(distances: Distances, most: int) -> list[IntArray]:
-    """The labels at each number of groups from ``most`` down to 2, as average linkage merges."""
-    labels = np.arange(len(distances), dtype=np.int32)
-    cuts = []
-    for n_groups in range(len(distances), 1, -1):
-        if n_groups <= most:
-            cuts.append(_by_appearance(labels))
-        labels = _merged(distances, labels)
-    return cuts
-
-
-def _merged(distances: Distances, labels: IntArray) -> IntArray:
-    """The labels after the two closest groups have become one; the first pair wins a tie."""
-    names = np.unique(labels)
-    groups = np.stack([labels == name for name in names]).astype(np.float64)
-    sizes = groups.sum(axis=1)
-    between = groups @ distances @ groups.T / np.outer(sizes, sizes)
-    between[np.tril_indices(len(names))] = np.inf
-    first, second = np.unravel_index(np.argmin(between), between.shape)
-    return np.where(labels == names[second], names[first], labels).astype(np.int32)
-
-
 def _by_appearance(labels: IntArray) -> IntArray:
+    """The labels renumbered: 0 is the group of the first point, 1 the next group to appear, ..."""
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     order = np.argsort(np.argsort(first))
     return order[inverse].astype(np.int32)

@@ -8,7 +8,7 @@ import numpy as np
 
 from app.domain.activations import ActivationRecord
 from app.domain.clusters import clusters
-from app.domain.steps.explainers import MOST_SHOWN
+from app.domain.steps.explainers import MOST_MEANINGS, MOST_SHOWN
 from app.errors import MethodError
 from worker.explainers.choosing import calibration_scores, inner_of, simulator_of
 from worker.explainers.prompted import LONGEST_EXPLANATION, PromptedExplainer
@@ -73,7 +73,7 @@ class PerMeaning:
         points = same_subject(self.subject, task).contexts(
             [r.token_ids for r in records], [int(np.argmax(r.activations)) for r in records], layer=task.layer
         )
-        labels = clusters(points)
+        labels = clusters(points, most=MOST_MEANINGS)
         groups = [tuple(r for r, own in zip(records, labels, strict=True) if own == label) for label in set(labels)]
         return sorted(groups, key=lambda group: (-_mass(group), group[0].excerpt_id))
 

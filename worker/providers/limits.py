@@ -1,56 +1,69 @@
-"""How fast an endpoint may be asked: so many at once, so many requests and tokens a minute.
-
-All in seconds of an injected clock, so that tests need not wait.
-"""
+"""How fast an endpoint may be asked: so many at once, so many requests and tokens a minute."""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Protocol
+
+from aiolimiter import AsyncLimiter
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """What time it is, in seconds, and how to wait."""
+    """What time it is, in seconds, and how to wait. Injected, so that tests need not wait."""
 
     now: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
-class Bucket:
-    """So much a minute, at most one second's worth at once. ``None`` is without bound.
+class Limiter(Protocol):
+    """Lets so much through in its time; ``acquire`` waits. aiolimiter's, or a test's."""
 
-    A charge larger than the bucket is let through when the bucket is full and leaves a debt.
+    max_rate: float
+
+    async def acquire(self, amount: float = 1) -> None:
+        """Wait until ``amount``, at most ``max_rate``, may go."""
+        ...
+
+
+class Bucket:
+    """So much a minute, at most one second's worth at once. Without a limiter it is without bound.
+
+    What a request takes is guessed before it is sent and known after its reply: the difference is settled with the
+    next one.
     """
 
-    def __init__(self, per_minute: int | None, clock: Clock) -> None:
-        self._rate = 0.0 if per_minute is None else per_minute / 62  # with one second's burst under it in any minute
-        self._bounded = per_minute is not None
-        self._capacity = max(1.0, self._rate)
-        self._level, self._since, self._clock = self._capacity, clock.now(), clock
+    def __init__(self, limiter: Limiter | None) -> None:
+        self._limiter = limiter
+        self._owed = 0.0
         self._lock = asyncio.Lock()
 
+    @classmethod
+    def per_minute(cls, n: int | None) -> "Bucket":
+        """``n`` in any minute; None for no bound."""
+        if n is None:
+            return cls(None)
+        per_second = n / 62  # with one second's burst this stays under n in any minute
+        at_once = max(1.0, per_second)
+        return cls(AsyncLimiter(at_once, time_period=at_once / per_second))
+
     async def take(self, amount: float) -> None:
-        """Wait until ``amount`` may go; first come, first served."""
-        if not self._bounded:
+        """Wait until ``amount`` may go, with what is owed from before; first come, first served."""
+        if self._limiter is None:
             return
         async with self._lock:
-            self._fill()
-            wanted = min(amount, self._capacity)
-            if self._level < wanted:
-                await self._clock.sleep((wanted - self._level) / self._rate)
-                self._fill()
-            self._level -= amount
+            due = max(0.0, amount + self._owed)
+            self._owed += amount - due
+            while due > 0:
+                portion = min(due, self._limiter.max_rate)
+                await self._limiter.acquire(portion)
+                due -= portion
 
     def correct(self, amount: float) -> None:
         """Charge what was underestimated, or give back (negative) what was not used."""
-        self._level -= amount
-
-    def _fill(self) -> None:
-        now = self._clock.now()
-        self._level = min(self._capacity, self._level + (now - self._since) * self._rate)
-        self._since = now
+        self._owed += amount
 
 
 class Gate:
@@ -70,7 +83,7 @@ class Gate:
 
     @asynccontextmanager
     async def admitted(self) -> AsyncIterator[float]:
-        """Inside there is room; answers the time of entry."""
+        """Waits for room and for the end of a hold; yields the time of entry."""
         async with self._changed:
             await self._changed.wait_for(lambda: self._inside < max(1, int(self.limit)))
             self._inside += 1

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind, Split
-from app.domain.clusters import MOST_CLUSTERS
 from app.domain.language_models import Capability
 from app.domain.steps.calls import NO_CALLS, ONCE, Calls, Span
 from app.domain.steps.spec import ExplainerInput, ExplainerSpec, Explaining, Simulate
@@ -27,6 +26,9 @@ SENTENCES = 6
 
 REPLY = 60
 """Tokens of one explanation as JSON, about."""
+MOST_MEANINGS = 4
+"""Groups of excerpts that are explained apart."""
+
 SENTENCE = (1, 20, 300)
 """Tokens of a written sentence: at least, about, at most."""
 
@@ -103,7 +105,7 @@ def _simulated_sentences(simulate: Simulate, n: int) -> Calls:
 
 
 def _per_meaning(given: ExplainerInput) -> Explaining:
-    most = min(MOST_CLUSTERS, len(given.records.of(SampleKind.TOP, Split.TRAIN)) // 2)
+    most = min(MOST_MEANINGS, len(given.records.of(SampleKind.TOP, Split.TRAIN)) // 2)
     inner = given.wrapped()
     if most < 2:
         return inner
