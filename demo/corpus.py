@@ -11,7 +11,6 @@ import re
 import sysconfig
 import tokenize
 from collections.abc import Callable, Iterable, Iterator
-from importlib import import_module
 from pathlib import Path
 
 TEST_FOLDERS = frozenset({"test", "tests", "idle_test"})
@@ -77,7 +76,7 @@ def source_files(
 def help_topics(*, on_skip: OnSkip = log_skip) -> Iterator[tuple[str, str]]:
     """Yield (`topics/NAME`, prose) for the help topics of the interpreter, without paragraphs that another one has."""
     try:
-        topics: dict[str, str] = import_module("pydoc_data.topics").topics
+        from pydoc_data.topics import topics  # not every build of the interpreter has it
     except ImportError as error:
         on_skip("topics", str(error))
         return

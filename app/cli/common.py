@@ -1,9 +1,7 @@
 """What the commands share: settings, one transaction, the worker's modules."""
 
-import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import typer
 from sqlalchemy.orm import Session
@@ -32,10 +30,11 @@ def opened(loaded: Settings) -> Iterator[Session]:
         engine.dispose()
 
 
-def worker_module(name: str) -> Any:
-    """A module of the worker, which a web-only installation does not have the libraries for."""
+@contextmanager
+def worker_libraries() -> Iterator[None]:
+    """Around the import of a worker's module, for which a web-only installation lacks the libraries."""
     try:
-        return importlib.import_module(name)
+        yield
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] in ("app", "worker", "demo"):
             raise

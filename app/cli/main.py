@@ -1,6 +1,5 @@
 """The commands of ``neuron-audit``; ``db``, ``user`` and ``provider`` have modules of their own."""
 
-import importlib
 import signal
 import sys
 from typing import Annotated, NoReturn
@@ -8,7 +7,7 @@ from typing import Annotated, NoReturn
 import typer
 from sqlalchemy.exc import OperationalError
 
-from app.cli.common import settings, worker_module
+from app.cli.common import settings, worker_libraries
 from app.cli.database import db
 from app.cli.provider import provider
 from app.cli.steps import steps_command
@@ -40,7 +39,9 @@ def serve(exit_with_parent: ExitWithParent = False) -> None:
     """Start the web server."""
     if exit_with_parent:
         stop_with_parent()
-    importlib.import_module("app.web.main").serve(settings())
+    from app.web.main import serve as serve_web  # other commands need no web framework
+
+    serve_web(settings())
 
 
 @cli.command()
@@ -48,13 +49,17 @@ def worker(exit_with_parent: ExitWithParent = False) -> None:
     """Start a worker: it takes runs from the queue until it is stopped."""
     if exit_with_parent:
         stop_with_parent()
-    raise typer.Exit(worker_module("worker.run.main").main(settings()))
+    with worker_libraries():
+        from worker.run.main import main as run_worker
+    raise typer.Exit(run_worker(settings()))
 
 
 @cli.command()
 def demo() -> None:
     """Start everything on the bundled model and print one address."""
-    raise typer.Exit(worker_module("demo.launch").launch(settings()))
+    with worker_libraries():
+        from demo.launch import launch
+    raise typer.Exit(launch(settings()))
 
 
 @cli.command()
@@ -88,7 +93,9 @@ def collect(  # noqa: PLR0913, PLR0917 - one argument for each option
     """
     if exit_with_parent:
         stop_with_parent()
-    worker_module("worker.collection.command").collect(
+    with worker_libraries():
+        from worker.collection.command import collect as collect_subject
+    collect_subject(
         settings(),
         model=model,
         corpus=corpus,

@@ -1,6 +1,5 @@
 """``neuron-audit provider``: language models under names, with their limits and prices."""
 
-import importlib
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from app.cli.common import worker_libraries
 from app.db import Sessions, make_sessions, transaction
 from app.domain.language_models import LOCAL_CAPABILITIES, ProviderKind
 from app.errors import DomainError
@@ -135,12 +135,13 @@ def _cells(row: Provider) -> tuple[str, ...]:
 @provider.command("probe")
 def probe(name: str) -> None:
     """Find out what a provider can do, with a handful of small requests."""
-    module = importlib.import_module("worker.run.probe")
+    with worker_libraries():
+        from worker.run.probe import probe_row
     with _program() as program:
         with transaction(program.sessions) as session:
             row = queries.provider_named(session, name=name)
         try:
-            found = module.probe_row(row, program.settings)
+            found = probe_row(row, program.settings)
         except DomainError as error:
             with transaction(program.sessions) as session:
                 queries.store_probe(session, name=name, capabilities=None, options={}, error=error.message)
@@ -181,9 +182,10 @@ def cap(
 @provider.command("replay")
 def replay(call_id: Annotated[int, typer.Argument(help="The call's number, as its run's page shows it.")]) -> None:
     """Make a stored call again and show how far the answer is from the one of then."""
-    module = importlib.import_module("worker.run.replay")
+    with worker_libraries():
+        from worker.run.replay import replay_call
     with _program() as program:
-        drift = module.replay_call(program.sessions, program.settings, call_id)
+        drift = replay_call(program.sessions, program.settings, call_id)
     typer.echo(f"then ({drift.before.model}, {drift.before.outcome}): {drift.before.text}")
     typer.echo(f"now  ({drift.now.model}, {drift.now.outcome}): {drift.now.text}")
     if drift.largest_logprob_change is not None:

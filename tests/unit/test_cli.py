@@ -4,7 +4,7 @@ import sys
 import pytest
 import typer
 
-from app.cli.common import worker_module
+from app.cli.common import worker_libraries
 from app.cli.main import REFUSED, TERMINATED, TRY_AGAIN, main
 
 
@@ -49,5 +49,7 @@ def test_sigterm_lets_a_command_put_its_things_away() -> None:
 
 
 def test_a_command_whose_libraries_are_not_installed_says_what_installs_them() -> None:
-    with pytest.raises(typer.BadParameter, match=r"\(no_such_library is missing\): make setup"):
-        worker_module("no_such_library")
+    with pytest.raises(typer.BadParameter, match=r"\(no_such_library is missing\): make setup"), worker_libraries():
+        raise ModuleNotFoundError(name="no_such_library")
+    with pytest.raises(ModuleNotFoundError), worker_libraries():
+        raise ModuleNotFoundError(name="worker.run.gone")

@@ -1,4 +1,5 @@
 import json
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -60,16 +61,11 @@ def test_json_lines_keep_offsets_and_tell_bad_lines(tmp_path: Path) -> None:
     assert json.loads(file.read_bytes()[documents[1].byte_offset or 0 :])["body"] == "é"
 
 
-def test_a_named_corpus_is_resolved_when_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(corpora.NAMED, "test:two", f"{__name__}:two_documents")
-    documents, skipped = read("test:two")
-    assert [(d.name, d.text) for d in documents] == [("a", "one"), ("b", "two")]
-    assert skipped == [("c", "broken")]
-
-
-def two_documents(on_skip: corpora.OnSkip) -> list[tuple[str, str]]:
-    on_skip("c", "broken")
-    return [("a", "one"), ("b", "two")]
+def test_the_standard_library_is_a_corpus_by_name() -> None:
+    source = open_corpus("demo:stdlib")
+    first, second = islice(source.read(lambda _name, _reason: None), 2)
+    assert first.name < second.name
+    assert first.text.strip()
 
 
 def test_a_corpus_that_is_not_there_is_an_error() -> None:

@@ -19,8 +19,6 @@ SEPARATOR = b"<|endoftext|>"
 LONGEST_DOCUMENT_BYTES = 1 << 20
 """A longer text is cut at the next end of a line, so that no file has to fit in memory."""
 TEXT_FIELD = "text"
-NAMED = {"demo:stdlib": "demo.corpus:standard_library"}
-"""Corpora with a name of their own: a function that takes ``on_skip`` and yields (name, text)."""
 
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
 
@@ -58,7 +56,7 @@ def open_corpus(spec: str, *, text_field: str = TEXT_FIELD) -> CorpusSource:
     Raises CorpusError for one that is not there.
     """
     if spec in NAMED:
-        return CorpusSource(spec, spec, lambda on_skip: _named(spec, on_skip))
+        return CorpusSource(spec, spec, NAMED[spec])
     if spec.startswith("datasets:"):
         return CorpusSource(spec, spec, lambda on_skip: _from_datasets(spec, text_field, on_skip))
     path = Path(spec).expanduser()
@@ -146,10 +144,15 @@ def _text_of(line: bytes, text_field: str) -> str | None:
     return text if isinstance(text, str) and not _HALF_PAIR.search(text) else None
 
 
-def _named(spec: str, on_skip: OnSkip) -> Iterator[Document]:
-    module, _, function = NAMED[spec].partition(":")
-    for name, text in getattr(importlib.import_module(module), function)(on_skip=on_skip):
+def _standard_library(on_skip: OnSkip) -> Iterator[Document]:
+    from demo.corpus import standard_library  # no other corpus needs the demo
+
+    for name, text in standard_library(on_skip=on_skip):
         yield Document(name, text)
+
+
+NAMED = {"demo:stdlib": _standard_library}
+"""Corpora with a name of their own."""
 
 
 def _from_datasets(spec: str, text_field: str, on_skip: OnSkip) -> Iterator[Document]:
