@@ -52,7 +52,7 @@ def fill(url: str, n_neurons: int, *, n_excerpts: int = N_EXCERPTS, seed: int = 
             write_chunk(filler, np.arange(start, min(start + CHUNK, n_neurons)))
         _write_flags(filler)
         _write_batch(filler, min(200, n_neurons))
-        for table in ("neuron", "explanation", "run", "batch"):
+        for table in ("neuron", "explanation", "score", "run", "batch"):
             connection.execute(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), max(id)) FROM {table}")
     with psycopg.connect(plain, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE")

@@ -31,6 +31,8 @@ FORMS = (
     'fires on "{0}" and "{1}", mostly in comments that explain an error',
 )
 SHARE_UNEXPLAINED = 0.1
+RANDOM_SCORES = 10_000_000
+"""Ids of the second score of each explanation start here; those of the first are the explanation's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,8 @@ def _write_neurons(
         return
     columns["current_explanation_id"] = numbers(chunk.ids[mask], ">i8")
     columns["current_score"] = numbers(scores[mask], ">f8")
+    columns["current_score_id"] = numbers(chunk.ids[mask], ">i8")
+    columns["current_simulator"] = words("synthetic", n)
     columns["n_explanations"] = numbers(np.ones(n), ">i4")
     copy_rows(filler.connection, "neuron", columns, ("current_text", _chosen(texts, mask)))
 
@@ -195,6 +199,7 @@ def _write_explanations(
             "author_kind": words("method", n),
             "author": words("synthetic", n),
             "method_id": same_number(filler.ids.method, n),
+            "collection_id": same_number(filler.ids.collection, n),
         },
         ("text", _chosen(texts, mask)),
     )
@@ -205,7 +210,10 @@ def _write_explanations(
             "score",
             {
                 "explanation_id": numbers(ids, ">i8"),
+                "id": numbers(ids if sample == "top_and_random" else ids + RANDOM_SCORES, ">i8"),
                 "method_id": same_number(filler.ids.method, n),
+                "collection_id": same_number(filler.ids.collection, n),
+                "simulator": words("synthetic", n),
                 "scorer": words("correlation", n),
                 "sample": words(sample, n),
                 "value": numbers(value, ">f8"),
@@ -240,6 +248,7 @@ def _write_simulations(
             "simulator": words("synthetic", n),
             "kind": words(kind, n),
             "split": words("validation", n),
+            "unit": numbers(chunk.maxima[mask] / 10, ">f8"),
             "excerpt_ids": arrays(excerpts[mask] + filler.ids.first_excerpt, ">i8", INT8_OID),
             "expected": raw(expected.view(np.uint8).reshape(n, -1)),
         },

@@ -9,9 +9,12 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from app.domain.activations import SampleKind, pack_activations
+from app.domain.authors import AuthorKind
+from app.domain.results import ExplanationResult, ScoreResult
 from app.domain.sites import Site, SiteKind
 from app.models import (
     Account,
+    Batch,
     Collection,
     Corpus,
     Document,
@@ -19,11 +22,13 @@ from app.models import (
     Explanation,
     Method,
     Neuron,
+    Run,
     Sample,
     Subject,
     Tokenizer,
     VocabularyToken,
 )
+from app.queries.explanations.store import Author, refresh_current, store_explanation
 
 Row = TypeVar("Row")
 
@@ -70,6 +75,13 @@ class Make:
                 bos_policy="none",
             )
         )
+        self.collection(subject, corpus)
+        return subject
+
+    def collection(self, subject: Subject, corpus: Corpus | None = None) -> Collection:
+        """A complete collection, which becomes the one that pages show."""
+        if corpus is None:
+            corpus = self._add(Corpus(digest=f"corpus-{next(self._numbers)}", name="words", source="test"))
         collection = self._add(
             Collection(
                 subject_id=subject.id,
@@ -88,7 +100,7 @@ class Make:
         )
         subject.collection_id = collection.id
         self.session.flush()
-        return subject
+        return collection
 
     def neuron(self, subject: Subject, layer: int = 0, index: int = 0, **values: object) -> Neuron:
         """A neuron with statistics, without samples."""
@@ -151,6 +163,35 @@ class Make:
                 scorers=["correlation"],
             )
         )
+
+    def explained(
+        self,
+        neuron: Neuron,
+        text: str = 'fires on " import"',
+        value: float | None = 0.5,
+        *,
+        simulator: str = "lexical",
+        method: Method | None = None,
+        interval: tuple[float, float] | None = None,
+    ) -> int:
+        """A scored explanation, by a run of a method or by a person, stored as production stores it; its id."""
+        reason = None if value is not None else "the expected activations are the same on every token"
+        score = ScoreResult(
+            "correlation", "top_and_random", value, 10, 0, reason, interval=interval, simulator=simulator
+        )
+        author = Author(AuthorKind.PERSON, "alice") if method is None else self._run_of(neuron, method)
+        result = ExplanationResult(text, scores=(score,))
+        explanation_id = store_explanation(self.session, neuron_id=neuron.id, result=result, author=author)
+        refresh_current(self.session, neuron_id=neuron.id)
+        self.session.refresh(neuron)
+        return explanation_id
+
+    def _run_of(self, neuron: Neuron, method: Method) -> Author:
+        """The author that a run that has succeeded is."""
+        subject = self.session.get_one(Subject, neuron.subject_id)
+        batch = self._add(Batch(subject_id=subject.id, method_id=method.id, n_runs=1))
+        run = self._add(Run(batch_id=batch.id, neuron_id=neuron.id, method_id=method.id, status="succeeded"))
+        return Author(AuthorKind.METHOD, method.name, method.id, run.id, collection_id=subject.collection_id)
 
     def explanation(self, neuron: Neuron, text: str = 'fires on " import"') -> Explanation:
         return self._add(Explanation(neuron_id=neuron.id, text=text, author_kind="person", author="alice"))

@@ -2,7 +2,10 @@
 
 import numpy as np
 
-from app.domain.activations import FloatArray, IntArray, normalise
+from app.domain.activations import NORMALISED_MAXIMUM, FloatArray, IntArray, normalise
+
+_ROUNDING = 2.0**-10
+"""What a scale may be off by, relative to itself: scales are rounded to float16 as activations are."""
 
 
 def heat_scale(maximum: float | None, minimum: float | None) -> float:
@@ -23,3 +26,15 @@ def heat_steps(activations: FloatArray, scale: float) -> IntArray:
     The size is ``normalise`` of the size: floor(10 * |a| / scale), at most 10.
     """
     return np.where(activations < 0, -1, 1).astype(np.int32) * normalise(np.abs(activations), scale)
+
+
+def simulated_steps(expected: FloatArray, unit: float, scale: float) -> IntArray:
+    """Steps -10..10 of expected activations, of which 1 stands for ``unit`` in the model's own units.
+
+    Where level 10 is the scale itself the steps come from the expected values as they are: scaled and back they
+    could miss a whole number.
+    """
+    level_10 = NORMALISED_MAXIMUM * unit
+    if abs(level_10 - scale) <= _ROUNDING * scale:
+        return heat_steps(expected, NORMALISED_MAXIMUM)
+    return heat_steps((expected * np.float32(unit)).astype(np.float32), scale)

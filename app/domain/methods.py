@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+NO_CALIBRATION = "none"
+
 
 @dataclass(frozen=True, slots=True)
 class MethodDefinition:
@@ -23,6 +25,12 @@ class MethodDefinition:
     provider: str | None = None
     """The name of a language model; see ``neuron-audit provider``."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+def simulator_name(simulator: str, parameters: Mapping[str, Any]) -> str:
+    """A method's simulator with its calibration, as its scores and simulations name it: ``structured+linear``."""
+    calibration = parameters.get("calibration", NO_CALIBRATION)
+    return simulator if calibration == NO_CALIBRATION else f"{simulator}+{calibration}"
 
 
 LEXICAL = MethodDefinition(

@@ -9,8 +9,8 @@ import numpy as np
 
 from app.domain.activations import FloatArray, SampleKind, Split
 
-HEADLINE_SCORER = "correlation"
-HEADLINE_SAMPLE = "top_and_random"
+TOP_AND_RANDOM = "top_and_random"
+"""The mixture of top and random excerpts, five of each, of the 2023 paper."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +37,26 @@ class SimulatedExcerpt:
 
 @dataclass(frozen=True, slots=True)
 class SimulationResult:
-    """One simulator on the excerpts of one split of one sample."""
+    """One simulator on the excerpts of one split of one sample.
+
+    ``simulator`` names the one that was used, its calibration with it. ``unit`` is the activation, in the model's
+    units, that 1 of the expected activations stands for.
+    """
 
     simulator: str
     kind: SampleKind
     split: Split
     excerpts: tuple[SimulatedExcerpt, ...]
+    unit: float
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreResult:
-    """A scorer's number, or the reason why it is undefined."""
+    """A scorer's number, or the reason why it is undefined.
+
+    ``simulator`` names the one whose expected activations were scored, its calibration with it; None for a scorer
+    that uses none.
+    """
 
     scorer: str
     sample: str
@@ -59,16 +68,12 @@ class ScoreResult:
     token_lookup_baseline: float | None = None
     shuffled_baseline: float | None = None
     chance: float | None = None
+    simulator: str | None = None
 
     def __post_init__(self) -> None:
         numbers = (self.value, *(self.interval or ()), self.token_lookup_baseline, self.shuffled_baseline, self.chance)
         if not all(math.isfinite(number) for number in numbers if number is not None):
             raise ValueError("a score is not a finite number: it is undefined, for a reason")
-
-    @property
-    def is_headline(self) -> bool:
-        """Whether lists sort by this score."""
-        return self.scorer == HEADLINE_SCORER and self.sample == HEADLINE_SAMPLE
 
 
 @dataclass(frozen=True, slots=True)

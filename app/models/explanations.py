@@ -9,6 +9,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     LargeBinary,
+    SmallInteger,
     UniqueConstraint,
 )
 from sqlalchemy import (
@@ -46,8 +47,15 @@ class Explanation(Base):
     __tablename__ = "explanation"
     __table_args__ = (
         one_of("author_kind", AuthorKind),
+        CheckConstraint("rank >= 0", name="rank"),
         Index("ix_explanation_neuron_id", "neuron_id"),
-        Index("ix_explanation_run_id", "run_id"),
+        Index("uq_explanation_run_id_rank", "run_id", "rank", unique=True),
+        Index(
+            "ix_explanation_method_id",  # what a method has found, neuron by neuron
+            "method_id",
+            "neuron_id",
+            postgresql_where=sql("rank = 0 AND method_id IS NOT NULL"),
+        ),
     )
 
     id: Mapped[BigId]
@@ -57,6 +65,10 @@ class Explanation(Base):
     author: Mapped[str]
     method_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("method.id"))
     run_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("run.id"))
+    rank: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    """In the method's own order of its run's candidates; the one of rank 0 speaks for the run."""
+    collection_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("collection.id"))
+    """The collection whose records it was made from; NULL where it was made from none, or that is not known."""
     account_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("account.id"))
     provenance: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=sql("'{}'::jsonb"))
     created_at: Mapped[CreatedAt]
@@ -66,13 +78,14 @@ class Simulation(Base):
     """A simulator's expected activations (0..10) for one explanation on one sample's excerpts.
 
     ``expected`` is float16 laid end to end like ``sample.activations``; an excerpt whose simulation
-    failed is NaN throughout and has its reason in ``failures`` under its place ("0", "1", ...).
+    failed is NaN throughout and has its reason in ``failures`` under its index ("0", "1", ...).
     """
 
     __tablename__ = "simulation"
     __table_args__ = (
         one_of("kind", SampleKind),
         one_of("split", Split),
+        CheckConstraint("unit > 0", name="unit"),
         Index("ix_simulation_explanation_id", "explanation_id"),
     )
 
@@ -82,8 +95,11 @@ class Simulation(Base):
     run_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("run.id"))
     collection_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("collection.id"))
     simulator: Mapped[str]
+    """The one that was used, with its calibration: ``structured+linear``."""
     kind: Mapped[str]
     split: Mapped[str]
+    unit: Mapped[float]
+    """The activation, in the model's units, that 1 of ``expected`` stands for."""
     excerpt_ids: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
     expected: Mapped[bytes] = mapped_column(LargeBinary)
     distributions: Mapped[bytes | None] = mapped_column(LargeBinary)
@@ -107,9 +123,13 @@ class Score(Base):
     explanation_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("explanation.id"))
     method_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("method.id"))
     run_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("run.id"))
+    collection_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("collection.id"))
+    """The collection whose records were scored; NULL where that is not known."""
     scorer: Mapped[str]
     sample: Mapped[str]
-    """The records it speaks of: ``top_and_random`` (the headline), ``random``, ``top``..."""
+    """The records it speaks of: ``top_and_random``, ``random``, ``top``..."""
+    simulator: Mapped[str | None]
+    """The simulator whose expected activations were scored, with its calibration; NULL for a scorer that uses none."""
     value: Mapped[float | None]
     undefined_reason: Mapped[str | None]
     interval_low: Mapped[float | None]

@@ -81,8 +81,8 @@ class Collection(Base):
 class Neuron(Base):
     """A neuron with its statistics and what lists sort by.
 
-    ``current_*`` repeat the explanation that stands first on the neuron's page; see
-    ``app.queries.explanations.store.refresh_current``.
+    ``current_*`` repeat the explanation that is shown first for the neuron, and the score that stands for it: see
+    ``app.domain.standing`` for the rules, ``app.queries.explanations.store.refresh_current`` for when they are set.
     """
 
     __tablename__ = "neuron"
@@ -93,6 +93,7 @@ class Neuron(Base):
             "ix_neuron_layer_score",  # percentiles and histograms by layer, from the index alone
             "subject_id",
             "layer",
+            "current_simulator",
             "current_score",
             postgresql_include=["current_explanation_id"],
         ),
@@ -136,7 +137,10 @@ class Neuron(Base):
 
     current_explanation_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("explanation.id", use_alter=True))
     current_text: Mapped[str | None]
+    current_score_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("score.id", use_alter=True))
     current_score: Mapped[float | None]
+    current_simulator: Mapped[str | None]
+    """Of the current score: scores of different simulators are not compared."""
     n_explanations: Mapped[int] = mapped_column(server_default="0")
     n_open_flags: Mapped[int] = mapped_column(server_default="0")
     search: Mapped[str | None] = mapped_column(

@@ -311,7 +311,9 @@ def create_tables() -> None:
         sa.Column("histogram_edges", sa.ARRAY(sa.REAL()), nullable=True),
         sa.Column("current_explanation_id", sa.BigInteger(), nullable=True),
         sa.Column("current_text", sa.String(), nullable=True),
+        sa.Column("current_score_id", sa.BigInteger(), nullable=True),
         sa.Column("current_score", sa.Double(), nullable=True),
+        sa.Column("current_simulator", sa.String(), nullable=True),
         sa.Column("n_explanations", sa.Integer(), server_default="0", nullable=False),
         sa.Column("n_open_flags", sa.Integer(), server_default="0", nullable=False),
         sa.Column(
@@ -338,7 +340,7 @@ def create_tables() -> None:
     op.create_index(
         "ix_neuron_layer_score",
         "neuron",
-        ["subject_id", "layer", "current_score"],
+        ["subject_id", "layer", "current_simulator", "current_score"],
         unique=False,
         postgresql_include=["current_explanation_id"],
     )
@@ -443,18 +445,29 @@ def create_tables() -> None:
         sa.Column("author", sa.String(), nullable=False),
         sa.Column("method_id", sa.BigInteger(), nullable=True),
         sa.Column("run_id", sa.BigInteger(), nullable=True),
+        sa.Column("rank", sa.SmallInteger(), server_default="0", nullable=False),
+        sa.Column("collection_id", sa.BigInteger(), nullable=True),
         sa.Column("account_id", sa.BigInteger(), nullable=True),
         sa.Column("provenance", postgresql.JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint("author_kind IN ('method', 'import', 'person')", name=op.f("ck_explanation_author_kind")),
+        sa.CheckConstraint("rank >= 0", name=op.f("ck_explanation_rank")),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_explanation_account_id")),
+        sa.ForeignKeyConstraint(["collection_id"], ["collection.id"], name=op.f("fk_explanation_collection_id")),
         sa.ForeignKeyConstraint(["method_id"], ["method.id"], name=op.f("fk_explanation_method_id")),
         sa.ForeignKeyConstraint(["neuron_id"], ["neuron.id"], name=op.f("fk_explanation_neuron_id")),
         sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_explanation_run_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_explanation")),
     )
+    op.create_index(
+        "ix_explanation_method_id",
+        "explanation",
+        ["method_id", "neuron_id"],
+        unique=False,
+        postgresql_where=sa.text("rank = 0 AND method_id IS NOT NULL"),
+    )
     op.create_index("ix_explanation_neuron_id", "explanation", ["neuron_id"], unique=False)
-    op.create_index("ix_explanation_run_id", "explanation", ["run_id"], unique=False)
+    op.create_index("uq_explanation_run_id_rank", "explanation", ["run_id", "rank"], unique=True)
     op.create_table(
         "llm_call",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -515,8 +528,10 @@ def create_tables() -> None:
         sa.Column("explanation_id", sa.BigInteger(), nullable=False),
         sa.Column("method_id", sa.BigInteger(), nullable=True),
         sa.Column("run_id", sa.BigInteger(), nullable=True),
+        sa.Column("collection_id", sa.BigInteger(), nullable=True),
         sa.Column("scorer", sa.String(), nullable=False),
         sa.Column("sample", sa.String(), nullable=False),
+        sa.Column("simulator", sa.String(), nullable=True),
         sa.Column("value", sa.Double(), nullable=True),
         sa.Column("undefined_reason", sa.String(), nullable=True),
         sa.Column("interval_low", sa.Double(), nullable=True),
@@ -528,6 +543,7 @@ def create_tables() -> None:
         sa.Column("chance", sa.Double(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint("(value IS NULL) <> (undefined_reason IS NULL)", name=op.f("ck_score_value_or_reason")),
+        sa.ForeignKeyConstraint(["collection_id"], ["collection.id"], name=op.f("fk_score_collection_id")),
         sa.ForeignKeyConstraint(["explanation_id"], ["explanation.id"], name=op.f("fk_score_explanation_id")),
         sa.ForeignKeyConstraint(["method_id"], ["method.id"], name=op.f("fk_score_method_id")),
         sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_score_run_id")),
@@ -544,6 +560,7 @@ def create_tables() -> None:
         sa.Column("simulator", sa.String(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("split", sa.String(), nullable=False),
+        sa.Column("unit", sa.Double(), nullable=False),
         sa.Column("excerpt_ids", sa.ARRAY(sa.BigInteger()), nullable=False),
         sa.Column("expected", sa.LargeBinary(), nullable=False),
         sa.Column("distributions", sa.LargeBinary(), nullable=True),
@@ -555,6 +572,7 @@ def create_tables() -> None:
             name=op.f("ck_simulation_kind"),
         ),
         sa.CheckConstraint("split IN ('train', 'calibration', 'validation', 'test')", name=op.f("ck_simulation_split")),
+        sa.CheckConstraint("unit > 0", name=op.f("ck_simulation_unit")),
         sa.ForeignKeyConstraint(["collection_id"], ["collection.id"], name=op.f("fk_simulation_collection_id")),
         sa.ForeignKeyConstraint(["explanation_id"], ["explanation.id"], name=op.f("fk_simulation_explanation_id")),
         sa.ForeignKeyConstraint(["method_id"], ["method.id"], name=op.f("fk_simulation_method_id")),
@@ -585,6 +603,7 @@ def create_tables() -> None:
     op.create_foreign_key(
         "fk_neuron_current_explanation_id", "neuron", "explanation", ["current_explanation_id"], ["id"]
     )
+    op.create_foreign_key("fk_neuron_current_score_id", "neuron", "score", ["current_score_id"], ["id"])
     op.create_foreign_key("fk_run_explanation_id", "run", "explanation", ["explanation_id"], ["id"])
 
 

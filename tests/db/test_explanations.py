@@ -1,61 +1,156 @@
 from concurrent.futures import ThreadPoolExecutor
 from time import sleep
+from typing import Any
+from uuid import uuid4
 
+import numpy as np
 import psycopg
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.db import make_engine, make_sessions, transaction
 from app.domain.authors import AuthorKind
 from app.domain.results import ExplanationResult, ScoreResult
-from app.models import Batch, Neuron, Run
-from app.queries.explanations.store import Author, refresh_current, store_explanation
+from app.domain.standing import SCORE_2023, shown_first
+from app.models import Batch, Explanation, Method, Neuron, Run, Score
+from app.queries.explanations.standing import standing_by_method
+from app.queries.explanations.store import (
+    Author,
+    add_results,
+    refresh_current,
+    store_candidates,
+    store_explanation,
+)
+from app.queries.neurons.claims import neuron_candidates
 from tests.factories import Make
 
 
-def scored(text: str, value: float | None) -> ExplanationResult:
+def scored(text: str, value: float | None, simulator: str = "lexical") -> ExplanationResult:
     reason = "constant" if value is None else None
-    return ExplanationResult(text, scores=(ScoreResult("correlation", "top_and_random", value, 10, 0, reason),))
+    score = ScoreResult("correlation", "top_and_random", value, 10, 0, reason, simulator=simulator)
+    return ExplanationResult(text, scores=(score,))
 
 
-def run_of(session: Session, make: Make, neuron: Neuron, method_name: str) -> Author:
-    method = make.method(method_name)
+def run_of(session: Session, neuron: Neuron, method: Method, collection_id: int | None = None) -> Author:
     batch = Batch(subject_id=neuron.subject_id, method_id=method.id, n_runs=1)
     session.add(batch)
     session.flush()
-    run = Run(batch_id=batch.id, neuron_id=neuron.id, method_id=method.id)
+    run = Run(batch_id=batch.id, neuron_id=neuron.id, method_id=method.id, status="succeeded")
     session.add(run)
     session.flush()
-    return Author(AuthorKind.METHOD, method_name, method_id=method.id, run_id=run.id)
+    return Author(AuthorKind.METHOD, method.name, method_id=method.id, run_id=run.id, collection_id=collection_id)
 
 
-def test_a_neuron_shows_its_best_explanation(session: Session, make: Make) -> None:
-    neuron = make.neuron(make.subject())
-    for name, value in (("one", 0.3), ("two", 0.6), ("three", None)):
-        author = run_of(session, make, neuron, name)
-        store_explanation(session, neuron_id=neuron.id, result=scored(name, value), author=author)
+def shown(session: Session, neuron: Neuron) -> tuple[str | None, float | None, str | None]:
+    """Text, score and simulator of the neuron as lists show it."""
     refresh_current(session, neuron_id=neuron.id)
     session.refresh(neuron)
-    assert (neuron.current_text, neuron.n_explanations) == ("two", 3)
+    return neuron.current_text, neuron.current_score, neuron.current_simulator
+
+
+def explain(session: Session, neuron: Neuron, author: Author, *results: ExplanationResult) -> list[int]:
+    return store_candidates(session, neuron_id=neuron.id, results=results, author=author)
+
+
+PERSON = Author(AuthorKind.PERSON, "alice")
+
+
+def test_a_neuron_shows_the_newest_scored_explanation(session: Session, make: Make) -> None:
+    neuron = make.neuron(make.subject())
+    for name, value in (("one", 0.6), ("two", 0.3), ("three", None)):
+        explain(session, neuron, run_of(session, neuron, make.method(name)), scored(name, value))
+    assert shown(session, neuron) == ("two", 0.3, "lexical")
+    assert neuron.n_explanations == 3
+    score = session.get_one(Score, neuron.current_score_id)
+    assert (score.explanation_id, score.value) == (neuron.current_explanation_id, 0.3)
 
 
 def test_of_one_runs_candidates_only_the_preferred_stands_for_it(session: Session, make: Make) -> None:
     neuron = make.neuron(make.subject())
-    author = run_of(session, make, neuron, "best-of-2")
-    for text, value in (("preferred", 0.4), ("lucky", 0.9)):
-        store_explanation(session, neuron_id=neuron.id, result=scored(text, value), author=author)
-    refresh_current(session, neuron_id=neuron.id)
-    session.refresh(neuron)
-    assert neuron.current_text == "preferred"
+    author = run_of(session, neuron, make.method("best-of-2"))
+    explain(session, neuron, author, scored("preferred", 0.4), scored("lucky", 0.9))
+    assert shown(session, neuron) == ("preferred", 0.4, "lexical")
+    assert session.scalars(select(Explanation.rank).order_by(Explanation.id)).all() == [0, 1]
 
 
-def test_texts_of_people_stand_each_for_itself(session: Session, make: Make) -> None:
+def test_ten_replays_of_a_random_method_do_not_raise_a_neurons_score(session: Session, make: Make) -> None:
+    subject = make.subject()
+    neuron, method = make.neuron(subject), make.method("random")
+    for number, value in enumerate((0.31, *np.random.default_rng(5).random(10))):
+        author = run_of(session, neuron, method, subject.collection_id)
+        explain(session, neuron, author, scored(f"draw {number}", float(value)))
+        assert shown(session, neuron) == ("draw 0", 0.31, "lexical")
+    assert neuron.n_explanations == 11
+
+
+def test_scores_of_different_simulators_never_compete(session: Session, make: Make) -> None:
     neuron = make.neuron(make.subject())
-    for text, value in (("weak", 0.1), ("strong", 0.5)):
-        result = scored(text, value)
-        store_explanation(session, neuron_id=neuron.id, result=result, author=Author(AuthorKind.PERSON, "alice"))
-    refresh_current(session, neuron_id=neuron.id)
-    session.refresh(neuron)
-    assert neuron.current_text == "strong"
+    (explanation_id,) = explain(session, neuron, run_of(session, neuron, make.method("one")), scored("x", 0.4))
+    add_results(session, explanation_id=explanation_id, result=scored("x", 0.9, "structured"), author=PERSON)
+    assert shown(session, neuron) == ("x", 0.4, "lexical")
+    add_results(session, explanation_id=explanation_id, result=scored("x", 0.2), author=PERSON)
+    assert shown(session, neuron) == ("x", 0.2, "lexical")
+
+
+def test_a_persons_text_comes_first_once_it_is_scored_and_has_the_score_of_its_last_simulator(
+    session: Session, make: Make
+) -> None:
+    neuron = make.neuron(make.subject())
+    explain(session, neuron, run_of(session, neuron, make.method("one")), scored("a method's", 0.9))
+    own = store_explanation(session, neuron_id=neuron.id, result=ExplanationResult("a person's"), author=PERSON)
+    assert shown(session, neuron) == ("a method's", 0.9, "lexical")
+    for value, simulator in ((0.5, "lexical"), (0.3, "structured")):
+        add_results(session, explanation_id=own, result=scored("", value, simulator), author=PERSON)
+        assert shown(session, neuron) == ("a person's", value, simulator)
+
+
+def test_a_method_that_ran_on_a_newer_collection_is_shown_anew(session: Session, make: Make) -> None:
+    subject = make.subject()
+    neuron, method = make.neuron(subject), make.method("one")
+    explain(session, neuron, run_of(session, neuron, method, subject.collection_id), scored("old", 0.8))
+    newer = make.collection(subject)
+    explain(session, neuron, run_of(session, neuron, method, newer.id), scored("new", 0.2))
+    assert shown(session, neuron) == ("new", 0.2, "lexical")
+
+
+histories = st.lists(
+    st.tuples(
+        st.sampled_from(["one", "two", None]),  # the method; None for a person
+        st.booleans(),  # on the second collection
+        st.lists(
+            st.tuples(st.sampled_from(["lexical", "structured", None]), st.sampled_from([None, 0.1, 0.5, 0.9])),
+            max_size=4,
+        ),
+    ),
+    max_size=6,
+)
+
+
+@given(histories)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_sql_and_domain_have_one_rule(session: Session, make: Make, history: list[Any]) -> None:
+    """What ``standing_by_method`` selects is what ``standing_texts`` and ``standing_score`` choose."""
+    subject = make.subject(slug=f"s{uuid4().hex}")
+    methods = {name: make.method(uuid4().hex) for name in ("one", "two")}
+    collections = (subject.collection_id, make.collection(subject).id)
+    neuron = make.neuron(subject)
+    for name, is_newer, scores in history:
+        author = PERSON if name is None else run_of(session, neuron, methods[name], collections[is_newer])
+        (explanation_id,) = explain(session, neuron, author, ExplanationResult("x"))
+        for simulator, value in scores:
+            add_results(session, explanation_id=explanation_id, result=scored("x", value, simulator), author=author)
+    session.flush()
+    rows = neuron_candidates(session, neuron_id=neuron.id)
+    for method in methods.values():
+        own = [row for row in rows if row.method_id == method.id]
+        first = shown_first(own, lambda row: row.headline is not None and row.headline.value is not None)
+        found = session.execute(select(standing_by_method(SCORE_2023, method_id=method.id))).all()
+        score = None if first is None else first.headline
+        expected = [] if first is None else [(first.id, *((score.value, score.simulator) if score else (None, None)))]
+        assert [(row.explanation_id, row.value, row.simulator) for row in found] == expected
+    assert shown(session, neuron)[0] == ("x" if history else None)
 
 
 def test_two_runs_of_a_neuron_that_end_together_see_each_other(fresh_database: str) -> None:
@@ -64,25 +159,25 @@ def test_two_runs_of_a_neuron_that_end_together_see_each_other(fresh_database: s
     with transaction(sessions) as session:
         make = Make(session)
         neuron = make.neuron(make.subject())
-        authors = [run_of(session, make, neuron, name) for name in ("good", "bad")]
+        authors = [run_of(session, neuron, make.method(name)) for name in ("first", "second")]
 
-    def store(session: Session, text: str, value: float, author: Author) -> None:
-        store_explanation(session, neuron_id=neuron.id, result=scored(text, value), author=author)
+    def store(session: Session, text: str, author: Author) -> None:
+        store_explanation(session, neuron_id=neuron.id, result=scored(text, 0.5), author=author)
         refresh_current(session, neuron_id=neuron.id)
 
     def end_later() -> None:
         with transaction(sessions) as session:
-            store(session, "bad", 0.1, authors[1])
+            store(session, "second", authors[1])
 
     with ThreadPoolExecutor(1) as pool:
         with transaction(sessions) as session:
-            store(session, "good", 0.9, authors[0])
+            store(session, "first", authors[0])
             later = pool.submit(end_later)
             wait_for_one_that_waits(fresh_database)
         later.result()
     with transaction(sessions) as session:
         stored = session.get_one(Neuron, neuron.id)
-        assert (stored.current_text, stored.n_explanations) == ("good", 2)
+        assert (stored.current_text, stored.n_explanations) == ("second", 2)
     engine.dispose()
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, delete, event, text
 from sqlalchemy.orm import Session
 
 from app.errors import Invalid, NotFound
-from app.models import Batch, Neuron, Run, Score, Subject
+from app.models import Batch, Neuron, Run, Subject
 from app.queries.common.paging import Page
 from app.queries.neurons.listing import (
     Matches,
@@ -154,28 +154,23 @@ def test_filters_find_what_they_say(
     assert matching_ids(session, query=query, limit=9) == [cast[i].id for i in expected]
 
 
-def test_a_row_carries_the_interval_of_the_newest_headline_score(
+def test_a_row_carries_the_interval_and_the_simulator_of_its_score(
     session: Session, make: Make, subject: Subject
 ) -> None:
-    neuron = make.neuron(subject, current_score=0.5)
-    explanation = make.explanation(neuron)
-    neuron.current_explanation_id = explanation.id
-    for sample, low in (("top_and_random", 0.1), ("top_and_random", 0.4), ("random", 0.0)):
-        session.add(
-            Score(
-                explanation_id=explanation.id,
-                scorer="correlation",
-                sample=sample,
-                value=0.5,
-                interval_low=low,
-                interval_high=0.6,
-                n_valid=10,
-                n_failed=0,
-            )
-        )
-        session.flush()
+    neuron = make.neuron(subject)
+    make.explained(neuron, value=0.5, interval=(0.4, 0.6), method=make.method("one"))
+    make.explained(neuron, value=0.7, interval=(0.6, 0.8), simulator="structured", method=make.method("two"))
     (row,) = neurons_page(session, query=NeuronsQuery(subject.id), size=9).rows
-    assert row.interval == (0.4, 0.6)
+    assert (row.score, row.interval, row.simulator) == (0.7, (0.6, 0.8), "structured")
+
+
+def test_neurons_are_found_by_the_simulator_of_their_score(session: Session, make: Make, subject: Subject) -> None:
+    for index, simulator in enumerate(("lexical", "structured", "structured+linear")):
+        make.explained(make.neuron(subject, index=index), simulator=simulator)
+    make.neuron(subject, index=3)
+    query = NeuronsQuery(subject.id, NeuronFilter(simulator="structured"))
+    assert [row.index for row in neurons_page(session, query=query, size=9).rows] == [1]
+    assert count_neurons(session, query=query) == Matches(1, exact=True)
 
 
 def test_a_list_never_shows_another_subjects_neurons(session: Session, make: Make, subject: Subject) -> None:

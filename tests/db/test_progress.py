@@ -1,16 +1,21 @@
 import itertools
 import uuid
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy.orm import Session
 
+from app.domain.authors import AuthorKind
+from app.domain.results import ExplanationResult, ScoreResult
 from app.errors import Invalid, NotFound
-from app.models import Batch, Explanation, Pause, Run, Score, Subject, Worker
+from app.models import Batch, Pause, Run, Subject, Worker
 from app.queries.common.paging import Page
+from app.queries.explanations.store import Author, add_results, store_candidates
 from app.queries.runs.progress import (
     BatchState,
+    RunResult,
     RunStatus,
     batch_summary,
     batches_page,
@@ -95,20 +100,39 @@ def test_runs_of_a_batch_are_filtered_by_status(session: Session, queue: Queue) 
     assert runs_page(session, batch_id=batch.id, size=1, status=FAILED).next == str(failed[0].id)
 
 
-def test_a_succeeded_run_shows_its_candidate_with_the_headline_score(session: Session, queue: Queue) -> None:
+def scored(text: str, value: float, simulator: str = "lexical") -> ExplanationResult:
+    score = ScoreResult("correlation", "top_and_random", value, 10, 0, simulator=simulator)
+    return ExplanationResult(text, scores=(score, replace(score, sample="random", value=0.99)))
+
+
+def author_of(run: Run) -> Author:
+    return Author(AuthorKind.METHOD, "lexical", run.method_id, run.id)
+
+
+def test_a_succeeded_run_shows_the_candidate_that_its_method_preferred(session: Session, queue: Queue) -> None:
     run = queue.run(queue.batch(), SUCCEEDED)
-    for text, score in (("worse", 0.1), ("better", 0.7), ("unscored", None)):
-        explanation = queue.add(
-            Explanation(neuron_id=run.neuron_id, run_id=run.id, text=text, author_kind="method", author="lexical")
-        )
-        if score is not None:
-            queue.add(
-                Score(explanation_id=explanation.id, scorer="correlation", sample="top_and_random",
-                      value=score, n_valid=10, n_failed=0)
-            )  # fmt: skip
+    results = [scored("preferred", 0.1), scored("lucky", 0.7)]
+    store_candidates(session, neuron_id=run.neuron_id, results=results, author=author_of(run))
     (row,) = runs_page(session, batch_id=run.batch_id, size=9).rows
-    assert row.candidate is not None
-    assert (row.candidate.text, row.candidate.score) == ("better", 0.7)
+    assert row.result is not None
+    assert (row.result.text, row.result.score, row.result.simulator) == ("preferred", 0.1, "lexical")
+
+
+def test_a_run_keeps_the_score_that_it_measured_itself(session: Session, queue: Queue) -> None:
+    run = queue.run(queue.batch(), SUCCEEDED)
+    (made,) = store_candidates(session, neuron_id=run.neuron_id, results=[scored("x", 0.3)], author=author_of(run))
+    again = queue.run(queue.batch(), SUCCEEDED, explanation_id=made)
+    add_results(session, explanation_id=made, result=scored("", 0.9, "structured"), author=author_of(again))
+    for number, value, simulator in ((run.id, 0.3, "lexical"), (again.id, 0.9, "structured")):
+        result = run_detail(session, run_id=number).run.result
+        assert result == RunResult(made, "x", value, simulator)
+
+
+def test_a_run_without_a_score_still_shows_its_text(session: Session, queue: Queue) -> None:
+    run = queue.run(queue.batch(), SUCCEEDED)
+    result = ExplanationResult("unscored")
+    (made,) = store_candidates(session, neuron_id=run.neuron_id, results=[result], author=author_of(run))
+    assert run_detail(session, run_id=run.id).run.result == RunResult(made, "unscored", None, None)
 
 
 def test_a_run_tells_who_holds_it(session: Session, queue: Queue) -> None:

@@ -47,8 +47,10 @@ def explain(
     reason = None if value is not None else "constant"
     result = ExplanationResult(
         text,
-        simulations=(SimulationResult(simulator, SampleKind.TOP, Split.VALIDATION, excerpts),),
-        scores=(ScoreResult("correlation", "top_and_random", value, 1, 1, undefined_reason=reason),),
+        simulations=(SimulationResult(simulator, SampleKind.TOP, Split.VALIDATION, excerpts, unit=0.4),),
+        scores=(
+            ScoreResult("correlation", "top_and_random", value, 1, 1, undefined_reason=reason, simulator=simulator),
+        ),
     )
     by = Author(AuthorKind.IMPORT, author, collection_id=sample.collection_id)
     explanation_id = store_explanation(make.session, neuron_id=sample.neuron_id, result=result, author=by)
@@ -100,7 +102,8 @@ def test_scores_by_different_simulators_are_not_subtracted(
     explain(make, sample, "x", author="one")
     explain(make, sample, "y", author="two", simulator="structured")
     answer = client.get("/tiny/1/2/compare")
-    assert context().scores[0].cells[1].difference is None
+    lines = [(line.simulator, [cell is not None for cell in line.cells]) for line in context().scores]
+    assert lines == [("lexical", [True, False]), ("structured", [False, True])]
     assert "Different simulators made these numbers" in answer.text
 
 

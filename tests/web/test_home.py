@@ -18,17 +18,24 @@ def test_subjects_are_listed_with_how_many_neurons_are_explained(
     client: TestClient, make: Make, context: Callable[[], Any]
 ) -> None:
     subject = make.subject()
-    explained = make.neuron(subject, current_score=0.42)
-    explained.current_explanation_id = make.explanation(explained).id
-    make.neuron(subject, index=1)
-    make.session.flush()
+    make.explained(make.neuron(subject), value=0.42)
+    make.explained(make.neuron(subject, layer=1), value=0.62)
+    make.explained(make.neuron(subject, index=1), value=0.9, simulator="structured+linear")
+    make.explained(make.neuron(subject, index=2), value=None)
+    make.neuron(subject, index=3)
 
     answer = client.get("/")
 
     (shown,) = context().subjects
-    assert (shown.n_neurons, shown.n_explained) == (8, 1)
-    assert shown.layers[0].counts[9] == 1
+    assert (shown.n_neurons, shown.n_explained) == (8, 4)
+    assert [(s.simulator, s.n_scored, s.n_good) for s in shown.scores] == [
+        ("lexical", 2, 1),
+        ("structured+linear", 1, 1),
+    ]
+    assert shown.scores[0].layers[0].counts[9] == 1
+    assert shown.scores[1].layers[1].n_scored == 0
     assert f'href="/{subject.slug}"' in answer.text
+    assert "simulator=structured%2Blinear" in answer.text
 
 
 def test_the_twin_of_the_first_page_says_the_same(client: TestClient, make: Make) -> None:

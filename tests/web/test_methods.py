@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from app.models import Method, Neuron, Score
+from app.models import Method
 from tests.factories import Make
 
 Context = Callable[[], Any]
@@ -19,24 +19,8 @@ def pair(make: Make) -> tuple[Method, Method]:
     neurons = [make.neuron(subject, index=i) for i in range(3)]
     for method, scores in zip(methods, ((0.1, 0.2, 0.3), (0.3, 0.5, 0.1)), strict=True):
         for neuron, value in zip(neurons, scores, strict=True):
-            scored(make, neuron, method, value)
+            make.explained(neuron, value=value, method=method, simulator=method.simulator)
     return methods
-
-
-def scored(make: Make, neuron: Neuron, method: Method, value: float) -> None:
-    explanation = make.explanation(neuron)
-    explanation.method_id = method.id
-    make.session.add(
-        Score(
-            explanation_id=explanation.id,
-            scorer="correlation",
-            sample="top_and_random",
-            value=value,
-            n_valid=10,
-            n_failed=0,
-        )
-    )
-    make.session.flush()
 
 
 def test_methods_show_their_mean_score_with_its_interval(

@@ -100,7 +100,7 @@ def test_real_and_simulated_share_one_scale_and_failures_are_told(
         SimulatedExcerpt(sample.excerpt_ids[0], 3, np.array([0, 5, 0], dtype=np.float32)),
         SimulatedExcerpt(sample.excerpt_ids[1], 3, None, "the reply was cut off"),
     )
-    simulation = SimulationResult("fake", SampleKind.TOP, Split.VALIDATION, excerpts)
+    simulation = SimulationResult("fake", SampleKind.TOP, Split.VALIDATION, excerpts, unit=0.4)
     author = Author(AuthorKind.IMPORT, "gpt-4", collection_id=sample.collection_id)
     store_explanation(
         make.session, neuron_id=neuron.id, result=ExplanationResult("x", simulations=(simulation,)), author=author
@@ -143,8 +143,9 @@ def test_the_percentile_counts_the_neurons_of_the_layer(
     client: TestClient, make: Make, subject: Subject, context: Context
 ) -> None:
     for index, score in enumerate((0.1, 0.3, 0.5)):
-        make.neuron(subject, layer=0, index=index, current_score=score)
-    make.neuron(subject, layer=1, index=0, current_score=0.0)
+        make.explained(make.neuron(subject, layer=0, index=index), value=score)
+    make.explained(make.neuron(subject, layer=0, index=3), value=0.2, simulator="structured")
+    make.explained(make.neuron(subject, layer=1, index=0), value=0.0)
     client.get("/tiny/0/1")
     assert context().neuron.percentile == pytest.approx(1 / 3)
 

@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 from app.domain.authors import AuthorKind
 from app.domain.results import ExplanationResult, ScoreResult
 from app.models import Account, Batch, Event, Method, Neuron, Run
-from app.queries.explanations.store import Author, store_explanation
+from app.queries.explanations.store import Author, store_candidates
 from tests.factories import Make
 from tests.queries import counted_queries
 
@@ -35,9 +35,9 @@ class Explained:
         session.add(run)
         session.flush()
         author = Author(AuthorKind.METHOD, self.method.name, method_id=self.method.id, run_id=run.id)
-        score = ScoreResult("correlation", "top_and_random", value, 10, 0)
+        score = ScoreResult("correlation", "top_and_random", value, 10, 0, simulator="lexical")
         results = [ExplanationResult(text, scores=(score,)) for text in texts]
-        ids = [store_explanation(session, neuron_id=self.neuron.id, result=r, author=author) for r in results]
+        ids = store_candidates(session, neuron_id=self.neuron.id, results=results, author=author)
         session.flush()
         return ids
 

@@ -3,6 +3,7 @@ import pytest
 
 from app.domain.activations import ActivationRecord, SampleKind
 from app.domain.results import SimulatedExcerpt
+from app.domain.standing import SCORE_2023
 from worker.method.contracts import ScoredExcerpt
 from worker.scorers.correlation import CorrelationScorer
 
@@ -20,7 +21,7 @@ def test_top_and_random_excerpts_are_laid_end_to_end() -> None:
     rows = [excerpt(TOP, [0, 1], [0, 2]), excerpt(RANDOM, [2, 3], [1, 3])]
     headline, random = CorrelationScorer().score(rows, seed=0)
     assert headline.value == pytest.approx(0.8)
-    assert headline.is_headline
+    assert SCORE_2023.names(headline)
     assert random.value == pytest.approx(1.0)
 
 

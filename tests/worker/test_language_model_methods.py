@@ -8,6 +8,7 @@ import pytest
 from app.domain.activations import ActivationRecord, SampleKind
 from app.domain.methods import LANGUAGE_MODEL_METHODS, MethodDefinition
 from app.domain.results import ExplanationResult
+from app.domain.standing import SCORE_2023
 from tests.fake_provider import FakeProvider
 from tests.worker.live_fakes import FakeSubject
 from tests.worker.raters import asked, by_word
@@ -60,7 +61,8 @@ def run(explainer: str, scorers: tuple[str, ...], told: NeuronTask = NEURON) -> 
 def test_every_explainer_gives_a_text_that_is_simulated_and_scored(explainer: str) -> None:
     (result,) = run(explainer, ("correlation",))
     assert result.text == '" import"'
-    assert result.scores[0].is_headline
+    assert SCORE_2023.names(result.scores[0])
+    assert result.scores[0].simulator
     assert (result.scores[0].value or 0) > 0.9
     json.dumps(result.provenance)
 

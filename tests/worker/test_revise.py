@@ -79,7 +79,7 @@ def test_each_text_is_scored_on_the_written_sentences() -> None:
     assert score.token_lookup_baseline == pytest.approx(1.0)
     # real 0 8 0 0 against expected 10 0 0 0 for "tea import" and "cats drink": r = -1/3
     assert worse.scores[0].value == pytest.approx(-1 / 3)
-    assert not score.is_headline
+    assert score.simulator == "words"
 
 
 def test_a_text_that_cannot_be_simulated_has_no_written_score() -> None:

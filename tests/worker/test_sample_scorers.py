@@ -5,6 +5,7 @@ import pytest
 
 from app.domain.activations import ActivationRecord, FloatArray, SampleKind
 from app.domain.results import SimulatedExcerpt
+from app.domain.standing import SCORE_2023
 from worker.method.contracts import ScoredExcerpt, Services, TextScorer
 from worker.scorers.absolute_deviation import AbsoluteDeviationScorer
 from worker.scorers.correlation import CorrelationScorer
@@ -48,7 +49,7 @@ def test_correlation_does_not_care_for_units() -> None:
         for unit in (0.5, 7.0)
     )
     assert one.value == pytest.approx(other.value)
-    assert one.is_headline
+    assert SCORE_2023.names(one)
 
 
 @pytest.mark.parametrize("scorer", SCORERS)

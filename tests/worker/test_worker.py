@@ -34,9 +34,10 @@ RESULT = ExplanationResult(
             SampleKind.TOP,
             Split.VALIDATION,
             (SimulatedExcerpt(1, 2, np.array([0, 10], dtype=np.float32)),),
+            unit=0.4,
         ),
     ),
-    scores=(ScoreResult("correlation", "top_and_random", 0.5, n_valid=1, n_failed=0),),
+    scores=(ScoreResult("correlation", "top_and_random", 0.5, n_valid=1, n_failed=0, simulator="fake"),),
 )
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from app.domain.steps.explainers import SAMPLES
-from worker.explainers.choosing import calibration_scores, inner_of, ranked, simulator_of
+from worker.explainers.choosing import inner_of, ranked, simulator_of
 from worker.explainers.prompted import PromptedExplainer
 from worker.method.contracts import Candidate, Explainer, NeuronTask, Services, Simulator
 
@@ -32,8 +32,7 @@ class BestOfN:
     def explain(self, task: NeuronTask) -> tuple[Candidate, ...]:
         """The distinct texts, the best first. Raises MethodError where no sample was usable."""
         samples = tuple({candidate.text: candidate for candidate in reversed(self._samples(task))}.values())[::-1]
-        scores = calibration_scores([candidate.text for candidate in samples], task, self.simulator)
-        return ranked(samples, scores)
+        return ranked(samples, task, self.simulator)
 
     def _samples(self, task: NeuronTask) -> tuple[Candidate, ...]:
         if isinstance(self.explainer, PromptedExplainer):

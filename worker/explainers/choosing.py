@@ -70,10 +70,22 @@ def simulated(
         return tuple(SimulatedExcerpt(r.excerpt_id, len(r.token_ids), None, error.message) for r in records)
 
 
-def ranked(candidates: Sequence[Candidate], scores: Sequence[CalibrationScore]) -> tuple[Candidate, ...]:
-    """The candidates with their calibration scores in their provenance, best first, else in order."""
+def ranked(candidates: Sequence[Candidate], task: NeuronTask, simulator: Simulator) -> tuple[Candidate, ...]:
+    """The candidates with their calibration scores in their provenance, best first, else in order.
+
+    Raises ProviderError as the simulator does.
+    """
+    scores = calibration_scores([candidate.text for candidate in candidates], task, simulator)
+    chosen_on = [record.excerpt_id for record in compared_records(task.records)]
     order = sorted(range(len(candidates)), key=lambda i: -scores[i].rank)
     return tuple(
-        replace(candidates[i], provenance={**candidates[i].provenance, "calibration_score": asdict(scores[i])})
+        replace(
+            candidates[i],
+            provenance={
+                **candidates[i].provenance,
+                "calibration_score": asdict(scores[i]),
+                "chosen_on": chosen_on,
+            },
+        )
         for i in order
     )

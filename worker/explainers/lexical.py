@@ -46,8 +46,8 @@ class LexicalExplainer:
         clauses = Search(block, proposals, Evidence(activations, weights)).run()
         if not clauses:
             raise MethodError("No token, class or context that the lexical grammar knows predicts where it fires.")
-        chosen_on = {group.name: [r.excerpt_id for r in group.records] for group in groups}
-        return (Candidate(sentence(clauses), {"chosen_on": chosen_on}),)
+        shown = {group.name: tuple(r.excerpt_id for r in group.records) for group in groups if group.records}
+        return (Candidate(sentence(clauses), shown=shown),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,18 @@
 """One explanation per group of alike excerpts, joined where the joined text predicts better."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from app.domain.activations import ActivationRecord
 from app.domain.clusters import clusters
-from app.domain.steps.explainers import MOST_MEANINGS, MOST_SHOWN
+from app.domain.steps.explainers import MOST_MEANINGS, MOST_SHOWN, compared_records
 from app.errors import MethodError
 from worker.explainers.choosing import calibration_scores, inner_of, simulator_of
 from worker.explainers.prompted import LONGEST_EXPLANATION, PromptedExplainer
-from worker.method.contracts import Candidate, NeuronTask, Services, Simulator
+from worker.method.contracts import Candidate, NeuronTask, Services, Simulator, shown_together
 from worker.method.live import LiveSubject, live_subject, same_subject
 
 
@@ -81,22 +81,29 @@ class PerMeaning:
         self, task: NeuronTask, whole: Candidate | str, parts: Sequence[Candidate], meanings: Sequence[Meaning]
     ) -> Candidate:
         joined = "; ".join(dict.fromkeys(part.text for part in parts))
-        choices: dict[str, Mapping[str, Any]] = {}
+        choices: dict[str, Candidate] = {}
         if isinstance(whole, Candidate):
-            choices[whole.text] = whole.provenance
+            choices[whole.text] = whole
         if len(parts) > 1 and len(joined) <= LONGEST_EXPLANATION:
-            choices.setdefault(joined, parts[0].provenance)
+            shown = shown_together(*(part.shown for part in parts))
+            choices.setdefault(joined, Candidate(joined, _explained_apart(parts), shown=shown))
         if not choices:
             raise MethodError(f"The language model gave no usable explanation: {whole}")
         scores = dict(zip(choices, calibration_scores(list(choices), task, self.simulator), strict=True))
         text = max(choices, key=lambda choice: scores[choice].rank)  # the first of equals: the whole
         provenance = {
-            **choices[text],
+            **choices[text].provenance,
             "joined": text == joined and len(parts) > 1,
             "meanings": [asdict(meaning) for meaning in meanings],
             "choices": [{"text": choice, "calibration_score": asdict(score)} for choice, score in scores.items()],
+            "chosen_on": [record.excerpt_id for record in compared_records(task.records)],
         }
-        return Candidate(text, provenance)
+        return replace(choices[text], provenance=provenance)
+
+
+def _explained_apart(parts: Sequence[Candidate]) -> dict[str, Any]:
+    """What the parts of a joined text came from, under one key."""
+    return {"explain": [part.provenance.get("explain") for part in parts]}
 
 
 def shares(groups: Sequence[Sequence[ActivationRecord]]) -> list[float]:

@@ -122,14 +122,18 @@ class PromptedExplainer:
                 form=EXPLANATION,
                 max_tokens=self.max_tokens,
                 temperature=self.temperature,
-                seed=self.seed + task.seed + SEED_STEP * place,
+                seed=self.seed + task.seed + SEED_STEP * i,
             )
-            for place, (step, records) in enumerate(groups.items())
+            for i, (step, records) in enumerate(groups.items())
         ]
         return tuple(
             answer.failure or "no answer"
             if answer.value is None
-            else Candidate(answer.value, self._provenance(question, answer, (records, similar), maximum))
+            else Candidate(
+                answer.value,
+                self._provenance(question, answer, (records, similar), maximum),
+                shown=_shown_ids(train=records, hard_negative=similar),
+            )
             for question, answer, records in zip(questions, ask(self.provider, questions), groups.values(), strict=True)
         )
 
@@ -171,6 +175,10 @@ class PromptedExplainer:
                 "level_10": {"activation": maximum, "is": "the neuron's maximum over all records"},
             }
         }
+
+
+def _shown_ids(**groups: Records) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(r.excerpt_id for r in records) for name, records in groups.items() if records}
 
 
 @cache

@@ -5,21 +5,22 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from app.domain.activations import ActivationRecord, normalise
-from app.domain.results import HEADLINE_SCORER, ScoreResult, SimulatedExcerpt
+from app.domain.results import ScoreResult, SimulatedExcerpt
 from app.domain.scores import Estimate, correlation_with_interval
 from app.domain.steps.explainers import MOST_SHOWN, SENTENCES
 from app.errors import MethodError
-from worker.explainers.choosing import calibration_scores, inner_of, ranked, simulated, simulator_of
+from worker.explainers.choosing import inner_of, ranked, simulated, simulator_of
 from worker.explainers.prompted import EXPLANATION, MOST_TOKENS, maximum_of
 from worker.explainers.sentences import Sentence, write_sentences
 from worker.method.asking import Question, ask
 from worker.method.baselines import token_lookup
-from worker.method.contracts import Candidate, NeuronTask, Services, Simulator
+from worker.method.contracts import Candidate, NeuronTask, Services, Simulator, shown_together
 from worker.method.live import LiveSubject, live_subject, same_subject
 from worker.method.prompts import load
 from worker.method.prompts.rendering import ACTIVE_LEVEL, block, escape, highlighted, highlighted_peak, levelled
 from worker.providers.base import Message, Provider
 
+SCORER = "correlation"
 WRITTEN = "written"
 """The sample of sentences that a language model wrote to test an explanation."""
 
@@ -84,7 +85,7 @@ class Revise:
         scored = [replace(c, scores=(self._written_score(c.text, scoring, task),)) for c in candidates]
         if len(scored) == 1:
             return tuple(scored)
-        return ranked(scored, calibration_scores([c.text for c in scored], task, self.simulator))
+        return ranked(scored, task, self.simulator)
 
     def _measure(self, sentences: Sequence[Sentence], task: NeuronTask) -> tuple[Measured, ...]:
         maximum = maximum_of(task)
@@ -110,15 +111,18 @@ class Revise:
         if answer.value is None or answer.value == first.text:
             return []
         note = {**_note(measured, revised=True), "of": first.text, "prompt": load("revise").provenance}
-        return [_noted(Candidate(answer.value, first.provenance), {**note, "model": answer.model})]
+        shown = shown_together(first.shown, {"train": tuple(r.excerpt_id for r in task.train[:MOST_SHOWN])})
+        revised = Candidate(answer.value, first.provenance, shown=shown)
+        return [_noted(revised, {**note, "model": answer.model})]
 
     def _written_score(self, text: str, scoring: Sequence[Measured], task: NeuronTask) -> ScoreResult:
         records = [m.record for m in scoring]
         estimate, n_valid = _estimate(scoring, simulated(text, records, task, self.simulator), task.seed)
         baseline, _ = _estimate(scoring, token_lookup(task.train, records), task.seed)
         return ScoreResult(
-            scorer=HEADLINE_SCORER,
+            scorer=SCORER,
             sample=WRITTEN,
+            simulator=self.simulator.name,
             value=estimate.value,
             n_valid=n_valid,
             n_failed=len(records) - n_valid,
@@ -164,11 +168,11 @@ def _note(measured: Sequence[Measured], *, revised: bool) -> dict[str, Any]:
                 "text": m.sentence.text,
                 "fires": m.sentence.fires,
                 "fired": m.fired,
-                "used_to": "revise" if place % 2 == 0 else "score",
+                "used_to": "revise" if i % 2 == 0 else "score",
                 "token_ids": m.record.token_ids.tolist(),
                 "activations": [round(float(a), 4) for a in m.record.activations],
             }
-            for place, m in enumerate(measured)
+            for i, m in enumerate(measured)
         ],
         "sentences_prompt": load("write_sentences").provenance,
     }

@@ -6,7 +6,7 @@ is the only thing that passes from an explainer to a simulator.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
@@ -59,6 +59,10 @@ class NeuronTask:
         return calibration_records(self.records)
 
 
+ShownRecords: TypeAlias = Mapping[str, tuple[int, ...]]
+"""Ids of records, in the order in which they were shown, by what they were shown as: ``train``, ``hard_negative``..."""
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One text of an explainer, with what a reader needs to know how it came about."""
@@ -66,7 +70,15 @@ class Candidate:
     text: str
     provenance: Mapping[str, Any] = field(default_factory=dict)
     scores: tuple[ScoreResult, ...] = ()
-    """Scores that came about while explaining, on excerpts that are in no sample."""
+    """Scores that were made while explaining, on excerpts that are in no sample."""
+    shown: ShownRecords = field(default_factory=dict)
+    """The records that the text was made from: those in a prompt, or those that the lexical explainer read."""
+
+
+def shown_together(*parts: ShownRecords) -> ShownRecords:
+    """Everything that is in one of the parts, each id once."""
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {name: tuple(dict.fromkeys(i for part in parts for i in part.get(name, ()))) for name in names}
 
 
 class Explainer(Protocol):
@@ -160,8 +172,8 @@ class Services:
     """What a worker process holds for the steps of a method: a language model, the subject itself.
 
     A step is built by its class's ``build(parameters, services)``. An explainer and a scorer are
-    also handed the method's simulator, to choose between texts, and an explainer that wraps another
-    one is handed that, ``inner``, built already.
+    also handed the method's simulator, without its calibration, to choose between texts, and an explainer
+    that wraps another one is handed that, ``inner``, built already.
     """
 
     provider: Provider | None = None

@@ -47,8 +47,8 @@ def run_method(method: BuiltMethod, task: NeuronTask, report: Report) -> tuple[E
     report("explain", 0.0)
     candidates = method.explainer.explain(without_held_out(task))
     results = []
-    for place, candidate in enumerate(candidates):
-        report("simulate and score", (1 + place) / (1 + len(candidates)))
+    for rank, candidate in enumerate(candidates):
+        report("simulate and score", (1 + rank) / (1 + len(candidates)))
         results.append(score_candidate(method, task, candidate))
     report("done", 1.0)
     return tuple(results)
@@ -115,14 +115,16 @@ def score_candidate(method: BuiltMethod, task: NeuronTask, candidate: Candidate)
     for scorer in method.scorers:
         own = [e for e in excerpts if e.kind in scorer.kinds]
         if isinstance(scorer, TextScorer):
-            scores += scorer.score_text(candidate.text, task, own)
+            found = scorer.score_text(candidate.text, task, own)
         else:
-            scores += (with_baselines(result, baselines) for result in scorer.score(own, seed=task.seed))
+            found = tuple(with_baselines(result, baselines) for result in scorer.score(own, seed=task.seed))
+        # A scorer that asks for no simulated excerpts knows no simulator.
+        scores += (replace(result, simulator=simulator.name if scorer.kinds else None) for result in found)
     return ExplanationResult(
         text=candidate.text,
-        simulations=tuple(_simulation(method, kind, excerpts) for kind in method.kinds if records[kind]),
+        simulations=tuple(_simulation(simulator, kind, excerpts) for kind in method.kinds if records[kind]),
         scores=(*scores, *candidate.scores),
-        provenance=provenance(method, task, candidate),
+        provenance=provenance(method, task, candidate, simulator),
     )
 
 
@@ -160,9 +162,9 @@ def _fitted(simulator: Simulator, text: str, task: NeuronTask) -> Simulator:
     return simulator.fitted(text, task) if isinstance(simulator, CalibratedSimulator) else simulator
 
 
-def _simulation(method: BuiltMethod, kind: SampleKind, excerpts: Sequence[ScoredExcerpt]) -> SimulationResult:
-    rows = tuple(e.simulated for e in excerpts if e.kind is kind)
-    return SimulationResult(method.simulator.name, kind, Split.VALIDATION, rows)
+def _simulation(simulator: Simulator, kind: SampleKind, excerpts: Sequence[ScoredExcerpt]) -> SimulationResult:
+    own = [e for e in excerpts if e.kind is kind]
+    return SimulationResult(simulator.name, kind, Split.VALIDATION, tuple(e.simulated for e in own), unit=own[0].unit)
 
 
 Baselines = Mapping[tuple[str, str], Mapping[str, float | None]]
@@ -197,17 +199,17 @@ def with_baselines(result: ScoreResult, baselines: Baselines) -> ScoreResult:
     )
 
 
-def provenance(method: BuiltMethod, task: NeuronTask, candidate: Candidate) -> dict[str, Any]:
-    """All that could change the result, ready for JSON."""
+def provenance(method: BuiltMethod, task: NeuronTask, candidate: Candidate, simulator: Simulator) -> dict[str, Any]:
+    """All that could change the result, ready for JSON. ``simulator`` is the one that was used, calibrated or not."""
     definition = method.definition
     return {
         **candidate.provenance,
         "method": {"name": definition.name, "version": definition.version, "parameters": dict(definition.parameters)},
         "explainer": {"name": method.explainer.name, "version": method.explainer.version},
         "simulator": {
-            "name": method.simulator.name,
-            "version": method.simulator.version,
-            **getattr(method.simulator, "provenance", {}),
+            "name": simulator.name,
+            "version": simulator.version,
+            **getattr(simulator, "provenance", {}),
         },
         "scorers": [{"name": s.name, "version": s.version} for s in method.scorers],
         "baselines": list(method.baselines),
@@ -217,10 +219,7 @@ def provenance(method: BuiltMethod, task: NeuronTask, candidate: Candidate) -> d
         "collection_id": task.collection_id,
         "site": None if task.site is None else {"kind": task.site.kind, "read": task.site.read_at(task.layer)},
         "tokenizer_digest": task.vocabulary.digest,
-        "shown": {
-            "train": [r.excerpt_id for r in task.train],
-            "calibration": [r.excerpt_id for r in task.calibration],
-        },
+        "shown": {name: list(ids) for name, ids in candidate.shown.items()},
         "scored": {
             kind.value: [r.excerpt_id for r in rows]
             for kind, rows in scored_records(task.records, method.kinds).items()

@@ -105,9 +105,9 @@ def build_method(definition: MethodDefinition, services: Services) -> BuiltMetho
     """A method ready to run. Raises MethodError for steps that do not exist or lack what they need."""
     steps, parameters = steps_of(definition), definition.parameters
     simulator = SIMULATORS[steps.simulator.name].build(parameters.get("simulator", {}), services)
+    services = replace(services, simulator=simulator)
     if steps.calibration is not None:
         simulator = CALIBRATIONS[steps.calibration.name](simulator)
-    services = replace(services, simulator=simulator)
     return BuiltMethod(
         definition=definition,
         explainer=build_explainer(steps.explainer, services),

@@ -20,7 +20,7 @@ from app.queries.explanations.store import (
     GivenText,
     add_results,
     refresh_current,
-    store_explanation,
+    store_candidates,
     text_to_score,
 )
 from app.queries.history.events import record_event
@@ -159,7 +159,7 @@ def _stored(
     """The ids of the explanations that have results now, and what the history keeps of the scoring of one."""
     neuron_id, given = prepared.place.neuron_id, prepared.given
     if given is None:
-        return [store_explanation(session, neuron_id=neuron_id, result=r, author=author) for r in results], {}
+        return store_candidates(session, neuron_id=neuron_id, results=results, author=author), {}
     for result in results:
         add_results(session, explanation_id=given.explanation_id, result=result, author=author)
     # An explanation is never updated: what its scores came from stands with the run.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from app.domain.activations import ActivationRecord, FloatArray, NeuronRecords, SampleKind
 from app.domain.divergence import ablation_score, jensen_shannon
-from app.domain.results import HEADLINE_SAMPLE, ScoreResult
+from app.domain.results import TOP_AND_RANDOM, ScoreResult
 from app.domain.scores import Estimate
 from app.domain.steps.scorers import kinds_of
 from worker.method.baselines import token_lookup
@@ -32,7 +32,7 @@ class AblationScorer:
     name = "ablation"
     version = 1
 
-    def __init__(self, subject: LiveSubject, sample: str = HEADLINE_SAMPLE) -> None:
+    def __init__(self, subject: LiveSubject, sample: str = TOP_AND_RANDOM) -> None:
         self.subject = subject
         self.sample = sample
         self.kinds = kinds_of((sample,))

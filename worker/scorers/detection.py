@@ -7,7 +7,7 @@ import numpy as np
 
 from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind, Split
 from app.domain.judgements import auc, balanced_accuracy
-from app.domain.results import HEADLINE_SAMPLE, ScoreResult
+from app.domain.results import TOP_AND_RANDOM, ScoreResult
 from app.domain.steps.scorers import NEGATIVES, RATED_PER_SAMPLE
 from worker.method.baselines import token_lookup
 from worker.method.contracts import NeuronTask, ScoredExcerpt
@@ -49,7 +49,7 @@ class DetectionScorer(JudgingScorer):
         shuffled = self._rated(text, peer, task, "detect/shuffled")
         results: list[ScoreResult] = []
         for sample, negative in NEGATIVES.items():
-            if sample != HEADLINE_SAMPLE and not task.records.of(negative, Split.VALIDATION):
+            if sample != TOP_AND_RANDOM and not task.records.of(negative, Split.VALIDATION):
                 continue
             own = judged(self.name, sample, _of(items, rated, negative))
             other = judged(self.name, sample, _of(peer, shuffled, negative))

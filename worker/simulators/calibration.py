@@ -20,17 +20,12 @@ NOT_FINITE = "the calibrated activations are not finite numbers"
 Map = Callable[[FloatArray], FloatArray]
 
 
-def same(values: FloatArray) -> FloatArray:
-    """The map that changes nothing."""
-    return values
-
-
-def linear(expected: FloatArray, real: FloatArray) -> Map:
-    """The straight line with the least squared error. Unchanged where ``expected`` is constant: no line fits better."""
+def linear(expected: FloatArray, real: FloatArray) -> Map | None:
+    """The straight line with the least squared error. None where ``expected`` is constant: no line fits better."""
     centre = float(expected.mean())
     spread = float(((expected - centre) ** 2).sum())
     if spread == 0:
-        return same
+        return None
     slope = float(((expected - centre) * (real - real.mean())).sum()) / spread
     offset = float(real.mean()) - slope * centre
     return lambda values: (slope * values + offset).astype(np.float32)
@@ -45,20 +40,19 @@ def percentile(expected: FloatArray, real: FloatArray) -> Map:
     return lambda values: np.interp(values, levels, targets).astype(np.float32)
 
 
-Fit = Callable[[FloatArray, FloatArray], Map]
+Fit = Callable[[FloatArray, FloatArray], Map | None]
+"""From expected and real activations [N] of the calibration records, in tenths of level 10, to a map; None without."""
 
 
 class Calibrated:
-    """Wraps a simulator; the pipeline asks for ``fitted`` before it simulates what is scored."""
+    """Wraps a simulator; the pipeline calls ``fitted`` before it simulates what is scored.
+
+    Its name is that of the fitted simulator, so results that were not calibrated carry the inner one's.
+    """
 
     def __init__(self, inner: Simulator, kind: str, fit: Fit) -> None:
         self.inner, self.kind, self.fit = inner, kind, fit
         self.name, self.version = f"{inner.name}+{kind}", inner.version
-
-    @property
-    def provenance(self) -> Mapping[str, object]:
-        """The inner simulator's, with the kind of calibration."""
-        return {**getattr(self.inner, "provenance", {}), "calibration": self.kind}
 
     def simulate(
         self, text: str, excerpts: Sequence[tuple[int, IntArray]], vocabulary: Vocabulary
@@ -69,29 +63,41 @@ class Calibrated:
     def fitted(self, text: str, task: NeuronTask) -> Simulator:
         """The calibrated simulator for this text and neuron; looks at calibration records alone.
 
-        Uncalibrated where the text cannot be simulated or no calibration record could be. Raises ProviderError.
+        The inner simulator, under its own name, where the text cannot be simulated, no calibration record could be,
+        or nothing can be fitted. Raises ProviderError.
         """
-        records = task.calibration
+        records, unit = task.calibration, task.records.level_10 / NORMALISED_MAXIMUM
+        if unit <= 0:
+            return self.inner
         try:
             found = self.inner.simulate(text, [(r.excerpt_id, r.token_ids) for r in records], task.vocabulary)
         except CannotSimulate:
             return self.inner
-        unit = task.records.level_10 / NORMALISED_MAXIMUM
         pairs = [
-            (s.expected, r.activations / unit) for s, r in zip(found, records, strict=True) if s.expected is not None
+            (r.excerpt_id, s.expected, r.activations / unit)
+            for s, r in zip(found, records, strict=True)
+            if s.expected is not None
         ]
-        if not pairs or unit <= 0:
+        if not pairs:
             return self.inner
-        expected, real = (np.concatenate(column) for column in zip(*pairs, strict=True))
-        return Fitted(self.inner, self.name, self.fit(expected, real))
+        ids, *columns = zip(*pairs, strict=True)
+        expected, real = (np.concatenate(column) for column in columns)
+        fitted_map = self.fit(expected, real)
+        return self.inner if fitted_map is None else Fitted(self.inner, self.kind, fitted_map, ids)
 
 
 class Fitted:
-    """A simulator with the map that was fitted to one neuron."""
+    """A simulator with the map that was fitted to one neuron on the records of these ids."""
 
-    def __init__(self, inner: Simulator, name: str, fitted_map: Map) -> None:
-        self.inner, self.map = inner, fitted_map
-        self.name, self.version = name, inner.version
+    def __init__(self, inner: Simulator, kind: str, fitted_map: Map, fitted_on: Sequence[int]) -> None:
+        self.inner, self.kind, self.map, self.fitted_on = inner, kind, fitted_map, tuple(fitted_on)
+        self.name, self.version = f"{inner.name}+{kind}", inner.version
+
+    @property
+    def provenance(self) -> Mapping[str, object]:
+        """The inner simulator's, with the kind of calibration and the records it was fitted on."""
+        inner = getattr(self.inner, "provenance", {})
+        return {**inner, "calibration": self.kind, "calibrated_on": list(self.fitted_on)}
 
     def simulate(
         self, text: str, excerpts: Sequence[tuple[int, IntArray]], vocabulary: Vocabulary

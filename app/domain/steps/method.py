@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind, Split
 from app.domain.baselines import BASELINES, SHUFFLED
 from app.domain.language_models import Capability
-from app.domain.methods import MethodDefinition
+from app.domain.methods import NO_CALIBRATION, MethodDefinition
 from app.domain.steps.calls import NO_CALLS, Calls
 from app.domain.steps.catalogue import CALIBRATIONS, EXPLAINERS, SCORERS, SIMULATORS, UnknownStep, named
 from app.domain.steps.explainers import compared_records
@@ -22,8 +22,6 @@ from app.domain.steps.spec import (
     SimulatorSpec,
     StepSpec,
 )
-
-NO_CALIBRATION = "none"
 
 
 @dataclass(frozen=True, slots=True)

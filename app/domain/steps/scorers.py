@@ -5,18 +5,18 @@ from math import ceil
 
 from app.domain.activations import NeuronRecords, SampleKind, Split
 from app.domain.language_models import Capability
-from app.domain.results import HEADLINE_SAMPLE
+from app.domain.results import TOP_AND_RANDOM
 from app.domain.steps.calls import NO_CALLS, Calls, Span
 from app.domain.steps.spec import Parameters, ScorerInput, ScorerSpec
 
 EXCERPTS_PER_SAMPLE = 5
 """Validation records of each sample that are simulated and scored, as in the 2023 paper."""
 SAMPLES: Mapping[str, tuple[SampleKind, ...]] = {
-    HEADLINE_SAMPLE: (SampleKind.TOP, SampleKind.RANDOM),
+    TOP_AND_RANDOM: (SampleKind.TOP, SampleKind.RANDOM),
     **{kind.value: (kind,) for kind in SampleKind},
 }
 """The named mixtures of excerpts that a score may speak of."""
-FITTED_SAMPLES = (HEADLINE_SAMPLE, SampleKind.RANDOM.value)
+FITTED_SAMPLES = (TOP_AND_RANDOM, SampleKind.RANDOM.value)
 """The samples of a scorer that compares real and expected activations, where its parameters name none."""
 
 PER_REQUEST = 5
@@ -24,7 +24,7 @@ PER_REQUEST = 5
 RATED_PER_SAMPLE = 5
 """Validation records of each sample that are shown for rating."""
 NEGATIVES: Mapping[str, SampleKind] = {
-    HEADLINE_SAMPLE: SampleKind.RANDOM,
+    TOP_AND_RANDOM: SampleKind.RANDOM,
     "top_and_hard_negative": SampleKind.HARD_NEGATIVE,
 }
 """What each sample of detection sets against the top excerpts."""
@@ -55,7 +55,7 @@ def _fitted_kinds(parameters: Parameters) -> tuple[SampleKind, ...]:
 
 def ablated_samples(parameters: Parameters) -> tuple[str, ...]:
     """The one sample that ablation speaks of."""
-    return (parameters.get("sample", HEADLINE_SAMPLE),)
+    return (parameters.get("sample", TOP_AND_RANDOM),)
 
 
 def _ablated_kinds(parameters: Parameters) -> tuple[SampleKind, ...]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import ARRAY, BigInteger, any_, bindparam, select
 from sqlalchemy.orm import Session
 
+from app.domain.standing import speaks_for_its_run
 from app.errors import Invalid, NotFound
 from app.models import Simulation
 from app.queries.neurons.claims import CandidateRow
@@ -29,6 +30,7 @@ _SIMULATIONS = (
         Simulation.kind,
         Simulation.split,
         Simulation.collection_id,
+        Simulation.unit,
         Simulation.excerpt_ids,
         Simulation.expected,
         Simulation.failures,
@@ -45,7 +47,9 @@ def compared_simulations(session: Session, *, explanation_ids: Sequence[int]) ->
 
 
 def chosen_candidates(candidates: Sequence[CandidateRow], wanted: Sequence[int]) -> tuple[CandidateRow, ...]:
-    """The wanted explanations in the order wanted; without a wish the newest by different authors, then the newest.
+    """The wanted explanations in the order wanted; without a choice the newest by different authors, then the newest.
+
+    Of a run only the candidate that speaks for it is chosen unasked.
 
     ``candidates`` are a neuron's, the newest first. Raises NotFound for an explanation that is none of them,
     Invalid for more than ``MOST_COMPARED``.
@@ -62,6 +66,7 @@ def chosen_candidates(candidates: Sequence[CandidateRow], wanted: Sequence[int])
 
 
 def _newest(candidates: Sequence[CandidateRow]) -> tuple[CandidateRow, ...]:
+    candidates = [candidate for candidate in candidates if speaks_for_its_run(candidate)]
     by_author: dict[tuple[str, str], CandidateRow] = {}
     for candidate in candidates:
         by_author.setdefault((candidate.author_kind, candidate.author), candidate)

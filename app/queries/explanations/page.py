@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
+from app.domain.standing import speaks_for_its_run
 from app.errors import NotFound
 from app.models import Event, Explanation, LlmCall, Method, Neuron, Provider, Run, Subject
 from app.queries.neurons.claims import CandidateRow, neuron_candidates
@@ -115,7 +116,7 @@ def explanation_shown(session: Session, *, explanation_id: int) -> ExplanationSh
             Neuron.subject_id,
             Subject.slug,
             Neuron.layer,
-            Neuron.index.label("place"),
+            Neuron.index.label("number"),
         )
         .join(Neuron, Neuron.id == Explanation.neuron_id)
         .join(Subject, Subject.id == Neuron.subject_id)
@@ -133,7 +134,7 @@ def explanation_shown(session: Session, *, explanation_id: int) -> ExplanationSh
         subject=row.slug,
         neuron_id=row.neuron_id,
         layer=row.layer,
-        index=row.place,
+        index=row.number,
         method_id=row.method_id,
         runs=runs,
         replays=_replays(candidate, candidates),
@@ -142,11 +143,14 @@ def explanation_shown(session: Session, *, explanation_id: int) -> ExplanationSh
 
 
 def _replays(candidate: CandidateRow, candidates: Sequence[CandidateRow]) -> tuple[CandidateRow, ...]:
-    """Of each other run of the same version of the method the first candidate, which the run preferred."""
-    if candidate.run_id is None or candidate.method is None:
+    """What speaks for each other run of the same version of the method."""
+    if candidate.run_id is None or candidate.method_id is None:
         return ()
-    others = {c.run_id: c for c in candidates if c.method == candidate.method and c.run_id is not None}
-    return tuple(c for run_id, c in others.items() if run_id != candidate.run_id)
+    return tuple(
+        c
+        for c in candidates
+        if c.method_id == candidate.method_id and c.run_id not in (None, candidate.run_id) and speaks_for_its_run(c)
+    )
 
 
 def _runs(

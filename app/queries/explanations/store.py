@@ -4,19 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import bindparam, exists, func, select, update
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import bindparam, select, update
+from sqlalchemy.orm import Session
 
 from app.domain.activations import NORMALISED_MAXIMUM, FloatArray, pack_activations
 from app.domain.authors import AuthorKind
-from app.domain.results import HEADLINE_SAMPLE, HEADLINE_SCORER, ExplanationResult, ScoreResult, SimulationResult
+from app.domain.results import ExplanationResult, ScoreResult, SimulationResult
+from app.domain.standing import SCORE_2023, shown_first, standing_score
 from app.models import Explanation, Neuron, Run, Score, Simulation
 from app.queries.common.prepared import Columns, rows_of
 
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who stands behind an explanation: a method's run, an import or a person."""
+    """Who made an explanation, or its scores: a method's run, an import or a person."""
 
     kind: AuthorKind
     name: str
@@ -24,14 +25,28 @@ class Author:
     run_id: int | None = None
     account_id: int | None = None
     collection_id: int | None = None
-    """The collection whose records were simulated."""
+    """The collection whose records were read; None for a text that was made from none."""
 
 
-def store_explanation(session: Session, *, neuron_id: int, result: ExplanationResult, author: Author) -> int:
-    """Insert one candidate with its simulations and scores; answers its id.
+def store_candidates(
+    session: Session, *, neuron_id: int, results: Sequence[ExplanationResult], author: Author
+) -> list[int]:
+    """Insert a run's candidates in the method's order, with their simulations and scores; returns their ids.
 
     Callers then call ``refresh_current`` once per neuron.
     """
+    return [_store(session, neuron_id, result, author, rank) for rank, result in enumerate(results)]
+
+
+def store_explanation(session: Session, *, neuron_id: int, result: ExplanationResult, author: Author) -> int:
+    """Insert one text with its simulations and scores; returns its id.
+
+    Callers then call ``refresh_current`` once per neuron.
+    """
+    return _store(session, neuron_id, result, author, 0)
+
+
+def _store(session: Session, neuron_id: int, result: ExplanationResult, author: Author, rank: int) -> int:
     explanation = Explanation(
         neuron_id=neuron_id,
         text=result.text,
@@ -39,6 +54,8 @@ def store_explanation(session: Session, *, neuron_id: int, result: ExplanationRe
         author=author.name,
         method_id=author.method_id,
         run_id=author.run_id,
+        rank=rank,
+        collection_id=author.collection_id,
         account_id=author.account_id,
         provenance=dict(result.provenance),
     )
@@ -69,11 +86,12 @@ def _simulation_row(explanation_id: int, result: SimulationResult, author: Autho
         simulator=result.simulator,
         kind=result.kind,
         split=result.split,
+        unit=result.unit,
         excerpt_ids=[e.excerpt_id for e in result.excerpts],
         expected=pack_activations(rows),
         distributions=_packed_where_known(distributions),
         uncalibrated=_packed_where_known(uncalibrated),
-        failures={str(place): e.failure for place, e in enumerate(result.excerpts) if e.failure is not None},
+        failures={str(index): e.failure for index, e in enumerate(result.excerpts) if e.failure is not None},
     )
 
 
@@ -90,8 +108,10 @@ def _score_row(explanation_id: int, result: ScoreResult, author: Author) -> Scor
         explanation_id=explanation_id,
         method_id=author.method_id,
         run_id=author.run_id,
+        collection_id=author.collection_id,
         scorer=result.scorer,
         sample=result.sample,
+        simulator=result.simulator,
         value=result.value,
         undefined_reason=result.undefined_reason,
         interval_low=low,
@@ -122,21 +142,24 @@ def text_to_score(session: Session, *, run_id: int) -> GivenText | None:
 
 # Statements are built once: building them costs more than running them.
 _LOCK = Columns(select(Neuron.id).where(Neuron.id == bindparam("neuron_id")).with_for_update(key_share=True))
-_EARLIER = aliased(Explanation)
-_BEST = Columns(
-    select(Explanation.id, Explanation.text, Score.value)
-    .outerjoin(
-        Score,
-        (Score.explanation_id == Explanation.id)
-        & (Score.scorer == HEADLINE_SCORER)
-        & (Score.sample == HEADLINE_SAMPLE),
-    )
+_TEXTS = Columns(
+    select(
+        Explanation.id,
+        Explanation.text,
+        Explanation.rank,
+        Explanation.method_id,
+        Explanation.collection_id,
+    ).where(Explanation.neuron_id == bindparam("neuron_id"))
+)
+_SCORES = Columns(
+    select(Score.id, Score.explanation_id, Score.scorer, Score.sample, Score.simulator, Score.value)
+    .join(Explanation, Explanation.id == Score.explanation_id)
     .where(
         Explanation.neuron_id == bindparam("neuron_id"),
-        ~exists().where(_EARLIER.run_id == Explanation.run_id, _EARLIER.id < Explanation.id),
+        Score.scorer == bindparam("scorer"),
+        Score.sample == bindparam("sample"),
     )
-    .order_by(Score.value.desc().nulls_last(), Explanation.id.desc())
-    .limit(1)
+    .order_by(Score.id)
 )
 _CURRENT = (
     update(Neuron)
@@ -144,21 +167,68 @@ _CURRENT = (
     .values(
         current_explanation_id=bindparam("new_id"),
         current_text=bindparam("new_text"),
+        current_score_id=bindparam("new_score_id"),
         current_score=bindparam("new_score"),
-        n_explanations=select(func.count()).where(Explanation.neuron_id == Neuron.id).scalar_subquery(),
+        current_simulator=bindparam("new_simulator"),
+        n_explanations=bindparam("new_number"),
     )
 )
 
 
-def refresh_current(session: Session, *, neuron_id: int) -> None:
-    """Let the neuron's ``current_*`` repeat its best explanation.
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """An explanation as the rules need it."""
 
-    Best is the highest headline score; then the newest. Of the candidates of one run only the first
-    stands for it, the one that the run preferred before anything was scored: the best of several
-    scores on the same few records would flatter the neuron. Without any explanation they are empty.
+    id: int
+    text: str
+    rank: int
+    method_id: int | None
+    collection_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Score:
+    """A score as the rules need it."""
+
+    id: int
+    explanation_id: int
+    scorer: str
+    sample: str
+    simulator: str | None
+    value: float | None
+
+
+def refresh_current(session: Session, *, neuron_id: int) -> None:
+    """Set the neuron's ``current_*`` to the explanation that is shown first and the score that stands for it.
+
+    The rules are those of ``app.domain.standing``. Without any explanation the columns are empty.
     """
     # Whoever comes second waits here, and then sees the first one's explanations too.
-    _, best = rows_of(session, _LOCK.given(neuron_id=neuron_id), _BEST.given(neuron_id=neuron_id))
-    explanation_id, words, score = best[0] if best else (None, None, None)
-    new = {"new_id": explanation_id, "new_text": words, "new_score": score}
+    named = {"neuron_id": neuron_id, "scorer": SCORE_2023.scorer, "sample": SCORE_2023.sample}
+    _, texts, scores = rows_of(
+        session, _LOCK.given(neuron_id=neuron_id), _TEXTS.given(neuron_id=neuron_id), _SCORES.given(**named)
+    )
+    found = [_Text(*row) for row in texts]
+    standing = _standing_scores(found, [_Score(*row) for row in scores])
+    first = shown_first(found, lambda text: (score := standing[text.id]) is not None and score.value is not None)
+    score = None if first is None else standing[first.id]
+    new = {
+        "new_id": None if first is None else first.id,
+        "new_text": None if first is None else first.text,
+        "new_score_id": None if score is None else score.id,
+        "new_score": None if score is None else score.value,
+        "new_simulator": None if score is None else score.simulator,
+        "new_number": len(found),
+    }
     session.connection().execute(_CURRENT, {"neuron_id": neuron_id, **new})
+
+
+def _standing_scores(texts: Sequence[_Text], scores: Sequence[_Score]) -> dict[int, _Score | None]:
+    """The score that stands for each text, by the text's id."""
+    of_text: dict[int, list[_Score]] = {text.id: [] for text in texts}
+    for score in scores:
+        of_text[score.explanation_id].append(score)
+    return {
+        text.id: standing_score(of_text[text.id], SCORE_2023, made_by_method=text.method_id is not None)
+        for text in texts
+    }

@@ -1,25 +1,30 @@
-"""What methods have done: how often they ran, what they scored, what they cost; two of them side by side."""
+"""What methods have done: how often they ran, what they scored, what they cost; two of them side by side.
+
+A method speaks for a neuron once, by the rules of ``app.domain.standing``, however often it ran on it and however many
+candidates its runs had. Only scores by the method's own simulator count.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import distinct_on
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import Subquery, func, select
+from sqlalchemy.orm import Session
 
 from app.domain.means import mean_with_interval
-from app.domain.results import HEADLINE_SAMPLE, HEADLINE_SCORER
+from app.domain.methods import simulator_name
 from app.domain.scores import Estimate
+from app.domain.standing import SCORE_2023
 from app.errors import NotFound
-from app.models import Explanation, LlmCall, Method, Neuron, Run, Score, Subject
+from app.models import LlmCall, Method, Neuron, Run, Subject
+from app.queries.explanations.standing import standing_by_method
 
 SHOWN_PAIRS = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class MethodFigures:
-    """One version of a method with its use. Scores are headline scores, never those of several scorers."""
+    """One version of a method with its use. Scores are 2023 scores, never those of several scorers."""
 
     id: int
     name: str
@@ -27,14 +32,21 @@ class MethodFigures:
     label: str
     explainer: str
     simulator: str
+    simulator_name: str
+    """With its calibration, as scores name it."""
     scorers: tuple[str, ...]
     provider: str | None
     parameters: dict[str, Any]
     created_at: datetime
     n_runs: int
+    """Runs that succeeded."""
     n_failed: int
+    n_neurons: int
+    """Neurons that it has explained."""
     n_scored: int
+    """Those of them with a score by the method's own simulator."""
     score: Estimate
+    """Mean over ``n_scored`` neurons, one score each."""
     seconds_per_neuron: float | None
     """Mean time of a run that succeeded, from its start to its end."""
     price_per_neuron: float | None
@@ -43,7 +55,7 @@ class MethodFigures:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A neuron that two methods have explained, with both headline scores."""
+    """A neuron that two methods have explained, with both 2023 scores."""
 
     subject: str
     layer: int
@@ -64,24 +76,21 @@ class Comparison:
 
 
 def method_figures(session: Session, *, method_id: int | None = None) -> list[MethodFigures]:
-    """Every version of every method, or one, with its use. Four queries. Raises NotFound for an unknown one."""
+    """Every version of every method, or one, with its use. Five queries. Raises NotFound for an unknown one."""
     rows = session.scalars(
         _one(select(Method), Method.id, method_id).order_by(Method.name, Method.version.desc())
     ).all()
     if method_id is not None and not rows:
         raise NotFound("There is no such method.")
     runs = {r.method_id: r for r in session.execute(_one(_RUNS, Run.method_id, method_id))}
-    scores = {r.method_id: r for r in session.execute(_one(_SCORES, Explanation.method_id, method_id))}
+    neurons = _neurons(session, method_id)
     prices = {r.method_id: r for r in session.execute(_one(_PRICES, Run.method_id, method_id))}
-    return [_figures(row, runs.get(row.id), scores.get(row.id), prices.get(row.id)) for row in rows]
+    return [_figures(row, runs.get(row.id), neurons.get(row.id, {}), prices.get(row.id)) for row in rows]
 
 
 def compare_methods(session: Session, *, first_id: int, second_id: int, shown: int = SHOWN_PAIRS) -> Comparison:
-    """Paired headline scores of two methods over all subjects.
-
-    A method speaks for a neuron by the preferred candidate of its newest run. Two queries.
-    """
-    first, second = _newest(first_id), _newest(second_id)
+    """Paired 2023 scores of two methods over all subjects. Four queries. Raises NotFound."""
+    first, second = _scored(session, first_id), _scored(session, second_id)
     both = first.join(second, second.c.neuron_id == first.c.neuron_id)
     gap = second.c.value - first.c.value
     counted = select(func.count(), func.avg(gap), func.stddev_samp(gap), func.count().filter(gap > 0))
@@ -108,17 +117,6 @@ _RUNS = (
     .group_by(Run.method_id)
     .select_from(Run)
 )
-_SCORES = (
-    select(
-        Explanation.method_id,
-        func.count(Score.value).label("n"),
-        func.avg(Score.value).label("mean"),
-        func.stddev_samp(Score.value).label("deviation"),
-    )
-    .join(Score, Score.explanation_id == Explanation.id)
-    .where(Score.scorer == HEADLINE_SCORER, Score.sample == HEADLINE_SAMPLE)
-    .group_by(Explanation.method_id)
-)
 _PRICES = (
     select(Run.method_id, (func.sum(LlmCall.price) / func.count(LlmCall.run_id.distinct())).label("price"))
     .join(LlmCall, LlmCall.run_id == Run.id)
@@ -131,26 +129,39 @@ def _one(statement: Any, column: Any, method_id: int | None) -> Any:
     return statement if method_id is None else statement.where(column == method_id)
 
 
-def _newest(method_id: int) -> Any:
-    """One headline score per neuron: that of the first candidate of the method's newest run."""
-    explanation, score = aliased(Explanation), aliased(Score)
-    return (
-        select(explanation.neuron_id, score.value)
-        .join(score, score.explanation_id == explanation.id)
-        .where(
-            explanation.method_id == method_id,
-            score.scorer == HEADLINE_SCORER,
-            score.sample == HEADLINE_SAMPLE,
-            score.value.is_not(None),
-        )
-        .ext(distinct_on(explanation.neuron_id))
-        .order_by(explanation.neuron_id, explanation.run_id.desc().nulls_last(), explanation.id)
-        .subquery()
+def _neurons(session: Session, method_id: int | None) -> dict[int, dict[str | None, Any]]:
+    """By method and simulator: how many neurons it speaks for, how many with a score, mean and standard deviation."""
+    standing = standing_by_method(SCORE_2023, method_id=method_id).c
+    rows = session.execute(
+        select(
+            standing.method_id,
+            standing.simulator,
+            func.count().label("n_neurons"),
+            func.count(standing.value).label("n"),
+            func.avg(standing.value).label("mean"),
+            func.stddev_samp(standing.value).label("deviation"),
+        ).group_by(standing.method_id, standing.simulator)
     )
+    found: dict[int, dict[str | None, Any]] = {}
+    for row in rows:
+        found.setdefault(row.method_id, {})[row.simulator] = row
+    return found
 
 
-def _figures(method: Method, runs: Any, scores: Any, prices: Any) -> MethodFigures:
-    n_scored = scores.n if scores is not None else 0
+def _scored(session: Session, method_id: int) -> Subquery:
+    """The neurons that a method speaks for, with its 2023 score by its own simulator. Raises NotFound."""
+    method = session.get(Method, method_id)
+    if method is None:
+        raise NotFound("There is no such method.")
+    standing = standing_by_method(SCORE_2023, method_id=method_id).c
+    own = standing.simulator == simulator_name(method.simulator, method.parameters)
+    return select(standing.neuron_id, standing.value).where(own, standing.value.is_not(None)).subquery()
+
+
+def _figures(method: Method, runs: Any, neurons: dict[str | None, Any], prices: Any) -> MethodFigures:
+    simulator = simulator_name(method.simulator, method.parameters)
+    own = neurons.get(simulator)
+    n_scored = own.n if own is not None else 0
     return MethodFigures(
         id=method.id,
         name=method.name,
@@ -158,15 +169,17 @@ def _figures(method: Method, runs: Any, scores: Any, prices: Any) -> MethodFigur
         label=method.label,
         explainer=method.explainer,
         simulator=method.simulator,
+        simulator_name=simulator,
         scorers=tuple(method.scorers),
         provider=method.provider,
         parameters=method.parameters,
         created_at=method.created_at,
         n_runs=runs.n_runs if runs is not None else 0,
         n_failed=runs.n_failed if runs is not None else 0,
+        n_neurons=sum(row.n_neurons for row in neurons.values()),
         n_scored=n_scored,
-        score=mean_with_interval(n_scored, scores.mean, scores.deviation)
-        if n_scored
+        score=mean_with_interval(n_scored, own.mean, own.deviation)
+        if own is not None
         else mean_with_interval(0, None, None),
         seconds_per_neuron=float(runs.seconds) if runs is not None and runs.seconds is not None else None,
         price_per_neuron=float(prices.price) if prices is not None and prices.price is not None else None,

@@ -9,7 +9,7 @@ from sqlalchemy import Text, bindparam, cast, select
 from sqlalchemy.orm import Session
 
 from app.domain.authors import AuthorKind
-from app.domain.results import HEADLINE_SAMPLE, HEADLINE_SCORER
+from app.domain.standing import SCORE_2023, standing_score
 from app.models import Account, Batch, Event, Explanation, Flag, Method, Run, Score
 from app.queries.common.prepared import Columns, Rows, rows_of
 
@@ -20,8 +20,13 @@ HISTORY_LENGTH = 30
 class ScoreRow:
     """A scorer's number with all that says how far to trust it."""
 
+    id: int
     scorer: str
     sample: str
+    simulator: str | None
+    """The one whose expected activations were scored, with its calibration; None for a scorer that uses none."""
+    collection_id: int | None
+    """The collection whose records were scored; None where that is not known."""
     value: float | None
     undefined_reason: str | None
     interval_low: float | None
@@ -35,22 +40,26 @@ class ScoreRow:
 
 @dataclass(frozen=True, slots=True)
 class CandidateRow:
-    """One explanation with its author and its scores, the headline first."""
+    """One explanation with its author and its scores, in the order in which they were stored."""
 
     id: int
     text: str
     author_kind: str
     author: str
     method: str | None
+    method_id: int | None
     run_id: int | None
+    rank: int
+    """Among the candidates of its run, in the method's own order."""
+    collection_id: int | None
     created_at: datetime
     provenance: dict[str, Any]
     scores: tuple[ScoreRow, ...]
 
     @property
     def headline(self) -> ScoreRow | None:
-        """The score that lists sort by, if it has been computed."""
-        return next((s for s in self.scores if s.scorer == HEADLINE_SCORER and s.sample == HEADLINE_SAMPLE), None)
+        """The 2023 score that stands for it, where there is one."""
+        return standing_score(self.scores, SCORE_2023, made_by_method=self.method_id is not None)
 
     @property
     def by(self) -> str:
@@ -110,7 +119,10 @@ CANDIDATES = Columns(
         Explanation.author_kind,
         Explanation.author,
         Method.name + " v" + cast(Method.version, Text),
+        Explanation.method_id,
         Explanation.run_id,
+        Explanation.rank,
+        Explanation.collection_id,
         Explanation.created_at,
         Explanation.provenance,
         *(getattr(Score, field.name) for field in fields(ScoreRow)),

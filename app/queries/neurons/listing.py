@@ -21,7 +21,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from app.domain.results import HEADLINE_SAMPLE, HEADLINE_SCORER
 from app.errors import Invalid, NotFound
 from app.models import Neuron, Run, Score
 from app.queries.common.bulk import driver_connection
@@ -74,6 +73,8 @@ class NeuronFilter:
     layer: int | None = None
     score_min: float | None = None
     score_max: float | None = None
+    simulator: str | None = None
+    """Of the current score."""
     rate_min: float | None = None
     """Share of tokens with an activation above 0."""
     rate_max: float | None = None
@@ -91,6 +92,8 @@ class NeuronRow:
     index: int
     explanation: str | None
     score: float | None
+    simulator: str | None
+    """Of the score. Scores of different simulators are not comparable."""
     interval: tuple[float, float] | None
     """Of the score, 95 %."""
     firing_rate: float | None
@@ -114,7 +117,9 @@ _COLUMNS = (
     Neuron.index,
     Neuron.current_explanation_id,
     func.left(Neuron.current_text, TEXT_SHOWN).label("current_text"),
+    Neuron.current_score_id,
     Neuron.current_score,
+    Neuron.current_simulator,
     Neuron.firing_rate,
     Neuron.max,
     Neuron.n_explanations,
@@ -241,6 +246,8 @@ def _conditions(query: NeuronsQuery) -> list[ColumnElement[bool]]:
         conditions.append(Neuron.current_score >= wanted.score_min)
     if wanted.score_max is not None:
         conditions.append(Neuron.current_score <= wanted.score_max)
+    if wanted.simulator is not None:
+        conditions.append(Neuron.current_simulator == wanted.simulator)
     if wanted.rate_min is not None:
         conditions.append(Neuron.firing_rate >= wanted.rate_min)
     if wanted.rate_max is not None:
@@ -312,7 +319,7 @@ def _read(session: Session, source: _Source, start: Place | None, *, backwards: 
 
 
 def _whole_rows(session: Session, rows: Sequence[Any]) -> tuple[NeuronRow, ...]:
-    shown = [row.current_explanation_id for row in rows if row.current_score is not None]
+    shown = [row.current_score_id for row in rows if row.current_score_id is not None]
     intervals = _intervals(session, shown) if shown else {}
     active = active_runs(session, neuron_ids=[row.id for row in rows]) if rows else {}
     return tuple(
@@ -322,7 +329,8 @@ def _whole_rows(session: Session, rows: Sequence[Any]) -> tuple[NeuronRow, ...]:
             index=row.index,
             explanation=row.current_text,
             score=row.current_score,
-            interval=intervals.get(row.current_explanation_id),
+            simulator=row.current_simulator,
+            interval=intervals.get(row.current_score_id),
             firing_rate=row.firing_rate,
             max=row.max,
             n_explanations=row.n_explanations,
@@ -333,17 +341,13 @@ def _whole_rows(session: Session, rows: Sequence[Any]) -> tuple[NeuronRow, ...]:
     )
 
 
-def _intervals(session: Session, explanation_ids: Sequence[int]) -> dict[int, tuple[float, float]]:
-    """The headline score's interval of each explanation; the newest score stands."""
+def _intervals(session: Session, score_ids: Sequence[int]) -> dict[int, tuple[float, float]]:
+    """The interval of each score that has one, by the score's id."""
     scores = session.execute(
-        select(Score.explanation_id, Score.interval_low, Score.interval_high)
-        .where(
-            Score.explanation_id == func.any(list(explanation_ids)),
-            Score.scorer == HEADLINE_SCORER,
-            Score.sample == HEADLINE_SAMPLE,
+        select(Score.id, Score.interval_low, Score.interval_high).where(
+            Score.id == func.any(list(score_ids)),
             Score.interval_low.is_not(None),
             Score.interval_high.is_not(None),
         )
-        .order_by(Score.id)
     )
-    return {row.explanation_id: (row.interval_low, row.interval_high) for row in scores}
+    return {row.id: (row.interval_low, row.interval_high) for row in scores}

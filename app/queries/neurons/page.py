@@ -48,14 +48,16 @@ class NeuronHead:
     n_active_runs: int
     current_explanation_id: int | None
     current_score: float | None
+    current_simulator: str | None
     n_scored_in_layer: int
+    """Neurons of its layer whose current score is by the same simulator, this one among them."""
     n_below_in_layer: int
     statistics: "NeuronStatistics"
     origin: "NeuronOrigin"
 
     @property
     def percentile(self) -> float | None:
-        """Share of the scored neurons of its layer with a lower current score."""
+        """Share of the neurons of its layer, scored by the same simulator, with a lower current score."""
         if self.current_score is None or not self.n_scored_in_layer:
             return None
         return self.n_below_in_layer / self.n_scored_in_layer
@@ -119,6 +121,8 @@ class StoredSimulation:
     kind: str
     split: str
     collection_id: int | None
+    unit: float
+    """The activation, in the model's units, that 1 of ``expected`` stands for."""
     excerpt_ids: list[int]
     expected: bytes
     failures: dict[str, str]
@@ -150,6 +154,7 @@ _HEAD_COLUMNS: dict[str, Any] = {
     "n_active_runs": n_active_runs(),
     "current_explanation_id": Neuron.current_explanation_id,
     "current_score": Neuron.current_score,
+    "current_simulator": Neuron.current_simulator,
 }
 _STATISTICS_COLUMNS = {field.name: getattr(Neuron, field.name) for field in fields(NeuronStatistics)}
 _ORIGIN_COLUMNS: dict[str, Any] = {
@@ -181,7 +186,11 @@ def _head_statement() -> Select[Any]:
             func.count(peer.current_score).label("n_scored_in_layer"),
             func.count().filter(peer.current_score < Neuron.current_score).label("n_below_in_layer"),
         )
-        .where(peer.subject_id == Neuron.subject_id, peer.layer == Neuron.layer)
+        .where(
+            peer.subject_id == Neuron.subject_id,
+            peer.layer == Neuron.layer,
+            peer.current_simulator == Neuron.current_simulator,
+        )
         .lateral()
     )
     return (
@@ -209,6 +218,7 @@ _SIMULATIONS = Columns(
         Simulation.kind,
         Simulation.split,
         Simulation.collection_id,
+        Simulation.unit,
         Simulation.excerpt_ids,
         Simulation.expected,
         Simulation.failures,

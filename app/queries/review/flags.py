@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NoReturn
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, func, select, true, update
 from sqlalchemy.orm import Session, aliased
 
 from app.domain.flags import FlagReason, FlagVerdict
+from app.domain.standing import SCORE_2023
 from app.errors import Conflict, NotFound
 from app.models import Account, Explanation, Flag, Neuron, Subject
 from app.queries.common.inputs import BIGGEST_ID, one_of, plain_text
 from app.queries.common.paging import Page, id_page
+from app.queries.explanations.standing import score_standing_for
 from app.queries.history.events import record_event
 
 NOTE_LIMIT = 2_000
@@ -31,7 +33,9 @@ class FlagRow:
     explanation_id: int
     explanation: str
     score: float | None
-    """The neuron's best score, if this explanation is the one that has it."""
+    """The 2023 score that stands for the explanation."""
+    simulator: str | None
+    """Of the score."""
     subject: str
     layer: int
     index: int
@@ -133,6 +137,7 @@ def n_open_flags(session: Session) -> int:
 
 def _rows(session: Session, conditions: list[ColumnElement[bool]], *, newest_first: bool, limit: int) -> list[FlagRow]:
     opener, resolver = aliased(Account), aliased(Account)
+    score = score_standing_for(Explanation, SCORE_2023)
     rows = session.execute(
         select(
             Flag,
@@ -141,8 +146,8 @@ def _rows(session: Session, conditions: list[ColumnElement[bool]], *, newest_fir
             Explanation.text.label("explanation"),
             Neuron.layer,
             Neuron.index,
-            Neuron.current_explanation_id,
-            Neuron.current_score,
+            score.c.value,
+            score.c.simulator,
             Subject.slug,
         )
         .join(Explanation, Explanation.id == Flag.explanation_id)
@@ -150,6 +155,7 @@ def _rows(session: Session, conditions: list[ColumnElement[bool]], *, newest_fir
         .join(Subject, Subject.id == Neuron.subject_id)
         .join(opener, opener.id == Flag.account_id)
         .outerjoin(resolver, resolver.id == Flag.resolved_by_id)
+        .outerjoin(score, true())
         .where(*conditions)
         .order_by(Flag.id.desc() if newest_first else Flag.id)
         .limit(limit)
@@ -167,7 +173,8 @@ def _flag_row(row: Any) -> FlagRow:
         created_at=flag.created_at,
         explanation_id=flag.explanation_id,
         explanation=row.explanation,
-        score=row.current_score if row.current_explanation_id == flag.explanation_id else None,
+        score=row.value,
+        simulator=row.simulator,
         subject=row.slug,
         layer=row.layer,
         index=row.index,

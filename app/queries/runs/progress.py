@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.orm import Session, aliased
 
-from app.domain.results import HEADLINE_SAMPLE, HEADLINE_SCORER
+from app.domain.standing import SCORE_2023
 from app.errors import NotFound
 from app.models import Account, Batch, Explanation, Method, Neuron, Pause, Run, Score, Subject, Worker
 from app.queries.common.inputs import BIGGEST_ID
@@ -75,12 +76,15 @@ class BatchSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """The explanation that a run made."""
+class RunResult:
+    """The explanation that speaks for a run: its method's first candidate, or the text that it was to score."""
 
     explanation_id: int
     text: str
     score: float | None
+    """The 2023 score that this very run measured; later scores of the text are on its own page."""
+    simulator: str | None
+    """Of the score."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +107,7 @@ class RunRow:
     queued_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
-    candidate: Candidate | None
+    result: RunResult | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +175,7 @@ def runs_page(
     def read(conditions: Sequence[ColumnElement[bool]], newest_first: bool, limit: int) -> list[RunRow]:
         order = Run.id.desc() if newest_first else Run.id.asc()
         rows = session.execute(_run_columns().where(*wanted, *conditions).order_by(order).limit(limit)).all()
-        return _with_candidates(session, rows)
+        return _with_results(session, rows)
 
     return id_page(read, Run.id, size=size, after=after, before=before)
 
@@ -192,7 +196,7 @@ def run_detail(session: Session, *, run_id: int) -> RunDetail:
         raise NotFound("There is no such run.")
     worker: Worker | None = row.Worker
     return RunDetail(
-        run=_with_candidates(session, [row])[0],
+        run=_with_results(session, [row])[0],
         method=f"{row.Method.name} v{row.Method.version}",
         method_label=row.Method.label,
         by=row.name,
@@ -266,8 +270,8 @@ def _run_columns() -> Any:
     )
 
 
-def _with_candidates(session: Session, rows: Sequence[Any]) -> list[RunRow]:
-    candidates = _candidates(session, [row.Run for row in rows if row.Run.status == RunStatus.SUCCEEDED])
+def _with_results(session: Session, rows: Sequence[Any]) -> list[RunRow]:
+    results = _results(session, [row.Run.id for row in rows if row.Run.status == RunStatus.SUCCEEDED])
     return [
         RunRow(
             id=row.Run.id,
@@ -285,27 +289,29 @@ def _with_candidates(session: Session, rows: Sequence[Any]) -> list[RunRow]:
             queued_at=row.Run.queued_at,
             started_at=row.Run.started_at,
             finished_at=row.Run.finished_at,
-            candidate=candidates.get(row.Run.id),
+            result=results.get(row.Run.id),
         )
         for row in rows
     ]
 
 
-def _candidates(session: Session, runs: Sequence[Run]) -> dict[int, Candidate]:
-    """The best explanation of each run that made one, or the one that it scored."""
-    run_ids = [run.id for run in runs if run.explanation_id is None]
-    scored = {run.explanation_id: run.id for run in runs if run.explanation_id is not None}
-    rows = session.execute(
-        select(Explanation.run_id, Explanation.id, Explanation.text, Score.value)
-        .outerjoin(
-            Score,
-            (Score.explanation_id == Explanation.id)
-            & (Score.scorer == HEADLINE_SCORER)
-            & (Score.sample == HEADLINE_SAMPLE),
-        )
-        .where(or_(Explanation.run_id.in_(run_ids), Explanation.id.in_(scored)))
-        .order_by(Score.value.asc().nulls_first(), Explanation.id)
+def _results(session: Session, run_ids: Sequence[int]) -> dict[int, RunResult]:
+    """What speaks for each of these runs, by the run's id."""
+    made = aliased(Explanation)
+    first = select(made.id).where(made.run_id == Run.id, made.rank == 0).scalar_subquery()
+    own_score = and_(
+        Score.explanation_id == Explanation.id,
+        Score.run_id == Run.id,
+        Score.scorer == SCORE_2023.scorer,
+        Score.sample == SCORE_2023.sample,
     )
-    found = [(row, Candidate(row.id, row.text, row.value)) for row in rows]
-    made = {row.run_id: candidate for row, candidate in found if row.run_id is not None}
-    return made | {scored[row.id]: candidate for row, candidate in found if row.id in scored}
+    rows = session.execute(
+        select(Run.id, Explanation.id.label("explanation_id"), Explanation.text, Score.value, Score.simulator)
+        .select_from(Run)
+        .join(Explanation, Explanation.id == func.coalesce(Run.explanation_id, first))
+        .outerjoin(Score, own_score)
+        .where(Run.id.in_(run_ids))
+        .ext(distinct_on(Run.id))
+        .order_by(Run.id, Score.id.desc())
+    )
+    return {row.id: RunResult(row.explanation_id, row.text, row.value, row.simulator) for row in rows}

@@ -1,10 +1,10 @@
 """What the first page tells: subjects, how far they are explained, and what is going on."""
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from app.domain.collections import CollectionStatus
@@ -20,11 +20,26 @@ _GOOD_BIN = 1 + int(GOOD_SCORE * SCORE_BINS)
 
 @dataclass(frozen=True, slots=True)
 class LayerScores:
-    """How the neurons of one layer score. ``counts`` has 1 + SCORE_BINS entries."""
+    """How the neurons of one layer score by one simulator. ``counts`` has 1 + SCORE_BINS entries."""
 
     layer: int
-    n_explained: int
     counts: tuple[int, ...]
+
+    @property
+    def n_scored(self) -> int:
+        """Neurons of the layer with a score by the simulator."""
+        return sum(self.counts)
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatorScores:
+    """The current scores by one simulator: those of another one are counted apart, since they are not comparable."""
+
+    simulator: str
+    n_scored: int
+    n_good: int
+    """Neurons whose current score is GOOD_SCORE or more."""
+    layers: tuple[LayerScores, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +54,11 @@ class SubjectSummary:
     neurons_per_layer: int
     n_neurons: int
     n_explained: int
-    n_good: int
-    """Neurons whose current explanation scores GOOD_SCORE or more."""
     n_flagged: int
     corpus: str | None
     tokens: int | None
-    layers: tuple[LayerScores, ...]
+    scores: tuple[SimulatorScores, ...]
+    """By the number of neurons that they scored, the largest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +118,7 @@ def subject_summaries(session: Session) -> tuple[SubjectSummary, ...]:
         .outerjoin(Corpus, Corpus.id == Collection.corpus_id)
         .order_by(Subject.name, Subject.id)
     ).all()
-    layers = _layers(session)
+    scored = _scored_neurons(session)
     flagged = dict(
         session.execute(
             select(Neuron.subject_id, func.count()).where(Neuron.n_open_flags > 0).group_by(Neuron.subject_id)
@@ -119,36 +133,52 @@ def subject_summaries(session: Session) -> tuple[SubjectSummary, ...]:
             n_layers=row.Subject.n_layers,
             neurons_per_layer=row.Subject.neurons_per_layer,
             n_neurons=row.Subject.n_layers * row.Subject.neurons_per_layer,
-            n_explained=sum(layer.n_explained for layer in layers.get(row.Subject.id, ())),
-            n_good=sum(sum(layer.counts[_GOOD_BIN:]) for layer in layers.get(row.Subject.id, ())),
+            n_explained=scored[row.Subject.id].n_explained,
             n_flagged=flagged.get(row.Subject.id, 0),
             corpus=row.corpus,
             tokens=row.tokens_done,
-            layers=tuple(layers.get(row.Subject.id, ())),
+            scores=scored[row.Subject.id].by_simulator(row.Subject.n_layers),
         )
         for row in rows
     )
 
 
-def _layers(session: Session) -> dict[int, list[LayerScores]]:
-    bin_number = func.least(func.width_bucket(Neuron.current_score, 0.0, 1.0, SCORE_BINS), SCORE_BINS)
+@dataclass(slots=True)
+class _Scored:
+    """The explained neurons of a subject, counted while rows are read."""
+
+    n_explained: int = 0
+    counts: dict[str, dict[int, list[int]]] = field(default_factory=dict)
+    """By simulator and layer: 1 + SCORE_BINS numbers."""
+
+    def by_simulator(self, n_layers: int) -> tuple[SimulatorScores, ...]:
+        """The counts of each simulator in all layers of the subject."""
+        found = [self._of(simulator, n_layers) for simulator in sorted(self.counts)]
+        return tuple(sorted(found, key=lambda scores: -scores.n_scored))
+
+    def _of(self, simulator: str, n_layers: int) -> SimulatorScores:
+        nothing, counts = [0] * (1 + SCORE_BINS), self.counts[simulator]
+        layers = tuple(LayerScores(layer, tuple(counts.get(layer, nothing))) for layer in range(n_layers))
+        n_good = sum(sum(layer.counts[_GOOD_BIN:]) for layer in layers)
+        return SimulatorScores(simulator, sum(layer.n_scored for layer in layers), n_good, layers)
+
+
+def _scored_neurons(session: Session) -> dict[int, _Scored]:
+    """The explained neurons of every subject, by the subject's id."""
+    score = Neuron.current_score
+    # LEAST passes NULLs over: without the condition an undefined score would fall into the highest bin.
+    bin_number = case((score.is_not(None), func.least(func.width_bucket(score, 0.0, 1.0, SCORE_BINS), SCORE_BINS)))
+    groups = (Neuron.subject_id, Neuron.layer, Neuron.current_simulator, bin_number)
     # Unordered: sorting the few groups here spares Postgres from sorting the many rows.
-    rows = session.execute(
-        select(Neuron.subject_id, Neuron.layer, bin_number, func.count(Neuron.current_explanation_id)).group_by(
-            Neuron.subject_id, Neuron.layer, bin_number
-        )
-    )
-    counts: dict[tuple[int, int], list[int]] = defaultdict(lambda: [0] * (1 + SCORE_BINS))
-    explained: dict[tuple[int, int], int] = defaultdict(int)
-    for subject_id, layer, bin_of_score, n in rows:
-        explained[subject_id, layer] += n
-        row_counts = counts[subject_id, layer]
-        if bin_of_score is not None:
-            row_counts[bin_of_score] += n
-    layers: dict[int, list[LayerScores]] = defaultdict(list)
-    for (subject_id, layer), found in sorted(counts.items()):
-        layers[subject_id].append(LayerScores(layer, explained[subject_id, layer], tuple(found)))
-    return layers
+    rows = session.execute(select(*groups, func.count(Neuron.current_explanation_id)).group_by(*groups))
+    scored: dict[int, _Scored] = defaultdict(_Scored)
+    for subject_id, layer, simulator, bin_of_score, n in rows:
+        of_subject = scored[subject_id]
+        of_subject.n_explained += n
+        if simulator is not None and bin_of_score is not None:
+            counts = of_subject.counts.setdefault(simulator, {}).setdefault(layer, [0] * (1 + SCORE_BINS))
+            counts[bin_of_score] += n
+    return scored
 
 
 def running_collections(session: Session) -> tuple[RunningCollection, ...]:

@@ -18,6 +18,7 @@ from app.queries.neurons.order import NeuronSort, SortKey
 WORDS_LIMIT = 200
 LAYER_LIMIT = 32_767
 NUMBER_LIMIT = 40
+SIMULATOR_LIMIT = 200
 DEFAULT_SORT = "-score"
 
 _SORTS = {
@@ -46,6 +47,7 @@ class FilterFields:
     rate_max: str = ""
     state: str = ""
     words: str = ""
+    simulator: str = ""
     sort: str = DEFAULT_SORT
 
     def pairs(self, **changes: str | None) -> list[tuple[str, str]]:
@@ -84,6 +86,7 @@ def read_filters(fields: FilterFields) -> ListRequest:
         rate_max=_share(fields.rate_max.strip()),
         state=one_of(fields.state, NeuronState, what="state") if fields.state else None,
         words=words or None,
+        simulator=plain_text(fields.simulator, what="simulator", limit=SIMULATOR_LIMIT) or None,
     )
     sort = _SORTS.get(fields.sort or DEFAULT_SORT)
     if sort is None:
@@ -103,10 +106,11 @@ async def sent_filters(  # noqa: PLR0913, PLR0917 - FastAPI reads a route's inpu
     rate_max: Share = "",
     state: Annotated[str, Query(max_length=NUMBER_LIMIT, description=", ".join(NeuronState))] = "",
     words: Annotated[str, Query(description="In the explanation, as in web search engines")] = "",
+    simulator: Annotated[str, Query(description="Of the score, with its calibration, e.g. structured+linear")] = "",
     sort: Annotated[str, Query(max_length=NUMBER_LIMIT, description=", ".join(SORT_LABELS))] = DEFAULT_SORT,
 ) -> ListRequest:
     """The filters of the address. Raises Invalid."""
-    return read_filters(FilterFields(layer, score_min, score_max, rate_min, rate_max, state, words, sort))
+    return read_filters(FilterFields(layer, score_min, score_max, rate_min, rate_max, state, words, simulator, sort))
 
 
 def kept_filters(query: str) -> ListRequest:

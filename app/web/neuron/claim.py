@@ -79,13 +79,9 @@ def claim_of(head: NeuronHead, candidates: Sequence[CandidateRow], wanted: int |
         percentile=head.percentile,
         n_scored_in_layer=head.n_scored_in_layer,
         layer=head.layer,
-        candidates=tuple(sorted(candidates, key=_by_score)),
+        # Not by score: scores of different simulators are not comparable.
+        candidates=tuple(sorted(candidates, key=lambda c: (c.id != head.current_explanation_id, -c.id))),
     )
-
-
-def _by_score(candidate: CandidateRow) -> tuple[bool, float]:
-    score = candidate.headline.value if candidate.headline is not None else None
-    return score is None, -(score or 0.0)
 
 
 def flags_of(claim: NeuronCandidates, flags: Sequence[FlagShown]) -> NeuronFlags:

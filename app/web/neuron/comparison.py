@@ -23,14 +23,15 @@ class ComparedColumn:
     text: str
     by: str
     created_at: datetime
-    simulators: tuple[str, ...]
+    simulator: str | None
+    """The one whose expected activations are drawn: that of the score that stands for the explanation."""
     difference: tuple[WordRun, ...]
     """From the first column's text to this one; empty in the first column."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreCell:
-    """A score, and how far it is from the first column's; None where either is undefined or simulators differ."""
+    """A score, and how far it is from the first column's; None where either is undefined."""
 
     score: ScoreRow
     difference: float | None
@@ -38,10 +39,12 @@ class ScoreCell:
 
 @dataclass(frozen=True, slots=True)
 class ScoreLine:
-    """One scorer on one sample, a cell per column."""
+    """One scorer on one sample by one simulator, a cell per column."""
 
     scorer: str
     sample: str
+    simulator: str | None
+    """None for a scorer that uses none."""
     cells: tuple[ScoreCell | None, ...]
 
 
@@ -57,46 +60,50 @@ class ComparedExcerpt:
 
 
 def compared_columns(
-    candidates: Sequence[CandidateRow], simulations: Iterable[ComparedSimulation]
+    candidates: Sequence[CandidateRow], simulations: Sequence[ComparedSimulation]
 ) -> tuple[ComparedColumn, ...]:
     """The heads of the columns; each text is held against the first."""
-    names: dict[int, dict[str, None]] = {candidate.id: {} for candidate in candidates}
-    for simulation in simulations:
-        names[simulation.explanation_id][simulation.stored.simulator] = None
     return tuple(
         ComparedColumn(
-            letter=LETTERS[place],
+            letter=LETTERS[i],
             id=candidate.id,
             text=candidate.text,
             by=candidate.by,
             created_at=candidate.created_at,
-            simulators=tuple(names[candidate.id]),
-            difference=word_difference(candidates[0].text, candidate.text) if place else (),
+            simulator=_drawn_simulator(candidate, simulations),
+            difference=word_difference(candidates[0].text, candidate.text) if i else (),
         )
-        for place, candidate in enumerate(candidates)
+        for i, candidate in enumerate(candidates)
     )
 
 
+def _drawn_simulator(candidate: CandidateRow, simulations: Iterable[ComparedSimulation]) -> str | None:
+    """The simulator of the standing score; where there is none, the one that simulated last."""
+    if candidate.headline is not None and candidate.headline.simulator is not None:
+        return candidate.headline.simulator
+    own = [s.stored.simulator for s in simulations if s.explanation_id == candidate.id]
+    return own[-1] if own else None
+
+
 def simulators_differ(columns: Sequence[ComparedColumn]) -> bool:
-    """Whether scores may differ for another reason than the texts."""
-    return len({column.simulators for column in columns if column.simulators}) > 1
+    """Whether expected activations may differ for another reason than the texts."""
+    return len({column.simulator for column in columns if column.simulator is not None}) > 1
 
 
-def score_lines(candidates: Sequence[CandidateRow], columns: Sequence[ComparedColumn]) -> tuple[ScoreLine, ...]:
-    """Every scorer and sample that one of the explanations has, in stored order; of repeated scores the newest."""
-    found = [{(s.scorer, s.sample): s for s in candidate.scores} for candidate in candidates]
+def score_lines(candidates: Sequence[CandidateRow]) -> tuple[ScoreLine, ...]:
+    """Every scorer, sample and simulator that one of the explanations has; of repeated scores the newest.
+
+    In stored order. Scores of different simulators are on lines of their own.
+    """
+    found = [{(s.scorer, s.sample, s.simulator): s for s in candidate.scores} for candidate in candidates]
     keys = dict.fromkeys(key for scores in found for key in scores)
-    return tuple(ScoreLine(*key, cells=tuple(_score_cells(key, found, columns))) for key in keys)
+    return tuple(ScoreLine(*key, cells=tuple(_score_cells([scores.get(key) for scores in found]))) for key in keys)
 
 
-def _score_cells(
-    key: tuple[str, str], found: Sequence[Mapping[tuple[str, str], ScoreRow]], columns: Sequence[ComparedColumn]
-) -> Iterable[ScoreCell | None]:
-    first = found[0].get(key)
-    for place, scores in enumerate(found):
-        score = scores.get(key)
-        same = place > 0 and columns[place].simulators == columns[0].simulators
-        yield None if score is None else ScoreCell(score, _minus(score, first) if same else None)
+def _score_cells(scores: Sequence[ScoreRow | None]) -> Iterable[ScoreCell | None]:
+    first = scores[0]
+    for i, score in enumerate(scores):
+        yield None if score is None else ScoreCell(score, _minus(score, first) if i else None)
 
 
 def _minus(score: ScoreRow, first: ScoreRow | None) -> float | None:
@@ -111,20 +118,22 @@ def compared_excerpts(
     columns: Sequence[ComparedColumn],
     simulations: Iterable[ComparedSimulation],
 ) -> tuple[ComparedExcerpt, ...]:
-    """Every excerpt that was simulated for one of the columns; of repeated simulations the newest counts."""
-    places = {column.id: place for place, column in enumerate(columns)}
+    """Every excerpt that a column's simulator has simulated; of repeated simulations the newest counts."""
+    numbers = {column.id: i for i, column in enumerate(columns)}
     cells: dict[tuple[str, int], list[SimulatedRow | None]] = {}
     for simulation in simulations:
+        number = numbers[simulation.explanation_id]
+        if simulation.stored.simulator != columns[number].simulator:
+            continue
         for row in simulated_rows(evidence, real, simulation.stored):
-            line = cells.setdefault((row.kind, row.excerpt_id), [None] * len(columns))
-            line[places[simulation.explanation_id]] = row
+            cells.setdefault((row.kind, row.excerpt_id), [None] * len(columns))[number] = row
     in_order = sorted(cells.items(), key=lambda item: ORDER.index(SampleKind(item[0][0])))
     return tuple(
-        ComparedExcerpt(excerpt_id, kind, *_place(evidence, excerpt_id), cells=tuple(row))
+        ComparedExcerpt(excerpt_id, kind, *_origin(evidence, excerpt_id), cells=tuple(row))
         for (kind, excerpt_id), row in in_order
     )
 
 
-def _place(evidence: Evidence, excerpt_id: int) -> tuple[str | None, int]:
+def _origin(evidence: Evidence, excerpt_id: int) -> tuple[str | None, int]:
     excerpt = evidence.excerpts[excerpt_id]
     return excerpt.document, excerpt.position

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.domain.activations import NORMALISED_MAXIMUM, FloatArray
-from app.domain.heat import heat_steps
+from app.domain.activations import FloatArray
+from app.domain.heat import heat_steps, simulated_steps
 from app.queries.neurons.page import StoredExcerpt, StoredSample, StoredSimulation
 from app.web.heat.heatmap import heat_rows, stacked_line
 from app.web.neuron.evidence import Evidence, Line, real_rows, unpacked
@@ -40,10 +40,14 @@ class SimulationShown:
 def shown_simulations(
     evidence: Evidence, samples: Sequence[StoredSample], simulations: Sequence[StoredSimulation]
 ) -> tuple[SimulationShown, ...]:
-    """Real against simulated, the scored split of every sample together."""
+    """Real against simulated, the scored split of every sample together.
+
+    ``simulations`` are in stored order; of one simulator's repeated ones the newest is shown.
+    """
     real = real_rows(evidence, samples)
+    newest = {(s.simulator, s.split, s.kind): s for s in simulations}
     grouped: dict[tuple[str, str], list[SimulatedRow]] = {}
-    for simulation in simulations:
+    for simulation in newest.values():
         rows = grouped.setdefault((simulation.simulator, simulation.split), [])
         rows.extend(simulated_rows(evidence, real, simulation))
     return tuple(SimulationShown(name, split, tuple(rows)) for (name, split), rows in grouped.items())
@@ -54,7 +58,7 @@ def simulated_rows(
 ) -> Iterator[SimulatedRow]:
     """The rows of one simulation, each beside its real activations where they are stored."""
     pairs = list(_pairs(evidence, real, simulation))
-    lines = iter(_stacked_lines(evidence, [pair for pair in pairs if pair.failure is None]))
+    lines = iter(_stacked_lines(evidence, [pair for pair in pairs if pair.failure is None], simulation.unit))
     for excerpt_id, pair in zip(simulation.excerpt_ids, pairs, strict=True):
         yield SimulatedRow(
             excerpt_id=excerpt_id,
@@ -83,26 +87,24 @@ def _pairs(
     evidence: Evidence, real: Mapping[tuple[int, str, int], FloatArray], simulation: StoredSimulation
 ) -> Iterator[_Pair]:
     flat, end = unpacked(simulation.expected), 0
-    for place, excerpt_id in enumerate(simulation.excerpt_ids):
+    for index, excerpt_id in enumerate(simulation.excerpt_ids):
         excerpt = evidence.excerpts[excerpt_id]
         start, end = end, end + len(excerpt.token_ids)
-        failure = simulation.failures.get(str(place))
+        failure = simulation.failures.get(str(index))
         activations = real.get((simulation.collection_id or 0, simulation.kind, excerpt_id))
         if failure is None and activations is None:
             failure = "the real activations of this excerpt are not stored any more"
         yield _Pair(excerpt, activations, flat[start:end], failure)
 
 
-def _stacked_lines(evidence: Evidence, pairs: Sequence[_Pair]) -> Iterator[str]:
+def _stacked_lines(evidence: Evidence, pairs: Sequence[_Pair], unit: float) -> Iterator[str]:
     if not pairs:
         return
-    unit = np.float32(evidence.scale / NORMALISED_MAXIMUM)
     real = np.concatenate([pair.real for pair in pairs if pair.real is not None])
     expected = np.concatenate([pair.expected for pair in pairs])
-    simulated = expected * unit
+    simulated = expected * np.float32(unit)
     tokens = [pair.excerpt.token_ids for pair in pairs]
-    # Steps of expected values come from the values themselves: scaled and back they could miss a whole number.
-    steps = heat_steps(expected, NORMALISED_MAXIMUM)
+    steps = simulated_steps(expected, unit, evidence.scale)
     above = heat_rows(tokens, real, heat_steps(real, evidence.scale), evidence.words)
     middle = heat_rows(tokens, simulated, steps, evidence.words)
     residual = real - simulated

@@ -82,7 +82,7 @@ def compare(
         scale=evidence.scale,
         columns=columns,
         simulators_differ=simulators_differ(columns),
-        scores=score_lines(chosen, columns),
+        scores=score_lines(chosen),
         excerpts=compared_excerpts(evidence, real_rows(evidence, samples), columns, simulations),
         choices=tuple(ExplanationChoice(c.id, c.text, c.by, c.id in ids) for c in candidates),
         most=MOST_COMPARED,

@@ -65,7 +65,7 @@ class MethodsCompare:
     @property
     def simulators_differ(self) -> bool:
         """Whether the difference may come from the simulators rather than from the texts."""
-        return self.first.simulator != self.second.simulator
+        return self.first.simulator_name != self.second.simulator_name
 
 
 @page(router, "/methods", template="methods/page.html")

@@ -1,5 +1,6 @@
 """A subject's neurons as a list: found, sorted, chosen, queued again."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
@@ -70,6 +71,8 @@ class SubjectPage:
     fields: FilterFields
     matches: Matches
     rows: tuple[NeuronRow, ...]
+    simulators: tuple[str, ...]
+    """Of the scores that are shown, and the one that is asked for."""
     previous: str | None
     next: str | None
     columns: dict[SortKey, SortColumn]
@@ -80,6 +83,11 @@ class SubjectPage:
     """What the viewer may queue with; empty for those who may not queue."""
     hint: str | None
     """Why nothing is found, where the reason is not that nothing matches."""
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether scores of several simulators are shown, which are not comparable."""
+        return len(self.simulators) > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +192,7 @@ def subject(  # noqa: PLR0913 - FastAPI reads a route's inputs from its argument
         fields=fields,
         matches=matches,
         rows=found.rows,
+        simulators=_simulators(found.rows, filters),
         previous=f"{address}{fields.query(before=found.previous)}" if found.previous is not None else None,
         next=f"{address}{fields.query(after=found.next)}" if found.next is not None else None,
         columns={key: _column(key, label, address, filters) for key, label in COLUMNS.items()},
@@ -276,6 +285,10 @@ def _column(key: SortKey, label: str, address: str, request: ListRequest) -> Sor
     if not is_sorted:
         return SortColumn(label, link, None)
     return SortColumn(label, link, "descending" if now.descending else "ascending")
+
+
+def _simulators(rows: Sequence[NeuronRow], request: ListRequest) -> tuple[str, ...]:
+    return tuple(sorted({name for name in (request.filter.simulator, *(row.simulator for row in rows)) if name}))
 
 
 def _hint(session: Session, request: ListRequest) -> str | None:

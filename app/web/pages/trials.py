@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
-from app.domain.activations import SampleKind, pack_activations
+from app.domain.activations import NORMALISED_MAXIMUM, SampleKind, pack_activations
 from app.domain.heat import heat_scale
 from app.domain.roles import Action
 from app.domain.trials import TrialResult
@@ -179,7 +179,8 @@ def _row(result: TrialResult, words: ShownVocabulary, scale: float) -> TrialRow:
     sample = StoredSample(SampleKind.TOP, 0, [LIVE], pack_activations([activations]))
     line = shown_samples(evidence, [sample])[0].rows[0].line
     if result.expected is not None:
-        simulation = StoredSimulation("", sample.kind, "", 0, [LIVE], pack_activations([expected]), {})
+        unit = scale / NORMALISED_MAXIMUM
+        simulation = StoredSimulation("", sample.kind, "", 0, unit, [LIVE], pack_activations([expected]), {})
         (simulated,) = simulated_rows(evidence, real_rows(evidence, [sample]), simulation)
         line = simulated.line
     return TrialRow(

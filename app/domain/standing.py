@@ -1,0 +1,98 @@
+"""Which text and which score stand for something where there are several. Nothing is chosen for being the highest.
+
+The best of several scores on the same few records flatters what it is chosen for, so every rule here goes by
+order alone: a run's candidate by its method's own order, a score by its age, a text by its age.
+"""
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from app.domain.results import TOP_AND_RANDOM
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreName:
+    """What is measured: a scorer on a named sample. Scores of two names are never averaged or compared."""
+
+    scorer: str
+    sample: str
+
+    def names(self, score: "NamedScore") -> bool:
+        """Whether it is the name of this score."""
+        return (score.scorer, score.sample) == (self.scorer, self.sample)
+
+
+SCORE_2023 = ScoreName("correlation", TOP_AND_RANDOM)
+"""The 2023 score: correlation over top and random excerpts. Lists sort by it."""
+
+
+class NamedScore(Protocol):
+    """A score as the rules need it. ``simulator`` is None for a scorer that uses none."""
+
+    @property
+    def scorer(self) -> str: ...
+    @property
+    def sample(self) -> str: ...
+    @property
+    def simulator(self) -> str | None: ...
+
+
+class AuthoredText(Protocol):
+    """An explanation as the rules need it. ``method_id`` is None for a person's and for an imported one."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def rank(self) -> int: ...
+    @property
+    def method_id(self) -> int | None: ...
+    @property
+    def collection_id(self) -> int | None: ...
+
+
+S = TypeVar("S", bound=NamedScore)
+T = TypeVar("T", bound=AuthoredText)
+
+
+def standing_score(scores: Sequence[S], name: ScoreName, *, made_by_method: bool) -> S | None:
+    """The score of this name that stands for an explanation. None where it has no score of this name.
+
+    ``scores`` are the explanation's, in the order in which they were stored. It is the newest by one simulator,
+    also where that one is undefined: for a text that a method has made the simulator of its first score, which is
+    that method's; for a person's or an imported text the simulator that scored it last.
+    """
+    named = [score for score in scores if name.names(score)]
+    if not named:
+        return None
+    simulator = named[0 if made_by_method else -1].simulator
+    return next(score for score in reversed(named) if score.simulator == simulator)
+
+
+def speaks_for_its_run(text: AuthoredText) -> bool:
+    """Whether it is its run's first candidate, which the method preferred before anything was scored."""
+    return text.rank == 0
+
+
+def standing_texts(texts: Iterable[T], is_scored: Callable[[T], bool]) -> list[T]:
+    """The texts that may be shown first for their neuron, in the order of their ids.
+
+    Of a method's runs on the same collection one stands for all: a repetition shows how far text and score drift
+    and never takes the place of what it repeats. It is the first run, or the first that was scored where the
+    earlier ones were not. Every person's and every imported text stands for itself. ``is_scored`` tells whether a
+    text has a defined score.
+    """
+    groups: dict[Hashable, T] = {}
+    for text in sorted(texts, key=lambda text: text.id):
+        if not speaks_for_its_run(text):
+            continue
+        key = (text.method_id, text.collection_id) if text.method_id is not None else text.id
+        earlier = groups.get(key)
+        if earlier is None or (is_scored(text) and not is_scored(earlier)):
+            groups[key] = text
+    return sorted(groups.values(), key=lambda text: text.id)
+
+
+def shown_first(texts: Iterable[T], is_scored: Callable[[T], bool]) -> T | None:
+    """The text that is shown first for a neuron: the newest standing one with a defined score, else the newest."""
+    return max(standing_texts(texts, is_scored), key=lambda text: (is_scored(text), text.id), default=None)
