@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from app.domain import bounds
+from app.domain.roles import Action
 from app.models import Base
 from app.settings import Settings, settings_table
 from app.web.rendering.templating import Renderer
@@ -54,6 +56,14 @@ def test_no_template_has_inline_style_or_script_or_trusts_text(path: Path) -> No
     assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:", source)
     assert not re.search(r"<script(?![^>]*\bsrc=)", source)
     assert "|safe" not in source.replace(" ", "")
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=relative)
+def test_templates_take_bounds_and_actions_from_the_domain(path: Path) -> None:
+    source = path.read_text()
+    assert re.findall(r'maxlength="\d+"', source) == []
+    assert set(re.findall(r"\bbounds\.(\w+)", source)) <= set(vars(bounds))
+    assert set(re.findall(r'frame\.may\("(\w+)"\)', source)) <= set(Action)
 
 
 @pytest.mark.parametrize("path", PYTHON, ids=relative)

@@ -19,6 +19,13 @@ class FlagReason(StrEnum):
         return self.value.replace("_", " ").capitalize()
 
 
+class FlagState(StrEnum):
+    """Which flags a list shows."""
+
+    OPEN = "open"
+    RESOLVED = "resolved"
+
+
 class FlagVerdict(StrEnum):
     """A reviewer's answer to a flag."""
 

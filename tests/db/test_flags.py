@@ -5,10 +5,11 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.domain.bounds import LONGEST_NOTE
 from app.domain.flags import FlagReason, FlagVerdict
 from app.errors import Conflict, Invalid, NotFound
 from app.models import Event, Neuron
-from app.queries.review.flags import NOTE_LIMIT, flag_row, flags_page, n_open_flags, open_flag, resolve_flag
+from app.queries.review.flags import flag_row, flags_page, n_open_flags, open_flag, resolve_flag
 from tests.factories import Make
 
 
@@ -72,7 +73,7 @@ def test_the_same_complaint_is_not_opened_twice(session: Session, cast: Cast) ->
     assert _reread(session, cast.neuron).n_open_flags == 2
 
 
-@pytest.mark.parametrize("note", ["a\x00b", "x" * (NOTE_LIMIT + 1)])
+@pytest.mark.parametrize("note", ["a\x00b", "x" * (LONGEST_NOTE + 1)])
 def test_a_note_that_cannot_be_stored_is_refused(session: Session, cast: Cast, note: str) -> None:
     with pytest.raises(Invalid):
         cast.flag(session, note=note)

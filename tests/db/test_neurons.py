@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, delete, event, text
 from sqlalchemy.orm import Session
 
+from app.domain.neurons import NeuronState
 from app.errors import Invalid, NotFound
 from app.models import Batch, Neuron, Run, Subject
 from app.queries.common.paging import Page
@@ -15,7 +16,6 @@ from app.queries.neurons.listing import (
     NeuronFilter,
     NeuronRow,
     NeuronsQuery,
-    NeuronState,
     count_neurons,
     existing_ids,
     has_search_words,

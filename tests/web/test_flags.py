@@ -5,9 +5,10 @@ import pytest
 from sqlalchemy import Engine, select
 from starlette.testclient import TestClient
 
+from app.domain.bounds import LONGEST_NOTE
 from app.domain.flags import FlagReason, FlagVerdict
 from app.models import Event, Explanation, Neuron
-from app.queries.review.flags import NOTE_LIMIT, open_flag
+from app.queries.review.flags import open_flag
 from tests.factories import Make
 from tests.queries import counted_queries
 
@@ -106,7 +107,7 @@ def test_readers_may_not_resolve(
     [
         {},
         {"verdict": "perhaps"},
-        {"verdict": "upheld", "note": "x" * (NOTE_LIMIT + 1)},
+        {"verdict": "upheld", "note": "x" * (LONGEST_NOTE + 1)},
         {"verdict": "upheld", "note": "\0"},
     ],
 )

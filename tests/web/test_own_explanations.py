@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import func, select
 from starlette.testclient import TestClient
 
+from app.domain.bounds import LONGEST_EXPLANATION
 from app.models import Account, Explanation, Method, Neuron, Run
-from app.web.pages.own_explanations import TEXT_LIMIT
 from tests.factories import Make
 
 Context = Callable[[], Any]
@@ -54,7 +54,7 @@ def test_htmx_gets_the_progress_alone(client: TestClient, neuron: Neuron, method
     assert "hx-trigger" in answer.text
 
 
-@pytest.mark.parametrize("text", ["", "  \n ", "x" * (TEXT_LIMIT + 1), "a\0b"])
+@pytest.mark.parametrize("text", ["", "  \n ", "x" * (LONGEST_EXPLANATION + 1), "a\0b"])
 def test_a_text_that_says_nothing_or_too_much_is_refused(
     client: TestClient, make: Make, neuron: Neuron, method: Method, log_in_as: LogIn, text: str
 ) -> None:
@@ -89,7 +89,7 @@ def test_the_form_allows_as_many_characters_as_the_program(
 ) -> None:
     log_in_as("bob")
     form = client.get("/tiny/1/2").text.split('id="own-text"')[1]
-    assert re.findall(r'maxlength="(\d+)"', form)[0] == str(TEXT_LIMIT)
+    assert re.findall(r'maxlength="(\d+)"', form)[0] == str(LONGEST_EXPLANATION)
 
 
 def test_markup_in_a_persons_text_is_escaped(

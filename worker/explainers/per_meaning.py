@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from app.domain.activations import ActivationRecord
+from app.domain.bounds import LONGEST_EXPLANATION
 from app.domain.clusters import clusters
 from app.domain.steps.explainers import MOST_MEANINGS, MOST_SHOWN, compared_records
 from app.errors import MethodError
 from worker.explainers.choosing import calibration_scores, inner_of, simulator_of
-from worker.explainers.prompted import LONGEST_EXPLANATION, PromptedExplainer
+from worker.explainers.prompted import PromptedExplainer
 from worker.method.contracts import Candidate, NeuronTask, Services, Simulator, shown_together
 from worker.method.live import LiveSubject, live_subject, same_subject
 

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any, Self
 
 from app.domain.activations import ActivationRecord
+from app.domain.bounds import LONGEST_EXPLANATION
 from app.domain.steps.explainers import MOST_SHOWN
 from app.errors import MethodError
 from worker.method.asking import Answer, Form, Question, ask, json_object, object_schema, one_line
@@ -15,8 +16,6 @@ from worker.method.prompts import load
 from worker.method.prompts.rendering import RESERVED, LevelledExcerpt, levelled
 from worker.providers.base import Message, Provider
 
-LONGEST_EXPLANATION = 500
-"""Characters."""
 MOST_TOKENS = 400
 """Of a reply; a model that thinks aloud first needs more."""
 SEED_STEP = 10

@@ -3,12 +3,10 @@
 from enum import StrEnum
 from typing import TypeVar
 
+from app.domain.bounds import BIGGEST_ID as BIGGEST_ID
 from app.errors import Invalid
 
 Word = TypeVar("Word", bound=StrEnum)
-
-BIGGEST_ID = 2**63 - 1
-"""Ids are bigint: a larger number cannot be one, and Postgres would refuse to compare it."""
 
 
 def plain_text(value: str, *, what: str, limit: int) -> str:

@@ -7,8 +7,8 @@ from typing import Generic, Protocol, TypeAlias, TypeVar
 from sqlalchemy import ColumnElement
 from sqlalchemy.orm import InstrumentedAttribute
 
+from app.domain.bounds import BIGGEST_ID
 from app.errors import Invalid
-from app.queries.common.inputs import BIGGEST_ID
 
 Row = TypeVar("Row")
 

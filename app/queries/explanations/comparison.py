@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from sqlalchemy import ARRAY, BigInteger, any_, bindparam, select
 from sqlalchemy.orm import Session
 
+from app.domain.bounds import MOST_SIDE_BY_SIDE
 from app.domain.standing import speaks_for_its_run
 from app.errors import Invalid, NotFound
 from app.models import Simulation
 from app.queries.neurons.claims import CandidateRow
 from app.queries.neurons.page import StoredSimulation
-
-MOST_COMPARED = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +51,11 @@ def chosen_candidates(candidates: Sequence[CandidateRow], wanted: Sequence[int])
     Of a run only the candidate that speaks for it is chosen unasked.
 
     ``candidates`` are a neuron's, the newest first. Raises NotFound for an explanation that is none of them,
-    Invalid for more than ``MOST_COMPARED``.
+    Invalid for more than ``MOST_SIDE_BY_SIDE``.
     """
     wanted = list(dict.fromkeys(wanted))
-    if len(wanted) > MOST_COMPARED:
-        raise Invalid(f"{len(wanted)} explanations are chosen; {MOST_COMPARED} fit side by side. Take some away.")
+    if len(wanted) > MOST_SIDE_BY_SIDE:
+        raise Invalid(f"{len(wanted)} explanations are chosen; {MOST_SIDE_BY_SIDE} fit side by side. Take some away.")
     if not wanted:
         return _newest(candidates)
     by_id = {candidate.id: candidate for candidate in candidates}
@@ -70,7 +69,7 @@ def _newest(candidates: Sequence[CandidateRow]) -> tuple[CandidateRow, ...]:
     by_author: dict[tuple[str, str], CandidateRow] = {}
     for candidate in candidates:
         by_author.setdefault((candidate.author_kind, candidate.author), candidate)
-    chosen = list(by_author.values())[:MOST_COMPARED]
+    chosen = list(by_author.values())[:MOST_SIDE_BY_SIDE]
     if len(chosen) < 2:  # one author alone is compared with itself: how the text has drifted
         chosen = list(candidates[:2])
     return tuple(sorted(chosen, key=lambda candidate: candidate.id))

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
@@ -21,10 +20,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from app.domain.bounds import BIGGEST_ID
+from app.domain.neurons import NeuronState
 from app.errors import Invalid, NotFound
 from app.models import Neuron, Run, Score
 from app.queries.common.bulk import driver_connection
-from app.queries.common.inputs import BIGGEST_ID
 from app.queries.common.paging import Page
 from app.queries.neurons.order import (
     BEST_FIRST,
@@ -55,15 +55,6 @@ _PLAN_BY_VALUE = text(
     "SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('enable_seqscan', 'off', true)"
 )
 _ENGLISH: ColumnElement[str] = literal_column("'english'::regconfig")
-
-
-class NeuronState(StrEnum):
-    """What a neuron may be filtered by. A neuron can be several of them at once."""
-
-    UNEXPLAINED = "unexplained"
-    EXPLAINED = "explained"
-    FLAGGED = "flagged"
-    QUEUED = "queued"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Double, case, literal, tuple_
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
-from app.queries.common.inputs import BIGGEST_ID
+from app.domain.bounds import BIGGEST_ID
 from app.queries.common.paging import damaged_cursor
 
 Columns = ReadOnlyColumnCollection[str, Any]

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ARRAY, BigInteger, Select, any_, bindparam, func, select
 from sqlalchemy.orm import Session, aliased
 
+from app.domain.bounds import BIGGEST_INDEX, BIGGEST_LAYER
 from app.domain.sites import Site
 from app.errors import NotFound
 from app.models import Collection, Corpus, Document, Excerpt, Neuron, Sample, Simulation, Subject, Tokenizer
@@ -24,9 +25,6 @@ from app.queries.neurons.claims import (
     read_runs,
 )
 from app.queries.runs.active import n_active_runs
-
-BIGGEST_LAYER = 2**15 - 1
-BIGGEST_INDEX = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,11 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
+from app.domain.bounds import LONGEST_NAME
 from app.domain.roles import Action, Role, may
 from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.models import Account, LoginToken, WebSession
 from app.queries.history.events import record_event
-
-NAME_LIMIT = 64
 
 
 class LoginFailed(Forbidden):
@@ -36,8 +35,8 @@ class Viewer:
 def add_account(session: Session, *, name: str, role: Role) -> Account:
     """A new account. Raises Invalid for a bad name, Conflict where the name is taken."""
     clean = name.strip()
-    if not clean or len(clean) > NAME_LIMIT or not clean.isprintable():
-        raise Invalid(f"A name has 1 to {NAME_LIMIT} printable characters.")
+    if not clean or len(clean) > LONGEST_NAME or not clean.isprintable():
+        raise Invalid(f"A name has 1 to {LONGEST_NAME} printable characters.")
     if session.scalar(select(Account.id).where(Account.name == clean)) is not None:
         raise Conflict(f"There is an account named {clean} already.")
     account = Account(name=clean, role=role)

@@ -8,17 +8,15 @@ from typing import Any, NoReturn
 from sqlalchemy import ColumnElement, func, select, true, update
 from sqlalchemy.orm import Session, aliased
 
+from app.domain.bounds import BIGGEST_ID, LONGEST_NOTE
 from app.domain.flags import FlagReason, FlagVerdict
 from app.domain.standing import SCORE_2023
 from app.errors import Conflict, NotFound
 from app.models import Account, Explanation, Flag, Neuron, Subject
-from app.queries.common.inputs import BIGGEST_ID, one_of, plain_text
+from app.queries.common.inputs import one_of, plain_text
 from app.queries.common.paging import Page, id_page
 from app.queries.explanations.standing import score_standing_for
 from app.queries.history.events import record_event
-
-NOTE_LIMIT = 2_000
-"""Most characters of a note."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +58,7 @@ def open_flag(session: Session, *, explanation_id: int, account_id: int, reason:
     the same account already has an open flag with this reason against it.
     """
     wanted = one_of(reason, FlagReason, what="reason")
-    text = plain_text(note, what="note", limit=NOTE_LIMIT)
+    text = plain_text(note, what="note", limit=LONGEST_NOTE)
     flagged = _flagged(session, explanation_id)
     # The neuron's row is locked first, so that two requests at once see each other's flag.
     session.execute(update(Neuron).where(Neuron.id == flagged.neuron_id).values(n_open_flags=Neuron.n_open_flags + 1))
@@ -86,7 +84,7 @@ def resolve_flag(session: Session, *, flag_id: int, account_id: int, verdict: st
     over-long note. Whether the account may judge is the caller's to know.
     """
     judged = one_of(verdict, FlagVerdict, what="verdict")
-    text = plain_text(note, what="note", limit=NOTE_LIMIT)
+    text = plain_text(note, what="note", limit=LONGEST_NOTE)
     if not 0 < flag_id <= BIGGEST_ID:
         raise NotFound("There is no such flag.")
     explanation_id = session.scalar(

@@ -10,14 +10,13 @@ from urllib.parse import parse_qsl, urlencode
 
 from fastapi import Depends, Query
 
+from app.domain.bounds import BIGGEST_LAYER, LONGEST_FIELD, LONGEST_SEARCH
+from app.domain.neurons import NeuronState
 from app.errors import Invalid
 from app.queries.common.inputs import one_of, plain_text
-from app.queries.neurons.listing import NeuronFilter, NeuronState
+from app.queries.neurons.listing import NeuronFilter
 from app.queries.neurons.order import NeuronSort, SortKey
 
-WORDS_LIMIT = 200
-LAYER_LIMIT = 32_767
-NUMBER_LIMIT = 40
 SIMULATOR_LIMIT = 200
 DEFAULT_SORT = "-score"
 
@@ -77,7 +76,7 @@ class ListRequest:
 
 def read_filters(fields: FilterFields) -> ListRequest:
     """What the fields mean. Raises Invalid and says which of them cannot be used."""
-    words = plain_text(fields.words, what="search", limit=WORDS_LIMIT)
+    words = plain_text(fields.words, what="search", limit=LONGEST_SEARCH)
     meaning = NeuronFilter(
         layer=_layer(fields.layer.strip()),
         score_min=_number(fields.score_min.strip(), "score"),
@@ -94,8 +93,8 @@ def read_filters(fields: FilterFields) -> ListRequest:
     return ListRequest(fields, meaning, sort)
 
 
-Text = Annotated[str, Query(max_length=NUMBER_LIMIT)]
-Share = Annotated[str, Query(max_length=NUMBER_LIMIT, description="A share, or a percentage with its sign")]
+Text = Annotated[str, Query(max_length=LONGEST_FIELD)]
+Share = Annotated[str, Query(max_length=LONGEST_FIELD, description="A share, or a percentage with its sign")]
 
 
 async def sent_filters(  # noqa: PLR0913, PLR0917 - FastAPI reads a route's inputs from its arguments
@@ -104,10 +103,10 @@ async def sent_filters(  # noqa: PLR0913, PLR0917 - FastAPI reads a route's inpu
     score_max: Text = "",
     rate_min: Share = "",
     rate_max: Share = "",
-    state: Annotated[str, Query(max_length=NUMBER_LIMIT, description=", ".join(NeuronState))] = "",
+    state: Annotated[str, Query(max_length=LONGEST_FIELD, description=", ".join(NeuronState))] = "",
     words: Annotated[str, Query(description="In the explanation, as in web search engines")] = "",
     simulator: Annotated[str, Query(description="Of the score, with its calibration, e.g. structured+linear")] = "",
-    sort: Annotated[str, Query(max_length=NUMBER_LIMIT, description=", ".join(SORT_LABELS))] = DEFAULT_SORT,
+    sort: Annotated[str, Query(max_length=LONGEST_FIELD, description=", ".join(SORT_LABELS))] = DEFAULT_SORT,
 ) -> ListRequest:
     """The filters of the address. Raises Invalid."""
     return read_filters(FilterFields(layer, score_min, score_max, rate_min, rate_max, state, words, simulator, sort))
@@ -128,7 +127,7 @@ ListFilters = Annotated[ListRequest, Depends(sent_filters)]
 def _layer(text: str) -> int | None:
     if not text:
         return None
-    if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= LAYER_LIMIT):
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= BIGGEST_LAYER):
         raise Invalid("A layer is a whole number from 0. Choose one from the list.")
     return int(text)
 

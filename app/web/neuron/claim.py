@@ -6,11 +6,11 @@ from typing import Literal
 
 from sqlalchemy.orm import Session
 
+from app.domain.bounds import LONGEST_NOTE
 from app.domain.flags import FlagReason
 from app.errors import NotFound
 from app.queries.neurons.claims import CandidateRow, FlagShown, RunShown, ScoreRow, neuron_runs
 from app.queries.neurons.page import NeuronHead, neuron_head
-from app.queries.review.flags import NOTE_LIMIT
 from app.web.neuron.address import path_of
 
 ACTIVE = ("queued", "running")
@@ -91,7 +91,7 @@ def flags_of(claim: NeuronCandidates, flags: Sequence[FlagShown]) -> NeuronFlags
         explanation_id=claim.shown.id if claim.shown is not None else None,
         open_flags=tuple(f for f in flags if f.verdict is None),
         reasons=tuple(FlagReason),
-        note_limit=NOTE_LIMIT,
+        note_limit=LONGEST_NOTE,
     )
 
 

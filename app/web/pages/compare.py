@@ -6,8 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from app.queries.common.inputs import BIGGEST_ID
-from app.queries.explanations.comparison import MOST_COMPARED, chosen_candidates, compared_simulations
+from app.domain.bounds import BIGGEST_ID, MOST_IDS_IN_ADDRESS, MOST_SIDE_BY_SIDE
+from app.queries.explanations.comparison import chosen_candidates, compared_simulations
 from app.queries.neurons.claims import neuron_candidates
 from app.queries.neurons.page import NeuronHead, neuron_samples
 from app.web.deps import DbSession
@@ -25,9 +25,6 @@ from app.web.neuron.evidence import KnownVocabularies, real_rows, stored_evidenc
 from app.web.rendering.templating import page
 
 router = APIRouter()
-
-MOST_IDS = 50
-"""Ids that an address may name; more than fit side by side are refused with words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +60,7 @@ def compare(
     known: KnownVocabularies,
     explanation: Annotated[
         list[Annotated[int, Field(ge=1, le=BIGGEST_ID)]] | None,
-        Query(description="Ids of explanations, the reference first.", max_length=MOST_IDS),
+        Query(description="Ids of explanations, the reference first.", max_length=MOST_IDS_IN_ADDRESS),
     ] = None,
 ) -> NeuronCompare:
     """Up to four explanations of a neuron: texts, scores, and what each expects of the scored excerpts."""
@@ -85,5 +82,5 @@ def compare(
         scores=score_lines(chosen),
         excerpts=compared_excerpts(evidence, real_rows(evidence, samples), columns, simulations),
         choices=tuple(ExplanationChoice(c.id, c.text, c.by, c.id in ids) for c in candidates),
-        most=MOST_COMPARED,
+        most=MOST_SIDE_BY_SIDE,
     )

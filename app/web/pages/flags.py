@@ -1,30 +1,23 @@
 """Flags: what is complained about, and what reviewers have said to it."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Form, Path
 from fastapi.responses import RedirectResponse, Response
 
-from app.domain.flags import FlagReason, FlagVerdict
+from app.domain.bounds import BIGGEST_ID, LONGEST_NOTE
+from app.domain.flags import FlagReason, FlagState, FlagVerdict
 from app.domain.roles import Action
 from app.errors import Invalid
-from app.queries.common.inputs import BIGGEST_ID, one_of
+from app.queries.common.inputs import one_of
 from app.queries.people.accounts import Viewer
-from app.queries.review.flags import NOTE_LIMIT, FlagRow, flag_row, flags_page, n_open_flags, resolve_flag
+from app.queries.review.flags import FlagRow, flag_row, flags_page, n_open_flags, resolve_flag
 from app.web.deps import AppSettings, DbSession, allowed_to
 from app.web.rendering.templating import CurrentView, page
 
 router = APIRouter()
-
-
-class FlagState(StrEnum):
-    """Which flags a list shows."""
-
-    OPEN = "open"
-    RESOLVED = "resolved"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +25,7 @@ class FlagsPage:
     """One page of flags."""
 
     state: FlagState
+    states: tuple[FlagState, ...]
     reason: FlagReason | None
     n_open: int
     flags: tuple[FlagRow, ...]
@@ -73,6 +67,7 @@ def flags(
     )
     return FlagsPage(
         state=state,
+        states=tuple(FlagState),
         reason=wanted,
         n_open=n_open_flags(session),
         flags=found.rows,
@@ -80,14 +75,14 @@ def flags(
         next=_address(state, wanted, after=found.next) if found.next is not None else None,
         reasons=tuple(FlagReason),
         verdicts=tuple(FlagVerdict),
-        note_limit=NOTE_LIMIT,
+        note_limit=LONGEST_NOTE,
     )
 
 
 @page(router, "/flags/{flag_id}", template="flags/flag.html")
 def flag(session: DbSession, flag_id: Annotated[int, Path(ge=1, le=BIGGEST_ID)]) -> FlagsFlag:
     """One flag with its verdict, if it has one."""
-    return FlagsFlag(flag_row(session, flag_id=flag_id), tuple(FlagVerdict), NOTE_LIMIT)
+    return FlagsFlag(flag_row(session, flag_id=flag_id), tuple(FlagVerdict), LONGEST_NOTE)
 
 
 @router.post("/flags/{flag_id}/resolve", include_in_schema=False)
@@ -105,7 +100,7 @@ def resolve(
         raise Invalid("Choose a verdict: upheld if the complaint is right, rejected if it is not.")
     resolve_flag(session, flag_id=flag_id, account_id=viewer.id, verdict=verdict, note=note)
     if view.wants_part:
-        shown = FlagsFlag(flag_row(session, flag_id=flag_id), tuple(FlagVerdict), NOTE_LIMIT)
+        shown = FlagsFlag(flag_row(session, flag_id=flag_id), tuple(FlagVerdict), LONGEST_NOTE)
         return view.html("flags/_flag.html", shown)
     return RedirectResponse(f"/flags/{flag_id}", status_code=303)
 

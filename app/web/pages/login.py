@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
+from app.domain.bounds import LONGEST_LOGIN_TOKEN
 from app.queries.people.accounts import log_in, log_out
 from app.web.deps import SESSION_COOKIE, AppSettings, DbSession
 from app.web.rendering.templating import CurrentView
@@ -22,7 +23,7 @@ class LoginPage:
 
 
 @router.get("/login")
-def login(view: CurrentView, token: Annotated[str, Query(max_length=200)] = "") -> Response:
+def login(view: CurrentView, token: Annotated[str, Query(max_length=LONGEST_LOGIN_TOKEN)] = "") -> Response:
     """A button that logs in with the token of the address, or a field for one.
 
     To read the address changes nothing: previews of links would use tokens up, and other sites could log a visitor
@@ -33,7 +34,10 @@ def login(view: CurrentView, token: Annotated[str, Query(max_length=200)] = "") 
 
 @router.post("/login")
 def log_in_with_token(
-    request: Request, session: DbSession, settings: AppSettings, token: Annotated[str, Form(max_length=200)]
+    request: Request,
+    session: DbSession,
+    settings: AppSettings,
+    token: Annotated[str, Form(max_length=LONGEST_LOGIN_TOKEN)],
 ) -> Response:
     """Use up the token and hand out a session."""
     return _logged_in(request, settings, log_in(session, login_token=token.strip(), days=settings.session_days))

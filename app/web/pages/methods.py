@@ -5,11 +5,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
+from app.domain.bounds import BIGGEST_ID
 from app.domain.steps.catalogue import UnknownStep
 from app.domain.steps.method import MethodSteps, steps_of
 from app.domain.steps.spec import StepKind
 from app.errors import Invalid
-from app.queries.common.inputs import BIGGEST_ID
 from app.queries.methods.definitions import method_definition
 from app.queries.methods.figures import Comparison, MethodFigures, compare_methods, method_figures
 from app.web.deps import DbSession

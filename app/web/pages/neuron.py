@@ -8,9 +8,9 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
+from app.domain.bounds import BIGGEST_ID, LONGEST_FIELD
 from app.domain.roles import Action
 from app.errors import NotFound
-from app.queries.common.inputs import BIGGEST_ID
 from app.queries.neurons.claims import neuron_candidates, neuron_flags, neuron_runs
 from app.queries.neurons.page import NeuronHead, NeuronParts, neuron_parts, neuron_samples
 from app.queries.people.accounts import Viewer
@@ -43,7 +43,7 @@ class FlagForm(BaseModel):
     """What a person sends to open a flag."""
 
     explanation_id: int = Field(ge=1, le=BIGGEST_ID)
-    reason: str = Field(max_length=40)
+    reason: str = Field(max_length=LONGEST_FIELD)
     note: str = ""
 
 

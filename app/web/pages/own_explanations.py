@@ -7,10 +7,11 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, Field
 
 from app.domain.authors import AuthorKind
+from app.domain.bounds import BIGGEST_ID, LONGEST_EXPLANATION
 from app.domain.results import ExplanationResult
 from app.domain.roles import Action
 from app.errors import Invalid
-from app.queries.common.inputs import BIGGEST_ID, plain_text
+from app.queries.common.inputs import plain_text
 from app.queries.explanations.store import Author, refresh_current, store_explanation
 from app.queries.history.events import record_event
 from app.queries.people.accounts import Viewer
@@ -21,9 +22,6 @@ from app.web.rendering.templating import CurrentView
 from app.work.enqueue import enqueue_scoring
 
 router = APIRouter()
-
-TEXT_LIMIT = 500
-"""Characters; the form says the same."""
 
 
 class OwnForm(BaseModel):
@@ -42,7 +40,7 @@ def write_explanation(
     form: Annotated[OwnForm, Form()],
 ) -> Response:
     """Store a person's explanation and queue it to be scored."""
-    text = plain_text(form.text.replace("\r\n", "\n"), what="explanation", limit=TEXT_LIMIT)
+    text = plain_text(form.text.replace("\r\n", "\n"), what="explanation", limit=LONGEST_EXPLANATION)
     if not text:
         raise Invalid("The explanation is empty. Say what the neuron fires on, and send the form again.")
     author = Author(AuthorKind.PERSON, viewer.name, account_id=viewer.id)

@@ -8,17 +8,18 @@ from fastapi import APIRouter, Depends, Form, Query
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.orm import Session
 
+from app.domain.bounds import BIGGEST_ID, LONGEST_FIELD, LONGEST_FILTERS, LONGEST_SEARCH
 from app.domain.costs import Estimate
+from app.domain.neurons import NeuronState
 from app.domain.roles import Action
 from app.errors import Invalid, NotFound
-from app.queries.common.inputs import BIGGEST_ID, price_of
+from app.queries.common.inputs import price_of
 from app.queries.language_models.calls import cap_batch
 from app.queries.language_models.estimates import batch_estimate
 from app.queries.neurons.listing import (
     Matches,
     NeuronRow,
     NeuronsQuery,
-    NeuronState,
     count_neurons,
     existing_ids,
     has_search_words,
@@ -30,14 +31,7 @@ from app.queries.neurons.order import NeuronSort, SortKey
 from app.queries.people.accounts import Viewer
 from app.queries.subjects.lookup import SubjectHead, subject_head
 from app.web.deps import AppSettings, CurrentViewer, DbSession, allowed_to
-from app.web.listing.filters import (
-    SORT_LABELS,
-    WORDS_LIMIT,
-    FilterFields,
-    ListFilters,
-    ListRequest,
-    kept_filters,
-)
+from app.web.listing.filters import SORT_LABELS, FilterFields, ListFilters, ListRequest, kept_filters
 from app.web.neuron.choices import MethodChoice, choices_for, method_choices
 from app.web.rendering.templating import CurrentView, page
 from app.work.enqueue import enqueue_batch
@@ -158,9 +152,9 @@ async def asked_selection(
 async def sent_selection(
     method_id: Annotated[int, Form(ge=1, le=BIGGEST_ID)],
     n_neurons: Annotated[int, Form()],
-    filters: Annotated[str, Form(max_length=2_000)] = "",
+    filters: Annotated[str, Form(max_length=LONGEST_FILTERS)] = "",
     neuron: Annotated[list[int] | None, Form()] = None,
-    price_cap: Annotated[str, Form(max_length=40)] = "",
+    price_cap: Annotated[str, Form(max_length=LONGEST_FIELD)] = "",
 ) -> Confirmed:
     """The neurons that the confirmed form repeats, and the cap it sets."""
     cap = price_of(price_cap, what="price cap")
@@ -198,7 +192,7 @@ def subject(  # noqa: PLR0913 - FastAPI reads a route's inputs from its argument
         columns={key: _column(key, label, address, filters) for key, label in COLUMNS.items()},
         states=tuple(NeuronState),
         orders=SORT_LABELS,
-        words_limit=WORDS_LIMIT,
+        words_limit=LONGEST_SEARCH,
         methods=choices_for(session, viewer),
         hint=None if found.rows else _hint(session, filters),
     )

@@ -10,12 +10,13 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from app.domain import bounds
 from app.domain.roles import Action
 from app.queries.people.accounts import Viewer
 from app.version import code_version
@@ -42,8 +43,8 @@ class Frame:
     json_path: str | None
     version: str
 
-    def may(self, action: Literal["flag", "resolve_flag", "queue", "cancel", "try"]) -> bool:
-        """Whether the viewer may do this; nobody may without an account."""
+    def may(self, action: str) -> bool:
+        """Whether the viewer may do this; nobody may without an account. Raises ValueError for no action."""
         return self.viewer is not None and self.viewer.may(Action(action))
 
 
@@ -60,6 +61,7 @@ class Renderer:
             auto_reload=False,
         )
         self.environment.globals.update(
+            bounds=bounds,
             static=static_url,
             score_histogram=score_histogram,
             score_scatter=score_scatter,

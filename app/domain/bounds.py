@@ -1,0 +1,30 @@
+"""The bounds of what people send and of what is stored: one home for forms, queries, workers and templates.
+
+Lengths are in characters.
+"""
+
+BIGGEST_ID = 2**63 - 1
+"""Ids are bigint: a larger number cannot be one, and Postgres would refuse to compare it."""
+BIGGEST_LAYER = 2**15 - 1
+BIGGEST_INDEX = 2**31 - 1
+
+LONGEST_NAME = 64
+"""Of an account."""
+LONGEST_EXPLANATION = 500
+"""By a person or by a language model."""
+LONGEST_NOTE = 2_000
+"""To a flag, or to its verdict."""
+LONGEST_TRIAL = 1_000
+"""Of a text that is tried on a neuron."""
+LONGEST_SEARCH = 200
+LONGEST_FIELD = 40
+"""Of a form's field that holds a number or a word from a list."""
+LONGEST_FILTERS = 2_000
+"""Of the filters of a list, as a form repeats them."""
+LONGEST_LOGIN_TOKEN = 200
+
+MOST_SIDE_BY_SIDE = 4
+"""Explanations in one comparison."""
+MOST_IDS_IN_ADDRESS = 50
+MOST_IN_BATCH = 400_000
+"""Neurons that one batch may hold, unless the installation's settings say otherwise."""

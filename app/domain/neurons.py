@@ -1,0 +1,12 @@
+"""The states of neurons that lists filter by."""
+
+from enum import StrEnum
+
+
+class NeuronState(StrEnum):
+    """What a neuron may be filtered by. A neuron can be several of them at once."""
+
+    UNEXPLAINED = "unexplained"
+    EXPLAINED = "explained"
+    FLAGGED = "flagged"
+    QUEUED = "queued"
