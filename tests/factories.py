@@ -193,8 +193,9 @@ class Make:
         run = self._add(Run(batch_id=batch.id, neuron_id=neuron.id, method_id=method.id, status="succeeded"))
         return Author(AuthorKind.METHOD, method.name, method.id, run.id, collection_id=subject.collection_id)
 
-    def explanation(self, neuron: Neuron, text: str = 'fires on " import"') -> Explanation:
-        return self._add(Explanation(neuron_id=neuron.id, text=text, author_kind="person", author="alice"))
+    def explanation(self, neuron: Neuron, text: str = 'fires on " import"', **values: object) -> Explanation:
+        author: dict[str, object] = {"author_kind": "person", "author": "alice"}
+        return self._add(Explanation(neuron_id=neuron.id, text=text, **{**author, **values}))
 
     def _add(self, row: Row) -> Row:
         self.session.add(row)

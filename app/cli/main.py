@@ -1,4 +1,4 @@
-"""The commands of ``neuron-audit``; ``db``, ``user`` and ``provider`` have modules of their own."""
+"""The commands of ``neuron-audit``; ``db``, ``user``, ``provider`` and ``history`` have modules of their own."""
 
 import signal
 import sys
@@ -9,6 +9,7 @@ from sqlalchemy.exc import OperationalError
 
 from app.cli.common import settings, worker_libraries
 from app.cli.database import db
+from app.cli.history import history
 from app.cli.provider import provider
 from app.cli.steps import steps_command
 from app.cli.user import user
@@ -21,6 +22,7 @@ cli = typer.Typer(help="Browse and audit explanations of language-model neurons.
 health = typer.Typer(help="Is the program on this machine alive?", no_args_is_help=True)
 cli.add_typer(db, name="db")
 cli.add_typer(user, name="user")
+cli.add_typer(history, name="history")
 cli.add_typer(provider, name="provider")
 cli.add_typer(health, name="health")
 

@@ -1,7 +1,7 @@
 """Tables only."""
 
 from app.models.accounts import Account, LoginToken, WebSession
-from app.models.audit import Event, Flag
+from app.models.audit import Event, EventLink, Flag
 from app.models.base import Base
 from app.models.explanations import Explanation, Method, Score, Simulation
 from app.models.providers import Provider, Spending
@@ -18,6 +18,7 @@ __all__ = [
     "Corpus",
     "Document",
     "Event",
+    "EventLink",
     "Excerpt",
     "Explanation",
     "Flag",

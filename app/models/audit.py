@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -35,7 +35,7 @@ class Flag(Base):
 
 
 class Event(Base):
-    """One line of the history. Never updated, never deleted."""
+    """One line of the history. Never updated, never deleted: triggers refuse it, and ``EventLink`` shows it."""
 
     __tablename__ = "event"
     __table_args__ = (
@@ -50,3 +50,18 @@ class Event(Base):
     subject_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("subject.id"))
     neuron_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("neuron.id"))
     detail: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
+    """What is referred to, and ``before`` and ``after`` where the change replaced something."""
+
+
+class EventLink(Base):
+    """A link of the chain of events, written by a trigger at the end of the event's transaction.
+
+    ``hash`` is the SHA-256 of the hash of the link before and the event's text; see ``app.domain.history``.
+    ``position`` counts from 1 without gaps, in the order of commits.
+    """
+
+    __tablename__ = "event_link"
+
+    position: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    event_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("event.id"), unique=True)
+    hash: Mapped[bytes] = mapped_column(LargeBinary)

@@ -59,6 +59,7 @@ TABLES = (
     "event",
     "run",
     "sample",
+    "event_link",
     "explanation",
     "llm_call",
     "flag",
@@ -437,6 +438,15 @@ def create_tables() -> None:
         sa.PrimaryKeyConstraint("neuron_id", "collection_id", "kind", name=op.f("pk_sample")),
     )
     op.create_table(
+        "event_link",
+        sa.Column("position", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("event_id", sa.BigInteger(), nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["event_id"], ["event.id"], name=op.f("fk_event_link_event_id")),
+        sa.PrimaryKeyConstraint("position", name=op.f("pk_event_link")),
+        sa.UniqueConstraint("event_id", name=op.f("uq_event_link_event_id")),
+    )
+    op.create_table(
         "explanation",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("neuron_id", sa.BigInteger(), nullable=False),
@@ -610,11 +620,58 @@ def create_tables() -> None:
 # generated: end
 
 
+APPEND_ONLY = ("event", "event_link", "explanation", "score", "simulation")
+REFUSE_CHANGES = """
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'rows of % are never changed or deleted: a correction is a newer row', TG_TABLE_NAME
+        USING ERRCODE = 'restrict_violation';
+END $$;
+"""
+# Runs at the end of each transaction, so that the lock is held no longer than the commit takes: whoever comes next
+# sees the link that this one has written. The text is that of app.queries.history.chain.
+LINK_EVENTS = """
+CREATE FUNCTION event_text(event) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT jsonb_build_array($1.id, (extract(epoch FROM $1.at) * 1000000)::bigint, $1.kind, $1.account_id,
+        $1.subject_id, $1.neuron_id, $1.detail)::text
+$$;
+CREATE FUNCTION link_event() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    newest record;
+BEGIN
+    PERFORM pg_advisory_xact_lock(20033, 1);
+    SELECT position, hash INTO newest FROM event_link ORDER BY position DESC LIMIT 1;
+    INSERT INTO event_link (position, event_id, hash) VALUES (
+        coalesce(newest.position, 0) + 1,
+        NEW.id,
+        sha256(coalesce(newest.hash, ''::bytea) || convert_to(event_text(NEW), 'UTF8'))
+    );
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER link_event AFTER INSERT ON event
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION link_event();
+"""
+
+
+def create_triggers() -> None:
+    run(REFUSE_CHANGES)
+    for table in APPEND_ONLY:
+        run(
+            f"CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE ON {table} FOR EACH ROW"
+            " EXECUTE FUNCTION refuse_change();"
+            f"CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON {table} EXECUTE FUNCTION refuse_change()"
+        )
+    run(LINK_EVENTS)
+
+
 def upgrade() -> None:
     run(SchemaManager.get_schema())
     create_tables()
+    create_triggers()
 
 
 def downgrade() -> None:
     run(DROP_QUEUE)
+    run("DROP FUNCTION event_text(event)")
     run(f"DROP TABLE {', '.join(TABLES)} CASCADE")
+    run("DROP FUNCTION link_event, refuse_change")

@@ -38,8 +38,7 @@ def explained(make: Make) -> tuple[Explanation, LlmCall]:
     run = Run(batch_id=batch.id, neuron_id=neuron.id, method_id=method.id, status="succeeded")
     session.add(run)
     session.flush()
-    explanation = make.explanation(neuron, "fires on <cats>")
-    explanation.run_id, explanation.method_id = run.id, method.id
+    explanation = make.explanation(neuron, "fires on <cats>", run_id=run.id, method_id=method.id)
     call = LlmCall(
         run_id=run.id,
         step="explain",

@@ -69,8 +69,7 @@ def things(make: Make) -> dict[str, Any]:
         make.session, explanation_id=explanation.id, account_id=reader.id, reason=FlagReason.WRONG, note=""
     )
     run_id = make.session.scalars(select(Run.id).where(Run.batch_id == queued.batch_id)).one()
-    made = make.explanation(neuron, "made by a method")
-    made.method_id = method.id
+    made = make.explanation(neuron, "made by a method", method_id=method.id)
     make.session.flush()
     return {
         "slug": subject.slug,

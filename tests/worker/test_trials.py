@@ -113,7 +113,8 @@ def test_an_explanation_that_the_simulator_cannot_read_gets_a_note(desk: Desk) -
 def test_a_method_that_asks_a_language_model_gets_a_note(desk: Desk) -> None:
     method: Method = desk.make.method("asking")
     method.provider = "house"
-    desk.explanation.method_id = method.id
+    desk.make.session.flush()
+    desk.explanation = desk.make.explanation(desk.neuron, method_id=method.id)
     assert result_of(desk.ask()).note == ASKS_MODEL
 
 

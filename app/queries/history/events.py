@@ -16,7 +16,11 @@ def record_event(
     neuron_id: int | None = None,
     detail: dict[str, Any] | None = None,
 ) -> None:
-    """Append one line. ``kind`` is ``noun.verb`` in the past, e.g. ``flag.opened``."""
+    """Append one line. ``kind`` is ``noun.verb`` in the past, e.g. ``flag.opened``.
+
+    ``detail`` holds references, and ``before`` and ``after`` where the change replaced something. The end of the
+    transaction links the line to the one before it.
+    """
     session.add(
         Event(kind=kind, account_id=account_id, subject_id=subject_id, neuron_id=neuron_id, detail=detail or {})
     )

@@ -78,7 +78,8 @@ def disable_account(session: Session, *, name: str) -> int:
         delete(WebSession).where(WebSession.account_id == account.id).returning(WebSession.token_hash)
     ).all()
     session.execute(delete(LoginToken).where(LoginToken.account_id == account.id, LoginToken.used_at.is_(None)))
-    record_event(session, kind="account.disabled", account_id=account.id, detail={"n_sessions": len(ended)})
+    detail = {"before": "enabled", "after": "disabled", "n_sessions": len(ended)}
+    record_event(session, kind="account.disabled", account_id=account.id, detail=detail)
     return len(ended)
 
 
@@ -88,7 +89,8 @@ def enable_account(session: Session, *, name: str) -> None:
     if account.disabled_at is None:
         raise Conflict(f"The account {name} is not disabled.")
     account.disabled_at = None
-    record_event(session, kind="account.enabled", account_id=account.id)
+    detail = {"before": "disabled", "after": "enabled"}
+    record_event(session, kind="account.enabled", account_id=account.id, detail=detail)
 
 
 def any_account(session: Session) -> bool:

@@ -1,0 +1,40 @@
+"""``neuron-audit history``: the append-only history and the chain that proves it."""
+
+from typing import Annotated
+
+import typer
+
+from app.cli.common import opened, settings
+from app.domain.history import verify
+from app.queries.history.chain import chain_head, chain_links, unlinked_events
+
+history = typer.Typer(help="The append-only history.", no_args_is_help=True)
+
+BROKEN = 1
+MOST_TOLD = 20
+
+
+@history.command("verify")
+def history_verify(
+    head: Annotated[str | None, typer.Option(help="A head that was written down earlier, as audit reports do.")] = None,
+) -> None:
+    """Compute the chain of events anew, and fail where an event was edited, removed, added or reordered."""
+    with opened(settings()) as session:
+        found = verify(chain_links(session), expected_head=head)
+        added = unlinked_events(session)
+    for fault in found.faults[:MOST_TOLD]:
+        typer.echo(f"link {fault.position}, event {fault.event_id}: {fault.what}")
+    for event_id in added[:MOST_TOLD]:
+        typer.echo(f"event {event_id}: added without a link")
+    if not found.holds_expected_head:
+        typer.echo(f"the chain does not hold the head {head}: its end was removed, or it was written anew")
+    n_faults = len(found.faults) + len(added) + (not found.holds_expected_head)
+    typer.echo(f"{found.n_links} events, head {found.head or 'none'}: {f'{n_faults} faults' if n_faults else 'intact'}")
+    raise typer.Exit(BROKEN if n_faults else 0)
+
+
+@history.command("head")
+def history_head() -> None:
+    """Print the head of the chain, to be written down where nobody can change it."""
+    with opened(settings()) as session:
+        typer.echo(chain_head(session))

@@ -1,0 +1,64 @@
+"""What the chain of events costs: ``python -m benchmarks.history``.
+
+Writers commit one event each, as workers do, over a database of their own: with the chain, and with its trigger taken
+away, by turns. What is compared is commits per second, medians of the turns.
+"""
+
+import statistics
+from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
+
+from rich.console import Console
+from sqlalchemy import Engine, text
+
+from app.db import Limits, Sessions, make_engine, make_sessions, transaction
+from app.queries.history.events import record_event
+from benchmarks.database import empty_database
+
+TURNS = 5
+COMMITS = 400
+WRITERS = (1, 8)
+SWITCH = "ALTER TABLE event {} TRIGGER link_event"
+
+
+def main() -> None:
+    """Print commits per second with and without the chain, and their ratio."""
+    console = Console()
+    with empty_database() as url:
+        engine = make_engine(url, limits=Limits(pool_size=max(WRITERS)))
+        for writers in WRITERS:
+            with_chain, without = measured(engine, writers)
+            console.print(
+                f"{writers} writers: {with_chain:.0f} commits/s with the chain, {without:.0f} without,"
+                f" ratio {with_chain / without:.2f}"
+            )
+        engine.dispose()
+
+
+def measured(engine: Engine, writers: int) -> tuple[float, float]:
+    """Median commits per second with the chain and without."""
+    rates: dict[str, list[float]] = {"ENABLE": [], "DISABLE": []}
+    for _ in range(TURNS):
+        for switch, found in rates.items():
+            with engine.begin() as connection:
+                connection.execute(text(SWITCH.format(switch)))
+            found.append(commits_per_second(make_sessions(engine), writers))
+    return statistics.median(rates["ENABLE"]), statistics.median(rates["DISABLE"])
+
+
+def commits_per_second(sessions: Sessions, writers: int) -> float:
+    """How fast so many threads commit an event each."""
+
+    def write(number: int) -> None:
+        for turn in range(COMMITS // writers):
+            with transaction(sessions) as session:
+                record_event(session, kind="benchmark.wrote", detail={"writer": number, "turn": turn})
+
+    started = perf_counter()
+    with ThreadPoolExecutor(writers) as threads:
+        list(threads.map(write, range(writers)))
+    return COMMITS / (perf_counter() - started)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import IntegrityError
+from typer.testing import CliRunner
+
+from app.cli.main import cli
+from app.db import make_engine, make_sessions, transaction
+from app.domain.history import Break, verify
+from app.queries.history.chain import chain_head, chain_links, unlinked_events
+from app.queries.history.events import record_event
+
+ODD = {"text": 'quote " and \\ and \u202e and é', "number": 1.10, "big": 12345678901234567890, "list": [None, True]}
+
+
+@pytest.fixture
+def engine_of(fresh_database: str) -> Iterator[Engine]:
+    engine = make_engine(fresh_database)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def written(engine_of: Engine) -> Engine:
+    """A database with five events, committed in three transactions."""
+    sessions = make_sessions(engine_of)
+    for kinds in (["a.first", "a.second"], ["b.third"], ["c.fourth", "c.fifth"]):
+        with transaction(sessions) as session:
+            for kind in kinds:
+                record_event(session, kind=kind, detail=ODD)
+    return engine_of
+
+
+def tamper(engine: Engine, statement: str) -> None:
+    """What somebody with all rights can do: no trigger is asked."""
+    with engine.begin() as connection:
+        connection.execute(text("SET LOCAL session_replication_role = replica"))
+        connection.execute(text(statement))
+
+
+def broken(engine: Engine) -> list[tuple[int, Break]]:
+    with make_sessions(engine)() as session:
+        return [(fault.position, fault.what) for fault in verify(chain_links(session)).faults]
+
+
+def test_events_are_linked_in_the_order_of_their_commits(written: Engine) -> None:
+    with make_sessions(written)() as session:
+        links = list(chain_links(session))
+        assert [link.position for link in links] == [1, 2, 3, 4, 5]
+        assert verify(links).faults == ()
+        assert verify(links).head == chain_head(session)
+        assert unlinked_events(session) == []
+
+
+def test_what_is_rolled_back_leaves_no_link(written: Engine) -> None:
+    with make_sessions(written)() as session:
+        record_event(session, kind="never.happened")
+        session.flush()
+        session.rollback()
+        assert len(list(chain_links(session))) == 5
+
+
+def test_writers_at_the_same_time_make_one_chain(written: Engine) -> None:
+    sessions = make_sessions(written)
+
+    def write(number: int) -> None:
+        for turn in range(10):
+            with transaction(sessions) as session:
+                record_event(session, kind=f"writer.{number}", detail={"turn": turn})
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(write, range(8)))
+    with sessions() as session:
+        found = verify(chain_links(session))
+    assert (found.n_links, found.faults) == (85, ())
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("UPDATE event SET kind = 'x' WHERE kind = 'b.third'", [(3, Break.EDITED)]),
+        ("UPDATE event SET detail = '{}' WHERE kind = 'a.first'", [(1, Break.EDITED)]),
+        ("UPDATE event SET at = at + interval '1 microsecond' WHERE kind = 'c.fifth'", [(5, Break.EDITED)]),
+        ("DELETE FROM event WHERE kind = 'a.second'", [(2, Break.REMOVED)]),
+        ("DELETE FROM event_link WHERE position = 4", [(5, Break.GAP)]),
+        ("UPDATE event_link SET hash = sha256('x') WHERE position = 2", [(2, Break.EDITED), (3, Break.EDITED)]),
+        (
+            "UPDATE event SET kind = CASE kind WHEN 'a.first' THEN 'c.fifth' ELSE 'a.first' END"
+            " WHERE kind IN ('a.first', 'c.fifth')",
+            [(1, Break.EDITED), (5, Break.EDITED)],
+        ),
+    ],
+)
+def test_one_changed_row_is_found(written: Engine, statement: str, expected: list[tuple[int, Break]]) -> None:
+    tamper(written, statement)
+    assert broken(written) == expected
+
+
+def test_an_event_that_was_added_without_its_trigger_is_found(written: Engine) -> None:
+    tamper(written, "INSERT INTO event (kind) VALUES ('made.up')")
+    with make_sessions(written)() as session:
+        assert len(unlinked_events(session)) == 1
+
+
+@pytest.mark.parametrize("table", ["event", "event_link"])
+@pytest.mark.parametrize(
+    "statement",
+    ["DELETE FROM {}", "TRUNCATE {} CASCADE", "UPDATE {} SET {} = {}"],
+    ids=["delete", "truncate", "update"],
+)
+def test_the_database_itself_refuses_changes(written: Engine, table: str, statement: str) -> None:
+    column = {"event": "kind", "event_link": "hash"}[table]
+    with pytest.raises(IntegrityError, match="never changed or deleted"), written.begin() as connection:
+        connection.execute(text(statement.format(table, column, column)))
+
+
+@pytest.mark.parametrize("table", ["event", "event_link", "explanation", "score", "simulation"])
+def test_every_table_that_only_grows_has_its_triggers(engine_of: Engine, table: str) -> None:
+    with engine_of.connect() as connection:
+        names = set(
+            connection.scalars(text("SELECT tgname FROM pg_trigger WHERE tgrelid = CAST(:t AS regclass)"), {"t": table})
+        )
+    assert {"refuse_change", "refuse_truncate"} <= names
+
+
+def test_the_command_says_what_is_wrong_and_fails(
+    written: Engine, fresh_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", fresh_database)
+    runner = CliRunner()
+    head = runner.invoke(cli, ["history", "head"]).output.strip()
+    intact = runner.invoke(cli, ["history", "verify", "--head", head])
+    assert intact.exit_code == 0
+    assert f"5 events, head {head}: intact" in intact.output
+    other = runner.invoke(cli, ["history", "verify", "--head", "00"])
+    assert (other.exit_code, "does not hold the head" in other.output) == (1, True)
+    tamper(written, "UPDATE event SET kind = 'x' WHERE kind = 'b.third'")
+    edited = runner.invoke(cli, ["history", "verify"])
+    assert edited.exit_code == 1
+    assert "link 3, event" in edited.output
+    assert "1 faults" in edited.output
