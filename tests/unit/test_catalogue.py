@@ -11,7 +11,7 @@ from app.domain.language_models import Capability
 from app.domain.methods import BUILTIN_METHODS, LEXICAL, MethodDefinition
 from app.domain.steps.calls import NO_CALLS, Calls, Span
 from app.domain.steps.catalogue import ALL, EXPLAINERS, SCORERS, UnknownStep, catalogued
-from app.domain.steps.method import steps_of
+from app.domain.steps.method import NO_RECORDS, steps_of
 from app.domain.steps.scorers import SAMPLES
 from app.domain.steps.spec import SimulatorSpec, StepKind
 from app.web.provenance.prompt_files import prompt_files
@@ -83,8 +83,8 @@ def test_a_method_needs_what_its_steps_need() -> None:
 def test_a_scorer_speaks_of_samples_that_there_are() -> None:
     for spec in SCORERS.values():
         assert spec.samples({})
-        assert set(spec.simulated({})) <= set(SampleKind)
-    assert SCORERS["correlation"].simulated({"samples": ["band_1"]}) == (SampleKind.BAND_1,)
+        assert set(spec.simulated(NO_RECORDS, {})) <= set(SampleKind)
+    assert SCORERS["correlation"].simulated(NO_RECORDS, {"samples": ["band_1"]}) == {SampleKind.BAND_1: ()}
     assert SCORERS["ablation"].samples({"sample": "top"}) == ("top",)
     assert set(SampleKind) <= set(SAMPLES)
 

@@ -88,4 +88,4 @@ def test_it_needs_the_subject_and_the_neurons_own() -> None:
         scorer().score_text("imports", replace(KNOWN, subject="another"), excerpts(KNOWN, (0, 0, 0), (0, 0)))
     built = AblationScorer.build({"sample": "top"}, Services(subject=FakeSubject(NEURON.vocabulary, STRENGTHS)))
     assert isinstance(built, TextScorer)
-    assert built.kinds == (SampleKind.TOP,)
+    assert list(built.simulated(NEURON.records)) == [SampleKind.TOP]

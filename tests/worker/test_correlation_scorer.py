@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from app.domain.activations import ActivationRecord, SampleKind
+from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind
 from app.domain.results import SimulatedExcerpt
 from app.domain.standing import SCORE_2023
 from worker.method.contracts import ScoredExcerpt
@@ -47,6 +47,6 @@ def test_a_silent_expectation_has_no_correlation() -> None:
 
 def test_other_mixtures_can_be_asked_for() -> None:
     scorer = CorrelationScorer(samples=("band_1",))
-    assert scorer.kinds == (SampleKind.BAND_1,)
+    assert scorer.simulated(NeuronRecords({}, 1.0)) == {SampleKind.BAND_1: ()}
     (result,) = scorer.score([excerpt(SampleKind.BAND_1, [0, 1], [0, 2])], seed=0)
     assert result.sample == "band_1"

@@ -9,14 +9,17 @@ import pytest
 
 from app.domain.activations import ActivationRecord, IntArray, NeuronRecords, SampleKind, Split, split_of
 from app.domain.methods import LEXICAL
-from app.domain.results import SimulatedExcerpt
+from app.domain.results import ScoreResult, SimulatedExcerpt
+from app.domain.scores import correlation_with_interval
+from app.domain.steps.spec import Records
 from app.domain.tokens import Vocabulary
 from app.errors import MethodError
 from worker.method.baselines import token_lookup
-from worker.method.contracts import Candidate, CannotSimulate, NeuronTask, Services
+from worker.method.contracts import Candidate, CannotSimulate, NeuronTask, ScoredExcerpt, Services
 from worker.method.pipeline import run_method
 from worker.method.registry import BuiltMethod, build_method
 from worker.scorers.correlation import CorrelationScorer
+from worker.scorers.samples import SampleScorer
 
 VOCABULARY = Vocabulary("letters", (b" a", b" b", b" c", b" d"))
 RANDOM, TOP = SampleKind.RANDOM, SampleKind.TOP
@@ -113,6 +116,35 @@ def test_simulations_of_the_validation_split_are_stored_by_sample() -> None:
     ]
     assert [e.excerpt_id for e in result.simulations[0].excerpts] == [3, 7, 11, 15, 19]
     assert [e.excerpt_id for e in result.simulations[1].excerpts] == [102, 105, 108, 111, 114]
+
+
+class Few(SampleScorer):
+    """A scorer that looks at the last two top validation records and nothing else."""
+
+    name = "few"
+    version = 1
+    formulas = ((name, correlation_with_interval),)
+
+    def __init__(self) -> None:
+        super().__init__(("top",))
+        self.seen: list[list[int]] = []
+
+    def simulated(self, records: NeuronRecords) -> Records:
+        return {TOP: records.of(TOP, Split.VALIDATION)[-2:]}
+
+    def score(self, excerpts: Sequence[ScoredExcerpt], *, seed: int) -> tuple[ScoreResult, ...]:
+        self.seen.append([e.record.excerpt_id for e in excerpts])
+        return super().score(excerpts, seed=seed)
+
+
+def test_each_scorer_sees_the_records_that_it_asks_for_and_each_is_simulated_once() -> None:
+    few = Few()
+    built = BuiltMethod(LEXICAL, Texts("0"), Reading(), (few, CorrelationScorer()))
+    (result,) = run_method(built, task(), silently)
+    assert few.seen[-1] == [15, 19]
+    assert sorted(map(len, few.seen)) == [2, 2, 2]  # the score and its two baselines
+    assert [e.excerpt_id for e in result.simulations[0].excerpts] == [15, 19, 3, 7, 11]
+    assert {s.scorer: s.n_valid for s in result.scores if s.sample != "random"} == {"few": 2, "correlation": 10}
 
 
 def test_baselines_stand_beside_the_score() -> None:

@@ -14,6 +14,7 @@ from app.domain.activations import ActivationRecord, FloatArray, IntArray, Neuro
 from app.domain.results import ScoreResult, SimulatedExcerpt
 from app.domain.sites import Site
 from app.domain.steps.simulators import calibration_records
+from app.domain.steps.spec import Records
 from app.domain.tokens import Vocabulary
 from app.errors import MethodError
 from worker.providers.base import Provider
@@ -145,8 +146,10 @@ class Scorer(Protocol):
 
     name: str
     version: int
-    kinds: tuple[SampleKind, ...]
-    """The samples whose validation split it needs simulated."""
+
+    def simulated(self, records: NeuronRecords) -> Records:
+        """The records that it needs simulated, by sample, none of which chose the text."""
+        ...
 
     def score(self, excerpts: Sequence[ScoredExcerpt], *, seed: int) -> tuple[ScoreResult, ...]:
         """One result per sample the scorer speaks of, in the validation split, without baselines."""
@@ -159,8 +162,10 @@ class TextScorer(Protocol):
 
     name: str
     version: int
-    kinds: tuple[SampleKind, ...]
-    """The samples whose validation split it needs simulated; none where it asks about the text itself."""
+
+    def simulated(self, records: NeuronRecords) -> Records:
+        """The records that it needs simulated, by sample; no samples where it asks about the text itself."""
+        ...
 
     def score_text(self, text: str, task: NeuronTask, excerpts: Sequence[ScoredExcerpt]) -> tuple[ScoreResult, ...]:
         """One result or more, with its own baselines. Raises ProviderError where a provider is down."""

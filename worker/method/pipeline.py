@@ -13,7 +13,7 @@ import numpy as np
 from app.domain.activations import NORMALISED_MAXIMUM, ActivationRecord, NeuronRecords, SampleKind, Split, split_of
 from app.domain.baselines import SHUFFLED, TOKEN_LOOKUP
 from app.domain.results import ExplanationResult, ScoreResult, SimulatedExcerpt, SimulationResult
-from app.domain.steps.scorers import EXCERPTS_PER_SAMPLE
+from app.domain.steps.spec import Records
 from app.domain.tokens import Vocabulary
 from app.errors import MethodError
 from app.version import code_version
@@ -106,34 +106,33 @@ _EMPTY = ActivationRecord(-1, np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.
 def score_candidate(method: BuiltMethod, task: NeuronTask, candidate: Candidate) -> ExplanationResult:
     """One text, a person's too, simulated and scored on the neuron's validation records."""
     task = with_lookalikes(method, task)
-    records = scored_records(task.records, method.kinds)
+    records = method.simulated(task.records)
     # Where no scorer looks at a simulation, there is nothing to calibrate either.
     simulator = _fitted(method.simulator, candidate.text, task) if any(records.values()) else method.simulator
     excerpts = simulate(simulator, candidate.text, records, task.vocabulary, unit=unit_of(task.records))
     baselines = _baselines(method, simulator, candidate.text, task, records)
     scores: list[ScoreResult] = []
     for scorer in method.scorers:
-        own = [e for e in excerpts if e.kind in scorer.kinds]
+        wanted = scorer.simulated(task.records)
+        own = among(excerpts, wanted)
         if isinstance(scorer, TextScorer):
             found = scorer.score_text(candidate.text, task, own)
         else:
             found = tuple(with_baselines(result, baselines) for result in scorer.score(own, seed=task.seed))
         # A scorer that asks for no simulated excerpts knows no simulator.
-        scores += (replace(result, simulator=simulator.name if scorer.kinds else None) for result in found)
+        scores += (replace(result, simulator=simulator.name if wanted else None) for result in found)
     return ExplanationResult(
         text=candidate.text,
-        simulations=tuple(_simulation(simulator, kind, excerpts) for kind in method.kinds if records[kind]),
+        simulations=tuple(_simulation(simulator, kind, excerpts) for kind, rows in records.items() if rows),
         scores=(*scores, *candidate.scores),
         provenance=provenance(method, task, candidate, simulator),
     )
 
 
-Records = Mapping[SampleKind, tuple[ActivationRecord, ...]]
-
-
-def scored_records(records: NeuronRecords, kinds: Iterable[SampleKind]) -> Records:
-    """The validation records of each sample that simulation and score are about."""
-    return {kind: records.of(kind, Split.VALIDATION)[:EXCERPTS_PER_SAMPLE] for kind in kinds}
+def among(excerpts: Iterable[ScoredExcerpt], wanted: Records) -> tuple[ScoredExcerpt, ...]:
+    """Those of the simulated excerpts that one scorer wants, each in the sample in which it wants it."""
+    ids = {(kind, record.excerpt_id) for kind, records in wanted.items() for record in records}
+    return tuple(e for e in excerpts if (e.kind, e.record.excerpt_id) in ids)
 
 
 def unit_of(records: NeuronRecords) -> float:
@@ -174,17 +173,18 @@ Baselines = Mapping[tuple[str, str], Mapping[str, float | None]]
 def _baselines(method: BuiltMethod, simulator: Simulator, text: str, task: NeuronTask, records: Records) -> Baselines:
     found: dict[tuple[str, str], dict[str, float | None]] = {}
     for baseline in method.baselines:
+        own = task.records
         if baseline == TOKEN_LOOKUP:
             flat = [(kind, record) for kind, rows in records.items() for record in rows]
             answers = token_lookup(task.train, (r for _, r in flat))
             excerpts = tuple(ScoredExcerpt(kind, r, s) for (kind, r), s in zip(flat, answers, strict=True))
         elif task.peer is not None:
-            peers = scored_records(task.peer, method.kinds)
-            excerpts = simulate(simulator, text, peers, task.vocabulary, unit=unit_of(task.peer))
+            own = task.peer
+            excerpts = simulate(simulator, text, method.simulated(own), task.vocabulary, unit=unit_of(own))
         else:
             continue
         for scorer in (s for s in method.scorers if not isinstance(s, TextScorer)):
-            for result in scorer.score([e for e in excerpts if e.kind in scorer.kinds], seed=task.seed):
+            for result in scorer.score(among(excerpts, scorer.simulated(own)), seed=task.seed):
                 found.setdefault((result.scorer, result.sample), {})[baseline] = result.value
     return found
 
@@ -220,8 +220,5 @@ def provenance(method: BuiltMethod, task: NeuronTask, candidate: Candidate, simu
         "site": None if task.site is None else {"kind": task.site.kind, "read": task.site.read_at(task.layer)},
         "tokenizer_digest": task.vocabulary.digest,
         "shown": {name: list(ids) for name, ids in candidate.shown.items()},
-        "scored": {
-            kind.value: [r.excerpt_id for r in rows]
-            for kind, rows in scored_records(task.records, method.kinds).items()
-        },
+        "scored": {kind.value: [r.excerpt_id for r in rows] for kind, rows in method.simulated(task.records).items()},
     }

@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
-from app.domain.activations import SampleKind
+from app.domain.activations import NeuronRecords
 from app.domain.baselines import BASELINES
 from app.domain.methods import MethodDefinition
 from app.domain.steps.catalogue import UnknownStep
-from app.domain.steps.method import ChosenExplainer, MethodSteps
+from app.domain.steps.method import ChosenExplainer, MethodSteps, together
 from app.domain.steps.method import steps_of as catalogued
+from app.domain.steps.spec import Records
 from app.errors import MethodError
 from worker.explainers.best_of_n import BestOfN
 from worker.explainers.contrastive import Contrastive
@@ -82,10 +83,9 @@ class BuiltMethod:
     scorers: tuple[Scorer | TextScorer, ...]
     baselines: tuple[str, ...] = BASELINES
 
-    @property
-    def kinds(self) -> tuple[SampleKind, ...]:
-        """The samples that its scorers need simulated."""
-        return tuple(dict.fromkeys(kind for scorer in self.scorers for kind in scorer.kinds))
+    def simulated(self, records: NeuronRecords) -> Records:
+        """The records that each text is simulated on, for all scorers together."""
+        return together(scorer.simulated(records) for scorer in self.scorers)
 
     @property
     def needs_hard_negatives(self) -> bool:

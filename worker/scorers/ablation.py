@@ -11,7 +11,8 @@ from app.domain.activations import ActivationRecord, FloatArray, NeuronRecords, 
 from app.domain.divergence import ablation_score, jensen_shannon
 from app.domain.results import TOP_AND_RANDOM, ScoreResult
 from app.domain.scores import Estimate
-from app.domain.steps.scorers import kinds_of
+from app.domain.steps.scorers import scored_records
+from app.domain.steps.spec import Records
 from worker.method.baselines import token_lookup
 from worker.method.contracts import NeuronTask, ScoredExcerpt, Services
 from worker.method.live import LiveSubject, live_subject, same_subject
@@ -35,12 +36,15 @@ class AblationScorer:
     def __init__(self, subject: LiveSubject, sample: str = TOP_AND_RANDOM) -> None:
         self.subject = subject
         self.sample = sample
-        self.kinds = kinds_of((sample,))
 
     @classmethod
     def build(cls, parameters: Mapping[str, Any], services: Services) -> "AblationScorer":
         """``sample`` names the mixture of excerpts. Raises MethodError where no subject is loaded."""
         return cls(live_subject(services, cls.name), **parameters)
+
+    def simulated(self, records: NeuronRecords) -> Records:
+        """The first validation records of each kind in its sample."""
+        return scored_records(records, (self.sample,))
 
     def score_text(self, text: str, task: NeuronTask, excerpts: Sequence[ScoredExcerpt]) -> tuple[ScoreResult, ...]:
         """One number. Raises MethodError where the neuron belongs to another subject."""

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from app.domain.activations import SampleKind
+from app.domain.activations import NeuronRecords
 from app.domain.judgements import CHANCE, auc, balanced_accuracy
 from app.domain.results import ScoreResult
 from app.domain.scores import Estimate
 from app.domain.steps.scorers import PER_REQUEST
+from app.domain.steps.spec import Records
 from app.errors import MethodError
 from worker.method.asking import Form, Question, Unusable, ask, json_object, object_schema
 from worker.method.contracts import Services
@@ -132,12 +133,15 @@ class JudgingScorer:
 
     name: str
     version: int
-    kinds: tuple[SampleKind, ...] = ()
 
     def __init__(self, provider: Provider, *, shuffled: bool = True, max_tokens: int = MOST_TOKENS) -> None:
         self.provider = provider
         self.max_tokens = max_tokens
         self.shuffled = shuffled
+
+    def simulated(self, records: NeuronRecords) -> Records:
+        """Nothing."""
+        return {}
 
     @classmethod
     def build(cls, parameters: Mapping[str, Any], services: Services) -> Self:

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, Self
 
-from app.domain.activations import FloatArray, SampleKind
+from app.domain.activations import FloatArray, NeuronRecords, SampleKind
 from app.domain.results import ScoreResult
 from app.domain.scores import Estimate
-from app.domain.steps.scorers import FITTED_SAMPLES, SAMPLES, kinds_of
+from app.domain.steps.scorers import FITTED_SAMPLES, SAMPLES, scored_records
+from app.domain.steps.spec import Records
 from worker.method.contracts import ScoredExcerpt, Services
 
 STRATA = {kind: place for place, kind in enumerate(SampleKind)}
@@ -32,12 +33,15 @@ class SampleScorer:
 
     def __init__(self, samples: Sequence[str] = FITTED_SAMPLES) -> None:
         self.samples = tuple(samples)
-        self.kinds = kinds_of(self.samples)
 
     @classmethod
     def build(cls, parameters: Mapping[str, Any], services: Services) -> Self:
         """The scorer of a method; ``samples`` names what it speaks of."""
         return cls(**parameters)
+
+    def simulated(self, records: NeuronRecords) -> Records:
+        """The first validation records of each kind in its samples."""
+        return scored_records(records, self.samples)
 
     def score(self, excerpts: Sequence[ScoredExcerpt], *, seed: int) -> tuple[ScoreResult, ...]:
         """One result per formula and sample. An excerpt whose simulation failed is left out and counted."""

@@ -3,25 +3,27 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind, Split
+from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind
 from app.domain.baselines import BASELINES, SHUFFLED
 from app.domain.language_models import Capability
 from app.domain.methods import NO_CALIBRATION, MethodDefinition
 from app.domain.steps.calls import NO_CALLS, Calls
 from app.domain.steps.catalogue import CALIBRATIONS, EXPLAINERS, SCORERS, SIMULATORS, UnknownStep, named
 from app.domain.steps.explainers import compared_records
-from app.domain.steps.scorers import EXCERPTS_PER_SAMPLE
 from app.domain.steps.spec import (
     CalibrationSpec,
     ExplainerInput,
     ExplainerSpec,
     Explaining,
     Parameters,
+    Records,
     ScorerInput,
     ScorerSpec,
     SimulatorSpec,
     StepSpec,
 )
+
+NO_RECORDS = NeuronRecords({}, maximum=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +82,26 @@ class MethodSteps:
 
     @property
     def kinds(self) -> tuple[SampleKind, ...]:
-        """The samples whose validation records are simulated, each once."""
-        return tuple(dict.fromkeys(kind for s in self.scorers for kind in s.spec.simulated(s.parameters)))
+        """The samples of which records are simulated, each once."""
+        return tuple(self.simulated(NO_RECORDS))
+
+    def simulated(self, records: NeuronRecords) -> Records:
+        """The records that each text is simulated on, for all scorers together."""
+        return together(scorer.spec.simulated(records, scorer.parameters) for scorer in self.scorers)
 
     @property
     def needs_hard_negatives(self) -> bool:
         """Whether one of them shows or scores hard negatives."""
         return SampleKind.HARD_NEGATIVE in self.kinds or any(spec.needs_hard_negatives for spec in self.specs)
+
+
+def together(parts: Iterable[Records]) -> Records:
+    """The records of several scorers by sample, each once, in the order in which they are first asked for."""
+    found: dict[SampleKind, dict[int, ActivationRecord]] = {}
+    for part in parts:
+        for kind, records in part.items():
+            found.setdefault(kind, {}).update((record.excerpt_id, record) for record in records)
+    return {kind: tuple(records.values()) for kind, records in found.items()}
 
 
 def steps_of(definition: MethodDefinition) -> MethodSteps:
@@ -157,17 +172,12 @@ def _explaining(steps: MethodSteps, chosen: ChosenExplainer, records: NeuronReco
 
 def _simulated(steps: MethodSteps, records: NeuronRecords, peer: NeuronRecords | None) -> Iterable[ActivationRecord]:
     """What each candidate is simulated on: the scored records, the calibration's, the peer's."""
-    scored = tuple(_validation(records, steps.kinds))
+    scored = [record for rows in steps.simulated(records).values() for record in rows]
     yield from scored
     if scored and steps.calibration is not None:
         yield from steps.calibration.records(records)
     if peer is not None and SHUFFLED in steps.baselines:
-        yield from _validation(peer, steps.kinds)
-
-
-def _validation(records: NeuronRecords, kinds: Iterable[SampleKind]) -> Iterable[ActivationRecord]:
-    for kind in kinds:
-        yield from records.of(kind, Split.VALIDATION)[:EXCERPTS_PER_SAMPLE]
+        yield from (record for rows in steps.simulated(peer).values() for record in rows)
 
 
 def _lengths(records: Iterable[ActivationRecord]) -> Mapping[int, int]:

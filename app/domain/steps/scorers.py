@@ -7,7 +7,7 @@ from app.domain.activations import NeuronRecords, SampleKind, Split
 from app.domain.language_models import Capability
 from app.domain.results import TOP_AND_RANDOM
 from app.domain.steps.calls import NO_CALLS, Calls, Span
-from app.domain.steps.spec import Parameters, ScorerInput, ScorerSpec
+from app.domain.steps.spec import Parameters, Records, ScorerInput, ScorerSpec
 
 EXCERPTS_PER_SAMPLE = 5
 """Validation records of each sample that are simulated and scored, as in the 2023 paper."""
@@ -35,8 +35,8 @@ def _nothing(_given: ScorerInput) -> Calls:
     return NO_CALLS
 
 
-def _none(_parameters: Parameters) -> tuple[SampleKind, ...]:
-    return ()
+def _no_records(_records: NeuronRecords, _parameters: Parameters) -> Records:
+    return {}
 
 
 def fitted_samples(parameters: Parameters) -> tuple[str, ...]:
@@ -49,8 +49,13 @@ def kinds_of(samples: tuple[str, ...]) -> tuple[SampleKind, ...]:
     return tuple(dict.fromkeys(kind for sample in samples for kind in SAMPLES[sample]))
 
 
-def _fitted_kinds(parameters: Parameters) -> tuple[SampleKind, ...]:
-    return kinds_of(fitted_samples(parameters))
+def scored_records(records: NeuronRecords, samples: tuple[str, ...]) -> Records:
+    """The first validation records of each kind in these samples. Raises KeyError for a sample that does not exist."""
+    return {kind: records.of(kind, Split.VALIDATION)[:EXCERPTS_PER_SAMPLE] for kind in kinds_of(samples)}
+
+
+def _fitted_records(records: NeuronRecords, parameters: Parameters) -> Records:
+    return scored_records(records, fitted_samples(parameters))
 
 
 def ablated_samples(parameters: Parameters) -> tuple[str, ...]:
@@ -58,8 +63,8 @@ def ablated_samples(parameters: Parameters) -> tuple[str, ...]:
     return (parameters.get("sample", TOP_AND_RANDOM),)
 
 
-def _ablated_kinds(parameters: Parameters) -> tuple[SampleKind, ...]:
-    return kinds_of(ablated_samples(parameters))
+def _ablated_records(records: NeuronRecords, parameters: Parameters) -> Records:
+    return scored_records(records, ablated_samples(parameters))
 
 
 def _detected(_parameters: Parameters) -> tuple[str, ...]:
@@ -110,7 +115,7 @@ CORRELATION = ScorerSpec(
     blind_spot="On top and random excerpts it hardly notices texts that are too broad, the less the more selective "
     "the neuron is.",
     samples=fitted_samples,
-    simulated=_fitted_kinds,
+    simulated=_fitted_records,
     calls=_nothing,
 )
 EXPLAINED_VARIANCE = ScorerSpec(
@@ -120,7 +125,7 @@ EXPLAINED_VARIANCE = ScorerSpec(
     "square, as the paper's code does.",
     blind_spot="Low for a good text whose simulator is on another scale, and ruled by the few largest activations.",
     samples=fitted_samples,
-    simulated=_fitted_kinds,
+    simulated=_fitted_records,
     calls=_nothing,
 )
 ABSOLUTE_DEVIATION = ScorerSpec(
@@ -129,7 +134,7 @@ ABSOLUTE_DEVIATION = ScorerSpec(
     description="One minus the mean absolute error divided by the mean absolute activation.",
     blind_spot="Rewards expecting nothing where the neuron is almost always silent.",
     samples=fitted_samples,
-    simulated=_fitted_kinds,
+    simulated=_fitted_records,
     calls=_nothing,
 )
 ABLATION = ScorerSpec(
@@ -140,7 +145,7 @@ ABLATION = ScorerSpec(
     blind_spot="Notices only differences that reach the output: many neurons change it hardly at all.",
     needs_subject=True,
     samples=ablated_samples,
-    simulated=_ablated_kinds,
+    simulated=_ablated_records,
     calls=_nothing,
 )
 DETECTION = ScorerSpec(
@@ -154,7 +159,7 @@ DETECTION = ScorerSpec(
     capabilities=CHAT,
     needs_hard_negatives=True,
     samples=_detected,
-    simulated=_none,
+    simulated=_no_records,
     calls=_with_peer(_detection),
 )
 FUZZING = ScorerSpec(
@@ -166,7 +171,7 @@ FUZZING = ScorerSpec(
     prompts=("fuzzing",),
     capabilities=CHAT,
     samples=_fuzzed,
-    simulated=_none,
+    simulated=_no_records,
     calls=_with_peer(_fuzzing),
 )
 ALL = (CORRELATION, EXPLAINED_VARIANCE, ABSOLUTE_DEVIATION, ABLATION, DETECTION, FUZZING)

@@ -159,6 +159,6 @@ class ScorerSpec(StepSpec):
     kind: ClassVar[StepKind] = StepKind.SCORER
 
     samples: Callable[[Parameters], tuple[str, ...]]
-    simulated: Callable[[Parameters], tuple[SampleKind, ...]]
-    """The samples whose validation records must be simulated; none where it asks about the text itself."""
+    simulated: Callable[[NeuronRecords, Parameters], Records]
+    """The records that each text must be simulated on; no samples where it asks about the text itself."""
     calls: Callable[[ScorerInput], Calls]
