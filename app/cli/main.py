@@ -86,6 +86,10 @@ def collect(  # noqa: PLR0913, PLR0917 - one argument for each option
     ] = None,
     text_field: Annotated[str, typer.Option(help="Where a row of JSONL or of a data set has its text.")] = "text",
     part: Annotated[str, typer.Option(help="2/4: the second of four processes that share this collection.")] = "1/1",
+    null_twin: Annotated[
+        bool,
+        typer.Option("--null-twin", help="Collect the control of a subject instead: the same shape, permuted weights."),
+    ] = False,
     restart: Annotated[bool, typer.Option("--restart", help="Forget an unfinished collection of this kind.")] = False,
     exit_with_parent: ExitWithParent = False,
 ) -> None:
@@ -113,6 +117,7 @@ def collect(  # noqa: PLR0913, PLR0917 - one argument for each option
         module_path=module_path,
         text_field=text_field,
         part=part,
+        null_twin=null_twin,
         restart=restart,
     )
 

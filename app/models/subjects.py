@@ -43,6 +43,9 @@ class Subject(Base):
     """None where a person has named the site: then it is not known which function, if any, stands before it."""
     dtype: Mapped[str]
     bos_policy: Mapped[str]
+    permutation_seed: Mapped[int | None] = mapped_column(BigInteger)
+    null_twin_of_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("subject.id"))
+    """Of a null twin: how its weights were permuted, and whose control it is."""
     collection_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("collection.id", use_alter=True))
     """The newest complete collection: the one that pages show."""
     created_at: Mapped[CreatedAt]

@@ -28,11 +28,12 @@ STAGES = {
     "look": "finding look-alikes",
     "store": "storing",
 }
+TWIN_SUFFIX = "-null-twin"
 LINE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class CollectArguments:
     """The command's options beside the model and the corpus."""
 
     slug: str | None = None
@@ -48,30 +49,50 @@ class Wishes:
     part: str = "1/1"
     restart: bool = False
     name: str | None = None
+    null_twin: bool = False
 
     def options(self, model: str) -> CollectOptions:
         """How to collect. Raises CollectionError for a part that is none."""
+        slug = self.slug or slug_of(model)
         return CollectOptions(
-            slug=self.slug or slug_of(model),
+            slug=f"{slug}{TWIN_SUFFIX}" if self.null_twin else slug,
             context_length=self.context_length,
             max_tokens=self.max_tokens,
             seed=self.seed,
             batch=self.batch,
             part=parse_part(self.part),
             restart=self.restart,
-            name=self.name,
+            name=self.twin_name(slug) if self.null_twin else self.name,
+            null_twin_of=slug if self.null_twin else None,
         )
 
+    def twin_name(self, slug: str) -> str:
+        """What pages call a null twin."""
+        return f"{self.name or slug} (null twin)"
 
-def collect(settings: Settings, *, model: str, corpus: str, **wishes: Any) -> None:
-    """The command; ``wishes`` are fields of ``Wishes``. What goes wrong is a DomainError with a sentence."""
-    wanted = Wishes(**wishes)
+    @property
+    def permutation_seed(self) -> int | None:
+        """By which the weights are permuted, of a null twin."""
+        return self.seed if self.null_twin else None
+
+
+def collect(settings: Settings, *, model: str, corpus: str, **arguments: Any) -> None:
+    """The command; ``arguments`` are the fields of ``CollectArguments``. Raises a DomainError with a sentence."""
+    wanted = CollectArguments(**arguments)
     options = wanted.options(model)
     console = Console(stderr=True)
     source = open_corpus(corpus, text_field=wanted.text_field)
     engine = open_installation(settings)
     subject = load_subject(
-        model, LoadOptions(settings.device, wanted.dtype, wanted.bos, wanted.revision, wanted.module_path)
+        model,
+        LoadOptions(
+            settings.device,
+            wanted.dtype,
+            wanted.bos,
+            wanted.revision,
+            wanted.module_path,
+            permutation_seed=wanted.permutation_seed,
+        ),
     )
     info = subject.info
     console.print(

@@ -22,7 +22,12 @@ from app.domain.collections import CollectionStatus
 from app.domain.slugs import is_slug
 from app.errors import CollectionError, DomainError, Invalid
 from app.queries.subjects import collections as stored
-from app.queries.subjects.registration import register_corpus, register_subject, register_tokenizer
+from app.queries.subjects.registration import (
+    null_twin_values,
+    register_corpus,
+    register_subject,
+    register_tokenizer,
+)
 from worker.collection.bounds import NotFinite
 from worker.collection.checkpoint import load_state, read_tensors, write_tensors
 from worker.collection.lookalikes import find_lookalikes
@@ -54,6 +59,8 @@ class CollectOptions:
     restart: bool = False
     name: str | None = None
     """The subject's name on pages; None keeps the model's."""
+    null_twin_of: str | None = None
+    """The slug of the subject whose control this is."""
 
     def __post_init__(self) -> None:
         if not is_slug(self.slug):
@@ -179,7 +186,9 @@ class _Job:
 
     def _register(self, session: Session, plan: Plan) -> Identity:
         subject, options = self._subject, self._options
-        named = {} if options.name is None else {"name": options.name}
+        named: dict[str, Any] = {} if options.name is None else {"name": options.name}
+        if options.null_twin_of is not None:
+            named |= null_twin_values(session, of_slug=options.null_twin_of)
         tokenizer_id = register_tokenizer(session, name=subject.info.name, vocabulary=subject.vocabulary)
         subject_id = register_subject(
             session, slug=options.slug, tokenizer_id=tokenizer_id, values=self._subject_values() | named

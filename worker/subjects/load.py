@@ -19,6 +19,7 @@ from worker.checkpoints import (
     weights_digest,
 )
 from worker.subjects.loaded import BosPolicy, LoadedSubject, SubjectInfo
+from worker.subjects.null_twin import permute_weights, permuted_digest
 from worker.subjects.sites import activation_function, open_site, site_path
 from worker.subjects.trial_pass import check_by_a_pass
 from worker.subjects.vocabulary import vocabulary_of
@@ -39,6 +40,8 @@ class LoadOptions:
     revision: str | None = None
     module_path: str | None = None
     site: Site | None = None
+    permutation_seed: int | None = None
+    """Load the model's null twin; see ``worker.subjects.null_twin``."""
 
 
 def load_subject(source: str, options: LoadOptions | None = None) -> LoadedSubject:
@@ -58,6 +61,10 @@ def load_subject(source: str, options: LoadOptions | None = None) -> LoadedSubje
     if not getattr(tokenizer, "is_fast", False):
         raise SubjectError(f"{source}: there is no tokenizer.json; convert the tokenizer to the fast format.")
     checkpoint = read_model(folder, dtype=DTYPES[dtype])
+    digest = weights_digest(folder)
+    if options.permutation_seed is not None:
+        permute_weights(checkpoint.model, seed=options.permutation_seed)
+        digest = permuted_digest(digest, seed=options.permutation_seed)
     site, modules = open_site(checkpoint.model, kind, path, config.get_text_config().num_hidden_layers)
     if options.site not in (None, site):
         raise SubjectError(f"The model at {source} does not have the neurons that the subject was collected with.")
@@ -66,7 +73,7 @@ def load_subject(source: str, options: LoadOptions | None = None) -> LoadedSubje
         name=folder.resolve().name if _is_folder(source) else Path(source).name,
         source=str(folder.resolve()) if _is_folder(source) else source,
         revision=revision,
-        weights_digest=weights_digest(folder),
+        weights_digest=digest,
         architecture=(config.architectures or [type(checkpoint.model).__name__])[0],
         site=site,
         n_layers=len(modules),
@@ -74,6 +81,7 @@ def load_subject(source: str, options: LoadOptions | None = None) -> LoadedSubje
         activation_function=activation_function(config, kind),
         dtype=dtype,
         bos_policy=bos_policy(tokenizer, options.bos),
+        permutation_seed=options.permutation_seed,
     )
     subject = _assembled(checkpoint, tokenizer, modules, info, device)
     check_by_a_pass(subject)

@@ -36,6 +36,8 @@ class SubjectInfo:
     activation_function: str | None
     dtype: str
     bos_policy: BosPolicy
+    permutation_seed: int | None = None
+    """By which the weights were permuted, of a null twin; None for the model as it is."""
 
 
 @dataclass(frozen=True)

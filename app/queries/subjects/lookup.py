@@ -38,6 +38,7 @@ class StoredSubject:
     site: Site
     dtype: str
     bos_policy: str
+    permutation_seed: int | None
     context_length: int
 
 
@@ -59,6 +60,7 @@ def stored_subject(session: Session, *, slug: str) -> StoredSubject:
         site=Site.from_json(subject.site),
         dtype=subject.dtype,
         bos_policy=subject.bos_policy,
+        permutation_seed=subject.permutation_seed,
         context_length=row.context_length,
     )
 

@@ -7,11 +7,19 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.domain.tokens import Vocabulary
-from app.errors import Conflict
+from app.errors import Conflict, NotFound
 from app.models import Corpus, Subject, Tokenizer
 from app.queries.common.bulk import copy_into
 
-_MUST_AGREE = ("weights_digest", "site", "n_layers", "neurons_per_layer", "activation_function", "bos_policy")
+_MUST_AGREE = (
+    "weights_digest",
+    "site",
+    "n_layers",
+    "neurons_per_layer",
+    "activation_function",
+    "bos_policy",
+    "permutation_seed",
+)
 
 
 def register_tokenizer(session: Session, *, name: str, vocabulary: Vocabulary) -> int:
@@ -53,6 +61,16 @@ def register_subject(session: Session, *, slug: str, tokenizer_id: int, values: 
         )
     subject.source, subject.revision = values["source"], values["revision"]
     return subject.id
+
+
+def null_twin_values(session: Session, *, of_slug: str) -> dict[str, Any]:
+    """The columns that make a subject the control of another one. Raises NotFound where that is not collected yet."""
+    subject_id = session.scalar(select(Subject.id).where(Subject.slug == of_slug, Subject.null_twin_of_id.is_(None)))
+    if subject_id is None:
+        raise NotFound(
+            f"There is no subject {of_slug!r} to make a null twin of. Collect it first, without --null-twin."
+        )
+    return {"null_twin_of_id": subject_id}
 
 
 def register_corpus(session: Session, *, digest: str, name: str, source: str) -> int:
