@@ -4,12 +4,15 @@ What only looks something up in memory is ``async``: it saves a hop to a thread 
 every route, is a plain function in a thread.
 """
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request
 from fastapi.concurrency import contextmanager_in_threadpool
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
@@ -22,6 +25,8 @@ from app.web.http.security import SAFE_METHODS
 
 OPEN_TO_ALL = frozenset({"/login", "/health"})
 SESSION_COOKIE = "neuron_audit_session"
+APPENDED = ("utm_", "fbclid", "gclid", "mc_")
+"""Beginnings of fields that other sites append to the links on them."""
 
 
 async def open_session(request: Request) -> AsyncIterator[Session]:
@@ -90,9 +95,40 @@ def allowed_to(action: Action) -> Callable[[Viewer | None], Viewer]:
 MayReadOperations = Annotated[Viewer, Depends(allowed_to(Action.READ_OPERATIONS), scope="function")]
 
 
-async def refuse_nul(request: Request) -> None:
-    """No text of ours holds a NUL, and PostgreSQL cannot store one."""
+async def check_address(request: Request) -> None:
+    """Refuse addresses that would not show what they say. Raises NotFound or Invalid.
+
+    No text of ours holds a NUL, and PostgreSQL cannot store one. An unknown field, or the first of two values,
+    would be ignored without a word: a misspelt filter would show everything as if it had been filtered.
+    """
     if "\0" in request.url.path:
         raise NotFound
-    if any("\0" in part for pair in request.query_params.multi_items() for part in pair):
+    sent = request.query_params.multi_items()
+    if any("\0" in part for pair in sent for part in pair):
         raise Invalid("The address holds a NUL character. Remove it and try again.")
+    if not sent or request.method not in SAFE_METHODS:
+        return
+    known = _query_fields(request.scope["route"])
+    times = Counter(name for name, _ in sent if not name.startswith(APPENDED))
+    for name, number in times.items():
+        if name not in known:
+            raise Invalid(f"This page has no field {name[:40]!r}. Its fields: {', '.join(sorted(known)) or 'none'}.")
+        if number > 1 and not known[name]:
+            raise Invalid(f"The field {name!r} takes one value, and the address gives it {number}.")
+
+
+_FIELDS: dict[Callable[..., Any], dict[str, bool]] = {}
+"""By endpoint: found once, since every request asks."""
+
+
+def _query_fields(route: APIRoute) -> dict[str, bool]:
+    """The query fields that a route and its dependencies read, and whether each takes several values."""
+    if route.endpoint not in _FIELDS:
+        _FIELDS[route.endpoint] = dict(_fields_of(route.dependant))
+    return _FIELDS[route.endpoint]
+
+
+def _fields_of(dependant: Dependant) -> Iterator[tuple[str, bool]]:
+    yield from ((field.alias, "list[" in str(field.field_info.annotation)) for field in dependant.query_params)
+    for each in dependant.dependencies:
+        yield from _fields_of(each)

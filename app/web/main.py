@@ -17,7 +17,7 @@ from app.queries.people.accounts import any_account
 from app.schema import open_installation
 from app.settings import Settings
 from app.version import code_version
-from app.web.deps import refuse_nul, refuse_strangers
+from app.web.deps import check_address, refuse_strangers
 from app.web.heat.vocabularies import Vocabularies
 from app.web.http.compression import Compression
 from app.web.http.security import (
@@ -89,7 +89,7 @@ def create_app(
         description="Every page of the site as JSON, at the page's address with `.json` behind it.",
         docs_url=None,  # Swagger UI and ReDoc load scripts from other hosts, which the policy forbids
         redoc_url=None,
-        dependencies=[Depends(refuse_nul), Depends(refuse_strangers)],
+        dependencies=[Depends(check_address), Depends(refuse_strangers)],
         max_body_size=MAX_BODY_BYTES,
         lifespan=_with_enough_threads,
         middleware=[

@@ -2,12 +2,13 @@ import itertools
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, delete, event, text
 from sqlalchemy.orm import Session
 
 from app.domain.neurons import NeuronState
+from app.domain.searches import web_search
 from app.errors import Invalid, NotFound
 from app.models import Batch, Neuron, Run, Subject
 from app.queries.common.paging import Page
@@ -214,6 +215,43 @@ def test_active_runs_are_counted_by_method(session: Session, make: Make, subject
 def test_a_search_for_common_words_alone_is_told_apart(session: Session, words: str) -> None:
     assert not has_search_words(session, words=words)
     assert has_search_words(session, words=f"{words} import")
+
+
+OPERATORS = st.lists(
+    st.sampled_from([*"-\"'()!|&:*<>\\.@# \t\u00a0\u2010\u202e", "or ", "a", "é", "世", "the "]), max_size=100
+).map("".join)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+@given(st.one_of(OPERATORS, st.text(st.characters(exclude_characters="\x00", codec="utf-8"), max_size=200)))
+@example("-" * 33)
+@example("- " * 100)
+@example("-(" * 100)
+@example("-:" * 100)
+@example('-"' * 100)
+@example('"' * 200)
+@example("-a or " * 33)
+@example("x" * 200)
+@example("\u202e-" * 100)
+def test_no_search_is_too_much_for_the_database(session: Session, words: str) -> None:
+    query = NeuronsQuery(1, NeuronFilter(words=words))
+    assert count_neurons(session, query=query).number == 0
+    assert neurons_page(session, query=query, size=9).rows == ()
+    assert has_search_words(session, words=words) in (True, False)
+
+
+@pytest.mark.parametrize(
+    ("words", "kept"),
+    [
+        ("--cats", " -cats"),
+        ("- cats", "  cats"),
+        ("small -(cat)", "small  (cat)"),
+        ("well-known -cat-", "well-known -cat "),
+        ('-"a cat" -', '-"a cat"  '),
+    ],
+)
+def test_a_minus_sign_stays_before_what_it_excludes(words: str, kept: str) -> None:
+    assert web_search(words) == kept
 
 
 @pytest.mark.parametrize("sort", SORTS, ids=str)

@@ -14,6 +14,7 @@ from app.queries.people.accounts import LoginFailed, create_login_token, log_in
 from app.settings import Settings
 from app.web.deps import SESSION_COOKIE, DbSession
 from app.web.http.security import CONTENT_SECURITY_POLICY
+from app.web.http.static import digest
 from app.web.main import create_app, say_how_to_log_in
 from tests.factories import Make
 
@@ -138,7 +139,8 @@ def test_a_site_that_nobody_can_log_in_to_says_how_to_add_an_account(sessions: S
 
 
 @pytest.mark.parametrize(
-    ("path", "status"), [("/%00", 404), ("/a%00b/0/0", 404), ("/?x=%00", 422), ("/login?token=%00", 422)]
+    ("path", "status"),
+    [("/%00", 404), ("/a%00b/0/0", 404), ("/?x=%00", 422), ("/tiny?words=%00", 422), ("/login?token=%00", 422)],
 )
 def test_a_nul_character_is_never_an_accident(client: TestClient, path: str, status: int) -> None:
     answer = client.get(path)
@@ -171,6 +173,55 @@ def test_pages_are_compressed_and_static_files_are_kept(client: TestClient) -> N
     assert page.headers["content-encoding"] == "gzip"
     address = re.findall(r'href="(/static/css/elements\.css\?v=\w+)"', page.text)[0]
     assert "immutable" in client.get(address).headers["cache-control"]
+
+
+@pytest.mark.parametrize("query", ["", "?v=", "?v=000000000000", "?v={digest}&x=1", "?x=1&v={digest}", "?V={digest}"])
+def test_only_the_digest_of_its_content_makes_a_static_file_immutable(client: TestClient, query: str) -> None:
+    answer = client.get("/static/css/tokens.css" + query.format(digest=digest("css/tokens.css")))
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-cache")
+
+
+@pytest.mark.parametrize("path", ["/index.json", "/nothing/here/at/all.json", "/login", "/health", "/batches.json"])
+def test_nothing_that_differs_by_viewer_is_kept_for_others(client: TestClient, path: str) -> None:
+    headers = client.get(path).headers
+    assert headers["cache-control"] == "private, no-cache"
+    assert "cookie" in headers["vary"].lower().split(", ")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("POST", "/", "GET, HEAD"),
+        ("DELETE", "/tiny/0/0", "GET, HEAD"),
+        ("PUT", "/tiny/queue", "GET, HEAD, POST"),
+        ("POST", "/tiny.json", "GET, HEAD"),
+        ("PATCH", "/tiny/0/0/flags", "POST"),
+        ("POST", "/static/css/tokens.css", "GET, HEAD"),
+        ("POST", "/openapi.json", "GET, HEAD"),
+    ],
+)
+def test_a_wrong_method_is_told_the_right_ones(client: TestClient, method: str, path: str, allowed: str) -> None:
+    answer = client.request(method, path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+
+
+def test_twins_have_heads(client: TestClient) -> None:
+    answer = client.head("/index.json")
+    assert (answer.status_code, answer.text) == (200, "")
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["/?x=1", "/batches?state=ended", "/flags?order=new", "/methods?sort=-score", "/bill.json?day=1", "/health?x=",
+     "/flags?state=open&state=resolved", "/bill?since=2026-01-01&since=2026-01-02"],
+)  # fmt: skip
+def test_a_field_that_a_page_does_not_read_is_not_ignored(client: TestClient, address: str) -> None:
+    assert client.get(address).status_code == 422
+
+
+@pytest.mark.parametrize("address", ["/?utm_source=x", "/flags?state=open&fbclid=1", "/methods?gclid=2&utm_medium=y"])
+def test_what_other_sites_append_to_links_is_passed_over(client: TestClient, address: str) -> None:
+    assert client.get(address).status_code == 200
 
 
 def test_every_page_is_documented_with_its_twin(client: TestClient) -> None:

@@ -108,7 +108,9 @@ def test_a_subject_without_neurons_says_when_they_come(client: TestClient, make:
     "query",
     [
         "layer=x", "layer=-1", "layer=99999", "layer=1.5", "score_min=abc", "score_max=nan", "rate_min=%25",
-        "state=happy", "sort=luck", "words=" + "x" * 201, "words=a%00b", "after=x", "before=%40", "after=1%401%4099",
+        "state=happy", "sort=luck",
+        "order=score", "scoremin=0.5", "layer=0&layer=1", "STATE=explained",
+        "words=" + "x" * 201, "words=a%00b", "after=x", "before=%40", "after=1%401%4099",
         "layer=" + "1" * 50, "rate_max=1e999",
     ],
 )  # fmt: skip

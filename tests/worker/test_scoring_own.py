@@ -77,6 +77,15 @@ def test_results_are_stored_for_that_explanation_and_no_other_is_made(site: Site
     assert run_detail(site.session, run_id=site.run().id).run.result.explanation_id == explanation_id  # type: ignore[union-attr]  # a missing one fails the test
 
 
+@pytest.mark.parametrize(
+    "text", ["fires on 「import」", "fires on»·import«", "fires on ‹import›", "fires on ＂import＂"]
+)
+def test_an_explanation_in_any_quotation_marks_is_scored(site: Site, text: str) -> None:
+    site.score(text)
+    assert site.run().status == "succeeded"
+    assert site.session.scalars(select(Score.value).where(Score.sample == "top_and_random")).one() == pytest.approx(1.0)
+
+
 def test_a_persons_explanation_is_shown_first_once_it_is_scored_whatever_it_scores(site: Site) -> None:
     for number, text in enumerate(('fires on " the"', 'fires on " import"', 'fires on " import" or " cat"'), 1):
         newest = site.score(text)

@@ -11,8 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.tokens import Vocabulary
+from worker.lexical.quoting import QUOTATION_MARKS
 
 BoolArray = NDArray[np.bool_]
+
+_MARKS = re.escape("".join(sorted(QUOTATION_MARKS)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,11 @@ CLASSES: tuple[TokenClass, ...] = (
     TokenClass("opening brackets", _pattern(r".*[(\[{]"), ("opening parenthesis", "open bracket", "open parenthesis")),
     TokenClass("closing brackets", _pattern(r"[)\]}].*"), ("closing parenthesis", "close parenthesis")),
     TokenClass("brackets", _pattern(r"[()\[\]{}]+"), ("parenthesis", "parentheses")),
-    TokenClass("quotation marks", _pattern("[rbfRBF]?['\"`“”‘’«»]+"), ("quote", "quote mark", "speech mark")),
+    TokenClass(
+        "quotation marks",
+        _pattern(f"[rbfRBF]?[{_MARKS}]+"),
+        ("quote", "quote mark", "speech mark"),
+    ),
     TokenClass("sentence ends", _pattern(r"[.!?…]+[\"'”’)]*"), ("end of sentence", "end of a sentence")),
     TokenClass("full stops", _pattern(r"\."), ("period", "dot")),
     TokenClass("commas", _pattern(r","), ("comma",)),

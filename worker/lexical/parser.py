@@ -24,19 +24,16 @@ from worker.lexical.grammar import (
     Spot,
     Target,
 )
-from worker.lexical.quoting import unquote
+from worker.lexical.quoting import LEXEME_OF_QUOTES, quoted_bytes
 
 _LEXEMES = re.compile(
-    r'''"(?P<straight>(?:\\.|[^"\\])*)"'''
-    r"|“(?P<curly>[^”]*)”|„(?P<low>[^“”]*)[“”]|«(?P<angle>[^»]*)»|`(?P<tick>[^`]+)`"
-    r"|(?<!\w)['‘](?P<single>(?:\\.|[^'’\\])+)['’](?!\w)"
+    f"(?P<quotes>{LEXEME_OF_QUOTES})"
     r"|\(\s*(?P<degree>10|[0-9])\s*(?:/\s*10\s*)?\)"
     r"|(?P<number>[0-9]+)"
     r"|(?P<word>[^\W\d_]+(?:['’][^\W\d_]+)?)"
     r"|(?P<comma>,)|(?P<stop>[.;:!?\n])",
     re.DOTALL,
 )
-_QUOTES = ("straight", "curly", "low", "angle", "tick", "single")
 _BROAD = frozenset({"any token", "words", "lower-case words", "capitalised words", "single letters", "punctuation"})
 
 
@@ -105,8 +102,8 @@ def _lexeme(raw: Sequence[tuple[str, str]], at: int) -> tuple[Lexeme, int]:
     kind, value = raw[at]
     if kind == "word":
         return _phrase(raw, at)
-    if kind in _QUOTES:
-        return Text(unquote(value)), 1
+    if kind == "quotes":
+        return Text(quoted_bytes(value)), 1
     if kind == "degree":
         return Degree(int(value)), 1
     if kind == "number":

@@ -7,14 +7,57 @@ for every other byte. Reading back is exact for whatever was written.
 
 import re
 
-QUOTE_PAIRS = {'"': '"', "“": "”", "„": "”", "«": "»", "‘": "’", "`": "`", "'": "'"}
-"""Opening marks and what closes them. Single marks are taken as quotes at a word's edge only."""
+CLOSED_BY = {
+    "“": "”", "”": "”", "„": "“”", "‟": "”", "〝": "〞〟", "〟": "〞〟", "＂": "＂", "״": "״", "″": "″",
+    "«": "»", "»": "«", "‹": "›", "›": "‹", "《": "》", "〈": "〉", "❮": "❯",
+    "「": "」", "『": "』", "｢": "｣", "﹁": "﹂", "﹃": "﹄",
+    "❝": "❞", "🙶": "🙷", "❛": "❜",
+}  # fmt: skip
+"""Opening quotation marks that are nothing else, and what may close each: the marks of Unicode 17 and of living usage.
+
+A Swede closes as he opens (”x”), a Dane and a German turn guillemets inwards (»x«). Straight marks and the backtick
+have rules of their own, see ``LEXEME_OF_QUOTES``.
+"""
+CLOSED_BY_AT_A_WORDS_EDGE = {
+    "'": "'’", "‘": "’'", "’": "’", "‚": "‘’", "‛": "’", "＇": "＇", "′": "′",
+}  # fmt: skip
+"""Marks that are apostrophes too: quotation marks only with no letter before the first and none after the last."""
+QUOTATION_MARKS = frozenset('"`' + "".join(f"{a}{b}" for a, b in (CLOSED_BY | CLOSED_BY_AT_A_WORDS_EDGE).items()))
 
 _VISIBLE_SPACE = "·"
 _SHOWN_AS = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\"}
 _READ_AS = {"n": b"\n", "r": b"\r", "t": b"\t", '"': b'"', "\\": b"\\"}
 _SYMBOLS = {_VISIBLE_SPACE: b" ", "↵": b"\n", "⇥": b"\t"}
 """What heatmaps show for white space; a person may copy it."""
+
+
+def _between(opening: str, closing: str) -> str:
+    return f"{re.escape(opening)}[^{re.escape(opening + closing)}]*[{re.escape(closing)}]"
+
+
+def _between_edges(opening: str, closing: str) -> str:
+    return rf"{re.escape(opening)}(?:\\.|[^{re.escape(closing)}\\])+[{re.escape(closing)}](?!\w)"
+
+
+LEXEME_OF_QUOTES = "|".join(
+    [
+        r'"(?:\\.|[^"\\])*"',
+        "(?:``|''|‘‘)[^`'‘’]+(?:``|''|’’)",  # two single marks for a double one, as TeX and Markdown are typed
+        "`[^`]+`",
+        *(_between(opening, closing) for opening, closing in CLOSED_BY.items()),
+        '[“”„"][^“”„"]+[“”„"]',  # a pair that does not match: one of the two was typed by a program, one by a person
+        *(rf"(?<!\w){_between_edges(opening, closing)}" for opening, closing in CLOSED_BY_AT_A_WORDS_EDGE.items()),
+    ]
+)
+"""A regular expression without groups for quoted text with its marks. In straight marks a backslash hides a mark."""
+_DOUBLED = re.compile("(?:``|''|‘‘).+(?:``|''|’’)", re.DOTALL)
+
+
+def quoted_bytes(lexeme: str) -> bytes:
+    """The bytes that a match of ``LEXEME_OF_QUOTES`` stands for."""
+    marks = 2 if _DOUBLED.fullmatch(lexeme) else 1
+    return unquote(lexeme[marks:-marks])
+
 
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|([nrt\"\\]))|(.)", re.DOTALL)
 

@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.bounds import BIGGEST_ID
 from app.domain.neurons import NeuronState
+from app.domain.searches import web_search
 from app.errors import Invalid, NotFound
 from app.models import Neuron, Run, Score
 from app.queries.common.bulk import driver_connection
@@ -265,7 +266,7 @@ def _in_state(state: NeuronState) -> ColumnElement[bool]:
 
 
 def _search(words: str) -> ColumnElement[Any]:
-    return func.websearch_to_tsquery(_ENGLISH, words)
+    return func.websearch_to_tsquery(_ENGLISH, web_search(words))
 
 
 def _source(query: NeuronsQuery, *, few: bool) -> _Source:

@@ -37,6 +37,8 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+PRIVATE = "private, no-cache"
+"""Kept by no cache that several people share, and asked for again each time."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 ALWAYS_ANSWERED = ("/health", "/static/")
 RETRY_AFTER = "5"
@@ -45,20 +47,24 @@ LOOPBACK_NAMES = frozenset({"localhost", "ip6-localhost"})
 
 
 class SecurityHeaders:
-    """Adds HEADERS to every answer."""
+    """Adds HEADERS to every response; one that does not say how it may be kept belongs to its viewer alone."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and the answer with its headers."""
+        """Pass the request on, and the response with its headers."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
+                headers = MutableHeaders(scope=message)
+                headers.update(HEADERS)
+                if "cache-control" not in headers:
+                    headers["Cache-Control"] = PRIVATE
+                    headers.add_vary_header("Cookie")
             await send(message)
 
         await self.app(scope, receive, send_with_headers)

@@ -22,6 +22,7 @@ class Health:
     status: str
 
 
+@router.head("/health", include_in_schema=False)
 @router.get("/health")
 async def health(request: Request) -> Health:
     """Answers ``ok`` where the database does, within three seconds."""

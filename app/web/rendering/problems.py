@@ -10,11 +10,14 @@ from fastapi.responses import JSONResponse, Response
 from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Mount
 
 from app.errors import DomainError, Invalid, NotFound, Unavailable
 from app.web.http.security import HEADERS, RETRY_AFTER
 from app.web.rendering.problem import Problem
 from app.web.rendering.templating import View
+
+METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -86,8 +89,21 @@ def _on_http_error(request: Request, error: Exception) -> Response:
         raise error
     message = NotFound().message if error.status_code == NotFound.status else f"{error.detail}."
     response = answer(request, problem_of(error.status_code, message))
-    response.headers.update(error.headers or {})  # Allow, of a wrong method
+    response.headers.update(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        response.headers["Allow"] = ", ".join(_allowed_methods(request, response.headers.get("Allow", "")))
     return response
+
+
+def _allowed_methods(request: Request, known: str) -> list[str]:
+    """What this path is good for. The router names the methods of the first route that fits, and there are more."""
+    routes = [route for route in request.app.routes if not isinstance(route, Mount)]
+    found = {
+        method
+        for method in METHODS
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+    }
+    return sorted(found | {method.strip() for method in known.split(",") if method.strip()})
 
 
 def _on_validation_error(request: Request, error: Exception) -> Response:

@@ -21,6 +21,7 @@ from app.domain.roles import Action
 from app.queries.people.accounts import Viewer
 from app.version import code_version
 from app.web.deps import CurrentViewer
+from app.web.http.security import PRIVATE
 from app.web.http.static import static_url
 from app.web.rendering import filters
 from app.web.rendering.problem import Problem
@@ -95,8 +96,8 @@ class View:
         """The answer that shows ``context`` through ``template``."""
         frame = Frame(viewer=self.viewer, path=self.request.url.path, json_path=twin, version=code_version())
         renderer = cast("Renderer", self.request.app.state.renderer)
-        # Never stored by anything in between: pages differ by viewer, and fragments from pages.
-        common = {"Vary": "HX-Request, Cookie", "Cache-Control": "private, no-cache"}
+        # Pages differ by viewer, and fragments from pages.
+        common = {"Vary": "HX-Request, Cookie", "Cache-Control": PRIVATE}
         return HTMLResponse(
             renderer.render(template, context, frame),
             status_code=status,
@@ -130,6 +131,7 @@ def page(
             responses={status: {"model": Problem} for status in PROBLEM_STATUSES},
             name=f"{function.__name__}_json",
         )
+        router.add_api_route(twin or f"{path}.json", function, methods=["HEAD"], include_in_schema=False)
         router.add_api_route(
             path,
             _as_html(function, template, partial),
