@@ -68,7 +68,8 @@ def demo() -> None:
 def collect(  # noqa: PLR0913, PLR0917 - one argument for each option
     model: Annotated[str, typer.Argument(help="Folder or hub id of a transformers model.")],
     corpus: Annotated[
-        str, typer.Argument(help="Text file, folder of text files, JSONL file, datasets:NAME, or demo:stdlib.")
+        str,
+        typer.Argument(help="File or folder of text, JSON, CSV or Parquet, also packed; datasets:NAME; demo:stdlib."),
     ],
     slug: Annotated[str | None, typer.Option(help="The subject's name in addresses.")] = None,
     name: Annotated[str | None, typer.Option(help="The subject's name on pages.")] = None,
@@ -84,7 +85,7 @@ def collect(  # noqa: PLR0913, PLR0917 - one argument for each option
     module_path: Annotated[
         str | None, typer.Option(help="Path of an MLP's output projection, with {layer}, for an unknown architecture.")
     ] = None,
-    text_field: Annotated[str, typer.Option(help="Where a row of JSONL or of a data set has its text.")] = "text",
+    text_field: Annotated[str, typer.Option(help="Field or column in which a row has its text.")] = "text",
     part: Annotated[str, typer.Option(help="2/4: the second of four processes that share this collection.")] = "1/1",
     null_twin: Annotated[
         bool,

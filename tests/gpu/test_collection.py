@@ -14,7 +14,7 @@ from worker.collection.plan import Cut, Excerpts, prepare
 from worker.collection.sampling import Sampling
 from worker.collection.state import POOLS, Shape, State, layer_bounds
 from worker.collection.statistics import LayerStatistics, layer_statistics
-from worker.subjects.corpus import corpus_of
+from worker.corpora.documents import corpus_of
 from worker.subjects.load import LoadOptions, load_subject
 from worker.subjects.loaded import LoadedSubject
 

@@ -12,7 +12,7 @@ from worker.collection.passes import BatchSize, Part, Pass
 from worker.collection.plan import Cut, Excerpts, Plan, prepare
 from worker.collection.sampling import Sampling
 from worker.collection.state import Shape, State
-from worker.subjects.corpus import corpus_of
+from worker.corpora.documents import corpus_of
 from worker.subjects.hooks import OnLayer
 
 CPU = torch.device("cpu")

@@ -12,7 +12,7 @@ from tests.worker.collecting import some_text
 from tests.worker.tiny_models import save_tiny
 from worker.collection.hard_negatives import LOW_SHARE, driving_tokens
 from worker.collection.run import CollectOptions, collect
-from worker.subjects.corpus import corpus_of
+from worker.corpora.documents import corpus_of
 from worker.subjects.load import LoadOptions, load_subject
 
 

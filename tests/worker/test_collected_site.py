@@ -17,8 +17,8 @@ from app.settings import Settings
 from tests.worker.collecting import some_text
 from tests.worker.models import byte_tokenizer, save_model
 from worker.collection.run import CollectOptions, collect
+from worker.corpora.documents import corpus_of
 from worker.run.services import MethodBuilder
-from worker.subjects.corpus import corpus_of
 from worker.subjects.load import LoadOptions, load_subject
 
 CORPUS = corpus_of("letters", some_text(40))

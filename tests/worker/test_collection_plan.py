@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from app.errors import CollectionError, CorpusError
 from tests.worker.collecting import encode_bytes
 from worker.collection.plan import Cut, Excerpts, Plan, prepare
-from worker.subjects.corpus import CorpusSource, Document, OnSkip, corpus_of
+from worker.corpora.documents import CorpusSource, Document, OnSkip, corpus_of
 
 
 def cut(folder: Path, texts: list[str], length: int = 4, most: int | None = None) -> tuple[Plan, Excerpts]:
@@ -34,6 +34,25 @@ def test_shards_cover_every_excerpt_once(tmp_path: Path) -> None:
 def test_no_more_tokens_are_cut_than_asked_for(tmp_path: Path) -> None:
     plan, _ = cut(tmp_path, ["abcdefgh", "abcdefgh", "abcdefgh"], most=14)
     assert plan.tokens == 12
+
+
+def test_tokens_behind_the_last_one_asked_for_are_not_too_short_for_an_excerpt(tmp_path: Path) -> None:
+    plan, _ = cut(tmp_path, ["abcdefghij" * 1000, "never looked at"], most=8)
+    assert (plan.tokens, plan.notes) == (8, ("the corpus was read up to 8 tokens, as asked for",))
+    plan, _ = cut(tmp_path / "two", ["abcdefghij", "abcdefghij" * 1000], most=12)
+    assert plan.notes[-1].startswith("2 tokens (14.3%) at the ends of documents were left out")
+
+
+def test_texts_are_tokenized_few_at_a_time(tmp_path: Path) -> None:
+    sizes: list[tuple[int, int]] = []
+
+    def encode(texts: list[str]) -> list[list[int]]:
+        sizes.append((len(texts), sum(map(len, texts))))
+        return encode_bytes(texts)
+
+    short, long = [("s", "a" * 8)] * 100, [("l", "b" * (1 << 20))] * 5
+    prepare(tmp_path, corpus_of("texts", [*short, *long]), encode, Cut(4, None, 2))
+    assert sizes == [(64, 512), (38, 36 * 8 + (2 << 20)), (2, 2 << 20), (1, 1 << 20)]
 
 
 def test_a_corpus_shorter_than_one_context_is_an_error(tmp_path: Path) -> None:

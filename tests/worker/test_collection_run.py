@@ -24,7 +24,7 @@ from worker.collection import run as run_module
 from worker.collection.command import parse_part, slug_of
 from worker.collection.passes import Part
 from worker.collection.run import CollectOptions, Outcome, Progress, collect
-from worker.subjects.corpus import corpus_of
+from worker.corpora.documents import corpus_of
 from worker.subjects.load import LoadOptions, load_subject
 from worker.subjects.loaded import LoadedSubject
 

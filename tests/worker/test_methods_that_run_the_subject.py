@@ -15,8 +15,8 @@ from tests.worker.collecting import some_text
 from tests.worker.llm_site import SETTINGS, Site, method_named
 from tests.worker.tiny_models import save_tiny
 from worker.collection.run import CollectOptions, collect
+from worker.corpora.documents import corpus_of
 from worker.run.services import MethodBuilder
-from worker.subjects.corpus import corpus_of
 from worker.subjects.load import LoadOptions, load_subject
 
 

@@ -18,7 +18,7 @@ from app.settings import Settings
 from worker.collection.passes import Part
 from worker.collection.run import CollectOptions, Progress, Tell
 from worker.collection.run import collect as collect_subject
-from worker.subjects.corpus import TEXT_FIELD, open_corpus
+from worker.corpora.corpus import TEXT_FIELD, open_corpus
 from worker.subjects.load import LoadOptions, load_subject
 
 STAGES = {

@@ -6,7 +6,6 @@ last, ``plan.json``. Memory does not grow with the corpus.
 """
 
 import hashlib
-import itertools
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,10 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import CollectionError, CorpusError
-from worker.subjects.corpus import CorpusSource, Document
+from worker.corpora.documents import CorpusSource, Document
 
 IntRows: TypeAlias = NDArray[np.int32]
-DOCUMENTS_AT_ONCE = 64
+DOCUMENTS_AT_ONCE, CHARACTERS_AT_ONCE = 64, 1 << 21
+"""Texts that are tokenized together, at most; a tokenizer takes a hundred bytes for each token."""
 MOST_NAMED = 20
 
 
@@ -187,6 +187,7 @@ class _Cutter:
         self.skipped: list[str] = []
         self._n_skipped = 0
         self.n_documents = self.n_excerpts = self.dropped = 0
+        self.was_limited = False
         self._most = None if cut.max_tokens is None else max(1, cut.max_tokens // cut.context_length)
 
     @property
@@ -210,8 +211,10 @@ class _Cutter:
     def _add(self, document: Document, ids: IntRows) -> None:
         length = self._cut.context_length
         n = len(ids) // length
-        if self._most is not None:
-            n = min(n, self._most - self.n_excerpts)
+        remainder = len(ids) - n * length
+        if self._most is not None and n >= self._most - self.n_excerpts:
+            # What lies behind the last wanted excerpt was not asked for; it is not left out for being short.
+            n, remainder, self.was_limited = self._most - self.n_excerpts, 0, True
         data = document.text.encode()
         self._digest.update(f"{document.name}\0{len(data)}\0".encode())
         self._digest.update(data)
@@ -221,7 +224,7 @@ class _Cutter:
         self._places.write(np.stack([np.full(n, self.n_documents), positions], axis=1).tobytes())
         self.n_documents += 1
         self.n_excerpts += n
-        self.dropped += len(ids) - n * length
+        self.dropped += remainder
 
     def digest(self) -> str:
         """SHA-256 over the names and texts that were cut."""
@@ -232,6 +235,8 @@ class _Cutter:
         yield from self.skipped
         if self._n_skipped > len(self.skipped):
             yield f"left out {self._n_skipped - len(self.skipped)} more documents that could not be read"
+        if self.was_limited:
+            yield f"the corpus was read up to {self.n_excerpts * self._cut.context_length} tokens, as asked for"
         if self.dropped:
             share = self.dropped / (self.dropped + self.n_excerpts * self._cut.context_length)
             yield (
@@ -241,6 +246,13 @@ class _Cutter:
 
 
 def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
-    iterator = iter(documents)
-    while batch := list(itertools.islice(iterator, DOCUMENTS_AT_ONCE)):
+    batch: list[Document] = []
+    size = 0
+    for document in documents:
+        batch.append(document)
+        size += len(document.text)
+        if len(batch) == DOCUMENTS_AT_ONCE or size >= CHARACTERS_AT_ONCE:
+            yield batch
+            batch, size = [], 0
+    if batch:
         yield batch

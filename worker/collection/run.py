@@ -36,11 +36,11 @@ from worker.collection.plan import Cut, Excerpts, Plan, prepare, write_durably
 from worker.collection.publish import Finished, Identity, publish
 from worker.collection.sampling import Sampling
 from worker.collection.state import Shape, State
-from worker.subjects.corpus import CorpusSource
+from worker.corpora.documents import CorpusSource
 from worker.subjects.loaded import LoadedSubject
 
 REPORT_SECONDS = 2.0
-STATE_VERSION = 2
+STATE_VERSION = 3
 """Raised when unfinished collections of older code can not be gone on with."""
 CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 2048, 32768
 
