@@ -1,6 +1,7 @@
 """A subject and a simulator whose every answer can be told by hand."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -59,9 +60,12 @@ class FakeSubject:
         self.texts: list[str] = []
 
     def activations(self, texts: Sequence[str], *, layer: int, index: int) -> tuple[ActivationRecord, ...]:
-        """Each word's strength. Words must be in the vocabulary."""
+        """Each word's strength, under ids -1, -2, ... as of a loaded subject. Words must be in the vocabulary."""
         self.texts += texts
-        return tuple(self._record([token.strip(" ") for token, _ in words(text)]) for text in texts)
+        return tuple(
+            replace(self._record([token.strip(" ") for token, _ in words(text)]), excerpt_id=-number)
+            for number, text in enumerate(texts, 1)
+        )
 
     def contexts(self, excerpts: Sequence[IntArray], positions: Sequence[int], *, layer: int) -> FloatArray:
         """The direction of the word at each position."""

@@ -73,6 +73,13 @@ def test_every_call_is_stored_with_all_that_it_was(session: Session, sessions: S
     assert call.reply == {"raw": {"text": "12"}, "text": "12", "alternatives": []}
 
 
+def test_equal_requests_of_one_batch_are_made_once(session: Session, sessions: Sessions, run: Run) -> None:
+    inner = FakeProvider(chat=lambda request: request.messages[0].content)
+    replies = recording(inner, sessions, run).chat([asks("a"), asks("b"), asks("a")])
+    assert [reply.text for reply in replies] == ["about a", "about b", "about a"]
+    assert len(inner.asked) == len(calls(session)) == 2
+
+
 def test_an_answered_call_is_not_made_again(sessions: Sessions, run: Run) -> None:
     first = FakeProvider(numbers=lambda _prompt, at: {"7": -0.25, "0": -float(at)})
     request = ScoreTextRequest("simulate/top/0", "prefix\n", "a\t?\n", (9,), ("0", "7"))

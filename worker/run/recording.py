@@ -76,8 +76,9 @@ class RecordingProvider:
     ) -> tuple[Reply, ...]:
         keys = [(r.step, request_digest(self.name, self.model, r)) for r in requests]
         known = self._known()
-        open_places = [place for place, key in enumerate(keys) if key not in known]
-        digests = {id(requests[place]): keys[place][1] for place in open_places}
+        # Equal requests of one batch are asked once: an excerpt may be in two samples.
+        unasked = {key: request for key, request in zip(keys, requests, strict=True) if key not in known}
+        digests = {id(request): digest for (_, digest), request in unasked.items()}
 
         def keep(attempt: Attempt) -> None:
             checked = judged(attempt.request, attempt.reply)
@@ -94,10 +95,9 @@ class RecordingProvider:
             if watch is not None:
                 watch.before(request)
 
-        if open_places:
-            fresh = ask([requests[place] for place in open_places], watch=Watch(before, keep))
-            for place, reply in zip(open_places, fresh, strict=True):
-                known[keys[place]] = judged(requests[place], reply)
+        if unasked:
+            fresh = ask(list(unasked.values()), watch=Watch(before, keep))
+            known |= {key: judged(request, reply) for (key, request), reply in zip(unasked.items(), fresh, strict=True)}
         return tuple(known[key] for key in keys)
 
     def _known(self) -> dict[Key, Reply]:
