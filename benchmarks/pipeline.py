@@ -25,7 +25,7 @@ from app.domain.activations import FloatArray, IntArray
 from app.domain.methods import LEXICAL
 from app.models import Method, Neuron, Run, Score, Subject
 from app.queries.methods.definitions import ensure_builtin_methods
-from app.queries.neurons.records import records_of_neurons, vocabulary
+from app.queries.neurons.records import MeasuredNeuron, records_of_neurons, vocabulary
 from app.work.enqueue import enqueue_batch
 from benchmarks.figures import Figure, Figures, benchmark, held_to, told
 from benchmarks.synthetic import SLUG, synthetic_database
@@ -72,14 +72,14 @@ def read_tasks(sessions: Sessions, n_neurons: int) -> list[NeuronTask]:
     with transaction(sessions) as session:
         subject = session.scalars(select(Subject).where(Subject.slug == SLUG)).one()
         rows = session.scalars(select(Neuron).where(Neuron.subject_id == subject.id).order_by(Neuron.id)).all()
-        maxima = {row.id: row.max for row in rows[:n_neurons]}
-        records = records_of_neurons(session, maxima=maxima, collection_id=subject.collection_id)
+        neurons = [MeasuredNeuron(row.id, row.max, row.mean) for row in rows[:n_neurons]]
+        records = records_of_neurons(session, neurons=neurons, collection_id=subject.collection_id)
         words = vocabulary(session, tokenizer_id=subject.tokenizer_id)
-        places = [(row.id, row.layer, row.index) for row in rows[:n_neurons]]
-    peers = dict(pairwise([number for number, _, _ in places]))
+        addresses = [(row.id, row.layer, row.index) for row in rows[:n_neurons]]
+    peers = dict(pairwise([number for number, _, _ in addresses]))
     return [
         NeuronTask(number, SLUG, layer, index, records[number], words, records.get(peers.get(number, -1)), seed=number)
-        for number, layer, index in places
+        for number, layer, index in addresses
     ]
 
 

@@ -24,9 +24,9 @@ def counted_queries(engine: Engine) -> Iterator[list[str]]:
     def on_execute(*arguments: Any) -> None:
         note(arguments[2])
 
-    def on_ask(connection: psycopg.Connection[Any], question: prepared.Question) -> psycopg.Cursor[Any]:
-        note(question.text)
-        return ask(connection, question)
+    def on_ask(connection: psycopg.Connection[Any], bound: prepared.BoundSelect[Any]) -> psycopg.Cursor[Any]:
+        note(bound.text)
+        return ask(connection, bound)
 
     event.listen(engine, "before_cursor_execute", on_execute)
     with patch.object(prepared, "ask", on_ask):

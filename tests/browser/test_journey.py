@@ -33,10 +33,10 @@ def test_ten_neurons_are_queued_from_the_list_and_come_back(open_page: Callable[
     expect(page.locator("#_progress")).to_contain_text("10 of 10 runs succeeded", timeout=120_000)
     page.locator("table.runs tbody").get_by_role("link", name="1/0", exact=True).click()
     expect(page.locator(".pills")).to_contain_text("1 explanation")
-    expect(page.locator("#_candidates .text")).to_contain_text("fires")
+    expect(page.locator("#_claim .text")).to_contain_text("fires")
 
 
-def test_a_neuron_is_explained_again_from_its_page_and_gets_a_new_candidate(open_page: Callable[..., Page]) -> None:
+def test_a_neuron_is_explained_again_from_its_page_and_gets_a_new_explanation(open_page: Callable[..., Page]) -> None:
     page = open_page("alice")
     page.goto(f"/{SLUG}/0/0")
     expect(page.locator(".pills")).to_contain_text("1 explanation")
@@ -44,7 +44,7 @@ def test_a_neuron_is_explained_again_from_its_page_and_gets_a_new_candidate(open
     page.get_by_role("button", name="Queue").click()
 
     expect(page.locator("#_progress")).to_contain_text("succeeded", timeout=120_000)
-    expect(page.locator(".candidates li")).to_have_count(2)
+    expect(page.locator(".explanations li")).to_have_count(2)
     expect(page.locator(".pills")).to_contain_text("2 explanations")
     expect(page.locator(".pills")).not_to_contain_text("active run")
 

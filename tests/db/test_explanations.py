@@ -23,7 +23,7 @@ from app.queries.explanations.store import (
     store_candidates,
     store_explanation,
 )
-from app.queries.neurons.claims import neuron_candidates
+from app.queries.neurons.claims import neuron_explanations
 from tests.factories import Make
 
 
@@ -142,7 +142,7 @@ def test_sql_and_domain_have_one_rule(session: Session, make: Make, history: lis
         for simulator, value in scores:
             add_results(session, explanation_id=explanation_id, result=scored("x", value, simulator), author=author)
     session.flush()
-    rows = neuron_candidates(session, neuron_id=neuron.id)
+    rows = neuron_explanations(session, neuron_id=neuron.id)
     for method in methods.values():
         own = [row for row in rows if row.method_id == method.id]
         first = shown_first(own, lambda row: row.headline is not None and row.headline.value is not None)

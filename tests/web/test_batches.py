@@ -90,14 +90,14 @@ def test_errors_are_shown_with_their_cause(client: TestClient, make: Make, batch
     assert "hx-trigger" not in page
 
 
-def test_a_finished_run_leads_to_its_candidate(client: TestClient, make: Make, batch_id: int) -> None:
+def test_a_finished_run_leads_to_its_explanation(client: TestClient, make: Make, batch_id: int) -> None:
     (done, *_) = end(make, batch_id, "succeeded")
-    candidate = Explanation(
+    explanation = Explanation(
         neuron_id=done.neuron_id, run_id=done.id, text="fires on cats", author_kind="method", author="lexical"
     )
-    make.session.add(candidate)
+    make.session.add(explanation)
     make.session.flush()
-    link = f'href="/tiny/0/0?explanation={candidate.id}"'
+    link = f'href="/tiny/0/0?explanation={explanation.id}"'
     assert link in client.get(f"/batches/{batch_id}").text
     assert link in client.get(f"/runs/{done.id}").text
 

@@ -150,7 +150,7 @@ def test_the_percentile_counts_the_neurons_of_the_layer(
     assert context().neuron.percentile == pytest.approx(1 / 3)
 
 
-def test_another_candidate_can_be_shown(client: TestClient, make: Make, neuron: Neuron, context: Context) -> None:
+def test_another_explanation_can_be_shown(client: TestClient, make: Make, neuron: Neuron, context: Context) -> None:
     explain(make, neuron, ExplanationResult("the best", scores=(SCORE,)))
     other = explain(make, neuron, ExplanationResult("the other"))
     client.get("/tiny/1/2")
@@ -268,7 +268,7 @@ def test_reviewers_and_administrators_queue_a_neuron(
     assert n_runs == (1 if status == 303 else 0)
 
 
-def test_progress_polls_while_the_run_is_active_and_then_brings_the_new_candidate(
+def test_progress_polls_while_the_run_is_active_and_then_brings_the_new_explanation(
     client: TestClient, make: Make, neuron: Neuron, log_in_as: LogIn
 ) -> None:
     htmx = {"HX-Request": "true", "HX-Request-Type": "partial"}
@@ -281,14 +281,14 @@ def test_progress_polls_while_the_run_is_active_and_then_brings_the_new_candidat
 
     run = make.session.scalars(select(Run)).one()
     run.status = "succeeded"
-    explain(make, neuron, ExplanationResult("a new candidate", scores=(SCORE,)))
+    explain(make, neuron, ExplanationResult("a new explanation", scores=(SCORE,)))
     make.session.flush()
 
     finished = client.get(address, headers=htmx).text
     assert "hx-trigger" not in finished
-    assert 'id="_candidates"' in finished
+    assert 'id="_claim"' in finished
     assert 'hx-swap-oob="true"' in finished
-    assert "a new candidate" in finished
+    assert "a new explanation" in finished
     assert "1 explanation<" in finished
     assert "active run" not in finished
 

@@ -109,7 +109,7 @@ class RunLoop:
 
     def _succeed(self, held: HeldRun) -> None:
         prepared = self._through_outages(held, lambda: self._workbench.prepare(held.lease))
-        held.doing = f"{prepared.place.subject} {prepared.place.layer}/{prepared.place.index}"
+        held.doing = f"{prepared.neuron.subject} {prepared.neuron.layer}/{prepared.neuron.index}"
         results = work_on(prepared, held.report)
         self._commit(held, partial(store_results, lease=held.lease, prepared=prepared, results=results))
         self.n_finished += 1

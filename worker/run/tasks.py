@@ -25,7 +25,7 @@ from app.queries.explanations.store import (
 )
 from app.queries.history.events import record_event
 from app.queries.methods.definitions import method_definition
-from app.queries.neurons.location import NeuronPlace, neuron_peer, neuron_place
+from app.queries.neurons.location import NeuronAddress, neuron_address, neuron_peer
 from app.queries.neurons.records import records_of_neurons, vocabulary
 from app.queries.runs.lease import RunLease, finish_run
 from app.queries.runs.pauses import end_pause
@@ -50,7 +50,7 @@ class Prepared:
     """All that a run needs, read from the database: the work itself touches it no more."""
 
     task: NeuronTask
-    place: NeuronPlace
+    neuron: NeuronAddress
     definition: MethodDefinition
     work: Work
     given: GivenText | None = None
@@ -74,11 +74,11 @@ class Workbench:
         """
         definition, work = self._method(lease.method_id)
         with transaction(self._sessions) as session:
-            place = neuron_place(session, neuron_id=lease.neuron_id)
-            task = self._task(session, place, seed=int(definition.parameters.get("seed", 0)))
+            neuron = neuron_address(session, neuron_id=lease.neuron_id)
+            task = self._task(session, neuron, seed=int(definition.parameters.get("seed", 0)))
             given = text_to_score(session, run_id=lease.run_id)
         task = replace(task, run_id=lease.run_id, text=None if given is None else given.text)
-        return Prepared(task, place, definition, work, given)
+        return Prepared(task, neuron, definition, work, given)
 
     def _method(self, method_id: int) -> tuple[MethodDefinition, Work]:
         with self._lock:
@@ -88,25 +88,23 @@ class Workbench:
                 self._works[method_id] = (definition, self._build(definition))
             return self._works[method_id]
 
-    def _task(self, session: Session, place: NeuronPlace, *, seed: int) -> NeuronTask:
-        own_seed = zlib.crc32(f"{place.subject}/{place.layer}/{place.index}/{seed}".encode())
-        start = int(np.random.default_rng(own_seed).integers(place.neurons_per_layer))
-        peer = neuron_peer(session, place=place, start=start)
-        maxima = {place.neuron_id: place.maximum}
-        if peer is not None:
-            maxima[peer.neuron_id] = peer.maximum
-        records = records_of_neurons(session, maxima=maxima, collection_id=place.collection_id)
+    def _task(self, session: Session, neuron: NeuronAddress, *, seed: int) -> NeuronTask:
+        own_seed = zlib.crc32(f"{neuron.subject}/{neuron.layer}/{neuron.index}/{seed}".encode())
+        start = int(np.random.default_rng(own_seed).integers(neuron.neurons_per_layer))
+        peer = neuron_peer(session, of=neuron, start=start)
+        both = [neuron.measured] if peer is None else [neuron.measured, peer]
+        records = records_of_neurons(session, neurons=both, collection_id=neuron.collection_id)
         return NeuronTask(
-            neuron_id=place.neuron_id,
-            subject=place.subject,
-            layer=place.layer,
-            index=place.index,
-            records=records[place.neuron_id],
-            vocabulary=self._vocabulary(session, place.tokenizer_id),
+            neuron_id=neuron.neuron_id,
+            subject=neuron.subject,
+            layer=neuron.layer,
+            index=neuron.index,
+            records=records[neuron.neuron_id],
+            vocabulary=self._vocabulary(session, neuron.tokenizer_id),
             peer=None if peer is None else records[peer.neuron_id],
             seed=own_seed,
-            collection_id=place.collection_id,
-            site=place.site,
+            collection_id=neuron.collection_id,
+            site=neuron.site,
         )
 
     def _vocabulary(self, session: Session, tokenizer_id: int) -> Vocabulary:
@@ -131,7 +129,7 @@ def store_results(
         name=prepared.definition.name,
         method_id=lease.method_id,
         run_id=lease.run_id,
-        collection_id=prepared.place.collection_id,
+        collection_id=prepared.neuron.collection_id,
     )
     ids, scoring = _stored(session, prepared, results, author)
     refresh_current(session, neuron_id=lease.neuron_id)
@@ -140,7 +138,7 @@ def store_results(
     record_event(
         session,
         kind="run.succeeded",
-        subject_id=prepared.place.subject_id,
+        subject_id=prepared.neuron.subject_id,
         neuron_id=lease.neuron_id,
         detail={
             "run_id": lease.run_id,
@@ -157,7 +155,7 @@ def _stored(
     session: Session, prepared: Prepared, results: tuple[ExplanationResult, ...], author: Author
 ) -> tuple[list[int], dict[str, Any]]:
     """The ids of the explanations that have results now, and what the history keeps of the scoring of one."""
-    neuron_id, given = prepared.place.neuron_id, prepared.given
+    neuron_id, given = prepared.neuron.neuron_id, prepared.given
     if given is None:
         return store_candidates(session, neuron_id=neuron_id, results=results, author=author), {}
     for result in results:

@@ -40,7 +40,7 @@ Read: TypeAlias = Callable[[Sequence[ColumnElement[bool]], bool, int], list[IdRo
 def id_page(
     read: Read[IdRow], column: InstrumentedAttribute[int], *, size: int, after: str | None, before: str | None
 ) -> Page[IdRow]:
-    """A page of a list that shows the highest id first. Raises Invalid for a cursor that is none."""
+    """A page of a list that shows the highest id first. Raises Invalid for a malformed cursor."""
     if before is not None:
         rows = read([column > _parse_id(before)], False, size + 1)
         shown = rows[:size][::-1]

@@ -1,8 +1,15 @@
-"""Rows of columns, for what is asked most often: a neuron's page, and the steps of a run."""
+"""SELECTs that are compiled once, for what is asked most often: a neuron's page, and the steps of a run.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+They go past the ORM and SQLAlchemy's execution, whose preparations take half of a short query's time; what is raised
+is what those raise. Rows are dataclasses, whose fields have the names of the columns: checked at import.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, is_dataclass
+from enum import Enum
+from types import NoneType, UnionType
+from typing import Any, Generic, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import psycopg
 from sqlalchemy import Select
@@ -12,55 +19,175 @@ from sqlalchemy.orm import Session
 
 from app.queries.common.bulk import driver_connection
 
-Rows: TypeAlias = Sequence[Sequence[Any]]
+Row = TypeVar("Row")
+Values: TypeAlias = Sequence[Any]
+
+NESTED = "__"
+"""Between the name of a field that is a dataclass and the name of one of its own fields."""
 
 _DIALECT = make_url("postgresql+psycopg://").get_dialect()()
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """A statement as the driver takes it, with its parameters."""
+class BoundSelect(Generic[Row]):
+    """A statement as the driver takes it, with its parameters, and how its rows are read."""
 
     text: str
     parameters: Mapping[str, object]
+    read: Callable[[Values], Row]
 
 
-class Columns:
-    """A statement that selects columns of plain types, compiled once."""
+class PreparedSelect(Generic[Row]):
+    """A statement that selects columns of plain types, compiled once, and the dataclass that its rows fill.
 
-    def __init__(self, statement: Select[*tuple[Any, ...]]) -> None:
+    The columns have the names of the dataclass's fields, in their order; TypeError where they do not. A field that is
+    a dataclass itself takes the columns ``field__name``, and is None where it may be and its first column is NULL. An
+    enum's member and what has a ``from_json`` are made from the column's value.
+    """
+
+    def __init__(self, row: type[Row], statement: Select[*tuple[Any, ...]]) -> None:
+        names = [column.key for column in statement.exported_columns]
+        if names != column_names(row):
+            raise TypeError(f"{row.__name__} has the fields {column_names(row)}, the statement the columns {names}")
         compiled = statement.compile(dialect=_DIALECT)
         self._text = str(compiled)
-        self._constants = compiled.params
+        self._constants = {name: value for name, value in compiled.params.items() if value is not None}
+        self._wanted = compiled.params.keys() - self._constants.keys()
+        self._read = _reader(row)
 
-    def given(self, **parameters: object) -> Question:
-        """The statement with its parameters."""
-        return Question(self._text, {**self._constants, **parameters})
+    def given(self, **parameters: object) -> BoundSelect[Row]:
+        """The statement with its parameters. Raises TypeError where one is missing or unknown."""
+        if parameters.keys() != self._wanted:
+            raise TypeError(f"the statement takes {sorted(self._wanted)}, not {sorted(parameters)}")
+        return BoundSelect(self._text, {**self._constants, **parameters}, self._read)
 
 
-def rows_of(session: Session, *questions: Question) -> list[Rows]:
-    """The rows of each question, all of them in one round trip to the database, in binary.
+def column_names(row: type[Any]) -> list[str]:
+    """The names of the columns that fill a dataclass."""
+    kinds = get_type_hints(row)
+    names = []
+    for field in fields(row):
+        kind = _without_none(kinds[field.name])
+        nested = [f"{field.name}{NESTED}{name}" for name in column_names(kind)] if _is_nested(kind) else [field.name]
+        names += nested
+    return names
 
-    They go past the ORM and SQLAlchemy's execution, whose preparations take half of a short query's time; what is
-    raised is what those raise.
-    """
+
+def labelled(prefix: str, columns: Mapping[str, Any]) -> list[Any]:
+    """The columns of a field that is a dataclass, by the names of its own fields."""
+    return [column.label(f"{prefix}{NESTED}{name}") for name, column in columns.items()]
+
+
+def rows_of(session: Session, bound: BoundSelect[Row]) -> list[Row]:
+    """The rows of a statement, in binary. One round trip."""
+    with _as_sqlalchemy_raises(session, [bound]) as connection:
+        values = ask(connection, bound).fetchall()
+    return [bound.read(row) for row in values]
+
+
+class Answer(Generic[Row]):
+    """The rows of one of several statements, known once the round trip is over."""
+
+    def __init__(self, bound: BoundSelect[Row], cursor: psycopg.Cursor[Any]) -> None:
+        self._bound, self._cursor = bound, cursor
+        self.rows: list[Row] = []
+
+    def fetch(self) -> None:
+        """Read the rows that have come."""
+        self.rows = [self._bound.read(row) for row in self._cursor.fetchall()]
+
+
+class RoundTrip:
+    """Statements that go to the database together."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
+        self.answers: list[Answer[Any]] = []
+        self.bound: list[BoundSelect[Any]] = []
+
+    def send(self, bound: BoundSelect[Row]) -> Answer[Row]:
+        """Send a statement; its rows are there when the block is left."""
+        self.bound.append(bound)
+        answer = Answer(bound, ask(self._connection, bound))
+        self.answers.append(answer)
+        return answer
+
+
+@contextmanager
+def one_round_trip(session: Session) -> Iterator[RoundTrip]:
+    """Send several statements in one round trip; their rows are there when the block is left."""
+    sent: list[BoundSelect[Any]] = []
+    with _as_sqlalchemy_raises(session, sent) as connection:
+        trip = RoundTrip(connection)
+        trip.bound = sent
+        with connection.pipeline():
+            yield trip
+        for answer in trip.answers:
+            answer.fetch()
+
+
+@contextmanager
+def _as_sqlalchemy_raises(session: Session, sent: Sequence[BoundSelect[Any]]) -> Iterator[psycopg.Connection[Any]]:
+    """The session's connection; errors of the driver become those that SQLAlchemy would raise."""
     session.flush()  # as ``session.execute`` does: what this transaction has added is among the rows
     connection = driver_connection(session)
     try:
-        if len(questions) == 1:
-            return [ask(connection, questions[0]).fetchall()]
-        with connection.pipeline():
-            cursors = [ask(connection, question) for question in questions]
-        return [cursor.fetchall() for cursor in cursors]
+        yield connection
     except psycopg.Error as error:
         if connection.closed:  # the pool must not get it back as if it were whole
             session.connection().invalidate(error)
-        asked = "; ".join(question.text for question in questions)
+        asked = "; ".join(bound.text for bound in sent)
         raise DBAPIError.instance(
             asked, None, error, psycopg.Error, connection_invalidated=connection.closed
         ) from error
 
 
-def ask(connection: psycopg.Connection[Any], question: Question) -> psycopg.Cursor[Any]:
-    """Send one question; in a pipeline the rows come later."""
-    return connection.execute(question.text, question.parameters, binary=True)
+def ask(connection: psycopg.Connection[Any], bound: BoundSelect[Any]) -> psycopg.Cursor[Any]:
+    """Send one statement; in a pipeline the rows come later."""
+    return connection.execute(bound.text, bound.parameters, binary=True)
+
+
+def _reader(row: type[Row]) -> Callable[[Values], Row]:
+    """What makes a row of a statement's values."""
+    kinds = get_type_hints(row)
+    makers = [_maker(kinds[field.name]) for field in fields(row)]  # type: ignore[arg-type]  # any dataclass
+    if all(maker is None for maker in makers):
+        return lambda values: row(*values)
+    widths = [_width(kinds[field.name]) for field in fields(row)]  # type: ignore[arg-type]  # any dataclass
+    starts = [sum(widths[:i]) for i in range(len(widths))]
+    parts = list(zip(makers, starts, widths, strict=True))
+
+    def read(values: Values) -> Row:
+        return row(*(values[start] if maker is None else maker(values[start : start + n]) for maker, start, n in parts))
+
+    return read
+
+
+def _maker(annotation: Any) -> Callable[[Values], Any] | None:
+    """What makes a field of its columns' values; None for a value that is taken as it is."""
+    kind = _without_none(annotation)
+    if _is_nested(kind):
+        make = _reader(kind)
+        return (lambda values: None if values[0] is None else make(values)) if kind is not annotation else make
+    if hasattr(kind, "from_json"):
+        return lambda values: None if values[0] is None else kind.from_json(values[0])
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return lambda values: None if values[0] is None else kind(values[0])
+    return None
+
+
+def _width(annotation: Any) -> int:
+    kind = _without_none(annotation)
+    return len(column_names(kind)) if _is_nested(kind) else 1
+
+
+def _is_nested(kind: Any) -> bool:
+    return isinstance(kind, type) and is_dataclass(kind) and not hasattr(kind, "from_json")
+
+
+def _without_none(annotation: Any) -> Any:
+    """``X`` of ``X | None``; any other annotation as it is."""
+    if get_origin(annotation) not in (Union, UnionType):
+        return annotation
+    kinds = [kind for kind in get_args(annotation) if kind is not NoneType]
+    return kinds[0] if len(kinds) == 1 else annotation

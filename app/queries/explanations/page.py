@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.domain.standing import speaks_for_its_run
 from app.errors import NotFound
 from app.models import Event, Explanation, LlmCall, Method, Neuron, Provider, Run, Subject
-from app.queries.neurons.claims import CandidateRow, neuron_candidates
+from app.queries.neurons.claims import ExplanationRow, neuron_explanations
 
 SHOWN_CALLS = 500
 SHOWN_RUNS = 20
@@ -74,7 +74,7 @@ class RunOfExplanation:
 class ExplanationShown:
     """An explanation, the neuron it speaks of, its runs, and the calls of the run that its scores came from."""
 
-    candidate: CandidateRow
+    row: ExplanationRow
     subject_id: int
     subject: str
     neuron_id: int
@@ -82,7 +82,7 @@ class ExplanationShown:
     index: int
     method_id: int | None
     runs: tuple[RunOfExplanation, ...]
-    replays: tuple[CandidateRow, ...]
+    replays: tuple[ExplanationRow, ...]
     """What other runs of the same method found for the neuron, the newest first."""
     calls: tuple[CallRow, ...]
 
@@ -109,7 +109,7 @@ _CALL_COLUMNS = (
 
 def explanation_shown(session: Session, *, explanation_id: int) -> ExplanationShown:
     """One explanation. Four queries. Raises NotFound."""
-    row = session.execute(
+    address = session.execute(
         select(
             Explanation.neuron_id,
             Explanation.method_id,
@@ -122,34 +122,34 @@ def explanation_shown(session: Session, *, explanation_id: int) -> ExplanationSh
         .join(Subject, Subject.id == Neuron.subject_id)
         .where(Explanation.id == explanation_id)
     ).first()
-    if row is None:
+    if address is None:
         raise NotFound("There is no such explanation.")
-    candidates = neuron_candidates(session, neuron_id=row.neuron_id)
-    candidate = next(c for c in candidates if c.id == explanation_id)
-    runs = _runs(session, explanation_id=explanation_id, neuron_id=row.neuron_id, method_id=row.method_id)
-    run_id = candidate.run_id or next((run.id for run in runs if run.is_scoring), None)
+    explanations = neuron_explanations(session, neuron_id=address.neuron_id)
+    shown = next(row for row in explanations if row.id == explanation_id)
+    runs = _runs(session, explanation_id=explanation_id, neuron_id=address.neuron_id, method_id=address.method_id)
+    run_id = shown.run_id or next((run.id for run in runs if run.is_scoring), None)
     return ExplanationShown(
-        candidate=candidate,
-        subject_id=row.subject_id,
-        subject=row.slug,
-        neuron_id=row.neuron_id,
-        layer=row.layer,
-        index=row.number,
-        method_id=row.method_id,
+        row=shown,
+        subject_id=address.subject_id,
+        subject=address.slug,
+        neuron_id=address.neuron_id,
+        layer=address.layer,
+        index=address.number,
+        method_id=address.method_id,
         runs=runs,
-        replays=_replays(candidate, candidates),
+        replays=_replays(shown, explanations),
         calls=() if run_id is None else run_calls(session, run_id=run_id),
     )
 
 
-def _replays(candidate: CandidateRow, candidates: Sequence[CandidateRow]) -> tuple[CandidateRow, ...]:
+def _replays(shown: ExplanationRow, explanations: Sequence[ExplanationRow]) -> tuple[ExplanationRow, ...]:
     """What speaks for each other run of the same version of the method."""
-    if candidate.run_id is None or candidate.method_id is None:
+    if shown.run_id is None or shown.method_id is None:
         return ()
     return tuple(
-        c
-        for c in candidates
-        if c.method_id == candidate.method_id and c.run_id not in (None, candidate.run_id) and speaks_for_its_run(c)
+        row
+        for row in explanations
+        if row.method_id == shown.method_id and row.run_id not in (None, shown.run_id) and speaks_for_its_run(row)
     )
 
 

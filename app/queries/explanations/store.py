@@ -12,7 +12,7 @@ from app.domain.authors import AuthorKind
 from app.domain.results import ExplanationResult, ScoreResult, SimulationResult
 from app.domain.standing import SCORE_2023, shown_first, standing_score
 from app.models import Explanation, Neuron, Run, Score, Simulation
-from app.queries.common.prepared import Columns, rows_of
+from app.queries.common.prepared import PreparedSelect, one_round_trip
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,39 +140,9 @@ def text_to_score(session: Session, *, run_id: int) -> GivenText | None:
     return None if row is None else GivenText(row.id, row.text)
 
 
-# Statements are built once: building them costs more than running them.
-_LOCK = Columns(select(Neuron.id).where(Neuron.id == bindparam("neuron_id")).with_for_update(key_share=True))
-_TEXTS = Columns(
-    select(
-        Explanation.id,
-        Explanation.text,
-        Explanation.rank,
-        Explanation.method_id,
-        Explanation.collection_id,
-    ).where(Explanation.neuron_id == bindparam("neuron_id"))
-)
-_SCORES = Columns(
-    select(Score.id, Score.explanation_id, Score.scorer, Score.sample, Score.simulator, Score.value)
-    .join(Explanation, Explanation.id == Score.explanation_id)
-    .where(
-        Explanation.neuron_id == bindparam("neuron_id"),
-        Score.scorer == bindparam("scorer"),
-        Score.sample == bindparam("sample"),
-    )
-    .order_by(Score.id)
-)
-_CURRENT = (
-    update(Neuron)
-    .where(Neuron.id == bindparam("neuron_id"))
-    .values(
-        current_explanation_id=bindparam("new_id"),
-        current_text=bindparam("new_text"),
-        current_score_id=bindparam("new_score_id"),
-        current_score=bindparam("new_score"),
-        current_simulator=bindparam("new_simulator"),
-        n_explanations=bindparam("new_number"),
-    )
-)
+@dataclass(frozen=True, slots=True)
+class _Locked:
+    id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,18 +168,57 @@ class _Score:
     value: float | None
 
 
+# Statements are built once: building them costs more than running them.
+_LOCK = PreparedSelect(
+    _Locked, select(Neuron.id).where(Neuron.id == bindparam("neuron_id")).with_for_update(key_share=True)
+)
+_TEXTS = PreparedSelect(
+    _Text,
+    select(
+        Explanation.id,
+        Explanation.text,
+        Explanation.rank,
+        Explanation.method_id,
+        Explanation.collection_id,
+    ).where(Explanation.neuron_id == bindparam("neuron_id")),
+)
+_SCORES = PreparedSelect(
+    _Score,
+    select(Score.id, Score.explanation_id, Score.scorer, Score.sample, Score.simulator, Score.value)
+    .join(Explanation, Explanation.id == Score.explanation_id)
+    .where(
+        Explanation.neuron_id == bindparam("neuron_id"),
+        Score.scorer == bindparam("scorer"),
+        Score.sample == bindparam("sample"),
+    )
+    .order_by(Score.id),
+)
+_CURRENT = (
+    update(Neuron)
+    .where(Neuron.id == bindparam("neuron_id"))
+    .values(
+        current_explanation_id=bindparam("new_id"),
+        current_text=bindparam("new_text"),
+        current_score_id=bindparam("new_score_id"),
+        current_score=bindparam("new_score"),
+        current_simulator=bindparam("new_simulator"),
+        n_explanations=bindparam("new_number"),
+    )
+)
+
+
 def refresh_current(session: Session, *, neuron_id: int) -> None:
     """Set the neuron's ``current_*`` to the explanation that is shown first and the score that stands for it.
 
     The rules are those of ``app.domain.standing``. Without any explanation the columns are empty.
     """
-    # Whoever comes second waits here, and then sees the first one's explanations too.
-    named = {"neuron_id": neuron_id, "scorer": SCORE_2023.scorer, "sample": SCORE_2023.sample}
-    _, texts, scores = rows_of(
-        session, _LOCK.given(neuron_id=neuron_id), _TEXTS.given(neuron_id=neuron_id), _SCORES.given(**named)
-    )
-    found = [_Text(*row) for row in texts]
-    standing = _standing_scores(found, [_Score(*row) for row in scores])
+    with one_round_trip(session) as trip:
+        # Whoever comes second waits here, and then sees the first one's explanations too.
+        trip.send(_LOCK.given(neuron_id=neuron_id))
+        texts = trip.send(_TEXTS.given(neuron_id=neuron_id))
+        scores = trip.send(_SCORES.given(neuron_id=neuron_id, scorer=SCORE_2023.scorer, sample=SCORE_2023.sample))
+    found = texts.rows
+    standing = _standing_scores(found, scores.rows)
     first = shown_first(found, lambda text: (score := standing[text.id]) is not None and score.value is not None)
     score = None if first is None else standing[first.id]
     new = {

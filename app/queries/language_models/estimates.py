@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import exists, func, or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from app.domain.activations import NeuronRecords
@@ -10,10 +10,10 @@ from app.domain.costs import CallPlan, Estimate, Prices, estimate, foretold_plan
 from app.domain.steps.catalogue import UnknownStep
 from app.domain.steps.method import MethodSteps, calls_of, steps_of
 from app.errors import Conflict
-from app.models import LlmCall, Neuron, Provider, Run, Sample, Subject
+from app.models import LlmCall, Neuron, Provider, Run, Subject
 from app.queries.language_models.providers import prices_of
 from app.queries.methods.definitions import method_definition
-from app.queries.neurons.records import records_of_neurons
+from app.queries.neurons.records import MeasuredNeuron, has_records, records_of_neurons
 
 NEURONS_LOOKED_AT = 8
 """Neurons whose records say what the catalogue's steps will ask."""
@@ -49,19 +49,19 @@ def _foretold(session: Session, steps: MethodSteps, subject_id: int) -> CallPlan
 
 def some_records(session: Session, *, subject_id: int, n: int = NEURONS_LOOKED_AT) -> list[NeuronRecords]:
     """The records of up to ``n`` neurons of a subject that fire and have records in its newest collection."""
-    has_records = exists().where(Sample.neuron_id == Neuron.id, Sample.collection_id == Subject.collection_id)
     rows = session.execute(
-        select(Neuron.id, Neuron.max, Subject.collection_id)
+        select(Neuron.id, Neuron.max, Neuron.mean, Subject.collection_id)
         .join(Subject, Subject.id == Neuron.subject_id)
-        .where(Neuron.subject_id == subject_id, Subject.collection_id.is_not(None), has_records)
+        .where(Neuron.subject_id == subject_id, Subject.collection_id.is_not(None))
+        .where(has_records(Neuron, Subject.collection_id))
         .where(or_(Neuron.max.is_(None), Neuron.max > 0))
         .order_by(Neuron.layer, Neuron.index)
         .limit(n)
     ).all()
     if not rows:
         return []
-    maxima = {row.id: row.max for row in rows}
-    return list(records_of_neurons(session, maxima=maxima, collection_id=rows[0].collection_id).values())
+    neurons = [MeasuredNeuron(row.id, row.max, row.mean) for row in rows]
+    return list(records_of_neurons(session, neurons=neurons, collection_id=rows[0].collection_id).values())
 
 
 def calls_per_run(session: Session, *, method_id: int, newest: int = 200) -> tuple[int, CallPlan | None]:

@@ -1,6 +1,6 @@
 """What is said about a neuron: explanations with their scores, flags, runs, history. A query each."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.domain.authors import AuthorKind
 from app.domain.standing import SCORE_2023, standing_score
 from app.models import Account, Batch, Event, Explanation, Flag, Method, Run, Score
-from app.queries.common.prepared import Columns, Rows, rows_of
+from app.queries.common.prepared import PreparedSelect, labelled, rows_of
 
 HISTORY_LENGTH = 30
 
@@ -39,12 +39,12 @@ class ScoreRow:
 
 
 @dataclass(frozen=True, slots=True)
-class CandidateRow:
-    """One explanation with its author and its scores, in the order in which they were stored."""
+class StoredExplanation:
+    """One explanation with its author."""
 
     id: int
     text: str
-    author_kind: str
+    author_kind: AuthorKind
     author: str
     method: str | None
     method_id: int | None
@@ -54,6 +54,12 @@ class CandidateRow:
     collection_id: int | None
     created_at: datetime
     provenance: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ExplanationRow(StoredExplanation):
+    """One explanation with its author and its scores, in the order in which they were stored."""
+
     scores: tuple[ScoreRow, ...]
 
     @property
@@ -63,10 +69,10 @@ class CandidateRow:
 
     @property
     def by(self) -> str:
-        """Who stands behind it, in words."""
-        if self.author_kind == AuthorKind.METHOD:
+        """Who made it, in words."""
+        if self.author_kind is AuthorKind.METHOD:
             return self.method or self.author
-        return f"{self.author} (import)" if self.author_kind == AuthorKind.IMPORT else self.author
+        return f"{self.author} (import)" if self.author_kind is AuthorKind.IMPORT else self.author
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +91,7 @@ class FlagShown:
 
 @dataclass(frozen=True, slots=True)
 class RunShown:
-    """A run of the neuron, as its page tells of it."""
+    """A run of the neuron, as its page shows it."""
 
     id: int
     batch_id: int
@@ -109,36 +115,47 @@ class EventShown:
     detail: dict[str, Any]
 
 
-_N_EXPLANATION = len(fields(CandidateRow)) - 1  # columns of an explanation, before those of a score
+@dataclass(frozen=True, slots=True)
+class _ScoredExplanation:
+    """An explanation beside one of its scores, or beside none."""
+
+    explanation: StoredExplanation
+    score: ScoreRow | None
+
+
+_EXPLANATION_COLUMNS = {
+    "id": Explanation.id,
+    "text": Explanation.text,
+    "author_kind": Explanation.author_kind,
+    "author": Explanation.author,
+    "method": Method.name + " v" + cast(Method.version, Text),
+    "method_id": Explanation.method_id,
+    "run_id": Explanation.run_id,
+    "rank": Explanation.rank,
+    "collection_id": Explanation.collection_id,
+    "created_at": Explanation.created_at,
+    "provenance": Explanation.provenance,
+}
+_SCORE_COLUMNS = {field.name: getattr(Score, field.name) for field in fields(ScoreRow)}
 
 # Statements are built once: building them costs more than running them.
-CANDIDATES = Columns(
-    select(
-        Explanation.id,
-        Explanation.text,
-        Explanation.author_kind,
-        Explanation.author,
-        Method.name + " v" + cast(Method.version, Text),
-        Explanation.method_id,
-        Explanation.run_id,
-        Explanation.rank,
-        Explanation.collection_id,
-        Explanation.created_at,
-        Explanation.provenance,
-        *(getattr(Score, field.name) for field in fields(ScoreRow)),
-    )
+EXPLANATIONS = PreparedSelect(
+    _ScoredExplanation,
+    select(*labelled("explanation", _EXPLANATION_COLUMNS), *labelled("score", _SCORE_COLUMNS))
+    .select_from(Explanation)
     .outerjoin(Method, Method.id == Explanation.method_id)
     .outerjoin(Score, Score.explanation_id == Explanation.id)
     .where(Explanation.neuron_id == bindparam("neuron_id"))
-    .order_by(Explanation.id.desc(), Score.id)
+    .order_by(Explanation.id.desc(), Score.id),
 )
-_FLAGS = Columns(
+_FLAGS = PreparedSelect(
+    FlagShown,
     select(
         Flag.id,
         Flag.explanation_id,
         Flag.reason,
         Flag.note,
-        Account.name,
+        Account.name.label("by"),
         Flag.created_at,
         Flag.verdict,
         Flag.resolution_note,
@@ -147,18 +164,19 @@ _FLAGS = Columns(
     .join(Account, Account.id == Flag.account_id)
     .where(Explanation.neuron_id == bindparam("neuron_id"))
     .order_by(Flag.id.desc())
-    .limit(HISTORY_LENGTH)
+    .limit(HISTORY_LENGTH),
 )
-RUNS = Columns(
+RUNS = PreparedSelect(
+    RunShown,
     select(
         Run.id,
         Run.batch_id,
-        Method.label,
+        Method.label.label("method"),
         Run.status,
         Run.stage,
         Run.progress,
         Run.error,
-        Account.name,
+        Account.name.label("by"),
         Run.queued_at,
         Run.finished_at,
     )
@@ -167,51 +185,45 @@ RUNS = Columns(
     .outerjoin(Account, Account.id == Batch.account_id)
     .where(Run.neuron_id == bindparam("neuron_id"))
     .order_by(Run.id.desc())
-    .limit(HISTORY_LENGTH)
+    .limit(HISTORY_LENGTH),
 )
-EVENTS = Columns(
-    select(Event.kind, Event.at, Account.name, Event.detail)
+EVENTS = PreparedSelect(
+    EventShown,
+    select(Event.kind, Event.at, Account.name.label("by"), Event.detail)
     .outerjoin(Account, Account.id == Event.account_id)
     .where(Event.neuron_id == bindparam("neuron_id"))
     .order_by(Event.id.desc())
-    .limit(HISTORY_LENGTH)
+    .limit(HISTORY_LENGTH),
 )
 
 
-def neuron_candidates(session: Session, *, neuron_id: int) -> tuple[CandidateRow, ...]:
+def neuron_explanations(session: Session, *, neuron_id: int) -> tuple[ExplanationRow, ...]:
     """Every explanation of a neuron with its scores, the newest first. One query."""
-    return read_candidates(*rows_of(session, CANDIDATES.given(neuron_id=neuron_id)))
+    return with_scores(rows_of(session, EXPLANATIONS.given(neuron_id=neuron_id)))
 
 
-def read_candidates(rows: Rows) -> tuple[CandidateRow, ...]:
-    """The explanations that ``CANDIDATES`` finds."""
-    explanations: dict[int, Sequence[Any]] = {}
+def with_scores(rows: Iterable[_ScoredExplanation]) -> tuple[ExplanationRow, ...]:
+    """The explanations that ``EXPLANATIONS`` finds, each once, with all of its scores."""
+    explanations: dict[int, StoredExplanation] = {}
     scores: dict[int, list[ScoreRow]] = {}
     for row in rows:
-        explanation, score = row[:_N_EXPLANATION], row[_N_EXPLANATION:]
-        explanations[row[0]] = explanation
-        found = scores.setdefault(row[0], [])
-        if score[0] is not None:
-            found.append(ScoreRow(*score))
-    return tuple(CandidateRow(*(*explanation, tuple(scores[key]))) for key, explanation in explanations.items())
+        explanations[row.explanation.id] = row.explanation
+        found = scores.setdefault(row.explanation.id, [])
+        if row.score is not None:
+            found.append(row.score)
+    return tuple(_with_scores(explanation, scores[key]) for key, explanation in explanations.items())
+
+
+def _with_scores(explanation: StoredExplanation, scores: Sequence[ScoreRow]) -> ExplanationRow:
+    columns = {field.name: getattr(explanation, field.name) for field in fields(explanation)}
+    return ExplanationRow(**columns, scores=tuple(scores))
 
 
 def neuron_flags(session: Session, *, neuron_id: int) -> tuple[FlagShown, ...]:
     """Flags against any explanation of a neuron, the newest first. One query."""
-    (rows,) = rows_of(session, _FLAGS.given(neuron_id=neuron_id))
-    return tuple(FlagShown(*row) for row in rows)
+    return tuple(rows_of(session, _FLAGS.given(neuron_id=neuron_id)))
 
 
 def neuron_runs(session: Session, *, neuron_id: int) -> tuple[RunShown, ...]:
     """The runs of a neuron, the newest first. One query."""
-    return read_runs(*rows_of(session, RUNS.given(neuron_id=neuron_id)))
-
-
-def read_runs(rows: Rows) -> tuple[RunShown, ...]:
-    """The runs that ``RUNS`` finds."""
-    return tuple(RunShown(*row) for row in rows)
-
-
-def read_events(rows: Rows) -> tuple[EventShown, ...]:
-    """The newest lines of a neuron's history, which ``EVENTS`` finds."""
-    return tuple(EventShown(*row) for row in rows)
+    return tuple(rows_of(session, RUNS.given(neuron_id=neuron_id)))

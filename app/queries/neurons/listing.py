@@ -29,15 +29,15 @@ from app.queries.common.bulk import driver_connection
 from app.queries.common.paging import Page
 from app.queries.neurons.order import (
     BEST_FIRST,
-    Columns,
     NeuronSort,
-    Place,
+    SortColumns,
+    SortCursor,
     SortKey,
-    Stretch,
+    SortSegment,
     beyond,
     cursor_of,
     parse_cursor,
-    stretches_of,
+    segments_of,
     whole_order,
 )
 from app.queries.runs.active import active_runs, is_active
@@ -134,9 +134,9 @@ class _Source:
 
     query: NeuronsQuery
     statement: Select[Any]
-    columns: Columns
+    columns: SortColumns
     is_found_first: bool
-    """Whether the statement finds all before it sorts; then nothing is gained by reading stretch by stretch."""
+    """Whether the statement finds all before it sorts; then nothing is gained by reading segment by segment."""
 
 
 def neurons_page(
@@ -151,7 +151,7 @@ def neurons_page(
     """``size`` neurons; the first ones, or those next to a cursor.
 
     ``matches``, where it is known already, lets the database read a short list whole before it sorts it.
-    At most five queries, whatever the size. Raises Invalid for a cursor that is none.
+    At most five queries, whatever the size. Raises Invalid for a malformed cursor.
     """
     backwards = before is not None
     cursor = before if before is not None else after
@@ -282,28 +282,28 @@ def _source(query: NeuronsQuery, *, few: bool) -> _Source:
     return _Source(query, select(found), found.c, is_found_first=True)
 
 
-def _stretches(source: _Source, *, backwards: bool) -> list[Stretch]:
-    stretches = stretches_of(source.query.sort, source.columns, backwards=backwards)
+def _segments(source: _Source, *, backwards: bool) -> list[SortSegment]:
+    segments = segments_of(source.query.sort, source.columns, backwards=backwards)
     if source.query.sort.key is SortKey.SCORE and source.query.filter.state is NeuronState.UNEXPLAINED:
         # What has no explanation has no score.
-        return stretches[:1] if backwards else stretches[1:]
-    return stretches
+        return segments[:1] if backwards else segments[1:]
+    return segments
 
 
-def _read(session: Session, source: _Source, start: Place | None, *, backwards: bool, limit: int) -> list[Any]:
+def _read(session: Session, source: _Source, start: SortCursor | None, *, backwards: bool, limit: int) -> list[Any]:
     key = source.query.sort.key
-    stretches = _stretches(source, backwards=backwards)
-    if start is not None and len(stretches) > 1 and (start.value is None) != backwards:
-        stretches = stretches[1:]
-    conditions = [and_(true(), *stretch.conditions) for stretch in stretches]
+    segments = _segments(source, backwards=backwards)
+    if start is not None and len(segments) > 1 and (start.value is None) != backwards:
+        segments = segments[1:]
+    conditions = [and_(true(), *segment.conditions) for segment in segments]
     if start is not None:
-        conditions[0] = and_(conditions[0], beyond(stretches[0], key, start))
+        conditions[0] = and_(conditions[0], beyond(segments[0], key, start))
     if source.is_found_first:
         order = whole_order(source.query.sort, source.columns, backwards=backwards)
         return list(session.execute(source.statement.where(or_(*conditions)).order_by(*order).limit(limit)))
     rows: list[Any] = []
-    for stretch, condition in zip(stretches, conditions, strict=True):
-        statement = source.statement.where(condition).order_by(*stretch.order).limit(limit - len(rows))
+    for segment, condition in zip(segments, conditions, strict=True):
+        statement = source.statement.where(condition).order_by(*segment.order).limit(limit - len(rows))
         rows.extend(session.execute(statement))
         if len(rows) == limit:
             break

@@ -1,19 +1,20 @@
-"""Where a neuron stands, and its peers: what a worker asks before it reads the records."""
+"""What a worker asks before it reads a neuron's records: its address, its statistics, and a peer."""
 
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import and_, bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from app.domain.sites import Site
 from app.errors import NotFound
 from app.models import Neuron, Subject
-from app.queries.common.prepared import Columns, rows_of
+from app.queries.common.prepared import PreparedSelect, rows_of
+from app.queries.neurons.records import MeasuredNeuron, has_records
 
 
 @dataclass(frozen=True, slots=True)
-class NeuronPlace:
-    """A neuron's address, with its subject's tokenizer and newest complete collection."""
+class NeuronAddress:
+    """Where a neuron is, its subject's tokenizer and newest complete collection, and its maximum and mean there."""
 
     neuron_id: int
     subject_id: int
@@ -24,65 +25,71 @@ class NeuronPlace:
     tokenizer_id: int
     collection_id: int | None
     maximum: float | None
+    mean: float | None
     site: Site
 
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Another neuron of the same layer, with its maximum."""
-
-    neuron_id: int
-    maximum: float | None
+    @property
+    def measured(self) -> MeasuredNeuron:
+        """The neuron with its statistics alone."""
+        return MeasuredNeuron(self.neuron_id, self.maximum, self.mean)
 
 
 # Statements are built once: building them costs more than running them.
-_PLACE = Columns(
+_ADDRESS = PreparedSelect(
+    NeuronAddress,
     select(
-        Neuron.id,
-        Subject.id,
-        Subject.slug,
+        Neuron.id.label("neuron_id"),
+        Neuron.subject_id,
+        Subject.slug.label("subject"),
         Neuron.layer,
         Neuron.index,
         Subject.neurons_per_layer,
         Subject.tokenizer_id,
         Subject.collection_id,
-        Neuron.max,
+        Neuron.max.label("maximum"),
+        Neuron.mean,
         Subject.site,
     )
     .join(Subject, Subject.id == Neuron.subject_id)
-    .where(Neuron.id == bindparam("neuron_id"))
+    .where(Neuron.id == bindparam("neuron_id")),
 )
-_PEER = Columns(
-    select(Neuron.id, Neuron.max)
+_PEER = PreparedSelect(
+    MeasuredNeuron,
+    select(Neuron.id.label("neuron_id"), Neuron.max.label("maximum"), Neuron.mean)
     .where(
         Neuron.subject_id == bindparam("subject_id"),
         Neuron.layer == bindparam("layer"),
         Neuron.index != bindparam("index"),
         Neuron.index >= bindparam("start"),
-        Neuron.max > 0,
+        # An import may not know the maximum: then it can be a peer if it has records.
+        or_(Neuron.max > 0, and_(Neuron.max.is_(None), has_records(Neuron, bindparam("collection_id")))),
     )
     .order_by(Neuron.index)
-    .limit(1)
+    .limit(1),
 )
 
 
-def neuron_place(session: Session, *, neuron_id: int) -> NeuronPlace:
-    """Where a neuron stands. Raises NotFound."""
-    (rows,) = rows_of(session, _PLACE.given(neuron_id=neuron_id))
+def neuron_address(session: Session, *, neuron_id: int) -> NeuronAddress:
+    """Where a neuron is. Raises NotFound."""
+    rows = rows_of(session, _ADDRESS.given(neuron_id=neuron_id))
     if not rows:
         raise NotFound("There is no such neuron.")
-    *columns, site = rows[0]
-    return NeuronPlace(*(*columns, Site.from_json(site)))
+    return rows[0]
 
 
-def neuron_peer(session: Session, *, place: NeuronPlace, start: int) -> Peer | None:
-    """Another neuron of the same layer that fires: the first from index ``start`` on, round the layer's end.
+def neuron_peer(session: Session, *, of: NeuronAddress, start: int) -> MeasuredNeuron | None:
+    """Another neuron of the same layer that may fire: the first from index ``start`` on, round the layer's end.
 
-    None where no other fires.
+    None where no other does.
     """
-    of_layer = {"subject_id": place.subject_id, "layer": place.layer, "index": place.index}
+    of_layer = {
+        "subject_id": of.subject_id,
+        "layer": of.layer,
+        "index": of.index,
+        "collection_id": of.collection_id,
+    }
     for first in (start, 0):
-        (rows,) = rows_of(session, _PEER.given(start=first, **of_layer))
+        rows = rows_of(session, _PEER.given(start=first, **of_layer))
         if rows:
-            return Peer(*rows[0])
+            return rows[0]
     return None

@@ -1,4 +1,4 @@
-"""The orders of the list of neurons: keys, directions, places, and the stretches that one index scan reads."""
+"""The orders of the list of neurons: keys, directions, cursors, and the segments that one index scan reads."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -10,7 +10,7 @@ from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from app.domain.bounds import BIGGEST_ID
 from app.queries.common.paging import damaged_cursor
 
-Columns = ReadOnlyColumnCollection[str, Any]
+SortColumns = ReadOnlyColumnCollection[str, Any]
 
 _LARGEST_INTEGER = 2**31 - 1
 
@@ -36,16 +36,16 @@ BEST_FIRST = NeuronSort()
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A row's place in a sorted list: the sort's value and the id, or layer and index."""
+class SortCursor:
+    """Where a page of a sorted list begins: after the row with this value and id, or with this layer and index."""
 
     value: float | None
     number: int
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """A stretch of the list that one index scan reads: all rows with the value, or all without."""
+class SortSegment:
+    """A segment of the list that one index scan reads: all rows with the value, or all without."""
 
     conditions: tuple[ColumnElement[bool], ...]
     columns: tuple[ColumnElement[Any], ...]
@@ -66,25 +66,25 @@ _VALUES = {SortKey.SCORE: "current_score", SortKey.FIRING_RATE: "firing_rate", S
 """The columns of the keys that may be NULL."""
 
 
-def stretches_of(sort: NeuronSort, columns: Columns, *, backwards: bool) -> list[Stretch]:
-    """The stretches of the list in reading order.
+def segments_of(sort: NeuronSort, columns: SortColumns, *, backwards: bool) -> list[SortSegment]:
+    """The segments of the list in reading order.
 
-    A stretch each for rows with and without the value: so NULLs stand last in both directions, and every stretch is
+    A segment each for rows with and without the value: so NULLs stand last in both directions, and every segment is
     one scan of the one index of the value, forward or backward.
     """
     descending = sort.descending != backwards
     if sort.key is SortKey.POSITION:
-        return [Stretch((), (columns["layer"], columns["index"]), descending)]
+        return [SortSegment((), (columns["layer"], columns["index"]), descending)]
     value, number = columns[_VALUES[sort.key]], columns["id"]
-    with_value = Stretch((value.is_not(None),), (value, number), descending)
-    without = Stretch((value.is_(None),), (value, number), backwards)
+    with_value = SortSegment((value.is_not(None),), (value, number), descending)
+    without = SortSegment((value.is_(None),), (value, number), backwards)
     return [without, with_value] if backwards else [with_value, without]
 
 
-def whole_order(sort: NeuronSort, columns: Columns, *, backwards: bool) -> list[ColumnElement[Any]]:
-    """The order of all stretches at once, which no index serves."""
+def whole_order(sort: NeuronSort, columns: SortColumns, *, backwards: bool) -> list[ColumnElement[Any]]:
+    """The order of all segments at once, which no index serves."""
     if sort.key is SortKey.POSITION:
-        return stretches_of(sort, columns, backwards=backwards)[0].order
+        return segments_of(sort, columns, backwards=backwards)[0].order
     value, number = columns[_VALUES[sort.key]], columns["id"]
     ties = case((value.is_(None), number), else_=-number if sort.descending else number)
     if backwards:
@@ -92,35 +92,35 @@ def whole_order(sort: NeuronSort, columns: Columns, *, backwards: bool) -> list[
     return [value.is_(None).asc(), value.desc() if sort.descending else value.asc(), ties.asc()]
 
 
-def beyond(stretch: Stretch, key: SortKey, start: Place) -> ColumnElement[bool]:
-    """What comes after a place in its own stretch."""
+def beyond(segment: SortSegment, key: SortKey, start: SortCursor) -> ColumnElement[bool]:
+    """What comes after a cursor in its own segment."""
     number = literal(start.number, BigInteger)
     if key is SortKey.POSITION:
-        return stretch.beyond((literal(start.value, BigInteger), number))
+        return segment.beyond((literal(start.value, BigInteger), number))
     if start.value is None:
-        return replace(stretch, columns=stretch.columns[1:]).beyond((number,))
-    return stretch.beyond((literal(start.value, Double), number))
+        return replace(segment, columns=segment.columns[1:]).beyond((number,))
+    return segment.beyond((literal(start.value, Double), number))
 
 
 def cursor_of(row: Any, sort: NeuronSort) -> str:
-    """A place as addresses write it: ``0.8312@1234`` (value and id) or ``3@120`` (layer and index)."""
+    """A cursor as addresses write it: ``0.8312@1234`` (value and id) or ``3@120`` (layer and index)."""
     if sort.key is SortKey.POSITION:
         return f"{row.layer}@{row.index}"
     value = getattr(row, _VALUES[sort.key])
     return f"{'none' if value is None else value}@{row.id}"
 
 
-def parse_cursor(text: str, sort: NeuronSort) -> Place:
-    """The place that ``cursor_of`` has written. Raises Invalid."""
+def parse_cursor(text: str, sort: NeuronSort) -> SortCursor:
+    """The cursor that ``cursor_of`` has written. Raises Invalid."""
     value, at, number = text.partition("@")
     try:
-        place = Place(None if value == "none" else float(value), int(number))
+        cursor = SortCursor(None if value == "none" else float(value), int(number))
     except ValueError as error:
         raise damaged_cursor() from error
     is_position = sort.key is SortKey.POSITION
     largest = _LARGEST_INTEGER if is_position else BIGGEST_ID
-    if not at or not 0 <= place.number <= largest:
+    if not at or not 0 <= cursor.number <= largest:
         raise damaged_cursor()
     if is_position and not (value.isascii() and value.isdigit() and int(value) <= largest):
         raise damaged_cursor()
-    return replace(place, value=int(value)) if is_position else place
+    return replace(cursor, value=int(value)) if is_position else cursor

@@ -5,24 +5,22 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Select, any_, bindparam, func, select
+from sqlalchemy import ARRAY, BigInteger, Select, any_, bindparam, func, select, true
 from sqlalchemy.orm import Session, aliased
 
 from app.domain.bounds import BIGGEST_INDEX, BIGGEST_LAYER
 from app.domain.sites import Site
 from app.errors import NotFound
 from app.models import Collection, Corpus, Document, Excerpt, Neuron, Sample, Simulation, Subject, Tokenizer
-from app.queries.common.prepared import Columns, Rows, rows_of
+from app.queries.common.prepared import PreparedSelect, labelled, one_round_trip, rows_of
 from app.queries.neurons.claims import (
-    CANDIDATES,
     EVENTS,
+    EXPLANATIONS,
     RUNS,
-    CandidateRow,
     EventShown,
+    ExplanationRow,
     RunShown,
-    read_candidates,
-    read_events,
-    read_runs,
+    with_scores,
 )
 from app.queries.runs.active import n_active_runs
 
@@ -103,7 +101,7 @@ class NeuronOrigin:
 
 @dataclass(frozen=True, slots=True)
 class StoredSample:
-    """A sample as it lies in the database."""
+    """A sample as it is stored."""
 
     kind: str
     collection_id: int
@@ -113,8 +111,9 @@ class StoredSample:
 
 @dataclass(frozen=True, slots=True)
 class StoredSimulation:
-    """A simulation as it lies in the database."""
+    """A simulation as it is stored."""
 
+    explanation_id: int
     simulator: str
     kind: str
     split: str
@@ -128,8 +127,9 @@ class StoredSimulation:
 
 @dataclass(frozen=True, slots=True)
 class StoredExcerpt:
-    """An excerpt's tokens and where they stand."""
+    """An excerpt's tokens, its document, and its position there in tokens."""
 
+    id: int
     token_ids: list[int]
     document: str | None
     position: int
@@ -191,27 +191,30 @@ def _head_statement() -> Select[Any]:
         )
         .lateral()
     )
+    columns = [column.label(name) for name, column in _HEAD_COLUMNS.items()]
+    parts = [*labelled("statistics", _STATISTICS_COLUMNS), *labelled("origin", _ORIGIN_COLUMNS)]
     return (
-        select(*_HEAD_COLUMNS.values(), rank, *_STATISTICS_COLUMNS.values(), *_ORIGIN_COLUMNS.values())
+        select(*columns, rank, *parts)
         .select_from(Subject)
+        .join(Neuron, Neuron.subject_id == Subject.id)
         .join(Tokenizer, Tokenizer.id == Subject.tokenizer_id)
         .outerjoin(Collection, Collection.id == Subject.collection_id)
         .outerjoin(Corpus, Corpus.id == Collection.corpus_id)
-        .outerjoin(
-            Neuron,
-            (Neuron.subject_id == Subject.id)
-            & (Neuron.layer == bindparam("layer"))
-            & (Neuron.index == bindparam("index")),
+        .join(rank, true())
+        .where(
+            Subject.slug == bindparam("slug"),
+            Neuron.layer == bindparam("layer"),
+            Neuron.index == bindparam("index"),
         )
-        .outerjoin(rank, Neuron.id.is_not(None))
-        .where(Subject.slug == bindparam("slug"))
     )
 
 
 # Statements are built once: building them costs more than running them.
-_HEAD = Columns(_head_statement())
-_SIMULATIONS = Columns(
+_HEAD = PreparedSelect(NeuronHead, _head_statement())
+_SIMULATIONS = PreparedSelect(
+    StoredSimulation,
     select(
+        Simulation.explanation_id,
         Simulation.simulator,
         Simulation.kind,
         Simulation.split,
@@ -221,47 +224,49 @@ _SIMULATIONS = Columns(
         Simulation.expected,
         Simulation.failures,
     )
-    .where(Simulation.explanation_id == bindparam("explanation_id"))
-    .order_by(Simulation.id)
+    .where(Simulation.explanation_id == any_(bindparam("explanation_ids", type_=ARRAY(BigInteger))))
+    .order_by(Simulation.id),
 )
-_SAMPLES = Columns(
+_SAMPLES = PreparedSelect(
+    StoredSample,
     select(Sample.kind, Sample.collection_id, Sample.excerpt_ids, Sample.activations).where(
         Sample.neuron_id == bindparam("neuron_id"),
         Sample.collection_id == any_(bindparam("collection_ids", type_=ARRAY(BigInteger))),
-    )
+    ),
 )
-_EXCERPTS = Columns(
-    select(Excerpt.id, Excerpt.token_ids, Document.name, Excerpt.position)
+_EXCERPTS = PreparedSelect(
+    StoredExcerpt,
+    select(Excerpt.id, Excerpt.token_ids, Document.name.label("document"), Excerpt.position)
     .outerjoin(Document, Document.id == Excerpt.document_id)
-    .where(Excerpt.id == any_(bindparam("excerpt_ids", type_=ARRAY(BigInteger))))
+    .where(Excerpt.id == any_(bindparam("excerpt_ids", type_=ARRAY(BigInteger)))),
 )
 
 
 def neuron_head(session: Session, *, slug: str, layer: int, index: int) -> NeuronHead:
-    """The neuron at an address. Raises NotFound, which says what there is instead. One query."""
+    """The neuron at an address. One query. Raises NotFound, which says what there is instead."""
     # A number that does not fit its column is no neuron, and Postgres would refuse to compare it.
-    place = {"layer": layer if layer <= BIGGEST_LAYER else -1, "index": index if index <= BIGGEST_INDEX else -1}
-    (rows,) = rows_of(session, _HEAD.given(slug=slug, **place))
+    fits = layer <= BIGGEST_LAYER and index <= BIGGEST_INDEX
+    rows = rows_of(session, _HEAD.given(slug=slug, layer=layer, index=index)) if fits else []
     if not rows:
-        raise NotFound(f"There is no subject named {slug}.")
-    values = iter(rows[0])
-    head = {name: next(values) for name in (*_HEAD_COLUMNS, "n_scored_in_layer", "n_below_in_layer")}
-    if head["id"] is None:
-        raise NotFound(
-            f"{head['subject']} has layers 0 to {head['n_layers'] - 1} with neurons"
-            f" 0 to {head['neurons_per_layer'] - 1}; this one has not been collected or does not exist."
-        )
-    statistics = NeuronStatistics(**{name: next(values) for name in _STATISTICS_COLUMNS})
-    origin = {name: next(values) for name in _ORIGIN_COLUMNS}
-    origin["site"] = Site.from_json(origin["site"])
-    return NeuronHead(**head, statistics=statistics, origin=NeuronOrigin(**origin))
+        raise _not_found(session, slug)
+    return rows[0]
+
+
+def _not_found(session: Session, slug: str) -> NotFound:
+    subject = session.scalar(select(Subject).where(Subject.slug == slug))
+    if subject is None:
+        return NotFound(f"There is no subject named {slug}.")
+    return NotFound(
+        f"{subject.name} has layers 0 to {subject.n_layers - 1} with neurons 0 to {subject.neurons_per_layer - 1};"
+        " this one has not been collected or does not exist."
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class NeuronParts:
     """All that is said about a neuron, and where it fires."""
 
-    candidates: tuple[CandidateRow, ...]
+    explanations: tuple[ExplanationRow, ...]
     runs: tuple[RunShown, ...]
     events: tuple[EventShown, ...]
     samples: tuple[StoredSample, ...]
@@ -270,34 +275,34 @@ class NeuronParts:
 
 def neuron_parts(session: Session, *, head: NeuronHead, explanation_id: int | None) -> NeuronParts:
     """What the page of a neuron shows, with the simulations of one explanation. One round trip."""
-    candidates, runs, events, samples, simulations = rows_of(
-        session,
-        CANDIDATES.given(neuron_id=head.id),
-        RUNS.given(neuron_id=head.id),
-        EVENTS.given(neuron_id=head.id),
-        _SAMPLES.given(neuron_id=head.id, collection_ids=[head.collection_id]),
-        _SIMULATIONS.given(explanation_id=explanation_id),
-    )
+    explanation_ids = [] if explanation_id is None else [explanation_id]
+    collection_ids = [] if head.collection_id is None else [head.collection_id]
+    with one_round_trip(session) as trip:
+        explanations = trip.send(EXPLANATIONS.given(neuron_id=head.id))
+        runs = trip.send(RUNS.given(neuron_id=head.id))
+        events = trip.send(EVENTS.given(neuron_id=head.id))
+        samples = trip.send(_SAMPLES.given(neuron_id=head.id, collection_ids=collection_ids))
+        simulations = trip.send(_SIMULATIONS.given(explanation_ids=explanation_ids))
     return NeuronParts(
-        candidates=read_candidates(candidates),
-        runs=read_runs(runs),
-        events=read_events(events),
-        samples=_read_samples(samples),
-        simulations=tuple(StoredSimulation(*row) for row in simulations),
+        explanations=with_scores(explanations.rows),
+        runs=tuple(runs.rows),
+        events=tuple(events.rows),
+        samples=tuple(samples.rows),
+        simulations=tuple(simulations.rows),
     )
 
 
 def neuron_samples(session: Session, *, neuron_id: int, collection_ids: Ids[int]) -> tuple[StoredSample, ...]:
     """The samples of a neuron from these collections. One query."""
-    asked = _SAMPLES.given(neuron_id=neuron_id, collection_ids=sorted(collection_ids))
-    return _read_samples(*rows_of(session, asked))
+    return tuple(rows_of(session, _SAMPLES.given(neuron_id=neuron_id, collection_ids=sorted(collection_ids))))
 
 
-def _read_samples(rows: Rows) -> tuple[StoredSample, ...]:
-    return tuple(StoredSample(*row) for row in rows)
+def stored_simulations(session: Session, *, explanation_ids: Ids[int]) -> tuple[StoredSimulation, ...]:
+    """What was simulated for these explanations, in the order in which it was stored. One query."""
+    return tuple(rows_of(session, _SIMULATIONS.given(explanation_ids=sorted(explanation_ids))))
 
 
 def stored_excerpts(session: Session, *, excerpt_ids: Ids[int]) -> dict[int, StoredExcerpt]:
-    """Tokens and place of each excerpt, by id. One query."""
-    (rows,) = rows_of(session, _EXCERPTS.given(excerpt_ids=sorted(excerpt_ids)))
-    return {row[0]: StoredExcerpt(row[1], row[2], row[3]) for row in rows}
+    """Each excerpt by its id. One query."""
+    rows = rows_of(session, _EXCERPTS.given(excerpt_ids=sorted(excerpt_ids)))
+    return {row.id: row for row in rows}

@@ -109,7 +109,7 @@ def flags_page(
     after: str | None = None,
     before: str | None = None,
 ) -> Page[FlagRow]:
-    """``size`` flags, newest first, open or resolved ones. Raises Invalid for a cursor that is none."""
+    """``size`` flags, newest first, open or resolved ones. Raises Invalid for a malformed cursor."""
     wanted: list[ColumnElement[bool]] = [Flag.resolved_at.is_(None) if is_open else Flag.resolved_at.is_not(None)]
     if reason is not None:
         wanted.append(Flag.reason == reason)

@@ -142,7 +142,7 @@ class WorkerCount:
 def batches_page(
     session: Session, *, size: int, after: str | None = None, before: str | None = None
 ) -> Page[BatchSummary]:
-    """``size`` batches, newest first. Raises Invalid for a cursor that is none."""
+    """``size`` batches, newest first. Raises Invalid for a malformed cursor."""
 
     def read(conditions: Sequence[ColumnElement[bool]], newest_first: bool, limit: int) -> list[BatchSummary]:
         return _batches(session, conditions, newest_first=newest_first, limit=limit)
@@ -167,7 +167,7 @@ def runs_page(
     after: str | None = None,
     before: str | None = None,
 ) -> Page[RunRow]:
-    """``size`` runs of a batch in the order of queueing, reversed. Raises Invalid for a cursor that is none."""
+    """``size`` runs of a batch in the order of queueing, reversed. Raises Invalid for a malformed cursor."""
     wanted: list[ColumnElement[bool]] = [Run.batch_id == batch_id]
     if status is not None:
         wanted.append(Run.status == status)

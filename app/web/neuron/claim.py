@@ -1,4 +1,4 @@
-"""What is claimed about a neuron: candidates, flags, the newest run, as parts of its page and of answers to forms."""
+"""What is claimed about a neuron: explanations, flags, the newest run, as parts of its page and of answers to forms."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from app.domain.bounds import LONGEST_NOTE
 from app.domain.flags import FlagReason
 from app.errors import NotFound
-from app.queries.neurons.claims import CandidateRow, FlagShown, RunShown, ScoreRow, neuron_runs
+from app.queries.neurons.claims import ExplanationRow, FlagShown, RunShown, ScoreRow, neuron_runs
 from app.queries.neurons.page import NeuronHead, neuron_head
 from app.web.neuron.address import path_of
 
@@ -17,17 +17,17 @@ ACTIVE = ("queued", "running")
 
 
 @dataclass(frozen=True, slots=True)
-class NeuronCandidates:
+class NeuronClaim:
     """The explanation that is shown, its scores, and all others."""
 
     address: str
-    shown: CandidateRow | None
+    shown: ExplanationRow | None
     headline: ScoreRow | None
     current_id: int | None
     percentile: float | None
     n_scored_in_layer: int
     layer: int
-    candidates: tuple[CandidateRow, ...]
+    explanations: tuple[ExplanationRow, ...]
     is_out_of_band: bool = False
 
 
@@ -55,23 +55,23 @@ class NeuronFlags:
 
 @dataclass(frozen=True, slots=True)
 class NeuronProgress:
-    """The newest run of the neuron: none, active, or finished (then with the candidates it led to)."""
+    """The newest run of the neuron: none, active, or finished (then with the claim as it is now)."""
 
     address: str
     state: Literal["none", "active", "finished"]
     run: RunShown | None
-    candidates: NeuronCandidates | None = None
+    claim: NeuronClaim | None = None
     counts: NeuronCounts | None = None
     """As they stand now, where this part goes into a page that is open."""
 
 
-def claim_of(head: NeuronHead, candidates: Sequence[CandidateRow], wanted: int | None) -> NeuronCandidates:
-    """The candidates, with the ``wanted`` one shown, or else the current one. Raises NotFound for an unknown one."""
+def claim_of(head: NeuronHead, explanations: Sequence[ExplanationRow], wanted: int | None) -> NeuronClaim:
+    """The explanations, with the ``wanted`` one shown, or else the current one. Raises NotFound for an unknown one."""
     chosen = wanted if wanted is not None else head.current_explanation_id
-    shown = next((c for c in candidates if c.id == chosen), None)
+    shown = next((row for row in explanations if row.id == chosen), None)
     if wanted is not None and shown is None:
         raise NotFound("This neuron has no such explanation.")
-    return NeuronCandidates(
+    return NeuronClaim(
         address=path_of(head),
         shown=shown,
         headline=shown.headline if shown is not None else None,
@@ -80,11 +80,11 @@ def claim_of(head: NeuronHead, candidates: Sequence[CandidateRow], wanted: int |
         n_scored_in_layer=head.n_scored_in_layer,
         layer=head.layer,
         # Not by score: scores of different simulators are not comparable.
-        candidates=tuple(sorted(candidates, key=lambda c: (c.id != head.current_explanation_id, -c.id))),
+        explanations=tuple(sorted(explanations, key=lambda row: (row.id != head.current_explanation_id, -row.id))),
     )
 
 
-def flags_of(claim: NeuronCandidates, flags: Sequence[FlagShown]) -> NeuronFlags:
+def flags_of(claim: NeuronClaim, flags: Sequence[FlagShown]) -> NeuronFlags:
     """The open ones of these flags, and the form that flags the explanation that is shown."""
     return NeuronFlags(
         address=claim.address,

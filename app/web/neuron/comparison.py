@@ -6,8 +6,8 @@ from datetime import datetime
 
 from app.domain.activations import FloatArray, SampleKind
 from app.domain.differences import WordRun, word_difference
-from app.queries.explanations.comparison import ComparedSimulation
-from app.queries.neurons.claims import CandidateRow, ScoreRow
+from app.queries.neurons.claims import ExplanationRow, ScoreRow
+from app.queries.neurons.page import StoredSimulation
 from app.web.neuron.evidence import ORDER, Evidence
 from app.web.neuron.simulations import SimulatedRow, simulated_rows
 
@@ -60,28 +60,28 @@ class ComparedExcerpt:
 
 
 def compared_columns(
-    candidates: Sequence[CandidateRow], simulations: Sequence[ComparedSimulation]
+    explanations: Sequence[ExplanationRow], simulations: Sequence[StoredSimulation]
 ) -> tuple[ComparedColumn, ...]:
     """The heads of the columns; each text is held against the first."""
     return tuple(
         ComparedColumn(
             letter=LETTERS[i],
-            id=candidate.id,
-            text=candidate.text,
-            by=candidate.by,
-            created_at=candidate.created_at,
-            simulator=_drawn_simulator(candidate, simulations),
-            difference=word_difference(candidates[0].text, candidate.text) if i else (),
+            id=explanation.id,
+            text=explanation.text,
+            by=explanation.by,
+            created_at=explanation.created_at,
+            simulator=_drawn_simulator(explanation, simulations),
+            difference=word_difference(explanations[0].text, explanation.text) if i else (),
         )
-        for i, candidate in enumerate(candidates)
+        for i, explanation in enumerate(explanations)
     )
 
 
-def _drawn_simulator(candidate: CandidateRow, simulations: Iterable[ComparedSimulation]) -> str | None:
+def _drawn_simulator(explanation: ExplanationRow, simulations: Iterable[StoredSimulation]) -> str | None:
     """The simulator of the standing score; where there is none, the one that simulated last."""
-    if candidate.headline is not None and candidate.headline.simulator is not None:
-        return candidate.headline.simulator
-    own = [s.stored.simulator for s in simulations if s.explanation_id == candidate.id]
+    if explanation.headline is not None and explanation.headline.simulator is not None:
+        return explanation.headline.simulator
+    own = [s.simulator for s in simulations if s.explanation_id == explanation.id]
     return own[-1] if own else None
 
 
@@ -90,12 +90,12 @@ def simulators_differ(columns: Sequence[ComparedColumn]) -> bool:
     return len({column.simulator for column in columns if column.simulator is not None}) > 1
 
 
-def score_lines(candidates: Sequence[CandidateRow]) -> tuple[ScoreLine, ...]:
+def score_lines(explanations: Sequence[ExplanationRow]) -> tuple[ScoreLine, ...]:
     """Every scorer, sample and simulator that one of the explanations has; of repeated scores the newest.
 
     In stored order. Scores of different simulators are on lines of their own.
     """
-    found = [{(s.scorer, s.sample, s.simulator): s for s in candidate.scores} for candidate in candidates]
+    found = [{(s.scorer, s.sample, s.simulator): s for s in explanation.scores} for explanation in explanations]
     keys = dict.fromkeys(key for scores in found for key in scores)
     return tuple(ScoreLine(*key, cells=tuple(_score_cells([scores.get(key) for scores in found]))) for key in keys)
 
@@ -116,16 +116,16 @@ def compared_excerpts(
     evidence: Evidence,
     real: Mapping[tuple[int, str, int], FloatArray],
     columns: Sequence[ComparedColumn],
-    simulations: Iterable[ComparedSimulation],
+    simulations: Iterable[StoredSimulation],
 ) -> tuple[ComparedExcerpt, ...]:
     """Every excerpt that a column's simulator has simulated; of repeated simulations the newest counts."""
     numbers = {column.id: i for i, column in enumerate(columns)}
     cells: dict[tuple[str, int], list[SimulatedRow | None]] = {}
     for simulation in simulations:
         number = numbers[simulation.explanation_id]
-        if simulation.stored.simulator != columns[number].simulator:
+        if simulation.simulator != columns[number].simulator:
             continue
-        for row in simulated_rows(evidence, real, simulation.stored):
+        for row in simulated_rows(evidence, real, simulation):
             cells.setdefault((row.kind, row.excerpt_id), [None] * len(columns))[number] = row
     in_order = sorted(cells.items(), key=lambda item: ORDER.index(SampleKind(item[0][0])))
     return tuple(

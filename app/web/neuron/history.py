@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from app.queries.neurons.claims import HISTORY_LENGTH, CandidateRow, EventShown, RunShown
+from app.queries.neurons.claims import HISTORY_LENGTH, EventShown, ExplanationRow, RunShown
 
 SENTENCES = {
     "explanation.written": "Wrote an explanation",
@@ -30,12 +30,15 @@ class HistoryLine:
 
 
 def history_lines(
-    events: Sequence[EventShown], candidates: Sequence[CandidateRow], runs: Sequence[RunShown]
+    events: Sequence[EventShown], explanations: Sequence[ExplanationRow], runs: Sequence[RunShown]
 ) -> tuple[HistoryLine, ...]:
-    """Events, new candidates and queued runs in one list, the newest first."""
+    """Events, new explanations and queued runs in one list, the newest first."""
     lines = [
         *(HistoryLine(e.at, sentence(e), str(e.detail.get("note", "")), e.by, _run_address(e)) for e in events),
-        *(HistoryLine(c.created_at, f"New candidate by {c.by}", "", None, f"?explanation={c.id}") for c in candidates),
+        *(
+            HistoryLine(row.created_at, f"New explanation by {row.by}", "", None, f"?explanation={row.id}")
+            for row in explanations
+        ),
         *(HistoryLine(r.queued_at, f"Queued with {r.method}", "", r.by, f"/batches/{r.batch_id}") for r in runs),
     ]
     lines.sort(key=lambda line: line.at, reverse=True)

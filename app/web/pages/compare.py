@@ -7,9 +7,9 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from app.domain.bounds import BIGGEST_ID, MOST_IDS_IN_ADDRESS, MOST_SIDE_BY_SIDE
-from app.queries.explanations.comparison import chosen_candidates, compared_simulations
-from app.queries.neurons.claims import neuron_candidates
-from app.queries.neurons.page import NeuronHead, neuron_samples
+from app.queries.explanations.comparison import chosen_explanations
+from app.queries.neurons.claims import neuron_explanations
+from app.queries.neurons.page import NeuronHead, neuron_samples, stored_simulations
 from app.web.deps import DbSession
 from app.web.neuron.address import ROUTE, Head, path_of
 from app.web.neuron.comparison import (
@@ -64,14 +64,13 @@ def compare(
     ] = None,
 ) -> NeuronCompare:
     """Up to four explanations of a neuron: texts, scores, and what each expects of the scored excerpts."""
-    candidates = neuron_candidates(session, neuron_id=head.id)
-    chosen = chosen_candidates(candidates, explanation or ())
-    ids = [candidate.id for candidate in chosen]
-    simulations = compared_simulations(session, explanation_ids=ids)
-    collections = {s.stored.collection_id for s in simulations if s.stored.collection_id is not None}
+    explanations = neuron_explanations(session, neuron_id=head.id)
+    chosen = chosen_explanations(explanations, explanation or ())
+    ids = [row.id for row in chosen]
+    simulations = stored_simulations(session, explanation_ids=ids)
+    collections = {s.collection_id for s in simulations if s.collection_id is not None}
     samples = neuron_samples(session, neuron_id=head.id, collection_ids=collections)
-    stored = [simulation.stored for simulation in simulations]
-    evidence = stored_evidence(session, known, head=head, samples=samples, simulations=stored)
+    evidence = stored_evidence(session, known, head=head, samples=samples, simulations=simulations)
     columns = compared_columns(chosen, simulations)
     return NeuronCompare(
         neuron=head,
@@ -81,6 +80,6 @@ def compare(
         simulators_differ=simulators_differ(columns),
         scores=score_lines(chosen),
         excerpts=compared_excerpts(evidence, real_rows(evidence, samples), columns, simulations),
-        choices=tuple(ExplanationChoice(c.id, c.text, c.by, c.id in ids) for c in candidates),
+        choices=tuple(ExplanationChoice(c.id, c.text, c.by, c.id in ids) for c in explanations),
         most=MOST_SIDE_BY_SIDE,
     )

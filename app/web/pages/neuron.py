@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.domain.bounds import BIGGEST_ID, LONGEST_FIELD
 from app.domain.roles import Action
 from app.errors import NotFound
-from app.queries.neurons.claims import neuron_candidates, neuron_flags, neuron_runs
+from app.queries.neurons.claims import neuron_explanations, neuron_flags, neuron_runs
 from app.queries.neurons.page import NeuronHead, NeuronParts, neuron_parts, neuron_samples
 from app.queries.people.accounts import Viewer
 from app.queries.review.flags import open_flag
@@ -20,7 +20,7 @@ from app.web.heat.vocabularies import Vocabularies
 from app.web.neuron.address import ROUTE, Head, RequestedAddress, neighbour_path, path_of, requested_head
 from app.web.neuron.choices import MethodChoice, choices_for
 from app.web.neuron.claim import (
-    NeuronCandidates,
+    NeuronClaim,
     NeuronFlags,
     NeuronProgress,
     claim_of,
@@ -57,7 +57,7 @@ class NeuronPage:
     next: str | None
     scale: float
     """The activation that heatmaps draw at full strength."""
-    claim: NeuronCandidates
+    claim: NeuronClaim
     flags: NeuronFlags
     progress: NeuronProgress
     methods: tuple[MethodChoice, ...]
@@ -73,12 +73,12 @@ def neuron(
     viewer: CurrentViewer,
     address: RequestedAddress,
     known: KnownVocabularies,
-    explanation: Annotated[int | None, Query(ge=1, le=BIGGEST_ID, description="Show this candidate.")] = None,
+    explanation: Annotated[int | None, Query(ge=1, le=BIGGEST_ID, description="Show this explanation.")] = None,
 ) -> NeuronPage:
     """A neuron: claim, evidence, statistics, provenance, history."""
     head = requested_head(session, address)
     parts = neuron_parts(session, head=head, explanation_id=explanation or head.current_explanation_id)
-    claim = claim_of(head, parts.candidates, explanation)
+    claim = claim_of(head, parts.explanations, explanation)
     flags = neuron_flags(session, neuron_id=head.id) if head.n_open_flags else ()
     samples, simulations, scale = _shown_evidence(session, head, parts, known)
     return NeuronPage(
@@ -93,7 +93,7 @@ def neuron(
         methods=choices_for(session, viewer),
         samples=samples,
         simulations=simulations,
-        history=history_lines(parts.events, parts.candidates, parts.runs),
+        history=history_lines(parts.events, parts.explanations, parts.runs),
     )
 
 
@@ -101,16 +101,16 @@ def neuron(
 def progress(
     session: DbSession, head: Head, run: Annotated[int | None, Query(ge=1, le=BIGGEST_ID)] = None
 ) -> NeuronProgress:
-    """How far a run of this neuron is; once it has ended, the candidates as they stand then."""
+    """How far a run of this neuron is; once it has ended, the claim as it is then."""
     runs = neuron_runs(session, neuron_id=head.id)
     chosen = next((r for r in runs if run is None or r.id == run), None)
     if run is not None and chosen is None:
         raise NotFound("This neuron has no such run.")
-    claim = claim_of(head, neuron_candidates(session, neuron_id=head.id), None)
+    claim = claim_of(head, neuron_explanations(session, neuron_id=head.id), None)
     shown = replace(progress_of(claim.address, chosen), counts=counts_of(head))
     if shown.state != "finished":
         return shown
-    return replace(shown, candidates=replace(claim, is_out_of_band=True))
+    return replace(shown, claim=replace(claim, is_out_of_band=True))
 
 
 @router.post(f"{ROUTE}/flags", include_in_schema=False)
@@ -122,7 +122,7 @@ def flag(
     form: Annotated[FlagForm, Form()],
 ) -> Response:
     """Open a flag against one of this neuron's explanations."""
-    claim = claim_of(head, neuron_candidates(session, neuron_id=head.id), form.explanation_id)
+    claim = claim_of(head, neuron_explanations(session, neuron_id=head.id), form.explanation_id)
     open_flag(session, explanation_id=form.explanation_id, account_id=viewer.id, reason=form.reason, note=form.note)
     if view.wants_part:
         shown = flags_of(claim, neuron_flags(session, neuron_id=head.id))

@@ -174,13 +174,22 @@ def _state(trial: TrialShown | None) -> State:
 
 def _row(result: TrialResult, words: ShownVocabulary, scale: float) -> TrialRow:
     """Shown as a stored record would be."""
-    evidence = Evidence({LIVE: StoredExcerpt(result.token_ids, None, 0)}, words, scale)
+    evidence = Evidence({LIVE: StoredExcerpt(LIVE, result.token_ids, None, 0)}, words, scale)
     activations, expected = (np.array(v or (), dtype=np.float32) for v in (result.activations, result.expected))
     sample = StoredSample(SampleKind.TOP, 0, [LIVE], pack_activations([activations]))
     line = shown_samples(evidence, [sample])[0].rows[0].line
     if result.expected is not None:
-        unit = scale / NORMALISED_MAXIMUM
-        simulation = StoredSimulation("", sample.kind, "", 0, unit, [LIVE], pack_activations([expected]), {})
+        simulation = StoredSimulation(
+            explanation_id=LIVE,
+            simulator="",
+            kind=sample.kind,
+            split="",
+            collection_id=0,
+            unit=scale / NORMALISED_MAXIMUM,
+            excerpt_ids=[LIVE],
+            expected=pack_activations([expected]),
+            failures={},
+        )
         (simulated,) = simulated_rows(evidence, real_rows(evidence, [sample]), simulation)
         line = simulated.line
     return TrialRow(
