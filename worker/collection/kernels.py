@@ -5,15 +5,14 @@ excerpt that enters a pool is copied there and then, while its values are near. 
 each other, so any division of them among threads gives the same bits.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
+from typing import NamedTuple, TypeAlias
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from worker.collection.best import LAST, NEVER
 from worker.collection.state import POOLS
+from worker.compiled_loops import compiled_loop
 
 Float32s: TypeAlias = NDArray[np.float32]
 Float64s: TypeAlias = NDArray[np.float64]
@@ -25,20 +24,6 @@ TILE = 256
 _N_POOLS = len(POOLS)
 _NEVER = np.int32(NEVER)
 _LAST = np.int64(LAST)
-_Loop = TypeVar("_Loop", bound=Callable[..., Any])
-
-
-def _compiled(loop: _Loop) -> _Loop:
-    """Compiled at its first call; runs without Python's lock.
-
-    Kept on disk, beside this file or in the user's cache folder. Where neither can be written, each process compiles
-    for itself, which takes some seconds.
-    """
-    try:
-        compiled: Any = numba.njit(nogil=True, cache=True, error_model="numpy")(loop)
-    except RuntimeError:
-        compiled = numba.njit(nogil=True, error_model="numpy")(loop)
-    return cast(_Loop, compiled)
 
 
 class Excerpts(NamedTuple):
@@ -105,7 +90,7 @@ class Tile(NamedTuple):
     wanted: NDArray[np.bool_]
 
 
-@_compiled
+@compiled_loop
 def take_in(neurons: tuple[int, int], batch: Excerpts, limits: Limits, totals: Totals, pools: Pools) -> bool:
     """Take in the neurons from ``neurons[0]`` up to ``neurons[1]``. False where a value was not finite."""
     finite = True
@@ -122,7 +107,7 @@ def take_in(neurons: tuple[int, int], batch: Excerpts, limits: Limits, totals: T
     return finite
 
 
-@_compiled
+@compiled_loop
 def _tile(width: int) -> Tile:
     numbers = np.empty((6, width), np.float32)
     return Tile(
@@ -139,7 +124,7 @@ def _tile(width: int) -> Tile:
     )
 
 
-@_compiled
+@compiled_loop
 def _summarise(batch: Excerpts, start: int, begin: int, centres: Float32s, tile: Tile) -> None:
     """All that looks at every value, four tokens at a time: statistics are loaded and stored less often."""
     tile.peak[:], tile.low[:], tile.positive[:] = -np.inf, np.inf, 0
@@ -152,7 +137,7 @@ def _summarise(batch: Excerpts, start: int, begin: int, centres: Float32s, tile:
         _one_token(batch, start + t * batch.step, centre, tile)
 
 
-@_compiled
+@compiled_loop
 def _four_tokens(batch: Excerpts, place: int, centre: Float32s, tile: Tile) -> None:
     """Powers are centred, so that they do not drown in a large mean."""
     width, step = centre.shape[0], batch.step
@@ -177,7 +162,7 @@ def _four_tokens(batch: Excerpts, place: int, centre: Float32s, tile: Tile) -> N
         fourth[n] += (aa * aa + bb * bb) + (cc * cc + dd * dd)
 
 
-@_compiled
+@compiled_loop
 def _one_token(batch: Excerpts, place: int, centre: Float32s, tile: Tile) -> None:
     for n in range(centre.shape[0]):
         value = batch.values[place + n]
@@ -192,18 +177,18 @@ def _one_token(batch: Excerpts, place: int, centre: Float32s, tile: Tile) -> Non
         tile.fourth[n] += square * square
 
 
-@_compiled
+@compiled_loop
 def _larger(a: np.float32, b: np.float32) -> np.float32:
     """Written out: the built-in one minds NaN, which ``_add_up`` finds, and is not made of vector instructions."""
     return a if a > b else b
 
 
-@_compiled
+@compiled_loop
 def _smaller(a: np.float32, b: np.float32) -> np.float32:
     return a if a < b else b
 
 
-@_compiled
+@compiled_loop
 def _add_up(begin: int, tile: Tile, totals: Totals) -> bool:
     """Bring one excerpt's statistics into the totals. False where a value was not finite."""
     width = tile.peak.shape[0]
@@ -227,7 +212,7 @@ def _add_up(begin: int, tile: Tile, totals: Totals) -> bool:
     return bool(n_finite == width)
 
 
-@_compiled
+@compiled_loop
 def _count_peaks(begin: int, tile: Tile, limits: Limits, totals: Totals) -> None:
     """Count peaks in bins that are finest at the low end, where most of them lie."""
     width, n_bins = tile.peak.shape[0], totals.peak_counts.shape[1]
@@ -240,7 +225,7 @@ def _count_peaks(begin: int, tile: Tile, limits: Limits, totals: Totals) -> None
         totals.peak_counts[begin + i, bins[i]] += np.int32(1)
 
 
-@_compiled
+@compiled_loop
 def _count_values(batch: Excerpts, start: int, begin: int, tile: Tile, limits: Limits, totals: Totals) -> None:
     width, last = tile.peak.shape[0], np.float32(totals.histogram.shape[1] - 1)
     bins = tile.bins
@@ -253,7 +238,7 @@ def _count_values(batch: Excerpts, start: int, begin: int, tile: Tile, limits: L
             totals.histogram[begin + i, bins[i]] += np.int32(1)
 
 
-@_compiled
+@compiled_loop
 def _offer(batch: Excerpts, b: int, begin: int, tile: Tile, limits: Limits, pools: Pools) -> None:
     """Offer one excerpt to the pools, in the order of ``state.POOLS``. First all keys, then the few that enter."""
     n_neurons, width = limits.centre.shape[0], tile.peak.shape[0]
@@ -271,10 +256,10 @@ def _offer(batch: Excerpts, b: int, begin: int, tile: Tile, limits: Limits, pool
                 row = pool * n_neurons + begin + i
                 if keys[pool, i] > pools.bar[row]:
                     place = b * batch.stride + begin + i
-                    _enter(batch, place, (row, keys[pool, i], batch.ordinals[b]), tile.peak[i], pools)
+                    enter(batch, place, (row, keys[pool, i], batch.ordinals[b]), tile.peak[i], pools)
 
 
-@_compiled
+@compiled_loop
 def _keys(excerpt: np.uint32, begin: int, tile: Tile, limits: Limits) -> None:
     width = tile.peak.shape[0]
     peak, keys = tile.peak, tile.keys
@@ -283,15 +268,15 @@ def _keys(excerpt: np.uint32, begin: int, tile: Tile, limits: Limits) -> None:
     lower, upper = limits.high[begin : begin + width], limits.highest[begin : begin + width]
     for i in range(width):
         top[i] = _sortable(peak[i])
-        random[i] = _priority(excerpt, of_random[i])
-        spread[i] = _priority(excerpt, of_spread[i])
+        random[i] = priority(excerpt, of_random[i])
+        spread[i] = priority(excerpt, of_spread[i])
     for i in range(width):
         high[i] = spread[i] if peak[i] >= lower[i] else _NEVER
         highest[i] = spread[i] if peak[i] >= upper[i] else _NEVER
 
 
-@_compiled
-def _enter(batch: Excerpts, place: int, candidate: tuple[int, int, int], peak: float, pools: Pools) -> None:
+@compiled_loop
+def enter(batch: Excerpts, place: int, candidate: tuple[int, int, int], peak: float, pools: Pools) -> None:
     """Let an excerpt in at the lowest score's place; the bar rises to the lowest that is left."""
     row, key, ordinal = candidate
     scores = pools.scores[row]
@@ -307,8 +292,8 @@ def _enter(batch: Excerpts, place: int, candidate: tuple[int, int, int], peak: f
     pools.bar[row] = max(pools.bar[row], lowest)
 
 
-@_compiled
-def _priority(excerpt: np.uint32, neuron: np.uint32) -> np.int32:
+@compiled_loop
+def priority(excerpt: np.uint32, neuron: np.uint32) -> np.int32:
     """As ``chance.priorities``."""
     mixed = np.uint32(excerpt ^ neuron)
     mixed = np.uint32((mixed ^ (mixed >> np.uint32(16))) * np.uint32(0x85EBCA6B))
@@ -316,14 +301,14 @@ def _priority(excerpt: np.uint32, neuron: np.uint32) -> np.int32:
     return np.int32((mixed ^ (mixed >> np.uint32(16))) & np.uint32(0x7FFFFFFF))
 
 
-@_compiled
+@compiled_loop
 def _sortable(value: np.float32) -> np.int32:
     """As ``best.sortable``."""
     bits = np.float32(value + np.float32(0)).view(np.int32)
     return np.int32(bits ^ ((bits >> np.int32(31)) & np.int32(0x7FFFFFFF)))
 
 
-@_compiled
+@compiled_loop
 def half(value: np.float32) -> np.uint16:
     """The bits of the nearest float16, ties to even (IEEE 754-2019, 4.3.1); the compiler here has no float16."""
     bits = np.float32(value).view(np.uint32)

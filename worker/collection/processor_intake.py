@@ -24,7 +24,7 @@ class ProcessorIntake:
 
     def take_in(self, layer: LayerState, excerpts: Excerpted, activations: Float[Tensor, "batch tokens n"]) -> bool:
         """Add a batch, its excerpts in ascending order. False where an activation is not a finite number."""
-        batch, limits = _excerpts(excerpts, activations), _limits(layer)
+        batch, limits = excerpts_of(excerpts, activations), _limits(layer)
         totals, pools = _totals(layer), _pools(layer)
         n_neurons = activations.shape[2]
         cuts = [i * n_neurons // self._n_threads // _LANES * _LANES for i in range(self._n_threads)]
@@ -34,7 +34,8 @@ class ProcessorIntake:
         return all(finite)
 
 
-def _excerpts(excerpts: Excerpted, activations: Tensor) -> kernels.Excerpts:
+def excerpts_of(excerpts: Excerpted, activations: Tensor) -> kernels.Excerpts:
+    """One layer's activations [batch, tokens, N] of a batch on a processor, as compiled loops read them."""
     values = activations.float()
     if values.stride(2) != 1:
         values = values.contiguous()

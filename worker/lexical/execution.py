@@ -1,14 +1,14 @@
 """Compiled loops that find what a program claims. A tile is some whole excerpts, laid end to end."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.activations import IntArray
 from app.domain.tokens import Vocabulary
+from worker.compiled_loops import compiled_loop
 from worker.lexical.grammar import SHORTLY, Reach, Spot
 from worker.lexical.matching import Block
 from worker.lexical.programs import ANY_CASE, EXACT, REACHES, SPOTS, Program
@@ -22,13 +22,6 @@ _NEXT, _SECOND, _SHORTLY, _LINE, _ANYWHERE, _BEFORE = (
 _SPACE = 0x20
 SILENCED = np.uint8(255)
 """The level of a token that a claim with "not" matches."""
-_Loop = TypeVar("_Loop", bound=Callable[..., Any])
-
-
-def compiled_loop(loop: _Loop) -> _Loop:
-    """Compiled at its first call and kept on disk; runs without Python's lock."""
-    compiled: Any = numba.njit(nogil=True, cache=True, error_model="numpy")(loop)
-    return cast(_Loop, compiled)
 
 
 class Tile(NamedTuple):
