@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from app.domain.intervals import area_interval, mean_of_shares_interval
+from app.domain.intervals import area_interval, mean_of_shares_interval, share_interval
 from app.domain.scores import Estimate
 
 CHANCE = 0.5
@@ -23,6 +23,34 @@ def balanced_accuracy(truth: Sequence[bool], said: Sequence[bool]) -> Estimate:
     shares = [(int(agrees[kind].sum()), int(kind.sum())) for kind in (positive, ~positive)]
     value = sum(right / n for right, n in shares) / len(shares)
     return Estimate(value, interval=mean_of_shares_interval(shares))
+
+
+def share(successes: int, trials: int) -> Estimate:
+    """A share with Wilson's interval. Undefined without trials."""
+    if trials == 0:
+        return Estimate(None, "there is nothing to count")
+    return Estimate(successes / trials, interval=share_interval(successes, trials))
+
+
+def harmonic_mean(first: tuple[int, int], second: tuple[int, int]) -> Estimate:
+    """The harmonic mean of two independent shares, each (successes, trials), with an interval.
+
+    0 where one share is 0: both must be high. Undefined without trials of both. The interval combines the Wilson
+    intervals of the shares as ``mean_of_shares_interval`` does. Source of the interval: Zou and Donner,
+    "Construction of confidence limits about effect measures" (2008).
+    """
+    if not first[1] or not second[1]:
+        return Estimate(None, "there is nothing to count")
+    points = [successes / trials for successes, trials in (first, second)]
+    value = _harmonic(*points)
+    limits = [share_interval(*pair) for pair in (first, second)]
+    moved = [[_harmonic(limits[0][end], points[1]), _harmonic(points[0], limits[1][end])] for end in (0, 1)]
+    low, high = (float(np.hypot(*(value - np.array(other)))) for other in moved)
+    return Estimate(value, interval=(max(0.0, value - low), min(1.0, value + high)))
+
+
+def _harmonic(a: float, b: float) -> float:
+    return 2 * a * b / (a + b) if a + b > 0 else 0.0
 
 
 def auc(truth: Sequence[bool], ratings: Sequence[float]) -> Estimate:

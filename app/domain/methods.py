@@ -96,6 +96,11 @@ LANGUAGE_MODEL_METHODS = (
         "highlighted",
         parameters={"scorers": {"correlation": {"samples": ["top_and_random", "top", "random", *_BANDS]}}},
     ),
+    _structured(
+        ("highlighted-written", "Highlighted, tested on sentences written for it (runs the subject)"),
+        "highlighted",
+        (*_FITTING, "boundary", "own_texts", "intruder"),
+    ),
     _structured(("contrastive", "Contrastive: against look-alikes"), "contrastive"),
     _structured(("best-of-4", "Best of four highlighted samples"), "best_of_n", parameters={"explainer": {"n": 4}}),
     _structured(("revised", "Revised on written sentences (runs the subject)"), "revise", (*_JUDGED, "ablation")),

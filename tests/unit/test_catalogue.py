@@ -74,7 +74,11 @@ def test_a_method_needs_what_its_steps_need() -> None:
     by_name = {method.name: steps_of(method) for method in BUILTIN_METHODS}
     assert by_name["pairs-all-at-once"].capabilities == {Capability.CHAT, Capability.PROMPT_LOGPROBS}
     assert by_name["pairs-token-by-token"].capabilities == {Capability.CHAT, Capability.CHAT_LOGPROBS}
-    assert {name for name, steps in by_name.items() if steps.needs_subject} == {"revised", "per-meaning"}
+    assert {name for name, steps in by_name.items() if steps.needs_subject} == {
+        "highlighted-written",
+        "revised",
+        "per-meaning",
+    }
     assert by_name["contrastive"].needs_hard_negatives
     assert not by_name["lexical"].needs_hard_negatives
     assert by_name["lexical"].kinds == (SampleKind.TOP, SampleKind.RANDOM)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.judgements import auc, balanced_accuracy
+from app.domain.judgements import auc, balanced_accuracy, harmonic_mean, share
 from app.domain.scores import Estimate
 
 TRUTH = (True, True, True, True, False, False)
@@ -60,3 +60,24 @@ def test_turning_all_ratings_around_turns_the_value_around(rows: list[tuple[bool
     assert one.value + other.value == pytest.approx(1.0)
     assert one.interval is None or one.interval[0] <= one.interval[1]
     assert auc(truth, [2 * r + 1 for r in ratings]).value == pytest.approx(one.value)
+
+
+def test_a_harmonic_mean_is_high_only_where_both_shares_are() -> None:
+    assert harmonic_mean((3, 4), (1, 2)).value == pytest.approx(0.6)
+    assert harmonic_mean((4, 4), (0, 4)).value == 0.0
+    assert harmonic_mean((0, 4), (0, 4)).value == 0.0
+    assert harmonic_mean((0, 0), (4, 4)).value is None
+
+
+@given(st.integers(0, 8), st.integers(0, 8))
+def test_the_interval_of_a_harmonic_mean_holds_it_and_is_never_empty(first: int, second: int) -> None:
+    estimate = harmonic_mean((first, 8), (second, 8))
+    assert estimate.value is not None
+    assert estimate.interval is not None
+    assert 0 <= estimate.interval[0] <= estimate.value <= estimate.interval[1] <= 1
+    assert estimate.interval[0] < estimate.interval[1]
+
+
+def test_a_share_has_wilsons_interval_and_nothing_has_none() -> None:
+    assert share(8, 10).interval == pytest.approx((0.4902, 0.9433), abs=1e-4)
+    assert share(0, 0) == Estimate(None, "there is nothing to count")

@@ -33,6 +33,8 @@ def answering(write: Write, *, fires: str = "cats import tea", silent: str = "ca
             return json.dumps({"activations": [0] * int(found[1])})
         if request.step.startswith(("detect", "fuzz")):
             return by_word(request)
+        if request.step.startswith("intruder"):
+            return json.dumps({"odd": 1})
         if request.step.startswith("sentences"):
             return json.dumps({"fires": [fires] * 6, "silent": [silent] * 6})
         return json.dumps({"explanation": write(request)})

@@ -1,42 +1,27 @@
 """An explanation is tested on sentences written for it and corrected from where it fails."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from app.domain.activations import ActivationRecord, normalise
 from app.domain.results import ScoreResult, SimulatedExcerpt
 from app.domain.scores import Estimate, correlation_with_interval
 from app.domain.steps.explainers import MOST_SHOWN, SENTENCES
 from app.errors import MethodError
 from worker.explainers.choosing import inner_of, ranked, simulated, simulator_of
 from worker.explainers.prompted import EXPLANATION, MOST_TOKENS, maximum_of
-from worker.explainers.sentences import Sentence, write_sentences
 from worker.method.asking import Question, ask
 from worker.method.baselines import token_lookup
 from worker.method.contracts import Candidate, NeuronTask, Services, Simulator, shown_together
-from worker.method.live import LiveSubject, live_subject, same_subject
+from worker.method.live import LiveSubject, live_subject
 from worker.method.prompts import load
-from worker.method.prompts.rendering import ACTIVE_LEVEL, block, escape, highlighted, highlighted_peak, levelled
+from worker.method.prompts.rendering import block, escape, highlighted, highlighted_peak, levelled
+from worker.method.sentences import Measured, measure, write_sentences
 from worker.providers.base import Message, Provider
 
 SCORER = "correlation"
 WRITTEN = "written"
 """The sample of sentences that a language model wrote to test an explanation."""
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """A test sentence with the neuron's real activations on it."""
-
-    sentence: Sentence
-    record: ActivationRecord
-    fired: bool
-
-    @property
-    def missed(self) -> bool:
-        """Whether the neuron did not do what the explanation says."""
-        return self.fired is not self.sentence.fires
 
 
 class Revise:
@@ -77,7 +62,7 @@ class Revise:
         )
         if written.value is None:
             return (_noted(first, {"failure": f"no test sentences: {written.failure}"}),)
-        measured = self._measure(written.value, task)
+        measured = measure(written.value, task, self.subject, maximum=maximum_of(task))
         revising, scoring = measured[::2], measured[1::2]
         candidates = [_noted(first, _note(measured, revised=False))]
         if any(m.missed for m in revising):
@@ -86,16 +71,6 @@ class Revise:
         if len(scored) == 1:
             return tuple(scored)
         return ranked(scored, task, self.simulator)
-
-    def _measure(self, sentences: Sequence[Sentence], task: NeuronTask) -> tuple[Measured, ...]:
-        maximum = maximum_of(task)
-        records = same_subject(self.subject, task).activations(
-            [s.text for s in sentences], layer=task.layer, index=task.index
-        )
-        return tuple(
-            Measured(sentence, record, fired=int(normalise(record.activations, maximum).max()) >= ACTIVE_LEVEL)
-            for sentence, record in zip(sentences, records, strict=True)
-        )
 
     def _revised(
         self, first: Candidate, revising: Sequence[Measured], measured: Sequence[Measured], task: NeuronTask

@@ -29,6 +29,8 @@ from worker.scorers.correlation import CorrelationScorer
 from worker.scorers.detection import DetectionScorer
 from worker.scorers.explained_variance import ExplainedVarianceScorer
 from worker.scorers.fuzzing import FuzzingScorer
+from worker.scorers.intruder import IntruderScorer
+from worker.scorers.written import BoundaryScorer, OwnTextsScorer
 from worker.simulators.all_at_once import AllAtOnce
 from worker.simulators.calibration import linear_calibration, percentile_calibration
 from worker.simulators.lexical import LexicalSimulator
@@ -70,6 +72,9 @@ SCORERS: Mapping[str, StepClass[Scorer | TextScorer]] = _by_name(
     AblationScorer,
     DetectionScorer,
     FuzzingScorer,
+    BoundaryScorer,
+    OwnTextsScorer,
+    IntruderScorer,
 )
 
 

@@ -28,6 +28,12 @@ NEGATIVES: Mapping[str, SampleKind] = {
     "top_and_hard_negative": SampleKind.HARD_NEGATIVE,
 }
 """What each sample of detection sets against the top excerpts."""
+WRITTEN = "written"
+"""The sample of sentences that a language model wrote to test an explanation."""
+SENTENCES = 6
+"""Sentences that are written of each sort."""
+INTRUDER_SHOWN = 5
+"""Excerpts in one question; one of them is the intruder, so that chance is one in five."""
 CHAT = frozenset({Capability.CHAT})
 
 
@@ -69,6 +75,10 @@ def _ablated_records(records: NeuronRecords, parameters: Parameters) -> Records:
 
 def _detected(_parameters: Parameters) -> tuple[str, ...]:
     return tuple(NEGATIVES)
+
+
+def _detected_first(_parameters: Parameters) -> tuple[str, ...]:
+    return (TOP_AND_RANDOM,)
 
 
 def _fuzzed(_parameters: Parameters) -> tuple[str, ...]:
@@ -162,6 +172,77 @@ DETECTION = ScorerSpec(
     simulated=_no_records,
     calls=_with_peer(_detection),
 )
+
+
+def _written_about(_parameters: Parameters) -> tuple[str, ...]:
+    return (WRITTEN,)
+
+
+def written(parameters: Parameters) -> int:
+    """How many sentences are written of each sort: to fit the text, and to lie just outside of it."""
+    return int(parameters.get("n_sentences", SENTENCES))
+
+
+def _writing(given: ScorerInput) -> Calls:
+    """One request writes the sentences of both sorts."""
+    return Calls.of(Span(0, 1, 1), 290, 60 * written(given.parameters))
+
+
+def intruder_questions(records: NeuronRecords) -> int:
+    """How many questions these records are enough for."""
+    shown = len(records.of(SampleKind.TOP, Split.VALIDATION)[:RATED_PER_SAMPLE])
+    intruders = len(records.of(SampleKind.RANDOM, Split.VALIDATION)[:RATED_PER_SAMPLE])
+    return intruders if shown >= INTRUDER_SHOWN - 1 else 0
+
+
+def _intruding(given: ScorerInput) -> Calls:
+    n = intruder_questions(given.records)
+    lengths = [len(r.token_ids) for r in given.records.of(SampleKind.TOP, Split.VALIDATION)[:RATED_PER_SAMPLE]]
+    if not n:
+        return NO_CALLS
+    mean = sum(lengths) / len(lengths)
+    # Random excerpts on which the neuron fires are no intruders.
+    return Calls.of(Span(0, n, n), 240 + 1.2 * INTRUDER_SHOWN * mean, 8, cached=240)
+
+
+BOUNDARY = ScorerSpec(
+    name="boundary",
+    label="Boundary: sentences inside and just outside the text",
+    description="The subject is run on sentences that a language model writes to fit the text and on look-alikes that "
+    "do not: the harmonic mean of the share that fires and the share that stays silent, each shown as well.",
+    blind_spot="Tests only what the language model can think of, in its own style, not the text of the corpus.",
+    prompts=("write_sentences",),
+    capabilities=CHAT,
+    needs_subject=True,
+    samples=_written_about,
+    simulated=_no_records,
+    calls=_writing,
+)
+OWN_TEXTS = ScorerSpec(
+    name="own_texts",
+    label="Own texts: written sentences against random text",
+    description="Whether the neuron is more active on sentences written to fit the text than on random excerpts of "
+    "the same length: twice the area under the curve, less one.",
+    blind_spot="Does not notice what the text misses: any one thing that activates the neuron is enough.",
+    prompts=("write_sentences",),
+    capabilities=CHAT,
+    needs_subject=True,
+    samples=_written_about,
+    simulated=_no_records,
+    calls=_writing,
+)
+INTRUDER = ScorerSpec(
+    name="intruder",
+    label="Intruder: which excerpt does not belong?",
+    description="A language model that sees no explanation finds the random excerpt among four on which the neuron "
+    "fires: it says whether the neuron can be explained at all.",
+    blind_spot="Says nothing about the text: every text of a neuron gets the same number.",
+    prompts=("intruder",),
+    capabilities=CHAT,
+    samples=_detected_first,
+    simulated=_no_records,
+    calls=_intruding,
+)
 FUZZING = ScorerSpec(
     name="fuzzing",
     label="Fuzzing: do these marked tokens fit?",
@@ -174,4 +255,14 @@ FUZZING = ScorerSpec(
     simulated=_no_records,
     calls=_with_peer(_fuzzing),
 )
-ALL = (CORRELATION, EXPLAINED_VARIANCE, ABSOLUTE_DEVIATION, ABLATION, DETECTION, FUZZING)
+ALL = (
+    CORRELATION,
+    EXPLAINED_VARIANCE,
+    ABSOLUTE_DEVIATION,
+    ABLATION,
+    DETECTION,
+    FUZZING,
+    BOUNDARY,
+    OWN_TEXTS,
+    INTRUDER,
+)

@@ -1,10 +1,14 @@
-"""Sentences that a language model writes to test an explanation."""
+"""Sentences that a language model writes to test an explanation, and what the subject does on them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.domain.activations import ActivationRecord, normalise
 from worker.method.asking import Answer, Form, Question, Unusable, ask, json_object, object_schema, one_line
+from worker.method.contracts import NeuronTask
+from worker.method.live import LiveSubject, same_subject
 from worker.method.prompts import load
-from worker.method.prompts.rendering import block, escape
+from worker.method.prompts.rendering import ACTIVE_LEVEL, block, escape
 from worker.providers.base import Message, Provider
 
 LONGEST_SENTENCE = 300
@@ -57,3 +61,33 @@ def _read(reply: str, n: int) -> tuple[Sentence, ...]:
             raise Unusable(f"{name} is not a list of {n} texts")
         sorts.append([Sentence(one_line(t, longest=LONGEST_SENTENCE), fires=name == "fires") for t in texts])
     return tuple(s for i in range(0, n, 2) for sort in sorts for s in sort[i : i + 2])
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A test sentence with the neuron's real activations on it."""
+
+    sentence: Sentence
+    record: ActivationRecord
+    fired: bool
+
+    @property
+    def missed(self) -> bool:
+        """Whether the neuron did not do what the explanation says."""
+        return self.fired is not self.sentence.fires
+
+
+def measure(
+    sentences: Sequence[Sentence], task: NeuronTask, subject: LiveSubject, *, maximum: float
+) -> tuple[Measured, ...]:
+    """Run the subject on each sentence. The neuron fires where its level reaches ``ACTIVE_LEVEL`` of 10.
+
+    ``maximum`` is the activation that level 10 stands for. Raises MethodError where the neuron belongs to another
+    subject.
+    """
+    texts = [sentence.text for sentence in sentences]
+    records = same_subject(subject, task).activations(texts, layer=task.layer, index=task.index)
+    return tuple(
+        Measured(sentence, record, fired=int(normalise(record.activations, maximum).max()) >= ACTIVE_LEVEL)
+        for sentence, record in zip(sentences, records, strict=True)
+    )

@@ -1,0 +1,126 @@
+"""Scores of an explanation by sentences that a language model writes for it, on which the subject is run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Self
+
+import numpy as np
+
+from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind, Split
+from app.domain.judgements import auc, harmonic_mean, share
+from app.domain.results import ScoreResult
+from app.domain.scores import Estimate
+from app.domain.steps.scorers import RATED_PER_SAMPLE, WRITTEN
+from app.domain.steps.scorers import written as n_written
+from app.domain.steps.spec import Records
+from app.errors import MethodError
+from worker.method.contracts import NeuronTask, ScoredExcerpt, Services
+from worker.method.live import LiveSubject, live_subject
+from worker.method.sentences import Measured, measure, write_sentences
+from worker.providers.base import Provider
+from worker.scorers.samples import scored
+
+MOST_TOKENS = 400
+"""Of a reply, beside the sentences themselves."""
+
+
+class WrittenScorer:
+    """What the scorers share: sentences that fit the text, sentences just outside, and the subject's answer."""
+
+    name: str
+    version = 1
+    seed_offset: int
+    """Added to the task's seed, by which an explainer may have corrected the text: these sentences must be others."""
+
+    def __init__(self, provider: Provider, subject: LiveSubject, parameters: Mapping[str, Any]) -> None:
+        self.provider, self.subject = provider, subject
+        self.n_sentences = n_written(parameters)
+        self.max_tokens: int = parameters.get("max_tokens", MOST_TOKENS)
+
+    @classmethod
+    def build(cls, parameters: Mapping[str, Any], services: Services) -> Self:
+        """``n_sentences`` are written of each sort; ``max_tokens`` bounds the reply beside them."""
+        if services.provider is None:
+            raise MethodError(f"The scorer {cls.name} needs a language model; the method names no provider.")
+        return cls(services.provider, live_subject(services, cls.name), parameters)
+
+    def simulated(self, records: NeuronRecords) -> Records:
+        """Nothing."""
+        return {}
+
+    def score_text(self, text: str, task: NeuronTask, excerpts: Sequence[ScoredExcerpt]) -> tuple[ScoreResult, ...]:
+        """The scorer's numbers; undefined where no sentences were written. Raises ProviderError, MethodError."""
+        answer = write_sentences(
+            self.provider, text, n=self.n_sentences, seed=task.seed + self.seed_offset, max_tokens=self.max_tokens
+        )
+        if answer.value is None:
+            return self._failed(f"no test sentences were written: {answer.failure}")
+        if task.records.level_10 <= 0:
+            return self._failed("the neuron never fires in its records")
+        return self.of_sentences(measure(answer.value, task, self.subject, maximum=task.records.level_10), task)
+
+    def of_sentences(self, measured: Sequence[Measured], task: NeuronTask) -> tuple[ScoreResult, ...]:
+        """The scorer's numbers from what the subject did."""
+        raise NotImplementedError
+
+    def _failed(self, reason: str) -> tuple[ScoreResult, ...]:
+        return (scored(self.name, WRITTEN, Estimate(None, reason), n_valid=0, n=2 * self.n_sentences),)
+
+
+class BoundaryScorer(WrittenScorer):
+    """Does the neuron fire inside the text and stay silent just outside of it?
+
+    The harmonic mean of the share of fitting sentences on which it fires (``boundary_inside``) and the share of
+    look-alikes on which it does not (``boundary_outside``). Source of the idea: tests of explanations by
+    counterexamples in "Language models can explain neurons in language models" (2023) and Huang et al., "Rigorously
+    assessing natural language explanations of neurons" (2023).
+    """
+
+    name = "boundary"
+    seed_offset = 1
+
+    def of_sentences(self, measured: Sequence[Measured], task: NeuronTask) -> tuple[ScoreResult, ...]:
+        """The mean and both shares."""
+        inside = [m.fired for m in measured if m.sentence.fires]
+        outside = [not m.fired for m in measured if not m.sentence.fires]
+        counts = [(sum(right), len(right)) for right in (inside, outside)]
+        numbers = (
+            (self.name, harmonic_mean(*counts), len(measured)),
+            (f"{self.name}_inside", share(*counts[0]), len(inside)),
+            (f"{self.name}_outside", share(*counts[1]), len(outside)),
+        )
+        return tuple(scored(name, WRITTEN, estimate, n_valid=n, n=n) for name, estimate, n in numbers)
+
+
+class OwnTextsScorer(WrittenScorer):
+    """Is the neuron more active on sentences written for the text than on random text?
+
+    2 AUC - 1 of peak activations: 1 where every sentence lies above every random excerpt, 0 for chance, -1 where all
+    lie below. Random excerpts are cut to the mean length of the sentences, since a longer text has a higher peak.
+    Source: the AUC of Kopf et al., "CoSy: Evaluating textual explanations of neurons" (2024), for text.
+    """
+
+    name = "own_texts"
+    seed_offset = 2
+
+    def of_sentences(self, measured: Sequence[Measured], task: NeuronTask) -> tuple[ScoreResult, ...]:
+        """One number."""
+        own = [m.record for m in measured if m.sentence.fires]
+        length = max(1, round(float(np.mean([len(record.token_ids) for record in own]))))
+        random = task.records.of(SampleKind.RANDOM, Split.VALIDATION)[:RATED_PER_SAMPLE]
+        peaks = [record.peak for record in own] + [_peak_of_first(record, length) for record in random]
+        estimate = _signed(auc([True] * len(own) + [False] * len(random), peaks))
+        result = scored(self.name, WRITTEN, estimate, n_valid=len(peaks), n=len(peaks))
+        return (replace(result, chance=0.0),)
+
+
+def _peak_of_first(record: ActivationRecord, length: int) -> float:
+    return float(record.activations[:length].max())
+
+
+def _signed(area: Estimate) -> Estimate:
+    """An area from 0 to 1 as a number from -1 to 1."""
+    if area.value is None:
+        return area
+    interval = None if area.interval is None else (2 * area.interval[0] - 1, 2 * area.interval[1] - 1)
+    return Estimate(2 * area.value - 1, interval=interval)
