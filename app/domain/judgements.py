@@ -46,6 +46,8 @@ def harmonic_mean(first: tuple[int, int], second: tuple[int, int]) -> Estimate:
     limits = [share_interval(*pair) for pair in (first, second)]
     moved = [[_harmonic(limits[0][end], points[1]), _harmonic(points[0], limits[1][end])] for end in (0, 1)]
     low, high = (float(np.hypot(*(value - np.array(other)))) for other in moved)
+    if value == 0.0:  # one share alone cannot move it away from 0
+        high = _harmonic(limits[0][1], limits[1][1])
     return Estimate(value, interval=(max(0.0, value - low), min(1.0, value + high)))
 
 

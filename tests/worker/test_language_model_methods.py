@@ -41,11 +41,23 @@ EVERY_SCORE = (
     "fuzzing",
     "fuzzing_auc",
 )
+CHANCES = {
+    "detection": 0.5,
+    "detection_auc": 0.5,
+    "fuzzing": 0.5,
+    "fuzzing_auc": 0.5,
+    "own_texts": 0.0,
+    "intruder": 0.2,
+}
+OF_THE_TEXT_ALONE = ("boundary", "boundary_inside", "boundary_outside", "own_texts", "intruder")
+"""Scores on sentences of their own, or without any text: no token table and no other neuron has a number for them."""
 
 
 def answer(request: ChatRequest) -> str:
     if request.step.startswith(("detect", "fuzz")):
         return by_word(request)
+    if request.step.startswith("intruder"):
+        return json.dumps({"odd": 1})
     if request.step == "sentences":
         return json.dumps({"fires": ["cats import tea"] * 6, "silent": ["cats drink tea"] * 6})
     return json.dumps({"explanation": '" import"'})
@@ -70,15 +82,15 @@ def test_every_explainer_gives_a_text_that_is_simulated_and_scored(explainer: st
 def test_every_scorer_gives_a_number_with_its_interval_and_baselines() -> None:
     (result,) = run("highlighted", tuple(SCORERS))
     found = {score.scorer: score for score in reversed(result.scores)}
-    assert set(found) == set(EVERY_SCORE)
+    assert set(found) == {*EVERY_SCORE, *OF_THE_TEXT_ALONE}
     for name, score in found.items():
         assert score.value is not None, name
         assert score.interval is not None, name
         assert score.n_valid > 0
         assert score.n_failed == 0
-        assert score.token_lookup_baseline is not None
-        assert (score.shuffled_baseline is None) == (name == "ablation")
-        assert (score.chance == 0.5) == (name.startswith(("detection", "fuzzing")))
+        assert (score.token_lookup_baseline is None) == (name in OF_THE_TEXT_ALONE)
+        assert (score.shuffled_baseline is None) == (name in ("ablation", *OF_THE_TEXT_ALONE))
+        assert score.chance == CHANCES.get(name)
 
 
 def test_what_a_text_is_scored_on_is_never_shown_to_its_explainer() -> None:
