@@ -56,37 +56,39 @@ class Settings(BaseSettings):
     batch_limit: int = Field(400_000, ge=1, description="Most neurons that one batch may hold.")
     device: str = Field("auto", description="Where models run: auto, cpu, cuda, cuda:1, mps.")
     lease_seconds: Seconds = Field(
-        60.0, gt=0, description="Seconds a worker may hold a run without renewing its lease."
+        60.0, gt=0, description="Seconds a worker may hold a run or task without renewing its lease."
     )
     renew_seconds: Seconds = Field(10.0, gt=0, description="Seconds between two renewals of a lease.")
     stall_seconds: Seconds = Field(
         600.0,
         gt=0,
-        description="Seconds without progress after which a worker ends itself: its run is taken over.",
+        description="Seconds without progress after which a worker ends itself: its work is taken over.",
     )
     progress_seconds: Seconds = Field(
         1.0,
         ge=0,
-        description="Seconds between two notes of a run's progress, which also tell whether it was cancelled.",
+        description="Seconds between two reports of progress, which also show whether the work was cancelled.",
     )
     retry_seconds: Seconds = Field(
         2.0,
         ge=0,
-        description="Seconds a run waits after its first failed attempt; twice as long after each further one.",
+        description="Seconds a run or task waits after its first failed attempt; twice as long after each further one.",
     )
     pause_seconds: Seconds = Field(
         5.0,
         gt=0,
-        description="Seconds a queue pauses when its provider is down; twice as long at each further failure.",
+        description="Seconds a provider is left alone when it is down; twice as long at each further failure.",
     )
-    longest_pause_seconds: Seconds = Field(300.0, gt=0, description="Most seconds that a queue pauses at a time.")
+    longest_pause_seconds: Seconds = Field(
+        300.0, gt=0, description="Most seconds that a provider is left alone at a time."
+    )
     concurrency: int = Field(1, ge=1, description="Runs that one worker process works on at a time.")
     poll_seconds: Seconds = Field(0.5, gt=0, description="Seconds between two looks of an idle worker at the queue.")
     reap_seconds: Seconds = Field(5.0, gt=0, description="Seconds between two searches for expired leases.")
     stop_seconds: Seconds = Field(30.0, gt=0, description="Seconds a stopping worker may take to finish what it holds.")
-    max_attempts: int = Field(5, ge=1, description="Failed attempts after which a run is put in quarantine.")
-    max_deaths: int = Field(3, ge=1, description="Deaths of its worker after which a run is put in quarantine.")
-    keep_jobs_hours: int = Field(72, ge=1, description="Hours after which finished jobs leave the queue's table.")
+    max_attempts: int = Field(5, ge=1, description="Failed attempts after which a run or task is put in quarantine.")
+    max_deaths: int = Field(3, ge=1, description="Worker crashes after which a run or task is put in quarantine.")
+    keep_workers_hours: int = Field(72, ge=1, description="Hours after which a worker that is gone is forgotten.")
 
 
 def settings_table() -> str:

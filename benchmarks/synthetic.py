@@ -153,6 +153,13 @@ def _write_batch(filler: Filler, n: int) -> None:
         "'quarantined'])[1 + n %% 8] AS status FROM generate_series(1, %s) AS n) AS runs",
         [row[0] if row is not None else 0, filler.ids.method, n],
     )
+    filler.connection.execute(  # what the triggers would have written
+        "INSERT INTO run_count (batch_id, queued, running, succeeded, failed, cancelled, quarantined, seconds)"
+        " SELECT batch_id, count(*) FILTER (WHERE status = 'queued'), count(*) FILTER (WHERE status = 'running'),"
+        " count(*) FILTER (WHERE status = 'succeeded'), count(*) FILTER (WHERE status = 'failed'),"
+        " count(*) FILTER (WHERE status = 'cancelled'), count(*) FILTER (WHERE status = 'quarantined'), 0"
+        " FROM run GROUP BY batch_id"
+    )
 
 
 def main() -> None:

@@ -30,11 +30,13 @@ from sqlalchemy.orm import Session
 from app.db import Sessions, make_sessions, transaction
 from app.domain.collections import CollectionStatus
 from app.domain.roles import Role
+from app.domain.work import ACTIVE
 from app.errors import DomainError
 from app.health import web_is_alive
-from app.models import Account, Batch, Collection, Neuron, Run, Subject
+from app.models import Account, Batch, Collection, Neuron, Subject
 from app.queries.methods.definitions import newest_method
 from app.queries.people.accounts import create_login_token, ensure_account
+from app.queries.runs.counts import total_counts
 from app.schema import open_installation
 from app.settings import Settings
 from app.work.enqueue import enqueue_batch
@@ -53,7 +55,6 @@ METHOD = "lexical"
 OWNER = "owner"
 TICK_SECONDS = 0.5
 MAX_WORKERS = 4
-ACTIVE = ("queued", "running")
 FINAL = (1, 2)
 """Exit codes of a command that would end the same again: refused, or not understood."""
 
@@ -180,9 +181,8 @@ def _watch_runs(sessions: Sessions, group: Children, progress: Progress) -> None
 
 def _count_runs(sessions: Sessions) -> tuple[int, int]:
     """All runs, and those that are queued or running."""
-    counts = select(func.count(), func.count().filter(Run.status.in_(ACTIVE))).select_from(Run)
-    total, active = _asked(sessions, lambda session: session.execute(counts).one())
-    return total, active
+    counts = _asked(sessions, total_counts)
+    return sum(counts.values()), sum(counts[status] for status in ACTIVE)
 
 
 def _asked(sessions: Sessions, action: Callable[[Session], T]) -> T:

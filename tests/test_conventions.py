@@ -8,9 +8,11 @@ import pytest
 
 from app.domain import bounds
 from app.domain.roles import Action
+from app.domain.work import KINDS, RUN
 from app.models import Base
 from app.settings import Settings, settings_table
 from app.web.rendering.templating import Renderer
+from worker.run.handlers import MAKERS
 
 ROOT = Path(__file__).parents[1]
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
@@ -33,6 +35,10 @@ def test_the_readme_shows_every_setting() -> None:
 def test_every_setting_is_used(name: str) -> None:
     others = "\n".join(p.read_text() for p in PYTHON if p != SETTINGS and "tests" not in p.parts)
     assert re.search(rf"settings\.{name}\b|loaded\.{name}\b", others), f"nobody reads settings.{name}"
+
+
+def test_every_kind_of_work_has_a_handler() -> None:
+    assert set(MAKERS) == {RUN, *KINDS}
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=relative)

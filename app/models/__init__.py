@@ -5,10 +5,10 @@ from app.models.audit import Event, EventLink, Flag
 from app.models.base import Base
 from app.models.explanations import Explanation, Method, Score, Simulation
 from app.models.providers import Provider, Spending
-from app.models.runs import Batch, LlmCall, Pause, Run, Worker
+from app.models.runs import Batch, LlmCall, Run, RunCount
 from app.models.subjects import Collection, Neuron, Sample, Subject
 from app.models.text import Corpus, Document, Excerpt, Tokenizer, VocabularyToken
-from app.models.trials import Trial
+from app.models.work import Pause, Task, Turn, Worker
 
 __all__ = [
     "Account",
@@ -29,13 +29,15 @@ __all__ = [
     "Pause",
     "Provider",
     "Run",
+    "RunCount",
     "Sample",
     "Score",
     "Simulation",
     "Spending",
     "Subject",
+    "Task",
     "Tokenizer",
-    "Trial",
+    "Turn",
     "VocabularyToken",
     "WebSession",
     "Worker",

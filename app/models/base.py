@@ -1,5 +1,6 @@
 """What every table shares."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, ClassVar
@@ -14,8 +15,13 @@ CreatedAt = Annotated[datetime, mapped_column(DateTime(timezone=True), server_de
 
 def one_of(column: str, words: type[StrEnum]) -> CheckConstraint:
     """The constraint that a text column holds a member of an enum. It is named after the column."""
+    return CheckConstraint(is_one_of(column, words), name=column)
+
+
+def is_one_of(column: str, words: Iterable[StrEnum]) -> str:
+    """SQL for a column that holds one of some members of an enum, for partial indexes and what has to fit them."""
     listed = ", ".join(f"'{word}'" for word in words)
-    return CheckConstraint(f"{column} IN ({listed})", name=column)
+    return f"{column} IN ({listed})"
 
 
 class Base(DeclarativeBase):

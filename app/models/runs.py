@@ -1,25 +1,29 @@
-"""Batches, runs, the workers that hold them, pauses of a queue."""
+"""Batches, runs and how many there are of each status, calls to language models."""
 
-import uuid
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, text
+from sqlalchemy import BigInteger, ForeignKey, Index, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.domain.language_models import Outcome
+from app.domain.work import WorkStatus
 from app.models.base import Base, BigId, CreatedAt, Moment, one_of
+from app.models.work import IS_ACTIVE, QUEUED, RUNNING, LeaseColumns
 
 
 class Batch(Base):
     """The runs queued together by one person."""
 
     __tablename__ = "batch"
+    __table_args__ = (Index("ix_batch_method_id", "method_id"),)
 
     id: Mapped[BigId]
     subject_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("subject.id"))
     method_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("method.id"))
     account_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("account.id"))
+    explanation_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("explanation.id", use_alter=True))
+    """The explanation that its run scores; NULL where its runs explain."""
     n_runs: Mapped[int]
     created_at: Mapped[CreatedAt]
     cancelled_at: Mapped[Moment | None]
@@ -28,26 +32,17 @@ class Batch(Base):
     spent: Mapped[float] = mapped_column(server_default="0")
 
 
-class Run(Base):
-    """One neuron through a method. This row, not the queue's job, is the truth about it."""
+class Run(LeaseColumns, Base):
+    """One neuron through one method: a piece of leased work."""
 
     __tablename__ = "run"
     __table_args__ = (
-        CheckConstraint(
-            "status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled', 'quarantined')",
-            name="status",
-        ),
-        Index(
-            "uq_run_active",
-            "neuron_id",
-            "method_id",
-            unique=True,
-            postgresql_where=text("status IN ('queued', 'running')"),
-        ),
+        one_of("status", WorkStatus),
+        Index("uq_run_active", "neuron_id", "method_id", unique=True, postgresql_where=IS_ACTIVE),
+        Index("ix_run_queued", "batch_id", "id", postgresql_where=QUEUED),
+        Index("ix_run_lease", "lease_until", postgresql_where=RUNNING),
         Index("ix_run_batch_id", "batch_id", "id"),
         Index("ix_run_neuron_id", "neuron_id"),
-        Index("ix_run_lease", "lease_until", postgresql_where=text("status = 'running'")),
-        Index("ix_run_status", "status", "id"),
         Index("ix_run_explanation_id", "explanation_id", postgresql_where=text("explanation_id IS NOT NULL")),
     )
 
@@ -57,52 +52,28 @@ class Run(Base):
     method_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("method.id"))
     explanation_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("explanation.id", use_alter=True))
     """The explanation to simulate and score; without one the run explains first."""
-    status: Mapped[str] = mapped_column(server_default="queued")
-    job_id: Mapped[int | None] = mapped_column(BigInteger)
-    """The queue's job that the newest execution came with."""
-    lease_token: Mapped[uuid.UUID | None]
-    lease_until: Mapped[Moment | None]
-    attempt: Mapped[int] = mapped_column(server_default="0")
-    """Failures of the run's own doing; outages of the database or a provider do not count."""
-    deaths: Mapped[int] = mapped_column(server_default="0")
-    executions: Mapped[int] = mapped_column(server_default="0")
-    """Times a worker began it."""
-    stage: Mapped[str] = mapped_column(server_default="queued")
-    progress: Mapped[float] = mapped_column(server_default="0")
-    error: Mapped[str | None]
-    worker_id: Mapped[uuid.UUID | None]
-    queued_at: Mapped[CreatedAt]
-    started_at: Mapped[Moment | None]
-    finished_at: Mapped[Moment | None]
 
 
-class Worker(Base):
-    """A worker process that has shown itself."""
+class RunCount(Base):
+    """A change in how many runs of a batch have each status; the sum of a batch's rows is how many there are.
 
-    __tablename__ = "worker"
+    Triggers on ``run`` write a row per statement, which blocks nobody; ``app.queries.runs.counts`` adds them up and
+    replaces many rows by their sum. A foreign key would lock the batch at each of them.
+    """
 
-    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
-    host: Mapped[str]
-    pid: Mapped[int]
-    device: Mapped[str]
-    doing: Mapped[str] = mapped_column(server_default="idle")
-    n_finished: Mapped[int] = mapped_column(server_default="0")
-    started_at: Mapped[CreatedAt]
-    seen_at: Mapped[CreatedAt]
-    stopped_at: Mapped[Moment | None]
+    __tablename__ = "run_count"
+    __table_args__ = (Index("ix_run_count_batch_id", "batch_id"),)
 
-
-class Pause(Base):
-    """A queue that waits for an outage to end. Pages show its reason as a banner."""
-
-    __tablename__ = "pause"
-
-    queue: Mapped[str] = mapped_column(primary_key=True)
-    reason: Mapped[str]
-    n_failures: Mapped[int] = mapped_column(server_default="1")
-    """Failures in a row: each doubles the wait."""
-    since: Mapped[CreatedAt]
-    until: Mapped[Moment]
+    id: Mapped[BigId]
+    batch_id: Mapped[int] = mapped_column(BigInteger)
+    queued: Mapped[int]
+    running: Mapped[int]
+    succeeded: Mapped[int]
+    failed: Mapped[int]
+    cancelled: Mapped[int]
+    quarantined: Mapped[int]
+    seconds: Mapped[float]
+    """Time from start to end of the runs that succeeded, added up."""
 
 
 class LlmCall(Base):

@@ -1,22 +1,19 @@
-"""The contract between web and worker: queue runs, cancel them, let them start over.
+"""What people decide about runs: queue a batch of them, cancel it or one of them, let one start over.
 
-Each function works in the caller's transaction: the batch, its runs, their jobs and the history line are
-committed together or not at all.
+Each function works in the caller's transaction: the batch, its runs and the line of the history are committed together
+or not at all.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.errors import Conflict, Invalid, NotFound
 from app.models import Batch, Explanation, Method, Neuron
 from app.queries.history.events import record_event
 from app.queries.runs import batches
-from app.queries.runs.transport import RunJob, cancel_waiting_jobs, defer_jobs, finish_job, queue_of
-
-__all__ = ["EnqueuedBatch", "RunJob", "cancel_batch", "cancel_run", "enqueue_batch", "enqueue_scoring", "retry_run"]
+from app.work.decisions import cancel_rows, start_over
 
 BATCH_LIMIT = 400_000
 
@@ -57,13 +54,12 @@ def enqueue_batch(
     if n_known < len(wanted):
         raise Invalid(f"{len(wanted) - n_known:,} of the {len(wanted):,} selected are not neurons of this subject.")
     batch = batches.insert_batch(session, subject_id=subject_id, method_id=method_id, account_id=account_id)
-    run_ids = batches.insert_runs(session, batch=batch, neuron_ids=wanted)
-    if not run_ids:
+    n_queued = batches.insert_runs(session, batch=batch, neuron_ids=wanted)
+    if n_queued == 0:
         raise Invalid("Nothing is left to queue: every selected neuron is already queued or running with this method.")
-    n_skipped = len(wanted) - len(run_ids)
-    detail = {"method": method.name, "n_queued": len(run_ids), "n_skipped": n_skipped}
-    _queue(session, batch=batch, method=method, run_ids=run_ids, detail=detail)
-    return EnqueuedBatch(batch.id, len(run_ids), n_skipped)
+    n_skipped = len(wanted) - n_queued
+    _record(session, batch, {"method": method.name, "n_queued": n_queued, "n_skipped": n_skipped})
+    return EnqueuedBatch(batch.id, n_queued, n_skipped)
 
 
 def enqueue_scoring(session: Session, *, explanation_id: int, method_id: int, account_id: int | None) -> EnqueuedBatch:
@@ -78,23 +74,24 @@ def enqueue_scoring(session: Session, *, explanation_id: int, method_id: int, ac
     if method is None:
         raise NotFound("There is no such method.")
     neuron = session.get_one(Neuron, explanation.neuron_id)
-    batch = batches.insert_batch(session, subject_id=neuron.subject_id, method_id=method_id, account_id=account_id)
-    run_ids = batches.insert_runs(session, batch=batch, neuron_ids=[neuron.id], explanation_id=explanation_id)
-    if not run_ids:
+    batch = batches.insert_batch(
+        session,
+        subject_id=neuron.subject_id,
+        method_id=method_id,
+        account_id=account_id,
+        explanation_id=explanation_id,
+    )
+    if batches.insert_runs(session, batch=batch, neuron_ids=[neuron.id]) == 0:
         raise Conflict(
             "This neuron is already queued or running with this method. Wait until that run has ended, or choose"
             " another method, then send the text again."
         )
     detail = {"method": method.name, "n_queued": 1, "n_skipped": 0, "explanation_id": explanation_id}
-    _queue(session, batch=batch, method=method, run_ids=run_ids, detail=detail)
+    _record(session, batch, detail)
     return EnqueuedBatch(batch.id, 1, 0)
 
 
-def _queue(
-    session: Session, *, batch: Batch, method: Method, run_ids: Sequence[int], detail: Mapping[str, object]
-) -> None:
-    """The jobs of a batch's new runs, and the line of the history."""
-    defer_jobs(session, queue=queue_of(method.provider), jobs=[RunJob(i) for i in run_ids])
+def _record(session: Session, batch: Batch, detail: Mapping[str, object]) -> None:
     record_event(
         session,
         kind="batch.queued",
@@ -104,8 +101,8 @@ def _queue(
     )
 
 
-def cancel_batch(session: Session, *, batch_id: int, account_id: int | None) -> int:
-    """Cancel the runs of a batch that have not ended; answers how many.
+def cancel_batch(session: Session, *, batch_id: int, account_id: int | None, reason: str | None = None) -> int:
+    """Cancel the runs of a batch that have not ended; returns their number. ``reason`` becomes their error.
 
     A running one notices at its next report, and its result is refused. Raises NotFound for an unknown
     batch, Conflict where every run has ended.
@@ -113,28 +110,25 @@ def cancel_batch(session: Session, *, batch_id: int, account_id: int | None) -> 
     batch = session.get(Batch, batch_id)
     if batch is None:
         raise NotFound("There is no such batch.")
-    cancelled = batches.cancel_active_runs(session, batch_id=batch_id)
-    if not cancelled:
+    n_cancelled = cancel_rows(session, which="batch", row_id=batch_id, reason=reason)
+    if n_cancelled == 0:
         raise Conflict("Every run of this batch has already ended.")
-    _drop_jobs(session, cancelled)
     batches.mark_cancelled(session, batch_id=batch_id)
     record_event(
         session,
         kind="batch.cancelled",
         account_id=account_id,
         subject_id=batch.subject_id,
-        detail={"batch_id": batch_id, "n_cancelled": len(cancelled)},
+        detail={"batch_id": batch_id, "n_cancelled": n_cancelled, **({"reason": reason} if reason else {})},
     )
-    return len(cancelled)
+    return n_cancelled
 
 
 def cancel_run(session: Session, *, run_id: int, account_id: int | None) -> None:
     """Cancel one run. Raises NotFound for an unknown run, Conflict for one that has ended."""
     run = _run(session, run_id)
-    cancelled = batches.cancel_active_run(session, run_id=run_id)
-    if not cancelled:
+    if cancel_rows(session, which="run", row_id=run_id) == 0:
         raise Conflict(f"This run has already ended: it is {run.status}.")
-    _drop_jobs(session, cancelled)
     record_event(
         session,
         kind="run.cancelled",
@@ -145,21 +139,16 @@ def cancel_run(session: Session, *, run_id: int, account_id: int | None) -> None
     )
 
 
-def retry_run(session: Session, *, run_id: int, account_id: int | None) -> int:
-    """Queue a failed, cancelled or quarantined run again under its own id, which it answers.
+def retry_run(session: Session, *, run_id: int, account_id: int | None) -> None:
+    """Queue a failed, cancelled or quarantined run again under its own id.
 
-    Attempts and deaths start over; the history keeps the error. Raises NotFound for an unknown run,
+    Attempts and crashes start over; the history keeps the error. Raises NotFound for an unknown run,
     Conflict for one that is active or has succeeded, or whose neuron has another active run of the method.
     """
     run = _run(session, run_id)
-    if run.status not in batches.ENDED_WITHOUT_RESULT:
+    if not run.status.may_be_retried:
         raise Conflict(f"Only a failed, cancelled or quarantined run can be retried; this one is {run.status}.")
-    try:
-        with session.begin_nested():  # the caller's transaction stays usable after a refusal
-            batches.requeue_ended_run(session, run_id=run_id)
-    except IntegrityError as error:
-        raise Conflict("This neuron is already queued or running with this method.") from error
-    defer_jobs(session, queue=queue_of(run.provider), jobs=[RunJob(run_id)])
+    start_over(session, which="run", row_id=run_id)
     record_event(
         session,
         kind="run.retried",
@@ -168,7 +157,6 @@ def retry_run(session: Session, *, run_id: int, account_id: int | None) -> int:
         neuron_id=run.neuron_id,
         detail={"run_id": run_id, "batch_id": run.batch_id, "was": run.status, "error": run.error},
     )
-    return run_id
 
 
 def _run(session: Session, run_id: int) -> batches.RunState:
@@ -176,10 +164,3 @@ def _run(session: Session, run_id: int) -> batches.RunState:
     if run is None:
         raise NotFound("There is no such run.")
     return run
-
-
-def _drop_jobs(session: Session, cancelled: Sequence[batches.CancelledRun]) -> None:
-    cancel_waiting_jobs(session, jobs=[RunJob(run.id) for run in cancelled if not run.was_running])
-    for run in cancelled:
-        if run.was_running and run.job_id is not None:
-            finish_job(session, job_id=run.job_id, status="aborted")

@@ -29,6 +29,59 @@ BEGIN
 END $$
 """
 
+# Each statement that changes runs adds a row of differences per batch: see app.models.RunCount. A row is only added,
+# never changed, so that workers on one batch do not wait for each other.
+COUNT_RUNS = """
+CREATE FUNCTION count_inserted_runs() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO run_count (batch_id, queued, running, succeeded, failed, cancelled, quarantined, seconds)
+    SELECT batch_id, count(*) FILTER (WHERE status = 'queued'), count(*) FILTER (WHERE status = 'running'),
+        count(*) FILTER (WHERE status = 'succeeded'), count(*) FILTER (WHERE status = 'failed'),
+        count(*) FILTER (WHERE status = 'cancelled'), count(*) FILTER (WHERE status = 'quarantined'),
+        coalesce(sum(extract(epoch FROM finished_at - started_at)) FILTER (WHERE status = 'succeeded'), 0)
+    FROM new_runs GROUP BY batch_id;
+    RETURN NULL;
+END $$;
+CREATE FUNCTION count_changed_runs() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO run_count (batch_id, queued, running, succeeded, failed, cancelled, quarantined, seconds)
+    SELECT batch_id, coalesce(sum(one) FILTER (WHERE status = 'queued'), 0),
+        coalesce(sum(one) FILTER (WHERE status = 'running'), 0),
+        coalesce(sum(one) FILTER (WHERE status = 'succeeded'), 0),
+        coalesce(sum(one) FILTER (WHERE status = 'failed'), 0),
+        coalesce(sum(one) FILTER (WHERE status = 'cancelled'), 0),
+        coalesce(sum(one) FILTER (WHERE status = 'quarantined'), 0),
+        coalesce(sum(seconds) FILTER (WHERE status = 'succeeded'), 0)
+    FROM (
+        SELECT batch_id, status, count(*) AS one, sum(extract(epoch FROM finished_at - started_at)) AS seconds
+        FROM new_runs GROUP BY batch_id, status
+        UNION ALL
+        SELECT batch_id, status, -count(*), -sum(extract(epoch FROM finished_at - started_at))
+        FROM old_runs GROUP BY batch_id, status
+    ) AS changed
+    GROUP BY batch_id
+    HAVING count(DISTINCT status) > 1 OR sum(one) <> 0 OR sum(seconds) FILTER (WHERE status = 'succeeded') <> 0;
+    RETURN NULL;
+END $$;
+CREATE FUNCTION count_deleted_runs() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO run_count (batch_id, queued, running, succeeded, failed, cancelled, quarantined, seconds)
+    SELECT batch_id, -count(*) FILTER (WHERE status = 'queued'), -count(*) FILTER (WHERE status = 'running'),
+        -count(*) FILTER (WHERE status = 'succeeded'), -count(*) FILTER (WHERE status = 'failed'),
+        -count(*) FILTER (WHERE status = 'cancelled'), -count(*) FILTER (WHERE status = 'quarantined'),
+        -coalesce(sum(extract(epoch FROM finished_at - started_at)) FILTER (WHERE status = 'succeeded'), 0)
+    FROM old_runs GROUP BY batch_id;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER count_inserted_runs AFTER INSERT ON run REFERENCING NEW TABLE AS new_runs
+    FOR EACH STATEMENT EXECUTE FUNCTION count_inserted_runs();
+CREATE TRIGGER count_changed_runs AFTER UPDATE ON run REFERENCING OLD TABLE AS old_runs NEW TABLE AS new_runs
+    FOR EACH STATEMENT EXECUTE FUNCTION count_changed_runs();
+CREATE TRIGGER count_deleted_runs AFTER DELETE ON run REFERENCING OLD TABLE AS old_runs
+    FOR EACH STATEMENT EXECUTE FUNCTION count_deleted_runs();
+"""
+DROP_COUNT_RUNS = "DROP FUNCTION count_inserted_runs, count_changed_runs, count_deleted_runs"
+
 
 def run(script: str) -> None:
     """Several statements at once, taken literally: a percent sign is no placeholder here."""
@@ -44,7 +97,9 @@ TABLES = (
     "method",
     "pause",
     "provider",
+    "run_count",
     "tokenizer",
+    "turn",
     "worker",
     "document",
     "login_token",
@@ -56,6 +111,7 @@ TABLES = (
     "collection",
     "excerpt",
     "neuron",
+    "task",
     "event",
     "run",
     "sample",
@@ -65,7 +121,6 @@ TABLES = (
     "flag",
     "score",
     "simulation",
-    "trial",
 )
 
 
@@ -109,12 +164,12 @@ def create_tables() -> None:
     )
     op.create_table(
         "pause",
-        sa.Column("queue", sa.String(), nullable=False),
+        sa.Column("provider", sa.String(), nullable=False),
         sa.Column("reason", sa.String(), nullable=False),
         sa.Column("n_failures", sa.Integer(), server_default="1", nullable=False),
         sa.Column("since", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("until", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("queue", name=op.f("pk_pause")),
+        sa.PrimaryKeyConstraint("provider", name=op.f("pk_pause")),
     )
     op.create_table(
         "provider",
@@ -143,12 +198,34 @@ def create_tables() -> None:
         sa.UniqueConstraint("name", name=op.f("uq_provider_name")),
     )
     op.create_table(
+        "run_count",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("batch_id", sa.BigInteger(), nullable=False),
+        sa.Column("queued", sa.Integer(), nullable=False),
+        sa.Column("running", sa.Integer(), nullable=False),
+        sa.Column("succeeded", sa.Integer(), nullable=False),
+        sa.Column("failed", sa.Integer(), nullable=False),
+        sa.Column("cancelled", sa.Integer(), nullable=False),
+        sa.Column("quarantined", sa.Integer(), nullable=False),
+        sa.Column("seconds", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_run_count")),
+    )
+    op.create_index("ix_run_count_batch_id", "run_count", ["batch_id"], unique=False)
+    op.create_table(
         "tokenizer",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("digest", sa.String(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_tokenizer")),
         sa.UniqueConstraint("digest", name=op.f("uq_tokenizer_digest")),
+    )
+    op.create_table(
+        "turn",
+        sa.Column("lane", sa.String(), nullable=False),
+        sa.Column("account_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("taken_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("n_taken", sa.BigInteger(), server_default="0", nullable=False),
+        sa.PrimaryKeyConstraint("lane", "account_id", name=op.f("pk_turn")),
     )
     op.create_table(
         "worker",
@@ -240,6 +317,7 @@ def create_tables() -> None:
         sa.Column("subject_id", sa.BigInteger(), nullable=False),
         sa.Column("method_id", sa.BigInteger(), nullable=False),
         sa.Column("account_id", sa.BigInteger(), nullable=True),
+        sa.Column("explanation_id", sa.BigInteger(), nullable=True),
         sa.Column("n_runs", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("cancelled_at", sa.DateTime(timezone=True), nullable=True),
@@ -250,6 +328,7 @@ def create_tables() -> None:
         sa.ForeignKeyConstraint(["subject_id"], ["subject.id"], name=op.f("fk_batch_subject_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_batch")),
     )
+    op.create_index("ix_batch_method_id", "batch", ["method_id"], unique=False)
     op.create_table(
         "collection",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -359,6 +438,55 @@ def create_tables() -> None:
         postgresql_where=sa.text("current_explanation_id IS NULL"),
     )
     op.create_table(
+        "task",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("lane", sa.String(), nullable=False),
+        sa.Column("title", sa.String(), nullable=False),
+        sa.Column("subject_id", sa.BigInteger(), nullable=True),
+        sa.Column("account_id", sa.BigInteger(), nullable=True),
+        sa.Column("provider", sa.String(), nullable=True),
+        sa.Column("unique_key", sa.String(), nullable=True),
+        sa.Column("parameters", postgresql.JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False),
+        sa.Column("result", postgresql.JSONB(), nullable=True),
+        sa.Column("status", sa.String(), server_default="queued", nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("lease_token", sa.Uuid(), nullable=True),
+        sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("attempt", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("deaths", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("executions", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("stage", sa.String(), server_default="queued", nullable=False),
+        sa.Column("progress", sa.Double(), server_default="0", nullable=False),
+        sa.Column("error", sa.String(), nullable=True),
+        sa.Column("worker_id", sa.Uuid(), nullable=True),
+        sa.Column("queued_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint(
+            "status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled', 'quarantined')",
+            name=op.f("ck_task_status"),
+        ),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_task_account_id")),
+        sa.ForeignKeyConstraint(["subject_id"], ["subject.id"], name=op.f("fk_task_subject_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_task")),
+    )
+    op.create_index(
+        "ix_task_active",
+        "task",
+        ["status", "id"],
+        unique=False,
+        postgresql_where=sa.text("status IN ('queued', 'running')"),
+    )
+    op.create_index("ix_task_subject_id", "task", ["subject_id", "id"], unique=False)
+    op.create_index(
+        "uq_task_active",
+        "task",
+        ["unique_key"],
+        unique=True,
+        postgresql_where=sa.text("status IN ('queued', 'running')"),
+    )
+    op.create_table(
         "event",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
@@ -382,7 +510,7 @@ def create_tables() -> None:
         sa.Column("method_id", sa.BigInteger(), nullable=False),
         sa.Column("explanation_id", sa.BigInteger(), nullable=True),
         sa.Column("status", sa.String(), server_default="queued", nullable=False),
-        sa.Column("job_id", sa.BigInteger(), nullable=True),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("lease_token", sa.Uuid(), nullable=True),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("attempt", sa.Integer(), server_default="0", nullable=False),
@@ -416,7 +544,9 @@ def create_tables() -> None:
         "ix_run_lease", "run", ["lease_until"], unique=False, postgresql_where=sa.text("status = 'running'")
     )
     op.create_index("ix_run_neuron_id", "run", ["neuron_id"], unique=False)
-    op.create_index("ix_run_status", "run", ["status", "id"], unique=False)
+    op.create_index(
+        "ix_run_queued", "run", ["batch_id", "id"], unique=False, postgresql_where=sa.text("status = 'queued'")
+    )
     op.create_index(
         "uq_run_active",
         "run",
@@ -593,26 +723,8 @@ def create_tables() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_simulation")),
     )
     op.create_index("ix_simulation_explanation_id", "simulation", ["explanation_id"], unique=False)
-    op.create_table(
-        "trial",
-        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
-        sa.Column("neuron_id", sa.BigInteger(), nullable=False),
-        sa.Column("explanation_id", sa.BigInteger(), nullable=True),
-        sa.Column("account_id", sa.BigInteger(), nullable=True),
-        sa.Column("text", sa.String(), nullable=False),
-        sa.Column("status", sa.String(), server_default="waiting", nullable=False),
-        sa.Column("result", postgresql.JSONB(), nullable=True),
-        sa.Column("error", sa.String(), nullable=True),
-        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint("status IN ('waiting', 'running', 'done', 'failed')", name=op.f("ck_trial_status")),
-        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_trial_account_id")),
-        sa.ForeignKeyConstraint(["explanation_id"], ["explanation.id"], name=op.f("fk_trial_explanation_id")),
-        sa.ForeignKeyConstraint(["neuron_id"], ["neuron.id"], name=op.f("fk_trial_neuron_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_trial")),
-    )
-    op.create_index("ix_trial_waiting", "trial", ["id"], unique=False, postgresql_where=sa.text("status = 'waiting'"))
     op.create_foreign_key("fk_subject_collection_id", "subject", "collection", ["collection_id"], ["id"])
+    op.create_foreign_key("fk_batch_explanation_id", "batch", "explanation", ["explanation_id"], ["id"])
     op.create_foreign_key(
         "fk_neuron_current_explanation_id", "neuron", "explanation", ["current_explanation_id"], ["id"]
     )

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.authors import AuthorKind
 from app.domain.results import ExplanationResult, ScoreResult
+from app.domain.work import WorkStatus
 from app.errors import Invalid, NotFound
 from app.models import Batch, Pause, Run, Subject, Worker
 from app.queries.common.paging import Page
@@ -16,7 +17,6 @@ from app.queries.explanations.store import Author, add_results, store_candidates
 from app.queries.runs.progress import (
     BatchState,
     RunResult,
-    RunStatus,
     batch_summary,
     batches_page,
     run_detail,
@@ -36,7 +36,7 @@ class Queue:
         self.alice = make.account()
         self._indices = itertools.count()
 
-    def batch(self, *statuses: RunStatus) -> Batch:
+    def batch(self, *statuses: WorkStatus) -> Batch:
         batch = self.add(
             Batch(subject_id=self.subject.id, method_id=self.method.id, account_id=self.alice.id, n_runs=len(statuses))
         )
@@ -44,7 +44,7 @@ class Queue:
             self.run(batch, status)
         return batch
 
-    def run(self, batch: Batch, status: RunStatus, **values: object) -> Run:
+    def run(self, batch: Batch, status: WorkStatus, **values: object) -> Run:
         neuron = self.make.neuron(self.subject, index=next(self._indices))
         return self.add(Run(batch_id=batch.id, neuron_id=neuron.id, method_id=self.method.id, status=status, **values))
 
@@ -59,7 +59,7 @@ def queue(session: Session, make: Make) -> Queue:
     return Queue(session, make)
 
 
-QUEUED, RUNNING, SUCCEEDED, FAILED = RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.SUCCEEDED, RunStatus.FAILED
+QUEUED, RUNNING, SUCCEEDED, FAILED = WorkStatus.QUEUED, WorkStatus.RUNNING, WorkStatus.SUCCEEDED, WorkStatus.FAILED
 
 
 @pytest.mark.parametrize(
@@ -68,11 +68,11 @@ QUEUED, RUNNING, SUCCEEDED, FAILED = RunStatus.QUEUED, RunStatus.RUNNING, RunSta
         ((QUEUED, QUEUED), BatchState.WAITING, 0),
         ((QUEUED, RUNNING), BatchState.RUNNING, 0),
         ((QUEUED, SUCCEEDED), BatchState.RUNNING, 1),
-        ((FAILED, SUCCEEDED, RunStatus.CANCELLED, RunStatus.QUARANTINED), BatchState.ENDED, 4),
+        ((FAILED, SUCCEEDED, WorkStatus.CANCELLED, WorkStatus.QUARANTINED), BatchState.ENDED, 4),
     ],
 )
 def test_a_batch_knows_what_it_is_at(
-    session: Session, queue: Queue, statuses: Iterable[RunStatus], state: BatchState, n_ended: int
+    session: Session, queue: Queue, statuses: Iterable[WorkStatus], state: BatchState, n_ended: int
 ) -> None:
     summary = batch_summary(session, batch_id=queue.batch(*statuses).id)
     assert (summary.state, summary.n_ended, summary.n_runs) == (state, n_ended, sum(summary.counts.values()))
@@ -148,8 +148,8 @@ def test_only_workers_that_show_themselves_count(session: Session, queue: Queue)
     now = datetime.now(UTC)
     for seen_at, stopped_at in ((now, None), (now, now), (now - timedelta(minutes=2), None)):
         queue.add(Worker(id=uuid.uuid4(), host="box", pid=7, device="cpu", seen_at=seen_at, stopped_at=stopped_at))
-    queue.add(Pause(queue="runs", reason="the provider is away", until=now + timedelta(minutes=1)))
-    queue.add(Pause(queue="other", reason="over", until=now - timedelta(minutes=1)))
+    queue.add(Pause(provider="hosted", reason="the provider is away", until=now + timedelta(minutes=1)))
+    queue.add(Pause(provider="other", reason="over", until=now - timedelta(minutes=1)))
     count = worker_count(session)
     assert (count.alive, count.pauses) == (1, ("the provider is away",))
 

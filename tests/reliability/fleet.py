@@ -10,11 +10,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 
 from app.db import Limits, make_engine, make_sessions, transaction
+from app.domain.work import ENDED_WITHOUT_RESULT, WorkStatus
+from app.models import Run
+from app.queries.runs.counts import total_counts
 from app.work.enqueue import EnqueuedBatch, enqueue_batch
+from app.work.tasks import enqueue_task
 from tests.factories import Make
+from tests.reliability.run_worker import PRETEND, STORED
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 GUARD_SECONDS = 600.0
@@ -32,8 +37,12 @@ SHORT_LEASES = {
 }
 
 
+WORK = "(SELECT status, executions, attempt FROM run UNION ALL SELECT status, executions, attempt FROM task)"
+"""Leased work of both tables."""
+
+
 class Stage:
-    """One subject with ``n_neurons`` and one method, on a database of its own."""
+    """One subject with ``n_neurons`` and one method, on a database of its own; tasks of one kind beside its runs."""
 
     def __init__(self, url: str, *, n_neurons: int, parameters: dict[str, object] | None = None) -> None:
         self.url = url
@@ -43,7 +52,7 @@ class Stage:
             make = Make(session)
             subject = make.subject(n_layers=1, neurons_per_layer=n_neurons)
             method = make.method(name="pretend")
-            method.parameters = parameters or {}
+            self.parameters = method.parameters = parameters or {}
             session.flush()
             session.execute(
                 text(
@@ -66,6 +75,18 @@ class Stage:
                 account_id=None,
             )
 
+    def enqueue_tasks(self, n: int, **more: object) -> None:
+        """Queue ``n`` tasks that do what the runs do, in a transaction that commits."""
+        with transaction(self.sessions) as session:
+            for number in range(n):
+                enqueue_task(
+                    session,
+                    kind=PRETEND,
+                    title=f"task {number}",
+                    account_id=None,
+                    parameters={**self.parameters, **more},
+                )
+
     def column(self, statement: str) -> list[int]:
         with self.engine.connect() as connection:
             return list(connection.scalars(text(statement)))
@@ -74,14 +95,19 @@ class Stage:
         """The number that a statement answers."""
         return self.column(statement)[0]
 
-    def has_ended(self, n_runs: int) -> bool:
-        """Whether at least so many runs have ended."""
-        return self.count("SELECT count(*) FROM run WHERE status NOT IN ('queued', 'running')") >= n_runs
+    def has_ended(self, n: int) -> bool:
+        """Whether at least so many runs and tasks have ended."""
+        return self.count(f"SELECT count(*) FROM {WORK} AS work WHERE status NOT IN ('queued', 'running')") >= n
 
     def counts_by_status(self) -> dict[str, int]:
+        """Runs and tasks together."""
         with self.engine.connect() as connection:
-            rows = connection.execute(text("SELECT status, count(*) AS n FROM run GROUP BY status"))
+            rows = connection.execute(text(f"SELECT status, count(*) AS n FROM {WORK} AS work GROUP BY status"))
             return {row.status: row.n for row in rows}
+
+    def sum_of(self, column: str) -> int:
+        """The sum of a column over runs and tasks."""
+        return self.count(f"SELECT sum({column})::bigint FROM {WORK} AS work")
 
     def errors(self) -> set[str]:
         """The different errors of all runs."""
@@ -89,13 +115,25 @@ class Stage:
             return set(connection.scalars(text("SELECT error FROM run WHERE error IS NOT NULL")))
 
     def assert_nothing_is_lost_or_doubled(self) -> None:
-        """Every succeeded run has one result, no other run has any; jobs and counts agree with the runs."""
-        assert self.count("SELECT count(*) FROM run WHERE status IN ('queued', 'running')") == 0
+        """Nothing is active; what succeeded has one result, nothing else has any; the counts are those of the runs."""
+        assert set(self.counts_by_status()) <= {WorkStatus.SUCCEEDED, *ENDED_WITHOUT_RESULT}
         assert self.column("SELECT run_id FROM explanation ORDER BY run_id") == self.column(
             "SELECT id FROM run WHERE status = 'succeeded' ORDER BY id"
         )
-        assert self.count("SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'doing')") == 0
-        assert self.count("SELECT count(*) FROM procrastinate_jobs") == self.count("SELECT count(*) FROM run")
+        assert self.column(
+            f"SELECT (detail->>'task_id')::bigint FROM event WHERE kind = '{STORED}' ORDER BY 1"
+        ) == self.column("SELECT id FROM task WHERE status = 'succeeded' ORDER BY id")
+        assert self.column("SELECT id FROM task WHERE result IS NOT NULL ORDER BY id") == self.column(
+            "SELECT id FROM task WHERE status = 'succeeded' ORDER BY id"
+        )
+        self.assert_counts_are_right()
+
+    def assert_counts_are_right(self) -> None:
+        """The maintained counts of runs are those that counting finds."""
+        with transaction(self.sessions) as session:
+            counted = session.execute(select(Run.status, func.count()).group_by(Run.status)).all()
+            truth = {**dict.fromkeys(WorkStatus, 0), **{WorkStatus(row[0]): row[1] for row in counted}}
+            assert total_counts(session) == truth
 
     def close(self) -> None:
         self.engine.dispose()

@@ -10,7 +10,7 @@ import pytest
 from tests.reliability.conftest import MakeStage
 from tests.reliability.fleet import fleet, wait_until
 
-MOST_EXECUTIONS_PER_RUN = 1.15
+MOST_EXECUTIONS_PER_PIECE = 1.15
 
 
 @pytest.mark.parametrize(
@@ -22,39 +22,47 @@ def test_killed_workers_lose_and_double_nothing(
 ) -> None:
     on = stage(n_runs, seconds=0.1)
     on.enqueue()
+    on.enqueue_tasks(n_runs)
+    n = 2 * n_runs
     chance = random.Random(0)
-    # Deaths come by chance here, not by the run's doing: none may lead to quarantine.
+    # Crashes come by chance here, not by the work's doing: none may lead to quarantine.
     with fleet(on.url, tmp_path, n_workers, MAX_DEATHS="1000") as workers:
         for number in range(1, n_kills + 1):
-            workers.wait_until(partial(on.has_ended, number * n_runs // (n_kills + 1)))
+            workers.wait_until(partial(on.has_ended, number * n // (n_kills + 1)))
             workers.kill_one(chance)
-        wait_until(partial(on.has_ended, n_runs), workers.keep)
+        wait_until(partial(on.has_ended, n), workers.keep)
         assert workers.stop() == [0] * n_workers
         assert workers.n_started == n_workers + n_kills
-    assert on.counts_by_status() == {"succeeded": n_runs}
+    assert on.counts_by_status() == {"succeeded": n}
     on.assert_nothing_is_lost_or_doubled()
-    assert on.count("SELECT sum(executions) FROM run") <= MOST_EXECUTIONS_PER_RUN * n_runs
-    assert on.count("SELECT sum(attempt) FROM run") == 0
+    assert on.sum_of("executions") <= MOST_EXECUTIONS_PER_PIECE * n
+    assert on.sum_of("attempt") == 0
 
 
+@pytest.mark.parametrize("table", ["run", "task"])
 @pytest.mark.parametrize("n_rounds", [pytest.param(2, id="short"), pytest.param(20, id="full", marks=pytest.mark.soak)])
-def test_a_frozen_worker_that_wakes_late_is_refused_every_time(stage: MakeStage, tmp_path: Path, n_rounds: int) -> None:
+def test_a_frozen_worker_that_wakes_late_is_refused_every_time(
+    stage: MakeStage, tmp_path: Path, n_rounds: int, table: str
+) -> None:
     on = stage(n_rounds, seconds=1, silent=True)
-    holder = "SELECT coalesce(max(pid), 0) FROM run JOIN worker ON worker.id = worker_id WHERE status = 'running'"
+    holder = f"SELECT coalesce(max(pid), 0) FROM {table} JOIN worker ON worker.id = worker_id WHERE status = 'running'"
     with fleet(on.url, tmp_path, 2, MAX_DEATHS="1000") as workers:
         for number, neuron_id in enumerate(on.neuron_ids, start=1):
-            on.enqueue([neuron_id])
+            if table == "run":
+                on.enqueue([neuron_id])
+            else:
+                on.enqueue_tasks(1)
             workers.wait_until(lambda: on.count(holder) != 0)
             frozen = workers.with_pid(on.count(holder))
             frozen.send(signal.SIGSTOP)
             workers.wait_until(partial(on.has_ended, number))
             frozen.send(signal.SIGCONT)
-            workers.wait_until(partial(workers.has_logged, "run.refused", number))
+            workers.wait_until(partial(workers.has_logged, "work.refused", number))
         assert workers.stop() == [0, 0]
-        assert workers.n_logged("run.refused") == n_rounds
+        assert workers.n_logged("work.refused") == n_rounds
     assert on.counts_by_status() == {"succeeded": n_rounds}
     on.assert_nothing_is_lost_or_doubled()
-    assert on.count("SELECT sum(executions) FROM run") == 2 * n_rounds
+    assert on.sum_of("executions") == 2 * n_rounds
 
 
 @pytest.mark.parametrize("n_runs", [pytest.param(10, id="short"), pytest.param(100, id="full", marks=pytest.mark.soak)])
@@ -71,3 +79,16 @@ def test_a_run_that_kills_its_worker_is_quarantined_and_stops_nothing_else(
     on.assert_nothing_is_lost_or_doubled()
     assert on.column("SELECT deaths FROM run WHERE status = 'quarantined'") == [3]
     assert on.column("SELECT neuron_id FROM run WHERE status = 'quarantined'") == [on.neuron_ids[3]]
+
+
+def test_a_task_that_kills_its_worker_is_quarantined_and_takes_no_run_along(stage: MakeStage, tmp_path: Path) -> None:
+    on = stage(5, seconds=0.05)
+    on.enqueue_tasks(1, kills=True)
+    on.enqueue_tasks(2)
+    on.enqueue()
+    with fleet(on.url, tmp_path, 1) as workers:
+        wait_until(partial(on.has_ended, 8), workers.keep)
+        assert workers.stop() == [0]
+        assert workers.n_started == 1 + 3
+    assert on.counts_by_status() == {"succeeded": 7, "quarantined": 1}
+    on.assert_nothing_is_lost_or_doubled()

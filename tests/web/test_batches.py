@@ -146,7 +146,7 @@ def test_readers_may_not_decide(
 
 
 def test_a_queue_that_nobody_works_on_says_so(client: TestClient, make: Make, batch_id: int) -> None:
-    make.session.add(Pause(queue="runs", reason="no answer", until=datetime.now(UTC) + timedelta(minutes=1)))
+    make.session.add(Pause(provider="hosted", reason="no answer", until=datetime.now(UTC) + timedelta(minutes=1)))
     make.session.flush()
     page = client.get(f"/batches/{batch_id}").text
     assert "neuron-audit worker" in page

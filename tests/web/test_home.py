@@ -43,10 +43,10 @@ def test_the_twin_of_the_first_page_says_the_same(client: TestClient, make: Make
     assert client.get("/index.json").json()["subjects"][0]["slug"] == "tiny"
 
 
-def test_a_paused_queue_is_a_banner(client: TestClient, make: Make) -> None:
-    make.session.add(Pause(queue="runs", reason="no answer", until=datetime.now(UTC) + timedelta(minutes=1)))
+def test_a_paused_provider_is_a_banner(client: TestClient, make: Make) -> None:
+    make.session.add(Pause(provider="hosted", reason="no answer", until=datetime.now(UTC) + timedelta(minutes=1)))
     make.session.flush()
-    assert "runs is paused" in client.get("/").text
+    assert "hosted is paused" in client.get("/").text
 
 
 def test_htmx_gets_the_part_that_moves_alone(client: TestClient) -> None:

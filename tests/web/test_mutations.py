@@ -46,7 +46,8 @@ MUTATIONS = (
     Mutation(
         "/{slug}/{layer}/{index}/flags", "flag.opened", None, {"explanation_id": "{explanation}", "reason": "wrong"}
     ),
-    Mutation("/{slug}/{layer}/{index}/try", "trial.asked", None, {"text": " import os"}),
+    Mutation("/{slug}/{layer}/{index}/try", "task.queued", None, {"text": " import os"}),
+    Mutation("/{slug}/{layer}/{index}/try/warm-up", "task.queued", None, {}),
     Mutation("/flags/{flag_id}/resolve", "flag.resolved", "charlie", {"verdict": "upheld"}),
     Mutation("/explanations/{explanation_id}/replay", "batch.queued", "charlie", {}),
     Mutation("/batches/{batch_id}/cancel", "batch.cancelled", "charlie", {}),

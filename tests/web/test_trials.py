@@ -1,3 +1,4 @@
+import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,9 +8,12 @@ from sqlalchemy import select
 from starlette.testclient import TestClient
 
 from app.domain.trials import TrialResult
-from app.models import Account, Neuron, Trial, Worker
-from app.queries.runs.trials import MOST_WAITING, finish_trial, take_trial
+from app.domain.work import TRIAL, Lane
+from app.models import Account, Neuron, Task, Worker
 from app.web.pages.trials import TEXT_LIMIT
+from app.work.begin import Taker, begin_task
+from app.work.lease import TaskLease, fail, finish
+from app.work.trials import MOST_WAITING
 from tests.factories import Make
 
 Context = Callable[[], Any]
@@ -36,15 +40,23 @@ def worker(make: Make) -> Worker:
     return row
 
 
-def ask(client: TestClient, make: Make, text: str = " import") -> Trial:
+def ask(client: TestClient, make: Make, text: str = " import") -> Task:
     answer = client.post(ADDRESS, data={"text": text}, headers=HTMX)
     assert answer.status_code == 200, answer.text
-    return make.session.scalars(select(Trial).order_by(Trial.id.desc()).limit(1)).one()
+    return make.session.scalars(select(Task).order_by(Task.id.desc()).limit(1)).one()
 
 
-def answer_with(make: Make, trial: Trial, expected: list[float] | None, note: str | None = None) -> None:
-    take_trial(make.session)
-    finish_trial(make.session, trial_id=trial.id, result=TrialResult([0, 4], [-0.5, 4.0], expected, note, 0.01))
+def begin(make: Make) -> TaskLease:
+    taker = Taker(uuid.uuid4(), uuid.uuid4(), 60.0)
+    lease = begin_task(make.session, taker=taker, lane=Lane.INTERACTIVE, kinds=[TRIAL.name])
+    assert lease is not None
+    return lease
+
+
+def answer_with(make: Make, expected: list[float] | None, note: str | None = None) -> None:
+    """Let a worker store its result."""
+    result = TrialResult([0, 4], [-0.5, 4.0], expected, note, 0.01)
+    finish(make.session, lease=begin(make), result=result.as_json())
 
 
 def test_the_page_offers_the_shown_explanation_to_hold_a_text_against(
@@ -57,6 +69,18 @@ def test_the_page_offers_the_shown_explanation_to_hold_a_text_against(
     assert f'name="explanation_id" value="{neuron.current_explanation_id}"' in html
 
 
+def test_reading_the_page_queues_nothing_and_typing_does(
+    client: TestClient, make: Make, neuron: Neuron, log_in_as: LogIn
+) -> None:
+    log_in_as("charlie")
+    for address in (ADDRESS, f"{ADDRESS}.json", f"{ADDRESS}?explanation={neuron.current_explanation_id}"):
+        assert client.get(address).status_code == 200
+    assert make.session.scalars(select(Task)).all() == []
+    assert client.post(f"{ADDRESS}/warm-up", headers=HTMX).status_code == 204
+    assert client.post(f"{ADDRESS}/warm-up").headers["location"] == ADDRESS
+    assert make.session.scalars(select(Task.kind)).all() == ["warm_up"]
+
+
 def test_a_text_waits_and_its_page_asks_again_until_it_is_answered(
     client: TestClient, make: Make, neuron: Neuron, worker: Worker, log_in_as: LogIn, context: Context
 ) -> None:
@@ -66,7 +90,7 @@ def test_a_text_waits_and_its_page_asks_again_until_it_is_answered(
     assert 'hx-trigger="every 300ms"' in waiting
     assert f'href="{ADDRESS}?trial={trial.id}"' in waiting
 
-    answer_with(make, trial, [0.0, 5.0])
+    answer_with(make, [0.0, 5.0])
     done = client.get(f"{ADDRESS}?trial={trial.id}", headers=HTMX).text
 
     assert "hx-trigger" not in done
@@ -81,7 +105,7 @@ def test_without_javascript_the_text_stands_in_its_form_again(
     log_in_as("charlie")
     answer = client.post(ADDRESS, data={"text": "\r\n <b>x"})
     assert answer.headers["location"].startswith(f"{ADDRESS}?trial=")
-    assert make.session.scalars(select(Trial.text)).one() == "\n <b>x"
+    assert make.session.scalars(select(Task.parameters)).one()["text"] == "\n <b>x"
     assert "\n\n &lt;b&gt;x</textarea>" in client.get(answer.headers["location"]).text
 
 
@@ -90,7 +114,7 @@ def test_a_note_stands_in_place_of_expected_activations(
 ) -> None:
     log_in_as("charlie")
     trial = ask(client, make)
-    answer_with(make, trial, None, "nothing to read")
+    answer_with(make, None, "nothing to read")
     html = client.get(f"{ADDRESS}?trial={trial.id}").text
     assert "Live activations" in html
     assert "nothing to read" in html
@@ -100,8 +124,7 @@ def test_a_note_stands_in_place_of_expected_activations(
 def test_a_failure_tells_its_cause(client: TestClient, make: Make, neuron: Neuron, log_in_as: LogIn) -> None:
     log_in_as("charlie")
     trial = ask(client, make)
-    trial.status, trial.error = "failed", "<weights> are not the ones"
-    make.session.flush()
+    fail(make.session, lease=begin(make), error="<weights> are not the ones")
     html = client.get(f"{ADDRESS}?trial={trial.id}", headers=HTMX).text
     assert "&lt;weights&gt; are not the ones" in html
     assert "hx-trigger" not in html
@@ -121,7 +144,7 @@ def test_an_answer_that_never_comes_is_not_waited_for_forever(
 ) -> None:
     log_in_as("charlie")
     trial = ask(client, make)
-    trial.created_at = datetime.now(UTC) - timedelta(minutes=10)
+    trial.queued_at = datetime.now(UTC) - timedelta(minutes=10)
     make.session.flush()
     html = client.get(f"{ADDRESS}?trial={trial.id}", headers=HTMX).text
     assert context().state == "unanswered"
@@ -134,7 +157,7 @@ def test_a_text_that_is_empty_or_too_long_is_refused(
 ) -> None:
     log_in_as("charlie")
     assert client.post(ADDRESS, data={"text": text}).status_code == 422
-    assert make.session.scalars(select(Trial)).all() == []
+    assert make.session.scalars(select(Task)).all() == []
 
 
 def test_one_person_cannot_keep_the_workers_busy(

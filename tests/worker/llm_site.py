@@ -12,15 +12,16 @@ from app.db import Sessions, transaction
 from app.domain.activations import SampleKind
 from app.domain.language_models import Capability
 from app.domain.methods import LANGUAGE_MODEL_METHODS, MethodDefinition
+from app.domain.work import Lane
 from app.models import Base, Method, Run
 from app.queries.language_models.providers import add_provider
 from app.queries.methods.definitions import ensure_builtin_methods
 from app.settings import Settings
 from app.work.enqueue import enqueue_batch
 from tests.factories import Make
-from worker.run.loop import RunLoop, Surroundings
-from worker.run.services import MethodBuilder
-from worker.run.tasks import Workbench
+from worker.run.handlers import make_handlers
+from worker.run.loop import WorkerContext, WorkLoop
+from worker.run.services import WorkerServices
 
 IMPORT = 4  # the token " import" of the tests' vocabulary
 SETTINGS = Settings(device="cpu", poll_seconds=0.01, pause_seconds=0.05, longest_pause_seconds=0.05, progress_seconds=0)
@@ -31,7 +32,7 @@ class Site:
     """One subject whose neurons fire on the token " import"."""
 
     sessions: Sessions
-    builder: MethodBuilder
+    services: WorkerServices
     base_url: str
 
     def neurons(self, n: int, records: int = 20, tokens: Sequence[int] = range(12)) -> tuple[int, list[int]]:
@@ -75,9 +76,9 @@ class Site:
                 session, subject_id=subject_id, neuron_ids=neuron_ids, method_id=method_id, account_id=alice.id
             )
 
-    def loop(self) -> RunLoop:
-        workbench = Workbench(self.sessions, self.builder)
-        return RunLoop(Surroundings(SETTINGS, self.sessions, workbench, uuid.uuid4(), Signal(), Signal()))
+    def loop(self) -> WorkLoop:
+        handlers = make_handlers(self.services)
+        return WorkLoop(WorkerContext(SETTINGS, self.sessions, handlers, uuid.uuid4(), Signal(), Signal()), Lane.RUNS)
 
     def count(self, table: type[Base]) -> int:
         with transaction(self.sessions) as session:

@@ -18,7 +18,7 @@ from tests.worker.collecting import some_text
 from tests.worker.models import byte_tokenizer, save_model
 from worker.collection.run import CollectOptions, collect
 from worker.corpora.documents import corpus_of
-from worker.run.services import MethodBuilder
+from worker.run.services import WorkerServices
 from worker.subjects.load import LoadOptions, load_subject
 
 CORPUS = corpus_of("letters", some_text(40))
@@ -37,8 +37,8 @@ def collected(sessions: Sessions, folder: Path, family: str, path: str | None, s
     collect(sessions, subject, CORPUS, folder / "unfinished", CollectOptions(slug, 8, shard_excerpts=16))
 
 
-def builder(sessions: Sessions) -> MethodBuilder:
-    return MethodBuilder(sessions, Settings(device="cpu", database_url=None))
+def services(sessions: Sessions) -> WorkerServices:
+    return WorkerServices(Settings(device="cpu", database_url=None), sessions)
 
 
 def input_of(folder: Path, module: str, ids: np.ndarray) -> FloatArray:
@@ -71,7 +71,7 @@ def test_trying_an_excerpt_gives_the_activations_that_were_collected(
     with sessions() as session:
         neuron = session.scalars(select(Neuron).where(Neuron.layer == LAYER, Neuron.index == INDEX)).one()
         records = neuron_records(session, neuron_id=neuron.id).of(SampleKind.TOP)
-    live = builder(sessions).live_subject("tiny")
+    live = services(sessions).live_subject("tiny")
     texts = [str(byte_tokenizer().decode(record.token_ids.tolist())) for record in records[:3]]
     found = live.activations(texts, layer=LAYER, index=INDEX)
     for record, tried in zip(records, found, strict=False):
@@ -81,18 +81,18 @@ def test_trying_an_excerpt_gives_the_activations_that_were_collected(
 
 def test_the_live_neuron_is_the_one_of_the_site_not_of_the_mlp(sessions: Sessions, tmp_path: Path) -> None:
     collected(sessions, tmp_path, "llama", SITES[0][1])
-    (record,) = builder(sessions).live_subject("tiny").activations(["some text"], layer=LAYER, index=INDEX)
+    (record,) = services(sessions).live_subject("tiny").activations(["some text"], layer=LAYER, index=INDEX)
     at_site = input_of(tmp_path / "model", "model.layers.1.self_attn.o_proj", record.token_ids)
     in_mlp = input_of(tmp_path / "model", "model.layers.1.mlp.down_proj", record.token_ids)
     np.testing.assert_allclose(record.activations, at_site[:, INDEX], rtol=1e-5, atol=1e-6)
     assert not np.allclose(record.activations, in_mlp[:, INDEX], atol=1e-3)
     with pytest.raises(SubjectError, match="tiny has no neuron 1/20"):  # the MLP has 24 neurons, the site 16
-        builder(sessions).live_subject("tiny").activations(["some text"], layer=1, index=20)
+        services(sessions).live_subject("tiny").activations(["some text"], layer=1, index=20)
 
 
 def test_ablation_replaces_the_neuron_of_the_site(sessions: Sessions, tmp_path: Path) -> None:
     collected(sessions, tmp_path, "llama", SITES[0][1])
-    live = builder(sessions).live_subject("tiny")
+    live = services(sessions).live_subject("tiny")
     (record,) = live.activations(["some text"], layer=LAYER, index=INDEX)
     own = live.log_probabilities(record.token_ids, layer=LAYER, index=INDEX)
     zeros = np.zeros_like(record.activations)
@@ -122,9 +122,9 @@ def test_a_model_that_was_moved_is_found_again_after_its_next_collection(session
     (tmp_path / "moved").mkdir()
     (tmp_path / "model").rename(tmp_path / "moved" / "model")
     with pytest.raises(CheckpointError, match="neither a folder nor"):
-        builder(sessions).live_subject("tiny")
+        services(sessions).live_subject("tiny")
     collected(sessions, tmp_path / "moved", "llama", None)
-    assert builder(sessions).live_subject("tiny").slug == "tiny"
+    assert services(sessions).live_subject("tiny").slug == "tiny"
 
 
 def test_weights_that_have_changed_since_are_refused(sessions: Sessions, tmp_path: Path) -> None:
@@ -134,4 +134,4 @@ def test_weights_that_have_changed_since_are_refused(sessions: Sessions, tmp_pat
         model.lm_head.weight += 1
     model.save_pretrained(tmp_path / "model")
     with pytest.raises(SubjectError, match="not the ones that tiny was collected with"):
-        builder(sessions).live_subject("tiny")
+        services(sessions).live_subject("tiny")

@@ -16,7 +16,7 @@ from app.queries.language_models.calls import bill
 from app.queries.language_models.estimates import calls_per_run
 from tests.llm_server import Answer, Behaviour, Body, Fail, LlmServer, certain
 from tests.worker.llm_site import SETTINGS, Site, method_named
-from worker.run.services import MethodBuilder
+from worker.run.services import WorkerServices
 
 FIRST_OF_EACH_SPLIT = 4
 
@@ -33,9 +33,9 @@ def site(fresh_database: str) -> Iterator[Endpointed]:
     engine = make_engine(fresh_database)
     sessions = make_sessions(engine)
     with LlmServer(brain=knows_imports, numbers=numbers) as server:
-        builder = MethodBuilder(sessions, SETTINGS)
-        yield Endpointed(sessions, builder, server.url, server)
-        builder.close()
+        services = WorkerServices(SETTINGS, sessions)
+        yield Endpointed(sessions, services, server.url, server)
+        services.close()
     engine.dispose()
 
 

@@ -16,7 +16,7 @@ from tests.worker.llm_site import SETTINGS, Site, method_named
 from tests.worker.tiny_models import save_tiny
 from worker.collection.run import CollectOptions, collect
 from worker.corpora.documents import corpus_of
-from worker.run.services import MethodBuilder
+from worker.run.services import WorkerServices
 from worker.subjects.load import LoadOptions, load_subject
 
 
@@ -39,9 +39,9 @@ def site(request: pytest.FixtureRequest, fresh_database: str, tmp_path: Path) ->
     subject = load_subject(str(save_tiny(tmp_path / "model")), LoadOptions("cpu", "float32", module_path=request.param))
     collect(sessions, subject, corpus_of("letters", some_text(120)), tmp_path, CollectOptions("tiny", context_length=8))
     with LlmServer(brain=plain) as server:
-        builder = MethodBuilder(sessions, SETTINGS)
-        yield Site(sessions, builder, server.url)
-        builder.close()
+        services = WorkerServices(SETTINGS, sessions)
+        yield Site(sessions, services, server.url)
+        services.close()
     engine.dispose()
 
 

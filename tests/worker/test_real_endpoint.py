@@ -13,7 +13,7 @@ from tests.worker.llm_site import IMPORT, SETTINGS, Site, method_named
 from tests.worker.served_model import save_model_with_two_answers, transformers_serve
 from worker.providers.openai_compatible import EndpointSettings
 from worker.run.probe import probe_endpoint
-from worker.run.services import MethodBuilder
+from worker.run.services import WorkerServices
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +35,8 @@ def test_a_neuron_is_explained_simulated_and_scored_through_it(served: tuple[str
     url, name = served
     engine = make_engine(fresh_database)
     sessions = make_sessions(engine)
-    builder = MethodBuilder(sessions, SETTINGS)
-    site = Site(sessions, builder, url)
+    services = WorkerServices(SETTINGS, sessions)
+    site = Site(sessions, services, url)
     subject_id, ids = site.neurons(1, tokens=[0, 1, IMPORT, 2, 3, 5])
     site.provider(model=name, capabilities=["chat"], concurrency=1)
     site.enqueue(subject_id, ids, method_named("pairs-structured"))
@@ -46,7 +46,7 @@ def test_a_neuron_is_explained_simulated_and_scored_through_it(served: tuple[str
         explanation = session.scalars(select(Explanation.text)).one()
         headline = session.scalars(select(Score).where(Score.scorer == "correlation")).first()
         calls = session.scalars(select(LlmCall)).all()
-    builder.close()
+    services.close()
     engine.dispose()
     assert explanation == "the word import"
     assert headline is not None
@@ -65,7 +65,7 @@ def test_a_probe_finds_that_it_chats_and_no_more(served: tuple[str, str]) -> Non
 def test_the_same_goes_through_with_a_local_model(name: str, model: Path, fresh_database: str) -> None:
     engine = make_engine(fresh_database)
     sessions = make_sessions(engine)
-    site = Site(sessions, MethodBuilder(sessions, SETTINGS), "")
+    site = Site(sessions, WorkerServices(SETTINGS, sessions), "")
     subject_id, ids = site.neurons(1, tokens=[0, 1, IMPORT, 2, 3, 5])
     capabilities = ["chat", "chat_logprobs", "prompt_logprobs"]
     site.provider(kind="local", model=str(model), base_url=None, capabilities=capabilities)

@@ -11,7 +11,7 @@ from app.db import make_engine, make_sessions, transaction
 from app.models import Explanation, LlmCall, Run, Score
 from tests.llm_server import Answer, Behaviour, Body, LlmServer
 from tests.worker.llm_site import SETTINGS, Site, method_named
-from worker.run.services import MethodBuilder
+from worker.run.services import WorkerServices
 
 
 def knows_imports(body: Body) -> Behaviour:
@@ -33,9 +33,9 @@ def site(fresh_database: str) -> Iterator[Site]:
     engine = make_engine(fresh_database)
     sessions = make_sessions(engine)
     with LlmServer(brain=knows_imports) as server:
-        builder = MethodBuilder(sessions, SETTINGS)
-        yield Site(sessions, builder, server.url)
-        builder.close()
+        services = WorkerServices(SETTINGS, sessions)
+        yield Site(sessions, services, server.url)
+        services.close()
     engine.dispose()
 
 

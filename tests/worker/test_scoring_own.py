@@ -12,6 +12,7 @@ from app.domain.activations import SampleKind
 from app.domain.authors import AuthorKind
 from app.domain.methods import LEXICAL
 from app.domain.results import ExplanationResult
+from app.domain.work import RUN, Lane
 from app.errors import MethodError
 from app.models import Event, Explanation, Method, Neuron, Run, Score, Simulation
 from app.queries.explanations.store import Author, refresh_current, store_explanation
@@ -25,8 +26,8 @@ from tests.worker.test_pipeline import Reading, Texts, method, silently, task
 from worker.method.contracts import Services
 from worker.method.pipeline import run_method
 from worker.method.registry import build_method
-from worker.run.loop import RunLoop, Surroundings
-from worker.run.tasks import Workbench, build_work
+from worker.run.loop import WorkerContext, WorkLoop
+from worker.run.runs import RunHandler, build_work
 
 
 class Site:
@@ -42,8 +43,9 @@ class Site:
         ensure_builtin_methods(session, definitions=[LEXICAL])
         self.method: Method = newest_method(session, name="lexical")
         settings = Settings(retry_seconds=0, progress_seconds=0)
-        around = Surroundings(settings, sessions, Workbench(sessions, build_work), uuid.uuid4(), Signal(), Signal())
-        self.loop = RunLoop(around)
+        handlers = {RUN: RunHandler(sessions, build_work)}
+        context = WorkerContext(settings, sessions, handlers, uuid.uuid4(), Signal(), Signal())
+        self.loop = WorkLoop(context, Lane.RUNS)
 
     def score(self, text: str) -> int:
         """Store a person's text, let the worker score it; answers its id."""

@@ -16,6 +16,7 @@ from app.db import Sessions
 from app.domain.activations import SampleKind, Split
 from app.domain.methods import MethodDefinition
 from app.domain.results import ExplanationResult, ScoreResult, SimulatedExcerpt, SimulationResult
+from app.domain.work import RUN, Lane
 from app.errors import MethodError, ProviderError
 from app.models import Event, Explanation, Method, Neuron, Pause, Run, Score, Simulation
 from app.settings import Settings
@@ -23,8 +24,8 @@ from app.work.enqueue import cancel_run, enqueue_batch
 from tests.factories import WORDS, Make
 from worker.method.contracts import NeuronTask
 from worker.method.pipeline import Report
-from worker.run.loop import RunLoop, Surroundings
-from worker.run.tasks import Work, Workbench
+from worker.run.loop import WorkerContext, WorkLoop
+from worker.run.runs import RunHandler, Work
 
 RESULT = ExplanationResult(
     text='fires on " import"',
@@ -70,8 +71,9 @@ class Bench:
         self.row: Method = make.method()
         self.method = FakeMethod()
         settings = Settings(retry_seconds=0, max_attempts=2, progress_seconds=0)
-        workbench = Workbench(sessions, self.method.build)
-        self.loop = RunLoop(Surroundings(settings, sessions, workbench, uuid.uuid4(), Signal(), Signal()))
+        handlers = {RUN: RunHandler(sessions, self.method.build)}
+        context = WorkerContext(settings, sessions, handlers, uuid.uuid4(), Signal(), Signal())
+        self.loop = WorkLoop(context, Lane.RUNS)
 
     def enqueue(self, *neurons: Neuron) -> None:
         enqueue_batch(
@@ -201,17 +203,17 @@ def test_a_provider_that_is_down_pauses_its_queue_and_counts_no_attempt(bench: B
     assert bench.work() == 1
     first = bench.runs()[0]
     assert (first.status, first.attempt, first.executions) == ("queued", 0, 1)
-    pause = bench.session.get_one(Pause, "provider:hosted")
+    pause = bench.session.get_one(Pause, "hosted")
     assert pause.reason == "connection refused"
 
 
 def test_a_success_after_the_pause_forgets_it(bench: Bench) -> None:
     bench.row.provider = "hosted"
-    bench.session.add(Pause(queue="provider:hosted", reason="down", until=text("now()")))
+    bench.session.add(Pause(provider="hosted", reason="down", until=text("now()")))
     bench.enqueue(bench.neurons[0])
     assert bench.work() == 1
     bench.session.expire_all()
-    assert bench.session.get(Pause, "provider:hosted") is None
+    assert bench.session.get(Pause, "hosted") is None
 
 
 def test_a_permanent_provider_error_fails_the_run(bench: Bench) -> None:

@@ -12,16 +12,16 @@ from sqlalchemy import text
 from app.db import transaction
 from app.queries.methods.definitions import ensure_builtin_methods
 from tests.reliability.conftest import MakeStage, stage
-from tests.reliability.fleet import ROOT, SHORT_LEASES, Stage, fleet, wait_until
+from tests.reliability.fleet import ROOT, SHORT_LEASES, WORK, Stage, fleet, wait_until
 
 __all__ = ["stage"]
 
-RUNNING = "SELECT count(*) FROM run WHERE status = 'running'"
+RUNNING = f"SELECT count(*) FROM {WORK} AS work WHERE status = 'running'"
 STALLED = 75
 
 
 def is_running(on: Stage) -> bool:
-    """Whether a worker holds a run."""
+    """Whether a worker holds one piece of work."""
     return on.count(RUNNING) == 1
 
 
@@ -35,15 +35,16 @@ def test_a_worker_that_is_told_to_stop_finishes_what_it_holds(stage: MakeStage, 
     assert on.count("SELECT count(*) FROM worker WHERE stopped_at IS NOT NULL AND n_finished = 1") == 1
 
 
-def test_a_worker_without_time_to_finish_gives_its_run_back(stage: MakeStage, tmp_path: Path) -> None:
+def test_a_worker_without_time_to_finish_gives_its_work_back(stage: MakeStage, tmp_path: Path) -> None:
     on = stage(1, seconds=600)
     on.enqueue()
+    on.enqueue_tasks(1)
     with fleet(on.url, tmp_path, 1, STOP_SECONDS="0.2") as workers:
-        workers.wait_until(partial(is_running, on))
+        workers.wait_until(lambda: on.count(RUNNING) == 2)
         assert workers.stop() == [0]
-    assert on.counts_by_status() == {"queued": 1}
-    assert on.column("SELECT attempt + deaths FROM run") == [0]
-    assert on.count("SELECT count(*) FROM procrastinate_jobs WHERE status = 'todo'") == 1
+    assert on.counts_by_status() == {"queued": 2}
+    assert on.column("SELECT attempt + deaths FROM run UNION ALL SELECT attempt + deaths FROM task") == [0, 0]
+    on.assert_counts_are_right()
 
 
 def test_a_worker_whose_work_stands_still_ends_itself_and_the_run_counts_a_death(

@@ -1,4 +1,4 @@
-"""The worker process: threads that work on runs, and a main thread that keeps their leases.
+"""The worker process: slots, each a thread that does leased work, and a main thread that keeps their leases.
 
 The main thread alone gets signals. It renews leases, looks for expired ones, shows the process to the
 pages, and stops it at SIGTERM or SIGINT.
@@ -14,27 +14,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import Any, TypeAlias
 
 import structlog
 from sqlalchemy.orm import Session
 from threadpoolctl import threadpool_limits
 
 from app.db import Limits, Sessions, make_sessions, transaction
-from app.queries.runs.lease import reap_expired, release_run, renew_leases
-from app.queries.runs.transport import delete_old_jobs
-from app.queries.runs.trials import delete_old_trials
-from app.queries.runs.workers import delete_old_workers, register_worker, see_worker, stop_worker, try_housekeeping
+from app.domain.work import Lane
+from app.queries.runs.counts import compact_counts
+from app.queries.work.workers import delete_old_workers, register_worker, see_worker, stop_worker, try_housekeeping
 from app.schema import open_installation
 from app.settings import Settings
-from worker.run.lease import HeldRun
-from worker.run.loop import RunLoop, Surroundings
+from app.work.lease import reap_expired, release, renew_leases
+from app.work.tasks import delete_old_tasks
+from worker.run.held import Handlers, HeldWork
+from worker.run.loop import WorkerContext, WorkLoop
 from worker.run.outages import ignoring_outages, through_outages
-from worker.run.tasks import BuildWork, Workbench
-from worker.run.trials import FindSubject, TrialLoop
-
-if TYPE_CHECKING:
-    from worker.run.services import MethodBuilder
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -42,66 +38,56 @@ STOPPED = 0
 BROKEN = 1
 STALLED = 75
 TIDY_SECONDS = 3600.0
+COMPACT_SECONDS = 5.0
 TICK_SECONDS = 0.5
-KEEP_TRIALS_HOURS = 24
+MakeHandlers: TypeAlias = Callable[[Settings, Sessions], Handlers]
 
 
-def main(settings: Settings, *, build: BuildWork | None = None) -> int:
-    """Work on runs until a signal; answers the exit code. ``build`` turns a method's definition into work.
-
-    Without it methods get the language models and the subjects that they name.
-    """
+def main(settings: Settings, *, make_handlers: MakeHandlers | None = None) -> int:
+    """Do leased work until a signal; returns the exit code. ``make_handlers``, if given, replaces all handlers."""
     # A run's matrices are small: more threads than one spin for each other, and for those of other workers.
     # torch, which loads later, keeps its own.
     threadpool_limits(limits=1, user_api="blas")
     # A worker that freezes in a transaction may hold its locks as long as its lease.
-    limits = Limits(pool_size=settings.concurrency + 1, idle_seconds=settings.lease_seconds)
+    limits = Limits(pool_size=settings.concurrency + 3, idle_seconds=settings.lease_seconds)
     engine = open_installation(settings, limits=limits)
     try:
         sessions = make_sessions(engine)
-        if build is not None:
-            return WorkerProcess(settings, sessions, build).run()
-        builder = _builder(sessions, settings)
-        return WorkerProcess(settings, sessions, builder, subjects=builder.live_subject).run()
+        return WorkerProcess(settings, sessions, (make_handlers or _all_handlers)(settings, sessions)).run()
     finally:
         engine.dispose()
 
 
-def _builder(sessions: Sessions, settings: Settings) -> "MethodBuilder":
-    from worker.run.services import MethodBuilder  # its libraries take longer to import than all the rest
+def _all_handlers(settings: Settings, sessions: Sessions) -> Handlers:
+    from worker.run.handlers import make_handlers  # its libraries take longer to import than all the rest
+    from worker.run.services import WorkerServices
 
-    return MethodBuilder(sessions, settings)
+    return make_handlers(WorkerServices(settings, sessions))
 
 
 class WorkerProcess:
-    """One process: ``concurrency`` loops, each in a thread of its own, and what keeps them."""
+    """One process: ``concurrency`` slots for runs, one for each other lane, and what keeps them."""
 
-    def __init__(
-        self, settings: Settings, sessions: Sessions, build: BuildWork, *, subjects: FindSubject | None = None
-    ) -> None:
+    def __init__(self, settings: Settings, sessions: Sessions, handlers: Handlers) -> None:
         self._settings = settings
         self._sessions = sessions
         self._id = uuid.uuid4()
         self._stop = threading.Event()
         self._give_up = threading.Event()
-        surroundings = Surroundings(
-            settings, sessions, Workbench(sessions, build), self._id, stop=self._stop, give_up=self._give_up
-        )
-        self._loops = [RunLoop(surroundings) for _ in range(settings.concurrency)]
+        context = WorkerContext(settings, sessions, handlers, self._id, stop=self._stop, give_up=self._give_up)
+        lanes = [*[Lane.RUNS] * settings.concurrency, Lane.INTERACTIVE, Lane.BACKGROUND]
+        self._loops = [WorkLoop(context, lane) for lane in lanes]
         self._threads = [threading.Thread(target=loop.run, daemon=True) for loop in self._loops]
-        self._trials = None if subjects is None else TrialLoop(sessions, subjects, stop=self._stop)
         self._due: dict[Callable[[Session], None], float] = {}
 
     def run(self) -> int:
-        """Work until a signal; answers the exit code."""
+        """Work until a signal; returns the exit code."""
         with _signals(self._on_signal):
             with ignoring_outages("worker.not_registered"):
                 through_outages(partial(self._in_transaction, self._register), stop=self._stop)
             log.info("worker.started", worker_id=str(self._id), pid=os.getpid())
             for thread in self._threads:
                 thread.start()
-            if self._trials is not None:
-                threading.Thread(target=self._trials.run, args=[self._sessions.kw["bind"]], daemon=True).start()
             code = self._keep()
             self._wind_down()
         log.info("worker.stopped", n_finished=self._n_finished)
@@ -113,7 +99,7 @@ class WorkerProcess:
         self._stop.set()
 
     def _keep(self) -> int:
-        """What the main thread does while the others work; ends when told to stop, or with what is wrong."""
+        """Watch the slots and do what is due, until told to stop or a slot is broken; returns the exit code."""
         while not self._stop.wait(self._tick):
             if not all(thread.is_alive() for thread in self._threads):
                 log.error("worker.thread_died")
@@ -131,7 +117,7 @@ class WorkerProcess:
         return min(TICK_SECONDS, self._settings.renew_seconds / 2, self._settings.reap_seconds)
 
     @property
-    def _held(self) -> list[HeldRun]:
+    def _held(self) -> list[HeldWork[Any]]:
         return [held for loop in self._loops if (held := loop.held) is not None]
 
     @property
@@ -147,6 +133,7 @@ class WorkerProcess:
         paces = (
             (self._renew, self._settings.renew_seconds),
             (self._reap, self._settings.reap_seconds),
+            (compact_counts, COMPACT_SECONDS),
             (self._tidy, TIDY_SECONDS),
         )
         for duty, pace in paces:
@@ -172,24 +159,30 @@ class WorkerProcess:
             leases = [h.lease for h in held]
             still = renew_leases(session, leases=leases, lease_seconds=self._settings.lease_seconds)
             for h in held:
-                h.lost = h.lost or h.lease.run_id not in still
+                h.lost = h.lost or h.lease.token not in still
 
     def _reap(self, session: Session) -> None:
-        reaped = reap_expired(session, lease_seconds=self._settings.lease_seconds, max_deaths=self._settings.max_deaths)
+        reaped = reap_expired(
+            session,
+            lease_seconds=self._settings.lease_seconds,
+            max_deaths=self._settings.max_deaths,
+            retry_seconds=self._settings.retry_seconds,
+        )
         if reaped.n_requeued or reaped.n_quarantined:
-            log.warning("runs.reaped", n_requeued=reaped.n_requeued, n_quarantined=reaped.n_quarantined)
+            log.warning("work.reaped", n_requeued=reaped.n_requeued, n_quarantined=reaped.n_quarantined)
 
     def _tidy(self, session: Session) -> None:
         if try_housekeeping(session):
-            delete_old_jobs(session, hours=self._settings.keep_jobs_hours)
-            delete_old_workers(session, hours=self._settings.keep_jobs_hours)
-            delete_old_trials(session, hours=KEEP_TRIALS_HOURS)
+            delete_old_workers(session, hours=self._settings.keep_workers_hours)
+            delete_old_tasks(session)
 
     def _wind_down(self) -> None:
-        """Let the threads finish what they hold, at most ``stop_seconds``; release the rest."""
+        """Let the slots finish what they hold, at most ``stop_seconds``; release the rest."""
         deadline = time.monotonic() + self._settings.stop_seconds
-        while any(t.is_alive() for t in self._threads) and time.monotonic() < deadline and not self._give_up.is_set():
-            self._threads[0].join(self._tick)
+        while alive := [thread for thread in self._threads if thread.is_alive()]:
+            if time.monotonic() > deadline or self._give_up.is_set():
+                break
+            alive[0].join(self._tick)
             self._do_what_is_due()
         self._give_up.set()
         for loop, thread in zip(self._loops, self._threads, strict=True):
@@ -201,10 +194,10 @@ class WorkerProcess:
         with ignoring_outages("worker.not_stopped"):
             self._in_transaction(partial(stop_worker, worker_id=self._id, n_finished=self._n_finished))
 
-    def _release(self, held: HeldRun) -> None:
-        log.warning("run.released", run_id=held.lease.run_id)
-        with ignoring_outages("run.not_released"), transaction(self._sessions) as session:
-            release_run(session, lease=held.lease)
+    def _release(self, held: HeldWork[Any]) -> None:
+        log.warning("work.released", kind=held.lease.kind, work_id=held.lease.id)
+        with ignoring_outages("work.not_released"), transaction(self._sessions) as session:
+            release(session, lease=held.lease)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ left what it paid for; its next execution finds that and goes on from there.
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 from app.db import Sessions, transaction
@@ -13,7 +14,7 @@ from app.domain.costs import Prices
 from app.domain.language_models import Capability, Outcome
 from app.errors import CapReached, Conflict
 from app.models import LlmCall
-from app.queries.language_models.calls import Call, answered_calls, budget_of_run, note_why_cancelled, store_call
+from app.queries.language_models.calls import Call, answered_calls, budget_of_run, store_call
 from app.work.enqueue import cancel_batch
 from worker.providers.base import (
     Attempt,
@@ -144,12 +145,8 @@ class DatabaseCalls:
         raise CapReached(refusal)
 
     def _stop_batch(self, batch_id: int, reason: str) -> None:
-        with transaction(self._sessions) as session:
-            try:
-                cancel_batch(session, batch_id=batch_id, account_id=None)
-            except Conflict:
-                return  # another run of the batch was first
-            note_why_cancelled(session, batch_id=batch_id, reason=reason)
+        with suppress(Conflict), transaction(self._sessions) as session:  # another run of the batch was first
+            cancel_batch(session, batch_id=batch_id, account_id=None, reason=reason)
 
     def keep(self, attempt: Attempt, digest: str) -> None:
         """Insert the attempt with its price and commit."""

@@ -9,13 +9,13 @@ from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from app.domain.standing import speaks_for_its_run
+from app.domain.work import ACTIVE
 from app.errors import NotFound
 from app.models import Event, Explanation, LlmCall, Method, Neuron, Provider, Run, Subject
 from app.queries.neurons.claims import ExplanationRow, neuron_explanations
 
 SHOWN_CALLS = 500
 SHOWN_RUNS = 20
-ACTIVE = ("queued", "running")
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,13 +170,6 @@ def cap_person(session: Session, *, name: str, price_cap_per_day: float | None) 
         raise NotFound(f"There is nobody called {name!r}.")
 
 
-def note_why_cancelled(session: Session, *, batch_id: int, reason: str) -> None:
-    """Give every cancelled run of a batch that has no error this reason."""
-    session.execute(
-        update(Run).where(Run.batch_id == batch_id, Run.status == "cancelled", Run.error.is_(None)).values(error=reason)
-    )
-
-
 BillBy = Literal["day", "provider", "method", "person"]
 
 

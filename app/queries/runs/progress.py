@@ -1,8 +1,8 @@
-"""What pages read about batches and runs. What changes them is in ``app.work.enqueue``."""
+"""Batches and runs as pages show them. ``app.work`` changes them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -11,24 +11,13 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session, aliased
 
 from app.domain.standing import SCORE_2023
+from app.domain.work import WorkStatus
 from app.errors import NotFound
 from app.models import Account, Batch, Explanation, Method, Neuron, Pause, Run, Score, Subject, Worker
 from app.queries.common.inputs import BIGGEST_ID
 from app.queries.common.paging import Page, id_page
-
-ALIVE_SECONDS = 60
-"""A worker that has not shown itself for so long is taken for dead."""
-
-
-class RunStatus(StrEnum):
-    """What a run is at. The first two are active."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    QUARANTINED = "quarantined"
+from app.queries.runs.counts import batch_counts
+from app.queries.work.workers import is_alive
 
 
 class BatchState(StrEnum):
@@ -51,7 +40,7 @@ class BatchSummary:
     created_at: datetime
     cancelled_at: datetime | None
     n_runs: int
-    counts: dict[RunStatus, int]
+    counts: dict[WorkStatus, int]
     spent: float
     """What its calls to language models have cost so far."""
     price_cap: float | None
@@ -59,7 +48,7 @@ class BatchSummary:
     @property
     def n_active(self) -> int:
         """Runs that are queued or running."""
-        return self.counts[RunStatus.QUEUED] + self.counts[RunStatus.RUNNING]
+        return self.counts[WorkStatus.QUEUED] + self.counts[WorkStatus.RUNNING]
 
     @property
     def n_ended(self) -> int:
@@ -71,7 +60,7 @@ class BatchSummary:
         """Waiting until the first run begins, ended after the last."""
         if self.n_active == 0:
             return BatchState.ENDED
-        has_begun = self.n_ended > 0 or self.counts[RunStatus.RUNNING] > 0
+        has_begun = self.n_ended > 0 or self.counts[WorkStatus.RUNNING] > 0
         return BatchState.RUNNING if has_begun else BatchState.WAITING
 
 
@@ -96,7 +85,7 @@ class RunRow:
     subject: str
     layer: int
     index: int
-    status: RunStatus
+    status: WorkStatus
     stage: str
     progress: float
     """Share of the run's own work, 0..1."""
@@ -133,7 +122,7 @@ class RunDetail:
 
 @dataclass(frozen=True, slots=True)
 class WorkerCount:
-    """Who could work: workers that have shown themselves lately, and why a queue waits, if one does."""
+    """Who could work: workers that have shown themselves lately, and why work waits, if some does."""
 
     alive: int
     pauses: tuple[str, ...]
@@ -163,7 +152,7 @@ def runs_page(
     *,
     batch_id: int,
     size: int,
-    status: RunStatus | None = None,
+    status: WorkStatus | None = None,
     after: str | None = None,
     before: str | None = None,
 ) -> Page[RunRow]:
@@ -208,12 +197,8 @@ def run_detail(session: Session, *, run_id: int) -> RunDetail:
 
 def worker_count(session: Session) -> WorkerCount:
     """The workers that could take a run now."""
-    alive = session.scalar(
-        select(func.count())
-        .select_from(Worker)
-        .where(Worker.stopped_at.is_(None), Worker.seen_at > func.now() - timedelta(seconds=ALIVE_SECONDS))
-    )
-    pauses = session.scalars(select(Pause.reason).where(Pause.until > func.now()).order_by(Pause.queue))
+    alive = session.scalar(select(func.count()).select_from(Worker).where(is_alive()))
+    pauses = session.scalars(select(Pause.reason).where(Pause.until > func.now()).order_by(Pause.provider))
     return WorkerCount(alive or 0, tuple(pauses))
 
 
@@ -229,7 +214,7 @@ def _batches(
         .order_by(Batch.id.desc() if newest_first else Batch.id)
         .limit(limit)
     ).all()
-    counts = _counts(session, [row.Batch.id for row in rows])
+    counts = batch_counts(session, batch_ids=[row.Batch.id for row in rows])
     return [
         BatchSummary(
             id=row.Batch.id,
@@ -248,18 +233,6 @@ def _batches(
     ]
 
 
-def _counts(session: Session, batch_ids: Sequence[int]) -> dict[int, dict[RunStatus, int]]:
-    counts = {i: dict.fromkeys(RunStatus, 0) for i in batch_ids}
-    rows = session.execute(
-        select(Run.batch_id, Run.status, func.count())
-        .where(Run.batch_id.in_(batch_ids))
-        .group_by(Run.batch_id, Run.status)
-    )
-    for batch_id, status, number in rows:
-        counts[batch_id][RunStatus(status)] = number
-    return counts
-
-
 def _run_columns() -> Any:
     return (
         select(Run, Neuron.layer, Neuron.index, Subject.slug)
@@ -271,7 +244,7 @@ def _run_columns() -> Any:
 
 
 def _with_results(session: Session, rows: Sequence[Any]) -> list[RunRow]:
-    results = _results(session, [row.Run.id for row in rows if row.Run.status == RunStatus.SUCCEEDED])
+    results = _results(session, [row.Run.id for row in rows if row.Run.status == WorkStatus.SUCCEEDED])
     return [
         RunRow(
             id=row.Run.id,
@@ -279,7 +252,7 @@ def _with_results(session: Session, rows: Sequence[Any]) -> list[RunRow]:
             subject=row.slug,
             layer=row.layer,
             index=row.index,
-            status=RunStatus(row.Run.status),
+            status=WorkStatus(row.Run.status),
             stage=row.Run.stage,
             progress=row.Run.progress,
             attempt=row.Run.attempt,

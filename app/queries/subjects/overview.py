@@ -2,19 +2,21 @@
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from app.domain.collections import CollectionStatus
 from app.domain.sites import Site
-from app.models import Collection, Corpus, Neuron, Pause, Run, Subject, Worker
+from app.domain.work import WorkStatus
+from app.models import Collection, Corpus, Neuron, Pause, Subject, Worker
+from app.queries.runs.counts import total_counts
+from app.queries.work.workers import is_alive
 
 SCORE_BINS = 20
 """Equal bins of a score histogram over 0..1; one more, the first, holds scores below 0."""
 GOOD_SCORE = 0.5
-WORKER_SEEN_SECONDS = 60
 _GOOD_BIN = 1 + int(GOOD_SCORE * SCORE_BINS)
 
 
@@ -94,9 +96,9 @@ class WorkerSeen:
 
 @dataclass(frozen=True, slots=True)
 class PauseShown:
-    """A queue that waits for an outage to end."""
+    """A provider whose work waits for an outage to end."""
 
-    queue: str
+    provider: str
     reason: str
     since: datetime
     until: datetime
@@ -104,7 +106,7 @@ class PauseShown:
 
 @dataclass(frozen=True, slots=True)
 class QueueCounts:
-    """How many runs wait and how many are held by a worker."""
+    """The number of runs that wait, and of those that a worker has."""
 
     queued: int
     running: int
@@ -204,26 +206,18 @@ def running_collections(session: Session) -> tuple[RunningCollection, ...]:
 
 
 def workers_seen(session: Session) -> tuple[WorkerSeen, ...]:
-    """Workers that have shown themselves within WORKER_SEEN_SECONDS and have not stopped."""
-    rows = session.scalars(
-        select(Worker)
-        .where(Worker.stopped_at.is_(None), Worker.seen_at > func.now() - timedelta(seconds=WORKER_SEEN_SECONDS))
-        .order_by(Worker.host, Worker.pid)
-    )
+    """The workers that are alive."""
+    rows = session.scalars(select(Worker).where(is_alive()).order_by(Worker.host, Worker.pid))
     return tuple(WorkerSeen(w.host, w.pid, w.device, w.doing, w.n_finished, w.started_at) for w in rows)
 
 
 def pauses(session: Session) -> tuple[PauseShown, ...]:
-    """Queues that wait for an outage to end."""
-    rows = session.scalars(select(Pause).where(Pause.until > func.now()).order_by(Pause.queue))
-    return tuple(PauseShown(p.queue, p.reason, p.since, p.until) for p in rows)
+    """Providers whose work waits for an outage to end."""
+    rows = session.scalars(select(Pause).where(Pause.until > func.now()).order_by(Pause.provider))
+    return tuple(PauseShown(p.provider, p.reason, p.since, p.until) for p in rows)
 
 
 def queue_counts(session: Session) -> QueueCounts:
-    """How many runs are active."""
-    counts = dict(
-        session.execute(
-            select(Run.status, func.count()).where(Run.status.in_(("queued", "running"))).group_by(Run.status)
-        ).all()
-    )
-    return QueueCounts(counts.get("queued", 0), counts.get("running", 0))
+    """The number of active runs."""
+    counts = total_counts(session)
+    return QueueCounts(counts[WorkStatus.QUEUED], counts[WorkStatus.RUNNING])

@@ -8,12 +8,11 @@ from sqlalchemy.orm import Session
 
 from app.domain.bounds import LONGEST_NOTE
 from app.domain.flags import FlagReason
+from app.domain.work import ACTIVE
 from app.errors import NotFound
 from app.queries.neurons.claims import ExplanationRow, FlagShown, RunShown, ScoreRow, neuron_runs
 from app.queries.neurons.page import NeuronHead, neuron_head
 from app.web.neuron.address import path_of
-
-ACTIVE = ("queued", "running")
 
 
 @dataclass(frozen=True, slots=True)

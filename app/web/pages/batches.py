@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Path
 from fastapi.responses import RedirectResponse, Response
 
 from app.domain.roles import Action
+from app.domain.work import WorkStatus
 from app.queries.common.inputs import BIGGEST_ID
 from app.queries.people.accounts import Viewer
 from app.queries.runs.progress import (
@@ -17,7 +18,6 @@ from app.queries.runs.progress import (
     Lease,
     RunDetail,
     RunRow,
-    RunStatus,
     WorkerCount,
     batch_summary,
     batches_page,
@@ -67,8 +67,8 @@ class BatchesBatch:
     seconds_left: float | None
     """At the batch's mean pace so far; None where that says nothing."""
     workers: WorkerCount
-    status: RunStatus | None
-    filters: dict[RunStatus, str]
+    status: WorkStatus | None
+    filters: dict[WorkStatus, str]
     """The addresses that show the runs of one status only."""
     runs: tuple[RunRow, ...]
     previous: str | None
@@ -115,7 +115,7 @@ def batch(
     settings: AppSettings,
     batch_id: Id,
     *,
-    status: RunStatus | None = None,
+    status: WorkStatus | None = None,
     after: str | None = None,
     before: str | None = None,
 ) -> BatchesBatch:
@@ -132,7 +132,7 @@ def batch(
         seconds_left=_seconds_left(summary) if workers.alive and not workers.pauses else None,
         workers=workers,
         status=status,
-        filters={each: _address(address, status=each) for each in RunStatus},
+        filters={each: _address(address, status=each) for each in WorkStatus},
         runs=found.rows,
         previous=_address(address, status=status, before=found.previous) if found.previous is not None else None,
         next=_address(address, status=status, after=found.next) if found.next is not None else None,

@@ -15,24 +15,19 @@ from app.domain.roles import Action
 from app.domain.trials import TrialResult
 from app.errors import Invalid
 from app.queries.common.inputs import BIGGEST_ID, plain_text
-from app.queries.history.events import record_event
 from app.queries.neurons.page import NeuronHead, StoredExcerpt, StoredSample, StoredSimulation
+from app.queries.neurons.trials import TrialShown, TriedExplanation, trial_shown, tried_explanation
 from app.queries.people.accounts import Viewer
 from app.queries.runs.progress import worker_count
-from app.queries.runs.trials import (
-    TrialShown,
-    TriedExplanation,
-    announce_trial,
-    ask_trial,
-    trial_shown,
-    tried_explanation,
-)
-from app.web.deps import CurrentViewer, DbSession, allowed_to
+from app.web.deps import DbSession, allowed_to
 from app.web.heat.vocabularies import ShownVocabulary, Vocabularies
 from app.web.neuron.address import ROUTE, Head, path_of
 from app.web.neuron.evidence import Evidence, KnownVocabularies, Line, real_rows, shown_samples
 from app.web.neuron.simulations import simulated_rows
 from app.web.rendering.templating import CurrentView, page
+from app.work.trials import enqueue_trial, enqueue_warm_up
+from app.web.deps import DbSession, allowed_to
+from app.work.trials import enqueue_trial, enqueue_warm_up
 
 router = APIRouter()
 
@@ -48,6 +43,7 @@ LIVE = -1
 
 State = Literal["none", "waiting", "done", "failed", "unanswered"]
 Id = Annotated[int | None, Query(ge=1, le=BIGGEST_ID)]
+MayTry = Annotated[Viewer, Depends(allowed_to(Action.TRY), scope="function")]
 
 
 class TrialForm(BaseModel):
@@ -96,13 +92,10 @@ def try_text(
     session: DbSession,
     head: Head,
     known: KnownVocabularies,
-    viewer: CurrentViewer,
     trial: Id = None,
     explanation: Id = None,
 ) -> NeuronTry:
-    """A form for a text, and the answer to the one that was sent."""
-    if trial is None and viewer is not None and viewer.may(Action.TRY):
-        announce_trial(session, subject=head.slug)
+    """A form for a text, and the result for the one that was sent."""
     shown = None if trial is None else trial_shown(session, trial_id=trial, neuron_id=head.id)
     return _context(session, head, known, shown, explanation)
 
@@ -113,24 +106,31 @@ def ask(
     view: CurrentView,
     head: Head,
     known: KnownVocabularies,
-    viewer: Annotated[Viewer, Depends(allowed_to(Action.TRY), scope="function")],
+    viewer: MayTry,
     form: Annotated[TrialForm, Form()],
 ) -> Response:
-    """Ask a worker for a neuron's activations on a text."""
+    """Queue a text to be run through the subject."""
     words = form.text.replace("\r\n", "\n")  # white space at its ends stays: it belongs to tokens
     if not plain_text(words[: TEXT_LIMIT + 1], what="text", limit=TEXT_LIMIT):
         raise Invalid("The text is empty. Type something that the neuron may fire on.")
     if form.explanation_id is not None:
         tried_explanation(session, neuron_id=head.id, explanation_id=form.explanation_id)
-    trial_id = ask_trial(
+    trial_id = enqueue_trial(
         session, neuron_id=head.id, explanation_id=form.explanation_id, account_id=viewer.id, words=words
     )
-    detail = {"trial_id": trial_id, "layer": head.layer, "index": head.index}
-    record_event(session, kind="trial.asked", account_id=viewer.id, subject_id=head.subject_id, detail=detail)
     if view.wants_part:
         shown = trial_shown(session, trial_id=trial_id, neuron_id=head.id)
         return view.html("neuron/_trial.html", _context(session, head, known, shown, None))
     return RedirectResponse(f"{path_of(head)}/try?trial={trial_id}#_trial", status_code=303)
+
+
+@router.post(f"{ROUTE}/try/warm-up", include_in_schema=False)
+def warm_up(session: DbSession, view: CurrentView, head: Head, viewer: MayTry) -> Response:
+    """Let a worker load the subject while the person types."""
+    enqueue_warm_up(session, subject_id=head.subject_id, slug=head.slug, account_id=viewer.id)
+    if view.wants_part:
+        return Response(status_code=204)
+    return RedirectResponse(f"{path_of(head)}/try", status_code=303)
 
 
 def _context(
@@ -167,7 +167,7 @@ def _state(trial: TrialShown | None) -> State:
         return "none"
     if trial.result is not None:
         return "done"
-    if trial.status == "failed":
+    if trial.status.may_be_retried:
         return "failed"
     return "waiting" if trial.age_seconds < PATIENCE_SECONDS else "unanswered"
 

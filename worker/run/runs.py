@@ -1,9 +1,10 @@
-"""One run's work: read the neuron, run the method, store the results behind the fence."""
+"""The handler of runs: read the neuron, run the method, store the results behind the fence."""
 
 import threading
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -27,12 +28,11 @@ from app.queries.history.events import record_event
 from app.queries.methods.definitions import method_definition
 from app.queries.neurons.location import NeuronAddress, neuron_address, neuron_peer
 from app.queries.neurons.records import records_of_neurons, vocabulary
-from app.queries.runs.lease import RunLease, finish_run
-from app.queries.runs.pauses import end_pause
-from app.queries.runs.transport import DEFAULT_QUEUE
+from app.work.lease import RunLease
 from worker.method.contracts import NeuronTask, Services
 from worker.method.pipeline import Report, run_method
 from worker.method.registry import build_method
+from worker.run.held import Done, HeldWork
 
 Work: TypeAlias = Callable[[NeuronTask, Report], tuple[ExplanationResult, ...]]
 """A method that is ready: every candidate for one neuron."""
@@ -57,8 +57,8 @@ class Prepared:
     """The explanation to score; None where the run is to explain."""
 
 
-class Workbench:
-    """What stays in memory between runs: methods with their models, vocabularies. Shared by threads."""
+class RunHandler:
+    """Does runs. Methods with their models and vocabularies stay in memory between them; threads share it."""
 
     def __init__(self, sessions: Sessions, build: BuildWork) -> None:
         self._sessions = sessions
@@ -66,6 +66,13 @@ class Workbench:
         self._lock = threading.Lock()
         self._works: dict[int, tuple[MethodDefinition, Work]] = {}
         self._vocabularies: dict[int, Vocabulary] = {}
+
+    def __call__(self, held: HeldWork[RunLease]) -> Done:
+        """The candidates of one run, ready to be stored. Raises what the method raises, NotFound, MethodError."""
+        prepared = held.through_outages(partial(self.prepare, held.lease))
+        held.doing = f"{prepared.neuron.subject} {prepared.neuron.layer}/{prepared.neuron.index}"
+        results = work_on(prepared, held.report)
+        return Done(store=partial(store_results, lease=held.lease, prepared=prepared, results=results))
 
     def prepare(self, lease: RunLease) -> Prepared:
         """Read the run's neuron, and its method unless that is in memory.
@@ -76,8 +83,8 @@ class Workbench:
         with transaction(self._sessions) as session:
             neuron = neuron_address(session, neuron_id=lease.neuron_id)
             task = self._task(session, neuron, seed=int(definition.parameters.get("seed", 0)))
-            given = text_to_score(session, run_id=lease.run_id)
-        task = replace(task, run_id=lease.run_id, text=None if given is None else given.text)
+            given = text_to_score(session, run_id=lease.id)
+        task = replace(task, run_id=lease.id, text=None if given is None else given.text)
         return Prepared(task, neuron, definition, work, given)
 
     def _method(self, method_id: int) -> tuple[MethodDefinition, Work]:
@@ -115,40 +122,33 @@ class Workbench:
 
 def store_results(
     session: Session, *, lease: RunLease, prepared: Prepared, results: tuple[ExplanationResult, ...]
-) -> bool:
-    """Finish the run and store its candidates, or what it found for the explanation it was to score.
+) -> None:
+    """Store a run's candidates, or what it found for the explanation it was to score.
 
-    In the caller's transaction.
-
-    False where the lease is lost: nothing was written. Raises MethodError where there is no candidate.
+    In the transaction that has ended the run.
     """
-    if not finish_run(session, lease=lease):
-        return False
     author = Author(
         kind=AuthorKind.METHOD,
         name=prepared.definition.name,
         method_id=lease.method_id,
-        run_id=lease.run_id,
+        run_id=lease.id,
         collection_id=prepared.neuron.collection_id,
     )
     ids, scoring = _stored(session, prepared, results, author)
     refresh_current(session, neuron_id=lease.neuron_id)
-    if lease.queue != DEFAULT_QUEUE:
-        end_pause(session, queue=lease.queue)
     record_event(
         session,
         kind="run.succeeded",
         subject_id=prepared.neuron.subject_id,
         neuron_id=lease.neuron_id,
         detail={
-            "run_id": lease.run_id,
+            "run_id": lease.id,
             "batch_id": lease.batch_id,
             "method": prepared.definition.name,
             "explanation_ids": ids,
             **scoring,
         },
     )
-    return True
 
 
 def _stored(

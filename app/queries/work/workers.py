@@ -1,12 +1,19 @@
-"""Worker processes as they show themselves to the pages."""
+"""Worker processes as they report themselves."""
 
 import uuid
+from datetime import timedelta
 
-from sqlalchemy import delete, func, text, update
+from sqlalchemy import ColumnElement, and_, delete, func, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from app.domain.work import WORKER_SILENT_SECONDS
 from app.models import Worker
+
+
+def is_alive() -> ColumnElement[bool]:
+    """Whether a worker has reported lately and has not stopped."""
+    return and_(Worker.stopped_at.is_(None), Worker.seen_at > func.now() - timedelta(seconds=WORKER_SILENT_SECONDS))
 
 
 def register_worker(session: Session, *, worker_id: uuid.UUID, host: str, pid: int, device: str) -> None:
@@ -16,7 +23,7 @@ def register_worker(session: Session, *, worker_id: uuid.UUID, host: str, pid: i
 
 
 def see_worker(session: Session, *, worker_id: uuid.UUID, doing: str, n_finished: int) -> None:
-    """Note that a worker lives, what it does and how many runs it has finished."""
+    """Note that a worker is alive, what it does and how many runs and tasks it has finished."""
     session.execute(
         update(Worker).where(Worker.id == worker_id).values(seen_at=func.now(), doing=doing, n_finished=n_finished)
     )

@@ -1,0 +1,91 @@
+"""Leased work: its statuses, its lanes, and the catalogue of kinds of task.
+
+A run (one neuron through one method) is the frequent kind and has a table of its own; every other kind is a task. What
+they share is described in ``app.work``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+WORKER_SILENT_SECONDS = 60
+"""A worker that has not reported for so long is taken for dead."""
+
+
+class WorkStatus(StrEnum):
+    """The status of a run or a task. The first two are active."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    """A permanent cause: another attempt would fail the same way."""
+    CANCELLED = "cancelled"
+    QUARANTINED = "quarantined"
+    """Too many failed attempts, or too many worker crashes."""
+
+    @property
+    def is_active(self) -> bool:
+        """Whether a worker has it or may still take it."""
+        return self in ACTIVE
+
+    @property
+    def may_be_retried(self) -> bool:
+        """Whether it ended without a result."""
+        return self in ENDED_WITHOUT_RESULT
+
+
+RUN = "run"
+"""What stands for the kind of a run wherever a task's kind may stand."""
+
+ACTIVE = (WorkStatus.QUEUED, WorkStatus.RUNNING)
+ENDED_WITHOUT_RESULT = (WorkStatus.FAILED, WorkStatus.CANCELLED, WorkStatus.QUARANTINED)
+
+
+class Lane(StrEnum):
+    """What a slot of a worker process takes. Long work never holds up short work: each lane has its own slots."""
+
+    RUNS = "runs"
+    INTERACTIVE = "interactive"
+    """Tasks that a person waits for: seconds."""
+    BACKGROUND = "background"
+    """Tasks that take minutes or hours."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskKind:
+    """A kind of task: what the web program and the worker both need to know of it."""
+
+    name: str
+    label: str
+    lane: Lane
+    result_page: str | None = None
+    """Address of the page that shows its result, with ``{id}`` and the names of its parameters to be filled in."""
+    keep_hours: int | None = None
+    """Deleted so long after it was queued; None keeps it."""
+    max_attempts: int | None = None
+    """Failed attempts before quarantine; None is the setting ``max_attempts``."""
+    is_listed: bool = True
+    """Whether the page of all tasks lists it."""
+
+    def result_address(self, task_id: int, parameters: Mapping[str, object]) -> str | None:
+        """The address of the page that shows the result of one task; None where there is no such page."""
+        return None if self.result_page is None else self.result_page.format_map({**parameters, "id": task_id})
+
+
+TRIAL = TaskKind(
+    "trial",
+    "A text tried on a neuron",
+    Lane.INTERACTIVE,
+    result_page="/{slug}/{layer}/{index}/try?trial={id}",
+    keep_hours=24,
+    max_attempts=1,
+    is_listed=False,
+)
+
+WARM_UP = TaskKind(
+    "warm_up", "A subject loaded for trials", Lane.INTERACTIVE, keep_hours=24, max_attempts=1, is_listed=False
+)
+
+KINDS: Mapping[str, TaskKind] = {kind.name: kind for kind in (TRIAL, WARM_UP)}
+"""Every kind of task by its name. Its handler is in ``worker.run.handlers``."""

@@ -1,0 +1,1 @@
+"""What runs and tasks share for pages and workers: tasks as pages show them, workers, pauses."""

@@ -1,0 +1,42 @@
+"""Pauses: providers whose work waits for an outage to end."""
+
+from datetime import datetime
+
+from sqlalchemy import delete, text
+from sqlalchemy.orm import Session
+
+from app.models import Pause
+from app.queries.history.events import record_event
+
+_PAUSE = text("""
+    INSERT INTO pause (provider, reason, until)
+    VALUES (:provider, :reason, now() + make_interval(secs => :base_seconds))
+    ON CONFLICT (provider) DO UPDATE SET
+        reason = excluded.reason,
+        n_failures = pause.n_failures + 1,
+        until = now() + make_interval(secs => least(:limit_seconds, :base_seconds * 2.0 ^ least(pause.n_failures, 30)))
+    WHERE pause.until <= now()
+    RETURNING until
+""")
+
+
+def pause_provider(
+    session: Session, *, provider: str, reason: str, base_seconds: float, limit_seconds: float
+) -> datetime | None:
+    """Begin none of a provider's work for ``base_seconds``, twice as long at each further failure.
+
+    At most ``limit_seconds``. None where it is paused already: the failures of several workers in one outage count
+    once.
+    """
+    values = {"provider": provider, "reason": reason, "base_seconds": base_seconds, "limit_seconds": limit_seconds}
+    until: datetime | None = session.scalar(_PAUSE, values)
+    if until is None:
+        return None
+    detail = {"provider": provider, "reason": reason, "until": until.isoformat()}
+    record_event(session, kind="provider.paused", detail=detail)
+    return until
+
+
+def end_pause(session: Session, *, provider: str) -> None:
+    """Forget a provider's failures: it has replied."""
+    session.execute(delete(Pause).where(Pause.provider == provider))

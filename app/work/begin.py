@@ -1,0 +1,127 @@
+"""Which piece of work is next, and its lease.
+
+Fair between people: whose work was begun longest ago is next, in each lane. Of one person's batches the smallest is
+next, but every fourth time the oldest, so that a row of small ones never stops a large one.
+"""
+
+import uuid
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy import TextClause, text
+from sqlalchemy.orm import Session
+
+from app.domain.work import Lane
+from app.work.lease import Lease, RunLease, TaskLease
+
+NOBODY = 0
+"""The account whose turn it is with work that nobody in particular has queued."""
+
+# The commit need not reach the disk: a crash that forgets it puts the work back, and the fence refuses the late result.
+_SETTINGS = text("SELECT set_config('synchronous_commit', 'off', true)")
+# Batches are found one after the other by the index of queued runs, which is as quick for one of 300,000 as for one
+# of two.
+_BATCHES = text("""
+    WITH RECURSIVE queued(batch_id) AS (
+        (SELECT batch_id FROM run WHERE status = 'queued' ORDER BY batch_id LIMIT 1)
+        UNION ALL
+        SELECT (
+            SELECT run.batch_id FROM run WHERE run.status = 'queued' AND run.batch_id > queued.batch_id
+            ORDER BY run.batch_id LIMIT 1
+        )
+        FROM queued WHERE queued.batch_id IS NOT NULL
+    )
+    SELECT batch.id, coalesce(batch.account_id, 0) AS account_id
+    FROM queued
+    JOIN batch ON batch.id = queued.batch_id
+    JOIN method ON method.id = batch.method_id
+    LEFT JOIN turn ON turn.lane = :lane AND turn.account_id = coalesce(batch.account_id, 0)
+    WHERE NOT EXISTS (SELECT FROM pause WHERE pause.provider = method.provider AND pause.until > now())
+    ORDER BY turn.taken_at NULLS FIRST, coalesce(batch.account_id, 0),
+        CASE WHEN turn.n_taken % 4 = 3 THEN 0 ELSE batch.n_runs END, batch.id
+""")
+_NEXT_RUN = """
+    SELECT id FROM run
+    WHERE batch_id = :batch_id AND status = 'queued' AND (due_at IS NULL OR due_at <= now())
+    ORDER BY batch_id, id LIMIT 1 FOR UPDATE SKIP LOCKED
+"""
+_NEXT_TASK = """
+    SELECT task.id FROM task
+    LEFT JOIN turn ON turn.lane = task.lane AND turn.account_id = coalesce(task.account_id, 0)
+    WHERE task.status = 'queued' AND task.lane = :lane AND task.kind = ANY(:kinds)
+        AND (task.due_at IS NULL OR task.due_at <= now())
+        AND NOT EXISTS (SELECT FROM pause WHERE pause.provider = task.provider AND pause.until > now())
+    ORDER BY turn.taken_at NULLS FIRST, task.id LIMIT 1 FOR UPDATE OF task SKIP LOCKED
+"""
+# In the outer SELECT the table's name stands for the updated row.
+_BEGIN = """
+    WITH {table} AS (
+        UPDATE {table} SET status = 'running', stage = 'starting', progress = 0, executions = executions + 1,
+            lease_token = :token, lease_until = now() + make_interval(secs => :lease_seconds),
+            worker_id = :worker_id, started_at = now(), due_at = NULL
+        WHERE id = ({next})
+        RETURNING *
+    )
+    {columns}
+"""
+
+
+def _begin(lease: type[Lease], next_id: str) -> TextClause:
+    return text(_BEGIN.format(table=lease.table, next=next_id, columns=lease.columns))
+
+
+_BEGIN_RUN, _BEGIN_TASK = _begin(RunLease, _NEXT_RUN), _begin(TaskLease, _NEXT_TASK)
+# Whoever finds the turn locked leaves it: to wait for a worker that froze would cost more than a turn out of order.
+_TURN = text("""
+    UPDATE turn SET taken_at = clock_timestamp(), n_taken = n_taken + 1
+    WHERE (lane, account_id) = (
+        SELECT lane, account_id FROM turn WHERE lane = :lane AND account_id = :account_id FOR UPDATE SKIP LOCKED
+    )
+    RETURNING 1
+""")
+_FIRST_TURN = text("""
+    INSERT INTO turn (lane, account_id, taken_at, n_taken) VALUES (:lane, :account_id, clock_timestamp(), 1)
+    ON CONFLICT DO NOTHING
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Taker:
+    """Who takes work: a worker, with a new token by which a commit of unknown outcome is found again."""
+
+    worker_id: uuid.UUID
+    token: uuid.UUID
+    lease_seconds: float
+
+    @property
+    def values(self) -> dict[str, object]:
+        """The parameters of the statements that begin work."""
+        return {"worker_id": self.worker_id, "token": self.token, "lease_seconds": self.lease_seconds}
+
+
+def begin_run(session: Session, *, taker: Taker) -> RunLease | None:
+    """Take the run that is next. None where none is due."""
+    session.execute(_SETTINGS)
+    for batch in session.execute(_BATCHES, {"lane": Lane.RUNS}).all():
+        row = session.execute(_BEGIN_RUN, {**taker.values, "batch_id": batch.id}).mappings().first()
+        if row is not None:
+            _take_turn(session, Lane.RUNS, batch.account_id)
+            return RunLease(**row)
+    return None
+
+
+def begin_task(session: Session, *, taker: Taker, lane: Lane, kinds: Collection[str]) -> TaskLease | None:
+    """Take the task that is next in the lane, of the kinds that the worker knows. None where none is due."""
+    session.execute(_SETTINGS)
+    row = session.execute(_BEGIN_TASK, {**taker.values, "lane": lane, "kinds": list(kinds)}).mappings().first()
+    if row is None:
+        return None
+    lease = TaskLease(**row)
+    _take_turn(session, lane, lease.account_id or NOBODY)
+    return lease
+
+
+def _take_turn(session: Session, lane: Lane, account_id: int) -> None:
+    values = {"lane": lane, "account_id": account_id}
+    if session.execute(_TURN, values).first() is None:
+        session.execute(_FIRST_TURN, values)

@@ -1,0 +1,47 @@
+"""Queue a text to be tried on a neuron, or the loading of a subject that somebody is about to try one on."""
+
+from sqlalchemy.orm import Session
+
+from app.domain.work import TRIAL, WARM_UP
+from app.errors import Conflict
+from app.queries.neurons.location import neuron_address
+from app.queries.neurons.trials import n_waiting_trials
+from app.work.tasks import enqueue_task
+
+MOST_WAITING = 5
+"""Trials of one account that may wait at a time."""
+
+
+def enqueue_trial(session: Session, *, neuron_id: int, explanation_id: int | None, account_id: int, words: str) -> int:
+    """Queue a text to be tried; returns the task's id. Raises NotFound, Conflict where too many trials wait."""
+    if n_waiting_trials(session, account_id=account_id) >= MOST_WAITING:
+        raise Conflict("Several of your texts wait for a worker already. See whether one is running, then try again.")
+    address = neuron_address(session, neuron_id=neuron_id)
+    return enqueue_task(
+        session,
+        kind=TRIAL,
+        title=f"{address.subject} {address.layer}/{address.index}",
+        account_id=account_id,
+        subject_id=address.subject_id,
+        parameters={
+            "slug": address.subject,
+            "layer": address.layer,
+            "index": address.index,
+            "neuron_id": neuron_id,
+            "explanation_id": explanation_id,
+            "text": words,
+        },
+    ).id
+
+
+def enqueue_warm_up(session: Session, *, subject_id: int, slug: str, account_id: int) -> int:
+    """Queue the loading of a subject, unless that is queued already; returns the task's id."""
+    return enqueue_task(
+        session,
+        kind=WARM_UP,
+        title=slug,
+        account_id=account_id,
+        subject_id=subject_id,
+        unique_key=f"{WARM_UP.name}:{subject_id}",
+        parameters={"slug": slug},
+    ).id

@@ -1,0 +1,54 @@
+"""The handler of each kind of leased work. To add a kind, see ``app.work``."""
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from app.domain.work import RUN, TRIAL, WARM_UP
+from worker.run.held import Done, Handler, Handlers, HeldWork
+from worker.run.services import WorkerServices
+
+Maker: TypeAlias = Callable[[WorkerServices], Handler]
+
+
+def _run(services: WorkerServices) -> Handler:
+    from worker.run.methods import MethodBuilder
+    from worker.run.runs import RunHandler
+
+    return RunHandler(services.sessions, MethodBuilder(services))
+
+
+def _trial(services: WorkerServices) -> Handler:
+    from worker.run.trials import TrialHandler
+
+    return TrialHandler(services.sessions, services.live_subject)
+
+
+def _warm_up(services: WorkerServices) -> Handler:
+    from worker.run.trials import WarmUpHandler
+
+    return WarmUpHandler(services.live_subject)
+
+
+MAKERS: Mapping[str, Maker] = {RUN: _run, TRIAL.name: _trial, WARM_UP.name: _warm_up}
+"""Makes the handler of a kind when the first work of that kind is taken: until then its libraries are not imported."""
+
+
+class _MadeWhenNeeded:
+    """A handler that is made at its first call. Any thread may call it."""
+
+    def __init__(self, make: Maker, services: WorkerServices) -> None:
+        self._make, self._services = make, services
+        self._lock = threading.Lock()
+        self._handler: Handler | None = None
+
+    def __call__(self, held: HeldWork[Any]) -> Done:
+        with self._lock:
+            if self._handler is None:
+                self._handler = self._make(self._services)
+        return self._handler(held)
+
+
+def make_handlers(services: WorkerServices) -> Handlers:
+    """The handlers of one worker process."""
+    return {kind: _MadeWhenNeeded(make, services) for kind, make in MAKERS.items()}
