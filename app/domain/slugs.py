@@ -6,7 +6,7 @@ RESERVED_SLUGS = frozenset(
     {
         "activity", "api", "batches", "bill", "calls", "docs", "events", "explanations", "export", "favicon.ico",
         "flags", "health", "import", "index", "login", "logout", "methods", "openapi", "redoc", "review",
-        "robots.txt", "runs", "search", "settings", "static", "subjects", "users", "workers",
+        "robots.txt", "runs", "search", "settings", "static", "subjects", "tasks", "users", "workers",
     }
 )  # fmt: skip
 """First words of addresses that are, or may become, pages of their own."""

@@ -42,6 +42,7 @@ from app.web.pages import (
     neuron,
     own_explanations,
     subject,
+    tasks,
     trials,
 )
 from app.web.rendering.problems import install_handlers
@@ -60,6 +61,7 @@ ROUTERS: Sequence[APIRouter] = (
     home.router,
     login.router,
     batches.router,
+    tasks.router,
     flags.router,
     methods.router,
     explanations.router,

@@ -777,6 +777,7 @@ def create_triggers() -> None:
             f"CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON {table} EXECUTE FUNCTION refuse_change()"
         )
     run(LINK_EVENTS)
+    run(COUNT_RUNS)
 
 
 def upgrade() -> None:
@@ -790,3 +791,4 @@ def downgrade() -> None:
     run("DROP FUNCTION event_text(event)")
     run(f"DROP TABLE {', '.join(TABLES)} CASCADE")
     run("DROP FUNCTION link_event, refuse_change")
+    run(DROP_COUNT_RUNS)

@@ -15,6 +15,8 @@ from app.models import Event, Run
 from app.queries.review.flags import open_flag
 from app.web.main import ROUTERS
 from app.work.enqueue import cancel_run, enqueue_batch
+from app.work.tasks import cancel_task
+from app.work.trials import enqueue_trial
 from tests.factories import Make
 
 LogIn = Callable[[str], Any]
@@ -53,6 +55,8 @@ MUTATIONS = (
     Mutation("/batches/{batch_id}/cancel", "batch.cancelled", "charlie", {}),
     Mutation("/runs/{run_id}/cancel", "run.cancelled", "charlie", {}),
     Mutation("/runs/{run_id}/retry", "run.retried", "charlie", {}),
+    Mutation("/tasks/{task_id}/cancel", "task.cancelled", "charlie", {}),
+    Mutation("/tasks/{task_id}/retry", "task.retried", "charlie", {}),
 )
 
 
@@ -82,6 +86,9 @@ def things(make: Make) -> dict[str, Any]:
         "flag_id": flag,
         "batch_id": queued.batch_id,
         "run_id": run_id,
+        "task_id": enqueue_trial(
+            make.session, neuron_id=neuron.id, explanation_id=None, account_id=reader.id, words="x"
+        ),
         "explanation_id": made.id,
     }
 
@@ -140,7 +147,9 @@ def test_who_may_leaves_a_line_in_the_history(
     log_in_as("alice")
     if mutation.event == "run.retried":
         cancel_run(make.session, run_id=things["run_id"], account_id=None)
-        make.session.flush()
+    if mutation.event == "task.retried":
+        cancel_task(make.session, task_id=things["task_id"], account_id=None)
+    make.session.flush()
     before = n_events(make, mutation.event)
     assert send(client, mutation, things) in (200, 303)
     assert n_events(make, mutation.event) == before + 1

@@ -17,7 +17,7 @@ from app.models import Account, Batch, Explanation, Method, Neuron, Pause, Run, 
 from app.queries.common.inputs import BIGGEST_ID
 from app.queries.common.paging import Page, id_page
 from app.queries.runs.counts import batch_counts
-from app.queries.work.workers import is_alive
+from app.queries.work.workers import LeaseShown, is_alive, lease_shown
 
 
 class BatchState(StrEnum):
@@ -100,16 +100,6 @@ class RunRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Lease:
-    """Who holds a run, and until when."""
-
-    worker: str
-    device: str
-    seen_at: datetime
-    until: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
 class RunDetail:
     """A run with its method, and the worker that had it last."""
 
@@ -117,7 +107,7 @@ class RunDetail:
     method: str
     method_label: str
     by: str | None
-    lease: Lease | None
+    lease: LeaseShown | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,15 +173,12 @@ def run_detail(session: Session, *, run_id: int) -> RunDetail:
         ).first()
     if row is None:
         raise NotFound("There is no such run.")
-    worker: Worker | None = row.Worker
     return RunDetail(
         run=_with_results(session, [row])[0],
         method=f"{row.Method.name} v{row.Method.version}",
         method_label=row.Method.label,
         by=row.name,
-        lease=None
-        if worker is None
-        else Lease(f"{worker.host}, process {worker.pid}", worker.device, worker.seen_at, row.Run.lease_until),
+        lease=lease_shown(row.Worker, row.Run.lease_until),
     )
 
 

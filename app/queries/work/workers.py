@@ -1,7 +1,8 @@
 """Worker processes as they report themselves."""
 
 import uuid
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, delete, func, text, update
 from sqlalchemy.dialects.postgresql import insert
@@ -9,6 +10,23 @@ from sqlalchemy.orm import Session
 
 from app.domain.work import WORKER_SILENT_SECONDS
 from app.models import Worker
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseShown:
+    """The worker that has a piece of work, or had it last, and the end of its lease."""
+
+    worker: str
+    device: str
+    seen_at: datetime
+    until: datetime | None
+
+
+def lease_shown(worker: Worker | None, until: datetime | None) -> LeaseShown | None:
+    """A lease as pages show it; None where no worker has had the work."""
+    if worker is None:
+        return None
+    return LeaseShown(f"{worker.host}, process {worker.pid}", worker.device, worker.seen_at, until)
 
 
 def is_alive() -> ColumnElement[bool]:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Path
 from fastapi.responses import RedirectResponse, Response
@@ -15,7 +14,6 @@ from app.queries.people.accounts import Viewer
 from app.queries.runs.progress import (
     BatchState,
     BatchSummary,
-    Lease,
     RunDetail,
     RunRow,
     WorkerCount,
@@ -25,7 +23,9 @@ from app.queries.runs.progress import (
     runs_page,
     worker_count,
 )
+from app.queries.work.workers import LeaseShown
 from app.web.deps import AppSettings, DbSession, allowed_to
+from app.web.listing.work import address_with, seconds_between
 from app.web.rendering.templating import page
 from app.work import enqueue as jobs
 
@@ -88,7 +88,7 @@ class BatchesRun:
     method: str
     method_label: str
     by: str | None
-    lease: Lease | None
+    lease: LeaseShown | None
     waited_seconds: float | None
     worked_seconds: float | None
     address: str
@@ -102,9 +102,9 @@ def batches(
     found = batches_page(session, size=settings.page_size, after=after or None, before=before or None)
     return BatchesPage(
         batches=found.rows,
-        here=_address("/batches", after=after, before=before),
-        previous=_address("/batches", before=found.previous) if found.previous is not None else None,
-        next=_address("/batches", after=found.next) if found.next is not None else None,
+        here=address_with("/batches", after=after, before=before),
+        previous=address_with("/batches", before=found.previous) if found.previous is not None else None,
+        next=address_with("/batches", after=found.next) if found.next is not None else None,
         workers=worker_count(session),
     )
 
@@ -128,14 +128,14 @@ def batch(
     return BatchesBatch(
         batch=summary,
         address=address,
-        here=_address(address, status=status, after=after, before=before),
+        here=address_with(address, status=status, after=after, before=before),
         seconds_left=_seconds_left(summary) if workers.alive and not workers.pauses else None,
         workers=workers,
         status=status,
-        filters={each: _address(address, status=each) for each in WorkStatus},
+        filters={each: address_with(address, status=each) for each in WorkStatus},
         runs=found.rows,
-        previous=_address(address, status=status, before=found.previous) if found.previous is not None else None,
-        next=_address(address, status=status, after=found.next) if found.next is not None else None,
+        previous=address_with(address, status=status, before=found.previous) if found.previous is not None else None,
+        next=address_with(address, status=status, after=found.next) if found.next is not None else None,
     )
 
 
@@ -157,8 +157,8 @@ def run(session: DbSession, run_id: Id) -> BatchesRun:
         method_label=detail.method_label,
         by=detail.by,
         lease=detail.lease,
-        waited_seconds=_seconds(shown.queued_at, shown.started_at),
-        worked_seconds=_seconds(shown.started_at, shown.finished_at or datetime.now(UTC)),
+        waited_seconds=seconds_between(shown.queued_at, shown.started_at),
+        worked_seconds=seconds_between(shown.started_at, shown.finished_at or datetime.now(UTC)),
         address=f"/runs/{run_id}",
     )
 
@@ -182,12 +182,3 @@ def _seconds_left(summary: BatchSummary) -> float | None:
         return None
     elapsed = (datetime.now(UTC) - summary.created_at).total_seconds()
     return elapsed / summary.n_ended * summary.n_active
-
-
-def _seconds(start: datetime | None, end: datetime | None) -> float | None:
-    return None if start is None or end is None else max(0.0, (end - start).total_seconds())
-
-
-def _address(path: str, **query: str | None) -> str:
-    pairs = [(name, value) for name, value in query.items() if value]
-    return f"{path}?{urlencode(pairs)}" if pairs else path

@@ -26,8 +26,6 @@ from app.web.neuron.evidence import Evidence, KnownVocabularies, Line, real_rows
 from app.web.neuron.simulations import simulated_rows
 from app.web.rendering.templating import CurrentView, page
 from app.work.trials import enqueue_trial, enqueue_warm_up
-from app.web.deps import DbSession, allowed_to
-from app.work.trials import enqueue_trial, enqueue_warm_up
 
 router = APIRouter()
 

@@ -1,0 +1,110 @@
+"""Tasks as pages show them. ``app.work`` changes them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import Session
+
+from app.domain.work import KINDS, WorkStatus
+from app.errors import NotFound
+from app.models import Account, Subject, Task, Worker
+from app.queries.common.paging import Page, id_page
+from app.queries.work.workers import LeaseShown, lease_shown
+
+_UNLISTED = [kind.name for kind in KINDS.values() if not kind.is_listed]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """One task of a list."""
+
+    id: int
+    kind: str
+    label: str
+    """The kind in words."""
+    title: str
+    subject: str | None
+    by: str | None
+    status: WorkStatus
+    stage: str
+    progress: float
+    """Share of the work that is done, 0..1."""
+    attempt: int
+    deaths: int
+    executions: int
+    error: str | None
+    queued_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    result_address: str | None
+    """The page that shows the result, once there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDetail:
+    """A task with its result, and the worker that had it last."""
+
+    task: TaskRow
+    result: dict[str, Any]
+    lease: LeaseShown | None
+
+
+def tasks_page(session: Session, *, size: int, after: str | None = None, before: str | None = None) -> Page[TaskRow]:
+    """``size`` tasks of the kinds that are listed, newest first. Raises Invalid for a malformed cursor."""
+
+    def read(conditions: Sequence[ColumnElement[bool]], newest_first: bool, limit: int) -> list[TaskRow]:
+        order = Task.id.desc() if newest_first else Task.id.asc()
+        listed = _COLUMNS.where(Task.kind.not_in(_UNLISTED), *conditions).order_by(order).limit(limit)
+        return [_row(row.Task, row.slug, row.name) for row in session.execute(listed)]
+
+    return id_page(read, Task.id, size=size, after=after, before=before)
+
+
+def task_detail(session: Session, *, task_id: int) -> TaskDetail:
+    """One task of a kind that is listed. Raises NotFound."""
+    row = session.execute(
+        _COLUMNS.add_columns(Worker)
+        .outerjoin(Worker, Worker.id == Task.worker_id)
+        .where(Task.id == task_id, Task.kind.not_in(_UNLISTED))
+    ).first()
+    if row is None:
+        raise NotFound("There is no such task.")
+    return TaskDetail(
+        task=_row(row.Task, row.slug, row.name),
+        result=row.Task.result or {},
+        lease=lease_shown(row.Worker, row.Task.lease_until),
+    )
+
+
+_COLUMNS = (
+    select(Task, Subject.slug, Account.name)
+    .outerjoin(Subject, Subject.id == Task.subject_id)
+    .outerjoin(Account, Account.id == Task.account_id)
+)
+
+
+def _row(task: Task, subject: str | None, by: str | None) -> TaskRow:
+    kind = KINDS.get(task.kind)
+    has_page = kind is not None and task.status == WorkStatus.SUCCEEDED
+    return TaskRow(
+        id=task.id,
+        kind=task.kind,
+        label=task.kind if kind is None else kind.label,
+        title=task.title,
+        subject=subject,
+        by=by,
+        status=WorkStatus(task.status),
+        stage=task.stage,
+        progress=task.progress,
+        attempt=task.attempt,
+        deaths=task.deaths,
+        executions=task.executions,
+        error=task.error,
+        queued_at=task.queued_at,
+        started_at=task.started_at,
+        finished_at=task.finished_at,
+        result_address=kind.result_address(task.id, task.parameters) if kind is not None and has_page else None,
+    )
