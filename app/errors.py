@@ -18,6 +18,8 @@ DomainError
 
 from typing import ClassVar
 
+from app.redaction import redacted
+
 
 class DomainError(Exception):
     """Something went wrong."""
@@ -25,7 +27,8 @@ class DomainError(Exception):
     status: ClassVar[int] = 500
 
     def __init__(self, message: str | None = None) -> None:
-        super().__init__(message or (self.__doc__ or "").strip())
+        # Messages are stored with runs and shown on pages, and quote what libraries and endpoints say.
+        super().__init__(redacted(message or (self.__doc__ or "").strip()))
 
     @property
     def message(self) -> str:

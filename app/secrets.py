@@ -6,13 +6,39 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken
 
-from app.errors import Invalid
+from app.errors import Invalid, ProviderError
+from app.redaction import SHORTEST_ANYWHERE, keep_secret
 
 _FILE = "provider.key"
+_BYTE_ORDER_MARK = "\ufeff"
+_SCHEME = "bearer "
+
+
+def usable_key(raw: str, *, source: str) -> str:
+    """The key in ``raw``: trimmed, and from now on removed from all that is stored, logged or shown.
+
+    Taken away are white space, a byte-order mark, quotation marks around the whole and the word "Bearer"
+    before it. Empty where nothing else is there. Raises a permanent ProviderError, which names ``source``
+    and does not show the key, for one that no HTTP header can carry.
+    """
+    key = raw.strip().removeprefix(_BYTE_ORDER_MARK).strip()  # files and mounted secrets end in a line break
+    if len(key) > 1 and key[0] == key[-1] and key[0] in "\"'":
+        key = key[1:-1].strip()
+    if key[: len(_SCHEME)].lower() == _SCHEME:
+        key = key[len(_SCHEME) :].strip()
+    for secret in (key, *(part for part in key.split() if len(part) >= SHORTEST_ANYWHERE)):
+        keep_secret(secret)  # the parts, too: a key of several lines is refused below
+    if not key.isascii() or not key.isprintable():
+        raise ProviderError(
+            f"The key in {source} holds a character that is not printable ASCII, such as a line break or a typographic "
+            "quotation mark. Copy the key again, on one line. It is not shown here.",
+            permanent=True,
+        )
+    return key
 
 
 class SecretBox:
-    """Encrypts with a key file in the data folder, which is made at first use, readable by its owner alone.
+    """Encrypts with a key file in the data folder, which is created at first use, readable by its owner alone.
 
     Workers on other machines need a copy of the file.
     """

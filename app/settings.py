@@ -107,6 +107,9 @@ def is_key_variable(name: str) -> bool:
 
 
 def key_from_environment(name: str) -> SecretStr | None:
-    """The key in an environment variable, read when it is needed; None where it is not set or may not be read."""
+    """What is in a key's environment variable, as it stands there; None where it is not set or may not be read.
+
+    ``app.secrets.usable_key`` makes a key of it.
+    """
     value = os.environ.get(name, "") if is_key_variable(name) else ""
     return SecretStr(value) if value else None

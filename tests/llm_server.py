@@ -1,13 +1,15 @@
 """A language-model endpoint on loopback, for tests: speaks the wire format and misbehaves on request.
 
 Chat completions with log-probabilities and JSON schemas, completions with ``echo`` (prompt
-log-probabilities as vLLM and llama.cpp answer them), 429, 500, hangs, half a body, dropped
-connections. It counts and keeps every request. It is one asyncio loop in a thread of its own.
+log-probabilities as vLLM and llama-cpp-python return them), and what servers do besides: errors of any
+form, edited replies, any bytes, hangs, half a body, drips, floods, dropped connections. It counts and
+keeps every request. It is one asyncio loop in a thread of its own.
 """
 
 import asyncio
 import json
 import re
+import ssl
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -68,9 +70,40 @@ class Huge:
     n_bytes: int
 
 
-Behaviour = Answer | Fail | Hang | HalfBody | Drop | Huge
+@dataclass(frozen=True)
+class Edited:
+    """A reply of the format, changed by ``edit`` before it is written as JSON."""
+
+    edit: Callable[[Body], Any]
+    answer: Answer = Answer("words about cats")
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A reply of these very bytes."""
+
+    body: bytes
+    status: int = 200
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Flood:
+    """A reply without an end: ``piece`` again and again, with a pause between."""
+
+    piece: bytes
+    seconds: float = 0.0
+
+
+Behaviour = Answer | Fail | Hang | HalfBody | Drop | Huge | Edited | Raw | Flood
 Brain = Callable[[Body], Behaviour]
 Numbers = Callable[[str, int], Mapping[str, float]]
+
+
+def raw_json(value: Any, status: int = 200) -> Raw:
+    """A reply that is ``value`` as JSON."""
+    return Raw(json.dumps(value).encode(), status)
 
 
 def certain(number: int) -> dict[str, float]:
@@ -104,14 +137,22 @@ def plain_brain(body: Body) -> Behaviour:
 class LlmServer:
     """Use as a context manager. ``script`` behaviours are taken first, one per request, then ``brain``."""
 
-    def __init__(self, brain: Brain = plain_brain, numbers: Numbers | None = None, latency: float = 0.0) -> None:
+    def __init__(
+        self,
+        brain: Brain = plain_brain,
+        numbers: Numbers | None = None,
+        latency: float = 0.0,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.brain = brain
+        self._tls = tls
         self.numbers: Numbers = numbers or (lambda _prompt, _start: certain(0))
         self.latency = latency
         self.keep_requests = True
         self.script: deque[Behaviour] = deque()
         self.requests: list[Body] = []
         self.headers: list[Headers] = []
+        self.paths: list[str] = []
         self.n_requests = 0
         self.n_answered = 0
         self.at_once = 0
@@ -125,7 +166,11 @@ class LlmServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1"
+        return self.url_at("127.0.0.1")
+
+    def url_at(self, host: str) -> str:
+        """The base URL under another name of this machine."""
+        return f"{'https' if self._tls else 'http'}://{host}:{self.port}/v1"
 
     def __enter__(self) -> "LlmServer":
         self._thread.start()
@@ -141,7 +186,9 @@ class LlmServer:
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        server = await asyncio.start_server(self._connection, "127.0.0.1", self.port, limit=2**24, backlog=1024)
+        server = await asyncio.start_server(
+            self._connection, "127.0.0.1", self.port, limit=2**24, backlog=1024, ssl=self._tls
+        )
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._stop.wait()
@@ -155,7 +202,7 @@ class LlmServer:
         try:
             while await self._exchange(reader, writer):
                 pass
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
             pass  # the client went away, as tests of time-outs make it do
         finally:
             writer.close()
@@ -169,14 +216,14 @@ class LlmServer:
         if method == "GET":
             models = {"object": "list", "data": [{"id": "tiny", "object": "model"}]}
             return await self._send(writer, 200, json.dumps(models).encode(), {})
-        self._count(body, headers)
+        self._count(path, body, headers)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
             behaviour = self.script.popleft() if self.script else self.brain(body)
             if self.latency:
                 await asyncio.sleep(self.latency)
-            return await self._behave(behaviour, path, body, writer)
+            return await self._behave(behaviour, body, writer)
         finally:
             self.at_once -= 1
 
@@ -185,21 +232,29 @@ class LlmServer:
         with self._arrived:
             return self._arrived.wait_for(lambda: self.n_requests >= requests, seconds)
 
-    def _count(self, body: Body, headers: Headers) -> None:
+    def _count(self, path: str, body: Body, headers: Headers) -> None:
         with self._arrived:
             self.n_requests += 1
             self._arrived.notify_all()
         if self.keep_requests:
+            self.paths.append(path)
             self.requests.append(body)
             self.headers.append(headers)
 
-    async def _behave(self, behaviour: Behaviour, path: str, body: Body, writer: asyncio.StreamWriter) -> bool:
+    async def _behave(self, behaviour: Behaviour, body: Body, writer: asyncio.StreamWriter) -> bool:
         match behaviour:
             case Answer():
-                echo = path.endswith("/completions") and "prompt" in body
-                reply = self._completion(behaviour, body) if echo else chat_reply(behaviour, body)
-                self.n_answered += 1
-                return await self._send(writer, 200, json.dumps(reply).encode(), {})
+                return await self._send(writer, 200, json.dumps(self._reply(behaviour, body)).encode(), {})
+            case Edited(edit, answer):
+                return await self._send(writer, 200, json.dumps(edit(self._reply(answer, body))).encode(), {})
+            case Raw(raw, status, content_type, headers):
+                return await self._send(writer, status, raw, {"content-type": content_type, **headers})
+            case Flood(piece, seconds):
+                writer.write(b"HTTP/1.1 200 Scripted\r\ncontent-type: application/json\r\n\r\n")
+                while True:
+                    writer.write(piece)
+                    await writer.drain()
+                    await asyncio.sleep(seconds)
             case Fail(status, message, headers):
                 error = {"error": {"message": message, "type": "scripted", "code": status}}
                 return await self._send(writer, status, json.dumps(error).encode(), headers)
@@ -212,10 +267,15 @@ class LlmServer:
                 await asyncio.sleep(3600)
         return False  # Drop: the connection closes
 
+    def _reply(self, answer: Answer, body: Body) -> Body:
+        self.n_answered += 1
+        return self._completion(answer, body) if "prompt" in body else chat_reply(answer, body)
+
     async def _send(self, writer: asyncio.StreamWriter, status: int, body: bytes, headers: Mapping[str, str]) -> bool:
-        lines = [f"HTTP/1.1 {status} Scripted", "content-type: application/json", f"content-length: {len(body)}"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
+        usual = {"content-type": "application/json", "content-length": str(len(body))}
+        lines = [f"HTTP/1.1 {status} Scripted"]
+        lines += [f"{name}: {value}" for name, value in (usual | dict(headers)).items()]
+        writer.write("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body)
         await writer.drain()
         return True
 

@@ -16,6 +16,7 @@ from app.cli.user import user
 from app.errors import DomainError
 from app.health import web_is_alive, worker_is_alive
 from app.parent import stop_with_parent
+from app.redaction import redact_tracebacks, redacted
 from app.settings import settings_table
 
 cli = typer.Typer(help="Browse and audit explanations of language-model neurons.", no_args_is_help=True)
@@ -150,14 +151,17 @@ def main() -> None:
     SIGTERM ends a command like an exit of its own, with all that waits for an end.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    redact_tracebacks()
     try:
         cli()
     except DomainError as error:
         _end(error.message, code=REFUSED)
     except OperationalError as error:
         _end(f"The database cannot go on: {str(error.orig).strip()}", code=TRY_AGAIN)
+    finally:
+        redact_tracebacks()  # typer puts a hook of its own there, which prints what no branch above has caught
 
 
 def _end(message: str, *, code: int) -> NoReturn:
-    typer.secho(message, err=True, fg=typer.colors.RED)
+    typer.secho(redacted(message), err=True, fg=typer.colors.RED)
     raise SystemExit(code) from None

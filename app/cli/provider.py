@@ -1,7 +1,8 @@
 """``neuron-audit provider``: language models under names, with their limits and prices."""
 
 import json
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -12,6 +13,7 @@ from rich.table import Table
 
 from app.cli.common import worker_libraries
 from app.db import Sessions, make_sessions, transaction
+from app.domain.addresses import base_url_of, network_of
 from app.domain.language_models import LOCAL_CAPABILITIES, ProviderKind
 from app.errors import DomainError
 from app.models import Provider
@@ -19,7 +21,7 @@ from app.queries.history.events import record_event
 from app.queries.language_models import providers as queries
 from app.queries.language_models.calls import cap_batch, cap_person
 from app.schema import open_installation
-from app.secrets import SecretBox
+from app.secrets import SecretBox, usable_key
 from app.settings import Settings, is_key_variable
 
 provider = typer.Typer(help="Language models under names.", no_args_is_help=True)
@@ -46,6 +48,13 @@ def _program() -> Iterator[_Program]:
         engine.dispose()
 
 
+def finite(value: float | None) -> float | None:
+    """An option's number. Typer takes ``inf`` for one; a cap of that is never reached, and JSON cannot show it."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is not a finite number.")
+    return value
+
+
 @provider.command("add")
 def add(  # noqa: PLR0913, PLR0917 - one argument per option of the command line
     name: Annotated[str, typer.Argument(help="What methods call it.")],
@@ -58,21 +67,23 @@ def add(  # noqa: PLR0913, PLR0917 - one argument per option of the command line
     concurrency: Annotated[int, typer.Option(min=1, help="Requests in flight at once.")] = 8,
     rpm: Annotated[int | None, typer.Option(min=1, help="Requests per minute.")] = None,
     tpm: Annotated[int | None, typer.Option(min=1, help="Tokens per minute.")] = None,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds within which a reply must be whole.")] = 120.0,
-    price_in: Annotated[float, typer.Option(min=0, help="Price per million tokens read.")] = 0.0,
-    price_cached: Annotated[float | None, typer.Option(min=0, help="The same, from the endpoint's cache.")] = None,
+    timeout: Annotated[float, typer.Option(min=0.1, callback=finite, help="Seconds for a whole reply.")] = 120.0,
+    price_in: Annotated[float, typer.Option(min=0, callback=finite, help="Price per million tokens read.")] = 0.0,
+    price_cached: Annotated[
+        float | None, typer.Option(min=0, callback=finite, help="The same, from the endpoint's cache.")
+    ] = None,
     option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, e.g. dtype=bfloat16 of a local model.")] = None,
-    price_out: Annotated[float, typer.Option(min=0, help="Price per million tokens written.")] = 0.0,
+    price_out: Annotated[float, typer.Option(min=0, callback=finite, help="Price per million tokens written.")] = 0.0,
 ) -> None:
     """Add a provider. Probe it next, so that methods know what it can do."""
     _refuse_mistakes(kind, base_url, key_variable)
-    secret = typer.prompt("Key", hide_input=True) if ask_key else None
+    secret = _typed_key() if ask_key else None
     values: dict[str, Any] = {
         "kind": kind,
-        "model": model,
-        "base_url": base_url,
+        "model": model.strip(),
+        "base_url": None if base_url is None else _spelled(base_url_of, base_url),
         "key_variable": key_variable,
-        "allowed_networks": allow or [],
+        "allowed_networks": [_spelled(network_of, network) for network in allow or ()],
         "concurrency": concurrency,
         "requests_per_minute": rpm,
         "tokens_per_minute": tpm,
@@ -92,6 +103,21 @@ def add(  # noqa: PLR0913, PLR0917 - one argument per option of the command line
     typer.echo(f"Added {name}. Next: neuron-audit provider probe {name}")
 
 
+def _spelled(form: Callable[[str], str], text: str) -> str:
+    """``text`` in its usual form; what cannot be read ends the command with a sentence."""
+    try:
+        return form(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _typed_key() -> str:
+    try:
+        return usable_key(typer.prompt("Key", hide_input=True), source="what was typed")
+    except DomainError as error:
+        raise typer.BadParameter(error.message) from error
+
+
 def _options(given: Iterable[str]) -> dict[str, Any]:
     """Names with values, which are JSON or else taken as text."""
     found: dict[str, Any] = {}
@@ -100,7 +126,7 @@ def _options(given: Iterable[str]) -> dict[str, Any]:
         if not is_pair:
             raise typer.BadParameter(f"{pair!r} is not NAME=VALUE.")
         try:
-            found[name] = json.loads(value)
+            found[name] = json.loads(value, parse_constant=str)
         except ValueError:
             found[name] = value
     return found
@@ -134,7 +160,7 @@ def _cells(row: Provider) -> tuple[str, ...]:
 
 @provider.command("probe")
 def probe(name: str) -> None:
-    """Find out what a provider can do, with a handful of small requests."""
+    """Find out what a provider can do, and why not the rest, with a handful of small requests."""
     with worker_libraries():
         from worker.run.probe import probe_row
     with _program() as program:
@@ -150,11 +176,15 @@ def probe(name: str) -> None:
         with transaction(program.sessions) as session:
             queries.store_probe(session, name=name, capabilities=can, options=dict(found.options), error=None)
     typer.echo(f"{name} can: {', '.join(can)}")
+    for capability, reason in found.missing.items():
+        typer.echo(f"not {capability}: {reason}")
+    for remark in found.remarks:
+        typer.echo(remark)
 
 
 @provider.command("remove")
 def remove(name: str) -> None:
-    """Remove a provider and its key. What it answered stays."""
+    """Remove a provider and its key. Its stored calls stay."""
     with _program() as program, transaction(program.sessions) as session:
         queries.remove_provider(session, name=name)
         record_event(session, kind="provider.removed", detail={"name": name})
@@ -163,7 +193,7 @@ def remove(name: str) -> None:
 
 @provider.command("cap")
 def cap(
-    price: Annotated[float, typer.Argument(min=0, help="The most that may be spent.")],
+    price: Annotated[float, typer.Argument(min=0, callback=finite, help="The most that may be spent.")],
     batch: Annotated[int | None, typer.Option(help="The batch's number: on all of its calls.")] = None,
     person: Annotated[str | None, typer.Option(help="The account's name: on one day's calls (UTC).")] = None,
 ) -> None:
@@ -181,7 +211,7 @@ def cap(
 
 @provider.command("replay")
 def replay(call_id: Annotated[int, typer.Argument(help="The call's number, as its run's page shows it.")]) -> None:
-    """Make a stored call again and show how far the answer is from the one of then."""
+    """Make a stored call again and show how far the new reply is from the stored one."""
     with worker_libraries():
         from worker.run.replay import replay_call
     with _program() as program:

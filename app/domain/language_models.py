@@ -55,6 +55,7 @@ class Outcome(StrEnum):
     TRUNCATED = "truncated"
     UNPARSABLE = "unparsable"
     FAILED = "failed"
+    """No reply of the format: an error, a broken connection, a prompt that is too long."""
 
     @property
     def is_answered(self) -> bool:

@@ -30,6 +30,8 @@ class Batch(Base):
     price_cap: Mapped[float | None]
     """Most that the batch's calls to language models may cost."""
     spent: Mapped[float] = mapped_column(server_default="0")
+    spent_estimated: Mapped[float] = mapped_column(server_default="0")
+    """The part of ``spent`` that is our estimate, because the endpoint reported no token counts."""
 
 
 class Run(LeaseColumns, Base):
@@ -104,6 +106,8 @@ class LlmCall(Base):
     tokens_in: Mapped[int | None]
     tokens_cached: Mapped[int | None]
     tokens_out: Mapped[int | None]
+    is_estimated: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Whether tokens and price are our estimate, because the endpoint reported no token counts."""
     price: Mapped[float | None]
     latency_seconds: Mapped[float | None]
     created_at: Mapped[CreatedAt]

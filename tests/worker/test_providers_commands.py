@@ -58,26 +58,25 @@ def test_a_provider_is_added_probed_listed_and_removed(command: Command, fresh_d
     assert "No provider yet" in command("list").output
 
 
-def test_a_probe_finds_what_an_endpoint_cannot_do(command: Command, fresh_database: str) -> None:
+def test_a_probe_says_what_an_endpoint_cannot_do_and_why(command: Command, fresh_database: str) -> None:
     def poor_brain(body: Body) -> Behaviour:
-        return Fail(400) if "prompt" in body or "logprobs" in body else Answer("no JSON here")
+        if "prompt" in body or "logprobs" in body:
+            return Fail(400, "logprobs are for the rich")
+        return Answer("no JSON here")
 
     with LlmServer(brain=poor_brain) as server:
         command("add", "tiny", "tiny-model", "--base-url", server.url, "--allow", "127.0.0.0/8")
-        assert command("probe", "tiny").output.strip() == "tiny can: chat"
+        said = command("probe", "tiny").output
+    assert said.splitlines() == [
+        "tiny can: chat",
+        "not chat_logprobs: HTTP 400: logprobs are for the rich",
+        "not json_schema: the reply does not follow the schema",
+        "not prompt_logprobs: echo: HTTP 400: logprobs are for the rich; vllm: HTTP 400: logprobs are for the rich",
+    ]
+    assert stored(fresh_database).capabilities == ["chat"]
 
 
-def test_a_probe_learns_the_name_of_the_length_field(command: Command, fresh_database: str) -> None:
-    def newer_brain(body: Body) -> Behaviour:
-        return Fail(400, "use max_completion_tokens") if "max_tokens" in body else able_brain(body)
-
-    with LlmServer(brain=newer_brain) as server:
-        command("add", "tiny", "tiny-model", "--base-url", server.url, "--allow", "127.0.0.0/8")
-        command("probe", "tiny")
-    assert stored(fresh_database).options == {"length_field": "max_completion_tokens"}
-
-
-def test_a_probe_learns_which_fields_an_endpoint_refuses(command: Command, fresh_database: str) -> None:
+def test_what_a_probe_learns_is_stored_beside_other_options(command: Command, fresh_database: str) -> None:
     def picky_brain(body: Body) -> Behaviour:
         refused = [field for field in ("temperature", "seed") if field in body]
         return Fail(400, f"unsupported: {refused[0]}") if refused else able_brain(body)
@@ -86,6 +85,32 @@ def test_a_probe_learns_which_fields_an_endpoint_refuses(command: Command, fresh
         command("add", "tiny", "m", "--base-url", server.url, "--allow", "127.0.0.0/8", "--option", "extra=[1]")
         command("probe", "tiny")
     assert stored(fresh_database).options == {"omit": ["seed", "temperature"], "extra": [1]}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (["--base-url", "http://127.0.0.1:port/v1"], "port"),
+        (["--base-url", "http://user:hidden@127.0.0.1/v1"], "--ask-key"),
+        (["--base-url", "https://h/v1", "--allow", "localhost"], "not a network"),
+        (["--base-url", "https://h/v1", "--price-in", "inf"], "not a finite"),
+        (["--base-url", "https://h/v1", "--timeout", "inf"], "not a finite"),
+    ],
+)
+def test_a_mistake_is_refused_in_a_sentence_before_anything_is_stored(
+    command: Command, fresh_database: str, wrong: list[str], said: str
+) -> None:
+    refused = command("add", "tiny", "m", *wrong)
+    assert refused.exit_code == 2
+    assert said in refused.output
+    assert "hidden" not in refused.output
+    assert "No provider yet" in command("list").output
+
+
+def test_an_address_and_a_network_are_stored_in_their_usual_form(command: Command, fresh_database: str) -> None:
+    command("add", "tiny", " m ", "--base-url", "http://127.0.0.1:1/v1/chat/completions\r", "--allow", "127.0.0.1/8")
+    row = stored(fresh_database)
+    assert (row.model, row.base_url, row.allowed_networks) == ("m", "http://127.0.0.1:1/v1", ["127.0.0.0/8"])
 
 
 def test_a_probe_that_fails_says_why(command: Command, fresh_database: str) -> None:

@@ -1,69 +1,15 @@
 import time
-from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from app.domain.language_models import Outcome
 from app.errors import ProviderError
 from tests.llm_server import Answer, Drop, Fail, HalfBody, Hang, Huge, LlmServer, certain
-from worker.providers import address
-from worker.providers.base import Attempt, ChatRequest, Message, ScoreTextRequest, Watch
-from worker.providers.limits import Clock
-from worker.providers.openai_compatible import EndpointSettings, OpenAICompatible
+from tests.worker.endpoint import LOOPBACK, Leap, asks, settings_of, watched
+from worker.providers import address, transport
+from worker.providers.base import ScoreTextRequest, Watch, chat_until_usable
+from worker.providers.openai_compatible import OpenAICompatible
 from worker.providers.wire import Dialect
-
-LOOPBACK = ("127.0.0.0/8",)
-
-
-class Leap:
-    """A clock on which every wait is over at once, and counted."""
-
-    def __init__(self) -> None:
-        self.time, self.waits = 0.0, list[float]()
-
-    async def sleep(self, seconds: float) -> None:
-        self.waits.append(seconds)
-        self.time += seconds
-
-    @property
-    def clock(self) -> Clock:
-        return Clock(lambda: self.time, self.sleep)
-
-
-@pytest.fixture
-def server() -> Iterator[LlmServer]:
-    with LlmServer() as running:
-        yield running
-
-
-@pytest.fixture
-def leap() -> Leap:
-    return Leap()
-
-
-@pytest.fixture
-def provider(server: LlmServer, leap: Leap) -> Iterator[OpenAICompatible]:
-    made = OpenAICompatible(settings_of(server), leap.clock)
-    yield made
-    made.close()
-
-
-def settings_of(server: LlmServer, **values: Any) -> EndpointSettings:
-    settings = EndpointSettings(
-        name="loopback", model="tiny", base_url=server.url, key="sesame", allowed_networks=LOOPBACK, timeout_seconds=5
-    )
-    return replace(settings, **values)
-
-
-def asks(text: str = "hello", **values: Any) -> ChatRequest:
-    return ChatRequest(step="explain", messages=(Message("user", text),), max_tokens=20, **values)
-
-
-def watched() -> tuple[Watch, list[Attempt]]:
-    seen: list[Attempt] = []
-    return Watch(after=seen.append), seen
 
 
 def test_a_chat_carries_key_model_and_parameters(server: LlmServer, provider: OpenAICompatible) -> None:
@@ -172,8 +118,9 @@ def test_half_a_body_is_a_failed_attempt_with_its_raw_text(server: LlmServer, pr
 
 def test_a_body_that_never_parses_is_a_reply_and_no_outage(server: LlmServer, provider: OpenAICompatible) -> None:
     server.brain = lambda _body: HalfBody()
-    (reply,) = provider.chat([asks()])
-    assert (reply.outcome, server.n_requests) == (Outcome.UNPARSABLE, 4)
+    (reply,) = chat_until_usable(provider, [asks()])
+    assert (reply.outcome, server.n_requests) == (Outcome.FAILED, 4)
+    assert "breaks off after" in str(reply.error)
 
 
 def test_refused_and_truncated_replies_say_so(server: LlmServer, provider: OpenAICompatible) -> None:
@@ -187,7 +134,7 @@ def test_refused_and_truncated_replies_say_so(server: LlmServer, provider: OpenA
 def test_an_oversized_reply_is_cut_off(
     server: LlmServer, provider: OpenAICompatible, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(address, "LONGEST_REPLY_BYTES", 1000)
+    monkeypatch.setattr(transport, "LONGEST_REPLY_BYTES", 1000)
     server.brain = lambda _body: Huge(100_000)
     with pytest.raises(ProviderError, match="more than 1000 bytes"):
         provider.chat([asks()])

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from app.domain.language_models import Outcome
 from worker.providers.base import ChatRequest, Message, ScoreTextRequest, request_digest
-from worker.providers.wire import Dialect, body_of, read_json, reply_of, token_starts
+from worker.providers.reading import Unreadable, read_json, reply_of, token_starts
+from worker.providers.wire import Dialect, body_of
 from worker.simulators.all_at_once import lines_of
 
 ASKS = ChatRequest("explain", (Message("user", "hello"),), max_tokens=20, seed=1, top_logprobs=50)
@@ -61,18 +62,18 @@ def test_a_dialect_renames_and_leaves_out() -> None:
         {"choices": [{}]},
         {"choices": [{"message": None}]},
         {"choices": [{"message": {"content": 7}}]},
-        {"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": "many"}},
-        {"choices": [{"message": {"content": "x"}, "logprobs": {"content": [{"token": "x"}]}}]},
+        [1],
+        None,
     ],
 )
-def test_a_body_that_is_not_of_the_format_is_refused(body: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r".+"):
+def test_a_body_that_is_not_of_the_format_is_refused(body: Any) -> None:
+    with pytest.raises(Unreadable):
         reply_of(ASKS, body)
 
 
-@pytest.mark.parametrize("text", ["", "[1]", "null", '{"choices": [', "[" * 100_000])
-def test_what_is_no_json_object_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r".+"):
+@pytest.mark.parametrize("text", ["", '{"choices": [', "[" * 100_000])
+def test_what_is_no_json_is_refused(text: str) -> None:
+    with pytest.raises(Unreadable):
         read_json(text)
 
 

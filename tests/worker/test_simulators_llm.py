@@ -168,7 +168,7 @@ def test_a_place_without_a_number_leaves_the_excerpt_out() -> None:
         return {"the": -0.1} if prompt[:at].endswith("\\n\t") else certain(0)
 
     first, second = AllAtOnce(FakeProvider(numbers=some)).simulate("x", EXCERPTS, VOCABULARY)
-    assert first.failure == "no number among the likely answers for token 3 of 4"
+    assert first.failure == "no number among the likely answers ('the') for token 3 of 4"
     assert second.expected is not None
 
 

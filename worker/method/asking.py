@@ -5,17 +5,22 @@ with its raw text by whoever watches the provider, and asked for again within a 
 """
 
 import json
+import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from app.domain.language_models import Capability, Outcome
 from worker.providers.base import ChatRequest, Message, Provider, Reply, chat_until_usable
+from worker.providers.reading import breaks_off
 
 T = TypeVar("T")
 
 LONGEST_REPLY = 20_000
 """Characters; what is longer is not read."""
+SHOWN_CHARACTERS = 60
+"""Of a reply, in the reason why it cannot be used."""
 
 
 class Unusable(ValueError):
@@ -93,24 +98,70 @@ def _answer(question: Question[T], reply: Reply) -> Answer[T]:
 def json_object(text: str, keys: frozenset[str]) -> dict[str, Any]:
     """The one JSON object that ``text`` is, with exactly these keys. Raises Unusable.
 
-    A code fence around the whole is allowed, as some models cannot be kept from it; words are not.
+    A code fence around the whole is allowed, because some models cannot be kept from it; words are not.
     """
     if len(text) > LONGEST_REPLY:
         raise Unusable(f"the reply has {len(text)} characters")
     body = text.strip()
     if body.startswith("```") and body.endswith("```"):
-        body = body.removeprefix("```").removeprefix("json").removesuffix("```")
-    try:
-        value = json.loads(body, object_pairs_hook=_without_repeats)
-    except Unusable:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise Unusable("the reply is not JSON") from error
+        body = body.removeprefix("```").removeprefix("json").removesuffix("```").strip()
+    value = _parsed(_ESCAPE.sub(_as_json_escape, body))
     if not isinstance(value, dict):
         raise Unusable("the reply is not a JSON object")
     if set(value) != keys:
         raise Unusable(f"the reply has the keys {sorted(value)}, not {sorted(keys)}")
     return value
+
+
+def _parsed(body: str) -> Any:
+    if not body:
+        raise Unusable("the reply is empty")
+    try:
+        # Not strict: a line break inside a string is no reason to ask again.
+        return json.loads(body, object_pairs_hook=_without_repeats, strict=False)
+    except Unusable:
+        raise
+    except json.JSONDecodeError as error:
+        if breaks_off(error):
+            raise Unusable("the reply is not JSON: it breaks off in the middle") from error
+        raise Unusable(f"the reply is not JSON: it begins with {body[:SHOWN_CHARACTERS]!r}") from error
+    except (ValueError, RecursionError) as error:
+        raise Unusable("the reply is not JSON that can be used") from error
+
+
+_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{4}|.|$)", re.DOTALL)
+LONGEST_COMMAND = 12
+_COMMAND = re.compile(
+    r"(?:abla|eq|ewcommand|ewline|ext[a-z]*|heta|au|imes|ilde|riangle|ight[a-z]*|ho|angle|enewcommand)(?![a-z])"
+)
+"""What follows the first letter of a LaTeX command that begins with n, t or r."""
+_QUOTES = frozenset("\"'`“”‘’«»„")
+
+
+def _as_json_escape(match: re.Match[str]) -> str:
+    r"""An escape of a reply as JSON understands what the model meant.
+
+    Prompts show bytes as ``\xe2`` and a line break as ``\n``, and models quote them as they are shown. JSON knows no
+    ``\x``, and would take ``"\n"`` for a line break and ``\begin`` for a backspace.
+    """
+    escape, text = match[0], match.string
+    kind = escape[1:2]
+    if kind == "'":
+        return "'"
+    if kind in '"\\/' or len(escape) > 2:
+        return escape
+    if kind in "nrt" and not _is_spelled_out(
+        text[match.start() - 1 : match.start()], text[match.end() :][:LONGEST_COMMAND]
+    ):
+        return escape
+    return "\\" + escape
+
+
+def _is_spelled_out(before: str, after: str) -> bool:
+    r"""Whether a line break or tab is quoted (``'\n'``), or is the beginning of a command (``\theta``)."""
+    if before in _QUOTES and after.lstrip("\\")[:1] in _QUOTES:
+        return True
+    return not before.isalnum() and _COMMAND.match(after) is not None
 
 
 def _without_repeats(items: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -131,7 +182,11 @@ def object_schema(**properties: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def one_line(value: object, *, longest: int, forbidden: str = "") -> str:
-    """A text value on one line, white space folded. Raises Unusable where it is empty, over-long or odd."""
+    """A text value on one line, white space folded. Raises Unusable where it is empty, over-long or odd.
+
+    Joiners, direction marks and variation selectors are part of words and emoji. Controls, and characters
+    that reorder or hide what follows them, are refused.
+    """
     if not isinstance(value, str):
         raise Unusable(f"a text was expected, not {type(value).__name__}")
     text = " ".join(value.split())
@@ -139,6 +194,26 @@ def one_line(value: object, *, longest: int, forbidden: str = "") -> str:
         raise Unusable("the text is empty")
     if len(text) > longest:
         raise Unusable(f"the text has {len(text)} characters, more than {longest}")
-    if not text.isprintable() or any(character in forbidden for character in text):
-        raise Unusable("the text holds control characters or delimiters of the prompt")
+    if any(_is_refused(character) for character in _FLAG.sub("", text)):
+        raise Unusable("the text holds control characters, or characters that reorder or hide text")
+    if any(character in forbidden for character in text):
+        raise Unusable("the text holds delimiters of the prompt")
     return text
+
+
+_FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e007a]{1,8}\U000e007f")
+"""A flag of a region (Scotland): tag characters, which elsewhere hide text."""
+_REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_INVISIBLE = (
+    range(0x206A, 0x2070),  # deprecated format characters
+    range(0xFFF9, 0xFFFC),  # interlinear annotation
+    range(0xE0000, 0xE0080),  # tags
+)
+
+
+def _is_refused(character: str) -> bool:
+    code = ord(character)
+    if unicodedata.category(character) in ("Cc", "Cs") or character in _REORDERING:
+        return True
+    is_noncharacter = code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
+    return is_noncharacter or any(code in block for block in _INVISIBLE)

@@ -1,117 +1,92 @@
-"""Where an endpoint is: its name is resolved once, and nothing but that address is ever asked.
-
-Private, loopback, link-local and other special ranges are refused unless the provider lists them.
-"""
+"""Where an endpoint is: the addresses of its host, of which only public and allowed ones are ever connected to."""
 
 import ipaddress
 import socket
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import httpx2
 
+from app.domain.addresses import Network, base_url_of, network_of
 from app.errors import ProviderError
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-LONGEST_REPLY_BYTES = 32 * 2**20
-
-HEADERS_SENT = frozenset(
-    {"host", "connection", "accept", "accept-encoding", "authorization", "content-type", "content-length", "user-agent"}
-)
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A base URL and the one address that its host stood for."""
+    """A base URL and the addresses of its host that may be connected to, in the resolver's order."""
 
     base_url: str
     host: str
-    address: str
+    addresses: tuple[str, ...]
+    allowed_networks: tuple[str, ...] = ()
+
+    def located_again(self) -> "Endpoint":
+        """The endpoint with the addresses that its host has now. Raises ProviderError."""
+        return locate(self.base_url, self.allowed_networks)
 
 
 def locate(base_url: str, allowed_networks: Sequence[str] = ()) -> Endpoint:
-    """The endpoint of a base URL. Raises a permanent ProviderError for a bad URL or a refused address."""
-    url = httpx2.URL(base_url)
-    if url.scheme not in ("http", "https") or not url.host or url.userinfo:
-        raise ProviderError(f"{base_url!r} is not an http(s) address without a password.", permanent=True)
-    port = url.port or (443 if url.scheme == "https" else 80)
-    try:
-        found = socket.getaddrinfo(url.host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise ProviderError(f"The name {url.host!r} cannot be resolved: {error}.", permanent=False) from error
-    networks = [ipaddress.ip_network(n) for n in allowed_networks]
-    addresses = [str(entry[4][0]) for entry in found]
-    for address in addresses:
-        _refuse_private(url.host, address, networks)
-    return Endpoint(base_url, url.host, addresses[0])
+    """The endpoint of a base URL.
 
-
-def _refuse_private(host: str, address: str, networks: Iterable[Network]) -> None:
-    ip = ipaddress.ip_address(address.split("%")[0])
-    if ip.is_global and not ip.is_multicast:
-        return
-    if not any(ip.version == n.version and ip in n for n in networks):
-        raise ProviderError(
-            f"{host!r} stands for {ip}, which is not a public address. "
-            f"If that is meant, allow it: neuron-audit provider add --allow {ip}/{ip.max_prefixlen}",
-            permanent=True,
-        )
-
-
-class ReplyTooLarge(httpx2.RequestError):
-    """The reply has more bytes than any answer needs."""
-
-
-class PinnedTransport(httpx2.AsyncBaseTransport):
-    """Sends every request to the endpoint's one address, whatever its name stands for by now.
-
-    Headers that the client's library takes from the environment are meant for another endpoint: they stay here.
+    Raises a permanent ProviderError for an unusable URL or network and where every address of the host is
+    refused, one that is not permanent where the host's name cannot be resolved now.
     """
-
-    def __init__(self, endpoint: Endpoint, inner: httpx2.AsyncBaseTransport) -> None:
-        self._endpoint, self._inner = endpoint, inner
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Raises ProviderError for another host; the body raises ReplyTooLarge beyond its bound."""
-        if request.url.host != self._endpoint.host:
-            raise ProviderError(f"{request.url.host!r} is not the provider's host.", permanent=True)
-        request.url = request.url.copy_with(host=self._endpoint.address)
-        for name in set(request.headers) - HEADERS_SENT:
-            del request.headers[name]
-        request.extensions = {**request.extensions, "sni_hostname": self._endpoint.host}
-        response = await self._inner.handle_async_request(request)
-        if isinstance(response.stream, httpx2.AsyncByteStream):
-            response.stream = _Bounded(response.stream, request)
-        return response
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
+    try:
+        url = httpx2.URL(base_url_of(base_url))
+        networks = [ipaddress.ip_network(network_of(n)) for n in allowed_networks]
+    except (ValueError, httpx2.InvalidURL) as error:
+        raise ProviderError(str(error), permanent=True) from error
+    port = url.port or (443 if url.scheme == "https" else 80)
+    found = _resolved(url.host, port)
+    allowed = [address for address in found if _is_allowed(address, networks)]
+    if not allowed:
+        raise _refusal(url.host, found)
+    return Endpoint(str(url), url.host, tuple(allowed), tuple(map(str, networks)))
 
 
-class _Bounded(httpx2.AsyncByteStream):
-    def __init__(self, inner: httpx2.AsyncByteStream, request: httpx2.Request) -> None:
-        self._inner, self._request = inner, request
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        size = 0
-        async for chunk in self._inner:
-            size += len(chunk)
-            if size > LONGEST_REPLY_BYTES:
-                raise ReplyTooLarge(f"The reply has more than {LONGEST_REPLY_BYTES} bytes.", request=self._request)
-            yield chunk
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
+def _resolved(host: str, port: int) -> list[str]:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise ProviderError(f"The name {host!r} cannot be resolved: {error}.", permanent=False) from error
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-def http_client(endpoint: Endpoint, *, timeout_seconds: float, connections: int) -> httpx2.AsyncClient:
-    """A client for this endpoint alone: no redirects, no proxies, no compression, bounded in time."""
-    limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
-    return httpx2.AsyncClient(
-        transport=PinnedTransport(endpoint, httpx2.AsyncHTTPTransport(limits=limits, trust_env=False)),
-        timeout=httpx2.Timeout(timeout_seconds, connect=min(10.0, timeout_seconds)),
-        follow_redirects=False,
-        trust_env=False,
-        headers={"accept-encoding": "identity"},
+def _is_allowed(address: str, networks: Iterable[Network]) -> bool:
+    ip = _ip(address)
+    if any(ip.version == n.version and ip in n for n in networks):
+        return True
+    return all(one.is_global and not one.is_multicast for one in (ip, *_embedded(ip)))
+
+
+def _ip(address: str) -> Address:
+    """The address without its zone, an IPv4 address in IPv6 notation as what it is."""
+    ip = ipaddress.ip_address(address.split("%")[0])
+    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
+    return mapped or ip
+
+
+def _embedded(ip: Address) -> Iterator[Address]:
+    """IPv4 addresses that a gateway would send packets for ``ip`` on to."""
+    if not isinstance(ip, ipaddress.IPv6Address):
+        return
+    if ip in _NAT64:
+        yield ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    if ip.sixtofour is not None:
+        yield ip.sixtofour
+    if ip.teredo is not None:
+        yield ip.teredo[1]
+
+
+def _refusal(host: str, addresses: Sequence[str]) -> ProviderError:
+    options = " ".join(f"--allow {ip}/{ip.max_prefixlen}" for ip in map(_ip, addresses))
+    shown = " and ".join(str(_ip(a)) for a in addresses)
+    return ProviderError(
+        f"{host!r} stands for {shown}, which is not a public address. "
+        f"If that is meant, allow it: neuron-audit provider add {options}",
+        permanent=True,
     )

@@ -1,6 +1,6 @@
-"""What every language-model provider offers, hosted or on the worker's own device.
+"""The interface of every language-model provider, hosted or on the worker's own device.
 
-Providers know nothing of neurons: they answer requests, many at a time, and say how each one went.
+Providers know nothing of neurons: they answer requests, many at a time, and report how each one went.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class TokenAlternatives:
-    """The token at one place and the log-probabilities (nats) of its likely alternatives."""
+    """The token at one position and the log-probabilities (nats, at most 0) of the likely tokens there."""
 
     token: str
     logprobs: Mapping[str, float]
@@ -39,7 +39,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A provider's last word on one request. ``text`` is empty for a scored text."""
+    """A provider's final reply to one request. ``text`` is the answer, empty for a scored text."""
 
     outcome: Outcome
     text: str
@@ -47,10 +47,12 @@ class Reply:
     model: str | None
     usage: Usage | None
     error: str | None = None
+    thoughts: str = ""
+    """What the model wrote before its answer. Stored, never read."""
 
 
 class Parser(Protocol):
-    """Says whether a reply can be used, so that one that cannot is stored as failed and asked for again."""
+    """Decides whether a reply can be used, so that one that cannot is stored as failed and asked for again."""
 
     @property
     def version(self) -> str:
@@ -81,9 +83,9 @@ class ScoreTextRequest:
     """The model's next-token alternatives inside ``text``, at the positions where an answer stands.
 
     ``answer_at`` are character offsets into ``prefix + text``; the reply holds, for each, the
-    log-probabilities of the most likely tokens at that place. ``prefix`` is common to many requests.
+    log-probabilities of the most likely tokens there. ``prefix`` is common to many requests.
     ``answers`` are the tokens whose log-probabilities are wanted: a local model reads these and no
-    others, an endpoint answers with its likeliest tokens whatever they are.
+    others, an endpoint returns its most likely tokens whatever they are.
     """
 
     step: str
@@ -99,9 +101,9 @@ Request = ChatRequest | ScoreTextRequest
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One request as it went out and what came back, to be stored at once.
+    """One request as it was sent and what came back, to be stored at once.
 
-    ``wire`` is the request's body. ``raw`` is the reply's body, or its first part where it was no
+    ``wire`` is the request's body. ``raw`` is the reply's body, or its first part where it was not
     JSON; None where nothing came.
     """
 
@@ -117,16 +119,16 @@ Observer = Callable[[Attempt], None]
 
 
 def ignore(_attempt: Attempt) -> None:
-    """The observer that keeps nothing."""
+    """The observer that stores nothing."""
 
 
 def never_full(_request: Request) -> None:
-    """The gate that is always open."""
+    """The check that every request passes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What a caller wants to know of every attempt: ``before`` may refuse it by raising, ``after`` stores it."""
+    """A caller's hooks around every attempt: ``before`` may refuse it by raising, ``after`` stores it."""
 
     before: Callable[[Request], None] = field(default=never_full)
     after: Observer = field(default=ignore)
@@ -135,8 +137,8 @@ class Watch:
 class Provider(Protocol):
     """Answers requests. One reply per request, in order; refusals and bad replies are replies, too.
 
-    Raises ``app.errors.ProviderError``: ``permanent`` for a wrong key, model or request (HTTP 400,
-    401, 403, 404), not permanent when the provider is down after bounded retries.
+    Raises ``app.errors.ProviderError``: ``permanent`` where no request can succeed (key, model, quota, a
+    refused field), not permanent when the provider is down after bounded retries.
     """
 
     name: str
@@ -149,9 +151,9 @@ class Provider(Protocol):
 
 
 def request_digest(provider: str, model: str, request: Request) -> str:
-    """The identity of a request to one model: equal digests deserve equal answers.
+    """The identity of a request to one model: hexadecimal SHA-256 over all that could change the reply.
 
-    Hexadecimal SHA-256 over all that could change the reply; ``step`` is not part of it.
+    ``step`` is not part of it.
     """
     parts: dict[str, Any] = {"provider": provider, "model": model}
     if isinstance(request, ChatRequest):
@@ -190,19 +192,24 @@ def chat_until_usable(
 ) -> tuple[Reply, ...]:
     """One reply per request; what was refused, cut short or unusable is asked again, differently.
 
-    A further attempt has another seed and at least ``temperature``, for the same question would get the
-    same answer. What fails ``attempts`` times keeps its last outcome. Raises ProviderError.
+    A further attempt has another seed and at least ``temperature``: an identical request would get an identical
+    reply. What is not usable after ``attempts`` keeps its last outcome; what has ``FAILED`` is not asked
+    again. Raises ProviderError.
     """
     replies: list[Reply | None] = [None] * len(requests)
-    places = list(range(len(requests)))
+    indices = list(range(len(requests)))
     for attempt in range(attempts):
-        asked = [requests[p] if attempt == 0 else _again(requests[p], attempt, temperature) for p in places]
-        for place, request, reply in zip(places, asked, provider.chat(asked), strict=True):
-            replies[place] = judged(request, reply)
-        places = [p for p in places if (r := replies[p]) is not None and r.outcome is not Outcome.OK]
-        if not places:
+        asked = [requests[i] if attempt == 0 else _again(requests[i], attempt, temperature) for i in indices]
+        for i, request, reply in zip(indices, asked, provider.chat(asked), strict=True):
+            replies[i] = judged(request, reply)
+        indices = [i for i in indices if (r := replies[i]) is not None and r.outcome not in SETTLED]
+        if not indices:
             break
     return tuple(reply for reply in replies if reply is not None)
+
+
+SETTLED = (Outcome.OK, Outcome.FAILED)
+"""Outcomes that another attempt would not change."""
 
 
 def _again(request: ChatRequest, attempt: int, temperature: float) -> ChatRequest:

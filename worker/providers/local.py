@@ -3,10 +3,12 @@
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
+from jinja2 import TemplateError
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from app.domain.language_models import LOCAL_CAPABILITIES, Capability, Outcome
@@ -15,6 +17,7 @@ from worker.checkpoints import checkpoint_folder, read_model, read_tokenizer
 from worker.providers.base import (
     Attempt,
     ChatRequest,
+    Message,
     Reply,
     Request,
     ScoreTextRequest,
@@ -25,6 +28,8 @@ from worker.providers.base import (
 from worker.providers.local_decoding import Continuation, continue_prompts
 from worker.providers.local_scoring import Row, score_rows
 from worker.providers.prefix_cache import PrefixCache
+from worker.providers.thoughts import CUT_SHORT, CUT_SHORT_IN_THOUGHTS, Thinking, parted
+from worker.providers.wire import folded
 
 BATCH_TOKENS = {"cpu": 2048, "cuda": 16_384}
 """Tokens computed at once beyond a common beginning, by kind of device."""
@@ -138,7 +143,7 @@ class LocalProvider:
             replies = work()
             seconds = (time.perf_counter() - started) / len(requests)
         for request, reply in zip(requests, replies, strict=True):
-            raw = None if reply.outcome is Outcome.FAILED else {"text": reply.text}
+            raw = None if reply.outcome is Outcome.FAILED else {"text": reply.text, "thoughts": reply.thoughts}
             watch.after(Attempt(request, self._wire(request), raw, reply, 1, seconds))
         return replies
 
@@ -157,10 +162,22 @@ class LocalProvider:
         }
 
     def _rendered(self, request: ChatRequest) -> str:
-        messages = [{"role": m.role, "content": m.content} for m in request.messages]
-        if self._tokenizer.chat_template is not None:
-            return str(self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
-        return "".join(f"{m['role']}:\n{m['content']}\n\n" for m in messages) + "assistant:\n"
+        """The prompt. Instructions are folded into the first user message where the template knows no system role."""
+        if self._tokenizer.chat_template is None:
+            return "".join(f"{m.role}:\n{m.content}\n\n" for m in request.messages) + "assistant:\n"
+        try:
+            return self._by_template(request.messages)
+        except TemplateError as error:
+            try:
+                return self._by_template(folded(request.messages))
+            except TemplateError:
+                raise ProviderError(
+                    f"{self.name}: the chat template of {self.model} refuses the conversation: {error}", permanent=True
+                ) from error
+
+    def _by_template(self, messages: Sequence[Message]) -> str:
+        plain = [{"role": m.role, "content": m.content} for m in messages]
+        return str(self._tokenizer.apply_chat_template(plain, tokenize=False, add_generation_prompt=True))
 
     def _prompt_ids(self, request: ChatRequest) -> list[int]:
         """A template writes its own marks; without one the tokenizer adds its own."""
@@ -183,16 +200,33 @@ class LocalProvider:
         return frozenset(int(i) for i in (*ids, self._tokenizer.eos_token_id) if isinstance(i, int))
 
     def _continued(self, row: Continuation) -> Reply:
-        text = str(self._tokenizer.decode(row.written, skip_special_tokens=True))
+        thinking = self._parted(row.written)
         usage = Usage(len(row.prompt), len(row.prompt) - row.n_computed, len(row.written))
         alternatives = tuple(
             TokenAlternatives(self._decoded(next(iter(step))), {self._decoded(i): p for i, p in step.items()})
             for step in row.alternatives
         )
-        if row.is_finished or row.alternatives:
+        reply = Reply(Outcome.OK, thinking.answer, alternatives, self.model, usage, thoughts=thinking.thoughts)
+        if row.alternatives:
             # One who asks for alternatives wants a few tokens and looks at nothing after them.
-            return Reply(Outcome.OK, text, alternatives, self.model, usage)
-        return Reply(Outcome.TRUNCATED, text, alternatives, self.model, usage, "the reply was cut short")
+            return reply
+        if thinking.is_open:
+            return replace(reply, outcome=Outcome.TRUNCATED, error=CUT_SHORT_IN_THOUGHTS)
+        if not row.is_finished:
+            return replace(reply, outcome=Outcome.TRUNCATED, error=CUT_SHORT)
+        if not thinking.answer.strip():
+            return replace(reply, outcome=Outcome.UNPARSABLE, error="the reply is empty")
+        return reply
+
+    def _parted(self, written: list[int]) -> Thinking:
+        """The text in its two parts. The marks between them are special tokens of some tokenizers."""
+        thinking = parted(str(self._tokenizer.decode(written)))
+        if not thinking.thoughts and not thinking.is_open:
+            return Thinking("", str(self._tokenizer.decode(written, skip_special_tokens=True)))
+        answer = thinking.answer
+        for token in self._tokenizer.all_special_tokens:
+            answer = answer.replace(token, "")
+        return replace(thinking, answer=answer)
 
     def _decoded(self, token_id: int) -> str:
         return str(self._tokenizer.decode([token_id]))

@@ -8,29 +8,33 @@ import random
 import threading
 import time
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-import httpx2
-from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncOpenAI
-
+from app.domain.addresses import request_url
 from app.domain.language_models import UNPROBED, Capability, Outcome
 from app.errors import ProviderError
-from worker.providers.address import http_client, locate
+from app.redaction import keep_secret
+from worker.providers.address import locate
 from worker.providers.base import Attempt, ChatRequest, Reply, Request, ScoreTextRequest, Watch
+from worker.providers.complaints import Trouble
+from worker.providers.exchange import Sent, exchange
 from worker.providers.limits import Bucket, Clock, Gate
-from worker.providers.wire import RAW_CHARACTERS_KEPT, Dialect, body_of, kept, path_of, read_json, reply_of
+from worker.providers.transport import http_client
+from worker.providers.wire import Dialect, body_of, path_of
 
-FINAL_STATUSES = {
+CAUSES = {
     400: "the endpoint refuses the request",
     401: "the key is missing or wrong",
+    402: "the account has nothing left to pay with",
     403: "the key may not use this model",
     404: "there is no such model or address",
     422: "the endpoint refuses the request",
+    429: "the account's quota is used up",
 }
-PASSING_STATUSES = frozenset({408, 409, 425, 429})
-"""Below 500, yet worth another attempt."""
+"""What final statuses mean, in words; the endpoint's own follow."""
 LONGEST_BACKOFF_SECONDS = 30.0
+MOST_DOUBLINGS = 10
 UNWATCHED = Watch()
 T = TypeVar("T")
 
@@ -56,30 +60,6 @@ class EndpointSettings:
     capabilities: frozenset[Capability] = UNPROBED
 
 
-@dataclass(frozen=True, slots=True)
-class _Sent:
-    """How one attempt went. ``status`` is None where no reply came."""
-
-    reply: Reply
-    raw: dict[str, Any] | None
-    status: int | None
-    retry_after: float | None = None
-
-    @property
-    def is_overload(self) -> bool:
-        return self.status == 429
-
-    @property
-    def is_final(self) -> bool:
-        """Whether the request itself is at fault, so that no retry can help."""
-        refused = self.status is not None and 300 <= self.status < 500 and self.status not in PASSING_STATUSES
-        return refused and self.reply.outcome is Outcome.FAILED
-
-    @property
-    def is_answer(self) -> bool:
-        return self.reply.outcome in (Outcome.OK, Outcome.REFUSED, Outcome.TRUNCATED)
-
-
 class OpenAICompatible:
     """A provider on an endpoint. ``close`` ends its thread and connections."""
 
@@ -87,36 +67,35 @@ class OpenAICompatible:
         self.name, self.model = settings.name, settings.model
         self.capabilities = settings.capabilities
         self._settings = settings
+        keep_secret(settings.key)
         self._clock = clock or Clock()
         self._endpoint = locate(settings.base_url, settings.allowed_networks)
         self._gate = Gate(settings.concurrency, self._clock)
         self._requests = Bucket.per_minute(settings.requests_per_minute)
         self._tokens = Bucket.per_minute(settings.tokens_per_minute)
+        self._client = http_client(
+            self._endpoint,
+            key=settings.key,
+            timeout_seconds=settings.timeout_seconds,
+            connections=settings.concurrency,
+        )
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"provider-{self.name}", daemon=True)
         self._thread.start()
-        self._client = self._in_loop(self._make_client())
-
-    async def _make_client(self) -> AsyncOpenAI:
-        settings = self._settings
-        http = http_client(self._endpoint, timeout_seconds=settings.timeout_seconds, connections=settings.concurrency)
-        return AsyncOpenAI(
-            api_key=settings.key or "none", base_url=settings.base_url, http_client=http, max_retries=0, organization=""
-        )
 
     def _in_loop(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def close(self) -> None:
         """End the connections and the thread."""
-        self._in_loop(self._client.close())
+        self._in_loop(self._client.aclose())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
     @property
     def at_once(self) -> int:
-        """How many requests are let out at once, after what overloads have taught."""
+        """How many requests may be in flight at once, after the overloads so far."""
         return int(self._gate.limit)
 
     def chat(self, requests: Sequence[ChatRequest], *, watch: Watch = UNWATCHED) -> tuple[Reply, ...]:
@@ -150,33 +129,41 @@ class OpenAICompatible:
         return tuple(reply for reply in replies if reply is not None)
 
     async def _answered(self, request: Request, watch: Watch) -> Reply:
-        """The reply to one request after as many attempts as it takes, within bounds."""
+        """The reply to one request after as many attempts as it takes, within bounds.
+
+        ``FAILED`` where this request alone cannot be answered: it is too long, or what comes back is never of
+        the format. Raises ProviderError where no request can be answered.
+        """
         number, failed, give_up_at = 0, 0, self._clock.now() + self._settings.patience_seconds
         while True:
             number += 1
             await asyncio.to_thread(watch.before, request)
             sent = await self._attempt(request, number, watch)
-            if sent.is_answer:
+            if sent.trouble in (None, Trouble.FILTERED, Trouble.TOO_LONG):
                 return sent.reply
+            if sent.trouble is Trouble.FINAL:
+                raise self._final(sent)
             if sent.is_overload:
-                wait = sent.retry_after or _backoff(number)
+                wait = _overload_seconds(sent, number)
                 if self._clock.now() + wait > give_up_at:
-                    raise self._down(f"it keeps answering 429; the last time it asked to wait {wait:.0f} s")
+                    cause = f"it keeps answering {sent.reply.error}; the last time it asked to wait {wait:.0f} s"
+                    raise self._down(cause, sent)
                 continue
-            if sent.is_final:
-                cause = FINAL_STATUSES.get(sent.status or 0, "the endpoint refuses the request")
-                raise ProviderError(f"{self.name}: {cause} ({sent.reply.error})", permanent=True)
             failed += 1
             if failed >= self._settings.tries:
                 if sent.reply.outcome is Outcome.UNPARSABLE:
-                    return sent.reply
-                raise self._down(f"{failed} attempts failed, the last one with: {sent.reply.error}")
-            await self._clock.sleep(_backoff(failed))
+                    return replace(sent.reply, outcome=Outcome.FAILED)
+                raise self._down(f"{failed} attempts failed, the last one with: {sent.reply.error}", sent)
+            await self._clock.sleep(max(_backoff(failed), min(sent.retry_after or 0.0, LONGEST_BACKOFF_SECONDS)))
 
-    def _down(self, cause: str) -> ProviderError:
-        return ProviderError(f"{self.name} is down or overloaded: {cause}.", permanent=False)
+    def _final(self, sent: Sent) -> ProviderError:
+        cause = CAUSES.get(sent.status or 0, "the endpoint refuses the request")
+        return EndpointError(f"{self.name}: {cause} ({sent.reply.error})", sent, permanent=True)
 
-    async def _attempt(self, request: Request, number: int, watch: Watch) -> _Sent:
+    def _down(self, cause: str, sent: Sent) -> ProviderError:
+        return EndpointError(f"{self.name} is down or overloaded: {cause}.", sent, permanent=False)
+
+    async def _attempt(self, request: Request, number: int, watch: Watch) -> Sent:
         """One attempt, stored before anything else happens."""
         body = body_of(self.model, request, self._settings.dialect)
         estimate = estimated_tokens(request)
@@ -184,69 +171,36 @@ class OpenAICompatible:
             await self._requests.take(1)
             await self._tokens.take(estimate)
             started = time.perf_counter()
-            sent = await self._send(request, body)
+            url = request_url(self._endpoint.base_url, path_of(request))
+            sent = await exchange(self._client, url, request, body, timeout_seconds=self._settings.timeout_seconds)
             latency = time.perf_counter() - started
             if sent.is_overload:
-                self._gate.overloaded(entered_at, sent.retry_after or _backoff(number))
-            elif sent.is_answer:
+                self._gate.overloaded(entered_at, _overload_seconds(sent, number))
+            elif sent.trouble is None:
                 self._gate.succeeded()
         if sent.reply.usage is not None:
             self._tokens.correct(sent.reply.usage.tokens_in + sent.reply.usage.tokens_out - estimate)
         await asyncio.to_thread(watch.after, Attempt(request, body, sent.raw, sent.reply, number, latency))
         return sent
 
-    async def _send(self, request: Request, body: dict[str, Any]) -> _Sent:
-        try:
-            async with asyncio.timeout(self._settings.timeout_seconds):
-                response = await self._client.post(path_of(request), body=body, cast_to=httpx2.Response)
-        except APIStatusError as error:
-            raw = {"status": error.status_code, "text": error.response.text[:RAW_CHARACTERS_KEPT]}
-            reply = _failure(f"HTTP {error.status_code}: {_cause(error)}")
-            return _Sent(reply, raw, error.status_code, retry_after(error.response.headers))
-        except (APITimeoutError, TimeoutError):
-            return _Sent(_failure(f"no reply within {self._settings.timeout_seconds:g} s"), None, None)
-        except APIConnectionError as error:
-            return _Sent(_failure(f"the connection failed: {error.__cause__ or error}"), None, None)
-        return _read(request, response)
+
+class EndpointError(ProviderError):
+    """The endpoint gives no answer. ``sent`` is the last attempt."""
+
+    def __init__(self, message: str, sent: Sent, *, permanent: bool) -> None:
+        super().__init__(message, permanent=permanent)
+        self.sent = sent
 
 
-def _read(request: Request, response: httpx2.Response) -> _Sent:
-    try:
-        body = read_json(response.text)
-        reply = reply_of(request, body)
-    except ValueError as error:
-        raw = {"status": response.status_code, "text": response.text[:RAW_CHARACTERS_KEPT]}
-        reply = Reply(Outcome.UNPARSABLE, "", (), None, None, f"the reply cannot be read: {error}")
-        return _Sent(reply, raw, response.status_code)
-    return _Sent(reply, kept(request, body), response.status_code)
-
-
-def _failure(error: str) -> Reply:
-    return Reply(Outcome.FAILED, "", (), None, None, error)
-
-
-def _cause(error: APIStatusError) -> str:
-    """What the endpoint says, short; a redirect is named for what it is."""
-    if 300 <= error.status_code < 400:
-        return "the address answers with a redirect, which is not followed"
-    return error.message[:300]
+def _overload_seconds(sent: Sent, number: int) -> float:
+    """How long to wait after the ``number``-th attempt; a server that asks for no wait gets a growing one."""
+    return max(sent.retry_after or 0.0, _backoff(number))
 
 
 def _backoff(number: int) -> float:
     """Seconds to wait after the ``number``-th failure: exponential, bounded, with jitter."""
-    return min(LONGEST_BACKOFF_SECONDS, 0.5 * 2.0 ** (number - 1)) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
-
-
-def retry_after(headers: httpx2.Headers) -> float | None:
-    """Seconds that ``retry-after-ms`` or ``retry-after`` ask to wait; dates are not understood."""
-    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            seconds = float(headers.get(name, "")) * unit
-        except ValueError:
-            continue
-        if 0 <= seconds < 86_400:
-            return seconds
-    return None
+    longest = 0.5 * 2.0 ** min(number - 1, MOST_DOUBLINGS)
+    return min(LONGEST_BACKOFF_SECONDS, longest) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
 
 
 def estimated_tokens(request: Request) -> int:

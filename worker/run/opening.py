@@ -1,4 +1,4 @@
-"""From a provider's row to a provider that answers; one per process and row, for it holds limits or a model."""
+"""From a provider's row to an open provider; one per process and row, because it holds limits or a model."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ from app.domain.language_models import UNPROBED, Capability, ProviderKind
 from app.errors import ProviderError
 from app.models import Provider as ProviderRow
 from app.queries.language_models.providers import prices_of, provider_named
-from app.secrets import SecretBox
+from app.secrets import SecretBox, usable_key
 from app.settings import Settings, key_from_environment
 from worker.providers.base import Provider
 from worker.providers.openai_compatible import EndpointSettings, OpenAICompatible
@@ -57,16 +57,22 @@ _OPENERS: Mapping[ProviderKind, Callable[[ProviderRow, Settings], Provider]] = {
 
 
 def key_of(row: ProviderRow, settings: Settings) -> str:
-    """The endpoint's key, empty where it needs none. Raises ProviderError where the named one is not there."""
+    """The endpoint's key, trimmed; empty where it needs none.
+
+    Raises ProviderError where the named variable holds none, or one that cannot be sent.
+    """
     if row.key_variable is not None:
+        source = f"the environment variable {row.key_variable}"
         secret = key_from_environment(row.key_variable)
-        if secret is None:
+        key = "" if secret is None else usable_key(secret.get_secret_value(), source=source)
+        if not key:
             raise ProviderError(
-                f"{row.name}: the environment variable {row.key_variable} that should hold its key is not set.",
-                permanent=True,
+                f"{row.name}: {source}, which should hold its key, is not set or empty.", permanent=True
             )
-        return secret.get_secret_value()
-    return SecretBox(settings.data_dir).open(row.key_encrypted) if row.key_encrypted is not None else ""
+        return key
+    if row.key_encrypted is None:
+        return ""
+    return usable_key(SecretBox(settings.data_dir).open(row.key_encrypted), source=f"the stored key of {row.name}")
 
 
 def capabilities_of(row: ProviderRow) -> frozenset[Capability]:

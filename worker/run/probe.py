@@ -1,16 +1,23 @@
-"""What an endpoint can do, found out by small requests; a handful of tokens in all."""
+"""What an endpoint can do, found out by small requests; a few hundred tokens in all.
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+The requests have the form of those that methods send: instructions, a worked example, a question; as many
+alternatives as simulators ask for; numbers inside a prompt. What only looks like an answer is none.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from app.domain.language_models import Capability, Outcome, ProviderKind
 from app.errors import ProviderError
 from app.models import Provider as ProviderRow
 from app.settings import Settings
-from worker.providers.base import ChatRequest, Message, Provider, Reply, ScoreTextRequest
-from worker.providers.openai_compatible import EndpointSettings, OpenAICompatible
-from worker.providers.wire import Dialect
+from worker.method.asking import Unusable, json_object
+from worker.providers.base import ChatRequest, Message, Reply, Request, ScoreTextRequest
+from worker.providers.openai_compatible import EndpointError, EndpointSettings, OpenAICompatible
+from worker.providers.reading import as_text
+from worker.providers.wire import MOST_ALTERNATIVES, OPTION_NAMES, Dialect
 from worker.run.opening import endpoint_settings, open_provider
 
 _SCHEMA = {
@@ -19,19 +26,37 @@ _SCHEMA = {
     "required": ["number"],
     "additionalProperties": False,
 }
-_SCORED = "one\t?\nten\t10\n"
+_INSTRUCTIONS = "You name the opposite of a word, in one word."
+_EXAMPLE = (Message("user", "hot"), Message("assistant", "cold"))
+_PATTERN = "one\t1\ntwo\t2\nthree\t3\nten\t10\n"
+_NUMBERS_IN_PATTERN = 4
+_SCORED = 3 * _PATTERN + "one\t?\n"
+"""A pattern whose numbers any language model predicts at its third occurrence."""
+
+SHORT_REPLY = 16
+LONG_REPLY = 1_024
+"""Tokens: enough for a model that thinks before it answers."""
+FEWER_ALTERNATIVES = (10, 5, 2)
+"""Tried in turn where an endpoint refuses to return as many as simulators ask for."""
+_KEY_OR_ADDRESS = frozenset({401, 402, 403, 404, 429})
+"""Statuses that say nothing about the form of a request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What was found: capabilities, and the options that the endpoint needs."""
+    """What was found: capabilities, the options that the endpoint needs, and remarks for a person.
+
+    ``missing`` says of each capability that is not there why.
+    """
 
     capabilities: frozenset[Capability]
     options: Mapping[str, Any]
+    missing: Mapping[Capability, str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
 
 def probe_row(row: ProviderRow, settings: Settings) -> Probe:
-    """What the provider of a row can do. Raises ProviderError where it answers nothing."""
+    """What the provider of a row can do. Raises ProviderError where it does not chat."""
     if row.kind == ProviderKind.LOCAL:
         provider = open_provider(row, settings)
         return Probe(provider.capabilities, row.options)
@@ -39,105 +64,210 @@ def probe_row(row: ProviderRow, settings: Settings) -> Probe:
 
 
 def probe_endpoint(settings: EndpointSettings, options: Mapping[str, Any]) -> Probe:
-    """Ask for each capability once. Raises ProviderError where not even a chat is answered."""
-    found = dict(options)
-    spoken_to = _spoken_to(replace(settings, tries=2), found)
-    capabilities = {Capability.CHAT}
-    provider = OpenAICompatible(spoken_to)
-    try:
-        capabilities |= _chat_abilities(provider)
-    finally:
-        provider.close()
-    capabilities |= _prompt_logprobs(spoken_to, found)
-    return Probe(frozenset(capabilities), found)
+    """Ask for each capability. Raises ProviderError, with what came instead, where not even a chat is answered."""
+    search = _Search(replace(settings, tries=2, dialect=Dialect()))
+    search.chat()
+    search.chat_logprobs()
+    search.json_schema()
+    search.prompt_logprobs()
+    kept = {name: value for name, value in options.items() if name not in OPTION_NAMES}
+    return Probe(frozenset(search.found), kept | search.dialect.options, search.missing, tuple(search.remarks))
 
 
-def _spoken_to(settings: EndpointSettings, options: dict[str, Any]) -> EndpointSettings:
-    """The settings in the dialect that the endpoint takes, which is noted in ``options``.
+class _Search:
+    """One probe under way: the dialect learned so far, what was found, and why the rest was not."""
 
-    Raises ProviderError where it takes none, or refuses for another reason than a field.
-    """
-    for _ in range(1 + len(_REFUSABLE)):
+    def __init__(self, settings: EndpointSettings) -> None:
+        self._settings = settings
+        self.dialect = settings.dialect
+        self.found: set[Capability] = set()
+        self.missing: dict[Capability, str] = {}
+        self.remarks: list[str] = []
+        self._thinks = False
+
+    def _ask(self, request: Request, dialect: Dialect | None = None) -> Reply:
+        """One request in the dialect so far, or in another. Raises ProviderError."""
+        provider = OpenAICompatible(replace(self._settings, dialect=dialect or self.dialect))
         try:
-            _once(settings, _chat("Say yes.", seed=1))
+            if isinstance(request, ChatRequest):
+                (reply,) = provider.chat([request])
+            else:
+                (reply,) = provider.score_texts([request])
+            return reply
+        finally:
+            provider.close()
+
+    def chat(self) -> None:
+        """A conversation as methods have it. Learns which fields and roles the endpoint takes. Raises ProviderError."""
+        messages = (Message("system", _INSTRUCTIONS), *_EXAMPLE, Message("user", "big"))
+        request = ChatRequest("probe", messages, SHORT_REPLY, seed=1)
+        reply = self._in_a_dialect_it_takes(request)
+        if reply.outcome is Outcome.TRUNCATED and not reply.text.strip():
+            reply = self._ask(replace(request, max_tokens=LONG_REPLY))
+        self._thinks = bool(reply.thoughts.strip())
+        if self._thinks:
+            self.remarks.append(
+                "The model thinks before it answers: give methods a larger max_tokens, for example 4000."
+            )
+        if reply.outcome in (Outcome.UNPARSABLE, Outcome.FAILED):
+            raise ProviderError(f"{self._settings.name} does not chat: {reply.error}.", permanent=True)
+        self.found.add(Capability.CHAT)
+        if self.dialect.system == "fold":
+            self.remarks.append("It takes no system message: instructions begin the first user message.")
+        if self.dialect.omit:
+            self.remarks.append(f"It refuses {', '.join(sorted(self.dialect.omit))}: left out of requests.")
+
+    def _in_a_dialect_it_takes(self, request: ChatRequest) -> Reply:
+        """The first reply that is no refusal of a field or a role. Raises the error where no dialect helps."""
+        while True:
+            try:
+                return self._ask(request)
+            except EndpointError as error:
+                learned = _without_what_is_refused(self.dialect, error)
+                if learned is None:
+                    return self._folded(request, error)
+                self.dialect = learned
+
+    def _folded(self, request: ChatRequest, error: EndpointError) -> Reply:
+        """The reply without a system message. Raises ``error`` where that does not help either."""
+        status = error.sent.status
+        if self.dialect.system == "fold" or status is None or status in _KEY_OR_ADDRESS:
+            raise error
+        dialect = replace(self.dialect, system="fold")
+        try:
+            reply = self._ask(request, dialect)
+        except ProviderError:
+            raise error from None
+        self.dialect = dialect
+        return reply
+
+    def chat_logprobs(self) -> None:
+        """Alternatives of a reply's first token, as many as the endpoint gives."""
+        request = ChatRequest(
+            "probe",
+            (Message("user", "Answer with the number 10 and nothing else."),),
+            SHORT_REPLY,
+            top_logprobs=MOST_ALTERNATIVES,
+        )
+        reply = self._with_fewer(request, Capability.CHAT_LOGPROBS, self.dialect)
+        if reply is None:
+            return
+        if not reply.alternatives:
+            self.missing[Capability.CHAT_LOGPROBS] = reply.error or "the reply has no log-probabilities"
+        elif all(len(a.logprobs) < 2 for a in reply.alternatives):
+            self.missing[Capability.CHAT_LOGPROBS] = "only the chosen token's log-probability is returned"
+        elif self._thinks or reply.thoughts:
+            self.missing[Capability.CHAT_LOGPROBS] = "the model thinks first, so its first token is no answer"
+        else:
+            self.found.add(Capability.CHAT_LOGPROBS)
+            if any("10" in {as_text(t).strip() for t in a.logprobs} for a in reply.alternatives):
+                self.found.add(Capability.WHOLE_TEN)
+
+    def json_schema(self) -> None:
+        """A reply that a schema forces, to a question that asks for something else."""
+        length = LONG_REPLY if self._thinks else SHORT_REPLY
+        request = ChatRequest("probe", (Message("user", "Answer with any words."),), length, json_schema=_SCHEMA)
+        try:
+            reply = self._ask(request)
         except ProviderError as error:
-            dialect = _without_what_is_refused(settings.dialect, error)
-            if dialect is None:
-                raise
-            settings = replace(settings, dialect=dialect)
-            continue
-        break
-    if settings.dialect.length_field != Dialect().length_field:
-        options["length_field"] = settings.dialect.length_field
-    if settings.dialect.omit:
-        options["omit"] = sorted(settings.dialect.omit)
-    return settings
+            self._note_refusal(Capability.JSON_SCHEMA, error)
+            return
+        try:
+            follows = json_object(reply.text, frozenset({"number"})) == {"number": 7}
+        except Unusable:
+            follows = False
+        if reply.outcome is Outcome.OK and follows:
+            self.found.add(Capability.JSON_SCHEMA)
+        else:
+            self.missing[Capability.JSON_SCHEMA] = reply.error or "the reply does not follow the schema"
+
+    def prompt_logprobs(self) -> None:
+        """Alternatives at numbers inside a prompt, in either of the two ways to ask for them."""
+        numbers = [match.start() for match in re.finditer(r"\d+", _SCORED)]
+        request = ScoreTextRequest("probe", "", _SCORED, (*numbers, len(_SCORED) - 2))
+        reasons = []
+        for style in ("echo", "vllm"):
+            dialect = replace(self.dialect, prompt_logprobs=style)
+            reply = self._with_fewer(request, Capability.PROMPT_LOGPROBS, dialect)
+            reason = self.missing.pop(Capability.PROMPT_LOGPROBS, None) if reply is None else _why_no_scores(reply)
+            if reason is None and reply is not None:
+                self.found.add(Capability.PROMPT_LOGPROBS)
+                if as_text(reply.alternatives[len(numbers) - 1].token).startswith("10"):
+                    self.found.add(Capability.WHOLE_TEN)
+                return
+            reasons.append(f"{style}: {reason}")
+        self.missing[Capability.PROMPT_LOGPROBS] = "; ".join(reasons)
+
+    def _with_fewer(self, request: Request, capability: Capability, dialect: Dialect) -> Reply | None:
+        """The reply with as many alternatives as the endpoint returns, its dialect kept.
+
+        None where it refuses them, with the reason under ``missing``. Outages are raised.
+        """
+        tried = MOST_ALTERNATIVES
+        while True:
+            if isinstance(request, ChatRequest):
+                asked = replace(dialect, chat_alternatives=tried)
+            else:
+                asked = replace(dialect, prompt_alternatives=tried)
+            try:
+                reply = self._ask(request, asked)
+            except ProviderError as error:
+                fewer = next((n for n in _fewer(error) if n < tried), None)
+                if fewer is None or not error.permanent:
+                    self._note_refusal(capability, error)
+                    return None
+                tried = fewer
+                continue
+            if reply.alternatives:
+                self.dialect = asked
+                if tried < MOST_ALTERNATIVES:
+                    self.remarks.append(f"{capability}: at most {tried} alternatives per token.")
+            return reply
+
+    def _note_refusal(self, capability: Capability, error: ProviderError) -> None:
+        """Keep why a kind of request is refused. Raises the error where it is an outage."""
+        if not error.permanent and (not isinstance(error, EndpointError) or error.sent.status is None):
+            raise error
+        self.missing[capability] = (
+            error.sent.reply.error or error.message if isinstance(error, EndpointError) else error.message
+        )
 
 
 _REFUSABLE = ("max_completion_tokens", "temperature", "seed")
 """Fields that an endpoint's error may name: the one it wants for the length, the ones it does not want."""
 
 
-def _without_what_is_refused(dialect: Dialect, error: ProviderError) -> Dialect | None:
+def _without_what_is_refused(dialect: Dialect, error: EndpointError) -> Dialect | None:
+    """The dialect without the fields that an error names, in its words or as the place of the fault."""
     if not error.permanent:
         return None
-    for field in _REFUSABLE:
-        if field not in error.message or field in (dialect.length_field, *dialect.omit):
-            continue
-        if field == "max_completion_tokens":
-            return replace(dialect, length_field=field)
-        return replace(dialect, omit=dialect.omit | {field})
+    complaint = error.sent.complaint
+    named = complaint.fields | {name for name in _REFUSABLE if name in complaint.words}
+    if "max_tokens" in named or "max_completion_tokens" in named:
+        other = replace(dialect, length_field="max_completion_tokens")
+        if other != dialect:
+            return other
+    refused = named & {"temperature", "seed"} - dialect.omit
+    return replace(dialect, omit=dialect.omit | refused) if refused else None
+
+
+def _fewer(error: ProviderError) -> Iterator[int]:
+    """Numbers of alternatives to try instead: those that the error names, the largest first, then some others."""
+    words = error.sent.complaint.words if isinstance(error, EndpointError) else ""
+    named = {int(n) for n in re.findall(r"(?<![\d.])\d{1,2}(?![\d.])", words)}
+    yield from sorted((n for n in named if n > 1), reverse=True)
+    yield from FEWER_ALTERNATIVES
+
+
+def _why_no_scores(reply: Reply) -> str | None:
+    """Why a reply does not hold the alternatives at a prompt's numbers; None where it does."""
+    if reply.outcome is not Outcome.OK or not reply.alternatives:
+        return reply.error or "the reply has no log-probabilities of the prompt"
+    if any(len(a.logprobs) < 2 for a in reply.alternatives):
+        return "some of the prompt's tokens have no alternatives"
+    last = reply.alternatives[-1 - _NUMBERS_IN_PATTERN : -1]  # at the third occurrence; then follows the sign
+    likeliest = [max(a.logprobs, key=a.logprobs.__getitem__) for a in last]
+    n_numbers = sum(as_text(token).strip().isdigit() for token in likeliest)
+    if n_numbers * 2 < len(likeliest):
+        return f"the alternatives do not belong to their tokens: numbers were expected, not {likeliest}"
     return None
-
-
-def _once(settings: EndpointSettings, request: ChatRequest) -> Reply:
-    provider = OpenAICompatible(settings)
-    try:
-        return provider.chat([request])[0]
-    finally:
-        provider.close()
-
-
-def _chat(text: str, **values: Any) -> ChatRequest:
-    return ChatRequest("probe", (Message("user", text),), max_tokens=16, **values)
-
-
-def _chat_abilities(provider: Provider) -> set[Capability]:
-    found = set()
-    numbers = _tried(provider, _chat("Answer with the number 10 and nothing else.", top_logprobs=5))
-    if numbers is not None and numbers.alternatives:
-        found.add(Capability.CHAT_LOGPROBS)
-        if any("10" in {t.strip() for t in a.logprobs} for a in numbers.alternatives):
-            found.add(Capability.WHOLE_TEN)
-    answer = _tried(provider, _chat("Answer with any words.", json_schema=_SCHEMA))
-    if answer is not None and answer.outcome is Outcome.OK and answer.text.replace(" ", "").strip() == '{"number":7}':
-        found.add(Capability.JSON_SCHEMA)
-    return found
-
-
-def _tried(provider: Provider, request: ChatRequest) -> Reply | None:
-    """The reply, or None where the endpoint refuses this kind of request. Outages are raised."""
-    try:
-        return provider.chat([request])[0]
-    except ProviderError as error:
-        if not error.permanent:
-            raise
-        return None
-
-
-def _prompt_logprobs(settings: EndpointSettings, options: dict[str, Any]) -> set[Capability]:
-    for style in ("echo", "vllm"):
-        dialect = replace(settings.dialect, prompt_logprobs=style)
-        provider = OpenAICompatible(replace(settings, dialect=dialect, tries=1))
-        try:
-            (reply,) = provider.score_texts([ScoreTextRequest("probe", "", _SCORED, (4, 10))])
-        except ProviderError:
-            continue  # no such address, or a body it refuses: it cannot do this
-        finally:
-            provider.close()
-        if reply.outcome is Outcome.OK and reply.alternatives[0].logprobs:
-            if style != Dialect().prompt_logprobs:
-                options["prompt_logprobs"] = style
-            whole = reply.alternatives[1].token.startswith("10")
-            return {Capability.PROMPT_LOGPROBS} | ({Capability.WHOLE_TEN} if whole else set())
-    return set()

@@ -1,7 +1,7 @@
-"""A provider that forgets nothing: every attempt is stored at once, and no answered call is made twice.
+"""A provider that stores every attempt at once and makes no answered call twice.
 
-The store writes in short transactions of its own, so that a run that dies or is rolled back has still
-left what it paid for; its next execution finds that and goes on from there.
+The store writes in short transactions of its own, so that what a run has paid for stays when the run dies
+or is rolled back; its next execution finds that and continues from there.
 """
 
 import threading
@@ -34,7 +34,7 @@ R = TypeVar("R", ChatRequest, ScoreTextRequest)
 Key = tuple[str, str]
 """Step and request digest."""
 CHARACTERS_PER_TOKEN = 2
-"""For prices guessed before a call: half of what English has, so that the guess is rather high."""
+"""For counts that nobody reports: half of what English has, so that they are rather too high."""
 
 
 class CallStore(Protocol):
@@ -57,7 +57,7 @@ class RecordingProvider:
     """Wraps a provider for one run."""
 
     def __init__(self, inner: Provider, store: CallStore, tick: Callable[[], None] = lambda: None) -> None:
-        """``tick`` is called after each stored attempt, from any thread; what it raises ends the asking."""
+        """``tick`` is called after each stored attempt, from any thread; what it raises ends the call."""
         self.name, self.model = inner.name, inner.model
         self.capabilities: frozenset[Capability] = inner.capabilities
         self.inner, self._store = inner, store
@@ -149,8 +149,15 @@ class DatabaseCalls:
             cancel_batch(session, batch_id=batch_id, account_id=None, reason=reason)
 
     def keep(self, attempt: Attempt, digest: str) -> None:
-        """Insert the attempt with its price and commit."""
-        usage, reply = attempt.reply.usage, attempt.reply
+        """Insert the attempt with its price and commit.
+
+        An answer without token counts is charged by an estimate and marked so: a cap that counted nothing would
+        never be reached.
+        """
+        reply = attempt.reply
+        usage, is_estimated = reply.usage, False
+        if usage is None and reply.outcome.is_answered:
+            usage, is_estimated = estimated_usage(attempt.request, reply), True
         tokens = None if usage is None else (usage.tokens_in, usage.tokens_cached, usage.tokens_out)
         call = Call(
             step=attempt.request.step,
@@ -164,6 +171,7 @@ class DatabaseCalls:
             error=reply.error,
             attempt=attempt.number,
             tokens=tokens,
+            is_estimated=is_estimated,
             price=None if tokens is None else self._prices.of(*tokens),
             latency_seconds=attempt.latency_seconds,
         )
@@ -174,16 +182,31 @@ class DatabaseCalls:
 
 
 def guessed_price(request: Request, prices: Prices) -> float:
-    """What a call may cost at most or nearly so, before it is made."""
+    """The price of a call before it is made, rather too high."""
+    tokens_out = request.max_tokens if isinstance(request, ChatRequest) else 1
+    return prices.of(_guessed_tokens_in(request), 0, tokens_out)
+
+
+def estimated_usage(request: Request, reply: Reply) -> Usage:
+    """Token counts of an answered call that reported none, from the characters that were sent and came back."""
+    if isinstance(request, ScoreTextRequest):
+        return Usage(_guessed_tokens_in(request), 0, 1)
+    characters = len(reply.text) + len(reply.thoughts)
+    # Where nothing could be read, anything up to the limit may have been written.
+    tokens_out = characters // CHARACTERS_PER_TOKEN + 1 if characters else request.max_tokens
+    return Usage(_guessed_tokens_in(request), 0, min(tokens_out, request.max_tokens))
+
+
+def _guessed_tokens_in(request: Request) -> int:
     if isinstance(request, ChatRequest):
-        characters, tokens_out = sum(len(m.content) for m in request.messages), request.max_tokens
+        characters = sum(len(m.content) for m in request.messages)
     else:
-        characters, tokens_out = len(request.prefix) + len(request.text), 1
-    return prices.of(characters // CHARACTERS_PER_TOKEN, 0, tokens_out)
+        characters = len(request.prefix) + len(request.text)
+    return characters // CHARACTERS_PER_TOKEN
 
 
 def stored_reply(attempt: Attempt) -> dict[str, Any] | None:
-    """What is kept of a reply: its raw form, and what was read out of it, from which a resumed run goes on."""
+    """What is stored of a reply: its raw form, and what was read out of it, from which a resumed run continues."""
     if attempt.raw is None:
         return None
     reply = attempt.reply
@@ -198,7 +221,7 @@ def reply_of_row(row: LlmCall) -> Reply:
     """The reply as it was first read."""
     stored = row.reply or {}
     usage = None
-    if row.tokens_in is not None:
+    if row.tokens_in is not None and not row.is_estimated:
         usage = Usage(row.tokens_in, row.tokens_cached or 0, row.tokens_out or 0)
     alternatives = tuple(TokenAlternatives(token, logprobs) for token, logprobs in stored.get("alternatives", ()))
     return Reply(Outcome(row.outcome), stored.get("text", ""), alternatives, row.returned_model, usage, row.error)

@@ -16,7 +16,7 @@ from app.domain.results import SimulatedExcerpt
 from app.domain.tokens import Vocabulary
 from worker.method.prompts import load
 from worker.providers.base import Reply, ScoreTextRequest
-from worker.simulators.numbers import answers, distribution, from_places, missing
+from worker.simulators.numbers import answers, distribution, from_places, missing, no_number
 from worker.simulators.prompting import UNKNOWN, Example, description, examples, shown, step_of
 from worker.simulators.reading import ReadsNumbers
 
@@ -37,7 +37,7 @@ class EveryPlaceHasANumber:
             raise ValueError(f"the reply speaks of {len(reply.alternatives)} tokens, not of {self.length}")
         for place, alternative in enumerate(reply.alternatives, 1):
             if distribution(alternative.logprobs, self.top) is None:
-                raise ValueError(f"no number among the likely answers for token {place} of {self.length}")
+                raise ValueError(f"{no_number(alternative.logprobs)} for token {place} of {self.length}")
 
 
 class AllAtOnce(ReadsNumbers):

@@ -9,6 +9,7 @@ from app.domain.activations import NORMALISED_MAXIMUM, FloatArray
 from app.domain.language_models import Capability
 from app.domain.results import SimulatedExcerpt
 from worker.providers.base import Provider, Reply
+from worker.providers.reading import as_text
 
 LEVELS = NORMALISED_MAXIMUM + 1
 
@@ -30,8 +31,9 @@ def answers(top: int) -> tuple[str, ...]:
 def distribution(logprobs: Mapping[str, float], top: int) -> FloatArray | None:
     """The probability of each number 0..10 [11] among the alternatives, which are renormalised.
 
-    None where no alternative is a number. White space around one counts for it. Source: the 2023
-    paper's expected value, over the tokens "0".."10" among the returned log-probabilities.
+    None where no alternative is a number. White space around one counts for it, also as vocabularies write
+    it (``▁7``). Source: the 2023 paper's expected value, over the tokens "0".."10" among the returned
+    log-probabilities.
     """
     masses = np.zeros(LEVELS, dtype=np.float64)
     highest = max((p for t, p in logprobs.items() if _number(t, top) is not None), default=None)
@@ -46,7 +48,7 @@ def distribution(logprobs: Mapping[str, float], top: int) -> FloatArray | None:
 
 
 def _number(token: str, top: int) -> int | None:
-    bare = token.strip()
+    bare = as_text(token).strip()
     return int(bare) if bare.isascii() and bare.isdigit() and str(int(bare)) == bare and int(bare) <= top else None
 
 
@@ -65,12 +67,18 @@ def from_places(excerpt_id: int, places: Iterable[Mapping[str, float]], *, lengt
     for place, logprobs in enumerate(places, 1):
         row = distribution(logprobs, top)
         if row is None:
-            return missing(excerpt_id, length, f"no number among the likely answers for token {place} of {length}")
+            return missing(excerpt_id, length, f"{no_number(logprobs)} for token {place} of {length}")
         rows.append(row)
     if len(rows) != length:
         return missing(excerpt_id, length, f"the reply speaks of {len(rows)} tokens, not of {length}")
     found = np.stack(rows)
     return SimulatedExcerpt(excerpt_id, length, expected(found, top), distribution=found)
+
+
+def no_number(logprobs: Mapping[str, float]) -> str:
+    """Why these alternatives give no number: what the likeliest of them are."""
+    likeliest = sorted(logprobs, key=lambda token: -logprobs[token])[:3]
+    return f"no number among the likely answers ({', '.join(map(repr, likeliest)) or 'there are none'})"
 
 
 def missing(excerpt_id: int, length: int, reason: str) -> SimulatedExcerpt:

@@ -1,6 +1,6 @@
 """One request per token: a chat whose answer is a number, read from the log-probabilities of its first token.
 
-The dearest simulator, and the one that every endpoint with chat log-probabilities can run.
+The most expensive simulator, and the one that every endpoint with chat log-probabilities can run.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from app.domain.tokens import Vocabulary
 from worker.method.prompts import load
 from worker.method.prompts.rendering import block
 from worker.providers.base import ChatRequest, Message, Reply, chat_until_usable
-from worker.simulators.numbers import distribution, first_failure, from_places, missing
+from worker.simulators.numbers import distribution, first_failure, from_places, missing, no_number
 from worker.simulators.prompting import description, examples, shown, step_of
 from worker.simulators.reading import ReadsNumbers
 
@@ -36,8 +36,9 @@ class FirstTokenIsANumber:
         """Raises ValueError."""
         if not reply.alternatives:
             raise ValueError("the reply has no log-probabilities")
-        if distribution(reply.alternatives[0].logprobs, self.top) is None:
-            raise ValueError(f"no number among the likely answers: {reply.text[:40]!r}")
+        likely = reply.alternatives[0].logprobs
+        if distribution(likely, self.top) is None:
+            raise ValueError(no_number(likely))
 
 
 class TokenByToken(ReadsNumbers):

@@ -31,6 +31,8 @@ class CallRow:
     tokens_in: int | None
     tokens_cached: int | None
     tokens_out: int | None
+    is_estimated: bool
+    """Whether tokens and price are our estimate, because the endpoint reported no token counts."""
     price: float | None
     latency_seconds: float | None
 
@@ -102,6 +104,7 @@ _CALL_COLUMNS = (
     LlmCall.tokens_in,
     LlmCall.tokens_cached,
     LlmCall.tokens_out,
+    LlmCall.is_estimated,
     LlmCall.price,
     LlmCall.latency_seconds,
 )
@@ -185,7 +188,12 @@ def _runs(
 def run_calls(session: Session, *, run_id: int) -> tuple[CallRow, ...]:
     """The calls of a run in the order they were made, without their messages."""
     calls = select(*_CALL_COLUMNS).where(LlmCall.run_id == run_id).order_by(LlmCall.id).limit(SHOWN_CALLS)
-    return tuple(CallRow(*row) for row in session.execute(calls))
+    return tuple(_call_row(row) for row in session.execute(calls))
+
+
+def _call_row(row: Any) -> CallRow:
+    """From a call, or from a row that has its columns."""
+    return CallRow(**{column.key: getattr(row, column.key) for column in _CALL_COLUMNS})
 
 
 def call_shown(session: Session, *, call_id: int) -> CallShown:
@@ -199,7 +207,7 @@ def call_shown(session: Session, *, call_id: int) -> CallShown:
         raise NotFound("There is no such call.")
     call, base_url, key_variable = found
     return CallShown(
-        row=CallRow(*(getattr(call, column.key) for column in _CALL_COLUMNS)),
+        row=_call_row(call),
         run_id=call.run_id,
         request=call.request,
         reply=call.reply,

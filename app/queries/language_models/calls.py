@@ -10,8 +10,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app.domain.language_models import Outcome
+from app.domain.storable import storable_json
 from app.errors import NotFound
 from app.models import Account, Batch, LlmCall, Method, Run, Spending
+from app.redaction import redacted_json
 
 ANSWERED = tuple(outcome for outcome in Outcome if outcome.is_answered)
 
@@ -31,13 +33,15 @@ class Call:
     error: str | None
     attempt: int
     tokens: tuple[int, int, int] | None
-    """In, cached, out; None where the endpoint did not say."""
+    """In, cached, out; None where there was no answer."""
+    is_estimated: bool
+    """Whether the endpoint reported no token counts, so that tokens and price are our estimate."""
     price: float | None
     latency_seconds: float
 
 
 def store_call(session: Session, *, run_id: int | None, call: Call) -> int:
-    """Insert one call and add its price to what its batch and its person have spent; answers its id."""
+    """Insert one call and add its price to what its batch and its person have spent; returns its id."""
     tokens_in, tokens_cached, tokens_out = call.tokens if call.tokens is not None else (None, None, None)
     row = LlmCall(
         run_id=run_id,
@@ -45,34 +49,43 @@ def store_call(session: Session, *, run_id: int | None, call: Call) -> int:
         step=call.step,
         request_digest=call.request_digest,
         provider=call.provider,
-        request=without_nul(call.request),
-        reply=None if call.reply is None else without_nul(call.reply),
-        returned_model=call.returned_model,
+        request=_stored(call.request),
+        reply=None if call.reply is None else _stored(call.reply),
+        returned_model=None if call.returned_model is None else _stored(call.returned_model),
         parser_version=call.parser_version,
         outcome=call.outcome,
-        error=without_nul(call.error),
+        error=None if call.error is None else _stored(call.error),
         attempt=call.attempt,
         tokens_in=tokens_in,
         tokens_cached=tokens_cached,
         tokens_out=tokens_out,
+        is_estimated=call.is_estimated,
         price=call.price,
         latency_seconds=call.latency_seconds,
     )
     session.add(row)
     session.flush()  # the caller wants its id
     if call.price and run_id is not None:
-        _add_spending(session, run_id, call.price)
+        _add_spending(session, run_id, call.price, estimated=call.price if call.is_estimated else 0.0)
     return row.id
+
+
+def _stored(value: Any) -> Any:
+    """What an endpoint sent, in a form that can be stored, without any key that it repeats."""
+    return redacted_json(storable_json(value))
 
 
 def _attempt_of(session: Session, run_id: int | None) -> int:
     return 0 if run_id is None else session.scalars(select(Run.attempt).where(Run.id == run_id)).one()
 
 
-def _add_spending(session: Session, run_id: int, price: float) -> None:
+def _add_spending(session: Session, run_id: int, price: float, *, estimated: float) -> None:
     batch = select(Run.batch_id).where(Run.id == run_id).scalar_subquery()
     account_id = session.scalar(
-        update(Batch).where(Batch.id == batch).values(spent=Batch.spent + price).returning(Batch.account_id)
+        update(Batch)
+        .where(Batch.id == batch)
+        .values(spent=Batch.spent + price, spent_estimated=Batch.spent_estimated + estimated)
+        .returning(Batch.account_id)
     )
     if account_id is None:
         return
@@ -84,22 +97,10 @@ def _add_spending(session: Session, run_id: int, price: float) -> None:
     )
 
 
-def without_nul(value: Any) -> Any:
-    """A JSON value that PostgreSQL can keep: NUL as U+2400, halves of surrogate pairs as U+FFFD."""
-    if isinstance(value, str):
-        whole = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        return whole.replace("\x00", "\u2400")
-    if isinstance(value, Mapping):
-        return {without_nul(k): without_nul(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_nul(v) for v in value]
-    return value
-
-
 def answered_calls(session: Session, *, run_id: int) -> list[LlmCall]:
     """Calls of a run that need not be made again, oldest first.
 
-    Good replies for ever; others only within the attempt of the run that they belong to, so that a run
+    Usable replies always; others only within the attempt of the run that they belong to, so that a run
     that is retried asks anew.
     """
     run = session.get(Run, run_id)
@@ -128,6 +129,8 @@ class Budget:
 
     batch_id: int
     batch_spent: float
+    batch_estimated: float
+    """The part of it that is our estimate, because the endpoint reported no token counts."""
     batch_cap: float | None
     account: str | None
     account_spent_today: float
@@ -136,7 +139,8 @@ class Budget:
     def refusal(self, price: float) -> str | None:
         """Why another ``price`` may not be spent, if it may not."""
         if self.batch_cap is not None and self.batch_spent + price > self.batch_cap:
-            return f"The batch's cap of {self.batch_cap:g} is reached: {self.batch_spent:.4f} is spent."
+            of_it = f", {self.batch_estimated:.4f} of it by our estimate" if self.batch_estimated else ""
+            return f"The batch's cap of {self.batch_cap:g} is reached: {self.batch_spent:.4f} is spent{of_it}."
         cap = self.account_cap_per_day
         if cap is not None and self.account_spent_today + price > cap:
             return f"{self.account}'s cap of {cap:g} a day is reached: {self.account_spent_today:.4f} is spent today."
@@ -147,13 +151,21 @@ def budget_of_run(session: Session, *, run_id: int) -> Budget | None:
     """Spending and caps that a run is under; None for a run that does not exist."""
     today = datetime.now(UTC).date()
     row = session.execute(
-        select(Batch.id, Batch.spent, Batch.price_cap, Account.name, Spending.spent, Account.price_cap_per_day)
+        select(
+            Batch.id,
+            Batch.spent,
+            Batch.spent_estimated,
+            Batch.price_cap,
+            Account.name,
+            Spending.spent,
+            Account.price_cap_per_day,
+        )
         .join(Run, Run.batch_id == Batch.id)
         .outerjoin(Account, Account.id == Batch.account_id)
         .outerjoin(Spending, and_(Spending.account_id == Account.id, Spending.day == today))
         .where(Run.id == run_id)
     ).first()
-    return None if row is None else Budget(row[0], row[1], row[2], row[3], row[4] or 0.0, row[5])
+    return None if row is None else Budget(row[0], row[1], row[2], row[3], row[4], row[5] or 0.0, row[6])
 
 
 def cap_batch(session: Session, *, batch_id: int, price_cap: float | None) -> None:
@@ -183,10 +195,12 @@ class BillLine:
     tokens_cached: int
     tokens_out: int
     price: float
+    price_estimated: float
+    """The part of the price that is our estimate, because the endpoint reported no token counts."""
 
 
 def bill(session: Session, *, by: BillBy, since: date, until: date | None = None) -> list[BillLine]:
-    """What was spent from ``since`` to ``until`` (UTC days, both included), the dearest first; days in order."""
+    """What was spent from ``since`` to ``until`` (UTC days, both included), the most expensive first; days in order."""
     day = cast(func.timezone("UTC", LlmCall.created_at), Date)
     keys: dict[BillBy, SQLColumnExpression[Any]] = {
         "day": day,
@@ -204,6 +218,7 @@ def bill(session: Session, *, by: BillBy, since: date, until: date | None = None
             func.coalesce(func.sum(LlmCall.tokens_cached), 0),
             func.coalesce(func.sum(LlmCall.tokens_out), 0),
             price,
+            func.coalesce(func.sum(LlmCall.price).filter(LlmCall.is_estimated), cast(0, Float)),
         )
         .outerjoin(Run, Run.id == LlmCall.run_id)
         .outerjoin(Method, Method.id == Run.method_id)
@@ -217,4 +232,4 @@ def bill(session: Session, *, by: BillBy, since: date, until: date | None = None
 
 
 def _bill_line(row: Sequence[Any]) -> BillLine:
-    return BillLine(str(row[0]), int(row[1]), int(row[2]), int(row[3]), int(row[4]), float(row[5]))
+    return BillLine(str(row[0]), int(row[1]), int(row[2]), int(row[3]), int(row[4]), float(row[5]), float(row[6]))

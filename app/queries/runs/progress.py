@@ -43,6 +43,8 @@ class BatchSummary:
     counts: dict[WorkStatus, int]
     spent: float
     """What its calls to language models have cost so far."""
+    spent_estimated: float
+    """The part of it that is our estimate, because the endpoint reported no token counts."""
     price_cap: float | None
 
     @property
@@ -214,6 +216,7 @@ def _batches(
             n_runs=row.Batch.n_runs,
             counts=counts[row.Batch.id],
             spent=row.Batch.spent,
+            spent_estimated=row.Batch.spent_estimated,
             price_cap=row.Batch.price_cap,
         )
         for row in rows

@@ -36,6 +36,11 @@ class ExplanationsPage:
         prices = [c.price for c in self.explanation.calls if c.price is not None]
         return sum(prices) if prices else None
 
+    @property
+    def is_price_estimated(self) -> bool:
+        """Whether a part of ``price`` is our estimate."""
+        return any(c.is_estimated and c.price for c in self.explanation.calls)
+
 
 @dataclass(frozen=True, slots=True)
 class ExplanationsCall:

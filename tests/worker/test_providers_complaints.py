@@ -1,0 +1,175 @@
+"""What endpoints say is wrong, in the forms of real servers, and what follows from it."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.providers.complaints import (
+    LONGEST_WORDS,
+    Complaint,
+    Trouble,
+    complaint_in_text,
+    complaint_of,
+    is_complaint,
+    trouble_of,
+)
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: (
+        st.lists(inner)
+        | st.dictionaries(st.sampled_from(["error", "message", "detail", "code", "loc", "msg", "param", "type"]), inner)
+    ),
+)
+
+EXTRA = {"loc": ["body", "seed"], "msg": "Extra inputs are not permitted", "type": "extra_forbidden"}
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"error": {"message": "no such model", "code": "model_not_found"}}, "no such model"),
+        ({"error": "model 'x' not found"}, "model 'x' not found"),
+        ({"object": "error", "message": "bad", "type": "BadRequestError", "code": 400}, "bad"),
+        ({"object": "error", "message": {"detail": [EXTRA]}}, "seed: Extra inputs are not permitted"),
+        ({"detail": [EXTRA]}, "seed: Extra inputs are not permitted"),
+        ({"detail": "Not authenticated"}, "Not authenticated"),
+        ({"message": "Too Many Requests"}, "Too Many Requests"),
+        ({"Message": "access denied"}, "access denied"),
+        ({"errors": [{"code": 7009, "message": "upstream"}, {"message": "down"}]}, "upstream; down"),
+        (
+            {"error_msg": "Open api daily request limit reached", "error_code": 17},
+            "Open api daily request limit reached",
+        ),
+        ({"title": "Bad Request", "detail": "seed is unknown", "status": 400}, "seed is unknown; Bad Request"),
+        ({"fault": {"faultstring": "quota", "detail": {}}}, "quota"),
+        ({"error": {"message": "upstream", "metadata": {"raw": "real cause"}}}, "upstream; real cause"),
+        ([{"error": {"code": 400, "message": "API key not valid", "status": "INVALID_ARGUMENT"}}], "API key not valid"),
+        ({"error": {"message": "two\nlines\x00\u202e"}}, "two lines"),
+        ({}, ""),
+        (None, ""),
+        (7, ""),
+    ],
+)
+def test_the_words_are_found_wherever_they_stand(body: Any, words: str) -> None:
+    assert complaint_of(body).words == words
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ({"object": "error", "message": {"detail": [EXTRA]}}, {"seed"}),
+        ({"detail": [EXTRA, {"loc": ["body", "temperature", 0], "msg": "no"}]}, {"seed", "temperature"}),
+        ({"error": {"message": "Unsupported", "param": "max_tokens"}}, {"max_tokens"}),
+        ({"error": {"message": "Unsupported", "param": "messages[0].role"}}, {"messages"}),
+        ({"error": {"message": "Unsupported", "param": None}}, set()),
+    ],
+)
+def test_the_fields_that_are_at_fault_are_found(body: Any, fields: set[str]) -> None:
+    assert fields <= complaint_of(body).fields
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"error": {"message": "Invalid API key", "code": 401}}, 401),
+        ({"error": {"message": "slow down", "code": "429"}}, 429),
+        ({"object": "error", "message": "length", "code": 40303}, 403),
+        ({"error": {"message": "x", "type": "invalid_request_error", "code": "invalid_api_key"}}, 401),
+        ({"error": {"message": "x", "code": "rate_limit_exceeded"}}, 429),
+        ({"error": {"message": "x", "type": "overloaded_error"}}, 503),
+        ({"error": {"message": "x", "code": "insufficient_quota"}}, 402),
+        ({"error": "model 'x' not found, try pulling it first"}, 404),
+        ({"error": {"message": "x", "code": "strange"}}, None),
+        ({"error": {"message": "x", "code": -1}}, None),
+        ({"error": {"message": "x", "code": True}}, None),
+    ],
+)
+def test_a_code_stands_for_a_status(body: Any, status: int | None) -> None:
+    assert complaint_of(body).status == status
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "trouble"),
+    [
+        (429, {"error": {"message": "slow down"}}, Trouble.OVERLOAD),
+        (429, {"error": {"message": "x", "code": "insufficient_quota"}}, Trouble.FINAL),
+        (429, {"error": {"message": "You exceeded your current quota, please check your plan"}}, Trouble.FINAL),
+        (429, {"error": {"message": "Insufficient balance or no resource package"}}, Trouble.FINAL),
+        (400, {"error": {"message": "Your credit balance is too low"}}, Trouble.FINAL),
+        (402, {}, Trouble.FINAL),
+        (400, {"error": {"message": "x", "code": "content_filter"}}, Trouble.FILTERED),
+        (400, {"error": {"code": None, "innererror": {"code": "ResponsibleAIPolicyViolation"}}}, Trouble.FILTERED),
+        (
+            400,
+            {"code": "data_inspection_failed", "message": "Input may contain inappropriate content"},
+            Trouble.FILTERED,
+        ),
+        (400, {"error": {"message": "Content Exists Risk"}}, Trouble.FILTERED),
+        (403, {"error": {"code": 403, "message": "x", "metadata": {"reason": "flagged_input"}}}, Trouble.FILTERED),
+        (400, {"error": {"code": "invalid_prompt", "message": "violating our usage policy"}}, Trouble.FILTERED),
+        (400, {"error": {"code": "context_length_exceeded"}}, Trouble.TOO_LONG),
+        (400, {"message": "This model's maximum context length is 4096 tokens."}, Trouble.TOO_LONG),
+        (500, {"error": {"type": "exceed_context_size_error", "message": "too large"}}, Trouble.TOO_LONG),
+        (413, {}, Trouble.TOO_LONG),
+        (400, {"error": {"message": "top_logprobs must be between 0 and 5"}}, Trouble.FINAL),
+        (401, {"error": {"message": "content_filter"}}, Trouble.FINAL),
+        (404, {}, Trouble.FINAL),
+        (501, {}, Trouble.FINAL),
+        (307, {}, Trouble.FINAL),
+        (408, {}, Trouble.PASSING),
+        (500, {}, Trouble.PASSING),
+        (529, {"error": {"type": "overloaded_error"}}, Trouble.PASSING),
+    ],
+)
+def test_what_an_error_means_for_the_next_attempt(status: int, body: Any, trouble: Trouble) -> None:
+    assert trouble_of(status, complaint_of(body)) is trouble
+
+
+@given(JSON)
+def test_no_body_is_too_odd_to_be_read(body: Any) -> None:
+    found = complaint_of(body)
+    assert len(found.words) <= LONGEST_WORDS + 1
+    assert found.words.isprintable()
+    assert trouble_of(400, found) in Trouble
+    assert isinstance(body, dict) is False or is_complaint(body) in (True, False)
+
+
+def test_a_body_nested_beyond_reason_is_read_to_a_depth() -> None:
+    body: Any = "bottom"
+    for _ in range(2_000):
+        body = {"error": body}
+    assert complaint_of(body) == Complaint()
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({"error": None, "choices": [1]}, False),
+        ({"error": {}, "choices": [1]}, False),
+        ({"error": {"code": None, "message": ""}, "choices": [1]}, False),
+        ({"message": "ok", "choices": [1]}, False),
+        ({"choices": []}, False),
+        ({"error": "x", "choices": [1]}, True),
+        ({"detail": "Not Found"}, True),
+        ({"type": "error", "error": {}}, True),
+    ],
+)
+def test_an_error_with_status_200_is_told_from_an_answer(body: Any, says: bool) -> None:
+    assert is_complaint(body) is says
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("<!DOCTYPE html><html><head><title>Sign in &amp; go</title>", 'a web page titled "Sign in & go"'),
+        ("\n<html><body><h1>502 Bad Gateway</h1>", 'a web page titled "502 Bad Gateway"'),
+        ("<html></html>", "a web page"),
+        ("upstream connect error\nreset", "upstream connect error reset"),
+        ("", ""),
+    ],
+)
+def test_a_body_that_is_no_json_is_named(text: str, words: str) -> None:
+    assert complaint_in_text(text).words == words

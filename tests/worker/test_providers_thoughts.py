@@ -1,0 +1,66 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.providers.thoughts import Thinking, parted
+
+ANSWER = '{"explanation": "the digit 7"}'
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "<think>maybe {7}?</think>",
+        "<think>\n\n</think>\n\n",
+        "\n<THINK>so</THINK>\n",
+        "<thinking>so</thinking>",
+        "<thought>so</thought>",
+        "<reasoning>so</reasoning>",
+        "<seed:think>so</seed:think>",
+        "[THINK]so[/THINK]",
+        "◁think▷so◁/think▷",
+        "<|START_THINKING|>so<|END_THINKING|><|START_RESPONSE|>",
+        "<|begin_of_thought|>so<|end_of_thought|><|begin_of_solution|>",
+        "<|channel|>analysis<|message|>so<|end|><|start|>assistant<|channel|>final<|message|>",
+        "<|channel|>final<|message|>",
+        "<think>one</think><think>two</think>",
+        "The template opened them {7}.</think>\n",
+        "<think>so</think><answer>",
+    ],
+)
+def test_thoughts_before_an_answer_are_taken_off(before: str) -> None:
+    thinking = parted(before + ANSWER)
+    assert (thinking.answer.strip(), thinking.is_open) == (ANSWER, False)
+
+
+@pytest.mark.parametrize("after", ["</answer>", "<|END_RESPONSE|>", "<|return|>", "\n</response>\n"])
+def test_a_mark_that_closes_the_answer_is_taken_off(after: str) -> None:
+    assert parted(f"<think>so</think>{ANSWER}{after}").answer.strip() == ANSWER
+
+
+@pytest.mark.parametrize(
+    "text", ["<think>and so on", "<think>a</think><think>b", "[THINK]", "<|channel|>analysis<|message|>x"]
+)
+def test_thoughts_that_never_end_leave_no_answer(text: str) -> None:
+    thinking = parted(text)
+    assert (thinking.answer, thinking.is_open) == ("", True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"explanation": "the mark </think> itself"}',
+        '{"explanation": "<think>"}',
+        '```json\n{"explanation": "</think>"}\n```',
+        "<b>bold</b>",
+        "7",
+        "",
+    ],
+)
+def test_a_mark_inside_an_answer_is_part_of_it(text: str) -> None:
+    assert parted(text) == Thinking("", text)
+
+
+@given(st.text().filter(lambda thoughts: "<" not in thoughts and "[" not in thoughts and "◁" not in thoughts))
+def test_whatever_was_thought_the_answer_stays(thoughts: str) -> None:
+    assert parted(f"<think>{thoughts}</think>{ANSWER}") == Thinking(thoughts, ANSWER)

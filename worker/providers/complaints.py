@@ -1,0 +1,216 @@
+"""What an endpoint says is wrong, out of the many forms that servers give it, and what can be done about it.
+
+Pure. Endpoints, gateways and frameworks agree neither on the field that holds the message nor on
+codes, and some report an error with status 200. Nothing here raises, whatever the body.
+"""
+
+import html
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+LONGEST_WORDS = 400
+"""Characters of an endpoint's message that are kept in an error; the whole is in the stored reply."""
+MOST_LEVELS = 8
+_WORDS = (
+    "message", "msg", "detail", "details", "error", "errors", "error_description", "error_msg", "error_message",
+    "reason", "title", "faultstring", "fault", "raw", "metadata", "innererror", "base_resp", "status_msg",
+)  # fmt: skip
+"""Fields that hold a message or lead to one, compared without case."""
+_CODES = ("code", "type", "status", "status_code", "error_code", "http_status", "error", "reason")
+_FIELD_PATH = frozenset({"param", "parameter", "loc", "field"})
+
+
+class Trouble(StrEnum):
+    """What a failed attempt means for the next one."""
+
+    PASSING = "passing"
+    """Another attempt may succeed."""
+    OVERLOAD = "overload"
+    """Another attempt may succeed after a wait, with fewer requests at once."""
+    FINAL = "final"
+    """No attempt of any request can succeed: key, model, address, quota."""
+    FILTERED = "filtered"
+    """The endpoint's content filter refuses this very prompt."""
+    TOO_LONG = "too long"
+    """This very prompt does not fit into the model's context."""
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """An endpoint's message on one line, its codes in lower case, and the fields of the request that it names."""
+
+    words: str = ""
+    codes: tuple[str, ...] = ()
+    fields: frozenset[str] = frozenset()
+
+    @property
+    def status(self) -> int | None:
+        """The HTTP status that its codes stand for, else its words; None where they stand for none."""
+        for code in self.codes:
+            status = _numeric_status(code)
+            if status is not None:
+                return status
+        for text in (*self.codes, self.words):
+            for pattern, status in _STATUS_OF:
+                if pattern.search(text):
+                    return status
+        return None
+
+
+_STATUS_OF = tuple(
+    (re.compile(pattern, re.IGNORECASE), status)
+    for pattern, status in (
+        (r"invalid[_ -]?api[_ -]?key|api[_ -]?key[_ -]invalid|(?:incorrect|no) api key|invalid[_ -]token", 401),
+        (r"authenticat|unauthori[sz]ed", 401),
+        (r"insufficient[_ -](?:quota|balance|funds|credit)|billing|payment", 402),
+        (r"permission|forbidden|access denied", 403),
+        (r"not[_ -]?found|no such model|does not exist|unknown model", 404),
+        (r"rate[_ -]?limit|too[_ -]many[_ -]requests|throttl|resource[_ -]exhausted|quota", 429),
+        (r"invalid[_ -](?:request|argument|param)|bad[_ -]?request|validation|unsupported|context[_ -]length", 400),
+        (r"overloaded|unavailable|server[_ -]error|internal|time(?:d)?[_ -]?out", 503),
+    )
+)
+_NO_MONEY = re.compile(
+    r"insufficient[_ -](?:quota|balance|funds|credit)|exceeded your current quota|billing[_ -]hard[_ -]limit"
+    r"|billing[_ -]not[_ -]active|credit balance is too low|out of credits|access[_ -]terminated|payment required"
+    r"|account[_ -](?:deactivated|disabled|suspended)",
+    re.IGNORECASE,
+)
+_FILTERED = re.compile(
+    r"content[_ -]?filter|content[_ -]?policy|content[_ -]management[_ -]policy|responsible[_ -]?ai"
+    r"|moderation|usage[_ -]polic|flagged[_ -]|\bflagged\b|data[_ -]?inspection[_ -]?failed|content exists risk"
+    r"|sensitive[_ -]?content|prohibited[_ -]content|invalid_prompt|\bsafety\b",
+    re.IGNORECASE,
+)
+_TOO_LONG = re.compile(
+    r"context[_ -]?(?:length|window|size)|exceed_context|maximum context|prompt is too long|too many (?:input )?tokens"
+    r"|string[_ -]above[_ -]max[_ -]length|input is too long|reduce the length|inputs.{0,3} tokens \+",
+    re.IGNORECASE,
+)
+_STATUSES_OF_FILTERS = frozenset({400, 403, 422, 451})
+_STATUSES_OF_LENGTHS = frozenset({400, 413, 422, 500})
+_PASSING_STATUSES = frozenset({408, 409, 425})
+_NOT_IMPLEMENTED = 501
+
+
+def trouble_of(status: int, complaint: Complaint) -> Trouble:
+    """What a reply of this HTTP status (300..599) and complaint means for the next attempt."""
+    said = " ".join((*complaint.codes, complaint.words))
+    if _NO_MONEY.search(said) or status == 402:
+        return Trouble.FINAL
+    if status in _STATUSES_OF_FILTERS and _FILTERED.search(said):
+        return Trouble.FILTERED
+    if status == 413 or (status in _STATUSES_OF_LENGTHS and _TOO_LONG.search(said)):
+        return Trouble.TOO_LONG
+    if status == 429:
+        return Trouble.OVERLOAD
+    if status in _PASSING_STATUSES or (status >= 500 and status != _NOT_IMPLEMENTED):
+        return Trouble.PASSING
+    return Trouble.FINAL
+
+
+def complaint_of(body: object) -> Complaint:
+    """What a JSON body says is wrong, wherever in it that stands."""
+    words = dict.fromkeys(_one_line(text) for text in _words_in(body, MOST_LEVELS))
+    return Complaint(
+        words=_bounded("; ".join(w for w in words if w)),
+        codes=tuple(dict.fromkeys(_codes_in(body, MOST_LEVELS))),
+        fields=frozenset(_fields_in(body, MOST_LEVELS)),
+    )
+
+
+def complaint_in_text(text: str) -> Complaint:
+    """What a body that is no JSON says: the title of a web page, else its first characters."""
+    if (title := title_of_page(text)) is not None:
+        return Complaint(f"a web page{title}")
+    return Complaint(_bounded(_one_line(text)))
+
+
+def is_complaint(body: Mapping[str, Any]) -> bool:
+    """Whether a body that came with status 200 reports an error. A field ``error`` that is empty says nothing."""
+    if body.get("object") == "error" or body.get("type") == "error":
+        return True
+    error = body.get("error")
+    if isinstance(error, Mapping):
+        found = complaint_of(error)
+        return bool(found.words) or found.status is not None
+    if error:
+        return True
+    return "choices" not in body and any(body.get(name) for name in ("detail", "message", "errors", "error_msg"))
+
+
+def title_of_page(text: str) -> str | None:
+    """`` titled "..."`` of a web page, empty where it has no title; None for what is no web page."""
+    if not re.match(r"\s*<(?:!doctype|html|head|body|\?xml|h1|title|center)\b", text, re.IGNORECASE):
+        return None
+    title = re.search(r"<(title|h1)[^>]*>(.*?)</\1>", text[:20_000], re.IGNORECASE | re.DOTALL)
+    words = "" if title is None else _one_line(html.unescape(re.sub(r"<[^>]*>", " ", title[2])))
+    return f' titled "{words[:80]}"' if words else ""
+
+
+def _words_in(value: object, levels: int) -> Iterator[str]:
+    """Messages in a body, the outermost first within each branch."""
+    if isinstance(value, str):
+        yield value
+    elif levels and isinstance(value, list):
+        for part in value[:10]:
+            yield from _words_in(part, levels - 1)
+    elif levels and isinstance(value, Mapping):
+        named = {str(name).lower(): part for name, part in value.items()}
+        where = _path(named.get("loc"))
+        for name in _WORDS:
+            for text in _words_in(named.get(name), levels - 1):
+                yield f"{where}: {text}" if where and name in ("msg", "message") else text
+
+
+def _codes_in(value: object, levels: int) -> Iterator[str]:
+    if levels and isinstance(value, list):
+        for part in value[:10]:
+            yield from _codes_in(part, levels - 1)
+    elif levels and isinstance(value, Mapping):
+        named = {str(name).lower(): part for name, part in value.items()}
+        for name in _CODES:
+            code = named.get(name)
+            if isinstance(code, str | int) and not isinstance(code, bool) and len(str(code)) <= 80:
+                yield str(code).lower()
+        for name in _WORDS:
+            yield from _codes_in(named.get(name), levels - 1)
+
+
+def _fields_in(value: object, levels: int) -> Iterator[str]:
+    if levels and isinstance(value, list):
+        for part in value[:10]:
+            yield from _fields_in(part, levels - 1)
+    elif levels and isinstance(value, Mapping):
+        named = {str(name).lower(): part for name, part in value.items()}
+        for name in _FIELD_PATH & named.keys():
+            parts = named[name] if isinstance(named[name], list) else [named[name]]
+            yield from (part.split(".")[0].split("[")[0] for part in parts if isinstance(part, str) and part != "body")
+        for name in _WORDS:
+            yield from _fields_in(named.get(name), levels - 1)
+
+
+def _path(loc: object) -> str:
+    """``seed`` of ``["body", "seed"]``."""
+    parts = loc if isinstance(loc, list) else []
+    return ".".join(str(part) for part in parts[:6] if part != "body")
+
+
+def _numeric_status(code: str) -> int | None:
+    """The status of ``429``, and of codes that begin with one, such as ``40303``."""
+    if not code.isascii() or not code.isdigit() or len(code) not in (3, 5):
+        return None
+    status = int(code[:3])
+    return status if 400 <= status < 600 else None
+
+
+def _one_line(text: str) -> str:
+    shown = "".join(c if c.isprintable() else " " for c in text[: 10 * LONGEST_WORDS])
+    return " ".join(shown.split())
+
+
+def _bounded(text: str) -> str:
+    return text if len(text) <= LONGEST_WORDS else f"{text[:LONGEST_WORDS]}…"

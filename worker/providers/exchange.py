@@ -1,0 +1,196 @@
+"""One request to an endpoint and what comes of it: an answer, or a trouble with what was said about it.
+
+Nothing that holds the key leaves here: neither the endpoint's words nor those of the HTTP client.
+"""
+
+import asyncio
+import json
+import ssl
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx2
+
+from app.domain.language_models import Outcome
+from app.errors import ProviderError
+from app.redaction import redacted, redacted_json
+from worker.providers.base import Reply, Request
+from worker.providers.complaints import (
+    Complaint,
+    Trouble,
+    complaint_in_text,
+    complaint_of,
+    is_complaint,
+    trouble_of,
+)
+from worker.providers.reading import RAW_CHARACTERS_KEPT, Unreadable, kept, read_json, reply_of, text_of
+
+UNKNOWN_ERROR_STATUS = 502
+"""Taken for an error in a reply with status 200 whose code stands for no status."""
+LONGEST_RETRY_AFTER_SECONDS = 86_400.0
+JSON_BODY = {"content-type": "application/json"}
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """How one attempt went. ``trouble`` is None for an answer, a refusal of the model's own included."""
+
+    reply: Reply
+    raw: dict[str, Any] | None
+    trouble: Trouble | None = None
+    status: int | None = None
+    """None where no reply came."""
+    retry_after: float | None = None
+    complaint: Complaint = field(default_factory=Complaint)
+
+    @property
+    def is_overload(self) -> bool:
+        return self.trouble is Trouble.OVERLOAD
+
+
+async def exchange(
+    client: httpx2.AsyncClient, url: str, request: Request, body: dict[str, Any], *, timeout_seconds: float
+) -> Sent:
+    """Send ``body`` and read the reply whole, within ``timeout_seconds`` in all. Raises nothing."""
+    try:
+        async with (
+            asyncio.timeout(timeout_seconds),
+            client.stream("POST", url, content=json.dumps(body).encode(), headers=JSON_BODY) as response,
+        ):
+            encoding = response.headers.get("content-encoding", "identity").lower()
+            # A compressed body of a few kilobytes may unpack to gigabytes, and none was asked for.
+            received = None if encoding != "identity" else await response.aread()
+    except (TimeoutError, httpx2.TimeoutException):
+        return _failed(f"no reply within {timeout_seconds:g} s")
+    except (httpx2.LocalProtocolError, httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
+        return _failed(f"the request cannot be sent: {error}", Trouble.FINAL)
+    except (httpx2.HTTPError, httpx2.StreamError) as error:
+        return _unconnected(error)
+    except ProviderError as error:
+        return _failed(error.message, Trouble.FINAL if error.permanent else Trouble.PASSING)
+    if received is None:
+        unread = Unreadable(f"the reply is compressed ({encoding[:20]}), which was not asked for: it is not read")
+        return _read(request, response, _Body("", unread))
+    return _read(request, response, _parsed(text_of(received), response.headers.get("content-type", "").lower()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """A reply's body without secrets: its text, and its JSON value or why there is none."""
+
+    text: str
+    value: Any
+
+    @property
+    def complaint(self) -> Complaint:
+        if not isinstance(self.value, Unreadable):
+            return complaint_of(self.value)
+        return complaint_in_text(self.text) if self.text else Complaint(str(self.value))
+
+    def raw(self, status: int) -> dict[str, Any]:
+        """What is stored of a body that is not an answer."""
+        if not isinstance(self.value, Unreadable):
+            return {"status": status, "body": self.value}
+        return {"status": status, "text": self.text[:RAW_CHARACTERS_KEPT]}
+
+
+def _parsed(text: str, content_type: str) -> _Body:
+    try:
+        # Redacted as values, too: in a string of JSON a key may be spelled in escapes.
+        return _Body(redacted(text), redacted_json(read_json(text, content_type)))
+    except Unreadable as error:
+        return _Body(redacted(text), Unreadable(redacted(str(error))))
+
+
+def _read(request: Request, response: httpx2.Response, body: _Body) -> Sent:
+    """What the whole reply comes to."""
+    if response.status_code != 200:
+        return _refused(response.status_code, body.complaint, response, body)
+    value = body.value
+    if isinstance(value, list) and len(value) == 1:
+        (value,) = value  # as one vendor wraps its errors
+    complaint = _complaint_in_answer(value)
+    if complaint is not None:
+        return _refused(complaint.status or UNKNOWN_ERROR_STATUS, complaint, response, body)
+    try:
+        if isinstance(value, Unreadable):
+            raise value
+        return Sent(reply_of(request, value), kept(request, value), status=200)
+    except Unreadable as error:
+        reply = Reply(Outcome.UNPARSABLE, "", (), None, None, str(error))
+        return Sent(reply, body.raw(200), Trouble.PASSING, status=200)
+
+
+def _complaint_in_answer(body: object) -> Complaint | None:
+    """The error that a reply with status 200 reports, as a whole or in its choice; None where it reports none."""
+    if not isinstance(body, dict):
+        return None
+    if is_complaint(body):
+        return complaint_of(body)
+    choices = body.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    if isinstance(first, dict) and (first.get("error") or first.get("finish_reason") == "error"):
+        return complaint_of(first)
+    return None
+
+
+def _refused(status: int, complaint: Complaint, response: httpx2.Response, body: _Body) -> Sent:
+    """A reply that reports an error, by its status or in its body."""
+    trouble = trouble_of(status, complaint)
+    if trouble is Trouble.OVERLOAD and response.headers.get("x-should-retry", "").lower() == "false":
+        trouble = Trouble.FINAL
+    words = complaint.words
+    if 300 <= status < 400:
+        words = "the address answers with a redirect, which is not followed"
+    where = f"HTTP {status}" if status == response.status_code else f"error {status} in a reply with HTTP 200"
+    reply = _failure(f"{where}: {words}" if words else where)
+    if trouble is Trouble.FILTERED:
+        reply = replace(reply, outcome=Outcome.REFUSED)
+    return Sent(reply, body.raw(response.status_code), trouble, status, retry_after(response.headers), complaint)
+
+
+def _unconnected(error: Exception) -> Sent:
+    """No whole reply came: the connection could not be made, or broke."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return _failed(
+                f"the certificate is not trusted: {cause.verify_message}. "
+                "Name the file of your certificate authority in SSL_CERT_FILE",
+                Trouble.FINAL,
+            )
+        cause = cause.__cause__ or cause.__context__
+    return _failed(f"the connection failed: {error or type(error).__name__}")
+
+
+def _failed(error: str, trouble: Trouble = Trouble.PASSING) -> Sent:
+    return Sent(_failure(error), None, trouble)
+
+
+def _failure(error: str) -> Reply:
+    return Reply(Outcome.FAILED, "", (), None, None, redacted(error))
+
+
+def retry_after(headers: httpx2.Headers) -> float | None:
+    """Seconds that ``retry-after-ms`` or ``retry-after`` (seconds or a date) ask to wait; None for what is neither."""
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        try:
+            seconds = float(headers.get(name, "")) * unit
+        except ValueError:
+            continue
+        if 0 <= seconds < LONGEST_RETRY_AFTER_SECONDS:
+            return seconds
+    return _seconds_until(headers.get("retry-after", ""))
+
+
+def _seconds_until(date: str) -> float | None:
+    try:
+        moment = parsedate_to_datetime(date)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    seconds = (moment - datetime.now(UTC)).total_seconds()
+    return min(max(0.0, seconds), LONGEST_RETRY_AFTER_SECONDS)

@@ -1,0 +1,344 @@
+"""The OpenAI-compatible wire format, incoming: what a reply's bytes answer to a request.
+
+Pure. Strict where the answer is, lenient everywhere else: book-keeping of an odd form is unknown, it
+never costs an answer. A body that holds no answer raises Unreadable, which says in words what came.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from app.domain.language_models import Outcome
+from worker.providers.base import ChatRequest, Reply, Request, ScoreTextRequest, TokenAlternatives, Usage
+from worker.providers.complaints import title_of_page
+from worker.providers.thoughts import CUT_SHORT, CUT_SHORT_IN_THOUGHTS, parted
+
+RAW_CHARACTERS_KEPT = 20_000
+"""Of a reply that is no JSON."""
+MOST_CONTAINERS = 1_000_000
+"""Lists and objects in a body; more take gigabytes once they are parsed."""
+MOST_LEVELS = 100
+TOO_DEEP = "the reply is JSON that is nested too deeply"
+MOST_TOKENS = 10_000_000
+"""Of one call; a larger count is no count."""
+LONGEST_NAME = 200
+"""Characters of a model's name, a token, a finish reason."""
+ROUNDING = 1e-3
+"""By so much a log-probability may lie above 0."""
+_FILTERED = frozenset({"content_filter", "safety", "prohibited_content", "blocklist", "recitation", "sensitive"})
+_CUT_SHORT = frozenset({"length", "max_tokens", "max_output_tokens"})
+_SHOWN_CHARACTERS = 80
+
+
+class Unreadable(ValueError):
+    """The body holds no answer. Its message says what it is instead."""
+
+
+def text_of(content: bytes) -> str:
+    """A body's text. What is not UTF-8 becomes U+FFFD: one bad byte in a message costs no answer."""
+    return content.decode("utf-8-sig", "replace")
+
+
+def read_json(text: str, content_type: str = "") -> Any:
+    """The JSON value that a body is. Raises Unreadable, with what the body is in words."""
+    if not text.strip():
+        raise Unreadable("the reply is empty: it has no body")
+    if content_type.startswith("text/event-stream") or text.startswith(("data:", "event:", ": ")):
+        raise Unreadable("the reply is an event stream, although none was asked for")
+    if (title := title_of_page(text)) is not None:
+        raise Unreadable(f"the reply is a web page{title}, not JSON: is the base URL right?")
+    if text.count("[") + text.count("{") > MOST_CONTAINERS:
+        raise Unreadable(f"the reply has more than {MOST_CONTAINERS} lists and objects")
+    try:
+        value = json.loads(text, parse_constant=lambda _name: None)  # NaN and infinity are not JSON
+    except RecursionError:
+        raise Unreadable(TOO_DEEP) from None
+    except json.JSONDecodeError as error:
+        if breaks_off(error):
+            raise Unreadable(f"the reply is JSON that breaks off after {len(text)} characters") from None
+        raise Unreadable(f"the reply is not JSON, it begins with {text.strip()[:_SHOWN_CHARACTERS]!r}") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise Unreadable(f"the reply is not usable JSON: {error}") from None
+    if _is_deep(value):
+        raise Unreadable(TOO_DEEP)
+    return value
+
+
+def breaks_off(error: json.JSONDecodeError) -> bool:
+    """Whether the fault is that the text ends before its object or list does."""
+    begins = error.doc.lstrip()[:1] in ("{", "[")
+    return begins and (error.pos >= len(error.doc.rstrip()) - 1 or error.msg.startswith("Unterminated string"))
+
+
+def _is_deep(value: object) -> bool:
+    """Whether lists and objects are nested deeper than in any reply. Without recursion, which it would exhaust."""
+    level = [value]
+    for _ in range(MOST_LEVELS):
+        inner = (part.values() if isinstance(part, dict) else part for part in level if isinstance(part, dict | list))
+        level = [part for parts in inner for part in parts if isinstance(part, dict | list)]
+        if not level:
+            return False
+    return True
+
+
+def reply_of(request: Request, body: object) -> Reply:
+    """What a body answers to a request. Raises Unreadable where it is not of the format."""
+    if not isinstance(body, Mapping):
+        raise Unreadable(f"the reply is {_kind(body)}, not a JSON object")
+    choices = body.get("choices")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
+        names = ", ".join(str(name)[:20] for name in list(body)[:8]) or "nothing"
+        raise Unreadable(f"the reply is JSON without choices: it holds {names}")
+    model, usage = _name_or_none(body.get("model")), usage_of(body.get("usage"))
+    if isinstance(request, ChatRequest):
+        return _chat_reply(request, choices[0], model, usage)
+    return Reply(Outcome.OK, "", scored_places(request, choices[0]), model, usage)
+
+
+def _kind(value: object) -> str:
+    return {list: "a JSON list", str: "a JSON string", type(None): "null"}.get(type(value), "a JSON number or word")
+
+
+def _chat_reply(request: ChatRequest, choice: Mapping[str, Any], model: str | None, usage: Usage | None) -> Reply:
+    message = choice.get("message")
+    if not isinstance(message, Mapping):
+        raise Unreadable("the reply's first choice has no message")
+    given, thoughts = _contents(message)
+    thinking = parted(given)
+    thoughts += thinking.thoughts
+    finish = (_name_or_none(choice.get("finish_reason")) or "").lower()
+    alternatives = _chat_alternatives(request, choice.get("logprobs"))
+
+    def reply(outcome: Outcome, error: str | None = None) -> Reply:
+        return Reply(outcome, thinking.answer, alternatives, model, usage, error, thoughts)
+
+    refusal = message.get("refusal")
+    if refusal or finish in _FILTERED:
+        words = refusal if isinstance(refusal, str) else "the endpoint's content filter stopped the reply"
+        return reply(Outcome.REFUSED, words[:RAW_CHARACTERS_KEPT])
+    if request.top_logprobs and alternatives:
+        # One who asks for alternatives wants a few tokens and looks at nothing after them.
+        return reply(Outcome.OK)
+    if thinking.is_open:
+        return reply(Outcome.TRUNCATED, CUT_SHORT_IN_THOUGHTS)
+    if finish in _CUT_SHORT:
+        return reply(Outcome.TRUNCATED, CUT_SHORT)
+    if not thinking.answer.strip():
+        return reply(Outcome.UNPARSABLE, _why_empty(message, finish, has_thoughts=bool(thoughts.strip())))
+    return reply(Outcome.OK)
+
+
+def _contents(message: Mapping[str, Any]) -> tuple[str, str]:
+    """A message's text and the thoughts that the server keeps apart from it. Raises Unreadable for other contents."""
+    content = message.get("content")
+    parts = content if isinstance(content, list) else [content]
+    texts: list[object] = []
+    thoughts: list[object] = [message.get(name) for name in ("reasoning_content", "reasoning", "thinking")]
+    for part in parts:
+        if isinstance(part, str):
+            texts.append(part)
+        elif isinstance(part, Mapping):
+            is_thought = part.get("type") in ("thinking", "reasoning")
+            (thoughts if is_thought else texts).append(part.get("text") or part.get("thinking"))
+        elif part is not None:
+            raise Unreadable(f"the reply's content is {_kind(part)}, not a text")
+    return "".join(t for t in texts if isinstance(t, str)), "".join(t for t in thoughts if isinstance(t, str))
+
+
+def _why_empty(message: Mapping[str, Any], finish: str, *, has_thoughts: bool) -> str:
+    calls = message.get("tool_calls") or ([message["function_call"]] if message.get("function_call") else [])
+    if calls and isinstance(calls, list):
+        function = calls[0].get("function", calls[0]) if isinstance(calls[0], Mapping) else {}
+        name = _name_or_none(function.get("name")) if isinstance(function, Mapping) else None
+        return f"the model called a tool ({name or 'without a name'}) instead of giving an answer"
+    if has_thoughts:
+        return "the reply holds the model's thoughts and no answer"
+    return f"the reply is empty (finish reason: {finish or 'none'})"
+
+
+def _chat_alternatives(request: ChatRequest, logprobs: object) -> tuple[TokenAlternatives, ...]:
+    if not request.top_logprobs or not isinstance(logprobs, Mapping):
+        return ()
+    entries = logprobs.get("content")
+    if isinstance(entries, list):
+        found = [_chat_token(entry) for entry in entries[: request.max_tokens] if isinstance(entry, Mapping)]
+    elif isinstance(logprobs.get("tokens"), list) and logprobs["tokens"]:  # the older form, which some servers mix in
+        found = [TokenAlternatives(*pair) for pair in zip(*prompt_tokens({"logprobs": logprobs}), strict=True)]
+    else:
+        found = []
+    return tuple(found) if any(a.logprobs for a in found) else ()
+
+
+def _chat_token(entry: Mapping[str, Any]) -> TokenAlternatives:
+    top = entry.get("top_logprobs")
+    others = top if isinstance(top, list) else []
+    return TokenAlternatives(_token(entry.get("token")) or "", _logprobs_in([entry, *others]))
+
+
+def _logprobs_in(entries: Sequence[object]) -> dict[str, float]:
+    """Log-probabilities by token. Entries without token or number are left out; of equal tokens the likeliest stays."""
+    found: dict[str, float] = {}
+    for entry in entries:
+        if not isinstance(entry, Mapping):
+            continue
+        token, value = _token(entry.get("token", entry.get("decoded_token"))), logprob_of(entry.get("logprob"))
+        if token is not None and value is not None:
+            found[token] = max(value, found.get(token, -math.inf))
+    return found
+
+
+def logprob_of(value: object) -> float | None:
+    """A log-probability (nats), at most 0; None for what is none: null, a text, minus infinity, a positive number."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return min(number, 0.0) if math.isfinite(number) and number <= ROUNDING else None
+
+
+def _token(value: object) -> str | None:
+    return value[:LONGEST_NAME] if isinstance(value, str) else None
+
+
+def _name_or_none(value: object) -> str | None:
+    return value[:LONGEST_NAME] if isinstance(value, str) else None
+
+
+def usage_of(usage: object) -> Usage | None:
+    """Token counts in the spellings that servers use; None unless both what went in and what came out is known."""
+    if not isinstance(usage, Mapping):
+        return None
+    tokens_in = _first_count(usage, "prompt_tokens", "input_tokens")
+    tokens_out = _first_count(usage, "completion_tokens", "output_tokens")
+    total = _first_count(usage, "total_tokens")
+    if tokens_in is None and tokens_out is not None and total is not None and total >= tokens_out:
+        tokens_in = total - tokens_out
+    if tokens_out is None and tokens_in is not None and total is not None and total >= tokens_in:
+        tokens_out = total - tokens_in
+    if tokens_in is None or tokens_out is None:
+        return None
+    cached = _first_count(usage, "prompt_cache_hit_tokens")
+    for name in ("prompt_tokens_details", "input_tokens_details"):
+        details = usage.get(name)
+        if cached is None and isinstance(details, Mapping):
+            cached = _first_count(details, "cached_tokens")
+    return Usage(tokens_in, min(cached or 0, tokens_in), tokens_out)
+
+
+def _first_count(counts: Mapping[str, Any], *names: str) -> int | None:
+    return next((n for name in names if (n := count_of(counts.get(name))) is not None), None)
+
+
+def count_of(value: object) -> int | None:
+    """A count of tokens, also one written as text or with a fraction of 0; None for what is none."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 12:
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST_TOKENS:
+        return None
+    return int(value) if value == int(value) else None
+
+
+def scored_places(request: ScoreTextRequest, choice: Mapping[str, Any]) -> tuple[TokenAlternatives, ...]:
+    """The alternatives at each position where an answer stands. Raises Unreadable where one has no token of its own."""
+    tokens, alternatives = prompt_tokens(choice)
+    text = request.prefix + request.text
+    starts = token_starts(text, tokens)
+    places = {start: i for i, start in enumerate(starts) if start is not None}
+    found = []
+    for at in request.answer_at:
+        if at not in places:
+            raise Unreadable(_why_not_scored(text, tokens, starts, at))
+        found.append(TokenAlternatives(tokens[places[at]], alternatives[places[at]]))
+    return tuple(found)
+
+
+def _why_not_scored(text: str, tokens: Sequence[str], starts: Sequence[int | None], at: int) -> str:
+    n_found = sum(start is not None for start in starts)
+    if n_found * 2 < len(tokens) or len("".join(tokens)) < len(text) // 2:
+        return (
+            f"the reply has log-probabilities of {len(tokens)} tokens that are not the prompt's: "
+            "the server scores only what it generates"
+        )
+    return f"the model's tokens have no boundary at character {at}, where an answer stands"
+
+
+def prompt_tokens(choice: Mapping[str, Any]) -> tuple[list[str], list[Mapping[str, float]]]:
+    """Each token of the prompt and its alternatives, out of either form. Raises Unreadable where neither is there."""
+    places = choice.get("prompt_logprobs")
+    if isinstance(places, list) and places:
+        entries = [list(place.values()) if isinstance(place, Mapping) else [] for place in places]
+        own = [place[0] if place and isinstance(place[0], Mapping) else {} for place in entries]
+        return [_token(e.get("decoded_token")) or "" for e in own], [_logprobs_in(place) for place in entries]
+    logprobs = choice.get("logprobs")
+    tokens = logprobs.get("tokens") if isinstance(logprobs, Mapping) else None
+    if not isinstance(tokens, list) or not tokens:
+        raise Unreadable("the reply has no log-probabilities of the prompt's tokens")
+    top = logprobs.get("top_logprobs") if isinstance(logprobs, Mapping) else None
+    top = top if isinstance(top, list) else []
+    alternatives: list[Mapping[str, float]] = [_by_token(top[i]) if i < len(top) else {} for i in range(len(tokens))]
+    return [_token(t) or "" for t in tokens], alternatives
+
+
+def _by_token(place: object) -> dict[str, float]:
+    if not isinstance(place, Mapping):
+        return {}
+    return _logprobs_in([{"token": token, "logprob": value} for token, value in place.items()])
+
+
+def token_starts(text: str, tokens: Sequence[str]) -> list[int | None]:
+    """Where each token begins in ``text`` (characters), None where that cannot be told.
+
+    Tokens that are not in the text (a begin-of-text mark, parts of a character) are passed over; the
+    count is taken up again at the next tab or line end, which every tokenizer here keeps whole. Some
+    servers return tokens as the vocabulary writes them (``▁`` or ``Ġ`` for a space).
+    """
+    starts: list[int | None] = []
+    at, lost = 0, False
+    for token in tokens:
+        spelled = token if text.startswith(token, at) else as_text(token)
+        if at == 0 and spelled.startswith(" ") and not text.startswith(" "):
+            spelled = spelled[1:]  # SentencePiece puts a space before the text
+        if lost and spelled[:1] in ("\t", "\n"):
+            at, lost = _found(text, spelled[0], at), False
+        if spelled and (at == 0 or not lost) and text.startswith(spelled, at):
+            starts.append(at)
+            at, lost = at + len(spelled), False
+        else:
+            starts.append(None)
+            lost = True  # where nothing is found yet, this may be a begin mark, after which the text begins
+    return starts
+
+
+_VOCABULARY_SIGNS = {"▁": " ", "Ġ": " ", "Ċ": "\n", "ĉ": "\t"}
+"""How vocabularies write white space: SentencePiece the first, byte-level BPE the others."""
+
+
+def as_text(token: str) -> str:
+    """A token of a vocabulary as it stands in a text; byte tokens such as ``<0x37>`` as their character."""
+    if len(token) == 6 and token.startswith("<0x") and token.endswith(">"):
+        try:
+            return bytes([int(token[3:5], 16)]).decode("latin-1")
+        except ValueError:
+            return token
+    return "".join(_VOCABULARY_SIGNS.get(character, character) for character in token)
+
+
+def _found(text: str, mark: str, at: int) -> int:
+    place = text.find(mark, at)
+    return len(text) if place < 0 else place
+
+
+def kept(request: Request, body: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a reply's body that is stored: all of a chat; an echoed prompt without its echo.
+
+    The alternatives at the positions of the answers are kept as they were read.
+    """
+    choices = body.get("choices")
+    if isinstance(request, ChatRequest) or not isinstance(choices, list) or not choices:
+        return dict(body)
+    first = choices[0] if isinstance(choices[0], Mapping) else {}
+    choice = {k: v for k, v in first.items() if k not in ("text", "logprobs", "prompt_logprobs")}
+    return {**body, "choices": [choice]}

@@ -1,0 +1,64 @@
+"""What a model writes before its answer: thoughts, in the marks that its family uses.
+
+Servers that know a model's marks return thoughts apart; the others leave them in the text. Known are
+``<think>`` and its relatives (DeepSeek, Qwen, Phi, EXAONE, Hunyuan), ``[THINK]`` (Magistral), ``◁think▷``
+(Kimi), ``<seed:think>`` (Seed), ``<|START_THINKING|>`` (Command), and the analysis channel of gpt-oss.
+"""
+
+import re
+from dataclasses import dataclass
+
+CUT_SHORT = "the reply was cut short"
+CUT_SHORT_IN_THOUGHTS = "the reply was cut short in the model's thoughts: it needs more max_tokens"
+
+_WORD = r"(?:seed:)?(?:think|thinking|thought|thoughts|reasoning|reflection|analysis|scratchpad)"
+_OPENING = re.compile(
+    rf"<{_WORD}>|\[THINK\]|◁think▷|<\|START_THINKING\|>|<\|begin_of_thought\|>"
+    r"|(?:<\|start\|>assistant)?<\|channel\|>(?:analysis|commentary)(?:[^<]*)<\|message\|>",
+    re.IGNORECASE,
+)
+_CLOSING = re.compile(
+    rf"</{_WORD}>|\[/THINK\]|◁/think▷|<\|END_THINKING\|>|<\|end_of_thought\|>|<\|end\|>",
+    re.IGNORECASE,
+)
+_AROUND_ANSWER = re.compile(
+    r"^\s*(?:(?:<\|start\|>assistant)?<\|channel\|>final(?:[^<]*)<\|message\|>|<answer>|<response>"
+    r"|<\|START_RESPONSE\|>|<\|begin_of_solution\|>)"
+    r"|(?:<\|return\|>|<\|end\|>|</answer>|</response>|<\|END_RESPONSE\|>|<\|end_of_solution\|>)\s*$",
+    re.IGNORECASE,
+)
+_BEGINS_AN_ANSWER = ("{", "[{", '["', "[[", "```", '"')
+
+
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """A text in its two parts. ``is_open``: it ended within the thoughts, so there is no answer."""
+
+    thoughts: str
+    answer: str
+    is_open: bool = False
+
+
+def parted(text: str) -> Thinking:
+    """Thoughts at the beginning of ``text``, and what stands after them. Marks inside an answer are left alone."""
+    thoughts: list[str] = []
+    rest = text
+    while (opening := _OPENING.match(rest.lstrip())) is not None:
+        inner = rest.lstrip()[opening.end() :]
+        closing = _CLOSING.search(inner)
+        if closing is None:
+            return Thinking("".join([*thoughts, inner]), "", is_open=True)
+        thoughts.append(inner[: closing.start()])
+        rest = inner[closing.end() :]
+    if not thoughts:
+        before, after = _closed_only(text)
+        thoughts, rest = ([before] if before else []), after
+    return Thinking("".join(thoughts), _AROUND_ANSWER.sub("", rest) if rest.lstrip()[:1] == "<" or thoughts else rest)
+
+
+def _closed_only(text: str) -> tuple[str, str]:
+    """Parts at a closing mark that was never opened: some chat templates put the opening one into the prompt."""
+    if text.lstrip().startswith(_BEGINS_AN_ANSWER):
+        return "", text
+    closing = _CLOSING.search(text)
+    return ("", text) if closing is None else (text[: closing.start()], text[closing.end() :])
