@@ -15,6 +15,7 @@ from app.domain.sites import Site, SiteKind
 from app.models import (
     Account,
     Batch,
+    CollectedNeuron,
     Collection,
     Corpus,
     Document,
@@ -138,6 +139,22 @@ class Make:
                 activations=pack_activations([np.array(row, dtype=np.float32) for row in rows]),
                 peaks=[max(row) for row in rows],
             )
+        )
+
+    def collected(self, neuron: Neuron, subject: Subject, **values: object) -> CollectedNeuron:
+        """What the subject's collection found about a neuron: 800 tokens, of which three are listed."""
+        found: dict[str, object] = {
+            "mean": 0.1,
+            "variance": 0.2,
+            "max": 4.0,
+            "n_alike": 0,
+            "band_edges": [0.5, 1.0, 2.0, 3.0],
+            "token_ids": [4, 1, 2],
+            "token_means": [3.0, 0.5, 0.25],
+            "token_counts": [10, 40, 30],
+        }
+        return self._add(
+            CollectedNeuron(neuron_id=neuron.id, collection_id=subject.collection_id, **{**found, **values})
         )
 
     def excerpt(self, subject: Subject, token_ids: Sequence[int]) -> Excerpt:

@@ -1,72 +1,81 @@
-"""Activation records, samples, splits, and the one 0..10 normalisation.
+"""Activation records of a neuron, and the one 0..10 normalisation.
 
 Activations are in the model's own units, may be negative, and are never clamped silently.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.domain.samples import SampleKind
+from app.domain.splits import OPEN, Split, Splits, deal, split_of
+from app.domain.token_table import TokenTable
+
+__all__ = [
+    "NORMALISED_MAXIMUM",
+    "ActivationRecord",
+    "FloatArray",
+    "IntArray",
+    "NeuronRecords",
+    "SampleKind",
+    "Split",
+    "normalise",
+    "pack_activations",
+    "split_of",
+    "unpack_activations",
+]
+
 FloatArray: TypeAlias = NDArray[np.float32]
 IntArray: TypeAlias = NDArray[np.int32]
 
 NORMALISED_MAXIMUM = 10
-QUANTILE_BANDS = ((0.0, 0.5), (0.5, 0.9), (0.9, 0.99), (0.99, 0.999))
-PEAK_QUANTILES = (0.5, 0.9, 0.99, 0.999, 0.9999)
-"""The quantiles of per-excerpt peaks that are kept with a neuron."""
-
-
-class SampleKind(StrEnum):
-    """The named sets of excerpts of one neuron."""
-
-    TOP = "top"
-    BAND_0 = "band_0"
-    BAND_1 = "band_1"
-    BAND_2 = "band_2"
-    BAND_3 = "band_3"
-    RANDOM = "random"
-    HARD_NEGATIVE = "hard_negative"
-    """Excerpts with the tokens that drive the neuron elsewhere, on which it hardly fires."""
-
-
-class Split(StrEnum):
-    """What a record may be used for. An explainer sees train only."""
-
-    TRAIN = "train"
-    CALIBRATION = "calibration"
-    VALIDATION = "validation"
-    TEST = "test"
-
-
-_TOP_SPLITS = (Split.TRAIN, Split.CALIBRATION, Split.VALIDATION, Split.TEST)
-_OTHER_SPLITS = (Split.CALIBRATION, Split.VALIDATION, Split.TEST)
 
 
 @dataclass(frozen=True, slots=True)
 class ActivationRecord:
-    """One neuron on one excerpt: T tokens and one activation each."""
+    """One neuron on one excerpt: T tokens and one activation each.
+
+    ``stratum`` is the part of the corpus that the excerpt belongs to for this neuron, ``probability`` the one with
+    which the collection's draw takes the excerpt into the top sample, the bands or ``random``. Both are None where
+    the record does not come from such a draw: hard negatives, imports.
+    """
 
     excerpt_id: int
     token_ids: IntArray
     activations: FloatArray
+    stratum: SampleKind | None = None
+    probability: float | None = None
 
     @property
     def peak(self) -> float:
         """The highest activation in the excerpt."""
         return float(self.activations.max())
 
+    @property
+    def peak_index(self) -> int:
+        """The index of the token with the highest activation, the first of equals; 0 where there is no token."""
+        return int(self.activations.argmax()) if self.activations.size else 0
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class NeuronRecords:
-    """All stored records of one neuron, by sample, with the neuron's maximum and mean over the corpus."""
+    """All stored records of one neuron, by sample, with the neuron's maximum and mean over the corpus.
+
+    ``populations`` is the number of distinct excerpts of the corpus in each stratum, and for ``random`` of all of
+    them; empty where it is not known. ``given_splits`` replaces the splits that the texts decide.
+    """
 
     samples: Mapping[SampleKind, tuple[ActivationRecord, ...]]
     maximum: float
     mean: float | None = None
+    populations: Mapping[SampleKind, int] = field(default_factory=dict)
+    given_splits: Splits | None = None
+    tokens: TokenTable | None = None
+    """The neuron's strongest tokens over the whole corpus, where a collection has counted them."""
 
     @property
     def level_10(self) -> float:
@@ -79,24 +88,45 @@ class NeuronRecords:
         peaks = (record.peak for sample in self.samples.values() for record in sample if record.activations.size)
         return max(0.0, max(peaks, default=0.0))
 
+    @cached_property
+    def splits(self) -> Splits:
+        """The split of each record of each sample; see ``splits``."""
+        return deal(self.samples) if self.given_splits is None else self.given_splits
+
+    @cached_property
+    def open_tokens(self) -> TokenTable | None:
+        """The token table without the share of what is held out, where there is a table."""
+        return None if self.tokens is None else self.tokens.without(self.held_out())
+
     def of(self, kind: SampleKind, split: Split | None = None) -> tuple[ActivationRecord, ...]:
         """The records of one sample, or of one split of it, in stored order."""
         records = self.samples.get(kind, ())
-        if split is None:
+        if split is None or not records:
             return records
-        return tuple(r for rank, r in enumerate(records) if split_of(kind, rank) is split)
+        return tuple(r for r, own in zip(records, self.splits[kind], strict=True) if own is split)
 
+    def opened(self) -> "NeuronRecords":
+        """Only what an explainer, a prompt or a calibration may see: train and calibration records.
 
-def split_of(kind: SampleKind, rank: int) -> Split:
-    """The split of the record at ``rank`` (0-based) of a sample.
+        The share of all other records is taken out of the token table.
+        """
+        kept = {kind: [i for i, split in enumerate(self.splits[kind]) if split in OPEN] for kind in self.samples}
+        return replace(
+            self,
+            tokens=self.open_tokens,
+            samples={kind: tuple(self.samples[kind][i] for i in places) for kind, places in kept.items()},
+            given_splits={kind: tuple(self.splits[kind][i] for i in places) for kind, places in kept.items()},
+        )
 
-    ``top`` is dealt by rank mod 4, every other sample by rank mod 3 and never to train, as in
-    OpenAI's "Language models can explain neurons in language models" (2023). Hard negatives, which
-    the paper does not have, are dealt like ``top``, since a contrastive explainer shows some.
-    """
-    if kind in (SampleKind.TOP, SampleKind.HARD_NEGATIVE):
-        return _TOP_SPLITS[rank % 4]
-    return _OTHER_SPLITS[rank % 3]
+    def held_out(self) -> tuple[ActivationRecord, ...]:
+        """The records of all samples that are in no open split, each excerpt once."""
+        found = {
+            record.excerpt_id: record
+            for kind, records in self.samples.items()
+            for record, split in zip(records, self.splits[kind], strict=True)
+            if split not in OPEN and record.token_ids.size
+        }
+        return tuple(found.values())
 
 
 def normalise(activations: FloatArray, maximum: float) -> IntArray:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.domain.samples import BANDS
+
 NO_CALIBRATION = "none"
 
 
@@ -55,7 +57,6 @@ _ASKING = {
 }
 _FITTING = ("correlation", "explained_variance", "absolute_deviation")
 _JUDGED = (*_FITTING, "detection", "fuzzing")
-_BANDS = ["band_0", "band_1", "band_2", "band_3"]
 
 
 def _structured(
@@ -94,7 +95,7 @@ LANGUAGE_MODEL_METHODS = (
     _structured(
         ("highlighted-all-scores", "Highlighted, scored in every way that needs no subject"),
         "highlighted",
-        parameters={"scorers": {"correlation": {"samples": ["top_and_random", "top", "random", *_BANDS]}}},
+        parameters={"scorers": {"correlation": {"samples": ["top_and_random", "top", "random", *BANDS]}}},
     ),
     _structured(
         ("highlighted-written", "Highlighted, tested on sentences written for it (runs the subject)"),

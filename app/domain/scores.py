@@ -35,7 +35,7 @@ def correlation(real: Sequence[FloatArray], expected: Sequence[FloatArray]) -> E
         return Estimate(None, "there is no excerpt to score")
     if (refusal := not_finite(real, expected)) is not None:
         return refusal
-    return _estimate(_sums(real, expected).sum(axis=0))
+    return _estimate(token_sums(real, expected).sum(axis=0))
 
 
 def correlation_with_interval(
@@ -49,7 +49,7 @@ def correlation_with_interval(
     if estimate.value is None:
         return estimate
     return Estimate(
-        estimate.value, interval=bootstrap_interval(_sums(real, expected), strata, _pearson, FISHER, seed=seed)
+        estimate.value, interval=bootstrap_interval(token_sums(real, expected), strata, pearson, FISHER, seed=seed)
     )
 
 
@@ -68,11 +68,14 @@ def _estimate(sums: _Sums) -> Estimate:
     constant = [name for name, varies in zip(("real", "expected"), _varies(sums), strict=True) if not varies]
     if constant:
         return Estimate(None, f"the {' and the '.join(constant)} activations are the same on every token")
-    return Estimate(float(_pearson(sums[None])[0]))
+    return Estimate(float(pearson(sums[None])[0]))
 
 
-def _sums(real: Sequence[FloatArray], expected: Sequence[FloatArray]) -> _Sums:
-    """Per excerpt: tokens, sums, squares and product of both sides, centred over all. [E, 6]"""
+def token_sums(real: Sequence[FloatArray], expected: Sequence[FloatArray]) -> _Sums:
+    """Per excerpt: tokens, sums, squares and product of both sides, centred over all. [E, 6]
+
+    Raises ValueError where the lengths differ.
+    """
     lengths = [len(x) for x in real]
     if lengths != [len(y) for y in expected]:
         raise ValueError("real and expected activations differ in length")
@@ -98,8 +101,8 @@ def _varies(sums: _Sums) -> tuple[bool, bool]:
     return bool(sxx - sx * sx / n > _CONSTANT * n), bool(syy - sy * sy / n > _CONSTANT * n)
 
 
-def _pearson(sums: _Sums) -> NDArray[np.float64]:
-    """Pearson r of each row of sums [B, 6]; NaN where a side is constant."""
+def pearson(sums: _Sums) -> NDArray[np.float64]:
+    """Pearson r of each row of ``token_sums``, added up with any weights, [B, 6]; NaN where a side is constant."""
     n, sx, sy, sxx, syy, sxy = sums.T
     vx, vy = sxx - sx * sx / n, syy - sy * sy / n
     defined = (vx > _CONSTANT * n) & (vy > _CONSTANT * n)

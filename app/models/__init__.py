@@ -6,7 +6,7 @@ from app.models.base import Base
 from app.models.explanations import Explanation, Method, Score, Simulation
 from app.models.providers import Provider, Spending
 from app.models.runs import Batch, LlmCall, Run, RunCount
-from app.models.subjects import Collection, Neuron, Sample, Subject
+from app.models.subjects import CollectedNeuron, Collection, Neuron, Sample, Subject
 from app.models.text import Corpus, Document, Excerpt, Tokenizer, VocabularyToken
 from app.models.work import Pause, Task, Turn, Worker
 
@@ -14,6 +14,7 @@ __all__ = [
     "Account",
     "Base",
     "Batch",
+    "CollectedNeuron",
     "Collection",
     "Corpus",
     "Document",

@@ -9,6 +9,7 @@ from sqlalchemy import (
     Computed,
     ForeignKey,
     Index,
+    Integer,
     LargeBinary,
     SmallInteger,
     UniqueConstraint,
@@ -17,8 +18,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.domain.activations import SampleKind
 from app.domain.collections import CollectionStatus
+from app.domain.samples import SampleKind
+from app.domain.token_table import STRONGEST_TOKENS
 from app.models.base import Base, BigId, CreatedAt, Moment, one_of
 
 
@@ -73,6 +75,9 @@ class Collection(Base):
     tokens_done: Mapped[int] = mapped_column(BigInteger, server_default="0")
     tokens_per_second: Mapped[float | None]
     n_excerpts: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """Distinct excerpts; every one enters the statistics once."""
+    n_copies: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """Excerpts that are exact copies of earlier ones and were left out."""
     notes: Mapped[list[str]] = mapped_column(JSONB, server_default=text("'[]'::jsonb"))
     """What a reader should know: documents left out, batches halved."""
     error: Mapped[str | None]
@@ -152,8 +157,39 @@ class Neuron(Base):
     )
 
 
+class CollectedNeuron(Base):
+    """What one collection found about a neuron beside its samples. ``neuron`` repeats the newest collection's.
+
+    Null is what is not known, as for imports. The three token arrays are parallel: the tokens with the highest mean
+    activation over the corpus, highest first.
+    """
+
+    __tablename__ = "collected_neuron"
+    __table_args__ = (Index("ix_collected_neuron_strongest", "strongest_tokens", postgresql_using="gin"),)
+
+    neuron_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("neuron.id"), primary_key=True)
+    collection_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("collection.id"), primary_key=True)
+    mean: Mapped[float | None]
+    variance: Mapped[float | None]
+    max: Mapped[float | None]
+    n_alike: Mapped[int | None] = mapped_column(SmallInteger)
+    """How many of the excerpts with the 20 highest peaks are near-copies of one with a higher peak."""
+    band_edges: Mapped[list[float] | None] = mapped_column(ARRAY(REAL))
+    """The lowest peaks of ``band_1`` to ``band_4``: an excerpt belongs to the band whose range its peak is in."""
+    token_ids: Mapped[list[int]] = mapped_column(ARRAY(Integer))
+    token_means: Mapped[list[float]] = mapped_column(ARRAY(REAL))
+    token_counts: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
+    strongest_tokens: Mapped[list[int]] = mapped_column(
+        ARRAY(Integer), Computed(f"token_ids[1:{STRONGEST_TOKENS}]", persisted=True)
+    )
+    """The first of ``token_ids``: what a search by token finds."""
+
+
 class Sample(Base):
-    """A named set of records of one neuron: float16 activations laid end to end."""
+    """A named set of records of one neuron: float16 activations laid end to end.
+
+    ``population`` and ``probabilities`` are null where the excerpts are not a draw from the corpus.
+    """
 
     __tablename__ = "sample"
     __table_args__ = (one_of("kind", SampleKind),)
@@ -164,3 +200,7 @@ class Sample(Base):
     excerpt_ids: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
     activations: Mapped[bytes] = mapped_column(LargeBinary)
     peaks: Mapped[list[float]] = mapped_column(ARRAY(REAL))
+    population: Mapped[int | None] = mapped_column(BigInteger)
+    """How many distinct excerpts of the corpus are in the stratum that the sample was drawn from."""
+    probabilities: Mapped[list[float] | None] = mapped_column(ARRAY(REAL))
+    """For each excerpt the probability with which it was drawn into the top sample, its band or ``random``."""

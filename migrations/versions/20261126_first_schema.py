@@ -112,6 +112,7 @@ TABLES = (
     "excerpt",
     "neuron",
     "task",
+    "collected_neuron",
     "event",
     "run",
     "sample",
@@ -345,6 +346,7 @@ def create_tables() -> None:
         sa.Column("tokens_done", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("tokens_per_second", sa.Double(), nullable=True),
         sa.Column("n_excerpts", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("n_copies", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("notes", postgresql.JSONB(), server_default=sa.text("'[]'::jsonb"), nullable=False),
         sa.Column("error", sa.String(), nullable=True),
         sa.Column("started_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
@@ -488,6 +490,28 @@ def create_tables() -> None:
         postgresql_where=sa.text("status IN ('queued', 'running')"),
     )
     op.create_table(
+        "collected_neuron",
+        sa.Column("neuron_id", sa.BigInteger(), nullable=False),
+        sa.Column("collection_id", sa.BigInteger(), nullable=False),
+        sa.Column("mean", sa.Double(), nullable=True),
+        sa.Column("variance", sa.Double(), nullable=True),
+        sa.Column("max", sa.Double(), nullable=True),
+        sa.Column("n_alike", sa.SmallInteger(), nullable=True),
+        sa.Column("band_edges", sa.ARRAY(sa.REAL()), nullable=True),
+        sa.Column("token_ids", sa.ARRAY(sa.Integer()), nullable=False),
+        sa.Column("token_means", sa.ARRAY(sa.REAL()), nullable=False),
+        sa.Column("token_counts", sa.ARRAY(sa.BigInteger()), nullable=False),
+        sa.Column(
+            "strongest_tokens", sa.ARRAY(sa.Integer()), sa.Computed("token_ids[1:10]", persisted=True), nullable=False
+        ),
+        sa.ForeignKeyConstraint(["collection_id"], ["collection.id"], name=op.f("fk_collected_neuron_collection_id")),
+        sa.ForeignKeyConstraint(["neuron_id"], ["neuron.id"], name=op.f("fk_collected_neuron_neuron_id")),
+        sa.PrimaryKeyConstraint("neuron_id", "collection_id", name=op.f("pk_collected_neuron")),
+    )
+    op.create_index(
+        "ix_collected_neuron_strongest", "collected_neuron", ["strongest_tokens"], unique=False, postgresql_using="gin"
+    )
+    op.create_table(
         "event",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
@@ -563,8 +587,10 @@ def create_tables() -> None:
         sa.Column("excerpt_ids", sa.ARRAY(sa.BigInteger()), nullable=False),
         sa.Column("activations", sa.LargeBinary(), nullable=False),
         sa.Column("peaks", sa.ARRAY(sa.REAL()), nullable=False),
+        sa.Column("population", sa.BigInteger(), nullable=True),
+        sa.Column("probabilities", sa.ARRAY(sa.REAL()), nullable=True),
         sa.CheckConstraint(
-            "kind IN ('top', 'band_0', 'band_1', 'band_2', 'band_3', 'random', 'hard_negative')",
+            "kind IN ('top', 'band_0', 'band_1', 'band_2', 'band_3', 'band_4', 'random', 'hard_negative')",
             name=op.f("ck_sample_kind"),
         ),
         sa.ForeignKeyConstraint(["collection_id"], ["collection.id"], name=op.f("fk_sample_collection_id")),
@@ -713,7 +739,7 @@ def create_tables() -> None:
         sa.Column("failures", postgresql.JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint(
-            "kind IN ('top', 'band_0', 'band_1', 'band_2', 'band_3', 'random', 'hard_negative')",
+            "kind IN ('top', 'band_0', 'band_1', 'band_2', 'band_3', 'band_4', 'random', 'hard_negative')",
             name=op.f("ck_simulation_kind"),
         ),
         sa.CheckConstraint("split IN ('train', 'calibration', 'validation', 'test')", name=op.f("ck_simulation_split")),

@@ -2,8 +2,10 @@ import pytest
 from sqlalchemy.orm import Session
 
 from app.domain.activations import SampleKind
+from app.domain.token_table import STRONGEST_TOKENS
 from app.errors import NotFound
 from app.queries.neurons.records import neuron_records, vocabulary
+from app.queries.neurons.tokens import neurons_by_token, strongest_tokens
 from tests.factories import WORDS, Make
 
 
@@ -28,3 +30,70 @@ def test_a_vocabulary_keeps_bytes_of_split_characters(session: Session, make: Ma
 def test_an_unknown_neuron_is_not_found(session: Session) -> None:
     with pytest.raises(NotFound):
         neuron_records(session, neuron_id=1)
+
+
+def test_a_record_has_its_stratum_and_its_probability(session: Session, make: Make) -> None:
+    subject = make.subject()
+    neuron = make.neuron(subject)
+    make.collected(neuron, subject)
+    top = make.sample(neuron, subject, SampleKind.TOP, rows=[(0.0, 4.0)])
+    band = make.sample(neuron, subject, SampleKind.BAND_2, rows=[(0.0, 1.5)])
+    random = make.sample(neuron, subject, SampleKind.RANDOM, rows=[(0.0, 0.25), (0.0, 1.0), (0.0, 4.0)])
+    random.excerpt_ids = [*random.excerpt_ids[:2], top.excerpt_ids[0]]
+    make.sample(neuron, subject, SampleKind.HARD_NEGATIVE, rows=[(0.0, 0.1)])
+    for sample, population, probabilities in ((top, 1, [1.0]), (band, 30, [0.5]), (random, 100, [0.25, 0.5, 1.0])):
+        sample.population, sample.probabilities = population, probabilities
+    session.flush()
+    records = neuron_records(session, neuron_id=neuron.id)
+    assert [(r.stratum, r.probability) for r in records.of(SampleKind.RANDOM)] == [
+        (SampleKind.BAND_0, 0.25),
+        (SampleKind.BAND_2, 0.5),  # a peak at an edge belongs to the higher band
+        (SampleKind.TOP, 1.0),
+    ]
+    assert [(r.stratum, r.probability) for r in records.of(SampleKind.BAND_2)] == [(SampleKind.BAND_2, 0.5)]
+    assert records.of(SampleKind.HARD_NEGATIVE)[0].probability is None
+    assert records.populations == {SampleKind.TOP: 1, SampleKind.BAND_2: 30, SampleKind.RANDOM: 100}
+    assert (records.maximum, records.mean) == (4.0, 0.1)
+
+
+def test_a_neurons_tokens_are_read_with_their_means(session: Session, make: Make) -> None:
+    subject = make.subject()
+    neuron = make.neuron(subject)
+    assert neuron_records(session, neuron_id=neuron.id).tokens is None
+    make.collected(neuron, subject)
+    table = neuron_records(session, neuron_id=neuron.id).tokens
+    assert table is not None
+    assert table.strongest(2) == ((4, 3.0, 10), (1, 0.5, 40))
+    assert table.n_others == 720
+    assert table.others == pytest.approx((80 - 30 - 20 - 7.5) / 720)
+
+
+def test_neurons_are_found_by_a_strong_token(session: Session, make: Make) -> None:
+    subject, other = make.subject(), make.subject("other")
+    first, second, third = (make.neuron(subject, index=i) for i in range(3))
+    make.collected(first, subject)
+    make.collected(second, subject, token_ids=[1, 4, 2])
+    make.collected(third, subject, token_means=[2.0, 0.5, 0.25])
+    make.collected(make.neuron(other), other)
+    collection_id = subject.collection_id or 0
+    hits = neurons_by_token(session, collection_id=collection_id, token_id=4, limit=5)
+    assert [(h.neuron_id, h.rank, h.mean, h.count) for h in hits] == [
+        (first.id, 0, 3.0, 10),
+        (third.id, 0, 2.0, 10),
+        (second.id, 1, 0.5, 40),
+    ]
+    assert neurons_by_token(session, collection_id=collection_id, token_id=99, limit=5) == ()
+    assert len(neurons_by_token(session, collection_id=collection_id, token_id=4, limit=1)) == 1
+    assert strongest_tokens(session, neuron_id=first.id, collection_id=collection_id)[0] == (4, 3.0, 10)
+    assert strongest_tokens(session, neuron_id=first.id, collection_id=None) == ()
+
+
+def test_a_search_by_token_sees_the_strongest_tokens_alone(session: Session, make: Make) -> None:
+    subject = make.subject()
+    many = {"token_ids": list(range(20)), "token_means": [1.0] * 20, "token_counts": [5] * 20}
+    make.collected(make.neuron(subject), subject, **many)
+    found = [
+        bool(neurons_by_token(session, collection_id=subject.collection_id or 0, token_id=t, limit=5))
+        for t in range(20)
+    ]
+    assert found == [token < STRONGEST_TOKENS for token in range(20)]

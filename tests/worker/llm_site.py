@@ -1,11 +1,11 @@
 """A database with neurons, a language model named default, and a worker's loop, for whole runs."""
 
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Event as Signal
 from typing import Any
 
+import numpy as np
 from sqlalchemy import func, select
 
 from app.db import Sessions, transaction
@@ -35,10 +35,11 @@ class Site:
     services: WorkerServices
     base_url: str
 
-    def neurons(self, n: int, records: int = 20, tokens: Sequence[int] = range(12)) -> tuple[int, list[int]]:
+    def neurons(self, n: int, records: int = 20, always_at: int | None = None) -> tuple[int, list[int]]:
         """A subject and neurons with ``records`` excerpts of six tokens in each of the samples top and random.
 
-        The excerpts go round through ``tokens``; with six of them all are alike.
+        All texts of a neuron differ. Every excerpt of the top sample holds the token, or every excerpt at all, at the
+        place ``always_at`` alone.
         """
         with transaction(self.sessions) as session:
             make = Make(session)
@@ -46,12 +47,9 @@ class Site:
             ids = []
             for index in range(n):
                 neuron = make.neuron(subject, index=index, max=4.0)
-                turns = range(records) if len(tokens) > 6 else [0] * records
-                texts = [[tokens[(turn + i) % len(tokens)] for i in range(6)] for turn in turns]
-                for kind in (SampleKind.TOP, SampleKind.RANDOM):
-                    firing = [row for row in texts if IMPORT in row] if kind is SampleKind.TOP else texts
-                    shown = [firing[i % len(firing)] for i in range(records)]
-                    rows = [[4.0 if t == IMPORT else 0.0 for t in row] for row in shown]
+                texts = _texts(records, always_at)
+                for kind, shown in ((SampleKind.TOP, texts[:records]), (SampleKind.RANDOM, texts[records:])):
+                    rows = [[4.0 if token == IMPORT else 0.0 for token in row] for row in shown]
                     make.sample(neuron, subject, kind, rows, shown)
                 ids.append(neuron.id)
             return subject.id, ids
@@ -88,6 +86,19 @@ class Site:
         with transaction(self.sessions) as session:
             rows = session.execute(select(Run.status, func.count()).group_by(Run.status))
             return {status: n for status, n in rows}  # noqa: C416 - rows are no pairs to mypy
+
+
+def _texts(n: int, always_at: int | None) -> list[list[int]]:
+    """Distinct texts, ``n`` with the token and ``n`` that any token may stand in."""
+    generator = np.random.default_rng(0)
+    others = [token for token in range(12) if token != IMPORT]
+    found: dict[tuple[int, ...], None] = {}
+    while len(found) < 2 * n:
+        text = generator.choice(others, 6)
+        if len(found) < n or always_at is not None:
+            text[generator.integers(6) if always_at is None else always_at] = IMPORT
+        found[tuple(text.tolist())] = None
+    return [list(text) for text in found]
 
 
 def method_named(name: str) -> MethodDefinition:

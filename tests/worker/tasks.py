@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind
+from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind, split_of
 from app.domain.tokens import Vocabulary
 from worker.method.contracts import NeuronTask
 
@@ -28,7 +28,10 @@ def words(text: str, activation: float = 0.0) -> Excerpt:
 
 
 def task(samples: Mapping[SampleKind, Sequence[Excerpt]], *, maximum: float = 8.0, seed: int = 0) -> NeuronTask:
-    """A neuron with these samples. Excerpt ids count from 1 through the samples as given."""
+    """A neuron with these samples. Excerpt ids count from 1 through the samples as given.
+
+    Records are dealt to splits by their rank alone, so that a test may repeat an excerpt.
+    """
     tokens = dict.fromkeys(token for rows in samples.values() for row in rows for token, _ in row)
     places = {token: place for place, token in enumerate(tokens)}
     ids = iter(range(1, 1000))
@@ -44,7 +47,9 @@ def task(samples: Mapping[SampleKind, Sequence[Excerpt]], *, maximum: float = 8.
         for kind, rows in samples.items()
     }
     vocabulary = Vocabulary("words", tuple(token.encode("utf-8", "surrogateescape") for token in tokens))
-    return NeuronTask(1, "tiny", 0, 0, NeuronRecords(records, maximum), vocabulary, None, seed)
+    splits = {kind: tuple(split_of(kind, rank) for rank in range(len(rows))) for kind, rows in records.items()}
+    dealt = NeuronRecords(records, maximum, given_splits=splits)
+    return NeuronTask(1, "tiny", 0, 0, dealt, vocabulary, None, seed)
 
 
 def train_task(*excerpts: Excerpt, similar: Sequence[Excerpt] = (), maximum: float = 8.0) -> NeuronTask:

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from app.domain.activations import PEAK_QUANTILES, SampleKind
+from app.domain.samples import PEAK_QUANTILES, SampleKind
 from app.errors import CollectionError
 from tests.worker.collecting import TOKENS, FakeModel, a_pass, assert_same, finished, planned
 from worker.collection.passes import Part

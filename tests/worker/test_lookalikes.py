@@ -44,11 +44,14 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Pass, State, list[Be
 
 
 def records_of(work: Pass, state: State, layer: int, neuron: int) -> NeuronRecords:
-    best = state.pool(layer, "top").ordered()
-    ordinals = ordinals_of(best.scores)[neuron].numpy()
-    rows = zip(ordinals, work.excerpts.tokens(ordinals), best.values[neuron].numpy().astype(np.float32), strict=True)
-    top = tuple(ActivationRecord(int(i), tokens, values) for i, tokens, values in rows)
-    return NeuronRecords({SampleKind.TOP: top}, float(best.peaks[neuron, 0]))
+    samples = {}
+    for kind in (SampleKind.TOP, SampleKind.RANDOM):
+        best = state.pool(layer, kind).ordered()
+        ordinals = ordinals_of(best.scores)[neuron].numpy()
+        values = best.values[neuron].numpy().astype(np.float32)
+        rows = zip(ordinals, work.excerpts.tokens(ordinals), values, strict=True)
+        samples[kind] = tuple(ActivationRecord(int(i), tokens, activations) for i, tokens, activations in rows)
+    return NeuronRecords(samples, float(state.pool(layer, "top").ordered().peaks[neuron, 0]))
 
 
 def cases(done: tuple[Pass, State, list[Best]]) -> list[tuple[int, int]]:
@@ -60,7 +63,7 @@ def test_drivers_are_those_of_each_neuron_alone(done: tuple[Pass, State, list[Be
     n_drivers = 0
     for layer, neuron in cases(done):
         expected = driving_tokens(records_of(work, state, layer, neuron))
-        found = drivers_of(state.pool(layer, "top"), work.excerpts, CPU)
+        found = drivers_of(state, layer, work.excerpts, CPU)
         weights = found.weights[neuron].numpy()
         pairs = dict(zip(found.tokens[neuron].tolist(), weights.tolist(), strict=True))
         assert {t: w for t, w in pairs.items() if w > 0} == pytest.approx(expected, rel=1e-6)

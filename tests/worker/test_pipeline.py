@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.domain.activations import ActivationRecord, IntArray, NeuronRecords, SampleKind, Split, split_of
+from app.domain.activations import ActivationRecord, IntArray, NeuronRecords, SampleKind, Split
 from app.domain.methods import LEXICAL
 from app.domain.results import ScoreResult, SimulatedExcerpt
 from app.domain.scores import correlation_with_interval
 from app.domain.steps.spec import Records
+from app.domain.token_table import TokenTable
 from app.domain.tokens import Vocabulary
 from app.errors import MethodError
 from worker.method.baselines import token_lookup
@@ -181,8 +182,9 @@ def test_the_explainer_is_handed_nothing_that_scores_it() -> None:
     (seen,) = explainer.seen
     assert seen.peer is None
     for kind in (TOP, RANDOM):
-        for rank, row in enumerate(seen.records.of(kind)):
-            assert (row.token_ids.size == 0) == (split_of(kind, rank) in (Split.VALIDATION, Split.TEST))
+        assert {r.excerpt_id for r in seen.records.of(kind)} == {
+            r.excerpt_id for split in (Split.TRAIN, Split.CALIBRATION) for r in records().of(kind, split)
+        }
     assert [r.excerpt_id for r in seen.train] == [1, 5, 9, 13, 17]
 
 
@@ -224,13 +226,39 @@ def test_a_neuron_without_records_fails_with_its_cause() -> None:
         run_method(method(Texts("0")), task(records=NeuronRecords({}, 4.0)), silently)
 
 
-def test_a_token_that_the_lookup_table_does_not_hold_is_expected_at_rest() -> None:
+def test_without_a_collections_table_the_baseline_is_fitted_on_train_records() -> None:
     ids = np.array([0, 0, 1, 2, 2], dtype=np.int32)
     train = ActivationRecord(1, ids, np.array([4, 2, 0, -1, -1], dtype=np.float32))
     unseen = ActivationRecord(2, np.array([3, 2, 0], dtype=np.int32), np.zeros(3, dtype=np.float32))
-    (answer,) = token_lookup([train], [unseen])
+    (answer,) = token_lookup(NeuronRecords({TOP: (train,)}, 4.0), [unseen])
     assert answer.expected is not None
     assert answer.expected.tolist() == [0, -1, 3]
+    (missing,) = token_lookup(NeuronRecords({}, 4.0), [unseen])
+    assert missing.failure == "the neuron has no train records"
+
+
+def test_the_baseline_is_the_corpus_table_without_what_is_held_out() -> None:
+    own = records()
+    held = own.held_out()
+    tokens = np.concatenate([r.token_ids for r in held])
+    # A corpus of the held-out excerpts and 1,000 tokens more, on each of which the neuron is at 1.
+    counts = np.array([int((tokens == i).sum()) + 250 for i in range(4)])
+    sums = np.array([sum(float(r.activations[r.token_ids == i].sum()) for r in held) + 250 for i in range(4)])
+    table = TokenTable.of_corpus(
+        np.arange(4, dtype=np.int32),
+        sums / counts,
+        counts,
+        mean=float(sums.sum() / counts.sum()),
+        n_tokens=int(counts.sum()),
+    )
+    explainer = Texts("0")
+    run_method(method(explainer), task(records=replace(own, tokens=table)), silently)
+    (seen,) = explainer.seen
+    assert seen.tokens is not None
+    np.testing.assert_allclose(seen.tokens.means, 1.0, rtol=1e-3)
+    (answer,) = token_lookup(replace(own, tokens=table), held[:1])
+    assert answer.expected is not None
+    np.testing.assert_allclose(answer.expected, 1.0, rtol=1e-3)
 
 
 def test_the_lexical_method_goes_the_whole_way() -> None:

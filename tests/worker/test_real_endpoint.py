@@ -9,7 +9,7 @@ from sqlalchemy import select
 from app.db import make_engine, make_sessions, transaction
 from app.domain.language_models import Capability
 from app.models import Explanation, LlmCall, Score
-from tests.worker.llm_site import IMPORT, SETTINGS, Site, method_named
+from tests.worker.llm_site import SETTINGS, Site, method_named
 from tests.worker.served_model import save_model_with_two_answers, transformers_serve
 from worker.providers.openai_compatible import EndpointSettings
 from worker.run.probe import probe_endpoint
@@ -37,7 +37,7 @@ def test_a_neuron_is_explained_simulated_and_scored_through_it(served: tuple[str
     sessions = make_sessions(engine)
     services = WorkerServices(SETTINGS, sessions)
     site = Site(sessions, services, url)
-    subject_id, ids = site.neurons(1, tokens=[0, 1, IMPORT, 2, 3, 5])
+    subject_id, ids = site.neurons(1, always_at=2)
     site.provider(model=name, capabilities=["chat"], concurrency=1)
     site.enqueue(subject_id, ids, method_named("pairs-structured"))
     assert site.loop().run_one()
@@ -66,7 +66,7 @@ def test_the_same_goes_through_with_a_local_model(name: str, model: Path, fresh_
     engine = make_engine(fresh_database)
     sessions = make_sessions(engine)
     site = Site(sessions, WorkerServices(SETTINGS, sessions), "")
-    subject_id, ids = site.neurons(1, tokens=[0, 1, IMPORT, 2, 3, 5])
+    subject_id, ids = site.neurons(1, always_at=2)
     capabilities = ["chat", "chat_logprobs", "prompt_logprobs"]
     site.provider(kind="local", model=str(model), base_url=None, capabilities=capabilities)
     site.enqueue(subject_id, ids, method_named(name))

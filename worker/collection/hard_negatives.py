@@ -4,12 +4,14 @@ Derived from a neuron's other samples where it was imported and so has none from
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind, Split, split_of
+from app.domain.activations import ActivationRecord, NeuronRecords, Split, split_of
+from app.domain.copies import alike
+from app.domain.samples import BANDS, SampleKind
 
 MOST = 20
 LOW_SHARE = 0.3
@@ -19,24 +21,29 @@ DRIVING_SHARE = 0.3
 MOST_DRIVING = 8
 """Tokens; the strongest count."""
 
-SOURCES = (SampleKind.BAND_0, SampleKind.BAND_1, SampleKind.BAND_2, SampleKind.BAND_3, SampleKind.RANDOM)
+SOURCES = (*BANDS, SampleKind.RANDOM)
 
 
 def with_hard_negatives(records: NeuronRecords) -> NeuronRecords:
     """The records with a ``hard_negative`` sample: their own, or one derived from the other samples."""
     if SampleKind.HARD_NEGATIVE in records.samples:
         return records
-    return replace(records, samples={**records.samples, SampleKind.HARD_NEGATIVE: hard_negatives(records)})
+    found = hard_negatives(records)
+    given = records.given_splits
+    if given is not None:
+        ranks = tuple(split_of(SampleKind.HARD_NEGATIVE, rank) for rank in range(len(found)))
+        given = {**given, SampleKind.HARD_NEGATIVE: ranks}
+    return replace(records, samples={**records.samples, SampleKind.HARD_NEGATIVE: found}, given_splits=given)
 
 
 def hard_negatives(records: NeuronRecords, *, most: int = MOST) -> tuple[ActivationRecord, ...]:
     """The records for the sample ``hard_negative``, in the order in which they are to be stored.
 
     The excerpts of the bands and of ``random`` whose peak is below ``LOW_SHARE`` of the maximum and
-    that hold driving tokens, the strongest look-alikes first within each split. Their rank gives
-    them the split that they have in their own sample, so that nothing that scores is shown to an
+    that hold driving tokens, the strongest look-alikes first within each split, near-copies left out. Their rank
+    gives them the split that they have in their own sample, so that nothing that scores is shown to an
     explainer or chooses between texts; train, which those samples do not have, is filled from the
-    calibration split of the bands, which serves nothing else. The row ends where a split has no more.
+    calibration split of the bands. The row ends where a split has no more.
     """
     weights = driving_tokens(records)
     if not weights:
@@ -48,8 +55,8 @@ def hard_negatives(records: NeuronRecords, *, most: int = MOST) -> tuple[Activat
         if record.token_ids.size and record.peak < LOW_SHARE * records.level_10
     }
     pools = _pools(records, {i for i, value in likeness.items() if value > 0})
-    for pool in pools.values():
-        pool.sort(key=lambda record: (-likeness[record.excerpt_id], record.excerpt_id))
+    for split, pool in pools.items():
+        pools[split] = _distinct(sorted(pool, key=lambda record: (-likeness[record.excerpt_id], record.excerpt_id)))
     return tuple(_dealt(pools, most))
 
 
@@ -72,11 +79,11 @@ def driving_tokens(records: NeuronRecords) -> dict[int, float]:
 
 def _pools(records: NeuronRecords, wanted: set[int]) -> dict[Split, list[ActivationRecord]]:
     """Who may stand in which split: only excerpts that have the same split in every sample they are in."""
-    homes: dict[int, set[tuple[SampleKind, Split]]] = defaultdict(set)
+    homes: dict[int, set[tuple[SampleKind, Split | None]]] = defaultdict(set)
     by_id: dict[int, ActivationRecord] = {}
     for kind in (SampleKind.TOP, *SOURCES):
-        for rank, record in enumerate(records.of(kind)):
-            homes[record.excerpt_id].add((kind, split_of(kind, rank)))
+        for record, split in zip(records.of(kind), records.splits.get(kind, ()), strict=True):
+            homes[record.excerpt_id].add((kind, split))
             by_id[record.excerpt_id] = record
     pools: dict[Split, list[ActivationRecord]] = {split: [] for split in Split}
     for excerpt_id in sorted(wanted):
@@ -84,9 +91,20 @@ def _pools(records: NeuronRecords, wanted: set[int]) -> dict[Split, list[Activat
         if len(splits) > 1 or SampleKind.TOP in kinds:
             continue
         (split,) = splits
-        unused = split is Split.CALIBRATION and SampleKind.RANDOM not in kinds
-        pools[Split.TRAIN if unused else split].append(by_id[excerpt_id])
+        if split is not None:
+            unused = split is Split.CALIBRATION and SampleKind.RANDOM not in kinds
+            pools[Split.TRAIN if unused else split].append(by_id[excerpt_id])
     return pools
+
+
+def _distinct(records: Sequence[ActivationRecord]) -> list[ActivationRecord]:
+    """The records without those alike to an earlier one."""
+    near = alike([r.token_ids for r in records], [r.peak_index for r in records])
+    kept: list[int] = []
+    for i in range(len(records)):
+        if not near[i, kept].any():
+            kept.append(i)
+    return [records[i] for i in kept]
 
 
 def _dealt(pools: Mapping[Split, list[ActivationRecord]], most: int) -> Iterable[ActivationRecord]:

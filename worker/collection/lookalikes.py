@@ -13,7 +13,8 @@ from jaxtyping import Bool, Float, Int64
 from numpy.typing import NDArray
 from torch import Tensor
 
-from app.domain.activations import SampleKind, Split, split_of
+from app.domain.samples import SampleKind
+from app.domain.splits import HELD_OUT, Split, split_of
 from worker.collection.best import NEVER, Batch, Best, ordinals_of, sortable
 from worker.collection.chance import lowest
 from worker.collection.hard_negatives import DRIVING_SHARE, LOW_SHARE, MOST, MOST_DRIVING
@@ -48,7 +49,7 @@ def find_lookalikes(work: Pass, state: State, seed: int) -> list[Best]:
     n = work.plan.n_excerpts
     size = min(n, max(LEAST_LOOKED_AT, min(MOST_LOOKED_AT, n // SHARE_LOOKED_AT)))
     chosen = lowest(seed, _LOOK, n, size)
-    drivers = [drivers_of(state.pool(layer, "top"), work.excerpts, work.device) for layer in range(work.shape.n_layers)]
+    drivers = [drivers_of(state, layer, work.excerpts, work.device) for layer in range(work.shape.n_layers)]
     while True:
         try:
             return _look(work, drivers, chosen)
@@ -87,14 +88,17 @@ def holds(tokens: Int64[Tensor, "batch tokens"]) -> Bool[Tensor, "batch v"]:
     return held.scatter_(1, tokens, True)
 
 
-def drivers_of(top: Best, excerpts: Excerpts, device: torch.device) -> Drivers:
+def drivers_of(state: State, layer: int, excerpts: Excerpts, device: torch.device) -> Drivers:
     """The driving tokens of a layer's neurons, as ``hard_negatives.driving_tokens`` finds those of one.
 
-    Looks at the train split of the top sample alone.
+    Looks at the top sample's train split alone, without excerpts that the random sample holds out.
     """
-    best = top.ordered()
+    best = state.pool(layer, "top").ordered()
     ordinals = ordinals_of(best.scores).cpu().numpy()
     ranks = [rank for rank in range(ordinals.shape[1]) if split_of(SampleKind.TOP, rank) is Split.TRAIN]
+    random = ordinals_of(state.pool(layer, "random").ordered().scores).cpu().numpy()
+    held = random[:, [rank for rank in range(random.shape[1]) if split_of(SampleKind.RANDOM, rank) in HELD_OUT]]
+    ordinals[(ordinals[:, :, None] == held[:, None, :]).any(axis=2)] = -1
     maximum = best.peaks[:, 0].cpu().numpy().astype(np.float64)
     values = best.values.cpu().numpy()[:, ranks].astype(np.float64)  # [N, R, T]
     known, place = np.unique(np.maximum(ordinals[:, ranks], 0), return_inverse=True)

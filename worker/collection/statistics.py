@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from app.domain.activations import PEAK_QUANTILES, QUANTILE_BANDS, SampleKind
+from app.domain.samples import PEAK_QUANTILES, SampleKind
 from worker.collection import exact
 from worker.collection.best import Best, ordinals_of
 from worker.collection.bounds import HISTOGRAM_BINS, PEAK_BINS, Bounds
@@ -15,6 +15,7 @@ from worker.collection.state import POOLS, RANDOM, TOP, State
 
 Float64s: TypeAlias = NDArray[np.float64]
 BAND_SIZE = 5
+QUANTILE_BANDS = ((0.0, 0.5), (0.5, 0.9), (0.9, 0.99), (0.99, 0.999))
 _BANDS = (
     (SampleKind.BAND_0, "spread"),
     (SampleKind.BAND_1, "spread"),
@@ -135,7 +136,7 @@ def _histogram_edges(bounds: Bounds, minimum: Float64s, maximum: Float64s) -> ND
 def layer_records(state: State, layer: int, quantiles: Float64s) -> list[Records]:
     """The samples of one layer: top, random, and the bands between ``quantiles`` [N, 5].
 
-    Bands never repeat an excerpt of the random sample: the lower two are drawn from a second uniform
+    Bands never repeat an excerpt of the top or the random sample: the lower two are drawn from a second uniform
     sample, the upper two from pools of excerpts with high peaks. Where a quantile lies below its
     pool's bound, the band begins at the bound. A band of which too few were drawn stays short.
     """
@@ -148,7 +149,8 @@ def layer_records(state: State, layer: int, quantiles: Float64s) -> list[Records
         end = quantiles[:, PEAK_QUANTILES.index(high)]
         peaks, places = pool.peaks.cpu().numpy(), _places(pool)
         inside = (places >= 0) & (peaks >= begin[:, None]) & (peaks < end[:, None])
-        inside &= ~(places[:, :, None] == random.ordinals[:, None, :]).any(axis=2)
+        for other in samples[:2]:
+            inside &= ~(places[:, :, None] == other.ordinals[:, None, :]).any(axis=2)
         samples.append(_take(kind, pool, inside, BAND_SIZE))
     return samples
 

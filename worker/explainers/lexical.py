@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from app.domain.activations import NORMALISED_MAXIMUM, ActivationRecord, FloatArray, SampleKind, Split
+from app.domain.samples import BANDS
 from app.errors import MethodError
 from worker.lexical.grammar import sentence
 from worker.lexical.matching import Block
@@ -14,7 +15,6 @@ from worker.lexical.proposals import propose
 from worker.lexical.selection import Evidence, Search
 from worker.method.contracts import Candidate, NeuronTask, Services
 
-BANDS = (SampleKind.BAND_0, SampleKind.BAND_1, SampleKind.BAND_2, SampleKind.BAND_3)
 BANDS_WEIGHT = 1.0
 LOOKALIKES_WEIGHT = 0.15
 """Small: they are the hardest of all excerpts to tell apart, and rare in text."""

@@ -93,7 +93,7 @@ class Revise:
     def _written_score(self, text: str, scoring: Sequence[Measured], task: NeuronTask) -> ScoreResult:
         records = [m.record for m in scoring]
         estimate, n_valid = _estimate(scoring, simulated(text, records, task, self.simulator), task.seed)
-        baseline, _ = _estimate(scoring, token_lookup(task.train, records), task.seed)
+        baseline, _ = _estimate(scoring, token_lookup(task.records, records), task.seed)
         return ScoreResult(
             scorer=SCORER,
             sample=WRITTEN,

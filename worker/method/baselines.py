@@ -1,28 +1,29 @@
 """What stands beside every score to say how much it is worth."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-import numpy as np
-
-from app.domain.activations import ActivationRecord
+from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind, Split
 from app.domain.results import SimulatedExcerpt
+from app.domain.token_table import TokenTable
 
 
-def token_lookup(
-    train: Sequence[ActivationRecord], excerpts: Iterable[ActivationRecord]
-) -> tuple[SimulatedExcerpt, ...]:
-    """What a table of each token's mean activation in the train records predicts, in the model's units.
+def token_table(records: NeuronRecords) -> TokenTable | None:
+    """The mean activation of each token, without what is held out for scoring.
 
-    A token that the table does not hold is expected at rest: the median over all train tokens.
+    Over the whole corpus where a collection has counted it, else over the train records; None where there are none.
     """
-    tokens = np.concatenate([r.token_ids for r in train])
-    values = np.concatenate([r.activations for r in train]).astype(np.float64)
-    known, inverse = np.unique(tokens, return_inverse=True)
-    means = np.bincount(inverse, values) / np.bincount(inverse)
-    rest = float(np.median(values))
-    answers = []
-    for record in excerpts:
-        place = np.minimum(np.searchsorted(known, record.token_ids), len(known) - 1)
-        expected = np.where(known[place] == record.token_ids, means[place], rest).astype(np.float32)
-        answers.append(SimulatedExcerpt(record.excerpt_id, len(expected), expected))
-    return tuple(answers)
+    if records.tokens is not None:
+        return records.open_tokens
+    train = records.of(SampleKind.TOP, Split.TRAIN)
+    return TokenTable.of_records(train) if train else None
+
+
+def token_lookup(records: NeuronRecords, excerpts: Iterable[ActivationRecord]) -> tuple[SimulatedExcerpt, ...]:
+    """What a neuron's token table predicts, in the model's units: each token at its mean activation."""
+    table = token_table(records)
+    return tuple(
+        SimulatedExcerpt(r.excerpt_id, len(r.token_ids), None, "the neuron has no train records")
+        if table is None
+        else SimulatedExcerpt(r.excerpt_id, len(r.token_ids), table.expected(r.token_ids))
+        for r in excerpts
+    )

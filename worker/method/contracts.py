@@ -15,6 +15,7 @@ from app.domain.results import ScoreResult, SimulatedExcerpt
 from app.domain.sites import Site
 from app.domain.steps.simulators import calibration_records
 from app.domain.steps.spec import Records
+from app.domain.token_table import TokenTable
 from app.domain.tokens import Vocabulary
 from app.errors import MethodError
 from worker.providers.base import Provider
@@ -53,6 +54,14 @@ class NeuronTask:
     def lookalikes(self) -> tuple[ActivationRecord, ...]:
         """Excerpts an explainer may show for contrast: the hard negatives' train split."""
         return self.records.of(SampleKind.HARD_NEGATIVE, Split.TRAIN)
+
+    @property
+    def tokens(self) -> TokenTable | None:
+        """The mean activation of the strongest tokens over the corpus, without the share of what is held out.
+
+        An explainer may show it. None where no collection has counted it.
+        """
+        return self.records.open_tokens
 
     @property
     def calibration(self) -> tuple[ActivationRecord, ...]:

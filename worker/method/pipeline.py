@@ -8,9 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from app.domain.activations import NORMALISED_MAXIMUM, ActivationRecord, NeuronRecords, SampleKind, Split, split_of
+from app.domain.activations import NORMALISED_MAXIMUM, NeuronRecords, SampleKind, Split
 from app.domain.baselines import SHUFFLED, TOKEN_LOOKUP
 from app.domain.results import ExplanationResult, ScoreResult, SimulatedExcerpt, SimulationResult
 from app.domain.steps.spec import Records
@@ -70,6 +68,8 @@ def score_text(method: BuiltMethod, task: NeuronTask, text: str, report: Report)
 
 def refuse_silent(task: NeuronTask) -> None:
     """Raise MethodError where no explanation could be true: nothing stored, or nothing above 0."""
+    if not task.train and task.records.of(SampleKind.TOP):
+        raise MethodError("Every top excerpt of this neuron is a copy of one that is held out for scoring.")
     if not task.train:
         raise MethodError("There are no train records of this neuron: collect it first.")
     if task.records.level_10 <= 0 or max(r.peak for r in task.train) <= 0:
@@ -88,27 +88,20 @@ def with_lookalikes(method: BuiltMethod, task: NeuronTask) -> NeuronTask:
 
 
 def without_held_out(task: NeuronTask) -> NeuronTask:
-    """The task as an explainer sees it: places kept, validation and test records emptied.
+    """The task as an explainer sees it: nothing whose text is validation or test in any sample.
 
     ``peer`` is taken away too: it serves a baseline only.
     """
-    open_splits = (Split.TRAIN, Split.CALIBRATION)
-    samples = {}
-    for kind in task.records.samples:
-        records = enumerate(task.records.of(kind))
-        samples[kind] = tuple(r if split_of(kind, rank) in open_splits else _EMPTY for rank, r in records)
-    return replace(task, records=replace(task.records, samples=samples), peer=None)
-
-
-_EMPTY = ActivationRecord(-1, np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32))
+    return replace(task, records=task.records.opened(), peer=None)
 
 
 def score_candidate(method: BuiltMethod, task: NeuronTask, candidate: Candidate) -> ExplanationResult:
     """One text, a person's too, simulated and scored on the neuron's validation records."""
     task = with_lookalikes(method, task)
     records = method.simulated(task.records)
-    # Where no scorer looks at a simulation, there is nothing to calibrate either.
-    simulator = _fitted(method.simulator, candidate.text, task) if any(records.values()) else method.simulator
+    simulator = method.simulator
+    if any(records.values()):  # where no scorer looks at a simulation, there is nothing to calibrate either
+        simulator = _fitted(simulator, candidate.text, without_held_out(task))
     excerpts = simulate(simulator, candidate.text, records, task.vocabulary, unit=unit_of(task.records))
     baselines = _baselines(method, simulator, candidate.text, task, records)
     scores: list[ScoreResult] = []
@@ -176,7 +169,7 @@ def _baselines(method: BuiltMethod, simulator: Simulator, text: str, task: Neuro
         own = task.records
         if baseline == TOKEN_LOOKUP:
             flat = [(kind, record) for kind, rows in records.items() for record in rows]
-            answers = token_lookup(task.train, (r for _, r in flat))
+            answers = token_lookup(task.records, (r for _, r in flat))
             excerpts = tuple(ScoredExcerpt(kind, r, s) for (kind, r), s in zip(flat, answers, strict=True))
         elif task.peer is not None:
             own = task.peer

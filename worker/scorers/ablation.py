@@ -54,7 +54,7 @@ class AblationScorer:
             reason = "the neuron's mean is not known" if valid else why_not(excerpts)
             return (scored(self.name, self.sample, Estimate(None, reason), n_valid=len(valid), n=len(excerpts)),)
         records = [e.record for e, _ in valid]
-        tables = [a.expected for a in token_lookup(task.train, records) if a.expected is not None]
+        tables = [a.expected for a in token_lookup(task.records, records) if a.expected is not None]
         rows = [
             self._divergences(record, task, (_constant(mean, predicted), predicted, table))
             for record, (_, predicted), table in zip(records, valid, tables, strict=True)

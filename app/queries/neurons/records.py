@@ -1,19 +1,30 @@
 """Stored activation records and vocabularies."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from sqlalchemy import ARRAY, BigInteger, ColumnElement, any_, bindparam, exists, select
 from sqlalchemy.orm import Session
 
-from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind, unpack_activations
+from app.domain.activations import ActivationRecord, IntArray, NeuronRecords, unpack_activations
+from app.domain.samples import BANDS, SampleKind
+from app.domain.token_table import TokenTable
 from app.domain.tokens import Vocabulary
 from app.errors import NotFound
-from app.models import Excerpt, Neuron, Sample, Subject, Tokenizer, VocabularyToken
-from app.queries.common.prepared import PreparedSelect, rows_of
+from app.models import (
+    CollectedNeuron,
+    Collection,
+    Excerpt,
+    Neuron,
+    Sample,
+    Subject,
+    Tokenizer,
+    VocabularyToken,
+)
+from app.queries.common.prepared import PreparedSelect, one_round_trip, rows_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +48,36 @@ class _Sample:
     kind: SampleKind
     excerpt_ids: list[int]
     activations: bytes
+    peaks: list[float]
+    population: int | None
+    probabilities: list[float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Collected:
+    """What a collection found about a neuron beside its samples."""
+
+    neuron_id: int
+    mean: float | None
+    max: float | None
+    band_edges: list[float] | None
+    token_ids: list[int]
+    token_means: list[float]
+    token_counts: list[int]
+    tokens_done: int
+
+    @property
+    def tokens(self) -> TokenTable | None:
+        """The table of the neuron's tokens, where the collection has one."""
+        if self.mean is None or not self.token_ids:
+            return None
+        return TokenTable.of_corpus(
+            np.array(self.token_ids, dtype=np.int32),
+            np.array(self.token_means, dtype=np.float64),
+            np.array(self.token_counts, dtype=np.int64),
+            mean=self.mean,
+            n_tokens=self.tokens_done,
+        )
 
 
 # Statements are built once: building them costs more than running them. Arrays, not IN: the same statement whatever
@@ -47,9 +88,36 @@ _EXCERPTS = PreparedSelect(
 )
 _SAMPLES = PreparedSelect(
     _Sample,
-    select(Sample.neuron_id, Sample.kind, Sample.excerpt_ids, Sample.activations).where(
+    select(
+        Sample.neuron_id,
+        Sample.kind,
+        Sample.excerpt_ids,
+        Sample.activations,
+        Sample.peaks,
+        Sample.population,
+        Sample.probabilities,
+    ).where(
         Sample.neuron_id == any_(bindparam("neuron_ids", type_=ARRAY(BigInteger))),
         Sample.collection_id == bindparam("collection_id"),
+    ),
+)
+
+_COLLECTED = PreparedSelect(
+    _Collected,
+    select(
+        CollectedNeuron.neuron_id,
+        CollectedNeuron.mean,
+        CollectedNeuron.max,
+        CollectedNeuron.band_edges,
+        CollectedNeuron.token_ids,
+        CollectedNeuron.token_means,
+        CollectedNeuron.token_counts,
+        Collection.tokens_done,
+    )
+    .join(Collection, Collection.id == CollectedNeuron.collection_id)
+    .where(
+        CollectedNeuron.neuron_id == any_(bindparam("neuron_ids", type_=ARRAY(BigInteger))),
+        CollectedNeuron.collection_id == bindparam("collection_id"),
     ),
 )
 
@@ -100,32 +168,52 @@ def neuron_records(session: Session, *, neuron_id: int) -> NeuronRecords:
 def records_of_neurons(
     session: Session, *, neurons: Sequence[MeasuredNeuron], collection_id: int | None
 ) -> dict[int, NeuronRecords]:
-    """All samples of several neurons in one collection, by the neuron's id. Two queries.
+    """All samples of several neurons in one collection, by the neuron's id. Two round trips.
 
-    The statistics are those of the subject's newest complete collection: so must the samples be.
+    Maximum and mean are the collection's own; where it states none, those of ``neurons``, which are the subject's
+    newest complete collection's.
     """
-    samples = _samples(session, [neuron.neuron_id for neuron in neurons], collection_id)
+    asked = {"neuron_ids": [neuron.neuron_id for neuron in neurons], "collection_id": collection_id}
+    with one_round_trip(session) as trip:
+        samples, collected = trip.send(_SAMPLES.given(**asked)), trip.send(_COLLECTED.given(**asked))
+    ids = excerpt_tokens(session, excerpt_ids=(i for row in samples.rows for i in row.excerpt_ids))
+    tokens = {excerpt_id: np.array(token_ids, dtype=np.int32) for excerpt_id, token_ids in ids.items()}
+    stored: dict[int, list[_Sample]] = defaultdict(list)
+    for row in samples.rows:
+        stored[row.neuron_id].append(row)
+    found = {row.neuron_id: row for row in collected.rows}
     return {
-        neuron.neuron_id: NeuronRecords(
-            samples.get(neuron.neuron_id, {}),
-            maximum=neuron.maximum if neuron.maximum is not None else 0.0,
-            mean=neuron.mean,
-        )
+        neuron.neuron_id: _records(neuron, stored[neuron.neuron_id], found.get(neuron.neuron_id), tokens)
         for neuron in neurons
     }
 
 
-_Samples: TypeAlias = dict[SampleKind, tuple[ActivationRecord, ...]]
+def _records(
+    neuron: MeasuredNeuron, samples: Sequence[_Sample], collected: _Collected | None, tokens: Mapping[int, IntArray]
+) -> NeuronRecords:
+    top = {i for sample in samples if sample.kind is SampleKind.TOP for i in sample.excerpt_ids}
+    edges = None if collected is None else collected.band_edges
+    maximum = neuron.maximum if collected is None or collected.max is None else collected.max
+    return NeuronRecords(
+        {sample.kind: tuple(_sample(sample, edges, top, tokens)) for sample in samples},
+        maximum=maximum if maximum is not None else 0.0,
+        mean=neuron.mean if collected is None or collected.mean is None else collected.mean,
+        populations={sample.kind: sample.population for sample in samples if sample.population is not None},
+        tokens=None if collected is None else collected.tokens,
+    )
 
 
-def _samples(session: Session, neuron_ids: Sequence[int], collection_id: int | None) -> dict[int, _Samples]:
-    rows = rows_of(session, _SAMPLES.given(neuron_ids=list(neuron_ids), collection_id=collection_id))
-    ids = excerpt_tokens(session, excerpt_ids=(i for row in rows for i in row.excerpt_ids))
-    tokens = {excerpt_id: np.array(token_ids, dtype=np.int32) for excerpt_id, token_ids in ids.items()}
-    found: dict[int, _Samples] = defaultdict(dict)
-    for row in rows:
-        activations = unpack_activations(row.activations, [len(tokens[i]) for i in row.excerpt_ids])
-        found[row.neuron_id][row.kind] = tuple(
-            ActivationRecord(i, tokens[i], values) for i, values in zip(row.excerpt_ids, activations, strict=True)
-        )
-    return found
+def _sample(
+    sample: _Sample, band_edges: Sequence[float] | None, top: Set[int], tokens: Mapping[int, IntArray]
+) -> Iterator[ActivationRecord]:
+    """The records of a sample. That of ``random`` are in the top sample or in the band that their peak lies in."""
+    ids = sample.excerpt_ids
+    activations = unpack_activations(sample.activations, [len(tokens[i]) for i in ids])
+    if sample.probabilities is None or band_edges is None:
+        for excerpt_id, values in zip(ids, activations, strict=True):
+            yield ActivationRecord(excerpt_id, tokens[excerpt_id], values)
+        return
+    bands = np.searchsorted(band_edges, sample.peaks, side="right").tolist()
+    for excerpt_id, values, band, probability in zip(ids, activations, bands, sample.probabilities, strict=True):
+        stratum = SampleKind.TOP if excerpt_id in top else BANDS[band]
+        yield ActivationRecord(excerpt_id, tokens[excerpt_id], values, stratum, probability)

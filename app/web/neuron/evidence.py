@@ -11,8 +11,9 @@ from fastapi import Depends, Request
 from pydantic import Field
 from sqlalchemy.orm import Session
 
-from app.domain.activations import FloatArray, SampleKind
+from app.domain.activations import FloatArray
 from app.domain.heat import heat_scale, heat_steps
+from app.domain.samples import BANDS, SampleKind
 from app.queries.neurons.page import NeuronHead, StoredExcerpt, StoredSample, StoredSimulation, stored_excerpts
 from app.web.heat.heatmap import excerpt_line, heat_rows
 from app.web.heat.vocabularies import ShownVocabulary, Vocabularies
@@ -20,15 +21,7 @@ from app.web.heat.vocabularies import ShownVocabulary, Vocabularies
 # Markup of a row, for the page only: the JSON has the tokens and the numbers themselves.
 Line = Annotated[str, Field(exclude=True)]
 
-ORDER = (
-    SampleKind.TOP,
-    SampleKind.BAND_3,
-    SampleKind.BAND_2,
-    SampleKind.BAND_1,
-    SampleKind.BAND_0,
-    SampleKind.HARD_NEGATIVE,
-    SampleKind.RANDOM,
-)
+ORDER = (SampleKind.TOP, *reversed(BANDS), SampleKind.HARD_NEGATIVE, SampleKind.RANDOM)
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,7 @@ def shown(text: str) -> str:
 
 KINDS = {
     "top": "Top excerpts",
+    "band_4": "Highest 0.1 % of peaks, below the top excerpts",
     "band_3": "Peaks in the 99 to 99.9 % quantile",
     "band_2": "Peaks in the 90 to 99 % quantile",
     "band_1": "Peaks in the 50 to 90 % quantile",

@@ -1,0 +1,85 @@
+"""When two excerpts count as the same text: near-copies, for samples and for splits.
+
+Two excerpts are alike where the 8 tokens up to their peaks are the same (a causal model has then seen the same when
+the neuron fired), or where the smaller set of their 8-token shingles is at least half in the other (the same text cut
+at another place). The relation is symmetric but not transitive. Shingling: Broder, "On the resemblance and containment
+of documents" (1997).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+SHINGLE = 8
+"""Tokens. A shorter text is a single shingle."""
+LEAST_SHARED = 0.5
+"""Share of the smaller set of shingles from which two texts are alike."""
+
+_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+_MIXER = np.uint64(0xBF58476D1CE4E5B9)
+
+Int64s = NDArray[np.int64]
+Hashes = NDArray[np.uint64]
+
+
+def shingle_hashes(token_ids: NDArray[np.integer]) -> Hashes:
+    """A 64-bit hash of every run of ``SHINGLE`` tokens, in order: [..., T] gives [..., T - 7].
+
+    A text of fewer tokens gives one hash, an empty one none.
+    """
+    length = token_ids.shape[-1]
+    width = min(SHINGLE, length)
+    if width == 0:
+        return np.empty(token_ids.shape, dtype=np.uint64)
+    with np.errstate(over="ignore"):
+        mixed = (token_ids.astype(np.uint64) + np.uint64(1)) * _MIXER
+        mixed ^= mixed >> np.uint64(29)
+        hashes = np.full((*token_ids.shape[:-1], length - width + 1), width, dtype=np.uint64)
+        for place in range(width):
+            hashes = hashes * _FACTOR + mixed[..., place : place + hashes.shape[-1]]
+        hashes ^= hashes >> np.uint64(31)
+    return hashes
+
+
+def alike(texts: Sequence[NDArray[np.integer]], peaks: Sequence[int]) -> NDArray[np.bool_]:
+    """Which of R texts are alike, [R, R]; a text that is not empty is alike itself.
+
+    ``texts`` are token ids [T], ``peaks`` the index of each text's peak token.
+    """
+    n = len(texts)
+    hashes = [shingle_hashes(text) for text in texts]
+    owners = np.repeat(np.arange(n), [len(h) for h in hashes])
+    flat = np.concatenate(hashes) if n else np.empty(0, dtype=np.uint64)
+    shared, sizes = _shared(owners, flat, n)
+    smaller = np.minimum(sizes[:, None], sizes[None, :])
+    found = (shared >= LEAST_SHARED * smaller) & (smaller > 0)
+    contexts = [
+        (i, int(h[peak - SHINGLE + 1]))
+        for i, (text, h, peak) in enumerate(zip(texts, hashes, peaks, strict=True))
+        if len(text) >= SHINGLE and peak >= SHINGLE - 1
+    ]
+    if contexts:
+        places = np.array([i for i, _ in contexts])
+        values = np.array([value for _, value in contexts], dtype=np.uint64)
+        found[np.ix_(places, places)] |= values[:, None] == values[None, :]
+    return found
+
+
+def _shared(owners: Int64s, hashes: Hashes, n: int) -> tuple[Int64s, Int64s]:
+    """How many distinct shingles each two of ``n`` texts share [n, n], and how many each has [n]."""
+    order = np.lexsort((owners, hashes))
+    owners, hashes = owners[order], hashes[order]
+    again = np.zeros(len(hashes), dtype=bool)
+    again[1:] = (hashes[1:] == hashes[:-1]) & (owners[1:] == owners[:-1])
+    owners, hashes = owners[~again], hashes[~again]
+    sizes = np.bincount(owners, minlength=n)
+    _, group, counts = np.unique(hashes, return_inverse=True, return_counts=True)
+    several = counts[group] > 1
+    # Most shingles stand in one text alone: only the others take part in the product.
+    _, column = np.unique(group[several], return_inverse=True)
+    holds = np.zeros((n, int(column.max(initial=-1)) + 1), dtype=np.float32)
+    holds[owners[several], column] = 1
+    shared = np.rint(holds @ holds.T).astype(np.int64)
+    np.fill_diagonal(shared, sizes)
+    return shared, sizes

@@ -1,0 +1,290 @@
+"""What holds for a whole corpus, estimated from a few excerpts whose inclusion probabilities are known.
+
+A collection draws excerpts from strata of the corpus (``samples.STRATA``) with unequal probabilities: peaks are rare
+and drawn often. A statistic over the drawn excerpts alone is therefore one of the sample. Weighted by one over the
+probability it is one of the corpus (Horvitz and Thompson 1952); the weights of each stratum are then scaled to the
+number of excerpts it holds, which is known exactly, so that a ratio of weighted sums is Hajek's estimate within strata
+(Hajek 1971; Sarndal, Swensson and Wretman, "Model assisted survey sampling", 1992, sections 5.7 and 7.6).
+
+Every statistic here is a function of sums over tokens, so that a set of replicate weights [B, E] gives B values by
+one product, for a jackknife or a bootstrap. This module has no interval of its own.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.activations import ActivationRecord, FloatArray, NeuronRecords
+from app.domain.samples import BANDS, STRATA, SampleKind
+from app.domain.scores import Estimate, pearson, token_sums
+
+Float64s: TypeAlias = NDArray[np.float64]
+Int64s: TypeAlias = NDArray[np.int64]
+
+_NOTHING = Estimate(None, "there is no excerpt to score")
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """An excerpt by the stratum it belongs to and the probability with which it was drawn."""
+
+    excerpt_id: int
+    stratum: SampleKind
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """The weights of E distinct excerpts.
+
+    ``places`` are their places in what was drawn; ``strata`` number the strata; ``values`` are weights in
+    excerpts: those of a stratum add up to its ``populations``. ``missing`` are the strata with excerpts of the corpus
+    but none drawn: no estimate speaks of them. ``missing_share`` is their share of the corpus.
+    """
+
+    places: Int64s
+    strata: Int64s
+    values: Float64s
+    populations: Float64s
+    missing: tuple[SampleKind, ...]
+    missing_share: float
+
+
+def weigh(drawn: Sequence[Drawn], populations: Mapping[SampleKind, int]) -> Weights:
+    """The weight of each distinct excerpt, Hajek's within each stratum.
+
+    An excerpt that several draws brought counts once, as it was first named: its probability is that of any of
+    them. ``populations`` are the numbers of excerpts of the corpus per stratum. Raises ValueError for a probability
+    outside (0, 1] and for a stratum whose population is unknown or smaller than what was drawn of it.
+    """
+    first: dict[int, int] = {}
+    for place, excerpt in enumerate(drawn):
+        first.setdefault(excerpt.excerpt_id, place)
+    places = np.array(sorted(first.values()), dtype=np.int64)
+    chosen = [drawn[place] for place in places]
+    present = [kind for kind in STRATA if any(d.stratum is kind for d in chosen)]
+    probability = np.array([d.probability for d in chosen], dtype=np.float64)
+    if not ((probability > 0) & (probability <= 1)).all():
+        raise ValueError("an inclusion probability is above 0 and at most 1")
+    strata = np.array([present.index(d.stratum) for d in chosen], dtype=np.int64)
+    sizes = np.array([populations.get(kind, 0) for kind in present], dtype=np.float64)
+    if (np.bincount(strata, minlength=len(present)) > sizes).any():
+        raise ValueError("more excerpts are drawn from a stratum than it holds")
+    raw = 1 / probability
+    totals = np.bincount(strata, raw, minlength=len(present))
+    missing = tuple(kind for kind in STRATA if kind not in present and populations.get(kind, 0) > 0)
+    everything = sum(populations.get(kind, 0) for kind in STRATA)
+    lost = sum(populations[kind] for kind in missing)
+    return Weights(
+        places=places,
+        strata=strata,
+        values=raw * (sizes / totals)[strata] if len(present) else raw,
+        populations=sizes,
+        missing=missing,
+        missing_share=lost / everything if everything else 0.0,
+    )
+
+
+def drawn_excerpts(
+    records: NeuronRecords, scored: Mapping[SampleKind, Sequence[ActivationRecord]]
+) -> tuple[tuple[ActivationRecord, Drawn], ...]:
+    """Each scored record of the top sample, the bands and ``random`` with the probability of being scored.
+
+    A record's stored probability is that of being drawn into its band or into ``random``; of each of these samples
+    a part is scored. All top excerpts are drawn, so that theirs is the share of them that is scored. ``scored`` holds
+    what could be scored: failures are left out before. Records without a known probability, such as hard negatives,
+    are left out here.
+    """
+    share = {
+        kind: len(scored.get(kind, ())) / len(records.of(kind)) if records.of(kind) else 0.0
+        for kind in (*STRATA, SampleKind.RANDOM)
+    }
+    n_random = len(records.of(SampleKind.RANDOM))
+    corpus = records.populations.get(SampleKind.RANDOM, 0)
+    uniform = min(1.0, n_random / corpus) if corpus else 0.0
+    found = []
+    for kind in (*STRATA, SampleKind.RANDOM):
+        for record in scored.get(kind, ()):
+            if record.stratum is None or record.probability is None:
+                continue
+            if record.stratum in BANDS:
+                by_band = max(record.probability - uniform, 0.0)
+                probability = share[record.stratum] * by_band + share[SampleKind.RANDOM] * uniform
+            else:
+                probability = max(share[SampleKind.TOP], share[SampleKind.RANDOM] * uniform)
+            found.append((record, Drawn(record.excerpt_id, record.stratum, min(probability, 1.0))))
+    return tuple(found)
+
+
+def weighted_correlation(real: Sequence[FloatArray], predicted: Sequence[FloatArray], weights: Float64s) -> Estimate:
+    """Pearson r over all tokens of the corpus. ``real`` and ``predicted`` are [T] each, one pair per weight.
+
+    Undefined where a side is the same on every token of every excerpt with a weight.
+    """
+    if not len(real):
+        return _NOTHING
+    value = float(pearson((weights @ correlation_sums(real, predicted))[None])[0])
+    if np.isnan(value):
+        return Estimate(None, "the real or the expected activations are the same on every token")
+    return Estimate(value)
+
+
+def correlation_sums(real: Sequence[FloatArray], predicted: Sequence[FloatArray]) -> Float64s:
+    """An excerpt's contributions to a correlation, [E, 6]: ``pearson(weights @ sums)`` is its value."""
+    return token_sums(real, predicted)
+
+
+def weighted_explained_variance(
+    real: Sequence[FloatArray], predicted: Sequence[FloatArray], weights: Float64s
+) -> Estimate:
+    """1 - mean((real - predicted)^2) / variance(real) over all tokens of the corpus, in the model's own units."""
+    if not len(real):
+        return _NOTHING
+    value = float(explained_variance_of((weights @ explained_variance_sums(real, predicted))[None])[0])
+    if np.isnan(value):
+        return Estimate(None, "the real activations are the same on every token")
+    return Estimate(value)
+
+
+def explained_variance_sums(real: Sequence[FloatArray], predicted: Sequence[FloatArray]) -> Float64s:
+    """An excerpt's contributions to ``explained_variance_of``, [E, 4]; real activations centred over all excerpts."""
+    centre = float(np.concatenate(real).astype(np.float64).mean())
+    rows = []
+    for a, p in zip(real, predicted, strict=True):
+        x, error = a.astype(np.float64) - centre, a.astype(np.float64) - p.astype(np.float64)
+        rows.append((len(a), x.sum(), (x * x).sum(), (error * error).sum()))
+    return np.array(rows, dtype=np.float64)
+
+
+def explained_variance_of(sums: Float64s) -> Float64s:
+    """The share of variance explained of each row of sums [B, 4]; NaN where the real activations do not vary."""
+    n, total, square, error = sums.T
+    variation = square - total**2 / n
+    varies = variation > _CONSTANT * np.maximum(square, np.finfo(np.float64).tiny)
+    return np.asarray(np.where(varies, 1 - error / np.where(varies, variation, 1.0), np.nan))
+
+
+_CONSTANT = 1e-12
+"""Share of the uncentred square below which a variance is rounding, not variation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detected:
+    """Precision and recall over all tokens of the corpus, each as frequent as it is there.
+
+    ``fires`` and ``claimed`` are estimated numbers of tokens of the corpus on which the neuron fires and on which the
+    explanation says so, ``both`` of those on which both are true.
+    """
+
+    precision: Estimate
+    recall: Estimate
+    fires: float
+    claimed: float
+    both: float
+
+
+def precision_and_recall(
+    fires: Sequence[NDArray[np.bool_]], claimed: Sequence[NDArray[np.bool_]], weights: Float64s
+) -> Detected:
+    """How much of what is claimed is true, and how much of what is true is claimed, [T] each, one pair per weight.
+
+    Precision is undefined where nothing is claimed, recall where the neuron fires on no token.
+    """
+    sums = weights @ detection_sums(fires, claimed) if len(fires) else np.zeros(3)
+    both, said, true = (float(value) for value in sums)
+    return Detected(
+        precision=Estimate(both / said) if said > 0 else Estimate(None, "nothing is claimed on any token"),
+        recall=Estimate(both / true) if true > 0 else Estimate(None, "the neuron fires on no token"),
+        fires=true,
+        claimed=said,
+        both=both,
+    )
+
+
+def detection_sums(fires: Sequence[NDArray[np.bool_]], claimed: Sequence[NDArray[np.bool_]]) -> Float64s:
+    """An excerpt's tokens of both kinds, of those claimed, of those that fire, [E, 3]."""
+    return np.array(
+        [(int((f & c).sum()), int(c.sum()), int(f.sum())) for f, c in zip(fires, claimed, strict=True)],
+        dtype=np.float64,
+    ).reshape(-1, 3)
+
+
+def jackknife_weights(weights: Weights) -> tuple[Float64s, Float64s]:
+    """Replicates that leave one excerpt out each: weights [R, E], and the factor of each squared deviation [R].
+
+    The other excerpts of the stratum take the weight of the one that is left out over, in proportion. The variance of
+    a statistic is ``(factors * (replicates - value)**2).sum()``. A stratum of which every excerpt was drawn has no
+    sampling error and no replicate. One of which a single excerpt was drawn is joined with its neighbour, which errs
+    on the side of too much variance. Source: the stratified delete-one jackknife with a finite population correction
+    and collapsed strata (Wolter, "Introduction to variance estimation", 2007, sections 2.5 and 4.5).
+    """
+    rows, factors = [], []
+    for own, population in _groups(weights):
+        n = len(own)
+        for left_out in own:
+            row = weights.values.copy()
+            row[left_out] = 0
+            row[own] *= population / row[own].sum()
+            rows.append(row)
+            factors.append((n - 1) / n * (1 - n / population))
+    return np.array(rows, dtype=np.float64).reshape(-1, len(weights.values)), np.array(factors, dtype=np.float64)
+
+
+def bootstrap_weights(weights: Weights, *, n: int, seed: int) -> Float64s:
+    """``n`` replicates that draw each stratum's excerpts again, as many, with replacement, [n, E].
+
+    Strata as in ``jackknife_weights``. Equal seeds give equal replicates.
+    """
+    generator = np.random.default_rng(seed)
+    replicates = np.tile(weights.values, (n, 1))
+    for own, population in _groups(weights):
+        times = generator.multinomial(len(own), np.full(len(own), 1 / len(own)), size=n)
+        part = weights.values[own] * times
+        replicates[:, own] = part * (population / part.sum(axis=1, keepdims=True))
+    return replicates
+
+
+_LEAST_REPLICATED = 2
+
+
+def _groups(weights: Weights) -> list[tuple[Int64s, float]]:
+    """The places of the excerpts that replace each other, and the population they stand for.
+
+    Strata follow each other by peak, the top sample first, so that a neighbour is alike.
+    """
+    groups: list[tuple[Int64s, float]] = []
+    left = np.empty(0, dtype=np.int64), 0.0
+    # The highest band follows the top sample; the others descend from it.
+    for stratum in sorted(range(len(weights.populations)), key=lambda s: (s > 0, -s)):
+        own = np.flatnonzero(weights.strata == stratum)
+        population = float(weights.populations[stratum])
+        if len(own) >= population:
+            continue
+        left = np.concatenate([left[0], own]), left[1] + population
+        if len(left[0]) >= _LEAST_REPLICATED:
+            groups.append(left)
+            left = np.empty(0, dtype=np.int64), 0.0
+    if len(left[0]) and groups:
+        last = groups.pop()
+        groups.append((np.concatenate([last[0], left[0]]), last[1] + left[1]))
+    return groups
+
+
+Statistic: TypeAlias = Callable[[Float64s], Float64s]
+"""Values [B] of sums [B, K]."""
+
+
+def jackknife_variance(weights: Weights, sums: Float64s, statistic: Statistic) -> float | None:
+    """The sampling variance of a statistic of sums [E, K]; None where it cannot be told from these excerpts."""
+    replicates, factors = jackknife_weights(weights)
+    if not len(replicates):
+        drawn = np.bincount(weights.strata, minlength=len(weights.populations))
+        return 0.0 if (drawn >= weights.populations).all() else None
+    value = statistic((weights.values @ sums)[None])[0]
+    deviations = statistic(replicates @ sums) - value
+    if not np.isfinite(deviations).all():
+        return None
+    return float((factors * deviations**2).sum())

@@ -1,0 +1,134 @@
+"""What a record may be used for, decided by its text: what scores an explanation never shaped it.
+
+Records are dealt by stride first: the top sample and the hard negatives to train, calibration, validation and test in
+turn, the samples drawn by chance to calibration, validation and test. Then texts decide. An excerpt that is validation
+or test in any sample of the neuron, and every near-copy of it (see ``copies``), is taken out of train and calibration
+of all samples; the validation records of samples drawn by chance all stay, so that their inclusion probabilities stay
+right. Near-copies within the top sample or the hard negatives share a split. Such an excerpt that is alike to one
+held out of another sample is held out too. Where that leaves no train record, the others are dealt anew, train first.
+
+Source of the strides: "Language models can explain neurons in language models" (2023). The paper has no hard
+negatives; they are dealt like the top sample, since a contrastive explainer shows some.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.copies import alike
+from app.domain.samples import SampleKind
+
+
+class Split(StrEnum):
+    """What a record may be used for. An explainer sees train only."""
+
+    TRAIN = "train"
+    CALIBRATION = "calibration"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+OPEN = (Split.TRAIN, Split.CALIBRATION)
+"""What an explainer, a prompt or a calibration may see."""
+HELD_OUT = (Split.VALIDATION, Split.TEST)
+
+_SHOWN = (SampleKind.TOP, SampleKind.HARD_NEGATIVE)
+_SHOWN_SPLITS = (Split.TRAIN, Split.CALIBRATION, Split.VALIDATION, Split.TEST)
+_CHANCE_SPLITS = (Split.CALIBRATION, Split.VALIDATION, Split.TEST)
+
+Splits: TypeAlias = Mapping[SampleKind, tuple[Split | None, ...]]
+"""The split of each record of each sample; None for one that is taken out of its split."""
+
+
+class Text(Protocol):
+    """A record as far as this module looks at it."""
+
+    @property
+    def token_ids(self) -> NDArray[np.int32]:
+        """[T]."""
+
+    @property
+    def peak_index(self) -> int:
+        """The index of the highest activation; the first of equals."""
+
+
+def split_of(kind: SampleKind, rank: int) -> Split:
+    """The split of the record at ``rank`` (0-based) of a sample whose texts all differ."""
+    if kind in _SHOWN:
+        return _SHOWN_SPLITS[rank % len(_SHOWN_SPLITS)]
+    return _CHANCE_SPLITS[rank % len(_CHANCE_SPLITS)]
+
+
+def deal(samples: Mapping[SampleKind, Sequence[Text]]) -> Splits:
+    """The split of every record of a neuron, by text.
+
+    The records of a sample are in stored order; a record without tokens is in no split.
+    """
+    kinds = sorted(samples, key=lambda kind: (kind in _SHOWN, list(SampleKind).index(kind)))
+    rows = [(kind, rank, text) for kind in kinds for rank, text in enumerate(samples[kind])]
+    near = alike([text.token_ids for _, _, text in rows], [text.peak_index for _, _, text in rows])
+    for by_stride in (True, False):
+        splits = _without_leaks(_dealt(rows, near, by_stride=by_stride), near)
+        top = [split for (kind, _, _), split in zip(rows, splits, strict=True) if kind is SampleKind.TOP]
+        if Split.TRAIN in top:
+            break
+    final = iter(splits)
+    return {kind: tuple(next(final) for _ in samples[kind]) for kind in kinds}
+
+
+def _dealt(
+    rows: Sequence[tuple[SampleKind, int, Text]], near: NDArray[np.bool_], *, by_stride: bool
+) -> list[Split | None]:
+    """The records' splits before texts that stand in several are taken out of one."""
+    splits: list[Split | None] = []
+    turns = dict.fromkeys(_SHOWN, 0)
+    for i, (kind, rank, text) in enumerate(rows):
+        if not len(text.token_ids):
+            splits.append(None)
+            continue
+        if kind not in _SHOWN:
+            splits.append(split_of(kind, rank))
+            continue
+        first = i - rank
+        split = _same_text(np.flatnonzero(near[i, :i]).tolist(), splits, first)
+        if split is None:
+            split = split_of(kind, turns[kind]) if by_stride else _rarest(splits[first:])
+        turns[kind] += not near[i, first:i].any()
+        splits.append(split)
+    return splits
+
+
+def _same_text(earlier: Sequence[int], splits: Sequence[Split | None], first: int) -> Split | None:
+    """The split that a record of a shown sample, which begins at ``first``, must have because of its text, if any.
+
+    ``earlier`` are the records before it that it is alike to.
+    """
+    found = [splits[j] for j in earlier]
+    for split in HELD_OUT:
+        if split in found:
+            return split
+    return next((splits[j] for j in earlier if j >= first and splits[j] is not None), None)
+
+
+def _rarest(splits: Sequence[Split | None]) -> Split:
+    return min(_SHOWN_SPLITS, key=lambda split: (splits.count(split), _SHOWN_SPLITS.index(split)))
+
+
+def _without_leaks(splits: Sequence[Split | None], near: NDArray[np.bool_]) -> list[Split | None]:
+    """The splits without records whose text stands in another one: validation keeps all, then test, then train."""
+    final = list(splits)
+
+    def drop(split: Split, others: tuple[Split, ...], dealt: Sequence[Split | None]) -> None:
+        held = np.array([s in others for s in dealt], dtype=bool)
+        for i, own in enumerate(splits):
+            if own is split and bool((near[i] & held).any()):
+                final[i] = None
+
+    drop(Split.TEST, (Split.VALIDATION,), splits)
+    for split in OPEN:
+        drop(split, HELD_OUT, splits)
+    drop(Split.CALIBRATION, (Split.TRAIN,), list(final))
+    return final

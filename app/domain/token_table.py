@@ -1,0 +1,116 @@
+"""What each token alone says about a neuron: its mean activation over a corpus.
+
+The table is the yardstick of an explanation: a text that predicts no better than the tokens' own means has said
+nothing about context. It also lists a neuron's strongest tokens. What is held out for scoring is taken out of the
+sums before the table predicts it or is shown to an explainer; near-copies of held-out texts that are in no stored
+sample stay in the sums, since nothing knows where they are.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray: TypeAlias = NDArray[np.float32]
+IntArray: TypeAlias = NDArray[np.int32]
+Float64s: TypeAlias = NDArray[np.float64]
+Int64s: TypeAlias = NDArray[np.int64]
+
+STRONGEST_TOKENS = 10
+"""Tokens with the highest mean activation that stand for a neuron on its page and in the search by token."""
+
+
+class Activated(Protocol):
+    """A record as far as this module looks at it: T tokens and one activation each."""
+
+    @property
+    def token_ids(self) -> IntArray:
+        """[T]."""
+
+    @property
+    def activations(self) -> FloatArray:
+        """[T], in the model's own units."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenTable:
+    """The M listed tokens of a neuron with the mean activation and the number of their occurrences.
+
+    Means are in the model's own units, the highest first. ``others`` is the mean over the occurrences of every token
+    that is not listed, ``n_others`` their number.
+    """
+
+    token_ids: IntArray
+    means: Float64s
+    counts: Int64s
+    others: float
+    n_others: int
+
+    @classmethod
+    def of_corpus(
+        cls, token_ids: IntArray, means: Float64s, counts: Int64s, *, mean: float, n_tokens: int
+    ) -> "TokenTable":
+        """The table of a collection. ``mean`` is the neuron's over all ``n_tokens`` of the corpus."""
+        n_others = n_tokens - int(counts.sum())
+        total = mean * n_tokens - float((means * counts).sum())
+        return cls(token_ids, means, counts, total / n_others if n_others > 0 else mean, max(n_others, 0))
+
+    @classmethod
+    def of_records(cls, records: Sequence[Activated]) -> "TokenTable":
+        """The table of some records, for neurons whose corpus was never seen. Raises ValueError for no token.
+
+        A token that is not in the records is expected at rest: the median over all their tokens.
+        """
+        tokens = np.concatenate([r.token_ids for r in records])
+        values = np.concatenate([r.activations for r in records]).astype(np.float64)
+        token_ids, inverse = np.unique(tokens, return_inverse=True)
+        counts = np.bincount(inverse)
+        means = np.bincount(inverse, values) / counts
+        order = np.lexsort((token_ids, -means))
+        return cls(token_ids[order], means[order], counts[order], float(np.median(values)), 0)
+
+    def without(self, records: Iterable[Activated]) -> "TokenTable":
+        """The table as if these excerpts of the corpus had not been read.
+
+        A token that occurs nowhere else is listed no more. Stored activations are float16, so that means are right
+        to about three digits of what was taken out.
+        """
+        taken = list(records)
+        if not taken:
+            return self
+        tokens = np.concatenate([r.token_ids for r in taken])
+        values = np.concatenate([r.activations for r in taken]).astype(np.float64)
+        places = self._places(tokens)
+        listed = places >= 0
+        counts = self.counts - np.bincount(places[listed], minlength=len(self.counts))
+        totals = self.means * self.counts - np.bincount(places[listed], values[listed], minlength=len(self.counts))
+        n_others = self.n_others - int((~listed).sum())
+        others = self.others
+        if n_others > 0:
+            others = (self.others * self.n_others - float(values[~listed].sum())) / n_others
+        kept = counts > 0
+        token_ids, counts, means = self.token_ids[kept], counts[kept], totals[kept] / counts[kept]
+        order = np.lexsort((token_ids, -means))
+        return TokenTable(token_ids[order], means[order], counts[order], others, max(n_others, 0))
+
+    def expected(self, token_ids: IntArray) -> FloatArray:
+        """The activation that the table expects on each token, in the model's own units. Same shape as the input."""
+        places = self._places(token_ids)
+        means = np.append(self.means, self.others)
+        return np.asarray(means[places], dtype=np.float32)
+
+    def strongest(self, n: int) -> tuple[tuple[int, float, int], ...]:
+        """(token id, mean, count) of the first ``n`` tokens."""
+        rows = zip(self.token_ids[:n].tolist(), self.means[:n].tolist(), self.counts[:n].tolist(), strict=True)
+        return tuple(rows)
+
+    def _places(self, token_ids: IntArray) -> Int64s:
+        """The place of each token in the table, -1 where it is not listed."""
+        if not len(self.token_ids):
+            return np.full(np.shape(token_ids), -1, dtype=np.int64)
+        order = np.argsort(self.token_ids, kind="stable")
+        found = np.minimum(np.searchsorted(self.token_ids[order], token_ids), len(order) - 1)
+        places = order[found]
+        return np.asarray(np.where(self.token_ids[places] == token_ids, places, -1), dtype=np.int64)
