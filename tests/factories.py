@@ -175,8 +175,8 @@ class Make:
                 name=name,
                 version=version,
                 label=name.title(),
-                explainer=name,
-                simulator=name,
+                explainer="lexical",
+                simulator="lexical",
                 scorers=["correlation"],
             )
         )

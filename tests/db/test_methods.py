@@ -37,6 +37,38 @@ def test_a_method_is_offered_once_its_language_model_is_known_and_after_those_th
     assert [m.name for m in methods(session)] == ["lexical", "asking"]
 
 
+@pytest.mark.parametrize(
+    ("able", "offered"),
+    [
+        (None, ["scored", "asked"]),
+        (["chat"], ["asked"]),
+        (["chat", "chat_logprobs"], ["asked"]),
+        (["chat", "prompt_logprobs"], ["scored", "asked"]),
+        ([], []),
+    ],
+)
+def test_a_method_is_offered_where_its_language_model_can_do_what_its_steps_need(
+    session: Session, able: list[str] | None, offered: list[str]
+) -> None:
+    scorers = ("correlation",)
+    ensure_builtin_methods(
+        session,
+        definitions=(
+            MethodDefinition("scored", 1, "Scored", "highlighted", "all_at_once", scorers, provider="house"),
+            MethodDefinition("asked", 1, "Asked", "highlighted", "structured", scorers, provider="house"),
+        ),
+    )
+    session.add(Provider(name="house", kind="local", model="a/b", capabilities=able))
+    session.flush()
+    assert sorted(m.name for m in methods(session)) == sorted(offered)
+
+
+def test_a_method_whose_steps_this_version_does_not_have_is_not_offered(session: Session) -> None:
+    gone = MethodDefinition("gone", 1, "Gone", "magic", "lexical", ("correlation",))
+    ensure_builtin_methods(session, definitions=(LEXICAL, gone))
+    assert [m.name for m in methods(session)] == ["lexical"]
+
+
 def test_an_unknown_method_is_not_found(session: Session) -> None:
     with pytest.raises(NotFound):
         method_definition(session, method_id=404)

@@ -68,6 +68,8 @@ def test_a_method_shows_each_step_with_its_blind_spot_and_its_needs(
 
 def test_a_method_whose_steps_are_gone_is_still_shown(client: TestClient, make: Make, context: Context) -> None:
     method = make.method("old")
+    method.explainer = "magic"
+    make.session.flush()
     answer = client.get(f"/methods/{method.id}")
     assert answer.status_code == 200
     assert "cannot run the method. There is no explainer called" in answer.text

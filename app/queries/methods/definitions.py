@@ -2,16 +2,23 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import exists, or_, select
+from sqlalchemy import or_, select
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
 from app.domain.methods import BUILTIN_METHODS, MethodDefinition
+from app.domain.steps.catalogue import UnknownStep
+from app.domain.steps.method import steps_of
 from app.errors import NotFound
 from app.models import Method, Provider
 
-_CAN_RUN = or_(Method.provider.is_(None), exists().where(Provider.name == Method.provider))
-_NEWEST = select(Method).ext(distinct_on(Method.name)).where(_CAN_RUN).order_by(Method.name, Method.version.desc())
+_NEWEST = (
+    select(Method, Provider.capabilities)
+    .ext(distinct_on(Method.name))
+    .outerjoin(Provider, Provider.name == Method.provider)
+    .where(or_(Method.provider.is_(None), Provider.id.is_not(None)))
+    .order_by(Method.name, Method.version.desc())
+)
 
 
 def ensure_builtin_methods(session: Session, *, definitions: Sequence[MethodDefinition] = BUILTIN_METHODS) -> None:
@@ -34,11 +41,22 @@ def ensure_builtin_methods(session: Session, *, definitions: Sequence[MethodDefi
 
 
 def methods(session: Session) -> list[Method]:
-    """What a person may choose: the newest version of every method whose language model is known.
+    """What a person may choose: the newest version of every method whose language model is known and can do it.
 
-    Methods that need no language model come first; each kind by name.
+    A language model that was not probed may be able to do anything. Methods that need none come first; each kind by
+    name.
     """
-    return sorted(session.scalars(_NEWEST), key=lambda method: (method.provider is not None, method.name))
+    found = [method for method, able in session.execute(_NEWEST) if _can_run(definition_of(method), able)]
+    return sorted(found, key=lambda method: (method.provider is not None, method.name))
+
+
+def _can_run(definition: MethodDefinition, able: Sequence[str] | None) -> bool:
+    """Whether all of its steps exist and its language model, with these capabilities if it was probed, can do them."""
+    try:
+        needed = steps_of(definition).capabilities
+    except UnknownStep:
+        return False
+    return able is None or needed <= frozenset(able)
 
 
 def newest_method(session: Session, *, name: str) -> Method:
@@ -54,6 +72,11 @@ def method_definition(session: Session, *, method_id: int) -> MethodDefinition:
     row = session.get(Method, method_id)
     if row is None:
         raise NotFound("There is no such method.")
+    return definition_of(row)
+
+
+def definition_of(row: Method) -> MethodDefinition:
+    """A stored method as its steps are found by."""
     return MethodDefinition(
         name=row.name,
         version=row.version,
