@@ -53,14 +53,18 @@ BEGIN
         coalesce(sum(one) FILTER (WHERE status = 'quarantined'), 0),
         coalesce(sum(seconds) FILTER (WHERE status = 'succeeded'), 0)
     FROM (
-        SELECT batch_id, status, count(*) AS one, sum(extract(epoch FROM finished_at - started_at)) AS seconds
-        FROM new_runs GROUP BY batch_id, status
-        UNION ALL
-        SELECT batch_id, status, -count(*), -sum(extract(epoch FROM finished_at - started_at))
-        FROM old_runs GROUP BY batch_id, status
+        SELECT batch_id, status, sum(n) AS one, sum(seconds) FILTER (WHERE status = 'succeeded') AS seconds
+        FROM (
+            SELECT batch_id, status, count(*) AS n, sum(extract(epoch FROM finished_at - started_at)) AS seconds
+            FROM new_runs GROUP BY batch_id, status
+            UNION ALL
+            SELECT batch_id, status, -count(*), -sum(extract(epoch FROM finished_at - started_at))
+            FROM old_runs GROUP BY batch_id, status
+        ) AS both_runs
+        GROUP BY batch_id, status
     ) AS changed
-    GROUP BY batch_id
-    HAVING count(DISTINCT status) > 1 OR sum(one) <> 0 OR sum(seconds) FILTER (WHERE status = 'succeeded') <> 0;
+    WHERE one <> 0 OR seconds <> 0
+    GROUP BY batch_id;
     RETURN NULL;
 END $$;
 CREATE FUNCTION count_deleted_runs() RETURNS trigger LANGUAGE plpgsql AS $$

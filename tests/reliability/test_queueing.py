@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from app.db import transaction
 from app.errors import Conflict, Invalid
 from app.queries.runs.batches import locked_run
+from app.queries.runs.counts import compact_counts
 from app.work.begin import Taker, begin_run
 from app.work.enqueue import cancel_batch, enqueue_batch
 from app.work.lease import finish
@@ -83,8 +84,16 @@ def test_people_who_queue_and_cancel_over_each_other_leave_every_count_right(sta
             except (Invalid, Conflict):
                 continue
 
-    with ThreadPoolExecutor(N_THREADS) as pool:
+    def compact(_number: int) -> None:
+        for _ in range(30):
+            with transaction(on.sessions) as session:
+                compact_counts(session)
+
+    with ThreadPoolExecutor(N_THREADS + 2) as pool:
+        compacting = [pool.submit(compact, number) for number in range(2)]
         list(pool.map(queue_and_cancel, range(N_THREADS)))
+        for each in compacting:
+            each.result()
     on.assert_nothing_is_lost_or_doubled()
 
 

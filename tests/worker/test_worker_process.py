@@ -6,13 +6,19 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import pytest
 from sqlalchemy import text
 
 from app.db import transaction
+from app.domain.work import RUN
 from app.queries.methods.definitions import ensure_builtin_methods
+from app.settings import Settings
 from tests.reliability.conftest import MakeStage, stage
 from tests.reliability.fleet import ROOT, SHORT_LEASES, WORK, Stage, fleet, wait_until
+from worker.run.held import Done, HeldWork
+from worker.run.main import BROKEN, WorkerProcess
 
 __all__ = ["stage"]
 
@@ -57,6 +63,22 @@ def test_a_worker_whose_work_stands_still_ends_itself_and_the_run_counts_a_death
         workers.keep()
         wait_until(partial(on.has_ended, 1))
     assert on.counts_by_status() == {"quarantined": 1}
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # it is what is tested
+@pytest.mark.parametrize("kind", [RUN, "pretend"])
+def test_a_slot_that_dies_ends_its_worker_whatever_it_does(stage: MakeStage, kind: str) -> None:
+    on = stage(1)
+    on.enqueue()
+    on.enqueue_tasks(1)
+
+    def die(held: HeldWork[Any]) -> Done:
+        raise SystemExit  # no Exception: nothing in the slot catches it
+
+    settings = Settings(reap_seconds=0.01, poll_seconds=0.01)
+    others = {RUN, "pretend"} - {kind}
+    handlers = {kind: die, **dict.fromkeys(others, lambda held: Done())}
+    assert WorkerProcess(settings, on.sessions, handlers).run() == BROKEN
 
 
 def test_several_runs_at_a_time_share_one_model(stage: MakeStage, tmp_path: Path) -> None:

@@ -6,20 +6,16 @@ from fastapi import APIRouter, Depends, Form
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, Field
 
-from app.domain.authors import AuthorKind
 from app.domain.bounds import BIGGEST_ID, LONGEST_EXPLANATION
-from app.domain.results import ExplanationResult
 from app.domain.roles import Action
 from app.errors import Invalid
 from app.queries.common.inputs import plain_text
-from app.queries.explanations.store import Author, refresh_current, store_explanation
-from app.queries.history.events import record_event
 from app.queries.people.accounts import Viewer
 from app.web.deps import DbSession, allowed_to
 from app.web.neuron.address import ROUTE, Head, path_of
 from app.web.neuron.claim import queued_run
 from app.web.rendering.templating import CurrentView
-from app.work.enqueue import enqueue_scoring
+from app.work.explanations import write_explanation
 
 router = APIRouter()
 
@@ -32,7 +28,7 @@ class OwnForm(BaseModel):
 
 
 @router.post(f"{ROUTE}/explanations", include_in_schema=False)
-def write_explanation(
+def write(
     session: DbSession,
     view: CurrentView,
     head: Head,
@@ -43,18 +39,9 @@ def write_explanation(
     text = plain_text(form.text.replace("\r\n", "\n"), what="explanation", limit=LONGEST_EXPLANATION)
     if not text:
         raise Invalid("The explanation is empty. Say what the neuron fires on, and send the form again.")
-    author = Author(AuthorKind.PERSON, viewer.name, account_id=viewer.id)
-    explanation_id = store_explanation(session, neuron_id=head.id, result=ExplanationResult(text), author=author)
-    refresh_current(session, neuron_id=head.id)
-    record_event(
-        session,
-        kind="explanation.written",
-        account_id=viewer.id,
-        subject_id=head.subject_id,
-        neuron_id=head.id,
-        detail={"explanation_id": explanation_id},
+    explanation_id = write_explanation(
+        session, neuron_id=head.id, subject_id=head.subject_id, text=text, by=viewer, method_id=form.method_id
     )
-    enqueue_scoring(session, explanation_id=explanation_id, method_id=form.method_id, account_id=viewer.id)
     if view.wants_part:
         return view.html("neuron/_progress.html", queued_run(session, head))
     return RedirectResponse(f"{path_of(head)}?explanation={explanation_id}#_progress", status_code=303)
