@@ -96,8 +96,8 @@ def intruded(provider: FakeProvider, told: NeuronTask | None = None) -> ScoreRes
     return result
 
 
-def finds_the_silent(text: str) -> int:
-    return next(i for i, excerpt in enumerate(text, 1) if "import" not in excerpt)
+def finds_the_silent(excerpts: list[str]) -> int:
+    return next(i for i, excerpt in enumerate(excerpts, 1) if "import" not in excerpt)
 
 
 def test_who_sees_what_the_excerpts_share_finds_every_intruder() -> None:
