@@ -11,7 +11,7 @@ from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind
 from app.domain.language_models import ATTEMPTS, Capability
 from app.domain.methods import BUILTIN_METHODS, LANGUAGE_MODEL_METHODS, MethodDefinition
 from app.domain.steps.calls import Calls
-from app.domain.steps.catalogue import CALIBRATIONS, EXPLAINERS, SIMULATORS
+from app.domain.steps.catalogue import CALIBRATIONS, EXPLAINERS, SCORERS, SIMULATORS
 from app.domain.steps.method import calls_of, steps_of
 from app.domain.tokens import Vocabulary
 from app.errors import MethodError
@@ -162,6 +162,12 @@ def test_an_explainer_around_any_other_makes_the_calls_that_were_foretold(
     check(method(explainer, simulator, baselines=[]), shape)
 
 
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=list(SHAPES))
+@pytest.mark.parametrize("scorer", SCORERS)
+def test_every_scorer_makes_the_calls_that_were_foretold(scorer: str, shape: Shape) -> None:
+    check(replace(method(("best_of_n", {"n": 2}), "structured"), scorers=(scorer,)), shape)
+
+
 @pytest.mark.parametrize("simulator", SIMULATORS)
 @pytest.mark.parametrize("explainer", PLAIN, ids=lambda e: e[0])
 def test_where_no_reply_decides_the_number_of_calls_is_exact(explainer: Wrapped, simulator: str) -> None:
@@ -186,6 +192,12 @@ def test_without_a_scorer_that_looks_at_simulations_nothing_is_simulated() -> No
     memory, foretold = made_and_foretold(definition, neuron(SHAPES["collected"]), same)
     assert not [call for call in memory.calls if call.request.step.startswith("simulate")]
     assert len(memory.calls) == foretold.n.expected == 1 + 2 * 3
+
+
+def test_a_scorer_that_asks_about_the_neuron_asks_once_for_all_texts() -> None:
+    definition = replace(method(("best_of_n", {"n": 3}), "lexical"), scorers=("intruder",))
+    memory, foretold = made_and_foretold(definition, neuron(SHAPES["collected"]), another_each_time())
+    assert len(memory.calls) == foretold.n.expected == 3 + 5
 
 
 def test_an_unusable_reply_is_asked_for_again_within_a_bound() -> None:

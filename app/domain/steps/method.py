@@ -7,7 +7,7 @@ from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind
 from app.domain.baselines import BASELINES, SHUFFLED
 from app.domain.language_models import Capability
 from app.domain.methods import NO_CALIBRATION, MethodDefinition
-from app.domain.steps.calls import NO_CALLS, Calls
+from app.domain.steps.calls import NO_CALLS, ONCE, Calls
 from app.domain.steps.catalogue import CALIBRATIONS, EXPLAINERS, SCORERS, SIMULATORS, UnknownStep, named
 from app.domain.steps.explainers import compared_records
 from app.domain.steps.spec import (
@@ -154,14 +154,19 @@ def calls_of(steps: MethodSteps, records: NeuronRecords, peer: NeuronRecords | N
     choosing = _lengths(compared_records(records))
     more = {excerpt_id: length for excerpt_id, length in choosing.items() if excerpt_id not in base}
     simulate = steps.simulator.calls
-    scoring = (s.spec.calls(ScorerInput(s.parameters, records, peer)) for s in steps.scorers)
+    scoring = (
+        s.spec.calls(ScorerInput(s.parameters, records, peer)).times(
+            ONCE if s.spec.asks_about_neuron else explained.candidates
+        )
+        for s in steps.scorers
+    )
     return (
         explained.calls
         + explained.tested
         + simulate(base.values()).times(explained.candidates)
         + simulate(more.values()).times(explained.compared)
         + simulate(choosing.values()).times(explained.discarded)
-        + sum(scoring, NO_CALLS).times(explained.candidates)
+        + sum(scoring, NO_CALLS)
     )
 
 

@@ -242,6 +242,7 @@ INTRUDER = ScorerSpec(
     samples=_detected_first,
     simulated=_no_records,
     calls=_intruding,
+    asks_about_neuron=True,
 )
 FUZZING = ScorerSpec(
     name="fuzzing",

@@ -162,3 +162,6 @@ class ScorerSpec(StepSpec):
     simulated: Callable[[NeuronRecords, Parameters], Records]
     """The records that each text must be simulated on; no samples where it asks about the text itself."""
     calls: Callable[[ScorerInput], Calls]
+    """The calls for one text."""
+    asks_about_neuron: bool = False
+    """Whether it asks about the neuron and not about the text, so that further texts need no further calls."""
