@@ -73,12 +73,10 @@ def test_excerpts_that_could_not_be_simulated_are_left_out() -> None:
     assert (none.value, none.undefined_reason) == (None, "no excerpt could be simulated: no answer")
 
 
-def test_an_unknown_mean_is_taken_from_the_random_sample_or_not_at_all() -> None:
-    (result,) = scorer().score_text("imports", NEURON, excerpts(NEURON, (0, 0, 0), (0, 0)))
-    assert result.value == pytest.approx(0.0)  # the random sample's mean is 0, as is the simulation
-    bare = replace(NEURON, records=replace(NEURON.records, samples={SampleKind.TOP: NEURON.records.of(SampleKind.TOP)}))
-    (unknown,) = scorer().score_text("imports", bare, excerpts(NEURON, (0, 0, 0), (0, 0)))
-    assert unknown.undefined_reason == "the neuron's mean is not known"
+def test_an_unknown_mean_is_not_made_up_from_some_records() -> None:
+    (unknown,) = scorer().score_text("imports", NEURON, excerpts(NEURON, (0, 0, 0), (0, 0)))
+    assert (unknown.value, unknown.n_valid) == (None, 2)
+    assert unknown.undefined_reason == "the neuron's mean over the corpus is not known"
 
 
 def test_it_needs_the_subject_and_the_neurons_own() -> None:

@@ -1,14 +1,17 @@
 """Revise, per meaning and ablation from the queue, with a collected tiny model that the worker loads itself."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app.db import make_engine, make_sessions, transaction
 from app.domain import sites as domain
+from app.domain.activations import ActivationRecord, FloatArray, IntArray
 from app.models import Explanation, Neuron, Run, Score, Subject
 from tests.llm_server import Answer, Behaviour, Body, LlmServer, instance_of
 from tests.worker.collecting import some_text
@@ -16,6 +19,7 @@ from tests.worker.llm_site import SETTINGS, Site, method_named
 from tests.worker.tiny_models import save_tiny
 from worker.collection.run import CollectOptions, collect
 from worker.corpora.documents import corpus_of
+from worker.method.live import LiveSubject
 from worker.run.services import WorkerServices
 from worker.subjects.load import LoadOptions, load_subject
 
@@ -68,3 +72,85 @@ def test_a_method_that_runs_the_subject_scores_by_ablation(site: Site, name: str
     assert (written is not None) == (name == "revised")
     assert ("revision" in explanation.provenance) == (name == "revised")
     assert explanation.provenance["site"] == {"kind": where.kind, "read": where.read_at(layer)}
+
+
+class Recording:
+    """A loaded subject that remembers which constants stood in for a neuron's activations."""
+
+    def __init__(self, loaded: LiveSubject) -> None:
+        self.loaded = loaded
+        self.slug = loaded.slug
+        self.constants: set[float] = set()
+
+    def activations(self, texts: Sequence[str], *, layer: int, index: int) -> tuple[ActivationRecord, ...]:
+        """As the loaded subject."""
+        return self.loaded.activations(texts, layer=layer, index=index)
+
+    def contexts(self, excerpts: Sequence[IntArray], positions: Sequence[int], *, layer: int) -> FloatArray:
+        """As the loaded subject."""
+        return self.loaded.contexts(excerpts, positions, layer=layer)
+
+    def log_probabilities(
+        self, excerpt: IntArray, *, layer: int, index: int, activations: FloatArray | None = None
+    ) -> FloatArray:
+        """As the loaded subject."""
+        if activations is not None and np.ptp(activations) == 0:
+            self.constants.add(float(activations[0]))
+        return self.loaded.log_probabilities(excerpt, layer=layer, index=index, activations=activations)
+
+
+class RecordingServices(WorkerServices):
+    """What a worker holds, with its subject recorded."""
+
+    recording: Recording | None = None
+
+    def live_subject(self, slug: str) -> LiveSubject:
+        """The loaded subject, always in the same recording."""
+        if self.recording is None:
+            self.recording = Recording(super().live_subject(slug))
+        return self.recording
+
+
+@pytest.fixture
+def recorded(site: Site) -> Iterator[RecordingServices]:
+    """The site's worker, recorded."""
+    services = RecordingServices(SETTINGS, site.sessions)
+    site.services = services
+    yield services
+    services.close()
+
+
+def ablated(site: Site, neuron_id: int) -> Score:
+    """What a run of a method that ablates stores for a neuron."""
+    site.provider()
+    with transaction(site.sessions) as session:
+        subject_id = session.scalars(select(Subject.id)).one()
+    ablating = replace(method_named("highlighted-structured"), name="ablating", scorers=("correlation", "ablation"))
+    site.enqueue(subject_id, [neuron_id], ablating)
+    assert site.loop().run_one()
+    with transaction(site.sessions) as session:
+        return session.scalars(select(Score).where(Score.scorer == "ablation")).one()
+
+
+def firing_neuron(site: Site) -> Neuron:
+    """The first neuron that fires."""
+    with transaction(site.sessions) as session:
+        return session.scalars(select(Neuron).where(Neuron.max > 0).order_by(Neuron.id).limit(1)).one()
+
+
+def test_ablation_compares_with_the_mean_over_the_whole_corpus(site: Site, recorded: RecordingServices) -> None:
+    neuron = firing_neuron(site)
+    score = ablated(site, neuron.id)
+    assert score.value is not None
+    assert (score.simulator, score.n_failed) == ("structured+linear", 0)
+    assert recorded.recording is not None
+    assert neuron.mean is not None
+    assert np.float32(neuron.mean) in recorded.recording.constants
+
+
+def test_without_a_mean_over_the_corpus_ablation_is_undefined(site: Site, recorded: RecordingServices) -> None:
+    neuron = firing_neuron(site)
+    with transaction(site.sessions) as session:
+        session.execute(update(Neuron).where(Neuron.id == neuron.id).values(mean=None))  # as an import may leave it
+    score = ablated(site, neuron.id)
+    assert (score.value, score.undefined_reason) == (None, "the neuron's mean over the corpus is not known")

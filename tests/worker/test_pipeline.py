@@ -85,6 +85,8 @@ class Reading:
 class Doubled(Reading):
     """Calibration that doubles, to be told apart from the simulator it wraps."""
 
+    inner = Reading()
+
     def fitted(self, text: str, task: NeuronTask) -> "Doubled":
         return self
 

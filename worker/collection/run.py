@@ -7,7 +7,6 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
 from typing import Any, TypeAlias
@@ -28,6 +27,7 @@ from app.queries.subjects.registration import (
     register_subject,
     register_tokenizer,
 )
+from app.version import code_version
 from worker.collection.bounds import NotFinite
 from worker.collection.checkpoint import load_state, read_tensors, write_tensors
 from worker.collection.lookalikes import find_lookalikes
@@ -204,7 +204,7 @@ class _Job:
             seed=options.seed,
             dtype=subject.info.dtype,
             device=str(subject.device),
-            code_version=version("neuron-audit"),
+            code_version=code_version(),
             tokens_planned=plan.tokens,
             notes=[*subject.notes, *plan.notes],
         )

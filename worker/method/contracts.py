@@ -123,6 +123,9 @@ class Simulator(Protocol):
 class CalibratedSimulator(Protocol):
     """A simulator that wraps another one and first fits it to a neuron's calibration records."""
 
+    inner: Simulator
+    """The one that it wraps."""
+
     def fitted(self, text: str, task: NeuronTask) -> Simulator:
         """The simulator to use for this text and neuron. Looks at ``task.calibration`` alone.
 

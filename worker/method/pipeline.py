@@ -99,9 +99,7 @@ def score_candidate(method: BuiltMethod, task: NeuronTask, candidate: Candidate)
     """One text, a person's too, simulated and scored on the neuron's validation records."""
     task = with_lookalikes(method, task)
     records = method.simulated(task.records)
-    simulator = method.simulator
-    if any(records.values()):  # where no scorer looks at a simulation, there is nothing to calibrate either
-        simulator = _fitted(simulator, candidate.text, without_held_out(task))
+    simulator = _fitted(method.simulator, candidate.text, without_held_out(task), is_used=any(records.values()))
     excerpts = simulate(simulator, candidate.text, records, task.vocabulary, unit=unit_of(task.records))
     baselines = _baselines(method, simulator, candidate.text, task, records)
     scores: list[ScoreResult] = []
@@ -150,8 +148,11 @@ def simulate(
     return tuple(ScoredExcerpt(kind, record, s, unit) for (kind, record), s in zip(flat, simulated, strict=True))
 
 
-def _fitted(simulator: Simulator, text: str, task: NeuronTask) -> Simulator:
-    return simulator.fitted(text, task) if isinstance(simulator, CalibratedSimulator) else simulator
+def _fitted(simulator: Simulator, text: str, task: NeuronTask, *, is_used: bool) -> Simulator:
+    """The simulator that is used; where no scorer looks at a simulation there is nothing to calibrate either."""
+    if not isinstance(simulator, CalibratedSimulator):
+        return simulator
+    return simulator.fitted(text, task) if is_used else simulator.inner
 
 
 def _simulation(simulator: Simulator, kind: SampleKind, excerpts: Sequence[ScoredExcerpt]) -> SimulationResult:

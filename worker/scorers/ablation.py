@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.domain.activations import ActivationRecord, FloatArray, NeuronRecords, SampleKind
+from app.domain.activations import ActivationRecord, FloatArray, NeuronRecords
 from app.domain.divergence import ablation_score, jensen_shannon
 from app.domain.results import TOP_AND_RANDOM, ScoreResult
 from app.domain.scores import Estimate
@@ -31,7 +31,7 @@ class AblationScorer:
     """
 
     name = "ablation"
-    version = 1
+    version = 2
 
     def __init__(self, subject: LiveSubject, sample: str = TOP_AND_RANDOM) -> None:
         self.subject = subject
@@ -49,9 +49,9 @@ class AblationScorer:
     def score_text(self, text: str, task: NeuronTask, excerpts: Sequence[ScoredExcerpt]) -> tuple[ScoreResult, ...]:
         """One number. Raises MethodError where the neuron belongs to another subject."""
         valid = [(e, predicted) for e in excerpts if (predicted := e.predicted) is not None]
-        mean = mean_of(task.records)
+        mean = task.records.mean
         if not valid or mean is None:
-            reason = "the neuron's mean is not known" if valid else why_not(excerpts)
+            reason = "the neuron's mean over the corpus is not known" if valid else why_not(excerpts)
             return (scored(self.name, self.sample, Estimate(None, reason), n_valid=len(valid), n=len(excerpts)),)
         records = [e.record for e, _ in valid]
         tables = [a.expected for a in token_lookup(task.records, records) if a.expected is not None]
@@ -83,11 +83,3 @@ class AblationScorer:
 
 def _constant(value: float, like: FloatArray) -> FloatArray:
     return np.full(like.shape, value, dtype=np.float32)
-
-
-def mean_of(records: NeuronRecords) -> float | None:
-    """The neuron's mean activation over the corpus; where unknown, over the random sample, if there is one."""
-    if records.mean is not None:
-        return records.mean
-    random = [r.activations for r in records.of(SampleKind.RANDOM)]
-    return float(np.concatenate(random).mean()) if random else None

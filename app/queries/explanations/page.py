@@ -82,6 +82,8 @@ class ExplanationShown:
     neuron_id: int
     layer: int
     index: int
+    collection_id: int | None
+    """The subject's newest complete collection, the one that pages show."""
     method_id: int | None
     runs: tuple[RunOfExplanation, ...]
     replays: tuple[ExplanationRow, ...]
@@ -118,6 +120,7 @@ def explanation_shown(session: Session, *, explanation_id: int) -> ExplanationSh
             Explanation.method_id,
             Neuron.subject_id,
             Subject.slug,
+            Subject.collection_id,
             Neuron.layer,
             Neuron.index.label("number"),
         )
@@ -138,6 +141,7 @@ def explanation_shown(session: Session, *, explanation_id: int) -> ExplanationSh
         neuron_id=address.neuron_id,
         layer=address.layer,
         index=address.number,
+        collection_id=address.collection_id,
         method_id=address.method_id,
         runs=runs,
         replays=_replays(shown, explanations),

@@ -1,8 +1,11 @@
-"""What the same methods reach on a subject's null twin: the distribution that a score is held against."""
+"""What the same methods reach on a subject's null twin: the distribution that a score is held against.
+
+Only scores by one simulator are compared.
+"""
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session, aliased
 
 from app.models import Neuron, Subject
@@ -40,11 +43,12 @@ class TwinStanding:
         return (self.n_at_least + 1) / (self.n_scored + 1)
 
 
-def null_twin_layers(session: Session, *, subject_id: int) -> tuple[TwinLayer, ...]:
-    """The score distribution of each layer of a subject's null twin; empty where it has none. One query."""
-    quantiles = [func.percentile_cont(q).within_group(Neuron.current_score) for q in (0.5, HIGH)]
+def null_twin_layers(session: Session, *, subject_id: int, simulator: str) -> tuple[TwinLayer, ...]:
+    """The scores by one simulator in each layer of a subject's null twin; empty where it has no twin. One query."""
+    own = case((Neuron.current_simulator == simulator, Neuron.current_score))
+    quantiles = [func.percentile_cont(q).within_group(own) for q in (0.5, HIGH)]
     rows = session.execute(
-        select(Neuron.layer, func.count(Neuron.current_score), *quantiles)
+        select(Neuron.layer, func.count(own), *quantiles)
         .join(Subject, Subject.id == Neuron.subject_id)
         .where(Subject.null_twin_of_id == subject_id)
         .group_by(Neuron.layer)
@@ -54,9 +58,9 @@ def null_twin_layers(session: Session, *, subject_id: int) -> tuple[TwinLayer, .
 
 
 def null_twin_standing(session: Session, *, neuron_id: int) -> TwinStanding | None:
-    """Where the neuron's current score stands among its layer of the null twin; None without a score or a twin.
+    """Where the neuron's current score stands among its layer of the null twin, scored by the same simulator.
 
-    One query.
+    None without a score or a scored twin. One query.
     """
     own, peer = aliased(Neuron), aliased(Neuron)
     row = session.execute(
@@ -65,6 +69,7 @@ def null_twin_standing(session: Session, *, neuron_id: int) -> TwinStanding | No
         .join(Subject, Subject.null_twin_of_id == own.subject_id)
         .join(peer, (peer.subject_id == Subject.id) & (peer.layer == own.layer))
         .where(own.id == neuron_id, own.current_score.is_not(None), peer.current_score.is_not(None))
+        .where(peer.current_simulator == own.current_simulator)
         .group_by(Subject.slug)
         .order_by(Subject.slug)
         .limit(1)

@@ -96,9 +96,8 @@ def stacked_line(real: Heat, simulated: Heat, residual: Heat, words: ShownVocabu
     if words.parts.isdisjoint(real.token_ids):
         return _in_three_parts(_stacked_parts(real, simulated, residual), len(_STACKED) * real.peak, len(_STACKED))
     cells, starts = _joined_cells(real, words)
-    stacked = _stacked_parts(real, simulated, residual)
-    under = ["".join(stacked[place + 4 : place + 10]) for place in range(0, len(stacked), len(_STACKED))]
-    columns = [f"<b>{cell}{under[start]}</b>" for cell, start in zip(cells, starts, strict=True)]
+    under = zip(*(_joined_cells(heat, words, has_text=False)[0] for heat in (simulated, residual)), strict=True)
+    columns = [f"<b>{cell}{''.join(pair)}</b>" for cell, pair in zip(cells, under, strict=True)]
     return _in_three_parts(columns, _place_of(real.peak, starts))
 
 
@@ -111,7 +110,7 @@ def _stacked_parts(real: Heat, simulated: Heat, residual: Heat) -> list[str]:
     return parts
 
 
-def _joined_cells(heat: Heat, words: ShownVocabulary) -> tuple[list[str], list[int]]:
+def _joined_cells(heat: Heat, words: ShownVocabulary, *, has_text: bool = True) -> tuple[list[str], list[int]]:
     """Cells where tokens that share a character are one: all their numbers, the strongest one's colour."""
     cells: list[str] = []
     starts: list[int] = []
@@ -121,7 +120,7 @@ def _joined_cells(heat: Heat, words: ShownVocabulary) -> tuple[list[str], list[i
         place = range(start, start + size)
         strongest = max(place, key=lambda i: abs(heat.steps[i]))
         numbers = all_numbers[start] if size == 1 else '"' + " ".join(all_numbers[i] for i in place) + '"'
-        cells.append(f"{_OPEN[heat.steps[strongest]]}{numbers}>{text}</i>")
+        cells.append(f"{_OPEN[heat.steps[strongest]]}{numbers}>{text if has_text else ''}</i>")
         starts.append(start)
         start += size
     return cells, starts

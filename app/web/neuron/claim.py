@@ -22,6 +22,8 @@ class NeuronClaim:
     address: str
     shown: ExplanationRow | None
     headline: ScoreRow | None
+    is_of_earlier_collection: bool
+    """Whether the headline was measured on records of an earlier collection than the one that is shown."""
     current_id: int | None
     percentile: float | None
     n_scored_in_layer: int
@@ -70,10 +72,12 @@ def claim_of(head: NeuronHead, explanations: Sequence[ExplanationRow], wanted: i
     shown = next((row for row in explanations if row.id == chosen), None)
     if wanted is not None and shown is None:
         raise NotFound("This neuron has no such explanation.")
+    headline = shown.headline if shown is not None else None
     return NeuronClaim(
         address=path_of(head),
         shown=shown,
-        headline=shown.headline if shown is not None else None,
+        headline=headline,
+        is_of_earlier_collection=headline is not None and headline.collection_id not in (None, head.collection_id),
         current_id=head.current_explanation_id,
         percentile=head.percentile,
         n_scored_in_layer=head.n_scored_in_layer,

@@ -118,13 +118,16 @@ def compared_excerpts(
     columns: Sequence[ComparedColumn],
     simulations: Iterable[StoredSimulation],
 ) -> tuple[ComparedExcerpt, ...]:
-    """Every excerpt that a column's simulator has simulated; of repeated simulations the newest counts."""
+    """Every excerpt that a column's simulator has simulated; of repeated simulations the newest counts.
+
+    ``simulations`` are in the order in which they were stored.
+    """
     numbers = {column.id: i for i, column in enumerate(columns)}
+    drawn = (s for s in simulations if s.simulator == columns[numbers[s.explanation_id]].simulator)
+    newest = {(s.explanation_id, s.split, s.kind): s for s in drawn}
     cells: dict[tuple[str, int], list[SimulatedRow | None]] = {}
-    for simulation in simulations:
+    for simulation in newest.values():
         number = numbers[simulation.explanation_id]
-        if simulation.simulator != columns[number].simulator:
-            continue
         for row in simulated_rows(evidence, real, simulation):
             cells.setdefault((row.kind, row.excerpt_id), [None] * len(columns))[number] = row
     in_order = sorted(cells.items(), key=lambda item: ORDER.index(SampleKind(item[0][0])))

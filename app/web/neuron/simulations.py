@@ -23,7 +23,9 @@ class SimulatedRow:
     tokens: list[str]
     activations: list[float] | None
     expected: list[float] | None
-    """0..10."""
+    """0..10, or beyond where it was calibrated."""
+    unit: float
+    """The activation, in the model's units, that 1 of ``expected`` stands for."""
     failure: str | None
     line: Line
 
@@ -68,6 +70,7 @@ def simulated_rows(
             tokens=evidence.strings(pair.excerpt.token_ids),
             activations=pair.real.tolist() if pair.real is not None else None,
             expected=pair.expected.tolist() if pair.failure is None else None,
+            unit=simulation.unit,
             failure=pair.failure,
             line=next(lines) if pair.failure is None else "",
         )
