@@ -20,7 +20,6 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     SpinnerColumn,
-    TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
@@ -28,7 +27,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.db import Sessions, make_sessions, transaction
-from app.domain.collections import CollectionStatus
+from app.domain.collections import CollectionStage, CollectionStatus
 from app.domain.roles import Role
 from app.domain.work import ACTIVE
 from app.errors import DomainError
@@ -106,18 +105,17 @@ def _run(settings: Settings, sessions: Sessions, group: Children, console: Conso
 def _collect_a_first_look(sessions: Sessions, group: Children, progress: Progress) -> None:
     """Collect a little, so that pages have something to show within a minute."""
     if _n_complete(sessions) == 0:
-        _collect(sessions, group, progress.add_task("A first look", total=None), progress, FIRST_LOOK)
+        _collect(sessions, group, progress, "A first look", FIRST_LOOK)
 
 
 def _collect_everything(sessions: Sessions, group: Children, progress: Progress) -> None:
     """Collect the whole standard library; its records take the place of the first look's."""
     if _n_complete(sessions) == 1:
-        _collect(sessions, group, progress.add_task("The whole standard library", total=None), progress)
+        _collect(sessions, group, progress, "The whole standard library")
 
 
-def _collect(
-    sessions: Sessions, group: Children, bar: TaskID, progress: Progress, options: tuple[str, ...] = ()
-) -> None:
+def _collect(sessions: Sessions, group: Children, progress: Progress, name: str, options: tuple[str, ...] = ()) -> None:
+    bar = progress.add_task(name, total=None)
     child = group.start("collect", "collect", str(MODEL), CORPUS, *SUBJECT, *options, "--exit-with-parent")
     while child.exit_code != 0:
         if child.exit_code in FINAL:
@@ -125,11 +123,12 @@ def _collect(
         group.keep_alive()
         row = _running(sessions)
         if row is not None:
-            progress.update(bar, completed=row.tokens_done, total=row.tokens_planned)
+            title = f"{name}: {CollectionStage(row.stage).label}"
+            progress.update(bar, description=title, completed=row.tokens_done, total=row.tokens_planned)
         time.sleep(TICK_SECONDS)
     group.forget(child)
     done = next(task.total for task in progress.tasks if task.id == bar) or 1
-    progress.update(bar, completed=done, total=done)
+    progress.update(bar, description=name, completed=done, total=done)
 
 
 def _n_complete(sessions: Sessions) -> int:

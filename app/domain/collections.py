@@ -9,3 +9,32 @@ class CollectionStatus(StrEnum):
     RUNNING = "running"
     COMPLETE = "complete"
     FAILED = "failed"
+
+
+class CollectionStage(StrEnum):
+    """What a running collection does, in this order."""
+
+    CUT = "cut"
+    PILOT = "pilot"
+    COLLECT = "collect"
+    LOOK = "look"
+    STORE = "store"
+
+    @property
+    def label(self) -> str:
+        """In words, for pages and the command line."""
+        return _LABELS[self]
+
+    @property
+    def unit(self) -> str:
+        """What its progress is counted in."""
+        return "layers" if self is CollectionStage.STORE else "tokens"
+
+
+_LABELS = {
+    CollectionStage.CUT: "cutting the text",
+    CollectionStage.PILOT: "looking ahead",
+    CollectionStage.COLLECT: "collecting",
+    CollectionStage.LOOK: "finding look-alikes",
+    CollectionStage.STORE: "storing",
+}

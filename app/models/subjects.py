@@ -1,5 +1,6 @@
 """Subjects, their collections, neurons and samples."""
 
+import uuid
 from typing import Any
 
 from sqlalchemy import (
@@ -18,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.domain.collections import CollectionStatus
+from app.domain.collections import CollectionStage, CollectionStatus
 from app.domain.samples import SampleKind
 from app.domain.token_table import STRONGEST_TOKENS
 from app.models.base import Base, BigId, CreatedAt, Moment, one_of
@@ -59,6 +60,7 @@ class Collection(Base):
     __tablename__ = "collection"
     __table_args__ = (
         one_of("status", CollectionStatus),
+        one_of("stage", CollectionStage),
         Index("ix_collection_subject_id", "subject_id"),
     )
 
@@ -81,8 +83,16 @@ class Collection(Base):
     notes: Mapped[list[str]] = mapped_column(JSONB, server_default=text("'[]'::jsonb"))
     """What a reader should know: documents left out, batches halved."""
     error: Mapped[str | None]
+    key: Mapped[uuid.UUID] = mapped_column(unique=True, server_default=text("gen_random_uuid()"))
+    """By which a command that was killed finds its collection again."""
+    stage: Mapped[str] = mapped_column(server_default=CollectionStage.CUT)
+    progress: Mapped[float] = mapped_column(server_default="0")
+    """Share of the stage that is done, 0..1."""
+    part_tokens: Mapped[dict[str, int]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
+    """Tokens that each of several processes has taken in; ``tokens_done`` is their sum."""
     started_at: Mapped[CreatedAt]
-    renewed_at: Mapped[CreatedAt]
+    lease_until: Mapped[CreatedAt]
+    """The processes at work on it renew this while it runs; once it has passed, there is none."""
     finished_at: Mapped[Moment | None]
 
 

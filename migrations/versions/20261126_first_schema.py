@@ -353,13 +353,19 @@ def create_tables() -> None:
         sa.Column("n_copies", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("notes", postgresql.JSONB(), server_default=sa.text("'[]'::jsonb"), nullable=False),
         sa.Column("error", sa.String(), nullable=True),
+        sa.Column("key", sa.Uuid(), server_default=sa.text("gen_random_uuid()"), nullable=False),
+        sa.Column("stage", sa.String(), server_default="cut", nullable=False),
+        sa.Column("progress", sa.Double(), server_default="0", nullable=False),
+        sa.Column("part_tokens", postgresql.JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.Column("renewed_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("lease_until", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("stage IN ('cut', 'pilot', 'collect', 'look', 'store')", name=op.f("ck_collection_stage")),
         sa.CheckConstraint("status IN ('running', 'complete', 'failed')", name=op.f("ck_collection_status")),
         sa.ForeignKeyConstraint(["corpus_id"], ["corpus.id"], name=op.f("fk_collection_corpus_id")),
         sa.ForeignKeyConstraint(["subject_id"], ["subject.id"], name=op.f("fk_collection_subject_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_collection")),
+        sa.UniqueConstraint("key", name=op.f("uq_collection_key")),
     )
     op.create_index("ix_collection_subject_id", "collection", ["subject_id"], unique=False)
     op.create_table(

@@ -14,6 +14,12 @@ from app.errors import CollectionError, Conflict
 from app.models import Collection, Document, Excerpt, Neuron, Subject
 from app.queries.neurons.records import vocabulary
 from app.queries.subjects import collections as queries
+from app.queries.subjects.collection_state import (
+    collection_status,
+    fail_collection,
+    resume_collection,
+    start_collection,
+)
 from app.queries.subjects.collections import ExcerptRow
 from app.queries.subjects.registration import register_corpus, register_subject, register_tokenizer
 from tests.factories import Make
@@ -30,6 +36,7 @@ VALUES: dict[str, Any] = {
     "activation_function": "gelu_new",
     "dtype": "float32",
     "bos_policy": "none",
+    "permutation_seed": None,
 }
 
 
@@ -37,7 +44,7 @@ VALUES: dict[str, Any] = {
 def running(session: Session) -> Collection:
     """A running collection of a subject without neurons."""
     tokenizer_id = register_tokenizer(session, name="t", vocabulary=Vocabulary("digest", (b"a", b"\xe2\x82")))
-    collection_id = queries.start_collection(
+    collection_id = start_collection(
         session,
         subject_id=register_subject(session, slug="tiny", tokenizer_id=tokenizer_id, values=VALUES),
         corpus_id=register_corpus(session, digest="corpus", name="c", source="c"),
@@ -101,30 +108,20 @@ def test_excerpts_and_documents_are_stored_once(session: Session, running: Colle
     assert [d.byte_offset for d in session.scalars(select(Document).order_by(Document.ordinal))] == [10, None]
 
 
-def test_progress_is_told_only_while_it_runs(session: Session, running: Collection) -> None:
-    queries.report_progress(session, collection_id=running.id, tokens_done=40, tokens_per_second=8.0)
-    session.refresh(running)
-    assert (running.tokens_done, running.tokens_per_second) == (40, 8.0)
-    queries.complete_collection(session, collection_id=running.id, values={"tokens_done": 100})
-    queries.report_progress(session, collection_id=running.id, tokens_done=41, tokens_per_second=8.0)
-    session.refresh(running)
-    assert running.tokens_done == 100
-
-
 def test_a_complete_collection_is_the_subjects_and_cannot_fail(session: Session, running: Collection) -> None:
     queries.complete_collection(session, collection_id=running.id, values={})
-    queries.fail_collection(session, collection_id=running.id, error="too late")
+    fail_collection(session, collection_id=running.id, error="too late")
     session.refresh(running)
     assert (running.status, running.error) == ("complete", None)
     assert session.scalars(select(Subject.collection_id)).all() == [running.id]
 
 
 def test_only_a_running_collection_can_be_completed(session: Session, running: Collection) -> None:
-    queries.fail_collection(session, collection_id=running.id, error="disk full")
+    fail_collection(session, collection_id=running.id, error="disk full")
     with pytest.raises(CollectionError, match="not running"):
         queries.complete_collection(session, collection_id=running.id, values={})
-    queries.resume_collection(session, collection_id=running.id)
-    assert queries.collection_status(session, collection_id=running.id) == "running"
+    resume_collection(session, collection_id=running.id)
+    assert collection_status(session, collection_id=running.id) == "running"
 
 
 def test_a_collection_of_its_own_subject_leaves_others_alone(session: Session, make: Make, running: Collection) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy import Engine, func, select
 
 from app.db import Sessions, make_engine, make_sessions
 from app.domain.activations import SampleKind
+from app.domain.collections import CollectionStage
 from app.errors import CollectionError, Conflict, CorpusError, Invalid
 from app.models import Collection, Document, Excerpt, Neuron, Sample, Subject
 from app.queries.neurons.records import neuron_records, vocabulary
@@ -23,7 +24,8 @@ from tests.worker.models import save_model
 from worker.collection import run as run_module
 from worker.collection.command import parse_part, slug_of
 from worker.collection.passes import Part
-from worker.collection.run import CollectOptions, Outcome, Progress, collect
+from worker.collection.reporting import Progress
+from worker.collection.run import CollectOptions, Outcome, collect
 from worker.corpora.documents import corpus_of
 from worker.subjects.load import LoadOptions, load_subject
 from worker.subjects.loaded import LoadedSubject
@@ -202,9 +204,21 @@ def test_numbers_that_are_not_finite_say_what_helps(
 
 def test_progress_is_told_from_cutting_to_storing(sessions: Sessions, subject: LoadedSubject, tmp_path: Path) -> None:
     told: list[Progress] = []
-    collect(sessions, subject, CORPUS, tmp_path, OPTIONS, told.append)
-    assert list(dict.fromkeys(p.stage for p in told)) == ["cut", "pilot", "pass", "look", "store"]
-    assert [p.tokens for p in told if p.stage == "pass"][-1] == 960
+    collect(sessions, subject, CORPUS, tmp_path, replace(OPTIONS, batch=16), told.append)
+    ends = {p.stage: (p.done, p.total) for p in told}
+    looked_at = (960, 960)  # a corpus of 120 excerpts is looked at whole
+    assert list(ends.items()) == [
+        (CollectionStage.CUT, (960, 0)),
+        (CollectionStage.PILOT, looked_at),
+        (CollectionStage.COLLECT, (960, 960)),
+        (CollectionStage.LOOK, looked_at),
+        (CollectionStage.STORE, (2, 2)),
+    ]
+    for stage in list(CollectionStage)[1:]:
+        assert next(p.done for p in told if p.stage is stage) == 0
+        done = [p.done for p in told if p.stage is stage]
+        assert done == sorted(done)
+        assert len(done) > 2 or stage is CollectionStage.STORE
 
 
 @pytest.fixture
@@ -221,7 +235,7 @@ from app.db import make_engine, make_sessions
 from tests.worker.test_collection_run import CORPUS, OPTIONS, collect, load_subject, LoadOptions
 
 def die(progress):
-    if progress.stage == "pass" and progress.tokens >= 600:
+    if progress.stage == "collect" and progress.done >= 600:
         os.kill(os.getpid(), signal.SIGKILL)
 
 subject = load_subject(sys.argv[1], LoadOptions(device="cpu", dtype="float32"))
@@ -244,7 +258,7 @@ def test_a_killed_collection_goes_on_to_the_same_rows(
     told: list[Progress] = []
     resumed = collect(sessions, subject, CORPUS, tmp_path / "killed", OPTIONS, told.append)
     assert resumed.collection_id == running.id
-    assert next(p.tokens for p in told if p.stage == "pass") > 0
+    assert [p.done for p in told if p.stage is CollectionStage.COLLECT][1] > 0
     after = statistics(sessions)
     whole = collect(sessions, subject, CORPUS, tmp_path / "whole", OPTIONS)
     assert rows(sessions, resumed.collection_id) == rows(sessions, whole.collection_id)

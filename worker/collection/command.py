@@ -16,18 +16,12 @@ from app.errors import CollectionError
 from app.schema import open_installation
 from app.settings import Settings
 from worker.collection.passes import Part
-from worker.collection.run import CollectOptions, Progress, Tell
+from worker.collection.reporting import Progress, StoredProgress, Tell
+from worker.collection.run import CollectOptions
 from worker.collection.run import collect as collect_subject
 from worker.corpora.corpus import TEXT_FIELD, open_corpus
 from worker.subjects.load import LoadOptions, load_subject
 
-STAGES = {
-    "cut": "cutting the text",
-    "pilot": "looking ahead",
-    "pass": "collecting",
-    "look": "finding look-alikes",
-    "store": "storing",
-}
 TWIN_SUFFIX = "-null-twin"
 LINE_SECONDS = 10.0
 
@@ -99,10 +93,14 @@ def collect(settings: Settings, *, model: str, corpus: str, **arguments: Any) ->
         f"{info.name}: {info.architecture}, {info.n_layers} layers of {info.neurons_per_layer} neurons, {info.dtype} "
         f"on {subject.device}"
     )
-    with progress_on(console) as tell:
-        outcome = collect_subject(
-            make_sessions(engine), subject, source, settings.data_dir / "collections", options, tell
-        )
+    sessions = make_sessions(engine)
+    with progress_on(console) as show, StoredProgress(sessions, settings, options.part) as store:
+
+        def tell(progress: Progress) -> None:
+            show(progress)
+            store(progress)
+
+        outcome = collect_subject(sessions, subject, source, settings.data_dir / "collections", options, tell)
     for note in outcome.notes:
         console.print(f"note: {note}")
     if outcome.complete:
@@ -114,7 +112,9 @@ def collect(settings: Settings, *, model: str, corpus: str, **arguments: Any) ->
 
 def slug_of(model: str) -> str:
     """A name for addresses from a path or a hub id."""
-    return re.sub(r"[^a-z0-9._]+", "-", Path(model).name.lower()).strip("-.") or "subject"
+    folder = Path(model).expanduser()
+    name = folder.resolve().name if folder.is_dir() else folder.name  # "." has no name of its own
+    return re.sub(r"[^a-z0-9._]+", "-", name.lower()).strip("-.") or "subject"
 
 
 def parse_part(text: str) -> Part:
@@ -135,20 +135,21 @@ def progress_on(console: Console) -> Iterator[Tell]:
         bars.TextColumn("{task.description}"),
         bars.BarColumn(),
         bars.MofNCompleteColumn(),
-        bars.TextColumn("tokens"),
+        bars.TextColumn("{task.fields[unit]}"),
         bars.TextColumn("{task.fields[speed]}"),
         bars.TimeRemainingColumn(),
     )
     with bars.Progress(*columns, console=console) as progress:
-        task = progress.add_task("", total=None, speed="")
+        task = progress.add_task("", total=None, speed="", unit="")
 
-        def tell(told: Progress) -> None:
+        def tell(now: Progress) -> None:
             progress.update(
                 task,
-                description=STAGES[told.stage],
-                completed=told.tokens,
-                total=told.total or None,
-                speed=_speed(told),
+                description=now.stage.label,
+                completed=now.done,
+                total=now.total or None,
+                unit=now.stage.unit,
+                speed=_speed(now),
             )
 
         yield tell
@@ -157,18 +158,18 @@ def progress_on(console: Console) -> Iterator[Tell]:
 def _lines(console: Console) -> Callable[[Progress], None]:
     last = {"stage": "", "at": "0"}
 
-    def tell(told: Progress) -> None:
-        now = monotonic()
-        if told.stage != last["stage"] or now - float(last["at"]) >= LINE_SECONDS:
-            last.update(stage=told.stage, at=str(now))
-            of = f" of {told.total:,}" if told.total else ""
-            console.print(f"{STAGES[told.stage]}: {told.tokens:,}{of} tokens {_speed(told)}".rstrip())
+    def tell(now: Progress) -> None:
+        seconds = monotonic()
+        if now.stage != last["stage"] or seconds - float(last["at"]) >= LINE_SECONDS:
+            last.update(stage=now.stage, at=str(seconds))
+            of = f" of {now.total:,}" if now.total else ""
+            console.print(f"{now.stage.label}: {now.done:,}{of} {now.stage.unit} {_speed(now)}".rstrip())
 
     return tell
 
 
-def _speed(told: Progress) -> str:
-    if not told.tokens_per_second:
+def _speed(now: Progress) -> str:
+    if not now.per_second:
         return ""
-    left = (told.total - told.tokens) / told.tokens_per_second
-    return f"{told.tokens_per_second:,.0f}/s, {left:,.0f} s left"
+    left = (now.total - now.done) / now.per_second
+    return f"{now.per_second:,.0f}/s, {left:,.0f} s left"

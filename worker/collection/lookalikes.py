@@ -18,7 +18,7 @@ from app.domain.splits import HELD_OUT, Split, split_of
 from worker.collection.best import NEVER, Batch, Best, ordinals_of, sortable
 from worker.collection.chance import lowest
 from worker.collection.hard_negatives import DRIVING_SHARE, LOW_SHARE, MOST, MOST_DRIVING
-from worker.collection.passes import Pass
+from worker.collection.passes import Pass, Tell
 from worker.collection.plan import Excerpts
 from worker.collection.state import State
 from worker.collection.statistics import Records
@@ -40,30 +40,36 @@ class Drivers:
     low: Float[Tensor, " n"]
 
 
-def find_lookalikes(work: Pass, state: State, seed: int) -> list[Best]:
+def lookalike_size(n_excerpts: int) -> int:
+    """The number of excerpts that are looked at, of a corpus of ``n_excerpts``."""
+    return min(n_excerpts, max(LEAST_LOOKED_AT, min(MOST_LOOKED_AT, n_excerpts // SHARE_LOOKED_AT)))
+
+
+def find_lookalikes(work: Pass, state: State, seed: int, tell: Tell = lambda tokens: None) -> list[Best]:
     """For each layer, each neuron's ``MOST`` most alike excerpts on which it hardly fires.
 
     Likeness is the summed weight of the driving tokens that an excerpt holds; ties go to the excerpt
-    that stands first. Raises CollectionError where one excerpt is too much for the memory.
+    that stands first. ``tell`` is given the number of tokens looked at. Raises CollectionError where one
+    excerpt is too much for the memory.
     """
     n = work.plan.n_excerpts
-    size = min(n, max(LEAST_LOOKED_AT, min(MOST_LOOKED_AT, n // SHARE_LOOKED_AT)))
-    chosen = lowest(seed, _LOOK, n, size)
+    chosen = lowest(seed, _LOOK, n, lookalike_size(n))
     drivers = [drivers_of(state, layer, work.excerpts, work.device) for layer in range(work.shape.n_layers)]
     while True:
         try:
-            return _look(work, drivers, chosen)
+            return _look(work, drivers, chosen, tell)
         except torch.OutOfMemoryError as error:
             work.batch.halve(error)
 
 
-def _look(work: Pass, drivers: list[Drivers], chosen: NDArray[np.int64]) -> list[Best]:
+def _look(work: Pass, drivers: list[Drivers], chosen: NDArray[np.int64], tell: Tell) -> list[Best]:
     found = [Best.empty(work.shape.neurons, MOST, work.shape.tokens, work.device) for _ in drivers]
     for first in range(0, len(chosen), work.batch.excerpts):
         ordinals = chosen[first : first + work.batch.excerpts]
         tokens = torch.from_numpy(work.excerpts.tokens(ordinals)).to(torch.int64)
         places = torch.from_numpy(ordinals).to(work.device)
         work.forward(tokens, partial(_offer, found, drivers, holds(tokens.to(work.device)), places))
+        tell((first + len(ordinals)) * work.shape.tokens)
     return found
 
 

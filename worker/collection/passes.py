@@ -23,7 +23,7 @@ from worker.collection.state import Shape, State
 from worker.subjects.hooks import OnLayer
 
 Tell: TypeAlias = Callable[[int], None]
-"""Told how many tokens have been taken in."""
+"""Given the number of tokens that have been taken in."""
 Forward: TypeAlias = Callable[[Tensor, OnLayer], None]
 """Hands every layer's activations [batch, tokens, neurons] on token ids [batch, tokens] to a function."""
 SAVING_SHARE = 100
@@ -76,19 +76,24 @@ class Pass:
     batch: BatchSize
     device: torch.device
 
-    def pilot(self) -> dict[str, Tensor]:
+    @property
+    def pilot_size(self) -> int:
+        """The number of excerpts that the pilot looks at."""
+        return pilot_size(self.plan.n_excerpts)
+
+    def pilot(self, tell: Tell = lambda tokens: None) -> dict[str, Tensor]:
         """Look at a few excerpts of the whole corpus; see ``bounds``."""
-        chosen = lowest(self.sampling.seed, _PILOT, self.plan.n_excerpts, pilot_size(self.plan.n_excerpts))
+        chosen = lowest(self.sampling.seed, _PILOT, self.plan.n_excerpts, self.pilot_size)
         while True:
             try:
-                return self._look_at(chosen)
+                return self._look_at(chosen, tell)
             except torch.OutOfMemoryError as error:
                 self.batch.halve(error)
 
     def run(
         self, bounds: dict[str, Tensor], part: Part, folder: Path, tell: Tell, opener: Open = open_for_writing
     ) -> State:
-        """Take in all shards of ``part``, going on from the state in ``folder``. Answers the finished state.
+        """Take in all shards of ``part``, going on from the state in ``folder``. Returns the finished state.
 
         When memory runs out, the batch is halved and the pass goes back to the last saved state, because
         part of a batch may have been taken in already.
@@ -102,10 +107,13 @@ class Pass:
                 del state
                 self.batch.halve(error)
 
-    def _look_at(self, chosen: NDArray[np.int64]) -> dict[str, Tensor]:
+    def _look_at(self, chosen: NDArray[np.int64], tell: Tell) -> dict[str, Tensor]:
         pilots = [Pilot() for _ in range(self.shape.n_layers)]
+        done = 0
         for ordinals in self._batches(chosen):
             self.forward(self._tokens(ordinals), lambda layer, a: pilots[layer].add(a.to(self.device)))
+            done += len(ordinals)
+            tell(done * self.shape.tokens)
         return stacked(pilot.bounds() for pilot in pilots)
 
     def _run(self, state: State, bounds: dict[str, Tensor], shards: range, saver: "Saver", tell: Tell) -> None:

@@ -156,6 +156,11 @@ def clear_write_errors(file: Path) -> Iterator[None]:
         ) from error
 
 
+def storable(text: str) -> str:
+    """A text with what the database cannot hold replaced: NUL, and bytes of file names that are not text."""
+    return text.replace("\0", "\ufffd").encode(errors="replace").decode()
+
+
 def write_durably(file: Path, data: bytes) -> None:
     """Write a file so that after a crash it is there whole or not at all. Raises CollectionError."""
     draft = file.with_name(f"{file.name}.draft")
@@ -199,7 +204,7 @@ class _Cutter:
         """Note a document that could not be read."""
         self._n_skipped += 1
         if len(self.skipped) < MOST_NAMED:
-            self.skipped.append(f"left out {name}: {reason}")
+            self.skipped.append(storable(f"left out {name}: {reason}"))
 
     def add(self, documents: list[Document], token_ids: Sequence[Sequence[int] | IntRows]) -> None:
         """Cut some documents; those behind the last wanted token are not looked at."""

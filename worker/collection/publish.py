@@ -1,6 +1,6 @@
 """Bring a finished state into the database, in the transaction of the session that is given."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -50,7 +50,9 @@ class Finished:
         return [*samples, lookalike_records(self.lookalikes[layer], samples)]
 
 
-def publish(session: Session, finished: Finished, identity: Identity, notes: list[str]) -> None:
+def publish(
+    session: Session, finished: Finished, identity: Identity, notes: list[str], tell: Callable[[int], None]
+) -> None:
     """Store documents, excerpts, neurons and samples, and make the collection the one that is shown.
 
     Layer by layer, so that no more than one layer is held beside the state. Raises CollectionError where
@@ -70,6 +72,7 @@ def publish(session: Session, finished: Finished, identity: Identity, notes: lis
             excerpt_ids = ids[np.searchsorted(ordinals, np.maximum(records.ordinals, ordinals[0]))]
             rows = _sample_rows(records, neuron_ids[layer], excerpt_ids, identity.collection_id)
             stored.store_samples(session, rows=rows)
+        tell(layer + 1)
     stored.complete_collection(
         session,
         collection_id=identity.collection_id,

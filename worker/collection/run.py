@@ -1,15 +1,13 @@
 """Collect a subject over a corpus, from text to rows: what the command line, the demo and tests call."""
 
 import contextlib
-import fcntl
 import hashlib
 import json
-import shutil
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from time import monotonic
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from sqlalchemy.exc import SQLAlchemyError
@@ -17,10 +15,10 @@ from sqlalchemy.orm import Session
 from torch import Tensor
 
 from app.db import Sessions, transaction
-from app.domain.collections import CollectionStatus
+from app.domain.collections import CollectionStage, CollectionStatus
 from app.domain.slugs import is_slug
 from app.errors import CollectionError, DomainError, Invalid
-from app.queries.subjects import collections as stored
+from app.queries.subjects import collection_state as state
 from app.queries.subjects.registration import (
     null_twin_values,
     register_corpus,
@@ -30,16 +28,17 @@ from app.queries.subjects.registration import (
 from app.version import code_version
 from worker.collection.bounds import NotFinite
 from worker.collection.checkpoint import load_state, read_tensors, write_tensors
-from worker.collection.lookalikes import find_lookalikes
+from worker.collection.folder import WorkFolder, locked
+from worker.collection.lookalikes import find_lookalikes, lookalike_size
 from worker.collection.passes import BatchSize, Part, Pass
-from worker.collection.plan import Cut, Excerpts, Plan, prepare, write_durably
+from worker.collection.plan import Cut, Excerpts, Plan, prepare, storable
 from worker.collection.publish import Finished, Identity, publish
+from worker.collection.reporting import Pace, Progress, Tell, tell_nobody
 from worker.collection.sampling import Sampling
 from worker.collection.state import Shape, State
 from worker.corpora.documents import CorpusSource
 from worker.subjects.loaded import LoadedSubject
 
-REPORT_SECONDS = 2.0
 STATE_VERSION = 3
 """Raised when unfinished collections of older code can not be gone on with."""
 CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 2048, 32768
@@ -71,16 +70,6 @@ class CollectOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a collection is: ``cut``, ``pilot``, ``pass``, ``look`` or ``store``. A ``total`` of 0 is unknown."""
-
-    stage: str
-    tokens: int
-    total: int
-    tokens_per_second: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Outcome:
     """What came of it. Not ``complete``: other parts are still missing."""
 
@@ -88,13 +77,6 @@ class Outcome:
     complete: bool
     tokens: int
     notes: tuple[str, ...]
-
-
-Tell: TypeAlias = Callable[[Progress], None]
-
-
-def tell_nobody(_: Progress) -> None:
-    """For callers who do not look."""
 
 
 def collect(
@@ -114,12 +96,14 @@ def collect(
     _check_context(subject, options.context_length)
     job = _Job(sessions, subject, corpus, folder, options, tell)
     if options.restart:
-        shutil.rmtree(job.home, ignore_errors=True)
-    job.home.mkdir(parents=True, exist_ok=True)
-    with _locked(job.home / f"part-{options.part.number}-of-{options.part.of}.lock"):
+        job.forget()
+    earlier = job.finish_leaving()
+    if earlier is not None:
+        return earlier
+    with job.folder.at_work(options.part):
         plan, identity = job.begin()
         if job.is_complete(identity):
-            return job.leave(identity, plan, complete=True)
+            return job.leave(identity, plan)
         try:
             return job.go(plan, identity)
         except NotFinite as error:
@@ -145,7 +129,8 @@ class _Job:
     ) -> None:
         self._sessions, self._subject, self._corpus = sessions, subject, corpus
         self._options, self._tell = options, tell
-        self.home = folder / self._fingerprint()
+        self.folder = WorkFolder(folder / self._fingerprint())
+        self.home = self.folder.home
 
     def _fingerprint(self) -> str:
         """The same for the same command, so that it finds what it left."""
@@ -166,25 +151,53 @@ class _Job:
         info = self._subject.info
         return asdict(info) | {"site": info.site.as_json()}
 
+    def forget(self) -> None:
+        """Remove what an earlier call has left, and mark its collection as failed.
+
+        Raises CollectionError where a process is at work on it.
+        """
+        with self.folder.nobody_at_work():
+            key = self.folder.key
+            with transaction(self._sessions) as session:
+                begun = None if key is None else state.begun_collection(session, key=key)
+                if begun is not None:
+                    state.fail_collection(
+                        session, collection_id=begun.collection_id, error="It was begun again from the start."
+                    )
+            self.folder.remove()
+
+    def finish_leaving(self) -> Outcome | None:
+        """What came of an earlier call that was killed between storing its collection and removing its folder."""
+        outcome = None
+        for key in self.folder.removed_keys:
+            with transaction(self._sessions) as session:
+                found = state.completed_collection(session, key=key)
+            if found is not None:
+                outcome = Outcome(found.collection_id, complete=True, tokens=found.tokens, notes=found.notes)
+        self.folder.finish_removing()
+        return outcome
+
     def begin(self) -> tuple[Plan, Identity]:
         """Cut the corpus and store the running collection, unless an earlier call has."""
         options = self._options
         cut = Cut(options.context_length, options.max_tokens, options.shard_excerpts)
-        with _locked(self.home / "begin.lock", wait=True):
+        with locked(self.home / "begin.lock", wait=True):
             plan = prepare(
-                self.home, self._corpus, self._subject.encode, cut, lambda n: self._tell(Progress("cut", n, 0))
+                self.home,
+                self._corpus,
+                self._subject.encode,
+                cut,
+                lambda n: self._tell(Progress(CollectionStage.CUT, n, 0)),
             )
-            file = self.home / "collection.json"
-            known = Identity(**json.loads(file.read_text())) if file.exists() else None
+            key = self.folder.key or self.folder.make_key()
             with transaction(self._sessions) as session:
-                if known and stored.collection_status(session, collection_id=known.collection_id):
-                    stored.resume_collection(session, collection_id=known.collection_id)
-                    return plan, known
-                identity = self._register(session, plan)
-            write_durably(file, json.dumps(asdict(identity)).encode())
-            return plan, identity
+                begun = state.begun_collection(session, key=key)
+                if begun is None:
+                    return plan, self._register(session, plan, key)
+                state.resume_collection(session, collection_id=begun.collection_id)
+                return plan, Identity(**asdict(begun))
 
-    def _register(self, session: Session, plan: Plan) -> Identity:
+    def _register(self, session: Session, plan: Plan, key: uuid.UUID) -> Identity:
         subject, options = self._subject, self._options
         named: dict[str, Any] = {} if options.name is None else {"name": options.name}
         if options.null_twin_of is not None:
@@ -196,8 +209,9 @@ class _Job:
         corpus_id = register_corpus(
             session, digest=plan.corpus_digest, name=self._corpus.name, source=self._corpus.source
         )
-        collection_id = stored.start_collection(
+        collection_id = state.start_collection(
             session,
+            key=key,
             subject_id=subject_id,
             corpus_id=corpus_id,
             context_length=options.context_length,
@@ -213,27 +227,36 @@ class _Job:
     def is_complete(self, identity: Identity) -> bool:
         """Whether an earlier call, or another part, has stored it all."""
         with transaction(self._sessions) as session:
-            return stored.collection_status(session, collection_id=identity.collection_id) == CollectionStatus.COMPLETE
+            return state.collection_status(session, collection_id=identity.collection_id) == CollectionStatus.COMPLETE
 
     def go(self, plan: Plan, identity: Identity) -> Outcome:
         """The pass of this part; and the storing, where all parts are there."""
         work = self._pass(plan)
-        bounds = self._bounds(work)
-        pace = _Pace(self._sessions, identity.collection_id, plan.tokens, self._tell, alone=self._options.part.of == 1)
-        state = work.run(bounds, self._options.part, self.home, pace.tell)
-        with _locked(self.home / "publish.lock", wait=True):
+        bounds = self._bounds(work, identity)
+        found = work.run(
+            bounds, self._options.part, self.home, self._pace(CollectionStage.COLLECT, plan.tokens, identity)
+        )
+        with locked(self.home / "publish.lock", wait=True):
             if self.is_complete(identity):
-                return self.leave(identity, plan, complete=True)
-            state = self._with_other_parts(state)
-            if len(state.shards) < plan.n_shards:
+                return self.leave(identity, plan)
+            found = self._with_other_parts(found)
+            if len(found.shards) < plan.n_shards:
                 return Outcome(identity.collection_id, complete=False, tokens=plan.tokens, notes=plan.notes)
-            self._tell(Progress("look", plan.tokens, plan.tokens))
-            lookalikes = find_lookalikes(work, state, self._options.seed)
-            self._tell(Progress("store", plan.tokens, plan.tokens))
-            notes = [*self._subject.notes, *plan.notes, *self._notes(work, state)]
+            n_looked_at = plan.context_length * lookalike_size(plan.n_excerpts)
+            pace = self._pace(CollectionStage.LOOK, n_looked_at, identity)
+            lookalikes = find_lookalikes(work, found, self._options.seed, pace)
+            notes = [*self._subject.notes, *plan.notes, *self._notes(work, found)]
+            finished = Finished(found, bounds, work.excerpts, lookalikes)
+            pace = self._pace(CollectionStage.STORE, self._subject.info.n_layers, identity)
             with transaction(self._sessions) as session:
-                publish(session, Finished(state, bounds, work.excerpts, lookalikes), identity, notes)
-        return self.leave(identity, plan, complete=True)
+                publish(session, finished, identity, notes, pace)
+        return self.leave(identity, plan)
+
+    def _pace(self, stage: CollectionStage, total: int, identity: Identity) -> Pace:
+        """A stage that begins."""
+        pace = Pace(self._tell, stage, total=total, collection_id=identity.collection_id)
+        pace(0)
+        return pace
 
     def _pass(self, plan: Plan) -> Pass:
         subject, options = self._subject, self._options
@@ -250,29 +273,29 @@ class _Job:
             device=torch.device("cpu") if subject.device.type == "mps" else subject.device,
         )
 
-    def _bounds(self, work: Pass) -> dict[str, Tensor]:
+    def _bounds(self, work: Pass, identity: Identity) -> dict[str, Tensor]:
         """The pilot's bounds: every part and every later call uses the ones that were found first."""
         file = self.home / "bounds.bin"
-        with _locked(self.home / "begin.lock", wait=True):
+        with locked(self.home / "begin.lock", wait=True):
             if not file.exists():
-                self._tell(Progress("pilot", 0, work.plan.tokens))
-                write_tensors(file, work.pilot(), {})
+                pace = self._pace(CollectionStage.PILOT, work.plan.context_length * work.pilot_size, identity)
+                write_tensors(file, work.pilot(pace), {})
             return read_tensors(file, work.device)[0]
 
-    def _with_other_parts(self, state: State) -> State:
+    def _with_other_parts(self, mine: State) -> State:
         part = self._options.part
         for number in range(part.of):
             if number != part.number:
                 other = load_state(Part(number, part.of).file(self.home), torch.device("cpu"))
                 if other is not None:
-                    state = state.to(torch.device("cpu"))
-                    state.merge(other)
-        return state
+                    mine = mine.to(torch.device("cpu"))
+                    mine.merge(other)
+        return mine
 
-    def _notes(self, work: Pass, state: State) -> Iterator[str]:
+    def _notes(self, work: Pass, found: State) -> Iterator[str]:
         if work.batch.halved:
             yield f"memory ran out: the batch was halved {work.batch.halved} times, to {work.batch.excerpts} excerpts"
-        if bool(torch.isinf(state.best.values).any()):
+        if bool(torch.isinf(found.best.values).any()):
             yield "activations beyond 65,504 stand as 65,504 in samples; peaks and statistics are right"
         if work.sampling.histogram_every > 1:
             yield f"histograms count every token of one excerpt in {work.sampling.histogram_every}, chosen by hash"
@@ -280,51 +303,15 @@ class _Job:
     def fail(self, identity: Identity, error: Exception) -> None:
         """Mark the collection as failed; where the database is what failed, there is nothing to mark."""
         with contextlib.suppress(SQLAlchemyError), transaction(self._sessions) as session:
-            stored.fail_collection(session, collection_id=identity.collection_id, error=str(error))
+            state.fail_collection(session, collection_id=identity.collection_id, error=storable(str(error)))
 
-    def leave(self, identity: Identity, plan: Plan, *, complete: bool) -> Outcome:
-        """Remove what only an unfinished collection needs."""
-        shutil.rmtree(self.home, ignore_errors=True)
-        return Outcome(identity.collection_id, complete, plan.tokens, plan.notes)
-
-
-class _Pace:
-    """Tells how fast it goes, and the database at most every two seconds."""
-
-    def __init__(self, sessions: Sessions, collection_id: int, total: int, tell: Tell, *, alone: bool) -> None:
-        self._sessions, self._collection_id, self._total, self._tell = sessions, collection_id, total, tell
-        self._alone = alone
-        self._first: tuple[float, int] | None = None
-        self._reported = 0.0
-
-    def tell(self, tokens: int) -> None:
-        """``tokens`` have been taken in by this process."""
-        now = monotonic()
-        if self._first is None or tokens < self._first[1]:
-            self._first = (now, tokens)
-        begun, at = self._first
-        speed = (tokens - at) / (now - begun) if tokens > at else None
-        self._tell(Progress("pass", tokens, self._total, speed))
-        if self._alone and now - self._reported >= REPORT_SECONDS:
-            self._reported = now
-            with transaction(self._sessions) as session:
-                stored.report_progress(
-                    session, collection_id=self._collection_id, tokens_done=tokens, tokens_per_second=speed
-                )
+    def leave(self, identity: Identity, plan: Plan) -> Outcome:
+        """End with a complete collection: what only an unfinished one needs is removed."""
+        self.folder.remove()
+        return Outcome(identity.collection_id, complete=True, tokens=plan.tokens, notes=plan.notes)
 
 
 def _check_context(subject: LoadedSubject, context_length: int) -> None:
     needed = context_length + (subject.bos_id is not None)
     if context_length < 1 or (subject.max_positions is not None and needed > subject.max_positions):
         raise CollectionError(f"The model takes 1 to {subject.max_positions} tokens at once, not {needed}.")
-
-
-@contextlib.contextmanager
-def _locked(file: Path, *, wait: bool = False) -> Iterator[None]:
-    """Hold a lock that ends with the process, however it ends."""
-    with file.open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError as error:
-            raise CollectionError("Another process is at work on this very collection.") from error
-        yield

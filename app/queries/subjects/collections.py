@@ -1,4 +1,4 @@
-"""Collections: their progress, and the one transaction that makes a finished one visible."""
+"""What a finished collection stores, and the one transaction that makes it visible."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -48,47 +48,6 @@ class ExcerptRow:
     document: int
     position: int
     token_ids: list[int]
-
-
-def start_collection(session: Session, **values: Any) -> int:
-    """Store a running collection; ``values`` are its columns. Answers its id."""
-    collection = Collection(**values)
-    session.add(collection)
-    session.flush()  # the caller needs the id
-    return collection.id
-
-
-def collection_status(session: Session, *, collection_id: int) -> CollectionStatus | None:
-    """Where a collection stands; None where there is none."""
-    found = session.scalar(select(Collection.status).where(Collection.id == collection_id))
-    return None if found is None else CollectionStatus(found)
-
-
-def resume_collection(session: Session, *, collection_id: int) -> None:
-    """Set a collection running again."""
-    session.execute(
-        update(Collection)
-        .where(Collection.id == collection_id, Collection.status != CollectionStatus.COMPLETE)
-        .values(status=CollectionStatus.RUNNING, error=None, renewed_at=func.now())
-    )
-
-
-def report_progress(session: Session, *, collection_id: int, tokens_done: int, tokens_per_second: float | None) -> None:
-    """Tell how far a running collection is."""
-    session.execute(
-        update(Collection)
-        .where(Collection.id == collection_id, Collection.status == CollectionStatus.RUNNING)
-        .values(tokens_done=tokens_done, tokens_per_second=tokens_per_second, renewed_at=func.now())
-    )
-
-
-def fail_collection(session: Session, *, collection_id: int, error: str) -> None:
-    """Mark a running collection as failed, with the reason. A complete one stays complete."""
-    session.execute(
-        update(Collection)
-        .where(Collection.id == collection_id, Collection.status == CollectionStatus.RUNNING)
-        .values(status=CollectionStatus.FAILED, error=error, renewed_at=func.now())
-    )
 
 
 def store_documents(session: Session, *, corpus_id: int, documents: Iterable[tuple[int, str, int | None]]) -> None:
@@ -182,7 +141,7 @@ def complete_collection(session: Session, *, collection_id: int, values: Mapping
     statement = (
         update(Collection)
         .where(Collection.id == bindparam("collection"), Collection.status == CollectionStatus.RUNNING)
-        .values(status=CollectionStatus.COMPLETE, error=None, finished_at=func.now(), renewed_at=func.now(), **values)
+        .values(status=CollectionStatus.COMPLETE, error=None, finished_at=func.now(), lease_until=func.now(), **values)
         .returning(Collection.subject_id)
     )
     subject_id = session.scalar(statement, {"collection": collection_id})

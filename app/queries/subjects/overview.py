@@ -7,7 +7,6 @@ from datetime import datetime
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
-from app.domain.collections import CollectionStatus
 from app.domain.sites import Site
 from app.domain.work import WorkStatus
 from app.models import Collection, Corpus, Neuron, Pause, Subject, Worker
@@ -61,25 +60,6 @@ class SubjectSummary:
     tokens: int | None
     scores: tuple[SimulatorScores, ...]
     """By the number of neurons that they scored, the largest first."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunningCollection:
-    """A collection that is not complete yet."""
-
-    subject: str
-    slug: str
-    corpus: str
-    tokens_done: int
-    tokens_planned: int
-    tokens_per_second: float | None
-
-    @property
-    def seconds_left(self) -> float | None:
-        """At the present speed; None where that is not known."""
-        if not self.tokens_per_second:
-            return None
-        return max(0, self.tokens_planned - self.tokens_done) / self.tokens_per_second
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,28 +161,6 @@ def _scored_neurons(session: Session) -> dict[int, _Scored]:
             counts = of_subject.counts.setdefault(simulator, {}).setdefault(layer, [0] * (1 + SCORE_BINS))
             counts[bin_of_score] += n
     return scored
-
-
-def running_collections(session: Session) -> tuple[RunningCollection, ...]:
-    """Collections that are not complete yet, the newest first."""
-    rows = session.execute(
-        select(Collection, Subject.name, Subject.slug, Corpus.name.label("corpus"))
-        .join(Subject, Subject.id == Collection.subject_id)
-        .join(Corpus, Corpus.id == Collection.corpus_id)
-        .where(Collection.status == CollectionStatus.RUNNING)
-        .order_by(Collection.id.desc())
-    )
-    return tuple(
-        RunningCollection(
-            subject=row.name,
-            slug=row.slug,
-            corpus=row.corpus,
-            tokens_done=row.Collection.tokens_done,
-            tokens_planned=row.Collection.tokens_planned,
-            tokens_per_second=row.Collection.tokens_per_second,
-        )
-        for row in rows
-    )
 
 
 def workers_seen(session: Session) -> tuple[WorkerSeen, ...]:

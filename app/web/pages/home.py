@@ -8,15 +8,14 @@ from app.domain.roles import Action
 from app.queries.subjects.overview import (
     PauseShown,
     QueueCounts,
-    RunningCollection,
     SubjectSummary,
     WorkerSeen,
     pauses,
     queue_counts,
-    running_collections,
     subject_summaries,
     workers_seen,
 )
+from app.queries.subjects.unfinished import UnfinishedCollection, unfinished_collections
 from app.web.deps import CurrentViewer, DbSession
 from app.web.rendering.templating import page
 
@@ -29,7 +28,7 @@ NO_REASON = "its language model does not answer."
 class HomeActivity:
     """What is going on."""
 
-    collections: tuple[RunningCollection, ...]
+    collections: tuple[UnfinishedCollection, ...]
     n_workers: int
     workers: tuple[WorkerSeen, ...]
     """Where each runs; empty for visitors without an account."""
@@ -39,7 +38,8 @@ class HomeActivity:
     @property
     def is_busy(self) -> bool:
         """Whether something moves on its own, so that the page should look again."""
-        return bool(self.collections or self.queue.queued or self.queue.running)
+        alive = any(collection.is_alive for collection in self.collections)
+        return bool(alive or self.queue.queued or self.queue.running)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,10 @@ def home(session: DbSession, viewer: CurrentViewer) -> HomePage:
 def activity(session: DbSession, viewer: CurrentViewer) -> HomeActivity:
     """Running collections, workers, pauses and the length of the queue."""
     is_told = viewer is not None and viewer.may(Action.READ_OPERATIONS)
-    workers, paused = workers_seen(session), pauses(session)
+    workers, paused, collections = workers_seen(session), pauses(session), unfinished_collections(session)
     return HomeActivity(
-        collections=running_collections(session),
+        # An error may name folders.
+        collections=collections if is_told else tuple(replace(c, error=None) for c in collections),
         n_workers=len(workers),
         workers=tuple(workers) if is_told else (),
         # A reason repeats what a server said, which may name addresses.

@@ -1,0 +1,77 @@
+"""Collections that are not complete: running, stopped or failed, as the first page shows them."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import Session
+
+from app.domain.collections import CollectionStage, CollectionStatus
+from app.models import Collection, Corpus, Subject
+
+SHOWN_DAYS = 7
+"""Nothing is shown of an unfinished collection on which nothing has worked for so long."""
+MOST_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class UnfinishedCollection:
+    """A collection that is not complete, and newer than the one that its subject shows."""
+
+    subject: str
+    slug: str
+    corpus: str
+    status: CollectionStatus
+    is_alive: bool
+    """Whether a process is at work on it: it runs and its lease has not passed."""
+    stage: CollectionStage
+    progress: float
+    """Share of the stage that is done, 0..1."""
+    tokens_done: int
+    tokens_planned: int
+    tokens_per_second: float | None
+    error: str | None
+    left_at: datetime
+    """When its lease passes, or passed."""
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until the pass ends, at the present speed; None where that is not known."""
+        if not self.tokens_per_second or self.stage is not CollectionStage.COLLECT:
+            return None
+        return max(0, self.tokens_planned - self.tokens_done) / self.tokens_per_second
+
+
+def unfinished_collections(session: Session) -> tuple[UnfinishedCollection, ...]:
+    """Those that are newer than what their subject shows, the newest first. One query."""
+    running = Collection.status == CollectionStatus.RUNNING
+    rows = session.execute(
+        select(Collection, Subject.name, Subject.slug, Corpus.name.label("corpus"))
+        .add_columns((running & (Collection.lease_until > func.now())).label("is_alive"))
+        .join(Subject, Subject.id == Collection.subject_id)
+        .join(Corpus, Corpus.id == Collection.corpus_id)
+        .where(
+            Collection.status != CollectionStatus.COMPLETE,
+            or_(Subject.collection_id.is_(None), Collection.id > Subject.collection_id),
+            Collection.lease_until > func.now() - timedelta(days=SHOWN_DAYS),
+        )
+        .order_by(Collection.id.desc())
+        .limit(MOST_SHOWN)
+    )
+    return tuple(
+        UnfinishedCollection(
+            subject=row.name,
+            slug=row.slug,
+            corpus=row.corpus,
+            status=CollectionStatus(row.Collection.status),
+            is_alive=row.is_alive,
+            stage=CollectionStage(row.Collection.stage),
+            progress=row.Collection.progress,
+            tokens_done=row.Collection.tokens_done,
+            tokens_planned=row.Collection.tokens_planned,
+            tokens_per_second=row.Collection.tokens_per_second,
+            error=row.Collection.error,
+            left_at=row.Collection.lease_until,
+        )
+        for row in rows
+    )
