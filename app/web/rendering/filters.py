@@ -6,6 +6,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from app.web.rendering.signs import exact
+
 _NUMBER_LIST = re.compile(r"\[\n\s+-?[\d.][\d.eE+,\s-]*\]")
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
@@ -88,13 +90,6 @@ def plural(n: int, singular: str, several: str | None = None) -> str:
     return f"{n:,} {singular if n == 1 else several or singular + 's'}"
 
 
-def shown(text: str) -> str:
-    """A text in which characters that do not show, or move their neighbours, stand as their numbers."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c == "\n" else f"⟨U+{ord(c):04X}⟩" for c in text)
-
-
 KINDS = {
     "top": "Top excerpts",
     "band_4": "Highest 0.1 % of peaks, below the top excerpts",
@@ -128,13 +123,13 @@ ALL: dict[str, Callable[..., Any]] = {
     "aligned": aligned,
     "count": count,
     "duration": duration,
+    "exact": exact,
     "kind_title": kind_title,
     "money": money,
     "number": number,
     "percent": percent,
     "plural": plural,
     "score": score,
-    "shown": shown,
     "pretty_json": pretty_json,
     "timestamp": timestamp,
     "took": took,

@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from app.queries.methods.figures import Pair
 from app.queries.subjects.overview import SCORE_BINS
+from app.web.rendering.signs import with_signs
 
 _RANGE_WIDTH = 56
 LOWEST_SCORE = -0.25
@@ -28,7 +29,7 @@ def bars(values: Sequence[float], *, width: int, height: int, label: str, css: s
     return Markup(
         '<svg class="{css}" viewBox="0 0 {width} {height}" preserveAspectRatio="none" role="img" aria-label="{label}">'
         '<path d="{path}"/></svg>'
-    ).format(css=css, width=width, height=height, label=label, path=path)
+    ).format(css=css, width=width, height=height, label=with_signs(label), path=path)
 
 
 def score_histogram(counts: Sequence[int], label: str) -> Markup:
@@ -118,6 +119,6 @@ def score_scatter(pairs: Sequence[Pair], first: str, second: str) -> Markup:
         up=size - at(0),
         below=size + 16,
         dots=dots,
-        first=first,
-        second=second,
+        first=with_signs(first),
+        second=with_signs(second),
     )

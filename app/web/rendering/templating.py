@@ -25,6 +25,7 @@ from app.web.http.security import PRIVATE
 from app.web.http.static import static_url
 from app.web.rendering import filters
 from app.web.rendering.problem import Problem
+from app.web.rendering.signs import shown
 from app.web.rendering.svg import activation_histogram, score_axis, score_histogram, score_range, score_scatter
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "templates"
@@ -60,6 +61,7 @@ class Renderer:
             trim_blocks=True,
             lstrip_blocks=True,
             auto_reload=False,
+            finalize=shown,
         )
         self.environment.globals.update(
             bounds=bounds,

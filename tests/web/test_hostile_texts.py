@@ -1,0 +1,108 @@
+"""Pages whose every stored text turns its reading direction around."""
+
+import re
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+from sqlalchemy import String, Table, text, update
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import IntegrityError
+from starlette.testclient import TestClient
+
+from app.domain.activations import SampleKind
+from app.models import Base, Batch, LlmCall, Provider, Run, Task
+from app.queries.review.flags import open_flag, resolve_flag
+from app.work.trials import enqueue_trial
+from tests.factories import Make
+
+LogIn = Callable[[str], object]
+
+HOSTILE = "\u202e\u2066\u200f\u061c\u2028\x07\u200b<var>"
+KEYS = {  # never a text that somebody writes; columns with a CHECK constraint refuse the change themselves
+    "corpus.digest", "login_token.token_hash", "web_session.token_hash", "tokenizer.digest", "subject.slug",
+    "subject.site", "method.explainer", "method.simulator", "method.scorers", "pause.provider", "run.stage",
+    "task.stage", "task.kind", "task.lane", "sample.kind", "simulation.kind",
+    "simulation.split", "score.sample", "score.scorer", "event.kind",
+}  # fmt: skip
+PAGES = [
+    "/", "/activity", "/tiny", "/tiny?words=import", "/tiny/0/0", "/tiny/0/0/compare", "/tiny/0/0/try",
+    "/tiny/0/0/try?trial={trial}", "/tiny/0/0/progress", "/tiny/queue?method={method}&all=true", "/batches",
+    "/batches/{batch}", "/runs/{run}", "/runs/{failed}", "/flags", "/flags?state=resolved", "/flags/{flag}", "/methods",
+    "/methods/{method}", "/methods/compare?first={method}&second={other}", "/explanations/{explanation}",
+    "/calls/{call}", "/tasks", "/tasks/{task}", "/bill", "/bill?by=provider", "/bill?by=method", "/bill?by=person",
+    "/login",
+]  # fmt: skip
+
+
+@pytest.fixture
+def ids(make: Make, log_in_as: LogIn) -> dict[str, int]:
+    """One of everything, and then every text of every table with hostile characters at its end."""
+    log_in_as("alice")
+    session, subject = make.session, make.subject()
+    neuron, method, other, bob = make.neuron(subject), make.method(), make.method("other"), make.account("bob")
+    make.sample(neuron, subject)
+    make.sample(neuron, subject, SampleKind.RANDOM, rows=[(0.0, 0.0)])
+    explanation = make.explained(neuron, method=method)
+    make.explained(neuron, "another text", method=other)
+    batch = Batch(subject_id=subject.id, method_id=method.id, n_runs=2, account_id=bob.id)
+    session.add(batch)
+    session.flush()
+    queued, failed = (
+        Run(batch_id=batch.id, neuron_id=neuron.id, method_id=method.id, status=status, error=error)
+        for status, error in (("queued", None), ("failed", "it broke"))
+    )
+    session.add_all([queued, failed])
+    session.flush()
+    trial = enqueue_trial(session, neuron_id=neuron.id, explanation_id=explanation, account_id=bob.id, words="a text")
+    session.execute(update(Task).values(status="failed", error="no"))
+    call = LlmCall(
+        run_id=failed.id, step="explain", request_digest="d", provider="house", outcome="ok", attempt=1, error="slow",
+        request={"messages": [{"role": "user", "content": "words"}]}, reply={"raw": "yes"}, returned_model="m",
+    )  # fmt: skip
+    provider = Provider(name="house", kind="openai_compatible", model="m", base_url="http://localhost:1/v1")
+    task = Task(kind="other", lane="interactive", title="a title", status="failed", error="no", result={"text": "a"})
+    session.add_all([call, provider, task])
+    session.execute(
+        text("INSERT INTO pause (provider, reason, until) VALUES ('default', 'away', now() + interval '1 h')")
+    )
+    session.execute(text("INSERT INTO worker (id, host, pid, device) VALUES (gen_random_uuid(), 'host', 1, 'cpu')"))
+    flags = [
+        open_flag(session, explanation_id=explanation, account_id=bob.id, reason=reason, note="hm")
+        for reason in ("wrong", "other")
+    ]
+    resolve_flag(session, flag_id=flags[0], account_id=bob.id, verdict="upheld", note="yes")
+    session.flush()
+    session.execute(text("SET LOCAL session_replication_role = replica"))  # no trigger, no foreign key
+    for table in Base.metadata.sorted_tables:
+        spoil(make, table)
+    session.execute(text("SET LOCAL session_replication_role = origin"))
+    session.expire_all()
+    return {
+        "trial": trial, "task": task.id, "method": method.id, "other": other.id, "batch": batch.id, "run": queued.id,
+        "failed": failed.id, "flag": flags[0], "explanation": explanation, "call": call.id,
+    }  # fmt: skip
+
+
+IN_TEXT = '"{0}" || :hostile'
+IN_JSON = """regexp_replace("{0}"::text, '(": "[^"]*)"', '\\1\\\\u202e\\\\u0007<var>"', 'g')::jsonb"""
+
+
+def spoil(make: Make, table: Table) -> None:
+    """Append hostile characters to every text of a table, those inside of JSON too."""
+    for column in table.columns:
+        change = IN_TEXT if isinstance(column.type, String) else IN_JSON if isinstance(column.type, JSONB) else None
+        if change is None or f"{table.name}.{column.name}" in KEYS or column.computed is not None:
+            continue
+        statement = text(f'UPDATE "{table.name}" SET "{column.name}" = {change.format(column.name)}')
+        with suppress(IntegrityError), make.session.begin_nested():
+            make.session.execute(statement, {"hostile": HOSTILE} if change is IN_TEXT else {})
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_no_stored_text_hides_or_moves_its_neighbours(client: TestClient, ids: dict[str, int], address: str) -> None:
+    answer = client.get(address.format(**ids))
+    assert answer.status_code == 200
+    page = re.sub(r"(<textarea[^>]*>).*?</textarea>", r"\1", answer.text, flags=re.DOTALL)  # gives back what was typed
+    assert not re.findall("[\u202e\u2066\u200f\u061c\u2028\x07\u200b]", page)
+    assert "⟩<var>" not in page
