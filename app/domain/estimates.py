@@ -7,7 +7,7 @@ number of excerpts it holds, which is known exactly, so that a ratio of weighted
 (Hajek 1971; Sarndal, Swensson and Wretman, "Model assisted survey sampling", 1992, sections 5.7 and 7.6).
 
 Every statistic here is a function of sums over tokens, so that a set of replicate weights [B, E] gives B values by
-one product, for a jackknife or a bootstrap. This module has no interval of its own.
+one product, for a jackknife or a bootstrap.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,8 +16,10 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from app.domain.activations import ActivationRecord, FloatArray, NeuronRecords
+from app.domain.intervals import CONFIDENCE, Interval, Scale
 from app.domain.samples import BANDS, STRATA, SampleKind
 from app.domain.scores import Estimate, pearson, token_sums
 
@@ -288,3 +290,38 @@ def jackknife_variance(weights: Weights, sums: Float64s, statistic: Statistic) -
     if not np.isfinite(deviations).all():
         return None
     return float((factors * deviations**2).sum())
+
+
+def weighted_interval(weights: Weights, sums: Float64s, statistic: Statistic, scale: Scale) -> Interval | None:
+    """The 95 % interval of a statistic of weighted sums [E, K], symmetric on ``scale``.
+
+    Student's t with the degrees of freedom of Welch and Satterthwaite over the strata, since most of the variance may
+    come from one stratum of few excerpts. None where the variance cannot be told from these excerpts, or the value is
+    at the end of the scale.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        centre = float(scale.to(statistic((weights.values @ sums)[None]))[0])
+        parts = _variances(weights, sums, lambda rows: scale.to(statistic(rows)))
+    variance = sum(part for part, _ in parts)
+    if not np.isfinite(centre) or not np.isfinite(variance):
+        return None
+    if variance == 0:
+        everything = np.bincount(weights.strata, minlength=len(weights.populations)) >= weights.populations
+        low, high = scale.back(np.array([centre, centre]))
+        return (float(low), float(high)) if everything.all() else None
+    freedom = variance**2 / sum(part**2 / (n - 1) for part, n in parts if part > 0)
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * np.sqrt(variance))
+    low, high = scale.back(np.array([centre - half, centre + half]))
+    return float(low), float(high)
+
+
+def _variances(weights: Weights, sums: Float64s, statistic: Statistic) -> list[tuple[float, int]]:
+    """Each group's part of the jackknife variance, and its number of excerpts."""
+    replicates, factors = jackknife_weights(weights)
+    value = statistic((weights.values @ sums)[None])[0]
+    squares = factors * (statistic(replicates @ sums) - value) ** 2 if len(replicates) else np.empty(0)
+    parts, start = [], 0
+    for own, _ in _groups(weights):
+        parts.append((float(squares[start : start + len(own)].sum()), len(own)))
+        start += len(own)
+    return parts

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 FloatRows = NDArray[np.float64]
 Interval = tuple[float, float]
@@ -45,6 +45,10 @@ FISHER = Scale(np.arctanh, np.tanh)
 """For correlations. Source: Fisher, "On the probable error of a coefficient of correlation" (1921)."""
 SHARE_EXPLAINED = Scale(_unexplained, _explained)
 """For 1 - error / whole, which has no lower bound: the logarithm of the share that is left."""
+SHARE = Scale(special.logit, special.expit)
+"""For shares: log odds."""
+PLAIN = Scale(np.asarray, np.asarray)
+"""For differences."""
 
 
 def bootstrap_interval(

@@ -41,7 +41,7 @@ LEXICAL = MethodDefinition(
     label="Lexical: tokens and contexts, without a language model",
     explainer="lexical",
     simulator="lexical",
-    scorers=("correlation",),
+    scorers=("correlation", "whole_corpus"),
 )
 
 DEFAULT_PROVIDER = "default"
@@ -55,7 +55,7 @@ _ASKING = {
     "highlighted-all-at-once": ("Highlighted, simulated all at once", "highlighted", "all_at_once"),
     "highlighted-structured": ("Highlighted, simulated as JSON", "highlighted", "structured"),
 }
-_FITTING = ("correlation", "explained_variance", "absolute_deviation")
+_FITTING = ("correlation", "whole_corpus", "explained_variance", "absolute_deviation")
 _JUDGED = (*_FITTING, "detection", "fuzzing")
 
 

@@ -9,6 +9,7 @@ from app.cli.steps import steps_table
 from app.domain.activations import SampleKind
 from app.domain.language_models import Capability
 from app.domain.methods import BUILTIN_METHODS, LEXICAL, MethodDefinition
+from app.domain.samples import BANDS
 from app.domain.steps.calls import NO_CALLS, Calls, Span
 from app.domain.steps.catalogue import ALL, EXPLAINERS, SCORERS, UnknownStep, catalogued
 from app.domain.steps.method import NO_RECORDS, steps_of
@@ -81,7 +82,7 @@ def test_a_method_needs_what_its_steps_need() -> None:
     }
     assert by_name["contrastive"].needs_hard_negatives
     assert not by_name["lexical"].needs_hard_negatives
-    assert by_name["lexical"].kinds == (SampleKind.TOP, SampleKind.RANDOM)
+    assert by_name["lexical"].kinds == (SampleKind.TOP, SampleKind.RANDOM, *BANDS)
 
 
 def test_a_scorer_speaks_of_samples_that_there_are() -> None:

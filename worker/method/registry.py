@@ -30,6 +30,7 @@ from worker.scorers.detection import DetectionScorer
 from worker.scorers.explained_variance import ExplainedVarianceScorer
 from worker.scorers.fuzzing import FuzzingScorer
 from worker.scorers.intruder import IntruderScorer
+from worker.scorers.whole_corpus import WholeCorpusScorer
 from worker.scorers.written import BoundaryScorer, OwnTextsScorer
 from worker.simulators.all_at_once import AllAtOnce
 from worker.simulators.calibration import linear_calibration, percentile_calibration
@@ -67,6 +68,7 @@ CALIBRATIONS: Mapping[str, Callable[[Simulator], Simulator]] = {
 }
 SCORERS: Mapping[str, StepClass[Scorer | TextScorer]] = _by_name(
     CorrelationScorer,
+    WholeCorpusScorer,
     ExplainedVarianceScorer,
     AbsoluteDeviationScorer,
     AblationScorer,

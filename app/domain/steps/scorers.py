@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping
 from math import ceil
 
 from app.domain.activations import NeuronRecords, SampleKind, Split
+from app.domain.executed import CORPUS
 from app.domain.language_models import Capability
 from app.domain.results import TOP_AND_RANDOM
+from app.domain.samples import STRATA
 from app.domain.steps.calls import NO_CALLS, Calls, Span
 from app.domain.steps.spec import Parameters, Records, ScorerInput, ScorerSpec
 
@@ -62,6 +64,16 @@ def scored_records(records: NeuronRecords, samples: tuple[str, ...]) -> Records:
 
 def _fitted_records(records: NeuronRecords, parameters: Parameters) -> Records:
     return scored_records(records, fitted_samples(parameters))
+
+
+def corpus_records(records: NeuronRecords, parameters: Parameters) -> Records:
+    """The first validation records of every sample that is drawn with a known probability, 35 in all by default."""
+    most = int(parameters.get("excerpts_per_sample", EXCERPTS_PER_SAMPLE))
+    return {kind: records.of(kind, Split.VALIDATION)[:most] for kind in (*STRATA, SampleKind.RANDOM)}
+
+
+def _of_corpus(_parameters: Parameters) -> tuple[str, ...]:
+    return (CORPUS,)
 
 
 def ablated_samples(parameters: Parameters) -> tuple[str, ...]:
@@ -126,6 +138,16 @@ CORRELATION = ScorerSpec(
     "the neuron is.",
     samples=fitted_samples,
     simulated=_fitted_records,
+    calls=_nothing,
+)
+WHOLE_CORPUS = ScorerSpec(
+    name="whole_corpus",
+    label="Whole corpus: correlation, precision and recall at natural frequency",
+    description="Correlation of expected and real activations over all tokens of the corpus, estimated from excerpts "
+    "of every stratum by their inclusion probabilities; with its margin over the token table, precision and recall.",
+    blind_spot="Sees a false claim only where one of its few excerpts of ordinary text happens to show it.",
+    samples=_of_corpus,
+    simulated=corpus_records,
     calls=_nothing,
 )
 EXPLAINED_VARIANCE = ScorerSpec(
@@ -258,6 +280,7 @@ FUZZING = ScorerSpec(
 )
 ALL = (
     CORRELATION,
+    WHOLE_CORPUS,
     EXPLAINED_VARIANCE,
     ABSOLUTE_DEVIATION,
     ABLATION,

@@ -1,0 +1,188 @@
+"""What holds for the whole corpus, estimated from scored excerpts whose inclusion probabilities are known."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.activations import ActivationRecord, FloatArray, NeuronRecords, SampleKind
+from app.domain.estimates import (
+    Drawn,
+    Statistic,
+    Weights,
+    correlation_sums,
+    detection_sums,
+    drawn_excerpts,
+    explained_variance_of,
+    explained_variance_sums,
+    weigh,
+    weighted_interval,
+)
+from app.domain.executed import CORPUS, firing_threshold
+from app.domain.intervals import FISHER, PLAIN, SHARE, SHARE_EXPLAINED, Scale, share_interval
+from app.domain.results import ScoreResult
+from app.domain.scores import Estimate, not_finite, pearson
+from app.domain.steps.scorers import corpus_records
+from app.domain.steps.spec import Records
+from worker.method.baselines import token_lookup
+from worker.method.contracts import NeuronTask, ScoredExcerpt, Services
+from worker.scorers.samples import scored, why_not
+
+Float64s: TypeAlias = NDArray[np.float64]
+LEAST_COVERED = 0.999
+"""Share of the corpus's excerpts in strata that were drawn from; below it the estimate does not speak of the corpus."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """The distinct excerpts that were drawn with known probabilities and could be simulated."""
+
+    real: tuple[FloatArray, ...]
+    predicted: tuple[FloatArray, ...]
+    table: tuple[FloatArray, ...] | None
+    """What the neuron's token table predicts; None where it has none."""
+    weights: Weights
+
+
+class WholeCorpusScorer:
+    """Correlation of expected and real activations over all tokens of the corpus, weighted by inclusion probability.
+
+    Beside it its margin over the token table (``whole_corpus_margin``), the explained variance
+    (``whole_corpus_explained_variance``), and precision and recall at natural frequency (``whole_corpus_precision``,
+    ``whole_corpus_recall``): a token counts as firing, and as claimed, from the level that ``app.domain.executed``
+    states. Excerpts come from the top sample, all bands and the random sample. Source of the weights:
+    ``app.domain.estimates``.
+    """
+
+    name = "whole_corpus"
+    version = 1
+
+    def __init__(self, excerpts_per_sample: int | None = None) -> None:
+        self._parameters = {} if excerpts_per_sample is None else {"excerpts_per_sample": excerpts_per_sample}
+
+    @classmethod
+    def build(cls, parameters: Mapping[str, Any], services: Services) -> "WholeCorpusScorer":
+        """``excerpts_per_sample``: validation records of each sample that are scored, 5 by default (35 in all)."""
+        return cls(**parameters)
+
+    def simulated(self, records: NeuronRecords) -> Records:
+        """The first validation records of the top sample, the bands and the random sample."""
+        return corpus_records(records, self._parameters)
+
+    def score_text(self, text: str, task: NeuronTask, excerpts: Sequence[ScoredExcerpt]) -> tuple[ScoreResult, ...]:
+        """Five numbers. Undefined, with the reason, where the corpus's strata are not known, as for imports."""
+        valid = [e for e in excerpts if e.predicted is not None]
+        found = self._drawn(task.records, valid) if valid else why_not(excerpts)
+        n = {"n_valid": len(valid), "n": len(excerpts)}
+        if isinstance(found, str):
+            return tuple(scored(name, CORPUS, Estimate(None, found), **n) for name in NUMBERS)
+        threshold = firing_threshold(task.records.level_10)
+        baseline = None if found.table is None else _of_table(found).value
+        results = (scored(name, CORPUS, number(found, threshold), **n) for name, number in NUMBERS.items())
+        return tuple(replace(r, token_lookup_baseline=baseline) if r.scorer == self.name else r for r in results)
+
+    def _drawn(self, records: NeuronRecords, valid: Sequence[ScoredExcerpt]) -> Scored | str:
+        by_kind: dict[SampleKind, list[ActivationRecord]] = {}
+        predicted: dict[int, FloatArray] = {}
+        for excerpt in valid:
+            by_kind.setdefault(excerpt.kind, []).append(excerpt.record)
+            if excerpt.predicted is not None:
+                predicted[excerpt.record.excerpt_id] = excerpt.predicted
+        pairs = drawn_excerpts(records, by_kind)
+        if not pairs:
+            return "the number of excerpts in each stratum of the corpus is not known"
+        drawn: tuple[Drawn, ...] = tuple(draw for _, draw in pairs)
+        weights = weigh(drawn, records.populations)
+        if 1 - weights.missing_share < LEAST_COVERED:
+            strata = ", ".join(weights.missing)
+            return f"no excerpt could be scored of strata that hold {weights.missing_share:.1%} of the corpus: {strata}"
+        chosen = [pairs[place][0] for place in weights.places]
+        real = tuple(record.activations for record in chosen)
+        expected = tuple(predicted[record.excerpt_id] for record in chosen)
+        refusal = not_finite(real, expected)
+        if refusal is not None:
+            return str(refusal.undefined_reason)
+        answers = [answer.expected for answer in token_lookup(records, chosen)]
+        table = tuple(answer for answer in answers if answer is not None)
+        return Scored(real, expected, table if len(table) == len(real) else None, weights)
+
+
+def _estimate(
+    found: Scored, sums: Float64s, statistic: Callable[[Float64s], Float64s], scale: Scale, why: str
+) -> Estimate:
+    value = float(statistic((found.weights.values @ sums)[None])[0])
+    if not np.isfinite(value):
+        return Estimate(None, why)
+    return Estimate(value, interval=weighted_interval(found.weights, sums, statistic, scale))
+
+
+def _correlation(found: Scored, _threshold: float) -> Estimate:
+    sums = correlation_sums(found.real, found.predicted)
+    return _estimate(found, sums, pearson, FISHER, "the real or the expected activations are the same on every token")
+
+
+def _of_table(found: Scored) -> Estimate:
+    """What the token table reaches on the same excerpts."""
+    return _correlation(replace(found, predicted=found.table or ()), 0.0)
+
+
+def _margin(found: Scored, _threshold: float) -> Estimate:
+    """The correlation less that of the token table, excerpt by excerpt on the same draws."""
+    if found.table is None:
+        return Estimate(None, "the neuron has no token table")
+    own, table = correlation_sums(found.real, found.predicted), correlation_sums(found.real, found.table)
+    width = own.shape[1]
+
+    def statistic(sums: Float64s) -> Float64s:
+        return np.asarray(pearson(sums[:, :width]) - pearson(sums[:, width:]))
+
+    why = "the real activations, the expected ones or those of the token table are the same on every token"
+    return _estimate(found, np.hstack([own, table]), statistic, PLAIN, why)
+
+
+def _explained_variance(found: Scored, _threshold: float) -> Estimate:
+    sums = explained_variance_sums(found.real, found.predicted)
+    why = "the real activations are the same on every token"
+    return _estimate(found, sums, explained_variance_of, SHARE_EXPLAINED, why)
+
+
+def _detection(found: Scored, threshold: float) -> Float64s:
+    return detection_sums([a >= threshold for a in found.real], [p >= threshold for p in found.predicted])
+
+
+def _ratio(of: int) -> Statistic:
+    def statistic(sums: Float64s) -> Float64s:
+        both, whole = sums[:, 0], sums[:, of]
+        return np.asarray(np.divide(both, whole, out=np.full(len(sums), np.nan), where=whole > 0))
+
+    return statistic
+
+
+def _share(found: Scored, threshold: float, of: int, why: str) -> Estimate:
+    sums = _detection(found, threshold)
+    estimate = _estimate(found, sums, _ratio(of), SHARE, why)
+    if estimate.value is None or estimate.interval is not None:
+        return estimate
+    # At 0 or 1 in every excerpt: as many trials as there are excerpts that say something.
+    n = int((sums[:, of] > 0).sum())
+    return Estimate(estimate.value, interval=share_interval(round(estimate.value * n), n))
+
+
+def _precision(found: Scored, threshold: float) -> Estimate:
+    return _share(found, threshold, 1, "nothing is claimed on any scored token")
+
+
+def _recall(found: Scored, threshold: float) -> Estimate:
+    return _share(found, threshold, 2, "the neuron fires on no scored token")
+
+
+NUMBERS: Mapping[str, Callable[[Scored, float], Estimate]] = {
+    "whole_corpus": _correlation,
+    "whole_corpus_margin": _margin,
+    "whole_corpus_explained_variance": _explained_variance,
+    "whole_corpus_precision": _precision,
+    "whole_corpus_recall": _recall,
+}
+"""What is stored, by name."""
