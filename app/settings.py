@@ -11,6 +11,8 @@ from typing import Literal
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.domain.bounds import MOST_IN_BATCH
+
 Seconds = float
 
 
@@ -53,7 +55,7 @@ class Settings(BaseSettings):
         False, description="Whether every page needs an account. Otherwise reading about neurons needs none."
     )
     page_size: int = Field(50, ge=1, le=500, description="Rows on one page of a list.")
-    batch_limit: int = Field(400_000, ge=1, description="Most neurons that one batch may hold.")
+    batch_limit: int = Field(MOST_IN_BATCH, ge=1, description="Most neurons that one batch may hold.")
     device: str = Field("auto", description="Where models run: auto, cpu, cuda, cuda:1, mps.")
     lease_seconds: Seconds = Field(
         60.0, gt=0, description="Seconds a worker may hold a run or task without renewing its lease."

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
+from app.domain.bounds import MOST_IN_BATCH
 from app.errors import Conflict, Invalid, NotFound
 from app.models import Batch, Explanation, Method, Neuron
 from app.queries.history.events import record_event
 from app.queries.runs import batches
 from app.work.decisions import cancel_rows, start_over
-
-BATCH_LIMIT = 400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ def enqueue_batch(
     neuron_ids: Sequence[int],
     method_id: int,
     account_id: int | None,
-    limit: int = BATCH_LIMIT,
+    limit: int = MOST_IN_BATCH,
 ) -> EnqueuedBatch:
     """Queue these neurons of a subject for a method, as one batch.
 

@@ -7,10 +7,10 @@ import pytest
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
+from app.domain.bounds import LONGEST_TRIAL
 from app.domain.trials import TrialResult
 from app.domain.work import TRIAL, Lane
 from app.models import Account, Neuron, Task, Worker
-from app.web.pages.trials import TEXT_LIMIT
 from app.work.begin import Taker, begin_task
 from app.work.lease import TaskLease, fail, finish
 from app.work.trials import MOST_WAITING
@@ -151,7 +151,7 @@ def test_an_answer_that_never_comes_is_not_waited_for_forever(
     assert "hx-trigger" not in html
 
 
-@pytest.mark.parametrize("text", ["", " \n", "x" * (TEXT_LIMIT + 1), f"{' ' * (TEXT_LIMIT + 1)}", "a\0"])
+@pytest.mark.parametrize("text", ["", " \n", "x" * (LONGEST_TRIAL + 1), f"{' ' * (LONGEST_TRIAL + 1)}", "a\0"])
 def test_a_text_that_is_empty_or_too_long_is_refused(
     client: TestClient, make: Make, neuron: Neuron, log_in_as: LogIn, text: str
 ) -> None:

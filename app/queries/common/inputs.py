@@ -3,7 +3,6 @@
 from enum import StrEnum
 from typing import TypeVar
 
-from app.domain.bounds import BIGGEST_ID as BIGGEST_ID
 from app.errors import Invalid
 
 Word = TypeVar("Word", bound=StrEnum)

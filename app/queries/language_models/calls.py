@@ -118,11 +118,6 @@ def answered_calls(session: Session, *, run_id: int) -> list[LlmCall]:
     )
 
 
-def calls_of_run(session: Session, *, run_id: int) -> list[LlmCall]:
-    """Every call of a run in the order it was made."""
-    return list(session.scalars(select(LlmCall).where(LlmCall.run_id == run_id).order_by(LlmCall.id)))
-
-
 @dataclass(frozen=True, slots=True)
 class Budget:
     """What a run's batch and person have spent (the person: today, UTC) and may spend; None is without cap."""

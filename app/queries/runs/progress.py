@@ -10,11 +10,11 @@ from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session, aliased
 
+from app.domain.bounds import BIGGEST_ID
 from app.domain.standing import SCORE_2023
 from app.domain.work import WorkStatus
 from app.errors import NotFound
 from app.models import Account, Batch, Explanation, Method, Neuron, Pause, Run, Score, Subject, Worker
-from app.queries.common.inputs import BIGGEST_ID
 from app.queries.common.paging import Page, id_page
 from app.queries.runs.counts import batch_counts
 from app.queries.work.workers import LeaseShown, is_alive, lease_shown

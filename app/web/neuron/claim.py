@@ -6,7 +6,6 @@ from typing import Literal
 
 from sqlalchemy.orm import Session
 
-from app.domain.bounds import LONGEST_NOTE
 from app.domain.flags import FlagReason
 from app.domain.work import ACTIVE
 from app.errors import NotFound
@@ -49,7 +48,6 @@ class NeuronFlags:
     explanation_id: int | None
     open_flags: tuple[FlagShown, ...]
     reasons: tuple[FlagReason, ...]
-    note_limit: int
     counts: NeuronCounts | None = None
     """As they stand now, where this part goes into a page that is open."""
 
@@ -94,7 +92,6 @@ def flags_of(claim: NeuronClaim, flags: Sequence[FlagShown]) -> NeuronFlags:
         explanation_id=claim.shown.id if claim.shown is not None else None,
         open_flags=tuple(f for f in flags if f.verdict is None),
         reasons=tuple(FlagReason),
-        note_limit=LONGEST_NOTE,
     )
 
 

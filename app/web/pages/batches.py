@@ -7,9 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path
 from fastapi.responses import RedirectResponse, Response
 
+from app.domain.bounds import BIGGEST_ID
 from app.domain.roles import Action
 from app.domain.work import WorkStatus
-from app.queries.common.inputs import BIGGEST_ID
 from app.queries.people.accounts import Viewer
 from app.queries.runs.progress import (
     BatchState,

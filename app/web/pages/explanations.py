@@ -7,9 +7,9 @@ from typing import Annotated, get_args
 from fastapi import APIRouter, Depends, Path
 from fastapi.responses import RedirectResponse, Response
 
+from app.domain.bounds import BIGGEST_ID
 from app.domain.roles import Action
 from app.errors import Invalid
-from app.queries.common.inputs import BIGGEST_ID
 from app.queries.explanations.page import CallShown, ExplanationShown, call_shown, explanation_shown
 from app.queries.language_models.calls import BillBy, BillLine, bill
 from app.queries.people.accounts import Viewer

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Form, Path
 from fastapi.responses import RedirectResponse, Response
 
-from app.domain.bounds import BIGGEST_ID, LONGEST_NOTE
+from app.domain.bounds import BIGGEST_ID
 from app.domain.flags import FlagReason, FlagState, FlagVerdict
 from app.domain.roles import Action
 from app.errors import Invalid
@@ -33,7 +33,6 @@ class FlagsPage:
     next: str | None
     reasons: tuple[FlagReason, ...]
     verdicts: tuple[FlagVerdict, ...]
-    note_limit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,6 @@ class FlagsFlag:
 
     flag: FlagRow
     verdicts: tuple[FlagVerdict, ...]
-    note_limit: int
 
 
 @page(router, "/flags", template="flags/page.html", partial="flags/_results.html")
@@ -75,14 +73,13 @@ def flags(
         next=_address(state, wanted, after=found.next) if found.next is not None else None,
         reasons=tuple(FlagReason),
         verdicts=tuple(FlagVerdict),
-        note_limit=LONGEST_NOTE,
     )
 
 
 @page(router, "/flags/{flag_id}", template="flags/flag.html")
 def flag(session: DbSession, flag_id: Annotated[int, Path(ge=1, le=BIGGEST_ID)]) -> FlagsFlag:
     """One flag with its verdict, if it has one."""
-    return FlagsFlag(flag_row(session, flag_id=flag_id), tuple(FlagVerdict), LONGEST_NOTE)
+    return FlagsFlag(flag_row(session, flag_id=flag_id), tuple(FlagVerdict))
 
 
 @router.post("/flags/{flag_id}/resolve", include_in_schema=False)
@@ -100,7 +97,7 @@ def resolve(
         raise Invalid("Choose a verdict: upheld if the complaint is right, rejected if it is not.")
     resolve_flag(session, flag_id=flag_id, account_id=viewer.id, verdict=verdict, note=note)
     if view.wants_part:
-        shown = FlagsFlag(flag_row(session, flag_id=flag_id), tuple(FlagVerdict), LONGEST_NOTE)
+        shown = FlagsFlag(flag_row(session, flag_id=flag_id), tuple(FlagVerdict))
         return view.html("flags/_flag.html", shown)
     return RedirectResponse(f"/flags/{flag_id}", status_code=303)
 

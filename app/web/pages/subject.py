@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Form, Query
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.orm import Session
 
-from app.domain.bounds import BIGGEST_ID, LONGEST_FIELD, LONGEST_FILTERS, LONGEST_SEARCH
+from app.domain.bounds import BIGGEST_ID, LONGEST_FIELD, LONGEST_FILTERS
 from app.domain.costs import Estimate
 from app.domain.neurons import NeuronState
 from app.domain.roles import Action
@@ -72,7 +72,6 @@ class SubjectPage:
     columns: dict[SortKey, SortColumn]
     states: tuple[NeuronState, ...]
     orders: dict[str, str]
-    words_limit: int
     methods: tuple[MethodChoice, ...]
     """What the viewer may queue with; empty for those who may not queue."""
     hint: str | None
@@ -192,7 +191,6 @@ def subject(  # noqa: PLR0913 - FastAPI reads a route's inputs from its argument
         columns={key: _column(key, label, address, filters) for key, label in COLUMNS.items()},
         states=tuple(NeuronState),
         orders=SORT_LABELS,
-        words_limit=LONGEST_SEARCH,
         methods=choices_for(session, viewer),
         hint=None if found.rows else _hint(session, filters),
     )

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path
 from fastapi.responses import RedirectResponse, Response
 
+from app.domain.bounds import BIGGEST_ID
 from app.domain.roles import Action
-from app.queries.common.inputs import BIGGEST_ID
 from app.queries.people.accounts import Viewer
 from app.queries.runs.progress import WorkerCount, worker_count
 from app.queries.work.tasks import TaskRow, task_detail, tasks_page

@@ -10,11 +10,12 @@ from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
 from app.domain.activations import NORMALISED_MAXIMUM, SampleKind, pack_activations
+from app.domain.bounds import BIGGEST_ID, LONGEST_TRIAL
 from app.domain.heat import heat_scale
 from app.domain.roles import Action
 from app.domain.trials import TrialResult
 from app.errors import Invalid
-from app.queries.common.inputs import BIGGEST_ID, plain_text
+from app.queries.common.inputs import plain_text
 from app.queries.neurons.page import NeuronHead, StoredExcerpt, StoredSample, StoredSimulation
 from app.queries.neurons.trials import TrialShown, TriedExplanation, trial_shown, tried_explanation
 from app.queries.people.accounts import Viewer
@@ -29,7 +30,6 @@ from app.work.trials import enqueue_trial, enqueue_warm_up
 
 router = APIRouter()
 
-TEXT_LIMIT = 1000
 """Characters; a subject reads no more tokens of it than one of its excerpts has."""
 QUICK_SECONDS = 10.0
 """So long the page asks several times a second; then the worker is loading, or busy."""
@@ -76,7 +76,6 @@ class NeuronTry:
     """The address of this trial."""
     explanation: TriedExplanation | None
     text: str
-    text_limit: int
     scale: float
     state: State
     is_slow: bool
@@ -109,7 +108,7 @@ def ask(
 ) -> Response:
     """Queue a text to be run through the subject."""
     words = form.text.replace("\r\n", "\n")  # white space at its ends stays: it belongs to tokens
-    if not plain_text(words[: TEXT_LIMIT + 1], what="text", limit=TEXT_LIMIT):
+    if not plain_text(words[: LONGEST_TRIAL + 1], what="text", limit=LONGEST_TRIAL):
         raise Invalid("The text is empty. Type something that the neuron may fire on.")
     if form.explanation_id is not None:
         tried_explanation(session, neuron_id=head.id, explanation_id=form.explanation_id)
@@ -150,7 +149,6 @@ def _context(
         if explanation_id is None
         else tried_explanation(session, neuron_id=head.id, explanation_id=explanation_id),
         text="" if trial is None else trial.text,
-        text_limit=TEXT_LIMIT,
         scale=scale,
         state=_state(trial),
         is_slow=trial is not None and trial.age_seconds > QUICK_SECONDS,
