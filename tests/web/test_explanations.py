@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
 from app.models import Batch, Explanation, LlmCall, Provider, Run, Score
@@ -96,6 +97,21 @@ def test_the_command_sends_the_same_request_without_the_key(
     assert words[1] == "http://localhost:1/v1/chat/completions"
     assert "Authorization: Bearer $KEY" in words
     assert json.loads(words[-1]) == REQUEST
+
+
+def test_an_estimated_price_is_marked_wherever_it_is_shown(
+    client: TestClient, explained: tuple[Explanation, LlmCall], context: Context, session: Session
+) -> None:
+    explanation, call = explained
+    assert "estimated:" not in client.get(f"/calls/{call.id}").text
+    call.is_estimated = True
+    session.flush()
+    assert "estimated: the endpoint reported no token counts" in client.get(f"/calls/{call.id}").text
+    page = client.get(f"/explanations/{explanation.id}")
+    assert "in part estimated" in page.text
+    assert context().is_price_estimated
+    client.get("/bill")
+    assert [line.price_estimated for line in context().lines] == [0.25]
 
 
 @pytest.mark.parametrize("by", ["day", "provider", "method", "person"])

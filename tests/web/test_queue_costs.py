@@ -110,3 +110,7 @@ def test_the_batch_tells_what_is_spent_of_its_cap(
     html = " ".join(client.get(address).text.split())
     assert (context().batch.spent, context().batch.price_cap) == (0.123, 2.5)
     assert "Spent 0.12 of at most 2.50" in html
+    assert "estimated" not in html
+    batch.spent, batch.spent_estimated = 2.0, 1.5
+    make.session.flush()
+    assert "1.50 of it estimated: the endpoint reported no token counts" in " ".join(client.get(address).text.split())

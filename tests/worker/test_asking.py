@@ -1,9 +1,15 @@
+import json
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.domain.language_models import Capability, Outcome
 from tests.fake_provider import FakeProvider, reply
 from worker.method.asking import Form, Question, Unusable, ask, json_object, object_schema, one_line
 from worker.providers.base import ChatRequest, Message
+from worker.simulators.prompting import shown
 
 NUMBER: Form[int] = Form(
     "number/1", object_schema(n={"type": "integer"}), lambda text: int(json_object(text, frozenset({"n"}))["n"])
@@ -79,3 +85,98 @@ def test_a_line_of_text_is_folded_and_bounded() -> None:
     for odd in ("", " \n", "abcd", "a\x00", "\ud800", "⟪", 3, None):
         with pytest.raises(Unusable):
             one_line(odd, longest=3, forbidden="⟪")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "fires on 👩‍💻",
+        "fires on 👨‍👩‍👧‍👦 and ❤️‍🔥",
+        "flags 🏴󠁧󠁢󠁳󠁣󠁴󠁿 🇨🇭",
+        "keycaps 1️⃣",
+        "a newer emoji \U0001fae9",
+        "می\u200cخواهم",
+        "क्\u200dष",
+        "שלום\u200f (hello)",
+        "soft\u00adhyphen, word\u2060joiner, zero\u200bwidth",
+        "a Powerline sign \ue0b0",
+        "e\u0301 and ≠",
+    ],
+)
+def test_joiners_marks_and_new_characters_are_part_of_words(text: str) -> None:
+    assert one_line(text, longest=99) == text
+
+
+@pytest.mark.parametrize(
+    "character",
+    ["\x00", "\x07", "\x1b", "\x7f", "\x9b", "\u202a", "\u202e", "\u202c", "\u2066", "\u2069", "\ufff9", "\u206a",
+     "\ufffe", "\U0001ffff", "\ud800", "\U000e0041", "\U000e007f"],
+)  # fmt: skip
+def test_controls_and_what_reorders_or_hides_text_are_refused(character: str) -> None:
+    with pytest.raises(Unusable, match="control characters"):
+        one_line(f"fires on {character} it", longest=99)
+
+
+@given(st.text())
+def test_any_text_is_one_line_or_refused(text: str) -> None:
+    try:
+        line = one_line(text, longest=99)
+    except Unusable:
+        return
+    assert line == one_line(line, longest=99)
+    assert len(line.splitlines()) == 1
+    line.encode()
+
+
+EXPLAINED = frozenset({"explanation"})
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        (r"fires on the byte \xe2\x82", r"fires on the byte \xe2\x82"),
+        (r"the escape \u{1F600} and \U0001f600", r"the escape \u{1F600} and \U0001f600"),
+        (r"the characters \u200d and \ud83d\ude00", "the characters \u200d and \U0001f600"),
+        (r"the pattern \d+\.\w*", r"the pattern \d+\.\w*"),
+        (r"it\'s", "it's"),
+        (r"a path C:\Users", r"a path C:\Users"),
+        (r"a line break \"\n\" or '\t'", r"""a line break "\n" or '\t'"""),
+        (r"LaTeX: \begin{x}, \frac, \theta, \nabla, \right", r"LaTeX: \begin{x}, \frac, \theta, \nabla, \right"),
+        (r"already escaped \\xe2 \\n \"x\" \/", r"""already escaped \xe2 \n "x" /"""),
+        (r"two\nlines of text", "two\nlines of text"),
+        ("a raw tab\there", "a raw tab\there"),
+        (r"ends in a backslash \\", "ends in a backslash \\"),
+    ],
+)
+def test_escapes_are_read_as_they_were_meant(written: str, meant: str) -> None:
+    assert json_object(f'{{"explanation": "{written}"}}', EXPLAINED) == {"explanation": meant}
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])).filter(lambda text: "\\" not in json.dumps(text)[1:-1]))
+def test_what_was_written_as_json_is_read_back(text: str) -> None:
+    assert json_object(json.dumps({"explanation": text}), EXPLAINED) == {"explanation": text}
+
+
+@given(st.binary(max_size=8))
+def test_a_token_quoted_as_a_prompt_shows_it_is_read_as_it_was_shown(token: bytes) -> None:
+    quoted = shown(token).replace('"', "")
+    text = json_object(f'{{"explanation": "the token \'{quoted}\' fires"}}', EXPLAINED)["explanation"]
+    assert isinstance(one_line(text, longest=999), str)
+
+
+@pytest.mark.parametrize(
+    ("reply_text", "said"),
+    [
+        ("", "the reply is empty"),
+        ("```json\n```", "the reply is empty"),
+        ("Sure! It fires on cats", "not JSON: it begins with 'Sure! It fires on cats'"),
+        ('{"explanation": "cut', "breaks off in the middle"),
+        ('{"explanation": "a"', "breaks off in the middle"),
+        ('{"explanation": "a"} and more', "not JSON: it begins with"),
+        ('"a text"', "not a JSON object"),
+        ('{"explanation": NaN, "n": 1}', "the keys"),
+    ],
+)
+def test_a_reply_that_cannot_be_used_is_described(reply_text: str, said: str) -> None:
+    with pytest.raises(Unusable, match=re.escape(said)):
+        json_object(reply_text, EXPLAINED)

@@ -16,7 +16,7 @@ from tests.llm_server import Answer, Behaviour, Body, Edited, Fail, LlmServer, R
 from tests.worker.endpoint import asks, settings_of, watched
 from tests.worker.llm_site import SETTINGS, Site, method_named
 from worker.providers.openai_compatible import OpenAICompatible
-from worker.run.services import MethodBuilder
+from worker.run.services import WorkerServices
 
 KEY = "sk-SECRET123"
 Echo = Callable[[str], Behaviour]
@@ -46,11 +46,11 @@ def site(fresh_database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple
     engine = make_engine(fresh_database)
     sessions = make_sessions(engine)
     with LlmServer() as server:
-        builder = MethodBuilder(sessions, SETTINGS)
-        site = Site(sessions, builder, server.url)
+        services = WorkerServices(SETTINGS, sessions)
+        site = Site(sessions, services, server.url)
         site.provider(key_variable="MY_KEY", timeout_seconds=5)
         yield site, server
-        builder.close()
+        services.close()
     engine.dispose()
 
 

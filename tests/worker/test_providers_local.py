@@ -1,3 +1,4 @@
+import copy
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from app.errors import ProviderError
 from tests.worker.tiny_models import JOINING, KINDS, save_tiny, tiny_model, tiny_tokenizer
 from worker.providers.base import Attempt, ChatRequest, Message, Reply, ScoreTextRequest, Watch
 from worker.providers.local import LocalProvider, load_local
+from worker.providers.local_decoding import Continuation
 from worker.providers.local_scoring import Row, score_rows
 from worker.providers.prefix_cache import PrefixCache
 
@@ -197,3 +199,54 @@ def test_signs_keep_their_place_where_a_tokenizer_joins_them_to_what_follows() -
     word = ScoreTextRequest("s", "", "a\tcat\n", (2,), NUMBERS)
     (refused,) = LocalProvider("tiny", "tiny", tiny_model("llama"), joining).score_texts([word])
     assert refused.outcome is Outcome.UNPARSABLE
+
+
+TEMPLATE = (
+    "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+    "{{ m.role }}: {{ m.content }}\n{% endfor %}"
+)
+
+
+def templated(template: str) -> LocalProvider:
+    tokenizer = copy.deepcopy(tiny_tokenizer())
+    tokenizer.chat_template = template
+    return LocalProvider("tiny", "tiny-llama", tiny_model("llama"), tokenizer)
+
+
+def test_instructions_begin_the_first_message_where_the_template_knows_no_system_role() -> None:
+    seen: list[Attempt] = []
+    messages = (
+        Message("system", "the cat"),
+        Message("user", "sat"),
+        Message("assistant", "on"),
+        Message("user", "mat"),
+    )
+    templated(TEMPLATE).chat([ChatRequest("explain", messages, max_tokens=3)], watch=Watch(after=seen.append))
+    assert seen[0].wire["prompt"] == "user: the cat\n\nsat\nassistant: on\nuser: mat\n"
+
+
+def test_a_template_that_refuses_any_conversation_is_a_permanent_error() -> None:
+    with pytest.raises(ProviderError, match="never") as caught:
+        templated("{{ raise_exception('never') }}").chat([asks("the cat")])
+    assert caught.value.permanent
+
+
+class Says(LocalProvider):
+    """A provider whose model writes what it is told to; the tokenizer is the real one."""
+
+    def says(self, text: str) -> Reply:
+        ids = self._tokenizer(text)["input_ids"]
+        return self._continued(Continuation([0], len(ids) + 1, 0.0, 0, 0, written=list(ids), is_finished=True))
+
+
+def test_thoughts_of_a_local_model_are_kept_apart_also_where_their_marks_are_special_tokens() -> None:
+    tokenizer = copy.deepcopy(tiny_tokenizer())
+    for mark in ("<think>", "</think>"):
+        tokenizer.add_special_tokens({"additional_special_tokens": [mark]}, replace_extra_special_tokens=False)
+    provider = Says("tiny", "tiny-llama", tiny_model("llama"), tokenizer)
+    whole = provider.says("<think>the cat</think>the mat<end>")
+    assert (whole.outcome, whole.text, whole.thoughts) == (Outcome.OK, "the mat", "the cat")
+    assert provider.says("the mat<end>").text == "the mat"
+    open_ended = provider.says("<think>the cat")
+    assert (open_ended.outcome, open_ended.text) == (Outcome.TRUNCATED, "")
+    assert provider.says("<think>the cat</think>").outcome is Outcome.UNPARSABLE

@@ -114,7 +114,7 @@ def trouble_of(status: int, complaint: Complaint) -> Trouble:
 
 def complaint_of(body: object) -> Complaint:
     """What a JSON body says is wrong, wherever in it that stands."""
-    words = dict.fromkeys(_one_line(text) for text in _words_in(body, MOST_LEVELS))
+    words = dict.fromkeys(one_line(text) for text in _words_in(body, MOST_LEVELS))
     return Complaint(
         words=_bounded("; ".join(w for w in words if w)),
         codes=tuple(dict.fromkeys(_codes_in(body, MOST_LEVELS))),
@@ -126,7 +126,7 @@ def complaint_in_text(text: str) -> Complaint:
     """What a body that is no JSON says: the title of a web page, else its first characters."""
     if (title := title_of_page(text)) is not None:
         return Complaint(f"a web page{title}")
-    return Complaint(_bounded(_one_line(text)))
+    return Complaint(one_line(text))
 
 
 def is_complaint(body: Mapping[str, Any]) -> bool:
@@ -147,7 +147,7 @@ def title_of_page(text: str) -> str | None:
     if not re.match(r"\s*<(?:!doctype|html|head|body|\?xml|h1|title|center)\b", text, re.IGNORECASE):
         return None
     title = re.search(r"<(title|h1)[^>]*>(.*?)</\1>", text[:20_000], re.IGNORECASE | re.DOTALL)
-    words = "" if title is None else _one_line(html.unescape(re.sub(r"<[^>]*>", " ", title[2])))
+    words = "" if title is None else one_line(html.unescape(re.sub(r"<[^>]*>", " ", title[2])))
     return f' titled "{words[:80]}"' if words else ""
 
 
@@ -207,9 +207,10 @@ def _numeric_status(code: str) -> int | None:
     return status if 400 <= status < 600 else None
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """``text`` on one line of bounded length, without characters that do not show."""
     shown = "".join(c if c.isprintable() else " " for c in text[: 10 * LONGEST_WORDS])
-    return " ".join(shown.split())
+    return _bounded(" ".join(shown.split()))
 
 
 def _bounded(text: str) -> str:

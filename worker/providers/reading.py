@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.domain.language_models import Outcome
+from app.domain.storable import storable_text
 from worker.providers.base import ChatRequest, Reply, Request, ScoreTextRequest, TokenAlternatives, Usage
-from worker.providers.complaints import title_of_page
+from worker.providers.complaints import one_line, title_of_page
 from worker.providers.thoughts import CUT_SHORT, CUT_SHORT_IN_THOUGHTS, parted
 
 RAW_CHARACTERS_KEPT = 20_000
@@ -115,8 +116,8 @@ def _chat_reply(request: ChatRequest, choice: Mapping[str, Any], model: str | No
 
     refusal = message.get("refusal")
     if refusal or finish in _FILTERED:
-        words = refusal if isinstance(refusal, str) else "the endpoint's content filter stopped the reply"
-        return reply(Outcome.REFUSED, words[:RAW_CHARACTERS_KEPT])
+        words = one_line(refusal) if isinstance(refusal, str) else "the endpoint's content filter stopped the reply"
+        return reply(Outcome.REFUSED, words or "the model refused without a word")
     if request.top_logprobs and alternatives:
         # One who asks for alternatives wants a few tokens and looks at nothing after them.
         return reply(Outcome.OK)
@@ -204,7 +205,8 @@ def _token(value: object) -> str | None:
 
 
 def _name_or_none(value: object) -> str | None:
-    return value[:LONGEST_NAME] if isinstance(value, str) else None
+    """A name as results can be stored with it."""
+    return storable_text(value[:LONGEST_NAME]) if isinstance(value, str) else None
 
 
 def usage_of(usage: object) -> Usage | None:
