@@ -88,6 +88,7 @@ class Worker(Base):
     host: Mapped[str]
     pid: Mapped[int]
     device: Mapped[str]
+    """Where its models are; the processor while none is loaded."""
     doing: Mapped[str] = mapped_column(server_default="idle")
     n_finished: Mapped[int] = mapped_column(server_default="0")
     started_at: Mapped[CreatedAt]

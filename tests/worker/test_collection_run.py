@@ -19,6 +19,7 @@ from app.domain.collections import CollectionStage
 from app.errors import CollectionError, Conflict, CorpusError, Invalid
 from app.models import Collection, Document, Excerpt, Neuron, Sample, Subject
 from app.queries.neurons.records import neuron_records, vocabulary
+from app.version import code_version
 from tests.worker.collecting import some_text
 from tests.worker.models import save_model
 from worker.collection import run as run_module
@@ -91,6 +92,7 @@ def test_a_collection_becomes_the_subjects_with_all_its_rows(
         stored = session.scalars(select(Subject)).one()
         assert (row.status, row.tokens_done, row.n_excerpts, row.error) == ("complete", 960, 120, None)
         assert row.finished_at is not None
+        assert (row.code_version, row.device) == (code_version(), "cpu")
         assert stored.collection_id == row.id
         assert session.scalar(select(func.count()).select_from(Neuron)) == 2 * 64
         assert len(vocabulary(session, tokenizer_id=stored.tokenizer_id)) == 260

@@ -140,7 +140,9 @@ def firing_neuron(site: Site) -> Neuron:
 
 def test_ablation_compares_with_the_mean_over_the_whole_corpus(site: Site, recorded: RecordingServices) -> None:
     neuron = firing_neuron(site)
+    assert site.services.device == "cpu"
     score = ablated(site, neuron.id)
+    assert site.services.device == "cpu"
     assert score.value is not None
     assert (score.simulator, score.n_failed) == ("structured+linear", 0)
     assert recorded.recording is not None

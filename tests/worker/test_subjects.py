@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import AddedToken
 
-from app.errors import SubjectError
+from app.errors import CheckpointError, SubjectError
 from tests.worker.models import FAMILIES, byte_tokenizer, save_model
 from worker.subjects.families import FAMILIES as KNOWN
 from worker.subjects.load import LoadOptions, load_subject
@@ -122,7 +122,7 @@ def test_what_could_change_an_activation_is_told(tmp_path: Path) -> None:
 
 
 def test_a_device_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(SubjectError, match="nonsense"):
+    with pytest.raises(CheckpointError, match="nonsense"):
         load_subject(str(tmp_path), LoadOptions(device="nonsense"))
 
 

@@ -41,6 +41,14 @@ def test_a_worker_that_is_told_to_stop_finishes_what_it_holds(stage: MakeStage, 
     assert on.count("SELECT count(*) FROM worker WHERE stopped_at IS NOT NULL AND n_finished = 1") == 1
 
 
+def test_a_worker_names_the_device_in_use_whatever_its_setting_says(stage: MakeStage, tmp_path: Path) -> None:
+    on = stage(1, seconds=0)
+    on.enqueue()
+    with fleet(on.url, tmp_path, 1, DEVICE="cuda:7") as workers:
+        workers.wait_until(partial(on.has_ended, 1))
+        assert on.column("SELECT device FROM worker") == ["cpu"]
+
+
 def test_a_worker_without_time_to_finish_gives_its_work_back(stage: MakeStage, tmp_path: Path) -> None:
     on = stage(1, seconds=600)
     on.enqueue()

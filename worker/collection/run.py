@@ -37,6 +37,7 @@ from worker.collection.reporting import Pace, Progress, Tell, tell_nobody
 from worker.collection.sampling import Sampling
 from worker.collection.state import Shape, State
 from worker.corpora.documents import CorpusSource
+from worker.devices import device_name
 from worker.subjects.loaded import LoadedSubject
 
 STATE_VERSION = 3
@@ -217,7 +218,7 @@ class _Job:
             context_length=options.context_length,
             seed=options.seed,
             dtype=subject.info.dtype,
-            device=str(subject.device),
+            device=device_name(subject.device),
             code_version=code_version(),
             tokens_planned=plan.tokens,
             notes=[*subject.notes, *plan.notes],

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from app.domain.language_models import LOCAL_CAPABILITIES, Capability, Outcome
 from app.errors import CheckpointError, ProviderError
 from worker.checkpoints import checkpoint_folder, read_model, read_tokenizer
+from worker.devices import chosen_device
 from worker.providers.base import (
     Attempt,
     ChatRequest,
@@ -43,9 +44,9 @@ def load_local(name: str, model: str, *, device: str, options: Mapping[str, Any]
     Options: ``dtype`` (default ``auto``: as stored on a GPU, float32 elsewhere), ``batch_tokens``. Raises a
     permanent ProviderError where the model cannot be loaded.
     """
-    wanted = _device(device)
-    dtype = options.get("dtype", "auto" if wanted.type == "cuda" else "float32")
     try:
+        wanted = chosen_device(device)
+        dtype = options.get("dtype", "auto" if wanted.type == "cuda" else "float32")
         folder, _ = checkpoint_folder(model)
         tokenizer = read_tokenizer(folder)
         loaded = read_model(folder, dtype=dtype).model
@@ -55,12 +56,6 @@ def load_local(name: str, model: str, *, device: str, options: Mapping[str, Any]
         raise ProviderError(f"{name}: {model!r} has no fast tokenizer, which knows where tokens begin.", permanent=True)
     loaded.to(device=wanted)
     return LocalProvider(name, model, loaded, tokenizer, batch_tokens=options.get("batch_tokens"))
-
-
-def _device(device: str) -> torch.device:
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(device)
 
 
 class LocalProvider:
@@ -90,6 +85,12 @@ class LocalProvider:
         self._answers: dict[str, int | None] = {}
         writes_ten = {Capability.WHOLE_TEN} if self.answer_id("10") is not None else set()
         self.capabilities = LOCAL_CAPABILITIES | writes_ten
+
+    @property
+    def device(self) -> torch.device:
+        """The device that holds the model's weights."""
+        found: torch.device = self._model.device
+        return found
 
     def answer_id(self, answer: str) -> int | None:
         """The one token that writes ``answer`` between a tab and a line end; None where there is no such token."""

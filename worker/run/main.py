@@ -23,7 +23,14 @@ from threadpoolctl import threadpool_limits
 from app.db import Limits, Sessions, make_sessions, transaction
 from app.domain.work import Lane
 from app.queries.runs.counts import compact_counts
-from app.queries.work.workers import delete_old_workers, register_worker, see_worker, stop_worker, try_housekeeping
+from app.queries.work.workers import (
+    WorkerReport,
+    delete_old_workers,
+    register_worker,
+    see_worker,
+    stop_worker,
+    try_housekeeping,
+)
 from app.schema import open_installation
 from app.settings import Settings
 from app.work.lease import reap_expired, release, renew_leases
@@ -53,24 +60,36 @@ def main(settings: Settings, *, make_handlers: MakeHandlers | None = None) -> in
     engine = open_installation(settings, limits=limits)
     try:
         sessions = make_sessions(engine)
-        return WorkerProcess(settings, sessions, (make_handlers or _all_handlers)(settings, sessions)).run()
+        if make_handlers is not None:
+            return WorkerProcess(settings, sessions, make_handlers(settings, sessions)).run()
+        return _with_all_handlers(settings, sessions).run()
     finally:
         engine.dispose()
 
 
-def _all_handlers(settings: Settings, sessions: Sessions) -> Handlers:
+def _with_all_handlers(settings: Settings, sessions: Sessions) -> "WorkerProcess":
     from worker.run.handlers import make_handlers  # its libraries take longer to import than all the rest
     from worker.run.services import WorkerServices
 
-    return make_handlers(WorkerServices(settings, sessions))
+    services = WorkerServices(settings, sessions)
+    return WorkerProcess(settings, sessions, make_handlers(services), device=lambda: services.device)
+
+
+def processor() -> str:
+    """The device of a worker that holds no model."""
+    return "cpu"
 
 
 class WorkerProcess:
     """One process: ``concurrency`` slots for runs, one for each other lane, and what keeps them."""
 
-    def __init__(self, settings: Settings, sessions: Sessions, handlers: Handlers) -> None:
+    def __init__(
+        self, settings: Settings, sessions: Sessions, handlers: Handlers, *, device: Callable[[], str] = processor
+    ) -> None:
+        """``device`` returns where the worker's models are, as pages show it."""
         self._settings = settings
         self._sessions = sessions
+        self._device = device
         self._id = uuid.uuid4()
         self._stop = threading.Event()
         self._give_up = threading.Event()
@@ -148,13 +167,12 @@ class WorkerProcess:
             action(session)
 
     def _register(self, session: Session) -> None:
-        register_worker(
-            session, worker_id=self._id, host=socket.gethostname(), pid=os.getpid(), device=self._settings.device
-        )
+        register_worker(session, worker_id=self._id, host=socket.gethostname(), pid=os.getpid(), device=self._device())
 
     def _renew(self, session: Session) -> None:
         held = self._held
-        see_worker(session, worker_id=self._id, doing=self._doing, n_finished=self._n_finished)
+        report = WorkerReport(self._doing, self._n_finished, self._device())
+        see_worker(session, worker_id=self._id, report=report)
         if held:
             leases = [h.lease for h in held]
             still = renew_leases(session, leases=leases, lease_seconds=self._settings.lease_seconds)

@@ -99,6 +99,11 @@ class Providers:
             inner = self._open[identity]
         return RecordingProvider(inner, DatabaseCalls(self._sessions, run_id, row.name, prices_of(row)), tick)
 
+    @property
+    def opened(self) -> tuple[Provider, ...]:
+        """Those that are open now."""
+        return tuple(self._open.values())
+
     def close(self) -> None:
         """End what holds threads or connections."""
         with self._lock:

@@ -1,12 +1,15 @@
 """What a worker process holds for its handlers: language models, the subject itself. Loaded when first needed."""
 
 import threading
+from collections.abc import Sequence
 
 from app.db import Sessions, transaction
 from app.queries.subjects.lookup import stored_subject
 from app.settings import Settings
 from worker.method.live import LiveSubject
 from worker.run.opening import Providers
+
+PROCESSOR = "cpu"
 
 
 class WorkerServices:
@@ -33,6 +36,25 @@ class WorkerServices:
             stored = stored_subject(session, slug=slug)
         return load_live(stored, device=self.settings.device)
 
+    @property
+    def device(self) -> str:
+        """Where its models are now: the processor while none is loaded, since all else runs there.
+
+        Takes no lock: it is asked for while a model is being loaded.
+        """
+        loaded = [*self.providers.opened, *([] if self._subject is None else [self._subject[1]])]
+        return _device_names(loaded) or PROCESSOR
+
     def close(self) -> None:
         """End what holds threads or connections."""
         self.providers.close()
+
+
+def _device_names(loaded: Sequence[object]) -> str:
+    """The devices that hold models, each once; empty where none does."""
+    if not loaded:
+        return ""
+    from worker.devices import OnDevice, device_name  # torch is not needed before
+
+    devices = dict.fromkeys(model.device for model in loaded if isinstance(model, OnDevice))
+    return " and ".join(device_name(device) for device in devices)

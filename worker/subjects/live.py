@@ -25,6 +25,11 @@ class LiveModel:
         self._context_length = context_length
         self._turn = threading.Lock()
 
+    @property
+    def device(self) -> torch.device:
+        """The device that holds the model's weights."""
+        return self._subject.device
+
     def activations(self, texts: Sequence[str], *, layer: int, index: int) -> tuple[ActivationRecord, ...]:
         """One neuron's activations on each text, cut to the context length; excerpt ids -1, -2, ...
 

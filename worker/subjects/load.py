@@ -18,6 +18,7 @@ from worker.checkpoints import (
     read_tokenizer,
     weights_digest,
 )
+from worker.devices import chosen_device
 from worker.subjects.loaded import BosPolicy, LoadedSubject, SubjectInfo
 from worker.subjects.null_twin import permute_weights, permuted_digest
 from worker.subjects.sites import activation_function, open_site, site_path
@@ -47,12 +48,12 @@ class LoadOptions:
 def load_subject(source: str, options: LoadOptions | None = None) -> LoadedSubject:
     """Load a causal language model from a local folder or a hub id.
 
-    Raises CheckpointError for what cannot be loaded or lacks weights; SubjectError for an unknown
-    architecture, a site that cannot be read or is not the stored one, a tokenizer that is not fast, and
-    a model that looks ahead.
+    Raises CheckpointError for a device that is not there and for what cannot be loaded or lacks weights;
+    SubjectError for an unknown architecture, a site that cannot be read or is not the stored one, a
+    tokenizer that is not fast, and a model that looks ahead.
     """
     options = options or LoadOptions()
-    device = resolve_device(options.device)
+    device = str(chosen_device(options.device))
     dtype = resolve_dtype(options.dtype, device)
     folder, revision = checkpoint_folder(source, options.revision)
     config = read_config(folder)
@@ -124,17 +125,6 @@ def _on_device(model: Model, device: str) -> Model:
         return model.to(device)
     except torch.OutOfMemoryError as error:
         raise SubjectError(f"The model does not fit into the memory of {device}: {error}") from error
-
-
-def resolve_device(device: str) -> str:
-    """``auto`` is the first CUDA GPU, else the processor. Raises SubjectError for a device that is not there."""
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise SubjectError(f"The device {device!r} cannot be used: {error}.") from error
-    return device
 
 
 def resolve_dtype(dtype: str, device: str) -> str:

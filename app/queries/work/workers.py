@@ -1,7 +1,7 @@
 """Worker processes as they report themselves."""
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, delete, func, text, update
@@ -40,11 +40,19 @@ def register_worker(session: Session, *, worker_id: uuid.UUID, host: str, pid: i
     session.execute(row.on_conflict_do_nothing())  # again after a commit of unknown outcome
 
 
-def see_worker(session: Session, *, worker_id: uuid.UUID, doing: str, n_finished: int) -> None:
-    """Note that a worker is alive, what it does and how many runs and tasks it has finished."""
-    session.execute(
-        update(Worker).where(Worker.id == worker_id).values(seen_at=func.now(), doing=doing, n_finished=n_finished)
-    )
+@dataclass(frozen=True, slots=True)
+class WorkerReport:
+    """What a worker says of itself. ``device`` is where its models are."""
+
+    doing: str
+    n_finished: int
+    """Runs and tasks."""
+    device: str
+
+
+def see_worker(session: Session, *, worker_id: uuid.UUID, report: WorkerReport) -> None:
+    """Note that a worker is alive, and what it says of itself."""
+    session.execute(update(Worker).where(Worker.id == worker_id).values(seen_at=func.now(), **asdict(report)))
 
 
 def stop_worker(session: Session, *, worker_id: uuid.UUID, n_finished: int) -> None:
