@@ -15,8 +15,10 @@ def test_a_persons_explanation_is_scored_and_compared(open_page: Callable[..., P
     page.goto(f"/{SLUG}/0/5")
     page.get_by_text("Write your own").click()
     page.get_by_label("What does this neuron fire on?").fill('fires strongly on " self", weakly on digits')
+    before = page.locator("#_progress").inner_text()
     page.get_by_role("button", name="Score it").click()
 
+    expect(page.locator("#_progress")).not_to_have_text(before)  # the last run's, which succeeded too
     expect(page.locator("#_progress")).to_contain_text("succeeded", timeout=SECONDS)
     page.goto(f"/{SLUG}/0/5")
     page.get_by_role("link", name="compare").click()
