@@ -4,6 +4,7 @@ import psycopg
 import pytest
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
+from app.redaction import keep_secret
 from worker.run.outages import LONGEST_REASON, ignoring_outages, is_outage, reason, through_outages
 
 
@@ -68,7 +69,9 @@ def test_what_is_tried_again_later_survives_an_outage() -> None:
 
 
 def test_a_reason_can_be_stored_and_shown() -> None:
-    assert reason(ValueError("a \x00 b")) == "a \ufffd b"
+    assert reason(ValueError("a \x00 b \ud800")) == "a \u2400 b \ufffd"
+    keep_secret("sk-in-an-error")
+    assert reason(KeyError("sk-in-an-error")) == "'[key]'"
     assert reason(ValueError()) == "ValueError"
     assert reason(away()) == "connection refused"
     assert len(reason(ValueError("x" * 9_999))) == LONGEST_REASON

@@ -8,6 +8,9 @@ from typing import TypeVar
 import structlog
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
+from app.domain.storable import storable_text
+from app.redaction import redacted
+
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 T = TypeVar("T")
@@ -56,6 +59,6 @@ def through_outages(action: Callable[[], T], *, stop: Event) -> T:
 
 
 def reason(error: BaseException) -> str:
-    """An error's message in a form that a page can show and a table can hold."""
-    message = str(getattr(error, "orig", None) or error).strip().replace("\x00", "\ufffd")
+    """An error's message in a form that a page can show and a table can store, without any key."""
+    message = storable_text(redacted(str(getattr(error, "orig", None) or error).strip()))
     return message[:LONGEST_REASON] or type(error).__name__
