@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from app.domain.sites import Site, SiteKind
@@ -81,6 +81,39 @@ def test_a_slug_is_not_given_to_another_model(session: Session, running: Collect
     tokenizer_id = session.get_one(Subject, running.subject_id).tokenizer_id
     with pytest.raises(Conflict, match="differs in bos_policy"):
         register_subject(session, slug="tiny", tokenizer_id=tokenizer_id, values={**VALUES, "bos_policy": "prepend"})
+
+
+def other_values() -> dict[str, Any]:
+    """The same model at another site."""
+    site = Site(SiteKind.MODULE_INPUT, "transformer.h.{layer}.attn.c_proj", (3, 3)).as_json()
+    return {**VALUES, "site": site, "activation_function": None}
+
+
+def test_a_slug_on_which_a_process_is_at_work_is_not_given_away(session: Session, running: Collection) -> None:
+    tokenizer_id = session.get_one(Subject, running.subject_id).tokenizer_id
+    with pytest.raises(Conflict, match="differs in site, activation_function"):
+        register_subject(session, slug="tiny", tokenizer_id=tokenizer_id, values=other_values())
+
+
+def test_a_slug_under_which_nothing_was_collected_is_free_again(session: Session, running: Collection) -> None:
+    tokenizer_id, first = session.get_one(Subject, running.subject_id).tokenizer_id, running.subject_id
+    fail_collection(session, collection_id=running.id, error="the wrong module was named")
+    subject_id = register_subject(session, slug="tiny", tokenizer_id=tokenizer_id, values=other_values())
+    assert session.scalars(select(Subject.id)).all() == [subject_id] != [first]
+    assert session.scalars(select(Collection.id)).all() == []
+
+
+def test_a_slug_with_neurons_or_a_control_is_not_given_away(session: Session, running: Collection) -> None:
+    tokenizer_id, subject_id = session.get_one(Subject, running.subject_id).tokenizer_id, running.subject_id
+    fail_collection(session, collection_id=running.id, error="stopped")
+    control = {**VALUES, "permutation_seed": 0, "null_twin_of_id": subject_id}
+    control_id = register_subject(session, slug="control", tokenizer_id=tokenizer_id, values=control)
+    with pytest.raises(Conflict, match="differs in site"):
+        register_subject(session, slug="tiny", tokenizer_id=tokenizer_id, values=other_values())
+    session.execute(delete(Subject).where(Subject.id == control_id))
+    store(session, running, 0.5)
+    with pytest.raises(Conflict, match="differs in site"):
+        register_subject(session, slug="tiny", tokenizer_id=tokenizer_id, values=other_values())
 
 
 def test_neurons_keep_their_ids_and_get_new_statistics(session: Session, running: Collection) -> None:

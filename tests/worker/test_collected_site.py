@@ -13,6 +13,7 @@ from app.domain.sites import Site, SiteKind
 from app.errors import CheckpointError, Conflict, SubjectError
 from app.models import Neuron, Subject
 from app.queries.neurons.records import neuron_records
+from app.queries.subjects.lookup import stored_subject
 from app.settings import Settings
 from tests.worker.collecting import some_text
 from tests.worker.models import byte_tokenizer, save_model
@@ -135,3 +136,11 @@ def test_weights_that_have_changed_since_are_refused(sessions: Sessions, tmp_pat
     model.save_pretrained(tmp_path / "model")
     with pytest.raises(SubjectError, match="not the ones that tiny was collected with"):
         services(sessions).live_subject("tiny")
+
+
+def test_the_dtype_is_that_of_the_collection_that_is_shown(sessions: Sessions, tmp_path: Path) -> None:
+    collected(sessions, tmp_path, "llama", None)
+    subject = load_subject(str(tmp_path / "model"), LoadOptions("cpu", "bfloat16"))
+    collect(sessions, subject, CORPUS, tmp_path / "unfinished", CollectOptions("tiny", 8))
+    with sessions() as session:
+        assert stored_subject(session, slug="tiny").dtype == "bfloat16"

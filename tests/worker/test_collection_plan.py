@@ -91,16 +91,33 @@ def test_names_and_offsets_of_documents_are_kept(tmp_path: Path) -> None:
     assert list(Excerpts(tmp_path, plan).documents({1})) == [(1, "a.txt", 99)]
 
 
-def test_documents_left_out_are_noted(tmp_path: Path) -> None:
-    def read(on_skip: object) -> list[Document]:
-        assert callable(on_skip)
-        for i in range(25):
-            on_skip(f"bad {i}", "broken")
+def notes_of(tmp_path: Path, *left_out: tuple[str, str]) -> tuple[str, ...]:
+    def read(on_skip: OnSkip) -> list[Document]:
+        for name, reason in left_out:
+            on_skip(name, reason)
         return [Document("good", "abcd")]
 
-    plan = prepare(tmp_path, CorpusSource("x", "x", read), encode_bytes, Cut(4, None, 2))
-    assert plan.notes[0] == "left out bad 0: broken"
-    assert plan.notes[-1] == "left out 5 more documents that could not be read"
+    return prepare(tmp_path, CorpusSource("x", "x", read), encode_bytes, Cut(4, None, 2)).notes
+
+
+def test_documents_left_out_are_noted(tmp_path: Path) -> None:
+    notes = notes_of(tmp_path, *[(f"bad {i}", "broken") for i in range(25)])
+    assert (notes[0], notes[-1]) == ("left out bad 0: broken", "left out 5 more documents that could not be read")
+
+
+def test_rows_left_out_are_told_by_file_so_that_no_file_hides_another(tmp_path: Path) -> None:
+    rows = [(f"a:b.jsonl:{n}", f"not JSON: column {n}") for n in range(3, 5000)]
+    notes = notes_of(tmp_path, *rows, ("a:b.jsonl", "the rest was not read"), ("c.csv:9", "short"), ("d.pdf", "a PDF"))
+    assert notes == (
+        "left out 4997 rows of a:b.jsonl, the first is row 3: not JSON: column 3",
+        "left out a:b.jsonl: the rest was not read",
+        "left out c.csv:9: short",
+        "left out d.pdf: a PDF",
+    )
+
+
+def test_what_the_database_cannot_hold_is_replaced_in_notes(tmp_path: Path) -> None:
+    assert notes_of(tmp_path, ("a\udce9.txt", "it has a\0b")) == ("left out a?.txt: it has a\ufffdb",)
 
 
 @given(st.lists(st.text("abc", max_size=30), min_size=1, max_size=8), st.integers(1, 5))

@@ -128,11 +128,11 @@ def test_a_file_without_the_field_names_those_there_are(tmp_path: Path, name: st
 @pytest.mark.parametrize(
     ("name", "data", "reason"),
     [
-        ("paper.pdf", b"%PDF-1.7 ...", "a PDF; read are text, JSON lines"),
+        ("paper.pdf", b"%PDF-1.7 ...", "a PDF"),
         ("corpus.zip", b"PK\x03\x04....", "a ZIP archive or an office document"),
         ("letter.docx", b"PK\x03\x04....", "a ZIP archive or an office document"),
         ("db.sqlite", b"SQLite format 3\0", "an SQLite database"),
-        ("model.safetensors", b"\x08\0\0\0\0\0\0\0{}", "a binary file"),
+        ("model.safetensors", b"\x08\0\0\0\0\0\0\0{}", "a binary file; read are text, JSON lines"),
         ("corpus.tar", b"a.txt".ljust(257, b"\0") + b"ustar\0", "a tar archive: unpack it"),
         ("corpus.tar.gz", gzip.compress(b"a.txt".ljust(257, b"\0") + b"ustar\0"), "a tar archive: unpack it"),
         ("table.parquet.gz", gzip.compress(as_parquet()), "a packed Parquet file: unpack it"),

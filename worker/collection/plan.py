@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import CollectionError, CorpusError
+from worker.collection.left_out import LeftOut
 from worker.corpora.documents import CorpusSource, Document
 
 IntRows: TypeAlias = NDArray[np.int32]
 DOCUMENTS_AT_ONCE, CHARACTERS_AT_ONCE = 64, 1 << 21
 """Texts that are tokenized together, at most; a tokenizer takes a hundred bytes for each token."""
-MOST_NAMED = 20
 
 
 class Encode(Protocol):
@@ -110,7 +110,7 @@ def prepare(
     with clear_write_errors(folder):
         cutter = _cut(folder, corpus, encode, cut, tell)
     if cutter.n_excerpts == 0:
-        why = "".join(f"; {note}" for note in cutter.skipped[:1])
+        why = "".join(f"; {note}" for note in cutter.left_out.notes())
         raise CorpusError(
             f"The corpus {corpus.name!r} holds no text of {cut.context_length} tokens. "
             f"Documents: {cutter.n_documents}; tokens: {cutter.dropped}{why}."
@@ -127,7 +127,7 @@ def _cut(folder: Path, corpus: CorpusSource, encode: Encode, cut: Cut, tell: Cal
         (folder / "documents.jsonl").open("w", encoding="utf-8") as documents,
     ):
         cutter = _Cutter(cut, tokens, places, documents)
-        for batch in _batches(corpus.read(cutter.skip)):
+        for batch in _batches(corpus.read(cutter.left_out.add)):
             cutter.add(batch, encode([d.text for d in batch]))
             tell(cutter.n_excerpts * cut.context_length)
             if cutter.full:
@@ -154,11 +154,6 @@ def clear_write_errors(file: Path) -> Iterator[None]:
             f"{file} cannot be written: {error.strerror or error}. Make room and start the same command again: it goes "
             "on from the last state that was written."
         ) from error
-
-
-def storable(text: str) -> str:
-    """A text with what the database cannot hold replaced: NUL, and bytes of file names that are not text."""
-    return text.replace("\0", "\ufffd").encode(errors="replace").decode()
 
 
 def write_durably(file: Path, data: bytes) -> None:
@@ -189,8 +184,7 @@ class _Cutter:
         self._cut = cut
         self._tokens, self._places, self._documents = tokens, places, documents
         self._digest = hashlib.sha256()
-        self.skipped: list[str] = []
-        self._n_skipped = 0
+        self.left_out = LeftOut()
         self.n_documents = self.n_excerpts = self.dropped = 0
         self.was_limited = False
         self._most = None if cut.max_tokens is None else max(1, cut.max_tokens // cut.context_length)
@@ -199,12 +193,6 @@ class _Cutter:
     def full(self) -> bool:
         """Whether as many tokens are cut as were asked for."""
         return self._most is not None and self.n_excerpts >= self._most
-
-    def skip(self, name: str, reason: str) -> None:
-        """Note a document that could not be read."""
-        self._n_skipped += 1
-        if len(self.skipped) < MOST_NAMED:
-            self.skipped.append(storable(f"left out {name}: {reason}"))
 
     def add(self, documents: list[Document], token_ids: Sequence[Sequence[int] | IntRows]) -> None:
         """Cut some documents; those behind the last wanted token are not looked at."""
@@ -237,9 +225,7 @@ class _Cutter:
 
     def notes(self) -> Iterator[str]:
         """What a reader of the collection should know."""
-        yield from self.skipped
-        if self._n_skipped > len(self.skipped):
-            yield f"left out {self._n_skipped - len(self.skipped)} more documents that could not be read"
+        yield from self.left_out.notes()
         if self.was_limited:
             yield f"the corpus was read up to {self.n_excerpts * self._cut.context_length} tokens, as asked for"
         if self.dropped:

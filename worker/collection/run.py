@@ -29,9 +29,10 @@ from app.version import code_version
 from worker.collection.bounds import NotFinite
 from worker.collection.checkpoint import load_state, read_tensors, write_tensors
 from worker.collection.folder import WorkFolder, locked
+from worker.collection.left_out import storable
 from worker.collection.lookalikes import find_lookalikes, lookalike_size
 from worker.collection.passes import BatchSize, Part, Pass
-from worker.collection.plan import Cut, Excerpts, Plan, prepare, storable
+from worker.collection.plan import Cut, Excerpts, Plan, prepare
 from worker.collection.publish import Finished, Identity, publish
 from worker.collection.reporting import Pace, Progress, Tell, tell_nobody
 from worker.collection.sampling import Sampling

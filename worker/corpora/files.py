@@ -108,9 +108,9 @@ def _refuse(begin: bytes) -> None:
     """Raises CannotRead for a kind of file that is not read."""
     for magic, kind in _REFUSED.items():
         if begin.startswith(magic):
-            raise CannotRead(f"{kind}; read are {READABLE}")
+            raise CannotRead(kind)
     if begin[_TAR_AT : _TAR_AT + 5] == b"ustar":
-        raise CannotRead(f"a tar archive: unpack it; read are {READABLE}")
+        raise CannotRead("a tar archive: unpack it")
     if b"\0" in begin:
         raise CannotRead(f"a binary file; read are {READABLE}")
 

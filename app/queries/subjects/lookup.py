@@ -29,7 +29,7 @@ class SubjectHead:
 
 @dataclass(frozen=True, slots=True)
 class StoredSubject:
-    """What it takes to load a subject as it was collected. ``context_length`` is that of its newest collection."""
+    """What it takes to load a subject as it was collected. ``dtype`` and ``context_length`` are of what is shown."""
 
     slug: str
     source: str
@@ -45,7 +45,7 @@ class StoredSubject:
 def stored_subject(session: Session, *, slug: str) -> StoredSubject:
     """The subject of this slug, to be loaded. Raises NotFound where there is none, or no complete collection of it."""
     row = session.execute(
-        select(Subject, Collection.context_length)
+        select(Subject, Collection.context_length, Collection.dtype)
         .join(Collection, Collection.id == Subject.collection_id)
         .where(Subject.slug == slug)
     ).first()
@@ -58,7 +58,7 @@ def stored_subject(session: Session, *, slug: str) -> StoredSubject:
         revision=subject.revision,
         weights_digest=subject.weights_digest,
         site=Site.from_json(subject.site),
-        dtype=subject.dtype,
+        dtype=row.dtype,
         bos_policy=subject.bos_policy,
         permutation_seed=subject.permutation_seed,
         context_length=row.context_length,

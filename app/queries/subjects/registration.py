@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import delete, func, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from app.domain.collections import CollectionStatus
 from app.domain.tokens import Vocabulary
 from app.errors import Conflict, NotFound
-from app.models import Corpus, Subject, Tokenizer
+from app.models import Collection, Corpus, Neuron, Subject, Tokenizer
 from app.queries.common.bulk import copy_into
 
 _MUST_AGREE = (
@@ -42,25 +44,49 @@ def register_tokenizer(session: Session, *, name: str, vocabulary: Vocabulary) -
 def register_subject(session: Session, *, slug: str, tokenizer_id: int, values: Mapping[str, Any]) -> int:
     """The id of the subject of this slug; stores it where it is new.
 
-    ``values`` are the other columns. A known subject takes over the model's source: it may have been moved.
-    Raises Conflict where the slug belongs to another model, or to the same one run in another way or read at
-    another site.
+    ``values`` are the other columns. A known subject takes over the model's source: it may have been moved. One of
+    which nothing was ever collected gives its slug to another. Raises Conflict where the slug belongs to another
+    model, or to the same one run in another way or read at another site.
     """
     subject = session.scalar(select(Subject).where(Subject.slug == slug))
-    if subject is None:
-        subject = Subject(slug=slug, tokenizer_id=tokenizer_id, **values)
-        session.add(subject)
-        session.flush()  # the caller needs the id
-        return subject.id
-    differing = [name for name in _MUST_AGREE if getattr(subject, name) != values[name]]
-    if subject.tokenizer_id != tokenizer_id:
-        differing.append("tokenizer")
-    if differing:
-        raise Conflict(
-            f"There is another subject {slug!r}, which differs in {', '.join(differing)}. Choose another --slug."
-        )
-    subject.source, subject.revision = values["source"], values["revision"]
+    if subject is not None:
+        differing = [name for name in _MUST_AGREE if getattr(subject, name) != values[name]]
+        if subject.tokenizer_id != tokenizer_id:
+            differing.append("tokenizer")
+        if not differing:
+            subject.source, subject.revision = values["source"], values["revision"]
+            return subject.id
+        if not _delete_unused(session, subject):
+            raise Conflict(
+                f"There is another subject {slug!r}, which differs in {', '.join(differing)}. Choose another --slug."
+            )
+    subject = Subject(slug=slug, tokenizer_id=tokenizer_id, **values)
+    session.add(subject)
+    session.flush()  # the caller needs the id
     return subject.id
+
+
+def _delete_unused(session: Session, subject: Subject) -> bool:
+    """Delete a subject without neurons on which no process is at work; whether it was one.
+
+    Somebody named a wrong module or model and stopped: the slug is not to be lost by that.
+    """
+    neurons = select(Neuron.id).where(Neuron.subject_id == subject.id)
+    alive = select(Collection.id).where(
+        Collection.subject_id == subject.id,
+        Collection.status == CollectionStatus.RUNNING,
+        Collection.lease_until > func.now(),
+    )
+    if subject.collection_id is not None or session.scalar(select(neurons.exists() | alive.exists())):
+        return False
+    try:
+        with session.begin_nested():
+            session.execute(delete(Collection).where(Collection.subject_id == subject.id))
+            session.execute(delete(Subject).where(Subject.id == subject.id))
+    except IntegrityError:  # it is a control's model, or stands in the history
+        return False
+    session.expunge(subject)
+    return True
 
 
 def null_twin_values(session: Session, *, of_slug: str) -> dict[str, Any]:
