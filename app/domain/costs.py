@@ -44,7 +44,7 @@ class CallPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class CostEstimate:
     """What a batch will need. ``n_known`` is how many finished runs it is drawn from; 0 for one by the catalogue.
 
     ``calls_most`` is how many calls there are at most while every reply is usable; None where that is not known.
@@ -61,10 +61,10 @@ class Estimate:
     calls_most: int | None = None
 
 
-def estimate(n_neurons: int, plan: CallPlan, prices: Prices, *, at_once: int, n_known: int) -> Estimate:
+def estimate(n_neurons: int, plan: CallPlan, prices: Prices, *, at_once: int, n_known: int) -> CostEstimate:
     """Calls, tokens, price and seconds for ``n_neurons``, with ``at_once`` calls in flight."""
     tokens_in, cached, out = (round(n_neurons * t) for t in (plan.tokens_in, plan.tokens_cached, plan.tokens_out))
-    return Estimate(
+    return CostEstimate(
         n_neurons=n_neurons,
         calls=round(n_neurons * plan.calls),
         tokens_in=tokens_in,

@@ -11,7 +11,9 @@ class TrialResult:
     """One neuron on one text of T tokens.
 
     ``activations`` [T] in the model's units; ``expected`` [T], 0..10, by the explanation, None where ``note``
-    says why there are none. ``seconds`` is the worker's own time.
+    says why there are none. ``unit`` is the activation, in the model's units, that 1 of ``expected`` stands for,
+    ``simulator`` the one that was used, without calibration: both are None without expected activations.
+    ``seconds`` is the worker's own time.
     """
 
     token_ids: list[int]
@@ -19,8 +21,12 @@ class TrialResult:
     expected: list[float] | None
     note: str | None
     seconds: float
+    unit: float | None
+    simulator: str | None
 
     def __post_init__(self) -> None:
+        if (self.expected is None) is not (self.unit is None):
+            raise ValueError("expected activations and their unit come together")
         if not all(map(math.isfinite, [*self.activations, *(self.expected or ())])):
             raise ValueError("an activation is not a finite number")
 

@@ -55,7 +55,9 @@ def begin(make: Make) -> TaskLease:
 
 def answer_with(make: Make, expected: list[float] | None, note: str | None = None) -> None:
     """Let a worker store its result."""
-    result = TrialResult([0, 4], [-0.5, 4.0], expected, note, 0.01)
+    result = TrialResult(
+        [0, 4], [-0.5, 4.0], expected, note, 0.01, *((None, None) if expected is None else (0.4, "lexical"))
+    )
     finish(make.session, lease=begin(make), result=result.as_json())
 
 

@@ -14,6 +14,7 @@ from app.domain.trials import TrialResult
 from app.domain.work import TRIAL, WARM_UP, Lane
 from app.errors import SubjectError
 from app.models import Explanation, Method, Neuron, Task
+from app.models import Subject as SubjectRow
 from app.settings import Settings
 from app.work.tasks import delete_old_tasks
 from app.work.trials import enqueue_trial, enqueue_warm_up
@@ -97,6 +98,14 @@ def test_a_text_is_answered_with_live_and_expected_activations(desk: Desk) -> No
     assert (trial.status, result.token_ids, result.activations) == ("succeeded", [0, 4], [0.0, 4.0])
     assert result.expected is not None
     assert result.expected[0] == 0 < result.expected[1]
+    assert result.unit == pytest.approx(0.4)
+    assert result.simulator == "lexical"
+
+
+def test_without_a_known_maximum_the_unit_is_that_of_the_records(desk: Desk) -> None:
+    desk.make.sample(desk.neuron, desk.make.session.get_one(SubjectRow, desk.neuron.subject_id), rows=[(0.0, 2.5)])
+    desk.neuron.max = None  # as an import may leave it
+    assert result_of(desk.ask()).unit == pytest.approx(0.25)
 
 
 def test_without_a_trial_there_is_nothing_to_do(desk: Desk) -> None:
@@ -143,7 +152,7 @@ def test_what_a_subject_raises_is_the_trials_error_and_the_next_is_answered(desk
 
 def test_a_number_that_is_none_is_never_stored() -> None:
     with pytest.raises(ValueError, match="finite"):
-        TrialResult([1], [float("nan")], None, None, 0.0)
+        TrialResult([1], [float("nan")], None, None, 0.0, None, None)
 
 
 def test_trials_are_deleted_after_a_day(desk: Desk) -> None:

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from functools import partial
 
 from app.db import Sessions, transaction
-from app.domain.activations import IntArray
+from app.domain.activations import NORMALISED_MAXIMUM, IntArray
 from app.domain.tokens import Vocabulary
 from app.domain.trials import TrialResult
-from app.queries.neurons.records import vocabulary
+from app.queries.neurons.records import neuron_records, vocabulary
 from app.queries.neurons.trials import TrialInput, trial_input
 from app.work.lease import TaskLease
 from worker.method.contracts import CannotSimulate, Services
@@ -33,7 +33,7 @@ class TrialHandler:
         """The ``TrialResult`` of one text. Raises NotFound, SubjectError."""
         start = time.monotonic()
         asked = held.lease.parameters
-        trial = held.through_outages(partial(self._read, asked["neuron_id"], asked["explanation_id"]))
+        trial, level_10 = held.through_outages(partial(self._read, asked["neuron_id"], asked["explanation_id"]))
         held.doing = f"a text on {trial.slug} {trial.layer}/{trial.index}"
         subject = self._subjects(trial.slug)
         (record,) = subject.activations([asked["text"]], layer=trial.layer, index=trial.index)
@@ -44,12 +44,18 @@ class TrialHandler:
             expected=expected,
             note=note,
             seconds=time.monotonic() - start,
+            unit=None if expected is None else level_10 / NORMALISED_MAXIMUM,
+            simulator=None if expected is None else trial.simulator,
         )
         return Done(result=result.as_json())
 
-    def _read(self, neuron_id: int, explanation_id: int | None) -> TrialInput:
+    def _read(self, neuron_id: int, explanation_id: int | None) -> tuple[TrialInput, float]:
+        """What is tried, and the activation that level 10 stands for."""
         with transaction(self._sessions) as session:
-            return trial_input(session, neuron_id=neuron_id, explanation_id=explanation_id)
+            trial = trial_input(session, neuron_id=neuron_id, explanation_id=explanation_id)
+            if trial.maximum is not None:
+                return trial, max(0.0, trial.maximum)
+            return trial, neuron_records(session, neuron_id=neuron_id).level_10
 
     def _expected(self, trial: TrialInput, token_ids: IntArray) -> tuple[list[float] | None, str | None]:
         """What the explanation expects, or why there is nothing to show."""

@@ -6,7 +6,7 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from app.domain.activations import NeuronRecords
-from app.domain.costs import CallPlan, Estimate, Prices, estimate, foretold_plan
+from app.domain.costs import CallPlan, CostEstimate, Prices, estimate, foretold_plan
 from app.domain.steps.catalogue import UnknownStep
 from app.domain.steps.method import MethodSteps, calls_of, steps_of
 from app.errors import Conflict
@@ -19,7 +19,7 @@ NEURONS_LOOKED_AT = 8
 """Neurons whose records say what the catalogue's steps will ask."""
 
 
-def batch_estimate(session: Session, *, method_id: int, subject_id: int, n_neurons: int) -> Estimate | None:
+def batch_estimate(session: Session, *, method_id: int, subject_id: int, n_neurons: int) -> CostEstimate | None:
     """What a batch of ``n_neurons`` will need: by the method's finished runs, else by its steps.
 
     None for a method that asks no language model. A subject without records needs no call, since each run on it fails

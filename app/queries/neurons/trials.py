@@ -44,6 +44,8 @@ class TrialInput:
     layer: int
     index: int
     tokenizer_id: int
+    maximum: float | None
+    """Of the neuron over the corpus; None where an import does not know it."""
     explanation: str | None
     simulator: str
     provider: str | None
@@ -91,7 +93,7 @@ def tried_explanation(session: Session, *, neuron_id: int, explanation_id: int) 
 def trial_input(session: Session, *, neuron_id: int, explanation_id: int | None) -> TrialInput:
     """The neuron and the explanation of a trial. Raises NotFound."""
     row = session.execute(
-        select(Subject.slug, Neuron.layer, Neuron.index, Subject.tokenizer_id, Explanation.text)
+        select(Subject.slug, Neuron.layer, Neuron.index, Subject.tokenizer_id, Neuron.max, Explanation.text)
         .add_columns(func.coalesce(Method.simulator, LEXICAL), Method.provider)
         .select_from(Neuron)
         .join(Subject, Subject.id == Neuron.subject_id)

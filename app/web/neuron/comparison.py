@@ -8,7 +8,7 @@ from app.domain.activations import FloatArray, SampleKind
 from app.domain.differences import WordRun, word_difference
 from app.queries.neurons.claims import ExplanationRow, ScoreRow
 from app.queries.neurons.page import StoredSimulation
-from app.web.neuron.evidence import ORDER, Evidence
+from app.web.neuron.evidence import ORDER, RowSource
 from app.web.neuron.simulations import SimulatedRow, simulated_rows
 
 LETTERS = "ABCD"
@@ -113,7 +113,7 @@ def _minus(score: ScoreRow, first: ScoreRow | None) -> float | None:
 
 
 def compared_excerpts(
-    evidence: Evidence,
+    source: RowSource,
     real: Mapping[tuple[int, str, int], FloatArray],
     columns: Sequence[ComparedColumn],
     simulations: Iterable[StoredSimulation],
@@ -128,15 +128,15 @@ def compared_excerpts(
     cells: dict[tuple[str, int], list[SimulatedRow | None]] = {}
     for simulation in newest.values():
         number = numbers[simulation.explanation_id]
-        for row in simulated_rows(evidence, real, simulation):
+        for row in simulated_rows(source, real, simulation):
             cells.setdefault((row.kind, row.excerpt_id), [None] * len(columns))[number] = row
     in_order = sorted(cells.items(), key=lambda item: ORDER.index(SampleKind(item[0][0])))
     return tuple(
-        ComparedExcerpt(excerpt_id, kind, *_origin(evidence, excerpt_id), cells=tuple(row))
+        ComparedExcerpt(excerpt_id, kind, *_origin(source, excerpt_id), cells=tuple(row))
         for (kind, excerpt_id), row in in_order
     )
 
 
-def _origin(evidence: Evidence, excerpt_id: int) -> tuple[str | None, int]:
-    excerpt = evidence.excerpts[excerpt_id]
+def _origin(source: RowSource, excerpt_id: int) -> tuple[str | None, int]:
+    excerpt = source.excerpts[excerpt_id]
     return excerpt.document, excerpt.position

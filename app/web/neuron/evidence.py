@@ -48,7 +48,7 @@ class SampleShown:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class RowSource:
     """What rows are made of: everything stored, the vocabulary, the neuron's scale."""
 
     excerpts: Mapping[int, StoredExcerpt]
@@ -74,38 +74,50 @@ async def known_vocabularies(request: Request) -> Vocabularies:
 KnownVocabularies = Annotated[Vocabularies, Depends(known_vocabularies)]
 
 
-def stored_evidence(
+def row_source(
     session: Session,
     known: Vocabularies,
     *,
     head: NeuronHead,
-    samples: Iterable[StoredSample],
+    samples: Sequence[StoredSample],
     simulations: Iterable[StoredSimulation],
-) -> Evidence:
-    """The excerpts that samples and simulations name, ready to be shown on the neuron's scale. One query."""
+) -> RowSource:
+    """The excerpts that samples and simulations name, ready to be shown on the neuron's scale. One query.
+
+    Where the neuron's maximum is not known, as after some imports, the scale is that of the records shown.
+    """
     wanted = {i for sample in samples for i in sample.excerpt_ids}
     wanted.update(i for simulation in simulations for i in simulation.excerpt_ids)
     excerpts = stored_excerpts(session, excerpt_ids=wanted)
     biggest = max((max(e.token_ids, default=0) for e in excerpts.values()), default=0)
     words = known.get(session, tokenizer_id=head.tokenizer_id, biggest_token=biggest)
-    return Evidence(excerpts, words, heat_scale(head.statistics.max, head.statistics.min))
+    maximum, minimum = head.statistics.max, head.statistics.min
+    if maximum is None:
+        maximum, minimum = _extremes(samples)
+    return RowSource(excerpts, words, heat_scale(maximum, minimum))
 
 
-def shown_samples(evidence: Evidence, samples: Sequence[StoredSample]) -> tuple[SampleShown, ...]:
+def _extremes(samples: Iterable[StoredSample]) -> tuple[float | None, float | None]:
+    """The highest and the lowest activation of all records; None without any."""
+    values = np.concatenate([unpacked(sample.activations) for sample in samples] or [np.zeros(0, np.float32)])
+    return (float(values.max()), float(values.min())) if values.size else (None, None)
+
+
+def shown_samples(source: RowSource, samples: Sequence[StoredSample]) -> tuple[SampleShown, ...]:
     """The samples in the order of the page."""
     by_kind = {sample.kind: sample for sample in samples}
     return tuple(
-        SampleShown(kind, len(by_kind[kind].excerpt_ids), tuple(_rows(evidence, by_kind[kind])))
+        SampleShown(kind, len(by_kind[kind].excerpt_ids), tuple(_rows(source, by_kind[kind])))
         for kind in ORDER
         if kind in by_kind
     )
 
 
-def _rows(evidence: Evidence, sample: StoredSample) -> Iterator[ExcerptRow]:
+def _rows(source: RowSource, sample: StoredSample) -> Iterator[ExcerptRow]:
     flat = unpacked(sample.activations)
-    token_ids = evidence.tokens(sample.excerpt_ids)
-    rows = heat_rows(token_ids, flat, heat_steps(flat, evidence.scale), evidence.words)
-    values, strings = flat.tolist(), evidence.strings(list(chain.from_iterable(token_ids)))
+    token_ids = source.tokens(sample.excerpt_ids)
+    rows = heat_rows(token_ids, flat, heat_steps(flat, source.scale), source.words)
+    values, strings = flat.tolist(), source.strings(list(chain.from_iterable(token_ids)))
     keys = [tuple(tokens) for tokens in token_ids]
     copies = Counter(keys)
     end = 0
@@ -114,7 +126,7 @@ def _rows(evidence: Evidence, sample: StoredSample) -> Iterator[ExcerptRow]:
         n_copies = copies.pop(tokens, 0)
         if not n_copies:  # shown already
             continue
-        place = evidence.excerpts[excerpt_id]
+        place = source.excerpts[excerpt_id]
         yield ExcerptRow(
             excerpt_id=excerpt_id,
             document=place.document,
@@ -123,16 +135,16 @@ def _rows(evidence: Evidence, sample: StoredSample) -> Iterator[ExcerptRow]:
             peak=values[start + heat.peak],
             tokens=strings[start:end],
             activations=values[start:end],
-            line=excerpt_line(heat, evidence.words),
+            line=excerpt_line(heat, source.words),
         )
 
 
-def real_rows(evidence: Evidence, samples: Sequence[StoredSample]) -> dict[tuple[int, str, int], FloatArray]:
+def real_rows(source: RowSource, samples: Sequence[StoredSample]) -> dict[tuple[int, str, int], FloatArray]:
     """The real activations [T] of each excerpt, by collection, sample and excerpt id."""
     found: dict[tuple[int, str, int], FloatArray] = {}
     for sample in samples:
         flat, start = unpacked(sample.activations), 0
-        for excerpt_id, tokens in zip(sample.excerpt_ids, evidence.tokens(sample.excerpt_ids), strict=True):
+        for excerpt_id, tokens in zip(sample.excerpt_ids, source.tokens(sample.excerpt_ids), strict=True):
             found[sample.collection_id, sample.kind, excerpt_id] = flat[start : start + len(tokens)]
             start += len(tokens)
     return found

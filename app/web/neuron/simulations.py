@@ -9,7 +9,7 @@ from app.domain.activations import FloatArray
 from app.domain.heat import heat_steps, simulated_steps
 from app.queries.neurons.page import StoredExcerpt, StoredSample, StoredSimulation
 from app.web.heat.heatmap import heat_rows, stacked_line
-from app.web.neuron.evidence import Evidence, Line, real_rows, unpacked
+from app.web.neuron.evidence import Line, RowSource, real_rows, unpacked
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,34 +40,34 @@ class SimulationShown:
 
 
 def shown_simulations(
-    evidence: Evidence, samples: Sequence[StoredSample], simulations: Sequence[StoredSimulation]
+    source: RowSource, samples: Sequence[StoredSample], simulations: Sequence[StoredSimulation]
 ) -> tuple[SimulationShown, ...]:
     """Real against simulated, the scored split of every sample together.
 
     ``simulations`` are in stored order; of one simulator's repeated ones the newest is shown.
     """
-    real = real_rows(evidence, samples)
+    real = real_rows(source, samples)
     newest = {(s.simulator, s.split, s.kind): s for s in simulations}
     grouped: dict[tuple[str, str], list[SimulatedRow]] = {}
     for simulation in newest.values():
         rows = grouped.setdefault((simulation.simulator, simulation.split), [])
-        rows.extend(simulated_rows(evidence, real, simulation))
+        rows.extend(simulated_rows(source, real, simulation))
     return tuple(SimulationShown(name, split, tuple(rows)) for (name, split), rows in grouped.items())
 
 
 def simulated_rows(
-    evidence: Evidence, real: Mapping[tuple[int, str, int], FloatArray], simulation: StoredSimulation
+    source: RowSource, real: Mapping[tuple[int, str, int], FloatArray], simulation: StoredSimulation
 ) -> Iterator[SimulatedRow]:
     """The rows of one simulation, each beside its real activations where they are stored."""
-    pairs = list(_pairs(evidence, real, simulation))
-    lines = iter(_stacked_lines(evidence, [pair for pair in pairs if pair.failure is None], simulation.unit))
+    pairs = list(_pairs(source, real, simulation))
+    lines = iter(_stacked_lines(source, [pair for pair in pairs if pair.failure is None], simulation.unit))
     for excerpt_id, pair in zip(simulation.excerpt_ids, pairs, strict=True):
         yield SimulatedRow(
             excerpt_id=excerpt_id,
             kind=simulation.kind,
             document=pair.excerpt.document,
             position=pair.excerpt.position,
-            tokens=evidence.strings(pair.excerpt.token_ids),
+            tokens=source.strings(pair.excerpt.token_ids),
             activations=pair.real.tolist() if pair.real is not None else None,
             expected=pair.expected.tolist() if pair.failure is None else None,
             unit=simulation.unit,
@@ -87,11 +87,11 @@ class _Pair:
 
 
 def _pairs(
-    evidence: Evidence, real: Mapping[tuple[int, str, int], FloatArray], simulation: StoredSimulation
+    source: RowSource, real: Mapping[tuple[int, str, int], FloatArray], simulation: StoredSimulation
 ) -> Iterator[_Pair]:
     flat, end = unpacked(simulation.expected), 0
     for index, excerpt_id in enumerate(simulation.excerpt_ids):
-        excerpt = evidence.excerpts[excerpt_id]
+        excerpt = source.excerpts[excerpt_id]
         start, end = end, end + len(excerpt.token_ids)
         failure = simulation.failures.get(str(index))
         activations = real.get((simulation.collection_id or 0, simulation.kind, excerpt_id))
@@ -100,17 +100,17 @@ def _pairs(
         yield _Pair(excerpt, activations, flat[start:end], failure)
 
 
-def _stacked_lines(evidence: Evidence, pairs: Sequence[_Pair], unit: float) -> Iterator[str]:
+def _stacked_lines(source: RowSource, pairs: Sequence[_Pair], unit: float) -> Iterator[str]:
     if not pairs:
         return
     real = np.concatenate([pair.real for pair in pairs if pair.real is not None])
     expected = np.concatenate([pair.expected for pair in pairs])
     simulated = expected * np.float32(unit)
     tokens = [pair.excerpt.token_ids for pair in pairs]
-    steps = simulated_steps(expected, unit, evidence.scale)
-    above = heat_rows(tokens, real, heat_steps(real, evidence.scale), evidence.words)
-    middle = heat_rows(tokens, simulated, steps, evidence.words)
+    steps = simulated_steps(expected, unit, source.scale)
+    above = heat_rows(tokens, real, heat_steps(real, source.scale), source.words)
+    middle = heat_rows(tokens, simulated, steps, source.words)
     residual = real - simulated
-    below = heat_rows(tokens, residual, heat_steps(residual, evidence.scale), evidence.words)
+    below = heat_rows(tokens, residual, heat_steps(residual, source.scale), source.words)
     for rows in zip(above, middle, below, strict=True):
-        yield stacked_line(*rows, evidence.words)
+        yield stacked_line(*rows, source.words)

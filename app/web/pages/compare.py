@@ -21,7 +21,7 @@ from app.web.neuron.comparison import (
     score_lines,
     simulators_differ,
 )
-from app.web.neuron.evidence import KnownVocabularies, real_rows, stored_evidence
+from app.web.neuron.evidence import KnownVocabularies, real_rows, row_source
 from app.web.rendering.templating import page
 
 router = APIRouter()
@@ -70,16 +70,16 @@ def compare(
     simulations = stored_simulations(session, explanation_ids=ids)
     collections = {s.collection_id for s in simulations if s.collection_id is not None}
     samples = neuron_samples(session, neuron_id=head.id, collection_ids=collections)
-    evidence = stored_evidence(session, known, head=head, samples=samples, simulations=simulations)
+    source = row_source(session, known, head=head, samples=samples, simulations=simulations)
     columns = compared_columns(chosen, simulations)
     return NeuronCompare(
         neuron=head,
         address=path_of(head),
-        scale=evidence.scale,
+        scale=source.scale,
         columns=columns,
         simulators_differ=simulators_differ(columns),
         scores=score_lines(chosen),
-        excerpts=compared_excerpts(evidence, real_rows(evidence, samples), columns, simulations),
+        excerpts=compared_excerpts(source, real_rows(source, samples), columns, simulations),
         choices=tuple(ExplanationChoice(c.id, c.text, c.by, c.id in ids) for c in explanations),
         most=MOST_SIDE_BY_SIDE,
     )

@@ -1,4 +1,4 @@
-"""A neuron's page: what is claimed about it, and the evidence."""
+"""A neuron's page: what is claimed about it, and the source."""
 
 from dataclasses import dataclass, replace
 from typing import Annotated
@@ -30,7 +30,7 @@ from app.web.neuron.claim import (
     progress_of,
     queued_run,
 )
-from app.web.neuron.evidence import KnownVocabularies, SampleShown, shown_samples, stored_evidence
+from app.web.neuron.evidence import KnownVocabularies, SampleShown, row_source, shown_samples
 from app.web.neuron.history import HistoryLine, history_lines
 from app.web.neuron.simulations import SimulationShown, shown_simulations
 from app.web.rendering.templating import CurrentView, page
@@ -75,7 +75,7 @@ def neuron(
     known: KnownVocabularies,
     explanation: Annotated[int | None, Query(ge=1, le=BIGGEST_ID, description="Show this explanation.")] = None,
 ) -> NeuronPage:
-    """A neuron: claim, evidence, statistics, provenance, history."""
+    """A neuron: claim, source, statistics, provenance, history."""
     head = requested_head(session, address)
     parts = neuron_parts(session, head=head, explanation_id=explanation or head.current_explanation_id)
     claim = claim_of(head, parts.explanations, explanation)
@@ -160,6 +160,6 @@ def _shown_evidence(
     earlier = {s.collection_id for s in simulations if s.collection_id not in (None, head.collection_id)}
     if earlier:  # simulated before the subject was collected anew
         samples += neuron_samples(session, neuron_id=head.id, collection_ids=earlier)
-    evidence = stored_evidence(session, known, head=head, samples=samples, simulations=simulations)
-    shown = shown_simulations(evidence, samples, simulations)
-    return shown_samples(evidence, parts.samples), shown, evidence.scale
+    source = row_source(session, known, head=head, samples=samples, simulations=simulations)
+    shown = shown_simulations(source, samples, simulations)
+    return shown_samples(source, parts.samples), shown, source.scale

@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.orm import Session
 
 from app.domain.bounds import BIGGEST_ID, LONGEST_FIELD, LONGEST_FILTERS
-from app.domain.costs import Estimate
+from app.domain.costs import CostEstimate
 from app.domain.neurons import NeuronState
 from app.domain.roles import Action
 from app.errors import Invalid, NotFound
@@ -98,7 +98,7 @@ class SubjectQueue:
     n_neurons: int
     n_active: int
     """Neurons that are queued or running with this method already, and will be skipped."""
-    estimate: Estimate | None
+    estimate: CostEstimate | None
     """What those that are not skipped will need of the language model; None for a method that asks none."""
     has_changed: bool = False
     """Whether other neurons match now than when the number was shown."""

@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
-from app.domain.activations import NORMALISED_MAXIMUM, SampleKind, pack_activations
+from app.domain.activations import SampleKind, pack_activations
 from app.domain.bounds import BIGGEST_ID, LONGEST_TRIAL
 from app.domain.heat import heat_scale
 from app.domain.roles import Action
@@ -23,7 +23,7 @@ from app.queries.runs.progress import worker_count
 from app.web.deps import DbSession, allowed_to
 from app.web.heat.vocabularies import ShownVocabulary, Vocabularies
 from app.web.neuron.address import ROUTE, Head, path_of
-from app.web.neuron.evidence import Evidence, KnownVocabularies, Line, real_rows, shown_samples
+from app.web.neuron.evidence import KnownVocabularies, Line, RowSource, real_rows, shown_samples
 from app.web.neuron.simulations import simulated_rows
 from app.web.rendering.templating import CurrentView, page
 from app.work.trials import enqueue_trial, enqueue_warm_up
@@ -59,6 +59,9 @@ class TrialRow:
     activations: list[float]
     expected: list[float] | None
     """0..10."""
+    unit: float | None
+    """The activation, in the model's units, that 1 of ``expected`` stands for."""
+    simulator: str | None
     note: str | None
     seconds: float
     """The worker's own time."""
@@ -134,12 +137,12 @@ def _context(
     session: Session, head: NeuronHead, known: Vocabularies, trial: TrialShown | None, wanted: int | None
 ) -> NeuronTry:
     explanation_id = trial.explanation_id if trial is not None else wanted or head.current_explanation_id
-    scale = heat_scale(head.statistics.max, head.statistics.min)
-    row = None
-    if trial is not None and trial.result is not None:
-        biggest = max(trial.result.token_ids, default=0)
+    result = None if trial is None else trial.result
+    scale, row = _scale(head, result), None
+    if result is not None:
+        biggest = max(result.token_ids, default=0)
         words = known.get(session, tokenizer_id=head.tokenizer_id, biggest_token=biggest)
-        row = _row(trial.result, words, scale)
+        row = _row(result, words, scale)
     address = path_of(head)
     return NeuronTry(
         neuron=head,
@@ -158,6 +161,13 @@ def _context(
     )
 
 
+def _scale(head: NeuronHead, result: TrialResult | None) -> float:
+    """The neuron's own scale; where its maximum is not known, that of the live activations."""
+    if head.statistics.max is not None or result is None:
+        return heat_scale(head.statistics.max, head.statistics.min)
+    return heat_scale(max(result.activations, default=None), min(result.activations, default=None))
+
+
 def _state(trial: TrialShown | None) -> State:
     if trial is None:
         return "none"
@@ -170,28 +180,30 @@ def _state(trial: TrialShown | None) -> State:
 
 def _row(result: TrialResult, words: ShownVocabulary, scale: float) -> TrialRow:
     """Shown as a stored record would be."""
-    evidence = Evidence({LIVE: StoredExcerpt(LIVE, result.token_ids, None, 0)}, words, scale)
+    source = RowSource({LIVE: StoredExcerpt(LIVE, result.token_ids, None, 0)}, words, scale)
     activations, expected = (np.array(v or (), dtype=np.float32) for v in (result.activations, result.expected))
     sample = StoredSample(SampleKind.TOP, 0, [LIVE], pack_activations([activations]))
-    line = shown_samples(evidence, [sample])[0].rows[0].line
-    if result.expected is not None:
+    line = shown_samples(source, [sample])[0].rows[0].line
+    if result.expected is not None and result.unit is not None:
         simulation = StoredSimulation(
             explanation_id=LIVE,
             simulator="",
             kind=sample.kind,
             split="",
             collection_id=0,
-            unit=scale / NORMALISED_MAXIMUM,
+            unit=result.unit,
             excerpt_ids=[LIVE],
             expected=pack_activations([expected]),
             failures={},
         )
-        (simulated,) = simulated_rows(evidence, real_rows(evidence, [sample]), simulation)
+        (simulated,) = simulated_rows(source, real_rows(source, [sample]), simulation)
         line = simulated.line
     return TrialRow(
-        tokens=evidence.strings(result.token_ids),
+        tokens=source.strings(result.token_ids),
         activations=result.activations,
         expected=result.expected,
+        unit=result.unit,
+        simulator=result.simulator,
         note=result.note,
         seconds=result.seconds,
         peak=max(result.activations, default=0.0),
