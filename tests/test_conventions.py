@@ -114,7 +114,7 @@ CONTRACTS: list[dict[str, Any]] = CONTRACT_SETTINGS["contracts"]
 IMPORTERS = [p for p in PYTHON if p.relative_to(ROOT).parts[0] in ("app", "worker", "demo")]
 STARTS_OTHERS = {"app.cli"}
 """The one part of the core that may import the worker: its commands start it."""
-MAY_KNOW_THE_DATABASE = {"worker.run", "worker.collection"}
+MAY_KNOW_THE_DATABASE = {"worker.run", "worker.checks", "worker.collection"}
 BY_NAME = {"import_module", "__import__", "run_module", "run_path", "find_spec", "spec_from_file_location"}
 BUILT_IN = {"exec", "eval", "compile"}
 """Functions that import or run code which no linter can follow."""
@@ -161,7 +161,7 @@ def test_all_of_the_core_but_its_commands_is_kept_from_the_worker(graph: grimp.I
     assert sources == graph.find_children("app") - STARTS_OTHERS
 
 
-def test_all_of_the_worker_but_what_runs_and_collects_is_kept_from_the_database(graph: grimp.ImportGraph) -> None:
+def test_only_what_runs_collects_and_checks_in_the_worker_knows_the_database(graph: grimp.ImportGraph) -> None:
     sources = set(named(contract("providers, steps and subjects"), "source_modules"))
     assert sources == graph.find_children("worker") - MAY_KNOW_THE_DATABASE
 

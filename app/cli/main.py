@@ -124,6 +124,31 @@ def collect(  # noqa: PLR0913, PLR0917 - one argument for each option
     )
 
 
+@cli.command()
+def check(
+    subject: Annotated[str, typer.Argument(help="The subject's name in addresses.")],
+    corpus: Annotated[
+        str | None, typer.Option(help="The corpus, as it was collected, where its text is not kept on this machine.")
+    ] = None,
+    text_field: Annotated[str, typer.Option(help="Field or column in which a row of the corpus has its text.")] = (
+        "text"
+    ),
+    part: Annotated[str, typer.Option(help="2/4: the second of four processes that share this check.")] = "1/1",
+    restart: Annotated[bool, typer.Option("--restart", help="Forget an unfinished check of this subject.")] = False,
+    exit_with_parent: ExitWithParent = False,
+) -> None:
+    """Execute explanations on every token of the corpus: what they get right, false alarms, misses.
+
+    Checks what the lexical language can read and has not been checked yet. The same command goes on where a killed
+    one was.
+    """
+    if exit_with_parent:
+        stop_with_parent()
+    with worker_libraries():
+        from worker.checks.command import check as check_subject
+    check_subject(settings(), subject=subject, corpus=corpus, text_field=text_field, part=part, restart=restart)
+
+
 @cli.command("settings")
 def settings_command() -> None:
     """Print every setting with its default and meaning."""

@@ -12,12 +12,13 @@ class CollectionStatus(StrEnum):
 
 
 class CollectionStage(StrEnum):
-    """What a running collection does, in this order."""
+    """What a pass over a corpus does: a collection all but ``CHECK``, in this order; a check what it needs of it."""
 
     CUT = "cut"
     PILOT = "pilot"
     COLLECT = "collect"
     LOOK = "look"
+    CHECK = "check"
     STORE = "store"
 
     @property
@@ -36,5 +37,6 @@ _LABELS = {
     CollectionStage.PILOT: "looking ahead",
     CollectionStage.COLLECT: "collecting",
     CollectionStage.LOOK: "finding look-alikes",
+    CollectionStage.CHECK: "checking explanations",
     CollectionStage.STORE: "storing",
 }

@@ -7,6 +7,7 @@ many there are of each level, on how many the neuron fires, and what their activ
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from math import sqrt
 from typing import TypeAlias
 
@@ -30,6 +31,21 @@ that a text that states every activation right has no false alarm and no miss. O
 1.7 % of the tokens by this measure; at half of the maximum it would be 0.26 %, too few to see what a text leaves out.
 """
 LEVELS = NORMALISED_MAXIMUM + 1
+MISTAKE_TOKENS = 20
+"""The tokens behind most mistakes of a kind that are kept."""
+MISTAKE_EXCERPTS = 5
+"""Excerpts with a mistake of a kind that are kept."""
+
+
+class Mistake(StrEnum):
+    """What an executed explanation can get wrong on a token."""
+
+    FALSE_ALARM = "false_alarm"
+    """Claimed, and the neuron does not fire."""
+    MISS = "miss"
+    """Not claimed, and the neuron fires."""
+
+
 _CONSTANT = 1e-12
 """Share of the squared magnitude below which a variance is rounding, not variation."""
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from app.domain.executed import CORPUS, EXECUTED
 from app.domain.results import TOP_AND_RANDOM
 
 
@@ -23,6 +24,8 @@ class ScoreName:
         return (score.scorer, score.sample) == (self.scorer, self.sample)
 
 
+SCORE_EXECUTED = ScoreName(EXECUTED, CORPUS)
+"""The correlation of an executed explanation over every token of a collection's corpus."""
 SCORE_2023 = ScoreName("correlation", TOP_AND_RANDOM)
 """The 2023 score: correlation over top and random excerpts. Lists sort by it."""
 

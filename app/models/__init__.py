@@ -3,6 +3,7 @@
 from app.models.accounts import Account, LoginToken, WebSession
 from app.models.audit import Event, EventLink, Flag
 from app.models.base import Base
+from app.models.checks import CheckMistake, CorpusCheck
 from app.models.explanations import Explanation, Method, Score, Simulation
 from app.models.providers import Provider, Spending
 from app.models.runs import Batch, LlmCall, Run, RunCount
@@ -14,9 +15,11 @@ __all__ = [
     "Account",
     "Base",
     "Batch",
+    "CheckMistake",
     "CollectedNeuron",
     "Collection",
     "Corpus",
+    "CorpusCheck",
     "Document",
     "Event",
     "EventLink",

@@ -134,7 +134,8 @@ class Score(Base):
     undefined_reason: Mapped[str | None]
     interval_low: Mapped[float | None]
     interval_high: Mapped[float | None]
-    n_valid: Mapped[int]
+    n_valid: Mapped[int] = mapped_column(BigInteger)
+    """Excerpts, or whatever the scorer counts: an executed explanation is scored on every token of a corpus."""
     n_failed: Mapped[int]
     token_lookup_baseline: Mapped[float | None]
     shuffled_baseline: Mapped[float | None]

@@ -123,9 +123,11 @@ TABLES = (
     "event_link",
     "explanation",
     "llm_call",
+    "corpus_check",
     "flag",
     "score",
     "simulation",
+    "check_mistake",
 )
 
 
@@ -360,7 +362,9 @@ def create_tables() -> None:
         sa.Column("started_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("lease_until", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint("stage IN ('cut', 'pilot', 'collect', 'look', 'store')", name=op.f("ck_collection_stage")),
+        sa.CheckConstraint(
+            "stage IN ('cut', 'pilot', 'collect', 'look', 'check', 'store')", name=op.f("ck_collection_stage")
+        ),
         sa.CheckConstraint("status IN ('running', 'complete', 'failed')", name=op.f("ck_collection_status")),
         sa.ForeignKeyConstraint(["corpus_id"], ["corpus.id"], name=op.f("fk_collection_corpus_id")),
         sa.ForeignKeyConstraint(["subject_id"], ["subject.id"], name=op.f("fk_collection_subject_id")),
@@ -679,6 +683,39 @@ def create_tables() -> None:
     op.create_index("ix_llm_call_created_at", "llm_call", ["created_at"], unique=False)
     op.create_index("ix_llm_call_run_id", "llm_call", ["run_id"], unique=False)
     op.create_table(
+        "corpus_check",
+        sa.Column("explanation_id", sa.BigInteger(), nullable=False),
+        sa.Column("collection_id", sa.BigInteger(), nullable=False),
+        sa.Column("reading", sa.String(), nullable=False),
+        sa.Column("firing_level", sa.SmallInteger(), nullable=False),
+        sa.Column("n_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("n_firing", sa.BigInteger(), nullable=False),
+        sa.Column("n_claimed", sa.BigInteger(), nullable=False),
+        sa.Column("n_right", sa.BigInteger(), nullable=False),
+        sa.Column(
+            "precision",
+            sa.Double(),
+            sa.Computed("n_right::float8 / nullif(n_claimed, 0)", persisted=True),
+            nullable=True,
+        ),
+        sa.Column(
+            "recall", sa.Double(), sa.Computed("n_right::float8 / nullif(n_firing, 0)", persisted=True), nullable=True
+        ),
+        sa.Column(
+            "f1",
+            sa.Double(),
+            sa.Computed("2 * n_right::float8 / (nullif(n_firing, 0) + n_claimed)", persisted=True),
+            nullable=True,
+        ),
+        sa.Column("average_precision", sa.Double(), nullable=True),
+        sa.Column("code_version", sa.String(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.ForeignKeyConstraint(["collection_id"], ["collection.id"], name=op.f("fk_corpus_check_collection_id")),
+        sa.ForeignKeyConstraint(["explanation_id"], ["explanation.id"], name=op.f("fk_corpus_check_explanation_id")),
+        sa.PrimaryKeyConstraint("explanation_id", "collection_id", name=op.f("pk_corpus_check")),
+    )
+    op.create_index("ix_corpus_check_collection_id", "corpus_check", ["collection_id"], unique=False)
+    op.create_table(
         "flag",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("explanation_id", sa.BigInteger(), nullable=False),
@@ -717,7 +754,7 @@ def create_tables() -> None:
         sa.Column("undefined_reason", sa.String(), nullable=True),
         sa.Column("interval_low", sa.Double(), nullable=True),
         sa.Column("interval_high", sa.Double(), nullable=True),
-        sa.Column("n_valid", sa.Integer(), nullable=False),
+        sa.Column("n_valid", sa.BigInteger(), nullable=False),
         sa.Column("n_failed", sa.Integer(), nullable=False),
         sa.Column("token_lookup_baseline", sa.Double(), nullable=True),
         sa.Column("shuffled_baseline", sa.Double(), nullable=True),
@@ -761,6 +798,25 @@ def create_tables() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_simulation")),
     )
     op.create_index("ix_simulation_explanation_id", "simulation", ["explanation_id"], unique=False)
+    op.create_table(
+        "check_mistake",
+        sa.Column("explanation_id", sa.BigInteger(), nullable=False),
+        sa.Column("collection_id", sa.BigInteger(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("n_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("token_ids", sa.ARRAY(sa.Integer()), nullable=False),
+        sa.Column("token_counts", sa.ARRAY(sa.BigInteger()), nullable=False),
+        sa.Column("excerpt_ids", sa.ARRAY(sa.BigInteger()), nullable=False),
+        sa.Column("activations", sa.LargeBinary(), nullable=False),
+        sa.Column("expected", sa.LargeBinary(), nullable=False),
+        sa.CheckConstraint("kind IN ('false_alarm', 'miss')", name=op.f("ck_check_mistake_kind")),
+        sa.ForeignKeyConstraint(
+            ["explanation_id", "collection_id"],
+            ["corpus_check.explanation_id", "corpus_check.collection_id"],
+            name=op.f("fk_check_mistake_explanation_id_collection_id"),
+        ),
+        sa.PrimaryKeyConstraint("explanation_id", "collection_id", "kind", name=op.f("pk_check_mistake")),
+    )
     op.create_foreign_key("fk_subject_collection_id", "subject", "collection", ["collection_id"], ["id"])
     op.create_foreign_key("fk_batch_explanation_id", "batch", "explanation", ["explanation_id"], ["id"])
     op.create_foreign_key(
@@ -773,7 +829,7 @@ def create_tables() -> None:
 # generated: end
 
 
-APPEND_ONLY = ("event", "event_link", "explanation", "score", "simulation")
+APPEND_ONLY = ("check_mistake", "corpus_check", "event", "event_link", "explanation", "score", "simulation")
 REFUSE_CHANGES = """
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

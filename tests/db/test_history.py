@@ -116,7 +116,9 @@ def test_the_database_itself_refuses_changes(written: Engine, table: str, statem
         connection.execute(text(statement.format(table, column, column)))
 
 
-@pytest.mark.parametrize("table", ["event", "event_link", "explanation", "score", "simulation"])
+@pytest.mark.parametrize(
+    "table", ["check_mistake", "corpus_check", "event", "event_link", "explanation", "score", "simulation"]
+)
 def test_every_table_that_only_grows_has_its_triggers(engine_of: Engine, table: str) -> None:
     with engine_of.connect() as connection:
         names = set(

@@ -22,7 +22,7 @@ def counted(real: np.ndarray, expected: np.ndarray) -> tuple[NeuronTotals, Level
     counts = LevelCounts(
         np.bincount(expected[above], minlength=LEVELS),
         np.bincount(expected[above & firing], minlength=LEVELS),
-        np.bincount(expected[above], real[above], minlength=LEVELS),
+        np.asarray(np.bincount(expected[above], real[above], minlength=LEVELS), dtype=np.float64),
     )
     return NeuronTotals(len(real), float(real.mean()), float(real.var()), int(firing.sum())), counts
 

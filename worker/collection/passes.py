@@ -100,11 +100,12 @@ class Pass:
         """
         while True:
             state = load_state(part.file(folder), self.device) or State.empty(self.shape, self.device)
+            saver = Saver(partial(save_state, part.file(folder), state, opener))
             try:
-                self._run(state, bounds, part.shards(self.plan), Saver(part.file(folder), opener), tell)
+                self._run(state, bounds, part.shards(self.plan), saver, tell)
                 return state
             except torch.OutOfMemoryError as error:
-                del state
+                del state, saver
                 self.batch.halve(error)
 
     def _look_at(self, chosen: NDArray[np.int64], tell: Tell) -> dict[str, Tensor]:
@@ -123,7 +124,7 @@ class Pass:
         for shard in missing:
             self._shard(reducer, shard, tell)
             if shard == missing[-1] or saver.is_due():
-                saver.save(state)
+                saver.save()
 
     def _shard(self, reducer: Reducer, shard: int, tell: Tell) -> None:
         ordinals = np.array(self.plan.shard(shard), dtype=np.int64)
@@ -148,8 +149,8 @@ class Pass:
 class Saver:
     """Saves often enough to lose little, and so seldom that it costs a hundredth of the time at most."""
 
-    def __init__(self, file: Path, opener: Open) -> None:
-        self._file, self._opener = file, opener
+    def __init__(self, save: Callable[[], None]) -> None:
+        self._save = save
         self._ended = monotonic()
         self._took = 0.0
 
@@ -157,9 +158,9 @@ class Saver:
         """Whether a save now costs little in proportion."""
         return monotonic() - self._ended >= self._took * SAVING_SHARE
 
-    def save(self, state: State) -> None:
+    def save(self) -> None:
         """Write the state."""
         begun = monotonic()
-        save_state(self._file, state, self._opener)
+        self._save()
         self._ended = monotonic()
         self._took = self._ended - begun

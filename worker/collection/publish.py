@@ -94,14 +94,21 @@ def _store_excerpts(
         for records in finished.records(layer, of_layer.peak_quantiles)
     ]
     ordinals = np.unique(np.concatenate(used))
-    ordinals = ordinals[ordinals >= 0]
-    documents = {int(d) for d in finished.excerpts.places(ordinals)[:, 0]}
-    stored.store_documents(session, corpus_id=identity.corpus_id, documents=finished.excerpts.documents(documents))
+    return store_excerpts(session, finished.excerpts, ordinals[ordinals >= 0], identity)
+
+
+def store_excerpts(session: Session, excerpts: Excerpts, ordinals: Int64s, identity: Identity) -> tuple[Int64s, Int64s]:
+    """Store excerpts of the corpus with their documents where they are not there yet.
+
+    Returns their ordinals, ascending, and the ids to them.
+    """
+    documents = {int(d) for d in excerpts.places(ordinals)[:, 0]}
+    stored.store_documents(session, corpus_id=identity.corpus_id, documents=excerpts.documents(documents))
     return stored.store_excerpts(
         session,
         corpus_id=identity.corpus_id,
         tokenizer_id=identity.tokenizer_id,
-        excerpts=_excerpt_rows(finished.excerpts, ordinals),
+        excerpts=_excerpt_rows(excerpts, ordinals),
     )
 
 

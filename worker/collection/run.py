@@ -28,6 +28,7 @@ from app.queries.subjects.registration import (
 from app.version import code_version
 from worker.collection.bounds import NotFinite
 from worker.collection.checkpoint import load_state, read_tensors, write_tensors
+from worker.collection.cuts import keep_cut
 from worker.collection.folder import WorkFolder, locked
 from worker.collection.left_out import storable
 from worker.collection.lookalikes import find_lookalikes, lookalike_size
@@ -308,7 +309,8 @@ class _Job:
             state.fail_collection(session, collection_id=identity.collection_id, error=storable(str(error)))
 
     def leave(self, identity: Identity, plan: Plan) -> Outcome:
-        """End with a complete collection: what only an unfinished one needs is removed."""
+        """End with a complete collection: its cut is kept for later passes, what only an unfinished one needs goes."""
+        keep_cut(self.home, plan, self._subject.vocabulary.digest)
         self.folder.remove()
         return Outcome(identity.collection_id, complete=True, tokens=plan.tokens, notes=plan.notes)
 

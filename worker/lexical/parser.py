@@ -74,6 +74,12 @@ def parse(text: str) -> tuple[Clause, ...]:
     return _Reader(lexemes(text)).clauses()
 
 
+def executable(text: str) -> tuple[Clause, ...]:
+    """The clauses of a text that claims something; empty where it does not say what the neuron fires on."""
+    clauses = parse(text)
+    return clauses if any(clause.strength != NOT for clause in clauses) else ()
+
+
 def lexemes(text: str) -> list[Lexeme]:
     """Quotes, known phrases (the longest first), numbers, structure, and words that mean nothing here."""
     raw: list[tuple[str, str]] = []

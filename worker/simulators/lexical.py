@@ -8,9 +8,9 @@ import numpy as np
 from app.domain.activations import IntArray
 from app.domain.results import SimulatedExcerpt
 from app.domain.tokens import Vocabulary
-from worker.lexical.grammar import NOT, Clause
+from worker.lexical.grammar import Clause
 from worker.lexical.matching import Block
-from worker.lexical.parser import parse
+from worker.lexical.parser import executable, parse
 from worker.method.contracts import CannotSimulate, Services
 
 
@@ -41,10 +41,10 @@ class LexicalSimulator:
 
 def readable(text: str) -> tuple[Clause, ...]:
     """The clauses of a sentence. Raises CannotSimulate where none says what the neuron fires on."""
-    clauses = parse(text)
-    if any(clause.strength != NOT for clause in clauses):
-        return clauses
+    clauses = executable(text)
     if clauses:
+        return clauses
+    if parse(text):
         raise CannotSimulate("This sentence only says where the neuron does not fire. Say what it fires on, too.")
     raise CannotSimulate(
         "Nothing in this sentence can be read. Quote the tokens it fires on, or name a class or a place: "

@@ -1,0 +1,1 @@
+"""Explanations executed over a corpus."""

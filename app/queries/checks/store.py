@@ -1,0 +1,256 @@
+"""What a check of executable explanations reads, and the one transaction that stores its results."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import exists, func, select
+from sqlalchemy.orm import Session
+
+from app.domain.activations import FloatArray, IntArray, pack_activations
+from app.domain.executed import CORPUS, EXECUTED, FIRING_LEVEL, Execution, Mistake
+from app.errors import NotFound
+from app.models import Collection, Corpus, CorpusCheck, Document, Excerpt, Explanation, Neuron, Subject, Tokenizer
+from app.queries.common.bulk import copy_into
+from app.queries.history.events import record_event
+
+Float64s: TypeAlias = NDArray[np.float64]
+_CHECK = {
+    "explanation_id": "int8",
+    "collection_id": "int8",
+    "reading": "text",
+    "firing_level": "int2",
+    "n_tokens": "int8",
+    "n_firing": "int8",
+    "n_claimed": "int8",
+    "n_right": "int8",
+    "average_precision": "float8",
+    "code_version": "text",
+}
+_MISTAKE = {
+    "explanation_id": "int8",
+    "collection_id": "int8",
+    "kind": "text",
+    "n_tokens": "int8",
+    "token_ids": "int4[]",
+    "token_counts": "int8[]",
+    "excerpt_ids": "int8[]",
+    "activations": "bytea",
+    "expected": "bytea",
+}
+_SCORE = {
+    "explanation_id": "int8",
+    "collection_id": "int8",
+    "scorer": "text",
+    "sample": "text",
+    "simulator": "text",
+    "value": "float8",
+    "undefined_reason": "text",
+    "n_valid": "int8",
+    "n_failed": "int4",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedCollection:
+    """The collection that a subject's explanations are checked against, with what identifies its text."""
+
+    subject_id: int
+    collection_id: int
+    corpus_id: int
+    corpus: str
+    corpus_digest: str
+    tokenizer_id: int
+    tokenizer_digest: str
+    context_length: int
+    n_excerpts: int
+    n_layers: int
+    neurons_per_layer: int
+
+
+@dataclass(frozen=True, slots=True)
+class UncheckedExplanation:
+    """An explanation of a subject that has no check yet."""
+
+    id: int
+    layer: int
+    index: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Mean, variance and maximum of every neuron over the corpus, [layers, neurons]; NaN where one is not known."""
+
+    mean: Float64s
+    variance: Float64s
+    maximum: Float64s
+
+
+@dataclass(frozen=True, slots=True)
+class KeptMistakes:
+    """The mistakes of one kind: all of them counted, the tokens behind most, and a few excerpts."""
+
+    n_tokens: int
+    tokens: Sequence[tuple[int, int]]
+    """(token id, mistakes), most mistakes first."""
+    excerpt_ids: Sequence[int]
+    activations: Sequence[FloatArray]
+    expected: Sequence[FloatArray]
+    """Levels 0..10, one per token, like ``activations``."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """All that is stored of one executed explanation."""
+
+    explanation_id: int
+    reading: str
+    execution: Execution
+    mistakes: Mapping[Mistake, KeptMistakes]
+
+
+def collection_to_check(session: Session, *, slug: str) -> CheckedCollection:
+    """The newest complete collection of a subject. Raises NotFound where there is none."""
+    row = session.execute(
+        select(Subject, Collection, Corpus, Tokenizer.digest)
+        .join(Collection, Collection.id == Subject.collection_id)
+        .join(Corpus, Corpus.id == Collection.corpus_id)
+        .join(Tokenizer, Tokenizer.id == Subject.tokenizer_id)
+        .where(Subject.slug == slug)
+    ).first()
+    if row is None:
+        raise NotFound(f"There is no subject {slug!r} with a complete collection.")
+    return CheckedCollection(
+        subject_id=row.Subject.id,
+        collection_id=row.Collection.id,
+        corpus_id=row.Corpus.id,
+        corpus=row.Corpus.name,
+        corpus_digest=row.Corpus.digest,
+        tokenizer_id=row.Subject.tokenizer_id,
+        tokenizer_digest=row.digest,
+        context_length=row.Collection.context_length,
+        n_excerpts=row.Collection.n_excerpts,
+        n_layers=row.Subject.n_layers,
+        neurons_per_layer=row.Subject.neurons_per_layer,
+    )
+
+
+def unchecked_explanations(session: Session, *, subject_id: int, collection_id: int) -> list[UncheckedExplanation]:
+    """The explanations of a subject that have not been checked on this collection, by layer, index and id."""
+    checked = exists().where(CorpusCheck.explanation_id == Explanation.id, CorpusCheck.collection_id == collection_id)
+    rows = session.execute(
+        select(Explanation.id, Neuron.layer, Neuron.index.label("number"), Explanation.text)
+        .join(Neuron, Neuron.id == Explanation.neuron_id)
+        .where(Neuron.subject_id == subject_id, ~checked)
+        .order_by(Neuron.layer, Neuron.index, Explanation.id)
+    ).all()
+    return [UncheckedExplanation(row.id, row.layer, row.number, row.text) for row in rows]
+
+
+def neuron_moments(session: Session, *, subject_id: int, shape: tuple[int, int]) -> Moments:
+    """The moments that the newest collection found; ``shape`` is (layers, neurons)."""
+    mean, variance, maximum = (np.full(shape, np.nan) for _ in range(3))
+    rows = session.execute(
+        select(Neuron.layer, Neuron.index.label("number"), Neuron.mean, Neuron.variance, Neuron.max).where(
+            Neuron.subject_id == subject_id
+        )
+    )
+    for row in rows:
+        for array, value in ((mean, row.mean), (variance, row.variance), (maximum, row.max)):
+            if value is not None:
+                array[row.layer, row.number] = value
+    return Moments(mean, variance, maximum)
+
+
+def some_excerpts(session: Session, *, checked: CheckedCollection, limit: int) -> list[tuple[int, int, IntArray]]:
+    """(document ordinal, position, token ids) of the first stored excerpts of the collection's corpus."""
+    rows = session.execute(
+        select(Document.ordinal, Excerpt.position, Excerpt.token_ids)
+        .join(Document, Document.id == Excerpt.document_id)
+        .where(
+            Document.corpus_id == checked.corpus_id,
+            Excerpt.tokenizer_id == checked.tokenizer_id,
+            Excerpt.length == checked.context_length,
+        )
+        .order_by(Excerpt.id)
+        .limit(limit)
+    ).all()
+    return [(row.ordinal, row.position, np.array(row.token_ids, dtype=np.int32)) for row in rows]
+
+
+def store_checks(
+    session: Session, *, checked: CheckedCollection, results: Iterable[CheckResult], code_version: str
+) -> int:
+    """Store checks and their scores; returns how many. One that another process has stored meanwhile is left out."""
+    # Checks of one collection are stored one after the other, so that none is stored twice.
+    session.execute(select(func.pg_advisory_xact_lock(checked.collection_id)))
+    collection_id = checked.collection_id
+    known = set(session.scalars(select(CorpusCheck.explanation_id).where(CorpusCheck.collection_id == collection_id)))
+    new = [result for result in results if result.explanation_id not in known]
+    copy_into(
+        session,
+        "corpus_check",
+        _CHECK,
+        (
+            (
+                result.explanation_id,
+                collection_id,
+                result.reading,
+                FIRING_LEVEL,
+                result.execution.n_tokens,
+                result.execution.n_firing,
+                result.execution.n_claimed,
+                result.execution.n_right,
+                result.execution.average_precision.value,
+                code_version,
+            )
+            for result in new
+        ),
+    )
+    copy_into(
+        session,
+        "check_mistake",
+        _MISTAKE,
+        (
+            (
+                result.explanation_id,
+                collection_id,
+                str(kind),
+                kept.n_tokens,
+                [token for token, _ in kept.tokens],
+                [count for _, count in kept.tokens],
+                list(kept.excerpt_ids),
+                pack_activations(kept.activations),
+                pack_activations(kept.expected),
+            )
+            for result in new
+            for kind, kept in result.mistakes.items()
+        ),
+    )
+    copy_into(session, "score", _SCORE, (_score_row(result, collection_id) for result in new))
+    record_event(
+        session,
+        kind="check.completed",
+        subject_id=checked.subject_id,
+        detail={"collection_id": collection_id, "n_explanations": len(new)},
+    )
+    return len(new)
+
+
+def _score_row(result: CheckResult, collection_id: int) -> tuple[object, ...]:
+    """The correlation, without an interval: no part of this corpus was left out."""
+    correlation = result.execution.correlation
+    return (
+        result.explanation_id,
+        collection_id,
+        EXECUTED,
+        CORPUS,
+        "lexical",
+        correlation.value,
+        correlation.undefined_reason,
+        result.execution.n_tokens,
+        0,
+    )
