@@ -11,10 +11,10 @@ from app.domain.language_models import Capability
 from app.domain.methods import BUILTIN_METHODS, LEXICAL, MethodDefinition
 from app.domain.samples import BANDS
 from app.domain.steps.calls import NO_CALLS, Calls, Span
-from app.domain.steps.catalogue import ALL, EXPLAINERS, SCORERS, UnknownStep, catalogued
+from app.domain.steps.catalogue import ALL, EXPLAINERS, SCORERS, SIMULATORS, UnknownStep, catalogued
 from app.domain.steps.method import NO_RECORDS, steps_of
 from app.domain.steps.scorers import SAMPLES
-from app.domain.steps.spec import SimulatorSpec, StepKind
+from app.domain.steps.spec import ExplainerInput, ScorerInput, SimulatorSpec, StepKind
 from app.web.provenance.prompt_files import prompt_files
 from worker.method.prompts import load
 
@@ -92,6 +92,22 @@ def test_a_scorer_speaks_of_samples_that_there_are() -> None:
     assert SCORERS["correlation"].simulated(NO_RECORDS, {"samples": ["band_1"]}) == {SampleKind.BAND_1: ()}
     assert SCORERS["ablation"].samples({"sample": "top"}) == ("top",)
     assert set(SampleKind) <= set(SAMPLES)
+
+
+def test_an_explainer_that_wraps_needs_the_inner_ones_calls() -> None:
+    given = ExplainerInput({}, NO_RECORDS, SIMULATORS["structured"].calls)
+    for spec in EXPLAINERS.values():
+        if spec.wraps is not None:
+            with pytest.raises(ValueError, match="wraps another one"):
+                spec.calls(given)
+
+
+def test_without_records_nothing_is_rated_and_nothing_is_simulated() -> None:
+    for spec in SCORERS.values():
+        assert spec.calls(ScorerInput({}, NO_RECORDS, NO_RECORDS)).n.least == 0
+    assert SCORERS["detection"].calls(ScorerInput({}, NO_RECORDS, None)) == NO_CALLS
+    for simulator in SIMULATORS.values():
+        assert simulator.calls([]) == NO_CALLS
 
 
 def test_names_that_do_not_exist_are_no_steps() -> None:

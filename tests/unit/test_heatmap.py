@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.heat import heat_scale, heat_steps
+from app.domain.heat import heat_scale, heat_steps, simulated_steps
 from app.domain.tokens import Vocabulary
 from app.web.heat.glyphs import joined, visible
 from app.web.heat.heatmap import excerpt_line, heat_rows, number_texts, stacked_line
@@ -28,6 +28,19 @@ def line(words: ShownVocabulary, token_ids: list[int], values: list[float], scal
 def test_steps_are_linear_and_keep_the_sign() -> None:
     values = np.array([0.0, 0.9, 1.0, 5.5, 10.0, 12.0, -0.9, -1.0, -10.0, -30.0], dtype=np.float32)
     assert heat_steps(values, 10.0).tolist() == [0, 0, 1, 5, 10, 10, 0, -1, -10, -10]
+
+
+def test_expected_activations_are_drawn_on_the_scale_of_the_real_ones() -> None:
+    expected = np.array([0.0, 2.0, 5.0, 10.0, -1.0], dtype=np.float32)
+    assert simulated_steps(expected, 0.4, 4.0).tolist() == [0, 2, 5, 10, -1]  # level 10 is the scale itself
+    assert simulated_steps(expected, 0.4, 8.0).tolist() == [0, 1, 2, 5, 0]  # a newer collection has doubled it
+
+
+@given(st.floats(1e-3, 1e3))
+def test_whole_levels_stay_whole_however_the_scale_was_rounded(unit: float) -> None:
+    levels = np.arange(11, dtype=np.float32)
+    stored = float(np.float16(10 * unit))
+    assert simulated_steps(levels, unit, stored).tolist() == list(range(11))
 
 
 @given(st.floats(2.0**-10, 60000, width=32))

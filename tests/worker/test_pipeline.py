@@ -223,6 +223,27 @@ def test_a_neuron_that_never_fires_fails_with_its_cause(activation: float) -> No
         run_method(method(Texts("0")), task(records=NeuronRecords({TOP: rows}, activation)), silently)
 
 
+def test_a_given_text_is_the_only_candidate_and_nothing_is_explained() -> None:
+    explainer = Texts("1")
+    told: list[str] = []
+    (result,) = run_method(method(explainer), task(text="0"), lambda stage, _share: told.append(stage))
+    assert (result.text, explainer.seen) == ("0", [])
+    assert result.scores[0].value == pytest.approx(1.0)
+    assert told == ["simulate and score", "done"]
+
+
+def test_a_given_text_that_cannot_be_simulated_fails_with_its_cause() -> None:
+    with pytest.raises(MethodError, match="there is nothing to read"):
+        run_method(method(Texts("1")), task(text="nothing"), silently)
+
+
+def test_a_neuron_all_of_whose_top_excerpts_are_held_out_fails_with_its_cause() -> None:
+    own = records()
+    splits = {TOP: (Split.VALIDATION,) * 20, RANDOM: (Split.CALIBRATION,) * 20}
+    with pytest.raises(MethodError, match="a copy of one that is held out"):
+        run_method(method(Texts("0")), task(records=replace(own, given_splits=splits)), silently)
+
+
 def test_a_neuron_without_records_fails_with_its_cause() -> None:
     with pytest.raises(MethodError, match="collect it first"):
         run_method(method(Texts("0")), task(records=NeuronRecords({}, 4.0)), silently)

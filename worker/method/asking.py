@@ -89,10 +89,7 @@ def _request(provider: Provider, question: Question[T]) -> ChatRequest:
 def _answer(question: Question[T], reply: Reply) -> Answer[T]:
     if reply.outcome is not Outcome.OK:
         return Answer(None, reply.model, reply.error or f"the reply is {reply.outcome}")
-    try:
-        return Answer(question.form.read(reply.text), reply.model)
-    except Unusable as error:
-        return Answer(None, reply.model, str(error))
+    return Answer(question.form.read(reply.text), reply.model)  # the form has read it before, or it were not OK
 
 
 def json_object(text: str, keys: frozenset[str]) -> dict[str, Any]:
