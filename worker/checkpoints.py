@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from httpx2 import HTTPError
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import (
-    HfHubHTTPError,
     HFValidationError,
     LocalEntryNotFoundError,
     StrictDataclassError,
@@ -76,7 +76,7 @@ def checkpoint_folder(source: str, revision: str | None = None) -> tuple[Path, s
         )
     except HFValidationError as error:
         raise CheckpointError(f"{source!r} is neither a folder nor the name of a model on the hub.") from error
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    except (HTTPError, LocalEntryNotFoundError, OSError) as error:
         raise CheckpointError(f"{source!r} is no folder, and the hub does not give it: {_reason(error)}") from error
     return found, found.name
 

@@ -5,6 +5,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx2
+
 from app.errors import CorpusError
 from worker.corpora.documents import CorpusSource, Document, OnSkip, Row, documents_of_rows
 from worker.corpora.rows import named_fields, row_of_value
@@ -53,8 +55,9 @@ def _documents(spec: str, text_field: str, on_skip: OnSkip) -> Iterator[Document
                 "--text-field."
             )
         yield from documents_of_rows(name, _rows(rows, text_field), on_skip)
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        raise CorpusError(f"The data set {name!r} cannot be read: {error}") from error
+    except (OSError, ValueError, datasets.exceptions.DatasetsError, httpx2.HTTPError) as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise CorpusError(f"The data set {name!r} cannot be read: {reason}") from error
 
 
 def _rows(rows: Any, text_field: str) -> Iterator[Row]:
