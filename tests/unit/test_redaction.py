@@ -74,7 +74,7 @@ def test_a_domain_error_never_holds_a_secret(kind: type[DomainError]) -> None:
 def test_no_line_of_the_log_holds_a_secret(form: str, capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging(Settings(log_format=form, log_level="debug"))
     log = structlog.get_logger()
-    logging.getLogger("httpcore2").debug("send_request_headers %r", {"authorization": f"Bearer {SECRET}"})
+    logging.getLogger("some.library").debug("send_request_headers %r", {"authorization": f"Bearer {SECRET}"})
     log.warning("call", key=SECRET, detail={"nested": [SECRET]})
     try:
         raise ValueError(f"Illegal header value b'Bearer {SECRET}'")

@@ -192,11 +192,11 @@ def test_a_stored_call_is_replayed_by_its_number(command: Command, fresh_databas
         providers.for_run("tiny", None).chat([ChatRequest("explain", (Message("user", "hello"),), 20)])
         providers.close()
         shown = command("replay", "1").output
-        server.brain = lambda _body: Answer("other words")
+        server.brain = lambda _body: Answer("other \x1b[2J\u202ewords")
         changed = command("replay", "1").output
     engine.dispose()
     assert shown.endswith("the same\n")
-    assert "now  (m-0613, ok): other words" in changed
+    assert "now  (m-0613, ok): other \\x1b[2J\\u202ewords" in changed
     assert "There is no call 99" in command("replay", "99").output
 
 

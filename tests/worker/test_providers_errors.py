@@ -108,3 +108,13 @@ def test_a_prompt_that_is_too_long_fails_alone_and_is_asked_once(server: LlmServ
     replies = chat_until_usable(provider, [asks("good"), asks("x" * 101)])
     assert [r.outcome for r in replies] == [Outcome.OK, Outcome.FAILED]
     assert server.n_requests == 2
+
+
+def test_an_error_that_says_the_reply_was_cut_short_is_a_reply_cut_short(
+    server: LlmServer, provider: OpenAICompatible
+) -> None:
+    words = "Could not finish the message because max_tokens or model output limit was reached."
+    server.brain = lambda _body: Fail(400, words)
+    (reply,) = provider.chat([asks()])
+    assert (reply.outcome, server.n_requests) == (Outcome.TRUNCATED, 1)
+    assert words in str(reply.error)

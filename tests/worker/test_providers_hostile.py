@@ -98,6 +98,13 @@ def test_a_date_to_wait_for_is_understood_and_bounded(server: LlmServer, leap: L
     assert sum(leap.waits) < 1
 
 
+def test_a_cookie_is_not_sent_back(server: LlmServer, provider: OpenAICompatible) -> None:
+    server.script.append(Raw(b"{}", headers={"set-cookie": "who=you; Path=/"}))
+    provider.chat([asks()])
+    assert server.n_requests == 2
+    assert "cookie" not in server.headers[1]
+
+
 @pytest.fixture
 def site(fresh_database: str) -> Iterator[tuple[Site, LlmServer]]:
     engine = make_engine(fresh_database)

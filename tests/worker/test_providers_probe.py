@@ -201,6 +201,17 @@ def test_a_model_that_thinks_first_is_given_room_and_no_first_token_is_read(serv
     assert any("max_tokens" in remark for remark in found.remarks)
 
 
+def test_a_model_that_thinks_where_nobody_sees_it_is_given_room(server: LlmServer) -> None:
+    def hides(body: Body) -> Behaviour:
+        if "messages" in body and body["max_tokens"] <= 100:
+            return Fail(400, "Could not finish the message because max_tokens or model output limit was reached.")
+        return able(body)
+
+    found = probed(server, hides)
+    assert {Capability.CHAT, Capability.JSON_SCHEMA, PROMPT} <= found.capabilities
+    assert "thinks first" in found.missing[CHAT]
+
+
 def test_a_schema_that_is_ignored_is_no_capability(server: LlmServer) -> None:
     found = probed(server, lambda body: Answer("7") if "response_format" in body else able(body))
     assert found.missing == {Capability.JSON_SCHEMA: "the reply does not follow the schema"}

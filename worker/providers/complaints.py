@@ -36,6 +36,8 @@ class Trouble(StrEnum):
     """The endpoint's content filter refuses this very prompt."""
     TOO_LONG = "too long"
     """This very prompt does not fit into the model's context."""
+    CUT_SHORT = "cut short"
+    """The model was still writing, or thinking, at the most tokens that this request allows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ _TOO_LONG = re.compile(
     r"|string[_ -]above[_ -]max[_ -]length|input is too long|reduce the length|inputs.{0,3} tokens \+",
     re.IGNORECASE,
 )
+_CUT_SHORT = re.compile(r"output limit was reached|could not finish the message", re.IGNORECASE)
 _STATUSES_OF_FILTERS = frozenset({400, 403, 422, 451})
 _STATUSES_OF_LENGTHS = frozenset({400, 413, 422, 500})
 _PASSING_STATUSES = frozenset({408, 409, 425})
@@ -103,6 +106,8 @@ def trouble_of(status: int, complaint: Complaint) -> Trouble:
         return Trouble.FINAL
     if status in _STATUSES_OF_FILTERS and _FILTERED.search(said):
         return Trouble.FILTERED
+    if status == 400 and _CUT_SHORT.search(said):
+        return Trouble.CUT_SHORT
     if status == 413 or (status in _STATUSES_OF_LENGTHS and _TOO_LONG.search(said)):
         return Trouble.TOO_LONG
     if status == 429:

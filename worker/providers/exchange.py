@@ -30,6 +30,8 @@ from worker.providers.reading import RAW_CHARACTERS_KEPT, Unreadable, kept, read
 UNKNOWN_ERROR_STATUS = 502
 """Taken for an error in a reply with status 200 whose code stands for no status."""
 LONGEST_RETRY_AFTER_SECONDS = 86_400.0
+OUTCOMES = {Trouble.FILTERED: Outcome.REFUSED, Trouble.CUT_SHORT: Outcome.TRUNCATED}
+"""Of errors that stand for a reply of the model."""
 JSON_BODY = {"content-type": "application/json"}
 
 
@@ -146,8 +148,7 @@ def _refused(status: int, complaint: Complaint, response: httpx2.Response, body:
         words = "the address answers with a redirect, which is not followed"
     where = f"HTTP {status}" if status == response.status_code else f"error {status} in a reply with HTTP 200"
     reply = _failure(f"{where}: {words}" if words else where)
-    if trouble is Trouble.FILTERED:
-        reply = replace(reply, outcome=Outcome.REFUSED)
+    reply = replace(reply, outcome=OUTCOMES.get(trouble, Outcome.FAILED))
     return Sent(reply, body.raw(response.status_code), trouble, status, retry_after(response.headers), complaint)
 
 

@@ -33,6 +33,8 @@ CAUSES = {
     429: "the account's quota is used up",
 }
 """What final statuses mean, in words; the endpoint's own follow."""
+ANSWERS = (None, Trouble.FILTERED, Trouble.TOO_LONG, Trouble.CUT_SHORT)
+"""What ends one request and says nothing about others."""
 LONGEST_BACKOFF_SECONDS = 30.0
 MOST_DOUBLINGS = 10
 UNWATCHED = Watch()
@@ -139,7 +141,7 @@ class OpenAICompatible:
             number += 1
             await asyncio.to_thread(watch.before, request)
             sent = await self._attempt(request, number, watch)
-            if sent.trouble in (None, Trouble.FILTERED, Trouble.TOO_LONG):
+            if sent.trouble in ANSWERS:
                 return sent.reply
             if sent.trouble is Trouble.FINAL:
                 raise self._final(sent)

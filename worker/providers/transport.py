@@ -62,11 +62,16 @@ class PinnedTransport(httpx2.AsyncBaseTransport):
         raise failure or httpx2.ConnectError("the host has no address", request=request)
 
     def _to(self, address: str, request: httpx2.Request) -> httpx2.Request:
-        """The request with the address in place of the host, which TLS and the Host header still name."""
+        """The request with the address in place of the host, which TLS and the Host header still name.
+
+        Cookies that an earlier reply has set stay away: no request depends on another.
+        """
+        headers = request.headers.copy()
+        headers.pop("cookie", None)
         return httpx2.Request(
             request.method,
             request.url.copy_with(host=address),
-            headers=request.headers,
+            headers=headers,
             stream=request.stream,
             extensions={**request.extensions, "sni_hostname": self._endpoint.host},
         )

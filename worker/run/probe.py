@@ -102,9 +102,10 @@ class _Search:
         messages = (Message("system", _INSTRUCTIONS), *_EXAMPLE, Message("user", "big"))
         request = ChatRequest("probe", messages, SHORT_REPLY, seed=1)
         reply = self._in_a_dialect_it_takes(request)
-        if reply.outcome is Outcome.TRUNCATED and not reply.text.strip():
+        wants_room = reply.outcome is Outcome.TRUNCATED and not reply.text.strip()
+        if wants_room:
             reply = self._ask(replace(request, max_tokens=LONG_REPLY))
-        self._thinks = bool(reply.thoughts.strip())
+        self._thinks = wants_room or bool(reply.thoughts.strip())
         if self._thinks:
             self.remarks.append(
                 "The model thinks before it answers: give methods a larger max_tokens, for example 4000."
@@ -143,6 +144,9 @@ class _Search:
 
     def chat_logprobs(self) -> None:
         """Alternatives of a reply's first token, as many as the endpoint gives."""
+        if self._thinks:
+            self.missing[Capability.CHAT_LOGPROBS] = "the model thinks first, so its first token is no answer"
+            return
         request = ChatRequest(
             "probe",
             (Message("user", "Answer with the number 10 and nothing else."),),
@@ -156,7 +160,7 @@ class _Search:
             self.missing[Capability.CHAT_LOGPROBS] = reply.error or "the reply has no log-probabilities"
         elif all(len(a.logprobs) < 2 for a in reply.alternatives):
             self.missing[Capability.CHAT_LOGPROBS] = "only the chosen token's log-probability is returned"
-        elif self._thinks or reply.thoughts:
+        elif reply.thoughts:
             self.missing[Capability.CHAT_LOGPROBS] = "the model thinks first, so its first token is no answer"
         else:
             self.found.add(Capability.CHAT_LOGPROBS)

@@ -35,14 +35,13 @@ def distribution(logprobs: Mapping[str, float], top: int) -> FloatArray | None:
     it (``▁7``). Source: the 2023 paper's expected value, over the tokens "0".."10" among the returned
     log-probabilities.
     """
-    masses = np.zeros(LEVELS, dtype=np.float64)
-    highest = max((p for t, p in logprobs.items() if _number(t, top) is not None), default=None)
-    if highest is None:
+    numbers = [(n, p) for token, p in logprobs.items() if (n := _number(token, top)) is not None and math.isfinite(p)]
+    if not numbers:
         return None
-    for token, logprob in logprobs.items():
-        number = _number(token, top)
-        if number is not None:
-            masses[number] += math.exp(logprob - highest)
+    masses = np.zeros(LEVELS, dtype=np.float64)
+    highest = max(p for _, p in numbers)
+    for number, logprob in numbers:
+        masses[number] += math.exp(logprob - highest)
     shares: FloatArray = (masses / masses.sum()).astype(np.float32)
     return shares
 
