@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SETUP := .venv/.installed static/vendor/htmx.min.js
 
-.PHONY: help setup demo test soak check format browser clean
+.PHONY: help setup demo test soak coverage check format browser clean
 
 help: ## List the commands.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
@@ -33,6 +33,10 @@ test: $(SETUP) browser ## Run every test; reliability in its short form.
 
 soak: $(SETUP) ## Run the reliability tests in full.
 	$(BIN)/pytest -m soak tests/reliability
+
+coverage: $(SETUP) ## Show the lines of the domain and of methods that no test reaches.
+	$(BIN)/coverage run -m pytest tests/unit tests/worker
+	$(BIN)/coverage report
 
 check: $(SETUP) ## Format, lint, imports, types, templates, migrations: what CI runs beside the tests.
 	$(BIN)/ruff format --check .

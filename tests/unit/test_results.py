@@ -28,10 +28,14 @@ def test_no_result_holds_a_number_that_is_none(odd: float) -> None:
         with pytest.raises(ValueError, match="not a finite number"):
             ScoreResult("correlation", "top", n_valid=1, n_failed=0, **values)  # type: ignore[arg-type]  # by name
     for activations, expected in (([odd], None), ([0.0], [odd])):
+        unit = None if expected is None else 0.4
         with pytest.raises(ValueError, match="not a finite number"):
-            TrialResult([1], activations, expected, None, 0.1)
+            TrialResult([1], activations, expected, None, 0.1, unit, None)
 
 
-def test_a_trial_is_read_back_as_it_was_stored() -> None:
-    trial = TrialResult([1, 2], [0.5, -0.25], [10.0, 0.0], None, 0.1)
+def test_a_trial_has_its_unit_where_it_has_expected_activations() -> None:
+    trial = TrialResult([1, 2], [0.5, -0.25], [10.0, 0.0], None, 0.1, 0.05, "lexical")
     assert TrialResult.from_json(trial.as_json()) == trial
+    for expected, unit in (([10.0], None), (None, 0.05)):
+        with pytest.raises(ValueError, match="come together"):
+            TrialResult([1], [0.5], expected, None, 0.1, unit, None)

@@ -1,5 +1,6 @@
 import json
 import math
+from decimal import Decimal
 from typing import Any
 
 from hypothesis import given
@@ -48,6 +49,10 @@ def test_size_and_depth_are_bounded_with_a_note() -> None:
 def test_whatever_json_holds_is_strict_json_afterwards(value: Any) -> None:
     text = json.dumps(storable_json(value), allow_nan=False)
     assert json.loads(text) == storable_json(json.loads(text))
+
+
+def test_what_json_does_not_know_is_stored_as_text() -> None:
+    assert storable_json([Decimal("1.50"), {1}]) == ["1.50", "{1}"]
 
 
 def test_the_database_takes_it(session: Session) -> None:

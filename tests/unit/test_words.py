@@ -11,7 +11,7 @@ from app.domain.methods import BUILTIN_METHODS, simulator_name
 from app.domain.searches import web_search
 from app.domain.sites import SiteKind
 from app.domain.tokens import Vocabulary
-from app.domain.work import WorkStatus
+from app.domain.work import TRIAL, WARM_UP, WorkStatus
 
 
 @pytest.mark.parametrize("words", [CollectionStage, FlagReason, FlagVerdict, Capability, SiteKind])
@@ -29,6 +29,12 @@ def test_storing_is_counted_in_layers_and_the_rest_in_tokens() -> None:
 def test_work_is_active_or_ended_and_only_what_failed_may_be_retried() -> None:
     assert [s for s in WorkStatus if s.is_active] == [WorkStatus.QUEUED, WorkStatus.RUNNING]
     assert [s for s in WorkStatus if not s.is_active and not s.may_be_retried] == [WorkStatus.SUCCEEDED]
+
+
+def test_a_task_has_the_address_of_the_page_that_shows_its_result() -> None:
+    place = {"slug": "tiny", "layer": 1, "index": 7}
+    assert TRIAL.result_address(5, place) == "/tiny/1/7/try?trial=5"
+    assert WARM_UP.result_address(5, place) is None
 
 
 def test_every_outcome_but_a_failure_was_answered() -> None:

@@ -70,7 +70,7 @@ def test_failed_requests_are_counted_apart_and_never_a_number() -> None:
     assert (found.n_valid, found.n_failed) == (5, 5)
     none = scores(neuron(), "import", FakeProvider(lambda _: "no"))["detection", "top_and_random"]
     assert (none.value, none.interval, none.n_valid, none.n_failed) == (None, None, 0, 10)
-    assert none.undefined_reason == "no excerpt could be rated: the reply is not JSON"
+    assert none.undefined_reason == "no excerpt could be rated: the reply is not JSON: it begins with 'no'"
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ PLAIN = task(
         SampleKind.HARD_NEGATIVE: [LOOKALIKE] * 8,
     }
 )
-NEURON = replace(PLAIN, peer=PLAIN.records)
+NEURON = replace(PLAIN, records=replace(PLAIN.records, mean=0.5), peer=PLAIN.records)
 EVERY_SCORE = (
     "correlation",
     "explained_variance",

@@ -22,7 +22,7 @@ def test_the_catalogue_and_the_registry_name_the_same_steps(kind: str) -> None:
 def test_the_lexical_method_is_built() -> None:
     method = build_method(LEXICAL, Services())
     assert (method.explainer.name, method.simulator.name) == ("lexical", "lexical")
-    assert [scorer.name for scorer in method.scorers] == ["correlation"]
+    assert [scorer.name for scorer in method.scorers] == list(LEXICAL.scorers)
 
 
 @pytest.mark.parametrize(
