@@ -80,7 +80,7 @@ class ChatRequest:
 
 @dataclass(frozen=True, slots=True)
 class ScoreTextRequest:
-    """The model's next-token alternatives inside ``text``, at the positions where an answer stands.
+    """The model's next-token alternatives inside ``text``, at the positions where answers are expected.
 
     ``answer_at`` are character offsets into ``prefix + text``; the reply holds, for each, the
     log-probabilities of the most likely tokens there. ``prefix`` is common to many requests.

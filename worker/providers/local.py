@@ -128,13 +128,13 @@ class LocalProvider:
         """The alternatives among each request's ``answers``; a prefix they share is computed once."""
         found: dict[int, Reply] = {}
         groups: dict[tuple[str, tuple[str, ...]], list[int]] = {}
-        for place, request in enumerate(requests):
-            groups.setdefault((request.prefix, request.answers), []).append(place)
-        for places in groups.values():
-            batch = [requests[place] for place in places]
+        for index, request in enumerate(requests):
+            groups.setdefault((request.prefix, request.answers), []).append(index)
+        for indices in groups.values():
+            batch = [requests[index] for index in indices]
             replies = self._watched(batch, partial(self._score, batch), watch)
-            found |= dict(zip(places, replies, strict=True))
-        return tuple(found[place] for place in range(len(requests)))
+            found |= dict(zip(indices, replies, strict=True))
+        return tuple(found[index] for index in range(len(requests)))
 
     def _watched(self, requests: Sequence[Request], work: Callable[[], list[Reply]], watch: Watch) -> list[Reply]:
         for request in requests:
@@ -240,26 +240,26 @@ class LocalProvider:
         answers = {a: i for a in requests[0].answers if (i := self.answer_id(a)) is not None}
         replies: dict[int, Reply] = {}
         rows: dict[int, Row] = {}
-        for place, request in enumerate(requests):
+        for index, request in enumerate(requests):
             try:
-                rows[place] = self._row(request)
+                rows[index] = self._row(request)
             except ValueError as error:
-                replies[place] = Reply(Outcome.UNPARSABLE, "", (), self.model, None, str(error))
+                replies[index] = Reply(Outcome.UNPARSABLE, "", (), self.model, None, str(error))
                 continue
-            if len(rows[place].tokens) > self._context:
-                replies[place] = self._too_long(len(rows.pop(place).tokens))
+            if len(rows[index].tokens) > self._context:
+                replies[index] = self._too_long(len(rows.pop(index).tokens))
         if rows:
             scored = score_rows(
                 self._model, self._cache, list(rows.values()), list(answers.values()), self._batch_tokens
             )
-            for (place, row), result in zip(rows.items(), scored, strict=True):
+            for (index, row), result in zip(rows.items(), scored, strict=True):
                 usage = Usage(len(row.tokens), len(row.tokens) - result.n_computed, 0)
                 alternatives = tuple(
                     TokenAlternatives(self._decoded(row.tokens[at]), dict(zip(answers, found, strict=True)))
-                    for at, found in zip(row.places, result.logprobs.tolist(), strict=True)
+                    for at, found in zip(row.positions, result.logprobs.tolist(), strict=True)
                 )
-                replies[place] = Reply(Outcome.OK, "", alternatives, self.model, usage)
-        return [replies[place] for place in range(len(requests))]
+                replies[index] = Reply(Outcome.OK, "", alternatives, self.model, usage)
+        return [replies[index] for index in range(len(requests))]
 
     def _row(self, request: ScoreTextRequest) -> Row:
         """Raises ValueError where an answer does not stand at the beginning of a token."""
@@ -268,5 +268,5 @@ class LocalProvider:
         first = {start: i for i, start in reversed(list(enumerate(starts))) if start >= 0}
         for at in request.answer_at:
             if at not in first or first[at] == 0 or not self._writes(ids[first[at]], text[at]):
-                raise ValueError(f"the model's tokens have no boundary at character {at}, where an answer stands")
+                raise ValueError(f"the model's tokens have no boundary at character {at}, where an answer is expected")
         return Row(ids, [first[at] for at in request.answer_at])

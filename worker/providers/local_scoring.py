@@ -1,4 +1,4 @@
-"""Log-probabilities at chosen places of many texts that begin alike: the beginning once, the rest in batches."""
+"""Log-probabilities at chosen positions of many texts with a common beginning: computed once, the rest in batches."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,24 +13,24 @@ from worker.providers.prefix_cache import PrefixCache, common_length
 
 @dataclass(frozen=True, slots=True)
 class ScoredRow:
-    """For each place [places] the log-probabilities of all tokens, narrowed by the caller; what was computed."""
+    """Log-probabilities [positions, answers], and the number of tokens that were computed for them."""
 
-    logprobs: Float[Tensor, "places answers"]
+    logprobs: Float[Tensor, "positions answers"]
     n_computed: int
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A text's tokens, and the places (>= 1) of tokens whose alternatives are wanted."""
+    """A text's tokens, and the positions (>= 1) of the tokens whose alternatives are wanted."""
 
     tokens: Sequence[int]
-    places: Sequence[int]
+    positions: Sequence[int]
 
 
 def score_rows(
     model: PreTrainedModel, cache: PrefixCache, rows: Sequence[Row], answers: Sequence[int], batch_tokens: int
 ) -> list[ScoredRow]:
-    """Natural-log probabilities [places, answers] of the ``answers`` token ids at each row's places.
+    """Natural-log probabilities [positions, answers] of the ``answers`` token ids at each row's positions.
 
     Equal to running each row alone and whole, up to rounding. A batch holds at most ``batch_tokens``
     tokens beyond the common beginning; out of memory it is halved.
@@ -40,27 +40,27 @@ def score_rows(
     wanted = torch.tensor(list(answers), device=model.device)
     scored: dict[int, ScoredRow] = {}
     for batch in _batches(rows, shared, batch_tokens):
-        for place, result in zip(batch, _halving(model, cache, rows, batch, shared, wanted), strict=True):
-            extra = computed_once if place == 0 else 0
-            scored[place] = ScoredRow(result, len(rows[place].tokens) - shared + extra)
-    return [scored[place] for place in range(len(rows))]
+        for index, result in zip(batch, _halving(model, cache, rows, batch, shared, wanted), strict=True):
+            extra = computed_once if index == 0 else 0
+            scored[index] = ScoredRow(result, len(rows[index].tokens) - shared + extra)
+    return [scored[index] for index in range(len(rows))]
 
 
 def _shared(rows: Sequence[Row]) -> int:
     """Tokens that all rows begin with, short of the token before the first answer, which must be computed."""
-    shortest = min(min(min(row.places, default=len(row.tokens)) for row in rows), *(len(r.tokens) for r in rows))
+    shortest = min(min(min(row.positions, default=len(row.tokens)) for row in rows), *(len(r.tokens) for r in rows))
     return min(common_length([row.tokens for row in rows]), shortest - 1)
 
 
 def _batches(rows: Sequence[Row], shared: int, batch_tokens: int) -> Iterator[list[int]]:
-    """Places of rows of like length; each batch within its tokens, padding included, or a single row."""
+    """Indices of rows of like length; each batch within its tokens, padding included, or a single row."""
     batch: list[int] = []
-    for place in sorted(range(len(rows)), key=lambda i: len(rows[i].tokens)):
-        longest = len(rows[place].tokens) - shared  # rows come in rising length
+    for index in sorted(range(len(rows)), key=lambda i: len(rows[i].tokens)):
+        longest = len(rows[index].tokens) - shared  # rows come in rising length
         if batch and longest * (len(batch) + 1) > batch_tokens:
             yield batch
             batch = []
-        batch.append(place)
+        batch.append(index)
     if batch:
         yield batch
 
@@ -72,7 +72,7 @@ def _halving(
     batch: Sequence[int],
     shared: int,
     wanted: Int[Tensor, " answers"],
-) -> list[Float[Tensor, "places answers"]]:
+) -> list[Float[Tensor, "positions answers"]]:
     try:
         return _batch(model, cache, [rows[i] for i in batch], shared, wanted)
     except torch.OutOfMemoryError:
@@ -89,7 +89,7 @@ def _halving(
 @torch.inference_mode()
 def _batch(
     model: PreTrainedModel, cache: PrefixCache, rows: Sequence[Row], shared: int, wanted: Int[Tensor, " answers"]
-) -> list[Float[Tensor, "places answers"]]:
+) -> list[Float[Tensor, "positions answers"]]:
     """One forward pass. Rows are padded on their right, where causal attention cannot look."""
     lengths = [len(row.tokens) - shared for row in rows]
     longest = max(lengths)
@@ -108,7 +108,9 @@ def _batch(
     ).logits
     found = []
     for i, row in enumerate(rows):
-        before = torch.tensor([place - 1 - shared for place in row.places], device=model.device, dtype=torch.long)
-        at_places = logits[i, before].float()  # [places, vocabulary]
-        found.append((at_places[:, wanted] - at_places.logsumexp(-1, keepdim=True)).cpu())
+        before = torch.tensor(
+            [position - 1 - shared for position in row.positions], device=model.device, dtype=torch.long
+        )
+        at_positions = logits[i, before].float()  # [positions, vocabulary]
+        found.append((at_positions[:, wanted] - at_positions.logsumexp(-1, keepdim=True)).cpu())
     return found

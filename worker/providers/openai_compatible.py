@@ -1,4 +1,4 @@
-"""Any endpoint that speaks OpenAI's format, asked many times at once within its limits.
+"""Any endpoint that speaks OpenAI's format, many requests at once within its limits.
 
 Requests fan out on an event loop in a thread of the provider's own; callers see plain functions.
 """
@@ -114,13 +114,13 @@ class OpenAICompatible:
         stopped = asyncio.Event()
 
         async def take_turns() -> None:
-            for place in waiting:
+            for index in waiting:
                 if stopped.is_set():
-                    return  # nothing new goes out; what is in flight elsewhere is paid for and is waited for
+                    return  # no new request; those in flight are paid for, so they are waited for
                 try:
-                    replies[place] = await self._answered(requests[place], watch)
+                    replies[index] = await self._answered(requests[index], watch)
                 finally:
-                    if replies[place] is None:
+                    if replies[index] is None:
                         stopped.set()
 
         n_workers = min(self._settings.concurrency, len(requests))

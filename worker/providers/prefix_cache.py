@@ -32,7 +32,7 @@ class PrefixCache:
         self.is_possible = not getattr(model, "_is_stateful", False)
 
     def hold(self, tokens: Sequence[int]) -> int:
-        """Make the cache hold exactly these tokens' states; answers how many had to be computed."""
+        """Make the cache hold exactly these tokens' states; returns the number of tokens that were computed."""
         known = common_length([self._tokens, tokens]) if self._tokens else 0
         self._layers = [(k[:, :, :known], v[:, :, :known]) for k, v in self._layers] if known else []
         new = list(tokens[known:])

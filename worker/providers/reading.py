@@ -1,7 +1,7 @@
-"""The OpenAI-compatible wire format, incoming: what a reply's bytes answer to a request.
+"""The OpenAI-compatible wire format, incoming: from a reply's bytes to an answer.
 
-Pure. Strict where the answer is, lenient everywhere else: book-keeping of an odd form is unknown, it
-never costs an answer. A body that holds no answer raises Unreadable, which says in words what came.
+Pure. Strict about the answer, lenient about everything else: a token count or a name of another form is
+unknown, and never costs an answer. A body without an answer raises Unreadable, whose message says what came.
 """
 
 import json
@@ -84,7 +84,7 @@ def _is_deep(value: object) -> bool:
 
 
 def reply_of(request: Request, body: object) -> Reply:
-    """What a body answers to a request. Raises Unreadable where it is not of the format."""
+    """The reply that a body is to a request. Raises Unreadable where it is not of the format."""
     if not isinstance(body, Mapping):
         raise Unreadable(f"the reply is {_kind(body)}, not a JSON object")
     choices = body.get("choices")
@@ -244,16 +244,16 @@ def count_of(value: object) -> int | None:
 
 
 def scored_places(request: ScoreTextRequest, choice: Mapping[str, Any]) -> tuple[TokenAlternatives, ...]:
-    """The alternatives at each position where an answer stands. Raises Unreadable where one has no token of its own."""
+    """The alternatives at each wanted position. Raises Unreadable where no token begins at one."""
     tokens, alternatives = prompt_tokens(choice)
     text = request.prefix + request.text
     starts = token_starts(text, tokens)
-    places = {start: i for i, start in enumerate(starts) if start is not None}
+    positions = {start: i for i, start in enumerate(starts) if start is not None}
     found = []
     for at in request.answer_at:
-        if at not in places:
+        if at not in positions:
             raise Unreadable(_why_not_scored(text, tokens, starts, at))
-        found.append(TokenAlternatives(tokens[places[at]], alternatives[places[at]]))
+        found.append(TokenAlternatives(tokens[positions[at]], alternatives[positions[at]]))
     return tuple(found)
 
 
@@ -264,16 +264,16 @@ def _why_not_scored(text: str, tokens: Sequence[str], starts: Sequence[int | Non
             f"the reply has log-probabilities of {len(tokens)} tokens that are not the prompt's: "
             "the server scores only what it generates"
         )
-    return f"the model's tokens have no boundary at character {at}, where an answer stands"
+    return f"the model's tokens have no boundary at character {at}, where an answer is expected"
 
 
 def prompt_tokens(choice: Mapping[str, Any]) -> tuple[list[str], list[Mapping[str, float]]]:
     """Each token of the prompt and its alternatives, out of either form. Raises Unreadable where neither is there."""
-    places = choice.get("prompt_logprobs")
-    if isinstance(places, list) and places:
-        entries = [list(place.values()) if isinstance(place, Mapping) else [] for place in places]
-        own = [place[0] if place and isinstance(place[0], Mapping) else {} for place in entries]
-        return [_token(e.get("decoded_token")) or "" for e in own], [_logprobs_in(place) for place in entries]
+    rows = choice.get("prompt_logprobs")
+    if isinstance(rows, list) and rows:
+        entries = [list(row.values()) if isinstance(row, Mapping) else [] for row in rows]
+        own = [row[0] if row and isinstance(row[0], Mapping) else {} for row in entries]
+        return [_token(e.get("decoded_token")) or "" for e in own], [_logprobs_in(row) for row in entries]
     logprobs = choice.get("logprobs")
     tokens = logprobs.get("tokens") if isinstance(logprobs, Mapping) else None
     if not isinstance(tokens, list) or not tokens:
@@ -284,14 +284,14 @@ def prompt_tokens(choice: Mapping[str, Any]) -> tuple[list[str], list[Mapping[st
     return [_token(t) or "" for t in tokens], alternatives
 
 
-def _by_token(place: object) -> dict[str, float]:
-    if not isinstance(place, Mapping):
+def _by_token(row: object) -> dict[str, float]:
+    if not isinstance(row, Mapping):
         return {}
-    return _logprobs_in([{"token": token, "logprob": value} for token, value in place.items()])
+    return _logprobs_in([{"token": token, "logprob": value} for token, value in row.items()])
 
 
 def token_starts(text: str, tokens: Sequence[str]) -> list[int | None]:
-    """Where each token begins in ``text`` (characters), None where that cannot be told.
+    """Where each token begins in ``text`` (characters), None where that is unknown.
 
     Tokens that are not in the text (a begin-of-text mark, parts of a character) are passed over; the
     count is taken up again at the next tab or line end, which every tokenizer here keeps whole. Some
@@ -329,8 +329,8 @@ def as_text(token: str) -> str:
 
 
 def _found(text: str, mark: str, at: int) -> int:
-    place = text.find(mark, at)
-    return len(text) if place < 0 else place
+    found = text.find(mark, at)
+    return len(text) if found < 0 else found
 
 
 def kept(request: Request, body: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ class ReplyTooLarge(httpx2.RequestError):
 
 
 class PinnedTransport(httpx2.AsyncBaseTransport):
-    """Connects to the endpoint's addresses only, the one that answered last first, whatever its name stands for by now.
+    """Connects to the endpoint's addresses only, the last working one first, whatever its name resolves to by now.
 
     Where none of them can be connected to, the name is resolved once more under the same rules: the
     endpoint may have moved.

@@ -89,7 +89,7 @@ class Providers:
         self._lock = threading.Lock()
 
     def for_run(self, name: str, run_id: int | None, tick: Callable[[], None] = lambda: None) -> RecordingProvider:
-        """The named provider, recording for a run; ``tick`` is told of each call. Raises NotFound, ProviderError."""
+        """The named provider, recording for a run; ``tick`` is called at each call. Raises NotFound, ProviderError."""
         with transaction(self._sessions) as session:
             row = provider_named(session, name=name)
         with self._lock:

@@ -242,7 +242,7 @@ _REFUSABLE = ("max_completion_tokens", "temperature", "seed")
 
 
 def _without_what_is_refused(dialect: Dialect, error: EndpointError) -> Dialect | None:
-    """The dialect without the fields that an error names, in its words or as the place of the fault."""
+    """The dialect without the fields that an error names, in its words or as the location of the fault."""
     if not error.permanent:
         return None
     complaint = error.sent.complaint

@@ -210,8 +210,8 @@ def stored_reply(attempt: Attempt) -> dict[str, Any] | None:
     if attempt.raw is None:
         return None
     reply = attempt.reply
-    places = [[a.token, dict(a.logprobs)] for a in reply.alternatives]
-    stored: dict[str, Any] = {"raw": dict(attempt.raw), "text": reply.text, "alternatives": places}
+    rows = [[a.token, dict(a.logprobs)] for a in reply.alternatives]
+    stored: dict[str, Any] = {"raw": dict(attempt.raw), "text": reply.text, "alternatives": rows}
     if isinstance(attempt.request, ScoreTextRequest):
         stored["answer_at"] = list(attempt.request.answer_at)
     return stored

@@ -1,4 +1,4 @@
-"""A stored call made again: what the model answers today, beside what it answered then."""
+"""A stored call made again: the model's reply today beside the stored one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from worker.run.recording import reply_of_row
 class Drift:
     """How far a reply is from the stored one.
 
-    ``largest_logprob_change`` is over the tokens that both name at the same places, in nats; None
+    ``largest_logprob_change`` is over the tokens that both name at the same positions, in nats; None
     where there are none.
     """
 
@@ -72,10 +72,10 @@ def request_of_row(call: LlmCall) -> Request:
             top_logprobs=wire.get("top_logprobs"),
             json_schema=_schema(wire),
         )
-    places = (call.reply or {}).get("answer_at")
-    if "prompt" not in wire or places is None:
+    positions = (call.reply or {}).get("answer_at")
+    if "prompt" not in wire or positions is None:
         raise Invalid("This call was not answered; there is nothing to compare a repetition with.")
-    return ScoreTextRequest(step, "", wire["prompt"], tuple(places), tuple(wire.get("answers", ())))
+    return ScoreTextRequest(step, "", wire["prompt"], tuple(positions), tuple(wire.get("answers", ())))
 
 
 def _schema(wire: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -1,7 +1,7 @@
 """One request per excerpt: the numbers' log-probabilities at every token, read in one pass.
 
 The idea is the 2023 paper's: after each token stands a tab and a sign for "not written down", and the
-model's prediction for that place is read instead of a text. All but the excerpt is the same for all
+model's prediction for that position is read instead of a text. All but the excerpt is the same for all
 excerpts of a neuron, so that it is computed once. The excerpt costs four tokens per token: itself, tab,
 sign, line end.
 """
@@ -16,7 +16,7 @@ from app.domain.results import SimulatedExcerpt
 from app.domain.tokens import Vocabulary
 from worker.method.prompts import load
 from worker.providers.base import Reply, ScoreTextRequest
-from worker.simulators.numbers import answers, distribution, from_places, missing, no_number
+from worker.simulators.numbers import answers, distribution, from_positions, missing, no_number
 from worker.simulators.prompting import UNKNOWN, Example, description, examples, shown, step_of
 from worker.simulators.reading import ReadsNumbers
 
@@ -24,20 +24,22 @@ PROMPT = "simulate_all_at_once"
 
 
 @dataclass(frozen=True, slots=True)
-class EveryPlaceHasANumber:
-    """Refuses a reply without a number among the alternatives at some place."""
+class EveryPositionHasANumber:
+    """Refuses a reply without a number among the alternatives at some position."""
 
     top: int
     length: int
     version: str = "all_at_once/1"
 
     def check(self, reply: Reply) -> None:
-        """Raises ValueError with the first place that lacks one."""
+        """Raises ValueError with the first position that lacks one."""
         if len(reply.alternatives) != self.length:
-            raise ValueError(f"the reply speaks of {len(reply.alternatives)} tokens, not of {self.length}")
-        for place, alternative in enumerate(reply.alternatives, 1):
+            raise ValueError(
+                f"the reply has log-probabilities of {len(reply.alternatives)} tokens, not of {self.length}"
+            )
+        for position, alternative in enumerate(reply.alternatives, 1):
             if distribution(alternative.logprobs, self.top) is None:
-                raise ValueError(f"{no_number(alternative.logprobs)} for token {place} of {self.length}")
+                raise ValueError(f"{no_number(alternative.logprobs)} for token {position} of {self.length}")
 
 
 class AllAtOnce(ReadsNumbers):
@@ -61,32 +63,32 @@ class AllAtOnce(ReadsNumbers):
     def request(self, text: str, excerpt_id: int, tokens: Sequence[bytes]) -> ScoreTextRequest:
         """What is asked about one excerpt. Raises CannotSimulate for an empty text."""
         prefix = prefix_of(text, self.top)
-        lines, places = lines_of(tokens)
+        lines, positions = lines_of(tokens)
         return ScoreTextRequest(
             step=step_of(text, excerpt_id),
             prefix=prefix,
             text=lines,
-            answer_at=tuple(len(prefix) + place for place in places),
+            answer_at=tuple(len(prefix) + position for position in positions),
             answers=answers(self.top),
-            parser=EveryPlaceHasANumber(self.top, len(tokens)),
+            parser=EveryPositionHasANumber(self.top, len(tokens)),
         )
 
     def _read(self, excerpt_id: int, length: int, reply: Reply) -> SimulatedExcerpt:
         if reply.outcome is not Outcome.OK:
             return missing(excerpt_id, length, reply.error or f"the reply is {reply.outcome}")
-        places = (alternative.logprobs for alternative in reply.alternatives)
-        return from_places(excerpt_id, places, length=length, top=self.top)
+        positions = (alternative.logprobs for alternative in reply.alternatives)
+        return from_positions(excerpt_id, positions, length=length, top=self.top)
 
 
 def lines_of(tokens: Sequence[bytes]) -> tuple[str, tuple[int, ...]]:
     """One line per token with a sign for its number, and where in the text (characters) the signs stand."""
-    places, parts, at = [], [], 0
+    positions, parts, at = [], [], 0
     for token in tokens:
         line = f"{shown(token)}\t{UNKNOWN}\n"
-        places.append(at + len(line) - 2)
+        positions.append(at + len(line) - 2)
         parts.append(line)
         at += len(line)
-    return "".join(parts), tuple(places)
+    return "".join(parts), tuple(positions)
 
 
 @lru_cache(maxsize=64)
@@ -109,8 +111,8 @@ def _example(example: Example, top: int) -> str:
     for i, excerpt in enumerate(example.excerpts):
         n_left_out = len(excerpt) * i // (len(example.excerpts) + 1)
         lines = (
-            f"{shown(token.encode())}\t{UNKNOWN if place < n_left_out else min(level, top)}"
-            for place, (token, level) in enumerate(excerpt)
+            f"{shown(token.encode())}\t{UNKNOWN if position < n_left_out else min(level, top)}"
+            for position, (token, level) in enumerate(excerpt)
         )
         blocks.append("\n".join(["⟪excerpt⟫", *lines, "⟪/excerpt⟫"]))
     return "\n".join(blocks) + "\n"

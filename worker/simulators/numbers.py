@@ -57,19 +57,21 @@ def expected(distributions: FloatArray, top: int) -> FloatArray:
     return (means * (NORMALISED_MAXIMUM / top)).astype(np.float32)
 
 
-def from_places(excerpt_id: int, places: Iterable[Mapping[str, float]], *, length: int, top: int) -> SimulatedExcerpt:
+def from_positions(
+    excerpt_id: int, positions: Iterable[Mapping[str, float]], *, length: int, top: int
+) -> SimulatedExcerpt:
     """An excerpt's expected activations from the alternatives at each of its ``length`` tokens.
 
-    Missing, with the reason, where the places are too few or one of them holds no number.
+    Missing, with the reason, where the positions are too few or one of them holds no number.
     """
     rows = []
-    for place, logprobs in enumerate(places, 1):
+    for position, logprobs in enumerate(positions, 1):
         row = distribution(logprobs, top)
         if row is None:
-            return missing(excerpt_id, length, f"{no_number(logprobs)} for token {place} of {length}")
+            return missing(excerpt_id, length, f"{no_number(logprobs)} for token {position} of {length}")
         rows.append(row)
     if len(rows) != length:
-        return missing(excerpt_id, length, f"the reply speaks of {len(rows)} tokens, not of {length}")
+        return missing(excerpt_id, length, f"the reply has log-probabilities of {len(rows)} tokens, not of {length}")
     found = np.stack(rows)
     return SimulatedExcerpt(excerpt_id, length, expected(found, top), distribution=found)
 

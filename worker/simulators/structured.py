@@ -98,8 +98,8 @@ def read(reply: str, *, length: int) -> FloatArray:
 
 
 def body(wanted: str, tokens: Sequence[str]) -> str:
-    """The description, and the tokens (as shown) with their places."""
-    lines = "\n".join(f"{place}\t{token}" for place, token in enumerate(tokens, 1))
+    """The description, and the tokens (as shown) with their positions."""
+    lines = "\n".join(f"{position}\t{token}" for position, token in enumerate(tokens, 1))
     return "\n".join([block("fires on", wanted), block("text", lines), f"{len(tokens)} tokens."])
 
 

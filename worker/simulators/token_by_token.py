@@ -14,7 +14,7 @@ from app.domain.tokens import Vocabulary
 from worker.method.prompts import load
 from worker.method.prompts.rendering import block
 from worker.providers.base import ChatRequest, Message, Reply, chat_until_usable
-from worker.simulators.numbers import distribution, first_failure, from_places, missing, no_number
+from worker.simulators.numbers import distribution, first_failure, from_positions, missing, no_number
 from worker.simulators.prompting import description, examples, shown, step_of
 from worker.simulators.reading import ReadsNumbers
 
@@ -57,15 +57,15 @@ class TokenByToken(ReadsNumbers):
         wanted = description(text)
         requests = [
             ChatRequest(
-                step=f"{step_of(text, excerpt_id)}/{place}",
-                messages=(*opening, Message("user", question(wanted, tokens[: place + 1]))),
+                step=f"{step_of(text, excerpt_id)}/{position}",
+                messages=(*opening, Message("user", question(wanted, tokens[: position + 1]))),
                 max_tokens=1,
                 top_logprobs=MOST_ALTERNATIVES,
                 parser=FirstTokenIsANumber(self.top),
             )
             for excerpt_id, ids in excerpts
             for tokens in ([shown(t) for t in vocabulary.raw(ids)],)
-            for place in range(len(tokens))
+            for position in range(len(tokens))
         ]
         replies = iter(chat_until_usable(self.provider, requests, attempts=ATTEMPTS))
         return tuple(self._read(excerpt_id, [next(replies) for _ in ids]) for excerpt_id, ids in excerpts)
@@ -73,8 +73,8 @@ class TokenByToken(ReadsNumbers):
     def _read(self, excerpt_id: int, replies: Sequence[Reply]) -> SimulatedExcerpt:
         if any(reply.outcome is not Outcome.OK for reply in replies):
             return missing(excerpt_id, len(replies), first_failure(replies))
-        places = (reply.alternatives[0].logprobs for reply in replies)
-        return from_places(excerpt_id, places, length=len(replies), top=self.top)
+        positions = (reply.alternatives[0].logprobs for reply in replies)
+        return from_positions(excerpt_id, positions, length=len(replies), top=self.top)
 
 
 def question(wanted: str, tokens: Sequence[str]) -> str:
@@ -93,8 +93,8 @@ def _examples(top: int) -> Iterator[Message]:
         excerpt = example.excerpts[0]
         levels = [level for _, level in excerpt]
         strongest = levels.index(max(levels))
-        silent = max(place for place, level in enumerate(levels) if level == 0)
-        for place in (strongest, silent)[:SHOWN_PER_EXAMPLE]:
-            tokens = [shown(token.encode()) for token, _ in excerpt[: place + 1]]
+        silent = max(position for position, level in enumerate(levels) if level == 0)
+        for position in (strongest, silent)[:SHOWN_PER_EXAMPLE]:
+            tokens = [shown(token.encode()) for token, _ in excerpt[: position + 1]]
             yield Message("user", question(example.explanation, tokens))
-            yield Message("assistant", str(min(levels[place], top)))
+            yield Message("assistant", str(min(levels[position], top)))
