@@ -203,6 +203,18 @@ def _write_explanations(
         },
         ("text", _chosen(texts, mask)),
     )
+    copy_rows(
+        filler.connection,
+        "method_standing",
+        {
+            "method_id": same_number(filler.ids.method, n),
+            "neuron_id": numbers(ids, ">i8"),
+            "explanation_id": numbers(ids, ">i8"),
+            "score_id": numbers(ids, ">i8"),
+            "score": numbers(scores[mask], ">f8"),
+            "simulator": words("synthetic", n),
+        },
+    )
     for sample, share in (("top_and_random", 1.0), ("random", 0.4)):
         value = scores[mask] * share
         copy_rows(
@@ -219,7 +231,7 @@ def _write_explanations(
                 "value": numbers(value, ">f8"),
                 "interval_low": numbers(value - 0.08, ">f8"),
                 "interval_high": numbers(np.minimum(value + 0.08, 1.0), ">f8"),
-                "n_valid": numbers(np.full(n, 10), ">i4"),
+                "n_valid": numbers(np.full(n, 10), ">i8"),
                 "n_failed": numbers(np.zeros(n), ">i4"),
                 "token_lookup_baseline": numbers(value * 0.9, ">f8"),
                 "shuffled_baseline": numbers(np.full(n, 0.01), ">f8"),

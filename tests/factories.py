@@ -29,7 +29,8 @@ from app.models import (
     Tokenizer,
     VocabularyToken,
 )
-from app.queries.explanations.store import Author, refresh_current, store_explanation
+from app.queries.explanations.standing import refresh_current
+from app.queries.explanations.store import Author, store_explanation
 
 Row = TypeVar("Row")
 

@@ -1,21 +1,24 @@
-"""Means over many neurons, with intervals by the central limit theorem."""
+"""Means over many neurons, with Student's interval."""
 
 import math
 
+from scipy import special
+
+from app.domain.intervals import CONFIDENCE
 from app.domain.scores import Estimate
 
-Z_95 = 1.96
 _LEAST = 2
 
 
 def mean_with_interval(n: int, mean: float | None, deviation: float | None) -> Estimate:
-    """A mean with its 95 % interval, mean ± 1.96 s / √n; ``deviation`` is the sample's standard deviation.
+    """A mean of n independent values with its 95 % interval, mean ± t(.975, n - 1) s / √n.
 
-    Undefined without values; without an interval where there is one value alone.
+    ``deviation`` is the sample's standard deviation, with n - 1 in the denominator. Undefined without values; without
+    an interval where there is one value alone. Source: Student, "The probable error of a mean" (1908).
     """
     if n == 0 or mean is None:
         return Estimate(None, "there is nothing to average")
     if n < _LEAST or deviation is None:
         return Estimate(mean)
-    half = Z_95 * deviation / math.sqrt(n)
+    half = float(special.stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * deviation / math.sqrt(n)
     return Estimate(mean, interval=(mean - half, mean + half))

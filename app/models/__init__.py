@@ -4,7 +4,7 @@ from app.models.accounts import Account, LoginToken, WebSession
 from app.models.audit import Event, EventLink, Flag
 from app.models.base import Base
 from app.models.checks import CheckMistake, CorpusCheck
-from app.models.explanations import Explanation, Method, Score, Simulation
+from app.models.explanations import Explanation, Method, MethodStanding, Score, Simulation
 from app.models.providers import Provider, Spending
 from app.models.runs import Batch, LlmCall, Run, RunCount
 from app.models.subjects import CollectedNeuron, Collection, Neuron, Sample, Subject
@@ -29,6 +29,7 @@ __all__ = [
     "LlmCall",
     "LoginToken",
     "Method",
+    "MethodStanding",
     "Neuron",
     "Pause",
     "Provider",

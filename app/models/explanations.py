@@ -1,4 +1,7 @@
-"""Methods, explanations, simulations and scores. None of them is ever updated or deleted."""
+"""Methods, explanations, simulations and scores. None of them is ever updated or deleted.
+
+What stands where there are several is derived from them: ``method_standing``, and ``current_*`` of ``neuron``.
+"""
 
 from typing import Any
 
@@ -50,12 +53,6 @@ class Explanation(Base):
         CheckConstraint("rank >= 0", name="rank"),
         Index("ix_explanation_neuron_id", "neuron_id"),
         Index("uq_explanation_run_id_rank", "run_id", "rank", unique=True),
-        Index(
-            "ix_explanation_method_id",  # what a method has found, neuron by neuron
-            "method_id",
-            "neuron_id",
-            postgresql_where=sql("rank = 0 AND method_id IS NOT NULL"),
-        ),
     )
 
     id: Mapped[BigId]
@@ -141,3 +138,20 @@ class Score(Base):
     shuffled_baseline: Mapped[float | None]
     chance: Mapped[float | None]
     created_at: Mapped[CreatedAt]
+
+
+class MethodStanding(Base):
+    """What a method says of a neuron: one of its explanations, and the 2023 score that stands for that.
+
+    Derived by the rules of ``app.domain.standing`` whenever one of the neuron's explanations or scores is stored, so
+    that figures of methods are read from one narrow table.
+    """
+
+    __tablename__ = "method_standing"
+
+    method_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("method.id"), primary_key=True)
+    neuron_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("neuron.id"), primary_key=True)
+    explanation_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("explanation.id"))
+    score_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("score.id"))
+    score: Mapped[float | None]
+    simulator: Mapped[str | None]

@@ -100,7 +100,7 @@ class Neuron(Base):
     """A neuron with its statistics and what lists sort by.
 
     ``current_*`` repeat the explanation that is shown first for the neuron, and the score that stands for it: see
-    ``app.domain.standing`` for the rules, ``app.queries.explanations.store.refresh_current`` for when they are set.
+    ``app.domain.standing`` for the rules, ``app.queries.explanations.standing.refresh_current`` for when they are set.
     """
 
     __tablename__ = "neuron"

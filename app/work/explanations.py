@@ -4,7 +4,8 @@ from sqlalchemy.orm import Session
 
 from app.domain.authors import AuthorKind
 from app.domain.results import ExplanationResult
-from app.queries.explanations.store import Author, refresh_current, store_explanation
+from app.queries.explanations.standing import refresh_current
+from app.queries.explanations.store import Author, store_explanation
 from app.queries.history.events import record_event
 from app.queries.people.accounts import Viewer
 from app.work.enqueue import enqueue_scoring

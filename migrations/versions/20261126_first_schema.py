@@ -128,6 +128,7 @@ TABLES = (
     "score",
     "simulation",
     "check_mistake",
+    "method_standing",
 )
 
 
@@ -643,13 +644,6 @@ def create_tables() -> None:
         sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_explanation_run_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_explanation")),
     )
-    op.create_index(
-        "ix_explanation_method_id",
-        "explanation",
-        ["method_id", "neuron_id"],
-        unique=False,
-        postgresql_where=sa.text("rank = 0 AND method_id IS NOT NULL"),
-    )
     op.create_index("ix_explanation_neuron_id", "explanation", ["neuron_id"], unique=False)
     op.create_index("uq_explanation_run_id_rank", "explanation", ["run_id", "rank"], unique=True)
     op.create_table(
@@ -816,6 +810,20 @@ def create_tables() -> None:
             name=op.f("fk_check_mistake_explanation_id_collection_id"),
         ),
         sa.PrimaryKeyConstraint("explanation_id", "collection_id", "kind", name=op.f("pk_check_mistake")),
+    )
+    op.create_table(
+        "method_standing",
+        sa.Column("method_id", sa.BigInteger(), nullable=False),
+        sa.Column("neuron_id", sa.BigInteger(), nullable=False),
+        sa.Column("explanation_id", sa.BigInteger(), nullable=False),
+        sa.Column("score_id", sa.BigInteger(), nullable=True),
+        sa.Column("score", sa.Double(), nullable=True),
+        sa.Column("simulator", sa.String(), nullable=True),
+        sa.ForeignKeyConstraint(["explanation_id"], ["explanation.id"], name=op.f("fk_method_standing_explanation_id")),
+        sa.ForeignKeyConstraint(["method_id"], ["method.id"], name=op.f("fk_method_standing_method_id")),
+        sa.ForeignKeyConstraint(["neuron_id"], ["neuron.id"], name=op.f("fk_method_standing_neuron_id")),
+        sa.ForeignKeyConstraint(["score_id"], ["score.id"], name=op.f("fk_method_standing_score_id")),
+        sa.PrimaryKeyConstraint("method_id", "neuron_id", name=op.f("pk_method_standing")),
     )
     op.create_foreign_key("fk_subject_collection_id", "subject", "collection", ["collection_id"], ["id"])
     op.create_foreign_key("fk_batch_explanation_id", "batch", "explanation", ["explanation_id"], ["id"])

@@ -7,22 +7,16 @@ import numpy as np
 import psycopg
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import select, true
 from sqlalchemy.orm import Session
 
 from app.db import make_engine, make_sessions, transaction
 from app.domain.authors import AuthorKind
 from app.domain.results import ExplanationResult, ScoreResult
 from app.domain.standing import SCORE_2023, shown_first
-from app.models import Batch, Explanation, Method, Neuron, Run, Score
-from app.queries.explanations.standing import standing_by_method
-from app.queries.explanations.store import (
-    Author,
-    add_results,
-    refresh_current,
-    store_candidates,
-    store_explanation,
-)
+from app.models import Batch, Explanation, Method, MethodStanding, Neuron, Run, Score
+from app.queries.explanations.standing import refresh_current, score_standing_for
+from app.queries.explanations.store import Author, add_results, store_candidates, store_explanation
 from app.queries.neurons.claims import neuron_explanations
 from tests.factories import Make
 
@@ -131,7 +125,7 @@ histories = st.lists(
 @given(histories)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_sql_and_domain_have_one_rule(session: Session, make: Make, history: list[Any]) -> None:
-    """What ``standing_by_method`` selects is what ``standing_texts`` and ``standing_score`` choose."""
+    """What is kept, and what SQL selects, is what ``shown_first`` and ``standing_score`` choose."""
     subject = make.subject(slug=f"s{uuid4().hex}")
     methods = {name: make.method(uuid4().hex) for name in ("one", "two")}
     collections = (subject.collection_id, make.collection(subject).id)
@@ -141,15 +135,21 @@ def test_sql_and_domain_have_one_rule(session: Session, make: Make, history: lis
         (explanation_id,) = explain(session, neuron, author, ExplanationResult("x"))
         for simulator, value in scores:
             add_results(session, explanation_id=explanation_id, result=scored("x", value, simulator), author=author)
-    session.flush()
+        refresh_current(session, neuron_id=neuron.id)
     rows = neuron_explanations(session, neuron_id=neuron.id)
     for method in methods.values():
         own = [row for row in rows if row.method_id == method.id]
         first = shown_first(own, lambda row: row.headline is not None and row.headline.value is not None)
-        found = session.execute(select(standing_by_method(SCORE_2023, method_id=method.id))).all()
+        found = session.scalars(select(MethodStanding).where(MethodStanding.method_id == method.id)).all()
         score = None if first is None else first.headline
-        expected = [] if first is None else [(first.id, *((score.value, score.simulator) if score else (None, None)))]
-        assert [(row.explanation_id, row.value, row.simulator) for row in found] == expected
+        numbers = (score.id, score.value, score.simulator) if score is not None else (None, None, None)
+        expected = [] if first is None else [(neuron.id, first.id, *numbers)]
+        assert [(r.neuron_id, r.explanation_id, r.score_id, r.score, r.simulator) for r in found] == expected
+    score_of = score_standing_for(Explanation, SCORE_2023)
+    selected = session.execute(
+        select(Explanation.id, score_of.c.id).outerjoin(score_of, true()).where(Explanation.neuron_id == neuron.id)
+    )
+    assert dict(selected.all()) == {row.id: None if row.headline is None else row.headline.id for row in rows}
     assert shown(session, neuron)[0] == ("x" if history else None)
 
 

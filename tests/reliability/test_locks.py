@@ -8,7 +8,8 @@ from app.db import transaction
 from app.domain.authors import AuthorKind
 from app.domain.results import ExplanationResult
 from app.domain.roles import Role
-from app.queries.explanations.store import Author, refresh_current, store_explanation
+from app.queries.explanations.standing import refresh_current
+from app.queries.explanations.store import Author, store_explanation
 from app.queries.people.accounts import Viewer
 from app.work.begin import Taker, begin_run
 from app.work.explanations import write_explanation

@@ -29,8 +29,8 @@ def test_methods_show_their_mean_score_with_its_interval(
     assert client.get("/methods").status_code == 200
     first = next(m for m in context().methods if m.name == "first")
     assert first.score.value == pytest.approx(0.2)
-    # standard deviation 0.1 over three neurons: 1.96 * 0.1 / sqrt(3)
-    assert first.score.interval == pytest.approx((0.2 - 0.11316, 0.2 + 0.11316), abs=1e-4)
+    # standard deviation 0.1 over three neurons: t(.975, 2) = 4.3027, times 0.1 / sqrt(3)
+    assert first.score.interval == pytest.approx((0.2 - 0.24841, 0.2 + 0.24841), abs=1e-4)
 
 
 def test_two_methods_are_compared_in_pairs(client: TestClient, pair: tuple[Method, Method], context: Context) -> None:

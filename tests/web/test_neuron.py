@@ -12,7 +12,8 @@ from app.domain.activations import SampleKind, Split
 from app.domain.authors import AuthorKind
 from app.domain.results import ExplanationResult, ScoreResult, SimulatedExcerpt, SimulationResult
 from app.models import Account, Event, Explanation, Flag, Neuron, Run, Sample, Subject
-from app.queries.explanations.store import Author, refresh_current, store_explanation
+from app.queries.explanations.standing import refresh_current
+from app.queries.explanations.store import Author, store_explanation
 from tests.factories import Make
 from tests.queries import counted_queries
 

@@ -17,7 +17,8 @@ from app.domain.authors import AuthorKind
 from app.domain.methods import LEXICAL
 from app.domain.results import ExplanationResult
 from app.models import Neuron, Score, Simulation, Subject
-from app.queries.explanations.store import Author, refresh_current, store_explanation
+from app.queries.explanations.standing import refresh_current
+from app.queries.explanations.store import Author, store_explanation
 from app.queries.methods.definitions import ensure_builtin_methods, newest_method
 from app.queries.neurons.records import neuron_records, vocabulary
 from app.work.enqueue import enqueue_scoring

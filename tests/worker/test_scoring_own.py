@@ -15,7 +15,8 @@ from app.domain.results import ExplanationResult
 from app.domain.work import RUN, Lane
 from app.errors import MethodError
 from app.models import Event, Explanation, Method, Neuron, Run, Score, Simulation
-from app.queries.explanations.store import Author, refresh_current, store_explanation
+from app.queries.explanations.standing import refresh_current
+from app.queries.explanations.store import Author, store_explanation
 from app.queries.methods.definitions import ensure_builtin_methods, newest_method
 from app.queries.methods.figures import method_figures
 from app.queries.runs.progress import run_detail

@@ -16,14 +16,8 @@ from app.domain.methods import MethodDefinition
 from app.domain.results import ExplanationResult
 from app.domain.tokens import Vocabulary
 from app.errors import MethodError
-from app.queries.explanations.store import (
-    Author,
-    GivenText,
-    add_results,
-    refresh_current,
-    store_candidates,
-    text_to_score,
-)
+from app.queries.explanations.standing import refresh_current
+from app.queries.explanations.store import Author, GivenText, add_results, store_candidates, text_to_score
 from app.queries.history.events import record_event
 from app.queries.methods.definitions import method_definition
 from app.queries.neurons.location import NeuronAddress, neuron_address, neuron_peer

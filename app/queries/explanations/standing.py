@@ -1,14 +1,17 @@
-"""The rules of ``app.domain.standing`` in SQL, for what is asked of many neurons at once."""
+"""What stands by the rules of ``app.domain.standing``: kept beside neurons and methods, and in SQL for single ones."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
-from sqlalchemy import Subquery, case, select, true
-from sqlalchemy.dialects.postgresql import distinct_on
-from sqlalchemy.orm import aliased
+from sqlalchemy import bindparam, case, select, update
+from sqlalchemy import text as sql
+from sqlalchemy.orm import Session, aliased
 from sqlalchemy.sql.selectable import LateralFromClause
 
-from app.domain.standing import ScoreName
-from app.models import Explanation, Score
+from app.domain.standing import SCORE_2023, ScoreName, shown_first, standing_score
+from app.models import Explanation, Neuron, Score
+from app.queries.common.prepared import PreparedSelect, one_round_trip
 
 
 def score_standing_for(explanation: Any, name: ScoreName) -> LateralFromClause:
@@ -42,41 +45,145 @@ def score_standing_for(explanation: Any, name: ScoreName) -> LateralFromClause:
     )
 
 
-def standing_by_method(name: ScoreName, *, method_id: int | None = None) -> Subquery:
-    """What each method, or one, says of each neuron that it has explained: one row per method and neuron.
+@dataclass(frozen=True, slots=True)
+class _Locked:
+    id: int
 
-    Columns ``method_id``, ``neuron_id``, ``explanation_id``, and ``value`` and ``simulator`` of the score of this
-    name that stands for the explanation. See ``standing_texts`` and ``shown_first``.
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """An explanation as the rules need it."""
+
+    id: int
+    text: str
+    rank: int
+    method_id: int | None
+    collection_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Score:
+    """A score as the rules need it."""
+
+    id: int
+    explanation_id: int
+    scorer: str
+    sample: str
+    simulator: str | None
+    value: float | None
+
+
+# Statements are built once: building them costs more than running them.
+_LOCK = PreparedSelect(
+    _Locked, select(Neuron.id).where(Neuron.id == bindparam("neuron_id")).with_for_update(key_share=True)
+)
+_TEXTS = PreparedSelect(
+    _Text,
+    select(
+        Explanation.id,
+        Explanation.text,
+        Explanation.rank,
+        Explanation.method_id,
+        Explanation.collection_id,
+    ).where(Explanation.neuron_id == bindparam("neuron_id")),
+)
+_SCORES = PreparedSelect(
+    _Score,
+    select(Score.id, Score.explanation_id, Score.scorer, Score.sample, Score.simulator, Score.value)
+    .join(Explanation, Explanation.id == Score.explanation_id)
+    .where(
+        Explanation.neuron_id == bindparam("neuron_id"),
+        Score.scorer == bindparam("scorer"),
+        Score.sample == bindparam("sample"),
+    )
+    .order_by(Score.id),
+)
+_CURRENT = (
+    update(Neuron)
+    .where(Neuron.id == bindparam("neuron_id"))
+    .values(
+        current_explanation_id=bindparam("new_id"),
+        current_text=bindparam("new_text"),
+        current_score_id=bindparam("new_score_id"),
+        current_score=bindparam("new_score"),
+        current_simulator=bindparam("new_simulator"),
+        n_explanations=bindparam("new_number"),
+    )
+)
+
+
+_STANDING = sql("""
+    INSERT INTO method_standing (method_id, neuron_id, explanation_id, score_id, score, simulator)
+    SELECT method_id, CAST(:neuron_id AS bigint), explanation_id, score_id, score, simulator FROM unnest(
+        CAST(:method_ids AS bigint[]), CAST(:explanation_ids AS bigint[]), CAST(:score_ids AS bigint[]),
+        CAST(:scores AS double precision[]), CAST(:simulators AS text[])
+    ) AS found (method_id, explanation_id, score_id, score, simulator)
+    ON CONFLICT (method_id, neuron_id) DO UPDATE SET explanation_id = excluded.explanation_id,
+        score_id = excluded.score_id, score = excluded.score, simulator = excluded.simulator
+    WHERE (method_standing.explanation_id, method_standing.score_id)
+        IS DISTINCT FROM (excluded.explanation_id, excluded.score_id)
+""")
+
+
+def refresh_current(session: Session, *, neuron_id: int) -> None:
+    """Bring up to date what is kept of a neuron: its ``current_*``, and what each method says of it.
+
+    To be called after explanations or scores of the neuron were stored, in their transaction.
     """
-    score = score_standing_for(Explanation, name)
-    of_runs = (
-        select(
-            Explanation.method_id,
-            Explanation.neuron_id,
-            Explanation.collection_id,
-            Explanation.id.label("explanation_id"),
-            score.c.value,
-            score.c.simulator,
-        )
-        .outerjoin(score, true())
-        .where(
-            Explanation.rank == 0,
-            Explanation.method_id.is_not(None) if method_id is None else Explanation.method_id == method_id,
-        )
-        .ext(distinct_on(Explanation.method_id, Explanation.neuron_id, Explanation.collection_id))
-        .order_by(
-            Explanation.method_id,
-            Explanation.neuron_id,
-            Explanation.collection_id,
-            score.c.value.is_(None),
-            Explanation.id,
-        )
-        .subquery()
-    )
-    found = of_runs.c
-    return (
-        select(found.method_id, found.neuron_id, found.explanation_id, found.value, found.simulator)
-        .ext(distinct_on(found.method_id, found.neuron_id))
-        .order_by(found.method_id, found.neuron_id, found.value.is_(None), found.explanation_id.desc())
-        .subquery()
-    )
+    with one_round_trip(session) as trip:
+        # Whoever comes second waits here, and then sees the first one's explanations too.
+        trip.send(_LOCK.given(neuron_id=neuron_id))
+        texts = trip.send(_TEXTS.given(neuron_id=neuron_id))
+        scores = trip.send(_SCORES.given(neuron_id=neuron_id, scorer=SCORE_2023.scorer, sample=SCORE_2023.sample))
+    scores_of = _standing_scores(texts.rows, scores.rows)
+
+    def is_scored(text: _Text) -> bool:
+        score = scores_of[text.id]
+        return score is not None and score.value is not None
+
+    connection = session.connection()
+    first = shown_first(texts.rows, is_scored)
+    connection.execute(_CURRENT, {"neuron_id": neuron_id, "new_number": len(texts.rows), **_current(first, scores_of)})
+    by_method: dict[int, list[_Text]] = {}
+    for text in texts.rows:
+        if text.method_id is not None:
+            by_method.setdefault(text.method_id, []).append(text)
+    if standing := {method_id: shown_first(own, is_scored) for method_id, own in by_method.items()}:
+        connection.execute(_STANDING, {"neuron_id": neuron_id, **_arrays(standing, scores_of)})
+
+
+Scores: TypeAlias = Mapping[int, _Score | None]
+"""The score that stands for each text, by the text's id."""
+
+
+def _current(first: _Text | None, scores_of: Scores) -> dict[str, object]:
+    score = None if first is None else scores_of[first.id]
+    return {
+        "new_id": None if first is None else first.id,
+        "new_text": None if first is None else first.text,
+        "new_score_id": None if score is None else score.id,
+        "new_score": None if score is None else score.value,
+        "new_simulator": None if score is None else score.simulator,
+    }
+
+
+def _arrays(standing: Mapping[int, _Text | None], scores_of: Scores) -> dict[str, list[object]]:
+    """What each method says, a list for each column of ``method_standing``."""
+    rows = [(method_id, text, scores_of[text.id]) for method_id, text in standing.items() if text is not None]
+    return {
+        "method_ids": [method_id for method_id, _, _ in rows],
+        "explanation_ids": [text.id for _, text, _ in rows],
+        "score_ids": [None if score is None else score.id for _, _, score in rows],
+        "scores": [None if score is None else score.value for _, _, score in rows],
+        "simulators": [None if score is None else score.simulator for _, _, score in rows],
+    }
+
+
+def _standing_scores(texts: Sequence[_Text], scores: Sequence[_Score]) -> Scores:
+    of_text: dict[int, list[_Score]] = {text.id: [] for text in texts}
+    for score in scores:
+        of_text[score.explanation_id].append(score)
+    return {
+        text.id: standing_score(of_text[text.id], SCORE_2023, made_by_method=text.method_id is not None)
+        for text in texts
+    }

@@ -4,15 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.domain.activations import NORMALISED_MAXIMUM, FloatArray, pack_activations
 from app.domain.authors import AuthorKind
 from app.domain.results import ExplanationResult, ScoreResult, SimulationResult
-from app.domain.standing import SCORE_2023, shown_first, standing_score
-from app.models import Explanation, Neuron, Run, Score, Simulation
-from app.queries.common.prepared import PreparedSelect, one_round_trip
+from app.models import Explanation, Run, Score, Simulation
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,106 +136,3 @@ def text_to_score(session: Session, *, run_id: int) -> GivenText | None:
         select(Explanation.id, Explanation.text).join(Run, Run.explanation_id == Explanation.id).where(Run.id == run_id)
     ).first()
     return None if row is None else GivenText(row.id, row.text)
-
-
-@dataclass(frozen=True, slots=True)
-class _Locked:
-    id: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Text:
-    """An explanation as the rules need it."""
-
-    id: int
-    text: str
-    rank: int
-    method_id: int | None
-    collection_id: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Score:
-    """A score as the rules need it."""
-
-    id: int
-    explanation_id: int
-    scorer: str
-    sample: str
-    simulator: str | None
-    value: float | None
-
-
-# Statements are built once: building them costs more than running them.
-_LOCK = PreparedSelect(
-    _Locked, select(Neuron.id).where(Neuron.id == bindparam("neuron_id")).with_for_update(key_share=True)
-)
-_TEXTS = PreparedSelect(
-    _Text,
-    select(
-        Explanation.id,
-        Explanation.text,
-        Explanation.rank,
-        Explanation.method_id,
-        Explanation.collection_id,
-    ).where(Explanation.neuron_id == bindparam("neuron_id")),
-)
-_SCORES = PreparedSelect(
-    _Score,
-    select(Score.id, Score.explanation_id, Score.scorer, Score.sample, Score.simulator, Score.value)
-    .join(Explanation, Explanation.id == Score.explanation_id)
-    .where(
-        Explanation.neuron_id == bindparam("neuron_id"),
-        Score.scorer == bindparam("scorer"),
-        Score.sample == bindparam("sample"),
-    )
-    .order_by(Score.id),
-)
-_CURRENT = (
-    update(Neuron)
-    .where(Neuron.id == bindparam("neuron_id"))
-    .values(
-        current_explanation_id=bindparam("new_id"),
-        current_text=bindparam("new_text"),
-        current_score_id=bindparam("new_score_id"),
-        current_score=bindparam("new_score"),
-        current_simulator=bindparam("new_simulator"),
-        n_explanations=bindparam("new_number"),
-    )
-)
-
-
-def refresh_current(session: Session, *, neuron_id: int) -> None:
-    """Set the neuron's ``current_*`` to the explanation that is shown first and the score that stands for it.
-
-    The rules are those of ``app.domain.standing``. Without any explanation the columns are empty.
-    """
-    with one_round_trip(session) as trip:
-        # Whoever comes second waits here, and then sees the first one's explanations too.
-        trip.send(_LOCK.given(neuron_id=neuron_id))
-        texts = trip.send(_TEXTS.given(neuron_id=neuron_id))
-        scores = trip.send(_SCORES.given(neuron_id=neuron_id, scorer=SCORE_2023.scorer, sample=SCORE_2023.sample))
-    found = texts.rows
-    standing = _standing_scores(found, scores.rows)
-    first = shown_first(found, lambda text: (score := standing[text.id]) is not None and score.value is not None)
-    score = None if first is None else standing[first.id]
-    new = {
-        "new_id": None if first is None else first.id,
-        "new_text": None if first is None else first.text,
-        "new_score_id": None if score is None else score.id,
-        "new_score": None if score is None else score.value,
-        "new_simulator": None if score is None else score.simulator,
-        "new_number": len(found),
-    }
-    session.connection().execute(_CURRENT, {"neuron_id": neuron_id, **new})
-
-
-def _standing_scores(texts: Sequence[_Text], scores: Sequence[_Score]) -> dict[int, _Score | None]:
-    """The score that stands for each text, by the text's id."""
-    of_text: dict[int, list[_Score]] = {text.id: [] for text in texts}
-    for score in scores:
-        of_text[score.explanation_id].append(score)
-    return {
-        text.id: standing_score(of_text[text.id], SCORE_2023, made_by_method=text.method_id is not None)
-        for text in texts
-    }

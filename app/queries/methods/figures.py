@@ -14,10 +14,8 @@ from sqlalchemy.orm import Session
 from app.domain.means import mean_with_interval
 from app.domain.methods import simulator_name
 from app.domain.scores import Estimate
-from app.domain.standing import SCORE_2023
 from app.errors import NotFound
-from app.models import LlmCall, Method, Neuron, Run, Subject
-from app.queries.explanations.standing import standing_by_method
+from app.models import LlmCall, Method, MethodStanding, Neuron, Run, Subject
 
 SHOWN_PAIRS = 2000
 
@@ -117,6 +115,14 @@ _RUNS = (
     .group_by(Run.method_id)
     .select_from(Run)
 )
+_NEURONS = select(
+    MethodStanding.method_id,
+    MethodStanding.simulator,
+    func.count().label("n_neurons"),
+    func.count(MethodStanding.score).label("n"),
+    func.avg(MethodStanding.score).label("mean"),
+    func.stddev_samp(MethodStanding.score).label("deviation"),
+).group_by(MethodStanding.method_id, MethodStanding.simulator)
 _PRICES = (
     select(Run.method_id, (func.sum(LlmCall.price) / func.count(LlmCall.run_id.distinct())).label("price"))
     .join(LlmCall, LlmCall.run_id == Run.id)
@@ -131,17 +137,7 @@ def _one(statement: Any, column: Any, method_id: int | None) -> Any:
 
 def _neurons(session: Session, method_id: int | None) -> dict[int, dict[str | None, Any]]:
     """By method and simulator: how many neurons it speaks for, how many with a score, mean and standard deviation."""
-    standing = standing_by_method(SCORE_2023, method_id=method_id).c
-    rows = session.execute(
-        select(
-            standing.method_id,
-            standing.simulator,
-            func.count().label("n_neurons"),
-            func.count(standing.value).label("n"),
-            func.avg(standing.value).label("mean"),
-            func.stddev_samp(standing.value).label("deviation"),
-        ).group_by(standing.method_id, standing.simulator)
-    )
+    rows = session.execute(_one(_NEURONS, MethodStanding.method_id, method_id))
     found: dict[int, dict[str | None, Any]] = {}
     for row in rows:
         found.setdefault(row.method_id, {})[row.simulator] = row
@@ -153,9 +149,15 @@ def _scored(session: Session, method_id: int) -> Subquery:
     method = session.get(Method, method_id)
     if method is None:
         raise NotFound("There is no such method.")
-    standing = standing_by_method(SCORE_2023, method_id=method_id).c
-    own = standing.simulator == simulator_name(method.simulator, method.parameters)
-    return select(standing.neuron_id, standing.value).where(own, standing.value.is_not(None)).subquery()
+    return (
+        select(MethodStanding.neuron_id, MethodStanding.score.label("value"))
+        .where(
+            MethodStanding.method_id == method_id,
+            MethodStanding.simulator == simulator_name(method.simulator, method.parameters),
+            MethodStanding.score.is_not(None),
+        )
+        .subquery()
+    )
 
 
 def _figures(method: Method, runs: Any, neurons: dict[str | None, Any], prices: Any) -> MethodFigures:
