@@ -38,6 +38,12 @@ WORDS = (b" the", b" cat", b" sat", b" on", b" import", b"\n", b" quot", b"ed", 
 """A small vocabulary; the last two tokens together are one character."""
 
 
+def texts(n: int, length: int, *, first: int = 0) -> list[list[int]]:
+    """``n`` texts of ``length`` (below 8) token ids, no two alike; those from another ``first`` on are others."""
+    numbers = range(first, first + n)
+    return [[(number // len(WORDS) ** place) % len(WORDS) for place in range(length)] for number in numbers]
+
+
 class Make:
     """Adds rows and flushes, so that ids are known. Each method answers the row."""
 

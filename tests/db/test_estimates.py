@@ -7,7 +7,7 @@ from app.domain.activations import SampleKind
 from app.errors import Conflict, NotFound
 from app.models import Method, Provider, Subject
 from app.queries.language_models.estimates import batch_estimate, some_records
-from tests.factories import Make
+from tests.factories import Make, texts
 
 ROW = (0.0, 4.0, 0.0, 1.0)
 
@@ -29,8 +29,8 @@ def subject(make: Make) -> Subject:
     subject = make.subject()
     for index in range(2):
         neuron = make.neuron(subject, index=index)
-        for kind in (SampleKind.TOP, SampleKind.RANDOM):
-            make.sample(neuron, subject, kind, rows=[ROW] * 20)
+        for first, kind in ((0, SampleKind.TOP), (20, SampleKind.RANDOM)):
+            make.sample(neuron, subject, kind, rows=[ROW] * 20, token_ids=texts(20, len(ROW), first=first))
     make.sample(make.neuron(subject, index=2, max=0.0), subject, rows=[(0.0, 0.0)])
     make.neuron(subject, index=3)
     return subject
@@ -56,7 +56,7 @@ def test_neurons_that_are_silent_or_have_no_records_are_not_looked_at(session: S
 def test_a_lone_neuron_has_no_other_one_to_be_compared_with(session: Session, make: Make, method: Method) -> None:
     subject = make.subject("lone")
     neuron = make.neuron(subject)
-    make.sample(neuron, subject, rows=[ROW] * 8)
+    make.sample(neuron, subject, rows=[ROW] * 8, token_ids=texts(8, len(ROW)))
     found = batch_estimate(session, method_id=method.id, subject_id=subject.id, n_neurons=1)
     assert found is not None
     assert found.calls == 1 + 2 + 2

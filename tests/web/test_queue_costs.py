@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from app.models import Account, Batch, Method, Provider, Subject
 from app.web.rendering.filters import money
-from tests.factories import Make
+from tests.factories import Make, texts
 
 Context = Callable[[], Any]
 LogIn = Callable[[str], Account]
@@ -20,7 +20,7 @@ def subject(make: Make) -> Subject:
     """A subject with three neurons, each with top records, two of which choose and two score."""
     subject = make.subject()
     for index in range(3):
-        make.sample(make.neuron(subject, index=index), subject, rows=[(0.0, 4.0)] * 8)
+        make.sample(make.neuron(subject, index=index), subject, rows=[(0.0, 4.0)] * 8, token_ids=texts(8, 2))
     return subject
 
 

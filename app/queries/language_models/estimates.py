@@ -15,7 +15,7 @@ from app.queries.language_models.providers import prices_of
 from app.queries.methods.definitions import method_definition
 from app.queries.neurons.records import MeasuredNeuron, has_records, records_of_neurons
 
-NEURONS_LOOKED_AT = 8
+NEURONS_LOOKED_AT = 4
 """Neurons whose records say what the catalogue's steps will ask."""
 
 
