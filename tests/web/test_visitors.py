@@ -39,7 +39,9 @@ def test_prompts_costs_and_batches_need_an_account(
 def test_visitors_are_told_neither_hosts_nor_what_a_server_said(
     client: TestClient, make: Make, log_in_as: LogIn
 ) -> None:
-    make.session.add(Pause(queue="runs", reason="http://10.0.0.7/v1 is away", until=datetime.now(UTC) + timedelta(1)))
+    make.session.add(
+        Pause(provider="hosted", reason="http://10.0.0.7/v1 is away", until=datetime.now(UTC) + timedelta(1))
+    )
     make.session.add(Worker(id=uuid.uuid4(), host="secret-host", pid=4, device="cpu", doing="idle"))
     make.session.flush()
     for address in ("/", "/index.json", "/activity", "/activity.json"):
