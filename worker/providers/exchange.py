@@ -181,8 +181,8 @@ def retry_after(headers: httpx2.Headers) -> float | None:
             seconds = float(headers.get(name, "")) * unit
         except ValueError:
             continue
-        if 0 <= seconds < LONGEST_RETRY_AFTER_SECONDS:
-            return seconds
+        if seconds >= 0:  # NaN is not
+            return min(seconds, LONGEST_RETRY_AFTER_SECONDS)
     return _seconds_until(headers.get("retry-after", ""))
 
 
