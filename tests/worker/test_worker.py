@@ -182,7 +182,7 @@ def test_an_unexpected_error_is_tried_again_and_ends_in_quarantine(bench: Bench)
     bench.enqueue(bench.neurons[0])
     assert bench.work() == 2
     (run,) = bench.runs()
-    assert (run.status, run.attempt, run.error) == ("quarantined", 2, "ZeroDivisionError: by zero \ufffd")
+    assert (run.status, run.attempt, run.error) == ("quarantined", 2, "ZeroDivisionError: by zero \u2400")
 
 
 def test_a_result_that_cannot_be_stored_is_a_failed_attempt_and_leaves_nothing(bench: Bench) -> None:
