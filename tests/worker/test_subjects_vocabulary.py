@@ -9,6 +9,7 @@ from tokenizers.models import BPE
 from tokenizers.models import Model as TokenizerModel
 
 from tests.worker.models import byte_tokenizer
+from tests.worker.tiny_models import JOINING, tiny_tokenizer
 from worker.subjects.vocabulary import vocabulary_of
 
 BYTES = byte_tokenizer()
@@ -23,6 +24,13 @@ def document(**parts: object) -> str:
 def test_byte_level_tokens_are_the_very_bytes_of_the_text(text: str) -> None:
     ids = BYTES.backend_tokenizer.encode(text.replace("<|endoftext|>", "")).ids
     assert b"".join(VOCABULARY.raw(ids)) == text.replace("<|endoftext|>", "").encode()
+
+
+@given(st.text(st.characters(blacklist_categories=["Cs"])))
+def test_byte_level_tokens_after_another_cut_into_words_are_the_bytes_too(text: str) -> None:
+    backend = tiny_tokenizer(JOINING).backend_tokenizer
+    ids = ids_of(backend, text.replace("<end>", ""))
+    assert b"".join(vocabulary_of(backend.to_str()).raw(ids)) == text.replace("<end>", "").encode()
 
 
 def test_special_tokens_stand_for_their_text() -> None:
