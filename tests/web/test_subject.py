@@ -5,7 +5,7 @@ import pytest
 from sqlalchemy import Engine, select
 from starlette.testclient import TestClient
 
-from app.models import Batch, Event, Method, Neuron, Run, Subject
+from app.models import Batch, Collection, Event, Method, Neuron, Run, Subject
 from tests.factories import Make
 from tests.queries import counted_queries
 
@@ -73,6 +73,19 @@ def test_pages_are_linked_both_ways_and_keep_the_filters(
     assert 'rel="prev"' in answer.text
     client.get(context().previous)
     assert places(context) == first
+
+
+def test_notes_on_the_collection_stand_above_the_list(client: TestClient, make: Make, subject: Subject) -> None:
+    assert "on the collection" not in client.get("/tiny").text
+    collection = make.session.get_one(Collection, subject.collection_id)
+    collection.notes = [
+        "left out <b>.pdf: a PDF",
+        "1 weights in the files are not used by this architecture: score.weight",
+    ]
+    make.session.flush()
+    html = client.get("/tiny").text
+    assert "2 notes on the collection" in html
+    assert "left out &lt;b&gt;.pdf: a PDF" in html
 
 
 def test_htmx_gets_the_results_alone(client: TestClient, subject: Subject) -> None:

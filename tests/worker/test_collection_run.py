@@ -99,6 +99,16 @@ def test_a_collection_becomes_the_subjects_with_all_its_rows(
     assert [path.name for path in tmp_path.iterdir()] == ["cuts"]
 
 
+def test_notes_on_weights_and_corpus_are_stored_and_told(
+    sessions: Sessions, subject: LoadedSubject, tmp_path: Path
+) -> None:
+    noted = replace(subject, notes=("1 weights in the files are not used by this architecture: score.weight",))
+    outcome = collect(sessions, noted, CORPUS, tmp_path, replace(OPTIONS, max_tokens=80))
+    assert outcome.notes[:2] == (*noted.notes, "the corpus was read up to 80 tokens, as asked for")
+    with sessions() as session:
+        assert tuple(session.get_one(Collection, outcome.collection_id).notes) == outcome.notes
+
+
 def test_a_second_collection_keeps_neurons_and_the_first_collections_samples(
     sessions: Sessions, subject: LoadedSubject, tmp_path: Path
 ) -> None:

@@ -55,7 +55,7 @@ def test_rows_are_streamed_from_the_named_part(serve: Serve) -> None:
     served = serve({"id": 1, "text": "one"}, {"id": 2, "text": None}, {"id": 3, "text": " "}, {"id": 4, "text": "four"})
     documents, skipped = read("datasets:some/set:english@validation")
     assert documents == [("some/set:1", "one"), ("some/set:4", "four")]
-    assert skipped == [("some/set:2", "no text under 'text'; it has id, text")]
+    assert skipped == [("some/set:2", "no text under 'text'; it has id, text: name one with --text-field")]
     assert served.asked == [("some/set", "english", "validation", True)]
     read("datasets:some/set")
     assert served.asked[-1] == ("some/set", None, "train", True)

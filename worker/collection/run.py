@@ -106,7 +106,7 @@ def collect(
     with job.folder.at_work(options.part):
         plan, identity = job.begin()
         if job.is_complete(identity):
-            return job.leave(identity, plan)
+            return job.leave(identity, plan, job.notes(plan))
         try:
             return job.go(plan, identity)
         except NotFinite as error:
@@ -223,7 +223,7 @@ class _Job:
             device=device_name(subject.device),
             code_version=code_version(),
             tokens_planned=plan.tokens,
-            notes=[*subject.notes, *plan.notes],
+            notes=list(self.notes(plan)),
         )
         return Identity(collection_id, subject_id, corpus_id, tokenizer_id)
 
@@ -241,19 +241,19 @@ class _Job:
         )
         with locked(self.home / "publish.lock", wait=True):
             if self.is_complete(identity):
-                return self.leave(identity, plan)
+                return self.leave(identity, plan, self.notes(plan))
             found = self._with_other_parts(found)
             if len(found.shards) < plan.n_shards:
-                return Outcome(identity.collection_id, complete=False, tokens=plan.tokens, notes=plan.notes)
+                return Outcome(identity.collection_id, complete=False, tokens=plan.tokens, notes=self.notes(plan))
             n_looked_at = plan.context_length * lookalike_size(plan.n_excerpts)
             pace = self._pace(CollectionStage.LOOK, n_looked_at, identity)
             lookalikes = find_lookalikes(work, found, self._options.seed, pace)
-            notes = [*self._subject.notes, *plan.notes, *self._notes(work, found)]
+            notes = (*self.notes(plan), *self._notes(work, found))
             finished = Finished(found, bounds, work.excerpts, lookalikes)
             pace = self._pace(CollectionStage.STORE, self._subject.info.n_layers, identity)
             with transaction(self._sessions) as session:
-                publish(session, finished, identity, notes, pace)
-        return self.leave(identity, plan)
+                publish(session, finished, identity, list(notes), pace)
+        return self.leave(identity, plan, notes)
 
     def _pace(self, stage: CollectionStage, total: int, identity: Identity) -> Pace:
         """A stage that begins."""
@@ -308,11 +308,15 @@ class _Job:
         with contextlib.suppress(SQLAlchemyError), transaction(self._sessions) as session:
             state.fail_collection(session, collection_id=identity.collection_id, error=storable(str(error)))
 
-    def leave(self, identity: Identity, plan: Plan) -> Outcome:
+    def notes(self, plan: Plan) -> tuple[str, ...]:
+        """What is known of weights and corpus before the pass."""
+        return (*self._subject.notes, *plan.notes)
+
+    def leave(self, identity: Identity, plan: Plan, notes: tuple[str, ...]) -> Outcome:
         """End with a complete collection: its cut is kept for later passes, what only an unfinished one needs goes."""
         keep_cut(self.home, plan, self._subject.vocabulary.digest)
         self.folder.remove()
-        return Outcome(identity.collection_id, complete=True, tokens=plan.tokens, notes=plan.notes)
+        return Outcome(identity.collection_id, complete=True, tokens=plan.tokens, notes=notes)
 
 
 def _check_context(subject: LoadedSubject, context_length: int) -> None:

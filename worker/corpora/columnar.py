@@ -53,7 +53,7 @@ def _check_column(schema: Any, field: str) -> None:
     import pyarrow as pa
 
     if field not in schema.names:
-        raise CannotRead(f"no column {field!r}; it has {named_fields(schema.names)}: name one with --text-field")
+        raise CannotRead(f"no column {field!r}; it has {named_fields(schema.names)}")
     kind = schema.field(field).type
     values = kind.value_type if pa.types.is_dictionary(kind) else kind
     if not (pa.types.is_string(values) or pa.types.is_large_string(values) or pa.types.is_string_view(values)):

@@ -50,10 +50,7 @@ def _documents(spec: str, text_field: str, on_skip: OnSkip) -> Iterator[Document
         rows = datasets.load_dataset(name, configuration or None, split=split or "train", streaming=True)
         columns = rows.column_names
         if columns is not None and text_field not in columns:
-            raise CorpusError(
-                f"The data set {name!r} has no column {text_field!r}; it has {named_fields(columns)}: name one with "
-                "--text-field."
-            )
+            raise CorpusError(f"The data set {name!r} has no column {text_field!r}; it has {named_fields(columns)}.")
         yield from documents_of_rows(name, _rows(rows, text_field), on_skip)
     except (OSError, ValueError, datasets.exceptions.DatasetsError, httpx2.HTTPError) as error:
         reason = str(error).partition("\n")[0] or type(error).__name__

@@ -62,8 +62,10 @@ def row_of_value(number: int, value: Any, field: str, byte_offset: int | None) -
 
 def named_fields(names: list[Any]) -> str:
     """Some of the fields or columns there are, to choose ``--text-field`` from."""
-    shown = ", ".join(str(name)[:80] for name in names[:MOST_FIELDS])
-    return (shown or "no fields") + (" and more" if len(names) > MOST_FIELDS else "")
+    if not names:
+        return "no fields"
+    more = " and more" if len(names) > MOST_FIELDS else ""
+    return ", ".join(str(name)[:80] for name in names[:MOST_FIELDS]) + f"{more}: name one with --text-field"
 
 
 def _not_json(error: Exception) -> str:
@@ -186,7 +188,7 @@ class CsvRows:
             if self._field in names:
                 return delimiter, names.index(self._field)
         most = max((names for _, names in found), key=len)
-        raise CannotRead(f"no column {self._field!r}; it has {named_fields(most)}: name one with --text-field")
+        raise CannotRead(f"no column {self._field!r}; it has {named_fields(most)}")
 
     def _lines(self) -> Iterator[str]:
         """Lines, as the library wants them. Raises CannotRead within a row that is too long.

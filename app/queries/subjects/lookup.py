@@ -25,6 +25,8 @@ class SubjectHead:
     corpus: str | None
     """Of the collection that is shown; None before the first is complete."""
     tokens: int | None
+    notes: tuple[str, ...]
+    """What a reader of that collection should know: what was left out, which weights are not used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def stored_subject(session: Session, *, slug: str) -> StoredSubject:
 def subject_head(session: Session, *, slug: str) -> SubjectHead:
     """The subject of this slug. Raises NotFound."""
     row = session.execute(
-        select(Subject, Corpus.name.label("corpus"), Collection.tokens_done)
+        select(Subject, Corpus.name.label("corpus"), Collection.tokens_done, Collection.notes)
         .outerjoin(Collection, Collection.id == Subject.collection_id)
         .outerjoin(Corpus, Corpus.id == Collection.corpus_id)
         .where(Subject.slug == slug)
@@ -87,4 +89,5 @@ def subject_head(session: Session, *, slug: str) -> SubjectHead:
         neurons_per_layer=subject.neurons_per_layer,
         corpus=row.corpus,
         tokens=row.tokens_done,
+        notes=tuple(row.notes or ()),
     )
