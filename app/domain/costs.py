@@ -30,7 +30,7 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class CallPlan:
-    """What one neuron needs of a language model: calls with their tokens, as counted or as foretold.
+    """What one neuron needs of a language model: calls with their tokens, as counted or as estimated.
 
     ``calls_most`` is how many there are at most while every reply is usable; None where they were counted.
     """
@@ -81,8 +81,8 @@ GUESSED_SECONDS = 2.0
 """Of one call, where none was made yet."""
 
 
-def foretold_plan(runs: Sequence[Calls]) -> CallPlan:
-    """The mean of what the catalogue foretells for each of several neurons; no calls where there are none."""
+def estimated_plan(runs: Sequence[Calls]) -> CallPlan:
+    """The mean of what the catalogue estimates for each of several neurons; no calls where there are none."""
     every, n = sum(runs, NO_CALLS), max(1, len(runs))
     return CallPlan(
         calls=every.n.expected / n,

@@ -36,7 +36,7 @@ def subject(make: Make) -> Subject:
     return subject
 
 
-def test_a_batch_of_a_method_that_was_never_run_is_foretold_from_its_steps_and_records(
+def test_a_batch_of_a_method_that_was_never_run_is_estimated_from_its_steps_and_records(
     session: Session, subject: Subject, method: Method
 ) -> None:
     found = batch_estimate(session, method_id=method.id, subject_id=subject.id, n_neurons=7)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.costs import CallPlan, Prices, estimate, foretold_plan
+from app.domain.costs import CallPlan, Prices, estimate, estimated_plan
 from app.domain.steps.calls import Calls, Span
 
 PRICES = Prices(tokens_in=2.0, tokens_cached=0.5, tokens_out=8.0)
@@ -24,15 +24,15 @@ def test_an_estimate_is_a_plan_times_neurons() -> None:
     assert found.price == pytest.approx(PRICES.of(600_000, 200_000, 20_000))
 
 
-def test_what_is_foretold_is_the_mean_over_neurons() -> None:
+def test_what_is_estimated_is_the_mean_over_neurons() -> None:
     runs = [Calls(Span(1, 2, 3), 100, 10, 5), Calls(Span(3, 4, 9), 300, 30, 15)]
-    plan = foretold_plan(runs)
+    plan = estimated_plan(runs)
     assert (plan.calls, plan.calls_most, plan.tokens_in, plan.tokens_cached, plan.tokens_out) == (3, 6, 200, 20, 10)
     assert estimate(10, plan, PRICES, at_once=1, n_known=0).calls_most == 60
 
 
 def test_without_records_nothing_is_asked() -> None:
-    plan = foretold_plan([])
+    plan = estimated_plan([])
     assert (plan.calls, plan.tokens_in) == (0, 0)
 
 

@@ -1,4 +1,4 @@
-"""Calls to a language model, foretold: how many, and roughly how many tokens."""
+"""Estimated calls to a language model: how many, and roughly how many tokens."""
 
 from dataclasses import dataclass
 

@@ -6,7 +6,7 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from app.domain.activations import NeuronRecords
-from app.domain.costs import CallPlan, CostEstimate, Prices, estimate, foretold_plan
+from app.domain.costs import CallPlan, CostEstimate, Prices, estimate, estimated_plan
 from app.domain.steps.catalogue import UnknownStep
 from app.domain.steps.method import MethodSteps, calls_of, steps_of
 from app.errors import Conflict
@@ -32,7 +32,7 @@ def batch_estimate(session: Session, *, method_id: int, subject_id: int, n_neuro
     n_known, plan = calls_per_run(session, method_id=method_id)
     if plan is None:
         try:
-            plan = _foretold(session, steps_of(method), subject_id)
+            plan = _estimated(session, steps_of(method), subject_id)
         except UnknownStep as error:
             raise Conflict(f"The method {method.name} cannot run. {error}") from error
     prices = Prices() if provider is None else prices_of(provider)
@@ -40,11 +40,11 @@ def batch_estimate(session: Session, *, method_id: int, subject_id: int, n_neuro
     return estimate(n_neurons, plan, prices, at_once=at_once, n_known=n_known)
 
 
-def _foretold(session: Session, steps: MethodSteps, subject_id: int) -> CallPlan:
+def _estimated(session: Session, steps: MethodSteps, subject_id: int) -> CallPlan:
     """The mean over some neurons of the subject, each with the next one as its peer."""
     found = some_records(session, subject_id=subject_id)
     peers: Sequence[NeuronRecords | None] = [*found[1:], found[0]] if len(found) > 1 else [None] * len(found)
-    return foretold_plan([calls_of(steps, own, peer) for own, peer in zip(found, peers, strict=True)])
+    return estimated_plan([calls_of(steps, own, peer) for own, peer in zip(found, peers, strict=True)])
 
 
 def some_records(session: Session, *, subject_id: int, n: int = NEURONS_LOOKED_AT) -> list[NeuronRecords]:

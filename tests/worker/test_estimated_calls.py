@@ -1,4 +1,4 @@
-"""The calls that the catalogue foretells are those that a run makes."""
+"""The calls that the catalogue estimates are those that a run makes."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -83,7 +83,7 @@ def neuron(shape: Shape) -> NeuronTask:
     return NeuronTask(1, "tiny", 0, 0, own, VOCABULARY, peer, seed=0)
 
 
-def made_and_foretold(
+def made_and_estimated(
     definition: MethodDefinition, task: NeuronTask, write: Write, **said: str
 ) -> tuple[Memory, Calls]:
     """The calls of a run, and those of the catalogue."""
@@ -142,20 +142,20 @@ def check(definition: MethodDefinition, shape: Shape) -> None:
     """Whatever the language model writes: always the same, or something else each time that needs correction."""
     task = neuron(shape)
     for write, fires in ((same, "cats import tea"), (another_each_time(), "cats drink tea")):
-        memory, foretold = made_and_foretold(definition, task, write, fires=fires)
-        assert foretold.n.least <= len(memory.calls) <= foretold.n.most, (foretold.n, len(memory.calls))
+        memory, estimated = made_and_estimated(definition, task, write, fires=fires)
+        assert estimated.n.least <= len(memory.calls) <= estimated.n.most, (estimated.n, len(memory.calls))
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=list(SHAPES))
 @pytest.mark.parametrize("definition", BUILTIN_METHODS, ids=label)
-def test_every_built_in_method_makes_the_calls_that_were_foretold(definition: MethodDefinition, shape: Shape) -> None:
+def test_every_built_in_method_makes_the_calls_that_were_estimated(definition: MethodDefinition, shape: Shape) -> None:
     check(definition, shape)
 
 
 @pytest.mark.parametrize("shape", [SHAPES["collected"], SHAPES["hardly any"]], ids=["collected", "hardly any"])
 @pytest.mark.parametrize("simulator", ["structured", "token_by_token"])
 @pytest.mark.parametrize("explainer", WRAPPED, ids=lambda e: f"{e[0]}-{e[1]['explainer']}")
-def test_an_explainer_around_any_other_makes_the_calls_that_were_foretold(
+def test_an_explainer_around_any_other_makes_the_calls_that_were_estimated(
     explainer: Wrapped, simulator: str, shape: Shape
 ) -> None:
     check(method(explainer, simulator, calibration="linear"), shape)
@@ -164,7 +164,7 @@ def test_an_explainer_around_any_other_makes_the_calls_that_were_foretold(
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=list(SHAPES))
 @pytest.mark.parametrize("scorer", SCORERS)
-def test_every_scorer_makes_the_calls_that_were_foretold(scorer: str, shape: Shape) -> None:
+def test_every_scorer_makes_the_calls_that_were_estimated(scorer: str, shape: Shape) -> None:
     check(replace(method(("best_of_n", {"n": 2}), "structured"), scorers=(scorer,)), shape)
 
 
@@ -173,31 +173,31 @@ def test_every_scorer_makes_the_calls_that_were_foretold(scorer: str, shape: Sha
 def test_where_no_reply_decides_the_number_of_calls_is_exact(explainer: Wrapped, simulator: str) -> None:
     for calibration in ("none", *CALIBRATIONS):
         definition = method(explainer, simulator, calibration=calibration)
-        memory, foretold = made_and_foretold(definition, neuron(SHAPES["imported"]), same)
-        assert foretold.n.is_exact
-        assert len(memory.calls) == foretold.n.expected
+        memory, estimated = made_and_estimated(definition, neuron(SHAPES["imported"]), same)
+        assert estimated.n.is_exact
+        assert len(memory.calls) == estimated.n.expected
 
 
 @pytest.mark.parametrize("definition", LANGUAGE_MODEL_METHODS, ids=label)
 def test_what_is_expected_is_near_what_a_run_needs(definition: MethodDefinition) -> None:
     task = neuron(replace(SHAPES["collected"], lengths=(64,)))
-    memory, foretold = made_and_foretold(definition, task, another_each_time(), fires="cats drink tea")
-    assert len(memory.calls) == pytest.approx(foretold.n.expected, rel=0.25)
-    assert memory.tokens_in == pytest.approx(foretold.tokens_in, rel=0.35)
-    assert memory.tokens_out == pytest.approx(foretold.tokens_out, rel=0.5)
+    memory, estimated = made_and_estimated(definition, task, another_each_time(), fires="cats drink tea")
+    assert len(memory.calls) == pytest.approx(estimated.n.expected, rel=0.25)
+    assert memory.tokens_in == pytest.approx(estimated.tokens_in, rel=0.35)
+    assert memory.tokens_out == pytest.approx(estimated.tokens_out, rel=0.5)
 
 
 def test_without_a_scorer_that_looks_at_simulations_nothing_is_simulated() -> None:
     definition = replace(method(("highlighted", {}), "structured", calibration="linear"), scorers=("detection",))
-    memory, foretold = made_and_foretold(definition, neuron(SHAPES["collected"]), same)
+    memory, estimated = made_and_estimated(definition, neuron(SHAPES["collected"]), same)
     assert not [call for call in memory.calls if call.request.step.startswith("simulate")]
-    assert len(memory.calls) == foretold.n.expected == 1 + 2 * 3
+    assert len(memory.calls) == estimated.n.expected == 1 + 2 * 3
 
 
 def test_a_scorer_that_asks_about_the_neuron_asks_once_for_all_texts() -> None:
     definition = replace(method(("best_of_n", {"n": 3}), "lexical"), scorers=("intruder",))
-    memory, foretold = made_and_foretold(definition, neuron(SHAPES["collected"]), another_each_time())
-    assert len(memory.calls) == foretold.n.expected == 3 + 5
+    memory, estimated = made_and_estimated(definition, neuron(SHAPES["collected"]), another_each_time())
+    assert len(memory.calls) == estimated.n.expected == 3 + 5
 
 
 def test_an_unusable_reply_is_asked_for_again_within_a_bound() -> None:
@@ -213,7 +213,7 @@ def test_what_was_simulated_to_choose_is_not_paid_for_again() -> None:
     best: Wrapped = ("best_of_n", {"n": 3})
     task = neuron(SHAPES["collected"])
     plain, calibrated = (
-        made_and_foretold(method(best, "structured", calibration=c), task, another_each_time())[0]
+        made_and_estimated(method(best, "structured", calibration=c), task, another_each_time())[0]
         for c in ("none", "linear")
     )
     chosen_on = 10
