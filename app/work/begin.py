@@ -18,7 +18,12 @@ NOBODY = 0
 """The account whose turn it is with work that nobody in particular has queued."""
 
 # The commit need not reach the disk: a crash that forgets it puts the work back, and the fence refuses the late result.
-_SETTINGS = text("SELECT set_config('synchronous_commit', 'off', true)")
+# Right after a large batch the planner knows nothing yet of its runs: without the other two it would read and sort them
+# all for each one that is taken, instead of taking the first of the index.
+_SETTINGS = text("""
+    SELECT set_config('synchronous_commit', 'off', true), set_config('enable_sort', 'off', true),
+        set_config('enable_bitmapscan', 'off', true)
+""")
 # Batches are found one after the other by the index of queued runs, which is as quick for one of 300,000 as for one
 # of two.
 _BATCHES = text("""

@@ -13,6 +13,7 @@ from app.domain.bounds import MOST_IN_BATCH
 from app.errors import Conflict, Invalid, NotFound
 from app.models import Batch, Explanation, Method, Neuron
 from app.queries.history.events import record_event
+from app.queries.neurons.selection import NeuronSelection, count_selected
 from app.queries.runs import batches
 from app.work.decisions import cancel_rows, start_over
 
@@ -35,28 +36,38 @@ def enqueue_batch(
     account_id: int | None,
     limit: int = MOST_IN_BATCH,
 ) -> EnqueuedBatch:
-    """Queue these neurons of a subject for a method, as one batch.
+    """``enqueue_selection`` of neurons that are named."""
+    selection = NeuronSelection.of(subject_id, neuron_ids)
+    return enqueue_selection(session, selection=selection, method_id=method_id, account_id=account_id, limit=limit)
+
+
+def enqueue_selection(
+    session: Session,
+    *,
+    selection: NeuronSelection,
+    method_id: int,
+    account_id: int | None,
+    limit: int = MOST_IN_BATCH,
+) -> EnqueuedBatch:
+    """Queue the selected neurons for a method, as one batch.
 
     A neuron that already has an active run of the method is skipped and counted. Raises NotFound for an
-    unknown method, Invalid for an empty selection, one over ``limit``, one with neurons that the subject
-    does not have, and where every neuron already has an active run.
+    unknown method and for named neurons that the subject does not have, Invalid for an empty selection, one over
+    ``limit``, and where every neuron already has an active run.
     """
-    wanted = sorted(set(neuron_ids))
-    if not wanted:
-        raise Invalid("Nothing is selected: choose at least one neuron.")
-    if len(wanted) > limit:
-        raise Invalid(f"{len(wanted):,} neurons are selected; one batch may hold {limit:,}. Narrow the selection.")
     method = session.get(Method, method_id)
     if method is None:
         raise NotFound("There is no such method.")
-    n_known = batches.count_neurons(session, subject_id=subject_id, neuron_ids=wanted)
-    if n_known < len(wanted):
-        raise Invalid(f"{len(wanted) - n_known:,} of the {len(wanted):,} selected are not neurons of this subject.")
-    batch = batches.insert_batch(session, subject_id=subject_id, method_id=method_id, account_id=account_id)
-    n_queued = batches.insert_runs(session, batch=batch, neuron_ids=wanted)
+    n_selected = count_selected(session, selection=selection)
+    if n_selected == 0:
+        raise Invalid("Nothing is selected: choose at least one neuron.")
+    if n_selected > limit:
+        raise Invalid(f"{n_selected:,} neurons are selected; one batch may hold {limit:,}. Narrow the selection.")
+    batch = batches.insert_batch(session, subject_id=selection.subject_id, method_id=method_id, account_id=account_id)
+    n_queued = batches.insert_runs(session, batch=batch, selection=selection)
     if n_queued == 0:
         raise Invalid("Nothing is left to queue: every selected neuron is already queued or running with this method.")
-    n_skipped = len(wanted) - n_queued
+    n_skipped = n_selected - n_queued
     _record(session, batch, {"method": method.name, "n_queued": n_queued, "n_skipped": n_skipped})
     return EnqueuedBatch(batch.id, n_queued, n_skipped)
 
@@ -80,7 +91,8 @@ def enqueue_scoring(session: Session, *, explanation_id: int, method_id: int, ac
         account_id=account_id,
         explanation_id=explanation_id,
     )
-    if batches.insert_runs(session, batch=batch, neuron_ids=[neuron.id]) == 0:
+    selection = NeuronSelection.of(neuron.subject_id, [neuron.id])
+    if batches.insert_runs(session, batch=batch, selection=selection) == 0:
         raise Conflict(
             "This neuron is already queued or running with this method. Wait until that run has ended, or choose"
             " another method, then send the text again."

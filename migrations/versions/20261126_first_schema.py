@@ -84,6 +84,47 @@ CREATE TRIGGER count_changed_runs AFTER UPDATE ON run REFERENCING OLD TABLE AS o
 CREATE TRIGGER count_deleted_runs AFTER DELETE ON run REFERENCING OLD TABLE AS old_runs
     FOR EACH STATEMENT EXECUTE FUNCTION count_deleted_runs();
 """
+# In place of foreign keys from run: see app.models.Run.
+CHECK_RUNS = """
+CREATE FUNCTION check_inserted_runs() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (
+        SELECT FROM new_runs LEFT JOIN batch ON batch.id = new_runs.batch_id AND batch.method_id = new_runs.method_id
+            AND batch.explanation_id IS NOT DISTINCT FROM new_runs.explanation_id
+        WHERE batch.id IS NULL
+    ) OR (
+        SELECT count(*) FROM new_runs JOIN batch ON batch.id = new_runs.batch_id
+        JOIN neuron ON neuron.id = new_runs.neuron_id AND neuron.subject_id = batch.subject_id
+    ) < (SELECT count(*) FROM new_runs) THEN
+        RAISE foreign_key_violation
+            USING MESSAGE = 'a run has a batch, the method and the explanation of the batch, a neuron of its subject';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE FUNCTION refuse_moved_runs() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE restrict_violation USING MESSAGE = 'a run keeps its batch, neuron, method and explanation';
+END $$;
+CREATE FUNCTION refuse_orphaned_runs() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    has_runs boolean;
+BEGIN
+    EXECUTE format('SELECT EXISTS (SELECT FROM gone JOIN run ON run.%I_id = gone.id)', TG_TABLE_NAME) INTO has_runs;
+    IF has_runs THEN
+        RAISE foreign_key_violation USING MESSAGE = format('runs refer to this row of %I', TG_TABLE_NAME);
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER check_inserted_runs AFTER INSERT ON run REFERENCING NEW TABLE AS new_runs
+    FOR EACH STATEMENT EXECUTE FUNCTION check_inserted_runs();
+CREATE TRIGGER refuse_moved_runs BEFORE UPDATE OF batch_id, neuron_id, method_id, explanation_id ON run
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_moved_runs();
+CREATE TRIGGER refuse_orphaned_runs AFTER DELETE ON batch REFERENCING OLD TABLE AS gone
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_orphaned_runs();
+CREATE TRIGGER refuse_orphaned_runs AFTER DELETE ON neuron REFERENCING OLD TABLE AS gone
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_orphaned_runs();
+"""
+DROP_CHECK_RUNS = "DROP FUNCTION check_inserted_runs, refuse_moved_runs, refuse_orphaned_runs"
 DROP_COUNT_RUNS = "DROP FUNCTION count_inserted_runs, count_changed_runs, count_deleted_runs"
 
 
@@ -101,11 +142,13 @@ TABLES = (
     "method",
     "pause",
     "provider",
+    "run",
     "run_count",
     "tokenizer",
     "turn",
     "worker",
     "document",
+    "llm_call",
     "login_token",
     "spending",
     "subject",
@@ -118,12 +161,10 @@ TABLES = (
     "task",
     "collected_neuron",
     "event",
-    "run",
-    "sample",
-    "event_link",
     "explanation",
-    "llm_call",
+    "sample",
     "corpus_check",
+    "event_link",
     "flag",
     "score",
     "simulation",
@@ -206,6 +247,55 @@ def create_tables() -> None:
         sa.UniqueConstraint("name", name=op.f("uq_provider_name")),
     )
     op.create_table(
+        "run",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("batch_id", sa.BigInteger(), nullable=False),
+        sa.Column("neuron_id", sa.BigInteger(), nullable=False),
+        sa.Column("method_id", sa.BigInteger(), nullable=False),
+        sa.Column("explanation_id", sa.BigInteger(), nullable=True),
+        sa.Column("status", sa.String(), server_default="queued", nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("lease_token", sa.Uuid(), nullable=True),
+        sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("attempt", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("deaths", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("executions", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("stage", sa.String(), server_default="queued", nullable=False),
+        sa.Column("progress", sa.Double(), server_default="0", nullable=False),
+        sa.Column("error", sa.String(), nullable=True),
+        sa.Column("worker_id", sa.Uuid(), nullable=True),
+        sa.Column("queued_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint(
+            "status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled', 'quarantined')",
+            name=op.f("ck_run_status"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_run")),
+    )
+    op.create_index("ix_run_batch_id", "run", ["batch_id", "id"], unique=False)
+    op.create_index(
+        "ix_run_explanation_id",
+        "run",
+        ["explanation_id"],
+        unique=False,
+        postgresql_where=sa.text("explanation_id IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_run_lease", "run", ["lease_until"], unique=False, postgresql_where=sa.text("status = 'running'")
+    )
+    op.create_index("ix_run_neuron_id", "run", ["neuron_id"], unique=False)
+    op.create_index(
+        "ix_run_queued", "run", ["batch_id", "id"], unique=False, postgresql_where=sa.text("status = 'queued'")
+    )
+    op.create_index(
+        "uq_run_active",
+        "run",
+        ["neuron_id", "method_id"],
+        unique=True,
+        postgresql_where=sa.text("status IN ('queued', 'running')"),
+    )
+    op.create_table(
         "run_count",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("batch_id", sa.BigInteger(), nullable=False),
@@ -259,6 +349,36 @@ def create_tables() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_document")),
         sa.UniqueConstraint("corpus_id", "ordinal", name=op.f("uq_document_corpus_id_ordinal")),
     )
+    op.create_table(
+        "llm_call",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("run_id", sa.BigInteger(), nullable=True),
+        sa.Column("step", sa.String(), nullable=False),
+        sa.Column("request_digest", sa.String(), nullable=False),
+        sa.Column("provider", sa.String(), nullable=False),
+        sa.Column("request", postgresql.JSONB(), nullable=False),
+        sa.Column("reply", postgresql.JSONB(), nullable=True),
+        sa.Column("returned_model", sa.String(), nullable=True),
+        sa.Column("parser_version", sa.String(), nullable=True),
+        sa.Column("outcome", sa.String(), nullable=False),
+        sa.Column("error", sa.String(), nullable=True),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("run_attempt", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("tokens_in", sa.Integer(), nullable=True),
+        sa.Column("tokens_cached", sa.Integer(), nullable=True),
+        sa.Column("tokens_out", sa.Integer(), nullable=True),
+        sa.Column("is_estimated", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("price", sa.Double(), nullable=True),
+        sa.Column("latency_seconds", sa.Double(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint(
+            "outcome IN ('ok', 'refused', 'truncated', 'unparsable', 'failed')", name=op.f("ck_llm_call_outcome")
+        ),
+        sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_llm_call_run_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_llm_call")),
+    )
+    op.create_index("ix_llm_call_created_at", "llm_call", ["created_at"], unique=False)
+    op.create_index("ix_llm_call_run_id", "llm_call", ["run_id"], unique=False)
     op.create_table(
         "login_token",
         sa.Column("token_hash", sa.String(), nullable=False),
@@ -543,85 +663,6 @@ def create_tables() -> None:
     op.create_index("ix_event_kind", "event", ["kind", "id"], unique=False)
     op.create_index("ix_event_neuron_id", "event", ["neuron_id", "id"], unique=False)
     op.create_table(
-        "run",
-        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
-        sa.Column("batch_id", sa.BigInteger(), nullable=False),
-        sa.Column("neuron_id", sa.BigInteger(), nullable=False),
-        sa.Column("method_id", sa.BigInteger(), nullable=False),
-        sa.Column("explanation_id", sa.BigInteger(), nullable=True),
-        sa.Column("status", sa.String(), server_default="queued", nullable=False),
-        sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("lease_token", sa.Uuid(), nullable=True),
-        sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("attempt", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("deaths", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("executions", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("stage", sa.String(), server_default="queued", nullable=False),
-        sa.Column("progress", sa.Double(), server_default="0", nullable=False),
-        sa.Column("error", sa.String(), nullable=True),
-        sa.Column("worker_id", sa.Uuid(), nullable=True),
-        sa.Column("queued_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint(
-            "status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled', 'quarantined')",
-            name=op.f("ck_run_status"),
-        ),
-        sa.ForeignKeyConstraint(["batch_id"], ["batch.id"], name=op.f("fk_run_batch_id")),
-        sa.ForeignKeyConstraint(["method_id"], ["method.id"], name=op.f("fk_run_method_id")),
-        sa.ForeignKeyConstraint(["neuron_id"], ["neuron.id"], name=op.f("fk_run_neuron_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_run")),
-    )
-    op.create_index("ix_run_batch_id", "run", ["batch_id", "id"], unique=False)
-    op.create_index(
-        "ix_run_explanation_id",
-        "run",
-        ["explanation_id"],
-        unique=False,
-        postgresql_where=sa.text("explanation_id IS NOT NULL"),
-    )
-    op.create_index(
-        "ix_run_lease", "run", ["lease_until"], unique=False, postgresql_where=sa.text("status = 'running'")
-    )
-    op.create_index("ix_run_neuron_id", "run", ["neuron_id"], unique=False)
-    op.create_index(
-        "ix_run_queued", "run", ["batch_id", "id"], unique=False, postgresql_where=sa.text("status = 'queued'")
-    )
-    op.create_index(
-        "uq_run_active",
-        "run",
-        ["neuron_id", "method_id"],
-        unique=True,
-        postgresql_where=sa.text("status IN ('queued', 'running')"),
-    )
-    op.create_table(
-        "sample",
-        sa.Column("neuron_id", sa.BigInteger(), nullable=False),
-        sa.Column("collection_id", sa.BigInteger(), nullable=False),
-        sa.Column("kind", sa.String(), nullable=False),
-        sa.Column("excerpt_ids", sa.ARRAY(sa.BigInteger()), nullable=False),
-        sa.Column("activations", sa.LargeBinary(), nullable=False),
-        sa.Column("peaks", sa.ARRAY(sa.REAL()), nullable=False),
-        sa.Column("population", sa.BigInteger(), nullable=True),
-        sa.Column("probabilities", sa.ARRAY(sa.REAL()), nullable=True),
-        sa.CheckConstraint(
-            "kind IN ('top', 'band_0', 'band_1', 'band_2', 'band_3', 'band_4', 'random', 'hard_negative')",
-            name=op.f("ck_sample_kind"),
-        ),
-        sa.ForeignKeyConstraint(["collection_id"], ["collection.id"], name=op.f("fk_sample_collection_id")),
-        sa.ForeignKeyConstraint(["neuron_id"], ["neuron.id"], name=op.f("fk_sample_neuron_id")),
-        sa.PrimaryKeyConstraint("neuron_id", "collection_id", "kind", name=op.f("pk_sample")),
-    )
-    op.create_table(
-        "event_link",
-        sa.Column("position", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("event_id", sa.BigInteger(), nullable=False),
-        sa.Column("hash", sa.LargeBinary(), nullable=False),
-        sa.ForeignKeyConstraint(["event_id"], ["event.id"], name=op.f("fk_event_link_event_id")),
-        sa.PrimaryKeyConstraint("position", name=op.f("pk_event_link")),
-        sa.UniqueConstraint("event_id", name=op.f("uq_event_link_event_id")),
-    )
-    op.create_table(
         "explanation",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("neuron_id", sa.BigInteger(), nullable=False),
@@ -647,35 +688,23 @@ def create_tables() -> None:
     op.create_index("ix_explanation_neuron_id", "explanation", ["neuron_id"], unique=False)
     op.create_index("uq_explanation_run_id_rank", "explanation", ["run_id", "rank"], unique=True)
     op.create_table(
-        "llm_call",
-        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
-        sa.Column("run_id", sa.BigInteger(), nullable=True),
-        sa.Column("step", sa.String(), nullable=False),
-        sa.Column("request_digest", sa.String(), nullable=False),
-        sa.Column("provider", sa.String(), nullable=False),
-        sa.Column("request", postgresql.JSONB(), nullable=False),
-        sa.Column("reply", postgresql.JSONB(), nullable=True),
-        sa.Column("returned_model", sa.String(), nullable=True),
-        sa.Column("parser_version", sa.String(), nullable=True),
-        sa.Column("outcome", sa.String(), nullable=False),
-        sa.Column("error", sa.String(), nullable=True),
-        sa.Column("attempt", sa.Integer(), nullable=False),
-        sa.Column("run_attempt", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("tokens_in", sa.Integer(), nullable=True),
-        sa.Column("tokens_cached", sa.Integer(), nullable=True),
-        sa.Column("tokens_out", sa.Integer(), nullable=True),
-        sa.Column("is_estimated", sa.Boolean(), server_default=sa.text("false"), nullable=False),
-        sa.Column("price", sa.Double(), nullable=True),
-        sa.Column("latency_seconds", sa.Double(), nullable=True),
-        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        "sample",
+        sa.Column("neuron_id", sa.BigInteger(), nullable=False),
+        sa.Column("collection_id", sa.BigInteger(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("excerpt_ids", sa.ARRAY(sa.BigInteger()), nullable=False),
+        sa.Column("activations", sa.LargeBinary(), nullable=False),
+        sa.Column("peaks", sa.ARRAY(sa.REAL()), nullable=False),
+        sa.Column("population", sa.BigInteger(), nullable=True),
+        sa.Column("probabilities", sa.ARRAY(sa.REAL()), nullable=True),
         sa.CheckConstraint(
-            "outcome IN ('ok', 'refused', 'truncated', 'unparsable', 'failed')", name=op.f("ck_llm_call_outcome")
+            "kind IN ('top', 'band_0', 'band_1', 'band_2', 'band_3', 'band_4', 'random', 'hard_negative')",
+            name=op.f("ck_sample_kind"),
         ),
-        sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_llm_call_run_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_llm_call")),
+        sa.ForeignKeyConstraint(["collection_id"], ["collection.id"], name=op.f("fk_sample_collection_id")),
+        sa.ForeignKeyConstraint(["neuron_id"], ["neuron.id"], name=op.f("fk_sample_neuron_id")),
+        sa.PrimaryKeyConstraint("neuron_id", "collection_id", "kind", name=op.f("pk_sample")),
     )
-    op.create_index("ix_llm_call_created_at", "llm_call", ["created_at"], unique=False)
-    op.create_index("ix_llm_call_run_id", "llm_call", ["run_id"], unique=False)
     op.create_table(
         "corpus_check",
         sa.Column("explanation_id", sa.BigInteger(), nullable=False),
@@ -709,6 +738,15 @@ def create_tables() -> None:
         sa.PrimaryKeyConstraint("explanation_id", "collection_id", name=op.f("pk_corpus_check")),
     )
     op.create_index("ix_corpus_check_collection_id", "corpus_check", ["collection_id"], unique=False)
+    op.create_table(
+        "event_link",
+        sa.Column("position", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("event_id", sa.BigInteger(), nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["event_id"], ["event.id"], name=op.f("fk_event_link_event_id")),
+        sa.PrimaryKeyConstraint("position", name=op.f("pk_event_link")),
+        sa.UniqueConstraint("event_id", name=op.f("uq_event_link_event_id")),
+    )
     op.create_table(
         "flag",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -831,7 +869,6 @@ def create_tables() -> None:
         "fk_neuron_current_explanation_id", "neuron", "explanation", ["current_explanation_id"], ["id"]
     )
     op.create_foreign_key("fk_neuron_current_score_id", "neuron", "score", ["current_score_id"], ["id"])
-    op.create_foreign_key("fk_run_explanation_id", "run", "explanation", ["explanation_id"], ["id"])
 
 
 # generated: end
@@ -880,6 +917,9 @@ def create_triggers() -> None:
         )
     run(LINK_EVENTS)
     run(COUNT_RUNS)
+    run(CHECK_RUNS)
+    # The index of queued runs is read from its start, over the entries of all runs that were taken since it was cleaned.
+    run("ALTER TABLE run SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02)")
 
 
 def upgrade() -> None:
@@ -894,3 +934,4 @@ def downgrade() -> None:
     run(f"DROP TABLE {', '.join(TABLES)} CASCADE")
     run("DROP FUNCTION link_event, refuse_change")
     run(DROP_COUNT_RUNS)
+    run(DROP_CHECK_RUNS)

@@ -90,7 +90,7 @@ def test_a_batch_over_the_limit_is_refused(cast: Cast) -> None:
 
 def test_neurons_of_another_subject_are_refused(cast: Cast, make: Make) -> None:
     stranger = make.neuron(make.subject(slug="other"))
-    with pytest.raises(Invalid, match="1 of the 2 selected"):
+    with pytest.raises(NotFound, match="1 of the 2 chosen"):
         cast.enqueue(cast.neurons[0], stranger)
 
 

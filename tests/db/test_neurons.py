@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, delete, event, text
+from sqlalchemy import Engine, delete, event, select, text
 from sqlalchemy.orm import Session
 
 from app.domain.neurons import NeuronState
@@ -12,19 +12,11 @@ from app.domain.searches import web_search
 from app.errors import Invalid, NotFound
 from app.models import Batch, Neuron, Run, Subject
 from app.queries.common.paging import Page
-from app.queries.neurons.listing import (
-    Matches,
-    NeuronFilter,
-    NeuronRow,
-    NeuronsQuery,
-    count_neurons,
-    existing_ids,
-    has_search_words,
-    matching_ids,
-    n_with_active_run,
-    neurons_page,
-)
+from app.queries.neurons.filters import NeuronFilter, has_search_words
+from app.queries.neurons.listing import Matches, NeuronRow, NeuronsQuery, count_neurons, neurons_page
 from app.queries.neurons.order import NeuronSort, SortKey
+from app.queries.neurons.selection import NeuronSelection, count_selected, n_with_active_run
+from app.work.enqueue import enqueue_selection
 from tests.factories import Make
 
 SORTS = [NeuronSort(key, descending) for key in SortKey for descending in (True, False)]
@@ -152,7 +144,13 @@ def test_filters_find_what_they_say(
     for known in (None, matches):
         rows = neurons_page(session, query=query, size=9, matches=known).rows
         assert [(row.index, row.n_active_runs) for row in rows] == [(i, int(i == 3)) for i in expected]
-    assert matching_ids(session, query=query, limit=9) == [cast[i].id for i in expected]
+    selection = NeuronSelection(subject.id, wanted)
+    assert count_selected(session, selection=selection) == len(expected)
+    if expected:
+        method = make.method("what is queued")
+        enqueue_selection(session, selection=selection, method_id=method.id, account_id=None)
+        queued = session.scalars(select(Run.neuron_id).where(Run.method_id == method.id).order_by(Run.id)).all()
+        assert queued == [cast[i].id for i in expected]
 
 
 def test_a_row_carries_the_interval_and_the_simulator_of_its_score(
@@ -187,28 +185,25 @@ def test_matches_are_counted_up_to_a_bound(session: Session, make: Make, subject
     query = NeuronsQuery(subject.id)
     counted = [count_neurons(session, query=query, bound=bound) for bound in (3, 4)]
     assert [(c.number, c.exact) for c in counted] == [(3, False), (4, True)]
-    with pytest.raises(Invalid, match="Narrow the filters"):
-        matching_ids(session, query=query, limit=3)
 
 
 def test_chosen_neurons_must_all_be_of_the_subject(session: Session, make: Make, subject: Subject) -> None:
     second, first = make.neuron(subject, index=1), make.neuron(subject, index=0)
-    chosen = [second.id, first.id, second.id]
-    assert existing_ids(session, subject_id=subject.id, neuron_ids=chosen) == [first.id, second.id]
+    assert count_selected(session, selection=NeuronSelection.of(subject.id, [second.id, first.id, second.id])) == 2
     for stranger in (make.neuron(make.subject("other")).id, -1, 2**63):
-        with pytest.raises(NotFound):
-            existing_ids(session, subject_id=subject.id, neuron_ids=[first.id, stranger])
+        with pytest.raises(NotFound, match="1 of the 2"):
+            count_selected(session, selection=NeuronSelection.of(subject.id, [first.id, stranger]))
 
 
 def test_active_runs_are_counted_by_method(session: Session, make: Make, subject: Subject) -> None:
     waiting, idle = make.neuron(subject, index=0), make.neuron(subject, index=1)
     run = _run(session, make, waiting)
-    ids = [waiting.id, idle.id]
-    assert n_with_active_run(session, neuron_ids=ids, method_id=run.method_id) == 1
-    assert n_with_active_run(session, neuron_ids=ids, method_id=make.method("other").id) == 0
+    selection = NeuronSelection.of(subject.id, [waiting.id, idle.id])
+    assert n_with_active_run(session, selection=selection, method_id=run.method_id) == 1
+    assert n_with_active_run(session, selection=selection, method_id=make.method("other").id) == 0
     run.status = "succeeded"
     session.flush()
-    assert n_with_active_run(session, neuron_ids=ids, method_id=run.method_id) == 0
+    assert n_with_active_run(session, selection=selection, method_id=run.method_id) == 0
 
 
 @pytest.mark.parametrize("words", ["the", "( ) !", '"', "-", "of the"])

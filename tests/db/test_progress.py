@@ -121,7 +121,10 @@ def test_a_succeeded_run_shows_the_candidate_that_its_method_preferred(session: 
 def test_a_run_keeps_the_score_that_it_measured_itself(session: Session, queue: Queue) -> None:
     run = queue.run(queue.batch(), SUCCEEDED)
     (made,) = store_candidates(session, neuron_id=run.neuron_id, results=[scored("x", 0.3)], author=author_of(run))
-    again = queue.run(queue.batch(), SUCCEEDED, explanation_id=made)
+    scoring = queue.batch()
+    scoring.explanation_id = made
+    session.flush()
+    again = queue.run(scoring, SUCCEEDED, explanation_id=made)
     add_results(session, explanation_id=made, result=scored("", 0.9, "structured"), author=author_of(again))
     for number, value, simulator in ((run.id, 0.3, "lexical"), (again.id, 0.9, "structured")):
         result = run_detail(session, run_id=number).run.result

@@ -8,7 +8,8 @@ from sqlalchemy.orm import Session
 
 from app.db import Limits, make_engine, make_reading_sessions, make_sessions, transaction
 from app.models import Account
-from app.queries.neurons.listing import NeuronFilter, NeuronsQuery, neurons_page
+from app.queries.neurons.filters import NeuronFilter
+from app.queries.neurons.listing import NeuronsQuery, neurons_page
 from tests.factories import Make
 
 

@@ -1,32 +1,24 @@
-"""The list of a subject's neurons: filtered, sorted, read by keyset, counted, selected."""
+"""The list of a subject's neurons: filtered, sorted, read by keyset, counted."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     Select,
     and_,
-    false,
     func,
     literal,
-    literal_column,
     or_,
     select,
-    text,
     true,
 )
 from sqlalchemy.orm import Session
 
-from app.domain.bounds import BIGGEST_ID
 from app.domain.neurons import NeuronState
-from app.domain.searches import web_search
-from app.errors import Invalid, NotFound
-from app.models import Neuron, Run, Score
-from app.queries.common.bulk import driver_connection
+from app.models import Neuron, Score
 from app.queries.common.paging import Page
+from app.queries.neurons.filters import EVERY_NEURON, NeuronFilter, filter_conditions, planned_by_value
 from app.queries.neurons.order import (
     BEST_FIRST,
     NeuronSort,
@@ -40,7 +32,7 @@ from app.queries.neurons.order import (
     segments_of,
     whole_order,
 )
-from app.queries.runs.active import active_runs, is_active
+from app.queries.runs.active import active_runs
 
 COUNT_BOUND = 10_000
 """Matches are counted up to here; beyond it a list says "10,000+"."""
@@ -51,28 +43,6 @@ FEW = 2_000
 """Up to so many matches, a list is found whole and then sorted: some milliseconds, whatever the planner expects."""
 TEXT_SHOWN = 400
 """Characters of an explanation that a list shows; the neuron's page shows all."""
-
-_PLAN_BY_VALUE = text(
-    "SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('enable_seqscan', 'off', true)"
-)
-_ENGLISH: ColumnElement[str] = literal_column("'english'::regconfig")
-
-
-@dataclass(frozen=True, slots=True)
-class NeuronFilter:
-    """What neurons must have in common. None is no condition; bounds are inclusive."""
-
-    layer: int | None = None
-    score_min: float | None = None
-    score_max: float | None = None
-    simulator: str | None = None
-    """Of the current score."""
-    rate_min: float | None = None
-    """Share of tokens with an activation above 0."""
-    rate_max: float | None = None
-    state: NeuronState | None = None
-    words: str | None = None
-    """In the explanation; quotes, ``or`` and ``-`` as in web search engines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +94,7 @@ class NeuronsQuery:
     """What a page of the list is a page of."""
 
     subject_id: int
-    filter: NeuronFilter = NeuronFilter()
+    filter: NeuronFilter = EVERY_NEURON
     sort: NeuronSort = BEST_FIRST
 
 
@@ -157,7 +127,7 @@ def neurons_page(
     cursor = before if before is not None else after
     start = None if cursor is None else parse_cursor(cursor, query.sort)
     few = matches is not None and matches.exact and matches.number <= FEW
-    with _planned_by_value(session, query):
+    with planned_by_value(session, query.filter):
         found = _read(session, _source(query, few=few), start, backwards=backwards, limit=size + 1)
     more = len(found) > size
     shown = found[:size][::-1] if backwards else found[:size]
@@ -174,99 +144,16 @@ def count_neurons(session: Session, *, query: NeuronsQuery, bound: int | None = 
     """How many neurons match, exactly up to ``bound``."""
     if bound is None:
         bound = SEARCH_COUNT_BOUND if query.filter.words else COUNT_BOUND
-    some = select(literal(1)).where(*_conditions(query)).select_from(Neuron).limit(bound + 1).subquery()
-    with _planned_by_value(session, query):
+    some = (
+        select(literal(1))
+        .where(*filter_conditions(query.subject_id, query.filter))
+        .select_from(Neuron)
+        .limit(bound + 1)
+        .subquery()
+    )
+    with planned_by_value(session, query.filter):
         number = session.scalar(select(func.count()).select_from(some)) or 0
     return Matches(min(number, bound), exact=number <= bound)
-
-
-def matching_ids(session: Session, *, query: NeuronsQuery, limit: int) -> list[int]:
-    """The ids of all neurons that match, by position. Raises Invalid where they are more than ``limit``."""
-    statement = select(Neuron.id).where(*_conditions(query)).order_by(Neuron.layer, Neuron.index).limit(limit + 1)
-    ids = list(session.scalars(statement))
-    if len(ids) > limit:
-        raise Invalid(f"More than {limit:,} neurons match. Narrow the filters: one batch may hold {limit:,}.")
-    return ids
-
-
-def existing_ids(session: Session, *, subject_id: int, neuron_ids: Sequence[int]) -> list[int]:
-    """``neuron_ids`` without repetitions, by position. Raises NotFound where one is no neuron of this subject."""
-    wanted = {i for i in neuron_ids if 0 < i <= BIGGEST_ID}
-    statement = select(Neuron.id).where(Neuron.subject_id == subject_id, Neuron.id.in_(wanted))
-    ids = list(session.scalars(statement.order_by(Neuron.layer, Neuron.index)))
-    if len(ids) < len(set(neuron_ids)):
-        raise NotFound("Some of the chosen neurons do not exist. Choose them again from the list.")
-    return ids
-
-
-def n_with_active_run(session: Session, *, neuron_ids: Sequence[int], method_id: int) -> int:
-    """How many of these neurons are queued or running with this method already."""
-    statement = (
-        select(func.count())
-        .select_from(Run)
-        .where(is_active(), Run.method_id == method_id, Run.neuron_id == func.any(list(neuron_ids)))
-    )
-    return session.scalar(statement) or 0
-
-
-def has_search_words(session: Session, *, words: str) -> bool:
-    """Whether a search has anything to look for: not only common words and punctuation."""
-    return (session.scalar(select(func.numnode(_search(words)))) or 0) > 0
-
-
-@contextmanager
-def _planned_by_value(session: Session, query: NeuronsQuery) -> Iterator[None]:
-    """Searches are planned for their words in here.
-
-    A prepared plan knows neither how many match nor the parsed search, which it parses again for every row. And
-    where words that seldom meet are taken for common ones, a scan of the table for the first of them reads it all.
-    """
-    if not query.filter.words:
-        yield
-        return
-    with driver_connection(session).transaction():  # the settings last as long; sessions that only read have no other
-        session.execute(_PLAN_BY_VALUE)
-        yield
-
-
-def _conditions(query: NeuronsQuery) -> list[ColumnElement[bool]]:
-    wanted = query.filter
-    conditions = [Neuron.subject_id == query.subject_id]
-    if wanted.layer is not None:
-        conditions.append(Neuron.layer == wanted.layer)
-    if wanted.score_min is not None:
-        conditions.append(Neuron.current_score >= wanted.score_min)
-    if wanted.score_max is not None:
-        conditions.append(Neuron.current_score <= wanted.score_max)
-    if wanted.simulator is not None:
-        conditions.append(Neuron.current_simulator == wanted.simulator)
-    if wanted.rate_min is not None:
-        conditions.append(Neuron.firing_rate >= wanted.rate_min)
-    if wanted.rate_max is not None:
-        conditions.append(Neuron.firing_rate <= wanted.rate_max)
-    if wanted.words and wanted.state is NeuronState.UNEXPLAINED:
-        conditions.append(false())  # the planner does not know that what has no explanation has no words
-    elif wanted.words:
-        conditions.append(Neuron.search.op("@@", is_comparison=True)(_search(wanted.words)))
-    if wanted.state is not None:
-        conditions.append(_in_state(wanted.state))
-    return conditions
-
-
-def _in_state(state: NeuronState) -> ColumnElement[bool]:
-    match state:
-        case NeuronState.UNEXPLAINED:
-            return Neuron.current_explanation_id.is_(None)
-        case NeuronState.EXPLAINED:
-            return Neuron.current_explanation_id.is_not(None)
-        case NeuronState.FLAGGED:
-            return Neuron.n_open_flags > literal_column("0")
-        case NeuronState.QUEUED:
-            return Neuron.id.in_(select(Run.neuron_id).where(is_active()))
-
-
-def _search(words: str) -> ColumnElement[Any]:
-    return func.websearch_to_tsquery(_ENGLISH, web_search(words))
 
 
 def _source(query: NeuronsQuery, *, few: bool) -> _Source:
@@ -275,7 +162,7 @@ def _source(query: NeuronsQuery, *, few: bool) -> _Source:
     Where few match, a planner that expects many walks the sort's index for ones that do not come; told to find
     them first, it looks them up by the filter.
     """
-    chosen = select(*_COLUMNS).where(*_conditions(query))
+    chosen = select(*_COLUMNS).where(*filter_conditions(query.subject_id, query.filter))
     if not few:
         return _Source(query, chosen, Neuron.__table__.c, is_found_first=False)
     found = chosen.cte("found").prefix_with("MATERIALIZED")

@@ -1,23 +1,15 @@
 """Rows of batches and runs, for those who queue, cancel and retry them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ARRAY, BigInteger, cast, func, select, text, update
+from sqlalchemy import BigInteger, func, literal, select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app.domain.work import WorkStatus
 from app.models import Batch, Neuron, Run
 from app.models.work import IS_ACTIVE
-
-_INSERT = """
-    INSERT INTO run (batch_id, neuron_id, method_id, explanation_id)
-    SELECT :batch_id, id, :method_id, CAST(:explanation_id AS bigint) FROM neuron
-    WHERE id = ANY(CAST(:neuron_ids AS bigint[])) AND subject_id = :subject_id
-    ORDER BY id
-    ON CONFLICT (neuron_id, method_id) WHERE {active} DO NOTHING
-"""
-_INSERT_RUNS = text(_INSERT.format(active=IS_ACTIVE))
+from app.queries.neurons.selection import NeuronSelection
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,27 +36,22 @@ def insert_batch(
     return batch
 
 
-def insert_runs(session: Session, *, batch: Batch, neuron_ids: Sequence[int]) -> int:
-    """One queued run for each of these neurons that has no active run of the batch's method. Returns their number.
+def insert_runs(session: Session, *, batch: Batch, selection: NeuronSelection) -> int:
+    """One queued run for each selected neuron that has no active run of the batch's method. Returns their number.
 
-    Neurons of other subjects are left out.
+    One statement, and no id leaves the database. Neurons are locked by nobody and read by rising id.
     """
-    values = {
-        "batch_id": batch.id,
-        "method_id": batch.method_id,
-        "subject_id": batch.subject_id,
-        "neuron_ids": list(neuron_ids),
-        "explanation_id": batch.explanation_id,
-    }
-    n_runs = session.connection().execute(_INSERT_RUNS, values).rowcount
+    chosen = select(literal(batch.id), Neuron.id, literal(batch.method_id), literal(batch.explanation_id, BigInteger))
+    statement = insert(Run).from_select(
+        ["batch_id", "neuron_id", "method_id", "explanation_id"],
+        chosen.where(*selection.conditions).order_by(Neuron.id),
+        include_defaults=False,
+    )
+    statement = statement.on_conflict_do_nothing(index_elements=["neuron_id", "method_id"], index_where=IS_ACTIVE)
+    with selection.planned(session):
+        n_runs = session.connection().execute(statement, execution_options={"preserve_rowcount": True}).rowcount
     session.execute(update(Batch).where(Batch.id == batch.id).values(n_runs=n_runs))
     return n_runs
-
-
-def count_neurons(session: Session, *, subject_id: int, neuron_ids: Sequence[int]) -> int:
-    """The number of these ids that are neurons of the subject."""
-    wanted = func.any(cast(list(neuron_ids), ARRAY(BigInteger)))
-    return session.scalars(select(func.count()).where(Neuron.id == wanted, Neuron.subject_id == subject_id)).one()
 
 
 def mark_cancelled(session: Session, *, batch_id: int) -> None:

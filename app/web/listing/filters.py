@@ -14,7 +14,7 @@ from app.domain.bounds import BIGGEST_LAYER, LONGEST_FIELD, LONGEST_SEARCH
 from app.domain.neurons import NeuronState
 from app.errors import Invalid
 from app.queries.common.inputs import one_of, plain_text
-from app.queries.neurons.listing import NeuronFilter
+from app.queries.neurons.filters import NeuronFilter
 from app.queries.neurons.order import NeuronSort, SortKey
 
 SIMULATOR_LIMIT = 200

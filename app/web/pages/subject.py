@@ -16,25 +16,18 @@ from app.errors import Invalid, NotFound
 from app.queries.common.inputs import price_of
 from app.queries.language_models.calls import cap_batch
 from app.queries.language_models.estimates import batch_estimate
-from app.queries.neurons.listing import (
-    Matches,
-    NeuronRow,
-    NeuronsQuery,
-    count_neurons,
-    existing_ids,
-    has_search_words,
-    matching_ids,
-    n_with_active_run,
-    neurons_page,
-)
+from app.queries.neurons.filters import has_search_words
+from app.queries.neurons.listing import Matches, NeuronRow, NeuronsQuery, count_neurons, neurons_page
 from app.queries.neurons.order import NeuronSort, SortKey
+from app.queries.neurons.selection import NeuronSelection, count_selected, n_with_active_run
 from app.queries.people.accounts import Viewer
 from app.queries.subjects.lookup import SubjectHead, subject_head
+from app.settings import Settings
 from app.web.deps import AppSettings, CurrentViewer, DbSession, allowed_to
 from app.web.listing.filters import SORT_LABELS, FilterFields, ListFilters, ListRequest, kept_filters
 from app.web.neuron.choices import MethodChoice, choices_for, method_choices
 from app.web.rendering.templating import CurrentView, page
-from app.work.enqueue import enqueue_batch
+from app.work.enqueue import enqueue_selection
 
 router = APIRouter()
 
@@ -113,14 +106,11 @@ class Selection:
     neuron_ids: tuple[int, ...]
     request: ListRequest
 
-    def resolve(self, session: Session, subject: SubjectHead, limit: int) -> list[int]:
-        """The ids of the neurons. Raises Invalid where there is none."""
+    def of(self, subject: SubjectHead) -> NeuronSelection:
+        """The neurons of this subject."""
         if self.neuron_ids:
-            return existing_ids(session, subject_id=subject.id, neuron_ids=self.neuron_ids)
-        ids = matching_ids(session, query=NeuronsQuery(subject.id, self.request.filter), limit=limit)
-        if not ids:
-            raise Invalid("No neuron matches these filters, so there is nothing to queue. Change the filters.")
-        return ids
+            return NeuronSelection.of(subject.id, self.neuron_ids)
+        return NeuronSelection(subject.id, self.request.filter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +197,7 @@ def queue(
 ) -> SubjectQueue:
     """How many neurons are about to be queued with a method."""
     head = subject_head(session, slug=slug)
-    ids = selection.resolve(session, head, settings.batch_limit)
-    return _confirmation(session, head, selection, method, ids)
+    return _confirmation(session, head, selection, method, _n_selected(session, head, selection, settings))
 
 
 @router.post("/{slug}/queue", include_in_schema=False)
@@ -222,14 +211,13 @@ def enqueue(
 ) -> Response:
     """Queue the neurons, if they are as many as the person was shown."""
     head = subject_head(session, slug=slug)
-    ids = sent.selection.resolve(session, head, settings.batch_limit)
-    if len(ids) != sent.n_neurons:
-        shown = _confirmation(session, head, sent.selection, sent.method_id, ids, has_changed=True)
+    n_neurons = _n_selected(session, head, sent.selection, settings)
+    if n_neurons != sent.n_neurons:
+        shown = _confirmation(session, head, sent.selection, sent.method_id, n_neurons, has_changed=True)
         return view.html("subject/queue.html", replace(shown, price_cap=sent.price_cap), status=409)
-    batch = enqueue_batch(
+    batch = enqueue_selection(
         session,
-        subject_id=head.id,
-        neuron_ids=ids,
+        selection=sent.selection.of(head),
         method_id=sent.method_id,
         account_id=viewer.id,
         limit=settings.batch_limit,
@@ -239,12 +227,22 @@ def enqueue(
     return RedirectResponse(f"/batches/{batch.batch_id}", status_code=303)
 
 
+def _n_selected(session: Session, subject: SubjectHead, selection: Selection, settings: Settings) -> int:
+    n = count_selected(session, selection=selection.of(subject))
+    if n == 0:
+        raise Invalid("No neuron matches these filters, so there is nothing to queue. Change the filters.")
+    if n > settings.batch_limit:
+        limit = f"{settings.batch_limit:,}"
+        raise Invalid(f"{n:,} neurons match. Narrow the filters: one batch may hold {limit}.")
+    return n
+
+
 def _confirmation(
     session: Session,
     subject: SubjectHead,
     selection: Selection,
     method_id: int,
-    ids: list[int],
+    n_neurons: int,
     *,
     has_changed: bool = False,
 ) -> SubjectQueue:
@@ -253,17 +251,17 @@ def _confirmation(
         raise NotFound("There is no such method. Choose one in the list of neurons.")
     filters = selection.request.fields.query().removeprefix("?")
     address = f"/{subject.slug}"
-    n_active = n_with_active_run(session, neuron_ids=ids, method_id=method_id)
+    n_active = n_with_active_run(session, selection=selection.of(subject), method_id=method_id)
     return SubjectQueue(
         subject=subject,
         address=f"{address}/queue",
         back=f"{address}?{filters}" if filters else address,
         method=method,
-        neuron_ids=tuple(ids) if selection.neuron_ids else (),
+        neuron_ids=tuple(sorted(set(selection.neuron_ids))),
         filters=filters,
-        n_neurons=len(ids),
+        n_neurons=n_neurons,
         n_active=n_active,
-        estimate=batch_estimate(session, method_id=method_id, subject_id=subject.id, n_neurons=len(ids) - n_active),
+        estimate=batch_estimate(session, method_id=method_id, subject_id=subject.id, n_neurons=n_neurons - n_active),
         has_changed=has_changed,
     )
 

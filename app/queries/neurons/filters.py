@@ -1,0 +1,100 @@
+"""What neurons may be filtered by, as conditions of SQL: for lists, and for what is queued."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, false, func, literal_column, select, text
+from sqlalchemy.orm import Session
+
+from app.domain.neurons import NeuronState
+from app.domain.searches import web_search
+from app.models import Neuron, Run
+from app.queries.common.bulk import driver_connection
+from app.queries.runs.active import is_active
+
+_PLAN_BY_VALUE = text(
+    "SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('enable_seqscan', 'off', true)"
+)
+_ENGLISH: ColumnElement[str] = literal_column("'english'::regconfig")
+
+
+@dataclass(frozen=True, slots=True)
+class NeuronFilter:
+    """What neurons must have in common. None is no condition; bounds are inclusive."""
+
+    layer: int | None = None
+    score_min: float | None = None
+    score_max: float | None = None
+    simulator: str | None = None
+    """Of the current score."""
+    rate_min: float | None = None
+    """Share of tokens with an activation above 0."""
+    rate_max: float | None = None
+    state: NeuronState | None = None
+    words: str | None = None
+    """In the explanation; quotes, ``or`` and ``-`` as in web search engines."""
+
+
+EVERY_NEURON = NeuronFilter()
+
+
+def has_search_words(session: Session, *, words: str) -> bool:
+    """Whether a search has anything to look for: not only common words and punctuation."""
+    return (session.scalar(select(func.numnode(_search(words)))) or 0) > 0
+
+
+@contextmanager
+def planned_by_value(session: Session, wanted: NeuronFilter) -> Iterator[None]:
+    """Searches are planned for their words in here.
+
+    A prepared plan knows neither how many match nor the parsed search, which it parses again for every row. And
+    where words that seldom meet are taken for common ones, a scan of the table for the first of them reads it all.
+    """
+    if not wanted.words:
+        yield
+        return
+    with driver_connection(session).transaction():  # the settings last as long; sessions that only read have no other
+        session.execute(_PLAN_BY_VALUE)
+        yield
+
+
+def filter_conditions(subject_id: int, wanted: NeuronFilter) -> list[ColumnElement[bool]]:
+    """What is true of a subject's neurons that match."""
+    conditions = [Neuron.subject_id == subject_id]
+    if wanted.layer is not None:
+        conditions.append(Neuron.layer == wanted.layer)
+    if wanted.score_min is not None:
+        conditions.append(Neuron.current_score >= wanted.score_min)
+    if wanted.score_max is not None:
+        conditions.append(Neuron.current_score <= wanted.score_max)
+    if wanted.simulator is not None:
+        conditions.append(Neuron.current_simulator == wanted.simulator)
+    if wanted.rate_min is not None:
+        conditions.append(Neuron.firing_rate >= wanted.rate_min)
+    if wanted.rate_max is not None:
+        conditions.append(Neuron.firing_rate <= wanted.rate_max)
+    if wanted.words and wanted.state is NeuronState.UNEXPLAINED:
+        conditions.append(false())  # the planner does not know that what has no explanation has no words
+    elif wanted.words:
+        conditions.append(Neuron.search.op("@@", is_comparison=True)(_search(wanted.words)))
+    if wanted.state is not None:
+        conditions.append(_in_state(wanted.state))
+    return conditions
+
+
+def _in_state(state: NeuronState) -> ColumnElement[bool]:
+    match state:
+        case NeuronState.UNEXPLAINED:
+            return Neuron.current_explanation_id.is_(None)
+        case NeuronState.EXPLAINED:
+            return Neuron.current_explanation_id.is_not(None)
+        case NeuronState.FLAGGED:
+            return Neuron.n_open_flags > literal_column("0")
+        case NeuronState.QUEUED:
+            return Neuron.id.in_(select(Run.neuron_id).where(is_active()))
+
+
+def _search(words: str) -> ColumnElement[Any]:
+    return func.websearch_to_tsquery(_ENGLISH, web_search(words))
