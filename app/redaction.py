@@ -9,7 +9,7 @@ import re
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote
@@ -17,17 +17,49 @@ from urllib.parse import quote
 REPLACEMENT = "[key]"
 SHORTEST = 4
 """Characters. Shorter keys are placeholders (``x``) for endpoints that want none; removing them would tear words."""
-SHORTEST_ANYWHERE = 8
-"""Characters. Shorter keys (``EMPTY``, ``ollama``) are removed where they stand as words of their own."""
+SHORTEST_DISTINCTIVE = 8
+SHORTEST_DISTINCTIVE_WORD = 16
+"""Characters from which on a key, or one of letters alone, cannot be an ordinary word (``none``, ``ollama``)."""
+
+
+class _Forms:
+    """Ways in which some secrets may be written, and a pattern that finds them."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        matching = {form: _matching(form, anywhere=is_distinctive(s)) for s in secrets for form in _forms(s)}
+        self._forms = sorted(matching, key=len, reverse=True)
+        self._pattern = re.compile("|".join(matching[form] for form in self._forms))
+
+    def removed_from(self, text: str) -> str:
+        # The search for plain texts first: a pattern of many alternatives takes seconds for a megabyte.
+        return self._pattern.sub(REPLACEMENT, text) if any(form in text for form in self._forms) else text
+
+    def removed_from_json(self, value: Any) -> Any:
+        text = json.dumps(value, ensure_ascii=False, default=str)
+        return self._walked(value) if any(form in text for form in self._forms) else value
+
+    def _walked(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self.removed_from(value)
+        if isinstance(value, Mapping):
+            return {self._walked(k): self._walked(v) for k, v in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._walked(v) for v in value]
+        return value
 
 
 class Secrets:
-    """Values that are to be removed from texts. Safe to use from several threads."""
+    """Values that are to be removed from texts. Safe to use from several threads.
+
+    Distinctive ones are removed anywhere. Endpoints that want no key are given words such as ``EMPTY``:
+    these are removed where they stand as words of their own, and not at all where a caller asks for
+    ``words=False``, because an answer may be about that very word.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._values: set[str] = set()
-        self._pattern: re.Pattern[str] | None = None
+        self._all = self._distinctive = _Forms(())
 
     def keep(self, value: str) -> None:
         """Remove ``value`` from now on."""
@@ -36,27 +68,25 @@ class Secrets:
             return
         with self._lock:
             self._values |= values
-            forms = sorted({form for known in self._values for form in _forms(known)}, key=len, reverse=True)
-            self._pattern = re.compile("|".join(map(_matching, forms)))
+            self._all = _Forms(self._values)
+            self._distinctive = _Forms(filter(is_distinctive, self._values))
 
     def redacted(self, text: str) -> str:
         """``text`` with every value replaced by ``[key]``."""
-        return text if self._pattern is None else self._pattern.sub(REPLACEMENT, text)
+        return self._all.removed_from(text)
 
-    def redacted_json(self, value: Any) -> Any:
+    def redacted_json(self, value: Any, *, words: bool = True) -> Any:
         """A JSON value with every value replaced in its strings, names of fields included."""
-        if self._pattern is None or not self._pattern.search(json.dumps(value, ensure_ascii=False, default=str)):
-            return value
-        return self._walked(value)
+        return (self._all if words else self._distinctive).removed_from_json(value)
 
-    def _walked(self, value: Any) -> Any:
-        if isinstance(value, str):
-            return self.redacted(value)
-        if isinstance(value, Mapping):
-            return {self._walked(k): self._walked(v) for k, v in value.items()}
-        if isinstance(value, list | tuple):
-            return [self._walked(v) for v in value]
-        return value
+
+def is_distinctive(secret: str) -> bool:
+    """Whether a text that holds ``secret`` must have it from the key."""
+    return len(secret) >= (SHORTEST_DISTINCTIVE_WORD if secret.isalpha() else SHORTEST_DISTINCTIVE)
+
+
+def _matching(form: str, *, anywhere: bool) -> str:
+    return re.escape(form) if anywhere else rf"(?<![A-Za-z0-9]){re.escape(form)}(?![A-Za-z0-9])"
 
 
 def _forms(secret: str) -> set[str]:
@@ -72,12 +102,6 @@ def _escaped(text: str) -> Iterator[str]:
         yield in_json
         yield in_json.replace("/", "\\/")
     yield repr(text)[1:-1]
-
-
-def _matching(form: str) -> str:
-    if len(form) >= SHORTEST_ANYWHERE:
-        return re.escape(form)
-    return rf"(?<![A-Za-z0-9]){re.escape(form)}(?![A-Za-z0-9])"
 
 
 _of_this_process = Secrets()  # one for all: a log line may hold the key of any provider

@@ -7,7 +7,7 @@ from pathlib import Path
 from cryptography.fernet import Fernet, InvalidToken
 
 from app.errors import Invalid, ProviderError
-from app.redaction import SHORTEST_ANYWHERE, keep_secret
+from app.redaction import is_distinctive, keep_secret
 
 _FILE = "provider.key"
 _BYTE_ORDER_MARK = "\ufeff"
@@ -26,7 +26,7 @@ def usable_key(raw: str, *, source: str) -> str:
         key = key[1:-1].strip()
     if key[: len(_SCHEME)].lower() == _SCHEME:
         key = key[len(_SCHEME) :].strip()
-    for secret in (key, *(part for part in key.split() if len(part) >= SHORTEST_ANYWHERE)):
+    for secret in (key, *filter(is_distinctive, key.split())):
         keep_secret(secret)  # the parts, too: a key of several lines is refused below
     if not key.isascii() or not key.isprintable():
         raise ProviderError(

@@ -51,12 +51,21 @@ def test_json_without_a_secret_is_the_same_object() -> None:
 
 def test_a_short_key_is_removed_as_a_word_and_a_placeholder_is_left_alone() -> None:
     secrets = Secrets()
-    for key in ("EMPTY", "x"):
+    for key in ("EMPTY", "anything", "x"):
         secrets.keep(key)
-    assert secrets.redacted("EMPTY, EMPTYING, x") == "[key], EMPTYING, x"
+    assert secrets.redacted("EMPTY, EMPTYING, anything, x") == "[key], EMPTYING, [key], x"
 
 
-@given(st.text(min_size=8), st.text(), st.text())
+def test_a_key_that_is_a_word_leaves_answers_about_that_word_alone() -> None:
+    secrets = Secrets()
+    for key in ("none", "ollama", "sk-a1b2c3"):
+        secrets.keep(key)
+    answer = {"explanation": "fires on none and ollama and sk-a1b2c3"}
+    assert secrets.redacted_json(answer, words=False) == {"explanation": "fires on none and ollama and [key]"}
+    assert secrets.redacted_json(answer) == {"explanation": "fires on [key] and [key] and [key]"}
+
+
+@given(st.text(min_size=16), st.text(), st.text())
 def test_no_text_keeps_a_secret(value: str, before: str, after: str) -> None:
     secrets = Secrets()
     secrets.keep(value)

@@ -132,7 +132,7 @@ STORED: dict[str, Behaviour] = {
     "an integer of 4,000 digits": Raw(b'{"choices": [], "x": ' + b"9" * 4_000 + b"}"),
     "ninety levels": raw_json({"x": json.loads("[" * 90 + "]" * 90)}),
     "a text of a megabyte": Edited(lambda r: {**r, "x": "y" * 2**20}, EXPLANATION),
-    "a hundred thousand fields": Edited(lambda r: {**r, "x": {str(n): n for n in range(100_000)}}, EXPLANATION),
+    "thousands of fields": Edited(lambda r: {**r, "x": {str(n): n for n in range(21_000)}}, EXPLANATION),
     "bytes": Raw(bytes(range(256)) * 4),
     "a refusal of NUL": Answer("", refusal="no\x00 and \ud800"),
     "an error with NUL": raw_json({"error": {"message": "a\x00b\ud800", "code": 400}}, 400),

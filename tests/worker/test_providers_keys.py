@@ -81,6 +81,24 @@ def test_an_endpoint_that_repeats_the_key_makes_nothing_hold_it(
     assert "SECRET123" not in caplog.text + capsys.readouterr().err
 
 
+def test_a_key_that_is_a_word_leaves_explanations_alone_and_is_removed_from_errors(
+    site: tuple[Site, LlmServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_KEY", "ollama")
+    here, server = site
+    subject_id, ids = here.neurons(1)
+    here.enqueue(subject_id, ids, method_named("pairs-structured"))
+    server.brain = lambda _body: Answer('{"explanation": "the word ollama"}')
+    server.script.append(Fail(503, "ollama is not the key"))
+    here.loop().run_one()
+    with transaction(here.sessions) as session:
+        assert session.scalars(text("SELECT text FROM explanation")).one() == "the word ollama"
+        assert (
+            session.scalars(text("SELECT error FROM llm_call ORDER BY id LIMIT 1")).one()
+            == "HTTP 503: [key] is not the key"
+        )
+
+
 def test_a_key_of_several_lines_fails_the_run_for_good_and_is_not_shown(
     site: tuple[Site, LlmServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,20 +88,21 @@ class _Body:
     @property
     def complaint(self) -> Complaint:
         if not isinstance(self.value, Unreadable):
-            return complaint_of(self.value)
+            return complaint_of(redacted_json(self.value))
         return complaint_in_text(self.text) if self.text else Complaint(str(self.value))
 
     def raw(self, status: int) -> dict[str, Any]:
         """What is stored of a body that is not an answer."""
         if not isinstance(self.value, Unreadable):
-            return {"status": status, "body": self.value}
+            return {"status": status, "body": redacted_json(self.value)}
         return {"status": status, "text": self.text[:RAW_CHARACTERS_KEPT]}
 
 
 def _parsed(text: str, content_type: str) -> _Body:
     try:
-        # Redacted as values, too: in a string of JSON a key may be spelled in escapes.
-        return _Body(redacted(text), redacted_json(read_json(text, content_type)))
+        # Redacted as values, too: in a string of JSON a key may be spelled in escapes. An answer may hold a word that
+        # also serves as a key.
+        return _Body(redacted(text), redacted_json(read_json(text, content_type), words=False))
     except Unreadable as error:
         return _Body(redacted(text), Unreadable(redacted(str(error))))
 
@@ -130,11 +131,11 @@ def _complaint_in_answer(body: object) -> Complaint | None:
     if not isinstance(body, dict):
         return None
     if is_complaint(body):
-        return complaint_of(body)
+        return complaint_of(redacted_json(body))
     choices = body.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
     if isinstance(first, dict) and (first.get("error") or first.get("finish_reason") == "error"):
-        return complaint_of(first)
+        return complaint_of(redacted_json(first))
     return None
 
 

@@ -71,8 +71,8 @@ def store_call(session: Session, *, run_id: int | None, call: Call) -> int:
 
 
 def _stored(value: Any) -> Any:
-    """What an endpoint sent, in a form that can be stored, without any key that it repeats."""
-    return redacted_json(storable_json(value))
+    """What was sent or came back, in a form that can be stored, without any key that it repeats."""
+    return redacted_json(storable_json(value), words=False)
 
 
 def _attempt_of(session: Session, run_id: int | None) -> int:
