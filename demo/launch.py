@@ -29,15 +29,16 @@ from sqlalchemy.orm import Session
 from app.db import Sessions, make_sessions, transaction
 from app.domain.collections import CollectionStage, CollectionStatus
 from app.domain.roles import Role
-from app.domain.work import ACTIVE
-from app.errors import DomainError
+from app.domain.work import ACTIVE, WorkStatus
+from app.errors import Conflict, DomainError
 from app.health import web_is_alive
-from app.models import Account, Batch, Collection, Neuron, Subject
+from app.models import Account, Batch, Collection, Neuron, Subject, Task
 from app.queries.methods.definitions import newest_method
 from app.queries.people.accounts import create_login_token, ensure_account
 from app.queries.runs.counts import total_counts
 from app.schema import open_installation
 from app.settings import Settings
+from app.work.checks import enqueue_check
 from app.work.enqueue import enqueue_batch
 from demo.processes import ChildFailed, Children, children
 from worker.run.outages import through_outages
@@ -57,6 +58,7 @@ MAX_WORKERS = 4
 FINAL = (1, 2)
 """Exit codes of a command that would end the same again: refused, or not understood."""
 
+_OWNER = select(Account.id).where(Account.name == OWNER)
 _COLLECTIONS = select(Collection).join(Subject, Subject.id == Collection.subject_id).where(Subject.slug == SLUG)
 
 
@@ -95,7 +97,8 @@ def _run(settings: Settings, sessions: Sessions, group: Children, console: Conso
         _collect_everything(sessions, group, progress)
         _asked(sessions, partial(_queue_every_neuron_once, settings=settings))
         _watch_runs(sessions, group, progress)
-    console.print("Everything is explained. The pages stay up until Ctrl-C.")
+        _check_everything(sessions, group, progress)
+    console.print("Everything is explained and checked. The pages stay up until Ctrl-C.")
     while True:
         for name in group.keep_alive():
             console.print(f"{name} had stopped and was started again.")
@@ -160,7 +163,7 @@ def _queue_every_neuron_once(session: Session, *, settings: Settings) -> None:
         subject_id=subject.id,
         neuron_ids=neurons,
         method_id=newest_method(session, name=METHOD).id,
-        account_id=session.scalar(select(Account.id).where(Account.name == OWNER)),
+        account_id=session.scalar(_OWNER),
         limit=settings.batch_limit,
     )
 
@@ -176,6 +179,29 @@ def _watch_runs(sessions: Sessions, group: Children, progress: Progress) -> None
         total, active = _count_runs(sessions)
         progress.update(bar, total=total, completed=total - active)
         time.sleep(TICK_SECONDS)
+
+
+def _check_everything(sessions: Sessions, group: Children, progress: Progress) -> None:
+    """Execute the explanations on the whole corpus, unless that is done."""
+    task_id = _asked(sessions, _queue_check)
+    if task_id is None:
+        return
+    bar = progress.add_task("Checking the explanations", total=1.0)
+    while True:
+        group.keep_alive()
+        task = _asked(sessions, lambda session: session.get_one(Task, task_id))
+        progress.update(bar, completed=task.progress)
+        if not WorkStatus(task.status).is_active:
+            return
+        time.sleep(TICK_SECONDS)
+
+
+def _queue_check(session: Session) -> int | None:
+    """The id of the task that checks what has not been checked; None where there is nothing to check."""
+    try:
+        return enqueue_check(session, slug=SLUG, account_id=session.scalar(_OWNER)).id
+    except Conflict:
+        return None
 
 
 def _count_runs(sessions: Sessions) -> tuple[int, int]:

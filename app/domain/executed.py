@@ -23,6 +23,7 @@ EXECUTED = "executed"
 """The scorer of an executed explanation: its correlation over the whole corpus."""
 CORPUS = "corpus"
 """The sample that it speaks of: every token of a collection's corpus."""
+NOT_EXECUTABLE = "nothing in this text can be executed: it quotes no token and names no class or place"
 FIRING_LEVEL = 3
 """The level from which a neuron counts as firing on a token, and from which a token counts as claimed.
 

@@ -87,5 +87,7 @@ WARM_UP = TaskKind(
     "warm_up", "A subject loaded for trials", Lane.INTERACTIVE, keep_hours=24, max_attempts=1, is_listed=False
 )
 
-KINDS: Mapping[str, TaskKind] = {kind.name: kind for kind in (TRIAL, WARM_UP)}
+CHECK = TaskKind("check", "Explanations checked on the whole corpus", Lane.BACKGROUND, result_page="/{slug}")
+
+KINDS: Mapping[str, TaskKind] = {kind.name: kind for kind in (TRIAL, WARM_UP, CHECK)}
 """Every kind of task by its name. Its handler is in ``worker.run.handlers``."""

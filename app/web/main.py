@@ -32,6 +32,7 @@ from app.web.http.security import (
 from app.web.http.static import VersionedFiles
 from app.web.pages import (
     batches,
+    checks,
     compare,
     explanations,
     flags,
@@ -69,6 +70,7 @@ ROUTERS: Sequence[APIRouter] = (
     own_explanations.router,
     trials.router,
     neuron.router,
+    checks.router,
     subject.router,
 )
 

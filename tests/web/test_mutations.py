@@ -38,6 +38,7 @@ MUTATIONS = (
     Mutation(
         "/{slug}/queue", "batch.queued", "charlie", {"neuron": "{neuron}", "n_neurons": "1", "method_id": "{method}"}
     ),
+    Mutation("/{slug}/check", "task.queued", "charlie", {}),
     Mutation("/{slug}/{layer}/{index}/runs", "batch.queued", "charlie", {"method_id": "{method}"}),
     Mutation(
         "/{slug}/{layer}/{index}/explanations",

@@ -17,7 +17,7 @@ from app.db import Sessions, make_engine, make_sessions, transaction
 from app.domain.activations import unpack_activations
 from app.domain.authors import AuthorKind
 from app.domain.collections import CollectionStage
-from app.domain.executed import CORPUS, EXECUTED, FIRING_LEVEL, Mistake, firing_threshold
+from app.domain.executed import CORPUS, EXECUTED, FIRING_LEVEL, NOT_EXECUTABLE, Mistake, firing_threshold
 from app.domain.results import ExplanationResult
 from app.errors import CollectionError, NotFound
 from app.models import (
@@ -192,13 +192,37 @@ def test_a_check_looks_only_at_what_is_new(sessions: Sessions, subject: LoadedSu
     check(sessions, subject, collected, OPTIONS)
     before = rows(sessions)
     told: list[Progress] = []
-    assert check(sessions, subject, collected, OPTIONS, told.append) == CheckOutcome(True, 0, 1, 960)
+    assert check(sessions, subject, collected, OPTIONS, told.append) == CheckOutcome(True, 0, 0, 960)
     assert (told, rows(sessions)) == ([], before)
     explained(sessions, {(1, 9): 'fires on "z"'})
     assert check(sessions, subject, collected, OPTIONS).n_checked == 1
     with sessions() as session:
         events = session.scalars(select(Event).where(Event.kind == "check.completed").order_by(Event.id)).all()
-        assert [event.detail["n_explanations"] for event in events] == [3, 1]
+        found = [(event.detail["n_explanations"], event.detail["n_unreadable"]) for event in events]
+        assert found == [(3, 1), (1, 0)]
+
+
+def test_a_text_in_which_nothing_can_be_executed_says_so(
+    sessions: Sessions, subject: LoadedSubject, collected: Path
+) -> None:
+    check(sessions, subject, collected, OPTIONS)
+    with sessions() as session:
+        score = session.scalars(
+            select(Score)
+            .join(Explanation, Explanation.id == Score.explanation_id)
+            .where(Explanation.text == "words about the sea")
+        ).one()
+        assert (score.scorer, score.value, score.undefined_reason) == (EXECUTED, None, NOT_EXECUTABLE)
+
+
+def test_texts_in_which_nothing_can_be_executed_need_no_pass(
+    sessions: Sessions, subject: LoadedSubject, tmp_path: Path
+) -> None:
+    collect(sessions, subject, CORPUS_TEXT, tmp_path, COLLECT)
+    explained(sessions, {(0, 1): "joy"})
+    told: list[Progress] = []
+    assert check(sessions, subject, tmp_path, OPTIONS, told.append) == CheckOutcome(True, 0, 1, 960)
+    assert told == []
 
 
 def test_a_second_collection_is_checked_anew(sessions: Sessions, subject: LoadedSubject, collected: Path) -> None:

@@ -1,6 +1,7 @@
 """Check the executable explanations of a subject over the whole corpus of its newest collection."""
 
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from app.domain.collections import CollectionStage
 from app.errors import CollectionError
 from app.queries.checks.store import (
     CheckedCollection,
+    CheckResult,
     Moments,
     UncheckedExplanation,
     collection_to_check,
@@ -104,27 +106,31 @@ class _Job:
 
     def go(self) -> CheckOutcome:
         """The pass of this part; and the storing, where all parts are there."""
-        explanations, n_unreadable = self._explanations()
+        explanations, unreadable = self._explanations()
+        if not explanations and not unreadable:
+            return self._leave(0, 0)
         if not explanations:
-            return self._leave(0, n_unreadable)
+            with transaction(self._sessions) as session:
+                self._store(session, (), unreadable)
+            return self._leave(0, len(unreadable))
         cut, plan = self._cut()
         work, moments = self._pass(cut, plan, explanations)
         pace = Pace(self._tell, CollectionStage.CHECK, total=plan.tokens, collection_id=self._checked.collection_id)
         state = work.run(self._options.part, self.home, pace)
         with locked(self.home / "publish.lock", wait=True):
             if not (self.home / "explanations.json").exists():
-                return self._leave(0, n_unreadable)  # another part has stored it all
+                return self._leave(0, len(unreadable))  # another part has stored it all
             state = self._with_other_parts(state, work)
             if len(state.shards) < plan.n_shards:
-                return CheckOutcome(False, 0, n_unreadable, plan.tokens)
+                return CheckOutcome(False, 0, len(unreadable), plan.tokens)
             self._tell(Progress(CollectionStage.STORE, 0, 0))
             finished = Finished(state, explanations, moments, work.excerpts, self._subject.vocabulary)
             with transaction(self._sessions) as session:
-                n_checked = self._publish(session, finished)
-        return self._leave(n_checked, n_unreadable)
+                n_checked = self._store(session, self._results(session, finished), unreadable)
+        return self._leave(n_checked, len(unreadable))
 
-    def _explanations(self) -> tuple[list[Executable], int]:
-        """What this check executes, the same for all its parts and calls; and how many texts make no claim."""
+    def _explanations(self) -> tuple[list[Executable], list[int]]:
+        """What this check executes, the same for all its parts and calls; and the ids of texts that make no claim."""
         file = self.home / "explanations.json"
         with locked(self.home / "begin.lock", wait=True):
             if not file.exists():
@@ -136,7 +142,7 @@ class _Job:
             rows = [UncheckedExplanation(**row) for row in json.loads(file.read_text(encoding="utf-8"))]
         read = [(row, executable(row.text)) for row in rows]
         own = [Executable(row.id, row.layer, row.index, clauses) for row, clauses in read if clauses]
-        return own, len(rows) - len(own)
+        return own, [row.id for row, clauses in read if not clauses]
 
     def _cut(self) -> tuple[Path, Plan]:
         """The excerpts of the collection: as they were kept, or cut again from the corpus."""
@@ -207,7 +213,8 @@ class _Job:
                 state.merge(other)
         return state
 
-    def _publish(self, session: Session, finished: Finished) -> int:
+    def _results(self, session: Session, finished: Finished) -> Iterator[CheckResult]:
+        """What is stored of each explanation; the excerpts that it points to are stored first."""
         checked = self._checked
         identity = Identity(checked.collection_id, checked.subject_id, checked.corpus_id, checked.tokenizer_id)
         ordinals = finished.ordinals()
@@ -215,7 +222,12 @@ class _Job:
         if ordinals.size:
             stored, excerpt_ids = store_excerpts(session, finished.excerpts, ordinals, identity)
             ids = dict(zip(stored.tolist(), excerpt_ids.tolist(), strict=True))
-        return store_checks(session, checked=checked, results=finished.results(ids), code_version=code_version())
+        return finished.results(ids)
+
+    def _store(self, session: Session, results: Iterable[CheckResult], unreadable: list[int]) -> int:
+        return store_checks(
+            session, checked=self._checked, results=results, unreadable=unreadable, code_version=code_version()
+        )
 
     def _leave(self, n_checked: int, n_unreadable: int) -> CheckOutcome:
         """Remove what only an unfinished check needs."""

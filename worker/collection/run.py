@@ -26,6 +26,7 @@ from app.queries.subjects.registration import (
     register_tokenizer,
 )
 from app.version import code_version
+from app.work.checks import enqueue_check_of_new_collection
 from worker.collection.bounds import NotFinite
 from worker.collection.checkpoint import load_state, read_tensors, write_tensors
 from worker.collection.cuts import keep_cut
@@ -253,6 +254,7 @@ class _Job:
             pace = self._pace(CollectionStage.STORE, self._subject.info.n_layers, identity)
             with transaction(self._sessions) as session:
                 publish(session, finished, identity, list(notes), pace)
+                enqueue_check_of_new_collection(session, slug=self._options.slug)
         return self.leave(identity, plan, notes)
 
     def _pace(self, stage: CollectionStage, total: int, identity: Identity) -> Pace:

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from app.domain.work import RUN, TRIAL, WARM_UP
+from app.domain.work import CHECK, RUN, TRIAL, WARM_UP
 from worker.run.held import Done, Handler, Handlers, HeldWork
 from worker.run.services import WorkerServices
 
@@ -30,7 +30,13 @@ def _warm_up(services: WorkerServices) -> Handler:
     return WarmUpHandler(services.live_subject)
 
 
-MAKERS: Mapping[str, Maker] = {RUN: _run, TRIAL.name: _trial, WARM_UP.name: _warm_up}
+def _check(services: WorkerServices) -> Handler:
+    from worker.run.checks import CheckHandler
+
+    return CheckHandler(services)
+
+
+MAKERS: Mapping[str, Maker] = {RUN: _run, TRIAL.name: _trial, WARM_UP.name: _warm_up, CHECK.name: _check}
 """Makes the handler of a kind when the first work of that kind is taken: until then its libraries are not imported."""
 
 

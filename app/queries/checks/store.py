@@ -6,13 +6,23 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import exists, func, select
+from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.orm import Session
 
 from app.domain.activations import FloatArray, IntArray, pack_activations
-from app.domain.executed import CORPUS, EXECUTED, FIRING_LEVEL, Execution, Mistake
+from app.domain.executed import CORPUS, EXECUTED, FIRING_LEVEL, NOT_EXECUTABLE, Execution, Measured, Mistake
 from app.errors import NotFound
-from app.models import Collection, Corpus, CorpusCheck, Document, Excerpt, Explanation, Neuron, Subject, Tokenizer
+from app.models import (
+    Collection,
+    Corpus,
+    Document,
+    Excerpt,
+    Explanation,
+    Neuron,
+    Score,
+    Subject,
+    Tokenizer,
+)
 from app.queries.common.bulk import copy_into
 from app.queries.history.events import record_event
 
@@ -140,14 +150,32 @@ def collection_to_check(session: Session, *, slug: str) -> CheckedCollection:
 
 def unchecked_explanations(session: Session, *, subject_id: int, collection_id: int) -> list[UncheckedExplanation]:
     """The explanations of a subject that have not been checked on this collection, by layer, index and id."""
-    checked = exists().where(CorpusCheck.explanation_id == Explanation.id, CorpusCheck.collection_id == collection_id)
     rows = session.execute(
         select(Explanation.id, Neuron.layer, Neuron.index.label("number"), Explanation.text)
         .join(Neuron, Neuron.id == Explanation.neuron_id)
-        .where(Neuron.subject_id == subject_id, ~checked)
+        .where(*_unchecked(subject_id, collection_id))
         .order_by(Neuron.layer, Neuron.index, Explanation.id)
     ).all()
     return [UncheckedExplanation(row.id, row.layer, row.number, row.text) for row in rows]
+
+
+def has_unchecked_explanations(session: Session, *, subject_id: int, collection_id: int) -> bool:
+    """Whether a check of this collection would find anything to do."""
+    found = (
+        select(Explanation.id)
+        .join(Neuron, Neuron.id == Explanation.neuron_id)
+        .where(*_unchecked(subject_id, collection_id))
+        .limit(1)
+    )
+    return session.scalar(found) is not None
+
+
+def _unchecked(subject_id: int, collection_id: int) -> tuple[ColumnElement[bool], ...]:
+    """What has been looked at has a score, an undefined one where nothing in the text could be executed."""
+    scored = exists().where(
+        Score.explanation_id == Explanation.id, Score.scorer == EXECUTED, Score.collection_id == collection_id
+    )
+    return Neuron.subject_id == subject_id, ~scored
 
 
 def neuron_moments(session: Session, *, subject_id: int, shape: tuple[int, int]) -> Moments:
@@ -182,14 +210,28 @@ def some_excerpts(session: Session, *, checked: CheckedCollection, limit: int) -
 
 
 def store_checks(
-    session: Session, *, checked: CheckedCollection, results: Iterable[CheckResult], code_version: str
+    session: Session,
+    *,
+    checked: CheckedCollection,
+    results: Iterable[CheckResult],
+    unreadable: Sequence[int],
+    code_version: str,
 ) -> int:
-    """Store checks and their scores; returns how many. One that another process has stored meanwhile is left out."""
+    """Store checks and their scores; returns the number of checks.
+
+    ``unreadable`` are explanations in which nothing could be executed: they get an undefined score. What another
+    process has stored meanwhile is left out.
+    """
     # Checks of one collection are stored one after the other, so that none is stored twice.
     session.execute(select(func.pg_advisory_xact_lock(checked.collection_id)))
     collection_id = checked.collection_id
-    known = set(session.scalars(select(CorpusCheck.explanation_id).where(CorpusCheck.collection_id == collection_id)))
+    known = set(
+        session.scalars(
+            select(Score.explanation_id).where(Score.collection_id == collection_id, Score.scorer == EXECUTED)
+        )
+    )
     new = [result for result in results if result.explanation_id not in known]
+    nothing = [explanation_id for explanation_id in unreadable if explanation_id not in known]
     copy_into(
         session,
         "corpus_check",
@@ -230,27 +272,21 @@ def store_checks(
             for kind, kept in result.mistakes.items()
         ),
     )
-    copy_into(session, "score", _SCORE, (_score_row(result, collection_id) for result in new))
+    scores = [_score_row(r.explanation_id, collection_id, r.execution.correlation, r.execution.n_tokens) for r in new]
+    scores += [_score_row(i, collection_id, Measured(None, NOT_EXECUTABLE), 0) for i in nothing]
+    copy_into(session, "score", _SCORE, scores)
     record_event(
         session,
         kind="check.completed",
         subject_id=checked.subject_id,
-        detail={"collection_id": collection_id, "n_explanations": len(new)},
+        detail={"collection_id": collection_id, "n_explanations": len(new), "n_unreadable": len(nothing)},
     )
     return len(new)
 
 
-def _score_row(result: CheckResult, collection_id: int) -> tuple[object, ...]:
-    """The correlation, without an interval: no part of this corpus was left out."""
-    correlation = result.execution.correlation
-    return (
-        result.explanation_id,
-        collection_id,
-        EXECUTED,
-        CORPUS,
-        "lexical",
-        correlation.value,
-        correlation.undefined_reason,
-        result.execution.n_tokens,
-        0,
-    )
+def _score_row(
+    explanation_id: int, collection_id: int, correlation: Measured, n_tokens: int
+) -> tuple[int | str | float | None, ...]:
+    """The correlation, without an interval: no part of the corpus was left out."""
+    value, reason = correlation.value, correlation.undefined_reason
+    return (explanation_id, collection_id, EXECUTED, CORPUS, "lexical", value, reason, n_tokens, 0)
