@@ -23,9 +23,13 @@ def site(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield site
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """Headless Chromium. `make test` has made sure that there is one."""
+    """Headless Chromium. `make test` has made sure that there is one.
+
+    Ends with the browser tests: while Playwright is open its event loop counts as running in this thread, so no other
+    test could start one.
+    """
     executable = find()
     assert executable is not None, "no Chromium: run `make browser`"
     with sync_playwright() as playwright:
