@@ -1,9 +1,12 @@
 """A collection that is killed at any point: pages tell the truth, and the same command goes on to the same result."""
 
+import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from app.models import Collection, Neuron, Subject
 from app.queries.subjects.unfinished import unfinished_collections
 from tests.reliability.kill_collections import CALLS, EVENTS
 from tests.worker.models import save_model
+from worker.collection.cuts import FILES
 
 _CONTENT = text("""
     SELECT md5(string_agg(line, '|' ORDER BY line)) FROM (
@@ -58,8 +62,15 @@ class Killed:
         with self.sessions() as session:
             return str(session.execute(_CONTENT, {"collection_id": collection_id}).scalar_one())
 
+    def kept(self) -> dict[str, str]:
+        """What is left in the folder of collections: digests of files by their paths."""
+        folder = self.folder / "unfinished"
+        files = (file for file in folder.rglob("*") if file.is_file())
+        return {str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
     def forget(self) -> None:
-        """Empty the database, but for the excerpts: their ids are part of the content."""
+        """Remove kept cuts, and all rows but for the excerpts: their ids are part of the content."""
+        shutil.rmtree(self.folder / "unfinished" / "cuts", ignore_errors=True)
         with transaction(self.sessions) as session:
             session.execute(text("UPDATE subject SET collection_id = NULL"))
             session.execute(text("DELETE FROM sample"))
@@ -93,39 +104,64 @@ def shows_the_truth(killed: Killed) -> None:
     assert len(unfinished) == len([status for _, status in killed.collections() if status != "complete"])
 
 
-def goes_on(killed: Killed, expected: str) -> None:
-    """The same command ends with one complete collection, of the same content, and leaves nothing behind."""
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What an undisturbed collection leaves: the digest of its rows, and those of the files of its kept cut."""
+
+    content: str
+    files: dict[str, str]
+
+
+def undisturbed(killed: Killed) -> tuple[Expected, dict[str, int]]:
+    """What a collection that nobody kills leaves, and what happens meanwhile."""
+    whole = killed.collect()
+    assert whole["code"] == 0
+    assert set(whole["noticed"]) == {*CALLS, *EVENTS.values()}
+    ((collection_id, _),) = killed.collections()
+    expected = Expected(killed.content(collection_id), killed.kept())
+    assert {Path(file).parts[0] for file in expected.files} == {"cuts"}
+    assert {Path(file).name for file in expected.files} == set(FILES)
+    return expected, whole["noticed"]
+
+
+def goes_on(killed: Killed, expected: Expected) -> None:
+    """The same command ends with one complete collection, of the same content, and leaves the same files."""
     assert killed.collect()["code"] == 0
     ((collection_id, status),) = killed.collections()
-    assert (status, killed.content(collection_id)) == ("complete", expected)
-    assert list((killed.folder / "unfinished").iterdir()) == []
+    assert status == "complete"
+    assert Expected(killed.content(collection_id), killed.kept()) == expected
+    assert [entry.name for entry in (killed.folder / "unfinished").iterdir()] == ["cuts"]
 
 
 @pytest.mark.parametrize("step", [pytest.param(None, id="short"), pytest.param(1, id="full", marks=pytest.mark.soak)])
 def test_killed_at_any_point_it_goes_on_to_the_same_result(killed: Killed, step: int | None) -> None:
     """Short: before the first and the last of each kind of thing. Full: before everything."""
-    whole = killed.collect()
-    assert whole["code"] == 0
-    assert set(whole["noticed"]) == {*CALLS, *EVENTS.values()}
-    ((first, _),) = killed.collections()
-    expected = killed.content(first)
+    expected, noticed = undisturbed(killed)
     n_killed = 0
-    for kind, count in whole["noticed"].items():
+    for kind, count in noticed.items():
         for number in range(1, count + 1, step or max(1, count - 1)):
             killed.forget()
             if killed.collect(kind, number)["code"] == -9:  # how often a state is saved depends on the time
                 n_killed += 1
                 shows_the_truth(killed)
                 goes_on(killed, expected)
-    assert n_killed >= len(whole["noticed"])
+    assert n_killed >= len(noticed)
+
+
+def test_killed_between_any_two_files_of_its_cut_it_keeps_the_whole_cut(killed: Killed) -> None:
+    expected, noticed = undisturbed(killed)
+    last = noticed["replace"]
+    for number in range(last - len(FILES) + 1, last + 1):
+        killed.forget()
+        assert killed.collect("replace", number)["code"] == -9
+        assert {Path(file).name for file in killed.kept() if file.startswith("cuts/")} < set(FILES)
+        goes_on(killed, expected)
 
 
 def test_killed_again_and_again_it_still_comes_to_its_end(killed: Killed) -> None:
-    whole = killed.collect()
-    ((first, _),) = killed.collections()
-    expected = killed.content(first)
+    expected, noticed = undisturbed(killed)
     killed.forget()
-    for kind in whole["noticed"]:
+    for kind in noticed:
         if killed.collect(kind, 1)["code"] == 0:
             break
         shows_the_truth(killed)

@@ -4,6 +4,7 @@ Kept by what was cut and how: 4 bytes per token, and 16 per excerpt.
 """
 
 import hashlib
+from contextlib import suppress
 from pathlib import Path
 
 from worker.collection.plan import Plan, publish_file
@@ -19,7 +20,10 @@ def kept_cut(folder: Path, *, corpus_digest: str, tokenizer_digest: str, context
 
 
 def keep_cut(home: Path, plan: Plan, tokenizer_digest: str) -> None:
-    """Move the cut of a finished collection from its own folder ``home`` to where it is kept beside it."""
+    """Move the cut of a finished collection from its own folder ``home`` to where it is kept beside it.
+
+    A process that is killed between two files leaves the rest to its next call: what is gone has been moved.
+    """
     kept = kept_cut(
         home.parent,
         corpus_digest=plan.corpus_digest,
@@ -31,4 +35,5 @@ def keep_cut(home: Path, plan: Plan, tokenizer_digest: str) -> None:
         return
     kept.mkdir(parents=True, exist_ok=True)
     for name in FILES:
-        publish_file(home / name, kept / name)
+        with suppress(FileNotFoundError):
+            publish_file(home / name, kept / name)
