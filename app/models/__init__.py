@@ -6,6 +6,17 @@ from app.models.base import Base
 from app.models.checks import CheckMistake, CorpusCheck
 from app.models.explanations import Explanation, Method, MethodStanding, Score, Simulation
 from app.models.providers import Provider, Spending
+from app.models.review import (
+    Campaign,
+    CampaignDraw,
+    CampaignVersion,
+    RejectedExplanation,
+    ReviewControl,
+    ReviewItem,
+    ReviewSkip,
+    ReviewSlot,
+    ReviewVerdict,
+)
 from app.models.runs import Batch, LlmCall, Run, RunCount
 from app.models.subjects import CollectedNeuron, Collection, Neuron, Sample, Subject
 from app.models.text import Corpus, Document, Excerpt, Tokenizer, VocabularyToken
@@ -15,6 +26,9 @@ __all__ = [
     "Account",
     "Base",
     "Batch",
+    "Campaign",
+    "CampaignDraw",
+    "CampaignVersion",
     "CheckMistake",
     "CollectedNeuron",
     "Collection",
@@ -33,6 +47,12 @@ __all__ = [
     "Neuron",
     "Pause",
     "Provider",
+    "RejectedExplanation",
+    "ReviewControl",
+    "ReviewItem",
+    "ReviewSkip",
+    "ReviewSlot",
+    "ReviewVerdict",
     "Run",
     "RunCount",
     "Sample",

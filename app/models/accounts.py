@@ -3,17 +3,20 @@
 from sqlalchemy import BigInteger, ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.domain.review import ReviewerKind
 from app.domain.roles import Role
 from app.models.base import Base, BigId, CreatedAt, Moment, one_of
 
 
 class Account(Base):
     __tablename__ = "account"
-    __table_args__ = (one_of("role", Role),)
+    __table_args__ = (one_of("role", Role), one_of("kind", ReviewerKind))
 
     id: Mapped[BigId]
     name: Mapped[str] = mapped_column(unique=True)
     role: Mapped[str]
+    kind: Mapped[str] = mapped_column(server_default=ReviewerKind.PERSON)
+    """Only persons log in; the others take part in campaigns, and are marked there."""
     created_at: Mapped[CreatedAt]
     disabled_at: Mapped[Moment | None]
     price_cap_per_day: Mapped[float | None]

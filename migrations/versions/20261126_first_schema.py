@@ -155,10 +155,13 @@ TABLES = (
     "vocabulary",
     "web_session",
     "batch",
+    "campaign",
     "collection",
     "excerpt",
     "neuron",
     "task",
+    "campaign_draw",
+    "campaign_version",
     "collected_neuron",
     "event",
     "explanation",
@@ -166,10 +169,16 @@ TABLES = (
     "corpus_check",
     "event_link",
     "flag",
+    "review_item",
     "score",
     "simulation",
     "check_mistake",
     "method_standing",
+    "rejected_explanation",
+    "review_control",
+    "review_skip",
+    "review_slot",
+    "verdict",
 )
 
 
@@ -179,9 +188,11 @@ def create_tables() -> None:
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("role", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), server_default="person", nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("price_cap_per_day", sa.Double(), nullable=True),
+        sa.CheckConstraint("kind IN ('person', 'language_model', 'simulated')", name=op.f("ck_account_kind")),
         sa.CheckConstraint("role IN ('reader', 'reviewer', 'admin')", name=op.f("ck_account_role")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_account")),
         sa.UniqueConstraint("name", name=op.f("uq_account_name")),
@@ -459,6 +470,29 @@ def create_tables() -> None:
     )
     op.create_index("ix_batch_method_id", "batch", ["method_id"], unique=False)
     op.create_table(
+        "campaign",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("subject_id", sa.BigInteger(), nullable=True),
+        sa.Column("is_standing", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("state", sa.String(), server_default="open", nullable=False),
+        sa.Column("version", sa.Integer(), server_default="1", nullable=False),
+        sa.Column("seed", sa.BigInteger(), nullable=False),
+        sa.Column("account_id", sa.BigInteger(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("(state = 'ended') = (ended_at IS NOT NULL)", name=op.f("ck_campaign_ended")),
+        sa.CheckConstraint("state IN ('preparing', 'open', 'ended')", name=op.f("ck_campaign_state")),
+        sa.CheckConstraint("is_standing OR subject_id IS NOT NULL", name=op.f("ck_campaign_subject")),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_campaign_account_id")),
+        sa.ForeignKeyConstraint(["subject_id"], ["subject.id"], name=op.f("fk_campaign_subject_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_campaign")),
+    )
+    op.create_index("ix_campaign_subject_id", "campaign", ["subject_id"], unique=False)
+    op.create_index(
+        "uq_campaign_standing", "campaign", ["is_standing"], unique=True, postgresql_where=sa.text("is_standing")
+    )
+    op.create_table(
         "collection",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("subject_id", sa.BigInteger(), nullable=False),
@@ -625,6 +659,62 @@ def create_tables() -> None:
         postgresql_where=sa.text("status IN ('queued', 'running')"),
     )
     op.create_table(
+        "campaign_draw",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("campaign_id", sa.BigInteger(), nullable=False),
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("stratified_by", sa.String(), nullable=True),
+        sa.Column("seed", sa.BigInteger(), nullable=False),
+        sa.Column("parameters", postgresql.JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False),
+        sa.Column("frame", sa.ARRAY(sa.BigInteger()), server_default=sa.text("'{}'::bigint[]"), nullable=False),
+        sa.Column(
+            "frame_strata", sa.ARRAY(sa.SmallInteger()), server_default=sa.text("'{}'::smallint[]"), nullable=False
+        ),
+        sa.Column("strata", postgresql.JSONB(), server_default=sa.text("'[]'::jsonb"), nullable=False),
+        sa.Column("n_items", sa.Integer(), nullable=False),
+        sa.Column("account_id", sa.BigInteger(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint(
+            "(source = 'sample') = (cardinality(frame) > 0)", name=op.f("ck_campaign_draw_sample_has_frame")
+        ),
+        sa.CheckConstraint(
+            "source IN ('flag', 'doubt', 'filter', 'sample', 'control')", name=op.f("ck_campaign_draw_source")
+        ),
+        sa.CheckConstraint(
+            "stratified_by IN ('layer', 'score_band', 'firing_rate')", name=op.f("ck_campaign_draw_stratified_by")
+        ),
+        sa.CheckConstraint("cardinality(frame) = cardinality(frame_strata)", name=op.f("ck_campaign_draw_frame")),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_campaign_draw_account_id")),
+        sa.ForeignKeyConstraint(["campaign_id"], ["campaign.id"], name=op.f("fk_campaign_draw_campaign_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_campaign_draw")),
+    )
+    op.create_index("ix_campaign_draw_campaign_id", "campaign_draw", ["campaign_id"], unique=False)
+    op.create_table(
+        "campaign_version",
+        sa.Column("campaign_id", sa.BigInteger(), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("question", sa.String(), nullable=False),
+        sa.Column("instructions", sa.String(), nullable=False),
+        sa.Column("instructions_digest", sa.String(), nullable=False),
+        sa.Column("verdicts_per_item", sa.SmallInteger(), nullable=False),
+        sa.Column("participants", sa.String(), nullable=False),
+        sa.Column("account_ids", sa.ARRAY(sa.BigInteger()), server_default=sa.text("'{}'::bigint[]"), nullable=False),
+        sa.Column("is_blind", sa.Boolean(), nullable=False),
+        sa.Column("asks_guess", sa.Boolean(), nullable=False),
+        sa.Column("control_share", sa.Double(), nullable=False),
+        sa.Column("account_id", sa.BigInteger(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint(
+            "(participants = 'named') = (cardinality(account_ids) > 0)", name=op.f("ck_campaign_version_named")
+        ),
+        sa.CheckConstraint("participants IN ('reviewers', 'named')", name=op.f("ck_campaign_version_participants")),
+        sa.CheckConstraint("control_share BETWEEN 0 AND 0.5", name=op.f("ck_campaign_version_control_share")),
+        sa.CheckConstraint("verdicts_per_item BETWEEN 1 AND 5", name=op.f("ck_campaign_version_verdicts_per_item")),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_campaign_version_account_id")),
+        sa.ForeignKeyConstraint(["campaign_id"], ["campaign.id"], name=op.f("fk_campaign_version_campaign_id")),
+        sa.PrimaryKeyConstraint("campaign_id", "number", name=op.f("pk_campaign_version")),
+    )
+    op.create_table(
         "collected_neuron",
         sa.Column("neuron_id", sa.BigInteger(), nullable=False),
         sa.Column("collection_id", sa.BigInteger(), nullable=False),
@@ -773,6 +863,49 @@ def create_tables() -> None:
     op.create_index("ix_flag_explanation_id", "flag", ["explanation_id"], unique=False)
     op.create_index("ix_flag_open", "flag", ["id"], unique=False, postgresql_where=sa.text("resolved_at IS NULL"))
     op.create_table(
+        "review_item",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("campaign_id", sa.BigInteger(), nullable=False),
+        sa.Column("draw_id", sa.BigInteger(), nullable=False),
+        sa.Column("explanation_id", sa.BigInteger(), nullable=False),
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("stratum", sa.SmallInteger(), nullable=True),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("score", sa.Double(), nullable=True),
+        sa.Column("state", sa.String(), server_default="open", nullable=False),
+        sa.Column("outcome", sa.String(), nullable=True),
+        sa.Column("settled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint(
+            "(source = 'sample') = (stratum IS NOT NULL)", name=op.f("ck_review_item_sample_has_stratum")
+        ),
+        sa.CheckConstraint(
+            "(state = 'settled') = (outcome IS NOT NULL)", name=op.f("ck_review_item_settled_with_outcome")
+        ),
+        sa.CheckConstraint(
+            "outcome IN ('holds', 'partly', 'fails', 'cannot_tell')", name=op.f("ck_review_item_outcome")
+        ),
+        sa.CheckConstraint(
+            "source IN ('flag', 'doubt', 'filter', 'sample', 'control')", name=op.f("ck_review_item_source")
+        ),
+        sa.CheckConstraint("state IN ('open', 'disputed', 'settled', 'withdrawn')", name=op.f("ck_review_item_state")),
+        sa.CheckConstraint("(outcome IS NULL) = (settled_at IS NULL)", name=op.f("ck_review_item_settled_at")),
+        sa.ForeignKeyConstraint(["campaign_id"], ["campaign.id"], name=op.f("fk_review_item_campaign_id")),
+        sa.ForeignKeyConstraint(["draw_id"], ["campaign_draw.id"], name=op.f("fk_review_item_draw_id")),
+        sa.ForeignKeyConstraint(["explanation_id"], ["explanation.id"], name=op.f("fk_review_item_explanation_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_review_item")),
+    )
+    op.create_index("ix_review_item_campaign_id", "review_item", ["campaign_id", "position"], unique=False)
+    op.create_index("ix_review_item_draw_id", "review_item", ["draw_id"], unique=False)
+    op.create_index("ix_review_item_explanation_id", "review_item", ["explanation_id"], unique=False)
+    op.create_index(
+        "uq_review_item_unsettled",
+        "review_item",
+        ["campaign_id", "explanation_id"],
+        unique=True,
+        postgresql_where=sa.text("source <> 'control' AND state IN ('open', 'disputed')"),
+    )
+    op.create_table(
         "score",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("explanation_id", sa.BigInteger(), nullable=False),
@@ -863,6 +996,128 @@ def create_tables() -> None:
         sa.ForeignKeyConstraint(["score_id"], ["score.id"], name=op.f("fk_method_standing_score_id")),
         sa.PrimaryKeyConstraint("method_id", "neuron_id", name=op.f("pk_method_standing")),
     )
+    op.create_table(
+        "rejected_explanation",
+        sa.Column("explanation_id", sa.BigInteger(), nullable=False),
+        sa.Column("item_id", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["explanation_id"], ["explanation.id"], name=op.f("fk_rejected_explanation_explanation_id")
+        ),
+        sa.ForeignKeyConstraint(["item_id"], ["review_item.id"], name=op.f("fk_rejected_explanation_item_id")),
+        sa.PrimaryKeyConstraint("explanation_id", name=op.f("pk_rejected_explanation")),
+    )
+    op.create_table(
+        "review_control",
+        sa.Column("item_id", sa.BigInteger(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("truth", sa.String(), nullable=False),
+        sa.Column("planted_text", sa.String(), nullable=True),
+        sa.Column("repeats_item_id", sa.BigInteger(), nullable=True),
+        sa.Column("detail", postgresql.JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint("(kind = 'repeat') = (repeats_item_id IS NOT NULL)", name=op.f("ck_review_control_repeat")),
+        sa.CheckConstraint(
+            "(kind IN ('swapped', 'broad', 'narrow')) = (planted_text IS NOT NULL)",
+            name=op.f("ck_review_control_planted_text"),
+        ),
+        sa.CheckConstraint(
+            "kind IN ('swapped', 'broad', 'narrow', 'known_function', 'repeat')", name=op.f("ck_review_control_kind")
+        ),
+        sa.CheckConstraint(
+            "truth IN ('holds', 'partly', 'fails', 'cannot_tell')", name=op.f("ck_review_control_truth")
+        ),
+        sa.ForeignKeyConstraint(["item_id"], ["review_item.id"], name=op.f("fk_review_control_item_id")),
+        sa.ForeignKeyConstraint(
+            ["repeats_item_id"], ["review_item.id"], name=op.f("fk_review_control_repeats_item_id")
+        ),
+        sa.PrimaryKeyConstraint("item_id", name=op.f("pk_review_control")),
+    )
+    op.create_table(
+        "review_skip",
+        sa.Column("item_id", sa.BigInteger(), nullable=False),
+        sa.Column("account_id", sa.BigInteger(), nullable=False),
+        sa.Column("skipped_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_review_skip_account_id")),
+        sa.ForeignKeyConstraint(["item_id"], ["review_item.id"], name=op.f("fk_review_skip_item_id")),
+        sa.PrimaryKeyConstraint("item_id", "account_id", name=op.f("pk_review_skip")),
+    )
+    op.create_table(
+        "review_slot",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("item_id", sa.BigInteger(), nullable=False),
+        sa.Column("campaign_id", sa.BigInteger(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("number", sa.SmallInteger(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("state", sa.String(), server_default="free", nullable=False),
+        sa.Column("account_id", sa.BigInteger(), nullable=True),
+        sa.Column("lease_token", sa.Uuid(), nullable=True),
+        sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("taken_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("guess", sa.String(), nullable=True),
+        sa.Column("judged_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("(state = 'free') = (account_id IS NULL)", name=op.f("ck_review_slot_account")),
+        sa.CheckConstraint("(state = 'held') = (lease_token IS NOT NULL)", name=op.f("ck_review_slot_lease_token")),
+        sa.CheckConstraint("(state = 'judged') = (judged_at IS NOT NULL)", name=op.f("ck_review_slot_judged_at")),
+        sa.CheckConstraint(
+            "kind IN ('review', 'further', 'adjudication', 'sent_back')", name=op.f("ck_review_slot_kind")
+        ),
+        sa.CheckConstraint("state IN ('free', 'held', 'judged')", name=op.f("ck_review_slot_state")),
+        sa.CheckConstraint("(lease_token IS NULL) = (lease_until IS NULL)", name=op.f("ck_review_slot_lease_until")),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_review_slot_account_id")),
+        sa.ForeignKeyConstraint(["campaign_id"], ["campaign.id"], name=op.f("fk_review_slot_campaign_id")),
+        sa.ForeignKeyConstraint(["item_id"], ["review_item.id"], name=op.f("fk_review_slot_item_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_review_slot")),
+        sa.UniqueConstraint("item_id", "account_id", name=op.f("uq_review_slot_item_id_account_id")),
+        sa.UniqueConstraint("item_id", "number", name=op.f("uq_review_slot_item_id_number")),
+    )
+    op.create_index("ix_review_slot_account_id", "review_slot", ["account_id", "campaign_id"], unique=False)
+    op.create_index(
+        "ix_review_slot_waiting",
+        "review_slot",
+        ["campaign_id", "position", "number"],
+        unique=False,
+        postgresql_where=sa.text("state <> 'judged'"),
+    )
+    op.create_table(
+        "verdict",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("campaign_id", sa.BigInteger(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("item_id", sa.BigInteger(), nullable=False),
+        sa.Column("slot_id", sa.BigInteger(), nullable=False),
+        sa.Column("account_id", sa.BigInteger(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=True),
+        sa.Column("confidence", sa.String(), nullable=True),
+        sa.Column("note", sa.String(), server_default="", nullable=False),
+        sa.Column("guess", sa.String(), server_default="", nullable=False),
+        sa.Column("seconds", sa.Double(), nullable=True),
+        sa.Column("undoes_id", sa.BigInteger(), nullable=True),
+        sa.Column("detail", postgresql.JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint("confidence IN ('low', 'medium', 'high')", name=op.f("ck_verdict_confidence")),
+        sa.CheckConstraint(
+            "kind IN ('holds', 'too_broad', 'too_narrow', 'several_meanings', 'wrong', 'unreadable', 'about_the_output', 'cannot_tell')",
+            name=op.f("ck_verdict_kind"),
+        ),
+        sa.CheckConstraint("(kind IS NULL) = (confidence IS NULL)", name=op.f("ck_verdict_kind_with_confidence")),
+        sa.CheckConstraint("(kind IS NULL) = (undoes_id IS NOT NULL)", name=op.f("ck_verdict_kind_or_undoes")),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_verdict_account_id")),
+        sa.ForeignKeyConstraint(
+            ["campaign_id", "version"],
+            ["campaign_version.campaign_id", "campaign_version.number"],
+            name=op.f("fk_verdict_campaign_id_version"),
+        ),
+        sa.ForeignKeyConstraint(["campaign_id"], ["campaign.id"], name=op.f("fk_verdict_campaign_id")),
+        sa.ForeignKeyConstraint(["item_id"], ["review_item.id"], name=op.f("fk_verdict_item_id")),
+        sa.ForeignKeyConstraint(["slot_id"], ["review_slot.id"], name=op.f("fk_verdict_slot_id")),
+        sa.ForeignKeyConstraint(["undoes_id"], ["verdict.id"], name=op.f("fk_verdict_undoes_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_verdict")),
+        sa.UniqueConstraint("undoes_id", name=op.f("uq_verdict_undoes_id")),
+    )
+    op.create_index("ix_verdict_account_id", "verdict", ["account_id", "campaign_id", "id"], unique=False)
+    op.create_index("ix_verdict_campaign_id", "verdict", ["campaign_id", "id"], unique=False)
+    op.create_index("ix_verdict_item_id", "verdict", ["item_id", "id"], unique=False)
     op.create_foreign_key("fk_subject_collection_id", "subject", "collection", ["collection_id"], ["id"])
     op.create_foreign_key("fk_batch_explanation_id", "batch", "explanation", ["explanation_id"], ["id"])
     op.create_foreign_key(
@@ -874,7 +1129,19 @@ def create_tables() -> None:
 # generated: end
 
 
-APPEND_ONLY = ("check_mistake", "corpus_check", "event", "event_link", "explanation", "score", "simulation")
+APPEND_ONLY = (
+    "campaign_draw",
+    "campaign_version",
+    "check_mistake",
+    "corpus_check",
+    "event",
+    "event_link",
+    "explanation",
+    "review_control",
+    "score",
+    "simulation",
+    "verdict",
+)
 REFUSE_CHANGES = """
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
