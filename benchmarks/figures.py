@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 Figures = Mapping[str, "Figure"]
-Measure = Callable[[bool], Figures]
-"""Given ``quick``, answers the figures by key."""
+Measure = Callable[..., Figures]
+"""Given ``quick`` and the benchmark's own options, returns the figures by key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +42,20 @@ def held_to(value: float, unit: str, sign: Literal[">=", ">", "<=", "<"], bound:
     return Figure(value, unit, f"{sign} {bound:g}", holds)
 
 
-def benchmark(name: str, measure: Measure) -> None:
+def benchmark(name: str, measure: Measure, **options: int) -> None:
     """The main function of ``python -m benchmarks.<name> [--quick] [--json FILE]``.
 
-    Prints a table of what ``measure`` answers and writes the same as JSON where asked to. A missed
-    target is shown, not an error: a benchmark measures.
+    Prints a table of what ``measure`` returns and writes the same as JSON where asked to. A missed
+    target is shown, not an error: a benchmark measures. ``options`` are further arguments by name, with their
+    defaults, that are passed on to ``measure``.
     """
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=measure.__doc__)
     parser.add_argument("--quick", action="store_true", help="a shorter measurement, within a minute")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file too")
+    for option, default in options.items():
+        parser.add_argument(f"--{option}", type=int, default=default, help=f"by default {default}")
     arguments = parser.parse_args()
-    figures = measure(arguments.quick)
+    figures = measure(arguments.quick, **{option: getattr(arguments, option) for option in options})
     show(name, figures)
     if arguments.json is not None:
         document = as_document(name, figures)

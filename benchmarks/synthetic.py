@@ -18,7 +18,9 @@ import psycopg
 from rich.console import Console
 from sqlalchemy.engine import make_url
 
+from app.db import make_engine, make_sessions, transaction
 from app.domain.sites import Site, SiteKind
+from app.queries.common.counting import recount
 from benchmarks.binary_copy import arrays, copy_rows, numbers
 from benchmarks.database import empty_database
 from benchmarks.synthetic_neurons import Filler, Ids, make_filler, same_number, write_chunk
@@ -52,10 +54,20 @@ def fill(url: str, n_neurons: int, *, n_excerpts: int = N_EXCERPTS, seed: int = 
             write_chunk(filler, np.arange(start, min(start + CHUNK, n_neurons)))
         _write_flags(filler)
         _write_batch(filler, min(200, n_neurons))
+        _write_running_batch(filler, n_neurons)
         for table in ("neuron", "explanation", "score", "run", "batch"):
             connection.execute(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), max(id)) FROM {table}")
+    _count(url)
     with psycopg.connect(plain, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE")
+
+
+def _count(url: str) -> None:
+    """What the triggers would have counted."""
+    engine = make_engine(url)
+    with transaction(make_sessions(engine)) as session:
+        recount(session)
+    engine.dispose()
 
 
 def _shared_rows(connection: psycopg.Connection, text: Text, n_layers: int, neurons_per_layer: int) -> Ids:
@@ -153,12 +165,35 @@ def _write_batch(filler: Filler, n: int) -> None:
         "'quarantined'])[1 + n %% 8] AS status FROM generate_series(1, %s) AS n) AS runs",
         [row[0] if row is not None else 0, filler.ids.method, n],
     )
-    filler.connection.execute(  # what the triggers would have written
-        "INSERT INTO run_count (batch_id, queued, running, succeeded, failed, cancelled, quarantined, seconds)"
-        " SELECT batch_id, count(*) FILTER (WHERE status = 'queued'), count(*) FILTER (WHERE status = 'running'),"
-        " count(*) FILTER (WHERE status = 'succeeded'), count(*) FILTER (WHERE status = 'failed'),"
-        " count(*) FILTER (WHERE status = 'cancelled'), count(*) FILTER (WHERE status = 'quarantined'), 0"
-        " FROM run GROUP BY batch_id"
+
+
+def _write_running_batch(filler: Filler, n: int) -> None:
+    """A batch over all neurons, two fifths of it done, by a method that asks a language model twice per run."""
+    method = filler.connection.execute(
+        "INSERT INTO method (name, version, label, explainer, simulator, scorers, provider)"
+        " VALUES ('asked', 1, 'Asked', 'synthetic', 'synthetic', '[\"correlation\"]', 'synthetic') RETURNING id"
+    ).fetchone()
+    batch = filler.connection.execute(
+        "INSERT INTO batch (subject_id, method_id, account_id, n_runs) VALUES (%s, %s, %s, %s) RETURNING id",
+        [filler.ids.subject, method[0] if method is not None else 0, filler.ids.account, n],
+    ).fetchone()
+    filler.connection.execute(
+        "INSERT INTO run (batch_id, neuron_id, method_id, status, stage, executions, progress, started_at, finished_at)"
+        " SELECT %(batch)s, n, %(method)s, status, status, CASE status WHEN 'queued' THEN 0 ELSE 1 END,"
+        " CASE status WHEN 'succeeded' THEN 1 WHEN 'running' THEN 0.5 ELSE 0 END,"
+        " CASE WHEN status <> 'queued' THEN now() - interval '3 s' END, CASE WHEN status = 'succeeded' THEN now() END"
+        " FROM (SELECT n, CASE WHEN n <= %(n)s * 2 / 5 THEN 'succeeded' WHEN n <= %(n)s * 2 / 5 + 4 THEN 'running'"
+        " ELSE 'queued' END AS status FROM generate_series(1, %(n)s) AS n) AS runs",
+        {"batch": batch[0] if batch is not None else 0, "method": method[0] if method is not None else 0, "n": n},
+    )
+    filler.connection.execute(
+        "INSERT INTO llm_call (run_id, step, request_digest, provider, request, reply, outcome, attempt, tokens_in,"
+        " tokens_cached, tokens_out, price, latency_seconds, created_at)"
+        " SELECT id, step, step, 'synthetic', '{\"messages\": []}', '{}', 'ok', 1, 900, 300, 40, 0.0002, 1.5,"
+        " now() - make_interval(days => (id %% 30)::int)"
+        " FROM run CROSS JOIN (VALUES ('explain'), ('simulate')) AS steps (step)"
+        " WHERE status = 'succeeded' AND batch_id = %s",
+        [batch[0] if batch is not None else 0],
     )
 
 

@@ -9,7 +9,8 @@ import typer
 from sqlalchemy import Engine
 
 from app.cli.common import settings
-from app.db import database_url, open_database
+from app.db import database_url, make_sessions, open_database, transaction
+from app.queries.common.counting import recount
 from app.schema import check_schema, downgrade, prepare
 from app.settings import Settings
 
@@ -55,6 +56,13 @@ def db_check() -> None:
     """Fail where the schema differs from the models."""
     with _database(settings()) as engine:
         check_schema(engine)
+
+
+@db.command("recount")
+def db_recount() -> None:
+    """Count again what pages show, after rows were written with triggers off: a partial restore, a repair by hand."""
+    with _database(settings()) as engine, transaction(make_sessions(engine)) as session:
+        recount(session)
 
 
 @db.command("where")

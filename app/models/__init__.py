@@ -4,6 +4,7 @@ from app.models.accounts import Account, LoginToken, WebSession
 from app.models.audit import Event, EventLink, Flag
 from app.models.base import Base
 from app.models.checks import CheckMistake, CorpusCheck
+from app.models.counts import COUNT_TABLES, CallCount, MethodCount, NeuronCount, RunCount
 from app.models.explanations import Explanation, Method, MethodStanding, Score, Simulation
 from app.models.providers import Provider, Spending
 from app.models.review import (
@@ -17,15 +18,17 @@ from app.models.review import (
     ReviewSlot,
     ReviewVerdict,
 )
-from app.models.runs import Batch, LlmCall, Run, RunCount
+from app.models.runs import Batch, LlmCall, Run
 from app.models.subjects import CollectedNeuron, Collection, Neuron, Sample, Subject
 from app.models.text import Corpus, Document, Excerpt, Tokenizer, VocabularyToken
 from app.models.work import Pause, Task, Turn, Worker
 
 __all__ = [
+    "COUNT_TABLES",
     "Account",
     "Base",
     "Batch",
+    "CallCount",
     "Campaign",
     "CampaignDraw",
     "CampaignVersion",
@@ -43,8 +46,10 @@ __all__ = [
     "LlmCall",
     "LoginToken",
     "Method",
+    "MethodCount",
     "MethodStanding",
     "Neuron",
+    "NeuronCount",
     "Pause",
     "Provider",
     "RejectedExplanation",

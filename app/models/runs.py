@@ -1,4 +1,4 @@
-"""Batches, runs and how many there are of each status, calls to language models."""
+"""Batches, runs, calls to language models."""
 
 from typing import Any
 
@@ -59,28 +59,6 @@ class Run(LeaseColumns, Base):
     method_id: Mapped[int] = mapped_column(BigInteger)
     explanation_id: Mapped[int | None] = mapped_column(BigInteger)
     """The explanation to simulate and score; without one the run explains first."""
-
-
-class RunCount(Base):
-    """A change in how many runs of a batch have each status; the sum of a batch's rows is how many there are.
-
-    Triggers on ``run`` write a row per statement, which blocks nobody; ``app.queries.runs.counts`` adds them up and
-    replaces many rows by their sum. A foreign key would lock the batch at each of them.
-    """
-
-    __tablename__ = "run_count"
-    __table_args__ = (Index("ix_run_count_batch_id", "batch_id"),)
-
-    id: Mapped[BigId]
-    batch_id: Mapped[int] = mapped_column(BigInteger)
-    queued: Mapped[int]
-    running: Mapped[int]
-    succeeded: Mapped[int]
-    failed: Mapped[int]
-    cancelled: Mapped[int]
-    quarantined: Mapped[int]
-    seconds: Mapped[float]
-    """Time from start to end of the runs that succeeded, added up."""
 
 
 class LlmCall(Base):

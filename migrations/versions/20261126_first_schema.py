@@ -1,5 +1,7 @@
 """The whole schema. Until the first release this one file is edited; after it, each change has its own."""
 
+from typing import NamedTuple
+
 import sqlalchemy as sa
 from alembic import op
 from procrastinate.schema import SchemaManager
@@ -29,61 +31,140 @@ BEGIN
 END $$
 """
 
-# Each statement that changes runs adds a row of differences per batch: see app.models.RunCount. A row is only added,
-# never changed, so that workers on one batch do not wait for each other.
-COUNT_RUNS = """
-CREATE FUNCTION count_inserted_runs() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    INSERT INTO run_count (batch_id, queued, running, succeeded, failed, cancelled, quarantined, seconds)
-    SELECT batch_id, count(*) FILTER (WHERE status = 'queued'), count(*) FILTER (WHERE status = 'running'),
-        count(*) FILTER (WHERE status = 'succeeded'), count(*) FILTER (WHERE status = 'failed'),
-        count(*) FILTER (WHERE status = 'cancelled'), count(*) FILTER (WHERE status = 'quarantined'),
-        coalesce(sum(extract(epoch FROM finished_at - started_at)) FILTER (WHERE status = 'succeeded'), 0)
-    FROM new_runs GROUP BY batch_id;
-    RETURN NULL;
-END $$;
-CREATE FUNCTION count_changed_runs() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    INSERT INTO run_count (batch_id, queued, running, succeeded, failed, cancelled, quarantined, seconds)
-    SELECT batch_id, coalesce(sum(one) FILTER (WHERE status = 'queued'), 0),
-        coalesce(sum(one) FILTER (WHERE status = 'running'), 0),
-        coalesce(sum(one) FILTER (WHERE status = 'succeeded'), 0),
-        coalesce(sum(one) FILTER (WHERE status = 'failed'), 0),
-        coalesce(sum(one) FILTER (WHERE status = 'cancelled'), 0),
-        coalesce(sum(one) FILTER (WHERE status = 'quarantined'), 0),
-        coalesce(sum(seconds) FILTER (WHERE status = 'succeeded'), 0)
-    FROM (
-        SELECT batch_id, status, sum(n) AS one, sum(seconds) FILTER (WHERE status = 'succeeded') AS seconds
-        FROM (
-            SELECT batch_id, status, count(*) AS n, sum(extract(epoch FROM finished_at - started_at)) AS seconds
-            FROM new_runs GROUP BY batch_id, status
-            UNION ALL
-            SELECT batch_id, status, -count(*), -sum(extract(epoch FROM finished_at - started_at))
-            FROM old_runs GROUP BY batch_id, status
-        ) AS both_runs
-        GROUP BY batch_id, status
-    ) AS changed
-    WHERE one <> 0 OR seconds <> 0
-    GROUP BY batch_id;
-    RETURN NULL;
-END $$;
-CREATE FUNCTION count_deleted_runs() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    INSERT INTO run_count (batch_id, queued, running, succeeded, failed, cancelled, quarantined, seconds)
-    SELECT batch_id, -count(*) FILTER (WHERE status = 'queued'), -count(*) FILTER (WHERE status = 'running'),
-        -count(*) FILTER (WHERE status = 'succeeded'), -count(*) FILTER (WHERE status = 'failed'),
-        -count(*) FILTER (WHERE status = 'cancelled'), -count(*) FILTER (WHERE status = 'quarantined'),
-        -coalesce(sum(extract(epoch FROM finished_at - started_at)) FILTER (WHERE status = 'succeeded'), 0)
-    FROM old_runs GROUP BY batch_id;
-    RETURN NULL;
-END $$;
-CREATE TRIGGER count_inserted_runs AFTER INSERT ON run REFERENCING NEW TABLE AS new_runs
-    FOR EACH STATEMENT EXECUTE FUNCTION count_inserted_runs();
-CREATE TRIGGER count_changed_runs AFTER UPDATE ON run REFERENCING OLD TABLE AS old_runs NEW TABLE AS new_runs
-    FOR EACH STATEMENT EXECUTE FUNCTION count_changed_runs();
-CREATE TRIGGER count_deleted_runs AFTER DELETE ON run REFERENCING OLD TABLE AS old_runs
-    FOR EACH STATEMENT EXECUTE FUNCTION count_deleted_runs();
+# The bin of the score histogram, see app.queries.subjects.overview: 0 below 0, then 20 of equal width, NULL for no number.
+SCORE_BIN = """
+CREATE FUNCTION score_bin(score float8) RETURNS smallint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN score <> 'NaN' THEN least(width_bucket(score, 0.0::float8, 1.0::float8, 20), 20) END::smallint
+$$;
 """
+
+
+class Counted(NamedTuple):
+    """A table of differences, see app.models.counts: what each row of ``source`` adds to which group.
+
+    Each statement that changes the source adds a row per group that it changes.
+    """
+
+    target: str
+    source: str
+    keys: dict[str, str]
+    sums: dict[str, str]
+    joins: str = ""
+
+    def select(self, rows: str, sign: str = "") -> str:
+        """What these rows add, or with a sign of ``-`` take away."""
+        columns = [f"{value} AS {name}" for name, value in self.keys.items()]
+        columns += [f"{sign}({value}) AS {name}" for name, value in self.sums.items()]
+        return f"SELECT {', '.join(columns)} FROM {rows} AS source {self.joins}"
+
+    def insert(self, selected: str) -> str:
+        """A row of differences per group that has any."""
+        keys, names = ", ".join(self.keys), ", ".join([*self.keys, *self.sums])
+        sums = ", ".join(f"sum({name})" for name in self.sums)
+        differs = " OR ".join(f"sum({name}) <> 0" for name in self.sums)
+        return (
+            f"INSERT INTO {self.target} ({names}) SELECT {keys}, {sums} FROM ({selected}) AS changes"
+            f" GROUP BY {keys} HAVING {differs}"
+        )
+
+    def create(self) -> str:
+        """The triggers, and a function that counts everything again."""
+        new, old = self.select("new_rows"), self.select("old_rows", "-")
+        kinds = {
+            "INSERT": ("NEW TABLE AS new_rows", new),
+            "UPDATE": ("OLD TABLE AS old_rows NEW TABLE AS new_rows", f"{new} UNION ALL {old}"),
+            "DELETE": ("OLD TABLE AS old_rows", old),
+        }
+        triggers = "".join(
+            f"""
+CREATE FUNCTION {self.target}_at_{event.lower()}() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    {self.insert(selected)};
+    RETURN NULL;
+END $$;
+CREATE TRIGGER {self.target}_at_{event.lower()} AFTER {event} ON {self.source} REFERENCING {tables}
+    FOR EACH STATEMENT EXECUTE FUNCTION {self.target}_at_{event.lower()}();
+"""
+            for event, (tables, selected) in kinds.items()
+        )
+        return f"""{triggers}
+CREATE FUNCTION recount_{self.target}() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    LOCK TABLE {self.source} IN SHARE MODE;
+    LOCK TABLE {self.target} IN EXCLUSIVE MODE;
+    DELETE FROM {self.target};
+    {self.insert(self.select(self.source))};
+END $$;
+"""
+
+    def drop(self) -> str:
+        """Remove the functions; the triggers have gone with their tables."""
+        functions = [f"{self.target}_at_{event}" for event in ("insert", "update", "delete")]
+        return f"DROP FUNCTION {', '.join(functions)}, recount_{self.target}"
+
+
+STATUSES = ("queued", "running", "succeeded", "failed", "cancelled", "quarantined")
+# NaN is larger than every number here: it, and what cannot be squared, would stay in a sum for ever.
+HAS_SCORE = "abs(source.score) < 1e150"
+COUNTED = (
+    Counted(
+        "run_count",
+        "run",
+        {"batch_id": "source.batch_id"},
+        {status: f"(source.status = '{status}')::int" for status in STATUSES}
+        | {
+            "seconds": "CASE WHEN source.status = 'succeeded'"
+            " THEN coalesce(extract(epoch FROM source.finished_at - source.started_at)::float8, 0) ELSE 0 END"
+        },
+    ),
+    Counted(
+        "neuron_count",
+        "neuron",
+        {
+            "subject_id": "source.subject_id",
+            "layer": "source.layer",
+            "simulator": "source.current_simulator",
+            "bin": "score_bin(source.current_score)",
+        },
+        {
+            "explained": "(source.current_explanation_id IS NOT NULL)::int",
+            "flagged": "(source.n_open_flags > 0)::int",
+        },
+    ),
+    Counted(
+        "method_count",
+        "method_standing",
+        {"method_id": "source.method_id", "simulator": "source.simulator"},
+        {
+            "neurons": "1",
+            "scored": f"CASE WHEN {HAS_SCORE} THEN 1 ELSE 0 END",
+            "total": f"CASE WHEN {HAS_SCORE} THEN source.score ELSE 0 END",
+            "squares": f"CASE WHEN {HAS_SCORE} THEN source.score * source.score ELSE 0 END",
+        },
+    ),
+    Counted(
+        "call_count",
+        "llm_call",
+        {
+            "day": "timezone('UTC', source.created_at)::date",
+            "provider": "source.provider",
+            "method_id": "run.method_id",
+            "account_id": "batch.account_id",
+            "is_scoring": "run.explanation_id IS NOT NULL",
+        },
+        {
+            "calls": "1",
+            "tokens_in": "coalesce(source.tokens_in, 0)",
+            "tokens_cached": "coalesce(source.tokens_cached, 0)",
+            "tokens_out": "coalesce(source.tokens_out, 0)",
+            "price": "coalesce(source.price, 0)",
+            "price_estimated": "CASE WHEN source.is_estimated THEN coalesce(source.price, 0) ELSE 0 END",
+        },
+        joins="LEFT JOIN run ON run.id = source.run_id LEFT JOIN batch ON batch.id = run.batch_id",
+    ),
+)
+
+
 # In place of foreign keys from run: see app.models.Run.
 CHECK_RUNS = """
 CREATE FUNCTION check_inserted_runs() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -125,7 +206,6 @@ CREATE TRIGGER refuse_orphaned_runs AFTER DELETE ON neuron REFERENCING OLD TABLE
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_orphaned_runs();
 """
 DROP_CHECK_RUNS = "DROP FUNCTION check_inserted_runs, refuse_moved_runs, refuse_orphaned_runs"
-DROP_COUNT_RUNS = "DROP FUNCTION count_inserted_runs, count_changed_runs, count_deleted_runs"
 
 
 def run(script: str) -> None:
@@ -138,8 +218,11 @@ def run(script: str) -> None:
 # generated: begin
 TABLES = (
     "account",
+    "call_count",
     "corpus",
     "method",
+    "method_count",
+    "neuron_count",
     "pause",
     "provider",
     "run",
@@ -198,6 +281,23 @@ def create_tables() -> None:
         sa.UniqueConstraint("name", name=op.f("uq_account_name")),
     )
     op.create_table(
+        "call_count",
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("provider", sa.String(), nullable=False),
+        sa.Column("method_id", sa.BigInteger(), nullable=True),
+        sa.Column("account_id", sa.BigInteger(), nullable=True),
+        sa.Column("is_scoring", sa.Boolean(), nullable=False),
+        sa.Column("calls", sa.Integer(), nullable=False),
+        sa.Column("tokens_in", sa.BigInteger(), nullable=False),
+        sa.Column("tokens_cached", sa.BigInteger(), nullable=False),
+        sa.Column("tokens_out", sa.BigInteger(), nullable=False),
+        sa.Column("price", sa.Double(), nullable=False),
+        sa.Column("price_estimated", sa.Double(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_call_count")),
+    )
+    op.create_index("ix_call_count_day", "call_count", ["day"], unique=False)
+    op.create_table(
         "corpus",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("digest", sa.String(), nullable=False),
@@ -221,6 +321,28 @@ def create_tables() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_method")),
         sa.UniqueConstraint("name", "version", name=op.f("uq_method_name_version")),
+    )
+    op.create_table(
+        "method_count",
+        sa.Column("method_id", sa.BigInteger(), nullable=False),
+        sa.Column("simulator", sa.String(), nullable=True),
+        sa.Column("neurons", sa.Integer(), nullable=False),
+        sa.Column("scored", sa.Integer(), nullable=False),
+        sa.Column("total", sa.Double(), nullable=False),
+        sa.Column("squares", sa.Double(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_method_count")),
+    )
+    op.create_table(
+        "neuron_count",
+        sa.Column("subject_id", sa.BigInteger(), nullable=False),
+        sa.Column("layer", sa.SmallInteger(), nullable=False),
+        sa.Column("simulator", sa.String(), nullable=True),
+        sa.Column("bin", sa.SmallInteger(), nullable=True),
+        sa.Column("explained", sa.Integer(), nullable=False),
+        sa.Column("flagged", sa.Integer(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_neuron_count")),
     )
     op.create_table(
         "pause",
@@ -308,7 +430,6 @@ def create_tables() -> None:
     )
     op.create_table(
         "run_count",
-        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("batch_id", sa.BigInteger(), nullable=False),
         sa.Column("queued", sa.Integer(), nullable=False),
         sa.Column("running", sa.Integer(), nullable=False),
@@ -317,6 +438,7 @@ def create_tables() -> None:
         sa.Column("cancelled", sa.Integer(), nullable=False),
         sa.Column("quarantined", sa.Integer(), nullable=False),
         sa.Column("seconds", sa.Double(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_run_count")),
     )
     op.create_index("ix_run_count_batch_id", "run_count", ["batch_id"], unique=False)
@@ -1183,7 +1305,9 @@ def create_triggers() -> None:
             f"CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON {table} EXECUTE FUNCTION refuse_change()"
         )
     run(LINK_EVENTS)
-    run(COUNT_RUNS)
+    run(SCORE_BIN)
+    for counted in COUNTED:
+        run(counted.create())
     run(CHECK_RUNS)
     # The index of queued runs is read from its start, over the entries of all runs that were taken since it was cleaned.
     run("ALTER TABLE run SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02)")
@@ -1200,5 +1324,7 @@ def downgrade() -> None:
     run("DROP FUNCTION event_text(event)")
     run(f"DROP TABLE {', '.join(TABLES)} CASCADE")
     run("DROP FUNCTION link_event, refuse_change")
-    run(DROP_COUNT_RUNS)
+    for counted in COUNTED:
+        run(counted.drop())
+    run("DROP FUNCTION score_bin")
     run(DROP_CHECK_RUNS)

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from app.domain.work import WorkStatus
 from app.models import Batch, Run, RunCount
-from app.queries.runs.counts import batch_counts, compact_counts, total_counts
+from app.queries.common.counting import compact_counts
+from app.queries.runs.counts import batch_counts, total_counts
 from tests.factories import Make
 
 N_NEURONS = 12

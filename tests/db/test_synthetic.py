@@ -7,6 +7,7 @@ from app.queries.neurons.listing import NeuronsQuery, count_neurons, neurons_pag
 from app.queries.neurons.records import neuron_records, vocabulary
 from benchmarks.synthetic import fill
 from benchmarks.synthetic_neurons import SAMPLE_SIZES
+from tests.truth import assert_counts_are_true
 
 
 def test_synthetic_neurons_read_like_collected_ones(fresh_database: str) -> None:
@@ -26,6 +27,7 @@ def test_synthetic_neurons_read_like_collected_ones(fresh_database: str) -> None
         words = vocabulary(session, tokenizer_id=subject.tokenizer_id)
         assert words.text(top[0].token_ids)
         assert set(session.scalars(select(func.cardinality(Simulation.excerpt_ids)))) == {5}
-        assert session.scalar(select(func.count()).where(Run.batch_id.is_not(None))) == 30
+        assert session.scalar(select(func.count()).where(Run.batch_id.is_not(None))) == 60
+        assert_counts_are_true(session)
         assert session.scalar(select(func.max(Neuron.id))) == 30
     engine.dispose()

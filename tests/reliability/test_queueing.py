@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from app.db import transaction
 from app.errors import Conflict, Invalid
+from app.queries.common.counting import compact_counts
 from app.queries.runs.batches import locked_run
-from app.queries.runs.counts import compact_counts
 from app.work.begin import Taker, begin_run
 from app.work.enqueue import cancel_batch, enqueue_batch
 from app.work.lease import finish

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.figures import Figure, benchmark, held_to, readable, told
+from benchmarks.figures import Figure, Figures, benchmark, held_to, readable, told
 
 
 def test_a_figure_says_whether_its_target_holds() -> None:
@@ -23,6 +23,18 @@ def test_a_benchmark_writes_what_it_prints(
     assert document["figures"] == {"speed": {"value": 7.5, "unit": "rows/s", "target": "> 5", "holds": True}}
     assert set(document) == {"name", "commit", "machine", "figures"}
     assert "7.5" in capsys.readouterr().out
+
+
+def test_a_benchmark_passes_its_own_options_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["benchmarks.x", "--size", "7"])
+    seen: list[tuple[bool, int, int]] = []
+
+    def measure(quick: bool, size: int, layers: int) -> Figures:
+        seen.append((quick, size, layers))
+        return {}
+
+    benchmark("x", measure, size=1, layers=2)
+    assert seen == [(False, 7, 2)]
 
 
 def test_numbers_are_readable() -> None:

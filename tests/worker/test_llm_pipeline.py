@@ -12,7 +12,7 @@ from sqlalchemy import func, select, update
 from app.db import make_engine, make_sessions, transaction
 from app.domain.activations import unpack_activations
 from app.models import Batch, Explanation, LlmCall, Method, Neuron, Pause, Run, Score, Simulation
-from app.queries.language_models.calls import bill
+from app.queries.language_models.bill import bill
 from app.queries.language_models.estimates import calls_per_run
 from tests.llm_server import Answer, Behaviour, Body, Fail, LlmServer, certain
 from tests.worker.llm_site import SETTINGS, Site, method_named

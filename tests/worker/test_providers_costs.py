@@ -12,7 +12,7 @@ from app.db import make_engine, make_sessions, transaction
 from app.domain.costs import Prices
 from app.domain.language_models import Outcome
 from app.models import Batch, LlmCall, Run
-from app.queries.language_models.calls import bill
+from app.queries.language_models.bill import bill
 from app.queries.language_models.estimates import calls_per_run
 from app.queries.runs.progress import batch_summary
 from tests.fake_provider import reply

@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from app.db import Limits, Sessions, make_sessions, transaction
 from app.domain.work import Lane
-from app.queries.runs.counts import compact_counts
+from app.queries.common.counting import compact_counts
 from app.queries.work.workers import (
     WorkerReport,
     delete_old_workers,

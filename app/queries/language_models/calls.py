@@ -1,18 +1,18 @@
-"""Calls to language models: stored as they happen, found again, summed up."""
+"""Calls to language models: stored as they happen, found again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from typing import Any, Literal
+from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import Date, Float, SQLColumnExpression, and_, cast, func, or_, select, update
+from sqlalchemy import and_, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app.domain.language_models import Outcome
 from app.domain.storable import storable_json
 from app.errors import NotFound
-from app.models import Account, Batch, LlmCall, Method, Run, Spending
+from app.models import Account, Batch, LlmCall, Run, Spending
 from app.redaction import redacted_json
 
 ANSWERED = tuple(outcome for outcome in Outcome if outcome.is_answered)
@@ -175,56 +175,3 @@ def cap_person(session: Session, *, name: str, price_cap_per_day: float | None) 
     change = update(Account).where(Account.name == name).values(price_cap_per_day=price_cap_per_day)
     if session.execute(change.returning(Account.id)).first() is None:
         raise NotFound(f"There is nobody called {name!r}.")
-
-
-BillBy = Literal["day", "provider", "method", "person"]
-
-
-@dataclass(frozen=True, slots=True)
-class BillLine:
-    """The calls of one day, provider, method or person."""
-
-    name: str
-    calls: int
-    tokens_in: int
-    tokens_cached: int
-    tokens_out: int
-    price: float
-    price_estimated: float
-    """The part of the price that is our estimate, because the endpoint reported no token counts."""
-
-
-def bill(session: Session, *, by: BillBy, since: date, until: date | None = None) -> list[BillLine]:
-    """What was spent from ``since`` to ``until`` (UTC days, both included), the most expensive first; days in order."""
-    day = cast(func.timezone("UTC", LlmCall.created_at), Date)
-    keys: dict[BillBy, SQLColumnExpression[Any]] = {
-        "day": day,
-        "provider": LlmCall.provider,
-        "method": func.coalesce(Method.name, "none"),
-        "person": func.coalesce(Account.name, "none"),
-    }
-    key = keys[by]
-    price = func.coalesce(func.sum(LlmCall.price), cast(0, Float))
-    statement = (
-        select(
-            key,
-            func.count(),
-            func.coalesce(func.sum(LlmCall.tokens_in), 0),
-            func.coalesce(func.sum(LlmCall.tokens_cached), 0),
-            func.coalesce(func.sum(LlmCall.tokens_out), 0),
-            price,
-            func.coalesce(func.sum(LlmCall.price).filter(LlmCall.is_estimated), cast(0, Float)),
-        )
-        .outerjoin(Run, Run.id == LlmCall.run_id)
-        .outerjoin(Method, Method.id == Run.method_id)
-        .outerjoin(Batch, Batch.id == Run.batch_id)
-        .outerjoin(Account, Account.id == Batch.account_id)
-        .where(day >= since, day <= (until or datetime.now(UTC).date()))
-        .group_by(key)
-        .order_by(key if by == "day" else price.desc(), key)
-    )
-    return [_bill_line(row) for row in session.execute(statement)]
-
-
-def _bill_line(row: Sequence[Any]) -> BillLine:
-    return BillLine(str(row[0]), int(row[1]), int(row[2]), int(row[3]), int(row[4]), float(row[5]), float(row[6]))

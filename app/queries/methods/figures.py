@@ -4,6 +4,7 @@ A method speaks for a neuron once, by the rules of ``app.domain.standing``, howe
 candidates its runs had. Only scores by the method's own simulator count.
 """
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,8 +15,10 @@ from sqlalchemy.orm import Session
 from app.domain.means import mean_with_interval
 from app.domain.methods import simulator_name
 from app.domain.scores import Estimate
+from app.domain.work import WorkStatus
 from app.errors import NotFound
-from app.models import LlmCall, Method, MethodStanding, Neuron, Run, Subject
+from app.models import Batch, CallCount, Method, MethodCount, MethodStanding, Neuron, RunCount, Subject
+from app.queries.runs.counts import status_sums
 
 SHOWN_PAIRS = 2000
 
@@ -48,7 +51,10 @@ class MethodFigures:
     seconds_per_neuron: float | None
     """Mean time of a run that succeeded, from its start to its end."""
     price_per_neuron: float | None
-    """None for a method that asks no language model."""
+    """What all calls of its runs have cost, those of runs that failed too, by the number of runs that succeeded.
+
+    None for a method that has asked no language model, or where no run has succeeded.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +80,13 @@ class Comparison:
 
 
 def method_figures(session: Session, *, method_id: int | None = None) -> list[MethodFigures]:
-    """Every version of every method, or one, with its use. Five queries. Raises NotFound for an unknown one."""
+    """Every version of every method, or one, with its use. Four queries. Raises NotFound for an unknown one."""
     rows = session.scalars(
         _one(select(Method), Method.id, method_id).order_by(Method.name, Method.version.desc())
     ).all()
     if method_id is not None and not rows:
         raise NotFound("There is no such method.")
-    runs = {r.method_id: r for r in session.execute(_one(_RUNS, Run.method_id, method_id))}
-    neurons = _neurons(session, method_id)
-    prices = {r.method_id: r for r in session.execute(_one(_PRICES, Run.method_id, method_id))}
+    runs, neurons, prices = _runs(session, method_id), _neurons(session, method_id), _prices(session, method_id)
     return [_figures(row, runs.get(row.id), neurons.get(row.id, {}), prices.get(row.id)) for row in rows]
 
 
@@ -102,45 +106,66 @@ def compare_methods(session: Session, *, first_id: int, second_id: int, shown: i
     return Comparison(n, n_better, mean_with_interval(n, mean, deviation), tuple(Pair(*row) for row in rows))
 
 
-_RUNS = (
-    select(
-        Run.method_id,
-        func.count().filter(Run.status == "succeeded").label("n_runs"),
-        func.count().filter(Run.status.in_(("failed", "quarantined"))).label("n_failed"),
-        func.avg(func.extract("epoch", Run.finished_at - Run.started_at))
-        .filter(Run.status == "succeeded")
-        .label("seconds"),
-    )
-    .where(Run.explanation_id.is_(None))  # a run that scores a person's text says nothing of the explainer
-    .group_by(Run.method_id)
-    .select_from(Run)
-)
-_NEURONS = select(
-    MethodStanding.method_id,
-    MethodStanding.simulator,
-    func.count().label("n_neurons"),
-    func.count(MethodStanding.score).label("n"),
-    func.avg(MethodStanding.score).label("mean"),
-    func.stddev_samp(MethodStanding.score).label("deviation"),
-).group_by(MethodStanding.method_id, MethodStanding.simulator)
-_PRICES = (
-    select(Run.method_id, (func.sum(LlmCall.price) / func.count(LlmCall.run_id.distinct())).label("price"))
-    .join(LlmCall, LlmCall.run_id == Run.id)
-    .where(Run.explanation_id.is_(None))
-    .group_by(Run.method_id)
-)
-
-
 def _one(statement: Any, column: Any, method_id: int | None) -> Any:
     return statement if method_id is None else statement.where(column == method_id)
 
 
-def _neurons(session: Session, method_id: int | None) -> dict[int, dict[str | None, Any]]:
-    """By method and simulator: how many neurons it speaks for, how many with a score, mean and standard deviation."""
-    rows = session.execute(_one(_NEURONS, MethodStanding.method_id, method_id))
-    found: dict[int, dict[str | None, Any]] = {}
-    for row in rows:
-        found.setdefault(row.method_id, {})[row.simulator] = row
+def _runs(session: Session, method_id: int | None) -> dict[int, Any]:
+    """By method: the number of runs by their end, and how long those took that succeeded."""
+    sums = status_sums()
+    statement = (
+        select(
+            Batch.method_id,
+            sums[WorkStatus.SUCCEEDED].label("n_runs"),
+            (sums[WorkStatus.FAILED] + sums[WorkStatus.QUARANTINED]).label("n_failed"),
+            func.sum(RunCount.seconds).label("seconds"),
+        )
+        .join(RunCount, RunCount.batch_id == Batch.id)
+        .where(Batch.explanation_id.is_(None))  # a run that scores a person's text says nothing of the explainer
+        .group_by(Batch.method_id)
+    )
+    return {row.method_id: row for row in session.execute(_one(statement, Batch.method_id, method_id))}
+
+
+def _prices(session: Session, method_id: int | None) -> dict[int, float]:
+    """By method: what the calls of its explaining runs have cost together."""
+    statement = (
+        select(CallCount.method_id, func.sum(CallCount.price))
+        .where(CallCount.method_id.is_not(None), CallCount.is_scoring.is_(False))
+        .group_by(CallCount.method_id)
+    )
+    return dict(session.execute(_one(statement, CallCount.method_id, method_id)).all())
+
+
+@dataclass(frozen=True, slots=True)
+class _Neurons:
+    """The neurons that a method speaks for, with their scores by one simulator."""
+
+    n: int = 0
+    n_scored: int = 0
+    total: float = 0.0
+    squares: float = 0.0
+
+    @property
+    def score(self) -> Estimate:
+        """Mean over the scored neurons."""
+        if self.n_scored == 0:
+            return mean_with_interval(0, None, None)
+        mean = self.total / self.n_scored
+        if self.n_scored == 1:
+            return mean_with_interval(1, mean, None)
+        variance = max(0.0, self.squares - self.n_scored * mean * mean) / (self.n_scored - 1)
+        return mean_with_interval(self.n_scored, mean, math.sqrt(variance))
+
+
+def _neurons(session: Session, method_id: int | None) -> dict[int, dict[str | None, _Neurons]]:
+    """The neurons that each method speaks for, by method and simulator."""
+    groups = (MethodCount.method_id, MethodCount.simulator)
+    sums = (MethodCount.neurons, MethodCount.scored, MethodCount.total, MethodCount.squares)
+    statement = select(*groups, *(func.sum(column) for column in sums)).group_by(*groups)
+    found: dict[int, dict[str | None, _Neurons]] = {}
+    for method, simulator, *numbers in session.execute(_one(statement, MethodCount.method_id, method_id)):
+        found.setdefault(method, {})[simulator] = _Neurons(*numbers)
     return found
 
 
@@ -160,10 +185,12 @@ def _scored(session: Session, method_id: int) -> Subquery:
     )
 
 
-def _figures(method: Method, runs: Any, neurons: dict[str | None, Any], prices: Any) -> MethodFigures:
+def _figures(
+    method: Method, runs: Any | None, neurons: dict[str | None, _Neurons], price: float | None
+) -> MethodFigures:
     simulator = simulator_name(method.simulator, method.parameters)
-    own = neurons.get(simulator)
-    n_scored = own.n if own is not None else 0
+    own = neurons.get(simulator, _Neurons())
+    n_runs = 0 if runs is None else runs.n_runs
     return MethodFigures(
         id=method.id,
         name=method.name,
@@ -176,13 +203,11 @@ def _figures(method: Method, runs: Any, neurons: dict[str | None, Any], prices: 
         provider=method.provider,
         parameters=method.parameters,
         created_at=method.created_at,
-        n_runs=runs.n_runs if runs is not None else 0,
-        n_failed=runs.n_failed if runs is not None else 0,
-        n_neurons=sum(row.n_neurons for row in neurons.values()),
-        n_scored=n_scored,
-        score=mean_with_interval(n_scored, own.mean, own.deviation)
-        if own is not None
-        else mean_with_interval(0, None, None),
-        seconds_per_neuron=float(runs.seconds) if runs is not None and runs.seconds is not None else None,
-        price_per_neuron=float(prices.price) if prices is not None and prices.price is not None else None,
+        n_runs=n_runs,
+        n_failed=0 if runs is None else runs.n_failed,
+        n_neurons=sum(each.n for each in neurons.values()),
+        n_scored=own.n_scored,
+        score=own.score,
+        seconds_per_neuron=float(runs.seconds) / n_runs if runs is not None and n_runs else None,
+        price_per_neuron=price / n_runs if price is not None and n_runs else None,
     )

@@ -2,24 +2,13 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Select, func, literal, select, text
+from sqlalchemy import ColumnElement, Select, func, literal, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.domain.work import WorkStatus
 from app.models import RunCount
 
 _SUMS = {status: func.sum(RunCount.__table__.c[status]) for status in WorkStatus}
-_COMPACT = text("""
-    WITH old AS (
-        DELETE FROM run_count
-        WHERE batch_id IN (SELECT batch_id FROM run_count GROUP BY batch_id HAVING count(*) > 1)
-        RETURNING *
-    )
-    INSERT INTO run_count (batch_id, queued, running, succeeded, failed, cancelled, quarantined, seconds)
-    SELECT batch_id, sum(queued), sum(running), sum(succeeded), sum(failed), sum(cancelled), sum(quarantined),
-        sum(seconds)
-    FROM old GROUP BY batch_id
-""")
 
 
 def status_sums() -> dict[WorkStatus, ColumnElement[int]]:
@@ -43,8 +32,3 @@ def total_counts(session: Session) -> dict[WorkStatus, int]:
 
 def _summed(*keys: InstrumentedAttribute[int]) -> Select[*tuple[int, ...]]:
     return select(*keys, *status_sums().values()).select_from(RunCount)
-
-
-def compact_counts(session: Session) -> None:
-    """Replace the rows of each batch by their sum. Any number of callers at a time."""
-    session.execute(_COMPACT)

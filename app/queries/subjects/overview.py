@@ -4,17 +4,18 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import case, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.domain.sites import Site
 from app.domain.work import WorkStatus
-from app.models import Collection, Corpus, Neuron, Pause, Subject, Worker
+from app.models import Collection, Corpus, NeuronCount, Pause, Subject, Worker
 from app.queries.runs.counts import total_counts
 from app.queries.work.workers import is_alive
 
 SCORE_BINS = 20
-"""Equal bins of a score histogram over 0..1; one more, the first, holds scores below 0."""
+"""Equal bins of a score histogram over 0..1, as ``score_bin`` in the migration has them; one more, the first, holds
+scores below 0."""
 GOOD_SCORE = 0.5
 _GOOD_BIN = 1 + int(GOOD_SCORE * SCORE_BINS)
 
@@ -93,19 +94,14 @@ class QueueCounts:
 
 
 def subject_summaries(session: Session) -> tuple[SubjectSummary, ...]:
-    """All subjects with their counts and the score histogram of each layer. Three queries."""
+    """All subjects with their counts and the score histogram of each layer. Two queries."""
     rows = session.execute(
         select(Subject, Corpus.name.label("corpus"), Collection.tokens_done)
         .outerjoin(Collection, Collection.id == Subject.collection_id)
         .outerjoin(Corpus, Corpus.id == Collection.corpus_id)
         .order_by(Subject.name, Subject.id)
     ).all()
-    scored = _scored_neurons(session)
-    flagged = dict(
-        session.execute(
-            select(Neuron.subject_id, func.count()).where(Neuron.n_open_flags > 0).group_by(Neuron.subject_id)
-        ).all()
-    )
+    counted = _counted_neurons(session)
     return tuple(
         SubjectSummary(
             slug=row.Subject.slug,
@@ -115,21 +111,22 @@ def subject_summaries(session: Session) -> tuple[SubjectSummary, ...]:
             n_layers=row.Subject.n_layers,
             neurons_per_layer=row.Subject.neurons_per_layer,
             n_neurons=row.Subject.n_layers * row.Subject.neurons_per_layer,
-            n_explained=scored[row.Subject.id].n_explained,
-            n_flagged=flagged.get(row.Subject.id, 0),
+            n_explained=counted[row.Subject.id].n_explained,
+            n_flagged=counted[row.Subject.id].n_flagged,
             corpus=row.corpus,
             tokens=row.tokens_done,
-            scores=scored[row.Subject.id].by_simulator(row.Subject.n_layers),
+            scores=counted[row.Subject.id].by_simulator(row.Subject.n_layers),
         )
         for row in rows
     )
 
 
 @dataclass(slots=True)
-class _Scored:
-    """The explained neurons of a subject, counted while rows are read."""
+class _Counted:
+    """The neurons of a subject, added up while rows of ``neuron_count`` are read."""
 
     n_explained: int = 0
+    n_flagged: int = 0
     counts: dict[str, dict[int, list[int]]] = field(default_factory=dict)
     """By simulator and layer: 1 + SCORE_BINS numbers."""
 
@@ -145,22 +142,21 @@ class _Scored:
         return SimulatorScores(simulator, sum(layer.n_scored for layer in layers), n_good, layers)
 
 
-def _scored_neurons(session: Session) -> dict[int, _Scored]:
-    """The explained neurons of every subject, by the subject's id."""
-    score = Neuron.current_score
-    # LEAST passes NULLs over: without the condition an undefined score would fall into the highest bin.
-    bin_number = case((score.is_not(None), func.least(func.width_bucket(score, 0.0, 1.0, SCORE_BINS), SCORE_BINS)))
-    groups = (Neuron.subject_id, Neuron.layer, Neuron.current_simulator, bin_number)
-    # Unordered: sorting the few groups here spares Postgres from sorting the many rows.
-    rows = session.execute(select(*groups, func.count(Neuron.current_explanation_id)).group_by(*groups))
-    scored: dict[int, _Scored] = defaultdict(_Scored)
-    for subject_id, layer, simulator, bin_of_score, n in rows:
-        of_subject = scored[subject_id]
-        of_subject.n_explained += n
+def _counted_neurons(session: Session) -> dict[int, _Counted]:
+    """The explained, flagged and scored neurons of every subject, by the subject's id."""
+    groups = (NeuronCount.subject_id, NeuronCount.layer, NeuronCount.simulator, NeuronCount.bin)
+    sums = func.sum(NeuronCount.explained), func.sum(NeuronCount.flagged)
+    counted: dict[int, _Counted] = defaultdict(_Counted)
+    for subject_id, layer, simulator, bin_of_score, explained, flagged in session.execute(
+        select(*groups, *sums).group_by(*groups)
+    ):
+        of_subject = counted[subject_id]
+        of_subject.n_explained += explained
+        of_subject.n_flagged += flagged
         if simulator is not None and bin_of_score is not None:
             counts = of_subject.counts.setdefault(simulator, {}).setdefault(layer, [0] * (1 + SCORE_BINS))
-            counts[bin_of_score] += n
-    return scored
+            counts[bin_of_score] += explained
+    return counted
 
 
 def workers_seen(session: Session) -> tuple[WorkerSeen, ...]:

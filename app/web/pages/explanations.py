@@ -11,7 +11,7 @@ from app.domain.bounds import BIGGEST_ID
 from app.domain.roles import Action
 from app.errors import Invalid
 from app.queries.explanations.page import CallShown, ExplanationShown, call_shown, explanation_shown
-from app.queries.language_models.calls import BillBy, BillLine, bill
+from app.queries.language_models.bill import BillBy, BillLine, bill
 from app.queries.people.accounts import Viewer
 from app.web.deps import CurrentViewer, DbSession, MayReadOperations, allowed_to
 from app.web.provenance.curl import as_curl

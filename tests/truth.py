@@ -1,0 +1,115 @@
+"""What counting finds, for the sums that are kept: written without the SQL that keeps them."""
+
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable
+from datetime import UTC
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.models import (
+    COUNT_TABLES,
+    Batch,
+    CallCount,
+    LlmCall,
+    MethodCount,
+    MethodStanding,
+    Neuron,
+    NeuronCount,
+    Run,
+    RunCount,
+)
+from app.models.counts import CountRow
+
+Sums = dict[Hashable, tuple[float, ...]]
+
+
+def assert_counts_are_true(session: Session) -> None:
+    """Every kept sum is what counting finds now."""
+    session.expire_all()
+    counted: dict[type[CountRow], Sums] = {
+        RunCount: _runs(session),
+        NeuronCount: _neurons(session),
+        MethodCount: _methods(session),
+        CallCount: _calls(session),
+    }
+    assert set(counted) == set(COUNT_TABLES)
+    for table, sums in counted.items():
+        assert kept_sums(session, table) == {key: pytest.approx(values) for key, values in sums.items()}, table
+
+
+def kept_sums(session: Session, table: type[CountRow]) -> Sums:
+    """The sums of each group of a table that are not all 0."""
+    rows = session.scalars(select(table)).all()
+    sums = _added(
+        (tuple(getattr(row, name) for name in table.KEYS), [getattr(row, name) for name in table.SUMS]) for row in rows
+    )
+    return {key: values for key, values in sums.items() if any(abs(value) > 1e-9 for value in values)}
+
+
+def _added(rows: Iterable[tuple[Hashable, list[Any]]]) -> Sums:
+    groups: dict[Hashable, list[list[Any]]] = defaultdict(list)
+    for key, numbers in rows:
+        groups[key].append(numbers)
+    return {key: tuple(map(sum, zip(*numbers, strict=True))) for key, numbers in groups.items()}
+
+
+def _runs(session: Session) -> Sums:
+    statuses: dict[int, Counter[str]] = defaultdict(Counter)
+    for run in session.scalars(select(Run)):
+        statuses[run.batch_id][run.status] += 1
+        if run.status == "succeeded" and run.started_at is not None and run.finished_at is not None:
+            statuses[run.batch_id]["seconds"] += (run.finished_at - run.started_at).total_seconds()  # type: ignore[assignment]  # a sum of seconds among counts
+    return {(batch,): tuple(found[name] for name in RunCount.SUMS) for batch, found in statuses.items()}
+
+
+def _neurons(session: Session) -> Sums:
+    return _added(
+        (
+            (neuron.subject_id, neuron.layer, neuron.current_simulator, _bin(neuron.current_score)),
+            [int(neuron.current_explanation_id is not None), int(neuron.n_open_flags > 0)],
+        )
+        for neuron in session.scalars(select(Neuron))
+        if neuron.current_explanation_id is not None or neuron.n_open_flags > 0
+    )
+
+
+def _bin(score: float | None) -> int | None:
+    if score is None:
+        return None
+    return 0 if score < 0 else min(20, 1 + int(score * 20))
+
+
+def _methods(session: Session) -> Sums:
+    return _added(
+        ((row.method_id, row.simulator), [1, int(row.score is not None), row.score or 0.0, (row.score or 0.0) ** 2])
+        for row in session.scalars(select(MethodStanding))
+    )
+
+
+def _calls(session: Session) -> Sums:
+    rows = session.execute(
+        select(LlmCall, Run, Batch).outerjoin(Run, Run.id == LlmCall.run_id).outerjoin(Batch, Batch.id == Run.batch_id)
+    )
+    return _added(
+        (
+            (
+                call.created_at.astimezone(UTC).date(),
+                call.provider,
+                None if run is None else run.method_id,
+                None if batch is None else batch.account_id,
+                run is not None and run.explanation_id is not None,
+            ),
+            [
+                1,
+                call.tokens_in or 0,
+                call.tokens_cached or 0,
+                call.tokens_out or 0,
+                call.price or 0.0,
+                (call.price or 0.0) if call.is_estimated else 0.0,
+            ],
+        )
+        for call, run, batch in rows
+    )
