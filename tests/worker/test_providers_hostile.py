@@ -53,6 +53,32 @@ def test_a_compressed_body_is_not_unpacked(server: LlmServer, provider: OpenAICo
     assert most < 5_000_000
 
 
+@pytest.mark.parametrize("status", [200, 400, 401, 429, 500])
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b'{"error": {"code": ' + b"[" * 95 + b"]" * 95 + b', "param": {}, "type": [1]}}', "application/json"),
+        (b'{"error": {"code": ' + b"[" * 5000 + b"]" * 5000 + b"}}", "application/json"),
+        (b'{"error": {"code": 1' + b"0" * 9000 + b"}}", "application/json"),
+        (b'{"error": {"message": "\\ud800", "code": "\\u0000"}}', "application/json"),
+        (zlib.compress(b" " * 1_000_000), "application/json; charset=zlib"),
+        (b"{}", "application/json; charset=hex"),
+        (b"{}", "application/json; charset=utf-16"),
+        (b"{}", "application/json; charset=\x00idna"),
+    ],
+)
+def test_no_body_does_harm_whatever_its_status(
+    server: LlmServer, leap: Leap, status: int, body: bytes, content_type: str
+) -> None:
+    server.brain = lambda _body: Raw(body, status, content_type=content_type)
+    provider = OpenAICompatible(settings_of(server, tries=2, patience_seconds=0), leap.clock)
+    with suppress(ProviderError):
+        (reply,) = provider.chat([asks()])
+        assert reply.outcome is Outcome.FAILED
+    provider.close()
+    assert server.n_requests >= 1
+
+
 @pytest.mark.parametrize(
     "headers",
     [

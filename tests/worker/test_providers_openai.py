@@ -1,3 +1,7 @@
+import logging
+import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -191,14 +195,37 @@ def test_the_key_is_never_shown(server: LlmServer) -> None:
 
 
 def test_nothing_of_the_environment_is_sent_along(server: LlmServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OPENAI_API_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
-        monkeypatch.setenv(name, "not-for-you")
-    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "x-secret: not-for-you")
+    for name in ("API_KEY", "ADMIN_KEY", "ORG_ID", "PROJECT_ID", "WEBHOOK_SECRET", "API_VERSION", "API_TYPE"):
+        monkeypatch.setenv(f"OPENAI_{name}", "not-for-you")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/not-for-you")
+    names = ("x-secret", "authorization", "Authorization", "content-type", "HOST", "user-agent", "accept", "cookie")
+    lines = [*(f"{name}: not-for-you" for name in names), "content-length: 3", "transfer-encoding: chunked"]
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "\n".join([*lines, "accept-encoding: gzip", "connection: close"]))
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     provider = OpenAICompatible(settings_of(server, key=""))
-    provider.chat([asks()])
+    (reply,) = provider.chat([asks()])
     provider.close()
-    assert "not-for-you" not in str(server.headers)
+    assert reply.outcome is Outcome.OK
+    (headers,) = server.headers
+    assert {name: value for name, value in headers.items() if name not in ("content-length", "host")} == {
+        "accept": "application/json",
+        "accept-encoding": "identity",
+        "authorization": "Bearer none",
+        "content-type": "application/json",
+        "user-agent": "neuron-audit",
+    }
+    assert headers["host"] in server.url
+
+
+def test_the_log_level_of_the_environment_does_not_show_calls() -> None:
+    code = (
+        "import logging; from worker.providers.address import Endpoint; from worker.providers.client import *;"
+        "open_client(Endpoint('http://h/v1', 'h', ('127.0.0.1',)), key='', timeout_seconds=1, connections=1);"
+        "print(logging.getLogger('openai').getEffectiveLevel())"
+    )
+    environment = {**os.environ, "OPENAI_LOG": "debug"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True, text=True)
+    assert done.stdout.strip() == str(logging.WARNING)
 
 
 def test_a_burst_of_overloads_halves_once_and_success_raises_again(

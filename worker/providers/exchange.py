@@ -4,7 +4,6 @@ Nothing that holds the key leaves here: neither the endpoint's words nor those o
 """
 
 import asyncio
-import json
 import ssl
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -12,11 +11,13 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx2
+from openai import APIConnectionError, APITimeoutError, AsyncOpenAI
 
 from app.domain.language_models import Outcome
 from app.errors import ProviderError
 from app.redaction import redacted, redacted_json
 from worker.providers.base import Reply, Request
+from worker.providers.client import post
 from worker.providers.complaints import (
     Complaint,
     Trouble,
@@ -26,13 +27,13 @@ from worker.providers.complaints import (
     trouble_of,
 )
 from worker.providers.reading import RAW_CHARACTERS_KEPT, Unreadable, kept, read_json, reply_of, text_of
+from worker.providers.transport import Received
 
 UNKNOWN_ERROR_STATUS = 502
 """Taken for an error in a reply with status 200 whose code stands for no status."""
 LONGEST_RETRY_AFTER_SECONDS = 86_400.0
 OUTCOMES = {Trouble.FILTERED: Outcome.REFUSED, Trouble.CUT_SHORT: Outcome.TRUNCATED}
 """Of errors that stand for a reply of the model."""
-JSON_BODY = {"content-type": "application/json"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,29 +54,25 @@ class Sent:
 
 
 async def exchange(
-    client: httpx2.AsyncClient, url: str, request: Request, body: dict[str, Any], *, timeout_seconds: float
+    client: AsyncOpenAI, path: str, request: Request, body: dict[str, Any], *, timeout_seconds: float
 ) -> Sent:
     """Send ``body`` and read the reply whole, within ``timeout_seconds`` in all. Raises nothing."""
     try:
-        async with (
-            asyncio.timeout(timeout_seconds),
-            client.stream("POST", url, content=json.dumps(body).encode(), headers=JSON_BODY) as response,
-        ):
-            encoding = response.headers.get("content-encoding", "identity").lower()
-            # A compressed body of a few kilobytes may unpack to gigabytes, and none was asked for.
-            received = None if encoding != "identity" else await response.aread()
-    except (TimeoutError, httpx2.TimeoutException):
+        async with asyncio.timeout(timeout_seconds):
+            received = await post(client, path, body)
+    except (TimeoutError, APITimeoutError):
         return _failed(f"no reply within {timeout_seconds:g} s")
-    except (httpx2.LocalProtocolError, httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
-        return _failed(f"the request cannot be sent: {error}", Trouble.FINAL)
-    except (httpx2.HTTPError, httpx2.StreamError) as error:
-        return _unconnected(error)
+    except APIConnectionError as error:
+        return _unsent(error.__cause__ or error)
+    except httpx2.InvalidURL as error:
+        return _unsent(error)
     except ProviderError as error:
         return _failed(error.message, Trouble.FINAL if error.permanent else Trouble.PASSING)
-    if received is None:
-        unread = Unreadable(f"the reply is compressed ({encoding[:20]}), which was not asked for: it is not read")
-        return _read(request, response, _Body("", unread))
-    return _read(request, response, _parsed(text_of(received), response.headers.get("content-type", "").lower()))
+    if received.body is None:
+        unread = f"the reply is compressed ({received.encoding[:20]}), which was not asked for: it is not read"
+        return _read(request, received, _Body("", Unreadable(unread)))
+    content_type = received.headers.get("content-type", "").lower()
+    return _read(request, received, _parsed(text_of(received.body), content_type))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +104,16 @@ def _parsed(text: str, content_type: str) -> _Body:
         return _Body(redacted(text), Unreadable(redacted(str(error))))
 
 
-def _read(request: Request, response: httpx2.Response, body: _Body) -> Sent:
+def _read(request: Request, received: Received, body: _Body) -> Sent:
     """What the whole reply comes to."""
-    if response.status_code != 200:
-        return _refused(response.status_code, body.complaint, response, body)
+    if received.status != 200:
+        return _refused(received.status, body.complaint, received, body)
     value = body.value
     if isinstance(value, list) and len(value) == 1:
         (value,) = value  # as one vendor wraps its errors
     complaint = _complaint_in_answer(value)
     if complaint is not None:
-        return _refused(complaint.status or UNKNOWN_ERROR_STATUS, complaint, response, body)
+        return _refused(complaint.status or UNKNOWN_ERROR_STATUS, complaint, received, body)
     try:
         if isinstance(value, Unreadable):
             raise value
@@ -139,22 +136,28 @@ def _complaint_in_answer(body: object) -> Complaint | None:
     return None
 
 
-def _refused(status: int, complaint: Complaint, response: httpx2.Response, body: _Body) -> Sent:
+def _refused(status: int, complaint: Complaint, received: Received, body: _Body) -> Sent:
     """A reply that reports an error, by its status or in its body."""
     trouble = trouble_of(status, complaint)
-    if trouble is Trouble.OVERLOAD and response.headers.get("x-should-retry", "").lower() == "false":
+    if trouble is Trouble.OVERLOAD and received.headers.get("x-should-retry", "").lower() == "false":
         trouble = Trouble.FINAL
     words = complaint.words
     if 300 <= status < 400:
         words = "the address answers with a redirect, which is not followed"
-    where = f"HTTP {status}" if status == response.status_code else f"error {status} in a reply with HTTP 200"
+    where = f"HTTP {status}" if status == received.status else f"error {status} in a reply with HTTP 200"
     reply = _failure(f"{where}: {words}" if words else where)
     reply = replace(reply, outcome=OUTCOMES.get(trouble, Outcome.FAILED))
-    return Sent(reply, body.raw(response.status_code), trouble, status, retry_after(response.headers), complaint)
+    return Sent(reply, body.raw(received.status), trouble, status, retry_after(received.headers), complaint)
 
 
-def _unconnected(error: Exception) -> Sent:
-    """No whole reply came: the connection could not be made, or broke."""
+def _unsent(error: BaseException) -> Sent:
+    """No whole reply came: the request cannot be sent at all, the connection could not be made, or it broke.
+
+    The client library calls all of them errors of the connection. ``error`` is its cause, which tells a fault of
+    ours, which no further attempt mends, from an outage.
+    """
+    if isinstance(error, httpx2.LocalProtocolError | httpx2.UnsupportedProtocol | httpx2.InvalidURL):
+        return _failed(f"the request cannot be sent: {error}", Trouble.FINAL)
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -164,7 +167,7 @@ def _unconnected(error: Exception) -> Sent:
                 Trouble.FINAL,
             )
         cause = cause.__cause__ or cause.__context__
-    return _failed(f"the connection failed: {error or type(error).__name__}")
+    return _failed(f"the connection failed: {str(error) or type(error).__name__}")
 
 
 def _failed(error: str, trouble: Trouble = Trouble.PASSING) -> Sent:

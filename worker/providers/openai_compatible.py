@@ -11,16 +11,15 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from app.domain.addresses import request_url
 from app.domain.language_models import UNPROBED, Capability, Outcome
 from app.errors import ProviderError
 from app.redaction import keep_secret
 from worker.providers.address import locate
 from worker.providers.base import Attempt, ChatRequest, Reply, Request, ScoreTextRequest, Watch
+from worker.providers.client import open_client
 from worker.providers.complaints import Trouble
 from worker.providers.exchange import Sent, exchange
 from worker.providers.limits import Bucket, Clock, Gate
-from worker.providers.transport import http_client
 from worker.providers.wire import Dialect, body_of, path_of
 
 CAUSES = {
@@ -75,7 +74,7 @@ class OpenAICompatible:
         self._gate = Gate(settings.concurrency, self._clock)
         self._requests = Bucket.per_minute(settings.requests_per_minute)
         self._tokens = Bucket.per_minute(settings.tokens_per_minute)
-        self._client = http_client(
+        self._client = open_client(
             self._endpoint,
             key=settings.key,
             timeout_seconds=settings.timeout_seconds,
@@ -90,7 +89,7 @@ class OpenAICompatible:
 
     def close(self) -> None:
         """End the connections and the thread."""
-        self._in_loop(self._client.aclose())
+        self._in_loop(self._client.close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -173,8 +172,8 @@ class OpenAICompatible:
             await self._requests.take(1)
             await self._tokens.take(estimate)
             started = time.perf_counter()
-            url = request_url(self._endpoint.base_url, path_of(request))
-            sent = await exchange(self._client, url, request, body, timeout_seconds=self._settings.timeout_seconds)
+            path = path_of(request)
+            sent = await exchange(self._client, path, request, body, timeout_seconds=self._settings.timeout_seconds)
             latency = time.perf_counter() - started
             if sent.is_overload:
                 self._gate.overloaded(entered_at, _overload_seconds(sent, number))

@@ -2,7 +2,8 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import httpx2
 
@@ -11,10 +12,27 @@ from worker.providers.address import Endpoint
 
 LONGEST_REPLY_BYTES = 32 * 2**20
 CONNECT_SECONDS = 10.0
+RECEIVED = "neuron_audit.received"
+"""The name under which a response's ``extensions`` hold the reply, see ``PinnedTransport``."""
+_SENT_HEADERS = frozenset({"accept", "accept-encoding", "authorization", "content-type", "user-agent"})
 
 
 class ReplyTooLarge(httpx2.RequestError):
     """The reply has more bytes than any answer needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A reply as it came. ``body`` is None where it is compressed: it may unpack to any size, and is not read."""
+
+    status: int
+    headers: httpx2.Headers
+    body: bytes | None
+
+    @property
+    def encoding(self) -> str:
+        """The body's compression in lower case, ``identity`` for none."""
+        return self.headers.get("content-encoding", "identity").lower()
 
 
 class PinnedTransport(httpx2.AsyncBaseTransport):
@@ -22,6 +40,9 @@ class PinnedTransport(httpx2.AsyncBaseTransport):
 
     Where none of them can be connected to, the name is resolved once more under the same rules: the
     endpoint may have moved.
+
+    A response's body is empty: what came is a ``Received`` among its extensions, for our reader alone. A client
+    library would decode, unpack and parse what a hostile server sends, errors above all.
     """
 
     def __init__(self, endpoint: Endpoint, inner: httpx2.AsyncBaseTransport) -> None:
@@ -31,7 +52,7 @@ class PinnedTransport(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Raises ProviderError for another host, ``httpx2.ConnectError`` where no address can be connected to.
 
-        The body raises ReplyTooLarge beyond its bound.
+        Raises ReplyTooLarge for a body beyond its bound.
         """
         if request.url.host != self._endpoint.host:
             raise ProviderError(f"{request.url.host!r} is not the provider's host.", permanent=True)
@@ -44,9 +65,11 @@ class PinnedTransport(httpx2.AsyncBaseTransport):
             if not fresh:
                 raise
             response = await self._first_of(fresh, request)
-        if isinstance(response.stream, httpx2.AsyncByteStream):
-            response.stream = _Bounded(response.stream, request)
-        return response
+        try:
+            received = await _received(response, request)
+        finally:
+            await response.aclose()
+        return httpx2.Response(response.status_code, extensions={**response.extensions, RECEIVED: received})
 
     async def _first_of(self, addresses: Iterable[str], request: httpx2.Request) -> httpx2.Response:
         """The response of the first of one or more addresses that can be connected to."""
@@ -64,15 +87,16 @@ class PinnedTransport(httpx2.AsyncBaseTransport):
     def _to(self, address: str, request: httpx2.Request) -> httpx2.Request:
         """The request with the address in place of the host, which TLS and the Host header still name.
 
-        Cookies that an earlier reply has set stay away: no request depends on another.
+        Of its headers only known ones are sent: neither cookies that an earlier reply has set, as no request
+        depends on another, nor what a library adds about this machine or takes from the environment. The length
+        is computed anew.
         """
-        headers = request.headers.copy()
-        headers.pop("cookie", None)
+        headers = [(name, value) for name, value in request.headers.multi_items() if name.lower() in _SENT_HEADERS]
         return httpx2.Request(
             request.method,
             request.url.copy_with(host=address),
-            headers=headers,
-            stream=request.stream,
+            headers=[("Host", request.url.netloc.decode("ascii")), *headers],
+            content=request.content,
             extensions={**request.extensions, "sni_hostname": self._endpoint.host},
         )
 
@@ -80,23 +104,20 @@ class PinnedTransport(httpx2.AsyncBaseTransport):
         await self._inner.aclose()
 
 
-class _Bounded(httpx2.AsyncByteStream):
-    def __init__(self, inner: httpx2.AsyncByteStream, request: httpx2.Request) -> None:
-        self._inner, self._request = inner, request
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        size = 0
-        async for chunk in self._inner:
-            size += len(chunk)
-            if size > LONGEST_REPLY_BYTES:
-                raise ReplyTooLarge(f"the reply has more than {LONGEST_REPLY_BYTES} bytes", request=self._request)
-            yield chunk
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
+async def _received(response: httpx2.Response, request: httpx2.Request) -> Received:
+    """The reply as it came, its body of bounded size."""
+    received = Received(response.status_code, response.headers, None)
+    if received.encoding != "identity":
+        return received
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > LONGEST_REPLY_BYTES:
+            raise ReplyTooLarge(f"the reply has more than {LONGEST_REPLY_BYTES} bytes", request=request)
+    return replace(received, body=bytes(body))
 
 
-def http_client(endpoint: Endpoint, *, key: str, timeout_seconds: float, connections: int) -> httpx2.AsyncClient:
+def http_client(endpoint: Endpoint, *, timeout_seconds: float, connections: int) -> httpx2.AsyncClient:
     """A client for this endpoint alone. ``timeout_seconds`` bounds each read and write, not the whole."""
     limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
     inner = httpx2.AsyncHTTPTransport(verify=trusted_authorities(), limits=limits, trust_env=False)
@@ -105,13 +126,6 @@ def http_client(endpoint: Endpoint, *, key: str, timeout_seconds: float, connect
         timeout=httpx2.Timeout(timeout_seconds, connect=min(CONNECT_SECONDS, timeout_seconds)),
         follow_redirects=False,
         trust_env=False,
-        headers={
-            "accept": "application/json",
-            "accept-encoding": "identity",
-            # Servers that want no key ignore it; some refuse a request that has none.
-            "authorization": f"Bearer {key or 'none'}",
-            "user-agent": "neuron-audit",
-        },
     )
 
 
