@@ -3,7 +3,7 @@
 Three things run on each batch, in every order by turns, with the same threads: the collection (forward pass up to the
 last layer's neurons, and everything that is kept of it), the bare forward pass without language-model
 head, and the whole model with it. So a busy machine slows all three alike. The collection's time
-holds all its parts: saved states, and the pilot in the share of 1/128 that it has of a long corpus.
+holds all its parts: saved states, and the pilot in the share of 1/256 that it has of a long corpus.
 """
 
 import itertools
@@ -27,6 +27,7 @@ from worker.collection.plan import Excerpts, Plan
 from worker.collection.sampling import Sampling
 from worker.collection.state import Shape, State, layer_bounds
 from worker.collection.statistics import layer_statistics
+from worker.collection.token_sums import token_rows
 from worker.subjects.hooks import OnLayer, run_to_layer
 
 TOKENS = 64
@@ -165,14 +166,22 @@ def plain(bench: Bench) -> Forward:
 
 
 def a_pass(bench: Bench, folder: Path, n_excerpts: int, forward: Forward) -> Pass:
-    """A collection of random tokens. As in a long corpus, one excerpt in 16 enters the histogram."""
+    """A collection of random tokens, as frequent as Zipf's law has them: how often tokens recur decides what is cached.
+
+    As in a long corpus, one excerpt in 64 enters the histogram.
+    """
     generator = np.random.default_rng(0)
-    generator.integers(0, bench.vocabulary, (n_excerpts, TOKENS), dtype=np.int32).tofile(folder / "excerpts.bin")
+    shares = 1 / np.arange(1, bench.vocabulary + 1)
+    frequent = generator.permutation(bench.vocabulary).astype(np.int32)
+    drawn = generator.choice(frequent, (n_excerpts, TOKENS), p=shares / shares.sum())
+    drawn.tofile(folder / "excerpts.bin")
     np.zeros((n_excerpts, 2), dtype=np.int64).tofile(folder / "places.bin")
     plan = Plan(TOKENS, n_excerpts, 1024, "", ())
-    shape = Shape(bench.n_layers, bench.neurons, TOKENS)
-    device = torch.device("cpu")
-    return Pass(forward, plan, Excerpts(folder, plan), shape, Sampling(0, n_excerpts, 16), BatchSize(BATCH), device)
+    excerpts = Excerpts(folder, plan)
+    rows = token_rows(excerpts, plan, n_neurons=bench.n_layers * bench.neurons)
+    shape = Shape(bench.n_layers, bench.neurons, TOKENS, rows.n_rows)
+    sampling, device = Sampling(0, n_excerpts, 64), torch.device("cpu")
+    return Pass(forward, plan, excerpts, shape, sampling, rows, BatchSize(BATCH), device)
 
 
 def apart(forward: InTurn, work: Callable[[], Any]) -> tuple[float, Any]:

@@ -156,6 +156,7 @@ class Make:
             "max": 4.0,
             "n_alike": 0,
             "band_edges": [0.5, 1.0, 2.0, 3.0],
+            "stratum_sizes": [1, 60, 30, 8, 1, 0],
             "token_ids": [4, 1, 2],
             "token_means": [3.0, 0.5, 0.25],
             "token_counts": [10, 40, 30],

@@ -93,6 +93,9 @@ def collect(  # noqa: PLR0913, PLR0917 - one argument for each option
         typer.Option("--null-twin", help="Collect the control of a subject instead: the same shape, permuted weights."),
     ] = False,
     restart: Annotated[bool, typer.Option("--restart", help="Forget an unfinished collection of this kind.")] = False,
+    token_memory: Annotated[
+        float, typer.Option(min=0, help="Gigabytes for the mean activation of each token and neuron.")
+    ] = 2.0,
     exit_with_parent: ExitWithParent = False,
 ) -> None:
     """Collect a subject over a corpus: samples and statistics of every neuron in one pass.
@@ -121,6 +124,7 @@ def collect(  # noqa: PLR0913, PLR0917 - one argument for each option
         part=part,
         null_twin=null_twin,
         restart=restart,
+        token_memory=token_memory,
     )
 
 

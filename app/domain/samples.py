@@ -5,6 +5,7 @@ is cut. ``STRATA`` is a partition of them by the neuron's peak, so that excerpts
 probabilities stand for the whole corpus; see ``estimates``.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 PEAK_QUANTILES = (0.5, 0.9, 0.99, 0.999, 0.9999)
@@ -34,3 +35,13 @@ BAND_EDGES = (0.5, 0.9, 0.99, 0.999)
 these, so that the number of excerpts in a band is known exactly."""
 STRATA = (SampleKind.TOP, *BANDS)
 """Every excerpt of the corpus is in exactly one of these."""
+
+
+def populations(stratum_sizes: Sequence[int] | None) -> dict[SampleKind, int]:
+    """The number of excerpts of the corpus that each sample stands for, all of them for ``random``.
+
+    ``stratum_sizes`` are those of ``STRATA``, in order; without them nothing is known.
+    """
+    if stratum_sizes is None:
+        return {}
+    return {**dict(zip(STRATA, stratum_sizes, strict=True)), SampleKind.RANDOM: sum(stratum_sizes)}

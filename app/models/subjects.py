@@ -186,6 +186,8 @@ class CollectedNeuron(Base):
     """How many of the excerpts with the 20 highest peaks are near-copies of one with a higher peak."""
     band_edges: Mapped[list[float] | None] = mapped_column(ARRAY(REAL))
     """The lowest peaks of ``band_1`` to ``band_4``: an excerpt belongs to the band whose range its peak is in."""
+    stratum_sizes: Mapped[list[int] | None] = mapped_column(ARRAY(BigInteger))
+    """Excerpts of the corpus in the top sample and in the bands, in the order of ``samples.STRATA``."""
     token_ids: Mapped[list[int]] = mapped_column(ARRAY(Integer))
     token_means: Mapped[list[float]] = mapped_column(ARRAY(REAL))
     token_counts: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
@@ -198,7 +200,7 @@ class CollectedNeuron(Base):
 class Sample(Base):
     """A named set of records of one neuron: float16 activations laid end to end.
 
-    ``population`` and ``probabilities`` are null where the excerpts are not a draw from the corpus.
+    ``probabilities`` are null where the excerpts are not a draw from the corpus.
     """
 
     __tablename__ = "sample"
@@ -210,7 +212,5 @@ class Sample(Base):
     excerpt_ids: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
     activations: Mapped[bytes] = mapped_column(LargeBinary)
     peaks: Mapped[list[float]] = mapped_column(ARRAY(REAL))
-    population: Mapped[int | None] = mapped_column(BigInteger)
-    """How many distinct excerpts of the corpus are in the stratum that the sample was drawn from."""
     probabilities: Mapped[list[float] | None] = mapped_column(ARRAY(REAL))
     """For each excerpt the probability with which it was drawn into the top sample, its band or ``random``."""

@@ -845,6 +845,7 @@ def create_tables() -> None:
         sa.Column("max", sa.Double(), nullable=True),
         sa.Column("n_alike", sa.SmallInteger(), nullable=True),
         sa.Column("band_edges", sa.ARRAY(sa.REAL()), nullable=True),
+        sa.Column("stratum_sizes", sa.ARRAY(sa.BigInteger()), nullable=True),
         sa.Column("token_ids", sa.ARRAY(sa.Integer()), nullable=False),
         sa.Column("token_means", sa.ARRAY(sa.REAL()), nullable=False),
         sa.Column("token_counts", sa.ARRAY(sa.BigInteger()), nullable=False),
@@ -907,7 +908,6 @@ def create_tables() -> None:
         sa.Column("excerpt_ids", sa.ARRAY(sa.BigInteger()), nullable=False),
         sa.Column("activations", sa.LargeBinary(), nullable=False),
         sa.Column("peaks", sa.ARRAY(sa.REAL()), nullable=False),
-        sa.Column("population", sa.BigInteger(), nullable=True),
         sa.Column("probabilities", sa.ARRAY(sa.REAL()), nullable=True),
         sa.CheckConstraint(
             "kind IN ('top', 'band_0', 'band_1', 'band_2', 'band_3', 'band_4', 'random', 'hard_negative')",

@@ -2,6 +2,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from app.domain.activations import SampleKind
+from app.domain.samples import BANDS
 from app.domain.token_table import STRONGEST_TOKENS
 from app.errors import NotFound
 from app.queries.neurons.records import neuron_records, vocabulary
@@ -41,8 +42,8 @@ def test_a_record_has_its_stratum_and_its_probability(session: Session, make: Ma
     random = make.sample(neuron, subject, SampleKind.RANDOM, rows=[(0.0, 0.25), (0.0, 1.0), (0.0, 4.0)])
     random.excerpt_ids = [*random.excerpt_ids[:2], top.excerpt_ids[0]]
     make.sample(neuron, subject, SampleKind.HARD_NEGATIVE, rows=[(0.0, 0.1)])
-    for sample, population, probabilities in ((top, 1, [1.0]), (band, 30, [0.5]), (random, 100, [0.25, 0.5, 1.0])):
-        sample.population, sample.probabilities = population, probabilities
+    for sample, probabilities in ((top, [1.0]), (band, [0.5]), (random, [0.25, 0.5, 1.0])):
+        sample.probabilities = probabilities
     session.flush()
     records = neuron_records(session, neuron_id=neuron.id)
     assert [(r.stratum, r.probability) for r in records.of(SampleKind.RANDOM)] == [
@@ -52,7 +53,11 @@ def test_a_record_has_its_stratum_and_its_probability(session: Session, make: Ma
     ]
     assert [(r.stratum, r.probability) for r in records.of(SampleKind.BAND_2)] == [(SampleKind.BAND_2, 0.5)]
     assert records.of(SampleKind.HARD_NEGATIVE)[0].probability is None
-    assert records.populations == {SampleKind.TOP: 1, SampleKind.BAND_2: 30, SampleKind.RANDOM: 100}
+    assert records.populations == {
+        SampleKind.TOP: 1,
+        **dict(zip(BANDS, [60, 30, 8, 1, 0], strict=True)),
+        SampleKind.RANDOM: 100,
+    }
     assert (records.maximum, records.mean) == (4.0, 0.1)
 
 

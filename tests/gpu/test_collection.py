@@ -14,6 +14,7 @@ from worker.collection.plan import Cut, Excerpts, prepare
 from worker.collection.sampling import Sampling
 from worker.collection.state import POOLS, Shape, State, layer_bounds
 from worker.collection.statistics import LayerStatistics, layer_statistics
+from worker.collection.token_sums import token_rows
 from worker.corpora.documents import corpus_of
 from worker.subjects.load import LoadOptions, load_subject
 from worker.subjects.loaded import LoadedSubject
@@ -25,10 +26,11 @@ def collected(subject: LoadedSubject, folder: Path, batch: int = 16) -> tuple[St
     """A finished pass, on the processor, with the statistics of the last layer."""
     corpus = corpus_of("letters", some_text(1200))
     plan = prepare(folder, corpus, subject.encode, Cut(TOKENS, None, 64))
-    shape = Shape(subject.info.n_layers, subject.info.neurons_per_layer, TOKENS)
+    excerpts, n_layers, neurons = Excerpts(folder, plan), subject.info.n_layers, subject.info.neurons_per_layer
+    rows = token_rows(excerpts, plan, n_neurons=n_layers * neurons)
+    shape = Shape(n_layers, neurons, TOKENS, rows.n_rows)
     sampling = Sampling.of(0, plan.n_excerpts)
-    excerpts = Excerpts(folder, plan)
-    work = Pass(subject.activations, plan, excerpts, shape, sampling, BatchSize(batch), subject.device)
+    work = Pass(subject.activations, plan, excerpts, shape, sampling, rows, BatchSize(batch), subject.device)
     bounds = work.pilot()
     state = work.run(bounds, Part(), folder, lambda tokens: None).to(torch.device("cpu"))
     of_layer = {name: tensor.cpu() for name, tensor in bounds.items()}
@@ -73,4 +75,6 @@ def test_the_same_batches_give_the_same_twice(tmp_path: Path) -> None:
     subject = load_subject(str(save_model(tmp_path / "model")), LoadOptions(device="cuda", dtype="float32"))
     (first, _), (second, _) = (collected(subject, tmp_path / name) for name in ("a", "b"))
     assert torch.equal(first.tensors["sums"], second.tensors["sums"])
-    assert torch.equal(first.best.ordered().scores, second.best.ordered().scores)
+    assert torch.equal(first.tensors["token_sums"], second.tensors["token_sums"])
+    for pool in POOLS:
+        assert torch.equal(first.best(pool).ordered().scores, second.best(pool).ordered().scores)

@@ -78,6 +78,80 @@ def test_excerpts_with_the_same_tokens_are_folded_with_their_number(
     assert "×2" in answer.text
 
 
+def test_of_a_band_five_excerpts_are_shown_with_the_number_they_stand_for(
+    client: TestClient, make: Make, subject: Subject, neuron: Neuron, context: Context
+) -> None:
+    make.collected(neuron, subject)
+    rows = [(0.0, i / 10) for i in range(14)]
+    make.sample(neuron, subject, SampleKind.BAND_1, rows, [(0, i % 10) for i in range(14)])
+
+    answer = client.get("/tiny/1/2")
+
+    band = context().samples[1]
+    assert (band.kind, band.n_excerpts, band.population) == (SampleKind.BAND_1, 14, 30)
+    assert [row.peak for row in band.rows] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4], abs=1e-3)
+    assert "<small>5 of 30 excerpts</small>" in answer.text
+
+
+def test_a_sample_that_was_simulated_is_read_whole(
+    client: TestClient, make: Make, neuron: Neuron, subject: Subject
+) -> None:
+    rows = [(0.0, float(i)) for i in range(8)]
+    stored = make.sample(neuron, subject, SampleKind.BAND_1, rows, [(0, i) for i in range(8)])
+    expected = np.array([0, 7], dtype=np.float32)
+    excerpts = (SimulatedExcerpt(stored.excerpt_ids[7], 2, expected),)
+    simulation = SimulationResult("fake", SampleKind.BAND_1, Split.VALIDATION, excerpts, unit=1.0)
+    result = ExplanationResult("x", (simulation,))
+    author = Author(AuthorKind.IMPORT, "gpt-4", collection_id=subject.collection_id)
+    explanation_id = store_explanation(make.session, neuron_id=neuron.id, result=result, author=author)
+    refresh_current(make.session, neuron_id=neuron.id)
+    row = client.get(f"/tiny/1/2.json?explanation={explanation_id}").json()["simulations"][0]["rows"][0]
+    assert (row["activations"], row["failure"]) == ([0, 7], None)
+
+
+def test_the_strongest_tokens_stand_with_mean_and_count(
+    client: TestClient, make: Make, subject: Subject, neuron: Neuron, context: Context
+) -> None:
+    make.collected(neuron, subject, token_ids=[4, 10], token_means=[3.0, -0.5], token_counts=[1200, 1])
+
+    html = client.get("/tiny/1/2").text
+
+    assert [(t.text, t.mean, t.count, t.step) for t in context().tokens] == [
+        (" import", 3.0, 1200, 7),
+        ("�", -0.5, 1, 0),
+    ]
+    assert 'title="mean 3, 1,200 occurrences"' in html
+    assert "<var>E2</var><var>82</var>" in html
+    assert client.get("/tiny/1/2.json").json()["tokens"][0] == {
+        "text": " import",
+        "mean": 3.0,
+        "count": 1200,
+        "step": 7,
+    }
+
+
+def test_a_token_is_escaped(client: TestClient, make: Make, subject: Subject) -> None:
+    subject.tokenizer_id = make.tokenizer([b"<script>"]).id
+    neuron = make.neuron(subject, layer=1, index=3)
+    make.collected(neuron, subject, token_ids=[0], token_means=[1.0], token_counts=[1])
+    html = client.get("/tiny/1/3").text
+    assert "<script>" not in html.split("<main")[1]
+    assert "&lt;script&gt;" in html
+
+
+@pytest.mark.parametrize(
+    ("n_alike", "said"),
+    [(0, None), (1, "1 of the 20 excerpts with the highest peaks is a near-copy of another"), (17, "17 of the 20")],
+)
+def test_copies_among_the_highest_peaks_are_told(
+    client: TestClient, make: Make, subject: Subject, neuron: Neuron, n_alike: int, said: str | None
+) -> None:
+    make.collected(neuron, subject, n_alike=n_alike)
+    html = " ".join(client.get("/tiny/1/2").text.split())
+    assert ("near-cop" in html) is (said is not None)
+    assert said is None or said in html
+
+
 def test_cells_have_steps_numbers_and_joined_characters(client: TestClient, neuron: Neuron) -> None:
     html = client.get("/tiny/1/2").text
     assert "<i class=h10 title=4><s> </s>import</i>" in html
@@ -136,7 +210,7 @@ def test_the_number_of_queries_does_not_grow_with_what_is_shown(
         client.get("/tiny/1/2")
     with counted_queries(engine) as empty:
         client.get(f"/tiny/{bare.layer}/{bare.index}")
-    assert len(full) == 7
+    assert len(full) == 8
     assert len(empty) <= len(full)
 
 
@@ -311,7 +385,7 @@ def test_a_page_of_eighty_excerpts_stays_small(client: TestClient, make: Make, s
     drawn = np.random.default_rng(0)
     subject.tokenizer_id = make.tokenizer([f" {drawn.integers(10**6):x}".encode() for _ in range(4000)]).id
     neuron = make.neuron(subject, index=3, max=4.0)
-    for kind, n_excerpts in ((SampleKind.TOP, 20), (SampleKind.RANDOM, 20), (SampleKind.BAND_0, 40)):
+    for kind, n_excerpts in ((SampleKind.TOP, 20), (SampleKind.RANDOM, 20), (SampleKind.HARD_NEGATIVE, 40)):
         rows = drawn.normal(0, 1, (n_excerpts, 64)).tolist()
         make.sample(neuron, subject, kind, rows, drawn.integers(0, 4000, (n_excerpts, 64)).tolist())
     answer = client.get("/tiny/0/3")

@@ -11,7 +11,8 @@ from torch import Tensor
 from worker.collection.passes import BatchSize, Part, Pass
 from worker.collection.plan import Cut, Excerpts, Plan, prepare
 from worker.collection.sampling import Sampling
-from worker.collection.state import Shape, State
+from worker.collection.state import POOLS, Shape, State
+from worker.collection.token_sums import GIGABYTES, token_rows
 from worker.corpora.documents import corpus_of
 from worker.subjects.hooks import OnLayer
 
@@ -69,10 +70,15 @@ def planned(folder: Path, n_excerpts: int, shard_excerpts: int = 16) -> Plan:
     return prepare(folder, corpus, encode_bytes, Cut(TOKENS, None, shard_excerpts))
 
 
-def a_pass(folder: Path, plan: Plan, model: FakeModel, batch: int = 5, every: int = 1) -> Pass:
-    """A pass of a fake model."""
-    shape = Shape(model.n_layers, model.neurons, TOKENS)
-    return Pass(model, plan, Excerpts(folder, plan), shape, Sampling(7, plan.n_excerpts, every), BatchSize(batch), CPU)
+def a_pass(
+    folder: Path, plan: Plan, model: FakeModel, batch: int = 5, *, seed: int = 7, gigabytes: float = GIGABYTES
+) -> Pass:
+    """A pass of a fake model, in which every excerpt enters the histogram."""
+    excerpts = Excerpts(folder, plan)
+    rows = token_rows(excerpts, plan, n_neurons=model.n_layers * model.neurons, gigabytes=gigabytes)
+    shape = Shape(model.n_layers, model.neurons, plan.context_length, rows.n_rows)
+    sampling = Sampling(seed, plan.n_excerpts, 1)
+    return Pass(model, plan, excerpts, shape, sampling, rows, BatchSize(batch), CPU)
 
 
 def finished(work: Pass, folder: Path, part: Part | None = None) -> State:
@@ -87,8 +93,17 @@ def assert_same(left: State, right: State) -> None:
         right.excerpts,
         right.histogram_excerpts,
     )
-    for name in ("sums", "minimum", "maximum", "positive", "peak_counts", "histogram"):
+    for name in ("sums", "minimum", "maximum", "positive", "peak_counts", "histogram", "token_sums"):
         torch.testing.assert_close(left.tensors[name], right.tensors[name], rtol=0, atol=0)
-    mine, theirs = left.best.ordered(), right.best.ordered()
-    for name in ("scores", "peaks", "values", "bar"):
-        torch.testing.assert_close(getattr(mine, name), getattr(theirs, name), rtol=0, atol=0)
+    for pool in POOLS:
+        mine, theirs = left.best(pool).ordered(), right.best(pool).ordered()
+        for name in ("scores", "peaks", "values", "bar", "texts"):
+            assert_equal(getattr(mine, name), getattr(theirs, name))
+
+
+def assert_equal(left: Tensor | None, right: Tensor | None) -> None:
+    """Two tensors are the same to the last bit, or both missing."""
+    if left is None or right is None:
+        assert left is right
+    else:
+        torch.testing.assert_close(left, right, rtol=0, atol=0)

@@ -5,16 +5,19 @@ import math
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from app.errors import CollectionError
-from tests.worker.collecting import CPU
+from tests.worker.collecting import CPU, assert_equal
 from worker.collection.bounds import Pilot, stacked
 from worker.collection.intake import Intake, TensorIntake
-from worker.collection.kernels import TILE, half
+from worker.collection.kernels import TILE
+from worker.collection.pool_kernels import half
 from worker.collection.processor_intake import ProcessorIntake
 from worker.collection.reducer import Reducer
 from worker.collection.sampling import Excerpted, Sampling
-from worker.collection.state import Shape, State
+from worker.collection.state import POOLS, Shape, State
+from worker.collection.token_sums import TokenRows
 
 TOKENS = 7  # no multiple of four
 NEURONS = TILE + 33
@@ -28,31 +31,40 @@ def some_activations(n_excerpts: int) -> torch.Tensor:
     return torch.from_numpy(values.astype(np.float32))
 
 
+def some_tokens(n_excerpts: int) -> NDArray[np.int32]:
+    """Token ids of a vocabulary so small that texts and tokens recur; token 0 is far more frequent than int32 bears."""
+    return np.random.default_rng(1).integers(0, 3, (n_excerpts, TOKENS)).astype(np.int32)
+
+
+ROWS = TokenRows(np.array([0, 1, 2], np.int32), np.array([0, 1], np.int32), np.array([1, 1]), n_others=1)
+"""Token 2 has no row of its own."""
+
+
 def taken_in(values: torch.Tensor, intake: Intake) -> State:
     """The state after all excerpts, batch by batch, as one shard."""
     pilot = Pilot()
     pilot.add(values[:BATCH].contiguous())
-    sampling = Sampling(5, len(values), 3)
-    state = State.empty(Shape(1, NEURONS, TOKENS), CPU)
+    sampling, tokens = Sampling(5, len(values), 3), some_tokens(len(values))
+    state = State.empty(Shape(1, NEURONS, TOKENS, ROWS.n_rows), CPU)
     reducer = Reducer(state, stacked([pilot.bounds()]), sampling, intake)
     reducer.begin()
     for first in range(0, len(values), BATCH):
-        part = values[first : first + BATCH]
-        reducer.add(Excerpted.of(np.arange(first, first + len(part)), sampling, CPU), 0, part)
+        part = slice(first, first + BATCH)
+        ordinals = np.arange(first, first + len(values[part]))
+        reducer.add(Excerpted.of(ordinals, sampling, CPU).reading(tokens[part], ROWS), 0, values[part])
     reducer.end(0, len(values), 0)
+    reducer.settle()
     return state
 
 
 def assert_alike(left: State, right: State) -> None:
-    """The same excerpts, values and counts; a peak at the edge of a bin may be rounded to its neighbour."""
-    for name in ("minimum", "maximum", "positive", "histogram"):
+    """The same excerpts, values, counts and token sums; power sums are compared elsewhere."""
+    for name in ("minimum", "maximum", "positive", "peak_counts", "histogram", "token_sums"):
         assert torch.equal(left.tensors[name], right.tensors[name]), name
-    below = (left.tensors["peak_counts"] - right.tensors["peak_counts"]).cumsum(dim=-1)
-    assert int(below.abs().sum()) <= left.excerpts * NEURONS // 1000
-    assert int(below[..., -1].abs().sum()) == 0
-    mine, theirs = left.best.ordered(), right.best.ordered()
-    for name in ("scores", "peaks", "values", "bar"):
-        assert torch.equal(getattr(mine, name), getattr(theirs, name)), name
+    for pool in POOLS:
+        mine, theirs = left.best(pool).ordered(), right.best(pool).ordered()
+        for name in ("scores", "peaks", "values", "bar", "texts"):
+            assert_equal(getattr(mine, name), getattr(theirs, name))
 
 
 def test_compiled_loops_and_tensor_operations_keep_the_same() -> None:
@@ -62,6 +74,19 @@ def test_compiled_loops_and_tensor_operations_keep_the_same() -> None:
     assert int(compiled.tensors["positive"].sum()) == int((values > 0).sum())
 
 
+def test_sums_of_a_token_are_those_of_numpy_and_carried_before_they_overflow() -> None:
+    values = some_activations(700)  # 4,900 tokens of three kinds: more than an int32 may add up
+    state, tokens = taken_in(values, ProcessorIntake()), some_tokens(700)
+    pilot = Pilot()
+    pilot.add(values[:BATCH])
+    bounds = pilot.bounds()
+    units = np.rint((values - bounds.centre).numpy() * bounds.per_unit.numpy()).astype(np.int64)
+    for token in range(3):
+        expected = units[tokens == token].sum(axis=0)
+        np.testing.assert_array_equal(state.tensors["token_sums"][0, token].numpy(), expected)
+    assert (tokens == 0).sum() > 2**31 // 2**20 / 2
+
+
 def test_power_sums_are_those_of_numpy() -> None:
     values = some_activations(100)
     pilot = Pilot()
@@ -69,10 +94,11 @@ def test_power_sums_are_those_of_numpy() -> None:
     distances = values.double().numpy() - pilot.bounds().centre.double().numpy()
     for intake in (ProcessorIntake(), TensorIntake()):
         sampling = Sampling(5, len(values), 3)
-        state = State.empty(Shape(1, NEURONS, TOKENS), CPU)
+        state = State.empty(Shape(1, NEURONS, TOKENS, ROWS.n_rows), CPU)
         reducer = Reducer(state, stacked([pilot.bounds()]), sampling, intake)
         reducer.begin()
-        reducer.add(Excerpted.of(np.arange(len(values)), sampling, CPU), 0, values)
+        excerpts = Excerpted.of(np.arange(len(values)), sampling, CPU)
+        reducer.add(excerpts.reading(some_tokens(len(values)), ROWS), 0, values)
         sums = reducer.shard_sums[0].numpy()
         for power in range(4):
             expected = (distances ** (power + 1)).sum(axis=(0, 1))

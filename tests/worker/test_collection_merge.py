@@ -19,6 +19,7 @@ from worker.collection.chance import hash32, hash64, lowest, priorities
 from worker.collection.reducer import Reducer
 from worker.collection.sampling import Excerpted, Sampling
 from worker.collection.state import Shape, State
+from worker.collection.token_sums import TokenRows
 
 NUMBERS = st.floats(-1e40, 1e40, allow_nan=False).filter(lambda x: x == 0 or abs(x) > 1e-30)
 
@@ -80,7 +81,47 @@ def test_the_best_are_those_of_a_sorted_list(keys: list[tuple[int, int]], batch:
         assert best.ordered().values[row, : len(expected), 0].tolist() == [keys[i][row] for i in expected]
 
 
-SHAPE = Shape(1, 4, 3)
+def distinct_of(rows: list[tuple[int, int]], k: int) -> list[tuple[int, int]]:
+    """(key, ordinal) of the best excerpt of each text, the best ``k``; ``rows`` are (key, text) by ordinal."""
+    best: dict[int, tuple[int, int]] = {}
+    for ordinal, (key, text) in enumerate(rows):
+        if text not in best or key > best[text][0]:
+            best[text] = (key, ordinal)
+    return sorted(best.values(), key=lambda entry: (-entry[0], entry[1]))[:k]
+
+
+def distinct_pool(rows: list[tuple[int, int]], first: int, batch: int) -> Best:
+    """A pool of three distinct texts, filled batch by batch; the first ordinal is ``first``."""
+    best = Best.empty(1, 3, 1, CPU, distinct=True)
+    for start in range(0, len(rows), batch):
+        part = rows[start : start + batch]
+        keys = torch.tensor([[key] for key, _ in part], dtype=torch.int32)
+        ordinals = torch.arange(first + start, first + start + len(part))
+        texts = torch.tensor([[text] for _, text in part])
+        best.add(keys, Batch(ordinals, keys.float(), keys.float()[:, :, None], texts))
+    return best
+
+
+keyed = st.lists(st.tuples(st.integers(-9, 9), st.integers(0, 4)), max_size=14)
+
+
+@given(keyed, st.integers(1, 5), st.integers(0, 14))
+def test_a_pool_of_distinct_texts_keeps_the_best_of_each_however_it_is_cut(
+    rows: list[tuple[int, int]], batch: int, cut: int
+) -> None:
+    whole, left = distinct_pool(rows, 0, batch), distinct_pool(rows[:cut], 0, batch)
+    right = distinct_pool(rows[cut:], len(rows[:cut]), batch)
+    right.merge(left)
+    expected = distinct_of(rows, 3)
+    for pool in (whole, right):
+        ordered = pool.ordered()
+        found = zip(upper(ordered.scores)[0].tolist(), ordinals_of(ordered.scores)[0].tolist(), strict=True)
+        assert [entry for entry in found if entry[1] >= 0] == expected
+        assert ordered.values[0, : len(expected), 0].tolist() == [key for key, _ in expected]
+
+
+SHAPE = Shape(1, 4, 3, 3)
+ROWS = TokenRows(np.array([0, 1, 2, 2, 2], np.int32), np.array([0, 1], np.int32), np.array([1, 1]), n_others=1)
 
 
 def shard_states(values: torch.Tensor, cuts: list[int]) -> list[State]:
@@ -89,16 +130,18 @@ def shard_states(values: torch.Tensor, cuts: list[int]) -> list[State]:
     pilot.add(values)
     bounds = stacked([pilot.bounds()])
     sampling = Sampling(3, len(values), 2)
+    tokens = np.random.default_rng(0).integers(0, 5, (len(values), 3)).astype(np.int32)
     states = []
     edges = [0, *cuts, len(values)]
     for shard, (first, last) in enumerate(itertools.pairwise(edges)):
         state = State.empty(SHAPE, CPU)
         reducer = Reducer(state, bounds, sampling)
         reducer.begin()
-        excerpts = Excerpted.of(np.arange(first, last), sampling, CPU)
+        excerpts = Excerpted.of(np.arange(first, last), sampling, CPU).reading(tokens[first:last], ROWS)
         if last > first:
             reducer.add(excerpts, 0, values[first:last])
         reducer.end(shard, last - first, int(excerpts.in_histogram.sum()))
+        reducer.settle()
         states.append(state)
     return states
 
@@ -116,8 +159,8 @@ def test_states_merge_to_the_same_in_any_order_and_grouping(data: st.DataObject)
     right[2].merge(right[0])
     assert_same(left[0], right[2])
     assert left[0].excerpts == n
-    assert sorted(set(ordinals_of(left[0].pool(0, "random").scores)[0].tolist()) - {-1}) == sorted(
-        set(ordinals_of(right[2].pool(0, "random").scores)[0].tolist()) - {-1}
+    assert sorted(set(ordinals_of(left[0].pool(0, "uniform").scores)[0].tolist()) - {-1}) == sorted(
+        set(ordinals_of(right[2].pool(0, "uniform").scores)[0].tolist()) - {-1}
     )
 
 

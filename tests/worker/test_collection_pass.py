@@ -11,13 +11,14 @@ from torch import Tensor
 from app.domain.samples import PEAK_QUANTILES, SampleKind
 from app.errors import CollectionError
 from tests.worker.collecting import TOKENS, FakeModel, a_pass, assert_same, finished, planned
+from worker.collection.draw import LayerDraw, draw_layer
 from worker.collection.passes import Part
 from worker.collection.state import State, layer_bounds
-from worker.collection.statistics import BAND_SIZE, LayerStatistics, Records, layer_records, layer_statistics
+from worker.collection.statistics import LayerStatistics, layer_statistics
 from worker.subjects.hooks import OnLayer
 
 EXCERPTS = 400
-Everything = tuple[State, LayerStatistics, dict[SampleKind, Records], NDArray[np.float32]]
+Everything = tuple[State, LayerStatistics, LayerDraw, NDArray[np.float32]]
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +31,8 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Everything:
     bounds = work.pilot()
     state = work.run(bounds, Part(), folder, lambda tokens: None)
     statistics = layer_statistics(state, layer_bounds(bounds, 1), 1)
-    records = {r.kind: r for r in layer_records(state, 1, statistics.peak_quantiles)}
-    return state, statistics, records, model.activations(work.excerpts.tokens(range(EXCERPTS)))[1]
+    draw = draw_layer(state, layer_bounds(bounds, 1), 1, work.excerpts, work.sampling)
+    return state, statistics, draw, model.activations(work.excerpts.tokens(range(EXCERPTS)))[1]
 
 
 def test_moments_are_those_of_all_tokens(everything: Everything) -> None:
@@ -79,36 +80,25 @@ def test_quantiles_of_peaks_are_numpys_within_a_bin(everything: Everything) -> N
 
 
 def test_top_holds_the_highest_peaks_and_ties_go_to_the_first(everything: Everything) -> None:
-    _, _, records, activations = everything
+    _, _, draw, activations = everything
     peaks = activations.max(axis=1)
     for neuron in range(peaks.shape[1]):
         expected = np.lexsort((np.arange(EXCERPTS), -peaks[:, neuron]))[:20]
-        np.testing.assert_array_equal(records[SampleKind.TOP].ordinals[neuron], expected)
+        np.testing.assert_array_equal(draw.of(SampleKind.TOP).ordinals[neuron], expected)
 
 
 def test_every_record_holds_its_excerpts_activations(everything: Everything) -> None:
-    _, _, records, activations = everything
-    for sample in records.values():
-        for neuron, place in np.argwhere(sample.ordinals >= 0):
-            expected = activations[sample.ordinals[neuron, place], :, neuron]
-            np.testing.assert_array_equal(sample.values[neuron, place], expected.astype(np.float16))
-            assert sample.peaks[neuron, place] == expected.max()
-
-
-def test_bands_lie_between_their_quantiles_and_repeat_nothing(everything: Everything) -> None:
-    _, statistics, records, _ = everything
-    quantiles = np.concatenate([np.full((len(statistics.mean), 1), -np.inf), statistics.peak_quantiles[:, :4]], axis=1)
-    for band in range(4):
-        sample = records[SampleKind(f"band_{band}")]
-        assert sample.ordinals.shape[1] <= BAND_SIZE
-        for neuron, place in np.argwhere(sample.ordinals >= 0):
-            assert quantiles[neuron, band] <= sample.peaks[neuron, place] < quantiles[neuron, band + 1]
-            assert sample.ordinals[neuron, place] not in records[SampleKind.RANDOM].ordinals[neuron]
+    _, _, draw, activations = everything
+    for sample in draw.samples:
+        for neuron, slot in np.argwhere(sample.there):
+            expected = activations[sample.ordinals[neuron, slot], :, neuron]
+            np.testing.assert_array_equal(sample.values[neuron, slot], expected.astype(np.float16))
+            assert sample.peaks[neuron, slot] == expected.max()
 
 
 def test_neurons_have_random_excerpts_of_their_own(everything: Everything) -> None:
-    _, _, records, _ = everything
-    random = records[SampleKind.RANDOM].ordinals
+    _, _, draw, _ = everything
+    random = draw.of(SampleKind.RANDOM).ordinals
     assert all(len(set(row)) == 20 for row in random.tolist())
     assert set(random[2].tolist()) != set(random[3].tolist())
 

@@ -1,3 +1,4 @@
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 
 from app.errors import CollectionError, CorpusError
 from tests.worker.collecting import encode_bytes
+from worker.collection import copies
 from worker.collection.plan import Cut, Excerpts, Plan, prepare
 from worker.corpora.documents import CorpusSource, Document, OnSkip, corpus_of
 
@@ -32,15 +34,45 @@ def test_shards_cover_every_excerpt_once(tmp_path: Path) -> None:
 
 
 def test_no_more_tokens_are_cut_than_asked_for(tmp_path: Path) -> None:
-    plan, _ = cut(tmp_path, ["abcdefgh", "abcdefgh", "abcdefgh"], most=14)
+    plan, _ = cut(tmp_path, ["abcdefgh", "ijklmnop", "qrstuvwx"], most=14)
     assert plan.tokens == 12
 
 
 def test_tokens_behind_the_last_one_asked_for_are_not_too_short_for_an_excerpt(tmp_path: Path) -> None:
     plan, _ = cut(tmp_path, ["abcdefghij" * 1000, "never looked at"], most=8)
     assert (plan.tokens, plan.notes) == (8, ("the corpus was read up to 8 tokens, as asked for",))
-    plan, _ = cut(tmp_path / "two", ["abcdefghij", "abcdefghij" * 1000], most=12)
+    plan, _ = cut(tmp_path / "two", ["abcdefghij", "klmnopqrst" * 1000], most=12)
     assert plan.notes[-1].startswith("2 tokens (14.3%) at the ends of documents were left out")
+
+
+def test_exact_copies_are_left_out_and_counted(tmp_path: Path) -> None:
+    plan, excerpts = cut(tmp_path, ["abcdefgh", "xabcdefgh", "efghabcdijkl"])
+    assert [bytes(row).decode() for row in excerpts.tokens(range(5)).astype(np.uint8)] == [
+        "abcd", "efgh", "xabc", "defg", "ijkl",
+    ]  # fmt: skip
+    assert excerpts.places(np.arange(5)).tolist() == [[0, 0], [0, 4], [1, 0], [1, 4], [2, 8]]
+    assert (plan.n_excerpts, plan.n_copies) == (5, 2)
+    assert plan.notes[-1] == (
+        "2 of 7 excerpts (28.6%) were left out, because they are exact copies of earlier ones: every text counts once"
+    )
+    assert (tmp_path / "excerpts.bin").stat().st_size == 5 * 4 * 4
+
+
+def test_a_corpus_that_repeats_one_text_is_one_excerpt(tmp_path: Path) -> None:
+    plan, excerpts = cut(tmp_path, ["abcd" * 500])
+    assert (plan.n_excerpts, plan.n_copies) == (1, 499)
+    assert bytes(excerpts.tokens(range(1))[0].astype(np.uint8)) == b"abcd"
+
+
+@given(st.lists(st.sampled_from(["abcd", "abce", "xbcd", "dcba", "aaaa"]), min_size=1, max_size=40), st.integers(1, 7))
+def test_the_first_of_equal_excerpts_stays_in_its_order(texts: list[str], at_once: int) -> None:
+    with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(copies, "AT_ONCE", at_once)
+        plan, excerpts = cut(Path(name), texts)
+        kept = [bytes(row).decode() for row in excerpts.tokens(range(plan.n_excerpts)).astype(np.uint8)]
+        first = list(dict.fromkeys(texts))
+        assert kept == first
+        assert excerpts.places(np.arange(len(first)))[:, 0].tolist() == [texts.index(text) for text in first]
 
 
 def test_texts_are_tokenized_few_at_a_time(tmp_path: Path) -> None:
@@ -124,7 +156,8 @@ def test_what_the_database_cannot_hold_is_replaced_in_notes(tmp_path: Path) -> N
 def test_nothing_is_lost_but_remainders(
     tmp_path_factory: pytest.TempPathFactory, texts: list[str], length: int
 ) -> None:
-    whole = [text[i : i + length] for text in texts for i in range(0, len(text) - length + 1, length)]
+    pieces = [text[i : i + length] for text in texts for i in range(0, len(text) - length + 1, length)]
+    whole = list(dict.fromkeys(pieces))
     folder = tmp_path_factory.mktemp("cut")
     if not whole:
         with pytest.raises(CorpusError):

@@ -14,7 +14,7 @@ DROP_FROM_BOUNDING_SET = 24
 DAC_OVERRIDE, DAC_READ_SEARCH = 1, 2
 """Of Linux: prctl's PR_CAPBSET_DROP, and the capabilities by which root writes what it may not."""
 COUNT = """
-from worker.collection import kernels
+from worker.collection import pool_kernels as kernels
 import numpy as np
 assert kernels.half(np.float32(1)) == 0x3C00
 print(sum(kernels.half.stats.cache_misses.values()), sum(kernels.half.stats.cache_hits.values()))

@@ -10,16 +10,15 @@ from torch import Tensor
 
 from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind
 from app.errors import CollectionError
-from tests.worker.collecting import CPU, FakeModel, a_pass, finished, planned
+from tests.worker.collecting import CPU, FakeModel, a_pass, planned
 from worker.collection.best import Best, ordinals_of
 from worker.collection.hard_negatives import LOW_SHARE, MOST, driving_tokens
-from worker.collection.lookalikes import drivers_of, find_lookalikes, lookalike_records
-from worker.collection.passes import Pass
-from worker.collection.state import State
-from worker.collection.statistics import Records
+from worker.collection.lookalikes import CONSIDERED, drivers_of, find_lookalikes, lookalike_records
+from worker.collection.passes import Part, Pass
+from worker.collection.publish import Finished
 from worker.subjects.hooks import OnLayer
 
-EXCERPTS = 300
+EXCERPTS = 900
 
 
 class ContextModel(FakeModel):
@@ -35,35 +34,41 @@ class ContextModel(FakeModel):
         return np.where(before[None, :, :, None], self.tables[:, token_ids], np.float32(0.0))
 
 
+Done = tuple[Pass, Finished, list[Best]]
+
+
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Pass, State, list[Best]]:
+def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
     folder = tmp_path_factory.mktemp("look")
     work = a_pass(folder, planned(folder, EXCERPTS), ContextModel())
-    state = finished(work, folder)
-    return work, state, find_lookalikes(work, state, seed=3)
+    bounds = work.pilot()
+    found = Finished(work.run(bounds, Part(), folder, lambda tokens: None), bounds, work)
+    return work, found, find_lookalikes(work, found.draw, seed=3)
 
 
-def records_of(work: Pass, state: State, layer: int, neuron: int) -> NeuronRecords:
+def records_of(done: Done, layer: int, neuron: int) -> NeuronRecords:
+    """The neuron as it is read from the database."""
+    work, found, _ = done
+    draw = found.draw(layer)
     samples = {}
-    for kind in (SampleKind.TOP, SampleKind.RANDOM):
-        best = state.pool(layer, kind).ordered()
-        ordinals = ordinals_of(best.scores)[neuron].numpy()
-        values = best.values[neuron].numpy().astype(np.float32)
-        rows = zip(ordinals, work.excerpts.tokens(ordinals), values, strict=True)
-        samples[kind] = tuple(ActivationRecord(int(i), tokens, activations) for i, tokens, activations in rows)
-    return NeuronRecords(samples, float(state.pool(layer, "top").ordered().peaks[neuron, 0]))
+    for sample in draw.samples:
+        own = sample.there[neuron]
+        ordinals, values = sample.ordinals[neuron][own], sample.values[neuron][own].astype(np.float32)
+        rows = zip(ordinals.tolist(), work.excerpts.tokens(ordinals), values, strict=True)
+        samples[sample.kind] = tuple(ActivationRecord(i, tokens, activations) for i, tokens, activations in rows)
+    return NeuronRecords(samples, float(draw.of(SampleKind.TOP).peaks[neuron, 0]))
 
 
-def cases(done: tuple[Pass, State, list[Best]]) -> list[tuple[int, int]]:
+def cases(done: Done) -> list[tuple[int, int]]:
     return [(layer, neuron) for layer in range(2) for neuron in range(done[0].shape.neurons)]
 
 
-def test_drivers_are_those_of_each_neuron_alone(done: tuple[Pass, State, list[Best]]) -> None:
-    work, state, _ = done
+def test_drivers_are_those_of_each_neuron_alone(done: Done) -> None:
+    work, finished, _ = done
     n_drivers = 0
     for layer, neuron in cases(done):
-        expected = driving_tokens(records_of(work, state, layer, neuron))
-        found = drivers_of(state, layer, work.excerpts, CPU)
+        expected = driving_tokens(records_of(done, layer, neuron))
+        found = drivers_of(finished.draw(layer), work.excerpts, CPU)
         weights = found.weights[neuron].numpy()
         pairs = dict(zip(found.tokens[neuron].tolist(), weights.tolist(), strict=True))
         assert {t: w for t, w in pairs.items() if w > 0} == pytest.approx(expected, rel=1e-6)
@@ -71,70 +76,71 @@ def test_drivers_are_those_of_each_neuron_alone(done: tuple[Pass, State, list[Be
     assert n_drivers > 10
 
 
-def test_the_most_alike_silent_excerpts_are_found(done: tuple[Pass, State, list[Best]]) -> None:
-    work, state, found = done
+def test_the_most_alike_silent_excerpts_are_found(done: Done) -> None:
+    work, _, found = done
     tokens = work.excerpts.tokens(range(EXCERPTS))
     activations = ContextModel().activations(tokens)
     n_found = 0
     for layer, neuron in cases(done):
-        records = records_of(work, state, layer, neuron)
+        records = records_of(done, layer, neuron)
         weights = driving_tokens(records)
         likeness = np.array([sum(weights.get(t, 0.0) for t in set(row.tolist())) for row in tokens])
         peaks = activations[layer, :, :, neuron].max(axis=1)
         likeness[peaks >= np.float32(LOW_SHARE * records.maximum)] = 0.0
         ordinals = ordinals_of(found[layer].ordered().scores)[neuron].numpy()
         ordinals = ordinals[ordinals >= 0]
-        wanted = np.sort(likeness[likeness > 0])[::-1][:MOST]
+        wanted = np.sort(likeness[likeness > 0])[::-1][:CONSIDERED]
         assert likeness[ordinals] == pytest.approx(wanted, rel=1e-5)
         n_found += len(ordinals)
     assert n_found > 50
 
 
-def test_what_stands_in_another_sample_is_left_out(done: tuple[Pass, State, list[Best]]) -> None:
-    _, _, found = done
+def test_what_stands_in_another_sample_is_left_out(done: Done) -> None:
+    work, finished, found = done
+    draw = finished.draw(1)
     ordinals = ordinals_of(found[1].ordered().scores).numpy()
-    taken = ordinals[:, [1, 3]]
-    kept = lookalike_records(
-        found[1], [Records(SampleKind.RANDOM, taken, np.zeros_like(taken, np.float32), np.zeros((1, 1, 1), np.float16))]
-    )
+    kept = lookalike_records(found[1], draw, work.excerpts)
+    n_left_out = 0
     for neuron, row in enumerate(ordinals):
-        expected = [i for i in row.tolist() if i >= 0 and i not in taken[neuron].tolist()]
+        taken = {i for sample in draw.samples for i in sample.ordinals[neuron].tolist()}
+        expected = [i for i in row.tolist() if i >= 0 and i not in taken][:MOST]
         got = [i for i in kept.ordinals[neuron].tolist() if i >= 0]
         assert got == expected
-        n = len(got)
-        assert kept.ordinals[neuron, n:].tolist() == [-1] * (MOST - n)
+        assert kept.ordinals[neuron, len(got) :].tolist() == [-1] * (MOST - len(got))
+        n_left_out += len(taken & set(row.tolist()))
+    assert n_left_out > 5
     assert kept.kind is SampleKind.HARD_NEGATIVE
 
 
-def test_values_are_those_of_the_excerpts(done: tuple[Pass, State, list[Best]]) -> None:
-    work, _, found = done
-    records = lookalike_records(found[0], [])
+def test_values_are_those_of_the_excerpts(done: Done) -> None:
+    work, finished, found = done
+    records = lookalike_records(found[0], finished.draw(0), work.excerpts)
     neuron = int(np.argmax(records.ordinals[:, 0]))
     activations = ContextModel().activations(work.excerpts.tokens(records.ordinals[neuron, :1]))
     assert records.values[neuron, 0].tolist() == activations[0, 0, :, neuron].astype(np.float16).tolist()
     assert records.peaks[neuron, 0] == activations[0, 0, :, neuron].max()
 
 
-def test_the_size_of_batches_does_not_matter(done: tuple[Pass, State, list[Best]], tmp_path: Path) -> None:
-    _, state, found = done
+def test_the_size_of_batches_does_not_matter(done: Done, tmp_path: Path) -> None:
+    _, finished, found = done
     other = a_pass(tmp_path, planned(tmp_path, EXCERPTS), ContextModel(), batch=64)
-    for first, second in zip(found, find_lookalikes(other, state, seed=3), strict=True):
+    for first, second in zip(found, find_lookalikes(other, finished.draw, seed=3), strict=True):
         assert first.ordered().scores.tolist() == second.ordered().scores.tolist()
 
 
-def test_when_memory_runs_out_the_batch_is_halved(done: tuple[Pass, State, list[Best]], tmp_path: Path) -> None:
+def test_when_memory_runs_out_the_batch_is_halved(done: Done, tmp_path: Path) -> None:
     class Greedy(ContextModel):
         def __call__(self, token_ids: Tensor, on_layer: OnLayer) -> None:
             if len(token_ids) > most:
                 raise torch.OutOfMemoryError("too many")
             super().__call__(token_ids, on_layer)
 
-    _, state, found = done
+    _, finished, found = done
     most = 3
     work = a_pass(tmp_path, planned(tmp_path, EXCERPTS), Greedy(), batch=8)
-    again = find_lookalikes(work, state, seed=3)
+    again = find_lookalikes(work, finished.draw, seed=3)
     assert again[0].ordered().scores.tolist() == found[0].ordered().scores.tolist()
     assert work.batch.halved == 2
     most = 0
     with pytest.raises(CollectionError, match="single excerpt"):
-        find_lookalikes(work, state, seed=3)
+        find_lookalikes(work, finished.draw, seed=3)

@@ -18,7 +18,7 @@ from worker.checks import kernels
 from worker.checks.state import N_KINDS, CheckState
 from worker.collection import exact
 from worker.collection.chance import hash32
-from worker.collection.kernels import Pools
+from worker.collection.pool_kernels import Pools
 from worker.collection.processor_intake import excerpts_of
 from worker.collection.sampling import Excerpted
 from worker.lexical.execution import Scratch, Tile, scratch_for, tile_of

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from app.domain.executed import FIRING_LEVEL, LEVELS
 from worker.checks.state import FALSE_ALARM, MISS, N_KINDS
-from worker.collection.kernels import Excerpts, Pools, enter, priority
+from worker.collection.pool_kernels import Excerpts, Pools, enter, priority
 from worker.compiled_loops import compiled_loop
 from worker.lexical.execution import SILENCED, Scratch, Tile, claim, forget
 from worker.lexical.programs import Program

@@ -67,7 +67,8 @@ class CheckState:
     @property
     def best(self) -> Best:
         """The excerpts that are kept of all rows; ``peaks`` are the activations on the tokens of the mistakes."""
-        return Best(*(self.tensors[f"best.{part}"] for part in _BEST))
+        scores, peaks, values, bar = (self.tensors[f"best.{part}"] for part in _BEST)
+        return Best(scores, peaks, values, bar)
 
     def tally(self, keys: Tensor, counts: Tensor) -> None:
         """Add to the tallies; ``keys`` may repeat."""

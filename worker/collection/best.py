@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int, Int32, Int64
+from jaxtyping import Bool, Float, Int, Int32, Int64
 from torch import Tensor
 
 EMPTY = torch.iinfo(torch.int64).min
@@ -17,6 +17,8 @@ NEVER = torch.iinfo(torch.int32).min
 """The key of an excerpt that does not belong in a row."""
 LAST = 0xFFFFFFFF
 """The highest ordinal that a score can hold."""
+MERGED_ROWS = 1 << 14
+"""Rows whose texts are compared at once in a merge: memory is this times 4 K * K bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,82 +27,130 @@ class Best:
 
     ``bar`` int32 [R] is what the upper half of a newcomer's score must exceed: that of the row's lowest
     score, or a floor set beforehand. Within a row the order is free; see ``ordered``.
+
+    Where ``texts`` int64 [R, K] is kept, it says what stands up to the excerpt's peak (``contexts``). A row that is
+    ``distinct`` holds of each text the best excerpt alone: the best K of two such rows' texts are those of all, since a
+    text's best excerpt is among the best K of the row that holds it.
     """
 
     scores: Int64[Tensor, "rows k"]
     peaks: Float[Tensor, "rows k"]
     values: Float[Tensor, "rows k tokens"]
     bar: Int32[Tensor, " rows"]
+    texts: Int64[Tensor, "rows k"] | None = None
+    distinct: bool = False
 
     @classmethod
-    def empty(cls, rows: int, k: int, tokens: int, device: torch.device) -> "Best":
-        """No excerpts yet."""
+    def empty(
+        cls, rows: int, k: int, tokens: int, device: torch.device, *, texts: bool = False, distinct: bool = False
+    ) -> "Best":
+        """No excerpts yet. A row that is to be distinct keeps texts."""
         scores = torch.full((rows, k), EMPTY, dtype=torch.int64, device=device)
         return cls(
             scores,
             torch.zeros((rows, k), device=device),
             torch.zeros((rows, k, tokens), dtype=torch.float16, device=device),
             upper(scores[:, 0]).clone(),
+            torch.zeros_like(scores) if texts or distinct else None,
+            distinct,
         )
 
     def rows(self, first: int, last: int) -> "Best":
         """A view of some rows; what is added to it is added to all."""
         part = slice(first, last)
-        return Best(self.scores[part], self.peaks[part], self.values[part], self.bar[part])
+        texts = None if self.texts is None else self.texts[part]
+        return Best(self.scores[part], self.peaks[part], self.values[part], self.bar[part], texts, self.distinct)
 
     def add(self, keys: Int32[Tensor, "batch rows"], batch: "Batch") -> None:
         """Let the excerpts of a batch in where they are good enough.
 
-        ``keys`` is the upper half of the scores; the lowest number stands for: not in this row. Rows may
-        be several times the batch's neurons: row r is about neuron r mod N. Excerpts must come in
-        ascending order of ordinals, also from call to call.
+        ``keys`` is the upper half of the scores; the lowest number stands for: not in this row. Row r is about
+        neuron r. Excerpts must come in ascending order of ordinals, also from call to call.
         """
         found = (keys > self.bar).nonzero()
         if found.shape[0] == 0:
             return
         excerpt, row = found.unbind(1)
         scores = score(keys[excerpt, row], batch.ordinals[excerpt])
+        texts = None if self.texts is None else batch.texts(excerpt, row)
         for chosen in _one_per_row(row):
-            self._replace(row[chosen], excerpt[chosen], scores[chosen], batch)
+            own = None if texts is None else texts[chosen]
+            self._replace(row[chosen], excerpt[chosen], (scores[chosen], own), batch)
         lowest = upper(self.scores.index_select(0, row).min(dim=1).values)
         self.bar[row] = torch.maximum(self.bar[row], lowest)
 
-    def _replace(self, row: Tensor, excerpt: Tensor, scores: Tensor, batch: "Batch") -> None:
-        lowest, slot = self.scores.index_select(0, row).min(dim=1)
-        better = (scores > lowest).nonzero()[:, 0]
-        if better.shape[0] < row.shape[0]:
-            row, excerpt, slot, scores = row[better], excerpt[better], slot[better], scores[better]
-        neuron = row % batch.peaks.shape[1]
-        self.scores[row, slot] = scores
-        self.peaks[row, slot] = batch.peaks[excerpt, neuron]
-        self.values[row, slot] = batch.activations[excerpt, :, neuron].to(torch.float16)
+    def _replace(self, row: Tensor, excerpt: Tensor, scored: tuple[Tensor, Tensor | None], batch: "Batch") -> None:
+        """Put one candidate per row in the slot of the row's lowest score, or of its own text."""
+        scores, texts = scored
+        replaced, slot = self.scores.index_select(0, row).min(dim=1)
+        if self.distinct and texts is not None:
+            same = (self.known_texts[row] == texts[:, None]) & (self.scores[row] != EMPTY)
+            slot = torch.where(same.any(dim=1), same.to(torch.int8).argmax(dim=1), slot)
+            replaced = self.scores[row, slot]
+        better = (scores > replaced).nonzero()[:, 0]
+        row, excerpt, slot = row[better], excerpt[better], slot[better]
+        self.scores[row, slot] = scores[better]
+        self.peaks[row, slot] = batch.peaks[excerpt, row]
+        self.values[row, slot] = batch.activations[excerpt, : self.values.shape[2], row].to(torch.float16)
+        if self.texts is not None and texts is not None:
+            self.texts[row, slot] = texts[better]
+
+    @property
+    def known_texts(self) -> Int64[Tensor, "rows k"]:
+        """The texts of a pool that keeps them. Raises TypeError for another."""
+        if self.texts is None:
+            raise TypeError("this pool keeps no texts")
+        return self.texts
 
     def merge(self, other: "Best") -> None:
         """Take in what another pass over other excerpts has kept."""
         k = self.scores.shape[1]
-        scores, order = torch.cat([self.scores, other.scores], dim=1).topk(k, dim=1)
+        scores, order = torch.cat([self.scores, other.scores], dim=1).sort(dim=1, descending=True)
+        if self.texts is not None and other.texts is not None:
+            texts = torch.cat([self.texts, other.texts], dim=1).gather(1, order)
+            if self.distinct:
+                scores[_repeated(scores, texts)] = EMPTY
+                scores, again = scores.sort(dim=1, descending=True)
+                order, texts = order.gather(1, again), texts.gather(1, again)
+            self.texts.copy_(texts[:, :k].masked_fill(scores[:, :k] == EMPTY, 0))
+        scores, order = scores[:, :k], order[:, :k]
+        gone = scores == EMPTY
         peaks = torch.cat([self.peaks, other.peaks], dim=1).gather(1, order)
         wide = order[:, :, None].expand(-1, -1, self.values.shape[2])
         values = torch.cat([self.values, other.values], dim=1).gather(1, wide)
         self.scores.copy_(scores)
-        self.peaks.copy_(peaks)
-        self.values.copy_(values)
+        # An empty slot is all zeros, however it came to be empty.
+        self.peaks.copy_(peaks.masked_fill(gone, 0))
+        self.values.copy_(values.masked_fill(gone[:, :, None], 0))
         torch.maximum(torch.maximum(self.bar, other.bar), upper(scores[:, -1]), out=self.bar)
 
     def ordered(self) -> "Best":
-        """The same, best first within each row; empty places last."""
+        """The same, best first within each row; empty slots last."""
         scores, order = self.scores.sort(dim=1, descending=True)
         wide = order[:, :, None].expand(-1, -1, self.values.shape[2])
-        return Best(scores, self.peaks.gather(1, order), self.values.gather(1, wide), self.bar)
+        texts = None if self.texts is None else self.texts.gather(1, order)
+        return Best(
+            scores, self.peaks.gather(1, order), self.values.gather(1, wide), self.bar, texts, distinct=self.distinct
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some excerpts on one layer. ``ordinals`` int64 [B] ascend; ``peaks`` [B, N]; ``activations`` [B, T, N]."""
+    """Some excerpts on one layer. ``ordinals`` int64 [B] ascend; ``peaks`` [B, N]; ``activations`` [B, T, N].
+
+    ``contexts`` int64 [B, T] is what stands up to each token; see ``contexts``.
+    """
 
     ordinals: Int64[Tensor, " batch"]
     peaks: Float[Tensor, "batch n"]
     activations: Float[Tensor, "batch tokens n"]
+    contexts: Int64[Tensor, "batch tokens"] | None = None
+
+    def texts(self, excerpt: Int64[Tensor, " n"], neuron: Int64[Tensor, " n"]) -> Int64[Tensor, " n"]:
+        """What stands up to the peaks of some neurons on some excerpts, pair by pair."""
+        if self.contexts is None:
+            raise TypeError("this batch has no contexts")
+        return self.contexts[excerpt, self.activations[excerpt, :, neuron].argmax(dim=1)]
 
 
 def score(keys: Int32[Tensor, " n"], ordinals: Int64[Tensor, " n"]) -> Int64[Tensor, " n"]:
@@ -114,7 +164,7 @@ def upper(scores: Int64[Tensor, "*shape"]) -> Int32[Tensor, "*shape"]:
 
 
 def ordinals_of(scores: Int64[Tensor, "*shape"]) -> Int64[Tensor, "*shape"]:
-    """The excerpts of scores; -1 for an empty place."""
+    """The excerpts of scores; -1 for an empty slot."""
     return torch.where(scores == EMPTY, -1, LAST - (scores & LAST))
 
 
@@ -122,6 +172,23 @@ def sortable(values: Float[Tensor, "*shape"]) -> Int32[Tensor, "*shape"]:
     """float32 as whole numbers of the same order (IEEE 754 bit patterns; -0 counts as 0)."""
     bits = (values + 0.0).view(torch.int32)
     return bits ^ ((bits >> 31) & 0x7FFFFFFF)
+
+
+def unsortable(keys: Int32[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """The float32 that ``sortable`` made a whole number of."""
+    return (keys ^ ((keys >> 31) & 0x7FFFFFFF)).view(torch.float32)
+
+
+def _repeated(scores: Int64[Tensor, "rows k"], texts: Int64[Tensor, "rows k"]) -> Bool[Tensor, "rows k"]:
+    """Where a text stands that a higher score of the row has already. ``scores`` descend within a row."""
+    found = torch.zeros_like(scores, dtype=torch.bool)
+    earlier = torch.ones((scores.shape[1], scores.shape[1]), dtype=torch.bool, device=scores.device).tril(-1)
+    for first in range(0, scores.shape[0], MERGED_ROWS):
+        part = slice(first, first + MERGED_ROWS)
+        held = texts[part].masked_fill(scores[part] == EMPTY, EMPTY)
+        same = (held[:, :, None] == held[:, None, :]) & (held != EMPTY)[:, :, None]
+        found[part] = (same & earlier).any(dim=2)
+    return found
 
 
 def _one_per_row(row: Int[Tensor, " n"]) -> Iterator[Tensor]:

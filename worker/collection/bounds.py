@@ -1,27 +1,37 @@
-"""What a look at a few excerpts fixes before the pass: where to centre, where bins and pools begin.
+"""What a look at a few excerpts fixes before the pass: where to centre, how fine to count, how often to draw.
 
-A collection reads its text once, so thresholds have to be known beforehand. A small uniform sample of
-the corpus gives them. They steer only how finely things are counted and which pools a sample is taken
-from; nothing is estimated from the pilot itself.
+A collection reads its text once, so all this has to be known beforehand. A small uniform sample of
+the corpus gives it. It steers only how finely things are counted and how often excerpts of which peaks are drawn;
+nothing is estimated from the pilot itself.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import ceil, sqrt
+from math import ceil
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from app.errors import CollectionError
 
 HISTOGRAM_BINS = 50
 PEAK_BINS = 256
-PILOT_SHARE = 128
+PILOT_SHARE = 256
 """One excerpt in so many is looked at beforehand, within ``PILOT_FEWEST`` and ``PILOT_MOST``."""
 PILOT_FEWEST, PILOT_MOST = 256, 1024
-HIGH_SHARE, HIGHEST_SHARE = 0.1, 0.01
-_DEVIATIONS = 2.5
+UNIFORM_SHARE = 0.1
+"""Peaks that more of all excerpts reach are drawn uniformly; rarer ones the more often the rarer they are."""
+MOST_LEVELS = 16
+QUANTUM_BITS = 16
+"""Activations are added up per token in units of 2**-16 of the neuron's range."""
+HEADROOM_BITS = 4
+"""Activations up to 2**4 times that range can be added up so."""
+TOP_SEEN = 6
+"""Excerpts of the pilot with a peak as high as ``top``, or higher. That hardly any other of a long corpus should have
+one is less likely than one in a million."""
+_LEAST_SEEN = 3
+"""A share of peaks is read off the pilot where as many of its excerpts reach it."""
 _SMALLEST_RANGE = 1e-6
 
 
@@ -31,10 +41,12 @@ class NotFinite(CollectionError):
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Per neuron [N]: the centre of power sums, the range of peaks and of values, where pools begin.
+    """Per neuron [N]: the centre of sums, the range of peaks and of values, how often peaks are drawn, units of sums.
 
-    ``high`` lies below the 0.9 quantile of peaks and ``highest`` below the 0.99 quantile, each so far
-    below that the pilot's chance does not matter (2.5 standard deviations of its rank).
+    ``levels`` [N, PEAK_BINS]: an excerpt whose peak is counted in a bin of level l > 0 is drawn 2**l times as often as
+    one that lies on level 1 would be without levels; see ``sampling``. Bins of level 0 hold the lower nine tenths.
+    ``per_unit`` is a power of two: an activation's distance from the centre times this, rounded, is what is added up
+    for each token. ``top`` is a peak that ``TOP_SEEN`` excerpts of the pilot reach.
     """
 
     centre: Float[Tensor, " n"]
@@ -42,8 +54,9 @@ class Bounds:
     peak_scale: Float[Tensor, " n"]
     value_low: Float[Tensor, " n"]
     value_scale: Float[Tensor, " n"]
-    high: Float[Tensor, " n"]
-    highest: Float[Tensor, " n"]
+    levels: UInt8[Tensor, "n bins"]
+    per_unit: Float[Tensor, " n"]
+    top: Float[Tensor, " n"]
 
 
 def pilot_size(n_excerpts: int) -> int:
@@ -78,15 +91,68 @@ class Pilot:
         spread = wide_enough(high - low, high)
         peak_low = peaks[-1].clone()
         peak_spread = wide_enough((high - peak_low) + (high - peaks[len(peaks) // 2]) / 2, high)
+        centre = torch.cat(self._means).to(torch.float64).mean(dim=0).float()
+        peak_scale = 1 / peak_spread
         return Bounds(
-            centre=torch.cat(self._means).to(torch.float64).mean(dim=0).float(),
+            centre=centre,
             peak_low=peak_low,
-            peak_scale=1 / peak_spread,
+            peak_scale=peak_scale,
             value_low=low.clone(),
             value_scale=HISTOGRAM_BINS / (spread * 1.25),
-            high=_threshold(peaks, HIGH_SHARE),
-            highest=_threshold(peaks, HIGHEST_SHARE),
+            levels=_levels(peaks, peak_low, peak_scale),
+            per_unit=_per_unit(torch.maximum(high - centre, centre - low)),
+            top=peaks[min(TOP_SEEN, len(peaks)) - 1].clone(),
         )
+
+
+def peak_bins(
+    peaks: Float[Tensor, "rows n"], low: Float[Tensor, " n"], scale: Float[Tensor, " n"]
+) -> Int64[Tensor, "rows n"]:
+    """The bin in which each peak is counted: finest at the low end, where most peaks lie. Never falls as a peak rises.
+
+    The whole square root of a whole number, so that every device and the compiled loops give the same bin: square roots
+    of float32 are rounded differently from library to library.
+    """
+    squares = torch.sub(peaks, low).mul_(scale).clamp_(0, 1).mul_(PEAK_BINS**2).to(torch.int64)
+    roots = squares.sqrt().to(torch.int64)
+    roots -= (roots * roots > squares).to(torch.int64)
+    roots += ((roots + 1) ** 2 <= squares).to(torch.int64)
+    return roots.clamp_(max=PEAK_BINS - 1)
+
+
+def _levels(
+    descending: Float[Tensor, "pilot n"], low: Float[Tensor, " n"], scale: Float[Tensor, " n"]
+) -> UInt8[Tensor, "n bins"]:
+    """The level of each bin, by the share of all excerpts that reach it.
+
+    Level l > 0 begins where 0.1 * 2**(1 - l) of all excerpts reach. Where too few of the pilot do, the share is taken
+    to fall as it does in an exponential distribution with the mean excess of the pilot's upper tenth.
+    """
+    n_seen, n = descending.shape
+    counts = torch.zeros((n, PEAK_BINS), dtype=torch.float64, device=low.device)
+    bins = peak_bins(descending, low, scale).T
+    counts.scatter_add_(1, bins, torch.ones_like(bins, dtype=torch.float64))
+    reach = counts.flip(1).cumsum(1).flip(1)
+    last = ((reach >= _LEAST_SEEN).sum(dim=1, keepdim=True) - 1).clamp(min=0)
+    tenth = min(n_seen, max(_LEAST_SEEN, ceil(n_seen * UNIFORM_SHARE)))
+    excess = (descending[:tenth] - descending[tenth - 1]).to(torch.float64).mean(dim=0)
+    edges = (torch.arange(PEAK_BINS, device=low.device, dtype=torch.float64) / PEAK_BINS) ** 2
+    beyond = (edges - edges[last]).clamp(min=0) / (scale.to(torch.float64) * excess.clamp(min=1e-30))[:, None]
+    known = torch.arange(PEAK_BINS, device=low.device) <= last
+    share = torch.where(known, reach, reach.gather(1, last) * torch.exp(-beyond)) / n_seen
+    levels = torch.ceil(torch.log2(UNIFORM_SHARE / share.clamp(min=1e-30)))
+    return levels.clamp(0, MOST_LEVELS).to(torch.uint8)
+
+
+def _per_unit(distance: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """Units per activation, powers of two; ``distance`` is the largest from the centre that the pilot saw.
+
+    A neuron that hardly moves there may move as far as the layer's liveliest one elsewhere: it gets a sixteenth of
+    that one's range at least.
+    """
+    lively = (distance.max() / 2**HEADROOM_BITS).clamp(min=_SMALLEST_RANGE)
+    _, exponent = torch.frexp(torch.maximum(distance, lively))
+    return torch.ldexp(torch.ones_like(distance), QUANTUM_BITS - exponent)
 
 
 def wide_enough(spread: Tensor, around: Tensor) -> Tensor:
@@ -98,15 +164,3 @@ def stacked(bounds: Iterable[Bounds]) -> dict[str, Tensor]:
     """The bounds of all layers, field by field, [layers, N]."""
     layers = list(bounds)
     return {name: torch.stack([getattr(b, name) for b in layers]) for name in Bounds.__slots__}
-
-
-def _threshold(descending: Tensor, share: float) -> Tensor:
-    """A peak that more than ``share`` of all excerpts exceed, almost certainly.
-
-    -inf where the pilot is too small to say: the pool then takes in every excerpt.
-    """
-    n = descending.shape[0]
-    rank = ceil(n * share + _DEVIATIONS * sqrt(n * share * (1 - share)) + 1)
-    if rank >= n:
-        return torch.full_like(descending[0], -torch.inf)
-    return descending[rank].clone()

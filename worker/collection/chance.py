@@ -13,6 +13,9 @@ from torch import Tensor
 _STEP, _FIRST, _SECOND = (np.uint64(c) for c in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 
 
+HIGHEST_PRIORITY = 2**31 - 1
+
+
 def hash64(seed: int, purpose: int, numbers: NDArray[np.int64]) -> NDArray[np.uint64]:
     """One well-mixed 64-bit number for each of ``numbers``; ``purpose`` keeps uses apart."""
     with np.errstate(over="ignore"):
@@ -43,7 +46,11 @@ def lowest(seed: int, purpose: int, population: int, n: int) -> NDArray[np.int64
 
 def priorities(excerpts: Int32[Tensor, " batch"], neurons: Int32[Tensor, " n"]) -> Int32[Tensor, "batch n"]:
     """A priority of 0..2**31-1 for every pair, from the hashes of both."""
-    mixed = excerpts[:, None] ^ neurons[None, :]
+    return scrambled(excerpts[:, None] ^ neurons[None, :])
+
+
+def scrambled(mixed: Int32[Tensor, "*shape"]) -> Int32[Tensor, "*shape"]:
+    """A priority of 0..2**31-1 for each number, which is overwritten."""
     mixed.bitwise_xor_(_shifted(mixed, 16)).mul_(-2048144789)  # 0x85ebca6b
     mixed.bitwise_xor_(_shifted(mixed, 13)).mul_(-1028477387)  # 0xc2b2ae35
     return mixed.bitwise_xor_(_shifted(mixed, 16)).bitwise_and_(0x7FFFFFFF)

@@ -66,7 +66,7 @@ def save_state(file: Path, state: State, opener: Open = open_for_writing) -> Non
     """Write a state."""
     shape = state.shape
     extra: dict[str, object] = {
-        "shape": [shape.n_layers, shape.neurons, shape.tokens],
+        "shape": [shape.n_layers, shape.neurons, shape.tokens, shape.token_rows],
         "shards": sorted(state.shards),
         "excerpts": state.excerpts,
         "histogram_excerpts": state.histogram_excerpts,

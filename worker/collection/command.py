@@ -19,6 +19,7 @@ from worker.collection.passes import Part
 from worker.collection.reporting import Progress, StoredProgress, Tell
 from worker.collection.run import CollectOptions
 from worker.collection.run import collect as collect_subject
+from worker.collection.token_sums import GIGABYTES
 from worker.corpora.corpus import TEXT_FIELD, open_corpus
 from worker.subjects.load import LoadOptions, load_subject
 
@@ -42,6 +43,7 @@ class CollectArguments:
     text_field: str = TEXT_FIELD
     part: str = "1/1"
     restart: bool = False
+    token_memory: float = GIGABYTES
     name: str | None = None
     null_twin: bool = False
 
@@ -56,6 +58,7 @@ class CollectArguments:
             batch=self.batch,
             part=parse_part(self.part),
             restart=self.restart,
+            token_memory=self.token_memory,
             name=self.twin_name(slug) if self.null_twin else self.name,
             null_twin_of=slug if self.null_twin else None,
         )

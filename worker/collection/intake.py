@@ -4,16 +4,17 @@ Cost decides the form. Every token's value is touched by twelve plain passes; ev
 once per excerpt and neuron, on the peaks. Only rows that newly enter a pool are copied.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-from jaxtyping import Float, Float64, Int32, Int64
+from jaxtyping import Float, Float64, Int32, Int64, UInt8
 from torch import Tensor
 
 from worker.collection.best import NEVER, Batch, Best, sortable
-from worker.collection.bounds import HISTOGRAM_BINS, PEAK_BINS, Bounds
-from worker.collection.chance import priorities
+from worker.collection.bounds import HISTOGRAM_BINS, Bounds, peak_bins
+from worker.collection.chance import HIGHEST_PRIORITY, priorities
 from worker.collection.sampling import Excerpted
 from worker.collection.state import POWERS
 
@@ -24,27 +25,33 @@ BLOCK_VALUES = 1 << 26
 class LayerState:
     """Views of what a pass keeps of the N neurons of one layer, and what steers it.
 
-    ``shard_sums`` are the power sums of the shard that is being read; ``random`` and ``spread`` are the
-    neurons' hashes for the pools of these names.
+    ``pools`` are by name. ``shard_sums`` are the power sums of the shard that is being read; ``chance`` are the
+    neurons' hashes.
     """
 
     bounds: Bounds
-    pools: Best
+    pools: Mapping[str, Best]
     shard_sums: Float64[Tensor, "powers n"]
     minimum: Float[Tensor, " n"]
     maximum: Float[Tensor, " n"]
     positive: Int64[Tensor, " n"]
     peak_counts: Int32[Tensor, "n bins"]
     histogram: Int32[Tensor, "n bins"]
-    random: Int32[Tensor, " n"]
-    spread: Int32[Tensor, " n"]
+    token_sums: Int64[Tensor, "rows n"]
+    chance: Int32[Tensor, " n"]
 
 
 class Intake(Protocol):
-    """One form of the rules by which activations enter a state."""
+    """One form of the rules by which activations enter a state.
+
+    Token sums may be held back; ``settle`` brings them into the state.
+    """
 
     def take_in(self, layer: LayerState, excerpts: Excerpted, activations: Float[Tensor, "batch tokens n"]) -> bool:
         """Add a batch, its excerpts in ascending order. False where an activation is not a finite number."""
+
+    def settle(self, layer: LayerState) -> None:
+        """Bring what is held back into the state of a layer."""
 
 
 class TensorIntake:
@@ -61,12 +68,17 @@ class TensorIntake:
         for first in range(0, activations.shape[0], step):
             part = slice(first, first + step)
             finite = self._values(layer, activations[part], peaks[part]) and finite
+            if finite:
+                _add_tokens(layer, excerpts.tokens.rows[part], activations[part])
         if finite:
-            _count_peaks(layer, peaks)
-            _sample(layer, Batch(excerpts.ordinals, peaks, activations), excerpts)
+            bins = _count_peaks(layer, peaks)
+            _sample(layer, Batch(excerpts.ordinals, peaks, activations, excerpts.tokens.contexts), excerpts, bins)
             if bool(excerpts.in_histogram.any()):
                 _count_values(layer, activations[excerpts.in_histogram.to(activations.device)])
         return finite
+
+    def settle(self, layer: LayerState) -> None:
+        """Nothing is held back."""
 
     def _values(self, layer: LayerState, activations: Tensor, peaks: Tensor) -> bool:
         """All that looks at every value. ``peaks`` [batch, N] is filled."""
@@ -95,12 +107,19 @@ class TensorIntake:
         return self._scratch[shape]
 
 
-def _count_peaks(layer: LayerState, peaks: Tensor) -> None:
-    """Count peaks in bins that are finest at the low end, where most of them lie."""
+def _add_tokens(layer: LayerState, rows: Int32[Tensor, "batch tokens"], activations: Tensor) -> None:
+    """Add every activation up with those on the same token, in whole units."""
+    distances = torch.sub(activations.float(), layer.bounds.centre).mul_(layer.bounds.per_unit)
+    units = distances.round_().to(torch.int64)
+    layer.token_sums.index_add_(0, rows.reshape(-1), units.reshape(-1, units.shape[-1]))
+
+
+def _count_peaks(layer: LayerState, peaks: Tensor) -> Int64[Tensor, "batch n"]:
+    """Count peaks in their bins, which are returned."""
     torch.maximum(layer.maximum, peaks.amax(dim=0), out=layer.maximum)
-    share = torch.sub(peaks, layer.bounds.peak_low).mul_(layer.bounds.peak_scale).clamp_(0, 1).sqrt_()
-    bins = share.mul_(PEAK_BINS).clamp_(max=PEAK_BINS - 1).to(torch.int64)
-    _count(layer.peak_counts, bins)
+    bins = peak_bins(peaks, layer.bounds.peak_low, layer.bounds.peak_scale)
+    _count(layer.peak_counts, bins.clone())
+    return bins
 
 
 def _count_values(layer: LayerState, activations: Tensor) -> None:
@@ -116,15 +135,23 @@ def _count(counts: Tensor, bins: Tensor) -> None:
     counts.view(-1).scatter_add_(0, flat, counts.new_ones(()).expand(flat.shape[0]))
 
 
-def _sample(layer: LayerState, batch: Batch, excerpts: Excerpted) -> None:
-    """Offer the batch to the pools, in the order of ``POOLS``."""
-    spread = priorities(excerpts.hashes, layer.spread)
-    never = torch.full((), NEVER, dtype=torch.int32, device=spread.device)
-    keys = [
-        sortable(batch.peaks),
-        priorities(excerpts.hashes, layer.random),
-        spread,
-        torch.where(batch.peaks >= layer.bounds.high, spread, never),
-        torch.where(batch.peaks >= layer.bounds.highest, spread, never),
-    ]
-    layer.pools.add(torch.cat(keys, dim=1), batch)
+def _sample(layer: LayerState, batch: Batch, excerpts: Excerpted, bins: Int64[Tensor, "batch n"]) -> None:
+    """Offer the batch to the pools."""
+    by_peak = sortable(batch.peaks)
+    layer.pools["top"].add(by_peak, batch)
+    layer.pools["leaders"].add(by_peak, batch)
+    chance = priorities(excerpts.hashes, layer.chance)
+    layer.pools["uniform"].add(chance, batch)
+    layer.pools["weighted"].add(weighted(chance, levels_of(layer.bounds, bins)), batch)
+
+
+def levels_of(bounds: Bounds, bins: Int64[Tensor, "batch n"]) -> UInt8[Tensor, "batch n"]:
+    """The level of each neuron's bin."""
+    neurons = torch.arange(bins.shape[1], device=bins.device)
+    return bounds.levels[neurons, bins]
+
+
+def weighted(chance: Int32[Tensor, "batch n"], levels: UInt8[Tensor, "batch n"]) -> Int32[Tensor, "batch n"]:
+    """The keys of the pool ``weighted``: u is divided by 2**level; what is on level 0 is not offered."""
+    keys = HIGHEST_PRIORITY - torch.bitwise_right_shift(HIGHEST_PRIORITY - chance, levels.to(torch.int32))
+    return torch.where(levels > 0, keys, NEVER)

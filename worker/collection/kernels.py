@@ -10,8 +10,9 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.collection.best import LAST, NEVER
-from worker.collection.state import POOLS
+from worker.collection.best import NEVER
+from worker.collection.chance import HIGHEST_PRIORITY
+from worker.collection.pool_kernels import Excerpts, Pools, enter, enter_distinct, priority, sortable
 from worker.compiled_loops import compiled_loop
 
 Float32s: TypeAlias = NDArray[np.float32]
@@ -21,39 +22,32 @@ Int64s: TypeAlias = NDArray[np.int64]
 
 TILE = 256
 """Neurons at a time: what is kept of an excerpt, 53 bytes each, stays in a first-level cache."""
-_N_POOLS = len(POOLS)
 _NEVER = np.int32(NEVER)
-_LAST = np.int64(LAST)
+_HIGHEST = np.int32(HIGHEST_PRIORITY)
 
 
-class Excerpts(NamedTuple):
-    """A batch on one layer. ``values`` is flat: excerpt, token and neuron lie at b * stride + t * step + n."""
+class Tokens(NamedTuple):
+    """What the tokens of the batch say, [B, T]: what stands up to each, and in which row its sums are kept."""
 
-    values: Float32s
-    stride: int
-    step: int
-    tokens: int
-    ordinals: Int64s
-    hashes: NDArray[np.uint32]
-    in_histogram: NDArray[np.bool_]
+    contexts: Int64s
+    rows: Int32s
 
 
 class Limits(NamedTuple):
-    """What the pilot fixed for the N neurons of the layer, and their hashes."""
+    """What the pilot fixed for the N neurons of the layer, and their hashes; ``levels`` [N, bins]."""
 
     centre: Float32s
     peak_low: Float32s
     peak_scale: Float32s
     value_low: Float32s
     value_scale: Float32s
-    high: Float32s
-    highest: Float32s
-    random: NDArray[np.uint32]
-    spread: NDArray[np.uint32]
+    per_unit: Float32s
+    levels: NDArray[np.uint8]
+    chance: NDArray[np.uint32]
 
 
 class Totals(NamedTuple):
-    """What is added to: ``sums`` [4, N] of the shard; counts [N, bins]; the rest [N]."""
+    """What is added to: ``sums`` [4, N] of the shard; counts [N, bins]; ``token_sums`` [rows, N]; the rest [N]."""
 
     sums: Float64s
     minimum: Float32s
@@ -61,19 +55,22 @@ class Totals(NamedTuple):
     positive: Int64s
     peak_counts: Int32s
     histogram: Int32s
+    token_sums: Int32s
 
 
-class Pools(NamedTuple):
-    """The pools of the layer, row = pool * N + neuron, as in ``Best``; float16 ``values`` as their bits."""
+class LayerPools(NamedTuple):
+    """The pools of the layer, row = neuron, and the texts of those that keep them [N, K]."""
 
-    scores: Int64s
-    peaks: Float32s
-    values: NDArray[np.uint16]
-    bar: Int32s
+    top: Pools
+    leaders: Pools
+    uniform: Pools
+    weighted: Pools
+    top_texts: Int64s
+    leader_texts: Int64s
 
 
 class Tile(NamedTuple):
-    """One excerpt's statistics of the neurons of a tile, and room to work in; [width] each, ``keys`` [pools, width].
+    """One excerpt's statistics of the neurons of a tile, and room to work in; [width] each.
 
     Loops bind what they use to local names first: the compiler makes vector instructions of such loops alone.
     """
@@ -85,25 +82,33 @@ class Tile(NamedTuple):
     second: Float32s
     third: Float32s
     fourth: Float32s
-    bins: Int32s
-    keys: Int32s
+    peak_bins: Int32s
+    value_bins: Int32s
+    by_peak: Int32s
+    by_chance: Int32s
     wanted: NDArray[np.bool_]
 
 
 @compiled_loop
-def take_in(neurons: tuple[int, int], batch: Excerpts, limits: Limits, totals: Totals, pools: Pools) -> bool:
+def take_in(
+    neurons: tuple[int, int], batch: Excerpts, tokens: Tokens, limits: Limits, totals: Totals, pools: LayerPools
+) -> bool:
     """Take in the neurons from ``neurons[0]`` up to ``neurons[1]``. False where a value was not finite."""
     finite = True
-    for begin in range(neurons[0], neurons[1], TILE):
-        tile = _tile(min(TILE, neurons[1] - begin))
-        for b in range(batch.ordinals.shape[0]):
+    for b in range(batch.ordinals.shape[0]):
+        for begin in range(neurons[0], neurons[1], TILE):
+            tile = _tile(min(TILE, neurons[1] - begin))
             start = b * batch.stride + begin
             _summarise(batch, start, begin, limits.centre, tile)
             finite &= _add_up(begin, tile, totals)
             _count_peaks(begin, tile, limits, totals)
             if batch.in_histogram[b]:
                 _count_values(batch, start, begin, tile, limits, totals)
-            _offer(batch, b, begin, tile, limits, pools)
+            _choose(batch.hashes[b], begin, tile, limits, pools)
+            for i in range(tile.peak.shape[0]):
+                if tile.wanted[i]:
+                    _offer(batch, tokens, (b, begin + i, i), tile, limits, pools)
+        _add_tokens((b, neurons[0], neurons[1]), batch, tokens.rows, limits, totals.token_sums)
     return finite
 
 
@@ -119,7 +124,9 @@ def _tile(width: int) -> Tile:
         numbers[4],
         numbers[5],
         np.empty(width, np.int32),
-        np.empty((_N_POOLS, width), np.int32),
+        np.empty(width, np.int32),
+        np.empty(width, np.int32),
+        np.empty(width, np.int32),
         np.empty(width, np.bool_),
     )
 
@@ -214,13 +221,17 @@ def _add_up(begin: int, tile: Tile, totals: Totals) -> bool:
 
 @compiled_loop
 def _count_peaks(begin: int, tile: Tile, limits: Limits, totals: Totals) -> None:
-    """Count peaks in bins that are finest at the low end, where most of them lie."""
+    """Count peaks in their bins, as ``bounds.peak_bins``."""
     width, n_bins = tile.peak.shape[0], totals.peak_counts.shape[1]
-    peak, bins = tile.peak, tile.bins
+    peak, bins = tile.peak, tile.peak_bins
     low, scale = limits.peak_low[begin : begin + width], limits.peak_scale[begin : begin + width]
     for i in range(width):
         share = _smaller(_larger((peak[i] - low[i]) * scale[i], np.float32(0)), np.float32(1))
-        bins[i] = np.int32(_smaller(np.sqrt(share) * np.float32(n_bins), np.float32(n_bins - 1)))
+        square = np.int32(share * np.float32(n_bins * n_bins))
+        root = np.int32(np.sqrt(np.float32(square)))
+        root -= np.int32(root * root > square)
+        root += np.int32((root + 1) * (root + 1) <= square)
+        bins[i] = min(root, np.int32(n_bins - 1))
     for i in range(width):
         totals.peak_counts[begin + i, bins[i]] += np.int32(1)
 
@@ -228,7 +239,7 @@ def _count_peaks(begin: int, tile: Tile, limits: Limits, totals: Totals) -> None
 @compiled_loop
 def _count_values(batch: Excerpts, start: int, begin: int, tile: Tile, limits: Limits, totals: Totals) -> None:
     width, last = tile.peak.shape[0], np.float32(totals.histogram.shape[1] - 1)
-    bins = tile.bins
+    bins = tile.value_bins
     low, scale = limits.value_low[begin : begin + width], limits.value_scale[begin : begin + width]
     for t in range(batch.tokens):
         row = batch.values[start + t * batch.step : start + t * batch.step + width]
@@ -239,86 +250,76 @@ def _count_values(batch: Excerpts, start: int, begin: int, tile: Tile, limits: L
 
 
 @compiled_loop
-def _offer(batch: Excerpts, b: int, begin: int, tile: Tile, limits: Limits, pools: Pools) -> None:
-    """Offer one excerpt to the pools, in the order of ``state.POOLS``. First all keys, then the few that enter."""
-    n_neurons, width = limits.centre.shape[0], tile.peak.shape[0]
-    _keys(batch.hashes[b], begin, tile, limits)
-    wanted, keys = tile.wanted, tile.keys
-    wanted[:] = False
-    for pool in range(_N_POOLS):
-        row = pool * n_neurons + begin
-        key, bar = keys[pool], pools.bar[row : row + width]
-        for i in range(width):
-            wanted[i] |= key[i] > bar[i]
-    for i in range(width):
-        if wanted[i]:
-            for pool in range(_N_POOLS):
-                row = pool * n_neurons + begin + i
-                if keys[pool, i] > pools.bar[row]:
-                    place = b * batch.stride + begin + i
-                    enter(batch, place, (row, keys[pool, i], batch.ordinals[b]), tile.peak[i], pools)
-
-
-@compiled_loop
-def _keys(excerpt: np.uint32, begin: int, tile: Tile, limits: Limits) -> None:
+def _choose(hashed: np.uint32, begin: int, tile: Tile, limits: Limits, pools: LayerPools) -> None:
+    """The keys of one excerpt, and for which neurons it may enter a pool. The bar of ``leaders`` is never the lower."""
     width = tile.peak.shape[0]
-    peak, keys = tile.peak, tile.keys
-    top, random, spread, high, highest = keys[0], keys[1], keys[2], keys[3], keys[4]
-    of_random, of_spread = limits.random[begin : begin + width], limits.spread[begin : begin + width]
-    lower, upper = limits.high[begin : begin + width], limits.highest[begin : begin + width]
+    peak, by_peak, by_chance, wanted, bins = tile.peak, tile.by_peak, tile.by_chance, tile.wanted, tile.peak_bins
+    of_neuron = limits.chance[begin : begin + width]
+    top, uniform = pools.top.bar[begin : begin + width], pools.uniform.bar[begin : begin + width]
+    weighted = pools.weighted.bar[begin : begin + width]
     for i in range(width):
-        top[i] = _sortable(peak[i])
-        random[i] = priority(excerpt, of_random[i])
-        spread[i] = priority(excerpt, of_spread[i])
+        by_peak[i] = sortable(peak[i])
+        by_chance[i] = priority(hashed, of_neuron[i])
+        wanted[i] = (by_peak[i] > top[i]) | (by_chance[i] > uniform[i])
     for i in range(width):
-        high[i] = spread[i] if peak[i] >= lower[i] else _NEVER
-        highest[i] = spread[i] if peak[i] >= upper[i] else _NEVER
+        wanted[i] |= _weighted(by_chance[i], limits.levels[begin + i, bins[i]]) > weighted[i]
 
 
 @compiled_loop
-def enter(batch: Excerpts, place: int, candidate: tuple[int, int, int], peak: float, pools: Pools) -> None:
-    """Let an excerpt in at the lowest score's place; the bar rises to the lowest that is left."""
-    row, key, ordinal = candidate
-    scores = pools.scores[row]
-    score = (np.int64(key) << np.int64(32)) | (_LAST - ordinal)
-    slot = np.argmin(scores)
-    if score > scores[slot]:
-        scores[slot] = score
-        pools.peaks[row, slot] = peak
-        values = pools.values[row, slot]
-        for t in range(batch.tokens):
-            values[t] = half(batch.values[place + t * batch.step])
-    lowest = np.int32(scores.min() >> np.int64(32))
-    pools.bar[row] = max(pools.bar[row], lowest)
+def _weighted(chance: np.int32, level: np.uint8) -> np.int32:
+    """As ``intake.weighted``."""
+    return np.int32(_HIGHEST - ((_HIGHEST - chance) >> np.int32(level))) if level > 0 else _NEVER
 
 
 @compiled_loop
-def priority(excerpt: np.uint32, neuron: np.uint32) -> np.int32:
-    """As ``chance.priorities``."""
-    mixed = np.uint32(excerpt ^ neuron)
-    mixed = np.uint32((mixed ^ (mixed >> np.uint32(16))) * np.uint32(0x85EBCA6B))
-    mixed = np.uint32((mixed ^ (mixed >> np.uint32(13))) * np.uint32(0xC2B2AE35))
-    return np.int32((mixed ^ (mixed >> np.uint32(16))) & np.uint32(0x7FFFFFFF))
+def _offer(
+    batch: Excerpts, tokens: Tokens, where: tuple[int, int, int], tile: Tile, limits: Limits, pools: LayerPools
+) -> None:
+    """Offer an excerpt to the pools of one neuron; ``where`` is the excerpt, the neuron, and its place in the tile."""
+    b, row, i = where
+    place, ordinal, peak = b * batch.stride + row, batch.ordinals[b], tile.peak[i]
+    key = tile.by_peak[i]
+    if key > pools.top.bar[row] or key > pools.leaders.bar[row]:
+        text = _text(batch, tokens, (b, place), peak)
+        enter_distinct(batch, place, (row, int(key), int(ordinal), int(text)), peak, pools.top, pools.top_texts)
+        slot = enter(batch, place, (row, int(key), int(ordinal)), peak, pools.leaders)
+        if slot >= 0:
+            pools.leader_texts[row, slot] = text
+    enter(batch, place, (row, int(tile.by_chance[i]), int(ordinal)), peak, pools.uniform)
+    weighted = _weighted(tile.by_chance[i], limits.levels[row, tile.peak_bins[i]])
+    enter(batch, place, (row, int(weighted), int(ordinal)), peak, pools.weighted)
 
 
 @compiled_loop
-def _sortable(value: np.float32) -> np.int32:
-    """As ``best.sortable``."""
-    bits = np.float32(value + np.float32(0)).view(np.int32)
-    return np.int32(bits ^ ((bits >> np.int32(31)) & np.int32(0x7FFFFFFF)))
+def _text(batch: Excerpts, tokens: Tokens, where: tuple[int, int], peak: float) -> np.int64:
+    """What stands up to the peak, the first of equals; ``where`` is the excerpt and its first value."""
+    for t in range(batch.tokens):
+        if batch.values[where[1] + t * batch.step] == peak:
+            return np.int64(tokens.contexts[where[0], t])
+    return np.int64(tokens.contexts[where[0], batch.tokens - 1])
 
 
 @compiled_loop
-def half(value: np.float32) -> np.uint16:
-    """The bits of the nearest float16, ties to even (IEEE 754-2019, 4.3.1); the compiler here has no float16."""
-    bits = np.float32(value).view(np.uint32)
-    sign = np.uint32((bits >> np.uint32(16)) & np.uint32(0x8000))
-    size = np.uint32(bits & np.uint32(0x7FFFFFFF))
-    if size >= np.uint32(0x47800000):  # 65,536 and more, infinity, not a number
-        return np.uint16(sign | (np.uint32(0x7E00) if size > np.uint32(0x7F800000) else np.uint32(0x7C00)))
-    if size < np.uint32(0x38800000):  # below 2**-14: a whole number of units of 2**-24
-        units = np.rint(np.float64(np.uint32(size).view(np.float32)) * 16777216.0)
-        return np.uint16(sign | np.uint32(units))
-    odd = np.uint32((size >> np.uint32(13)) & np.uint32(1))
-    rounded = np.uint32(size - np.uint32(0x38000000) + np.uint32(0xFFF) + odd)
-    return np.uint16(sign | (rounded >> np.uint32(13)))
+def _add_tokens(where: tuple[int, int, int], batch: Excerpts, rows: Int32s, limits: Limits, token_sums: Int32s) -> None:
+    """Add the activations of some neurons on one excerpt, which are still near, up with those on the same token.
+
+    ``where`` is the excerpt, the first neuron and the one after the last.
+    """
+    b, first, last = where
+    width = last - first
+    centre, per_unit = limits.centre[first:last], limits.per_unit[first:last]
+    for t in range(batch.tokens):
+        start = b * batch.stride + t * batch.step + first
+        values, own = batch.values[start : start + width], token_sums[rows[b, t], first:last]
+        for i in range(width):
+            own[i] += np.int32(np.rint((values[i] - centre[i]) * per_unit[i]))
+
+
+@compiled_loop
+def carry(rows: Int64s, sums: Int32s, totals: Int64s) -> None:
+    """Bring rows of sums into the totals."""
+    for row in rows:
+        own, total = sums[row], totals[row]
+        for i in range(own.shape[0]):
+            total[i] += np.int64(own[i])
+            own[i] = np.int32(0)

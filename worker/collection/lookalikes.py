@@ -4,6 +4,7 @@ It needs the finished top sample, which says what tokens drive a neuron, so it c
 pass. Memory does not grow with the corpus.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,14 +18,16 @@ from app.domain.samples import SampleKind
 from app.domain.splits import HELD_OUT, Split, split_of
 from worker.collection.best import NEVER, Batch, Best, ordinals_of, sortable
 from worker.collection.chance import lowest
+from worker.collection.draw import LayerDraw, Records
 from worker.collection.hard_negatives import DRIVING_SHARE, LOW_SHARE, MOST, MOST_DRIVING
+from worker.collection.near_copies import Marked, Texts, alike_to_any, distinct
 from worker.collection.passes import Pass, Tell
 from worker.collection.plan import Excerpts
-from worker.collection.state import State
-from worker.collection.statistics import Records
 
 LEAST_LOOKED_AT, MOST_LOOKED_AT, SHARE_LOOKED_AT = 1024, 8192, 16
 """Excerpts: one in sixteen of the corpus, within these bounds."""
+CONSIDERED = 2 * MOST
+"""Near-copies and excerpts of other samples are among them."""
 _LOOK = 6
 
 
@@ -45,8 +48,12 @@ def lookalike_size(n_excerpts: int) -> int:
     return min(n_excerpts, max(LEAST_LOOKED_AT, min(MOST_LOOKED_AT, n_excerpts // SHARE_LOOKED_AT)))
 
 
-def find_lookalikes(work: Pass, state: State, seed: int, tell: Tell = lambda tokens: None) -> list[Best]:
-    """For each layer, each neuron's ``MOST`` most alike excerpts on which it hardly fires.
+def find_lookalikes(
+    work: Pass, draws: Callable[[int], LayerDraw], seed: int, tell: Tell = lambda tokens: None
+) -> list[Best]:
+    """For each layer, each neuron's ``CONSIDERED`` most alike excerpts on which it hardly fires.
+
+    ``draws`` gives the samples of a layer.
 
     Likeness is the summed weight of the driving tokens that an excerpt holds; ties go to the excerpt
     that stands first. ``tell`` is given the number of tokens looked at. Raises CollectionError where one
@@ -54,7 +61,7 @@ def find_lookalikes(work: Pass, state: State, seed: int, tell: Tell = lambda tok
     """
     n = work.plan.n_excerpts
     chosen = lowest(seed, _LOOK, n, lookalike_size(n))
-    drivers = [drivers_of(state, layer, work.excerpts, work.device) for layer in range(work.shape.n_layers)]
+    drivers = [drivers_of(draws(layer), work.excerpts, work.device) for layer in range(work.shape.n_layers)]
     while True:
         try:
             return _look(work, drivers, chosen, tell)
@@ -63,7 +70,7 @@ def find_lookalikes(work: Pass, state: State, seed: int, tell: Tell = lambda tok
 
 
 def _look(work: Pass, drivers: list[Drivers], chosen: NDArray[np.int64], tell: Tell) -> list[Best]:
-    found = [Best.empty(work.shape.neurons, MOST, work.shape.tokens, work.device) for _ in drivers]
+    found = [Best.empty(work.shape.neurons, CONSIDERED, work.shape.tokens, work.device) for _ in drivers]
     for first in range(0, len(chosen), work.batch.excerpts):
         ordinals = chosen[first : first + work.batch.excerpts]
         tokens = torch.from_numpy(work.excerpts.tokens(ordinals)).to(torch.int64)
@@ -94,31 +101,52 @@ def holds(tokens: Int64[Tensor, "batch tokens"]) -> Bool[Tensor, "batch v"]:
     return held.scatter_(1, tokens, True)
 
 
-def drivers_of(state: State, layer: int, excerpts: Excerpts, device: torch.device) -> Drivers:
+def drivers_of(draw: LayerDraw, excerpts: Excerpts, device: torch.device) -> Drivers:
     """The driving tokens of a layer's neurons, as ``hard_negatives.driving_tokens`` finds those of one.
 
-    Looks at the top sample's train split alone, without excerpts that the random sample holds out.
+    Looks at the top sample's train split alone, without near-copies of what other samples hold out.
     """
-    best = state.pool(layer, "top").ordered()
-    ordinals = ordinals_of(best.scores).cpu().numpy()
-    ranks = [rank for rank in range(ordinals.shape[1]) if split_of(SampleKind.TOP, rank) is Split.TRAIN]
-    random = ordinals_of(state.pool(layer, "random").ordered().scores).cpu().numpy()
-    held = random[:, [rank for rank in range(random.shape[1]) if split_of(SampleKind.RANDOM, rank) in HELD_OUT]]
-    ordinals[(ordinals[:, :, None] == held[:, None, :]).any(axis=2)] = -1
-    maximum = best.peaks[:, 0].cpu().numpy().astype(np.float64)
-    values = best.values.cpu().numpy()[:, ranks].astype(np.float64)  # [N, R, T]
-    known, place = np.unique(np.maximum(ordinals[:, ranks], 0), return_inverse=True)
+    top = draw.of(SampleKind.TOP)
+    ranks = [rank for rank in range(top.ordinals.shape[1]) if split_of(SampleKind.TOP, rank) is Split.TRAIN]
+    maximum = top.peaks[:, 0].astype(np.float64)
+    values, train = top.values[:, ranks], top.ordinals[:, ranks]
+    train = np.where(_held_out(draw, train, values, excerpts), -1, train)
+    known, place = np.unique(np.maximum(train, 0), return_inverse=True)
     tokens = excerpts.tokens(known)[place.reshape(-1, len(ranks))].astype(np.int64)
-    real = np.broadcast_to((ordinals[:, ranks] >= 0)[:, :, None], tokens.shape) & (maximum > 0)[:, None, None]
+    real = np.broadcast_to((train >= 0)[:, :, None], tokens.shape) & (maximum > 0)[:, None, None]
     neurons = np.broadcast_to(np.arange(len(tokens))[:, None, None], tokens.shape)
     chosen, weights = _heaviest(
-        neurons[real], tokens[real], (values / np.where(maximum > 0, maximum, 1)[:, None, None])[real], len(tokens)
+        neurons[real],
+        tokens[real],
+        (values.astype(np.float64) / np.where(maximum > 0, maximum, 1)[:, None, None])[real],
+        len(tokens),
     )
     return Drivers(
         torch.from_numpy(chosen).to(device),
         torch.from_numpy(weights).to(device),
         torch.from_numpy((LOW_SHARE * maximum).astype(np.float32)).to(device),
     )
+
+
+def _held_out(
+    draw: LayerDraw, ordinals: NDArray[np.int64], values: NDArray[np.float16], excerpts: Excerpts
+) -> NDArray[np.bool_]:
+    """Which of these excerpts [N, K], with their activations, are alike to one that a draw holds out."""
+    held = [
+        (records.ordinals[:, i], records.values[:, i].argmax(axis=1))
+        for records in draw.samples
+        if records.kind is not SampleKind.TOP
+        for i in range(records.ordinals.shape[1])
+        if split_of(records.kind, i) in HELD_OUT
+    ]
+    others, peaks = (np.stack(column, axis=1) for column in zip(*held, strict=True))
+    texts = Texts.of(excerpts, np.concatenate([ordinals.ravel(), others.ravel()]))
+    return alike_to_any(texts, _marked(texts, ordinals, values.argmax(axis=2)), _marked(texts, others, peaks))
+
+
+def _marked(texts: Texts, ordinals: NDArray[np.int64], peaks: NDArray[np.int64]) -> Marked:
+    places = texts.places(ordinals)
+    return Marked(places, texts.up_to(places, peaks))
 
 
 def _heaviest(
@@ -140,21 +168,23 @@ def _heaviest(
     return chosen, weights
 
 
-def lookalike_records(found: Best, others: list[Records]) -> Records:
-    """The hard negatives of a layer's neurons, without those that stand in another sample of the neuron.
+def lookalike_records(found: Best, draw: LayerDraw, excerpts: Excerpts) -> Records:
+    """The hard negatives of a layer's neurons: no near-copies, and none that stands in another sample of the neuron.
 
     So an excerpt that scores is never shown to an explainer under this name.
     """
     best = found.ordered()
     ordinals = ordinals_of(best.scores).cpu().numpy()
-    wanted = ordinals >= 0
-    for other in others:
-        wanted &= ~(ordinals[:, :, None] == other.ordinals[:, None, :]).any(axis=2)
-    order = np.argsort(~wanted, axis=1, kind="stable")
+    for other in draw.samples:
+        ordinals[(ordinals[:, :, None] == other.ordinals[:, None, :]).any(axis=2)] = -1
+    values = best.values.cpu().numpy()
+    texts = Texts.of(excerpts, ordinals)
+    wanted = distinct(texts, _marked(texts, ordinals, values.argmax(axis=2)), MOST)
+    order = np.argsort(~wanted, axis=1, kind="stable")[:, :MOST]
     rows = np.arange(len(order))[:, None]
     return Records(
         SampleKind.HARD_NEGATIVE,
         np.where(wanted[rows, order], ordinals[rows, order], -1),
         best.peaks.cpu().numpy()[rows, order],
-        best.values.cpu().numpy()[rows, order],
+        values[rows, order],
     )

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import CollectionError, CorpusError
+from worker.collection.copies import leave_out_copies
 from worker.collection.left_out import LeftOut
 from worker.corpora.documents import CorpusSource, Document
 
@@ -41,6 +42,8 @@ class Plan:
     shard_excerpts: int
     corpus_digest: str
     notes: tuple[str, ...]
+    n_copies: int = 0
+    """Excerpts that are exact copies of earlier ones and were left out."""
 
     @property
     def tokens(self) -> int:
@@ -97,11 +100,11 @@ class Excerpts:
 def prepare(
     folder: Path, corpus: CorpusSource, encode: Encode, cut: Cut, tell: Callable[[int], None] = lambda tokens: None
 ) -> Plan:
-    """Cut the corpus into excerpts in ``folder``, or answer the plan that is already there.
+    """Cut the corpus into distinct excerpts in ``folder``, or return the plan that is already there.
 
-    ``tell`` hears how many tokens are cut so far. What is left of a document after its last whole
-    excerpt is dropped and counted in the notes. Raises CorpusError for a corpus without one excerpt,
-    CollectionError for a full disk.
+    ``tell`` is given the number of tokens cut so far. What is left of a document after its last whole
+    excerpt is dropped, and so are exact copies of earlier excerpts; both are counted in the notes. Raises
+    CorpusError for a corpus without one excerpt, CollectionError for a full disk.
     """
     done = folder / "plan.json"
     if done.exists():
@@ -115,9 +118,21 @@ def prepare(
             f"The corpus {corpus.name!r} holds no text of {cut.context_length} tokens. "
             f"Documents: {cutter.n_documents}; tokens: {cutter.dropped}{why}."
         )
-    plan = Plan(cut.context_length, cutter.n_excerpts, cut.shard_excerpts, cutter.digest(), tuple(cutter.notes()))
+    with clear_write_errors(folder):
+        n = leave_out_copies(folder, n_excerpts=cutter.n_excerpts, context_length=cut.context_length)
+    copies = cutter.n_excerpts - n
+    notes = (*cutter.notes(), *_note_of_copies(copies, cutter.n_excerpts))
+    plan = Plan(cut.context_length, n, cut.shard_excerpts, cutter.digest(), notes, copies)
     write_durably(done, json.dumps(asdict(plan)).encode())
     return plan
+
+
+def _note_of_copies(copies: int, of: int) -> Iterator[str]:
+    if copies:
+        yield (
+            f"{copies} of {of} excerpts ({copies / of:.1%}) were left out, because they are exact copies of earlier "
+            "ones: every text counts once"
+        )
 
 
 def _cut(folder: Path, corpus: CorpusSource, encode: Encode, cut: Cut, tell: Callable[[int], None]) -> "_Cutter":

@@ -5,36 +5,92 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 from jaxtyping import Float
+from numpy.typing import NDArray
 from torch import Tensor
 
-from worker.collection import kernels
+from worker.collection import kernels, pool_kernels
+from worker.collection.best import Best
+from worker.collection.bounds import HEADROOM_BITS, QUANTUM_BITS
 from worker.collection.intake import LayerState
-from worker.collection.sampling import Excerpted
+from worker.collection.sampling import BatchTokens, Excerpted
 
 _LANES = 16
 """Threads share the neurons at multiples of this, a cache line of float32."""
+_ADDENDS = 2**31 // 2 ** (QUANTUM_BITS + HEADROOM_BITS)
+"""Activations that an int32 can add up, each within the range that ``bounds`` leaves."""
 
 
 class ProcessorIntake:
-    """The rules of ``TensorIntake``, with one look at each value. As many threads as torch uses."""
+    """The rules of ``TensorIntake``, with one look at each value. As many threads as torch uses.
+
+    Token sums are added up in int32 and carried into the state's int64 before they can overflow, each row when
+    its token has occurred often enough: half the memory is touched.
+    """
 
     def __init__(self) -> None:
         self._n_threads = torch.get_num_threads()
         self._threads = ThreadPoolExecutor(self._n_threads)
+        self._layers: dict[int, _Layer] = {}
 
     def take_in(self, layer: LayerState, excerpts: Excerpted, activations: Float[Tensor, "batch tokens n"]) -> bool:
         """Add a batch, its excerpts in ascending order. False where an activation is not a finite number."""
-        batch, limits = excerpts_of(excerpts, activations), _limits(layer)
-        totals, pools = _totals(layer), _pools(layer)
-        n_neurons = activations.shape[2]
-        cuts = [i * n_neurons // self._n_threads // _LANES * _LANES for i in range(self._n_threads)]
-        shares = zip(cuts, [*cuts[1:], n_neurons], strict=True)
-        works = [self._threads.submit(kernels.take_in, share, batch, limits, totals, pools) for share in shares]
+        finite = True
+        n_excerpts, n_tokens, _ = activations.shape
+        step = max(1, _ADDENDS // n_tokens)
+        for first in range(0, n_excerpts, step):
+            last = min(first + step, n_excerpts)
+            finite = self._take_in(layer, excerpts.part(first, last), activations[first:last]) and finite
+        return finite
+
+    def settle(self, layer: LayerState) -> None:
+        """Bring all token sums of a layer into its state."""
+        if id(layer) in self._layers:
+            known = self._layers[id(layer)]
+            known.carry(np.flatnonzero(known.occurrences))
+
+    def _take_in(self, layer: LayerState, excerpts: Excerpted, activations: Tensor) -> bool:
+        if id(layer) not in self._layers:
+            self._layers[id(layer)] = _Layer(layer)
+        known = self._layers[id(layer)]
+        known.expect(excerpts.tokens)
+        batch, tokens = excerpts_of(excerpts, activations), _tokens(excerpts)
+        arguments = (batch, tokens, known.limits, known.totals, known.pools)
+        shares = self._shares(activations.shape[2])
+        works = [self._threads.submit(kernels.take_in, share, *arguments) for share in shares]
         finite = [work.result() for work in works]
         return all(finite)
 
+    def _shares(self, n_neurons: int) -> list[tuple[int, int]]:
+        """The neurons of each thread."""
+        cuts = [i * n_neurons // self._n_threads // _LANES * _LANES for i in range(self._n_threads)]
+        return list(zip(cuts, [*cuts[1:], n_neurons], strict=True))
 
-def excerpts_of(excerpts: Excerpted, activations: Tensor) -> kernels.Excerpts:
+
+class _Layer:
+    """A layer's state as compiled loops take it, and the token sums that are not in it yet.
+
+    ``occurrences`` [rows] are the numbers of addends that each row of these sums holds.
+    """
+
+    def __init__(self, layer: LayerState) -> None:
+        self.occurrences = np.zeros(layer.token_sums.shape[0], dtype=np.int64)
+        self.limits, self.totals, self.pools = _limits(layer), _totals(layer), _pools(layer)
+        self._token_sums = layer.token_sums.numpy()
+
+    def expect(self, tokens: BatchTokens) -> None:
+        """Make room for a batch."""
+        full = self.occurrences[tokens.seen] + tokens.counts > _ADDENDS
+        if full.any():
+            self.carry(tokens.seen[full])
+        self.occurrences[tokens.seen] += tokens.counts
+
+    def carry(self, rows: NDArray[np.int64]) -> None:
+        """Bring some rows of token sums into the state."""
+        kernels.carry(rows, self.totals.token_sums, self._token_sums)
+        self.occurrences[rows] = 0
+
+
+def excerpts_of(excerpts: Excerpted, activations: Tensor) -> pool_kernels.Excerpts:
     """One layer's activations [batch, tokens, N] of a batch on a processor, as compiled loops read them."""
     values = activations.float()
     if values.stride(2) != 1:
@@ -43,7 +99,7 @@ def excerpts_of(excerpts: Excerpted, activations: Tensor) -> kernels.Excerpts:
     stride, step, _ = values.stride()
     # A view that leaves tokens out, such as BOS, is read where it lies.
     size = (n_excerpts - 1) * stride + (n_tokens - 1) * step + n_neurons
-    return kernels.Excerpts(
+    return pool_kernels.Excerpts(
         values=values.as_strided((size,), (1,)).numpy(),
         stride=stride,
         step=step,
@@ -62,10 +118,9 @@ def _limits(layer: LayerState) -> kernels.Limits:
         peak_scale=bounds.peak_scale.numpy(),
         value_low=bounds.value_low.numpy(),
         value_scale=bounds.value_scale.numpy(),
-        high=bounds.high.numpy(),
-        highest=bounds.highest.numpy(),
-        random=layer.random.numpy().view(np.uint32),
-        spread=layer.spread.numpy().view(np.uint32),
+        per_unit=bounds.per_unit.numpy(),
+        levels=bounds.levels.numpy(),
+        chance=layer.chance.numpy().view(np.uint32),
     )
 
 
@@ -77,14 +132,23 @@ def _totals(layer: LayerState) -> kernels.Totals:
         positive=layer.positive.numpy(),
         peak_counts=layer.peak_counts.numpy(),
         histogram=layer.histogram.numpy(),
+        token_sums=np.zeros(layer.token_sums.shape, dtype=np.int32),
     )
 
 
-def _pools(layer: LayerState) -> kernels.Pools:
-    pools = layer.pools
-    return kernels.Pools(
-        scores=pools.scores.numpy(),
-        peaks=pools.peaks.numpy(),
-        values=pools.values.view(torch.int16).numpy().view(np.uint16),
-        bar=pools.bar.numpy(),
+def _tokens(excerpts: Excerpted) -> kernels.Tokens:
+    return kernels.Tokens(excerpts.tokens.contexts.numpy(), excerpts.tokens.rows.numpy())
+
+
+def _pools(layer: LayerState) -> kernels.LayerPools:
+    pools = {name: _pool(pool) for name, pool in layer.pools.items()}
+    return kernels.LayerPools(
+        **pools,
+        top_texts=layer.pools["top"].known_texts.numpy(),
+        leader_texts=layer.pools["leaders"].known_texts.numpy(),
     )
+
+
+def _pool(pool: Best) -> pool_kernels.Pools:
+    values = pool.values.view(torch.int16).numpy().view(np.uint16)
+    return pool_kernels.Pools(pool.scores.numpy(), pool.peaks.numpy(), values, pool.bar.numpy())

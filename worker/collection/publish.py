@@ -11,10 +11,12 @@ from torch import Tensor
 
 from app.queries.subjects import collections as stored
 from worker.collection.best import Best
+from worker.collection.draw import LayerDraw, Records, draw_layer
 from worker.collection.lookalikes import lookalike_records
+from worker.collection.passes import Pass
 from worker.collection.plan import Excerpts
 from worker.collection.state import State, layer_bounds
-from worker.collection.statistics import LayerStatistics, Records, layer_records, layer_statistics
+from worker.collection.statistics import LayerStatistics, LayerTokens, layer_statistics, layer_tokens
 
 Int64s: TypeAlias = NDArray[np.int64]
 EXCERPTS_AT_ONCE = 4096
@@ -36,18 +38,26 @@ class Finished:
 
     state: State
     bounds: dict[str, Tensor]
-    excerpts: Excerpts
-    lookalikes: Sequence[Best]
+    work: Pass
+    lookalikes: Sequence[Best] = ()
     """By layer; see ``lookalikes``."""
 
     def statistics(self, layer: int) -> LayerStatistics:
         """The statistics of one layer."""
         return layer_statistics(self.state, layer_bounds(self.bounds, layer), layer)
 
-    def records(self, layer: int, quantiles: NDArray[np.float64]) -> list[Records]:
-        """The samples of one layer."""
-        samples = layer_records(self.state, layer, quantiles)
-        return [*samples, lookalike_records(self.lookalikes[layer], samples)]
+    def tokens(self, layer: int) -> LayerTokens:
+        """The strongest tokens of one layer's neurons."""
+        return layer_tokens(self.state, layer_bounds(self.bounds, layer), layer, self.work.token_rows)
+
+    def draw(self, layer: int) -> LayerDraw:
+        """The samples of one layer, but for the hard negatives."""
+        bounds = layer_bounds(self.bounds, layer)
+        return draw_layer(self.state, bounds, layer, self.work.excerpts, self.work.sampling)
+
+    def records(self, layer: int, draw: LayerDraw) -> list[Records]:
+        """All samples of one layer."""
+        return [*draw.samples, lookalike_records(self.lookalikes[layer], draw, self.work.excerpts)]
 
 
 def publish(
@@ -59,16 +69,18 @@ def publish(
     the collection is not running any more.
     """
     shape = finished.state.shape
-    statistics = [finished.statistics(layer) for layer in range(shape.n_layers)]
-    ordinals, ids = _store_excerpts(session, finished, identity, statistics)
+    ordinals, ids = _store_excerpts(session, finished, identity)
     neuron_ids = stored.store_neurons(
         session,
         subject_id=identity.subject_id,
         shape=(shape.n_layers, shape.neurons),
-        rows=(row for layer, of_layer in enumerate(statistics) for row in _neuron_rows(layer, of_layer)),
+        rows=(row for layer in range(shape.n_layers) for row in _neuron_rows(layer, finished.statistics(layer))),
     )
-    for layer, of_layer in enumerate(statistics):
-        for records in finished.records(layer, of_layer.peak_quantiles):
+    for layer in range(shape.n_layers):
+        draw = finished.draw(layer)
+        found = (finished.statistics(layer), draw, finished.tokens(layer))
+        stored.store_collected_neurons(session, rows=_collected_rows(*found, neuron_ids[layer], identity.collection_id))
+        for records in finished.records(layer, draw):
             excerpt_ids = ids[np.searchsorted(ordinals, np.maximum(records.ordinals, ordinals[0]))]
             rows = _sample_rows(records, neuron_ids[layer], excerpt_ids, identity.collection_id)
             stored.store_samples(session, rows=rows)
@@ -79,22 +91,21 @@ def publish(
         values={
             "tokens_done": finished.state.excerpts * shape.tokens,
             "n_excerpts": finished.state.excerpts,
+            "n_copies": finished.work.plan.n_copies,
             "notes": notes,
         },
     )
 
 
-def _store_excerpts(
-    session: Session, finished: Finished, identity: Identity, statistics: list[LayerStatistics]
-) -> tuple[Int64s, Int64s]:
+def _store_excerpts(session: Session, finished: Finished, identity: Identity) -> tuple[Int64s, Int64s]:
     """The excerpts that any sample points to, with their documents."""
     used = [
         np.unique(records.ordinals)
-        for layer, of_layer in enumerate(statistics)
-        for records in finished.records(layer, of_layer.peak_quantiles)
+        for layer in range(finished.state.shape.n_layers)
+        for records in finished.records(layer, finished.draw(layer))
     ]
     ordinals = np.unique(np.concatenate(used))
-    return store_excerpts(session, finished.excerpts, ordinals[ordinals >= 0], identity)
+    return store_excerpts(session, finished.work.excerpts, ordinals[ordinals >= 0], identity)
 
 
 def store_excerpts(session: Session, excerpts: Excerpts, ordinals: Int64s, identity: Identity) -> tuple[Int64s, Int64s]:
@@ -132,14 +143,30 @@ def _neuron_rows(layer: int, statistics: LayerStatistics) -> Iterator[tuple[Any,
         yield (layer, index, *known, quantiles[index], counts[index], edges[index])
 
 
+def _collected_rows(
+    statistics: LayerStatistics, draw: LayerDraw, tokens: LayerTokens, neuron_ids: Int64s, collection_id: int
+) -> Iterator[tuple[Any, ...]]:
+    """What a collection found about each neuron. Without tokens where these are not known."""
+    scalars = np.stack([statistics.mean, statistics.variance, statistics.maximum], axis=1).tolist()
+    alike, edges, sizes = draw.n_alike.tolist(), draw.band_edges.tolist(), draw.stratum_sizes.tolist()
+    ids, means, counts = tokens.token_ids.tolist(), tokens.means.tolist(), tokens.counts.tolist()
+    known = tokens.known.tolist()
+    for neuron, neuron_id in enumerate(neuron_ids.tolist()):
+        listed = (ids[neuron], means[neuron], counts[neuron]) if known[neuron] else ([], [], [])
+        yield (neuron_id, collection_id, *scalars[neuron], alike[neuron], edges[neuron], sizes[neuron], *listed)
+
+
 def _sample_rows(
     records: Records, neuron_ids: Int64s, excerpt_ids: Int64s, collection_id: int
 ) -> Iterator[tuple[Any, ...]]:
     """A row for each neuron that has any excerpt of this kind."""
-    sizes = (records.ordinals >= 0).sum(axis=1).tolist()
+    sizes = records.there.sum(axis=1).tolist()
     ids, peaks = excerpt_ids.tolist(), records.peaks.tolist()
     values = records.values.astype("<f2")
+    known = None if records.probabilities is None else records.probabilities.tolist()
     for neuron, (neuron_id, size) in enumerate(zip(neuron_ids.tolist(), sizes, strict=True)):
         if size:
             packed = values[neuron, :size].tobytes()
-            yield (neuron_id, collection_id, str(records.kind), ids[neuron][:size], packed, peaks[neuron][:size])
+            drawn = None if known is None else known[neuron][:size]
+            kept = (ids[neuron][:size], packed, peaks[neuron][:size], drawn)
+            yield (neuron_id, collection_id, str(records.kind), *kept)

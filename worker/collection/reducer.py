@@ -6,7 +6,7 @@ The rules by which a batch enters have two forms: ``TensorIntake`` in tensor ope
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int32
 from torch import Tensor
 
 from worker.collection import exact
@@ -15,13 +15,15 @@ from worker.collection.chance import hash32
 from worker.collection.intake import Intake, LayerState, TensorIntake
 from worker.collection.processor_intake import ProcessorIntake
 from worker.collection.sampling import Excerpted, Sampling
-from worker.collection.state import POWERS, State, layer_bounds
+from worker.collection.state import POOLS, POWERS, State, layer_bounds
 
-_RANDOM, _SPREAD = 2, 3
+_NEURON = 2
 
 
 class Reducer:
     """Brings activations into a state. One shard at a time: ``begin``, ``add`` for each layer, ``end``.
+
+    ``settle`` completes the state.
 
     ``shard_sums``: the power sums of the shard that is being read, float64 [layers, powers, N].
     """
@@ -34,18 +36,18 @@ class Reducer:
         self._intake = intake or (ProcessorIntake() if self._device.type == "cpu" else TensorIntake())
         shape = state.shape
         self.shard_sums = torch.zeros((shape.n_layers, POWERS, shape.neurons), dtype=torch.float64, device=self._device)
-        random, spread = (_hashes(sampling.seed, purpose, state) for purpose in (_RANDOM, _SPREAD))
+        chance = neuron_hashes(sampling.seed, state)
         self._layers = []
         for number in range(shape.n_layers):
             layer = LayerState(
                 bounds=layer_bounds(bounds, number),
-                pools=state.pools(number),
+                pools={name: state.pool(number, name) for name in POOLS},
                 shard_sums=self.shard_sums[number],
-                random=random[number],
-                spread=spread[number],
+                chance=chance[number],
                 **state.counts(number),
             )
-            torch.maximum(layer.pools.bar, sampling.floors(layer.bounds), out=layer.pools.bar)
+            for name, floor in sampling.floors(layer.bounds).items():
+                torch.maximum(layer.pools[name].bar, floor, out=layer.pools[name].bar)
             self._layers.append(layer)
 
     def begin(self) -> None:
@@ -59,6 +61,11 @@ class Reducer:
         self.state.excerpts += n_excerpts
         self.state.histogram_excerpts += n_in_histogram
 
+    def settle(self) -> None:
+        """Bring what is held back into the state: before it is saved, merged or read."""
+        for layer in self._layers:
+            self._intake.settle(layer)
+
     def add(self, excerpts: Excerpted, layer: int, activations: Float[Tensor, "batch tokens n"]) -> None:
         """Take in one layer's activations of one batch of the shard, in ascending order of ordinals.
 
@@ -68,8 +75,8 @@ class Reducer:
             raise NotFinite(f"Layer {layer} gives activations that are not finite numbers.")
 
 
-def _hashes(seed: int, purpose: int, state: State) -> Tensor:
-    """A hash for each neuron, [layers, N]."""
+def neuron_hashes(seed: int, state: State) -> Int32[Tensor, "layers n"]:
+    """A hash for each neuron, the same for every pass with this seed."""
     grid = (state.shape.n_layers, state.shape.neurons)
     numbers = np.arange(grid[0] * grid[1], dtype=np.int64)
-    return hash32(seed, purpose, numbers).to(state.tensors["sums"].device).view(grid)
+    return hash32(seed, _NEURON, numbers).to(state.tensors["sums"].device).view(grid)

@@ -5,7 +5,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +38,13 @@ from worker.collection.plan import Cut, Excerpts, Plan, prepare
 from worker.collection.publish import Finished, Identity, publish
 from worker.collection.reporting import Pace, Progress, Tell, tell_nobody
 from worker.collection.sampling import Sampling
-from worker.collection.state import Shape, State
+from worker.collection.state import POOLS, Shape, State
+from worker.collection.token_sums import GIGABYTES, token_rows
 from worker.corpora.documents import CorpusSource
 from worker.devices import device_name
 from worker.subjects.loaded import LoadedSubject
 
-STATE_VERSION = 3
+STATE_VERSION = 4
 """Raised when unfinished collections of older code can not be gone on with."""
 CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 2048, 32768
 
@@ -60,6 +61,8 @@ class CollectOptions:
     shard_excerpts: int = 1024
     part: Part = field(default_factory=Part)
     restart: bool = False
+    token_memory: float = GIGABYTES
+    """Gigabytes for the sums of activations per neuron and token; see ``token_sums``."""
     name: str | None = None
     """The subject's name on pages; None keeps the model's."""
     null_twin_of: str | None = None
@@ -248,9 +251,10 @@ class _Job:
                 return Outcome(identity.collection_id, complete=False, tokens=plan.tokens, notes=self.notes(plan))
             n_looked_at = plan.context_length * lookalike_size(plan.n_excerpts)
             pace = self._pace(CollectionStage.LOOK, n_looked_at, identity)
-            lookalikes = find_lookalikes(work, found, self._options.seed, pace)
+            finished = Finished(found, bounds, work)
+            lookalikes = find_lookalikes(work, finished.draw, self._options.seed, pace)
             notes = (*self.notes(plan), *self._notes(work, found))
-            finished = Finished(found, bounds, work.excerpts, lookalikes)
+            finished = replace(finished, lookalikes=lookalikes)
             pace = self._pace(CollectionStage.STORE, self._subject.info.n_layers, identity)
             with transaction(self._sessions) as session:
                 publish(session, finished, identity, list(notes), pace)
@@ -267,12 +271,15 @@ class _Job:
         subject, options = self._subject, self._options
         gpu = subject.device.type != "cpu"
         batch = options.batch or max(1, (GPU_BATCH_TOKENS if gpu else CPU_BATCH_TOKENS) // plan.context_length)
+        excerpts, n_layers, neurons = Excerpts(self.home, plan), subject.info.n_layers, subject.info.neurons_per_layer
+        rows = token_rows(excerpts, plan, n_neurons=n_layers * neurons, gigabytes=options.token_memory)
         return Pass(
             forward=subject.activations,
             plan=plan,
-            excerpts=Excerpts(self.home, plan),
-            shape=Shape(subject.info.n_layers, subject.info.neurons_per_layer, plan.context_length),
+            excerpts=excerpts,
+            shape=Shape(n_layers, neurons, plan.context_length, rows.n_rows),
             sampling=Sampling.of(options.seed, plan.n_excerpts),
+            token_rows=rows,
             batch=BatchSize(batch),
             # Apple's GPUs have no float64, which sums need: there only the model runs on them.
             device=torch.device("cpu") if subject.device.type == "mps" else subject.device,
@@ -300,10 +307,16 @@ class _Job:
     def _notes(self, work: Pass, found: State) -> Iterator[str]:
         if work.batch.halved:
             yield f"memory ran out: the batch was halved {work.batch.halved} times, to {work.batch.excerpts} excerpts"
-        if bool(torch.isinf(found.best.values).any()):
+        if any(bool(torch.isinf(found.best(pool).values).any()) for pool in POOLS):
             yield "activations beyond 65,504 stand as 65,504 in samples; peaks and statistics are right"
         if work.sampling.histogram_every > 1:
             yield f"histograms count every token of one excerpt in {work.sampling.histogram_every}, chosen by hash"
+        rows = work.token_rows
+        if not rows.is_whole:
+            yield (
+                f"token means are known for the {len(rows.token_ids)} most frequent tokens, each of which occurs "
+                f"{rows.counts[-1]} times or more; the memory given holds no more of them (--token-memory)"
+            )
 
     def fail(self, identity: Identity, error: Exception) -> None:
         """Mark the collection as failed; where the database is what failed, there is nothing to mark."""

@@ -1,6 +1,15 @@
-"""What steers chance in a pass: which excerpts are offered to pools, and which enter the histogram."""
+"""What steers chance in a pass: which excerpts are drawn, and which enter the histogram.
 
-from dataclasses import dataclass
+Each pair of an excerpt and a neuron has one uniform number u in [0, 2**31) (``chance.priorities``, turned round). The
+pool ``uniform`` keeps the excerpts with the lowest u. The pool ``weighted`` keeps those with the lowest u / 2**level
+among excerpts with a high peak (``bounds``), so that of each octave of the upper tenth about as many are drawn. Both
+are bottom-k samples: given the k-th lowest key, an excerpt was drawn exactly where its own key is lower, so that its
+inclusion probability is known (Cohen and Kaplan, "Summarizing data using bottom-k sketches", 2007). Both keep the
+same whatever the grouping and order of a pass.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -9,10 +18,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from worker.collection.best import NEVER, sortable
-from worker.collection.bounds import HIGH_SHARE, HIGHEST_SHARE, Bounds
+from worker.collection.bounds import TOP_SEEN, Bounds, pilot_size
 from worker.collection.chance import hash32
+from worker.collection.contexts import contexts
+from worker.collection.state import TOP, UNIFORM, WEIGHTED
+from worker.collection.token_sums import TokenRows
 
-_OFFERED = 80
+_OFFERED = 1.3
+"""Times the size of a pool are offered to it. A pool that is not filled by them is a fair draw as well."""
+_LEVELS = 7
+_SURELY_ENOUGH = 20
 _EXCERPT, _HISTOGRAM = 1, 4
 
 
@@ -31,28 +46,55 @@ class Sampling:
     @classmethod
     def of(cls, seed: int, n_excerpts: int) -> "Sampling":
         """At least 2,048 excerpts (131,072 tokens of 64), or all of them, enter the histogram."""
-        return cls(seed, n_excerpts, min(16, max(1, n_excerpts // 2048)))
+        return cls(seed, n_excerpts, min(64, max(1, n_excerpts // 2048)))
 
-    def floor(self, share: float) -> int:
-        """A priority that about 80 of the excerpts exceed, where ``share`` of all are eligible.
+    def floor(self, offered: float) -> int:
+        """A priority that about ``offered`` of all excerpts exceed; ``NEVER`` where there are no more than that.
 
-        The best 20 are among them (fewer than 20 of 80 expected: less than 1 in 10**15), so all others
-        need no look.
+        What does not exceed it needs no look: it was not drawn.
         """
-        wanted = _OFFERED / (share * self.n_excerpts)
+        wanted = offered / self.n_excerpts
         return NEVER if wanted >= 1 else int((1 - wanted) * 2**31)
 
-    def floors(self, bounds: Bounds) -> Int32[Tensor, " rows"]:
-        """What keys must exceed from the beginning, in the order of ``POOLS``, [5 * N].
+    @property
+    def chance_floors(self) -> Mapping[str, int]:
+        """What keys must exceed from the beginning, by pool of chance."""
+        return {
+            "uniform": self.floor(_OFFERED * UNIFORM),
+            # Each level brings a tenth of what its floor is for; a corpus has seven levels and more.
+            "weighted": self.floor(_OFFERED * WEIGHTED * 10 / _LEVELS),
+        }
 
-        In a long corpus the top 20 are far above ``highest``, which a hundredth of all excerpts reach.
+    def floors(self, bounds: Bounds) -> Mapping[str, Int32[Tensor, " n"]]:
+        """What keys must exceed from the beginning, by pool, [N] each.
+
+        In a long corpus far more excerpts than the pools by peak hold reach ``bounds.top``.
         """
-        n = bounds.highest.shape[0]
-        everywhere = self.floor(1)
-        lots = self.n_excerpts * HIGHEST_SHARE >= _OFFERED
-        top = sortable(bounds.highest) - 1 if lots else torch.full_like(bounds.highest, NEVER, dtype=torch.int32)
-        chance = torch.tensor([everywhere, everywhere, self.floor(HIGH_SHARE), self.floor(HIGHEST_SHARE)])
-        return torch.cat([top, chance.to(torch.int32).to(top.device).repeat_interleave(n)])
+        floors = {
+            name: torch.full_like(bounds.top, floor, dtype=torch.int32) for name, floor in self.chance_floors.items()
+        }
+        if self.n_excerpts * TOP_SEEN >= _SURELY_ENOUGH * TOP * pilot_size(self.n_excerpts):
+            floors["top"] = floors["leaders"] = sortable(bounds.top) - 1
+        return floors
+
+
+@dataclass(frozen=True, slots=True)
+class BatchTokens:
+    """What the tokens of a batch say, [B, T]: what stands up to each (``contexts``), the row of its sums.
+
+    ``seen`` are the distinct rows, ``counts`` their occurrences.
+    """
+
+    contexts: Int64[Tensor, "batch tokens"]
+    rows: Int32[Tensor, "batch tokens"]
+    seen: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, token_contexts: Int64[Tensor, "batch tokens"], rows: Int32[Tensor, "batch tokens"]) -> "BatchTokens":
+        """The tokens with these contexts and rows."""
+        seen, counts = np.unique(rows.cpu().numpy(), return_counts=True)
+        return cls(token_contexts, rows, seen.astype(np.int64), counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +104,7 @@ class Excerpted:
     ordinals: Int64[Tensor, " batch"]
     hashes: Int32[Tensor, " batch"]
     in_histogram: Bool[Tensor, " batch"]
+    known_tokens: BatchTokens | None = None
 
     @classmethod
     def of(cls, ordinals: NDArray[np.int64], sampling: Sampling, device: torch.device) -> "Excerpted":
@@ -72,3 +115,25 @@ class Excerpted:
             hash32(sampling.seed, _EXCERPT, ordinals).to(device),
             torch.from_numpy(chosen),
         )
+
+    def reading(self, token_ids: NDArray[np.int32], rows: TokenRows) -> "Excerpted":
+        """The same with what their tokens [B, T] say."""
+        device = self.ordinals.device
+        found = contexts(token_ids, self.ordinals.cpu().numpy())
+        tokens = BatchTokens.of(torch.from_numpy(found).to(device), torch.from_numpy(rows.of(token_ids)).to(device))
+        return replace(self, known_tokens=tokens)
+
+    @property
+    def tokens(self) -> BatchTokens:
+        """What their tokens say. Raises TypeError where that was not asked for."""
+        if self.known_tokens is None:
+            raise TypeError("the tokens of these excerpts were not read")
+        return self.known_tokens
+
+    def part(self, first: int, last: int) -> "Excerpted":
+        """Some of the excerpts."""
+        if first == 0 and last == len(self.ordinals):
+            return self
+        own = slice(first, last)
+        tokens = BatchTokens.of(self.tokens.contexts[own], self.tokens.rows[own])
+        return Excerpted(self.ordinals[own], self.hashes[own], self.in_histogram[own], tokens)

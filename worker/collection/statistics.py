@@ -1,4 +1,4 @@
-"""From a finished state to what is stored with a neuron."""
+"""From a finished state to the statistics that are stored with a neuron."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -7,23 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from app.domain.samples import PEAK_QUANTILES, SampleKind
+from app.domain.samples import PEAK_QUANTILES
 from worker.collection import exact
-from worker.collection.best import Best, ordinals_of
-from worker.collection.bounds import HISTOGRAM_BINS, PEAK_BINS, Bounds
-from worker.collection.state import POOLS, RANDOM, TOP, State
+from worker.collection.bounds import HEADROOM_BITS, HISTOGRAM_BINS, PEAK_BINS, QUANTUM_BITS, Bounds
+from worker.collection.state import LEADERS, State
+from worker.collection.token_sums import TokenRows
 
 Float64s: TypeAlias = NDArray[np.float64]
-BAND_SIZE = 5
-QUANTILE_BANDS = ((0.0, 0.5), (0.5, 0.9), (0.9, 0.99), (0.99, 0.999))
-_BANDS = (
-    (SampleKind.BAND_0, "spread"),
-    (SampleKind.BAND_1, "spread"),
-    (SampleKind.BAND_2, "high"),
-    (SampleKind.BAND_3, "highest"),
-)
-"""The bands, and the pools that they are drawn from."""
-_LARGEST_HALF = np.float16(65504)
+LISTED_TOKENS = 128
+"""Tokens that are stored with a neuron, those with the highest mean activation."""
+LEAST_OCCURRENCES = 4
+"""Rarer tokens come after all others: their means say more about one excerpt than about the token."""
+_NEURONS_AT_ONCE = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +42,17 @@ class LayerStatistics:
 
 
 @dataclass(frozen=True, slots=True)
-class Records:
-    """Samples of one kind of N neurons, K places each, best first.
+class LayerTokens:
+    """The strongest tokens of the N neurons of a layer, highest mean first.
 
-    ``ordinals`` [N, K], -1 where there is none; ``peaks`` [N, K]; ``values`` float16 [N, K, T].
+    ``token_ids`` int32 [N, M]; ``means`` float32 [N, M], in the model's own units; ``counts`` int64 [N, M], their
+    occurrences in the corpus. ``known`` [N]: False for a neuron that moved farther than sums reach (``bounds``).
     """
 
-    kind: SampleKind
-    ordinals: NDArray[np.int64]
-    peaks: NDArray[np.float32]
-    values: NDArray[np.float16]
+    token_ids: NDArray[np.int32]
+    means: NDArray[np.float32]
+    counts: NDArray[np.int64]
+    known: NDArray[np.bool_]
 
 
 def layer_statistics(state: State, bounds: Bounds, layer: int) -> LayerStatistics:
@@ -92,7 +88,7 @@ def peak_quantiles(state: State, bounds: Bounds, layer: int) -> Float64s:
     of counts over all excerpts.
     """
     counts = state.tensors["peak_counts"][layer].cpu().numpy()
-    best = state.pool(layer, "top").ordered().peaks.cpu().numpy().astype(np.float64)
+    best = state.pool(layer, "leaders").ordered().peaks.cpu().numpy().astype(np.float64)
     edges = _peak_edges(bounds, _numbers(state.tensors["maximum"][layer]))
     return np.stack([_quantile(q, counts, edges, best, state.excerpts) for q in PEAK_QUANTILES], axis=1)
 
@@ -101,10 +97,10 @@ def _quantile(q: float, counts: NDArray[np.int32], edges: Float64s, best: Float6
     place = q * (n - 1)
     from_top = (n - 1) - place
     upper_rank = int(np.floor(from_top))
-    if upper_rank + 1 < min(TOP, n):
+    if upper_rank + 1 < min(LEADERS, n):
         share = from_top - upper_rank
         return np.asarray(best[:, upper_rank] * (1 - share) + best[:, upper_rank + 1] * share)
-    if upper_rank < min(TOP, n) and from_top == upper_rank:
+    if upper_rank < min(LEADERS, n) and from_top == upper_rank:
         return np.asarray(best[:, upper_rank])
     cumulative = counts.cumsum(axis=1)
     bins = np.minimum((cumulative <= place).sum(axis=1), counts.shape[1] - 1)
@@ -133,43 +129,33 @@ def _histogram_edges(bounds: Bounds, minimum: Float64s, maximum: Float64s) -> ND
     return edges.astype(np.float32)
 
 
-def layer_records(state: State, layer: int, quantiles: Float64s) -> list[Records]:
-    """The samples of one layer: top, random, and the bands between ``quantiles`` [N, 5].
-
-    Bands never repeat an excerpt of the top or the random sample: the lower two are drawn from a second uniform
-    sample, the upper two from pools of excerpts with high peaks. Where a quantile lies below its
-    pool's bound, the band begins at the bound. A band of which too few were drawn stays short.
-    """
-    pools = {name: state.pool(layer, name).ordered() for name in POOLS}
-    random = _take(SampleKind.RANDOM, pools["random"], _places(pools["random"]) >= 0, RANDOM)
-    samples = [_take(SampleKind.TOP, pools["top"], _places(pools["top"]) >= 0, TOP), random]
-    for (kind, name), (low, high) in zip(_BANDS, QUANTILE_BANDS, strict=True):
-        pool = pools[name]
-        begin = np.full(len(quantiles), -np.inf) if low == 0 else quantiles[:, PEAK_QUANTILES.index(low)]
-        end = quantiles[:, PEAK_QUANTILES.index(high)]
-        peaks, places = pool.peaks.cpu().numpy(), _places(pool)
-        inside = (places >= 0) & (peaks >= begin[:, None]) & (peaks < end[:, None])
-        for other in samples[:2]:
-            inside &= ~(places[:, :, None] == other.ordinals[:, None, :]).any(axis=2)
-        samples.append(_take(kind, pool, inside, BAND_SIZE))
-    return samples
-
-
-def _take(kind: SampleKind, pool: Best, wanted: NDArray[np.bool_], k: int) -> Records:
-    """The first ``k`` wanted places of each row."""
-    order = np.argsort(~wanted, axis=1, kind="stable")[:, :k]
-    rows = np.arange(len(order))[:, None]
-    ordinals = np.where(wanted[rows, order], _places(pool)[rows, order], -1)
-    values = pool.values.cpu().numpy()[rows, order]
-    # Beyond float16 the largest float16 stands, and a note says so; the peak beside it is float32 and right.
-    return Records(
-        kind, ordinals, pool.peaks.cpu().numpy()[rows, order], np.clip(values, -_LARGEST_HALF, _LARGEST_HALF)
+def layer_tokens(state: State, bounds: Bounds, layer: int, rows: TokenRows) -> LayerTokens:
+    """The strongest tokens of one layer's neurons, among those that have a row of sums."""
+    sums = state.tensors["token_sums"][layer].cpu().numpy()[: len(rows.token_ids)]
+    centre, per_unit = _numbers(bounds.centre), _numbers(bounds.per_unit)
+    frequent = int((rows.counts >= LEAST_OCCURRENCES).sum())  # rows are the most frequent first
+    parts = []
+    for first in range(0, sums.shape[1], _NEURONS_AT_ONCE):
+        own = slice(first, first + _NEURONS_AT_ONCE)
+        means = centre[own] + sums[:, own] / (per_unit[own] * rows.counts[:, None])
+        parts.append(_strongest(means, frequent))
+    order = np.concatenate([order for order, _ in parts], axis=1).T
+    highest: NDArray[np.float32] = np.concatenate([means for _, means in parts], axis=1).T.astype(np.float32)
+    farthest = np.maximum(
+        _numbers(state.tensors["maximum"][layer]) - centre, centre - _numbers(state.tensors["minimum"][layer])
+    )
+    return LayerTokens(
+        rows.token_ids[order], highest, rows.counts[order], farthest * per_unit <= 2 ** (QUANTUM_BITS + HEADROOM_BITS)
     )
 
 
-def _places(pool: Best) -> NDArray[np.int64]:
-    places: NDArray[np.int64] = ordinals_of(pool.scores).cpu().numpy()
-    return places
+def _strongest(means: Float64s, frequent: int) -> tuple[NDArray[np.int64], Float64s]:
+    """The rows [M, N] of the highest ``means`` [R, N], and these; rows from ``frequent`` on come after the others."""
+    order = np.argsort(-means[:frequent], axis=0, kind="stable")[:LISTED_TOKENS]
+    if len(order) < LISTED_TOKENS:
+        rest = np.argsort(-means[frequent:], axis=0, kind="stable")[: LISTED_TOKENS - len(order)] + frequent
+        order = np.concatenate([order, rest])
+    return order, np.take_along_axis(means, order, axis=0)
 
 
 def _numbers(tensor: Tensor) -> Float64s:

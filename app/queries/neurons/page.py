@@ -10,8 +10,20 @@ from sqlalchemy.orm import Session, aliased
 
 from app.domain.bounds import BIGGEST_INDEX, BIGGEST_LAYER
 from app.domain.sites import Site
+from app.domain.token_table import STRONGEST_TOKENS
 from app.errors import NotFound
-from app.models import Collection, Corpus, Document, Excerpt, Neuron, Sample, Simulation, Subject, Tokenizer
+from app.models import (
+    CollectedNeuron,
+    Collection,
+    Corpus,
+    Document,
+    Excerpt,
+    Neuron,
+    Sample,
+    Simulation,
+    Subject,
+    Tokenizer,
+)
 from app.queries.common.prepared import PreparedSelect, labelled, one_round_trip, rows_of
 from app.queries.neurons.claims import (
     EVENTS,
@@ -107,6 +119,22 @@ class StoredSample:
     collection_id: int
     excerpt_ids: list[int]
     activations: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFacts:
+    """What a collection found about a neuron beside its samples. The token lists are parallel, highest mean first."""
+
+    n_alike: int | None
+    stratum_sizes: list[int] | None
+    token_ids: list[int]
+    token_means: list[float]
+    token_counts: list[int]
+
+    @property
+    def tokens(self) -> list[tuple[int, float, int]]:
+        """(token id, mean activation, occurrences) of the strongest tokens."""
+        return list(zip(self.token_ids, self.token_means, self.token_counts, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +262,19 @@ _SAMPLES = PreparedSelect(
         Sample.collection_id == any_(bindparam("collection_ids", type_=ARRAY(BigInteger))),
     ),
 )
+_FACTS = PreparedSelect(
+    StoredFacts,
+    select(
+        CollectedNeuron.n_alike,
+        CollectedNeuron.stratum_sizes,
+        CollectedNeuron.token_ids[1:STRONGEST_TOKENS].label("token_ids"),
+        CollectedNeuron.token_means[1:STRONGEST_TOKENS].label("token_means"),
+        CollectedNeuron.token_counts[1:STRONGEST_TOKENS].label("token_counts"),
+    ).where(
+        CollectedNeuron.neuron_id == bindparam("neuron_id"),
+        CollectedNeuron.collection_id == any_(bindparam("collection_ids", type_=ARRAY(BigInteger))),
+    ),
+)
 _EXCERPTS = PreparedSelect(
     StoredExcerpt,
     select(Excerpt.id, Excerpt.token_ids, Document.name.label("document"), Excerpt.position)
@@ -270,6 +311,7 @@ class NeuronParts:
     runs: tuple[RunShown, ...]
     events: tuple[EventShown, ...]
     samples: tuple[StoredSample, ...]
+    facts: StoredFacts | None
     simulations: tuple[StoredSimulation, ...]
 
 
@@ -282,12 +324,14 @@ def neuron_parts(session: Session, *, head: NeuronHead, explanation_id: int | No
         runs = trip.send(RUNS.given(neuron_id=head.id))
         events = trip.send(EVENTS.given(neuron_id=head.id))
         samples = trip.send(_SAMPLES.given(neuron_id=head.id, collection_ids=collection_ids))
+        facts = trip.send(_FACTS.given(neuron_id=head.id, collection_ids=collection_ids))
         simulations = trip.send(_SIMULATIONS.given(explanation_ids=explanation_ids))
     return NeuronParts(
         explanations=with_scores(explanations.rows),
         runs=tuple(runs.rows),
         events=tuple(events.rows),
         samples=tuple(samples.rows),
+        facts=next(iter(facts.rows), None),
         simulations=tuple(simulations.rows),
     )
 

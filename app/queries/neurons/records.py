@@ -10,7 +10,7 @@ from sqlalchemy import ARRAY, BigInteger, ColumnElement, any_, bindparam, exists
 from sqlalchemy.orm import Session
 
 from app.domain.activations import ActivationRecord, IntArray, NeuronRecords, unpack_activations
-from app.domain.samples import BANDS, SampleKind
+from app.domain.samples import BANDS, SampleKind, populations
 from app.domain.token_table import TokenTable
 from app.domain.tokens import Vocabulary
 from app.errors import NotFound
@@ -49,7 +49,6 @@ class _Sample:
     excerpt_ids: list[int]
     activations: bytes
     peaks: list[float]
-    population: int | None
     probabilities: list[float] | None
 
 
@@ -61,6 +60,7 @@ class _Collected:
     mean: float | None
     max: float | None
     band_edges: list[float] | None
+    stratum_sizes: list[int] | None
     token_ids: list[int]
     token_means: list[float]
     token_counts: list[int]
@@ -94,7 +94,6 @@ _SAMPLES = PreparedSelect(
         Sample.excerpt_ids,
         Sample.activations,
         Sample.peaks,
-        Sample.population,
         Sample.probabilities,
     ).where(
         Sample.neuron_id == any_(bindparam("neuron_ids", type_=ARRAY(BigInteger))),
@@ -109,6 +108,7 @@ _COLLECTED = PreparedSelect(
         CollectedNeuron.mean,
         CollectedNeuron.max,
         CollectedNeuron.band_edges,
+        CollectedNeuron.stratum_sizes,
         CollectedNeuron.token_ids,
         CollectedNeuron.token_means,
         CollectedNeuron.token_counts,
@@ -198,7 +198,7 @@ def _records(
         {sample.kind: tuple(_sample(sample, edges, top, tokens)) for sample in samples},
         maximum=maximum if maximum is not None else 0.0,
         mean=neuron.mean if collected is None or collected.mean is None else collected.mean,
-        populations={sample.kind: sample.population for sample in samples if sample.population is not None},
+        populations={} if collected is None else populations(collected.stratum_sizes),
         tokens=None if collected is None else collected.tokens,
     )
 

@@ -37,6 +37,20 @@ SAMPLE_COLUMNS = {
     "excerpt_ids": "int8[]",
     "activations": "bytea",
     "peaks": "float4[]",
+    "probabilities": "float4[]",
+}
+COLLECTED_COLUMNS = {
+    "neuron_id": "int8",
+    "collection_id": "int8",
+    "mean": "float8",
+    "variance": "float8",
+    "max": "float8",
+    "n_alike": "int2",
+    "band_edges": "float4[]",
+    "stratum_sizes": "int8[]",
+    "token_ids": "int4[]",
+    "token_means": "float4[]",
+    "token_counts": "int8[]",
 }
 
 
@@ -131,6 +145,11 @@ def store_neurons(
 def store_samples(session: Session, *, rows: Iterable[tuple[Any, ...]]) -> None:
     """COPY samples; a row is ``SAMPLE_COLUMNS`` in order."""
     copy_into(session, "sample", SAMPLE_COLUMNS, rows)
+
+
+def store_collected_neurons(session: Session, *, rows: Iterable[tuple[Any, ...]]) -> None:
+    """COPY what a collection found about neurons; a row is ``COLLECTED_COLUMNS`` in order."""
+    copy_into(session, "collected_neuron", COLLECTED_COLUMNS, rows)
 
 
 def complete_collection(session: Session, *, collection_id: int, values: Mapping[str, Any]) -> None:

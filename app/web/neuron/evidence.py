@@ -8,6 +8,7 @@ from typing import Annotated
 
 import numpy as np
 from fastapi import Depends, Request
+from markupsafe import Markup
 from pydantic import Field
 from sqlalchemy.orm import Session
 
@@ -15,6 +16,7 @@ from app.domain.activations import FloatArray
 from app.domain.heat import heat_scale, heat_steps
 from app.domain.samples import BANDS, SampleKind
 from app.queries.neurons.page import NeuronHead, StoredExcerpt, StoredSample, StoredSimulation, stored_excerpts
+from app.web.heat.glyphs import visible, visible_bytes
 from app.web.heat.heatmap import excerpt_line, heat_rows
 from app.web.heat.vocabularies import ShownVocabulary, Vocabularies
 
@@ -22,6 +24,8 @@ from app.web.heat.vocabularies import ShownVocabulary, Vocabularies
 Line = Annotated[str, Field(exclude=True)]
 
 ORDER = (SampleKind.TOP, *reversed(BANDS), SampleKind.HARD_NEGATIVE, SampleKind.RANDOM)
+SHOWN_OF_BAND = 5
+"""Excerpts of a band that a page shows: the others are there to be scored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +44,26 @@ class ExcerptRow:
 
 @dataclass(frozen=True, slots=True)
 class SampleShown:
-    """A sample; rows with the same tokens are folded into one."""
+    """A sample; rows with the same tokens are folded into one. Of a band the first five excerpts are shown.
+
+    ``population`` is the number of excerpts of the corpus that the sample stands for, where it is known.
+    """
 
     kind: SampleKind
     n_excerpts: int
+    population: int | None
     rows: tuple[ExcerptRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenShown:
+    """A token with its mean activation over the corpus and the number of its occurrences; ``step`` is 0..10."""
+
+    text: str
+    glyphs: Line
+    mean: float
+    count: int
+    step: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +105,12 @@ def row_source(
 
     Where the neuron's maximum is not known, as after some imports, the scale is that of the records shown.
     """
-    wanted = {i for sample in samples for i in sample.excerpt_ids}
-    wanted.update(i for simulation in simulations for i in simulation.excerpt_ids)
+    needed = list(simulations)
+    simulated = {(s.collection_id, s.kind) for s in needed}
+    wanted = {i for simulation in needed for i in simulation.excerpt_ids}
+    for sample in samples:
+        is_simulated = (sample.collection_id, sample.kind) in simulated
+        wanted.update(sample.excerpt_ids if is_simulated else _shown_ids(sample))
     excerpts = stored_excerpts(session, excerpt_ids=wanted)
     biggest = max((max(e.token_ids, default=0) for e in excerpts.values()), default=0)
     words = known.get(session, tokenizer_id=head.tokenizer_id, biggest_token=biggest)
@@ -103,25 +126,51 @@ def _extremes(samples: Iterable[StoredSample]) -> tuple[float | None, float | No
     return (float(values.max()), float(values.min())) if values.size else (None, None)
 
 
-def shown_samples(source: RowSource, samples: Sequence[StoredSample]) -> tuple[SampleShown, ...]:
-    """The samples in the order of the page."""
+def shown_samples(
+    source: RowSource, samples: Sequence[StoredSample], populations: Mapping[SampleKind, int] | None = None
+) -> tuple[SampleShown, ...]:
+    """The samples in the order of the page; ``populations`` by sample, where they are known."""
     by_kind = {sample.kind: sample for sample in samples}
+    known = populations or {}
     return tuple(
-        SampleShown(kind, len(by_kind[kind].excerpt_ids), tuple(_rows(source, by_kind[kind])))
+        SampleShown(kind, len(by_kind[kind].excerpt_ids), known.get(kind), tuple(_rows(source, by_kind[kind])))
         for kind in ORDER
         if kind in by_kind
     )
 
 
+def _shown_ids(sample: StoredSample) -> list[int]:
+    """The excerpts of a sample that a page shows."""
+    return sample.excerpt_ids[:SHOWN_OF_BAND] if sample.kind in BANDS else sample.excerpt_ids
+
+
+def shown_tokens(source: RowSource, tokens: Sequence[tuple[int, float, int]]) -> tuple[TokenShown, ...]:
+    """A neuron's strongest tokens, each (token id, mean, count), on the scale of the page."""
+    steps = heat_steps(np.array([mean for _, mean, _ in tokens], dtype=np.float32), source.scale).tolist()
+    texts = source.strings([token_id for token_id, _, _ in tokens])
+    return tuple(
+        TokenShown(text, _glyphs(source.words, token_id), mean, count, max(step, 0))
+        for text, (token_id, mean, count), step in zip(texts, tokens, steps, strict=True)
+    )
+
+
+def _glyphs(words: ShownVocabulary, token_id: int) -> Markup:
+    """A token on its own, as a heatmap's cell shows it."""
+    if token_id in words.parts:
+        return Markup(visible_bytes(words.vocabulary.tokens[token_id]))  # noqa: S704 - hexadecimal digits
+    return Markup(visible(words.strings[token_id]))  # noqa: S704 - escaped there
+
+
 def _rows(source: RowSource, sample: StoredSample) -> Iterator[ExcerptRow]:
-    flat = unpacked(sample.activations)
-    token_ids = source.tokens(sample.excerpt_ids)
+    shown_ids = _shown_ids(sample)
+    token_ids = source.tokens(shown_ids)
+    flat = unpacked(sample.activations)[: sum(map(len, token_ids))]
     rows = heat_rows(token_ids, flat, heat_steps(flat, source.scale), source.words)
     values, strings = flat.tolist(), source.strings(list(chain.from_iterable(token_ids)))
     keys = [tuple(tokens) for tokens in token_ids]
     copies = Counter(keys)
     end = 0
-    for excerpt_id, tokens, heat in zip(sample.excerpt_ids, keys, rows, strict=True):
+    for excerpt_id, tokens, heat in zip(shown_ids, keys, rows, strict=True):
         start, end = end, end + len(tokens)
         n_copies = copies.pop(tokens, 0)
         if not n_copies:  # shown already
@@ -140,9 +189,14 @@ def _rows(source: RowSource, sample: StoredSample) -> Iterator[ExcerptRow]:
 
 
 def real_rows(source: RowSource, samples: Sequence[StoredSample]) -> dict[tuple[int, str, int], FloatArray]:
-    """The real activations [T] of each excerpt, by collection, sample and excerpt id."""
+    """The real activations [T] of each excerpt, by collection, sample and excerpt id.
+
+    Of samples whose excerpts the source does not have, since nothing was simulated on them, there are none.
+    """
     found: dict[tuple[int, str, int], FloatArray] = {}
     for sample in samples:
+        if not source.excerpts.keys() >= set(sample.excerpt_ids):
+            continue
         flat, start = unpacked(sample.activations), 0
         for excerpt_id, tokens in zip(sample.excerpt_ids, source.tokens(sample.excerpt_ids), strict=True):
             found[sample.collection_id, sample.kind, excerpt_id] = flat[start : start + len(tokens)]

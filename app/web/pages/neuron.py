@@ -1,4 +1,4 @@
-"""A neuron's page: what is claimed about it, and the source."""
+"""A neuron's page: what is claimed about it, and the evidence."""
 
 from dataclasses import dataclass, replace
 from typing import Annotated
@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.bounds import BIGGEST_ID, LONGEST_FIELD
 from app.domain.roles import Action
+from app.domain.samples import populations
 from app.errors import NotFound
 from app.queries.neurons.claims import neuron_explanations, neuron_flags, neuron_runs
 from app.queries.neurons.page import NeuronHead, NeuronParts, neuron_parts, neuron_samples
@@ -30,7 +31,14 @@ from app.web.neuron.claim import (
     progress_of,
     queued_run,
 )
-from app.web.neuron.evidence import KnownVocabularies, SampleShown, row_source, shown_samples
+from app.web.neuron.evidence import (
+    KnownVocabularies,
+    SampleShown,
+    TokenShown,
+    row_source,
+    shown_samples,
+    shown_tokens,
+)
 from app.web.neuron.history import HistoryLine, history_lines
 from app.web.neuron.simulations import SimulationShown, shown_simulations
 from app.web.rendering.templating import CurrentView, page
@@ -63,6 +71,10 @@ class NeuronPage:
     methods: tuple[MethodChoice, ...]
     """What the viewer may queue with; empty for those who may not queue."""
     samples: tuple[SampleShown, ...]
+    n_alike: int
+    """How many of the 20 excerpts with the highest peaks are near-copies of others."""
+    tokens: tuple[TokenShown, ...]
+    """The tokens with the highest mean activation over the corpus."""
     simulations: tuple[SimulationShown, ...]
     history: tuple[HistoryLine, ...]
 
@@ -75,24 +87,26 @@ def neuron(
     known: KnownVocabularies,
     explanation: Annotated[int | None, Query(ge=1, le=BIGGEST_ID, description="Show this explanation.")] = None,
 ) -> NeuronPage:
-    """A neuron: claim, source, statistics, provenance, history."""
+    """A neuron: claim, evidence, statistics, provenance, history."""
     head = requested_head(session, address)
     parts = neuron_parts(session, head=head, explanation_id=explanation or head.current_explanation_id)
     claim = claim_of(head, parts.explanations, explanation)
     flags = neuron_flags(session, neuron_id=head.id) if head.n_open_flags else ()
-    samples, simulations, scale = _shown_evidence(session, head, parts, known)
+    evidence = _shown_evidence(session, head, parts, known)
     return NeuronPage(
         neuron=head,
         address=claim.address,
         previous=neighbour_path(head, -1),
         next=neighbour_path(head, 1),
-        scale=scale,
+        scale=evidence.scale,
         claim=claim,
         flags=flags_of(claim, flags),
         progress=progress_of(claim.address, parts.runs[0] if parts.runs else None),
         methods=choices_for(session, viewer),
-        samples=samples,
-        simulations=simulations,
+        samples=evidence.samples,
+        n_alike=evidence.n_alike,
+        tokens=evidence.tokens,
+        simulations=evidence.simulations,
         history=history_lines(parts.events, parts.explanations, parts.runs),
     )
 
@@ -153,13 +167,26 @@ def explain_again(
     return RedirectResponse(f"{path_of(head)}#_progress", status_code=303)
 
 
-def _shown_evidence(
-    session: Session, head: NeuronHead, parts: NeuronParts, known: Vocabularies
-) -> tuple[tuple[SampleShown, ...], tuple[SimulationShown, ...], float]:
-    samples, simulations = parts.samples, parts.simulations
+@dataclass(frozen=True, slots=True)
+class _ShownEvidence:
+    samples: tuple[SampleShown, ...]
+    n_alike: int
+    tokens: tuple[TokenShown, ...]
+    simulations: tuple[SimulationShown, ...]
+    scale: float
+
+
+def _shown_evidence(session: Session, head: NeuronHead, parts: NeuronParts, known: Vocabularies) -> _ShownEvidence:
+    samples, simulations, facts = parts.samples, parts.simulations, parts.facts
     earlier = {s.collection_id for s in simulations if s.collection_id not in (None, head.collection_id)}
     if earlier:  # simulated before the subject was collected anew
         samples += neuron_samples(session, neuron_id=head.id, collection_ids=earlier)
     source = row_source(session, known, head=head, samples=samples, simulations=simulations)
-    shown = shown_simulations(source, samples, simulations)
-    return shown_samples(source, parts.samples), shown, source.scale
+    sizes, n_alike, tokens = (None, 0, ()) if facts is None else (facts.stratum_sizes, facts.n_alike, facts.tokens)
+    return _ShownEvidence(
+        samples=shown_samples(source, parts.samples, populations(sizes)),
+        n_alike=n_alike or 0,
+        tokens=shown_tokens(source, tokens),
+        simulations=shown_simulations(source, samples, simulations),
+        scale=source.scale,
+    )
