@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SETUP := .venv/.installed static/vendor/htmx.min.js
 
-.PHONY: help setup demo test soak coverage check format browser clean
+.PHONY: help setup demo test soak coverage check format messages browser clean
 
 help: ## List the commands.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
@@ -50,6 +50,12 @@ format: $(SETUP) ## Format the code and the templates.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/djlint --reformat --quiet templates
+
+messages: $(SETUP) ## Add new sentences of reports to the catalogues of other languages.
+	$(BIN)/pybabel --quiet extract --mapping-file pyproject.toml --add-location file --output .messages.pot app templates
+	$(BIN)/pybabel --quiet update --no-fuzzy-matching --ignore-obsolete --omit-header --input-file .messages.pot \
+		--locale fr --output-file app/localization/messages/fr.po
+	rm .messages.pot
 
 clean: ## Remove what the commands made, the demo's data included.
 	rm -rf .venv .data node_modules static/vendor

@@ -48,7 +48,8 @@ def test_every_kind_of_work_has_a_handler() -> None:
 @pytest.mark.parametrize("path", TEMPLATES, ids=relative)
 def test_every_template_compiles_and_is_used(path: Path) -> None:
     name = str(path.relative_to(ROOT / "templates"))
-    Renderer().environment.get_template(name)
+    for environment in Renderer().environments.values():
+        environment.get_template(name)
     users = CODE + "\n".join(p.read_text() for p in TEMPLATES if p != path)
     assert f'"{name}"' in users, f"nobody uses {name}"
 

@@ -293,7 +293,7 @@ def jackknife_variance(weights: Weights, sums: Float64s, statistic: Statistic) -
 
 
 def weighted_interval(weights: Weights, sums: Float64s, statistic: Statistic, scale: Scale) -> Interval | None:
-    """The 95 % interval of a statistic of weighted sums [E, K], symmetric on ``scale``.
+    """The 95% interval of a statistic of weighted sums [E, K], symmetric on ``scale``.
 
     Student's t with the degrees of freedom of Welch and Satterthwaite over the strata, since most of the variance may
     come from one stratum of few excerpts. None where the variance cannot be told from these excerpts, or the value is

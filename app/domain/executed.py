@@ -29,7 +29,7 @@ FIRING_LEVEL = 3
 
 Three tenths of the neuron's maximum over the corpus is what "weakly" says. The threshold is the same on both sides, so
 that a text that states every activation right has no false alarm and no miss. On the demo the median neuron fires on
-1.7 % of the tokens by this measure; at half of the maximum it would be 0.26 %, too few to see what a text leaves out.
+1.7% of the tokens by this measure; at half of the maximum it would be 0.26%, too few to see what a text leaves out.
 """
 LEVELS = NORMALISED_MAXIMUM + 1
 MISTAKE_TOKENS = 20

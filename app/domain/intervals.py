@@ -1,6 +1,6 @@
-"""95 % intervals that cover what they say on as few excerpts as a neuron has.
+"""95% intervals that cover what they say on as few excerpts as a neuron has.
 
-A percentile bootstrap over five excerpts per stratum covers about 86 %: its draws spread too little, by the factor
+A percentile bootstrap over five excerpts per stratum covers about 86%: its draws spread too little, by the factor
 sqrt((k - 1) / k), and a normal quantile is too short for k - 1 degrees of freedom. Both are corrected here, on a scale
 on which the statistic is nearly symmetric. Intervals of shares and areas never have width 0.
 """

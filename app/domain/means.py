@@ -11,7 +11,7 @@ _LEAST = 2
 
 
 def mean_with_interval(n: int, mean: float | None, deviation: float | None) -> Estimate:
-    """A mean of n independent values with its 95 % interval, mean ± t(.975, n - 1) s / √n.
+    """A mean of n independent values with its 95% interval, mean ± t(.975, n - 1) s / √n.
 
     ``deviation`` is the sample's standard deviation, with n - 1 in the denominator. Undefined without values; without
     an interval where there is one value alone. Source: Student, "The probable error of a mean" (1908).

@@ -17,7 +17,7 @@ _Sums = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A number with its 95 % interval, or the reason why it is undefined."""
+    """A number with its 95% interval, or the reason why it is undefined."""
 
     value: float | None
     undefined_reason: str | None = None
@@ -41,7 +41,7 @@ def correlation(real: Sequence[FloatArray], expected: Sequence[FloatArray]) -> E
 def correlation_with_interval(
     real: Sequence[FloatArray], expected: Sequence[FloatArray], strata: Sequence[int], *, seed: int
 ) -> Estimate:
-    """``correlation`` with its 95 % interval on Fisher's scale; one stratum (its sample) per excerpt.
+    """``correlation`` with its 95% interval on Fisher's scale; one stratum (its sample) per excerpt.
 
     Missing where no stratum has two excerpts or most draws are undefined. See ``bootstrap_interval``.
     """

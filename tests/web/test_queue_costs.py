@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
+from app.localization.formats import ENGLISH
 from app.models import Account, Batch, Method, Provider, Subject
-from app.web.rendering.filters import money
 from tests.factories import Make, texts
 
 Context = Callable[[], Any]
@@ -50,7 +50,7 @@ def test_the_confirmation_tells_calls_tokens_price_and_time(
     needed = context().estimate
     assert (needed.n_neurons, needed.calls, needed.n_known) == (3, 3 * 5, 0)
     assert needed.price > 0
-    for fact in ("about 15", money(needed.price), "no run of it has succeeded yet", 'name="price_cap"'):
+    for fact in ("about 15", ENGLISH.money(needed.price), "no run of it has succeeded yet", 'name="price_cap"'):
         assert fact in html
 
 

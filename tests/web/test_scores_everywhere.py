@@ -20,9 +20,9 @@ from app.domain.methods import MethodDefinition
 from app.domain.results import ExplanationResult, SimulatedExcerpt
 from app.domain.standing import SCORE_2023
 from app.domain.tokens import Vocabulary
+from app.localization.formats import ENGLISH
 from app.models import Account, Batch, Explanation, Method, Neuron, Run, Score
 from app.queries.review.flags import open_flag
-from app.web.rendering import filters
 from app.work.enqueue import enqueue_batch, enqueue_scoring
 from tests.factories import Make
 from tests.worker.looping import work_off
@@ -178,7 +178,7 @@ def test_the_list_shows_the_standing_score_of_the_first_text(
     for row in (context().rows[0], Row(client.get("/tiny.json").json()["rows"][0])):
         assert (row.explanation, row.score, row.simulator) == (story.current.text, expected.value, SECOND)
         assert list(row.interval) == [expected.interval_low, expected.interval_high]
-    assert f"<b>{filters.score(expected.value)}</b>" in html
+    assert f"<b>{ENGLISH.score(expected.value)}</b>" in html
 
 
 class Row:
@@ -218,7 +218,7 @@ def test_a_neurons_page_shows_each_explanation_with_the_score_that_stands_for_it
     html = client.get("/tiny/0/1").text
     for explanation in story.explanations:
         shown = html.partition(f'href="/tiny/0/1?explanation={explanation.id}"')[0].rpartition('<b class="mono">')[2]
-        assert shown.startswith(f"{filters.score(story.standing[explanation.id].value)}<")
+        assert shown.startswith(f"{ENGLISH.score(story.standing[explanation.id].value)}<")
 
 
 def test_each_explanation_can_be_shown_with_its_own_standing_score(
@@ -228,7 +228,7 @@ def test_each_explanation_can_be_shown_with_its_own_standing_score(
         expected = story.standing[explanation.id]
         for page in both(client, f"/tiny/0/1?explanation={explanation.id}", context):
             assert (page.claim.headline.id, page.claim.headline.value) == (expected.id, expected.value)
-        assert f"<b>{filters.score(expected.value)}</b>" in client.get(f"/tiny/0/1?explanation={explanation.id}").text
+        assert f"<b>{ENGLISH.score(expected.value)}</b>" in client.get(f"/tiny/0/1?explanation={explanation.id}").text
 
 
 def test_progress_brings_the_same_claim(client: TestClient, story: Story, context: Context) -> None:
@@ -253,7 +253,7 @@ def test_an_explanations_page_names_the_simulator_of_every_score(
             assert sorted(s.simulator for s in found).count(SECOND) + [s.simulator for s in found].count(FIRST) == 5
         html = client.get(f"/explanations/{explanation.id}").text
         marked = html.partition("<small>headline</small>")[2].partition("</tr>")[0]
-        assert f">{filters.score(story.standing[explanation.id].value)}</td>" in marked
+        assert f">{ENGLISH.score(story.standing[explanation.id].value)}</td>" in marked
 
 
 def test_comparison_holds_scores_of_one_simulator_against_each_other(

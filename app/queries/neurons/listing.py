@@ -57,7 +57,7 @@ class NeuronRow:
     simulator: str | None
     """Of the score. Scores of different simulators are not comparable."""
     interval: tuple[float, float] | None
-    """Of the score, 95 %."""
+    """Of the score, 95%."""
     firing_rate: float | None
     max: float | None
     n_explanations: int

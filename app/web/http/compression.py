@@ -8,7 +8,7 @@ from starlette.middleware.gzip import GZipMiddleware, GZipResponder
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 LEVEL = 2
-"""Of 0 to 3: the last one takes three times as long and saves 3 % of a page."""
+"""Of 0 to 3: the last one takes three times as long and saves 3% of a page."""
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS  # as zlib names gzip's own header and trailer
 
 

@@ -145,7 +145,7 @@ def _number(text: str, what: str) -> float | None:
 
 
 def _share(text: str) -> float | None:
-    """``0.5 %`` or ``0.005`` as 0.005."""
+    """``0.5%`` or ``0.005`` as 0.005."""
     if text.endswith("%"):
         percentage = _number(text[:-1].strip() or "%", "firing rate")
         return None if percentage is None else percentage / 100

@@ -18,12 +18,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app.domain import bounds
 from app.domain.roles import Action
+from app.localization.catalogues import translations
+from app.localization.languages import Language
 from app.queries.people.accounts import Viewer
 from app.version import code_version
 from app.web.deps import CurrentViewer
 from app.web.http.security import PRIVATE
 from app.web.http.static import static_url
-from app.web.rendering import filters
+from app.web.rendering.filters import filters_of
 from app.web.rendering.problem import Problem
 from app.web.rendering.signs import shown
 from app.web.rendering.svg import activation_histogram, score_axis, score_histogram, score_range, score_scatter
@@ -51,32 +53,45 @@ class Frame:
 
 
 class Renderer:
-    """Compiles templates once and renders them with their context."""
+    """Compiles templates once per language and renders them with their context."""
 
     def __init__(self) -> None:
-        self.environment = Environment(
-            loader=FileSystemLoader(TEMPLATES),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-            finalize=shown,
-        )
-        self.environment.globals.update(
-            bounds=bounds,
-            static=static_url,
-            score_histogram=score_histogram,
-            score_scatter=score_scatter,
-            activation_histogram=activation_histogram,
-            score_axis=score_axis,
-            score_range=score_range,
-        )
-        self.environment.filters.update(filters.ALL)
+        self.environments = {language: _environment(language) for language in Language}
 
-    def render(self, template: str, context: object, frame: Frame) -> str:
-        """The HTML of a template, which sees its context as ``page``."""
-        return self.environment.get_template(template).render(page=context, frame=frame)
+    def render(
+        self, template: str, context: object, frame: Frame | None = None, *, language: Language = Language.ENGLISH
+    ) -> str:
+        """The text of a template, which sees its context as ``page``. Documents have no ``frame``."""
+        return self.environments[language].get_template(template).render(page=context, frame=frame, language=language)
+
+
+def _environment(language: Language) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+        finalize=shown,
+        extensions=["jinja2.ext.i18n"],
+    )
+    environment.globals.update(
+        bounds=bounds,
+        static=static_url,
+        score_histogram=score_histogram,
+        score_scatter=score_scatter,
+        activation_histogram=activation_histogram,
+        score_axis=score_axis,
+        score_range=score_range,
+    )
+    environment.filters.update(filters_of(language))
+    sentences = translations(language)
+    # The extension adds these methods to the environment when it is loaded, out of sight of type checkers.
+    environment.install_gettext_callables(  # type: ignore[attr-defined]
+        sentences.gettext, sentences.ngettext, newstyle=True, pgettext=sentences.pgettext, npgettext=sentences.npgettext
+    )
+    return environment
 
 
 class View:
