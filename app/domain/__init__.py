@@ -1,1 +1,1 @@
-"""Pure rules of the field: records, tokens, scores. Standard library and numpy only."""
+"""Pure rules of the field: records, tokens, scores. Standard library, numpy and scipy only."""

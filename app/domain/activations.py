@@ -1,6 +1,6 @@
 """Activation records of a neuron, and the one 0..10 normalisation.
 
-Activations are in the model's own units, may be negative, and are never clamped silently.
+Activations are in the model's own units, may be negative, and are never clipped silently.
 """
 
 from collections.abc import Mapping, Sequence
@@ -79,7 +79,7 @@ class NeuronRecords:
 
     @property
     def level_10(self) -> float:
-        """The activation that level 10 stands for: the maximum over the corpus, where known, else over the records.
+        """The activation that level 10 corresponds to: the maximum over the corpus, where known, else over the records.
 
         In the model's units; 0 for a neuron that never fires.
         """
@@ -114,8 +114,8 @@ class NeuronRecords:
         return replace(
             self,
             tokens=self.open_tokens,
-            samples={kind: tuple(self.samples[kind][i] for i in places) for kind, places in kept.items()},
-            given_splits={kind: tuple(self.splits[kind][i] for i in places) for kind, places in kept.items()},
+            samples={kind: tuple(self.samples[kind][i] for i in indices) for kind, indices in kept.items()},
+            given_splits={kind: tuple(self.splits[kind][i] for i in indices) for kind, indices in kept.items()},
         )
 
     def held_out(self) -> tuple[ActivationRecord, ...]:
@@ -141,14 +141,14 @@ def normalise(activations: FloatArray, maximum: float) -> IntArray:
 
 
 def pack_activations(rows: Sequence[FloatArray]) -> bytes:
-    """Rows of activations laid end to end as little-endian float16, as ``sample`` holds them."""
+    """Rows of activations, concatenated as little-endian float16, the format of the table ``sample``."""
     if not rows:
         return b""
     return np.concatenate(rows).astype("<f2").tobytes()
 
 
 def unpack_activations(data: bytes, lengths: Sequence[int]) -> list[FloatArray]:
-    """The rows that ``pack_activations`` laid end to end, each as long as its excerpt.
+    """The rows that ``pack_activations`` concatenated, each as long as its excerpt.
 
     Raises ValueError where the lengths do not add up to the data.
     """

@@ -27,7 +27,7 @@ _KEY_PARAMETERS = frozenset(
 
 
 def base_url_of(text: str) -> str:
-    """The base URL that ``text`` stands for: trimmed, without a trailing slash, its query kept.
+    """Normalise a base URL: trimmed, without a trailing slash, its query kept.
 
     Raises ValueError with a sentence for a person. The sentence shows neither a password nor a key.
     """
@@ -57,7 +57,7 @@ def base_url_of(text: str) -> str:
 
 
 def _reason(error: ValueError) -> str:
-    """What ``urlsplit`` says, without the address: it may hold a password."""
+    """Why ``urlsplit`` fails, without the address, which may contain a password."""
     words = str(error).lower()
     if "port" in words:
         return "its port is not a number between 1 and 65535"

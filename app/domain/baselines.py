@@ -1,7 +1,7 @@
-"""The baselines that may stand beside a score."""
+"""The baselines of a score."""
 
 TOKEN_LOOKUP = "token_lookup"  # noqa: S105 - the name of a baseline
-"""A table of tokens in place of the explanation."""
+"""Predicts by a table of the tokens' mean activations, without the explanation."""
 SHUFFLED = "shuffled"
-"""The same explanation on another neuron of the same layer."""
+"""The shuffled baseline: the same explanation on another neuron of the same layer."""
 BASELINES = (TOKEN_LOOKUP, SHUFFLED)

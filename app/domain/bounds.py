@@ -1,4 +1,4 @@
-"""The bounds of what people send and of what is stored: one home for forms, queries, workers and templates.
+"""The bounds of what people send and of what is stored, shared by forms, queries, workers and templates.
 
 Lengths are in characters.
 """
@@ -27,4 +27,4 @@ MOST_SIDE_BY_SIDE = 4
 """Explanations in one comparison."""
 MOST_IDS_IN_ADDRESS = 50
 MOST_IN_BATCH = 400_000
-"""Neurons that one batch may hold, unless the installation's settings say otherwise."""
+"""Neurons that one batch may hold, unless the installation's settings override it."""

@@ -1,4 +1,4 @@
-"""Where a collection stands."""
+"""States and stages of a collection."""
 
 from enum import StrEnum
 
@@ -34,9 +34,9 @@ class CollectionStage(StrEnum):
 
 _LABELS = {
     CollectionStage.CUT: "cutting the text",
-    CollectionStage.PILOT: "looking ahead",
+    CollectionStage.PILOT: "pilot pass",
     CollectionStage.COLLECT: "collecting",
-    CollectionStage.LOOK: "finding look-alikes",
+    CollectionStage.LOOK: "finding hard negatives",
     CollectionStage.CHECK: "checking explanations",
     CollectionStage.STORE: "storing",
 }

@@ -2,8 +2,8 @@
 
 Two excerpts are alike where the 8 tokens up to their peaks are the same (a causal model has then seen the same when
 the neuron fired), or where the smaller set of their 8-token shingles is at least half in the other (the same text cut
-at another place). The relation is symmetric but not transitive. Shingling: Broder, "On the resemblance and containment
-of documents" (1997).
+at another position). The relation is symmetric but not transitive. Shingling: Broder, "On the resemblance and
+containment of documents" (1997).
 """
 
 from collections.abc import Sequence
@@ -36,8 +36,8 @@ def shingle_hashes(token_ids: NDArray[np.integer]) -> Hashes:
         mixed = (token_ids.astype(np.uint64) + np.uint64(1)) * _MIXER
         mixed ^= mixed >> np.uint64(29)
         hashes = np.full((*token_ids.shape[:-1], length - width + 1), width, dtype=np.uint64)
-        for place in range(width):
-            hashes = hashes * _FACTOR + mixed[..., place : place + hashes.shape[-1]]
+        for offset in range(width):
+            hashes = hashes * _FACTOR + mixed[..., offset : offset + hashes.shape[-1]]
         hashes ^= hashes >> np.uint64(31)
     return hashes
 
@@ -60,9 +60,9 @@ def alike(texts: Sequence[NDArray[np.integer]], peaks: Sequence[int]) -> NDArray
         if len(text) >= SHINGLE and peak >= SHINGLE - 1
     ]
     if contexts:
-        places = np.array([i for i, _ in contexts])
+        indices = np.array([i for i, _ in contexts])
         values = np.array([value for _, value in contexts], dtype=np.uint64)
-        found[np.ix_(places, places)] |= values[:, None] == values[None, :]
+        found[np.ix_(indices, indices)] |= values[:, None] == values[None, :]
     return found
 
 
@@ -76,7 +76,7 @@ def _shared(owners: Int64s, hashes: Hashes, n: int) -> tuple[Int64s, Int64s]:
     sizes = np.bincount(owners, minlength=n)
     _, group, counts = np.unique(hashes, return_inverse=True, return_counts=True)
     several = counts[group] > 1
-    # Most shingles stand in one text alone: only the others take part in the product.
+    # Most shingles occur in a single text: only the others enter the product.
     _, column = np.unique(group[several], return_inverse=True)
     holds = np.zeros((n, int(column.max(initial=-1)) + 1), dtype=np.float32)
     holds[owners[several], column] = 1

@@ -42,12 +42,12 @@ class Drawn:
 class Weights:
     """The weights of E distinct excerpts.
 
-    ``places`` are their places in what was drawn; ``strata`` number the strata; ``values`` are weights in
+    ``indices`` are their indices in what was drawn; ``strata`` number the strata; ``values`` are weights in
     excerpts: those of a stratum add up to its ``populations``. ``missing`` are the strata with excerpts of the corpus
-    but none drawn: no estimate speaks of them. ``missing_share`` is their share of the corpus.
+    but none drawn: no estimate covers them. ``missing_share`` is their share of the corpus.
     """
 
-    places: Int64s
+    indices: Int64s
     strata: Int64s
     values: Float64s
     populations: Float64s
@@ -63,10 +63,10 @@ def weigh(drawn: Sequence[Drawn], populations: Mapping[SampleKind, int]) -> Weig
     outside (0, 1] and for a stratum whose population is unknown or smaller than what was drawn of it.
     """
     first: dict[int, int] = {}
-    for place, excerpt in enumerate(drawn):
-        first.setdefault(excerpt.excerpt_id, place)
-    places = np.array(sorted(first.values()), dtype=np.int64)
-    chosen = [drawn[place] for place in places]
+    for index, excerpt in enumerate(drawn):
+        first.setdefault(excerpt.excerpt_id, index)
+    indices = np.array(sorted(first.values()), dtype=np.int64)
+    chosen = [drawn[index] for index in indices]
     present = [kind for kind in STRATA if any(d.stratum is kind for d in chosen)]
     probability = np.array([d.probability for d in chosen], dtype=np.float64)
     if not ((probability > 0) & (probability <= 1)).all():
@@ -81,7 +81,7 @@ def weigh(drawn: Sequence[Drawn], populations: Mapping[SampleKind, int]) -> Weig
     everything = sum(populations.get(kind, 0) for kind in STRATA)
     lost = sum(populations[kind] for kind in missing)
     return Weights(
-        places=places,
+        indices=indices,
         strata=strata,
         values=raw * (sizes / totals)[strata] if len(present) else raw,
         populations=sizes,
@@ -178,7 +178,7 @@ class Detected:
     """Precision and recall over all tokens of the corpus, each as frequent as it is there.
 
     ``fires`` and ``claimed`` are estimated numbers of tokens of the corpus on which the neuron fires and on which the
-    explanation says so, ``both`` of those on which both are true.
+    explanation claims it, ``both`` of those on which both are true.
     """
 
     precision: Estimate
@@ -196,12 +196,12 @@ def precision_and_recall(
     Precision is undefined where nothing is claimed, recall where the neuron fires on no token.
     """
     sums = weights @ detection_sums(fires, claimed) if len(fires) else np.zeros(3)
-    both, said, true = (float(value) for value in sums)
+    both, positive, true = (float(value) for value in sums)
     return Detected(
-        precision=Estimate(both / said) if said > 0 else Estimate(None, "nothing is claimed on any token"),
+        precision=Estimate(both / positive) if positive > 0 else Estimate(None, "nothing is claimed on any token"),
         recall=Estimate(both / true) if true > 0 else Estimate(None, "the neuron fires on no token"),
         fires=true,
-        claimed=said,
+        claimed=positive,
         both=both,
     )
 
@@ -253,7 +253,7 @@ _LEAST_REPLICATED = 2
 
 
 def _groups(weights: Weights) -> list[tuple[Int64s, float]]:
-    """The places of the excerpts that replace each other, and the population they stand for.
+    """The indices of the excerpts that replace each other, and the population they represent.
 
     Strata follow each other by peak, the top sample first, so that a neighbour is alike.
     """
@@ -280,7 +280,7 @@ Statistic: TypeAlias = Callable[[Float64s], Float64s]
 
 
 def jackknife_variance(weights: Weights, sums: Float64s, statistic: Statistic) -> float | None:
-    """The sampling variance of a statistic of sums [E, K]; None where it cannot be told from these excerpts."""
+    """The sampling variance of a statistic of sums [E, K]; None where these excerpts do not determine it."""
     replicates, factors = jackknife_weights(weights)
     if not len(replicates):
         drawn = np.bincount(weights.strata, minlength=len(weights.populations))
@@ -296,7 +296,7 @@ def weighted_interval(weights: Weights, sums: Float64s, statistic: Statistic, sc
     """The 95% interval of a statistic of weighted sums [E, K], symmetric on ``scale``.
 
     Student's t with the degrees of freedom of Welch and Satterthwaite over the strata, since most of the variance may
-    come from one stratum of few excerpts. None where the variance cannot be told from these excerpts, or the value is
+    come from one stratum of few excerpts. None where these excerpts do not determine the variance, or the value is
     at the end of the scale.
     """
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -1,7 +1,7 @@
 """What an explanation that can be executed gets right and wrong over a whole corpus, from counts by level.
 
 Executed on a token, an explanation expects a level of 0..10. Sums over all tokens of the corpus are known from the
-collection, so that only the tokens that an explanation expects above 0 need a look: everything here follows from how
+collection, so that only the tokens that an explanation expects above 0 are visited: everything here follows from how
 many there are of each level, on how many the neuron fires, and what their activations sum to.
 """
 
@@ -22,12 +22,12 @@ Float64s: TypeAlias = NDArray[np.float64]
 EXECUTED = "executed"
 """The scorer of an executed explanation: its correlation over the whole corpus."""
 CORPUS = "corpus"
-"""The sample that it speaks of: every token of a collection's corpus."""
-NOT_EXECUTABLE = "nothing in this text can be executed: it quotes no token and names no class or place"
+"""The sample that the results describe: every token of a collection's corpus."""
+NOT_EXECUTABLE = "nothing in this text can be executed: it quotes no token and names no class or position"
 FIRING_LEVEL = 3
 """The level from which a neuron counts as firing on a token, and from which a token counts as claimed.
 
-Three tenths of the neuron's maximum over the corpus is what "weakly" says. The threshold is the same on both sides, so
+Three tenths of the neuron's maximum over the corpus is what "weakly" means. The threshold is the same on both sides, so
 that a text that states every activation right has no false alarm and no miss. On the demo the median neuron fires on
 1.7% of the tokens by this measure; at half of the maximum it would be 0.26%, too few to see what a text leaves out.
 """
@@ -63,7 +63,7 @@ class NeuronTotals:
 
 @dataclass(frozen=True, slots=True)
 class LevelCounts:
-    """The tokens that an explanation expects at each level, [11] each. What stands at level 0 is not looked at.
+    """The tokens that an explanation expects at each level, [11] each. Level 0 is ignored.
 
     ``sums`` are of the real activations, in the model's own units.
     """
@@ -75,7 +75,7 @@ class LevelCounts:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A number, or the reason why there is none."""
+    """A number, or the reason why it is undefined."""
 
     value: float | None
     undefined_reason: str | None = None
@@ -97,12 +97,12 @@ class Execution:
 
     @property
     def n_false_alarms(self) -> int:
-        """Tokens that are claimed and on which the neuron does not fire."""
+        """False positives: tokens that the explanation claims and on which the neuron does not fire."""
         return self.n_claimed - self.n_right
 
     @property
     def n_misses(self) -> int:
-        """Tokens on which the neuron fires and that are not claimed."""
+        """False negatives: tokens on which the neuron fires and that the explanation does not claim."""
         return self.n_firing - self.n_right
 
     @property

@@ -1,4 +1,4 @@
-"""How near predicted activations come to the real ones, in the model's own units.
+"""Goodness of fit between predicted and real activations, in the model's own units.
 
 ``real`` and ``predicted`` are [T] each, one pair per excerpt. Every number is undefined, with its
 reason, where there is no excerpt or nothing to explain; the intervals are those of

@@ -1,10 +1,10 @@
-"""The words of flags: why an explanation is complained about, and what a reviewer says to it."""
+"""Flags: why a person doubts an explanation, and a reviewer's verdict."""
 
 from enum import StrEnum
 
 
 class FlagReason(StrEnum):
-    """Why somebody doubts an explanation."""
+    """Why a person doubts an explanation."""
 
     WRONG = "wrong"
     TOO_BROAD = "too_broad"
@@ -15,7 +15,7 @@ class FlagReason(StrEnum):
 
     @property
     def label(self) -> str:
-        """The reason as pages write it."""
+        """The reason as pages show it."""
         return self.value.replace("_", " ").capitalize()
 
 
@@ -27,12 +27,12 @@ class FlagState(StrEnum):
 
 
 class FlagVerdict(StrEnum):
-    """A reviewer's answer to a flag."""
+    """A reviewer's decision on a flag."""
 
     UPHELD = "upheld"
     REJECTED = "rejected"
 
     @property
     def label(self) -> str:
-        """The verdict as pages write it."""
+        """The verdict as pages show it."""
         return self.value.capitalize()

@@ -29,7 +29,7 @@ def heat_steps(activations: FloatArray, scale: float) -> IntArray:
 
 
 def simulated_steps(expected: FloatArray, unit: float, scale: float) -> IntArray:
-    """Steps -10..10 of expected activations, of which 1 stands for ``unit`` in the model's own units.
+    """Steps -10..10 of expected activations, of which 1 corresponds to ``unit`` in the model's own units.
 
     Where level 10 is the scale itself the steps come from the expected values as they are: scaled and back they
     could miss a whole number.

@@ -1,7 +1,7 @@
 """The chain of events: each link's hash covers its event and the hash of the link before.
 
-Whoever edits, removes, adds or reorders an event changes every hash after it. The hash of the newest link, the head,
-stands in audit reports: a chain that was rewritten as a whole no longer holds it.
+Editing, removing, adding or reordering an event changes every later hash. Audit reports contain the hash of the newest
+link, the head: a chain that was rewritten as a whole no longer contains it.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 NO_HASH = b""
-"""What the first link follows."""
+"""The previous hash of the first link."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Link:
 
 
 class Break(StrEnum):
-    """What is wrong at a place of the chain."""
+    """What is wrong with a link of the chain."""
 
     EDITED = "the event or its link was edited, or links were reordered"
     REMOVED = "the event was removed"
@@ -33,7 +33,7 @@ class Break(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is wrong, and where."""
+    """One broken link: its position and what is wrong with it."""
 
     position: int
     event_id: int
@@ -42,7 +42,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What a walk along the chain has found. ``head`` is the newest hash in hexadecimal, empty without links."""
+    """The result of verifying the chain. ``head`` is the newest hash in hexadecimal, empty without links."""
 
     n_links: int
     head: str
@@ -56,10 +56,10 @@ def link_hash(previous: bytes, text: str) -> bytes:
 
 
 def verify(links: Iterable[Link], *, expected_head: str | None = None) -> Verified:
-    """Walk along the links in the order of their positions, and compute every hash anew.
+    """Recompute every hash, in the order of the links' positions.
 
     ``expected_head`` is a head that was written down earlier; it must be among the hashes. A link that does not fit is
-    one fault; the walk goes on from its stored hash, so that one edit is told once.
+    one fault; the walk goes on from its stored hash, so that one edit is one fault.
     """
     previous, position, n_links = NO_HASH, 0, 0
     faults: list[Fault] = []

@@ -1,4 +1,4 @@
-"""95% intervals that cover what they say on as few excerpts as a neuron has.
+"""95% intervals whose coverage is 95% on as few excerpts as a neuron has.
 
 A percentile bootstrap over five excerpts per stratum covers about 86%: its draws spread too little, by the factor
 sqrt((k - 1) / k), and a normal quantile is too short for k - 1 degrees of freedom. Both are corrected here, on a scale
@@ -131,7 +131,7 @@ def area_interval(area: float, n_positive: int, n_negative: int) -> Interval:
         return (area - candidate) ** 2 - z * z * variance
 
     # At the area itself the excess is negative, at the ends of the range it is not: the limits lie between. An area of
-    # 0 or 1 is an end itself, so the search begins beside it.
+    # 0 and 1 are roots themselves, so the search starts next to them.
     low = 0.0 if area <= 0 else float(optimize.brentq(excess, 0.0, min(area, 1 - _BESIDE)))
     high = 1.0 if area >= 1 else float(optimize.brentq(excess, max(area, _BESIDE), 1.0))
     return low, high

@@ -1,4 +1,4 @@
-"""How well yes-or-no judgements and ratings tell two classes of things apart."""
+"""How well binary judgements and ratings separate two classes."""
 
 from collections.abc import Sequence
 
@@ -11,15 +11,15 @@ CHANCE = 0.5
 """What a coin gets, for balanced accuracy and for AUC."""
 
 
-def balanced_accuracy(truth: Sequence[bool], said: Sequence[bool]) -> Estimate:
-    """(share of the true that were said true + share of the false that were said false) / 2, with an interval.
+def balanced_accuracy(truth: Sequence[bool], judged: Sequence[bool]) -> Estimate:
+    """(share of the true that were judged true + share of the false that were judged false) / 2, with an interval.
 
     Undefined without a thing of each class. Source: Brodersen et al., "The balanced accuracy and its posterior
     distribution" (2010); the interval: ``mean_of_shares_interval``.
     """
     if (missing := _missing(truth)) is not None:
         return missing
-    positive, agrees = np.array(truth), np.array(truth) == np.array(said)
+    positive, agrees = np.array(truth), np.array(truth) == np.array(judged)
     shares = [(int(agrees[kind].sum()), int(kind.sum())) for kind in (positive, ~positive)]
     value = sum(right / n for right, n in shares) / len(shares)
     return Estimate(value, interval=mean_of_shares_interval(shares))

@@ -20,7 +20,7 @@ class Capability(StrEnum):
     PROMPT_LOGPROBS = "prompt_logprobs"
     JSON_SCHEMA = "json_schema"
     WHOLE_TEN = "whole_ten"
-    """Its tokenizer writes "10" as one token; otherwise numbers are asked for on a scale of 0..9."""
+    """Its tokenizer writes "10" as one token; otherwise prompts request numbers on a scale of 0..9."""
 
     @property
     def label(self) -> str:

@@ -45,7 +45,7 @@ LEXICAL = MethodDefinition(
 )
 
 DEFAULT_PROVIDER = "default"
-"""The name of the language model that the built-in methods ask: whoever adds it chooses the model."""
+"""The name of the language model that the built-in methods call. Adding a provider of this name chooses the model."""
 
 _PAIRS = "token_activation_pairs"
 _ASKING = {
@@ -102,7 +102,7 @@ LANGUAGE_MODEL_METHODS = (
         "highlighted",
         (*_FITTING, "boundary", "own_texts", "intruder"),
     ),
-    _structured(("contrastive", "Contrastive: against look-alikes"), "contrastive"),
+    _structured(("contrastive", "Contrastive: against hard negatives"), "contrastive"),
     _structured(("best-of-4", "Best of four highlighted samples"), "best_of_n", parameters={"explainer": {"n": 4}}),
     _structured(("revised", "Revised on written sentences (runs the subject)"), "revise", (*_JUDGED, "ablation")),
     _structured(("per-meaning", "One text per meaning (runs the subject)"), "per_meaning", (*_JUDGED, "ablation")),

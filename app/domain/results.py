@@ -18,7 +18,7 @@ class SimulatedExcerpt:
     """Expected activations (0..10, one per token) of one excerpt, or why there are none.
 
     ``distribution`` [T, 11] is the probability of each number where the simulator knows it;
-    ``uncalibrated`` [T] is what stood before a calibration.
+    ``uncalibrated`` [T] are the values before the calibration.
     """
 
     excerpt_id: int
@@ -40,7 +40,7 @@ class SimulationResult:
     """One simulator on the excerpts of one split of one sample.
 
     ``simulator`` names the one that was used, its calibration with it. ``unit`` is the activation, in the model's
-    units, that 1 of the expected activations stands for.
+    units, that an expected activation of 1 corresponds to.
     """
 
     simulator: str

@@ -1,10 +1,10 @@
-"""Who may do what. The one place: pages ask it, and hide what would be refused."""
+"""Who may do what. Pages use the same rules to hide what would be refused."""
 
 from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What an account is trusted with. To read about neurons needs none, unless the settings say so."""
+    """What an account may do. Reading about neurons needs no account unless the settings require one."""
 
     READER = "reader"
     REVIEWER = "reviewer"

@@ -2,7 +2,7 @@
 
 The corpus of a collection is its distinct excerpts: an exact copy of an earlier excerpt is left out when the corpus
 is cut. ``STRATA`` is a partition of them by the neuron's peak, so that excerpts drawn from every stratum with known
-probabilities stand for the whole corpus; see ``estimates``.
+probabilities represent the whole corpus; see ``estimates``.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ class SampleKind(StrEnum):
     """The named sets of excerpts of one neuron."""
 
     TOP = "top"
-    """The highest peaks, near-copies left out."""
+    """The highest peaks, without near-copies."""
     BAND_0 = "band_0"
     BAND_1 = "band_1"
     BAND_2 = "band_2"

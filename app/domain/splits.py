@@ -44,7 +44,7 @@ Splits: TypeAlias = Mapping[SampleKind, tuple[Split | None, ...]]
 
 
 class Text(Protocol):
-    """A record as far as this module looks at it."""
+    """The part of a record that this module reads."""
 
     @property
     def token_ids(self) -> NDArray[np.int32]:
@@ -82,7 +82,7 @@ def deal(samples: Mapping[SampleKind, Sequence[Text]]) -> Splits:
 def _dealt(
     rows: Sequence[tuple[SampleKind, int, Text]], near: NDArray[np.bool_], *, by_stride: bool
 ) -> list[Split | None]:
-    """The records' splits before texts that stand in several are taken out of one."""
+    """The records' splits before texts that are in several splits are removed from all but one."""
     splits: list[Split | None] = []
     turns = dict.fromkeys(_SHOWN, 0)
     for i, (kind, rank, text) in enumerate(rows):
@@ -118,7 +118,7 @@ def _rarest(splits: Sequence[Split | None]) -> Split:
 
 
 def _without_leaks(splits: Sequence[Split | None], near: NDArray[np.bool_]) -> list[Split | None]:
-    """The splits without records whose text stands in another one: validation keeps all, then test, then train."""
+    """The splits without records whose text is in another split: validation keeps all, then test, then train."""
     final = list(splits)
 
     def drop(split: Split, others: tuple[Split, ...], dealt: Sequence[Split | None]) -> None:

@@ -1,4 +1,6 @@
-"""Which text and which score stand for something where there are several. Nothing is chosen for being the highest.
+"""Which text and which score represent a run, an explanation or a neuron where there are several.
+
+Nothing is chosen for being the highest.
 
 The best of several scores on the same few records flatters what it is chosen for, so every rule here goes by
 order alone: a run's candidate by its method's own order, a score by its age, a text by its age.
@@ -59,7 +61,7 @@ T = TypeVar("T", bound=AuthoredText)
 
 
 def standing_score(scores: Sequence[S], name: ScoreName, *, made_by_method: bool) -> S | None:
-    """The score of this name that stands for an explanation. None where it has no score of this name.
+    """The score of this name that represents an explanation. None where it has no score of this name.
 
     ``scores`` are the explanation's, in the order in which they were stored. It is the newest by one simulator,
     also where that one is undefined: for a text that a method has made the simulator of its first score, which is
@@ -80,9 +82,9 @@ def speaks_for_its_run(text: AuthoredText) -> bool:
 def standing_texts(texts: Iterable[T], is_scored: Callable[[T], bool]) -> list[T]:
     """The texts that may be shown first for their neuron, in the order of their ids.
 
-    Of a method's runs on the same collection one stands for all: a repetition shows how far text and score drift
-    and never takes the place of what it repeats. It is the first run, or the first that was scored where the
-    earlier ones were not. Every person's and every imported text stands for itself. ``is_scored`` tells whether a
+    Of a method's runs on the same collection one represents all: a repetition shows how far text and score drift
+    and never replaces what it repeats. It is the first run, or the first that was scored where the
+    earlier ones were not. Every person's and every imported text represents itself. ``is_scored`` is whether a
     text has a defined score.
     """
     groups: dict[Hashable, T] = {}

@@ -24,7 +24,7 @@ def storable_text(text: str) -> str:
 def storable_json(value: Any, *, levels: int = MOST_LEVELS) -> Any:
     """A JSON value that PostgreSQL can store: bounded in depth and size, without NaN, infinity and odd characters.
 
-    What is cut off is replaced by a note that says how much it was. An integer beyond 64 bits becomes a
+    What is cut off is replaced by a note of its size. An integer beyond 64 bits becomes a
     float, or None where it is none.
     """
     if isinstance(value, str):

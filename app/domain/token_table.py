@@ -1,6 +1,6 @@
-"""What each token alone says about a neuron: its mean activation over a corpus.
+"""How well each token alone predicts a neuron: its mean activation over a corpus.
 
-The table is the yardstick of an explanation: a text that predicts no better than the tokens' own means has said
+The table is the baseline of an explanation: a text that predicts no better than the tokens' own means has added
 nothing about context. It also lists a neuron's strongest tokens. What is held out for scoring is taken out of the
 sums before the table predicts it or is shown to an explainer; near-copies of held-out texts that are in no stored
 sample stay in the sums, since nothing knows where they are.
@@ -19,11 +19,11 @@ Float64s: TypeAlias = NDArray[np.float64]
 Int64s: TypeAlias = NDArray[np.int64]
 
 STRONGEST_TOKENS = 10
-"""Tokens with the highest mean activation that stand for a neuron on its page and in the search by token."""
+"""Tokens with the highest mean activation that represent a neuron on its page and in the search by token."""
 
 
 class Activated(Protocol):
-    """A record as far as this module looks at it: T tokens and one activation each."""
+    """The part of a record that this module reads: T tokens and one activation each."""
 
     @property
     def token_ids(self) -> IntArray:
@@ -82,10 +82,10 @@ class TokenTable:
             return self
         tokens = np.concatenate([r.token_ids for r in taken])
         values = np.concatenate([r.activations for r in taken]).astype(np.float64)
-        places = self._places(tokens)
-        listed = places >= 0
-        counts = self.counts - np.bincount(places[listed], minlength=len(self.counts))
-        totals = self.means * self.counts - np.bincount(places[listed], values[listed], minlength=len(self.counts))
+        indices = self._indices(tokens)
+        listed = indices >= 0
+        counts = self.counts - np.bincount(indices[listed], minlength=len(self.counts))
+        totals = self.means * self.counts - np.bincount(indices[listed], values[listed], minlength=len(self.counts))
         n_others = self.n_others - int((~listed).sum())
         others = self.others
         if n_others > 0:
@@ -97,20 +97,20 @@ class TokenTable:
 
     def expected(self, token_ids: IntArray) -> FloatArray:
         """The activation that the table expects on each token, in the model's own units. Same shape as the input."""
-        places = self._places(token_ids)
+        indices = self._indices(token_ids)
         means = np.append(self.means, self.others)
-        return np.asarray(means[places], dtype=np.float32)
+        return np.asarray(means[indices], dtype=np.float32)
 
     def strongest(self, n: int) -> tuple[tuple[int, float, int], ...]:
         """(token id, mean, count) of the first ``n`` tokens."""
         rows = zip(self.token_ids[:n].tolist(), self.means[:n].tolist(), self.counts[:n].tolist(), strict=True)
         return tuple(rows)
 
-    def _places(self, token_ids: IntArray) -> Int64s:
-        """The place of each token in the table, -1 where it is not listed."""
+    def _indices(self, token_ids: IntArray) -> Int64s:
+        """The index of each token in the table, -1 where it is not listed."""
         if not len(self.token_ids):
             return np.full(np.shape(token_ids), -1, dtype=np.int64)
         order = np.argsort(self.token_ids, kind="stable")
         found = np.minimum(np.searchsorted(self.token_ids[order], token_ids), len(order) - 1)
-        places = order[found]
-        return np.asarray(np.where(self.token_ids[places] == token_ids, places, -1), dtype=np.int64)
+        indices = order[found]
+        return np.asarray(np.where(self.token_ids[indices] == token_ids, indices, -1), dtype=np.int64)

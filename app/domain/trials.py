@@ -1,4 +1,4 @@
-"""What a worker answers to a text that somebody tries on a neuron."""
+"""A worker's result for a text that a person tries on a neuron."""
 
 import math
 from collections.abc import Mapping
@@ -11,8 +11,8 @@ class TrialResult:
     """One neuron on one text of T tokens.
 
     ``activations`` [T] in the model's units; ``expected`` [T], 0..10, by the explanation, None where ``note``
-    says why there are none. ``unit`` is the activation, in the model's units, that 1 of ``expected`` stands for,
-    ``simulator`` the one that was used, without calibration: both are None without expected activations.
+    is the reason why there are none. ``unit`` is the activation, in the model's units, that 1 of ``expected``
+    corresponds to, ``simulator`` the one that was used, uncalibrated: both are None without expected activations.
     ``seconds`` is the worker's own time.
     """
 

@@ -36,7 +36,7 @@ class WorkStatus(StrEnum):
 
 
 RUN = "run"
-"""What stands for the kind of a run wherever a task's kind may stand."""
+"""The kind of a run, where runs and tasks are in one list."""
 
 ACTIVE = (WorkStatus.QUEUED, WorkStatus.RUNNING)
 ENDED_WITHOUT_RESULT = (WorkStatus.FAILED, WorkStatus.CANCELLED, WorkStatus.QUARANTINED)

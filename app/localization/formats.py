@@ -127,7 +127,7 @@ def _significant(value: float, digits: int) -> float:
 @lru_cache(CACHED)
 def _written(value: float, pattern: str, language: Language) -> str:
     """The value by a pattern of Unicode's number formats, with a real minus sign, which CLDR has in few languages."""
-    return _parsed(pattern).apply(value, language.locale).replace("-", "−")
+    return str(_parsed(pattern).apply(value, language.locale)).replace("-", "−")
 
 
 @lru_cache

@@ -134,7 +134,7 @@ def test_excerpts_with_unequal_probabilities_in_a_stratum_are_unbiased() -> None
 def test_an_excerpt_drawn_twice_counts_once_and_missing_strata_are_named() -> None:
     drawn = [Drawn(1, TOP, 0.5), Drawn(2, TOP, 0.5), Drawn(1, TOP, 0.5)]
     weights = weigh(drawn, {TOP: 4, HIGH: 3, LOW: 13})
-    assert weights.places.tolist() == [0, 1]
+    assert weights.indices.tolist() == [0, 1]
     assert weights.values.tolist() == [2.0, 2.0]
     assert weights.missing == (LOW, HIGH)
     assert weights.missing_share == pytest.approx(16 / 20)

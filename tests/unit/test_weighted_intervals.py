@@ -43,7 +43,7 @@ def test_the_interval_covers_the_corpus(shape: float, per_stratum: int) -> None:
             n = min(per_stratum, len(own))
             drawn += [Drawn(int(i), kind, n / len(own)) for i in generator.choice(own, n, replace=False)]
         weights = weigh(drawn, counts)
-        chosen = sums[[drawn[place].excerpt_id for place in weights.places]]
+        chosen = sums[[drawn[index].excerpt_id for index in weights.indices]]
         interval = weighted_interval(weights, chosen, pearson, FISHER)
         assert interval is not None
         held += interval[0] <= truth <= interval[1]

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from app.db import Sessions
+from app.localization.languages import Language
 from app.models import Account
 from app.queries.people.accounts import create_login_token, log_in
 from app.settings import Settings
@@ -26,9 +27,11 @@ class RecordingRenderer(Renderer):
         super().__init__()
         self.contexts: list[Any] = []
 
-    def render(self, template: str, context: object, frame: Frame) -> str:
+    def render(
+        self, template: str, context: object, frame: Frame | None = None, *, language: Language = Language.ENGLISH
+    ) -> str:
         self.contexts.append(context)
-        return super().render(template, context, frame)
+        return super().render(template, context, frame, language=language)
 
 
 @pytest.fixture

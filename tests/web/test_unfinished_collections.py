@@ -30,7 +30,7 @@ def test_a_running_collection_shows_its_stage_and_is_looked_at_again(
     client: TestClient, collection: Collection, context: Context
 ) -> None:
     html = client.get("/").text
-    assert "finding look-alikes, 25.0%" in html
+    assert "finding hard negatives, 25.0%" in html
     assert 'hx-get="/activity"' in html
     assert context().activity.is_busy
 

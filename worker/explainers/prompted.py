@@ -17,7 +17,7 @@ from worker.method.prompts.rendering import RESERVED, LevelledExcerpt, levelled
 from worker.providers.base import Message, Provider
 
 MOST_TOKENS = 400
-"""Of a reply; a model that thinks aloud first needs more."""
+"""Of a reply; a model that reasons first needs more."""
 SEED_STEP = 10
 """Between two prompts; a bad reply is asked for again with the next seeds."""
 EXAMPLES = "explain_examples.json"

@@ -50,7 +50,7 @@ class IntruderScorer:
 
     @classmethod
     def build(cls, parameters: Mapping[str, Any], services: Services) -> "IntruderScorer":
-        """``max_tokens`` bounds a reply; a model that thinks aloud first needs more."""
+        """``max_tokens`` bounds a reply; a model that reasons first needs more."""
         if services.provider is None:
             raise MethodError(f"The scorer {cls.name} needs a language model; the method names no provider.")
         return cls(services.provider, **parameters)

@@ -22,7 +22,7 @@ FITS_FROM = 5
 """From this rating (0..10) on the model says that an excerpt fits."""
 MOST = 10
 MOST_TOKENS = 100
-"""Of a reply; a model that thinks aloud first needs more."""
+"""Of a reply; a model that reasons first needs more."""
 
 
 @dataclass(frozen=True, slots=True)

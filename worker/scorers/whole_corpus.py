@@ -98,7 +98,7 @@ class WholeCorpusScorer:
         if 1 - weights.missing_share < LEAST_COVERED:
             strata = ", ".join(weights.missing)
             return f"no excerpt could be scored of strata that hold {weights.missing_share:.1%} of the corpus: {strata}"
-        chosen = [pairs[place][0] for place in weights.places]
+        chosen = [pairs[index][0] for index in weights.indices]
         real = tuple(record.activations for record in chosen)
         expected = tuple(predicted[record.excerpt_id] for record in chosen)
         refusal = not_finite(real, expected)

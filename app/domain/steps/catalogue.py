@@ -10,7 +10,7 @@ Spec = TypeVar("Spec", bound=StepSpec)
 
 
 class UnknownStep(LookupError):
-    """No step has this name, or steps do not fit together. The message says which there are."""
+    """No step has this name, or steps do not fit together. The message lists the known ones."""
 
 
 def catalogued(specs: Iterable[Spec]) -> Mapping[str, Spec]:

@@ -1,6 +1,6 @@
 """The explainers of the catalogue, with what one explanation by each comes to.
 
-Bounds and defaults that decide how many calls there are stand here; the explainers' code reads them.
+Bounds and defaults that decide the number of calls are here; the explainers' code reads them.
 """
 
 from collections.abc import Sequence
@@ -118,14 +118,15 @@ LEXICAL = ExplainerSpec(
     label="Lexical: quotes tokens and contexts",
     description="Chooses the quoted tokens, word classes and positions that best predict where the neuron fires, "
     "and writes them as one sentence, without a language model.",
-    blind_spot="Says nothing that its grammar has no words for, such as topics, meanings and moods.",
+    blind_spot="Cannot express what its grammar lacks, such as topics, meanings and moods.",
     calls=_nothing,
 )
 TOKEN_ACTIVATION_PAIRS = ExplainerSpec(
     name="token_activation_pairs",
     label="Tokens and levels: one per line, as in the 2023 paper",
     description="Shows a language model five top excerpts as lists of tokens, each with its level from 0 to 10.",
-    blind_spot="Sees only the strongest excerpts, so its texts are often too broad: true of them and of much else.",
+    blind_spot="Sees only the strongest excerpts, so its texts are often too broad: they also match text on which "
+    "the neuron is silent.",
     prompts=("explain_pairs",),
     capabilities=CHAT,
     calls=_pairs,
@@ -135,17 +136,17 @@ HIGHLIGHTED = ExplainerSpec(
     label="Highlighted: running text with marks",
     description="Shows a language model five top excerpts as running text with the active tokens marked, "
     "and a list of the strongest tokens.",
-    blind_spot="Sees only the strongest excerpts, and active or not in place of levels.",
+    blind_spot="Sees only the strongest excerpts, and only whether a token is active, not its level.",
     prompts=("explain_highlighted",),
     capabilities=CHAT,
     calls=_highlighted,
 )
 CONTRASTIVE = ExplainerSpec(
     name="contrastive",
-    label="Contrastive: against look-alikes",
-    description="Shows a language model highlighted top excerpts beside five that look alike and do not activate "
+    label="Contrastive: against hard negatives",
+    description="Shows a language model highlighted top excerpts and five similar ones that do not activate "
     "the neuron.",
-    blind_spot="Explains what sets the neuron apart from those look-alikes, which may be less than what it fires on.",
+    blind_spot="Explains the difference from these hard negatives, which may be less than what the neuron fires on.",
     prompts=("explain_contrastive",),
     capabilities=CHAT,
     needs_hard_negatives=True,
@@ -154,9 +155,9 @@ CONTRASTIVE = ExplainerSpec(
 BEST_OF_N = ExplainerSpec(
     name="best_of_n",
     label="Best of n samples of another explainer",
-    description="Asks another explainer several times; the text that predicts the calibration records best "
+    description="Runs another explainer several times; the text that predicts the calibration records best "
     "comes first, and all are kept.",
-    blind_spot="Chooses by correlation on ten excerpts, which hardly notices texts that are too broad.",
+    blind_spot="Chooses by correlation on ten excerpts, which is insensitive to texts that are too broad.",
     wraps="highlighted",
     inner_parameters={"temperature": 1.0},
     calls=_best_of_n,
@@ -165,8 +166,8 @@ REVISE = ExplainerSpec(
     name="revise",
     label="Revise: tested on sentences, then corrected",
     description="Has a language model write sentences that should activate the neuron and others that should not, "
-    "runs the subject on them, and corrects the text from where it failed.",
-    blind_spot="Finds only the mistakes that the language model can think of a sentence for.",
+    "runs the subject on them, and corrects the text from its errors.",
+    blind_spot="Finds only the errors that a sentence of the language model reveals.",
     prompts=("write_sentences", "revise"),
     capabilities=CHAT,
     needs_subject=True,
@@ -178,7 +179,7 @@ PER_MEANING = ExplainerSpec(
     label="Per meaning: one text per group of excerpts",
     description="Groups the top excerpts by the subject's hidden state at their peaks and explains each group; "
     "the texts are joined where that predicts better than one text for all.",
-    blind_spot="Takes excerpts that the subject sees alike for one meaning, and finds at most four.",
+    blind_spot="Treats excerpts with similar hidden states as one meaning, and finds at most four.",
     needs_subject=True,
     wraps="highlighted",
     wraps_prompted_only=True,

@@ -77,7 +77,7 @@ class MethodSteps:
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        """What the method's language model must be able to do; nothing where it asks none."""
+        """The capabilities that the method needs of its language model; empty where it calls none."""
         return frozenset(capability for spec in self.specs for capability in spec.capabilities)
 
     @property
@@ -96,7 +96,7 @@ class MethodSteps:
 
 
 def together(parts: Iterable[Records]) -> Records:
-    """The records of several scorers by sample, each once, in the order in which they are first asked for."""
+    """The records of several scorers by sample, each once, in the order in which they are first needed."""
     found: dict[SampleKind, dict[int, ActivationRecord]] = {}
     for part in parts:
         for kind, records in part.items():
@@ -127,7 +127,7 @@ def steps_of(definition: MethodDefinition) -> MethodSteps:
 def chosen_explainer(name: str, parameters: Parameters, defaults: Parameters | None = None) -> ChosenExplainer:
     """An explainer with the one it wraps, which its parameters ``explainer`` and ``explainer_parameters`` choose.
 
-    ``defaults`` are for the innermost, if that asks a language model. Raises UnknownStep.
+    ``defaults`` are for the innermost, if that calls a language model. Raises UnknownStep.
     """
     spec = named(EXPLAINERS, name, "explainer")
     if spec.wraps is None:

@@ -1,4 +1,4 @@
-"""The scorers of the catalogue: the samples they speak of, and their own calls for one text."""
+"""The scorers of the catalogue: the samples that their scores describe, and their own calls for one text."""
 
 from collections.abc import Callable, Mapping
 from math import ceil
@@ -17,7 +17,7 @@ SAMPLES: Mapping[str, tuple[SampleKind, ...]] = {
     TOP_AND_RANDOM: (SampleKind.TOP, SampleKind.RANDOM),
     **{kind.value: (kind,) for kind in SampleKind},
 }
-"""The named mixtures of excerpts that a score may speak of."""
+"""The named mixtures of excerpts that a score may describe."""
 FITTED_SAMPLES = (TOP_AND_RANDOM, SampleKind.RANDOM.value)
 """The samples of a scorer that compares real and expected activations, where its parameters name none."""
 
@@ -48,7 +48,7 @@ def _no_records(_records: NeuronRecords, _parameters: Parameters) -> Records:
 
 
 def fitted_samples(parameters: Parameters) -> tuple[str, ...]:
-    """The samples that a scorer of real and expected activations speaks of."""
+    """The samples that the score of real and expected activations describes."""
     return tuple(parameters.get("samples", FITTED_SAMPLES))
 
 
@@ -77,7 +77,7 @@ def _of_corpus(_parameters: Parameters) -> tuple[str, ...]:
 
 
 def ablated_samples(parameters: Parameters) -> tuple[str, ...]:
-    """The one sample that ablation speaks of."""
+    """The one sample that the ablation score describes."""
     return (parameters.get("sample", TOP_AND_RANDOM),)
 
 
@@ -119,7 +119,7 @@ def _fuzzing(records: NeuronRecords) -> Calls:
 
 
 def _with_peer(rate: Callable[[NeuronRecords], Calls]) -> Callable[[ScorerInput], Calls]:
-    """The calls for the neuron's own excerpts, and again for the peer's unless the scorer is told not to."""
+    """The calls for the neuron's own excerpts, and again for the peer's unless the baseline is switched off."""
 
     def calls(given: ScorerInput) -> Calls:
         own = rate(given.records)
@@ -134,7 +134,7 @@ CORRELATION = ScorerSpec(
     name="correlation",
     label="Correlation of expected and real activations",
     description="Pearson's r of expected and real activations over all tokens of the scored excerpts.",
-    blind_spot="On top and random excerpts it hardly notices texts that are too broad, the less the more selective "
+    blind_spot="Insensitive to texts that are too broad on top and random excerpts, the more so the more selective "
     "the neuron is.",
     samples=fitted_samples,
     simulated=_fitted_records,
@@ -145,7 +145,7 @@ WHOLE_CORPUS = ScorerSpec(
     label="Whole corpus: correlation, precision and recall at natural frequency",
     description="Correlation of expected and real activations over all tokens of the corpus, estimated from excerpts "
     "of every stratum by their inclusion probabilities; with its margin over the token table, precision and recall.",
-    blind_spot="Sees a false claim only where one of its few excerpts of ordinary text happens to show it.",
+    blind_spot="Detects a false claim only where one of its few excerpts of ordinary text contains it.",
     samples=_of_corpus,
     simulated=corpus_records,
     calls=_nothing,
@@ -155,7 +155,7 @@ EXPLAINED_VARIANCE = ScorerSpec(
     label="Variance of the real activations that the predicted ones explain",
     description="One minus the squared error divided by the variance; `uncentred_rsquared` divides by the mean "
     "square, as the paper's code does.",
-    blind_spot="Low for a good text whose simulator is on another scale, and ruled by the few largest activations.",
+    blind_spot="Low for a good text whose simulator is on another scale, and dominated by the few largest activations.",
     samples=fitted_samples,
     simulated=_fitted_records,
     calls=_nothing,
@@ -164,7 +164,7 @@ ABSOLUTE_DEVIATION = ScorerSpec(
     name="absolute_deviation",
     label="Absolute size of the real activations that the predicted ones explain",
     description="One minus the mean absolute error divided by the mean absolute activation.",
-    blind_spot="Rewards expecting nothing where the neuron is almost always silent.",
+    blind_spot="Rewards a prediction of 0 everywhere where the neuron is almost always silent.",
     samples=fitted_samples,
     simulated=_fitted_records,
     calls=_nothing,
@@ -174,7 +174,7 @@ ABLATION = ScorerSpec(
     label="Effect of the simulated activations on the subject's output",
     description="How much less the subject's output changes under the simulated activations than under the "
     "neuron's mean.",
-    blind_spot="Notices only differences that reach the output: many neurons change it hardly at all.",
+    blind_spot="Detects only differences that reach the output, which many neurons barely change.",
     needs_subject=True,
     samples=ablated_samples,
     simulated=_ablated_records,
@@ -183,10 +183,10 @@ ABLATION = ScorerSpec(
 DETECTION = ScorerSpec(
     name="detection",
     label="Detection: does this excerpt fit?",
-    description="Whether a language model with the text tells top excerpts from random ones and from hard negatives; "
-    "`detection_auc` is the area under the curve of its ratings.",
-    blind_spot="Does not notice which token of an excerpt activates the neuron, nor texts that are too broad for "
-    "random excerpts to show.",
+    description="Whether a language model with the text separates top excerpts from random ones and from hard "
+    "negatives; `detection_auc` is the area under the curve of its ratings.",
+    blind_spot="Does not detect which token of an excerpt activates the neuron, nor a breadth that random excerpts "
+    "do not show.",
     prompts=("detection",),
     capabilities=CHAT,
     needs_hard_negatives=True,
@@ -201,17 +201,17 @@ def _written_about(_parameters: Parameters) -> tuple[str, ...]:
 
 
 def written(parameters: Parameters) -> int:
-    """How many sentences are written of each sort: to fit the text, and to lie just outside of it."""
+    """The number of sentences of each kind: those that fit the text, and those just outside of it."""
     return int(parameters.get("n_sentences", SENTENCES))
 
 
 def _writing(given: ScorerInput) -> Calls:
-    """One request writes the sentences of both sorts."""
+    """One request writes the sentences of both kinds."""
     return Calls.of(Span(0, 1, 1), 290, 60 * written(given.parameters))
 
 
 def intruder_questions(records: NeuronRecords) -> int:
-    """How many questions these records are enough for."""
+    """The number of questions that these records suffice for."""
     shown = len(records.of(SampleKind.TOP, Split.VALIDATION)[:RATED_PER_SAMPLE])
     intruders = len(records.of(SampleKind.RANDOM, Split.VALIDATION)[:RATED_PER_SAMPLE])
     return intruders if shown >= INTRUDER_SHOWN - 1 else 0
@@ -230,9 +230,9 @@ def _intruding(given: ScorerInput) -> Calls:
 BOUNDARY = ScorerSpec(
     name="boundary",
     label="Boundary: sentences inside and just outside the text",
-    description="The subject is run on sentences that a language model writes to fit the text and on look-alikes that "
+    description="The subject is run on sentences that a language model writes to fit the text and on similar ones that "
     "do not: the harmonic mean of the share that fires and the share that stays silent, each shown as well.",
-    blind_spot="Tests only what the language model can think of, in its own style, not the text of the corpus.",
+    blind_spot="Tests only sentences that the language model writes, in its style, not the text of the corpus.",
     prompts=("write_sentences",),
     capabilities=CHAT,
     needs_subject=True,
@@ -245,7 +245,7 @@ OWN_TEXTS = ScorerSpec(
     label="Own texts: written sentences against random text",
     description="Whether the neuron is more active on sentences written to fit the text than on random excerpts of "
     "the same length: twice the area under the curve, less one.",
-    blind_spot="Does not notice what the text misses: any one thing that activates the neuron is enough.",
+    blind_spot="Does not detect what the text misses: one feature that activates the neuron is enough.",
     prompts=("write_sentences",),
     capabilities=CHAT,
     needs_subject=True,
@@ -257,8 +257,8 @@ INTRUDER = ScorerSpec(
     name="intruder",
     label="Intruder: which excerpt does not belong?",
     description="A language model that sees no explanation finds the random excerpt among four on which the neuron "
-    "fires: it says whether the neuron can be explained at all.",
-    blind_spot="Says nothing about the text: every text of a neuron gets the same number.",
+    "fires: a measure of whether the neuron can be explained at all.",
+    blind_spot="Does not measure the text: every text of a neuron gets the same number.",
     prompts=("intruder",),
     capabilities=CHAT,
     samples=_detected_first,
@@ -269,9 +269,9 @@ INTRUDER = ScorerSpec(
 FUZZING = ScorerSpec(
     name="fuzzing",
     label="Fuzzing: do these marked tokens fit?",
-    description="Whether a language model with the text tells the right marks on top excerpts from marks on silent "
+    description="Whether a language model with the text separates the right marks on top excerpts from marks on silent "
     "tokens; `fuzzing_auc` is the area under the curve of its ratings.",
-    blind_spot="Shows only excerpts on which the neuron fires, so that false claims about other text go unnoticed.",
+    blind_spot="Shows only excerpts on which the neuron fires, so it does not detect false claims about other text.",
     prompts=("fuzzing",),
     capabilities=CHAT,
     samples=_fuzzed,

@@ -36,7 +36,7 @@ LEXICAL = SimulatorSpec(
     label="Lexical: reads quoted tokens and contexts",
     description="Reads quoted tokens, word classes and positions out of a text and expects activation where they "
     "match, without a language model.",
-    blind_spot="Understands nothing but quotations and the words of its grammar, so it cannot simulate most prose.",
+    blind_spot="Reads only quotations and the words of its grammar, so it cannot simulate most prose.",
     calls=_nothing,
 )
 ALL_AT_ONCE = SimulatorSpec(
@@ -51,8 +51,8 @@ ALL_AT_ONCE = SimulatorSpec(
 TOKEN_BY_TOKEN = SimulatorSpec(
     name="token_by_token",
     label="Token by token: one question each",
-    description="Asks about each token of an excerpt by itself and reads the probabilities of the numbers 0 to 10.",
-    blind_spot="Reads only the first token of a reply, so a model that thinks aloud before it answers gives no number.",
+    description="Sends one request per token of an excerpt and reads the probabilities of the numbers 0 to 10.",
+    blind_spot="Reads only the first token of a reply, so a model that reasons before it answers yields no number.",
     prompts=("simulate_token",),
     capabilities=frozenset({Capability.CHAT_LOGPROBS}),
     calls=_token_by_token,
@@ -60,7 +60,7 @@ TOKEN_BY_TOKEN = SimulatorSpec(
 STRUCTURED = SimulatorSpec(
     name="structured",
     label="Structured: one JSON answer per excerpt",
-    description="Asks once per excerpt for a list with a whole number from 0 to 10 for each token.",
+    description="Requests, once per excerpt, a list with a whole number from 0 to 10 for each token.",
     blind_spot="Shows the model what follows a token, which the neuron does not see, and gives no probabilities.",
     prompts=("simulate_structured",),
     capabilities=frozenset({Capability.CHAT}),
@@ -82,14 +82,14 @@ LINEAR = CalibrationSpec(
     label="Least squares on the calibration records",
     description="Brings expected activations to the scale of the real ones by the straight line with the least "
     "squared error.",
-    blind_spot="Changes no correlation, and one extreme record can tilt the line.",
+    blind_spot="Does not change the correlation, and one extreme record can distort the line.",
     records=calibration_records,
 )
 PERCENTILE = CalibrationSpec(
     name="percentile",
     label="Equal ranks on the calibration records",
     description="Replaces each expected activation by the real one of the same rank.",
-    blind_spot="Knows only the ranks of the calibration records: beyond their ends everything is the end's value.",
+    blind_spot="Clips to the range of the calibration records.",
     records=calibration_records,
 )
 CALIBRATIONS = (LINEAR, PERCENTILE)

@@ -27,7 +27,7 @@ class StepKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class StepSpec:
-    """What every step has. A step that asks a language model names its prompts and the capabilities it needs."""
+    """What every step has. A step that calls a language model names its prompts and the capabilities it needs."""
 
     kind: ClassVar[StepKind]
 
@@ -47,7 +47,7 @@ class StepSpec:
     needs_subject: bool = False
     """Whether it runs the subject itself, so that the worker must load it."""
     needs_hard_negatives: bool = False
-    """Whether it shows or scores excerpts that look alike and do not activate the neuron.
+    """Whether it shows or scores hard negatives: similar excerpts that do not activate the neuron.
 
     They are derived from the other samples where none were collected.
     """
@@ -71,7 +71,7 @@ class StepSpec:
 
     @property
     def asks(self) -> bool:
-        """Whether it asks a language model by itself."""
+        """Whether it calls a language model by itself."""
         return bool(self.capabilities)
 
 
@@ -115,7 +115,7 @@ class ExplainerSpec(StepSpec):
 
     calls: Callable[[ExplainerInput], Explaining]
     inner_parameters: Parameters = field(default_factory=dict)
-    """What it gives the explainer that asks the language model, where the method's parameters say nothing else."""
+    """Defaults for the explainer inside that calls the language model; the method's parameters override them."""
     wraps_prompted_only: bool = False
     """Whether it can only build on an explainer that shows a language model any records it is given."""
 
@@ -154,14 +154,14 @@ class ScorerInput:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ScorerSpec(StepSpec):
-    """A scorer: the samples it speaks of, the samples it needs simulated, its own calls for one text."""
+    """A scorer: the samples its score describes, the samples it needs simulated, its own calls for one text."""
 
     kind: ClassVar[StepKind] = StepKind.SCORER
 
     samples: Callable[[Parameters], tuple[str, ...]]
     simulated: Callable[[NeuronRecords, Parameters], Records]
-    """The records that each text must be simulated on; no samples where it asks about the text itself."""
+    """The records that each text must be simulated on; no samples where it needs the text alone."""
     calls: Callable[[ScorerInput], Calls]
     """The calls for one text."""
     asks_about_neuron: bool = False
-    """Whether it asks about the neuron and not about the text, so that further texts need no further calls."""
+    """Whether its calls concern the neuron and not the text, so that further texts need no further calls."""
