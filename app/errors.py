@@ -27,12 +27,12 @@ class DomainError(Exception):
     status: ClassVar[int] = 500
 
     def __init__(self, message: str | None = None) -> None:
-        # Messages are stored with runs and shown on pages, and quote what libraries and endpoints say.
+        # Messages are stored with runs and shown on pages, and quote libraries and endpoints.
         super().__init__(redacted(message or (self.__doc__ or "").strip()))
 
     @property
     def message(self) -> str:
-        """What a person is told."""
+        """The message for a person."""
         return str(self)
 
 

@@ -12,11 +12,11 @@ from app.models import Worker
 from app.settings import Settings
 
 MISSED_RENEWALS = 3
-"""A worker that has not shown itself for so many renewals is taken for dead."""
+"""A worker that has missed so many renewals counts as dead."""
 
 
 def web_is_alive(settings: Settings) -> bool:
-    """Whether the web server on this machine answers and reaches its database."""
+    """Whether the web server on this machine responds and reaches its database."""
     try:
         answer = httpx.get(f"http://127.0.0.1:{settings.port}/health", timeout=5)
     except httpx.HTTPError:

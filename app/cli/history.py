@@ -35,6 +35,6 @@ def history_verify(
 
 @history.command("head")
 def history_head() -> None:
-    """Print the head of the chain, to be written down where nobody can change it."""
+    """Print the head of the chain, to be stored where nobody can change it."""
     with opened(settings()) as session:
         typer.echo(chain_head(session))

@@ -175,9 +175,9 @@ def health_worker() -> None:
 
 
 def main() -> None:
-    """The console script. What a person can put right is told in a line, not in a traceback.
+    """The console script. An error that a person can correct is one line, not a traceback.
 
-    SIGTERM ends a command like an exit of its own, with all that waits for an end.
+    SIGTERM ends a command like ``sys.exit``: contexts are closed and exit handlers run.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     redact_tracebacks()
@@ -188,7 +188,7 @@ def main() -> None:
     except OperationalError as error:
         _end(f"The database cannot go on: {str(error.orig).strip()}", code=TRY_AGAIN)
     finally:
-        redact_tracebacks()  # typer puts a hook of its own there, which prints what no branch above has caught
+        redact_tracebacks()  # typer has installed its own hook, which prints what no branch above has caught
 
 
 def _end(message: str, *, code: int) -> NoReturn:

@@ -197,7 +197,7 @@ def cap(
     batch: Annotated[int | None, typer.Option(help="The batch's number: on all of its calls.")] = None,
     person: Annotated[str | None, typer.Option(help="The account's name: on one day's calls (UTC).")] = None,
 ) -> None:
-    """Cap what a batch may cost, or a person a day. At its cap a batch stops, and says why."""
+    """Cap what a batch may cost, or a person a day. At its cap a batch stops with the reason."""
     if (batch is None) == (person is None):
         raise typer.BadParameter("Name a batch or a person: --batch 12, or --person alice.")
     with _program() as program, transaction(program.sessions) as session:

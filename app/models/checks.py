@@ -29,7 +29,7 @@ class CorpusCheck(Base):
     explanation_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("explanation.id"), primary_key=True)
     collection_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("collection.id"), primary_key=True)
     reading: Mapped[str]
-    """What was executed: the claims that were read in the text, as the lexical language says them."""
+    """What was executed: the claims that were read in the text, in the lexical language."""
     firing_level: Mapped[int] = mapped_column(SmallInteger)
     """The level, of 0..10, from which a token counts as fired on and as claimed."""
     n_tokens: Mapped[int] = mapped_column(BigInteger)

@@ -63,7 +63,7 @@ class NeuronCount(CountRow):
 
 
 class MethodCount(CountRow):
-    """How many neurons a method speaks for, and their scores by one simulator."""
+    """The number of neurons that a method has explained, and their scores by one simulator."""
 
     __tablename__ = "method_count"
     KEYS = ("method_id", "simulator")

@@ -1,6 +1,6 @@
 """Methods, explanations, simulations and scores. None of them is ever updated or deleted.
 
-What stands where there are several is derived from them: ``method_standing``, and ``current_*`` of ``neuron``.
+Which of several represents a neuron is derived from them: ``method_standing``, and ``current_*`` of ``neuron``.
 """
 
 from typing import Any
@@ -63,7 +63,7 @@ class Explanation(Base):
     method_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("method.id"))
     run_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("run.id"))
     rank: Mapped[int] = mapped_column(SmallInteger, server_default="0")
-    """In the method's own order of its run's candidates; the one of rank 0 speaks for the run."""
+    """In the method's own order of its run's candidates; the one of rank 0 represents the run."""
     collection_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("collection.id"))
     """The collection whose records it was made from; NULL where it was made from none, or that is not known."""
     account_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("account.id"))
@@ -96,7 +96,7 @@ class Simulation(Base):
     kind: Mapped[str]
     split: Mapped[str]
     unit: Mapped[float]
-    """The activation, in the model's units, that 1 of ``expected`` stands for."""
+    """The activation, in the model's units, that 1 of ``expected`` corresponds to."""
     excerpt_ids: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
     expected: Mapped[bytes] = mapped_column(LargeBinary)
     distributions: Mapped[bytes | None] = mapped_column(LargeBinary)
@@ -108,7 +108,7 @@ class Simulation(Base):
 
 
 class Score(Base):
-    """A scorer's number with all that says how far to trust it."""
+    """A scorer's number with everything that is needed to judge it."""
 
     __tablename__ = "score"
     __table_args__ = (
@@ -124,7 +124,7 @@ class Score(Base):
     """The collection whose records were scored; NULL where that is not known."""
     scorer: Mapped[str]
     sample: Mapped[str]
-    """The records it speaks of: ``top_and_random``, ``random``, ``top``..."""
+    """The records it describes: ``top_and_random``, ``random``, ``top``..."""
     simulator: Mapped[str | None]
     """The simulator whose expected activations were scored, with its calibration; NULL for a scorer that uses none."""
     value: Mapped[float | None]
@@ -141,7 +141,7 @@ class Score(Base):
 
 
 class MethodStanding(Base):
-    """What a method says of a neuron: one of its explanations, and the 2023 score that stands for that.
+    """A method's explanation of a neuron, and the 2023 score that represents it.
 
     Derived by the rules of ``app.domain.standing`` whenever one of the neuron's explanations or scores is stored, so
     that figures of methods are read from one narrow table.

@@ -74,7 +74,7 @@ class LlmCall(Base):
     id: Mapped[BigId]
     run_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("run.id"))
     step: Mapped[str]
-    """What asked, e.g. ``simulate/top/3``: with ``request_digest`` the key of a resumed run."""
+    """The step that sent it, e.g. ``simulate/top/3``: with ``request_digest`` the key of a resumed run."""
     request_digest: Mapped[str]
     provider: Mapped[str]
     request: Mapped[dict[str, Any]] = mapped_column(JSONB)
@@ -85,7 +85,7 @@ class LlmCall(Base):
     error: Mapped[str | None]
     attempt: Mapped[int]
     run_attempt: Mapped[int] = mapped_column(server_default="0")
-    """The run's own ``attempt`` at that time: a failed reply is not asked for again within one."""
+    """The run's own ``attempt`` at that time: a failed request is not repeated within one."""
     tokens_in: Mapped[int | None]
     tokens_cached: Mapped[int | None]
     tokens_out: Mapped[int | None]

@@ -26,7 +26,7 @@ from app.models.base import Base, BigId, CreatedAt, Moment, one_of
 
 
 class Subject(Base):
-    """A model at one kind of site. Everything that could change an activation stands here."""
+    """A model at one kind of site, with everything that could change an activation."""
 
     __tablename__ = "subject"
 
@@ -43,7 +43,7 @@ class Subject(Base):
     neurons_per_layer: Mapped[int]
     tokenizer_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tokenizer.id"))
     activation_function: Mapped[str | None]
-    """None where a person has named the site: then it is not known which function, if any, stands before it."""
+    """None where a person has named the site: then it is unknown which function, if any, precedes it."""
     dtype: Mapped[str]
     bos_policy: Mapped[str]
     permutation_seed: Mapped[int | None] = mapped_column(BigInteger)
@@ -92,14 +92,14 @@ class Collection(Base):
     """Tokens that each of several processes has taken in; ``tokens_done`` is their sum."""
     started_at: Mapped[CreatedAt]
     lease_until: Mapped[CreatedAt]
-    """The processes at work on it renew this while it runs; once it has passed, there is none."""
+    """The processes at work on it renew this while it runs; after it, none is at work."""
     finished_at: Mapped[Moment | None]
 
 
 class Neuron(Base):
     """A neuron with its statistics and what lists sort by.
 
-    ``current_*`` repeat the explanation that is shown first for the neuron, and the score that stands for it: see
+    ``current_*`` repeat the explanation that is shown first for the neuron, and the score that represents it: see
     ``app.domain.standing`` for the rules, ``app.queries.explanations.standing.refresh_current`` for when they are set.
     """
 
@@ -168,7 +168,7 @@ class Neuron(Base):
 
 
 class CollectedNeuron(Base):
-    """What one collection found about a neuron beside its samples. ``neuron`` repeats the newest collection's.
+    """A neuron's statistics in one collection; its samples are apart. ``neuron`` repeats the newest collection's.
 
     Null is what is not known, as for imports. The three token arrays are parallel: the tokens with the highest mean
     activation over the corpus, highest first.

@@ -22,10 +22,10 @@ class LeaseColumns:
     due_at: Mapped[Moment | None]
     """Not to be begun before; NULL is at once."""
     lease_token: Mapped[uuid.UUID | None]
-    """The fence: whoever does not hold it changes nothing."""
+    """The fence: a worker that does not hold it changes nothing."""
     lease_until: Mapped[Moment | None]
     attempt: Mapped[int] = mapped_column(server_default="0")
-    """Failures of its own doing; outages of the database or a provider do not count."""
+    """Failures of the work itself; outages of the database or a provider do not count."""
     deaths: Mapped[int] = mapped_column(server_default="0")
     """Workers that crashed or froze while they held it."""
     executions: Mapped[int] = mapped_column(server_default="0")
@@ -41,7 +41,7 @@ class LeaseColumns:
 
 
 class Task(LeaseColumns, Base):
-    """A piece of leased work of any kind but a run. Its kind says what ``parameters`` and ``result`` hold."""
+    """A piece of leased work of any kind but a run. Its kind determines what ``parameters`` and ``result`` contain."""
 
     __tablename__ = "task"
     __table_args__ = (
@@ -60,7 +60,7 @@ class Task(LeaseColumns, Base):
     account_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("account.id"))
     """Who queued it."""
     provider: Mapped[str | None]
-    """The language model that it asks: while that is paused, the task waits."""
+    """The language model that it calls: while that is paused, the task waits."""
     unique_key: Mapped[str | None]
     """At most one active task has a key."""
     parameters: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
@@ -74,7 +74,7 @@ class Turn(Base):
 
     lane: Mapped[str] = mapped_column(primary_key=True)
     account_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    """0 for work that nobody in particular has queued."""
+    """0 for work that no person has queued."""
     taken_at: Mapped[CreatedAt]
     n_taken: Mapped[int] = mapped_column(BigInteger, server_default="0")
 

@@ -74,13 +74,13 @@ CurrentViewer = Annotated[Viewer | None, Depends(current_viewer, scope="function
 
 
 async def refuse_strangers(request: Request, viewer: CurrentViewer, settings: AppSettings) -> None:
-    """Where the settings say so, nothing but the way in can be seen without an account. Raises LoginRequired."""
+    """Where the settings require accounts, only the login can be seen without one. Raises LoginRequired."""
     if settings.require_account and viewer is None and request.url.path not in OPEN_TO_ALL:
         raise LoginRequired
 
 
 def allowed_to(action: Action) -> Callable[[Viewer | None], Viewer]:
-    """A dependency that answers the viewer, or refuses with 401 or 403."""
+    """A dependency that returns the viewer, or refuses with 401 or 403."""
 
     def check(viewer: CurrentViewer) -> Viewer:
         if viewer is None:
@@ -96,7 +96,7 @@ MayReadOperations = Annotated[Viewer, Depends(allowed_to(Action.READ_OPERATIONS)
 
 
 async def check_address(request: Request) -> None:
-    """Refuse addresses that would not show what they say. Raises NotFound or Invalid.
+    """Refuse addresses whose parameters would be ignored. Raises NotFound or Invalid.
 
     No text of ours holds a NUL, and PostgreSQL cannot store one. An unknown field, or the first of two values,
     would be ignored without a word: a misspelt filter would show everything as if it had been filtered.
@@ -118,7 +118,7 @@ async def check_address(request: Request) -> None:
 
 
 _FIELDS: dict[Callable[..., Any], dict[str, bool]] = {}
-"""By endpoint: found once, since every request asks."""
+"""By endpoint: cached, since every request needs it."""
 
 
 def _query_fields(route: APIRoute) -> dict[str, bool]:

@@ -52,7 +52,7 @@ from app.web.rendering.templating import Renderer
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 POOL_SECONDS = 1.0
-"""Longest wait of a page for a connection. With ``statement_seconds`` it is under the five within which it answers."""
+"""Longest wait of a page for a connection. With ``statement_seconds`` it is below the promised five."""
 MAX_BODY_BYTES = 1_000_000
 OBJECTS_BETWEEN_COLLECTIONS = 50_000
 
@@ -133,7 +133,7 @@ def serve(settings: Settings) -> None:
     engine = open_installation(settings, limits=limits)
     sessions = make_sessions(engine)
     say_how_to_log_in(sessions)
-    # A page makes thousands of objects and drops them all: a collection every 700 would only walk over live ones.
+    # A page makes thousands of objects and drops them all: a collection every 700 would only visit live ones.
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, 20, 20)
     try:
         uvicorn.run(
@@ -149,7 +149,7 @@ def serve(settings: Settings) -> None:
 
 
 def say_how_to_log_in(sessions: Sessions) -> None:
-    """Log what to do where nobody has an account yet. Such a site can be read, and nothing in it be changed."""
+    """Log what to do where no account exists yet. Such a site can be read, but not changed."""
     try:
         with transaction(sessions) as session:
             if not any_account(session):

@@ -26,7 +26,7 @@ To add a kind of task:
            def __init__(self, services: WorkerServices) -> None: ...
 
            def __call__(self, held: HeldWork[TaskLease]) -> Done:
-               asked = held.lease.parameters
+               parameters = held.lease.parameters
                for n, neuron in enumerate(neurons):
                    ...
                    held.report("check", n / len(neurons))  # at least once a minute

@@ -15,11 +15,11 @@ from app.domain.work import Lane
 from app.work.lease import Lease, RunLease, TaskLease
 
 NOBODY = 0
-"""The account whose turn it is with work that nobody in particular has queued."""
+"""The account of work that no person has queued."""
 
 # The commit need not reach the disk: a crash that forgets it puts the work back, and the fence refuses the late result.
-# Right after a large batch the planner knows nothing yet of its runs: without the other two it would read and sort them
-# all for each one that is taken, instead of taking the first of the index.
+# Right after a large batch the planner has no statistics of its runs yet: without the other two settings it would read
+# and sort all of them for each one that is taken, instead of taking the first of the index.
 _SETTINGS = text("""
     SELECT set_config('synchronous_commit', 'off', true), set_config('enable_sort', 'off', true),
         set_config('enable_bitmapscan', 'off', true)
@@ -58,7 +58,7 @@ _NEXT_TASK = """
         AND NOT EXISTS (SELECT FROM pause WHERE pause.provider = task.provider AND pause.until > now())
     ORDER BY turn.taken_at NULLS FIRST, task.id LIMIT 1 FOR UPDATE OF task SKIP LOCKED
 """
-# In the outer SELECT the table's name stands for the updated row.
+# In the outer SELECT the table's name refers to the updated row.
 _BEGIN = """
     WITH {table} AS (
         UPDATE {table} SET status = 'running', stage = 'starting', progress = 0, executions = executions + 1,

@@ -49,7 +49,7 @@ def cancel_rows(session: Session, *, which: Which, row_id: int, reason: str | No
 def start_over(session: Session, *, which: Literal["run", "task"], row_id: int) -> None:
     """Queue an ended row again: no attempts, no crashes, no error. The caller's transaction outlives a refusal.
 
-    Raises Conflict where another active row stands in its place.
+    Raises Conflict where another active row does the same work.
     """
     try:
         with session.begin_nested():

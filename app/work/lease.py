@@ -1,7 +1,7 @@
 """The life of a leased row: find, renew, report, finish, fail, put back, reap. Runs and tasks share the statements.
 
-The row is the truth and its lease token the fence: whoever no longer holds the token changes nothing. Rows are locked
-by rising id, and before neurons.
+The row is the truth and its lease token the fence: a worker that no longer holds the token changes nothing. Rows are
+locked in ascending order of id, and before neurons.
 """
 
 import uuid
@@ -33,7 +33,7 @@ class _Lease:
     attempt: int
     """Failed attempts before this one."""
     provider: str | None
-    """The language model that the work asks: an outage of it pauses all work that asks it."""
+    """The language model that the work calls: an outage of it pauses all work that calls it."""
     subject_id: int | None
 
 
@@ -234,7 +234,7 @@ def _end_without_result(session: Session, *, lease: Lease, status: WorkStatus, e
 
 
 def event_detail(lease: Lease) -> dict[str, Any]:
-    """What events say of leased work."""
+    """The data of events about leased work."""
     if isinstance(lease, RunLease):
         return {"run_id": lease.id, "batch_id": lease.batch_id}
     return {"task_id": lease.id, "kind": lease.kind}

@@ -38,7 +38,7 @@ def enqueue_task(  # noqa: PLR0913 - a task's own columns
 ) -> QueuedTask:
     """Queue a task. ``parameters`` are JSON values that its handler understands.
 
-    ``title`` says in lists what it is about. ``provider`` is the language model that it asks: it waits while that is
+    ``title`` describes it in lists. ``provider`` is the language model that it calls: it waits while that is
     paused. While a task with ``unique_key`` is active no other is queued: the returned one is that.
     """
     values = {

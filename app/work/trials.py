@@ -1,4 +1,4 @@
-"""Queue a text to be tried on a neuron, or the loading of a subject that somebody is about to try one on."""
+"""Queue a text to be tried on a neuron, or the loading of a subject that a person is about to try one on."""
 
 from sqlalchemy.orm import Session
 

@@ -205,7 +205,7 @@ def test_caps_are_set_on_a_person_or_a_batch(command: Command, fresh_database: s
     with transaction(make_sessions(engine)) as session:
         Make(session).account("alice")
     assert command("cap", "2.5", "--person", "alice").exit_code == 0
-    assert "There is nobody called 'bob'" in command("cap", "2.5", "--person", "bob").output
+    assert "There is no account called 'bob'" in command("cap", "2.5", "--person", "bob").output
     assert "There is no such batch" in command("cap", "2.5", "--batch", "7").output
     assert "Name a batch or a person" in command("cap", "2.5").output
     with transaction(make_sessions(engine)) as session:

@@ -12,7 +12,7 @@ def driver_connection(session: Session) -> psycopg.Connection[Any]:
     """The session's own psycopg connection, in its transaction."""
     connection = session.connection().connection.driver_connection
     if not isinstance(connection, psycopg.Connection):
-        raise TypeError("sessions speak psycopg 3")
+        raise TypeError("sessions must use psycopg 3")
     return connection
 
 

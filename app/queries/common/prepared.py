@@ -1,4 +1,4 @@
-"""SELECTs that are compiled once, for what is asked most often: a neuron's page, and the steps of a run.
+"""SELECTs that are compiled once, for the most frequent queries: a neuron's page, and the steps of a run.
 
 They go past the ORM and SQLAlchemy's execution, whose preparations take half of a short query's time; what is raised
 is what those raise. Rows are dataclasses, whose fields have the names of the columns: checked at import.
@@ -81,19 +81,19 @@ def labelled(prefix: str, columns: Mapping[str, Any]) -> list[Any]:
 def rows_of(session: Session, bound: BoundSelect[Row]) -> list[Row]:
     """The rows of a statement, in binary. One round trip."""
     with _as_sqlalchemy_raises(session, [bound]) as connection:
-        values = ask(connection, bound).fetchall()
+        values = execute(connection, bound).fetchall()
     return [bound.read(row) for row in values]
 
 
-class Answer(Generic[Row]):
-    """The rows of one of several statements, known once the round trip is over."""
+class PendingRows(Generic[Row]):
+    """The rows of one of several statements, available after the round trip."""
 
     def __init__(self, bound: BoundSelect[Row], cursor: psycopg.Cursor[Any]) -> None:
         self._bound, self._cursor = bound, cursor
         self.rows: list[Row] = []
 
     def fetch(self) -> None:
-        """Read the rows that have come."""
+        """Read the rows that the server has sent."""
         self.rows = [self._bound.read(row) for row in self._cursor.fetchall()]
 
 
@@ -102,15 +102,15 @@ class RoundTrip:
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
-        self.answers: list[Answer[Any]] = []
+        self.pending: list[PendingRows[Any]] = []
         self.bound: list[BoundSelect[Any]] = []
 
-    def send(self, bound: BoundSelect[Row]) -> Answer[Row]:
+    def send(self, bound: BoundSelect[Row]) -> PendingRows[Row]:
         """Send a statement; its rows are there when the block is left."""
         self.bound.append(bound)
-        answer = Answer(bound, ask(self._connection, bound))
-        self.answers.append(answer)
-        return answer
+        rows = PendingRows(bound, execute(self._connection, bound))
+        self.pending.append(rows)
+        return rows
 
 
 @contextmanager
@@ -122,8 +122,8 @@ def one_round_trip(session: Session) -> Iterator[RoundTrip]:
         trip.bound = sent
         with connection.pipeline():
             yield trip
-        for answer in trip.answers:
-            answer.fetch()
+        for rows in trip.pending:
+            rows.fetch()
 
 
 @contextmanager
@@ -136,13 +136,13 @@ def _as_sqlalchemy_raises(session: Session, sent: Sequence[BoundSelect[Any]]) ->
     except psycopg.Error as error:
         if connection.closed:  # the pool must not get it back as if it were whole
             session.connection().invalidate(error)
-        asked = "; ".join(bound.text for bound in sent)
+        statement = "; ".join(bound.text for bound in sent)
         raise DBAPIError.instance(
-            asked, None, error, psycopg.Error, connection_invalidated=connection.closed
+            statement, None, error, psycopg.Error, connection_invalidated=connection.closed
         ) from error
 
 
-def ask(connection: psycopg.Connection[Any], bound: BoundSelect[Any]) -> psycopg.Cursor[Any]:
+def execute(connection: psycopg.Connection[Any], bound: BoundSelect[Any]) -> psycopg.Cursor[Any]:
     """Send one statement; in a pipeline the rows come later."""
     return connection.execute(bound.text, bound.parameters, binary=True)
 

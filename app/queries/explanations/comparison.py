@@ -11,9 +11,9 @@ from app.queries.neurons.claims import ExplanationRow
 def chosen_explanations(explanations: Sequence[ExplanationRow], wanted: Sequence[int]) -> tuple[ExplanationRow, ...]:
     """The wanted explanations in the order wanted; without a choice the newest by different authors, then the newest.
 
-    Of a run only the candidate that speaks for it is chosen unasked.
+    Of a run only the candidate that represents it is chosen by default.
 
-    ``explanations`` are a neuron's, the newest first. Raises NotFound for an explanation that is none of them,
+    ``explanations`` are a neuron's, the newest first. Raises NotFound for an explanation that is not among them,
     Invalid for more than ``MOST_SIDE_BY_SIDE``.
     """
     wanted = list(dict.fromkeys(wanted))

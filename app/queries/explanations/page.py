@@ -74,7 +74,7 @@ class RunOfExplanation:
 
 @dataclass(frozen=True, slots=True)
 class ExplanationShown:
-    """An explanation, the neuron it speaks of, its runs, and the calls of the run that its scores came from."""
+    """An explanation, its neuron, its runs, and the calls of the run that its scores came from."""
 
     row: ExplanationRow
     subject_id: int
@@ -150,7 +150,7 @@ def explanation_shown(session: Session, *, explanation_id: int) -> ExplanationSh
 
 
 def _replays(shown: ExplanationRow, explanations: Sequence[ExplanationRow]) -> tuple[ExplanationRow, ...]:
-    """What speaks for each other run of the same version of the method."""
+    """The explanation that represents each other run of the same version of the method."""
     if shown.run_id is None or shown.method_id is None:
         return ()
     return tuple(

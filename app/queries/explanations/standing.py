@@ -1,4 +1,4 @@
-"""What stands by the rules of ``app.domain.standing``: kept beside neurons and methods, and in SQL for single ones."""
+"""The representatives by the rules of ``app.domain.standing``: stored with neurons and methods, or found in SQL."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from app.queries.common.prepared import PreparedSelect, one_round_trip
 
 
 def score_standing_for(explanation: Any, name: ScoreName) -> LateralFromClause:
-    """The score of this name that stands for ``explanation``, a table or an alias of the enclosing statement.
+    """The score of this name that represents ``explanation``, a table or an alias of the enclosing statement.
 
     A lateral subquery of one row or none, with ``id``, ``value``, ``simulator``, ``interval_low`` and
     ``interval_high``: join it ``ON true``. See ``standing_score``.
@@ -126,7 +126,7 @@ _STANDING = sql("""
 
 
 def refresh_current(session: Session, *, neuron_id: int) -> None:
-    """Bring up to date what is kept of a neuron: its ``current_*``, and what each method says of it.
+    """Update what is stored for a neuron: its ``current_*``, and each method's explanation of it.
 
     To be called after explanations or scores of the neuron were stored, in their transaction.
     """
@@ -153,7 +153,7 @@ def refresh_current(session: Session, *, neuron_id: int) -> None:
 
 
 Scores: TypeAlias = Mapping[int, _Score | None]
-"""The score that stands for each text, by the text's id."""
+"""The score that represents each text, by the text's id."""
 
 
 def _current(first: _Text | None, scores_of: Scores) -> dict[str, object]:
@@ -168,7 +168,7 @@ def _current(first: _Text | None, scores_of: Scores) -> dict[str, object]:
 
 
 def _arrays(standing: Mapping[int, _Text | None], scores_of: Scores) -> dict[str, list[object]]:
-    """What each method says, a list for each column of ``method_standing``."""
+    """Each method's explanation, as one list per column of ``method_standing``."""
     rows = [(method_id, text, scores_of[text.id]) for method_id, text in standing.items() if text is not None]
     return {
         "method_ids": [method_id for method_id, _, _ in rows],

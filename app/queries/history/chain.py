@@ -1,4 +1,4 @@
-"""The chain of events: its links, its head, and events that stand outside of it."""
+"""The chain of events: its links, its head, and events that are not part of it."""
 
 from collections.abc import Iterator
 
@@ -21,7 +21,7 @@ _LINKS = text("""
     FROM event_link AS link LEFT JOIN event ON event.id = link.event_id
     ORDER BY link.position
 """)
-"""The text is put together here and not by the function of the trigger, which whoever edits rows could edit as well."""
+"""The text is built here and not by the trigger's function, which a person who edits rows could edit as well."""
 _CHUNK = 5_000
 
 

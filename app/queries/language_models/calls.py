@@ -101,7 +101,7 @@ def answered_calls(session: Session, *, run_id: int) -> list[LlmCall]:
     """Calls of a run that need not be made again, oldest first.
 
     Usable replies always; others only within the attempt of the run that they belong to, so that a run
-    that is retried asks anew.
+    that is retried sends its requests anew.
     """
     run = session.get(Run, run_id)
     if run is None:
@@ -174,4 +174,4 @@ def cap_person(session: Session, *, name: str, price_cap_per_day: float | None) 
     """Set the most that a person's calls may cost on one day (UTC); None lifts it. Raises NotFound."""
     change = update(Account).where(Account.name == name).values(price_cap_per_day=price_cap_per_day)
     if session.execute(change.returning(Account.id)).first() is None:
-        raise NotFound(f"There is nobody called {name!r}.")
+        raise NotFound(f"There is no account called {name!r}.")

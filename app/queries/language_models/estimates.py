@@ -16,13 +16,13 @@ from app.queries.methods.definitions import method_definition
 from app.queries.neurons.records import MeasuredNeuron, has_records, records_of_neurons
 
 NEURONS_LOOKED_AT = 4
-"""Neurons whose records say what the catalogue's steps will ask."""
+"""Neurons whose records the catalogue's steps estimate their calls from."""
 
 
 def batch_estimate(session: Session, *, method_id: int, subject_id: int, n_neurons: int) -> CostEstimate | None:
     """What a batch of ``n_neurons`` will need: by the method's finished runs, else by its steps.
 
-    None for a method that asks no language model. A subject without records needs no call, since each run on it fails
+    None for a method that calls no language model. A subject without records needs no call, since each run on it fails
     before the first. Raises NotFound for an unknown method, Conflict for one whose steps do not exist.
     """
     method = method_definition(session, method_id=method_id)

@@ -37,7 +37,7 @@ def provider_named(session: Session, *, name: str) -> Provider:
 
 
 def remove_provider(session: Session, *, name: str) -> None:
-    """Delete a provider with its key; what it answered stays. Raises NotFound."""
+    """Delete a provider with its key. Its stored replies remain. Raises NotFound."""
     provider_named(session, name=name)
     session.execute(delete(Provider).where(Provider.name == name))
 

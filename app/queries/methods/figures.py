@@ -1,6 +1,6 @@
 """What methods have done: how often they ran, what they scored, what they cost; two of them side by side.
 
-A method speaks for a neuron once, by the rules of ``app.domain.standing``, however often it ran on it and however many
+A method has one explanation of a neuron, by the rules of ``app.domain.standing``, however often it ran and however many
 candidates its runs had. Only scores by the method's own simulator count.
 """
 
@@ -53,7 +53,7 @@ class MethodFigures:
     price_per_neuron: float | None
     """What all calls of its runs have cost, those of runs that failed too, by the number of runs that succeeded.
 
-    None for a method that has asked no language model, or where no run has succeeded.
+    None for a method that has called no language model, or where no run has succeeded.
     """
 
 
@@ -121,7 +121,7 @@ def _runs(session: Session, method_id: int | None) -> dict[int, Any]:
             func.sum(RunCount.seconds).label("seconds"),
         )
         .join(RunCount, RunCount.batch_id == Batch.id)
-        .where(Batch.explanation_id.is_(None))  # a run that scores a person's text says nothing of the explainer
+        .where(Batch.explanation_id.is_(None))  # a run that scores a person's text does not measure the explainer
         .group_by(Batch.method_id)
     )
     return {row.method_id: row for row in session.execute(_one(statement, Batch.method_id, method_id))}
@@ -139,7 +139,7 @@ def _prices(session: Session, method_id: int | None) -> dict[int, float]:
 
 @dataclass(frozen=True, slots=True)
 class _Neurons:
-    """The neurons that a method speaks for, with their scores by one simulator."""
+    """The neurons that a method has explained, with their scores by one simulator."""
 
     n: int = 0
     n_scored: int = 0
@@ -159,7 +159,7 @@ class _Neurons:
 
 
 def _neurons(session: Session, method_id: int | None) -> dict[int, dict[str | None, _Neurons]]:
-    """The neurons that each method speaks for, by method and simulator."""
+    """The neurons that each method has explained, by method and simulator."""
     groups = (MethodCount.method_id, MethodCount.simulator)
     sums = (MethodCount.neurons, MethodCount.scored, MethodCount.total, MethodCount.squares)
     statement = select(*groups, *(func.sum(column) for column in sums)).group_by(*groups)
@@ -170,7 +170,7 @@ def _neurons(session: Session, method_id: int | None) -> dict[int, dict[str | No
 
 
 def _scored(session: Session, method_id: int) -> Subquery:
-    """The neurons that a method speaks for, with its 2023 score by its own simulator. Raises NotFound."""
+    """The neurons that a method has explained, with its 2023 score by its own simulator. Raises NotFound."""
     method = session.get(Method, method_id)
     if method is None:
         raise NotFound("There is no such method.")

@@ -1,4 +1,4 @@
-"""What is said about a neuron: explanations with their scores, flags, runs, history. A query each."""
+"""A neuron's explanations with their scores, its flags, runs and history. One query each."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -18,7 +18,7 @@ HISTORY_LENGTH = 30
 
 @dataclass(frozen=True, slots=True)
 class ScoreRow:
-    """A scorer's number with all that says how far to trust it."""
+    """A scorer's number with everything that is needed to judge it."""
 
     id: int
     scorer: str
@@ -64,7 +64,7 @@ class ExplanationRow(StoredExplanation):
 
     @property
     def headline(self) -> ScoreRow | None:
-        """The 2023 score that stands for it, where there is one."""
+        """The 2023 score that represents it, where there is one."""
         return standing_score(self.scores, SCORE_2023, made_by_method=self.method_id is not None)
 
     @property
@@ -117,7 +117,7 @@ class EventShown:
 
 @dataclass(frozen=True, slots=True)
 class _ScoredExplanation:
-    """An explanation beside one of its scores, or beside none."""
+    """An explanation with one of its scores, or without any."""
 
     explanation: StoredExplanation
     score: ScoreRow | None

@@ -35,7 +35,7 @@ from app.queries.neurons.order import (
 from app.queries.runs.active import active_runs
 
 COUNT_BOUND = 10_000
-"""Matches are counted up to here; beyond it a list says "10,000+"."""
+"""Matches are counted up to here; beyond it a list shows "10,000+"."""
 SEARCH_COUNT_BOUND = 1_000
 """The same for searches, where every match costs a look at its row."""
 
@@ -159,8 +159,8 @@ def count_neurons(session: Session, *, query: NeuronsQuery, bound: int | None = 
 def _source(query: NeuronsQuery, *, few: bool) -> _Source:
     """All that match, unsorted.
 
-    Where few match, a planner that expects many walks the sort's index for ones that do not come; told to find
-    them first, it looks them up by the filter.
+    Where few match, a planner that expects many scans the sort's index for matches that are not there. A
+    materialized CTE makes it apply the filter first.
     """
     chosen = select(*_COLUMNS).where(*filter_conditions(query.subject_id, query.filter))
     if not few:

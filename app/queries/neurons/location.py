@@ -1,4 +1,4 @@
-"""What a worker asks before it reads a neuron's records: its address, its statistics, and a peer."""
+"""What a worker needs before it reads a neuron's records: its address, its statistics, and a peer."""
 
 from dataclasses import dataclass
 

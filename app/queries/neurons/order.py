@@ -26,7 +26,7 @@ class SortKey(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NeuronSort:
-    """A key and a direction. Equal values stand in the order of ids, in the same direction."""
+    """A key and a direction. Equal values are ordered by id, in the same direction."""
 
     key: SortKey = SortKey.SCORE
     descending: bool = True
@@ -69,7 +69,7 @@ _VALUES = {SortKey.SCORE: "current_score", SortKey.FIRING_RATE: "firing_rate", S
 def segments_of(sort: NeuronSort, columns: SortColumns, *, backwards: bool) -> list[SortSegment]:
     """The segments of the list in reading order.
 
-    A segment each for rows with and without the value: so NULLs stand last in both directions, and every segment is
+    A segment each for rows with and without the value: so NULLs are last in both directions, and every segment is
     one scan of the one index of the value, forward or backward.
     """
     descending = sort.descending != backwards

@@ -147,7 +147,7 @@ class StoredSimulation:
     split: str
     collection_id: int | None
     unit: float
-    """The activation, in the model's units, that 1 of ``expected`` stands for."""
+    """The activation, in the model's units, that 1 of ``expected`` corresponds to."""
     excerpt_ids: list[int]
     expected: bytes
     failures: dict[str, str]
@@ -284,7 +284,7 @@ _EXCERPTS = PreparedSelect(
 
 
 def neuron_head(session: Session, *, slug: str, layer: int, index: int) -> NeuronHead:
-    """The neuron at an address. One query. Raises NotFound, which says what there is instead."""
+    """The neuron at an address. One query. Raises NotFound, whose message names the valid range."""
     # A number that does not fit its column is no neuron, and Postgres would refuse to compare it.
     fits = layer <= BIGGEST_LAYER and index <= BIGGEST_INDEX
     rows = rows_of(session, _HEAD.given(slug=slug, layer=layer, index=index)) if fits else []
@@ -305,7 +305,7 @@ def _not_found(session: Session, slug: str) -> NotFound:
 
 @dataclass(frozen=True, slots=True)
 class NeuronParts:
-    """All that is said about a neuron, and where it fires."""
+    """A neuron's explanations with what belongs to them, and the records on which it fires."""
 
     explanations: tuple[ExplanationRow, ...]
     runs: tuple[RunShown, ...]

@@ -54,7 +54,7 @@ class _Sample:
 
 @dataclass(frozen=True, slots=True)
 class _Collected:
-    """What a collection found about a neuron beside its samples."""
+    """A neuron's statistics in one collection; its samples are apart."""
 
     neuron_id: int
     mean: float | None
@@ -173,9 +173,9 @@ def records_of_neurons(
     Maximum and mean are the collection's own; where it states none, those of ``neurons``, which are the subject's
     newest complete collection's.
     """
-    asked = {"neuron_ids": [neuron.neuron_id for neuron in neurons], "collection_id": collection_id}
+    parameters = {"neuron_ids": [neuron.neuron_id for neuron in neurons], "collection_id": collection_id}
     with one_round_trip(session) as trip:
-        samples, collected = trip.send(_SAMPLES.given(**asked)), trip.send(_COLLECTED.given(**asked))
+        samples, collected = trip.send(_SAMPLES.given(**parameters)), trip.send(_COLLECTED.given(**parameters))
     ids = excerpt_tokens(session, excerpt_ids=(i for row in samples.rows for i in row.excerpt_ids))
     tokens = {excerpt_id: np.array(token_ids, dtype=np.int32) for excerpt_id, token_ids in ids.items()}
     stored: dict[int, list[_Sample]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""Neurons that somebody has selected, by filters or one by one. Their ids stay in the database."""
+"""Neurons that a person has selected, by filters or one by one. Their ids stay in the database."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -21,7 +21,7 @@ class NeuronSelection:
     subject_id: int
     filter: NeuronFilter = EVERY_NEURON
     neuron_ids: frozenset[int] | None = None
-    """Where neurons are named, the filter says nothing."""
+    """Where neurons are named, the filter is ignored."""
 
     @classmethod
     def of(cls, subject_id: int, neuron_ids: Sequence[int]) -> "NeuronSelection":

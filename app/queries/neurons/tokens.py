@@ -43,23 +43,23 @@ def neurons_by_token(session: Session, *, collection_id: int, token_id: int, lim
 
     Of equal rank the one whose mean is the larger share of its maximum comes first.
     """
-    # Containment, not ANY: the index answers it.
+    # Containment, not ANY, which cannot use the index.
     holds = CollectedNeuron.strongest_tokens.bool_op("@>")(cast([token_id], ARRAY(Integer)))
-    place = func.array_position(CollectedNeuron.strongest_tokens, token_id)
-    mean = CollectedNeuron.token_means[place]
+    position = func.array_position(CollectedNeuron.strongest_tokens, token_id)
+    mean = CollectedNeuron.token_means[position]
     rows = session.execute(
         select(
             Neuron.id,
             Neuron.layer,
             Neuron.index,
-            (place - 1).label("rank"),
+            (position - 1).label("rank"),
             mean.label("mean"),
-            CollectedNeuron.token_counts[place].label("count"),
+            CollectedNeuron.token_counts[position].label("count"),
             CollectedNeuron.max,
         )
         .join(Neuron, Neuron.id == CollectedNeuron.neuron_id)
         .where(CollectedNeuron.collection_id == collection_id, holds)
-        .order_by(place, (mean / func.nullif(CollectedNeuron.max, 0)).desc().nulls_last(), Neuron.id)
+        .order_by(position, (mean / func.nullif(CollectedNeuron.max, 0)).desc().nulls_last(), Neuron.id)
         .limit(limit)
     )
     return tuple(TokenHit(*row) for row in rows)

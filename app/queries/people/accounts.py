@@ -47,7 +47,7 @@ def add_account(session: Session, *, name: str, role: Role) -> Account:
 
 
 def ensure_account(session: Session, *, name: str, role: Role) -> Account:
-    """The account of this name, made with this role if there is none. Raises as ``add_account`` does."""
+    """The account of this name, created with this role where it does not exist. Raises as ``add_account`` does."""
     found = session.scalar(select(Account).where(Account.name == name))
     return found if found is not None else add_account(session, name=name, role=role)
 

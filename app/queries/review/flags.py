@@ -31,7 +31,7 @@ class FlagRow:
     explanation_id: int
     explanation: str
     score: float | None
-    """The 2023 score that stands for the explanation."""
+    """The 2023 score that represents the explanation."""
     simulator: str | None
     """Of the score."""
     subject: str
@@ -52,7 +52,7 @@ class _Flagged:
 
 
 def open_flag(session: Session, *, explanation_id: int, account_id: int, reason: str, note: str) -> int:
-    """Open a flag against an explanation; answers the flag's id.
+    """Open a flag against an explanation. Returns the flag's id.
 
     Raises NotFound for an unknown explanation, Invalid for an unknown reason or an over-long note, Conflict where
     the same account already has an open flag with this reason against it.
@@ -198,7 +198,7 @@ def _flagged(session: Session, explanation_id: int) -> _Flagged:
 def _raise_unresolvable(session: Session, flag_id: int) -> NoReturn:
     if session.scalar(select(Flag.id).where(Flag.id == flag_id)) is None:
         raise NotFound("There is no such flag.")
-    raise Conflict("This flag has been resolved already. Its verdict stands under the resolved flags.")
+    raise Conflict("This flag is already resolved. Its verdict is in the list of resolved flags.")
 
 
 def _record(session: Session, kind: str, flagged: _Flagged, account_id: int, detail: dict[str, Any]) -> None:

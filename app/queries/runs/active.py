@@ -1,4 +1,4 @@
-"""Runs that are queued or running. They are counted where somebody asks: there is an index of them."""
+"""Runs that are queued or running. They are counted when needed: a partial index holds them."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from app.models import Neuron, Run
 def is_active() -> ColumnElement[bool]:
     """Whether a run is queued or running.
 
-    The words stand in the statement itself, so that the planner sees that the partial index fits.
+    The states are literals in the statement, so that the planner sees that the partial index fits.
     """
     return Run.status.in_([literal_column(repr(str(status))) for status in ACTIVE])
 

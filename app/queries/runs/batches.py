@@ -39,7 +39,7 @@ def insert_batch(
 def insert_runs(session: Session, *, batch: Batch, selection: NeuronSelection) -> int:
     """One queued run for each selected neuron that has no active run of the batch's method. Returns their number.
 
-    One statement, and no id leaves the database. Neurons are locked by nobody and read by rising id.
+    One statement, and no id leaves the database. Neurons are not locked and are read in ascending order of id.
     """
     chosen = select(literal(batch.id), Neuron.id, literal(batch.method_id), literal(batch.explanation_id, BigInteger))
     statement = insert(Run).from_select(

@@ -12,7 +12,7 @@ _SUMS = {status: func.sum(RunCount.__table__.c[status]) for status in WorkStatus
 
 
 def status_sums() -> dict[WorkStatus, ColumnElement[int]]:
-    """The sums over rows of ``run_count`` that say how many runs have each status."""
+    """The sums over rows of ``run_count``: the number of runs with each status."""
     return {status: func.coalesce(total, literal(0)) for status, total in _SUMS.items()}
 
 

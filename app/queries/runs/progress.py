@@ -68,7 +68,7 @@ class BatchSummary:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """The explanation that speaks for a run: its method's first candidate, or the text that it was to score."""
+    """The explanation that represents a run: its method's first candidate, or the text that it was to score."""
 
     explanation_id: int
     text: str
@@ -259,7 +259,7 @@ def _with_results(session: Session, rows: Sequence[Any]) -> list[RunRow]:
 
 
 def _results(session: Session, run_ids: Sequence[int]) -> dict[int, RunResult]:
-    """What speaks for each of these runs, by the run's id."""
+    """The explanation that represents each of these runs, by the run's id."""
     made = aliased(Explanation)
     first = select(made.id).where(made.run_id == Run.id, made.rank == 0).scalar_subquery()
     own_score = and_(

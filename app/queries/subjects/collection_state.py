@@ -1,4 +1,4 @@
-"""Where a collection stands: begun, running under a lease, resumed, failed. Its results are in ``collections``."""
+"""The state of a collection: begun, running under a lease, resumed, failed. Its results are in ``collections``."""
 
 import uuid
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ def start_collection(session: Session, **values: Any) -> int:
 
 
 def begun_collection(session: Session, *, key: uuid.UUID) -> BegunCollection | None:
-    """The collection with this key; None where there is none."""
+    """The collection with this key, or None."""
     row = session.execute(
         select(Collection.id, Collection.subject_id, Collection.corpus_id, Subject.tokenizer_id)
         .join(Subject, Subject.id == Collection.subject_id)
@@ -72,7 +72,7 @@ def completed_collection(session: Session, *, key: uuid.UUID) -> CompletedCollec
 
 
 def collection_status(session: Session, *, collection_id: int) -> CollectionStatus | None:
-    """Where a collection stands; None where there is none."""
+    """The state of a collection, or None."""
     found = session.scalar(select(Collection.status).where(Collection.id == collection_id))
     return None if found is None else CollectionStatus(found)
 
@@ -100,7 +100,7 @@ def report_progress(
         others = {part: tokens for part, tokens in parts.items() if part.endswith(f"/{of}")}
         parts = {**others, progress.part: progress.tokens}
         values |= {"part_tokens": parts, "tokens_done": sum(parts.values())}
-        # The speed of one process says nothing where others work too.
+        # The speed of one process is not that of the collection where several work on it.
         values["tokens_per_second"] = progress.tokens_per_second if of == "1" else None
     session.execute(update(Collection).where(*running).values(lease_until=_in_seconds(lease_seconds), **values))
 

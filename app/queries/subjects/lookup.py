@@ -12,7 +12,7 @@ from app.models import Collection, Corpus, Subject
 
 @dataclass(frozen=True, slots=True)
 class SubjectHead:
-    """What stands above the list of a subject's neurons."""
+    """The heading of the list of a subject's neurons."""
 
     id: int
     slug: str
@@ -45,7 +45,7 @@ class StoredSubject:
 
 
 def stored_subject(session: Session, *, slug: str) -> StoredSubject:
-    """The subject of this slug, to be loaded. Raises NotFound where there is none, or no complete collection of it."""
+    """The subject of this slug, to be loaded. Raises NotFound for an unknown slug, or without a complete collection."""
     row = session.execute(
         select(Subject, Collection.context_length, Collection.dtype)
         .join(Collection, Collection.id == Subject.collection_id)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, aliased
 from app.models import Neuron, Subject
 
 HIGH = 0.95
-"""The quantile that a layer's line shows beside the median."""
+"""The quantile that a layer's line shows after the median."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class TwinLayer:
 
 @dataclass(frozen=True, slots=True)
 class TwinStanding:
-    """Where a score stands among those of the null twin's neurons of the same layer."""
+    """The rank of a score among those of the null twin's neurons of the same layer."""
 
     slug: str
     n_scored: int
@@ -58,7 +58,7 @@ def null_twin_layers(session: Session, *, subject_id: int, simulator: str) -> tu
 
 
 def null_twin_standing(session: Session, *, neuron_id: int) -> TwinStanding | None:
-    """Where the neuron's current score stands among its layer of the null twin, scored by the same simulator.
+    """The rank of the neuron's current score among its layer of the null twin, scored by the same simulator.
 
     None without a score or a scored twin. One query.
     """

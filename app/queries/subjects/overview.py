@@ -1,4 +1,4 @@
-"""What the first page tells: subjects, how far they are explained, and what is going on."""
+"""The first page's content: subjects, how far they are explained, and current work."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field

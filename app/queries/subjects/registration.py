@@ -83,7 +83,7 @@ def _delete_unused(session: Session, subject: Subject) -> bool:
         with session.begin_nested():
             session.execute(delete(Collection).where(Collection.subject_id == subject.id))
             session.execute(delete(Subject).where(Subject.id == subject.id))
-    except IntegrityError:  # it is a control's model, or stands in the history
+    except IntegrityError:  # it is the model of a control, or the history refers to it
         return False
     session.expunge(subject)
     return True

@@ -42,7 +42,7 @@ def register_worker(session: Session, *, worker_id: uuid.UUID, host: str, pid: i
 
 @dataclass(frozen=True, slots=True)
 class WorkerReport:
-    """What a worker says of itself. ``device`` is where its models are."""
+    """What a worker reports about itself. ``device`` is where its models are."""
 
     doing: str
     n_finished: int
@@ -51,7 +51,7 @@ class WorkerReport:
 
 
 def see_worker(session: Session, *, worker_id: uuid.UUID, report: WorkerReport) -> None:
-    """Note that a worker is alive, and what it says of itself."""
+    """Record that a worker is alive, and what it reports about itself."""
     session.execute(update(Worker).where(Worker.id == worker_id).values(seen_at=func.now(), **asdict(report)))
 
 
@@ -65,7 +65,7 @@ def stop_worker(session: Session, *, worker_id: uuid.UUID, n_finished: int) -> N
 
 
 def delete_old_workers(session: Session, *, hours: int) -> None:
-    """Delete the rows of workers that nobody has seen for ``hours``."""
+    """Delete the rows of workers that have not reported for ``hours``."""
     session.execute(delete(Worker).where(Worker.seen_at < func.now() - func.make_interval(0, 0, 0, 0, hours)))
 
 

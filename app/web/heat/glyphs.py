@@ -1,7 +1,7 @@
 """Tokens as people see them: escaped, with white space, control and bidirectional characters visible.
 
 White space is faint: ``<s>`` is a real space, dotted by the style sheet, so that copied text stays true,
-``<u>`` a sign for a line break or a tab. ``<var>`` is a sign in place of a character that would not show,
+``<u>`` a sign for a line break or a tab. ``<var>`` is a sign for a character that would not show,
 or would move its neighbours, or of a byte that is no character.
 """
 
@@ -16,11 +16,11 @@ _COMBINING = frozenset({"Mn", "Mc", "Me"})
 
 
 def visible(text: str) -> str:
-    """HTML of a text that stands in one heatmap cell."""
+    """HTML of a text inside one heatmap cell."""
     if text.isascii() and text.isprintable() and " " not in text[1:]:
         # Nearly all tokens: an optional space, then letters.
         return _SPACE + escape(text[1:]) if text[:1] == " " else escape(text)
-    return "".join(_glyph(character, is_first=place == 0) for place, character in enumerate(text))
+    return "".join(_glyph(character, is_first=index == 0) for index, character in enumerate(text))
 
 
 def visible_bytes(data: bytes) -> str:
@@ -48,11 +48,11 @@ def joined(parts: Sequence[bytes]) -> list[tuple[int, str]]:
     token. The numbers of tokens add up to ``len(parts)``.
     """
     runs: list[tuple[int, str]] = []
-    place = 0
-    while place < len(parts):
-        size, html = _run_at(parts, place)
+    index = 0
+    while index < len(parts):
+        size, html = _run_at(parts, index)
         runs.append((size, html))
-        place += size
+        index += size
     return runs
 
 

@@ -1,7 +1,7 @@
 """Excerpts as heatmaps: one coloured cell per token, its number in the cell's title.
 
 Steps are classes (``h1``..``h10`` above 0, ``n1``..``n10`` below; a cell without one is step 0), so that
-no style stands in a page. A folded row is one line around its peak; unfolded, by keyboard too, it wraps
+no page contains a style. A folded row is one line around its peak; unfolded, by keyboard too, it wraps
 and the style sheet prints each number under its token. Attributes are written without quotes and cells
 with one-letter elements: a neuron's page has about five thousand of them.
 """
@@ -104,9 +104,9 @@ def stacked_line(real: Heat, simulated: Heat, residual: Heat, words: ShownVocabu
 def _stacked_parts(real: Heat, simulated: Heat, residual: Heat) -> list[str]:
     """The parts of three cells per token, laid end to end."""
     parts = _STACKED * len(real.token_ids)
-    for place, cells, n_parts in ((1, real.parts, 3), (4, simulated.parts, 2), (7, residual.parts, 2)):
+    for offset, cells, n_parts in ((1, real.parts, 3), (4, simulated.parts, 2), (7, residual.parts, 2)):
         for part in range(n_parts):
-            parts[place + part :: len(_STACKED)] = cells[part::3]
+            parts[offset + part :: len(_STACKED)] = cells[part::3]
     return parts
 
 
@@ -117,9 +117,9 @@ def _joined_cells(heat: Heat, words: ShownVocabulary, *, has_text: bool = True) 
     start = 0
     all_numbers = heat.parts[1::3]
     for size, text in joined([words.vocabulary.tokens[t] for t in heat.token_ids]):
-        place = range(start, start + size)
-        strongest = max(place, key=lambda i: abs(heat.steps[i]))
-        numbers = all_numbers[start] if size == 1 else '"' + " ".join(all_numbers[i] for i in place) + '"'
+        run = range(start, start + size)
+        strongest = max(run, key=lambda i: abs(heat.steps[i]))
+        numbers = all_numbers[start] if size == 1 else '"' + " ".join(all_numbers[i] for i in run) + '"'
         cells.append(f"{_OPEN[heat.steps[strongest]]}{numbers}>{text if has_text else ''}</i>")
         starts.append(start)
         start += size

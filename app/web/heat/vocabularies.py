@@ -14,7 +14,7 @@ from app.queries.neurons.records import vocabulary
 from app.web.heat.glyphs import visible
 
 TextArray: TypeAlias = NDArray[np.object_]
-"""Strings that an array of places picks from at once."""
+"""Strings that an array of indices selects from at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Compressed answers at a fifth of the processor time that zlib takes for pages of the same size."""
+"""Compressed responses at a fifth of the processor time that zlib takes for pages of the same size."""
 
 import zlib
 

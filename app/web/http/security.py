@@ -1,4 +1,4 @@
-"""What stands between the network and the pages, as small pure-ASGI middleware.
+"""Small pure-ASGI middleware between the network and the pages.
 
 Requests change something only when they come from this site's own pages (``SameOrigin``), under a
 name of this site (``KnownHosts``). Answers run nothing but this site's own files (``HEADERS``).
@@ -38,7 +38,7 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 PRIVATE = "private, no-cache"
-"""Kept by no cache that several people share, and asked for again each time."""
+"""Stored by no shared cache, and revalidated each time."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 ALWAYS_ANSWERED = ("/health", "/static/")
 RETRY_AFTER = "5"
@@ -47,7 +47,7 @@ LOOPBACK_NAMES = frozenset({"localhost", "ip6-localhost"})
 
 
 class SecurityHeaders:
-    """Adds HEADERS to every response; one that does not say how it may be kept belongs to its viewer alone."""
+    """Adds HEADERS to every response; one without its own Cache-Control is private to its viewer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -130,7 +130,7 @@ class KnownHosts:
 class RequestsAtOnce:
     """Answers 503 at once where the server works on as many requests as it may.
 
-    Health checks and static files are always answered: they wait for nothing that the others hold.
+    Health checks and static files are always served: they need no resource that the others hold.
     """
 
     def __init__(self, app: ASGIApp, *, most: int) -> None:
@@ -156,7 +156,7 @@ class RequestsAtOnce:
 
 
 class RequestLog:
-    """Gives every request an id, logs it with its status and time, and answers both in headers."""
+    """Gives every request an id, logs it with its status and time, and returns both in headers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

@@ -1,6 +1,6 @@
 """Static files, kept in memory, under addresses that change with their content, so that browsers may keep them.
 
-They are answered on the event loop: no thread, which a slow database could hold up, is needed for them.
+They are served on the event loop: they need no thread, which a slow database could block.
 """
 
 import gzip
@@ -51,12 +51,12 @@ def digest(name: str) -> str:
 
 
 def static_url(name: str) -> str:
-    """The address of a static file. Raises KeyError where there is none."""
+    """The address of a static file. Raises KeyError for an unknown one."""
     return f"/static/{name}?v={digest(name)}"
 
 
 class VersionedFiles:
-    """Static files as an ASGI application; those asked for by their right version are kept for a year."""
+    """Static files as an ASGI application; those requested by their right version are cached for a year."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with the file, 304, 404 or 405."""
@@ -72,10 +72,10 @@ class VersionedFiles:
         is_right = scope["query_string"] == f"v={file.digest}".encode()
         tag = f'"{file.digest}"'
         headers = {"Cache-Control": KEPT if is_right else ASKED_AGAIN, "ETag": tag, "Vary": "Accept-Encoding"}
-        asked = Headers(scope=scope)
-        if tag in (part.strip().removeprefix("W/") for part in asked.get("if-none-match", "").split(",")):
+        headers = Headers(scope=scope)
+        if tag in (part.strip().removeprefix("W/") for part in headers.get("if-none-match", "").split(",")):
             return Response(status_code=304, headers=headers)
         content = file.content
-        if file.compressed is not None and "gzip" in asked.get("accept-encoding", ""):
+        if file.compressed is not None and "gzip" in headers.get("accept-encoding", ""):
             content, headers["Content-Encoding"] = file.compressed, "gzip"
         return Response(content, media_type=file.media_type, headers=headers)

@@ -1,6 +1,6 @@
 """The filters of the list of neurons, between addresses and queries.
 
-A form sends fields that nobody filled in as empty texts, so every field is read as text here.
+A form sends empty fields as empty texts, so every field is read as text here.
 """
 
 import math
@@ -75,7 +75,7 @@ class ListRequest:
 
 
 def read_filters(fields: FilterFields) -> ListRequest:
-    """What the fields mean. Raises Invalid and says which of them cannot be used."""
+    """What the fields mean. Raises Invalid, whose message names the invalid ones."""
     words = plain_text(fields.words, what="search", limit=LONGEST_SEARCH)
     meaning = NeuronFilter(
         layer=_layer(fields.layer.strip()),

@@ -9,7 +9,7 @@ from app.queries.neurons.page import NeuronHead, neuron_head
 from app.web.deps import DbSession
 
 ROUTE = "/{slug}/{layer}/{index}"
-"""The path of a neuron's page; pages about the neuron lie below it."""
+"""The path of a neuron's page, which other pages about the neuron extend."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What is claimed about a neuron: explanations, flags, the newest run, as parts of its page and of answers to forms."""
+"""A neuron's explanations, flags and newest run, as parts of its page and of responses to forms."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -49,7 +49,7 @@ class NeuronFlags:
     open_flags: tuple[FlagShown, ...]
     reasons: tuple[FlagReason, ...]
     counts: NeuronCounts | None = None
-    """As they stand now, where this part goes into a page that is open."""
+    """Their current state, where this part is inserted into an open page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class NeuronProgress:
     run: RunShown | None
     claim: NeuronClaim | None = None
     counts: NeuronCounts | None = None
-    """As they stand now, where this part goes into a page that is open."""
+    """Their current state, where this part is inserted into an open page."""
 
 
 def claim_of(head: NeuronHead, explanations: Sequence[ExplanationRow], wanted: int | None) -> NeuronClaim:

@@ -1,4 +1,4 @@
-"""Explanations of one neuron beside each other: their texts, their scores, what each expects of the same excerpts."""
+"""Explanations of one neuron side by side: texts, scores, expected activations on the same excerpts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class ComparedColumn:
     by: str
     created_at: datetime
     simulator: str | None
-    """The one whose expected activations are drawn: that of the score that stands for the explanation."""
+    """The one whose expected activations are drawn: that of the score that represents the explanation."""
     difference: tuple[WordRun, ...]
     """From the first column's text to this one; empty in the first column."""
 

@@ -1,4 +1,4 @@
-"""A neuron's stored samples as the rows that pages show, and what simulations need to be shown beside them."""
+"""A neuron's stored samples as the rows that pages show, and what the display of simulations needs of them."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -175,11 +175,11 @@ def _rows(source: RowSource, sample: StoredSample) -> Iterator[ExcerptRow]:
         n_copies = copies.pop(tokens, 0)
         if not n_copies:  # shown already
             continue
-        place = source.excerpts[excerpt_id]
+        excerpt = source.excerpts[excerpt_id]
         yield ExcerptRow(
             excerpt_id=excerpt_id,
-            document=place.document,
-            position=place.position,
+            document=excerpt.document,
+            position=excerpt.position,
             n_copies=n_copies,
             peak=values[start + heat.peak],
             tokens=strings[start:end],

@@ -25,7 +25,7 @@ class SimulatedRow:
     expected: list[float] | None
     """0..10, or beyond where it was calibrated."""
     unit: float
-    """The activation, in the model's units, that 1 of ``expected`` stands for."""
+    """The activation, in the model's units, that 1 of ``expected`` corresponds to."""
     failure: str | None
     line: Line
 
@@ -58,7 +58,7 @@ def shown_simulations(
 def simulated_rows(
     source: RowSource, real: Mapping[tuple[int, str, int], FloatArray], simulation: StoredSimulation
 ) -> Iterator[SimulatedRow]:
-    """The rows of one simulation, each beside its real activations where they are stored."""
+    """The rows of one simulation, each with its real activations where they are stored."""
     pairs = list(_pairs(source, real, simulation))
     lines = iter(_stacked_lines(source, [pair for pair in pairs if pair.failure is None], simulation.unit))
     for excerpt_id, pair in zip(simulation.excerpt_ids, pairs, strict=True):

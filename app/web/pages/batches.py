@@ -45,7 +45,7 @@ class BatchesPage:
 
     batches: tuple[BatchSummary, ...]
     here: str
-    """This very page, with its place in the list."""
+    """The address of this page, with its cursor."""
     previous: str | None
     next: str | None
     workers: WorkerCount
@@ -63,9 +63,9 @@ class BatchesBatch:
     batch: BatchSummary
     address: str
     here: str
-    """This very page, with its filter and its place in the list."""
+    """The address of this page, with its filter and its cursor."""
     seconds_left: float | None
-    """At the batch's mean pace so far; None where that says nothing."""
+    """At the batch's mean pace so far; None where that is not meaningful."""
     workers: WorkerCount
     status: WorkStatus | None
     filters: dict[WorkStatus, str]

@@ -1,4 +1,4 @@
-"""Flags: what is complained about, and what reviewers have said to it."""
+"""Flags: doubts about explanations, and reviewers' verdicts."""
 
 from dataclasses import dataclass
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Whether the web server answers and reaches its database."""
+"""Whether the web server responds and reaches its database."""
 
 from dataclasses import dataclass
 from typing import cast

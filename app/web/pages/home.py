@@ -66,7 +66,7 @@ def activity(session: DbSession, viewer: CurrentViewer) -> HomeActivity:
         collections=collections if is_told else tuple(replace(c, error=None) for c in collections),
         n_workers=len(workers),
         workers=tuple(workers) if is_told else (),
-        # A reason repeats what a server said, which may name addresses.
+        # A reason quotes a server's reply, which may contain addresses.
         pauses=tuple(paused if is_told else (replace(pause, reason=NO_REASON) for pause in paused)),
         queue=queue_counts(session),
     )

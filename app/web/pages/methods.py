@@ -44,7 +44,7 @@ class StepShown:
 class MethodsMethod:
     """One version of a method, with those it can be compared with.
 
-    ``unknown`` says which of its steps this version of the program does not have; then there are no steps to show.
+    ``unknown`` names its steps that this version of the program lacks; then there are no steps to show.
     """
 
     method: MethodFigures

@@ -59,7 +59,7 @@ class SubjectPage:
     matches: Matches
     rows: tuple[NeuronRow, ...]
     simulators: tuple[str, ...]
-    """Of the scores that are shown, and the one that is asked for."""
+    """Of the scores that are shown, and the selected one."""
     previous: str | None
     next: str | None
     columns: dict[SortKey, SortColumn]
@@ -92,7 +92,7 @@ class SubjectQueue:
     n_active: int
     """Neurons that are queued or running with this method already, and will be skipped."""
     estimate: CostEstimate | None
-    """What those that are not skipped will need of the language model; None for a method that asks none."""
+    """What those that are not skipped will need of the language model; None for a method that calls none."""
     has_changed: bool = False
     """Whether other neurons match now than when the number was shown."""
     price_cap: float | None = None
@@ -285,4 +285,4 @@ def _hint(session: Session, request: ListRequest) -> str | None:
     words = request.filter.words
     if words is None or has_search_words(session, words=words):
         return None
-    return "The search has only common words and punctuation. Add a word that tells explanations apart."
+    return "The search has only common words and punctuation. Add a more specific word."

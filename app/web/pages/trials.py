@@ -1,4 +1,4 @@
-"""Try a text: a neuron's live activations beside what an explanation expects of it."""
+"""Try a text: a neuron's live activations and what an explanation expects of it."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -32,7 +32,7 @@ router = APIRouter()
 
 """Characters; a subject reads no more tokens of it than one of its excerpts has."""
 QUICK_SECONDS = 10.0
-"""So long the page asks several times a second; then the worker is loading, or busy."""
+"""While it is shorter, the page polls several times a second; then the worker is loading, or busy."""
 PATIENCE_SECONDS = 180.0
 """After so long without an answer the page stops asking."""
 
@@ -60,7 +60,7 @@ class TrialRow:
     expected: list[float] | None
     """0..10."""
     unit: float | None
-    """The activation, in the model's units, that 1 of ``expected`` stands for."""
+    """The activation, in the model's units, that 1 of ``expected`` corresponds to."""
     simulator: str | None
     note: str | None
     seconds: float

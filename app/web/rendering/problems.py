@@ -1,4 +1,4 @@
-"""What a person, a script or a fragment is told when something is wrong: the real status, never a traceback."""
+"""Error responses for people, scripts and fragments: the real status, never a traceback."""
 
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
@@ -25,7 +25,7 @@ ADVICE = {
     401: "Log in with the address that the program printed, or ask its operator for one.",
     404: "Check the address, or start again from the list of subjects.",
     405: "This address is reached from a form or a button on another page.",
-    409: "Reload the page to see how it stands now.",
+    409: "Reload the page to see its current state.",
     413: "Send less at once.",
     422: "Go back, change what was sent, and try again.",
     500: "It has been logged with the number below. Going back and trying again may help.",
@@ -41,7 +41,7 @@ class ErrorsProblem:
 
 
 def install_handlers(app: FastAPI) -> None:
-    """Let one function answer every kind of failure."""
+    """Make one function build the response to every kind of failure."""
     app.add_exception_handler(DomainError, _on_domain_error)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
@@ -67,11 +67,11 @@ def answer(request: Request, problem: Problem) -> Response:
 def _shown(request: Request, problem: Problem) -> Response:
     if request.url.path.endswith(".json"):
         return JSONResponse(asdict(problem), problem.status)
-    # The database is not asked who is looking: it may be what failed.
+    # The viewer is not read from the database, which may be what failed.
     view = View(request, getattr(request.state, "viewer", None))
     context = ErrorsProblem(problem)
     if view.wants_part:
-        # Whatever the request was to replace stays as it is; the message appears in its own place.
+        # The element that the request was to replace is unchanged; the message appears in the list of messages.
         return view.html(
             "errors/_problem.html", context, status=problem.status, HX_Retarget="#messages", HX_Reswap="innerHTML"
         )
@@ -96,7 +96,7 @@ def _on_http_error(request: Request, error: Exception) -> Response:
 
 
 def _allowed_methods(request: Request, known: str) -> list[str]:
-    """What this path is good for. The router names the methods of the first route that fits, and there are more."""
+    """The methods of this path. The router names those of the first matching route only."""
     routes = [route for route in request.app.routes if not isinstance(route, Mount)]
     found = {
         method
@@ -132,5 +132,5 @@ def _on_any_error(request: Request, error: Exception) -> Response:
     # The server logs the traceback; this line ties it to the number that the person sees.
     log.error("request failed", request_id=request_id, error=repr(error))
     response = answer(request, problem_of(500, "Something went wrong on the server.", request_id=request_id))
-    response.headers.update(HEADERS)  # this handler stands outside of the middleware that adds them
+    response.headers.update(HEADERS)  # this handler runs outside the middleware that adds them
     return response

@@ -17,7 +17,7 @@ LOWEST_SCORE = -0.25
 def bars(values: Sequence[float], *, width: int, height: int, label: str, css: str = "bars") -> Markup:
     """A bar chart without axes: one bar per value, the highest as high as the picture.
 
-    Values above 0 are never lower than one unit, so that rare is not taken for none.
+    Values above 0 are never lower than one unit, so that rare does not look like none.
     """
     step = width / max(1, len(values))
     top = max(values, default=0) or 1
@@ -38,7 +38,7 @@ def score_histogram(counts: Sequence[int], label: str) -> Markup:
 
 
 def activation_histogram(counts: Sequence[int], edges: Sequence[float]) -> Markup:
-    """How often which activation occurs; heights are logarithmic, since most tokens lie near 0."""
+    """How often which activation occurs; heights are logarithmic, since most tokens are close to 0."""
     label = f"Activations from {edges[0]:.3g} to {edges[-1]:.3g}, heights logarithmic" if edges else "Activations"
     return bars([math.log1p(n) for n in counts], width=6 * max(1, len(counts)), height=60, label=label, css="bars")
 

@@ -1,6 +1,6 @@
 """Pages from templates, and the ``.json`` twin of every page.
 
-A page is a function that answers a frozen dataclass. ``page`` registers it twice: as JSON, documented
+A page is a function that returns a frozen dataclass. ``page`` registers it twice: as JSON, documented
 in OpenAPI by that dataclass, and as HTML, where the template of that dataclass's name shows it:
 ``home/page.html`` shows a ``HomePage``. In a template the dataclass is ``page``, and ``frame`` is what
 every page shares.
@@ -33,14 +33,14 @@ from app.web.rendering.svg import activation_histogram, score_axis, score_histog
 TEMPLATES = Path(__file__).resolve().parents[3] / "templates"
 
 PROBLEM_STATUSES: tuple[int | str, ...] = (404, 422, 503)
-"""What any page may answer instead of itself."""
+"""Statuses of the errors that any page may respond with."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What every page shares: who looks at it, and where it is."""
+    """What every page shares: its viewer and its address."""
 
     viewer: Viewer | None
     path: str
@@ -48,7 +48,7 @@ class Frame:
     version: str
 
     def may(self, action: str) -> bool:
-        """Whether the viewer may do this; nobody may without an account. Raises ValueError for no action."""
+        """Whether the viewer may do this; without an account, never. Raises ValueError for an unknown action."""
         return self.viewer is not None and self.viewer.may(Action(action))
 
 
@@ -103,14 +103,14 @@ class View:
 
     @property
     def wants_part(self) -> bool:
-        """Whether htmx asks for a fragment rather than a page."""
+        """Whether htmx requests a fragment rather than a page."""
         headers = self.request.headers
         return headers.get("hx-request") == "true" and headers.get("hx-request-type") != "full"
 
     def html(
         self, template: str, context: object, *, status: int = 200, twin: str | None = None, **headers: str
     ) -> HTMLResponse:
-        """The answer that shows ``context`` through ``template``."""
+        """The response that shows ``context`` through ``template``."""
         frame = Frame(viewer=self.viewer, path=self.request.url.path, json_path=twin, version=code_version())
         renderer = cast("Renderer", self.request.app.state.renderer)
         # Pages differ by viewer, and fragments from pages.
@@ -135,7 +135,7 @@ def page(
 ) -> Callable[[Function], Function]:
     """Register a function as the page at ``path`` and as the JSON at ``path.json`` (or ``twin``).
 
-    ``partial`` is the template that answers alone when htmx asks; it sees the same context.
+    ``partial`` is the template that is rendered alone when htmx requests it; it has the same context.
     """
 
     def register(function: Function) -> Function:
