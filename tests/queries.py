@@ -15,7 +15,7 @@ from app.queries.common import prepared
 def counted_queries(engine: Engine) -> Iterator[list[str]]:
     """The SELECT statements that are sent while the block runs, past SQLAlchemy's execution or through it."""
     sent: list[str] = []
-    ask = prepared.ask
+    execute = prepared.execute
 
     def note(text: str) -> None:
         if text.startswith("SELECT"):
@@ -24,11 +24,11 @@ def counted_queries(engine: Engine) -> Iterator[list[str]]:
     def on_execute(*arguments: Any) -> None:
         note(arguments[2])
 
-    def on_ask(connection: psycopg.Connection[Any], bound: prepared.BoundSelect[Any]) -> psycopg.Cursor[Any]:
+    def on_prepared(connection: psycopg.Connection[Any], bound: prepared.BoundSelect[Any]) -> psycopg.Cursor[Any]:
         note(bound.text)
-        return ask(connection, bound)
+        return execute(connection, bound)
 
     event.listen(engine, "before_cursor_execute", on_execute)
-    with patch.object(prepared, "ask", on_ask):
+    with patch.object(prepared, "execute", on_prepared):
         yield sent
     event.remove(engine, "before_cursor_execute", on_execute)

@@ -104,7 +104,7 @@ def test_scores_by_different_simulators_are_not_subtracted(
     answer = client.get("/tiny/1/2/compare")
     lines = [(line.simulator, [cell is not None for cell in line.cells]) for line in context().scores]
     assert lines == [("lexical", [True, False]), ("structured", [False, True])]
-    assert "Different simulators made these numbers" in answer.text
+    assert "These scores come from different simulators" in answer.text
 
 
 def test_an_explanation_without_scores_and_simulations_has_empty_cells(

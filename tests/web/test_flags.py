@@ -60,7 +60,7 @@ def test_flags_are_filtered_and_paged(
 
 
 def test_no_flags_is_said_in_words(client: TestClient) -> None:
-    assert "Nobody doubts an explanation" in client.get("/flags").text
+    assert "No flag is open" in client.get("/flags").text
     assert "no resolved flag with the reason “Wrong”" in client.get("/flags?state=resolved&reason=wrong").text
 
 

@@ -42,7 +42,7 @@ def test_a_killed_collection_is_not_shown_as_running(
     make.session.flush()
     html = client.get("/activity").text
     assert "Stopped: no process has worked on it since" in html
-    assert "The same command goes on from there." in html
+    assert "The same command resumes it." in html
     assert "<progress" not in html
     assert not context().is_busy
 

@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 STATIC = Path(__file__).resolve().parents[3] / "static"
 KEPT = "public, max-age=31536000, immutable"
-ASKED_AGAIN = "no-cache"
+REVALIDATED = "no-cache"
 METHODS = ("GET", "HEAD")
 COMPRESSED = ("text/", "image/svg+xml")
 
@@ -71,11 +71,11 @@ class VersionedFiles:
             raise HTTPException(404)
         is_right = scope["query_string"] == f"v={file.digest}".encode()
         tag = f'"{file.digest}"'
-        headers = {"Cache-Control": KEPT if is_right else ASKED_AGAIN, "ETag": tag, "Vary": "Accept-Encoding"}
-        headers = Headers(scope=scope)
-        if tag in (part.strip().removeprefix("W/") for part in headers.get("if-none-match", "").split(",")):
+        headers = {"Cache-Control": KEPT if is_right else REVALIDATED, "ETag": tag, "Vary": "Accept-Encoding"}
+        request_headers = Headers(scope=scope)
+        if tag in (part.strip().removeprefix("W/") for part in request_headers.get("if-none-match", "").split(",")):
             return Response(status_code=304, headers=headers)
         content = file.content
-        if file.compressed is not None and "gzip" in headers.get("accept-encoding", ""):
+        if file.compressed is not None and "gzip" in request_headers.get("accept-encoding", ""):
             content, headers["Content-Encoding"] = file.compressed, "gzip"
         return Response(content, media_type=file.media_type, headers=headers)
