@@ -140,7 +140,7 @@ def test_an_explanation_is_kept_as_it_was_meant_at_the_first_call(site: Endpoint
         (Answer("It fires on cats."), "the reply is not JSON: it begins with 'It fires on cats.'"),
         (
             Answer("<think>and so on", finish_reason="length"),
-            "cut short in the model's thoughts",
+            "cut short in the model's reasoning",
         ),
     ],
 )

@@ -118,7 +118,7 @@ def test_an_error_is_not_charged_and_a_reply_that_cannot_be_read_is(site: tuple[
     ("given", "usage"),
     [
         (reply("12345", usage=None), Usage(2, 0, 3)),
-        (reply("12345", usage=None, thoughts="1" * 10), Usage(2, 0, 8)),
+        (reply("12345", usage=None, reasoning="1" * 10), Usage(2, 0, 8)),
         (reply("1" * 1000, usage=None), Usage(2, 0, 20)),
         (reply("", Outcome.UNPARSABLE, usage=None), Usage(2, 0, 20)),
     ],

@@ -31,7 +31,7 @@ ECHOES: dict[str, Echo] = {
     "text": lambda said: Raw(f"headers: {said}".encode()),
     "a redirect": lambda said: Fail(307, said, headers={"location": f"http://127.0.0.1:9/{said}"}),
     "an explanation": lambda said: Answer(f'{{"explanation": "the word {said}"}}'),
-    "thoughts": lambda said: Answer(f'<think>{said}</think>{{"explanation": "the word import"}}'),
+    "reasoning": lambda said: Answer(f'<think>{said}</think>{{"explanation": "the word import"}}'),
     "a refusal": lambda said: Answer("", refusal=f"not for {said}"),
     "the model's name": lambda said: Answer('{"explanation": "the word import"}', model=said),
     "a name of a field": lambda said: Edited(lambda reply: {**reply, said: {said: [said]}}),

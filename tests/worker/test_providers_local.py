@@ -245,7 +245,7 @@ def test_thoughts_of_a_local_model_are_kept_apart_also_where_their_marks_are_spe
         tokenizer.add_special_tokens({"additional_special_tokens": [mark]}, replace_extra_special_tokens=False)
     provider = Says("tiny", "tiny-llama", tiny_model("llama"), tokenizer)
     whole = provider.says("<think>the cat</think>the mat<end>")
-    assert (whole.outcome, whole.text, whole.thoughts) == (Outcome.OK, "the mat", "the cat")
+    assert (whole.outcome, whole.text, whole.reasoning) == (Outcome.OK, "the mat", "the cat")
     assert provider.says("the mat<end>").text == "the mat"
     open_ended = provider.says("<think>the cat")
     assert (open_ended.outcome, open_ended.text) == (Outcome.TRUNCATED, "")

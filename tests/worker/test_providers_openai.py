@@ -83,11 +83,11 @@ def test_an_endpoint_that_is_always_overloaded_counts_as_down(server: LlmServer,
     assert (caught.value.permanent, server.n_requests) == (False, 4)
 
 
-@pytest.mark.parametrize("trouble", [Fail(500), Fail(503), Drop()])
+@pytest.mark.parametrize("failure", [Fail(500), Fail(503), Drop()])
 def test_passing_trouble_is_retried(
-    server: LlmServer, provider: OpenAICompatible, trouble: Fail | Drop, leap: Leap
+    server: LlmServer, provider: OpenAICompatible, failure: Fail | Drop, leap: Leap
 ) -> None:
-    server.script.extend([trouble, trouble])
+    server.script.extend([failure, failure])
     (reply,) = provider.chat([asks()])
     assert (reply.outcome, server.n_requests) == (Outcome.OK, 3)
     assert len(leap.waits) == 2

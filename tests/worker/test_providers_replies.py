@@ -59,7 +59,7 @@ ODD_BOOKKEEPING: dict[str, Edit] = {
     "content in parts": with_message(
         content=[{"type": "text", "text": "words "}, {"type": "text", "text": "about cats"}]
     ),
-    "thoughts in parts": with_message(
+    "reasoning in parts": with_message(
         content=[{"type": "thinking", "thinking": [{"text": "hm"}]}, {"type": "text", "text": "words about cats"}]
     ),
     "tool calls that are empty": with_message(tool_calls=[], function_call=None),
@@ -114,7 +114,7 @@ def test_thoughts_are_left_out_of_the_answer_and_kept_in_the_stored_reply(
     watch, seen = watched()
     (reply,) = provider.chat([asks()], watch=watch)
     assert (reply.outcome, reply.text) == (Outcome.OK, '{"explanation": "digits"}')
-    assert "perhaps {7}" in reply.thoughts
+    assert "perhaps {7}" in reply.reasoning
     assert "perhaps {7}" in str(seen[0].raw)
 
 
@@ -124,7 +124,7 @@ def test_thoughts_that_the_server_keeps_apart_are_kept_apart(
 ) -> None:
     server.script.append(Edited(with_message(**{field: "hm"})))
     (reply,) = provider.chat([asks()])
-    assert (reply.text, reply.thoughts) == ("words about cats", "hm")
+    assert (reply.text, reply.reasoning) == ("words about cats", "hm")
 
 
 @pytest.mark.parametrize("finish", ["stop", "length"])
@@ -134,15 +134,15 @@ def test_thoughts_that_never_end_are_a_reply_cut_short(
     server.script.append(Answer("<think>and then", finish_reason=finish))
     (reply,) = provider.chat([asks()])
     assert (reply.outcome, reply.text) == (Outcome.TRUNCATED, "")
-    assert "thoughts" in str(reply.error)
+    assert "reasoning" in str(reply.error)
 
 
 WITHOUT_ANSWER: dict[str, tuple[Behaviour, str]] = {
     "content null": (Edited(with_message(content=None)), "the reply is empty (finish reason: stop)"),
     "content empty": (Answer(" \n"), "the reply is empty (finish reason: stop)"),
-    "thoughts alone": (
+    "reasoning alone": (
         Edited(with_message(content=None, reasoning_content="hm")),
-        "the reply holds the model's thoughts and no answer",
+        "the reply holds the model's reasoning and no answer",
     ),
     "a tool call": (
         Edited(with_message(content=None, tool_calls=[{"type": "function", "function": {"name": "look_up"}}])),

@@ -24,7 +24,7 @@ SHOWN_CHARACTERS = 60
 
 
 class Unusable(ValueError):
-    """The reply is not of the form that was asked for."""
+    """The reply does not have the requested form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Question(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Answer(Generic[T]):
-    """What a question came to: a value, or the reason why there is none."""
+    """The result of a question: a value, or the reason why there is none."""
 
     value: T | None
     model: str | None

@@ -1,4 +1,4 @@
-"""What stands beside every score to say how much it is worth."""
+"""The baselines that every score is compared with."""
 
 from collections.abc import Iterable
 

@@ -138,7 +138,7 @@ class CalibratedSimulator(Protocol):
 class ScoredExcerpt:
     """Real and expected activations of one excerpt, side by side. ``kind`` is its sample.
 
-    ``unit`` is the activation, in the model's units, that 1 of the expected activations stands for.
+    ``unit`` is the activation, in the model's units, that an expected activation of 1 corresponds to.
     """
 
     kind: SampleKind
@@ -164,7 +164,7 @@ class Scorer(Protocol):
         ...
 
     def score(self, excerpts: Sequence[ScoredExcerpt], *, seed: int) -> tuple[ScoreResult, ...]:
-        """One result per sample the scorer speaks of, in the validation split, without baselines."""
+        """One result per sample that the score describes, in the validation split, without baselines."""
         ...
 
 

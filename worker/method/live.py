@@ -30,7 +30,7 @@ class LiveSubject(Protocol):
     ) -> FloatArray:
         """Log-probabilities of the next token at every position of an excerpt [T]. [T, V], nats.
 
-        With ``activations`` [T], in the model's units, these stand in for the neuron's own.
+        With ``activations`` [T], in the model's units, these replace the neuron's own.
         """
         ...
 

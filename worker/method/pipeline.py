@@ -34,8 +34,8 @@ Report = Callable[[str, float], None]
 def run_method(method: BuiltMethod, task: NeuronTask, report: Report) -> tuple[ExplanationResult, ...]:
     """Every candidate of the method's explainer, simulated and scored, the preferred first.
 
-    A task that brings its text has that as its only candidate. ``report(stage, share done)`` is told
-    where it stands. Raises MethodError for a neuron that never fires or has no records and for a given
+    A task that brings its text has that as its only candidate. ``report(stage, share done)`` receives
+    the progress. Raises MethodError for a neuron that never fires or has no records and for a given
     text that cannot be simulated, ProviderError where a language model gives no usable answer.
     """
     refuse_silent(task)
@@ -127,7 +127,7 @@ def among(excerpts: Iterable[ScoredExcerpt], wanted: Records) -> tuple[ScoredExc
 
 
 def unit_of(records: NeuronRecords) -> float:
-    """The activation that 1 of the expected activations stands for; 1 for a neuron that never fires."""
+    """The activation that an expected activation of 1 corresponds to; 1 for a neuron that never fires."""
     return records.level_10 / NORMALISED_MAXIMUM or 1.0
 
 
@@ -136,7 +136,7 @@ def simulate(
 ) -> tuple[ScoredExcerpt, ...]:
     """Real and expected activations of every record. A text that cannot be simulated fails them all.
 
-    ``unit`` is the activation, in the model's units, that 1 of the expected activations stands for.
+    ``unit`` is the activation, in the model's units, that an expected activation of 1 corresponds to.
     """
     flat = [(kind, record) for kind, rows in records.items() for record in rows]
     try:
@@ -184,7 +184,7 @@ def _baselines(method: BuiltMethod, simulator: Simulator, text: str, task: Neuro
 
 
 def with_baselines(result: ScoreResult, baselines: Baselines) -> ScoreResult:
-    """The score with its baselines beside it."""
+    """The score with its baselines."""
     values = baselines.get((result.scorer, result.sample), {})
     return replace(
         result,

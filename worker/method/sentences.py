@@ -18,7 +18,7 @@ TOKENS_PER_SENTENCE = 60
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A test sentence; ``fires`` is what the explanation says that the neuron does on it."""
+    """A test sentence; ``fires`` is whether the explanation claims that the neuron fires on it."""
 
     text: str
     fires: bool
@@ -73,7 +73,7 @@ class Measured:
 
     @property
     def missed(self) -> bool:
-        """Whether the neuron did not do what the explanation says."""
+        """Whether the neuron contradicts the explanation."""
         return self.fired is not self.sentence.fires
 
 
@@ -82,7 +82,7 @@ def measure(
 ) -> tuple[Measured, ...]:
     """Run the subject on each sentence. The neuron fires where its level reaches ``ACTIVE_LEVEL`` of 10.
 
-    ``maximum`` is the activation that level 10 stands for. Raises MethodError where the neuron belongs to another
+    ``maximum`` is the activation that level 10 corresponds to. Raises MethodError where the neuron belongs to another
     subject.
     """
     texts = [sentence.text for sentence in sentences]

@@ -1,4 +1,4 @@
-"""Where an endpoint is: the addresses of its host, of which only public and allowed ones are ever connected to."""
+"""The addresses of an endpoint's host. Only public and allowed ones are ever connected to."""
 
 import ipaddress
 import socket
@@ -86,7 +86,7 @@ def _refusal(host: str, addresses: Sequence[str]) -> ProviderError:
     options = " ".join(f"--allow {ip}/{ip.max_prefixlen}" for ip in map(_ip, addresses))
     shown = " and ".join(str(_ip(a)) for a in addresses)
     return ProviderError(
-        f"{host!r} stands for {shown}, which is not a public address. "
+        f"{host!r} resolves to {shown}, which is not a public address. "
         f"If that is meant, allow it: neuron-audit provider add {options}",
         permanent=True,
     )

@@ -1,6 +1,6 @@
 """The interface of every language-model provider, hosted or on the worker's own device.
 
-Providers know nothing of neurons: they answer requests, many at a time, and report how each one went.
+Providers know nothing of neurons: they send requests, many at a time, and return the outcome of each.
 """
 
 import hashlib
@@ -47,12 +47,12 @@ class Reply:
     model: str | None
     usage: Usage | None
     error: str | None = None
-    thoughts: str = ""
-    """What the model wrote before its answer. Stored, never read."""
+    reasoning: str = ""
+    """What the model wrote before its answer. Stored, never parsed."""
 
 
 class Parser(Protocol):
-    """Decides whether a reply can be used, so that one that cannot is stored as failed and asked for again."""
+    """Decides whether a reply can be used. One that cannot is stored as failed, and the request is sent again."""
 
     @property
     def version(self) -> str:
@@ -66,7 +66,7 @@ class Parser(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """One chat completion. ``step`` names what asks (``explain``, ``simulate/top/3``), unique in a run."""
+    """One chat completion. ``step`` names its purpose (``explain``, ``simulate/top/3``), unique in a run."""
 
     step: str
     messages: tuple[Message, ...]
@@ -135,7 +135,7 @@ class Watch:
 
 
 class Provider(Protocol):
-    """Answers requests. One reply per request, in order; refusals and bad replies are replies, too.
+    """Sends requests. One reply per request, in order; refusals and bad replies are replies, too.
 
     Raises ``app.errors.ProviderError``: ``permanent`` where no request can succeed (key, model, quota, a
     refused field), not permanent when the provider is down after bounded retries.
@@ -190,17 +190,17 @@ def judged(request: Request, reply: Reply) -> Reply:
 def chat_until_usable(
     provider: Provider, requests: Sequence[ChatRequest], *, attempts: int = ATTEMPTS, temperature: float = 0.7
 ) -> tuple[Reply, ...]:
-    """One reply per request; what was refused, cut short or unusable is asked again, differently.
+    """One reply per request; a refused, truncated or unusable one is requested again, with another seed.
 
     A further attempt has another seed and at least ``temperature``: an identical request would get an identical
-    reply. What is not usable after ``attempts`` keeps its last outcome; what has ``FAILED`` is not asked
+    reply. What is not usable after ``attempts`` keeps its last outcome; what has ``FAILED`` is not sent
     again. Raises ProviderError.
     """
     replies: list[Reply | None] = [None] * len(requests)
     indices = list(range(len(requests)))
     for attempt in range(attempts):
-        asked = [requests[i] if attempt == 0 else _again(requests[i], attempt, temperature) for i in indices]
-        for i, request, reply in zip(indices, asked, provider.chat(asked), strict=True):
+        batch = [requests[i] if attempt == 0 else _again(requests[i], attempt, temperature) for i in indices]
+        for i, request, reply in zip(indices, batch, provider.chat(batch), strict=True):
             replies[i] = judged(request, reply)
         indices = [i for i in indices if (r := replies[i]) is not None and r.outcome not in SETTLED]
         if not indices:

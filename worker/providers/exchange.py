@@ -1,6 +1,6 @@
-"""One request to an endpoint and what comes of it: an answer, or a trouble with what was said about it.
+"""One request to an endpoint and its result: a reply, or a failure with the error that the endpoint reported.
 
-Nothing that holds the key leaves here: neither the endpoint's words nor those of the HTTP client.
+Nothing that contains the key leaves this module: neither the endpoint's messages nor the HTTP client's.
 """
 
 import asyncio
@@ -18,44 +18,44 @@ from app.errors import ProviderError
 from app.redaction import redacted, redacted_json
 from worker.providers.base import Reply, Request
 from worker.providers.client import post
-from worker.providers.complaints import (
-    Complaint,
-    Trouble,
-    complaint_in_text,
-    complaint_of,
-    is_complaint,
-    trouble_of,
+from worker.providers.error_reports import (
+    ErrorReport,
+    FailureKind,
+    error_report_in_text,
+    error_report_of,
+    failure_kind_of,
+    is_error_report,
 )
 from worker.providers.reading import RAW_CHARACTERS_KEPT, Unreadable, kept, read_json, reply_of, text_of
 from worker.providers.transport import Received
 
 UNKNOWN_ERROR_STATUS = 502
-"""Taken for an error in a reply with status 200 whose code stands for no status."""
+"""The status of an error in a reply with status 200 whose code means no status."""
 LONGEST_RETRY_AFTER_SECONDS = 86_400.0
-OUTCOMES = {Trouble.FILTERED: Outcome.REFUSED, Trouble.CUT_SHORT: Outcome.TRUNCATED}
-"""Of errors that stand for a reply of the model."""
+OUTCOMES = {FailureKind.FILTERED: Outcome.REFUSED, FailureKind.TRUNCATED: Outcome.TRUNCATED}
+"""Of errors that count as a reply of the model."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """How one attempt went. ``trouble`` is None for an answer, a refusal of the model's own included."""
+class AttemptResult:
+    """The result of one attempt. ``failure`` is None for a reply, including a refusal by the model itself."""
 
     reply: Reply
     raw: dict[str, Any] | None
-    trouble: Trouble | None = None
+    failure: FailureKind | None = None
     status: int | None = None
     """None where no reply came."""
     retry_after: float | None = None
-    complaint: Complaint = field(default_factory=Complaint)
+    report: ErrorReport = field(default_factory=ErrorReport)
 
     @property
     def is_overload(self) -> bool:
-        return self.trouble is Trouble.OVERLOAD
+        return self.failure is FailureKind.OVERLOAD
 
 
 async def exchange(
     client: AsyncOpenAI, path: str, request: Request, body: dict[str, Any], *, timeout_seconds: float
-) -> Sent:
+) -> AttemptResult:
     """Send ``body`` and read the reply whole, within ``timeout_seconds`` in all. Raises nothing."""
     try:
         async with asyncio.timeout(timeout_seconds):
@@ -67,9 +67,9 @@ async def exchange(
     except httpx2.InvalidURL as error:
         return _unsent(error)
     except ProviderError as error:
-        return _failed(error.message, Trouble.FINAL if error.permanent else Trouble.PASSING)
+        return _failed(error.message, FailureKind.PERMANENT if error.permanent else FailureKind.TRANSIENT)
     if received.body is None:
-        unread = f"the reply is compressed ({received.encoding[:20]}), which was not asked for: it is not read"
+        unread = f"the reply is compressed ({received.encoding[:20]}), which was not requested: it is not read"
         return _read(request, received, _Body("", Unreadable(unread)))
     content_type = received.headers.get("content-type", "").lower()
     return _read(request, received, _parsed(text_of(received.body), content_type))
@@ -77,16 +77,16 @@ async def exchange(
 
 @dataclass(frozen=True, slots=True)
 class _Body:
-    """A reply's body without secrets: its text, and its JSON value or why there is none."""
+    """A reply's body without secrets: its text, and its JSON value or why it has none."""
 
     text: str
     value: Any
 
     @property
-    def complaint(self) -> Complaint:
+    def report(self) -> ErrorReport:
         if not isinstance(self.value, Unreadable):
-            return complaint_of(redacted_json(self.value))
-        return complaint_in_text(self.text) if self.text else Complaint(str(self.value))
+            return error_report_of(redacted_json(self.value))
+        return error_report_in_text(self.text) if self.text else ErrorReport(str(self.value))
 
     def raw(self, status: int) -> dict[str, Any]:
         """What is stored of a body that is not an answer."""
@@ -104,74 +104,74 @@ def _parsed(text: str, content_type: str) -> _Body:
         return _Body(redacted(text), Unreadable(redacted(str(error))))
 
 
-def _read(request: Request, received: Received, body: _Body) -> Sent:
-    """What the whole reply comes to."""
+def _read(request: Request, received: Received, body: _Body) -> AttemptResult:
+    """The result of a whole reply."""
     if received.status != 200:
-        return _refused(received.status, body.complaint, received, body)
+        return _refused(received.status, body.report, received, body)
     value = body.value
     if isinstance(value, list) and len(value) == 1:
         (value,) = value  # as one vendor wraps its errors
-    complaint = _complaint_in_answer(value)
-    if complaint is not None:
-        return _refused(complaint.status or UNKNOWN_ERROR_STATUS, complaint, received, body)
+    report = _error_in_answer(value)
+    if report is not None:
+        return _refused(report.status or UNKNOWN_ERROR_STATUS, report, received, body)
     try:
         if isinstance(value, Unreadable):
             raise value
-        return Sent(reply_of(request, value), kept(request, value), status=200)
+        return AttemptResult(reply_of(request, value), kept(request, value), status=200)
     except Unreadable as error:
         reply = Reply(Outcome.UNPARSABLE, "", (), None, None, str(error))
-        return Sent(reply, body.raw(200), Trouble.PASSING, status=200)
+        return AttemptResult(reply, body.raw(200), FailureKind.TRANSIENT, status=200)
 
 
-def _complaint_in_answer(body: object) -> Complaint | None:
+def _error_in_answer(body: object) -> ErrorReport | None:
     """The error that a reply with status 200 reports, as a whole or in its choice; None where it reports none."""
     if not isinstance(body, dict):
         return None
-    if is_complaint(body):
-        return complaint_of(redacted_json(body))
+    if is_error_report(body):
+        return error_report_of(redacted_json(body))
     choices = body.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
     if isinstance(first, dict) and (first.get("error") or first.get("finish_reason") == "error"):
-        return complaint_of(redacted_json(first))
+        return error_report_of(redacted_json(first))
     return None
 
 
-def _refused(status: int, complaint: Complaint, received: Received, body: _Body) -> Sent:
+def _refused(status: int, report: ErrorReport, received: Received, body: _Body) -> AttemptResult:
     """A reply that reports an error, by its status or in its body."""
-    trouble = trouble_of(status, complaint)
-    if trouble is Trouble.OVERLOAD and received.headers.get("x-should-retry", "").lower() == "false":
-        trouble = Trouble.FINAL
-    words = complaint.words
+    failure = failure_kind_of(status, report)
+    if failure is FailureKind.OVERLOAD and received.headers.get("x-should-retry", "").lower() == "false":
+        failure = FailureKind.PERMANENT
+    words = report.message
     if 300 <= status < 400:
-        words = "the address answers with a redirect, which is not followed"
+        words = "the response is a redirect, which is not followed"
     where = f"HTTP {status}" if status == received.status else f"error {status} in a reply with HTTP 200"
     reply = _failure(f"{where}: {words}" if words else where)
-    reply = replace(reply, outcome=OUTCOMES.get(trouble, Outcome.FAILED))
-    return Sent(reply, body.raw(received.status), trouble, status, retry_after(received.headers), complaint)
+    reply = replace(reply, outcome=OUTCOMES.get(failure, Outcome.FAILED))
+    return AttemptResult(reply, body.raw(received.status), failure, status, retry_after(received.headers), report)
 
 
-def _unsent(error: BaseException) -> Sent:
+def _unsent(error: BaseException) -> AttemptResult:
     """No whole reply came: the request cannot be sent at all, the connection could not be made, or it broke.
 
-    The client library calls all of them errors of the connection. ``error`` is its cause, which tells a fault of
-    ours, which no further attempt mends, from an outage.
+    The client library calls all of them errors of the connection. ``error`` is its cause, which distinguishes a
+    fault of ours, which no further attempt mends, from an outage.
     """
     if isinstance(error, httpx2.LocalProtocolError | httpx2.UnsupportedProtocol | httpx2.InvalidURL):
-        return _failed(f"the request cannot be sent: {error}", Trouble.FINAL)
+        return _failed(f"the request cannot be sent: {error}", FailureKind.PERMANENT)
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return _failed(
                 f"the certificate is not trusted: {cause.verify_message}. "
                 "Name the file of your certificate authority in SSL_CERT_FILE",
-                Trouble.FINAL,
+                FailureKind.PERMANENT,
             )
         cause = cause.__cause__ or cause.__context__
     return _failed(f"the connection failed: {str(error) or type(error).__name__}")
 
 
-def _failed(error: str, trouble: Trouble = Trouble.PASSING) -> Sent:
-    return Sent(_failure(error), None, trouble)
+def _failed(error: str, failure: FailureKind = FailureKind.TRANSIENT) -> AttemptResult:
+    return AttemptResult(_failure(error), None, failure)
 
 
 def _failure(error: str) -> Reply:

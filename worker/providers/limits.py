@@ -1,4 +1,4 @@
-"""How fast an endpoint may be asked: so many at once, so many requests and tokens a minute."""
+"""The rate limits of an endpoint: requests at once, requests per minute, tokens per minute."""
 
 import asyncio
 import time

@@ -29,7 +29,7 @@ from worker.providers.base import (
 from worker.providers.local_decoding import Continuation, continue_prompts
 from worker.providers.local_scoring import Row, score_rows
 from worker.providers.prefix_cache import PrefixCache
-from worker.providers.thoughts import CUT_SHORT, CUT_SHORT_IN_THOUGHTS, Thinking, parted
+from worker.providers.reasoning import CUT_SHORT, CUT_SHORT_IN_REASONING, Thinking, parted
 from worker.providers.wire import folded
 
 BATCH_TOKENS = {"cpu": 2048, "cuda": 16_384}
@@ -144,7 +144,7 @@ class LocalProvider:
             replies = work()
             seconds = (time.perf_counter() - started) / len(requests)
         for request, reply in zip(requests, replies, strict=True):
-            raw = None if reply.outcome is Outcome.FAILED else {"text": reply.text, "thoughts": reply.thoughts}
+            raw = None if reply.outcome is Outcome.FAILED else {"text": reply.text, "reasoning": reply.reasoning}
             watch.after(Attempt(request, self._wire(request), raw, reply, 1, seconds))
         return replies
 
@@ -207,12 +207,12 @@ class LocalProvider:
             TokenAlternatives(self._decoded(next(iter(step))), {self._decoded(i): p for i, p in step.items()})
             for step in row.alternatives
         )
-        reply = Reply(Outcome.OK, thinking.answer, alternatives, self.model, usage, thoughts=thinking.thoughts)
+        reply = Reply(Outcome.OK, thinking.answer, alternatives, self.model, usage, reasoning=thinking.reasoning)
         if row.alternatives:
             # One who asks for alternatives wants a few tokens and looks at nothing after them.
             return reply
         if thinking.is_open:
-            return replace(reply, outcome=Outcome.TRUNCATED, error=CUT_SHORT_IN_THOUGHTS)
+            return replace(reply, outcome=Outcome.TRUNCATED, error=CUT_SHORT_IN_REASONING)
         if not row.is_finished:
             return replace(reply, outcome=Outcome.TRUNCATED, error=CUT_SHORT)
         if not thinking.answer.strip():
@@ -222,7 +222,7 @@ class LocalProvider:
     def _parted(self, written: list[int]) -> Thinking:
         """The text in its two parts. The marks between them are special tokens of some tokenizers."""
         thinking = parted(str(self._tokenizer.decode(written)))
-        if not thinking.thoughts and not thinking.is_open:
+        if not thinking.reasoning and not thinking.is_open:
             return Thinking("", str(self._tokenizer.decode(written, skip_special_tokens=True)))
         answer = thinking.answer
         for token in self._tokenizer.all_special_tokens:
@@ -262,7 +262,7 @@ class LocalProvider:
         return [replies[index] for index in range(len(requests))]
 
     def _row(self, request: ScoreTextRequest) -> Row:
-        """Raises ValueError where an answer does not stand at the beginning of a token."""
+        """Raises ValueError where an answer is not at the beginning of a token."""
         text = request.prefix + request.text
         ids, starts = self._tokens(text)
         first = {start: i for i, start in reversed(list(enumerate(starts))) if start >= 0}

@@ -1,4 +1,4 @@
-"""Any endpoint that speaks OpenAI's format, many requests at once within its limits.
+"""Any endpoint with OpenAI's API format, many requests at once within its limits.
 
 Requests fan out on an event loop in a thread of the provider's own; callers see plain functions.
 """
@@ -17,23 +17,23 @@ from app.redaction import keep_secret
 from worker.providers.address import locate
 from worker.providers.base import Attempt, ChatRequest, Reply, Request, ScoreTextRequest, Watch
 from worker.providers.client import open_client
-from worker.providers.complaints import Trouble
-from worker.providers.exchange import Sent, exchange
+from worker.providers.error_reports import FailureKind
+from worker.providers.exchange import AttemptResult, exchange
 from worker.providers.limits import Bucket, Clock, Gate
 from worker.providers.wire import Dialect, body_of, path_of
 
 CAUSES = {
     400: "the endpoint refuses the request",
     401: "the key is missing or wrong",
-    402: "the account has nothing left to pay with",
+    402: "the account has no credit left",
     403: "the key may not use this model",
     404: "there is no such model or address",
     422: "the endpoint refuses the request",
     429: "the account's quota is used up",
 }
-"""What final statuses mean, in words; the endpoint's own follow."""
-ANSWERS = (None, Trouble.FILTERED, Trouble.TOO_LONG, Trouble.CUT_SHORT)
-"""What ends one request and says nothing about others."""
+"""What permanent statuses mean; the endpoint's own message follows."""
+ANSWERS = (None, FailureKind.FILTERED, FailureKind.TOO_LONG, FailureKind.TRUNCATED)
+"""Results that end one request and have no consequence for others."""
 LONGEST_BACKOFF_SECONDS = 30.0
 MOST_DOUBLINGS = 10
 UNWATCHED = Watch()
@@ -42,7 +42,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class EndpointSettings:
-    """One named endpoint, as its row in the database says."""
+    """One named endpoint, as its database row describes it."""
 
     name: str
     model: str
@@ -115,7 +115,7 @@ class OpenAICompatible:
         async def take_turns() -> None:
             for index in waiting:
                 if stopped.is_set():
-                    return  # no new request; those in flight are paid for, so they are waited for
+                    return  # no new request; those in flight are paid for, so their replies are awaited
                 try:
                     replies[index] = await self._answered(requests[index], watch)
                 finally:
@@ -132,22 +132,22 @@ class OpenAICompatible:
     async def _answered(self, request: Request, watch: Watch) -> Reply:
         """The reply to one request after as many attempts as it takes, within bounds.
 
-        ``FAILED`` where this request alone cannot be answered: it is too long, or what comes back is never of
-        the format. Raises ProviderError where no request can be answered.
+        ``FAILED`` where this request alone has no reply: it is too long, or its replies are never of the format.
+        Raises ProviderError where no request can succeed.
         """
         number, failed, give_up_at = 0, 0, self._clock.now() + self._settings.patience_seconds
         while True:
             number += 1
             await asyncio.to_thread(watch.before, request)
             sent = await self._attempt(request, number, watch)
-            if sent.trouble in ANSWERS:
+            if sent.failure in ANSWERS:
                 return sent.reply
-            if sent.trouble is Trouble.FINAL:
+            if sent.failure is FailureKind.PERMANENT:
                 raise self._final(sent)
             if sent.is_overload:
                 wait = _overload_seconds(sent, number)
                 if self._clock.now() + wait > give_up_at:
-                    cause = f"it keeps answering {sent.reply.error}; the last time it asked to wait {wait:.0f} s"
+                    cause = f"it keeps responding with {sent.reply.error}; the last wait it requested was {wait:.0f} s"
                     raise self._down(cause, sent)
                 continue
             failed += 1
@@ -157,14 +157,14 @@ class OpenAICompatible:
                 raise self._down(f"{failed} attempts failed, the last one with: {sent.reply.error}", sent)
             await self._clock.sleep(max(_backoff(failed), min(sent.retry_after or 0.0, LONGEST_BACKOFF_SECONDS)))
 
-    def _final(self, sent: Sent) -> ProviderError:
+    def _final(self, sent: AttemptResult) -> ProviderError:
         cause = CAUSES.get(sent.status or 0, "the endpoint refuses the request")
         return EndpointError(f"{self.name}: {cause} ({sent.reply.error})", sent, permanent=True)
 
-    def _down(self, cause: str, sent: Sent) -> ProviderError:
+    def _down(self, cause: str, sent: AttemptResult) -> ProviderError:
         return EndpointError(f"{self.name} is down or overloaded: {cause}.", sent, permanent=False)
 
-    async def _attempt(self, request: Request, number: int, watch: Watch) -> Sent:
+    async def _attempt(self, request: Request, number: int, watch: Watch) -> AttemptResult:
         """One attempt, stored before anything else happens."""
         body = body_of(self.model, request, self._settings.dialect)
         estimate = estimated_tokens(request)
@@ -177,7 +177,7 @@ class OpenAICompatible:
             latency = time.perf_counter() - started
             if sent.is_overload:
                 self._gate.overloaded(entered_at, _overload_seconds(sent, number))
-            elif sent.trouble is None:
+            elif sent.failure is None:
                 self._gate.succeeded()
         if sent.reply.usage is not None:
             self._tokens.correct(sent.reply.usage.tokens_in + sent.reply.usage.tokens_out - estimate)
@@ -186,14 +186,14 @@ class OpenAICompatible:
 
 
 class EndpointError(ProviderError):
-    """The endpoint gives no answer. ``sent`` is the last attempt."""
+    """The endpoint returns no usable reply. ``sent`` is the last attempt."""
 
-    def __init__(self, message: str, sent: Sent, *, permanent: bool) -> None:
+    def __init__(self, message: str, sent: AttemptResult, *, permanent: bool) -> None:
         super().__init__(message, permanent=permanent)
         self.sent = sent
 
 
-def _overload_seconds(sent: Sent, number: int) -> float:
+def _overload_seconds(sent: AttemptResult, number: int) -> float:
     """How long to wait after the ``number``-th attempt; a server that asks for no wait gets a growing one."""
     return max(sent.retry_after or 0.0, _backoff(number))
 

@@ -22,7 +22,7 @@ def common_length(rows: Sequence[Sequence[int]]) -> int:
 
 
 class PrefixCache:
-    """The states of one token sequence, grown and cut back as asked for."""
+    """The states of one token sequence, extended and truncated on demand."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         self._model = model

@@ -1,7 +1,7 @@
 """The OpenAI-compatible wire format, incoming: from a reply's bytes to an answer.
 
 Pure. Strict about the answer, lenient about everything else: a token count or a name of another form is
-unknown, and never costs an answer. A body without an answer raises Unreadable, whose message says what came.
+unknown, and never discards an answer. A body without an answer raises Unreadable, whose message describes the body.
 """
 
 import json
@@ -12,8 +12,8 @@ from typing import Any
 from app.domain.language_models import Outcome
 from app.domain.storable import storable_text
 from worker.providers.base import ChatRequest, Reply, Request, ScoreTextRequest, TokenAlternatives, Usage
-from worker.providers.complaints import one_line, title_of_page
-from worker.providers.thoughts import CUT_SHORT, CUT_SHORT_IN_THOUGHTS, parted
+from worker.providers.error_reports import one_line, title_of_page
+from worker.providers.reasoning import CUT_SHORT, CUT_SHORT_IN_REASONING, parted
 
 RAW_CHARACTERS_KEPT = 20_000
 """Of a reply that is no JSON."""
@@ -26,14 +26,14 @@ MOST_TOKENS = 10_000_000
 LONGEST_NAME = 200
 """Characters of a model's name, a token, a finish reason."""
 ROUNDING = 1e-3
-"""By so much a log-probability may lie above 0."""
+"""The most by which a log-probability may exceed 0."""
 _FILTERED = frozenset({"content_filter", "safety", "prohibited_content", "blocklist", "recitation", "sensitive"})
 _CUT_SHORT = frozenset({"length", "max_tokens", "max_output_tokens"})
 _SHOWN_CHARACTERS = 80
 
 
 class Unreadable(ValueError):
-    """The body holds no answer. Its message says what it is instead."""
+    """The body contains no answer. The message describes what it contains."""
 
 
 def text_of(content: bytes) -> str:
@@ -46,7 +46,7 @@ def read_json(text: str, content_type: str = "") -> Any:
     if not text.strip():
         raise Unreadable("the reply is empty: it has no body")
     if content_type.startswith("text/event-stream") or text.startswith(("data:", "event:", ": ")):
-        raise Unreadable("the reply is an event stream, although none was asked for")
+        raise Unreadable("the reply is an event stream, although none was requested")
     if (title := title_of_page(text)) is not None:
         raise Unreadable(f"the reply is a web page{title}, not JSON: is the base URL right?")
     if text.count("[") + text.count("{") > MOST_CONTAINERS:
@@ -105,14 +105,14 @@ def _chat_reply(request: ChatRequest, choice: Mapping[str, Any], model: str | No
     message = choice.get("message")
     if not isinstance(message, Mapping):
         raise Unreadable("the reply's first choice has no message")
-    given, thoughts = _contents(message)
+    given, reasoning = _contents(message)
     thinking = parted(given)
-    thoughts += thinking.thoughts
+    reasoning += thinking.reasoning
     finish = (_name_or_none(choice.get("finish_reason")) or "").lower()
     alternatives = _chat_alternatives(request, choice.get("logprobs"))
 
     def reply(outcome: Outcome, error: str | None = None) -> Reply:
-        return Reply(outcome, thinking.answer, alternatives, model, usage, error, thoughts)
+        return Reply(outcome, thinking.answer, alternatives, model, usage, error, reasoning)
 
     refusal = message.get("refusal")
     if refusal or finish in _FILTERED:
@@ -122,39 +122,39 @@ def _chat_reply(request: ChatRequest, choice: Mapping[str, Any], model: str | No
         # One who asks for alternatives wants a few tokens and looks at nothing after them.
         return reply(Outcome.OK)
     if thinking.is_open:
-        return reply(Outcome.TRUNCATED, CUT_SHORT_IN_THOUGHTS)
+        return reply(Outcome.TRUNCATED, CUT_SHORT_IN_REASONING)
     if finish in _CUT_SHORT:
         return reply(Outcome.TRUNCATED, CUT_SHORT)
     if not thinking.answer.strip():
-        return reply(Outcome.UNPARSABLE, _why_empty(message, finish, has_thoughts=bool(thoughts.strip())))
+        return reply(Outcome.UNPARSABLE, _why_empty(message, finish, has_reasoning=bool(reasoning.strip())))
     return reply(Outcome.OK)
 
 
 def _contents(message: Mapping[str, Any]) -> tuple[str, str]:
-    """A message's text and the thoughts that the server keeps apart from it. Raises Unreadable for other contents."""
+    """A message's text and the reasoning that the server keeps apart from it. Raises Unreadable for other contents."""
     content = message.get("content")
     parts = content if isinstance(content, list) else [content]
     texts: list[object] = []
-    thoughts: list[object] = [message.get(name) for name in ("reasoning_content", "reasoning", "thinking")]
+    reasoning: list[object] = [message.get(name) for name in ("reasoning_content", "reasoning", "thinking")]
     for part in parts:
         if isinstance(part, str):
             texts.append(part)
         elif isinstance(part, Mapping):
-            is_thought = part.get("type") in ("thinking", "reasoning")
-            (thoughts if is_thought else texts).append(part.get("text") or part.get("thinking"))
+            is_reasoning = part.get("type") in ("thinking", "reasoning")
+            (reasoning if is_reasoning else texts).append(part.get("text") or part.get("thinking"))
         elif part is not None:
             raise Unreadable(f"the reply's content is {_kind(part)}, not a text")
-    return "".join(t for t in texts if isinstance(t, str)), "".join(t for t in thoughts if isinstance(t, str))
+    return "".join(t for t in texts if isinstance(t, str)), "".join(t for t in reasoning if isinstance(t, str))
 
 
-def _why_empty(message: Mapping[str, Any], finish: str, *, has_thoughts: bool) -> str:
+def _why_empty(message: Mapping[str, Any], finish: str, *, has_reasoning: bool) -> str:
     calls = message.get("tool_calls") or ([message["function_call"]] if message.get("function_call") else [])
     if calls and isinstance(calls, list):
         function = calls[0].get("function", calls[0]) if isinstance(calls[0], Mapping) else {}
         name = _name_or_none(function.get("name")) if isinstance(function, Mapping) else None
         return f"the model called a tool ({name or 'without a name'}) instead of giving an answer"
-    if has_thoughts:
-        return "the reply holds the model's thoughts and no answer"
+    if has_reasoning:
+        return "the reply holds the model's reasoning and no answer"
     return f"the reply is empty (finish reason: {finish or 'none'})"
 
 
@@ -319,7 +319,7 @@ _VOCABULARY_SIGNS = {"▁": " ", "Ġ": " ", "Ċ": "\n", "ĉ": "\t"}
 
 
 def as_text(token: str) -> str:
-    """A token of a vocabulary as it stands in a text; byte tokens such as ``<0x37>`` as their character."""
+    """A token of a vocabulary as it appears in a text; byte tokens such as ``<0x37>`` as their character."""
     if len(token) == 6 and token.startswith("<0x") and token.endswith(">"):
         try:
             return bytes([int(token[3:5], 16)]).decode("latin-1")

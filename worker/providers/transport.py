@@ -85,7 +85,7 @@ class PinnedTransport(httpx2.AsyncBaseTransport):
         raise failure or httpx2.ConnectError("the host has no address", request=request)
 
     def _to(self, address: str, request: httpx2.Request) -> httpx2.Request:
-        """The request with the address in place of the host, which TLS and the Host header still name.
+        """The request to the address instead of the host, which TLS and the Host header still name.
 
         Of its headers only known ones are sent: neither cookies that an earlier reply has set, as no request
         depends on another, nor what a library adds about this machine or takes from the environment. The length

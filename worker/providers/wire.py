@@ -115,7 +115,7 @@ def folded(messages: Sequence[Message]) -> tuple[Message, ...]:
 
 
 def _score_body(request: ScoreTextRequest, dialect: Dialect) -> dict[str, Any]:
-    # One token is asked for because some servers take 0 for "without limit"; it is not looked at.
+    # One token is requested because some servers treat 0 as "no limit"; it is ignored.
     body: dict[str, Any] = {"prompt": request.prefix + request.text, "max_tokens": 1, "temperature": 0.0}
     if dialect.prompt_logprobs == "vllm":
         return body | {"prompt_logprobs": dialect.prompt_alternatives}

@@ -30,11 +30,11 @@ class CheckHandler:
         held.report("loading the model", 0.0)
         loaded = load_stored(stored, device=self._settings.device)
 
-        def tell(progress: Progress) -> None:
+        def report(progress: Progress) -> None:
             held.report(progress.stage.label, progress.done / progress.total if progress.total else 0.0)
 
         folder = self._settings.data_dir / "collections"
-        outcome = check(self._sessions, loaded, folder, CheckOptions(slug), tell)
+        outcome = check(self._sessions, loaded, folder, CheckOptions(slug), report)
         return Done(result={"n_checked": outcome.n_checked, "n_unreadable": outcome.n_unreadable})
 
 

@@ -45,7 +45,7 @@ class HeldWork(Generic[L]):
         self._reported = self._stored = time.monotonic()
 
     def report(self, stage: str, progress: float) -> None:
-        """Note that the work has come to ``stage``, ``progress`` 0..1 of the whole.
+        """Record that the work has reached ``stage``, at ``progress`` 0..1 of the whole.
 
         Stored at most every ``progress_seconds``. Raises LeaseLost.
         """

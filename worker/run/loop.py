@@ -1,4 +1,4 @@
-"""The loop of one slot: take work of the slot's lane, let its handler do it, end it, until told to stop."""
+"""The loop of one slot: take work of the slot's lane, call its handler, end it, until stopped."""
 
 import uuid
 from collections.abc import Callable
@@ -55,7 +55,7 @@ class WorkLoop:
         self.n_finished = 0
 
     def run(self) -> None:
-        """Take work and end it until told to stop."""
+        """Take work and end it, until stopped."""
         while not self._context.stop.is_set():
             if not self.run_one():
                 self._context.stop.wait(self._settings.poll_seconds)

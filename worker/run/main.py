@@ -114,11 +114,11 @@ class WorkerProcess:
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         if self._stop.is_set():
-            self._give_up.set()  # asked twice: release what is held
+            self._give_up.set()  # the second signal: release what is held
         self._stop.set()
 
     def _keep(self) -> int:
-        """Watch the slots and do what is due, until told to stop or a slot is broken; returns the exit code."""
+        """Watch the slots and do periodic work until a stop or a broken slot. Returns the exit code."""
         while not self._stop.wait(self._tick):
             if not all(thread.is_alive() for thread in self._threads):
                 log.error("worker.thread_died")

@@ -23,7 +23,7 @@ class Progress:
         self._report(stage, share)
 
     def still(self) -> None:
-        """The work stands where it stood, and moves on. Raises what reporting raises."""
+        """Report that the work is alive at unchanged progress. Raises what reporting raises."""
         self._report(*self._last)
 
 

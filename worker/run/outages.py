@@ -26,7 +26,7 @@ def is_outage(error: DBAPIError) -> bool:
     """Whether the database was away or busy: the same statement may succeed later."""
     if not isinstance(error, OperationalError | InterfaceError):
         return error.connection_invalidated
-    state: str | None = getattr(error.orig, "sqlstate", None)  # none where no server answered
+    state: str | None = getattr(error.orig, "sqlstate", None)  # None where no server responded
     return state is None or state.startswith(_PASSING)
 
 
@@ -42,7 +42,7 @@ def ignoring_outages(event: str) -> Iterator[None]:
 
 
 def through_outages(action: Callable[[], T], *, stop: Event) -> T:
-    """What ``action`` answers, however often the database is away meanwhile.
+    """What ``action`` returns, however often the database is away meanwhile.
 
     ``action`` is a whole transaction that may be repeated. Raises the outage once ``stop`` is set.
     """

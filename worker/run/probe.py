@@ -31,22 +31,22 @@ _EXAMPLE = (Message("user", "hot"), Message("assistant", "cold"))
 _PATTERN = "one\t1\ntwo\t2\nthree\t3\nten\t10\n"
 _NUMBERS_IN_PATTERN = 4
 _SCORED = 3 * _PATTERN + "one\t?\n"
-"""A pattern in which white space stands before and after each number. Its third occurrence is no surprise."""
+"""A pattern with white space before and after each number. Its third occurrence is no surprise."""
 
 SHORT_REPLY = 16
 LONG_REPLY = 1_024
-"""Tokens: enough for a model that thinks before it answers."""
+"""Tokens: enough for a model that reasons before it answers."""
 FEWER_ALTERNATIVES = (10, 5, 2)
 """Tried in turn where an endpoint refuses to return as many as simulators ask for."""
 _KEY_OR_ADDRESS = frozenset({401, 402, 403, 404, 429})
-"""Statuses that say nothing about the form of a request."""
+"""Statuses that do not concern the form of a request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
     """What was found: capabilities, the options that the endpoint needs, and remarks for a person.
 
-    ``missing`` says of each capability that is not there why.
+    ``missing`` holds the reason for each capability that is missing.
     """
 
     capabilities: frozenset[Capability]
@@ -64,7 +64,7 @@ def probe_row(row: ProviderRow, settings: Settings) -> Probe:
 
 
 def probe_endpoint(settings: EndpointSettings, options: Mapping[str, Any]) -> Probe:
-    """Ask for each capability. Raises ProviderError, with what came instead, where not even a chat is answered."""
+    """Test each capability. Raises ProviderError, with what came instead, where not even a chat has a reply."""
     search = _Search(replace(settings, tries=2, dialect=Dialect()))
     search.chat()
     search.chat_logprobs()
@@ -105,10 +105,10 @@ class _Search:
         wants_room = reply.outcome is Outcome.TRUNCATED and not reply.text.strip()
         if wants_room:
             reply = self._ask(replace(request, max_tokens=LONG_REPLY))
-        self._thinks = wants_room or bool(reply.thoughts.strip())
+        self._thinks = wants_room or bool(reply.reasoning.strip())
         if self._thinks:
             self.remarks.append(
-                "The model thinks before it answers: give methods a larger max_tokens, for example 4000."
+                "The model reasons before it answers: give methods a larger max_tokens, for example 4000."
             )
         if reply.outcome in (Outcome.UNPARSABLE, Outcome.FAILED):
             raise ProviderError(f"{self._settings.name} does not chat: {reply.error}.", permanent=True)
@@ -160,7 +160,7 @@ class _Search:
             self.missing[Capability.CHAT_LOGPROBS] = reply.error or "the reply has no log-probabilities"
         elif all(len(a.logprobs) < 2 for a in reply.alternatives):
             self.missing[Capability.CHAT_LOGPROBS] = "only the chosen token's log-probability is returned"
-        elif reply.thoughts:
+        elif reply.reasoning:
             self.missing[Capability.CHAT_LOGPROBS] = "the model thinks first, so its first token is no answer"
         else:
             self.found.add(Capability.CHAT_LOGPROBS)
@@ -210,11 +210,11 @@ class _Search:
         tried = MOST_ALTERNATIVES
         while True:
             if isinstance(request, ChatRequest):
-                asked = replace(dialect, chat_alternatives=tried)
+                variant = replace(dialect, chat_alternatives=tried)
             else:
-                asked = replace(dialect, prompt_alternatives=tried)
+                variant = replace(dialect, prompt_alternatives=tried)
             try:
-                reply = self._ask(request, asked)
+                reply = self._ask(request, variant)
             except ProviderError as error:
                 fewer = next((n for n in _fewer(error) if n < tried), None)
                 if fewer is None or not error.permanent:
@@ -223,7 +223,7 @@ class _Search:
                 tried = fewer
                 continue
             if reply.alternatives:
-                self.dialect = asked
+                self.dialect = variant
                 if tried < MOST_ALTERNATIVES:
                     self.remarks.append(f"{capability}: at most {tried} alternatives per token.")
             return reply
@@ -245,8 +245,8 @@ def _without_what_is_refused(dialect: Dialect, error: EndpointError) -> Dialect 
     """The dialect without the fields that an error names, in its words or as the location of the fault."""
     if not error.permanent:
         return None
-    complaint = error.sent.complaint
-    named = complaint.fields | {name for name in _REFUSABLE if name in complaint.words}
+    report = error.sent.report
+    named = report.fields | {name for name in _REFUSABLE if name in report.message}
     if "max_tokens" in named or "max_completion_tokens" in named:
         other = replace(dialect, length_field="max_completion_tokens")
         if other != dialect:
@@ -257,7 +257,7 @@ def _without_what_is_refused(dialect: Dialect, error: EndpointError) -> Dialect 
 
 def _fewer(error: ProviderError) -> Iterator[int]:
     """Numbers of alternatives to try instead: those that the error names, the largest first, then some others."""
-    words = error.sent.complaint.words if isinstance(error, EndpointError) else ""
+    words = error.sent.report.message if isinstance(error, EndpointError) else ""
     named = {int(n) for n in re.findall(r"(?<![\d.])\d{1,2}(?![\d.])", words)}
     yield from sorted((n for n in named if n > 1), reverse=True)
     yield from FEWER_ALTERNATIVES

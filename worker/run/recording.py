@@ -1,4 +1,4 @@
-"""A provider that stores every attempt at once and makes no answered call twice.
+"""A provider that stores every attempt immediately and repeats no call that has a reply.
 
 The store writes in short transactions of its own, so that what a run has paid for stays when the run dies
 or is rolled back; its next execution finds that and continues from there.
@@ -34,14 +34,14 @@ R = TypeVar("R", ChatRequest, ScoreTextRequest)
 Key = tuple[str, str]
 """Step and request digest."""
 CHARACTERS_PER_TOKEN = 2
-"""For counts that nobody reports: half of what English has, so that they are rather too high."""
+"""For counts that are not reported: half of the ratio in English, so that estimates are rather too high."""
 
 
 class CallStore(Protocol):
     """Where calls are kept. Its methods are called from several threads."""
 
     def answered(self) -> Mapping[Key, Reply]:
-        """What has been answered before."""
+        """The replies to earlier calls."""
         ...
 
     def allow(self, request: Request) -> None:
@@ -77,7 +77,7 @@ class RecordingProvider:
     ) -> tuple[Reply, ...]:
         keys = [(r.step, request_digest(self.name, self.model, r)) for r in requests]
         known = self._known()
-        # Equal requests of one batch are asked once: an excerpt may be in two samples.
+        # Equal requests of one batch are sent once: an excerpt may be in two samples.
         unasked = {key: request for key, request in zip(keys, requests, strict=True) if key not in known}
         digests = {id(request): digest for (_, digest), request in unasked.items()}
 
@@ -117,7 +117,7 @@ class DatabaseCalls:
         self._reserved: dict[int, float] = {}
 
     def answered(self) -> Mapping[Key, Reply]:
-        """The run's replies that need not be asked for again."""
+        """The run's replies that need not be requested again."""
         if self._run_id is None:
             return {}
         with transaction(self._sessions) as session:
@@ -188,10 +188,10 @@ def guessed_price(request: Request, prices: Prices) -> float:
 
 
 def estimated_usage(request: Request, reply: Reply) -> Usage:
-    """Token counts of an answered call that reported none, from the characters that were sent and came back."""
+    """Token counts of a call whose reply reported none, from the characters sent and received."""
     if isinstance(request, ScoreTextRequest):
         return Usage(_guessed_tokens_in(request), 0, 1)
-    characters = len(reply.text) + len(reply.thoughts)
+    characters = len(reply.text) + len(reply.reasoning)
     # Where nothing could be read, anything up to the limit may have been written.
     tokens_out = characters // CHARACTERS_PER_TOKEN + 1 if characters else request.max_tokens
     return Usage(_guessed_tokens_in(request), 0, min(tokens_out, request.max_tokens))

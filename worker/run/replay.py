@@ -1,4 +1,4 @@
-"""A stored call made again: the model's reply today beside the stored one."""
+"""A stored call made again: the model's reply today, compared with the stored one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ def replay_call(sessions: Sessions, settings: Settings, call_id: int) -> Drift:
 
 
 def replay(call: LlmCall, provider: Provider) -> Drift:
-    """Ask the provider what the call asked. Raises Invalid for a call that cannot be repeated, ProviderError."""
+    """Send the call's request again. Raises Invalid for a call that cannot be repeated, ProviderError."""
     request = request_of_row(call)
     if isinstance(request, ChatRequest):
         (now,) = provider.chat([request])
@@ -60,7 +60,7 @@ def replay(call: LlmCall, provider: Provider) -> Drift:
 
 
 def request_of_row(call: LlmCall) -> Request:
-    """The request as it was, under a step of its own. Raises Invalid where too little was stored."""
+    """The request as it was, under its own step. Raises Invalid where too little was stored."""
     step, wire = f"replay/{call.id}/{call.step}", call.request
     if "messages" in wire:
         return ChatRequest(
@@ -74,7 +74,7 @@ def request_of_row(call: LlmCall) -> Request:
         )
     positions = (call.reply or {}).get("answer_at")
     if "prompt" not in wire or positions is None:
-        raise Invalid("This call was not answered; there is nothing to compare a repetition with.")
+        raise Invalid("This call has no reply, so there is nothing to compare a repetition with.")
     return ScoreTextRequest(step, "", wire["prompt"], tuple(positions), tuple(wire.get("answers", ())))
 
 

@@ -154,7 +154,7 @@ def _stored(
         return store_candidates(session, neuron_id=neuron_id, results=results, author=author), {}
     for result in results:
         add_results(session, explanation_id=given.explanation_id, result=result, author=author)
-    # An explanation is never updated: what its scores came from stands with the run.
+    # An explanation is never updated: the run stores what its scores came from.
     return [given.explanation_id], {"provenance": dict(results[0].provenance)}
 
 

@@ -40,7 +40,7 @@ class WorkerServices:
     def device(self) -> str:
         """Where its models are now: the processor while none is loaded, since all else runs there.
 
-        Takes no lock: it is asked for while a model is being loaded.
+        Takes no lock: it is called while a model is being loaded.
         """
         loaded = [*self.providers.opened, *([] if self._subject is None else [self._subject[1]])]
         return _device_names(loaded) or PROCESSOR

@@ -1,4 +1,4 @@
-"""The handlers of trials: a neuron's live activations on a text, beside those that an explanation expects."""
+"""The handlers of trials: a neuron's live activations on a text, and those that an explanation expects."""
 
 import time
 from collections.abc import Callable
@@ -32,11 +32,13 @@ class TrialHandler:
     def __call__(self, held: HeldWork[TaskLease]) -> Done:
         """The ``TrialResult`` of one text. Raises NotFound, SubjectError."""
         start = time.monotonic()
-        asked = held.lease.parameters
-        trial, level_10 = held.through_outages(partial(self._read, asked["neuron_id"], asked["explanation_id"]))
+        parameters = held.lease.parameters
+        trial, level_10 = held.through_outages(
+            partial(self._read, parameters["neuron_id"], parameters["explanation_id"])
+        )
         held.doing = f"a text on {trial.slug} {trial.layer}/{trial.index}"
         subject = self._subjects(trial.slug)
-        (record,) = subject.activations([asked["text"]], layer=trial.layer, index=trial.index)
+        (record,) = subject.activations([parameters["text"]], layer=trial.layer, index=trial.index)
         expected, note = self._expected(trial, record.token_ids)
         result = TrialResult(
             token_ids=record.token_ids.tolist(),
@@ -50,7 +52,7 @@ class TrialHandler:
         return Done(result=result.as_json())
 
     def _read(self, neuron_id: int, explanation_id: int | None) -> tuple[TrialInput, float]:
-        """What is tried, and the activation that level 10 stands for."""
+        """The trial, and the activation that level 10 corresponds to."""
         with transaction(self._sessions) as session:
             trial = trial_input(session, neuron_id=neuron_id, explanation_id=explanation_id)
             if trial.maximum is not None:
@@ -80,7 +82,7 @@ class TrialHandler:
 
 
 class WarmUpHandler:
-    """Loads a subject that somebody is about to try a text on."""
+    """Loads a subject that a person is about to try a text on."""
 
     def __init__(self, subjects: FindSubject) -> None:
         self._subjects = subjects

@@ -1,4 +1,4 @@
-"""The texts that language models are given: files beside this one, each with a digest.
+"""The texts that language models are given: files in this folder, each with a digest.
 
 Whoever shows a prompt stores its name and digest with the result; a changed file is a changed prompt.
 """

@@ -1,6 +1,6 @@
 """Excerpts as text for a prompt: delimited, one line each, with everything escaped that could end them.
 
-Excerpts are text from anywhere. ``⟪name⟫`` and ``⟪/name⟫`` stand around data, ``⟦`` and ``⟧`` around marked
+Excerpts are text from anywhere. ``⟪name⟫`` and ``⟪/name⟫`` enclose data, ``⟦`` and ``⟧`` around marked
 tokens; these four characters, control and bidirectional characters, line ends, backslashes and the
 role markers of chat templates never appear in rendered data.
 """
@@ -22,7 +22,7 @@ SPARSE_BELOW = 0.2
 """Share of non-zero levels below which they are listed again, as in the 2023 paper."""
 
 RESERVED = "⟪⟫⟦⟧"
-"""Characters that stand for structure in a prompt and never in data or in an answer."""
+"""Characters that mark structure in a prompt and never occur in data or in an answer."""
 _SHORT = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "\\": "\\\\"}
 _ROLE_MARKER = re.compile(
     r"<(?=[|｜])|(?<=[|｜])>"

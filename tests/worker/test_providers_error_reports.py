@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.providers.complaints import (
+from worker.providers.error_reports import (
     LONGEST_WORDS,
-    Complaint,
-    Trouble,
-    complaint_in_text,
-    complaint_of,
-    is_complaint,
-    trouble_of,
+    ErrorReport,
+    FailureKind,
+    error_report_in_text,
+    error_report_of,
+    failure_kind_of,
+    is_error_report,
 )
 
 JSON = st.recursive(
@@ -54,7 +54,7 @@ EXTRA = {"loc": ["body", "seed"], "msg": "Extra inputs are not permitted", "type
     ],
 )
 def test_the_words_are_found_wherever_they_stand(body: Any, words: str) -> None:
-    assert complaint_of(body).words == words
+    assert error_report_of(body).message == words
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_the_words_are_found_wherever_they_stand(body: Any, words: str) -> None:
     ],
 )
 def test_the_fields_that_are_at_fault_are_found(body: Any, fields: set[str]) -> None:
-    assert fields <= complaint_of(body).fields
+    assert fields <= error_report_of(body).fields
 
 
 @pytest.mark.parametrize(
@@ -88,60 +88,60 @@ def test_the_fields_that_are_at_fault_are_found(body: Any, fields: set[str]) -> 
     ],
 )
 def test_a_code_stands_for_a_status(body: Any, status: int | None) -> None:
-    assert complaint_of(body).status == status
+    assert error_report_of(body).status == status
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "trouble"),
+    ("status", "body", "failure"),
     [
-        (429, {"error": {"message": "slow down"}}, Trouble.OVERLOAD),
-        (429, {"error": {"message": "x", "code": "insufficient_quota"}}, Trouble.FINAL),
-        (429, {"error": {"message": "You exceeded your current quota, please check your plan"}}, Trouble.FINAL),
-        (429, {"error": {"message": "Insufficient balance or no resource package"}}, Trouble.FINAL),
-        (400, {"error": {"message": "Your credit balance is too low"}}, Trouble.FINAL),
-        (402, {}, Trouble.FINAL),
-        (400, {"error": {"message": "x", "code": "content_filter"}}, Trouble.FILTERED),
-        (400, {"error": {"code": None, "innererror": {"code": "ResponsibleAIPolicyViolation"}}}, Trouble.FILTERED),
+        (429, {"error": {"message": "slow down"}}, FailureKind.OVERLOAD),
+        (429, {"error": {"message": "x", "code": "insufficient_quota"}}, FailureKind.PERMANENT),
+        (429, {"error": {"message": "You exceeded your current quota, please check your plan"}}, FailureKind.PERMANENT),
+        (429, {"error": {"message": "Insufficient balance or no resource package"}}, FailureKind.PERMANENT),
+        (400, {"error": {"message": "Your credit balance is too low"}}, FailureKind.PERMANENT),
+        (402, {}, FailureKind.PERMANENT),
+        (400, {"error": {"message": "x", "code": "content_filter"}}, FailureKind.FILTERED),
+        (400, {"error": {"code": None, "innererror": {"code": "ResponsibleAIPolicyViolation"}}}, FailureKind.FILTERED),
         (
             400,
             {"code": "data_inspection_failed", "message": "Input may contain inappropriate content"},
-            Trouble.FILTERED,
+            FailureKind.FILTERED,
         ),
-        (400, {"error": {"message": "Content Exists Risk"}}, Trouble.FILTERED),
-        (403, {"error": {"code": 403, "message": "x", "metadata": {"reason": "flagged_input"}}}, Trouble.FILTERED),
-        (400, {"error": {"code": "invalid_prompt", "message": "violating our usage policy"}}, Trouble.FILTERED),
-        (400, {"error": {"code": "context_length_exceeded"}}, Trouble.TOO_LONG),
-        (400, {"message": "This model's maximum context length is 4096 tokens."}, Trouble.TOO_LONG),
-        (500, {"error": {"type": "exceed_context_size_error", "message": "too large"}}, Trouble.TOO_LONG),
-        (413, {}, Trouble.TOO_LONG),
-        (400, {"error": {"message": "top_logprobs must be between 0 and 5"}}, Trouble.FINAL),
-        (401, {"error": {"message": "content_filter"}}, Trouble.FINAL),
-        (404, {}, Trouble.FINAL),
-        (501, {}, Trouble.FINAL),
-        (307, {}, Trouble.FINAL),
-        (408, {}, Trouble.PASSING),
-        (500, {}, Trouble.PASSING),
-        (529, {"error": {"type": "overloaded_error"}}, Trouble.PASSING),
+        (400, {"error": {"message": "Content Exists Risk"}}, FailureKind.FILTERED),
+        (403, {"error": {"code": 403, "message": "x", "metadata": {"reason": "flagged_input"}}}, FailureKind.FILTERED),
+        (400, {"error": {"code": "invalid_prompt", "message": "violating our usage policy"}}, FailureKind.FILTERED),
+        (400, {"error": {"code": "context_length_exceeded"}}, FailureKind.TOO_LONG),
+        (400, {"message": "This model's maximum context length is 4096 tokens."}, FailureKind.TOO_LONG),
+        (500, {"error": {"type": "exceed_context_size_error", "message": "too large"}}, FailureKind.TOO_LONG),
+        (413, {}, FailureKind.TOO_LONG),
+        (400, {"error": {"message": "top_logprobs must be between 0 and 5"}}, FailureKind.PERMANENT),
+        (401, {"error": {"message": "content_filter"}}, FailureKind.PERMANENT),
+        (404, {}, FailureKind.PERMANENT),
+        (501, {}, FailureKind.PERMANENT),
+        (307, {}, FailureKind.PERMANENT),
+        (408, {}, FailureKind.TRANSIENT),
+        (500, {}, FailureKind.TRANSIENT),
+        (529, {"error": {"type": "overloaded_error"}}, FailureKind.TRANSIENT),
     ],
 )
-def test_what_an_error_means_for_the_next_attempt(status: int, body: Any, trouble: Trouble) -> None:
-    assert trouble_of(status, complaint_of(body)) is trouble
+def test_what_an_error_means_for_the_next_attempt(status: int, body: Any, failure: FailureKind) -> None:
+    assert failure_kind_of(status, error_report_of(body)) is failure
 
 
 @given(JSON)
 def test_no_body_is_too_odd_to_be_read(body: Any) -> None:
-    found = complaint_of(body)
-    assert len(found.words) <= LONGEST_WORDS + 1
-    assert found.words.isprintable()
-    assert trouble_of(400, found) in Trouble
-    assert isinstance(body, dict) is False or is_complaint(body) in (True, False)
+    found = error_report_of(body)
+    assert len(found.message) <= LONGEST_WORDS + 1
+    assert found.message.isprintable()
+    assert failure_kind_of(400, found) in FailureKind
+    assert isinstance(body, dict) is False or is_error_report(body) in (True, False)
 
 
 def test_a_body_nested_beyond_reason_is_read_to_a_depth() -> None:
     body: Any = "bottom"
     for _ in range(2_000):
         body = {"error": body}
-    assert complaint_of(body) == Complaint()
+    assert error_report_of(body) == ErrorReport()
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_a_body_nested_beyond_reason_is_read_to_a_depth() -> None:
     ],
 )
 def test_an_error_with_status_200_is_told_from_an_answer(body: Any, says: bool) -> None:
-    assert is_complaint(body) is says
+    assert is_error_report(body) is says
 
 
 @pytest.mark.parametrize(
@@ -172,4 +172,4 @@ def test_an_error_with_status_200_is_told_from_an_answer(body: Any, says: bool) 
     ],
 )
 def test_a_body_that_is_no_json_is_named(text: str, words: str) -> None:
-    assert complaint_in_text(text).words == words
+    assert error_report_in_text(text).message == words

@@ -1,6 +1,6 @@
-"""What a model writes before its answer: thoughts, in the marks that its family uses.
+"""What a model writes before its answer: reasoning, in the marks that its family uses.
 
-Servers that know a model's marks return thoughts apart; the others leave them in the text. Known are
+Servers that know a model's marks return reasoning apart; the others leave them in the text. Known are
 ``<think>`` and its relatives (DeepSeek, Qwen, Phi, EXAONE, Hunyuan), ``[THINK]`` (Magistral), ``◁think▷``
 (Kimi), ``<seed:think>`` (Seed), ``<|START_THINKING|>`` (Command), and the analysis channel of gpt-oss.
 """
@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 CUT_SHORT = "the reply was cut short"
-CUT_SHORT_IN_THOUGHTS = "the reply was cut short in the model's thoughts: it needs more max_tokens"
+CUT_SHORT_IN_REASONING = "the reply was cut short in the model's reasoning: it needs more max_tokens"
 
 _WORD = r"(?:seed:)?(?:think|thinking|thought|thoughts|reasoning|reflection|analysis|scratchpad)"
 _OPENING = re.compile(
@@ -32,28 +32,28 @@ _BEGINS_AN_ANSWER = ("{", "[{", '["', "[[", "```", '"')
 
 @dataclass(frozen=True, slots=True)
 class Thinking:
-    """A text in its two parts. ``is_open``: it ended within the thoughts, so there is no answer."""
+    """A text in its two parts. ``is_open``: it ended within the reasoning, so there is no answer."""
 
-    thoughts: str
+    reasoning: str
     answer: str
     is_open: bool = False
 
 
 def parted(text: str) -> Thinking:
-    """Thoughts at the beginning of ``text``, and what stands after them. Marks inside an answer are left alone."""
-    thoughts: list[str] = []
+    """The reasoning at the beginning of ``text``, and the answer after it. Marks inside an answer are left alone."""
+    reasoning: list[str] = []
     rest = text
     while (opening := _OPENING.match(rest.lstrip())) is not None:
         inner = rest.lstrip()[opening.end() :]
         closing = _CLOSING.search(inner)
         if closing is None:
-            return Thinking("".join([*thoughts, inner]), "", is_open=True)
-        thoughts.append(inner[: closing.start()])
+            return Thinking("".join([*reasoning, inner]), "", is_open=True)
+        reasoning.append(inner[: closing.start()])
         rest = inner[closing.end() :]
-    if not thoughts:
+    if not reasoning:
         before, after = _closed_only(text)
-        thoughts, rest = ([before] if before else []), after
-    return Thinking("".join(thoughts), _AROUND_ANSWER.sub("", rest) if rest.lstrip()[:1] == "<" or thoughts else rest)
+        reasoning, rest = ([before] if before else []), after
+    return Thinking("".join(reasoning), _AROUND_ANSWER.sub("", rest) if rest.lstrip()[:1] == "<" or reasoning else rest)
 
 
 def _closed_only(text: str) -> tuple[str, str]:

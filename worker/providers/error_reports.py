@@ -1,4 +1,4 @@
-"""What an endpoint says is wrong, out of the many forms that servers give it, and what can be done about it.
+"""The errors that endpoints report, in the many forms of different servers, and what each means for the next attempt.
 
 Pure. Endpoints, gateways and frameworks agree neither on the field that holds the message nor on
 codes, and some report an error with status 200. Nothing here raises, whatever the body.
@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 LONGEST_WORDS = 400
-"""Characters of an endpoint's message that are kept in an error; the whole is in the stored reply."""
+"""Characters of an endpoint's message that an error keeps; the stored reply has the whole message."""
 MOST_LEVELS = 8
 _WORDS = (
     "message", "msg", "detail", "details", "error", "errors", "error_description", "error_msg", "error_message",
@@ -23,39 +23,39 @@ _CODES = ("code", "type", "status", "status_code", "error_code", "http_status", 
 _FIELD_PATH = frozenset({"param", "parameter", "loc", "field"})
 
 
-class Trouble(StrEnum):
+class FailureKind(StrEnum):
     """What a failed attempt means for the next one."""
 
-    PASSING = "passing"
+    TRANSIENT = "transient"
     """Another attempt may succeed."""
     OVERLOAD = "overload"
     """Another attempt may succeed after a wait, with fewer requests at once."""
-    FINAL = "final"
+    PERMANENT = "permanent"
     """No attempt of any request can succeed: key, model, address, quota."""
     FILTERED = "filtered"
     """The endpoint's content filter refuses this very prompt."""
     TOO_LONG = "too long"
     """This very prompt does not fit into the model's context."""
-    CUT_SHORT = "cut short"
-    """The model was still writing, or thinking, at the most tokens that this request allows."""
+    TRUNCATED = "truncated"
+    """The model was still writing or reasoning when it reached the request's token limit."""
 
 
 @dataclass(frozen=True, slots=True)
-class Complaint:
+class ErrorReport:
     """An endpoint's message on one line, its codes in lower case, and the fields of the request that it names."""
 
-    words: str = ""
+    message: str = ""
     codes: tuple[str, ...] = ()
     fields: frozenset[str] = frozenset()
 
     @property
     def status(self) -> int | None:
-        """The HTTP status that its codes stand for, else its words; None where they stand for none."""
+        """The HTTP status that its codes mean, else its message; None where neither means one."""
         for code in self.codes:
             status = _numeric_status(code)
             if status is not None:
                 return status
-        for text in (*self.codes, self.words):
+        for text in (*self.codes, self.message):
             for pattern, status in _STATUS_OF:
                 if pattern.search(text):
                     return status
@@ -75,7 +75,7 @@ _STATUS_OF = tuple(
         (r"overloaded|unavailable|server[_ -]error|internal|time(?:d)?[_ -]?out", 503),
     )
 )
-_NO_MONEY = re.compile(
+_OUT_OF_CREDIT = re.compile(
     r"insufficient[_ -](?:quota|balance|funds|credit)|exceeded your current quota|billing[_ -]hard[_ -]limit"
     r"|billing[_ -]not[_ -]active|credit balance is too low|out of credits|access[_ -]terminated|payment required"
     r"|account[_ -](?:deactivated|disabled|suspended)",
@@ -92,56 +92,56 @@ _TOO_LONG = re.compile(
     r"|string[_ -]above[_ -]max[_ -]length|input is too long|reduce the length|inputs.{0,3} tokens \+",
     re.IGNORECASE,
 )
-_CUT_SHORT = re.compile(r"output limit was reached|could not finish the message", re.IGNORECASE)
+_TRUNCATED = re.compile(r"output limit was reached|could not finish the message", re.IGNORECASE)
 _STATUSES_OF_FILTERS = frozenset({400, 403, 422, 451})
 _STATUSES_OF_LENGTHS = frozenset({400, 413, 422, 500})
-_PASSING_STATUSES = frozenset({408, 409, 425})
+_TRANSIENT_STATUSES = frozenset({408, 409, 425})
 _NOT_IMPLEMENTED = 501
 
 
-def trouble_of(status: int, complaint: Complaint) -> Trouble:
-    """What a reply of this HTTP status (300..599) and complaint means for the next attempt."""
-    said = " ".join((*complaint.codes, complaint.words))
-    if _NO_MONEY.search(said) or status == 402:
-        return Trouble.FINAL
-    if status in _STATUSES_OF_FILTERS and _FILTERED.search(said):
-        return Trouble.FILTERED
-    if status == 400 and _CUT_SHORT.search(said):
-        return Trouble.CUT_SHORT
-    if status == 413 or (status in _STATUSES_OF_LENGTHS and _TOO_LONG.search(said)):
-        return Trouble.TOO_LONG
+def failure_kind_of(status: int, report: ErrorReport) -> FailureKind:
+    """What an error with this HTTP status (300..599) means for the next attempt."""
+    searched = " ".join((*report.codes, report.message))
+    if _OUT_OF_CREDIT.search(searched) or status == 402:
+        return FailureKind.PERMANENT
+    if status in _STATUSES_OF_FILTERS and _FILTERED.search(searched):
+        return FailureKind.FILTERED
+    if status == 400 and _TRUNCATED.search(searched):
+        return FailureKind.TRUNCATED
+    if status == 413 or (status in _STATUSES_OF_LENGTHS and _TOO_LONG.search(searched)):
+        return FailureKind.TOO_LONG
     if status == 429:
-        return Trouble.OVERLOAD
-    if status in _PASSING_STATUSES or (status >= 500 and status != _NOT_IMPLEMENTED):
-        return Trouble.PASSING
-    return Trouble.FINAL
+        return FailureKind.OVERLOAD
+    if status in _TRANSIENT_STATUSES or (status >= 500 and status != _NOT_IMPLEMENTED):
+        return FailureKind.TRANSIENT
+    return FailureKind.PERMANENT
 
 
-def complaint_of(body: object) -> Complaint:
-    """What a JSON body says is wrong, wherever in it that stands."""
+def error_report_of(body: object) -> ErrorReport:
+    """The error that a JSON body reports, wherever the body holds it."""
     words = dict.fromkeys(one_line(text) for text in _words_in(body, MOST_LEVELS))
-    return Complaint(
-        words=_bounded("; ".join(w for w in words if w)),
+    return ErrorReport(
+        message=_bounded("; ".join(w for w in words if w)),
         codes=tuple(dict.fromkeys(_codes_in(body, MOST_LEVELS))),
         fields=frozenset(_fields_in(body, MOST_LEVELS)),
     )
 
 
-def complaint_in_text(text: str) -> Complaint:
-    """What a body that is no JSON says: the title of a web page, else its first characters."""
+def error_report_in_text(text: str) -> ErrorReport:
+    """The error of a body that is not JSON: the title of a web page, else its first characters."""
     if (title := title_of_page(text)) is not None:
-        return Complaint(f"a web page{title}")
-    return Complaint(one_line(text))
+        return ErrorReport(f"a web page{title}")
+    return ErrorReport(one_line(text))
 
 
-def is_complaint(body: Mapping[str, Any]) -> bool:
-    """Whether a body that came with status 200 reports an error. A field ``error`` that is empty says nothing."""
+def is_error_report(body: Mapping[str, Any]) -> bool:
+    """Whether a body that came with status 200 reports an error. An empty field ``error`` is ignored."""
     if body.get("object") == "error" or body.get("type") == "error":
         return True
     error = body.get("error")
     if isinstance(error, Mapping):
-        found = complaint_of(error)
-        return bool(found.words) or found.status is not None
+        found = error_report_of(error)
+        return bool(found.message) or found.status is not None
     if error:
         return True
     return "choices" not in body and any(body.get(name) for name in ("detail", "message", "errors", "error_msg"))

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.providers.thoughts import Thinking, parted
+from worker.providers.reasoning import Thinking, parted
 
 ANSWER = '{"explanation": "the digit 7"}'
 
@@ -61,6 +61,6 @@ def test_a_mark_inside_an_answer_is_part_of_it(text: str) -> None:
     assert parted(text) == Thinking("", text)
 
 
-@given(st.text().filter(lambda thoughts: "<" not in thoughts and "[" not in thoughts and "◁" not in thoughts))
-def test_whatever_was_thought_the_answer_stays(thoughts: str) -> None:
-    assert parted(f"<think>{thoughts}</think>{ANSWER}") == Thinking(thoughts, ANSWER)
+@given(st.text().filter(lambda reasoning: "<" not in reasoning and "[" not in reasoning and "◁" not in reasoning))
+def test_whatever_was_thought_the_answer_stays(reasoning: str) -> None:
+    assert parted(f"<think>{reasoning}</think>{ANSWER}") == Thinking(reasoning, ANSWER)
