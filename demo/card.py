@@ -1,4 +1,4 @@
-"""The demo model's card: `README.md` beside the weights, made from `training.json` and `evaluation.json`."""
+"""The demo model's card: `README.md` next to the weights, made from `training.json` and `evaluation.json`."""
 
 import hashlib
 import json

@@ -86,7 +86,7 @@ def help_topics(*, on_skip: OnSkip = log_skip) -> Iterator[tuple[str, str]]:
 def distinct_topics(topics: dict[str, str]) -> Iterator[tuple[str, str]]:
     """Yield (name, text) in the order of the names; a paragraph stays in the longest topic that has it, and only there.
 
-    Topics quote each other whole. Without this, held-out prose would stand in the training text too, and the samples
+    Topics quote each other whole. Without this, held-out prose would be in the training text too, and the samples
     of a neuron would hold one passage several times.
     """
     seen: set[str] = set()

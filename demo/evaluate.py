@@ -1,4 +1,4 @@
-"""Measure the demo model on the held-out documents, beside two baselines: `python -m demo.evaluate --model demo/model`.
+"""Measure the demo model on the held-out documents, with two baselines: `python -m demo.evaluate --model demo/model`.
 
 Writes `evaluation.json` into the model's folder and, from it and `training.json`, the model card `README.md`.
 """

@@ -63,7 +63,7 @@ _COLLECTIONS = select(Collection).join(Subject, Subject.id == Collection.subject
 
 
 def launch(settings: Settings) -> int:
-    """Run the demo until Ctrl-C; answers the exit code."""
+    """Run the demo until Ctrl-C. Returns the exit code."""
     console = Console(stderr=True)
     if not _port_is_free(settings):
         console.print(f"Port {settings.port} is taken. Choose another: NEURON_AUDIT_PORT=8251 make demo")
@@ -112,7 +112,7 @@ def _collect_a_first_look(sessions: Sessions, group: Children, progress: Progres
 
 
 def _collect_everything(sessions: Sessions, group: Children, progress: Progress) -> None:
-    """Collect the whole standard library; its records take the place of the first look's."""
+    """Collect the whole standard library; its records replace the first look's."""
     if _n_complete(sessions) == 1:
         _collect(sessions, group, progress, "The whole standard library")
 
@@ -211,7 +211,7 @@ def _count_runs(sessions: Sessions) -> tuple[int, int]:
 
 
 def _asked(sessions: Sessions, action: Callable[[Session], T]) -> T:
-    """What one transaction answers, however often the database goes away meanwhile."""
+    """The result of one transaction, however often the database goes away meanwhile."""
 
     def once() -> T:
         with transaction(sessions) as session:

@@ -40,7 +40,7 @@ class Child:
         return self._process.poll()
 
     def keep_alive(self) -> bool:
-        """Start it again if it has died; answers whether it had. Raises ChildFailed where that does not help."""
+        """Start it again if it has died. Returns whether it had. Raises ChildFailed where that does not help."""
         if self.exit_code is None:
             return False
         quick = time.monotonic() - self._started < QUICK_DEATH_SECONDS
@@ -87,7 +87,7 @@ class Children:
         self._children.remove(child)
 
     def keep_alive(self) -> list[str]:
-        """Start those again that have died; answers their names."""
+        """Start those again that have died. Returns their names."""
         return [child.name for child in self._children if child.keep_alive()]
 
     def stop(self) -> None:

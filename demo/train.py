@@ -1,12 +1,12 @@
 """Train the demo model: `python -m demo.train --minutes 70 --out demo/model`.
 
-The whole recipe stands here and in `tokenizer.py`: the standard library without its held-out documents, half as much
+The whole recipe is here and in `tokenizer.py`: the standard library without its held-out documents, half as much
 text of its tests, a byte-level BPE tokenizer, a GPT-2 of four layers. The schedule follows the share of the time that
 is used up, so a slower machine ends with fewer steps, never with an unfinished decay. A run that is killed goes on from
 its last checkpoint when the same command is given again.
 
 Each core has a process of its own with a part of every batch, and they meet once per step to add up their gradients.
-Threads inside the operators would meet hundreds of times per step, and stand still whenever the machine has other work.
+Threads inside the operators would meet hundreds of times per step, and wait whenever the machine has other work.
 """
 
 import json
@@ -109,7 +109,7 @@ def windows(stream: Stream, recipe: Recipe, skip: int) -> Iterator[Tensor]:
     """Yield batches [batch, context + 1] without end: each epoch cuts the source anew and shuffles the pieces.
 
     To every epoch of the source comes a random part of the tests, half as long, so that a small corpus is repeated
-    less often. Half of the windows begin with the special token in place of their first token, so that the model knows
+    less often. Half of the windows begin with the special token instead of their first token, so that the model knows
     text from the middle of a document both with and without it. `skip` batches are left out first, to go on where a
     run stopped.
     """
@@ -269,7 +269,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Task:
-    """What every process of a run is told."""
+    """The parameters of every process of a run."""
 
     processes: int
     meeting_place: str

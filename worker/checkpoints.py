@@ -106,7 +106,7 @@ def read_tokenizer(folder: Path) -> Any:
 def read_model(folder: Path, *, dtype: Any) -> Checkpoint:
     """The causal language model, with gradients off. ``dtype`` is torch's, or ``auto`` for the files' own.
 
-    Raises CheckpointError where weights are missing or of another shape, and says which. Missing buffers
+    Raises CheckpointError, with their names, where weights are missing or of another shape. Missing buffers
     and weights of the file that the model does not use are notes.
     """
     read_config(folder)
@@ -117,7 +117,7 @@ def read_model(folder: Path, *, dtype: Any) -> Checkpoint:
             dtype=dtype,
             use_safetensors=True,
             output_loading_info=True,
-            ignore_mismatched_sizes=True,  # told below, in a sentence that names them
+            ignore_mismatched_sizes=True,  # reported below, with their names
         )
     if found["mismatched_keys"]:
         raise CheckpointError(_other_shapes(folder, found["mismatched_keys"]))
@@ -162,7 +162,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _json(file: Path) -> Mapping[str, Any]:
-    """A JSON object in a file; empty where there is none."""
+    """A JSON object in a file; empty without the file."""
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -207,7 +207,7 @@ def _missing(folder: Path, missing: set[str], unused: set[str]) -> str:
 
 
 def _common_prefix(missing: set[str], unused: set[str]) -> str | None:
-    """What stands in front of a missing weight's name in every name that is not used; None where nothing does."""
+    """The common prefix of the unused names before a missing weight's name; None without one."""
     for wanted in missing:
         for name in unused:
             prefix = name.removesuffix(wanted)

@@ -31,7 +31,7 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 class Layer(NamedTuple):
     """What is known of a layer's neurons and explanations. ``first`` is the number of its first explanation.
 
-    ``neurons`` and ``hashes`` stand per explanation of the layer; the others per neuron: the activation from which it
+    ``neurons`` and ``hashes`` are per explanation of the layer; the others per neuron: the activation from which it
     fires, and levels per unit of activation.
     """
 
@@ -231,7 +231,7 @@ def _add(tally: Tally, key: int) -> None:
 
 @compiled_loop
 def _slot(tally: Tally, key: int) -> int:
-    """Where a key stands, or the free slot where it belongs. The table is never more than half full."""
+    """The slot of a key, or the free slot for it. The table is never more than half full."""
     last = np.int64(tally.keys.shape[0] - 1)
     mixed = np.uint64(key) * _MULTIPLIER
     slot = np.int64(mixed >> np.uint64(32)) & last

@@ -77,7 +77,7 @@ class Finished:
             n_tokens=n_tokens,
             tokens=self._tokens(row),
             excerpt_ids=[ids[ordinal] for ordinal, _ in shown],
-            # Beyond float16 the largest float16 stands, as in a collection's samples.
+            # Beyond float16 the largest float16 is stored, as in a collection's samples.
             activations=[np.clip(v, -_LARGEST_HALF, _LARGEST_HALF).astype(np.float32) for _, v in shown],
             expected=np.split(expected, len(rows)) if rows else [],
         )

@@ -18,7 +18,7 @@ from worker.collection.best import Best
 from worker.collection.checkpoint import Open, open_for_writing, read_tensors, write_tensors
 
 KINDS = (Mistake.FALSE_ALARM, Mistake.MISS)
-"""What is kept of an explanation's mistakes of a kind stands in the row ``N_KINDS`` * explanation + its rank here."""
+"""The kept mistakes of one kind of an explanation are in the row ``N_KINDS`` * explanation + the kind's rank here."""
 N_KINDS = len(KINDS)
 FALSE_ALARM, MISS = (KINDS.index(kind) for kind in KINDS)
 _BEST = ("scores", "peaks", "values", "bar")

@@ -28,7 +28,7 @@ class Best:
     ``bar`` int32 [R] is what the upper half of a newcomer's score must exceed: that of the row's lowest
     score, or a floor set beforehand. Within a row the order is free; see ``ordered``.
 
-    Where ``texts`` int64 [R, K] is kept, it says what stands up to the excerpt's peak (``contexts``). A row that is
+    Where ``texts`` int64 [R, K] is kept, it is the context up to the excerpt's peak (``contexts``). A row that is
     ``distinct`` holds of each text the best excerpt alone: the best K of two such rows' texts are those of all, since a
     text's best excerpt is among the best K of the row that holds it.
     """
@@ -64,7 +64,7 @@ class Best:
     def add(self, keys: Int32[Tensor, "batch rows"], batch: "Batch") -> None:
         """Let the excerpts of a batch in where they are good enough.
 
-        ``keys`` is the upper half of the scores; the lowest number stands for: not in this row. Row r is about
+        ``keys`` is the upper half of the scores; the lowest number means: not in this row. Row r is about
         neuron r. Excerpts must come in ascending order of ordinals, also from call to call.
         """
         found = (keys > self.bar).nonzero()
@@ -138,7 +138,7 @@ class Best:
 class Batch:
     """Some excerpts on one layer. ``ordinals`` int64 [B] ascend; ``peaks`` [B, N]; ``activations`` [B, T, N].
 
-    ``contexts`` int64 [B, T] is what stands up to each token; see ``contexts``.
+    ``contexts`` int64 [B, T] is the context up to each token; see ``contexts``.
     """
 
     ordinals: Int64[Tensor, " batch"]
@@ -147,7 +147,7 @@ class Batch:
     contexts: Int64[Tensor, "batch tokens"] | None = None
 
     def texts(self, excerpt: Int64[Tensor, " n"], neuron: Int64[Tensor, " n"]) -> Int64[Tensor, " n"]:
-        """What stands up to the peaks of some neurons on some excerpts, pair by pair."""
+        """The contexts up to the peaks of some neurons on some excerpts, pair by pair."""
         if self.contexts is None:
             raise TypeError("this batch has no contexts")
         return self.contexts[excerpt, self.activations[excerpt, :, neuron].argmax(dim=1)]
@@ -180,7 +180,7 @@ def unsortable(keys: Int32[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 
 
 def _repeated(scores: Int64[Tensor, "rows k"], texts: Int64[Tensor, "rows k"]) -> Bool[Tensor, "rows k"]:
-    """Where a text stands that a higher score of the row has already. ``scores`` descend within a row."""
+    """The positions of texts that a higher score of the row has already. ``scores`` descend within a row."""
     found = torch.zeros_like(scores, dtype=torch.bool)
     earlier = torch.ones((scores.shape[1], scores.shape[1]), dtype=torch.bool, device=scores.device).tril(-1)
     for first in range(0, scores.shape[0], MERGED_ROWS):
@@ -198,5 +198,5 @@ def _one_per_row(row: Int[Tensor, " n"]) -> Iterator[Tensor]:
     first = torch.repeat_interleave(counts.cumsum(0) - counts, counts)
     rank = torch.arange(len(row), device=row.device) - first
     for turn in range(int(counts.max())):
-        # Excerpt by excerpt again: their activations lie side by side.
+        # Excerpt by excerpt again: their activations are adjacent.
         yield order[rank == turn].sort().values

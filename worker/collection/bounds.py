@@ -44,7 +44,7 @@ class Bounds:
     """Per neuron [N]: the centre of sums, the range of peaks and of values, how often peaks are drawn, units of sums.
 
     ``levels`` [N, PEAK_BINS]: an excerpt whose peak is counted in a bin of level l > 0 is drawn 2**l times as often as
-    one that lies on level 1 would be without levels; see ``sampling``. Bins of level 0 hold the lower nine tenths.
+    one that is on level 1 would be without levels; see ``sampling``. Bins of level 0 hold the lower nine tenths.
     ``per_unit`` is a power of two: an activation's distance from the centre times this, rounded, is what is added up
     for each token. ``top`` is a peak that ``TOP_SEEN`` excerpts of the pilot reach.
     """
@@ -79,7 +79,7 @@ class Pilot:
         self._means.append(activations.float().mean(dim=1))
 
     def bounds(self) -> Bounds:
-        """What these excerpts say; the same however they were batched.
+        """The bounds from these excerpts; the same for any batching.
 
         Raises NotFinite.
         """
@@ -108,7 +108,7 @@ class Pilot:
 def peak_bins(
     peaks: Float[Tensor, "rows n"], low: Float[Tensor, " n"], scale: Float[Tensor, " n"]
 ) -> Int64[Tensor, "rows n"]:
-    """The bin in which each peak is counted: finest at the low end, where most peaks lie. Never falls as a peak rises.
+    """The bin in which each peak is counted: finest at the low end, where most peaks are. Never falls as a peak rises.
 
     The whole square root of a whole number, so that every device and the compiled loops give the same bin: square roots
     of float32 are rounded differently from library to library.

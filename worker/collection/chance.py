@@ -1,4 +1,4 @@
-"""Chance without shared random state: a hash decides, the same wherever and whenever it is asked.
+"""Randomness without shared state: a hash decides, the same in every process and at any time.
 
 The k excerpts with the highest priority are a uniform sample, and the best k of two parts' best k are
 the best k of the whole. Mixers: SplitMix64 (Steele et al. 2014) and MurmurHash3's 32-bit finaliser.

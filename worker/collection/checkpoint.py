@@ -15,7 +15,7 @@ from worker.collection.plan import clear_write_errors, publish_file
 from worker.collection.state import Shape, State
 
 Open: TypeAlias = Callable[[Path], BinaryIO]
-"""Opens a file for writing; tests put a full disk in its place."""
+"""Opens a file for writing; tests replace it by a full disk."""
 
 
 def open_for_writing(file: Path) -> BinaryIO:

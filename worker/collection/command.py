@@ -29,7 +29,7 @@ LINE_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class CollectArguments:
-    """The command's options beside the model and the corpus."""
+    """The command's options other than the model and the corpus."""
 
     slug: str | None = None
     max_tokens: int | None = None
@@ -48,7 +48,7 @@ class CollectArguments:
     null_twin: bool = False
 
     def options(self, model: str) -> CollectOptions:
-        """How to collect. Raises CollectionError for a part that is none."""
+        """How to collect. Raises CollectionError for a malformed part."""
         slug = self.slug or slug_of(model)
         return CollectOptions(
             slug=f"{slug}{TWIN_SUFFIX}" if self.null_twin else slug,

@@ -1,4 +1,4 @@
-"""What stands up to each token of an excerpt, as one number: the sign of near-copies that a pass can tell.
+"""The context up to each token of an excerpt, as one number: equal contexts mark near-copies within a pass.
 
 Two excerpts whose 8 tokens up to the peak are the same are near-copies (``app.domain.copies``). Equality of these
 numbers is an equivalence, so that a pool of distinct texts merges exactly; the other sign, shared shingles, is not,
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from app.domain.copies import SHINGLE, shingle_hashes
 
 NO_CONTEXT = -1
-"""Minus this, and minus the ordinal, stands where fewer than 8 tokens stand up to a token: no other excerpt has it."""
+"""Minus this, and minus the ordinal, is the context of fewer than 8 tokens: no other excerpt has it."""
 
 
 def contexts(token_ids: NDArray[np.int32], ordinals: NDArray[np.int64]) -> NDArray[np.int64]:

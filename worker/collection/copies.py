@@ -1,6 +1,6 @@
 """Leave exact copies out of a cut corpus: every text enters a collection once.
 
-A copy gives the same activations as the excerpt that it copies. Counted again, a licence that stands in every file
+A copy gives the same activations as the excerpt that it copies. Counted again, a licence that is in every file
 would fill the samples of the neurons that fire on it and weigh in every statistic as often as it was pasted.
 """
 

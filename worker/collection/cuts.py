@@ -20,7 +20,7 @@ def kept_cut(folder: Path, *, corpus_digest: str, tokenizer_digest: str, context
 
 
 def keep_cut(home: Path, plan: Plan, tokenizer_digest: str) -> None:
-    """Move the cut of a finished collection from its own folder ``home`` to where it is kept beside it.
+    """Move the cut of a finished collection from its own folder ``home`` to the folder that keeps it.
 
     A process that is killed between two files leaves the rest to its next call: what is gone has been moved.
     """

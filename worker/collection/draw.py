@@ -6,7 +6,7 @@ band's number of excerpts is known exactly.
 
 With probability 20 / n an excerpt's number u is among the 20 lowest: then it is in ``random``. Otherwise it is a
 candidate for its band where it is in one of the pools of chance, whose thresholds are known (``sampling``): on level l,
-u is uniform above u20, the highest of ``random``, and a candidate's lies below max(t0, tw * 2**l). Where a band has
+u is uniform above u20, the highest of ``random``, and a candidate's is below max(t0, tw * 2**l). Where a band has
 more candidates than it stores, another hash chooses among them. The probability of an excerpt is that of either,
 ``random`` or band.
 """
@@ -265,7 +265,7 @@ def _take(
     chosen = np.argsort(ranked, axis=1, kind="stable")[:, :k]
     rows = np.arange(len(chosen))[:, None]
     there = wanted[rows, chosen]
-    # Beyond float16 the largest float16 stands, and a note says so; the peak beside it is float32 and right.
+    # Beyond float16 the largest float16 is stored, with a note; the peak is stored as float32 and right.
     values = np.clip(pool.values[rows, chosen], -_LARGEST_HALF, _LARGEST_HALF)
     known = None if probabilities is None else np.where(there, probabilities[rows, chosen], 0).astype(np.float32)
     return Records(
@@ -274,7 +274,7 @@ def _take(
 
 
 def band_edge_bins(counts: Int64s, n_excerpts: int) -> Int64s:
-    """The bins [N, 4] at which bands 1 to 4 begin: as many excerpts lie below as the quantile says, or nearly.
+    """The bins [N, 4] at which bands 1 to 4 begin: as many excerpts are below as the quantile requires, or nearly.
 
     ``counts`` [N, bins] are all excerpts by the bin of their peak. Of two edges equally near the higher is taken.
     """

@@ -1,8 +1,8 @@
 """Sums that do not depend on the order or the grouping of what is added.
 
 A float64 is a whole number of units of 2**-160, spread over ten limbs of 32 bits; limbs are added as
-integers, so that addition is associative and commutative to the last bit. What lies below 2**-160 in
-a single addend is dropped, whoever adds it. Limbs of 64 bits hold 2**31 addends without overflow.
+integers, so that addition is associative and commutative to the last bit. What is below 2**-160 in
+a single addend is dropped, in any order of addition. Limbs of 64 bits hold 2**31 addends without overflow.
 The idea is Kulisch's long accumulator (Kulisch and Miranker, "The arithmetic of the digital
 computer", 1986), as wide as activations and their fourth powers need it.
 """

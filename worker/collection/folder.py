@@ -24,7 +24,7 @@ class WorkFolder:
 
     @contextmanager
     def at_work(self, part: Part) -> Iterator[None]:
-        """Hold the lock of a part, in a folder that is made where there is none. Raises CollectionError if taken."""
+        """Hold the lock of a part, in a folder that is created if needed. Raises CollectionError if taken."""
         self.home.mkdir(parents=True, exist_ok=True)
         with locked(self.home / f"part-{part.number}-of-{part.of}.lock"):
             yield
@@ -51,7 +51,7 @@ class WorkFolder:
 
     @property
     def removed_keys(self) -> tuple[uuid.UUID, ...]:
-        """The keys of collections whose removal has not come to its end."""
+        """The keys of collections whose removal is incomplete."""
         return tuple(uuid.UUID(folder.name.split(".")[-2]) for folder in self._removed)
 
     def remove(self) -> None:

@@ -40,7 +40,7 @@ def hard_negatives(records: NeuronRecords, *, most: int = MOST) -> tuple[Activat
     """The records for the sample ``hard_negative``, in the order in which they are to be stored.
 
     The excerpts of the bands and of ``random`` whose peak is below ``LOW_SHARE`` of the maximum and
-    that hold driving tokens, the strongest look-alikes first within each split, near-copies left out. Their rank
+    that hold driving tokens, the most similar first within each split, near-copies left out. Their rank
     gives them the split that they have in their own sample, so that nothing that scores is shown to an
     explainer or chooses between texts; train, which those samples do not have, is filled from the
     calibration split of the bands. The row ends where a split has no more.
@@ -78,7 +78,7 @@ def driving_tokens(records: NeuronRecords) -> dict[int, float]:
 
 
 def _pools(records: NeuronRecords, wanted: set[int]) -> dict[Split, list[ActivationRecord]]:
-    """Who may stand in which split: only excerpts that have the same split in every sample they are in."""
+    """The excerpts that each split may hold: those with the same split in every sample they are in."""
     homes: dict[int, set[tuple[SampleKind, Split | None]]] = defaultdict(set)
     by_id: dict[int, ActivationRecord] = {}
     for kind in (SampleKind.TOP, *SOURCES):

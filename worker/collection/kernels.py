@@ -1,6 +1,6 @@
 """Compiled loops that take activations in on a processor: each value is read once, while it is in the cache.
 
-The same as ``intake.TensorIntake`` says in tensor operations, tile by tile: 256 neurons on one excerpt. An
+The same as the tensor operations of ``intake.TensorIntake``, tile by tile: 256 neurons on one excerpt. An
 excerpt that enters a pool is copied there and then, while its values are near. Neurons are independent of
 each other, so any division of them among threads gives the same bits.
 """
@@ -27,7 +27,7 @@ _HIGHEST = np.int32(HIGHEST_PRIORITY)
 
 
 class Tokens(NamedTuple):
-    """What the tokens of the batch say, [B, T]: what stands up to each, and in which row its sums are kept."""
+    """Numbers of the tokens of the batch, [B, T]: the context up to each, and the row of its sums."""
 
     contexts: Int64s
     rows: Int32s
@@ -275,7 +275,7 @@ def _weighted(chance: np.int32, level: np.uint8) -> np.int32:
 def _offer(
     batch: Excerpts, tokens: Tokens, where: tuple[int, int, int], tile: Tile, limits: Limits, pools: LayerPools
 ) -> None:
-    """Offer an excerpt to the pools of one neuron; ``where`` is the excerpt, the neuron, and its place in the tile."""
+    """Offer an excerpt to the pools of one neuron; ``where`` is the excerpt, the neuron, and its index in the tile."""
     b, row, i = where
     place, ordinal, peak = b * batch.stride + row, batch.ordinals[b], tile.peak[i]
     key = tile.by_peak[i]
@@ -292,7 +292,7 @@ def _offer(
 
 @compiled_loop
 def _text(batch: Excerpts, tokens: Tokens, where: tuple[int, int], peak: float) -> np.int64:
-    """What stands up to the peak, the first of equals; ``where`` is the excerpt and its first value."""
+    """The context up to the peak, the first of equals; ``where`` is the excerpt and its first value."""
     for t in range(batch.tokens):
         if batch.values[where[1] + t * batch.step] == peak:
             return np.int64(tokens.contexts[where[0], t])

@@ -1,4 +1,4 @@
-"""What of a corpus was left out, told in a few lines: rows of one file together."""
+"""What of a corpus was left out, in a few lines: rows of one file together."""
 
 import re
 from collections import Counter

@@ -1,6 +1,6 @@
 """A short second look at a part of the corpus: for every neuron the excerpts most like its top ones without effect.
 
-It needs the finished top sample, which says what tokens drive a neuron, so it cannot be part of the
+It needs the finished top sample, which determines the tokens that drive a neuron, so it cannot be part of the
 pass. Memory does not grow with the corpus.
 """
 
@@ -56,7 +56,7 @@ def find_lookalikes(
     ``draws`` gives the samples of a layer.
 
     Likeness is the summed weight of the driving tokens that an excerpt holds; ties go to the excerpt
-    that stands first. ``tell`` is given the number of tokens looked at. Raises CollectionError where one
+    that stands first. ``tell`` receives the number of tokens processed. Raises CollectionError where one
     excerpt is too much for the memory.
     """
     n = work.plan.n_excerpts
@@ -169,7 +169,7 @@ def _heaviest(
 
 
 def lookalike_records(found: Best, draw: LayerDraw, excerpts: Excerpts) -> Records:
-    """The hard negatives of a layer's neurons: no near-copies, and none that stands in another sample of the neuron.
+    """The hard negatives of a layer's neurons: no near-copies, and none that is in another sample of the neuron.
 
     So an excerpt that scores is never shown to an explainer under this name.
     """

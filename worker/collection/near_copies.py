@@ -21,8 +21,8 @@ _NO_SHINGLE = np.uint64(0xFFFFFFFFFFFFFFFF)
 class Texts:
     """Some excerpts of a corpus, E of them: ``ordinals`` ascend, ``shingles`` [E, S] are distinct and ascend in a row.
 
-    ``sizes`` [E] are the numbers of a row's shingles, what follows them is padding. ``contexts`` [E, T] say what stands
-    up to each token.
+    ``sizes`` [E] are the numbers of a row's shingles, what follows them is padding. ``contexts`` [E, T] are hashes of
+    the context up to each token.
     """
 
     ordinals: Int64s
@@ -43,12 +43,12 @@ class Texts:
         return cls(wanted, hashes, sizes, contexts(token_ids, wanted))
 
     def places(self, ordinals: Int64s) -> Int64s:
-        """Where excerpts stand here; -1 for -1."""
+        """The excerpts' rows here; -1 for -1."""
         found = np.minimum(np.searchsorted(self.ordinals, ordinals), max(len(self.ordinals) - 1, 0))
         return np.where(ordinals >= 0, found, -1)
 
     def up_to(self, places: Int64s, peaks: Int64s) -> Int64s:
-        """What stands up to the token ``peaks`` of each excerpt. Same shape."""
+        """The context up to the token ``peaks`` of each excerpt. Same shape."""
         if not len(self.ordinals):
             return np.zeros_like(places)
         return np.asarray(self.contexts[np.maximum(places, 0), peaks])
@@ -56,7 +56,7 @@ class Texts:
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """K excerpts of each of N neurons, [N, K]: their places in ``Texts``, and what stands up to their peaks."""
+    """K excerpts of each of N neurons, [N, K]: their rows in ``Texts``, and the contexts up to their peaks."""
 
     places: Int64s
     contexts: Int64s
@@ -80,7 +80,7 @@ def alike_to_any(texts: Texts, marked: Marked, others: Marked) -> Flags:
 
 @compiled_loop
 def _alike(shingles: Hashes, sizes: Int64s, a: tuple[int, int], b: tuple[int, int]) -> bool:
-    """Each excerpt by its place and what stands up to its peak."""
+    """Each excerpt by its row and the context up to its peak."""
     if a[0] == b[0] or a[1] == b[1]:
         return True
     left, right = shingles[a[0]], shingles[b[0]]

@@ -89,7 +89,7 @@ class Excerpts:
         return np.array(self._places[ordinals])
 
     def documents(self, wanted: set[int]) -> Iterator[tuple[int, str, int | None]]:
-        """(ordinal, name, byte offset) of the documents asked for."""
+        """(ordinal, name, byte offset) of these documents."""
         with self._documents.open(encoding="utf-8") as lines:
             for ordinal, line in enumerate(lines):
                 if ordinal in wanted:
@@ -161,7 +161,7 @@ def read_plan(folder: Path) -> Plan:
 
 @contextmanager
 def clear_write_errors(file: Path) -> Iterator[None]:
-    """A full disk, or one that cannot be written, as a CollectionError that says what to do."""
+    """A full disk, or one that cannot be written, as a CollectionError with advice."""
     try:
         yield
     except OSError as error:
@@ -206,7 +206,7 @@ class _Cutter:
 
     @property
     def full(self) -> bool:
-        """Whether as many tokens are cut as were asked for."""
+        """Whether as many tokens are cut as were requested."""
         return self._most is not None and self.n_excerpts >= self._most
 
     def add(self, documents: list[Document], token_ids: Sequence[Sequence[int] | IntRows]) -> None:
@@ -221,7 +221,7 @@ class _Cutter:
         n = len(ids) // length
         remainder = len(ids) - n * length
         if self._most is not None and n >= self._most - self.n_excerpts:
-            # What lies behind the last wanted excerpt was not asked for; it is not left out for being short.
+            # What follows the last wanted excerpt was not requested, so it does not count as left out.
             n, remainder, self.was_limited = self._most - self.n_excerpts, 0, True
         data = document.text.encode()
         self._digest.update(f"{document.name}\0{len(data)}\0".encode())

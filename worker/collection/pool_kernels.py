@@ -17,7 +17,7 @@ _EMPTY = np.int64(EMPTY)
 
 
 class Excerpts(NamedTuple):
-    """A batch on one layer. ``values`` is flat: excerpt, token and neuron lie at b * stride + t * step + n."""
+    """A batch on one layer. ``values`` is flat: excerpt b, token t and neuron n are at b * stride + t * step + n."""
 
     values: Float32s
     stride: int

@@ -97,7 +97,7 @@ def excerpts_of(excerpts: Excerpted, activations: Tensor) -> pool_kernels.Excerp
         values = values.contiguous()
     n_excerpts, n_tokens, n_neurons = values.shape
     stride, step, _ = values.stride()
-    # A view that leaves tokens out, such as BOS, is read where it lies.
+    # A view that leaves tokens out, such as BOS, is read without a copy.
     size = (n_excerpts - 1) * stride + (n_tokens - 1) * step + n_neurons
     return pool_kernels.Excerpts(
         values=values.as_strided((size,), (1,)).numpy(),

@@ -65,7 +65,7 @@ def publish(
 ) -> None:
     """Store documents, excerpts, neurons and samples, and make the collection the one that is shown.
 
-    Layer by layer, so that no more than one layer is held beside the state. Raises CollectionError where
+    Layer by layer, so that memory holds the state and one layer at most. Raises CollectionError where
     the collection is not running any more.
     """
     shape = finished.state.shape

@@ -1,4 +1,4 @@
-"""How far a collection is: for whoever watches the command, and in the database for pages."""
+"""The progress of a collection: on the command line, and in the database for pages."""
 
 import threading
 from collections.abc import Callable

@@ -71,8 +71,8 @@ class CollectOptions:
     def __post_init__(self) -> None:
         if not is_slug(self.slug):
             raise Invalid(
-                f"{self.slug!r} cannot stand in an address: choose a --slug of a-z, 0-9, '.', '_' and '-' that is not "
-                "the name of a page."
+                f"{self.slug!r} cannot be part of an address: choose a --slug of a-z, 0-9, '.', '_' and '-' that is "
+                "not the name of a page."
             )
 
 

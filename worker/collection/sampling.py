@@ -80,7 +80,7 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class BatchTokens:
-    """What the tokens of a batch say, [B, T]: what stands up to each (``contexts``), the row of its sums.
+    """Numbers of the tokens of a batch, [B, T]: the context up to each (``contexts``), the row of its sums.
 
     ``seen`` are the distinct rows, ``counts`` their occurrences.
     """
@@ -117,7 +117,7 @@ class Excerpted:
         )
 
     def reading(self, token_ids: NDArray[np.int32], rows: TokenRows) -> "Excerpted":
-        """The same with what their tokens [B, T] say."""
+        """The same with the numbers of their tokens [B, T]."""
         device = self.ordinals.device
         found = contexts(token_ids, self.ordinals.cpu().numpy())
         tokens = BatchTokens.of(torch.from_numpy(found).to(device), torch.from_numpy(rows.of(token_ids)).to(device))
@@ -125,7 +125,7 @@ class Excerpted:
 
     @property
     def tokens(self) -> BatchTokens:
-        """What their tokens say. Raises TypeError where that was not asked for."""
+        """The numbers of their tokens. Raises TypeError where these were not requested."""
         if self.known_tokens is None:
             raise TypeError("the tokens of these excerpts were not read")
         return self.known_tokens

@@ -17,7 +17,7 @@ Float64s: TypeAlias = NDArray[np.float64]
 LISTED_TOKENS = 128
 """Tokens that are stored with a neuron, those with the highest mean activation."""
 LEAST_OCCURRENCES = 4
-"""Rarer tokens come after all others: their means say more about one excerpt than about the token."""
+"""Rarer tokens come after all others: their means describe one excerpt rather than the token."""
 _NEURONS_AT_ONCE = 512
 
 
@@ -84,7 +84,7 @@ def layer_statistics(state: State, bounds: Bounds, layer: int) -> LayerStatistic
 def peak_quantiles(state: State, bounds: Bounds, layer: int) -> Float64s:
     """The quantiles of per-excerpt peaks, [N, 5], with linear interpolation as NumPy's.
 
-    Exact where a quantile lies among the best 20 excerpts, else interpolated within one of 256 bins
+    Exact where a quantile is among the best 20 excerpts, else interpolated within one of 256 bins
     of counts over all excerpts.
     """
     counts = state.tensors["peak_counts"][layer].cpu().numpy()
@@ -94,8 +94,8 @@ def peak_quantiles(state: State, bounds: Bounds, layer: int) -> Float64s:
 
 
 def _quantile(q: float, counts: NDArray[np.int32], edges: Float64s, best: Float64s, n: int) -> Float64s:
-    place = q * (n - 1)
-    from_top = (n - 1) - place
+    rank = q * (n - 1)
+    from_top = (n - 1) - rank
     upper_rank = int(np.floor(from_top))
     if upper_rank + 1 < min(LEADERS, n):
         share = from_top - upper_rank
@@ -103,11 +103,11 @@ def _quantile(q: float, counts: NDArray[np.int32], edges: Float64s, best: Float6
     if upper_rank < min(LEADERS, n) and from_top == upper_rank:
         return np.asarray(best[:, upper_rank])
     cumulative = counts.cumsum(axis=1)
-    bins = np.minimum((cumulative <= place).sum(axis=1), counts.shape[1] - 1)
+    bins = np.minimum((cumulative <= rank).sum(axis=1), counts.shape[1] - 1)
     rows = np.arange(len(bins))
     inside = counts[rows, bins]
     before = cumulative[rows, bins] - inside
-    share = np.clip((place - before + 0.5) / np.maximum(inside, 1), 0, 1)
+    share = np.clip((rank - before + 0.5) / np.maximum(inside, 1), 0, 1)
     low, high = edges[rows, bins], edges[rows, bins + 1]
     return np.asarray(low + share * (high - low))
 

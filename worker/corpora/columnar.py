@@ -40,7 +40,7 @@ def arrow_rows(file: Path, field: str) -> Iterator[Row]:
 
 @contextmanager
 def _damages() -> Iterator[None]:
-    """What the library says of a damaged file, as CannotRead."""
+    """The library's error about a damaged file, as CannotRead."""
     import pyarrow as pa
 
     try:

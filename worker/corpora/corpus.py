@@ -1,6 +1,6 @@
 """Open a corpus: a file, a folder, a ``datasets`` name, or a named one.
 
-Documents are read one at a time. What cannot be read is told to ``on_skip`` by name, and the rest goes on.
+Documents are read one at a time. What cannot be read is reported to ``on_skip`` by name, and reading continues.
 """
 
 from collections.abc import Iterator

@@ -82,7 +82,7 @@ def _stream_documents(file: Path, name: str, text_field: str, on_skip: OnSkip) -
 
 @contextmanager
 def _unpacked(file: Path) -> Iterator[tuple["io.BufferedReader[io.RawIOBase]", str]]:
-    """The content of a file, unpacked, and the suffix that says its kind: of ``a.jsonl.gz`` it is ``.jsonl``."""
+    """The content of a file, unpacked, and the suffix of its kind: of ``a.jsonl.gz`` it is ``.jsonl``."""
     with file.open("rb") as stream:
         begin = stream.read(8)
     packing = next((packing for magic, packing in _PACKINGS.items() if begin.startswith(magic)), None)
@@ -128,6 +128,6 @@ def _rows_of(suffix: str, begin: bytes) -> Rows | None:
 
 
 def _is_json(line: bytes) -> bool:
-    """Whether the first line is a whole object, as far as its beginning tells."""
+    """Whether the first line is a whole object, judging by its beginning."""
     line = line.rstrip()
     return line.startswith(b"{") and (line.endswith(b"}") or len(line) > _LOOK_BYTES // 2)

@@ -19,7 +19,7 @@ csv.field_size_limit(LONGEST_ROW_BYTES)
 
 
 class CannotRead(Exception):
-    """The rest of a file cannot be read; the message says why."""
+    """The rest of a file cannot be read; the message is the reason."""
 
 
 def json_lines(stream: BinaryIO, field: str) -> Iterator[Row]:
@@ -40,7 +40,7 @@ def json_lines(stream: BinaryIO, field: str) -> Iterator[Row]:
 
 
 def row_of_json(number: int, text: str, field: str, byte_offset: int | None) -> Row:
-    """The row that a JSON value stands for: an object with a text under ``field``, or a text."""
+    """The row of a JSON value: an object with a text under ``field``, or a text."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -49,7 +49,7 @@ def row_of_json(number: int, text: str, field: str, byte_offset: int | None) -> 
 
 
 def row_of_value(number: int, value: Any, field: str, byte_offset: int | None) -> Row:
-    """The row that a parsed value stands for."""
+    """The row of a parsed value."""
     if isinstance(value, str):
         return Row(number, value, byte_offset=byte_offset)
     if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Plain text: documents lie between separators; a long one is cut at the end of a line."""
+"""Plain text: documents are divided by separators; a long one is cut at the end of a line."""
 
 from collections.abc import Iterator
 from typing import BinaryIO

@@ -26,7 +26,7 @@ class BestOfN:
 
     @classmethod
     def build(cls, parameters: Mapping[str, Any], services: Services) -> "BestOfN":
-        """``n`` says how often the inner explainer is asked."""
+        """``n`` is the number of calls of the inner explainer."""
         return cls(inner_of(services, cls.name), simulator_of(services, cls.name), **parameters)
 
     def explain(self, task: NeuronTask) -> tuple[Candidate, ...]:

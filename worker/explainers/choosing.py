@@ -27,14 +27,14 @@ class CalibrationScore:
 
 
 def simulator_of(services: Services, step: str) -> Simulator:
-    """The method's own simulator. Raises MethodError where there is none to choose with."""
+    """The method's own simulator. Raises MethodError for a method without one."""
     if services.simulator is None:
         raise MethodError(f"{step} chooses between texts by simulating them; the method has no simulator.")
     return services.simulator
 
 
 def inner_of(services: Services, step: str) -> Explainer:
-    """The explainer that another one builds on. Raises MethodError where there is none."""
+    """The explainer that another one builds on. Raises MethodError for a method without one."""
     if services.inner is None:
         raise MethodError(f"{step} builds on another explainer; it was given none.")
     return services.inner

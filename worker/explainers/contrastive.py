@@ -1,4 +1,4 @@
-"""Highlighted excerpts beside others that look alike but do not activate the neuron."""
+"""Highlighted excerpts and hard negatives: similar ones that do not activate the neuron."""
 
 from worker.explainers.highlighted import Highlighted
 from worker.explainers.prompted import Shown
@@ -14,7 +14,7 @@ class Contrastive(Highlighted):
     with_similar = True
 
     def body(self, shown: Shown) -> str:
-        """The highlighted excerpts, then the look-alikes without a mark."""
+        """The highlighted excerpts, then the hard negatives without a mark."""
         parts = [
             block(f"similar {i}", marked(e.tokens, [False] * len(e.tokens))) for i, e in enumerate(shown.similar, 1)
         ]

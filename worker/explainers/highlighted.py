@@ -5,7 +5,7 @@ from worker.method.prompts.rendering import block, highlighted_peak, strongest
 
 
 class Highlighted(PromptedExplainer):
-    """What the neuron fires on stands between ⟦ and ⟧.
+    """What the neuron fires on is between ⟦ and ⟧.
 
     Source of the idea: Paulo et al., "Automatically interpreting millions of features in large
     language models" (2024).

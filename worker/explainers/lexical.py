@@ -1,4 +1,4 @@
-"""The lexical explainer: a sentence of quoted tokens, classes and places, without a language model."""
+"""The lexical explainer: a sentence of quoted tokens, word classes and positions, without a language model."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ from worker.method.contracts import Candidate, NeuronTask, Services
 
 BANDS_WEIGHT = 1.0
 LOOKALIKES_WEIGHT = 0.15
-"""Small: they are the hardest of all excerpts to tell apart, and rare in text."""
+"""Small: they are the excerpts that are hardest to separate, and rare in text."""
 
 
 class LexicalExplainer:
-    """Train records propose what could be said; train and calibration records choose what is said."""
+    """Train records propose claims; train and calibration records choose among them."""
 
     name = "lexical"
     version = 1
@@ -61,10 +61,10 @@ class Group:
 
 
 def evidence_groups(task: NeuronTask) -> tuple[Group, ...]:
-    """The records that may choose what is said: train first, then calibration, none that score it.
+    """The records that may choose the claims: train first, then calibration, none that score them.
 
     Top and random records weigh the same, as in the score. The bands between them and the
-    look-alikes that hardly activate the neuron keep a sentence from being true of its peaks alone.
+    hard negatives keep a sentence from being true of the neuron's peaks alone.
     """
     calibration = task.records.of(SampleKind.TOP, Split.CALIBRATION)
     bands = tuple(r for kind in BANDS for r in task.records.of(kind, Split.CALIBRATION))

@@ -33,7 +33,7 @@ class PerMeaning:
     """Groups the train records by the subject's hidden state at their peaks and explains each group.
 
     The one explanation of all records is the other choice: what correlates better on the
-    calibration split wins. The meanings and their shares stand in its provenance either way.
+    calibration split wins. Its provenance has the meanings and their shares either way.
     """
 
     name = "per_meaning"

@@ -19,7 +19,7 @@ from worker.providers.base import Message, Provider
 MOST_TOKENS = 400
 """Of a reply; a model that reasons first needs more."""
 SEED_STEP = 10
-"""Between two prompts; a bad reply is asked for again with the next seeds."""
+"""Between two prompts; a bad reply is requested again with the next seeds."""
 EXAMPLES = "explain_examples.json"
 
 Records = Sequence[ActivationRecord]
@@ -36,14 +36,14 @@ EXPLANATION: Form[str] = Form("explanation/1", object_schema(explanation={"type"
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What one prompt shows: excerpts of the neuron and, for some explainers, look-alikes without activation."""
+    """What one prompt shows: excerpts of the neuron and, for some explainers, hard negatives."""
 
     excerpts: tuple[LevelledExcerpt, ...]
     similar: tuple[LevelledExcerpt, ...] = ()
 
 
 def maximum_of(task: NeuronTask) -> float:
-    """What level 10 stands for, in the model's units: the neuron's maximum over all records (the 2023 paper's choice).
+    """The activation of level 10, in the model's units: the neuron's maximum over all records, as in the 2023 paper.
 
     Imported neurons may lack it; then it is that of the records the explainer may see. Raises
     MethodError where the neuron never fires.
@@ -62,7 +62,7 @@ class PromptedExplainer:
     prompt: str
     """The file with the instructions."""
     with_similar = False
-    """Whether look-alikes without activation are shown."""
+    """Whether hard negatives are shown."""
 
     def __init__(
         self, provider: Provider, *, temperature: float = 0.0, seed: int = 0, max_tokens: int = MOST_TOKENS
@@ -81,14 +81,14 @@ class PromptedExplainer:
 
     def body(self, shown: Shown) -> str:
         """The data part of the prompt."""
-        raise NotImplementedError(f"{type(self).__name__} does not say how it shows records")
+        raise NotImplementedError(f"{type(self).__name__} does not implement how it shows records")
 
     def explain(self, task: NeuronTask) -> tuple[Candidate, ...]:
         """One text. Raises MethodError where no reply was usable, ProviderError as the provider does."""
         return self.samples(task, 1)
 
     def samples(self, task: NeuronTask, n: int) -> tuple[Candidate, ...]:
-        """Up to ``n`` texts from one prompt, each with a seed of its own, asked for at once.
+        """Up to ``n`` texts from one prompt, each with its own seed, requested at once.
 
         Raises MethodError where there is nothing to show or not one reply was usable.
         """
@@ -102,7 +102,7 @@ class PromptedExplainer:
         return candidates
 
     def similar(self, task: NeuronTask) -> Records:
-        """The look-alikes that a prompt shows. Raises MethodError where it should and has none."""
+        """The hard negatives that a prompt shows. Raises MethodError where it needs some and has none."""
         if not self.with_similar:
             return ()
         if not task.lookalikes:

@@ -22,7 +22,7 @@ _MARKS = re.escape("".join(sorted(QUOTATION_MARKS)))
 class TokenClass:
     """A class with the name that sentences use and further names that are understood.
 
-    ``matches`` is asked with the token's text without surrounding white space, and the whole text.
+    ``matches`` receives the token's text without surrounding white space, and the whole text.
     """
 
     name: str

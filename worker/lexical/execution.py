@@ -28,7 +28,7 @@ class Tile(NamedTuple):
     """N tokens, and where a program's targets are among them.
 
     ``begins`` and ``ends`` [N] are the first token of a token's excerpt and the one after its last. ``spots`` [N]
-    are bits. Target i stands at ``offsets[i]`` up to ``offsets[i + 1]``: its first and its last token.
+    are bits. Target i is at ``offsets[i]`` up to ``offsets[i + 1]``: its first and its last token.
     """
 
     ids: IntArray
@@ -140,7 +140,7 @@ def _find_texts(
 
 @compiled_loop
 def _child(edges: Int32s, labels: NDArray[np.uint8], children: Int32s, node: int, byte: int) -> int:
-    """The node behind an edge, -1 where there is none. A binary search: the roots have many edges."""
+    """The node at the end of an edge, -1 without such an edge. A binary search: the roots have many edges."""
     low, high = edges[node], edges[node + 1]
     while low < high:
         middle = (low + high) // 2

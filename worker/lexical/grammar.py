@@ -1,6 +1,6 @@
-"""Claims about where a neuron fires, as values, and the sentence that says them.
+"""Claims about where a neuron fires, as values, and the sentence that expresses them.
 
-A claim has a strength, the tokens it is about and the places they must stand in. The sentence is
+A claim has a strength, the tokens it is about and the positions they must have. The sentence is
 read back by ``worker.lexical.parser``; docs/lexical.md describes the language for people.
 """
 
@@ -12,11 +12,11 @@ from typing import TypeAlias
 from worker.lexical.quoting import quote
 
 STRENGTHS = {9: "strongly", 7: "", 5: "moderately", 3: "weakly", 1: "very weakly"}
-"""The words for a strength on the scale 0..10; 0 is said with "not"."""
+"""The words for a strength on the scale 0..10; 0 is expressed with "not"."""
 DEFAULT_STRENGTH = 7
 NOT = 0
 REST_OF_LINE = "the rest of a line after"
-"""How ``any token later in a line after`` is said."""
+"""How ``any token later in a line after`` is expressed."""
 SHORTLY = 8
 """Tokens that ``shortly after`` reaches back."""
 
@@ -53,7 +53,7 @@ Target: TypeAlias = Quoted | Named | Affixed
 
 
 class Reach(StrEnum):
-    """How far back a neighbour may stand."""
+    """How far back a neighbour may be."""
 
     NEXT = "after"
     SECOND = "two tokens after"
@@ -78,7 +78,7 @@ class Spot(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """A place by its neighbours: any of ``targets`` at this reach."""
+    """A position by its neighbours: any of ``targets`` at this reach."""
 
     reach: Reach
     targets: tuple[Target, ...]
@@ -97,7 +97,7 @@ class Clause:
 
 
 def sentence(clauses: Sequence[Clause]) -> str:
-    """The English sentence that says these clauses, in their order, and is read back as the same."""
+    """The English sentence of these clauses, in their order. The parser returns the same clauses."""
     parts: list[str] = []
     previous: Clause | None = None
     for clause in clauses:
@@ -118,7 +118,7 @@ def _clause(clause: Clause, previous: Clause | None) -> str:
 
 
 def target_words(clause: Clause) -> str:
-    """The clause's targets as a list, and its places. Any token right after something is "the token"."""
+    """The clause's targets as a list, and its positions. Any token right after something is "the token"."""
     first = clause.contexts[0] if clause.contexts else None
     if clause.targets == (ANY,) and isinstance(first, Near):
         if first.reach in (Reach.NEXT, Reach.SECOND):
@@ -133,7 +133,7 @@ def _places(contexts: Sequence[Context]) -> str:
 
 
 def context_words(context: Context) -> str:
-    """A place in words."""
+    """A position in words."""
     if isinstance(context, Spot):
         return context.value
     return f"{context.reach.value} {_listed(context.targets, 'or')}"

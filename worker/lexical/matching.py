@@ -40,7 +40,7 @@ class Block:
         return self._vocabulary.tokens[token_id]
 
     def predict(self, clauses: Sequence[Clause]) -> FloatArray:
-        """Expected activations 0..10: the strongest clause that matches, 0 where one says not. [N]"""
+        """Expected activations 0..10: the strongest clause that matches, 0 where a negative clause matches. [N]"""
         expected = np.zeros(self.n, dtype=np.float32)
         silenced = np.zeros(self.n, dtype=np.bool_)
         for clause in clauses:
@@ -96,7 +96,7 @@ class Block:
         return joined, joined.lower(), starts, ends
 
     def _quoted(self, target: Quoted) -> tuple[BoolArray, BoolArray]:
-        """First and last tokens of every place that spells the text. [N] each"""
+        """First and last tokens of every occurrence of the text. [N] each"""
         first, last = np.zeros(self.n, dtype=np.bool_), np.zeros(self.n, dtype=np.bool_)
         exact, lowered, starts, ends = self._bytes
         text, haystack = (target.text.lower(), lowered) if target.any_case else (target.text, exact)
@@ -116,7 +116,7 @@ class Block:
         return first, last
 
     def context(self, context: Context) -> BoolArray:
-        """Tokens that stand in this place. [N]"""
+        """Tokens at this position. [N]"""
         if isinstance(context, Spot):
             return self.spot(context)
         return self.near(context.reach, self._neighbours(context))
@@ -152,7 +152,7 @@ class Block:
         return found
 
     def _last(self, flags: BoolArray) -> Positions:
-        """Index of the last flagged token before each token, -1 without; it may lie in an earlier excerpt."""
+        """Index of the last flagged token before each token, -1 without; it may be in an earlier excerpt."""
         marked = np.where(flags, self.index, -1)
         before = np.empty(self.n, dtype=np.int64)
         before[:1] = -1
@@ -164,7 +164,7 @@ class Block:
         return self._last(self.table.newline[self.ids])
 
     def spot(self, spot: Spot) -> BoolArray:
-        """Tokens in one of the places that need no neighbour. [N]"""
+        """Tokens at one of the positions that need no neighbour. [N]"""
         return self._spots[spot]
 
     @cached_property

@@ -1,6 +1,6 @@
 """Reads clauses out of any sentence: what ``grammar.sentence`` writes exactly, what people write with good will.
 
-Quoted text, named classes and named places are read; every other word is passed over.
+Quoted text, word classes and positions are read; every other word is ignored.
 """
 
 import re
@@ -75,7 +75,7 @@ def parse(text: str) -> tuple[Clause, ...]:
 
 
 def executable(text: str) -> tuple[Clause, ...]:
-    """The clauses of a text that claims something; empty where it does not say what the neuron fires on."""
+    """The clauses of a text that claims something; empty where it does not claim what the neuron fires on."""
     clauses = parse(text)
     return clauses if any(clause.strength != NOT for clause in clauses) else ()
 
@@ -104,7 +104,7 @@ def lexemes(text: str) -> list[Lexeme]:
 
 
 def _lexeme(raw: Sequence[tuple[str, str]], at: int) -> tuple[Lexeme, int]:
-    """What stands here and how many raw pieces it takes."""
+    """The item at this point and the number of raw pieces that it takes."""
     kind, value = raw[at]
     if kind == "word":
         return _phrase(raw, at)
@@ -219,7 +219,7 @@ class _Reader:
         self._group = _Group(strength)
 
     def _add(self, target: Target) -> None:
-        """A neighbour while neighbours are listed, else a target; a target after a place begins anew."""
+        """A neighbour while neighbours are listed, else a target; a target after a position begins anew."""
         if self._group.complete:
             self._flush()
         if self._group.reach is not None:
@@ -238,7 +238,7 @@ class _Reader:
             self._at += 1
             self._add(Quoted(str(following.value).encode()))
         elif isinstance(following, w.Affix) or following == w.SUCH_AS:
-            return  # what follows says which ones
+            return  # what follows names them
         elif isinstance(following, w.Vague) and item.name in _BROAD:
             return  # "words related to ..." is not a claim about all words
         else:
@@ -292,7 +292,7 @@ class _Reader:
             self._group.targets = targets
 
     def _begin(self) -> None:
-        """After "on" come targets: of a new clause, or of one that has named its place first."""
+        """After "on" come targets: of a new clause, or of one that has named its position first."""
         if isinstance(self._next(), Text | Named | Number | w.Affix) or self._next() == w.WORD:
             if self._group.targets:
                 self._flush()

@@ -52,7 +52,7 @@ class Peer:
 
 
 class Planter:
-    """Makes wrong explanations of one layer's neurons. ``excerpts`` stand for the text that claims are counted in."""
+    """Makes wrong explanations of one layer's neurons. ``excerpts`` represent the text that claims are counted in."""
 
     def __init__(self, excerpts: Sequence[IntArray], vocabulary: Vocabulary) -> None:
         self._block = Block(excerpts, vocabulary)
@@ -111,7 +111,7 @@ class Planter:
         return np.asarray(self._block.predict(clauses) > 0)
 
     def _widened(self, clauses: Sequence[Clause]) -> Iterator[tuple[Clause, ...]]:
-        """All combinations of: a clause as it is, without its contexts, with targets in its place that hold its own."""
+        """All combinations of: a clause as it is, without its contexts, and with targets that contain its own."""
         forms = [list(self._forms(clause)) for clause in clauses]
         yield from product(*forms)
 
@@ -184,7 +184,7 @@ def _half(clauses: Sequence[Clause], generator: np.random.Generator) -> tuple[Cl
 def shifted(clauses: Sequence[Clause]) -> tuple[Clause, ...] | None:
     """Claims about the token behind each claimed one; None where that hardly differs.
 
-    What a claim requires of the places of its token is lost, but for the tokens right before it.
+    What a claim requires of the positions of its token is lost, but for the tokens right before it.
     """
     moved = []
     for clause in clauses:

@@ -54,7 +54,7 @@ class Tokens(NamedTuple):
 
 
 class Clauses(NamedTuple):
-    """All clauses, explanation by explanation; each ``*_of`` [n + 1] says where the parts of something begin."""
+    """All clauses, explanation by explanation; each ``*_of`` [n + 1] holds the offsets of its parts."""
 
     clauses_of: Int32s
     strengths: NDArray[np.uint8]

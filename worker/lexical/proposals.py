@@ -1,4 +1,4 @@
-"""What a sentence could say of a neuron: targets and places that stand where it fires in train records."""
+"""What a sentence could claim about a neuron: targets and positions at which it fires in train records."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -24,7 +24,7 @@ _NAMED = tuple(Named(c.name) for c in CLASSES if c.name != ANY.name)
 
 @dataclass(frozen=True, slots=True)
 class Proposals:
-    """Targets, ``any token`` first, and places, "anywhere" (None) first."""
+    """Targets, ``any token`` first, and positions, "anywhere" (None) first."""
 
     targets: tuple[Target, ...]
     contexts: tuple[Context | None, ...]
@@ -48,7 +48,7 @@ def _active(activations: FloatArray) -> Positions:
 
 
 def _heaviest(block: Block, places: Positions, weights: FloatArray, most: int) -> list[bytes]:
-    """The distinct tokens at these places, those with the greatest summed activation first."""
+    """The distinct tokens at these positions, those with the greatest summed activation first."""
     totals: Counter[int] = Counter()
     for token_id, weight in zip(block.ids[places].tolist(), weights.tolist(), strict=True):
         totals[token_id] += weight
@@ -89,9 +89,9 @@ def _contexts(block: Block, active: Positions, weights: FloatArray) -> list[Cont
 
 
 def _neighbours(block: Block, reach: Reach, spans: Sequence[tuple[int, int]], weights: FloatArray) -> list[Context]:
-    """The tokens that stand in many of the spans (first to last place), in more than one excerpt.
+    """The tokens that occur in many of the spans (first to last index), in more than one excerpt.
 
-    The heaviest few may stand in one excerpt alone.
+    The heaviest few may occur in a single excerpt.
     """
     totals: dict[int, float] = {}
     excerpts: dict[int, set[int]] = {}
@@ -100,7 +100,7 @@ def _neighbours(block: Block, reach: Reach, spans: Sequence[tuple[int, int]], we
             totals[token_id] = totals.get(token_id, 0.0) + weight
             excerpts.setdefault(token_id, set()).add(int(block.start[first]))
     ordered = sorted(totals, key=lambda token_id: -totals[token_id])
-    known = [i for place, i in enumerate(ordered) if place < ALWAYS_NEIGHBOURS or len(excerpts[i]) > 1]
+    known = [i for rank, i in enumerate(ordered) if rank < ALWAYS_NEIGHBOURS or len(excerpts[i]) > 1]
     tokens = [block.token(i) for i in known if block.token(i)]
     if reach is Reach.LINE:
         tokens = [token for token in tokens if token.strip()]

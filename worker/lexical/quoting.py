@@ -1,6 +1,6 @@
 r"""Tokens as quoted text that people can read, and back.
 
-A token is bytes and may be part of a character. Inside the quotes stand printable characters as
+A token is bytes and may be part of a character. Inside the quotes are printable characters as
 they are, ``\n`` ``\r`` ``\t`` ``\\``, ``·`` for a space that would not be seen, and ``\xNN``
 for every other byte. Reading back is exact for whatever was written.
 """
@@ -54,7 +54,7 @@ _DOUBLED = re.compile("(?:``|''|‘‘).+(?:``|''|’’)", re.DOTALL)
 
 
 def quoted_bytes(lexeme: str) -> bytes:
-    """The bytes that a match of ``LEXEME_OF_QUOTES`` stands for."""
+    """The bytes that a match of ``LEXEME_OF_QUOTES`` denotes."""
     marks = 2 if _DOUBLED.fullmatch(lexeme) else 1
     return unquote(lexeme[marks:-marks])
 
@@ -82,14 +82,14 @@ def _shown(character: str) -> str:
 
 
 def _dotted(shown: str) -> str:
-    r"""Dots for spaces that a reader or a browser would lose: runs, at the end, beside ``\n``."""
+    r"""Dots for spaces that a reader or a browser would lose: runs, at the end, next to ``\n``."""
     runs = re.sub(r" {2,}", lambda run: _VISIBLE_SPACE * len(run.group()), shown)
-    beside = re.sub(r"(\\[nrt]) ", rf"\1{_VISIBLE_SPACE}", runs)
-    return re.sub(r" $", _VISIBLE_SPACE, beside) if beside != " " else _VISIBLE_SPACE
+    visible = re.sub(r"(\\[nrt]) ", rf"\1{_VISIBLE_SPACE}", runs)
+    return re.sub(r" $", _VISIBLE_SPACE, visible) if visible != " " else _VISIBLE_SPACE
 
 
 def unquote(inner: str) -> bytes:
-    """The bytes of what stands between quotes. An unknown escape is taken as it stands."""
+    """The bytes of a quotation's content. An unknown escape is kept unchanged."""
     return b"".join(_read(match) for match in _ESCAPE.finditer(inner))
 
 

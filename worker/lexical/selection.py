@@ -24,12 +24,12 @@ LONGER_LIST = 0.005
 CLASS_PRICE = 0.002
 PLACE_PRICE = 0.008
 ODD_PLACE_PRICE = 0.013
-"""For places that chance brings forth more often than a neuron means them."""
+"""For positions that are more often chance than what a neuron responds to."""
 ONE_EXCERPT_PRICE = 0.01
 """For a claim that a single excerpt bears out."""
 _ACTIVE_SHARE = 0.25
 DROP_BELOW = 0.004
-"""What a claim must still add when all the others stand."""
+"""What a claim must still add to all the others."""
 _TINY = 1e-9
 _ROUNDING = 1e-10
 _TOO_DEAR = 10.0
@@ -37,7 +37,7 @@ _TOO_DEAR = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the records say, token by token: all are [N].
+    """The records, token by token: all are [N].
 
     ``activations`` on the scale 0..10; ``folds`` are two weightings of the tokens, train records
     first, calibration records second. A claim must hold in both.
@@ -49,7 +49,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One target in one place at one strength, by their index in the proposals."""
+    """One target at one position at one strength, by their indices in the proposals."""
 
     target: int
     context: int
@@ -78,7 +78,7 @@ class _Fold:
 
 
 class Search:
-    """One neuron's search. Masks of all targets [K, N] and all places [C, N] are multiplied, not listed."""
+    """One neuron's search. Masks of all targets [K, N] and all positions [C, N] are multiplied, not listed."""
 
     def __init__(self, block: Block, proposals: Proposals, evidence: Evidence) -> None:
         everywhere = np.ones(block.n, dtype=np.bool_)
@@ -96,7 +96,7 @@ class Search:
         self._place_prices = [_place_price(c) for c in proposals.contexts]
 
     def _excerpts_behind(self, block: Block, activations: Vector) -> Matrix:
-        """In how many excerpts the neuron fires on each target in each place. [K, C]"""
+        """The number of excerpts in which the neuron fires on each target at each position. [K, C]"""
         active = np.flatnonzero(activations >= _ACTIVE_SHARE * activations.max())
         found: Matrix = np.zeros(self._count.shape, dtype=np.float32)
         for places in np.split(active, np.flatnonzero(np.diff(block.start[active])) + 1):
@@ -104,7 +104,7 @@ class Search:
         return found
 
     def run(self) -> list[Clause]:
-        """The clauses, the strongest first; at least one where anything can be said."""
+        """The clauses, the strongest first; at least one where any claim is possible."""
         items: list[Item] = []
         predicted = np.zeros(self._n, dtype=np.float32)
         best = 0.0
@@ -167,7 +167,7 @@ class Search:
         return price + NEW_CLAUSE + self._place_prices[item.context]
 
     def _joins(self, item: Item, other: Item) -> bool:
-        """Whether one list can hold both: other tokens in one place, or one token after several."""
+        """Whether one list can hold both: other tokens at one position, or one token after several."""
         if item.context == other.context:
             return True
         here, there = self._proposals.contexts[item.context], self._proposals.contexts[other.context]
@@ -191,7 +191,7 @@ class Search:
         return np.asarray((self._masks(items) * strengths).max(axis=0))
 
     def _clauses(self, items: Sequence[Item]) -> list[Clause]:
-        """Items of one strength and place as one list; then one list's places as a list."""
+        """Items of one strength and position as one list; then one list's positions as a list."""
         lists: dict[tuple[int, int], list[Target]] = {}
         for item in items:
             lists.setdefault((item.strength, item.context), []).append(self._proposals.targets[item.target])
@@ -214,7 +214,7 @@ def _place_price(context: Context | None) -> float:
 
 
 def _join(clauses: list[Clause], new: Clause) -> None:
-    """Add a clause, or its neighbour to the clause that says the same of another neighbour."""
+    """Add a clause, or its neighbour to the clause that makes the same claim of another neighbour."""
     for k, clause in enumerate(clauses):
         if (clause.strength, clause.targets) == (new.strength, new.targets) and clause.contexts and new.contexts:
             old, own = clause.contexts[0], new.contexts[0]

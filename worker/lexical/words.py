@@ -32,7 +32,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Vague:
-    """A word after which a class says nothing: "words related to ..."."""
+    """A word after which a class is no claim: "words related to ..."."""
 
     word: str
 
@@ -157,5 +157,5 @@ def _phrases() -> Mapping[Phrase, Meaning]:
 
 PHRASES: Mapping[Phrase, Meaning] = _phrases()
 NOUNS = frozenset({"word", "token", "string", "term", "letter", "character", "symbol", "name"})
-"""After "the" and before a word without quotation marks, they say that this very word is meant."""
+"""After "the" and before a word without quotation marks, they mean this very word."""
 LONGEST = max(len(phrase) for phrase in PHRASES)

@@ -26,7 +26,7 @@ class AblationScorer:
 
     The neuron's activations are replaced on every token of an excerpt at once: by the predicted
     ones, and, to compare, by its mean over the corpus. The token-lookup baseline replaces them by the
-    table's; another neuron's activations have no place in this one, so there is no shuffled baseline.
+    table's; another neuron's activations mean nothing in this one, so there is no shuffled baseline.
     Source: ablation scoring of "Language models can explain neurons in language models" (2023).
     """
 

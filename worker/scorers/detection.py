@@ -17,12 +17,12 @@ from worker.scorers.ratings import Judge, JudgingScorer, Rated, Shown, judged
 FITS_FROM_SHARE = 0.5
 """Of the neuron's maximum: an excerpt whose peak reaches it is one that fits."""
 SILENT_BELOW_SHARE = 0.3
-"""Of the neuron's maximum: below it an excerpt does not fit. In between it is not asked about."""
+"""Of the neuron's maximum: below it an excerpt does not fit. In between it is not rated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One validation record that is asked about."""
+    """One validation record that is rated."""
 
     kind: SampleKind
     record: ActivationRecord
@@ -30,12 +30,12 @@ class Item:
 
 
 class DetectionScorer(JudgingScorer):
-    """A language model is shown validation excerpts without activations and says which fit the explanation.
+    """A language model is shown validation excerpts without activations and judges which fit the explanation.
 
     Top excerpts against random ones and against hard negatives. Balanced accuracy (``detection``) and
     AUC of the ratings (``detection_auc``), chance 0.5; excerpts whose rating failed are counted apart.
     Source: detection scoring of Paulo et al., "Automatically interpreting millions of features in large
-    language models" (2024); ratings in place of yes and no are ours, for the AUC.
+    language models" (2024); ratings instead of yes and no are ours, for the AUC.
     """
 
     name = "detection"
@@ -66,7 +66,7 @@ class DetectionScorer(JudgingScorer):
 
 
 def asked_about(records: NeuronRecords, seed: int) -> tuple[Item, ...]:
-    """The validation records that fit or do not, in an order that tells nothing, the same for equal seeds."""
+    """The validation records that fit or do not, in an uninformative order, the same for equal seeds."""
     level_10 = records.level_10
     items = [
         Item(kind, record, fits=kind is SampleKind.TOP)
@@ -96,5 +96,5 @@ def _by_table(task: NeuronTask, items: Sequence[Item]) -> tuple[float | None, fl
     answers = token_lookup(task.records, [item.record for item in items])
     peaks = [float(a.expected.max()) for a in answers if a.expected is not None]
     truth = [item.fits for item in items]
-    said = [peak >= FITS_FROM_SHARE * task.records.level_10 for peak in peaks]
-    return balanced_accuracy(truth, said).value, auc(truth, peaks).value
+    judged = [peak >= FITS_FROM_SHARE * task.records.level_10 for peak in peaks]
+    return balanced_accuracy(truth, judged).value, auc(truth, peaks).value

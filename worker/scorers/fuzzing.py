@@ -31,13 +31,13 @@ class Item:
 
 
 class FuzzingScorer(JudgingScorer):
-    """A language model is shown top excerpts with marked tokens and says whether the marks fit the explanation.
+    """A language model is shown top excerpts with marked tokens and judges whether the marks fit the explanation.
 
     Each validation excerpt is shown twice, never in one request: with the marks where the neuron
     fires, and with runs of the same lengths on tokens where it is silent. Balanced accuracy (``fuzzing``)
     and AUC of the ratings (``fuzzing_auc``), chance 0.5; counted are shown excerpts, failures apart.
     Source: fuzzing scoring of Paulo et al., "Automatically interpreting millions of features in large
-    language models" (2024); ratings in place of yes and no are ours, for the AUC.
+    language models" (2024); ratings instead of yes and no are ours, for the AUC.
     """
 
     name = "fuzzing"
@@ -66,7 +66,7 @@ class FuzzingScorer(JudgingScorer):
 def fuzzed(
     records: Sequence[ActivationRecord], level_10: float, seed: int
 ) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
-    """Two groups that show the same records, a coin says in which of them each is marked right.
+    """Two groups that show the same records, chance decides in which of them each is marked right.
 
     A record without an active token, or without room for as many marks elsewhere, is left out.
     Equal seeds give equal groups.
@@ -115,5 +115,5 @@ def _by_table(task: NeuronTask, items: Sequence[Item]) -> tuple[float | None, fl
         if answer.expected is not None:
             ratings.append(float(answer.expected[shown_window(item.record)][list(item.marks)].mean()))
     truth = [item.right for item in items]
-    said = [rating >= ACTIVE_LEVEL / NORMALISED_MAXIMUM * task.records.level_10 for rating in ratings]
-    return balanced_accuracy(truth, said).value, auc(truth, ratings).value
+    judged = [rating >= ACTIVE_LEVEL / NORMALISED_MAXIMUM * task.records.level_10 for rating in ratings]
+    return balanced_accuracy(truth, judged).value, auc(truth, ratings).value

@@ -61,16 +61,16 @@ class IntruderScorer:
 
     def score_text(self, text: str, task: NeuronTask, excerpts: Sequence[ScoredExcerpt]) -> tuple[ScoreResult, ...]:
         """One number, the same for every text of the neuron. Raises ProviderError as the provider does."""
-        asked = puzzles(task.records, task.seed)
-        answers = ask(self.provider, [self._question(puzzle, i, task) for i, puzzle in enumerate(asked)])
-        right = [a.value == puzzle.odd for a, puzzle in zip(answers, asked, strict=True) if a.value is not None]
-        if asked and not right:
-            estimate = Estimate(None, f"no question was answered: {answers[0].failure}")
-        elif not asked:
+        posed = puzzles(task.records, task.seed)
+        answers = ask(self.provider, [self._question(puzzle, i, task) for i, puzzle in enumerate(posed)])
+        right = [a.value == puzzle.odd for a, puzzle in zip(answers, posed, strict=True) if a.value is not None]
+        if posed and not right:
+            estimate = Estimate(None, f"no question has an answer: {answers[0].failure}")
+        elif not posed:
             estimate = Estimate(None, "the neuron has too few records to ask about")
         else:
             estimate = share(sum(right), len(right))
-        result = scored(self.name, TOP_AND_RANDOM, estimate, n_valid=len(right), n=len(asked))
+        result = scored(self.name, TOP_AND_RANDOM, estimate, n_valid=len(right), n=len(posed))
         return (replace(result, chance=1 / INTRUDER_SHOWN),)
 
     def _question(self, puzzle: Puzzle, number: int, task: NeuronTask) -> Question[int]:

@@ -19,7 +19,7 @@ from worker.providers.base import Message, Provider
 from worker.scorers.samples import scored
 
 FITS_FROM = 5
-"""From this rating (0..10) on the model says that an excerpt fits."""
+"""From this rating (0..10) on the model judges that an excerpt fits."""
 MOST = 10
 MOST_TOKENS = 100
 """Of a reply; a model that reasons first needs more."""
@@ -59,9 +59,9 @@ class Judge:
         chunks = [tuple(group[i : i + PER_REQUEST]) for group in groups for i in range(0, len(group), PER_REQUEST)]
         answers = ask(self.provider, [self._question(text, chunk, f"{step}/{i}") for i, chunk in enumerate(chunks)])
         return tuple(
-            Rated(shown.fits, None if answer.value is None else answer.value[place], answer.failure)
+            Rated(shown.fits, None if answer.value is None else answer.value[i], answer.failure)
             for chunk, answer in zip(chunks, answers, strict=True)
-            for place, shown in enumerate(chunk)
+            for i, shown in enumerate(chunk)
         )
 
     def _question(self, text: str, chunk: Sequence[Shown], step: str) -> Question[tuple[int, ...]]:
@@ -112,7 +112,7 @@ def judged(scorer: str, sample: str, rated: Sequence[Rated]) -> tuple[ScoreResul
 def estimates(
     scorer: str, sample: str, accuracy: Estimate, area: Estimate, counts: tuple[int, int]
 ) -> tuple[ScoreResult, ScoreResult]:
-    """Both numbers as results, beside what a coin gets. ``counts`` are valid excerpts and all."""
+    """Both numbers as results, with those of chance. ``counts`` are valid excerpts and all."""
     first, second = (
         replace(scored(name, sample, estimate, n_valid=counts[0], n=counts[1]), chance=CHANCE)
         for name, estimate in ((scorer, accuracy), (f"{scorer}_auc", area))
@@ -121,7 +121,7 @@ def estimates(
 
 
 def _refused(rated: Sequence[Rated]) -> Estimate | None:
-    """Why nothing can be said, where no rating is there; one class that is missing tells by itself."""
+    """Why the score is undefined, where there is no rating; a missing class is a reason of its own."""
     failed = [r for r in rated if r.rating is None]
     if failed and len(failed) == len(rated):
         return Estimate(None, f"no excerpt could be rated: {failed[0].failure}")

@@ -10,7 +10,7 @@ from app.domain.steps.scorers import FITTED_SAMPLES, SAMPLES, scored_records
 from app.domain.steps.spec import Records
 from worker.method.contracts import ScoredExcerpt, Services
 
-STRATA = {kind: place for place, kind in enumerate(SampleKind)}
+STRATA = {kind: stratum for stratum, kind in enumerate(SampleKind)}
 
 
 class Formula(Protocol):
@@ -24,7 +24,7 @@ class Formula(Protocol):
 
 
 class SampleScorer:
-    """Its formulas, each once per sample it is asked to speak of."""
+    """Its formulas, each once per sample that it is to describe."""
 
     name: str
     version: int
@@ -36,7 +36,7 @@ class SampleScorer:
 
     @classmethod
     def build(cls, parameters: Mapping[str, Any], services: Services) -> Self:
-        """The scorer of a method; ``samples`` names what it speaks of."""
+        """The scorer of a method; ``samples`` names what it describes."""
         return cls(**parameters)
 
     def simulated(self, records: NeuronRecords) -> Records:
@@ -73,7 +73,7 @@ def why_not(excerpts: Sequence[ScoredExcerpt]) -> str:
 
 
 def scored(scorer: str, sample: str, estimate: Estimate, *, n_valid: int, n: int) -> ScoreResult:
-    """An estimate as a result. ``n`` excerpts were asked for."""
+    """An estimate as a result. ``n`` excerpts were requested."""
     return ScoreResult(
         scorer=scorer,
         sample=sample,

@@ -32,7 +32,7 @@ from worker.scorers.samples import scored, why_not
 
 Float64s: TypeAlias = NDArray[np.float64]
 LEAST_COVERED = 0.999
-"""Share of the corpus's excerpts in strata that were drawn from; below it the estimate does not speak of the corpus."""
+"""Share of the corpus's excerpts in strata that were drawn from; below it the estimate does not describe the corpus."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,7 @@ def _share(found: Scored, threshold: float, of: int, why: str) -> Estimate:
     estimate = _estimate(found, sums, _ratio(of), SHARE, why)
     if estimate.value is None or estimate.interval is not None:
         return estimate
-    # At 0 or 1 in every excerpt: as many trials as there are excerpts that say something.
+    # At 0 or 1 in every excerpt: as many trials as there are informative excerpts.
     n = int((sums[:, of] > 0).sum())
     return Estimate(estimate.value, interval=share_interval(round(estimate.value * n), n))
 

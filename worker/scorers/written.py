@@ -21,7 +21,7 @@ from worker.providers.base import Provider
 from worker.scorers.samples import scored
 
 MOST_TOKENS = 400
-"""Of a reply, beside the sentences themselves."""
+"""Of a reply, in addition to the sentences themselves."""
 
 
 class WrittenScorer:
@@ -39,7 +39,7 @@ class WrittenScorer:
 
     @classmethod
     def build(cls, parameters: Mapping[str, Any], services: Services) -> Self:
-        """``n_sentences`` are written of each sort; ``max_tokens`` bounds the reply beside them."""
+        """``n_sentences`` are written of each kind; ``max_tokens`` bounds the rest of the reply."""
         if services.provider is None:
             raise MethodError(f"The scorer {cls.name} needs a language model; the method names no provider.")
         return cls(services.provider, live_subject(services, cls.name), parameters)
@@ -71,7 +71,7 @@ class BoundaryScorer(WrittenScorer):
     """Does the neuron fire inside the text and stay silent just outside of it?
 
     The harmonic mean of the share of fitting sentences on which it fires (``boundary_inside``) and the share of
-    look-alikes on which it does not (``boundary_outside``). Source of the idea: tests of explanations by
+    similar ones on which it does not (``boundary_outside``). Source of the idea: tests of explanations by
     counterexamples in "Language models can explain neurons in language models" (2023) and Huang et al., "Rigorously
     assessing natural language explanations of neurons" (2023).
     """
@@ -95,8 +95,8 @@ class BoundaryScorer(WrittenScorer):
 class OwnTextsScorer(WrittenScorer):
     """Is the neuron more active on sentences written for the text than on random text?
 
-    2 AUC - 1 of peak activations: 1 where every sentence lies above every random excerpt, 0 for chance, -1 where all
-    lie below. Random excerpts are cut to the mean length of the sentences, since a longer text has a higher peak.
+    2 AUC - 1 of peak activations: 1 where every sentence is above every random excerpt, 0 for chance, -1 where all
+    are below. Random excerpts are cut to the mean length of the sentences, since a longer text has a higher peak.
     Source: the AUC of Kopf et al., "CoSy: Evaluating textual explanations of neurons" (2024), for text.
     """
 

@@ -1,6 +1,6 @@
 """One request per excerpt: the numbers' log-probabilities at every token, read in one pass.
 
-The idea is the 2023 paper's: after each token stands a tab and a sign for "not written down", and the
+The idea is the 2023 paper's: each token is followed by a tab and a sign for "not written down", and the
 model's prediction for that position is read instead of a text. All but the excerpt is the same for all
 excerpts of a neuron, so that it is computed once. The excerpt costs four tokens per token: itself, tab,
 sign, line end.
@@ -61,7 +61,7 @@ class AllAtOnce(ReadsNumbers):
         )
 
     def request(self, text: str, excerpt_id: int, tokens: Sequence[bytes]) -> ScoreTextRequest:
-        """What is asked about one excerpt. Raises CannotSimulate for an empty text."""
+        """The request for one excerpt. Raises CannotSimulate for an empty text."""
         prefix = prefix_of(text, self.top)
         lines, positions = lines_of(tokens)
         return ScoreTextRequest(
@@ -81,7 +81,7 @@ class AllAtOnce(ReadsNumbers):
 
 
 def lines_of(tokens: Sequence[bytes]) -> tuple[str, tuple[int, ...]]:
-    """One line per token with a sign for its number, and where in the text (characters) the signs stand."""
+    """One line per token with a sign for its number, and the offsets of the signs in the text, in characters."""
     positions, parts, at = [], [], 0
     for token in tokens:
         line = f"{shown(token)}\t{UNKNOWN}\n"
@@ -93,7 +93,7 @@ def lines_of(tokens: Sequence[bytes]) -> tuple[str, tuple[int, ...]]:
 
 @lru_cache(maxsize=64)
 def prefix_of(text: str, top: int) -> str:
-    """All that stands before an excerpt's first line. Raises CannotSimulate for an empty text."""
+    """The prompt up to an excerpt's first line. Raises CannotSimulate for an empty text."""
     parts = [load(PROMPT).fill(top=top), ""]
     for number, example in enumerate(examples(), 1):
         parts += [_heading(number, example.explanation), _example(example, top)]

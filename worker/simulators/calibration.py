@@ -102,7 +102,7 @@ class Fitted:
     def simulate(
         self, text: str, excerpts: Sequence[tuple[int, IntArray]], vocabulary: Vocabulary
     ) -> tuple[SimulatedExcerpt, ...]:
-        """Calibrated activations, unclamped, with the uncalibrated ones beside them."""
+        """Calibrated activations, not clipped, with the uncalibrated ones."""
         return tuple(self._mapped(s) for s in self.inner.simulate(text, excerpts, vocabulary))
 
     def _mapped(self, simulated: SimulatedExcerpt) -> SimulatedExcerpt:

@@ -1,4 +1,4 @@
-"""The lexical simulator: what a sentence's quoted tokens, classes and places say about an excerpt."""
+"""The lexical simulator: activations from a sentence's quoted tokens, word classes and positions."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -40,13 +40,15 @@ class LexicalSimulator:
 
 
 def readable(text: str) -> tuple[Clause, ...]:
-    """The clauses of a sentence. Raises CannotSimulate where none says what the neuron fires on."""
+    """The clauses of a sentence. Raises CannotSimulate where none claims what the neuron fires on."""
     clauses = executable(text)
     if clauses:
         return clauses
     if parse(text):
-        raise CannotSimulate("This sentence only says where the neuron does not fire. Say what it fires on, too.")
+        raise CannotSimulate(
+            "This sentence only describes where the neuron does not fire. Describe what it fires on, too."
+        )
     raise CannotSimulate(
-        "Nothing in this sentence can be read. Quote the tokens it fires on, or name a class or a place: "
+        "Nothing in this sentence can be read. Quote the tokens it fires on, or name a class or a position: "
         'fires on " import" at the start of a line, weakly on digits after "=".'
     )

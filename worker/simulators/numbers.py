@@ -17,8 +17,8 @@ LEVELS = NORMALISED_MAXIMUM + 1
 def top_level(provider: Provider) -> int:
     """The highest number that the provider's model writes as one token, 10 or 9.
 
-    Where "10" is two tokens, its first is the number 1: asked on a scale to 10, such a model would seem
-    to say 1 wherever it means 10. So it is asked on a scale to 9.
+    Where "10" is two tokens, its first is the number 1: on a scale to 10, such a model would seem
+    to answer 1 wherever it means 10. So its scale ends at 9.
     """
     return NORMALISED_MAXIMUM if Capability.WHOLE_TEN in provider.capabilities else NORMALISED_MAXIMUM - 1
 
@@ -88,6 +88,6 @@ def missing(excerpt_id: int, length: int, reason: str) -> SimulatedExcerpt:
 
 
 def first_failure(replies: Sequence[Reply]) -> str:
-    """What the first bad reply among these says of itself."""
+    """The error of the first bad reply among these."""
     bad = next(reply for reply in replies if reply.outcome != "ok")
     return bad.error or f"the reply is {bad.outcome}"

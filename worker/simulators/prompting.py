@@ -64,7 +64,7 @@ def _split_at_parts(text: str) -> list[str]:
 
 
 def description(text: str) -> str:
-    """An explanation on one line. Raises CannotSimulate for one that says nothing."""
+    """An explanation on one line. Raises CannotSimulate for an empty one."""
     if not text.strip():
         raise CannotSimulate("The explanation is empty.")
     return escape(" ".join(text.split()))

@@ -12,7 +12,7 @@ from worker.simulators.prompting import provenance, provider_with
 
 
 class ReadsNumbers:
-    """A simulator over one provider, with the highest number that this provider's model can be asked for."""
+    """A simulator over one provider, with the highest number on the scale of this provider's model."""
 
     name: str
     version: int
@@ -30,5 +30,5 @@ class ReadsNumbers:
 
     @property
     def provenance(self) -> Mapping[str, Any]:
-        """The prompt's digests and the scale asked for."""
+        """The prompt's digests and the scale."""
         return {**provenance(load(self.prompt)), "top": self.top}

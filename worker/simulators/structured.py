@@ -23,7 +23,7 @@ PROMPT = "simulate_structured"
 
 
 class Structured:
-    """Any chat model can be asked; one that cannot be held to a schema makes more mistakes."""
+    """Works with any chat model; one without support for JSON schemas makes more mistakes."""
 
     name = "structured"
     version = 1

@@ -78,7 +78,7 @@ class TokenByToken(ReadsNumbers):
 
 
 def question(wanted: str, tokens: Sequence[str]) -> str:
-    """The description, and the tokens (as shown) up to the one that is asked about."""
+    """The description, and the tokens (as shown) up to the one whose number is requested."""
     return "\n".join([block("fires on", wanted), block("text", f"{''.join(tokens[:-1])}⟦{tokens[-1]}⟧")])
 
 

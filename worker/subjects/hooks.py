@@ -73,7 +73,7 @@ def run_to_layer(
 def logits_with(
     model: nn.Module, modules: Mapping[int, nn.Module], token_ids: Int[Tensor, "batch tokens"], on_layer: OnLayer
 ) -> Float[Tensor, "batch tokens vocabulary"]:
-    """The model's logits with the activations that ``on_layer`` puts in place of its own."""
+    """The model's logits with the activations that ``on_layer`` returns instead of its own."""
     with hooked(modules, on_layer, shape=(token_ids.shape[0], token_ids.shape[1]), stop=False):
         logits: Tensor = model(input_ids=token_ids, use_cache=False).logits
     return logits

@@ -52,7 +52,7 @@ class LiveModel:
     ) -> FloatArray:
         """Log-probabilities (nats) of the next token at every position of an excerpt [T]. [T, V]
 
-        With ``activations`` [T], in the model's units, these stand in for the neuron's own. Raises
+        With ``activations`` [T], in the model's units, these replace the neuron's own. Raises
         SubjectError where they are not as many as the tokens.
         """
         self._check(layer, index)

@@ -137,7 +137,7 @@ def resolve_dtype(dtype: str, device: str) -> str:
 
 
 def bos_policy(tokenizer: Any, wanted: str) -> BosPolicy:
-    """Whether a BOS token stands before each excerpt: ``auto`` does as the tokenizer itself does.
+    """Whether a BOS token precedes each excerpt: ``auto`` does as the tokenizer itself does.
 
     A model that always saw BOS in training gives its first token unusual activations without it.
     """

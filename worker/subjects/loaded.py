@@ -98,7 +98,7 @@ class LoadedSubject:
 
         ``token_ids`` are on any device and without BOS: it is added and its activations are cut off.
         The rest of the model behind the last layer's neurons is not run. The tensor is valid only
-        during the call. What ``on_layer`` returns is used in the place of the activations.
+        during the call. What ``on_layer`` returns replaces the activations.
         """
         run_to_layer(self.model, self.modules, self._with_bos(token_ids), self._without_bos(on_layer))
 

@@ -1,4 +1,4 @@
-"""Null twins: a control of the same shape whose weights say nothing.
+"""Null twins: a control of the same shape with meaningless weights.
 
 Each weight tensor keeps its values, in an order of chance. What a method reaches on such a network it reaches by its
 own flexibility and by the tokens themselves, not by anything that the model has learned. Source: the sanity check of

@@ -45,14 +45,14 @@ def activation_function(config: Any, kind: SiteKind) -> str | None:
 def open_site(model: Model, kind: SiteKind, path: str, n_layers: int) -> tuple[Site, dict[int, nn.Module]]:
     """The site with the width of each layer, and the modules to hook, by layer.
 
-    Raises SubjectError for a module that is not there or is not linear, for one module that stands in several
+    Raises SubjectError for a module that is not there or is not linear, for one module that is in several
     layers, and for layers of different widths.
     """
     names = [path.replace(LAYER, str(layer)) for layer in range(n_layers)]
     modules = {layer: _submodule(model, name) for layer, name in enumerate(names)}
     widths = tuple(input_width(modules[layer], name) for layer, name in enumerate(names))
     if len({id(module) for module in modules.values()}) < n_layers:
-        raise SubjectError(f"Several layers share one module at {path!r}: their neurons cannot be told apart.")
+        raise SubjectError(f"Several layers share one module at {path!r}: their neurons cannot be distinguished.")
     if len(set(widths)) > 1:
         raise SubjectError(
             f"The layers have different numbers of neurons at {path!r}: {', '.join(map(str, widths))}. Only subjects "

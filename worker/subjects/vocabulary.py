@@ -20,7 +20,7 @@ def vocabulary_of(tokenizer_json: str) -> Vocabulary:
     """The vocabulary of a ``tokenizer.json``; its digest is the SHA-256 of that text.
 
     Known are byte-level BPE (GPT-2), SentencePiece with a sign for the space and byte fallback (Llama, Gemma),
-    WordPiece, and BPE with a mark at the end of words (GPT-1). Anything else stands for its own text. Ids that no
+    WordPiece, and BPE with a mark at the end of words (GPT-1). Anything else is its own text. Ids that no
     token has are empty.
     """
     document = json.loads(tokenizer_json)
@@ -29,7 +29,7 @@ def vocabulary_of(tokenizer_json: str) -> Vocabulary:
     known = {token_id: text for text, token_id in _entries(document["model"])}
     for added in document.get("added_tokens") or ():
         # Gemma lists runs of spaces and line ends among its added tokens, though its vocabulary has them: text gives
-        # them like any other token, so they are read like any other. Special tokens stand for their own text.
+        # them like any other token, so they are read like any other. Special tokens are their own text.
         if added.get("special") or known.get(added["id"]) != added["content"]:
             tokens[added["id"]] = _added(added, document).encode()
     size = max(tokens, default=-1) + 1
@@ -47,7 +47,7 @@ def _entries(model: dict[str, Any]) -> list[tuple[str, int]]:
 def _added(added: dict[str, Any], document: dict[str, Any]) -> str:
     """The text of an added token that is not in the vocabulary.
 
-    A normalized one is looked for in normalized text, where the sign stands for a space.
+    A normalized one is looked for in normalized text, where the sign means a space.
     """
     text: str = added["content"]
     sign = _space_sign(document)
@@ -111,7 +111,7 @@ def _end_of_word(suffix: str, token: str) -> bytes:
 
 
 def _byte_characters() -> dict[str, int]:
-    """GPT-2's table: printable bytes stand for themselves, the others for characters from 256 on."""
+    """GPT-2's table: printable bytes are themselves, the others are characters from 256 on."""
     printable = {*range(33, 127), *range(161, 173), *range(174, 256)}
     others = (byte for byte in range(256) if byte not in printable)
     table = {chr(byte): byte for byte in printable}
