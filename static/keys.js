@@ -1,12 +1,98 @@
-// Keys that follow links: a link with data-key="]" is followed when ] is pressed outside a field.
+// Keys for frequent actions. An element with data-key="f" is used when f is pressed outside a field: a field is
+// focused, a folded part is opened, a link or button is clicked. data-key="[ ," gives two keys to one element: the
+// second needs no AltGr on any keyboard. The sheet under ? lists what the page offers.
 "use strict";
 
-document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-  if (event.target.closest("input, textarea, select, [contenteditable]")) return;
-  const link = document.querySelector(`a[data-key="${CSS.escape(event.key)}"]`);
-  if (link) {
-    event.preventDefault();
-    link.click();
+const OFF = "neuron-audit-keys-off";
+const sheet = document.getElementById("keys");
+
+function areOn() {
+  return localStorage.getItem(OFF) === null;
+}
+
+function keysOf(element) {
+  return element.dataset.key.split(" ");
+}
+
+function offered() {
+  return [...document.querySelectorAll("[data-key]")].filter((element) => element.checkVisibility());
+}
+
+function nameOf(element) {
+  return element.dataset.keyName || element.getAttribute("aria-label") || element.title || element.textContent.trim();
+}
+
+function use(element) {
+  if (element.matches("input, textarea, select")) {
+    element.focus();
+    element.select?.();
+    return;
   }
+  if (element.matches("summary")) {
+    const part = element.parentElement;
+    part.open = !part.open;
+    const first = part.open ? part.querySelector("input:not([type=hidden]), textarea, select, button") : null;
+    (first ?? element).focus();
+    return;
+  }
+  element.click();
+}
+
+function showSheet() {
+  const rows = offered().map((element) => {
+    const row = document.createElement("div");
+    const keys = document.createElement("dt");
+    for (const key of keysOf(element)) {
+      const cap = document.createElement("kbd");
+      cap.textContent = key;
+      keys.append(cap, " ");
+    }
+    const name = document.createElement("dd");
+    name.textContent = nameOf(element).replace(/\s+/g, " ");
+    row.append(keys, name);
+    return row;
+  });
+  sheet.querySelector("dl").replaceChildren(...rows);
+  sheet.querySelector("input").checked = areOn();
+  sheet.showModal();
+}
+
+// j and k go through the rows of evidence.
+function step(by) {
+  const rows = [...document.querySelectorAll("details.x > summary")].filter((row) => row.checkVisibility());
+  const next = rows[rows.indexOf(document.activeElement) + by] ?? (by > 0 ? rows[0] : rows.at(-1));
+  next?.focus();
+  return next !== undefined;
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.defaultPrevented || event.altKey || document.querySelector("dialog[open]")) return;
+  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
+    event.preventDefault();
+    use(document.getElementById("go"));
+    return;
+  }
+  if (event.ctrlKey || event.metaKey || !areOn()) return;
+  if (event.target.closest("input, textarea, select, [contenteditable]")) {
+    if (event.key === "Escape") event.target.blur();
+    return;
+  }
+  if (event.key === "?") {
+    event.preventDefault();
+    showSheet();
+    return;
+  }
+  const element = offered().find((one) => keysOf(one).includes(event.key));
+  if (element) {
+    event.preventDefault();
+    use(element);
+  } else if (event.key === "j" || event.key === "k") {
+    if (step(event.key === "j" ? 1 : -1)) event.preventDefault();
+  }
+});
+
+document.getElementById("keys-button").addEventListener("click", showSheet);
+sheet.querySelector("input").addEventListener("change", (event) => {
+  if (event.target.checked) localStorage.removeItem(OFF);
+  else localStorage.setItem(OFF, "");
 });

@@ -5,7 +5,7 @@ import re
 RESERVED_SLUGS = frozenset(
     {
         "activity", "api", "batches", "bill", "calls", "docs", "events", "explanations", "export", "favicon.ico",
-        "flags", "health", "import", "index", "login", "logout", "methods", "openapi", "redoc", "review",
+        "flags", "go", "guide", "health", "import", "index", "login", "logout", "methods", "openapi", "redoc", "review",
         "robots.txt", "runs", "search", "settings", "static", "subjects", "tasks", "users", "workers",
     }
 )  # fmt: skip

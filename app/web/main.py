@@ -36,6 +36,7 @@ from app.web.pages import (
     compare,
     explanations,
     flags,
+    go,
     health,
     home,
     login,
@@ -60,6 +61,7 @@ OBJECTS_BETWEEN_COLLECTIONS = 50_000
 ROUTERS: Sequence[APIRouter] = (
     health.router,
     home.router,
+    go.router,
     login.router,
     batches.router,
     tasks.router,

@@ -30,6 +30,20 @@ class SubjectHead:
 
 
 @dataclass(frozen=True, slots=True)
+class SubjectName:
+    """A subject as a choice among several."""
+
+    slug: str
+    name: str
+
+
+def subject_names(session: Session) -> tuple[SubjectName, ...]:
+    """All subjects, the newest first."""
+    rows = session.execute(select(Subject.slug, Subject.name).order_by(Subject.id.desc()))
+    return tuple(SubjectName(row.slug, row.name) for row in rows)
+
+
+@dataclass(frozen=True, slots=True)
 class StoredSubject:
     """What it takes to load a subject as it was collected. ``dtype`` and ``context_length`` are of what is shown."""
 

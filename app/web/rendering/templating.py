@@ -46,6 +46,10 @@ class Frame:
     path: str
     json_path: str | None
     version: str
+    slug: str | None
+    """Of the subject that the page is about."""
+    url: str
+    """The page's whole address, for paper."""
 
     def may(self, action: str) -> bool:
         """Whether the viewer may do this; without an account, never. Raises ValueError for an unknown action."""
@@ -111,7 +115,15 @@ class View:
         self, template: str, context: object, *, status: int = 200, twin: str | None = None, **headers: str
     ) -> HTMLResponse:
         """The response that shows ``context`` through ``template``."""
-        frame = Frame(viewer=self.viewer, path=self.request.url.path, json_path=twin, version=code_version())
+        request = self.request
+        frame = Frame(
+            viewer=self.viewer,
+            path=request.url.path,
+            json_path=twin,
+            version=code_version(),
+            slug=request.path_params.get("slug"),
+            url=str(request.url.remove_query_params("token")),
+        )
         renderer = cast("Renderer", self.request.app.state.renderer)
         # Pages differ by viewer, and fragments from pages.
         common = {"Vary": "HX-Request, Cookie", "Cache-Control": PRIVATE}

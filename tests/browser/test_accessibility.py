@@ -1,0 +1,37 @@
+"""Every kind of page against the rules of axe-core, in both themes and at both widths."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.test_looks import NARROW, PAGES, WIDE
+
+AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
+"""Installed from the lock file by `make setup`."""
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("view", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_no_page_violates_a_rule(open_page: Callable[..., Page], scheme: str, view: dict[str, Any]) -> None:
+    page = open_page("alice", color_scheme=scheme, **view)
+    violations = []
+    for name, address in PAGES.items():
+        page.goto(address)
+        page.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
+        violations += [f"{name}: {violation}" for violation in violations_of(page)]
+    assert not violations, "\n".join(violations)
+
+
+def violations_of(page: Page) -> list[str]:
+    """A line per element that breaks a rule: the rule, where, and what axe-core says of it."""
+    page.evaluate(AXE.read_text(encoding="utf-8"))  # by the debugger: the page's own policy allows no foreign script
+    found = page.evaluate("rules => axe.run(document, {runOnly: rules, resultTypes: ['violations']})", RULES)
+    return [
+        f"{violation['id']} at {node['target'][0]}: {node['failureSummary']}"
+        for violation in found["violations"]
+        for node in violation["nodes"]
+    ]
