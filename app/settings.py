@@ -85,8 +85,12 @@ class Settings(BaseSettings):
         300.0, gt=0, description="Most seconds that a provider is left alone at a time."
     )
     concurrency: int = Field(1, ge=1, description="Runs that one worker process works on at a time.")
-    poll_seconds: Seconds = Field(0.5, gt=0, description="Seconds between two looks of an idle worker at the queue.")
-    reap_seconds: Seconds = Field(5.0, gt=0, description="Seconds between two searches for expired leases.")
+    look_seconds: int = Field(
+        2,
+        ge=1,
+        le=30,
+        description="Seconds between two searches for work that has become due and for expired leases.",
+    )
     stop_seconds: Seconds = Field(30.0, gt=0, description="Seconds a stopping worker may take to finish what it holds.")
     max_attempts: int = Field(5, ge=1, description="Failed attempts after which a run or task is put in quarantine.")
     max_deaths: int = Field(3, ge=1, description="Worker crashes after which a run or task is put in quarantine.")

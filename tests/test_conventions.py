@@ -203,3 +203,11 @@ def test_the_rule_tells_other_libraries_from_ours(source: str, is_refused: bool)
     call = ast.parse(source, mode="eval").body
     assert isinstance(call, ast.Call)
     assert gets_around(call) is is_refused
+
+
+def test_the_queues_library_is_used_by_its_interface_in_two_modules_alone() -> None:
+    """Its tables belong to it: nobody else reads or writes them."""
+    users = [p for p in PROGRAM if re.search(r"^\s*(import|from) procrastinate\b", p.read_text(), re.MULTILINE)]
+    assert [relative(p) for p in users] == ["app/work/engine.py", "worker/run/engine.py"]
+    assert [relative(p) for p in PROGRAM if "procrastinate_" in p.read_text()] == []
+    assert [relative(p) for p in users if re.search(r"procrastinate\.(sql|manager|worker)\b", p.read_text())] == []

@@ -6,7 +6,8 @@ A piece of work is a row that is leased: a *run* (one neuron through one method,
 of a worker (``worker.run.loop``):
 
 - it is queued in the caller's transaction, with all that belongs to it (``enqueue``, ``tasks``);
-- a free slot of a worker begins it (``begin``): a new lease token, which is the fence of all that follows;
+- the queue's engine wakes a free slot (``engine``), by a job that names a lane and nothing else;
+- the slot begins it (``begin``): a new lease token, which is the fence of all that follows;
 - the worker renews the lease while the handler reports progress; a cancelled or taken-over piece raises ``LeaseLost``
   at the next report;
 - one transaction ends it and stores its results; without the token nothing is stored;

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from app.domain.bounds import MOST_IN_BATCH
+from app.domain.work import Lane
 from app.errors import Conflict, Invalid, NotFound
 from app.models import Batch, Explanation, Method, Neuron
 from app.queries.history.events import record_event
 from app.queries.neurons.selection import NeuronSelection, count_selected
 from app.queries.runs import batches
 from app.work.decisions import cancel_rows, start_over
+from app.work.engine import wake_workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def enqueue_selection(
     if n_queued == 0:
         raise Invalid("Nothing is left to queue: every selected neuron is already queued or running with this method.")
     n_skipped = n_selected - n_queued
-    _record(session, batch, {"method": method.name, "n_queued": n_queued, "n_skipped": n_skipped})
+    _announce(session, batch, {"method": method.name, "n_queued": n_queued, "n_skipped": n_skipped})
     return EnqueuedBatch(batch.id, n_queued, n_skipped)
 
 
@@ -98,11 +100,13 @@ def enqueue_scoring(session: Session, *, explanation_id: int, method_id: int, ac
             " another method, then send the text again."
         )
     detail = {"method": method.name, "n_queued": 1, "n_skipped": 0, "explanation_id": explanation_id}
-    _record(session, batch, detail)
+    _announce(session, batch, detail)
     return EnqueuedBatch(batch.id, 1, 0)
 
 
-def _record(session: Session, batch: Batch, detail: Mapping[str, object]) -> None:
+def _announce(session: Session, batch: Batch, detail: Mapping[str, object]) -> None:
+    """The last of queueing: the line of the history, and the workers."""
+    wake_workers(session, lane=Lane.RUNS)
     record_event(
         session,
         kind="batch.queued",
@@ -160,6 +164,7 @@ def retry_run(session: Session, *, run_id: int, account_id: int | None) -> None:
     if not run.status.may_be_retried:
         raise Conflict(f"Only a failed, cancelled or quarantined run can be retried; this one is {run.status}.")
     start_over(session, which="run", row_id=run_id)
+    wake_workers(session, lane=Lane.RUNS)
     record_event(
         session,
         kind="run.retried",

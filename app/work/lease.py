@@ -14,8 +14,9 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
 
-from app.domain.work import WorkStatus
+from app.domain.work import Lane, WorkStatus
 from app.queries.history.events import record_event
+from app.work.engine import wake_workers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,7 @@ class _Lease:
     provider: str | None
     """The language model that the work calls: an outage of it pauses all work that calls it."""
     subject_id: int | None
+    lane: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +46,7 @@ class RunLease(_Lease):
     table: ClassVar[str] = "run"
     columns: ClassVar[str] = """
         SELECT run.id, run.lease_token AS token, 'run' AS kind, run.attempt, method.provider, batch.subject_id,
-            run.batch_id, run.neuron_id, run.method_id
+            'runs' AS lane, run.batch_id, run.neuron_id, run.method_id
         FROM run JOIN method ON method.id = run.method_id JOIN batch ON batch.id = run.batch_id
     """
 
@@ -59,7 +61,7 @@ class TaskLease(_Lease):
 
     table: ClassVar[str] = "task"
     columns: ClassVar[str] = """
-        SELECT id, lease_token AS token, kind, attempt, provider, subject_id, account_id, parameters FROM task
+        SELECT id, lease_token AS token, kind, attempt, provider, subject_id, lane, account_id, parameters FROM task
     """
 
     account_id: int | None
@@ -256,4 +258,6 @@ def _put_back(
 ) -> bool:
     values = {"id": lease.id, "token": lease.token, "error": error, "failures": failures, "deaths": deaths}
     row = session.execute(_TABLES[lease.table].put_back, {**values, "delay_seconds": delay_seconds}).first()
+    if row is not None and not delay_seconds:
+        wake_workers(session, lane=Lane(lease.lane))
     return row is not None

@@ -9,12 +9,13 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from app.domain.work import ACTIVE, KINDS, TaskKind, WorkStatus
+from app.domain.work import ACTIVE, KINDS, Lane, TaskKind, WorkStatus
 from app.errors import Conflict, NotFound
 from app.models import Task
 from app.models.work import IS_ACTIVE
 from app.queries.history.events import record_event
 from app.work.decisions import cancel_rows, start_over
+from app.work.engine import wake_workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ def enqueue_task(  # noqa: PLR0913 - a task's own columns
         if existing is None:  # it ended in this moment
             raise Conflict("The same work has just ended. Look at its result, or send the form again.")
         return QueuedTask(existing, is_new=False)
+    wake_workers(session, lane=kind.lane)
     detail = {"task_id": task_id, "kind": kind.name, "title": title}
     record_event(session, kind="task.queued", account_id=account_id, subject_id=subject_id, detail=detail)
     return QueuedTask(task_id, is_new=True)
@@ -86,6 +88,7 @@ def retry_task(session: Session, *, task_id: int, account_id: int | None) -> Non
     if not WorkStatus(task.status).may_be_retried:
         raise Conflict(f"Only a failed, cancelled or quarantined task can be retried; this one is {task.status}.")
     start_over(session, which="task", row_id=task_id)
+    wake_workers(session, lane=Lane(task.lane))
     _record(session, task, "task.retried", account_id)
 
 

@@ -6,6 +6,7 @@ from app.domain.work import TRIAL, WARM_UP
 from app.errors import Conflict
 from app.queries.neurons.location import neuron_address
 from app.queries.neurons.trials import n_waiting_trials
+from app.queries.people.accounts import lock_account
 from app.work.tasks import enqueue_task
 
 MOST_WAITING = 5
@@ -14,6 +15,7 @@ MOST_WAITING = 5
 
 def enqueue_trial(session: Session, *, neuron_id: int, explanation_id: int | None, account_id: int, words: str) -> int:
     """Queue a text to be tried; returns the task's id. Raises NotFound, Conflict where too many trials wait."""
+    lock_account(session, account_id=account_id)  # else requests that come at once would all count the same
     if n_waiting_trials(session, account_id=account_id) >= MOST_WAITING:
         raise Conflict("Several of your texts wait for a worker already. See whether one is running, then try again.")
     address = neuron_address(session, neuron_id=neuron_id)

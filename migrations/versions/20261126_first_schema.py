@@ -1,5 +1,6 @@
 """The whole schema. Until the first release this one file is edited; after it, each change has its own."""
 
+import hashlib
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -11,6 +12,11 @@ revision = "20261126"
 down_revision = None
 branch_labels = None
 depends_on = None
+
+# The schema of the queue's library, procrastinate 3.10.0, is known by its digest. An upgrade of the library comes with a
+# migration of ours that runs the library's own migration scripts.
+QUEUE_VERSION = "3.10.0"
+QUEUE_DIGEST = "c70ec4b400a60ad9592787653aae5ae77ae41bf801d56b5bd2712751a07f2009"
 
 # Every object of the queue's library carries its name; types last, since tables and functions use them.
 DROP_QUEUE = """
@@ -1313,8 +1319,19 @@ def create_triggers() -> None:
     run("ALTER TABLE run SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02)")
 
 
+def queue_schema() -> str:
+    """The SQL of the pinned version of the queue's library. Raises RuntimeError where another one is installed."""
+    schema = SchemaManager.get_schema()
+    if hashlib.sha256(schema.encode()).hexdigest() != QUEUE_DIGEST:
+        raise RuntimeError(
+            f"The installed procrastinate brings another schema than version {QUEUE_VERSION}, which this migration was"
+            f" written for. Install procrastinate=={QUEUE_VERSION}."
+        )
+    return schema
+
+
 def upgrade() -> None:
-    run(SchemaManager.get_schema())
+    run(queue_schema())
     create_tables()
     create_triggers()
 

@@ -1,4 +1,10 @@
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
 import pytest
+from alembic.script import ScriptDirectory
+from procrastinate.schema import SchemaManager
 from sqlalchemy import text
 from typer.testing import CliRunner
 
@@ -28,3 +34,27 @@ def test_the_command_that_drops_everything_asks_first(
     with engine.connect() as connection:
         assert (connection.scalar(text("SELECT to_regclass('neuron')")) is not None) is is_kept
     engine.dispose()
+
+
+def test_the_schema_of_another_version_of_the_queue_is_refused(
+    fresh_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = make_engine(fresh_database)
+    downgrade(engine, revision="base")
+    schema = SchemaManager.get_schema()
+    monkeypatch.setattr(SchemaManager, "get_schema", staticmethod(lambda: f"{schema}\n-- one line more"))
+    with pytest.raises(RuntimeError, match="another schema"):
+        migrate(engine)
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT to_regclass('procrastinate_jobs')")) is None
+    engine.dispose()
+
+
+def test_the_version_of_the_queue_is_the_one_that_the_migrations_install() -> None:
+    root = Path(__file__).resolve().parent.parent.parent
+    (script,) = ScriptDirectory(str(root / "migrations")).walk_revisions()
+    pinned = script.module.QUEUE_VERSION
+    dependencies = tomllib.loads((root / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert f"procrastinate=={pinned}" in dependencies
+    assert f"procrastinate=={pinned}" in (root / "constraints.txt").read_text().splitlines()
+    assert version("procrastinate") == pinned

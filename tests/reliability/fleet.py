@@ -30,8 +30,7 @@ FAKE_METHODS = ("-m", "tests.reliability.run_worker")
 SHORT_LEASES = {
     "LEASE_SECONDS": "3",
     "RENEW_SECONDS": "0.5",
-    "REAP_SECONDS": "0.5",
-    "POLL_SECONDS": "0.1",
+    "LOOK_SECONDS": "1",
     "PROGRESS_SECONDS": "0.2",
     "STOP_SECONDS": "20",
     "LOG_FORMAT": "json",

@@ -24,7 +24,7 @@ from worker.run.loop import WorkerContext, WorkLoop
 from worker.run.services import WorkerServices
 
 IMPORT = 4  # the token " import" of the tests' vocabulary
-SETTINGS = Settings(device="cpu", poll_seconds=0.01, pause_seconds=0.05, longest_pause_seconds=0.05, progress_seconds=0)
+SETTINGS = Settings(device="cpu", pause_seconds=0.05, longest_pause_seconds=0.05, progress_seconds=0)
 
 
 @dataclass

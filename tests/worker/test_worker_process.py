@@ -83,7 +83,7 @@ def test_a_slot_that_dies_ends_its_worker_whatever_it_does(stage: MakeStage, kin
     def die(held: HeldWork[Any]) -> Done:
         raise SystemExit  # no Exception: nothing in the slot catches it
 
-    settings = Settings(reap_seconds=0.01, poll_seconds=0.01)
+    settings = Settings(look_seconds=1)
     others = {RUN, "pretend"} - {kind}
     handlers = {kind: die, **dict.fromkeys(others, lambda held: Done())}
     assert WorkerProcess(settings, on.sessions, handlers).run() == BROKEN

@@ -1,4 +1,4 @@
-"""The loop of one slot: take work of the slot's lane, call its handler, end it, until stopped."""
+"""The turn of one slot: take work of the slot's lane, call its handler, end it, until there is none or a stop."""
 
 import uuid
 from collections.abc import Callable
@@ -18,6 +18,7 @@ from app.errors import DomainError, ProviderError
 from app.queries.work.pauses import end_pause, pause_provider
 from app.settings import Settings
 from app.work.begin import Taker, begin_run, begin_task
+from app.work.engine import wake_workers
 from app.work.lease import Lease, fail, find_lease, finish, release, retry_later
 from worker.run.held import Done, Handlers, HeldWork, LeaseLost
 from worker.run.outages import ignoring_outages, is_outage, reason, through_outages
@@ -54,16 +55,19 @@ class WorkLoop:
         self.held: HeldWork[Any] | None = None
         self.n_finished = 0
 
-    def run(self) -> None:
-        """Take work and end it, until stopped."""
-        while not self._context.stop.is_set():
-            if not self.run_one():
-                self._context.stop.wait(self._settings.poll_seconds)
+    def turn(self) -> None:
+        """Take work and end it until there is none or the process is told to stop."""
+        wakes_next = True
+        while not self._context.stop.is_set() and self.run_one(wakes_next=wakes_next):
+            wakes_next = False
 
-    def run_one(self) -> bool:
-        """Take one piece of work and end it; returns whether there was one."""
+    def run_one(self, *, wakes_next: bool = False) -> bool:
+        """Take one piece of work and end it; returns whether there was one.
+
+        ``wakes_next`` lets another slot look for work where this one has found some: there may be more.
+        """
         with ignoring_outages("worker.told_to_stop"):
-            lease = self._take()
+            lease = self._take(wakes_next)
             if lease is None:
                 return False
             self.held = HeldWork(
@@ -77,7 +81,7 @@ class WorkLoop:
         self.held = None
         return True
 
-    def _take(self) -> Lease | None:
+    def _take(self, wakes_next: bool) -> Lease | None:
         """A lease, through outages: a commit that held although its reply was lost is found again."""
         taker = Taker(self._context.worker_id, uuid.uuid4(), self._settings.lease_seconds)
         tries = count()
@@ -85,7 +89,12 @@ class WorkLoop:
         def action() -> Lease | None:
             with transaction(self._sessions) as session:
                 found = find_lease(session, token=taker.token) if next(tries) else None
-                return found or self._begin(session, taker)
+                if found is not None:
+                    return found
+                lease = self._begin(session, taker)
+                if wakes_next and lease is not None:
+                    wake_workers(session, lane=self._lane)
+                return lease
 
         return through_outages(action, stop=self._context.stop)
 

@@ -1,7 +1,6 @@
-"""The worker process: slots, each a thread that does leased work, and a main thread that keeps their leases.
+"""The worker process: slots that do leased work, the engine that gives them turns, a main thread that keeps leases.
 
-The main thread alone gets signals. It renews leases, looks for expired ones, shows the process to the
-pages, and stops it at SIGTERM or SIGINT.
+The main thread alone gets signals. It renews leases, shows the process to the pages, and stops it at SIGTERM or SIGINT.
 """
 
 import os
@@ -10,7 +9,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from types import FrameType
@@ -22,31 +21,26 @@ from threadpoolctl import threadpool_limits
 
 from app.db import Limits, Sessions, make_sessions, transaction
 from app.domain.work import Lane
-from app.queries.common.counting import compact_counts
-from app.queries.work.workers import (
-    WorkerReport,
-    delete_old_workers,
-    register_worker,
-    see_worker,
-    stop_worker,
-    try_housekeeping,
-)
+from app.queries.work.workers import WorkerReport, register_worker, see_worker, stop_worker
 from app.schema import open_installation
 from app.settings import Settings
-from app.work.lease import reap_expired, release, renew_leases
-from app.work.tasks import delete_old_tasks
+from app.work.engine import TIDYING, UPKEEP
+from app.work.lease import release, renew_leases
+from worker.run.engine import EngineThread
 from worker.run.held import Handlers, HeldWork
 from worker.run.loop import WorkerContext, WorkLoop
 from worker.run.outages import ignoring_outages, through_outages
+from worker.run.slots import Slots
+from worker.run.upkeep import Upkeep
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 STOPPED = 0
 BROKEN = 1
 STALLED = 75
-TIDY_SECONDS = 3600.0
-COMPACT_SECONDS = 5.0
 TICK_SECONDS = 0.5
+ENGINE_SECONDS = 5.0
+"""The engine may take so long to end; without it, others notice its death by its heartbeat."""
 MakeHandlers: TypeAlias = Callable[[Settings, Sessions], Handlers]
 
 
@@ -81,7 +75,7 @@ def processor() -> str:
 
 
 class WorkerProcess:
-    """One process: ``concurrency`` slots for runs, one for each other lane, and what keeps them."""
+    """One process: ``concurrency`` slots for runs, one for each other lane, and the engine that gives them turns."""
 
     def __init__(
         self, settings: Settings, sessions: Sessions, handlers: Handlers, *, device: Callable[[], str] = processor
@@ -94,10 +88,22 @@ class WorkerProcess:
         self._stop = threading.Event()
         self._give_up = threading.Event()
         context = WorkerContext(settings, sessions, handlers, self._id, stop=self._stop, give_up=self._give_up)
-        lanes = [*[Lane.RUNS] * settings.concurrency, Lane.INTERACTIVE, Lane.BACKGROUND]
-        self._loops = [WorkLoop(context, lane) for lane in lanes]
-        self._threads = [threading.Thread(target=loop.run, daemon=True) for loop in self._loops]
-        self._due: dict[Callable[[Session], None], float] = {}
+        n_slots = {Lane.RUNS: settings.concurrency, Lane.INTERACTIVE: 1, Lane.BACKGROUND: 1}
+        loops = {lane: [WorkLoop(context, lane) for _ in range(n)] for lane, n in n_slots.items()}
+        self._loops = [loop for of_lane in loops.values() for loop in of_lane]
+        upkeep = Upkeep(settings, sessions)
+        self._lanes: dict[str, Slots] = {
+            lane: Slots(lane, [loop.turn for loop in of_lane]) for lane, of_lane in loops.items()
+        }
+        self._slots: dict[str, Slots] = {
+            **self._lanes,
+            UPKEEP: Slots(UPKEEP, [upkeep.look]),
+            TIDYING: Slots(TIDYING, [upkeep.tidy]),
+        }
+        with sessions() as session:
+            database = session.get_bind().engine
+        self._engine = EngineThread(database, self._slots, settings)
+        self._renew_at = 0.0
 
     def run(self) -> int:
         """Work until a signal; returns the exit code."""
@@ -105,8 +111,9 @@ class WorkerProcess:
             with ignoring_outages("worker.not_registered"):
                 through_outages(partial(self._in_transaction, self._register), stop=self._stop)
             log.info("worker.started", worker_id=str(self._id), pid=os.getpid())
-            for thread in self._threads:
-                thread.start()
+            for slots in self._slots.values():
+                slots.start()
+            self._engine.start()
             code = self._keep()
             self._wind_down()
         log.info("worker.stopped", n_finished=self._n_finished)
@@ -120,7 +127,7 @@ class WorkerProcess:
     def _keep(self) -> int:
         """Watch the slots and do periodic work until a stop or a broken slot. Returns the exit code."""
         while not self._stop.wait(self._tick):
-            if not all(thread.is_alive() for thread in self._threads):
+            if not all(thread.is_alive() for thread in [self._engine.thread, *self._threads(self._slots)]):
                 log.error("worker.thread_died")
                 self._stop.set()
                 return BROKEN
@@ -128,12 +135,16 @@ class WorkerProcess:
                 log.error("worker.stalled", doing=self._doing)
                 self._give_up.set()
                 return STALLED
-            self._do_what_is_due()
+            self._keep_leases()
         return STOPPED
+
+    @staticmethod
+    def _threads(slots: Mapping[str, Slots]) -> list[threading.Thread]:
+        return [thread for of_queue in slots.values() for thread in of_queue.threads]
 
     @property
     def _tick(self) -> float:
-        return min(TICK_SECONDS, self._settings.renew_seconds / 2, self._settings.reap_seconds)
+        return min(TICK_SECONDS, self._settings.renew_seconds / 2)
 
     @property
     def _held(self) -> list[HeldWork[Any]]:
@@ -147,20 +158,13 @@ class WorkerProcess:
     def _n_finished(self) -> int:
         return sum(loop.n_finished for loop in self._loops)
 
-    def _do_what_is_due(self) -> None:
-        """Each duty at its own pace. One that meets an outage is tried again at its next turn."""
-        paces = (
-            (self._renew, self._settings.renew_seconds),
-            (self._reap, self._settings.reap_seconds),
-            (compact_counts, COMPACT_SECONDS),
-            (self._tidy, TIDY_SECONDS),
-        )
-        for duty, pace in paces:
-            now = time.monotonic()
-            if now >= self._due.get(duty, 0.0):
-                self._due[duty] = now + pace
-                with ignoring_outages("worker.duty_missed"):
-                    self._in_transaction(duty)
+    def _keep_leases(self) -> None:
+        """Renew them where that is due. An outage puts it off to the next time."""
+        now = time.monotonic()
+        if now >= self._renew_at:
+            self._renew_at = now + self._settings.renew_seconds
+            with ignoring_outages("worker.leases_not_renewed"):
+                self._in_transaction(self._renew)
 
     def _in_transaction(self, action: Callable[[Session], None]) -> None:
         with transaction(self._sessions) as session:
@@ -179,31 +183,19 @@ class WorkerProcess:
             for h in held:
                 h.lost = h.lost or h.lease.token not in still
 
-    def _reap(self, session: Session) -> None:
-        reaped = reap_expired(
-            session,
-            lease_seconds=self._settings.lease_seconds,
-            max_deaths=self._settings.max_deaths,
-            retry_seconds=self._settings.retry_seconds,
-        )
-        if reaped.n_requeued or reaped.n_quarantined:
-            log.warning("work.reaped", n_requeued=reaped.n_requeued, n_quarantined=reaped.n_quarantined)
-
-    def _tidy(self, session: Session) -> None:
-        if try_housekeeping(session):
-            delete_old_workers(session, hours=self._settings.keep_workers_hours)
-            delete_old_tasks(session)
-
     def _wind_down(self) -> None:
         """Let the slots finish what they hold, at most ``stop_seconds``; release the rest."""
+        self._engine.stop()
+        for slots in self._slots.values():
+            slots.close()
         deadline = time.monotonic() + self._settings.stop_seconds
-        while alive := [thread for thread in self._threads if thread.is_alive()]:
+        while alive := [thread for thread in self._threads(self._lanes) if thread.is_alive()]:
             if time.monotonic() > deadline or self._give_up.is_set():
                 break
             alive[0].join(self._tick)
-            self._do_what_is_due()
+            self._keep_leases()
         self._give_up.set()
-        for loop, thread in zip(self._loops, self._threads, strict=True):
+        for loop, thread in zip(self._loops, self._threads(self._lanes), strict=True):
             held = loop.held
             # Whoever stalled or brought down its thread counts as a death: its lease runs out.
             if held is not None and thread.is_alive() and held.silent_seconds <= self._settings.stall_seconds:
@@ -211,6 +203,7 @@ class WorkerProcess:
                 self._release(held)
         with ignoring_outages("worker.not_stopped"):
             self._in_transaction(partial(stop_worker, worker_id=self._id, n_finished=self._n_finished))
+        self._engine.thread.join(ENGINE_SECONDS)
 
     def _release(self, held: HeldWork[Any]) -> None:
         log.warning("work.released", kind=held.lease.kind, work_id=held.lease.id)

@@ -93,6 +93,11 @@ def enable_account(session: Session, *, name: str) -> None:
     record_event(session, kind="account.enabled", account_id=account.id, detail=detail)
 
 
+def lock_account(session: Session, *, account_id: int) -> None:
+    """Let one transaction at a time pass for this account; rows that refer to it can still be written."""
+    session.execute(select(Account.id).where(Account.id == account_id).with_for_update(key_share=True))
+
+
 def any_account(session: Session) -> bool:
     """Whether anybody could log in."""
     return session.scalar(select(Account.id).where(Account.disabled_at.is_(None)).limit(1)) is not None

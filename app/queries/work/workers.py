@@ -4,7 +4,7 @@ import uuid
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, delete, func, text, update
+from sqlalchemy import ColumnElement, and_, delete, func, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -67,8 +67,3 @@ def stop_worker(session: Session, *, worker_id: uuid.UUID, n_finished: int) -> N
 def delete_old_workers(session: Session, *, hours: int) -> None:
     """Delete the rows of workers that have not reported for ``hours``."""
     session.execute(delete(Worker).where(Worker.seen_at < func.now() - func.make_interval(0, 0, 0, 0, hours)))
-
-
-def try_housekeeping(session: Session) -> bool:
-    """Whether this transaction is the only one that tidies up now."""
-    return bool(session.scalar(text("SELECT pg_try_advisory_xact_lock(hashtext('neuron_audit_housekeeping'))")))

@@ -1,0 +1,58 @@
+"""Slots: the threads of a worker process that do what the engine gives them a turn for."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from queue import SimpleQueue
+
+
+class Slots:
+    """Daemon threads, one for each function; a turn calls the function of a free one.
+
+    Daemons, so that a thread that hangs does not keep its process from ending. One that raises ends, for good.
+    """
+
+    def __init__(self, name: str, functions: Sequence[Callable[[], object]]) -> None:
+        self._turns: SimpleQueue[_Turn | None] = SimpleQueue()
+        self.threads = [
+            threading.Thread(target=self._run, args=[function], name=name, daemon=True) for function in functions
+        ]
+
+    def start(self) -> None:
+        """Start the threads."""
+        for thread in self.threads:
+            thread.start()
+
+    def close(self) -> None:
+        """Let each thread end once it has had the turns that are given already. Turns after this never end."""
+        for _ in self.threads:
+            self._turns.put(None)
+
+    async def turn(self) -> None:
+        """Let one free thread call its function; returns when it has."""
+        turn = _Turn()
+        self._turns.put(turn)
+        await turn.ended
+
+    def _run(self, function: Callable[[], object]) -> None:
+        while (turn := self._turns.get()) is not None:
+            function()
+            turn.end()
+
+
+class _Turn:
+    """One turn, which an event loop waits for."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.ended = self._loop.create_future()
+
+    def end(self) -> None:
+        """Tell the event loop, if it still runs. Any thread may call this."""
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._set)
+
+    def _set(self) -> None:
+        if not self.ended.done():  # it was cancelled
+            self.ended.set_result(None)

@@ -1,0 +1,43 @@
+"""What one worker does for all of them, when the engine gives it a turn."""
+
+import structlog
+from sqlalchemy.orm import Session
+
+from app.db import Sessions, transaction
+from app.queries.common.counting import compact_counts
+from app.queries.work.workers import delete_old_workers
+from app.settings import Settings
+from app.work.lease import reap_expired
+from app.work.tasks import delete_old_tasks
+from worker.run.outages import ignoring_outages
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+class Upkeep:
+    """Keeps the tables of leased work in order. What meets an outage is done at the next turn."""
+
+    def __init__(self, settings: Settings, sessions: Sessions) -> None:
+        self._settings, self._sessions = settings, sessions
+
+    def look(self) -> None:
+        """Take back expired leases, and sum up the counts of runs."""
+        for action in (self._reap, compact_counts):
+            with ignoring_outages("worker.upkeep_missed"), transaction(self._sessions) as session:
+                action(session)
+
+    def tidy(self) -> None:
+        """Delete what nobody asks for any more."""
+        with ignoring_outages("worker.upkeep_missed"), transaction(self._sessions) as session:
+            delete_old_workers(session, hours=self._settings.keep_workers_hours)
+            delete_old_tasks(session)
+
+    def _reap(self, session: Session) -> None:
+        reaped = reap_expired(
+            session,
+            lease_seconds=self._settings.lease_seconds,
+            max_deaths=self._settings.max_deaths,
+            retry_seconds=self._settings.retry_seconds,
+        )
+        if reaped.n_requeued or reaped.n_quarantined:
+            log.warning("work.reaped", n_requeued=reaped.n_requeued, n_quarantined=reaped.n_quarantined)
