@@ -113,7 +113,7 @@ def create_app(
     app.state.probing = probing or sessions
     app.state.renderer = Renderer()
     app.state.vocabularies = Vocabularies()
-    install_handlers(app)
+    install_handlers(app, [route for router in ROUTERS for route in router.routes])
     app.mount("/static", VersionedFiles(), name="static")
     for router in ROUTERS:
         app.include_router(router)

@@ -198,16 +198,31 @@ def test_nothing_that_differs_by_viewer_is_kept_for_others(client: TestClient, p
         ("PATCH", "/tiny/0/0/flags", "POST"),
         ("POST", "/static/css/tokens.css", "GET, HEAD"),
         ("POST", "/openapi.json", "GET, HEAD"),
+        # These also match the addresses of subjects and neurons, which are then not found.
+        ("GET", "/logout", "POST"),
+        ("HEAD", "/logout", "POST"),
+        ("GET", "/batches/5/cancel", "POST"),
+        ("GET", "/runs/5/retry", "POST"),
+        ("GET", "/tasks/5/cancel", "POST"),
+        ("DELETE", "/logout", "POST"),
+        ("DELETE", "/login", "GET, HEAD, POST"),
+        ("POST", "/health", "GET, HEAD"),
     ],
 )
-def test_a_wrong_method_is_told_the_right_ones(client: TestClient, method: str, path: str, allowed: str) -> None:
+def test_a_wrong_method_gets_the_allowed_ones(client: TestClient, method: str, path: str, allowed: str) -> None:
     answer = client.request(method, path)
     assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
 
 
+@pytest.mark.parametrize("path", ["/nothing", "/nothing.json", "/batches/5", "/tiny/0/99999", "/tiny/x/y", "/a/b/c/d"])
+def test_what_is_not_there_is_not_found_whatever_else_matches(client: TestClient, path: str) -> None:
+    assert client.get(path).status_code == 404
+
+
 def test_twins_have_heads(client: TestClient) -> None:
-    answer = client.head("/index.json")
-    assert (answer.status_code, answer.text) == (200, "")
+    for path in ("/index.json", "/login", "/health"):
+        answer = client.head(path)
+        assert (answer.status_code, answer.text) == (200, "")
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ class LoginPage:
     """A token from the address, which the form sends."""
 
 
-@router.get("/login")
+@router.api_route("/login", methods=["GET", "HEAD"])
 def login(view: CurrentView, token: Annotated[str, Query(max_length=LONGEST_LOGIN_TOKEN)] = "") -> Response:
     """A button that logs in with the token of the address, or a field for one.
 

@@ -1,5 +1,6 @@
 """Error responses for people, scripts and fragments: the real status, never a traceback."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
 
@@ -10,7 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
-from starlette.routing import Match, Mount
+from starlette.routing import BaseRoute, Match, Route
 
 from app.errors import DomainError, Invalid, NotFound, Unavailable
 from app.web.http.security import HEADERS, RETRY_AFTER
@@ -40,8 +41,9 @@ class ErrorsProblem:
     problem: Problem
 
 
-def install_handlers(app: FastAPI) -> None:
-    """Make one function build the response to every kind of failure."""
+def install_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
+    """Make one function build the response to every kind of failure. ``routes`` are those of the included routers."""
+    app.state.routes = [*(route for route in app.routes if isinstance(route, Route)), *routes]
     app.add_exception_handler(DomainError, _on_domain_error)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
@@ -81,29 +83,59 @@ def _shown(request: Request, problem: Problem) -> Response:
 def _on_domain_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, DomainError):
         raise error
+    if isinstance(error, NotFound) and (allowed := _other_methods(request)):
+        return _not_allowed(request, allowed)
     return answer(request, problem_of(error.status, error.message))
 
 
 def _on_http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        known = (error.headers or {}).get("Allow", "").split(",")  # of what is mounted, whose routes are its own
+        return _not_allowed(request, _meant_methods(request) | {method.strip() for method in known if method.strip()})
     message = NotFound().message if error.status_code == NotFound.status else f"{error.detail}."
     response = answer(request, problem_of(error.status_code, message))
     response.headers.update(error.headers or {})
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        response.headers["Allow"] = ", ".join(_allowed_methods(request, response.headers.get("Allow", "")))
     return response
 
 
-def _allowed_methods(request: Request, known: str) -> list[str]:
-    """The methods of this path. The router names those of the first matching route only."""
-    routes = [route for route in request.app.routes if not isinstance(route, Mount)]
-    found = {
-        method
-        for method in METHODS
-        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
-    }
-    return sorted(found | {method.strip() for method in known.split(",") if method.strip()})
+def _not_allowed(request: Request, allowed: set[str]) -> Response:
+    phrase = HTTPStatus.METHOD_NOT_ALLOWED.phrase
+    response = answer(request, problem_of(HTTPStatus.METHOD_NOT_ALLOWED, f"{phrase}."))
+    response.headers["Allow"] = ", ".join(sorted(allowed))
+    return response
+
+
+def _other_methods(request: Request) -> set[str]:
+    """The methods of the address where this request's method is not among them; empty where it is."""
+    methods = _meant_methods(request)
+    return set() if request.method in methods else methods
+
+
+def _meant_methods(request: Request) -> set[str]:
+    """The methods of the route with the fewest parameters, which is the one that the address is meant for.
+
+    ``/logout`` also matches the address of a subject, ``/{slug}``, which is then not found.
+    """
+    routed = _routed(request)
+    fewest = min(routed.values(), default=0)
+    return {method for method, n_parameters in routed.items() if n_parameters == fewest}
+
+
+def _routed(request: Request) -> dict[str, int]:
+    """By method that some route takes at this path: the number of that route's path parameters.
+
+    The router names the methods of the first matching route only.
+    """
+    found: dict[str, int] = {}
+    for method in METHODS:
+        for route in request.app.state.routes:
+            match, matched = route.matches({**request.scope, "method": method, "path_params": {}})
+            if match is Match.FULL:
+                n_parameters = len(matched["path_params"])
+                found[method] = min(n_parameters, found.get(method, n_parameters))
+    return found
 
 
 def _on_validation_error(request: Request, error: Exception) -> Response:
@@ -111,6 +143,8 @@ def _on_validation_error(request: Request, error: Exception) -> Response:
         raise error
     # A path that does not fit is an address of nothing; a query or form is bad input.
     if all(e["loc"][:1] == ("path",) for e in error.errors()):
+        if allowed := _other_methods(request):
+            return _not_allowed(request, allowed)
         return answer(request, problem_of(404, NotFound().message))
     parts = "; ".join(f"{e['loc'][-1]}: {e['msg']}" for e in error.errors())
     return answer(request, problem_of(422, f"{Invalid().message} {parts}."))
