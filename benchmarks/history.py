@@ -12,6 +12,7 @@ from rich.console import Console
 from sqlalchemy import Engine, text
 
 from app.db import Limits, Sessions, make_engine, make_sessions, transaction
+from app.domain.events import EventKind
 from app.queries.history.events import record_event
 from benchmarks.database import empty_database
 
@@ -52,7 +53,7 @@ def commits_per_second(sessions: Sessions, writers: int) -> float:
     def write(number: int) -> None:
         for turn in range(COMMITS // writers):
             with transaction(sessions) as session:
-                record_event(session, kind="benchmark.wrote", detail={"writer": number, "turn": turn})
+                record_event(session, kind=EventKind.RUN_SUCCEEDED, detail={"writer": number, "turn": turn})
 
     started = perf_counter()
     with ThreadPoolExecutor(writers) as threads:

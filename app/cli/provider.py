@@ -14,6 +14,7 @@ from rich.table import Table
 from app.cli.common import worker_libraries
 from app.db import Sessions, make_sessions, transaction
 from app.domain.addresses import base_url_of, network_of
+from app.domain.events import EventKind
 from app.domain.language_models import LOCAL_CAPABILITIES, ProviderKind
 from app.errors import DomainError
 from app.models import Provider
@@ -99,7 +100,7 @@ def add(  # noqa: PLR0913, PLR0917 - one argument per option of the command line
             values["key_encrypted"] = SecretBox(program.settings.data_dir).seal(secret)
         with transaction(program.sessions) as session:
             queries.add_provider(session, name=name, values=values)
-            record_event(session, kind="provider.added", detail={"name": name, "model": model})
+            record_event(session, kind=EventKind.PROVIDER_ADDED, detail={"name": name, "model": model})
     typer.echo(f"Added {name}. Next: neuron-audit provider probe {name}")
 
 
@@ -187,7 +188,7 @@ def remove(name: str) -> None:
     """Remove a provider and its key. Its stored calls stay."""
     with _program() as program, transaction(program.sessions) as session:
         queries.remove_provider(session, name=name)
-        record_event(session, kind="provider.removed", detail={"name": name})
+        record_event(session, kind=EventKind.PROVIDER_REMOVED, detail={"name": name})
     typer.echo(f"Removed {name}.")
 
 
@@ -205,7 +206,7 @@ def cap(
             cap_batch(session, batch_id=batch, price_cap=price)
         if person is not None:
             cap_person(session, name=person, price_cap_per_day=price)
-        record_event(session, kind="cap.set", detail={"price": price, "batch_id": batch, "person": person})
+        record_event(session, kind=EventKind.CAP_SET, detail={"price": price, "batch_id": batch, "person": person})
     typer.echo(f"The cap is {price:g}.")
 
 

@@ -6,6 +6,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBina
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.domain.events import EventKind
 from app.domain.flags import FlagReason, FlagVerdict
 from app.models.base import Base, BigId, CreatedAt, Moment, one_of
 
@@ -39,6 +40,7 @@ class Event(Base):
 
     __tablename__ = "event"
     __table_args__ = (
+        one_of("kind", EventKind),
         Index("ix_event_neuron_id", "neuron_id", "id"),
         Index("ix_event_kind", "kind", "id"),
     )

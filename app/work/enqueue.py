@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from app.domain.bounds import MOST_IN_BATCH
+from app.domain.events import EventKind
 from app.domain.work import Lane
 from app.errors import Conflict, Invalid, NotFound
 from app.models import Batch, Explanation, Method, Neuron
@@ -109,7 +110,7 @@ def _announce(session: Session, batch: Batch, detail: Mapping[str, object]) -> N
     wake_workers(session, lane=Lane.RUNS)
     record_event(
         session,
-        kind="batch.queued",
+        kind=EventKind.BATCH_QUEUED,
         account_id=batch.account_id,
         subject_id=batch.subject_id,
         detail={"batch_id": batch.id, **detail},
@@ -131,7 +132,7 @@ def cancel_batch(session: Session, *, batch_id: int, account_id: int | None, rea
     batches.mark_cancelled(session, batch_id=batch_id)
     record_event(
         session,
-        kind="batch.cancelled",
+        kind=EventKind.BATCH_CANCELLED,
         account_id=account_id,
         subject_id=batch.subject_id,
         detail={"batch_id": batch_id, "n_cancelled": n_cancelled, **({"reason": reason} if reason else {})},
@@ -146,7 +147,7 @@ def cancel_run(session: Session, *, run_id: int, account_id: int | None) -> None
         raise Conflict(f"This run has already ended: it is {run.status}.")
     record_event(
         session,
-        kind="run.cancelled",
+        kind=EventKind.RUN_CANCELLED,
         account_id=account_id,
         subject_id=run.subject_id,
         neuron_id=run.neuron_id,
@@ -167,7 +168,7 @@ def retry_run(session: Session, *, run_id: int, account_id: int | None) -> None:
     wake_workers(session, lane=Lane.RUNS)
     record_event(
         session,
-        kind="run.retried",
+        kind=EventKind.RUN_RETRIED,
         account_id=account_id,
         subject_id=run.subject_id,
         neuron_id=run.neuron_id,

@@ -3,6 +3,7 @@
 from sqlalchemy.orm import Session
 
 from app.domain.authors import AuthorKind
+from app.domain.events import EventKind
 from app.domain.results import ExplanationResult
 from app.queries.explanations.standing import refresh_current
 from app.queries.explanations.store import Author, store_explanation
@@ -22,7 +23,7 @@ def write_explanation(
     explanation_id = store_explanation(session, neuron_id=neuron_id, result=ExplanationResult(text), author=author)
     record_event(
         session,
-        kind="explanation.written",
+        kind=EventKind.EXPLANATION_WRITTEN,
         account_id=by.id,
         subject_id=subject_id,
         neuron_id=neuron_id,

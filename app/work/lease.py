@@ -14,6 +14,7 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
 
+from app.domain.events import EventKind
 from app.domain.work import Lane, WorkStatus
 from app.queries.history.events import record_event
 from app.work.engine import wake_workers
@@ -227,7 +228,7 @@ def _end_without_result(session: Session, *, lease: Lease, status: WorkStatus, e
         return False
     record_event(
         session,
-        kind=f"{lease.table}.{status}",
+        kind=EventKind(f"{lease.table}.{status}"),
         subject_id=lease.subject_id,
         neuron_id=lease.neuron_id if isinstance(lease, RunLease) else None,
         detail={**event_detail(lease), "error": error},

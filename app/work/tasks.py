@@ -9,6 +9,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from app.domain.events import EventKind
 from app.domain.work import ACTIVE, KINDS, Lane, TaskKind, WorkStatus
 from app.errors import Conflict, NotFound
 from app.models import Task
@@ -62,7 +63,7 @@ def enqueue_task(  # noqa: PLR0913 - a task's own columns
         return QueuedTask(existing, is_new=False)
     wake_workers(session, lane=kind.lane)
     detail = {"task_id": task_id, "kind": kind.name, "title": title}
-    record_event(session, kind="task.queued", account_id=account_id, subject_id=subject_id, detail=detail)
+    record_event(session, kind=EventKind.TASK_QUEUED, account_id=account_id, subject_id=subject_id, detail=detail)
     return QueuedTask(task_id, is_new=True)
 
 
@@ -74,7 +75,7 @@ def cancel_task(session: Session, *, task_id: int, account_id: int | None) -> No
     task = _locked(session, task_id)
     if not WorkStatus(task.status).is_active:
         raise Conflict(f"This task has already ended: it is {task.status}.")
-    _record(session, task, "task.cancelled", account_id)
+    _record(session, task, EventKind.TASK_CANCELLED, account_id)
     cancel_rows(session, which="task", row_id=task_id)
 
 
@@ -88,6 +89,7 @@ def retry_task(session: Session, *, task_id: int, account_id: int | None) -> Non
     if not WorkStatus(task.status).may_be_retried:
         raise Conflict(f"Only a failed, cancelled or quarantined task can be retried; this one is {task.status}.")
     start_over(session, which="task", row_id=task_id)
+from app.domain.events import EventKind
     wake_workers(session, lane=Lane(task.lane))
     _record(session, task, "task.retried", account_id)
 
@@ -109,6 +111,6 @@ def _locked(session: Session, task_id: int) -> Task:
     return task
 
 
-def _record(session: Session, task: Task, kind: str, account_id: int | None) -> None:
+def _record(session: Session, task: Task, kind: EventKind, account_id: int | None) -> None:
     detail = {"task_id": task.id, "kind": task.kind, "was": task.status, "error": task.error}
     record_event(session, kind=kind, account_id=account_id, subject_id=task.subject_id, detail=detail)

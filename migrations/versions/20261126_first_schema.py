@@ -874,6 +874,10 @@ def create_tables() -> None:
         sa.Column("subject_id", sa.BigInteger(), nullable=True),
         sa.Column("neuron_id", sa.BigInteger(), nullable=True),
         sa.Column("detail", postgresql.JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False),
+        sa.CheckConstraint(
+            "kind IN ('account.added', 'account.disabled', 'account.enabled', 'account.logged_in', 'account.logged_out', 'batch.cancelled', 'batch.queued', 'campaign.changed', 'campaign.created', 'campaign.ended', 'campaign.opened', 'cap.set', 'check.completed', 'collection.completed', 'explanation.written', 'flag.opened', 'flag.resolved', 'flags.opened', 'item.sent_back', 'items.added', 'items.withdrawn', 'provider.added', 'provider.paused', 'provider.removed', 'report.stated', 'run.cancelled', 'run.failed', 'run.quarantined', 'run.retried', 'run.succeeded', 'task.cancelled', 'task.failed', 'task.quarantined', 'task.queued', 'task.retried', 'verdict.given', 'verdict.undone')",
+            name=op.f("ck_event_kind"),
+        ),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_event_account_id")),
         sa.ForeignKeyConstraint(["neuron_id"], ["neuron.id"], name=op.f("fk_event_neuron_id")),
         sa.ForeignKeyConstraint(["subject_id"], ["subject.id"], name=op.f("fk_event_subject_id")),

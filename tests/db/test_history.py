@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from app.cli.main import cli
 from app.db import make_engine, make_sessions, transaction
+from app.domain.events import EventKind
 from app.domain.history import Break, verify
 from app.queries.history.chain import chain_head, chain_links, unlinked_events
 from app.queries.history.events import record_event
@@ -26,15 +27,15 @@ def engine_of(fresh_database: str) -> Iterator[Engine]:
 def written(engine_of: Engine) -> Engine:
     """A database with five events, committed in three transactions."""
     sessions = make_sessions(engine_of)
-    for kinds in (["a.first", "a.second"], ["b.third"], ["c.fourth", "c.fifth"]):
+    for kinds in (["account.added", "batch.queued"], ["run.failed"], ["flag.opened", "flag.resolved"]):
         with transaction(sessions) as session:
             for kind in kinds:
-                record_event(session, kind=kind, detail=ODD)
+                record_event(session, kind=EventKind(kind), detail=ODD)
     return engine_of
 
 
 def tamper(engine: Engine, statement: str) -> None:
-    """What somebody with all rights can do: no trigger is asked."""
+    """A change by a person with all rights: no trigger runs."""
     with engine.begin() as connection:
         connection.execute(text("SET LOCAL session_replication_role = replica"))
         connection.execute(text(statement))
@@ -56,7 +57,7 @@ def test_events_are_linked_in_the_order_of_their_commits(written: Engine) -> Non
 
 def test_what_is_rolled_back_leaves_no_link(written: Engine) -> None:
     with make_sessions(written)() as session:
-        record_event(session, kind="never.happened")
+        record_event(session, kind=EventKind.RUN_RETRIED)
         session.flush()
         session.rollback()
         assert len(list(chain_links(session))) == 5
@@ -68,7 +69,7 @@ def test_writers_at_the_same_time_make_one_chain(written: Engine) -> None:
     def write(number: int) -> None:
         for turn in range(10):
             with transaction(sessions) as session:
-                record_event(session, kind=f"writer.{number}", detail={"turn": turn})
+                record_event(session, kind=EventKind.RUN_SUCCEEDED, detail={"writer": number, "turn": turn})
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(write, range(8)))
@@ -80,15 +81,15 @@ def test_writers_at_the_same_time_make_one_chain(written: Engine) -> None:
 @pytest.mark.parametrize(
     ("statement", "expected"),
     [
-        ("UPDATE event SET kind = 'x' WHERE kind = 'b.third'", [(3, Break.EDITED)]),
-        ("UPDATE event SET detail = '{}' WHERE kind = 'a.first'", [(1, Break.EDITED)]),
-        ("UPDATE event SET at = at + interval '1 microsecond' WHERE kind = 'c.fifth'", [(5, Break.EDITED)]),
-        ("DELETE FROM event WHERE kind = 'a.second'", [(2, Break.REMOVED)]),
+        ("UPDATE event SET kind = 'run.retried' WHERE kind = 'run.failed'", [(3, Break.EDITED)]),
+        ("UPDATE event SET detail = '{}' WHERE kind = 'account.added'", [(1, Break.EDITED)]),
+        ("UPDATE event SET at = at + interval '1 microsecond' WHERE kind = 'flag.resolved'", [(5, Break.EDITED)]),
+        ("DELETE FROM event WHERE kind = 'batch.queued'", [(2, Break.REMOVED)]),
         ("DELETE FROM event_link WHERE position = 4", [(5, Break.GAP)]),
         ("UPDATE event_link SET hash = sha256('x') WHERE position = 2", [(2, Break.EDITED), (3, Break.EDITED)]),
         (
-            "UPDATE event SET kind = CASE kind WHEN 'a.first' THEN 'c.fifth' ELSE 'a.first' END"
-            " WHERE kind IN ('a.first', 'c.fifth')",
+            "UPDATE event SET kind = CASE kind WHEN 'account.added' THEN 'flag.resolved' ELSE 'account.added' END"
+            " WHERE kind IN ('account.added', 'flag.resolved')",
             [(1, Break.EDITED), (5, Break.EDITED)],
         ),
     ],
@@ -99,7 +100,7 @@ def test_one_changed_row_is_found(written: Engine, statement: str, expected: lis
 
 
 def test_an_event_that_was_added_without_its_trigger_is_found(written: Engine) -> None:
-    tamper(written, "INSERT INTO event (kind) VALUES ('made.up')")
+    tamper(written, "INSERT INTO event (kind) VALUES ('run.cancelled')")
     with make_sessions(written)() as session:
         assert len(unlinked_events(session)) == 1
 
@@ -138,8 +139,13 @@ def test_the_command_says_what_is_wrong_and_fails(
     assert f"5 events, head {head}: intact" in intact.output
     other = runner.invoke(cli, ["history", "verify", "--head", "00"])
     assert (other.exit_code, "does not hold the head" in other.output) == (1, True)
-    tamper(written, "UPDATE event SET kind = 'x' WHERE kind = 'b.third'")
+    tamper(written, "UPDATE event SET kind = 'run.retried' WHERE kind = 'run.failed'")
     edited = runner.invoke(cli, ["history", "verify"])
     assert edited.exit_code == 1
     assert "link 3, event" in edited.output
     assert "1 faults" in edited.output
+
+
+def test_the_database_refuses_an_unknown_kind(engine_of: Engine) -> None:
+    with pytest.raises(IntegrityError, match="ck_event_kind"), engine_of.begin() as connection:
+        connection.execute(text("INSERT INTO event (kind) VALUES ('run.exploded')"))

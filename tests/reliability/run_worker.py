@@ -16,6 +16,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from app.db import Sessions
+from app.domain.events import EventKind
 from app.domain.methods import MethodDefinition
 from app.domain.results import ExplanationResult, ScoreResult
 from app.domain.work import RUN, Lane, TaskKind
@@ -32,7 +33,7 @@ from worker.run.runs import RunHandler, Work
 
 STEPS = 4
 PRETEND = TaskKind("pretend", "A task of these tests", Lane.BACKGROUND)
-STORED = "pretend.stored"
+STORED = EventKind.CHECK_COMPLETED
 """The event that each task stores as its result."""
 
 

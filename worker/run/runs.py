@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.db import Sessions, transaction
 from app.domain.authors import AuthorKind
+from app.domain.events import EventKind
 from app.domain.methods import MethodDefinition
 from app.domain.results import ExplanationResult
 from app.domain.tokens import Vocabulary
@@ -132,7 +133,7 @@ def store_results(
     refresh_current(session, neuron_id=lease.neuron_id)
     record_event(
         session,
-        kind="run.succeeded",
+        kind=EventKind.RUN_SUCCEEDED,
         subject_id=prepared.neuron.subject_id,
         neuron_id=lease.neuron_id,
         detail={

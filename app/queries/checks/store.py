@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.orm import Session
 
 from app.domain.activations import FloatArray, IntArray, pack_activations
+from app.domain.events import EventKind
 from app.domain.executed import CORPUS, EXECUTED, FIRING_LEVEL, NOT_EXECUTABLE, Execution, Measured, Mistake
 from app.errors import NotFound
 from app.models import (
@@ -277,7 +278,7 @@ def store_checks(
     copy_into(session, "score", _SCORE, scores)
     record_event(
         session,
-        kind="check.completed",
+        kind=EventKind.CHECK_COMPLETED,
         subject_id=checked.subject_id,
         detail={"collection_id": collection_id, "n_explanations": len(new), "n_unreadable": len(nothing)},
     )

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
+from app.domain.events import EventKind
 from app.domain.standing import speaks_for_its_run
 from app.domain.work import ACTIVE
 from app.errors import NotFound
@@ -166,7 +167,9 @@ def _runs(
     is_scoring = Run.explanation_id == explanation_id
     replays = and_(Run.method_id == method_id, Run.explanation_id.is_(None), Run.status.in_(ACTIVE))
     has_ended = and_(
-        Event.neuron_id == Run.neuron_id, Event.kind == "run.succeeded", Event.detail["run_id"].as_integer() == Run.id
+        Event.neuron_id == Run.neuron_id,
+        Event.kind == EventKind.RUN_SUCCEEDED,
+        Event.detail["run_id"].as_integer() == Run.id,
     )
     rows = session.execute(
         select(Run, Method.name, Method.version, Event.detail)

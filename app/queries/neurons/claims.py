@@ -9,6 +9,7 @@ from sqlalchemy import Text, bindparam, cast, select
 from sqlalchemy.orm import Session
 
 from app.domain.authors import AuthorKind
+from app.domain.events import EventKind
 from app.domain.standing import SCORE_2023, standing_score
 from app.models import Account, Batch, Event, Explanation, Flag, Method, Run, Score
 from app.queries.common.prepared import PreparedSelect, labelled, rows_of
@@ -109,7 +110,7 @@ class RunShown:
 class EventShown:
     """A line of the neuron's history."""
 
-    kind: str
+    kind: EventKind
     at: datetime
     by: str | None
     detail: dict[str, Any]

@@ -9,6 +9,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from app.domain.bounds import LONGEST_NAME
+from app.domain.events import EventKind
 from app.domain.roles import Action, Role, may
 from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.models import Account, LoginToken, WebSession
@@ -42,7 +43,7 @@ def add_account(session: Session, *, name: str, role: Role) -> Account:
     account = Account(name=clean, role=role)
     session.add(account)
     session.flush()  # callers need its id
-    record_event(session, kind="account.added", account_id=account.id, detail={"name": clean, "role": role})
+    record_event(session, kind=EventKind.ACCOUNT_ADDED, account_id=account.id, detail={"name": clean, "role": role})
     return account
 
 
@@ -79,7 +80,7 @@ def disable_account(session: Session, *, name: str) -> int:
     ).all()
     session.execute(delete(LoginToken).where(LoginToken.account_id == account.id, LoginToken.used_at.is_(None)))
     detail = {"before": "enabled", "after": "disabled", "n_sessions": len(ended)}
-    record_event(session, kind="account.disabled", account_id=account.id, detail=detail)
+    record_event(session, kind=EventKind.ACCOUNT_DISABLED, account_id=account.id, detail=detail)
     return len(ended)
 
 
@@ -90,7 +91,7 @@ def enable_account(session: Session, *, name: str) -> None:
         raise Conflict(f"The account {name} is not disabled.")
     account.disabled_at = None
     detail = {"before": "disabled", "after": "enabled"}
-    record_event(session, kind="account.enabled", account_id=account.id, detail=detail)
+    record_event(session, kind=EventKind.ACCOUNT_ENABLED, account_id=account.id, detail=detail)
 
 
 def lock_account(session: Session, *, account_id: int) -> None:
@@ -139,7 +140,7 @@ def log_in(session: Session, *, login_token: str, days: int) -> str:
             token_hash=_hashed(token), account_id=account_id, expires_at=datetime.now(UTC) + timedelta(days=days)
         )
     )
-    record_event(session, kind="account.logged_in", account_id=account_id)
+    record_event(session, kind=EventKind.ACCOUNT_LOGGED_IN, account_id=account_id)
     return token
 
 
@@ -149,7 +150,7 @@ def log_out(session: Session, *, session_token: str) -> None:
         delete(WebSession).where(WebSession.token_hash == _hashed(session_token)).returning(WebSession.account_id)
     )
     if account_id is not None:
-        record_event(session, kind="account.logged_out", account_id=account_id)
+        record_event(session, kind=EventKind.ACCOUNT_LOGGED_OUT, account_id=account_id)
 
 
 def viewer_of(session: Session, *, session_token: str) -> Viewer | None:

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, func, select, true, update
 from sqlalchemy.orm import Session, aliased
 
 from app.domain.bounds import BIGGEST_ID, LONGEST_NOTE
+from app.domain.events import EventKind
 from app.domain.flags import FlagReason, FlagVerdict
 from app.domain.standing import SCORE_2023
 from app.errors import Conflict, NotFound
@@ -73,7 +74,7 @@ def open_flag(session: Session, *, explanation_id: int, account_id: int, reason:
     flag = Flag(explanation_id=explanation_id, account_id=account_id, reason=wanted, note=text)
     session.add(flag)
     session.flush()  # the event and the caller need its id
-    _record(session, "flag.opened", flagged, account_id, {"flag_id": flag.id, "reason": wanted, "note": text})
+    _record(session, EventKind.FLAG_OPENED, flagged, account_id, {"flag_id": flag.id, "reason": wanted, "note": text})
     return flag.id
 
 
@@ -97,7 +98,9 @@ def resolve_flag(session: Session, *, flag_id: int, account_id: int, verdict: st
         _raise_unresolvable(session, flag_id)
     flagged = _flagged(session, explanation_id)
     session.execute(update(Neuron).where(Neuron.id == flagged.neuron_id).values(n_open_flags=Neuron.n_open_flags - 1))
-    _record(session, "flag.resolved", flagged, account_id, {"flag_id": flag_id, "verdict": judged, "note": text})
+    _record(
+        session, EventKind.FLAG_RESOLVED, flagged, account_id, {"flag_id": flag_id, "verdict": judged, "note": text}
+    )
 
 
 def flags_page(
@@ -201,7 +204,7 @@ def _raise_unresolvable(session: Session, flag_id: int) -> NoReturn:
     raise Conflict("This flag is already resolved. Its verdict is in the list of resolved flags.")
 
 
-def _record(session: Session, kind: str, flagged: _Flagged, account_id: int, detail: dict[str, Any]) -> None:
+def _record(session: Session, kind: EventKind, flagged: _Flagged, account_id: int, detail: dict[str, Any]) -> None:
     record_event(
         session,
         kind=kind,

@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, func, select, text, update
 from sqlalchemy.orm import Session
 
 from app.domain.collections import CollectionStatus
+from app.domain.events import EventKind
 from app.errors import CollectionError
 from app.models import Collection, Neuron, Subject
 from app.queries.common.bulk import copy_into
@@ -167,4 +168,6 @@ def complete_collection(session: Session, *, collection_id: int, values: Mapping
     if subject_id is None:
         raise CollectionError("This collection is not running any more.")
     session.execute(update(Subject).where(Subject.id == subject_id).values(collection_id=collection_id))
-    record_event(session, kind="collection.completed", subject_id=subject_id, detail={"collection_id": collection_id})
+    record_event(
+        session, kind=EventKind.COLLECTION_COMPLETED, subject_id=subject_id, detail={"collection_id": collection_id}
+    )

@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy import delete, text
 from sqlalchemy.orm import Session
 
+from app.domain.events import EventKind
 from app.models import Pause
 from app.queries.history.events import record_event
 
@@ -33,7 +34,7 @@ def pause_provider(
     if until is None:
         return None
     detail = {"provider": provider, "reason": reason, "until": until.isoformat()}
-    record_event(session, kind="provider.paused", detail=detail)
+    record_event(session, kind=EventKind.PROVIDER_PAUSED, detail=detail)
     return until
 
 

@@ -5,16 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from app.domain.events import EventKind
 from app.queries.neurons.claims import HISTORY_LENGTH, EventShown, ExplanationRow, RunShown
 
 SENTENCES = {
-    "explanation.written": "Wrote an explanation",
-    "flag.opened": "Flagged as {reason}",
-    "flag.resolved": "Flag {verdict}",
-    "run.failed": "Run {run_id} failed: {error}",
-    "run.quarantined": "Run {run_id} put in quarantine: {error}",
-    "run.cancelled": "Run {run_id} cancelled",
-    "run.retried": "Run {run_id} queued again",
+    EventKind.EXPLANATION_WRITTEN: "Wrote an explanation",
+    EventKind.FLAG_OPENED: "Flagged as {reason}",
+    EventKind.FLAG_RESOLVED: "Flag {verdict}",
+    EventKind.RUN_FAILED: "Run {run_id} failed: {error}",
+    EventKind.RUN_QUARANTINED: "Run {run_id} put in quarantine: {error}",
+    EventKind.RUN_CANCELLED: "Run {run_id} cancelled",
+    EventKind.RUN_RETRIED: "Run {run_id} queued again",
 }
 
 
@@ -49,7 +50,7 @@ def sentence(event: EventShown) -> str:
     """An event in words; its name where there are no words for it."""
     words = SENTENCES.get(event.kind)
     if words is None:
-        return event.kind.replace(".", " ").replace("_", " ").capitalize()
+        return event.kind.label
     return words.format_map(_Detail(event.detail)).replace("_", " ")
 
 
