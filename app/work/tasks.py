@@ -89,9 +89,8 @@ def retry_task(session: Session, *, task_id: int, account_id: int | None) -> Non
     if not WorkStatus(task.status).may_be_retried:
         raise Conflict(f"Only a failed, cancelled or quarantined task can be retried; this one is {task.status}.")
     start_over(session, which="task", row_id=task_id)
-from app.domain.events import EventKind
     wake_workers(session, lane=Lane(task.lane))
-    _record(session, task, "task.retried", account_id)
+    _record(session, task, EventKind.TASK_RETRIED, account_id)
 
 
 def delete_old_tasks(session: Session) -> None:

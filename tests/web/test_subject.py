@@ -205,7 +205,7 @@ class TestQueueing:
         log_in_as("bob")
         answer = client.post("/tiny/queue", data={"method_id": method.id, "n_neurons": 4, "filters": ""})
         assert answer.status_code == 409
-        assert "Other neurons match now" in answer.text
+        assert "The set of matching neurons has changed" in answer.text
         assert 'name="n_neurons" value="5"' in answer.text
         assert make.session.scalars(select(Run.id)).all() == []
 

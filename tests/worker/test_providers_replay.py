@@ -52,7 +52,7 @@ def _recorded_once(server: LlmServer, sessions: Sessions) -> OpenAICompatible:
 
 def test_a_call_that_was_never_answered_cannot_be_replayed() -> None:
     call = LlmCall(id=1, step="simulate", request={"prompt": "x"}, reply=None)
-    with pytest.raises(Invalid, match="not answered"):
+    with pytest.raises(Invalid, match="has no reply"):
         replay(call, FakeProvider())
 
 
