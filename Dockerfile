@@ -15,6 +15,7 @@ RUN useradd --uid 10001 --create-home audit \
     && install -d -o audit -g audit /data /home/audit/.cache /home/audit/.cache/huggingface
 COPY constraints.txt pyproject.toml README.md LICENSE ./
 COPY app app
+COPY docs docs
 COPY migrations migrations
 COPY templates templates
 COPY static static

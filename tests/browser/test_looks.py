@@ -25,6 +25,9 @@ PAGES = {
     "explanation": "/explanations/1",
     "bill": "/bill",
     "login": "/login",
+    "guide": "/guide",
+    "scores": "/guide/scores",
+    "glossary": "/guide/glossary",
 }
 WIDE: dict[str, Any] = {"viewport": {"width": 1440, "height": 900}}
 NARROW: dict[str, Any] = {"viewport": {"width": 390, "height": 844}}

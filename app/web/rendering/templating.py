@@ -17,6 +17,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app.domain import bounds
+from app.domain.glossary import GLOSSARY
 from app.domain.roles import Action
 from app.localization.catalogues import translations
 from app.localization.languages import Language
@@ -82,6 +83,7 @@ def _environment(language: Language) -> Environment:
     )
     environment.globals.update(
         bounds=bounds,
+        glossary=GLOSSARY,
         static=static_url,
         score_histogram=score_histogram,
         score_scatter=score_scatter,
