@@ -89,7 +89,7 @@ def test_resolving_twice_is_a_conflict(client: TestClient, flag_id: int, log_in_
     client.post(f"/flags/{flag_id}/resolve", data={"verdict": "upheld"})
     answer = client.post(f"/flags/{flag_id}/resolve", data={"verdict": "rejected"})
     assert answer.status_code == 409
-    assert "resolved already" in answer.text
+    assert "already resolved" in answer.text
 
 
 @pytest.mark.parametrize(("name", "status"), [(None, 401), ("charlie", 403)])

@@ -214,7 +214,7 @@ def test_a_wrong_method_gets_the_allowed_ones(client: TestClient, method: str, p
     assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
 
 
-@pytest.mark.parametrize("path", ["/nothing", "/nothing.json", "/batches/5", "/tiny/0/99999", "/tiny/x/y", "/a/b/c/d"])
+@pytest.mark.parametrize("path", ["/nothing", "/nothing.json", "/methods/5", "/tiny/0/99999", "/tiny/x/y", "/a/b/c/d"])
 def test_what_is_not_there_is_not_found_whatever_else_matches(client: TestClient, path: str) -> None:
     assert client.get(path).status_code == 404
 
