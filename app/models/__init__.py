@@ -5,6 +5,7 @@ from app.models.audit import Event, EventLink, Flag
 from app.models.base import Base
 from app.models.checks import CheckMistake, CorpusCheck
 from app.models.counts import COUNT_TABLES, CallCount, MethodCount, NeuronCount, RunCount
+from app.models.doubts import ExplanationDoubt
 from app.models.explanations import Explanation, Method, MethodStanding, Score, Simulation
 from app.models.providers import Provider, Spending
 from app.models.review import (
@@ -42,6 +43,7 @@ __all__ = [
     "EventLink",
     "Excerpt",
     "Explanation",
+    "ExplanationDoubt",
     "Flag",
     "LlmCall",
     "LoginToken",

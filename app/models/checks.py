@@ -10,6 +10,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     SmallInteger,
+    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -24,7 +25,7 @@ class CorpusCheck(Base):
     """
 
     __tablename__ = "corpus_check"
-    __table_args__ = (Index("ix_corpus_check_collection_id", "collection_id"),)
+    __table_args__ = (Index("ix_corpus_check_same_reading", "collection_id", text("md5(reading)")),)
 
     explanation_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("explanation.id"), primary_key=True)
     collection_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("collection.id"), primary_key=True)

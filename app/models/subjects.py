@@ -134,6 +134,7 @@ class Neuron(Base):
             postgresql_where=text("current_explanation_id IS NULL"),
         ),
         Index("ix_neuron_search", "search", postgresql_using="gin"),
+        Index("ix_neuron_same_text", "subject_id", text("md5(current_text)")),
     )
 
     id: Mapped[BigId]

@@ -257,6 +257,7 @@ TABLES = (
     "sample",
     "corpus_check",
     "event_link",
+    "explanation_doubt",
     "flag",
     "review_item",
     "score",
@@ -728,6 +729,9 @@ def create_tables() -> None:
         postgresql_include=["current_explanation_id"],
     )
     op.create_index("ix_neuron_max", "neuron", ["subject_id", "max", "id"], unique=False)
+    op.create_index(
+        "ix_neuron_same_text", "neuron", ["subject_id", sa.literal_column("md5(current_text)")], unique=False
+    )
     op.create_index("ix_neuron_score", "neuron", ["subject_id", "current_score", "id"], unique=False)
     op.create_index("ix_neuron_search", "neuron", ["search"], unique=False, postgresql_using="gin")
     op.create_index(
@@ -959,7 +963,12 @@ def create_tables() -> None:
         sa.ForeignKeyConstraint(["explanation_id"], ["explanation.id"], name=op.f("fk_corpus_check_explanation_id")),
         sa.PrimaryKeyConstraint("explanation_id", "collection_id", name=op.f("pk_corpus_check")),
     )
-    op.create_index("ix_corpus_check_collection_id", "corpus_check", ["collection_id"], unique=False)
+    op.create_index(
+        "ix_corpus_check_same_reading",
+        "corpus_check",
+        ["collection_id", sa.literal_column("md5(reading)")],
+        unique=False,
+    )
     op.create_table(
         "event_link",
         sa.Column("position", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -969,6 +978,37 @@ def create_tables() -> None:
         sa.PrimaryKeyConstraint("position", name=op.f("pk_event_link")),
         sa.UniqueConstraint("event_id", name=op.f("uq_event_link_event_id")),
     )
+    op.create_table(
+        "explanation_doubt",
+        sa.Column("explanation_id", sa.BigInteger(), nullable=False),
+        sa.Column("doubt", sa.String(), nullable=False),
+        sa.Column("figure", sa.Double(), nullable=False),
+        sa.Column("low", sa.Double(), nullable=True),
+        sa.Column("high", sa.Double(), nullable=True),
+        sa.Column("subject_id", sa.BigInteger(), nullable=False),
+        sa.Column("neuron_id", sa.BigInteger(), nullable=False),
+        sa.Column("is_current", sa.Boolean(), nullable=False),
+        sa.CheckConstraint(
+            "doubt IN ('shuffled', 'not_above_table', 'null_twin', 'neighbours', 'not_on_random', 'too_broad', 'too_narrow', 'several_meanings', 'shared', 'unstable', 'failed_simulations', 'one_document', 'first_position', 'copies', 'import_differs', 'reasoning', 'markdown', 'prompt_words', 'too_long')",
+            name=op.f("ck_explanation_doubt_doubt"),
+        ),
+        sa.CheckConstraint("(low IS NULL) = (high IS NULL)", name=op.f("ck_explanation_doubt_interval")),
+        sa.ForeignKeyConstraint(
+            ["explanation_id"], ["explanation.id"], name=op.f("fk_explanation_doubt_explanation_id")
+        ),
+        sa.ForeignKeyConstraint(["neuron_id"], ["neuron.id"], name=op.f("fk_explanation_doubt_neuron_id")),
+        sa.ForeignKeyConstraint(["subject_id"], ["subject.id"], name=op.f("fk_explanation_doubt_subject_id")),
+        sa.PrimaryKeyConstraint("explanation_id", "doubt", name=op.f("pk_explanation_doubt")),
+    )
+    op.create_index(
+        "ix_explanation_doubt_current",
+        "explanation_doubt",
+        ["subject_id", "doubt", "neuron_id"],
+        unique=False,
+        postgresql_where=sa.text("is_current"),
+        postgresql_include=["explanation_id"],
+    )
+    op.create_index("ix_explanation_doubt_neuron_id", "explanation_doubt", ["neuron_id"], unique=False)
     op.create_table(
         "flag",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),

@@ -12,6 +12,7 @@ from sqlalchemy.sql.selectable import LateralFromClause
 from app.domain.standing import SCORE_2023, ScoreName, shown_first, standing_score
 from app.models import Explanation, Neuron, Score
 from app.queries.common.prepared import PreparedSelect, one_round_trip
+from app.queries.doubts.store import refresh_doubts
 
 
 def score_standing_for(explanation: Any, name: ScoreName) -> LateralFromClause:
@@ -126,7 +127,7 @@ _STANDING = sql("""
 
 
 def refresh_current(session: Session, *, neuron_id: int) -> None:
-    """Update what is stored for a neuron: its ``current_*``, and each method's explanation of it.
+    """Update what is stored for a neuron: its ``current_*``, each method's explanation of it, and its doubts.
 
     To be called after explanations or scores of the neuron were stored, in their transaction.
     """
@@ -150,6 +151,7 @@ def refresh_current(session: Session, *, neuron_id: int) -> None:
             by_method.setdefault(text.method_id, []).append(text)
     if standing := {method_id: shown_first(own, is_scored) for method_id, own in by_method.items()}:
         connection.execute(_STANDING, {"neuron_id": neuron_id, **_arrays(standing, scores_of)})
+    refresh_doubts(session, neuron_ids=[neuron_id])
 
 
 Scores: TypeAlias = Mapping[int, _Score | None]

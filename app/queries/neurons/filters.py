@@ -5,12 +5,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, false, func, literal_column, select, text
+from sqlalchemy import ColumnElement, Select, false, func, literal_column, select, text
 from sqlalchemy.orm import Session
 
+from app.domain.doubts import Doubt
 from app.domain.neurons import NeuronState
 from app.domain.searches import web_search
-from app.models import Neuron, Run
+from app.models import ExplanationDoubt, Neuron, Run
 from app.queries.common.bulk import driver_connection
 from app.queries.runs.active import is_active
 
@@ -33,6 +34,8 @@ class NeuronFilter:
     """Share of tokens with an activation above 0."""
     rate_max: float | None = None
     state: NeuronState | None = None
+    doubt: Doubt | None = None
+    """About the explanation that is shown first."""
     words: str | None = None
     """In the explanation; quotes, ``or`` and ``-`` as in web search engines."""
 
@@ -65,16 +68,17 @@ def filter_conditions(subject_id: int, wanted: NeuronFilter) -> list[ColumnEleme
     conditions = [Neuron.subject_id == subject_id]
     if wanted.layer is not None:
         conditions.append(Neuron.layer == wanted.layer)
-    if wanted.score_min is not None:
-        conditions.append(Neuron.current_score >= wanted.score_min)
-    if wanted.score_max is not None:
-        conditions.append(Neuron.current_score <= wanted.score_max)
+    ranges = (
+        (Neuron.current_score, wanted.score_min, wanted.score_max),
+        (Neuron.firing_rate, wanted.rate_min, wanted.rate_max),
+    )
+    for column, low, high in ranges:
+        conditions += [] if low is None else [column >= low]
+        conditions += [] if high is None else [column <= high]
     if wanted.simulator is not None:
         conditions.append(Neuron.current_simulator == wanted.simulator)
-    if wanted.rate_min is not None:
-        conditions.append(Neuron.firing_rate >= wanted.rate_min)
-    if wanted.rate_max is not None:
-        conditions.append(Neuron.firing_rate <= wanted.rate_max)
+    if wanted.doubt is not None:
+        conditions.append(Neuron.id.in_(_doubted(subject_id, wanted.doubt)))
     if wanted.words and wanted.state is NeuronState.UNEXPLAINED:
         conditions.append(false())  # the planner does not know that what has no explanation has no words
     elif wanted.words:
@@ -94,6 +98,13 @@ def _in_state(state: NeuronState) -> ColumnElement[bool]:
             return Neuron.n_open_flags > literal_column("0")
         case NeuronState.QUEUED:
             return Neuron.id.in_(select(Run.neuron_id).where(is_active()))
+
+
+def _doubted(subject_id: int, doubt: Doubt) -> Select[tuple[int]]:
+    """The neurons of a subject with a doubt; its own subject is named so that one index holds them all together."""
+    return select(ExplanationDoubt.neuron_id).where(
+        ExplanationDoubt.subject_id == subject_id, ExplanationDoubt.doubt == doubt, ExplanationDoubt.is_current
+    )
 
 
 def _search(words: str) -> ColumnElement[Any]:

@@ -1,0 +1,145 @@
+"""The line under a score that says what it means: the same words on every page.
+
+What speaks for the explanation comes first, then what its doubts say, the most serious first.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from app.domain.doubts import Doubt, Measure, RaisedDoubt
+
+
+class Tone(StrEnum):
+    """How a line is coloured; the words say the same."""
+
+    GOOD = "good"
+    """It beats its token table, and nothing speaks against it."""
+    OPEN = "open"
+    """Nothing speaks against it, and little for it."""
+    DOUBTFUL = "doubtful"
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictLine:
+    """Phrases without capitals and full stops; pages join them."""
+
+    phrases: tuple[str, ...]
+    tone: Tone
+
+    @property
+    def text(self) -> str:
+        """All phrases in a line."""
+        return "; ".join(self.phrases)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A score as far as the line needs it. ``margin`` is measured in pairs, where it is."""
+
+    score: float | None
+    token_table: float | None = None
+    margin: Measure | None = None
+    undefined_reason: str | None = None
+
+
+NOT_SCORED = "not scored yet"
+
+
+def verdict_line(standing: Standing | None, doubts: Sequence[RaisedDoubt] = ()) -> VerdictLine:
+    """What a score and the doubts about its explanation come to. ``standing`` is None where there is no score."""
+    by_kind = {raised.doubt: raised for raised in doubts}
+    against = tuple(_PHRASES[doubt](by_kind[doubt]) for doubt in Doubt if doubt in by_kind)
+    merit = None if Doubt.NOT_ABOVE_TABLE in by_kind else _merit(standing)
+    if standing is None:
+        return VerdictLine((NOT_SCORED, *against), Tone.DOUBTFUL if against else Tone.OPEN)
+    if standing.score is None:
+        return VerdictLine((f"no score: {standing.undefined_reason}", *against), Tone.DOUBTFUL)
+    phrases = (*(() if merit is None else (merit.phrase,)), *against)
+    if against:
+        return VerdictLine(phrases, Tone.DOUBTFUL)
+    if merit is None:
+        return VerdictLine(("no token table to compare with",), Tone.OPEN)
+    return VerdictLine(phrases, Tone.GOOD if merit.is_clear else Tone.OPEN)
+
+
+@dataclass(frozen=True, slots=True)
+class _Merit:
+    phrase: str
+    is_clear: bool
+
+
+def _merit(standing: Standing | None) -> _Merit | None:
+    """How it compares with the token table; None where there is none."""
+    if standing is None or standing.score is None:
+        return None
+    margin = standing.margin
+    if margin is None and standing.token_table is not None:
+        margin = Measure(standing.score - standing.token_table)
+    if margin is None:
+        return None
+    if margin.interval is not None and margin.low <= 0:
+        low, high = margin.interval
+        return _Merit(f"perhaps better than its token table ({_signed(low)} to {_signed(high)})", is_clear=False)
+    if round(margin.value, 2) <= 0:
+        return _Merit(f"about as good as its token table ({_number(standing.score - margin.value)})", is_clear=False)
+    return _Merit(f"beats its token table by {_number(margin.value)}", is_clear=True)
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")
+
+
+def _signed(value: float) -> str:
+    return _number(value) if value < 0 else f"+{_number(value)}"
+
+
+def _share(value: float) -> str:
+    return f"{value:.0%}" if value >= 0.01 or value == 0 else f"{value:.1%}"
+
+
+def _with_interval(name: str) -> Callable[[RaisedDoubt], str]:
+    def phrase(raised: RaisedDoubt) -> str:
+        figure = _number(raised.figure)
+        if raised.interval is None:
+            return f"{name} ({figure})"
+        return f"{name} ({figure}, {_number(raised.interval[0])} to {_number(raised.interval[1])})"
+
+    return phrase
+
+
+def _plain(text: str) -> Callable[[RaisedDoubt], str]:
+    return lambda raised: text
+
+
+def _with_share(text: str) -> Callable[[RaisedDoubt], str]:
+    return lambda raised: text.format(_share(raised.figure))
+
+
+def _shared(raised: RaisedDoubt) -> str:
+    n = round(raised.figure)
+    return f"same text as {n:,} other neuron{'' if n == 1 else 's'}"
+
+
+_PHRASES: Mapping[Doubt, Callable[[RaisedDoubt], str]] = {
+    Doubt.SHUFFLED: lambda raised: f"no better than on another neuron ({_signed(raised.figure)})",
+    Doubt.NOT_ABOVE_TABLE: lambda raised: f"no better than a table of tokens ({_number(raised.figure)})",
+    Doubt.NULL_TWIN: _with_share("within the null twin's range ({} score as high)"),
+    Doubt.NEIGHBOURS: _with_share("at chance against its neighbours ({})"),
+    Doubt.NOT_ON_RANDOM: _with_interval("doubtful on random text"),
+    Doubt.TOO_BROAD: _with_share("too broad (true on {} of what it claims)"),
+    Doubt.TOO_NARROW: _with_share("too narrow (claims {} of what fires)"),
+    Doubt.SEVERAL_MEANINGS: _with_share("several meanings ({} outside the largest)"),
+    Doubt.SHARED: _shared,
+    Doubt.UNSTABLE: lambda raised: f"unstable (scores {_number(raised.figure)} apart)",
+    Doubt.FAILED_SIMULATIONS: _with_share("{} of its simulations failed"),
+    Doubt.ONE_DOCUMENT: _with_share("driven by one document ({} of the top excerpts)"),
+    Doubt.FIRST_POSITION: _with_share("driven by the first token ({} of the top excerpts)"),
+    Doubt.COPIES: _with_share("driven by copies ({} of the highest peaks)"),
+    Doubt.IMPORT_DIFFERS: lambda raised: f"imported score differs from ours by {_signed(raised.figure)}",
+    Doubt.REASONING: _plain("holds leaked reasoning"),
+    Doubt.MARKDOWN: _plain("holds Markdown"),
+    Doubt.PROMPT_WORDS: _plain("repeats words of a prompt"),
+    Doubt.TOO_LONG: lambda raised: f"too long ({round(raised.figure):,} characters)",
+}
+"""What each doubt says in a verdict line."""

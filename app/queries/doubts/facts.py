@@ -1,0 +1,302 @@
+"""What doubts about a neuron's explanations follow from, read for several neurons of one subject at a time."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import ARRAY, BigInteger, SmallInteger, any_, bindparam, func, literal, select
+from sqlalchemy import text as sql
+from sqlalchemy.orm import Session, aliased
+
+from app.domain.activations import ActivationRecord, SampleKind, unpack_activations
+from app.domain.authors import AuthorKind
+from app.domain.doubts import LEAST_DOCUMENTS, EvidenceFacts, Facts
+from app.domain.evidence import evidence_facts
+from app.models import (
+    CollectedNeuron,
+    Collection,
+    CorpusCheck,
+    Document,
+    Excerpt,
+    Explanation,
+    Neuron,
+    Sample,
+    Score,
+    Subject,
+)
+from app.queries.common.prepared import PreparedSelect, one_round_trip, rows_of
+from app.queries.doubts.scored import CheckFacts, DoubtedScore, DoubtedText, score_facts
+
+LEAST_TWINS = 20
+"""Scored neurons of a null twin's layer, below which nothing is compared with them: one alone would be 5 %."""
+
+TwinScores: TypeAlias = Mapping[tuple[int, str], NDArray[np.float64]]
+"""The scores of a null twin's neurons by layer and simulator, ascending."""
+
+
+@dataclass(frozen=True, slots=True)
+class DoubtedNeuron:
+    """A neuron with what its subject's facts are found by."""
+
+    id: int
+    subject_id: int
+    layer: int
+    current_explanation_id: int | None
+    collection_id: int | None
+    corpus_id: int | None
+    twin_id: int | None
+    """The subject's null twin."""
+
+
+@dataclass(frozen=True, slots=True)
+class DoubtedExplanation:
+    """An explanation with all that doubts about it follow from."""
+
+    id: int
+    neuron: DoubtedNeuron
+    facts: Facts
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it is the one that is shown first for its neuron."""
+        return self.id == self.neuron.current_explanation_id
+
+
+@dataclass(frozen=True, slots=True)
+class _Top:
+    neuron_id: int
+    excerpt_ids: list[int]
+    activations: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Alike:
+    neuron_id: int
+    n_alike: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Excerpt:
+    id: int
+    document_id: int | None
+    token_ids: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Number:
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Twins:
+    layer: int
+    simulator: str
+    scores: list[float]
+
+
+_IDS = any_(bindparam("neuron_ids", type_=ARRAY(BigInteger)))
+_TWIN = aliased(Subject)
+
+# Statements are built once: building them costs more than running them.
+_NEURONS = PreparedSelect(
+    DoubtedNeuron,
+    select(
+        Neuron.id,
+        Neuron.subject_id,
+        Neuron.layer,
+        Neuron.current_explanation_id,
+        Subject.collection_id,
+        Collection.corpus_id,
+        select(func.min(_TWIN.id)).where(_TWIN.null_twin_of_id == Subject.id).scalar_subquery().label("twin_id"),
+    )
+    .join(Subject, Subject.id == Neuron.subject_id)
+    .outerjoin(Collection, Collection.id == Subject.collection_id)
+    .where(Neuron.id == _IDS)
+    .order_by(Neuron.id),
+)
+_TEXTS = PreparedSelect(
+    DoubtedText,
+    select(
+        Explanation.id,
+        Explanation.neuron_id,
+        Explanation.text,
+        Explanation.rank,
+        Explanation.method_id,
+        Explanation.collection_id,
+        (Explanation.author_kind == literal(AuthorKind.IMPORT.value)).label("is_imported"),
+    )
+    .where(Explanation.neuron_id == _IDS)
+    .order_by(Explanation.id),
+)
+_SCORES = PreparedSelect(
+    DoubtedScore,
+    select(
+        Score.explanation_id,
+        Score.scorer,
+        Score.sample,
+        Score.simulator,
+        Score.run_id,
+        Score.value,
+        Score.interval_low,
+        Score.interval_high,
+        Score.n_valid,
+        Score.n_failed,
+        Score.token_lookup_baseline,
+        Score.shuffled_baseline,
+        Score.chance,
+    )
+    .join(Explanation, Explanation.id == Score.explanation_id)
+    .where(Explanation.neuron_id == _IDS)
+    .order_by(Score.id),
+)
+_CHECKS = PreparedSelect(
+    CheckFacts,
+    select(CorpusCheck.explanation_id, CorpusCheck.precision, CorpusCheck.recall)
+    .join(Explanation, Explanation.id == CorpusCheck.explanation_id)
+    .where(Explanation.neuron_id == _IDS, CorpusCheck.collection_id == bindparam("collection_id")),
+)
+_TOP = PreparedSelect(
+    _Top,
+    select(Sample.neuron_id, Sample.excerpt_ids, Sample.activations).where(
+        Sample.neuron_id == _IDS,
+        Sample.collection_id == bindparam("collection_id"),
+        Sample.kind == literal(SampleKind.TOP.value),
+    ),
+)
+_ALIKE = PreparedSelect(
+    _Alike,
+    select(CollectedNeuron.neuron_id, CollectedNeuron.n_alike).where(
+        CollectedNeuron.neuron_id == _IDS, CollectedNeuron.collection_id == bindparam("collection_id")
+    ),
+)
+_EXCERPTS = PreparedSelect(
+    _Excerpt,
+    select(Excerpt.id, Excerpt.document_id, Excerpt.token_ids).where(
+        Excerpt.id == any_(bindparam("excerpt_ids", type_=ARRAY(BigInteger)))
+    ),
+)
+_DOCUMENTS = PreparedSelect(
+    _Number,
+    select(func.count().label("n")).select_from(
+        select(literal(1))
+        .select_from(Document)
+        .where(Document.corpus_id == bindparam("corpus_id"))
+        .limit(LEAST_DOCUMENTS)
+        .subquery()
+    ),
+)
+_TWINS = PreparedSelect(
+    _Twins,
+    select(
+        Neuron.layer, Neuron.current_simulator.label("simulator"), func.array_agg(Neuron.current_score).label("scores")
+    )
+    .where(
+        Neuron.subject_id == bindparam("twin_id"),
+        Neuron.layer == any_(bindparam("layers", type_=ARRAY(SmallInteger))),
+        Neuron.current_score.is_not(None),
+        Neuron.current_simulator.is_not(None),
+    )
+    .group_by(Neuron.layer, Neuron.current_simulator),
+)
+_SHARING = sql("""
+    SELECT mine.id, count(*) AS n
+    FROM explanation AS mine
+    JOIN neuron AS own ON own.id = mine.neuron_id
+    JOIN subject ON subject.id = own.subject_id
+    JOIN LATERAL (
+        SELECT other.id FROM neuron AS other
+        WHERE other.subject_id = own.subject_id AND md5(other.current_text) = md5(mine.text)
+        UNION
+        SELECT other.id
+        FROM corpus_check AS checked
+        JOIN corpus_check AS equal ON equal.collection_id = checked.collection_id
+            AND md5(equal.reading) = md5(checked.reading)
+        JOIN explanation AS theirs ON theirs.id = equal.explanation_id
+        JOIN neuron AS other ON other.id = theirs.neuron_id AND other.current_explanation_id = theirs.id
+        WHERE checked.explanation_id = mine.id AND checked.collection_id = subject.collection_id
+            AND other.subject_id = own.subject_id
+    ) AS sharing ON sharing.id <> own.id
+    WHERE mine.neuron_id = ANY(:neuron_ids)
+    GROUP BY mine.id
+""")
+
+
+def doubted_explanations(session: Session, *, neuron_ids: Sequence[int]) -> list[DoubtedExplanation]:
+    """Every explanation of some neurons of one subject, with its facts. Four round trips, whatever their number."""
+    neurons = {row.id: row for row in rows_of(session, _NEURONS.given(neuron_ids=list(neuron_ids)))}
+    if not neurons:
+        return []
+    ids, first = list(neurons), next(iter(neurons.values()))
+    here = {"neuron_ids": ids, "collection_id": first.collection_id}
+    layers = sorted({neuron.layer for neuron in neurons.values()})
+    with one_round_trip(session) as trip:
+        texts, scores = trip.send(_TEXTS.given(neuron_ids=ids)), trip.send(_SCORES.given(neuron_ids=ids))
+        checks, top, alike = (trip.send(statement.given(**here)) for statement in (_CHECKS, _TOP, _ALIKE))
+        documents = trip.send(_DOCUMENTS.given(corpus_id=first.corpus_id))
+        twins = trip.send(_TWINS.given(twin_id=first.twin_id, layers=layers))
+    sharing = {row.id: row.n for row in session.execute(_SHARING, {"neuron_ids": ids})}
+    evidence = _evidence(session, top.rows, {row.neuron_id: row.n_alike for row in alike.rows}, documents.rows[0].n)
+    twin_scores = {(row.layer, row.simulator): np.sort(np.array(row.scores)) for row in twins.rows}
+    checked = {row.explanation_id: row for row in checks.rows}
+    texts_of, scores_of = _grouped(texts.rows), defaultdict[int, list[DoubtedScore]](list)
+    for score in scores.rows:
+        scores_of[score.explanation_id].append(score)
+    found = []
+    for text in texts.rows:
+        neuron = neurons[text.neuron_id]
+        facts = Facts(
+            text=text.text,
+            n_sharing=sharing.get(text.id, 0),
+            scores=score_facts(
+                text,
+                texts_of[text.neuron_id],
+                scores_of,
+                checked.get(text.id),
+                partial(_twin_share, twin_scores, neuron.layer),
+            ),
+            evidence=evidence.get(text.neuron_id, EvidenceFacts()),
+        )
+        found.append(DoubtedExplanation(text.id, neuron, facts))
+    return found
+
+
+def _grouped(texts: Sequence[DoubtedText]) -> Mapping[int, list[DoubtedText]]:
+    groups = defaultdict[int, list[DoubtedText]](list)
+    for text in texts:
+        groups[text.neuron_id].append(text)
+    return groups
+
+
+def _twin_share(scores: TwinScores, layer: int, value: float, simulator: str | None) -> float | None:
+    """The share of the twin's layer that scores as high, as ``TwinStanding.share_at_least``; None for too few."""
+    peers = None if simulator is None else scores.get((layer, simulator))
+    if peers is None or len(peers) < LEAST_TWINS:
+        return None
+    n_at_least = len(peers) - int(np.searchsorted(peers, value, side="left"))
+    return (n_at_least + 1) / (len(peers) + 1)
+
+
+def _evidence(
+    session: Session, samples: Sequence[_Top], n_alike: Mapping[int, int | None], n_documents: int
+) -> dict[int, EvidenceFacts]:
+    wanted = sorted({excerpt_id for sample in samples for excerpt_id in sample.excerpt_ids})
+    excerpts = {row.id: row for row in rows_of(session, _EXCERPTS.given(excerpt_ids=wanted))} if wanted else {}
+    found = {}
+    for sample in samples:
+        own = [excerpts[excerpt_id] for excerpt_id in sample.excerpt_ids]
+        rows = unpack_activations(sample.activations, [len(excerpt.token_ids) for excerpt in own])
+        records = [
+            ActivationRecord(excerpt.id, np.array(excerpt.token_ids, dtype=np.int32), row)
+            for excerpt, row in zip(own, rows, strict=True)
+        ]
+        found[sample.neuron_id] = evidence_facts(
+            records,
+            [excerpt.document_id for excerpt in own],
+            n_documents=n_documents,
+            n_alike=n_alike.get(sample.neuron_id),
+        )
+    return found

@@ -1,0 +1,90 @@
+"""Doubts as pages show them: about some explanations, and counted for a subject."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import ARRAY, BigInteger, Text, any_, bindparam, cast, func, literal, select, true, values
+from sqlalchemy import column as column_of
+from sqlalchemy.orm import Session
+
+from app.domain.doubts import Doubt, RaisedDoubt
+from app.models import ExplanationDoubt, Subject
+from app.queries.common.prepared import PreparedSelect, rows_of
+
+COUNT_BOUND = 10_000
+"""Neurons with a doubt are counted up to here."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    explanation_id: int
+    doubt: Doubt
+    figure: float
+    low: float | None
+    high: float | None
+
+
+_OF_EXPLANATIONS = PreparedSelect(
+    _Row,
+    select(
+        ExplanationDoubt.explanation_id,
+        ExplanationDoubt.doubt,
+        ExplanationDoubt.figure,
+        ExplanationDoubt.low,
+        ExplanationDoubt.high,
+    ).where(ExplanationDoubt.explanation_id == any_(bindparam("explanation_ids", type_=ARRAY(BigInteger)))),
+)
+
+
+def doubts_about(session: Session, *, explanation_ids: Iterable[int]) -> Mapping[int, tuple[RaisedDoubt, ...]]:
+    """The doubts about each explanation, in the order of ``Doubt``; nothing for one without doubts. One query."""
+    found = defaultdict[int, dict[Doubt, RaisedDoubt]](dict)
+    wanted = sorted(set(explanation_ids))
+    for row in rows_of(session, _OF_EXPLANATIONS.given(explanation_ids=wanted)) if wanted else ():
+        interval = None if row.low is None or row.high is None else (row.low, row.high)
+        found[row.explanation_id][row.doubt] = RaisedDoubt(row.doubt, row.figure, interval)
+    return {key: tuple(own[doubt] for doubt in Doubt if doubt in own) for key, own in found.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class DoubtCount:
+    """How many neurons of a subject have a doubt about the explanation that is shown first: exactly, or at least."""
+
+    doubt: Doubt
+    number: int
+    exact: bool
+
+
+def doubt_counts(session: Session) -> Mapping[int, tuple[DoubtCount, ...]]:
+    """The doubts that neurons have, by the subject's id, the most frequent first. One query.
+
+    Counted up to ``COUNT_BOUND`` each, from an index alone.
+    """
+    kinds = values(column_of("doubt", Text), name="kinds").data([(str(doubt),) for doubt in Doubt])
+    some = (
+        select(literal(1))
+        .select_from(ExplanationDoubt)
+        .where(
+            ExplanationDoubt.subject_id == Subject.id,
+            ExplanationDoubt.doubt == cast(kinds.c.doubt, Text),
+            ExplanationDoubt.is_current,
+        )
+        .limit(COUNT_BOUND + 1)
+        .correlate(Subject, kinds)
+        .subquery()
+        .lateral()
+    )
+    counted = select(func.count().label("n")).select_from(some).lateral()
+    rows = session.execute(
+        select(Subject.id, kinds.c.doubt, counted.c.n)
+        .select_from(Subject)
+        .join(kinds, true())
+        .join(counted, true())
+        .where(counted.c.n > 0)
+    )
+    found = defaultdict[int, list[DoubtCount]](list)
+    for subject_id, doubt, n in rows:
+        found[subject_id].append(DoubtCount(Doubt(doubt), min(n, COUNT_BOUND), exact=n <= COUNT_BOUND))
+    order = {doubt: place for place, doubt in enumerate(Doubt)}
+    return {key: tuple(sorted(own, key=lambda c: (-c.number, order[c.doubt]))) for key, own in found.items()}
