@@ -9,6 +9,7 @@ from sqlalchemy.exc import OperationalError
 
 from app.cli.common import settings, worker_libraries
 from app.cli.database import db
+from app.cli.doubts import doubts_command
 from app.cli.history import history
 from app.cli.provider import provider
 from app.cli.steps import steps_command
@@ -160,6 +161,7 @@ def settings_command() -> None:
 
 
 cli.command("steps")(steps_command)
+cli.command("doubts")(doubts_command)
 
 
 @health.command("web")

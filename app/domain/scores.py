@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.activations import FloatArray
-from app.domain.intervals import FISHER, bootstrap_interval
+from app.domain.intervals import FISHER, PLAIN, bootstrap_interval
 
 _CONSTANT = 1e-24
 """Share of the squared magnitude below which a variance is rounding, not variation."""
@@ -51,6 +51,31 @@ def correlation_with_interval(
     return Estimate(
         estimate.value, interval=bootstrap_interval(token_sums(real, expected), strata, pearson, FISHER, seed=seed)
     )
+
+
+def margin_with_interval(
+    real: Sequence[FloatArray],
+    pair: tuple[Sequence[FloatArray], Sequence[FloatArray]],
+    strata: Sequence[int],
+    *,
+    seed: int,
+) -> Estimate:
+    """The correlation of ``pair``'s first expected activations less that of its second, with its 95 % interval.
+
+    Paired: both are measured on the same excerpts and drawn together, so that what makes an excerpt easy for both
+    cancels out. Shapes as in ``correlation_with_interval``; undefined where either correlation is.
+    """
+    own, other = (correlation(real, expected) for expected in pair)
+    if own.value is None or other.value is None:
+        return own if own.value is None else other
+    first, second = (token_sums(real, expected) for expected in pair)
+
+    def difference(sums: _Sums) -> _Sums:
+        width = first.shape[1]
+        return np.asarray(pearson(sums[:, :width]) - pearson(sums[:, width:]))
+
+    interval = bootstrap_interval(np.hstack([first, second]), strata, difference, PLAIN, seed=seed)
+    return Estimate(own.value - other.value, interval=interval)
 
 
 def not_finite(real: Sequence[FloatArray], expected: Sequence[FloatArray]) -> Estimate | None:

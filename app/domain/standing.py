@@ -31,6 +31,9 @@ SCORE_EXECUTED = ScoreName(EXECUTED, CORPUS)
 SCORE_2023 = ScoreName("correlation", TOP_AND_RANDOM)
 """The 2023 score: correlation over top and random excerpts. Lists sort by it."""
 
+MARGIN_2023 = ScoreName("correlation_margin", TOP_AND_RANDOM)
+"""The 2023 score less that of the token table on the same excerpts."""
+
 
 class NamedScore(Protocol):
     """A score as the rules need it. ``simulator`` is None for a scorer that uses none."""

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,15 +16,15 @@ def of(facts: Facts) -> dict[Doubt, float]:
     return {raised.doubt: round(raised.figure, 4) for raised in doubts(facts)}
 
 
-def scored(score: Measure | None = WELL, **values: object) -> Facts:
+def scored(score: Measure | None = WELL, **values: Any) -> Facts:
     return Facts(text=TEXT, scores=replace(ScoreFacts(score=score, n_valid=10), **values))
 
 
-def seen(**values: object) -> Facts:
+def seen(**values: Any) -> Facts:
     return Facts(text=TEXT, evidence=replace(EvidenceFacts(n_top=20, n_documents=10), **values))
 
 
-CASES = (
+CASES: tuple[tuple[Facts, dict[Doubt, float]], ...] = (
     (scored(), {}),
     (scored(None), {}),
     (scored(shuffled=0.59), {}),
@@ -76,7 +77,7 @@ def test_doubts_follow_from_facts(facts: Facts, expected: dict[Doubt, float]) ->
     assert of(facts) == expected
 
 
-WORDS = (
+WORDS: tuple[tuple[str, set[Doubt]], ...] = (
     ("words about ships and harbours", set()),
     ('fires on "Let me" and "**" and "<<" and "excerpt 3"', set()),
     ("fires on `the user wants` and “# heading”", set()),

@@ -4,6 +4,7 @@ from typing import Any
 
 from starlette.testclient import TestClient
 
+from app.domain.doubts import Doubt
 from app.models import Pause
 from tests.factories import Make
 
@@ -36,6 +37,19 @@ def test_subjects_are_listed_with_how_many_neurons_are_explained(
     assert shown.scores[1].layers[1].n_scored == 0
     assert f'href="/{subject.slug}"' in answer.text
     assert "simulator=structured%2Blinear" in answer.text
+
+
+def test_the_first_page_says_where_to_look_first(client: TestClient, make: Make, context: Callable[[], Any]) -> None:
+    subject = make.subject()
+    for index, text in enumerate(("**ships**", "**sails**", "I think it is ropes")):
+        make.explained(make.neuron(subject, index=index), text)
+    answer = client.get("/")
+    (shown,) = context().subjects
+    assert [(found.doubt, found.number) for found in shown.doubts] == [(Doubt.MARKDOWN, 2), (Doubt.REASONING, 1)]
+    assert 'href="/tiny?doubt=markdown"' in answer.text
+    client.get("/tiny?doubt=markdown")
+    assert [row.explanation for row in context().rows] == ["**sails**", "**ships**"]
+    assert context().matches.number == 2
 
 
 def test_the_twin_of_the_first_page_says_the_same(client: TestClient, make: Make) -> None:

@@ -109,4 +109,4 @@ def test_the_number_of_queries_does_not_grow_with_replays(
         explained.run("again")
     with counted_queries(engine) as sent:
         client.get(f"/explanations/{first}")
-    assert len(sent) == 4
+    assert len(sent) == 5

@@ -249,7 +249,7 @@ def test_an_explanations_page_names_the_simulator_of_every_score(
 ) -> None:
     for explanation in story.explanations:
         for page in both(client, f"/explanations/{explanation.id}", context):
-            found = [s for s in rows(page.explanation.row.scores) if s.sample == SCORE_2023.sample]
+            found = [s for s in rows(page.explanation.row.scores) if SCORE_2023.names(s)]
             assert sorted(s.simulator for s in found).count(SECOND) + [s.simulator for s in found].count(FIRST) == 5
         html = client.get(f"/explanations/{explanation.id}").text
         marked = html.partition("<small>headline</small>")[2].partition("</tr>")[0]
@@ -262,7 +262,7 @@ def test_comparison_holds_scores_of_one_simulator_against_each_other(
     first, second = story.explanations[0], story.explanations[2]
     for page in both(client, f"/tiny/0/1/compare?explanation={first.id}&explanation={second.id}", context):
         assert [column.simulator for column in rows(page.columns)] == [FIRST, SECOND]
-        lines = {line.simulator: rows(line.cells) for line in rows(page.scores) if line.sample == SCORE_2023.sample}
+        lines = {line.simulator: rows(line.cells) for line in rows(page.scores) if SCORE_2023.names(line)}
         assert set(lines) == {FIRST, SECOND}
         for simulator, cells in lines.items():
             values = [story.score(e, simulator).value for e in (first, second)]
@@ -316,7 +316,7 @@ def test_batches_and_runs_show_what_speaks_for_the_run_and_what_it_measured(
         measured = story.session.scalars(
             select(Score)
             .where(Score.run_id == run.id, Score.explanation_id == speaking)
-            .where(Score.sample == SCORE_2023.sample)
+            .where(Score.sample == SCORE_2023.sample, Score.scorer == SCORE_2023.scorer)
         ).one()
         for page in both(client, f"/batches/{batch.id}", context):
             (shown,) = rows(page.runs)

@@ -50,6 +50,7 @@ def test_the_best_scores_stand_first_and_the_unexplained_last(
         ("rate_min=4.9 %25&rate_max=0.06&state=unexplained", [(1, 0), (1, 1)]),
         ("rate_min=&layer=&state=&words=&sort=score", [(0, 2), (0, 1), (0, 0), (1, 0), (1, 1)]),
         ("sort=-position&layer=0", [(0, 2), (0, 1), (0, 0)]),
+        ("doubt=too_broad", []),
     ],
 )
 def test_the_form_filters_and_sorts(
@@ -150,7 +151,7 @@ def test_the_list_takes_few_queries_however_long_it_is(
         make.neuron(subject, index=index)
     with counted_queries(engine) as sent:
         client.get("/tiny")
-    assert len(sent) <= 7
+    assert len(sent) <= 9
 
 
 class TestQueueing:

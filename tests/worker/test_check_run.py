@@ -17,6 +17,7 @@ from app.db import Sessions, make_engine, make_sessions, transaction
 from app.domain.activations import unpack_activations
 from app.domain.authors import AuthorKind
 from app.domain.collections import CollectionStage
+from app.domain.doubts import LOW_PRECISION, LOW_RECALL
 from app.domain.executed import CORPUS, EXECUTED, FIRING_LEVEL, NOT_EXECUTABLE, Mistake, firing_threshold
 from app.domain.results import ExplanationResult
 from app.errors import CollectionError, NotFound
@@ -28,6 +29,7 @@ from app.models import (
     Event,
     Excerpt,
     Explanation,
+    ExplanationDoubt,
     Neuron,
     Score,
     Tokenizer,
@@ -159,6 +161,20 @@ def test_what_is_stored_is_what_the_model_does_on_every_token(
             assert found.f1 == pytest.approx(2 * (claimed & fires).sum() / (claimed.sum() + fires.sum()))
             assert (row.Score.scorer, row.Score.sample, row.Score.n_valid) == (EXECUTED, CORPUS, 960)
             assert row.Score.value == pytest.approx(np.corrcoef(real.ravel(), expected)[0, 1], abs=1e-5)
+
+
+def test_doubts_follow_from_what_a_check_finds(sessions: Sessions, subject: LoadedSubject, collected: Path) -> None:
+    check(sessions, subject, collected, OPTIONS)
+    with sessions() as session:
+        found = {row.explanation_id: row for row in session.scalars(select(CorpusCheck))}
+        doubts = set(session.execute(select(ExplanationDoubt.explanation_id, ExplanationDoubt.doubt)))
+    broad = {
+        (i, "too_broad") for i, row in found.items() if row.precision is not None and row.precision < LOW_PRECISION
+    }
+    narrow = {(i, "too_narrow") for i, row in found.items() if row.recall is not None and row.recall < LOW_RECALL}
+    assert broad
+    assert narrow
+    assert {row for row in doubts if row[1] in ("too_broad", "too_narrow")} == broad | narrow
 
 
 def test_mistakes_are_shown_where_they_are(sessions: Sessions, subject: LoadedSubject, collected: Path) -> None:

@@ -108,7 +108,27 @@ def test_all_candidates_are_kept_each_with_its_own_scores() -> None:
     assert first.scores[0].value == pytest.approx(1.0)
     assert second.scores[0].value is not None
     assert second.scores[0].value < 0.5
-    assert [s.sample for s in first.scores] == ["top_and_random", "random"]
+    named = [(s.scorer, s.sample) for s in first.scores]
+    assert named == [
+        ("correlation", "top_and_random"),
+        ("correlation", "random"),
+        ("correlation_margin", "top_and_random"),
+    ]
+
+
+def test_the_margin_over_the_token_table_has_an_interval_of_its_own() -> None:
+    right, wrong = run_method(method(Texts("0", "1")), task(), silently)
+    for result in (right, wrong):
+        score, _, margin = result.scores
+        assert score.value is not None
+        assert score.token_lookup_baseline is not None
+        assert margin.value == pytest.approx(score.value - score.token_lookup_baseline)
+        assert margin.simulator == score.simulator
+        assert (margin.n_valid, margin.n_failed) == (10, 0)
+        assert margin.interval is not None
+        assert margin.interval[0] <= score.value - score.token_lookup_baseline <= margin.interval[1]
+    assert wrong.scores[2].interval is not None
+    assert wrong.scores[2].interval[1] < 0
 
 
 def test_simulations_of_the_validation_split_are_stored_by_sample() -> None:
@@ -147,7 +167,11 @@ def test_each_scorer_sees_the_records_that_it_asks_for_and_each_is_simulated_onc
     assert few.seen[-1] == [15, 19]
     assert sorted(map(len, few.seen)) == [2, 2, 2]  # the score and its two baselines
     assert [e.excerpt_id for e in result.simulations[0].excerpts] == [15, 19, 3, 7, 11]
-    assert {s.scorer: s.n_valid for s in result.scores if s.sample != "random"} == {"few": 2, "correlation": 10}
+    assert {s.scorer: s.n_valid for s in result.scores if s.sample != "random"} == {
+        "few": 2,
+        "correlation": 10,
+        "correlation_margin": 10,
+    }
 
 
 def test_baselines_stand_beside_the_score() -> None:

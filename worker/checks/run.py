@@ -22,6 +22,7 @@ from app.queries.checks.store import (
     store_checks,
     unchecked_explanations,
 )
+from app.queries.doubts.store import refresh_subject
 from app.version import code_version
 from worker.checks.checker import Executable
 from worker.checks.passes import CheckPass
@@ -73,8 +74,8 @@ def check(
     """One pass of a subject that executes all explanations that have not been checked on its newest collection.
 
     ``folder`` is that of collections: it keeps the cut, and unfinished checks, so that the same call goes on where a
-    killed one was, with the same explanations. Raises NotFound for a subject without a collection, CollectionError
-    where its text is not there or is another one.
+    killed one was, with the same explanations. Doubts are computed anew at the end. Raises NotFound for a subject
+    without a collection, CollectionError where its text is not there or is another one.
     """
     with transaction(sessions) as session:
         checked = collection_to_check(session, slug=options.slug)
@@ -84,7 +85,11 @@ def check(
             job.folder.remove()
     job.folder.finish_removing()
     with job.folder.at_work(options.part):
-        return job.go()
+        outcome = job.go()
+    if outcome.complete:
+        # After a killed one too: what it has stored is not found again, the doubts that follow from it may be missing.
+        refresh_subject(sessions, slug=options.slug)
+    return outcome
 
 
 class _Job:

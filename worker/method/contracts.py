@@ -169,6 +169,17 @@ class Scorer(Protocol):
 
 
 @runtime_checkable
+class PairedScorer(Protocol):
+    """A scorer that also measures how much better a text does than the token table, excerpt by excerpt."""
+
+    def margins(
+        self, excerpts: Sequence[ScoredExcerpt], table: Sequence[ScoredExcerpt], *, seed: int
+    ) -> tuple[ScoreResult, ...]:
+        """What the text adds, with intervals. ``table`` are the same records with the table's expectations."""
+        ...
+
+
+@runtime_checkable
 class TextScorer(Protocol):
     """Numbers for which real and expected activations are not enough: it asks a model about the text."""
 

@@ -22,6 +22,7 @@ from worker.method.contracts import (
     Candidate,
     CannotSimulate,
     NeuronTask,
+    PairedScorer,
     ScoredExcerpt,
     Simulator,
     TextScorer,
@@ -101,7 +102,8 @@ def score_candidate(method: BuiltMethod, task: NeuronTask, candidate: Candidate)
     records = method.simulated(task.records)
     simulator = _fitted(method.simulator, candidate.text, without_held_out(task), is_used=any(records.values()))
     excerpts = simulate(simulator, candidate.text, records, task.vocabulary, unit=unit_of(task.records))
-    baselines = _baselines(method, simulator, candidate.text, task, records)
+    table = by_token_table(task, records) if TOKEN_LOOKUP in method.baselines else ()
+    baselines = _baselines(method, simulator, candidate.text, task, table)
     scores: list[ScoreResult] = []
     for scorer in method.scorers:
         wanted = scorer.simulated(task.records)
@@ -110,6 +112,8 @@ def score_candidate(method: BuiltMethod, task: NeuronTask, candidate: Candidate)
             found = scorer.score_text(candidate.text, task, own)
         else:
             found = tuple(with_baselines(result, baselines) for result in scorer.score(own, seed=task.seed))
+            if isinstance(scorer, PairedScorer):
+                found += scorer.margins(own, among(table, wanted), seed=task.seed)
         # A scorer that asks for no simulated excerpts knows no simulator.
         scores += (replace(result, simulator=simulator.name if wanted else None) for result in found)
     return ExplanationResult(
@@ -164,14 +168,21 @@ Baselines = Mapping[tuple[str, str], Mapping[str, float | None]]
 """By scorer and sample: the value of each baseline."""
 
 
-def _baselines(method: BuiltMethod, simulator: Simulator, text: str, task: NeuronTask, records: Records) -> Baselines:
+def by_token_table(task: NeuronTask, records: Records) -> tuple[ScoredExcerpt, ...]:
+    """Every record with what the neuron's token table expects of it."""
+    flat = [(kind, record) for kind, rows in records.items() for record in rows]
+    answers = token_lookup(task.records, (r for _, r in flat))
+    return tuple(ScoredExcerpt(kind, r, s) for (kind, r), s in zip(flat, answers, strict=True))
+
+
+def _baselines(
+    method: BuiltMethod, simulator: Simulator, text: str, task: NeuronTask, table: Sequence[ScoredExcerpt]
+) -> Baselines:
     found: dict[tuple[str, str], dict[str, float | None]] = {}
     for baseline in method.baselines:
         own = task.records
         if baseline == TOKEN_LOOKUP:
-            flat = [(kind, record) for kind, rows in records.items() for record in rows]
-            answers = token_lookup(task.records, (r for _, r in flat))
-            excerpts = tuple(ScoredExcerpt(kind, r, s) for (kind, r), s in zip(flat, answers, strict=True))
+            excerpts = tuple(table)
         elif task.peer is not None:
             own = task.peer
             excerpts = simulate(simulator, text, method.simulated(own), task.vocabulary, unit=unit_of(own))

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 
 from app.db import Sessions, transaction
 from app.domain.doubts import doubts
 from app.errors import NotFound
-from app.models import Neuron, Subject
+from app.models import Explanation, Neuron, Subject
 from app.queries.doubts.facts import doubted_explanations
 
 AT_ONCE = 200
@@ -47,7 +47,7 @@ def refresh_doubts(session: Session, *, neuron_ids: Sequence[int]) -> None:
         {
             "explanation_ids": explanation.id,
             "doubts": str(raised.doubt),
-            "figures": raised.figure,
+            "figures": float(raised.figure),
             "lows": None if raised.interval is None else raised.interval[0],
             "highs": None if raised.interval is None else raised.interval[1],
             "subject_ids": explanation.neuron.subject_id,
@@ -99,7 +99,7 @@ def _next_explained(session: Session, subject_id: int, after: int) -> list[int]:
     """Explained neurons in the order of their ids, locked as whoever stores something about them locks them."""
     statement = (
         select(Neuron.id)
-        .where(Neuron.subject_id == subject_id, Neuron.id > after, Neuron.n_explanations > 0)
+        .where(Neuron.subject_id == subject_id, Neuron.id > after, exists().where(Explanation.neuron_id == Neuron.id))
         .order_by(Neuron.id)
         .limit(AT_ONCE)
         .with_for_update(key_share=True)

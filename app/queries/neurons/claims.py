@@ -9,10 +9,13 @@ from sqlalchemy import Text, bindparam, cast, select
 from sqlalchemy.orm import Session
 
 from app.domain.authors import AuthorKind
+from app.domain.doubts import Measure, RaisedDoubt
 from app.domain.events import EventKind
-from app.domain.standing import SCORE_2023, standing_score
+from app.domain.standing import MARGIN_2023, SCORE_2023, standing_score
+from app.domain.verdict_lines import Standing, VerdictLine, verdict_line
 from app.models import Account, Batch, Event, Explanation, Flag, Method, Run, Score
-from app.queries.common.prepared import PreparedSelect, labelled, rows_of
+from app.queries.common.prepared import PreparedSelect, labelled, one_round_trip, rows_of
+from app.queries.doubts.shown import DOUBTS, DoubtRow, doubts_by_explanation
 
 HISTORY_LENGTH = 30
 
@@ -37,6 +40,21 @@ class ScoreRow:
     token_lookup_baseline: float | None
     shuffled_baseline: float | None
     chance: float | None
+    run_id: int | None
+
+    def belongs_to(self, score: "ScoreRow") -> bool:
+        """Whether both were measured by one run, on the same simulations."""
+        return (self.run_id, self.simulator) == (score.run_id, score.simulator)
+
+    @property
+    def measure(self) -> Measure | None:
+        """Its value with its interval; None where it is undefined."""
+        if self.value is None:
+            return None
+        interval = None
+        if self.interval_low is not None and self.interval_high is not None:
+            interval = self.interval_low, self.interval_high
+        return Measure(self.value, interval)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +80,25 @@ class ExplanationRow(StoredExplanation):
     """One explanation with its author and its scores, in the order in which they were stored."""
 
     scores: tuple[ScoreRow, ...]
+    doubts: tuple[RaisedDoubt, ...]
+
+    @property
+    def line(self) -> VerdictLine:
+        """What its 2023 score and its doubts come to."""
+        return verdict_line(self._standing, self.doubts)
+
+    @property
+    def _standing(self) -> Standing | None:
+        score = self.headline
+        if score is None:
+            return None
+        margin = next((m for m in reversed(self.scores) if MARGIN_2023.names(m) and m.belongs_to(score)), None)
+        return Standing(
+            score=score.value,
+            token_table=score.token_lookup_baseline,
+            margin=None if margin is None else margin.measure,
+            undefined_reason=score.undefined_reason,
+        )
 
     @property
     def headline(self) -> ScoreRow | None:
@@ -199,12 +236,15 @@ EVENTS = PreparedSelect(
 
 
 def neuron_explanations(session: Session, *, neuron_id: int) -> tuple[ExplanationRow, ...]:
-    """Every explanation of a neuron with its scores, the newest first. One query."""
-    return with_scores(rows_of(session, EXPLANATIONS.given(neuron_id=neuron_id)))
+    """Every explanation of a neuron with its scores and doubts, the newest first. One round trip."""
+    with one_round_trip(session) as trip:
+        rows, doubts = trip.send(EXPLANATIONS.given(neuron_id=neuron_id)), trip.send(DOUBTS.given(neuron_id=neuron_id))
+    return whole_explanations(rows.rows, doubts.rows)
 
 
-def with_scores(rows: Iterable[_ScoredExplanation]) -> tuple[ExplanationRow, ...]:
-    """The explanations that ``EXPLANATIONS`` finds, each once, with all of its scores."""
+def whole_explanations(rows: Iterable[_ScoredExplanation], doubts: Iterable[DoubtRow]) -> tuple[ExplanationRow, ...]:
+    """The explanations that ``EXPLANATIONS`` finds, each once, with all of its scores and what ``DOUBTS`` finds."""
+    raised = doubts_by_explanation(doubts)
     explanations: dict[int, StoredExplanation] = {}
     scores: dict[int, list[ScoreRow]] = {}
     for row in rows:
@@ -212,12 +252,14 @@ def with_scores(rows: Iterable[_ScoredExplanation]) -> tuple[ExplanationRow, ...
         found = scores.setdefault(row.explanation.id, [])
         if row.score is not None:
             found.append(row.score)
-    return tuple(_with_scores(explanation, scores[key]) for key, explanation in explanations.items())
+    return tuple(_whole(own, scores[key], raised.get(key, ())) for key, own in explanations.items())
 
 
-def _with_scores(explanation: StoredExplanation, scores: Sequence[ScoreRow]) -> ExplanationRow:
+def _whole(
+    explanation: StoredExplanation, scores: Sequence[ScoreRow], doubts: tuple[RaisedDoubt, ...]
+) -> ExplanationRow:
     columns = {field.name: getattr(explanation, field.name) for field in fields(explanation)}
-    return ExplanationRow(**columns, scores=tuple(scores))
+    return ExplanationRow(**columns, scores=tuple(scores), doubts=doubts)
 
 
 def neuron_flags(session: Session, *, neuron_id: int) -> tuple[FlagShown, ...]:

@@ -100,7 +100,7 @@ def _in_state(state: NeuronState) -> ColumnElement[bool]:
             return Neuron.id.in_(select(Run.neuron_id).where(is_active()))
 
 
-def _doubted(subject_id: int, doubt: Doubt) -> Select[tuple[int]]:
+def _doubted(subject_id: int, doubt: Doubt) -> Select[int]:
     """The neurons of a subject with a doubt; its own subject is named so that one index holds them all together."""
     return select(ExplanationDoubt.neuron_id).where(
         ExplanationDoubt.subject_id == subject_id, ExplanationDoubt.doubt == doubt, ExplanationDoubt.is_current

@@ -16,8 +16,10 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from app.domain.neurons import NeuronState
+from app.domain.verdict_lines import VerdictLine
 from app.models import Neuron, Score
 from app.queries.common.paging import Page
+from app.queries.doubts.shown import verdict_lines
 from app.queries.neurons.filters import EVERY_NEURON, NeuronFilter, filter_conditions, planned_by_value
 from app.queries.neurons.order import (
     BEST_FIRST,
@@ -63,6 +65,8 @@ class NeuronRow:
     n_explanations: int
     n_open_flags: int
     n_active_runs: int
+    verdict: VerdictLine | None
+    """Of the explanation; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +125,7 @@ def neurons_page(
     """``size`` neurons; the first ones, or those next to a cursor.
 
     ``matches``, where it is known already, lets the database read a short list whole before it sorts it.
-    At most five queries, whatever the size. Raises Invalid for a malformed cursor.
+    At most five queries and a round trip, whatever the size. Raises Invalid for a malformed cursor.
     """
     backwards = before is not None
     cursor = before if before is not None else after
@@ -201,6 +205,8 @@ def _whole_rows(session: Session, rows: Sequence[Any]) -> tuple[NeuronRow, ...]:
     shown = [row.current_score_id for row in rows if row.current_score_id is not None]
     intervals = _intervals(session, shown) if shown else {}
     active = active_runs(session, neuron_ids=[row.id for row in rows]) if rows else {}
+    explained = [row for row in rows if row.current_explanation_id is not None]
+    verdicts = verdict_lines(session, scores={row.current_explanation_id: row.current_score_id for row in explained})
     return tuple(
         NeuronRow(
             id=row.id,
@@ -215,6 +221,7 @@ def _whole_rows(session: Session, rows: Sequence[Any]) -> tuple[NeuronRow, ...]:
             n_explanations=row.n_explanations,
             n_open_flags=row.n_open_flags,
             n_active_runs=active.get(row.id, 0),
+            verdict=verdicts.get(row.current_explanation_id),
         )
         for row in rows
     )

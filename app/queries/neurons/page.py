@@ -25,6 +25,7 @@ from app.models import (
     Tokenizer,
 )
 from app.queries.common.prepared import PreparedSelect, labelled, one_round_trip, rows_of
+from app.queries.doubts.shown import DOUBTS
 from app.queries.neurons.claims import (
     EVENTS,
     EXPLANATIONS,
@@ -32,7 +33,7 @@ from app.queries.neurons.claims import (
     EventShown,
     ExplanationRow,
     RunShown,
-    with_scores,
+    whole_explanations,
 )
 from app.queries.runs.active import n_active_runs
 
@@ -321,13 +322,14 @@ def neuron_parts(session: Session, *, head: NeuronHead, explanation_id: int | No
     collection_ids = [] if head.collection_id is None else [head.collection_id]
     with one_round_trip(session) as trip:
         explanations = trip.send(EXPLANATIONS.given(neuron_id=head.id))
+        doubts = trip.send(DOUBTS.given(neuron_id=head.id))
         runs = trip.send(RUNS.given(neuron_id=head.id))
         events = trip.send(EVENTS.given(neuron_id=head.id))
         samples = trip.send(_SAMPLES.given(neuron_id=head.id, collection_ids=collection_ids))
         facts = trip.send(_FACTS.given(neuron_id=head.id, collection_ids=collection_ids))
         simulations = trip.send(_SIMULATIONS.given(explanation_ids=explanation_ids))
     return NeuronParts(
-        explanations=with_scores(explanations.rows),
+        explanations=whole_explanations(explanations.rows, doubts.rows),
         runs=tuple(runs.rows),
         events=tuple(events.rows),
         samples=tuple(samples.rows),

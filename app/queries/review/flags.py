@@ -12,10 +12,12 @@ from app.domain.bounds import BIGGEST_ID, LONGEST_NOTE
 from app.domain.events import EventKind
 from app.domain.flags import FlagReason, FlagVerdict
 from app.domain.standing import SCORE_2023
+from app.domain.verdict_lines import VerdictLine
 from app.errors import Conflict, NotFound
 from app.models import Account, Explanation, Flag, Neuron, Subject
 from app.queries.common.inputs import one_of, plain_text
 from app.queries.common.paging import Page, id_page
+from app.queries.doubts.shown import verdict_lines
 from app.queries.explanations.standing import score_standing_for
 from app.queries.history.events import record_event
 
@@ -35,6 +37,8 @@ class FlagRow:
     """The 2023 score that represents the explanation."""
     simulator: str | None
     """Of the score."""
+    line: VerdictLine
+    """What the score means."""
     subject: str
     layer: int
     index: int
@@ -147,6 +151,7 @@ def _rows(session: Session, conditions: list[ColumnElement[bool]], *, newest_fir
             Explanation.text.label("explanation"),
             Neuron.layer,
             Neuron.index,
+            score.c.id.label("score_id"),
             score.c.value,
             score.c.simulator,
             Subject.slug,
@@ -160,11 +165,12 @@ def _rows(session: Session, conditions: list[ColumnElement[bool]], *, newest_fir
         .where(*conditions)
         .order_by(Flag.id.desc() if newest_first else Flag.id)
         .limit(limit)
-    )
-    return [_flag_row(row) for row in rows]
+    ).all()
+    lines = verdict_lines(session, scores={row.Flag.explanation_id: row.score_id for row in rows})
+    return [_flag_row(row, lines[row.Flag.explanation_id]) for row in rows]
 
 
-def _flag_row(row: Any) -> FlagRow:
+def _flag_row(row: Any, line: VerdictLine) -> FlagRow:
     flag: Flag = row.Flag
     return FlagRow(
         id=flag.id,
@@ -176,6 +182,7 @@ def _flag_row(row: Any) -> FlagRow:
         explanation=row.explanation,
         score=row.value,
         simulator=row.simulator,
+        line=line,
         subject=row.slug,
         layer=row.layer,
         index=row.index,

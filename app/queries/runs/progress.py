@@ -12,10 +12,12 @@ from sqlalchemy.orm import Session, aliased
 
 from app.domain.bounds import BIGGEST_ID
 from app.domain.standing import SCORE_2023
+from app.domain.verdict_lines import VerdictLine
 from app.domain.work import WorkStatus
 from app.errors import NotFound
 from app.models import Account, Batch, Explanation, Method, Neuron, Pause, Run, Score, Subject, Worker
 from app.queries.common.paging import Page, id_page
+from app.queries.doubts.shown import verdict_lines
 from app.queries.runs.counts import batch_counts
 from app.queries.work.workers import LeaseShown, is_alive, lease_shown
 
@@ -76,6 +78,8 @@ class RunResult:
     """The 2023 score that this very run measured; later scores of the text are on its own page."""
     simulator: str | None
     """Of the score."""
+    line: VerdictLine
+    """What that score means, with the doubts there are about the text now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,12 +273,23 @@ def _results(session: Session, run_ids: Sequence[int]) -> dict[int, RunResult]:
         Score.sample == SCORE_2023.sample,
     )
     rows = session.execute(
-        select(Run.id, Explanation.id.label("explanation_id"), Explanation.text, Score.value, Score.simulator)
+        select(
+            Run.id,
+            Explanation.id.label("explanation_id"),
+            Explanation.text,
+            Score.id.label("score_id"),
+            Score.value,
+            Score.simulator,
+        )
         .select_from(Run)
         .join(Explanation, Explanation.id == func.coalesce(Run.explanation_id, first))
         .outerjoin(Score, own_score)
         .where(Run.id.in_(run_ids))
         .ext(distinct_on(Run.id))
         .order_by(Run.id, Score.id.desc())
-    )
-    return {row.id: RunResult(row.explanation_id, row.text, row.value, row.simulator) for row in rows}
+    ).all()
+    lines = verdict_lines(session, scores={row.explanation_id: row.score_id for row in rows})
+    return {
+        row.id: RunResult(row.explanation_id, row.text, row.value, row.simulator, lines[row.explanation_id])
+        for row in rows
+    }

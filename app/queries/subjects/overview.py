@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from app.domain.sites import Site
 from app.domain.work import WorkStatus
 from app.models import Collection, Corpus, NeuronCount, Pause, Subject, Worker
+from app.queries.doubts.shown import DoubtCount, doubt_counts
 from app.queries.runs.counts import total_counts
 from app.queries.work.workers import is_alive
 
@@ -57,6 +58,8 @@ class SubjectSummary:
     n_neurons: int
     n_explained: int
     n_flagged: int
+    doubts: tuple[DoubtCount, ...]
+    """What neurons' current explanations are doubted for, the most frequent first."""
     corpus: str | None
     tokens: int | None
     scores: tuple[SimulatorScores, ...]
@@ -94,14 +97,14 @@ class QueueCounts:
 
 
 def subject_summaries(session: Session) -> tuple[SubjectSummary, ...]:
-    """All subjects with their counts and the score histogram of each layer. Two queries."""
+    """All subjects with their counts, doubts and the score histogram of each layer. Three queries."""
     rows = session.execute(
         select(Subject, Corpus.name.label("corpus"), Collection.tokens_done)
         .outerjoin(Collection, Collection.id == Subject.collection_id)
         .outerjoin(Corpus, Corpus.id == Collection.corpus_id)
         .order_by(Subject.name, Subject.id)
     ).all()
-    counted = _counted_neurons(session)
+    counted, doubted = _counted_neurons(session), doubt_counts(session)
     return tuple(
         SubjectSummary(
             slug=row.Subject.slug,
@@ -113,6 +116,7 @@ def subject_summaries(session: Session) -> tuple[SubjectSummary, ...]:
             n_neurons=row.Subject.n_layers * row.Subject.neurons_per_layer,
             n_explained=counted[row.Subject.id].n_explained,
             n_flagged=counted[row.Subject.id].n_flagged,
+            doubts=doubted.get(row.Subject.id, ()),
             corpus=row.corpus,
             tokens=row.tokens_done,
             scores=counted[row.Subject.id].by_simulator(row.Subject.n_layers),
@@ -133,7 +137,8 @@ class _Counted:
     def by_simulator(self, n_layers: int) -> tuple[SimulatorScores, ...]:
         """The counts of each simulator in all layers of the subject."""
         found = [self._of(simulator, n_layers) for simulator in sorted(self.counts)]
-        return tuple(sorted(found, key=lambda scores: -scores.n_scored))
+        # The sums of a simulator whose last score was replaced by another one's are 0.
+        return tuple(sorted((scores for scores in found if scores.n_scored), key=lambda scores: -scores.n_scored))
 
     def _of(self, simulator: str, n_layers: int) -> SimulatorScores:
         nothing, counts = [0] * (1 + SCORE_BINS), self.counts[simulator]

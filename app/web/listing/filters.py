@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlencode
 from fastapi import Depends, Query
 
 from app.domain.bounds import BIGGEST_LAYER, LONGEST_FIELD, LONGEST_SEARCH
+from app.domain.doubts import Doubt
 from app.domain.neurons import NeuronState
 from app.errors import Invalid
 from app.queries.common.inputs import one_of, plain_text
@@ -45,6 +46,7 @@ class FilterFields:
     rate_min: str = ""
     rate_max: str = ""
     state: str = ""
+    doubt: str = ""
     words: str = ""
     simulator: str = ""
     sort: str = DEFAULT_SORT
@@ -84,6 +86,7 @@ def read_filters(fields: FilterFields) -> ListRequest:
         rate_min=_share(fields.rate_min.strip()),
         rate_max=_share(fields.rate_max.strip()),
         state=one_of(fields.state, NeuronState, what="state") if fields.state else None,
+        doubt=one_of(fields.doubt, Doubt, what="doubt") if fields.doubt else None,
         words=words or None,
         simulator=plain_text(fields.simulator, what="simulator", limit=SIMULATOR_LIMIT) or None,
     )
@@ -104,12 +107,15 @@ async def sent_filters(  # noqa: PLR0913, PLR0917 - FastAPI reads a route's inpu
     rate_min: Share = "",
     rate_max: Share = "",
     state: Annotated[str, Query(max_length=LONGEST_FIELD, description=", ".join(NeuronState))] = "",
+    doubt: Annotated[str, Query(max_length=LONGEST_FIELD, description=", ".join(Doubt))] = "",
     words: Annotated[str, Query(description="In the explanation, as in web search engines")] = "",
     simulator: Annotated[str, Query(description="Of the score, with its calibration, e.g. structured+linear")] = "",
     sort: Annotated[str, Query(max_length=LONGEST_FIELD, description=", ".join(SORT_LABELS))] = DEFAULT_SORT,
 ) -> ListRequest:
     """The filters of the address. Raises Invalid."""
-    return read_filters(FilterFields(layer, score_min, score_max, rate_min, rate_max, state, words, simulator, sort))
+    return read_filters(
+        FilterFields(layer, score_min, score_max, rate_min, rate_max, state, doubt, words, simulator, sort)
+    )
 
 
 def kept_filters(query: str) -> ListRequest:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from app.domain.activations import FloatArray, SampleKind
 from app.domain.differences import WordRun, word_difference
+from app.domain.verdict_lines import VerdictLine
 from app.queries.neurons.claims import ExplanationRow, ScoreRow
 from app.queries.neurons.page import StoredSimulation
 from app.web.neuron.evidence import ORDER, RowSource
@@ -25,6 +26,8 @@ class ComparedColumn:
     created_at: datetime
     simulator: str | None
     """The one whose expected activations are drawn: that of the score that represents the explanation."""
+    line: VerdictLine
+    """What its score means."""
     difference: tuple[WordRun, ...]
     """From the first column's text to this one; empty in the first column."""
 
@@ -71,6 +74,7 @@ def compared_columns(
             by=explanation.by,
             created_at=explanation.created_at,
             simulator=_drawn_simulator(explanation, simulations),
+            line=explanation.line,
             difference=word_difference(explanations[0].text, explanation.text) if i else (),
         )
         for i, explanation in enumerate(explanations)

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.bounds import BIGGEST_ID, LONGEST_FIELD, LONGEST_FILTERS
 from app.domain.costs import CostEstimate
+from app.domain.doubts import Doubt
 from app.domain.neurons import NeuronState
 from app.domain.roles import Action
 from app.errors import Invalid, NotFound
@@ -64,6 +65,7 @@ class SubjectPage:
     next: str | None
     columns: dict[SortKey, SortColumn]
     states: tuple[NeuronState, ...]
+    doubts: tuple[Doubt, ...]
     orders: dict[str, str]
     methods: tuple[MethodChoice, ...]
     """What the viewer may queue with; empty for those who may not queue."""
@@ -180,6 +182,7 @@ def subject(  # noqa: PLR0913 - FastAPI reads a route's inputs from its argument
         next=f"{address}{fields.query(after=found.next)}" if found.next is not None else None,
         columns={key: _column(key, label, address, filters) for key, label in COLUMNS.items()},
         states=tuple(NeuronState),
+        doubts=tuple(Doubt),
         orders=SORT_LABELS,
         methods=choices_for(session, viewer),
         hint=None if found.rows else _hint(session, filters),
