@@ -40,6 +40,7 @@ from app.schema import open_installation
 from app.settings import Settings
 from app.work.checks import enqueue_check
 from app.work.enqueue import enqueue_batch
+from demo.audit import create_demo_campaign, let_simulated_reviewers_begin
 from demo.processes import ChildFailed, Children, children
 from worker.run.outages import through_outages
 
@@ -98,7 +99,10 @@ def _run(settings: Settings, sessions: Sessions, group: Children, console: Conso
         _asked(sessions, partial(_queue_every_neuron_once, settings=settings))
         _watch_runs(sessions, group, progress)
         _check_everything(sessions, group, progress)
-    console.print("Everything is explained and checked. The pages stay up until Ctrl-C.")
+        _prepare_an_audit(sessions, group, progress)
+    console.print(
+        "Everything is explained and checked, and an audit is ready to be judged. The pages stay up until Ctrl-C."
+    )
     while True:
         for name in group.keep_alive():
             console.print(f"{name} had stopped and was started again.")
@@ -202,6 +206,16 @@ def _queue_check(session: Session) -> int | None:
         return enqueue_check(session, slug=SLUG, account_id=session.scalar(_OWNER)).id
     except Conflict:
         return None
+
+
+def _prepare_an_audit(sessions: Sessions, group: Children, progress: Progress) -> None:
+    """Hold a small campaign ready, with controls and the verdicts of simulated reviewers."""
+    _asked(sessions, lambda s: create_demo_campaign(s, slug=SLUG, account_id=s.scalar(_OWNER)))
+    bar = progress.add_task("Preparing an audit", total=1.0)
+    while not _asked(sessions, partial(let_simulated_reviewers_begin, slug=SLUG)):
+        group.keep_alive()
+        time.sleep(TICK_SECONDS)
+    progress.update(bar, completed=1.0)
 
 
 def _count_runs(sessions: Sessions) -> tuple[int, int]:

@@ -13,7 +13,12 @@ LONGEST_NAME = 64
 LONGEST_EXPLANATION = 500
 """By a person or by a language model."""
 LONGEST_NOTE = 2_000
-"""To a flag, or to its verdict."""
+"""To a flag or to a verdict."""
+LONGEST_CAMPAIGN_NAME = 120
+LONGEST_QUESTION = 300
+LONGEST_INSTRUCTIONS = 10_000
+LONGEST_GUESS = 500
+"""Of what a reviewer writes before the text is shown."""
 LONGEST_TRIAL = 1_000
 """Of a text that is tried on a neuron."""
 LONGEST_SEARCH = 200
@@ -26,5 +31,7 @@ LONGEST_LOGIN_TOKEN = 200
 MOST_SIDE_BY_SIDE = 4
 """Explanations in one comparison."""
 MOST_IDS_IN_ADDRESS = 50
+MOST_ITEMS = 100_000
+"""Explanations that are added to a campaign at a time."""
 MOST_IN_BATCH = 400_000
 """Neurons that one batch may hold, unless the installation's settings override it."""

@@ -22,7 +22,6 @@ class EventKind(StrEnum):
     COLLECTION_COMPLETED = "collection.completed"
     EXPLANATION_WRITTEN = "explanation.written"
     FLAG_OPENED = "flag.opened"
-    FLAG_RESOLVED = "flag.resolved"
     FLAGS_OPENED = "flags.opened"
     ITEM_SENT_BACK = "item.sent_back"
     ITEMS_ADDED = "items.added"

@@ -1,10 +1,10 @@
-"""Flags: why a person doubts an explanation, and a reviewer's verdict."""
+"""The words of flags: why an explanation is complained about, and what a reviewer says to it."""
 
 from enum import StrEnum
 
 
 class FlagReason(StrEnum):
-    """Why a person doubts an explanation."""
+    """Why somebody doubts an explanation."""
 
     WRONG = "wrong"
     TOO_BROAD = "too_broad"
@@ -15,7 +15,7 @@ class FlagReason(StrEnum):
 
     @property
     def label(self) -> str:
-        """The reason as pages show it."""
+        """The reason as pages write it."""
         return self.value.replace("_", " ").capitalize()
 
 
@@ -27,12 +27,17 @@ class FlagState(StrEnum):
 
 
 class FlagVerdict(StrEnum):
-    """A reviewer's decision on a flag."""
+    """What the verdicts on the flagged explanation say of the flag."""
 
     UPHELD = "upheld"
+    """The explanation holds partly or fails."""
     REJECTED = "rejected"
+    """The explanation holds."""
+    UNDECIDED = "undecided"
+    """Nobody could tell."""
+    WITHDRAWN = "withdrawn"
 
     @property
     def label(self) -> str:
-        """The verdict as pages show it."""
+        """The verdict as pages write it."""
         return self.value.capitalize()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from app.domain.flags import FlagReason
+from app.domain.flags import FlagReason, FlagVerdict
 
 
 class Verdict(StrEnum):
@@ -206,6 +206,18 @@ FLAG_KINDS = {
     FlagReason.UNREADABLE: VerdictKind.UNREADABLE,
 }
 """The verdict that a flag's reason asks for; ``other`` asks for none."""
+
+
+def flag_verdict(state: "ItemState", outcome: Verdict | None) -> FlagVerdict | None:
+    """What became of the flags of an item; None while they are open."""
+    if state is ItemState.WITHDRAWN:
+        return FlagVerdict.WITHDRAWN
+    if outcome is None:
+        return None
+    if outcome in REJECTING:
+        return FlagVerdict.UPHELD
+    return FlagVerdict.REJECTED if outcome is Verdict.HOLDS else FlagVerdict.UNDECIDED
+
 
 LEASE_SECONDS = 300
 """How long a taken item is held without a sign of the reviewer."""

@@ -17,7 +17,11 @@ class Action(StrEnum):
     READ_OPERATIONS = "read_operations"
     """Prompts and replies, base URLs, batches, spending by person, hosts of workers."""
     FLAG = "flag"
-    RESOLVE_FLAG = "resolve_flag"
+    REVIEW = "review"
+    """Take items of campaigns and judge them; resolving a flag is that too."""
+    ADJUDICATE = "adjudicate"
+    """Decide what reviewers disagree on; send settled items back."""
+    MANAGE_CAMPAIGNS = "manage_campaigns"
     QUEUE = "queue"
     CANCEL = "cancel"
     TRY = "try"
@@ -26,7 +30,9 @@ class Action(StrEnum):
 _ALLOWED: dict[Action, frozenset[Role]] = {
     Action.READ_OPERATIONS: frozenset(Role),
     Action.FLAG: frozenset(Role),
-    Action.RESOLVE_FLAG: frozenset({Role.REVIEWER, Role.ADMIN}),
+    Action.REVIEW: frozenset({Role.REVIEWER, Role.ADMIN}),
+    Action.ADJUDICATE: frozenset({Role.ADMIN}),
+    Action.MANAGE_CAMPAIGNS: frozenset({Role.REVIEWER, Role.ADMIN}),
     Action.QUEUE: frozenset({Role.REVIEWER, Role.ADMIN}),
     Action.CANCEL: frozenset({Role.REVIEWER, Role.ADMIN}),
     Action.TRY: frozenset(Role),

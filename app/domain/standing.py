@@ -47,7 +47,10 @@ class NamedScore(Protocol):
 
 
 class AuthoredText(Protocol):
-    """An explanation as the rules need it. ``method_id`` is None for a person's and for an imported one."""
+    """An explanation as the rules need it. ``method_id`` is None for a person's and for an imported one.
+
+    It is rejected where reviewers have upheld a flag against it.
+    """
 
     @property
     def id(self) -> int: ...
@@ -57,6 +60,8 @@ class AuthoredText(Protocol):
     def method_id(self) -> int | None: ...
     @property
     def collection_id(self) -> int | None: ...
+    @property
+    def is_rejected(self) -> bool: ...
 
 
 S = TypeVar("S", bound=NamedScore)
@@ -102,5 +107,9 @@ def standing_texts(texts: Iterable[T], is_scored: Callable[[T], bool]) -> list[T
 
 
 def shown_first(texts: Iterable[T], is_scored: Callable[[T], bool]) -> T | None:
-    """The text that is shown first for a neuron: the newest standing one with a defined score, else the newest."""
+    """The text that is shown first for a neuron: the newest standing one with a defined score, else the newest.
+
+    Rejected texts are never shown first. None where every text is rejected: the neuron needs an explanation.
+    """
+    texts = [text for text in texts if not text.is_rejected]
     return max(standing_texts(texts, is_scored), key=lambda text: (is_scored(text), text.id), default=None)

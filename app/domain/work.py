@@ -89,5 +89,13 @@ WARM_UP = TaskKind(
 
 CHECK = TaskKind("check", "Explanations checked on the whole corpus", Lane.BACKGROUND, result_page="/{slug}")
 
-KINDS: Mapping[str, TaskKind] = {kind.name: kind for kind in (TRIAL, WARM_UP, CHECK)}
+CONTROLS = TaskKind(
+    "controls", "Controls made for a campaign", Lane.INTERACTIVE, result_page="/campaigns/{campaign_id}"
+)
+
+MODEL_REVIEW = TaskKind(
+    "model_review", "Reviews by a language model", Lane.BACKGROUND, result_page="/campaigns/{campaign_id}"
+)
+
+KINDS: Mapping[str, TaskKind] = {kind.name: kind for kind in (TRIAL, WARM_UP, CHECK, CONTROLS, MODEL_REVIEW)}
 """Every kind of task by its name. Its handler is in ``worker.run.handlers``."""

@@ -2,25 +2,23 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, text
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.domain.events import EventKind
-from app.domain.flags import FlagReason, FlagVerdict
-from app.models.base import Base, BigId, CreatedAt, Moment, one_of
+from app.domain.flags import FlagReason
+from app.models.base import Base, BigId, CreatedAt, one_of
 
 
 class Flag(Base):
-    """A complaint about one explanation, open until it is resolved with a verdict."""
+    """A person's complaint about one explanation. It is open as long as its item of the standing campaign is."""
 
     __tablename__ = "flag"
     __table_args__ = (
         one_of("reason", FlagReason),
-        CheckConstraint("(verdict IS NULL) = (resolved_at IS NULL)", name="resolved_with_verdict"),
-        one_of("verdict", FlagVerdict),
         Index("ix_flag_explanation_id", "explanation_id"),
-        Index("ix_flag_open", "id", postgresql_where=text("resolved_at IS NULL")),
+        Index("ix_flag_item_id", "item_id"),
     )
 
     id: Mapped[BigId]
@@ -28,11 +26,8 @@ class Flag(Base):
     account_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("account.id"))
     reason: Mapped[str]
     note: Mapped[str] = mapped_column(server_default="")
+    item_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("review_item.id"))
     created_at: Mapped[CreatedAt]
-    verdict: Mapped[str | None]
-    resolution_note: Mapped[str | None]
-    resolved_by_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("account.id"))
-    resolved_at: Mapped[Moment | None]
 
 
 class Event(Base):

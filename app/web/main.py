@@ -32,6 +32,8 @@ from app.web.http.security import (
 from app.web.http.static import VersionedFiles
 from app.web.pages import (
     batches,
+    bulk,
+    campaigns,
     checks,
     compare,
     explanations,
@@ -44,6 +46,7 @@ from app.web.pages import (
     methods,
     neuron,
     own_explanations,
+    review,
     subject,
     tasks,
     trials,
@@ -68,6 +71,8 @@ ROUTERS: Sequence[APIRouter] = (
     batches.router,
     tasks.router,
     flags.router,
+    campaigns.router,
+    review.router,
     methods.router,
     explanations.router,
     compare.router,
@@ -75,6 +80,7 @@ ROUTERS: Sequence[APIRouter] = (
     trials.router,
     neuron.router,
     checks.router,
+    bulk.router,
     subject.router,
 )
 

@@ -258,11 +258,11 @@ TABLES = (
     "corpus_check",
     "event_link",
     "explanation_doubt",
-    "flag",
     "review_item",
     "score",
     "simulation",
     "check_mistake",
+    "flag",
     "method_standing",
     "rejected_explanation",
     "review_control",
@@ -879,7 +879,7 @@ def create_tables() -> None:
         sa.Column("neuron_id", sa.BigInteger(), nullable=True),
         sa.Column("detail", postgresql.JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False),
         sa.CheckConstraint(
-            "kind IN ('account.added', 'account.disabled', 'account.enabled', 'account.logged_in', 'account.logged_out', 'batch.cancelled', 'batch.queued', 'campaign.changed', 'campaign.created', 'campaign.ended', 'campaign.opened', 'cap.set', 'check.completed', 'collection.completed', 'explanation.written', 'flag.opened', 'flag.resolved', 'flags.opened', 'item.sent_back', 'items.added', 'items.withdrawn', 'provider.added', 'provider.paused', 'provider.removed', 'report.stated', 'run.cancelled', 'run.failed', 'run.quarantined', 'run.retried', 'run.succeeded', 'task.cancelled', 'task.failed', 'task.quarantined', 'task.queued', 'task.retried', 'verdict.given', 'verdict.undone')",
+            "kind IN ('account.added', 'account.disabled', 'account.enabled', 'account.logged_in', 'account.logged_out', 'batch.cancelled', 'batch.queued', 'campaign.changed', 'campaign.created', 'campaign.ended', 'campaign.opened', 'cap.set', 'check.completed', 'collection.completed', 'explanation.written', 'flag.opened', 'flags.opened', 'item.sent_back', 'items.added', 'items.withdrawn', 'provider.added', 'provider.paused', 'provider.removed', 'report.stated', 'run.cancelled', 'run.failed', 'run.quarantined', 'run.retried', 'run.succeeded', 'task.cancelled', 'task.failed', 'task.quarantined', 'task.queued', 'task.retried', 'verdict.given', 'verdict.undone')",
             name=op.f("ck_event_kind"),
         ),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_event_account_id")),
@@ -1010,31 +1010,6 @@ def create_tables() -> None:
     )
     op.create_index("ix_explanation_doubt_neuron_id", "explanation_doubt", ["neuron_id"], unique=False)
     op.create_table(
-        "flag",
-        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
-        sa.Column("explanation_id", sa.BigInteger(), nullable=False),
-        sa.Column("account_id", sa.BigInteger(), nullable=False),
-        sa.Column("reason", sa.String(), nullable=False),
-        sa.Column("note", sa.String(), server_default="", nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.Column("verdict", sa.String(), nullable=True),
-        sa.Column("resolution_note", sa.String(), nullable=True),
-        sa.Column("resolved_by_id", sa.BigInteger(), nullable=True),
-        sa.Column("resolved_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint(
-            "reason IN ('wrong', 'too_broad', 'too_narrow', 'several_meanings', 'unreadable', 'other')",
-            name=op.f("ck_flag_reason"),
-        ),
-        sa.CheckConstraint("verdict IN ('upheld', 'rejected')", name=op.f("ck_flag_verdict")),
-        sa.CheckConstraint("(verdict IS NULL) = (resolved_at IS NULL)", name=op.f("ck_flag_resolved_with_verdict")),
-        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_flag_account_id")),
-        sa.ForeignKeyConstraint(["explanation_id"], ["explanation.id"], name=op.f("fk_flag_explanation_id")),
-        sa.ForeignKeyConstraint(["resolved_by_id"], ["account.id"], name=op.f("fk_flag_resolved_by_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_flag")),
-    )
-    op.create_index("ix_flag_explanation_id", "flag", ["explanation_id"], unique=False)
-    op.create_index("ix_flag_open", "flag", ["id"], unique=False, postgresql_where=sa.text("resolved_at IS NULL"))
-    op.create_table(
         "review_item",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("campaign_id", sa.BigInteger(), nullable=False),
@@ -1154,6 +1129,26 @@ def create_tables() -> None:
         ),
         sa.PrimaryKeyConstraint("explanation_id", "collection_id", "kind", name=op.f("pk_check_mistake")),
     )
+    op.create_table(
+        "flag",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("explanation_id", sa.BigInteger(), nullable=False),
+        sa.Column("account_id", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("note", sa.String(), server_default="", nullable=False),
+        sa.Column("item_id", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint(
+            "reason IN ('wrong', 'too_broad', 'too_narrow', 'several_meanings', 'unreadable', 'other')",
+            name=op.f("ck_flag_reason"),
+        ),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_flag_account_id")),
+        sa.ForeignKeyConstraint(["explanation_id"], ["explanation.id"], name=op.f("fk_flag_explanation_id")),
+        sa.ForeignKeyConstraint(["item_id"], ["review_item.id"], name=op.f("fk_flag_item_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_flag")),
+    )
+    op.create_index("ix_flag_explanation_id", "flag", ["explanation_id"], unique=False)
+    op.create_index("ix_flag_item_id", "flag", ["item_id"], unique=False)
     op.create_table(
         "method_standing",
         sa.Column("method_id", sa.BigInteger(), nullable=False),
@@ -1346,6 +1341,21 @@ CREATE CONSTRAINT TRIGGER link_event AFTER INSERT ON event
 """
 
 
+# Flags are items of this campaign; it never ends.
+STANDING_CAMPAIGN = """
+WITH campaign AS (
+    INSERT INTO campaign (name, is_standing, seed) VALUES ('Flagged explanations', true, 0) RETURNING id
+), instructions AS (
+    SELECT 'Somebody has flagged this explanation. Judge the explanation by the evidence, not the flag.'::text AS text
+)
+INSERT INTO campaign_version (campaign_id, number, question, instructions, instructions_digest, verdicts_per_item,
+    participants, is_blind, asks_guess, control_share)
+SELECT campaign.id, 1, 'Does the explanation say what this neuron fires on?', instructions.text,
+    encode(sha256(convert_to(instructions.text, 'UTF8')), 'hex'), 1, 'reviewers', false, false, 0
+FROM campaign, instructions;
+"""
+
+
 def create_triggers() -> None:
     run(REFUSE_CHANGES)
     for table in APPEND_ONLY:
@@ -1378,6 +1388,7 @@ def upgrade() -> None:
     run(queue_schema())
     create_tables()
     create_triggers()
+    run(STANDING_CAMPAIGN)
 
 
 def downgrade() -> None:

@@ -7,9 +7,20 @@ from sqlalchemy.orm import Session
 
 from app.domain.bounds import LONGEST_NOTE
 from app.domain.flags import FlagReason, FlagVerdict
+from app.domain.review import VerdictKind
 from app.errors import Conflict, Invalid, NotFound
 from app.models import Event, Neuron
-from app.queries.review.flags import flag_row, flags_page, n_open_flags, open_flag, resolve_flag
+from app.queries.explanations.standing import refresh_current
+from app.queries.review.flags import (
+    flag_row,
+    flags_page,
+    n_open_flags,
+    open_flag,
+    open_flags,
+    resolve_flag,
+    withdraw_flags,
+)
+from app.queries.review.taking import Reviewer
 from tests.factories import Make
 
 
@@ -24,6 +35,9 @@ class Cast:
 
     def flag(self, session: Session, reason: str = "wrong", note: str = "") -> int:
         return open_flag(session, explanation_id=self.explanation_id, account_id=self.charlie, reason=reason, note=note)
+
+    def resolve(self, session: Session, flag_id: int, kind: str, note: str = "") -> None:
+        resolve_flag(session, flag_id=flag_id, reviewer=Reviewer(self.bob), kind=kind, note=note)
 
 
 @pytest.fixture
@@ -47,20 +61,22 @@ def test_an_opened_flag_is_listed_counted_and_in_the_history(session: Session, c
 
 def test_a_resolved_flag_leaves_the_open_list_and_the_neuron(session: Session, cast: Cast) -> None:
     flag_id = cast.flag(session)
-    resolve_flag(session, flag_id=flag_id, account_id=cast.bob, verdict="upheld", note="it is wrong")
+    cast.resolve(session, flag_id, "wrong", "it is wrong")
 
     assert flags_page(session, size=10).rows == ()
     (row,) = flags_page(session, size=10, is_open=False).rows
-    assert (row.verdict, row.resolution_note, row.resolved_by) == (FlagVerdict.UPHELD, "it is wrong", "bob")
+    assert (row.verdict, row.kind, row.resolution_note, row.resolved_by) == (
+        FlagVerdict.UPHELD, VerdictKind.WRONG, "it is wrong", "bob",
+    )  # fmt: skip
     assert _reread(session, cast.neuron).n_open_flags == 0
-    assert "flag.resolved" in session.scalars(select(Event.kind)).all()
+    assert "verdict.given" in session.scalars(select(Event.kind)).all()
 
 
 def test_resolving_twice_is_a_conflict_and_changes_nothing(session: Session, cast: Cast) -> None:
     flag_id = cast.flag(session)
-    resolve_flag(session, flag_id=flag_id, account_id=cast.bob, verdict="upheld", note="")
+    cast.resolve(session, flag_id, "wrong")
     with pytest.raises(Conflict):
-        resolve_flag(session, flag_id=flag_id, account_id=cast.bob, verdict="rejected", note="")
+        cast.resolve(session, flag_id, "holds")
     assert flag_row(session, flag_id=flag_id).verdict is FlagVerdict.UPHELD
     assert _reread(session, cast.neuron).n_open_flags == 0
 
@@ -82,8 +98,8 @@ def test_a_note_that_cannot_be_stored_is_refused(session: Session, cast: Cast, n
 def test_unknown_words_are_refused(session: Session, cast: Cast) -> None:
     with pytest.raises(Invalid, match="too_broad"):
         cast.flag(session, reason="boring")
-    with pytest.raises(Invalid, match="rejected"):
-        resolve_flag(session, flag_id=cast.flag(session), account_id=cast.bob, verdict="perhaps", note="")
+    with pytest.raises(Invalid, match="holds"):
+        cast.resolve(session, cast.flag(session), "perhaps")
 
 
 @pytest.mark.parametrize("number", [0, -1, 10**9, 2**63, 10**30])
@@ -91,7 +107,7 @@ def test_unknown_ids_are_not_found(session: Session, cast: Cast, number: int) ->
     with pytest.raises(NotFound):
         open_flag(session, explanation_id=number, account_id=cast.charlie, reason="wrong", note="")
     with pytest.raises(NotFound):
-        resolve_flag(session, flag_id=number, account_id=cast.bob, verdict="upheld", note="")
+        cast.resolve(session, number, "wrong")
     with pytest.raises(NotFound):
         flag_row(session, flag_id=number)
 
@@ -107,6 +123,54 @@ def test_pages_show_every_flag_once_in_both_directions(session: Session, cast: C
     assert pages[0].previous is None
     for earlier, later in itertools.pairwise(pages):
         assert flags_page(session, size=size, before=later.previous).rows == earlier.rows
+
+
+def test_one_verdict_resolves_all_flags_of_an_explanation(session: Session, cast: Cast) -> None:
+    ids = [cast.flag(session, reason="wrong"), cast.flag(session, reason="too_narrow")]
+    cast.resolve(session, ids[0], "too_narrow")
+    assert {flag_row(session, flag_id=i).verdict for i in ids} == {FlagVerdict.UPHELD}
+    assert _reread(session, cast.neuron).n_open_flags == 0
+
+
+def test_a_flag_after_a_verdict_is_a_new_item(session: Session, cast: Cast) -> None:
+    first = cast.flag(session)
+    cast.resolve(session, first, "holds")
+    second = cast.flag(session)
+    assert flag_row(session, flag_id=first).verdict is FlagVerdict.REJECTED
+    assert flag_row(session, flag_id=second).verdict is None
+    assert flag_row(session, flag_id=first).item_id != flag_row(session, flag_id=second).item_id
+
+
+def test_an_upheld_flag_makes_way_for_the_next_candidate(session: Session, make: Make, cast: Cast) -> None:
+    make.explained(cast.neuron, "fires on dogs", 0.9)
+    newest = make.explained(cast.neuron, "fires on birds", 0.4)
+    assert cast.neuron.current_explanation_id == newest
+    flag = open_flag(session, explanation_id=newest, account_id=cast.charlie, reason="wrong", note="")
+    cast.resolve(session, flag, "wrong")
+    assert _reread(session, cast.neuron).current_text == "fires on dogs"
+
+
+def test_a_neuron_whose_every_text_is_rejected_needs_an_explanation(session: Session, cast: Cast) -> None:
+    refresh_current(session, neuron_id=cast.neuron.id)
+    cast.resolve(session, cast.flag(session), "unreadable")
+    reread = _reread(session, cast.neuron)
+    assert (reread.current_explanation_id, reread.n_explanations) == (None, 1)
+
+
+def test_many_flags_are_one_event_and_one_undo(session: Session, make: Make, cast: Cast) -> None:
+    subject_id = cast.neuron.subject_id
+    ids = [cast.explanation_id, make.explained(cast.neuron, "fires on dogs")]
+    cast.flag(session)
+    draw_id, n = open_flags(
+        session, explanation_ids=ids, subject_id=subject_id, account_id=cast.charlie, reason="wrong", note="all"
+    )
+    assert (n, _reread(session, cast.neuron).n_open_flags) == (1, 2)
+    assert withdraw_flags(session, draw_id=draw_id, account_id=cast.charlie) == 1
+    assert (n_open_flags(session), _reread(session, cast.neuron).n_open_flags) == (1, 1)
+    with pytest.raises(Conflict):
+        withdraw_flags(session, draw_id=draw_id, account_id=cast.charlie)
+    kinds = session.scalars(select(Event.kind).where(Event.kind.in_(["flags.opened", "items.withdrawn"]))).all()
+    assert sorted(kinds) == ["flags.opened", "items.withdrawn"]
 
 
 def test_flags_are_filtered_by_reason(session: Session, cast: Cast) -> None:

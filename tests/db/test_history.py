@@ -27,7 +27,7 @@ def engine_of(fresh_database: str) -> Iterator[Engine]:
 def written(engine_of: Engine) -> Engine:
     """A database with five events, committed in three transactions."""
     sessions = make_sessions(engine_of)
-    for kinds in (["account.added", "batch.queued"], ["run.failed"], ["flag.opened", "flag.resolved"]):
+    for kinds in (["account.added", "batch.queued"], ["run.failed"], ["flag.opened", "verdict.given"]):
         with transaction(sessions) as session:
             for kind in kinds:
                 record_event(session, kind=EventKind(kind), detail=ODD)
@@ -83,13 +83,13 @@ def test_writers_at_the_same_time_make_one_chain(written: Engine) -> None:
     [
         ("UPDATE event SET kind = 'run.retried' WHERE kind = 'run.failed'", [(3, Break.EDITED)]),
         ("UPDATE event SET detail = '{}' WHERE kind = 'account.added'", [(1, Break.EDITED)]),
-        ("UPDATE event SET at = at + interval '1 microsecond' WHERE kind = 'flag.resolved'", [(5, Break.EDITED)]),
+        ("UPDATE event SET at = at + interval '1 microsecond' WHERE kind = 'verdict.given'", [(5, Break.EDITED)]),
         ("DELETE FROM event WHERE kind = 'batch.queued'", [(2, Break.REMOVED)]),
         ("DELETE FROM event_link WHERE position = 4", [(5, Break.GAP)]),
         ("UPDATE event_link SET hash = sha256('x') WHERE position = 2", [(2, Break.EDITED), (3, Break.EDITED)]),
         (
-            "UPDATE event SET kind = CASE kind WHEN 'account.added' THEN 'flag.resolved' ELSE 'account.added' END"
-            " WHERE kind IN ('account.added', 'flag.resolved')",
+            "UPDATE event SET kind = CASE kind WHEN 'account.added' THEN 'verdict.given' ELSE 'account.added' END"
+            " WHERE kind IN ('account.added', 'verdict.given')",
             [(1, Break.EDITED), (5, Break.EDITED)],
         ),
     ],

@@ -20,7 +20,7 @@ from app.domain.means import mean_with_interval
 from app.domain.results import ExplanationResult, ScoreResult
 from app.domain.work import ACTIVE
 from app.errors import Conflict, Invalid
-from app.models import COUNT_TABLES, Account, Explanation, Flag, LlmCall, Neuron, NeuronCount, Run
+from app.models import COUNT_TABLES, Account, Explanation, Flag, LlmCall, Neuron, NeuronCount, ReviewItem, Run
 from app.queries.common.counting import compact_counts, recount
 from app.queries.explanations.standing import refresh_current
 from app.queries.explanations.store import Author, add_results, store_candidates
@@ -28,6 +28,7 @@ from app.queries.language_models.calls import Call, store_call
 from app.queries.methods.figures import method_figures
 from app.queries.people.accounts import Viewer
 from app.queries.review.flags import open_flag, resolve_flag
+from app.queries.review.taking import Reviewer
 from app.queries.subjects.overview import SCORE_BINS, subject_summaries
 from app.work.begin import Taker, begin_run
 from app.work.enqueue import cancel_batch, cancel_run, enqueue_batch, enqueue_scoring, retry_run
@@ -53,6 +54,7 @@ class Story:
         self.neurons = [make.neuron(self.subject, *divmod(i, N_NEURONS // 2)).id for i in range(N_NEURONS)]
         self.methods = [make.method(f"{slug} {name}").id for name in ("one", "two")]
         self.alice: Account = make.account(f"alice of {slug}")
+        self.bob: Account = make.account(f"bob of {slug}")
         self.held: list[RunLease] = []
 
     def pick(self, statement: Any) -> int | None:
@@ -147,9 +149,11 @@ class Story:
             open_flag(self.session, explanation_id=explanation_id, account_id=self.alice.id, reason="wrong", note="")
 
     def resolve(self) -> None:
-        flag_id = self.pick(select(Flag.id).where(Flag.resolved_at.is_(None)))
-        if flag_id is not None:
-            resolve_flag(self.session, flag_id=flag_id, account_id=self.alice.id, verdict="upheld", note="")
+        open_ones = select(Flag.id).join(ReviewItem, ReviewItem.id == Flag.item_id).where(ReviewItem.state == "open")
+        flag_id = self.pick(open_ones)
+        if flag_id is not None:  # nobody judges what they have written themselves
+            kind = self.chance.choice(["wrong", "holds"])
+            resolve_flag(self.session, flag_id=flag_id, reviewer=Reviewer(self.bob.id), kind=kind, note="")
 
     def write(self) -> None:
         viewer = Viewer(self.alice.id, self.alice.name, self.alice.role)  # type: ignore[arg-type]  # stored as text
@@ -269,7 +273,7 @@ def test_compacting_leaves_one_row_for_a_group_and_none_for_nothing(session: Ses
         reason="wrong",
         note="",
     )
-    resolve_flag(session, flag_id=flag_id, account_id=make.account("bob").id, verdict="upheld", note="")
+    resolve_flag(session, flag_id=flag_id, reviewer=Reviewer(make.account("bob").id), kind="wrong", note="")
     compact_counts(session)
     assert session.scalars(select(NeuronCount.bin)).all() == [19]
 

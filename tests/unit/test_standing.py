@@ -27,6 +27,7 @@ class Text:
     rank: int = 0
     collection_id: int | None = 1
     value: float | None = 0.5
+    is_rejected: bool = False
 
 
 def is_scored(text: Text) -> bool:

@@ -66,19 +66,19 @@ def test_no_flags_is_said_in_words(client: TestClient) -> None:
 
 def test_a_reviewer_resolves_a_flag(client: TestClient, make: Make, flag_id: int, log_in_as: LogIn) -> None:
     log_in_as("bob")
-    assert 'value="upheld"' in client.get("/flags").text
-    answer = client.post(f"/flags/{flag_id}/resolve", data={"verdict": "upheld", "note": "indeed"})
+    assert 'value="too_broad"' in client.get("/flags").text
+    answer = client.post(f"/flags/{flag_id}/resolve", data={"verdict": "too_broad", "note": "indeed"})
     assert (answer.status_code, answer.headers["location"]) == (303, f"/flags/{flag_id}")
     make.session.expire_all()
     assert make.session.scalars(select(Neuron.n_open_flags)).all() == [0]
-    assert "flag.resolved" in make.session.scalars(select(Event.kind)).all()
-    assert "Upheld by bob" in client.get(f"/flags/{flag_id}").text
+    assert "verdict.given" in make.session.scalars(select(Event.kind)).all()
+    assert "partly: too broad" in client.get(f"/flags/{flag_id}").text
     assert "indeed" in client.get("/flags?state=resolved").text
 
 
 def test_htmx_replaces_the_flag_alone(client: TestClient, flag_id: int, log_in_as: LogIn, context: Context) -> None:
     log_in_as("alice")
-    answer = client.post(f"/flags/{flag_id}/resolve", data={"verdict": "rejected"}, headers=HTMX)
+    answer = client.post(f"/flags/{flag_id}/resolve", data={"verdict": "holds"}, headers=HTMX)
     assert answer.text.lstrip().startswith(f'<article id="flag-{flag_id}"')
     assert context().flag.verdict is FlagVerdict.REJECTED
     assert "<form" not in answer.text
@@ -86,8 +86,8 @@ def test_htmx_replaces_the_flag_alone(client: TestClient, flag_id: int, log_in_a
 
 def test_resolving_twice_is_a_conflict(client: TestClient, flag_id: int, log_in_as: LogIn) -> None:
     log_in_as("bob")
-    client.post(f"/flags/{flag_id}/resolve", data={"verdict": "upheld"})
-    answer = client.post(f"/flags/{flag_id}/resolve", data={"verdict": "rejected"})
+    client.post(f"/flags/{flag_id}/resolve", data={"verdict": "wrong"})
+    answer = client.post(f"/flags/{flag_id}/resolve", data={"verdict": "holds"})
     assert answer.status_code == 409
     assert "already resolved" in answer.text
 
@@ -99,7 +99,7 @@ def test_readers_may_not_resolve(
     if name is not None:
         log_in_as(name)
     assert '<button type="submit" class="quiet"' not in client.get("/flags").text
-    assert client.post(f"/flags/{flag_id}/resolve", data={"verdict": "upheld"}).status_code == status
+    assert client.post(f"/flags/{flag_id}/resolve", data={"verdict": "wrong"}).status_code == status
 
 
 @pytest.mark.parametrize(
@@ -107,8 +107,8 @@ def test_readers_may_not_resolve(
     [
         {},
         {"verdict": "perhaps"},
-        {"verdict": "upheld", "note": "x" * (LONGEST_NOTE + 1)},
-        {"verdict": "upheld", "note": "\0"},
+        {"verdict": "wrong", "note": "x" * (LONGEST_NOTE + 1)},
+        {"verdict": "wrong", "note": "\0"},
     ],
 )
 def test_a_verdict_that_cannot_be_used_is_refused(
@@ -116,7 +116,7 @@ def test_a_verdict_that_cannot_be_used_is_refused(
 ) -> None:
     log_in_as("bob")
     assert client.post(f"/flags/{flag_id}/resolve", data=sent).status_code == 422
-    assert 'value="upheld"' in client.get(f"/flags/{flag_id}").text
+    assert 'value="too_broad"' in client.get(f"/flags/{flag_id}").text
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 from app.domain.activations import SampleKind
 from app.models import Base, Batch, LlmCall, Provider, Run, Task
 from app.queries.review.flags import open_flag, resolve_flag
+from app.queries.review.taking import Reviewer
 from app.work.trials import enqueue_trial
 from tests.factories import Make
 
@@ -67,11 +68,9 @@ def ids(make: Make, log_in_as: LogIn) -> dict[str, int]:
         text("INSERT INTO pause (provider, reason, until) VALUES ('default', 'away', now() + interval '1 h')")
     )
     session.execute(text("INSERT INTO worker (id, host, pid, device) VALUES (gen_random_uuid(), 'host', 1, 'cpu')"))
-    flags = [
-        open_flag(session, explanation_id=explanation, account_id=bob.id, reason=reason, note="hm")
-        for reason in ("wrong", "other")
-    ]
-    resolve_flag(session, flag_id=flags[0], account_id=bob.id, verdict="upheld", note="yes")
+    flags = [open_flag(session, explanation_id=explanation, account_id=bob.id, reason="wrong", note="hm")]
+    resolve_flag(session, flag_id=flags[0], reviewer=Reviewer(bob.id), kind="wrong", note="yes")
+    flags.append(open_flag(session, explanation_id=explanation, account_id=bob.id, reason="other", note="hm"))
     session.flush()
     session.execute(text("SET LOCAL session_replication_role = replica"))  # no trigger, no foreign key
     for table in Base.metadata.sorted_tables:

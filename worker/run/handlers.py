@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from app.domain.work import CHECK, RUN, TRIAL, WARM_UP
+from app.domain.work import CHECK, CONTROLS, MODEL_REVIEW, RUN, TRIAL, WARM_UP
 from worker.run.held import Done, Handler, Handlers, HeldWork
 from worker.run.services import WorkerServices
 
@@ -36,7 +36,26 @@ def _check(services: WorkerServices) -> Handler:
     return CheckHandler(services)
 
 
-MAKERS: Mapping[str, Maker] = {RUN: _run, TRIAL.name: _trial, WARM_UP.name: _warm_up, CHECK.name: _check}
+def _controls(services: WorkerServices) -> Handler:
+    from worker.run.controls import ControlsHandler
+
+    return ControlsHandler(services.sessions)
+
+
+def _model_review(services: WorkerServices) -> Handler:
+    from worker.run.model_reviews import ModelReviewHandler
+
+    return ModelReviewHandler(services.sessions, services.providers)
+
+
+MAKERS: Mapping[str, Maker] = {
+    RUN: _run,
+    TRIAL.name: _trial,
+    WARM_UP.name: _warm_up,
+    CHECK.name: _check,
+    CONTROLS.name: _controls,
+    MODEL_REVIEW.name: _model_review,
+}
 """Makes the handler of a kind when the first work of that kind is taken: until then its libraries are not imported."""
 
 

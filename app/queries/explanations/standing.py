@@ -1,7 +1,7 @@
 """The representatives by the rules of ``app.domain.standing``: stored with neurons and methods, or found in SQL."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from sqlalchemy import bindparam, case, select, update
@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, aliased
 from sqlalchemy.sql.selectable import LateralFromClause
 
 from app.domain.standing import SCORE_2023, ScoreName, shown_first, standing_score
-from app.models import Explanation, Neuron, Score
+from app.models import Explanation, Neuron, RejectedExplanation, Score
 from app.queries.common.prepared import PreparedSelect, one_round_trip
 from app.queries.doubts.store import refresh_doubts
 
@@ -60,6 +60,7 @@ class _Text:
     rank: int
     method_id: int | None
     collection_id: int | None
+    is_rejected: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,10 @@ _TEXTS = PreparedSelect(
         Explanation.rank,
         Explanation.method_id,
         Explanation.collection_id,
-    ).where(Explanation.neuron_id == bindparam("neuron_id")),
+        RejectedExplanation.explanation_id.is_not(None).label("is_rejected"),
+    )
+    .outerjoin(RejectedExplanation, RejectedExplanation.explanation_id == Explanation.id)
+    .where(Explanation.neuron_id == bindparam("neuron_id")),
 )
 _SCORES = PreparedSelect(
     _Score,
@@ -129,7 +133,7 @@ _STANDING = sql("""
 def refresh_current(session: Session, *, neuron_id: int) -> None:
     """Update what is stored for a neuron: its ``current_*``, each method's explanation of it, and its doubts.
 
-    To be called after explanations or scores of the neuron were stored, in their transaction.
+    To be called after explanations or scores of the neuron were stored or one was rejected, in their transaction.
     """
     with one_round_trip(session) as trip:
         # Whoever comes second waits here, and then sees the first one's explanations too.
@@ -149,9 +153,14 @@ def refresh_current(session: Session, *, neuron_id: int) -> None:
     for text in texts.rows:
         if text.method_id is not None:
             by_method.setdefault(text.method_id, []).append(text)
-    if standing := {method_id: shown_first(own, is_scored) for method_id, own in by_method.items()}:
+    # Figures of a method are of all that it says: they would flatter it without what reviewers rejected.
+    if standing := {method_id: _said_by_method(own, is_scored) for method_id, own in by_method.items()}:
         connection.execute(_STANDING, {"neuron_id": neuron_id, **_arrays(standing, scores_of)})
     refresh_doubts(session, neuron_ids=[neuron_id])
+
+
+def _said_by_method(own: Sequence[_Text], is_scored: Callable[[_Text], bool]) -> _Text | None:
+    return shown_first([replace(text, is_rejected=False) for text in own], is_scored)
 
 
 Scores: TypeAlias = Mapping[int, _Score | None]

@@ -6,14 +6,17 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Text, bindparam, cast, select
+from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 
 from app.domain.authors import AuthorKind
 from app.domain.doubts import Measure, RaisedDoubt
 from app.domain.events import EventKind
+from app.domain.review import UNSETTLED
 from app.domain.standing import MARGIN_2023, SCORE_2023, standing_score
 from app.domain.verdict_lines import Standing, VerdictLine, verdict_line
-from app.models import Account, Batch, Event, Explanation, Flag, Method, Run, Score
+from app.models import Account, Batch, Event, Explanation, Flag, Method, RejectedExplanation, ReviewItem, Run, Score
+from app.models.base import is_one_of
 from app.queries.common.prepared import PreparedSelect, labelled, one_round_trip, rows_of
 from app.queries.doubts.shown import DOUBTS, DoubtRow, doubts_by_explanation
 
@@ -73,6 +76,8 @@ class StoredExplanation:
     collection_id: int | None
     created_at: datetime
     provenance: dict[str, Any]
+    is_rejected: bool
+    """Whether reviewers have upheld a flag against it: it is not shown first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +120,7 @@ class ExplanationRow(StoredExplanation):
 
 @dataclass(frozen=True, slots=True)
 class FlagShown:
-    """A flag against one of the neuron's explanations."""
+    """An open flag against one of the neuron's explanations."""
 
     id: int
     explanation_id: int
@@ -123,8 +128,6 @@ class FlagShown:
     note: str
     by: str
     created_at: datetime
-    verdict: str | None
-    resolution_note: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +176,7 @@ _EXPLANATION_COLUMNS = {
     "collection_id": Explanation.collection_id,
     "created_at": Explanation.created_at,
     "provenance": Explanation.provenance,
+    "is_rejected": RejectedExplanation.explanation_id.is_not(None),
 }
 _SCORE_COLUMNS = {field.name: getattr(Score, field.name) for field in fields(ScoreRow)}
 
@@ -183,6 +187,7 @@ EXPLANATIONS = PreparedSelect(
     .select_from(Explanation)
     .outerjoin(Method, Method.id == Explanation.method_id)
     .outerjoin(Score, Score.explanation_id == Explanation.id)
+    .outerjoin(RejectedExplanation, RejectedExplanation.explanation_id == Explanation.id)
     .where(Explanation.neuron_id == bindparam("neuron_id"))
     .order_by(Explanation.id.desc(), Score.id),
 )
@@ -195,12 +200,11 @@ _FLAGS = PreparedSelect(
         Flag.note,
         Account.name.label("by"),
         Flag.created_at,
-        Flag.verdict,
-        Flag.resolution_note,
     )
+    .join(ReviewItem, ReviewItem.id == Flag.item_id)
     .join(Explanation, Explanation.id == Flag.explanation_id)
     .join(Account, Account.id == Flag.account_id)
-    .where(Explanation.neuron_id == bindparam("neuron_id"))
+    .where(Explanation.neuron_id == bindparam("neuron_id"), sql(is_one_of("review_item.state", UNSETTLED)))
     .order_by(Flag.id.desc())
     .limit(HISTORY_LENGTH),
 )
@@ -263,7 +267,7 @@ def _whole(
 
 
 def neuron_flags(session: Session, *, neuron_id: int) -> tuple[FlagShown, ...]:
-    """Flags against any explanation of a neuron, the newest first. One query."""
+    """Open flags against any explanation of a neuron, the newest first. One query."""
     return tuple(rows_of(session, _FLAGS.given(neuron_id=neuron_id)))
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.bounds import LONGEST_NAME
 from app.domain.events import EventKind
+from app.domain.review import ReviewerKind
 from app.domain.roles import Action, Role, may
 from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.models import Account, LoginToken, WebSession
@@ -105,8 +106,13 @@ def any_account(session: Session) -> bool:
 
 
 def create_login_token(session: Session, *, account_id: int, minutes: int) -> str:
-    """A token that logs this account in once, within ``minutes``. Raises Conflict for a disabled account."""
+    """A token that logs this account in once, within ``minutes``.
+
+    Raises Conflict for a disabled account, and for one of a reviewer that is no person.
+    """
     account = session.get_one(Account, account_id)
+    if account.kind != ReviewerKind.PERSON:
+        raise Conflict(f"{account.name} is no person: nobody logs in to its account.")
     if account.disabled_at is not None:
         raise Conflict(f"The account {account.name} is disabled: neuron-audit user enable {account.name}")
     token = secrets.token_urlsafe(32)

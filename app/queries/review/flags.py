@@ -1,25 +1,31 @@
-"""Flags: opened by readers, resolved once by reviewers."""
+"""Flags: complaints about explanations. Each is an item of the standing campaign, and a verdict on that resolves it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any
 
-from sqlalchemy import ColumnElement, func, select, true, update
+from sqlalchemy import ColumnElement, func, select, text, true, update
 from sqlalchemy.orm import Session, aliased
 
 from app.domain.bounds import BIGGEST_ID, LONGEST_NOTE
 from app.domain.events import EventKind
 from app.domain.flags import FlagReason, FlagVerdict
+from app.domain.review import FLAG_KINDS, UNSETTLED, ItemSource, ItemState, Verdict, VerdictKind, flag_verdict
 from app.domain.standing import SCORE_2023
 from app.domain.verdict_lines import VerdictLine
 from app.errors import Conflict, NotFound
-from app.models import Account, Explanation, Flag, Neuron, Subject
+from app.models import Account, Campaign, Explanation, Flag, Neuron, ReviewItem, ReviewVerdict, Subject
 from app.queries.common.inputs import one_of, plain_text
 from app.queries.common.paging import Page, id_page
 from app.queries.doubts.shown import verdict_lines
 from app.queries.explanations.standing import score_standing_for
 from app.queries.history.events import record_event
+from app.queries.review.campaigns import standing_campaign_id
+from app.queries.review.items import ItemsWanted, insert_items, withdraw_items
+from app.queries.review.judging import Judged, Judgement, give_verdict
+from app.queries.review.live import stands
+from app.queries.review.taking import Reviewer, take_item
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +33,7 @@ class FlagRow:
     """One flag with what a reviewer needs to judge it."""
 
     id: int
+    item_id: int
     reason: FlagReason
     note: str
     by: str
@@ -34,7 +41,7 @@ class FlagRow:
     explanation_id: int
     explanation: str
     score: float | None
-    """The 2023 score that represents the explanation."""
+    """The 2023 score that stands for the explanation."""
     simulator: str | None
     """Of the score."""
     line: VerdictLine
@@ -43,9 +50,17 @@ class FlagRow:
     layer: int
     index: int
     verdict: FlagVerdict | None
+    """None while the flag is open."""
+    kind: VerdictKind | None
+    """The newest verdict on the explanation."""
     resolution_note: str | None
     resolved_by: str | None
     resolved_at: datetime | None
+
+    @property
+    def asked_for(self) -> VerdictKind:
+        """The verdict that upholds the flag as it was meant."""
+        return FLAG_KINDS.get(self.reason, VerdictKind.WRONG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +71,22 @@ class _Flagged:
     subject_id: int
 
 
+_INSERT_FLAGS = text("""
+    INSERT INTO flag (explanation_id, account_id, reason, note, item_id)
+    SELECT item.explanation_id, :account_id, :reason, :note, item.id FROM review_item AS item
+    WHERE item.draw_id = :draw_id RETURNING item_id
+""")
+_COUNT_FLAGS = text("""
+    UPDATE neuron SET n_open_flags = n_open_flags + counted.n * :sign
+    FROM (
+        SELECT explanation.neuron_id, count(*) AS n FROM flag
+        JOIN explanation ON explanation.id = flag.explanation_id
+        WHERE flag.item_id = ANY(:item_ids) GROUP BY explanation.neuron_id
+    ) AS counted
+    WHERE neuron.id = counted.neuron_id
+""")
+
+
 def open_flag(session: Session, *, explanation_id: int, account_id: int, reason: str, note: str) -> int:
     """Open a flag against an explanation. Returns the flag's id.
 
@@ -63,48 +94,83 @@ def open_flag(session: Session, *, explanation_id: int, account_id: int, reason:
     the same account already has an open flag with this reason against it.
     """
     wanted = one_of(reason, FlagReason, what="reason")
-    text = plain_text(note, what="note", limit=LONGEST_NOTE)
+    words = plain_text(note, what="note", limit=LONGEST_NOTE)
     flagged = _flagged(session, explanation_id)
     # The neuron's row is locked first, so that two requests at once see each other's flag.
     session.execute(update(Neuron).where(Neuron.id == flagged.neuron_id).values(n_open_flags=Neuron.n_open_flags + 1))
-    same = select(Flag.id).where(
-        Flag.explanation_id == explanation_id,
-        Flag.account_id == account_id,
-        Flag.reason == wanted,
-        Flag.resolved_at.is_(None),
+    same = (
+        select(Flag.id)
+        .join(ReviewItem, ReviewItem.id == Flag.item_id)
+        .where(
+            Flag.explanation_id == explanation_id,
+            Flag.account_id == account_id,
+            Flag.reason == wanted,
+            ReviewItem.state.in_(UNSETTLED),
+        )
     )
     if session.scalar(same.limit(1)) is not None:
         raise Conflict("You have already flagged this explanation for this reason. The flag is still open.")
-    flag = Flag(explanation_id=explanation_id, account_id=account_id, reason=wanted, note=text)
+    item_id = _standing_item(session, explanation_id, account_id)
+    flag = Flag(explanation_id=explanation_id, account_id=account_id, reason=wanted, note=words, item_id=item_id)
     session.add(flag)
     session.flush()  # the event and the caller need its id
-    _record(session, EventKind.FLAG_OPENED, flagged, account_id, {"flag_id": flag.id, "reason": wanted, "note": text})
+    detail = {"flag_id": flag.id, "item_id": item_id, "reason": wanted, "note": words}
+    _record(session, EventKind.FLAG_OPENED, flagged, account_id, detail)
     return flag.id
 
 
-def resolve_flag(session: Session, *, flag_id: int, account_id: int, verdict: str, note: str) -> None:
-    """Close an open flag with a verdict and a note.
+def open_flags(
+    session: Session, *, explanation_ids: Sequence[int], subject_id: int, account_id: int, reason: str, note: str
+) -> tuple[int, int]:
+    """Flag many explanations of a subject at once; returns the draw's id, by which that is undone, and their number.
 
-    Raises NotFound for an unknown flag, Conflict where it is resolved already, Invalid for an unknown verdict or an
-    over-long note. Whether the account may judge is the caller's to know.
+    Explanations that wait in the standing campaign already are left out. One event. Raises as ``open_flag`` does, and
+    Conflict where nothing is left to flag.
     """
-    judged = one_of(verdict, FlagVerdict, what="verdict")
-    text = plain_text(note, what="note", limit=LONGEST_NOTE)
-    if not 0 < flag_id <= BIGGEST_ID:
+    wanted = one_of(reason, FlagReason, what="reason")
+    words = plain_text(note, what="note", limit=LONGEST_NOTE)
+    campaign = session.get_one(Campaign, standing_campaign_id(session))
+    parameters = {"reason": wanted, "note": words}
+    added = insert_items(
+        session,
+        campaign=campaign,
+        wanted=ItemsWanted(ItemSource.FLAG, explanation_ids, parameters),
+        account_id=account_id,
+    )
+    if not added.n_items:
+        raise Conflict("All of these explanations are flagged already.")
+    values = {"draw_id": added.draw_id, "account_id": account_id, **parameters}
+    item_ids = list(session.scalars(_INSERT_FLAGS, values))
+    session.execute(_COUNT_FLAGS, {"item_ids": item_ids, "sign": 1})
+    detail = {"draw_id": added.draw_id, "n_flags": added.n_items, **parameters}
+    record_event(session, kind=EventKind.FLAGS_OPENED, account_id=account_id, subject_id=subject_id, detail=detail)
+    return added.draw_id, added.n_items
+
+
+def withdraw_flags(session: Session, *, draw_id: int, account_id: int) -> int:
+    """Undo ``open_flags`` as far as nobody has judged; returns the number of items taken out. One event.
+
+    Raises NotFound, Conflict where nothing is left to be taken out.
+    """
+    withdrawn = withdraw_items(session, draw_id=draw_id, account_id=account_id)
+    session.execute(_COUNT_FLAGS, {"item_ids": withdrawn, "sign": -1})
+    return len(withdrawn)
+
+
+def resolve_flag(session: Session, *, flag_id: int, reviewer: Reviewer, kind: str, note: str) -> Judged:
+    """Judge a flagged explanation; where the standing campaign asks for one verdict, that resolves its flags.
+
+    Raises NotFound for an unknown flag, Conflict where it is resolved already or somebody else holds it, Invalid for an
+    unknown verdict or an over-long note. Whether the account may judge is the caller's to know.
+    """
+    judgement = Judgement(kind, note=note)
+    found = session.get(Flag, flag_id) if 0 < flag_id <= BIGGEST_ID else None
+    if found is None:
         raise NotFound("There is no such flag.")
-    explanation_id = session.scalar(
-        update(Flag)
-        .where(Flag.id == flag_id, Flag.resolved_at.is_(None))
-        .values(verdict=judged, resolution_note=text, resolved_by_id=account_id, resolved_at=func.now())
-        .returning(Flag.explanation_id)
-    )
-    if explanation_id is None:
-        _raise_unresolvable(session, flag_id)
-    flagged = _flagged(session, explanation_id)
-    session.execute(update(Neuron).where(Neuron.id == flagged.neuron_id).values(n_open_flags=Neuron.n_open_flags - 1))
-    _record(
-        session, EventKind.FLAG_RESOLVED, flagged, account_id, {"flag_id": flag_id, "verdict": judged, "note": text}
-    )
+    if session.get_one(ReviewItem, found.item_id, populate_existing=True).state not in UNSETTLED:
+        raise Conflict("This flag is already resolved. Its verdict is in the list of resolved flags.")
+    slot = take_item(session, item_id=found.item_id, reviewer=reviewer)
+    return give_verdict(session, slot_id=slot.id, lease_token=slot.lease_token, reviewer=reviewer, judgement=judgement)
 
 
 def flags_page(
@@ -117,7 +183,8 @@ def flags_page(
     before: str | None = None,
 ) -> Page[FlagRow]:
     """``size`` flags, newest first, open or resolved ones. Raises Invalid for a malformed cursor."""
-    wanted: list[ColumnElement[bool]] = [Flag.resolved_at.is_(None) if is_open else Flag.resolved_at.is_not(None)]
+    is_unsettled = ReviewItem.state.in_(UNSETTLED)
+    wanted: list[ColumnElement[bool]] = [is_unsettled if is_open else ~is_unsettled]
     if reason is not None:
         wanted.append(Flag.reason == reason)
 
@@ -136,18 +203,54 @@ def flag_row(session: Session, *, flag_id: int) -> FlagRow:
 
 
 def n_open_flags(session: Session) -> int:
-    """How many flags wait for a verdict, over all subjects."""
-    return session.scalar(select(func.count()).select_from(Flag).where(Flag.resolved_at.is_(None))) or 0
+    """The number of flags that wait for a verdict, over all subjects."""
+    waiting = select(func.count()).select_from(Flag).join(ReviewItem, ReviewItem.id == Flag.item_id)
+    return session.scalar(waiting.where(ReviewItem.state.in_(UNSETTLED))) or 0
+
+
+def item_flags(session: Session, *, item_id: int) -> tuple[FlagRow, ...]:
+    """The flags that an item of the standing campaign stands for, the newest first."""
+    return tuple(_rows(session, [Flag.item_id == item_id], newest_first=True, limit=50))
+
+
+def _standing_item(session: Session, explanation_id: int, account_id: int) -> int:
+    """The unsettled item of an explanation in the standing campaign; a new one where there is none."""
+    campaign = session.get_one(Campaign, standing_campaign_id(session))
+    unsettled = select(ReviewItem.id).where(
+        ReviewItem.campaign_id == campaign.id,
+        ReviewItem.explanation_id == explanation_id,
+        ReviewItem.state.in_(UNSETTLED),
+    )
+    item_id = session.scalar(unsettled)
+    if item_id is None:
+        insert_items(
+            session, campaign=campaign, wanted=ItemsWanted(ItemSource.FLAG, [explanation_id]), account_id=account_id
+        )
+        item_id = session.scalars(unsettled).one()
+    return item_id
 
 
 def _rows(session: Session, conditions: list[ColumnElement[bool]], *, newest_first: bool, limit: int) -> list[FlagRow]:
     opener, resolver = aliased(Account), aliased(Account)
     score = score_standing_for(Explanation, SCORE_2023)
+    verdict = (
+        select(ReviewVerdict.kind, ReviewVerdict.note, ReviewVerdict.account_id, ReviewVerdict.created_at)
+        .where(ReviewVerdict.item_id == Flag.item_id, stands())
+        .order_by(ReviewVerdict.id.desc())
+        .limit(1)
+        .correlate(Flag)
+        .lateral()
+    )
     rows = session.execute(
         select(
             Flag,
             opener.name.label("by"),
             resolver.name.label("resolved_by"),
+            verdict.c.kind,
+            verdict.c.note.label("resolution_note"),
+            verdict.c.created_at.label("resolved_at"),
+            ReviewItem.state,
+            ReviewItem.outcome,
             Explanation.text.label("explanation"),
             Neuron.layer,
             Neuron.index,
@@ -156,11 +259,13 @@ def _rows(session: Session, conditions: list[ColumnElement[bool]], *, newest_fir
             score.c.simulator,
             Subject.slug,
         )
+        .join(ReviewItem, ReviewItem.id == Flag.item_id)
         .join(Explanation, Explanation.id == Flag.explanation_id)
         .join(Neuron, Neuron.id == Explanation.neuron_id)
         .join(Subject, Subject.id == Neuron.subject_id)
         .join(opener, opener.id == Flag.account_id)
-        .outerjoin(resolver, resolver.id == Flag.resolved_by_id)
+        .outerjoin(verdict, true())
+        .outerjoin(resolver, resolver.id == verdict.c.account_id)
         .outerjoin(score, true())
         .where(*conditions)
         .order_by(Flag.id.desc() if newest_first else Flag.id)
@@ -172,8 +277,12 @@ def _rows(session: Session, conditions: list[ColumnElement[bool]], *, newest_fir
 
 def _flag_row(row: Any, line: VerdictLine) -> FlagRow:
     flag: Flag = row.Flag
+    outcome = None if row.outcome is None else Verdict(row.outcome)
+    became = flag_verdict(ItemState(row.state), outcome)
+    is_resolved = became is not None and row.kind is not None
     return FlagRow(
         id=flag.id,
+        item_id=flag.item_id,
         reason=FlagReason(flag.reason),
         note=flag.note,
         by=row.by,
@@ -186,10 +295,11 @@ def _flag_row(row: Any, line: VerdictLine) -> FlagRow:
         subject=row.slug,
         layer=row.layer,
         index=row.index,
-        verdict=FlagVerdict(flag.verdict) if flag.verdict is not None else None,
-        resolution_note=flag.resolution_note,
-        resolved_by=row.resolved_by,
-        resolved_at=flag.resolved_at,
+        verdict=became,
+        kind=VerdictKind(row.kind) if is_resolved else None,
+        resolution_note=row.resolution_note if is_resolved else None,
+        resolved_by=row.resolved_by if is_resolved else None,
+        resolved_at=row.resolved_at if is_resolved else None,
     )
 
 
@@ -203,12 +313,6 @@ def _flagged(session: Session, explanation_id: int) -> _Flagged:
         if row is not None:
             return _Flagged(row.id, row.subject_id)
     raise NotFound("There is no such explanation.")
-
-
-def _raise_unresolvable(session: Session, flag_id: int) -> NoReturn:
-    if session.scalar(select(Flag.id).where(Flag.id == flag_id)) is None:
-        raise NotFound("There is no such flag.")
-    raise Conflict("This flag is already resolved. Its verdict is in the list of resolved flags.")
 
 
 def _record(session: Session, kind: EventKind, flagged: _Flagged, account_id: int, detail: dict[str, Any]) -> None:

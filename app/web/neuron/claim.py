@@ -86,11 +86,11 @@ def claim_of(head: NeuronHead, explanations: Sequence[ExplanationRow], wanted: i
 
 
 def flags_of(claim: NeuronClaim, flags: Sequence[FlagShown]) -> NeuronFlags:
-    """The open ones of these flags, and the form that flags the explanation that is shown."""
+    """The open flags, and the form that flags the explanation that is shown."""
     return NeuronFlags(
         address=claim.address,
         explanation_id=claim.shown.id if claim.shown is not None else None,
-        open_flags=tuple(f for f in flags if f.verdict is None),
+        open_flags=tuple(flags),
         reasons=tuple(FlagReason),
     )
 

@@ -11,7 +11,9 @@ from app.queries.neurons.claims import HISTORY_LENGTH, EventShown, ExplanationRo
 SENTENCES = {
     EventKind.EXPLANATION_WRITTEN: "Wrote an explanation",
     EventKind.FLAG_OPENED: "Flagged as {reason}",
-    EventKind.FLAG_RESOLVED: "Flag {verdict}",
+    EventKind.ITEM_SENT_BACK: "Sent back for another look",
+    EventKind.VERDICT_GIVEN: "Judged in a campaign",
+    EventKind.VERDICT_UNDONE: "A verdict undone in a campaign",
     EventKind.RUN_FAILED: "Run {run_id} failed: {error}",
     EventKind.RUN_QUARANTINED: "Run {run_id} put in quarantine: {error}",
     EventKind.RUN_CANCELLED: "Run {run_id} cancelled",
@@ -35,7 +37,7 @@ def history_lines(
 ) -> tuple[HistoryLine, ...]:
     """Events, new explanations and queued runs in one list, the newest first."""
     lines = [
-        *(HistoryLine(e.at, sentence(e), str(e.detail.get("note", "")), e.by, _run_address(e)) for e in events),
+        *(HistoryLine(e.at, sentence(e), _note(e), e.by, _run_address(e)) for e in events),
         *(
             HistoryLine(row.created_at, f"New explanation by {row.by}", "", None, f"?explanation={row.id}")
             for row in explanations
@@ -48,10 +50,18 @@ def history_lines(
 
 def sentence(event: EventShown) -> str:
     """An event in words; its name where there are no words for it."""
+    if event.kind == EventKind.VERDICT_GIVEN and "flag" in event.detail:
+        return f"Flag {event.detail['flag']}"
     words = SENTENCES.get(event.kind)
     if words is None:
         return event.kind.label
     return words.format_map(_Detail(event.detail)).replace("_", " ")
+
+
+def _note(event: EventShown) -> str:
+    """What was written with it. Notes to verdicts are shown where campaigns end; here they would undo the blinding."""
+    is_told = not event.kind.startswith("verdict.") or "flag" in event.detail
+    return str(event.detail.get("note", "")) if is_told else ""
 
 
 def _run_address(event: EventShown) -> str | None:

@@ -8,12 +8,13 @@ from fastapi import APIRouter, Depends, Form, Path
 from fastapi.responses import RedirectResponse, Response
 
 from app.domain.bounds import BIGGEST_ID
-from app.domain.flags import FlagReason, FlagState, FlagVerdict
+from app.domain.flags import FlagReason, FlagState
 from app.domain.roles import Action
 from app.errors import Invalid
 from app.queries.common.inputs import one_of
 from app.queries.people.accounts import Viewer
 from app.queries.review.flags import FlagRow, flag_row, flags_page, n_open_flags, resolve_flag
+from app.queries.review.taking import Reviewer
 from app.web.deps import AppSettings, DbSession, allowed_to
 from app.web.rendering.templating import CurrentView, page
 
@@ -32,7 +33,6 @@ class FlagsPage:
     previous: str | None
     next: str | None
     reasons: tuple[FlagReason, ...]
-    verdicts: tuple[FlagVerdict, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,6 @@ class FlagsFlag:
     """One flag."""
 
     flag: FlagRow
-    verdicts: tuple[FlagVerdict, ...]
 
 
 @page(router, "/flags", template="flags/page.html", partial="flags/_results.html")
@@ -72,32 +71,32 @@ def flags(
         previous=_address(state, wanted, before=found.previous) if found.previous is not None else None,
         next=_address(state, wanted, after=found.next) if found.next is not None else None,
         reasons=tuple(FlagReason),
-        verdicts=tuple(FlagVerdict),
     )
 
 
 @page(router, "/flags/{flag_id}", template="flags/flag.html")
 def flag(session: DbSession, flag_id: Annotated[int, Path(ge=1, le=BIGGEST_ID)]) -> FlagsFlag:
     """One flag with its verdict, if it has one."""
-    return FlagsFlag(flag_row(session, flag_id=flag_id), tuple(FlagVerdict))
+    return FlagsFlag(flag_row(session, flag_id=flag_id))
 
 
 @router.post("/flags/{flag_id}/resolve", include_in_schema=False)
 def resolve(
     session: DbSession,
     view: CurrentView,
-    viewer: Annotated[Viewer, Depends(allowed_to(Action.RESOLVE_FLAG), scope="function")],
+    viewer: Annotated[Viewer, Depends(allowed_to(Action.REVIEW), scope="function")],
     flag_id: Annotated[int, Path(ge=1, le=BIGGEST_ID)],
     *,
     verdict: Annotated[str, Form()] = "",
     note: Annotated[str, Form()] = "",
 ) -> Response:
-    """Close a flag with a verdict."""
+    """Judge a flagged explanation."""
     if not verdict:
-        raise Invalid("Choose a verdict: upheld if the complaint is right, rejected if it is not.")
-    resolve_flag(session, flag_id=flag_id, account_id=viewer.id, verdict=verdict, note=note)
+        raise Invalid("Choose a verdict: uphold the flag if the complaint is right, reject it if it is not.")
+    reviewer = Reviewer(viewer.id, viewer.may(Action.ADJUDICATE))
+    resolve_flag(session, flag_id=flag_id, reviewer=reviewer, kind=verdict, note=note)
     if view.wants_part:
-        shown = FlagsFlag(flag_row(session, flag_id=flag_id), tuple(FlagVerdict))
+        shown = FlagsFlag(flag_row(session, flag_id=flag_id))
         return view.html("flags/_flag.html", shown)
     return RedirectResponse(f"/flags/{flag_id}", status_code=303)
 

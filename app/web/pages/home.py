@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from fastapi import APIRouter
 
 from app.domain.roles import Action
+from app.queries.review.campaigns import CampaignRow, open_campaigns
 from app.queries.subjects.overview import (
     PauseShown,
     QueueCounts,
@@ -21,6 +22,7 @@ from app.web.rendering.templating import page
 
 router = APIRouter()
 
+SHOWN_CAMPAIGNS = 3
 NO_REASON = "its language model does not answer."
 
 
@@ -47,13 +49,19 @@ class HomePage:
     """Subjects, how far they are explained, and what is going on."""
 
     subjects: tuple[SubjectSummary, ...]
+    campaigns: tuple[CampaignRow, ...]
+    """The newest that are open."""
     activity: HomeActivity
 
 
 @page(router, "/", template="home/page.html", twin="/index.json")
 def home(session: DbSession, viewer: CurrentViewer) -> HomePage:
     """Subjects with their counts, running collections, workers and pauses."""
-    return HomePage(subjects=subject_summaries(session), activity=activity(session, viewer))
+    return HomePage(
+        subjects=subject_summaries(session),
+        campaigns=open_campaigns(session, limit=SHOWN_CAMPAIGNS),
+        activity=activity(session, viewer),
+    )
 
 
 @page(router, "/activity", template="home/activity.html", partial="home/_activity.html")

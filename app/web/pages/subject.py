@@ -20,12 +20,13 @@ from app.queries.language_models.estimates import batch_estimate
 from app.queries.neurons.filters import has_search_words
 from app.queries.neurons.listing import Matches, NeuronRow, NeuronsQuery, count_neurons, neurons_page
 from app.queries.neurons.order import NeuronSort, SortKey
-from app.queries.neurons.selection import NeuronSelection, count_selected, n_with_active_run
+from app.queries.neurons.selection import count_selected, n_with_active_run
 from app.queries.people.accounts import Viewer
 from app.queries.subjects.lookup import SubjectHead, subject_head
 from app.settings import Settings
 from app.web.deps import AppSettings, CurrentViewer, DbSession, allowed_to
 from app.web.listing.filters import SORT_LABELS, FilterFields, ListFilters, ListRequest, kept_filters
+from app.web.listing.selection import Selection, asked_selection
 from app.web.neuron.choices import MethodChoice, choices_for, method_choices
 from app.web.rendering.templating import CurrentView, page
 from app.work.enqueue import enqueue_selection
@@ -102,20 +103,6 @@ class SubjectQueue:
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
-    """Neurons chosen one by one, or by the list's filters."""
-
-    neuron_ids: tuple[int, ...]
-    request: ListRequest
-
-    def of(self, subject: SubjectHead) -> NeuronSelection:
-        """The neurons of this subject."""
-        if self.neuron_ids:
-            return NeuronSelection.of(subject.id, self.neuron_ids)
-        return NeuronSelection(subject.id, self.request.filter)
-
-
-@dataclass(frozen=True, slots=True)
 class Confirmed:
     """What a person has confirmed: these neurons, this method, this number."""
 
@@ -127,17 +114,6 @@ class Confirmed:
 
 
 MayQueue = Annotated[Viewer, Depends(allowed_to(Action.QUEUE), scope="function")]
-
-
-async def asked_selection(
-    filters: ListFilters,
-    neuron: Annotated[list[int] | None, Query(description="Ids of chosen neurons")] = None,
-    everything: Annotated[bool, Query(alias="all", description="All that match the filters")] = False,
-) -> Selection:
-    """The neurons that the list's form has chosen. Raises Invalid where it has chosen none."""
-    if not everything and not neuron:
-        raise Invalid("Nothing is selected. Tick neurons in the list, or the box for all that match.")
-    return Selection(() if everything else tuple(neuron or ()), filters)
 
 
 async def sent_selection(

@@ -1,0 +1,306 @@
+"""Campaigns and their rules: created, changed by a newer version, ended."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, func, select
+from sqlalchemy.orm import Session
+
+from app.domain.bounds import BIGGEST_ID, LONGEST_CAMPAIGN_NAME, LONGEST_INSTRUCTIONS, LONGEST_QUESTION
+from app.domain.events import EventKind
+from app.domain.review import (
+    FEWEST_VERDICTS,
+    HIGHEST_CONTROL_SHARE,
+    MOST_VERDICTS,
+    CampaignState,
+    ItemSource,
+    ItemState,
+    Participants,
+)
+from app.errors import Conflict, Invalid, NotFound
+from app.models import Account, Campaign, CampaignVersion, ReviewItem, Subject
+from app.queries.common.inputs import plain_text
+from app.queries.history.events import record_event
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignRules:
+    """What a version of a campaign says. Raises Invalid for what is out of bounds."""
+
+    question: str
+    instructions: str = ""
+    verdicts_per_item: int = 2
+    participants: Participants = Participants.REVIEWERS
+    account_ids: tuple[int, ...] = ()
+    """Who may take part where participants are named."""
+    is_blind: bool = True
+    asks_guess: bool = True
+    control_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        question = plain_text(self.question, what="question", limit=LONGEST_QUESTION)
+        if not question:
+            raise Invalid("Write the question that reviewers are to answer.")
+        object.__setattr__(self, "question", question)
+        instructions = plain_text(self.instructions, what="instructions", limit=LONGEST_INSTRUCTIONS)
+        object.__setattr__(self, "instructions", instructions)
+        if not FEWEST_VERDICTS <= self.verdicts_per_item <= MOST_VERDICTS:
+            raise Invalid(f"Verdicts per item are {FEWEST_VERDICTS} to {MOST_VERDICTS}.")
+        if not 0 <= self.control_share <= HIGHEST_CONTROL_SHARE:
+            raise Invalid(f"The share of controls is 0 to {HIGHEST_CONTROL_SHARE}, or 0 to 50 %.")
+        if (self.participants is Participants.NAMED) != bool(self.account_ids):
+            raise Invalid("Name the accounts that may take part, or let all reviewers take part.")
+
+    @property
+    def instructions_digest(self) -> str:
+        """SHA-256 of the instructions in UTF-8, in hexadecimal."""
+        return hashlib.sha256(self.instructions.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class ItemCounts:
+    """Items of a campaign by state, controls among them."""
+
+    open: int = 0
+    disputed: int = 0
+    settled: int = 0
+    withdrawn: int = 0
+
+    @property
+    def total(self) -> int:
+        """All that were not withdrawn."""
+        return self.open + self.disputed + self.settled
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignRow:
+    """A campaign with the rules in force."""
+
+    id: int
+    name: str
+    subject_id: int | None
+    slug: str | None
+    subject: str | None
+    is_standing: bool
+    state: CampaignState
+    version: int
+    seed: int
+    by: str | None
+    created_at: datetime
+    ended_at: datetime | None
+    rules: CampaignRules
+    counts: ItemCounts
+
+    def lets_take_part(self, account_id: int) -> bool:
+        """Whether an account that may review may review here."""
+        return self.rules.participants is Participants.REVIEWERS or account_id in self.rules.account_ids
+
+
+def insert_campaign(
+    session: Session, *, name: str, subject_id: int, rules: CampaignRules, account_id: int | None, seed: int
+) -> int:
+    """A new campaign without items; returns its id. The caller records the event.
+
+    It is being prepared where it is to have controls. Raises Invalid for a bad name, NotFound for an unknown account.
+    """
+    clean = plain_text(name, what="name", limit=LONGEST_CAMPAIGN_NAME)
+    if not clean:
+        raise Invalid("Give the campaign a name.")
+    state = CampaignState.PREPARING if rules.control_share else CampaignState.OPEN
+    campaign = Campaign(name=clean, subject_id=subject_id, seed=seed, account_id=account_id, state=state)
+    session.add(campaign)
+    session.flush()  # the version needs its id
+    _insert_version(session, campaign.id, 1, rules, account_id)
+    return campaign.id
+
+
+def change_rules(session: Session, *, campaign_id: int, rules: CampaignRules, account_id: int) -> int:
+    """Put a newer version of the rules in force; returns its number.
+
+    Slots that exist stay; items that are added later get as many as the new rules say. Raises NotFound, Conflict for
+    a campaign that has ended or for rules that are the same, Invalid where the share of controls changes: it is that
+    of the items, which exist.
+    """
+    campaign = _locked(session, campaign_id)
+    if campaign.state == CampaignState.ENDED:
+        raise Conflict("This campaign has ended. Its rules are what its verdicts were given under.")
+    before = campaign_row(session, campaign_id=campaign_id).rules
+    if rules == before:
+        raise Conflict("These are the rules that are in force already.")
+    if rules.control_share != before.control_share:
+        raise Invalid("The share of controls is fixed when a campaign is created.")
+    campaign.version += 1
+    _insert_version(session, campaign_id, campaign.version, rules, account_id)
+    changed = {key: value for key, value in _as_json(rules).items() if value != _as_json(before)[key]}
+    detail = {
+        "campaign_id": campaign_id,
+        "version": campaign.version,
+        "before": {key: _as_json(before)[key] for key in changed},
+        "after": changed,
+    }
+    _record(session, EventKind.CAMPAIGN_CHANGED, campaign, account_id, detail)
+    return campaign.version
+
+
+def end_campaign(session: Session, *, campaign_id: int, account_id: int) -> None:
+    """End a campaign: no item may be taken, controls are shown as controls.
+
+    Raises NotFound, Conflict for one that has ended, and for the standing campaign, which never ends.
+    """
+    campaign = _locked(session, campaign_id)
+    if campaign.is_standing:
+        raise Conflict("The standing campaign never ends: it holds what is flagged.")
+    if campaign.state == CampaignState.ENDED:
+        raise Conflict("This campaign has ended already.")
+    before = campaign.state
+    campaign.state = CampaignState.ENDED
+    campaign.ended_at = func.now()
+    detail = {"campaign_id": campaign_id, "before": before, "after": CampaignState.ENDED}
+    _record(session, EventKind.CAMPAIGN_ENDED, campaign, account_id, detail)
+
+
+def open_prepared(session: Session, *, campaign_id: int, n_controls: Mapping[str, int]) -> None:
+    """Let items be taken once the controls were made. Nothing where the campaign is not being prepared."""
+    campaign = _locked(session, campaign_id)
+    if campaign.state != CampaignState.PREPARING:
+        return
+    campaign.state = CampaignState.OPEN
+    detail = {
+        "campaign_id": campaign_id,
+        "n_controls": dict(n_controls),
+        "before": CampaignState.PREPARING,
+        "after": CampaignState.OPEN,
+    }
+    _record(session, EventKind.CAMPAIGN_OPENED, campaign, None, detail)
+
+
+def campaign_row(session: Session, *, campaign_id: int) -> CampaignRow:
+    """One campaign. Raises NotFound."""
+    rows = campaign_rows(session, campaign_ids=[campaign_id]) if 0 < campaign_id <= BIGGEST_ID else ()
+    if not rows:
+        raise NotFound("There is no such campaign.")
+    return rows[0]
+
+
+def open_campaigns(session: Session, *, limit: int) -> tuple[CampaignRow, ...]:
+    """The newest campaigns that are open, the standing one apart. One query where there is none, else three."""
+    found = select(Campaign.id).where(Campaign.state == CampaignState.OPEN, ~Campaign.is_standing)
+    ids = session.scalars(found.order_by(Campaign.id.desc()).limit(limit)).all()
+    return campaign_rows(session, campaign_ids=ids) if ids else ()
+
+
+def campaign_rows(session: Session, *, campaign_ids: Sequence[int] | None = None) -> tuple[CampaignRow, ...]:
+    """Campaigns, the standing one first, then the newest; all, or those with these ids. Two queries."""
+    columns = (Campaign, CampaignVersion, Subject.slug, Subject.name.label("subject"), Account.name.label("by"))
+    found = (
+        select(*columns)
+        .join(
+            CampaignVersion,
+            and_(CampaignVersion.campaign_id == Campaign.id, CampaignVersion.number == Campaign.version),
+        )
+        .outerjoin(Subject, Subject.id == Campaign.subject_id)
+        .outerjoin(Account, Account.id == Campaign.account_id)
+        .order_by(Campaign.is_standing.desc(), Campaign.id.desc())
+    )
+    counts = select(ReviewItem.campaign_id, ReviewItem.state, func.count()).group_by(
+        ReviewItem.campaign_id, ReviewItem.state
+    )
+    if campaign_ids is not None:
+        found = found.where(Campaign.id.in_(campaign_ids))
+        counts = counts.where(ReviewItem.campaign_id.in_(campaign_ids))
+    of_campaign: dict[int, dict[str, int]] = {}
+    for campaign_id, state, n in session.execute(counts):
+        of_campaign.setdefault(campaign_id, {})[state] = n
+    return tuple(_row(row, of_campaign) for row in session.execute(found))
+
+
+def standing_campaign_id(session: Session) -> int:
+    """The campaign whose items are flagged explanations. Every database has one from the start."""
+    return session.scalars(select(Campaign.id).where(Campaign.is_standing)).one()
+
+
+def n_unsettled_by_source(session: Session, *, campaign_id: int) -> dict[ItemSource, int]:
+    """The number of items that wait for verdicts, by source. Controls count as their own source."""
+    rows = session.execute(
+        select(ReviewItem.source, func.count())
+        .where(ReviewItem.campaign_id == campaign_id, ReviewItem.state.in_([ItemState.OPEN, ItemState.DISPUTED]))
+        .group_by(ReviewItem.source)
+    )
+    return {ItemSource(source): n for source, n in rows}
+
+
+def _row(row: Any, of_campaign: Mapping[int, Mapping[str, int]]) -> CampaignRow:
+    campaign: Campaign = row.Campaign
+    version: CampaignVersion = row.CampaignVersion
+    return CampaignRow(
+        id=campaign.id,
+        name=campaign.name,
+        subject_id=campaign.subject_id,
+        slug=row.slug,
+        subject=row.subject,
+        is_standing=campaign.is_standing,
+        state=CampaignState(campaign.state),
+        version=campaign.version,
+        seed=campaign.seed,
+        by=row.by,
+        created_at=campaign.created_at,
+        ended_at=campaign.ended_at,
+        rules=CampaignRules(
+            question=version.question,
+            instructions=version.instructions,
+            verdicts_per_item=version.verdicts_per_item,
+            participants=Participants(version.participants),
+            account_ids=tuple(version.account_ids),
+            is_blind=version.is_blind,
+            asks_guess=version.asks_guess,
+            control_share=version.control_share,
+        ),
+        counts=ItemCounts(**of_campaign.get(campaign.id, {})),
+    )
+
+
+def _insert_version(
+    session: Session, campaign_id: int, number: int, rules: CampaignRules, account_id: int | None
+) -> None:
+    known = session.scalar(select(func.count()).select_from(Account).where(Account.id.in_(rules.account_ids)))
+    if known != len(set(rules.account_ids)):
+        raise NotFound("One of the named accounts does not exist.")
+    session.add(
+        CampaignVersion(
+            campaign_id=campaign_id,
+            number=number,
+            question=rules.question,
+            instructions=rules.instructions,
+            instructions_digest=rules.instructions_digest,
+            verdicts_per_item=rules.verdicts_per_item,
+            participants=rules.participants,
+            account_ids=list(rules.account_ids),
+            is_blind=rules.is_blind,
+            asks_guess=rules.asks_guess,
+            control_share=rules.control_share,
+            account_id=account_id,
+        )
+    )
+
+
+def _as_json(rules: CampaignRules) -> dict[str, Any]:
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(rules).items()}
+
+
+def _locked(session: Session, campaign_id: int) -> Campaign:
+    found = select(Campaign).where(Campaign.id == campaign_id).with_for_update()
+    campaign = (
+        session.scalar(found.execution_options(populate_existing=True)) if 0 < campaign_id <= BIGGEST_ID else None
+    )
+    if campaign is None:
+        raise NotFound("There is no such campaign.")
+    return campaign
+
+
+def _record(
+    session: Session, kind: EventKind, campaign: Campaign, account_id: int | None, detail: dict[str, Any]
+) -> None:
+    record_event(session, kind=kind, account_id=account_id, subject_id=campaign.subject_id, detail=detail)

@@ -1,0 +1,217 @@
+"""Controls of campaigns: what they are made of, and how they are stored among the items."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import and_, func, select
+from sqlalchemy.orm import Session
+
+from app.domain.review import (
+    PLANTED_TRUTH,
+    CampaignState,
+    ControlKind,
+    ItemSource,
+    ItemState,
+    Verdict,
+)
+from app.domain.sampling import positions
+from app.errors import Conflict
+from app.models import (
+    Campaign,
+    CampaignDraw,
+    CampaignVersion,
+    CollectedNeuron,
+    Collection,
+    CorpusCheck,
+    Excerpt,
+    Explanation,
+    Neuron,
+    ReviewControl,
+    ReviewItem,
+    ReviewSlot,
+    Subject,
+)
+from app.queries.review.campaigns import campaign_row, open_prepared
+
+KNOWN_LEAST = 0.8
+"""Precision and recall over the whole corpus from which an executed explanation is known to hold."""
+N_EXCERPTS = 400
+"""Excerpts that claims are counted in when a text is to be broadened."""
+
+
+@dataclass(frozen=True, slots=True)
+class ControlSource:
+    """A current explanation that a control can be made of, with the tokens that drive its neuron most."""
+
+    explanation_id: int
+    layer: int
+    text: str
+    strongest_tokens: frozenset[int]
+    precision: float | None
+    recall: float | None
+    """Over the whole corpus; None where the text was not executed."""
+    is_item: bool
+    """Whether the campaign asks about it already."""
+
+    @property
+    def is_known_to_hold(self) -> bool:
+        """Whether its execution on the whole corpus is right almost everywhere."""
+        return min(self.precision or 0.0, self.recall or 0.0) >= KNOWN_LEAST
+
+
+@dataclass(frozen=True, slots=True)
+class SettledSource:
+    """An item that an earlier campaign has settled."""
+
+    item_id: int
+    explanation_id: int
+    outcome: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class ControlMaterial:
+    """All that a campaign's controls are made of. ``excerpts`` are the token ids of some of the corpus."""
+
+    n_wanted: int
+    seed: int
+    tokenizer_id: int
+    sources: tuple[ControlSource, ...]
+    settled: tuple[SettledSource, ...]
+    excerpts: tuple[list[int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MadeControl:
+    """A control. ``planted_text`` is shown in place of the explanation, where there is one."""
+
+    kind: ControlKind
+    explanation_id: int
+    planted_text: str | None = None
+    repeats: SettledSource | None = None
+    detail: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def truth(self) -> Verdict:
+        """The right verdict."""
+        return PLANTED_TRUTH[self.kind] if self.repeats is None else self.repeats.outcome
+
+
+def control_material(session: Session, *, campaign_id: int) -> ControlMaterial:
+    """What a campaign's controls are made of. Raises NotFound, Conflict for a campaign that is not being prepared."""
+    campaign = campaign_row(session, campaign_id=campaign_id)
+    if campaign.state is not CampaignState.PREPARING or campaign.subject_id is None:
+        raise Conflict("Controls are made once, before a campaign opens.")
+    subject = session.get_one(Subject, campaign.subject_id)
+    share = campaign.rules.control_share
+    return ControlMaterial(
+        n_wanted=round(campaign.counts.total * share / (1 - share)),
+        seed=campaign.seed,
+        tokenizer_id=subject.tokenizer_id,
+        sources=_sources(session, subject, campaign_id),
+        settled=_settled(session, campaign.subject_id, campaign_id),
+        excerpts=_excerpts(session, subject.collection_id),
+    )
+
+
+def store_controls(session: Session, *, campaign_id: int, controls: Sequence[MadeControl]) -> None:
+    """Add controls among a campaign's items and open it; nothing where it is open already. One event."""
+    campaign = session.get_one(Campaign, campaign_id, with_for_update=True, populate_existing=True)
+    if campaign.state != CampaignState.PREPARING:
+        return
+    draw = CampaignDraw(campaign_id=campaign_id, source=ItemSource.CONTROL, seed=campaign.seed, n_items=len(controls))
+    session.add(draw)
+    session.flush()  # its items need its id
+    required = session.scalars(
+        select(CampaignVersion.verdicts_per_item).where(
+            CampaignVersion.campaign_id == campaign_id, CampaignVersion.number == campaign.version
+        )
+    ).one()
+    order = positions(len(controls), seed=campaign.seed ^ draw.id)
+    for control, position in zip(controls, order, strict=True):
+        item = ReviewItem(
+            campaign_id=campaign_id,
+            draw_id=draw.id,
+            explanation_id=control.explanation_id,
+            source=ItemSource.CONTROL,
+            position=position,
+        )
+        session.add(item)
+        session.flush()  # the control and the slots need its id
+        session.add(
+            ReviewControl(
+                item_id=item.id,
+                kind=control.kind,
+                truth=control.truth,
+                planted_text=control.planted_text,
+                repeats_item_id=None if control.repeats is None else control.repeats.item_id,
+                detail=control.detail,
+            )
+        )
+        session.add_all(
+            ReviewSlot(item_id=item.id, campaign_id=campaign_id, position=position, number=n + 1, kind="review")
+            for n in range(required)
+        )
+    session.flush()  # the campaign opens with all of its items
+    counts = {kind: sum(control.kind is kind for control in controls) for kind in ControlKind}
+    open_prepared(session, campaign_id=campaign_id, n_controls={kind: n for kind, n in counts.items() if n})
+
+
+def _sources(session: Session, subject: Subject, campaign_id: int) -> tuple[ControlSource, ...]:
+    is_item = (
+        select(ReviewItem.id)
+        .where(ReviewItem.campaign_id == campaign_id, ReviewItem.explanation_id == Explanation.id)
+        .exists()
+    )
+    rows = session.execute(
+        select(
+            Explanation.id,
+            Neuron.layer,
+            Explanation.text,
+            CollectedNeuron.strongest_tokens,
+            CorpusCheck.precision,
+            CorpusCheck.recall,
+            is_item.label("is_item"),
+        )
+        .join(Neuron, Neuron.current_explanation_id == Explanation.id)
+        .outerjoin(
+            CollectedNeuron,
+            and_(CollectedNeuron.neuron_id == Neuron.id, CollectedNeuron.collection_id == subject.collection_id),
+        )
+        .outerjoin(
+            CorpusCheck,
+            and_(CorpusCheck.explanation_id == Explanation.id, CorpusCheck.collection_id == subject.collection_id),
+        )
+        .where(Neuron.subject_id == subject.id)
+        .order_by(Explanation.id)
+    )
+    return tuple(
+        ControlSource(
+            row.id, row.layer, row.text, frozenset(row.strongest_tokens or ()), row.precision, row.recall, row.is_item
+        )
+        for row in rows
+    )
+
+
+def _settled(session: Session, subject_id: int, campaign_id: int) -> tuple[SettledSource, ...]:
+    rows = session.execute(
+        select(ReviewItem.id, ReviewItem.explanation_id, ReviewItem.outcome)
+        .join(Campaign, Campaign.id == ReviewItem.campaign_id)
+        .where(
+            Campaign.subject_id == subject_id,
+            Campaign.id != campaign_id,
+            ReviewItem.state == ItemState.SETTLED,
+            ReviewItem.source != ItemSource.CONTROL,
+            ReviewItem.outcome != Verdict.CANNOT_TELL,
+        )
+        .order_by(ReviewItem.id)
+    )
+    return tuple(SettledSource(row.id, row.explanation_id, Verdict(row.outcome)) for row in rows)
+
+
+def _excerpts(session: Session, collection_id: int | None) -> tuple[list[int], ...]:
+    """The token ids of some excerpts of a collection's corpus, spread over it."""
+    corpus = select(Collection.corpus_id).where(Collection.id == collection_id).scalar_subquery()
+    spread = func.hashint8(Excerpt.id)
+    found = select(Excerpt.token_ids).where(Excerpt.corpus_id == corpus).order_by(spread).limit(N_EXCERPTS)
+    return tuple(session.scalars(found))

@@ -1,0 +1,365 @@
+"""Items as reviewers see them: blind before their verdict, with outcomes after it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy.orm import Session
+
+from app.domain.bounds import BIGGEST_ID
+from app.domain.executed import Mistake
+from app.domain.review import (
+    UNDO_SECONDS,
+    CampaignState,
+    Confidence,
+    ControlKind,
+    ItemSource,
+    ItemState,
+    ReviewerKind,
+    SlotKind,
+    SlotState,
+    Verdict,
+    VerdictKind,
+)
+from app.domain.samples import SampleKind
+from app.domain.shown_evidence import chosen, evidence_seed
+from app.errors import NotFound
+from app.models import (
+    Account,
+    Campaign,
+    CampaignVersion,
+    CheckMistake,
+    Excerpt,
+    Explanation,
+    Neuron,
+    ReviewControl,
+    ReviewItem,
+    ReviewSlot,
+    ReviewVerdict,
+    Sample,
+    Subject,
+)
+from app.queries.common.paging import Page, id_page
+from app.queries.review.live import stands
+
+
+@dataclass(frozen=True, slots=True)
+class ItemShown:
+    """An item with the text that is judged, which of a control may not be the explanation's."""
+
+    id: int
+    campaign_id: int
+    campaign: str
+    campaign_state: CampaignState
+    is_standing: bool
+    is_blind: bool
+    campaign_seed: int
+    source: ItemSource
+    state: ItemState
+    outcome: Verdict | None
+    text: str
+    explanation_id: int
+    neuron_id: int
+    collection_id: int | None
+    slug: str
+    layer: int
+    index: int
+    control: ControlKind | None
+    truth: Verdict | None
+    is_planted: bool
+    """Whether the text was planted, so that it is nobody's explanation."""
+
+    @property
+    def is_open_about_itself(self) -> bool:
+        """Whether what is hidden from reviewers may be told: the neuron, the source, that it is a control."""
+        return not self.is_blind or self.campaign_state is CampaignState.ENDED
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceRecords:
+    """Excerpts of one neuron, activations float16 laid end to end in the order of ``excerpt_ids``."""
+
+    excerpt_ids: list[int]
+    activations: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictShown:
+    """A verdict with who gave it."""
+
+    id: int
+    item_id: int
+    by: str
+    reviewer_kind: ReviewerKind
+    slot: SlotKind
+    kind: VerdictKind
+    confidence: Confidence
+    note: str
+    guess: str
+    seconds: float | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OwnVerdict:
+    """One of a reviewer's own verdicts, with the text that was judged and what became of the item."""
+
+    id: int
+    item_id: int
+    campaign_id: int
+    campaign: str
+    text: str
+    kind: VerdictKind
+    confidence: Confidence
+    note: str
+    guess: str
+    created_at: datetime
+    state: ItemState
+    outcome: Verdict | None
+    may_be_undone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OwnProgress:
+    """How far one reviewer is in a campaign."""
+
+    n_judged: int
+    n_items: int
+
+
+_TEXT = func.coalesce(ReviewControl.planted_text, Explanation.text)
+
+
+def item_shown(session: Session, *, item_id: int) -> ItemShown:
+    """One item. Raises NotFound."""
+    rows = _items(session, ReviewItem.id == item_id, limit=1) if 0 < item_id <= BIGGEST_ID else []
+    if not rows:
+        raise NotFound("There is no such item.")
+    return rows[0]
+
+
+def items_in_state(session: Session, *, campaign_id: int, state: ItemState, limit: int = 50) -> tuple[ItemShown, ...]:
+    """Items of a campaign in this state, in the order in which they are taken."""
+    return tuple(_items(session, and_(ReviewItem.campaign_id == campaign_id, ReviewItem.state == state), limit=limit))
+
+
+def item_evidence(session: Session, *, item: ItemShown) -> EvidenceRecords:
+    """The excerpts that every reviewer of the item sees, each once. Two queries, or three with mistakes.
+
+    Empty for a neuron without records. See ``app.domain.shown_evidence``.
+    """
+    if item.collection_id is None:
+        return EvidenceRecords([], b"")
+    samples = session.execute(
+        select(Sample.kind, Sample.excerpt_ids, Sample.activations).where(
+            Sample.neuron_id == item.neuron_id, Sample.collection_id == item.collection_id
+        )
+    ).all()
+    mistakes = session.execute(
+        select(CheckMistake.kind, CheckMistake.excerpt_ids, CheckMistake.activations).where(
+            CheckMistake.explanation_id == item.explanation_id, CheckMistake.collection_id == item.collection_id
+        )
+    ).all()
+    sets: dict[SampleKind | Mistake, Any] = {SampleKind(row.kind): row for row in samples}
+    sets |= {Mistake(row.kind): row for row in mistakes}
+    picked = chosen(
+        {kind: len(row.excerpt_ids) for kind, row in sets.items()},
+        seed=evidence_seed(item.campaign_seed, item.id),
+    )
+    ids = {i for row in sets.values() for i in row.excerpt_ids}
+    lengths: dict[int, int] = {
+        row.id: row.length for row in session.execute(select(Excerpt.id, Excerpt.length).where(Excerpt.id.in_(ids)))
+    }
+    found: dict[int, bytes] = {}
+    for kind, indices in picked.items():
+        if indices:
+            row = sets[kind]
+            ends = np.cumsum([lengths[i] for i in row.excerpt_ids]).tolist()
+            for index in indices:
+                excerpt_id = row.excerpt_ids[index]
+                start = ends[index] - lengths[excerpt_id]
+                found.setdefault(excerpt_id, row.activations[2 * start : 2 * ends[index]])
+    return EvidenceRecords(list(found), b"".join(found.values()))
+
+
+def other_texts(session: Session, *, item: ItemShown) -> tuple[str, ...]:
+    """The other explanations of the item's neuron, without authors, in an order that the item's seed decides."""
+    texts = session.scalars(
+        select(Explanation.text)
+        .where(Explanation.neuron_id == item.neuron_id, Explanation.text != item.text)
+        .distinct()
+        .order_by(Explanation.text)
+        .limit(20)
+    ).all()
+    order = np.random.default_rng(evidence_seed(item.campaign_seed, item.id)).permutation(len(texts))
+    return tuple(texts[i] for i in order)
+
+
+def item_verdicts(session: Session, *, item_id: int) -> tuple[VerdictShown, ...]:
+    """The verdicts on an item that were not undone, in the order in which they were given."""
+    rows = session.execute(
+        select(ReviewVerdict, Account.name, Account.kind.label("reviewer"), ReviewSlot.kind.label("slot"))
+        .join(Account, Account.id == ReviewVerdict.account_id)
+        .join(ReviewSlot, ReviewSlot.id == ReviewVerdict.slot_id)
+        .where(ReviewVerdict.item_id == item_id, stands())
+        .order_by(ReviewVerdict.id)
+    )
+    return tuple(
+        VerdictShown(
+            id=verdict.id,
+            item_id=item_id,
+            by=name,
+            reviewer_kind=ReviewerKind(reviewer),
+            slot=SlotKind(slot),
+            kind=VerdictKind(str(verdict.kind)),
+            confidence=Confidence(str(verdict.confidence)),
+            note=verdict.note,
+            guess=verdict.guess,
+            seconds=verdict.seconds,
+            created_at=verdict.created_at,
+        )
+        for verdict, name, reviewer, slot in rows
+    )
+
+
+def own_verdicts(
+    session: Session,
+    *,
+    account_id: int,
+    size: int,
+    campaign_id: int | None = None,
+    after: str | None = None,
+    before: str | None = None,
+) -> Page[OwnVerdict]:
+    """A reviewer's verdicts that were not undone, newest first. Raises Invalid for a malformed cursor.
+
+    Outcomes are shown of items that have one: the reviewer's own verdict is in.
+    """
+    wanted: list[ColumnElement[bool]] = [ReviewVerdict.account_id == account_id, stands()]
+    if campaign_id is not None:
+        wanted.append(ReviewVerdict.campaign_id == campaign_id)
+
+    def read(conditions: Sequence[ColumnElement[bool]], newest_first: bool, limit: int) -> list[OwnVerdict]:
+        rows = session.execute(
+            select(
+                ReviewVerdict,
+                Campaign.name.label("campaign"),
+                Campaign.state.label("campaign_state"),
+                _TEXT.label("text"),
+                ReviewItem.state,
+                ReviewItem.outcome,
+                (func.extract("epoch", func.now() - ReviewVerdict.created_at) < UNDO_SECONDS).label("is_young"),
+            )
+            .join(ReviewItem, ReviewItem.id == ReviewVerdict.item_id)
+            .join(Campaign, Campaign.id == ReviewItem.campaign_id)
+            .join(Explanation, Explanation.id == ReviewItem.explanation_id)
+            .outerjoin(ReviewControl, ReviewControl.item_id == ReviewItem.id)
+            .where(*wanted, *conditions)
+            .order_by(ReviewVerdict.id.desc() if newest_first else ReviewVerdict.id)
+            .limit(limit)
+        )
+        return [_own(row) for row in rows]
+
+    return id_page(read, ReviewVerdict.id, size=size, after=after, before=before)
+
+
+def own_progress(session: Session, *, campaign_id: int, account_id: int) -> OwnProgress:
+    """How many items a reviewer has judged, and how many the campaign has. One query."""
+    judged = (
+        select(func.count())
+        .select_from(ReviewSlot)
+        .where(
+            ReviewSlot.campaign_id == campaign_id,
+            ReviewSlot.account_id == account_id,
+            ReviewSlot.state == SlotState.JUDGED,
+        )
+        .scalar_subquery()
+    )
+    items = (
+        select(func.count())
+        .select_from(ReviewItem)
+        .where(ReviewItem.campaign_id == campaign_id, ReviewItem.state != ItemState.WITHDRAWN)
+        .scalar_subquery()
+    )
+    row = session.execute(select(judged, items)).one()
+    return OwnProgress(row[0], row[1])
+
+
+def _own(row: Any) -> OwnVerdict:
+    verdict: ReviewVerdict = row.ReviewVerdict
+    return OwnVerdict(
+        id=verdict.id,
+        item_id=verdict.item_id,
+        campaign_id=verdict.campaign_id,
+        campaign=row.campaign,
+        text=row.text,
+        kind=VerdictKind(str(verdict.kind)),
+        confidence=Confidence(str(verdict.confidence)),
+        note=verdict.note,
+        guess=verdict.guess,
+        created_at=verdict.created_at,
+        state=ItemState(row.state),
+        outcome=None if row.outcome is None else Verdict(row.outcome),
+        may_be_undone=bool(row.is_young) and row.campaign_state != CampaignState.ENDED,
+    )
+
+
+def _items(session: Session, condition: ColumnElement[bool], *, limit: int) -> list[ItemShown]:
+    rows = session.execute(
+        select(
+            ReviewItem,
+            Campaign,
+            CampaignVersion.is_blind,
+            _TEXT.label("text"),
+            ReviewControl.kind.label("control"),
+            ReviewControl.truth,
+            ReviewControl.planted_text,
+            Neuron.id.label("neuron_id"),
+            Neuron.layer,
+            Neuron.index.label("number"),
+            Subject.slug,
+            Subject.collection_id,
+        )
+        .join(Campaign, Campaign.id == ReviewItem.campaign_id)
+        .join(
+            CampaignVersion,
+            and_(CampaignVersion.campaign_id == Campaign.id, CampaignVersion.number == Campaign.version),
+        )
+        .join(Explanation, Explanation.id == ReviewItem.explanation_id)
+        .join(Neuron, Neuron.id == Explanation.neuron_id)
+        .join(Subject, Subject.id == Neuron.subject_id)
+        .outerjoin(ReviewControl, ReviewControl.item_id == ReviewItem.id)
+        .where(condition)
+        .order_by(ReviewItem.position, ReviewItem.id)
+        .limit(limit)
+    )
+    return [_item(row) for row in rows]
+
+
+def _item(row: Any) -> ItemShown:
+    item, campaign = row.ReviewItem, row.Campaign
+    return ItemShown(
+        id=item.id,
+        campaign_id=campaign.id,
+        campaign=campaign.name,
+        campaign_state=CampaignState(campaign.state),
+        is_standing=campaign.is_standing,
+        is_blind=row.is_blind,
+        campaign_seed=campaign.seed,
+        source=ItemSource(item.source),
+        state=ItemState(item.state),
+        outcome=None if item.outcome is None else Verdict(item.outcome),
+        text=row.text,
+        explanation_id=item.explanation_id,
+        neuron_id=row.neuron_id,
+        collection_id=row.collection_id,
+        slug=row.slug,
+        layer=row.layer,
+        index=row.number,
+        control=None if row.control is None else ControlKind(row.control),
+        truth=None if row.truth is None else Verdict(row.truth),
+        is_planted=row.planted_text is not None,
+    )

@@ -1,0 +1,277 @@
+"""Reviewing: an item is taken, its evidence read, a verdict given, and the next item is there."""
+
+import uuid
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form, Path, Query
+from fastapi.responses import RedirectResponse, Response
+from pydantic import BaseModel, Field
+
+from app.domain.bounds import BIGGEST_ID, LONGEST_FIELD, LONGEST_NOTE
+from app.domain.flags import FlagReason
+from app.domain.review import FLAG_KINDS, Confidence, VerdictKind
+from app.domain.roles import Action
+from app.errors import Conflict, Invalid
+from app.queries.people.accounts import Viewer
+from app.queries.review.flags import open_flag
+from app.queries.review.judging import Judged, Judgement, give_verdict, send_back, undo_verdict
+from app.queries.review.shown import (
+    ItemShown,
+    OwnVerdict,
+    VerdictShown,
+    item_shown,
+    item_verdicts,
+    own_verdicts,
+)
+from app.queries.review.taking import (
+    LeaseExpired,
+    TakenSlot,
+    held_slot,
+    item_of_slot,
+    keep_guess,
+    renew,
+    skip,
+    take_item,
+    take_next,
+)
+from app.web.deps import AppSettings, DbSession, allowed_to
+from app.web.rendering.templating import page
+from app.web.review.desk import AtDesk, Desk, MayReview, ReviewItem, Typed, done_for, item_for
+
+router = APIRouter()
+
+Id = Annotated[int, Path(ge=1, le=BIGGEST_ID)]
+Token = Annotated[uuid.UUID, Form()]
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewExpired:
+    """A verdict that came too late, with all that was typed."""
+
+    item_id: int
+    campaign_id: int
+    message: str
+    typed: Typed
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewVerdicts:
+    """A reviewer's own verdicts."""
+
+    rows: tuple[OwnVerdict, ...]
+    previous: str | None
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewResult:
+    """An item after one's own verdict: what others said, and what it came to."""
+
+    item: ItemShown
+    verdicts: tuple[VerdictShown, ...]
+    address: str | None
+    """Of the neuron's page, once that tells nothing that is hidden."""
+
+
+class VerdictForm(BaseModel):
+    """What a reviewer sends."""
+
+    lease_token: uuid.UUID
+    kind: str = Field(default="", max_length=LONGEST_FIELD)
+    confidence: str = Field(default=Confidence.MEDIUM, max_length=LONGEST_FIELD)
+    note: str = Field(default="", max_length=LONGEST_NOTE)
+    flag: str = Field(default="", max_length=LONGEST_FIELD)
+
+    @property
+    def typed(self) -> Typed:
+        """What to show again. Raises Invalid for unknown words."""
+        if not self.kind:
+            return Typed(None, Confidence(self.confidence), self.note)
+        checked = Judgement(self.kind, self.confidence, self.note)
+        return Typed(VerdictKind(checked.kind), Confidence(checked.confidence), self.note)
+
+
+@router.post("/campaigns/{campaign_id}/next", include_in_schema=False)
+def next_item(
+    at: AtDesk,
+    campaign_id: Id,
+    besides: Annotated[int | None, Query(ge=1, le=BIGGEST_ID, description="A held slot that is not meant.")] = None,
+) -> Response:
+    """Take the next item; with ``besides`` the one after it, ahead of time."""
+    slot = take_next(at.session, campaign_id=campaign_id, reviewer=at.reviewer, besides=besides)
+    return _shown_next(at, campaign_id, slot)
+
+
+@router.post("/items/{item_id}/take", include_in_schema=False)
+def take(
+    at: AtDesk,
+    item_id: Id,
+    kind: Annotated[str, Form(max_length=LONGEST_FIELD)] = "",
+    confidence: Annotated[str, Form(max_length=LONGEST_FIELD)] = Confidence.MEDIUM,
+    note: Annotated[str, Form(max_length=LONGEST_NOTE)] = "",
+) -> Response:
+    """Take this very item, with what was typed before in its form."""
+    slot = take_item(at.session, item_id=item_id, reviewer=at.reviewer)
+    if not kind and not note:
+        return RedirectResponse(f"/review/{slot.id}", status_code=303)
+    sent = VerdictForm(lease_token=slot.lease_token, kind=kind, confidence=confidence, note=note)
+    return at.view.html("review/item.html", item_for(at, slot, sent.typed))
+
+
+@page(router, "/review/verdicts", template="review/verdicts.html")
+def verdicts(
+    session: DbSession,
+    settings: AppSettings,
+    viewer: MayReview,
+    *,
+    after: str | None = None,
+    before: str | None = None,
+) -> ReviewVerdicts:
+    """One's own verdicts, newest first."""
+    found = own_verdicts(
+        session, account_id=viewer.id, size=settings.page_size, after=after or None, before=before or None
+    )
+    return ReviewVerdicts(
+        found.rows,
+        previous=f"/review/verdicts?before={found.previous}" if found.previous is not None else None,
+        next=f"/review/verdicts?after={found.next}" if found.next is not None else None,
+    )
+
+
+@page(router, "/review/{slot_id}", template="review/item.html", partial="review/_item.html")
+def review(at: AtDesk, slot_id: Id) -> ReviewItem:
+    """An item that the viewer holds."""
+    slot = held_slot(at.session, slot_id=slot_id, reviewer=at.reviewer)
+    if slot is None:
+        raise Conflict("You do not hold this item, or no longer. Take the next one from the campaign's page.")
+    return item_for(at, slot)
+
+
+@router.post("/review/{slot_id}/guess", include_in_schema=False)
+def guess(at: AtDesk, slot_id: Id, lease_token: Token, guess: Annotated[str, Form()] = "") -> Response:
+    """Keep the guess, and show the text."""
+    keep_guess(at.session, slot_id=slot_id, lease_token=lease_token, reviewer=at.reviewer, guess=guess)
+    slot = held_slot(at.session, slot_id=slot_id, reviewer=at.reviewer)
+    if at.view.wants_part and slot is not None:
+        return at.view.html("review/_item.html", item_for(at, slot))
+    return RedirectResponse(f"/review/{slot_id}", status_code=303)
+
+
+@router.post("/review/{slot_id}/skip", include_in_schema=False)
+def put_off(at: AtDesk, slot_id: Id, lease_token: Token) -> Response:
+    """Give the item back unjudged, and take the next."""
+    held = held_slot(at.session, slot_id=slot_id, reviewer=at.reviewer)
+    if held is None:
+        raise LeaseExpired
+    skip(at.session, slot_id=slot_id, lease_token=lease_token, reviewer=at.reviewer)
+    slot = take_next(at.session, campaign_id=held.campaign_id, reviewer=at.reviewer)
+    return _shown_next(at, held.campaign_id, slot)
+
+
+@router.post("/review/{slot_id}/renew", include_in_schema=False)
+def keep(at: AtDesk, slot_id: Id, lease_token: Token) -> Response:
+    """Hold the item for five more minutes: its page is open."""
+    renew(at.session, slot_id=slot_id, lease_token=lease_token, reviewer=at.reviewer)
+    return Response(status_code=204)
+
+
+@router.post("/review/{slot_id}/verdict", include_in_schema=False)
+def verdict(
+    at: AtDesk,
+    slot_id: Id,
+    form: Annotated[VerdictForm, Form()],
+    ahead: Annotated[str, Query(max_length=LONGEST_FIELD, description="The next item is there already.")] = "",
+) -> Response:
+    """Judge the item, and show the next."""
+    if not form.kind:
+        raise Invalid("Choose a verdict: keys 1 to 8.")
+    typed = form.typed
+    judgement = Judgement(form.kind, form.confidence, form.note, {"flagged": True} if form.flag else {})
+    try:
+        judged = give_verdict(
+            at.session, slot_id=slot_id, lease_token=form.lease_token, reviewer=at.reviewer, judgement=judgement
+        )
+    except LeaseExpired:
+        return _too_late(at, slot_id, typed)
+    if form.flag:
+        _flag(at, judged, judgement)
+    if ahead:
+        return at.view.html("review/_last.html", done_for(at, judged.campaign_id))
+    slot = take_next(at.session, campaign_id=judged.campaign_id, reviewer=at.reviewer)
+    return _shown_next(at, judged.campaign_id, slot)
+
+
+@router.post("/verdicts/{verdict_id}/undo", include_in_schema=False)
+def undo(at: AtDesk, verdict_id: Id) -> Response:
+    """Undo one's own verdict, and show its item again with what was typed."""
+    own = next((v for v in own_verdicts(at.session, account_id=at.viewer.id, size=50).rows if v.id == verdict_id), None)
+    slot = undo_verdict(at.session, verdict_id=verdict_id, reviewer=at.reviewer)
+    shown = item_for(at, slot, Typed() if own is None else Typed(own.kind, own.confidence, own.note))
+    if at.view.wants_part:
+        return at.view.html("review/_item.html", shown, HX_Push_Url=f"/review/{slot.id}")
+    return at.view.html("review/item.html", shown)
+
+
+@page(router, "/items/{item_id}", template="review/result.html")
+def result(session: DbSession, viewer: MayReview, item_id: Id) -> ReviewResult:
+    """An item with its verdicts, for those who have judged it; for all once its campaign has ended."""
+    item, given = item_shown(session, item_id=item_id), item_verdicts(session, item_id=item_id)
+    is_told = item.is_open_about_itself or (viewer.may(Action.ADJUDICATE) and item.outcome is not None)
+    if not is_told and viewer.name not in {each.by for each in given}:
+        raise Conflict("What others say of an item is shown once your own verdict is in, or the campaign has ended.")
+    if not item.is_open_about_itself:
+        item = replace(item, control=None, truth=None)
+    address = f"/{item.slug}/{item.layer}/{item.index}?explanation={item.explanation_id}"
+    return ReviewResult(item, given, address if item.is_open_about_itself else None)
+
+
+@router.post("/items/{item_id}/send-back", include_in_schema=False)
+def ask_again(
+    session: DbSession,
+    viewer: Annotated[Viewer, Depends(allowed_to(Action.ADJUDICATE), scope="function")],
+    item_id: Id,
+    note: Annotated[str, Form(max_length=LONGEST_NOTE)] = "",
+) -> Response:
+    """Ask for another look at a settled item."""
+    send_back(session, item_id=item_id, account_id=viewer.id, note=note)
+    campaign_id = item_shown(session, item_id=item_id).campaign_id
+    return RedirectResponse(f"/campaigns/{campaign_id}", status_code=303)
+
+
+def _shown_next(at: Desk, campaign_id: int, slot: TakenSlot | None) -> Response:
+    """The next item, or that nothing is left: as a part for htmx, else as the page at its own address."""
+    if slot is None:
+        template = "review/_done.html" if at.view.wants_part else "review/done.html"
+        return at.view.html(template, done_for(at, campaign_id))
+    if not at.view.wants_part:
+        return RedirectResponse(f"/review/{slot.id}", status_code=303)
+    return at.view.html("review/_item.html", item_for(at, slot), HX_Push_Url=f"/review/{slot.id}")
+
+
+def _too_late(at: Desk, slot_id: int, typed: Typed) -> Response:
+    item = item_shown(at.session, item_id=item_of_slot(at.session, slot_id=slot_id))
+    context = ReviewExpired(item.id, item.campaign_id, LeaseExpired().message, typed)
+    if at.view.wants_part:
+        return at.view.html("review/_expired.html", context, status=409, HX_Retarget="#messages", HX_Reswap="innerHTML")
+    return at.view.html("review/expired.html", context, status=409)
+
+
+def _flag(at: Desk, judged: Judged, judgement: Judgement) -> None:
+    """Flag the explanation too. A planted text is nobody's explanation: there the verdict alone says it was flagged."""
+    item = item_shown(at.session, item_id=judged.item_id)
+    if item.is_planted or item.is_standing:
+        return
+    reasons = {kind: reason for reason, kind in FLAG_KINDS.items()}
+    reason = reasons.get(VerdictKind(judgement.kind), FlagReason.OTHER)
+    try:
+        with at.session.begin_nested():
+            open_flag(
+                at.session,
+                explanation_id=item.explanation_id,
+                account_id=at.viewer.id,
+                reason=reason,
+                note=judgement.note,
+            )
+    except Conflict:  # this person has flagged it before
+        return

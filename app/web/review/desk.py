@@ -1,0 +1,180 @@
+"""An item in front of a reviewer: its evidence, its text once that may be seen, and who sits there."""
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from fastapi import Depends
+from sqlalchemy.orm import Session
+
+from app.domain.heat import heat_steps
+from app.domain.review import RENEW_SECONDS, Confidence, SlotKind, VerdictKind
+from app.domain.roles import Action
+from app.domain.shown_evidence import Firing, firing
+from app.queries.neurons.page import StoredSample, neuron_head
+from app.queries.people.accounts import Viewer
+from app.queries.review.campaigns import CampaignRules, campaign_row
+from app.queries.review.flags import FlagRow, item_flags
+from app.queries.review.shown import (
+    ItemShown,
+    OwnProgress,
+    OwnVerdict,
+    item_evidence,
+    item_shown,
+    other_texts,
+    own_progress,
+    own_verdicts,
+)
+from app.queries.review.taking import Reviewer, TakenSlot
+from app.web.deps import DbSession, allowed_to
+from app.web.heat.vocabularies import Vocabularies
+from app.web.neuron.evidence import ExcerptRow, KnownVocabularies, row_source, shown_samples
+from app.web.rendering.templating import CurrentView, View
+
+MayReview = Annotated[Viewer, Depends(allowed_to(Action.REVIEW), scope="function")]
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceGroup:
+    """Excerpts on which the neuron fires alike, the highest peak first."""
+
+    firing: Firing
+    rows: tuple[ExcerptRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """What a reviewer has typed before, to be shown again."""
+
+    kind: VerdictKind | None = None
+    confidence: Confidence = Confidence.MEDIUM
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewItem:
+    """One item in front of a reviewer who holds it. Nothing in it says who wrote the text or what others think."""
+
+    slot_id: int
+    lease_token: uuid.UUID
+    item_id: int
+    campaign_id: int
+    campaign: str
+    rules: CampaignRules
+    slot: SlotKind
+    progress: OwnProgress
+    groups: tuple[EvidenceGroup, ...]
+    scale: float
+    text: str | None
+    """None until the reviewer has asked for it."""
+    guess: str | None
+    others: tuple[str, ...]
+    """Other explanations of the neuron, shuffled; empty until the text is shown."""
+    flags: tuple[FlagRow, ...]
+    """Where the campaign is not blind."""
+    address: str | None
+    """Of the neuron's page, where the campaign is not blind."""
+    kinds: tuple[VerdictKind, ...]
+    confidences: tuple[Confidence, ...]
+    typed: Typed
+    last: OwnVerdict | None
+    """The reviewer's newest verdict in the campaign."""
+    renew_seconds: int = RENEW_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewDone:
+    """Nothing is left for this reviewer."""
+
+    campaign_id: int
+    campaign: str
+    progress: OwnProgress
+    last: OwnVerdict | None
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What judging needs of a request."""
+
+    session: Session
+    view: View
+    viewer: Viewer
+    known: Vocabularies
+
+    @property
+    def reviewer(self) -> Reviewer:
+        """The viewer as who takes items."""
+        return Reviewer(self.viewer.id, self.viewer.may(Action.ADJUDICATE))
+
+
+def desk(session: DbSession, view: CurrentView, viewer: MayReview, known: KnownVocabularies) -> Desk:
+    """The desk of this request. Raises LoginRequired or Forbidden."""
+    return Desk(session, view, viewer, known)
+
+
+AtDesk = Annotated[Desk, Depends(desk, scope="function")]
+
+
+def done_for(at: Desk, campaign_id: int) -> ReviewDone:
+    """That nothing is left for the reviewer, and what was judged last."""
+    return ReviewDone(
+        campaign_id,
+        campaign_row(at.session, campaign_id=campaign_id).name,
+        own_progress(at.session, campaign_id=campaign_id, account_id=at.viewer.id),
+        _last(at, campaign_id),
+    )
+
+
+def _last(at: Desk, campaign_id: int) -> OwnVerdict | None:
+    rows = own_verdicts(at.session, account_id=at.viewer.id, size=1, campaign_id=campaign_id).rows
+    return rows[0] if rows else None
+
+
+def item_for(at: Desk, slot: TakenSlot, typed: Typed | None = None) -> ReviewItem:
+    """The item of a held slot; its text once it may be seen."""
+    item = item_shown(at.session, item_id=slot.item_id)
+    campaign = campaign_row(at.session, campaign_id=slot.campaign_id)
+    is_told = not campaign.rules.asks_guess or slot.guess is not None
+    groups, scale = _evidence(at, item)
+    return ReviewItem(
+        slot_id=slot.id,
+        lease_token=slot.lease_token,
+        item_id=item.id,
+        campaign_id=campaign.id,
+        campaign=campaign.name,
+        rules=campaign.rules,
+        slot=slot.kind,
+        progress=own_progress(at.session, campaign_id=campaign.id, account_id=at.viewer.id),
+        groups=groups,
+        scale=scale,
+        text=item.text if is_told else None,
+        guess=slot.guess,
+        others=other_texts(at.session, item=item) if is_told else (),
+        flags=() if campaign.rules.is_blind else item_flags(at.session, item_id=item.id),
+        address=None if campaign.rules.is_blind else f"/{item.slug}/{item.layer}/{item.index}",
+        kinds=tuple(VerdictKind),
+        confidences=tuple(Confidence),
+        typed=typed or Typed(),
+        last=_last(at, campaign.id),
+    )
+
+
+def _evidence(at: Desk, item: ItemShown) -> tuple[tuple[EvidenceGroup, ...], float]:
+    """The item's excerpts by how the neuron fires on them, and the activation that is drawn at full strength."""
+    head = neuron_head(at.session, slug=item.slug, layer=item.layer, index=item.index)
+    records = item_evidence(at.session, item=item)
+    sample = StoredSample("top", item.collection_id or 0, records.excerpt_ids, records.activations)
+    source = row_source(at.session, at.known, head=head, samples=[sample], simulations=[])
+    rows = [row for shown in shown_samples(source, [sample]) for row in shown.rows]
+    return tuple(_grouped(rows, source.scale)), source.scale
+
+
+def _grouped(rows: list[ExcerptRow], scale: float) -> Iterator[EvidenceGroup]:
+    rows = sorted(rows, key=lambda row: -row.peak)
+    steps = heat_steps(np.array([row.peak for row in rows], dtype=np.float32), scale).tolist()
+    for each in Firing:
+        own = tuple(row for row, step in zip(rows, steps, strict=True) if firing(step) is each)
+        if own:
+            yield EvidenceGroup(each, own)

@@ -1,0 +1,108 @@
+"""The demo's audit: twenty items with controls, three finished by simulated reviewers, the rest for whoever visits."""
+
+import numpy as np
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.domain.review import CampaignState, Confidence, ControlKind, ReviewerKind, VerdictKind
+from app.errors import Conflict
+from app.models import Campaign, CorpusCheck, ReviewVerdict, Subject
+from app.queries.neurons.selection import NeuronSelection
+from app.queries.review.campaigns import CampaignRules
+from app.queries.review.items import SampleWanted, create_campaign
+from app.queries.review.judging import Judgement, give_verdict
+from app.queries.review.reviewers import reviewer_account
+from app.queries.review.shown import ItemShown, item_shown
+from app.queries.review.taking import Reviewer, take_next
+from app.work.controls import enqueue_controls
+
+NAME = "A first audit"
+QUESTION = "Does the explanation say what this neuron fires on?"
+INSTRUCTIONS = """Read the excerpts first, also those on which the neuron hardly fires.
+Holds: someone who knows only the explanation would colour nearly the same tokens.
+Partly: right where it applies, but it claims too much, leaves much out, or the neuron has several meanings.
+Fails: wrong, not understandable, or about what the neuron causes rather than what it fires on."""
+N_SAMPLED = 16
+CONTROL_SHARE = 0.2
+N_FINISHED = 3
+SEED = 2023
+SIMULATED = ("simulated reviewer A", "simulated reviewer B")
+ERROR_RATE = 0.1
+"""How often a simulated reviewer gives a verdict by chance."""
+HIGH, LOW = 0.6, 0.15
+_RIGHT = {
+    ControlKind.SWAPPED: VerdictKind.WRONG,
+    ControlKind.BROAD: VerdictKind.TOO_BROAD,
+    ControlKind.NARROW: VerdictKind.TOO_NARROW,
+    ControlKind.KNOWN_FUNCTION: VerdictKind.HOLDS,
+}
+
+
+def create_demo_campaign(session: Session, *, slug: str, account_id: int | None) -> None:
+    """Create the campaign and queue its controls, unless it exists or nothing is explained."""
+    subject = session.scalars(select(Subject).where(Subject.slug == slug)).one()
+    if _campaign(session, subject.id) is not None:
+        return
+    try:
+        campaign_id = create_campaign(
+            session,
+            name=NAME,
+            subject_id=subject.id,
+            rules=CampaignRules(QUESTION, INSTRUCTIONS, control_share=CONTROL_SHARE),
+            wanted=SampleWanted(NeuronSelection(subject.id), N_SAMPLED, parameters={"filters": ""}),
+            account_id=account_id,
+            seed=SEED,
+        )
+    except Conflict:  # nothing is explained
+        return
+    enqueue_controls(session, campaign_id=campaign_id, name=NAME, subject_id=subject.id, account_id=account_id)
+
+
+def let_simulated_reviewers_begin(session: Session, *, slug: str) -> bool:
+    """One simulated reviewer judges every item once, the other finishes three; whether that is done.
+
+    So each item that is left waits for one verdict: the visitor's settles or disputes it. False while the campaign
+    is being prepared. They judge by precision and recall over the whole corpus, and err at a known rate.
+    """
+    campaign = _campaign(session, session.scalars(select(Subject.id).where(Subject.slug == slug)).one())
+    if campaign is None:
+        return True
+    if campaign.state == CampaignState.PREPARING:
+        return False
+    if session.scalar(select(ReviewVerdict.id).where(ReviewVerdict.campaign_id == campaign.id).limit(1)) is not None:
+        return True
+    limits = (N_SAMPLED * 2, N_FINISHED)
+    for number, (name, most) in enumerate(zip(SIMULATED, limits, strict=True)):
+        who = Reviewer(reviewer_account(session, name=name, kind=ReviewerKind.SIMULATED))
+        generator = np.random.default_rng(SEED + number)
+        for _ in range(most):
+            slot = take_next(session, campaign_id=campaign.id, reviewer=who)
+            if slot is None:
+                break
+            kind = _verdict(session, item_shown(session, item_id=slot.item_id), generator)
+            give_verdict(
+                session,
+                slot_id=slot.id,
+                lease_token=slot.lease_token,
+                reviewer=who,
+                judgement=Judgement(kind, Confidence.MEDIUM, detail={"simulated": True, "error_rate": ERROR_RATE}),
+            )
+    return True
+
+
+def _verdict(session: Session, item: ItemShown, generator: np.random.Generator) -> VerdictKind:
+    if generator.random() < ERROR_RATE:
+        return list(VerdictKind)[int(generator.integers(len(VerdictKind)))]
+    if item.control is not None:
+        return _RIGHT.get(item.control, VerdictKind.CANNOT_TELL)
+    check = session.get(CorpusCheck, (item.explanation_id, item.collection_id))
+    precision, recall = (0.0, 0.0) if check is None else (check.precision or 0.0, check.recall or 0.0)
+    if max(precision, recall) < LOW:
+        return VerdictKind.WRONG
+    if min(precision, recall) >= HIGH:
+        return VerdictKind.HOLDS
+    return VerdictKind.TOO_BROAD if precision < recall else VerdictKind.TOO_NARROW
+
+
+def _campaign(session: Session, subject_id: int) -> Campaign | None:
+    return session.scalar(select(Campaign).where(Campaign.subject_id == subject_id, Campaign.name == NAME))
