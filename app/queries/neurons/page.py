@@ -24,6 +24,7 @@ from app.models import (
     Subject,
     Tokenizer,
 )
+from app.queries.checks.page import CHECKS, StoredCheck, newest_check
 from app.queries.common.prepared import PreparedSelect, labelled, one_round_trip, rows_of
 from app.queries.doubts.shown import DOUBTS
 from app.queries.neurons.claims import (
@@ -314,10 +315,11 @@ class NeuronParts:
     samples: tuple[StoredSample, ...]
     facts: StoredFacts | None
     simulations: tuple[StoredSimulation, ...]
+    check: StoredCheck | None
 
 
 def neuron_parts(session: Session, *, head: NeuronHead, explanation_id: int | None) -> NeuronParts:
-    """What the page of a neuron shows, with the simulations of one explanation. One round trip."""
+    """What the page of a neuron shows, with the simulations and the check of one explanation. One round trip."""
     explanation_ids = [] if explanation_id is None else [explanation_id]
     collection_ids = [] if head.collection_id is None else [head.collection_id]
     with one_round_trip(session) as trip:
@@ -328,6 +330,7 @@ def neuron_parts(session: Session, *, head: NeuronHead, explanation_id: int | No
         samples = trip.send(_SAMPLES.given(neuron_id=head.id, collection_ids=collection_ids))
         facts = trip.send(_FACTS.given(neuron_id=head.id, collection_ids=collection_ids))
         simulations = trip.send(_SIMULATIONS.given(explanation_ids=explanation_ids))
+        checks = trip.send(CHECKS.given(explanation_id=explanation_id))
     return NeuronParts(
         explanations=whole_explanations(explanations.rows, doubts.rows),
         runs=tuple(runs.rows),
@@ -335,6 +338,7 @@ def neuron_parts(session: Session, *, head: NeuronHead, explanation_id: int | No
         samples=tuple(samples.rows),
         facts=next(iter(facts.rows), None),
         simulations=tuple(simulations.rows),
+        check=newest_check(checks.rows),
     )
 
 

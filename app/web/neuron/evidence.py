@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from app.domain.activations import FloatArray
 from app.domain.heat import heat_scale, heat_steps
 from app.domain.samples import BANDS, SampleKind
+from app.queries.checks.page import StoredCheck
 from app.queries.neurons.page import NeuronHead, StoredExcerpt, StoredSample, StoredSimulation, stored_excerpts
 from app.web.heat.glyphs import visible, visible_bytes
 from app.web.heat.heatmap import excerpt_line, heat_rows
@@ -100,8 +101,9 @@ def row_source(
     head: NeuronHead,
     samples: Sequence[StoredSample],
     simulations: Iterable[StoredSimulation],
+    check: StoredCheck | None = None,
 ) -> RowSource:
-    """The excerpts that samples and simulations name, ready to be shown on the neuron's scale. One query.
+    """The excerpts that samples, simulations and a check name, ready to be shown on the neuron's scale. One query.
 
     Where the neuron's maximum is not known, as after some imports, the scale is that of the records shown.
     """
@@ -111,8 +113,11 @@ def row_source(
     for sample in samples:
         is_simulated = (sample.collection_id, sample.kind) in simulated
         wanted.update(sample.excerpt_ids if is_simulated else _shown_ids(sample))
+    mistakes = () if check is None else check.mistakes
+    wanted.update(i for kind in mistakes for i in kind.excerpt_ids)
     excerpts = stored_excerpts(session, excerpt_ids=wanted)
-    biggest = max((max(e.token_ids, default=0) for e in excerpts.values()), default=0)
+    shown = chain((e.token_ids for e in excerpts.values()), (kind.token_ids for kind in mistakes))
+    biggest = max((max(token_ids, default=0) for token_ids in shown), default=0)
     words = known.get(session, tokenizer_id=head.tokenizer_id, biggest_token=biggest)
     maximum, minimum = head.statistics.max, head.statistics.min
     if maximum is None:
@@ -149,12 +154,12 @@ def shown_tokens(source: RowSource, tokens: Sequence[tuple[int, float, int]]) ->
     steps = heat_steps(np.array([mean for _, mean, _ in tokens], dtype=np.float32), source.scale).tolist()
     texts = source.strings([token_id for token_id, _, _ in tokens])
     return tuple(
-        TokenShown(text, _glyphs(source.words, token_id), mean, count, max(step, 0))
+        TokenShown(text, token_glyphs(source.words, token_id), mean, count, max(step, 0))
         for text, (token_id, mean, count), step in zip(texts, tokens, steps, strict=True)
     )
 
 
-def _glyphs(words: ShownVocabulary, token_id: int) -> Markup:
+def token_glyphs(words: ShownVocabulary, token_id: int) -> Markup:
     """A token on its own, as a heatmap's cell shows it."""
     if token_id in words.parts:
         return Markup(visible_bytes(words.vocabulary.tokens[token_id]))  # noqa: S704 - hexadecimal digits

@@ -8,7 +8,7 @@ import numpy as np
 from app.domain.activations import FloatArray
 from app.domain.heat import heat_steps, simulated_steps
 from app.queries.neurons.page import StoredExcerpt, StoredSample, StoredSimulation
-from app.web.heat.heatmap import heat_rows, stacked_line
+from app.web.heat.heatmap import Heat, heat_rows, stacked_line
 from app.web.neuron.evidence import Line, RowSource, real_rows, unpacked
 
 
@@ -105,12 +105,21 @@ def _stacked_lines(source: RowSource, pairs: Sequence[_Pair], unit: float) -> It
         return
     real = np.concatenate([pair.real for pair in pairs if pair.real is not None])
     expected = np.concatenate([pair.expected for pair in pairs])
-    simulated = expected * np.float32(unit)
     tokens = [pair.excerpt.token_ids for pair in pairs]
-    steps = simulated_steps(expected, unit, source.scale)
-    above = heat_rows(tokens, real, heat_steps(real, source.scale), source.words)
-    middle = heat_rows(tokens, simulated, steps, source.words)
+    for heats in stacked_heat(source, tokens, real, expected, unit):
+        yield stacked_line(*heats, source.words)
+
+
+def stacked_heat(
+    source: RowSource, tokens: Sequence[Sequence[int]], real: FloatArray, expected: FloatArray, unit: float
+) -> Iterator[tuple[Heat, Heat, Heat]]:
+    """Real and expected activations and their difference, excerpt by excerpt, on the neuron's scale.
+
+    ``real`` and ``expected`` are laid end to end; 1 of ``expected`` stands for ``unit`` in the model's own units.
+    """
+    simulated = expected * np.float32(unit)
     residual = real - simulated
+    above = heat_rows(tokens, real, heat_steps(real, source.scale), source.words)
+    middle = heat_rows(tokens, simulated, simulated_steps(expected, unit, source.scale), source.words)
     below = heat_rows(tokens, residual, heat_steps(residual, source.scale), source.words)
-    for rows in zip(above, middle, below, strict=True):
-        yield stacked_line(*rows, source.words)
+    yield from zip(above, middle, below, strict=True)

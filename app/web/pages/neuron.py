@@ -19,6 +19,7 @@ from app.queries.review.flags import open_flag
 from app.web.deps import AppSettings, CurrentViewer, DbSession, allowed_to
 from app.web.heat.vocabularies import Vocabularies
 from app.web.neuron.address import ROUTE, Head, RequestedAddress, neighbour_path, path_of, requested_head
+from app.web.neuron.checks import CheckShown, shown_check
 from app.web.neuron.choices import MethodChoice, choices_for
 from app.web.neuron.claim import (
     NeuronClaim,
@@ -75,6 +76,8 @@ class NeuronPage:
     """How many of the 20 excerpts with the highest peaks are near-copies of others."""
     tokens: tuple[TokenShown, ...]
     """The tokens with the highest mean activation over the corpus."""
+    check: CheckShown | None
+    """The explanation executed over the whole corpus; None where that has not been done."""
     simulations: tuple[SimulationShown, ...]
     history: tuple[HistoryLine, ...]
 
@@ -106,6 +109,7 @@ def neuron(
         samples=evidence.samples,
         n_alike=evidence.n_alike,
         tokens=evidence.tokens,
+        check=evidence.check,
         simulations=evidence.simulations,
         history=history_lines(parts.events, parts.explanations, parts.runs),
     )
@@ -172,6 +176,7 @@ class _ShownEvidence:
     samples: tuple[SampleShown, ...]
     n_alike: int
     tokens: tuple[TokenShown, ...]
+    check: CheckShown | None
     simulations: tuple[SimulationShown, ...]
     scale: float
 
@@ -181,12 +186,13 @@ def _shown_evidence(session: Session, head: NeuronHead, parts: NeuronParts, know
     earlier = {s.collection_id for s in simulations if s.collection_id not in (None, head.collection_id)}
     if earlier:  # simulated before the subject was collected anew
         samples += neuron_samples(session, neuron_id=head.id, collection_ids=earlier)
-    source = row_source(session, known, head=head, samples=samples, simulations=simulations)
+    source = row_source(session, known, head=head, samples=samples, simulations=simulations, check=parts.check)
     sizes, n_alike, tokens = (None, 0, ()) if facts is None else (facts.stratum_sizes, facts.n_alike, facts.tokens)
     return _ShownEvidence(
         samples=shown_samples(source, parts.samples, populations(sizes)),
         n_alike=n_alike or 0,
         tokens=shown_tokens(source, tokens),
+        check=shown_check(source, parts.check, head.collection_id),
         simulations=shown_simulations(source, samples, simulations),
         scale=source.scale,
     )

@@ -1,0 +1,113 @@
+"""A check of one explanation, as the pages of its neuron show it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+from sqlalchemy import and_, bindparam, func, select
+
+from app.domain.executed import EXECUTED, Mistake
+from app.models import CheckMistake, CollectedNeuron, CorpusCheck, Explanation, Neuron, Score
+from app.queries.common.prepared import PreparedSelect, labelled
+
+
+@dataclass(frozen=True, slots=True)
+class CheckFigures:
+    """What an explanation gets right over every token of a collection's corpus."""
+
+    explanation_id: int
+    collection_id: int
+    reading: str
+    """The claims that were executed, as the lexical language says them."""
+    firing_level: int
+    n_tokens: int
+    n_firing: int
+    n_claimed: int
+    n_right: int
+    correlation: float | None
+    undefined_reason: str | None
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    average_precision: float | None
+    maximum: float | None
+    """The neuron's highest activation in the corpus, which level 10 stands for."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMistakes:
+    """The mistakes of one kind as they are stored: see ``CheckMistake``."""
+
+    kind: Mistake
+    n_tokens: int
+    token_ids: list[int]
+    token_counts: list[int]
+    excerpt_ids: list[int]
+    activations: bytes
+    expected: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCheck:
+    """The newest check of an explanation."""
+
+    figures: CheckFigures
+    mistakes: tuple[StoredMistakes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _CheckRow:
+    """The figures of a check beside one kind of its mistakes."""
+
+    figures: CheckFigures
+    mistakes: StoredMistakes
+
+
+_FIGURES = {
+    **{field.name: getattr(CorpusCheck, field.name, None) for field in fields(CheckFigures)},
+    "correlation": Score.value,
+    "undefined_reason": Score.undefined_reason,
+    "maximum": func.coalesce(CollectedNeuron.max, Neuron.max),
+}
+_MISTAKES = {field.name: getattr(CheckMistake, field.name) for field in fields(StoredMistakes)}
+
+CHECKS = PreparedSelect(
+    _CheckRow,
+    select(*labelled("figures", _FIGURES), *labelled("mistakes", _MISTAKES))
+    .select_from(CorpusCheck)
+    .join(
+        CheckMistake,
+        and_(
+            CheckMistake.explanation_id == CorpusCheck.explanation_id,
+            CheckMistake.collection_id == CorpusCheck.collection_id,
+        ),
+    )
+    .join(
+        Score,
+        and_(
+            Score.explanation_id == CorpusCheck.explanation_id,
+            Score.collection_id == CorpusCheck.collection_id,
+            Score.scorer == EXECUTED,
+        ),
+    )
+    .join(Explanation, Explanation.id == CorpusCheck.explanation_id)
+    .join(Neuron, Neuron.id == Explanation.neuron_id)
+    .outerjoin(
+        CollectedNeuron,
+        and_(
+            CollectedNeuron.neuron_id == Explanation.neuron_id,
+            CollectedNeuron.collection_id == CorpusCheck.collection_id,
+        ),
+    )
+    .where(CorpusCheck.explanation_id == bindparam("explanation_id"))
+    .order_by(CorpusCheck.collection_id.desc(), CheckMistake.kind),
+)
+
+
+def newest_check(rows: Sequence[_CheckRow]) -> StoredCheck | None:
+    """The check on the newest collection among the rows that ``CHECKS`` finds; None where there is none."""
+    if not rows:
+        return None
+    figures = rows[0].figures
+    return StoredCheck(
+        figures, tuple(row.mistakes for row in rows if row.figures.collection_id == figures.collection_id)
+    )
