@@ -22,6 +22,7 @@ from tests.factories import Make
 from worker.method.live import LiveSubject
 from worker.run.held import Handlers
 from worker.run.loop import WorkerContext, WorkLoop
+from worker.run.subjects import Subjects
 from worker.run.trials import ASKS_MODEL, TrialHandler, WarmUpHandler
 
 
@@ -57,7 +58,11 @@ class Desk:
         self.neuron: Neuron = make.neuron(make.subject(), layer=1, index=2)
         self.explanation: Explanation = make.explanation(self.neuron, 'fires strongly on " import"')
         self.account = make.account()
-        handlers: Handlers = {TRIAL.name: TrialHandler(sessions, self.find), WARM_UP.name: WarmUpHandler(self.find)}
+        self.subjects = Subjects(self.find, most=1)
+        handlers: Handlers = {
+            TRIAL.name: TrialHandler(sessions, self.subjects),
+            WARM_UP.name: WarmUpHandler(self.subjects),
+        }
         context = WorkerContext(Settings(), sessions, handlers, uuid.uuid4(), Signal(), Signal())
         self.loop = WorkLoop(context, Lane.INTERACTIVE)
 

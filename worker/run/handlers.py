@@ -21,13 +21,13 @@ def _run(services: WorkerServices) -> Handler:
 def _trial(services: WorkerServices) -> Handler:
     from worker.run.trials import TrialHandler
 
-    return TrialHandler(services.sessions, services.live_subject)
+    return TrialHandler(services.sessions, services.subjects)
 
 
 def _warm_up(services: WorkerServices) -> Handler:
     from worker.run.trials import WarmUpHandler
 
-    return WarmUpHandler(services.live_subject)
+    return WarmUpHandler(services.subjects)
 
 
 def _check(services: WorkerServices) -> Handler:

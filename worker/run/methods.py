@@ -1,12 +1,15 @@
 """From a method's definition to work on a neuron, with the language model and the subject that it needs."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from app.domain.methods import MethodDefinition
 from app.domain.results import ExplanationResult
 from worker.method.contracts import NeuronTask, Services
+from worker.method.live import LiveSubject
 from worker.method.pipeline import Report, run_method
 from worker.method.registry import build_method, steps_of
+from worker.providers.base import Provider
 from worker.run.runs import Work, build_work
 from worker.run.services import WorkerServices
 
@@ -43,14 +46,23 @@ class MethodBuilder:
 
         def work(task: NeuronTask, report: Report) -> tuple[ExplanationResult, ...]:
             progress = Progress(report)
-            method = build_method(definition, self.services(definition, task, progress.still))
-            return run_method(method, task, progress)
+            with self._subject(definition, task, progress.still) as subject:
+                provider = self._provider(definition, task, progress.still)
+                method = build_method(definition, Services(provider=provider, subject=subject))
+                return run_method(method, task, progress)
 
         return work
 
-    def services(self, definition: MethodDefinition, task: NeuronTask, tick: Callable[[], None]) -> Services:
-        """What the method's steps need for this run. Raises NotFound, ProviderError, SubjectError."""
-        held = self._services
-        provider = held.providers.for_run(definition.provider, task.run_id, tick) if definition.provider else None
-        subject = held.live_subject(task.subject) if steps_of(definition).needs_subject else None
-        return Services(provider=provider, subject=subject)
+    def _provider(self, definition: MethodDefinition, task: NeuronTask, tick: Callable[[], None]) -> Provider | None:
+        """The language model, recording for this run. Raises NotFound, ProviderError."""
+        if definition.provider is None:
+            return None
+        return self._services.providers.for_run(definition.provider, task.run_id, tick)
+
+    def _subject(
+        self, definition: MethodDefinition, task: NeuronTask, tick: Callable[[], None]
+    ) -> AbstractContextManager[LiveSubject | None]:
+        """The subject itself, held until the run is done, where a step runs it. Raises NotFound, SubjectError."""
+        if not steps_of(definition).needs_subject:
+            return nullcontext()
+        return self._services.subjects.for_run(task.subject, tick=tick)

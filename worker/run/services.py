@@ -1,6 +1,5 @@
 """What a worker process holds for its handlers: language models, the subject itself. Loaded when first needed."""
 
-import threading
 from collections.abc import Sequence
 
 from app.db import Sessions, transaction
@@ -8,6 +7,7 @@ from app.queries.subjects.lookup import stored_subject
 from app.settings import Settings
 from worker.method.live import LiveSubject
 from worker.run.opening import Providers
+from worker.run.subjects import Subjects, load_live
 
 PROCESSOR = "cpu"
 
@@ -18,20 +18,10 @@ class WorkerServices:
     def __init__(self, settings: Settings, sessions: Sessions) -> None:
         self.settings, self.sessions = settings, sessions
         self.providers = Providers(sessions, settings)
-        self._subject: tuple[str, LiveSubject] | None = None
-        self._lock = threading.Lock()
+        self.subjects = Subjects(self.live_subject, most=settings.loaded_subjects)
 
     def live_subject(self, slug: str) -> LiveSubject:
-        """The loaded subject; the one before is released. Raises SubjectError."""
-        with self._lock:
-            if self._subject is None or self._subject[0] != slug:
-                self._subject = None
-                self._subject = (slug, self._load(slug))
-            return self._subject[1]
-
-    def _load(self, slug: str) -> LiveSubject:
-        from worker.run.subjects import load_live  # torch is not needed for other methods
-
+        """A subject, loaded anew: ``subjects`` keeps it. Raises NotFound, CheckpointError, SubjectError."""
         with transaction(self.sessions) as session:
             stored = stored_subject(session, slug=slug)
         return load_live(stored, device=self.settings.device)
@@ -42,8 +32,7 @@ class WorkerServices:
 
         Takes no lock: it is called while a model is being loaded.
         """
-        loaded = [*self.providers.opened, *([] if self._subject is None else [self._subject[1]])]
-        return _device_names(loaded) or PROCESSOR
+        return _device_names([*self.providers.opened, *self.subjects.loaded]) or PROCESSOR
 
     def close(self) -> None:
         """End what holds threads or connections."""

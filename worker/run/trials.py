@@ -1,7 +1,6 @@
 """The handlers of trials: a neuron's live activations on a text, and those that an explanation expects."""
 
 import time
-from collections.abc import Callable
 from functools import partial
 
 from app.db import Sessions, transaction
@@ -12,12 +11,9 @@ from app.queries.neurons.records import neuron_records, vocabulary
 from app.queries.neurons.trials import TrialInput, trial_input
 from app.work.lease import TaskLease
 from worker.method.contracts import CannotSimulate, Services
-from worker.method.live import LiveSubject
 from worker.method.registry import SIMULATORS
 from worker.run.held import Done, HeldWork
-
-FindSubject = Callable[[str], LiveSubject]
-"""A loaded subject by its name in addresses; kept between calls."""
+from worker.run.subjects import Subjects
 
 ASKS_MODEL = "The simulator of this explanation asks a language model, so only real activations are shown here."
 
@@ -25,20 +21,20 @@ ASKS_MODEL = "The simulator of this explanation asks a language model, so only r
 class TrialHandler:
     """Runs texts through subjects. Vocabularies stay in memory."""
 
-    def __init__(self, sessions: Sessions, subjects: FindSubject) -> None:
+    def __init__(self, sessions: Sessions, subjects: Subjects) -> None:
         self._sessions, self._subjects = sessions, subjects
         self._vocabularies: dict[int, Vocabulary] = {}
 
     def __call__(self, held: HeldWork[TaskLease]) -> Done:
-        """The ``TrialResult`` of one text. Raises NotFound, SubjectError."""
+        """The ``TrialResult`` of one text. Raises NotFound, SubjectError, Conflict where runs use the memory."""
         start = time.monotonic()
         parameters = held.lease.parameters
         trial, level_10 = held.through_outages(
             partial(self._read, parameters["neuron_id"], parameters["explanation_id"])
         )
         held.doing = f"a text on {trial.slug} {trial.layer}/{trial.index}"
-        subject = self._subjects(trial.slug)
-        (record,) = subject.activations([parameters["text"]], layer=trial.layer, index=trial.index)
+        with self._subjects.for_trial(trial.slug) as subject:
+            (record,) = subject.activations([parameters["text"]], layer=trial.layer, index=trial.index)
         expected, note = self._expected(trial, record.token_ids)
         result = TrialResult(
             token_ids=record.token_ids.tolist(),
@@ -84,10 +80,10 @@ class TrialHandler:
 class WarmUpHandler:
     """Loads a subject that a person is about to try a text on."""
 
-    def __init__(self, subjects: FindSubject) -> None:
+    def __init__(self, subjects: Subjects) -> None:
         self._subjects = subjects
 
     def __call__(self, held: HeldWork[TaskLease]) -> Done:
         """Nothing, once the subject is loaded. Raises SubjectError."""
-        self._subjects(held.lease.parameters["slug"])
-        return Done()
+        with self._subjects.for_trial(held.lease.parameters["slug"]):
+            return Done()

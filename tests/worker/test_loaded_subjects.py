@@ -1,0 +1,169 @@
+"""What a worker keeps loaded: a budget, and subjects that are held."""
+
+from collections.abc import Callable, Sequence
+from threading import Event, Thread
+
+import pytest
+
+from app.domain.activations import ActivationRecord, FloatArray, IntArray
+from app.errors import Conflict
+from worker.run.subjects import RUNS_SECONDS, Subjects
+
+GUARD_SECONDS = 60.0
+
+
+class Subject:
+    """A subject that is asked nothing."""
+
+    def __init__(self, slug: str) -> None:
+        self.slug = slug
+
+    def activations(self, texts: Sequence[str], *, layer: int, index: int) -> tuple[ActivationRecord, ...]:
+        raise NotImplementedError
+
+    def contexts(self, excerpts: Sequence[IntArray], positions: Sequence[int], *, layer: int) -> FloatArray:
+        raise NotImplementedError
+
+    def log_probabilities(
+        self, excerpt: IntArray, *, layer: int, index: int, activations: FloatArray | None = None
+    ) -> FloatArray:
+        raise NotImplementedError
+
+
+class Memory:
+    """The subjects of a worker, what was loaded in which order, and a clock that the test sets."""
+
+    def __init__(self, most: int) -> None:
+        self.order: list[str] = []
+        self.now = 0.0
+        self.subjects = Subjects(self.load, most=most, clock=lambda: self.now)
+
+    def load(self, slug: str) -> Subject:
+        self.order.append(slug)
+        assert len(self.names) < self.subjects._most  # room was made first
+        return Subject(slug)
+
+    def run(self, slug: str) -> None:
+        with self.subjects.for_run(slug):
+            self.now += 1
+
+    def try_on(self, slug: str) -> None:
+        with self.subjects.for_trial(slug):
+            self.now += 1
+
+    @property
+    def names(self) -> list[str]:
+        return [subject.slug for subject in self.subjects.loaded]
+
+
+def test_a_subject_is_loaded_once() -> None:
+    memory = Memory(1)
+    memory.run("a")
+    memory.try_on("a")
+    memory.run("a")
+    assert memory.order == ["a"]
+
+
+def test_the_one_that_was_used_longest_ago_makes_room() -> None:
+    memory = Memory(2)
+    for slug in ("a", "b", "a", "c"):
+        memory.try_on(slug)
+    assert memory.names == ["a", "c"]
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_a_trial_never_releases_what_runs_use(most: int) -> None:
+    memory = Memory(most)
+    memory.run("runs")
+    with memory.subjects.for_run("runs"):
+        for slug in ("a", "b", "c"):
+            if most == 1:
+                with pytest.raises(Conflict, match=r"runs use .*runs"):
+                    memory.try_on(slug)
+            else:
+                memory.try_on(slug)
+    assert "runs" in memory.names
+
+
+def test_between_two_runs_a_trial_does_not_release_their_subject() -> None:
+    memory = Memory(1)
+    memory.run("runs")
+    with pytest.raises(Conflict):
+        memory.try_on("other")
+    memory.run("runs")
+    assert memory.order == ["runs"]
+
+
+def test_a_subject_of_runs_that_ended_long_ago_makes_room_for_a_trial() -> None:
+    memory = Memory(1)
+    memory.run("runs")
+    memory.now += RUNS_SECONDS
+    memory.try_on("other")
+    assert memory.names == ["other"]
+
+
+def test_a_long_run_counts_from_its_end() -> None:
+    memory = Memory(1)
+    with memory.subjects.for_run("runs"):
+        memory.now += 10 * RUNS_SECONDS
+    with pytest.raises(Conflict):
+        memory.try_on("other")
+
+
+def test_a_trial_in_hand_is_not_released_for_another() -> None:
+    memory = Memory(1)
+    with memory.subjects.for_trial("a"), pytest.raises(Conflict):
+        memory.try_on("b")
+    memory.try_on("b")
+
+
+def test_a_run_takes_the_room_of_other_runs_between_them() -> None:
+    memory = Memory(1)
+    memory.run("a")
+    memory.run("b")
+    assert memory.names == ["b"]
+
+
+def test_a_run_waits_for_room_and_shows_that_it_lives() -> None:
+    memory = Memory(1)
+    waits, done = Event(), Event()
+
+    def run_other() -> None:
+        with memory.subjects.for_run("other", tick=waits.set):
+            done.set()
+
+    thread = Thread(target=run_other, daemon=True)
+    with memory.subjects.for_run("first"):
+        thread.start()
+        assert waits.wait(GUARD_SECONDS)
+        assert not done.is_set()
+    assert done.wait(GUARD_SECONDS)
+    thread.join(GUARD_SECONDS)
+    assert memory.order == ["first", "other"]
+
+
+def test_a_run_that_is_cancelled_while_it_waits_takes_nothing() -> None:
+    memory = Memory(1)
+
+    def cancelled() -> None:
+        raise InterruptedError
+
+    with memory.subjects.for_run("first"):
+        with pytest.raises(InterruptedError), memory.subjects.for_run("other", tick=cancelled):
+            raise AssertionError
+        assert memory.names == ["first"]
+    memory.try_on("first")
+
+
+@pytest.mark.parametrize("use", [Memory.run, Memory.try_on])
+def test_a_subject_that_cannot_be_loaded_leaves_the_room_free(use: Callable[[Memory, str], None]) -> None:
+    memory = Memory(1)
+    memory.subjects = Subjects(lambda slug: memory.load(slug) if slug == "good" else _fail(), most=1)
+    with pytest.raises(OSError, match="no model"):
+        use(memory, "bad")
+    use(memory, "good")
+    assert memory.names == ["good"]
+
+
+def _fail() -> Subject:
+    raise OSError("no model")
