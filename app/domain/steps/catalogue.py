@@ -1,7 +1,7 @@
 """Every step by its name. A name that is not here does not exist: not for a page, not for a price, not for a worker."""
 
 from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from app.domain.steps import explainers, scorers, simulators
 from app.domain.steps.spec import CalibrationSpec, ExplainerSpec, ScorerSpec, SimulatorSpec, StepSpec
@@ -10,7 +10,7 @@ Spec = TypeVar("Spec", bound=StepSpec)
 
 
 class UnknownStep(LookupError):
-    """No step has this name, or steps do not fit together. The message lists the known ones."""
+    """No step or parameter has this name, or steps do not fit together. The message lists the known ones."""
 
 
 def catalogued(specs: Iterable[Spec]) -> Mapping[str, Spec]:
@@ -35,3 +35,15 @@ def named(specs: Mapping[str, Spec], name: str, kind: str) -> Spec:
     if name not in specs:
         raise UnknownStep(f"There is no {kind} called {name!r}; there are: {', '.join(sorted(specs))}.")
     return specs[name]
+
+
+def checked(parameters: Any, known: Iterable[str], owner: str) -> Mapping[str, Any]:
+    """The parameters again. Raises UnknownStep for a name that ``owner`` does not know, with the names that it does."""
+    names = tuple(known)
+    if not isinstance(parameters, Mapping):
+        raise UnknownStep(f"The parameters of {owner} must be a mapping of names to values, not {parameters!r}.")
+    for name in parameters:
+        if name not in names:
+            there_are = ", ".join(sorted(names)) or "none"
+            raise UnknownStep(f"{owner[0].upper()}{owner[1:]} has no parameter {name!r}; it has: {there_are}.")
+    return parameters

@@ -124,6 +124,7 @@ LEXICAL = ExplainerSpec(
 TOKEN_ACTIVATION_PAIRS = ExplainerSpec(
     name="token_activation_pairs",
     label="Tokens and levels: one per line, as in the 2023 paper",
+    parameters=("temperature", "seed", "max_tokens"),
     description="Shows a language model five top excerpts as lists of tokens, each with its level from 0 to 10.",
     blind_spot="Sees only the strongest excerpts, so its texts are often too broad: they also match text on which "
     "the neuron is silent.",
@@ -134,6 +135,7 @@ TOKEN_ACTIVATION_PAIRS = ExplainerSpec(
 HIGHLIGHTED = ExplainerSpec(
     name="highlighted",
     label="Highlighted: running text with marks",
+    parameters=("temperature", "seed", "max_tokens"),
     description="Shows a language model five top excerpts as running text with the active tokens marked, "
     "and a list of the strongest tokens.",
     blind_spot="Sees only the strongest excerpts, and only whether a token is active, not its level.",
@@ -144,6 +146,7 @@ HIGHLIGHTED = ExplainerSpec(
 CONTRASTIVE = ExplainerSpec(
     name="contrastive",
     label="Contrastive: against hard negatives",
+    parameters=("temperature", "seed", "max_tokens"),
     description="Shows a language model highlighted top excerpts and five similar ones that do not activate "
     "the neuron.",
     blind_spot="Explains the difference from these hard negatives, which may be less than what the neuron fires on.",
@@ -155,6 +158,7 @@ CONTRASTIVE = ExplainerSpec(
 BEST_OF_N = ExplainerSpec(
     name="best_of_n",
     label="Best of n samples of another explainer",
+    parameters=("n",),
     description="Runs another explainer several times; the text that predicts the calibration records best "
     "comes first, and all are kept.",
     blind_spot="Chooses by correlation on ten excerpts, which is insensitive to texts that are too broad.",
@@ -165,6 +169,7 @@ BEST_OF_N = ExplainerSpec(
 REVISE = ExplainerSpec(
     name="revise",
     label="Revise: tested on sentences, then corrected",
+    parameters=("n_sentences", "max_tokens"),
     description="Has a language model write sentences that should activate the neuron and others that should not, "
     "runs the subject on them, and corrects the text from its errors.",
     blind_spot="Finds only the errors that a sentence of the language model reveals.",

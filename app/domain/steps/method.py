@@ -8,7 +8,7 @@ from app.domain.baselines import BASELINES, SHUFFLED
 from app.domain.language_models import Capability
 from app.domain.methods import NO_CALIBRATION, MethodDefinition
 from app.domain.steps.calls import NO_CALLS, ONCE, Calls
-from app.domain.steps.catalogue import CALIBRATIONS, EXPLAINERS, SCORERS, SIMULATORS, UnknownStep, named
+from app.domain.steps.catalogue import CALIBRATIONS, EXPLAINERS, SCORERS, SIMULATORS, UnknownStep, checked, named
 from app.domain.steps.explainers import compared_records
 from app.domain.steps.spec import (
     CalibrationSpec,
@@ -24,6 +24,10 @@ from app.domain.steps.spec import (
 )
 
 NO_RECORDS = NeuronRecords({}, maximum=0.0)
+PARAMETERS = ("explainer", "simulator", "scorers", "calibration", "baselines", "seed")
+"""What a method's parameters may hold: those of its steps, and its own."""
+WRAPPING = ("explainer", "explainer_parameters")
+"""Parameters of an explainer that wraps another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,22 +110,28 @@ def together(parts: Iterable[Records]) -> Records:
 
 def steps_of(definition: MethodDefinition) -> MethodSteps:
     """A method's steps. Raises UnknownStep for names that do not exist and for steps that do not fit together."""
-    parameters = definition.parameters
+    parameters = checked(definition.parameters, PARAMETERS, "the method")
+    of_scorers = checked(parameters.get("scorers", {}), definition.scorers, "the choice of scorers")
     calibration = parameters.get("calibration", NO_CALIBRATION)
     baselines = tuple(parameters.get("baselines", BASELINES))
     for baseline in baselines:
         if baseline not in BASELINES:
             raise UnknownStep(f"There is no baseline called {baseline!r}; there are: {', '.join(BASELINES)}.")
+    simulator = named(SIMULATORS, definition.simulator, "simulator")
+    _own(simulator, parameters.get("simulator", {}))
     return MethodSteps(
         explainer=chosen_explainer(definition.explainer, parameters.get("explainer", {})),
-        simulator=named(SIMULATORS, definition.simulator, "simulator"),
+        simulator=simulator,
         calibration=None if calibration == NO_CALIBRATION else named(CALIBRATIONS, calibration, "calibration"),
-        scorers=tuple(
-            ChosenScorer(named(SCORERS, name, "scorer"), parameters.get("scorers", {}).get(name, {}))
-            for name in definition.scorers
-        ),
+        scorers=tuple(chosen_scorer(name, of_scorers.get(name, {})) for name in definition.scorers),
         baselines=baselines,
     )
+
+
+def chosen_scorer(name: str, parameters: Parameters) -> ChosenScorer:
+    """A scorer with its parameters. Raises UnknownStep."""
+    spec = named(SCORERS, name, "scorer")
+    return ChosenScorer(spec, _own(spec, parameters))
 
 
 def chosen_explainer(name: str, parameters: Parameters, defaults: Parameters | None = None) -> ChosenExplainer:
@@ -131,8 +141,10 @@ def chosen_explainer(name: str, parameters: Parameters, defaults: Parameters | N
     """
     spec = named(EXPLAINERS, name, "explainer")
     if spec.wraps is None:
+        _own(spec, parameters)
         return ChosenExplainer(spec, {**(defaults or {}), **parameters} if spec.asks else parameters)
-    own = {key: value for key, value in parameters.items() if key not in ("explainer", "explainer_parameters")}
+    checked(parameters, (*spec.parameters, *WRAPPING), f"the explainer {name}")
+    own = {key: value for key, value in parameters.items() if key not in WRAPPING}
     inner = chosen_explainer(
         parameters.get("explainer", spec.wraps),
         parameters.get("explainer_parameters", {}),
@@ -141,6 +153,11 @@ def chosen_explainer(name: str, parameters: Parameters, defaults: Parameters | N
     if spec.wraps_prompted_only and not inner.spec.is_prompted:
         raise UnknownStep(f"{name} cannot build on {inner.spec.name}, which shows a language model no chosen records.")
     return ChosenExplainer(spec, own, inner)
+
+
+def _own(spec: StepSpec, parameters: Parameters) -> Parameters:
+    """A step's parameters, which it must know. Raises UnknownStep."""
+    return checked(parameters, spec.parameters, f"the {spec.kind} {spec.name}")
 
 
 def calls_of(steps: MethodSteps, records: NeuronRecords, peer: NeuronRecords | None) -> Calls:

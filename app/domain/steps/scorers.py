@@ -133,6 +133,7 @@ def _with_peer(rate: Callable[[NeuronRecords], Calls]) -> Callable[[ScorerInput]
 CORRELATION = ScorerSpec(
     name="correlation",
     label="Correlation of expected and real activations",
+    parameters=("samples",),
     description="Pearson's r of expected and real activations over all tokens of the scored excerpts.",
     blind_spot="Insensitive to texts that are too broad on top and random excerpts, the more so the more selective "
     "the neuron is.",
@@ -143,6 +144,7 @@ CORRELATION = ScorerSpec(
 WHOLE_CORPUS = ScorerSpec(
     name="whole_corpus",
     label="Whole corpus: correlation, precision and recall at natural frequency",
+    parameters=("excerpts_per_sample",),
     description="Correlation of expected and real activations over all tokens of the corpus, estimated from excerpts "
     "of every stratum by their inclusion probabilities; with its margin over the token table, precision and recall.",
     blind_spot="Detects a false claim only where one of its few excerpts of ordinary text contains it.",
@@ -153,6 +155,7 @@ WHOLE_CORPUS = ScorerSpec(
 EXPLAINED_VARIANCE = ScorerSpec(
     name="explained_variance",
     label="Variance of the real activations that the predicted ones explain",
+    parameters=("samples",),
     description="One minus the squared error divided by the variance; `uncentred_rsquared` divides by the mean "
     "square, as the paper's code does.",
     blind_spot="Low for a good text whose simulator is on another scale, and dominated by the few largest activations.",
@@ -163,6 +166,7 @@ EXPLAINED_VARIANCE = ScorerSpec(
 ABSOLUTE_DEVIATION = ScorerSpec(
     name="absolute_deviation",
     label="Absolute size of the real activations that the predicted ones explain",
+    parameters=("samples",),
     description="One minus the mean absolute error divided by the mean absolute activation.",
     blind_spot="Rewards a prediction of 0 everywhere where the neuron is almost always silent.",
     samples=fitted_samples,
@@ -172,6 +176,7 @@ ABSOLUTE_DEVIATION = ScorerSpec(
 ABLATION = ScorerSpec(
     name="ablation",
     label="Effect of the simulated activations on the subject's output",
+    parameters=("sample",),
     description="How much less the subject's output changes under the simulated activations than under the "
     "neuron's mean.",
     blind_spot="Detects only differences that reach the output, which many neurons barely change.",
@@ -183,6 +188,7 @@ ABLATION = ScorerSpec(
 DETECTION = ScorerSpec(
     name="detection",
     label="Detection: does this excerpt fit?",
+    parameters=("shuffled", "max_tokens"),
     description="Whether a language model with the text separates top excerpts from random ones and from hard "
     "negatives; `detection_auc` is the area under the curve of its ratings.",
     blind_spot="Does not detect which token of an excerpt activates the neuron, nor a breadth that random excerpts "
@@ -230,6 +236,7 @@ def _intruding(given: ScorerInput) -> Calls:
 BOUNDARY = ScorerSpec(
     name="boundary",
     label="Boundary: sentences inside and just outside the text",
+    parameters=("n_sentences", "max_tokens"),
     description="The subject is run on sentences that a language model writes to fit the text and on similar ones that "
     "do not: the harmonic mean of the share that fires and the share that stays silent, each shown as well.",
     blind_spot="Tests only sentences that the language model writes, in its style, not the text of the corpus.",
@@ -243,6 +250,7 @@ BOUNDARY = ScorerSpec(
 OWN_TEXTS = ScorerSpec(
     name="own_texts",
     label="Own texts: written sentences against random text",
+    parameters=("n_sentences", "max_tokens"),
     description="Whether the neuron is more active on sentences written to fit the text than on random excerpts of "
     "the same length: twice the area under the curve, less one.",
     blind_spot="Does not detect what the text misses: one feature that activates the neuron is enough.",
@@ -256,6 +264,7 @@ OWN_TEXTS = ScorerSpec(
 INTRUDER = ScorerSpec(
     name="intruder",
     label="Intruder: which excerpt does not belong?",
+    parameters=("max_tokens",),
     description="A language model that sees no explanation finds the random excerpt among four on which the neuron "
     "fires: a measure of whether the neuron can be explained at all.",
     blind_spot="Does not measure the text: every text of a neuron gets the same number.",
@@ -269,6 +278,7 @@ INTRUDER = ScorerSpec(
 FUZZING = ScorerSpec(
     name="fuzzing",
     label="Fuzzing: do these marked tokens fit?",
+    parameters=("shuffled", "max_tokens"),
     description="Whether a language model with the text separates the right marks on top excerpts from marks on silent "
     "tokens; `fuzzing_auc` is the area under the curve of its ratings.",
     blind_spot="Shows only excerpts on which the neuron fires, so it does not detect false claims about other text.",

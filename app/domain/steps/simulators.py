@@ -60,6 +60,7 @@ TOKEN_BY_TOKEN = SimulatorSpec(
 STRUCTURED = SimulatorSpec(
     name="structured",
     label="Structured: one JSON answer per excerpt",
+    parameters=("temperature", "seed"),
     description="Requests, once per excerpt, a list with a whole number from 0 to 10 for each token.",
     blind_spot="Shows the model what follows a token, which the neuron does not see, and gives no probabilities.",
     prompts=("simulate_structured",),

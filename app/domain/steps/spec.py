@@ -38,6 +38,8 @@ class StepSpec:
     """What it does, in one plain sentence."""
     blind_spot: str
     """What it does not notice, in one sentence."""
+    parameters: tuple[str, ...] = ()
+    """The names of its parameters. A wrapping explainer also takes ``explainer`` and ``explainer_parameters``."""
     prompts: tuple[str, ...] = ()
     """Files of ``worker/method/prompts``, without ``.txt``, in the order in which they are used."""
     capabilities: frozenset[Capability] = frozenset()
