@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 from transformers.utils.logging import disable_progress_bar
 
-from benchmarks.figures import Figure, benchmark, held_to, told
+from benchmarks.figures import Figure, benchmark, held_to, reported
 from worker.collection.bounds import PILOT_SHARE, pilot_size
 from worker.collection.passes import BatchSize, Forward, Part, Pass
 from worker.collection.plan import Excerpts, Plan
@@ -92,13 +92,13 @@ def measure(quick: bool) -> dict[str, Figure]:
     ):
         speeds = compare(bench, excerpts)
         figures |= {
-            f"{name}_tokens": told(excerpts * TOKENS, "tokens"),
-            f"{name}_collect": told(speeds.collect, "tokens/s"),
-            f"{name}_bare": told(speeds.bare, "tokens/s"),
-            f"{name}_full": told(speeds.full, "tokens/s"),
+            f"{name}_tokens": reported(excerpts * TOKENS, "tokens"),
+            f"{name}_collect": reported(speeds.collect, "tokens/s"),
+            f"{name}_bare": reported(speeds.bare, "tokens/s"),
+            f"{name}_full": reported(speeds.full, "tokens/s"),
             f"{name}_to_bare": held_to(speeds.collect / speeds.bare, "of the bare pass", ">=", TARGET),
             f"{name}_to_full": held_to(speeds.collect / speeds.full, "of model(ids)", ">", 1),
-            f"{name}_memory": told(speeds.bytes_per_neuron / 1000, "kB per neuron"),
+            f"{name}_memory": reported(speeds.bytes_per_neuron / 1000, "kB per neuron"),
         }
     return figures | half_precision(demo_model(), 128 if quick else 2048)
 
@@ -143,9 +143,9 @@ def half_precision(bench: Bench, n_excerpts: int) -> dict[str, Figure]:
     errors = [layer_errors(results[torch.float32][1:], results[torch.bfloat16][1:], i) for i in range(bench.n_layers)]
     mean, peak = np.median(np.concatenate(errors, axis=1), axis=1)
     return {
-        "bfloat16_speed": told(results[torch.float32][0] / results[torch.bfloat16][0], "of float32"),
-        "bfloat16_mean_error": told(float(mean), "standard deviations"),
-        "bfloat16_peak_error": told(float(peak), "standard deviations"),
+        "bfloat16_speed": reported(results[torch.float32][0] / results[torch.bfloat16][0], "of float32"),
+        "bfloat16_mean_error": reported(float(mean), "standard deviations"),
+        "bfloat16_peak_error": reported(float(peak), "standard deviations"),
     }
 
 

@@ -1,4 +1,4 @@
-"""A provider that answers anything in form and counts tokens, with a cache of the prompt before."""
+"""A provider whose replies always have the form, which counts tokens, with a cache of the previous prompt."""
 
 import json
 from collections.abc import Sequence
@@ -46,8 +46,8 @@ class CountingProvider:
 
     def _score(self, request: ScoreTextRequest) -> Reply:
         self._count(request.prefix + request.text)
-        places = tuple(TokenAlternatives("?", CERTAIN_ZERO) for _ in request.answer_at)
-        return Reply(Outcome.OK, "", places, self.model, None)
+        alternatives = tuple(TokenAlternatives("?", CERTAIN_ZERO) for _ in request.answer_at)
+        return Reply(Outcome.OK, "", alternatives, self.model, None)
 
     def _count(self, prompt: str) -> None:
         ids = list(self._tokenizer(prompt)["input_ids"])

@@ -20,9 +20,9 @@ Measure = Callable[..., Figures]
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured number. ``target`` says in words what is to be reached; ``holds`` whether it is.
+    """One measured number. ``target`` is what is to be reached, in words; ``holds`` whether it is.
 
-    Both are None for a number that is only told.
+    Both are None for a number without a target.
     """
 
     value: float
@@ -31,7 +31,7 @@ class Figure:
     holds: bool | None = None
 
 
-def told(value: float, unit: str) -> Figure:
+def reported(value: float, unit: str) -> Figure:
     """A number without a target."""
     return Figure(value, unit)
 

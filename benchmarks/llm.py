@@ -20,7 +20,7 @@ from app.domain.costs import Prices
 from app.domain.tokens import Vocabulary
 from benchmarks.counting import CountingProvider, Counts
 from benchmarks.database import empty_database
-from benchmarks.figures import Figure, benchmark, held_to, told
+from benchmarks.figures import Figure, benchmark, held_to, reported
 from tests.llm_server import LlmServer
 from worker.method.contracts import NeuronTask, Services
 from worker.method.registry import EXPLAINERS, SIMULATORS
@@ -85,9 +85,9 @@ def fan_out(n_calls: int, *, recorded: int) -> dict[str, Figure]:
             engine.dispose()
         provider.close()
     return {
-        "fan_out.calls": told(n_calls, "calls"),
+        "fan_out.calls": reported(n_calls, "calls"),
         "fan_out.share_of_ideal": held_to(share, f"of {AT_ONCE / LATENCY_SECONDS:g}/s", ">=", 0.95),
-        "fan_out.share_of_ideal_recorded": told(with_record, f"of {AT_ONCE / LATENCY_SECONDS:g}/s"),
+        "fan_out.share_of_ideal_recorded": reported(with_record, f"of {AT_ONCE / LATENCY_SECONDS:g}/s"),
         "fan_out.memory_growth": held_to(memory.growth_mib, "MiB", "<=", 10),
     }
 
@@ -148,12 +148,12 @@ def _bytes_of(own: PreTrainedTokenizerFast) -> Iterator[bytes]:
 def tokens_per_neuron() -> dict[str, Figure]:
     """Prompt tokens of each explainer per neuron and of each simulator per excerpt, beside the paper's."""
     vocabulary, excerpts = excerpts_of(20)
-    figures = {"tokens.paper.explain": told(PAPER["explain"], "tokens/neuron")}
+    figures = {"tokens.paper.explain": reported(PAPER["explain"], "tokens/neuron")}
     for name in ("token_activation_pairs", "highlighted"):
         counts = Counts()
         explainer = EXPLAINERS[name].build({}, _services(counts))
         explainer.explain(_task(vocabulary, excerpts))
-        figures[f"tokens.explain.{name}"] = told(counts.tokens_in, "tokens/neuron")
+        figures[f"tokens.explain.{name}"] = reported(counts.tokens_in, "tokens/neuron")
     for name in ("all_at_once", "token_by_token", "structured"):
         counts = Counts()
         simulator = SIMULATORS[name].build({}, _services(counts))
@@ -162,12 +162,12 @@ def tokens_per_neuron() -> dict[str, Figure]:
         simulator.simulate(EXPLANATION, excerpts[1:6], vocabulary)
         further = (counts.computed - first.computed) / 5
         if name in PAPER:
-            figures[f"tokens.paper.{name}"] = told(PAPER[name], "tokens/excerpt")
-        figures[f"tokens.{name}.prompt"] = told(first.tokens_in, "tokens/excerpt")
+            figures[f"tokens.paper.{name}"] = reported(PAPER[name], "tokens/excerpt")
+        figures[f"tokens.{name}.prompt"] = reported(first.tokens_in, "tokens/excerpt")
         bound = name == "all_at_once"
         unit = "tokens/excerpt"
         figures[f"tokens.{name}.computed_further"] = (
-            held_to(further, unit, "<=", MOST_COMPUTED) if bound else told(further, unit)
+            held_to(further, unit, "<=", MOST_COMPUTED) if bound else reported(further, unit)
         )
     return figures
 
@@ -198,9 +198,9 @@ def local_on_processor(n_excerpts: int) -> dict[str, Figure]:
     plain_seconds = time.perf_counter() - started
     apart = max(float(np.abs(_values(a) - _values(b)).max()) for a, b in zip(replies, plain, strict=True))
     return {
-        "local.cpu.excerpts_per_second": told(n_excerpts / seconds, "excerpts/s"),
-        "local.cpu.plain_excerpts_per_second": told(n_excerpts / plain_seconds, "excerpts/s"),
-        "local.cpu.speed_up": told(plain_seconds / seconds, "x"),
+        "local.cpu.excerpts_per_second": reported(n_excerpts / seconds, "excerpts/s"),
+        "local.cpu.plain_excerpts_per_second": reported(n_excerpts / plain_seconds, "excerpts/s"),
+        "local.cpu.speed_up": reported(plain_seconds / seconds, "x"),
         "local.cpu.largest_difference": held_to(apart, "of 0..10", "<=", 1e-3),
     }
 
@@ -223,12 +223,14 @@ def local_on_gpu(n_excerpts: int, *, device: str = "cuda", config: LlamaConfig =
     operations = 2.0 * (sum(p.numel() for p in model.parameters()) - embedding) * computed
     rate = matrix_rate(device)
     return {
-        "local.gpu.excerpts_per_second": told(n_excerpts / seconds, "excerpts/s"),
-        "local.gpu.plain_excerpts_per_second": told(plain_rate, "excerpts/s"),
-        "local.gpu.speed_up": told(n_excerpts / seconds / plain_rate, "x"),
-        "local.gpu.matrix_rate": told(rate / 1e12, "Tflop/s"),
-        "local.gpu.share_of_matrix_rate": told(operations / seconds / rate, "of 1"),
-        "local.gpu.memory": told(torch.cuda.max_memory_allocated(device) / 2**30 if _is_gpu(device) else 0.0, "GiB"),
+        "local.gpu.excerpts_per_second": reported(n_excerpts / seconds, "excerpts/s"),
+        "local.gpu.plain_excerpts_per_second": reported(plain_rate, "excerpts/s"),
+        "local.gpu.speed_up": reported(n_excerpts / seconds / plain_rate, "x"),
+        "local.gpu.matrix_rate": reported(rate / 1e12, "Tflop/s"),
+        "local.gpu.share_of_matrix_rate": reported(operations / seconds / rate, "of 1"),
+        "local.gpu.memory": reported(
+            torch.cuda.max_memory_allocated(device) / 2**30 if _is_gpu(device) else 0.0, "GiB"
+        ),
     }
 
 

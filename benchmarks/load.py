@@ -1,4 +1,4 @@
-"""Real server processes and the clients that load them, beside static files of the same bytes."""
+"""Real server processes and the clients that load them, compared with static files of the same bytes."""
 
 import itertools
 import os

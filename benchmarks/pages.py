@@ -27,7 +27,7 @@ from app.queries.people.accounts import create_login_token, ensure_account, log_
 from app.web.deps import SESSION_COOKIE
 from app.work.begin import Taker, begin_run
 from app.work.lease import finish
-from benchmarks.figures import Figure, Figures, benchmark, held_to, told
+from benchmarks.figures import Figure, Figures, benchmark, held_to, reported
 from benchmarks.load import Addresses, Load, Server, measure_load, same_bytes, servers, static_files
 from benchmarks.synthetic import SLUG, synthetic_database
 
@@ -151,7 +151,7 @@ def measure(quick: bool, neurons: int = N_NEURONS) -> Figures:
             name: _measured(origins, page, files, _headers(page, reader), n_requests)
             for name, page in pages(neurons).items()
         }
-    figures: dict[str, Figure] = {"neurons": told(neurons, "")}
+    figures: dict[str, Figure] = {"neurons": reported(neurons, "")}
     for name, page in pages(neurons).items():
         figures |= _figures(name, page, measured[name], measured["list"])
     return figures
@@ -176,9 +176,9 @@ def _figures(name: str, page: MeasuredPage, measured: Measured, listed: Measured
     p50, ratio = measured.half.server(50), measured.full.cpu_ms / measured.file.cpu_ms
     figures = {
         f"{name}, processor time": held_to(ratio, "of its static file's", "<=", page.most_of_file),
-        f"{name}, server p50": told(p50, "ms"),
-        f"{name}, server p95": told(measured.half.server(95), "ms"),
-        f"{name}, requests": told(measured.full.per_second, "1/s"),
+        f"{name}, server p50": reported(p50, "ms"),
+        f"{name}, server p95": reported(measured.half.server(95), "ms"),
+        f"{name}, requests": reported(measured.full.per_second, "1/s"),
         f"{name}, compressed": held_to(measured.full.largest / 1000, "kB", "<", 60),
     }
     if page.most_of_list is not None:

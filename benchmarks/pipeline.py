@@ -27,7 +27,7 @@ from app.models import Method, Neuron, Run, Score, Subject
 from app.queries.methods.definitions import ensure_builtin_methods
 from app.queries.neurons.records import MeasuredNeuron, records_of_neurons, vocabulary
 from app.work.enqueue import enqueue_batch
-from benchmarks.figures import Figure, Figures, benchmark, held_to, told
+from benchmarks.figures import Figure, Figures, benchmark, held_to, reported
 from benchmarks.synthetic import SLUG, synthetic_database
 from worker.method.contracts import NeuronTask, Services
 from worker.method.pipeline import run_method
@@ -55,14 +55,14 @@ def measure(quick: bool) -> Figures:
         queued, n_stored = through_the_queue(url, sessions, n_neurons)
         engine.dispose()
     return {
-        "neurons": told(n_neurons, "neurons"),
+        "neurons": reported(n_neurons, "neurons"),
         "cpu": held_to(cpu, "ms of CPU per neuron", "<", CPU_MILLISECONDS),
         "hard_cpu": held_to(hard_cpu, "ms of CPU per hard neuron", "<", CPU_MILLISECONDS),
-        "alone": told(alone, "neurons/s, 2 processes"),
+        "alone": reported(alone, "neurons/s, 2 processes"),
         "demo": held_to(DEMO_NEURONS / alone, f"s for {DEMO_NEURONS:,} neurons", "<", DEMO_SECONDS),
-        "queued": told(queued, "neurons/s, 2 workers"),
-        "queued_demo": told(DEMO_NEURONS / queued, f"s for {DEMO_NEURONS:,} neurons"),
-        "queued_share": told(queued / alone, "of the speed without the queue"),
+        "queued": reported(queued, "neurons/s, 2 workers"),
+        "queued_demo": reported(DEMO_NEURONS / queued, f"s for {DEMO_NEURONS:,} neurons"),
+        "queued_share": reported(queued / alone, "of the speed without the queue"),
         "stored": Figure(n_stored, "results", f"== {n_neurons}", n_stored == n_neurons),
     }
 

@@ -1,7 +1,7 @@
 """Synthetic neurons by COPY: every table that pages read, in a database of its own.
 
 ``python -m benchmarks.synthetic --neurons 307200 --database postgresql://...`` fills a migrated database that holds
-no subject yet; without ``--database`` it fills a temporary one and tells seconds and memory. The numbers are drawn,
+no subject yet; without ``--database`` it fills a temporary one and prints seconds and memory. The numbers are drawn,
 not computed by a model: each neuron likes one token, fires on it with noise around it, and its explanation says so.
 """
 
@@ -105,7 +105,7 @@ def _shared_rows(connection: psycopg.Connection, text: Text, n_layers: int, neur
 
 
 def _write_excerpts(connection: psycopg.Connection, text: Text, corpus: int, tokenizer: int) -> int:
-    """Documents and excerpts; answers the first excerpt's id."""
+    """Documents and excerpts. Returns the first excerpt's id."""
     n, m = len(text.documents), len(text.excerpts)
     copy_rows(
         connection,
@@ -198,7 +198,7 @@ def _write_running_batch(filler: Filler, n: int) -> None:
 
 
 def main() -> None:
-    """Fill a database and tell what it took."""
+    """Fill a database and print the time and memory that it took."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.synthetic", description=__doc__)
     parser.add_argument("--neurons", type=int, default=10_000)
     parser.add_argument("--database", help="address of a migrated database without subjects; else a temporary one")

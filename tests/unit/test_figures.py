@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.figures import Figure, Figures, benchmark, held_to, readable, told
+from benchmarks.figures import Figure, Figures, benchmark, held_to, readable, reported
 
 
 def test_a_figure_says_whether_its_target_holds() -> None:
     assert held_to(0.93, "of bare", ">=", 0.9) == Figure(0.93, "of bare", ">= 0.9", True)
     assert held_to(12.0, "ms", "<", 10).holds is False
-    assert told(3.0, "GiB").holds is None
+    assert reported(3.0, "GiB").holds is None
 
 
 def test_a_benchmark_writes_what_it_prints(

@@ -10,10 +10,18 @@ from app.domain.activations import ActivationRecord
 from app.domain.bounds import LONGEST_EXPLANATION
 from app.domain.steps.explainers import MOST_SHOWN
 from app.errors import MethodError
-from worker.method.asking import Answer, Form, Question, ask, json_object, object_schema, one_line
 from worker.method.contracts import Candidate, NeuronTask, Services
 from worker.method.prompts import load
 from worker.method.prompts.rendering import RESERVED, LevelledExcerpt, levelled
+from worker.method.structured_requests import (
+    Form,
+    StructuredReply,
+    StructuredRequest,
+    json_object,
+    object_schema,
+    one_line,
+    request_all,
+)
 from worker.providers.base import Message, Provider
 
 MOST_TOKENS = 400
@@ -115,7 +123,7 @@ class PromptedExplainer:
         """A candidate for each group of records (by the step's name), or the reason why there is none."""
         maximum = maximum_of(task)
         questions = [
-            Question(
+            StructuredRequest(
                 step=step,
                 messages=self.messages(self._shown(task, records, similar, maximum)),
                 form=EXPLANATION,
@@ -133,7 +141,9 @@ class PromptedExplainer:
                 self._provenance(question, answer, (records, similar), maximum),
                 shown=_shown_ids(train=records, hard_negative=similar),
             )
-            for question, answer, records in zip(questions, ask(self.provider, questions), groups.values(), strict=True)
+            for question, answer, records in zip(
+                questions, request_all(self.provider, questions), groups.values(), strict=True
+            )
         )
 
     def messages(self, shown: Shown) -> tuple[Message, ...]:
@@ -157,7 +167,11 @@ class PromptedExplainer:
         return Shown(first, second)
 
     def _provenance(
-        self, question: Question[str], answer: Answer[str], shown: tuple[Records, Records], maximum: float
+        self,
+        question: StructuredRequest[str],
+        answer: StructuredReply[str],
+        shown: tuple[Records, Records],
+        maximum: float,
     ) -> dict[str, Any]:
         records, similar = ([r.excerpt_id for r in group] for group in shown)
         return {

@@ -10,13 +10,13 @@ from app.domain.steps.explainers import MOST_SHOWN, SENTENCES
 from app.errors import MethodError
 from worker.explainers.choosing import inner_of, ranked, simulated, simulator_of
 from worker.explainers.prompted import EXPLANATION, MOST_TOKENS, maximum_of
-from worker.method.asking import Question, ask
 from worker.method.baselines import token_lookup
 from worker.method.contracts import Candidate, NeuronTask, Services, Simulator, shown_together
 from worker.method.live import LiveSubject, live_subject
 from worker.method.prompts import load
 from worker.method.prompts.rendering import block, escape, highlighted, highlighted_peak, levelled
 from worker.method.sentences import Measured, measure, write_sentences
+from worker.method.structured_requests import StructuredRequest, request_all
 from worker.providers.base import Message, Provider
 
 SCORER = "correlation"
@@ -75,14 +75,14 @@ class Revise:
     def _revised(
         self, first: Candidate, revising: Sequence[Measured], measured: Sequence[Measured], task: NeuronTask
     ) -> list[Candidate]:
-        question = Question(
+        question = StructuredRequest(
             step="revise",
             messages=revision_prompt(first.text, revising, task),
             form=EXPLANATION,
             max_tokens=self.max_tokens,
             seed=task.seed,
         )
-        (answer,) = ask(self.provider, [question])
+        (answer,) = request_all(self.provider, [question])
         if answer.value is None or answer.value == first.text:
             return []
         note = {**_note(measured, revised=True), "of": first.text, "prompt": load("revise").provenance}

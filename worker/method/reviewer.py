@@ -9,9 +9,18 @@ from app.domain.activations import ActivationRecord, normalise
 from app.domain.review import Confidence, VerdictKind
 from app.domain.shown_evidence import Firing, firing
 from app.domain.tokens import Vocabulary
-from worker.method.asking import Answer, Form, Question, Unusable, ask, json_object, object_schema, one_line
 from worker.method.prompts import load
 from worker.method.prompts.rendering import block, escape, highlighted_peak, levelled
+from worker.method.structured_requests import (
+    Form,
+    StructuredReply,
+    StructuredRequest,
+    Unusable,
+    json_object,
+    object_schema,
+    one_line,
+    request_all,
+)
 from worker.providers.base import Message, Provider
 
 PROMPT = "review"
@@ -36,18 +45,18 @@ def judge(
     *,
     maximum: float,
     step: str = "review",
-) -> Answer[ModelVerdict]:
+) -> StructuredReply[ModelVerdict]:
     """The model's verdict on a text by these records; ``maximum`` is the activation of level 10.
 
     Undefined where no reply could be used. Raises ProviderError.
     """
-    question = Question(
+    question = StructuredRequest(
         step,
         (Message("system", load(PROMPT).text), Message("user", _shown(text, records, vocabulary, maximum))),
         FORM,
         max_tokens=MOST_TOKENS,
     )
-    (answer,) = ask(provider, [question])
+    (answer,) = request_all(provider, [question])
     return answer
 
 

@@ -4,11 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.domain.activations import ActivationRecord, normalise
-from worker.method.asking import Answer, Form, Question, Unusable, ask, json_object, object_schema, one_line
 from worker.method.contracts import NeuronTask
 from worker.method.live import LiveSubject, same_subject
 from worker.method.prompts import load
 from worker.method.prompts.rendering import ACTIVE_LEVEL, block, escape
+from worker.method.structured_requests import (
+    Form,
+    StructuredReply,
+    StructuredRequest,
+    Unusable,
+    json_object,
+    object_schema,
+    one_line,
+    request_all,
+)
 from worker.providers.base import Message, Provider
 
 LONGEST_SENTENCE = 300
@@ -26,7 +35,7 @@ class Sentence:
 
 def write_sentences(
     provider: Provider, text: str, *, n: int, seed: int, max_tokens: int
-) -> Answer[tuple[Sentence, ...]]:
+) -> StructuredReply[tuple[Sentence, ...]]:
     """``n`` sentences on which the neuron should fire and ``n`` on which it should not.
 
     In pairs of pairs, so that every second sentence is of both sorts alike: fires, fires, silent,
@@ -36,7 +45,7 @@ def write_sentences(
         Message("system", load("write_sentences").fill(n=n)),
         Message("user", block("claim", escape(text))),
     )
-    question = Question(
+    question = StructuredRequest(
         step="sentences",
         messages=messages,
         form=_form(n),
@@ -44,7 +53,7 @@ def write_sentences(
         temperature=0.7,
         seed=seed,
     )
-    return ask(provider, [question])[0]
+    return request_all(provider, [question])[0]
 
 
 def _form(n: int) -> Form[tuple[Sentence, ...]]:

@@ -13,7 +13,7 @@ from app.domain.language_models import Capability, Outcome, ProviderKind
 from app.errors import ProviderError
 from app.models import Provider as ProviderRow
 from app.settings import Settings
-from worker.method.asking import Unusable, json_object
+from worker.method.structured_requests import Unusable, json_object
 from worker.providers.base import ChatRequest, Message, Reply, Request, ScoreTextRequest
 from worker.providers.openai_compatible import EndpointError, EndpointSettings, OpenAICompatible
 from worker.providers.reading import as_text

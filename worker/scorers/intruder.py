@@ -13,10 +13,10 @@ from app.domain.scores import Estimate
 from app.domain.steps.scorers import INTRUDER_SHOWN, RATED_PER_SAMPLE, intruder_questions
 from app.domain.steps.spec import Records
 from app.errors import MethodError
-from worker.method.asking import Form, Question, Unusable, ask, json_object, object_schema
 from worker.method.contracts import NeuronTask, ScoredExcerpt, Services
 from worker.method.prompts import load
 from worker.method.prompts.rendering import block, levelled, marked
+from worker.method.structured_requests import Form, StructuredRequest, Unusable, json_object, object_schema, request_all
 from worker.providers.base import Message, Provider
 from worker.scorers.samples import scored
 
@@ -62,7 +62,7 @@ class IntruderScorer:
     def score_text(self, text: str, task: NeuronTask, excerpts: Sequence[ScoredExcerpt]) -> tuple[ScoreResult, ...]:
         """One number, the same for every text of the neuron. Raises ProviderError as the provider does."""
         posed = puzzles(task.records, task.seed)
-        answers = ask(self.provider, [self._question(puzzle, i, task) for i, puzzle in enumerate(posed)])
+        answers = request_all(self.provider, [self._question(puzzle, i, task) for i, puzzle in enumerate(posed)])
         right = [a.value == puzzle.odd for a, puzzle in zip(answers, posed, strict=True) if a.value is not None]
         if posed and not right:
             estimate = Estimate(None, f"no question has an answer: {answers[0].failure}")
@@ -73,10 +73,10 @@ class IntruderScorer:
         result = scored(self.name, TOP_AND_RANDOM, estimate, n_valid=len(right), n=len(posed))
         return (replace(result, chance=1 / INTRUDER_SHOWN),)
 
-    def _question(self, puzzle: Puzzle, number: int, task: NeuronTask) -> Question[int]:
+    def _question(self, puzzle: Puzzle, number: int, task: NeuronTask) -> StructuredRequest[int]:
         n = len(puzzle.records)
         parts = [block(f"excerpt {i}", _plain(record, task)) for i, record in enumerate(puzzle.records, 1)]
-        return Question(
+        return StructuredRequest(
             step=f"intruder/{number}",
             messages=(Message("system", load("intruder").fill(n=n)), Message("user", "\n".join(parts))),
             form=Form(f"intruder/1/{n}", _SCHEMA, lambda reply: _read(reply, n)),

@@ -11,10 +11,10 @@ from app.domain.scores import Estimate
 from app.domain.steps.scorers import PER_REQUEST
 from app.domain.steps.spec import Records
 from app.errors import MethodError
-from worker.method.asking import Form, Question, Unusable, ask, json_object, object_schema
 from worker.method.contracts import Services
 from worker.method.prompts import load
 from worker.method.prompts.rendering import block, escape
+from worker.method.structured_requests import Form, StructuredRequest, Unusable, json_object, object_schema, request_all
 from worker.providers.base import Message, Provider
 from worker.scorers.samples import scored
 
@@ -57,17 +57,19 @@ class Judge:
         Where a request fails for good, its excerpts have no rating. Raises ProviderError.
         """
         chunks = [tuple(group[i : i + PER_REQUEST]) for group in groups for i in range(0, len(group), PER_REQUEST)]
-        answers = ask(self.provider, [self._question(text, chunk, f"{step}/{i}") for i, chunk in enumerate(chunks)])
+        answers = request_all(
+            self.provider, [self._question(text, chunk, f"{step}/{i}") for i, chunk in enumerate(chunks)]
+        )
         return tuple(
             Rated(shown.fits, None if answer.value is None else answer.value[i], answer.failure)
             for chunk, answer in zip(chunks, answers, strict=True)
             for i, shown in enumerate(chunk)
         )
 
-    def _question(self, text: str, chunk: Sequence[Shown], step: str) -> Question[tuple[int, ...]]:
+    def _question(self, text: str, chunk: Sequence[Shown], step: str) -> StructuredRequest[tuple[int, ...]]:
         parts = [block("claim", escape(text))]
         parts += [block(f"excerpt {i}", shown.body) for i, shown in enumerate(chunk, 1)]
-        return Question(
+        return StructuredRequest(
             step=step,
             messages=(
                 Message("system", load(self.prompt).fill(n=len(chunk))),

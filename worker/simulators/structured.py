@@ -11,10 +11,18 @@ from app.domain.activations import NORMALISED_MAXIMUM, FloatArray, IntArray
 from app.domain.language_models import Capability
 from app.domain.results import SimulatedExcerpt
 from app.domain.tokens import Vocabulary
-from worker.method.asking import Answer, Form, Question, Unusable, ask, json_object, object_schema
 from worker.method.contracts import Services
 from worker.method.prompts import load
 from worker.method.prompts.rendering import block
+from worker.method.structured_requests import (
+    Form,
+    StructuredReply,
+    StructuredRequest,
+    Unusable,
+    json_object,
+    object_schema,
+    request_all,
+)
 from worker.providers.base import Message, Provider
 from worker.simulators.numbers import missing
 from worker.simulators.prompting import description, examples, provenance, provider_with, shown, step_of
@@ -51,13 +59,13 @@ class Structured:
             self._question(step_of(text, excerpt_id), wanted, [shown(t) for t in vocabulary.raw(ids)])
             for excerpt_id, ids in excerpts
         ]
-        found = ask(self.provider, questions)
+        found = request_all(self.provider, questions)
         return tuple(
             simulated(excerpt_id, len(ids), answer) for (excerpt_id, ids), answer in zip(excerpts, found, strict=True)
         )
 
-    def _question(self, step: str, wanted: str, tokens: Sequence[str]) -> Question[FloatArray]:
-        return Question(
+    def _question(self, step: str, wanted: str, tokens: Sequence[str]) -> StructuredRequest[FloatArray]:
+        return StructuredRequest(
             step=step,
             messages=(*opening(), Message("user", body(wanted, tokens))),
             form=form_of(len(tokens)),
@@ -67,7 +75,7 @@ class Structured:
         )
 
 
-def simulated(excerpt_id: int, length: int, answer: Answer[FloatArray]) -> SimulatedExcerpt:
+def simulated(excerpt_id: int, length: int, answer: StructuredReply[FloatArray]) -> SimulatedExcerpt:
     """An answer as expected activations; missing, with the reason, where there is none."""
     if answer.value is None:
         return missing(excerpt_id, length, answer.failure or "no answer")

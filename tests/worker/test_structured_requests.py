@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 
 from app.domain.language_models import Capability, Outcome
 from tests.fake_provider import FakeProvider, reply
-from worker.method.asking import Form, Question, Unusable, ask, json_object, object_schema, one_line
+from worker.method.structured_requests import (
+    Form,
+    StructuredRequest,
+    Unusable,
+    json_object,
+    object_schema,
+    one_line,
+    request_all,
+)
 from worker.providers.base import ChatRequest, Message
 from worker.simulators.prompting import shown
 
@@ -16,12 +24,12 @@ NUMBER: Form[int] = Form(
 )
 
 
-def question(step: str = "a") -> Question[int]:
-    return Question(step, (Message("user", "How many?"),), NUMBER, seed=4)
+def question(step: str = "a") -> StructuredRequest[int]:
+    return StructuredRequest(step, (Message("user", "How many?"),), NUMBER, seed=4)
 
 
 def test_a_reply_of_the_form_is_an_answer() -> None:
-    (answer,) = ask(FakeProvider(lambda _: ' {"n": 3}\n'), [question()])
+    (answer,) = request_all(FakeProvider(lambda _: ' {"n": 3}\n'), [question()])
     assert (answer.value, answer.failure, answer.model) == (3, None, "fake-1")
 
 
@@ -47,19 +55,19 @@ def test_a_fence_around_the_whole_reply_is_no_fault() -> None:
     ],
 )
 def test_a_reply_of_another_form_is_a_failure(text: str) -> None:
-    (answer,) = ask(FakeProvider(lambda _: text), [question()])
+    (answer,) = request_all(FakeProvider(lambda _: text), [question()])
     assert answer.value is None
     assert answer.failure
 
 
 def test_a_refusal_is_a_failure_even_where_its_text_would_do() -> None:
-    (answer,) = ask(FakeProvider(lambda _: reply('{"n": 3}', Outcome.REFUSED, error="not this")), [question()])
+    (answer,) = request_all(FakeProvider(lambda _: reply('{"n": 3}', Outcome.REFUSED, error="not this")), [question()])
     assert (answer.value, answer.failure) == (None, "not this")
 
 
 def test_a_provider_is_told_how_to_read_its_replies() -> None:
     provider = FakeProvider(lambda _: '{"n": 3}')
-    ask(provider, [question()])
+    request_all(provider, [question()])
     (request,) = provider.asked
     assert isinstance(request, ChatRequest)
     assert request.parser is NUMBER
@@ -69,15 +77,15 @@ def test_a_provider_is_told_how_to_read_its_replies() -> None:
 
 def test_the_schema_goes_only_to_providers_that_can_hold_a_model_to_it() -> None:
     able, plain = (FakeProvider(lambda _: '{"n": 3}', capabilities=can) for can in (Capability, [Capability.CHAT]))
-    ask(able, [question()])
-    ask(plain, [question()])
+    request_all(able, [question()])
+    request_all(plain, [question()])
     sent = [r.json_schema for p in (able, plain) for r in p.asked if isinstance(r, ChatRequest)]
     assert sent == [NUMBER.schema, None]
 
 
 def test_answers_come_in_the_order_of_their_questions() -> None:
     provider = FakeProvider(lambda request: '{"n": %d}' % len(request.step))  # noqa: UP031  # braces
-    assert [a.value for a in ask(provider, [question("aaa"), question("a")])] == [3, 1]
+    assert [a.value for a in request_all(provider, [question("aaa"), question("a")])] == [3, 1]
 
 
 def test_a_line_of_text_is_folded_and_bounded() -> None:

@@ -1,7 +1,7 @@
-"""Questions to a language model whose answers must be of a strict form.
+"""Requests to a language model whose replies must have a strict form.
 
-A reply that is refused, cut short or not of the form is never an answer. It is a failed attempt, kept
-with its raw text by whoever watches the provider, and asked for again within a bound.
+A reply that is refused, truncated or not of the form has no value. It is a failed attempt, whose raw text the
+provider's observer stores, and the request is repeated within a bound.
 """
 
 import json
@@ -29,10 +29,10 @@ class Unusable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Form(Generic[T]):
-    """The form of an answer: what a provider may hold the model to, and what a reply is read by.
+    """The form of a reply: a schema for providers that enforce one, and the parser of the reply's text.
 
-    ``read`` turns a reply's text into the answer or raises Unusable. As a request's parser it lets
-    a bad reply be stored as failed and asked for again.
+    ``read`` returns the value of a reply's text or raises Unusable. As a request's parser it makes
+    a bad reply a failed attempt, so that the request is repeated.
     """
 
     version: str
@@ -45,8 +45,8 @@ class Form(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Question(Generic[T]):
-    """One chat whose reply must be of a form."""
+class StructuredRequest(Generic[T]):
+    """One chat whose reply must have a form."""
 
     step: str
     messages: tuple[Message, ...]
@@ -57,45 +57,45 @@ class Question(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer(Generic[T]):
-    """The result of a question: a value, or the reason why there is none."""
+class StructuredReply(Generic[T]):
+    """The result of a request: a value, or the reason why there is none."""
 
     value: T | None
     model: str | None
     failure: str | None = None
 
 
-def ask(provider: Provider, questions: Sequence[Question[T]]) -> tuple[Answer[T], ...]:
-    """One answer per question, in order, all asked at once; bad replies are asked for again, within a bound.
+def request_all(provider: Provider, requests: Sequence[StructuredRequest[T]]) -> tuple[StructuredReply[T], ...]:
+    """One result per request, in order, all sent at once; requests with bad replies are repeated, within a bound.
 
     Raises ProviderError where the provider does.
     """
-    replies = chat_until_usable(provider, [_request(provider, question) for question in questions])
-    return tuple(_answer(question, reply) for question, reply in zip(questions, replies, strict=True))
+    replies = chat_until_usable(provider, [_request(provider, request) for request in requests])
+    return tuple(_reply(request, reply) for request, reply in zip(requests, replies, strict=True))
 
 
-def _request(provider: Provider, question: Question[T]) -> ChatRequest:
+def _request(provider: Provider, request: StructuredRequest[T]) -> ChatRequest:
     return ChatRequest(
-        step=question.step,
-        messages=question.messages,
-        max_tokens=question.max_tokens,
-        temperature=question.temperature,
-        seed=question.seed,
-        json_schema=question.form.schema if Capability.JSON_SCHEMA in provider.capabilities else None,
-        parser=question.form,
+        step=request.step,
+        messages=request.messages,
+        max_tokens=request.max_tokens,
+        temperature=request.temperature,
+        seed=request.seed,
+        json_schema=request.form.schema if Capability.JSON_SCHEMA in provider.capabilities else None,
+        parser=request.form,
     )
 
 
-def _answer(question: Question[T], reply: Reply) -> Answer[T]:
+def _reply(request: StructuredRequest[T], reply: Reply) -> StructuredReply[T]:
     if reply.outcome is not Outcome.OK:
-        return Answer(None, reply.model, reply.error or f"the reply is {reply.outcome}")
-    return Answer(question.form.read(reply.text), reply.model)  # the form has read it before, or it were not OK
+        return StructuredReply(None, reply.model, reply.error or f"the reply is {reply.outcome}")
+    return StructuredReply(request.form.read(reply.text), reply.model)  # OK means that the form has parsed it before
 
 
 def json_object(text: str, keys: frozenset[str]) -> dict[str, Any]:
     """The one JSON object that ``text`` is, with exactly these keys. Raises Unusable.
 
-    A code fence around the whole is allowed, because some models cannot be kept from it; words are not.
+    A code fence around the whole is allowed, because some models always write one; other text is not.
     """
     if len(text) > LONGEST_REPLY:
         raise Unusable(f"the reply has {len(text)} characters")
@@ -114,7 +114,7 @@ def _parsed(body: str) -> Any:
     if not body:
         raise Unusable("the reply is empty")
     try:
-        # Not strict: a line break inside a string is no reason to ask again.
+        # Not strict: a line break inside a string is no reason to repeat the request.
         return json.loads(body, object_pairs_hook=_without_repeats, strict=False)
     except Unusable:
         raise
