@@ -97,9 +97,20 @@ class Settings(BaseSettings):
         description="Seconds between two searches for work that has become due and for expired leases.",
     )
     stop_seconds: Seconds = Field(30.0, gt=0, description="Seconds a stopping worker may take to finish what it holds.")
+    login_attempts: int = Field(
+        10, ge=1, description="Wrong passwords for one name within 15 minutes before no more are tried."
+    )
+    client_login_attempts: int = Field(
+        50, ge=1, description="Login attempts with a password from one network address within 15 minutes."
+    )
     max_attempts: int = Field(5, ge=1, description="Failed attempts after which a run or task is put in quarantine.")
     max_deaths: int = Field(3, ge=1, description="Worker crashes after which a run or task is put in quarantine.")
     keep_workers_hours: int = Field(72, ge=1, description="Hours after which a worker that is gone is forgotten.")
+
+    def login_address(self, token: str) -> str:
+        """Where a browser exchanges a one-time token for a session."""
+        origin = (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+        return f"{origin}/login?token={token}"
 
 
 def settings_table() -> str:

@@ -10,11 +10,11 @@ from app.queries.people.accounts import (
     account_named,
     accounts,
     add_account,
+    change_role,
     create_login_token,
     disable_account,
     enable_account,
 )
-from app.settings import Settings
 
 user = typer.Typer(help="Accounts of people.", no_args_is_help=True)
 
@@ -29,7 +29,7 @@ def user_add(
     with opened(loaded) as session:
         account = add_account(session, name=name, role=role)
         token = create_login_token(session, account_id=account.id, minutes=loaded.login_token_minutes)
-    typer.echo(login_address(loaded, token))
+    typer.echo(loaded.login_address(token))
 
 
 @user.command("login")
@@ -39,7 +39,7 @@ def user_login(name: str) -> None:
     with opened(loaded) as session:
         account = account_named(session, name=name)
         token = create_login_token(session, account_id=account.id, minutes=loaded.login_token_minutes)
-    typer.echo(login_address(loaded, token))
+    typer.echo(loaded.login_address(token))
 
 
 @user.command("list")
@@ -48,6 +48,15 @@ def user_list() -> None:
     with opened(settings()) as session:
         for account in accounts(session):
             typer.echo(f"{account.name}\t{account.role}{' (disabled)' if account.disabled_at else ''}")
+
+
+@user.command("role")
+def user_role(name: str, role: Annotated[Role, typer.Argument(help="The new role.")]) -> None:
+    """Give an account another role."""
+    with opened(settings()) as session:
+        account = account_named(session, name=name)
+        change_role(session, account_id=account.id, role=role, by=account.id)
+    typer.echo(f"{name} is {role} now.")
 
 
 @user.command("disable")
@@ -64,9 +73,3 @@ def user_enable(name: str) -> None:
     with opened(settings()) as session:
         enable_account(session, name=name)
     typer.echo(f"{name} may log in again: neuron-audit user login {name}")
-
-
-def login_address(loaded: Settings, token: str) -> str:
-    """Where a browser exchanges this one-time token for a session."""
-    origin = (loaded.public_url or f"http://{loaded.host}:{loaded.port}").rstrip("/")
-    return f"{origin}/login?token={token}"

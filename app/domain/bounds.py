@@ -27,6 +27,11 @@ LONGEST_FIELD = 40
 LONGEST_FILTERS = 2_000
 """Of the filters of a list, as a form repeats them."""
 LONGEST_LOGIN_TOKEN = 200
+SHORTEST_PASSWORD = 12
+LONGEST_PASSWORD = 200
+LONGEST_AGENT = 200
+"""Of what a browser calls itself."""
+LONGEST_TOKEN_DAYS = 365
 
 MOST_SIDE_BY_SIDE = 4
 """Explanations in one comparison."""

@@ -10,7 +10,9 @@ class EventKind(StrEnum):
     ACCOUNT_DISABLED = "account.disabled"
     ACCOUNT_ENABLED = "account.enabled"
     ACCOUNT_LOGGED_IN = "account.logged_in"
+    ACCOUNT_INVITED = "account.invited"
     ACCOUNT_LOGGED_OUT = "account.logged_out"
+    ACCOUNT_ROLE_CHANGED = "account.role_changed"
     BATCH_CANCELLED = "batch.cancelled"
     BATCH_QUEUED = "batch.queued"
     CAMPAIGN_CHANGED = "campaign.changed"
@@ -26,6 +28,7 @@ class EventKind(StrEnum):
     ITEM_SENT_BACK = "item.sent_back"
     ITEMS_ADDED = "items.added"
     ITEMS_WITHDRAWN = "items.withdrawn"
+    PASSWORD_SET = "password.set"  # noqa: S105 - the name of an event
     PROVIDER_ADDED = "provider.added"
     PROVIDER_PAUSED = "provider.paused"
     PROVIDER_REMOVED = "provider.removed"
@@ -35,11 +38,14 @@ class EventKind(StrEnum):
     RUN_QUARANTINED = "run.quarantined"
     RUN_RETRIED = "run.retried"
     RUN_SUCCEEDED = "run.succeeded"
+    SESSION_ENDED = "session.ended"
     TASK_CANCELLED = "task.cancelled"
     TASK_FAILED = "task.failed"
     TASK_QUARANTINED = "task.quarantined"
     TASK_QUEUED = "task.queued"
     TASK_RETRIED = "task.retried"
+    TOKEN_CREATED = "token.created"  # noqa: S105 - the name of an event
+    TOKEN_REVOKED = "token.revoked"  # noqa: S105 - the name of an event
     VERDICT_GIVEN = "verdict.given"
     VERDICT_UNDONE = "verdict.undone"
 

@@ -11,6 +11,15 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
+class TokenScope(StrEnum):
+    """What a program may do with a token, at most what its account may."""
+
+    READ = "read"
+    """Only look."""
+    ALL = "all"
+    """All that the account may do."""
+
+
 class Action(StrEnum):
     """Everything that needs an account: to change something, or to read what is not about neurons."""
 
@@ -25,6 +34,8 @@ class Action(StrEnum):
     QUEUE = "queue"
     CANCEL = "cancel"
     TRY = "try"
+    MANAGE_PEOPLE = "manage_people"
+    """Invite people, change their roles, disable accounts."""
 
 
 _ALLOWED: dict[Action, frozenset[Role]] = {
@@ -36,9 +47,14 @@ _ALLOWED: dict[Action, frozenset[Role]] = {
     Action.QUEUE: frozenset({Role.REVIEWER, Role.ADMIN}),
     Action.CANCEL: frozenset({Role.REVIEWER, Role.ADMIN}),
     Action.TRY: frozenset(Role),
+    Action.MANAGE_PEOPLE: frozenset({Role.ADMIN}),
 }
 
 
-def may(role: Role, action: Action) -> bool:
-    """Whether an account of this role may do this."""
-    return role in _ALLOWED[action]
+READING = frozenset({Action.READ_OPERATIONS})
+"""Actions that change nothing."""
+
+
+def may(role: Role, action: Action, *, scope: TokenScope = TokenScope.ALL) -> bool:
+    """Whether an account of this role may do this, by a token of this scope."""
+    return role in _ALLOWED[action] and (scope is TokenScope.ALL or action in READING)

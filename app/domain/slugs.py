@@ -4,11 +4,10 @@ import re
 
 RESERVED_SLUGS = frozenset(
     {
-        "activity", "api", "batches", "bill", "calls", "campaigns", "docs", "draws", "events", "explanations", "export",
-        "favicon.ico", "flags", "go", "guide", "health", "import", "index", "items", "login", "logout", "methods",
-        "openapi",
-        "redoc", "review", "robots.txt", "runs", "search", "settings", "static", "subjects", "tasks", "users",
-        "verdicts", "workers",
+        "account", "activity", "api", "batches", "bill", "calls", "campaigns", "docs", "draws", "events",
+        "explanations", "export", "favicon.ico", "flags", "go", "guide", "health", "import", "index", "items",
+        "login", "logout", "methods", "openapi", "people", "redoc", "review", "robots.txt", "runs", "search",
+        "settings", "static", "subjects", "tasks", "users", "verdicts", "workers",
     }
 )  # fmt: skip
 """First words of addresses that are, or may become, pages of their own."""

@@ -1,6 +1,6 @@
 """Tables only."""
 
-from app.models.accounts import Account, LoginToken, WebSession
+from app.models.accounts import Account, ApiToken, AttemptCount, LoginToken, WebSession
 from app.models.audit import Event, EventLink, Flag
 from app.models.base import Base
 from app.models.checks import CheckMistake, CorpusCheck
@@ -27,6 +27,8 @@ from app.models.work import Pause, Task, Turn, Worker
 __all__ = [
     "COUNT_TABLES",
     "Account",
+    "ApiToken",
+    "AttemptCount",
     "Base",
     "Batch",
     "CallCount",

@@ -1,10 +1,10 @@
-"""People: accounts, one-time login tokens, browser sessions. Tokens are stored hashed."""
+"""People: accounts, one-time login tokens, browser sessions, tokens of programs. Tokens are stored hashed."""
 
 from sqlalchemy import BigInteger, ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.domain.review import ReviewerKind
-from app.domain.roles import Role
+from app.domain.roles import Role, TokenScope
 from app.models.base import Base, BigId, CreatedAt, Moment, one_of
 
 
@@ -19,6 +19,8 @@ class Account(Base):
     """Only persons log in; the others take part in campaigns, and are marked there."""
     created_at: Mapped[CreatedAt]
     disabled_at: Mapped[Moment | None]
+    password_hash: Mapped[str | None]
+    """By argon2id; None for an account that logs in by addresses alone."""
     price_cap_per_day: Mapped[float | None]
     """Most that this person's calls to language models may cost on one day (UTC)."""
 
@@ -40,3 +42,28 @@ class WebSession(Base):
     account_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("account.id"))
     created_at: Mapped[CreatedAt]
     expires_at: Mapped[Moment]
+    agent: Mapped[str] = mapped_column(server_default="")
+    """What the browser called itself."""
+
+
+class ApiToken(Base):
+    __tablename__ = "api_token"
+    __table_args__ = (one_of("scope", TokenScope),)
+
+    id: Mapped[BigId]
+    account_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("account.id"), index=True)
+    name: Mapped[str]
+    scope: Mapped[str]
+    token_hash: Mapped[str] = mapped_column(unique=True)
+    created_at: Mapped[CreatedAt]
+    expires_at: Mapped[Moment]
+    revoked_at: Mapped[Moment | None]
+
+
+class AttemptCount(Base):
+    __tablename__ = "attempt_count"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    """Hash of what is limited: a name, or the address of a client."""
+    ends_at: Mapped[Moment]
+    n: Mapped[int]

@@ -17,13 +17,14 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from app.db import Sessions, allow_seconds, transaction
-from app.domain.roles import Action
+from app.domain.roles import Action, may
 from app.errors import Forbidden, Invalid, LoginRequired, NotFound
 from app.queries.people.accounts import Viewer, viewer_of
+from app.queries.people.api_tokens import viewer_of_api_token
 from app.settings import Settings
 from app.web.http.security import SAFE_METHODS
 
-OPEN_TO_ALL = frozenset({"/login", "/health"})
+OPEN_TO_ALL = frozenset({"/login", "/login/password", "/health"})
 SESSION_COOKIE = "neuron_audit_session"
 APPENDED = ("utm_", "fbclid", "gclid", "mc_")
 """Beginnings of fields that other sites append to the links on them."""
@@ -63,11 +64,26 @@ AppSettings = Annotated[Settings, Depends(app_settings)]
 
 
 async def current_viewer(request: Request, session: DbSession) -> Viewer | None:
-    """Who is logged in, if anybody."""
-    token = request.cookies.get(SESSION_COOKIE)
-    viewer = await run_in_threadpool(viewer_of, session, session_token=token) if token else None
+    """Who is logged in, if anybody: by a browser's session, or by a program's token.
+
+    Raises LoginRequired for a program's token that does not work: without it the program would see less than it
+    thinks it does.
+    """
+    cookie, token = request.cookies.get(SESSION_COOKIE), bearer_token(request)
+    if token is not None:
+        viewer = await run_in_threadpool(viewer_of_api_token, session, token=token)
+        if viewer is None:
+            raise LoginRequired("This token does not work. It is unknown, revoked or too old.")
+    else:
+        viewer = await run_in_threadpool(viewer_of, session, session_token=cookie) if cookie else None
     request.state.viewer = viewer  # for the page of an error that comes later
     return viewer
+
+
+def bearer_token(request: Request) -> str | None:
+    """The token of a program, which it sends as ``Authorization: Bearer TOKEN``."""
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if kind.lower() == "bearer" else None
 
 
 CurrentViewer = Annotated[Viewer | None, Depends(current_viewer, scope="function")]
@@ -86,6 +102,8 @@ def allowed_to(action: Action) -> Callable[[Viewer | None], Viewer]:
         if viewer is None:
             raise LoginRequired
         if not viewer.may(action):
+            if viewer.by_program and may(viewer.role, action):
+                raise Forbidden("This token may only read. Make one that may do all that your account may.")
             raise Forbidden(f"Your account is a {viewer.role}'s and may not do this.")
         return viewer
 

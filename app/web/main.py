@@ -31,6 +31,7 @@ from app.web.http.security import (
 )
 from app.web.http.static import VersionedFiles
 from app.web.pages import (
+    account,
     batches,
     bulk,
     campaigns,
@@ -46,6 +47,7 @@ from app.web.pages import (
     methods,
     neuron,
     own_explanations,
+    people,
     review,
     subject,
     tasks,
@@ -68,6 +70,8 @@ ROUTERS: Sequence[APIRouter] = (
     go.router,
     guide.router,
     login.router,
+    account.router,
+    people.router,
     batches.router,
     tasks.router,
     flags.router,

@@ -224,6 +224,7 @@ def run(script: str) -> None:
 # generated: begin
 TABLES = (
     "account",
+    "attempt_count",
     "call_count",
     "corpus",
     "method",
@@ -236,6 +237,7 @@ TABLES = (
     "tokenizer",
     "turn",
     "worker",
+    "api_token",
     "document",
     "llm_call",
     "login_token",
@@ -281,11 +283,19 @@ def create_tables() -> None:
         sa.Column("kind", sa.String(), server_default="person", nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("password_hash", sa.String(), nullable=True),
         sa.Column("price_cap_per_day", sa.Double(), nullable=True),
         sa.CheckConstraint("kind IN ('person', 'language_model', 'simulated')", name=op.f("ck_account_kind")),
         sa.CheckConstraint("role IN ('reader', 'reviewer', 'admin')", name=op.f("ck_account_role")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_account")),
         sa.UniqueConstraint("name", name=op.f("uq_account_name")),
+    )
+    op.create_table(
+        "attempt_count",
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("ends_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("n", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_attempt_count")),
     )
     op.create_table(
         "call_count",
@@ -479,6 +489,22 @@ def create_tables() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_worker")),
     )
     op.create_table(
+        "api_token",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("account_id", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("scope", sa.String(), nullable=False),
+        sa.Column("token_hash", sa.String(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("scope IN ('read', 'all')", name=op.f("ck_api_token_scope")),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_api_token_account_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_api_token")),
+        sa.UniqueConstraint("token_hash", name=op.f("uq_api_token_token_hash")),
+    )
+    op.create_index(op.f("ix_api_token_account_id"), "api_token", ["account_id"], unique=False)
+    op.create_table(
         "document",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("corpus_id", sa.BigInteger(), nullable=False),
@@ -576,6 +602,7 @@ def create_tables() -> None:
         sa.Column("account_id", sa.BigInteger(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("agent", sa.String(), server_default="", nullable=False),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_web_session_account_id")),
         sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_web_session")),
     )
@@ -879,7 +906,7 @@ def create_tables() -> None:
         sa.Column("neuron_id", sa.BigInteger(), nullable=True),
         sa.Column("detail", postgresql.JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False),
         sa.CheckConstraint(
-            "kind IN ('account.added', 'account.disabled', 'account.enabled', 'account.logged_in', 'account.logged_out', 'batch.cancelled', 'batch.queued', 'campaign.changed', 'campaign.created', 'campaign.ended', 'campaign.opened', 'cap.set', 'check.completed', 'collection.completed', 'explanation.written', 'flag.opened', 'flags.opened', 'item.sent_back', 'items.added', 'items.withdrawn', 'provider.added', 'provider.paused', 'provider.removed', 'report.stated', 'run.cancelled', 'run.failed', 'run.quarantined', 'run.retried', 'run.succeeded', 'task.cancelled', 'task.failed', 'task.quarantined', 'task.queued', 'task.retried', 'verdict.given', 'verdict.undone')",
+            "kind IN ('account.added', 'account.disabled', 'account.enabled', 'account.logged_in', 'account.invited', 'account.logged_out', 'account.role_changed', 'batch.cancelled', 'batch.queued', 'campaign.changed', 'campaign.created', 'campaign.ended', 'campaign.opened', 'cap.set', 'check.completed', 'collection.completed', 'explanation.written', 'flag.opened', 'flags.opened', 'item.sent_back', 'items.added', 'items.withdrawn', 'password.set', 'provider.added', 'provider.paused', 'provider.removed', 'report.stated', 'run.cancelled', 'run.failed', 'run.quarantined', 'run.retried', 'run.succeeded', 'session.ended', 'task.cancelled', 'task.failed', 'task.quarantined', 'task.queued', 'task.retried', 'token.created', 'token.revoked', 'verdict.given', 'verdict.undone')",
             name=op.f("ck_event_kind"),
         ),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_event_account_id")),

@@ -8,13 +8,15 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from app.domain.bounds import LONGEST_NAME
+from app.domain.bounds import BIGGEST_ID, LONGEST_AGENT, LONGEST_NAME
 from app.domain.events import EventKind
 from app.domain.review import ReviewerKind
-from app.domain.roles import Action, Role, may
+from app.domain.roles import Action, Role, TokenScope, may
 from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.models import Account, LoginToken, WebSession
 from app.queries.history.events import record_event
+
+MINUTES_A_DAY = 1440
 
 
 class LoginFailed(Forbidden):
@@ -28,14 +30,24 @@ class Viewer:
     id: int
     name: str
     role: Role
+    scope: TokenScope | None = None
+    """Of the token with which a program came; None for a person at a browser."""
+
+    @property
+    def by_program(self) -> bool:
+        """Whether a token speaks for this account rather than its owner at a browser."""
+        return self.scope is not None
 
     def may(self, action: Action) -> bool:
         """Whether this person may do this."""
-        return may(self.role, action)
+        return may(self.role, action, scope=self.scope or TokenScope.ALL)
 
 
-def add_account(session: Session, *, name: str, role: Role) -> Account:
-    """A new account. Raises Invalid for a bad name, Conflict where the name is taken."""
+def add_account(session: Session, *, name: str, role: Role, by: int | None = None) -> Account:
+    """A new account, added on the command line or by the account ``by``.
+
+    Raises Invalid for a bad name, Conflict where the name is taken.
+    """
     clean = name.strip()
     if not clean or len(clean) > LONGEST_NAME or not clean.isprintable():
         raise Invalid(f"A name has 1 to {LONGEST_NAME} printable characters.")
@@ -44,7 +56,8 @@ def add_account(session: Session, *, name: str, role: Role) -> Account:
     account = Account(name=clean, role=role)
     session.add(account)
     session.flush()  # callers need its id
-    record_event(session, kind=EventKind.ACCOUNT_ADDED, account_id=account.id, detail={"name": clean, "role": role})
+    detail = {"account": account.id, "name": clean, "role": role}
+    record_event(session, kind=EventKind.ACCOUNT_ADDED, account_id=by or account.id, detail=detail)
     return account
 
 
@@ -52,6 +65,73 @@ def ensure_account(session: Session, *, name: str, role: Role) -> Account:
     """The account of this name, created with this role where it does not exist. Raises as ``add_account`` does."""
     found = session.scalar(select(Account).where(Account.name == name))
     return found if found is not None else add_account(session, name=name, role=role)
+
+
+@dataclass(frozen=True, slots=True)
+class PersonShown:
+    """An account as administrators see it."""
+
+    id: int
+    name: str
+    role: Role
+    created_at: datetime
+    is_disabled: bool
+    has_password: bool
+    n_sessions: int
+
+
+def people_shown(session: Session) -> tuple[PersonShown, ...]:
+    """Every person's account, by name, with how many browsers are logged in."""
+    good = (
+        select(WebSession.account_id, func.count().label("n"))
+        .where(WebSession.expires_at > func.now())
+        .group_by(WebSession.account_id)
+        .subquery()
+    )
+    rows = session.execute(
+        select(Account, func.coalesce(good.c.n, 0).label("n"))
+        .outerjoin(good, good.c.account_id == Account.id)
+        .where(Account.kind == ReviewerKind.PERSON)
+        .order_by(Account.name)
+    )
+    return tuple(
+        PersonShown(
+            id=account.id,
+            name=account.name,
+            role=Role(account.role),
+            created_at=account.created_at,
+            is_disabled=account.disabled_at is not None,
+            has_password=account.password_hash is not None,
+            n_sessions=n,
+        )
+        for account, n in rows
+    )
+
+
+def person_named(session: Session, *, account_id: int) -> Account:
+    """The person's account of this id. Raises NotFound."""
+    found = session.get(Account, account_id) if 0 < account_id <= BIGGEST_ID else None
+    if found is None or found.kind != ReviewerKind.PERSON:
+        raise NotFound("There is no such account.")
+    return found
+
+
+def has_password(session: Session, *, account_id: int) -> bool:
+    """Whether this account can log in with a password."""
+    return session.get_one(Account, account_id).password_hash is not None
+
+
+def invite(session: Session, *, name: str, role: Role, by: int, days: int) -> str:
+    """Add an account and return a token that logs it in once. Raises as ``add_account`` does."""
+    account = add_account(session, name=name, role=role, by=by)
+    return create_login_token(session, account_id=account.id, minutes=days * MINUTES_A_DAY)
+
+
+def new_login_address(session: Session, *, account_id: int, by: int, days: int) -> str:
+    """Another token that logs an account in once. Raises Conflict for a disabled account."""
+    token = create_login_token(session, account_id=account_id, minutes=days * MINUTES_A_DAY)
+    record_event(session, kind=EventKind.ACCOUNT_INVITED, account_id=by, detail={"account": account_id, "days": days})
+    return token
 
 
 def accounts(session: Session) -> list[Account]:
@@ -95,6 +175,27 @@ def enable_account(session: Session, *, name: str) -> None:
     record_event(session, kind=EventKind.ACCOUNT_ENABLED, account_id=account.id, detail=detail)
 
 
+def change_role(session: Session, *, account_id: int, role: Role, by: int) -> None:
+    """Give an account another role. Raises NotFound, or Conflict for the last administrator."""
+    account = session.get(Account, account_id)
+    if account is None:
+        raise NotFound("There is no such account.")
+    if Role(account.role) is Role.ADMIN and role is not Role.ADMIN:
+        _keep_an_administrator(session, account_id)
+    before, account.role = account.role, role
+    detail = {"account": account.name, "before": before, "after": role}
+    record_event(session, kind=EventKind.ACCOUNT_ROLE_CHANGED, account_id=by, detail=detail)
+
+
+def _keep_an_administrator(session: Session, leaving: int) -> None:
+    """Two administrators who demote each other at the same time wait for one another here."""
+    ids = session.scalars(
+        select(Account.id).where(Account.role == Role.ADMIN, Account.disabled_at.is_(None)).with_for_update()
+    ).all()
+    if set(ids) <= {leaving}:
+        raise Conflict("This is the last administrator. Make somebody else one first.")
+
+
 def lock_account(session: Session, *, account_id: int) -> None:
     """Let one transaction at a time pass for this account; rows that refer to it can still be written."""
     session.execute(select(Account.id).where(Account.id == account_id).with_for_update(key_share=True))
@@ -118,18 +219,20 @@ def create_login_token(session: Session, *, account_id: int, minutes: int) -> st
     token = secrets.token_urlsafe(32)
     session.add(
         LoginToken(
-            token_hash=_hashed(token), account_id=account_id, expires_at=datetime.now(UTC) + timedelta(minutes=minutes)
+            token_hash=hashed_token(token),
+            account_id=account_id,
+            expires_at=datetime.now(UTC) + timedelta(minutes=minutes),
         )
     )
     return token
 
 
-def log_in(session: Session, *, login_token: str, days: int) -> str:
+def log_in(session: Session, *, login_token: str, days: int, agent: str = "") -> str:
     """Exchange a one-time token for a session's token. Raises LoginFailed, also when two race for it."""
     account_id = session.scalar(
         update(LoginToken)
         .where(
-            LoginToken.token_hash == _hashed(login_token),
+            LoginToken.token_hash == hashed_token(login_token),
             LoginToken.used_at.is_(None),
             LoginToken.expires_at > func.now(),
             LoginToken.account_id.in_(select(Account.id).where(Account.disabled_at.is_(None))),
@@ -139,11 +242,19 @@ def log_in(session: Session, *, login_token: str, days: int) -> str:
     )
     if account_id is None:
         raise LoginFailed
+    return start_session(session, account_id=account_id, days=days, agent=agent)
+
+
+def start_session(session: Session, *, account_id: int, days: int, agent: str) -> str:
+    """A new session's token, for a person who has shown who they are."""
     token = secrets.token_urlsafe(32)
     session.execute(delete(WebSession).where(WebSession.expires_at <= func.now()))
     session.add(
         WebSession(
-            token_hash=_hashed(token), account_id=account_id, expires_at=datetime.now(UTC) + timedelta(days=days)
+            token_hash=hashed_token(token),
+            account_id=account_id,
+            expires_at=datetime.now(UTC) + timedelta(days=days),
+            agent=agent[:LONGEST_AGENT],
         )
     )
     record_event(session, kind=EventKind.ACCOUNT_LOGGED_IN, account_id=account_id)
@@ -153,7 +264,7 @@ def log_in(session: Session, *, login_token: str, days: int) -> str:
 def log_out(session: Session, *, session_token: str) -> None:
     """End the session of this token, if there is one."""
     account_id = session.scalar(
-        delete(WebSession).where(WebSession.token_hash == _hashed(session_token)).returning(WebSession.account_id)
+        delete(WebSession).where(WebSession.token_hash == hashed_token(session_token)).returning(WebSession.account_id)
     )
     if account_id is not None:
         record_event(session, kind=EventKind.ACCOUNT_LOGGED_OUT, account_id=account_id)
@@ -165,7 +276,7 @@ def viewer_of(session: Session, *, session_token: str) -> Viewer | None:
         select(Account.id, Account.name, Account.role)
         .join(WebSession, WebSession.account_id == Account.id)
         .where(
-            WebSession.token_hash == _hashed(session_token),
+            WebSession.token_hash == hashed_token(session_token),
             WebSession.expires_at > func.now(),
             Account.disabled_at.is_(None),
         )
@@ -173,6 +284,7 @@ def viewer_of(session: Session, *, session_token: str) -> Viewer | None:
     return Viewer(row.id, row.name, Role(row.role)) if row is not None else None
 
 
-def _hashed(token: str) -> str:
+def hashed_token(token: str) -> str:
+    """What is stored of a token."""
     # The token is 256 random bits: a slow hash would add nothing.
     return hashlib.sha256(token.encode("utf-8", errors="replace")).hexdigest()

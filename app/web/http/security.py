@@ -64,7 +64,7 @@ class SecurityHeaders:
                 headers.update(HEADERS)
                 if "cache-control" not in headers:
                     headers["Cache-Control"] = PRIVATE
-                    headers.add_vary_header("Cookie")
+                    headers.add_vary_header("Cookie, Authorization")
             await send(message)
 
         await self.app(scope, receive, send_with_headers)

@@ -1,19 +1,25 @@
 """One-time tokens in, session cookies out."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from app.domain.bounds import LONGEST_LOGIN_TOKEN
+from app.db import transaction
+from app.domain.bounds import LONGEST_LOGIN_TOKEN, LONGEST_NAME, LONGEST_PASSWORD
 from app.queries.people.accounts import log_in, log_out
+from app.queries.people.attempts import count_attempt, forget_attempts
+from app.queries.people.passwords import log_in_with_password
 from app.web.deps import SESSION_COOKIE, AppSettings, DbSession
 from app.web.rendering.templating import CurrentView
 
 router = APIRouter(include_in_schema=False)
 
 DAY_SECONDS = 86400
+WINDOW = timedelta(minutes=15)
+"""Within which attempts are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +46,32 @@ def log_in_with_token(
     token: Annotated[str, Form(max_length=LONGEST_LOGIN_TOKEN)],
 ) -> Response:
     """Use up the token and hand out a session."""
-    return _logged_in(request, settings, log_in(session, login_token=token.strip(), days=settings.session_days))
+    days, agent = settings.session_days, request.headers.get("user-agent", "")
+    return _logged_in(request, settings, log_in(session, login_token=token.strip(), days=days, agent=agent))
+
+
+@router.post("/login/password")
+def log_in_by_password(
+    request: Request,
+    session: DbSession,
+    settings: AppSettings,
+    name: Annotated[str, Form(max_length=LONGEST_NAME)],
+    password: Annotated[str, Form(max_length=LONGEST_PASSWORD)],
+) -> Response:
+    """Hand out a session for a name and its password. Raises WrongPassword, TooManyAttempts."""
+    person, client = f"name {name.strip().casefold()}", f"client {request.client.host if request.client else ''}"
+    with transaction(request.app.state.sessions) as counting:  # by itself: an attempt that fails counts all the same
+        count_attempt(counting, of=person, most=settings.login_attempts, window=WINDOW)
+        count_attempt(counting, of=client, most=settings.client_login_attempts, window=WINDOW)
+    token = log_in_with_password(
+        session,
+        name=name.strip(),
+        password=password,
+        days=settings.session_days,
+        agent=request.headers.get("user-agent", ""),
+    )
+    forget_attempts(session, of=person)
+    return _logged_in(request, settings, token)
 
 
 @router.post("/logout")

@@ -128,7 +128,7 @@ class View:
         )
         renderer = cast("Renderer", self.request.app.state.renderer)
         # Pages differ by viewer, and fragments from pages.
-        common = {"Vary": "HX-Request, Cookie", "Cache-Control": PRIVATE}
+        common = {"Vary": "HX-Request, Cookie, Authorization", "Cache-Control": PRIVATE}
         return HTMLResponse(
             renderer.render(template, context, frame),
             status_code=status,

@@ -1,0 +1,77 @@
+"""Passwords, kept as argon2id hashes. An account needs none: login addresses work without."""
+
+import secrets
+import threading
+import unicodedata
+from functools import cache
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.domain.bounds import LONGEST_PASSWORD, SHORTEST_PASSWORD
+from app.domain.events import EventKind
+from app.errors import Forbidden, Invalid
+from app.models import Account
+from app.queries.history.events import record_event
+from app.queries.people.accounts import start_session
+from app.queries.people.sessions import end_other_sessions
+
+HASHER = PasswordHasher()
+"""The library's defaults are RFC 9106's second choice: 64 MiB, three passes, four lanes."""
+_AT_ONCE = threading.BoundedSemaphore(2)
+"""Each hash takes 64 MiB: more at once would let a burst of logins use up the memory."""
+
+
+class WrongPassword(Forbidden):
+    """The name or the password is wrong."""
+
+    status = 401
+
+
+def set_password(session: Session, *, account_id: int, password: str, kept_session: str | None = None) -> None:
+    """Give an account a password, and end its sessions but the one of the token ``kept_session``. Raises Invalid."""
+    clean = _normalised(password)
+    if not SHORTEST_PASSWORD <= len(clean) <= LONGEST_PASSWORD:
+        raise Invalid(f"A password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters.")
+    account = session.get_one(Account, account_id)
+    if clean.casefold() == _normalised(account.name).casefold() or len(set(clean)) < 4:
+        raise Invalid("This password is too easy to guess. Several words in a row are a good one.")
+    with _AT_ONCE:
+        account.password_hash = HASHER.hash(clean)
+    end_other_sessions(session, account_id=account_id, kept_session=kept_session)
+    record_event(session, kind=EventKind.PASSWORD_SET, account_id=account_id)
+
+
+def log_in_with_password(session: Session, *, name: str, password: str, days: int, agent: str) -> str:
+    """Exchange a name and its password for a session's token. Raises WrongPassword.
+
+    It takes as long for a name that does not exist, is disabled or has no password as for one that has.
+    """
+    account = session.scalar(select(Account).where(Account.name == name, Account.disabled_at.is_(None)))
+    stored = account.password_hash if account is not None else None
+    with _AT_ONCE:
+        is_right = _verified(stored or _nobodys_hash(), _normalised(password))
+    if account is None or stored is None or not is_right:
+        raise WrongPassword
+    if HASHER.check_needs_rehash(stored):
+        account.password_hash = HASHER.hash(_normalised(password))
+    return start_session(session, account_id=account.id, days=days, agent=agent)
+
+
+def _verified(stored: str, password: str) -> bool:
+    try:
+        return HASHER.verify(stored, password)
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+@cache
+def _nobodys_hash() -> str:
+    return HASHER.hash(secrets.token_urlsafe(32))
+
+
+def _normalised(password: str) -> str:
+    """One form of what different keyboards send for the same characters."""
+    return unicodedata.normalize("NFKC", password)
