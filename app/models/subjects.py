@@ -171,8 +171,8 @@ class Neuron(Base):
 class CollectedNeuron(Base):
     """A neuron's statistics in one collection; its samples are apart. ``neuron`` repeats the newest collection's.
 
-    Null is what is not known, as for imports. The three token arrays are parallel: the tokens with the highest mean
-    activation over the corpus, highest first.
+    Null is what is not known, as for imports. The three token arrays are parallel, highest mean activation
+    first: half of the tokens have the highest means over the corpus, half explain most of the neuron's variance.
     """
 
     __tablename__ = "collected_neuron"

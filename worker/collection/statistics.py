@@ -15,7 +15,8 @@ from worker.collection.token_sums import TokenRows
 
 Float64s: TypeAlias = NDArray[np.float64]
 LISTED_TOKENS = 128
-"""Tokens that are stored with a neuron, those with the highest mean activation."""
+"""Tokens that are stored with a neuron: those with the highest mean activation, and those that explain most of its
+variance over the corpus, which may be frequent tokens with a moderate mean; half of each."""
 LEAST_OCCURRENCES = 4
 """Rarer tokens come after all others: their means describe one excerpt rather than the token."""
 _NEURONS_AT_ONCE = 512
@@ -43,7 +44,7 @@ class LayerStatistics:
 
 @dataclass(frozen=True, slots=True)
 class LayerTokens:
-    """The strongest tokens of the N neurons of a layer, highest mean first.
+    """The listed tokens of the N neurons of a layer, highest mean first, rare ones last.
 
     ``token_ids`` int32 [N, M]; ``means`` float32 [N, M], in the model's own units; ``counts`` int64 [N, M], their
     occurrences in the corpus. ``known`` [N]: False for a neuron that moved farther than sums reach (``bounds``).
@@ -138,7 +139,7 @@ def layer_tokens(state: State, bounds: Bounds, layer: int, rows: TokenRows) -> L
     for first in range(0, sums.shape[1], _NEURONS_AT_ONCE):
         own = slice(first, first + _NEURONS_AT_ONCE)
         means = centre[own] + sums[:, own] / (per_unit[own] * rows.counts[:, None])
-        parts.append(_strongest(means, frequent))
+        parts.append(_listed(means, rows.counts, frequent))
     order = np.concatenate([order for order, _ in parts], axis=1).T
     highest: NDArray[np.float32] = np.concatenate([means for _, means in parts], axis=1).T.astype(np.float32)
     farthest = np.maximum(
@@ -149,13 +150,19 @@ def layer_tokens(state: State, bounds: Bounds, layer: int, rows: TokenRows) -> L
     )
 
 
-def _strongest(means: Float64s, frequent: int) -> tuple[NDArray[np.int64], Float64s]:
-    """The rows [M, N] of the highest ``means`` [R, N], and these; rows from ``frequent`` on come after the others."""
-    order = np.argsort(-means[:frequent], axis=0, kind="stable")[:LISTED_TOKENS]
-    if len(order) < LISTED_TOKENS:
-        rest = np.argsort(-means[frequent:], axis=0, kind="stable")[: LISTED_TOKENS - len(order)] + frequent
-        order = np.concatenate([order, rest])
-    return order, np.take_along_axis(means, order, axis=0)
+def _listed(means: Float64s, counts: NDArray[np.int64], frequent: int) -> tuple[NDArray[np.int64], Float64s]:
+    """The rows [M, N] that are listed of ``means`` [R, N], and their means; rows from ``frequent`` on come last.
+
+    A token explains the more of a neuron's variance, the more often it occurs and the farther its mean lies from the
+    neuron's: by n (m - mean)^2.
+    """
+    explained = counts[:, None] * (means - counts @ means / counts.sum()) ** 2
+    strongest = np.argsort(-means[:frequent], axis=0, kind="stable")[: LISTED_TOKENS // 2]
+    np.put_along_axis(explained, strongest, np.inf, axis=0)
+    chosen = np.argsort(-explained, axis=0, kind="stable")[:LISTED_TOKENS]
+    own = np.take_along_axis(means, chosen, axis=0)
+    order = np.lexsort((chosen, -own, chosen >= frequent), axis=0)
+    return np.take_along_axis(chosen, order, axis=0), np.take_along_axis(own, order, axis=0)
 
 
 def _numbers(tensor: Tensor) -> Float64s:

@@ -28,6 +28,8 @@ class TokenClass:
     name: str
     matches: Callable[[str, str], bool]
     also: tuple[str, ...] = ()
+    telltale: frozenset[str] = frozenset()
+    """Members that only the text has which the class is named after; without them the name would not fit."""
 
 
 def _listed(words: str) -> Callable[[str, str], bool]:
@@ -55,6 +57,8 @@ def _is_capitalised(core: str, whole: str) -> bool:
 
 _EXCEPTIONS = r"[A-Z]\w*(Error|Exception|Warning)|Error|Exception|Warning"
 _KEYWORDS = frozenset(keyword.kwlist)
+_CODE_ALONE = frozenset({"False", "None", "True", "async", "await", "def", "del", "elif", "lambda", "nonlocal"})
+"""Keywords that are no English words."""
 
 CLASSES: tuple[TokenClass, ...] = (
     TokenClass("any token", lambda core, whole: True, ("token", "anything", "everything", "all tokens", "every token")),
@@ -137,11 +141,17 @@ CLASSES: tuple[TokenClass, ...] = (
         _listed("january february march april may june july august september october november december"),
     ),
     TokenClass("weekdays", _listed("monday tuesday wednesday thursday friday saturday sunday")),
-    TokenClass("Python keywords", lambda core, whole: core in _KEYWORDS, ("keyword", "programming keyword")),
+    TokenClass(
+        "Python keywords",
+        lambda core, whole: core in _KEYWORDS,
+        ("keyword", "programming keyword"),
+        telltale=_CODE_ALONE,
+    ),
     TokenClass(
         "names of types",
         _listed("int str float bool bytes list dict tuple set object type bytearray complex frozenset string integer"),
         ("type name", "data type"),
+        telltale=frozenset({"int", "str", "bool", "dict", "tuple", "bytearray", "frozenset"}),
     ),
     TokenClass("names of exceptions", _pattern(_EXCEPTIONS), ("exception name", "exception")),
 )

@@ -1,4 +1,7 @@
-"""What a sentence could claim about a neuron: targets and positions at which it fires in train records."""
+"""What a sentence could say of a neuron: targets and places that stand where it fires.
+
+Train records propose both; the neuron's token table proposes tokens that explain its variance over the corpus.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -6,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.domain.activations import FloatArray
-from worker.lexical.classes import CLASSES
+from worker.lexical.classes import CLASSES, TokenClass
+from worker.lexical.evidence import CORPUS, Evidence, Vector
 from worker.lexical.grammar import ANY, Affixed, Context, Named, Near, Quoted, Reach, Spot, Target
 from worker.lexical.matching import Block, Positions
 
@@ -19,36 +22,84 @@ MOST_NEIGHBOURS = 12
 ALWAYS_NEIGHBOURS = 3
 MOST_AFFIXES = 8
 _SHORTEST_AFFIX, _LONGEST_AFFIX = 2, 4
-_NAMED = tuple(Named(c.name) for c in CLASSES if c.name != ANY.name)
+MOST_OF_TABLE = 30
+MOST_SEQUENCES = 8
+_TOLD = 0.1
+"""Share of a class's tokens that must be telltale ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proposals:
-    """Targets, ``any token`` first, and positions, "anywhere" (None) first."""
+    """Targets, ``any token`` first, and places, "anywhere" (None) first."""
 
     targets: tuple[Target, ...]
     contexts: tuple[Context | None, ...]
 
 
-def propose(block: Block, activations: FloatArray, n_train: int) -> Proposals:
-    """Everything worth trying; looks at the first ``n_train`` tokens of the block alone."""
-    active = _active(activations[:n_train])
-    weights = activations[active]
-    tokens = _heaviest(block, active, weights, MOST_TOKENS)
-    classes = [c for c in _NAMED if block.target(c)[active].sum() >= min(2, len(active))]
-    targets: list[Target] = [ANY, *(Quoted(t) for t in tokens), *_any_case(tokens), *classes, *_affixes(tokens)]
+def propose(evidence: Evidence) -> Proposals:
+    """Everything worth trying: what stands where the neuron fires in train records, and tokens of the table."""
+    block, n_train = evidence.block, evidence.n_train
+    active = _active(evidence.activations[:n_train])
+    weights = evidence.activations[active]
+    tokens = list(dict.fromkeys((*_heaviest(block, active, weights, MOST_TOKENS), *_of_table(evidence))))
+    classes = [c for c in fitting_classes(block) if block.target(c)[active].sum() >= min(2, len(active))]
+    sequences = _sequences(block, active, weights)
+    quoted = [Quoted(text) for text in (*tokens, *sequences)]
+    targets: list[Target] = [ANY, *quoted, *_any_case(tokens), *classes, *_affixes(tokens)]
     return Proposals(tuple(dict.fromkeys(targets)), (None, *_contexts(block, active, weights)))
 
 
-def _active(activations: FloatArray) -> Positions:
+def _of_table(evidence: Evidence) -> list[bytes]:
+    """The tokens of the table that raise the neuron most over the corpus, by the variance that they explain."""
+    mean = float(evidence.weights[CORPUS] @ evidence.activations)
+    # The rows stand in this order already.
+    found = [
+        evidence.table.token(token_id)
+        for token_id, activation in zip(evidence.table.ids, evidence.activations[evidence.block.n :], strict=True)
+        if activation > mean
+    ]
+    return [token for token in found if token][:MOST_OF_TABLE]
+
+
+def fitting_classes(block: Block) -> list[Named]:
+    """The classes whose names fit the text: no Python keywords where no code is read."""
+    return [Named(c.name) for c in CLASSES if c.name != ANY.name and (not c.telltale or _is_told(block, c))]
+
+
+def _is_told(block: Block, token_class: TokenClass) -> bool:
+    """Whether enough of a class's tokens are such as no other text has."""
+    members = block.target(Named(token_class.name))
+    cores = [block.table.cores[i] for i in block.ids[members].tolist()]
+    return sum(core in token_class.telltale for core in cores) > _TOLD * len(cores)
+
+
+def _sequences(block: Block, active: Positions, weights: Vector) -> list[bytes]:
+    """What several tokens spell together where a word goes on, from the word's beginning, in at least two excerpts."""
+    inside = block.spot(Spot.IN_WORD)
+    totals: Counter[bytes] = Counter()
+    excerpts: dict[bytes, set[int]] = {}
+    for at, weight in zip(active.tolist(), weights.tolist(), strict=True):
+        first = at
+        while inside[first]:
+            first -= 1
+        if first == at:
+            continue
+        text = b"".join(block.token(i) for i in block.ids[first : at + 1].tolist())
+        totals[text] += weight
+        excerpts.setdefault(text, set()).add(int(block.start[at]))
+    found = [text for text, _ in totals.most_common() if len(excerpts[text]) > 1]
+    return found[:MOST_SEQUENCES]
+
+
+def _active(activations: Vector) -> Positions:
     """Positions where the neuron fires, the strongest first."""
     order = np.argsort(-activations, kind="stable")[:MOST_ACTIVE]
     active: Positions = order[activations[order] >= ACTIVE_SHARE * activations[order[0]]]
     return active
 
 
-def _heaviest(block: Block, places: Positions, weights: FloatArray, most: int) -> list[bytes]:
-    """The distinct tokens at these positions, those with the greatest summed activation first."""
+def _heaviest(block: Block, places: Positions, weights: Vector, most: int) -> list[bytes]:
+    """The distinct tokens at these places, those with the greatest summed activation first."""
     totals: Counter[int] = Counter()
     for token_id, weight in zip(block.ids[places].tolist(), weights.tolist(), strict=True):
         totals[token_id] += weight
@@ -75,7 +126,7 @@ def _affixes(tokens: Sequence[bytes]) -> list[Affixed]:
     return common[:MOST_AFFIXES]
 
 
-def _contexts(block: Block, active: Positions, weights: FloatArray) -> list[Context]:
+def _contexts(block: Block, active: Positions, weights: Vector) -> list[Context]:
     spots: list[Context] = [s for s in Spot if block.spot(s)[active].sum() >= min(2, len(active))]
     near: list[Context] = []
     for distance, reach in ((1, Reach.NEXT), (2, Reach.SECOND)):
@@ -83,15 +134,19 @@ def _contexts(block: Block, active: Positions, weights: FloatArray) -> list[Cont
         before = active[inside] - distance
         near += _neighbours(block, reach, [(at, at) for at in before.tolist()], weights[inside])
         if reach is Reach.NEXT:
-            near += [Near(reach, (c,)) for c in _NAMED if block.target(c)[before].sum() >= min(2, len(before))]
+            near += [
+                Near(reach, (c,))
+                for c in fitting_classes(block)
+                if block.target(c)[before].sum() >= min(2, len(before))
+            ]
     spans = list(zip(block.start[active].tolist(), (active - 1).tolist(), strict=True))
     return spots + near + _neighbours(block, Reach.LINE, spans, weights)
 
 
-def _neighbours(block: Block, reach: Reach, spans: Sequence[tuple[int, int]], weights: FloatArray) -> list[Context]:
-    """The tokens that occur in many of the spans (first to last index), in more than one excerpt.
+def _neighbours(block: Block, reach: Reach, spans: Sequence[tuple[int, int]], weights: Vector) -> list[Context]:
+    """The tokens that stand in many of the spans (first to last place), in more than one excerpt.
 
-    The heaviest few may occur in a single excerpt.
+    The heaviest few may stand in one excerpt alone.
     """
     totals: dict[int, float] = {}
     excerpts: dict[int, set[int]] = {}
@@ -100,7 +155,7 @@ def _neighbours(block: Block, reach: Reach, spans: Sequence[tuple[int, int]], we
             totals[token_id] = totals.get(token_id, 0.0) + weight
             excerpts.setdefault(token_id, set()).add(int(block.start[first]))
     ordered = sorted(totals, key=lambda token_id: -totals[token_id])
-    known = [i for rank, i in enumerate(ordered) if rank < ALWAYS_NEIGHBOURS or len(excerpts[i]) > 1]
+    known = [i for place, i in enumerate(ordered) if place < ALWAYS_NEIGHBOURS or len(excerpts[i]) > 1]
     tokens = [block.token(i) for i in known if block.token(i)]
     if reach is Reach.LINE:
         tokens = [token for token in tokens if token.strip()]

@@ -2,224 +2,299 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.lexical.grammar import STRENGTHS, Affixed, Clause, Context, Named, Near, Reach, Spot, Target
-from worker.lexical.matching import Block
+from worker.lexical.evidence import CORPUS, Evidence
+from worker.lexical.grammar import (
+    STRENGTHS,
+    Affixed,
+    Clause,
+    Context,
+    Named,
+    Near,
+    Quoted,
+    Reach,
+    Spot,
+    Target,
+    context_words,
+    target_phrase,
+)
 from worker.lexical.proposals import Proposals
+from worker.lexical.search_loops import SMALLEST_VARIANCE, Weighted, add_up, lists_of, values_of
 
-Matrix = NDArray[np.float32]
-Vector = NDArray[np.float32]
+Float64s: TypeAlias = NDArray[np.float64]
+Int64s: TypeAlias = NDArray[np.int64]
+Flags: TypeAlias = NDArray[np.bool_]
 
-_LEVELS = np.array(sorted(STRENGTHS), dtype=np.float32)
-_NEIGHBOURING_LEVELS = 2
-_SHORTLIST = 96
-MOST_ITEMS = 10
+LEVELS = (0, *sorted(STRENGTHS))
+MOST_ITEMS = 14
 MOST_CLAUSES = 4
-# Prices in units of correlation: what a claim must add to be worth a reader's time.
-NEW_CLAUSE = 0.014
-LONGER_LIST = 0.005
-CLASS_PRICE = 0.002
-PLACE_PRICE = 0.008
-ODD_PLACE_PRICE = 0.013
-"""For positions that are more often chance than what a neuron responds to."""
-ONE_EXCERPT_PRICE = 0.01
-"""For a claim that a single excerpt bears out."""
-_ACTIVE_SHARE = 0.25
-DROP_BELOW = 0.004
-"""What a claim must still add to all the others."""
-_TINY = 1e-9
-_ROUNDING = 1e-10
-_TOO_DEAR = 10.0
+USUAL_CLAUSES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
-    """The records, token by token: all are [N].
+class Prices:
+    """In units of correlation: what a claim must add to be worth a reader's time."""
 
-    ``activations`` on the scale 0..10; ``folds`` are two weightings of the tokens, train records
-    first, calibration records second. A claim must hold in both.
-    """
+    clause: float = 0.005
+    beyond_usual: float = 2.0
+    """A claim after the usual three must earn its price so many times."""
+    item: float = 0.001
+    """One more item of a list."""
+    character: float = 0.00045
+    named: float = 0.004
+    place: float = 0.012
+    """Few records bear a place out, while tokens have been counted over the whole corpus."""
+    odd_place: float = 0.005
+    """For places that chance brings forth more often than a neuron means them."""
+    one_excerpt: float = 0.01
+    """For a claim that a single excerpt bears out."""
+    very_weak: float = 0.005
+    """For a claim of the lowest strength."""
+    least: float = 0.004
+    """What a claim must still add when all the others stand."""
 
-    activations: Vector
-    folds: tuple[Vector, Vector]
+
+PRICES = Prices()
+MOST_EXAGGERATED = 3.0
+"""A strength is the one nearest to the mean activation over the corpus, or the next one up to this multiple of it."""
+_ACTIVE_SHARE = 0.25
+_SHOWN_TWICE = 2
+_NEVER = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One target at one position at one strength, by their indices in the proposals."""
+    """One target in one place at one level, by their index in the proposals and in ``LEVELS``."""
 
     target: int
-    context: int
-    strength: int
-
-
-class _Fold:
-    """A weighting of the tokens, prepared for many correlations."""
-
-    def __init__(self, activations: Vector, weights: Vector) -> None:
-        self.weights = weights / max(float(weights.sum()), _TINY)
-        centred = activations - self.weights @ activations
-        self.centred = self.weights * centred
-        self.variance = float(self.centred @ centred)
-        # What rounding leaves of numbers that are all the same is no variance.
-        self.is_constant = self.variance <= _ROUNDING * float(self.weights @ (activations * activations))
-
-    def correlations(self, predictions: Matrix) -> Vector:
-        """Weighted Pearson r of each row [K, N] with the activations; 0 where either is constant. [K]"""
-        if self.is_constant:
-            return np.zeros(len(predictions), dtype=np.float32)
-        means = predictions @ self.weights
-        variances = (predictions * predictions) @ self.weights - means * means
-        r = (predictions @ self.centred) / np.sqrt(np.maximum(variances, _TINY) * self.variance)
-        return np.asarray(np.where(variances > _TINY, r, 0), dtype=np.float32)
+    place: int
+    level: int
 
 
 class Search:
-    """One neuron's search. Masks of all targets [K, N] and all positions [C, N] are multiplied, not listed."""
+    """One neuron's search. Each step looks at every target in every place at every strength."""
 
-    def __init__(self, block: Block, proposals: Proposals, evidence: Evidence) -> None:
-        everywhere = np.ones(block.n, dtype=np.bool_)
-        places = [everywhere if c is None else block.context(c) for c in proposals.contexts]
-        self._proposals = proposals
-        self._targets: Matrix = np.stack([block.target(t) for t in proposals.targets]).astype(np.float32)
-        self._places: Matrix = np.stack(places).astype(np.float32)
-        self._folds = [_Fold(evidence.activations, weights) for weights in evidence.folds]
-        self._weights = sum((f.weights for f in self._folds), np.zeros(block.n, dtype=np.float32)) / 2
-        self._count = (self._targets * self._weights) @ self._places.T
-        self._total = (self._targets * (self._weights * evidence.activations)) @ self._places.T
-        self._borne_out = self._excerpts_behind(block, evidence.activations)
-        self._n = block.n
-        self._class_prices = [CLASS_PRICE if isinstance(t, Named | Affixed) else 0.0 for t in proposals.targets]
-        self._place_prices = [_place_price(c) for c in proposals.contexts]
+    def __init__(self, evidence: Evidence, proposals: Proposals, prices: Prices = PRICES) -> None:
+        self._proposals, self._prices = proposals, prices
+        block, table = evidence.block, evidence.table
+        n_table = evidence.n_rows - block.n
+        self._targets = np.stack(
+            [np.concatenate([block.target(t), table.target(t)]) for t in proposals.targets], axis=1
+        )
+        # A table's token stands anywhere: where its occurrences are, nobody knows.
+        nowhere = np.zeros(n_table, dtype=np.bool_)
+        everywhere = np.ones(evidence.n_rows, dtype=np.bool_)
+        self._places = np.stack(
+            [everywhere if c is None else np.concatenate([block.context(c), nowhere]) for c in proposals.contexts],
+            axis=1,
+        )
+        self._lists = lists_of(self._targets), lists_of(self._places)
+        self._rows = _weighted(evidence)
+        self._borne_out = self._excerpts_behind(evidence)
+        shape = (len(proposals.targets), len(proposals.contexts), len(LEVELS))
+        self._sums = np.zeros((*shape, len(evidence.weights), 2))
+        self._found = np.zeros(shape)
+        self._words = _Words.of(proposals, prices)
 
-    def _excerpts_behind(self, block: Block, activations: Vector) -> Matrix:
-        """The number of excerpts in which the neuron fires on each target at each position. [K, C]"""
-        active = np.flatnonzero(activations >= _ACTIVE_SHARE * activations.max())
-        found: Matrix = np.zeros(self._count.shape, dtype=np.float32)
-        for places in np.split(active, np.flatnonzero(np.diff(block.start[active])) + 1):
-            found += (self._targets[:, places] @ self._places[:, places].T) > 0
+    def _excerpts_behind(self, evidence: Evidence) -> Float64s:
+        """In how many excerpts the neuron fires on each target in each place; a table's token is borne out. [K, C]"""
+        block = evidence.block
+        values = evidence.activations[: block.n]
+        active = np.flatnonzero(values >= _ACTIVE_SHARE * values.max())
+        found = np.zeros((self._targets.shape[1], self._places.shape[1]))
+        for rows in np.split(active, np.flatnonzero(np.diff(block.start[active])) + 1):
+            found += (self._targets[rows].T.astype(np.float32) @ self._places[rows].astype(np.float32)) > 0
+        found[self._targets[block.n :].any(axis=0), 0] += _SHOWN_TWICE
         return found
 
     def run(self) -> list[Clause]:
-        """The clauses, the strongest first; at least one where any claim is possible."""
+        """The clauses, the one that explains most first; none where nothing is worth its price."""
         items: list[Item] = []
-        predicted = np.zeros(self._n, dtype=np.float32)
         best = 0.0
         while len(items) < MOST_ITEMS:
-            step = self._best_step(items, predicted)
-            if step is None or step[1] <= best:
+            item, gain = self._best_step(items)
+            if gain <= best:
                 break
-            item, _, best, predicted = step
             items.append(item)
+            best = self.value(items)
         return self._clauses(self._pruned(items))
 
-    def _best_step(self, items: list[Item], predicted: Vector) -> tuple[Item, float, float, Vector] | None:
-        """The item that adds most: it, r less its price, r, and the new prediction."""
-        moves = self._shortlist(predicted, sorted({i.strength for i in items}))
-        if not moves:
-            return None
-        masks = self._masks(moves)
-        strengths = np.array([[m.strength] for m in moves], dtype=np.float32)
-        predictions = np.maximum(predicted, masks * strengths)
-        r = self._value(predictions)
-        n_clauses = len({(i.strength, i.context) for i in items})
-        prices = np.array([self._price(move, items, n_clauses) for move in moves], dtype=np.float32)
-        k = int(np.argmax(r - prices))
-        return moves[k], float(r[k] - prices[k]), float(r[k]), predictions[k]
+    def _best_step(self, items: Sequence[Item]) -> tuple[Item, float]:
+        """The item that adds most, and the value with it, less its price."""
+        predicted = self._predict(items)
+        add_up(*self._lists, self._rows, predicted, self._sums)
+        stated = self._stated()
+        levels = np.array(LEVELS, dtype=np.float64)
+        values_of(self._sums, self._moments(predicted), self._rows, levels, stated, self._found)
+        worth = np.where(stated, self._found - self._price(items), -_NEVER)
+        target, place, level = np.unravel_index(int(np.argmax(worth)), worth.shape)
+        return Item(int(target), int(place), int(level)), float(worth[target, place, level])
 
-    def _shortlist(self, predicted: Vector, levels: Sequence[int]) -> list[Item]:
-        """The items that take most squared error away, each at its own level and at those in use nearby."""
-        excess = self._total - (self._targets * (self._weights * predicted)) @ self._places.T
-        gain = np.where(excess > 0, excess * excess / (self._count + 0.5 / self._n), 0).ravel()
-        order = np.argpartition(-gain, min(_SHORTLIST, gain.size - 1))[:_SHORTLIST]
-        order = order[gain[order] > _TINY]
-        order = order[np.lexsort((order, -gain[order]))]
-        targets, places = np.unravel_index(order, excess.shape)
-        means = self._total[targets, places] / (self._count[targets, places] + 0.5 / self._n)
-        own = _LEVELS[np.abs(_LEVELS[None] - means[:, None]).argmin(axis=1)].astype(int)
-        found = [Item(*m) for m in zip(targets.tolist(), places.tolist(), own.tolist(), strict=True)]
-        nearby = [
-            Item(item.target, item.context, level)
-            for item in found
-            for level in levels
-            if 0 < abs(level - item.strength) <= _NEIGHBOURING_LEVELS
-        ]
-        return found + nearby
+    def _stated(self) -> Flags:
+        """Which levels say what the neuron does on what a claim adds, or little more. [K, C, L]
 
-    def _masks(self, items: Sequence[Item]) -> Matrix:
-        return self._targets[[i.target for i in items]] * self._places[[i.context for i in items]]
+        Over the corpus, where its view knows the claim, else in the other views.
+        """
+        by_view = self._sums.sum(axis=2)
+        corpus, all_views = by_view[:, :, CORPUS], by_view.sum(axis=2)
+        weight, total = np.moveaxis(np.where(corpus[:, :, :1] > 0, corpus, all_views), 2, 0)
+        known = weight > 0
+        mean = np.where(known, total / np.where(known, weight, 1), 0)
+        levels = np.array(LEVELS, dtype=np.float64)
+        nearest = np.abs(levels[1:] - mean[:, :, None]).argmin(axis=2)[:, :, None] + 1
+        numbers = np.arange(len(LEVELS))
+        next_one = (numbers == nearest + 1) & (levels <= MOST_EXAGGERATED * mean[:, :, None])
+        return np.asarray(known[:, :, None] & ((numbers == nearest) | next_one))
 
-    def _value(self, predictions: Matrix) -> Vector:
-        """Mean of r over the folds. [K]"""
-        return np.asarray((self._folds[0].correlations(predictions) + self._folds[1].correlations(predictions)) / 2)
-
-    def _price(self, item: Item, chosen: Sequence[Item], n_clauses: int) -> float:
-        price = self._class_prices[item.target]
-        if self._borne_out[item.target, item.context] <= 1:
-            price += ONE_EXCERPT_PRICE
-        if any(other.strength == item.strength and self._joins(item, other) for other in chosen):
-            return price + LONGER_LIST
+    def _price(self, items: Sequence[Item]) -> Float64s:
+        """The price of each further item. [K, C, L]"""
+        prices, words = self._prices, self._words
+        once = np.where(self._borne_out < _SHOWN_TWICE, prices.one_excerpt, 0.0)
+        n_clauses = len(_grouped(items))
+        clause = prices.clause * (prices.beyond_usual if n_clauses >= USUAL_CLAUSES else 1.0)
+        new = words.target[:, None] + words.place[None, :] + once + clause
         if n_clauses >= MOST_CLAUSES:
-            return _TOO_DEAR
-        return price + NEW_CLAUSE + self._place_prices[item.context]
+            new[:] = _NEVER
+        price = np.repeat(new[:, :, None], len(LEVELS), axis=2)
+        price[:, :, 1] += prices.very_weak
+        for item in items:
+            price[:, item.place, item.level] = words.target + once[:, item.place] + prices.item
+        for item in items:
+            price[self._same_text(item.target)] = _NEVER
+            for place in self._joined_places(item, items):
+                price[item.target, place, item.level] = words.neighbour[place] + once[item.target, place] + prices.item
+        return price
 
-    def _joins(self, item: Item, other: Item) -> bool:
-        """Whether one list can hold both: other tokens at one position, or one token after several."""
-        if item.context == other.context:
-            return True
-        here, there = self._proposals.contexts[item.context], self._proposals.contexts[other.context]
-        near = isinstance(here, Near) and isinstance(there, Near) and here.reach is there.reach
-        return near and item.target == other.target
+    def _same_text(self, target: int) -> Flags:
+        """The targets that quote what this one quotes: one token is never quoted twice. [K]"""
+        return np.asarray(self._words.keys == self._words.keys[target], dtype=np.bool_)
+
+    def _joined_places(self, item: Item, items: Sequence[Item]) -> list[int]:
+        """Places that can join the item's own in one list: other neighbours at the same reach of one target."""
+        own = self._proposals.contexts[item.place]
+        alone = sum((i.place, i.level) == (item.place, item.level) for i in items) == 1
+        if not isinstance(own, Near) or not alone:
+            return []
+        taken = {i.place for i in items if i.target == item.target}
+        return [
+            place
+            for place, other in enumerate(self._proposals.contexts)
+            if isinstance(other, Near) and other.reach is own.reach and place not in taken
+        ]
+
+    def _moments(self, predicted: Int64s) -> Float64s:
+        """Mean, mean square and mean product with the activations of a prediction in each view. [V, 3]"""
+        levels = np.array(LEVELS, dtype=np.float64)[predicted]
+        rows = np.stack([levels, levels * levels, levels * self._rows.activations], axis=1)
+        return np.asarray(self._rows.weights @ rows)
+
+    def correlations(self, items: Sequence[Item]) -> Float64s:
+        """Pearson's r of a sentence in each view; 0 where either side is constant. [V]"""
+        mean, square, product = self._moments(self._predict(items)).T
+        variance = square - mean * mean
+        defined = (variance > SMALLEST_VARIANCE) & (self._rows.variances > SMALLEST_VARIANCE)
+        scale = np.sqrt(np.where(defined, variance * self._rows.variances, 1))
+        return np.asarray(np.where(defined, (product - self._rows.means * mean) / scale, 0))
+
+    def value(self, items: Sequence[Item]) -> float:
+        """What the views say of a sentence together."""
+        return float(self._rows.importance @ self.correlations(items))
+
+    def _predict(self, items: Sequence[Item]) -> Int64s:
+        predicted = np.zeros(len(self._targets), dtype=np.int64)
+        for item in items:
+            matched = self._targets[:, item.target] & self._places[:, item.place]
+            np.maximum(predicted, item.level * matched, out=predicted)
+        return predicted
 
     def _pruned(self, items: list[Item]) -> list[Item]:
         """Without the items that the others have made needless, the least needed first."""
         while len(items) > 1:
-            rows = np.stack([self._predict(items[:k] + items[k + 1 :]) for k in range(len(items))])
-            whole = float(self._value(self._predict(items)[None])[0])
-            without = self._value(rows)
+            whole = self.value(items)
+            without = [self.value(items[:k] + items[k + 1 :]) for k in range(len(items))]
             k = int(np.argmax(without))
-            if whole - float(without[k]) >= DROP_BELOW:
+            if whole - without[k] >= self._prices.least:
                 break
             items = items[:k] + items[k + 1 :]
         return items
 
-    def _predict(self, items: Sequence[Item]) -> Vector:
-        strengths = np.array([[i.strength] for i in items], dtype=np.float32)
-        return np.asarray((self._masks(items) * strengths).max(axis=0))
-
     def _clauses(self, items: Sequence[Item]) -> list[Clause]:
-        """Items of one strength and position as one list; then one list's positions as a list."""
-        lists: dict[tuple[int, int], list[Target]] = {}
-        for item in items:
-            lists.setdefault((item.strength, item.context), []).append(self._proposals.targets[item.target])
-        clauses: list[Clause] = []
-        for (strength, place), targets in lists.items():
+        """Items of one strength and place as one list, then one list's places as a list; what explains most first."""
+        whole = self.value(items) if items else 0.0
+        clauses: list[tuple[float, Clause]] = []
+        for (place, level), own in _grouped(items).items():
             context = self._proposals.contexts[place]
-            _join(clauses, Clause(strength, tuple(targets), () if context is None else (context,)))
-        return sorted(clauses, key=lambda clause: -clause.strength)
+            targets = tuple(self._proposals.targets[item.target] for item in own)
+            worth = whole - self.value([item for item in items if item not in own])
+            _join(clauses, (worth, Clause(LEVELS[level], targets, () if context is None else (context,))))
+        return [clause for _, clause in sorted(clauses, key=lambda pair: -pair[0])]
 
 
-def _place_price(context: Context | None) -> float:
-    if context is None:
-        return 0.0
-    if context is Spot.REPEATED:
-        return ODD_PLACE_PRICE
+def _weighted(evidence: Evidence) -> Weighted:
+    means = evidence.weights @ evidence.activations
+    squares = evidence.weights @ evidence.activations**2
+    variances = squares - means * means
+    # What rounding leaves of numbers that are all the same is no variance.
+    variances[variances <= SMALLEST_VARIANCE * squares] = 0
+    return Weighted(evidence.activations, evidence.weights, means, variances, evidence.importance)
+
+
+def _grouped(items: Sequence[Item]) -> dict[tuple[int, int], list[Item]]:
+    """The items of each list, by place and level."""
+    lists: dict[tuple[int, int], list[Item]] = {}
+    for item in items:
+        lists.setdefault((item.place, item.level), []).append(item)
+    return lists
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """What targets [K] and places [C] cost by their words. ``neighbour`` [C] is one more neighbour of a place."""
+
+    target: Float64s
+    place: Float64s
+    neighbour: Float64s
+    keys: NDArray[np.object_]
+    """[K]; the same for targets that quote the same text."""
+
+    @classmethod
+    def of(cls, proposals: Proposals, prices: Prices) -> "_Words":
+        odd = [prices.odd_place if _is_odd(context) else 0.0 for context in proposals.contexts]
+        lengths = [0 if context is None else len(context_words(context)) + 1 for context in proposals.contexts]
+        own = [0 if c is None else len(c.value if isinstance(c, Spot) else c.reach.value) for c in proposals.contexts]
+        named = [prices.named if isinstance(t, Named | Affixed) else 0.0 for t in proposals.targets]
+        keys = np.empty(len(proposals.targets), dtype=object)
+        keys[:] = [_key(target) for target in proposals.targets]
+        return cls(
+            target=np.array([prices.character * (len(target_phrase(t)) + 2) for t in proposals.targets]) + named,
+            place=np.array(lengths) * prices.character + odd + prices.place * (np.array(lengths) > 0),
+            neighbour=(np.array(lengths) - own + 2) * prices.character + odd,
+            keys=keys,
+        )
+
+
+def _key(target: Target) -> object:
+    return target.text.strip().lower() or target.text if isinstance(target, Quoted) else target
+
+
+def _is_odd(context: Context | None) -> bool:
     if isinstance(context, Near):
-        odd = context.reach is Reach.SECOND or isinstance(context.targets[0], Named)
-        return ODD_PLACE_PRICE if odd else PLACE_PRICE
-    return PLACE_PRICE
+        return context.reach is Reach.SECOND or isinstance(context.targets[0], Named)
+    return context is Spot.REPEATED
 
 
-def _join(clauses: list[Clause], new: Clause) -> None:
-    """Add a clause, or its neighbour to the clause that makes the same claim of another neighbour."""
-    for k, clause in enumerate(clauses):
-        if (clause.strength, clause.targets) == (new.strength, new.targets) and clause.contexts and new.contexts:
-            old, own = clause.contexts[0], new.contexts[0]
-            if isinstance(old, Near) and isinstance(own, Near) and old.reach is own.reach:
-                near = Near(old.reach, (*old.targets, *own.targets))
-                clauses[k] = Clause(clause.strength, clause.targets, (near,))
+def _join(clauses: list[tuple[float, Clause]], new: tuple[float, Clause]) -> None:
+    """Add a clause, or its neighbour to the clause that says the same of another neighbour."""
+    worth, clause = new
+    for k, (other, old) in enumerate(clauses):
+        if (old.strength, old.targets) == (clause.strength, clause.targets) and old.contexts and clause.contexts:
+            first, own = old.contexts[0], clause.contexts[0]
+            if isinstance(first, Near) and isinstance(own, Near) and first.reach is own.reach:
+                near = Near(first.reach, (*first.targets, *own.targets))
+                clauses[k] = (other + worth, Clause(old.strength, old.targets, (near,)))
                 return
     clauses.append(new)

@@ -1,0 +1,101 @@
+"""The rows that claims are judged on, and the loops that judge them, against NumPy."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind
+from app.domain.token_table import TokenTable
+from tests.worker.test_lexical_explainer import TOKENS, VOCABULARY, neuron, told
+from worker.explainers.lexical import evidence_groups
+from worker.lexical.evidence import CORPUS, Evidence, Group, evidence_of
+from worker.lexical.proposals import propose
+from worker.lexical.selection import LEVELS, Item, Search
+from worker.method.contracts import NeuronTask
+from worker.method.pipeline import without_held_out
+
+
+def record(excerpt_id: int, tokens: list[int], values: list[float], stratum: SampleKind, p: float) -> ActivationRecord:
+    ids, activations = np.array(tokens, dtype=np.int32), np.array(values, dtype=np.float32)
+    return ActivationRecord(excerpt_id, ids, activations, stratum, p)
+
+
+TOP = record(1, [1, 4], [9.0, 1.0], SampleKind.TOP, 1.0)
+LOW = record(2, [4, 5], [0.5, 0.0], SampleKind.BAND_0, 0.1)
+HIGH = record(3, [1, 5], [4.0, 1.0], SampleKind.BAND_4, 0.5)
+POPULATIONS = {SampleKind.TOP: 1, SampleKind.BAND_0: 90, SampleKind.BAND_4: 9, SampleKind.RANDOM: 100}
+GROUPS = (Group("train", (TOP,), 1.0, 0), Group("bands", (LOW, HIGH), 1.0))
+
+
+def evidence(tokens: TokenTable | None = None, populations: dict[SampleKind, int] | None = None) -> Evidence:
+    samples = {SampleKind.TOP: (TOP,), SampleKind.BAND_0: (LOW,), SampleKind.BAND_4: (HIGH,)}
+    records = NeuronRecords(samples, 9.0, populations=POPULATIONS if populations is None else populations)
+    return evidence_of(GROUPS, replace(records, tokens=tokens), VOCABULARY, unit=0.9)
+
+
+def test_records_stand_for_the_excerpts_of_their_stratum() -> None:
+    found = evidence()
+    assert found.weights[CORPUS] == pytest.approx(np.array([1, 1, 90, 90, 9, 9]) / 200)
+    assert found.activations == pytest.approx(np.array([9, 1, 0.5, 0, 4, 1]) / 0.9)
+    assert found.weights.sum(axis=1) == pytest.approx([1, 1, 1])
+
+
+def test_a_token_of_the_table_has_its_true_share_and_its_true_mean() -> None:
+    table = TokenTable.of_corpus(np.array([1], np.int32), np.array([3.0]), np.array([20]), mean=0.7, n_tokens=200)
+    found = evidence(table)
+    is_import = np.concatenate([found.block.ids == 1, [True]])
+    weights = found.weights[CORPUS] * is_import
+    assert weights.sum() == pytest.approx(0.1)
+    assert (weights @ found.activations) / weights.sum() == pytest.approx(3.0 / 0.9)
+    assert found.weights[CORPUS].sum() == pytest.approx(1)
+    assert found.table.token(found.table.ids[0]) == b" import"
+
+
+def test_without_probabilities_random_excerpts_are_the_corpus() -> None:
+    task = without_held_out(neuron(told('strongly on " import"')))
+    found = evidence_of(evidence_groups(task), task.records, VOCABULARY, unit=0.9)
+    random = [len(r.token_ids) for r in task.records.of(SampleKind.RANDOM)]
+    assert (found.weights[CORPUS] > 0).sum() == sum(random)
+
+
+def test_without_any_drawn_record_the_corpus_does_not_count() -> None:
+    alone = (Group("train", (replace(TOP, probability=None),), 1.0),)
+    records = NeuronRecords({SampleKind.TOP: (TOP,)}, 9.0)
+    found = evidence_of(alone, records, VOCABULARY, unit=0.9)
+    assert found.importance[CORPUS] == 0
+    assert found.importance.sum() == 1
+
+
+def prepared(task: NeuronTask) -> tuple[Evidence, Search]:
+    own = without_held_out(task)
+    found = evidence_of(evidence_groups(own), own.records, VOCABULARY, unit=own.records.level_10 / 10)
+    return found, Search(found, propose(found))
+
+
+def test_the_value_of_a_sentence_is_the_weighted_mean_of_its_correlations() -> None:
+    found, search = prepared(neuron(told('strongly on " import", weakly on digits'), noise=0.5))
+    items = [Item(1, 0, 3), Item(2, 1, 1)]
+    levels = np.array(LEVELS)[search._predict(items)]
+    expected = []
+    for weights in found.weights:
+        x, y = found.activations - weights @ found.activations, levels - weights @ levels
+        expected.append((weights @ (x * y)) / np.sqrt((weights @ x**2) * (weights @ y**2)))
+    assert search.correlations(items) == pytest.approx(expected)
+    assert search.value(items) == pytest.approx(float(found.importance @ expected))
+
+
+def test_each_step_knows_the_value_of_every_claim_that_may_be_added() -> None:
+    _, search = prepared(neuron(told('strongly on " import", weakly on digits after " ="'), noise=0.5))
+    items = [Item(1, 0, 5)]
+    item, worth = search._best_step(items)
+    assert worth <= search.value([*items, item])
+    stated = search._stated()
+    for target, place, level in list(zip(*np.nonzero(stated), strict=True))[::97]:
+        added = [*items, Item(int(target), int(place), int(level))]
+        assert search._found[target, place, level] == pytest.approx(search.value(added), abs=1e-9)
+
+
+def test_there_are_no_rows_of_the_table_without_one() -> None:
+    assert evidence().n_rows == evidence().block.n == 6
+    assert len(TOKENS) > 6

@@ -1,0 +1,80 @@
+"""Compiled loops of the search for a sentence: what each claim would add to the correlation in every view."""
+
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.compiled_loops import compiled_loop
+
+Float64s: TypeAlias = NDArray[np.float64]
+Int64s: TypeAlias = NDArray[np.int64]
+Bools: TypeAlias = NDArray[np.bool_]
+SMALLEST_VARIANCE = 1e-9
+
+
+class Lists(NamedTuple):
+    """For each of R rows a list of numbers: row i's are ``members[offsets[i] : offsets[i + 1]]``."""
+
+    offsets: Int64s
+    members: Int64s
+
+
+class Weighted(NamedTuple):
+    """Activations [R], weights [V, R], each view's mean and variance of the activations [V], and its importance."""
+
+    activations: Float64s
+    weights: Float64s
+    means: Float64s
+    variances: Float64s
+    importance: Float64s
+
+
+def lists_of(flags: NDArray[np.bool_]) -> Lists:
+    """The columns that are set in each row of flags [R, K]."""
+    offsets = np.concatenate([[0], np.cumsum(flags.sum(axis=1))]).astype(np.int64)
+    return Lists(offsets, np.nonzero(flags)[1].astype(np.int64))
+
+
+@compiled_loop
+def add_up(targets: Lists, places: Lists, rows: Weighted, predicted: Int64s, sums: Float64s) -> None:
+    """Fill ``sums`` [K, C, L, V, 2]: weight and weighted activation of each claim's rows, by their present level."""
+    sums[:] = 0
+    n_views = rows.weights.shape[0]
+    for i in range(predicted.shape[0]):
+        level = predicted[i]
+        for a in range(targets.offsets[i], targets.offsets[i + 1]):
+            for b in range(places.offsets[i], places.offsets[i + 1]):
+                cell = sums[targets.members[a], places.members[b], level]
+                for v in range(n_views):
+                    cell[v, 0] += rows.weights[v, i]
+                    cell[v, 1] += rows.weights[v, i] * rows.activations[i]
+
+
+@compiled_loop
+def values_of(
+    sums: Float64s, moments: Float64s, rows: Weighted, levels: Float64s, stated: Bools, found: Float64s
+) -> None:
+    """Fill ``found`` [K, C, L]: the value of the sentence with the claim (target, place) added at a stated level.
+
+    ``moments`` [V, 3] are those of the present prediction: weighted mean, square and product with the activations. A
+    row that is expected higher already stays. A level that is not ``stated`` [K, C, L] has the value 0.
+    """
+    n_views = moments.shape[0]
+    for k in range(sums.shape[0]):
+        for c in range(sums.shape[1]):
+            cell = sums[k, c]
+            for level in range(levels.shape[0]):
+                value = 0.0
+                for v in range(n_views if stated[k, c, level] else 0):
+                    mean, square, product = moments[v, 0], moments[v, 1], moments[v, 2]
+                    for low in range(level):
+                        rise = levels[level] - levels[low]
+                        mean += rise * cell[low, v, 0]
+                        square += (levels[level] ** 2 - levels[low] ** 2) * cell[low, v, 0]
+                        product += rise * cell[low, v, 1]
+                    variance = square - mean * mean
+                    if variance > SMALLEST_VARIANCE and rows.variances[v] > SMALLEST_VARIANCE:
+                        covariance = product - rows.means[v] * mean
+                        value += rows.importance[v] * covariance / np.sqrt(variance * rows.variances[v])
+                found[k, c, level] = value
