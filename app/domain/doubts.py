@@ -64,7 +64,7 @@ class Doubt(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AboutDoubt:
-    """A doubt in words. The sentence says what the figure is."""
+    """A doubt in words. The sentence explains the figure."""
 
     label: str
     sentence: str
@@ -226,7 +226,7 @@ class Measure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreFacts:
-    """What is known of the 2023 score that stands for an explanation, and of what is measured beside it.
+    """The 2023 score that represents an explanation, and the figures measured with it.
 
     All scores are by one simulator. ``repeated`` are the same method's scores on the same collection, and this text's
     own repeated ones, its own among them; ``imported`` is the score that came with an imported text.

@@ -1,10 +1,10 @@
-"""The words of flags: why an explanation is complained about, and what a reviewer says to it."""
+"""Flags: why a person doubts an explanation, and the outcome of its review."""
 
 from enum import StrEnum
 
 
 class FlagReason(StrEnum):
-    """Why somebody doubts an explanation."""
+    """Why a person doubts an explanation."""
 
     WRONG = "wrong"
     TOO_BROAD = "too_broad"
@@ -15,7 +15,7 @@ class FlagReason(StrEnum):
 
     @property
     def label(self) -> str:
-        """The reason as pages write it."""
+        """The reason as pages show it."""
         return self.value.replace("_", " ").capitalize()
 
 
@@ -27,17 +27,17 @@ class FlagState(StrEnum):
 
 
 class FlagVerdict(StrEnum):
-    """What the verdicts on the flagged explanation say of the flag."""
+    """The outcome of a flag, from the verdicts on the flagged explanation."""
 
     UPHELD = "upheld"
     """The explanation holds partly or fails."""
     REJECTED = "rejected"
     """The explanation holds."""
     UNDECIDED = "undecided"
-    """Nobody could tell."""
+    """No reviewer could decide."""
     WITHDRAWN = "withdrawn"
 
     @property
     def label(self) -> str:
-        """The verdict as pages write it."""
+        """The verdict as pages show it."""
         return self.value.capitalize()

@@ -29,7 +29,7 @@ class SampleKind(StrEnum):
 
 
 BANDS = (SampleKind.BAND_0, SampleKind.BAND_1, SampleKind.BAND_2, SampleKind.BAND_3, SampleKind.BAND_4)
-"""Random excerpts whose peak lies between two quantiles of peaks, those of the top sample apart; lowest first."""
+"""Random excerpts with a peak between two quantiles of peaks, without those of the top sample; lowest first."""
 BAND_EDGES = (0.5, 0.9, 0.99, 0.999)
 """The quantiles at which a band ends and the next begins. The actual edges are those of counted bins nearest to
 these, so that the number of excerpts in a band is known exactly."""
@@ -38,7 +38,7 @@ STRATA = (SampleKind.TOP, *BANDS)
 
 
 def populations(stratum_sizes: Sequence[int] | None) -> dict[SampleKind, int]:
-    """The number of excerpts of the corpus that each sample stands for, all of them for ``random``.
+    """The number of excerpts of the corpus that each sample represents, all of them for ``random``.
 
     ``stratum_sizes`` are those of ``STRATA``, in order; without them nothing is known.
     """

@@ -44,12 +44,12 @@ class Drawn:
 
 
 def score_band(score: float | None) -> str:
-    """The label of the band that a score lies in."""
+    """The label of a score's band."""
     return NOT_SCORED if score is None else SCORE_BANDS[bisect_right(SCORE_EDGES, score)]
 
 
 def rate_band(firing_rate: float | None) -> str:
-    """The label of the band that a firing rate, a share of tokens, lies in."""
+    """The label of the band of a firing rate, a share of tokens."""
     return NOT_KNOWN if firing_rate is None else RATE_BANDS[bisect_right(RATE_EDGES, firing_rate)]
 
 

@@ -1,6 +1,6 @@
-"""The line under a score that says what it means: the same words on every page.
+"""The line under a score that interprets it: the same words on every page.
 
-What speaks for the explanation comes first, then what its doubts say, the most serious first.
+Evidence for the explanation comes first, then its doubts, the most serious first.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,12 +11,12 @@ from app.domain.doubts import Doubt, Measure, RaisedDoubt
 
 
 class Tone(StrEnum):
-    """How a line is coloured; the words say the same."""
+    """The colour of a line; its words have the same meaning."""
 
     GOOD = "good"
-    """It beats its token table, and nothing speaks against it."""
+    """It beats its token table, and there is no doubt about it."""
     OPEN = "open"
-    """Nothing speaks against it, and little for it."""
+    """There is no doubt about it, and little evidence for it."""
     DOUBTFUL = "doubtful"
 
 
@@ -142,4 +142,4 @@ _PHRASES: Mapping[Doubt, Callable[[RaisedDoubt], str]] = {
     Doubt.PROMPT_WORDS: _plain("repeats words of a prompt"),
     Doubt.TOO_LONG: lambda raised: f"too long ({round(raised.figure):,} characters)",
 }
-"""What each doubt says in a verdict line."""
+"""The phrase of each doubt in a verdict line."""

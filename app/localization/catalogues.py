@@ -1,4 +1,4 @@
-"""Sentences in other languages, by gettext: English is in the code, and ``messages/fr.po`` beside it is the French.
+"""Sentences in other languages, by gettext: English is in the code, and the French is in ``messages/fr.po``.
 
 In Python ``translations(language).gettext("...")``, in a template ``{% trans %}...{% endtrans %}`` or ``_("...")``.
 ``make messages`` finds new sentences and adds them to the catalogues, where a translation is then to be written.

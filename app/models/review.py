@@ -175,7 +175,7 @@ class ReviewItem(Base):
 
 
 class ReviewControl(Base):
-    """That an item is a control, and its truth. Shown to nobody until the campaign has ended."""
+    """That an item is a control, and its truth. Hidden until the campaign has ended."""
 
     __tablename__ = "review_control"
     __table_args__ = (
@@ -189,7 +189,7 @@ class ReviewControl(Base):
     kind: Mapped[str]
     truth: Mapped[str]
     planted_text: Mapped[str | None]
-    """What is shown in place of the explanation; NULL where the explanation itself is shown."""
+    """The text that is shown instead of the explanation; NULL where the explanation itself is shown."""
     repeats_item_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("review_item.id"))
     detail: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
     """What it was made of, and the figures by which its truth is known."""

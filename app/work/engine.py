@@ -15,9 +15,9 @@ from app.domain.work import Lane
 from app.queries.common.bulk import driver_connection
 
 TURN = "turn"
-"""The engine's task: a slot of a worker has its turn. A job's queue says which slots: those of a lane, or upkeep."""
+"""The engine's task: wake a slot of a worker. A job's queue names the slots: those of a lane, or upkeep."""
 UPKEEP, TIDYING = "upkeep", "tidying"
-"""Queues of what is done for all workers by whichever of them is free: every few seconds, every hour."""
+"""Queues of what is done for all workers by any of them that is free: every few seconds, every hour."""
 
 # Never opened: jobs are deferred over the connections of those who queue work, in their transactions.
 _engine = procrastinate.App(connector=procrastinate.SyncPsycopgConnector())

@@ -1,4 +1,4 @@
-"""A language model as a reviewer: it is shown what a person is shown, blind in the same way, and gives a verdict."""
+"""A language model as a reviewer: it sees what a person sees, blind in the same way, and returns a verdict."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ MOST_TOKENS = 400
 
 @dataclass(frozen=True, slots=True)
 class ModelVerdict:
-    """What a language model says of an explanation."""
+    """A language model's verdict on an explanation."""
 
     kind: VerdictKind
     confidence: Confidence

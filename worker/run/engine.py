@@ -1,4 +1,4 @@
-"""The engine's side of a worker process: in a thread of its own it gives slots their turns."""
+"""The engine's part of a worker process: a thread that wakes slots."""
 
 import asyncio
 import threading
@@ -31,7 +31,7 @@ class EngineStopped(Exception):
 
 
 class EngineThread:
-    """Runs the engine's workers until told to stop, and starts them again after an outage.
+    """Runs the engine's workers until stopped, and starts them again after an outage.
 
     Each lane has a worker of its own, which takes as many jobs at a time as there are slots: a job that no slot is
     free for stays in the queue, for other processes.

@@ -56,7 +56,7 @@ class WorkLoop:
         self.n_finished = 0
 
     def turn(self) -> None:
-        """Take work and end it until there is none or the process is told to stop."""
+        """Take work and end it until there is none or the process stops."""
         wakes_next = True
         while not self._context.stop.is_set() and self.run_one(wakes_next=wakes_next):
             wakes_next = False

@@ -12,7 +12,7 @@ from worker.method.live import LiveSubject
 
 LOOK_SECONDS = 1.0
 RUNS_SECONDS = 300.0
-"""For so long after a run has used a subject, its next run may come: whoever tries a text does not release it."""
+"""For so long after a run has used a subject, its next run may come: trials of texts do not release it."""
 
 
 @dataclass

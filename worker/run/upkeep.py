@@ -27,7 +27,7 @@ class Upkeep:
                 action(session)
 
     def tidy(self) -> None:
-        """Delete what nobody asks for any more."""
+        """Delete what is no longer needed."""
         with ignoring_outages("worker.upkeep_missed"), transaction(self._sessions) as session:
             delete_old_workers(session, hours=self._settings.keep_workers_hours)
             delete_old_tasks(session)

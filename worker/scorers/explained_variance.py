@@ -5,7 +5,7 @@ from worker.scorers.samples import SampleScorer
 
 
 class ExplainedVarianceScorer(SampleScorer):
-    """The 2023 paper's explained variance, and what its published code calls rsquared, under a name of its own.
+    """The 2023 paper's explained variance, and what its published code calls rsquared, under its own name.
 
     Both are about the simulation as it was calibrated: without a calibration they are low, however
     well the simulation correlates.

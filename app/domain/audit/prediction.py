@@ -31,7 +31,7 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """How well one score tells explanations that hold from those that do not."""
+    """How well one score separates explanations that hold from those that do not."""
 
     n_holds: int
     n_fails: int

@@ -30,7 +30,7 @@ class CheckFigures:
     f1: float | None
     average_precision: float | None
     maximum: float | None
-    """The neuron's highest activation in the corpus, which level 10 stands for."""
+    """The neuron's highest activation in the corpus, which is level 10."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class StoredCheck:
 
 @dataclass(frozen=True, slots=True)
 class _CheckRow:
-    """The figures of a check beside one kind of its mistakes."""
+    """The figures of a check and one kind of its mistakes."""
 
     figures: CheckFigures
     mistakes: StoredMistakes

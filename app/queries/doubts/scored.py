@@ -133,7 +133,7 @@ def _repeated(
     scores_of: Mapping[int, Sequence[DoubtedScore]],
     simulator: str | None,
 ) -> tuple[float, ...]:
-    """2023 scores by the same simulator: of this text, and what stands for the method's repetitions."""
+    """2023 scores by the same simulator: of this text, and the representatives of the method's repetitions."""
     own = [
         score.value
         for score in scores_of.get(text.id, ())

@@ -14,7 +14,7 @@ from app.models import Explanation, Neuron, Subject
 from app.queries.doubts.facts import doubted_explanations
 
 AT_ONCE = 200
-"""Neurons in one transaction, so that nobody who waits for one of them waits long."""
+"""Neurons in one transaction, so that other transactions never wait long for their locks."""
 
 _ARRAYS = """unnest(
     CAST(:explanation_ids AS bigint[]), CAST(:doubts AS text[]), CAST(:figures AS double precision[]),
@@ -96,7 +96,7 @@ def _subject_and_original(session: Session, slug: str) -> list[int]:
 
 
 def _next_explained(session: Session, subject_id: int, after: int) -> list[int]:
-    """Explained neurons in the order of their ids, locked as whoever stores something about them locks them."""
+    """Explained neurons in the order of their ids, with the same lock as any other write about them."""
     statement = (
         select(Neuron.id)
         .where(Neuron.subject_id == subject_id, Neuron.id > after, exists().where(Explanation.neuron_id == Neuron.id))

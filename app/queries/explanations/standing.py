@@ -153,7 +153,7 @@ def refresh_current(session: Session, *, neuron_id: int) -> None:
     for text in texts.rows:
         if text.method_id is not None:
             by_method.setdefault(text.method_id, []).append(text)
-    # Figures of a method are of all that it says: they would flatter it without what reviewers rejected.
+    # A method's figures cover all of its explanations: without the rejected ones they would be too high.
     if standing := {method_id: _said_by_method(own, is_scored) for method_id, own in by_method.items()}:
         connection.execute(_STANDING, {"neuron_id": neuron_id, **_arrays(standing, scores_of)})
     refresh_doubts(session, neuron_ids=[neuron_id])

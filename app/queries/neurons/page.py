@@ -125,7 +125,7 @@ class StoredSample:
 
 @dataclass(frozen=True, slots=True)
 class StoredFacts:
-    """What a collection found about a neuron beside its samples. The token lists are parallel, highest mean first."""
+    """A neuron's statistics in a collection. The token lists are parallel, highest mean first."""
 
     n_alike: int | None
     stratum_sizes: list[int] | None

@@ -206,7 +206,7 @@ def _records(
 def _sample(
     sample: _Sample, band_edges: Sequence[float] | None, top: Set[int], tokens: Mapping[int, IntArray]
 ) -> Iterator[ActivationRecord]:
-    """The records of a sample. That of ``random`` are in the top sample or in the band that their peak lies in."""
+    """The records of a sample. Those of ``random`` are in the top sample or in the band of their peak."""
     ids = sample.excerpt_ids
     activations = unpack_activations(sample.activations, [len(tokens[i]) for i in ids])
     if sample.probabilities is None or band_edges is None:

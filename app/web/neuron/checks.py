@@ -1,4 +1,4 @@
-"""What an executed explanation gets wrong over a whole corpus, as rows: real activations beside expected ones."""
+"""An executed explanation's mistakes over a whole corpus, as rows of real and expected activations."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

@@ -86,7 +86,7 @@ async def sent_complaint(
     reason: Annotated[str, Form(max_length=LONGEST_FIELD)] = "",
     note: Annotated[str, Form(max_length=LONGEST_NOTE)] = "",
 ) -> Complaint:
-    """What the form that flags says."""
+    """The fields of the form that flags."""
     return Complaint(reason, note)
 
 

@@ -71,7 +71,7 @@ class ReviewResult:
     item: ItemShown
     verdicts: tuple[VerdictShown, ...]
     address: str | None
-    """Of the neuron's page, once that tells nothing that is hidden."""
+    """Of the neuron's page, once that reveals nothing that is hidden."""
 
 
 class VerdictForm(BaseModel):
@@ -258,7 +258,7 @@ def _too_late(at: Desk, slot_id: int, typed: Typed) -> Response:
 
 
 def _flag(at: Desk, judged: Judged, judgement: Judgement) -> None:
-    """Flag the explanation too. A planted text is nobody's explanation: there the verdict alone says it was flagged."""
+    """Flag the explanation too. A planted text is not an explanation: there only the verdict records the flag."""
     item = item_shown(at.session, item_id=judged.item_id)
     if item.is_planted or item.is_standing:
         return

@@ -55,7 +55,7 @@ class Typed:
 
 @dataclass(frozen=True, slots=True)
 class ReviewItem:
-    """One item in front of a reviewer who holds it. Nothing in it says who wrote the text or what others think."""
+    """One item, shown to the reviewer who holds it, without the text's author and others' verdicts."""
 
     slot_id: int
     lease_token: uuid.UUID
