@@ -1,4 +1,4 @@
-"""A language-model endpoint on loopback, for tests: speaks the wire format and misbehaves on request.
+"""A language-model endpoint on loopback, for tests: implements the wire format and misbehaves on request.
 
 Chat completions with log-probabilities and JSON schemas, completions with ``echo`` (prompt
 log-probabilities as vLLM and llama-cpp-python return them), and what servers do besides: errors of any
@@ -340,7 +340,7 @@ def top(alternatives: Mapping[str, float], n: int) -> dict[str, float]:
 
 
 def envelope(kind: str, choice: Body, body: Body, answer: Answer, prompt: str) -> Body:
-    """What stands around a choice."""
+    """The envelope of a choice."""
     n_in, n_out = len(tokens_of(prompt)), len(tokens_of(answer.text))
     return {
         "id": "reply-1",

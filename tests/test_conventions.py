@@ -206,7 +206,7 @@ def test_the_rule_tells_other_libraries_from_ours(source: str, is_refused: bool)
 
 
 def test_the_queues_library_is_used_by_its_interface_in_two_modules_alone() -> None:
-    """Its tables belong to it: nobody else reads or writes them."""
+    """Its tables belong to it: no other module reads or writes them."""
     users = [p for p in PROGRAM if re.search(r"^\s*(import|from) procrastinate\b", p.read_text(), re.MULTILINE)]
     assert [relative(p) for p in users] == ["app/work/engine.py", "worker/run/engine.py"]
     assert [relative(p) for p in PROGRAM if "procrastinate_" in p.read_text()] == []

@@ -40,7 +40,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(browser: Browser, site: Site) -> Iterator[Callable[..., Page]]:
-    """Opens a page in a context of its own, logged in as somebody where a name is given."""
+    """Opens a page in a new context, logged in where a name is given."""
     complaints: list[str] = []
 
     def open_page(name: str | None = None, *, role: Role = Role.ADMIN, **options: Any) -> Page:

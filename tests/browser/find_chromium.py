@@ -30,7 +30,7 @@ OFFLINE = (
     "--disable-component-update",
     "--disable-sync",
 )
-"""A test browser asks nobody but the server under test."""
+"""A test browser connects to the server under test alone."""
 
 
 def find() -> str | None:
@@ -67,7 +67,7 @@ def playwright(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def missing_library(said: str) -> str | None:
-    """The shared library that the loader of a program says is missing, None where it says nothing of the kind."""
+    """The shared library that a program's loader reports as missing, or None."""
     found = re.search(r"error while loading shared libraries: ([\w.+-]+):", said)
     return found[1] if found else None
 

@@ -32,7 +32,7 @@ GUARD_SECONDS = 300.0
 
 @dataclass(frozen=True)
 class Site:
-    """A running site over a database of its own."""
+    """A running site over its own database."""
 
     url: str
     sessions: Sessions
@@ -109,7 +109,7 @@ def running(arguments: list[str], environment: Mapping[str, str], log: Path) -> 
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A port that no program listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

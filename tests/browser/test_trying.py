@@ -27,7 +27,7 @@ def test_a_persons_explanation_is_scored_and_compared(open_page: Callable[..., P
     expect(page.locator("table.compare details.x").first).to_be_visible()
 
 
-def test_a_text_nobody_can_read_says_why_it_has_no_score(open_page: Callable[..., Page]) -> None:
+def test_a_text_that_cannot_be_simulated_shows_why_it_has_no_score(open_page: Callable[..., Page]) -> None:
     page = open_page("alice")
     page.goto(f"/{SLUG}/0/6")
     page.get_by_text("Write your own").click()

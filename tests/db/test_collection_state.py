@@ -1,4 +1,4 @@
-"""Where a collection stands, and what pages may say of one that is not complete."""
+"""The state of a collection, and what pages may show of one that is not complete."""
 
 import uuid
 from datetime import UTC, datetime, timedelta

@@ -35,7 +35,7 @@ for line in sys.stdin:
 
 
 class User:
-    """A process that uses the embedded server in a folder until it is told to end."""
+    """A process that uses the embedded server in a folder until it is stopped."""
 
     def __init__(self, folder: Path) -> None:
         command = [sys.executable, "-c", USER, str(folder)]
@@ -75,7 +75,7 @@ def start_user(tmp_path: Path) -> Iterator[StartUser]:
 
 @pytest.fixture
 def process_file(tmp_path: Path) -> Path:
-    """Where the server says that it runs, with its process number first."""
+    """The file in which the server records that it runs, with its process number first."""
     return tmp_path / "postgres" / "postmaster.pid"
 
 

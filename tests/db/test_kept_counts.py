@@ -330,7 +330,7 @@ def test_a_score_that_cannot_be_summed_leaves_the_sums_as_they_are(session: Sess
 
 
 def test_counts_are_true_after_transactions_that_overlap(fresh_database: str) -> None:
-    """Four workers, each with transactions of its own, some rolled back, while two more compact."""
+    """Four workers, each with its own transactions, some rolled back, while two more compact."""
     engine = make_engine(fresh_database, limits=Limits(pool_size=6))
     sessions = make_sessions(engine)
     with transaction(sessions) as session:

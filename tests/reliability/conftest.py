@@ -1,4 +1,4 @@
-"""A stage per test: a database of its own, with neurons and a method whose work the test chooses."""
+"""A stage per test: its own database, with neurons and a method whose work the test chooses."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack

@@ -42,7 +42,7 @@ WORK = "(SELECT status, executions, attempt FROM run UNION ALL SELECT status, ex
 
 
 class Stage:
-    """One subject with ``n_neurons`` and one method, on a database of its own; tasks of one kind beside its runs."""
+    """One subject with ``n_neurons`` and one method, on its own database, with runs and tasks of one kind."""
 
     def __init__(self, url: str, *, n_neurons: int, parameters: dict[str, object] | None = None) -> None:
         self.url = url
@@ -198,7 +198,7 @@ class Fleet:
         self.workers = [worker if worker.runs else self._start() for worker in self.workers]
 
     def kill_one(self, chance: random.Random) -> None:
-        """SIGKILL for one of those that work, and a new one in its place."""
+        """SIGKILL for one of those that work, and a new one instead."""
         self.wait_until(lambda: any(worker.has_started for worker in self.workers))
         chance.choice([worker for worker in self.workers if worker.has_started]).kill()
         self.keep()
@@ -207,7 +207,7 @@ class Fleet:
         return next(worker for worker in self.workers if worker.pid == pid)
 
     def n_logged(self, event: str) -> int:
-        """How often this event stands in the logs of all workers that there ever were."""
+        """The number of times that this event is in the logs of all workers so far."""
         return sum(log.read_text().count(f'"event": "{event}"') for log in self._folder.glob("worker-*.log"))
 
     def wait_until(self, happened: Callable[[], bool]) -> None:
@@ -219,7 +219,7 @@ class Fleet:
         assert not dead, f"ended by itself: {dead}"
 
     def has_logged(self, event: str, times: int) -> bool:
-        """Whether this event stands at least so often in the logs."""
+        """Whether this event is in the logs at least so often."""
         return self.n_logged(event) >= times
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> list[int]:

@@ -1,4 +1,4 @@
-"""A collection that is killed at any point: pages tell the truth, and the same command goes on to the same result."""
+"""A collection that is killed at any point: pages show the true state, and the same command then completes it."""
 
 import hashlib
 import json
@@ -113,7 +113,7 @@ class Expected:
 
 
 def undisturbed(killed: Killed) -> tuple[Expected, dict[str, int]]:
-    """What a collection that nobody kills leaves, and what happens meanwhile."""
+    """The result of a collection that is not killed, and what happens meanwhile."""
     whole = killed.collect()
     assert whole["code"] == 0
     assert set(whole["noticed"]) == {*CALLS, *EVENTS.values()}

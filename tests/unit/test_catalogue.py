@@ -1,4 +1,4 @@
-"""The catalogue of steps holds together, and with what lies beside it."""
+"""The catalogue of steps is consistent, in itself and with prompts, methods and the guide."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The demo model that stands in the repository: its size, its figures, its card."""
+"""The demo model in the repository: its size, its figures, its card."""
 
 import json
 import struct

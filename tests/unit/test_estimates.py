@@ -81,7 +81,7 @@ def defined(estimate: Estimate) -> float:
 
 
 def draw(kinds: Sequence[SampleKind], sizes: dict[SampleKind, int], generator: np.random.Generator) -> list[int]:
-    """Some places of each stratum, without replacement."""
+    """Some indices of each stratum, without replacement."""
     chosen: list[int] = []
     for kind, n in sizes.items():
         own = [i for i, k in enumerate(kinds) if k is kind]

@@ -9,7 +9,7 @@ OPEN = Settlement(ItemState.OPEN)
 
 
 def after(*story: Verdict | tuple[SlotKind, Verdict], n_required: int = 2) -> Settlement:
-    """Where an item stands after verdicts; a bare one fills a required slot."""
+    """The state of an item after verdicts; a bare one fills a required slot."""
     given_ = [GivenVerdict(v, SlotKind.REVIEW) if isinstance(v, Verdict) else GivenVerdict(v[1], v[0]) for v in story]
     return settlement(given_, n_required=n_required)
 

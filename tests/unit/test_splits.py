@@ -1,4 +1,4 @@
-"""No text stands in two splits, and what scores stays what was drawn."""
+"""No text is in two splits, and scoring records are the drawn ones."""
 
 import itertools
 from collections.abc import Sequence

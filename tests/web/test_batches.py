@@ -62,7 +62,7 @@ def test_batches_are_listed_with_their_progress(
     assert f'href="/batches/{batch_id}"' in answer.text
 
 
-def test_an_empty_queue_tells_how_to_fill_it(client: TestClient) -> None:
+def test_an_empty_queue_shows_how_to_fill_it(client: TestClient) -> None:
     assert "Nothing has been queued yet" in client.get("/batches").text
 
 
@@ -145,7 +145,7 @@ def test_readers_may_not_decide(
     assert client.post(action.format(batch=batch_id, run=run.id)).status_code == status
 
 
-def test_a_queue_that_nobody_works_on_says_so(client: TestClient, make: Make, batch_id: int) -> None:
+def test_a_queue_without_workers_has_a_notice(client: TestClient, make: Make, batch_id: int) -> None:
     make.session.add(Pause(provider="hosted", reason="no answer", until=datetime.now(UTC) + timedelta(minutes=1)))
     make.session.flush()
     page = client.get(f"/batches/{batch_id}").text
@@ -161,7 +161,7 @@ def test_a_queue_that_nobody_works_on_says_so(client: TestClient, make: Make, ba
         ("/batches?after=x", 422), ("/batches?before=%00", 422), ("/batches.json?after=-1", 422),
     ],
 )  # fmt: skip
-def test_bad_addresses_are_told_apart(client: TestClient, path: str, status: int) -> None:
+def test_unknown_and_malformed_addresses_have_different_errors(client: TestClient, path: str, status: int) -> None:
     assert client.get(path).status_code == status
 
 

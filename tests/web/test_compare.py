@@ -58,7 +58,7 @@ def explain(
     return explanation_id
 
 
-def test_explanations_stand_beside_each_other_on_the_same_excerpts(
+def test_explanations_are_side_by_side_on_the_same_excerpts(
     client: TestClient, make: Make, sample: Sample, context: Context
 ) -> None:
     explain(make, sample, "fires on cats", author="one", value=0.5)

@@ -127,7 +127,7 @@ def test_a_verdict_that_cannot_be_used_is_refused(
         ("/flags/99999999999999999999", 404),
     ],
 )  # fmt: skip
-def test_bad_addresses_are_told_apart(client: TestClient, path: str, status: int) -> None:
+def test_unknown_and_malformed_addresses_have_different_errors(client: TestClient, path: str, status: int) -> None:
     assert client.get(path).status_code == status
 
 

@@ -9,7 +9,7 @@ from app.models import Pause
 from tests.factories import Make
 
 
-def test_the_first_page_tells_how_to_start_where_there_is_no_subject(client: TestClient) -> None:
+def test_without_a_subject_the_first_page_shows_how_to_start(client: TestClient) -> None:
     answer = client.get("/")
     assert answer.status_code == 200
     assert "neuron-audit collect MODEL CORPUS" in answer.text

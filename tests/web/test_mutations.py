@@ -29,7 +29,7 @@ from tests.factories import Make
 
 LogIn = Callable[[str], Any]
 NOT_OURS = {"/login", "/logout"}
-"""Tested by themselves: they change who somebody is, not what is known."""
+"""Tested separately: they change a session, not the data."""
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ def test_excerpts_with_the_same_tokens_are_folded_with_their_number(
     assert "×2" in answer.text
 
 
-def test_of_a_band_five_excerpts_are_shown_with_the_number_they_stand_for(
+def test_of_a_band_five_excerpts_are_shown_with_the_number_they_represent(
     client: TestClient, make: Make, subject: Subject, neuron: Neuron, context: Context
 ) -> None:
     make.collected(neuron, subject)
@@ -109,7 +109,7 @@ def test_a_sample_that_was_simulated_is_read_whole(
     assert (row["activations"], row["failure"]) == ([0, 7], None)
 
 
-def test_the_strongest_tokens_stand_with_mean_and_count(
+def test_the_strongest_tokens_are_shown_with_mean_and_count(
     client: TestClient, make: Make, subject: Subject, neuron: Neuron, context: Context
 ) -> None:
     make.collected(neuron, subject, token_ids=[4, 10], token_means=[3.0, -0.5], token_counts=[1200, 1])
@@ -143,7 +143,7 @@ def test_a_token_is_escaped(client: TestClient, make: Make, subject: Subject) ->
     ("n_alike", "said"),
     [(0, None), (1, "1 of the 20 excerpts with the highest peaks is a near-copy of another"), (17, "17 of the 20")],
 )
-def test_copies_among_the_highest_peaks_are_told(
+def test_copies_among_the_highest_peaks_are_mentioned(
     client: TestClient, make: Make, subject: Subject, neuron: Neuron, n_alike: int, said: str | None
 ) -> None:
     make.collected(neuron, subject, n_alike=n_alike)
@@ -167,7 +167,7 @@ def test_text_of_models_and_corpora_is_escaped(client: TestClient, make: Make, s
     assert "<img" not in html
 
 
-def test_real_and_simulated_share_one_scale_and_failures_are_told(
+def test_real_and_simulated_share_one_scale_and_failures_are_shown(
     client: TestClient, make: Make, neuron: Neuron, context: Context
 ) -> None:
     sample = make.session.scalars(select(Sample).where(Sample.neuron_id == neuron.id)).one()
@@ -249,7 +249,7 @@ def test_another_explanation_can_be_shown(client: TestClient, make: Make, neuron
         ("/tiny/1/2?explanation=99999999999999999999", 422),
     ],
 )
-def test_what_does_not_exist_is_told_apart_from_what_is_malformed(
+def test_missing_and_malformed_addresses_have_different_errors(
     client: TestClient, neuron: Neuron, path: str, status: int
 ) -> None:
     assert client.get(path).status_code == status
@@ -282,7 +282,7 @@ def test_a_flag_needs_an_account(
     assert answer.status_code == (401 if name is None else 303)
 
 
-def test_a_flag_is_stored_counted_and_told_in_the_history(
+def test_a_flag_is_stored_counted_and_in_the_history(
     client: TestClient, make: Make, neuron: Neuron, log_in_as: LogIn, context: Context
 ) -> None:
     explanation_id = explain(make, neuron, ExplanationResult("x"))

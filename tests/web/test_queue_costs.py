@@ -42,7 +42,7 @@ def caps(make: Make) -> list[float | None]:
     return list(make.session.scalars(select(Batch.price_cap)))
 
 
-def test_the_confirmation_tells_calls_tokens_price_and_time(
+def test_the_confirmation_shows_calls_tokens_price_and_time(
     client: TestClient, subject: Subject, paid: Method, log_in_as: LogIn, context: Context
 ) -> None:
     log_in_as("bob")
@@ -99,7 +99,7 @@ def test_a_cap_is_not_forgotten_when_the_number_of_neurons_has_changed(
     assert 'value="2.5"' in answer.text
 
 
-def test_the_batch_tells_what_is_spent_of_its_cap(
+def test_the_batch_shows_what_is_spent_of_its_cap(
     client: TestClient, make: Make, subject: Subject, paid: Method, log_in_as: LogIn, context: Context
 ) -> None:
     log_in_as("bob")

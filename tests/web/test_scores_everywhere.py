@@ -99,7 +99,7 @@ class Story:
 
     @property
     def standing(self) -> dict[int, Score]:
-        """The score that stands for each explanation: by its own method's simulator, the newest."""
+        """The score that represents each explanation: by its own method's simulator, the newest."""
         simulators = (FIRST, FIRST, SECOND, SECOND)
         return {e.id: self.score(e, s) for e, s in zip(self.explanations, simulators, strict=True)}
 
@@ -151,8 +151,8 @@ def story(session: Session, sessions: Sessions, make: Make) -> Story:
     return Story(session, neuron, methods, explanations)
 
 
-def test_the_story_is_told_as_it_should_be(story: Story) -> None:
-    """What makes the other tests able to fail: no number stands twice, and what stands is not the highest."""
+def test_the_scenario_can_make_the_other_tests_fail(story: Story) -> None:
+    """Makes the other tests able to fail: all numbers differ, and no representative is the highest."""
     scores = story.session.scalars(
         select(Score).where(Score.scorer == SCORE_2023.scorer, Score.sample == SCORE_2023.sample)
     ).all()
@@ -205,7 +205,7 @@ def rows(values: Sequence[Any]) -> list[Any]:
     return [Row(value) if isinstance(value, dict) else value for value in values]
 
 
-def test_a_neurons_page_shows_each_explanation_with_the_score_that_stands_for_it(
+def test_a_neurons_page_shows_each_explanation_with_the_score_that_represents_it(
     client: TestClient, story: Story, context: Context
 ) -> None:
     for page in both(client, "/tiny/0/1", context):
@@ -270,7 +270,7 @@ def test_comparison_holds_scores_of_one_simulator_against_each_other(
             assert cells[1].difference == pytest.approx(values[1] - values[0])  # type: ignore[operator]  # both defined
 
 
-def test_without_a_choice_what_speaks_for_the_runs_is_compared(
+def test_without_a_choice_the_runs_representatives_are_compared(
     client: TestClient, story: Story, context: Context
 ) -> None:
     for page in both(client, "/tiny/0/1/compare", context):
@@ -300,7 +300,7 @@ def test_methods_count_their_preferred_text_once(client: TestClient, story: Stor
     assert "The simulators differ" in client.get(f"/methods/compare?first={first.id}&second={second.id}").text
 
 
-def test_batches_and_runs_show_what_speaks_for_the_run_and_what_it_measured(
+def test_batches_and_runs_show_the_runs_representative_and_its_own_score(
     client: TestClient, story: Story, log_in_as: LogIn, context: Context
 ) -> None:
     log_in_as("bob")
@@ -335,7 +335,7 @@ def test_the_first_page_counts_the_neuron_once_under_its_simulator(
         assert (subject.n_explained, scores.simulator, scores.n_scored) == (1, SECOND, 1)
 
 
-def test_a_flag_shows_the_score_that_stands_for_what_it_is_against(
+def test_a_flag_shows_the_score_that_represents_its_explanation(
     client: TestClient, make: Make, story: Story, context: Context
 ) -> None:
     flagged = story.explanations[1]

@@ -130,7 +130,7 @@ def test_the_session_is_stored_hashed_and_ends_with_the_log_out(
     assert make.session.scalar(select(func.count()).select_from(WebSession)) == 0
 
 
-def test_a_site_that_nobody_can_log_in_to_says_how_to_add_an_account(sessions: Sessions, make: Make) -> None:
+def test_a_site_without_accounts_logs_how_to_add_one(sessions: Sessions, make: Make) -> None:
     with capture_logs() as logs:
         say_how_to_log_in(sessions)
         make.account()

@@ -17,7 +17,7 @@ from tests.browser.site import command, free_port, running, wait_until
 
 ROOT = Path(__file__).parents[2]
 ANSWER_SECONDS = 5.0
-"""What the program promises. A generous guard stands behind it: this machine may be busy."""
+"""What the program promises. The limits of the tests are more generous: this machine may be busy."""
 
 
 @contextmanager
@@ -61,7 +61,7 @@ def silent_server() -> Iterator[int]:
         yield int(listener.getsockname()[1])
 
 
-def test_a_locked_table_holds_up_nobody_else(fresh_database: str, tmp_path: Path) -> None:
+def test_a_locked_table_blocks_no_other_page(fresh_database: str, tmp_path: Path) -> None:
     with served(fresh_database, tmp_path) as site, httpx.Client(base_url=site, timeout=60) as client:
         with locked(fresh_database, "subject"), ThreadPoolExecutor(46) as threads:
             waiting = [threads.submit(httpx.get, f"{site}/methods" if i % 2 else site, timeout=60) for i in range(46)]
@@ -111,7 +111,7 @@ def test_a_command_gives_up_on_a_database_that_never_answers(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("words", [["serve"], ["user", "list"], ["worker"], ["db", "where"], ["health", "worker"]])
-def test_a_data_folder_that_cannot_be_used_is_told_in_a_line(tmp_path: Path, words: list[str]) -> None:
+def test_an_unusable_data_folder_is_reported_in_a_line(tmp_path: Path, words: list[str]) -> None:
     taken = tmp_path / "taken"
     taken.write_text("a file")
     for folder in (taken, taken / "below"):

@@ -31,7 +31,7 @@ def places(context: Context) -> list[tuple[int, int]]:
     return [(row.layer, row.index) for row in context().rows]
 
 
-def test_the_best_scores_stand_first_and_the_unexplained_last(
+def test_the_best_scores_are_first_and_the_unexplained_last(
     client: TestClient, subject: Subject, context: Context
 ) -> None:
     answer = client.get("/tiny")
@@ -76,7 +76,7 @@ def test_pages_are_linked_both_ways_and_keep_the_filters(
     assert places(context) == first
 
 
-def test_notes_on_the_collection_stand_above_the_list(client: TestClient, make: Make, subject: Subject) -> None:
+def test_notes_on_the_collection_are_above_the_list(client: TestClient, make: Make, subject: Subject) -> None:
     assert "on the collection" not in client.get("/tiny").text
     collection = make.session.get_one(Collection, subject.collection_id)
     collection.notes = [
@@ -107,7 +107,7 @@ def test_the_twin_says_the_same(client: TestClient, subject: Subject) -> None:
     assert twin["matches"] == {"number": 1, "exact": True}
 
 
-def test_a_search_for_common_words_is_told_what_to_do(client: TestClient, subject: Subject, context: Context) -> None:
+def test_a_search_for_common_words_gets_advice(client: TestClient, subject: Subject, context: Context) -> None:
     answer = client.get("/tiny?words=the")
     assert answer.status_code == 200
     assert "only common words" in answer.text
@@ -168,7 +168,7 @@ class TestQueueing:
         log_in_as("bob")
         assert client.get("/tiny").text.count('name="neuron"') == 5
 
-    def test_the_confirmation_tells_how_many_and_how_many_are_active(
+    def test_the_confirmation_shows_how_many_and_how_many_are_active(
         self, client: TestClient, subject: Subject, method: Method, log_in_as: LogIn, context: Context, make: Make
     ) -> None:
         log_in_as("bob")
@@ -232,7 +232,7 @@ class TestQueueing:
         assert client.post("/tiny/queue", data={"method_id": method.id, **sent}).status_code == status
         assert make.session.scalars(select(Batch.id)).all() == []
 
-    def test_nothing_selected_is_told_what_to_do(
+    def test_an_empty_selection_gets_advice(
         self, client: TestClient, subject: Subject, method: Method, log_in_as: LogIn
     ) -> None:
         log_in_as("bob")

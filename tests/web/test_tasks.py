@@ -87,7 +87,7 @@ def test_a_running_task_is_a_fragment_that_looks_again_until_it_has_ended(
     assert f'href="/tiny?check={task_id}"' in ended
 
 
-def test_a_failure_is_told_and_can_be_retried_and_cancelled(client: TestClient, make: Make, task_id: int) -> None:
+def test_a_failure_is_shown_and_can_be_retried_and_cancelled(client: TestClient, make: Make, task_id: int) -> None:
     fail(make.session, lease=begin(make), error="no <records>")
     assert "no &lt;records&gt;" in client.get(f"/tasks/{task_id}").text
     for action, status in (("retry", "queued"), ("cancel", "cancelled")):

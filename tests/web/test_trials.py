@@ -101,7 +101,7 @@ def test_a_text_waits_and_its_page_asks_again_until_it_is_answered(
     assert "<i class=h10 title=4><s> </s>import</i><i class=h5 title=2></i><i class=h5 title=2></i>" in done
 
 
-def test_without_javascript_the_text_stands_in_its_form_again(
+def test_without_javascript_the_form_keeps_the_text(
     client: TestClient, make: Make, neuron: Neuron, log_in_as: LogIn
 ) -> None:
     log_in_as("charlie")
@@ -111,7 +111,7 @@ def test_without_javascript_the_text_stands_in_its_form_again(
     assert "\n\n &lt;b&gt;x</textarea>" in client.get(answer.headers["location"]).text
 
 
-def test_a_note_stands_in_place_of_expected_activations(
+def test_a_note_replaces_expected_activations(
     client: TestClient, make: Make, neuron: Neuron, log_in_as: LogIn, context: Context
 ) -> None:
     log_in_as("charlie")
@@ -123,7 +123,7 @@ def test_a_note_stands_in_place_of_expected_activations(
     assert client.get(f"{ADDRESS}.json?trial={trial.id}").json()["row"]["activations"] == [-0.5, 4.0]
 
 
-def test_a_failure_tells_its_cause(client: TestClient, make: Make, neuron: Neuron, log_in_as: LogIn) -> None:
+def test_a_failure_shows_its_cause(client: TestClient, make: Make, neuron: Neuron, log_in_as: LogIn) -> None:
     log_in_as("charlie")
     trial = ask(client, make)
     fail(make.session, lease=begin(make), error="<weights> are not the ones")

@@ -1,4 +1,4 @@
-"""The first page says what a collection does, and that it has stopped or failed."""
+"""The first page shows what a collection does, and that it has stopped or failed."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ LogIn = Callable[[str], Account]
 
 @pytest.fixture
 def collection(make: Make) -> Collection:
-    """The only collection of a subject: it finds look-alikes."""
+    """The only collection of a subject: it is finding hard negatives."""
     subject = make.subject()
     collection = make.session.get_one(Collection, subject.collection_id)
     subject.collection_id = None

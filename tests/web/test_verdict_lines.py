@@ -1,4 +1,4 @@
-"""What a score means stands under it in the same words on every page."""
+"""Every page has the same line about a score's meaning under it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -45,7 +45,7 @@ def run(make: Make) -> Run:
 @pytest.mark.parametrize(
     "path", ["/tiny", "/tiny/0/0", "/tiny/0/0/compare", "/flags", "/batches/{batch}", "/runs/{run}"]
 )
-def test_the_same_line_stands_on_every_page(
+def test_the_same_line_is_on_every_page(
     client: TestClient, run: Run, log_in_as: Callable[[str], object], path: str
 ) -> None:
     log_in_as("bob")

@@ -1,4 +1,4 @@
-"""What somebody without an account may see."""
+"""What a visitor without an account may see."""
 
 import uuid
 from collections.abc import Callable
@@ -36,9 +36,7 @@ def test_prompts_costs_and_batches_need_an_account(
     assert client.get(path + suffix).status_code in (200, 404)
 
 
-def test_visitors_are_told_neither_hosts_nor_what_a_server_said(
-    client: TestClient, make: Make, log_in_as: LogIn
-) -> None:
+def test_visitors_see_neither_hosts_nor_messages_of_servers(client: TestClient, make: Make, log_in_as: LogIn) -> None:
     make.session.add(
         Pause(provider="hosted", reason="http://10.0.0.7/v1 is away", until=datetime.now(UTC) + timedelta(1))
     )

@@ -87,7 +87,7 @@ def finished(work: Pass, folder: Path, part: Part | None = None) -> State:
 
 
 def assert_same(left: State, right: State) -> None:
-    """Two states say the same to the last bit, whatever order their places are in."""
+    """Two states are equal to the last bit, in any order of their slots."""
     assert (left.shards, left.excerpts, left.histogram_excerpts) == (
         right.shards,
         right.excerpts,

@@ -1,4 +1,4 @@
-"""A subject and a simulator whose every answer can be told by hand."""
+"""A subject and a simulator whose every result can be computed by hand."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -13,7 +13,7 @@ from worker.method.contracts import CannotSimulate
 
 
 class WordSimulator:
-    """Expects 10 on every token that stands in the text as a word, 0 elsewhere. Keeps what it was asked."""
+    """Expects 10 on every token that is a word of the text, 0 elsewhere. Keeps its inputs."""
 
     name = "words"
     version = 1
@@ -24,7 +24,7 @@ class WordSimulator:
     def simulate(
         self, text: str, excerpts: Sequence[tuple[int, IntArray]], vocabulary: Vocabulary
     ) -> tuple[SimulatedExcerpt, ...]:
-        """As the class says; a text of no words cannot be simulated."""
+        """As described above; a text without words cannot be simulated."""
         if not text.strip("?"):
             raise CannotSimulate("no word to read")
         self.asked.append((text, len(excerpts)))
@@ -40,7 +40,7 @@ class WordSimulator:
 
 
 class FakeSubject:
-    """A neuron that has ``strengths`` on words; contexts that point where ``direction`` says.
+    """A neuron that has ``strengths`` on words; hidden states that point along ``direction``.
 
     Its next-token distribution has two tokens; the neuron's activation is the logit between them.
     """

@@ -89,7 +89,7 @@ class Site:
 
 
 def _texts(n: int, always_at: int | None) -> list[list[int]]:
-    """Distinct texts, ``n`` with the token and ``n`` that any token may stand in."""
+    """Distinct texts, ``n`` with the token and ``n`` with random tokens."""
     generator = np.random.default_rng(0)
     others = [token for token in range(12) if token != IMPORT]
     found: dict[tuple[int, ...], None] = {}

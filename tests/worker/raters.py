@@ -1,4 +1,4 @@
-"""A language model for tests that rates excerpts by whether the claim's word stands in them."""
+"""A language model for tests that rates excerpts by whether they contain the claim's word."""
 
 import json
 import re
@@ -16,7 +16,7 @@ def excerpts_of(request: ChatRequest) -> list[str]:
 
 
 def by_word(request: ChatRequest) -> str:
-    """10 where the claim's word stands in an excerpt, or, where excerpts have marks, in a marked part; else 0."""
+    """10 where the claim's word is in an excerpt, or, where excerpts have marks, in a marked part; else 0."""
     (claim,) = _CLAIM.findall(request.messages[-1].content)
     parts = ["".join(re.findall("⟦(.*?)⟧", e)) if "⟦" in e else e for e in excerpts_of(request)]
     return json.dumps({"ratings": [10 * (claim in part) for part in parts]})

@@ -21,7 +21,7 @@ KNOWN = replace(NEURON, records=replace(NEURON.records, mean=1.0))
 
 
 def excerpts(told: NeuronTask, *expected: Sequence[float] | None) -> list[ScoredExcerpt]:
-    """The validation records beside expected activations (0..10) for the top and the random one."""
+    """The validation records, with expected activations (0..10) for the top and the random one."""
     pairs = [(kind, told.records.of(kind, Split.VALIDATION)[0]) for kind in (SampleKind.TOP, SampleKind.RANDOM)]
     return [
         ScoredExcerpt(

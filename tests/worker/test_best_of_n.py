@@ -63,7 +63,7 @@ def test_it_samples_the_explainer_that_its_parameters_name() -> None:
     assert (built.explainer.name, built.n) == ("token_activation_pairs", 7)
 
 
-def test_its_samples_differ_whatever_stands_between_it_and_the_language_model() -> None:
+def test_its_samples_differ_whatever_is_between_it_and_the_language_model() -> None:
     services = Services(
         provider=saying({}), simulator=WordSimulator(), subject=FakeSubject(NEURON.vocabulary, {"import": 8.0})
     )

@@ -25,7 +25,7 @@ numbers = st.lists(st.floats(0, 10, width=32), min_size=2, max_size=30)
 
 
 class Doubting:
-    """Expects of every token half of its place in the vocabulary; keeps what it was asked."""
+    """Expects half of every token's id; keeps its inputs."""
 
     name, version = "doubting", 1
 

@@ -125,7 +125,7 @@ def test_the_same_shard_is_not_merged_twice(tmp_path: Path, plan: Plan) -> None:
 
 
 class Stopped(Exception):
-    """What stands for a kill."""
+    """Simulates a kill."""
 
 
 @pytest.mark.parametrize("after", [1, 40, 100])

@@ -89,7 +89,7 @@ def newest(sessions: Sessions) -> int:
 
 
 def rows(sessions: Sessions, collection_id: int | None = None) -> list[tuple[Any, ...]]:
-    """All that checks have stored of a collection, comparable between runs: excerpts as places in the corpus."""
+    """Everything that checks have stored of a collection, comparable between runs: excerpts as corpus positions."""
     own = newest(sessions) if collection_id is None else collection_id
     with sessions() as session:
         places = {

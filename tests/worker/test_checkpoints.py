@@ -1,4 +1,4 @@
-"""What is loaded is what was saved, or the reason stands in a sentence."""
+"""What is loaded is what was saved, or the error is a sentence with the reason."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -165,7 +165,7 @@ def test_pickled_weights_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [lambda data: b"no weights at all", lambda data: data[: len(data) // 2]])
-def test_damaged_weights_are_told_in_a_line(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+def test_damaged_weights_are_reported_in_a_line(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     file = save_model(tmp_path) / "model.safetensors"
     file.write_bytes(damage(file.read_bytes()))
     with pytest.raises(CheckpointError, match=rf"{tmp_path.name}: .*\w") as raised:
@@ -173,12 +173,12 @@ def test_damaged_weights_are_told_in_a_line(tmp_path: Path, damage: Callable[[by
     assert "\n" not in raised.value.message
 
 
-def test_a_folder_without_a_model_is_told_in_a_line(tmp_path: Path) -> None:
+def test_a_folder_without_a_model_is_reported_in_a_line(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=rf"^{tmp_path.name}: [^\n]*config\.json[^\n]*$"):
         read(tmp_path)
 
 
-def test_a_name_that_is_no_folder_and_no_hub_id_is_told_so() -> None:
+def test_a_name_that_is_no_folder_and_no_hub_id_is_refused() -> None:
     with pytest.raises(CheckpointError, match="'/nowhere/at all' is neither a folder nor the name of a model"):
         checkpoint_folder("/nowhere/at all")
 

@@ -1,4 +1,4 @@
-"""Hard negatives from a collection of a tiny random model, as they stand in the database."""
+"""Hard negatives from a collection of a tiny random model, as they are in the database."""
 
 from pathlib import Path
 

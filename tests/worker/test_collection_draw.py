@@ -58,7 +58,7 @@ def drawn(folder: Path, n_excerpts: int, *, seed: int = 7, model: FakeModel | No
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
-    """Of 3,000 excerpts, so that every band but the last has members beside the top sample."""
+    """Of 3,000 excerpts, so that every band but the last has members outside the top sample."""
     return drawn(tmp_path_factory.mktemp("draw"), 3000, model=Contextual())
 
 
@@ -190,7 +190,7 @@ def full_of_licences(n_documents: int) -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def copied(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
-    """Of a corpus in which half of all text is one licence, cut at eleven places."""
+    """Of a corpus in which half of all text is one licence, cut at eleven positions."""
     folder = tmp_path_factory.mktemp("copies")
     plan = prepare(folder, corpus_of("copies", full_of_licences(60)), encode_bytes, Cut(24, None, 64))
     model = FakeModel()
@@ -208,7 +208,7 @@ def near(found: Drawn, ordinals: NDArray[np.int64], neuron: int) -> NDArray[np.b
     return alike(list(tokens), activations.argmax(axis=1).tolist())
 
 
-def test_top_holds_distinct_texts_and_the_number_of_copies_is_told(copied: Drawn) -> None:
+def test_top_holds_distinct_texts_and_reports_the_number_of_copies(copied: Drawn) -> None:
     told = copied.draw.n_alike
     for neuron in range(1, 6):
         top = copied.draw.of(TOP).ordinals[neuron]

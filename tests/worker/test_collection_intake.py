@@ -37,7 +37,7 @@ def some_tokens(n_excerpts: int) -> NDArray[np.int32]:
 
 
 ROWS = TokenRows(np.array([0, 1, 2], np.int32), np.array([0, 1], np.int32), np.array([1, 1]), n_others=1)
-"""Token 2 has no row of its own."""
+"""Token 2 has no row."""
 
 
 def taken_in(values: torch.Tensor, intake: Intake) -> State:

@@ -1,4 +1,4 @@
-"""Progress in the database and the lease of a collection, from a thread of its own."""
+"""Progress in the database and the lease of a collection, from its own thread."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field

@@ -42,7 +42,7 @@ def subject(tmp_path_factory: pytest.TempPathFactory) -> LoadedSubject:
 
 
 def rows(sessions: Sessions, collection_id: int) -> list[tuple[Any, ...]]:
-    """All samples of a collection, with excerpts as places in the corpus, comparable between runs."""
+    """All samples of a collection, with excerpts as corpus positions, comparable between runs."""
     with sessions() as session:
         places = {
             row.id: (row.ordinal, row.position)

@@ -91,7 +91,7 @@ def test_with_little_memory_the_most_frequent_tokens_alone_have_rows(tmp_path: P
     assert set(found.token_ids[3].tolist()) == set(rows.token_ids.tolist())
     order = found.token_ids[3]
     np.testing.assert_allclose(found.means[3], means[order, 3], rtol=1e-4, atol=1e-4 * np.ptp(means[:, 3]))
-    # Nothing is lost: what has no row of its own is added up in the last one.
+    # Nothing is lost: what has no row is added up in the last one.
     whole, _ = tokens_of(a_pass(tmp_path / "more", planned(tmp_path / "more", 300), Busy()), tmp_path / "more")
     assert torch.equal(state.tensors["token_sums"].sum(dim=1), whole.tensors["token_sums"].sum(dim=1))
 

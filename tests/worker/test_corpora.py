@@ -215,7 +215,7 @@ def test_no_text_between_separators_is_lost(parts: list[str]) -> None:
     assert [d.text for d in found[1:]] == kept
 
 
-def test_what_cannot_be_decoded_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
+def test_what_cannot_be_decoded_is_reported_and_the_rest_is_read(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("good")
     (tmp_path / "b.txt").write_bytes(b"caf\xe9")
     (tmp_path / "c.csv").write_bytes(b"text\nna\xefve\nplain\n")
@@ -320,7 +320,7 @@ def test_many_rows_without_a_text_end_a_file(tmp_path: Path) -> None:
     assert skipped[-1] == ("rows.jsonl", "none of its first 1000 rows has a text; the rest was not read")
 
 
-def test_a_column_may_stand_anywhere_and_rows_may_be_short(tmp_path: Path) -> None:
+def test_a_column_may_be_anywhere_and_rows_may_be_short(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text('n,"te\nxt",body\n1,no,yes\n2,no\n\n3,no,"also\r\nyes"\n')
     documents, skipped = read(tmp_path / "a.csv", "body")
     assert [(d.name, d.text) for d in documents] == [("a.csv:1", "yes"), ("a.csv:4", "also\r\nyes")]

@@ -82,7 +82,7 @@ def test_without_known_columns_a_data_set_does_not_run_on_without_end(serve: Ser
         datasets.exceptions.DatasetsError("gone"),
     ],
 )
-def test_what_fails_on_the_way_is_told_in_a_sentence(serve: Serve, error: Exception) -> None:
+def test_what_fails_on_the_way_is_reported_in_a_sentence(serve: Serve, error: Exception) -> None:
     serve({"text": "one"}, error)
     with pytest.raises(CorpusError, match=r"^The data set 'some/set' cannot be read: gone$"):
         read("datasets:some/set")

@@ -30,7 +30,7 @@ def scores(told: NeuronTask, text: str, provider: FakeProvider | None = None) ->
     return {(r.scorer, r.sample): r for r in results}
 
 
-def test_a_text_that_tells_top_from_random_is_perfect() -> None:
+def test_a_text_that_separates_top_from_random_is_perfect() -> None:
     found = scores(neuron(), "import")
     assert set(found) == {("detection", "top_and_random"), ("detection_auc", "top_and_random")}
     for result in found.values():
@@ -97,7 +97,7 @@ def test_excerpts_with_middling_activation_are_not_asked_about() -> None:
     assert sum(len(excerpts_of(r)) for r in asked(provider)) == 5
 
 
-def test_the_token_table_and_the_same_text_on_another_neuron_stand_beside() -> None:
+def test_the_token_table_and_the_same_text_on_another_neuron_are_baselines() -> None:
     told = neuron(random=IMPORTED)
     found = scores(replace(told, peer=neuron().records), "import")["detection", "top_and_random"]
     assert found.value == 0.5
@@ -113,7 +113,7 @@ def test_without_the_shuffled_baseline_no_request_is_made_for_it() -> None:
     assert len(asked(provider)) == 2
 
 
-def test_the_order_of_excerpts_tells_nothing_and_is_the_same_for_the_same_seed() -> None:
+def test_the_order_of_excerpts_is_uninformative_and_the_same_for_the_same_seed() -> None:
     told = neuron()
     orders = [[item.fits for item in asked_about(told.records, seed)] for seed in (0, 0, 1)]
     assert orders[0] == orders[1] != orders[2]

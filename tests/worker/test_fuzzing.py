@@ -64,7 +64,7 @@ def test_failed_requests_are_counted_apart() -> None:
     assert (result.n_valid, result.n_failed) == (5, 5)
 
 
-def test_the_token_table_and_the_same_text_on_another_neuron_stand_beside() -> None:
+def test_the_token_table_and_the_same_text_on_another_neuron_are_baselines() -> None:
     told = neuron()
     result = scores(replace(told, peer=told.records), "os")["fuzzing"]
     assert result.token_lookup_baseline == 1.0
@@ -79,7 +79,7 @@ def test_equal_seeds_give_equal_marks() -> None:
 
 
 @given(st.lists(st.sampled_from(["marked", "silent", "between"]), min_size=1, max_size=20), st.integers(0, 99))
-def test_wrong_marks_have_the_runs_of_the_right_ones_and_stand_on_silent_tokens(kinds: list[str], seed: int) -> None:
+def test_wrong_marks_have_the_runs_of_the_right_ones_and_are_on_silent_tokens(kinds: list[str], seed: int) -> None:
     marks, silent = tuple(k == "marked" for k in kinds), tuple(k == "silent" for k in kinds)
     wrong = misplaced(marks, silent, np.random.default_rng(seed))
     assume(wrong is not None)

@@ -10,11 +10,11 @@ from worker.collection.hard_negatives import LOW_SHARE, SOURCES, driving_tokens,
 
 DRIVER, PLAIN = 7, 1
 NAMES = 1000
-"""Tokens from here on stand in one excerpt alone, so that texts differ."""
+"""Tokens from here on are in one excerpt each, so that texts differ."""
 
 
 def record(excerpt_id: int, *pairs: tuple[int, float]) -> ActivationRecord:
-    """An excerpt that begins with a token of its own, on which the neuron is silent."""
+    """An excerpt that begins with a unique token, on which the neuron is silent."""
     tokens, activations = zip((NAMES + excerpt_id, -2.0), *pairs, strict=True)
     return ActivationRecord(excerpt_id, np.array(tokens, dtype=np.int32), np.array(activations, dtype=np.float32))
 
@@ -65,7 +65,7 @@ def test_a_neuron_that_never_fires_has_none() -> None:
 
 
 def numbered(excerpt_id: int) -> ActivationRecord:
-    """An excerpt whose number says what it holds, so that it is the same in every sample; tens share a text."""
+    """An excerpt whose number determines its content, so that it is the same in every sample; tens share a text."""
     made = record(excerpt_id, (DRIVER if excerpt_id % 2 else PLAIN, (0.0, 1.0, 3.0)[excerpt_id % 3]))
     return replace(made, token_ids=made.token_ids - excerpt_id // 10 if excerpt_id % 10 == 0 else made.token_ids)
 
@@ -97,7 +97,7 @@ def test_no_hard_negative_has_a_split_that_leaks(drawn: dict[SampleKind, list[in
     assert not held & shown
 
 
-def test_near_copies_among_look_alikes_are_left_out() -> None:
+def test_near_copies_among_hard_negatives_are_left_out() -> None:
     body = [(PLAIN + i, 0.0) for i in range(10, 30)]
     copies = tuple(record(20 + i, (DRIVER, 0.5), *body) for i in range(2))
     # Ranks 0 and 3 are calibration, which fills train; the others keep their splits.

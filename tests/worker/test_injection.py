@@ -36,7 +36,7 @@ def prompt(explainer: type[PromptedExplainer], text: str) -> tuple[Message, ...]
 
 
 def outside_of_blocks(body: str) -> list[str]:
-    """The lines that stand in no block. Fails where blocks are not closed by their own name."""
+    """The lines outside all blocks. Fails where blocks are not closed by their own name."""
     loose, inside = [], None
     for line in body.split("\n"):
         if DELIMITER.fullmatch(line):

@@ -80,7 +80,7 @@ def test_every_explainer_gives_a_text_that_is_simulated_and_scored(explainer: st
 
 
 def test_every_scorer_gives_a_number_with_its_interval_and_baselines() -> None:
-    # The whole corpus needs strata, which this neuron has none of: it has a test of its own.
+    # The whole corpus needs strata, which this neuron has none of: it has its own test.
     (result,) = run("highlighted", tuple(name for name in SCORERS if name != "whole_corpus"))
     found = {score.scorer: score for score in reversed(result.scores)}
     assert set(found) == {*EVERY_SCORE, *OF_THE_TEXT_ALONE}

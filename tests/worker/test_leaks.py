@@ -32,7 +32,7 @@ LICENCE = (
 
 
 def full_of_copies(n_documents: int) -> list[tuple[str, str]]:
-    """Documents of random words; every other one holds the licence, at the same place or shifted by a few letters."""
+    """Documents of random words; every other one holds the licence, at one position or shifted by a few letters."""
     generator = np.random.default_rng(0)
     documents = []
     for number in range(n_documents):

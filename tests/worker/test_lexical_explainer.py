@@ -27,7 +27,7 @@ Rule = Callable[[Block], np.ndarray]
 
 
 def told(text: str) -> Rule:
-    """A neuron that does exactly what a sentence says."""
+    """A neuron that behaves exactly as a sentence claims."""
     return lambda block: block.predict(parse(text))
 
 
@@ -84,7 +84,7 @@ def test_strengths_are_what_the_neuron_does_on_the_average() -> None:
 
 
 def test_a_claim_that_random_text_refutes_is_not_made() -> None:
-    """In the top excerpts " cat" fires wherever it stands; in random ones it does not."""
+    """In the top excerpts " cat" fires everywhere; in random ones it does not."""
     task = neuron(told('strongly on " import"'))
     cat = TOKENS.index(b" cat")
     top = tuple(

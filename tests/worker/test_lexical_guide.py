@@ -1,4 +1,4 @@
-"""docs/lexical.md says what the code does."""
+"""docs/lexical.md describes what the code does."""
 
 import re
 from pathlib import Path

@@ -21,7 +21,7 @@ def ids(*tokens: bytes) -> np.ndarray:
 
 
 def found(text: str, *excerpts: tuple[bytes, ...]) -> list[int]:
-    """Places of the tokens that the text speaks of, counted through all excerpts."""
+    """Positions of the tokens that the text names, counted through all excerpts."""
     block = Block([ids(*e) for e in excerpts], VOCABULARY)
     return np.flatnonzero(block.predict(parse(text))).tolist()
 
@@ -91,7 +91,7 @@ def test_bytes_of_one_character_are_found_apart_and_together() -> None:
         "any token inside a word",
     ],
 )
-def test_no_place_reaches_over_the_edge_of_an_excerpt(text: str) -> None:
+def test_no_position_reaches_over_the_edge_of_an_excerpt(text: str) -> None:
     assert found(text, (b" os", b"("), (b")", b" os")) == []
 
 

@@ -89,7 +89,7 @@ def test_quotation_marks_of_any_kind_are_read(opening: str, closing: str, text: 
         ("fires on 『「』 and 「『」", ["「", "『"]),
     ],
 )
-def test_marks_that_meet_are_told_apart(sentence: str, texts: list[str]) -> None:
+def test_adjacent_marks_are_distinguished(sentence: str, texts: list[str]) -> None:
     assert [t.text.decode() for clause in parse(sentence) for t in clause.targets if isinstance(t, Quoted)] == texts
 
 

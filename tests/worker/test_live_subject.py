@@ -60,7 +60,7 @@ def test_putting_back_the_neurons_own_activations_changes_nothing(live: LiveMode
     assert again == pytest.approx(own, abs=1e-5)
 
 
-def test_zeros_in_its_place_are_a_neuron_without_output_weights(live: LiveModel, loaded: LoadedSubject) -> None:
+def test_replacing_it_by_zeros_equals_removing_its_output_weights(live: LiveModel, loaded: LoadedSubject) -> None:
     zeros = np.zeros(len(EXCERPT), dtype=np.float32)
     replaced = live.log_probabilities(EXCERPT, layer=LAYER, index=INDEX, activations=zeros)
     weight = loaded.modules[LAYER].weight

@@ -95,7 +95,7 @@ def test_the_most_alike_silent_excerpts_are_found(done: Done) -> None:
     assert n_found > 50
 
 
-def test_what_stands_in_another_sample_is_left_out(done: Done) -> None:
+def test_what_is_in_another_sample_is_left_out(done: Done) -> None:
     work, finished, found = done
     draw = finished.draw(1)
     ordinals = ordinals_of(found[1].ordered().scores).numpy()

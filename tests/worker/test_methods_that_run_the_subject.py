@@ -25,7 +25,7 @@ from worker.subjects.load import LoadOptions, load_subject
 
 
 def plain(body: Body) -> Behaviour:
-    """Every answer fits its schema; activations and ratings vary by place, sentences are letters."""
+    """Every reply fits its schema; activations and ratings vary by position, sentences are letters."""
     schema = body["response_format"]["json_schema"]["schema"]
     wanted = schema["properties"]
     if "fires" in wanted:
@@ -75,7 +75,7 @@ def test_a_method_that_runs_the_subject_scores_by_ablation(site: Site, name: str
 
 
 class Recording:
-    """A loaded subject that remembers which constants stood in for a neuron's activations."""
+    """A loaded subject that remembers which constants replaced a neuron's activations."""
 
     def __init__(self, loaded: LiveSubject) -> None:
         self.loaded = loaded

@@ -13,7 +13,7 @@ def away(cause: psycopg.Error | None = None) -> OperationalError:
 
 
 class Flaky:
-    """Fails as often as it is told, then answers; stops the caller's wait from taking time."""
+    """Fails a given number of times, then succeeds; the caller's waits take no time."""
 
     def __init__(self, errors: list[DBAPIError]) -> None:
         self.errors = errors
@@ -35,7 +35,7 @@ def test_an_action_is_repeated_until_the_database_is_back() -> None:
     assert through_outages(Flaky([away(), away()]), stop=Impatient()) == "done"
 
 
-def test_whoever_is_told_to_stop_waits_for_no_database() -> None:
+def test_a_stop_does_not_wait_for_the_database() -> None:
     stop = Event()
     stop.set()
     with pytest.raises(OperationalError):

@@ -1,4 +1,4 @@
-"""One neuron through a method: what is stored, what stands beside a score, what is kept apart."""
+"""One neuron through a method: what is stored, a score's baselines, the separation of splits."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -27,7 +27,7 @@ RANDOM, TOP = SampleKind.RANDOM, SampleKind.TOP
 
 
 def record(number: int, seed: int, driver: int = 0) -> ActivationRecord:
-    """A random excerpt on which the neuron fires where the driver stands."""
+    """A random excerpt on which the neuron fires at the driver's position."""
     ids = np.random.default_rng(seed).integers(0, 4, 12).astype(np.int32)
     ids[:2] = driver, (driver + 1) % 4
     return ActivationRecord(number, ids, np.where(ids == driver, 4, -0.1).astype(np.float32))
@@ -83,7 +83,7 @@ class Reading:
 
 
 class Doubled(Reading):
-    """Calibration that doubles, to be told apart from the simulator it wraps."""
+    """Calibration that doubles, so that its values differ from those of the simulator it wraps."""
 
     inner = Reading()
 
@@ -99,7 +99,7 @@ def method(explainer: Texts, simulator: Reading | None = None) -> BuiltMethod:
 
 
 def silently(stage: str, share: float) -> None:
-    """A report nobody reads."""
+    """A report that is ignored."""
 
 
 def test_all_candidates_are_kept_each_with_its_own_scores() -> None:
@@ -174,7 +174,7 @@ def test_each_scorer_sees_the_records_that_it_asks_for_and_each_is_simulated_onc
     }
 
 
-def test_baselines_stand_beside_the_score() -> None:
+def test_a_score_has_its_baselines() -> None:
     (result,) = run_method(method(Texts("0")), task(), silently)
     headline = result.scores[0]
     assert headline.token_lookup_baseline == pytest.approx(1.0)
@@ -219,7 +219,7 @@ def test_a_simulator_with_a_calibration_is_fitted_first() -> None:
     assert max(float(np.max(e.expected)) for e in result.simulations[0].excerpts if e.expected is not None) == 20
 
 
-def test_all_that_made_a_result_stands_with_it() -> None:
+def test_a_result_has_its_whole_provenance() -> None:
     (result,) = run_method(method(Texts("0")), task(), silently)
     told: Mapping[str, Any] = result.provenance
     assert told["place"] == 0
@@ -231,7 +231,7 @@ def test_all_that_made_a_result_stands_with_it() -> None:
     assert told["code_version"]
 
 
-def test_progress_is_told_from_the_first_step_to_the_last() -> None:
+def test_progress_is_reported_from_the_first_step_to_the_last() -> None:
     told: list[tuple[str, float]] = []
     run_method(method(Texts("0", "1")), task(), lambda stage, share: told.append((stage, share)))
     assert [stage for stage, _ in told] == ["explain", "simulate and score", "simulate and score", "done"]

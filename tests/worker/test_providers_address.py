@@ -31,7 +31,7 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> "Resolver":
 
 
 class Resolver:
-    """Names stand for the addresses that a test gives them; each look-up takes the next answer, then the last again."""
+    """Names resolve to the addresses that a test gives them; each look-up takes the next list, then the last again."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._answers: dict[str, list[Sequence[str]]] = {}
@@ -81,7 +81,7 @@ def test_an_endpoint_that_has_moved_is_found_again(server: LlmServer, resolver: 
     provider.close()
 
 
-def test_a_name_that_comes_to_stand_for_a_private_address_is_not_followed(
+def test_a_name_that_later_resolves_to_a_private_address_is_not_followed(
     server: LlmServer, resolver: Resolver, leap: Leap
 ) -> None:
     resolver.let("rebinds", ["127.0.0.2"], ["127.0.0.1"])

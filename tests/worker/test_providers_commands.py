@@ -23,7 +23,7 @@ Command = Callable[..., Result]
 
 @pytest.fixture
 def command(fresh_database: str, tmp_path: Path) -> Command:
-    """Runs ``neuron-audit provider`` on a database and a data folder of its own."""
+    """Runs ``neuron-audit provider`` on its own database and data folder."""
     environment = {"DATABASE_URL": fresh_database, "NEURON_AUDIT_DATA_DIR": str(tmp_path), "TINY_KEY": "from-outside"}
 
     def run(*arguments: str, typed: str | None = None) -> Result:

@@ -53,7 +53,7 @@ EXTRA = {"loc": ["body", "seed"], "msg": "Extra inputs are not permitted", "type
         (7, ""),
     ],
 )
-def test_the_words_are_found_wherever_they_stand(body: Any, words: str) -> None:
+def test_the_message_is_found_anywhere_in_the_body(body: Any, words: str) -> None:
     assert error_report_of(body).message == words
 
 
@@ -87,7 +87,7 @@ def test_the_fields_that_are_at_fault_are_found(body: Any, fields: set[str]) -> 
         ({"error": {"message": "x", "code": True}}, None),
     ],
 )
-def test_a_code_stands_for_a_status(body: Any, status: int | None) -> None:
+def test_a_code_means_a_status(body: Any, status: int | None) -> None:
     assert error_report_of(body).status == status
 
 

@@ -187,7 +187,7 @@ def test_a_folder_without_a_model_is_a_permanent_error(tmp_path: Path) -> None:
     assert caught.value.permanent
 
 
-def test_signs_keep_their_place_where_a_tokenizer_joins_them_to_what_follows() -> None:
+def test_signs_keep_their_position_where_a_tokenizer_joins_them_to_what_follows() -> None:
     """Newer tokenizers join "?" to the line end after it and a tab to the word after it, never a tab to "?"."""
     joining = tiny_tokenizer(JOINING)
     assert "?Ċ" in joining.tokenize("a\t?\n")
@@ -232,7 +232,7 @@ def test_a_template_that_refuses_any_conversation_is_a_permanent_error() -> None
 
 
 class Says(LocalProvider):
-    """A provider whose model writes what it is told to; the tokenizer is the real one."""
+    """A provider whose model writes a given text; the tokenizer is the real one."""
 
     def says(self, text: str) -> Reply:
         ids = self._tokenizer(text)["input_ids"]

@@ -41,7 +41,7 @@ def test_log_probabilities_of_a_chat_are_read(server: LlmServer, provider: OpenA
 
 
 @pytest.mark.parametrize("style", ["echo", "vllm"])
-def test_prompt_log_probabilities_are_read_at_the_answers_places(server: LlmServer, style: str) -> None:
+def test_prompt_log_probabilities_are_read_at_the_answers_positions(server: LlmServer, style: str) -> None:
     server.numbers = lambda prompt, start: certain(3) if prompt[start - 2] == "b" else certain(0)
     provider = OpenAICompatible(settings_of(server, dialect=Dialect(prompt_logprobs=style)))
     watch, seen = watched()
@@ -181,7 +181,7 @@ def test_what_may_go_in_a_minute_is_kept_to(server: LlmServer, limit: str) -> No
     assert time.monotonic() - started >= 0.99 * (spent - at_once) / 100
 
 
-def test_the_cap_is_asked_before_every_call(server: LlmServer, provider: OpenAICompatible) -> None:
+def test_the_cap_is_checked_before_every_call(server: LlmServer, provider: OpenAICompatible) -> None:
     def refuse(_request: object) -> None:
         raise ProviderError("the cap is reached", permanent=True)
 

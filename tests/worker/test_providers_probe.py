@@ -201,7 +201,7 @@ def test_a_model_that_thinks_first_is_given_room_and_no_first_token_is_read(serv
     assert any("max_tokens" in remark for remark in found.remarks)
 
 
-def test_a_model_that_thinks_where_nobody_sees_it_is_given_room(server: LlmServer) -> None:
+def test_a_model_that_reasons_out_of_sight_gets_more_tokens(server: LlmServer) -> None:
     def hides(body: Body) -> Behaviour:
         if "messages" in body and body["max_tokens"] <= 100:
             return Fail(400, "Could not finish the message because max_tokens or model output limit was reached.")
@@ -246,7 +246,7 @@ def without_prompt_alternatives(reply: Body) -> Body:
 
 
 def shifted(reply: Body) -> Body:
-    """Alternatives that stand one token late, as a server gives them that forgets the begin mark it did not add."""
+    """Alternatives shifted by one token, as from a server that miscounts a BOS token that it did not add."""
     logprobs = reply["choices"][0]["logprobs"]
     logprobs["top_logprobs"] = [*logprobs["top_logprobs"][1:], {"\n": -0.1, " ": -3.0}]
     return reply

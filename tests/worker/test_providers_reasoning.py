@@ -62,5 +62,5 @@ def test_a_mark_inside_an_answer_is_part_of_it(text: str) -> None:
 
 
 @given(st.text().filter(lambda reasoning: "<" not in reasoning and "[" not in reasoning and "◁" not in reasoning))
-def test_whatever_was_thought_the_answer_stays(reasoning: str) -> None:
+def test_whatever_the_reasoning_the_answer_stays(reasoning: str) -> None:
     assert parted(f"<think>{reasoning}</think>{ANSWER}") == Thinking(reasoning, ANSWER)

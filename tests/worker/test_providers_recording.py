@@ -159,7 +159,7 @@ def test_a_person_stops_at_the_cap_of_the_day(session: Session, sessions: Sessio
         recording(FakeProvider(), sessions, run, PRICES).chat([asks()])
 
 
-def test_after_kill_9_in_the_middle_nothing_answered_is_asked_again(fresh_database: str) -> None:
+def test_after_kill_9_in_the_middle_no_stored_reply_is_requested_again(fresh_database: str) -> None:
     engine = make_engine(fresh_database)
     with transaction(make_sessions(engine)) as session:
         run_id = queued_run(session, Make(session), n_neurons=1).id

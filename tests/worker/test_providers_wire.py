@@ -16,7 +16,7 @@ ASKS = ChatRequest("explain", (Message("user", "hello"),), max_tokens=20, seed=1
 
 @st.composite
 def tokenized(draw: st.DrawFn) -> tuple[str, tuple[int, ...], list[str]]:
-    """A simulator's lines, the signs' places, and tokens: parts of characters decoded alone, tabs kept whole."""
+    """A simulator's lines, the signs' offsets, and tokens: parts of characters decoded alone, tabs kept whole."""
     words = draw(st.lists(st.text(max_size=5), max_size=8))
     text, places = lines_of([word.encode("utf-8", "replace") for word in words])
     rng = random.Random(draw(st.integers(0, 1000)))
@@ -41,7 +41,7 @@ def test_signs_are_found_in_any_tokens_that_keep_tabs_whole(
         assert start is None or text.startswith(token, start)
 
 
-def test_a_sign_inside_a_token_has_no_place() -> None:
+def test_a_sign_inside_a_token_has_no_position() -> None:
     assert 2 not in token_starts("a\t?\n", ["a", "\t?", "\n"])
 
 

@@ -98,7 +98,7 @@ def test_a_text_that_cannot_be_simulated_has_no_written_score() -> None:
         {"fires": ["a", "x" * 301], "silent": ["b", "c"]},
     ],
 )
-def test_without_usable_sentences_the_first_text_stands_without_a_written_score(sentences: object) -> None:
+def test_without_usable_sentences_the_first_text_is_kept_without_a_written_score(sentences: object) -> None:
     (candidate,), _ = run(sentences=sentences)
     assert candidate.text == "tea"
     assert candidate.scores == ()

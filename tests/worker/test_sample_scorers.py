@@ -70,7 +70,7 @@ def test_what_failed_is_missing_and_never_a_number(scorer: type[SampleScorer]) -
 
 
 @pytest.mark.parametrize("scorer", SCORERS)
-def test_a_scorer_asks_for_the_samples_that_it_speaks_of(scorer: type[SampleScorer]) -> None:
+def test_a_scorer_needs_the_samples_that_it_describes(scorer: type[SampleScorer]) -> None:
     built = scorer.build({"samples": ["top_and_random", "band_3", "hard_negative"]}, Services())
     kinds = list(built.simulated(NeuronRecords({}, 1.0)))
     assert kinds == [SampleKind.TOP, SampleKind.RANDOM, SampleKind.BAND_3, SampleKind.HARD_NEGATIVE]

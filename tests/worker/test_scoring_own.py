@@ -105,7 +105,7 @@ def test_a_text_without_anything_to_read_fails_the_run_and_stays_unscored(site: 
     assert site.session.scalars(select(Score)).all() == []
 
 
-def test_what_the_scores_came_from_stands_in_the_history(site: Site) -> None:
+def test_what_the_scores_came_from_is_in_the_history(site: Site) -> None:
     site.score('fires on " import"')
     event = site.session.scalars(select(Event).where(Event.kind == "run.succeeded")).one()
     assert event.detail["provenance"]["simulator"]["name"] == "lexical"

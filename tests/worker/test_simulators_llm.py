@@ -49,7 +49,7 @@ def values(simulator: Simulator, text: str = 'the word " import"') -> list[list[
 PERFECT = [[0.0, 10.0, 0.0, 0.0], [10.0, 0.0, 0.0]]
 
 
-def test_all_at_once_reads_every_place() -> None:
+def test_all_at_once_reads_every_position() -> None:
     assert values(AllAtOnce(FakeProvider(numbers=fires_on_import))) == PERFECT
 
 
@@ -163,7 +163,7 @@ def test_a_refused_token_leaves_its_excerpt_out() -> None:
     assert second.expected is not None
 
 
-def test_a_place_without_a_number_leaves_the_excerpt_out() -> None:
+def test_a_position_without_a_number_leaves_the_excerpt_out() -> None:
     def some(prompt: str, at: int) -> Mapping[str, float]:
         return {"the": -0.1} if prompt[:at].endswith("\\n\t") else certain(0)
 
@@ -172,7 +172,7 @@ def test_a_place_without_a_number_leaves_the_excerpt_out() -> None:
     assert second.expected is not None
 
 
-def test_distributions_are_kept_beside_the_expected_values() -> None:
+def test_distributions_are_kept_with_the_expected_values() -> None:
     half = {"2": math.log(0.3), "8": math.log(0.3), "the": math.log(0.4)}
     (simulated,) = AllAtOnce(FakeProvider(numbers=lambda *_: half)).simulate("x", EXCERPTS[:1], VOCABULARY)
     assert simulated.distribution is not None
@@ -221,7 +221,7 @@ def test_different_tokens_are_shown_differently(tokens: list[bytes]) -> None:
 
 
 @given(st.lists(st.binary(max_size=6), max_size=20))
-def test_answers_stand_at_the_signs(tokens: list[bytes]) -> None:
+def test_answers_are_at_the_signs(tokens: list[bytes]) -> None:
     text, places = lines_of(tokens)
     assert [text[place - 1 : place + 2] for place in places] == ["\t?\n"] * len(tokens)
 

@@ -1,4 +1,4 @@
-"""Where neurons are read: which modules can be a site, and what is said of those that cannot."""
+"""Where neurons are read: which modules can be a site, and the errors for those that cannot."""
 
 from dataclasses import replace
 from pathlib import Path

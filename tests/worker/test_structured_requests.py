@@ -65,7 +65,7 @@ def test_a_refusal_is_a_failure_even_where_its_text_would_do() -> None:
     assert (answer.value, answer.failure) == (None, "not this")
 
 
-def test_a_provider_is_told_how_to_read_its_replies() -> None:
+def test_a_provider_gets_the_parser_of_its_replies() -> None:
     provider = FakeProvider(lambda _: '{"n": 3}')
     request_all(provider, [question()])
     (request,) = provider.asked

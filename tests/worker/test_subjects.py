@@ -98,7 +98,7 @@ def test_nothing_behind_the_last_neurons_is_run(tmp_path: Path) -> None:
     assert run == ["transformer.h.0.mlp.c_proj"]
 
 
-def test_bos_stands_before_the_excerpt_and_is_cut_off_again(tmp_path: Path) -> None:
+def test_bos_precedes_the_excerpt_and_is_removed_again(tmp_path: Path) -> None:
     folder = str(save_model(tmp_path, bos="<|endoftext|>"))
     with_bos = load_subject(folder, LoadOptions(device="cpu", bos="prepend"))
     without = load_subject(folder, LoadOptions(device="cpu", bos="none"))
@@ -114,7 +114,7 @@ def test_activations_can_be_replaced(tmp_path: Path) -> None:
     assert (same - ablated).abs().max() > 1e-3
 
 
-def test_what_could_change_an_activation_is_told(tmp_path: Path) -> None:
+def test_what_could_change_an_activation_is_recorded(tmp_path: Path) -> None:
     info = load_subject(str(save_model(tmp_path, "llama")), ON_CPU).info
     assert (info.architecture, info.activation_function) == ("LlamaForCausalLM", "silu, gated")
     assert (info.n_layers, info.neurons_per_layer, info.dtype, info.bos_policy) == (2, 24, "float32", "none")

@@ -60,7 +60,7 @@ def test_ids_that_no_token_has_are_empty() -> None:
 
 
 RUNS = ["\u2581\u2581", "\u2581\u2581\u2581", "\n\n"]
-"""What Gemma lists among its added tokens beside its vocabulary."""
+"""What Gemma lists among its added tokens in addition to its vocabulary."""
 SPACES = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse()])
 
 
@@ -105,7 +105,7 @@ def ids_of(tokenizer: Any, text: str) -> list[int]:
 @pytest.mark.parametrize("name", TOKENIZERS)
 @given(text=st.text(st.one_of(st.sampled_from(" \nab"), st.characters(blacklist_categories=["Cs"]))))
 def test_tokens_of_sentencepiece_are_the_bytes_of_the_text(name: str, text: str) -> None:
-    # The sign itself cannot be told from the space that it stands for.
+    # The sign itself cannot be distinguished from the space that it means.
     text = text.replace("\u2581", "").replace("_", "")
     tokenizer = TOKENIZERS[name]
     raw = b"".join(vocabulary_of(tokenizer.to_str()).raw(ids_of(tokenizer, text)))

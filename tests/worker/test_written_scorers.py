@@ -105,7 +105,7 @@ def test_who_sees_what_the_excerpts_share_finds_every_intruder() -> None:
     assert (result.value, result.n_valid, result.n_failed, result.chance) == (1.0, 5, 0, 0.2)
 
 
-def test_the_intruder_stands_anywhere_and_the_text_is_not_shown() -> None:
+def test_the_intruder_may_be_anywhere_and_the_text_is_not_shown() -> None:
     provider = FakeProvider(lambda _request: json.dumps({"odd": 1}))
     result = intruded(provider)
     assert len({puzzle.odd for puzzle in puzzles(neuron().records, 0)}) > 1

@@ -40,7 +40,7 @@ def tiny_tokenizer(words: str | None = None) -> Fast:
 
 @lru_cache
 def tiny_model(kind: str, context: int = 4096) -> PreTrainedModel:
-    """A random model, equal at every call; its weights are large, so that its answers differ by place."""
+    """A random model, equal at every call; its weights are large, so that its outputs differ by position."""
     torch.manual_seed(0)
     model = GPT2LMHeadModel(_gpt2(context)) if kind == "gpt2" else LlamaForCausalLM(_llama(context))
     model.train(False)
