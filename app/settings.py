@@ -91,7 +91,7 @@ class Settings(BaseSettings):
         description="Subjects that one worker process keeps loaded. One that runs use is not released for a trial.",
     )
     look_seconds: int = Field(
-        2,
+        5,
         ge=1,
         le=30,
         description="Seconds between two searches for work that has become due and for expired leases.",

@@ -97,6 +97,9 @@ def collect(  # noqa: PLR0913, PLR0917 - one argument for each option
     token_memory: Annotated[
         float, typer.Option(min=0, help="Gigabytes for the mean activation of each token and neuron.")
     ] = 2.0,
+    queue: Annotated[
+        bool, typer.Option("--queue", help="Let a worker do it: the page of its task shows progress and cancels it.")
+    ] = False,
     exit_with_parent: ExitWithParent = False,
 ) -> None:
     """Collect a subject over a corpus: samples and statistics of every neuron in one pass.
@@ -126,6 +129,7 @@ def collect(  # noqa: PLR0913, PLR0917 - one argument for each option
         null_twin=null_twin,
         restart=restart,
         token_memory=token_memory,
+        queue=queue,
     )
 
 

@@ -89,6 +89,8 @@ WARM_UP = TaskKind(
 
 CHECK = TaskKind("check", "Explanations checked on the whole corpus", Lane.BACKGROUND, result_page="/{slug}")
 
+COLLECTION = TaskKind("collection", "A subject collected over a corpus", Lane.BACKGROUND, result_page="/{slug}")
+
 CONTROLS = TaskKind(
     "controls", "Controls made for a campaign", Lane.INTERACTIVE, result_page="/campaigns/{campaign_id}"
 )
@@ -97,5 +99,7 @@ MODEL_REVIEW = TaskKind(
     "model_review", "Reviews by a language model", Lane.BACKGROUND, result_page="/campaigns/{campaign_id}"
 )
 
-KINDS: Mapping[str, TaskKind] = {kind.name: kind for kind in (TRIAL, WARM_UP, CHECK, CONTROLS, MODEL_REVIEW)}
+KINDS: Mapping[str, TaskKind] = {
+    kind.name: kind for kind in (TRIAL, WARM_UP, CHECK, COLLECTION, CONTROLS, MODEL_REVIEW)
+}
 """Every kind of task by its name. Its handler is in ``worker.run.handlers``."""

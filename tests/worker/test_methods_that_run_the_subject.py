@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from app.db import make_engine, make_sessions, transaction
 from app.domain import sites as domain
 from app.domain.activations import ActivationRecord, FloatArray, IntArray
-from app.models import Explanation, Neuron, Run, Score, Subject
+from app.models import CollectedNeuron, Explanation, Neuron, Run, Score, Subject
 from tests.llm_server import Answer, Behaviour, Body, LlmServer, instance_of
 from tests.worker.collecting import some_text
 from tests.worker.llm_site import SETTINGS, Site, method_named
@@ -153,6 +153,8 @@ def test_ablation_compares_with_the_mean_over_the_whole_corpus(site: Site, recor
 def test_without_a_mean_over_the_corpus_ablation_is_undefined(site: Site, recorded: RecordingServices) -> None:
     neuron = firing_neuron(site)
     with transaction(site.sessions) as session:
-        session.execute(update(Neuron).where(Neuron.id == neuron.id).values(mean=None))  # as an import may leave it
+        # As an import may leave it.
+        session.execute(update(Neuron).where(Neuron.id == neuron.id).values(mean=None))
+        session.execute(update(CollectedNeuron).where(CollectedNeuron.neuron_id == neuron.id).values(mean=None))
     score = ablated(site, neuron.id)
     assert (score.value, score.undefined_reason) == (None, "the neuron's mean over the corpus is not known")

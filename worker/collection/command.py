@@ -3,18 +3,21 @@
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import rich.progress as bars
 from rich.console import Console
+from sqlalchemy.orm import Session
 
-from app.db import make_sessions
+from app.db import make_sessions, transaction
+from app.domain.work import COLLECTION
 from app.errors import CollectionError
 from app.schema import open_installation
 from app.settings import Settings
+from app.work.tasks import QueuedTask, enqueue_task
 from worker.collection.passes import Part
 from worker.collection.reporting import Progress, StoredProgress, Tell
 from worker.collection.run import CollectOptions
@@ -22,6 +25,7 @@ from worker.collection.run import collect as collect_subject
 from worker.collection.token_sums import GIGABYTES
 from worker.corpora.corpus import TEXT_FIELD, open_corpus
 from worker.subjects.load import LoadOptions, load_subject
+from worker.subjects.loaded import LoadedSubject
 
 TWIN_SUFFIX = "-null-twin"
 LINE_SECONDS = 10.0
@@ -73,24 +77,23 @@ class CollectArguments:
         return self.seed if self.null_twin else None
 
 
-def collect(settings: Settings, *, model: str, corpus: str, **arguments: Any) -> None:
-    """The command; ``arguments`` are the fields of ``CollectArguments``. Raises a DomainError with a sentence."""
+def collect(settings: Settings, *, model: str, corpus: str, queue: bool = False, **arguments: Any) -> None:
+    """The command; ``arguments`` are the fields of ``CollectArguments``. Raises a DomainError with a sentence.
+
+    With ``queue`` a worker does it.
+    """
     wanted = CollectArguments(**arguments)
     options = wanted.options(model)
     console = Console(stderr=True)
     source = open_corpus(corpus, text_field=wanted.text_field)
     engine = open_installation(settings)
-    subject = load_subject(
-        model,
-        LoadOptions(
-            settings.device,
-            wanted.dtype,
-            wanted.bos,
-            wanted.revision,
-            wanted.module_path,
-            permutation_seed=wanted.permutation_seed,
-        ),
-    )
+    if queue:
+        with transaction(make_sessions(engine)) as session:
+            task = queue_collection(session, model, corpus, wanted)
+        console.print(f"{options.slug}: queued; /tasks/{task.id} shows its progress and cancels it")
+        engine.dispose()
+        return
+    subject = open_subject(settings, model, wanted)
     info = subject.info
     console.print(
         f"{info.name}: {info.architecture}, {info.n_layers} layers of {info.neurons_per_layer} neurons, {info.dtype} "
@@ -111,6 +114,50 @@ def collect(settings: Settings, *, model: str, corpus: str, **arguments: Any) ->
     else:
         console.print(f"part {wanted.part} is done; the collection is stored when the other parts are")
     engine.dispose()
+
+
+def open_subject(settings: Settings, model: str, arguments: CollectArguments) -> LoadedSubject:
+    """The model that is to be collected. Raises CheckpointError, SubjectError."""
+    return load_subject(
+        model,
+        LoadOptions(
+            settings.device,
+            arguments.dtype,
+            arguments.bos,
+            arguments.revision,
+            arguments.module_path,
+            permutation_seed=arguments.permutation_seed,
+        ),
+    )
+
+
+def queue_collection(session: Session, model: str, corpus: str, arguments: CollectArguments) -> QueuedTask:
+    """Queue a collection. The worker must find model and corpus under the same paths.
+
+    Raises CollectionError for ``restart``: a task that is repeated goes on, and never begins again from the start.
+    """
+    if arguments.restart:
+        raise CollectionError("A queued collection goes on where it was. Use --restart without --queue.")
+    slug = arguments.options(model).slug
+    return enqueue_task(
+        session,
+        kind=COLLECTION,
+        title=slug,
+        account_id=None,
+        unique_key=f"{COLLECTION.name}:{slug}:{arguments.part}",
+        parameters={
+            "slug": slug,
+            "model": _absolute(model),
+            "corpus": _absolute(corpus),
+            "arguments": {**asdict(arguments), "slug": arguments.slug or slug_of(model)},
+        },
+    )
+
+
+def _absolute(name: str) -> str:
+    """A path that holds in any folder; a name that is no path as it is."""
+    path = Path(name).expanduser()
+    return str(path.resolve()) if path.exists() else name
 
 
 def slug_of(model: str) -> str:

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from app.domain.work import CHECK, CONTROLS, MODEL_REVIEW, RUN, TRIAL, WARM_UP
+from app.domain.work import CHECK, COLLECTION, CONTROLS, MODEL_REVIEW, RUN, TRIAL, WARM_UP
 from worker.run.held import Done, Handler, Handlers, HeldWork
 from worker.run.services import WorkerServices
 
@@ -30,6 +30,12 @@ def _warm_up(services: WorkerServices) -> Handler:
     return WarmUpHandler(services.subjects)
 
 
+def _collection(services: WorkerServices) -> Handler:
+    from worker.run.collections import CollectionHandler
+
+    return CollectionHandler(services)
+
+
 def _check(services: WorkerServices) -> Handler:
     from worker.run.checks import CheckHandler
 
@@ -53,6 +59,7 @@ MAKERS: Mapping[str, Maker] = {
     TRIAL.name: _trial,
     WARM_UP.name: _warm_up,
     CHECK.name: _check,
+    COLLECTION.name: _collection,
     CONTROLS.name: _controls,
     MODEL_REVIEW.name: _model_review,
 }

@@ -1,0 +1,41 @@
+"""The handler of collections: a subject's pass over a corpus, which a person can watch, cancel and go on with."""
+
+from typing import Any
+
+from app.work.lease import TaskLease
+from worker.collection.command import CollectArguments, open_subject
+from worker.collection.reporting import Progress, StoredProgress
+from worker.collection.run import collect
+from worker.corpora.corpus import open_corpus
+from worker.run.held import Done, HeldWork
+from worker.run.services import WorkerServices
+
+
+class CollectionHandler:
+    """Collects where model and corpus can be read: paths are those of the machine on which the task was queued."""
+
+    def __init__(self, services: WorkerServices) -> None:
+        self._sessions, self._settings = services.sessions, services.settings
+
+    def __call__(self, held: HeldWork[TaskLease]) -> Done:
+        """Collect, or go on where an earlier attempt was. Raises CorpusError, SubjectError, CollectionError, Conflict.
+
+        A collection stores its results in a transaction of its own. A cancelled task leaves it unfinished: queued
+        again, or started by the command, it goes on from its last saved state.
+        """
+        parameters: dict[str, Any] = dict(held.lease.parameters)
+        arguments = CollectArguments(**parameters["arguments"])
+        options = arguments.options(parameters["model"])
+        held.doing = f"a collection of {options.slug}"
+        held.report("loading the model", 0.0)
+        source = open_corpus(parameters["corpus"], text_field=arguments.text_field)
+        subject = open_subject(self._settings, parameters["model"], arguments)
+        with StoredProgress(self._sessions, self._settings, options.part) as store:
+
+            def tell(progress: Progress) -> None:
+                store(progress)
+                held.report(progress.stage.label, min(1.0, progress.done / progress.total) if progress.total else 0.0)
+
+            folder = self._settings.data_dir / "collections"
+            outcome = collect(self._sessions, subject, source, folder, options, tell)
+        return Done(result={"tokens": outcome.tokens, "is_complete": outcome.complete, "notes": list(outcome.notes)})
