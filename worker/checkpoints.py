@@ -77,7 +77,9 @@ def checkpoint_folder(source: str, revision: str | None = None) -> tuple[Path, s
     except HFValidationError as error:
         raise CheckpointError(f"{source!r} is neither a folder nor the name of a model on the hub.") from error
     except (HTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise CheckpointError(f"{source!r} is no folder, and the hub does not give it: {_reason(error)}") from error
+        raise CheckpointError(
+            f"{source!r} is not a folder, and the hub does not provide it: {_reason(error)}"
+        ) from error
     return found, found.name
 
 

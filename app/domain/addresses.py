@@ -37,7 +37,7 @@ def base_url_of(text: str) -> str:
     except ValueError as error:
         raise ValueError(f"The base URL cannot be read: {_reason(error)}.") from None
     if parts.username is not None or parts.password is not None:
-        raise ValueError("A base URL holds no name and password: give the key by --key-variable or --ask-key.")
+        raise ValueError("A base URL must not contain a name or password: give the key by --key-variable or --ask-key.")
     if parts.scheme not in ("http", "https") or not host:
         raise ValueError("A base URL begins with http:// or https:// and names a host, e.g. https://api.openai.com/v1.")
     if port == 0:

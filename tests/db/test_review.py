@@ -180,7 +180,7 @@ def test_what_cannot_be_undone_says_why(session: Session, make: Make) -> None:
         undo_verdict(session, verdict_id=first.verdict_id, reviewer=cast.bob, now=LATER + timedelta(minutes=5))
     cast.judge(session, cast.dora, "wrong")
     cast.judge(session, cast.erik, "wrong")
-    with pytest.raises(Conflict, match="Others have judged"):
+    with pytest.raises(Conflict, match="Other verdicts are based"):
         undo_verdict(session, verdict_id=first.verdict_id, reviewer=cast.bob)
 
 

@@ -145,7 +145,7 @@ def test_a_file_without_the_field_names_those_there_are(tmp_path: Path, name: st
         ("numbers.parquet", b"", ""),
         ("one object.json", b'{"data": [{"text": "a"}], "version": 1}', "no text under 'text'; it has data, version"),
         ("numbers.json", b"[1, 2.5, null]", "neither an object nor a text"),
-        ("open.json", b'[{"text": ', "not JSON behind row 0"),
+        ("open.json", b'[{"text": ', "not JSON after row 0"),
     ],
 )
 @pytest.mark.parametrize("is_in_folder", [False, True])
@@ -368,5 +368,5 @@ def test_formats_of_the_datasets_library_are_refused_at_once(name: str) -> None:
 def test_local_folders_are_not_read_as_data_sets(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="is a local folder or file: give its path alone"):
         open_corpus(f"datasets:{tmp_path}")
-    with pytest.raises(CorpusError, match="names no data set"):
+    with pytest.raises(CorpusError, match="does not name a data set"):
         open_corpus("datasets:")

@@ -147,5 +147,5 @@ def test_a_module_that_is_passed_twice_or_never_is_refused(tmp_path: Path) -> No
 @pytest.mark.parametrize("family", ["bert", "bidirectional_gemma"])
 def test_a_model_that_looks_both_ways_is_refused(tmp_path: Path, family: str) -> None:
     path = "bert.encoder.layer.{layer}.output.dense" if family == "bert" else None
-    with pytest.raises(SubjectError, match=r"looks at the tokens behind a token too\. Only causal"):
+    with pytest.raises(SubjectError, match=r"attends to the tokens after a token too\. Only causal"):
         load(tmp_path, family, path)

@@ -77,5 +77,5 @@ def locked(file: Path, *, wait: bool = False) -> Iterator[None]:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError as error:
-            raise CollectionError("Another process is at work on this very collection.") from error
+            raise CollectionError("Another process is running this collection.") from error
         yield

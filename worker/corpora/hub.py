@@ -29,7 +29,7 @@ def hub_corpus(spec: str, text_field: str) -> CorpusSource:
             f"its path alone, without {HUB_PREFIX!r}."
         )
     if not name:
-        raise CorpusError(f"{spec!r} names no data set.")
+        raise CorpusError(f"{spec!r} does not name a data set.")
     if Path(name).expanduser().exists():
         raise CorpusError(f"{name!r} is a local folder or file: give its path alone, without {HUB_PREFIX!r}.")
     return CorpusSource(spec, f"{spec} (text field {text_field!r})", partial(_documents, spec, text_field))

@@ -101,7 +101,7 @@ class JsonValues:
             if is_array and self._next_character() == ",":
                 self._take_up_to(self._at + 1)
         if is_array and not character:
-            raise CannotRead(f"the JSON array ends behind row {number} without a closing bracket")
+            raise CannotRead(f"the JSON array ends after row {number} without a closing bracket")
 
     def _value(self, number: int) -> Any:
         """The next value, which is taken."""
@@ -112,14 +112,14 @@ class JsonValues:
                 raise CannotRead(f"row {number + 1} is nested too deeply") from error
             except ValueError as error:
                 if self._is_end:
-                    raise CannotRead(f"not JSON behind row {number}: {error}") from error
+                    raise CannotRead(f"not JSON after row {number}: {error}") from error
             else:
                 if end < len(self._held) or self._is_end:  # a number may go on in the next block
                     self._take_up_to(end)
                     return value
             size = len(self._held) - self._at
             if size >= LONGEST_ROW_BYTES:
-                raise CannotRead(f"not JSON behind row {number}, or a row {TOO_LONG}")
+                raise CannotRead(f"not JSON after row {number}, or a row {TOO_LONG}")
             # Twice as much each time, so that a long row is parsed few times.
             self._read(min(max(BLOCK_BYTES, size), LONGEST_ROW_BYTES - size))
 

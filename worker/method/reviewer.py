@@ -82,7 +82,7 @@ def _read(text: str) -> ModelVerdict:
     try:
         kind, confidence = VerdictKind(found["verdict"]), Confidence(found["confidence"])
     except (ValueError, TypeError) as error:
-        raise Unusable("the verdict or the confidence is not one of the words that were asked for") from error
+        raise Unusable("the verdict or the confidence is not one of the allowed words") from error
     return ModelVerdict(kind, confidence, one_line(found["note"], longest=LONGEST_REASON))
 
 

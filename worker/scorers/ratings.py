@@ -94,7 +94,7 @@ def _read(reply: str, n: int) -> tuple[int, ...]:
         raise Unusable(f"the ratings are not a list of {n}")
     for rating in ratings:
         if not isinstance(rating, int) or isinstance(rating, bool) or not 0 <= rating <= MOST:
-            raise Unusable(f"{rating!r} is no whole number from 0 to {MOST}")
+            raise Unusable(f"{rating!r} is not a whole number from 0 to {MOST}")
     return tuple(ratings)
 
 

@@ -43,7 +43,7 @@ def check_by_a_pass(subject: LoadedSubject) -> None:
         )
     if any(_looks_ahead(activations) for activations in found.values()):
         raise SubjectError(
-            f"{subject.info.name} ({subject.info.architecture}) looks at the tokens behind a token too. Only causal "
+            f"{subject.info.name} ({subject.info.architecture}) attends to the tokens after a token too. Only causal "
             "language models are supported, in which an activation depends on earlier tokens alone."
         )
 

@@ -18,7 +18,7 @@ def chosen_explanations(explanations: Sequence[ExplanationRow], wanted: Sequence
     """
     wanted = list(dict.fromkeys(wanted))
     if len(wanted) > MOST_SIDE_BY_SIDE:
-        raise Invalid(f"{len(wanted)} explanations are chosen; {MOST_SIDE_BY_SIDE} fit side by side. Take some away.")
+        raise Invalid(f"{len(wanted)} explanations are chosen; {MOST_SIDE_BY_SIDE} fit side by side. Remove some.")
     if not wanted:
         return _newest(explanations)
     by_id = {explanation.id: explanation for explanation in explanations}

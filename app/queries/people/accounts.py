@@ -193,7 +193,7 @@ def _keep_an_administrator(session: Session, leaving: int) -> None:
         select(Account.id).where(Account.role == Role.ADMIN, Account.disabled_at.is_(None)).with_for_update()
     ).all()
     if set(ids) <= {leaving}:
-        raise Conflict("This is the last administrator. Make somebody else one first.")
+        raise Conflict("This is the last administrator. Make another account an administrator first.")
 
 
 def lock_account(session: Session, *, account_id: int) -> None:
@@ -213,7 +213,7 @@ def create_login_token(session: Session, *, account_id: int, minutes: int) -> st
     """
     account = session.get_one(Account, account_id)
     if account.kind != ReviewerKind.PERSON:
-        raise Conflict(f"{account.name} is no person: nobody logs in to its account.")
+        raise Conflict(f"{account.name} is not a person: no login is possible to its account.")
     if account.disabled_at is not None:
         raise Conflict(f"The account {account.name} is disabled: neuron-audit user enable {account.name}")
     token = secrets.token_urlsafe(32)

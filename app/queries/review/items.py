@@ -126,7 +126,7 @@ def create_campaign(  # noqa: PLR0913 - a campaign's own columns
         else insert_items(session, campaign=campaign, wanted=wanted, account_id=account_id)
     )
     if not added.n_items:
-        raise Conflict("No explanation matches, so there is nothing to judge. Loosen the filters.")
+        raise Conflict("No explanation matches, so there is nothing to judge. Widen the filters.")
     detail = {"campaign_id": campaign_id, "name": campaign.name, "draw_id": added.draw_id, "n_items": added.n_items}
     record_event(session, kind=EventKind.CAMPAIGN_CREATED, account_id=account_id, subject_id=subject_id, detail=detail)
     return campaign_id
@@ -269,7 +269,7 @@ def _add_sample(session: Session, campaign: Campaign, wanted: SampleWanted, acco
             .order_by(Neuron.current_explanation_id)
         ).all()
     if not rows:
-        raise Conflict("No explanation matches, so there is nothing to draw from. Loosen the filters.")
+        raise Conflict("No explanation matches, so there is nothing to draw from. Widen the filters.")
     found = [stratum_label(wanted.stratified_by, layer=r[1], score=r[2], firing_rate=r[3]) for r in rows]
     labels = sorted(set(found), key=_natural)
     index = {label: i for i, label in enumerate(labels)}

@@ -156,7 +156,7 @@ def undo_verdict(session: Session, *, verdict_id: int, reviewer: Reviewer, now: 
     later = select(ReviewVerdict.id).join(ReviewSlot, ReviewSlot.id == ReviewVerdict.slot_id)
     later = later.where(ReviewVerdict.item_id == item.row.id, ReviewVerdict.id > verdict_id, stands())
     if session.scalar(later.where(ReviewSlot.kind != SlotKind.REVIEW).limit(1)) is not None:
-        raise Conflict("Others have judged on the ground of your verdict. Ask an adjudicator to send the item back.")
+        raise Conflict("Other verdicts are based on yours. Ask an adjudicator to send the item back.")
     session.add(
         ReviewVerdict(
             campaign_id=item.campaign.id,
@@ -309,7 +309,7 @@ def _locked(session: Session, item_id: int) -> _Item:
 
 def _require_not_ended(campaign: Campaign) -> None:
     if campaign.state == CampaignState.ENDED:
-        raise Conflict("This campaign has ended. Its verdicts stand as they are.")
+        raise Conflict("This campaign has ended. Its verdicts are final.")
 
 
 def _record(session: Session, item: _Item, kind: EventKind, account_id: int, detail: dict[str, Any]) -> None:

@@ -163,7 +163,7 @@ def withdraw(session: DbSession, viewer: MayManage, draw_id: Annotated[int, Path
     """Take out again what was added together and was not judged."""
     shown = draw_shown(session, draw_id=draw_id)
     if shown.account_id != viewer.id and not viewer.may(Action.ADJUDICATE):
-        raise Conflict("Only who added these items, or an adjudicator, takes them out again.")
+        raise Conflict("Only the person who added these items, or an adjudicator, can remove them.")
     undo = withdraw_flags if shown.source is ItemSource.FLAG else withdraw_items
     undo(session, draw_id=draw_id, account_id=viewer.id)
     return RedirectResponse(f"/draws/{draw_id}", status_code=303)

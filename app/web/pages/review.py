@@ -219,7 +219,7 @@ def result(session: DbSession, viewer: MayReview, item_id: Id) -> ReviewResult:
     item, given = item_shown(session, item_id=item_id), item_verdicts(session, item_id=item_id)
     is_told = item.is_open_about_itself or (viewer.may(Action.ADJUDICATE) and item.outcome is not None)
     if not is_told and viewer.name not in {each.by for each in given}:
-        raise Conflict("What others say of an item is shown once your own verdict is in, or the campaign has ended.")
+        raise Conflict("Others' verdicts are shown once you have given yours, or the campaign has ended.")
     if not item.is_open_about_itself:
         item = replace(item, control=None, truth=None)
     address = f"/{item.slug}/{item.layer}/{item.index}?explanation={item.explanation_id}"
