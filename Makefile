@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SETUP := .venv/.installed static/vendor/htmx.min.js
 
-.PHONY: help setup demo test soak coverage check format messages browser clean
+.PHONY: help setup demo test soak coverage check format messages browser packages clean
 
 help: ## List the commands.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
@@ -28,7 +28,10 @@ demo: $(SETUP) ## Start everything on the bundled model and print one address.
 browser: $(SETUP) ## Make sure that a Chromium is there for the browser tests.
 	$(BIN)/python -m tests.browser.find_chromium --install
 
-test: $(SETUP) browser ## Run every test; reliability in its short form.
+packages: $(SETUP) ## Make sure that the system has what PDF reports need.
+	$(BIN)/python -m tests.system_packages --install
+
+test: $(SETUP) browser packages ## Run every test; reliability in its short form.
 	$(BIN)/pytest -m 'not soak'
 
 soak: $(SETUP) ## Run the reliability tests in full.
@@ -52,8 +55,8 @@ format: $(SETUP) ## Format the code and the templates.
 	$(BIN)/djlint --reformat --quiet templates
 
 messages: $(SETUP) ## Add new sentences of reports to the catalogues of other languages.
-	$(BIN)/pybabel --quiet extract --mapping-file pyproject.toml --add-location file --output .messages.pot app templates
-	$(BIN)/pybabel --quiet update --no-fuzzy-matching --ignore-obsolete --omit-header --input-file .messages.pot \
+	$(BIN)/pybabel --quiet extract --mapping-file pyproject.toml --add-location file --output .messages.pot .
+	$(BIN)/pybabel --quiet update --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --input-file .messages.pot \
 		--locale fr --output-file app/localization/messages/fr.po
 	rm .messages.pot
 

@@ -12,6 +12,7 @@ from app.cli.database import db
 from app.cli.doubts import doubts_command
 from app.cli.history import history
 from app.cli.provider import provider
+from app.cli.report import export_command, report_command
 from app.cli.steps import steps_command
 from app.cli.user import user
 from app.errors import DomainError
@@ -166,6 +167,8 @@ def settings_command() -> None:
 
 cli.command("steps")(steps_command)
 cli.command("doubts")(doubts_command)
+cli.command("report")(report_command)
+cli.command("export")(export_command)
 
 
 @health.command("web")

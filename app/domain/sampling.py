@@ -10,15 +10,16 @@ from math import floor
 
 import numpy as np
 
+from app.domain.marking import N_
 from app.domain.review import Stratifier
 
 SCORE_EDGES = (0.2, 0.4, 0.6, 0.8)
-SCORE_BANDS = ("below 0.2", "0.2 to 0.4", "0.4 to 0.6", "0.6 to 0.8", "0.8 and above")
-NOT_SCORED = "not scored"
+SCORE_BANDS = (N_("below 0.2"), N_("0.2 to 0.4"), N_("0.4 to 0.6"), N_("0.6 to 0.8"), N_("0.8 and above"))
+NOT_SCORED = N_("not scored")
 RATE_EDGES = (0.0001, 0.001, 0.01, 0.1)
-RATE_BANDS = ("below 0.01 %", "0.01 to 0.1 %", "0.1 to 1 %", "1 to 10 %", "10 % and above")
-NOT_KNOWN = "not known"
-WHOLE = "all"
+RATE_BANDS = (N_("below 0.01 %"), N_("0.01 to 0.1 %"), N_("0.1 to 1 %"), N_("1 to 10 %"), N_("10 % and above"))
+NOT_KNOWN = N_("not known")
+WHOLE = N_("all")
 """The one stratum of a simple sample."""
 FEWEST_PER_STRATUM = 2
 """With one item a stratum's variance cannot be estimated."""

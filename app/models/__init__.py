@@ -20,6 +20,7 @@ from app.models.review import (
     ReviewVerdict,
 )
 from app.models.runs import Batch, LlmCall, Run
+from app.models.statements import AuditStatement
 from app.models.subjects import CollectedNeuron, Collection, Neuron, Sample, Subject
 from app.models.text import Corpus, Document, Excerpt, Tokenizer, VocabularyToken
 from app.models.work import Pause, Task, Turn, Worker
@@ -29,6 +30,7 @@ __all__ = [
     "Account",
     "ApiToken",
     "AttemptCount",
+    "AuditStatement",
     "Base",
     "Batch",
     "CallCount",

@@ -251,6 +251,7 @@ TABLES = (
     "excerpt",
     "neuron",
     "task",
+    "audit_statement",
     "campaign_draw",
     "campaign_version",
     "collected_neuron",
@@ -818,6 +819,18 @@ def create_tables() -> None:
         postgresql_where=sa.text("status IN ('queued', 'running')"),
     )
     op.create_table(
+        "audit_statement",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("campaign_id", sa.BigInteger(), nullable=False),
+        sa.Column("statements", postgresql.JSONB(), nullable=False),
+        sa.Column("account_id", sa.BigInteger(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_audit_statement_account_id")),
+        sa.ForeignKeyConstraint(["campaign_id"], ["campaign.id"], name=op.f("fk_audit_statement_campaign_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_statement")),
+    )
+    op.create_index("ix_audit_statement_campaign_id", "audit_statement", ["campaign_id", "id"], unique=False)
+    op.create_table(
         "campaign_draw",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("campaign_id", sa.BigInteger(), nullable=False),
@@ -1324,6 +1337,7 @@ def create_tables() -> None:
 
 
 APPEND_ONLY = (
+    "audit_statement",
     "campaign_draw",
     "campaign_version",
     "check_mistake",

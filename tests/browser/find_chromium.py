@@ -77,7 +77,7 @@ def prepare_driver() -> None:
     while (tried := playwright("--version")).returncode != 0:
         library = missing_library(tried.stderr)
         package = PACKAGE_OF.get(library or "")
-        if package is None or not _install_package(package):
+        if package is None or not install_package(package):
             told = f"the library {library}" if library else f"something: {tried.stderr.strip()[-500:]}"
             name = f" (Debian's package {package})" if package else ""
             raise SystemExit(f"The browser tests cannot run: Playwright's driver lacks {told}{name}. Install it.")
@@ -86,13 +86,13 @@ def prepare_driver() -> None:
 def install() -> None:
     """Install a Chromium: Playwright's own build, else Debian's package."""
     if playwright("install", "chromium").returncode != 0 or find() is None:
-        _install_package("chromium")
+        install_package("chromium")
 
 
 _installed: set[str] = set()
 
 
-def _install_package(package: str) -> bool:
+def install_package(package: str) -> bool:
     """Whether Debian's package could be installed. False the second time: then it was not what was missing."""
     if package in _installed or shutil.which("apt-get") is None:
         return False

@@ -77,6 +77,7 @@ MUTATIONS = (
         "/campaigns", "campaign.created", "charlie", {"subject": "{slug}", "name": "n", "question": "q", "n": "1"}
     ),
     Mutation("/campaigns/{campaign_id}/rules", "campaign.changed", "charlie", {"question": "another"}),
+    Mutation("/campaigns/{campaign_id}/statements", "report.stated", "charlie", {"payer": "Nobody"}),
     Mutation("/campaigns/{campaign_id}/end", "campaign.ended", "charlie", {}),
     Mutation("/campaigns/{campaign_id}/model-review", "task.queued", "charlie", {"provider": "house", "n_items": "1"}),
     Mutation("/campaigns/{campaign_id}/next", None, "charlie", {}),

@@ -6,6 +6,7 @@ from math import ceil
 from app.domain.activations import NeuronRecords, SampleKind, Split
 from app.domain.executed import CORPUS
 from app.domain.language_models import Capability
+from app.domain.marking import N_
 from app.domain.results import TOP_AND_RANDOM
 from app.domain.samples import STRATA
 from app.domain.steps.calls import NO_CALLS, Calls, Span
@@ -132,54 +133,63 @@ def _with_peer(rate: Callable[[NeuronRecords], Calls]) -> Callable[[ScorerInput]
 
 CORRELATION = ScorerSpec(
     name="correlation",
-    label="Correlation of expected and real activations",
+    label=N_("Correlation of expected and real activations"),
     parameters=("samples",),
-    description="Pearson's r of expected and real activations over all tokens of the scored excerpts.",
-    blind_spot="Insensitive to texts that are too broad on top and random excerpts, the more so the more selective "
-    "the neuron is.",
+    description=N_("Pearson's r of expected and real activations over all tokens of the scored excerpts."),
+    blind_spot=N_(
+        "Insensitive to texts that are too broad on top and random excerpts, the more so the more selective "
+        "the neuron is."
+    ),
     samples=fitted_samples,
     simulated=_fitted_records,
     calls=_nothing,
 )
 WHOLE_CORPUS = ScorerSpec(
     name="whole_corpus",
-    label="Whole corpus: correlation, precision and recall at natural frequency",
+    label=N_("Whole corpus: correlation, precision and recall at natural frequency"),
     parameters=("excerpts_per_sample",),
-    description="Correlation of expected and real activations over all tokens of the corpus, estimated from excerpts "
-    "of every stratum by their inclusion probabilities; with its margin over the token table, precision and recall.",
-    blind_spot="Detects a false claim only where one of its few excerpts of ordinary text contains it.",
+    description=N_(
+        "Correlation of expected and real activations over all tokens of the corpus, estimated from excerpts "
+        "of every stratum by their inclusion probabilities; with its margin over the token table, precision and recall."
+    ),
+    blind_spot=N_("Detects a false claim only where one of its few excerpts of ordinary text contains it."),
     samples=_of_corpus,
     simulated=corpus_records,
     calls=_nothing,
 )
 EXPLAINED_VARIANCE = ScorerSpec(
     name="explained_variance",
-    label="Variance of the real activations that the predicted ones explain",
+    label=N_("Variance of the real activations that the predicted ones explain"),
     parameters=("samples",),
-    description="One minus the squared error divided by the variance; `uncentred_rsquared` divides by the mean "
-    "square, as the paper's code does.",
-    blind_spot="Low for a good text whose simulator is on another scale, and dominated by the few largest activations.",
+    description=N_(
+        "One minus the squared error divided by the variance; `uncentred_rsquared` divides by the mean "
+        "square, as the paper's code does."
+    ),
+    blind_spot=N_(
+        "Low for a good text whose simulator is on another scale, and dominated by the few largest activations."
+    ),
     samples=fitted_samples,
     simulated=_fitted_records,
     calls=_nothing,
 )
 ABSOLUTE_DEVIATION = ScorerSpec(
     name="absolute_deviation",
-    label="Absolute size of the real activations that the predicted ones explain",
+    label=N_("Absolute size of the real activations that the predicted ones explain"),
     parameters=("samples",),
-    description="One minus the mean absolute error divided by the mean absolute activation.",
-    blind_spot="Rewards a prediction of 0 everywhere where the neuron is almost always silent.",
+    description=N_("One minus the mean absolute error divided by the mean absolute activation."),
+    blind_spot=N_("Rewards a prediction of 0 everywhere where the neuron is almost always silent."),
     samples=fitted_samples,
     simulated=_fitted_records,
     calls=_nothing,
 )
 ABLATION = ScorerSpec(
     name="ablation",
-    label="Effect of the simulated activations on the subject's output",
+    label=N_("Effect of the simulated activations on the subject's output"),
     parameters=("sample",),
-    description="How much less the subject's output changes under the simulated activations than under the "
-    "neuron's mean.",
-    blind_spot="Detects only differences that reach the output, which many neurons barely change.",
+    description=N_(
+        "How much less the subject's output changes under the simulated activations than under the neuron's mean."
+    ),
+    blind_spot=N_("Detects only differences that reach the output, which many neurons barely change."),
     needs_subject=True,
     samples=ablated_samples,
     simulated=_ablated_records,
@@ -187,12 +197,16 @@ ABLATION = ScorerSpec(
 )
 DETECTION = ScorerSpec(
     name="detection",
-    label="Detection: does this excerpt fit?",
+    label=N_("Detection: does this excerpt fit?"),
     parameters=("shuffled", "max_tokens"),
-    description="Whether a language model with the text separates top excerpts from random ones and from hard "
-    "negatives; `detection_auc` is the area under the curve of its ratings.",
-    blind_spot="Does not detect which token of an excerpt activates the neuron, nor a breadth that random excerpts "
-    "do not show.",
+    description=N_(
+        "Whether a language model with the text separates top excerpts from random ones and from hard "
+        "negatives; `detection_auc` is the area under the curve of its ratings."
+    ),
+    blind_spot=N_(
+        "Does not detect which token of an excerpt activates the neuron, nor a breadth that random excerpts "
+        "do not show."
+    ),
     prompts=("detection",),
     capabilities=CHAT,
     needs_hard_negatives=True,
@@ -235,11 +249,13 @@ def _intruding(given: ScorerInput) -> Calls:
 
 BOUNDARY = ScorerSpec(
     name="boundary",
-    label="Boundary: sentences inside and just outside the text",
+    label=N_("Boundary: sentences inside and just outside the text"),
     parameters=("n_sentences", "max_tokens"),
-    description="The subject is run on sentences that a language model writes to fit the text and on similar ones that "
-    "do not: the harmonic mean of the share that fires and the share that stays silent, each shown as well.",
-    blind_spot="Tests only sentences that the language model writes, in its style, not the text of the corpus.",
+    description=N_(
+        "The subject is run on sentences that a language model writes to fit the text and on similar ones that "
+        "do not: the harmonic mean of the share that fires and the share that stays silent, each shown as well."
+    ),
+    blind_spot=N_("Tests only sentences that the language model writes, in its style, not the text of the corpus."),
     prompts=("write_sentences",),
     capabilities=CHAT,
     needs_subject=True,
@@ -249,11 +265,13 @@ BOUNDARY = ScorerSpec(
 )
 OWN_TEXTS = ScorerSpec(
     name="own_texts",
-    label="Own texts: written sentences against random text",
+    label=N_("Own texts: written sentences against random text"),
     parameters=("n_sentences", "max_tokens"),
-    description="Whether the neuron is more active on sentences written to fit the text than on random excerpts of "
-    "the same length: twice the area under the curve, less one.",
-    blind_spot="Does not detect what the text misses: one feature that activates the neuron is enough.",
+    description=N_(
+        "Whether the neuron is more active on sentences written to fit the text than on random excerpts of "
+        "the same length: twice the area under the curve, less one."
+    ),
+    blind_spot=N_("Does not detect what the text misses: one feature that activates the neuron is enough."),
     prompts=("write_sentences",),
     capabilities=CHAT,
     needs_subject=True,
@@ -263,11 +281,13 @@ OWN_TEXTS = ScorerSpec(
 )
 INTRUDER = ScorerSpec(
     name="intruder",
-    label="Intruder: which excerpt does not belong?",
+    label=N_("Intruder: which excerpt does not belong?"),
     parameters=("max_tokens",),
-    description="A language model that sees no explanation finds the random excerpt among four on which the neuron "
-    "fires: a measure of whether the neuron can be explained at all.",
-    blind_spot="Does not measure the text: every text of a neuron gets the same number.",
+    description=N_(
+        "A language model that sees no explanation finds the random excerpt among four on which the neuron "
+        "fires: a measure of whether the neuron can be explained at all."
+    ),
+    blind_spot=N_("Does not measure the text: every text of a neuron gets the same number."),
     prompts=("intruder",),
     capabilities=CHAT,
     samples=_detected_first,
@@ -277,11 +297,15 @@ INTRUDER = ScorerSpec(
 )
 FUZZING = ScorerSpec(
     name="fuzzing",
-    label="Fuzzing: do these marked tokens fit?",
+    label=N_("Fuzzing: do these marked tokens fit?"),
     parameters=("shuffled", "max_tokens"),
-    description="Whether a language model with the text separates the right marks on top excerpts from marks on silent "
-    "tokens; `fuzzing_auc` is the area under the curve of its ratings.",
-    blind_spot="Shows only excerpts on which the neuron fires, so it does not detect false claims about other text.",
+    description=N_(
+        "Whether a language model with the text separates the right marks on top excerpts from marks on silent "
+        "tokens; `fuzzing_auc` is the area under the curve of its ratings."
+    ),
+    blind_spot=N_(
+        "Shows only excerpts on which the neuron fires, so it does not detect false claims about other text."
+    ),
     prompts=("fuzzing",),
     capabilities=CHAT,
     samples=_fuzzed,

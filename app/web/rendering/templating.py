@@ -27,6 +27,7 @@ from app.web.deps import CurrentViewer
 from app.web.http.security import PRIVATE
 from app.web.http.static import static_url
 from app.web.rendering.filters import filters_of
+from app.web.rendering.pictures import roc_curve, share_bar
 from app.web.rendering.problem import Problem
 from app.web.rendering.signs import shown
 from app.web.rendering.svg import activation_histogram, score_axis, score_histogram, score_range, score_scatter
@@ -90,9 +91,12 @@ def _environment(language: Language) -> Environment:
         activation_histogram=activation_histogram,
         score_axis=score_axis,
         score_range=score_range,
+        share_bar=share_bar,
+        roc_curve=roc_curve,
     )
     environment.filters.update(filters_of(language))
     sentences = translations(language)
+    environment.filters["translated"] = sentences.gettext  # of a sentence that the domain has marked, as it is
     # The extension adds these methods to the environment when it is loaded, out of sight of type checkers.
     environment.install_gettext_callables(  # type: ignore[attr-defined]
         sentences.gettext, sentences.ngettext, newstyle=True, pgettext=sentences.pgettext, npgettext=sentences.npgettext

@@ -1,0 +1,357 @@
+"""What a report says of the model, its corpus, how explanations were made and scored, and how stable they are."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, func, select
+from sqlalchemy.orm import Session, aliased
+
+from app.domain.review import ItemSource, ItemState
+from app.domain.sites import Site
+from app.domain.standing import SCORE_2023
+from app.models import (
+    CampaignVersion,
+    Collection,
+    Corpus,
+    Document,
+    Explanation,
+    LlmCall,
+    Method,
+    Neuron,
+    ReviewItem,
+    Run,
+    Score,
+    Subject,
+    Tokenizer,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """The audited model and the site at which its neurons are read."""
+
+    slug: str
+    name: str
+    source: str
+    revision: str | None
+    weights_digest: str | None
+    architecture: str
+    site: str
+    n_layers: int
+    neurons_per_layer: int
+    activation_function: str | None
+    dtype: str
+    bos_policy: str
+    tokenizer: str
+    tokenizer_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusFacts:
+    """The text that explanations are about."""
+
+    name: str
+    source: str
+    digest: str
+    n_documents: int
+    n_tokens: int
+    n_excerpts: int
+    n_copies: int
+    context_length: int
+    seed: int
+    code_version: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MethodFacts:
+    """One way in which audited explanations were made. ``method_id`` is None for people and imports."""
+
+    method_id: int | None
+    author: str
+    n_explanations: int
+    n_succeeded: int
+    n_failed: int
+    price: float
+    price_estimated: float
+    """The part of ``price`` that is our estimate."""
+    returned_models: tuple[str, ...]
+
+    @property
+    def share_failed(self) -> float | None:
+        """Of the method's runs on this subject; None without any."""
+        n = self.n_succeeded + self.n_failed
+        return self.n_failed / n if n else None
+
+
+@dataclass(frozen=True, slots=True)
+class ScorerFacts:
+    """One scorer of the audited explanations: how high, and against which controls."""
+
+    scorer: str
+    sample: str
+    simulator: str | None
+    n: int
+    n_undefined: int
+    mean: float | None
+    shuffled_baseline: float | None
+    """Mean score of the texts of other neurons on the same records: the swapped control."""
+    token_table_baseline: float | None
+    null_twin_mean: float | None
+    """Mean of the same score on the null twin; None where the subject has none."""
+    null_twin_n: int
+
+
+@dataclass(frozen=True, slots=True)
+class StabilityFacts:
+    """How far two explanations of one neuron by one method differ, over the neurons with two runs or more."""
+
+    n_neurons: int
+    n_pairs: int
+    n_equal_texts: int
+    median_difference: float | None
+    """Of the 2023 scores, absolute."""
+    high_difference: float | None
+    """Their .95 quantile."""
+
+
+@dataclass(frozen=True, slots=True)
+class VersionFacts:
+    """One version of a campaign's rules."""
+
+    number: int
+    at: datetime
+    instructions_digest: str
+
+
+def model_facts(session: Session, *, subject_id: int) -> ModelFacts:
+    """The audited model."""
+    row = session.execute(
+        select(Subject, Tokenizer.name, Tokenizer.digest)
+        .join(Tokenizer, Tokenizer.id == Subject.tokenizer_id)
+        .where(Subject.id == subject_id)
+    ).one()
+    subject: Subject = row.Subject
+    return ModelFacts(
+        slug=subject.slug,
+        name=subject.name,
+        source=subject.source,
+        revision=subject.revision,
+        weights_digest=subject.weights_digest,
+        architecture=subject.architecture,
+        site=Site.from_json(subject.site).read_at(),
+        n_layers=subject.n_layers,
+        neurons_per_layer=subject.neurons_per_layer,
+        activation_function=subject.activation_function,
+        dtype=subject.dtype,
+        bos_policy=subject.bos_policy,
+        tokenizer=row.name,
+        tokenizer_digest=row.digest,
+    )
+
+
+def corpus_facts(session: Session, *, subject_id: int) -> CorpusFacts | None:
+    """The corpus of the collection that pages show; None for a subject without one."""
+    row = session.execute(
+        select(Collection, Corpus)
+        .join(Subject, Subject.collection_id == Collection.id)
+        .join(Corpus, Corpus.id == Collection.corpus_id)
+        .where(Subject.id == subject_id)
+    ).first()
+    if row is None:
+        return None
+    collection, corpus = row
+    n_documents = session.scalar(select(func.count()).select_from(Document).where(Document.corpus_id == corpus.id))
+    return CorpusFacts(
+        name=corpus.name,
+        source=corpus.source,
+        digest=corpus.digest,
+        n_documents=n_documents or 0,
+        n_tokens=collection.tokens_done,
+        n_excerpts=collection.n_excerpts,
+        n_copies=collection.n_copies,
+        context_length=collection.context_length,
+        seed=collection.seed,
+        code_version=collection.code_version,
+        notes=tuple(collection.notes),
+    )
+
+
+def method_facts(session: Session, *, campaign_id: int, subject_id: int) -> tuple[MethodFacts, ...]:
+    """How the explanations of a campaign were made, the most frequent way first. Three queries."""
+    audited = session.execute(
+        select(Explanation.method_id, Explanation.author, func.count())
+        .where(Explanation.id.in_(_audited(campaign_id)))
+        .group_by(Explanation.method_id, Explanation.author)
+        .order_by(func.count().desc(), Explanation.author)
+    ).all()
+    ids = {row[0] for row in audited if row[0] is not None}
+    runs = {row.method_id: row for row in session.execute(_runs(subject_id, ids))}
+    calls = {row.method_id: row for row in session.execute(_calls(subject_id, ids))}
+    return tuple(_method(*row, runs=runs, calls=calls) for row in audited)
+
+
+def _audited(campaign_id: int) -> Any:
+    return select(ReviewItem.explanation_id).where(
+        ReviewItem.campaign_id == campaign_id,
+        ReviewItem.source != ItemSource.CONTROL,
+        ReviewItem.state != ItemState.WITHDRAWN,
+    )
+
+
+def _runs(subject_id: int, method_ids: set[int]) -> Any:
+    return (
+        select(
+            Run.method_id,
+            func.count().filter(Run.status == "succeeded").label("n_succeeded"),
+            func.count().filter(Run.status.in_(("failed", "quarantined"))).label("n_failed"),
+        )
+        .join(Neuron, Neuron.id == Run.neuron_id)
+        .where(Run.method_id.in_(method_ids), Neuron.subject_id == subject_id, Run.explanation_id.is_(None))
+        .group_by(Run.method_id)
+    )
+
+
+def _calls(subject_id: int, method_ids: set[int]) -> Any:
+    return (
+        select(
+            Run.method_id,
+            func.coalesce(func.sum(LlmCall.price), 0.0).label("price"),
+            func.coalesce(func.sum(LlmCall.price).filter(LlmCall.is_estimated), 0.0).label("estimated"),
+            func.array_remove(func.array_agg(LlmCall.returned_model.distinct()), None).label("models"),
+        )
+        .join(LlmCall, LlmCall.run_id == Run.id)
+        .join(Neuron, Neuron.id == Run.neuron_id)
+        .where(Run.method_id.in_(method_ids), Neuron.subject_id == subject_id, Run.explanation_id.is_(None))
+        .group_by(Run.method_id)
+    )
+
+
+def _method(
+    method_id: int | None, author: str, n: int, *, runs: Mapping[int, Any], calls: Mapping[int, Any]
+) -> MethodFacts:
+    run = runs.get(method_id) if method_id is not None else None
+    call = calls.get(method_id) if method_id is not None else None
+    return MethodFacts(
+        method_id=method_id,
+        author=author,
+        n_explanations=n,
+        n_succeeded=run.n_succeeded if run else 0,
+        n_failed=run.n_failed if run else 0,
+        price=float(call.price) if call else 0.0,
+        price_estimated=float(call.estimated) if call else 0.0,
+        returned_models=tuple(sorted(call.models)) if call else (),
+    )
+
+
+def scorer_facts(session: Session, *, campaign_id: int, subject_id: int) -> tuple[ScorerFacts, ...]:
+    """Every scorer with its figures over the campaign's explanations, and over those of the null twin. Two queries."""
+    columns = (
+        Score.scorer,
+        Score.sample,
+        Score.simulator,
+        func.count(Score.value).label("n"),
+        func.count().filter(Score.value.is_(None)).label("n_undefined"),
+        func.avg(Score.value).label("mean"),
+        func.avg(Score.shuffled_baseline).label("shuffled"),
+        func.avg(Score.token_lookup_baseline).label("lookup"),
+    )
+    own = session.execute(
+        select(*columns)
+        .where(Score.explanation_id.in_(_audited(campaign_id)))
+        .group_by(Score.scorer, Score.sample, Score.simulator)
+        .order_by(Score.scorer, Score.sample, Score.simulator)
+    ).all()
+    twin = {(row.scorer, row.sample, row.simulator): row for row in session.execute(_twin_scores(subject_id))}
+    return tuple(_scorer(row, twin.get((row.scorer, row.sample, row.simulator))) for row in own)
+
+
+def _twin_scores(subject_id: int) -> Any:
+    return (
+        select(
+            Score.scorer,
+            Score.sample,
+            Score.simulator,
+            func.avg(Score.value).label("mean"),
+            func.count(Score.value).label("n"),
+        )
+        .join(Neuron, Neuron.current_explanation_id == Score.explanation_id)
+        .join(Subject, and_(Subject.id == Neuron.subject_id, Subject.null_twin_of_id == subject_id))
+        .group_by(Score.scorer, Score.sample, Score.simulator)
+    )
+
+
+def _scorer(row: Any, twin: Any) -> ScorerFacts:
+    return ScorerFacts(
+        scorer=row.scorer,
+        sample=row.sample,
+        simulator=row.simulator,
+        n=row.n,
+        n_undefined=row.n_undefined,
+        mean=row.mean,
+        shuffled_baseline=row.shuffled,
+        token_table_baseline=row.lookup,
+        null_twin_mean=None if twin is None else twin.mean,
+        null_twin_n=0 if twin is None else twin.n,
+    )
+
+
+def stability_facts(session: Session, *, campaign_id: int) -> StabilityFacts:
+    """How far the campaign's neurons are explained alike by another run of the same method. One query.
+
+    Of each run its candidate of rank 0 counts, and its newest defined 2023 score.
+    """
+    neurons = select(Explanation.neuron_id).where(Explanation.id.in_(_audited(campaign_id)))
+    one, other = _ranked(neurons), _ranked(neurons)
+    same = and_(
+        one.c.neuron_id == other.c.neuron_id, one.c.method_id == other.c.method_id, one.c.run_id < other.c.run_id
+    )
+    gap = func.abs(one.c.value - other.c.value)
+    row = session.execute(
+        select(
+            func.count(one.c.neuron_id.distinct()),
+            func.count(),
+            func.count().filter(one.c.text == other.c.text),
+            func.percentile_cont(0.5).within_group(gap),
+            func.percentile_cont(0.95).within_group(gap),
+        ).select_from(one.join(other, same))
+    ).one()
+    return StabilityFacts(*row)
+
+
+def _ranked(neurons: Any) -> Any:
+    newest = aliased(Score)
+    value = (
+        select(newest.value)
+        .where(
+            newest.explanation_id == Explanation.id,
+            newest.scorer == SCORE_2023.scorer,
+            newest.sample == SCORE_2023.sample,
+            newest.value.is_not(None),
+        )
+        .order_by(newest.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    return (
+        select(Explanation.neuron_id, Explanation.method_id, Explanation.run_id, Explanation.text, value.label("value"))
+        .where(Explanation.neuron_id.in_(neurons), Explanation.run_id.is_not(None), Explanation.rank == 0)
+        .subquery()
+    )
+
+
+def version_facts(session: Session, *, campaign_id: int) -> tuple[VersionFacts, ...]:
+    """Every version of a campaign's rules, the first one first."""
+    rows = session.execute(
+        select(CampaignVersion.number, CampaignVersion.created_at, CampaignVersion.instructions_digest)
+        .where(CampaignVersion.campaign_id == campaign_id)
+        .order_by(CampaignVersion.number)
+    )
+    return tuple(VersionFacts(*row) for row in rows)
+
+
+def method_labels(session: Session, *, method_ids: set[int]) -> dict[int, Method]:
+    """The methods with these ids."""
+    return {method.id: method for method in session.scalars(select(Method).where(Method.id.in_(method_ids)))}

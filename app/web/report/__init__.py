@@ -1,0 +1,1 @@
+"""The audit report of a campaign: one document as HTML, PDF and JSON."""

@@ -1,0 +1,55 @@
+"""How far an audit's result is from the truth: ``python -m benchmarks.audit [--quick] [--json FILE]``.
+
+Simulated reviewers with known error rates judge campaigns by the rules of real ones; the interval of the corrected
+share is to hold the true one in 93 to 97 % of them.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from benchmarks.figures import Figure, Figures, benchmark, reported
+from benchmarks.simulated_reviewers import Judged, Plan, Reviewers, judged
+
+LEAST, MOST = 0.93, 0.97
+N_CAMPAIGNS, N_QUICK = 1000, 60
+LAYERS = (0.5, 0.4, 0.3, 0.25, 0.2, 0.15)
+"""The share that holds, by layer."""
+CAMPAIGNS: Mapping[str, tuple[Plan, Reviewers]] = {
+    "careful, two verdicts": (Plan(500, LAYERS, 150, 40, 2), Reviewers(0.95, 0.9)),
+    "hasty, two verdicts": (Plan(500, LAYERS, 150, 60, 2), Reviewers(0.8, 0.75)),
+    "lenient, one verdict": (Plan(500, LAYERS, 300, 60, 1), Reviewers(0.95, 0.7)),
+    "few hold": (Plan(500, (0.1, 0.05, 0.05), 200, 60, 2), Reviewers(0.9, 0.85)),
+    "a small subject": (Plan(40, (0.6, 0.4), 40, 30, 2), Reviewers(0.85, 0.85)),
+}
+
+
+def measure(quick: bool) -> Figures:
+    """Simulated campaigns: how often intervals hold the true share, and how far shares are from it."""
+    return dict(_figures(N_QUICK if quick else N_CAMPAIGNS))
+
+
+def _figures(n: int) -> Iterator[tuple[str, Figure]]:
+    for name, (plan, reviewers) in CAMPAIGNS.items():
+        found = [judged(plan, reviewers, seed=seed) for seed in range(n)]
+        covered = float(np.mean([each.corrected_covers for each in found]))
+        yield f"{name}: corrected interval holds", _within(covered)
+        yield (
+            f"{name}: raw interval holds",
+            reported(float(np.mean([each.raw_covers for each in found])), "of campaigns"),
+        )
+        yield f"{name}: mean error, raw", reported(float(np.mean([each.raw_error for each in found])), "share")
+        yield f"{name}: mean error, corrected", reported(_mean_error(found), "share")
+        yield f"{name}: mean width, corrected", reported(float(np.mean([each.width for each in found])), "share")
+
+
+def _within(covered: float) -> Figure:
+    return Figure(covered, "of campaigns", f"{LEAST} to {MOST}", LEAST <= covered <= MOST)
+
+
+def _mean_error(found: list[Judged]) -> float:
+    return float(np.mean([each.corrected_error for each in found if each.corrected_error is not None]))
+
+
+if __name__ == "__main__":
+    benchmark("audit", measure)

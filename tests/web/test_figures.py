@@ -1,0 +1,181 @@
+import re
+from collections.abc import Callable
+from io import BytesIO
+from typing import Any
+
+import pytest
+from pypdf import PdfReader
+from starlette.testclient import TestClient
+
+from app.domain.audit.statements import Statement
+from app.queries.audit.statements import save_statements
+from app.queries.people.accounts import create_login_token, log_in
+from app.queries.review.taking import Reviewer
+from app.web.deps import SESSION_COOKIE
+from app.web.report import pdf
+from app.web.report.sections import AuditReport
+from tests.db.auditing import Audit, audited, judge_all
+from tests.factories import Make
+
+Context = Callable[[], Any]
+SECTIONS = list(AuditReport.__dataclass_fields__)
+SAID = {each: f"We say of {each.value} <b>this</b>." for each in Statement}
+
+
+def logged_in(client: TestClient, make: Make, reviewer: Reviewer) -> None:
+    """A session of somebody who takes part in the audit."""
+    token = create_login_token(make.session, account_id=reviewer.account_id, minutes=5)
+    make.session.flush()
+    client.cookies.set(SESSION_COOKIE, log_in(make.session, login_token=token, days=1))
+    make.session.flush()
+
+
+@pytest.fixture
+def audit(make: Make) -> Audit:
+    """A campaign that has ended."""
+    found = audited(make, ended=True)
+    save_statements(make.session, campaign_id=found.campaign_id, account_id=found.alice.account_id, statements=SAID)
+    make.session.flush()
+    return found
+
+
+def test_a_visitor_sees_the_figures_of_a_campaign_that_has_ended(
+    client: TestClient, audit: Audit, context: Context
+) -> None:
+    page = client.get(f"/campaigns/{audit.campaign_id}/figures")
+    assert page.status_code == 200
+    assert context().figures.controls is not None
+    assert "hx-get" not in page.text
+    assert "Krippendorff" in page.text
+
+
+def test_figures_of_an_open_campaign_poll_and_hide_controls_from_reviewers(
+    client: TestClient, make: Make, context: Context
+) -> None:
+    audit = audited(make)
+    logged_in(client, make, audit.bob)
+    page = client.get(f"/campaigns/{audit.campaign_id}/figures?width=0.05", headers={"HX-Request": "true"})
+    assert page.text.lstrip().startswith('<section id="_figures"')
+    assert f'hx-get="/campaigns/{audit.campaign_id}/figures?width=0.05"' in page.text
+    assert context().figures.controls is None
+    twin = client.get(f"/campaigns/{audit.campaign_id}/figures.json").json()
+    assert twin["figures"]["controls"] is None
+    assert {reviewer["controls"] for reviewer in twin["figures"]["reviewers"]} == {None}
+    logged_in(client, make, audit.alice)
+    assert client.get(f"/campaigns/{audit.campaign_id}/figures.json").json()["figures"]["controls"]["n_right"] == 2
+
+
+def test_figures_move_with_verdicts(client: TestClient, make: Make, context: Context) -> None:
+    audit = audited(make, judged=False)
+    logged_in(client, make, audit.alice)
+    client.get(f"/campaigns/{audit.campaign_id}/figures")
+    assert context().figures.sample.share.value is None
+    judge_all(make.session, audit)
+    client.get(f"/campaigns/{audit.campaign_id}/figures")
+    assert context().figures.sample.share.value > 0
+
+
+@pytest.mark.parametrize("what", ["report", "report.json", "report.pdf", "export/verdicts.jsonl"])
+def test_reviewers_stay_blind_until_the_campaign_has_ended(client: TestClient, make: Make, what: str) -> None:
+    audit = audited(make)
+    address = f"/campaigns/{audit.campaign_id}/{what}"
+    assert client.get(address).status_code == 401
+    logged_in(client, make, audit.bob)
+    assert client.get(address).status_code == 403
+
+
+def test_a_report_has_fourteen_sections_under_the_keys_of_its_json(client: TestClient, audit: Audit) -> None:
+    twin = client.get(f"/campaigns/{audit.campaign_id}/report.json").json()
+    page = client.get(f"/campaigns/{audit.campaign_id}/report").text
+    assert len(SECTIONS) == 14
+    assert list(twin) == SECTIONS
+    assert re.findall(r'<section id="(\w+)"', page) == SECTIONS
+    assert twin["identity"]["digest"] in page
+    assert twin["limits"]["command"] in page
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_every_field_of_the_report_is_found_in_the_pdf(client: TestClient, audit: Audit, language: str) -> None:
+    twin = client.get(f"/campaigns/{audit.campaign_id}/report.json").json()
+    answer = client.get(f"/campaigns/{audit.campaign_id}/report.pdf?language={language}")
+    assert answer.headers["content-type"] == "application/pdf"
+    text = "".join(page.extract_text() for page in PdfReader(BytesIO(answer.content)).pages)
+    found = "".join(text.split())
+    for key in SECTIONS:
+        assert key in found
+    wanted = [*SAID.values(), twin["identity"]["digest"], twin["model"]["facts"]["name"], twin["corpus"]["name"]]
+    wanted += [
+        twin["reviewers"]["instructions_digest"],
+        twin["limits"]["command"],
+        twin["examples"]["holds"][0]["text"],
+    ]
+    wanted += [twin["identity"]["history_head"], twin["scope"]["question"], *twin["scope"]["evidence_for"]]
+    wanted += {"en": ["Share that holds", "Sampling plan"], "fr": ["Part des explications justes", "Angle mort"]}[
+        language
+    ]
+    assert [each for each in wanted if "".join(each.split()) not in found] == []
+
+
+def test_a_french_report_has_no_english_sentence_of_ours(client: TestClient, audit: Audit) -> None:
+    page = client.get(f"/campaigns/{audit.campaign_id}/report?language=fr").text
+    assert 'lang="fr"' in page
+    for english in ("not stated", "95% interval", "score band", "Blind spot", "holds", "Pearson's"):
+        assert english not in re.sub(r"=fires on|We say[^<]*", "", page)
+
+
+def test_equal_states_give_equal_reports_and_a_changed_one_another_digest(
+    client: TestClient, make: Make, audit: Audit
+) -> None:
+    one, again = (client.get(f"/campaigns/{audit.campaign_id}/report.json").content for _ in range(2))
+    assert one == again
+    before = client.get(f"/campaigns/{audit.campaign_id}/report.json").json()["identity"]["digest"]
+    said = {**SAID, Statement.PAYER: "Somebody else"}
+    save_statements(make.session, campaign_id=audit.campaign_id, account_id=audit.alice.account_id, statements=said)
+    make.session.flush()
+    assert client.get(f"/campaigns/{audit.campaign_id}/report.json").json()["identity"]["digest"] != before
+
+
+def test_what_was_typed_is_text_in_the_report(client: TestClient, audit: Audit) -> None:
+    page = client.get(f"/campaigns/{audit.campaign_id}/report").text
+    assert "<b>this</b>" not in page
+    assert "&lt;b&gt;this&lt;/b&gt;" in page
+
+
+def test_without_pango_the_page_says_so_in_one_sentence(
+    client: TestClient, audit: Audit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pdf, "can_make_pdf", lambda: False)
+    answer = client.get(f"/campaigns/{audit.campaign_id}/report.pdf")
+    assert answer.status_code == 503
+    assert "Print the HTML report with the browser instead" in answer.text
+
+
+def test_a_standalone_report_refers_to_nothing_outside_of_it(client: TestClient, audit: Audit) -> None:
+    page = pdf.standalone_html(client.get(f"/campaigns/{audit.campaign_id}/report").text)
+    assert "<style>" in page
+    assert not re.search(r'(?:src|href)="|url\(|@import', page)
+
+
+def test_statements_are_typed_in_a_form(client: TestClient, make: Make, context: Context) -> None:
+    audit = audited(make, judged=False)
+    address = f"/campaigns/{audit.campaign_id}/statements"
+    assert client.post(address, data={"payer": "Nobody"}).status_code == 401
+    logged_in(client, make, audit.bob)
+    assert all(each.question in client.get(address).text.replace("&#39;", "'") for each in Statement)
+    assert client.post(address, data={"payer": "Nobody"}).headers["location"] == address
+    client.get(address)
+    assert context().statements == {Statement.PAYER: "Nobody"}
+
+
+@pytest.mark.parametrize("name", ["verdicts.jsonl", "items.csv", "samples.parquet"])
+def test_tables_are_files(client: TestClient, audit: Audit, name: str) -> None:
+    answer = client.get(f"/campaigns/{audit.campaign_id}/export/{name}")
+    assert answer.status_code == 200
+    assert answer.headers["content-disposition"] == f'attachment; filename="campaign-{audit.campaign_id}-{name}"'
+    assert answer.content
+
+
+def test_the_standing_campaign_has_figures_and_no_report(client: TestClient, make: Make, audit: Audit) -> None:
+    logged_in(client, make, audit.alice)
+    assert client.get("/campaigns/1/figures").status_code == 200
+    assert client.get("/campaigns/1/report.json").status_code == 409
