@@ -4,7 +4,7 @@ import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.domain.review import CampaignState, Confidence, ControlKind, ReviewerKind, VerdictKind
+from app.domain.review import CampaignState, Confidence, ControlKind, ItemState, ReviewerKind, VerdictKind
 from app.errors import Conflict
 from app.models import Campaign, CorpusCheck, ReviewVerdict, Subject
 from app.queries.neurons.selection import NeuronSelection
@@ -71,23 +71,30 @@ def let_simulated_reviewers_begin(session: Session, *, slug: str) -> bool:
         return False
     if session.scalar(select(ReviewVerdict.id).where(ReviewVerdict.campaign_id == campaign.id).limit(1)) is not None:
         return True
-    limits = (N_SAMPLED * 2, N_FINISHED)
-    for number, (name, most) in enumerate(zip(SIMULATED, limits, strict=True)):
+    for number, (name, n_settled) in enumerate(zip(SIMULATED, (None, N_FINISHED), strict=True)):
         who = Reviewer(reviewer_account(session, name=name, kind=ReviewerKind.SIMULATED))
-        generator = np.random.default_rng(SEED + number)
-        for _ in range(most):
-            slot = take_next(session, campaign_id=campaign.id, reviewer=who)
-            if slot is None:
-                break
-            kind = _verdict(session, item_shown(session, item_id=slot.item_id), generator)
-            give_verdict(
-                session,
-                slot_id=slot.id,
-                lease_token=slot.lease_token,
-                reviewer=who,
-                judgement=Judgement(kind, Confidence.MEDIUM, detail={"simulated": True, "error_rate": ERROR_RATE}),
-            )
+        _judge(session, campaign.id, who, np.random.default_rng(SEED + number), until_settled=n_settled)
     return True
+
+
+def _judge(
+    session: Session, campaign_id: int, who: Reviewer, generator: np.random.Generator, *, until_settled: int | None
+) -> None:
+    """Judge item after item, until so many have been settled by this reviewer's verdicts, or none is left."""
+    n_settled = 0
+    while n_settled != until_settled:
+        slot = take_next(session, campaign_id=campaign_id, reviewer=who)
+        if slot is None:
+            return
+        kind = _verdict(session, item_shown(session, item_id=slot.item_id), generator)
+        judged = give_verdict(
+            session,
+            slot_id=slot.id,
+            lease_token=slot.lease_token,
+            reviewer=who,
+            judgement=Judgement(kind, Confidence.MEDIUM, detail={"simulated": True, "error_rate": ERROR_RATE}),
+        )
+        n_settled += judged.state is ItemState.SETTLED
 
 
 def _verdict(session: Session, item: ItemShown, generator: np.random.Generator) -> VerdictKind:

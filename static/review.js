@@ -3,18 +3,23 @@
 "use strict";
 
 const PART = { "HX-Request": "true", "HX-Request-Type": "partial" };
-let ahead = null; // the next item as HTML, taken and held for us
+let sending = false;
+let ahead = null; // the item after the one that is shown, taken and held for us
 
 async function post(address, body) {
   return fetch(address, { method: "POST", headers: PART, body });
 }
 
+function shownSlot() {
+  return document.getElementById("_item")?.dataset.slot;
+}
+
 async function loadAhead() {
-  ahead = null;
-  const form = document.getElementById("ahead");
-  if (!form) return;
-  const response = await post(form.getAttribute("action"));
-  if (response.ok && form.isConnected) ahead = { html: await response.text(), from: form };
+  const slot = shownSlot();
+  if (!slot || ahead?.after === slot) return;
+  ahead = { after: slot, html: null };
+  const response = await post(document.getElementById("ahead").getAttribute("action"));
+  if (response.ok && ahead.after === slot) ahead.html = await response.text();
 }
 
 function show(html) {
@@ -36,7 +41,7 @@ async function sendAndShow(form) {
   const next = show(ahead.html);
   window.scrollTo(0, 0);
   if (next.dataset.slot) history.pushState(null, "", `/review/${next.dataset.slot}`);
-  ahead = null;
+  sending = true;
   let response;
   try {
     response = await post(`${form.getAttribute("action")}?ahead=yes`, body);
@@ -44,6 +49,8 @@ async function sendAndShow(form) {
     next.replaceWith(before);
     tell("<p class=problem>The verdict could not be sent. Check the connection and send it again.</p>");
     return;
+  } finally {
+    sending = false;
   }
   const answer = await response.text();
   if (!response.ok) {
@@ -56,13 +63,13 @@ async function sendAndShow(form) {
     last.outerHTML = answer;
     htmx.process(document.getElementById("_last"));
   }
-  loadAhead();
+  loadAhead(); // not before the verdict is stored: the item after the next may depend on it
 }
 
 document.addEventListener(
   "submit",
   (event) => {
-    if (event.target.id !== "verdict" || !ahead || !ahead.from.isConnected) return;
+    if (event.target.id !== "verdict" || !ahead?.html || ahead.after !== shownSlot()) return;
     event.preventDefault();
     event.stopImmediatePropagation();
     sendAndShow(event.target);
@@ -82,5 +89,6 @@ document.addEventListener("keydown", (event) => {
   button.click();
 });
 
-document.addEventListener("htmx:after:swap", loadAhead);
+// Whatever shows another item - a verdict, a skip, an undo - is followed by a look ahead.
+new MutationObserver(() => sending || loadAhead()).observe(document.getElementById("main"), { childList: true });
 loadAhead();

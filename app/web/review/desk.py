@@ -13,7 +13,7 @@ from app.domain.heat import heat_steps
 from app.domain.review import RENEW_SECONDS, Confidence, SlotKind, VerdictKind
 from app.domain.roles import Action
 from app.domain.shown_evidence import Firing, firing
-from app.queries.neurons.page import StoredSample, neuron_head
+from app.queries.neurons.page import NeuronHead, StoredSample, neuron_head
 from app.queries.people.accounts import Viewer
 from app.queries.review.campaigns import CampaignRules, campaign_row
 from app.queries.review.flags import FlagRow, item_flags
@@ -30,6 +30,7 @@ from app.queries.review.shown import (
 from app.queries.review.taking import Reviewer, TakenSlot
 from app.web.deps import DbSession, allowed_to
 from app.web.heat.vocabularies import Vocabularies
+from app.web.neuron.address import neighbour_path, path_of
 from app.web.neuron.evidence import ExcerptRow, KnownVocabularies, row_source, shown_samples
 from app.web.rendering.templating import CurrentView, View
 
@@ -76,6 +77,9 @@ class ReviewItem:
     """Where the campaign is not blind."""
     address: str | None
     """Of the neuron's page, where the campaign is not blind."""
+    previous: str | None
+    next: str | None
+    """Of the neurons beside it, where the campaign is not blind."""
     kinds: tuple[VerdictKind, ...]
     confidences: tuple[Confidence, ...]
     typed: Typed
@@ -137,7 +141,8 @@ def item_for(at: Desk, slot: TakenSlot, typed: Typed | None = None) -> ReviewIte
     item = item_shown(at.session, item_id=slot.item_id)
     campaign = campaign_row(at.session, campaign_id=slot.campaign_id)
     is_told = not campaign.rules.asks_guess or slot.guess is not None
-    groups, scale = _evidence(at, item)
+    head = neuron_head(at.session, slug=item.slug, layer=item.layer, index=item.index)
+    groups, scale = _evidence(at, item, head)
     return ReviewItem(
         slot_id=slot.id,
         lease_token=slot.lease_token,
@@ -153,7 +158,9 @@ def item_for(at: Desk, slot: TakenSlot, typed: Typed | None = None) -> ReviewIte
         guess=slot.guess,
         others=other_texts(at.session, item=item) if is_told else (),
         flags=() if campaign.rules.is_blind else item_flags(at.session, item_id=item.id),
-        address=None if campaign.rules.is_blind else f"/{item.slug}/{item.layer}/{item.index}",
+        address=None if campaign.rules.is_blind else path_of(head),
+        previous=None if campaign.rules.is_blind else neighbour_path(head, -1),
+        next=None if campaign.rules.is_blind else neighbour_path(head, 1),
         kinds=tuple(VerdictKind),
         confidences=tuple(Confidence),
         typed=typed or Typed(),
@@ -161,9 +168,8 @@ def item_for(at: Desk, slot: TakenSlot, typed: Typed | None = None) -> ReviewIte
     )
 
 
-def _evidence(at: Desk, item: ItemShown) -> tuple[tuple[EvidenceGroup, ...], float]:
+def _evidence(at: Desk, item: ItemShown, head: NeuronHead) -> tuple[tuple[EvidenceGroup, ...], float]:
     """The item's excerpts by how the neuron fires on them, and the activation that is drawn at full strength."""
-    head = neuron_head(at.session, slug=item.slug, layer=item.layer, index=item.index)
     records = item_evidence(at.session, item=item)
     sample = StoredSample("top", item.collection_id or 0, records.excerpt_ids, records.activations)
     source = row_source(at.session, at.known, head=head, samples=[sample], simulations=[])
