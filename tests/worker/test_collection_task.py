@@ -1,6 +1,7 @@
 """A collection as a task of the common queue: watched, cancelled, gone on with."""
 
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Event as Signal
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from app.db import Sessions, transaction
+from app.db import Sessions, make_engine, make_sessions, transaction
 from app.domain.collections import CollectionStage
 from app.domain.work import COLLECTION, Lane
 from app.errors import CollectionError
@@ -80,8 +81,11 @@ class Bench:
 
 
 @pytest.fixture
-def bench(sessions: Sessions, tmp_path: Path) -> Bench:
-    return Bench(sessions, tmp_path)
+def bench(fresh_database: str, tmp_path: Path) -> Iterator[Bench]:
+    """Over a database of its own: a collection stores its progress from a thread."""
+    engine = make_engine(fresh_database)
+    yield Bench(make_sessions(engine), tmp_path)
+    engine.dispose()
 
 
 def test_a_worker_collects_what_was_queued_once(bench: Bench) -> None:
