@@ -90,15 +90,17 @@ def test_a_persons_text_is_not_replayed_but_shows_what_scored_it(
     assert client.post(f"/explanations/{run.explanation_id}/replay").status_code == 422
 
 
-def test_what_a_persons_scores_came_from_is_shown(client: TestClient, make: Make, explained: Explained) -> None:
-    own = make.explanation(explained.neuron)
-    explained.run("of the method")
+def test_what_a_persons_scores_came_from_is_shown(
+    client: TestClient, make: Make, explained: Explained, log_in_as: LogIn
+) -> None:
+    log_in_as("bob")
+    client.post("/tiny/0/0/explanations", data={"text": "about joy", "method_id": explained.method.id})
     run = make.session.scalars(select(Run)).one()
-    run.explanation_id = own.id
+    run.status = "succeeded"
     detail = {"run_id": run.id, "provenance": {"simulator": {"name": "the lexical one"}}}
     make.session.add(Event(kind="run.succeeded", neuron_id=explained.neuron.id, detail=detail))
     make.session.flush()
-    assert "the lexical one" in client.get(f"/explanations/{own.id}").text
+    assert "the lexical one" in client.get(f"/explanations/{run.explanation_id}").text
 
 
 def test_the_number_of_queries_does_not_grow_with_replays(
