@@ -100,24 +100,25 @@ def _outcome(
 
 
 def _grouping(by: Stratifier, strata: Sequence[Stratum], by_stratum: Sequence[Sequence[ItemFacts]]) -> Grouping:
-    labels = {item.label(by) for members in by_stratum for item in members}
-    groups = []
-    for label in sorted(labels, key=_order):
-        within = [[item for item in members if item.label(by) == label] for members in by_stratum]
-        counts = [
-            (sum(i.is_judged for i in members), sum(i.is_judged and _holds(i) for i in members)) for members in within
-        ]
-        found = domain_share(strata, counts)
-        groups.append(
-            GroupShare(
-                label=label,
-                n_sampled=sum(map(len, within)),
-                n_judged=sum(judged for judged, _ in counts),
-                n_holds=sum(holds for _, holds in counts),
-                share=Estimate(None, NO_VERDICT) if found is None else found.estimate,
-            )
-        )
-    return Grouping(by, tuple(groups))
+    members: dict[str, list[list[ItemFacts]]] = {}
+    for place, of in enumerate(by_stratum):
+        for item in of:
+            members.setdefault(item.label(by), [[] for _ in by_stratum])[place].append(item)
+    return Grouping(by, tuple(_group(label, strata, members[label]) for label in sorted(members, key=_order)))
+
+
+def _group(label: str, strata: Sequence[Stratum], within: Sequence[Sequence[ItemFacts]]) -> GroupShare:
+    counts = [
+        (sum(item.is_judged for item in of), sum(item.is_judged and _holds(item) for item in of)) for of in within
+    ]
+    found = domain_share(strata, counts)
+    return GroupShare(
+        label=label,
+        n_sampled=sum(map(len, within)),
+        n_judged=sum(judged for judged, _ in counts),
+        n_holds=sum(holds for _, holds in counts),
+        share=Estimate(None, NO_VERDICT) if found is None else found.estimate,
+    )
 
 
 _BANDS = (*SCORE_BANDS, NOT_SCORED, *RATE_BANDS, NOT_KNOWN)
