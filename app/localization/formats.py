@@ -86,7 +86,7 @@ class LocaleFormat:
         seconds = max(0, int((datetime.now(UTC) - moment).total_seconds()))
         if seconds < MINUTE:
             return translations(self.language).gettext("just now")
-        return format_timedelta(timedelta(seconds=-seconds), threshold=1, add_direction=True, locale=self.locale)
+        return _age(seconds // MINUTE, self.language)
 
     def timestamp(self, moment: datetime) -> str:
         """An aware moment to the second, in UTC and in ISO's order, as records are compared by it."""
@@ -114,7 +114,7 @@ class LocaleFormat:
         return self._unit(round(seconds, 1), "second") if seconds < MINUTE else self.duration(seconds)
 
     def _unit(self, value: float, unit: str) -> str:
-        return format_unit(value, f"duration-{unit}", "short", locale=self.locale)
+        return _with_unit(value, unit, self.language)
 
 
 ENGLISH = LocaleFormat(Language.ENGLISH)
@@ -128,6 +128,16 @@ def _significant(value: float, digits: int) -> float:
 def _written(value: float, pattern: str, language: Language) -> str:
     """The value by a pattern of Unicode's number formats, with a real minus sign, which CLDR has in few languages."""
     return str(_parsed(pattern).apply(value, language.locale)).replace("-", "−")
+
+
+@lru_cache(CACHED)
+def _with_unit(value: float, unit: str, language: Language) -> str:
+    return format_unit(value, f"duration-{unit}", "short", locale=language.locale)
+
+
+@lru_cache(CACHED)
+def _age(minutes: int, language: Language) -> str:
+    return format_timedelta(timedelta(minutes=-minutes), threshold=1, add_direction=True, locale=language.locale)
 
 
 @lru_cache
