@@ -49,6 +49,9 @@ T = TypeVar("T")
 SLUG = "stdlib-gpt2"
 NAME = "Standard-library GPT-2"
 SUBJECT = ("--slug", SLUG, "--name", NAME)
+TWIN = f"{SLUG}-null-twin"
+TWIN_EVERY = 4
+"""One neuron of the null twin in so many is explained: the distribution of a layer's scores needs no more."""
 FIRST_LOOK = ("--max-tokens", "600000")
 MODEL = Path(__file__).parent / "model"
 CORPUS = "demo:stdlib"
@@ -60,7 +63,7 @@ FINAL = (1, 2)
 """Exit codes of a command that would end the same again: refused, or not understood."""
 
 _OWNER = select(Account.id).where(Account.name == OWNER)
-_COLLECTIONS = select(Collection).join(Subject, Subject.id == Collection.subject_id).where(Subject.slug == SLUG)
+_COLLECTIONS = select(Collection).join(Subject, Subject.id == Collection.subject_id)
 
 
 def launch(settings: Settings) -> int:
@@ -96,10 +99,14 @@ def _run(settings: Settings, sessions: Sessions, group: Children, console: Conso
         for number in range(1, min(MAX_WORKERS, os.cpu_count() or 1) + 1):
             group.start(f"worker-{number}", "worker", "--exit-with-parent")
         _collect_everything(sessions, group, progress)
-        _asked(sessions, partial(_queue_every_neuron_once, settings=settings))
+        _asked(sessions, partial(_queue_neurons_once, slug=SLUG, every=1, settings=settings))
         _watch_runs(sessions, group, progress)
-        _check_everything(sessions, group, progress)
+        _check_everything(sessions, group, progress, SLUG)
         _prepare_an_audit(sessions, group, progress)
+        _collect_the_null_twin(sessions, group, progress)
+        _asked(sessions, partial(_queue_neurons_once, slug=TWIN, every=TWIN_EVERY, settings=settings))
+        _watch_runs(sessions, group, progress)
+        _check_everything(sessions, group, progress, TWIN)
     console.print(
         "Everything is explained and checked, and an audit is ready to be judged. The pages stay up until Ctrl-C."
     )
@@ -111,14 +118,20 @@ def _run(settings: Settings, sessions: Sessions, group: Children, console: Conso
 
 def _collect_a_first_look(sessions: Sessions, group: Children, progress: Progress) -> None:
     """Collect a little, so that pages have something to show within a minute."""
-    if _n_complete(sessions) == 0:
+    if _n_complete(sessions, SLUG) == 0:
         _collect(sessions, group, progress, "A first look", FIRST_LOOK)
 
 
 def _collect_everything(sessions: Sessions, group: Children, progress: Progress) -> None:
     """Collect the whole standard library; its records replace the first look's."""
-    if _n_complete(sessions) == 1:
+    if _n_complete(sessions, SLUG) == 1:
         _collect(sessions, group, progress, "The whole standard library")
+
+
+def _collect_the_null_twin(sessions: Sessions, group: Children, progress: Progress) -> None:
+    """Collect the control: the same model with permuted weights."""
+    if _n_complete(sessions, TWIN) == 0:
+        _collect(sessions, group, progress, "The null twin", (*FIRST_LOOK, "--null-twin"))
 
 
 def _collect(sessions: Sessions, group: Children, progress: Progress, name: str, options: tuple[str, ...] = ()) -> None:
@@ -128,7 +141,7 @@ def _collect(sessions: Sessions, group: Children, progress: Progress, name: str,
         if child.exit_code in FINAL:
             raise ChildFailed(f"The collection ended early. The end of {child.log}:\n{child.last_lines()}")
         group.keep_alive()
-        row = _running(sessions)
+        row = _running(sessions, TWIN if "--null-twin" in options else SLUG)
         if row is not None:
             title = f"{name}: {CollectionStage(row.stage).label}"
             progress.update(bar, description=title, completed=row.tokens_done, total=row.tokens_planned)
@@ -138,13 +151,16 @@ def _collect(sessions: Sessions, group: Children, progress: Progress, name: str,
     progress.update(bar, description=name, completed=done, total=done)
 
 
-def _n_complete(sessions: Sessions) -> int:
-    complete = _COLLECTIONS.with_only_columns(func.count()).where(Collection.status == CollectionStatus.COMPLETE)
+def _n_complete(sessions: Sessions, slug: str) -> int:
+    complete = _COLLECTIONS.with_only_columns(func.count()).where(
+        Subject.slug == slug, Collection.status == CollectionStatus.COMPLETE
+    )
     return _asked(sessions, lambda session: session.scalar(complete)) or 0
 
 
-def _running(sessions: Sessions) -> Collection | None:
-    newest = _COLLECTIONS.where(Collection.status == CollectionStatus.RUNNING).order_by(Collection.id.desc()).limit(1)
+def _running(sessions: Sessions, slug: str) -> Collection | None:
+    running = _COLLECTIONS.where(Subject.slug == slug, Collection.status == CollectionStatus.RUNNING)
+    newest = running.order_by(Collection.id.desc()).limit(1)
     return _asked(sessions, lambda session: session.scalar(newest))
 
 
@@ -154,13 +170,15 @@ def _login_token(session: Session, *, minutes: int) -> str:
     return create_login_token(session, account_id=owner.id, minutes=minutes)
 
 
-def _queue_every_neuron_once(session: Session, *, settings: Settings) -> None:
-    """The first batch of the demo: every neuron through the lexical method, in one transaction."""
-    subject = session.scalars(select(Subject).where(Subject.slug == SLUG)).one()
+def _queue_neurons_once(session: Session, *, slug: str, every: int, settings: Settings) -> None:
+    """The first batch of a subject: one neuron in ``every`` through the lexical method, in one transaction."""
+    subject = session.scalars(select(Subject).where(Subject.slug == slug)).one()
     if session.scalar(select(Batch.id).where(Batch.subject_id == subject.id).limit(1)) is not None:
         return
     neurons = session.scalars(
-        select(Neuron.id).where(Neuron.subject_id == subject.id, Neuron.max > 0).order_by(Neuron.layer, Neuron.index)
+        select(Neuron.id)
+        .where(Neuron.subject_id == subject.id, Neuron.max > 0, Neuron.index % every == 0)
+        .order_by(Neuron.layer, Neuron.index)
     ).all()
     enqueue_batch(
         session,
@@ -185,9 +203,9 @@ def _watch_runs(sessions: Sessions, group: Children, progress: Progress) -> None
         time.sleep(TICK_SECONDS)
 
 
-def _check_everything(sessions: Sessions, group: Children, progress: Progress) -> None:
+def _check_everything(sessions: Sessions, group: Children, progress: Progress, slug: str) -> None:
     """Execute the explanations on the whole corpus, unless that is done."""
-    task_id = _asked(sessions, _queue_check)
+    task_id = _asked(sessions, partial(_queue_check, slug=slug))
     if task_id is None:
         return
     bar = progress.add_task("Checking the explanations", total=1.0)
@@ -200,10 +218,10 @@ def _check_everything(sessions: Sessions, group: Children, progress: Progress) -
         time.sleep(TICK_SECONDS)
 
 
-def _queue_check(session: Session) -> int | None:
+def _queue_check(session: Session, *, slug: str) -> int | None:
     """The id of the task that checks what has not been checked; None where there is nothing to check."""
     try:
-        return enqueue_check(session, slug=SLUG, account_id=session.scalar(_OWNER)).id
+        return enqueue_check(session, slug=slug, account_id=session.scalar(_OWNER)).id
     except Conflict:
         return None
 

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -42,6 +43,26 @@ def texts(n: int, length: int, *, first: int = 0) -> list[list[int]]:
     """``n`` texts of ``length`` (below 8) token ids, no two alike; those from another ``first`` on are others."""
     numbers = range(first, first + n)
     return [[(number // len(WORDS) ** place) % len(WORDS) for place in range(length)] for number in numbers]
+
+
+@dataclass(frozen=True)
+class WholeCorpus:
+    """Estimates for the whole corpus, as the scorer of that name makes them; intervals are .1 to both sides."""
+
+    value: float | None
+    precision: float | None = 0.8
+    recall: float | None = 0.6
+    margin: float | None = 0.1
+
+    def scores(self, simulator: str) -> tuple[ScoreResult, ...]:
+        numbers = {"": self.value, "_precision": self.precision, "_recall": self.recall, "_margin": self.margin}
+        return tuple(_estimated(f"whole_corpus{name}", value, simulator) for name, value in numbers.items())
+
+
+def _estimated(scorer: str, value: float | None, simulator: str) -> ScoreResult:
+    interval = None if value is None else (value - 0.1, value + 0.1)
+    reason = "nothing is claimed on any scored token" if value is None else None
+    return ScoreResult(scorer, "corpus", value, 35, 0, reason, interval=interval, simulator=simulator)
 
 
 class Make:
@@ -198,6 +219,7 @@ class Make:
         simulator: str = "lexical",
         method: Method | None = None,
         interval: tuple[float, float] | None = None,
+        whole: WholeCorpus | None = None,
     ) -> int:
         """A scored explanation, by a run of a method or by a person, stored as production stores it; its id."""
         reason = None if value is not None else "the expected activations are the same on every token"
@@ -205,7 +227,7 @@ class Make:
             "correlation", "top_and_random", value, 10, 0, reason, interval=interval, simulator=simulator
         )
         author = Author(AuthorKind.PERSON, "alice") if method is None else self._run_of(neuron, method)
-        result = ExplanationResult(text, scores=(score,))
+        result = ExplanationResult(text, scores=(score, *(() if whole is None else whole.scores(simulator))))
         explanation_id = store_explanation(self.session, neuron_id=neuron.id, result=result, author=author)
         refresh_current(self.session, neuron_id=neuron.id)
         self.session.refresh(neuron)

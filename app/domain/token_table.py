@@ -101,6 +101,20 @@ class TokenTable:
         means = np.append(self.means, self.others)
         return np.asarray(means[indices], dtype=np.float32)
 
+    def correlation(self, *, variance: float) -> float | None:
+        """Correlation of what the table of a corpus expects with the activations, over all of its tokens.
+
+        ``variance`` is the neuron's over the corpus. The table is not held against itself: it is the highest that any
+        text could reach that gives every listed token one level. None for a neuron that never moves. The correlation
+        with a conditional mean is the square root of the share of variance between groups.
+        """
+        n = int(self.counts.sum()) + self.n_others
+        if n == 0 or variance <= 0:
+            return None
+        means, counts = np.append(self.means, self.others), np.append(self.counts, self.n_others)
+        mean = float(means @ counts) / n
+        return float(np.sqrt(min(1.0, float(counts @ (means - mean) ** 2) / n / variance)))
+
     def strongest(self, n: int) -> tuple[tuple[int, float, int], ...]:
         """(token id, mean, count) of the first ``n`` tokens."""
         rows = zip(self.token_ids[:n].tolist(), self.means[:n].tolist(), self.counts[:n].tolist(), strict=True)

@@ -99,8 +99,9 @@ class Collection(Base):
 class Neuron(Base):
     """A neuron with its statistics and what lists sort by.
 
-    ``current_*`` repeat the explanation that is shown first for the neuron, and the score that represents it: see
-    ``app.domain.standing`` for the rules, ``app.queries.explanations.standing.refresh_current`` for when they are set.
+    ``current_*`` and ``headline_*`` repeat the explanation that is shown first for the neuron, and the scores that
+    represent it: see ``app.domain.standing`` and ``app.domain.headlines`` for the rules,
+    ``app.queries.explanations.standing.refresh_current`` for when they are set.
     """
 
     __tablename__ = "neuron"
@@ -115,6 +116,17 @@ class Neuron(Base):
             "current_score",
             postgresql_include=["current_explanation_id"],
         ),
+        Index("ix_neuron_headline", "subject_id", "headline_score", "id"),
+        Index(
+            "ix_neuron_layer_headline",  # percentiles within a layer, and ranks against a null twin's layer
+            "subject_id",
+            "layer",
+            "headline_scorer",
+            "headline_simulator",
+            "headline_score",
+        ),
+        Index("ix_neuron_margin", "subject_id", "headline_margin", "id"),
+        Index("ix_neuron_twin_percentile", "subject_id", "twin_percentile", "id"),
         Index("ix_neuron_firing_rate", "subject_id", "firing_rate", "id"),
         Index("ix_neuron_max", "subject_id", "max", "id"),
         Index("ix_neuron_flags", "subject_id", postgresql_where=text("n_open_flags > 0")),
@@ -160,6 +172,18 @@ class Neuron(Base):
     current_score: Mapped[float | None]
     current_simulator: Mapped[str | None]
     """Of the current score: scores of different simulators are not compared."""
+    headline_score_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("score.id", use_alter=True))
+    headline_score: Mapped[float | None]
+    """Of the current explanation, over the whole corpus; see ``app.domain.headlines``. ``current_score`` is the 2023
+    score."""
+    headline_scorer: Mapped[str | None]
+    headline_simulator: Mapped[str | None]
+    headline_precision: Mapped[float | None]
+    headline_recall: Mapped[float | None]
+    headline_margin: Mapped[float | None]
+    """The headline score minus that of the neuron's token table."""
+    twin_percentile: Mapped[float | None]
+    """Share of the null twin's neurons in the same layer with a lower score by the same scorer and simulator."""
     n_explanations: Mapped[int] = mapped_column(server_default="0")
     n_open_flags: Mapped[int] = mapped_column(server_default="0")
     search: Mapped[str | None] = mapped_column(

@@ -726,6 +726,14 @@ def create_tables() -> None:
         sa.Column("current_score_id", sa.BigInteger(), nullable=True),
         sa.Column("current_score", sa.Double(), nullable=True),
         sa.Column("current_simulator", sa.String(), nullable=True),
+        sa.Column("headline_score_id", sa.BigInteger(), nullable=True),
+        sa.Column("headline_score", sa.Double(), nullable=True),
+        sa.Column("headline_scorer", sa.String(), nullable=True),
+        sa.Column("headline_simulator", sa.String(), nullable=True),
+        sa.Column("headline_precision", sa.Double(), nullable=True),
+        sa.Column("headline_recall", sa.Double(), nullable=True),
+        sa.Column("headline_margin", sa.Double(), nullable=True),
+        sa.Column("twin_percentile", sa.Double(), nullable=True),
         sa.Column("n_explanations", sa.Integer(), server_default="0", nullable=False),
         sa.Column("n_open_flags", sa.Integer(), server_default="0", nullable=False),
         sa.Column(
@@ -749,6 +757,13 @@ def create_tables() -> None:
     op.create_index(
         "ix_neuron_flags", "neuron", ["subject_id"], unique=False, postgresql_where=sa.text("n_open_flags > 0")
     )
+    op.create_index("ix_neuron_headline", "neuron", ["subject_id", "headline_score", "id"], unique=False)
+    op.create_index(
+        "ix_neuron_layer_headline",
+        "neuron",
+        ["subject_id", "layer", "headline_scorer", "headline_simulator", "headline_score"],
+        unique=False,
+    )
     op.create_index(
         "ix_neuron_layer_score",
         "neuron",
@@ -756,12 +771,14 @@ def create_tables() -> None:
         unique=False,
         postgresql_include=["current_explanation_id"],
     )
+    op.create_index("ix_neuron_margin", "neuron", ["subject_id", "headline_margin", "id"], unique=False)
     op.create_index("ix_neuron_max", "neuron", ["subject_id", "max", "id"], unique=False)
     op.create_index(
         "ix_neuron_same_text", "neuron", ["subject_id", sa.literal_column("md5(current_text)")], unique=False
     )
     op.create_index("ix_neuron_score", "neuron", ["subject_id", "current_score", "id"], unique=False)
     op.create_index("ix_neuron_search", "neuron", ["search"], unique=False, postgresql_using="gin")
+    op.create_index("ix_neuron_twin_percentile", "neuron", ["subject_id", "twin_percentile", "id"], unique=False)
     op.create_index(
         "ix_neuron_unexplained",
         "neuron",
@@ -1331,6 +1348,7 @@ def create_tables() -> None:
         "fk_neuron_current_explanation_id", "neuron", "explanation", ["current_explanation_id"], ["id"]
     )
     op.create_foreign_key("fk_neuron_current_score_id", "neuron", "score", ["current_score_id"], ["id"])
+    op.create_foreign_key("fk_neuron_headline_score_id", "neuron", "score", ["headline_score_id"], ["id"])
 
 
 # generated: end

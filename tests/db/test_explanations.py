@@ -139,9 +139,9 @@ def test_sql_and_domain_have_one_rule(session: Session, make: Make, history: lis
     rows = neuron_explanations(session, neuron_id=neuron.id)
     for method in methods.values():
         own = [row for row in rows if row.method_id == method.id]
-        first = shown_first(own, lambda row: row.headline is not None and row.headline.value is not None)
+        first = shown_first(own, lambda row: row.score_2023 is not None and row.score_2023.value is not None)
         found = session.scalars(select(MethodStanding).where(MethodStanding.method_id == method.id)).all()
-        score = None if first is None else first.headline
+        score = None if first is None else first.score_2023
         numbers = (score.id, score.value, score.simulator) if score is not None else (None, None, None)
         expected = [] if first is None else [(neuron.id, first.id, *numbers)]
         assert [(r.neuron_id, r.explanation_id, r.score_id, r.score, r.simulator) for r in found] == expected
@@ -149,7 +149,7 @@ def test_sql_and_domain_have_one_rule(session: Session, make: Make, history: lis
     selected = session.execute(
         select(Explanation.id, score_of.c.id).outerjoin(score_of, true()).where(Explanation.neuron_id == neuron.id)
     )
-    assert dict(selected.all()) == {row.id: None if row.headline is None else row.headline.id for row in rows}
+    assert dict(selected.all()) == {row.id: None if row.score_2023 is None else row.score_2023.id for row in rows}
     assert shown(session, neuron)[0] == ("x" if history else None)
 
 

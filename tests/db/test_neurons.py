@@ -50,7 +50,14 @@ def test_pages_cover_every_neuron_once_in_both_directions(
 ) -> None:
     session.execute(delete(Neuron).where(Neuron.subject_id == subject.id))
     session.add_all(
-        Neuron(subject_id=subject.id, layer=i % 3, index=i, current_score=v, firing_rate=v, max=v)
+        Neuron(
+            subject_id=subject.id,
+            layer=i % 3,
+            index=i,
+            **dict.fromkeys(("headline_score", "current_score", "headline_margin", "twin_percentile"), v),
+            firing_rate=v,
+            max=v,
+        )
         for i, v in enumerate(values)
     )
     session.flush()
@@ -274,3 +281,19 @@ def _run(session: Session, make: Make, neuron: Neuron) -> Run:
     session.add(run)
     session.flush()
     return run
+
+
+@pytest.mark.parametrize(
+    ("token", "expected"), [("import", [0, 2]), (" import", [0, 2]), ("cat", [1, 2]), ("imp", []), ("Import", [])]
+)
+def test_neurons_are_found_by_a_token_among_their_strongest(
+    session: Session, make: Make, subject: Subject, token: str, expected: list[int]
+) -> None:
+    lists = ([4, 0], [1, 0], [0, 1, 2, 3, 5, 6, 7, 8, 9, 4], [*range(5, 12), 0, 2, 3, 4])
+    for index, token_ids in enumerate(lists):
+        numbers = {"token_means": [1.0] * len(token_ids), "token_counts": [5] * len(token_ids)}
+        make.collected(make.neuron(subject, index=index), subject, token_ids=token_ids, **numbers)
+    make.neuron(subject, index=4)
+    query = NeuronsQuery(subject.id, NeuronFilter(token=token), NeuronSort(SortKey.POSITION, descending=False))
+    found = [row.index for row in neurons_page(session, query=query, size=9).rows]
+    assert found == expected

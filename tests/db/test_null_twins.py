@@ -1,9 +1,16 @@
 import pytest
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.models import Neuron, Subject
-from app.queries.subjects.null_twins import TwinLayer, TwinStanding, null_twin_layers, null_twin_standing
-from tests.factories import Make
+from app.queries.neurons.head import neuron_head
+from app.queries.subjects.null_twins import (
+    TwinLayer,
+    TwinStanding,
+    null_twin_layers,
+    rank_against_null_twins,
+)
+from tests.factories import Make, WholeCorpus
 
 
 @pytest.fixture
@@ -15,41 +22,86 @@ def subject(make: Make) -> Subject:
     subject, twin = make.subject("tiny"), make.subject("tiny-null-twin")
     twin.null_twin_of_id, twin.permutation_seed = subject.id, 0
     for index, value in enumerate((0.1, 0.2, 0.6)):
-        make.explained(make.neuron(twin, index=index), value=value)
-    make.explained(make.neuron(twin, index=3), value=0.99, simulator="structured")
+        make.explained(make.neuron(twin, index=index), value=0.9, whole=WholeCorpus(value))
+    make.explained(make.neuron(twin, index=3), simulator="structured", whole=WholeCorpus(0.99))
     make.neuron(twin, layer=1)
     return subject
 
 
 def explained(make: Make, subject: Subject, value: float | None, layer: int = 0) -> Neuron:
-    neuron = make.neuron(subject, layer=layer)
-    make.explained(neuron, value=value)
+    known = select(func.count()).select_from(Neuron).where(Neuron.subject_id == subject.id)
+    neuron = make.neuron(subject, layer=layer, index=make.session.scalar(known) or 0)
+    make.explained(neuron, value=0.5, whole=WholeCorpus(value))
     return neuron
 
 
-def test_each_layer_of_the_twin_has_its_distribution(session: Session, subject: Subject) -> None:
-    first, second = null_twin_layers(session, subject_id=subject.id, simulator="lexical")
+def test_each_layer_of_the_twin_has_its_distribution(session: Session, make: Make, subject: Subject) -> None:
+    for value in (0.1, 0.3, 0.7):
+        explained(make, subject, value)
+    first, second = null_twin_layers(session, subject_id=subject.id, scorer="whole_corpus", simulator="lexical")
     assert (first.layer, first.n_scored) == (0, 3)
     assert first.median == pytest.approx(0.2)
     assert first.high == pytest.approx(0.56)  # nine tenths of the way from 0.2 to 0.6
-    assert second == TwinLayer(1, 0, None, None)
+    assert (first.n_own, first.own_median, first.n_above) == (3, 0.3, 1)
+    assert first.share_above == pytest.approx(1 / 3)
+    assert second == TwinLayer(1, 0, None, None, 0, None, 0)
+    assert second.share_above is None
 
 
 @pytest.mark.parametrize(("value", "n_at_least"), [(0.7, 0), (0.6, 1), (0.15, 2), (0.0, 3)])
 def test_a_score_stands_among_those_of_its_layer(
     session: Session, make: Make, subject: Subject, value: float, n_at_least: int
 ) -> None:
-    standing = null_twin_standing(session, neuron_id=explained(make, subject, value).id)
+    standing = standing_of(session, explained(make, subject, value))
     assert standing == TwinStanding("tiny-null-twin", 3, n_at_least)
     assert standing.share_at_least == (n_at_least + 1) / 4
 
 
 def test_without_a_score_or_a_scored_peer_nothing_is_said(session: Session, make: Make, subject: Subject) -> None:
-    assert null_twin_standing(session, neuron_id=explained(make, subject, None).id) is None
-    assert null_twin_standing(session, neuron_id=explained(make, subject, 0.5, layer=1).id) is None
+    assert standing_of(session, explained(make, subject, None)) is None
+    assert standing_of(session, explained(make, subject, 0.5, layer=1)) is None
 
 
 def test_a_subject_without_a_twin_has_no_control(session: Session, make: Make) -> None:
     alone = make.subject("alone")
-    assert null_twin_layers(session, subject_id=alone.id, simulator="lexical") == ()
-    assert null_twin_standing(session, neuron_id=explained(make, alone, 0.5).id) is None
+    assert null_twin_layers(session, subject_id=alone.id, scorer="whole_corpus", simulator="lexical") == ()
+    assert standing_of(session, explained(make, alone, 0.5)) is None
+
+
+def standing_of(session: Session, neuron: Neuron) -> TwinStanding | None:
+    session.flush()
+    subject = session.get_one(Subject, neuron.subject_id)
+    return neuron_head(session, slug=subject.slug, layer=neuron.layer, index=neuron.index).twin
+
+
+def percentile(session: Session, neuron: Neuron) -> float | None:
+    session.refresh(neuron)
+    return neuron.twin_percentile
+
+
+def test_neurons_are_ranked_among_their_layer_of_the_twin(session: Session, make: Make, subject: Subject) -> None:
+    values = (0.7, 0.6, 0.15, 0.0, None)
+    neurons = [explained(make, subject, value) for value in values] + [explained(make, subject, 0.5, layer=1)]
+    rank_against_null_twins(session)
+    found = [percentile(session, neuron) for neuron in neurons]
+    assert found == [1.0, pytest.approx(2 / 3), pytest.approx(1 / 3), 0.0, None, None]
+    # The rank agrees with where a single neuron stands.
+    standing = standing_of(session, neurons[1])
+    assert standing is not None
+    assert standing.percentile == pytest.approx(2 / 3)
+
+
+def test_ranks_follow_the_twin(session: Session, make: Make, subject: Subject) -> None:
+    neuron = explained(make, subject, 0.5)
+    rank_against_null_twins(session)
+    assert percentile(session, neuron) == pytest.approx(2 / 3)
+    twin = session.scalars(select(Subject).where(Subject.null_twin_of_id == subject.id)).one()
+    make.explained(make.neuron(twin, index=9), whole=WholeCorpus(0.55))
+    rank_against_null_twins(session)
+    assert percentile(session, neuron) == 0.5
+
+
+def test_without_a_twin_nothing_is_ranked(session: Session, make: Make) -> None:
+    neuron = explained(make, make.subject("alone"), 0.5)
+    rank_against_null_twins(session)
+    assert percentile(session, neuron) is None

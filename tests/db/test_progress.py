@@ -132,14 +132,14 @@ def test_a_run_keeps_the_score_that_it_measured_itself(session: Session, queue: 
     add_results(session, explanation_id=made, result=scored("", 0.9, "structured"), author=author_of(again))
     for number, value, simulator in ((run.id, 0.3, "lexical"), (again.id, 0.9, "structured")):
         result = run_detail(session, run_id=number).run.result
-        assert result == RunResult(made, "x", value, simulator, NO_TABLE)
+        assert result == RunResult(made, "x", value, simulator, None, NO_TABLE)
 
 
 def test_a_run_without_a_score_still_shows_its_text(session: Session, queue: Queue) -> None:
     run = queue.run(queue.batch(), SUCCEEDED)
     result = ExplanationResult("unscored")
     (made,) = store_candidates(session, neuron_id=run.neuron_id, results=[result], author=author_of(run))
-    assert run_detail(session, run_id=run.id).run.result == RunResult(made, "unscored", None, None, UNSCORED)
+    assert run_detail(session, run_id=run.id).run.result == RunResult(made, "unscored", None, None, None, UNSCORED)
 
 
 def test_a_run_tells_who_holds_it(session: Session, queue: Queue) -> None:

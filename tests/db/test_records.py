@@ -3,10 +3,9 @@ from sqlalchemy.orm import Session
 
 from app.domain.activations import SampleKind
 from app.domain.samples import BANDS
-from app.domain.token_table import STRONGEST_TOKENS
 from app.errors import NotFound
 from app.queries.neurons.records import neuron_records, vocabulary
-from app.queries.neurons.tokens import neurons_by_token, strongest_tokens
+from app.queries.neurons.tokens import table_correlations
 from tests.factories import WORDS, Make
 
 
@@ -73,32 +72,15 @@ def test_a_neurons_tokens_are_read_with_their_means(session: Session, make: Make
     assert table.others == pytest.approx((80 - 30 - 20 - 7.5) / 720)
 
 
-def test_neurons_are_found_by_a_strong_token(session: Session, make: Make) -> None:
-    subject, other = make.subject(), make.subject("other")
-    first, second, third = (make.neuron(subject, index=i) for i in range(3))
-    make.collected(first, subject)
-    make.collected(second, subject, token_ids=[1, 4, 2])
-    make.collected(third, subject, token_means=[2.0, 0.5, 0.25])
-    make.collected(make.neuron(other), other)
-    collection_id = subject.collection_id or 0
-    hits = neurons_by_token(session, collection_id=collection_id, token_id=4, limit=5)
-    assert [(h.neuron_id, h.rank, h.mean, h.count) for h in hits] == [
-        (first.id, 0, 3.0, 10),
-        (third.id, 0, 2.0, 10),
-        (second.id, 1, 0.5, 40),
-    ]
-    assert neurons_by_token(session, collection_id=collection_id, token_id=99, limit=5) == ()
-    assert len(neurons_by_token(session, collection_id=collection_id, token_id=4, limit=1)) == 1
-    assert strongest_tokens(session, neuron_id=first.id, collection_id=collection_id)[0] == (4, 3.0, 10)
-    assert strongest_tokens(session, neuron_id=first.id, collection_id=None) == ()
-
-
-def test_a_search_by_token_sees_the_strongest_tokens_alone(session: Session, make: Make) -> None:
+def test_what_a_token_table_reaches_is_known_where_there_is_one(session: Session, make: Make) -> None:
     subject = make.subject()
-    many = {"token_ids": list(range(20)), "token_means": [1.0] * 20, "token_counts": [5] * 20}
-    make.collected(make.neuron(subject), subject, **many)
-    found = [
-        bool(neurons_by_token(session, collection_id=subject.collection_id or 0, token_id=t, limit=5))
-        for t in range(20)
-    ]
-    assert found == [token < STRONGEST_TOKENS for token in range(20)]
+    neuron, bare, still = (make.neuron(subject, index=i) for i in range(3))
+    make.collected(neuron, subject)
+    make.collected(still, subject, variance=0.0)
+    ids, collection_id = [neuron.id, bare.id, still.id], subject.collection_id or 0
+    ((found, reached),) = table_correlations(session, collection_id=collection_id, neuron_ids=ids)
+    # 800 tokens with the mean .1 and the variance .2: 10 at 3, 40 at .5, 30 at .25, all others at what is left.
+    others = (80 - 30 - 20 - 7.5) / 720
+    between = (10 * 2.9**2 + 40 * 0.4**2 + 30 * 0.15**2 + 720 * (others - 0.1) ** 2) / 800
+    assert found == neuron.id
+    assert reached == pytest.approx((between / 0.2) ** 0.5)

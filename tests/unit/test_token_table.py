@@ -86,3 +86,26 @@ def test_taking_excerpts_out_is_never_having_read_them(
     assert left.n_others == len(others)
     if others:
         assert left.others == pytest.approx(np.mean(others))
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(0, 5), st.floats(-2, 8, width=32)), min_size=1), min_size=2, max_size=6))
+def test_its_correlation_is_that_of_what_it_expects_with_the_corpus(
+    texts: list[list[tuple[int, float]]],
+) -> None:
+    records = [record(i, pairs) for i, pairs in enumerate(texts)]
+    values = np.concatenate([r.activations for r in records]).astype(np.float64)
+    for listed in (2, 6):
+        table = corpus_table(records, listed)
+        expected = np.concatenate([table.expected(r.token_ids) for r in records]).astype(np.float64)
+        found = table.correlation(variance=float(values.var()))
+        if values.var() < 1e-6:
+            continue
+        assert found is not None
+        if expected.std() < 1e-3:
+            assert found < 0.1
+        else:
+            assert found == pytest.approx(np.corrcoef(expected, values)[0, 1], abs=1e-3)
+
+
+def test_a_table_of_a_neuron_that_never_moves_has_no_correlation() -> None:
+    assert corpus_table([record(0, [(1, 2.0), (2, 2.0)])], 2).correlation(variance=0.0) is None

@@ -63,7 +63,7 @@ def test_a_neurons_page_shows_claim_and_evidence(
     answer = client.get("/tiny/1/2")
 
     page = context()
-    assert page.claim.headline.value == 0.62
+    assert page.claim.score_2023.value == 0.62
     assert page.samples[0].kind is SampleKind.TOP
     assert (page.previous, page.next) == ("/tiny/1/1", "/tiny/1/3")
     for fact in ("fires on imports", "0.62", "0.50 to 0.70", "9 valid, 1 failed", "0.58", "0.03"):
@@ -120,13 +120,15 @@ def test_the_strongest_tokens_are_shown_with_mean_and_count(
         (" import", 3.0, 1200, 7),
         ("�", -0.5, 1, 0),
     ]
-    assert 'title="mean 3, 1,200 occurrences"' in html
+    assert 'title="Neurons that this token drives, mean 3, 1,200 occurrences"' in html
+    assert 'title="mean −0.50, 1 occurrence"' in html
     assert "<var>E2</var><var>82</var>" in html
     assert client.get("/tiny/1/2.json").json()["tokens"][0] == {
         "text": " import",
         "mean": 3.0,
         "count": 1200,
         "step": 7,
+        "address": "/tiny?token=+import",
     }
 
 
@@ -148,7 +150,7 @@ def test_copies_among_the_highest_peaks_are_mentioned(
 ) -> None:
     make.collected(neuron, subject, n_alike=n_alike)
     html = " ".join(client.get("/tiny/1/2").text.split())
-    assert ("near-cop" in html) is (said is not None)
+    assert ("of the 20 excerpts with" in html) is (said is not None)
     assert said is None or said in html
 
 

@@ -210,8 +210,8 @@ def test_a_neurons_page_shows_each_explanation_with_the_score_that_represents_it
 ) -> None:
     for page in both(client, "/tiny/0/1", context):
         assert page.claim.shown.id == page.claim.current_id == story.current.id
-        assert page.claim.headline.value == story.standing[story.current.id].value
-        assert page.claim.headline.simulator == SECOND
+        assert page.claim.score_2023.value == story.standing[story.current.id].value
+        assert page.claim.score_2023.simulator == SECOND
         assert page.neuron.current_score == story.standing[story.current.id].value
         ids = [row.id for row in rows(page.claim.explanations)]
         assert ids == [story.current.id] + [e.id for e in reversed(story.explanations) if e is not story.current]
@@ -227,13 +227,13 @@ def test_each_explanation_can_be_shown_with_its_own_standing_score(
     for explanation in story.explanations:
         expected = story.standing[explanation.id]
         for page in both(client, f"/tiny/0/1?explanation={explanation.id}", context):
-            assert (page.claim.headline.id, page.claim.headline.value) == (expected.id, expected.value)
+            assert (page.claim.score_2023.id, page.claim.score_2023.value) == (expected.id, expected.value)
         assert f"<b>{ENGLISH.score(expected.value)}</b>" in client.get(f"/tiny/0/1?explanation={explanation.id}").text
 
 
 def test_progress_brings_the_same_claim(client: TestClient, story: Story, context: Context) -> None:
     for page in both(client, "/tiny/0/1/progress", context):
-        assert page.claim.headline.value == story.standing[story.current.id].value
+        assert page.claim.score_2023.value == story.standing[story.current.id].value
 
 
 def test_only_what_the_shown_simulator_expected_is_drawn_once(
@@ -252,7 +252,7 @@ def test_an_explanations_page_names_the_simulator_of_every_score(
             found = [s for s in rows(page.explanation.row.scores) if SCORE_2023.names(s)]
             assert sorted(s.simulator for s in found).count(SECOND) + [s.simulator for s in found].count(FIRST) == 5
         html = client.get(f"/explanations/{explanation.id}").text
-        marked = html.partition("<small>headline</small>")[2].partition("</tr>")[0]
+        marked = html.partition("<small>2023 score</small>")[2].partition("</tr>")[0]
         assert f">{ENGLISH.score(story.standing[explanation.id].value)}</td>" in marked
 
 

@@ -5,8 +5,10 @@ import pytest
 from sqlalchemy import Engine, select
 from starlette.testclient import TestClient
 
+from app.domain.doubts import Doubt
 from app.models import Batch, Collection, Event, Method, Neuron, Run, Subject
-from tests.factories import Make
+from app.queries.subjects.null_twins import rank_against_null_twins
+from tests.factories import Make, WholeCorpus
 from tests.queries import counted_queries
 
 LogIn = Callable[[str], object]
@@ -122,7 +124,7 @@ def test_a_subject_without_neurons_says_when_they_come(client: TestClient, make:
     "query",
     [
         "layer=x", "layer=-1", "layer=99999", "layer=1.5", "score_min=abc", "score_max=nan", "rate_min=%25",
-        "state=happy", "sort=luck",
+        "state=happy", "sort=luck", "doubt=ugly", "twin_min=x", "margin_max=inf", "headline_min=-",
         "order=score", "scoremin=0.5", "layer=0&layer=1", "STATE=explained",
         "words=" + "x" * 201, "words=a%00b", "after=x", "before=%40", "after=1%401%4099",
         "layer=" + "1" * 50, "rate_max=1e999",
@@ -258,3 +260,90 @@ class TestQueueing:
         make.session.flush()
         make.session.add(Run(batch_id=batch.id, neuron_id=neuron.id, method_id=method.id))
         make.session.flush()
+
+
+@pytest.fixture
+def judged(make: Make) -> Subject:
+    """Five explained neurons with a null twin: good, too broad, too narrow, imported, and one that tokens explain."""
+    subject, twin = make.subject(n_layers=1, neurons_per_layer=5), make.subject("tiny-null-twin")
+    twin.null_twin_of_id = subject.id
+    figures = (
+        WholeCorpus(0.7),
+        WholeCorpus(0.3, precision=0.1, recall=0.9),
+        WholeCorpus(0.4, precision=0.9, recall=0.1),
+        None,
+        WholeCorpus(0.5, margin=-0.2),
+    )
+    for index, whole in enumerate(figures):
+        make.explained(make.neuron(subject, index=index), f"text {index}", value=0.5 + index / 10, whole=whole)
+    for index in range(4):
+        make.explained(make.neuron(twin, index=index), whole=WholeCorpus(index / 10 + 0.05))
+    rank_against_null_twins(make.session)
+    return subject
+
+
+def indices(context: Context) -> list[int]:
+    return [row.index for row in context().rows]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", [0, 4, 2, 1, 3]),
+        ("sort=headline", [1, 2, 4, 0, 3]),
+        ("sort=-score", [4, 3, 2, 1, 0]),
+        ("sort=margin", [4, 0, 1, 2, 3]),
+        ("sort=-twin", [4, 2, 0, 1, 3]),
+        ("doubt=too_broad", [1]),
+        ("doubt=too_narrow", [2]),
+        ("headline_min=0.35&headline_max=0.6", [4, 2]),
+        ("margin_max=0", [4]),
+        ("twin_min=80%25", [0, 4, 2]),
+        ("score_max=0.65", [0, 1]),
+    ],
+)
+def test_lists_sort_and_filter_by_each_number(
+    client: TestClient, judged: Subject, context: Context, query: str, expected: list[int]
+) -> None:
+    assert client.get(f"/tiny?{query}").status_code == 200
+    assert indices(context) == expected
+
+
+def test_one_click_lists_what_is_too_broad(client: TestClient, judged: Subject, context: Context) -> None:
+    html = client.get("/tiny").text
+    link = context().questions[Doubt.TOO_BROAD]
+    assert f'href="{link}"' in html
+    client.get(link)
+    assert indices(context) == [1]
+    assert context().questions[Doubt.TOO_BROAD] == "/tiny"
+
+
+def test_a_row_shows_the_headline_with_its_sides_beside_the_2023_score(
+    client: TestClient, judged: Subject, context: Context
+) -> None:
+    html = client.get("/tiny").text
+    row = context().rows[0]
+    assert (row.headline, row.precision, row.recall, row.margin, row.score) == (0.7, 0.8, 0.6, 0.1, 0.5)
+    assert row.headline_interval == pytest.approx((0.6, 0.8))
+    assert row.twin_percentile == 1.0
+    assert "precision 0.80, recall 0.60" in " ".join(html.split())
+    assert html.count("precision unknown") == 1  # of the imported one
+    assert 'class="bad">−0.20' in html
+
+
+def test_a_subject_stands_against_its_null_twin_layer_by_layer(
+    client: TestClient, judged: Subject, context: Context
+) -> None:
+    html = client.get("/tiny").text
+    (layer,) = context().twin_layers
+    assert (layer.n_own, layer.n_scored, layer.n_above) == (4, 4, 3)
+    assert layer.own_median == pytest.approx(0.45)
+    assert "layer by layer" in html
+    assert "The null twin of" in client.get("/tiny-null-twin").text
+
+
+def test_without_any_headline_the_2023_score_decides(client: TestClient, subject: Subject, context: Context) -> None:
+    html = client.get("/tiny").text
+    assert (context().fields.sort, context().twin_layers) == ("-score", ())
+    assert "Which explanations are doubtful" not in html
+    assert "Over tokens" not in html.split("<tbody")[0].split("<thead")[1]

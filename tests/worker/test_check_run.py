@@ -320,3 +320,35 @@ def test_a_killed_check_goes_on_to_the_same_rows(
     collect(sessions, subject, CORPUS_TEXT, tmp_path, COLLECT)
     check(sessions, subject, tmp_path, OPTIONS)
     assert rows(sessions) == resumed
+
+
+def test_the_executed_score_becomes_the_headline_with_both_sides_and_its_margin(
+    sessions: Sessions, subject: LoadedSubject, collected: Path
+) -> None:
+    check(sessions, subject, collected, OPTIONS)
+    with sessions() as session:
+        for (layer, index), text in list(TEXTS.items())[:3]:
+            row = session.execute(
+                select(CorpusCheck, Score, Neuron)
+                .join(Score, Score.explanation_id == CorpusCheck.explanation_id)
+                .join(Neuron, Neuron.current_explanation_id == CorpusCheck.explanation_id)
+                .where(Neuron.layer == layer, Neuron.index == index)
+            ).one()
+            tokens, real = everywhere(subject, layer, index)
+            table = {token: real[tokens == token].mean() for token in np.unique(tokens)}
+            expected = np.vectorize(table.__getitem__)(tokens)
+            by_tokens = np.corrcoef(expected.ravel(), real.ravel())[0, 1]
+            neuron = row.Neuron
+            assert (neuron.current_text, neuron.headline_scorer, neuron.headline_simulator) == (
+                text,
+                EXECUTED,
+                "lexical",
+            )
+            assert (neuron.headline_score_id, neuron.headline_score) == (row.Score.id, row.Score.value)
+            assert (neuron.headline_precision, neuron.headline_recall) == (
+                row.CorpusCheck.precision,
+                row.CorpusCheck.recall,
+            )
+            assert neuron.headline_margin == pytest.approx(row.Score.value - by_tokens, abs=1e-4)
+        silent = session.scalars(select(Neuron).where(Neuron.layer == 1, Neuron.index == 6)).one()
+        assert (silent.headline_score, silent.headline_margin) == (None, None)

@@ -1,10 +1,13 @@
 """What one worker does for all of them, when the engine gives it a turn."""
 
+import time
+
 import structlog
 from sqlalchemy.orm import Session
 
 from app.db import Sessions, transaction
 from app.queries.common.counting import compact_counts
+from app.queries.subjects.null_twins import rank_against_null_twins
 from app.queries.work.workers import delete_old_workers
 from app.settings import Settings
 from app.work.lease import reap_expired
@@ -13,16 +16,19 @@ from worker.run.outages import ignoring_outages
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
+RANK_SECONDS = 60.0
+
 
 class Upkeep:
     """Keeps the tables of leased work in order. What meets an outage is done at the next turn."""
 
     def __init__(self, settings: Settings, sessions: Sessions) -> None:
         self._settings, self._sessions = settings, sessions
+        self._next_ranking = 0.0
 
     def look(self) -> None:
-        """Take back expired leases, and sum up the counts of runs."""
-        for action in (self._reap, compact_counts):
+        """Take back expired leases, sum up the counts of runs, and at times rank scores against null twins."""
+        for action in (self._reap, compact_counts, self._rank):
             with ignoring_outages("worker.upkeep_missed"), transaction(self._sessions) as session:
                 action(session)
 
@@ -31,6 +37,12 @@ class Upkeep:
         with ignoring_outages("worker.upkeep_missed"), transaction(self._sessions) as session:
             delete_old_workers(session, hours=self._settings.keep_workers_hours)
             delete_old_tasks(session)
+
+    def _rank(self, session: Session) -> None:
+        """Ranking looks at every neuron of a pair of subjects, so that it is not done at each look."""
+        if time.monotonic() >= self._next_ranking:
+            self._next_ranking = time.monotonic() + RANK_SECONDS
+            rank_against_null_twins(session)
 
     def _reap(self, session: Session) -> None:
         reaped = reap_expired(

@@ -1,6 +1,6 @@
 """What a check of executable explanations reads, and the one transaction that stores its results."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -25,7 +25,9 @@ from app.models import (
     Tokenizer,
 )
 from app.queries.common.bulk import copy_into
+from app.queries.explanations.standing import refresh_neurons
 from app.queries.history.events import record_event
+from app.queries.neurons.tokens import table_correlations
 
 Float64s: TypeAlias = NDArray[np.float64]
 _CHECK = {
@@ -61,7 +63,10 @@ _SCORE = {
     "undefined_reason": "text",
     "n_valid": "int8",
     "n_failed": "int4",
+    "token_lookup_baseline": "float8",
 }
+_TABLES_AT_ONCE = 2000
+"""Neurons whose token tables are held in memory together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +223,7 @@ def store_checks(
     unreadable: Sequence[int],
     code_version: str,
 ) -> int:
-    """Store checks and their scores; returns the number of checks.
+    """Store checks and their scores, and bring the neurons up to date; returns the number of checks.
 
     ``unreadable`` are explanations in which nothing could be executed: they get an undefined score. What another
     process has stored meanwhile is left out.
@@ -273,9 +278,14 @@ def store_checks(
             for kind, kept in result.mistakes.items()
         ),
     )
-    scores = [_score_row(r.explanation_id, collection_id, r.execution.correlation, r.execution.n_tokens) for r in new]
-    scores += [_score_row(i, collection_id, Measured(None, NOT_EXECUTABLE), 0) for i in nothing]
-    copy_into(session, "score", _SCORE, scores)
+    scores = [(r.explanation_id, r.execution.correlation, r.execution.n_tokens) for r in new]
+    scores += [(explanation_id, Measured(None, NOT_EXECUTABLE), 0) for explanation_id in nothing]
+    neurons = _neurons_of(session, [explanation_id for explanation_id, _, _ in scores])
+    tables = _token_tables(session, collection_id, set(neurons.values()))
+    copy_into(
+        session, "score", _SCORE, (_score_row(collection_id, *score, tables.get(neurons[score[0]])) for score in scores)
+    )
+    refresh_neurons(session, neuron_ids=list(neurons.values()))
     record_event(
         session,
         kind=EventKind.CHECK_COMPLETED,
@@ -285,9 +295,29 @@ def store_checks(
     return len(new)
 
 
+def _neurons_of(session: Session, explanation_ids: Sequence[int]) -> dict[int, int]:
+    """The neuron of each explanation."""
+    rows = session.execute(
+        select(Explanation.id, Explanation.neuron_id).where(Explanation.id == func.any(list(explanation_ids)))
+    )
+    return {row.id: row.neuron_id for row in rows}
+
+
+def _token_tables(session: Session, collection_id: int, neuron_ids: Set[int]) -> dict[int, float]:
+    """What the token table of each neuron reaches over the whole corpus, where it has one."""
+    found = {}
+    wanted = sorted(neuron_ids)
+    for first in range(0, len(wanted), _TABLES_AT_ONCE):
+        part = wanted[first : first + _TABLES_AT_ONCE]
+        for neuron_id, reached in table_correlations(session, collection_id=collection_id, neuron_ids=part):
+            found[neuron_id] = reached
+    return found
+
+
 def _score_row(
-    explanation_id: int, collection_id: int, correlation: Measured, n_tokens: int
+    collection_id: int, explanation_id: int, correlation: Measured, n_tokens: int, table: float | None
 ) -> tuple[int | str | float | None, ...]:
-    """The correlation, without an interval: no part of the corpus was left out."""
+    """The correlation, without an interval: no part of the corpus was left out. ``table`` is the token table's."""
     value, reason = correlation.value, correlation.undefined_reason
-    return (explanation_id, collection_id, EXECUTED, CORPUS, "lexical", value, reason, n_tokens, 0)
+    baseline = None if reason == NOT_EXECUTABLE else table
+    return (explanation_id, collection_id, EXECUTED, CORPUS, "lexical", value, reason, n_tokens, 0, baseline)

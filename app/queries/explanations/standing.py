@@ -1,16 +1,18 @@
 """The representatives by the rules of ``app.domain.standing``: stored with neurons and methods, or found in SQL."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from sqlalchemy import bindparam, case, select, update
+from sqlalchemy import ARRAY, BigInteger, String, and_, any_, bindparam, case, select
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Session, aliased
 from sqlalchemy.sql.selectable import LateralFromClause
 
+from app.domain.executed import EXECUTED
+from app.domain.headlines import HEADLINE_SCORERS, Headline, headline_of
 from app.domain.standing import SCORE_2023, ScoreName, shown_first, standing_score
-from app.models import Explanation, Neuron, RejectedExplanation, Score
+from app.models import CorpusCheck, Explanation, Neuron, RejectedExplanation, Score
 from app.queries.common.prepared import PreparedSelect, one_round_trip
 from app.queries.doubts.store import refresh_doubts
 
@@ -56,6 +58,7 @@ class _Text:
     """An explanation as the rules need it."""
 
     id: int
+    neuron_id: int
     text: str
     rank: int
     method_id: int | None
@@ -73,16 +76,24 @@ class _Score:
     sample: str
     simulator: str | None
     value: float | None
+    undefined_reason: str | None
+    interval_low: float | None
+    interval_high: float | None
+    token_lookup_baseline: float | None
+    precision: float | None
+    recall: float | None
 
 
 # Statements are built once: building them costs more than running them.
+_NEURONS = bindparam("neuron_ids", type_=ARRAY(BigInteger))
 _LOCK = PreparedSelect(
-    _Locked, select(Neuron.id).where(Neuron.id == bindparam("neuron_id")).with_for_update(key_share=True)
+    _Locked, select(Neuron.id).where(Neuron.id == any_(_NEURONS)).order_by(Neuron.id).with_for_update(key_share=True)
 )
 _TEXTS = PreparedSelect(
     _Text,
     select(
         Explanation.id,
+        Explanation.neuron_id,
         Explanation.text,
         Explanation.rank,
         Explanation.method_id,
@@ -90,39 +101,67 @@ _TEXTS = PreparedSelect(
         RejectedExplanation.explanation_id.is_not(None).label("is_rejected"),
     )
     .outerjoin(RejectedExplanation, RejectedExplanation.explanation_id == Explanation.id)
-    .where(Explanation.neuron_id == bindparam("neuron_id")),
+    .where(Explanation.neuron_id == any_(_NEURONS)),
 )
 _SCORES = PreparedSelect(
     _Score,
-    select(Score.id, Score.explanation_id, Score.scorer, Score.sample, Score.simulator, Score.value)
+    select(
+        Score.id,
+        Score.explanation_id,
+        Score.scorer,
+        Score.sample,
+        Score.simulator,
+        Score.value,
+        Score.undefined_reason,
+        Score.interval_low,
+        Score.interval_high,
+        Score.token_lookup_baseline,
+        CorpusCheck.precision,
+        CorpusCheck.recall,
+    )
     .join(Explanation, Explanation.id == Score.explanation_id)
+    .outerjoin(
+        CorpusCheck,
+        and_(
+            Score.scorer == EXECUTED,
+            CorpusCheck.explanation_id == Score.explanation_id,
+            CorpusCheck.collection_id == Score.collection_id,
+        ),
+    )
     .where(
-        Explanation.neuron_id == bindparam("neuron_id"),
-        Score.scorer == bindparam("scorer"),
-        Score.sample == bindparam("sample"),
+        Explanation.neuron_id == any_(_NEURONS),
+        Score.scorer == any_(bindparam("scorers", type_=ARRAY(String))),
     )
     .order_by(Score.id),
 )
-_CURRENT = (
-    update(Neuron)
-    .where(Neuron.id == bindparam("neuron_id"))
-    .values(
-        current_explanation_id=bindparam("new_id"),
-        current_text=bindparam("new_text"),
-        current_score_id=bindparam("new_score_id"),
-        current_score=bindparam("new_score"),
-        current_simulator=bindparam("new_simulator"),
-        n_explanations=bindparam("new_number"),
+_SHOWN_SCORERS = [SCORE_2023.scorer, *HEADLINE_SCORERS]
+_CURRENT = sql("""
+    UPDATE neuron SET current_explanation_id = found.explanation_id, current_text = found.text,
+        current_score_id = found.score_id, current_score = found.score, current_simulator = found.simulator,
+        headline_score_id = found.headline_id, headline_score = found.headline,
+        headline_scorer = found.headline_scorer, headline_simulator = found.headline_simulator,
+        headline_precision = found.headline_precision, headline_recall = found.headline_recall,
+        headline_margin = found.headline_margin, n_explanations = found.n_explanations
+    FROM unnest(
+        CAST(:neuron_ids AS bigint[]), CAST(:explanation_ids AS bigint[]), CAST(:texts AS text[]),
+        CAST(:score_ids AS bigint[]), CAST(:scores AS double precision[]), CAST(:simulators AS text[]),
+        CAST(:headline_ids AS bigint[]), CAST(:headlines AS double precision[]), CAST(:headline_scorers AS text[]),
+        CAST(:headline_simulators AS text[]), CAST(:precisions AS double precision[]),
+        CAST(:recalls AS double precision[]), CAST(:margins AS double precision[]), CAST(:numbers AS integer[])
+    ) AS found (
+        neuron_id, explanation_id, text, score_id, score, simulator, headline_id, headline, headline_scorer,
+        headline_simulator, headline_precision, headline_recall, headline_margin, n_explanations
     )
-)
+    WHERE neuron.id = found.neuron_id
+""")
 
 
 _STANDING = sql("""
     INSERT INTO method_standing (method_id, neuron_id, explanation_id, score_id, score, simulator)
-    SELECT method_id, CAST(:neuron_id AS bigint), explanation_id, score_id, score, simulator FROM unnest(
-        CAST(:method_ids AS bigint[]), CAST(:explanation_ids AS bigint[]), CAST(:score_ids AS bigint[]),
-        CAST(:scores AS double precision[]), CAST(:simulators AS text[])
-    ) AS found (method_id, explanation_id, score_id, score, simulator)
+    SELECT method_id, neuron_id, explanation_id, score_id, score, simulator FROM unnest(
+        CAST(:method_ids AS bigint[]), CAST(:neuron_ids AS bigint[]), CAST(:explanation_ids AS bigint[]),
+        CAST(:score_ids AS bigint[]), CAST(:scores AS double precision[]), CAST(:simulators AS text[])
+    ) AS found (method_id, neuron_id, explanation_id, score_id, score, simulator)
     ON CONFLICT (method_id, neuron_id) DO UPDATE SET explanation_id = excluded.explanation_id,
         score_id = excluded.score_id, score = excluded.score, simulator = excluded.simulator
     WHERE (method_standing.explanation_id, method_standing.score_id)
@@ -130,59 +169,119 @@ _STANDING = sql("""
 """)
 
 
+_AT_ONCE = 2000
+"""Neurons whose explanations and scores are held in memory together."""
+
+
 def refresh_current(session: Session, *, neuron_id: int) -> None:
-    """Update what is stored for a neuron: its ``current_*``, each method's explanation of it, and its doubts.
+    """Update what is stored for a neuron: its ``current_*`` and ``headline_*``, each method's explanation, its doubts.
 
     To be called after explanations or scores of the neuron were stored or one was rejected, in their transaction.
     """
-    with one_round_trip(session) as trip:
-        # Whoever comes second waits here, and then sees the first one's explanations too.
-        trip.send(_LOCK.given(neuron_id=neuron_id))
-        texts = trip.send(_TEXTS.given(neuron_id=neuron_id))
-        scores = trip.send(_SCORES.given(neuron_id=neuron_id, scorer=SCORE_2023.scorer, sample=SCORE_2023.sample))
-    scores_of = _standing_scores(texts.rows, scores.rows)
-
-    def is_scored(text: _Text) -> bool:
-        score = scores_of[text.id]
-        return score is not None and score.value is not None
-
-    connection = session.connection()
-    first = shown_first(texts.rows, is_scored)
-    connection.execute(_CURRENT, {"neuron_id": neuron_id, "new_number": len(texts.rows), **_current(first, scores_of)})
-    by_method: dict[int, list[_Text]] = {}
-    for text in texts.rows:
-        if text.method_id is not None:
-            by_method.setdefault(text.method_id, []).append(text)
-    # A method's figures cover all of its explanations: without the rejected ones they would be too high.
-    if standing := {method_id: _said_by_method(own, is_scored) for method_id, own in by_method.items()}:
-        connection.execute(_STANDING, {"neuron_id": neuron_id, **_arrays(standing, scores_of)})
+    refresh_neurons(session, neuron_ids=[neuron_id])
     refresh_doubts(session, neuron_ids=[neuron_id])
 
 
-def _said_by_method(own: Sequence[_Text], is_scored: Callable[[_Text], bool]) -> _Text | None:
-    return shown_first([replace(text, is_rejected=False) for text in own], is_scored)
+def refresh_neurons(session: Session, *, neuron_ids: Sequence[int]) -> None:
+    """The same for many neurons at once, without doubts: these are computed anew for a whole subject."""
+    wanted = sorted(set(neuron_ids))
+    for first in range(0, len(wanted), _AT_ONCE):
+        _refresh(session, wanted[first : first + _AT_ONCE])
 
 
-Scores: TypeAlias = Mapping[int, _Score | None]
-"""The score that represents each text, by the text's id."""
+def _refresh(session: Session, neuron_ids: list[int]) -> None:
+    with one_round_trip(session) as trip:
+        # Whoever comes second waits here, and then sees the first one's explanations too.
+        trip.send(_LOCK.given(neuron_ids=neuron_ids))
+        texts = trip.send(_TEXTS.given(neuron_ids=neuron_ids))
+        scores = trip.send(_SCORES.given(neuron_ids=neuron_ids, scorers=_SHOWN_SCORERS))
+    standing = _standing_scores(texts.rows, scores.rows)
+    own: dict[int, list[_Text]] = {neuron_id: [] for neuron_id in neuron_ids}
+    by_method: dict[tuple[int, int], list[_Text]] = {}
+    for text in texts.rows:
+        own[text.neuron_id].append(text)
+        if text.method_id is not None:
+            by_method.setdefault((text.method_id, text.neuron_id), []).append(text)
+
+    def first_of(several: Sequence[_Text]) -> _Text | None:
+        return shown_first(several, lambda text: standing[text.id].is_scored)
+
+    connection = session.connection()
+    current = [_Current.of(neuron_id, first_of(rows), len(rows), standing) for neuron_id, rows in own.items()]
+    connection.execute(_CURRENT, {column: [getattr(row, column) for row in current] for column in _Current.__slots__})
+    if by_method:
+        # A method's figures cover all of its explanations: without the rejected ones they would be too high.
+        said = {key: first_of([replace(text, is_rejected=False) for text in rows]) for key, rows in by_method.items()}
+        connection.execute(_STANDING, _arrays(said, standing))
 
 
-def _current(first: _Text | None, scores_of: Scores) -> dict[str, object]:
-    score = None if first is None else scores_of[first.id]
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """The scores that represent a text: its 2023 score, and its headline."""
+
+    score: _Score | None
+    headline: Headline[_Score] | None
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether either is defined."""
+        headline = None if self.headline is None else self.headline.score.value
+        return headline is not None or (self.score is not None and self.score.value is not None)
+
+
+Standings: TypeAlias = Mapping[int, _Standing]
+"""By the text's id."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Current:
+    """What is stored with a neuron, in the names of the statement's parameters."""
+
+    neuron_ids: int
+    numbers: int
+    explanation_ids: int | None = None
+    texts: str | None = None
+    score_ids: int | None = None
+    scores: float | None = None
+    simulators: str | None = None
+    headline_ids: int | None = None
+    headlines: float | None = None
+    headline_scorers: str | None = None
+    headline_simulators: str | None = None
+    precisions: float | None = None
+    recalls: float | None = None
+    margins: float | None = None
+
+    @classmethod
+    def of(cls, neuron_id: int, text: _Text | None, number: int, standing: Standings) -> "_Current":
+        """What is stored for a neuron of which ``text`` is shown first."""
+        if text is None:
+            return cls(neuron_id, number)
+        score, headline = standing[text.id].score, standing[text.id].headline
+        return cls(
+            neuron_ids=neuron_id,
+            numbers=number,
+            explanation_ids=text.id,
+            texts=text.text,
+            score_ids=None if score is None else score.id,
+            scores=None if score is None else score.value,
+            simulators=None if score is None else score.simulator,
+            headline_ids=None if headline is None else headline.score.id,
+            headlines=None if headline is None else headline.score.value,
+            headline_scorers=None if headline is None else headline.score.scorer,
+            headline_simulators=None if headline is None else headline.score.simulator,
+            precisions=None if headline is None else headline.precision.value,
+            recalls=None if headline is None else headline.recall.value,
+            margins=None if headline is None else headline.margin.value,
+        )
+
+
+def _arrays(said: Mapping[tuple[int, int], _Text | None], standing: Standings) -> dict[str, list[object]]:
+    """Each method's explanation of each neuron, as one list per column of ``method_standing``."""
+    rows = [(key, text, standing[text.id].score) for key, text in said.items() if text is not None]
     return {
-        "new_id": None if first is None else first.id,
-        "new_text": None if first is None else first.text,
-        "new_score_id": None if score is None else score.id,
-        "new_score": None if score is None else score.value,
-        "new_simulator": None if score is None else score.simulator,
-    }
-
-
-def _arrays(standing: Mapping[int, _Text | None], scores_of: Scores) -> dict[str, list[object]]:
-    """Each method's explanation, as one list per column of ``method_standing``."""
-    rows = [(method_id, text, scores_of[text.id]) for method_id, text in standing.items() if text is not None]
-    return {
-        "method_ids": [method_id for method_id, _, _ in rows],
+        "method_ids": [method_id for (method_id, _), _, _ in rows],
+        "neuron_ids": [neuron_id for (_, neuron_id), _, _ in rows],
         "explanation_ids": [text.id for _, text, _ in rows],
         "score_ids": [None if score is None else score.id for _, _, score in rows],
         "scores": [None if score is None else score.value for _, _, score in rows],
@@ -190,11 +289,16 @@ def _arrays(standing: Mapping[int, _Text | None], scores_of: Scores) -> dict[str
     }
 
 
-def _standing_scores(texts: Sequence[_Text], scores: Sequence[_Score]) -> Scores:
+def _standing_scores(texts: Sequence[_Text], scores: Sequence[_Score]) -> Standings:
     of_text: dict[int, list[_Score]] = {text.id: [] for text in texts}
     for score in scores:
         of_text[score.explanation_id].append(score)
-    return {
-        text.id: standing_score(of_text[text.id], SCORE_2023, made_by_method=text.method_id is not None)
-        for text in texts
-    }
+
+    def standing(text: _Text) -> _Standing:
+        own, made_by_method = of_text[text.id], text.method_id is not None
+        return _Standing(
+            standing_score(own, SCORE_2023, made_by_method=made_by_method),
+            headline_of(own, made_by_method=made_by_method),
+        )
+
+    return {text.id: standing(text) for text in texts}

@@ -1,21 +1,35 @@
 """A neuron's explanations with their scores, its flags, runs and history. One query each."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Text, bindparam, cast, select
+from sqlalchemy import ARRAY, BigInteger, Text, and_, any_, bindparam, cast, or_, select
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 
 from app.domain.authors import AuthorKind
 from app.domain.doubts import Measure, RaisedDoubt
 from app.domain.events import EventKind
+from app.domain.executed import EXECUTED
+from app.domain.headlines import Headline, headline_of
 from app.domain.review import UNSETTLED
 from app.domain.standing import MARGIN_2023, SCORE_2023, standing_score
 from app.domain.verdict_lines import Standing, VerdictLine, verdict_line
-from app.models import Account, Batch, Event, Explanation, Flag, Method, RejectedExplanation, ReviewItem, Run, Score
+from app.models import (
+    Account,
+    Batch,
+    CorpusCheck,
+    Event,
+    Explanation,
+    Flag,
+    Method,
+    RejectedExplanation,
+    ReviewItem,
+    Run,
+    Score,
+)
 from app.models.base import is_one_of
 from app.queries.common.prepared import PreparedSelect, labelled, one_round_trip, rows_of
 from app.queries.doubts.shown import DOUBTS, DoubtRow, doubts_by_explanation
@@ -44,6 +58,9 @@ class ScoreRow:
     shuffled_baseline: float | None
     chance: float | None
     run_id: int | None
+    precision: float | None
+    """Of an executed explanation, like ``recall``."""
+    recall: float | None
 
     def belongs_to(self, score: "ScoreRow") -> bool:
         """Whether both were measured by one run, on the same simulations."""
@@ -94,7 +111,7 @@ class ExplanationRow(StoredExplanation):
 
     @property
     def _standing(self) -> Standing | None:
-        score = self.headline
+        score = self.score_2023
         if score is None:
             return None
         margin = next((m for m in reversed(self.scores) if MARGIN_2023.names(m) and m.belongs_to(score)), None)
@@ -106,8 +123,13 @@ class ExplanationRow(StoredExplanation):
         )
 
     @property
-    def headline(self) -> ScoreRow | None:
-        """The 2023 score that represents it, where there is one."""
+    def headline(self) -> Headline[ScoreRow] | None:
+        """Its score over the whole corpus with both sides, where it has one."""
+        return headline_of(self.scores, made_by_method=self.method_id is not None)
+
+    @property
+    def score_2023(self) -> ScoreRow | None:
+        """The 2023 score that represents it, where it has one."""
         return standing_score(self.scores, SCORE_2023, made_by_method=self.method_id is not None)
 
     @property
@@ -164,6 +186,15 @@ class _ScoredExplanation:
     score: ScoreRow | None
 
 
+@dataclass(frozen=True, slots=True)
+class _RunScore:
+    """A score with the explanation that it is of and the run that measured it."""
+
+    explanation_id: int
+    run_id: int | None
+    score: ScoreRow
+
+
 _EXPLANATION_COLUMNS = {
     "id": Explanation.id,
     "text": Explanation.text,
@@ -178,7 +209,14 @@ _EXPLANATION_COLUMNS = {
     "provenance": Explanation.provenance,
     "is_rejected": RejectedExplanation.explanation_id.is_not(None),
 }
-_SCORE_COLUMNS = {field.name: getattr(Score, field.name) for field in fields(ScoreRow)}
+_OF_CHECK = {"precision": CorpusCheck.precision, "recall": CorpusCheck.recall}
+_SCORE_COLUMNS = {field.name: _OF_CHECK.get(field.name, getattr(Score, field.name, None)) for field in fields(ScoreRow)}
+
+_ITS_CHECK = and_(
+    Score.scorer == EXECUTED,
+    CorpusCheck.explanation_id == Score.explanation_id,
+    CorpusCheck.collection_id == Score.collection_id,
+)
 
 # Statements are built once: building them costs more than running them.
 EXPLANATIONS = PreparedSelect(
@@ -188,8 +226,19 @@ EXPLANATIONS = PreparedSelect(
     .outerjoin(Method, Method.id == Explanation.method_id)
     .outerjoin(Score, Score.explanation_id == Explanation.id)
     .outerjoin(RejectedExplanation, RejectedExplanation.explanation_id == Explanation.id)
+    .outerjoin(CorpusCheck, _ITS_CHECK)
     .where(Explanation.neuron_id == bindparam("neuron_id"))
     .order_by(Explanation.id.desc(), Score.id),
+)
+_OF_RUNS = PreparedSelect(
+    _RunScore,
+    select(Score.explanation_id, Score.run_id, *labelled("score", _SCORE_COLUMNS))
+    .outerjoin(CorpusCheck, _ITS_CHECK)
+    .where(
+        Score.explanation_id == any_(bindparam("explanation_ids", type_=ARRAY(BigInteger))),
+        or_(Score.scorer == EXECUTED, Score.run_id == any_(bindparam("run_ids", type_=ARRAY(BigInteger)))),
+    )
+    .order_by(Score.id),
 )
 _FLAGS = PreparedSelect(
     FlagShown,
@@ -264,6 +313,17 @@ def _whole(
 ) -> ExplanationRow:
     columns = {field.name: getattr(explanation, field.name) for field in fields(explanation)}
     return ExplanationRow(**columns, scores=tuple(scores), doubts=doubts)
+
+
+def scores_of_runs(session: Session, explanations: Mapping[int, int]) -> dict[int, list[ScoreRow]]:
+    """What each run measured of its explanation, and what executing that gave; ``explanations`` are ids by run. One
+    query."""
+    found: dict[int, list[ScoreRow]] = {run_id: [] for run_id in explanations}
+    given = _OF_RUNS.given(explanation_ids=sorted(set(explanations.values())), run_ids=sorted(explanations))
+    rows = rows_of(session, given) if explanations else []
+    for run_id, explanation_id in explanations.items():
+        found[run_id] += (r.score for r in rows if r.explanation_id == explanation_id and r.run_id in (None, run_id))
+    return found
 
 
 def neuron_flags(session: Session, *, neuron_id: int) -> tuple[FlagShown, ...]:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, false, func, literal_column, select, text
+from sqlalchemy import ColumnElement, Select, false, func, literal_column, or_, select, text
 from sqlalchemy.orm import Session
 
 from app.domain.doubts import Doubt
@@ -13,6 +13,7 @@ from app.domain.neurons import NeuronState
 from app.domain.searches import web_search
 from app.models import ExplanationDoubt, Neuron, Run
 from app.queries.common.bulk import driver_connection
+from app.queries.neurons.tokens import driven_by
 from app.queries.runs.active import is_active
 
 _PLAN_BY_VALUE = text(
@@ -26,10 +27,20 @@ class NeuronFilter:
     """What neurons must have in common. None is no condition; bounds are inclusive."""
 
     layer: int | None = None
+    headline_min: float | None = None
+    headline_max: float | None = None
     score_min: float | None = None
+    """Of the 2023 score."""
     score_max: float | None = None
+    margin_min: float | None = None
+    margin_max: float | None = None
+    twin_min: float | None = None
+    """Of the share of the null twin's neurons in the layer with a lower score."""
+    twin_max: float | None = None
+    token: str | None = None
+    """One of the neuron's strongest tokens, as it is written or after a space."""
     simulator: str | None = None
-    """Of the current score."""
+    """Of the headline or of the 2023 score."""
     rate_min: float | None = None
     """Share of tokens with an activation above 0."""
     rate_max: float | None = None
@@ -41,6 +52,15 @@ class NeuronFilter:
 
 
 EVERY_NEURON = NeuronFilter()
+simulator_of: ColumnElement[str] = func.coalesce(Neuron.headline_simulator, Neuron.current_simulator)
+_RANGED = {
+    "headline": Neuron.headline_score,
+    "score": Neuron.current_score,
+    "margin": Neuron.headline_margin,
+    "twin": Neuron.twin_percentile,
+    "rate": Neuron.firing_rate,
+}
+"""What may be filtered by a lowest and a highest value."""
 
 
 def has_search_words(session: Session, *, words: str) -> bool:
@@ -68,15 +88,12 @@ def filter_conditions(subject_id: int, wanted: NeuronFilter) -> list[ColumnEleme
     conditions = [Neuron.subject_id == subject_id]
     if wanted.layer is not None:
         conditions.append(Neuron.layer == wanted.layer)
-    ranges = (
-        (Neuron.current_score, wanted.score_min, wanted.score_max),
-        (Neuron.firing_rate, wanted.rate_min, wanted.rate_max),
-    )
-    for column, low, high in ranges:
-        conditions += [] if low is None else [column >= low]
-        conditions += [] if high is None else [column <= high]
+    conditions += _ranges(wanted)
+    if wanted.token is not None:
+        conditions.append(driven_by(subject_id, wanted.token))
     if wanted.simulator is not None:
-        conditions.append(Neuron.current_simulator == wanted.simulator)
+        own = (Neuron.headline_simulator == wanted.simulator, Neuron.current_simulator == wanted.simulator)
+        conditions.append(or_(*own))
     if wanted.doubt is not None:
         conditions.append(Neuron.id.in_(_doubted(subject_id, wanted.doubt)))
     if wanted.words and wanted.state is NeuronState.UNEXPLAINED:
@@ -86,6 +103,15 @@ def filter_conditions(subject_id: int, wanted: NeuronFilter) -> list[ColumnEleme
     if wanted.state is not None:
         conditions.append(_in_state(wanted.state))
     return conditions
+
+
+def _ranges(wanted: NeuronFilter) -> Iterator[ColumnElement[bool]]:
+    for name, column in _RANGED.items():
+        low, high = getattr(wanted, f"{name}_min"), getattr(wanted, f"{name}_max")
+        if low is not None:
+            yield column >= low
+        if high is not None:
+            yield column <= high
 
 
 def _in_state(state: NeuronState) -> ColumnElement[bool]:

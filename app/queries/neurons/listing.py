@@ -15,18 +15,19 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from app.domain.executed import EXECUTED
 from app.domain.neurons import NeuronState
 from app.domain.verdict_lines import VerdictLine
 from app.models import Neuron, Score
 from app.queries.common.paging import Page
 from app.queries.doubts.shown import verdict_lines
-from app.queries.neurons.filters import EVERY_NEURON, NeuronFilter, filter_conditions, planned_by_value
+from app.queries.neurons.filters import EVERY_NEURON, NeuronFilter, filter_conditions, planned_by_value, simulator_of
 from app.queries.neurons.order import (
     BEST_FIRST,
+    OF_EXPLANATIONS,
     NeuronSort,
     SortColumns,
     SortCursor,
-    SortKey,
     SortSegment,
     beyond,
     cursor_of,
@@ -55,11 +56,23 @@ class NeuronRow:
     layer: int
     index: int
     explanation: str | None
+    headline: float | None
+    """The score over the whole corpus."""
+    is_exact: bool
+    """Whether the headline is of an executed explanation; else it is an estimate."""
+    headline_interval: tuple[float, float] | None
+    precision: float | None
+    recall: float | None
+    margin: float | None
+    """The headline minus the score of the neuron's token table."""
+    twin_percentile: float | None
+    """Share of the null twin's neurons in the layer with a lower headline."""
     score: float | None
-    simulator: str | None
-    """Of the score. Scores of different simulators are not comparable."""
+    """The 2023 score."""
     interval: tuple[float, float] | None
-    """Of the score, 95%."""
+    """Of the 2023 score, 95%."""
+    simulator: str | None
+    """Of the headline, or of the 2023 score. Scores of different simulators are not comparable."""
     firing_rate: float | None
     max: float | None
     n_explanations: int
@@ -85,7 +98,14 @@ _COLUMNS = (
     func.left(Neuron.current_text, TEXT_SHOWN).label("current_text"),
     Neuron.current_score_id,
     Neuron.current_score,
-    Neuron.current_simulator,
+    simulator_of.label("simulator"),
+    Neuron.headline_score_id,
+    Neuron.headline_score,
+    Neuron.headline_scorer,
+    Neuron.headline_precision,
+    Neuron.headline_recall,
+    Neuron.headline_margin,
+    Neuron.twin_percentile,
     Neuron.firing_rate,
     Neuron.max,
     Neuron.n_explanations,
@@ -175,7 +195,7 @@ def _source(query: NeuronsQuery, *, few: bool) -> _Source:
 
 def _segments(source: _Source, *, backwards: bool) -> list[SortSegment]:
     segments = segments_of(source.query.sort, source.columns, backwards=backwards)
-    if source.query.sort.key is SortKey.SCORE and source.query.filter.state is NeuronState.UNEXPLAINED:
+    if source.query.sort.key in OF_EXPLANATIONS and source.query.filter.state is NeuronState.UNEXPLAINED:
         # What has no explanation has no score.
         return segments[:1] if backwards else segments[1:]
     return segments
@@ -202,7 +222,8 @@ def _read(session: Session, source: _Source, start: SortCursor | None, *, backwa
 
 
 def _whole_rows(session: Session, rows: Sequence[Any]) -> tuple[NeuronRow, ...]:
-    shown = [row.current_score_id for row in rows if row.current_score_id is not None]
+    ids = (score_id for row in rows for score_id in (row.current_score_id, row.headline_score_id))
+    shown = [score_id for score_id in ids if score_id is not None]
     intervals = _intervals(session, shown) if shown else {}
     active = active_runs(session, neuron_ids=[row.id for row in rows]) if rows else {}
     explained = [row for row in rows if row.current_explanation_id is not None]
@@ -213,9 +234,16 @@ def _whole_rows(session: Session, rows: Sequence[Any]) -> tuple[NeuronRow, ...]:
             layer=row.layer,
             index=row.index,
             explanation=row.current_text,
+            headline=row.headline_score,
+            is_exact=row.headline_scorer == EXECUTED,
+            headline_interval=intervals.get(row.headline_score_id),
+            precision=row.headline_precision,
+            recall=row.headline_recall,
+            margin=row.headline_margin,
+            twin_percentile=row.twin_percentile,
             score=row.current_score,
-            simulator=row.current_simulator,
             interval=intervals.get(row.current_score_id),
+            simulator=row.simulator,
             firing_rate=row.firing_rate,
             max=row.max,
             n_explanations=row.n_explanations,

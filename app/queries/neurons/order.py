@@ -18,7 +18,11 @@ _LARGEST_INTEGER = 2**31 - 1
 class SortKey(StrEnum):
     """What a list may be sorted by. Neurons without the value come last in either direction."""
 
+    HEADLINE = "headline"
     SCORE = "score"
+    """The 2023 score."""
+    MARGIN = "margin"
+    TWIN = "twin"
     FIRING_RATE = "firing_rate"
     MAX = "max"
     POSITION = "position"
@@ -62,8 +66,17 @@ class SortSegment:
         return here < tuple_(*values) if self.descending else here > tuple_(*values)
 
 
-_VALUES = {SortKey.SCORE: "current_score", SortKey.FIRING_RATE: "firing_rate", SortKey.MAX: "max"}
+_VALUES = {
+    SortKey.HEADLINE: "headline_score",
+    SortKey.SCORE: "current_score",
+    SortKey.MARGIN: "headline_margin",
+    SortKey.TWIN: "twin_percentile",
+    SortKey.FIRING_RATE: "firing_rate",
+    SortKey.MAX: "max",
+}
 """The columns of the keys that may be NULL."""
+OF_EXPLANATIONS = (SortKey.HEADLINE, SortKey.SCORE, SortKey.MARGIN, SortKey.TWIN)
+"""Values that a neuron without an explanation does not have."""
 
 
 def segments_of(sort: NeuronSort, columns: SortColumns, *, backwards: bool) -> list[SortSegment]:

@@ -6,18 +6,19 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, select
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session, aliased
 
 from app.domain.bounds import BIGGEST_ID
-from app.domain.standing import SCORE_2023
+from app.domain.headlines import Headline, headline_of
+from app.domain.standing import SCORE_2023, standing_score
 from app.domain.verdict_lines import VerdictLine
 from app.domain.work import WorkStatus
 from app.errors import NotFound
-from app.models import Account, Batch, Explanation, Method, Neuron, Pause, Run, Score, Subject, Worker
+from app.models import Account, Batch, Explanation, Method, Neuron, Pause, Run, Subject, Worker
 from app.queries.common.paging import Page, id_page
 from app.queries.doubts.shown import verdict_lines
+from app.queries.neurons.claims import ScoreRow, scores_of_runs
 from app.queries.runs.counts import batch_counts
 from app.queries.work.workers import LeaseShown, is_alive, lease_shown
 
@@ -77,9 +78,11 @@ class RunResult:
     score: float | None
     """The 2023 score that this very run measured; later scores of the text are on its own page."""
     simulator: str | None
-    """Of the score."""
+    """Of the scores."""
+    headline: Headline[ScoreRow] | None
+    """Over the whole corpus: the executed score, else what this run measured."""
     line: VerdictLine
-    """What that score means, with the doubts there are about the text now."""
+    """What the 2023 score means, with the doubts there are about the text now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,33 +266,26 @@ def _with_results(session: Session, rows: Sequence[Any]) -> list[RunRow]:
 
 
 def _results(session: Session, run_ids: Sequence[int]) -> dict[int, RunResult]:
-    """The explanation that represents each of these runs, by the run's id."""
+    """The explanation that represents each of these runs with the scores that it measured, by the run's id."""
     made = aliased(Explanation)
     first = select(made.id).where(made.run_id == Run.id, made.rank == 0).scalar_subquery()
-    own_score = and_(
-        Score.explanation_id == Explanation.id,
-        Score.run_id == Run.id,
-        Score.scorer == SCORE_2023.scorer,
-        Score.sample == SCORE_2023.sample,
-    )
-    rows = session.execute(
-        select(
-            Run.id,
-            Explanation.id.label("explanation_id"),
-            Explanation.text,
-            Score.id.label("score_id"),
-            Score.value,
-            Score.simulator,
-        )
-        .select_from(Run)
+    texts = session.execute(
+        select(Run.id, Explanation.id.label("explanation_id"), Explanation.text)
         .join(Explanation, Explanation.id == func.coalesce(Run.explanation_id, first))
-        .outerjoin(Score, own_score)
         .where(Run.id.in_(run_ids))
-        .ext(distinct_on(Run.id))
-        .order_by(Run.id, Score.id.desc())
     ).all()
-    lines = verdict_lines(session, scores={row.explanation_id: row.score_id for row in rows})
+    measured = scores_of_runs(session, {row.id: row.explanation_id for row in texts})
+    old = {key: standing_score(scores, SCORE_2023, made_by_method=True) for key, scores in measured.items()}
+    by_text = {row.explanation_id: old[row.id] for row in texts}
+    lines = verdict_lines(session, scores={key: None if score is None else score.id for key, score in by_text.items()})
     return {
-        row.id: RunResult(row.explanation_id, row.text, row.value, row.simulator, lines[row.explanation_id])
-        for row in rows
+        row.id: RunResult(
+            explanation_id=row.explanation_id,
+            text=row.text,
+            score=None if (score := old[row.id]) is None else score.value,
+            simulator=None if score is None else score.simulator,
+            headline=headline_of(measured[row.id], made_by_method=True),
+            line=lines[row.explanation_id],
+        )
+        for row in texts
     }

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import exists, func, select
+from sqlalchemy.orm import Session, aliased
 
 from app.domain.sites import Site
 from app.errors import NotFound
-from app.models import Collection, Corpus, Subject
+from app.models import Collection, Corpus, Neuron, Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,12 @@ class SubjectHead:
     corpus: str | None
     """Of the collection that is shown; None before the first is complete."""
     tokens: int | None
+    has_headlines: bool
+    """Whether any neuron has a score over the whole corpus."""
+    twin: str | None
+    """The slug of its null twin."""
+    twin_of: str | None
+    """The slug of the subject whose null twin it is."""
     notes: tuple[str, ...]
     """What a reader of that collection should know: what was left out, which weights are not used."""
 
@@ -83,8 +89,18 @@ def stored_subject(session: Session, *, slug: str) -> StoredSubject:
 
 def subject_head(session: Session, *, slug: str) -> SubjectHead:
     """The subject of this slug. Raises NotFound."""
+    twin, original = aliased(Subject), aliased(Subject)
+    of_subject = Neuron.subject_id == Subject.id
     row = session.execute(
-        select(Subject, Corpus.name.label("corpus"), Collection.tokens_done, Collection.notes)
+        select(
+            Subject,
+            Corpus.name.label("corpus"),
+            Collection.tokens_done,
+            Collection.notes,
+            exists().where(of_subject, Neuron.headline_score.is_not(None)).label("has_headlines"),
+            select(func.max(twin.slug)).where(twin.null_twin_of_id == Subject.id).scalar_subquery().label("twin"),
+            select(original.slug).where(original.id == Subject.null_twin_of_id).scalar_subquery().label("twin_of"),
+        )
         .outerjoin(Collection, Collection.id == Subject.collection_id)
         .outerjoin(Corpus, Corpus.id == Collection.corpus_id)
         .where(Subject.slug == slug)
@@ -103,5 +119,8 @@ def subject_head(session: Session, *, slug: str) -> SubjectHead:
         neurons_per_layer=subject.neurons_per_layer,
         corpus=row.corpus,
         tokens=row.tokens_done,
+        has_headlines=row.has_headlines,
+        twin=row.twin,
+        twin_of=row.twin_of,
         notes=tuple(row.notes or ()),
     )

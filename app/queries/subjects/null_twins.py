@@ -1,14 +1,12 @@
 """What the same methods reach on a subject's null twin: the distribution that a score is held against.
 
-Only scores by one simulator are compared.
+Only headline scores by one scorer and one simulator are compared.
 """
 
 from dataclasses import dataclass
 
-from sqlalchemy import case, func, select
-from sqlalchemy.orm import Session, aliased
-
-from app.models import Neuron, Subject
+from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 HIGH = 0.95
 """The quantile that a layer's line shows after the median."""
@@ -16,12 +14,25 @@ HIGH = 0.95
 
 @dataclass(frozen=True, slots=True)
 class TwinLayer:
-    """The scores of one layer of a null twin. ``median`` and ``high`` (the .95 quantile) are None without scores."""
+    """The headlines of one layer of a subject and of its null twin.
+
+    ``median`` and ``high`` (the .95 quantile) are the twin's; medians and quantiles are None without scores.
+    """
 
     layer: int
     n_scored: int
+    """Neurons of the twin."""
     median: float | None
     high: float | None
+    n_own: int
+    own_median: float | None
+    n_above: int
+    """Neurons of the subject above the twin's .95 quantile."""
+
+    @property
+    def share_above(self) -> float | None:
+        """Share of the subject's scored neurons above the twin's .95 quantile; .05 by chance."""
+        return self.n_above / self.n_own if self.n_own and self.high is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +45,11 @@ class TwinStanding:
     """Neurons of the twin whose explanation scores as high or higher."""
 
     @property
+    def percentile(self) -> float:
+        """Share of the twin's neurons whose explanation scores lower."""
+        return 1 - self.n_at_least / self.n_scored
+
+    @property
     def share_at_least(self) -> float:
         """The chance that a method scores as high on a neuron without meaning: (n_at_least + 1) / (n_scored + 1).
 
@@ -43,35 +59,64 @@ class TwinStanding:
         return (self.n_at_least + 1) / (self.n_scored + 1)
 
 
-def null_twin_layers(session: Session, *, subject_id: int, simulator: str) -> tuple[TwinLayer, ...]:
-    """The scores by one simulator in each layer of a subject's null twin; empty where it has no twin. One query."""
-    own = case((Neuron.current_simulator == simulator, Neuron.current_score))
-    quantiles = [func.percentile_cont(q).within_group(own) for q in (0.5, HIGH)]
-    rows = session.execute(
-        select(Neuron.layer, func.count(own), *quantiles)
-        .join(Subject, Subject.id == Neuron.subject_id)
-        .where(Subject.null_twin_of_id == subject_id)
-        .group_by(Neuron.layer)
-        .order_by(Neuron.layer)
+_LAYERS = text("""
+    WITH twin AS (
+        SELECT layer, count(own) AS n_scored, percentile_cont(0.5) WITHIN GROUP (ORDER BY own) AS median,
+            percentile_cont(CAST(:high AS double precision)) WITHIN GROUP (ORDER BY own) AS high
+        FROM (
+            SELECT layer, CASE WHEN headline_scorer = :scorer
+                AND headline_simulator IS NOT DISTINCT FROM CAST(:simulator AS text) THEN headline_score END AS own
+            FROM neuron WHERE subject_id = (SELECT max(id) FROM subject WHERE null_twin_of_id = :subject_id)
+        ) AS peer GROUP BY layer
     )
-    return tuple(TwinLayer(*row) for row in rows)
+    SELECT twin.layer, n_scored, median, high, count(headline_score) AS n_own,
+        percentile_cont(0.5) WITHIN GROUP (ORDER BY headline_score) AS own_median,
+        count(*) FILTER (WHERE headline_score > high) AS n_above
+    FROM twin LEFT JOIN neuron ON neuron.subject_id = :subject_id AND neuron.layer = twin.layer
+        AND headline_scorer = :scorer AND headline_simulator IS NOT DISTINCT FROM CAST(:simulator AS text)
+    GROUP BY twin.layer, n_scored, median, high ORDER BY twin.layer
+""")
+_RANK = text("""
+    WITH twin AS (
+        SELECT null_twin_of_id AS subject_id, max(id) AS id FROM subject
+        WHERE null_twin_of_id IS NOT NULL GROUP BY null_twin_of_id
+    ), peer AS (
+        SELECT twin.subject_id, NULL::bigint AS neuron_id, layer, headline_scorer, headline_simulator, headline_score
+        FROM twin JOIN neuron ON neuron.subject_id = twin.id WHERE headline_score IS NOT NULL
+        UNION ALL
+        SELECT twin.subject_id, neuron.id, layer, headline_scorer, headline_simulator, headline_score
+        FROM twin JOIN neuron ON neuron.subject_id = twin.subject_id WHERE headline_score IS NOT NULL
+    ), counted AS (
+        SELECT neuron_id, count(*) FILTER (WHERE neuron_id IS NULL) OVER same AS n,
+            count(*) FILTER (WHERE neuron_id IS NULL) OVER (
+                same ORDER BY headline_score GROUPS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+            ) AS below
+        FROM peer WINDOW same AS (PARTITION BY subject_id, layer, headline_scorer, headline_simulator)
+    ), ranked AS (
+        SELECT neuron.id, counted.below::double precision / nullif(counted.n, 0) AS percentile
+        FROM neuron LEFT JOIN counted ON counted.neuron_id = neuron.id
+        WHERE neuron.subject_id IN (SELECT subject_id FROM twin)
+    ), changed AS (
+        SELECT ranked.* FROM ranked JOIN neuron USING (id) WHERE twin_percentile IS DISTINCT FROM percentile
+        ORDER BY id FOR NO KEY UPDATE OF neuron SKIP LOCKED
+    )
+    UPDATE neuron SET twin_percentile = changed.percentile FROM changed WHERE neuron.id = changed.id
+""")
 
 
-def null_twin_standing(session: Session, *, neuron_id: int) -> TwinStanding | None:
-    """The rank of the neuron's current score among its layer of the null twin, scored by the same simulator.
+def null_twin_layers(session: Session, *, subject_id: int, scorer: str, simulator: str | None) -> tuple[TwinLayer, ...]:
+    """The headlines by one scorer and simulator in each layer of a subject and of its newest null twin.
 
-    None without a score or a scored twin. One query.
+    Empty where it has no twin. One query.
     """
-    own, peer = aliased(Neuron), aliased(Neuron)
-    row = session.execute(
-        select(Subject.slug, func.count(), func.count().filter(peer.current_score >= own.current_score))
-        .select_from(own)
-        .join(Subject, Subject.null_twin_of_id == own.subject_id)
-        .join(peer, (peer.subject_id == Subject.id) & (peer.layer == own.layer))
-        .where(own.id == neuron_id, own.current_score.is_not(None), peer.current_score.is_not(None))
-        .where(peer.current_simulator == own.current_simulator)
-        .group_by(Subject.slug)
-        .order_by(Subject.slug)
-        .limit(1)
-    ).first()
-    return None if row is None else TwinStanding(*row)
+    row = {"subject_id": subject_id, "scorer": scorer, "simulator": simulator, "high": HIGH}
+    return tuple(TwinLayer(*found) for found in session.execute(_LAYERS, row))
+
+
+def rank_against_null_twins(session: Session) -> None:
+    """Bring ``neuron.twin_percentile`` up to date for every subject that has a null twin; of several the newest counts.
+
+    The scores of a twin's neurons concern all neurons of the layer, so that this is done from time to time rather than
+    after each run. Neurons that another transaction is changing are left to the next time.
+    """
+    session.execute(_RANK)

@@ -4,7 +4,7 @@ A form sends empty fields as empty texts, so every field is read as text here.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 from urllib.parse import parse_qsl, urlencode
 
@@ -19,14 +19,20 @@ from app.queries.neurons.filters import NeuronFilter
 from app.queries.neurons.order import NeuronSort, SortKey
 
 SIMULATOR_LIMIT = 200
-DEFAULT_SORT = "-score"
+DEFAULT_SORT, SORT_2023 = "-headline", "-score"
 
 _SORTS = {
     f"{'-' if descending else ''}{key}": NeuronSort(key, descending) for key in SortKey for descending in (True, False)
 }
 SORT_LABELS = {
-    "-score": "Best score first",
-    "score": "Worst score first",
+    "-headline": "Best over the whole corpus first",
+    "headline": "Worst over the whole corpus first",
+    "-score": "Best 2023 score first",
+    "score": "Worst 2023 score first",
+    "-margin": "Most above the token table first",
+    "margin": "Most below the token table first",
+    "-twin": "Farthest above the null twin first",
+    "twin": "Least above the null twin first",
     "-firing_rate": "Fires most first",
     "firing_rate": "Fires least first",
     "-max": "Highest maximum first",
@@ -41,15 +47,22 @@ class FilterFields:
     """The fields as they were sent, for forms and addresses that repeat them."""
 
     layer: str = ""
+    headline_min: str = ""
+    headline_max: str = ""
     score_min: str = ""
     score_max: str = ""
+    margin_min: str = ""
+    margin_max: str = ""
+    twin_min: str = ""
+    twin_max: str = ""
     rate_min: str = ""
     rate_max: str = ""
     state: str = ""
     doubt: str = ""
     words: str = ""
+    token: str = ""
     simulator: str = ""
-    sort: str = DEFAULT_SORT
+    sort: str = ""
 
     def pairs(self, **changes: str | None) -> list[tuple[str, str]]:
         """The fields that are filled in, with changes, as forms send them."""
@@ -60,6 +73,11 @@ class FilterFields:
         """The same as a query string with its question mark, or nothing."""
         pairs = self.pairs(**changes)
         return f"?{urlencode(pairs, safe='@/')}" if pairs else ""
+
+    @property
+    def has_more(self) -> bool:
+        """Whether a filter is set that a form hides at first."""
+        return any(getattr(self, f"{name}_{end}") for name in ("score", "margin", "twin") for end in ("min", "max"))
 
     @property
     def is_filtered(self) -> bool:
@@ -75,19 +93,32 @@ class ListRequest:
     filter: NeuronFilter
     sort: NeuronSort
 
+    def of_subject(self, *, has_headlines: bool) -> "ListRequest":
+        """The same, by the 2023 score where nobody has chosen an order and no neuron has a whole-corpus score."""
+        if self.fields.sort or has_headlines:
+            return self
+        return replace(self, fields=replace(self.fields, sort=SORT_2023), sort=_SORTS[SORT_2023])
+
 
 def read_filters(fields: FilterFields) -> ListRequest:
     """What the fields mean. Raises Invalid, whose message names the invalid ones."""
     words = plain_text(fields.words, what="search", limit=LONGEST_SEARCH)
     meaning = NeuronFilter(
         layer=_layer(fields.layer.strip()),
-        score_min=_number(fields.score_min.strip(), "score"),
-        score_max=_number(fields.score_max.strip(), "score"),
-        rate_min=_share(fields.rate_min.strip()),
-        rate_max=_share(fields.rate_max.strip()),
+        headline_min=_number(fields.headline_min.strip(), "whole-corpus score"),
+        headline_max=_number(fields.headline_max.strip(), "whole-corpus score"),
+        score_min=_number(fields.score_min.strip(), "2023 score"),
+        score_max=_number(fields.score_max.strip(), "2023 score"),
+        margin_min=_number(fields.margin_min.strip(), "margin"),
+        margin_max=_number(fields.margin_max.strip(), "margin"),
+        twin_min=_share(fields.twin_min.strip(), "percentile"),
+        twin_max=_share(fields.twin_max.strip(), "percentile"),
+        rate_min=_share(fields.rate_min.strip(), "firing rate"),
+        rate_max=_share(fields.rate_max.strip(), "firing rate"),
         state=one_of(fields.state, NeuronState, what="state") if fields.state else None,
         doubt=one_of(fields.doubt, Doubt, what="doubt") if fields.doubt else None,
         words=words or None,
+        token=_token(fields.token),
         simulator=plain_text(fields.simulator, what="simulator", limit=SIMULATOR_LIMIT) or None,
     )
     sort = _SORTS.get(fields.sort or DEFAULT_SORT)
@@ -100,22 +131,40 @@ Text = Annotated[str, Query(max_length=LONGEST_FIELD)]
 Share = Annotated[str, Query(max_length=LONGEST_FIELD, description="A share, or a percentage with its sign")]
 
 
-async def sent_filters(  # noqa: PLR0913, PLR0917 - FastAPI reads a route's inputs from its arguments
-    layer: Text = "",
+async def sent_ranges(  # noqa: PLR0913, PLR0917 - FastAPI reads a route's inputs from its arguments
+    headline_min: Text = "",
+    headline_max: Text = "",
     score_min: Text = "",
     score_max: Text = "",
+    margin_min: Text = "",
+    margin_max: Text = "",
+    twin_min: Share = "",
+    twin_max: Share = "",
     rate_min: Share = "",
     rate_max: Share = "",
+) -> dict[str, str]:
+    """Lowest and highest values of scores, of the margin over the token table, of the firing rate."""
+    return {
+        "headline_min": headline_min, "headline_max": headline_max, "score_min": score_min, "score_max": score_max,
+        "margin_min": margin_min, "margin_max": margin_max, "twin_min": twin_min, "twin_max": twin_max,
+        "rate_min": rate_min, "rate_max": rate_max,
+    }  # fmt: skip
+
+
+async def sent_filters(  # noqa: PLR0913, PLR0917 - FastAPI reads a route's inputs from its arguments
+    ranges: Annotated[dict[str, str], Depends(sent_ranges)],
+    layer: Text = "",
     state: Annotated[str, Query(max_length=LONGEST_FIELD, description=", ".join(NeuronState))] = "",
     doubt: Annotated[str, Query(max_length=LONGEST_FIELD, description=", ".join(Doubt))] = "",
     words: Annotated[str, Query(description="In the explanation, as in web search engines")] = "",
+    token: Annotated[str, Query(max_length=LONGEST_FIELD, description="Among the neuron's strongest tokens")] = "",
     simulator: Annotated[str, Query(description="Of the score, with its calibration, e.g. structured+linear")] = "",
-    sort: Annotated[str, Query(max_length=LONGEST_FIELD, description=", ".join(SORT_LABELS))] = DEFAULT_SORT,
+    *,
+    sort: Annotated[str, Query(max_length=LONGEST_FIELD, description=", ".join(SORT_LABELS))] = "",
 ) -> ListRequest:
     """The filters of the address. Raises Invalid."""
-    return read_filters(
-        FilterFields(layer, score_min, score_max, rate_min, rate_max, state, doubt, words, simulator, sort)
-    )
+    own = {"layer": layer, "state": state, "doubt": doubt, "words": words, "token": token, "simulator": simulator}
+    return read_filters(FilterFields(**ranges, **own, sort=sort))
 
 
 def kept_filters(query: str) -> ListRequest:
@@ -138,6 +187,12 @@ def _layer(text: str) -> int | None:
     return int(text)
 
 
+def _token(text: str) -> str | None:
+    """As it was typed: white space is part of a token. Raises Invalid for a NUL."""
+    plain_text(text, what="token", limit=LONGEST_FIELD)
+    return text or None
+
+
 def _number(text: str, what: str) -> float | None:
     if not text:
         return None
@@ -150,9 +205,9 @@ def _number(text: str, what: str) -> float | None:
     return number
 
 
-def _share(text: str) -> float | None:
+def _share(text: str, what: str) -> float | None:
     """``0.5%`` or ``0.005`` as 0.005."""
     if text.endswith("%"):
-        percentage = _number(text[:-1].strip() or "%", "firing rate")
+        percentage = _number(text[:-1].strip() or "%", what)
         return None if percentage is None else percentage / 100
-    return _number(text, "firing rate")
+    return _number(text, what)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends
 
-from app.queries.neurons.page import NeuronHead, neuron_head
+from app.queries.neurons.head import NeuronHead, neuron_head
 from app.web.deps import DbSession
 
 ROUTE = "/{slug}/{layer}/{index}"

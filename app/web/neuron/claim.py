@@ -7,10 +7,12 @@ from typing import Literal
 from sqlalchemy.orm import Session
 
 from app.domain.flags import FlagReason
+from app.domain.headlines import Headline
 from app.domain.work import ACTIVE
 from app.errors import NotFound
 from app.queries.neurons.claims import ExplanationRow, FlagShown, RunShown, ScoreRow, neuron_runs
-from app.queries.neurons.page import NeuronHead, neuron_head
+from app.queries.neurons.head import NeuronHead, neuron_head
+from app.queries.subjects.null_twins import TwinStanding
 from app.web.neuron.address import path_of
 
 
@@ -20,15 +22,27 @@ class NeuronClaim:
 
     address: str
     shown: ExplanationRow | None
-    headline: ScoreRow | None
+    headline: Headline[ScoreRow] | None
+    """Over the whole corpus, with both sides."""
+    score_2023: ScoreRow | None
     is_of_earlier_collection: bool
     """Whether the headline was measured on records of an earlier collection than the one that is shown."""
     current_id: int | None
     percentile: float | None
     n_scored_in_layer: int
+    twin: TwinStanding | None
+    """The headline's rank in the null twin. Like the percentile it is of the current explanation."""
     layer: int
     explanations: tuple[ExplanationRow, ...]
     is_out_of_band: bool = False
+
+    @property
+    def other_scores(self) -> tuple[ScoreRow, ...]:
+        """The scores that are not shown as the headline, its sides or the 2023 score."""
+        if self.shown is None:
+            return ()
+        main = [self.score_2023] if self.headline is None else [self.score_2023, self.headline.score]
+        return tuple(score for score in self.shown.scores if score not in main)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +89,13 @@ def claim_of(head: NeuronHead, explanations: Sequence[ExplanationRow], wanted: i
         address=path_of(head),
         shown=shown,
         headline=headline,
-        is_of_earlier_collection=headline is not None and headline.collection_id not in (None, head.collection_id),
+        score_2023=shown.score_2023 if shown is not None else None,
+        is_of_earlier_collection=headline is not None
+        and headline.score.collection_id not in (None, head.collection_id),
         current_id=head.current_explanation_id,
         percentile=head.percentile,
         n_scored_in_layer=head.n_scored_in_layer,
+        twin=head.twin,
         layer=head.layer,
         # Not by score: scores of different simulators are not comparable.
         explanations=tuple(sorted(explanations, key=lambda row: (row.id != head.current_explanation_id, -row.id))),

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from app.domain.activations import FloatArray, SampleKind
 from app.domain.differences import WordRun, word_difference
+from app.domain.headlines import Headline
 from app.domain.verdict_lines import VerdictLine
 from app.queries.neurons.claims import ExplanationRow, ScoreRow
 from app.queries.neurons.page import StoredSimulation
@@ -28,6 +29,8 @@ class ComparedColumn:
     """The one whose expected activations are drawn: that of the score that represents the explanation."""
     line: VerdictLine
     """What its score means."""
+    headline: Headline[ScoreRow] | None
+    """Over the whole corpus, with both sides."""
     difference: tuple[WordRun, ...]
     """From the first column's text to this one; empty in the first column."""
 
@@ -75,6 +78,7 @@ def compared_columns(
             created_at=explanation.created_at,
             simulator=_drawn_simulator(explanation, simulations),
             line=explanation.line,
+            headline=explanation.headline,
             difference=word_difference(explanations[0].text, explanation.text) if i else (),
         )
         for i, explanation in enumerate(explanations)
@@ -83,8 +87,8 @@ def compared_columns(
 
 def _drawn_simulator(explanation: ExplanationRow, simulations: Iterable[StoredSimulation]) -> str | None:
     """The simulator of the standing score; where there is none, the one that simulated last."""
-    if explanation.headline is not None and explanation.headline.simulator is not None:
-        return explanation.headline.simulator
+    if explanation.score_2023 is not None and explanation.score_2023.simulator is not None:
+        return explanation.score_2023.simulator
     own = [s.simulator for s in simulations if s.explanation_id == explanation.id]
     return own[-1] if own else None
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Annotated
+from urllib.parse import urlencode
 
 import numpy as np
 from fastapi import Depends, Request
@@ -16,7 +17,8 @@ from app.domain.activations import FloatArray
 from app.domain.heat import heat_scale, heat_steps
 from app.domain.samples import BANDS, SampleKind
 from app.queries.checks.page import StoredCheck
-from app.queries.neurons.page import NeuronHead, StoredExcerpt, StoredSample, StoredSimulation, stored_excerpts
+from app.queries.neurons.head import NeuronHead
+from app.queries.neurons.page import StoredExcerpt, StoredSample, StoredSimulation, stored_excerpts
 from app.web.heat.glyphs import visible, visible_bytes
 from app.web.heat.heatmap import excerpt_line, heat_rows
 from app.web.heat.vocabularies import ShownVocabulary, Vocabularies
@@ -65,6 +67,8 @@ class TokenShown:
     mean: float
     count: int
     step: int
+    address: str | None
+    """The neurons that it drives; None for a part of a character, which cannot be written in an address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,14 +153,26 @@ def _shown_ids(sample: StoredSample) -> list[int]:
     return sample.excerpt_ids[:SHOWN_OF_BAND] if sample.kind in BANDS else sample.excerpt_ids
 
 
-def shown_tokens(source: RowSource, tokens: Sequence[tuple[int, float, int]]) -> tuple[TokenShown, ...]:
+def shown_tokens(source: RowSource, slug: str, tokens: Sequence[tuple[int, float, int]]) -> tuple[TokenShown, ...]:
     """A neuron's strongest tokens, each (token id, mean, count), on the scale of the page."""
     steps = heat_steps(np.array([mean for _, mean, _ in tokens], dtype=np.float32), source.scale).tolist()
     texts = source.strings([token_id for token_id, _, _ in tokens])
     return tuple(
-        TokenShown(text, token_glyphs(source.words, token_id), mean, count, max(step, 0))
+        TokenShown(
+            text,
+            token_glyphs(source.words, token_id),
+            mean,
+            count,
+            max(step, 0),
+            _list_address(source.words, slug, token_id, text),
+        )
         for text, (token_id, mean, count), step in zip(texts, tokens, steps, strict=True)
     )
+
+
+def _list_address(words: ShownVocabulary, slug: str, token_id: int, text: str) -> str | None:
+    is_whole = token_id not in words.parts and "\x00" not in text and text.encode() == words.vocabulary.tokens[token_id]
+    return f"/{slug}?{urlencode({'token': text})}" if is_whole else None
 
 
 def token_glyphs(words: ShownVocabulary, token_id: int) -> Markup:

@@ -9,7 +9,8 @@ from pydantic import Field
 from app.domain.bounds import BIGGEST_ID, MOST_IDS_IN_ADDRESS, MOST_SIDE_BY_SIDE
 from app.queries.explanations.comparison import chosen_explanations
 from app.queries.neurons.claims import neuron_explanations
-from app.queries.neurons.page import NeuronHead, neuron_samples, stored_simulations
+from app.queries.neurons.head import NeuronHead
+from app.queries.neurons.page import neuron_samples, stored_simulations
 from app.web.deps import DbSession
 from app.web.neuron.address import ROUTE, Head, path_of
 from app.web.neuron.comparison import (

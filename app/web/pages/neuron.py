@@ -13,7 +13,8 @@ from app.domain.roles import Action
 from app.domain.samples import populations
 from app.errors import NotFound
 from app.queries.neurons.claims import neuron_explanations, neuron_flags, neuron_runs
-from app.queries.neurons.page import NeuronHead, NeuronParts, neuron_parts, neuron_samples
+from app.queries.neurons.head import NeuronHead
+from app.queries.neurons.page import NeuronParts, neuron_parts, neuron_samples
 from app.queries.people.accounts import Viewer
 from app.queries.review.flags import open_flag
 from app.web.deps import AppSettings, CurrentViewer, DbSession, allowed_to
@@ -191,7 +192,7 @@ def _shown_evidence(session: Session, head: NeuronHead, parts: NeuronParts, know
     return _ShownEvidence(
         samples=shown_samples(source, parts.samples, populations(sizes)),
         n_alike=n_alike or 0,
-        tokens=shown_tokens(source, tokens),
+        tokens=shown_tokens(source, head.slug, tokens),
         check=shown_check(source, parts.check, head.collection_id),
         simulations=shown_simulations(source, samples, simulations),
         scale=source.scale,

@@ -11,6 +11,8 @@ from sqlalchemy.orm import Session
 from app.domain.bounds import BIGGEST_ID, LONGEST_FIELD, LONGEST_FILTERS
 from app.domain.costs import CostEstimate
 from app.domain.doubts import Doubt
+from app.domain.executed import EXECUTED
+from app.domain.headlines import ESTIMATED
 from app.domain.neurons import NeuronState
 from app.domain.roles import Action
 from app.errors import Invalid, NotFound
@@ -23,6 +25,7 @@ from app.queries.neurons.order import NeuronSort, SortKey
 from app.queries.neurons.selection import count_selected, n_with_active_run
 from app.queries.people.accounts import Viewer
 from app.queries.subjects.lookup import SubjectHead, subject_head
+from app.queries.subjects.null_twins import TwinLayer, null_twin_layers
 from app.settings import Settings
 from app.web.deps import AppSettings, CurrentViewer, DbSession, allowed_to
 from app.web.listing.filters import SORT_LABELS, FilterFields, ListFilters, ListRequest, kept_filters
@@ -35,10 +38,16 @@ router = APIRouter()
 
 COLUMNS = {
     SortKey.POSITION: "Neuron",
-    SortKey.SCORE: "Score",
+    SortKey.HEADLINE: "Whole corpus",
+    SortKey.SCORE: "2023 score",
+    SortKey.MARGIN: "Over tokens",
+    SortKey.TWIN: "Null twin",
     SortKey.FIRING_RATE: "Fires on",
     SortKey.MAX: "Max",
 }
+
+
+ASKED = (Doubt.TOO_BROAD, Doubt.TOO_NARROW, Doubt.NOT_ABOVE_TABLE, Doubt.NULL_TWIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +76,22 @@ class SubjectPage:
     columns: dict[SortKey, SortColumn]
     states: tuple[NeuronState, ...]
     doubts: tuple[Doubt, ...]
+    questions: dict[Doubt, str]
+    """The doubts that most people ask about, each with the address that lists what raises it."""
+    twin_layers: tuple[TwinLayer, ...]
+    """What the same methods reach on the null twin, layer by layer; empty without one."""
     orders: dict[str, str]
     methods: tuple[MethodChoice, ...]
     """What the viewer may queue with; empty for those who may not queue."""
     hint: str | None
     """Why nothing is found, where the reason is not that nothing matches."""
+
+    @property
+    def leading(self) -> tuple[SortKey, ...]:
+        """The columns before the explanation."""
+        keys = [SortKey.POSITION, SortKey.HEADLINE, SortKey.SCORE]
+        keys += [SortKey.MARGIN] * self.subject.has_headlines + [SortKey.TWIN] * (self.subject.twin is not None)
+        return tuple(keys)
 
     @property
     def is_mixed(self) -> bool:
@@ -141,6 +161,7 @@ def subject(  # noqa: PLR0913 - FastAPI reads a route's inputs from its argument
 ) -> SubjectPage:
     """A subject's neurons, by filters and in an order."""
     head = subject_head(session, slug=slug)
+    filters = filters.of_subject(has_headlines=head.has_headlines)
     query = NeuronsQuery(head.id, filters.filter, filters.sort)
     matches = count_neurons(session, query=query)
     found = neurons_page(
@@ -159,6 +180,8 @@ def subject(  # noqa: PLR0913 - FastAPI reads a route's inputs from its argument
         columns={key: _column(key, label, address, filters) for key, label in COLUMNS.items()},
         states=tuple(NeuronState),
         doubts=tuple(Doubt),
+        questions={doubt: _doubt_address(doubt, address, filters) for doubt in ASKED},
+        twin_layers=_twin_layers(session, head, found.rows),
         orders=SORT_LABELS,
         methods=choices_for(session, viewer),
         hint=None if found.rows else _hint(session, filters),
@@ -254,6 +277,20 @@ def _column(key: SortKey, label: str, address: str, request: ListRequest) -> Sor
     if not is_sorted:
         return SortColumn(label, link, None)
     return SortColumn(label, link, "descending" if now.descending else "ascending")
+
+
+def _doubt_address(doubt: Doubt, address: str, request: ListRequest) -> str:
+    """The list of those with the doubt; where it is that list already, the list of all."""
+    return f"{address}{request.fields.query(doubt=None if request.filter.doubt is doubt else doubt)}"
+
+
+def _twin_layers(session: Session, subject: SubjectHead, rows: Sequence[NeuronRow]) -> tuple[TwinLayer, ...]:
+    """Of the scorer and simulator of the first row that has a headline."""
+    first = next((row for row in rows if row.headline is not None), None)
+    if subject.twin is None or first is None:
+        return ()
+    scorer = EXECUTED if first.is_exact else ESTIMATED
+    return null_twin_layers(session, subject_id=subject.id, scorer=scorer, simulator=first.simulator)
 
 
 def _simulators(rows: Sequence[NeuronRow], request: ListRequest) -> tuple[str, ...]:

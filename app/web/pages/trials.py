@@ -16,7 +16,8 @@ from app.domain.roles import Action
 from app.domain.trials import TrialResult
 from app.errors import Invalid
 from app.queries.common.inputs import plain_text
-from app.queries.neurons.page import NeuronHead, StoredExcerpt, StoredSample, StoredSimulation
+from app.queries.neurons.head import NeuronHead
+from app.queries.neurons.page import StoredExcerpt, StoredSample, StoredSimulation
 from app.queries.neurons.trials import TrialShown, TriedExplanation, trial_shown, tried_explanation
 from app.queries.people.accounts import Viewer
 from app.queries.runs.progress import worker_count

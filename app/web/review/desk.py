@@ -13,7 +13,8 @@ from app.domain.heat import heat_steps
 from app.domain.review import RENEW_SECONDS, Confidence, SlotKind, VerdictKind
 from app.domain.roles import Action
 from app.domain.shown_evidence import Firing, firing
-from app.queries.neurons.page import NeuronHead, StoredSample, neuron_head
+from app.queries.neurons.head import NeuronHead, neuron_head
+from app.queries.neurons.page import StoredSample
 from app.queries.people.accounts import Viewer
 from app.queries.review.campaigns import CampaignRules, campaign_row
 from app.queries.review.flags import FlagRow, item_flags

@@ -1,0 +1,248 @@
+"""A neuron's identity, its statistics and where its scores rank, as every page about it needs them."""
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, bindparam, func, select, true
+from sqlalchemy.orm import Session, aliased
+from sqlalchemy.sql.selectable import LateralFromClause
+
+from app.domain.bounds import BIGGEST_INDEX, BIGGEST_LAYER
+from app.domain.sites import Site
+from app.errors import NotFound
+from app.models import Collection, Corpus, Neuron, Subject, Tokenizer
+from app.queries.common.prepared import PreparedSelect, labelled, rows_of
+from app.queries.runs.active import n_active_runs
+from app.queries.subjects.null_twins import TwinStanding
+
+
+@dataclass(frozen=True, slots=True)
+class NeuronHead:
+    """A neuron with its statistics, its subject, and the collection that its samples come from."""
+
+    id: int
+    subject_id: int
+    tokenizer_id: int
+    collection_id: int | None
+    slug: str
+    subject: str
+    layer: int
+    index: int
+    n_layers: int
+    neurons_per_layer: int
+    n_explanations: int
+    n_open_flags: int
+    n_active_runs: int
+    current_explanation_id: int | None
+    current_score: float | None
+    """The 2023 score of the current explanation."""
+    n_scored_in_layer: int
+    """Neurons of its layer that are scored like it, this one among them: over the whole corpus by the same scorer and
+    simulator, or where it has no such score in 2023's way by the same simulator."""
+    n_below_in_layer: int
+    twin: TwinStanding | None
+    """Its rank in the null twin; None without a whole-corpus score or a scored twin."""
+    statistics: "NeuronStatistics"
+    origin: "NeuronOrigin"
+
+    @property
+    def percentile(self) -> float | None:
+        """Share of the neurons of its layer that are scored like it and lower; None where it has no defined score."""
+        return self.n_below_in_layer / self.n_scored_in_layer if self.n_scored_in_layer else None
+
+
+@dataclass(frozen=True, slots=True)
+class NeuronStatistics:
+    """Over every token of the corpus, in the model's own units."""
+
+    mean: float | None
+    variance: float | None
+    skewness: float | None
+    kurtosis: float | None
+    min: float | None
+    max: float | None
+    firing_rate: float | None
+    peak_quantiles: list[float] | None
+    histogram_counts: list[int] | None
+    histogram_edges: list[float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class NeuronOrigin:
+    """What the activations came from."""
+
+    source: str
+    revision: str | None
+    weights_digest: str | None
+    architecture: str
+    site: Site
+    activation_function: str | None
+    dtype: str
+    bos_policy: str
+    tokenizer: str
+    tokenizer_digest: str
+    corpus: str | None
+    corpus_digest: str | None
+    context_length: int | None
+    tokens: int | None
+    n_excerpts: int | None
+    code_version: str | None
+    device: str | None
+    collected_at: datetime | None
+
+
+# What a head is made of, by the names of its fields: whole entities would take twice the time.
+_HEAD_COLUMNS: dict[str, Any] = {
+    "id": Neuron.id,
+    "subject_id": Subject.id,
+    "tokenizer_id": Subject.tokenizer_id,
+    "collection_id": Subject.collection_id,
+    "slug": Subject.slug,
+    "subject": Subject.name,
+    "layer": Neuron.layer,
+    "index": Neuron.index,
+    "n_layers": Subject.n_layers,
+    "neurons_per_layer": Subject.neurons_per_layer,
+    "n_explanations": Neuron.n_explanations,
+    "n_open_flags": Neuron.n_open_flags,
+    "n_active_runs": n_active_runs(),
+    "current_explanation_id": Neuron.current_explanation_id,
+    "current_score": Neuron.current_score,
+}
+_STATISTICS_COLUMNS = {field.name: getattr(Neuron, field.name) for field in fields(NeuronStatistics)}
+_ORIGIN_COLUMNS: dict[str, Any] = {
+    "source": Subject.source,
+    "revision": Subject.revision,
+    "weights_digest": Subject.weights_digest,
+    "architecture": Subject.architecture,
+    "site": Subject.site,
+    "activation_function": Subject.activation_function,
+    "dtype": func.coalesce(Collection.dtype, Subject.dtype),
+    "bos_policy": Subject.bos_policy,
+    "tokenizer": Tokenizer.name,
+    "tokenizer_digest": Tokenizer.digest,
+    "corpus": Corpus.name,
+    "corpus_digest": Corpus.digest,
+    "context_length": Collection.context_length,
+    "tokens": Collection.tokens_done,
+    "n_excerpts": Collection.n_excerpts,
+    "code_version": Collection.code_version,
+    "device": Collection.device,
+    "collected_at": Collection.finished_at,
+}
+
+
+def _head_statement() -> Select[Any]:
+    by_headline, by_2023 = _rank_by_headline(), _rank_by_2023()
+    twin = _rank_in_twin()
+    columns = [column.label(name) for name, column in _HEAD_COLUMNS.items()]
+    n_scored = (by_headline.c.n + by_2023.c.n).label("n_scored_in_layer")
+    n_below = (by_headline.c.n_below + by_2023.c.n_below).label("n_below_in_layer")
+    standing = labelled("twin", {name: twin.c[name] for name in ("slug", "n_scored", "n_at_least")})
+    parts = [*labelled("statistics", _STATISTICS_COLUMNS), *labelled("origin", _ORIGIN_COLUMNS)]
+    return (
+        select(*columns, n_scored, n_below, *standing, *parts)
+        .select_from(Subject)
+        .join(Neuron, Neuron.subject_id == Subject.id)
+        .join(Tokenizer, Tokenizer.id == Subject.tokenizer_id)
+        .outerjoin(Collection, Collection.id == Subject.collection_id)
+        .outerjoin(Corpus, Corpus.id == Collection.corpus_id)
+        .join(by_headline, true())
+        .join(by_2023, true())
+        .join(twin, true())
+        .where(
+            Subject.slug == bindparam("slug"),
+            Neuron.layer == bindparam("layer"),
+            Neuron.index == bindparam("index"),
+        )
+    )
+
+
+def _rank_by_headline() -> LateralFromClause:
+    """Among the neurons of the layer whose headline is by the same scorer and simulator. Both 0 without a headline."""
+    peer = aliased(Neuron)
+    return (
+        select(
+            func.count(peer.headline_score).label("n"),
+            func.count().filter(peer.headline_score < Neuron.headline_score).label("n_below"),
+        )
+        .where(
+            Neuron.headline_score.is_not(None),
+            peer.subject_id == Neuron.subject_id,
+            peer.layer == Neuron.layer,
+            peer.headline_scorer == Neuron.headline_scorer,
+            peer.headline_simulator == Neuron.headline_simulator,
+        )
+        .lateral()
+    )
+
+
+def _rank_by_2023() -> LateralFromClause:
+    """Among the neurons of the layer with a 2023 score by the same simulator. Both 0 where there is a headline."""
+    peer = aliased(Neuron)
+    return (
+        select(
+            func.count(peer.current_score).label("n"),
+            func.count().filter(peer.current_score < Neuron.current_score).label("n_below"),
+        )
+        .where(
+            Neuron.headline_score.is_(None),
+            Neuron.current_score.is_not(None),
+            peer.subject_id == Neuron.subject_id,
+            peer.layer == Neuron.layer,
+            peer.current_simulator == Neuron.current_simulator,
+        )
+        .lateral()
+    )
+
+
+def _rank_in_twin() -> LateralFromClause:
+    """Among the neurons of the layer of the newest null twin. The slug is NULL where none is scored like the neuron."""
+    peer, twin, newest = aliased(Neuron), aliased(Subject), aliased(Subject)
+    newest_id = select(func.max(newest.id)).where(newest.null_twin_of_id == Neuron.subject_id).scalar_subquery()
+    return (
+        select(
+            func.max(twin.slug).label("slug"),
+            func.count(peer.headline_score).label("n_scored"),
+            func.count().filter(peer.headline_score >= Neuron.headline_score).label("n_at_least"),
+        )
+        .select_from(twin)
+        .join(peer, peer.subject_id == twin.id)
+        .where(
+            Neuron.headline_score.is_not(None),
+            twin.id == newest_id,
+            peer.layer == Neuron.layer,
+            peer.headline_scorer == Neuron.headline_scorer,
+            peer.headline_simulator == Neuron.headline_simulator,
+            peer.headline_score.is_not(None),
+        )
+        .lateral()
+    )
+
+
+# Statements are built once: building them costs more than running them.
+
+
+# The statement is built once: building it costs more than running it.
+_HEAD = PreparedSelect(NeuronHead, _head_statement())
+
+
+def neuron_head(session: Session, *, slug: str, layer: int, index: int) -> NeuronHead:
+    """The neuron at an address. One query. Raises NotFound, whose message names the valid range."""
+    # A number that does not fit its column is no neuron, and Postgres would refuse to compare it.
+    fits = layer <= BIGGEST_LAYER and index <= BIGGEST_INDEX
+    rows = rows_of(session, _HEAD.given(slug=slug, layer=layer, index=index)) if fits else []
+    if not rows:
+        raise _not_found(session, slug)
+    return rows[0]
+
+
+def _not_found(session: Session, slug: str) -> NotFound:
+    subject = session.scalar(select(Subject).where(Subject.slug == slug))
+    if subject is None:
+        return NotFound(f"There is no subject named {slug}.")
+    return NotFound(
+        f"{subject.name} has layers 0 to {subject.n_layers - 1} with neurons 0 to {subject.neurons_per_layer - 1};"
+        " this one has not been collected or does not exist."
+    )
