@@ -44,15 +44,16 @@ def create_demo_campaign(session: Session, *, slug: str, account_id: int | None)
     if _campaign(session, subject.id) is not None:
         return
     try:
-        campaign_id = create_campaign(
-            session,
-            name=NAME,
-            subject_id=subject.id,
-            rules=CampaignRules(QUESTION, INSTRUCTIONS, control_share=CONTROL_SHARE),
-            wanted=SampleWanted(NeuronSelection(subject.id), N_SAMPLED, parameters={"filters": ""}),
-            account_id=account_id,
-            seed=SEED,
-        )
+        with session.begin_nested():
+            campaign_id = create_campaign(
+                session,
+                name=NAME,
+                subject_id=subject.id,
+                rules=CampaignRules(QUESTION, INSTRUCTIONS, control_share=CONTROL_SHARE),
+                wanted=SampleWanted(NeuronSelection(subject.id), N_SAMPLED, parameters={"filters": ""}),
+                account_id=account_id,
+                seed=SEED,
+            )
     except Conflict:  # nothing is explained
         return
     enqueue_controls(session, campaign_id=campaign_id, name=NAME, subject_id=subject.id, account_id=account_id)
