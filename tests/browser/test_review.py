@@ -142,6 +142,14 @@ def test_a_verdict_shows_the_next_item_at_once(open_page: Callable[..., Page], s
     (pictures / "verdict-to-next-ms.txt").write_text(" ".join(f"{ms:.0f}" for ms in shown))
 
 
+def test_keys_choose_a_verdict_after_another_was_clicked(open_page: Callable[..., Page], site: Site) -> None:
+    page = open_page("bob", role=Role.REVIEWER)
+    begin(page, create(site, "Clicked", 2, asks_guess=False))
+    page.locator("label.choice.holds").click()
+    page.keyboard.press("5")
+    expect(page.locator('#verdict [value="wrong"]')).to_be_checked()
+
+
 def test_a_campaign_is_judged_without_scripts(open_page: Callable[..., Page], site: Site) -> None:
     page = open_page("bob", role=Role.REVIEWER, java_script_enabled=False)
     page.goto(f"/campaigns/{create(site, 'Plain', 2)}")
