@@ -159,11 +159,11 @@ class SlotKind(StrEnum):
     ADJUDICATION = "adjudication"
     """The further verdict did not settle it either. An adjudicator's verdict does."""
     SENT_BACK = "sent_back"
-    """The item was settled, and somebody has asked for another look."""
+    """The item was settled, and a person has requested another verdict."""
 
 
 class SlotState(StrEnum):
-    """Whether somebody has a slot. A held slot whose lease has passed is as good as free."""
+    """The state of a slot. A held slot whose lease has passed counts as free."""
 
     FREE = "free"
     HELD = "held"
@@ -243,7 +243,7 @@ class GivenVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """Where an item stands. ``needs`` is the slot to be added now, None where none is to be added."""
+    """The state of an item. ``needs`` is the slot to be added now, None where none is to be added."""
 
     state: ItemState
     outcome: Verdict | None = None
@@ -251,7 +251,7 @@ class Settlement:
 
 
 def settlement(given: Sequence[GivenVerdict], *, n_required: int) -> Settlement:
-    """Where an item stands after these verdicts, in the order in which they were given.
+    """The state of an item after these verdicts, in the order in which they were given.
 
     Of the required verdicts and the further one, the most frequent settles the item if at least two are equal and no
     other is as frequent; the only one does where one is required. Otherwise a further slot is added, and an

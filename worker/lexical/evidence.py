@@ -33,7 +33,7 @@ TRUSTED_OCCURRENCES = 8.0
 """So many occurrences among the records weigh as much as the table's mean for what a token does."""
 BANDS_WEIGHT = 1.0
 LOOKALIKES_WEIGHT = 0.15
-"""Small: they are the hardest of all excerpts to tell apart, and rare in text."""
+"""Small: they are the excerpts that are hardest to separate, and rare in text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Evidence:
 
 
 def evidence_of(groups: Sequence[Group], records: NeuronRecords, vocabulary: Vocabulary, *, unit: float) -> Evidence:
-    """All rows. ``groups`` are open records, train first; ``unit`` is the activation that level 1 stands for."""
+    """All rows. ``groups`` are open records, train first; ``unit`` is the activation of level 1."""
     shown = [record for group in groups for record in group.records]
     block = Block([r.token_ids for r in shown], vocabulary)
     values = np.concatenate([r.activations for r in shown]).astype(np.float64) / unit
@@ -108,7 +108,7 @@ def _group_weights(group: Group, fold: int) -> Vector:
 
 
 def _corpus_weights(shown: Sequence[ActivationRecord], records: NeuronRecords) -> Vector:
-    """The excerpts of the corpus that each record stands for; where no probability is known, random ones weigh 1."""
+    """The number of excerpts of the corpus that each record represents; random ones weigh 1 without a probability."""
     weights = np.zeros(len(shown))
     drawn = [i for i, r in enumerate(shown) if r.probability is not None and r.stratum is not None]
     if drawn and records.populations:

@@ -23,7 +23,7 @@ ALL_ALIKE = N_("all verdicts are the same")
 HIGH_AGREEMENT = 0.8
 SKEWED = 0.8
 APART = 0.2
-"""Alpha misleads where raw agreement and the largest category reach the first two, and AC1 lies so far above alpha."""
+"""Alpha misleads where raw agreement and the largest category reach the first two, and AC1 is so far above alpha."""
 
 
 @dataclass(frozen=True, slots=True)

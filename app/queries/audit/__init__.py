@@ -1,1 +1,1 @@
-"""What an audit says of a campaign: figures, statements, the facts of a report, tables for export."""
+"""The results of a campaign's audit: figures, statements, the facts of a report, tables for export."""

@@ -1,4 +1,4 @@
-"""The examples of a report: items drawn by seed, so that nobody has picked them."""
+"""The examples of a report: items drawn by seed, so that they are not a selection by hand."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a report says of the model, its corpus, how explanations were made and scored, and how stable they are."""
+"""A report's facts about the model, its corpus, how explanations were made and scored, and how stable they are."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

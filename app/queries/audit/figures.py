@@ -1,4 +1,4 @@
-"""What a campaign says so far: the share that holds, agreement, controls, and which scores predict verdicts.
+"""A campaign's results so far: the share that holds, agreement, controls, and which scores predict verdicts.
 
 Only sampled items enter an estimate. An item counts once it is settled; "cannot tell" is counted apart.
 """

@@ -49,7 +49,7 @@ def control_verdicts(session: Session, campaign_id: int) -> dict[int, list[tuple
 def control_counts(
     judged: Iterable[tuple[ControlKind | None, Verdict | None, Verdict | None]],
 ) -> tuple[Controls, ControlFigures]:
-    """Counts of verdicts on controls, each (kind, truth, verdict); where nobody could tell, it counts for nothing."""
+    """Counts of verdicts on controls, each (kind, truth, verdict); undecided ones are not counted."""
     told = [(kind, truth, given) for kind, truth, given in judged if given is not Verdict.CANNOT_TELL]
     known = [
         (truth is Verdict.HOLDS, given is Verdict.HOLDS) for k, truth, given in told if k is not ControlKind.REPEAT

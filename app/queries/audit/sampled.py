@@ -1,4 +1,4 @@
-"""What a campaign's sample says of all explanations that it was drawn from."""
+"""Estimates from a campaign's sample for all explanations that it was drawn from."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

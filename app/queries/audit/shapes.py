@@ -43,7 +43,7 @@ class Grouping:
 
 @dataclass(frozen=True, slots=True)
 class SampleFigures:
-    """What the sample says of all explanations that it was drawn from."""
+    """Estimates from the sample for all explanations that it was drawn from."""
 
     stratified_by: Stratifier | None
     population: int
@@ -134,7 +134,7 @@ class ItemFacts:
 
     @property
     def is_judged(self) -> bool:
-        """Whether it counts in the share: settled, and somebody could tell."""
+        """Whether it counts in the share: settled, and decided."""
         return self.outcome is not None and self.outcome is not Verdict.CANNOT_TELL
 
     def label(self, by: Stratifier | None) -> str:

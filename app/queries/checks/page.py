@@ -17,7 +17,7 @@ class CheckFigures:
     explanation_id: int
     collection_id: int
     reading: str
-    """The claims that were executed, as the lexical language says them."""
+    """The claims that were executed, in the lexical language."""
     firing_level: int
     n_tokens: int
     n_firing: int

@@ -35,7 +35,7 @@ class Viewer:
 
     @property
     def by_program(self) -> bool:
-        """Whether a token speaks for this account rather than its owner at a browser."""
+        """Whether this is a program with a token rather than the account's owner in a browser."""
         return self.scope is not None
 
     def may(self, action: Action) -> bool:

@@ -45,7 +45,7 @@ def sessions_of(session: Session, *, account_id: int, session_token: str | None)
 
 
 def end_session(session: Session, *, account_id: int, name: str) -> None:
-    """End a session of this account. Raises NotFound, also for a session of somebody else."""
+    """End a session of this account. Raises NotFound, also for another account's session."""
     ended = session.scalars(
         delete(WebSession)
         .where(WebSession.account_id == account_id, func.left(WebSession.token_hash, PUBLIC_CHARACTERS) == name)

@@ -28,7 +28,7 @@ from app.queries.history.events import record_event
 
 @dataclass(frozen=True, slots=True)
 class CampaignRules:
-    """What a version of a campaign says. Raises Invalid for what is out of bounds."""
+    """The rules of a version of a campaign. Raises Invalid for what is out of bounds."""
 
     question: str
     instructions: str = ""

@@ -41,7 +41,7 @@ class FlagRow:
     explanation_id: int
     explanation: str
     score: float | None
-    """The 2023 score that stands for the explanation."""
+    """The 2023 score that represents the explanation."""
     simulator: str | None
     """Of the score."""
     line: VerdictLine
@@ -148,7 +148,7 @@ def open_flags(
 
 
 def withdraw_flags(session: Session, *, draw_id: int, account_id: int) -> int:
-    """Undo ``open_flags`` as far as nobody has judged; returns the number of items taken out. One event.
+    """Undo ``open_flags`` for items that are not judged. Returns the number of removed items. One event.
 
     Raises NotFound, Conflict where nothing is left to be taken out.
     """
@@ -209,7 +209,7 @@ def n_open_flags(session: Session) -> int:
 
 
 def item_flags(session: Session, *, item_id: int) -> tuple[FlagRow, ...]:
-    """The flags that an item of the standing campaign stands for, the newest first."""
+    """The flags of an item of the standing campaign, the newest first."""
     return tuple(_rows(session, [Flag.item_id == item_id], newest_first=True, limit=50))
 
 

@@ -172,7 +172,7 @@ def insert_items(
 
 
 def withdraw_items(session: Session, *, draw_id: int, account_id: int) -> list[int]:
-    """Take out again what was added together, as far as nobody has judged it; returns the items' ids. One event.
+    """Remove what was added together, unless it is judged. Returns the items' ids. One event.
 
     Raises NotFound, Conflict where nothing is left to be taken out, and for a sample: an estimate rests on all of it.
     """

@@ -91,7 +91,7 @@ def give_verdict(
     judgement: Judgement,
     now: datetime | None = None,
 ) -> Judged:
-    """Judge an item through a slot that the reviewer holds. One event, which also says what it led to.
+    """Judge an item through a slot that the reviewer holds. One event, which also has the consequence.
 
     Raises LeaseExpired where the slot is no longer held, Conflict where the campaign has ended.
     """
@@ -185,7 +185,7 @@ def undo_verdict(session: Session, *, verdict_id: int, reviewer: Reviewer, now: 
 
 
 def send_back(session: Session, *, item_id: int, account_id: int, note: str) -> None:
-    """Ask for another look at a settled item: a new slot, and its outcome no longer stands. One event.
+    """Request another verdict on a settled item: a new slot, and its outcome is no longer valid. One event.
 
     Raises NotFound, Conflict for an item that is not settled, Invalid for an over-long note.
     """
@@ -211,7 +211,7 @@ def send_back(session: Session, *, item_id: int, account_id: int, note: str) -> 
 def _settle(
     session: Session, item: _Item, event: EventKind, account_id: int, verdict_id: int, detail: dict[str, Any]
 ) -> Judged:
-    """Store where the item stands now and add the slot that it needs; record the event."""
+    """Store the item's new state and add the slot that it needs; record the event."""
     required = session.scalars(
         select(func.count()).where(ReviewSlot.item_id == item.row.id, ReviewSlot.kind == SlotKind.REVIEW)
     ).one()
@@ -274,7 +274,7 @@ def _store(session: Session, item: _Item, found: Settlement) -> None:
 
 
 def reject_or_not(session: Session, item: ReviewItem, *, neuron_id: int) -> None:
-    """Reject the item's explanation or take that back, as its outcome says; then what is shown first is found anew."""
+    """Reject the item's explanation or undo that, by its outcome; then update which explanation is shown first."""
     session.execute(delete(RejectedExplanation).where(RejectedExplanation.explanation_id == item.explanation_id))
     if item.outcome in REJECTING:
         session.add(RejectedExplanation(explanation_id=item.explanation_id, item_id=item.id))

@@ -1,4 +1,4 @@
-"""Which verdicts stand: those that no later row undoes."""
+"""The valid verdicts: those that no later row undoes."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Reviewers that are no persons: language models and simulated ones. They have accounts that nobody logs in to."""
+"""Reviewers that are not persons: language models and simulated ones. Their accounts have no login."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class ItemForProgram:
     text: str
     records: tuple[ActivationRecord, ...]
     maximum: float
-    """The activation, in the model's units, that level 10 stands for."""
+    """The activation, in the model's units, of level 10."""
     tokenizer_id: int
     question: str
 

@@ -70,11 +70,11 @@ class ItemShown:
     control: ControlKind | None
     truth: Verdict | None
     is_planted: bool
-    """Whether the text was planted, so that it is nobody's explanation."""
+    """Whether the text was planted, so that it is not an explanation."""
 
     @property
     def is_open_about_itself(self) -> bool:
-        """Whether what is hidden from reviewers may be told: the neuron, the source, that it is a control."""
+        """Whether what is hidden from reviewers may be shown: the neuron, the source, that it is a control."""
         return not self.is_blind or self.campaign_state is CampaignState.ENDED
 
 

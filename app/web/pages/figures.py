@@ -36,7 +36,7 @@ WIDTHS = (0.05, 0.1, 0.15, 0.2)
 
 @dataclass(frozen=True, slots=True)
 class FiguresPage:
-    """What a campaign says so far."""
+    """A campaign's results so far."""
 
     campaign: CampaignRow
     figures: CampaignFigures
@@ -83,7 +83,7 @@ def figures(
     campaign_id: Id,
     width: Annotated[float, Query(ge=0.01, le=1)] = WIDTH,
 ) -> FiguresPage:
-    """What a campaign says so far: shares with intervals, agreement, controls, scores against verdicts."""
+    """A campaign's results so far: shares with intervals, agreement, controls, scores against verdicts."""
     campaign = campaign_row(session, campaign_id=campaign_id)
     sees_all = _sees_all(campaign, viewer)
     return FiguresPage(

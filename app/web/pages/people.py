@@ -33,7 +33,7 @@ INVITATION_DAYS = 7
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """An address that logs somebody in once."""
+    """An address that logs a person in once."""
 
     name: str
     address: str

@@ -1,4 +1,4 @@
-"""What an audit report says: fourteen sections, the same in HTML, PDF and JSON.
+"""The content of an audit report: fourteen sections, the same in HTML, PDF and JSON.
 
 A report speaks of the database as it is: the same state gives the same report, its digest included.
 """
@@ -63,7 +63,7 @@ EVIDENCE_FOR = (
     "Regulation (EU) 2024/1689 (AI Act), Annex XI",
     "NIST AI RMF 1.0, Measure 2.9",
 )
-"""Documentation beside which a report is evidence."""
+"""Documentation that a report complements as evidence."""
 
 
 _JSON = TypeAdapter(AuditReport)

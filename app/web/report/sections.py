@@ -110,7 +110,7 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Reviewers:
-    """Who judged, told what, and how well."""
+    """Who judged, with which instructions, and how well."""
 
     n_people: int
     n_language_models: int
@@ -156,7 +156,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a reader has to know beside the result."""
+    """What a reader has to know in addition to the result."""
 
     limits: str | None
     n_open_disputes: int

@@ -80,7 +80,7 @@ class ReviewItem:
     """Of the neuron's page, where the campaign is not blind."""
     previous: str | None
     next: str | None
-    """Of the neurons beside it, where the campaign is not blind."""
+    """Of the neighbouring neurons, where the campaign is not blind."""
     kinds: tuple[VerdictKind, ...]
     confidences: tuple[Confidence, ...]
     typed: Typed
