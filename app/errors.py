@@ -102,6 +102,10 @@ class MethodError(DomainError):
     status = 422
 
 
+class NoExplanation(MethodError):
+    """No explanation found."""
+
+
 class CapReached(DomainError):
     """The cap on what language models may cost is reached."""
 

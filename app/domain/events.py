@@ -35,6 +35,7 @@ class EventKind(StrEnum):
     REPORT_STATED = "report.stated"
     RUN_CANCELLED = "run.cancelled"
     RUN_FAILED = "run.failed"
+    RUN_NO_EXPLANATION = "run.no_explanation"
     RUN_QUARANTINED = "run.quarantined"
     RUN_RETRIED = "run.retried"
     RUN_SUCCEEDED = "run.succeeded"

@@ -10,3 +10,5 @@ class NeuronState(StrEnum):
     EXPLAINED = "explained"
     FLAGGED = "flagged"
     QUEUED = "queued"
+    NO_EXPLANATION = "no_explanation"
+    """Unexplained, and a method has found nothing worth saying."""

@@ -21,6 +21,8 @@ class WorkStatus(StrEnum):
     FAILED = "failed"
     """A permanent cause: another attempt would fail the same way."""
     CANCELLED = "cancelled"
+    NO_EXPLANATION = "no_explanation"
+    """The method has looked and found nothing worth saying: a finding, and no failure. Runs only."""
     QUARANTINED = "quarantined"
     """Too many failed attempts, or too many worker crashes."""
 
@@ -39,7 +41,12 @@ RUN = "run"
 """The kind of a run, where runs and tasks are in one list."""
 
 ACTIVE = (WorkStatus.QUEUED, WorkStatus.RUNNING)
-ENDED_WITHOUT_RESULT = (WorkStatus.FAILED, WorkStatus.CANCELLED, WorkStatus.QUARANTINED)
+ENDED_WITHOUT_RESULT = (
+    WorkStatus.FAILED,
+    WorkStatus.CANCELLED,
+    WorkStatus.NO_EXPLANATION,
+    WorkStatus.QUARANTINED,
+)
 
 
 class Lane(StrEnum):

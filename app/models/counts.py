@@ -30,7 +30,7 @@ class RunCount(CountRow):
     __tablename__ = "run_count"
     __table_args__ = (Index("ix_run_count_batch_id", "batch_id"),)
     KEYS = ("batch_id",)
-    SUMS = ("queued", "running", "succeeded", "failed", "cancelled", "quarantined", "seconds")
+    SUMS = ("queued", "running", "succeeded", "failed", "cancelled", "no_explanation", "quarantined", "seconds")
 
     batch_id: Mapped[int] = mapped_column(BigInteger)
     queued: Mapped[int]
@@ -38,6 +38,7 @@ class RunCount(CountRow):
     succeeded: Mapped[int]
     failed: Mapped[int]
     cancelled: Mapped[int]
+    no_explanation: Mapped[int]
     quarantined: Mapped[int]
     seconds: Mapped[float]
     """Time from start to end of the runs that succeeded, added up."""

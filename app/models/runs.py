@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.domain.language_models import Outcome
 from app.domain.work import WorkStatus
 from app.models.base import Base, BigId, CreatedAt, Moment, one_of
-from app.models.work import IS_ACTIVE, QUEUED, RUNNING, LeaseColumns
+from app.models.work import IS_ACTIVE, NO_EXPLANATION, QUEUED, RUNNING, LeaseColumns
 
 
 class Batch(Base):
@@ -50,6 +50,7 @@ class Run(LeaseColumns, Base):
         Index("ix_run_lease", "lease_until", postgresql_where=RUNNING),
         Index("ix_run_batch_id", "batch_id", "id"),
         Index("ix_run_neuron_id", "neuron_id"),
+        Index("ix_run_no_explanation", "neuron_id", postgresql_where=NO_EXPLANATION),
         Index("ix_run_explanation_id", "explanation_id", postgresql_where=text("explanation_id IS NOT NULL")),
     )
 

@@ -179,6 +179,11 @@ def fail(session: Session, *, lease: Lease, error: str) -> bool:
     return _end_without_result(session, lease=lease, status=WorkStatus.FAILED, error=error, failures=1)
 
 
+def end_without_explanation(session: Session, *, lease: Lease, reason: str) -> bool:
+    """End a run that has found nothing worth saying: no attempt has failed. False where the lease is lost."""
+    return _end_without_result(session, lease=lease, status=WorkStatus.NO_EXPLANATION, error=reason, failures=0)
+
+
 def retry_later(session: Session, *, lease: Lease, error: str, delay_seconds: float, max_attempts: int) -> bool:
     """A failed attempt: queue the work again after a delay, or in quarantine after ``max_attempts``.
 

@@ -109,7 +109,7 @@ END $$;
         return f"DROP FUNCTION {', '.join(functions)}, recount_{self.target}"
 
 
-STATUSES = ("queued", "running", "succeeded", "failed", "cancelled", "quarantined")
+STATUSES = ("queued", "running", "succeeded", "failed", "cancelled", "no_explanation", "quarantined")
 # NaN is larger than every number here: it, and what cannot be squared, would stay in a sum for ever.
 HAS_SCORE = "abs(source.score) < 1e150"
 COUNTED = (
@@ -419,7 +419,7 @@ def create_tables() -> None:
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
-            "status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled', 'quarantined')",
+            "status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled', 'no_explanation', 'quarantined')",
             name=op.f("ck_run_status"),
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_run")),
@@ -436,6 +436,13 @@ def create_tables() -> None:
         "ix_run_lease", "run", ["lease_until"], unique=False, postgresql_where=sa.text("status = 'running'")
     )
     op.create_index("ix_run_neuron_id", "run", ["neuron_id"], unique=False)
+    op.create_index(
+        "ix_run_no_explanation",
+        "run",
+        ["neuron_id"],
+        unique=False,
+        postgresql_where=sa.text("status = 'no_explanation'"),
+    )
     op.create_index(
         "ix_run_queued", "run", ["batch_id", "id"], unique=False, postgresql_where=sa.text("status = 'queued'")
     )
@@ -454,6 +461,7 @@ def create_tables() -> None:
         sa.Column("succeeded", sa.Integer(), nullable=False),
         sa.Column("failed", sa.Integer(), nullable=False),
         sa.Column("cancelled", sa.Integer(), nullable=False),
+        sa.Column("no_explanation", sa.Integer(), nullable=False),
         sa.Column("quarantined", sa.Integer(), nullable=False),
         sa.Column("seconds", sa.Double(), nullable=False),
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -813,7 +821,7 @@ def create_tables() -> None:
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
-            "status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled', 'quarantined')",
+            "status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled', 'no_explanation', 'quarantined')",
             name=op.f("ck_task_status"),
         ),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_task_account_id")),
@@ -936,7 +944,7 @@ def create_tables() -> None:
         sa.Column("neuron_id", sa.BigInteger(), nullable=True),
         sa.Column("detail", postgresql.JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False),
         sa.CheckConstraint(
-            "kind IN ('account.added', 'account.disabled', 'account.enabled', 'account.logged_in', 'account.invited', 'account.logged_out', 'account.role_changed', 'batch.cancelled', 'batch.queued', 'campaign.changed', 'campaign.created', 'campaign.ended', 'campaign.opened', 'cap.set', 'check.completed', 'collection.completed', 'explanation.written', 'flag.opened', 'flags.opened', 'item.sent_back', 'items.added', 'items.withdrawn', 'password.set', 'provider.added', 'provider.paused', 'provider.removed', 'report.stated', 'run.cancelled', 'run.failed', 'run.quarantined', 'run.retried', 'run.succeeded', 'session.ended', 'task.cancelled', 'task.failed', 'task.quarantined', 'task.queued', 'task.retried', 'token.created', 'token.revoked', 'verdict.given', 'verdict.undone')",
+            "kind IN ('account.added', 'account.disabled', 'account.enabled', 'account.logged_in', 'account.invited', 'account.logged_out', 'account.role_changed', 'batch.cancelled', 'batch.queued', 'campaign.changed', 'campaign.created', 'campaign.ended', 'campaign.opened', 'cap.set', 'check.completed', 'collection.completed', 'explanation.written', 'flag.opened', 'flags.opened', 'item.sent_back', 'items.added', 'items.withdrawn', 'password.set', 'provider.added', 'provider.paused', 'provider.removed', 'report.stated', 'run.cancelled', 'run.failed', 'run.no_explanation', 'run.quarantined', 'run.retried', 'run.succeeded', 'session.ended', 'task.cancelled', 'task.failed', 'task.quarantined', 'task.queued', 'task.retried', 'token.created', 'token.revoked', 'verdict.given', 'verdict.undone')",
             name=op.f("ck_event_kind"),
         ),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_event_account_id")),

@@ -212,7 +212,7 @@ def test_the_number_of_queries_does_not_grow_with_what_is_shown(
         client.get("/tiny/1/2")
     with counted_queries(engine) as empty:
         client.get(f"/tiny/{bare.layer}/{bare.index}")
-    assert len(full) == 9
+    assert len(full) == 10
     assert len(empty) <= len(full)
 
 

@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 
 from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind, Split, split_of
+from app.domain.token_table import TokenTable
 from app.domain.tokens import Vocabulary
-from app.errors import MethodError
-from worker.explainers.lexical import LexicalExplainer
+from app.errors import MethodError, NoExplanation
+from worker.explainers.lexical import LexicalExplainer, evidence_groups, nothing_found
+from worker.lexical.evidence import evidence_of
 from worker.lexical.grammar import Named, Quoted
 from worker.lexical.matching import Block
 from worker.lexical.parser import parse
 from worker.lexical.proposals import fitting_classes
 from worker.method.contracts import NeuronTask
+from worker.method.pipeline import without_held_out
 
 TOKENS = (
     b"\n", b" import", b"import", b" from", b" the", b" cat", b" sat", b"(", b")", b"[", b"]", b" =", b" 1", b" 23",
@@ -72,7 +75,8 @@ def test_a_rule_that_the_grammar_can_say_is_said(text: str) -> None:
 
 
 def test_noise_does_not_make_a_sentence_longer() -> None:
-    assert explained(neuron(told('strongly on " import"'), noise=0.7)) == 'fires strongly on " import"'
+    (clause,) = parse(explained(neuron(told('strongly on " import"'), noise=0.7)))
+    assert (clause.targets, clause.contexts) == ((Quoted(b" import"),), ())
 
 
 def test_strengths_are_what_the_neuron_does_on_the_average() -> None:
@@ -122,10 +126,18 @@ def test_a_neuron_that_never_fires_is_refused() -> None:
         LexicalExplainer().explain(task)
 
 
-def test_a_neuron_that_fires_on_everything_alike_is_refused() -> None:
+def test_of_a_neuron_that_fires_on_everything_alike_nothing_is_said() -> None:
     task = neuron(lambda block: np.full(block.n, 5.0))
-    with pytest.raises(MethodError, match="predicts where it fires"):
+    with pytest.raises(NoExplanation, match="No explanation found"):
         LexicalExplainer().explain(task)
+
+
+def test_where_nothing_is_worth_saying_the_reach_of_the_token_table_is_named() -> None:
+    task = without_held_out(neuron(told('strongly on " import"')))
+    evidence = evidence_of(evidence_groups(task), task.records, VOCABULARY, unit=0.9)
+    table = TokenTable.of_records(task.records.of(SampleKind.RANDOM))
+    assert nothing_found(evidence, table, unit=0.9).endswith("The table of its tokens' means correlates 1.00.")
+    assert nothing_found(evidence, None, unit=0.9).endswith("have not been counted over a corpus.")
 
 
 def test_the_same_neuron_always_gets_the_same_text() -> None:

@@ -167,11 +167,13 @@ def test_a_method_error_fails_the_run_at_once(bench: Bench) -> None:
     assert [(r.status, r.error) for r in bench.runs()] == [("failed", "This neuron never fires.")]
 
 
-def test_a_method_without_a_candidate_fails_the_run(bench: Bench) -> None:
+def test_a_method_without_a_candidate_has_found_no_explanation(bench: Bench) -> None:
     bench.method.does = lambda task, report: ()
     bench.enqueue(bench.neurons[0])
     bench.work()
-    assert [(r.status, r.error) for r in bench.runs()] == [("failed", "The method found no explanation.")]
+    assert [(r.status, r.error) for r in bench.runs()] == [
+        ("no_explanation", "No explanation found: the method has named none.")
+    ]
 
 
 def test_an_unexpected_error_is_tried_again_and_ends_in_quarantine(bench: Bench) -> None:

@@ -3,14 +3,21 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from app.domain.activations import NORMALISED_MAXIMUM, SampleKind, Split
 from app.domain.samples import BANDS
-from app.errors import MethodError
-from worker.lexical.evidence import BANDS_WEIGHT, LOOKALIKES_WEIGHT, Group, evidence_of
+from app.domain.scores import pearson
+from app.domain.token_table import TokenTable
+from app.errors import MethodError, NoExplanation
+from worker.lexical.evidence import BANDS_WEIGHT, CORPUS, LOOKALIKES_WEIGHT, Evidence, Group, evidence_of
 from worker.lexical.grammar import sentence
 from worker.lexical.proposals import propose
 from worker.lexical.selection import Search
 from worker.method.contracts import Candidate, NeuronTask, Services
+
+WORTH_SAYING = 0.2
+"""The value of a sentence, a mean of correlations, below which nothing is said."""
 
 
 class LexicalExplainer:
@@ -25,18 +32,35 @@ class LexicalExplainer:
         return cls(**parameters)
 
     def explain(self, task: NeuronTask) -> tuple[Candidate, ...]:
-        """One sentence. Raises MethodError where the train records never rise above 0, or nothing predicts them."""
+        """One sentence.
+
+        Raises NoExplanation where none is worth saying, MethodError where no train record rises above 0.
+        """
         train = task.train
         if not train or max(r.peak for r in train) <= 0:
             raise MethodError("The neuron does not fire in its train records; there is nothing to explain.")
         groups = evidence_groups(task)
         unit = task.records.level_10 / NORMALISED_MAXIMUM
         evidence = evidence_of(groups, task.records, task.vocabulary, unit=unit)
-        clauses = Search(evidence, propose(evidence)).run()
-        if not clauses:
-            raise MethodError("No token, class or context that the lexical grammar knows predicts where it fires.")
+        search = Search(evidence, propose(evidence))
+        items = search.run()
+        if not items or search.value(items) < WORTH_SAYING:
+            raise NoExplanation(nothing_found(evidence, task.tokens, unit=unit))
         shown = {group.name: tuple(r.excerpt_id for r in group.records) for group in groups if group.records}
-        return (Candidate(sentence(clauses), shown=shown),)
+        return (Candidate(sentence(search.clauses(items)), shown=shown),)
+
+
+def nothing_found(evidence: Evidence, tokens: TokenTable | None, *, unit: float) -> str:
+    """Why there is no explanation, and what the token table reaches: its correlation in the view of the corpus."""
+    said = "No explanation found: no token, class or position of the lexical language says where this neuron fires."
+    if tokens is None:
+        return f"{said} Its tokens have not been counted over a corpus."
+    n = evidence.block.n
+    expected, real = tokens.expected(evidence.block.ids).astype(np.float64) / unit, evidence.activations[:n]
+    weights = evidence.weights[CORPUS, :n]
+    columns = np.stack([np.ones(n), real, expected, real**2, expected**2, real * expected])
+    r = float(pearson((columns @ weights)[None])[0])
+    return f"{said} The table of its tokens' means correlates {r:.2f}." if np.isfinite(r) else said
 
 
 def evidence_groups(task: NeuronTask) -> tuple[Group, ...]:

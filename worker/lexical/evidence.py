@@ -122,6 +122,7 @@ def _corpus_weights(shown: Sequence[ActivationRecord], records: NeuronRecords) -
     by_chance = {r.excerpt_id for r in records.of(SampleKind.RANDOM)}
     for i, record in enumerate(shown):
         weights[i] = record.excerpt_id in by_chance
+        by_chance.discard(record.excerpt_id)  # an excerpt that another sample shows too counts once
     return weights
 
 

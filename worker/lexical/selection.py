@@ -111,8 +111,8 @@ class Search:
         found[self._targets[block.n :].any(axis=0), 0] += _SHOWN_TWICE
         return found
 
-    def run(self) -> list[Clause]:
-        """The clauses, the one that explains most first; none where nothing is worth its price."""
+    def run(self) -> list[Item]:
+        """The items of the sentence; none where nothing is worth its price."""
         items: list[Item] = []
         best = 0.0
         while len(items) < MOST_ITEMS:
@@ -121,7 +121,7 @@ class Search:
                 break
             items.append(item)
             best = self.value(items)
-        return self._clauses(self._pruned(items))
+        return self._pruned(items)
 
     def _best_step(self, items: Sequence[Item]) -> tuple[Item, float]:
         """The item that adds most, and the value with it, less its price."""
@@ -222,7 +222,7 @@ class Search:
             items = items[:k] + items[k + 1 :]
         return items
 
-    def _clauses(self, items: Sequence[Item]) -> list[Clause]:
+    def clauses(self, items: Sequence[Item]) -> list[Clause]:
         """Items of one strength and place as one list, then one list's places as a list; what explains most first."""
         whole = self.value(items) if items else 0.0
         clauses: list[tuple[float, Clause]] = []

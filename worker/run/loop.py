@@ -14,12 +14,12 @@ from sqlalchemy.orm import Session
 
 from app.db import Sessions, transaction
 from app.domain.work import KINDS, Lane
-from app.errors import DomainError, ProviderError
+from app.errors import DomainError, NoExplanation, ProviderError
 from app.queries.work.pauses import end_pause, pause_provider
 from app.settings import Settings
 from app.work.begin import Taker, begin_run, begin_task
 from app.work.engine import wake_workers
-from app.work.lease import Lease, fail, find_lease, finish, release, retry_later
+from app.work.lease import Lease, RunLease, end_without_explanation, fail, find_lease, finish, release, retry_later
 from worker.run.held import Done, Handlers, HeldWork, LeaseLost
 from worker.run.outages import ignoring_outages, is_outage, reason, through_outages
 
@@ -132,6 +132,8 @@ class WorkLoop:
         passes = isinstance(error, ProviderError) and not error.permanent
         if passes and lease.provider is not None:
             return partial(self._pause, lease=lease, provider=lease.provider, cause=reason(error))
+        if isinstance(error, NoExplanation) and isinstance(lease, RunLease):
+            return partial(end_without_explanation, lease=lease, reason=reason(error))
         if isinstance(error, DomainError) and not passes:
             return partial(fail, lease=lease, error=reason(error))
         if isinstance(error, DBAPIError) and is_outage(error):

@@ -16,7 +16,7 @@ from app.domain.events import EventKind
 from app.domain.methods import MethodDefinition
 from app.domain.results import ExplanationResult
 from app.domain.tokens import Vocabulary
-from app.errors import MethodError
+from app.errors import NoExplanation
 from app.queries.explanations.standing import refresh_current
 from app.queries.explanations.store import Author, GivenText, add_results, store_candidates, text_to_score
 from app.queries.history.events import record_event
@@ -160,8 +160,11 @@ def _stored(
 
 
 def work_on(prepared: Prepared, report: Report) -> tuple[ExplanationResult, ...]:
-    """The method's candidates for the run's neuron. Raises MethodError, ProviderError, and what report raises."""
+    """The method's candidates for the run's neuron.
+
+    Raises NoExplanation, MethodError, ProviderError, and what report raises.
+    """
     results = prepared.work(prepared.task, report)
     if not results:
-        raise MethodError("The method found no explanation.")
+        raise NoExplanation("No explanation found: the method has named none.")
     return results

@@ -14,7 +14,7 @@ from app.domain.searches import web_search
 from app.models import ExplanationDoubt, Neuron, Run
 from app.queries.common.bulk import driver_connection
 from app.queries.neurons.tokens import driven_by
-from app.queries.runs.active import is_active
+from app.queries.runs.active import found_nothing, is_active
 
 _PLAN_BY_VALUE = text(
     "SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('enable_seqscan', 'off', true)"
@@ -124,6 +124,8 @@ def _in_state(state: NeuronState) -> ColumnElement[bool]:
             return Neuron.n_open_flags > literal_column("0")
         case NeuronState.QUEUED:
             return Neuron.id.in_(select(Run.neuron_id).where(is_active()))
+        case NeuronState.NO_EXPLANATION:
+            return Neuron.current_explanation_id.is_(None) & Neuron.id.in_(select(Run.neuron_id).where(found_nothing()))
 
 
 def _doubted(subject_id: int, doubt: Doubt) -> Select[int]:

@@ -13,7 +13,7 @@ from app.domain.sites import Site
 from app.errors import NotFound
 from app.models import Collection, Corpus, Neuron, Subject, Tokenizer
 from app.queries.common.prepared import PreparedSelect, labelled, rows_of
-from app.queries.runs.active import n_active_runs
+from app.queries.runs.active import has_found_nothing, n_active_runs
 from app.queries.subjects.null_twins import TwinStanding
 
 
@@ -34,6 +34,8 @@ class NeuronHead:
     n_explanations: int
     n_open_flags: int
     n_active_runs: int
+    found_nothing: bool
+    """Whether a run of a method has found nothing worth saying."""
     current_explanation_id: int | None
     current_score: float | None
     """The 2023 score of the current explanation."""
@@ -107,6 +109,7 @@ _HEAD_COLUMNS: dict[str, Any] = {
     "n_explanations": Neuron.n_explanations,
     "n_open_flags": Neuron.n_open_flags,
     "n_active_runs": n_active_runs(),
+    "found_nothing": has_found_nothing(),
     "current_explanation_id": Neuron.current_explanation_id,
     "current_score": Neuron.current_score,
 }

@@ -35,7 +35,7 @@ from app.queries.neurons.order import (
     segments_of,
     whole_order,
 )
-from app.queries.runs.active import active_runs
+from app.queries.runs.active import RunsOfNeuron, runs_of_neurons
 
 COUNT_BOUND = 10_000
 """Matches are counted up to here; beyond it a list shows "10,000+"."""
@@ -80,6 +80,8 @@ class NeuronRow:
     n_active_runs: int
     verdict: VerdictLine | None
     """Of the explanation; None where there is none."""
+    found_nothing: bool
+    """Whether it has no explanation and a method has found nothing worth saying."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +227,8 @@ def _whole_rows(session: Session, rows: Sequence[Any]) -> tuple[NeuronRow, ...]:
     ids = (score_id for row in rows for score_id in (row.current_score_id, row.headline_score_id))
     shown = [score_id for score_id in ids if score_id is not None]
     intervals = _intervals(session, shown) if shown else {}
-    active = active_runs(session, neuron_ids=[row.id for row in rows]) if rows else {}
+    runs = runs_of_neurons(session, neuron_ids=[row.id for row in rows]) if rows else {}
+    no_runs = RunsOfNeuron()
     explained = [row for row in rows if row.current_explanation_id is not None]
     verdicts = verdict_lines(session, scores={row.current_explanation_id: row.current_score_id for row in explained})
     return tuple(
@@ -248,8 +251,9 @@ def _whole_rows(session: Session, rows: Sequence[Any]) -> tuple[NeuronRow, ...]:
             max=row.max,
             n_explanations=row.n_explanations,
             n_open_flags=row.n_open_flags,
-            n_active_runs=active.get(row.id, 0),
+            n_active_runs=runs.get(row.id, no_runs).n_active,
             verdict=verdicts.get(row.current_explanation_id),
+            found_nothing=row.current_explanation_id is None and runs.get(row.id, no_runs).found_nothing,
         )
         for row in rows
     )

@@ -1,11 +1,12 @@
-"""Runs that are queued or running. They are counted when needed: a partial index holds them."""
+"""Runs that are queued or running, and runs that found nothing. Looked up when needed: partial indexes hold them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, ScalarSelect, func, literal_column, select
+from sqlalchemy import ColumnElement, ScalarSelect, exists, func, literal_column, or_, select
 from sqlalchemy.orm import Session
 
-from app.domain.work import ACTIVE
+from app.domain.work import ACTIVE, WorkStatus
 from app.models import Neuron, Run
 
 
@@ -17,12 +18,34 @@ def is_active() -> ColumnElement[bool]:
     return Run.status.in_([literal_column(repr(str(status))) for status in ACTIVE])
 
 
+def found_nothing() -> ColumnElement[bool]:
+    """Whether a run has ended without an explanation that is worth saying."""
+    return Run.status == literal_column(repr(str(WorkStatus.NO_EXPLANATION)))
+
+
+def has_found_nothing() -> ColumnElement[bool]:
+    """Whether a run of the neuron of the enclosing statement has found nothing worth saying."""
+    return exists().where(Run.neuron_id == Neuron.id, found_nothing()).correlate(Neuron)
+
+
 def n_active_runs() -> ScalarSelect[int]:
     """The number of active runs of the neuron of the enclosing statement."""
     return select(func.count()).where(Run.neuron_id == Neuron.id, is_active()).correlate(Neuron).scalar_subquery()
 
 
-def active_runs(session: Session, *, neuron_ids: Sequence[int]) -> dict[int, int]:
-    """The number of active runs of each neuron that has any. One query."""
-    statement = select(Run.neuron_id, func.count()).where(is_active(), Run.neuron_id == func.any(list(neuron_ids)))
-    return {row[0]: row[1] for row in session.execute(statement.group_by(Run.neuron_id))}
+@dataclass(frozen=True, slots=True)
+class RunsOfNeuron:
+    """The number of a neuron's active runs, and whether one has found nothing worth saying."""
+
+    n_active: int = 0
+    found_nothing: bool = False
+
+
+def runs_of_neurons(session: Session, *, neuron_ids: Sequence[int]) -> dict[int, RunsOfNeuron]:
+    """What is to be known of the runs of these neurons; those with neither are missing. One query."""
+    statement = (
+        select(Run.neuron_id, func.count().filter(is_active()), func.bool_or(found_nothing()))
+        .where(or_(is_active(), found_nothing()), Run.neuron_id == func.any(list(neuron_ids)))
+        .group_by(Run.neuron_id)
+    )
+    return {row[0]: RunsOfNeuron(row[1], row[2]) for row in session.execute(statement)}

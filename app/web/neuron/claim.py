@@ -34,6 +34,8 @@ class NeuronClaim:
     """The headline's rank in the null twin. Like the percentile it is of the current explanation."""
     layer: int
     explanations: tuple[ExplanationRow, ...]
+    found_nothing: bool = False
+    """Whether a method has found nothing worth saying."""
     is_out_of_band: bool = False
 
     @property
@@ -52,6 +54,7 @@ class NeuronCounts:
     n_explanations: int
     n_open_flags: int
     n_active_runs: int
+    found_nothing: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,7 @@ def claim_of(head: NeuronHead, explanations: Sequence[ExplanationRow], wanted: i
         n_scored_in_layer=head.n_scored_in_layer,
         twin=head.twin,
         layer=head.layer,
+        found_nothing=head.found_nothing,
         # Not by score: scores of different simulators are not comparable.
         explanations=tuple(sorted(explanations, key=lambda row: (row.id != head.current_explanation_id, -row.id))),
     )
@@ -127,7 +131,7 @@ def queued_run(session: Session, head: NeuronHead) -> NeuronProgress:
 
 def counts_of(head: NeuronHead) -> NeuronCounts:
     """The counts as they were when the head was read."""
-    return NeuronCounts(head.n_explanations, head.n_open_flags, head.n_active_runs)
+    return NeuronCounts(head.n_explanations, head.n_open_flags, head.n_active_runs, head.found_nothing)
 
 
 def counts_now(session: Session, head: NeuronHead) -> NeuronCounts:

@@ -16,6 +16,7 @@ SENTENCES = {
     EventKind.VERDICT_UNDONE: "A verdict undone in a campaign",
     EventKind.RUN_FAILED: "Run {run_id} failed: {error}",
     EventKind.RUN_QUARANTINED: "Run {run_id} put in quarantine: {error}",
+    EventKind.RUN_NO_EXPLANATION: "Run {run_id}: {error}",
     EventKind.RUN_CANCELLED: "Run {run_id} cancelled",
     EventKind.RUN_RETRIED: "Run {run_id} queued again",
 }

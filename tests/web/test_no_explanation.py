@@ -1,0 +1,91 @@
+"""A neuron of which a method has found nothing worth saying: on its page, in the list, and in its batch."""
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from app.domain.neurons import NeuronState
+from app.domain.work import WorkStatus
+from app.models import Neuron, Subject
+from app.queries.neurons.listing import NeuronsQuery, neurons_page
+from app.queries.runs.counts import batch_counts
+from app.work.begin import Taker, begin_run
+from app.work.enqueue import enqueue_batch, retry_run
+from app.work.lease import end_without_explanation
+from tests.factories import Make
+
+REASON = "No explanation found: nothing says where this neuron fires. The table of its tokens' means correlates 0.12."
+
+
+@pytest.fixture
+def subject(make: Make) -> Subject:
+    return make.subject()
+
+
+@pytest.fixture
+def run(make: Make, subject: Subject) -> tuple[Neuron, int, int]:
+    """A neuron, the batch and the run that has found nothing; two other neurons, one of them explained."""
+    neuron = make.neuron(subject, index=1)
+    make.neuron(subject, index=2)
+    make.explained(make.neuron(subject, index=3))
+    batch = enqueue_batch(
+        make.session, subject_id=subject.id, neuron_ids=[neuron.id], method_id=make.method().id, account_id=None
+    )
+    lease = begin_run(make.session, taker=Taker(uuid.uuid4(), uuid.uuid4(), 3600.0))
+    assert lease is not None
+    assert end_without_explanation(make.session, lease=lease, reason=REASON)
+    return neuron, batch.batch_id, lease.id
+
+
+def test_a_neurons_page_says_that_nothing_was_found_and_why(
+    client: TestClient, run: tuple[Neuron, int, int], context: Callable[[], Any]
+) -> None:
+    html = client.get("/tiny/0/1").text
+    assert context().neuron.found_nothing
+    assert "No explanation found: a method has looked" in html
+    assert "correlates 0.12" in html
+    assert ">no explanation found</span>" in html
+    assert client.get("/tiny/0/1.json").json()["neuron"]["found_nothing"] is True
+    assert "No explanation found" not in client.get("/tiny/0/2").text
+
+
+def test_the_list_shows_and_filters_the_state(
+    client: TestClient, run: tuple[Neuron, int, int], context: Callable[[], Any]
+) -> None:
+    html = client.get("/tiny?state=no_explanation").text
+    assert [row.index for row in context().rows] == [1]
+    assert "no explanation found" in html
+    assert 'value="no_explanation"' in html
+    assert "not explained yet" not in html
+
+
+def test_an_explanation_ends_the_state(make: Make, subject: Subject, run: tuple[Neuron, int, int]) -> None:
+    make.explained(run[0])
+    rows = neurons_page(make.session, query=NeuronsQuery(subject.id), size=9, matches=None).rows
+    assert not any(row.found_nothing for row in rows)
+    assert NeuronState.NO_EXPLANATION in NeuronState
+
+
+def test_a_batch_counts_and_filters_such_runs_and_shows_no_failure(
+    client: TestClient,
+    make: Make,
+    run: tuple[Neuron, int, int],
+    context: Callable[[], Any],
+    log_in_as: Callable[[str], object],
+) -> None:
+    _, batch_id, run_id = run
+    log_in_as("bob")
+    assert batch_counts(make.session, batch_ids=[batch_id])[batch_id][WorkStatus.NO_EXPLANATION] == 1
+    html = client.get(f"/batches/{batch_id}?status=no_explanation").text
+    assert [row.id for row in context().runs] == [run_id]
+    assert "no explanation <small>1</small>" in html
+    assert 'class="bad"' not in html
+    assert "Nothing worth saying" in client.get(f"/runs/{run_id}").text
+
+
+def test_such_a_run_may_be_queued_again(make: Make, run: tuple[Neuron, int, int]) -> None:
+    retry_run(make.session, run_id=run[2], account_id=None)
+    assert batch_counts(make.session, batch_ids=[run[1]])[run[1]][WorkStatus.QUEUED] == 1
