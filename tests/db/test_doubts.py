@@ -127,7 +127,10 @@ def test_a_score_is_held_against_the_null_twin(session: Session, make: Make) -> 
         explain(make, make.neuron(twin, index=index), replace(SCORE, value=0.03 * index), text=f"noise {index}")
     neurons = [make.neuron(subject, index=i) for i in range(3)] + [make.neuron(subject, layer=1)]
     values = (0.8, 0.88, 0.1, 0.1)
-    ids = [explain(make, n, replace(SCORE, value=v), text=f"text {v}") for n, v in zip(neurons, values, strict=True)]
+    ids = [
+        explain(make, n, replace(SCORE, value=v), text=f"text {n.layer}/{n.index}")
+        for n, v in zip(neurons, values, strict=True)
+    ]
     other = explain(make, neurons[0], replace(SCORE, value=0.1, simulator="prompted"), text="by another simulator")
     # 0.8: three of 30 score as high, 4/31; 0.88: none, 1/31; 0.1: 26 of 30. Layer 1 of the twin has no scores.
     assert about(session, ids[0]) == {Doubt.NULL_TWIN: round(4 / 31, 4)}
