@@ -74,12 +74,17 @@ class Server:
     pid: int
 
     def cpu_seconds(self) -> float:
-        """Processor time that it has used so far; NaN where the system does not report it (proc(5))."""
-        status = Path(f"/proc/{self.pid}/stat")
-        if not status.exists():
-            return float("nan")
-        fields = status.read_text(encoding="utf-8").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Processor time that it has used so far."""
+        return cpu_seconds(self.pid)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process has used so far; NaN where the system does not report it (proc(5))."""
+    status = Path(f"/proc/{pid}/stat")
+    if not status.exists():
+        return float("nan")
+    fields = status.read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager

@@ -22,6 +22,7 @@ import httpx
 
 from app.db import make_engine, make_sessions, transaction
 from app.domain.roles import Role
+from app.domain.work import WorkStatus
 from app.queries.common.counting import compact_counts
 from app.queries.people.accounts import create_login_token, ensure_account, log_in
 from app.web.deps import SESSION_COOKIE
@@ -48,8 +49,10 @@ QUERIES = (
     "?after=0.4@5000",
 )
 WAYS = ("day", "provider", "method", "person")
-FILE = 12.0
+FILE = 30.0
 """Times the processor time of a static file that a page may take."""
+NEURON = 20.0
+"""The same for a neuron's page, which is read most."""
 LIST = 2.0
 """Times the list's server time that a page of sums may take."""
 PART = {"HX-Request": "true", "HX-Request-Type": "partial"}
@@ -77,14 +80,17 @@ def pages(n_neurons: int) -> dict[str, MeasuredPage]:
 
     return {
         "list": MeasuredPage(lambda chosen: f"/{SLUG}{chosen.choice(QUERIES)}", FILE),
-        "neuron page": MeasuredPage(neuron, FILE),
-        "search": MeasuredPage(lambda chosen: str(httpx.URL(f"/{SLUG}", params={"words": chosen.choice(WORDS)})), 12),
+        "neuron page": MeasuredPage(neuron, NEURON),
+        "search": MeasuredPage(lambda chosen: str(httpx.URL(f"/{SLUG}", params={"words": chosen.choice(WORDS)})), FILE),
         "first page": MeasuredPage(lambda _: "/", FILE, LIST),
         "first page, polled": MeasuredPage(lambda _: "/activity", FILE, LIST, is_polled=True),
         "methods": MeasuredPage(lambda _: "/methods", FILE, LIST),
         "method": MeasuredPage(lambda _: "/methods/2", FILE, LIST),
         "batches": MeasuredPage(lambda _: "/batches", FILE, LIST, needs_account=True),
         "batch": MeasuredPage(lambda _: "/batches/2", FILE, LIST, needs_account=True),
+        "batch, one status": MeasuredPage(
+            lambda chosen: f"/batches/2?status={chosen.choice(list(WorkStatus))}", FILE, LIST, needs_account=True
+        ),
         "batch, polled": MeasuredPage(lambda _: "/batches/2", FILE, LIST, is_polled=True, needs_account=True),
         "bill": MeasuredPage(lambda chosen: f"/bill?by={chosen.choice(WAYS)}", FILE, LIST, needs_account=True),
     }

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.domain.language_models import Outcome
 from app.domain.work import WorkStatus
 from app.models.base import Base, BigId, CreatedAt, Moment, one_of
-from app.models.work import IS_ACTIVE, NO_EXPLANATION, QUEUED, RUNNING, LeaseColumns
+from app.models.work import BEGUN, IS_ACTIVE, NO_EXPLANATION, QUEUED, RUNNING, LeaseColumns
 
 
 class Batch(Base):
@@ -49,6 +49,9 @@ class Run(LeaseColumns, Base):
         Index("ix_run_queued", "batch_id", "id", postgresql_where=QUEUED),
         Index("ix_run_lease", "lease_until", postgresql_where=RUNNING),
         Index("ix_run_batch_id", "batch_id", "id"),
+        # The runs of one status in a batch of any size. Those that are queued have an index of their own, so that
+        # queueing does not pay for this one.
+        Index("ix_run_begun", "batch_id", "status", "id", postgresql_where=BEGUN),
         Index("ix_run_neuron_id", "neuron_id"),
         Index("ix_run_no_explanation", "neuron_id", postgresql_where=NO_EXPLANATION),
         Index("ix_run_explanation_id", "explanation_id", postgresql_where=text("explanation_id IS NOT NULL")),

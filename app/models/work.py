@@ -11,6 +11,7 @@ from app.domain.work import ACTIVE, WorkStatus
 from app.models.base import Base, BigId, CreatedAt, Moment, is_one_of, one_of
 
 QUEUED = text(f"status = '{WorkStatus.QUEUED}'")
+BEGUN = text(f"status <> '{WorkStatus.QUEUED}'")
 RUNNING = text(f"status = '{WorkStatus.RUNNING}'")
 NO_EXPLANATION = text(f"status = '{WorkStatus.NO_EXPLANATION}'")
 IS_ACTIVE = text(is_one_of("status", ACTIVE))

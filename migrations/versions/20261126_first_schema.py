@@ -426,6 +426,13 @@ def create_tables() -> None:
     )
     op.create_index("ix_run_batch_id", "run", ["batch_id", "id"], unique=False)
     op.create_index(
+        "ix_run_begun",
+        "run",
+        ["batch_id", "status", "id"],
+        unique=False,
+        postgresql_where=sa.text("status <> 'queued'"),
+    )
+    op.create_index(
         "ix_run_explanation_id",
         "run",
         ["explanation_id"],

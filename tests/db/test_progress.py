@@ -3,8 +3,10 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
 from app.domain.authors import AuthorKind
@@ -173,3 +175,31 @@ def test_an_empty_queue_has_an_empty_page(session: Session) -> None:
     assert batches_page(session, size=5) == Page(())
     with pytest.raises(Invalid):
         batches_page(session, size=5, after="newest")
+
+
+@pytest.mark.parametrize("status", [status for status in WorkStatus if status is not WorkStatus.QUEUED])
+def test_the_runs_of_one_status_are_found_by_an_index_in_a_large_batch(
+    session: Session, queue: Queue, status: WorkStatus
+) -> None:
+    batch = queue.batch(status)
+    session.execute(text("SET LOCAL session_replication_role = replica"))  # these neurons do not exist
+    session.execute(
+        text(
+            "INSERT INTO run (batch_id, neuron_id, method_id)"
+            " SELECT :batch, 1000 + n, :method FROM generate_series(1, 5000) AS n"
+        ),
+        {"batch": batch.id, "method": queue.method.id},
+    )
+    session.execute(text("ANALYZE run"))
+    sent: list[tuple[str, Any]] = []
+    engine = session.connection().engine
+
+    def keep(*arguments: Any) -> None:
+        sent.append((arguments[2], arguments[3]))
+
+    event.listen(engine, "before_cursor_execute", keep)
+    runs_page(session, batch_id=batch.id, size=50, status=status)
+    event.remove(engine, "before_cursor_execute", keep)
+    statement, values = next(each for each in sent if "FROM run" in each[0])
+    plan = session.connection().exec_driver_sql(f"EXPLAIN {statement}", values).scalars().all()
+    assert any("ix_run_begun" in line or "ix_run_lease" in line for line in plan), plan

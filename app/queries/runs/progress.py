@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, func, literal_column, select
 from sqlalchemy.orm import Session, aliased
 
 from app.domain.bounds import BIGGEST_ID
@@ -158,7 +158,8 @@ def runs_page(
     """``size`` runs of a batch in the order of queueing, reversed. Raises Invalid for a malformed cursor."""
     wanted: list[ColumnElement[bool]] = [Run.batch_id == batch_id]
     if status is not None:
-        wanted.append(Run.status == status)
+        # The word stands in the statement itself, so that the planner sees which partial index fits.
+        wanted.append(Run.status == literal_column(repr(str(status))))
 
     def read(conditions: Sequence[ColumnElement[bool]], newest_first: bool, limit: int) -> list[RunRow]:
         order = Run.id.desc() if newest_first else Run.id.asc()

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 from markupsafe import Markup
 
@@ -32,14 +33,18 @@ def bars(values: Sequence[float], *, width: int, height: int, label: str, css: s
     ).format(css=css, width=width, height=height, label=with_signs(label), path=path)
 
 
-def score_histogram(counts: Sequence[int], label: str) -> Markup:
-    """The scores of one layer: below 0, then SCORE_BINS bins over 0..1."""
+@lru_cache(maxsize=1024)
+def score_histogram(counts: tuple[int, ...], label: str) -> Markup:
+    """The scores of one layer: below 0, then SCORE_BINS bins over 0..1.
+
+    Kept, because the first page has one for each layer, and few of them differ from those of the request before.
+    """
     return bars(counts, width=6 * (1 + SCORE_BINS), height=40, label=label, css="bars scores")
 
 
 def activation_histogram(counts: Sequence[int], edges: Sequence[float]) -> Markup:
     """How often which activation occurs; heights are logarithmic, since most tokens are close to 0."""
-    label = f"Activations from {edges[0]:.3g} to {edges[-1]:.3g}, heights logarithmic" if edges else "Activations"
+    label = f"Activations from {edges[0]:.3g} to {edges[-1]:.3g}, heights logarithmic"
     return bars([math.log1p(n) for n in counts], width=6 * max(1, len(counts)), height=60, label=label, css="bars")
 
 
