@@ -21,7 +21,7 @@ from app.queries.neurons.selection import NeuronSelection
 from app.queries.runs import batches
 from app.queries.runs.counts import batch_counts
 from app.work.enqueue import cancel_batch, enqueue_selection
-from benchmarks.figures import Figures, benchmark, held_to, told
+from benchmarks.figures import Figures, benchmark, held_to, reported
 from benchmarks.load import cpu_seconds
 from benchmarks.synthetic import synthetic_database
 
@@ -117,13 +117,13 @@ def measure(quick: bool, neurons: int = N_NEURONS) -> Figures:
         engine.dispose()
     took, reference = statistics.median(queueing.processor), statistics.median(otherwise.processor)
     return {
-        "neurons": told(neurons, ""),
-        "queueing, processor": told(took, "s"),
-        "queueing, wall": told(statistics.median(queueing.wall), "s"),
-        "the same with ids and foreign keys, processor": told(reference, "s"),
+        "neurons": reported(neurons, ""),
+        "queueing, processor": reported(took, "s"),
+        "queueing, wall": reported(statistics.median(queueing.wall), "s"),
+        "the same with ids and foreign keys, processor": reported(reference, "s"),
         "queueing, times as fast": held_to(reference / took, "", ">=", TARGET),
-        "cancelling, processor": told(statistics.median(cancelling.processor), "s"),
-        "cancelling, wall": told(statistics.median(cancelling.wall), "s"),
+        "cancelling, processor": reported(statistics.median(cancelling.processor), "s"),
+        "cancelling, wall": reported(statistics.median(cancelling.wall), "s"),
     }
 
 
