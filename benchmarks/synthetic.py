@@ -16,11 +16,15 @@ from contextlib import contextmanager
 import numpy as np
 import psycopg
 from rich.console import Console
+from sqlalchemy import select
 from sqlalchemy.engine import make_url
 
 from app.db import make_engine, make_sessions, transaction
+from app.domain.flags import FlagReason
 from app.domain.sites import Site, SiteKind
+from app.models import Explanation
 from app.queries.common.counting import recount
+from app.queries.review.flags import open_flags
 from benchmarks.binary_copy import arrays, copy_rows, numbers
 from benchmarks.database import empty_database
 from benchmarks.synthetic_neurons import Filler, Ids, make_filler, same_number, write_chunk
@@ -52,21 +56,30 @@ def fill(url: str, n_neurons: int, *, n_excerpts: int = N_EXCERPTS, seed: int = 
         filler = make_filler(connection, text, ids, seed, math.ceil(n_neurons / n_layers))
         for start in range(0, n_neurons, CHUNK):
             write_chunk(filler, np.arange(start, min(start + CHUNK, n_neurons)))
-        _write_flags(filler)
         _write_batch(filler, min(200, n_neurons))
         _write_running_batch(filler, n_neurons)
         for table in ("neuron", "explanation", "score", "run", "batch"):
             connection.execute(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), max(id)) FROM {table}")
-    _count(url)
+    _flag_and_count(url, filler.ids)
     with psycopg.connect(plain, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE")
 
 
-def _count(url: str) -> None:
-    """What the triggers would have counted."""
+def _flag_and_count(url: str, ids: Ids) -> None:
+    """Flag some explanations as a person does, and count what the triggers would have counted."""
     engine = make_engine(url)
     with transaction(make_sessions(engine)) as session:
         recount(session)
+        chosen = session.scalars(select(Explanation.id).where(Explanation.id % round(1 / SHARE_FLAGGED) == 0)).all()
+        if chosen:
+            open_flags(
+                session,
+                explanation_ids=chosen,
+                subject_id=ids.subject,
+                account_id=ids.account,
+                reason=FlagReason.TOO_NARROW,
+                note="It also fires elsewhere.",
+            )
     engine.dispose()
 
 
@@ -133,20 +146,6 @@ def _write_excerpts(connection: psycopg.Connection, text: Text, corpus: int, tok
     for table in ("document", "excerpt"):
         connection.execute(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), max(id)) FROM {table}")
     return 1
-
-
-def _write_flags(filler: Filler) -> None:
-    filler.connection.execute(
-        "INSERT INTO flag (explanation_id, account_id, reason, note)"
-        " SELECT id, %s, (ARRAY['wrong','too_broad','too_narrow','several_meanings','unreadable','other'])"
-        "[1 + id %% 6],"
-        " 'It also fires elsewhere.' FROM explanation WHERE id %% %s = 0",
-        [filler.ids.account, round(1 / SHARE_FLAGGED)],
-    )
-    filler.connection.execute(
-        "UPDATE neuron SET n_open_flags = 1 FROM flag JOIN explanation ON explanation.id = flag.explanation_id"
-        " WHERE neuron.id = explanation.neuron_id"
-    )
 
 
 def _write_batch(filler: Filler, n: int) -> None:
