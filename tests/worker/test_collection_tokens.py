@@ -71,7 +71,7 @@ def test_of_many_tokens_the_strongest_and_those_that_explain_most_are_listed(tmp
         frequent = np.flatnonzero(counts >= LEAST_OCCURRENCES)
         strongest = frequent[np.argsort(-means[frequent, neuron], kind="stable")][: LISTED_TOKENS // 2]
         explained = counts * (means[:, neuron] - counts @ means[:, neuron] / counts.sum()) ** 2
-        explained[strongest] = -1
+        explained[strongest] = explained[counts < LEAST_OCCURRENCES] = -1
         most = np.argsort(-explained, kind="stable")[: LISTED_TOKENS // 2]
         assert set(found.token_ids[neuron].tolist()) == {*strongest.tolist(), *most.tolist()}
         assert found.token_ids[neuron][: LISTED_TOKENS // 4].tolist() == strongest[: LISTED_TOKENS // 4].tolist()

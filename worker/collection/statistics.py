@@ -157,6 +157,7 @@ def _listed(means: Float64s, counts: NDArray[np.int64], frequent: int) -> tuple[
     neuron's: by n (m - mean)^2.
     """
     explained = counts[:, None] * (means - counts @ means / counts.sum()) ** 2
+    explained[frequent:] = means[frequent:] - np.abs(means).max() - 1  # below all others: the rest of the list, if any
     strongest = np.argsort(-means[:frequent], axis=0, kind="stable")[: LISTED_TOKENS // 2]
     np.put_along_axis(explained, strongest, np.inf, axis=0)
     chosen = np.argsort(-explained, axis=0, kind="stable")[:LISTED_TOKENS]
