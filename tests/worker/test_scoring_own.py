@@ -72,7 +72,9 @@ def site(session: Session, sessions: Sessions, make: Make) -> Site:
 def test_results_are_stored_for_that_explanation_and_no_other_is_made(site: Site) -> None:
     explanation_id = site.score('fires strongly on " import"')
     assert site.session.scalars(select(Explanation.id)).all() == [explanation_id]
-    score = site.session.scalars(select(Score).where(Score.sample == "top_and_random")).one()
+    score = site.session.scalars(
+        select(Score).where(Score.scorer == "correlation", Score.sample == "top_and_random")
+    ).one()
     assert (score.explanation_id, score.run_id, score.method_id) == (explanation_id, site.run().id, site.method.id)
     assert score.value == pytest.approx(1.0)
     assert {s.explanation_id for s in site.session.scalars(select(Simulation))} == {explanation_id}
@@ -86,7 +88,9 @@ def test_results_are_stored_for_that_explanation_and_no_other_is_made(site: Site
 def test_an_explanation_in_any_quotation_marks_is_scored(site: Site, text: str) -> None:
     site.score(text)
     assert site.run().status == "succeeded"
-    assert site.session.scalars(select(Score.value).where(Score.sample == "top_and_random")).one() == pytest.approx(1.0)
+    assert site.session.scalars(
+        select(Score.value).where(Score.scorer == "correlation", Score.sample == "top_and_random")
+    ).one() == pytest.approx(1.0)
 
 
 def test_a_persons_explanation_is_shown_first_once_it_is_scored_whatever_it_scores(site: Site) -> None:
