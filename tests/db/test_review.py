@@ -28,7 +28,12 @@ from app.queries.review.taking import LeaseExpired, Reviewer, keep_guess, renew,
 from tests.db.reviewing import QUESTION, judge, reviewing
 from tests.factories import Make
 
-LATER = datetime.now(UTC) + timedelta(minutes=6)
+
+def later() -> datetime:
+    """Six minutes from now: a lease has passed by then, the time to undo a verdict has not."""
+    return datetime.now(UTC) + timedelta(minutes=6)
+
+
 """After a lease that begins now."""
 
 
@@ -98,11 +103,11 @@ def test_an_open_page_gets_its_item_again_and_can_take_the_next_ahead(session: S
 def test_a_lease_that_has_passed_frees_the_item_and_refuses_the_verdict(session: Session, make: Make) -> None:
     cast = reviewing(make, verdicts=1)
     slot = cast.take(session, cast.bob)
-    taken_over = cast.take(session, cast.dora, now=LATER)
+    taken_over = cast.take(session, cast.dora, now=later())
     assert (taken_over.id, taken_over.lease_token == slot.lease_token) == (slot.id, False)
     with pytest.raises(LeaseExpired):
         judge(session, slot, cast.bob)
-    assert judge(session, taken_over, cast.dora, now=LATER).state is ItemState.SETTLED
+    assert judge(session, taken_over, cast.dora, now=later()).state is ItemState.SETTLED
 
 
 def test_a_renewed_lease_holds_and_a_passed_one_cannot_be_renewed(session: Session, make: Make) -> None:
@@ -110,8 +115,8 @@ def test_a_renewed_lease_holds_and_a_passed_one_cannot_be_renewed(session: Sessi
     slot = cast.take(session, cast.bob)
     in_time = datetime.now(UTC) + timedelta(minutes=4)
     renew(session, slot_id=slot.id, lease_token=slot.lease_token, reviewer=cast.bob, now=in_time)
-    assert take_next(session, campaign_id=cast.campaign_id, reviewer=cast.dora, now=LATER) is None
-    much_later = LATER + timedelta(minutes=10)
+    assert take_next(session, campaign_id=cast.campaign_id, reviewer=cast.dora, now=later()) is None
+    much_later = later() + timedelta(minutes=10)
     with pytest.raises(LeaseExpired):
         renew(session, slot_id=slot.id, lease_token=slot.lease_token, reviewer=cast.bob, now=much_later)
 
@@ -177,7 +182,7 @@ def test_what_cannot_be_undone_says_why(session: Session, make: Make) -> None:
     with pytest.raises(NotFound):
         undo_verdict(session, verdict_id=first.verdict_id, reviewer=cast.dora)
     with pytest.raises(Conflict, match="ten minutes"):
-        undo_verdict(session, verdict_id=first.verdict_id, reviewer=cast.bob, now=LATER + timedelta(minutes=5))
+        undo_verdict(session, verdict_id=first.verdict_id, reviewer=cast.bob, now=later() + timedelta(minutes=5))
     cast.judge(session, cast.dora, "wrong")
     cast.judge(session, cast.erik, "wrong")
     with pytest.raises(Conflict, match="Other verdicts are based"):
