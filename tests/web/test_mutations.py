@@ -12,10 +12,14 @@ from starlette.testclient import TestClient
 
 from app.domain.flags import FlagReason
 from app.domain.review import ItemSource
+from app.domain.roles import TokenScope
 from app.models import Account, Campaign, Event, Run
 from app.queries.explanations.standing import refresh_current
 from app.queries.language_models.providers import add_provider
 from app.queries.neurons.selection import NeuronSelection
+from app.queries.people.accounts import disable_account, start_session
+from app.queries.people.api_tokens import api_tokens_of, create_api_token
+from app.queries.people.sessions import sessions_of
 from app.queries.review.campaigns import CampaignRules
 from app.queries.review.flags import open_flag
 from app.queries.review.items import ItemsWanted, SampleWanted, add_items, create_campaign
@@ -28,7 +32,7 @@ from app.work.trials import enqueue_trial
 from tests.factories import Make
 
 LogIn = Callable[[str], Any]
-NOT_OURS = {"/login", "/logout"}
+NOT_OURS = {"/login", "/login/password", "/logout"}
 """Tested separately: they change a session, not the data."""
 
 
@@ -97,6 +101,15 @@ MUTATIONS = (
     Mutation("/runs/{run_id}/retry", "run.retried", "charlie", {}),
     Mutation("/tasks/{task_id}/cancel", "task.cancelled", "charlie", {}),
     Mutation("/tasks/{task_id}/retry", "task.retried", "charlie", {}),
+    Mutation("/people", "account.added", "bob", {"name": "emil", "role": "reviewer"}),
+    Mutation("/people/{account_id}/role", "account.role_changed", "bob", {"role": "reviewer"}),
+    Mutation("/people/{account_id}/address", "account.invited", "bob", {}),
+    Mutation("/people/{account_id}/disable", "account.disabled", "bob", {}),
+    Mutation("/people/{account_id}/enable", "account.enabled", "bob", {}),
+    Mutation("/account/password", "password.set", None, {"password": "four words in a row"}),
+    Mutation("/account/sessions/{name}/end", "session.ended", None, {}),
+    Mutation("/account/tokens", "token.created", None, {"name": "script", "scope": "read", "days": "1"}),
+    Mutation("/account/tokens/{token_id}/revoke", "token.revoked", None, {}),
 )
 
 
@@ -163,6 +176,9 @@ def things(make: Make) -> dict[str, Any]:
         "slot_id": 1,
         "item_id": 1,
         "verdict_id": 1,
+        "account_id": reader.id,
+        "name": "0000000000000000",
+        "token_id": 1,
         "lease_token": "00000000-0000-0000-0000-000000000000",
     }
 
@@ -223,7 +239,11 @@ def test_who_may_leaves_a_line_in_the_history(
         cancel_run(make.session, run_id=things["run_id"], account_id=None)
     if mutation.event == "task.retried":
         cancel_task(make.session, task_id=things["task_id"], account_id=None)
+    if mutation.event == "account.enabled":
+        disable_account(make.session, name="dora")
     make.session.flush()
+    if mutation.path.startswith("/account/"):
+        things |= owned(make)
     if mutation.path.startswith(("/items", "/review", "/verdicts")):
         things |= reviewed(make, mutation)
     before, others = n_events(make, mutation.event), n_events(make)
@@ -232,6 +252,18 @@ def test_who_may_leaves_a_line_in_the_history(
         assert n_events(make) == others
     else:
         assert n_events(make, mutation.event) == before + 1
+
+
+def owned(make: Make) -> dict[str, Any]:
+    """Another session of alice, and a token of hers."""
+    alice = make.session.scalars(select(Account).where(Account.name == "alice")).one()
+    start_session(make.session, account_id=alice.id, days=1, agent="another browser")
+    create_api_token(make.session, account_id=alice.id, name="nightly", scope=TokenScope.READ, days=1)
+    make.session.flush()
+    others = sessions_of(make.session, account_id=alice.id, session_token=None)
+    name = next(shown.name for shown in others if shown.agent == "another browser")
+    (token,) = api_tokens_of(make.session, account_id=alice.id)
+    return {"name": name, "token_id": token.id}
 
 
 def reviewed(make: Make, mutation: Mutation) -> dict[str, Any]:
