@@ -54,7 +54,6 @@ def test_raw_agreement_and_ac1_are_those_of_pairs_counted_one_by_one(verdicts: l
 
 def test_a_known_table_has_its_known_figures() -> None:
     counts, _ = count_table(TWELVE_UNITS)
-    # as irrCAC 0.4.4 prints them
     assert whole(gwet_ac1, counts) == pytest.approx(0.77544, abs=5e-6)
     assert whole(krippendorff_alpha, counts) == pytest.approx(0.74342, abs=5e-6)
     assert whole(raw_agreement, counts) == pytest.approx(0.81818, abs=5e-6)
