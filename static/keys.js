@@ -30,7 +30,7 @@ function use(element) {
   }
   if (element.matches("summary")) {
     const part = element.parentElement;
-    part.open = !part.open;
+    part.open = !(part.open && part.contains(document.activeElement)); // what is open already is gone to first
     const first = part.open ? part.querySelector("input:not([type=hidden]), textarea, select, button") : null;
     (first ?? element).focus();
     return;

@@ -7,7 +7,8 @@ let sending = false;
 let ahead = null; // the item after the one that is shown, taken and held for us
 
 async function post(address, body) {
-  return fetch(address, { method: "POST", headers: PART, body });
+  // Sent to the end even if the page is left at once.
+  return fetch(address, { method: "POST", headers: PART, body, keepalive: true });
 }
 
 function shownSlot() {
@@ -19,13 +20,20 @@ async function loadAhead() {
   if (!slot || ahead?.after === slot) return;
   ahead = { after: slot, html: null };
   const response = await post(document.getElementById("ahead").getAttribute("action"));
-  if (response.ok && ahead.after === slot) ahead.html = await response.text();
+  if (!response.ok || ahead.after !== slot) return;
+  const html = await response.text();
+  // That nothing is left is said after the last verdict, with the numbers that hold then.
+  if (parsed(html).dataset.slot) ahead.html = html;
+}
+
+function parsed(html) {
+  const template = document.createElement("template");
+  template.innerHTML = html;
+  return template.content.querySelector("#_item");
 }
 
 function show(html) {
-  const parsed = document.createElement("template");
-  parsed.innerHTML = html;
-  const next = parsed.content.querySelector("#_item");
+  const next = parsed(html);
   document.getElementById("_item").replaceWith(next);
   htmx.process(next);
   return next;
@@ -40,7 +48,7 @@ async function sendAndShow(form) {
   const body = new URLSearchParams(new FormData(form));
   const next = show(ahead.html);
   window.scrollTo(0, 0);
-  if (next.dataset.slot) history.pushState(null, "", `/review/${next.dataset.slot}`);
+  history.pushState(null, "", `/review/${next.dataset.slot}`);
   sending = true;
   let response;
   try {

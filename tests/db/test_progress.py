@@ -186,7 +186,7 @@ def test_the_runs_of_one_status_are_found_by_an_index_in_a_large_batch(
     session.execute(
         text(
             "INSERT INTO run (batch_id, neuron_id, method_id)"
-            " SELECT :batch, 1000 + n, :method FROM generate_series(1, 5000) AS n"
+            " SELECT :batch, 1000000000 + n, :method FROM generate_series(1, 5000) AS n"
         ),
         {"batch": batch.id, "method": queue.method.id},
     )

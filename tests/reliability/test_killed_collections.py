@@ -74,6 +74,7 @@ class Killed:
         with transaction(self.sessions) as session:
             session.execute(text("UPDATE subject SET collection_id = NULL"))
             session.execute(text("DELETE FROM sample"))
+            session.execute(text("DELETE FROM collected_neuron"))
             session.execute(text("DELETE FROM neuron"))
             session.execute(text("DELETE FROM collection"))
 

@@ -49,7 +49,7 @@ QUERIES = {
     "/methods/compare": ("?first={method_id}&second={other_method_id}",),
     "/bill": ("?by=day", "?by=provider", "?by=method", "?by=person"),
 }  # fmt: skip
-REFUSED = {"/{slug}/bulk": {422}}
+REFUSED = {"/{slug}/bulk": {422}, "/{slug}/queue": {422}}
 """Pages that want something to be chosen, of which a subject may have none."""
 NO_FACT = re.compile(r"\b(None|nan|NaN|inf|Infinity)\b")
 """What a missing number is drawn as by mistake."""
@@ -175,7 +175,7 @@ def test_a_twin_has_null_for_what_is_not_known(client: TestClient, make: Make, g
     told = client.get(f"/tiny/{rows.neurons[0].layer}/0.json").json()
     statistics = told["neuron"]["statistics"]
     assert {name for name, value in statistics.items() if value is None} == set(imported.unknown)
-    assert (told["claim"]["headline"] is None) == (not imported.scores)
+    assert (told["claim"]["score_2023"] is None) == (not imported.scores)
 
 
 def test_a_layer_without_neurons_is_no_page(client: TestClient, make: Make) -> None:

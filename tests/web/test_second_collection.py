@@ -21,6 +21,7 @@ from app.queries.explanations.standing import refresh_current
 from app.queries.explanations.store import Author, store_explanation
 from app.queries.methods.definitions import ensure_builtin_methods, newest_method
 from app.queries.neurons.records import neuron_records, vocabulary
+from app.web.neuron.claim import NeuronClaim
 from app.work.enqueue import enqueue_scoring
 from tests.worker.looping import work_off
 from tests.worker.models import save_model
@@ -91,6 +92,12 @@ def shown(context: Context, kind: str = "top") -> list[Any]:
     return [row for row in simulation.rows if row.kind == kind]
 
 
+def is_headline_earlier(claim: NeuronClaim) -> bool:
+    """Whether the page says that its headline is of an earlier collection."""
+    assert claim.headline is not None
+    return claim.is_of_earlier_collection(claim.headline.score)
+
+
 def test_an_older_simulation_keeps_its_unit_and_its_own_real_activations(
     client: TestClient, collected: Collected, context: Context
 ) -> None:
@@ -135,10 +142,10 @@ def test_an_older_score_says_that_it_is_of_an_earlier_collection(
     address, first = f"/tiny/{neuron.layer}/{neuron.index}", session.scalars(select(Subject.collection_id)).one()
     collected.score(neuron, f'fires on "{strongest_token(session, neuron)}"')
     client.get(address)
-    assert not context().claim.is_of_earlier_collection
+    assert not is_headline_earlier(context().claim)
     collected.collect(letters(300, range(ord("A"), ord("z") + 1), seed=1))
     client.get(address)
-    assert context().claim.is_of_earlier_collection
+    assert is_headline_earlier(context().claim)
     assert set(session.scalars(select(Score.collection_id))) == {first}
     assert set(session.scalars(select(Simulation.collection_id))) == {first}
     explanation_id = context().claim.shown.id
@@ -161,7 +168,7 @@ def test_a_text_scored_on_both_collections_is_drawn_by_the_newer_one(
     assert work_off(collected.sessions, build_work) == 1
     session.expire_all()
     client.get(address)
-    assert not context().claim.is_of_earlier_collection
+    assert not is_headline_earlier(context().claim)
     newest = session.scalars(select(Subject.collection_id)).one()
     (unit,) = session.scalars(select(Simulation.unit).where(Simulation.collection_id == newest).distinct())
     maximum = collected.neuron(neuron.id).max

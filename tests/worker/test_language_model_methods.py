@@ -32,6 +32,7 @@ PLAIN = task(
 NEURON = replace(PLAIN, records=replace(PLAIN.records, mean=0.5), peer=PLAIN.records)
 EVERY_SCORE = (
     "correlation",
+    "correlation_margin",
     "explained_variance",
     "uncentred_rsquared",
     "absolute_deviation",
@@ -49,8 +50,8 @@ CHANCES = {
     "own_texts": 0.0,
     "intruder": 0.2,
 }
-OF_THE_TEXT_ALONE = ("boundary", "boundary_inside", "boundary_outside", "own_texts", "intruder")
-"""Scores on sentences of their own, or without any text: no token table and no other neuron has a number for them."""
+WITHOUT_BASELINES = ("boundary", "boundary_inside", "boundary_outside", "own_texts", "intruder", "correlation_margin")
+"""Scores on sentences of their own, without any text, or less a baseline already."""
 
 
 def answer(request: ChatRequest) -> str:
@@ -83,14 +84,14 @@ def test_every_scorer_gives_a_number_with_its_interval_and_baselines() -> None:
     # The whole corpus needs strata, which this neuron has none of: it has its own test.
     (result,) = run("highlighted", tuple(name for name in SCORERS if name != "whole_corpus"))
     found = {score.scorer: score for score in reversed(result.scores)}
-    assert set(found) == {*EVERY_SCORE, *OF_THE_TEXT_ALONE}
+    assert set(found) == {*EVERY_SCORE, *WITHOUT_BASELINES}
     for name, score in found.items():
         assert score.value is not None, name
         assert score.interval is not None, name
         assert score.n_valid > 0
         assert score.n_failed == 0
-        assert (score.token_lookup_baseline is None) == (name in OF_THE_TEXT_ALONE)
-        assert (score.shuffled_baseline is None) == (name in ("ablation", *OF_THE_TEXT_ALONE))
+        assert (score.token_lookup_baseline is None) == (name in WITHOUT_BASELINES)
+        assert (score.shuffled_baseline is None) == (name in ("ablation", *WITHOUT_BASELINES))
         assert score.chance == CHANCES.get(name)
 
 

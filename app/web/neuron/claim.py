@@ -25,8 +25,8 @@ class NeuronClaim:
     headline: Headline[ScoreRow] | None
     """Over the whole corpus, with both sides."""
     score_2023: ScoreRow | None
-    is_of_earlier_collection: bool
-    """Whether the headline was measured on records of an earlier collection than the one that is shown."""
+    collection_id: int | None
+    """The collection that the page shows."""
     current_id: int | None
     percentile: float | None
     n_scored_in_layer: int
@@ -37,6 +37,10 @@ class NeuronClaim:
     found_nothing: bool = False
     """Whether a method has found nothing worth saying."""
     is_out_of_band: bool = False
+
+    def is_of_earlier_collection(self, score: ScoreRow) -> bool:
+        """Whether a score was measured on records of an earlier collection than the one that is shown."""
+        return score.collection_id not in (None, self.collection_id)
 
     @property
     def other_scores(self) -> tuple[ScoreRow, ...]:
@@ -93,8 +97,7 @@ def claim_of(head: NeuronHead, explanations: Sequence[ExplanationRow], wanted: i
         shown=shown,
         headline=headline,
         score_2023=shown.score_2023 if shown is not None else None,
-        is_of_earlier_collection=headline is not None
-        and headline.score.collection_id not in (None, head.collection_id),
+        collection_id=head.collection_id,
         current_id=head.current_explanation_id,
         percentile=head.percentile,
         n_scored_in_layer=head.n_scored_in_layer,
