@@ -5,12 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from app.domain.roles import Role
 from tests.browser.find_chromium import arguments, find
 from tests.browser.site import Site, running_site
 from tests.conftest import cloned_database
+
+GUARD_MS = 60_000
+"""A guard, not a promise: the machine may be busy."""
+expect.set_options(timeout=GUARD_MS)
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +49,7 @@ def open_page(browser: Browser, site: Site) -> Iterator[Callable[..., Page]]:
 
     def open_page(name: str | None = None, *, role: Role = Role.ADMIN, **options: Any) -> Page:
         context = browser.new_context(base_url=site.url, **options)
-        context.set_default_timeout(60_000)
+        context.set_default_timeout(GUARD_MS)
         page = context.new_page()
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))

@@ -291,7 +291,17 @@ def _add_slot(session: Session, item: ReviewItem, kind: SlotKind) -> None:
 
 
 def _locked(session: Session, item_id: int) -> _Item:
-    """An item, locked: those who judge it at the same time come one after the other, and see each other's verdicts."""
+    """An item, locked: those who judge it at the same time come one after the other, and see each other's verdicts.
+
+    Its neuron is locked before it, in the order in which a flag is opened: otherwise the two could wait for each other.
+    """
+    neuron = (
+        select(Neuron.id)
+        .join(Explanation, Explanation.neuron_id == Neuron.id)
+        .join(ReviewItem, ReviewItem.explanation_id == Explanation.id)
+        .where(ReviewItem.id == item_id)
+        .with_for_update(of=Neuron, key_share=True)
+    )
     found = (
         select(ReviewItem, Campaign, Neuron.id, Neuron.subject_id)
         .join(Campaign, Campaign.id == ReviewItem.campaign_id)
@@ -301,7 +311,9 @@ def _locked(session: Session, item_id: int) -> _Item:
         .with_for_update(of=ReviewItem)
         .execution_options(populate_existing=True)
     )
-    row = session.execute(found).first() if 0 < item_id <= BIGGEST_ID else None
+    if not 0 < item_id <= BIGGEST_ID or session.execute(neuron).first() is None:
+        raise NotFound("There is no such item.")
+    row = session.execute(found).first()
     if row is None:
         raise NotFound("There is no such item.")
     return _Item(*row)
