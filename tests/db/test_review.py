@@ -34,9 +34,6 @@ def later() -> datetime:
     return datetime.now(UTC) + timedelta(minutes=6)
 
 
-"""After a lease that begins now."""
-
-
 def item(session: Session, item_id: int) -> ReviewItem:
     return session.get_one(ReviewItem, item_id, populate_existing=True)
 

@@ -11,7 +11,6 @@ def _compaction(table: type[CountRow]) -> TextClause:
     name, keys = table.__tablename__, ", ".join(table.KEYS)
     sums = ", ".join(f"sum({column})" for column in table.SUMS)
     differs = " OR ".join(f"sum({column}) <> 0" for column in table.SUMS)
-    # All names are those of our own tables.
     return text(f"""
         WITH numbered AS (SELECT id, count(*) OVER (PARTITION BY {keys}) AS n FROM {name}),
         chosen AS (
@@ -20,7 +19,7 @@ def _compaction(table: type[CountRow]) -> TextClause:
         old AS (DELETE FROM {name} USING chosen WHERE {name}.id = chosen.id RETURNING {name}.*)
         INSERT INTO {name} ({keys}, {", ".join(table.SUMS)})
         SELECT {keys}, {sums} FROM old GROUP BY {keys} HAVING {differs}
-    """)  # noqa: S608
+    """)  # noqa: S608 - names of our own tables
 
 
 _COMPACTIONS = tuple(_compaction(table) for table in COUNT_TABLES)
