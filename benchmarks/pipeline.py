@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -23,6 +23,7 @@ from sqlalchemy import extract, func, select
 from app.db import Sessions, make_engine, make_sessions, transaction
 from app.domain.activations import FloatArray, IntArray
 from app.domain.methods import LEXICAL
+from app.errors import NoExplanation
 from app.models import Method, Neuron, Run, Score, Subject
 from app.queries.methods.definitions import ensure_builtin_methods
 from app.queries.neurons.records import MeasuredNeuron, records_of_neurons, vocabulary
@@ -107,7 +108,8 @@ def work_through(tasks: Sequence[NeuronTask]) -> None:
     """Explain, simulate and score these neurons."""
     method = build_method(LEXICAL, Services())
     for task in tasks:
-        run_method(method, task, _unheard)
+        with suppress(NoExplanation):  # to find nothing worth saying takes its time, too
+            run_method(method, task, _unheard)
 
 
 def _unheard(stage: str, share: float) -> None:
@@ -161,7 +163,7 @@ def through_the_queue(url: str, sessions: Sessions, n_neurons: int) -> tuple[flo
         stored = session.scalar(
             select(func.count(Score.id))
             .join(Run, Run.id == Score.run_id)
-            .where(Run.batch_id == batch.batch_id, Score.sample == "top_and_random")
+            .where(Run.batch_id == batch.batch_id, Score.sample == "top_and_random", Score.scorer == "correlation")
         )
     return n_neurons / float(seconds or 0), stored or 0
 
