@@ -23,6 +23,14 @@ hypothesis.settings.register_profile("any_speed", deadline=None)
 hypothesis.settings.load_profile("any_speed")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where tests run in several processes, a file's tests stay together, and so do all of one browser and site."""
+    for item in items:
+        folder = item.path.parent
+        together = folder if folder.name == "browser" else item.path
+        item.add_marker(pytest.mark.xdist_group(together.relative_to(item.config.rootpath).as_posix()))
+
+
 @pytest.fixture(autouse=True)
 def log_handlers() -> Iterator[None]:
     """Commands set up logging to the standard error of their test; the next test gets what was before."""
