@@ -1,0 +1,117 @@
+"""The benchmark of scores at a small size: its pool, its draws, its comparisons."""
+
+import json
+
+import numpy as np
+import pytest
+
+from app.domain.activations import SampleKind
+from app.domain.estimates import drawn_excerpts, weigh
+from app.domain.samples import STRATA
+from app.domain.tokens import Vocabulary
+from benchmarks.truth.__main__ import TARGETS, Size, Truth, as_document
+from benchmarks.truth.coverage import Coverage
+from benchmarks.truth.numbers import EXECUTED, SCORE_2023, WHOLE_CORPUS, built
+from benchmarks.truth.planted import Case, bias, cases, compared, kinds_of, without_places
+from benchmarks.truth.pool import TOKENS, Pool, measured, strata_of
+from benchmarks.truth.sanity import EXTRA, MISSING, Sanity, sanity
+
+WORDS = tuple(f" w{chr(97 + i // 26)}{chr(97 + i % 26)}".encode() for i in range(200))
+VOCABULARY = Vocabulary("words", WORDS)
+
+
+def a_pool(n_neurons: int = 4, n_excerpts: int = 300) -> Pool:
+    """Neurons of one layer that fire on two words each, the first one strongly."""
+    generator = np.random.default_rng(0)
+    tokens = generator.integers(0, len(WORDS), size=(n_excerpts, TOKENS), dtype=np.int32)
+    neurons = []
+    for number in range(n_neurons):
+        strength = (
+            4.0 * (tokens == 2 * number) + 2.5 * (tokens == 2 * number + 1) + 0.1 * generator.random(tokens.shape)
+        )
+        neurons.append(measured(number, (0, number), strength.astype(np.float32), tokens))
+    return Pool(tokens, tuple(neurons), VOCABULARY)
+
+
+@pytest.fixture(scope="module")
+def pool() -> Pool:
+    return a_pool()
+
+
+@pytest.fixture(scope="module")
+def found(pool: Pool) -> list[Case]:
+    return cases(pool, seed=0)
+
+
+def test_strata_are_a_partition_and_weights_restore_the_pool(pool: Pool) -> None:
+    neuron = pool.neurons[0]
+    strata = strata_of(neuron.peaks)
+    assert tuple(strata) == STRATA
+    assert sorted(np.concatenate(list(strata.values())).tolist()) == list(range(300))
+    assert min(neuron.peaks[strata[SampleKind.TOP]]) >= max(neuron.peaks[strata[SampleKind.BAND_0]])
+    records = pool.records(neuron, seed=1)
+    drawn = [draw for _, draw in drawn_excerpts(records, records.samples)]
+    weights = weigh(drawn, records.populations)
+    assert weights.values.sum() == pytest.approx(300)
+    assert len(weights.values) == len({draw.excerpt_id for draw in drawn})
+
+
+def test_right_texts_win_over_planted_ones(found: list[Case]) -> None:
+    assert len(found) == 4
+    assert {"swapped", "shifted", "too_narrow"} <= set(kinds_of(found))
+    for kind in ("swapped", "too_narrow"):
+        for scorer in (EXECUTED, WHOLE_CORPUS, SCORE_2023):
+            comparison = compared(found, scorer, kind)
+            assert comparison is not None
+            assert comparison.paired == 1.0
+            assert comparison.paired_interval[0] < 1.0
+    assert compared(found, EXECUTED, "no such kind") is None
+
+
+def test_an_undefined_score_loses_against_any_other() -> None:
+    case = Case("a", {EXECUTED: -0.5}, {"swapped": {EXECUTED: None}})
+    other = Case("b", {EXECUTED: None}, {"swapped": {EXECUTED: None}})
+    comparison = compared([case, other], EXECUTED, "swapped")
+    assert comparison is not None
+    assert comparison.paired == 0.75
+
+
+def test_the_weighted_estimate_is_near_what_the_pool_says(found: list[Case]) -> None:
+    mean, (low, high) = bias(found)
+    assert low <= mean <= high
+    assert abs(mean) < 0.1
+
+
+def test_places_are_dropped_where_there_are_any() -> None:
+    assert without_places('fires on "a" after "b"') == 'fires on "a"'
+    assert without_places('fires on "a"') is None
+    assert without_places('fires on any token after "b"') is None
+
+
+def test_exact_scores_notice_missing_and_extra_labels() -> None:
+    checks = sanity(built(), n_excerpts=200, n_neurons=3, seed=0, rates=(0.05,))
+    assert [(check.check, check.rate, check.n) for check in checks] == [(MISSING, 0.05, 3), (EXTRA, 0.05, 3)]
+    for check in checks:
+        assert check.noticed[EXECUTED] == 1.0
+        assert {EXECUTED, WHOLE_CORPUS, SCORE_2023} <= set(check.noticed)
+
+
+def test_what_falls_short_is_named_beside_its_scorer() -> None:
+    numbers = [{EXECUTED: 0.5, WHOLE_CORPUS: 0.5}, {EXECUTED: 0.6, WHOLE_CORPUS: 0.7}]
+    own = [Case("a", right, {"twice_too_broad": {EXECUTED: 0.4, WHOLE_CORPUS: 0.65}}) for right in numbers]
+    truth = Truth(
+        Size(1, 2, 1, 10, 1),
+        own,
+        [],
+        [Sanity(EXTRA, 0.001, 10, {EXECUTED: 1.0, WHOLE_CORPUS: 0.5})],
+        {WHOLE_CORPUS: Coverage(100, 0.8, (0.7, 0.9), 0.3)},
+    )
+    assert truth.shortfalls()[EXECUTED] == []
+    pairs, labels, intervals = truth.shortfalls()[WHOLE_CORPUS]
+    assert "twice too broad: the right text wins 50.0% of 2 pairs, 97.0% is to be reached" in pairs
+    assert "extra labels of a neuron that fires on 0.10% of tokens: it falls for 50% of 10" in labels
+    assert "80.0% of 100 draws" in intervals
+    document = json.loads(json.dumps(as_document(truth)))
+    assert document["scorers"][WHOLE_CORPUS]["coverage"] == 0.8
+    assert document["scorers"][EXECUTED]["right_wins"]["twice_too_broad"]["paired"] == 1.0
+    assert set(TARGETS) >= {"twice_too_broad", "swapped"}
