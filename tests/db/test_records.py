@@ -4,6 +4,7 @@ from sqlalchemy.orm import Session
 from app.domain.activations import SampleKind
 from app.domain.samples import BANDS
 from app.errors import NotFound
+from app.queries.neurons.location import nearest_neurons, neuron_address
 from app.queries.neurons.records import neuron_records, vocabulary
 from app.queries.neurons.tokens import table_correlations
 from tests.factories import WORDS, Make
@@ -84,3 +85,19 @@ def test_what_a_token_table_reaches_is_known_where_there_is_one(session: Session
     between = (10 * 2.9**2 + 40 * 0.4**2 + 30 * 0.15**2 + 720 * (others - 0.1) ** 2) / 800
     assert found == neuron.id
     assert reached == pytest.approx((between / 0.2) ** 0.5)
+
+
+def test_the_nearest_neurons_share_most_of_the_strongest_tokens(session: Session, make: Make) -> None:
+    subject = make.subject(neurons_per_layer=8)
+    tokens = ([1, 2, 3], [3, 4, 5], [1, 2, 9], [7, 8, 9], [2, 3, 1], [1, 2, 3])
+    neurons = [make.neuron(subject, index=i) for i in range(len(tokens))]
+    elsewhere = make.neuron(subject, layer=1)
+    for neuron, ids in zip((*neurons, elsewhere), (*tokens, [1, 2, 3]), strict=True):
+        make.collected(neuron, subject, token_ids=ids)
+        if neuron is not neurons[5]:  # one that has no records
+            make.sample(neuron, subject)
+    address = neuron_address(session, neuron_id=neurons[0].id)
+    near = nearest_neurons(session, of=address, n=3)
+    assert [m.neuron_id for m in near] == [neurons[4].id, neurons[2].id, neurons[1].id]
+    assert near[0].maximum == 4.0
+    assert [m.neuron_id for m in nearest_neurons(session, of=address, n=1)] == [neurons[4].id]

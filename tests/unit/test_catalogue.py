@@ -106,8 +106,8 @@ def test_an_explainer_that_wraps_needs_the_inner_ones_calls() -> None:
 
 def test_without_records_nothing_is_rated_and_nothing_is_simulated() -> None:
     for spec in SCORERS.values():
-        assert spec.calls(ScorerInput({}, NO_RECORDS, NO_RECORDS)).n.least == 0
-    assert SCORERS["detection"].calls(ScorerInput({}, NO_RECORDS, None)) == NO_CALLS
+        assert spec.calls(ScorerInput({}, NO_RECORDS, NO_RECORDS, lambda _: NO_CALLS)).n.least == 0
+    assert SCORERS["detection"].calls(ScorerInput({}, NO_RECORDS, None, lambda _: NO_CALLS)) == NO_CALLS
     for simulator in SIMULATORS.values():
         assert simulator.calls([]) == NO_CALLS
 

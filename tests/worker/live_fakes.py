@@ -58,6 +58,7 @@ class FakeSubject:
         self._strengths = strengths
         self._direction = direction
         self.texts: list[str] = []
+        self.corpus: list[IntArray] = []
 
     def activations(self, texts: Sequence[str], *, layer: int, index: int) -> tuple[ActivationRecord, ...]:
         """Each word's strength, under ids -1, -2, ... as of a loaded subject. Words must be in the vocabulary."""
@@ -66,6 +67,15 @@ class FakeSubject:
             replace(self._record([token.strip(" ") for token, _ in words(text)]), excerpt_id=-number)
             for number, text in enumerate(texts, 1)
         )
+
+    def corpus_excerpts(self, n: int, *, seed: int) -> Sequence[IntArray]:
+        """The first of ``corpus``, of which a test may put some."""
+        return self.corpus[:n]
+
+    def excerpt_activations(self, excerpts: Sequence[IntArray], *, layer: int, index: int) -> tuple[FloatArray, ...]:
+        """Each word's strength."""
+        rows = [[token.strip(" ") for token in self._vocabulary.strings(ids)] for ids in excerpts]
+        return tuple(self._record(row).activations for row in rows)
 
     def contexts(self, excerpts: Sequence[IntArray], positions: Sequence[int], *, layer: int) -> FloatArray:
         """The direction of the word at each position."""

@@ -80,7 +80,8 @@ def neuron(shape: Shape) -> NeuronTask:
     ids = count(1)
     own, other = records(shape, ids), records(shape, ids)
     peer = other if shape.has_peer else None
-    return NeuronTask(1, "tiny", 0, 0, own, VOCABULARY, peer, seed=0)
+    near = tuple(records(shape, ids) for _ in range(3)) if shape.has_peer else ()
+    return NeuronTask(1, "tiny", 0, 0, own, VOCABULARY, peer, seed=0, neighbours=near)
 
 
 def made_and_estimated(
@@ -92,7 +93,7 @@ def made_and_estimated(
     method = build_method(definition, Services(provider=provider, subject=subject))
     run_method(method, task, lambda _stage, _share: None)
     full = with_lookalikes(method, task)
-    return memory, calls_of(steps_of(definition), full.records, full.peer)
+    return memory, calls_of(steps_of(definition), full.records, full.peer, full.neighbours)
 
 
 def one_way(_word: str) -> tuple[float, float]:

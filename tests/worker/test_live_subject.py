@@ -1,5 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -116,3 +116,35 @@ def test_what_is_not_there_is_refused(live: LiveModel) -> None:
         live.activations([""], layer=0, index=0)
     with pytest.raises(SubjectError, match="1 activations for 5 tokens"):
         live.log_probabilities(EXCERPT, layer=0, index=0, activations=np.zeros(1, dtype=np.float32))
+
+
+@dataclass
+class Corpus:
+    """Excerpts of five tokens each, by ordinal."""
+
+    rows: np.ndarray
+
+    @property
+    def n_excerpts(self) -> int:
+        """How many there are."""
+        return len(self.rows)
+
+    def tokens(self, ordinals: np.ndarray) -> np.ndarray:
+        """Token ids [len(ordinals), 5]."""
+        return np.asarray(self.rows[ordinals])
+
+
+def test_excerpts_of_the_corpus_are_drawn_by_seed_and_run_each_alone(loaded: LoadedSubject) -> None:
+    corpus = Corpus(np.arange(100, dtype=np.int32).reshape(20, 5) % 60 + 5)
+    live = LiveModel(loaded, slug="tiny", context_length=8, corpus=corpus)
+    drawn = live.corpus_excerpts(6, seed=1)
+    assert len({tuple(row) for row in drawn}) == 6
+    assert [row.tolist() for row in live.corpus_excerpts(6, seed=1)] == [row.tolist() for row in drawn]
+    assert len(live.corpus_excerpts(99, seed=2)) == 20
+    first, second = live.excerpt_activations(drawn[:2], layer=LAYER, index=INDEX)
+    (alone,) = live.excerpt_activations(drawn[1:2], layer=LAYER, index=INDEX)
+    assert (len(first), second.tolist()) == (5, alone.tolist())
+
+
+def test_a_corpus_that_is_not_kept_has_no_excerpts(live: LiveModel) -> None:
+    assert live.corpus_excerpts(6, seed=1) == ()

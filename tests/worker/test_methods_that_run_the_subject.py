@@ -90,6 +90,14 @@ class Recording:
         """As the loaded subject."""
         return self.loaded.contexts(excerpts, positions, layer=layer)
 
+    def corpus_excerpts(self, n: int, *, seed: int) -> Sequence[IntArray]:
+        """As the loaded subject."""
+        return self.loaded.corpus_excerpts(n, seed=seed)
+
+    def excerpt_activations(self, excerpts: Sequence[IntArray], *, layer: int, index: int) -> tuple[FloatArray, ...]:
+        """As the loaded subject."""
+        return self.loaded.excerpt_activations(excerpts, layer=layer, index=index)
+
     def log_probabilities(
         self, excerpt: IntArray, *, layer: int, index: int, activations: FloatArray | None = None
     ) -> FloatArray:

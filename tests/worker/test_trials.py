@@ -42,6 +42,12 @@ class Subject:
     def contexts(self, excerpts: Sequence[IntArray], positions: Sequence[int], *, layer: int) -> FloatArray:
         raise NotImplementedError
 
+    def corpus_excerpts(self, n: int, *, seed: int) -> Sequence[IntArray]:
+        raise NotImplementedError
+
+    def excerpt_activations(self, excerpts: Sequence[IntArray], *, layer: int, index: int) -> tuple[FloatArray, ...]:
+        raise NotImplementedError
+
     def log_probabilities(
         self, excerpt: IntArray, *, layer: int, index: int, activations: FloatArray | None = None
     ) -> FloatArray:

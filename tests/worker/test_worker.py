@@ -150,6 +150,22 @@ def test_the_same_neuron_gets_the_same_seed_and_peer_again(bench: Bench) -> None
     assert first.peer.of(SampleKind.TOP)[0].excerpt_id == second.peer.of(SampleKind.TOP)[0].excerpt_id
 
 
+def test_a_method_that_compares_with_neighbours_is_given_their_records(bench: Bench, make: Make) -> None:
+    for neuron in bench.neurons:
+        make.collected(neuron, bench.subject)
+    comparing = make.method("comparing")
+    comparing.scorers = ["correlation", "neighbours"]
+    bench.enqueue(bench.neurons[0])
+    bench.row = comparing
+    bench.enqueue(bench.neurons[0])
+    bench.work()
+    plain, asked = bench.method.tasks
+    assert plain.neighbours == ()
+    own = asked.records.of(SampleKind.TOP)[0].excerpt_id
+    near = [records.of(SampleKind.TOP)[0].excerpt_id for records in asked.neighbours]
+    assert len(near) == len({own, *near}) - 1 == 2
+
+
 def test_a_neuron_alone_in_its_layer_has_no_peer(bench: Bench, make: Make) -> None:
     alone = make.neuron(bench.subject, layer=1)
     bench.enqueue(alone)

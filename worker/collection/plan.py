@@ -79,6 +79,11 @@ class Excerpts:
         self._places = np.memmap(folder / "places.bin", dtype=np.int64, mode="r", shape=(plan.n_excerpts, 2))
         self._documents = folder / "documents.jsonl"
 
+    @property
+    def n_excerpts(self) -> int:
+        """How many there are."""
+        return len(self._tokens)
+
     def tokens(self, ordinals: range | NDArray[np.int64]) -> IntRows:
         """Token ids [len(ordinals), context_length]."""
         index = slice(ordinals.start, ordinals.stop) if isinstance(ordinals, range) else ordinals

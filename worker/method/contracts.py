@@ -37,6 +37,8 @@ class NeuronTask:
     vocabulary: Vocabulary
     peer: NeuronRecords | None
     seed: int
+    neighbours: tuple[NeuronRecords, ...] = ()
+    """The most similar neurons of the same layer, where a scorer compares with them."""
     collection_id: int | None = None
     site: Site | None = None
     """Where the subject's neurons are read; None outside a run."""

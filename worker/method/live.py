@@ -21,6 +21,14 @@ class LiveSubject(Protocol):
         """One neuron's activations on each text, cut to the context length; excerpt ids -1, -2, ..."""
         ...
 
+    def corpus_excerpts(self, n: int, *, seed: int) -> Sequence[IntArray]:
+        """Up to ``n`` random excerpts of the collected corpus [T], no two the same; none where its text is not kept."""
+        ...
+
+    def excerpt_activations(self, excerpts: Sequence[IntArray], *, layer: int, index: int) -> tuple[FloatArray, ...]:
+        """One neuron's activations on each of N excerpts [T], [T] each."""
+        ...
+
     def contexts(self, excerpts: Sequence[IntArray], positions: Sequence[int], *, layer: int) -> FloatArray:
         """The hidden state behind a layer at one position of each of N excerpts [T]. [N, D]"""
         ...

@@ -91,9 +91,9 @@ def with_lookalikes(method: BuiltMethod, task: NeuronTask) -> NeuronTask:
 def without_held_out(task: NeuronTask) -> NeuronTask:
     """The task as an explainer sees it: nothing whose text is validation or test in any sample.
 
-    ``peer`` is taken away too: it serves a baseline only.
+    ``peer`` and ``neighbours`` are taken away too: they serve a baseline and a scorer only.
     """
-    return replace(task, records=task.records.opened(), peer=None)
+    return replace(task, records=task.records.opened(), peer=None, neighbours=())
 
 
 def score_candidate(method: BuiltMethod, task: NeuronTask, candidate: Candidate) -> ExplanationResult:

@@ -28,8 +28,10 @@ from worker.scorers.absolute_deviation import AbsoluteDeviationScorer
 from worker.scorers.correlation import CorrelationScorer
 from worker.scorers.detection import DetectionScorer
 from worker.scorers.explained_variance import ExplainedVarianceScorer
+from worker.scorers.found_texts import FoundTextsScorer
 from worker.scorers.fuzzing import FuzzingScorer
 from worker.scorers.intruder import IntruderScorer
+from worker.scorers.neighbours import NeighboursScorer
 from worker.scorers.whole_corpus import WholeCorpusScorer
 from worker.scorers.written import BoundaryScorer, OwnTextsScorer
 from worker.simulators.all_at_once import AllAtOnce
@@ -74,8 +76,10 @@ SCORERS: Mapping[str, StepClass[Scorer | TextScorer]] = _by_name(
     AblationScorer,
     DetectionScorer,
     FuzzingScorer,
+    NeighboursScorer,
     BoundaryScorer,
     OwnTextsScorer,
+    FoundTextsScorer,
     IntruderScorer,
 )
 

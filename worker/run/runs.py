@@ -15,13 +15,16 @@ from app.domain.authors import AuthorKind
 from app.domain.events import EventKind
 from app.domain.methods import MethodDefinition
 from app.domain.results import ExplanationResult
+from app.domain.steps.catalogue import UnknownStep
+from app.domain.steps.method import steps_of
+from app.domain.steps.scorers import NEIGHBOURS_COMPARED
 from app.domain.tokens import Vocabulary
 from app.errors import NoExplanation
 from app.queries.explanations.standing import refresh_current
 from app.queries.explanations.store import Author, GivenText, add_results, store_candidates, text_to_score
 from app.queries.history.events import record_event
 from app.queries.methods.definitions import method_definition
-from app.queries.neurons.location import NeuronAddress, neuron_address, neuron_peer
+from app.queries.neurons.location import NeuronAddress, nearest_neurons, neuron_address, neuron_peer
 from app.queries.neurons.records import records_of_neurons, vocabulary
 from app.work.lease import RunLease
 from worker.method.contracts import NeuronTask, Services
@@ -77,7 +80,7 @@ class RunHandler:
         definition, work = self._method(lease.method_id)
         with transaction(self._sessions) as session:
             neuron = neuron_address(session, neuron_id=lease.neuron_id)
-            task = self._task(session, neuron, seed=int(definition.parameters.get("seed", 0)))
+            task = self._task(session, neuron, definition)
             given = text_to_score(session, run_id=lease.id)
         task = replace(task, run_id=lease.id, text=None if given is None else given.text)
         return Prepared(task, neuron, definition, work, given)
@@ -90,12 +93,14 @@ class RunHandler:
                 self._works[method_id] = (definition, self._build(definition))
             return self._works[method_id]
 
-    def _task(self, session: Session, neuron: NeuronAddress, *, seed: int) -> NeuronTask:
+    def _task(self, session: Session, neuron: NeuronAddress, definition: MethodDefinition) -> NeuronTask:
+        seed = int(definition.parameters.get("seed", 0))
         own_seed = zlib.crc32(f"{neuron.subject}/{neuron.layer}/{neuron.index}/{seed}".encode())
         start = int(np.random.default_rng(own_seed).integers(neuron.neurons_per_layer))
         peer = neuron_peer(session, of=neuron, start=start)
-        both = [neuron.measured] if peer is None else [neuron.measured, peer]
-        records = records_of_neurons(session, neurons=both, collection_id=neuron.collection_id)
+        near = nearest_neurons(session, of=neuron, n=NEIGHBOURS_COMPARED) if _needs_neighbours(definition) else []
+        read = {m.neuron_id: m for m in (neuron.measured, *(() if peer is None else (peer,)), *near)}
+        records = records_of_neurons(session, neurons=list(read.values()), collection_id=neuron.collection_id)
         return NeuronTask(
             neuron_id=neuron.neuron_id,
             subject=neuron.subject,
@@ -105,6 +110,7 @@ class RunHandler:
             vocabulary=self._vocabulary(session, neuron.tokenizer_id),
             peer=None if peer is None else records[peer.neuron_id],
             seed=own_seed,
+            neighbours=tuple(records[m.neuron_id] for m in near),
             collection_id=neuron.collection_id,
             site=neuron.site,
         )
@@ -113,6 +119,14 @@ class RunHandler:
         if tokenizer_id not in self._vocabularies:
             self._vocabularies[tokenizer_id] = vocabulary(session, tokenizer_id=tokenizer_id)
         return self._vocabularies[tokenizer_id]
+
+
+def _needs_neighbours(definition: MethodDefinition) -> bool:
+    """Whether a scorer compares with similar neurons. Steps that do not exist are refused where the method is built."""
+    try:
+        return steps_of(definition).needs_neighbours
+    except UnknownStep:
+        return False
 
 
 def store_results(

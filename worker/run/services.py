@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 
 from app.db import Sessions, transaction
+from app.queries.checks.store import collection_to_check
 from app.queries.subjects.lookup import stored_subject
 from app.settings import Settings
 from worker.method.live import LiveSubject
+from worker.run.kept_corpus import kept_excerpts
 from worker.run.opening import Providers
 from worker.run.subjects import Subjects, load_live
 
@@ -23,8 +25,9 @@ class WorkerServices:
     def live_subject(self, slug: str) -> LiveSubject:
         """A subject, loaded anew: ``subjects`` keeps it. Raises NotFound, CheckpointError, SubjectError."""
         with transaction(self.sessions) as session:
-            stored = stored_subject(session, slug=slug)
-        return load_live(stored, device=self.settings.device)
+            stored, collection = stored_subject(session, slug=slug), collection_to_check(session, slug=slug)
+        corpus = kept_excerpts(collection, self.settings.data_dir / "collections")
+        return load_live(stored, device=self.settings.device, corpus=corpus)
 
     @property
     def device(self) -> str:

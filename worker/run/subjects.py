@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from app.errors import Conflict
 from app.queries.subjects.lookup import StoredSubject
 from worker.method.live import LiveSubject
+from worker.subjects.corpus_excerpts import CorpusExcerpts
 
 LOOK_SECONDS = 1.0
 RUNS_SECONDS = 300.0
@@ -109,9 +110,13 @@ class Subjects:
                 self._changed.notify_all()
 
 
-def load_live(stored: StoredSubject, *, device: str) -> LiveSubject:
-    """The subject, ready to run texts. Raises CheckpointError, SubjectError, also where it has changed since."""
+def load_live(stored: StoredSubject, *, device: str, corpus: CorpusExcerpts | None = None) -> LiveSubject:
+    """The subject, ready to run texts and excerpts of its corpus.
+
+    Raises CheckpointError, SubjectError, also where it has changed since.
+    """
     from worker.collection.stored_subject import load_stored  # torch is not needed for other methods
     from worker.subjects.live import LiveModel
 
-    return LiveModel(load_stored(stored, device=device), slug=stored.slug, context_length=stored.context_length)
+    loaded = load_stored(stored, device=device)
+    return LiveModel(loaded, slug=stored.slug, context_length=stored.context_length, corpus=corpus)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from app.domain.activations import ActivationRecord, FloatArray, IntArray
 from app.errors import SubjectError
+from worker.subjects.corpus_excerpts import CorpusExcerpts
 from worker.subjects.loaded import LoadedSubject
 
 
@@ -16,11 +17,15 @@ class LiveModel:
     """Runs texts and excerpts one at a time, each from its start, as a collection does.
 
     Threads may share it: they take turns, since a hook of one would be seen by the pass of another.
-    ``slug`` is the subject's name in addresses, ``context_length`` that of its collection, in tokens.
+    ``slug`` is the subject's name in addresses, ``context_length`` that of its collection, in tokens, ``corpus`` the
+    excerpts of its collection, where they are kept on this machine.
     """
 
-    def __init__(self, subject: LoadedSubject, *, slug: str, context_length: int) -> None:
+    def __init__(
+        self, subject: LoadedSubject, *, slug: str, context_length: int, corpus: CorpusExcerpts | None = None
+    ) -> None:
         self.slug = slug
+        self._corpus = corpus
         self._subject = subject
         self._context_length = context_length
         self._turn = threading.Lock()
@@ -40,6 +45,22 @@ class LiveModel:
         return tuple(
             ActivationRecord(-1 - rank, ids, self._of_neuron(ids, layer, index)) for rank, ids in enumerate(rows)
         )
+
+    def corpus_excerpts(self, n: int, *, seed: int) -> tuple[IntArray, ...]:
+        """Up to ``n`` excerpts of the collected corpus [T], uniform without replacement, equal for equal seeds.
+
+        None where the text is not kept on this machine.
+        """
+        if self._corpus is None:
+            return ()
+        n_excerpts = self._corpus.n_excerpts
+        chosen = np.random.default_rng(seed).choice(n_excerpts, size=min(n, n_excerpts), replace=False)
+        return tuple(self._corpus.tokens(np.sort(chosen).astype(np.int64)))
+
+    def excerpt_activations(self, excerpts: Sequence[IntArray], *, layer: int, index: int) -> tuple[FloatArray, ...]:
+        """One neuron's activations on each of N excerpts [T], [T] each. Raises SubjectError for no such neuron."""
+        self._check(layer, index)
+        return tuple(self._of_neuron(ids, layer, index) for ids in excerpts)
 
     def contexts(self, excerpts: Sequence[IntArray], positions: Sequence[int], *, layer: int) -> FloatArray:
         """The hidden state behind a layer (0-based) at one position of each of N excerpts [T]. [N, D]"""

@@ -80,6 +80,11 @@ class MethodSteps:
         return any(spec.needs_subject for spec in self.specs)
 
     @property
+    def needs_neighbours(self) -> bool:
+        """Whether one of them compares the neuron with the most similar ones of its layer."""
+        return any(scorer.spec.needs_neighbours for scorer in self.scorers)
+
+    @property
     def capabilities(self) -> frozenset[Capability]:
         """The capabilities that the method needs of its language model; empty where it calls none."""
         return frozenset(capability for spec in self.specs for capability in spec.capabilities)
@@ -160,10 +165,16 @@ def _own(spec: StepSpec, parameters: Parameters) -> Parameters:
     return checked(parameters, spec.parameters, f"the {spec.kind} {spec.name}")
 
 
-def calls_of(steps: MethodSteps, records: NeuronRecords, peer: NeuronRecords | None) -> Calls:
+def calls_of(
+    steps: MethodSteps,
+    records: NeuronRecords,
+    peer: NeuronRecords | None,
+    neighbours: tuple[NeuronRecords, ...] = (),
+) -> Calls:
     """The calls of one run on a neuron with these records, hard negatives included, while every reply is usable.
 
-    ``peer`` is the neuron of the shuffled baseline, None where there is none. A text is never simulated twice on one
+    ``peer`` is the neuron of the shuffled baseline, None where there is none; ``neighbours`` are the most similar ones,
+    for scorers that compare with them. A text is never simulated twice on one
     excerpt: the second time its stored reply is read.
     """
     explained = _explaining(steps, steps.explainer, records)
@@ -172,7 +183,7 @@ def calls_of(steps: MethodSteps, records: NeuronRecords, peer: NeuronRecords | N
     more = {excerpt_id: length for excerpt_id, length in choosing.items() if excerpt_id not in base}
     simulate = steps.simulator.calls
     scoring = (
-        s.spec.calls(ScorerInput(s.parameters, records, peer)).times(
+        s.spec.calls(ScorerInput(s.parameters, records, peer, simulate, neighbours)).times(
             ONCE if s.spec.asks_about_neuron else explained.candidates
         )
         for s in steps.scorers

@@ -1,9 +1,10 @@
 """The scorers of the catalogue: the samples that their scores describe, and their own calls for one text."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from math import ceil
 
-from app.domain.activations import NeuronRecords, SampleKind, Split
+from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind, Split
 from app.domain.executed import CORPUS
 from app.domain.language_models import Capability
 from app.domain.marking import N_
@@ -33,8 +34,15 @@ NEGATIVES: Mapping[str, SampleKind] = {
 """What each sample of detection sets against the top excerpts."""
 WRITTEN = "written"
 """The sample of sentences that a language model wrote to test an explanation."""
+FOUND = "found"
+"""The sample of excerpts of the corpus that an explanation finds by its own words."""
+FOUND_SHOWN = 10
+FOUND_AMONG = 2048
+"""Random excerpts of the corpus that a text's words are searched in."""
 SENTENCES = 6
 """Sentences that are written of each sort."""
+NEIGHBOURS_COMPARED = 3
+"""Neurons of the same layer that an excerpt is compared with, so that chance is one in four."""
 INTRUDER_SHOWN = 5
 """Excerpts in one question; one of them is the intruder, so that chance is one in five."""
 CHAT = frozenset({Capability.CHAT})
@@ -230,6 +238,24 @@ def _writing(given: ScorerInput) -> Calls:
     return Calls.of(Span(0, 1, 1), 290, 60 * written(given.parameters))
 
 
+def _found_in_corpus(_parameters: Parameters) -> tuple[str, ...]:
+    return (FOUND,)
+
+
+def found(parameters: Parameters) -> int:
+    """How many of the excerpts that a text finds are simulated and run."""
+    return int(parameters.get("n_excerpts", FOUND_SHOWN))
+
+
+def _found(given: ScorerInput) -> Calls:
+    """As many simulations as excerpts are looked at; a text that finds fewer needs fewer."""
+    lengths = [len(r.token_ids) for r in given.records.of(SampleKind.RANDOM)]
+    if not lengths:
+        return NO_CALLS
+    most = given.simulate([max(lengths)] * found(given.parameters))
+    return most.times(Span(0, 1, 1))
+
+
 def intruder_questions(records: NeuronRecords) -> int:
     """The number of questions that these records suffice for."""
     shown = len(records.of(SampleKind.TOP, Split.VALIDATION)[:RATED_PER_SAMPLE])
@@ -247,6 +273,51 @@ def _intruding(given: ScorerInput) -> Calls:
     return Calls.of(Span(0, n, n), 240 + 1.2 * INTRUDER_SHOWN * mean, 8, cached=240)
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An excerpt of the neuron among one of each of its neighbours: which of them does the text fit?"""
+
+    own: ActivationRecord
+    others: tuple[ActivationRecord, ...]
+
+
+def lines(records: NeuronRecords, neighbours: Sequence[NeuronRecords]) -> tuple[Line, ...]:
+    """A line for each scored top excerpt of the neuron, in stored order.
+
+    Each neighbour shows a top excerpt of its own that is held out there and in no sample of the neuron, another one
+    in each line while it has so many. Empty where a neighbour has none.
+    """
+    known = {record.excerpt_id for sample in records.samples.values() for record in sample}
+    shown = [
+        [r for r in other.of(SampleKind.TOP, Split.VALIDATION) if r.excerpt_id not in known] for other in neighbours
+    ]
+    if not shown or not all(shown):
+        return ()
+    own = records.of(SampleKind.TOP, Split.VALIDATION)[:EXCERPTS_PER_SAMPLE]
+    return tuple(Line(record, tuple(rows[i % len(rows)] for rows in shown)) for i, record in enumerate(own))
+
+
+def _shown_beside(given: ScorerInput) -> Calls:
+    """The neighbours' excerpts are simulated once more than the neuron's own, each once."""
+    shown = {r.excerpt_id: len(r.token_ids) for line in lines(given.records, given.neighbours) for r in line.others}
+    return given.simulate(shown.values())
+
+
+def _top_records(records: NeuronRecords, _parameters: Parameters) -> Records:
+    return scored_records(records, (SampleKind.TOP.value,))
+
+
+NEIGHBOURS = ScorerSpec(
+    name="neighbours",
+    label="Neighbours: this neuron's excerpt among those of similar neurons",
+    description="How often the text expects most on the neuron's own excerpt, among one of each of the three neurons "
+    "of its layer that share most of its strongest tokens; chance is one in four.",
+    blind_spot="Does not notice what else the text claims, nor how strongly the neuron fires where.",
+    needs_neighbours=True,
+    samples=_fuzzed,
+    simulated=_top_records,
+    calls=_shown_beside,
+)
 BOUNDARY = ScorerSpec(
     name="boundary",
     label=N_("Boundary: sentences inside and just outside the text"),
@@ -278,6 +349,18 @@ OWN_TEXTS = ScorerSpec(
     samples=_written_about,
     simulated=_no_records,
     calls=_writing,
+)
+FOUND_TEXTS = ScorerSpec(
+    name="found_texts",
+    label="Found texts: what the text claims about excerpts that it finds",
+    parameters=("n_excerpts", "n_searched"),
+    description="The subject is run on random excerpts of the corpus that hold a word which the text quotes or names: "
+    "the share of claimed tokens on which it fires, at natural frequency.",
+    blind_spot="Does not notice what the text misses, nor false claims about excerpts that share no word with it.",
+    needs_subject=True,
+    samples=_found_in_corpus,
+    simulated=_no_records,
+    calls=_found,
 )
 INTRUDER = ScorerSpec(
     name="intruder",
@@ -320,7 +403,9 @@ ALL = (
     ABLATION,
     DETECTION,
     FUZZING,
+    NEIGHBOURS,
     BOUNDARY,
     OWN_TEXTS,
+    FOUND_TEXTS,
     INTRUDER,
 )

@@ -147,11 +147,16 @@ class CalibrationSpec(StepSpec):
 
 @dataclass(frozen=True, slots=True)
 class ScorerInput:
-    """What a scorer's calls for one text depend on. ``peer`` is the neuron of the shuffled baseline."""
+    """What a scorer's calls for one text depend on.
+
+    ``peer`` is the neuron of the shuffled baseline, ``neighbours`` are the most similar ones of the same layer.
+    """
 
     parameters: Parameters
     records: NeuronRecords
     peer: NeuronRecords | None
+    simulate: Simulate
+    neighbours: tuple[NeuronRecords, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -165,5 +170,7 @@ class ScorerSpec(StepSpec):
     """The records that each text must be simulated on; no samples where it needs the text alone."""
     calls: Callable[[ScorerInput], Calls]
     """The calls for one text."""
+    needs_neighbours: bool = False
+    """Whether it compares the neuron with the most similar ones of its layer, so that their records are read."""
     asks_about_neuron: bool = False
     """Whether its calls concern the neuron and not the text, so that further texts need no further calls."""

@@ -202,16 +202,18 @@ _TWINS = PreparedSelect(
     )
     .group_by(Neuron.layer, Neuron.current_simulator),
 )
+# Of a text that thousands share it is enough to know that: counting them all would cost more than the run itself.
 _SHARING = sql("""
     SELECT mine.id, count(*) AS n
     FROM explanation AS mine
     JOIN neuron AS own ON own.id = mine.neuron_id
     JOIN subject ON subject.id = own.subject_id
     JOIN LATERAL (
-        SELECT other.id FROM neuron AS other
+        (SELECT other.id FROM neuron AS other
         WHERE other.subject_id = own.subject_id AND md5(other.current_text) = md5(mine.text)
+        LIMIT 1000)
         UNION
-        SELECT other.id
+        (SELECT other.id
         FROM corpus_check AS checked
         JOIN corpus_check AS equal ON equal.collection_id = checked.collection_id
             AND md5(equal.reading) = md5(checked.reading)
@@ -219,6 +221,7 @@ _SHARING = sql("""
         JOIN neuron AS other ON other.id = theirs.neuron_id AND other.current_explanation_id = theirs.id
         WHERE checked.explanation_id = mine.id AND checked.collection_id = subject.collection_id
             AND other.subject_id = own.subject_id
+        LIMIT 1000)
     ) AS sharing ON sharing.id <> own.id
     WHERE mine.neuron_id = ANY(:neuron_ids)
     GROUP BY mine.id

@@ -9,6 +9,7 @@ from app.domain.activations import NeuronRecords
 from app.domain.costs import CallPlan, CostEstimate, Prices, estimate, estimated_plan
 from app.domain.steps.catalogue import UnknownStep
 from app.domain.steps.method import MethodSteps, calls_of, steps_of
+from app.domain.steps.scorers import NEIGHBOURS_COMPARED
 from app.errors import Conflict
 from app.models import LlmCall, Neuron, Provider, Run, Subject
 from app.queries.language_models.providers import prices_of
@@ -44,7 +45,9 @@ def _estimated(session: Session, steps: MethodSteps, subject_id: int) -> CallPla
     """The mean over some neurons of the subject, each with the next one as its peer."""
     found = some_records(session, subject_id=subject_id)
     peers: Sequence[NeuronRecords | None] = [*found[1:], found[0]] if len(found) > 1 else [None] * len(found)
-    return estimated_plan([calls_of(steps, own, peer) for own, peer in zip(found, peers, strict=True)])
+    # The others stand for a neuron's neighbours: which those are decides nothing but their excerpts' lengths.
+    near = [tuple(other for other in found if other is not own)[:NEIGHBOURS_COMPARED] for own in found]
+    return estimated_plan([calls_of(steps, *parts) for parts in zip(found, peers, near, strict=True)])
 
 
 def some_records(session: Session, *, subject_id: int, n: int = NEURONS_LOOKED_AT) -> list[NeuronRecords]:

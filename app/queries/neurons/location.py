@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import and_, bindparam, or_, select
+from sqlalchemy import and_, bindparam, or_, select, text
 from sqlalchemy.orm import Session
 
 from app.domain.sites import Site
@@ -68,6 +68,21 @@ _PEER = PreparedSelect(
     .limit(1),
 )
 
+_NEIGHBOURS = text("""
+    SELECT other.id AS neuron_id, other.max AS maximum, other.mean
+    FROM collected_neuron AS own
+    JOIN collected_neuron AS theirs ON theirs.collection_id = own.collection_id
+        AND theirs.strongest_tokens && own.strongest_tokens
+    JOIN neuron AS other ON other.id = theirs.neuron_id
+    WHERE own.neuron_id = :neuron_id AND own.collection_id = :collection_id
+        AND other.subject_id = :subject_id AND other.layer = :layer AND other.id <> :neuron_id
+        AND EXISTS (SELECT FROM sample WHERE neuron_id = other.id AND collection_id = own.collection_id)
+    ORDER BY cardinality(ARRAY(
+        SELECT unnest(theirs.strongest_tokens) INTERSECT SELECT unnest(own.strongest_tokens)
+    )) DESC, other.index
+    LIMIT :n
+""")
+
 
 def neuron_address(session: Session, *, neuron_id: int) -> NeuronAddress:
     """Where a neuron is. Raises NotFound."""
@@ -93,3 +108,21 @@ def neuron_peer(session: Session, *, of: NeuronAddress, start: int) -> MeasuredN
         if rows:
             return rows[0]
     return None
+
+
+def nearest_neurons(session: Session, *, of: NeuronAddress, n: int) -> list[MeasuredNeuron]:
+    """The ``n`` neurons of the same layer that share most of a neuron's strongest tokens, the nearest first.
+
+    Those with records only; fewer where fewer share any, none where no collection has counted tokens. One query.
+    """
+    rows = session.execute(
+        _NEIGHBOURS,
+        {
+            "neuron_id": of.neuron_id,
+            "collection_id": of.collection_id,
+            "subject_id": of.subject_id,
+            "layer": of.layer,
+            "n": n,
+        },
+    )
+    return [MeasuredNeuron(row.neuron_id, row.maximum, row.mean) for row in rows]

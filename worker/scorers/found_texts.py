@@ -1,0 +1,132 @@
+"""What an explanation wrongly claims, on excerpts of the corpus that it finds by its own words."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.activations import FloatArray, IntArray, NeuronRecords
+from app.domain.executed import FIRING_LEVEL, firing_threshold
+from app.domain.intervals import SHARE, bootstrap_interval, share_interval
+from app.domain.judgements import share
+from app.domain.results import ScoreResult, SimulatedExcerpt
+from app.domain.scores import Estimate
+from app.domain.searches import searched_words
+from app.domain.steps.scorers import FOUND, FOUND_AMONG, found
+from app.domain.steps.spec import Records
+from app.domain.tokens import Vocabulary
+from app.errors import MethodError
+from worker.method.contracts import CannotSimulate, NeuronTask, ScoredExcerpt, Services, Simulator
+from worker.method.live import LiveSubject, live_subject, same_subject
+from worker.scorers.samples import scored
+
+Float64s = NDArray[np.float64]
+
+
+class FoundTextsScorer:
+    """Precision at natural frequency where the text's own words stand.
+
+    Of random excerpts of the corpus those that hold a word which the text quotes or names are found; some of them are
+    simulated, and the subject is run on them. The share of claimed tokens on which the neuron fires, by the threshold
+    of executed explanations (``found_texts``), and the share of excerpts that are found (``found_texts_frequency``).
+    Samples that are drawn by activation hardly hold such excerpts, where a text claims too much. Source of the idea:
+    evaluation on what an explanation selects, in Huang et al., "Rigorously assessing natural language explanations of
+    neurons" (2023).
+    """
+
+    name = "found_texts"
+    version = 1
+
+    def __init__(self, simulator: Simulator, subject: LiveSubject, parameters: Mapping[str, Any]) -> None:
+        self._simulator, self._subject = simulator, subject
+        self._n_shown = found(parameters)
+        self._n_searched = int(parameters.get("n_searched", FOUND_AMONG))
+
+    @classmethod
+    def build(cls, parameters: Mapping[str, Any], services: Services) -> "FoundTextsScorer":
+        """``n_excerpts`` of those that are found are looked at; ``n_searched`` random excerpts are searched."""
+        if services.simulator is None:
+            raise MethodError(f"The scorer {cls.name} needs a simulator.")
+        return cls(services.simulator, live_subject(services, cls.name), parameters)
+
+    def simulated(self, records: NeuronRecords) -> Records:
+        """Nothing: what it looks at depends on the text."""
+        return {}
+
+    def score_text(self, text: str, task: NeuronTask, excerpts: Sequence[ScoredExcerpt]) -> tuple[ScoreResult, ...]:
+        """Both numbers. Raises ProviderError as the simulator does, MethodError for another subject's neuron."""
+        words = searched_words(text)
+        if not words:
+            return self._failed("the text names nothing that could be searched")
+        searched = same_subject(self._subject, task).corpus_excerpts(self._n_searched, seed=task.seed)
+        if not searched:
+            return self._failed("the text of the corpus is not kept on the worker's machine")
+        places = np.flatnonzero(holding(searched, words, task.vocabulary))
+        frequency = scored(
+            f"{self.name}_frequency", FOUND, share(len(places), len(searched)), n_valid=len(searched), n=len(searched)
+        )
+        if not len(places):
+            return (*self._failed(f"none of {len(searched):,} random excerpts holds a word of the text"), frequency)
+        chosen = np.random.default_rng(task.seed).permutation(places)[: self._n_shown]
+        return (self._precision(text, task, [searched[place] for place in chosen]), frequency)
+
+    def _precision(self, text: str, task: NeuronTask, shown: Sequence[IntArray]) -> ScoreResult:
+        try:
+            simulated = self._simulator.simulate(
+                text, [(-1 - rank, ids) for rank, ids in enumerate(shown)], task.vocabulary
+            )
+        except CannotSimulate as error:
+            return self._result(Estimate(None, f"no excerpt could be simulated: {error.message}"), 0, len(shown))
+        real = self._subject.excerpt_activations(shown, layer=task.layer, index=task.index)
+        estimate = precision(real, simulated, firing_threshold(task.records.level_10), seed=task.seed)
+        return self._result(estimate, sum(e.expected is not None for e in simulated), len(shown))
+
+    def _result(self, estimate: Estimate, n_valid: int, n: int) -> ScoreResult:
+        return scored(self.name, FOUND, estimate, n_valid=n_valid, n=n)
+
+    def _failed(self, reason: str) -> tuple[ScoreResult, ...]:
+        return (self._result(Estimate(None, reason), 0, 0),)
+
+
+def holding(excerpts: Sequence[IntArray], words: Sequence[str], vocabulary: Vocabulary) -> NDArray[np.bool_]:
+    """Which of E excerpts hold the beginning of a word with one of these beginnings, in any case. [E]
+
+    What begins with no letter or digit, such as a bracket, is found anywhere.
+    """
+    parts = [(r"\b" if word[0].isalnum() else "") + re.escape(word) for word in words]
+    pattern = re.compile("|".join(parts))
+    return np.array([pattern.search(vocabulary.text(ids).lower()) is not None for ids in excerpts], dtype=np.bool_)
+
+
+def precision(
+    real: Sequence[FloatArray], simulated: Sequence[SimulatedExcerpt], threshold: float, *, seed: int
+) -> Estimate:
+    """The share of claimed tokens on which the neuron fires, over uniformly drawn excerpts, with its interval.
+
+    Excerpts are drawn again, since tokens of one are not independent; at 0 or 1 throughout as many trials count as
+    excerpts claim something.
+    """
+    rows = [
+        (int((claimed & (a >= np.float32(threshold))).sum()), int(claimed.sum()))
+        for a, e in zip(real, simulated, strict=True)
+        if e.expected is not None
+        for claimed in [e.expected >= FIRING_LEVEL]
+    ]
+    sums: Float64s = np.array(rows, dtype=np.float64).reshape(-1, 2)
+    both, claims = sums.sum(axis=0)
+    if not rows:
+        return Estimate(None, "no excerpt could be simulated")
+    if claims == 0:
+        return Estimate(None, "nothing is claimed on the excerpts that the text finds")
+    value = float(both / claims)
+    if value in (0.0, 1.0):
+        n = int((sums[:, 1] > 0).sum())
+        return Estimate(value, interval=share_interval(round(value * n), n))
+    return Estimate(value, interval=bootstrap_interval(sums, [0] * len(sums), _ratio, SHARE, seed=seed))
+
+
+def _ratio(sums: Float64s) -> Float64s:
+    both, claims = sums.T
+    return np.asarray(np.divide(both, claims, out=np.full(len(sums), np.nan), where=claims > 0))
