@@ -5,6 +5,7 @@ import pytest
 
 from app.domain.activations import IntArray, SampleKind
 from app.domain.results import ScoreResult, SimulatedExcerpt
+from app.domain.tokens import Vocabulary
 from app.errors import MethodError
 from tests.worker.live_fakes import FakeSubject, WordSimulator
 from tests.worker.tasks import task
@@ -71,10 +72,12 @@ def test_what_cannot_be_measured_says_why(told: NeuronTask, text: str, corpus: l
     assert result.undefined_reason == reason
 
 
-def test_words_are_found_by_their_beginnings_in_any_case(told: NeuronTask) -> None:
-    corpus = [ids(told, "important"), ids(told, "tea"), ids(told, "cats", "import")]
-    assert holding(corpus, ["import"], told.vocabulary).tolist() == [True, False, True]
-    assert holding(corpus, ["mport"], told.vocabulary).tolist() == [False, False, False]
+def test_words_are_found_by_their_beginnings_in_any_case() -> None:
+    vocabulary = Vocabulary("words", (b" cats", b" Important", b" tea", b"(", b" re", b"import"))
+    corpus = [np.array(row, dtype=np.int32) for row in ([0, 1], [2, 2], [0, 3], [4, 5], [2, 5])]
+    assert holding(corpus, ["import"], vocabulary).tolist() == [True, False, False, False, False]
+    assert holding(corpus, ["mport"], vocabulary).tolist() == [False] * 5
+    assert holding(corpus, ["(", "reim"], vocabulary).tolist() == [False, False, True, True, False]
 
 
 def test_failed_simulations_are_left_out() -> None:

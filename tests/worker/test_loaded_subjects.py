@@ -21,6 +21,12 @@ class Subject:
     def activations(self, texts: Sequence[str], *, layer: int, index: int) -> tuple[ActivationRecord, ...]:
         raise NotImplementedError
 
+    def corpus_excerpts(self, n: int, *, seed: int) -> Sequence[IntArray]:
+        raise NotImplementedError
+
+    def excerpt_activations(self, excerpts: Sequence[IntArray], *, layer: int, index: int) -> tuple[FloatArray, ...]:
+        raise NotImplementedError
+
     def contexts(self, excerpts: Sequence[IntArray], positions: Sequence[int], *, layer: int) -> FloatArray:
         raise NotImplementedError
 

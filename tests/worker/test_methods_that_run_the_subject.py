@@ -1,6 +1,7 @@
 """Revise, per meaning and ablation from the queue, with a collected tiny model that the worker loads itself."""
 
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,8 @@ def plain(body: Body) -> Behaviour:
     """Every reply fits its schema; activations and ratings vary by position, sentences are letters."""
     schema = body["response_format"]["json_schema"]["schema"]
     wanted = schema["properties"]
+    if "explanation" in wanted:
+        return Answer(json.dumps({**instance_of(schema), "explanation": 'the letters "a" and "e"'}))
     if "fires" in wanted:
         return Answer(json.dumps({"fires": ["abc def"] * 6, "silent": ["ghi jkl"] * 6}))
     for name in ("activations", "ratings"):
@@ -41,9 +44,10 @@ def site(request: pytest.FixtureRequest, fresh_database: str, tmp_path: Path) ->
     engine = make_engine(fresh_database)
     sessions = make_sessions(engine)
     subject = load_subject(str(save_tiny(tmp_path / "model")), LoadOptions("cpu", "float32", module_path=request.param))
-    collect(sessions, subject, corpus_of("letters", some_text(120)), tmp_path, CollectOptions("tiny", context_length=8))
+    options = CollectOptions("tiny", context_length=8)
+    collect(sessions, subject, corpus_of("letters", some_text(120)), tmp_path / "collections", options)
     with LlmServer(brain=plain) as server:
-        services = WorkerServices(SETTINGS, sessions)
+        services = WorkerServices(SETTINGS.model_copy(update={"data_dir": tmp_path}), sessions)
         yield Site(sessions, services, server.url)
         services.close()
     engine.dispose()
@@ -72,6 +76,42 @@ def test_a_method_that_runs_the_subject_scores_by_ablation(site: Site, name: str
     assert (written is not None) == (name == "revised")
     assert ("revision" in explanation.provenance) == (name == "revised")
     assert explanation.provenance["site"] == {"kind": where.kind, "read": where.read_at(layer)}
+
+
+def found_texts(site: Site) -> dict[str, Score]:
+    """What a run of a method with ``found_texts`` stores for a neuron that fires."""
+    site.provider()
+    neuron = firing_neuron(site)
+    finding = replace(method_named("highlighted-structured"), name="finding", scorers=("correlation", "found_texts"))
+    site.enqueue(neuron.subject_id, [neuron.id], finding)
+    assert site.loop().run_one()
+    with transaction(site.sessions) as session:
+        assert session.scalars(select(Run.error)).one() is None
+        return {score.scorer: score for score in session.scalars(select(Score).where(Score.sample == "found"))}
+
+
+def test_the_words_of_a_text_are_searched_in_the_kept_corpus_and_the_subject_is_run_there(
+    site: Site, tmp_path: Path
+) -> None:
+    found = found_texts(site)
+    subject = load_subject(str(tmp_path / "model"), LoadOptions("cpu", "float32"))
+    documents = subject.encode([text for _, text in some_text(120)])
+    texts = [subject.vocabulary.text(ids[i : i + 8]) for ids in documents for i in range(0, len(ids) - 7, 8)]
+    frequency = found["found_texts_frequency"]
+    assert frequency.n_valid == len(texts)
+    # A letter in the middle of a word is not its beginning.
+    n_found = sum(text[0] in "ae" for text in texts)
+    assert frequency.value == pytest.approx(n_found / len(texts))
+    precision = found["found_texts"]
+    assert (precision.n_valid, precision.n_failed) == (min(10, n_found), 0)
+    assert precision.value is not None
+    assert precision.interval_low is not None
+
+
+def test_without_the_kept_corpus_found_texts_are_undefined(site: Site, tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / "collections")
+    score = found_texts(site)["found_texts"]
+    assert (score.value, score.undefined_reason) == (None, "the text of the corpus is not kept on the worker's machine")
 
 
 class Recording:

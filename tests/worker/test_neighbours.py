@@ -7,7 +7,7 @@ import pytest
 from app.domain.activations import ActivationRecord, IntArray, NeuronRecords, SampleKind
 from app.domain.results import ScoreResult, SimulatedExcerpt
 from app.domain.splits import Split
-from app.domain.steps.scorers import lines
+from app.domain.steps.scorers import choices
 from app.domain.tokens import Vocabulary
 from worker.lexical.parser import executable
 from worker.method.contracts import CannotSimulate, NeuronTask, Services, Simulator
@@ -70,11 +70,11 @@ def test_a_layer_without_other_neurons_has_no_score() -> None:
 
 
 def test_an_excerpt_of_the_neuron_itself_is_no_neighbours() -> None:
-    found = lines(neuron(CAT), (neuron(DOG, first=4), neuron(FOX, first=100)))
+    found = choices(neuron(CAT), (neuron(DOG, first=4), neuron(FOX, first=100)))
     assert len(found) == 5
-    shown = {record.excerpt_id for line in found for record in line.others}
+    shown = {record.excerpt_id for choice in found for record in choice.others}
     assert shown == {8, 9, 10, 11, *range(100, 105)}
-    assert [line.own.excerpt_id for line in found] == [0, 1, 2, 3, 4]
+    assert [choice.own.excerpt_id for choice in found] == [0, 1, 2, 3, 4]
 
 
 def test_a_text_that_cannot_be_read_says_why() -> None:
@@ -106,9 +106,9 @@ class Failing:
         )
 
 
-def test_a_line_with_a_failed_simulation_is_missing() -> None:
+def test_a_choice_with_a_failed_simulation_is_missing() -> None:
     result = score("cats", task(*THREE), Failing(frozenset({0, 101})))
     assert (result.value, result.n_valid, result.n_failed) == (1.0, 3, 2)
     everything = score("cats", task(*THREE), Failing(frozenset(range(5))))
-    assert (everything.value, everything.undefined_reason) == (None, "no line could be simulated")
+    assert (everything.value, everything.undefined_reason) == (None, "no excerpt could be simulated")
     assert score("nothing", task(*THREE), Failing(frozenset())).undefined_reason == "there is nothing to read"

@@ -10,7 +10,7 @@ from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind
 from app.domain.intervals import share_interval
 from app.domain.results import ScoreResult, SimulatedExcerpt
 from app.domain.scores import Estimate
-from app.domain.steps.scorers import Line, lines, scored_records
+from app.domain.steps.scorers import Choice, choices, scored_records
 from app.domain.steps.spec import Records
 from app.errors import MethodError
 from worker.method.contracts import CannotSimulate, NeuronTask, ScoredExcerpt, Services, Simulator
@@ -21,7 +21,7 @@ class NeighboursScorer:
     """A choice among four excerpts: the neuron's own and one of each of its three nearest neighbours.
 
     Chosen is the excerpt with the highest expected activation, by the method's simulator without its calibration; m
-    equal ones are chosen 1/m each. The score is the share of lines in which the own excerpt is chosen, chance one in
+    equal ones are chosen 1/m each. The score is the share of choices that fall on the own excerpt, chance one in
     four. Only this score notices a text that is as true of other neurons. Source of the idea: discriminative tasks
     over similar units in Schwettmann et al., "FIND: A function description benchmark for evaluating interpretability
     methods" (2023), and contrastive evaluation in Paulo et al. (2024).
@@ -41,26 +41,26 @@ class NeighboursScorer:
         return cls(services.simulator, **parameters)
 
     def simulated(self, records: NeuronRecords) -> Records:
-        """The neuron's own excerpts of all lines."""
+        """The neuron's own excerpts of all choices."""
         return scored_records(records, (SampleKind.TOP.value,))
 
     def score_text(self, text: str, task: NeuronTask, excerpts: Sequence[ScoredExcerpt]) -> tuple[ScoreResult, ...]:
         """One number; undefined where the layer has no other neuron with records. Raises ProviderError."""
-        asked = lines(task.records, task.neighbours)
+        asked = choices(task.records, task.neighbours)
         if not asked:
             return (self._result(Estimate(None, "no other neuron of its layer has excerpts of its own"), 0, 0, task),)
         peaks = self._peaks(text, asked, task)
         if isinstance(peaks, str):
             return (self._result(Estimate(None, peaks), 0, len(asked), task),)
-        chosen = [share for line in asked if (share := _chosen(line, peaks)) is not None]
+        chosen = [share for choice in asked if (share := _chosen(choice, peaks)) is not None]
         if not chosen:
-            return (self._result(Estimate(None, "no line could be simulated"), 0, len(asked), task),)
+            return (self._result(Estimate(None, "no excerpt could be simulated"), 0, len(asked), task),)
         estimate = Estimate(float(np.mean(chosen)), interval=share_interval(round(sum(chosen)), len(chosen)))
         return (self._result(estimate, len(chosen), len(asked), task),)
 
-    def _peaks(self, text: str, asked: Sequence[Line], task: NeuronTask) -> Mapping[int, float] | str:
+    def _peaks(self, text: str, asked: Sequence[Choice], task: NeuronTask) -> Mapping[int, float] | str:
         """The highest expected activation of each excerpt that could be simulated, or why none could."""
-        records = {r.excerpt_id: r for line in asked for r in (line.own, *line.others)}
+        records = {r.excerpt_id: r for choice in asked for r in (choice.own, *choice.others)}
         wanted = [(excerpt_id, record.token_ids) for excerpt_id, record in records.items()]
         try:
             simulated = self._simulator.simulate(text, wanted, task.vocabulary)
@@ -77,9 +77,9 @@ def _peak(excerpt: SimulatedExcerpt) -> float:
     return 0.0 if excerpt.expected is None or not excerpt.expected.size else float(excerpt.expected.max())
 
 
-def _chosen(line: Line, peaks: Mapping[int, float]) -> float | None:
+def _chosen(choice: Choice, peaks: Mapping[int, float]) -> float | None:
     """How much of the choice falls on the own excerpt, 0..1; None where one of them could not be simulated."""
-    records: tuple[ActivationRecord, ...] = (line.own, *line.others)
+    records: tuple[ActivationRecord, ...] = (choice.own, *choice.others)
     found = [peaks.get(record.excerpt_id) for record in records]
     values = [value for value in found if value is not None]
     if len(values) < len(found):

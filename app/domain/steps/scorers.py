@@ -35,7 +35,7 @@ NEGATIVES: Mapping[str, SampleKind] = {
 WRITTEN = "written"
 """The sample of sentences that a language model wrote to test an explanation."""
 FOUND = "found"
-"""The sample of excerpts of the corpus that an explanation finds by its own words."""
+"""The sample of excerpts of the corpus that contain the explanation's own words."""
 FOUND_SHOWN = 10
 FOUND_AMONG = 2048
 """Random excerpts of the corpus that a text's words are searched in."""
@@ -243,12 +243,12 @@ def _found_in_corpus(_parameters: Parameters) -> tuple[str, ...]:
 
 
 def found(parameters: Parameters) -> int:
-    """How many of the excerpts that a text finds are simulated and run."""
+    """The number of found excerpts that are simulated and run through the subject."""
     return int(parameters.get("n_excerpts", FOUND_SHOWN))
 
 
 def _found(given: ScorerInput) -> Calls:
-    """As many simulations as excerpts are looked at; a text that finds fewer needs fewer."""
+    """One simulation for each excerpt that is found and shown; a text that finds fewer needs fewer."""
     lengths = [len(r.token_ids) for r in given.records.of(SampleKind.RANDOM)]
     if not lengths:
         return NO_CALLS
@@ -274,18 +274,18 @@ def _intruding(given: ScorerInput) -> Calls:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """An excerpt of the neuron among one of each of its neighbours: which of them does the text fit?"""
+class Choice:
+    """An excerpt of the neuron and one of each of its neighbours: which of them does the text fit?"""
 
     own: ActivationRecord
     others: tuple[ActivationRecord, ...]
 
 
-def lines(records: NeuronRecords, neighbours: Sequence[NeuronRecords]) -> tuple[Line, ...]:
-    """A line for each scored top excerpt of the neuron, in stored order.
+def choices(records: NeuronRecords, neighbours: Sequence[NeuronRecords]) -> tuple[Choice, ...]:
+    """One choice for each scored top excerpt of the neuron, in stored order.
 
-    Each neighbour shows a top excerpt of its own that is held out there and in no sample of the neuron, another one
-    in each line while it has so many. Empty where a neighbour has none.
+    Each neighbour contributes one of its own top excerpts that is held out there and is in no sample of the neuron, a
+    different one for each choice as long as there are enough. Empty where a neighbour has none.
     """
     known = {record.excerpt_id for sample in records.samples.values() for record in sample}
     shown = [
@@ -294,12 +294,14 @@ def lines(records: NeuronRecords, neighbours: Sequence[NeuronRecords]) -> tuple[
     if not shown or not all(shown):
         return ()
     own = records.of(SampleKind.TOP, Split.VALIDATION)[:EXCERPTS_PER_SAMPLE]
-    return tuple(Line(record, tuple(rows[i % len(rows)] for rows in shown)) for i, record in enumerate(own))
+    return tuple(Choice(record, tuple(rows[i % len(rows)] for rows in shown)) for i, record in enumerate(own))
 
 
 def _shown_beside(given: ScorerInput) -> Calls:
-    """The neighbours' excerpts are simulated once more than the neuron's own, each once."""
-    shown = {r.excerpt_id: len(r.token_ids) for line in lines(given.records, given.neighbours) for r in line.others}
+    """Beside the neuron's own excerpts those of its neighbours are simulated, each once."""
+    shown = {
+        r.excerpt_id: len(r.token_ids) for choice in choices(given.records, given.neighbours) for r in choice.others
+    }
     return given.simulate(shown.values())
 
 
@@ -309,10 +311,12 @@ def _top_records(records: NeuronRecords, _parameters: Parameters) -> Records:
 
 NEIGHBOURS = ScorerSpec(
     name="neighbours",
-    label="Neighbours: this neuron's excerpt among those of similar neurons",
-    description="How often the text expects most on the neuron's own excerpt, among one of each of the three neurons "
-    "of its layer that share most of its strongest tokens; chance is one in four.",
-    blind_spot="Does not notice what else the text claims, nor how strongly the neuron fires where.",
+    label=N_("Neighbours: this neuron's excerpt among those of similar neurons"),
+    description=N_(
+        "How often the text predicts the highest activation on the neuron's own excerpt, among one of each of the "
+        "three neurons of its layer that share most of its strongest tokens; chance is one in four."
+    ),
+    blind_spot=N_("Does not detect what else the text claims, nor how strongly the neuron fires on which token."),
     needs_neighbours=True,
     samples=_fuzzed,
     simulated=_top_records,
@@ -352,11 +356,13 @@ OWN_TEXTS = ScorerSpec(
 )
 FOUND_TEXTS = ScorerSpec(
     name="found_texts",
-    label="Found texts: what the text claims about excerpts that it finds",
+    label=N_("Found texts: what the text claims about excerpts that it finds"),
     parameters=("n_excerpts", "n_searched"),
-    description="The subject is run on random excerpts of the corpus that hold a word which the text quotes or names: "
-    "the share of claimed tokens on which it fires, at natural frequency.",
-    blind_spot="Does not notice what the text misses, nor false claims about excerpts that share no word with it.",
+    description=N_(
+        "The subject is run on random excerpts of the corpus that contain a word which the text quotes or names: "
+        "the share of claimed tokens on which the neuron fires, at natural frequency."
+    ),
+    blind_spot=N_("Does not detect what the text misses, nor false claims about excerpts that share no word with it."),
     needs_subject=True,
     samples=_found_in_corpus,
     simulated=_no_records,
