@@ -13,7 +13,7 @@ from app.domain.judgements import auc
 from app.domain.results import ScoreResult
 from app.domain.samples import STRATA
 from app.domain.scores import pearson, token_sums
-from app.domain.steps.scorers import EXCERPTS_PER_SAMPLE, RATED_PER_SAMPLE
+from app.domain.steps.scored_records import EXCERPTS_PER_SAMPLE, RATED_PER_SAMPLE
 from benchmarks.truth.numbers import Reader, fires_and_claims, pearson_of
 from benchmarks.truth.planted import NEURONS_AT_ONCE, explained
 from benchmarks.truth.pool import Neuron, Pool, redrawn, strata_of

@@ -13,7 +13,7 @@ from app.domain.samples import BANDS
 from app.domain.steps.calls import NO_CALLS, Calls, Span
 from app.domain.steps.catalogue import ALL, EXPLAINERS, SCORERS, SIMULATORS, UnknownStep, catalogued
 from app.domain.steps.method import NO_RECORDS, steps_of
-from app.domain.steps.scorers import SAMPLES
+from app.domain.steps.scored_records import SAMPLES
 from app.domain.steps.spec import ExplainerInput, ScorerInput, SimulatorSpec, StepKind
 from app.web.provenance.prompt_files import prompt_files
 from worker.method.prompts import load

@@ -7,7 +7,7 @@ import pytest
 from app.domain.activations import ActivationRecord, IntArray, NeuronRecords, SampleKind
 from app.domain.results import ScoreResult, SimulatedExcerpt
 from app.domain.splits import Split
-from app.domain.steps.scorers import choices
+from app.domain.steps.scored_records import choices
 from app.domain.tokens import Vocabulary
 from worker.lexical.parser import executable
 from worker.method.contracts import CannotSimulate, NeuronTask, Services, Simulator

@@ -17,7 +17,7 @@ from app.domain.methods import MethodDefinition
 from app.domain.results import ExplanationResult
 from app.domain.steps.catalogue import UnknownStep
 from app.domain.steps.method import steps_of
-from app.domain.steps.scorers import NEIGHBOURS_COMPARED
+from app.domain.steps.scored_records import NEIGHBOURS_COMPARED
 from app.domain.tokens import Vocabulary
 from app.errors import NoExplanation
 from app.queries.explanations.standing import refresh_current

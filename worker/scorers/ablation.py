@@ -11,7 +11,7 @@ from app.domain.activations import ActivationRecord, FloatArray, NeuronRecords
 from app.domain.divergence import ablation_score, jensen_shannon
 from app.domain.results import TOP_AND_RANDOM, ScoreResult
 from app.domain.scores import Estimate
-from app.domain.steps.scorers import scored_records
+from app.domain.steps.scored_records import scored_records
 from app.domain.steps.spec import Records
 from worker.method.baselines import token_lookup
 from worker.method.contracts import NeuronTask, ScoredExcerpt, Services

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from app.domain.results import ScoreResult
 from app.domain.scores import correlation_with_interval, margin_with_interval
 from app.domain.standing import MARGIN_2023
-from app.domain.steps.scorers import SAMPLES
+from app.domain.steps.scored_records import SAMPLES
 from worker.method.contracts import ScoredExcerpt
 from worker.scorers.samples import STRATA, SampleScorer, scored
 

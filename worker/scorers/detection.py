@@ -8,7 +8,8 @@ import numpy as np
 from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind, Split
 from app.domain.judgements import auc, balanced_accuracy
 from app.domain.results import TOP_AND_RANDOM, ScoreResult
-from app.domain.steps.scorers import NEGATIVES, RATED_PER_SAMPLE
+from app.domain.steps.scored_records import RATED_PER_SAMPLE
+from app.domain.steps.scorers import NEGATIVES
 from worker.method.baselines import token_lookup
 from worker.method.contracts import NeuronTask, ScoredExcerpt
 from worker.method.prompts.rendering import levelled, marked

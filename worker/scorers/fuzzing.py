@@ -9,7 +9,7 @@ import numpy as np
 from app.domain.activations import NORMALISED_MAXIMUM, ActivationRecord, SampleKind, Split, normalise
 from app.domain.judgements import auc, balanced_accuracy
 from app.domain.results import ScoreResult
-from app.domain.steps.scorers import RATED_PER_SAMPLE
+from app.domain.steps.scored_records import RATED_PER_SAMPLE
 from app.domain.tokens import Vocabulary
 from worker.method.baselines import token_lookup
 from worker.method.contracts import NeuronTask, ScoredExcerpt

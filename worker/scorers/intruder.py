@@ -10,7 +10,8 @@ from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind, 
 from app.domain.judgements import share
 from app.domain.results import TOP_AND_RANDOM, ScoreResult
 from app.domain.scores import Estimate
-from app.domain.steps.scorers import INTRUDER_SHOWN, RATED_PER_SAMPLE, intruder_questions
+from app.domain.steps.scored_records import RATED_PER_SAMPLE
+from app.domain.steps.scorers import INTRUDER_SHOWN, intruder_questions
 from app.domain.steps.spec import Records
 from app.errors import MethodError
 from worker.method.contracts import NeuronTask, ScoredExcerpt, Services

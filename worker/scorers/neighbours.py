@@ -10,7 +10,7 @@ from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind
 from app.domain.intervals import share_interval
 from app.domain.results import ScoreResult, SimulatedExcerpt
 from app.domain.scores import Estimate
-from app.domain.steps.scorers import Choice, choices, scored_records
+from app.domain.steps.scored_records import Choice, choices, scored_records
 from app.domain.steps.spec import Records
 from app.errors import MethodError
 from worker.method.contracts import CannotSimulate, NeuronTask, ScoredExcerpt, Services, Simulator

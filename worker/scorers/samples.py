@@ -6,7 +6,7 @@ from typing import Any, Protocol, Self
 from app.domain.activations import FloatArray, NeuronRecords, SampleKind
 from app.domain.results import ScoreResult
 from app.domain.scores import Estimate
-from app.domain.steps.scorers import FITTED_SAMPLES, SAMPLES, scored_records
+from app.domain.steps.scored_records import FITTED_SAMPLES, SAMPLES, scored_records
 from app.domain.steps.spec import Records
 from worker.method.contracts import ScoredExcerpt, Services
 

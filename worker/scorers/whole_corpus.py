@@ -24,7 +24,7 @@ from app.domain.executed import CORPUS, firing_threshold
 from app.domain.intervals import FISHER, PLAIN, SHARE, SHARE_EXPLAINED, Scale, share_interval
 from app.domain.results import ScoreResult
 from app.domain.scores import Estimate, not_finite, pearson
-from app.domain.steps.scorers import corpus_records
+from app.domain.steps.scored_records import corpus_records
 from app.domain.steps.spec import Records
 from worker.method.baselines import token_lookup
 from worker.method.contracts import NeuronTask, ScoredExcerpt, Services

@@ -10,7 +10,8 @@ from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind, 
 from app.domain.judgements import auc, harmonic_mean, share
 from app.domain.results import ScoreResult
 from app.domain.scores import Estimate
-from app.domain.steps.scorers import RATED_PER_SAMPLE, WRITTEN
+from app.domain.steps.scored_records import RATED_PER_SAMPLE
+from app.domain.steps.scorers import WRITTEN
 from app.domain.steps.scorers import written as n_written
 from app.domain.steps.spec import Records
 from app.errors import MethodError

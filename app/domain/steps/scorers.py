@@ -1,32 +1,26 @@
-"""The scorers of the catalogue: the samples that their scores describe, and their own calls for one text."""
+"""The scorers of the catalogue, with their own calls for one text."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from math import ceil
 
-from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind, Split
+from app.domain.activations import NeuronRecords, SampleKind, Split
 from app.domain.executed import CORPUS
 from app.domain.language_models import Capability
 from app.domain.marking import N_
 from app.domain.results import TOP_AND_RANDOM
-from app.domain.samples import STRATA
 from app.domain.steps.calls import NO_CALLS, Calls, Span
+from app.domain.steps.scored_records import (
+    RATED_PER_SAMPLE,
+    ablated_samples,
+    choices,
+    corpus_records,
+    fitted_samples,
+    scored_records,
+)
 from app.domain.steps.spec import Parameters, Records, ScorerInput, ScorerSpec
-
-EXCERPTS_PER_SAMPLE = 5
-"""Validation records of each sample that are simulated and scored, as in the 2023 paper."""
-SAMPLES: Mapping[str, tuple[SampleKind, ...]] = {
-    TOP_AND_RANDOM: (SampleKind.TOP, SampleKind.RANDOM),
-    **{kind.value: (kind,) for kind in SampleKind},
-}
-"""The named mixtures of excerpts that a score may describe."""
-FITTED_SAMPLES = (TOP_AND_RANDOM, SampleKind.RANDOM.value)
-"""The samples of a scorer that compares real and expected activations, where its parameters name none."""
 
 PER_REQUEST = 5
 """Excerpts in one request for ratings: enough to share the instructions, few enough to keep apart."""
-RATED_PER_SAMPLE = 5
-"""Validation records of each sample that are shown for rating."""
 NEGATIVES: Mapping[str, SampleKind] = {
     TOP_AND_RANDOM: SampleKind.RANDOM,
     "top_and_hard_negative": SampleKind.HARD_NEGATIVE,
@@ -41,8 +35,6 @@ FOUND_AMONG = 2048
 """Random excerpts of the corpus that a text's words are searched in."""
 SENTENCES = 6
 """Sentences that are written of each sort."""
-NEIGHBOURS_COMPARED = 3
-"""Neurons of the same layer that an excerpt is compared with, so that chance is one in four."""
 INTRUDER_SHOWN = 5
 """Excerpts in one question; one of them is the intruder, so that chance is one in five."""
 CHAT = frozenset({Capability.CHAT})
@@ -56,38 +48,12 @@ def _no_records(_records: NeuronRecords, _parameters: Parameters) -> Records:
     return {}
 
 
-def fitted_samples(parameters: Parameters) -> tuple[str, ...]:
-    """The samples that the score of real and expected activations describes."""
-    return tuple(parameters.get("samples", FITTED_SAMPLES))
-
-
-def kinds_of(samples: tuple[str, ...]) -> tuple[SampleKind, ...]:
-    """The kinds of records in these samples, each once. Raises KeyError for a sample that does not exist."""
-    return tuple(dict.fromkeys(kind for sample in samples for kind in SAMPLES[sample]))
-
-
-def scored_records(records: NeuronRecords, samples: tuple[str, ...]) -> Records:
-    """The first validation records of each kind in these samples. Raises KeyError for a sample that does not exist."""
-    return {kind: records.of(kind, Split.VALIDATION)[:EXCERPTS_PER_SAMPLE] for kind in kinds_of(samples)}
-
-
 def _fitted_records(records: NeuronRecords, parameters: Parameters) -> Records:
     return scored_records(records, fitted_samples(parameters))
 
 
-def corpus_records(records: NeuronRecords, parameters: Parameters) -> Records:
-    """The first validation records of every sample that is drawn with a known probability, 35 in all by default."""
-    most = int(parameters.get("excerpts_per_sample", EXCERPTS_PER_SAMPLE))
-    return {kind: records.of(kind, Split.VALIDATION)[:most] for kind in (*STRATA, SampleKind.RANDOM)}
-
-
 def _of_corpus(_parameters: Parameters) -> tuple[str, ...]:
     return (CORPUS,)
-
-
-def ablated_samples(parameters: Parameters) -> tuple[str, ...]:
-    """The one sample that the ablation score describes."""
-    return (parameters.get("sample", TOP_AND_RANDOM),)
 
 
 def _ablated_records(records: NeuronRecords, parameters: Parameters) -> Records:
@@ -271,30 +237,6 @@ def _intruding(given: ScorerInput) -> Calls:
     mean = sum(lengths) / len(lengths)
     # Random excerpts on which the neuron fires are no intruders.
     return Calls.of(Span(0, n, n), 240 + 1.2 * INTRUDER_SHOWN * mean, 8, cached=240)
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """An excerpt of the neuron and one of each of its neighbours: which of them does the text fit?"""
-
-    own: ActivationRecord
-    others: tuple[ActivationRecord, ...]
-
-
-def choices(records: NeuronRecords, neighbours: Sequence[NeuronRecords]) -> tuple[Choice, ...]:
-    """One choice for each scored top excerpt of the neuron, in stored order.
-
-    Each neighbour contributes one of its own top excerpts that is held out there and is in no sample of the neuron, a
-    different one for each choice as long as there are enough. Empty where a neighbour has none.
-    """
-    known = {record.excerpt_id for sample in records.samples.values() for record in sample}
-    shown = [
-        [r for r in other.of(SampleKind.TOP, Split.VALIDATION) if r.excerpt_id not in known] for other in neighbours
-    ]
-    if not shown or not all(shown):
-        return ()
-    own = records.of(SampleKind.TOP, Split.VALIDATION)[:EXCERPTS_PER_SAMPLE]
-    return tuple(Choice(record, tuple(rows[i % len(rows)] for rows in shown)) for i, record in enumerate(own))
 
 
 def _shown_beside(given: ScorerInput) -> Calls:

@@ -9,7 +9,7 @@ from app.domain.activations import NeuronRecords
 from app.domain.costs import CallPlan, CostEstimate, Prices, estimate, estimated_plan
 from app.domain.steps.catalogue import UnknownStep
 from app.domain.steps.method import MethodSteps, calls_of, steps_of
-from app.domain.steps.scorers import NEIGHBOURS_COMPARED
+from app.domain.steps.scored_records import NEIGHBOURS_COMPARED
 from app.errors import Conflict
 from app.models import LlmCall, Neuron, Provider, Run, Subject
 from app.queries.language_models.providers import prices_of
