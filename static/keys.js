@@ -18,8 +18,15 @@ function offered() {
   return [...document.querySelectorAll("[data-key]")].filter((element) => element.checkVisibility());
 }
 
+// What an element says, without the caps of its keys.
+function textOf(element) {
+  const copy = element.cloneNode(true);
+  copy.querySelectorAll("kbd").forEach((cap) => cap.remove());
+  return copy.textContent.trim();
+}
+
 function nameOf(element) {
-  return element.dataset.keyName || element.getAttribute("aria-label") || element.title || element.textContent.trim();
+  return element.dataset.keyName || element.getAttribute("aria-label") || element.title || textOf(element);
 }
 
 function use(element) {
@@ -38,28 +45,39 @@ function use(element) {
   element.click();
 }
 
+function rowOfSheet(caps, name) {
+  const row = document.createElement("div");
+  const keys = document.createElement("dt");
+  for (const key of caps) {
+    const cap = document.createElement("kbd");
+    cap.textContent = key;
+    keys.append(cap, " ");
+  }
+  const said = document.createElement("dd");
+  said.textContent = name.replace(/\s+/g, " ");
+  row.append(keys, said);
+  return row;
+}
+
+// All that a key does on this page now, and nothing else.
 function showSheet() {
-  const rows = offered().map((element) => {
-    const row = document.createElement("div");
-    const keys = document.createElement("dt");
-    for (const key of keysOf(element)) {
-      const cap = document.createElement("kbd");
-      cap.textContent = key;
-      keys.append(cap, " ");
-    }
-    const name = document.createElement("dd");
-    name.textContent = nameOf(element).replace(/\s+/g, " ");
-    row.append(keys, name);
-    return row;
-  });
+  const rows = offered().map((element) => rowOfSheet(keysOf(element), nameOf(element)));
+  if (excerpts().length) rows.push(rowOfSheet(["j", "k"], "Next and previous excerpt"));
+  const entered = document.querySelector("[data-enter]");
+  if (entered) rows.push(rowOfSheet(["Enter"], textOf(entered)));
+  rows.push(rowOfSheet(["Ctrl", "K"], "Go to the field in the bar"), rowOfSheet(["?"], "This sheet"));
   sheet.querySelector("dl").replaceChildren(...rows);
   sheet.querySelector("input").checked = areOn();
   sheet.showModal();
 }
 
+function excerpts() {
+  return [...document.querySelectorAll("details.x > summary")].filter((row) => row.checkVisibility());
+}
+
 // j and k go through the rows of evidence.
 function step(by) {
-  const rows = [...document.querySelectorAll("details.x > summary")].filter((row) => row.checkVisibility());
+  const rows = excerpts();
   const next = rows[rows.indexOf(document.activeElement) + by] ?? (by > 0 ? rows[0] : rows.at(-1));
   next?.focus();
   return next !== undefined;

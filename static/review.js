@@ -55,6 +55,7 @@ async function sendAndShow(form) {
     response = await post(`${form.getAttribute("action")}?ahead=yes`, body);
   } catch {
     next.replaceWith(before);
+    htmx.process(before); // which renews its lease again
     tell("<p class=problem>The verdict could not be sent. Check the connection and send it again.</p>");
     return;
   } finally {

@@ -18,7 +18,9 @@ def test_a_login_address_works_once(site: Site, open_page: Callable[..., Page]) 
     button.click()
     expect(page.get_by_role("button", name="Log out")).to_be_visible()
     page.context.clear_cookies()
-    again = page.request.post(f"{site.url}/login", form={"token": address.partition("token=")[2]})
+    again = page.request.post(
+        f"{site.url}/login", form={"token": address.partition("token=")[2]}, headers={"Origin": site.url}
+    )
     assert again.status == 403
     assert "used already" in again.text()
 

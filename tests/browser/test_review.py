@@ -142,6 +142,45 @@ def test_a_verdict_shows_the_next_item_at_once(open_page: Callable[..., Page], s
     (pictures / "verdict-to-next-ms.txt").write_text(" ".join(f"{ms:.0f}" for ms in shown))
 
 
+@pytest.mark.parametrize("is_first", [True, False], ids=["renewed first", "sent first"])
+def test_a_renewal_at_the_moment_of_the_verdict_is_no_message(
+    open_page: Callable[..., Page], site: Site, is_first: bool
+) -> None:
+    """Whichever goes first: no response of it is an error, which the browser's console would show."""
+    page = open_page("bob", role=Role.REVIEWER)
+    begin(page, create(site, f"Renewed {is_first}", 4, asks_guess=False))
+    for _ in range(3):
+        page.wait_for_load_state("networkidle")
+        slot = page.locator("#_item").get_attribute("data-slot")
+        page.keyboard.press("1")
+        page.evaluate(
+            """(isFirst) => {
+                const renew = () => htmx.trigger(document.querySelector("[hx-post$='/renew']"), "every");
+                if (isFirst) renew();
+                document.querySelector("#verdict [data-enter]").click();
+                if (!isFirst && document.querySelector("#verdict")) renew();
+            }""",
+            is_first,
+        )
+        expect(page.locator(f'#_item[data-slot="{slot}"]')).to_have_count(0)
+
+
+def test_the_sheet_lists_what_works_on_the_page_and_nothing_else(open_page: Callable[..., Page], site: Site) -> None:
+    page = open_page("bob", role=Role.REVIEWER)
+    begin(page, create(site, "Sheet", 2, asks_guess=False))
+    sheet = page.get_by_role("dialog", name="Keys of this page")
+    page.keyboard.press("?")
+    for name in ("Holds", "Submit and next", "Skip", "Next and previous excerpt", "Write a note", "Flag it too"):
+        expect(sheet.locator("dd").get_by_text(name, exact=True)).to_be_visible()
+    expect(sheet.get_by_text("next neuron")).to_have_count(0)  # a blind campaign names no neuron
+    page.keyboard.press("Escape")
+    page.goto("/campaigns")
+    page.keyboard.press("?")
+    expect(sheet.get_by_text("This sheet")).to_be_visible()
+    for name in ("Next and previous excerpt", "Submit and next"):
+        expect(sheet.get_by_text(name)).to_have_count(0)
+
+
 def test_keys_choose_a_verdict_after_another_was_clicked(open_page: Callable[..., Page], site: Site) -> None:
     page = open_page("bob", role=Role.REVIEWER)
     begin(page, create(site, "Clicked", 2, asks_guess=False))

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select, text
@@ -116,6 +117,25 @@ def test_a_renewed_lease_holds_and_a_passed_one_cannot_be_renewed(session: Sessi
     much_later = later() + timedelta(minutes=10)
     with pytest.raises(LeaseExpired):
         renew(session, slot_id=slot.id, lease_token=slot.lease_token, reviewer=cast.bob, now=much_later)
+
+
+def test_a_renewal_that_arrives_after_the_verdict_of_its_page_is_no_error(session: Session, make: Make) -> None:
+    cast = reviewing(make)
+    slot = cast.take(session, cast.bob)
+    judge(session, slot, cast.bob)
+    assert renew(session, slot_id=slot.id, lease_token=slot.lease_token, reviewer=cast.bob) is None
+    with pytest.raises(LeaseExpired):
+        renew(session, slot_id=slot.id, lease_token=slot.lease_token, reviewer=cast.dora)
+
+
+def test_a_renewal_after_a_skip_is_no_error_until_a_lease_has_passed(session: Session, make: Make) -> None:
+    cast = reviewing(make)
+    slot = cast.take(session, cast.bob)
+    sent: dict[str, Any] = {"slot_id": slot.id, "lease_token": slot.lease_token, "reviewer": cast.bob}
+    skip(session, **sent)
+    assert renew(session, **sent) is None
+    with pytest.raises(LeaseExpired):
+        renew(session, **sent, now=later())
 
 
 @pytest.mark.parametrize("wrong", ["token", "reviewer"])

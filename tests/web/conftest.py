@@ -18,6 +18,8 @@ from app.web.rendering.templating import Frame, Renderer
 from tests.factories import Make
 
 LogIn = Callable[[str], Account]
+OWN_PAGE = {"Origin": "http://localhost"}
+"""What a browser sends with a form of this site."""
 
 
 class RecordingRenderer(Renderer):
@@ -45,7 +47,7 @@ def app(sessions: Sessions) -> FastAPI:
 @pytest.fixture
 def client(app: FastAPI) -> Iterator[TestClient]:
     """A visitor without an account."""
-    with TestClient(app, base_url="http://localhost", follow_redirects=False) as client:
+    with TestClient(app, base_url="http://localhost", headers=OWN_PAGE, follow_redirects=False) as client:
         yield client
 
 

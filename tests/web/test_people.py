@@ -23,7 +23,7 @@ from app.queries.people.passwords import set_password
 from app.settings import Settings
 from app.web.main import create_app
 from tests.factories import Make
-from tests.web.conftest import LogIn
+from tests.web.conftest import OWN_PAGE, LogIn
 
 PASSWORD = "four words in a row"
 
@@ -31,7 +31,7 @@ PASSWORD = "four words in a row"
 @pytest.fixture
 def stranger(app: FastAPI) -> Iterator[TestClient]:
     """Another browser."""
-    with TestClient(app, base_url="http://localhost", follow_redirects=False) as client:
+    with TestClient(app, base_url="http://localhost", headers=OWN_PAGE, follow_redirects=False) as client:
         yield client
 
 
@@ -180,7 +180,9 @@ def test_ten_wrong_passwords_are_tried_in_all_however_many_come_at_once(fresh_da
     sessions = make_sessions(engine)
     with transaction(sessions) as session:
         with_password(session)
-    servers = [TestClient(create_app(Settings(), sessions), base_url="http://localhost") for _ in range(2)]
+    servers = [
+        TestClient(create_app(Settings(), sessions), base_url="http://localhost", headers=OWN_PAGE) for _ in range(2)
+    ]
     with ThreadPoolExecutor(8) as pool:
         answers = list(
             pool.map(lambda n: log_in(servers[n % 2], "Dora" if n % 3 else "dora ", "wrong wrong"), range(30))
@@ -193,7 +195,9 @@ def test_ten_wrong_passwords_are_tried_in_all_however_many_come_at_once(fresh_da
 def test_one_client_tries_so_many_names_and_no_more(fresh_database: str) -> None:
     engine = make_engine(fresh_database)
     server = TestClient(
-        create_app(Settings(client_login_attempts=3), make_sessions(engine)), base_url="http://localhost"
+        create_app(Settings(client_login_attempts=3), make_sessions(engine)),
+        base_url="http://localhost",
+        headers=OWN_PAGE,
     )
     assert [log_in(server, f"name {n}", "wrong wrong") for n in range(5)] == [401, 401, 401, 429, 429]
     engine.dispose()

@@ -150,6 +150,28 @@ def test_skip_gives_another_item(client: TestClient, campaign_id: int, log_in_as
     assert answer.headers["location"] != address
 
 
+@pytest.mark.parametrize("done", ["verdict", "skip"])
+def test_the_last_renewal_of_a_page_may_come_after_what_it_sent(
+    client: TestClient, campaign_id: int, log_in_as: LogIn, done: str
+) -> None:
+    log_in_as("bob")
+    address = take(client, campaign_id)
+    lease = token(client, address)
+    assert client.post(f"{address}/{done}", data={"lease_token": lease, "kind": "holds"}).status_code == 303
+    assert client.post(f"{address}/renew", data={"lease_token": lease}).status_code == 204
+    log_in_as("alice")
+    assert client.post(f"{address}/renew", data={"lease_token": lease}).status_code == 409
+
+
+@pytest.mark.parametrize("is_blind", [True, False])
+def test_neighbours_are_reached_only_where_the_campaign_is_not_blind(
+    client: TestClient, make: Make, log_in_as: LogIn, is_blind: bool
+) -> None:
+    log_in_as("bob")
+    page = client.get(take(client, campaign(make, is_blind=is_blind))).text
+    assert ("previous neuron" in page or "next neuron" in page) is not is_blind
+
+
 def test_undo_shows_the_item_with_what_was_typed(
     client: TestClient, make: Make, campaign_id: int, log_in_as: LogIn, context: Context
 ) -> None:

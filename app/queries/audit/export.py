@@ -6,8 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import Integer, Select, case, cast, func, select
+from sqlalchemy.orm import Session
 
 from app.domain.review import ItemSource, VerdictKind
 from app.models import (
@@ -119,17 +119,36 @@ ROW_TYPES: Mapping[ExportedTable, type[Any]] = {
 
 def exported_lines(session: Session, *, campaign_id: int, table: ExportedTable) -> Lines:
     """All lines of a table of one campaign, in the order in which they were made."""
-    return _READERS[table](session, campaign_id)
+    if table is ExportedTable.SAMPLES:
+        return _samples(session, campaign_id)
+    row_type, statement = ROW_TYPES[table], _STATEMENTS[table](campaign_id)
+    return [row_type(**row) for row in session.execute(statement).mappings()]
 
 
-def _verdicts(session: Session, campaign_id: int) -> list[VerdictLine]:
-    rows = session.execute(
+_NEURON = (Subject.slug.label("subject"), Neuron.layer, Neuron.index.label("neuron"))
+"""The neuron that an explanation is about."""
+
+
+def _verdicts(campaign_id: int) -> Select[*tuple[Any, ...]]:
+    verdicts = {kind: str(kind.verdict) for kind in VerdictKind}
+    return (
         select(
-            ReviewVerdict,
+            ReviewVerdict.id.label("verdict_id"),
+            ReviewVerdict.campaign_id,
+            ReviewVerdict.version.label("campaign_version"),
+            ReviewVerdict.item_id,
             ReviewItem.explanation_id,
-            Account.name,
+            Account.name.label("reviewer"),
             Account.kind.label("reviewer_kind"),
             ReviewSlot.kind.label("slot"),
+            case(verdicts, value=ReviewVerdict.kind).label("verdict"),
+            ReviewVerdict.kind,
+            ReviewVerdict.confidence,
+            ReviewVerdict.note,
+            ReviewVerdict.guess,
+            ReviewVerdict.seconds,
+            ReviewVerdict.undoes_id,
+            ReviewVerdict.created_at,
         )
         .join(ReviewItem, ReviewItem.id == ReviewVerdict.item_id)
         .join(ReviewSlot, ReviewSlot.id == ReviewVerdict.slot_id)
@@ -137,41 +156,26 @@ def _verdicts(session: Session, campaign_id: int) -> list[VerdictLine]:
         .where(ReviewVerdict.campaign_id == campaign_id)
         .order_by(ReviewVerdict.id)
     )
-    return [
-        VerdictLine(
-            verdict_id=verdict.id,
-            campaign_id=campaign_id,
-            campaign_version=verdict.version,
-            item_id=verdict.item_id,
-            explanation_id=row.explanation_id,
-            reviewer=row.name,
-            reviewer_kind=row.reviewer_kind,
-            slot=row.slot,
-            verdict=None if verdict.kind is None else str(VerdictKind(verdict.kind).verdict),
-            kind=verdict.kind,
-            confidence=verdict.confidence,
-            note=verdict.note,
-            guess=verdict.guess,
-            seconds=verdict.seconds,
-            undoes_id=verdict.undoes_id,
-            created_at=verdict.created_at,
-        )
-        for row in rows
-        for verdict in [row.ReviewVerdict]
-    ]
 
 
-def _items(session: Session, campaign_id: int) -> list[ItemLine]:
-    rows = session.execute(
+def _items(campaign_id: int) -> Select[*tuple[Any, ...]]:
+    return (
         select(
-            ReviewItem,
-            Subject.slug,
-            Neuron.layer,
-            Neuron.index.label("neuron"),
+            ReviewItem.id.label("item_id"),
+            ReviewItem.campaign_id,
+            ReviewItem.draw_id,
+            ReviewItem.explanation_id,
+            *_NEURON,
             func.coalesce(ReviewControl.planted_text, Explanation.text).label("text"),
-            CampaignDraw.strata,
+            ReviewItem.source,
+            CampaignDraw.strata[cast(ReviewItem.stratum, Integer)]["label"].astext.label("stratum"),
+            ReviewItem.score,
+            ReviewItem.state,
+            ReviewItem.outcome,
             ReviewControl.kind.label("control"),
             ReviewControl.truth,
+            ReviewItem.created_at,
+            ReviewItem.settled_at,
         )
         .join(CampaignDraw, CampaignDraw.id == ReviewItem.draw_id)
         .join(Explanation, Explanation.id == ReviewItem.explanation_id)
@@ -181,59 +185,36 @@ def _items(session: Session, campaign_id: int) -> list[ItemLine]:
         .where(ReviewItem.campaign_id == campaign_id)
         .order_by(ReviewItem.id)
     )
-    return [
-        ItemLine(
-            item_id=item.id,
-            campaign_id=campaign_id,
-            draw_id=item.draw_id,
-            explanation_id=item.explanation_id,
-            subject=row.slug,
-            layer=row.layer,
-            neuron=row.neuron,
-            text=row.text,
-            source=item.source,
-            stratum=None if item.stratum is None else row.strata[item.stratum]["label"],
-            score=item.score,
-            state=item.state,
-            outcome=item.outcome,
-            control=row.control,
-            truth=row.truth,
-            created_at=item.created_at,
-            settled_at=item.settled_at,
+
+
+def _flags(campaign_id: int) -> Select[*tuple[Any, ...]]:
+    return (
+        select(
+            Flag.id.label("flag_id"),
+            Flag.item_id,
+            Flag.explanation_id,
+            *_NEURON,
+            Explanation.text,
+            Flag.reason,
+            Flag.note,
+            Account.name.label("flagged_by"),
+            Flag.created_at,
         )
-        for row in rows
-        for item in [row.ReviewItem]
-    ]
-
-
-def _flags(session: Session, campaign_id: int) -> list[FlagLine]:
-    own = aliased(ReviewItem)
-    in_campaign = select(own.explanation_id).where(own.campaign_id == campaign_id)
-    rows = session.execute(
-        select(Flag, Subject.slug, Neuron.layer, Neuron.index.label("neuron"), Explanation.text, Account.name)
         .join(Explanation, Explanation.id == Flag.explanation_id)
         .join(Neuron, Neuron.id == Explanation.neuron_id)
         .join(Subject, Subject.id == Neuron.subject_id)
         .join(Account, Account.id == Flag.account_id)
-        .where(Flag.explanation_id.in_(in_campaign))
+        .where(Flag.explanation_id.in_(select(ReviewItem.explanation_id).where(ReviewItem.campaign_id == campaign_id)))
         .order_by(Flag.id)
     )
-    return [
-        FlagLine(
-            flag_id=row.Flag.id,
-            item_id=row.Flag.item_id,
-            explanation_id=row.Flag.explanation_id,
-            subject=row.slug,
-            layer=row.layer,
-            neuron=row.neuron,
-            text=row.text,
-            reason=row.Flag.reason,
-            note=row.Flag.note,
-            flagged_by=row.name,
-            created_at=row.Flag.created_at,
-        )
-        for row in rows
-    ]
+
+
+_STATEMENTS: Mapping[ExportedTable, Callable[[int], Select[*tuple[Any, ...]]]] = {
+    ExportedTable.VERDICTS: _verdicts,
+    ExportedTable.ITEMS: _items,
+    ExportedTable.FLAGS: _flags,
+}
+"""Their columns are named after the fields of the lines."""
 
 
 def _samples(session: Session, campaign_id: int) -> list[SampleLine]:
@@ -261,11 +242,3 @@ def _samples(session: Session, campaign_id: int) -> list[SampleLine]:
         for draw in draws
         for explanation_id, stratum in zip(draw.frame, draw.frame_strata, strict=True)
     ]
-
-
-_READERS: Mapping[ExportedTable, Callable[[Session, int], Lines]] = {
-    ExportedTable.VERDICTS: _verdicts,
-    ExportedTable.ITEMS: _items,
-    ExportedTable.FLAGS: _flags,
-    ExportedTable.SAMPLES: _samples,
-}

@@ -1,6 +1,6 @@
 """What a check of executable explanations reads, and the one transaction that stores its results."""
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -238,54 +238,11 @@ def store_checks(
     )
     new = [result for result in results if result.explanation_id not in known]
     nothing = [explanation_id for explanation_id in unreadable if explanation_id not in known]
-    copy_into(
-        session,
-        "corpus_check",
-        _CHECK,
-        (
-            (
-                result.explanation_id,
-                collection_id,
-                result.reading,
-                FIRING_LEVEL,
-                result.execution.n_tokens,
-                result.execution.n_firing,
-                result.execution.n_claimed,
-                result.execution.n_right,
-                result.execution.average_precision.value,
-                code_version,
-            )
-            for result in new
-        ),
-    )
-    copy_into(
-        session,
-        "check_mistake",
-        _MISTAKE,
-        (
-            (
-                result.explanation_id,
-                collection_id,
-                str(kind),
-                kept.n_tokens,
-                [token for token, _ in kept.tokens],
-                [count for _, count in kept.tokens],
-                list(kept.excerpt_ids),
-                pack_activations(kept.activations),
-                pack_activations(kept.expected),
-            )
-            for result in new
-            for kind, kept in result.mistakes.items()
-        ),
-    )
-    scores = [(r.explanation_id, r.execution.correlation, r.execution.n_tokens) for r in new]
-    scores += [(explanation_id, Measured(None, NOT_EXECUTABLE), 0) for explanation_id in nothing]
-    neurons = _neurons_of(session, [explanation_id for explanation_id, _, _ in scores])
-    tables = _token_tables(session, collection_id, set(neurons.values()))
-    copy_into(
-        session, "score", _SCORE, (_score_row(collection_id, *score, tables.get(neurons[score[0]])) for score in scores)
-    )
-    refresh_neurons(session, neuron_ids=list(neurons.values()))
+    copy_into(session, "corpus_check", _CHECK, (_check_row(collection_id, each, code_version) for each in new))
+    copy_into(session, "check_mistake", _MISTAKE, (row for each in new for row in _mistake_rows(collection_id, each)))
+    scores = {each.explanation_id: (each.execution.correlation, each.execution.n_tokens) for each in new}
+    scores |= dict.fromkeys(nothing, (Measured(None, NOT_EXECUTABLE), 0))
+    _store_scores(session, collection_id, scores)
     record_event(
         session,
         kind=EventKind.CHECK_COMPLETED,
@@ -293,6 +250,51 @@ def store_checks(
         detail={"collection_id": collection_id, "n_explanations": len(new), "n_unreadable": len(nothing)},
     )
     return len(new)
+
+
+def _check_row(collection_id: int, result: CheckResult, code_version: str) -> tuple[int | str | float | None, ...]:
+    """The values of ``_CHECK``."""
+    execution = result.execution
+    return (
+        result.explanation_id,
+        collection_id,
+        result.reading,
+        FIRING_LEVEL,
+        execution.n_tokens,
+        execution.n_firing,
+        execution.n_claimed,
+        execution.n_right,
+        execution.average_precision.value,
+        code_version,
+    )
+
+
+def _mistake_rows(collection_id: int, result: CheckResult) -> Iterator[tuple[object, ...]]:
+    """The values of ``_MISTAKE``, once for each kind."""
+    for kind, kept in result.mistakes.items():
+        yield (
+            result.explanation_id,
+            collection_id,
+            str(kind),
+            kept.n_tokens,
+            [token for token, _ in kept.tokens],
+            [count for _, count in kept.tokens],
+            list(kept.excerpt_ids),
+            pack_activations(kept.activations),
+            pack_activations(kept.expected),
+        )
+
+
+def _store_scores(session: Session, collection_id: int, scores: Mapping[int, tuple[Measured, int]]) -> None:
+    """Scores by explanation id, each a correlation over a number of tokens; their neurons are brought up to date."""
+    neurons = _neurons_of(session, list(scores))
+    tables = _token_tables(session, collection_id, set(neurons.values()))
+    rows = (
+        _score_row(collection_id, explanation_id, *found, tables.get(neurons[explanation_id]))
+        for explanation_id, found in scores.items()
+    )
+    copy_into(session, "score", _SCORE, rows)
+    refresh_neurons(session, neuron_ids=list(neurons.values()))
 
 
 def _neurons_of(session: Session, explanation_ids: Sequence[int]) -> dict[int, int]:

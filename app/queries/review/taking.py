@@ -5,10 +5,10 @@ Every function that gives or renews a lease takes ``now``, a moment that stands 
 
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import and_, exists, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -136,18 +136,21 @@ def take_item(session: Session, *, item_id: int, reviewer: Reviewer, now: dateti
 
 def renew(
     session: Session, *, slot_id: int, lease_token: uuid.UUID, reviewer: Reviewer, now: datetime | None = None
-) -> datetime:
+) -> datetime | None:
     """Hold a slot, and what the reviewer has taken ahead, for five more minutes; returns until when.
 
-    Raises LeaseExpired.
+    None where this reviewer has just judged or skipped the item: a page may send its last renewal together with its
+    verdict, and the two may arrive in either order. Raises LeaseExpired.
     """
     until: datetime | None = session.scalar(
         _fenced(slot_id, lease_token, reviewer, now)
         .values(lease_until=_clock(now) + func.make_interval(0, 0, 0, 0, 0, 0, LEASE_SECONDS))
         .returning(ReviewSlot.lease_until)
     )
-    if until is None:
+    if until is None and not _was_done_with(session, slot_id, reviewer, now):
         raise LeaseExpired
+    if until is None:
+        return None
     # The item that the page has taken ahead is held as long as the page is open, too.
     session.execute(
         update(ReviewSlot)
@@ -246,6 +249,18 @@ def _fenced(slot_id: int, lease_token: uuid.UUID, reviewer: Reviewer, now: datet
         ReviewSlot.state == SlotState.HELD,
         ReviewSlot.lease_until > _clock(now),
     )
+
+
+def _was_done_with(session: Session, slot_id: int, reviewer: Reviewer, now: datetime | None) -> bool:
+    """Whether the reviewer has judged this slot, or has skipped its item within the time of one lease."""
+    judged = and_(ReviewSlot.account_id == reviewer.account_id, ReviewSlot.state == SlotState.JUDGED)
+    skipped = exists().where(
+        ReviewSkip.item_id == ReviewSlot.item_id,
+        ReviewSkip.account_id == reviewer.account_id,
+        ReviewSkip.skipped_at > _clock(now) - timedelta(seconds=LEASE_SECONDS),
+    )
+    found = select(ReviewSlot.id).where(ReviewSlot.id == slot_id, or_(judged, skipped))
+    return session.scalar(found) is not None
 
 
 def _clock(now: datetime | None) -> Any:

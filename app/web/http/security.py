@@ -73,8 +73,9 @@ class SecurityHeaders:
 class SameOrigin:
     """Refuses requests that change something and come from another site's page.
 
-    Browsers say so in Sec-Fetch-Site, older ones in Origin; programs send neither, and hold no cookie
-    that a browser would add for them.
+    Browsers say so in Sec-Fetch-Site, older ones in Origin. Programs send neither, and show a token of their own
+    instead of a cookie, which a browser adds by itself to whatever another site lets it send: a cookie needs one of
+    the two headers.
     """
 
     def __init__(self, app: ASGIApp, *, public_url: str | None = None) -> None:
@@ -96,7 +97,7 @@ class SameOrigin:
             return site in ("same-origin", "none")
         sent = headers.get("origin")
         if sent is None:
-            return True
+            return "cookie" not in headers
         # A browser sends "null" or a malformed origin for pages that have none: they are not ours.
         own = (self.public_origin, origin_of(f"{scope['scheme']}://{headers.get('host', '')}"))
         return (origin := origin_of(sent)) is not None and origin in own
