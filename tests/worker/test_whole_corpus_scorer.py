@@ -3,9 +3,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.domain.activations import ActivationRecord, FloatArray, NeuronRecords
-from app.domain.executed import CORPUS
+from app.domain.executed import CORPUS, FIRING_LEVEL
 from app.domain.results import ScoreResult, SimulatedExcerpt
 from app.domain.samples import STRATA, SampleKind
 from app.domain.scores import correlation
@@ -104,6 +106,33 @@ def test_a_text_that_claims_nothing_has_recall_zero_and_no_precision() -> None:
     assert found["whole_corpus_recall"].value == 0.0
     assert found["whole_corpus_precision"].undefined_reason == "nothing is claimed on any scored token"
     assert "same on every token" in str(found["whole_corpus"].undefined_reason)
+
+
+@given(st.floats(2**-10, 1024, width=32))
+def test_a_claim_of_the_lowest_level_that_counts_is_a_claim_whatever_the_maximum(maximum: float) -> None:
+    """In units of the model, level 3 is rounded to below three tenths of the maximum for every other neuron."""
+    task = neuron()
+    scaled = {
+        kind: tuple(
+            replace(r, activations=np.where(r.activations > 2, maximum, 0.0).astype(np.float32)) for r in records
+        )
+        for kind, records in task.records.samples.items()
+    }
+    task = replace(task, records=replace(task.records, samples=scaled, maximum=maximum))
+    scorer = WholeCorpusScorer()
+    unit = task.records.level_10 / 10
+    excerpts = [
+        ScoredExcerpt(kind, record, SimulatedExcerpt(record.excerpt_id, TOKENS, _level(record, FIRING_LEVEL)), unit)
+        for kind, records in scorer.simulated(task.records).items()
+        for record in records
+    ]
+    found = {result.scorer: result for result in scorer.score_text("any", task, excerpts)}
+    assert found["whole_corpus_precision"].value == found["whole_corpus_recall"].value == 1.0
+
+
+def _level(record: ActivationRecord, level: float) -> FloatArray:
+    """So much on every token that fires."""
+    return np.where(record.activations > 0, level, 0).astype(np.float32)
 
 
 def test_the_margin_over_the_token_table_is_paired() -> None:

@@ -20,7 +20,7 @@ from app.domain.estimates import (
     weigh,
     weighted_interval,
 )
-from app.domain.executed import CORPUS, firing_threshold
+from app.domain.executed import CORPUS, FIRING_LEVEL, firing_threshold
 from app.domain.intervals import FISHER, PLAIN, SHARE, SHARE_EXPLAINED, Scale, share_interval
 from app.domain.results import ScoreResult
 from app.domain.scores import Estimate, not_finite, pearson
@@ -41,6 +41,9 @@ class Scored:
 
     real: tuple[FloatArray, ...]
     predicted: tuple[FloatArray, ...]
+    """In the model's own units."""
+    levels: tuple[FloatArray, ...]
+    """The same on the scale of texts, 0 to 10."""
     table: tuple[FloatArray, ...] | None
     """What the neuron's token table predicts; None where it has none."""
     weights: Weights
@@ -57,7 +60,8 @@ class WholeCorpusScorer:
     """
 
     name = "whole_corpus"
-    version = 1
+    version = 2
+    """2: a claim of level 3 counts for every neuron."""
 
     def __init__(self, excerpts_per_sample: int | None = None) -> None:
         self._parameters = {} if excerpts_per_sample is None else {"excerpts_per_sample": excerpts_per_sample}
@@ -86,10 +90,12 @@ class WholeCorpusScorer:
     def _drawn(self, records: NeuronRecords, valid: Sequence[ScoredExcerpt]) -> Scored | str:
         by_kind: dict[SampleKind, list[ActivationRecord]] = {}
         predicted: dict[int, FloatArray] = {}
+        levels: dict[int, FloatArray] = {}
         for excerpt in valid:
             by_kind.setdefault(excerpt.kind, []).append(excerpt.record)
-            if excerpt.predicted is not None:
+            if excerpt.predicted is not None and excerpt.simulated.expected is not None:
                 predicted[excerpt.record.excerpt_id] = excerpt.predicted
+                levels[excerpt.record.excerpt_id] = excerpt.simulated.expected
         pairs = drawn_excerpts(records, by_kind)
         if not pairs:
             return "the number of excerpts in each stratum of the corpus is not known"
@@ -106,7 +112,8 @@ class WholeCorpusScorer:
             return str(refusal.undefined_reason)
         answers = [answer.expected for answer in token_lookup(records, chosen)]
         table = tuple(answer for answer in answers if answer is not None)
-        return Scored(real, expected, table if len(table) == len(real) else None, weights)
+        stated = tuple(levels[record.excerpt_id] for record in chosen)
+        return Scored(real, expected, stated, table if len(table) == len(real) else None, weights)
 
 
 def _estimate(
@@ -149,7 +156,9 @@ def _explained_variance(found: Scored, _threshold: float) -> Estimate:
 
 
 def _detection(found: Scored, threshold: float) -> Float64s:
-    return detection_sums([a >= threshold for a in found.real], [p >= threshold for p in found.predicted])
+    # Claims are compared on the scale of texts: level 3 in the model's units may be rounded to below the threshold.
+    claimed = [level >= FIRING_LEVEL for level in found.levels]
+    return detection_sums([a >= np.float32(threshold) for a in found.real], claimed)
 
 
 def _ratio(of: int) -> Statistic:
