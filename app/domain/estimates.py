@@ -296,8 +296,10 @@ def weighted_interval(weights: Weights, sums: Float64s, statistic: Statistic, sc
     """The 95% interval of a statistic of weighted sums [E, K], symmetric on ``scale``.
 
     Student's t with the degrees of freedom of Welch and Satterthwaite over the strata, since most of the variance may
-    come from one stratum of few excerpts. None where these excerpts do not determine the variance, or the value is
-    at the end of the scale.
+    come from one stratum of few excerpts; each stratum's are those of contributions with ``KURTOSIS``. None where these
+    excerpts do not determine the variance, or the value is at the end of the scale. Source: Cochran, "Sampling
+    Techniques" (1977), section 5.4: with positive kurtosis a variance is known less well than n - 1 degrees of freedom
+    say, since the variance of a stratum's variance is (2 / (n - 1) + kurtosis / n) times its square.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         centre = float(scale.to(statistic((weights.values @ sums)[None]))[0])
@@ -309,10 +311,23 @@ def weighted_interval(weights: Weights, sums: Float64s, statistic: Statistic, sc
         everything = np.bincount(weights.strata, minlength=len(weights.populations)) >= weights.populations
         low, high = scale.back(np.array([centre, centre]))
         return (float(low), float(high)) if everything.all() else None
-    freedom = variance**2 / sum(part**2 / (n - 1) for part, n in parts if part > 0)
+    freedom = variance**2 / sum(part**2 / _freedom(n) for part, n in parts if part > 0)
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * np.sqrt(variance))
     low, high = scale.back(np.array([centre - half, centre + half]))
     return float(low), float(high)
+
+
+KURTOSIS = 3.0
+"""Excess kurtosis of what excerpts of a stratum contribute to a statistic, that of Laplace's distribution.
+
+Measured on 60 neurons of the demo over 300,000 tokens, strata weighted by their variance: median 4.9, quartiles 3.3 and
+12.3 for the correlation. With 0, as for a normal distribution, 95% intervals cover 93%.
+"""
+
+
+def _freedom(n: int) -> float:
+    """The degrees of freedom with which n excerpts know the variance of their stratum; n - 1 without kurtosis."""
+    return 2 / (2 / (n - 1) + KURTOSIS / n)
 
 
 def _variances(weights: Weights, sums: Float64s, statistic: Statistic) -> list[tuple[float, int]]:

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from app.domain.estimates import Drawn, correlation_sums, weigh, weighted_interval
-from app.domain.intervals import FISHER
+from app.domain.intervals import FISHER, PLAIN
 from app.domain.samples import BAND_EDGES, STRATA, SampleKind
 from app.domain.scores import pearson
 
@@ -48,6 +48,22 @@ def test_the_interval_covers_the_corpus(shape: float, per_stratum: int) -> None:
         assert interval is not None
         held += interval[0] <= truth <= interval[1]
     assert 0.91 <= held / N_DRAWS <= 0.985  # 95 %, within three standard errors of 300 draws
+
+
+@pytest.mark.parametrize("per_stratum", [5, 10])
+@pytest.mark.parametrize("shape", [0.5, 1.0, 4.0])
+def test_the_interval_of_a_mean_covers_skewed_contributions(shape: float, per_stratum: int) -> None:
+    """Gamma distributions have the excess kurtosis 6 / shape; here each of four strata has a fourth of the variance."""
+    generator, held, n_draws = np.random.default_rng(2), 0, 1500
+    kinds = STRATA[1:5]
+    counts = dict.fromkeys(kinds, 100_000)
+    weights = weigh([Drawn(i, kinds[i // per_stratum], per_stratum / 100_000) for i in range(4 * per_stratum)], counts)
+    for _ in range(n_draws):
+        drawn = generator.gamma(shape, 1.0, (4 * per_stratum, 1))
+        interval = weighted_interval(weights, drawn, lambda sums: sums[:, 0] / 400_000, PLAIN)
+        assert interval is not None
+        held += interval[0] <= shape <= interval[1]
+    assert 0.92 <= held / n_draws <= 0.98
 
 
 def test_a_census_has_no_width() -> None:
