@@ -100,7 +100,7 @@ def logged_in(url: str) -> dict[str, str]:
     """The header of a reader's requests."""
     engine = make_engine(url)
     with transaction(make_sessions(engine)) as session:
-        account = ensure_account(session, name="reader", role=Role.READER)
+        account = ensure_account(session, name="reader", role=Role.VIEWER)
         token = create_login_token(session, account_id=account.id, minutes=5)
     with transaction(make_sessions(engine)) as session:
         cookie = log_in(session, login_token=token, days=1)

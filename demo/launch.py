@@ -166,7 +166,7 @@ def _running(sessions: Sessions, slug: str) -> Collection | None:
 
 def _login_token(session: Session, *, minutes: int) -> str:
     """What the owner logs in with once."""
-    owner = ensure_account(session, name=OWNER, role=Role.ADMIN)
+    owner = ensure_account(session, name=OWNER, role=Role.ADMINISTRATOR)
     return create_login_token(session, account_id=owner.id, minutes=minutes)
 
 

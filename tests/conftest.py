@@ -79,7 +79,7 @@ def session(sessions: Sessions) -> Iterator[Session]:
 
 @pytest.fixture
 def make(session: Session) -> Make:
-    """Rows for tests; alice is an administrator, bob a reviewer, charlie a reader."""
+    """Rows for tests; alice is an administrator, bob a reviewer, charlie a viewer."""
     return Make(session)
 
 

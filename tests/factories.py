@@ -72,7 +72,7 @@ class Make:
         self.session = session
         self._numbers = itertools.count(1)
 
-    def account(self, name: str = "alice", role: str = "admin") -> Account:
+    def account(self, name: str = "alice", role: str = "administrator") -> Account:
         return self._add(Account(name=name, role=role))
 
     def tokenizer(self, tokens: Sequence[bytes] = WORDS) -> Tokenizer:

@@ -11,7 +11,7 @@ import grimp
 import pytest
 
 from app.domain import bounds
-from app.domain.roles import Action
+from app.domain.roles import Permission
 from app.domain.work import KINDS, RUN
 from app.models import Base
 from app.settings import Settings, settings_table
@@ -70,11 +70,11 @@ def test_no_template_has_inline_style_or_script_or_trusts_text(path: Path) -> No
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=relative)
-def test_templates_take_bounds_and_actions_from_the_domain(path: Path) -> None:
+def test_templates_take_bounds_and_permissions_from_the_domain(path: Path) -> None:
     source = path.read_text()
     assert re.findall(r'maxlength="\d+"', source) == []
     assert set(re.findall(r"\bbounds\.(\w+)", source)) <= set(vars(bounds))
-    assert set(re.findall(r'frame\.may\("(\w+)"\)', source)) <= set(Action)
+    assert set(re.findall(r'frame\.may\("(\w+)"\)', source)) <= set(Permission)
 
 
 @pytest.mark.parametrize("path", PYTHON, ids=relative)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from app.cli.common import opened, settings
-from app.domain.roles import Role
+from app.domain.roles import Role, permissions_table
 from app.queries.people.accounts import (
     account_named,
     accounts,
@@ -22,7 +22,7 @@ user = typer.Typer(help="Accounts of people.", no_args_is_help=True)
 @user.command("add")
 def user_add(
     name: str,
-    role: Annotated[Role, typer.Option(help="reader (may flag), reviewer (may also resolve and queue) or admin.")],
+    role: Annotated[Role, typer.Option(help="What it may do: neuron-audit user roles")],
 ) -> None:
     """Add an account and print an address that logs it in once."""
     loaded = settings()
@@ -48,6 +48,12 @@ def user_list() -> None:
     with opened(settings()) as session:
         for account in accounts(session):
             typer.echo(f"{account.name}\t{account.role}{' (disabled)' if account.disabled_at else ''}")
+
+
+@user.command("roles")
+def user_roles() -> None:
+    """Print what each role, and each scope of a token, may do."""
+    typer.echo(permissions_table())
 
 
 @user.command("role")

@@ -1,60 +1,126 @@
-"""Who may do what. Pages use the same rules to hide what would be refused."""
+"""Who may do what: the one table of roles, permissions and scopes.
 
+Routes, templates, commands and the tokens of programs all read it; pages hide what would be refused.
+"""
+
+from collections.abc import Mapping
 from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What an account may do. Reading about neurons needs no account unless the settings require one."""
+    """What an account is for. Each account has one role."""
 
-    READER = "reader"
+    VIEWER = "viewer"
     REVIEWER = "reviewer"
-    ADMIN = "admin"
+    OPERATOR = "operator"
+    ADJUDICATOR = "adjudicator"
+    ADMINISTRATOR = "administrator"
+
+
+class Permission(StrEnum):
+    """Everything that a route may require."""
+
+    READ = "read"
+    """Neurons, explanations, scores, flags and campaigns. The only one that needs no account by default."""
+    READ_OPERATIONS = "read_operations"
+    FLAG = "flag"
+    TRY = "try"
+    REVIEW = "review"
+    ADJUDICATE = "adjudicate"
+    MANAGE_CAMPAIGNS = "manage_campaigns"
+    QUEUE = "queue"
+    CANCEL = "cancel"
+    MANAGE_OWN_ACCOUNT = "manage_own_account"
+    MANAGE_PEOPLE = "manage_people"
+    MANAGE_PROVIDERS = "manage_providers"
+
+    @property
+    def meaning(self) -> str:
+        """What it permits, in words that follow "may"."""
+        return _MEANINGS[self]
+
+
+_MEANINGS: Mapping[Permission, str] = {
+    Permission.READ: "read about neurons, explanations, scores, flags and campaigns",
+    Permission.READ_OPERATIONS: "read prompts and replies, batches, tasks, spending and hosts of workers",
+    Permission.FLAG: "flag an explanation",
+    Permission.TRY: "try a text on a neuron",
+    Permission.REVIEW: "take items of campaigns and judge them, flags included",
+    Permission.ADJUDICATE: "decide what reviewers disagree on, and send settled items back",
+    Permission.MANAGE_CAMPAIGNS: "create, change and end campaigns, and add items or flags in bulk",
+    Permission.QUEUE: "queue runs, checks and reviews by language models, and write explanations, which are scored",
+    Permission.CANCEL: "cancel queued and running work",
+    Permission.MANAGE_OWN_ACCOUNT: "change one's own password, sessions and tokens",
+    Permission.MANAGE_PEOPLE: "invite people, change their roles, disable accounts and cap spending",
+    Permission.MANAGE_PROVIDERS: "add, change and disable language models, their keys and prices",
+}
+
+_EVERYBODY = frozenset(
+    {
+        Permission.READ,
+        Permission.READ_OPERATIONS,
+        Permission.FLAG,
+        Permission.TRY,
+        Permission.MANAGE_OWN_ACCOUNT,
+    }
+)
+
+PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
+    Role.VIEWER: _EVERYBODY,
+    Role.REVIEWER: _EVERYBODY | {Permission.REVIEW},
+    Role.OPERATOR: _EVERYBODY | {Permission.QUEUE, Permission.CANCEL, Permission.MANAGE_CAMPAIGNS},
+    Role.ADJUDICATOR: _EVERYBODY | {Permission.REVIEW, Permission.ADJUDICATE, Permission.MANAGE_CAMPAIGNS},
+    Role.ADMINISTRATOR: frozenset(Permission),
+}
+
+ANONYMOUS = frozenset({Permission.READ})
+"""What a visitor without an account may do, unless the settings require an account for everything."""
 
 
 class TokenScope(StrEnum):
     """What a program may do with a token, at most what its account may."""
 
     READ = "read"
-    """Only look."""
-    ALL = "all"
-    """All that the account may do."""
-
-
-class Action(StrEnum):
-    """Everything that needs an account: to change something, or to read what is not about neurons."""
-
-    READ_OPERATIONS = "read_operations"
-    """Prompts and replies, base URLs, batches, spending by person, hosts of workers."""
-    FLAG = "flag"
     REVIEW = "review"
-    """Take items of campaigns and judge them; resolving a flag is that too."""
-    ADJUDICATE = "adjudicate"
-    """Decide what reviewers disagree on; send settled items back."""
-    MANAGE_CAMPAIGNS = "manage_campaigns"
     QUEUE = "queue"
-    CANCEL = "cancel"
-    TRY = "try"
-    MANAGE_PEOPLE = "manage_people"
-    """Invite people, change their roles, disable accounts."""
+    ALL = "all"
 
 
-_ALLOWED: dict[Action, frozenset[Role]] = {
-    Action.READ_OPERATIONS: frozenset(Role),
-    Action.FLAG: frozenset(Role),
-    Action.REVIEW: frozenset({Role.REVIEWER, Role.ADMIN}),
-    Action.ADJUDICATE: frozenset({Role.ADMIN}),
-    Action.MANAGE_CAMPAIGNS: frozenset({Role.REVIEWER, Role.ADMIN}),
-    Action.QUEUE: frozenset({Role.REVIEWER, Role.ADMIN}),
-    Action.CANCEL: frozenset({Role.REVIEWER, Role.ADMIN}),
-    Action.TRY: frozenset(Role),
-    Action.MANAGE_PEOPLE: frozenset({Role.ADMIN}),
+IN_PERSON = frozenset({Permission.MANAGE_OWN_ACCOUNT, Permission.MANAGE_PEOPLE, Permission.MANAGE_PROVIDERS})
+"""What no program may do: a token that could make tokens, or give roles, would outlive its revocation."""
+
+_READING = frozenset({Permission.READ, Permission.READ_OPERATIONS})
+
+SCOPES: Mapping[TokenScope, frozenset[Permission]] = {
+    TokenScope.READ: _READING,
+    TokenScope.REVIEW: _READING | {Permission.FLAG, Permission.REVIEW, Permission.ADJUDICATE},
+    TokenScope.QUEUE: _READING | {Permission.TRY, Permission.QUEUE, Permission.CANCEL},
+    TokenScope.ALL: frozenset(Permission) - IN_PERSON,
 }
 
 
-READING = frozenset({Action.READ_OPERATIONS})
-"""Actions that change nothing."""
+def may(role: Role | None, permission: Permission, *, scope: TokenScope | None = None) -> bool:
+    """Whether an account of this role may do this, by a token of this scope.
+
+    Without a role: a visitor without an account. Without a scope: a person at a browser.
+    """
+    allowed = ANONYMOUS if role is None else PERMISSIONS[role]
+    return permission in allowed and (scope is None or permission in SCOPES[scope])
 
 
-def may(role: Role, action: Action, *, scope: TokenScope = TokenScope.ALL) -> bool:
-    """Whether an account of this role may do this, by a token of this scope."""
-    return role in _ALLOWED[action] and (scope is TokenScope.ALL or action in READING)
+def roles_with(permission: Permission) -> tuple[Role, ...]:
+    """The roles that include this permission."""
+    return tuple(role for role in Role if permission in PERMISSIONS[role])
+
+
+def permissions_table() -> str:
+    """Every permission as a Markdown table: what it permits, which roles and scopes include it."""
+    lines = [
+        f"| may | {' | '.join(Role)} | scopes of tokens |",
+        f"|---|{'---|' * len(Role)}---|",
+    ]
+    for permission in Permission:
+        roles = ("yes" if permission in PERMISSIONS[role] else "" for role in Role)
+        scopes = ", ".join(f"`{scope}`" for scope in TokenScope if permission in SCOPES[scope])
+        lines.append(f"| {permission.meaning} | {' | '.join(roles)} | {scopes or 'none'} |")
+    return "\n".join(lines)

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from app.db import Sessions, allow_seconds, transaction
-from app.domain.roles import Action, may
+from app.domain.roles import IN_PERSON, Permission, may, roles_with
 from app.errors import Forbidden, Invalid, LoginRequired, NotFound
 from app.queries.people.accounts import Viewer, viewer_of
 from app.queries.people.api_tokens import viewer_of_api_token
@@ -95,22 +95,30 @@ async def refuse_strangers(request: Request, viewer: CurrentViewer, settings: Ap
         raise LoginRequired
 
 
-def allowed_to(action: Action) -> Callable[[Viewer | None], Viewer]:
+def allowed_to(permission: Permission) -> Callable[[Viewer | None], Viewer]:
     """A dependency that returns the viewer, or refuses with 401 or 403."""
 
     def check(viewer: CurrentViewer) -> Viewer:
         if viewer is None:
             raise LoginRequired
-        if not viewer.may(action):
-            if viewer.by_program and may(viewer.role, action):
-                raise Forbidden("This token may only read. Make one that may do all that your account may.")
-            raise Forbidden(f"Your account is a {viewer.role}'s and may not do this.")
+        if not viewer.may(permission):
+            raise Forbidden(_reason(viewer, permission))
         return viewer
 
     return check
 
 
-MayReadOperations = Annotated[Viewer, Depends(allowed_to(Action.READ_OPERATIONS), scope="function")]
+def _reason(viewer: Viewer, permission: Permission) -> str:
+    """Why a viewer may not do this, and who may."""
+    if not may(viewer.role, permission):
+        roles = ", ".join(roles_with(permission))
+        return f"The role {viewer.role} may not {permission.meaning}. Roles that may: {roles}."
+    if permission in IN_PERSON:
+        return "A program may not do this. Log in with a browser."
+    return f"The scope of this token, {viewer.scope}, does not include this. Make a token of another scope."
+
+
+MayReadOperations = Annotated[Viewer, Depends(allowed_to(Permission.READ_OPERATIONS), scope="function")]
 
 
 async def check_address(request: Request) -> None:

@@ -169,7 +169,7 @@ def say_how_to_log_in(sessions: Sessions) -> None:
     try:
         with transaction(sessions) as session:
             if not any_account(session):
-                log.warning("nobody.can_log_in", add_an_account="neuron-audit user add NAME --role admin")
+                log.warning("nobody.can_log_in", add_an_account="neuron-audit user add NAME --role administrator")
     except OperationalError as error:
         log.warning("database.away", reason=str(error.orig).strip())
 

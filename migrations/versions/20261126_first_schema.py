@@ -287,7 +287,9 @@ def create_tables() -> None:
         sa.Column("password_hash", sa.String(), nullable=True),
         sa.Column("price_cap_per_day", sa.Double(), nullable=True),
         sa.CheckConstraint("kind IN ('person', 'language_model', 'simulated')", name=op.f("ck_account_kind")),
-        sa.CheckConstraint("role IN ('reader', 'reviewer', 'admin')", name=op.f("ck_account_role")),
+        sa.CheckConstraint(
+            "role IN ('viewer', 'reviewer', 'operator', 'adjudicator', 'administrator')", name=op.f("ck_account_role")
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_account")),
         sa.UniqueConstraint("name", name=op.f("uq_account_name")),
     )
@@ -514,7 +516,7 @@ def create_tables() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint("scope IN ('read', 'all')", name=op.f("ck_api_token_scope")),
+        sa.CheckConstraint("scope IN ('read', 'review', 'queue', 'all')", name=op.f("ck_api_token_scope")),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_api_token_account_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_api_token")),
         sa.UniqueConstraint("token_hash", name=op.f("uq_api_token_token_hash")),

@@ -47,7 +47,7 @@ def open_page(browser: Browser, site: Site) -> Iterator[Callable[..., Page]]:
     """Opens a page in a new context, logged in where a name is given."""
     complaints: list[str] = []
 
-    def open_page(name: str | None = None, *, role: Role = Role.ADMIN, **options: Any) -> Page:
+    def open_page(name: str | None = None, *, role: Role = Role.ADMINISTRATOR, **options: Any) -> Page:
         context = browser.new_context(base_url=site.url, **options)
         context.set_default_timeout(GUARD_MS)
         page = context.new_page()

@@ -37,7 +37,7 @@ class Site:
     url: str
     sessions: Sessions
 
-    def login_address(self, name: str = "alice", role: Role = Role.ADMIN) -> str:
+    def login_address(self, name: str = "alice", role: Role = Role.ADMINISTRATOR) -> str:
         """Where an account of this name logs in, once."""
         with transaction(self.sessions) as session:
             account = ensure_account(session, name=name, role=role)

@@ -56,7 +56,7 @@ def test_a_neuron_is_explained_again_from_its_page_and_gets_a_new_explanation(op
 
 
 def test_a_doubted_explanation_is_flagged_seen_and_resolved(open_page: Callable[..., Page]) -> None:
-    charlie = open_page("charlie", role="reader")
+    charlie = open_page("charlie", role="viewer")
     charlie.goto(f"/{SLUG}/0/5")
     charlie.get_by_text("Flag this explanation").click()
     charlie.get_by_label("What is wrong with it").select_option("too_broad")

@@ -30,7 +30,7 @@ def campaign_id(site: Site) -> int:
 def create(site: Site, name: str, n: int, **rules: bool) -> int:
     with transaction(site.sessions) as session:
         subject = session.scalars(select(Subject).where(Subject.slug == SLUG)).one()
-        account = ensure_account(session, name="alice", role=Role.ADMIN)
+        account = ensure_account(session, name="alice", role=Role.ADMINISTRATOR)
         return create_campaign(
             session,
             name=name,
@@ -78,7 +78,7 @@ def test_two_people_settle_a_campaign_and_one_disagreement_is_adjudicated(
     begin(erik, campaign_id)
     judge_all(erik, lambda number: "2")  # neither of the two
     expect(erik.locator(".review-done")).to_be_visible()
-    carol = open_page("carol", role=Role.ADMIN)
+    carol = open_page("carol", role=Role.ADMINISTRATOR)
     begin(carol, campaign_id)
     expect(carol.locator("#_item")).to_contain_text("you adjudicate")
     judge_all(carol, lambda number: "5")

@@ -37,7 +37,7 @@ def test_a_text_that_cannot_be_simulated_shows_why_it_has_no_score(open_page: Ca
 
 
 def test_a_text_is_answered_while_a_person_waits(open_page: Callable[..., Page]) -> None:
-    page = open_page("charlie", role="reader")
+    page = open_page("charlie", role="viewer")
     page.goto(f"/{SLUG}/0/7")
     page.get_by_role("link", name="Try a text").click()
     page.get_by_label("A text that this neuron may fire on").fill("    return self.name")
@@ -47,7 +47,7 @@ def test_a_text_is_answered_while_a_person_waits(open_page: Callable[..., Page])
 
 
 def test_a_text_is_answered_without_javascript(open_page: Callable[..., Page]) -> None:
-    page = open_page("charlie", role="reader", java_script_enabled=False)
+    page = open_page("charlie", role="viewer", java_script_enabled=False)
     page.goto(f"/{SLUG}/0/7/try")
     page.get_by_label("A text that this neuron may fire on").fill("    return self.name")
     page.get_by_role("button", name="Run it").click()

@@ -40,8 +40,8 @@ def audited(make: Make, *, judged: bool = True, ended: bool = False) -> Audit:
     """
     session, subject = make.session, make.subject(neurons_per_layer=N_NEURONS // 2)
     alice, bob, dora = (
-        Reviewer(make.account(name, role).id, may_adjudicate=role == "admin")
-        for name, role in (("alice", "admin"), ("bob", "reviewer"), ("dora", "reviewer"))
+        Reviewer(make.account(name, role).id, may_adjudicate=role == "administrator")
+        for name, role in (("alice", "administrator"), ("bob", "reviewer"), ("dora", "reviewer"))
     )
     ids = []
     for i in range(N_NEURONS):

@@ -53,8 +53,8 @@ def reviewing(make: Make, *, n_items: int = 1, verdicts: int = 2) -> Cast:
     """``n_items`` explained neurons in a campaign."""
     session, subject = make.session, make.subject()
     alice, bob, dora, erik = (
-        Reviewer(make.account(name, role).id, may_adjudicate=role == "admin")
-        for name, role in (("alice", "admin"), ("bob", "reviewer"), ("dora", "reviewer"), ("erik", "reviewer"))
+        Reviewer(make.account(name, role).id, may_adjudicate=role == "administrator")
+        for name, role in (("alice", "administrator"), ("bob", "reviewer"), ("dora", "reviewer"), ("erik", "reviewer"))
     )
     ids = tuple(make.explained(make.neuron(subject, index=i), f"fires on {i}") for i in range(n_items))
     campaign_id = create_campaign(

@@ -23,16 +23,16 @@ from tests.factories import Make
 
 
 def test_an_account_is_made_once(session: Session) -> None:
-    first = ensure_account(session, name="owner", role=Role.ADMIN)
-    assert ensure_account(session, name="owner", role=Role.READER).id == first.id
+    first = ensure_account(session, name="owner", role=Role.ADMINISTRATOR)
+    assert ensure_account(session, name="owner", role=Role.VIEWER).id == first.id
     with pytest.raises(Conflict, match="owner"):
-        add_account(session, name="owner", role=Role.ADMIN)
+        add_account(session, name="owner", role=Role.ADMINISTRATOR)
 
 
 @pytest.mark.parametrize("name", ["", "a\0b", "x" * 65, "a\nb"])
 def test_a_bad_name_is_refused(session: Session, name: str) -> None:
     with pytest.raises(Invalid):
-        add_account(session, name=name, role=Role.READER)
+        add_account(session, name=name, role=Role.VIEWER)
 
 
 def test_the_command_refuses_a_role_that_does_not_exist() -> None:

@@ -44,7 +44,7 @@ class Cast:
 def cast(make: Make) -> Cast:
     neuron = make.neuron(make.subject(), layer=1, index=3)
     explanation = make.explanation(neuron, text="fires on cats")
-    charlie, bob = make.account("charlie", "reader"), make.account("bob", "reviewer")
+    charlie, bob = make.account("charlie", "viewer"), make.account("bob", "reviewer")
     return Cast(neuron, explanation.id, charlie.id, bob.id)
 
 

@@ -62,16 +62,16 @@ def send(session: Session, *bound: BoundSelect[Any]) -> None:
 
 
 def test_several_statements_are_answered_each_by_itself(session: Session, make: Make) -> None:
-    make.account("alice", "admin")
+    make.account("alice", "administrator")
     make.account("bob", "reviewer")
     with one_round_trip(session) as trip:
         answers = [trip.send(NAMES.given(name=name)) for name in ("bob", "nobody", "alice")]
-    assert [answer.rows for answer in answers] == [[Person("bob", "reviewer")], [], [Person("alice", "admin")]]
+    assert [answer.rows for answer in answers] == [[Person("bob", "reviewer")], [], [Person("alice", "administrator")]]
 
 
 def test_what_the_transaction_has_added_is_among_the_rows(session: Session) -> None:
-    session.add(Account(name="dora", role="reader"))
-    assert rows_of(session, NAMES.given(name="dora")) == [Person("dora", "reader")]
+    session.add(Account(name="dora", role="viewer"))
+    assert rows_of(session, NAMES.given(name="dora")) == [Person("dora", "viewer")]
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_columns_that_are_not_the_fields_of_the_row_are_refused_at_import(statem
         PreparedSelect(Person, statement)
 
 
-@pytest.mark.parametrize("parameters", [{}, {"nme": "bob"}, {"name": "bob", "role": "admin"}])
+@pytest.mark.parametrize("parameters", [{}, {"nme": "bob"}, {"name": "bob", "role": "administrator"}])
 def test_missing_and_unknown_parameters_are_refused(parameters: dict[str, str]) -> None:
     with pytest.raises(TypeError, match="the statement takes"):
         NAMES.given(**parameters)

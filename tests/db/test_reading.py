@@ -37,7 +37,7 @@ def test_a_connection_that_was_read_from_holds_transactions_again(engine: Engine
 
     with make_sessions(engine)() as session:
         assert session.scalars(select(text("pg_backend_pid()"))).one() == used
-        session.add(Account(name="dora", role="reader"))
+        session.add(Account(name="dora", role="viewer"))
         session.flush()
         session.rollback()
 

@@ -55,7 +55,7 @@ def test_programs_that_start_at_once_on_an_empty_folder_prepare_it_together(tmp_
     }
     programs = [
         subprocess.Popen(
-            [sys.executable, "-m", "app.cli", "user", "add", name, "--role", "admin"],
+            [sys.executable, "-m", "app.cli", "user", "add", name, "--role", "administrator"],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

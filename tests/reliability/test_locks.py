@@ -29,7 +29,7 @@ def test_an_explanation_is_written_while_a_run_of_its_neuron_ends(stage: MakeSta
     (neuron_id,) = on.neuron_ids
     with transaction(on.sessions) as session:
         alice = Make(session).account()
-        viewer = Viewer(alice.id, alice.name, Role.ADMIN)
+        viewer = Viewer(alice.id, alice.name, Role.ADMINISTRATOR)
         lease = begin_run(session, taker=Taker(uuid.uuid4(), uuid.uuid4(), 60))
     assert lease is not None
     run_has_ended = Event()

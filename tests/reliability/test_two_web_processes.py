@@ -33,7 +33,7 @@ class TwoSites:
 
     def token(self, name: str = "alice") -> str:
         with transaction(self.on.sessions) as session:
-            account = ensure_account(session, name=name, role=Role.ADMIN)
+            account = ensure_account(session, name=name, role=Role.ADMINISTRATOR)
             return create_login_token(session, account_id=account.id, minutes=5)
 
     def log_in(self, name: str = "alice") -> None:

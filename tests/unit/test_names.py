@@ -1,7 +1,6 @@
 import pytest
 from sqlalchemy.orm import sessionmaker
 
-from app.domain.roles import Action, Role, may
 from app.domain.slugs import RESERVED_SLUGS, is_slug
 from app.settings import Settings
 from app.web.main import create_app
@@ -23,8 +22,3 @@ def test_the_first_word_of_every_page_is_reserved() -> None:
     paths = create_app(Settings(), sessionmaker()).openapi()["paths"]
     words = {path.split("/")[1].removesuffix(".json") for path in paths}
     assert {word for word in words if not word.startswith("{")} <= RESERVED_SLUGS
-
-
-def test_each_role_may_do_what_the_one_below_may() -> None:
-    allowed = [{action for action in Action if may(role, action)} for role in (Role.READER, Role.REVIEWER, Role.ADMIN)]
-    assert allowed[0] <= allowed[1] <= allowed[2] == set(Action)

@@ -59,8 +59,14 @@ def context(app: FastAPI) -> Callable[[], Any]:
 
 @pytest.fixture
 def log_in_as(client: TestClient, make: Make) -> LogIn:
-    """Log the client in as alice (admin), bob (reviewer) or charlie (reader)."""
-    roles = {"alice": "admin", "bob": "reviewer", "charlie": "reader"}
+    """Log the client in as alice, bob, charlie, olga or adam, one for each role."""
+    roles = {
+        "alice": "administrator",
+        "bob": "reviewer",
+        "charlie": "viewer",
+        "olga": "operator",
+        "adam": "adjudicator",
+    }
 
     def log_in_account(name: str) -> Account:
         account = make.account(name, roles[name])

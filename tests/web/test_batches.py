@@ -112,7 +112,7 @@ def test_an_active_run_shows_its_stage_and_looks_again(client: TestClient, make:
 
 
 def test_a_batch_is_cancelled(client: TestClient, make: Make, batch_id: int, log_in_as: LogIn) -> None:
-    log_in_as("bob")
+    log_in_as("olga")
     assert "Cancel the 3 runs left" in client.get(f"/batches/{batch_id}").text
     answer = client.post(f"/batches/{batch_id}/cancel")
     assert (answer.status_code, answer.headers["location"]) == (303, f"/batches/{batch_id}")
@@ -123,7 +123,7 @@ def test_a_batch_is_cancelled(client: TestClient, make: Make, batch_id: int, log
 
 
 def test_a_run_is_cancelled_and_retried(client: TestClient, make: Make, batch_id: int, log_in_as: LogIn) -> None:
-    log_in_as("bob")
+    log_in_as("olga")
     run = end(make, batch_id)[0]
     for action, status in (("cancel", "cancelled"), ("retry", "queued")):
         answer = client.post(f"/runs/{run.id}/{action}")
@@ -172,7 +172,7 @@ def test_a_damaged_list_of_runs_is_refused(client: TestClient, batch_id: int, qu
 
 @pytest.mark.parametrize("action", ["/batches/9/cancel", "/runs/9/cancel", "/runs/9/retry"])
 def test_what_is_not_there_cannot_be_changed(client: TestClient, log_in_as: LogIn, action: str) -> None:
-    log_in_as("bob")
+    log_in_as("olga")
     assert client.post(action.replace("9", "123456789")).status_code == 404
 
 

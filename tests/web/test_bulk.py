@@ -37,7 +37,7 @@ def n_events(make: Make) -> int:
 def test_all_that_match_are_flagged_and_the_flags_withdrawn_by_one_undo(
     client: TestClient, make: Make, subject: Subject, log_in_as: LogIn, context: Context
 ) -> None:
-    log_in_as("bob")
+    log_in_as("olga")
     assert "2 explanations" in client.get("/tiny/bulk?all=true&layer=1&method=7").text
     before = n_events(make)
     sent = {"n_explanations": "2", "filters": "layer=1", "reason": "too_broad", "note": "all of layer 1"}
@@ -58,7 +58,7 @@ def test_all_that_match_are_flagged_and_the_flags_withdrawn_by_one_undo(
 def test_a_number_that_has_changed_is_confirmed_again(
     client: TestClient, make: Make, subject: Subject, log_in_as: LogIn
 ) -> None:
-    log_in_as("bob")
+    log_in_as("olga")
     sent = {"n_explanations": "1", "filters": "layer=1", "reason": "wrong"}
     answer = client.post("/tiny/bulk/flag", data=sent)
     assert answer.status_code == 409
@@ -94,7 +94,7 @@ def test_ticked_neurons_are_added_to_a_campaign_and_taken_out(
 
 
 def test_nothing_chosen_is_said(client: TestClient, subject: Subject, log_in_as: LogIn) -> None:
-    log_in_as("bob")
+    log_in_as("olga")
     assert client.get("/tiny/bulk").status_code == 422
     assert client.get("/tiny/bulk?all=true&state=unexplained").status_code == 422
     assert client.get("/draws/99999").status_code == 404

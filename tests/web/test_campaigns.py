@@ -36,7 +36,7 @@ def test_the_standing_campaign_is_there_from_the_start(client: TestClient, conte
 def test_a_reviewer_creates_a_campaign_from_a_list(
     client: TestClient, make: Make, subject: Subject, log_in_as: LogIn, context: Context
 ) -> None:
-    log_in_as("bob")
+    log_in_as("olga")
     assert "2 explanations" in client.get("/campaigns/new?subject=tiny&layer=1").text
     answer = create(client, filters="layer=1", stratified_by="layer", n="2")
     made = make.session.scalars(select(Campaign).where(~Campaign.is_standing)).one()
@@ -68,14 +68,14 @@ def test_all_that_match_can_be_items(client: TestClient, make: Make, subject: Su
 def test_what_makes_no_campaign_is_refused(
     client: TestClient, make: Make, subject: Subject, log_in_as: LogIn, changes: dict[str, str], status: int
 ) -> None:
-    log_in_as("bob")
+    log_in_as("olga")
     assert create(client, **changes).status_code == status
 
 
 def test_rules_are_changed_by_a_newer_version(
     client: TestClient, make: Make, subject: Subject, log_in_as: LogIn
 ) -> None:
-    log_in_as("bob")
+    log_in_as("olga")
     address = create(client).headers["location"]
     assert "Put version 2 in force" in client.get(f"{address}/rules").text
     client.post(f"{address}/rules", data={"question": "Does it?", "verdicts_per_item": "3"})
@@ -89,7 +89,7 @@ def test_rules_are_changed_by_a_newer_version(
 
 
 def test_an_ended_campaign_says_so(client: TestClient, subject: Subject, log_in_as: LogIn) -> None:
-    log_in_as("bob")
+    log_in_as("olga")
     address = create(client).headers["location"]
     client.post(f"{address}/end")
     assert "ended" in client.get(address).text

@@ -13,7 +13,7 @@ LogIn = Callable[[str], Any]
 
 def test_the_button_queues_a_check_and_shows_its_task(client: TestClient, make: Make, log_in_as: LogIn) -> None:
     make.explanation(make.neuron(make.subject()))
-    log_in_as("bob")
+    log_in_as("olga")
     assert 'action="/tiny/check"' in client.get("/tiny").text
     answer = client.post("/tiny/check", follow_redirects=False)
     task = make.session.scalars(select(Task)).one()
@@ -36,7 +36,7 @@ def test_where_everything_has_been_checked_it_says_so(client: TestClient, make: 
             n_failed=0,
         )
     )
-    log_in_as("bob")
+    log_in_as("olga")
     answer = client.post("/tiny/check")
     assert answer.status_code == 409
     assert "has been checked" in answer.text

@@ -115,7 +115,7 @@ def test_no_route_works_without_credentials(bare: TestClient, make: Make, creden
 
 
 def test_a_token_that_may_only_read_changes_nothing(bare: TestClient, make: Make) -> None:
-    account = make.account("alice", "admin")
+    account = make.account("alice", "administrator")
     token = create_api_token(make.session, account_id=account.id, name="reads", scope=TokenScope.READ, days=1)
     make.session.flush()
     before = n_events(make)
@@ -133,7 +133,7 @@ def test_a_form_of_this_site_is_let_through(bare: TestClient, session_cookie: st
 
 
 def test_a_program_needs_its_token_and_no_origin(bare: TestClient, make: Make) -> None:
-    account = make.account("alice", "admin")
+    account = make.account("alice", "administrator")
     token = create_api_token(make.session, account_id=account.id, name="works", scope=TokenScope.ALL, days=1)
     make.session.flush()
     answer = bare.post("/tiny/0/0/try/warm-up", headers={"Authorization": f"Bearer {token}"})

@@ -160,7 +160,7 @@ def test_statements_are_typed_in_a_form(client: TestClient, make: Make, context:
     audit = audited(make, judged=False)
     address = f"/campaigns/{audit.campaign_id}/statements"
     assert client.post(address, data={"payer": "Nobody"}).status_code == 401
-    logged_in(client, make, audit.bob)
+    logged_in(client, make, audit.alice)
     assert all(each.question in client.get(address).text.replace("&#39;", "'") for each in Statement)
     assert client.post(address, data={"payer": "Nobody"}).headers["location"] == address
     client.get(address)

@@ -29,7 +29,7 @@ def flag_id(make: Make, explanation: Explanation) -> int:
 
 
 def flag(make: Make, explanation: Explanation, reason: str = "wrong", note: str = "") -> int:
-    account = make.account(f"reader {reason}", "reader")
+    account = make.account(f"reader {reason}", "viewer")
     opened = open_flag(make.session, explanation_id=explanation.id, account_id=account.id, reason=reason, note=note)
     make.session.flush()
     return opened

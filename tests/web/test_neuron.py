@@ -333,7 +333,9 @@ def test_an_explanation_of_another_neuron_is_not_flagged_here(
     assert answer.status_code == 404
 
 
-@pytest.mark.parametrize(("name", "status"), [(None, 401), ("charlie", 403), ("bob", 303), ("alice", 303)])
+@pytest.mark.parametrize(
+    ("name", "status"), [(None, 401), ("charlie", 403), ("bob", 403), ("adam", 403), ("olga", 303), ("alice", 303)]
+)
 def test_reviewers_and_administrators_queue_a_neuron(
     client: TestClient, make: Make, neuron: Neuron, log_in_as: LogIn, name: str | None, status: int
 ) -> None:
@@ -350,7 +352,7 @@ def test_progress_polls_while_the_run_is_active_and_then_brings_the_new_explanat
 ) -> None:
     htmx = {"HX-Request": "true", "HX-Request-Type": "partial"}
     method = make.method()
-    log_in_as("bob")
+    log_in_as("olga")
     queued = client.post("/tiny/1/2/runs", data={"method_id": method.id}, headers=htmx).text
     assert "1 active run" in queued
     address = re.findall(r'hx-get="([^"]+)"', queued)[0]

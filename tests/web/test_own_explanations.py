@@ -47,7 +47,7 @@ def test_a_persons_text_is_an_explanation_at_once_and_waits_to_be_scored(
 
 
 def test_htmx_gets_the_progress_alone(client: TestClient, neuron: Neuron, method: Method, log_in_as: LogIn) -> None:
-    log_in_as("bob")
+    log_in_as("olga")
     htmx = {"HX-Request": "true", "HX-Request-Type": "partial"}
     answer = client.post(ADDRESS, data={"text": "cats", "method_id": method.id}, headers=htmx)
     assert answer.text.lstrip().startswith('<section id="_progress"')
@@ -87,7 +87,7 @@ def test_while_the_neuron_runs_with_that_method_the_text_is_not_taken(
 def test_the_form_allows_as_many_characters_as_the_program(
     client: TestClient, neuron: Neuron, log_in_as: LogIn
 ) -> None:
-    log_in_as("bob")
+    log_in_as("olga")
     form = client.get("/tiny/1/2").text.split('id="own-text"')[1]
     assert re.findall(r'maxlength="(\d+)"', form)[0] == str(LONGEST_EXPLANATION)
 

@@ -69,18 +69,18 @@ def test_an_invitation_logs_in_once(
 def test_a_role_that_is_changed_holds_at_once(
     client: TestClient, stranger: TestClient, log_in_as: LogIn, session: Session
 ) -> None:
-    account = with_password(session, role=Role.ADMIN)
+    account = with_password(session, role=Role.ADMINISTRATOR)
     log_in_as("alice")
     assert log_in(stranger, "dora", PASSWORD) == 303
     assert stranger.get("/people").status_code == 200
-    assert client.post(f"/people/{account.id}/role", data={"role": "reader"}).status_code == 303
+    assert client.post(f"/people/{account.id}/role", data={"role": "viewer"}).status_code == 303
     assert stranger.get("/people").status_code == 403
     assert events(session, EventKind.ACCOUNT_ROLE_CHANGED) == 1
 
 
 def test_the_last_administrator_stays_one(client: TestClient, log_in_as: LogIn) -> None:
     alice = log_in_as("alice")
-    assert client.post(f"/people/{alice.id}/role", data={"role": "reader"}).status_code == 409
+    assert client.post(f"/people/{alice.id}/role", data={"role": "viewer"}).status_code == 409
     assert client.post(f"/people/{alice.id}/disable").status_code == 409
     assert client.get("/people").status_code == 200
 
@@ -108,8 +108,8 @@ def test_nobody_but_administrators_sees_or_changes_people(
     refused = 401 if name is None else 403
     assert client.get("/people").status_code == refused
     for path, data in (
-        ("/people", {"name": "x", "role": "admin"}),
-        (f"/people/{victim.id}/role", {"role": "admin"}),
+        ("/people", {"name": "x", "role": "administrator"}),
+        (f"/people/{victim.id}/role", {"role": "administrator"}),
         (f"/people/{victim.id}/address", {}),
         (f"/people/{victim.id}/disable", {}),
         (f"/people/{victim.id}/enable", {}),
@@ -151,7 +151,7 @@ def test_a_password_that_is_too_easy_or_too_long_is_refused(
 
 
 def test_the_same_characters_from_another_keyboard_are_the_same_password(client: TestClient, session: Session) -> None:
-    account = ensure_account(session, name="zoé", role=Role.READER)
+    account = ensure_account(session, name="zoé", role=Role.VIEWER)
     set_password(session, account_id=account.id, password="é" * 3 + "caf\u00e9 au lait")
     session.flush()
     assert log_in(client, "zoé", "e\u0301" * 3 + "cafe\u0301 au lait") == 303
@@ -280,15 +280,17 @@ def test_a_token_that_reads_changes_nothing(client: TestClient, token_of: Callab
     make.neuron(subject)
     path = f"/{subject.slug}/0/0/try"
     data = {"text": "hello"}
-    assert client.post(path, data=data, headers=bearer(token_of(Role.ADMIN, TokenScope.READ))).status_code == 403
-    assert client.post(path, data=data, headers=bearer(token_of(Role.ADMIN, TokenScope.ALL))).status_code == 303
+    assert (
+        client.post(path, data=data, headers=bearer(token_of(Role.ADMINISTRATOR, TokenScope.READ))).status_code == 403
+    )
+    assert client.post(path, data=data, headers=bearer(token_of(Role.ADMINISTRATOR, TokenScope.ALL))).status_code == 303
 
 
 def test_no_token_changes_an_account(client: TestClient, token_of: Callable[..., str]) -> None:
-    headers = bearer(token_of(Role.ADMIN, TokenScope.ALL))
+    headers = bearer(token_of(Role.ADMINISTRATOR, TokenScope.ALL))
     assert client.get("/account", headers=headers).status_code == 403
     assert client.post("/account/password", data={"password": PASSWORD}, headers=headers).status_code == 403
-    assert client.post("/people", data={"name": "x", "role": "admin"}, headers=headers).status_code == 403
+    assert client.post("/people", data={"name": "x", "role": "administrator"}, headers=headers).status_code == 403
 
 
 @pytest.mark.parametrize("token", ["", "na_wrong", "x" * 5000])

@@ -45,7 +45,7 @@ def caps(make: Make) -> list[float | None]:
 def test_the_confirmation_shows_calls_tokens_price_and_time(
     client: TestClient, subject: Subject, paid: Method, log_in_as: LogIn, context: Context
 ) -> None:
-    log_in_as("bob")
+    log_in_as("olga")
     html = client.get(f"/tiny/queue?all=true&method={paid.id}").text
     needed = context().estimate
     assert (needed.n_neurons, needed.calls, needed.n_known) == (3, 3 * 5, 0)
@@ -57,7 +57,7 @@ def test_the_confirmation_shows_calls_tokens_price_and_time(
 def test_neurons_that_are_skipped_cost_nothing(
     client: TestClient, make: Make, subject: Subject, paid: Method, log_in_as: LogIn, context: Context
 ) -> None:
-    log_in_as("bob")
+    log_in_as("olga")
     client.post("/tiny/0/0/runs", data={"method_id": paid.id})
     client.get(f"/tiny/queue?all=true&method={paid.id}")
     assert context().estimate.n_neurons == 2
@@ -66,7 +66,7 @@ def test_neurons_that_are_skipped_cost_nothing(
 def test_a_method_without_a_language_model_has_neither_price_nor_cap(
     client: TestClient, make: Make, subject: Subject, log_in_as: LogIn, context: Context
 ) -> None:
-    log_in_as("bob")
+    log_in_as("olga")
     html = client.get(f"/tiny/queue?all=true&method={make.method().id}").text
     assert context().estimate is None
     assert "price_cap" not in html
@@ -76,7 +76,7 @@ def test_a_method_without_a_language_model_has_neither_price_nor_cap(
 def test_the_cap_is_kept_with_the_batch(
     client: TestClient, make: Make, subject: Subject, paid: Method, log_in_as: LogIn, typed: str, cap: float | None
 ) -> None:
-    log_in_as("bob")
+    log_in_as("olga")
     assert client.post("/tiny/queue", data=form(paid, price_cap=typed)).status_code == 303
     assert caps(make) == [cap]
 
@@ -85,7 +85,7 @@ def test_the_cap_is_kept_with_the_batch(
 def test_what_is_no_amount_is_refused(
     client: TestClient, make: Make, subject: Subject, paid: Method, log_in_as: LogIn, typed: str
 ) -> None:
-    log_in_as("bob")
+    log_in_as("olga")
     assert client.post("/tiny/queue", data=form(paid, price_cap=typed)).status_code == 422
     assert caps(make) == []
 
@@ -93,7 +93,7 @@ def test_what_is_no_amount_is_refused(
 def test_a_cap_is_not_forgotten_when_the_number_of_neurons_has_changed(
     client: TestClient, subject: Subject, paid: Method, log_in_as: LogIn
 ) -> None:
-    log_in_as("bob")
+    log_in_as("olga")
     answer = client.post("/tiny/queue", data={**form(paid, price_cap="2.5"), "n_neurons": "2"})
     assert answer.status_code == 409
     assert 'value="2.5"' in answer.text
@@ -102,7 +102,7 @@ def test_a_cap_is_not_forgotten_when_the_number_of_neurons_has_changed(
 def test_the_batch_shows_what_is_spent_of_its_cap(
     client: TestClient, make: Make, subject: Subject, paid: Method, log_in_as: LogIn, context: Context
 ) -> None:
-    log_in_as("bob")
+    log_in_as("olga")
     address = client.post("/tiny/queue", data=form(paid, price_cap="2.5")).headers["location"]
     batch = make.session.scalars(select(Batch)).one()
     batch.spent = 0.123

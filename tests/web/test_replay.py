@@ -51,7 +51,7 @@ def test_replay_queues_the_same_neuron_with_the_same_method(
     client: TestClient, explained: Explained, log_in_as: LogIn, context: Context
 ) -> None:
     (first,) = explained.run("fires on cats")
-    log_in_as("bob")
+    log_in_as("olga")
     assert ">Replay</button>" in client.get(f"/explanations/{first}").text
 
     answer = client.post(f"/explanations/{first}/replay")
@@ -79,7 +79,7 @@ def test_after_a_replay_the_drift_is_one_click_away(client: TestClient, explaine
 def test_a_persons_text_is_not_replayed_but_shows_what_scored_it(
     client: TestClient, make: Make, explained: Explained, log_in_as: LogIn, context: Context
 ) -> None:
-    log_in_as("bob")
+    log_in_as("olga")
     client.post("/tiny/0/0/explanations", data={"text": "about joy", "method_id": explained.method.id})
     run = make.session.scalars(select(Run)).one()
     run.status, run.error = "failed", "Nothing in this sentence can be read."
@@ -93,7 +93,7 @@ def test_a_persons_text_is_not_replayed_but_shows_what_scored_it(
 def test_what_a_persons_scores_came_from_is_shown(
     client: TestClient, make: Make, explained: Explained, log_in_as: LogIn
 ) -> None:
-    log_in_as("bob")
+    log_in_as("olga")
     client.post("/tiny/0/0/explanations", data={"text": "about joy", "method_id": explained.method.id})
     run = make.session.scalars(select(Run)).one()
     run.status = "succeeded"

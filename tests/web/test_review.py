@@ -242,7 +242,7 @@ def test_flags_are_judged_on_the_same_page_with_the_complaint_in_view(
 
     subject = make.subject()
     explanation = make.explained(make.neuron(subject), "fires on cats")
-    charlie = make.account("dora", "reader")
+    charlie = make.account("dora", "viewer")
     open_flag(make.session, explanation_id=explanation, account_id=charlie.id, reason="wrong", note="it is dogs")
     log_in_as("bob")
     address = take(client, standing_campaign_id(make.session))

@@ -135,7 +135,7 @@ def test_a_site_without_accounts_logs_how_to_add_one(sessions: Sessions, make: M
         say_how_to_log_in(sessions)
         make.account()
         say_how_to_log_in(sessions)
-    assert [line["add_an_account"] for line in logs] == ["neuron-audit user add NAME --role admin"]
+    assert [line["add_an_account"] for line in logs] == ["neuron-audit user add NAME --role administrator"]
 
 
 @pytest.mark.parametrize(

@@ -141,14 +141,14 @@ def test_what_cannot_be_used_is_refused_with_advice(
 
 @pytest.mark.parametrize("path", ["/nothing", "/nothing.json", "/TINY", "/nothing/queue?method=1&all=true"])
 def test_an_unknown_subject_is_not_found(client: TestClient, log_in_as: LogIn, subject: Subject, path: str) -> None:
-    log_in_as("bob")
+    log_in_as("olga")
     assert client.get(path).status_code == 404
 
 
 def test_the_list_takes_few_queries_however_long_it_is(
     client: TestClient, subject: Subject, make: Make, engine: Engine, log_in_as: LogIn
 ) -> None:
-    log_in_as("bob")
+    log_in_as("olga")
     for index in range(4, 40):
         make.neuron(subject, index=index)
     with counted_queries(engine) as sent:
@@ -167,13 +167,13 @@ class TestQueueing:
         self, client: TestClient, subject: Subject, method: Method, log_in_as: LogIn
     ) -> None:
         assert 'name="neuron"' not in client.get("/tiny").text
-        log_in_as("bob")
+        log_in_as("olga")
         assert client.get("/tiny").text.count('name="neuron"') == 5
 
     def test_the_confirmation_shows_how_many_and_how_many_are_active(
         self, client: TestClient, subject: Subject, method: Method, log_in_as: LogIn, context: Context, make: Make
     ) -> None:
-        log_in_as("bob")
+        log_in_as("olga")
         self.add_active_run(make, subject, method)
         answer = client.get(f"/tiny/queue?all=true&layer=0&method={method.id}")
         assert (context().n_neurons, context().n_active, context().neuron_ids) == (3, 1, ())
@@ -183,7 +183,7 @@ class TestQueueing:
     def test_all_that_match_are_queued_and_lead_to_the_batch(
         self, client: TestClient, subject: Subject, method: Method, log_in_as: LogIn, make: Make
     ) -> None:
-        log_in_as("bob")
+        log_in_as("olga")
         sent = {"method_id": method.id, "n_neurons": 2, "filters": "state=unexplained"}
         answer = client.post("/tiny/queue", data=sent)
         batch = make.session.scalars(select(Batch)).one()
@@ -195,7 +195,7 @@ class TestQueueing:
     def test_neurons_chosen_one_by_one_are_queued(
         self, client: TestClient, subject: Subject, method: Method, log_in_as: LogIn, make: Make, context: Context
     ) -> None:
-        log_in_as("bob")
+        log_in_as("olga")
         ids = list(make.session.scalars(select(Neuron.id).where(Neuron.layer == 0).limit(2)))
         client.get("/tiny/queue", params={"neuron": ids, "method": method.id, "words": "cats"})
         assert (context().n_neurons, context().back) == (2, "/tiny?words=cats")
@@ -205,7 +205,7 @@ class TestQueueing:
     def test_a_number_that_has_changed_is_shown_again(
         self, client: TestClient, subject: Subject, method: Method, log_in_as: LogIn, make: Make
     ) -> None:
-        log_in_as("bob")
+        log_in_as("olga")
         answer = client.post("/tiny/queue", data={"method_id": method.id, "n_neurons": 4, "filters": ""})
         assert answer.status_code == 409
         assert "The set of matching neurons has changed" in answer.text
@@ -230,14 +230,14 @@ class TestQueueing:
         self, client: TestClient, subject: Subject, method: Method, log_in_as: LogIn, make: Make,
         sent: dict[str, Any], status: int,
     ) -> None:  # fmt: skip
-        log_in_as("bob")
+        log_in_as("olga")
         assert client.post("/tiny/queue", data={"method_id": method.id, **sent}).status_code == status
         assert make.session.scalars(select(Batch.id)).all() == []
 
     def test_an_empty_selection_gets_advice(
         self, client: TestClient, subject: Subject, method: Method, log_in_as: LogIn
     ) -> None:
-        log_in_as("bob")
+        log_in_as("olga")
         answer = client.get(f"/tiny/queue?method={method.id}")
         assert answer.status_code == 422
         assert "Tick neurons in the list" in answer.text

@@ -21,9 +21,9 @@ CHECK = TaskKind("check", "A check of these tests", Lane.BACKGROUND, result_page
 
 @pytest.fixture(autouse=True)
 def kinds(monkeypatch: pytest.MonkeyPatch, log_in_as: LogIn) -> None:
-    """One kind of long work; bob looks at it."""
+    """One kind of long work; olga, an operator, looks at it."""
     monkeypatch.setitem(work.KINDS, "check", CHECK)
-    log_in_as("bob")
+    log_in_as("olga")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.domain.bounds import BIGGEST_ID, LONGEST_AGENT, LONGEST_NAME
 from app.domain.events import EventKind
 from app.domain.review import ReviewerKind
-from app.domain.roles import Action, Role, TokenScope, may
+from app.domain.roles import Permission, Role, TokenScope, may, roles_with
 from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.models import Account, LoginToken, WebSession
 from app.queries.history.events import record_event
@@ -38,9 +38,9 @@ class Viewer:
         """Whether this is a program with a token rather than the account's owner in a browser."""
         return self.scope is not None
 
-    def may(self, action: Action) -> bool:
-        """Whether this person may do this."""
-        return may(self.role, action, scope=self.scope or TokenScope.ALL)
+    def may(self, permission: Permission) -> bool:
+        """Whether this person, or this program, may do this."""
+        return may(self.role, permission, scope=self.scope)
 
 
 def add_account(session: Session, *, name: str, role: Role, by: int | None = None) -> Account:
@@ -139,6 +139,12 @@ def accounts(session: Session) -> list[Account]:
     return list(session.scalars(select(Account).order_by(Account.name)))
 
 
+def accounts_with(session: Session, *, permission: Permission) -> list[Account]:
+    """The accounts that are not disabled and whose role includes this permission, by name."""
+    has_role = Account.role.in_(roles_with(permission))
+    return list(session.scalars(select(Account).where(has_role, Account.disabled_at.is_(None)).order_by(Account.name)))
+
+
 def account_named(session: Session, *, name: str) -> Account:
     """The account of this name. Raises NotFound."""
     found = session.scalar(select(Account).where(Account.name == name))
@@ -180,7 +186,7 @@ def change_role(session: Session, *, account_id: int, role: Role, by: int) -> No
     account = session.get(Account, account_id)
     if account is None:
         raise NotFound("There is no such account.")
-    if Role(account.role) is Role.ADMIN and role is not Role.ADMIN:
+    if Role(account.role) is Role.ADMINISTRATOR and role is not Role.ADMINISTRATOR:
         _keep_an_administrator(session, account_id)
     before, account.role = account.role, role
     detail = {"account": account.name, "before": before, "after": role}
@@ -190,7 +196,7 @@ def change_role(session: Session, *, account_id: int, role: Role, by: int) -> No
 def _keep_an_administrator(session: Session, leaving: int) -> None:
     """Two administrators who demote each other at the same time wait for one another here."""
     ids = session.scalars(
-        select(Account.id).where(Account.role == Role.ADMIN, Account.disabled_at.is_(None)).with_for_update()
+        select(Account.id).where(Account.role == Role.ADMINISTRATOR, Account.disabled_at.is_(None)).with_for_update()
     ).all()
     if set(ids) <= {leaving}:
         raise Conflict("This is the last administrator. Make another account an administrator first.")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from app.domain.roles import Action
+from app.domain.roles import Permission
 from app.queries.methods.definitions import methods
 from app.queries.people.accounts import Viewer
 
@@ -24,4 +24,4 @@ def method_choices(session: Session) -> tuple[MethodChoice, ...]:
 
 def choices_for(session: Session, viewer: Viewer | None) -> tuple[MethodChoice, ...]:
     """What this viewer may queue with; empty for those who may not queue."""
-    return method_choices(session) if viewer is not None and viewer.may(Action.QUEUE) else ()
+    return method_choices(session) if viewer is not None and viewer.may(Permission.QUEUE) else ()

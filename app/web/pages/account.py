@@ -3,22 +3,23 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.orm import Session
 
 from app.domain.bounds import BIGGEST_ID, LONGEST_FIELD, LONGEST_NAME, LONGEST_PASSWORD
-from app.domain.roles import TokenScope
-from app.errors import Forbidden, LoginRequired
+from app.domain.roles import Permission, TokenScope
 from app.queries.common.inputs import one_of
 from app.queries.people.accounts import Viewer, has_password
 from app.queries.people.api_tokens import TokenShown, api_tokens_of, create_api_token, revoke_api_token
 from app.queries.people.passwords import set_password
 from app.queries.people.sessions import SessionShown, end_session, sessions_of
-from app.web.deps import SESSION_COOKIE, CurrentViewer, DbSession
+from app.web.deps import SESSION_COOKIE, DbSession, allowed_to
 from app.web.rendering.templating import CurrentView
 
 router = APIRouter(include_in_schema=False)
+
+Owner = Annotated[Viewer, Depends(allowed_to(Permission.MANAGE_OWN_ACCOUNT), scope="function")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,41 +35,28 @@ class AccountPage:
     """Shown once."""
 
 
-def in_person(viewer: CurrentViewer) -> Viewer:
-    """Whoever is logged in by a browser. Raises LoginRequired, and Forbidden for a program.
-
-    A token that could make tokens, or change the password, would outlive its revocation.
-    """
-    if viewer is None:
-        raise LoginRequired
-    if viewer.by_program:
-        raise Forbidden("A program may not change an account. Log in with a browser.")
-    return viewer
-
-
 @router.api_route("/account", methods=["GET", "HEAD"])
-def account(request: Request, session: DbSession, view: CurrentView, viewer: CurrentViewer) -> Response:
+def account(request: Request, session: DbSession, view: CurrentView, owner: Owner) -> Response:
     """Password, sessions and tokens."""
-    return view.html("people/account.html", _shown(request, session, in_person(viewer)))
+    return view.html("people/account.html", _shown(request, session, owner))
 
 
 @router.post("/account/password")
 def change_password(
     request: Request,
     session: DbSession,
-    viewer: CurrentViewer,
+    owner: Owner,
     password: Annotated[str, Form(max_length=LONGEST_PASSWORD)],
 ) -> Response:
     """Set the password. All other sessions end."""
-    person = in_person(viewer)
-    set_password(session, account_id=person.id, password=password, kept_session=request.cookies.get(SESSION_COOKIE))
+    set_password(session, account_id=owner.id, password=password, kept_session=request.cookies.get(SESSION_COOKIE))
     return RedirectResponse("/account", status_code=303)
 
 
 @router.post("/account/sessions/{name}/end")
-def end(session: DbSession, viewer: CurrentViewer, name: str) -> Response:
+def end(session: DbSession, owner: Owner, name: str) -> Response:
     """End one of one's own sessions."""
-    end_session(session, account_id=in_person(viewer).id, name=name)
+    end_session(session, account_id=owner.id, name=name)
     return RedirectResponse("/account", status_code=303)
 
 
@@ -77,32 +65,31 @@ def add_token(  # noqa: PLR0913, PLR0917 - FastAPI reads a route's inputs from i
     request: Request,
     session: DbSession,
     view: CurrentView,
-    viewer: CurrentViewer,
+    owner: Owner,
     name: Annotated[str, Form(max_length=LONGEST_NAME)],
     scope: Annotated[str, Form(max_length=LONGEST_FIELD)],
     days: Annotated[int, Form()],
 ) -> Response:
     """Make a token and show it, this once."""
-    person = in_person(viewer)
     meant = one_of(scope, TokenScope, what="scope")
-    token = create_api_token(session, account_id=person.id, name=name, scope=meant, days=days)
+    token = create_api_token(session, account_id=owner.id, name=name, scope=meant, days=days)
     session.flush()
-    return view.html("people/account.html", _shown(request, session, person, new_token=token))
+    return view.html("people/account.html", _shown(request, session, owner, new_token=token))
 
 
 @router.post("/account/tokens/{token_id}/revoke")
-def revoke(session: DbSession, viewer: CurrentViewer, token_id: int) -> Response:
+def revoke(session: DbSession, owner: Owner, token_id: int) -> Response:
     """Let a token work no longer. Raises NotFound."""
-    revoke_api_token(session, account_id=in_person(viewer).id, token_id=min(max(token_id, 0), BIGGEST_ID))
+    revoke_api_token(session, account_id=owner.id, token_id=min(max(token_id, 0), BIGGEST_ID))
     return RedirectResponse("/account", status_code=303)
 
 
-def _shown(request: Request, session: Session, person: Viewer, *, new_token: str | None = None) -> AccountPage:
+def _shown(request: Request, session: Session, owner: Viewer, *, new_token: str | None = None) -> AccountPage:
     return AccountPage(
-        viewer=person,
-        has_password=has_password(session, account_id=person.id),
-        sessions=sessions_of(session, account_id=person.id, session_token=request.cookies.get(SESSION_COOKIE)),
-        tokens=api_tokens_of(session, account_id=person.id),
+        viewer=owner,
+        has_password=has_password(session, account_id=owner.id),
+        sessions=sessions_of(session, account_id=owner.id, session_token=request.cookies.get(SESSION_COOKIE)),
+        tokens=api_tokens_of(session, account_id=owner.id),
         scopes=tuple(TokenScope),
         new_token=new_token,
     )

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Path
 from fastapi.responses import RedirectResponse, Response
 
 from app.domain.bounds import BIGGEST_ID
-from app.domain.roles import Action
+from app.domain.roles import Permission
 from app.domain.work import WorkStatus
 from app.queries.people.accounts import Viewer
 from app.queries.runs.progress import (
@@ -29,14 +29,14 @@ from app.web.listing.work import address_with, seconds_between
 from app.web.rendering.templating import page
 from app.work import enqueue as jobs
 
-router = APIRouter(dependencies=[Depends(allowed_to(Action.READ_OPERATIONS), scope="function")])
+router = APIRouter(dependencies=[Depends(allowed_to(Permission.READ_OPERATIONS), scope="function")])
 
 ENOUGH_TO_GUESS = 5
 """Ended runs from which a pace is worth telling."""
 
 Id = Annotated[int, Path(ge=1, le=BIGGEST_ID)]
-MayCancel = Annotated[Viewer, Depends(allowed_to(Action.CANCEL), scope="function")]
-MayQueue = Annotated[Viewer, Depends(allowed_to(Action.QUEUE), scope="function")]
+MayCancel = Annotated[Viewer, Depends(allowed_to(Permission.CANCEL), scope="function")]
+MayQueue = Annotated[Viewer, Depends(allowed_to(Permission.QUEUE), scope="function")]
 
 
 @dataclass(frozen=True, slots=True)

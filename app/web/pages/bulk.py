@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from app.domain.bounds import BIGGEST_ID, LONGEST_FIELD, LONGEST_FILTERS, LONGEST_NOTE
 from app.domain.flags import FlagReason
 from app.domain.review import CampaignState, ItemSource
-from app.domain.roles import Action
+from app.domain.roles import Permission
 from app.errors import Conflict, Invalid
 from app.queries.people.accounts import Viewer
 from app.queries.review.campaigns import CampaignRow, campaign_rows
@@ -31,7 +31,7 @@ from app.web.rendering.templating import CurrentView, View, page
 
 router = APIRouter()
 
-MayManage = Annotated[Viewer, Depends(allowed_to(Action.MANAGE_CAMPAIGNS), scope="function")]
+MayManage = Annotated[Viewer, Depends(allowed_to(Permission.MANAGE_CAMPAIGNS), scope="function")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +162,7 @@ def done(session: DbSession, _viewer: MayManage, draw_id: Annotated[int, Path(ge
 def withdraw(session: DbSession, viewer: MayManage, draw_id: Annotated[int, Path(ge=1, le=BIGGEST_ID)]) -> Response:
     """Take out again what was added together and was not judged."""
     shown = draw_shown(session, draw_id=draw_id)
-    if shown.account_id != viewer.id and not viewer.may(Action.ADJUDICATE):
+    if shown.account_id != viewer.id and not viewer.may(Permission.ADJUDICATE):
         raise Conflict("Only the person who added these items, or an adjudicator, can remove them.")
     undo = withdraw_flags if shown.source is ItemSource.FLAG else withdraw_items
     undo(session, draw_id=draw_id, account_id=viewer.id)

@@ -18,12 +18,12 @@ from app.domain.bounds import (
     MOST_ITEMS,
 )
 from app.domain.review import HIGHEST_CONTROL_SHARE, CampaignState, ItemSource, ItemState, Participants, Stratifier
-from app.domain.roles import Action
+from app.domain.roles import Permission
 from app.errors import Invalid
 from app.queries.common.inputs import one_of
 from app.queries.language_models.providers import providers
 from app.queries.neurons.selection import NeuronSelection
-from app.queries.people.accounts import Viewer, accounts
+from app.queries.people.accounts import Viewer, accounts_with
 from app.queries.review.campaigns import (
     CampaignRow,
     CampaignRules,
@@ -49,7 +49,8 @@ from app.work.model_reviews import enqueue_model_review
 
 router = APIRouter()
 
-MayManage = Annotated[Viewer, Depends(allowed_to(Action.MANAGE_CAMPAIGNS), scope="function")]
+MayManage = Annotated[Viewer, Depends(allowed_to(Permission.MANAGE_CAMPAIGNS), scope="function")]
+MayQueue = Annotated[Viewer, Depends(allowed_to(Permission.QUEUE), scope="function")]
 Id = Annotated[int, Path(ge=1, le=BIGGEST_ID)]
 
 QUESTION = "Does the explanation say what this neuron fires on?"
@@ -166,7 +167,7 @@ def new(
         rules=CampaignRules(QUESTION, INSTRUCTIONS),
         seed=randbelow(SEEDS),
         stratifiers=tuple(Stratifier),
-        people=tuple((person.id, person.name) for person in accounts(session) if person.disabled_at is None),
+        people=tuple((person.id, person.name) for person in accounts_with(session, permission=Permission.REVIEW)),
     )
 
 
@@ -207,9 +208,9 @@ def create(session: DbSession, viewer: MayManage, form: Annotated[NewCampaignFor
 def campaign(session: DbSession, viewer: CurrentViewer, campaign_id: Id) -> CampaignsCampaign:
     """One campaign: its rules, and how far it is."""
     row = campaign_row(session, campaign_id=campaign_id)
-    reviews = viewer is not None and viewer.may(Action.REVIEW)
-    manages = viewer is not None and viewer.may(Action.MANAGE_CAMPAIGNS)
-    decides = viewer is not None and viewer.may(Action.ADJUDICATE)
+    reviews = viewer is not None and viewer.may(Permission.REVIEW)
+    queues = viewer is not None and viewer.may(Permission.QUEUE)
+    decides = viewer is not None and viewer.may(Permission.ADJUDICATE)
 
     def some(state: ItemState) -> tuple[ItemShown, ...]:
         return items_in_state(session, campaign_id=campaign_id, state=state, limit=MOST_SHOWN) if decides else ()
@@ -220,14 +221,14 @@ def campaign(session: DbSession, viewer: CurrentViewer, campaign_id: Id) -> Camp
         may_take_part=bool(viewer and reviews and row.state is CampaignState.OPEN and row.lets_take_part(viewer.id)),
         disputed=some(ItemState.DISPUTED),
         settled=some(ItemState.SETTLED),
-        providers=tuple(each.name for each in providers(session)) if manages else (),
+        providers=tuple(each.name for each in providers(session)) if queues else (),
     )
 
 
 @page(router, "/campaigns/{campaign_id}/rules", template="campaigns/rules.html")
 def rules(session: DbSession, campaign_id: Id, _viewer: MayManage) -> CampaignsRules:
     """The rules in force, to be changed."""
-    people = tuple((person.id, person.name) for person in accounts(session) if person.disabled_at is None)
+    people = tuple((person.id, person.name) for person in accounts_with(session, permission=Permission.REVIEW))
     return CampaignsRules(campaign_row(session, campaign_id=campaign_id), people)
 
 
@@ -249,7 +250,7 @@ def end(session: DbSession, viewer: MayManage, campaign_id: Id) -> Response:
 @router.post("/campaigns/{campaign_id}/model-review", include_in_schema=False)
 def let_model_review(
     session: DbSession,
-    viewer: MayManage,
+    viewer: MayQueue,
     campaign_id: Id,
     provider: Annotated[str, Form(max_length=LONGEST_FIELD * 2)],
     n_items: Annotated[int, Form(ge=1, le=MOST_ITEMS)],

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from fastapi.responses import RedirectResponse, Response
 
-from app.domain.roles import Action
+from app.domain.roles import Permission
 from app.queries.people.accounts import Viewer
 from app.web.deps import DbSession, allowed_to
 from app.work.checks import enqueue_check
@@ -15,7 +15,7 @@ router = APIRouter()
 
 @router.post("/{slug}/check", include_in_schema=False)
 def check(
-    session: DbSession, slug: str, viewer: Annotated[Viewer, Depends(allowed_to(Action.QUEUE), scope="function")]
+    session: DbSession, slug: str, viewer: Annotated[Viewer, Depends(allowed_to(Permission.QUEUE), scope="function")]
 ) -> Response:
     """Queue a check, or show the one that is queued already."""
     task = enqueue_check(session, slug=slug, account_id=viewer.id)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Path
 from fastapi.responses import RedirectResponse, Response
 
 from app.domain.bounds import BIGGEST_ID
-from app.domain.roles import Action
+from app.domain.roles import Permission
 from app.errors import Invalid
 from app.queries.explanations.page import CallShown, ExplanationShown, call_shown, explanation_shown
 from app.queries.language_models.bill import BillBy, BillLine, bill
@@ -64,14 +64,14 @@ class ExplanationsBill:
 def explanation(session: DbSession, viewer: CurrentViewer, explanation_id: Id) -> ExplanationsPage:
     """An explanation with its scores, its provenance and, for those with an account, the calls of its run."""
     shown = explanation_shown(session, explanation_id=explanation_id)
-    may_read_calls = viewer is not None and viewer.may(Action.READ_OPERATIONS)
+    may_read_calls = viewer is not None and viewer.may(Permission.READ_OPERATIONS)
     return ExplanationsPage(shown if may_read_calls else replace(shown, calls=()))
 
 
 @router.post("/explanations/{explanation_id}/replay", include_in_schema=False)
 def replay(
     session: DbSession,
-    viewer: Annotated[Viewer, Depends(allowed_to(Action.QUEUE), scope="function")],
+    viewer: Annotated[Viewer, Depends(allowed_to(Permission.QUEUE), scope="function")],
     explanation_id: Id,
 ) -> Response:
     """Queue the neuron again with the very method that made this explanation."""

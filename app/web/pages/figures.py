@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, create_model
 from app.domain.audit.statements import LONGEST_STATEMENT, Statement
 from app.domain.bounds import BIGGEST_ID
 from app.domain.review import CampaignState
-from app.domain.roles import Action
+from app.domain.roles import Permission
 from app.errors import Forbidden, LoginRequired
 from app.formats.tables import TableFormat, write_table
 from app.localization.languages import Language
@@ -30,7 +30,7 @@ from app.web.report.pdf import pdf_of
 router = APIRouter()
 
 Id = Annotated[int, Path(ge=1, le=BIGGEST_ID)]
-MayManage = Annotated[Viewer, Depends(allowed_to(Action.MANAGE_CAMPAIGNS), scope="function")]
+MayManage = Annotated[Viewer, Depends(allowed_to(Permission.MANAGE_CAMPAIGNS), scope="function")]
 WIDTHS = (0.05, 0.1, 0.15, 0.2)
 
 
@@ -176,7 +176,7 @@ def _sees_all(campaign: CampaignRow, viewer: Viewer | None) -> bool:
     """Whether controls and everybody's verdicts may be shown: once it has ended, and always to adjudicators."""
     if campaign.state is CampaignState.ENDED:
         return True
-    return viewer is not None and viewer.may(Action.ADJUDICATE)
+    return viewer is not None and viewer.may(Permission.ADJUDICATE)
 
 
 def _require_all(campaign: CampaignRow, viewer: Viewer | None) -> None:

@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from app.domain.bounds import BIGGEST_ID
 from app.domain.flags import FlagReason, FlagState
-from app.domain.roles import Action
+from app.domain.roles import Permission
 from app.errors import Invalid
 from app.queries.common.inputs import one_of
 from app.queries.people.accounts import Viewer
@@ -84,7 +84,7 @@ def flag(session: DbSession, flag_id: Annotated[int, Path(ge=1, le=BIGGEST_ID)])
 def resolve(
     session: DbSession,
     view: CurrentView,
-    viewer: Annotated[Viewer, Depends(allowed_to(Action.REVIEW), scope="function")],
+    viewer: Annotated[Viewer, Depends(allowed_to(Permission.REVIEW), scope="function")],
     flag_id: Annotated[int, Path(ge=1, le=BIGGEST_ID)],
     *,
     verdict: Annotated[str, Form()] = "",
@@ -93,7 +93,7 @@ def resolve(
     """Judge a flagged explanation."""
     if not verdict:
         raise Invalid("Choose a verdict: uphold the flag if the complaint is right, reject it if it is not.")
-    reviewer = Reviewer(viewer.id, viewer.may(Action.ADJUDICATE))
+    reviewer = Reviewer(viewer.id, viewer.may(Permission.ADJUDICATE))
     resolve_flag(session, flag_id=flag_id, reviewer=reviewer, kind=verdict, note=note)
     if view.wants_part:
         shown = FlagsFlag(flag_row(session, flag_id=flag_id))

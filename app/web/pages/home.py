@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from fastapi import APIRouter
 
-from app.domain.roles import Action
+from app.domain.roles import Permission
 from app.queries.review.campaigns import CampaignRow, open_campaigns
 from app.queries.subjects.overview import (
     PauseShown,
@@ -67,7 +67,7 @@ def home(session: DbSession, viewer: CurrentViewer) -> HomePage:
 @page(router, "/activity", template="home/activity.html", partial="home/_activity.html")
 def activity(session: DbSession, viewer: CurrentViewer) -> HomeActivity:
     """Running collections, workers, pauses and the length of the queue."""
-    is_told = viewer is not None and viewer.may(Action.READ_OPERATIONS)
+    is_told = viewer is not None and viewer.may(Permission.READ_OPERATIONS)
     workers, paused, collections = workers_seen(session), pauses(session), unfinished_collections(session)
     return HomeActivity(
         # An error may name folders.

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
 from app.domain.bounds import BIGGEST_ID, LONGEST_FIELD
-from app.domain.roles import Action
+from app.domain.roles import Permission
 from app.domain.samples import populations
 from app.errors import NotFound
 from app.queries.neurons.claims import neuron_explanations, neuron_flags, neuron_runs
@@ -137,7 +137,7 @@ def flag(
     session: DbSession,
     view: CurrentView,
     head: Head,
-    viewer: Annotated[Viewer, Depends(allowed_to(Action.FLAG), scope="function")],
+    viewer: Annotated[Viewer, Depends(allowed_to(Permission.FLAG), scope="function")],
     form: Annotated[FlagForm, Form()],
 ) -> Response:
     """Open a flag against one of this neuron's explanations."""
@@ -155,7 +155,7 @@ def explain_again(
     view: CurrentView,
     settings: AppSettings,
     head: Head,
-    viewer: Annotated[Viewer, Depends(allowed_to(Action.QUEUE), scope="function")],
+    viewer: Annotated[Viewer, Depends(allowed_to(Permission.QUEUE), scope="function")],
     method_id: Annotated[int, Form(ge=1, le=BIGGEST_ID)],
 ) -> Response:
     """Queue this neuron for a method."""

@@ -7,7 +7,7 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, Field
 
 from app.domain.bounds import BIGGEST_ID, LONGEST_EXPLANATION
-from app.domain.roles import Action
+from app.domain.roles import Permission
 from app.errors import Invalid
 from app.queries.common.inputs import plain_text
 from app.queries.people.accounts import Viewer
@@ -32,7 +32,7 @@ def write(
     session: DbSession,
     view: CurrentView,
     head: Head,
-    viewer: Annotated[Viewer, Depends(allowed_to(Action.QUEUE), scope="function")],
+    viewer: Annotated[Viewer, Depends(allowed_to(Permission.QUEUE), scope="function")],
     form: Annotated[OwnForm, Form()],
 ) -> Response:
     """Store a person's explanation and queue it to be scored."""

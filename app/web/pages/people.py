@@ -8,8 +8,8 @@ from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.orm import Session
 
 from app.domain.bounds import LONGEST_FIELD, LONGEST_NAME
-from app.domain.roles import Action, Role
-from app.errors import Conflict, Forbidden
+from app.domain.roles import Permission, Role
+from app.errors import Conflict
 from app.queries.common.inputs import one_of
 from app.queries.people.accounts import (
     PersonShown,
@@ -49,13 +49,7 @@ class PeoplePage:
     invitation: Invitation | None = None
 
 
-def _administrator(viewer: Annotated[Viewer, Depends(allowed_to(Action.MANAGE_PEOPLE), scope="function")]) -> Viewer:
-    if viewer.by_program:
-        raise Forbidden("A program may not change accounts. Log in with a browser.")
-    return viewer
-
-
-Administrator = Annotated[Viewer, Depends(_administrator, scope="function")]
+Administrator = Annotated[Viewer, Depends(allowed_to(Permission.MANAGE_PEOPLE), scope="function")]
 RoleSent = Annotated[str, Form(max_length=LONGEST_FIELD)]
 
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from app.domain.bounds import BIGGEST_ID, LONGEST_FIELD, LONGEST_NOTE
 from app.domain.flags import FlagReason
 from app.domain.review import FLAG_KINDS, Confidence, VerdictKind
-from app.domain.roles import Action
+from app.domain.roles import Permission
 from app.errors import Conflict, Invalid
 from app.queries.people.accounts import Viewer
 from app.queries.review.flags import open_flag
@@ -217,7 +217,7 @@ def undo(at: AtDesk, verdict_id: Id) -> Response:
 def result(session: DbSession, viewer: MayReview, item_id: Id) -> ReviewResult:
     """An item with its verdicts, for those who have judged it; for all once its campaign has ended."""
     item, given = item_shown(session, item_id=item_id), item_verdicts(session, item_id=item_id)
-    is_told = item.is_open_about_itself or (viewer.may(Action.ADJUDICATE) and item.outcome is not None)
+    is_told = item.is_open_about_itself or (viewer.may(Permission.ADJUDICATE) and item.outcome is not None)
     if not is_told and viewer.name not in {each.by for each in given}:
         raise Conflict("Others' verdicts are shown once you have given yours, or the campaign has ended.")
     if not item.is_open_about_itself:
@@ -229,7 +229,7 @@ def result(session: DbSession, viewer: MayReview, item_id: Id) -> ReviewResult:
 @router.post("/items/{item_id}/send-back", include_in_schema=False)
 def ask_again(
     session: DbSession,
-    viewer: Annotated[Viewer, Depends(allowed_to(Action.ADJUDICATE), scope="function")],
+    viewer: Annotated[Viewer, Depends(allowed_to(Permission.ADJUDICATE), scope="function")],
     item_id: Id,
     note: Annotated[str, Form(max_length=LONGEST_NOTE)] = "",
 ) -> Response:

@@ -14,7 +14,7 @@ from app.domain.doubts import Doubt
 from app.domain.executed import EXECUTED
 from app.domain.headlines import ESTIMATED
 from app.domain.neurons import NeuronState
-from app.domain.roles import Action
+from app.domain.roles import Permission
 from app.errors import Invalid, NotFound
 from app.queries.common.inputs import price_of
 from app.queries.language_models.calls import cap_batch
@@ -133,7 +133,7 @@ class Confirmed:
     """Most that the batch's calls to language models may cost; None for no cap."""
 
 
-MayQueue = Annotated[Viewer, Depends(allowed_to(Action.QUEUE), scope="function")]
+MayQueue = Annotated[Viewer, Depends(allowed_to(Permission.QUEUE), scope="function")]
 
 
 async def sent_selection(

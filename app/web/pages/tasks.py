@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Path
 from fastapi.responses import RedirectResponse, Response
 
 from app.domain.bounds import BIGGEST_ID
-from app.domain.roles import Action
+from app.domain.roles import Permission
 from app.queries.people.accounts import Viewer
 from app.queries.runs.progress import WorkerCount, worker_count
 from app.queries.work.tasks import TaskRow, task_detail, tasks_page
@@ -18,11 +18,11 @@ from app.web.listing.work import address_with, seconds_between
 from app.web.rendering.templating import page
 from app.work.tasks import cancel_task, retry_task
 
-router = APIRouter(dependencies=[Depends(allowed_to(Action.READ_OPERATIONS), scope="function")])
+router = APIRouter(dependencies=[Depends(allowed_to(Permission.READ_OPERATIONS), scope="function")])
 
 Id = Annotated[int, Path(ge=1, le=BIGGEST_ID)]
-MayCancel = Annotated[Viewer, Depends(allowed_to(Action.CANCEL), scope="function")]
-MayQueue = Annotated[Viewer, Depends(allowed_to(Action.QUEUE), scope="function")]
+MayCancel = Annotated[Viewer, Depends(allowed_to(Permission.CANCEL), scope="function")]
+MayQueue = Annotated[Viewer, Depends(allowed_to(Permission.QUEUE), scope="function")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from app.domain.activations import SampleKind, pack_activations
 from app.domain.bounds import BIGGEST_ID, LONGEST_TRIAL
 from app.domain.heat import heat_scale
-from app.domain.roles import Action
+from app.domain.roles import Permission
 from app.domain.trials import TrialResult
 from app.errors import Invalid
 from app.queries.common.inputs import plain_text
@@ -42,7 +42,7 @@ LIVE = -1
 
 State = Literal["none", "waiting", "done", "failed", "unanswered"]
 Id = Annotated[int | None, Query(ge=1, le=BIGGEST_ID)]
-MayTry = Annotated[Viewer, Depends(allowed_to(Action.TRY), scope="function")]
+MayTry = Annotated[Viewer, Depends(allowed_to(Permission.TRY), scope="function")]
 
 
 class TrialForm(BaseModel):

@@ -18,7 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app.domain import bounds
 from app.domain.glossary import GLOSSARY
-from app.domain.roles import Action
+from app.domain.roles import Permission, may
 from app.localization.catalogues import translations
 from app.localization.languages import Language
 from app.queries.people.accounts import Viewer
@@ -53,9 +53,10 @@ class Frame:
     url: str
     """The page's whole address, for paper."""
 
-    def may(self, action: str) -> bool:
-        """Whether the viewer may do this; without an account, never. Raises ValueError for an unknown action."""
-        return self.viewer is not None and self.viewer.may(Action(action))
+    def may(self, permission: str) -> bool:
+        """Whether the viewer may do this. Raises ValueError for an unknown permission."""
+        wanted = Permission(permission)
+        return self.viewer.may(wanted) if self.viewer is not None else may(None, wanted)
 
 
 class Renderer:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.heat import heat_steps
 from app.domain.review import RENEW_SECONDS, Confidence, SlotKind, VerdictKind
-from app.domain.roles import Action
+from app.domain.roles import Permission
 from app.domain.shown_evidence import Firing, firing
 from app.queries.neurons.head import NeuronHead, neuron_head
 from app.queries.neurons.page import StoredSample
@@ -35,7 +35,7 @@ from app.web.neuron.address import neighbour_path, path_of
 from app.web.neuron.evidence import ExcerptRow, KnownVocabularies, row_source, shown_samples
 from app.web.rendering.templating import CurrentView, View
 
-MayReview = Annotated[Viewer, Depends(allowed_to(Action.REVIEW), scope="function")]
+MayReview = Annotated[Viewer, Depends(allowed_to(Permission.REVIEW), scope="function")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class Desk:
     @property
     def reviewer(self) -> Reviewer:
         """The viewer as who takes items."""
-        return Reviewer(self.viewer.id, self.viewer.may(Action.ADJUDICATE))
+        return Reviewer(self.viewer.id, self.viewer.may(Permission.ADJUDICATE))
 
 
 def desk(session: DbSession, view: CurrentView, viewer: MayReview, known: KnownVocabularies) -> Desk:

@@ -1,0 +1,153 @@
+"""One of everything that an address can name, and what a person sends to each route that changes something."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+
+from app.domain.flags import FlagReason
+from app.domain.review import ItemSource
+from app.models import Run
+from app.queries.explanations.standing import refresh_current
+from app.queries.language_models.providers import add_provider
+from app.queries.neurons.selection import NeuronSelection
+from app.queries.review.campaigns import CampaignRules
+from app.queries.review.flags import open_flag
+from app.queries.review.items import ItemsWanted, SampleWanted, add_items, create_campaign
+from app.work.enqueue import enqueue_batch
+from app.work.trials import enqueue_trial
+from tests.factories import Make
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One route that changes something, with what a person sends to it."""
+
+    path: str
+    event: str | None
+    """None for leases: who holds what for five minutes changes nothing that is known."""
+    form: dict[str, str]
+
+
+MUTATIONS = (
+    Mutation("/{slug}/queue", "batch.queued", {"neuron": "{neuron}", "n_neurons": "1", "method_id": "{method}"}),
+    Mutation(
+        "/{slug}/bulk/flag",
+        "flags.opened",
+        {"neuron": "{neuron}", "n_explanations": "1", "reason": "wrong"},
+    ),
+    Mutation(
+        "/{slug}/bulk/campaign",
+        "items.added",
+        {"neuron": "{neuron}", "n_explanations": "1", "campaign_id": "{other_campaign_id}"},
+    ),
+    Mutation("/draws/{draw_id}/withdraw", "items.withdrawn", {}),
+    Mutation("/{slug}/check", "task.queued", {}),
+    Mutation("/{slug}/{layer}/{index}/runs", "batch.queued", {"method_id": "{method}"}),
+    Mutation(
+        "/{slug}/{layer}/{index}/explanations",
+        "explanation.written",
+        {"text": "fires on cats", "method_id": "{method}"},
+    ),
+    Mutation("/{slug}/{layer}/{index}/flags", "flag.opened", {"explanation_id": "{explanation}", "reason": "wrong"}),
+    Mutation("/{slug}/{layer}/{index}/try", "task.queued", {"text": " import os"}),
+    Mutation("/{slug}/{layer}/{index}/try/warm-up", "task.queued", {}),
+    Mutation("/campaigns", "campaign.created", {"subject": "{slug}", "name": "n", "question": "q", "n": "1"}),
+    Mutation("/campaigns/{campaign_id}/rules", "campaign.changed", {"question": "another"}),
+    Mutation("/campaigns/{campaign_id}/statements", "report.stated", {"payer": "Nobody"}),
+    Mutation("/campaigns/{campaign_id}/end", "campaign.ended", {}),
+    Mutation("/campaigns/{campaign_id}/model-review", "task.queued", {"provider": "house", "n_items": "1"}),
+    Mutation("/campaigns/{campaign_id}/next", None, {}),
+    Mutation("/items/{item_id}/take", None, {}),
+    Mutation("/items/{item_id}/send-back", "item.sent_back", {}),
+    Mutation("/review/{slot_id}/guess", None, {"lease_token": "{lease_token}"}),
+    Mutation("/review/{slot_id}/renew", None, {"lease_token": "{lease_token}"}),
+    Mutation("/review/{slot_id}/skip", None, {"lease_token": "{lease_token}"}),
+    Mutation("/review/{slot_id}/verdict", "verdict.given", {"lease_token": "{lease_token}", "kind": "holds"}),
+    Mutation("/verdicts/{verdict_id}/undo", "verdict.undone", {}),
+    Mutation("/flags/{flag_id}/resolve", "verdict.given", {"verdict": "wrong"}),
+    Mutation("/explanations/{explanation_id}/replay", "batch.queued", {}),
+    Mutation("/batches/{batch_id}/cancel", "batch.cancelled", {}),
+    Mutation("/runs/{run_id}/cancel", "run.cancelled", {}),
+    Mutation("/runs/{run_id}/retry", "run.retried", {}),
+    Mutation("/tasks/{task_id}/cancel", "task.cancelled", {}),
+    Mutation("/tasks/{task_id}/retry", "task.retried", {}),
+    Mutation("/people", "account.added", {"name": "emil", "role": "reviewer"}),
+    Mutation("/people/{account_id}/role", "account.role_changed", {"role": "reviewer"}),
+    Mutation("/people/{account_id}/address", "account.invited", {}),
+    Mutation("/people/{account_id}/disable", "account.disabled", {}),
+    Mutation("/people/{account_id}/enable", "account.enabled", {}),
+    Mutation("/account/password", "password.set", {"password": "four words in a row"}),
+    Mutation("/account/sessions/{name}/end", "session.ended", {}),
+    Mutation("/account/tokens", "token.created", {"name": "script", "scope": "read", "days": "1"}),
+    Mutation("/account/tokens/{token_id}/revoke", "token.revoked", {}),
+)
+
+
+def one_of_everything(make: Make) -> dict[str, Any]:
+    """One of everything that an address can name."""
+    subject, method, other = make.subject(), make.method("lexical"), make.method("other")
+    neuron = make.neuron(subject)
+    explanation = make.explanation(neuron)
+    reader = make.account("dora", "viewer")
+    queued = enqueue_batch(
+        make.session, subject_id=subject.id, neuron_ids=[neuron.id], method_id=other.id, account_id=reader.id
+    )
+    flag = open_flag(
+        make.session, explanation_id=explanation.id, account_id=reader.id, reason=FlagReason.WRONG, note=""
+    )
+    run_id = make.session.scalars(select(Run.id).where(Run.batch_id == queued.batch_id)).one()
+    made = make.explanation(neuron, "made by a method", method_id=method.id)
+    refresh_current(make.session, neuron_id=neuron.id)
+    campaign_id = create_campaign(
+        make.session,
+        name="First look",
+        subject_id=subject.id,
+        rules=CampaignRules("Does it hold?", verdicts_per_item=1),
+        wanted=SampleWanted(NeuronSelection(subject.id), 1),
+        account_id=reader.id,
+        seed=0,
+    )
+    make.session.flush()
+    texts = [make.explained(make.neuron(subject, index=index), f"fires on {index}") for index in (1, 2)]
+    other_campaign_id = create_campaign(
+        make.session,
+        name="Another",
+        subject_id=subject.id,
+        rules=CampaignRules("Does it hold?"),
+        wanted=ItemsWanted(ItemSource.FILTER, texts[:1]),
+        account_id=reader.id,
+        seed=0,
+    )
+    added = add_items(
+        make.session,
+        campaign_id=other_campaign_id,
+        wanted=ItemsWanted(ItemSource.FILTER, texts[1:]),
+        account_id=reader.id,
+    )
+    add_provider(make.session, name="house", values={"kind": "openai_compatible", "model": "m"})
+    return {
+        "slug": subject.slug,
+        "layer": 0,
+        "index": 0,
+        "neuron": neuron.id,
+        "method": method.id,
+        "explanation": explanation.id,
+        "flag_id": flag,
+        "batch_id": queued.batch_id,
+        "run_id": run_id,
+        "task_id": enqueue_trial(
+            make.session, neuron_id=neuron.id, explanation_id=None, account_id=reader.id, words="x"
+        ),
+        "explanation_id": made.id,
+        "campaign_id": campaign_id,
+        "other_campaign_id": other_campaign_id,
+        "draw_id": added.draw_id,
+        "slot_id": 1,
+        "item_id": 1,
+        "verdict_id": 1,
+        "account_id": reader.id,
+        "name": "0000000000000000",
+        "token_id": 1,
+        "lease_token": "00000000-0000-0000-0000-000000000000",
+    }
