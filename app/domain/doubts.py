@@ -1,7 +1,7 @@
 """Automatic doubts about an explanation: what each one means, and from which facts it follows.
 
 A doubt is a reason to look, not a verdict: each is a threshold on one figure, and the figure is kept beside it. What is
-not known raises no doubt.
+not known raises no doubt. Doubts about a score are about the headline, see ``app.domain.headlines``.
 """
 
 import re
@@ -120,8 +120,8 @@ ABOUT: Mapping[Doubt, AboutDoubt] = {
     ),
     Doubt.NOT_ON_RANDOM: AboutDoubt(
         "Doubtful on random text",
-        f"It scores {HIGH_SCORE} or more with the top excerpts, and on random ones its interval reaches down to "
-        "nothing; the figure is the score on random excerpts.",
+        f"Only the 2023 score is known; it is {HIGH_SCORE} or more, and on random excerpts alone its interval reaches "
+        "down to nothing. The figure is the score on random excerpts.",
         FigureKind.SCORE,
     ),
     Doubt.TOO_BROAD: AboutDoubt(
@@ -175,7 +175,7 @@ ABOUT: Mapping[Doubt, AboutDoubt] = {
     ),
     Doubt.IMPORT_DIFFERS: AboutDoubt(
         "Imported score differs",
-        f"The score that came with the text and the one computed here differ by {IMPORT_DIFFERENCE} or more; the "
+        f"The 2023 score that came with the text and the one computed here differ by {IMPORT_DIFFERENCE} or more; the "
         "figure is the imported score less ours.",
         FigureKind.SCORE,
     ),
@@ -226,16 +226,18 @@ class Measure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreFacts:
-    """The 2023 score that represents an explanation, and the figures measured with it.
+    """The headline of an explanation, and the figures measured with it.
 
-    All scores are by one simulator. ``repeated`` are the same method's scores on the same collection, and this text's
-    own repeated ones, its own among them; ``imported`` is the score that came with an imported text.
+    All scores are of the headline's kind and by its simulator, except for ``score_2023`` and ``imported``, which are
+    2023 scores: what an imported text came with is compared with what was computed of the same kind since.
     """
 
     score: Measure | None = None
+    is_whole_corpus: bool = False
     token_table: float | None = None
     shuffled: float | None = None
     on_random: Measure | None = None
+    """The correlation on random excerpts alone."""
     against_neighbours: Measure | None = None
     chance_against_neighbours: float = 0.25
     twin_share: float | None = None
@@ -245,7 +247,10 @@ class ScoreFacts:
     n_valid: int = 0
     n_failed: int = 0
     repeated: tuple[float, ...] = ()
+    """The same method's scores on the same collection, and this text's own repeated ones."""
+    score_2023: float | None = None
     imported: float | None = None
+    """The score that came with an imported text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -297,6 +302,10 @@ def _of_scores(facts: ScoreFacts) -> _Found:
     neighbours = facts.against_neighbours
     if neighbours is not None and neighbours.low <= facts.chance_against_neighbours:
         found[Doubt.NEIGHBOURS] = neighbours
+    if facts.imported is not None and facts.score_2023 is not None:
+        difference = facts.imported - facts.score_2023
+        if abs(difference) >= IMPORT_DIFFERENCE:
+            found[Doubt.IMPORT_DIFFERS] = Measure(difference)
     if facts.score is not None:
         found |= _of_score(facts, facts.score)
     return found
@@ -310,14 +319,12 @@ def _of_score(facts: ScoreFacts, score: Measure) -> _Found:
         found[Doubt.NOT_ABOVE_TABLE] = Measure(facts.token_table)
     if facts.twin_share is not None and facts.twin_share > TWIN_SHARE:
         found[Doubt.NULL_TWIN] = Measure(facts.twin_share)
-    random = facts.on_random
+    random = None if facts.is_whole_corpus else facts.on_random
     if random is not None and score.value >= HIGH_SCORE and random.low <= LEAST_ON_RANDOM:
         found[Doubt.NOT_ON_RANDOM] = random
     values = (*facts.repeated, score.value)
     if max(values) - min(values) >= UNSTABLE_RANGE:
         found[Doubt.UNSTABLE] = Measure(max(values) - min(values))
-    if facts.imported is not None and abs(facts.imported - score.value) >= IMPORT_DIFFERENCE:
-        found[Doubt.IMPORT_DIFFERS] = Measure(facts.imported - score.value)
     return found
 
 

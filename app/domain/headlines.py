@@ -1,17 +1,19 @@
-"""The headline of an explanation: its score over the whole corpus, with its two sides.
+"""The headline of an explanation: the one score by which every page, list, doubt and rank speaks of it.
 
-The executed score speaks where there is one: it is exact. Otherwise the estimate from excerpts with known inclusion
-probabilities speaks, with its interval. Neither is chosen for being the higher; see ``standing`` for which of several
-scores of one name stands. The 2023 score is shown beside the headline, never in its place.
+It is the score over the whole corpus where that is defined: the executed one, which is exact, else the estimate from
+excerpts with known inclusion probabilities. Where neither is, it is the 2023 score, under that name. None is chosen for
+being the higher; see ``standing`` for which of several scores of one name stands. The 2023 score is shown beside a
+whole-corpus headline, never in its place, and scores of two kinds are never ranked against each other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
 
-from app.domain.executed import CORPUS, EXECUTED
+from app.domain.executed import CORPUS
 from app.domain.intervals import Interval
-from app.domain.standing import SCORE_EXECUTED, ScoreName, standing_score
+from app.domain.standing import MARGIN_2023, SCORE_2023, SCORE_EXECUTED, ScoreName, standing_score
 
 ESTIMATED = "whole_corpus"
 """The scorer whose number is an estimate of what holds for the whole corpus."""
@@ -19,10 +21,40 @@ SCORE_ESTIMATED = ScoreName(ESTIMATED, CORPUS)
 ESTIMATED_PRECISION = ScoreName(f"{ESTIMATED}_precision", CORPUS)
 ESTIMATED_RECALL = ScoreName(f"{ESTIMATED}_recall", CORPUS)
 ESTIMATED_MARGIN = ScoreName(f"{ESTIMATED}_margin", CORPUS)
-HEADLINES = (SCORE_EXECUTED, SCORE_ESTIMATED)
-"""The scores that may be a headline, the one that is preferred first."""
-HEADLINE_SCORERS = tuple(name.scorer for name in (*HEADLINES, ESTIMATED_PRECISION, ESTIMATED_RECALL, ESTIMATED_MARGIN))
-"""The scorers of all numbers that a headline is made of."""
+
+
+class HeadlineKind(StrEnum):
+    """Which score the headline is. The one that is preferred first."""
+
+    EXECUTED = "executed"
+    ESTIMATED = "estimated"
+    SCORE_2023 = "score_2023"
+
+    @property
+    def name_of_score(self) -> ScoreName:
+        """The score that it is."""
+        return _NAMES[self]
+
+    @property
+    def is_whole_corpus(self) -> bool:
+        """Whether it speaks of the whole corpus, not of a few excerpts."""
+        return self is not HeadlineKind.SCORE_2023
+
+
+_NAMES = {
+    HeadlineKind.EXECUTED: SCORE_EXECUTED,
+    HeadlineKind.ESTIMATED: SCORE_ESTIMATED,
+    HeadlineKind.SCORE_2023: SCORE_2023,
+}
+_MARGINS: Mapping[HeadlineKind, ScoreName] = {
+    HeadlineKind.ESTIMATED: ESTIMATED_MARGIN,
+    HeadlineKind.SCORE_2023: MARGIN_2023,
+}
+"""The scores that measure the margin over the token table in pairs."""
+HEADLINE_NAMES = (*_NAMES.values(), ESTIMATED_PRECISION, ESTIMATED_RECALL, *_MARGINS.values())
+"""All scores that a headline is made of."""
+HEADLINE_SCORERS = tuple(dict.fromkeys(name.scorer for name in HEADLINE_NAMES))
+HEADLINE_SAMPLES = tuple(dict.fromkeys(name.sample for name in HEADLINE_NAMES))
 
 
 class Figures(Protocol):
@@ -34,6 +66,8 @@ class Figures(Protocol):
     def sample(self) -> str: ...
     @property
     def simulator(self) -> str | None: ...
+    @property
+    def run_id(self) -> int | None: ...
     @property
     def value(self) -> float | None: ...
     @property
@@ -67,51 +101,87 @@ UNKNOWN = Side()
 
 @dataclass(frozen=True, slots=True)
 class Headline(Generic[S]):
-    """A score over the whole corpus, the share of its claims that are right, and the share of activations it claims.
+    """A score, the share of the text's claims that are right, and the share of activations that it claims.
 
-    ``margin`` is the score minus that of the neuron's token table on the same tokens.
+    Both sides are of the whole corpus, and not known where only the 2023 score is. ``margin`` is the score minus that
+    of the neuron's token table on the same tokens.
     """
 
     score: S
-    precision: Side
-    recall: Side
-    margin: Side
+    kind: HeadlineKind
+    precision: Side = UNKNOWN
+    recall: Side = UNKNOWN
+    margin: Side = UNKNOWN
 
     @property
     def is_exact(self) -> bool:
         """Whether every token of the corpus was looked at."""
-        return self.score.scorer == EXECUTED
+        return self.kind is HeadlineKind.EXECUTED
+
+    @property
+    def is_whole_corpus(self) -> bool:
+        """Whether it speaks of the whole corpus; else it is the 2023 score."""
+        return self.kind.is_whole_corpus
 
     @property
     def interval(self) -> Interval | None:
-        """The 95 % interval of an estimate."""
+        """The 95 % interval of a score that is no exact one."""
         return _interval(self.score)
+
+    @property
+    def token_table(self) -> float | None:
+        """What the neuron's token table scores on the same tokens; None where that is not known."""
+        if self.score.value is None or self.margin.value is None:
+            return None
+        return self.score.value - self.margin.value
 
 
 def headline_of(scores: Sequence[S], *, made_by_method: bool) -> Headline[S] | None:
-    """The headline of an explanation; None where it has no score over the whole corpus.
+    """The headline of an explanation; None where it has neither a whole-corpus nor a 2023 score.
 
-    ``scores`` are the explanation's, in the order in which they were stored. Where no headline score is defined the
-    last one of ``HEADLINES`` says why.
+    ``scores`` are the explanation's, in the order in which they were stored. Where no headline score is defined, the
+    last of ``HeadlineKind`` that it has says why.
     """
-
-    def standing(name: ScoreName) -> S | None:
-        return standing_score(scores, name, made_by_method=made_by_method)
-
-    found = [score for name in HEADLINES if (score := standing(name)) is not None]
+    found = {
+        kind: score
+        for kind, name in _NAMES.items()
+        if (score := standing_score(scores, name, made_by_method=made_by_method)) is not None
+    }
     if not found:
         return None
-    score = next((s for s in found if s.value is not None), found[-1])
-    if score.scorer == EXECUTED:
-        table = score.token_lookup_baseline
-        margin = None if score.value is None or table is None else score.value - table
-        return Headline(score, Side(score.precision), Side(score.recall), Side(margin))
-    names = (ESTIMATED_PRECISION, ESTIMATED_RECALL, ESTIMATED_MARGIN)
-    return Headline(score, *(_side(standing(name)) for name in names))
+    kind = next((kind for kind, score in found.items() if score.value is not None), list(found)[-1])
+    score = found[kind]
+    if kind is HeadlineKind.EXECUTED:
+        return Headline(score, kind, Side(score.precision), Side(score.recall), _to_baseline(score))
+    estimate = found.get(HeadlineKind.ESTIMATED)
+    return Headline(
+        score,
+        kind,
+        _measured_with(estimate, ESTIMATED_PRECISION, scores),
+        _measured_with(estimate, ESTIMATED_RECALL, scores),
+        _measured_with(score, _MARGINS[kind], scores, otherwise=_to_baseline(score)),
+    )
 
 
-def _side(score: Figures | None) -> Side:
-    return UNKNOWN if score is None else Side(score.value, _interval(score), score.undefined_reason)
+def _measured_with(score: S | None, name: ScoreName, scores: Sequence[S], *, otherwise: Side = UNKNOWN) -> Side:
+    """The score of this name that the same run measured on the same simulations."""
+    if score is None:
+        return otherwise
+    beside = next(
+        (
+            other
+            for other in reversed(scores)
+            if name.names(other) and (other.run_id, other.simulator) == (score.run_id, score.simulator)
+        ),
+        None,
+    )
+    return otherwise if beside is None else Side(beside.value, _interval(beside), beside.undefined_reason)
+
+
+def _to_baseline(score: Figures) -> Side:
+    """The margin over the token table as the plain difference, without an interval."""
+    table = score.token_lookup_baseline
+    return UNKNOWN if score.value is None or table is None else Side(score.value - table)
 
 
 def _interval(score: Figures) -> Interval | None:

@@ -29,7 +29,7 @@ class ScoreName:
 SCORE_EXECUTED = ScoreName(EXECUTED, CORPUS)
 """The correlation of an executed explanation over every token of a collection's corpus."""
 SCORE_2023 = ScoreName("correlation", TOP_AND_RANDOM)
-"""The 2023 score: correlation over top and random excerpts. Lists sort by it."""
+"""The 2023 score: correlation over top and random excerpts."""
 
 MARGIN_2023 = ScoreName("correlation_margin", TOP_AND_RANDOM)
 """The 2023 score less that of the token table on the same excerpts."""

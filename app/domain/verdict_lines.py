@@ -1,4 +1,4 @@
-"""The line under a score that interprets it: the same words on every page.
+"""The line under a headline that interprets it: the same words on every page.
 
 Evidence for the explanation comes first, then its doubts, the most serious first.
 """
@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from app.domain.doubts import Doubt, Measure, RaisedDoubt
+from app.domain.doubts import Doubt, RaisedDoubt
+from app.domain.headlines import Headline, S, Side
 
 
 class Tone(StrEnum):
@@ -33,33 +34,26 @@ class VerdictLine:
         return "; ".join(self.phrases)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """A score as far as the line needs it. ``margin`` is measured in pairs, where it is."""
-
-    score: float | None
-    token_table: float | None = None
-    margin: Measure | None = None
-    undefined_reason: str | None = None
-
-
 NOT_SCORED = "not scored yet"
+ONLY_2023 = "2023 score only"
+"""What a line begins with where no score speaks of the whole corpus."""
 
 
-def verdict_line(standing: Standing | None, doubts: Sequence[RaisedDoubt] = ()) -> VerdictLine:
-    """What a score and the doubts about its explanation come to. ``standing`` is None where there is no score."""
+def verdict_line(headline: Headline[S] | None, doubts: Sequence[RaisedDoubt] = ()) -> VerdictLine:
+    """What the headline and the doubts about an explanation come to. ``headline`` is None where there is no score."""
     by_kind = {raised.doubt: raised for raised in doubts}
     against = tuple(_PHRASES[doubt](by_kind[doubt]) for doubt in Doubt if doubt in by_kind)
-    merit = None if Doubt.NOT_ABOVE_TABLE in by_kind else _merit(standing)
-    if standing is None:
+    if headline is None:
         return VerdictLine((NOT_SCORED, *against), Tone.DOUBTFUL if against else Tone.OPEN)
-    if standing.score is None:
-        return VerdictLine((f"no score: {standing.undefined_reason}", *against), Tone.DOUBTFUL)
-    phrases = (*(() if merit is None else (merit.phrase,)), *against)
+    if headline.score.value is None:
+        return VerdictLine((f"no score: {headline.score.undefined_reason}", *against), Tone.DOUBTFUL)
+    merit = None if Doubt.NOT_ABOVE_TABLE in by_kind else _merit(headline.score.value, headline.margin)
+    named = () if headline.is_whole_corpus else (ONLY_2023,)
+    phrases = (*named, *(() if merit is None else (merit.phrase,)), *against)
     if against:
         return VerdictLine(phrases, Tone.DOUBTFUL)
     if merit is None:
-        return VerdictLine(("no token table to compare with",), Tone.OPEN)
+        return VerdictLine((*named, "no token table to compare with"), Tone.OPEN)
     return VerdictLine(phrases, Tone.GOOD if merit.is_clear else Tone.OPEN)
 
 
@@ -69,20 +63,15 @@ class _Merit:
     is_clear: bool
 
 
-def _merit(standing: Standing | None) -> _Merit | None:
+def _merit(score: float, margin: Side) -> _Merit | None:
     """How it compares with the token table; None where there is none."""
-    if standing is None or standing.score is None:
+    if margin.value is None:
         return None
-    margin = standing.margin
-    if margin is None and standing.token_table is not None:
-        margin = Measure(standing.score - standing.token_table)
-    if margin is None:
-        return None
-    if margin.interval is not None and margin.low <= 0:
+    if margin.interval is not None and margin.interval[0] <= 0:
         low, high = margin.interval
         return _Merit(f"perhaps better than its token table ({_signed(low)} to {_signed(high)})", is_clear=False)
     if round(margin.value, 2) <= 0:
-        return _Merit(f"about as good as its token table ({_number(standing.score - margin.value)})", is_clear=False)
+        return _Merit(f"about as good as its token table ({_number(score - margin.value)})", is_clear=False)
     return _Merit(f"beats its token table by {_number(margin.value)}", is_clear=True)
 
 

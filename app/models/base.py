@@ -18,8 +18,8 @@ def one_of(column: str, words: type[StrEnum]) -> CheckConstraint:
     return CheckConstraint(is_one_of(column, words), name=column)
 
 
-def is_one_of(column: str, words: Iterable[StrEnum]) -> str:
-    """SQL for a column that holds one of some members of an enum, for partial indexes and what has to fit them."""
+def is_one_of(column: str, words: Iterable[str]) -> str:
+    """SQL for a column that holds one of some words, for partial indexes and what has to fit them."""
     listed = ", ".join(f"'{word}'" for word in words)
     return f"{column} IN ({listed})"
 

@@ -174,8 +174,8 @@ class Neuron(Base):
     """Of the current score: scores of different simulators are not compared."""
     headline_score_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("score.id", use_alter=True))
     headline_score: Mapped[float | None]
-    """Of the current explanation, over the whole corpus; see ``app.domain.headlines``. ``current_score`` is the 2023
-    score."""
+    """Of the current explanation, where its headline speaks of the whole corpus; see ``app.domain.headlines``.
+    ``current_score`` is the 2023 score: one column never holds scores of two kinds."""
     headline_scorer: Mapped[str | None]
     headline_simulator: Mapped[str | None]
     headline_precision: Mapped[float | None]
@@ -183,7 +183,8 @@ class Neuron(Base):
     headline_margin: Mapped[float | None]
     """The headline score minus that of the neuron's token table."""
     twin_percentile: Mapped[float | None]
-    """Share of the null twin's neurons in the same layer with a lower score by the same scorer and simulator."""
+    """Share of the null twin's neurons in the same layer whose score of the headline's kind, by the same simulator, is
+    lower."""
     n_explanations: Mapped[int] = mapped_column(server_default="0")
     n_open_flags: Mapped[int] = mapped_column(server_default="0")
     search: Mapped[str | None] = mapped_column(

@@ -13,7 +13,7 @@ from app.domain.doubts import Doubt, RaisedDoubt
 from app.domain.executed import LevelCounts, NeuronTotals, execution
 from app.domain.results import ExplanationResult, ScoreResult
 from app.errors import NotFound
-from app.models import Document, Excerpt, ExplanationDoubt, Neuron, Subject
+from app.models import Document, Excerpt, ExplanationDoubt, Neuron, Score, Subject
 from app.queries.checks.store import CheckResult, collection_to_check, store_checks
 from app.queries.doubts.shown import DoubtCount, doubt_counts, doubts_about
 from app.queries.doubts.store import refresh_doubts, refresh_subject
@@ -21,7 +21,7 @@ from app.queries.explanations.standing import refresh_current
 from app.queries.explanations.store import Author, add_results, store_explanation
 from app.queries.neurons.filters import NeuronFilter
 from app.queries.neurons.listing import NeuronsQuery, neurons_page
-from tests.factories import Make
+from tests.factories import Make, WholeCorpus
 
 SCORE = ScoreResult("correlation", "top_and_random", 0.8, 10, 0, interval=(0.6, 0.9), simulator="lexical")
 
@@ -92,14 +92,50 @@ def check(session: Session, subject: Subject, explanation_id: int, counts: tuple
     refresh_doubts(session, neuron_ids=list(session.scalars(select(Neuron.id).where(Neuron.subject_id == subject.id))))
 
 
+def estimated(value: float, precision: float, recall: float) -> list[ScoreResult]:
+    numbers = {"": value, "_precision": precision, "_recall": recall}
+    return [ScoreResult(f"whole_corpus{n}", "corpus", v, 9, 0, simulator="lexical") for n, v in numbers.items()]
+
+
 def test_precision_and_recall_of_a_check_come_before_estimates(session: Session, make: Make) -> None:
     subject = make.subject()
     neuron = make.neuron(subject)
-    low = [ScoreResult(f"whole_corpus_{n}", "corpus", 0.1, 9, 0, simulator="lexical") for n in ("precision", "recall")]
-    explanation_id = explain(make, neuron, SCORE, *low)
+    explanation_id = explain(make, neuron, SCORE, *estimated(0.5, 0.1, 0.1))
     assert about(session, explanation_id) == {Doubt.TOO_BROAD: 0.1, Doubt.TOO_NARROW: 0.1}
     check(session, subject, explanation_id, (10, 100, 9), "ships")
     assert about(session, explanation_id) == {Doubt.TOO_BROAD: 0.09}
+
+
+def test_doubts_are_about_the_headline(session: Session, make: Make) -> None:
+    """The 2023 score does not beat its table and is doubtful on random text; the estimate does, and its check not."""
+    subject = make.subject()
+    neuron = make.neuron(subject)
+    make.collected(neuron, subject)
+    random = ScoreResult("correlation", "random", 0.86, 5, 0, interval=(0.0, 0.95), simulator="lexical")
+    old = (replace(SCORE, token_lookup_baseline=0.9, shuffled_baseline=0.7), random)
+    margin = ScoreResult("whole_corpus_margin", "corpus", 0.1, 9, 0, simulator="lexical")
+    by_2023 = explain(make, neuron, *old, text="ships")
+    by_estimate = explain(make, neuron, *old, *estimated(0.5, 0.9, 0.9), margin, text='"a"')
+    expected = {Doubt.SHUFFLED: 0.1, Doubt.NOT_ABOVE_TABLE: 0.9, Doubt.NOT_ON_RANDOM: 0.86}
+    assert [about(session, i) for i in (by_2023, by_estimate)] == [expected, {}]
+    check(session, subject, by_estimate, (3, 10, 2), '"a"')
+    stored = session.scalars(select(Score).where(Score.scorer == "executed")).one()
+    assert stored.value is not None
+    assert stored.token_lookup_baseline is not None
+    assert stored.value < stored.token_lookup_baseline
+    assert about(session, by_estimate) == {Doubt.NOT_ABOVE_TABLE: round(stored.token_lookup_baseline, 4)}
+
+
+def test_repetitions_are_compared_by_the_headline(session: Session, make: Make) -> None:
+    """Their 2023 scores are .5 apart, their estimates equal; the next one's estimate differs."""
+    neuron, method = make.neuron(make.subject()), make.method()
+    ids = [
+        make.explained(neuron, text, value, method=method, whole=WholeCorpus(estimate))
+        for text, value, estimate in (("ships", 0.8, 0.4), ("sails", 0.3, 0.4))
+    ]
+    assert [about(session, i) for i in ids] == [{}, {}]
+    ids.append(make.explained(neuron, "oars", 0.8, method=method, whole=WholeCorpus(0.7)))
+    assert [about(session, i) for i in ids] == [{Doubt.UNSTABLE: 0.3}] * 3
 
 
 def test_texts_and_claims_that_other_neurons_have_are_counted(session: Session, make: Make) -> None:

@@ -7,15 +7,16 @@ import numpy as np
 import psycopg
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select, true
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.db import make_engine, make_sessions, transaction
 from app.domain.authors import AuthorKind
 from app.domain.results import ExplanationResult, ScoreResult
-from app.domain.standing import SCORE_2023, shown_first
+from app.domain.standing import shown_first
 from app.models import Batch, Explanation, Method, MethodStanding, Neuron, Run, Score
-from app.queries.explanations.standing import refresh_current, score_standing_for
+from app.queries.explanations.headlines import standings_of
+from app.queries.explanations.standing import refresh_current
 from app.queries.explanations.store import Author, add_results, store_candidates, store_explanation
 from app.queries.neurons.claims import neuron_explanations
 from tests.factories import Make
@@ -124,8 +125,8 @@ histories = st.lists(
 
 @given(histories)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_sql_and_domain_have_one_rule(session: Session, make: Make, history: list[Any]) -> None:
-    """What is kept, and what SQL selects, is what ``shown_first`` and ``standing_score`` choose."""
+def test_what_is_kept_and_listed_follows_one_rule(session: Session, make: Make, history: list[Any]) -> None:
+    """What is kept, and what lists read, is what ``shown_first``, ``standing_score`` and ``headline_of`` choose."""
     subject = make.subject(slug=f"s{uuid4().hex}")
     methods = {name: make.method(uuid4().hex) for name in ("one", "two")}
     collections = (subject.collection_id, make.collection(subject).id)
@@ -145,12 +146,19 @@ def test_sql_and_domain_have_one_rule(session: Session, make: Make, history: lis
         numbers = (score.id, score.value, score.simulator) if score is not None else (None, None, None)
         expected = [] if first is None else [(neuron.id, first.id, *numbers)]
         assert [(r.neuron_id, r.explanation_id, r.score_id, r.score, r.simulator) for r in found] == expected
-    score_of = score_standing_for(Explanation, SCORE_2023)
-    selected = session.execute(
-        select(Explanation.id, score_of.c.id).outerjoin(score_of, true()).where(Explanation.neuron_id == neuron.id)
-    )
-    assert dict(selected.all()) == {row.id: None if row.score_2023 is None else row.score_2023.id for row in rows}
+    listed = standings_of(session, explanation_ids=[row.id for row in rows])
+    assert {key: (_id_of(s.score_2023), _headline_id(s.headline), s.line) for key, s in listed.items()} == {
+        row.id: (_id_of(row.score_2023), _headline_id(row.headline), row.line) for row in rows
+    }
     assert shown(session, neuron)[0] == ("x" if history else None)
+
+
+def _id_of(score: Any) -> int | None:
+    return None if score is None else score.id
+
+
+def _headline_id(headline: Any) -> int | None:
+    return None if headline is None else headline.score.id
 
 
 def test_two_runs_of_a_neuron_that_end_together_see_each_other(fresh_database: str) -> None:

@@ -107,7 +107,9 @@ def test_neurons_without_a_value_come_last_either_way(
     session: Session, make: Make, subject: Subject, descending: bool
 ) -> None:
     for index, score in enumerate([None, 0.2, 0.9, None]):
-        make.neuron(subject, index=index, current_score=score)
+        neuron = make.neuron(subject, index=index)
+        if score is not None:
+            make.explained(neuron, value=score)
     query = NeuronsQuery(subject.id, sort=NeuronSort(SortKey.SCORE, descending))
     scores = [row.score for row in neurons_page(session, query=query, size=9).rows]
     assert scores == ([0.9, 0.2, None, None] if descending else [0.2, 0.9, None, None])

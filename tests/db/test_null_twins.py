@@ -2,6 +2,7 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app.domain.headlines import HeadlineKind
 from app.models import Neuron, Subject
 from app.queries.neurons.head import neuron_head
 from app.queries.subjects.null_twins import (
@@ -38,7 +39,7 @@ def explained(make: Make, subject: Subject, value: float | None, layer: int = 0)
 def test_each_layer_of_the_twin_has_its_distribution(session: Session, make: Make, subject: Subject) -> None:
     for value in (0.1, 0.3, 0.7):
         explained(make, subject, value)
-    first, second = null_twin_layers(session, subject_id=subject.id, scorer="whole_corpus", simulator="lexical")
+    first, second = null_twin_layers(session, subject_id=subject.id, kind=HeadlineKind.ESTIMATED, simulator="lexical")
     assert (first.layer, first.n_scored) == (0, 3)
     assert first.median == pytest.approx(0.2)
     assert first.high == pytest.approx(0.56)  # nine tenths of the way from 0.2 to 0.6
@@ -58,13 +59,30 @@ def test_a_score_stands_among_those_of_its_layer(
 
 
 def test_without_a_score_or_a_scored_peer_nothing_is_said(session: Session, make: Make, subject: Subject) -> None:
-    assert standing_of(session, explained(make, subject, None)) is None
+    unscored = make.neuron(subject, index=9)
+    make.explained(unscored, value=None, whole=WholeCorpus(None))
+    assert standing_of(session, unscored) is None
     assert standing_of(session, explained(make, subject, 0.5, layer=1)) is None
+
+
+@pytest.mark.parametrize(("value", "n_at_least"), [(0.95, 0), (0.9, 3), (0.5, 3)])
+def test_a_2023_score_stands_among_the_2023_scores_of_the_twin(
+    session: Session, make: Make, subject: Subject, value: float, n_at_least: int
+) -> None:
+    """The twin's neurons have headlines of 0.1, 0.2 and 0.6, which are of another kind, and 2023 scores of 0.9."""
+    neuron = make.neuron(subject)
+    make.explained(neuron, value=value)
+    standing = standing_of(session, neuron)
+    assert standing == TwinStanding("tiny-null-twin", 3, n_at_least)
+    rank_against_null_twins(session)
+    assert percentile(session, neuron) == pytest.approx(1 - n_at_least / 3)
+    (layer, _) = null_twin_layers(session, subject_id=subject.id, kind=HeadlineKind.SCORE_2023, simulator="lexical")
+    assert (layer.n_scored, layer.median, layer.n_own, layer.own_median) == (3, 0.9, 1, value)
 
 
 def test_a_subject_without_a_twin_has_no_control(session: Session, make: Make) -> None:
     alone = make.subject("alone")
-    assert null_twin_layers(session, subject_id=alone.id, scorer="whole_corpus", simulator="lexical") == ()
+    assert null_twin_layers(session, subject_id=alone.id, kind=HeadlineKind.ESTIMATED, simulator="lexical") == ()
     assert standing_of(session, explained(make, alone, 0.5)) is None
 
 
@@ -84,7 +102,8 @@ def test_neurons_are_ranked_among_their_layer_of_the_twin(session: Session, make
     neurons = [explained(make, subject, value) for value in values] + [explained(make, subject, 0.5, layer=1)]
     rank_against_null_twins(session)
     found = [percentile(session, neuron) for neuron in neurons]
-    assert found == [1.0, pytest.approx(2 / 3), pytest.approx(1 / 3), 0.0, None, None]
+    # The fifth has no estimate: its 2023 score of .5 is below the twin's three of .9.
+    assert found == [1.0, pytest.approx(2 / 3), pytest.approx(1 / 3), 0.0, 0.0, None]
     # The rank agrees with where a single neuron stands.
     standing = standing_of(session, neurons[1])
     assert standing is not None

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.headlines import UNKNOWN, Headline, Side, headline_of
+from app.domain.headlines import UNKNOWN, Headline, HeadlineKind, Side, headline_of
 
 
 @dataclass(frozen=True)
@@ -15,6 +15,7 @@ class Scored:
     value: float | None = 0.5
     sample: str = "corpus"
     simulator: str | None = "lexical"
+    run_id: int | None = 1
     undefined_reason: str | None = None
     interval_low: float | None = None
     interval_high: float | None = None
@@ -60,8 +61,58 @@ def test_a_text_that_cannot_be_executed_keeps_its_estimate() -> None:
     assert (alone.score.undefined_reason, alone.margin) == ("no claim", UNKNOWN)
 
 
-def test_a_2023_score_is_no_headline() -> None:
-    assert headline_of(ESTIMATE[:1], made_by_method=True) is None
+OLD = Scored("correlation", 0.9, "top_and_random", token_lookup_baseline=0.7)
+OLD_MARGIN = Scored("correlation_margin", 0.2, "top_and_random", interval_low=0.1, interval_high=0.3)
+NO_CLAIM = replace(EXECUTED, value=None, undefined_reason="no claim")
+CONSTANT = replace(ESTIMATE[1], value=None, undefined_reason="constant")
+EMPTY = replace(OLD, value=None, undefined_reason="no excerpt")
+ESTIMATED_SIDES = (0.3, None)
+CASES: tuple[tuple[tuple[Scored, ...], tuple[str, float | None], tuple[float | None, ...]], ...] = (
+    # scores; kind and value of the headline; precision, recall, margin
+    ((OLD,), ("score_2023", 0.9), (None, None, 0.2)),
+    ((OLD, OLD_MARGIN), ("score_2023", 0.9), (None, None, 0.2)),
+    ((OLD, *ESTIMATE), ("estimated", 0.4), (*ESTIMATED_SIDES, -0.1)),
+    ((OLD, EXECUTED), ("executed", 0.2), (0.25, 0.75, 0.05)),
+    ((OLD, *ESTIMATE, EXECUTED), ("executed", 0.2), (0.25, 0.75, 0.05)),
+    ((EXECUTED,), ("executed", 0.2), (0.25, 0.75, 0.05)),
+    # a text that cannot be executed: the estimate speaks, or the 2023 score under its name
+    ((OLD, *ESTIMATE, NO_CLAIM), ("estimated", 0.4), (*ESTIMATED_SIDES, -0.1)),
+    ((OLD, NO_CLAIM), ("score_2023", 0.9), (None, None, 0.2)),
+    # an estimate that is undefined: its sides are known all the same
+    ((OLD, CONSTANT, *ESTIMATE[2:]), ("score_2023", 0.9), (*ESTIMATED_SIDES, 0.2)),
+    ((OLD, CONSTANT, NO_CLAIM), ("score_2023", 0.9), (None, None, 0.2)),
+    # nothing is defined
+    ((NO_CLAIM,), ("executed", None), (0.25, 0.75, None)),
+    ((CONSTANT, NO_CLAIM), ("estimated", None), (None, None, None)),
+    ((EMPTY, NO_CLAIM), ("score_2023", None), (None, None, None)),
+    # a margin of another run was measured on other simulations
+    ((OLD, replace(OLD_MARGIN, run_id=2, value=0.5)), ("score_2023", 0.9), (None, None, 0.2)),
+    # another sample of the scorer, and another scorer, are no headline
+    ((replace(OLD, sample="random"), OLD), ("score_2023", 0.9), (None, None, 0.2)),
+)
+
+
+@pytest.mark.parametrize(("scores", "speaking", "beside"), CASES)
+def test_one_score_speaks_for_an_explanation(
+    scores: tuple[Scored, ...], speaking: tuple[str, float | None], beside: tuple[float | None, ...]
+) -> None:
+    for order in (scores, scores[::-1]):
+        headline = found(*order)
+        assert (headline.kind, headline.score.value) == speaking
+        sides = (headline.precision.value, headline.recall.value, headline.margin.value)
+        assert sides == tuple(None if side is None else pytest.approx(side) for side in beside)
+        assert headline.is_whole_corpus == (headline.kind is not HeadlineKind.SCORE_2023)
+        assert headline.score.sample == ("corpus" if headline.is_whole_corpus else "top_and_random")
+
+
+def test_without_a_score_that_may_speak_there_is_no_headline() -> None:
+    assert headline_of((replace(OLD, sample="random"), Scored("ablation", 0.9)), made_by_method=True) is None
+
+
+def test_the_token_tables_score_follows_from_the_margin() -> None:
+    assert found(OLD).token_table == pytest.approx(0.7)
+    assert found(*ESTIMATE).token_table == pytest.approx(0.5)
+    assert found(NO_CLAIM).token_table is None
 
 
 def test_the_simulator_of_a_methods_first_score_decides() -> None:

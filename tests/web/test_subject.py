@@ -293,12 +293,16 @@ def indices(context: Context) -> list[int]:
         ("sort=headline", [1, 2, 4, 0, 3]),
         ("sort=-score", [4, 3, 2, 1, 0]),
         ("sort=margin", [4, 0, 1, 2, 3]),
-        ("sort=-twin", [4, 2, 0, 1, 3]),
+        ("sort=-twin", [4, 3, 2, 0, 1]),  # the imported one by its 2023 score, against 2023 scores
+        ("sort=twin", [1, 0, 2, 3, 4]),
         ("doubt=too_broad", [1]),
         ("doubt=too_narrow", [2]),
         ("headline_min=0.35&headline_max=0.6", [4, 2]),
         ("margin_max=0", [4]),
-        ("twin_min=80%25", [0, 4, 2]),
+        ("twin_min=80%25", [0, 4, 2, 3]),
+        ("twin_max=0.8", [1]),
+        ("margin_min=0", [0, 2, 1]),
+        ("score_min=0.65&sort=-headline", [4, 2, 3]),
         ("score_max=0.65", [0, 1]),
     ],
 )
@@ -307,6 +311,7 @@ def test_lists_sort_and_filter_by_each_number(
 ) -> None:
     assert client.get(f"/tiny?{query}").status_code == 200
     assert indices(context) == expected
+    assert [row["index"] for row in client.get(f"/tiny.json?{query}").json()["rows"]] == expected
 
 
 def test_one_click_lists_what_is_too_broad(client: TestClient, judged: Subject, context: Context) -> None:

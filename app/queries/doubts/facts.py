@@ -4,11 +4,21 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ARRAY, BigInteger, SmallInteger, any_, bindparam, func, literal, select
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    SmallInteger,
+    any_,
+    bindparam,
+    func,
+    literal,
+    select,
+    union_all,
+)
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Session, aliased
 
@@ -16,6 +26,8 @@ from app.domain.activations import ActivationRecord, SampleKind, unpack_activati
 from app.domain.authors import AuthorKind
 from app.domain.doubts import LEAST_DOCUMENTS, EvidenceFacts, Facts
 from app.domain.evidence import evidence_facts
+from app.domain.headlines import HeadlineKind
+from app.domain.standing import SCORE_2023
 from app.models import (
     CollectedNeuron,
     Collection,
@@ -29,13 +41,14 @@ from app.models import (
     Subject,
 )
 from app.queries.common.prepared import PreparedSelect, one_round_trip, rows_of
-from app.queries.doubts.scored import CheckFacts, DoubtedScore, DoubtedText, score_facts
+from app.queries.doubts.scored import DoubtedScore, DoubtedText, score_facts
+from app.queries.explanations.checked import ITS_CHECK
 
 LEAST_TWINS = 20
 """Scored neurons of a null twin's layer, below which nothing is compared with them: one alone would be 5 %."""
 
-TwinScores: TypeAlias = Mapping[tuple[int, str], NDArray[np.float64]]
-"""The scores of a null twin's neurons by layer and simulator, ascending."""
+TwinScores: TypeAlias = Mapping[tuple[int, str, str | None], NDArray[np.float64]]
+"""The scores of a null twin's neurons by layer, scorer and simulator, ascending."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +107,8 @@ class _Number:
 @dataclass(frozen=True, slots=True)
 class _Twins:
     layer: int
-    simulator: str
+    scorer: str
+    simulator: str | None
     scores: list[float]
 
 
@@ -140,7 +154,9 @@ _SCORES = PreparedSelect(
         Score.sample,
         Score.simulator,
         Score.run_id,
+        Score.collection_id,
         Score.value,
+        Score.undefined_reason,
         Score.interval_low,
         Score.interval_high,
         Score.n_valid,
@@ -148,16 +164,13 @@ _SCORES = PreparedSelect(
         Score.token_lookup_baseline,
         Score.shuffled_baseline,
         Score.chance,
+        CorpusCheck.precision,
+        CorpusCheck.recall,
     )
     .join(Explanation, Explanation.id == Score.explanation_id)
+    .outerjoin(CorpusCheck, ITS_CHECK)
     .where(Explanation.neuron_id == _IDS)
     .order_by(Score.id),
-)
-_CHECKS = PreparedSelect(
-    CheckFacts,
-    select(CorpusCheck.explanation_id, CorpusCheck.precision, CorpusCheck.recall)
-    .join(Explanation, Explanation.id == CorpusCheck.explanation_id)
-    .where(Explanation.neuron_id == _IDS, CorpusCheck.collection_id == bindparam("collection_id")),
 )
 _TOP = PreparedSelect(
     _Top,
@@ -189,18 +202,29 @@ _DOCUMENTS = PreparedSelect(
         .subquery()
     ),
 )
+
+
+def _twin_scores(scorer: Any, simulator: Any, score: Any) -> Any:
+    """The scores of one kind that the twin's neurons have, one by one."""
+    return select(Neuron.layer, scorer.label("scorer"), simulator.label("simulator"), score.label("score")).where(
+        Neuron.subject_id == bindparam("twin_id"),
+        Neuron.layer == any_(bindparam("layers", type_=ARRAY(SmallInteger))),
+        score.is_not(None),
+    )
+
+
+_PEERS = union_all(
+    _twin_scores(Neuron.headline_scorer, Neuron.headline_simulator, Neuron.headline_score),
+    _twin_scores(literal(SCORE_2023.scorer), Neuron.current_simulator, Neuron.current_score),
+).subquery()
 _TWINS = PreparedSelect(
     _Twins,
     select(
-        Neuron.layer, Neuron.current_simulator.label("simulator"), func.array_agg(Neuron.current_score).label("scores")
-    )
-    .where(
-        Neuron.subject_id == bindparam("twin_id"),
-        Neuron.layer == any_(bindparam("layers", type_=ARRAY(SmallInteger))),
-        Neuron.current_score.is_not(None),
-        Neuron.current_simulator.is_not(None),
-    )
-    .group_by(Neuron.layer, Neuron.current_simulator),
+        _PEERS.c.layer,
+        _PEERS.c.scorer,
+        _PEERS.c.simulator,
+        func.array_agg(_PEERS.c.score).label("scores"),
+    ).group_by(_PEERS.c.layer, _PEERS.c.scorer, _PEERS.c.simulator),
 )
 # Of a text that thousands share it is enough to know that: counting them all would cost more than the run itself.
 _SHARING = sql("""
@@ -238,13 +262,12 @@ def doubted_explanations(session: Session, *, neuron_ids: Sequence[int]) -> list
     layers = sorted({neuron.layer for neuron in neurons.values()})
     with one_round_trip(session) as trip:
         texts, scores = trip.send(_TEXTS.given(neuron_ids=ids)), trip.send(_SCORES.given(neuron_ids=ids))
-        checks, top, alike = (trip.send(statement.given(**here)) for statement in (_CHECKS, _TOP, _ALIKE))
+        top, alike = (trip.send(statement.given(**here)) for statement in (_TOP, _ALIKE))
         documents = trip.send(_DOCUMENTS.given(corpus_id=first.corpus_id))
         twins = trip.send(_TWINS.given(twin_id=first.twin_id, layers=layers))
     sharing = {row.id: row.n for row in session.execute(_SHARING, {"neuron_ids": ids})}
     evidence = _evidence(session, top.rows, {row.neuron_id: row.n_alike for row in alike.rows}, documents.rows[0].n)
-    twin_scores = {(row.layer, row.simulator): np.sort(np.array(row.scores)) for row in twins.rows}
-    checked = {row.explanation_id: row for row in checks.rows}
+    twin_scores = {(row.layer, row.scorer, row.simulator): np.sort(np.array(row.scores)) for row in twins.rows}
     texts_of, scores_of = _grouped(texts.rows), defaultdict[int, list[DoubtedScore]](list)
     for score in scores.rows:
         scores_of[score.explanation_id].append(score)
@@ -255,11 +278,7 @@ def doubted_explanations(session: Session, *, neuron_ids: Sequence[int]) -> list
             text=text.text,
             n_sharing=sharing.get(text.id, 0),
             scores=score_facts(
-                text,
-                texts_of[text.neuron_id],
-                scores_of,
-                checked.get(text.id),
-                partial(_twin_share, twin_scores, neuron.layer),
+                text, texts_of[text.neuron_id], scores_of, partial(_twin_share, twin_scores, neuron.layer)
             ),
             evidence=evidence.get(text.neuron_id, EvidenceFacts()),
         )
@@ -274,9 +293,11 @@ def _grouped(texts: Sequence[DoubtedText]) -> Mapping[int, list[DoubtedText]]:
     return groups
 
 
-def _twin_share(scores: TwinScores, layer: int, value: float, simulator: str | None) -> float | None:
+def _twin_share(
+    scores: TwinScores, layer: int, value: float, kind: HeadlineKind, simulator: str | None
+) -> float | None:
     """The share of the twin's layer that scores as high, as ``TwinStanding.share_at_least``; None for too few."""
-    peers = None if simulator is None else scores.get((layer, simulator))
+    peers = scores.get((layer, kind.name_of_score.scorer, simulator))
     if peers is None or len(peers) < LEAST_TWINS:
         return None
     n_at_least = len(peers) - int(np.searchsorted(peers, value, side="left"))

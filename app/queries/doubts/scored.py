@@ -1,16 +1,15 @@
 """From the stored scores of an explanation to the facts that doubts follow from."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.domain.doubts import Measure, ScoreFacts
+from app.domain.headlines import Headline, HeadlineKind, Side, headline_of
 from app.domain.samples import SampleKind
 from app.domain.standing import SCORE_2023, ScoreName, standing_score
 
 ON_RANDOM = ScoreName(SCORE_2023.scorer, SampleKind.RANDOM)
 NEIGHBOURS = "neighbours"
-PRECISION = "whole_corpus_precision"
-RECALL = "whole_corpus_recall"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,9 @@ class DoubtedScore:
     sample: str
     simulator: str | None
     run_id: int | None
+    collection_id: int | None
     value: float | None
+    undefined_reason: str | None
     interval_low: float | None
     interval_high: float | None
     n_valid: int
@@ -51,6 +52,9 @@ class DoubtedScore:
     token_lookup_baseline: float | None
     shuffled_baseline: float | None
     chance: float | None
+    precision: float | None
+    """Of an executed explanation, like ``recall``."""
+    recall: float | None
 
     @property
     def measure(self) -> Measure | None:
@@ -62,91 +66,87 @@ class DoubtedScore:
         return Measure(self.value, (self.interval_low, self.interval_high))
 
 
-@dataclass(frozen=True, slots=True)
-class CheckFacts:
-    """What the explanation reaches where it was executed on the whole corpus."""
-
-    explanation_id: int
-    precision: float | None
-    recall: float | None
-
-
-TwinShare = Callable[[float, str | None], float | None]
-"""From a score and its simulator to the share of the null twin's layer that scores as high."""
+TwinShare = Callable[[float, HeadlineKind, str | None], float | None]
+"""From a score, its kind and its simulator to the share of the null twin's layer that scores as high."""
 
 
 def score_facts(
     text: DoubtedText,
     texts: Sequence[DoubtedText],
     scores_of: Mapping[int, Sequence[DoubtedScore]],
-    check: CheckFacts | None,
     twin_share: TwinShare,
 ) -> ScoreFacts:
     """The facts of one explanation. ``texts`` are all of its neuron's, ``scores_of`` theirs, in stored order."""
     own = scores_of.get(text.id, ())
-    standing = _standing(text, own)
-    simulator = None if standing is None else standing.simulator
-    value = None if standing is None else standing.value
+    headline = _headline(text, own)
     neighbours = _newest(own, lambda score: score.scorer == NEIGHBOURS)
-    return ScoreFacts(
-        score=None if standing is None else standing.measure,
-        token_table=None if standing is None else standing.token_lookup_baseline,
-        shuffled=None if standing is None else standing.shuffled_baseline,
-        on_random=_measure(_newest(own, lambda score: ON_RANDOM.names(score) and score.simulator == simulator)),
+    old = standing_score(own, SCORE_2023, made_by_method=text.method_id is not None)
+    facts = ScoreFacts(
         against_neighbours=_measure(neighbours),
         chance_against_neighbours=0.25 if neighbours is None or neighbours.chance is None else neighbours.chance,
-        twin_share=None if value is None else twin_share(value, simulator),
-        precision=_executed(None if check is None else check.precision)
-        or _measure(_estimate(own, PRECISION, simulator)),
-        recall=_executed(None if check is None else check.recall) or _measure(_estimate(own, RECALL, simulator)),
-        n_valid=0 if standing is None else standing.n_valid,
-        n_failed=0 if standing is None else standing.n_failed,
-        repeated=_repeated(text, texts, scores_of, simulator),
-        imported=_imported(text, own, standing),
+        score_2023=None if old is None else old.value,
+        imported=_imported(text, own, old),
+    )
+    if headline is None:
+        return facts
+    score = headline.score
+    return replace(
+        facts,
+        score=score.measure,
+        is_whole_corpus=headline.is_whole_corpus,
+        token_table=headline.token_table,
+        shuffled=score.shuffled_baseline,
+        on_random=_measure(_newest(own, lambda s: ON_RANDOM.names(s) and s.simulator == score.simulator)),
+        twin_share=None if score.value is None else twin_share(score.value, headline.kind, score.simulator),
+        precision=_side(headline.precision),
+        recall=_side(headline.recall),
+        n_valid=score.n_valid,
+        n_failed=score.n_failed,
+        repeated=_repeated(text, texts, scores_of, headline),
     )
 
 
-def _standing(text: DoubtedText, scores: Sequence[DoubtedScore]) -> DoubtedScore | None:
-    return standing_score(scores, SCORE_2023, made_by_method=text.method_id is not None)
+def _headline(text: DoubtedText, scores: Sequence[DoubtedScore]) -> Headline[DoubtedScore] | None:
+    return headline_of(scores, made_by_method=text.method_id is not None)
 
 
 def _newest(scores: Sequence[DoubtedScore], wanted: Callable[[DoubtedScore], bool]) -> DoubtedScore | None:
     return next((score for score in reversed(scores) if wanted(score)), None)
 
 
-def _estimate(scores: Sequence[DoubtedScore], scorer: str, simulator: str | None) -> DoubtedScore | None:
-    """The newest of this name, by the simulator of the 2023 score where there is one."""
-    return _newest(scores, lambda score: score.scorer == scorer and simulator in (None, score.simulator))
-
-
 def _measure(score: DoubtedScore | None) -> Measure | None:
     return None if score is None else score.measure
 
 
-def _executed(value: float | None) -> Measure | None:
-    return None if value is None else Measure(value)
+def _side(side: Side) -> Measure | None:
+    return None if side.value is None else Measure(side.value, side.interval)
 
 
 def _repeated(
     text: DoubtedText,
     texts: Sequence[DoubtedText],
     scores_of: Mapping[int, Sequence[DoubtedScore]],
-    simulator: str | None,
+    headline: Headline[DoubtedScore],
 ) -> tuple[float, ...]:
-    """2023 scores by the same simulator: of this text, and the representatives of the method's repetitions."""
+    """Scores of the headline's kind, simulator and collection: of this text, and of the method's repetitions."""
+    shown, name = headline.score, headline.kind.name_of_score
+
+    def is_like_it(score: DoubtedScore) -> bool:
+        return name.names(score) and (score.simulator, score.collection_id) == (shown.simulator, shown.collection_id)
+
     own = [
         score.value
         for score in scores_of.get(text.id, ())
-        if SCORE_2023.names(score) and score.simulator == simulator and not (text.is_imported and score.run_id is None)
+        if is_like_it(score) and not (text.is_imported and score.run_id is None)
     ]
-    others = (_standing(other, scores_of.get(other.id, ())) for other in texts if other.repeats(text))
-    again = [score.value for score in others if score is not None and score.simulator == simulator]
+    others = (_headline(other, scores_of.get(other.id, ())) for other in texts if other.repeats(text))
+    again = [other.score.value for other in others if other is not None and is_like_it(other.score)]
     return tuple(value for value in (*own, *again) if value is not None)
 
 
-def _imported(text: DoubtedText, scores: Sequence[DoubtedScore], standing: DoubtedScore | None) -> float | None:
-    """The score that an imported text came with, where another one was computed since."""
-    if not text.is_imported or standing is None or standing.run_id is None:
+def _imported(text: DoubtedText, scores: Sequence[DoubtedScore], computed: DoubtedScore | None) -> float | None:
+    """The 2023 score that an imported text came with, where another one was computed since."""
+    if not text.is_imported or computed is None or computed.run_id is None:
         return None
     first = next((score for score in scores if SCORE_2023.names(score) and score.run_id is None), None)
     return None if first is None else first.value

@@ -1,51 +1,19 @@
-"""The representatives by the rules of ``app.domain.standing``: stored with neurons and methods, or found in SQL."""
+"""The representatives by the rules of ``app.domain.standing``, stored with neurons and methods."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from sqlalchemy import ARRAY, BigInteger, String, and_, any_, bindparam, case, select
+from sqlalchemy import ARRAY, BigInteger, any_, bindparam, select
 from sqlalchemy import text as sql
-from sqlalchemy.orm import Session, aliased
-from sqlalchemy.sql.selectable import LateralFromClause
+from sqlalchemy.orm import Session
 
-from app.domain.executed import EXECUTED
-from app.domain.headlines import HEADLINE_SCORERS, Headline, headline_of
-from app.domain.standing import SCORE_2023, ScoreName, shown_first, standing_score
-from app.models import CorpusCheck, Explanation, Neuron, RejectedExplanation, Score
+from app.domain.headlines import Headline
+from app.domain.standing import shown_first
+from app.models import Explanation, Neuron, RejectedExplanation
 from app.queries.common.prepared import PreparedSelect, one_round_trip
 from app.queries.doubts.store import refresh_doubts
-
-
-def score_standing_for(explanation: Any, name: ScoreName) -> LateralFromClause:
-    """The score of this name that represents ``explanation``, a table or an alias of the enclosing statement.
-
-    A lateral subquery of one row or none, with ``id``, ``value``, ``simulator``, ``interval_low`` and
-    ``interval_high``: join it ``ON true``. See ``standing_score``.
-    """
-    named, score = aliased(Score), aliased(Score)
-    age = case((explanation.method_id.is_(None), -named.id), else_=named.id)
-    simulator = (
-        select(named.simulator)
-        .where(named.explanation_id == explanation.id, named.scorer == name.scorer, named.sample == name.sample)
-        .order_by(age)
-        .limit(1)
-        .correlate(explanation)
-        .scalar_subquery()
-    )
-    return (
-        select(score.id, score.value, score.simulator, score.interval_low, score.interval_high)
-        .where(
-            score.explanation_id == explanation.id,
-            score.scorer == name.scorer,
-            score.sample == name.sample,
-            score.simulator.is_not_distinct_from(simulator),
-        )
-        .order_by(score.id.desc())
-        .limit(1)
-        .correlate(explanation)
-        .lateral()
-    )
+from app.queries.explanations.headlines import FiguresRow, figures_rows, headline_and_2023
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,24 +32,6 @@ class _Text:
     method_id: int | None
     collection_id: int | None
     is_rejected: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Score:
-    """A score as the rules need it."""
-
-    id: int
-    explanation_id: int
-    scorer: str
-    sample: str
-    simulator: str | None
-    value: float | None
-    undefined_reason: str | None
-    interval_low: float | None
-    interval_high: float | None
-    token_lookup_baseline: float | None
-    precision: float | None
-    recall: float | None
 
 
 # Statements are built once: building them costs more than running them.
@@ -103,38 +53,7 @@ _TEXTS = PreparedSelect(
     .outerjoin(RejectedExplanation, RejectedExplanation.explanation_id == Explanation.id)
     .where(Explanation.neuron_id == any_(_NEURONS)),
 )
-_SCORES = PreparedSelect(
-    _Score,
-    select(
-        Score.id,
-        Score.explanation_id,
-        Score.scorer,
-        Score.sample,
-        Score.simulator,
-        Score.value,
-        Score.undefined_reason,
-        Score.interval_low,
-        Score.interval_high,
-        Score.token_lookup_baseline,
-        CorpusCheck.precision,
-        CorpusCheck.recall,
-    )
-    .join(Explanation, Explanation.id == Score.explanation_id)
-    .outerjoin(
-        CorpusCheck,
-        and_(
-            Score.scorer == EXECUTED,
-            CorpusCheck.explanation_id == Score.explanation_id,
-            CorpusCheck.collection_id == Score.collection_id,
-        ),
-    )
-    .where(
-        Explanation.neuron_id == any_(_NEURONS),
-        Score.scorer == any_(bindparam("scorers", type_=ARRAY(String))),
-    )
-    .order_by(Score.id),
-)
-_SHOWN_SCORERS = [SCORE_2023.scorer, *HEADLINE_SCORERS]
+_SCORES = PreparedSelect(FiguresRow, figures_rows().where(Explanation.neuron_id == any_(_NEURONS)))
 _CURRENT = sql("""
     UPDATE neuron SET current_explanation_id = found.explanation_id, current_text = found.text,
         current_score_id = found.score_id, current_score = found.score, current_simulator = found.simulator,
@@ -194,7 +113,7 @@ def _refresh(session: Session, neuron_ids: list[int]) -> None:
         # Whoever comes second waits here, and then sees the first one's explanations too.
         trip.send(_LOCK.given(neuron_ids=neuron_ids))
         texts = trip.send(_TEXTS.given(neuron_ids=neuron_ids))
-        scores = trip.send(_SCORES.given(neuron_ids=neuron_ids, scorers=_SHOWN_SCORERS))
+        scores = trip.send(_SCORES.given(neuron_ids=neuron_ids))
     standing = _standing_scores(texts.rows, scores.rows)
     own: dict[int, list[_Text]] = {neuron_id: [] for neuron_id in neuron_ids}
     by_method: dict[tuple[int, int], list[_Text]] = {}
@@ -219,14 +138,18 @@ def _refresh(session: Session, neuron_ids: list[int]) -> None:
 class _Standing:
     """The scores that represent a text: its 2023 score, and its headline."""
 
-    score: _Score | None
-    headline: Headline[_Score] | None
+    score: FiguresRow | None
+    headline: Headline[FiguresRow] | None
 
     @property
     def is_scored(self) -> bool:
-        """Whether either is defined."""
-        headline = None if self.headline is None else self.headline.score.value
-        return headline is not None or (self.score is not None and self.score.value is not None)
+        """Whether it has a defined headline."""
+        return self.headline is not None and self.headline.score.value is not None
+
+    @property
+    def whole_corpus(self) -> Headline[FiguresRow] | None:
+        """The headline where it speaks of the whole corpus: the columns of lists hold scores of one kind each."""
+        return self.headline if self.headline is not None and self.headline.is_whole_corpus else None
 
 
 Standings: TypeAlias = Mapping[int, _Standing]
@@ -257,7 +180,7 @@ class _Current:
         """What is stored for a neuron of which ``text`` is shown first."""
         if text is None:
             return cls(neuron_id, number)
-        score, headline = standing[text.id].score, standing[text.id].headline
+        score, headline = standing[text.id].score, standing[text.id].whole_corpus
         return cls(
             neuron_ids=neuron_id,
             numbers=number,
@@ -289,16 +212,13 @@ def _arrays(said: Mapping[tuple[int, int], _Text | None], standing: Standings) -
     }
 
 
-def _standing_scores(texts: Sequence[_Text], scores: Sequence[_Score]) -> Standings:
-    of_text: dict[int, list[_Score]] = {text.id: [] for text in texts}
+def _standing_scores(texts: Sequence[_Text], scores: Sequence[FiguresRow]) -> Standings:
+    of_text: dict[int, list[FiguresRow]] = {text.id: [] for text in texts}
     for score in scores:
         of_text[score.explanation_id].append(score)
 
     def standing(text: _Text) -> _Standing:
-        own, made_by_method = of_text[text.id], text.method_id is not None
-        return _Standing(
-            standing_score(own, SCORE_2023, made_by_method=made_by_method),
-            headline_of(own, made_by_method=made_by_method),
-        )
+        headline, old = headline_and_2023(of_text[text.id])
+        return _Standing(old, headline)
 
     return {text.id: standing(text) for text in texts}

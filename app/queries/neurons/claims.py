@@ -5,18 +5,18 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Text, and_, any_, bindparam, cast, or_, select
+from sqlalchemy import ARRAY, BigInteger, Text, any_, bindparam, cast, or_, select
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 
 from app.domain.authors import AuthorKind
-from app.domain.doubts import Measure, RaisedDoubt
+from app.domain.doubts import RaisedDoubt
 from app.domain.events import EventKind
 from app.domain.executed import EXECUTED
 from app.domain.headlines import Headline, headline_of
 from app.domain.review import UNSETTLED
-from app.domain.standing import MARGIN_2023, SCORE_2023, standing_score
-from app.domain.verdict_lines import Standing, VerdictLine, verdict_line
+from app.domain.standing import SCORE_2023, standing_score
+from app.domain.verdict_lines import VerdictLine, verdict_line
 from app.models import (
     Account,
     Batch,
@@ -33,6 +33,7 @@ from app.models import (
 from app.models.base import is_one_of
 from app.queries.common.prepared import PreparedSelect, labelled, one_round_trip, rows_of
 from app.queries.doubts.shown import DOUBTS, DoubtRow, doubts_by_explanation
+from app.queries.explanations.checked import ITS_CHECK
 
 HISTORY_LENGTH = 30
 
@@ -61,20 +62,6 @@ class ScoreRow:
     precision: float | None
     """Of an executed explanation, like ``recall``."""
     recall: float | None
-
-    def belongs_to(self, score: "ScoreRow") -> bool:
-        """Whether both were measured by one run, on the same simulations."""
-        return (self.run_id, self.simulator) == (score.run_id, score.simulator)
-
-    @property
-    def measure(self) -> Measure | None:
-        """Its value with its interval; None where it is undefined."""
-        if self.value is None:
-            return None
-        interval = None
-        if self.interval_low is not None and self.interval_high is not None:
-            interval = self.interval_low, self.interval_high
-        return Measure(self.value, interval)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,25 +93,12 @@ class ExplanationRow(StoredExplanation):
 
     @property
     def line(self) -> VerdictLine:
-        """What its 2023 score and its doubts come to."""
-        return verdict_line(self._standing, self.doubts)
-
-    @property
-    def _standing(self) -> Standing | None:
-        score = self.score_2023
-        if score is None:
-            return None
-        margin = next((m for m in reversed(self.scores) if MARGIN_2023.names(m) and m.belongs_to(score)), None)
-        return Standing(
-            score=score.value,
-            token_table=score.token_lookup_baseline,
-            margin=None if margin is None else margin.measure,
-            undefined_reason=score.undefined_reason,
-        )
+        """What its headline and its doubts come to."""
+        return verdict_line(self.headline, self.doubts)
 
     @property
     def headline(self) -> Headline[ScoreRow] | None:
-        """Its score over the whole corpus with both sides, where it has one."""
+        """Its score over the whole corpus with both sides, else its 2023 score."""
         return headline_of(self.scores, made_by_method=self.method_id is not None)
 
     @property
@@ -212,12 +186,6 @@ _EXPLANATION_COLUMNS = {
 _OF_CHECK = {"precision": CorpusCheck.precision, "recall": CorpusCheck.recall}
 _SCORE_COLUMNS = {field.name: _OF_CHECK.get(field.name, getattr(Score, field.name, None)) for field in fields(ScoreRow)}
 
-_ITS_CHECK = and_(
-    Score.scorer == EXECUTED,
-    CorpusCheck.explanation_id == Score.explanation_id,
-    CorpusCheck.collection_id == Score.collection_id,
-)
-
 # Statements are built once: building them costs more than running them.
 EXPLANATIONS = PreparedSelect(
     _ScoredExplanation,
@@ -226,14 +194,14 @@ EXPLANATIONS = PreparedSelect(
     .outerjoin(Method, Method.id == Explanation.method_id)
     .outerjoin(Score, Score.explanation_id == Explanation.id)
     .outerjoin(RejectedExplanation, RejectedExplanation.explanation_id == Explanation.id)
-    .outerjoin(CorpusCheck, _ITS_CHECK)
+    .outerjoin(CorpusCheck, ITS_CHECK)
     .where(Explanation.neuron_id == bindparam("neuron_id"))
     .order_by(Explanation.id.desc(), Score.id),
 )
 _OF_RUNS = PreparedSelect(
     _RunScore,
     select(Score.explanation_id, Score.run_id, *labelled("score", _SCORE_COLUMNS))
-    .outerjoin(CorpusCheck, _ITS_CHECK)
+    .outerjoin(CorpusCheck, ITS_CHECK)
     .where(
         Score.explanation_id == any_(bindparam("explanation_ids", type_=ARRAY(BigInteger))),
         or_(Score.scorer == EXECUTED, Score.run_id == any_(bindparam("run_ids", type_=ARRAY(BigInteger)))),

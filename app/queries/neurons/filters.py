@@ -52,7 +52,6 @@ class NeuronFilter:
 
 
 EVERY_NEURON = NeuronFilter()
-simulator_of: ColumnElement[str] = func.coalesce(Neuron.headline_simulator, Neuron.current_simulator)
 _RANGED = {
     "headline": Neuron.headline_score,
     "score": Neuron.current_score,

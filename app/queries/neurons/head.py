@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, bindparam, func, select, true
+from sqlalchemy import Select, bindparam, case, func, literal_column, select, true, union_all
 from sqlalchemy.orm import Session, aliased
 from sqlalchemy.sql.selectable import LateralFromClause
 
@@ -40,11 +40,10 @@ class NeuronHead:
     current_score: float | None
     """The 2023 score of the current explanation."""
     n_scored_in_layer: int
-    """Neurons of its layer that are scored like it, this one among them: over the whole corpus by the same scorer and
-    simulator, or where it has no such score in 2023's way by the same simulator."""
+    """Neurons of its layer that are scored like it, this one among them: by the headline's scorer and simulator."""
     n_below_in_layer: int
     twin: TwinStanding | None
-    """Its rank in the null twin; None without a whole-corpus score or a scored twin."""
+    """The rank of its headline in the null twin; None without a score or without a twin that is scored like it."""
     statistics: "NeuronStatistics"
     origin: "NeuronOrigin"
 
@@ -201,30 +200,34 @@ def _rank_by_2023() -> LateralFromClause:
 
 
 def _rank_in_twin() -> LateralFromClause:
-    """Among the neurons of the layer of the newest null twin. The slug is NULL where none is scored like the neuron."""
-    peer, twin, newest = aliased(Neuron), aliased(Subject), aliased(Subject)
+    """Among the neurons of the layer of the newest null twin. The slug is NULL where none is scored like the neuron.
+
+    Either part of the union is served by an index of its own, and one of them is empty.
+    """
+    twin, newest, peer, old = aliased(Subject), aliased(Subject), aliased(Neuron), aliased(Neuron)
     newest_id = select(func.max(newest.id)).where(newest.null_twin_of_id == Neuron.subject_id).scalar_subquery()
-    return (
-        select(
-            func.max(twin.slug).label("slug"),
-            func.count(peer.headline_score).label("n_scored"),
-            func.count().filter(peer.headline_score >= Neuron.headline_score).label("n_at_least"),
-        )
-        .select_from(twin)
-        .join(peer, peer.subject_id == twin.id)
-        .where(
-            Neuron.headline_score.is_not(None),
-            twin.id == newest_id,
-            peer.layer == Neuron.layer,
-            peer.headline_scorer == Neuron.headline_scorer,
-            peer.headline_simulator == Neuron.headline_simulator,
-            peer.headline_score.is_not(None),
-        )
-        .lateral()
+    by_headline = select(peer.headline_score.label("score"), Neuron.headline_score.label("own")).where(
+        peer.subject_id == newest_id,
+        peer.layer == Neuron.layer,
+        peer.headline_scorer == Neuron.headline_scorer,
+        peer.headline_simulator == Neuron.headline_simulator,
+        Neuron.headline_score.is_not(None),
     )
-
-
-# Statements are built once: building them costs more than running them.
+    by_2023 = select(old.current_score.label("score"), Neuron.current_score.label("own")).where(
+        old.subject_id == newest_id,
+        old.layer == Neuron.layer,
+        old.current_simulator == Neuron.current_simulator,
+        Neuron.headline_score.is_(None),
+        Neuron.current_score.is_not(None),
+    )
+    scored = union_all(by_headline.correlate(Neuron), by_2023.correlate(Neuron)).lateral()
+    slug = select(twin.slug).where(twin.id == newest_id).correlate(Neuron).scalar_subquery()
+    n_scored = func.count(scored.c.score)
+    return select(
+        case((n_scored > literal_column("0"), slug)).label("slug"),
+        n_scored.label("n_scored"),
+        func.count().filter(scored.c.score >= scored.c.own).label("n_at_least"),
+    ).lateral()
 
 
 # The statement is built once: building it costs more than running it.

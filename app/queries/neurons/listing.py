@@ -15,13 +15,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from app.domain.executed import EXECUTED
+from app.domain.headlines import HeadlineKind
 from app.domain.neurons import NeuronState
 from app.domain.verdict_lines import VerdictLine
-from app.models import Neuron, Score
+from app.models import Neuron
 from app.queries.common.paging import Page
-from app.queries.doubts.shown import verdict_lines
-from app.queries.neurons.filters import EVERY_NEURON, NeuronFilter, filter_conditions, planned_by_value, simulator_of
+from app.queries.explanations.headlines import ShownStanding, standings_of
+from app.queries.neurons.filters import EVERY_NEURON, NeuronFilter, filter_conditions, planned_by_value
 from app.queries.neurons.order import (
     BEST_FIRST,
     OF_EXPLANATIONS,
@@ -57,9 +57,9 @@ class NeuronRow:
     index: int
     explanation: str | None
     headline: float | None
-    """The score over the whole corpus."""
-    is_exact: bool
-    """Whether the headline is of an executed explanation; else it is an estimate."""
+    """The score over the whole corpus, else the 2023 score."""
+    headline_kind: HeadlineKind | None
+    """Which of them the headline is; None without an explanation that was scored."""
     headline_interval: tuple[float, float] | None
     precision: float | None
     recall: float | None
@@ -72,7 +72,7 @@ class NeuronRow:
     interval: tuple[float, float] | None
     """Of the 2023 score, 95%."""
     simulator: str | None
-    """Of the headline, or of the 2023 score. Scores of different simulators are not comparable."""
+    """Of the headline. Scores of different simulators are not comparable."""
     firing_rate: float | None
     max: float | None
     n_explanations: int
@@ -82,6 +82,11 @@ class NeuronRow:
     """Of the explanation; None where there is none."""
     found_nothing: bool
     """Whether it has no explanation and a method has found nothing worth saying."""
+
+    @property
+    def is_whole_corpus(self) -> bool:
+        """Whether its headline speaks of the whole corpus."""
+        return self.headline_kind is not None and self.headline_kind.is_whole_corpus
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +103,8 @@ _COLUMNS = (
     Neuron.index,
     Neuron.current_explanation_id,
     func.left(Neuron.current_text, TEXT_SHOWN).label("current_text"),
-    Neuron.current_score_id,
     Neuron.current_score,
-    simulator_of.label("simulator"),
-    Neuron.headline_score_id,
     Neuron.headline_score,
-    Neuron.headline_scorer,
-    Neuron.headline_precision,
-    Neuron.headline_recall,
     Neuron.headline_margin,
     Neuron.twin_percentile,
     Neuron.firing_rate,
@@ -224,48 +223,38 @@ def _read(session: Session, source: _Source, start: SortCursor | None, *, backwa
 
 
 def _whole_rows(session: Session, rows: Sequence[Any]) -> tuple[NeuronRow, ...]:
-    ids = (score_id for row in rows for score_id in (row.current_score_id, row.headline_score_id))
-    shown = [score_id for score_id in ids if score_id is not None]
-    intervals = _intervals(session, shown) if shown else {}
+    explained = [row.current_explanation_id for row in rows if row.current_explanation_id is not None]
+    standings = standings_of(session, explanation_ids=explained)
     runs = runs_of_neurons(session, neuron_ids=[row.id for row in rows]) if rows else {}
-    no_runs = RunsOfNeuron()
-    explained = [row for row in rows if row.current_explanation_id is not None]
-    verdicts = verdict_lines(session, scores={row.current_explanation_id: row.current_score_id for row in explained})
-    return tuple(
-        NeuronRow(
-            id=row.id,
-            layer=row.layer,
-            index=row.index,
-            explanation=row.current_text,
-            headline=row.headline_score,
-            is_exact=row.headline_scorer == EXECUTED,
-            headline_interval=intervals.get(row.headline_score_id),
-            precision=row.headline_precision,
-            recall=row.headline_recall,
-            margin=row.headline_margin,
-            twin_percentile=row.twin_percentile,
-            score=row.current_score,
-            interval=intervals.get(row.current_score_id),
-            simulator=row.simulator,
-            firing_rate=row.firing_rate,
-            max=row.max,
-            n_explanations=row.n_explanations,
-            n_open_flags=row.n_open_flags,
-            n_active_runs=runs.get(row.id, no_runs).n_active,
-            verdict=verdicts.get(row.current_explanation_id),
-            found_nothing=row.current_explanation_id is None and runs.get(row.id, no_runs).found_nothing,
-        )
-        for row in rows
-    )
+    return tuple(_whole_row(row, standings.get(row.current_explanation_id), runs.get(row.id, _NO_RUNS)) for row in rows)
 
 
-def _intervals(session: Session, score_ids: Sequence[int]) -> dict[int, tuple[float, float]]:
-    """The interval of each score that has one, by the score's id."""
-    scores = session.execute(
-        select(Score.id, Score.interval_low, Score.interval_high).where(
-            Score.id == func.any(list(score_ids)),
-            Score.interval_low.is_not(None),
-            Score.interval_high.is_not(None),
-        )
+_NO_RUNS = RunsOfNeuron()
+
+
+def _whole_row(row: Any, standing: ShownStanding | None, runs: RunsOfNeuron) -> NeuronRow:
+    headline = None if standing is None else standing.headline
+    old = None if standing is None else standing.score_2023
+    return NeuronRow(
+        id=row.id,
+        layer=row.layer,
+        index=row.index,
+        explanation=row.current_text,
+        headline=None if headline is None else headline.score.value,
+        headline_kind=None if headline is None else headline.kind,
+        headline_interval=None if headline is None else headline.interval,
+        precision=None if headline is None else headline.precision.value,
+        recall=None if headline is None else headline.recall.value,
+        margin=None if headline is None else headline.margin.value,
+        twin_percentile=row.twin_percentile,
+        score=None if old is None else old.value,
+        interval=None if old is None else old.interval,
+        simulator=None if headline is None else headline.score.simulator,
+        firing_rate=row.firing_rate,
+        max=row.max,
+        n_explanations=row.n_explanations,
+        n_open_flags=row.n_open_flags,
+        n_active_runs=runs.n_active,
+        verdict=None if standing is None else standing.line,
+        found_nothing=row.current_explanation_id is None and runs.found_nothing,
     )
-    return {row.id: (row.interval_low, row.interval_high) for row in scores}

@@ -11,15 +11,14 @@ from sqlalchemy.orm import Session, aliased
 from app.domain.bounds import BIGGEST_ID, LONGEST_NOTE
 from app.domain.events import EventKind
 from app.domain.flags import FlagReason, FlagVerdict
+from app.domain.headlines import Headline
 from app.domain.review import FLAG_KINDS, UNSETTLED, ItemSource, ItemState, Verdict, VerdictKind, flag_verdict
-from app.domain.standing import SCORE_2023
 from app.domain.verdict_lines import VerdictLine
 from app.errors import Conflict, NotFound
 from app.models import Account, Campaign, Explanation, Flag, Neuron, ReviewItem, ReviewVerdict, Subject
 from app.queries.common.inputs import one_of, plain_text
 from app.queries.common.paging import Page, id_page
-from app.queries.doubts.shown import verdict_lines
-from app.queries.explanations.standing import score_standing_for
+from app.queries.explanations.headlines import FiguresRow, ShownStanding, standings_of
 from app.queries.history.events import record_event
 from app.queries.review.campaigns import standing_campaign_id
 from app.queries.review.items import ItemsWanted, insert_items, withdraw_items
@@ -43,9 +42,10 @@ class FlagRow:
     score: float | None
     """The 2023 score that represents the explanation."""
     simulator: str | None
-    """Of the score."""
+    """Of the 2023 score."""
+    headline: Headline[FiguresRow] | None
     line: VerdictLine
-    """What the score means."""
+    """What the headline and the doubts about the explanation come to."""
     subject: str
     layer: int
     index: int
@@ -232,7 +232,6 @@ def _standing_item(session: Session, explanation_id: int, account_id: int) -> in
 
 def _rows(session: Session, conditions: list[ColumnElement[bool]], *, newest_first: bool, limit: int) -> list[FlagRow]:
     opener, resolver = aliased(Account), aliased(Account)
-    score = score_standing_for(Explanation, SCORE_2023)
     verdict = (
         select(ReviewVerdict.kind, ReviewVerdict.note, ReviewVerdict.account_id, ReviewVerdict.created_at)
         .where(ReviewVerdict.item_id == Flag.item_id, stands())
@@ -254,9 +253,6 @@ def _rows(session: Session, conditions: list[ColumnElement[bool]], *, newest_fir
             Explanation.text.label("explanation"),
             Neuron.layer,
             Neuron.index,
-            score.c.id.label("score_id"),
-            score.c.value,
-            score.c.simulator,
             Subject.slug,
         )
         .join(ReviewItem, ReviewItem.id == Flag.item_id)
@@ -266,17 +262,16 @@ def _rows(session: Session, conditions: list[ColumnElement[bool]], *, newest_fir
         .join(opener, opener.id == Flag.account_id)
         .outerjoin(verdict, true())
         .outerjoin(resolver, resolver.id == verdict.c.account_id)
-        .outerjoin(score, true())
         .where(*conditions)
         .order_by(Flag.id.desc() if newest_first else Flag.id)
         .limit(limit)
     ).all()
-    lines = verdict_lines(session, scores={row.Flag.explanation_id: row.score_id for row in rows})
-    return [_flag_row(row, lines[row.Flag.explanation_id]) for row in rows]
+    standings = standings_of(session, explanation_ids=(row.Flag.explanation_id for row in rows))
+    return [_flag_row(row, standings[row.Flag.explanation_id]) for row in rows]
 
 
-def _flag_row(row: Any, line: VerdictLine) -> FlagRow:
-    flag: Flag = row.Flag
+def _flag_row(row: Any, standing: ShownStanding) -> FlagRow:
+    flag, old = row.Flag, standing.score_2023
     outcome = None if row.outcome is None else Verdict(row.outcome)
     became = flag_verdict(ItemState(row.state), outcome)
     is_resolved = became is not None and row.kind is not None
@@ -289,9 +284,10 @@ def _flag_row(row: Any, line: VerdictLine) -> FlagRow:
         created_at=flag.created_at,
         explanation_id=flag.explanation_id,
         explanation=row.explanation,
-        score=row.value,
-        simulator=row.simulator,
-        line=line,
+        score=None if old is None else old.value,
+        simulator=None if old is None else old.simulator,
+        headline=standing.headline,
+        line=standing.line,
         subject=row.slug,
         layer=row.layer,
         index=row.index,

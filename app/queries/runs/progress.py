@@ -12,12 +12,12 @@ from sqlalchemy.orm import Session, aliased
 from app.domain.bounds import BIGGEST_ID
 from app.domain.headlines import Headline, headline_of
 from app.domain.standing import SCORE_2023, standing_score
-from app.domain.verdict_lines import VerdictLine
+from app.domain.verdict_lines import VerdictLine, verdict_line
 from app.domain.work import WorkStatus
 from app.errors import NotFound
 from app.models import Account, Batch, Explanation, Method, Neuron, Pause, Run, Subject, Worker
 from app.queries.common.paging import Page, id_page
-from app.queries.doubts.shown import verdict_lines
+from app.queries.doubts.shown import doubts_about
 from app.queries.neurons.claims import ScoreRow, scores_of_runs
 from app.queries.runs.counts import batch_counts
 from app.queries.work.workers import LeaseShown, is_alive, lease_shown
@@ -80,9 +80,9 @@ class RunResult:
     simulator: str | None
     """Of the scores."""
     headline: Headline[ScoreRow] | None
-    """Over the whole corpus: the executed score, else what this run measured."""
+    """Of the executed score and what this run measured."""
     line: VerdictLine
-    """What the 2023 score means, with the doubts there are about the text now."""
+    """What the headline means, with the doubts there are about the text now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,16 +277,16 @@ def _results(session: Session, run_ids: Sequence[int]) -> dict[int, RunResult]:
     ).all()
     measured = scores_of_runs(session, {row.id: row.explanation_id for row in texts})
     old = {key: standing_score(scores, SCORE_2023, made_by_method=True) for key, scores in measured.items()}
-    by_text = {row.explanation_id: old[row.id] for row in texts}
-    lines = verdict_lines(session, scores={key: None if score is None else score.id for key, score in by_text.items()})
+    headlines = {key: headline_of(scores, made_by_method=True) for key, scores in measured.items()}
+    doubts = doubts_about(session, explanation_ids=(row.explanation_id for row in texts))
     return {
         row.id: RunResult(
             explanation_id=row.explanation_id,
             text=row.text,
             score=None if (score := old[row.id]) is None else score.value,
             simulator=None if score is None else score.simulator,
-            headline=headline_of(measured[row.id], made_by_method=True),
-            line=lines[row.explanation_id],
+            headline=headlines[row.id],
+            line=verdict_line(headlines[row.id], doubts.get(row.explanation_id, ())),
         )
         for row in texts
     }

@@ -1,6 +1,7 @@
 """What the same methods reach on a subject's null twin: the distribution that a score is held against.
 
-Only headline scores by one scorer and one simulator are compared.
+Only scores of one kind by one simulator are compared: a whole-corpus headline with the twin's headlines, a headline
+that is the 2023 score with the twin's 2023 scores.
 """
 
 from dataclasses import dataclass
@@ -8,13 +9,16 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from app.domain.headlines import HeadlineKind
+from app.domain.standing import SCORE_2023
+
 HIGH = 0.95
 """The quantile that a layer's line shows after the median."""
 
 
 @dataclass(frozen=True, slots=True)
 class TwinLayer:
-    """The headlines of one layer of a subject and of its null twin.
+    """The scores of one layer of a subject and of its null twin.
 
     ``median`` and ``high`` (the .95 quantile) are the twin's; medians and quantiles are None without scores.
     """
@@ -59,39 +63,51 @@ class TwinStanding:
         return (self.n_at_least + 1) / (self.n_scored + 1)
 
 
-_LAYERS = text("""
+_IS_OF_KIND = """CASE
+    WHEN :scorer = :scorer_2023 AND current_simulator IS NOT DISTINCT FROM CAST(:simulator AS text) THEN current_score
+    WHEN headline_scorer = :scorer AND headline_simulator IS NOT DISTINCT FROM CAST(:simulator AS text)
+        THEN headline_score
+END"""
+_LAYERS = text(f"""
     WITH twin AS (
         SELECT layer, count(own) AS n_scored, percentile_cont(0.5) WITHIN GROUP (ORDER BY own) AS median,
             percentile_cont(CAST(:high AS double precision)) WITHIN GROUP (ORDER BY own) AS high
         FROM (
-            SELECT layer, CASE WHEN headline_scorer = :scorer
-                AND headline_simulator IS NOT DISTINCT FROM CAST(:simulator AS text) THEN headline_score END AS own
+            SELECT layer, {_IS_OF_KIND} AS own
             FROM neuron WHERE subject_id = (SELECT max(id) FROM subject WHERE null_twin_of_id = :subject_id)
         ) AS peer GROUP BY layer
+    ), mine AS (
+        SELECT layer, {_IS_OF_KIND} AS own FROM neuron WHERE subject_id = :subject_id
     )
-    SELECT twin.layer, n_scored, median, high, count(headline_score) AS n_own,
-        percentile_cont(0.5) WITHIN GROUP (ORDER BY headline_score) AS own_median,
-        count(*) FILTER (WHERE headline_score > high) AS n_above
-    FROM twin LEFT JOIN neuron ON neuron.subject_id = :subject_id AND neuron.layer = twin.layer
-        AND headline_scorer = :scorer AND headline_simulator IS NOT DISTINCT FROM CAST(:simulator AS text)
+    SELECT twin.layer, n_scored, median, high, count(own) AS n_own,
+        percentile_cont(0.5) WITHIN GROUP (ORDER BY own) AS own_median, count(*) FILTER (WHERE own > high) AS n_above
+    FROM twin LEFT JOIN mine ON mine.layer = twin.layer
     GROUP BY twin.layer, n_scored, median, high ORDER BY twin.layer
-""")
+""")  # noqa: S608 - constants of this file
 _RANK = text("""
     WITH twin AS (
         SELECT null_twin_of_id AS subject_id, max(id) AS id FROM subject
         WHERE null_twin_of_id IS NOT NULL GROUP BY null_twin_of_id
     ), peer AS (
-        SELECT twin.subject_id, NULL::bigint AS neuron_id, layer, headline_scorer, headline_simulator, headline_score
+        SELECT twin.subject_id, NULL::bigint AS neuron_id, layer, headline_scorer AS scorer,
+            headline_simulator AS simulator, headline_score AS score
         FROM twin JOIN neuron ON neuron.subject_id = twin.id WHERE headline_score IS NOT NULL
+        UNION ALL
+        SELECT twin.subject_id, NULL, layer, :scorer_2023, current_simulator, current_score
+        FROM twin JOIN neuron ON neuron.subject_id = twin.id WHERE current_score IS NOT NULL
         UNION ALL
         SELECT twin.subject_id, neuron.id, layer, headline_scorer, headline_simulator, headline_score
         FROM twin JOIN neuron ON neuron.subject_id = twin.subject_id WHERE headline_score IS NOT NULL
+        UNION ALL
+        SELECT twin.subject_id, neuron.id, layer, :scorer_2023, current_simulator, current_score
+        FROM twin JOIN neuron ON neuron.subject_id = twin.subject_id
+        WHERE headline_score IS NULL AND current_score IS NOT NULL
     ), counted AS (
         SELECT neuron_id, count(*) FILTER (WHERE neuron_id IS NULL) OVER same AS n,
             count(*) FILTER (WHERE neuron_id IS NULL) OVER (
-                same ORDER BY headline_score GROUPS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+                same ORDER BY score GROUPS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
             ) AS below
-        FROM peer WINDOW same AS (PARTITION BY subject_id, layer, headline_scorer, headline_simulator)
+        FROM peer WINDOW same AS (PARTITION BY subject_id, layer, scorer, simulator)
     ), ranked AS (
         SELECT neuron.id, counted.below::double precision / nullif(counted.n, 0) AS percentile
         FROM neuron LEFT JOIN counted ON counted.neuron_id = neuron.id
@@ -101,15 +117,23 @@ _RANK = text("""
         ORDER BY id FOR NO KEY UPDATE OF neuron SKIP LOCKED
     )
     UPDATE neuron SET twin_percentile = changed.percentile FROM changed WHERE neuron.id = changed.id
-""")
+""").bindparams(scorer_2023=SCORE_2023.scorer)
 
 
-def null_twin_layers(session: Session, *, subject_id: int, scorer: str, simulator: str | None) -> tuple[TwinLayer, ...]:
-    """The headlines by one scorer and simulator in each layer of a subject and of its newest null twin.
+def null_twin_layers(
+    session: Session, *, subject_id: int, kind: HeadlineKind, simulator: str | None
+) -> tuple[TwinLayer, ...]:
+    """The scores of one kind by one simulator in each layer of a subject and of its newest null twin.
 
     Empty where it has no twin. One query.
     """
-    row = {"subject_id": subject_id, "scorer": scorer, "simulator": simulator, "high": HIGH}
+    row = {
+        "subject_id": subject_id,
+        "scorer": kind.name_of_score.scorer,
+        "scorer_2023": SCORE_2023.scorer,
+        "simulator": simulator,
+        "high": HIGH,
+    }
     return tuple(TwinLayer(*found) for found in session.execute(_LAYERS, row))
 
 

@@ -23,7 +23,7 @@ class NeuronClaim:
     address: str
     shown: ExplanationRow | None
     headline: Headline[ScoreRow] | None
-    """Over the whole corpus, with both sides."""
+    """Over the whole corpus with both sides, else the 2023 score."""
     score_2023: ScoreRow | None
     collection_id: int | None
     """The collection that the page shows."""

@@ -28,9 +28,9 @@ class ComparedColumn:
     simulator: str | None
     """The one whose expected activations are drawn: that of the score that represents the explanation."""
     line: VerdictLine
-    """What its score means."""
+    """What its headline means."""
     headline: Headline[ScoreRow] | None
-    """Over the whole corpus, with both sides."""
+    """Over the whole corpus with both sides, else the 2023 score."""
     difference: tuple[WordRun, ...]
     """From the first column's text to this one; empty in the first column."""
 

@@ -11,8 +11,6 @@ from sqlalchemy.orm import Session
 from app.domain.bounds import BIGGEST_ID, LONGEST_FIELD, LONGEST_FILTERS
 from app.domain.costs import CostEstimate
 from app.domain.doubts import Doubt
-from app.domain.executed import EXECUTED
-from app.domain.headlines import ESTIMATED
 from app.domain.neurons import NeuronState
 from app.domain.roles import Permission
 from app.errors import Invalid, NotFound
@@ -285,12 +283,12 @@ def _doubt_address(doubt: Doubt, address: str, request: ListRequest) -> str:
 
 
 def _twin_layers(session: Session, subject: SubjectHead, rows: Sequence[NeuronRow]) -> tuple[TwinLayer, ...]:
-    """Of the scorer and simulator of the first row that has a headline."""
-    first = next((row for row in rows if row.headline is not None), None)
-    if subject.twin is None or first is None:
+    """Of the kind and simulator of the first row that has a headline."""
+    kinds = ((row.headline_kind, row.simulator) for row in rows if row.headline is not None)
+    kind, simulator = next(kinds, (None, None))
+    if subject.twin is None or kind is None:
         return ()
-    scorer = EXECUTED if first.is_exact else ESTIMATED
-    return null_twin_layers(session, subject_id=subject.id, scorer=scorer, simulator=first.simulator)
+    return null_twin_layers(session, subject_id=subject.id, kind=kind, simulator=simulator)
 
 
 def _simulators(rows: Sequence[NeuronRow], request: ListRequest) -> tuple[str, ...]:

@@ -1,0 +1,114 @@
+"""The headlines of many explanations at once, by the one rule of ``app.domain.headlines``."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ARRAY, BigInteger, Select, any_, bindparam, select
+from sqlalchemy import text as sql
+from sqlalchemy.orm import Session
+
+from app.domain.headlines import HEADLINE_SAMPLES, HEADLINE_SCORERS, Headline, headline_of
+from app.domain.standing import SCORE_2023, standing_score
+from app.domain.verdict_lines import VerdictLine, verdict_line
+from app.models import CorpusCheck, Explanation, Score
+from app.models.base import is_one_of
+from app.queries.common.prepared import PreparedSelect, one_round_trip
+from app.queries.doubts.shown import OF_EXPLANATIONS, doubts_by_explanation
+from app.queries.explanations.checked import ITS_CHECK
+
+
+@dataclass(frozen=True, slots=True)
+class FiguresRow:
+    """A score as the rules need it."""
+
+    id: int
+    explanation_id: int
+    scorer: str
+    sample: str
+    simulator: str | None
+    run_id: int | None
+    value: float | None
+    undefined_reason: str | None
+    interval_low: float | None
+    interval_high: float | None
+    token_lookup_baseline: float | None
+    precision: float | None
+    recall: float | None
+    is_of_method: bool
+    """Whether a method has made the explanation."""
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 %."""
+        if self.interval_low is None or self.interval_high is None:
+            return None
+        return self.interval_low, self.interval_high
+
+
+@dataclass(frozen=True, slots=True)
+class ShownStanding:
+    """What a list shows of an explanation: its headline, its 2023 score, and what they and its doubts come to."""
+
+    headline: Headline[FiguresRow] | None
+    score_2023: FiguresRow | None
+    line: VerdictLine
+
+
+def figures_rows() -> Select[*tuple[Any, ...]]:
+    """All scores that headlines are made of, in stored order; to be restricted to some explanations."""
+    return (
+        select(
+            Score.id,
+            Score.explanation_id,
+            Score.scorer,
+            Score.sample,
+            Score.simulator,
+            Score.run_id,
+            Score.value,
+            Score.undefined_reason,
+            Score.interval_low,
+            Score.interval_high,
+            Score.token_lookup_baseline,
+            CorpusCheck.precision,
+            CorpusCheck.recall,
+            Explanation.method_id.is_not(None).label("is_of_method"),
+        )
+        .join(Explanation, Explanation.id == Score.explanation_id)
+        .outerjoin(CorpusCheck, ITS_CHECK)
+        .where(sql(is_one_of("score.scorer", HEADLINE_SCORERS)), sql(is_one_of("score.sample", HEADLINE_SAMPLES)))
+        .order_by(Score.id)
+    )
+
+
+_OF_EXPLANATIONS = PreparedSelect(
+    FiguresRow, figures_rows().where(Explanation.id == any_(bindparam("explanation_ids", type_=ARRAY(BigInteger))))
+)
+
+
+def standings_of(session: Session, *, explanation_ids: Iterable[int]) -> Mapping[int, ShownStanding]:
+    """The headline, the 2023 score and the verdict line of each explanation. One round trip."""
+    wanted = sorted(set(explanation_ids))
+    if not wanted:
+        return {}
+    with one_round_trip(session) as trip:
+        scores = trip.send(_OF_EXPLANATIONS.given(explanation_ids=wanted))
+        doubts = trip.send(OF_EXPLANATIONS.given(explanation_ids=wanted))
+    raised, own = doubts_by_explanation(doubts.rows), defaultdict[int, list[FiguresRow]](list)
+    for score in scores.rows:
+        own[score.explanation_id].append(score)
+    found = {}
+    for key in wanted:
+        headline, old = headline_and_2023(own[key])
+        found[key] = ShownStanding(headline, old, verdict_line(headline, raised.get(key, ())))
+    return found
+
+
+def headline_and_2023(scores: Sequence[FiguresRow]) -> tuple[Headline[FiguresRow] | None, FiguresRow | None]:
+    """The headline and the 2023 score of the explanation that all these scores are of."""
+    made_by_method = any(score.is_of_method for score in scores)
+    return (
+        headline_of(scores, made_by_method=made_by_method),
+        standing_score(scores, SCORE_2023, made_by_method=made_by_method),
+    )
