@@ -17,6 +17,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 import httpx
 
@@ -81,6 +82,9 @@ def pages(n_neurons: int) -> dict[str, MeasuredPage]:
     return {
         "list": MeasuredPage(lambda chosen: f"/{SLUG}{chosen.choice(QUERIES)}", FILE),
         "neuron page": MeasuredPage(neuron, NEURON),
+        "neuron page in a list": MeasuredPage(
+            lambda chosen: f"{neuron(chosen)}?{urlencode({'list': chosen.choice(QUERIES[:-1])[1:] or 'all'})}", FILE
+        ),
         "search": MeasuredPage(lambda chosen: str(httpx.URL(f"/{SLUG}", params={"words": chosen.choice(WORDS)})), FILE),
         "first page": MeasuredPage(lambda _: "/", FILE, LIST),
         "first page, polled": MeasuredPage(lambda _: "/activity", FILE, LIST, is_polled=True),
@@ -91,6 +95,13 @@ def pages(n_neurons: int) -> dict[str, MeasuredPage]:
         "batch, one status": MeasuredPage(
             lambda chosen: f"/batches/2?status={chosen.choice(list(WorkStatus))}", FILE, LIST, needs_account=True
         ),
+        "batch by difference": MeasuredPage(
+            lambda chosen: f"/batches/2?sort={chosen.choice(('-difference', 'difference'))}",
+            FILE,
+            LIST,
+            needs_account=True,
+        ),
+        "mine": MeasuredPage(lambda _: "/mine", FILE, LIST, needs_account=True),
         "batch, polled": MeasuredPage(lambda _: "/batches/2", FILE, LIST, is_polled=True, needs_account=True),
         "bill": MeasuredPage(lambda chosen: f"/bill?by={chosen.choice(WAYS)}", FILE, LIST, needs_account=True),
     }

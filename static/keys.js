@@ -62,7 +62,9 @@ function rowOfSheet(caps, name) {
 // All that a key does on this page now, and nothing else.
 function showSheet() {
   const rows = offered().map((element) => rowOfSheet(keysOf(element), nameOf(element)));
-  if (excerpts().length) rows.push(rowOfSheet(["j", "k"], "Next and previous excerpt"));
+  const [first] = excerpts();
+  if (first) rows.push(rowOfSheet(["j", "k"], `Next and previous ${first.matches("summary") ? "excerpt" : "row"}`));
+  if (document.querySelector(".flag-link")) rows.push(rowOfSheet(["f"], "Flag the row that has the focus"));
   const entered = document.querySelector("[data-enter]");
   if (entered) rows.push(rowOfSheet(["Enter"], textOf(entered)));
   rows.push(rowOfSheet(["Ctrl", "K"], "Go to the field in the bar"), rowOfSheet(["?"], "This sheet"));
@@ -71,11 +73,17 @@ function showSheet() {
   sheet.showModal();
 }
 
+// j and k go through the rows of evidence or of a list; f flags the row that has the focus.
+const ROWS = "details.x > summary, .neurons tbody .place a";
+
 function excerpts() {
-  return [...document.querySelectorAll("details.x > summary")].filter((row) => row.checkVisibility());
+  return [...document.querySelectorAll(ROWS)].filter((row) => row.checkVisibility());
 }
 
-// j and k go through the rows of evidence.
+function flagOfRow() {
+  return document.activeElement?.closest(".neurons tbody tr")?.querySelector(".flag-link") ?? null;
+}
+
 function step(by) {
   const rows = excerpts();
   const next = rows[rows.indexOf(document.activeElement) + by] ?? (by > 0 ? rows[0] : rows.at(-1));
@@ -100,7 +108,8 @@ document.addEventListener("keydown", (event) => {
     showSheet();
     return;
   }
-  const element = offered().find((one) => keysOf(one).includes(event.key));
+  const ofRow = event.key === "f" ? flagOfRow() : null;
+  const element = ofRow ?? offered().find((one) => keysOf(one).includes(event.key));
   if (element) {
     event.preventDefault();
     use(element);

@@ -226,14 +226,14 @@ class Make:
         score = ScoreResult(
             "correlation", "top_and_random", value, 10, 0, reason, interval=interval, simulator=simulator
         )
-        author = Author(AuthorKind.PERSON, "alice") if method is None else self._run_of(neuron, method)
+        author = Author(AuthorKind.PERSON, "alice") if method is None else self.run_of(neuron, method)
         result = ExplanationResult(text, scores=(score, *(() if whole is None else whole.scores(simulator))))
         explanation_id = store_explanation(self.session, neuron_id=neuron.id, result=result, author=author)
         refresh_current(self.session, neuron_id=neuron.id)
         self.session.refresh(neuron)
         return explanation_id
 
-    def _run_of(self, neuron: Neuron, method: Method) -> Author:
+    def run_of(self, neuron: Neuron, method: Method) -> Author:
         """The author that a run that has succeeded is."""
         subject = self.session.get_one(Subject, neuron.subject_id)
         batch = self._add(Batch(subject_id=subject.id, method_id=method.id, n_runs=1))

@@ -13,13 +13,18 @@ from app.models import (
     COUNT_TABLES,
     Batch,
     CallCount,
+    ChangeCount,
+    DoubtedCount,
+    ExplanationDoubt,
     LlmCall,
     MethodCount,
     MethodStanding,
     Neuron,
     NeuronCount,
     Run,
+    RunChange,
     RunCount,
+    TableCount,
 )
 from app.models.counts import CountRow
 
@@ -31,7 +36,10 @@ def assert_counts_are_true(session: Session) -> None:
     session.expire_all()
     counted: dict[type[CountRow], Sums] = {
         RunCount: _runs(session),
+        ChangeCount: _changes(session),
         NeuronCount: _neurons(session),
+        TableCount: _tables(session),
+        DoubtedCount: _doubted(session),
         MethodCount: _methods(session),
         CallCount: _calls(session),
     }
@@ -65,15 +73,52 @@ def _runs(session: Session) -> Sums:
     return {(batch,): tuple(found[name] for name in RunCount.SUMS) for batch, found in statuses.items()}
 
 
+def _changes(session: Session) -> Sums:
+    return _added(
+        (
+            (row.batch_id,),
+            [*(int(row.change == name) for name in ChangeCount.SUMS[:-1]), int(row.is_current and not row.is_copy)],
+        )
+        for row in session.scalars(select(RunChange))
+    )
+
+
 def _neurons(session: Session) -> Sums:
     return _added(
         (
-            (neuron.subject_id, neuron.layer, neuron.current_simulator, _bin(neuron.current_score)),
-            [int(neuron.current_explanation_id is not None), int(neuron.n_open_flags > 0)],
+            (neuron.subject_id, neuron.layer, *_scored_by(neuron)),
+            [
+                int(neuron.current_explanation_id is not None),
+                int(neuron.n_open_flags > 0),
+                int(neuron.n_doubts > 0),
+                int(neuron.current_explanation_id is None and neuron.n_explanations > 0),
+            ],
         )
         for neuron in session.scalars(select(Neuron))
-        if neuron.current_explanation_id is not None or neuron.n_open_flags > 0
+        if neuron.current_explanation_id is not None or neuron.n_open_flags > 0 or neuron.n_explanations > 0
     )
+
+
+def _scored_by(neuron: Neuron) -> tuple[bool, str | None, int | None]:
+    if neuron.headline_score is not None:
+        return True, neuron.headline_simulator, _bin(neuron.headline_score)
+    return False, neuron.current_simulator, _bin(neuron.current_score)
+
+
+def _tables(session: Session) -> Sums:
+    return _added(
+        (
+            (neuron.subject_id, _bin(neuron.headline_score), _bin(neuron.headline_score - neuron.headline_margin)),
+            [1],
+        )
+        for neuron in session.scalars(select(Neuron))
+        if neuron.headline_score is not None and neuron.headline_margin is not None
+    )
+
+
+def _doubted(session: Session) -> Sums:
+    rows = session.scalars(select(ExplanationDoubt).where(ExplanationDoubt.is_current))
+    return _added(((row.subject_id, row.doubt), [1]) for row in rows)
 
 
 def _bin(score: float | None) -> int | None:
@@ -84,9 +129,18 @@ def _bin(score: float | None) -> int | None:
 
 def _methods(session: Session) -> Sums:
     return _added(
-        ((row.method_id, row.simulator), [1, int(row.score is not None), row.score or 0.0, (row.score or 0.0) ** 2])
+        (
+            (row.method_id, row.simulator),
+            [1, int(row.score is not None), row.score or 0.0, (row.score or 0.0) ** 2, *_margin(row)],
+        )
         for row in session.scalars(select(MethodStanding))
     )
+
+
+def _margin(row: MethodStanding) -> list[float]:
+    if row.score is None or row.token_table is None:
+        return [0, 0, 0.0]
+    return [1, int(row.score > row.token_table), row.score - row.token_table]
 
 
 def _calls(session: Session) -> Sums:

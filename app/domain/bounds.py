@@ -26,6 +26,8 @@ LONGEST_FIELD = 40
 """Of a form's field that holds a number or a word from a list."""
 LONGEST_FILTERS = 2_000
 """Of the filters of a list, as a form repeats them."""
+LONGEST_ADDRESS = 2_500
+"""Of the page that a form returns to, with the filters of its list."""
 LONGEST_LOGIN_TOKEN = 200
 SHORTEST_PASSWORD = 12
 LONGEST_PASSWORD = 200

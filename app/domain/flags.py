@@ -24,6 +24,7 @@ class FlagState(StrEnum):
 
     OPEN = "open"
     RESOLVED = "resolved"
+    ALL = "all"
 
 
 class FlagVerdict(StrEnum):

@@ -28,6 +28,11 @@ class MethodDefinition:
     """The name of a language model; see ``neuron-audit provider``."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def has_chance(self) -> bool:
+        """Whether it may give another text of the same records: only the replies of a language model vary."""
+        return self.provider is not None
+
 
 def simulator_name(simulator: str, parameters: Mapping[str, Any]) -> str:
     """A method's simulator with its calibration, as its scores and simulations name it: ``structured+linear``."""

@@ -8,7 +8,11 @@ class NeuronState(StrEnum):
 
     UNEXPLAINED = "unexplained"
     EXPLAINED = "explained"
+    DOUBTFUL = "doubtful"
+    """There is an automatic doubt about its explanation."""
     FLAGGED = "flagged"
+    NEEDS_EXPLANATION = "needs_explanation"
+    """Reviewers have rejected what there was, and nothing else can be shown."""
     QUEUED = "queued"
     NO_EXPLANATION = "no_explanation"
     """Unexplained, and a method has found nothing worth saying."""

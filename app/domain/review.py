@@ -75,6 +75,14 @@ REJECTING = (Verdict.PARTLY, Verdict.FAILS)
 """The outcomes that uphold a flag: the explanation is rejected."""
 
 
+def rejects_text(outcome: Verdict, *, is_flag: bool) -> bool:
+    """Whether an outcome rejects the explanation, so that it is not shown first any more.
+
+    A flag says that something is wrong with it, so that ``partly`` upholds the flag; a campaign rejects what fails.
+    """
+    return outcome in REJECTING if is_flag else outcome is Verdict.FAILS
+
+
 class Confidence(StrEnum):
     """How sure a reviewer is."""
 

@@ -6,7 +6,7 @@ RESERVED_SLUGS = frozenset(
     {
         "account", "activity", "api", "batches", "bill", "calls", "campaigns", "docs", "draws", "events",
         "explanations", "export", "favicon.ico", "flags", "go", "guide", "health", "import", "index", "items",
-        "login", "logout", "methods", "openapi", "people", "redoc", "review", "robots.txt", "runs", "search",
+        "login", "logout", "methods", "mine", "openapi", "people", "redoc", "review", "robots.txt", "runs", "search",
         "settings", "static", "subjects", "tasks", "users", "verdicts", "workers",
     }
 )  # fmt: skip

@@ -1,10 +1,19 @@
 """Tables only."""
 
-from app.models.accounts import Account, ApiToken, AttemptCount, LoginToken, WebSession
+from app.models.accounts import Account, ApiToken, AttemptCount, LoginToken, News, WebSession
 from app.models.audit import Event, EventLink, Flag
 from app.models.base import Base
 from app.models.checks import CheckMistake, CorpusCheck
-from app.models.counts import COUNT_TABLES, CallCount, MethodCount, NeuronCount, RunCount
+from app.models.counts import (
+    COUNT_TABLES,
+    CallCount,
+    ChangeCount,
+    DoubtedCount,
+    MethodCount,
+    NeuronCount,
+    RunCount,
+    TableCount,
+)
 from app.models.doubts import ExplanationDoubt
 from app.models.explanations import Explanation, Method, MethodStanding, Score, Simulation
 from app.models.providers import Provider, Spending
@@ -19,7 +28,7 @@ from app.models.review import (
     ReviewSlot,
     ReviewVerdict,
 )
-from app.models.runs import Batch, LlmCall, Run
+from app.models.runs import Batch, LlmCall, Run, RunChange
 from app.models.statements import AuditStatement
 from app.models.subjects import CollectedNeuron, Collection, Neuron, Sample, Subject
 from app.models.text import Corpus, Document, Excerpt, Tokenizer, VocabularyToken
@@ -37,12 +46,14 @@ __all__ = [
     "Campaign",
     "CampaignDraw",
     "CampaignVersion",
+    "ChangeCount",
     "CheckMistake",
     "CollectedNeuron",
     "Collection",
     "Corpus",
     "CorpusCheck",
     "Document",
+    "DoubtedCount",
     "Event",
     "EventLink",
     "Excerpt",
@@ -56,6 +67,7 @@ __all__ = [
     "MethodStanding",
     "Neuron",
     "NeuronCount",
+    "News",
     "Pause",
     "Provider",
     "RejectedExplanation",
@@ -65,12 +77,14 @@ __all__ = [
     "ReviewSlot",
     "ReviewVerdict",
     "Run",
+    "RunChange",
     "RunCount",
     "Sample",
     "Score",
     "Simulation",
     "Spending",
     "Subject",
+    "TableCount",
     "Task",
     "Tokenizer",
     "Turn",

@@ -1,8 +1,9 @@
 """People: accounts, one-time login tokens, browser sessions, tokens of programs. Tokens are stored hashed."""
 
-from sqlalchemy import BigInteger, ForeignKey
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.domain.news import NewsKind
 from app.domain.review import ReviewerKind
 from app.domain.roles import Role, TokenScope
 from app.models.base import Base, BigId, CreatedAt, Moment, one_of
@@ -23,6 +24,26 @@ class Account(Base):
     """By argon2id; None for an account that logs in by addresses alone."""
     price_cap_per_day: Mapped[float | None]
     """Most that this person's calls to language models may cost on one day (UTC)."""
+    news_seen_id: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """The newest piece of news that this person has seen."""
+
+
+class News(Base):
+    """Something that became of what a person did: a flag was settled, a batch has ended."""
+
+    __tablename__ = "news"
+    __table_args__ = (
+        one_of("kind", NewsKind),
+        CheckConstraint("(flag_id IS NULL) <> (batch_id IS NULL)", name="about_one"),
+        Index("ix_news_account_id", "account_id", "id"),
+    )
+
+    id: Mapped[BigId]
+    account_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("account.id"))
+    kind: Mapped[str]
+    flag_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("flag.id", use_alter=True))
+    batch_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("batch.id", use_alter=True))
+    created_at: Mapped[CreatedAt]
 
 
 class LoginToken(Base):

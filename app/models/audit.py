@@ -19,6 +19,7 @@ class Flag(Base):
         one_of("reason", FlagReason),
         Index("ix_flag_explanation_id", "explanation_id"),
         Index("ix_flag_item_id", "item_id"),
+        Index("ix_flag_account_id", "account_id", "id"),
     )
 
     id: Mapped[BigId]

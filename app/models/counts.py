@@ -44,23 +44,74 @@ class RunCount(CountRow):
     """Time from start to end of the runs that succeeded, added up."""
 
 
+class ChangeCount(CountRow):
+    """How many runs of a batch have changed their neuron's score in which way."""
+
+    __tablename__ = "change_count"
+    __table_args__ = (Index("ix_change_count_batch_id", "batch_id"),)
+    KEYS = ("batch_id",)
+    SUMS = ("better", "same", "worse", "first", "unclear", "current")
+
+    batch_id: Mapped[int] = mapped_column(BigInteger)
+    better: Mapped[int]
+    same: Mapped[int]
+    worse: Mapped[int]
+    first: Mapped[int]
+    unclear: Mapped[int]
+    current: Mapped[int]
+    """Runs whose explanation is a new one and shown first."""
+
+
 class NeuronCount(CountRow):
-    """How many neurons of a layer have a current score of one simulator in one bin of the score histogram."""
+    """How many neurons of a layer have a score of one simulator in one bin of the score histogram.
+
+    The score is the headline, or the 2023 score where there is no defined headline.
+    """
 
     __tablename__ = "neuron_count"
-    KEYS = ("subject_id", "layer", "simulator", "bin")
-    SUMS = ("explained", "flagged")
+    KEYS = ("subject_id", "layer", "is_headline", "simulator", "bin")
+    SUMS = ("explained", "flagged", "doubtful", "rejected")
 
     subject_id: Mapped[int] = mapped_column(BigInteger)
     layer: Mapped[int] = mapped_column(SmallInteger)
+    is_headline: Mapped[bool]
+    """Whether the score is over the whole corpus."""
     simulator: Mapped[str | None]
-    """Of the current score."""
     bin: Mapped[int | None] = mapped_column(SmallInteger)
-    """Of the current score: ``score_bin`` in the migration. NULL without a defined score."""
+    """``score_bin`` in the migration. NULL without a defined score."""
     explained: Mapped[int]
     """Neurons with a current explanation."""
     flagged: Mapped[int]
     """Neurons with open flags."""
+    doubtful: Mapped[int]
+    """Neurons with an automatic doubt about their current explanation."""
+    rejected: Mapped[int]
+    """Neurons whose every explanation reviewers have rejected."""
+
+
+class TableCount(CountRow):
+    """How many neurons have a headline in one bin, and a token table whose score is in another."""
+
+    __tablename__ = "table_count"
+    KEYS = ("subject_id", "bin", "table_bin")
+    SUMS = ("neurons",)
+
+    subject_id: Mapped[int] = mapped_column(BigInteger)
+    bin: Mapped[int | None] = mapped_column(SmallInteger)
+    table_bin: Mapped[int | None] = mapped_column(SmallInteger)
+    neurons: Mapped[int]
+
+
+class DoubtedCount(CountRow):
+    """How many neurons have a doubt about their current explanation."""
+
+    __tablename__ = "doubted_count"
+    KEYS = ("subject_id", "doubt")
+    SUMS = ("neurons",)
+
+    subject_id: Mapped[int] = mapped_column(BigInteger)
+    doubt: Mapped[str]
+    neurons: Mapped[int]
 
 
 class MethodCount(CountRow):
@@ -68,7 +119,7 @@ class MethodCount(CountRow):
 
     __tablename__ = "method_count"
     KEYS = ("method_id", "simulator")
-    SUMS = ("neurons", "scored", "total", "squares")
+    SUMS = ("neurons", "scored", "total", "squares", "compared", "above", "margin")
 
     method_id: Mapped[int] = mapped_column(BigInteger)
     simulator: Mapped[str | None]
@@ -79,6 +130,12 @@ class MethodCount(CountRow):
     """Sum of the scores."""
     squares: Mapped[float]
     """Sum of their squares."""
+    compared: Mapped[int]
+    """Those with a defined score and that of the token table on the same records."""
+    above: Mapped[int]
+    """Those of them whose score is higher than that of the token table."""
+    margin: Mapped[float]
+    """Sum of their scores less those of the token table."""
 
 
 class CallCount(CountRow):
@@ -104,4 +161,12 @@ class CallCount(CountRow):
     """The part of the price that is our estimate."""
 
 
-COUNT_TABLES: tuple[type[CountRow], ...] = (RunCount, NeuronCount, MethodCount, CallCount)
+COUNT_TABLES: tuple[type[CountRow], ...] = (
+    RunCount,
+    ChangeCount,
+    NeuronCount,
+    TableCount,
+    DoubtedCount,
+    MethodCount,
+    CallCount,
+)

@@ -53,6 +53,7 @@ class Explanation(Base):
         CheckConstraint("rank >= 0", name="rank"),
         Index("ix_explanation_neuron_id", "neuron_id"),
         Index("uq_explanation_run_id_rank", "run_id", "rank", unique=True),
+        Index("ix_explanation_account_id", "account_id", postgresql_where=sql("account_id IS NOT NULL")),
     )
 
     id: Mapped[BigId]
@@ -155,3 +156,5 @@ class MethodStanding(Base):
     score_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("score.id"))
     score: Mapped[float | None]
     simulator: Mapped[str | None]
+    token_table: Mapped[float | None]
+    """What the neuron's token table reaches on the records of the score."""

@@ -283,7 +283,10 @@ class ReviewVerdict(Base):
 
 
 class RejectedExplanation(Base):
-    """An explanation that an upheld flag has rejected: it is no longer shown first for its neuron. Derived."""
+    """An explanation that reviewers have rejected: it is no longer shown first for its neuron. Derived.
+
+    ``item_id`` is the item whose outcome rejects it, by an upheld flag or in a campaign.
+    """
 
     __tablename__ = "rejected_explanation"
 

@@ -6,6 +6,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.domain.changes import Change
 from app.domain.language_models import Outcome
 from app.domain.work import WorkStatus
 from app.models.base import Base, BigId, CreatedAt, Moment, one_of
@@ -16,7 +17,11 @@ class Batch(Base):
     """The runs queued together by one person."""
 
     __tablename__ = "batch"
-    __table_args__ = (Index("ix_batch_method_id", "method_id"),)
+    __table_args__ = (
+        Index("ix_batch_method_id", "method_id"),
+        Index("ix_batch_account_id", "account_id", "id"),
+        Index("ix_batch_unended", "id", postgresql_where=text("ended_at IS NULL")),
+    )
 
     id: Mapped[BigId]
     subject_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("subject.id"))
@@ -27,6 +32,12 @@ class Batch(Base):
     n_runs: Mapped[int]
     created_at: Mapped[CreatedAt]
     cancelled_at: Mapped[Moment | None]
+    title: Mapped[str] = mapped_column(server_default="")
+    """What was queued, in words: the filters that chose its neurons, or the neuron."""
+    filters: Mapped[str | None]
+    """The query string of the list that its neurons were chosen from by filters; NULL where they were named."""
+    ended_at: Mapped[Moment | None]
+    """When a worker noticed that every run had ended; NULL before."""
     price_cap: Mapped[float | None]
     """Most that the batch's calls to language models may cost."""
     spent: Mapped[float] = mapped_column(server_default="0")
@@ -63,6 +74,37 @@ class Run(LeaseColumns, Base):
     method_id: Mapped[int] = mapped_column(BigInteger)
     explanation_id: Mapped[int | None] = mapped_column(BigInteger)
     """The explanation to simulate and score; without one the run explains first."""
+    before_explanation_id: Mapped[int | None] = mapped_column(BigInteger)
+    """The explanation that spoke for the neuron when the run was queued; NULL where none did."""
+
+
+class RunChange(Base):
+    """What the explanation of a run that succeeded has changed, by the rules of ``app.domain.changes``.
+
+    Derived whenever explanations or scores of its neuron are stored, so that a batch of any size is sorted and counted
+    by it.
+    """
+
+    __tablename__ = "run_change"
+    __table_args__ = (
+        one_of("change", Change),
+        Index("ix_run_change_batch_id", "batch_id", "difference", "run_id"),
+        Index("ix_run_change_change", "batch_id", "change", "difference", "run_id"),
+    )
+
+    run_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("run.id"), primary_key=True)
+    batch_id: Mapped[int] = mapped_column(BigInteger)
+    explanation_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("explanation.id"))
+    """The run's own explanation, the one it was to score, or of a copy the one it repeats."""
+    is_copy: Mapped[bool]
+    """Whether the method gave a text again that it cannot give otherwise, so that no explanation was added."""
+    change: Mapped[str]
+    scorer: Mapped[str | None]
+    before: Mapped[float | None]
+    after: Mapped[float | None]
+    difference: Mapped[float | None]
+    is_current: Mapped[bool]
+    """Whether the explanation is the one that is shown first for its neuron."""
 
 
 class LlmCall(Base):

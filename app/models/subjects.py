@@ -96,6 +96,10 @@ class Collection(Base):
     finished_at: Mapped[Moment | None]
 
 
+REJECTED = "current_explanation_id IS NULL AND n_explanations > 0"
+"""Of a neuron whose every explanation was rejected."""
+
+
 class Neuron(Base):
     """A neuron with its statistics and what lists sort by.
 
@@ -130,6 +134,8 @@ class Neuron(Base):
         Index("ix_neuron_firing_rate", "subject_id", "firing_rate", "id"),
         Index("ix_neuron_max", "subject_id", "max", "id"),
         Index("ix_neuron_flags", "subject_id", postgresql_where=text("n_open_flags > 0")),
+        Index("ix_neuron_doubtful", "subject_id", postgresql_where=text("n_doubts > 0")),
+        Index("ix_neuron_rejected", "subject_id", "layer", "index", postgresql_where=text(REJECTED)),
         # Either may be the rare one: what is left to explain at the end, what is explained at the start.
         Index(
             "ix_neuron_explained",
@@ -187,6 +193,8 @@ class Neuron(Base):
     lower."""
     n_explanations: Mapped[int] = mapped_column(server_default="0")
     n_open_flags: Mapped[int] = mapped_column(server_default="0")
+    n_doubts: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    """Automatic doubts about the current explanation."""
     search: Mapped[str | None] = mapped_column(
         TSVECTOR,
         Computed("to_tsvector('english'::regconfig, coalesce(current_text, ''))", persisted=True),

@@ -16,6 +16,7 @@ from app.errors import Conflict, Invalid, NotFound
 from app.models import Batch, Explanation, Method, Neuron
 from app.queries.history.events import record_event
 from app.queries.neurons.selection import NeuronSelection, count_selected
+from app.queries.neurons.titles import selection_title
 from app.queries.runs import batches
 from app.work.decisions import cancel_rows, start_over
 from app.work.engine import wake_workers
@@ -51,10 +52,12 @@ def enqueue_selection(
     method_id: int,
     account_id: int | None,
     limit: int = MOST_IN_BATCH,
+    filters: str | None = None,
 ) -> EnqueuedBatch:
     """Queue the selected neurons for a method, as one batch.
 
-    A neuron that already has an active run of the method is skipped and counted. Raises NotFound for an
+    ``filters`` is the query string of the list that chose them. A neuron that already has an active run of the method
+    is skipped and counted. Raises NotFound for an
     unknown method and for named neurons that the subject does not have, Invalid for an empty selection, one over
     ``limit``, and where every neuron already has an active run.
     """
@@ -66,7 +69,15 @@ def enqueue_selection(
         raise Invalid("Nothing is selected: choose at least one neuron.")
     if n_selected > limit:
         raise Invalid(f"{n_selected:,} neurons are selected; one batch may hold {limit:,}. Narrow the selection.")
-    batch = batches.insert_batch(session, subject_id=selection.subject_id, method_id=method_id, account_id=account_id)
+    batch = batches.insert_batch(
+        session,
+        subject_id=selection.subject_id,
+        method_id=method_id,
+        account_id=account_id,
+        origin=batches.BatchOrigin(
+            selection_title(session, selection=selection), None if selection.neuron_ids is not None else filters
+        ),
+    )
     n_queued = batches.insert_runs(session, batch=batch, selection=selection)
     if n_queued == 0:
         raise Invalid("Nothing is left to queue: every selected neuron is already queued or running with this method.")
@@ -93,6 +104,7 @@ def enqueue_scoring(session: Session, *, explanation_id: int, method_id: int, ac
         method_id=method_id,
         account_id=account_id,
         explanation_id=explanation_id,
+        origin=batches.BatchOrigin(f"an explanation of neuron {neuron.layer}/{neuron.index}"),
     )
     selection = NeuronSelection.of(neuron.subject_id, [neuron.id])
     if batches.insert_runs(session, batch=batch, selection=selection) == 0:
@@ -165,6 +177,7 @@ def retry_run(session: Session, *, run_id: int, account_id: int | None) -> None:
     if not run.status.may_be_retried:
         raise Conflict(f"Only a failed, cancelled or quarantined run can be retried; this one is {run.status}.")
     start_over(session, which="run", row_id=run_id)
+    batches.mark_going_on(session, batch_id=run.batch_id)
     wake_workers(session, lane=Lane.RUNS)
     record_event(
         session,

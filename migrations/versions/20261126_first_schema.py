@@ -112,6 +112,7 @@ END $$;
 STATUSES = ("queued", "running", "succeeded", "failed", "cancelled", "no_explanation", "quarantined")
 # NaN is larger than every number here: it, and what cannot be squared, would stay in a sum for ever.
 HAS_SCORE = "abs(source.score) < 1e150"
+HAS_MARGIN = f"{HAS_SCORE} AND abs(source.token_table) < 1e150"
 COUNTED = (
     Counted(
         "run_count",
@@ -124,18 +125,45 @@ COUNTED = (
         },
     ),
     Counted(
+        "change_count",
+        "run_change",
+        {"batch_id": "source.batch_id"},
+        {change: f"(source.change = '{change}')::int" for change in ("better", "same", "worse", "first", "unclear")}
+        | {"current": "(source.is_current AND NOT source.is_copy)::int"},
+    ),
+    Counted(
         "neuron_count",
         "neuron",
         {
             "subject_id": "source.subject_id",
             "layer": "source.layer",
-            "simulator": "source.current_simulator",
-            "bin": "score_bin(source.current_score)",
+            "is_headline": "(source.headline_score IS NOT NULL)",
+            "simulator": "CASE WHEN source.headline_score IS NULL THEN source.current_simulator"
+            " ELSE source.headline_simulator END",
+            "bin": "score_bin(coalesce(source.headline_score, source.current_score))",
         },
         {
             "explained": "(source.current_explanation_id IS NOT NULL)::int",
             "flagged": "(source.n_open_flags > 0)::int",
+            "doubtful": "(source.n_doubts > 0)::int",
+            "rejected": "(source.current_explanation_id IS NULL AND source.n_explanations > 0)::int",
         },
+    ),
+    Counted(
+        "table_count",
+        "neuron",
+        {
+            "subject_id": "source.subject_id",
+            "bin": "score_bin(source.headline_score)",
+            "table_bin": "score_bin(source.headline_score - source.headline_margin)",
+        },
+        {"neurons": "(source.headline_score IS NOT NULL AND source.headline_margin IS NOT NULL)::int"},
+    ),
+    Counted(
+        "doubted_count",
+        "explanation_doubt",
+        {"subject_id": "source.subject_id", "doubt": "source.doubt"},
+        {"neurons": "source.is_current::int"},
     ),
     Counted(
         "method_count",
@@ -146,6 +174,9 @@ COUNTED = (
             "scored": f"CASE WHEN {HAS_SCORE} THEN 1 ELSE 0 END",
             "total": f"CASE WHEN {HAS_SCORE} THEN source.score ELSE 0 END",
             "squares": f"CASE WHEN {HAS_SCORE} THEN source.score * source.score ELSE 0 END",
+            "compared": f"CASE WHEN {HAS_MARGIN} THEN 1 ELSE 0 END",
+            "above": f"CASE WHEN {HAS_MARGIN} AND source.score > source.token_table THEN 1 ELSE 0 END",
+            "margin": f"CASE WHEN {HAS_MARGIN} THEN source.score - source.token_table ELSE 0 END",
         },
     ),
     Counted(
@@ -226,7 +257,9 @@ TABLES = (
     "account",
     "attempt_count",
     "call_count",
+    "change_count",
     "corpus",
+    "doubted_count",
     "method",
     "method_count",
     "neuron_count",
@@ -234,6 +267,7 @@ TABLES = (
     "provider",
     "run",
     "run_count",
+    "table_count",
     "tokenizer",
     "turn",
     "worker",
@@ -241,6 +275,7 @@ TABLES = (
     "document",
     "llm_call",
     "login_token",
+    "news",
     "spending",
     "subject",
     "vocabulary",
@@ -262,6 +297,7 @@ TABLES = (
     "event_link",
     "explanation_doubt",
     "review_item",
+    "run_change",
     "score",
     "simulation",
     "check_mistake",
@@ -286,6 +322,7 @@ def create_tables() -> None:
         sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("password_hash", sa.String(), nullable=True),
         sa.Column("price_cap_per_day", sa.Double(), nullable=True),
+        sa.Column("news_seen_id", sa.BigInteger(), server_default="0", nullable=False),
         sa.CheckConstraint("kind IN ('person', 'language_model', 'simulated')", name=op.f("ck_account_kind")),
         sa.CheckConstraint(
             "role IN ('viewer', 'reviewer', 'operator', 'adjudicator', 'administrator')", name=op.f("ck_account_role")
@@ -318,6 +355,19 @@ def create_tables() -> None:
     )
     op.create_index("ix_call_count_day", "call_count", ["day"], unique=False)
     op.create_table(
+        "change_count",
+        sa.Column("batch_id", sa.BigInteger(), nullable=False),
+        sa.Column("better", sa.Integer(), nullable=False),
+        sa.Column("same", sa.Integer(), nullable=False),
+        sa.Column("worse", sa.Integer(), nullable=False),
+        sa.Column("first", sa.Integer(), nullable=False),
+        sa.Column("unclear", sa.Integer(), nullable=False),
+        sa.Column("current", sa.Integer(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_change_count")),
+    )
+    op.create_index("ix_change_count_batch_id", "change_count", ["batch_id"], unique=False)
+    op.create_table(
         "corpus",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("digest", sa.String(), nullable=False),
@@ -326,6 +376,14 @@ def create_tables() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_corpus")),
         sa.UniqueConstraint("digest", name=op.f("uq_corpus_digest")),
+    )
+    op.create_table(
+        "doubted_count",
+        sa.Column("subject_id", sa.BigInteger(), nullable=False),
+        sa.Column("doubt", sa.String(), nullable=False),
+        sa.Column("neurons", sa.Integer(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_doubted_count")),
     )
     op.create_table(
         "method",
@@ -350,6 +408,9 @@ def create_tables() -> None:
         sa.Column("scored", sa.Integer(), nullable=False),
         sa.Column("total", sa.Double(), nullable=False),
         sa.Column("squares", sa.Double(), nullable=False),
+        sa.Column("compared", sa.Integer(), nullable=False),
+        sa.Column("above", sa.Integer(), nullable=False),
+        sa.Column("margin", sa.Double(), nullable=False),
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_method_count")),
     )
@@ -357,10 +418,13 @@ def create_tables() -> None:
         "neuron_count",
         sa.Column("subject_id", sa.BigInteger(), nullable=False),
         sa.Column("layer", sa.SmallInteger(), nullable=False),
+        sa.Column("is_headline", sa.Boolean(), nullable=False),
         sa.Column("simulator", sa.String(), nullable=True),
         sa.Column("bin", sa.SmallInteger(), nullable=True),
         sa.Column("explained", sa.Integer(), nullable=False),
         sa.Column("flagged", sa.Integer(), nullable=False),
+        sa.Column("doubtful", sa.Integer(), nullable=False),
+        sa.Column("rejected", sa.Integer(), nullable=False),
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_neuron_count")),
     )
@@ -406,6 +470,7 @@ def create_tables() -> None:
         sa.Column("neuron_id", sa.BigInteger(), nullable=False),
         sa.Column("method_id", sa.BigInteger(), nullable=False),
         sa.Column("explanation_id", sa.BigInteger(), nullable=True),
+        sa.Column("before_explanation_id", sa.BigInteger(), nullable=True),
         sa.Column("status", sa.String(), server_default="queued", nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("lease_token", sa.Uuid(), nullable=True),
@@ -477,6 +542,15 @@ def create_tables() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_run_count")),
     )
     op.create_index("ix_run_count_batch_id", "run_count", ["batch_id"], unique=False)
+    op.create_table(
+        "table_count",
+        sa.Column("subject_id", sa.BigInteger(), nullable=False),
+        sa.Column("bin", sa.SmallInteger(), nullable=True),
+        sa.Column("table_bin", sa.SmallInteger(), nullable=True),
+        sa.Column("neurons", sa.Integer(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_table_count")),
+    )
     op.create_table(
         "tokenizer",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -574,6 +648,20 @@ def create_tables() -> None:
         sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_login_token")),
     )
     op.create_table(
+        "news",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("account_id", sa.BigInteger(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("flag_id", sa.BigInteger(), nullable=True),
+        sa.Column("batch_id", sa.BigInteger(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint("kind IN ('flag_settled', 'batch_ended')", name=op.f("ck_news_kind")),
+        sa.CheckConstraint("(flag_id IS NULL) <> (batch_id IS NULL)", name=op.f("ck_news_about_one")),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_news_account_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_news")),
+    )
+    op.create_index("ix_news_account_id", "news", ["account_id", "id"], unique=False)
+    op.create_table(
         "spending",
         sa.Column("account_id", sa.BigInteger(), nullable=False),
         sa.Column("day", sa.Date(), nullable=False),
@@ -634,6 +722,9 @@ def create_tables() -> None:
         sa.Column("n_runs", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("cancelled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("title", sa.String(), server_default="", nullable=False),
+        sa.Column("filters", sa.String(), nullable=True),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("price_cap", sa.Double(), nullable=True),
         sa.Column("spent", sa.Double(), server_default="0", nullable=False),
         sa.Column("spent_estimated", sa.Double(), server_default="0", nullable=False),
@@ -642,7 +733,9 @@ def create_tables() -> None:
         sa.ForeignKeyConstraint(["subject_id"], ["subject.id"], name=op.f("fk_batch_subject_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_batch")),
     )
+    op.create_index("ix_batch_account_id", "batch", ["account_id", "id"], unique=False)
     op.create_index("ix_batch_method_id", "batch", ["method_id"], unique=False)
+    op.create_index("ix_batch_unended", "batch", ["id"], unique=False, postgresql_where=sa.text("ended_at IS NULL"))
     op.create_table(
         "campaign",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -753,6 +846,7 @@ def create_tables() -> None:
         sa.Column("twin_percentile", sa.Double(), nullable=True),
         sa.Column("n_explanations", sa.Integer(), server_default="0", nullable=False),
         sa.Column("n_open_flags", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("n_doubts", sa.SmallInteger(), server_default="0", nullable=False),
         sa.Column(
             "search",
             postgresql.TSVECTOR(),
@@ -762,6 +856,9 @@ def create_tables() -> None:
         sa.ForeignKeyConstraint(["subject_id"], ["subject.id"], name=op.f("fk_neuron_subject_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_neuron")),
         sa.UniqueConstraint("subject_id", "layer", "index", name=op.f("uq_neuron_subject_id_layer_index")),
+    )
+    op.create_index(
+        "ix_neuron_doubtful", "neuron", ["subject_id"], unique=False, postgresql_where=sa.text("n_doubts > 0")
     )
     op.create_index(
         "ix_neuron_explained",
@@ -790,6 +887,13 @@ def create_tables() -> None:
     )
     op.create_index("ix_neuron_margin", "neuron", ["subject_id", "headline_margin", "id"], unique=False)
     op.create_index("ix_neuron_max", "neuron", ["subject_id", "max", "id"], unique=False)
+    op.create_index(
+        "ix_neuron_rejected",
+        "neuron",
+        ["subject_id", "layer", "index"],
+        unique=False,
+        postgresql_where=sa.text("current_explanation_id IS NULL AND n_explanations > 0"),
+    )
     op.create_index(
         "ix_neuron_same_text", "neuron", ["subject_id", sa.literal_column("md5(current_text)")], unique=False
     )
@@ -986,6 +1090,13 @@ def create_tables() -> None:
         sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_explanation_run_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_explanation")),
     )
+    op.create_index(
+        "ix_explanation_account_id",
+        "explanation",
+        ["account_id"],
+        unique=False,
+        postgresql_where=sa.text("account_id IS NOT NULL"),
+    )
     op.create_index("ix_explanation_neuron_id", "explanation", ["neuron_id"], unique=False)
     op.create_index("uq_explanation_run_id_rank", "explanation", ["run_id", "rank"], unique=True)
     op.create_table(
@@ -1127,6 +1238,27 @@ def create_tables() -> None:
         postgresql_where=sa.text("source <> 'control' AND state IN ('open', 'disputed')"),
     )
     op.create_table(
+        "run_change",
+        sa.Column("run_id", sa.BigInteger(), nullable=False),
+        sa.Column("batch_id", sa.BigInteger(), nullable=False),
+        sa.Column("explanation_id", sa.BigInteger(), nullable=False),
+        sa.Column("is_copy", sa.Boolean(), nullable=False),
+        sa.Column("change", sa.String(), nullable=False),
+        sa.Column("scorer", sa.String(), nullable=True),
+        sa.Column("before", sa.Double(), nullable=True),
+        sa.Column("after", sa.Double(), nullable=True),
+        sa.Column("difference", sa.Double(), nullable=True),
+        sa.Column("is_current", sa.Boolean(), nullable=False),
+        sa.CheckConstraint(
+            "change IN ('better', 'same', 'worse', 'first', 'unclear')", name=op.f("ck_run_change_change")
+        ),
+        sa.ForeignKeyConstraint(["explanation_id"], ["explanation.id"], name=op.f("fk_run_change_explanation_id")),
+        sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_run_change_run_id")),
+        sa.PrimaryKeyConstraint("run_id", name=op.f("pk_run_change")),
+    )
+    op.create_index("ix_run_change_batch_id", "run_change", ["batch_id", "difference", "run_id"], unique=False)
+    op.create_index("ix_run_change_change", "run_change", ["batch_id", "change", "difference", "run_id"], unique=False)
+    op.create_table(
         "score",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("explanation_id", sa.BigInteger(), nullable=False),
@@ -1221,6 +1353,7 @@ def create_tables() -> None:
         sa.ForeignKeyConstraint(["item_id"], ["review_item.id"], name=op.f("fk_flag_item_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_flag")),
     )
+    op.create_index("ix_flag_account_id", "flag", ["account_id", "id"], unique=False)
     op.create_index("ix_flag_explanation_id", "flag", ["explanation_id"], unique=False)
     op.create_index("ix_flag_item_id", "flag", ["item_id"], unique=False)
     op.create_table(
@@ -1231,6 +1364,7 @@ def create_tables() -> None:
         sa.Column("score_id", sa.BigInteger(), nullable=True),
         sa.Column("score", sa.Double(), nullable=True),
         sa.Column("simulator", sa.String(), nullable=True),
+        sa.Column("token_table", sa.Double(), nullable=True),
         sa.ForeignKeyConstraint(["explanation_id"], ["explanation.id"], name=op.f("fk_method_standing_explanation_id")),
         sa.ForeignKeyConstraint(["method_id"], ["method.id"], name=op.f("fk_method_standing_method_id")),
         sa.ForeignKeyConstraint(["neuron_id"], ["neuron.id"], name=op.f("fk_method_standing_neuron_id")),
@@ -1359,6 +1493,8 @@ def create_tables() -> None:
     op.create_index("ix_verdict_account_id", "verdict", ["account_id", "campaign_id", "id"], unique=False)
     op.create_index("ix_verdict_campaign_id", "verdict", ["campaign_id", "id"], unique=False)
     op.create_index("ix_verdict_item_id", "verdict", ["item_id", "id"], unique=False)
+    op.create_foreign_key("fk_news_batch_id", "news", "batch", ["batch_id"], ["id"])
+    op.create_foreign_key("fk_news_flag_id", "news", "flag", ["flag_id"], ["id"])
     op.create_foreign_key("fk_subject_collection_id", "subject", "collection", ["collection_id"], ["id"])
     op.create_foreign_key("fk_batch_explanation_id", "batch", "explanation", ["explanation_id"], ["id"])
     op.create_foreign_key(

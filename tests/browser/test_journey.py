@@ -42,16 +42,15 @@ def test_ten_neurons_are_queued_from_the_list_and_come_back(open_page: Callable[
     expect(page.locator("#_claim .text")).to_contain_text("fires")
 
 
-def test_a_neuron_is_explained_again_from_its_page_and_gets_a_new_explanation(open_page: Callable[..., Page]) -> None:
+def test_a_neuron_is_explained_again_from_its_page_and_the_method_says_the_same(open_page: Callable[..., Page]) -> None:
     page = open_page("alice")
     page.goto(f"/{SLUG}/0/0")
     expect(page.locator(".pills")).to_contain_text("1 explanation")
     page.get_by_text("Explain again").click()
     page.get_by_role("button", name="Queue").click()
 
-    expect(page.locator("#_progress")).to_contain_text("succeeded", timeout=120_000)
-    expect(page.locator(".explanations li")).to_have_count(2)
-    expect(page.locator(".pills")).to_contain_text("2 explanations")
+    expect(page.locator("#_progress")).to_contain_text("same as before", timeout=120_000)
+    expect(page.locator(".pills")).to_contain_text("1 explanation")
     expect(page.locator(".pills")).not_to_contain_text("active run")
 
 
@@ -59,9 +58,8 @@ def test_a_doubted_explanation_is_flagged_seen_and_resolved(open_page: Callable[
     charlie = open_page("charlie", role="viewer")
     charlie.goto(f"/{SLUG}/0/5")
     charlie.get_by_text("Flag this explanation").click()
-    charlie.get_by_label("What is wrong with it").select_option("too_broad")
     charlie.get_by_label("Note").fill('fires on more than that: see "\u202eevil"')
-    charlie.get_by_role("button", name="Flag", exact=True).click()
+    charlie.get_by_role("button", name="2 Too broad").click()
     expect(charlie.locator("#_flags")).to_contain_text("1 open")
     expect(charlie.locator(".pills")).to_contain_text("1 open flag")
 
@@ -104,6 +102,6 @@ def test_everything_works_without_javascript(open_page: Callable[..., Page]) -> 
     expect(page.locator(".evidence .rows").first).to_be_visible()
     page.get_by_text("Flag this explanation").click()
     page.get_by_label("Note").fill("sent without a script")
-    page.get_by_role("button", name="Flag", exact=True).click()
+    page.get_by_role("button", name="Wrong").click()
     page.goto("/flags")
     expect(page.locator("main")).to_contain_text("sent without a script")

@@ -15,7 +15,10 @@ def test_a_neuron_is_flagged_with_two_keys(open_page: Callable[..., Page]) -> No
     page = open_page("alice", **WIDE)
     page.goto(NEURON)
     page.keyboard.press("f")
-    expect(page.locator("#reason")).to_be_focused()
+    expect(page.get_by_role("button", name="1 Wrong")).to_be_focused()
+    page.keyboard.press("3")
+    expect(page.locator("#_flags")).to_contain_text("Flagged.")
+    expect(page.locator("#_flags")).to_contain_text("too narrow")
 
 
 def test_keys_without_altgr_lead_to_the_neighbours(open_page: Callable[..., Page]) -> None:
@@ -59,10 +62,10 @@ def test_the_sheet_lists_the_keys_of_the_page_and_turns_them_off(open_page: Call
     sheet.get_by_role("checkbox").uncheck()
     page.keyboard.press("Escape")
     page.keyboard.press("f")
-    expect(page.locator("#reason")).not_to_be_visible()
+    expect(page.get_by_role("button", name="1 Wrong")).not_to_be_visible()
     page.reload()
     page.keyboard.press("f")
-    expect(page.locator("#reason")).not_to_be_visible()
+    expect(page.get_by_role("button", name="1 Wrong")).not_to_be_visible()
     page.keyboard.press("Control+k")  # is no single letter, and stays
     expect(page.locator("#go")).to_be_focused()
 

@@ -20,6 +20,8 @@ PAGES = {
     "batch": "/batches/1",
     "run": "/runs/1",
     "flags": "/flags",
+    "mine": "/mine",
+    "flag-new": "/explanations/2/flag",
     "campaigns": "/campaigns",
     "campaign-new": f"/campaigns/new?subject={SLUG}",
     "standing-campaign": "/campaigns/1",

@@ -12,6 +12,7 @@ from app.errors import Conflict, Invalid, NotFound
 from app.models import Event, Neuron
 from app.queries.explanations.standing import refresh_current
 from app.queries.review.flags import (
+    FlagsWanted,
     flag_row,
     flags_page,
     n_open_flags,
@@ -64,7 +65,7 @@ def test_a_resolved_flag_leaves_the_open_list_and_the_neuron(session: Session, c
     cast.resolve(session, flag_id, "wrong", "it is wrong")
 
     assert flags_page(session, size=10).rows == ()
-    (row,) = flags_page(session, size=10, is_open=False).rows
+    (row,) = flags_page(session, size=10, wanted=FlagsWanted(is_open=False)).rows
     assert (row.verdict, row.kind, row.resolution_note, row.resolved_by) == (
         FlagVerdict.UPHELD, VerdictKind.WRONG, "it is wrong", "bob",
     )  # fmt: skip
@@ -176,7 +177,7 @@ def test_many_flags_are_one_event_and_one_undo(session: Session, make: Make, cas
 def test_flags_are_filtered_by_reason(session: Session, cast: Cast) -> None:
     for reason in FlagReason:
         cast.flag(session, reason=reason)
-    (row,) = flags_page(session, size=10, reason=FlagReason.UNREADABLE).rows
+    (row,) = flags_page(session, size=10, wanted=FlagsWanted(reason=FlagReason.UNREADABLE)).rows
     assert row.reason is FlagReason.UNREADABLE
 
 

@@ -34,7 +34,7 @@ from app.work.begin import Taker, begin_run
 from app.work.enqueue import cancel_batch, cancel_run, enqueue_batch, enqueue_scoring, retry_run
 from app.work.explanations import write_explanation
 from app.work.lease import RunLease, fail, finish, reap_expired, release
-from tests.factories import Make
+from tests.factories import Make, WholeCorpus
 from tests.truth import assert_counts_are_true, kept_sums
 
 N_NEURONS = 6
@@ -85,6 +85,7 @@ class Story:
                 "correlation", "top_and_random", value, 10, 0, reason, simulator=self.chance.choice(SIMULATORS)
             ),
             ScoreResult("correlation", "random", 0.1, 10, 0, simulator="lexical"),
+            *WholeCorpus(value).scores("lexical"),
         )
 
     def end(self) -> None:
@@ -285,7 +286,7 @@ def test_pages_show_the_kept_sums(session: Session, make: Make) -> None:
         make.explained(make.neuron(subject, 1, index), value=value, method=method)
     (summary,) = subject_summaries(session)
     (scores,) = summary.scores
-    assert (summary.n_explained, summary.n_flagged, scores.n_scored, scores.n_good) == (3, 0, 2, 1)
+    assert (summary.n_explained, summary.n_flagged, scores.n_scored) == (3, 0, 2)
     (figures,) = method_figures(session)
     assert (figures.n_neurons, figures.n_scored) == (3, 2)
     assert figures.score.value == pytest.approx(0.4)

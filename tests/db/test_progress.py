@@ -100,10 +100,10 @@ def test_runs_of_a_batch_are_filtered_by_status(session: Session, queue: Queue) 
     batch = queue.batch(QUEUED, FAILED, QUEUED, FAILED)
     queue.batch(FAILED)
     everything = runs_page(session, batch_id=batch.id, size=9).rows
-    failed = runs_page(session, batch_id=batch.id, size=9, status=FAILED).rows
+    failed = runs_page(session, batch_id=batch.id, size=9, listed=FAILED).rows
     assert [row.status for row in everything] == [FAILED, QUEUED, FAILED, QUEUED]
     assert failed == (everything[0], everything[2])
-    assert runs_page(session, batch_id=batch.id, size=1, status=FAILED).next == str(failed[0].id)
+    assert runs_page(session, batch_id=batch.id, size=1, listed=FAILED).next == str(failed[0].id)
 
 
 def scored(text: str, value: float, simulator: str = "lexical") -> ExplanationResult:
@@ -201,7 +201,7 @@ def test_the_runs_of_one_status_are_found_by_an_index_in_a_large_batch(
         sent.append((arguments[2], arguments[3]))
 
     event.listen(engine, "before_cursor_execute", keep)
-    runs_page(session, batch_id=batch.id, size=50, status=status)
+    runs_page(session, batch_id=batch.id, size=50, listed=status)
     event.remove(engine, "before_cursor_execute", keep)
     statement, values = next(each for each in sent if "FROM run" in each[0])
     plan = session.connection().exec_driver_sql(f"EXPLAIN {statement}", values).scalars().all()

@@ -25,7 +25,7 @@ class Mutation:
 
     path: str
     event: str | None
-    """None for leases: who holds what for five minutes changes nothing that is known."""
+    """None for leases, and for what a person has seen: neither changes anything that is known."""
     form: dict[str, str]
 
 
@@ -66,6 +66,8 @@ MUTATIONS = (
     Mutation("/review/{slot_id}/verdict", "verdict.given", {"lease_token": "{lease_token}", "kind": "holds"}),
     Mutation("/verdicts/{verdict_id}/undo", "verdict.undone", {}),
     Mutation("/flags/{flag_id}/resolve", "verdict.given", {"verdict": "wrong"}),
+    Mutation("/explanations/{explanation_id}/flags", "flag.opened", {"reason": "wrong"}),
+    Mutation("/mine/seen", None, {"newest_id": "0"}),
     Mutation("/explanations/{explanation_id}/replay", "batch.queued", {}),
     Mutation("/batches/{batch_id}/cancel", "batch.cancelled", {}),
     Mutation("/runs/{run_id}/cancel", "run.cancelled", {}),

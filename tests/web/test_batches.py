@@ -188,7 +188,7 @@ def test_pages_take_few_queries_however_long_they_are(
     client: TestClient, make: Make, batch_id: int, engine: Engine
 ) -> None:
     end(make, batch_id, "succeeded", "succeeded", "failed")
-    for path, most in (("/batches", 5), (f"/batches/{batch_id}", 9)):  # one of them asks who is looking
+    for path, most in (("/batches", 6), (f"/batches/{batch_id}", 13)):  # one of them asks who is looking
         with counted_queries(engine) as sent:
             client.get(path)
         assert len(sent) <= most

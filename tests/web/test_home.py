@@ -1,12 +1,17 @@
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from typing import Any
 
+import pytest
 from starlette.testclient import TestClient
 
 from app.domain.doubts import Doubt
 from app.models import Pause
-from tests.factories import Make
+from app.queries.review.flags import open_flag, resolve_flag
+from app.queries.review.taking import Reviewer
+from tests.factories import Make, WholeCorpus
 
 
 def test_without_a_subject_the_first_page_shows_how_to_start(client: TestClient) -> None:
@@ -29,14 +34,78 @@ def test_subjects_are_listed_with_how_many_neurons_are_explained(
 
     (shown,) = context().subjects
     assert (shown.n_neurons, shown.n_explained) == (8, 4)
-    assert [(s.simulator, s.n_scored, s.n_good) for s in shown.scores] == [
-        ("lexical", 2, 1),
-        ("structured+linear", 1, 1),
+    assert [(s.simulator, s.n_scored, s.is_headline) for s in shown.scores] == [
+        ("lexical", 2, False),
+        ("structured+linear", 1, False),
     ]
     assert shown.scores[0].layers[0].counts[9] == 1
     assert shown.scores[1].layers[1].n_scored == 0
     assert f'href="/{subject.slug}"' in answer.text
     assert "simulator=structured%2Blinear" in answer.text
+    assert 'href="/tiny?layer=0&amp;simulator=lexical&amp;score_min=0.4&amp;score_max=0.5"' in answer.text
+
+
+def test_each_bar_leads_to_the_neurons_that_it_counts(
+    client: TestClient, make: Make, context: Callable[[], Any]
+) -> None:
+    subject = make.subject()
+    for index, value in enumerate((-0.2, 0.05, 0.42, 0.97)):
+        make.explained(make.neuron(subject, index=index), value=0.1, whole=WholeCorpus(value))
+    page = unescape(client.get("/").text)
+    bars = re.findall(r'<a href="([^"]+)" aria-label="layer 0, ([^"]+): (\d+)"', page)
+    assert [name for _, name, _ in bars] == ["below 0", "0 to 0.1", "0.4 to 0.5", "0.9 to 1"]
+    for address, _, number in bars:
+        client.get(address)
+        assert context().matches.number == int(number)
+
+
+def test_the_strip_counts_what_its_links_list(client: TestClient, make: Make, context: Callable[[], Any]) -> None:
+    subject = make.subject()
+    explained = [make.explained(make.neuron(subject, index=index), f"**text {index}**") for index in range(3)]
+    flag_id = open_flag(
+        make.session, explanation_id=explained[0], account_id=make.account("dora").id, reason="wrong", note=""
+    )
+    open_flag(make.session, explanation_id=explained[1], account_id=make.account("emil").id, reason="wrong", note="")
+    resolve_flag(make.session, flag_id=flag_id, reviewer=Reviewer(make.account("fay").id), kind="wrong", note="")
+    page = unescape(client.get("/").text)
+    strip = page.partition('<dl class="strip">')[2].partition("</dl>")[0]
+    links = re.findall(r'href="([^"]+)">(\d+)</a>', strip)
+    assert [number for _, number in links] == ["2", "0", "2", "1", "1"]
+    for address, number in links:
+        client.get(address)
+        assert context().matches.number == int(number), address
+
+
+def test_scores_are_plotted_against_the_token_table(client: TestClient, make: Make, context: Callable[[], Any]) -> None:
+    subject = make.subject()
+    make.explained(make.neuron(subject, index=0), whole=WholeCorpus(0.72, margin=0.5))
+    make.explained(make.neuron(subject, index=1), whole=WholeCorpus(0.31, margin=-0.1))
+    page = client.get("/").text
+    (shown,) = context().subjects
+    assert [(pair.own, pair.table, pair.n) for pair in shown.against_table] == [(7, 9, 1), (15, 5, 1)]
+    assert "1 of 2 neurons clearly above the diagonal" in page
+
+
+def test_the_neurons_that_were_looked_at_are_one_click_away(client: TestClient, make: Make) -> None:
+    subject = make.subject()
+    for index in range(3):
+        make.neuron(subject, index=index)
+    for index in (0, 1, 2, 0):
+        client.get(f"/tiny/0/{index}")
+    page = client.get("/").text
+    visits = page.partition('<dd class="visits">')[2].partition("</dd>")[0]
+    assert re.findall(r'href="([^"]+)"', visits) == ["/tiny/0/0", "/tiny/0/2", "/tiny/0/1"]
+    client.get("/tiny/0/1.json")
+    assert client.get("/index.json").json()["go_on"]["visits"][0] == {"slug": "tiny", "layer": 0, "index": 0}
+
+
+@pytest.mark.parametrize("cookie", ["x", "tiny:0", "tiny:0:0:0|", "//evil.example:1:2", "a" * 5000, "tiny:-1:0"])
+def test_a_forged_memory_of_visits_is_left_out(client: TestClient, make: Make, cookie: str) -> None:
+    make.subject()
+    client.cookies.set("neuron_audit_visits", cookie)
+    answer = client.get("/index.json")
+    assert answer.status_code == 200
+    assert answer.json()["go_on"]["visits"] == []
 
 
 def test_the_first_page_says_where_to_look_first(client: TestClient, make: Make, context: Callable[[], Any]) -> None:

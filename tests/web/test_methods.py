@@ -5,7 +5,10 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from app.models import Method
+from app.domain.results import ExplanationResult, ScoreResult
+from app.models import Method, Neuron
+from app.queries.explanations.standing import refresh_current
+from app.queries.explanations.store import store_candidates
 from tests.factories import Make
 
 Context = Callable[[], Any]
@@ -27,10 +30,46 @@ def test_methods_show_their_mean_score_with_its_interval(
     client: TestClient, pair: tuple[Method, Method], context: Context
 ) -> None:
     assert client.get("/methods").status_code == 200
-    first = next(m for m in context().methods if m.name == "first")
+    first = next(m.method for m in context().usable if m.method.name == "first")
     assert first.score.value == pytest.approx(0.2)
     # standard deviation 0.1 over three neurons: t(.975, 2) = 4.3027, times 0.1 / sqrt(3)
     assert first.score.interval == pytest.approx((0.2 - 0.24841, 0.2 + 0.24841), abs=1e-4)
+
+
+def test_methods_show_how_far_they_are_above_the_token_table(client: TestClient, make: Make, context: Context) -> None:
+    method, subject = make.method("first"), make.subject()
+    for index, (value, table) in enumerate(((0.5, 0.3), (0.2, 0.3), (0.9, None))):
+        neuron: Neuron = make.neuron(subject, index=index)
+        score = ScoreResult(
+            "correlation", "top_and_random", value, 10, 0, simulator="lexical", token_lookup_baseline=table
+        )
+        result = ExplanationResult("fires on cats", scores=(score,))
+        author = make.run_of(neuron, method)
+        store_candidates(make.session, neuron_id=neuron.id, results=[result], author=author)
+        refresh_current(make.session, neuron_id=neuron.id)
+    client.get("/methods")
+    (found,) = (m.method for m in context().usable if m.method.name == "first")
+    assert found.margin == pytest.approx(0.05)
+    assert found.share_above_table == 0.5
+
+
+def test_methods_that_cannot_be_queued_stand_under_what_they_need(
+    client: TestClient, make: Make, context: Context
+) -> None:
+    make.method("lexical")
+    make.method("old"), make.method("old", version=2)
+    make.method("asking").provider = "house"
+    make.method("gone").explainer = "magic"
+    make.session.flush()
+    page = unescape(client.get("/methods").text)
+    assert [(m.method.name, m.method.version) for m in context().usable] == [("lexical", 1), ("old", 2)]
+    needs = {need: [m.method.name for m in own] for need, own in context().needing.items()}
+    assert needs == {
+        "A language model named “house”: neuron-audit provider add house": ["asking"],
+        "Another version of the program, which knows their steps": ["gone"],
+        "Nothing: newer versions of them are used": ["old"],
+    }
+    assert page.index("Ready to be queued") < page.index("Not usable yet")
 
 
 def test_two_methods_are_compared_in_pairs(client: TestClient, pair: tuple[Method, Method], context: Context) -> None:
@@ -99,7 +138,7 @@ def test_bad_addresses_are_refused_with_a_page(client: TestClient, address: str,
 
 
 def test_methods_have_a_json_twin(client: TestClient, pair: tuple[Method, Method]) -> None:
-    names = {m["name"] for m in client.get("/methods.json").json()["methods"]}
+    names = {m["method"]["name"] for m in client.get("/methods.json").json()["usable"]}
     assert names >= {"first", "second"}
 
 

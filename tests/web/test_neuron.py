@@ -65,7 +65,7 @@ def test_a_neurons_page_shows_claim_and_evidence(
     page = context()
     assert page.claim.score_2023.value == 0.62
     assert page.samples[0].kind is SampleKind.TOP
-    assert (page.previous, page.next) == ("/tiny/1/1", "/tiny/1/3")
+    assert (page.trail.previous, page.trail.next) == ("/tiny/1/1", "/tiny/1/3")
     for fact in ("fires on imports", "0.62", "0.50 to 0.70", "9 valid, 1 failed", "0.58", "0.03"):
         assert fact in answer.text
 
@@ -268,9 +268,9 @@ def test_the_first_and_the_last_neuron_have_one_neighbour(
     make.neuron(subject, layer=0, index=0)
     make.neuron(subject, layer=1, index=3)
     client.get("/tiny/0/0")
-    assert (context().previous, context().next) == (None, "/tiny/0/1")
+    assert (context().trail.previous, context().trail.next) == (None, "/tiny/0/1")
     client.get("/tiny/1/3")
-    assert (context().previous, context().next) == ("/tiny/1/2", None)
+    assert (context().trail.previous, context().trail.next) == ("/tiny/1/2", None)
 
 
 @pytest.mark.parametrize("name", [None, "charlie"])

@@ -20,8 +20,17 @@ from app.domain.steps.method import steps_of
 from app.domain.steps.scored_records import NEIGHBOURS_COMPARED
 from app.domain.tokens import Vocabulary
 from app.errors import NoExplanation
+from app.queries.explanations.changes import note_copy
 from app.queries.explanations.standing import refresh_current
-from app.queries.explanations.store import Author, GivenText, add_results, store_candidates, text_to_score
+from app.queries.explanations.store import (
+    Author,
+    GivenText,
+    add_results,
+    has_scores,
+    same_text,
+    store_candidates,
+    text_to_score,
+)
 from app.queries.history.events import record_event
 from app.queries.methods.definitions import method_definition
 from app.queries.neurons.location import NeuronAddress, nearest_neurons, neuron_address, neuron_peer
@@ -143,7 +152,7 @@ def store_results(
         run_id=lease.id,
         collection_id=prepared.neuron.collection_id,
     )
-    ids, scoring = _stored(session, prepared, results, author)
+    ids, scoring = _stored(session, lease, prepared, results, author)
     refresh_current(session, neuron_id=lease.neuron_id)
     record_event(
         session,
@@ -161,16 +170,34 @@ def store_results(
 
 
 def _stored(
-    session: Session, prepared: Prepared, results: tuple[ExplanationResult, ...], author: Author
+    session: Session, lease: RunLease, prepared: Prepared, results: tuple[ExplanationResult, ...], author: Author
 ) -> tuple[list[int], dict[str, Any]]:
     """The ids of the explanations that have results now, and what the history keeps of the scoring of one."""
     neuron_id, given = prepared.neuron.neuron_id, prepared.given
     if given is None:
+        copied = None if prepared.definition.has_chance else _copied(session, lease, results[0], author)
+        if copied is not None:
+            return [copied], {"same_as": copied}
         return store_candidates(session, neuron_id=neuron_id, results=results, author=author), {}
     for result in results:
         add_results(session, explanation_id=given.explanation_id, result=result, author=author)
     # An explanation is never updated: the run stores what its scores came from.
     return [given.explanation_id], {"provenance": dict(results[0].provenance)}
+
+
+def _copied(session: Session, lease: RunLease, result: ExplanationResult, author: Author) -> int | None:
+    """The explanation whose text the run has given again; None where it has given another one.
+
+    What has no chance gives a text twice for one reason: it is the same text. Only scores that differ are stored, as
+    those of a newer scorer do.
+    """
+    same = same_text(session, neuron_id=lease.neuron_id, text=result.text, author=author)
+    if same is None:
+        return None
+    if not has_scores(session, explanation_id=same, result=result):
+        add_results(session, explanation_id=same, result=result, author=author)
+    note_copy(session, run_id=lease.id, batch_id=lease.batch_id, explanation_id=same)
+    return same
 
 
 def work_on(prepared: Prepared, report: Report) -> tuple[ExplanationResult, ...]:

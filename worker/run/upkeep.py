@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from app.db import Sessions, transaction
 from app.queries.common.counting import compact_counts
+from app.queries.people.news import end_batches
 from app.queries.subjects.null_twins import rank_against_null_twins
 from app.queries.work.workers import delete_old_workers
 from app.settings import Settings
@@ -27,8 +28,8 @@ class Upkeep:
         self._next_ranking = 0.0
 
     def look(self) -> None:
-        """Take back expired leases, sum up the counts of runs, and at times rank scores against null twins."""
-        for action in (self._reap, compact_counts, self._rank):
+        """Take back expired leases, sum up counts, note which batches have ended, and at times rank null twins."""
+        for action in (self._reap, compact_counts, end_batches, self._rank):
             with ignoring_outages("worker.upkeep_missed"), transaction(self._sessions) as session:
                 action(session)
 

@@ -4,16 +4,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import ARRAY, BigInteger, Text, any_, bindparam, cast, func, literal, select, true, values
-from sqlalchemy import column as column_of
+from sqlalchemy import ARRAY, BigInteger, any_, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from app.domain.doubts import Doubt, RaisedDoubt
-from app.models import ExplanationDoubt, Subject
+from app.models import DoubtedCount, ExplanationDoubt
 from app.queries.common.prepared import PreparedSelect, rows_of
-
-COUNT_BOUND = 10_000
-"""Neurons with a doubt are counted up to here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,42 +57,17 @@ def doubts_by_explanation(rows: Iterable[DoubtRow]) -> Mapping[int, tuple[Raised
 
 @dataclass(frozen=True, slots=True)
 class DoubtCount:
-    """How many neurons of a subject have a doubt about the explanation that is shown first: exactly, or at least."""
+    """How many neurons of a subject have a doubt about the explanation that is shown first."""
 
     doubt: Doubt
     number: int
-    exact: bool
 
 
 def doubt_counts(session: Session) -> Mapping[int, tuple[DoubtCount, ...]]:
-    """The doubts that neurons have, by the subject's id, the most frequent first. One query.
-
-    Counted up to ``COUNT_BOUND`` each, from an index alone.
-    """
-    kinds = values(column_of("doubt", Text), name="kinds").data([(str(doubt),) for doubt in Doubt])
-    some = (
-        select(literal(1))
-        .select_from(ExplanationDoubt)
-        .where(
-            ExplanationDoubt.subject_id == Subject.id,
-            ExplanationDoubt.doubt == cast(kinds.c.doubt, Text),
-            ExplanationDoubt.is_current,
-        )
-        .limit(COUNT_BOUND + 1)
-        .correlate(Subject, kinds)
-        .subquery()
-        .lateral()
-    )
-    counted = select(func.count().label("n")).select_from(some).lateral()
-    rows = session.execute(
-        select(Subject.id, kinds.c.doubt, counted.c.n)
-        .select_from(Subject)
-        .join(kinds, true())
-        .join(counted, true())
-        .where(counted.c.n > 0)
-    )
+    """The doubts that neurons have, by the subject's id, the most frequent first. One query of kept sums."""
+    groups, total = (DoubtedCount.subject_id, DoubtedCount.doubt), func.sum(DoubtedCount.neurons)
     found = defaultdict[int, list[DoubtCount]](list)
-    for subject_id, doubt, n in rows:
-        found[subject_id].append(DoubtCount(Doubt(doubt), min(n, COUNT_BOUND), exact=n <= COUNT_BOUND))
+    for subject_id, doubt, n in session.execute(select(*groups, total).group_by(*groups).having(total > 0)):
+        found[subject_id].append(DoubtCount(Doubt(doubt), n))
     order = {doubt: place for place, doubt in enumerate(Doubt)}
     return {key: tuple(sorted(own, key=lambda c: (-c.number, order[c.doubt]))) for key, own in found.items()}

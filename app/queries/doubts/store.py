@@ -1,5 +1,6 @@
 """Doubts are derived: applied again, the rules replace what they found before."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,6 +37,12 @@ _KEPT = sql(f"""
         IS DISTINCT FROM (excluded.figure, excluded.low, excluded.high, excluded.is_current)
 """)  # noqa: S608 - a constant of this file
 
+_COUNTED = sql("""
+    UPDATE neuron SET n_doubts = found.n
+    FROM unnest(CAST(:neuron_ids AS bigint[]), CAST(:numbers AS smallint[])) AS found (neuron_id, n)
+    WHERE neuron.id = found.neuron_id AND neuron.n_doubts <> found.n
+""")
+
 
 def refresh_doubts(session: Session, *, neuron_ids: Sequence[int]) -> None:
     """Apply the rules again to every explanation of some neurons of one subject.
@@ -62,6 +69,9 @@ def refresh_doubts(session: Session, *, neuron_ids: Sequence[int]) -> None:
     session.execute(_GONE, {"looked_at": list(neuron_ids), **gone})
     if rows:
         session.execute(_KEPT, arrays)
+    current = Counter(row["neuron_ids"] for row in rows if row["current"])
+    numbers = [current[neuron_id] for neuron_id in neuron_ids]
+    session.execute(_COUNTED, {"neuron_ids": list(neuron_ids), "numbers": numbers})
 
 
 _COLUMNS = ("explanation_ids", "doubts", "figures", "lows", "highs", "subject_ids", "neuron_ids", "current")

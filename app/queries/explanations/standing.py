@@ -8,11 +8,13 @@ from sqlalchemy import ARRAY, BigInteger, any_, bindparam, select
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 
+from app.domain.changes import ScoredText
 from app.domain.headlines import Headline
 from app.domain.standing import shown_first
 from app.models import Explanation, Neuron, RejectedExplanation
 from app.queries.common.prepared import PreparedSelect, one_round_trip
 from app.queries.doubts.store import refresh_doubts
+from app.queries.explanations.changes import ENDED_RUNS, store_changes
 from app.queries.explanations.headlines import FiguresRow, figures_rows, headline_and_2023
 
 
@@ -76,13 +78,15 @@ _CURRENT = sql("""
 
 
 _STANDING = sql("""
-    INSERT INTO method_standing (method_id, neuron_id, explanation_id, score_id, score, simulator)
-    SELECT method_id, neuron_id, explanation_id, score_id, score, simulator FROM unnest(
+    INSERT INTO method_standing (method_id, neuron_id, explanation_id, score_id, score, simulator, token_table)
+    SELECT method_id, neuron_id, explanation_id, score_id, score, simulator, token_table FROM unnest(
         CAST(:method_ids AS bigint[]), CAST(:neuron_ids AS bigint[]), CAST(:explanation_ids AS bigint[]),
-        CAST(:score_ids AS bigint[]), CAST(:scores AS double precision[]), CAST(:simulators AS text[])
-    ) AS found (method_id, neuron_id, explanation_id, score_id, score, simulator)
+        CAST(:score_ids AS bigint[]), CAST(:scores AS double precision[]), CAST(:simulators AS text[]),
+        CAST(:token_tables AS double precision[])
+    ) AS found (method_id, neuron_id, explanation_id, score_id, score, simulator, token_table)
     ON CONFLICT (method_id, neuron_id) DO UPDATE SET explanation_id = excluded.explanation_id,
-        score_id = excluded.score_id, score = excluded.score, simulator = excluded.simulator
+        score_id = excluded.score_id, score = excluded.score, simulator = excluded.simulator,
+        token_table = excluded.token_table
     WHERE (method_standing.explanation_id, method_standing.score_id)
         IS DISTINCT FROM (excluded.explanation_id, excluded.score_id)
 """)
@@ -114,10 +118,12 @@ def _refresh(session: Session, neuron_ids: list[int]) -> None:
         trip.send(_LOCK.given(neuron_ids=neuron_ids))
         texts = trip.send(_TEXTS.given(neuron_ids=neuron_ids))
         scores = trip.send(_SCORES.given(neuron_ids=neuron_ids))
-    standing = _standing_scores(texts.rows, scores.rows)
+        runs = trip.send(ENDED_RUNS.given(neuron_ids=neuron_ids))
+    of_text = _scores_of(texts.rows, scores.rows)
+    standing = _standing_scores(texts.rows, of_text)
     own: dict[int, list[_Text]] = {neuron_id: [] for neuron_id in neuron_ids}
     by_method: dict[tuple[int, int], list[_Text]] = {}
-    for text in texts.rows:
+    for text in _with_rejected_copies(texts.rows):
         own[text.neuron_id].append(text)
         if text.method_id is not None:
             by_method.setdefault((text.method_id, text.neuron_id), []).append(text)
@@ -132,6 +138,15 @@ def _refresh(session: Session, neuron_ids: list[int]) -> None:
         # A method's figures cover all of its explanations: without the rejected ones they would be too high.
         said = {key: first_of([replace(text, is_rejected=False) for text in rows]) for key, rows in by_method.items()}
         connection.execute(_STANDING, _arrays(said, standing))
+    if runs.rows:
+        scored = {t.id: ScoredText(t.text, of_text[t.id], t.method_id is not None) for t in texts.rows}
+        store_changes(connection, runs.rows, scored, {row.neuron_ids: row.explanation_ids for row in current})
+
+
+def _with_rejected_copies(texts: Sequence[_Text]) -> list[_Text]:
+    """The texts, those that are equal to a rejected one of their neuron rejected like it."""
+    rejected = {(text.neuron_id, text.text) for text in texts if text.is_rejected}
+    return [replace(text, is_rejected=(text.neuron_id, text.text) in rejected) for text in texts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,14 +224,18 @@ def _arrays(said: Mapping[tuple[int, int], _Text | None], standing: Standings) -
         "score_ids": [None if score is None else score.id for _, _, score in rows],
         "scores": [None if score is None else score.value for _, _, score in rows],
         "simulators": [None if score is None else score.simulator for _, _, score in rows],
+        "token_tables": [None if score is None else score.token_lookup_baseline for _, _, score in rows],
     }
 
 
-def _standing_scores(texts: Sequence[_Text], scores: Sequence[FiguresRow]) -> Standings:
+def _scores_of(texts: Sequence[_Text], scores: Sequence[FiguresRow]) -> dict[int, list[FiguresRow]]:
     of_text: dict[int, list[FiguresRow]] = {text.id: [] for text in texts}
     for score in scores:
         of_text[score.explanation_id].append(score)
+    return of_text
 
+
+def _standing_scores(texts: Sequence[_Text], of_text: Mapping[int, Sequence[FiguresRow]]) -> Standings:
     def standing(text: _Text) -> _Standing:
         headline, old = headline_and_2023(of_text[text.id])
         return _Standing(old, headline)

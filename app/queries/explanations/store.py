@@ -63,6 +63,37 @@ def _store(session: Session, neuron_id: int, result: ExplanationResult, author: 
     return explanation.id
 
 
+def same_text(session: Session, *, neuron_id: int, text: str, author: Author) -> int | None:
+    """The explanation with which the same method has represented another run on the same records by this very text.
+
+    None where there is none. The first one where there are several. One query.
+    """
+    return session.scalar(
+        select(Explanation.id)
+        .where(
+            Explanation.neuron_id == neuron_id,
+            Explanation.method_id == author.method_id,
+            Explanation.collection_id.is_not_distinct_from(author.collection_id),
+            Explanation.rank == 0,
+            Explanation.text == text,
+        )
+        .order_by(Explanation.id)
+        .limit(1)
+    )
+
+
+def has_scores(session: Session, *, explanation_id: int, result: ExplanationResult) -> bool:
+    """Whether each score of a result is the newest stored one of its name and simulator. One query."""
+    rows = session.execute(
+        select(Score.scorer, Score.sample, Score.simulator, Score.value)
+        .where(Score.explanation_id == explanation_id)
+        .order_by(Score.id)
+    )
+    newest = {(row.scorer, row.sample, row.simulator): row.value for row in rows}
+    missing = object()
+    return all(newest.get((s.scorer, s.sample, s.simulator), missing) == s.value for s in result.scores)
+
+
 def add_results(session: Session, *, explanation_id: int, result: ExplanationResult, author: Author) -> None:
     """Insert simulations and scores of an explanation that is stored already; ``author`` made these, not the text.
 

@@ -1,6 +1,7 @@
 """Methods: the built-in ones, and what a page offers to choose from."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import or_, select
 from sqlalchemy.dialects.postgresql import distinct_on, insert
@@ -48,6 +49,24 @@ def methods(session: Session) -> list[Method]:
     """
     found = [method for method, able in session.execute(_NEWEST) if _can_run(definition_of(method), able)]
     return sorted(found, key=lambda method: (method.provider is not None, method.name))
+
+
+@dataclass(frozen=True, slots=True)
+class UsableMethods:
+    """What can be queued now, and which language models are known."""
+
+    ids: frozenset[int]
+    names: frozenset[str]
+    providers: frozenset[str]
+
+
+def usable_methods(session: Session) -> UsableMethods:
+    """The methods that ``methods`` offers, by id and by name, and the known language models. Two queries."""
+    offered = methods(session)
+    providers = session.scalars(select(Provider.name))
+    return UsableMethods(
+        frozenset(method.id for method in offered), frozenset(method.name for method in offered), frozenset(providers)
+    )
 
 
 def _can_run(definition: MethodDefinition, able: Sequence[str] | None) -> bool:

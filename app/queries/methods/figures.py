@@ -48,6 +48,10 @@ class MethodFigures:
     """Those of them with a score by the method's own simulator."""
     score: Estimate
     """Mean over ``n_scored`` neurons, one score each."""
+    margin: float | None
+    """Mean of the scores less what the neuron's token table reaches on the same records; None without a table."""
+    share_above_table: float | None
+    """Share of those neurons whose score is higher than that of the table."""
     seconds_per_neuron: float | None
     """Mean time of a run that succeeded, from its start to its end."""
     price_per_neuron: float | None
@@ -145,6 +149,9 @@ class _Neurons:
     n_scored: int = 0
     total: float = 0.0
     squares: float = 0.0
+    n_compared: int = 0
+    n_above: int = 0
+    margin: float = 0.0
 
     @property
     def score(self) -> Estimate:
@@ -161,8 +168,8 @@ class _Neurons:
 def _neurons(session: Session, method_id: int | None) -> dict[int, dict[str | None, _Neurons]]:
     """The neurons that each method has explained, by method and simulator."""
     groups = (MethodCount.method_id, MethodCount.simulator)
-    sums = (MethodCount.neurons, MethodCount.scored, MethodCount.total, MethodCount.squares)
-    statement = select(*groups, *(func.sum(column) for column in sums)).group_by(*groups)
+    sums = [func.sum(MethodCount.__table__.c[name]) for name in MethodCount.SUMS]
+    statement = select(*groups, *sums).group_by(*groups)
     found: dict[int, dict[str | None, _Neurons]] = {}
     for method, simulator, *numbers in session.execute(_one(statement, MethodCount.method_id, method_id)):
         found.setdefault(method, {})[simulator] = _Neurons(*numbers)
@@ -208,6 +215,8 @@ def _figures(
         n_neurons=sum(each.n for each in neurons.values()),
         n_scored=own.n_scored,
         score=own.score,
+        margin=own.margin / own.n_compared if own.n_compared else None,
+        share_above_table=own.n_above / own.n_compared if own.n_compared else None,
         seconds_per_neuron=float(runs.seconds) / n_runs if runs is not None and n_runs else None,
         price_per_neuron=price / n_runs if price is not None and n_runs else None,
     )

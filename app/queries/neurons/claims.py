@@ -1,7 +1,7 @@
 """A neuron's explanations with their scores, its flags, runs and history. One query each."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 
 from app.domain.authors import AuthorKind
+from app.domain.changes import Change
 from app.domain.doubts import RaisedDoubt
 from app.domain.events import EventKind
 from app.domain.executed import EXECUTED
@@ -28,6 +29,7 @@ from app.models import (
     RejectedExplanation,
     ReviewItem,
     Run,
+    RunChange,
     Score,
 )
 from app.models.base import is_one_of
@@ -140,6 +142,10 @@ class RunShown:
     by: str | None
     queued_at: datetime
     finished_at: datetime | None
+    change: Change | None
+    """What its explanation has changed; None without one."""
+    difference: float | None
+    is_copy: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +244,11 @@ RUNS = PreparedSelect(
         Account.name.label("by"),
         Run.queued_at,
         Run.finished_at,
+        RunChange.change,
+        RunChange.difference,
+        RunChange.is_copy,
     )
+    .outerjoin(RunChange, RunChange.run_id == Run.id)
     .join(Method, Method.id == Run.method_id)
     .join(Batch, Batch.id == Run.batch_id)
     .outerjoin(Account, Account.id == Batch.account_id)
@@ -273,7 +283,12 @@ def whole_explanations(rows: Iterable[_ScoredExplanation], doubts: Iterable[Doub
         found = scores.setdefault(row.explanation.id, [])
         if row.score is not None:
             found.append(row.score)
-    return tuple(_whole(own, scores[key], raised.get(key, ())) for key, own in explanations.items())
+    # What reviewers have rejected stays rejected where a method gives the same text again.
+    rejected = {own.text for own in explanations.values() if own.is_rejected}
+    return tuple(
+        _whole(replace(own, is_rejected=own.text in rejected), scores[key], raised.get(key, ()))
+        for key, own in explanations.items()
+    )
 
 
 def _whole(

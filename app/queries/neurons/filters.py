@@ -5,13 +5,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, false, func, literal_column, or_, select, text
+from sqlalchemy import ColumnElement, CompoundSelect, Select, false, func, literal_column, or_, select, text
 from sqlalchemy.orm import Session
 
 from app.domain.doubts import Doubt
 from app.domain.neurons import NeuronState
 from app.domain.searches import web_search
-from app.models import ExplanationDoubt, Neuron, Run
+from app.models import Account, Explanation, ExplanationDoubt, Flag, Neuron, Run
 from app.queries.common.bulk import driver_connection
 from app.queries.neurons.tokens import driven_by
 from app.queries.runs.active import found_nothing, is_active
@@ -47,6 +47,8 @@ class NeuronFilter:
     state: NeuronState | None = None
     doubt: Doubt | None = None
     """About the explanation that is shown first."""
+    by: str | None = None
+    """The name of an account that has flagged or written one of the neuron's explanations."""
     words: str | None = None
     """In the explanation; quotes, ``or`` and ``-`` as in web search engines."""
 
@@ -95,6 +97,8 @@ def filter_conditions(subject_id: int, wanted: NeuronFilter) -> list[ColumnEleme
         conditions.append(or_(*own))
     if wanted.doubt is not None:
         conditions.append(Neuron.id.in_(_doubted(subject_id, wanted.doubt)))
+    if wanted.by is not None:
+        conditions.append(Neuron.id.in_(_touched(wanted.by)))
     if wanted.words and wanted.state is NeuronState.UNEXPLAINED:
         conditions.append(false())  # the planner does not know that what has no explanation has no words
     elif wanted.words:
@@ -119,6 +123,10 @@ def _in_state(state: NeuronState) -> ColumnElement[bool]:
             return Neuron.current_explanation_id.is_(None)
         case NeuronState.EXPLAINED:
             return Neuron.current_explanation_id.is_not(None)
+        case NeuronState.DOUBTFUL:
+            return Neuron.n_doubts > literal_column("0")
+        case NeuronState.NEEDS_EXPLANATION:
+            return Neuron.current_explanation_id.is_(None) & (Neuron.n_explanations > literal_column("0"))
         case NeuronState.FLAGGED:
             return Neuron.n_open_flags > literal_column("0")
         case NeuronState.QUEUED:
@@ -132,6 +140,14 @@ def _doubted(subject_id: int, doubt: Doubt) -> Select[int]:
     return select(ExplanationDoubt.neuron_id).where(
         ExplanationDoubt.subject_id == subject_id, ExplanationDoubt.doubt == doubt, ExplanationDoubt.is_current
     )
+
+
+def _touched(name: str) -> CompoundSelect[int]:
+    """The neurons of which an account has flagged or written an explanation."""
+    account = select(Account.id).where(Account.name == name).scalar_subquery()
+    flagged = select(Explanation.neuron_id).join(Flag, Flag.explanation_id == Explanation.id)
+    written = select(Explanation.neuron_id).where(Explanation.account_id == account)
+    return flagged.where(Flag.account_id == account).union(written)
 
 
 def _search(words: str) -> ColumnElement[Any]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Select,
     and_,
     func,
@@ -55,6 +56,7 @@ class NeuronRow:
     id: int
     layer: int
     index: int
+    explanation_id: int | None
     explanation: str | None
     headline: float | None
     """The score over the whole corpus, else the 2023 score."""
@@ -181,6 +183,60 @@ def count_neurons(session: Session, *, query: NeuronsQuery, bound: int | None = 
     return Matches(min(number, bound), exact=number <= bound)
 
 
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A neuron of a list, and the cursor at which it stands."""
+
+    layer: int
+    index: int
+    cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class PositionInList:
+    """Where a neuron stands in a list, whether or not it still matches."""
+
+    previous: Neighbour | None
+    next: Neighbour | None
+    before: Matches
+    """How many neurons come before it."""
+    matches: Matches
+    is_listed: bool
+    """Whether the list still holds it."""
+
+
+def position_in_list(session: Session, *, query: NeuronsQuery, neuron_id: int) -> PositionInList:
+    """A neuron's neighbours in a list and its position, by keyset: the cost does not grow with the position.
+
+    At most nine queries, each of bounded size. The neuron need not match: flagging it may have taken it out.
+    """
+    matches = count_neurons(session, query=query)
+    few = matches.exact and matches.number <= FEW
+    own = session.execute(select(*_COLUMNS).where(Neuron.id == neuron_id)).one()
+    start = parse_cursor(cursor_of(own, query.sort), query.sort)
+    matching = select(Neuron.id).where(Neuron.id == neuron_id, *filter_conditions(query.subject_id, query.filter))
+    with planned_by_value(session, query.filter):
+        before = _read(session, _source(query, few=few), start, backwards=True, limit=1)
+        after = _read(session, _source(query, few=few), start, backwards=False, limit=1)
+        n_before = _count_before(session, query, start) if before else Matches(0, exact=True)
+        is_listed = session.scalar(matching) is not None
+    return PositionInList(_neighbour(before, query), _neighbour(after, query), n_before, matches, is_listed)
+
+
+def _neighbour(rows: Sequence[Any], query: NeuronsQuery) -> Neighbour | None:
+    return Neighbour(rows[0].layer, rows[0].index, cursor_of(rows[0], query.sort)) if rows else None
+
+
+def _count_before(session: Session, query: NeuronsQuery, start: SortCursor) -> Matches:
+    """How many neurons come before a cursor, exactly up to ``COUNT_BOUND``."""
+    source = _source(query, few=False)
+    n = 0
+    for _, condition in _conditions(source, start, backwards=True):
+        some = select(literal(1)).select_from(source.statement.where(condition).limit(COUNT_BOUND + 1 - n).subquery())
+        n += session.scalar(select(func.count()).select_from(some.subquery())) or 0
+    return Matches(min(n, COUNT_BOUND), exact=n <= COUNT_BOUND)
+
+
 def _source(query: NeuronsQuery, *, few: bool) -> _Source:
     """All that match, unsorted.
 
@@ -203,23 +259,31 @@ def _segments(source: _Source, *, backwards: bool) -> list[SortSegment]:
 
 
 def _read(session: Session, source: _Source, start: SortCursor | None, *, backwards: bool, limit: int) -> list[Any]:
-    key = source.query.sort.key
-    segments = _segments(source, backwards=backwards)
-    if start is not None and len(segments) > 1 and (start.value is None) != backwards:
-        segments = segments[1:]
-    conditions = [and_(true(), *segment.conditions) for segment in segments]
-    if start is not None:
-        conditions[0] = and_(conditions[0], beyond(segments[0], key, start))
+    parts = _conditions(source, start, backwards=backwards)
     if source.is_found_first:
         order = whole_order(source.query.sort, source.columns, backwards=backwards)
-        return list(session.execute(source.statement.where(or_(*conditions)).order_by(*order).limit(limit)))
+        wanted = or_(*(condition for _, condition in parts))
+        return list(session.execute(source.statement.where(wanted).order_by(*order).limit(limit)))
     rows: list[Any] = []
-    for segment, condition in zip(segments, conditions, strict=True):
+    for segment, condition in parts:
         statement = source.statement.where(condition).order_by(*segment.order).limit(limit - len(rows))
         rows.extend(session.execute(statement))
         if len(rows) == limit:
             break
     return rows
+
+
+def _conditions(
+    source: _Source, start: SortCursor | None, *, backwards: bool
+) -> list[tuple[SortSegment, ColumnElement[bool]]]:
+    """The segments that are read from a cursor on, each with what is true of its rows."""
+    segments = _segments(source, backwards=backwards)
+    if start is not None and len(segments) > 1 and (start.value is None) != backwards:
+        segments = segments[1:]
+    conditions = [and_(true(), *segment.conditions) for segment in segments]
+    if start is not None:
+        conditions[0] = and_(conditions[0], beyond(segments[0], source.query.sort.key, start))
+    return list(zip(segments, conditions, strict=True))
 
 
 def _whole_rows(session: Session, rows: Sequence[Any]) -> tuple[NeuronRow, ...]:
@@ -239,6 +303,7 @@ def _whole_row(row: Any, standing: ShownStanding | None, runs: RunsOfNeuron) -> 
         id=row.id,
         layer=row.layer,
         index=row.index,
+        explanation_id=row.current_explanation_id,
         explanation=row.current_text,
         headline=None if headline is None else headline.score.value,
         headline_kind=None if headline is None else headline.kind,

@@ -15,6 +15,7 @@ from app.domain.roles import Permission, Role, TokenScope, may, roles_with
 from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.models import Account, LoginToken, WebSession
 from app.queries.history.events import record_event
+from app.queries.people.news import n_unseen
 
 MINUTES_A_DAY = 1440
 
@@ -30,6 +31,8 @@ class Viewer:
     id: int
     name: str
     role: Role
+    n_news: int = 0
+    """News that this person has not seen."""
     scope: TokenScope | None = None
     """Of the token with which a program came; None for a person at a browser."""
 
@@ -279,7 +282,7 @@ def log_out(session: Session, *, session_token: str) -> None:
 def viewer_of(session: Session, *, session_token: str) -> Viewer | None:
     """Who holds this session's token, if it is still good."""
     row = session.execute(
-        select(Account.id, Account.name, Account.role)
+        select(Account.id, Account.name, Account.role, n_unseen().label("n_news"))
         .join(WebSession, WebSession.account_id == Account.id)
         .where(
             WebSession.token_hash == hashed_token(session_token),
@@ -287,7 +290,7 @@ def viewer_of(session: Session, *, session_token: str) -> Viewer | None:
             Account.disabled_at.is_(None),
         )
     ).first()
-    return Viewer(row.id, row.name, Role(row.role)) if row is not None else None
+    return Viewer(row.id, row.name, Role(row.role), row.n_news) if row is not None else None
 
 
 def hashed_token(token: str) -> str:

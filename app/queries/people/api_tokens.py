@@ -87,4 +87,4 @@ def viewer_of_api_token(session: Session, *, token: str) -> Viewer | None:
             Account.disabled_at.is_(None),
         )
     ).first()
-    return Viewer(row.id, row.name, Role(row.role), TokenScope(row.scope)) if row is not None else None
+    return Viewer(row.id, row.name, Role(row.role), scope=TokenScope(row.scope)) if row is not None else None

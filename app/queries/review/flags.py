@@ -49,6 +49,10 @@ class FlagRow:
     subject: str
     layer: int
     index: int
+    needs_explanation: bool
+    """Whether nothing is shown for the neuron now: reviewers have rejected what there was."""
+    shown_now: str | None
+    """The explanation that is shown first for the neuron now, where that is another one."""
     verdict: FlagVerdict | None
     """None while the flag is open."""
     kind: VerdictKind | None
@@ -173,23 +177,44 @@ def resolve_flag(session: Session, *, flag_id: int, reviewer: Reviewer, kind: st
     return give_verdict(session, slot_id=slot.id, lease_token=slot.lease_token, reviewer=reviewer, judgement=judgement)
 
 
+@dataclass(frozen=True, slots=True)
+class FlagsWanted:
+    """Which flags a list shows. None is no condition."""
+
+    is_open: bool | None = True
+    reason: FlagReason | None = None
+    by: str | None = None
+    """The name of the account that has flagged."""
+
+    @property
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """What is true of them."""
+        found: list[ColumnElement[bool]] = []
+        is_unsettled = ReviewItem.state.in_(UNSETTLED)
+        if self.is_open is not None:
+            found.append(is_unsettled if self.is_open else ~is_unsettled)
+        if self.reason is not None:
+            found.append(Flag.reason == self.reason)
+        if self.by is not None:
+            found.append(Flag.account_id == select(Account.id).where(Account.name == self.by).scalar_subquery())
+        return found
+
+
+OPEN_FLAGS = FlagsWanted()
+
+
 def flags_page(
     session: Session,
     *,
     size: int,
-    is_open: bool = True,
-    reason: FlagReason | None = None,
+    wanted: FlagsWanted = OPEN_FLAGS,
     after: str | None = None,
     before: str | None = None,
 ) -> Page[FlagRow]:
-    """``size`` flags, newest first, open or resolved ones. Raises Invalid for a malformed cursor."""
-    is_unsettled = ReviewItem.state.in_(UNSETTLED)
-    wanted: list[ColumnElement[bool]] = [is_unsettled if is_open else ~is_unsettled]
-    if reason is not None:
-        wanted.append(Flag.reason == reason)
+    """``size`` flags, newest first. Raises Invalid for a malformed cursor."""
 
     def read(conditions: Sequence[ColumnElement[bool]], newest_first: bool, limit: int) -> list[FlagRow]:
-        return _rows(session, [*wanted, *conditions], newest_first=newest_first, limit=limit)
+        return _rows(session, [*wanted.conditions, *conditions], newest_first=newest_first, limit=limit)
 
     return id_page(read, Flag.id, size=size, after=after, before=before)
 
@@ -253,6 +278,8 @@ def _rows(session: Session, conditions: list[ColumnElement[bool]], *, newest_fir
             Explanation.text.label("explanation"),
             Neuron.layer,
             Neuron.index,
+            Neuron.current_explanation_id,
+            Neuron.current_text,
             Subject.slug,
         )
         .join(ReviewItem, ReviewItem.id == Flag.item_id)
@@ -291,6 +318,8 @@ def _flag_row(row: Any, standing: ShownStanding) -> FlagRow:
         subject=row.slug,
         layer=row.layer,
         index=row.index,
+        needs_explanation=row.current_explanation_id is None,
+        shown_now=row.current_text if row.current_explanation_id != flag.explanation_id else None,
         verdict=became,
         kind=VerdictKind(row.kind) if is_resolved else None,
         resolution_note=row.resolution_note if is_resolved else None,

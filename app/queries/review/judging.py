@@ -19,12 +19,14 @@ from app.domain.review import (
     CampaignState,
     Confidence,
     GivenVerdict,
+    ItemSource,
     ItemState,
     Settlement,
     SlotKind,
     SlotState,
     Verdict,
     VerdictKind,
+    rejects_text,
     settlement,
 )
 from app.errors import Conflict, NotFound
@@ -41,6 +43,7 @@ from app.models import (
 from app.queries.common.inputs import one_of, plain_text
 from app.queries.explanations.standing import refresh_current
 from app.queries.history.events import record_event
+from app.queries.people.news import tell_of_flags
 from app.queries.review.live import stands
 from app.queries.review.taking import LeaseExpired, Reviewer, TakenSlot, take_item
 
@@ -231,6 +234,7 @@ def _settle(
     }
     if item.campaign.is_standing and found.state is ItemState.SETTLED:
         detail |= {"flag": "upheld" if found.outcome in REJECTING else "rejected"}
+        tell_of_flags(session, item_id=item.row.id, by=account_id)
     _record(session, item, event, account_id, detail)
     return Judged(verdict_id, item.row.id, item.campaign.id, found.state, found.outcome)
 
@@ -260,9 +264,7 @@ def _store(session: Session, item: _Item, found: Settlement) -> None:
     item.row.state, item.row.outcome = found.state, found.outcome
     item.row.settled_at = func.now() if is_settled else None
     session.flush()  # a check constraint spans the columns, and other statements read them
-    if not item.campaign.is_standing:
-        return
-    if was_settled != is_settled:
+    if item.campaign.is_standing and was_settled != is_settled:
         n_flags = select(func.count()).where(Flag.item_id == item.row.id).scalar_subquery()
         session.execute(
             update(Neuron)
@@ -270,16 +272,43 @@ def _store(session: Session, item: _Item, found: Settlement) -> None:
             .values(n_open_flags=Neuron.n_open_flags + (-n_flags if is_settled else n_flags))
             .execution_options(synchronize_session=False)
         )
-    reject_or_not(session, item.row, neuron_id=item.neuron_id)
+    if item.row.source != ItemSource.CONTROL and (was_settled or is_settled):
+        reject_or_not(session, explanation_id=item.row.explanation_id, neuron_id=item.neuron_id)
 
 
-def reject_or_not(session: Session, item: ReviewItem, *, neuron_id: int) -> None:
-    """Reject the item's explanation or undo that, by its outcome; then update which explanation is shown first."""
-    session.execute(delete(RejectedExplanation).where(RejectedExplanation.explanation_id == item.explanation_id))
-    if item.outcome in REJECTING:
-        session.add(RejectedExplanation(explanation_id=item.explanation_id, item_id=item.id))
+def reject_or_not(session: Session, *, explanation_id: int, neuron_id: int) -> None:
+    """Reject an explanation or undo that, by what reviewers have settled last; then update which one is shown first.
+
+    A campaign's outcome rejects where the explanation fails, a flag's also where it holds partly: that is what the
+    flag says. Controls are about planted texts and decide nothing.
+    """
+    settled = (
+        select(ReviewItem.id, ReviewItem.outcome, Campaign.is_standing)
+        .join(Campaign, Campaign.id == ReviewItem.campaign_id)
+        .where(
+            ReviewItem.explanation_id == explanation_id,
+            ReviewItem.state == ItemState.SETTLED,
+            ReviewItem.source != ItemSource.CONTROL,
+            ReviewItem.outcome != Verdict.CANNOT_TELL,
+        )
+        .order_by(ReviewItem.settled_at.desc(), ReviewItem.id.desc())
+        .limit(1)
+    )
+    last = session.execute(settled).first()
+    rejects = last is not None and rejects_text(Verdict(last.outcome), is_flag=last.is_standing)
+    wanted = last.id if last is not None and rejects else None
+    kept = session.get(RejectedExplanation, explanation_id, populate_existing=True)
+    before = None if kept is None else kept.item_id
+    if wanted == before:
+        return
+    if kept is not None:
+        session.delete(kept)
+        session.flush()  # before another item takes its place
+    if wanted is not None:
+        session.add(RejectedExplanation(explanation_id=explanation_id, item_id=wanted))
         session.flush()  # what is shown first depends on it
-    refresh_current(session, neuron_id=neuron_id)
+    if (wanted is None) != (before is None):
+        refresh_current(session, neuron_id=neuron_id)
 
 
 def _add_slot(session: Session, item: ReviewItem, kind: SlotKind) -> None:

@@ -24,12 +24,37 @@ class RunState:
     error: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class BatchOrigin:
+    """What a batch was made of."""
+
+    title: str = ""
+    """In words."""
+    filters: str | None = None
+    """The query string of the list whose filters chose its neurons; None where they were named."""
+
+
+UNNAMED = BatchOrigin()
+
+
 def insert_batch(
-    session: Session, *, subject_id: int, method_id: int, account_id: int | None, explanation_id: int | None = None
+    session: Session,
+    *,
+    subject_id: int,
+    method_id: int,
+    account_id: int | None,
+    explanation_id: int | None = None,
+    origin: BatchOrigin = UNNAMED,
 ) -> Batch:
     """A batch that has no runs yet. With ``explanation_id`` its runs score that explanation instead of explaining."""
     batch = Batch(
-        subject_id=subject_id, method_id=method_id, account_id=account_id, explanation_id=explanation_id, n_runs=0
+        subject_id=subject_id,
+        method_id=method_id,
+        account_id=account_id,
+        explanation_id=explanation_id,
+        n_runs=0,
+        title=origin.title,
+        filters=origin.filters,
     )
     session.add(batch)
     session.flush()  # its runs need its id
@@ -41,9 +66,15 @@ def insert_runs(session: Session, *, batch: Batch, selection: NeuronSelection) -
 
     One statement, and no id leaves the database. Neurons are not locked and are read in ascending order of id.
     """
-    chosen = select(literal(batch.id), Neuron.id, literal(batch.method_id), literal(batch.explanation_id, BigInteger))
+    chosen = select(
+        literal(batch.id),
+        Neuron.id,
+        literal(batch.method_id),
+        literal(batch.explanation_id, BigInteger),
+        Neuron.current_explanation_id,
+    )
     statement = insert(Run).from_select(
-        ["batch_id", "neuron_id", "method_id", "explanation_id"],
+        ["batch_id", "neuron_id", "method_id", "explanation_id", "before_explanation_id"],
         chosen.where(*selection.conditions).order_by(Neuron.id),
         include_defaults=False,
     )
@@ -57,6 +88,11 @@ def insert_runs(session: Session, *, batch: Batch, selection: NeuronSelection) -
 def mark_cancelled(session: Session, *, batch_id: int) -> None:
     """Note when a batch was cancelled."""
     session.execute(update(Batch).where(Batch.id == batch_id).values(cancelled_at=func.now()))
+
+
+def mark_going_on(session: Session, *, batch_id: int) -> None:
+    """Note that a batch that had ended has something to do again."""
+    session.execute(update(Batch).where(Batch.id == batch_id, Batch.ended_at.is_not(None)).values(ended_at=None))
 
 
 def locked_run(session: Session, *, run_id: int) -> RunState | None:

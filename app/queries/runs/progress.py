@@ -6,21 +6,26 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, literal_column, select
+from sqlalchemy import ColumnElement, case, func, literal_column, select
 from sqlalchemy.orm import Session, aliased
 
 from app.domain.bounds import BIGGEST_ID
+from app.domain.failures import CauseCount, causes_of
 from app.domain.headlines import Headline, headline_of
 from app.domain.standing import SCORE_2023, standing_score
 from app.domain.verdict_lines import VerdictLine, verdict_line
-from app.domain.work import WorkStatus
+from app.domain.work import ACTIVE, WorkStatus
 from app.errors import NotFound
-from app.models import Account, Batch, Explanation, Method, Neuron, Pause, Run, Subject, Worker
+from app.models import Account, Batch, Explanation, Method, Neuron, Pause, Run, RunChange, Subject, Worker
 from app.queries.common.paging import Page, id_page
 from app.queries.doubts.shown import doubts_about
 from app.queries.neurons.claims import ScoreRow, scores_of_runs
+from app.queries.runs.changes import ChangeCounts, ChangeOrder, RunOutcome, change_counts, changed_runs, outcomes_of
 from app.queries.runs.counts import batch_counts
 from app.queries.work.workers import LeaseShown, is_alive, lease_shown
+
+LOOKED_AT = 500
+"""Failures whose causes are counted: more of them have the same causes."""
 
 
 class BatchState(StrEnum):
@@ -36,6 +41,10 @@ class BatchSummary:
     """A batch, with its runs counted by status."""
 
     id: int
+    title: str
+    """What was queued, in words."""
+    filters: str | None
+    """The query string of the list that its neurons were chosen from; None where they were named."""
     subject: str
     method: str
     method_label: str
@@ -44,11 +53,22 @@ class BatchSummary:
     cancelled_at: datetime | None
     n_runs: int
     counts: dict[WorkStatus, int]
+    changes: ChangeCounts
     spent: float
     """What its calls to language models have cost so far."""
     spent_estimated: float
     """The part of it that is our estimate, because the endpoint reported no token counts."""
     price_cap: float | None
+
+    @property
+    def n_failed(self) -> int:
+        """Runs that ended by a fault."""
+        return self.counts[WorkStatus.FAILED] + self.counts[WorkStatus.QUARANTINED]
+
+    @property
+    def list_address(self) -> str:
+        """The list that its neurons were chosen from, as it is now."""
+        return f"/{self.subject}?{self.filters}" if self.filters else f"/{self.subject}"
 
     @property
     def n_active(self) -> int:
@@ -106,6 +126,10 @@ class RunRow:
     started_at: datetime | None
     finished_at: datetime | None
     result: RunResult | None
+    outcome: RunOutcome | None
+    """What it has changed; None where it has no text."""
+    score_before: float | None
+    """The neuron's score as long as the run has not ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +152,15 @@ class WorkerCount:
 
 
 def batches_page(
-    session: Session, *, size: int, after: str | None = None, before: str | None = None
+    session: Session, *, size: int, by: str | None = None, after: str | None = None, before: str | None = None
 ) -> Page[BatchSummary]:
-    """``size`` batches, newest first. Raises Invalid for a malformed cursor."""
+    """``size`` batches, newest first, all or an account's. Raises Invalid for a malformed cursor."""
+    own: list[ColumnElement[bool]] = []
+    if by is not None:
+        own.append(Batch.account_id == select(Account.id).where(Account.name == by).scalar_subquery())
 
     def read(conditions: Sequence[ColumnElement[bool]], newest_first: bool, limit: int) -> list[BatchSummary]:
-        return _batches(session, conditions, newest_first=newest_first, limit=limit)
+        return _batches(session, [*own, *conditions], newest_first=newest_first, limit=limit)
 
     return id_page(read, Batch.id, size=size, after=after, before=before)
 
@@ -146,20 +173,33 @@ def batch_summary(session: Session, *, batch_id: int) -> BatchSummary:
     return found[0]
 
 
+def newest_batch(session: Session, *, account_id: int) -> BatchSummary | None:
+    """The batch that an account has queued last; None where there is none."""
+    found = _batches(session, [Batch.account_id == account_id], newest_first=True, limit=1)
+    return found[0] if found else None
+
+
 def runs_page(
     session: Session,
     *,
     batch_id: int,
     size: int,
-    status: WorkStatus | None = None,
+    listed: WorkStatus | ChangeOrder | None = None,
     after: str | None = None,
     before: str | None = None,
 ) -> Page[RunRow]:
-    """``size`` runs of a batch in the order of queueing, reversed. Raises Invalid for a malformed cursor."""
+    """``size`` runs of a batch in the order of queueing, reversed: all, those of a status, or changes in their order.
+
+    Raises Invalid for a malformed cursor.
+    """
+    if isinstance(listed, ChangeOrder):
+        ids = changed_runs(session, listed, size=size, after=after, before=before)
+        by_id = {row.id: row for row in _rows_of(session, ids.rows)}
+        return Page(tuple(by_id[i] for i in ids.rows), ids.previous, ids.next)
     wanted: list[ColumnElement[bool]] = [Run.batch_id == batch_id]
-    if status is not None:
+    if listed is not None:
         # The word stands in the statement itself, so that the planner sees which partial index fits.
-        wanted.append(Run.status == literal_column(repr(str(status))))
+        wanted.append(Run.status == literal_column(repr(str(listed))))
 
     def read(conditions: Sequence[ColumnElement[bool]], newest_first: bool, limit: int) -> list[RunRow]:
         order = Run.id.desc() if newest_first else Run.id.asc()
@@ -167,6 +207,11 @@ def runs_page(
         return _with_results(session, rows)
 
     return id_page(read, Run.id, size=size, after=after, before=before)
+
+
+def _rows_of(session: Session, run_ids: Sequence[int]) -> list[RunRow]:
+    rows = session.execute(_run_columns().where(Run.id == func.any(list(run_ids)))).all() if run_ids else []
+    return _with_results(session, rows)
 
 
 def run_detail(session: Session, *, run_id: int) -> RunDetail:
@@ -192,6 +237,15 @@ def run_detail(session: Session, *, run_id: int) -> RunDetail:
     )
 
 
+def failure_causes(session: Session, *, batch_id: int, newest: int = LOOKED_AT) -> tuple[CauseCount, ...]:
+    """The causes of a batch's newest failures, the most frequent first. Two queries of at most ``newest`` rows."""
+    errors: list[str | None] = []
+    for status in (WorkStatus.FAILED, WorkStatus.QUARANTINED):
+        one = select(Run.error).where(Run.batch_id == batch_id, Run.status == literal_column(repr(str(status))))
+        errors += session.scalars(one.order_by(Run.id.desc()).limit(newest))
+    return causes_of(errors)
+
+
 def worker_count(session: Session) -> WorkerCount:
     """The workers that could take a run now."""
     alive = session.scalar(select(func.count()).select_from(Worker).where(is_alive()))
@@ -211,10 +265,13 @@ def _batches(
         .order_by(Batch.id.desc() if newest_first else Batch.id)
         .limit(limit)
     ).all()
-    counts = batch_counts(session, batch_ids=[row.Batch.id for row in rows])
+    ids = [row.Batch.id for row in rows]
+    counts, changes = batch_counts(session, batch_ids=ids), change_counts(session, batch_ids=ids)
     return [
         BatchSummary(
             id=row.Batch.id,
+            title=row.Batch.title or f"batch {row.Batch.id}",
+            filters=row.Batch.filters,
             subject=row.slug,
             method=f"{row.method} v{row.version}",
             method_label=row.label,
@@ -223,6 +280,7 @@ def _batches(
             cancelled_at=row.Batch.cancelled_at,
             n_runs=row.Batch.n_runs,
             counts=counts[row.Batch.id],
+            changes=changes[row.Batch.id],
             spent=row.Batch.spent,
             spent_estimated=row.Batch.spent_estimated,
             price_cap=row.Batch.price_cap,
@@ -233,7 +291,7 @@ def _batches(
 
 def _run_columns() -> Any:
     return (
-        select(Run, Neuron.layer, Neuron.index, Subject.slug)
+        select(Run, Neuron.layer, Neuron.index, Neuron.headline_score, Neuron.current_score, Subject.slug)
         .select_from(Run)
         .join(Neuron, Neuron.id == Run.neuron_id)
         .join(Batch, Batch.id == Run.batch_id)
@@ -242,7 +300,9 @@ def _run_columns() -> Any:
 
 
 def _with_results(session: Session, rows: Sequence[Any]) -> list[RunRow]:
-    results = _results(session, [row.Run.id for row in rows if row.Run.status == WorkStatus.SUCCEEDED])
+    succeeded = [row.Run.id for row in rows if row.Run.status == WorkStatus.SUCCEEDED]
+    results = _results(session, succeeded)
+    outcomes = outcomes_of(session, run_ids=succeeded) if succeeded else {}
     return [
         RunRow(
             id=row.Run.id,
@@ -261,21 +321,31 @@ def _with_results(session: Session, rows: Sequence[Any]) -> list[RunRow]:
             started_at=row.Run.started_at,
             finished_at=row.Run.finished_at,
             result=results.get(row.Run.id),
+            outcome=outcomes.get(row.Run.id),
+            score_before=_first_known(row.headline_score, row.current_score) if row.Run.status in ACTIVE else None,
         )
         for row in rows
     ]
+
+
+def _first_known(*values: float | None) -> float | None:
+    return next((value for value in values if value is not None), None)
 
 
 def _results(session: Session, run_ids: Sequence[int]) -> dict[int, RunResult]:
     """The explanation that represents each of these runs with the scores that it measured, by the run's id."""
     made = aliased(Explanation)
     first = select(made.id).where(made.run_id == Run.id, made.rank == 0).scalar_subquery()
+    # What is given again was measured by the run that gave it first.
+    measured_by = case((RunChange.is_copy, Explanation.run_id), else_=Run.id)
     texts = session.execute(
-        select(Run.id, Explanation.id.label("explanation_id"), Explanation.text)
-        .join(Explanation, Explanation.id == func.coalesce(Run.explanation_id, first))
+        select(Run.id, measured_by.label("measured_by"), Explanation.id.label("explanation_id"), Explanation.text)
+        .outerjoin(RunChange, RunChange.run_id == Run.id)
+        .join(Explanation, Explanation.id == func.coalesce(Run.explanation_id, first, RunChange.explanation_id))
         .where(Run.id.in_(run_ids))
     ).all()
-    measured = scores_of_runs(session, {row.id: row.explanation_id for row in texts})
+    found = scores_of_runs(session, {row.measured_by: row.explanation_id for row in texts})
+    measured = {row.id: found[row.measured_by] for row in texts}
     old = {key: standing_score(scores, SCORE_2023, made_by_method=True) for key, scores in measured.items()}
     headlines = {key: headline_of(scores, made_by_method=True) for key, scores in measured.items()}
     doubts = doubts_about(session, explanation_ids=(row.explanation_id for row in texts))

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from fastapi import Depends, Query
 
-from app.domain.bounds import BIGGEST_LAYER, LONGEST_FIELD, LONGEST_SEARCH
+from app.domain.bounds import BIGGEST_LAYER, LONGEST_FIELD, LONGEST_NAME, LONGEST_SEARCH
 from app.domain.doubts import Doubt
 from app.domain.neurons import NeuronState
 from app.errors import Invalid
@@ -20,6 +20,8 @@ from app.queries.neurons.order import NeuronSort, SortKey
 
 SIMULATOR_LIMIT = 200
 DEFAULT_SORT, SORT_2023 = "-headline", "-score"
+EVERYTHING = "all"
+"""How a list without filters is named in an address."""
 
 _SORTS = {
     f"{'-' if descending else ''}{key}": NeuronSort(key, descending) for key in SortKey for descending in (True, False)
@@ -61,8 +63,14 @@ class FilterFields:
     doubt: str = ""
     words: str = ""
     token: str = ""
+    by: str = ""
     simulator: str = ""
     sort: str = ""
+
+    @property
+    def trail(self) -> str:
+        """The query string by which a neuron's page knows the list that it was opened from."""
+        return f"?{urlencode({'list': urlencode(self.pairs(), safe='@/') or EVERYTHING}, safe='@/')}"
 
     def pairs(self, **changes: str | None) -> list[tuple[str, str]]:
         """The fields that are filled in, with changes, as forms send them."""
@@ -119,6 +127,7 @@ def read_filters(fields: FilterFields) -> ListRequest:
         doubt=one_of(fields.doubt, Doubt, what="doubt") if fields.doubt else None,
         words=words or None,
         token=_token(fields.token),
+        by=plain_text(fields.by, what="name", limit=LONGEST_NAME) or None,
         simulator=plain_text(fields.simulator, what="simulator", limit=SIMULATOR_LIMIT) or None,
     )
     sort = _SORTS.get(fields.sort or DEFAULT_SORT)
@@ -158,12 +167,16 @@ async def sent_filters(  # noqa: PLR0913, PLR0917 - FastAPI reads a route's inpu
     doubt: Annotated[str, Query(max_length=LONGEST_FIELD, description=", ".join(Doubt))] = "",
     words: Annotated[str, Query(description="In the explanation, as in web search engines")] = "",
     token: Annotated[str, Query(max_length=LONGEST_FIELD, description="Among the neuron's strongest tokens")] = "",
+    by: Annotated[str, Query(max_length=LONGEST_NAME, description="Who has flagged or written an explanation")] = "",
     simulator: Annotated[str, Query(description="Of the score, with its calibration, e.g. structured+linear")] = "",
     *,
     sort: Annotated[str, Query(max_length=LONGEST_FIELD, description=", ".join(SORT_LABELS))] = "",
 ) -> ListRequest:
     """The filters of the address. Raises Invalid."""
-    own = {"layer": layer, "state": state, "doubt": doubt, "words": words, "token": token, "simulator": simulator}
+    own = {
+        "layer": layer, "state": state, "doubt": doubt, "words": words, "token": token, "by": by,
+        "simulator": simulator,
+    }  # fmt: skip
     return read_filters(FilterFields(**ranges, **own, sort=sort))
 
 

@@ -14,6 +14,7 @@ from app.queries.neurons.claims import ExplanationRow, FlagShown, RunShown, Scor
 from app.queries.neurons.head import NeuronHead, neuron_head
 from app.queries.subjects.null_twins import TwinStanding
 from app.web.neuron.address import path_of
+from app.web.neuron.trail import Trail
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,11 @@ class NeuronFlags:
     explanation_id: int | None
     open_flags: tuple[FlagShown, ...]
     reasons: tuple[FlagReason, ...]
+    trail: Trail
+    is_open: bool = False
+    """Whether the form is unfolded, and goes on to the next neuron."""
+    told: str = ""
+    """What has just been done."""
     counts: NeuronCounts | None = None
     """Their current state, where this part is inserted into an open page."""
 
@@ -109,13 +115,15 @@ def claim_of(head: NeuronHead, explanations: Sequence[ExplanationRow], wanted: i
     )
 
 
-def flags_of(claim: NeuronClaim, flags: Sequence[FlagShown]) -> NeuronFlags:
+def flags_of(claim: NeuronClaim, flags: Sequence[FlagShown], trail: Trail, *, is_open: bool) -> NeuronFlags:
     """The open flags, and the form that flags the explanation that is shown."""
     return NeuronFlags(
         address=claim.address,
         explanation_id=claim.shown.id if claim.shown is not None else None,
         open_flags=tuple(flags),
         reasons=tuple(FlagReason),
+        trail=trail,
+        is_open=is_open,
     )
 
 

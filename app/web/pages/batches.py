@@ -2,15 +2,20 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated
+from enum import StrEnum
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import RedirectResponse, Response
 
-from app.domain.bounds import BIGGEST_ID
+from app.domain.bounds import BIGGEST_ID, LONGEST_NAME
+from app.domain.changes import Change
+from app.domain.failures import Cause, CauseCount, cause_of
 from app.domain.roles import Permission
 from app.domain.work import WorkStatus
+from app.errors import Invalid
 from app.queries.people.accounts import Viewer
+from app.queries.runs.changes import ChangeOrder
 from app.queries.runs.progress import (
     BatchState,
     BatchSummary,
@@ -19,6 +24,7 @@ from app.queries.runs.progress import (
     WorkerCount,
     batch_summary,
     batches_page,
+    failure_causes,
     run_detail,
     runs_page,
     worker_count,
@@ -31,6 +37,7 @@ from app.work import enqueue as jobs
 
 router = APIRouter(dependencies=[Depends(allowed_to(Permission.READ_OPERATIONS), scope="function")])
 
+FAILED = (WorkStatus.FAILED, WorkStatus.QUARANTINED)
 ENOUGH_TO_GUESS = 5
 """Ended runs from which a pace is worth telling."""
 
@@ -44,6 +51,8 @@ class BatchesPage:
     """All batches, newest first."""
 
     batches: tuple[BatchSummary, ...]
+    by: str | None
+    """The account whose batches are listed; None for all."""
     here: str
     """The address of this page, with its cursor."""
     previous: str | None
@@ -57,6 +66,52 @@ class BatchesPage:
 
 
 @dataclass(frozen=True, slots=True)
+class RunsTab:
+    """Some of a batch's runs, with the address that shows them alone."""
+
+    label: str
+    number: int
+    address: str
+    is_shown: bool
+
+
+class RunsOrder(StrEnum):
+    """What the runs of a batch may be sorted by, apart from the order in which they were queued."""
+
+    BEST = "-difference"
+    WORST = "difference"
+
+
+@dataclass(frozen=True, slots=True)
+class RunsAsked:
+    """Which runs of a batch an address shows."""
+
+    status: WorkStatus | None = None
+    change: Change | None = None
+    sort: RunsOrder | None = None
+
+    def order(self, batch_id: int) -> ChangeOrder | None:
+        """The order by what runs have changed; None for the order in which they were queued."""
+        if self.change is None and self.sort is None:
+            return None
+        worst_first = self.sort is RunsOrder.WORST or (self.sort is None and self.change is Change.WORSE)
+        return ChangeOrder(batch_id, self.change, best_first=not worst_first)
+
+    def address(self, path: str, **cursor: str | None) -> str:
+        """The address that shows them."""
+        return address_with(path, status=self.status, change=self.change, sort=self.sort, **cursor)
+
+
+async def asked_runs(
+    status: WorkStatus | None = None, change: Change | None = None, sort: RunsOrder | None = None
+) -> RunsAsked:
+    """The runs that the address names. Raises Invalid where it names a status and a change."""
+    if status is not None and (change is not None or sort is not None):
+        raise Invalid("Runs are listed by status or by what they have changed. Choose one of the two.")
+    return RunsAsked(status, change, sort)
+
+
+@dataclass(frozen=True, slots=True)
 class BatchesBatch:
     """One batch: its progress and its runs."""
 
@@ -67,9 +122,13 @@ class BatchesBatch:
     seconds_left: float | None
     """At the batch's mean pace so far; None where that is not meaningful."""
     workers: WorkerCount
-    status: WorkStatus | None
-    filters: dict[WorkStatus, str]
-    """The addresses that show the runs of one status only."""
+    tabs: tuple[RunsTab, ...]
+    order: str | None
+    """The address that turns the order by difference round, or sorts by it; None where nothing can be compared."""
+    direction: Literal["ascending", "descending"] | None
+    """How the runs are sorted by difference now."""
+    causes: tuple[CauseCount, ...]
+    """Of the newest failures."""
     runs: tuple[RunRow, ...]
     previous: str | None
     next: str | None
@@ -92,19 +151,27 @@ class BatchesRun:
     waited_seconds: float | None
     worked_seconds: float | None
     address: str
+    cause: Cause | None
+    """Why it failed; None where it has not."""
 
 
 @page(router, "/batches", template="batches/page.html", partial="batches/_batches.html")
 def batches(
-    session: DbSession, settings: AppSettings, after: str | None = None, before: str | None = None
+    session: DbSession,
+    settings: AppSettings,
+    *,
+    by: Annotated[str, Query(max_length=LONGEST_NAME, description="The account that has queued them")] = "",
+    after: str | None = None,
+    before: str | None = None,
 ) -> BatchesPage:
     """What has been queued, newest first."""
-    found = batches_page(session, size=settings.page_size, after=after or None, before=before or None)
+    found = batches_page(session, size=settings.page_size, by=by or None, after=after or None, before=before or None)
     return BatchesPage(
         batches=found.rows,
-        here=address_with("/batches", after=after, before=before),
-        previous=address_with("/batches", before=found.previous) if found.previous is not None else None,
-        next=address_with("/batches", after=found.next) if found.next is not None else None,
+        by=by or None,
+        here=address_with("/batches", by=by, after=after, before=before),
+        previous=address_with("/batches", by=by, before=found.previous) if found.previous is not None else None,
+        next=address_with("/batches", by=by, after=found.next) if found.next is not None else None,
         workers=worker_count(session),
     )
 
@@ -114,28 +181,35 @@ def batch(
     session: DbSession,
     settings: AppSettings,
     batch_id: Id,
+    asked: Annotated[RunsAsked, Depends(asked_runs)],
     *,
-    status: WorkStatus | None = None,
     after: str | None = None,
     before: str | None = None,
 ) -> BatchesBatch:
-    """A batch's progress, and its runs with errors and new candidates."""
+    """A batch's progress, what its runs have changed, and the runs with errors and new explanations."""
     summary = batch_summary(session, batch_id=batch_id)
     found = runs_page(
-        session, batch_id=batch_id, size=settings.page_size, status=status, after=after or None, before=before or None
+        session,
+        batch_id=batch_id,
+        size=settings.page_size,
+        listed=asked.status or asked.order(batch_id),
+        after=after or None,
+        before=before or None,
     )
     address, workers = f"/batches/{batch_id}", worker_count(session)
     return BatchesBatch(
         batch=summary,
         address=address,
-        here=address_with(address, status=status, after=after, before=before),
+        here=asked.address(address, after=after, before=before),
         seconds_left=_seconds_left(summary) if workers.alive and not workers.pauses else None,
         workers=workers,
-        status=status,
-        filters={each: address_with(address, status=each) for each in WorkStatus},
+        tabs=_tabs(summary, asked, address),
+        order=_turned(summary, asked, address),
+        direction=_direction(asked),
+        causes=failure_causes(session, batch_id=batch_id) if summary.n_failed else (),
         runs=found.rows,
-        previous=address_with(address, status=status, before=found.previous) if found.previous is not None else None,
-        next=address_with(address, status=status, after=found.next) if found.next is not None else None,
+        previous=asked.address(address, before=found.previous) if found.previous is not None else None,
+        next=asked.address(address, after=found.next) if found.next is not None else None,
     )
 
 
@@ -160,6 +234,7 @@ def run(session: DbSession, run_id: Id) -> BatchesRun:
         waited_seconds=seconds_between(shown.queued_at, shown.started_at),
         worked_seconds=seconds_between(shown.started_at, shown.finished_at or datetime.now(UTC)),
         address=f"/runs/{run_id}",
+        cause=cause_of(shown.error) if shown.status in FAILED else None,
     )
 
 
@@ -175,6 +250,35 @@ def retry_run(session: DbSession, viewer: MayQueue, run_id: Id) -> Response:
     """Queue a run again that has ended without a result."""
     jobs.retry_run(session, run_id=run_id, account_id=viewer.id)
     return RedirectResponse(f"/runs/{run_id}", status_code=303)
+
+
+def _tabs(summary: BatchSummary, asked: RunsAsked, address: str) -> tuple[RunsTab, ...]:
+    """All runs, those of each change, and those of each status in which there is nothing to compare."""
+    found = [RunsTab("all", summary.n_runs, address, asked.change is None and asked.status is None)]
+    for change, number in summary.changes.counts.items():
+        if number or asked.change is change:
+            link = RunsAsked(change=change).address(address)
+            found.append(RunsTab(change.label, number, link, asked.change is change))
+    for status, number in summary.counts.items():
+        if status is not WorkStatus.SUCCEEDED and (number or asked.status is status):
+            link, label = RunsAsked(status).address(address), status.value.replace("_", " ")
+            found.append(RunsTab(label, number, link, asked.status is status))
+    return tuple(found)
+
+
+def _direction(asked: RunsAsked) -> Literal["ascending", "descending"] | None:
+    order = asked.order(0)
+    if order is None or not order.has_difference:
+        return None
+    return "descending" if order.best_first else "ascending"
+
+
+def _turned(summary: BatchSummary, asked: RunsAsked, address: str) -> str | None:
+    compared = sum(summary.changes.counts[change] for change in (Change.BETTER, Change.SAME, Change.WORSE))
+    if not compared or asked.change in (Change.FIRST, Change.UNCLEAR):
+        return None
+    sort = RunsOrder.WORST if _direction(asked) == "descending" else RunsOrder.BEST
+    return RunsAsked(change=asked.change, sort=sort).address(address)
 
 
 def _seconds_left(summary: BatchSummary) -> float | None:

@@ -57,6 +57,8 @@ class ExplanationsBill:
     by: BillBy
     ways: tuple[BillBy, ...]
     since: date
+    total: float
+    n_calls: int
     lines: tuple[BillLine, ...]
 
 
@@ -102,4 +104,6 @@ def bill_page(
 ) -> ExplanationsBill:
     """The calls of the last 30 days, or since a day, summed up by day, provider, method or person."""
     first = since or datetime.now(UTC).date() - timedelta(days=BILL_DAYS)
-    return ExplanationsBill(by, get_args(BillBy), first, tuple(bill(session, by=by, since=first)))
+    lines = tuple(bill(session, by=by, since=first))
+    total, n_calls = sum(line.price for line in lines), sum(line.calls for line in lines)
+    return ExplanationsBill(by, get_args(BillBy), first, total, n_calls, lines)

@@ -1,11 +1,14 @@
-"""The first page: subjects, how far they are explained, and what is going on."""
+"""The first page: what to go on with, subjects and how good their explanations are, and what is going on."""
 
 from dataclasses import dataclass, replace
 
 from fastapi import APIRouter
+from sqlalchemy.orm import Session
 
 from app.domain.roles import Permission
+from app.queries.people.accounts import Viewer
 from app.queries.review.campaigns import CampaignRow, open_campaigns
+from app.queries.runs.progress import BatchSummary, newest_batch
 from app.queries.subjects.overview import (
     PauseShown,
     QueueCounts,
@@ -18,12 +21,15 @@ from app.queries.subjects.overview import (
 )
 from app.queries.subjects.unfinished import UnfinishedCollection, unfinished_collections
 from app.web.deps import CurrentViewer, DbSession
-from app.web.rendering.templating import page
+from app.web.rendering.templating import CurrentView, page
+from app.web.rendering.visits import Visit
 
 router = APIRouter()
 
 SHOWN_CAMPAIGNS = 3
 NO_REASON = "its language model does not answer."
+ROWS_IN_SIGHT = 16
+"""Layers whose scores are shown at once; those of a deeper subject are folded under the sum of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +51,42 @@ class HomeActivity:
 
 
 @dataclass(frozen=True, slots=True)
-class HomePage:
-    """Subjects, how far they are explained, and what is going on."""
+class ToGoOnWith:
+    """What this person did last."""
 
+    visits: tuple[Visit, ...]
+    """Of this browser, the newest first."""
+    batch: BatchSummary | None
+    """The newest batch that the person has queued."""
+    campaigns: tuple[CampaignRow, ...]
+    """The newest open ones that the person may review in."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing yet."""
+        return not (self.visits or self.batch or self.campaigns)
+
+
+@dataclass(frozen=True, slots=True)
+class HomePage:
+    """What to go on with, subjects, and what is going on."""
+
+    go_on: ToGoOnWith
     subjects: tuple[SubjectSummary, ...]
     campaigns: tuple[CampaignRow, ...]
     """The newest that are open."""
     activity: HomeActivity
+    rows_in_sight: int = ROWS_IN_SIGHT
 
 
 @page(router, "/", template="home/page.html", twin="/index.json")
-def home(session: DbSession, viewer: CurrentViewer) -> HomePage:
-    """Subjects with their counts, running collections, workers and pauses."""
+def home(session: DbSession, viewer: CurrentViewer, view: CurrentView) -> HomePage:
+    """What to go on with, subjects with their counts, running collections, workers and pauses."""
+    campaigns = open_campaigns(session, limit=SHOWN_CAMPAIGNS)
     return HomePage(
+        go_on=_go_on(session, viewer, view.visits, campaigns),
         subjects=subject_summaries(session),
-        campaigns=open_campaigns(session, limit=SHOWN_CAMPAIGNS),
+        campaigns=campaigns,
         activity=activity(session, viewer),
     )
 
@@ -78,3 +105,14 @@ def activity(session: DbSession, viewer: CurrentViewer) -> HomeActivity:
         pauses=tuple(paused if is_told else (replace(pause, reason=NO_REASON) for pause in paused)),
         queue=queue_counts(session),
     )
+
+
+def _go_on(
+    session: Session, viewer: Viewer | None, visits: tuple[Visit, ...], campaigns: tuple[CampaignRow, ...]
+) -> ToGoOnWith:
+    if viewer is None:
+        return ToGoOnWith(visits, None, ())
+    may_review = viewer.may(Permission.REVIEW)
+    own = tuple(c for c in campaigns if may_review and c.lets_take_part(viewer.id) and c.counts.open)
+    batch = newest_batch(session, account_id=viewer.id) if viewer.may(Permission.READ_OPERATIONS) else None
+    return ToGoOnWith(visits, batch, own)

@@ -6,11 +6,12 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from app.domain.bounds import BIGGEST_ID
+from app.domain.methods import MethodDefinition
 from app.domain.steps.catalogue import UnknownStep
 from app.domain.steps.method import MethodSteps, steps_of
 from app.domain.steps.spec import StepKind
 from app.errors import Invalid
-from app.queries.methods.definitions import method_definition
+from app.queries.methods.definitions import UsableMethods, method_definition, usable_methods
 from app.queries.methods.figures import Comparison, MethodFigures, compare_methods, method_figures
 from app.web.deps import DbSession
 from app.web.provenance.prompt_files import PromptShown, prompt_files
@@ -22,10 +23,20 @@ MethodId = Annotated[int, Path(ge=1, le=BIGGEST_ID)]
 
 
 @dataclass(frozen=True, slots=True)
-class MethodsPage:
-    """Every version of every method."""
+class MethodListed:
+    """A version of a method with what it does in a sentence."""
 
-    methods: tuple[MethodFigures, ...]
+    method: MethodFigures
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class MethodsPage:
+    """Methods that can be queued now, and the rest by what they need."""
+
+    usable: tuple[MethodListed, ...]
+    needing: dict[str, tuple[MethodListed, ...]]
+    """By what is missing, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +82,16 @@ class MethodsCompare:
 @page(router, "/methods", template="methods/page.html")
 def methods(session: DbSession) -> MethodsPage:
     """What each method has done."""
-    return MethodsPage(tuple(method_figures(session)))
+    able = usable_methods(session)
+    usable, needing = list[MethodListed](), dict[str, list[MethodListed]]()
+    for found in method_figures(session):
+        listed = MethodListed(found, _sentence(found))
+        if found.id in able.ids:
+            usable.append(listed)
+        else:
+            needing.setdefault(_missing(found, able), []).append(listed)
+    usable.sort(key=lambda each: (each.method.provider is not None, each.method.name))
+    return MethodsPage(tuple(usable), {need: tuple(own) for need, own in needing.items()})
 
 
 @page(router, "/methods/compare", template="methods/compare.html")
@@ -102,6 +122,43 @@ def method(session: DbSession, method_id: MethodId) -> MethodsMethod:
     except UnknownStep as error:
         return MethodsMethod(shown, (), str(error), (), others)
     return MethodsMethod(shown, _shown(steps), None, prompt_files(steps.prompts), others)
+
+
+def _steps(figures: MethodFigures) -> MethodSteps | None:
+    """The steps of a method; None where this version of the program lacks one of them."""
+    try:
+        return steps_of(
+            MethodDefinition(
+                name=figures.name,
+                version=figures.version,
+                label=figures.label,
+                explainer=figures.explainer,
+                simulator=figures.simulator,
+                scorers=figures.scorers,
+                provider=figures.provider,
+                parameters=figures.parameters,
+            )
+        )
+    except UnknownStep:
+        return None
+
+
+def _sentence(figures: MethodFigures) -> str:
+    steps = _steps(figures)
+    return figures.label if steps is None else steps.explainer.spec.description
+
+
+def _missing(figures: MethodFigures, able: UsableMethods) -> str:
+    """What has to be there before the method can be queued."""
+    steps = _steps(figures)
+    if steps is None:
+        return "Another version of the program, which knows their steps"
+    if figures.name in able.names:
+        return "Nothing: newer versions of them are used"
+    if figures.provider not in able.providers:
+        return f"A language model named “{figures.provider}”: neuron-audit provider add {figures.provider}"
+    lacking = sorted(c.label for c in steps.capabilities)
+    return f"A language model with {' and '.join(lacking)}: “{figures.provider}” was probed and lacks some of it"
 
 
 def _shown(steps: MethodSteps) -> tuple[StepShown, ...]:

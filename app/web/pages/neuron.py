@@ -4,11 +4,11 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Query
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
-from app.domain.bounds import BIGGEST_ID, LONGEST_FIELD
+from app.domain.bounds import BIGGEST_ID, LONGEST_ADDRESS, LONGEST_FIELD
 from app.domain.roles import Permission
 from app.domain.samples import populations
 from app.errors import NotFound
@@ -19,7 +19,7 @@ from app.queries.people.accounts import Viewer
 from app.queries.review.flags import open_flag
 from app.web.deps import AppSettings, CurrentViewer, DbSession, allowed_to
 from app.web.heat.vocabularies import Vocabularies
-from app.web.neuron.address import ROUTE, Head, RequestedAddress, neighbour_path, path_of, requested_head
+from app.web.neuron.address import ROUTE, Head, RequestedAddress, path_of, requested_head
 from app.web.neuron.checks import CheckShown, shown_check
 from app.web.neuron.choices import MethodChoice, choices_for
 from app.web.neuron.claim import (
@@ -43,7 +43,10 @@ from app.web.neuron.evidence import (
 )
 from app.web.neuron.history import HistoryLine, history_lines
 from app.web.neuron.simulations import SimulationShown, shown_simulations
+from app.web.neuron.trail import AskedList, Trail, going_on, path_in_list, trail_of
+from app.web.rendering.addresses import local_path
 from app.web.rendering.templating import CurrentView, page
+from app.web.rendering.visits import Visit
 from app.work.enqueue import enqueue_batch
 
 router = APIRouter()
@@ -55,6 +58,8 @@ class FlagForm(BaseModel):
     explanation_id: int = Field(ge=1, le=BIGGEST_ID)
     reason: str = Field(max_length=LONGEST_FIELD)
     note: str = ""
+    go_on: str = Field(default="", max_length=LONGEST_ADDRESS)
+    """The neuron to go to next, with its list; nothing to stay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +68,7 @@ class NeuronPage:
 
     neuron: NeuronHead
     address: str
-    previous: str | None
-    next: str | None
+    trail: Trail
     scale: float
     """The activation that heatmaps draw at full strength."""
     claim: NeuronClaim
@@ -84,15 +88,21 @@ class NeuronPage:
 
 
 @page(router, ROUTE, template="neuron/page.html")
-def neuron(
+def neuron(  # noqa: PLR0913, PLR0917 - FastAPI reads a route's inputs from its arguments
     session: DbSession,
     viewer: CurrentViewer,
     address: RequestedAddress,
     known: KnownVocabularies,
+    view: CurrentView,
+    settings: AppSettings,
+    listed: AskedList,
     explanation: Annotated[int | None, Query(ge=1, le=BIGGEST_ID, description="Show this explanation.")] = None,
+    flagging: Annotated[bool, Query(description="Open the form that flags, and stay in it.")] = False,
 ) -> NeuronPage:
     """A neuron: claim, evidence, statistics, provenance, history."""
     head = requested_head(session, address)
+    view.remember(Visit(head.slug, head.layer, head.index))
+    trail = trail_of(session, head, listed, page_size=settings.page_size, flagging=flagging)
     parts = neuron_parts(session, head=head, explanation_id=explanation or head.current_explanation_id)
     claim = claim_of(head, parts.explanations, explanation)
     flags = neuron_flags(session, neuron_id=head.id) if head.n_open_flags else ()
@@ -100,11 +110,10 @@ def neuron(
     return NeuronPage(
         neuron=head,
         address=claim.address,
-        previous=neighbour_path(head, -1),
-        next=neighbour_path(head, 1),
+        trail=trail,
         scale=evidence.scale,
         claim=claim,
-        flags=flags_of(claim, flags),
+        flags=flags_of(claim, flags, trail, is_open=flagging),
         progress=progress_of(claim.address, parts.runs[0] if parts.runs else None),
         methods=choices_for(session, viewer),
         samples=evidence.samples,
@@ -133,20 +142,27 @@ def progress(
 
 
 @router.post(f"{ROUTE}/flags", include_in_schema=False)
-def flag(
+def flag(  # noqa: PLR0913, PLR0917 - FastAPI reads a route's inputs from its arguments
     session: DbSession,
     view: CurrentView,
     head: Head,
+    listed: AskedList,
+    settings: AppSettings,
     viewer: Annotated[Viewer, Depends(allowed_to(Permission.FLAG), scope="function")],
     form: Annotated[FlagForm, Form()],
 ) -> Response:
-    """Open a flag against one of this neuron's explanations."""
+    """Open a flag against one of this neuron's explanations, and go on to the next neuron if that is wished."""
     claim = claim_of(head, neuron_explanations(session, neuron_id=head.id), form.explanation_id)
     open_flag(session, explanation_id=form.explanation_id, account_id=viewer.id, reason=form.reason, note=form.note)
+    if form.go_on:
+        return view.moved(going_on(local_path(form.go_on), flagging=True), told=f"Flagged {head.layer}/{head.index}.")
     if view.wants_part:
-        shown = flags_of(claim, neuron_flags(session, neuron_id=head.id))
-        return view.html("neuron/_flags.html", replace(shown, counts=counts_now(session, head)))
-    return RedirectResponse(f"{claim.address}?explanation={form.explanation_id}#_flags", status_code=303)
+        trail = trail_of(session, head, listed, page_size=settings.page_size)
+        shown = flags_of(claim, neuron_flags(session, neuron_id=head.id), trail, is_open=True)
+        return view.html("neuron/_flags.html", replace(shown, counts=counts_now(session, head), told="Flagged."))
+    back = path_in_list(head, listed)
+    address = f"{back}{'&' if '?' in back else '?'}explanation={form.explanation_id}#_flags"
+    return view.moved(address, told="Flagged.")
 
 
 @router.post(f"{ROUTE}/runs", include_in_schema=False)
@@ -169,7 +185,7 @@ def explain_again(
     )
     if view.wants_part:
         return view.html("neuron/_progress.html", queued_run(session, head))
-    return RedirectResponse(f"{path_of(head)}#_progress", status_code=303)
+    return view.moved(f"{path_of(head)}#_progress", told="Queued.")
 
 
 @dataclass(frozen=True, slots=True)

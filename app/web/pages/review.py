@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from app.domain.bounds import BIGGEST_ID, LONGEST_FIELD, LONGEST_NOTE
 from app.domain.flags import FlagReason
-from app.domain.review import FLAG_KINDS, Confidence, VerdictKind
+from app.domain.review import FLAG_KINDS, REJECTING, Confidence, VerdictKind
 from app.domain.roles import Permission
 from app.errors import Conflict, Invalid
 from app.queries.people.accounts import Viewer
@@ -36,6 +36,7 @@ from app.queries.review.taking import (
     take_next,
 )
 from app.web.deps import AppSettings, DbSession, allowed_to
+from app.web.neuron.choices import MethodChoice, choices_for
 from app.web.rendering.templating import page
 from app.web.review.desk import AtDesk, Desk, MayReview, ReviewItem, Typed, done_for, item_for
 
@@ -72,6 +73,8 @@ class ReviewResult:
     verdicts: tuple[VerdictShown, ...]
     address: str | None
     """Of the neuron's page, once that reveals nothing that is hidden."""
+    methods: tuple[MethodChoice, ...]
+    """With which the viewer may queue the neuron again, where the explanation was rejected."""
 
 
 class VerdictForm(BaseModel):
@@ -223,7 +226,9 @@ def result(session: DbSession, viewer: MayReview, item_id: Id) -> ReviewResult:
     if not item.is_open_about_itself:
         item = replace(item, control=None, truth=None)
     address = f"/{item.slug}/{item.layer}/{item.index}?explanation={item.explanation_id}"
-    return ReviewResult(item, given, address if item.is_open_about_itself else None)
+    is_rejected = item.is_open_about_itself and item.outcome in REJECTING
+    methods = choices_for(session, viewer) if is_rejected else ()
+    return ReviewResult(item, given, address if item.is_open_about_itself else None, methods)
 
 
 @router.post("/items/{item_id}/send-back", include_in_schema=False)

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Form, Query
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import Response
 from sqlalchemy.orm import Session
 
 from app.domain.bounds import BIGGEST_ID, LONGEST_FIELD, LONGEST_FILTERS
@@ -28,6 +29,7 @@ from app.settings import Settings
 from app.web.deps import AppSettings, CurrentViewer, DbSession, allowed_to
 from app.web.listing.filters import SORT_LABELS, FilterFields, ListFilters, ListRequest, kept_filters
 from app.web.listing.selection import Selection, asked_selection
+from app.web.listing.views import SavedView, saved_views
 from app.web.neuron.choices import MethodChoice, choices_for, method_choices
 from app.web.rendering.templating import CurrentView, page
 from app.work.enqueue import enqueue_selection
@@ -81,6 +83,12 @@ class SubjectPage:
     orders: dict[str, str]
     methods: tuple[MethodChoice, ...]
     """What the viewer may queue with; empty for those who may not queue."""
+    trail: str
+    """What the links to neurons carry, so that their pages know this list."""
+    here: str
+    """The address of this page, as a part of another one."""
+    may_flag: bool
+    views: tuple[SavedView, ...]
     hint: str | None
     """Why nothing is found, where the reason is not that nothing matches."""
 
@@ -182,6 +190,10 @@ def subject(  # noqa: PLR0913 - FastAPI reads a route's inputs from its argument
         twin_layers=_twin_layers(session, head, found.rows),
         orders=SORT_LABELS,
         methods=choices_for(session, viewer),
+        trail=fields.trail,
+        here=quote(f"{address}{fields.query(after=after, before=before)}", safe=""),
+        may_flag=viewer is not None and viewer.may(Permission.FLAG),
+        views=saved_views(address, fields, viewer),
         hint=None if found.rows else _hint(session, filters),
     )
 
@@ -221,10 +233,11 @@ def enqueue(
         method_id=sent.method_id,
         account_id=viewer.id,
         limit=settings.batch_limit,
+        filters=sent.selection.request.fields.query().removeprefix("?"),
     )
     if sent.price_cap is not None:
         cap_batch(session, batch_id=batch.batch_id, price_cap=sent.price_cap)
-    return RedirectResponse(f"/batches/{batch.batch_id}", status_code=303)
+    return view.moved(f"/batches/{batch.batch_id}", told=f"Queued {batch.n_queued:,} runs.")
 
 
 def _n_selected(session: Session, subject: SubjectHead, selection: Selection, settings: Settings) -> int:

@@ -39,12 +39,18 @@ def pretty_json(value: object) -> str:
     return _NUMBER_LIST.sub(lambda match: " ".join(match[0].split()), text)
 
 
+def capitalize_first(sentence: str) -> str:
+    """With its first letter large and all others as they are: names keep theirs."""
+    return sentence[:1].upper() + sentence[1:]
+
+
 def filters_of(language: Language) -> dict[str, Callable[..., Any]]:
     """Every filter of a language's templates, by name."""
     written = LocaleFormat(language)
     return {
         "ago": written.ago,
         "aligned": written.aligned,
+        "capitalize_first": capitalize_first,
         "count": written.count,
         "date": written.date,
         "duration": written.duration,

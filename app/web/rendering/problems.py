@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import structlog
 from fastapi import FastAPI, Request
@@ -13,8 +14,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match, Route
 
-from app.errors import DomainError, Invalid, NotFound, Unavailable
-from app.web.http.security import HEADERS, RETRY_AFTER
+from app.errors import DomainError, Invalid, LoginRequired, NotFound, Unavailable
+from app.web.http.security import HEADERS, RETRY_AFTER, SAFE_METHODS
+from app.web.rendering.addresses import local_path
 from app.web.rendering.problem import Problem
 from app.web.rendering.templating import View
 
@@ -22,8 +24,24 @@ METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
 log = structlog.stdlib.get_logger(__name__)
 
+TITLES = {
+    401: "Log in first",
+    402: "The price cap is reached",
+    403: "Your account may not do this",
+    404: "There is nothing here",
+    405: "This is no page",
+    409: "This has changed in the meantime",
+    413: "This is too much at once",
+    422: "This cannot be used as it is",
+    500: "Something went wrong",
+    502: "The language model did not answer",
+    503: "Not available at the moment",
+}
+"""Of error pages: what happened, in plain words."""
 ADVICE = {
-    401: "Log in with the address that the program printed, or ask its operator for one.",
+    401: "You come back to this page afterwards. If you were logged in, your session has ended.",
+    402: "Raise the cap, or do less at once.",
+    403: "Ask an administrator for another role, or go back.",
     404: "Check the address, or start again from the list of subjects.",
     405: "This address is reached from a form or a button on another page.",
     409: "Reload the page to see its current state.",
@@ -39,6 +57,13 @@ class ErrorsProblem:
     """The context of the error page."""
 
     problem: Problem
+    back: str = ""
+    """The page to return to after logging in."""
+
+    @property
+    def login(self) -> str:
+        """Where to log in; nothing where that does not help."""
+        return f"/login?{urlencode({'next': self.back})}" if self.problem.status == LoginRequired.status else ""
 
 
 def install_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
@@ -55,7 +80,8 @@ def install_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
 
 def problem_of(status: int, message: str, *, request_id: str | None = None) -> Problem:
     """A problem with the usual title and advice of its status."""
-    return Problem(status, HTTPStatus(status).phrase, message, ADVICE.get(status, ADVICE[422]), request_id)
+    title = TITLES.get(status, HTTPStatus(status).phrase)
+    return Problem(status, title, message, ADVICE.get(status, ADVICE[422]), request_id)
 
 
 def answer(request: Request, problem: Problem) -> Response:
@@ -71,13 +97,21 @@ def _shown(request: Request, problem: Problem) -> Response:
         return JSONResponse(asdict(problem), problem.status)
     # The viewer is not read from the database, which may be what failed.
     view = View(request, getattr(request.state, "viewer", None))
-    context = ErrorsProblem(problem)
+    context = ErrorsProblem(problem, _back(request))
     if view.wants_part:
         # The element that the request was to replace is unchanged; the message appears in the list of messages.
         return view.html(
             "errors/_problem.html", context, status=problem.status, HX_Retarget="#messages", HX_Reswap="innerHTML"
         )
     return view.html("errors/problem.html", context, status=problem.status)
+
+
+def _back(request: Request) -> str:
+    """The page of the request, or for a form the page that holds it."""
+    address = urlsplit(str(request.url) if request.method in SAFE_METHODS else request.headers.get("referer", ""))
+    if address.netloc != request.url.netloc:
+        return "/"
+    return local_path(urlunsplit(("", "", address.path, address.query, "")))
 
 
 def _on_domain_error(request: Request, error: Exception) -> Response:

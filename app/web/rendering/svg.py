@@ -2,12 +2,10 @@
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 
 from markupsafe import Markup
 
 from app.queries.methods.figures import Pair
-from app.queries.subjects.overview import SCORE_BINS
 from app.web.rendering.signs import with_signs
 
 _RANGE_WIDTH = 56
@@ -31,15 +29,6 @@ def bars(values: Sequence[float], *, width: int, height: int, label: str, css: s
         '<svg class="{css}" viewBox="0 0 {width} {height}" preserveAspectRatio="none" role="img" aria-label="{label}">'
         '<path d="{path}"/></svg>'
     ).format(css=css, width=width, height=height, label=with_signs(label), path=path)
-
-
-@lru_cache(maxsize=1024)
-def score_histogram(counts: tuple[int, ...], label: str) -> Markup:
-    """The scores of one layer: below 0, then SCORE_BINS bins over 0..1.
-
-    Kept, because the first page has one for each layer, and few of them differ from those of the request before.
-    """
-    return bars(counts, width=6 * (1 + SCORE_BINS), height=40, label=label, css="bars scores")
 
 
 def activation_histogram(counts: Sequence[int], edges: Sequence[float]) -> Markup:

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
+from urllib.parse import quote, unquote
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app.domain import bounds
@@ -26,16 +27,22 @@ from app.version import code_version
 from app.web.deps import CurrentViewer
 from app.web.http.security import PRIVATE
 from app.web.http.static import static_url
+from app.web.rendering.charts import against_table, score_rows, stacked_bar
 from app.web.rendering.filters import filters_of
 from app.web.rendering.pictures import roc_curve, share_bar
 from app.web.rendering.problem import Problem
 from app.web.rendering.signs import shown
-from app.web.rendering.svg import activation_histogram, score_axis, score_histogram, score_range, score_scatter
+from app.web.rendering.svg import activation_histogram, score_axis, score_range, score_scatter
+from app.web.rendering.visits import VISITS_COOKIE, VISITS_SECONDS, Visit, read_visits, with_visit
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "templates"
 
 PROBLEM_STATUSES: tuple[int | str, ...] = (404, 422, 503)
 """Statuses of the errors that any page may respond with."""
+
+TOLD_COOKIE = "neuron_audit_told"
+TOLD_SECONDS = 60
+LONGEST_TOLD = 300
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -52,6 +59,10 @@ class Frame:
     """Of the subject that the page is about."""
     url: str
     """The page's whole address, for paper."""
+    here: str = "/"
+    """The page's path with its query, for links that come back."""
+    told: str = ""
+    """What was done before this page was opened, to be said once."""
 
     def may(self, permission: str) -> bool:
         """Whether the viewer may do this. Raises ValueError for an unknown permission."""
@@ -87,11 +98,13 @@ def _environment(language: Language) -> Environment:
         bounds=bounds,
         glossary=GLOSSARY,
         static=static_url,
-        score_histogram=score_histogram,
+        score_rows=score_rows,
+        against_table=against_table,
         score_scatter=score_scatter,
         activation_histogram=activation_histogram,
         score_axis=score_axis,
         score_range=score_range,
+        stacked_bar=stacked_bar,
         share_bar=share_bar,
         roc_curve=roc_curve,
     )
@@ -111,12 +124,35 @@ class View:
     def __init__(self, request: Request, viewer: Viewer | None) -> None:
         self.request = request
         self.viewer = viewer
+        self._visit: Visit | None = None
+
+    def remember(self, visit: Visit) -> None:
+        """Let the browser remember a neuron that is shown. Fragments, JSON and what programs read are no visits."""
+        if self.viewer is None or not self.viewer.by_program:
+            self._visit = visit
+
+    @property
+    def visits(self) -> tuple[Visit, ...]:
+        """The neurons that were looked at last in this browser."""
+        return read_visits(self.request.cookies.get(VISITS_COOKIE))
 
     @property
     def wants_part(self) -> bool:
         """Whether htmx requests a fragment rather than a page."""
         headers = self.request.headers
         return headers.get("hx-request") == "true" and headers.get("hx-request-type") != "full"
+
+    def moved(self, address: str, *, told: str = "") -> Response:
+        """A redirect after something was changed, which htmx follows as a browser does.
+
+        ``told`` says what was done; the next page shows it once.
+        """
+        response: Response = RedirectResponse(address, status_code=303)
+        if self.wants_part:
+            response = Response(status_code=204, headers={"HX-Redirect": address})
+        if told:
+            response.set_cookie(TOLD_COOKIE, quote(told), max_age=TOLD_SECONDS, httponly=True, samesite="lax")
+        return response
 
     def html(
         self, template: str, context: object, *, status: int = 200, twin: str | None = None, **headers: str
@@ -130,15 +166,23 @@ class View:
             version=code_version(),
             slug=request.path_params.get("slug"),
             url=str(request.url.remove_query_params("token")),
+            here=_here(request),
+            told="" if self.wants_part else unquote(request.cookies.get(TOLD_COOKIE, ""))[:LONGEST_TOLD],
         )
         renderer = cast("Renderer", self.request.app.state.renderer)
         # Pages differ by viewer, and fragments from pages.
         common = {"Vary": "HX-Request, Cookie, Authorization", "Cache-Control": PRIVATE}
-        return HTMLResponse(
+        response = HTMLResponse(
             renderer.render(template, context, frame),
             status_code=status,
             headers=common | {name.replace("_", "-"): value for name, value in headers.items()},
         )
+        if frame.told:
+            response.delete_cookie(TOLD_COOKIE, httponly=True, samesite="lax")
+        if self._visit is not None and not self.wants_part:
+            kept = with_visit(self.visits, self._visit)
+            response.set_cookie(VISITS_COOKIE, kept, max_age=VISITS_SECONDS, httponly=True, samesite="lax")
+        return response
 
 
 async def current_view(request: Request, viewer: CurrentViewer) -> View:
@@ -147,6 +191,11 @@ async def current_view(request: Request, viewer: CurrentViewer) -> View:
 
 
 CurrentView = Annotated[View, Depends(current_view, scope="function")]
+
+
+def _here(request: Request) -> str:
+    path = request.url.path
+    return f"{path}?{request.url.query}" if request.url.query else path
 
 
 def page(

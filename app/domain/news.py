@@ -1,0 +1,14 @@
+"""What a person is told of: what became of the things that this person did."""
+
+from enum import StrEnum
+
+
+class NewsKind(StrEnum):
+    """What a piece of news is about."""
+
+    FLAG_SETTLED = "flag_settled"
+    BATCH_ENDED = "batch_ended"
+
+
+MOST_COUNTED = 99
+"""News beyond are counted as more than that."""

@@ -1,0 +1,157 @@
+"""News: what became of what a person did, since that person last looked."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ScalarSelect, func, literal, select, text, update
+from sqlalchemy.orm import Session
+
+from app.domain.flags import FlagVerdict
+from app.domain.news import MOST_COUNTED, NewsKind
+from app.domain.review import ItemState, Verdict, flag_verdict
+from app.models import Account, Batch, Explanation, Flag, Neuron, News, ReviewItem, Subject
+
+
+@dataclass(frozen=True, slots=True)
+class FlagNews:
+    """What became of a flag."""
+
+    flag_id: int
+    subject: str
+    layer: int
+    index: int
+    explanation: str
+    verdict: FlagVerdict | None
+    """None where the item was opened again in the meantime."""
+    needs_explanation: bool
+    """Whether nothing is shown for the neuron now."""
+
+    @property
+    def address(self) -> str:
+        """The page of the flag."""
+        return f"/flags/{self.flag_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class BatchNews:
+    """A batch that has ended."""
+
+    batch_id: int
+    title: str
+
+    @property
+    def address(self) -> str:
+        """The page of the batch."""
+        return f"/batches/{self.batch_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class NewsItem:
+    """One piece of news."""
+
+    id: int
+    created_at: datetime
+    is_new: bool
+    flag: FlagNews | None
+    batch: BatchNews | None
+
+
+_FLAGS = text("""
+    INSERT INTO news (account_id, kind, flag_id)
+    SELECT flag.account_id, :kind, flag.id FROM flag WHERE flag.item_id = :item_id AND flag.account_id <> :by
+    ORDER BY flag.id
+""")
+_ENDED = text("""
+    WITH ended AS (
+        UPDATE batch SET ended_at = now() WHERE ended_at IS NULL AND n_runs > 0 AND (
+            SELECT coalesce(sum(queued + running), 0) = 0 FROM run_count WHERE run_count.batch_id = batch.id
+        )
+        RETURNING id, account_id
+    )
+    INSERT INTO news (account_id, kind, batch_id)
+    SELECT account_id, :kind, id FROM ended WHERE account_id IS NOT NULL ORDER BY id
+""")
+
+
+def tell_of_flags(session: Session, *, item_id: int, by: int) -> None:
+    """Tell everybody who has flagged an explanation, but the account ``by``, that the flag was settled."""
+    session.execute(_FLAGS, {"kind": NewsKind.FLAG_SETTLED, "item_id": item_id, "by": by})
+
+
+def end_batches(session: Session) -> None:
+    """Note which batches have ended since the last call, and tell those who queued them.
+
+    Workers call it every few seconds: the run that ends a batch cannot know that it is the last.
+    """
+    session.execute(_ENDED, {"kind": NewsKind.BATCH_ENDED})
+
+
+def n_unseen() -> ScalarSelect[int]:
+    """The number of news that the account of the enclosing statement has not seen, up to ``MOST_COUNTED + 1``."""
+    some = (
+        select(literal(1))
+        .where(News.account_id == Account.id, News.id > Account.news_seen_id)
+        .limit(MOST_COUNTED + 1)
+        .correlate(Account)
+        .subquery()
+    )
+    return select(func.count()).select_from(some).scalar_subquery()
+
+
+def news_of(session: Session, *, account_id: int, limit: int) -> tuple[NewsItem, ...]:
+    """The newest news of an account, the newest first. One query."""
+    rows: Sequence[Any] = session.execute(
+        select(
+            News,
+            Account.news_seen_id,
+            Batch.title,
+            ReviewItem.state,
+            ReviewItem.outcome,
+            Explanation.text,
+            Neuron.layer,
+            Neuron.index.label("number"),
+            Neuron.current_explanation_id,
+            Subject.slug,
+        )
+        .join(Account, Account.id == News.account_id)
+        .outerjoin(Batch, Batch.id == News.batch_id)
+        .outerjoin(Flag, Flag.id == News.flag_id)
+        .outerjoin(ReviewItem, ReviewItem.id == Flag.item_id)
+        .outerjoin(Explanation, Explanation.id == Flag.explanation_id)
+        .outerjoin(Neuron, Neuron.id == Explanation.neuron_id)
+        .outerjoin(Subject, Subject.id == Neuron.subject_id)
+        .where(News.account_id == account_id)
+        .order_by(News.id.desc())
+        .limit(limit)
+    ).all()
+    return tuple(_item(row) for row in rows)
+
+
+def see_news(session: Session, *, account_id: int, up_to: int) -> None:
+    """Note that an account has seen its news up to an id. What comes later stays new."""
+    newest = select(func.max(News.id)).where(News.account_id == account_id, News.id <= up_to).scalar_subquery()
+    session.execute(
+        update(Account)
+        .where(Account.id == account_id)
+        .values(news_seen_id=func.greatest(Account.news_seen_id, func.coalesce(newest, 0)))
+    )
+
+
+def _item(row: Any) -> NewsItem:
+    news: News = row.News
+    if news.batch_id is not None:
+        batch = BatchNews(news.batch_id, row.title or f"batch {news.batch_id}")
+        return NewsItem(news.id, news.created_at, news.id > row.news_seen_id, None, batch)
+    became = flag_verdict(ItemState(row.state), None if row.outcome is None else Verdict(row.outcome))
+    flag = FlagNews(
+        flag_id=news.flag_id or 0,
+        subject=row.slug,
+        layer=row.layer,
+        index=row.number,
+        explanation=row.text,
+        verdict=became,
+        needs_explanation=row.current_explanation_id is None,
+    )
+    return NewsItem(news.id, news.created_at, news.id > row.news_seen_id, flag, None)

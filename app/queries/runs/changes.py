@@ -1,0 +1,125 @@
+"""What the runs of a batch have changed: counted from kept sums, and in the order of the difference."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import BigInteger, ColumnElement, Double, func, literal, literal_column, select, tuple_
+from sqlalchemy.orm import Session
+
+from app.domain.bounds import BIGGEST_ID
+from app.domain.changes import Change
+from app.models import ChangeCount, RunChange
+from app.queries.common.paging import Page, damaged_cursor
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeCounts:
+    """How many runs of a batch have changed their neuron's score in which way."""
+
+    counts: dict[Change, int]
+    n_current: int = 0
+    """Runs whose explanation is a new one, and the one that is shown first now."""
+
+
+NO_CHANGES = ChangeCounts(dict.fromkeys(Change, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """What a run that succeeded has changed. See ``app.models.RunChange``."""
+
+    change: Change
+    scorer: str | None
+    before: float | None
+    after: float | None
+    difference: float | None
+    is_current: bool
+    is_copy: bool
+
+
+def change_counts(session: Session, *, batch_ids: Sequence[int]) -> dict[int, ChangeCounts]:
+    """The changes of each of these batches, from kept sums. One query."""
+    sums = [func.coalesce(func.sum(ChangeCount.__table__.c[change]), 0) for change in Change]
+    statement = select(ChangeCount.batch_id, *sums, func.coalesce(func.sum(ChangeCount.current), 0))
+    rows = session.execute(
+        statement.where(ChangeCount.batch_id == func.any(list(batch_ids))).group_by(ChangeCount.batch_id)
+    )
+    found = {row[0]: ChangeCounts(dict(zip(Change, row[1:-1], strict=True)), row[-1]) for row in rows}
+    return {batch_id: found.get(batch_id, NO_CHANGES) for batch_id in batch_ids}
+
+
+def outcomes_of(session: Session, *, run_ids: Sequence[int]) -> dict[int, RunOutcome]:
+    """What each of these runs has changed, by its id; those without a text are missing. One query."""
+    rows = session.scalars(select(RunChange).where(RunChange.run_id == func.any(list(run_ids))))
+    return {
+        row.run_id: RunOutcome(
+            Change(row.change), row.scorer, row.before, row.after, row.difference, row.is_current, row.is_copy
+        )
+        for row in rows
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeOrder:
+    """Which changed runs of a batch are listed, and how. ``change`` is None for all that have a difference."""
+
+    batch_id: int
+    change: Change | None = None
+    best_first: bool = True
+
+    @property
+    def has_difference(self) -> bool:
+        """Whether the listed runs have a difference to be sorted by; others are listed the newest first."""
+        return self.change in (None, Change.BETTER, Change.SAME, Change.WORSE)
+
+
+def changed_runs(
+    session: Session, order: ChangeOrder, *, size: int, after: str | None = None, before: str | None = None
+) -> Page[int]:
+    """The ids of ``size`` runs in an order. One query, an index scan. Raises Invalid for a malformed cursor."""
+    backwards = before is not None
+    cursor = before if backwards else after
+    descending = order.best_first != backwards
+    by = RunChange.__table__.c
+    columns: list[ColumnElement[Any]] = [by.difference, by.run_id] if order.has_difference else [by.run_id]
+    found = select(RunChange.run_id, RunChange.difference).where(*_listed(order))
+    if cursor is not None:
+        here: ColumnElement[Any] = tuple_(*columns)
+        start = _parsed(cursor)[-len(columns) :]
+        found = found.where(here < tuple_(*start) if descending else here > tuple_(*start))
+    found = found.order_by(*(c.desc() if descending else c.asc() for c in columns)).limit(size + 1)
+    rows = session.execute(found).all()
+    shown = rows[:size][::-1] if backwards else rows[:size]
+    if not shown:
+        return Page(())
+    more, first, last = len(rows) > size, _cursor(shown[0]), _cursor(shown[-1])
+    ids = tuple(row.run_id for row in shown)
+    if backwards:
+        return Page(ids, previous=first if more else None, next=last)
+    return Page(ids, previous=first if cursor is not None else None, next=last if more else None)
+
+
+def _listed(order: ChangeOrder) -> list[ColumnElement[bool]]:
+    conditions = [RunChange.batch_id == order.batch_id]
+    if order.change is not None:
+        conditions.append(RunChange.change == literal_column(repr(str(order.change))))
+    if order.has_difference:
+        conditions.append(RunChange.difference.is_not(None))
+    return conditions
+
+
+def _cursor(row: Any) -> str:
+    return f"{0.0 if row.difference is None else row.difference}@{row.run_id}"
+
+
+def _parsed(cursor: str) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    difference, _, run_id = cursor.partition("@")
+    try:
+        value, number = float(difference), int(run_id)
+    except ValueError as error:
+        raise damaged_cursor() from error
+    if not 0 < number <= BIGGEST_ID or not math.isfinite(value):
+        raise damaged_cursor()
+    return literal(value, Double), literal(number, BigInteger)

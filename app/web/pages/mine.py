@@ -1,0 +1,72 @@
+"""What one person did, and what became of it."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form
+from fastapi.responses import RedirectResponse, Response
+
+from app.domain.bounds import BIGGEST_ID
+from app.domain.roles import Permission
+from app.queries.people.accounts import Viewer
+from app.queries.people.news import NewsItem, news_of, see_news
+from app.queries.review.flags import FlagRow, FlagsWanted, flags_page
+from app.queries.review.shown import OwnVerdict, own_verdicts
+from app.queries.runs.progress import BatchSummary, batches_page
+from app.web.deps import DbSession, allowed_to
+from app.web.neuron.choices import MethodChoice, choices_for
+from app.web.rendering.templating import CurrentView, page
+
+router = APIRouter()
+
+SHOWN = 10
+Person = Annotated[Viewer, Depends(allowed_to(Permission.READ_OPERATIONS), scope="function")]
+InPerson = Annotated[Viewer, Depends(allowed_to(Permission.MANAGE_OWN_ACCOUNT), scope="function")]
+
+
+@dataclass(frozen=True, slots=True)
+class MinePage:
+    """One's own flags, batches and verdicts, and the news about them."""
+
+    name: str
+    news: tuple[NewsItem, ...]
+    flags: tuple[FlagRow, ...]
+    batches: tuple[BatchSummary, ...]
+    verdicts: tuple[OwnVerdict, ...]
+    methods: tuple[MethodChoice, ...]
+    """With which the person may queue a neuron again."""
+
+    @property
+    def n_new(self) -> int:
+        """News since the last visit, as far as they are listed."""
+        return sum(item.is_new for item in self.news)
+
+    @property
+    def newest_id(self) -> int:
+        """Of the newest piece of news."""
+        return self.news[0].id if self.news else 0
+
+
+@page(router, "/mine", template="mine/page.html")
+def mine(session: DbSession, viewer: Person) -> MinePage:
+    """What became of one's flags, batches and verdicts."""
+    return MinePage(
+        name=viewer.name,
+        news=news_of(session, account_id=viewer.id, limit=3 * SHOWN),
+        flags=flags_page(session, size=SHOWN, wanted=FlagsWanted(is_open=None, by=viewer.name)).rows,
+        batches=batches_page(session, size=SHOWN, by=viewer.name).rows,
+        verdicts=own_verdicts(session, account_id=viewer.id, size=SHOWN).rows,
+        methods=choices_for(session, viewer),
+    )
+
+
+@router.post("/mine/seen", include_in_schema=False)
+def seen(
+    session: DbSession,
+    view: CurrentView,
+    viewer: InPerson,
+    newest_id: Annotated[int, Form(ge=0, le=BIGGEST_ID)],
+) -> Response:
+    """Note that the news up to an id were seen."""
+    see_news(session, account_id=viewer.id, up_to=newest_id)
+    return Response(status_code=204) if view.wants_part else RedirectResponse("/mine", status_code=303)

@@ -1,0 +1,36 @@
+"""The neurons that somebody looked at last, kept by the browser in a cookie: without an account, for nobody else."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+VISITS_COOKIE = "neuron_audit_visits"
+VISITS_SECONDS = 90 * 86_400
+KEPT = 8
+_VISIT = re.compile(r"([a-z0-9][a-z0-9._-]{0,63}):(\d{1,6}):(\d{1,9})")
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A neuron that was looked at."""
+
+    slug: str
+    layer: int
+    index: int
+
+    @property
+    def address(self) -> str:
+        """The neuron's page."""
+        return f"/{self.slug}/{self.layer}/{self.index}"
+
+
+def read_visits(cookie: str | None) -> tuple[Visit, ...]:
+    """The visits that a cookie holds, the newest first. What is malformed is left out: anybody may send a cookie."""
+    found = (_VISIT.fullmatch(part) for part in (cookie or "")[:1_000].split("|")[:KEPT])
+    return tuple(Visit(m[1], int(m[2]), int(m[3])) for m in found if m is not None)
+
+
+def with_visit(visits: Sequence[Visit], newest: Visit) -> str:
+    """The cookie after another visit."""
+    kept = [newest, *(visit for visit in visits if visit != newest)][:KEPT]
+    return "|".join(f"{visit.slug}:{visit.layer}:{visit.index}" for visit in kept)
