@@ -118,7 +118,7 @@ def test_threads_that_miss_a_killed_server_at_once_start_it_once(start_user: Sta
     assert log.read_text().count("starting PostgreSQL") == n_starts + 1
 
 
-@pytest.mark.parametrize("number", [str(os.getpid()), "not a number"])
+@pytest.mark.parametrize("number", [pytest.param(str(os.getpid()), id="of a living process"), "not a number"])
 def test_a_process_file_that_outlived_its_server_does_not_keep_the_next_from_starting(
     start_user: StartUser, process_file: Path, number: str
 ) -> None:
