@@ -47,6 +47,8 @@ class Imported:
     is_collected_again: bool = False
     """Whether a newer collection has other excerpts."""
     peaks: float = 4.0
+    n_tokens: int = len(WORDS)
+    """Different tokens of the excerpts; those beyond the vocabulary have no text."""
     says: tuple[str, ...] = field(default=())
     """Sentences of the neuron's page."""
 
@@ -73,6 +75,7 @@ GAPS: dict[str, Imported] = {
     ),
     "no collection": Imported(has_collection=False, kinds=(), is_simulated=False),
     "a collection that says nothing of the neuron": Imported(collected="empty"),
+    "tokens beyond the vocabulary": replace(COMPLETE, n_tokens=len(WORDS) + 3),
     "no scores": Imported(scores=(), says=("not scored yet",)),
     "an undefined score": Imported(scores=(UNKNOWN_VALUE,), says=("no excerpt could be simulated",)),
     "no simulation": Imported(is_simulated=False),
@@ -123,7 +126,7 @@ def _store_samples(make: Make, subject: Subject, neuron: Neuron, imported: Impor
         make.session.add(CollectedNeuron(neuron_id=neuron.id, collection_id=subject.collection_id, **nothing))
     samples = []
     for kind in imported.kinds:
-        texts = [[chance.randrange(len(WORDS)) for _ in range(length)] for length in imported.lengths]
+        texts = [[chance.randrange(imported.n_tokens) for _ in range(length)] for length in imported.lengths]
         if kind is not SampleKind.RANDOM:
             for tokens in texts:
                 tokens[chance.randrange(len(tokens))] = IMPORT

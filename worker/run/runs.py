@@ -11,6 +11,7 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from app.db import Sessions, transaction
+from app.domain.activations import NeuronRecords
 from app.domain.authors import AuthorKind
 from app.domain.events import EventKind
 from app.domain.methods import MethodDefinition
@@ -19,7 +20,7 @@ from app.domain.steps.catalogue import UnknownStep
 from app.domain.steps.method import steps_of
 from app.domain.steps.scored_records import NEIGHBOURS_COMPARED
 from app.domain.tokens import Vocabulary
-from app.errors import NoExplanation
+from app.errors import MethodError, NoExplanation
 from app.queries.explanations.changes import note_copy
 from app.queries.explanations.standing import refresh_current
 from app.queries.explanations.store import (
@@ -110,13 +111,16 @@ class RunHandler:
         near = nearest_neurons(session, of=neuron, n=NEIGHBOURS_COMPARED) if _needs_neighbours(definition) else []
         read = {m.neuron_id: m for m in (neuron.measured, *(() if peer is None else (peer,)), *near)}
         records = records_of_neurons(session, neurons=list(read.values()), collection_id=neuron.collection_id)
+        words = self._vocabulary(session, neuron.tokenizer_id)
+        for own in records.values():
+            _refuse_unknown_tokens(own, words)
         return NeuronTask(
             neuron_id=neuron.neuron_id,
             subject=neuron.subject,
             layer=neuron.layer,
             index=neuron.index,
             records=records[neuron.neuron_id],
-            vocabulary=self._vocabulary(session, neuron.tokenizer_id),
+            vocabulary=words,
             peer=None if peer is None else records[peer.neuron_id],
             seed=own_seed,
             neighbours=tuple(records[m.neuron_id] for m in near),
@@ -136,6 +140,16 @@ def _needs_neighbours(definition: MethodDefinition) -> bool:
         return steps_of(definition).needs_neighbours
     except UnknownStep:
         return False
+
+
+def _refuse_unknown_tokens(records: NeuronRecords, words: Vocabulary) -> None:
+    """Raises MethodError where an excerpt, as imports may bring it, has tokens that the vocabulary does not hold."""
+    excerpts = [record.token_ids for sample in records.samples.values() for record in sample if len(record.token_ids)]
+    highest = max((int(token_ids.max()) for token_ids in excerpts), default=-1)
+    if highest >= len(words):
+        raise MethodError(
+            f"An excerpt holds the token {highest}; the vocabulary of this model's tokenizer ends at {len(words) - 1}."
+        )
 
 
 def store_results(

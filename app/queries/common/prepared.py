@@ -1,4 +1,4 @@
-"""SELECTs that are compiled once, for the most frequent queries: a neuron's page, and the steps of a run.
+"""Statements that are compiled once, for the most frequent queries: a neuron's page, and the steps of a run.
 
 They go past the ORM and SQLAlchemy's execution, whose preparations take half of a short query's time; what is raised
 is what those raise. Rows are dataclasses, whose fields have the names of the columns: checked at import.
@@ -12,7 +12,7 @@ from types import NoneType, UnionType
 from typing import Any, Generic, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import psycopg
-from sqlalchemy import Select
+from sqlalchemy import Insert, Select, TextClause, TextualSelect
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
@@ -45,7 +45,7 @@ class PreparedSelect(Generic[Row]):
     enum's member and what has a ``from_json`` are made from the column's value.
     """
 
-    def __init__(self, row: type[Row], statement: Select[*tuple[Any, ...]]) -> None:
+    def __init__(self, row: type[Row], statement: Select[*tuple[Any, ...]] | TextualSelect) -> None:
         names = [column.key for column in statement.exported_columns]
         if names != column_names(row):
             raise TypeError(f"{row.__name__} has the fields {column_names(row)}, the statement the columns {names}")
@@ -60,6 +60,22 @@ class PreparedSelect(Generic[Row]):
         if parameters.keys() != self._wanted:
             raise TypeError(f"the statement takes {sorted(self._wanted)}, not {sorted(parameters)}")
         return BoundSelect(self._text, {**self._constants, **parameters}, self._read)
+
+
+class PreparedWrite:
+    """A statement that changes rows and returns none, compiled once. The driver takes the values: JSON as ``Jsonb``."""
+
+    def __init__(self, statement: Insert | TextClause, *, columns: Sequence[str] | None = None) -> None:
+        """``columns``: what an INSERT gives values to; the others take their defaults."""
+        compiled = statement.compile(dialect=_DIALECT, column_keys=columns)
+        self.text = str(compiled)
+        self._wanted = compiled.params.keys()
+
+    def checked(self, parameters: Mapping[str, object]) -> Mapping[str, object]:
+        """The parameters. Raises TypeError where one is missing or unknown."""
+        if parameters.keys() != self._wanted:
+            raise TypeError(f"the statement takes {sorted(self._wanted)}, not {sorted(parameters)}")
+        return parameters
 
 
 def column_names(row: type[Any]) -> list[str]:
@@ -80,7 +96,7 @@ def labelled(prefix: str, columns: Mapping[str, Any]) -> list[Any]:
 
 def rows_of(session: Session, bound: BoundSelect[Row]) -> list[Row]:
     """The rows of a statement, in binary. One round trip."""
-    with _as_sqlalchemy_raises(session, [bound]) as connection:
+    with _as_sqlalchemy_raises(session, [bound.text]) as connection:
         values = execute(connection, bound).fetchall()
     return [bound.read(row) for row in values]
 
@@ -100,26 +116,31 @@ class PendingRows(Generic[Row]):
 class RoundTrip:
     """Statements that go to the database together."""
 
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
-        self._connection = connection
+    def __init__(self, connection: psycopg.Connection[Any], sent: list[str]) -> None:
+        """``sent`` receives the text of each statement, for the message of an error."""
+        self._connection, self._sent = connection, sent
         self.pending: list[PendingRows[Any]] = []
-        self.bound: list[BoundSelect[Any]] = []
 
     def send(self, bound: BoundSelect[Row]) -> PendingRows[Row]:
         """Send a statement; its rows are there when the block is left."""
-        self.bound.append(bound)
+        self._sent.append(bound.text)
         rows = PendingRows(bound, execute(self._connection, bound))
         self.pending.append(rows)
         return rows
+
+    def change(self, write: PreparedWrite, *rows: Mapping[str, object]) -> None:
+        """Send a statement that changes rows, once for each of the given parameters."""
+        self._sent.append(write.text)
+        for row in rows:
+            self._connection.execute(write.text, write.checked(row))
 
 
 @contextmanager
 def one_round_trip(session: Session) -> Iterator[RoundTrip]:
     """Send several statements in one round trip; their rows are there when the block is left."""
-    sent: list[BoundSelect[Any]] = []
+    sent: list[str] = []
     with _as_sqlalchemy_raises(session, sent) as connection:
-        trip = RoundTrip(connection)
-        trip.bound = sent
+        trip = RoundTrip(connection, sent)
         with connection.pipeline():
             yield trip
         for rows in trip.pending:
@@ -127,7 +148,7 @@ def one_round_trip(session: Session) -> Iterator[RoundTrip]:
 
 
 @contextmanager
-def _as_sqlalchemy_raises(session: Session, sent: Sequence[BoundSelect[Any]]) -> Iterator[psycopg.Connection[Any]]:
+def _as_sqlalchemy_raises(session: Session, sent: Sequence[str]) -> Iterator[psycopg.Connection[Any]]:
     """The session's connection; errors of the driver become those that SQLAlchemy would raise."""
     session.flush()  # as ``session.execute`` does: what this transaction has added is among the rows
     connection = driver_connection(session)
@@ -136,7 +157,7 @@ def _as_sqlalchemy_raises(session: Session, sent: Sequence[BoundSelect[Any]]) ->
     except psycopg.Error as error:
         if connection.closed:  # the pool must not get it back as if it were whole
             session.connection().invalidate(error)
-        statement = "; ".join(bound.text for bound in sent)
+        statement = "; ".join(sent)
         raise DBAPIError.instance(
             statement, None, error, psycopg.Error, connection_invalidated=connection.closed
         ) from error

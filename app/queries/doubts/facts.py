@@ -14,6 +14,7 @@ from sqlalchemy import (
     SmallInteger,
     any_,
     bindparam,
+    column,
     func,
     literal,
     select,
@@ -101,6 +102,12 @@ class _Excerpt:
 
 @dataclass(frozen=True, slots=True)
 class _Number:
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Sharing:
+    id: int
     n: int
 
 
@@ -227,7 +234,9 @@ _TWINS = PreparedSelect(
     ).group_by(_PEERS.c.layer, _PEERS.c.scorer, _PEERS.c.simulator),
 )
 # Of a text that thousands share it is enough to know that: counting them all would cost more than the run itself.
-_SHARING = sql("""
+_SHARING = PreparedSelect(
+    _Sharing,
+    sql("""
     SELECT mine.id, count(*) AS n
     FROM explanation AS mine
     JOIN neuron AS own ON own.id = mine.neuron_id
@@ -247,13 +256,14 @@ _SHARING = sql("""
             AND other.subject_id = own.subject_id
         LIMIT 1000)
     ) AS sharing ON sharing.id <> own.id
-    WHERE mine.neuron_id = ANY(:neuron_ids)
+    WHERE mine.neuron_id = ANY(CAST(:neuron_ids AS bigint[]))
     GROUP BY mine.id
-""")
+""").columns(column("id", BigInteger), column("n", BigInteger)),
+)
 
 
 def doubted_explanations(session: Session, *, neuron_ids: Sequence[int]) -> list[DoubtedExplanation]:
-    """Every explanation of some neurons of one subject, with its facts. Four round trips, whatever their number."""
+    """Every explanation of some neurons of one subject, with its facts. Three round trips, whatever their number."""
     neurons = {row.id: row for row in rows_of(session, _NEURONS.given(neuron_ids=list(neuron_ids)))}
     if not neurons:
         return []
@@ -263,9 +273,10 @@ def doubted_explanations(session: Session, *, neuron_ids: Sequence[int]) -> list
     with one_round_trip(session) as trip:
         texts, scores = trip.send(_TEXTS.given(neuron_ids=ids)), trip.send(_SCORES.given(neuron_ids=ids))
         top, alike = (trip.send(statement.given(**here)) for statement in (_TOP, _ALIKE))
+        sharers = trip.send(_SHARING.given(neuron_ids=ids))
         documents = trip.send(_DOCUMENTS.given(corpus_id=first.corpus_id))
         twins = trip.send(_TWINS.given(twin_id=first.twin_id, layers=layers))
-    sharing = {row.id: row.n for row in session.execute(_SHARING, {"neuron_ids": ids})}
+    sharing = {row.id: row.n for row in sharers.rows}
     evidence = _evidence(session, top.rows, {row.neuron_id: row.n_alike for row in alike.rows}, documents.rows[0].n)
     twin_scores = {(row.layer, row.scorer, row.simulator): np.sort(np.array(row.scores)) for row in twins.rows}
     texts_of, scores_of = _grouped(texts.rows), defaultdict[int, list[DoubtedScore]](list)

@@ -12,6 +12,7 @@ from app.db import Sessions, transaction
 from app.domain.doubts import doubts
 from app.errors import NotFound
 from app.models import Explanation, Neuron, Subject
+from app.queries.common.prepared import PreparedWrite, one_round_trip
 from app.queries.doubts.facts import doubted_explanations
 
 AT_ONCE = 200
@@ -22,13 +23,16 @@ _ARRAYS = """unnest(
     CAST(:lows AS double precision[]), CAST(:highs AS double precision[]), CAST(:subject_ids AS bigint[]),
     CAST(:neuron_ids AS bigint[]), CAST(:current AS boolean[])
 ) AS found (explanation_id, doubt, figure, low, high, subject_id, neuron_id, is_current)"""
-_GONE = sql("""
-    DELETE FROM explanation_doubt AS kept WHERE kept.neuron_id = ANY(:looked_at) AND NOT EXISTS (
+_GONE = PreparedWrite(
+    sql("""
+    DELETE FROM explanation_doubt AS kept WHERE kept.neuron_id = ANY(CAST(:looked_at AS bigint[])) AND NOT EXISTS (
         SELECT FROM unnest(CAST(:explanation_ids AS bigint[]), CAST(:doubts AS text[])) AS found (explanation_id, doubt)
         WHERE found.explanation_id = kept.explanation_id AND found.doubt = kept.doubt
     )
 """)
-_KEPT = sql(f"""
+)
+_KEPT = PreparedWrite(
+    sql(f"""
     INSERT INTO explanation_doubt (explanation_id, doubt, figure, low, high, subject_id, neuron_id, is_current)
     SELECT * FROM {_ARRAYS} ORDER BY explanation_id, doubt
     ON CONFLICT (explanation_id, doubt) DO UPDATE SET figure = excluded.figure, low = excluded.low,
@@ -36,12 +40,15 @@ _KEPT = sql(f"""
     WHERE (explanation_doubt.figure, explanation_doubt.low, explanation_doubt.high, explanation_doubt.is_current)
         IS DISTINCT FROM (excluded.figure, excluded.low, excluded.high, excluded.is_current)
 """)  # noqa: S608 - a constant of this file
+)
 
-_COUNTED = sql("""
+_COUNTED = PreparedWrite(
+    sql("""
     UPDATE neuron SET n_doubts = found.n
     FROM unnest(CAST(:neuron_ids AS bigint[]), CAST(:numbers AS smallint[])) AS found (neuron_id, n)
     WHERE neuron.id = found.neuron_id AND neuron.n_doubts <> found.n
 """)
+)
 
 
 def refresh_doubts(session: Session, *, neuron_ids: Sequence[int]) -> None:
@@ -66,12 +73,13 @@ def refresh_doubts(session: Session, *, neuron_ids: Sequence[int]) -> None:
     ]
     arrays = {name: [row[name] for row in rows] for name in _COLUMNS}
     gone = {name: arrays[name] for name in ("explanation_ids", "doubts")}
-    session.execute(_GONE, {"looked_at": list(neuron_ids), **gone})
-    if rows:
-        session.execute(_KEPT, arrays)
     current = Counter(row["neuron_ids"] for row in rows if row["current"])
     numbers = [current[neuron_id] for neuron_id in neuron_ids]
-    session.execute(_COUNTED, {"neuron_ids": list(neuron_ids), "numbers": numbers})
+    with one_round_trip(session) as trip:
+        trip.change(_GONE, {"looked_at": list(neuron_ids), **gone})
+        if rows:
+            trip.change(_KEPT, arrays)
+        trip.change(_COUNTED, {"neuron_ids": list(neuron_ids), "numbers": numbers})
 
 
 _COLUMNS = ("explanation_ids", "doubts", "figures", "lows", "highs", "subject_ids", "neuron_ids", "current")

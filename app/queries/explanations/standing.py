@@ -12,7 +12,7 @@ from app.domain.changes import ScoredText
 from app.domain.headlines import Headline
 from app.domain.standing import shown_first
 from app.models import Explanation, Neuron, RejectedExplanation
-from app.queries.common.prepared import PreparedSelect, one_round_trip
+from app.queries.common.prepared import PreparedSelect, PreparedWrite, one_round_trip
 from app.queries.doubts.store import refresh_doubts
 from app.queries.explanations.changes import ENDED_RUNS, store_changes
 from app.queries.explanations.headlines import FiguresRow, figures_rows, headline_and_2023
@@ -56,7 +56,8 @@ _TEXTS = PreparedSelect(
     .where(Explanation.neuron_id == any_(_NEURONS)),
 )
 _SCORES = PreparedSelect(FiguresRow, figures_rows().where(Explanation.neuron_id == any_(_NEURONS)))
-_CURRENT = sql("""
+_CURRENT = PreparedWrite(
+    sql("""
     UPDATE neuron SET current_explanation_id = found.explanation_id, current_text = found.text,
         current_score_id = found.score_id, current_score = found.score, current_simulator = found.simulator,
         headline_score_id = found.headline_id, headline_score = found.headline,
@@ -75,9 +76,11 @@ _CURRENT = sql("""
     )
     WHERE neuron.id = found.neuron_id
 """)
+)
 
 
-_STANDING = sql("""
+_STANDING = PreparedWrite(
+    sql("""
     INSERT INTO method_standing (method_id, neuron_id, explanation_id, score_id, score, simulator, token_table)
     SELECT method_id, neuron_id, explanation_id, score_id, score, simulator, token_table FROM unnest(
         CAST(:method_ids AS bigint[]), CAST(:neuron_ids AS bigint[]), CAST(:explanation_ids AS bigint[]),
@@ -90,6 +93,7 @@ _STANDING = sql("""
     WHERE (method_standing.explanation_id, method_standing.score_id)
         IS DISTINCT FROM (excluded.explanation_id, excluded.score_id)
 """)
+)
 
 
 _AT_ONCE = 2000
@@ -131,16 +135,16 @@ def _refresh(session: Session, neuron_ids: list[int]) -> None:
     def first_of(several: Sequence[_Text]) -> _Text | None:
         return shown_first(several, lambda text: standing[text.id].is_scored)
 
-    connection = session.connection()
     current = [_Current.of(neuron_id, first_of(rows), len(rows), standing) for neuron_id, rows in own.items()]
-    connection.execute(_CURRENT, {column: [getattr(row, column) for row in current] for column in _Current.__slots__})
-    if by_method:
-        # A method's figures cover all of its explanations: without the rejected ones they would be too high.
-        said = {key: first_of([replace(text, is_rejected=False) for text in rows]) for key, rows in by_method.items()}
-        connection.execute(_STANDING, _arrays(said, standing))
+    # A method's figures cover all of its explanations: without the rejected ones they would be too high.
+    said = {key: first_of([replace(text, is_rejected=False) for text in rows]) for key, rows in by_method.items()}
+    with one_round_trip(session) as trip:
+        trip.change(_CURRENT, {column: [getattr(row, column) for row in current] for column in _Current.__slots__})
+        if said:
+            trip.change(_STANDING, _arrays(said, standing))
     if runs.rows:
         scored = {t.id: ScoredText(t.text, of_text[t.id], t.method_id is not None) for t in texts.rows}
-        store_changes(connection, runs.rows, scored, {row.neuron_ids: row.explanation_ids for row in current})
+        store_changes(session.connection(), runs.rows, scored, {row.neuron_ids: row.explanation_ids for row in current})
 
 
 def _with_rejected_copies(texts: Sequence[_Text]) -> list[_Text]:

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import select
+from psycopg.types.json import Jsonb
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from app.domain.activations import NORMALISED_MAXIMUM, FloatArray, pack_activations
 from app.domain.authors import AuthorKind
 from app.domain.results import ExplanationResult, ScoreResult, SimulationResult
 from app.models import Explanation, Run, Score, Simulation
+from app.queries.common.prepared import PreparedWrite, one_round_trip
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,16 @@ class Author:
     account_id: int | None = None
     collection_id: int | None = None
     """The collection whose records were read; None for a text that was made from none."""
+
+
+_BY_THE_DATABASE = frozenset({"id", "created_at"})
+# Statements are built once: building them costs more than running them.
+_SIMULATION = PreparedWrite(
+    insert(Simulation), columns=[c.name for c in Simulation.__table__.columns if c.name not in _BY_THE_DATABASE]
+)
+_SCORE = PreparedWrite(
+    insert(Score), columns=[c.name for c in Score.__table__.columns if c.name not in _BY_THE_DATABASE]
+)
 
 
 def store_candidates(
@@ -99,29 +111,30 @@ def add_results(session: Session, *, explanation_id: int, result: ExplanationRes
 
     Callers then call ``refresh_current`` once per neuron.
     """
-    session.add_all(_simulation_row(explanation_id, s, author) for s in result.simulations)
-    session.add_all(_score_row(explanation_id, s, author) for s in result.scores)
+    with one_round_trip(session) as trip:
+        trip.change(_SIMULATION, *(_simulation_row(explanation_id, s, author) for s in result.simulations))
+        trip.change(_SCORE, *(_score_row(explanation_id, s, author) for s in result.scores))
 
 
-def _simulation_row(explanation_id: int, result: SimulationResult, author: Author) -> Simulation:
+def _simulation_row(explanation_id: int, result: SimulationResult, author: Author) -> dict[str, object]:
     rows = [np.full(e.length, np.nan, dtype=np.float32) if e.expected is None else e.expected for e in result.excerpts]
     distributions = [(e.distribution, e.length * (NORMALISED_MAXIMUM + 1)) for e in result.excerpts]
     uncalibrated = [(e.uncalibrated, e.length) for e in result.excerpts]
-    return Simulation(
-        explanation_id=explanation_id,
-        method_id=author.method_id,
-        run_id=author.run_id,
-        collection_id=author.collection_id,
-        simulator=result.simulator,
-        kind=result.kind,
-        split=result.split,
-        unit=result.unit,
-        excerpt_ids=[e.excerpt_id for e in result.excerpts],
-        expected=pack_activations(rows),
-        distributions=_packed_where_known(distributions),
-        uncalibrated=_packed_where_known(uncalibrated),
-        failures={str(index): e.failure for index, e in enumerate(result.excerpts) if e.failure is not None},
-    )
+    return {
+        "explanation_id": explanation_id,
+        "method_id": author.method_id,
+        "run_id": author.run_id,
+        "collection_id": author.collection_id,
+        "simulator": result.simulator,
+        "kind": str(result.kind),
+        "split": str(result.split),
+        "unit": result.unit,
+        "excerpt_ids": [e.excerpt_id for e in result.excerpts],
+        "expected": pack_activations(rows),
+        "distributions": _packed_where_known(distributions),
+        "uncalibrated": _packed_where_known(uncalibrated),
+        "failures": Jsonb({str(index): e.failure for index, e in enumerate(result.excerpts) if e.failure is not None}),
+    }
 
 
 def _packed_where_known(rows: Sequence[tuple[FloatArray | None, int]]) -> bytes | None:
@@ -131,26 +144,26 @@ def _packed_where_known(rows: Sequence[tuple[FloatArray | None, int]]) -> bytes 
     return pack_activations([np.full(n, np.nan, np.float32) if row is None else row.ravel() for row, n in rows])
 
 
-def _score_row(explanation_id: int, result: ScoreResult, author: Author) -> Score:
+def _score_row(explanation_id: int, result: ScoreResult, author: Author) -> dict[str, object]:
     low, high = result.interval if result.interval is not None else (None, None)
-    return Score(
-        explanation_id=explanation_id,
-        method_id=author.method_id,
-        run_id=author.run_id,
-        collection_id=author.collection_id,
-        scorer=result.scorer,
-        sample=result.sample,
-        simulator=result.simulator,
-        value=result.value,
-        undefined_reason=result.undefined_reason,
-        interval_low=low,
-        interval_high=high,
-        n_valid=result.n_valid,
-        n_failed=result.n_failed,
-        token_lookup_baseline=result.token_lookup_baseline,
-        shuffled_baseline=result.shuffled_baseline,
-        chance=result.chance,
-    )
+    return {
+        "explanation_id": explanation_id,
+        "method_id": author.method_id,
+        "run_id": author.run_id,
+        "collection_id": author.collection_id,
+        "scorer": result.scorer,
+        "sample": result.sample,
+        "simulator": result.simulator,
+        "value": result.value,
+        "undefined_reason": result.undefined_reason,
+        "interval_low": low,
+        "interval_high": high,
+        "n_valid": result.n_valid,
+        "n_failed": result.n_failed,
+        "token_lookup_baseline": result.token_lookup_baseline,
+        "shuffled_baseline": result.shuffled_baseline,
+        "chance": result.chance,
+    }
 
 
 @dataclass(frozen=True, slots=True)
