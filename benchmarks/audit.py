@@ -1,10 +1,10 @@
-"""How far an audit's result is from the truth: ``python -m benchmarks.audit [--quick] [--json FILE]``.
+"""How far an audit's result is from the truth: ``python -m benchmarks.audit [--quick] [--neurons N] [--excerpts N]``.
 
 Among right explanations of the demo's neurons 5, 20 and 50 % are made wrong in a known way: how well do scores and
 doubts find them, by the area under the ROC curve and by the share found at 5 % false alarms?
 
 Simulated reviewers with known error rates judge campaigns by the rules of real ones; the interval of the corrected
-share is to hold the true one in 93 to 97 % of them.
+share is to contain the true one in 93 to 97 % of them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,10 +31,13 @@ CAMPAIGNS: Mapping[str, tuple[Plan, Reviewers]] = {
 }
 
 
-def measure(quick: bool) -> Figures:
-    """How well wrong explanations are found, and how often intervals of simulated campaigns hold the true share."""
-    size = QUICK if quick else FULL
-    pool = collect_pool(n_excerpts=size.n_excerpts, n_neurons=size.n_neurons, seed=0)
+def measure(quick: bool, neurons: int = FULL.n_neurons, excerpts: int = FULL.n_excerpts) -> Figures:
+    """How well wrong explanations are found, and how often intervals of simulated campaigns contain the true share.
+
+    Explanations are those of ``neurons`` neurons of the demo, on ``excerpts`` excerpts of its corpus.
+    """
+    n_neurons, n_excerpts = (QUICK.n_neurons, QUICK.n_excerpts) if quick else (neurons, excerpts)
+    pool = collect_pool(n_excerpts=n_excerpts, n_neurons=n_neurons, seed=0)
     return {**planted(cases(pool, seed=0)), **campaigns(N_QUICK if quick else N_CAMPAIGNS)}
 
 
@@ -49,7 +52,7 @@ def planted(known: Sequence[Case]) -> Figures:
 
 
 def campaigns(n: int) -> Figures:
-    """How often intervals of ``n`` simulated campaigns hold the true share, and how far shares are from it."""
+    """How often intervals of ``n`` simulated campaigns contain the true share, and how far shares are from it."""
     return dict(_figures(n))
 
 
@@ -76,4 +79,4 @@ def _mean_error(found: list[Judged]) -> float:
 
 
 if __name__ == "__main__":
-    benchmark("audit", measure)
+    benchmark("audit", measure, neurons=FULL.n_neurons, excerpts=FULL.n_excerpts)

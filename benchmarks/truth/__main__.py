@@ -23,16 +23,16 @@ PAGES = Path(__file__).resolve().parents[2] / "app" / "web" / "measured" / "trut
 TWIN_SEED = 1
 GOOD = 0.5
 NOTICED = 0.95
-"""Of the made neurons: a check of labels is passed where a score falls for so many."""
+"""Share of the made neurons for which a score must fall to pass a check of labels."""
 TARGETS: Mapping[str, float] = {
     "twice_too_broad": 0.99,
     "ten_times_too_broad": 0.99,
     "too_narrow": 0.97,
     "swapped": 0.995,
 }
-"""Share of pairs that the right text is to win by the executed score."""
+"""Share of pairs that the right text must win, by every score but the estimate of the executed one."""
 LOST_BY_ESTIMATING = 0.03
-"""So much less may the weighted estimate win."""
+"""The weighted estimate may win so much less than the executed score."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,15 @@ QUICK = Size(n_excerpts=400, n_neurons=8, n_draws=2, n_made=5, n_made_excerpts=4
 
 
 @dataclass(frozen=True, slots=True)
+class Shortfall:
+    """What a scorer does not reach: in a few words, and in a sentence whose subject is the scorer."""
+
+    scorer: str
+    label: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
 class Truth:
     """Everything that was measured."""
 
@@ -78,48 +87,52 @@ class Truth:
         """The share of right texts above ``GOOD``."""
         return float(np.mean([(case.right.get(scorer) or 0.0) > GOOD for case in found])) if found else 0.0
 
-    def shortfalls(self) -> dict[str, list[str]]:
-        """What each scorer does not reach, in words."""
-        found: dict[str, list[str]] = {scorer: [] for scorer in (*SCORERS, *self.coverage)}
-        for scorer, sentence in (*self._lost_pairs(), *self._unnoticed_labels(), *self._missed_intervals()):
-            found[scorer].append(sentence)
-        return found
+    def shortfalls(self) -> list[Shortfall]:
+        """What scorers do not reach."""
+        return [*self._lost_pairs(), *self._undetected_labels(), *self._missed_intervals()]
 
-    def _lost_pairs(self) -> Iterator[tuple[str, str]]:
+    def _lost_pairs(self) -> Iterator[Shortfall]:
         comparisons = self.comparisons
         for (scorer, kind), own in comparisons.items():
             target = TARGETS.get(kind)
             if target is not None and scorer == WHOLE_CORPUS:
                 target = comparisons[EXECUTED, kind].paired - LOST_BY_ESTIMATING
             if target is not None and own.paired < target:
-                yield (
+                yield Shortfall(
                     scorer,
-                    (
-                        f"does not always notice {_words(kind)}: the right text wins {own.paired:.1%} of {own.n} "
-                        f"pairs, {target:.1%} is to be reached"
-                    ),
+                    _words(kind),
+                    f"does not always detect {_words(kind)}: the right text wins {own.paired:.1%} of {own.n} pairs, "
+                    f"the target is {target:.1%}",
                 )
 
-    def _unnoticed_labels(self) -> Iterator[tuple[str, str]]:
+    def _undetected_labels(self) -> Iterator[Shortfall]:
         for check in self.sanity:
             for scorer in SCORERS:
                 noticed = check.noticed.get(scorer, 1.0)
                 if noticed < NOTICED:
-                    yield (
+                    yield Shortfall(
                         scorer,
-                        (
-                            f"does not always notice {_words(check.check)} of a neuron that fires on {check.rate:.2%} "
-                            f"of tokens: it falls for {noticed:.0%} of {check.n}"
-                        ),
+                        f"{_words(check.check)} at {check.rate:.2%}",
+                        f"does not always detect {_words(check.check)} of a neuron that fires on {check.rate:.2%} of "
+                        f"tokens: it falls for {noticed:.0%} of {check.n} neurons",
                     )
 
-    def _missed_intervals(self) -> Iterator[tuple[str, str]]:
+    def _missed_intervals(self) -> Iterator[Shortfall]:
         for scorer, own in self.coverage.items():
             if not LEAST <= own.covered <= MOST:
-                yield scorer, f"has 95 % intervals that hold the truth in {own.covered:.1%} of {own.n:,} draws"
+                yield Shortfall(
+                    scorer,
+                    f"intervals cover {own.covered:.1%}",
+                    f"has 95% intervals that contain the true value in {own.covered:.1%} of {own.n:,} draws, "
+                    f"the target is {LEAST:.0%} to {MOST:.0%}",
+                )
         mean, (low, high) = bias(self.cases)
         if not low <= 0 <= high:
-            yield WHOLE_CORPUS, f"differs from the executed score by {mean:+.3f} ({low:+.3f} to {high:+.3f})"
+            yield Shortfall(
+                WHOLE_CORPUS,
+                f"biased by {mean:+.3f}",
+                f"differs from the executed score by {mean:+.3f} ({low:+.3f} to {high:+.3f}) on average",
+            )
 
 
 def measure(size: Size, *, seed: int = 0) -> Truth:
@@ -164,7 +177,9 @@ def as_document(truth: Truth) -> dict[str, Any]:
                 "above_half": round(truth.above(truth.cases, scorer), 4),
                 "twin_above_half": round(truth.above(truth.twin, scorer), 4),
                 "coverage": round(truth.coverage[scorer].covered, 4) if scorer in truth.coverage else None,
-                "shortfalls": shortfalls[scorer],
+                "shortfalls": [
+                    {"label": short.label, "sentence": short.sentence} for short in shortfalls if short.scorer == scorer
+                ],
             }
             for scorer in SCORERS
         },
@@ -183,7 +198,7 @@ def tables(truth: Truth) -> Iterator[Table]:
         for scorer in SCORERS:
             table.add_row(scorer, *(_cell(truth.comparisons.get((scorer, kind)), paired=both) for kind in kinds))
         yield table
-    table = Table("scorer", *(f"{_words(c.check)} {c.rate:g}" for c in truth.sanity), title="Noticed at firing rates")
+    table = Table("scorer", *(f"{_words(c.check)} {c.rate:g}" for c in truth.sanity), title="Detected at firing rates")
     for scorer in SCORERS:
         if any(scorer in check.noticed for check in truth.sanity):
             table.add_row(scorer, *(f"{c.noticed[scorer]:.2f}" if scorer in c.noticed else "" for c in truth.sanity))
@@ -235,9 +250,8 @@ def main() -> None:
         float(np.mean([case.right.get(name) or 0.0 for case in truth.cases])) for name in (SCORE_2023, EXECUTED)
     )
     console.print(f"mean 2023 score {mean_2023:.3f}, mean executed score {mean_executed:.3f}")
-    for scorer, missed in truth.shortfalls().items():
-        for sentence in missed:
-            console.print(f"falls short: {scorer} {sentence}")
+    for short in truth.shortfalls():
+        console.print(f"falls short: {short.scorer} {short.sentence}")
     targets = [p for p in (arguments.json, PAGES if arguments.write else None) if p is not None]
     for path in targets:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,19 +1,22 @@
 """Every number that is compared, of one text of one neuron: what scorers say, and what the whole pool says.
 
-Scorers that ask a language model are read by the lexical language here, which makes no mistakes in what it can read:
-what they then fail to notice, they cannot notice.
+Scorers that ask a language model are given the lexical language's reading of the text here, which makes no mistakes in
+what it can read: what they then do not notice, they cannot notice.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.activations import ActivationRecord, FloatArray, SampleKind, Split
-from app.domain.executed import FIRING_LEVEL, firing_threshold
+from app.domain.doubts import Facts, doubts
+from app.domain.executed import CORPUS, FIRING_LEVEL, firing_threshold
 from app.domain.methods import MethodDefinition
-from benchmarks.truth.pool import Neuron, Pool
+from app.domain.results import ExplanationResult, ScoreResult
+from app.queries.doubts.scored import DoubtedScore, DoubtedText, score_facts
+from benchmarks.truth.pool import Neuron, Pool, PoolSubject
 from worker.lexical.matching import Block
 from worker.lexical.parser import executable
 from worker.method.contracts import Candidate, NeuronTask, Services
@@ -21,14 +24,19 @@ from worker.method.pipeline import score_candidate
 from worker.method.prompts.rendering import shown_window
 from worker.method.registry import BuiltMethod, build_method
 from worker.scorers.detection import asked_about
+from worker.scorers.found_texts import FoundTextsScorer
 from worker.scorers.fuzzing import fuzzed
 from worker.scorers.ratings import Rated, judged
+from worker.simulators.lexical import LexicalSimulator
 
 BoolArray = NDArray[np.bool_]
 EXECUTED = "executed"
 WHOLE_CORPUS = "whole_corpus"
 SCORE_2023 = "correlation"
 F1 = "executed_f1"
+NEIGHBOURS, FOUND_TEXTS = "neighbours", "found_texts"
+DOUBTS, DOUBTS_ESTIMATED = "doubts", "doubts_estimated"
+"""The number of doubts that are raised where the text was executed over the whole corpus, and where it was not."""
 
 METHOD = MethodDefinition(
     name="truth",
@@ -36,7 +44,7 @@ METHOD = MethodDefinition(
     label="Every scorer that needs no language model",
     explainer="lexical",
     simulator="lexical",
-    scorers=("correlation", "whole_corpus", "explained_variance", "absolute_deviation"),
+    scorers=("correlation", "whole_corpus", "explained_variance", "absolute_deviation", "neighbours"),
 )
 SCORERS = (
     EXECUTED,
@@ -48,6 +56,8 @@ SCORERS = (
     "absolute_deviation",
     "detection_auc",
     "fuzzing_auc",
+    NEIGHBOURS,
+    FOUND_TEXTS,
 )
 """In the order of the table; each is a number that is the higher the better the text."""
 
@@ -77,17 +87,68 @@ def built() -> BuiltMethod:
     return build_method(METHOD, Services())
 
 
+_MEASURED_ON = ("top_and_random", "corpus", "top")
+
+
 def numbers_of(text: str, neuron: Neuron, task: NeuronTask, reader: Reader, method: BuiltMethod) -> Numbers:
-    """The number of every scorer for one text; None where it is undefined."""
+    """The number of every scorer for one text, None where it is undefined, and how many doubts are raised."""
     result = score_candidate(method, task, Candidate(text))
     found: dict[str, float | None] = {
-        score.scorer: score.value for score in result.scores if score.sample in ("top_and_random", "corpus")
+        score.scorer: score.value for score in result.scores if score.sample in _MEASURED_ON
     }
     expected = reader.expected(text)
     real = neuron.activations
     found[EXECUTED] = None if expected is None else pearson_of(real, expected)
     found[F1] = None if expected is None else f1_of(real, expected, neuron.maximum)
+    finding = FoundTextsScorer(LexicalSimulator(), PoolSubject(reader.pool, neuron), {})
+    found[FOUND_TEXTS] = finding.score_text(text, task, ())[0].value
+    executed = [] if expected is None else [_executed(neuron, reader.pool, expected)]
+    found[DOUBTS], found[DOUBTS_ESTIMATED] = _n_doubts(result, executed), _n_doubts(result, [])
     return {**found, **judged_by_reader(text, task)}
+
+
+def _executed(neuron: Neuron, pool: Pool, expected: FloatArray) -> DoubtedScore:
+    """The score over the whole pool with both sides, as a check of a corpus stores it."""
+    real = neuron.activations
+    fires, claimed = fires_and_claims(real, expected, neuron.maximum)
+    both, value = float((fires & claimed).sum()), pearson_of(real, expected)
+    return replace(
+        _doubted(ScoreResult(EXECUTED, CORPUS, value, real.size, 0, None if value is not None else "it is constant")),
+        simulator="lexical",
+        token_lookup_baseline=pearson_of(real, neuron.table.expected(pool.tokens)),
+        precision=both / float(claimed.sum()) if claimed.any() else None,
+        recall=both / float(fires.sum()) if fires.any() else None,
+    )
+
+
+def _doubted(score: ScoreResult) -> DoubtedScore:
+    return DoubtedScore(
+        explanation_id=0,
+        scorer=score.scorer,
+        sample=score.sample,
+        simulator=score.simulator,
+        run_id=0,
+        collection_id=0,
+        value=score.value,
+        undefined_reason=score.undefined_reason,
+        interval_low=None if score.interval is None else score.interval[0],
+        interval_high=None if score.interval is None else score.interval[1],
+        n_valid=score.n_valid,
+        n_failed=score.n_failed,
+        token_lookup_baseline=score.token_lookup_baseline,
+        shuffled_baseline=score.shuffled_baseline,
+        chance=score.chance,
+        precision=None,
+        recall=None,
+    )
+
+
+def _n_doubts(result: ExplanationResult, executed: Sequence[DoubtedScore]) -> float:
+    """The doubts that follow from scores and text. Those about a neuron's evidence are the same for all its texts."""
+    text = DoubtedText(0, 0, result.text, rank=0, method_id=0, collection_id=0, is_imported=False)
+    scores = [*map(_doubted, result.scores), *executed]
+    facts = score_facts(text, [text], {0: scores}, lambda _score, _kind, _simulator: None)
+    return float(len(doubts(Facts(text=result.text, scores=facts))))
 
 
 def judged_by_reader(text: str, task: NeuronTask) -> Numbers:

@@ -7,6 +7,7 @@ import numpy as np
 
 from app.domain.intervals import Interval, share_interval
 from app.domain.judgements import auc
+from app.domain.steps.scored_records import NEIGHBOURS_COMPARED
 from app.domain.token_table import STRONGEST_TOKENS
 from app.errors import MethodError
 from benchmarks.truth.numbers import EXECUTED, WHOLE_CORPUS, Numbers, Reader, built, numbers_of
@@ -50,7 +51,8 @@ def explained(pool: Pool, *, seed: int) -> Iterator[tuple[Neuron, NeuronTask, st
     method = built()
     for neuron in pool.neurons:
         peers = [other for other in pool.neurons if other.layer == neuron.layer and other is not neuron]
-        task = pool.task(neuron, seed=seed, peer=peers[0] if peers else None)
+        near = nearest(neuron, peers)
+        task = pool.task(neuron, seed=seed, peer=peers[0] if peers else None, neighbours=near)
         try:
             candidates = method.explainer.explain(without_held_out(task))
         except MethodError:
@@ -94,6 +96,13 @@ def _case(
     )
 
 
+def nearest(neuron: Neuron, peers: Sequence[Neuron]) -> list[Neuron]:
+    """The neurons of the layer that share most of its strongest tokens, as a run is given them."""
+    shared = {other.number: len(strongest(neuron) & strongest(other)) for other in peers}
+    order = sorted((other for other in peers if shared[other.number]), key=lambda o: (-shared[o.number], o.index))
+    return order[:NEIGHBOURS_COMPARED]
+
+
 def strongest(neuron: Neuron) -> frozenset[int]:
     """The tokens that stand for a neuron."""
     return frozenset(neuron.table.token_ids[:STRONGEST_TOKENS].tolist())
@@ -110,9 +119,9 @@ def without_places(text: str) -> str | None:
 
 
 def compared(found: Sequence[Case], scorer: str, kind: str) -> Comparison | None:
-    """Right against one kind of wrong by one scorer; None where there is no such pair."""
+    """Right against one kind of wrong by one scorer; None where there is no such pair, or the scorer has no number."""
     own = [case for case in found if kind in case.wrong]
-    if not own:
+    if all(numbers.get(scorer) is None for case in own for numbers in (case.right, case.wrong[kind])):
         return None
     right = np.array([_value(case.right, scorer) for case in own])
     wrong = np.array([_value(case.wrong[kind], scorer) for case in own])

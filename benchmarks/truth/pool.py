@@ -1,4 +1,4 @@
-"""A pool of excerpts that stands for a whole corpus, with every activation of some neurons, and draws from it.
+"""A pool of excerpts that represents a whole corpus, with every activation of some neurons, and draws from it.
 
 Draws are those of a collection: the highest peaks, five bands of peaks, a uniform sample, each with its probability.
 """
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind, Split
+from app.domain.activations import ActivationRecord, FloatArray, IntArray, NeuronRecords, SampleKind, Split
 from app.domain.executed import firing_threshold
 from app.domain.samples import BAND_EDGES, BANDS, STRATA
 from app.domain.token_table import TokenTable
@@ -33,6 +33,7 @@ TABLE_TOKENS = 50
 BATCH = 64
 DEMO_MODEL = Path(__file__).resolve().parents[2] / "demo" / "model"
 CORPUS = "demo:stdlib"
+SLUG = "demo"
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,17 +71,25 @@ class Pool:
     neurons: tuple[Neuron, ...]
     vocabulary: Vocabulary
 
-    def task(self, neuron: Neuron, *, seed: int, peer: Neuron | None = None) -> NeuronTask:
+    @cached_property
+    def ordinals(self) -> Mapping[bytes, int]:
+        """The excerpts by their text. Of two that are equal the last: their activations are equal as well."""
+        return {row.tobytes(): ordinal for ordinal, row in enumerate(self.tokens)}
+
+    def task(
+        self, neuron: Neuron, *, seed: int, peer: Neuron | None = None, neighbours: Sequence[Neuron] = ()
+    ) -> NeuronTask:
         """What a method is given of a neuron, by one draw."""
         return NeuronTask(
             neuron_id=neuron.number,
-            subject="demo",
+            subject=SLUG,
             layer=neuron.layer,
             index=neuron.index,
             records=self.records(neuron, seed=seed),
             vocabulary=self.vocabulary,
             peer=None if peer is None else self.records(peer, seed=seed),
             seed=seed,
+            neighbours=tuple(self.records(other, seed=seed) for other in neighbours),
         )
 
     def records(self, neuron: Neuron, *, seed: int) -> NeuronRecords:
@@ -118,6 +127,27 @@ class Pool:
             populations={**{kind: len(own) for kind, own in strata.items()}, SampleKind.RANDOM: len(self.tokens)},
             tokens=neuron.table,
         )
+
+
+@dataclass(frozen=True)
+class PoolSubject:
+    """What a scorer may ask of the subject about its corpus, answered from a pool and the activations of a neuron."""
+
+    pool: Pool
+    neuron: Neuron
+    slug: str = SLUG
+
+    def corpus_excerpts(self, n: int, *, seed: int) -> Sequence[IntArray]:
+        """Up to ``n`` excerpts [T] of the pool, uniform without replacement."""
+        n_excerpts = len(self.pool.tokens)
+        chosen = np.random.default_rng(seed).choice(n_excerpts, size=min(n, n_excerpts), replace=False)
+        return tuple(self.pool.tokens[np.sort(chosen)])
+
+    def excerpt_activations(self, excerpts: Sequence[IntArray], *, layer: int, index: int) -> tuple[FloatArray, ...]:
+        """The neuron's activations [T] on each of these excerpts of the pool. Raises KeyError for any other."""
+        if (layer, index) != (self.neuron.layer, self.neuron.index):
+            raise KeyError(f"neuron {layer}/{index} is not the one of these activations")
+        return tuple(self.neuron.activations[self.pool.ordinals[ids.tobytes()]] for ids in excerpts)
 
 
 def measured(number: int, address: tuple[int, int], activations: Float32s, tokens: Int32s) -> Neuron:

@@ -40,16 +40,16 @@ def test_the_benchmark_reports_every_kind_of_campaign() -> None:
 
 
 def case(place: int) -> Case:
-    """A neuron whose wrong text scores 0.5 lower and claims too much."""
+    """A neuron whose wrong text scores 0.5 lower and raises two doubts; its 2023 score is that of the right one."""
     right = 0.6 + place / 100
     return Case(
         f"text {place}",
-        {"executed": right, "correlation": right, "whole_corpus_precision": 0.9, "whole_corpus_recall": 0.9},
-        {"ten_times_too_broad": {"executed": right - 0.5, "correlation": right, "whole_corpus_precision": 0.05}},
+        {"executed": right, "correlation": right, "doubts": 0.0},
+        {"ten_times_too_broad": {"executed": right - 0.5, "correlation": right, "doubts": 2.0}},
     )
 
 
-def test_what_a_score_and_a_doubt_notice_is_found_and_what_a_score_does_not_is_not() -> None:
+def test_planted_texts_are_found_by_what_detects_them_and_by_nothing_else() -> None:
     rows = {(each.share, each.detector): each for each in found([case(i) for i in range(40)], seed=0)}
     assert {share for share, _ in rows} == {0.05, 0.2, 0.5}
     assert rows[0.2, "executed"].n_wrong == 8
@@ -57,4 +57,21 @@ def test_what_a_score_and_a_doubt_notice_is_found_and_what_a_score_does_not_is_n
         assert rows[share, "executed"].area.value == 1.0
         assert rows[share, "doubts"].at_alarms == 1.0
         assert rows[share, "correlation"].area.value != 1.0
-        assert rows[share, "detection_auc"].at_alarms == 0.0  # undefined everywhere: all or none
+    assert (0.2, "detection_auc") not in rows  # not measured
+
+
+def test_wrong_texts_of_any_kind_are_of_all_kinds_that_there_are() -> None:
+    both = [
+        Case(each.text, each.right, {**each.wrong, "swapped": {"executed": -1.0, "doubts": 3.0}})
+        for each in (case(i) for i in range(40))
+    ]
+    rows = {(each.kind, each.share, each.detector): each for each in found(both, seed=0)}
+    assert {kind for kind, _, _ in rows} == {"ten_times_too_broad", "swapped", "any_kind"}
+    assert rows["any_kind", 0.5, "executed"].area.value == 1.0
+    assert (rows["any_kind", 0.5, "correlation"].area.value or 0) > 0.5  # undefined for swapped ones
+
+
+def test_the_report_has_two_figures_for_each_detector_and_share() -> None:
+    figures = audit.planted([case(i) for i in range(40)])
+    assert len(figures) == 3 * 3 * 2
+    assert figures["ten times too broad, 20% of 40: doubts, found at 5% false alarms"].value == 1.0

@@ -10,10 +10,10 @@ from app.domain.estimates import drawn_excerpts, weigh
 from app.domain.samples import STRATA
 from app.domain.tokens import Vocabulary
 from benchmarks.truth.__main__ import TARGETS, Size, Truth, as_document
-from benchmarks.truth.coverage import Coverage
-from benchmarks.truth.numbers import EXECUTED, SCORE_2023, WHOLE_CORPUS, built
+from benchmarks.truth.coverage import Coverage, coverage
+from benchmarks.truth.numbers import DOUBTS, EXECUTED, FOUND_TEXTS, NEIGHBOURS, SCORE_2023, WHOLE_CORPUS, built
 from benchmarks.truth.planted import Case, bias, cases, compared, kinds_of, without_places
-from benchmarks.truth.pool import TOKENS, Pool, measured, strata_of
+from benchmarks.truth.pool import TOKENS, Pool, PoolSubject, measured, strata_of
 from benchmarks.truth.sanity import EXTRA, MISSING, Sanity, sanity
 
 WORDS = tuple(f" w{chr(97 + i // 26)}{chr(97 + i % 26)}".encode() for i in range(200))
@@ -68,6 +68,31 @@ def test_right_texts_win_over_planted_ones(found: list[Case]) -> None:
     assert compared(found, EXECUTED, "no such kind") is None
 
 
+def test_every_score_of_a_right_text_is_measured_and_doubts_are_counted(found: list[Case]) -> None:
+    for case in found:
+        assert {NEIGHBOURS, FOUND_TEXTS} <= set(case.right)
+        assert case.right[FOUND_TEXTS] == pytest.approx(1.0)
+        # These neurons are driven by tokens alone, so that a right text can only equal the token table.
+        assert 1 <= (case.right[DOUBTS] or 0) < (case.wrong["swapped"][DOUBTS] or 0)
+
+
+def test_coverage_is_measured_for_every_interval(pool: Pool) -> None:
+    covered = coverage(pool, seed=0, n_draws=2)
+    assert {WHOLE_CORPUS, SCORE_2023, "detection_auc", f"{FOUND_TEXTS}_frequency"} <= set(covered)
+    assert all(0 <= own.covered <= 1 and own.n > 0 for own in covered.values())
+
+
+def test_a_pool_answers_for_the_subject_about_its_own_excerpts(pool: Pool) -> None:
+    neuron = pool.neurons[1]
+    subject = PoolSubject(pool, neuron)
+    drawn = subject.corpus_excerpts(5, seed=3)
+    assert len({row.tobytes() for row in drawn}) == 5
+    (first, *_) = subject.excerpt_activations(drawn, layer=0, index=1)
+    assert first.tolist() == neuron.activations[pool.ordinals[drawn[0].tobytes()]].tolist()
+    with pytest.raises(KeyError):
+        subject.excerpt_activations(drawn, layer=0, index=2)
+
+
 def test_an_undefined_score_loses_against_any_other() -> None:
     case = Case("a", {EXECUTED: -0.5}, {"swapped": {EXECUTED: None}})
     other = Case("b", {EXECUTED: None}, {"swapped": {EXECUTED: None}})
@@ -96,7 +121,7 @@ def test_exact_scores_notice_missing_and_extra_labels() -> None:
         assert {EXECUTED, WHOLE_CORPUS, SCORE_2023} <= set(check.noticed)
 
 
-def test_what_falls_short_is_named_beside_its_scorer() -> None:
+def test_every_shortfall_is_named_beside_its_scorer() -> None:
     numbers = [{EXECUTED: 0.5, WHOLE_CORPUS: 0.5}, {EXECUTED: 0.6, WHOLE_CORPUS: 0.7}]
     own = [Case("a", right, {"twice_too_broad": {EXECUTED: 0.4, WHOLE_CORPUS: 0.65}}) for right in numbers]
     truth = Truth(
@@ -106,12 +131,16 @@ def test_what_falls_short_is_named_beside_its_scorer() -> None:
         [Sanity(EXTRA, 0.001, 10, {EXECUTED: 1.0, WHOLE_CORPUS: 0.5})],
         {WHOLE_CORPUS: Coverage(100, 0.8, (0.7, 0.9), 0.3)},
     )
-    assert truth.shortfalls()[EXECUTED] == []
-    pairs, labels, intervals = truth.shortfalls()[WHOLE_CORPUS]
-    assert "twice too broad: the right text wins 50.0% of 2 pairs, 97.0% is to be reached" in pairs
-    assert "extra labels of a neuron that fires on 0.10% of tokens: it falls for 50% of 10" in labels
-    assert "80.0% of 100 draws" in intervals
+    shortfalls = truth.shortfalls()
+    assert {short.scorer for short in shortfalls} == {WHOLE_CORPUS}
+    pairs, labels, intervals = shortfalls
+    assert pairs.label == "twice too broad"
+    assert "twice too broad: the right text wins 50.0% of 2 pairs, the target is 97.0%" in pairs.sentence
+    assert labels.label == "extra labels at 0.10%"
+    assert "a neuron that fires on 0.10% of tokens: it falls for 50% of 10 neurons" in labels.sentence
+    assert "80.0% of 100 draws" in intervals.sentence
     document = json.loads(json.dumps(as_document(truth)))
     assert document["scorers"][WHOLE_CORPUS]["coverage"] == 0.8
+    assert document["scorers"][WHOLE_CORPUS]["shortfalls"][0] == {"label": pairs.label, "sentence": pairs.sentence}
     assert document["scorers"][EXECUTED]["right_wins"]["twice_too_broad"]["paired"] == 1.0
     assert set(TARGETS) >= {"twice_too_broad", "swapped"}

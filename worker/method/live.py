@@ -1,24 +1,19 @@
 """What a step may ask of the subject itself, where the worker has it loaded."""
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 from app.domain.activations import ActivationRecord, FloatArray, IntArray
 from app.errors import MethodError
 from worker.method.contracts import NeuronTask, Services
 
 
-@runtime_checkable
-class LiveSubject(Protocol):
-    """A loaded subject. Texts and excerpts are run as in a collection: each on its own, same start."""
+class SubjectOfCorpus(Protocol):
+    """A subject with the corpus that it was collected on. Each excerpt is run on its own, as in a collection."""
 
     @property
     def slug(self) -> str:
         """The subject's name in addresses."""
-        ...
-
-    def activations(self, texts: Sequence[str], *, layer: int, index: int) -> tuple[ActivationRecord, ...]:
-        """One neuron's activations on each text, cut to the context length; excerpt ids -1, -2, ..."""
         ...
 
     def corpus_excerpts(self, n: int, *, seed: int) -> Sequence[IntArray]:
@@ -27,6 +22,15 @@ class LiveSubject(Protocol):
 
     def excerpt_activations(self, excerpts: Sequence[IntArray], *, layer: int, index: int) -> tuple[FloatArray, ...]:
         """One neuron's activations on each of N excerpts [T], [T] each."""
+        ...
+
+
+@runtime_checkable
+class LiveSubject(SubjectOfCorpus, Protocol):
+    """A loaded subject. Texts and excerpts are run as in a collection: each on its own, same start."""
+
+    def activations(self, texts: Sequence[str], *, layer: int, index: int) -> tuple[ActivationRecord, ...]:
+        """One neuron's activations on each text, cut to the context length; excerpt ids -1, -2, ..."""
         ...
 
     def contexts(self, excerpts: Sequence[IntArray], positions: Sequence[int], *, layer: int) -> FloatArray:
@@ -50,7 +54,10 @@ def live_subject(services: Services, step: str) -> LiveSubject:
     return services.subject
 
 
-def same_subject(subject: LiveSubject, task: NeuronTask) -> LiveSubject:
+AnySubject = TypeVar("AnySubject", bound=SubjectOfCorpus)
+
+
+def same_subject(subject: AnySubject, task: NeuronTask) -> AnySubject:
     """The subject again. Raises MethodError where the task's neuron belongs to another one."""
     if subject.slug != task.subject:
         raise MethodError(f"This worker has loaded {subject.slug}, and the neuron belongs to {task.subject}.")

@@ -19,7 +19,7 @@ from app.domain.steps.spec import Records
 from app.domain.tokens import Vocabulary
 from app.errors import MethodError
 from worker.method.contracts import CannotSimulate, NeuronTask, ScoredExcerpt, Services, Simulator
-from worker.method.live import LiveSubject, live_subject, same_subject
+from worker.method.live import SubjectOfCorpus, live_subject, same_subject
 from worker.scorers.samples import scored
 
 Float64s = NDArray[np.float64]
@@ -39,7 +39,7 @@ class FoundTextsScorer:
     name = "found_texts"
     version = 1
 
-    def __init__(self, simulator: Simulator, subject: LiveSubject, parameters: Mapping[str, Any]) -> None:
+    def __init__(self, simulator: Simulator, subject: SubjectOfCorpus, parameters: Mapping[str, Any]) -> None:
         self._simulator, self._subject = simulator, subject
         self._n_shown = found(parameters)
         self._n_searched = int(parameters.get("n_searched", FOUND_AMONG))
