@@ -10,8 +10,9 @@ from app.domain.token_table import TokenTable
 from tests.worker.test_lexical_explainer import TOKENS, VOCABULARY, neuron, told
 from worker.explainers.lexical import evidence_groups
 from worker.lexical.evidence import CORPUS, Evidence, Group, evidence_of
+from worker.lexical.grammar import ANY, Clause, Quoted, target_phrase
 from worker.lexical.proposals import propose
-from worker.lexical.selection import LEVELS, Item, Search
+from worker.lexical.selection import LEVELS, LONG_LIST, PRICES, Item, Search, in_order_of_strengths
 from worker.method.contracts import NeuronTask
 from worker.method.pipeline import without_held_out
 
@@ -87,7 +88,7 @@ def test_the_value_of_a_sentence_is_the_weighted_mean_of_its_correlations() -> N
 
 def test_each_step_knows_the_value_of_every_claim_that_may_be_added() -> None:
     _, search = prepared(neuron(told('strongly on " import", weakly on digits after " ="'), noise=0.5))
-    items = [Item(1, 0, 5)]
+    items = [Item(1, 0, 3)]
     item, worth = search._best_step(items)
     assert worth <= search.value([*items, item])
     stated = search._stated()
@@ -99,3 +100,39 @@ def test_each_step_knows_the_value_of_every_claim_that_may_be_added() -> None:
 def test_there_are_no_rows_of_the_table_without_one() -> None:
     assert evidence().n_rows == evidence().block.n == 6
     assert len(TOKENS) > 6
+
+
+def test_any_token_alone_is_no_claim() -> None:
+    """It is what remains of a neuron that fires a little everywhere, and says nothing about it."""
+    _, search = prepared(neuron(told('any token (3), " import" (9)'), noise=0.3))
+    assert search._proposals.targets[0] == ANY
+    assert search._proposals.contexts[0] is None
+    items = search.run()
+    assert items
+    assert all((item.target, item.place) != (0, 0) for item in items)
+    search._best_step([])
+    assert (search._price([])[0, 0] > 1).all()
+
+
+@pytest.mark.parametrize(("longer", "shorter"), [(b" x", b" cat"), (b"\n   ", b"\n")])
+def test_a_letter_and_white_space_cost_more_than_what_helps_a_reader(longer: bytes, shorter: bytes) -> None:
+    _, search = prepared(neuron(told('on " cat", " x", "\\n" and "\\n···"'), noise=0.1))
+    targets = search._proposals.targets
+    costs = {t.text: c for t, c in zip(targets, search._words.target, strict=True) if isinstance(t, Quoted)}
+    assert costs[longer] - PRICES.character * len(target_phrase(Quoted(longer))) == pytest.approx(
+        costs[shorter] - PRICES.character * len(target_phrase(Quoted(shorter))) + PRICES.piece
+    )
+
+
+def test_a_long_list_costs_more_with_every_further_item() -> None:
+    _, search = prepared(neuron(told("on words"), noise=0.5))
+    distinct = {key: target for target, key in enumerate(search._words.keys)}
+    *listed, further = [Item(target, 0, 3) for target in list(distinct.values())[1 : LONG_LIST + 2]]
+    price = [search._price(listed[:k])[further.target, 0, 3] for k in (1, LONG_LIST)]
+    assert price[1] - price[0] == pytest.approx(PRICES.long_list)
+
+
+def test_claims_of_one_strength_stand_together() -> None:
+    first, second, third = (Clause(strength, (Quoted(b"x"),)) for strength in (3, 7, 3))
+    assert in_order_of_strengths([first, second, third]) == [first, third, second]
+    assert in_order_of_strengths([]) == []

@@ -57,7 +57,24 @@ def test_a_sentence_reads_like_english() -> None:
     )
 
 
+def test_a_strength_that_several_claims_share_is_said_once() -> None:
+    clauses = (
+        Clause(3, (Quoted(b"a"),), (Near(Reach.NEXT, (Quoted(b"("), Quoted(b"["))),)),
+        Clause(3, (Named("digits"),)),
+        Clause(7, (Quoted(b"b"),)),
+        Clause(7, (ANY,), (Near(Reach.LINE, (Quoted(b"c"),)),)),
+        Clause(2, (Quoted(b"d"),)),
+        Clause(2, (Quoted(b"e"),)),
+    )
+    assert sentence(clauses) == (
+        'fires weakly on "a" after "(" or "[", also on digits, on "b", also on the rest of a line after "c", '
+        'on "d" (2), on "e" (2)'
+    )
+    assert parse(sentence(clauses)) == clauses
+
+
 IMPORT = Quoted(b"import")
+DIGITS, COMMAS = Named("digits"), Named("commas")
 THE_WORD = Quoted(b"import", any_case=True)
 AFTER_EQUALS = Near(Reach.NEXT, (Quoted(b"="),))
 
@@ -70,6 +87,12 @@ AFTER_EQUALS = Near(Reach.NEXT, (Quoted(b"="),))
         ("“import”", (Clause(7, (IMPORT,)),)),
         ("the neuron's favourite is 'import'", (Clause(7, (IMPORT,)),)),
         ('the word "import"', (Clause(7, (THE_WORD,)),)),
+        ("It fires weakly on digits and also on commas.", (Clause(3, (DIGITS,)), Clause(3, (COMMAS,)))),
+        ("Strongly on digits. Also on commas.", (Clause(9, (DIGITS,)), Clause(9, (COMMAS,)))),
+        ("Also on commas.", (Clause(7, (COMMAS,)),)),
+        ("strongly on digits, but not on commas, also on 'import'", (
+            Clause(9, (DIGITS,)), Clause(0, (COMMAS,)), Clause(7, (IMPORT,)),
+        )),
         ("The word import.", (Clause(7, (THE_WORD,)),)),
         ("words like import, from and as", (Clause(7, (THE_WORD, Quoted(b"from", True), Quoted(b"as", True))),)),
         ("words such as “import”", (Clause(7, (IMPORT,)),)),

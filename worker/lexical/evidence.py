@@ -29,7 +29,7 @@ IMPORTANCE = (0.25, 0.25, 0.5)
 """Of each view in what a sentence is worth."""
 TABLE_ROWS = 128
 """Tokens of the table that are looked at, those that explain most of the neuron's variance."""
-TRUSTED_OCCURRENCES = 8.0
+TRUSTED_OCCURRENCES = 16.0
 """So many occurrences among the records weigh as much as the table's mean for what a token does."""
 BANDS_WEIGHT = 1.0
 LOOKALIKES_WEIGHT = 0.15

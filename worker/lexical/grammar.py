@@ -97,7 +97,10 @@ class Clause:
 
 
 def sentence(clauses: Sequence[Clause]) -> str:
-    """The English sentence of these clauses, in their order. The parser returns the same clauses."""
+    """The English sentence of these clauses, in their order. The parser returns the same clauses.
+
+    A strength that several clauses in a row have is said once: "weakly on digits, also on commas".
+    """
     parts: list[str] = []
     previous: Clause | None = None
     for clause in clauses:
@@ -112,6 +115,8 @@ def _clause(clause: Clause, previous: Clause | None) -> str:
     if clause.strength == NOT:
         return f"but not on {target_words(clause)}"
     word = STRENGTHS.get(clause.strength)
+    if word is not None and previous is not None and clause.strength == previous.strength:
+        return f"also on {target_words(clause)}"
     degree = f"{word} " if word else ""
     number = f" ({clause.strength})" if word is None else ""
     return f"{degree}on {target_words(clause)}{number}"

@@ -275,6 +275,8 @@ class _Reader:
                 self._flush(NOT)
         elif item == w.ON:
             self._begin()
+        elif item == w.ALSO:
+            self._also()
         elif item == w.REST:
             self._rest_of_line()
         elif item in (w.WORD, w.SUCH_AS):
@@ -297,6 +299,11 @@ class _Reader:
             if self._group.targets:
                 self._flush()
             self._group.close_context()
+
+    def _also(self) -> None:
+        """A further clause of the strength of the one before it."""
+        self._flush()
+        self._group.strength = (self._done[-1].strength if self._done else NOT) or DEFAULT_STRENGTH
 
     def _rest_of_line(self) -> None:
         if self._group.targets:

@@ -22,7 +22,7 @@ MOST_NEIGHBOURS = 12
 ALWAYS_NEIGHBOURS = 3
 MOST_AFFIXES = 8
 _SHORTEST_AFFIX, _LONGEST_AFFIX = 2, 4
-MOST_OF_TABLE = 30
+MOST_OF_TABLE = 45
 MOST_SEQUENCES = 8
 _TOLD = 0.1
 """Share of a class's tokens that must be telltale ones."""

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from worker.lexical.evidence import CORPUS, Evidence
 from worker.lexical.grammar import (
-    STRENGTHS,
     Affixed,
     Clause,
     Context,
@@ -29,8 +28,11 @@ Float64s: TypeAlias = NDArray[np.float64]
 Int64s: TypeAlias = NDArray[np.int64]
 Flags: TypeAlias = NDArray[np.bool_]
 
-LEVELS = (0, *sorted(STRENGTHS))
+LEVELS = (0, 1, 3, 7)
+"""Strengths that it writes: "very weakly", "weakly" and no word. With two more, every second claim begins with another
+word, and the sentences predict no better."""
 MOST_ITEMS = 14
+LONG_LIST = 5
 MOST_CLAUSES = 4
 USUAL_CLAUSES = 3
 
@@ -44,11 +46,15 @@ class Prices:
     """A claim after the usual three must earn its price so many times."""
     item: float = 0.001
     """One more item of a list."""
-    character: float = 0.00045
-    named: float = 0.004
+    long_list: float = 0.0012
+    """The same where the list has ``LONG_LIST`` items already."""
+    piece: float = 0.004
+    """For a quotation of one letter or of white space, which hardly helps a reader."""
+    character: float = 0.00036
+    named: float = 0.002
     place: float = 0.012
     """Few records bear a place out, while tokens have been counted over the whole corpus."""
-    odd_place: float = 0.005
+    odd_place: float = 0.003
     """For places that chance brings forth more often than a neuron means them."""
     one_excerpt: float = 0.01
     """For a claim that a single excerpt bears out."""
@@ -161,8 +167,11 @@ class Search:
             new[:] = _NEVER
         price = np.repeat(new[:, :, None], len(LEVELS), axis=2)
         price[:, :, 1] += prices.very_weak
+        price[0, 0] = _NEVER  # any token anywhere: that says nothing
+        lengths = {key: len(own) for key, own in _grouped(items).items()}
         for item in items:
-            price[:, item.place, item.level] = words.target + once[:, item.place] + prices.item
+            long = prices.long_list if lengths[item.place, item.level] >= LONG_LIST else 0.0
+            price[:, item.place, item.level] = words.target + once[:, item.place] + prices.item + long
         for item in items:
             price[self._same_text(item.target)] = _NEVER
             for place in self._joined_places(item, items):
@@ -231,7 +240,13 @@ class Search:
             targets = tuple(self._proposals.targets[item.target] for item in own)
             worth = whole - self.value([item for item in items if item not in own])
             _join(clauses, (worth, Clause(LEVELS[level], targets, () if context is None else (context,))))
-        return [clause for _, clause in sorted(clauses, key=lambda pair: -pair[0])]
+        return in_order_of_strengths([clause for _, clause in sorted(clauses, key=lambda pair: -pair[0])])
+
+
+def in_order_of_strengths(clauses: Sequence[Clause]) -> list[Clause]:
+    """Clauses of one strength together, in the place of the first one, so that its word stands once."""
+    strengths = list(dict.fromkeys(clause.strength for clause in clauses))
+    return sorted(clauses, key=lambda clause: strengths.index(clause.strength))
 
 
 def _weighted(evidence: Evidence) -> Weighted:
@@ -267,10 +282,13 @@ class _Words:
         lengths = [0 if context is None else len(context_words(context)) + 1 for context in proposals.contexts]
         own = [0 if c is None else len(c.value if isinstance(c, Spot) else c.reach.value) for c in proposals.contexts]
         named = [prices.named if isinstance(t, Named | Affixed) else 0.0 for t in proposals.targets]
+        pieces = [prices.piece if _hardly_helps(t) else 0.0 for t in proposals.targets]
         keys = np.empty(len(proposals.targets), dtype=object)
         keys[:] = [_key(target) for target in proposals.targets]
         return cls(
-            target=np.array([prices.character * (len(target_phrase(t)) + 2) for t in proposals.targets]) + named,
+            target=np.array([prices.character * (len(target_phrase(t)) + 2) for t in proposals.targets])
+            + named
+            + pieces,
             place=np.array(lengths) * prices.character + odd + prices.place * (np.array(lengths) > 0),
             neighbour=(np.array(lengths) - own + 2) * prices.character + odd,
             keys=keys,
@@ -279,6 +297,14 @@ class _Words:
 
 def _key(target: Target) -> object:
     return target.text.strip().lower() or target.text if isinstance(target, Quoted) else target
+
+
+def _hardly_helps(target: Target) -> bool:
+    """A quotation of one letter, or of white space that is more than one line break."""
+    if not isinstance(target, Quoted):
+        return False
+    core = target.text.strip()
+    return (len(core) == 1 and core.isalpha()) or (not core and target.text != b"\n")
 
 
 def _is_odd(context: Context | None) -> bool:

@@ -25,7 +25,7 @@ class Affix:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A word or sign of structure: on, not, and, or, comma, stop, word, such as, rest of line."""
+    """A word or sign of structure: on, also on, not, and, or, comma, stop, word, such as, rest of line."""
 
     kind: str
 
@@ -41,7 +41,7 @@ Meaning: TypeAlias = Strength | Affix | Mark | Vague | Reach | Spot | Named
 Phrase: TypeAlias = tuple[str, ...]
 
 ON, NOT, AND, OR, COMMA, STOP = Mark("on"), Mark("not"), Mark("and"), Mark("or"), Mark("comma"), Mark("stop")
-WORD, SUCH_AS, REST = Mark("word"), Mark("such as"), Mark("rest of line")
+WORD, SUCH_AS, REST, ALSO = Mark("word"), Mark("such as"), Mark("rest of line"), Mark("also on")
 
 _STRENGTHS = {
     10: "very strongly; extremely strongly; maximally",
@@ -85,6 +85,7 @@ _MARKS = {
     ON: "on; for; fires; firing; activates; active; responds to; when it sees; detects",
     NOT: "not; but not; except; except for; except on; except at; unless; never; excluding; other than; rather than; "
     "but never; but not on; not on; outside of; however not",
+    ALSO: "also on; and also on; also for",
     AND: "and; as well as; and also",
     OR: "or; and or",
     REST: f"{REST_OF_LINE}; rest of line following; everything later in a line after; remainder of a line after",
