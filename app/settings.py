@@ -6,14 +6,16 @@ Built once in a main function and handed on; nothing else reads the environment.
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.domain.bounds import MOST_IN_BATCH
 
 Seconds = float
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Settings(BaseSettings):
@@ -103,14 +105,45 @@ class Settings(BaseSettings):
     client_login_attempts: int = Field(
         50, ge=1, description="Login attempts with a password from one network address within 15 minutes."
     )
+    openid_issuer: str | None = Field(
+        None,
+        description="Address of an OpenID provider whose people may log in, for example https://login.example.org.",
+    )
+    openid_client_id: str = Field("", description="Name under which the OpenID provider knows this site.")
+    openid_client_secret: SecretStr | None = Field(
+        None, description="Secret that the OpenID provider gave this site; none for a public client."
+    )
+    openid_client_secret_file: Path | None = Field(None, description="File that holds this secret instead.")
+    openid_domains: str = Field(
+        "",
+        description="E-mail domains, separated by commas, whose people become viewers at their first login by OpenID; "
+        "others must be invited with their address.",
+    )
+    openid_name: str = Field("OpenID", description="What the button that logs in by the OpenID provider calls it.")
     max_attempts: int = Field(5, ge=1, description="Failed attempts after which a run or task is put in quarantine.")
     max_deaths: int = Field(3, ge=1, description="Worker crashes after which a run or task is put in quarantine.")
     keep_workers_hours: int = Field(72, ge=1, description="Hours after which a worker that is gone is forgotten.")
 
+    @property
+    def origin(self) -> str:
+        """Where browsers reach the site, without a slash at the end."""
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
     def login_address(self, token: str) -> str:
         """Where a browser exchanges a one-time token for a session."""
-        origin = (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
-        return f"{origin}/login?token={token}"
+        return f"{self.origin}/login?token={token}"
+
+    @model_validator(mode="after")
+    def _openid_is_whole(self) -> Self:
+        """An issuer that could be used by nobody, or read by others on the way, is a mistake."""
+        if self.openid_issuer is None:
+            return self
+        parts = urlsplit(self.openid_issuer)
+        if not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)):
+            raise ValueError("NEURON_AUDIT_OPENID_ISSUER begins with https://, unless the provider is on this machine.")
+        if not self.openid_client_id:
+            raise ValueError("NEURON_AUDIT_OPENID_ISSUER needs NEURON_AUDIT_OPENID_CLIENT_ID.")
+        return self
 
 
 def settings_table() -> str:

@@ -168,7 +168,7 @@ def test_only_what_runs_collects_and_checks_in_the_worker_knows_the_database(gra
 
 
 def test_an_import_inside_a_function_is_seen_by_the_contracts(graph: grimp.ImportGraph) -> None:
-    assert graph.direct_import_exists(importer="app.cli.provider", imported="worker.run.probe")
+    assert graph.direct_import_exists(importer="app.cli.provider", imported="worker.run.probes")
     assert graph.direct_import_exists(importer="worker.run.opening", imported="worker.providers.local")
 
 

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -13,17 +13,15 @@ from rich.table import Table
 
 from app.cli.common import worker_libraries
 from app.db import Sessions, make_sessions, transaction
-from app.domain.addresses import base_url_of, network_of
-from app.domain.events import EventKind
-from app.domain.language_models import LOCAL_CAPABILITIES, ProviderKind
+from app.domain.language_models import ProviderKind
 from app.errors import DomainError
 from app.models import Provider
-from app.queries.history.events import record_event
 from app.queries.language_models import providers as queries
 from app.queries.language_models.calls import cap_batch, cap_person
+from app.queries.people.accounts import account_named
 from app.schema import open_installation
-from app.secrets import SecretBox, usable_key
-from app.settings import Settings, is_key_variable
+from app.secrets import SecretBox
+from app.settings import Settings
 
 provider = typer.Typer(help="Language models under names.", no_args_is_help=True)
 
@@ -77,46 +75,29 @@ def add(  # noqa: PLR0913, PLR0917 - one argument per option of the command line
     price_out: Annotated[float, typer.Option(min=0, callback=finite, help="Price per million tokens written.")] = 0.0,
 ) -> None:
     """Add a provider. Probe it next, so that methods know what it can do."""
-    _refuse_mistakes(kind, base_url, key_variable)
-    secret = _typed_key() if ask_key else None
-    values: dict[str, Any] = {
-        "kind": kind,
-        "model": model.strip(),
-        "base_url": None if base_url is None else _spelled(base_url_of, base_url),
-        "key_variable": key_variable,
-        "allowed_networks": [_spelled(network_of, network) for network in allow or ()],
-        "concurrency": concurrency,
-        "requests_per_minute": rpm,
-        "tokens_per_minute": tpm,
-        "timeout_seconds": timeout,
-        "price_in": price_in,
-        "price_cached": price_in if price_cached is None else price_cached,
-        "price_out": price_out,
-        "options": _options(option or ()),
-        "capabilities": sorted(LOCAL_CAPABILITIES) if kind is ProviderKind.LOCAL else None,
-    }
+    chosen = queries.ProviderSettings(
+        kind=kind,
+        model=model,
+        base_url=base_url,
+        key_variable=key_variable,
+        allowed_networks=tuple(allow or ()),
+        concurrency=concurrency,
+        requests_per_minute=rpm,
+        tokens_per_minute=tpm,
+        timeout_seconds=timeout,
+        price_in=price_in,
+        price_cached=price_in if price_cached is None else price_cached,
+        price_out=price_out,
+        options=_options(option or ()),
+    )
     with _program() as program:
-        if secret:
-            values["key_encrypted"] = SecretBox(program.settings.data_dir).seal(secret)
+        chosen.columns()  # a mistake is told before the key is asked for
+        secret = typer.prompt("Key", hide_input=True) if ask_key else None
         with transaction(program.sessions) as session:
-            queries.add_provider(session, name=name, values=values)
-            record_event(session, kind=EventKind.PROVIDER_ADDED, detail={"name": name, "model": model})
+            row = queries.add_provider(session, name=name, settings=chosen)
+            if secret is not None:
+                queries.set_key(session, provider_id=row.id, key=secret, box=SecretBox(program.settings.data_dir))
     typer.echo(f"Added {name}. Next: neuron-audit provider probe {name}")
-
-
-def _spelled(form: Callable[[str], str], text: str) -> str:
-    """``text`` in its usual form; what cannot be read ends the command with a sentence."""
-    try:
-        return form(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-
-
-def _typed_key() -> str:
-    try:
-        return usable_key(typer.prompt("Key", hide_input=True), source="what was typed")
-    except DomainError as error:
-        raise typer.BadParameter(error.message) from error
 
 
 def _options(given: Iterable[str]) -> dict[str, Any]:
@@ -131,13 +112,6 @@ def _options(given: Iterable[str]) -> dict[str, Any]:
         except ValueError:
             found[name] = value
     return found
-
-
-def _refuse_mistakes(kind: ProviderKind, base_url: str | None, key_variable: str | None) -> None:
-    if (kind is ProviderKind.OPENAI_COMPATIBLE) != (base_url is not None):
-        raise typer.BadParameter("An endpoint needs --base-url; a local model has none.")
-    if key_variable is not None and not is_key_variable(key_variable):
-        raise typer.BadParameter("The variable's name must end in _KEY or _TOKEN.")
 
 
 @provider.command("list")
@@ -156,31 +130,49 @@ def _cells(row: Provider) -> tuple[str, ...]:
     can = "not probed" if row.capabilities is None else ", ".join(row.capabilities)
     probed = row.probe_error or (f"{row.probed_at:%Y-%m-%d %H:%M}" if row.probed_at else "never")
     prices = f"{row.price_in:g}/{row.price_cached:g}/{row.price_out:g}"
-    return row.name, row.kind, row.model, row.base_url or "", key, can, prices, probed
+    name = f"{row.name} (disabled)" if row.disabled_at else row.name
+    return name, row.kind, row.model, row.base_url or "", key, can, prices, probed
 
 
 @provider.command("probe")
 def probe(name: str) -> None:
     """Find out what a provider can do, and why not the rest, with a handful of small requests."""
     with worker_libraries():
-        from worker.run.probe import probe_row
+        from worker.run.probes import probe_and_store
     with _program() as program:
-        with transaction(program.sessions) as session:
-            row = queries.provider_named(session, name=name)
-        try:
-            found = probe_row(row, program.settings)
-        except DomainError as error:
-            with transaction(program.sessions) as session:
-                queries.store_probe(session, name=name, capabilities=None, options={}, error=error.message)
-            raise
-        can = sorted(found.capabilities)
-        with transaction(program.sessions) as session:
-            queries.store_probe(session, name=name, capabilities=can, options=dict(found.options), error=None)
-    typer.echo(f"{name} can: {', '.join(can)}")
+        found = probe_and_store(program.sessions, program.settings, name)
+    typer.echo(f"{name} can: {', '.join(sorted(found.capabilities))}")
     for capability, reason in found.missing.items():
         typer.echo(f"not {capability}: {reason}")
     for remark in found.remarks:
         typer.echo(remark)
+
+
+@provider.command("key")
+def key(name: str) -> None:
+    """Ask for a provider's key and store it encrypted, in place of the one before."""
+    with _program() as program:
+        secret = typer.prompt("Key", hide_input=True)
+        with transaction(program.sessions) as session:
+            row = queries.provider_named(session, name=name)
+            queries.set_key(session, provider_id=row.id, key=secret, box=SecretBox(program.settings.data_dir))
+    typer.echo(f"The key of {name} is stored.")
+
+
+@provider.command("disable")
+def disable(name: str) -> None:
+    """Let a provider be called no more. What is queued for it waits."""
+    with _program() as program, transaction(program.sessions) as session:
+        queries.disable_provider(session, provider_id=queries.provider_named(session, name=name).id)
+    typer.echo(f"{name} is disabled.")
+
+
+@provider.command("enable")
+def enable(name: str) -> None:
+    """Let a disabled provider be called again."""
+    with _program() as program, transaction(program.sessions) as session:
+        queries.enable_provider(session, provider_id=queries.provider_named(session, name=name).id)
+    typer.echo(f"{name} may be called again.")
 
 
 @provider.command("remove")
@@ -188,7 +180,6 @@ def remove(name: str) -> None:
     """Remove a provider and its key. Its stored calls stay."""
     with _program() as program, transaction(program.sessions) as session:
         queries.remove_provider(session, name=name)
-        record_event(session, kind=EventKind.PROVIDER_REMOVED, detail={"name": name})
     typer.echo(f"Removed {name}.")
 
 
@@ -205,8 +196,7 @@ def cap(
         if batch is not None:
             cap_batch(session, batch_id=batch, price_cap=price)
         if person is not None:
-            cap_person(session, name=person, price_cap_per_day=price)
-        record_event(session, kind=EventKind.CAP_SET, detail={"price": price, "batch_id": batch, "person": person})
+            cap_person(session, account_id=account_named(session, name=person).id, price_cap_per_day=price)
     typer.echo(f"The cap is {price:g}.")
 
 

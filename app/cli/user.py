@@ -23,11 +23,12 @@ user = typer.Typer(help="Accounts of people.", no_args_is_help=True)
 def user_add(
     name: str,
     role: Annotated[Role, typer.Option(help="What it may do: neuron-audit user roles")],
+    email: Annotated[str | None, typer.Option(help="By which an OpenID provider knows the person.")] = None,
 ) -> None:
     """Add an account and print an address that logs it in once."""
     loaded = settings()
     with opened(loaded) as session:
-        account = add_account(session, name=name, role=role)
+        account = add_account(session, name=name, role=role, email=email)
         token = create_login_token(session, account_id=account.id, minutes=loaded.login_token_minutes)
     typer.echo(loaded.login_address(token))
 

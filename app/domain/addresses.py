@@ -37,7 +37,7 @@ def base_url_of(text: str) -> str:
     except ValueError as error:
         raise ValueError(f"The base URL cannot be read: {_reason(error)}.") from None
     if parts.username is not None or parts.password is not None:
-        raise ValueError("A base URL must not contain a name or password: give the key by --key-variable or --ask-key.")
+        raise ValueError("A base URL must not contain a name or password: it is shown. Give the key by itself.")
     if parts.scheme not in ("http", "https") or not host:
         raise ValueError("A base URL begins with http:// or https:// and names a host, e.g. https://api.openai.com/v1.")
     if port == 0:
@@ -47,8 +47,7 @@ def base_url_of(text: str) -> str:
     for name, _ in parse_qsl(parts.query, keep_blank_values=True):
         if name.lower().replace("-", "_") in _KEY_PARAMETERS:
             raise ValueError(
-                f"The base URL's parameter {name!r} looks like a key, and base URLs are shown: "
-                "give the key by --key-variable or --ask-key."
+                f"The base URL's parameter {name!r} looks like a key, and base URLs are shown: give the key by itself."
             )
     path = parts.path.rstrip("/")
     for ending in (CHAT_PATH, COMPLETION_PATH):

@@ -33,6 +33,13 @@ SHORTEST_PASSWORD = 12
 LONGEST_PASSWORD = 200
 LONGEST_AGENT = 200
 """Of what a browser calls itself."""
+LONGEST_EMAIL = 254
+LONGEST_ENDPOINT = 1_000
+"""Of an endpoint's address, or of a model's name or folder."""
+LONGEST_KEY = 10_000
+"""Of a language model's endpoint."""
+LONGEST_OPENID_FIELD = 4_096
+"""Of what an OpenID provider appends to the address that it sends a browser back to."""
 LONGEST_TOKEN_DAYS = 365
 
 MOST_SIDE_BY_SIDE = 4

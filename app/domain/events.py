@@ -7,7 +7,9 @@ class EventKind(StrEnum):
     """What happened: a noun and a verb in the past."""
 
     ACCOUNT_ADDED = "account.added"
+    ACCOUNT_BOUND = "account.bound"
     ACCOUNT_DISABLED = "account.disabled"
+    ACCOUNT_EMAIL_SET = "account.email_set"
     ACCOUNT_ENABLED = "account.enabled"
     ACCOUNT_LOGGED_IN = "account.logged_in"
     ACCOUNT_INVITED = "account.invited"
@@ -30,6 +32,11 @@ class EventKind(StrEnum):
     ITEMS_WITHDRAWN = "items.withdrawn"
     PASSWORD_SET = "password.set"  # noqa: S105 - the name of an event
     PROVIDER_ADDED = "provider.added"
+    PROVIDER_CHANGED = "provider.changed"
+    PROVIDER_DISABLED = "provider.disabled"
+    PROVIDER_ENABLED = "provider.enabled"
+    PROVIDER_KEY_DELETED = "provider.key_deleted"
+    PROVIDER_KEY_SET = "provider.key_set"
     PROVIDER_PAUSED = "provider.paused"
     PROVIDER_REMOVED = "provider.removed"
     REPORT_STATED = "report.stated"

@@ -16,6 +16,11 @@ class Role(StrEnum):
     ADJUDICATOR = "adjudicator"
     ADMINISTRATOR = "administrator"
 
+    @property
+    def permissions(self) -> "tuple[Permission, ...]":
+        """What it includes, in the order of the table."""
+        return tuple(permission for permission in Permission if permission in PERMISSIONS[self])
+
 
 class Permission(StrEnum):
     """Everything that a route may require."""
@@ -113,6 +118,11 @@ def roles_with(permission: Permission) -> tuple[Role, ...]:
     return tuple(role for role in Role if permission in PERMISSIONS[role])
 
 
+def scopes_with(permission: Permission) -> tuple[TokenScope, ...]:
+    """The scopes of tokens that include this permission."""
+    return tuple(scope for scope in TokenScope if permission in SCOPES[scope])
+
+
 def permissions_table() -> str:
     """Every permission as a Markdown table: what it permits, which roles and scopes include it."""
     lines = [
@@ -121,6 +131,6 @@ def permissions_table() -> str:
     ]
     for permission in Permission:
         roles = ("yes" if permission in PERMISSIONS[role] else "" for role in Role)
-        scopes = ", ".join(f"`{scope}`" for scope in TokenScope if permission in SCOPES[scope])
+        scopes = ", ".join(f"`{scope}`" for scope in scopes_with(permission))
         lines.append(f"| {permission.meaning} | {' | '.join(roles)} | {scopes or 'none'} |")
     return "\n".join(lines)

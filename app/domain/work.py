@@ -106,7 +106,11 @@ MODEL_REVIEW = TaskKind(
     "model_review", "Reviews by a language model", Lane.BACKGROUND, result_page="/campaigns/{campaign_id}"
 )
 
+PROBE = TaskKind(
+    "probe", "A language model tried", Lane.INTERACTIVE, result_page="/providers/{provider_id}", max_attempts=1
+)
+
 KINDS: Mapping[str, TaskKind] = {
-    kind.name: kind for kind in (TRIAL, WARM_UP, CHECK, COLLECTION, CONTROLS, MODEL_REVIEW)
+    kind.name: kind for kind in (TRIAL, WARM_UP, CHECK, COLLECTION, CONTROLS, MODEL_REVIEW, PROBE)
 }
 """Every kind of task by its name. Its handler is in ``worker.run.handlers``."""

@@ -1,6 +1,15 @@
 """Tables only."""
 
-from app.models.accounts import Account, ApiToken, AttemptCount, LoginToken, News, WebSession
+from app.models.accounts import (
+    Account,
+    ApiToken,
+    AttemptCount,
+    LoginToken,
+    News,
+    OpenIdIdentity,
+    OpenIdLogin,
+    WebSession,
+)
 from app.models.audit import Event, EventLink, Flag
 from app.models.base import Base
 from app.models.checks import CheckMistake, CorpusCheck
@@ -68,6 +77,8 @@ __all__ = [
     "Neuron",
     "NeuronCount",
     "News",
+    "OpenIdIdentity",
+    "OpenIdLogin",
     "Pause",
     "Provider",
     "RejectedExplanation",

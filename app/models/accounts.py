@@ -1,6 +1,6 @@
 """People: accounts, one-time login tokens, browser sessions, tokens of programs. Tokens are stored hashed."""
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.domain.news import NewsKind
@@ -20,6 +20,8 @@ class Account(Base):
     """Only persons log in; the others take part in campaigns, and are marked there."""
     created_at: Mapped[CreatedAt]
     disabled_at: Mapped[Moment | None]
+    email: Mapped[str | None] = mapped_column(unique=True)
+    """In small letters. Who logs in by an OpenID provider with it, the first time, is this person."""
     password_hash: Mapped[str | None]
     """By argon2id; None for an account that logs in by addresses alone."""
     price_cap_per_day: Mapped[float | None]
@@ -65,6 +67,36 @@ class WebSession(Base):
     expires_at: Mapped[Moment]
     agent: Mapped[str] = mapped_column(server_default="")
     """What the browser called itself."""
+    by_openid: Mapped[bool] = mapped_column(server_default="false")
+    """Whether an OpenID provider may still hold a session after this one has ended."""
+
+
+class OpenIdIdentity(Base):
+    """A person at an OpenID provider, bound to an account. An account has at most one at each provider."""
+
+    __tablename__ = "openid_identity"
+    __table_args__ = (UniqueConstraint("account_id", "issuer"),)
+
+    issuer: Mapped[str] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(primary_key=True)
+    """The provider's name of the person, which never changes; an e-mail address may."""
+    account_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("account.id"))
+    created_at: Mapped[CreatedAt]
+
+
+class OpenIdLogin(Base):
+    """A login that has begun: what the provider's response is checked against. Used once, and short-lived."""
+
+    __tablename__ = "openid_login"
+
+    state_hash: Mapped[str] = mapped_column(primary_key=True)
+    browser_hash: Mapped[str]
+    """Of the cookie of the browser that began it."""
+    nonce: Mapped[str]
+    code_verifier: Mapped[str]
+    back: Mapped[str]
+    """The page to return to; empty for the first."""
+    expires_at: Mapped[Moment]
 
 
 class ApiToken(Base):

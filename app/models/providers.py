@@ -45,6 +45,11 @@ class Provider(Base):
     """What the last probe found; NULL before the first."""
     probed_at: Mapped[Moment | None]
     probe_error: Mapped[str | None]
+    disabled_at: Mapped[Moment | None]
+    """What is queued for it waits."""
+    key_set_at: Mapped[Moment | None]
+    key_set_by: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("account.id"))
+    """NULL where it was typed on the command line."""
     created_at: Mapped[CreatedAt]
 
 

@@ -114,11 +114,14 @@ class LlmCall(Base):
     __table_args__ = (
         one_of("outcome", Outcome),
         Index("ix_llm_call_run_id", "run_id"),
+        Index("ix_llm_call_task_id", "task_id", postgresql_where=text("task_id IS NOT NULL")),
         Index("ix_llm_call_created_at", "created_at"),
     )
 
     id: Mapped[BigId]
     run_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("run.id"))
+    task_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("task.id"))
+    """The task that it was made for, e.g. the reviews of a language model. A probe is made for neither."""
     step: Mapped[str]
     """The step that sent it, e.g. ``simulate/top/3``: with ``request_digest`` the key of a resumed run."""
     request_digest: Mapped[str]

@@ -24,7 +24,19 @@ from app.queries.people.api_tokens import viewer_of_api_token
 from app.settings import Settings
 from app.web.http.security import SAFE_METHODS
 
-OPEN_TO_ALL = frozenset({"/login", "/login/password", "/health"})
+OPEN_TO_ALL = frozenset(
+    {
+        "/health",
+        "/login",
+        "/login/openid",
+        "/login/openid/callback",
+        "/login/openid/end",
+        "/login/openid/ended",
+        "/login/password",
+    }
+)
+TAKES_ANY_FIELD = frozenset({"/login/openid/callback"})
+"""OpenID providers append fields of their own."""
 SESSION_COOKIE = "neuron_audit_session"
 APPENDED = ("utm_", "fbclid", "gclid", "mc_")
 """Beginnings of fields that other sites append to the links on them."""
@@ -132,7 +144,7 @@ async def check_address(request: Request) -> None:
     sent = request.query_params.multi_items()
     if any("\0" in part for pair in sent for part in pair):
         raise Invalid("The address holds a NUL character. Remove it and try again.")
-    if not sent or request.method not in SAFE_METHODS:
+    if not sent or request.method not in SAFE_METHODS or request.url.path in TAKES_ANY_FIELD:
         return
     known = _query_fields(request.scope["route"])
     times = Counter(name for name, _ in sent if not name.startswith(APPENDED))

@@ -30,6 +30,7 @@ from app.web.http.security import (
     is_address,
 )
 from app.web.http.static import VersionedFiles
+from app.web.login.openid import OpenIdProvider
 from app.web.pages import (
     account,
     batches,
@@ -48,8 +49,10 @@ from app.web.pages import (
     methods,
     mine,
     neuron,
+    openid,
     own_explanations,
     people,
+    providers,
     review,
     subject,
     tasks,
@@ -72,9 +75,11 @@ ROUTERS: Sequence[APIRouter] = (
     go.router,
     guide.router,
     login.router,
+    openid.router,
     account.router,
     mine.router,
     people.router,
+    providers.router,
     batches.router,
     tasks.router,
     flags.router,
@@ -129,6 +134,7 @@ def create_app(
     app.state.probing = probing or sessions
     app.state.renderer = Renderer()
     app.state.vocabularies = Vocabularies()
+    app.state.openid = OpenIdProvider.of(settings)
     install_handlers(app, [route for router in ROUTERS for route in router.routes])
     app.mount("/static", VersionedFiles(), name="static")
     for router in ROUTERS:

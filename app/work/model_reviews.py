@@ -11,9 +11,12 @@ from app.work.tasks import QueuedTask, enqueue_task
 
 
 def enqueue_model_review(
-    session: Session, *, campaign_id: int, provider: str, n_items: int, account_id: int
+    session: Session, *, campaign_id: int, provider: str, n_items: int, account_id: int, price_cap: float | None = None
 ) -> QueuedTask:
-    """Let a language model judge up to ``n_items`` of a campaign. Raises NotFound."""
+    """Let a language model judge up to ``n_items`` of a campaign, for ``price_cap`` at most. Raises NotFound.
+
+    The account pays: its cap per day holds, too.
+    """
     campaign, row = campaign_row(session, campaign_id=campaign_id), provider_named(session, name=provider)
     reviewer = reviewer_account(session, name=f"{row.name}: {row.model}"[:64], kind=ReviewerKind.LANGUAGE_MODEL)
     return enqueue_task(
@@ -24,5 +27,11 @@ def enqueue_model_review(
         subject_id=campaign.subject_id,
         provider=provider,
         unique_key=f"{MODEL_REVIEW.name}:{campaign_id}:{provider}",
-        parameters={"campaign_id": campaign_id, "provider": provider, "reviewer_id": reviewer, "n_items": n_items},
+        parameters={
+            "campaign_id": campaign_id,
+            "provider": provider,
+            "reviewer_id": reviewer,
+            "n_items": n_items,
+            "price_cap": price_cap,
+        },
     )

@@ -186,7 +186,7 @@ COUNTED = (
             "day": "timezone('UTC', source.created_at)::date",
             "provider": "source.provider",
             "method_id": "run.method_id",
-            "account_id": "batch.account_id",
+            "account_id": "coalesce(batch.account_id, task.account_id)",
             "is_scoring": "run.explanation_id IS NOT NULL",
         },
         {
@@ -197,7 +197,8 @@ COUNTED = (
             "price": "coalesce(source.price, 0)",
             "price_estimated": "CASE WHEN source.is_estimated THEN coalesce(source.price, 0) ELSE 0 END",
         },
-        joins="LEFT JOIN run ON run.id = source.run_id LEFT JOIN batch ON batch.id = run.batch_id",
+        joins="LEFT JOIN run ON run.id = source.run_id LEFT JOIN batch ON batch.id = run.batch_id"
+        " LEFT JOIN task ON task.id = source.task_id",
     ),
 )
 
@@ -263,8 +264,8 @@ TABLES = (
     "method",
     "method_count",
     "neuron_count",
+    "openid_login",
     "pause",
-    "provider",
     "run",
     "run_count",
     "table_count",
@@ -273,9 +274,10 @@ TABLES = (
     "worker",
     "api_token",
     "document",
-    "llm_call",
     "login_token",
     "news",
+    "openid_identity",
+    "provider",
     "spending",
     "subject",
     "vocabulary",
@@ -292,6 +294,7 @@ TABLES = (
     "collected_neuron",
     "event",
     "explanation",
+    "llm_call",
     "sample",
     "corpus_check",
     "event_link",
@@ -320,6 +323,7 @@ def create_tables() -> None:
         sa.Column("kind", sa.String(), server_default="person", nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("email", sa.String(), nullable=True),
         sa.Column("password_hash", sa.String(), nullable=True),
         sa.Column("price_cap_per_day", sa.Double(), nullable=True),
         sa.Column("news_seen_id", sa.BigInteger(), server_default="0", nullable=False),
@@ -328,6 +332,7 @@ def create_tables() -> None:
             "role IN ('viewer', 'reviewer', 'operator', 'adjudicator', 'administrator')", name=op.f("ck_account_role")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_account")),
+        sa.UniqueConstraint("email", name=op.f("uq_account_email")),
         sa.UniqueConstraint("name", name=op.f("uq_account_name")),
     )
     op.create_table(
@@ -429,6 +434,16 @@ def create_tables() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_neuron_count")),
     )
     op.create_table(
+        "openid_login",
+        sa.Column("state_hash", sa.String(), nullable=False),
+        sa.Column("browser_hash", sa.String(), nullable=False),
+        sa.Column("nonce", sa.String(), nullable=False),
+        sa.Column("code_verifier", sa.String(), nullable=False),
+        sa.Column("back", sa.String(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("state_hash", name=op.f("pk_openid_login")),
+    )
+    op.create_table(
         "pause",
         sa.Column("provider", sa.String(), nullable=False),
         sa.Column("reason", sa.String(), nullable=False),
@@ -436,32 +451,6 @@ def create_tables() -> None:
         sa.Column("since", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("until", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("provider", name=op.f("pk_pause")),
-    )
-    op.create_table(
-        "provider",
-        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
-        sa.Column("name", sa.String(), nullable=False),
-        sa.Column("kind", sa.String(), nullable=False),
-        sa.Column("model", sa.String(), nullable=False),
-        sa.Column("base_url", sa.String(), nullable=True),
-        sa.Column("key_variable", sa.String(), nullable=True),
-        sa.Column("key_encrypted", sa.LargeBinary(), nullable=True),
-        sa.Column("allowed_networks", postgresql.JSONB(), server_default=sa.text("'[]'::jsonb"), nullable=False),
-        sa.Column("concurrency", sa.Integer(), server_default="8", nullable=False),
-        sa.Column("requests_per_minute", sa.Integer(), nullable=True),
-        sa.Column("tokens_per_minute", sa.Integer(), nullable=True),
-        sa.Column("timeout_seconds", sa.Double(), server_default="120", nullable=False),
-        sa.Column("price_in", sa.Double(), server_default="0", nullable=False),
-        sa.Column("price_cached", sa.Double(), server_default="0", nullable=False),
-        sa.Column("price_out", sa.Double(), server_default="0", nullable=False),
-        sa.Column("options", postgresql.JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False),
-        sa.Column("capabilities", postgresql.JSONB(), nullable=True),
-        sa.Column("probed_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("probe_error", sa.String(), nullable=True),
-        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.CheckConstraint("kind IN ('openai_compatible', 'local')", name=op.f("ck_provider_kind")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_provider")),
-        sa.UniqueConstraint("name", name=op.f("uq_provider_name")),
     )
     op.create_table(
         "run",
@@ -608,36 +597,6 @@ def create_tables() -> None:
         sa.UniqueConstraint("corpus_id", "ordinal", name=op.f("uq_document_corpus_id_ordinal")),
     )
     op.create_table(
-        "llm_call",
-        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
-        sa.Column("run_id", sa.BigInteger(), nullable=True),
-        sa.Column("step", sa.String(), nullable=False),
-        sa.Column("request_digest", sa.String(), nullable=False),
-        sa.Column("provider", sa.String(), nullable=False),
-        sa.Column("request", postgresql.JSONB(), nullable=False),
-        sa.Column("reply", postgresql.JSONB(), nullable=True),
-        sa.Column("returned_model", sa.String(), nullable=True),
-        sa.Column("parser_version", sa.String(), nullable=True),
-        sa.Column("outcome", sa.String(), nullable=False),
-        sa.Column("error", sa.String(), nullable=True),
-        sa.Column("attempt", sa.Integer(), nullable=False),
-        sa.Column("run_attempt", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("tokens_in", sa.Integer(), nullable=True),
-        sa.Column("tokens_cached", sa.Integer(), nullable=True),
-        sa.Column("tokens_out", sa.Integer(), nullable=True),
-        sa.Column("is_estimated", sa.Boolean(), server_default=sa.text("false"), nullable=False),
-        sa.Column("price", sa.Double(), nullable=True),
-        sa.Column("latency_seconds", sa.Double(), nullable=True),
-        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.CheckConstraint(
-            "outcome IN ('ok', 'refused', 'truncated', 'unparsable', 'failed')", name=op.f("ck_llm_call_outcome")
-        ),
-        sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_llm_call_run_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_llm_call")),
-    )
-    op.create_index("ix_llm_call_created_at", "llm_call", ["created_at"], unique=False)
-    op.create_index("ix_llm_call_run_id", "llm_call", ["run_id"], unique=False)
-    op.create_table(
         "login_token",
         sa.Column("token_hash", sa.String(), nullable=False),
         sa.Column("account_id", sa.BigInteger(), nullable=False),
@@ -661,6 +620,46 @@ def create_tables() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_news")),
     )
     op.create_index("ix_news_account_id", "news", ["account_id", "id"], unique=False)
+    op.create_table(
+        "openid_identity",
+        sa.Column("issuer", sa.String(), nullable=False),
+        sa.Column("subject", sa.String(), nullable=False),
+        sa.Column("account_id", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_openid_identity_account_id")),
+        sa.PrimaryKeyConstraint("issuer", "subject", name=op.f("pk_openid_identity")),
+        sa.UniqueConstraint("account_id", "issuer", name=op.f("uq_openid_identity_account_id_issuer")),
+    )
+    op.create_table(
+        "provider",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("model", sa.String(), nullable=False),
+        sa.Column("base_url", sa.String(), nullable=True),
+        sa.Column("key_variable", sa.String(), nullable=True),
+        sa.Column("key_encrypted", sa.LargeBinary(), nullable=True),
+        sa.Column("allowed_networks", postgresql.JSONB(), server_default=sa.text("'[]'::jsonb"), nullable=False),
+        sa.Column("concurrency", sa.Integer(), server_default="8", nullable=False),
+        sa.Column("requests_per_minute", sa.Integer(), nullable=True),
+        sa.Column("tokens_per_minute", sa.Integer(), nullable=True),
+        sa.Column("timeout_seconds", sa.Double(), server_default="120", nullable=False),
+        sa.Column("price_in", sa.Double(), server_default="0", nullable=False),
+        sa.Column("price_cached", sa.Double(), server_default="0", nullable=False),
+        sa.Column("price_out", sa.Double(), server_default="0", nullable=False),
+        sa.Column("options", postgresql.JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False),
+        sa.Column("capabilities", postgresql.JSONB(), nullable=True),
+        sa.Column("probed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("probe_error", sa.String(), nullable=True),
+        sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("key_set_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("key_set_by", sa.BigInteger(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint("kind IN ('openai_compatible', 'local')", name=op.f("ck_provider_kind")),
+        sa.ForeignKeyConstraint(["key_set_by"], ["account.id"], name=op.f("fk_provider_key_set_by")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_provider")),
+        sa.UniqueConstraint("name", name=op.f("uq_provider_name")),
+    )
     op.create_table(
         "spending",
         sa.Column("account_id", sa.BigInteger(), nullable=False),
@@ -709,6 +708,7 @@ def create_tables() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("agent", sa.String(), server_default="", nullable=False),
+        sa.Column("by_openid", sa.Boolean(), server_default="false", nullable=False),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_web_session_account_id")),
         sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_web_session")),
     )
@@ -1057,7 +1057,7 @@ def create_tables() -> None:
         sa.Column("neuron_id", sa.BigInteger(), nullable=True),
         sa.Column("detail", postgresql.JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False),
         sa.CheckConstraint(
-            "kind IN ('account.added', 'account.disabled', 'account.enabled', 'account.logged_in', 'account.invited', 'account.logged_out', 'account.role_changed', 'batch.cancelled', 'batch.queued', 'campaign.changed', 'campaign.created', 'campaign.ended', 'campaign.opened', 'cap.set', 'check.completed', 'collection.completed', 'explanation.written', 'flag.opened', 'flags.opened', 'item.sent_back', 'items.added', 'items.withdrawn', 'password.set', 'provider.added', 'provider.paused', 'provider.removed', 'report.stated', 'run.cancelled', 'run.failed', 'run.no_explanation', 'run.quarantined', 'run.retried', 'run.succeeded', 'session.ended', 'task.cancelled', 'task.failed', 'task.quarantined', 'task.queued', 'task.retried', 'token.created', 'token.revoked', 'verdict.given', 'verdict.undone')",
+            "kind IN ('account.added', 'account.bound', 'account.disabled', 'account.email_set', 'account.enabled', 'account.logged_in', 'account.invited', 'account.logged_out', 'account.role_changed', 'batch.cancelled', 'batch.queued', 'campaign.changed', 'campaign.created', 'campaign.ended', 'campaign.opened', 'cap.set', 'check.completed', 'collection.completed', 'explanation.written', 'flag.opened', 'flags.opened', 'item.sent_back', 'items.added', 'items.withdrawn', 'password.set', 'provider.added', 'provider.changed', 'provider.disabled', 'provider.enabled', 'provider.key_deleted', 'provider.key_set', 'provider.paused', 'provider.removed', 'report.stated', 'run.cancelled', 'run.failed', 'run.no_explanation', 'run.quarantined', 'run.retried', 'run.succeeded', 'session.ended', 'task.cancelled', 'task.failed', 'task.quarantined', 'task.queued', 'task.retried', 'token.created', 'token.revoked', 'verdict.given', 'verdict.undone')",
             name=op.f("ck_event_kind"),
         ),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_event_account_id")),
@@ -1099,6 +1099,41 @@ def create_tables() -> None:
     )
     op.create_index("ix_explanation_neuron_id", "explanation", ["neuron_id"], unique=False)
     op.create_index("uq_explanation_run_id_rank", "explanation", ["run_id", "rank"], unique=True)
+    op.create_table(
+        "llm_call",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("run_id", sa.BigInteger(), nullable=True),
+        sa.Column("task_id", sa.BigInteger(), nullable=True),
+        sa.Column("step", sa.String(), nullable=False),
+        sa.Column("request_digest", sa.String(), nullable=False),
+        sa.Column("provider", sa.String(), nullable=False),
+        sa.Column("request", postgresql.JSONB(), nullable=False),
+        sa.Column("reply", postgresql.JSONB(), nullable=True),
+        sa.Column("returned_model", sa.String(), nullable=True),
+        sa.Column("parser_version", sa.String(), nullable=True),
+        sa.Column("outcome", sa.String(), nullable=False),
+        sa.Column("error", sa.String(), nullable=True),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("run_attempt", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("tokens_in", sa.Integer(), nullable=True),
+        sa.Column("tokens_cached", sa.Integer(), nullable=True),
+        sa.Column("tokens_out", sa.Integer(), nullable=True),
+        sa.Column("is_estimated", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("price", sa.Double(), nullable=True),
+        sa.Column("latency_seconds", sa.Double(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint(
+            "outcome IN ('ok', 'refused', 'truncated', 'unparsable', 'failed')", name=op.f("ck_llm_call_outcome")
+        ),
+        sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_llm_call_run_id")),
+        sa.ForeignKeyConstraint(["task_id"], ["task.id"], name=op.f("fk_llm_call_task_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_llm_call")),
+    )
+    op.create_index("ix_llm_call_created_at", "llm_call", ["created_at"], unique=False)
+    op.create_index("ix_llm_call_run_id", "llm_call", ["run_id"], unique=False)
+    op.create_index(
+        "ix_llm_call_task_id", "llm_call", ["task_id"], unique=False, postgresql_where=sa.text("task_id IS NOT NULL")
+    )
     op.create_table(
         "sample",
         sa.Column("neuron_id", sa.BigInteger(), nullable=False),

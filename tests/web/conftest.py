@@ -1,6 +1,7 @@
 """A browser's requests without a browser: the application over the test's own transaction."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,9 +38,9 @@ class RecordingRenderer(Renderer):
 
 
 @pytest.fixture
-def app(sessions: Sessions) -> FastAPI:
+def app(sessions: Sessions, tmp_path: Path) -> FastAPI:
     """The application; its pages see what the test's session has flushed."""
-    app = create_app(Settings(), sessions)
+    app = create_app(Settings(data_dir=tmp_path), sessions)
     app.state.renderer = RecordingRenderer()
     return app
 

@@ -6,10 +6,11 @@ from typing import Any
 from sqlalchemy import select
 
 from app.domain.flags import FlagReason
+from app.domain.language_models import ProviderKind
 from app.domain.review import ItemSource
 from app.models import Run
 from app.queries.explanations.standing import refresh_current
-from app.queries.language_models.providers import add_provider
+from app.queries.language_models.providers import ProviderSettings, add_provider, disable_provider
 from app.queries.neurons.selection import NeuronSelection
 from app.queries.review.campaigns import CampaignRules
 from app.queries.review.flags import open_flag
@@ -77,8 +78,21 @@ MUTATIONS = (
     Mutation("/people", "account.added", {"name": "emil", "role": "reviewer"}),
     Mutation("/people/{account_id}/role", "account.role_changed", {"role": "reviewer"}),
     Mutation("/people/{account_id}/address", "account.invited", {}),
+    Mutation("/people/{account_id}/email", "account.email_set", {"email": "dora@example.org"}),
     Mutation("/people/{account_id}/disable", "account.disabled", {}),
     Mutation("/people/{account_id}/enable", "account.enabled", {}),
+    Mutation("/people/{account_id}/cap", "cap.set", {"price": "2,50"}),
+    Mutation("/providers", "provider.added", {"name": "n", "kind": "local", "model": "m"}),
+    Mutation(
+        "/providers/{provider_id}",
+        "provider.changed",
+        {"kind": "openai_compatible", "model": "m", "base_url": "https://house.example.org/v1", "price_in": "3"},
+    ),
+    Mutation("/providers/{provider_id}/key", "provider.key_set", {"key": "a key of twenty letters"}),
+    Mutation("/providers/{provider_id}/key/delete", "provider.key_deleted", {}),
+    Mutation("/providers/{provider_id}/probe", "task.queued", {}),
+    Mutation("/providers/{provider_id}/disable", "provider.disabled", {}),
+    Mutation("/providers/{provider_id}/enable", "provider.enabled", {}),
     Mutation("/account/password", "password.set", {"password": "four words in a row"}),
     Mutation("/account/sessions/{name}/end", "session.ended", {}),
     Mutation("/account/tokens", "token.created", {"name": "script", "scope": "read", "days": "1"}),
@@ -127,7 +141,11 @@ def one_of_everything(make: Make) -> dict[str, Any]:
         wanted=ItemsWanted(ItemSource.FILTER, texts[1:]),
         account_id=reader.id,
     )
-    add_provider(make.session, name="house", values={"kind": "openai_compatible", "model": "m"})
+    house = ProviderSettings(ProviderKind.OPENAI_COMPATIBLE, "m", "https://house.example.org/v1")
+    provider = add_provider(make.session, name="house", settings=house)
+    disabled = add_provider(make.session, name="disabled", settings=house)
+    disable_provider(make.session, provider_id=disabled.id)
+    provider.key_encrypted = b"sealed"
     return {
         "slug": subject.slug,
         "layer": 0,
@@ -151,5 +169,7 @@ def one_of_everything(make: Make) -> dict[str, Any]:
         "account_id": reader.id,
         "name": "0000000000000000",
         "token_id": 1,
+        "provider_id": provider.id,
+        "disabled_id": disabled.id,
         "lease_token": "00000000-0000-0000-0000-000000000000",
     }

@@ -70,6 +70,8 @@ def test_who_may_leaves_a_line_in_the_history(
         cancel_run(make.session, run_id=things["run_id"], account_id=None)
     if mutation.event == "task.retried":
         cancel_task(make.session, task_id=things["task_id"], account_id=None)
+    if mutation.event == "provider.enabled":
+        things |= {"provider_id": things["disabled_id"]}
     if mutation.event == "account.enabled":
         disable_account(make.session, name="dora")
     make.session.flush()

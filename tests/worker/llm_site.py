@@ -13,8 +13,7 @@ from app.domain.activations import SampleKind
 from app.domain.language_models import Capability
 from app.domain.methods import LANGUAGE_MODEL_METHODS, MethodDefinition
 from app.domain.work import Lane
-from app.models import Base, Method, Run
-from app.queries.language_models.providers import add_provider
+from app.models import Base, Method, Provider, Run
 from app.queries.methods.definitions import ensure_builtin_methods
 from app.settings import Settings
 from app.work.enqueue import enqueue_batch
@@ -63,7 +62,7 @@ class Site:
             "capabilities": [c.value for c in Capability],
         }
         with transaction(self.sessions) as session:
-            add_provider(session, name="default", values={**defaults, **values})
+            session.add(Provider(name="default", **{**defaults, **values}))
 
     def enqueue(self, subject_id: int, neuron_ids: list[int], method: MethodDefinition) -> None:
         with transaction(self.sessions) as session:

@@ -91,7 +91,7 @@ def test_what_a_probe_learns_is_stored_beside_other_options(command: Command, fr
     ("wrong", "said"),
     [
         (["--base-url", "http://127.0.0.1:port/v1"], "port"),
-        (["--base-url", "http://user:hidden@127.0.0.1/v1"], "--ask-key"),
+        (["--base-url", "http://user:hidden@127.0.0.1/v1"], "by itself"),
         (["--base-url", "https://h/v1", "--allow", "localhost"], "not a network"),
         (["--base-url", "https://h/v1", "--price-in", "inf"], "not a finite"),
         (["--base-url", "https://h/v1", "--timeout", "inf"], "not a finite"),
@@ -205,9 +205,29 @@ def test_caps_are_set_on_a_person_or_a_batch(command: Command, fresh_database: s
     with transaction(make_sessions(engine)) as session:
         Make(session).account("alice")
     assert command("cap", "2.5", "--person", "alice").exit_code == 0
-    assert "There is no account called 'bob'" in command("cap", "2.5", "--person", "bob").output
+    assert "There is no account named bob" in command("cap", "2.5", "--person", "bob").output
     assert "There is no such batch" in command("cap", "2.5", "--batch", "7").output
     assert "Name a batch or a person" in command("cap", "2.5").output
     with transaction(make_sessions(engine)) as session:
         assert session.scalars(select(Account.price_cap_per_day)).one() == 2.5
     engine.dispose()
+
+
+def test_a_key_is_replaced_and_a_provider_disabled_on_the_command_line(
+    command: Command, fresh_database: str, tmp_path: Path
+) -> None:
+    command("add", "tiny", "m", "--base-url", "https://api.example.org/v1")
+    assert command("key", "tiny", typed="the first key\n").exit_code == 0
+    assert command("key", "tiny", typed="the second key\n").exit_code == 0
+    row = stored(fresh_database)
+    assert SecretBox(tmp_path).open(row.key_encrypted or b"") == "the second key"
+    assert row.key_set_at is not None
+    assert command("disable", "tiny").exit_code == 0
+    assert "tiny (disabled)" in command("list").output
+    assert "is disabled already" in command("disable", "tiny").output
+    assert command("enable", "tiny").exit_code == 0
+    engine = make_engine(fresh_database)
+    with transaction(make_sessions(engine)) as session:
+        kinds = session.scalars(select(Event.kind).order_by(Event.id)).all()
+    engine.dispose()
+    assert kinds == ["provider.added", "provider.key_set", "provider.key_set", "provider.disabled", "provider.enabled"]

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from app.domain.work import CHECK, COLLECTION, CONTROLS, MODEL_REVIEW, RUN, TRIAL, WARM_UP
+from app.domain.work import CHECK, COLLECTION, CONTROLS, MODEL_REVIEW, PROBE, RUN, TRIAL, WARM_UP
 from worker.run.held import Done, Handler, Handlers, HeldWork
 from worker.run.services import WorkerServices
 
@@ -54,6 +54,12 @@ def _model_review(services: WorkerServices) -> Handler:
     return ModelReviewHandler(services.sessions, services.providers)
 
 
+def _probe(services: WorkerServices) -> Handler:
+    from worker.run.probes import ProbeHandler
+
+    return ProbeHandler(services.sessions, services.settings)
+
+
 MAKERS: Mapping[str, Maker] = {
     RUN: _run,
     TRIAL.name: _trial,
@@ -62,6 +68,7 @@ MAKERS: Mapping[str, Maker] = {
     COLLECTION.name: _collection,
     CONTROLS.name: _controls,
     MODEL_REVIEW.name: _model_review,
+    PROBE.name: _probe,
 }
 """Makes the handler of a kind when the first work of that kind is taken: until then its libraries are not imported."""
 

@@ -24,14 +24,14 @@ class ModelReviewHandler:
         self._vocabularies: dict[int, Vocabulary] = {}
 
     def __call__(self, held: HeldWork[TaskLease]) -> Done:
-        """The numbers of items that were judged and put off. Raises NotFound, Conflict, ProviderError.
+        """The numbers of items that were judged and put off. Raises NotFound, Conflict, ProviderError, CapReached.
 
         An item whose replies could not be used is put off. What was judged stays when the task is interrupted: the
         next execution goes on with what is left.
         """
         asked = held.lease.parameters
         who, campaign_id = Reviewer(asked["reviewer_id"]), asked["campaign_id"]
-        provider = self._providers.for_run(asked["provider"], None, held.live)
+        provider = self._providers.for_task(asked["provider"], held.lease.id, held.live)
         held.doing = f"reviews of campaign {campaign_id} by {provider.name}"
         n_judged = n_put_off = 0
         for number in range(asked["n_items"]):

@@ -90,14 +90,29 @@ class Providers:
 
     def for_run(self, name: str, run_id: int | None, tick: Callable[[], None] = lambda: None) -> RecordingProvider:
         """The named provider, recording for a run; ``tick`` is called at each call. Raises NotFound, ProviderError."""
+        row, inner = self._opened(name)
+        return RecordingProvider(inner, DatabaseCalls(self._sessions, run_id, row.name, prices_of(row)), tick)
+
+    def for_task(self, name: str, task_id: int, tick: Callable[[], None] = lambda: None) -> RecordingProvider:
+        """The named provider, recording for a task, whose person pays. Raises as ``for_run`` does."""
+        row, inner = self._opened(name)
+        calls = DatabaseCalls(self._sessions, None, row.name, prices_of(row), task_id=task_id)
+        return RecordingProvider(inner, calls, tick)
+
+    def _opened(self, name: str) -> tuple[ProviderRow, Provider]:
+        """Its row as it is now, and the provider that this describes."""
         with transaction(self._sessions) as session:
             row = provider_named(session, name=name)
+        if row.disabled_at is not None:
+            # Not permanent: what is queued waits until it is enabled again, as it does for one that is down.
+            raise ProviderError(
+                f"The language model {name} is disabled. An administrator can enable it.", permanent=False
+            )
         with self._lock:
             identity = _identity(row)
             if identity not in self._open:
                 self._open[identity] = open_provider(row, self._settings)
-            inner = self._open[identity]
-        return RecordingProvider(inner, DatabaseCalls(self._sessions, run_id, row.name, prices_of(row)), tick)
+            return row, self._open[identity]
 
     @property
     def opened(self) -> tuple[Provider, ...]:

@@ -14,7 +14,14 @@ from app.domain.costs import Prices
 from app.domain.language_models import Capability, Outcome
 from app.errors import CapReached, Conflict
 from app.models import LlmCall
-from app.queries.language_models.calls import Call, answered_calls, budget_of_run, store_call
+from app.queries.language_models.calls import (
+    Budget,
+    Call,
+    answered_calls,
+    budget_of_run,
+    budget_of_task,
+    store_call,
+)
 from app.work.enqueue import cancel_batch
 from worker.providers.base import (
     Attempt,
@@ -108,10 +115,12 @@ class RecordingProvider:
 
 
 class DatabaseCalls:
-    """The store in the database, for one run of one provider with its prices."""
+    """The store in the database, for one run or task and one provider with its prices."""
 
-    def __init__(self, sessions: Sessions, run_id: int | None, provider: str, prices: Prices) -> None:
-        self._sessions, self._run_id = sessions, run_id
+    def __init__(
+        self, sessions: Sessions, run_id: int | None, provider: str, prices: Prices, *, task_id: int | None = None
+    ) -> None:
+        self._sessions, self._run_id, self._task_id = sessions, run_id, task_id
         self._provider, self._prices = provider, prices
         self._lock = threading.Lock()
         self._reserved: dict[int, float] = {}
@@ -127,22 +136,30 @@ class DatabaseCalls:
     def allow(self, request: Request) -> None:
         """Reserve the call's guessed price, or cancel what is left of the batch and raise CapReached.
 
+        For a task the error alone ends it.
+
         Calls in flight in other workers are not seen before they are stored, so that a cap may be
         passed by as many calls as those have in flight.
         """
-        if self._prices.is_free or self._run_id is None:
+        if self._prices.is_free:
             return
         guess = guessed_price(request, self._prices)
         with self._lock:
-            with transaction(self._sessions) as session:
-                budget = budget_of_run(session, run_id=self._run_id)
+            budget = self._budget()
             refusal = None if budget is None else budget.refusal(guess + sum(self._reserved.values()))
             if refusal is None:
                 self._reserved[id(request)] = guess
                 return
-        if budget is not None:
+        if budget is not None and budget.batch_id is not None:
             self._stop_batch(budget.batch_id, refusal)
         raise CapReached(refusal)
+
+    def _budget(self) -> Budget | None:
+        """What the run or task may spend; None where nobody pays, as for a replay."""
+        with transaction(self._sessions) as session:
+            if self._run_id is not None:
+                return budget_of_run(session, run_id=self._run_id)
+            return None if self._task_id is None else budget_of_task(session, task_id=self._task_id)
 
     def _stop_batch(self, batch_id: int, reason: str) -> None:
         with suppress(Conflict), transaction(self._sessions) as session:  # another run of the batch was first
@@ -176,7 +193,7 @@ class DatabaseCalls:
             latency_seconds=attempt.latency_seconds,
         )
         with transaction(self._sessions) as session:
-            store_call(session, run_id=self._run_id, call=call)
+            store_call(session, run_id=self._run_id, task_id=self._task_id, call=call)
         with self._lock:
             self._reserved.pop(id(attempt.request), None)
 

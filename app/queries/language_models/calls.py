@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import and_, func, or_, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from app.domain.events import EventKind
 from app.domain.language_models import Outcome
 from app.domain.storable import storable_json
 from app.errors import NotFound
-from app.models import Account, Batch, LlmCall, Run, Spending
+from app.models import Account, Batch, LlmCall, Run, Spending, Task
+from app.queries.history.events import record_event
 from app.redaction import redacted_json
 
 ANSWERED = tuple(outcome for outcome in Outcome if outcome.is_answered)
@@ -40,11 +42,15 @@ class Call:
     latency_seconds: float
 
 
-def store_call(session: Session, *, run_id: int | None, call: Call) -> int:
-    """Insert one call and add its price to what its batch and its person have spent; returns its id."""
+def store_call(session: Session, *, run_id: int | None, call: Call, task_id: int | None = None) -> int:
+    """Insert one call and add its price to what its batch and its person have spent; returns its id.
+
+    It was made for a run, for a task, or for neither.
+    """
     tokens_in, tokens_cached, tokens_out = call.tokens if call.tokens is not None else (None, None, None)
     row = LlmCall(
         run_id=run_id,
+        task_id=task_id,
         run_attempt=_attempt_of(session, run_id),
         step=call.step,
         request_digest=call.request_digest,
@@ -66,7 +72,10 @@ def store_call(session: Session, *, run_id: int | None, call: Call) -> int:
     session.add(row)
     session.flush()  # the caller wants its id
     if call.price and run_id is not None:
-        _add_spending(session, run_id, call.price, estimated=call.price if call.is_estimated else 0.0)
+        estimated = call.price if call.is_estimated else 0.0
+        _add_spending(session, _add_to_batch(session, run_id, call.price, estimated=estimated), call.price)
+    elif call.price and task_id is not None:
+        _add_spending(session, session.get_one(Task, task_id).account_id, call.price)
     return row.id
 
 
@@ -79,14 +88,18 @@ def _attempt_of(session: Session, run_id: int | None) -> int:
     return 0 if run_id is None else session.scalars(select(Run.attempt).where(Run.id == run_id)).one()
 
 
-def _add_spending(session: Session, run_id: int, price: float, *, estimated: float) -> None:
+def _add_to_batch(session: Session, run_id: int, price: float, *, estimated: float) -> int | None:
+    """Returns the account that queued the batch."""
     batch = select(Run.batch_id).where(Run.id == run_id).scalar_subquery()
-    account_id = session.scalar(
+    return session.scalar(
         update(Batch)
         .where(Batch.id == batch)
         .values(spent=Batch.spent + price, spent_estimated=Batch.spent_estimated + estimated)
         .returning(Batch.account_id)
     )
+
+
+def _add_spending(session: Session, account_id: int | None, price: float) -> None:
     if account_id is None:
         return
     today = insert(Spending).values(account_id=account_id, day=datetime.now(UTC).date(), spent=price)
@@ -120,22 +133,25 @@ def answered_calls(session: Session, *, run_id: int) -> list[LlmCall]:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a run's batch and person have spent (the person: today, UTC) and may spend; None is without cap."""
+    """What a batch or task, and its person, have spent (the person: today, UTC) and may spend; None is without cap."""
 
-    batch_id: int
-    batch_spent: float
-    batch_estimated: float
+    batch_id: int | None
+    """None for a task."""
+    spent: float
+    """By the batch or the task."""
+    estimated: float
     """The part of it that is our estimate, because the endpoint reported no token counts."""
-    batch_cap: float | None
+    cap: float | None
     account: str | None
     account_spent_today: float
     account_cap_per_day: float | None
 
     def refusal(self, price: float) -> str | None:
         """Why another ``price`` may not be spent, if it may not."""
-        if self.batch_cap is not None and self.batch_spent + price > self.batch_cap:
-            of_it = f", {self.batch_estimated:.4f} of it by our estimate" if self.batch_estimated else ""
-            return f"The batch's cap of {self.batch_cap:g} is reached: {self.batch_spent:.4f} is spent{of_it}."
+        if self.cap is not None and self.spent + price > self.cap:
+            what = "task" if self.batch_id is None else "batch"
+            of_it = f", {self.estimated:.4f} of it by our estimate" if self.estimated else ""
+            return f"The {what}'s cap of {self.cap:g} is reached: {self.spent:.4f} is spent{of_it}."
         cap = self.account_cap_per_day
         if cap is not None and self.account_spent_today + price > cap:
             return f"{self.account}'s cap of {cap:g} a day is reached: {self.account_spent_today:.4f} is spent today."
@@ -163,15 +179,42 @@ def budget_of_run(session: Session, *, run_id: int) -> Budget | None:
     return None if row is None else Budget(row[0], row[1], row[2], row[3], row[4], row[5] or 0.0, row[6])
 
 
-def cap_batch(session: Session, *, batch_id: int, price_cap: float | None) -> None:
+def budget_of_task(session: Session, *, task_id: int) -> Budget | None:
+    """Spending and caps that a task is under; None for a task that does not exist.
+
+    Its own cap is its parameter ``price_cap``.
+    """
+    today = datetime.now(UTC).date()
+    estimated = func.sum(LlmCall.price).filter(LlmCall.is_estimated)
+    spent = (
+        select(
+            func.coalesce(func.sum(LlmCall.price), 0.0).label("all"), func.coalesce(estimated, 0.0).label("estimated")
+        )
+        .where(LlmCall.task_id == task_id)
+        .subquery()
+    )
+    row = session.execute(
+        select(Task.parameters, spent.c.all, spent.c.estimated, Account.name, Spending.spent, Account.price_cap_per_day)
+        .select_from(Task)
+        .join(spent, true())
+        .outerjoin(Account, Account.id == Task.account_id)
+        .outerjoin(Spending, and_(Spending.account_id == Account.id, Spending.day == today))
+        .where(Task.id == task_id)
+    ).first()
+    return None if row is None else Budget(None, row[1], row[2], row[0].get("price_cap"), row[3], row[4] or 0.0, row[5])
+
+
+def cap_batch(session: Session, *, batch_id: int, price_cap: float | None, by: int | None = None) -> None:
     """Set the most that a batch's calls may cost; None lifts it. Raises NotFound."""
     found = session.execute(update(Batch).where(Batch.id == batch_id).values(price_cap=price_cap).returning(Batch.id))
     if found.first() is None:
         raise NotFound("There is no such batch.")
+    record_event(session, kind=EventKind.CAP_SET, account_id=by, detail={"price": price_cap, "batch_id": batch_id})
 
 
-def cap_person(session: Session, *, name: str, price_cap_per_day: float | None) -> None:
-    """Set the most that a person's calls may cost on one day (UTC); None lifts it. Raises NotFound."""
-    change = update(Account).where(Account.name == name).values(price_cap_per_day=price_cap_per_day)
-    if session.execute(change.returning(Account.id)).first() is None:
-        raise NotFound(f"There is no account called {name!r}.")
+def cap_person(session: Session, *, account_id: int, price_cap_per_day: float | None, by: int | None = None) -> None:
+    """Set the most that a person's calls may cost on one day (UTC); None lifts it."""
+    account = session.get_one(Account, account_id)
+    account.price_cap_per_day = price_cap_per_day
+    detail = {"price": price_cap_per_day, "person": account.name}
+    record_event(session, kind=EventKind.CAP_SET, account_id=by, detail=detail)

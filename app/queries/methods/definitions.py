@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import or_, select
+from sqlalchemy import and_, or_, select
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
@@ -17,7 +17,7 @@ _NEWEST = (
     select(Method, Provider.capabilities)
     .ext(distinct_on(Method.name))
     .outerjoin(Provider, Provider.name == Method.provider)
-    .where(or_(Method.provider.is_(None), Provider.id.is_not(None)))
+    .where(or_(Method.provider.is_(None), and_(Provider.id.is_not(None), Provider.disabled_at.is_(None))))
     .order_by(Method.name, Method.version.desc())
 )
 
@@ -42,7 +42,7 @@ def ensure_builtin_methods(session: Session, *, definitions: Sequence[MethodDefi
 
 
 def methods(session: Session) -> list[Method]:
-    """What a person may choose: the newest version of every method whose language model is known and can do it.
+    """What a person may choose: the newest version of every method whose language model can do it and is not disabled.
 
     A language model that was not probed may be able to do anything. Methods that need none come first; each kind by
     name.

@@ -5,15 +5,15 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
-from app.domain.bounds import BIGGEST_ID, LONGEST_AGENT, LONGEST_NAME
+from app.domain.bounds import BIGGEST_ID, LONGEST_AGENT, LONGEST_EMAIL, LONGEST_NAME
 from app.domain.events import EventKind
 from app.domain.review import ReviewerKind
 from app.domain.roles import Permission, Role, TokenScope, may, roles_with
 from app.errors import Conflict, Forbidden, Invalid, NotFound
-from app.models import Account, LoginToken, WebSession
+from app.models import Account, LoginToken, OpenIdIdentity, WebSession
 from app.queries.history.events import record_event
 from app.queries.people.news import n_unseen
 
@@ -46,22 +46,48 @@ class Viewer:
         return may(self.role, permission, scope=self.scope)
 
 
-def add_account(session: Session, *, name: str, role: Role, by: int | None = None) -> Account:
+def add_account(session: Session, *, name: str, role: Role, email: str | None = None, by: int | None = None) -> Account:
     """A new account, added on the command line or by the account ``by``.
 
-    Raises Invalid for a bad name, Conflict where the name is taken.
+    Raises Invalid for a bad name or e-mail address, Conflict where one is taken.
     """
     clean = name.strip()
     if not clean or len(clean) > LONGEST_NAME or not clean.isprintable():
         raise Invalid(f"A name has 1 to {LONGEST_NAME} printable characters.")
     if session.scalar(select(Account.id).where(Account.name == clean)) is not None:
         raise Conflict(f"There is an account named {clean} already.")
-    account = Account(name=clean, role=role)
+    account = Account(name=clean, role=role, email=_free_email(session, email))
     session.add(account)
     session.flush()  # callers need its id
     detail = {"account": account.id, "name": clean, "role": role}
     record_event(session, kind=EventKind.ACCOUNT_ADDED, account_id=by or account.id, detail=detail)
     return account
+
+
+def _free_email(session: Session, email: str | None) -> str | None:
+    """The address in small letters; None for an empty one. Raises Invalid, Conflict."""
+    clean = (email or "").strip().casefold()
+    if not clean:
+        return None
+    local, at, domain = clean.rpartition("@")
+    if not (local and at and "." in domain) or len(clean) > LONGEST_EMAIL or not clean.isprintable() or " " in clean:
+        raise Invalid(f"{clean[:LONGEST_NAME]!r} is not an e-mail address.")
+    if session.scalar(select(Account.id).where(Account.email == clean)) is not None:
+        raise Conflict(f"Another account has the address {clean}.")
+    return clean
+
+
+def set_email(session: Session, *, account_id: int, email: str, by: int) -> None:
+    """Give an account the address by which an OpenID provider knows the person; empty for none.
+
+    Raises Invalid, Conflict.
+    """
+    account = session.get_one(Account, account_id)
+    if (email.strip().casefold() or None) == account.email:
+        raise Conflict("The account has this address already.")
+    before, account.email = account.email, _free_email(session, email)
+    detail = {"account": account.name, "before": before, "after": account.email}
+    record_event(session, kind=EventKind.ACCOUNT_EMAIL_SET, account_id=by, detail=detail)
 
 
 def ensure_account(session: Session, *, name: str, role: Role) -> Account:
@@ -79,8 +105,17 @@ class PersonShown:
     role: Role
     created_at: datetime
     is_disabled: bool
+    email: str | None
     has_password: bool
+    has_openid: bool
     n_sessions: int
+    price_cap_per_day: float | None
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """How this person logs in, in words."""
+        known = {"password": self.has_password, "OpenID": self.has_openid}
+        return tuple(way for way, has in known.items() if has) or ("addresses",)
 
 
 def people_shown(session: Session) -> tuple[PersonShown, ...]:
@@ -91,8 +126,9 @@ def people_shown(session: Session) -> tuple[PersonShown, ...]:
         .group_by(WebSession.account_id)
         .subquery()
     )
+    has_openid = exists().where(OpenIdIdentity.account_id == Account.id)
     rows = session.execute(
-        select(Account, func.coalesce(good.c.n, 0).label("n"))
+        select(Account, func.coalesce(good.c.n, 0).label("n"), has_openid.label("has_openid"))
         .outerjoin(good, good.c.account_id == Account.id)
         .where(Account.kind == ReviewerKind.PERSON)
         .order_by(Account.name)
@@ -104,10 +140,13 @@ def people_shown(session: Session) -> tuple[PersonShown, ...]:
             role=Role(account.role),
             created_at=account.created_at,
             is_disabled=account.disabled_at is not None,
+            email=account.email,
             has_password=account.password_hash is not None,
+            has_openid=has_openid,
             n_sessions=n,
+            price_cap_per_day=account.price_cap_per_day,
         )
-        for account, n in rows
+        for account, n, has_openid in rows
     )
 
 
@@ -119,14 +158,19 @@ def person_named(session: Session, *, account_id: int) -> Account:
     return found
 
 
+def name_of(session: Session, *, account_id: int) -> str:
+    """The name of an account."""
+    return session.get_one(Account, account_id).name
+
+
 def has_password(session: Session, *, account_id: int) -> bool:
     """Whether this account can log in with a password."""
     return session.get_one(Account, account_id).password_hash is not None
 
 
-def invite(session: Session, *, name: str, role: Role, by: int, days: int) -> str:
+def invite(session: Session, *, name: str, role: Role, email: str, by: int, days: int) -> str:
     """Add an account and return a token that logs it in once. Raises as ``add_account`` does."""
-    account = add_account(session, name=name, role=role, by=by)
+    account = add_account(session, name=name, role=role, email=email, by=by)
     return create_login_token(session, account_id=account.id, minutes=days * MINUTES_A_DAY)
 
 
@@ -156,8 +200,10 @@ def account_named(session: Session, *, name: str) -> Account:
     return found
 
 
-def disable_account(session: Session, *, name: str) -> int:
+def disable_account(session: Session, *, name: str, by: int | None = None) -> int:
     """Disable an account, end its sessions and its unused login tokens; returns the number of sessions ended.
+
+    ``by`` is the administrator's account; on the command line there is none.
 
     Raises NotFound for an unknown account, Conflict for one that is disabled already.
     """
@@ -169,19 +215,19 @@ def disable_account(session: Session, *, name: str) -> int:
         delete(WebSession).where(WebSession.account_id == account.id).returning(WebSession.token_hash)
     ).all()
     session.execute(delete(LoginToken).where(LoginToken.account_id == account.id, LoginToken.used_at.is_(None)))
-    detail = {"before": "enabled", "after": "disabled", "n_sessions": len(ended)}
-    record_event(session, kind=EventKind.ACCOUNT_DISABLED, account_id=account.id, detail=detail)
+    detail = {"account": name, "before": "enabled", "after": "disabled", "n_sessions": len(ended)}
+    record_event(session, kind=EventKind.ACCOUNT_DISABLED, account_id=by or account.id, detail=detail)
     return len(ended)
 
 
-def enable_account(session: Session, *, name: str) -> None:
+def enable_account(session: Session, *, name: str, by: int | None = None) -> None:
     """Let a disabled account log in again. Raises NotFound, or Conflict for one that is not disabled."""
     account = account_named(session, name=name)
     if account.disabled_at is None:
         raise Conflict(f"The account {name} is not disabled.")
     account.disabled_at = None
-    detail = {"before": "disabled", "after": "enabled"}
-    record_event(session, kind=EventKind.ACCOUNT_ENABLED, account_id=account.id, detail=detail)
+    detail = {"account": name, "before": "disabled", "after": "enabled"}
+    record_event(session, kind=EventKind.ACCOUNT_ENABLED, account_id=by or account.id, detail=detail)
 
 
 def change_role(session: Session, *, account_id: int, role: Role, by: int) -> None:
@@ -254,7 +300,7 @@ def log_in(session: Session, *, login_token: str, days: int, agent: str = "") ->
     return start_session(session, account_id=account_id, days=days, agent=agent)
 
 
-def start_session(session: Session, *, account_id: int, days: int, agent: str) -> str:
+def start_session(session: Session, *, account_id: int, days: int, agent: str, by_openid: bool = False) -> str:
     """A new session's token, for a person who has shown who they are."""
     token = secrets.token_urlsafe(32)
     session.execute(delete(WebSession).where(WebSession.expires_at <= func.now()))
@@ -264,19 +310,24 @@ def start_session(session: Session, *, account_id: int, days: int, agent: str) -
             account_id=account_id,
             expires_at=datetime.now(UTC) + timedelta(days=days),
             agent=agent[:LONGEST_AGENT],
+            by_openid=by_openid,
         )
     )
     record_event(session, kind=EventKind.ACCOUNT_LOGGED_IN, account_id=account_id)
     return token
 
 
-def log_out(session: Session, *, session_token: str) -> None:
-    """End the session of this token, if there is one."""
-    account_id = session.scalar(
-        delete(WebSession).where(WebSession.token_hash == hashed_token(session_token)).returning(WebSession.account_id)
-    )
-    if account_id is not None:
-        record_event(session, kind=EventKind.ACCOUNT_LOGGED_OUT, account_id=account_id)
+def log_out(session: Session, *, session_token: str) -> bool:
+    """End the session of this token, if there is one. Returns whether it had begun by an OpenID provider."""
+    ended = session.execute(
+        delete(WebSession)
+        .where(WebSession.token_hash == hashed_token(session_token))
+        .returning(WebSession.account_id, WebSession.by_openid)
+    ).first()
+    if ended is None:
+        return False
+    record_event(session, kind=EventKind.ACCOUNT_LOGGED_OUT, account_id=ended.account_id)
+    return bool(ended.by_openid)
 
 
 def viewer_of(session: Session, *, session_token: str) -> Viewer | None:

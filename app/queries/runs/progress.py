@@ -22,6 +22,7 @@ from app.queries.doubts.shown import doubts_about
 from app.queries.neurons.claims import ScoreRow, scores_of_runs
 from app.queries.runs.changes import ChangeCounts, ChangeOrder, RunOutcome, change_counts, changed_runs, outcomes_of
 from app.queries.runs.counts import batch_counts
+from app.queries.work.pauses import HELD
 from app.queries.work.workers import LeaseShown, is_alive, lease_shown
 
 LOOKED_AT = 500
@@ -249,8 +250,9 @@ def failure_causes(session: Session, *, batch_id: int, newest: int = LOOKED_AT) 
 def worker_count(session: Session) -> WorkerCount:
     """The workers that could take a run now."""
     alive = session.scalar(select(func.count()).select_from(Worker).where(is_alive()))
-    pauses = session.scalars(select(Pause.reason).where(Pause.until > func.now()).order_by(Pause.provider))
-    return WorkerCount(alive or 0, tuple(pauses))
+    pauses = session.scalars(select(Pause).where(Pause.until > func.now()).order_by(Pause.provider))
+    reasons = (p.reason if p.until >= HELD else f"{p.reason} It resumes by itself." for p in pauses)
+    return WorkerCount(alive or 0, tuple(reasons))
 
 
 def _batches(

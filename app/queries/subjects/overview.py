@@ -13,6 +13,7 @@ from app.domain.work import WorkStatus
 from app.models import Collection, Corpus, NeuronCount, Pause, Subject, TableCount, Worker
 from app.queries.doubts.shown import DoubtCount, doubt_counts
 from app.queries.runs.counts import total_counts
+from app.queries.work.pauses import HELD
 from app.queries.work.workers import is_alive
 
 SCORE_BINS = 20
@@ -111,7 +112,8 @@ class PauseShown:
     provider: str
     reason: str
     since: datetime
-    until: datetime
+    until: datetime | None
+    """None where a person must end it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,9 +217,9 @@ def workers_seen(session: Session) -> tuple[WorkerSeen, ...]:
 
 
 def pauses(session: Session) -> tuple[PauseShown, ...]:
-    """Providers whose work waits for an outage to end."""
+    """Providers whose work waits."""
     rows = session.scalars(select(Pause).where(Pause.until > func.now()).order_by(Pause.provider))
-    return tuple(PauseShown(p.provider, p.reason, p.since, p.until) for p in rows)
+    return tuple(PauseShown(p.provider, p.reason, p.since, None if p.until >= HELD else p.until) for p in rows)
 
 
 def queue_counts(session: Session) -> QueueCounts:

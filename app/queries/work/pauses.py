@@ -1,13 +1,17 @@
 """Pauses: providers whose work waits for an outage to end."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import delete, text
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app.domain.events import EventKind
 from app.models import Pause
 from app.queries.history.events import record_event
+
+HELD = datetime(9999, 1, 1, tzinfo=UTC)
+"""End of a pause that a person ends."""
 
 _PAUSE = text("""
     INSERT INTO pause (provider, reason, until)
@@ -39,5 +43,17 @@ def pause_provider(
 
 
 def end_pause(session: Session, *, provider: str) -> None:
-    """Forget a provider's failures: it has replied."""
+    """Forget a provider's failures: it has replied. One that is held stays so."""
+    session.execute(delete(Pause).where(Pause.provider == provider, Pause.until < HELD))
+
+
+def hold_provider(session: Session, *, provider: str, reason: str) -> None:
+    """Begin none of a provider's work until ``release_provider``."""
+    held = insert(Pause).values(provider=provider, reason=reason, until=HELD)
+    replaced = {"reason": reason, "until": HELD}
+    session.execute(held.on_conflict_do_update(index_elements=[Pause.provider], set_=replaced))
+
+
+def release_provider(session: Session, *, provider: str) -> None:
+    """Let a provider's work begin again, held or paused."""
     session.execute(delete(Pause).where(Pause.provider == provider))

@@ -8,7 +8,7 @@ from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.orm import Session
 
 from app.domain.bounds import BIGGEST_ID, LONGEST_FIELD, LONGEST_NAME, LONGEST_PASSWORD
-from app.domain.roles import Permission, TokenScope
+from app.domain.roles import Permission, TokenScope, scopes_with
 from app.queries.common.inputs import one_of
 from app.queries.people.accounts import Viewer, has_password
 from app.queries.people.api_tokens import TokenShown, api_tokens_of, create_api_token, revoke_api_token
@@ -33,6 +33,11 @@ class AccountPage:
     scopes: tuple[TokenScope, ...]
     new_token: str | None = None
     """Shown once."""
+
+    @property
+    def permissions(self) -> tuple[tuple[Permission, tuple[TokenScope, ...]], ...]:
+        """What this account may do, each with the scopes of tokens that include it."""
+        return tuple((permission, scopes_with(permission)) for permission in self.viewer.role.permissions)
 
 
 @router.api_route("/account", methods=["GET", "HEAD"])

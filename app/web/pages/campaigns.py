@@ -20,8 +20,8 @@ from app.domain.bounds import (
 from app.domain.review import HIGHEST_CONTROL_SHARE, CampaignState, ItemSource, ItemState, Participants, Stratifier
 from app.domain.roles import Permission
 from app.errors import Invalid
-from app.queries.common.inputs import one_of
-from app.queries.language_models.providers import providers
+from app.queries.common.inputs import one_of, price_of
+from app.queries.language_models.providers import enabled_providers
 from app.queries.neurons.selection import NeuronSelection
 from app.queries.people.accounts import Viewer, accounts_with
 from app.queries.review.campaigns import (
@@ -144,6 +144,14 @@ class NewCampaignForm(RulesForm):
     seed: int = Field(default=0, ge=0, lt=SEEDS)
 
 
+class ModelReviewForm(BaseModel):
+    """Which language model is to review how much, and for how much money."""
+
+    provider: str = Field(max_length=LONGEST_FIELD * 2)
+    n_items: int = Field(ge=1, le=MOST_ITEMS)
+    price_cap: str = Field("", max_length=LONGEST_FIELD)
+
+
 @page(router, "/campaigns", template="campaigns/page.html")
 def campaigns(session: DbSession) -> CampaignsPage:
     """Every campaign, the standing one first, then the newest."""
@@ -221,7 +229,7 @@ def campaign(session: DbSession, viewer: CurrentViewer, campaign_id: Id) -> Camp
         may_take_part=bool(viewer and reviews and row.state is CampaignState.OPEN and row.lets_take_part(viewer.id)),
         disputed=some(ItemState.DISPUTED),
         settled=some(ItemState.SETTLED),
-        providers=tuple(each.name for each in providers(session)) if queues else (),
+        providers=tuple(enabled_providers(session)) if queues else (),
     )
 
 
@@ -252,9 +260,15 @@ def let_model_review(
     session: DbSession,
     viewer: MayQueue,
     campaign_id: Id,
-    provider: Annotated[str, Form(max_length=LONGEST_FIELD * 2)],
-    n_items: Annotated[int, Form(ge=1, le=MOST_ITEMS)],
+    form: Annotated[ModelReviewForm, Form()],
 ) -> Response:
     """Let a language model take part."""
-    enqueue_model_review(session, campaign_id=campaign_id, provider=provider, n_items=n_items, account_id=viewer.id)
+    enqueue_model_review(
+        session,
+        campaign_id=campaign_id,
+        provider=form.provider,
+        n_items=form.n_items,
+        account_id=viewer.id,
+        price_cap=price_of(form.price_cap, what="price cap"),
+    )
     return RedirectResponse(f"/campaigns/{campaign_id}", status_code=303)

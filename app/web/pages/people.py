@@ -5,12 +5,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form
 from fastapi.responses import RedirectResponse, Response
+from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
-from app.domain.bounds import LONGEST_FIELD, LONGEST_NAME
-from app.domain.roles import Permission, Role
+from app.domain.bounds import LONGEST_EMAIL, LONGEST_FIELD, LONGEST_NAME
+from app.domain.roles import Permission, Role, roles_with
 from app.errors import Conflict
-from app.queries.common.inputs import one_of
+from app.queries.common.inputs import one_of, price_of
+from app.queries.language_models.calls import cap_person
 from app.queries.people.accounts import (
     PersonShown,
     Viewer,
@@ -21,6 +23,7 @@ from app.queries.people.accounts import (
     new_login_address,
     people_shown,
     person_named,
+    set_email,
 )
 from app.settings import Settings
 from app.web.deps import AppSettings, DbSession, allowed_to
@@ -46,17 +49,33 @@ class PeoplePage:
 
     people: tuple[PersonShown, ...]
     roles: tuple[Role, ...]
+    has_openid: bool
+    """Whether people may log in by an OpenID provider."""
     invitation: Invitation | None = None
+
+    @property
+    def permissions(self) -> tuple[tuple[Permission, tuple[Role, ...]], ...]:
+        """Every permission with the roles that include it."""
+        return tuple((permission, roles_with(permission)) for permission in Permission)
 
 
 Administrator = Annotated[Viewer, Depends(allowed_to(Permission.MANAGE_PEOPLE), scope="function")]
 RoleSent = Annotated[str, Form(max_length=LONGEST_FIELD)]
+EmailSent = Annotated[str, Form(max_length=LONGEST_EMAIL)]
+
+
+class InviteForm(BaseModel):
+    """Who is invited."""
+
+    name: str = Field(max_length=LONGEST_NAME)
+    role: str = Field(max_length=LONGEST_FIELD)
+    email: str = Field("", max_length=LONGEST_EMAIL)
 
 
 @router.api_route("/people", methods=["GET", "HEAD"])
-def people(session: DbSession, view: CurrentView, _administrator: Administrator) -> Response:
+def people(session: DbSession, view: CurrentView, settings: AppSettings, _administrator: Administrator) -> Response:
     """Everybody who has an account."""
-    return view.html("people/page.html", _page(session))
+    return view.html("people/page.html", _page(session, settings))
 
 
 @router.post("/people")
@@ -65,13 +84,12 @@ def add(
     view: CurrentView,
     settings: AppSettings,
     administrator: Administrator,
-    name: Annotated[str, Form(max_length=LONGEST_NAME)],
-    role: RoleSent,
+    form: Annotated[InviteForm, Form()],
 ) -> Response:
     """Add an account and show the address that logs it in once. Raises Invalid, Conflict."""
-    meant = one_of(role, Role, what="role")
-    token = invite(session, name=name, role=meant, by=administrator.id, days=INVITATION_DAYS)
-    return _with_address(session, view, settings, name.strip(), token)
+    role = one_of(form.role, Role, what="role")
+    token = invite(session, name=form.name, role=role, email=form.email, by=administrator.id, days=INVITATION_DAYS)
+    return _with_address(session, view, settings, form.name.strip(), token)
 
 
 @router.post("/people/{account_id}/role")
@@ -79,6 +97,28 @@ def set_role(session: DbSession, administrator: Administrator, account_id: int, 
     """Change a role. Raises NotFound, Conflict."""
     person = person_named(session, account_id=account_id)
     change_role(session, account_id=person.id, role=one_of(role, Role, what="role"), by=administrator.id)
+    return RedirectResponse("/people", status_code=303)
+
+
+@router.post("/people/{account_id}/email")
+def change_email(session: DbSession, administrator: Administrator, account_id: int, email: EmailSent = "") -> Response:
+    """Set or remove the address by which an OpenID provider knows a person. Raises NotFound, Invalid, Conflict."""
+    person = person_named(session, account_id=account_id)
+    set_email(session, account_id=person.id, email=email, by=administrator.id)
+    return RedirectResponse("/people", status_code=303)
+
+
+@router.post("/people/{account_id}/cap")
+def cap(
+    session: DbSession,
+    administrator: Administrator,
+    account_id: int,
+    price: Annotated[str, Form(max_length=LONGEST_FIELD)] = "",
+) -> Response:
+    """Cap what a person's calls to language models may cost a day; empty lifts it. Raises NotFound, Invalid."""
+    person = person_named(session, account_id=account_id)
+    most = price_of(price, what="cap per day")
+    cap_person(session, account_id=person.id, price_cap_per_day=most, by=administrator.id)
     return RedirectResponse("/people", status_code=303)
 
 
@@ -98,21 +138,21 @@ def disable(session: DbSession, administrator: Administrator, account_id: int) -
     person = person_named(session, account_id=account_id)
     if person.id == administrator.id:
         raise Conflict("You cannot disable your own account. Another administrator can.")
-    disable_account(session, name=person.name)
+    disable_account(session, name=person.name, by=administrator.id)
     return RedirectResponse("/people", status_code=303)
 
 
 @router.post("/people/{account_id}/enable")
-def enable(session: DbSession, _administrator: Administrator, account_id: int) -> Response:
+def enable(session: DbSession, administrator: Administrator, account_id: int) -> Response:
     """Let a disabled account log in again. Raises NotFound, Conflict."""
-    enable_account(session, name=person_named(session, account_id=account_id).name)
+    enable_account(session, name=person_named(session, account_id=account_id).name, by=administrator.id)
     return RedirectResponse("/people", status_code=303)
 
 
-def _page(session: Session, invitation: Invitation | None = None) -> PeoplePage:
-    return PeoplePage(people_shown(session), tuple(Role), invitation)
+def _page(session: Session, settings: Settings, invitation: Invitation | None = None) -> PeoplePage:
+    return PeoplePage(people_shown(session), tuple(Role), settings.openid_issuer is not None, invitation)
 
 
 def _with_address(session: Session, view: CurrentView, settings: Settings, name: str, token: str) -> Response:
     session.flush()
-    return view.html("people/page.html", _page(session, Invitation(name, settings.login_address(token))))
+    return view.html("people/page.html", _page(session, settings, Invitation(name, settings.login_address(token))))

@@ -1,0 +1,55 @@
+"""The response that hands a session to a browser, and the limits on attempts."""
+
+from datetime import timedelta
+
+from fastapi import Request
+from fastapi.responses import RedirectResponse, Response
+
+from app.db import transaction
+from app.queries.people.attempts import count_attempt
+from app.settings import Settings
+from app.web.deps import SESSION_COOKIE
+from app.web.rendering.addresses import local_path
+
+DAY_SECONDS = 86400
+WINDOW = timedelta(minutes=15)
+"""Within which attempts are counted."""
+
+
+def logged_in(request: Request, settings: Settings, session_token: str, back: str) -> Response:
+    """The page to return to, by default the first, with the cookie of a new session."""
+    answer = RedirectResponse(local_path(back) if back else "/", status_code=303)
+    answer.set_cookie(
+        SESSION_COOKIE,
+        session_token,
+        max_age=settings.session_days * DAY_SECONDS,
+        httponly=True,
+        samesite="lax",
+        secure=is_https(request, settings),
+    )
+    return answer
+
+
+def is_https(request: Request, settings: Settings) -> bool:
+    """Whether browsers reach this site by HTTPS."""
+    return request.url.scheme == "https" or settings.origin.startswith("https://")
+
+
+def agent_of(request: Request) -> str:
+    """What the browser calls itself."""
+    return request.headers.get("user-agent", "")
+
+
+def count_attempts(request: Request, *, limits: dict[str, int]) -> None:
+    """Count one attempt of each name in ``limits``. Raises TooManyAttempts for one over its limit.
+
+    In a transaction of its own: an attempt that fails counts all the same.
+    """
+    with transaction(request.app.state.sessions) as counting:
+        for name, most in limits.items():
+            count_attempt(counting, of=name, most=most, window=WINDOW)
+
+
+def client_of(request: Request) -> str:
+    """The name under which attempts of this network address are counted."""
+    return f"client {request.client.host if request.client else ''}"

@@ -1,0 +1,23 @@
+"""Queue a probe: a language model is tried by a worker, since only workers call out."""
+
+from sqlalchemy.orm import Session
+
+from app.domain.work import PROBE
+from app.queries.language_models.providers import provider_of
+from app.work.tasks import QueuedTask, enqueue_task
+
+
+def enqueue_probe(session: Session, *, provider_id: int, account_id: int) -> QueuedTask:
+    """Queue the trial of a language model. Raises NotFound.
+
+    The task names no provider of its own: a model that is paused or disabled can be tried.
+    """
+    row = provider_of(session, provider_id=provider_id)
+    return enqueue_task(
+        session,
+        kind=PROBE,
+        title=row.name,
+        account_id=account_id,
+        unique_key=f"{PROBE.name}:{provider_id}",
+        parameters={"provider_id": provider_id, "provider": row.name},
+    )
