@@ -215,8 +215,8 @@ def _keep(batch: Batch, layer: Layer, mistake: tuple[int, int, int], worst: tupl
     chance = priority(values.hashes[excerpt], layer.hashes[explanation]) >> np.int32(GAP_BITS)
     key = np.int64(gap) << CHANCE_BITS | chance
     if key > kept.bar[row]:
-        place = excerpt * values.stride + layer.neurons[explanation]
-        enter(values, place, (row, int(key), int(values.ordinals[excerpt])), activation, kept)
+        offset = excerpt * values.stride + layer.neurons[explanation]
+        enter(values, offset, (row, int(key), int(values.ordinals[excerpt])), activation, kept)
 
 
 @compiled_loop

@@ -123,8 +123,8 @@ def _count_peaks(layer: LayerState, peaks: Tensor) -> Int64[Tensor, "batch n"]:
 
 
 def _count_values(layer: LayerState, activations: Tensor) -> None:
-    place = torch.sub(activations.float(), layer.bounds.value_low).mul_(layer.bounds.value_scale)
-    bins = place.clamp_(0, HISTOGRAM_BINS - 1).to(torch.int64)
+    scaled = torch.sub(activations.float(), layer.bounds.value_low).mul_(layer.bounds.value_scale)
+    bins = scaled.clamp_(0, HISTOGRAM_BINS - 1).to(torch.int64)
     _count(layer.histogram, bins.view(-1, bins.shape[-1]))
 
 

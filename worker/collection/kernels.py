@@ -145,13 +145,13 @@ def _summarise(batch: Excerpts, start: int, begin: int, centres: Float32s, tile:
 
 
 @compiled_loop
-def _four_tokens(batch: Excerpts, place: int, centre: Float32s, tile: Tile) -> None:
+def _four_tokens(batch: Excerpts, offset: int, centre: Float32s, tile: Tile) -> None:
     """Powers are centred, so that they do not drown in a large mean."""
     width, step = centre.shape[0], batch.step
-    row0 = batch.values[place : place + width]
-    row1 = batch.values[place + step : place + step + width]
-    row2 = batch.values[place + 2 * step : place + 2 * step + width]
-    row3 = batch.values[place + 3 * step : place + 3 * step + width]
+    row0 = batch.values[offset : offset + width]
+    row1 = batch.values[offset + step : offset + step + width]
+    row2 = batch.values[offset + 2 * step : offset + 2 * step + width]
+    row3 = batch.values[offset + 3 * step : offset + 3 * step + width]
     zero = np.float32(0)
     peak, low, positive = tile.peak, tile.low, tile.positive
     for n in range(width):
@@ -170,9 +170,9 @@ def _four_tokens(batch: Excerpts, place: int, centre: Float32s, tile: Tile) -> N
 
 
 @compiled_loop
-def _one_token(batch: Excerpts, place: int, centre: Float32s, tile: Tile) -> None:
+def _one_token(batch: Excerpts, offset: int, centre: Float32s, tile: Tile) -> None:
     for n in range(centre.shape[0]):
-        value = batch.values[place + n]
+        value = batch.values[offset + n]
         tile.peak[n] = _larger(tile.peak[n], value)
         tile.low[n] = _smaller(tile.low[n], value)
         tile.positive[n] += np.int32(value > np.float32(0))
@@ -277,17 +277,17 @@ def _offer(
 ) -> None:
     """Offer an excerpt to the pools of one neuron; ``where`` is the excerpt, the neuron, and its index in the tile."""
     b, row, i = where
-    place, ordinal, peak = b * batch.stride + row, batch.ordinals[b], tile.peak[i]
+    offset, ordinal, peak = b * batch.stride + row, batch.ordinals[b], tile.peak[i]
     key = tile.by_peak[i]
     if key > pools.top.bar[row] or key > pools.leaders.bar[row]:
-        text = _text(batch, tokens, (b, place), peak)
-        enter_distinct(batch, place, (row, int(key), int(ordinal), int(text)), peak, pools.top, pools.top_texts)
-        slot = enter(batch, place, (row, int(key), int(ordinal)), peak, pools.leaders)
+        text = _text(batch, tokens, (b, offset), peak)
+        enter_distinct(batch, offset, (row, int(key), int(ordinal), int(text)), peak, pools.top, pools.top_texts)
+        slot = enter(batch, offset, (row, int(key), int(ordinal)), peak, pools.leaders)
         if slot >= 0:
             pools.leader_texts[row, slot] = text
-    enter(batch, place, (row, int(tile.by_chance[i]), int(ordinal)), peak, pools.uniform)
+    enter(batch, offset, (row, int(tile.by_chance[i]), int(ordinal)), peak, pools.uniform)
     weighted = _weighted(tile.by_chance[i], limits.levels[row, tile.peak_bins[i]])
-    enter(batch, place, (row, int(weighted), int(ordinal)), peak, pools.weighted)
+    enter(batch, offset, (row, int(weighted), int(ordinal)), peak, pools.weighted)
 
 
 @compiled_loop

@@ -89,8 +89,8 @@ def _offer(
     known = of_layer.tokens < held.shape[1]
     weights = of_layer.weights * known
     likeness = torch.zeros_like(peaks)
-    for place in range(weights.shape[1]):  # one driving token at a time, so that no [batch, n, d] is ever held
-        likeness += held[:, of_layer.tokens[:, place] * known[:, place]] * weights[:, place]
+    for number in range(weights.shape[1]):  # one driving token at a time, so that no [batch, n, d] is ever held
+        likeness += held[:, of_layer.tokens[:, number] * known[:, number]] * weights[:, number]
     keys = torch.where((likeness > 0) & (peaks < of_layer.low), sortable(likeness), NEVER)
     found[layer].add(keys, Batch(ordinals, peaks, a))
 
@@ -111,8 +111,8 @@ def drivers_of(draw: LayerDraw, excerpts: Excerpts, device: torch.device) -> Dri
     maximum = top.peaks[:, 0].astype(np.float64)
     values, train = top.values[:, ranks], top.ordinals[:, ranks]
     train = np.where(_held_out(draw, train, values, excerpts), -1, train)
-    known, place = np.unique(np.maximum(train, 0), return_inverse=True)
-    tokens = excerpts.tokens(known)[place.reshape(-1, len(ranks))].astype(np.int64)
+    known, inverse = np.unique(np.maximum(train, 0), return_inverse=True)
+    tokens = excerpts.tokens(known)[inverse.reshape(-1, len(ranks))].astype(np.int64)
     real = np.broadcast_to((train >= 0)[:, :, None], tokens.shape) & (maximum > 0)[:, None, None]
     neurons = np.broadcast_to(np.arange(len(tokens))[:, None, None], tokens.shape)
     chosen, weights = _heaviest(
@@ -154,8 +154,8 @@ def _heaviest(
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """From (neuron, token, value) triples, each neuron's tokens with the highest mean and these means. [n, D] each"""
     size = int(tokens.max(initial=0)) + 1
-    pairs, place = np.unique(neurons * size + tokens, return_inverse=True)
-    means = np.bincount(place, values) / np.bincount(place) if len(pairs) else np.zeros(0)
+    pairs, inverse = np.unique(neurons * size + tokens, return_inverse=True)
+    means = np.bincount(inverse, values) / np.bincount(inverse) if len(pairs) else np.zeros(0)
     pairs, means = pairs[means >= DRIVING_SHARE], means[means >= DRIVING_SHARE]
     order = np.lexsort((pairs, -means, pairs // size))
     pairs, means = pairs[order], means[order]

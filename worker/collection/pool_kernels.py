@@ -38,7 +38,7 @@ class Pools(NamedTuple):
 
 
 @compiled_loop
-def enter(batch: Excerpts, place: int, candidate: tuple[int, int, int], peak: float, pools: Pools) -> int:
+def enter(batch: Excerpts, offset: int, candidate: tuple[int, int, int], peak: float, pools: Pools) -> int:
     """Let an excerpt in at the lowest score's slot, which is returned; -1 where it does not enter.
 
     The bar rises to the lowest score that is left.
@@ -51,14 +51,14 @@ def enter(batch: Excerpts, place: int, candidate: tuple[int, int, int], peak: fl
     slot = int(np.argmin(scores))
     entered = bool(score > scores[slot])
     if entered:
-        _put(batch, place, (row, slot, int(score)), peak, pools)
+        _put(batch, offset, (row, slot, int(score)), peak, pools)
     pools.bar[row] = max(pools.bar[row], np.int32(scores.min() >> np.int64(32)))
     return slot if entered else -1
 
 
 @compiled_loop
 def enter_distinct(
-    batch: Excerpts, place: int, candidate: tuple[int, int, int, int], peak: float, pools: Pools, texts: Int64s
+    batch: Excerpts, offset: int, candidate: tuple[int, int, int, int], peak: float, pools: Pools, texts: Int64s
 ) -> None:
     """Let an excerpt in, in the slot of its own text where that has one already."""
     row, key, ordinal, text = candidate
@@ -70,19 +70,19 @@ def enter_distinct(
             if own[other] == text and scores[other] != _EMPTY:
                 slot = other
         if score > scores[slot]:
-            _put(batch, place, (row, slot, int(score)), peak, pools)
+            _put(batch, offset, (row, slot, int(score)), peak, pools)
             own[slot] = text
         pools.bar[row] = max(pools.bar[row], np.int32(scores.min() >> np.int64(32)))
 
 
 @compiled_loop
-def _put(batch: Excerpts, place: int, entry: tuple[int, int, int], peak: float, pools: Pools) -> None:
+def _put(batch: Excerpts, offset: int, entry: tuple[int, int, int], peak: float, pools: Pools) -> None:
     row, slot, score = entry
     pools.scores[row, slot] = score
     pools.peaks[row, slot] = peak
     values = pools.values[row, slot]
     for t in range(values.shape[0]):
-        values[t] = half(batch.values[place + t * batch.step])
+        values[t] = half(batch.values[offset + t * batch.step])
 
 
 @compiled_loop
