@@ -47,7 +47,7 @@ def verdict_line(headline: Headline[S] | None, doubts: Sequence[RaisedDoubt] = (
         return VerdictLine((NOT_SCORED, *against), Tone.DOUBTFUL if against else Tone.OPEN)
     if headline.score.value is None:
         return VerdictLine((f"no score: {headline.score.undefined_reason}", *against), Tone.DOUBTFUL)
-    merit = None if Doubt.NOT_ABOVE_TABLE in by_kind else _merit(headline.score.value, headline.margin)
+    merit = None if Doubt.BELOW_TABLE in by_kind else _merit(headline.score.value, headline.margin)
     named = () if headline.is_whole_corpus else (ONLY_2023,)
     phrases = (*named, *(() if merit is None else (merit.phrase,)), *against)
     if against:
@@ -67,12 +67,15 @@ def _merit(score: float, margin: Side) -> _Merit | None:
     """How it compares with the token table; None where there is none."""
     if margin.value is None:
         return None
-    if margin.interval is not None and margin.interval[0] <= 0:
+    table = score - margin.value
+    if margin.interval is not None and margin.interval[0] <= 0 < margin.interval[1]:
         low, high = margin.interval
         return _Merit(f"perhaps better than its token table ({_signed(low)} to {_signed(high)})", is_clear=False)
-    if round(margin.value, 2) <= 0:
-        return _Merit(f"about as good as its token table ({_number(score - margin.value)})", is_clear=False)
-    return _Merit(f"beats its token table by {_number(margin.value)}", is_clear=True)
+    if round(margin.value, 2) > 0:
+        return _Merit(f"beats its token table by {_number(margin.value)}", is_clear=True)
+    if round(margin.value, 2) == 0 or table <= 0:
+        return _Merit(f"about as good as its token table ({_number(table)})", is_clear=False)
+    return _Merit(f"reaches {_share(max(score, 0.0) / table)} of its token table ({_number(table)})", is_clear=False)
 
 
 def _number(value: float) -> str:
@@ -112,7 +115,7 @@ def _shared(raised: RaisedDoubt) -> str:
 
 _PHRASES: Mapping[Doubt, Callable[[RaisedDoubt], str]] = {
     Doubt.SHUFFLED: lambda raised: f"no better than on another neuron ({_signed(raised.figure)})",
-    Doubt.NOT_ABOVE_TABLE: lambda raised: f"no better than a table of tokens ({_number(raised.figure)})",
+    Doubt.BELOW_TABLE: lambda raised: f"far below its token table ({_number(raised.figure)})",
     Doubt.NULL_TWIN: _with_share("within the null twin's range ({} score as high)"),
     Doubt.NEIGHBOURS: _with_share("at chance against its neighbours ({})"),
     Doubt.NOT_ON_RANDOM: _with_interval("doubtful on random text"),

@@ -1209,7 +1209,7 @@ def create_tables() -> None:
         sa.Column("neuron_id", sa.BigInteger(), nullable=False),
         sa.Column("is_current", sa.Boolean(), nullable=False),
         sa.CheckConstraint(
-            "doubt IN ('shuffled', 'not_above_table', 'null_twin', 'neighbours', 'not_on_random', 'too_broad', 'too_narrow', 'several_meanings', 'shared', 'unstable', 'failed_simulations', 'one_document', 'first_position', 'copies', 'import_differs', 'reasoning', 'markdown', 'prompt_words', 'too_long')",
+            "doubt IN ('shuffled', 'below_table', 'null_twin', 'neighbours', 'not_on_random', 'too_broad', 'too_narrow', 'several_meanings', 'shared', 'unstable', 'failed_simulations', 'one_document', 'first_position', 'copies', 'import_differs', 'reasoning', 'markdown', 'prompt_words', 'too_long')",
             name=op.f("ck_explanation_doubt_doubt"),
         ),
         sa.CheckConstraint("(low IS NULL) = (high IS NULL)", name=op.f("ck_explanation_doubt_interval")),

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from app.db import Sessions, transaction
 from app.domain.activations import SampleKind
 from app.domain.authors import AuthorKind
-from app.domain.doubts import Doubt, RaisedDoubt
+from app.domain.doubts import TABLE_SHARE, Doubt, RaisedDoubt
 from app.domain.executed import LevelCounts, NeuronTotals, execution
 from app.domain.results import ExplanationResult, ScoreResult
 from app.errors import NotFound
@@ -24,6 +24,8 @@ from app.queries.neurons.listing import NeuronsQuery, neurons_page
 from tests.factories import Make, WholeCorpus
 
 SCORE = ScoreResult("correlation", "top_and_random", 0.8, 10, 0, interval=(0.6, 0.9), simulator="lexical")
+LOW = replace(SCORE, value=0.5, interval=(0.3, 0.6), token_lookup_baseline=0.9)
+"""It reaches less than six tenths of its token table."""
 
 
 def explain(make: Make, neuron: Neuron, *scores: ScoreResult, text: str = "ships", author: Author | None = None) -> int:
@@ -46,10 +48,10 @@ def current(session: Session, subject: Subject, doubt: Doubt) -> list[int]:
 
 def test_doubts_are_stored_with_the_scores(session: Session, make: Make) -> None:
     neuron = make.neuron(make.subject())
-    first = explain(make, neuron, replace(SCORE, token_lookup_baseline=0.9, shuffled_baseline=0.7))
+    first = explain(make, neuron, replace(LOW, shuffled_baseline=0.7))
     random = ScoreResult("correlation", "random", 0.86, 5, 0, interval=(0.0, 0.95), simulator="lexical")
     second = explain(make, neuron, replace(SCORE, n_valid=5, n_failed=5), random, text="**harbours**")
-    assert about(session, first) == {Doubt.SHUFFLED: 0.1, Doubt.NOT_ABOVE_TABLE: 0.9}
+    assert about(session, first) == {Doubt.SHUFFLED: -0.2, Doubt.BELOW_TABLE: 0.9}
     assert doubts_about(session, explanation_ids=[second])[second] == (
         RaisedDoubt(Doubt.NOT_ON_RANDOM, 0.86, (0.0, 0.95)),
         RaisedDoubt(Doubt.FAILED_SIMULATIONS, 0.5),
@@ -60,12 +62,12 @@ def test_doubts_are_stored_with_the_scores(session: Session, make: Make) -> None
 def test_only_the_explanation_that_is_shown_first_counts_for_its_neuron(session: Session, make: Make) -> None:
     subject = make.subject()
     one, two = make.neuron(subject), make.neuron(subject, index=1)
-    explain(make, one, replace(SCORE, token_lookup_baseline=0.9), text="ships")
-    explain(make, two, replace(SCORE, token_lookup_baseline=0.9), text="harbours")
-    assert current(session, subject, Doubt.NOT_ABOVE_TABLE) == [one.id, two.id]
+    explain(make, one, LOW, text="ships")
+    explain(make, two, LOW, text="harbours")
+    assert current(session, subject, Doubt.BELOW_TABLE) == [one.id, two.id]
     explain(make, one, replace(SCORE, token_lookup_baseline=0.5), text="sails")
-    assert current(session, subject, Doubt.NOT_ABOVE_TABLE) == [two.id]
-    assert doubt_counts(session) == {subject.id: (DoubtCount(Doubt.NOT_ABOVE_TABLE, 1),)}
+    assert current(session, subject, Doubt.BELOW_TABLE) == [two.id]
+    assert doubt_counts(session) == {subject.id: (DoubtCount(Doubt.BELOW_TABLE, 1),)}
 
 
 def test_a_doubt_goes_with_what_it_followed_from(session: Session, make: Make) -> None:
@@ -107,23 +109,23 @@ def test_precision_and_recall_of_a_check_come_before_estimates(session: Session,
 
 
 def test_doubts_are_about_the_headline(session: Session, make: Make) -> None:
-    """The 2023 score does not beat its table and is doubtful on random text; the estimate does, and its check not."""
+    """The 2023 score is far below its table and doubtful on random text; the estimate is not, and its check is."""
     subject = make.subject()
     neuron = make.neuron(subject)
     make.collected(neuron, subject)
     random = ScoreResult("correlation", "random", 0.86, 5, 0, interval=(0.0, 0.95), simulator="lexical")
-    old = (replace(SCORE, token_lookup_baseline=0.9, shuffled_baseline=0.7), random)
+    old = (replace(LOW, shuffled_baseline=0.7), random)
     margin = ScoreResult("whole_corpus_margin", "corpus", 0.1, 9, 0, simulator="lexical")
     by_2023 = explain(make, neuron, *old, text="ships")
     by_estimate = explain(make, neuron, *old, *estimated(0.5, 0.9, 0.9), margin, text='"a"')
-    expected = {Doubt.SHUFFLED: 0.1, Doubt.NOT_ABOVE_TABLE: 0.9, Doubt.NOT_ON_RANDOM: 0.86}
+    expected = {Doubt.SHUFFLED: -0.2, Doubt.BELOW_TABLE: 0.9, Doubt.NOT_ON_RANDOM: 0.86}
     assert [about(session, i) for i in (by_2023, by_estimate)] == [expected, {}]
     check(session, subject, by_estimate, (3, 10, 2), '"a"')
     stored = session.scalars(select(Score).where(Score.scorer == "executed")).one()
     assert stored.value is not None
     assert stored.token_lookup_baseline is not None
-    assert stored.value < stored.token_lookup_baseline
-    assert about(session, by_estimate) == {Doubt.NOT_ABOVE_TABLE: round(stored.token_lookup_baseline, 4)}
+    assert stored.value < TABLE_SHARE * stored.token_lookup_baseline
+    assert about(session, by_estimate) == {Doubt.BELOW_TABLE: round(stored.token_lookup_baseline, 4)}
 
 
 def test_repetitions_are_compared_by_the_headline(session: Session, make: Make) -> None:

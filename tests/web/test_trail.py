@@ -159,7 +159,7 @@ def test_saved_views_are_one_click_each(
     client.get("/tiny?state=flagged&sort=score")
     views = {view.name: view for view in context().views}
     assert [name for name, view in views.items() if view.is_shown] == ["flagged"]
-    assert list(views) == ["all", "doubtful", "not above table", "flagged", "unexplained", "mine"]
+    assert list(views) == ["all", "doubtful", "below table", "flagged", "unexplained", "mine"]
     for name, number in (("mine", 1), ("flagged", 1), ("unexplained", 2), ("all", 8)):
         client.get(views[name].address)
         assert context().matches.number == number, name

@@ -22,7 +22,7 @@ def saved_views(path: str, fields: FilterFields, viewer: Viewer | None) -> tuple
     views = {
         "all": FilterFields(),
         "doubtful": FilterFields(state=NeuronState.DOUBTFUL),
-        "not above table": FilterFields(doubt=Doubt.NOT_ABOVE_TABLE),
+        "below table": FilterFields(doubt=Doubt.BELOW_TABLE),
         "flagged": FilterFields(state=NeuronState.FLAGGED),
         "unexplained": FilterFields(state=NeuronState.UNEXPLAINED),
     }

@@ -47,7 +47,7 @@ COLUMNS = {
 }
 
 
-ASKED = (Doubt.TOO_BROAD, Doubt.TOO_NARROW, Doubt.NOT_ABOVE_TABLE, Doubt.NULL_TWIN)
+ASKED = (Doubt.TOO_BROAD, Doubt.TOO_NARROW, Doubt.BELOW_TABLE, Doubt.NULL_TWIN)
 
 
 @dataclass(frozen=True, slots=True)
