@@ -11,6 +11,11 @@ class ProviderKind(StrEnum):
     LOCAL = "local"
     """A transformers model on the worker's own device."""
 
+    @property
+    def label(self) -> str:
+        """Where it runs, in words."""
+        return "behind an endpoint" if self is ProviderKind.OPENAI_COMPATIBLE else "on the worker"
+
 
 class Capability(StrEnum):
     """What a provider can do. Probed once, then stored and shown."""
