@@ -149,3 +149,18 @@ def test_a_method_shows_its_prompts(client: TestClient, make: Make, context: Con
     answer = client.get(f"/methods/{method.id}")
     assert [p.name for p in context().prompts] == ["explain_highlighted", "simulate_structured"]
     assert context().prompts[0].digest in answer.text
+
+
+def test_the_methods_page_says_what_scores_detect_and_where_they_fall_short(
+    client: TestClient, context: Context
+) -> None:
+    answer = client.get("/methods")
+    truth = context().truth
+    assert {"executed", "whole_corpus", "correlation"} <= {scorer.scorer for scorer in truth.scorers}
+    assert truth.n_neurons >= 50
+    for scorer in truth.scorers:
+        assert all(0 <= own.share <= 1 and own.n > 0 for own in scorer.wins.values())
+        for short in scorer.shortfalls:
+            assert short.label in answer.text
+            assert short.sentence in unescape(answer.text)
+    assert truth.command in answer.text

@@ -14,6 +14,7 @@ from app.errors import Invalid
 from app.queries.methods.definitions import UsableMethods, method_definition, usable_methods
 from app.queries.methods.figures import Comparison, MethodFigures, compare_methods, method_figures
 from app.web.deps import DbSession
+from app.web.measured.truth import MeasuredTruth, measured_truth
 from app.web.provenance.prompt_files import PromptShown, prompt_files
 from app.web.rendering.templating import page
 
@@ -32,11 +33,12 @@ class MethodListed:
 
 @dataclass(frozen=True, slots=True)
 class MethodsPage:
-    """Methods that can be queued now, and the rest by what they need."""
+    """Methods that can be queued now, the rest by what they need, and what their scorers detect."""
 
     usable: tuple[MethodListed, ...]
     needing: dict[str, tuple[MethodListed, ...]]
     """By what is missing, in words."""
+    truth: MeasuredTruth
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ def methods(session: DbSession) -> MethodsPage:
         else:
             needing.setdefault(_missing(found, able), []).append(listed)
     usable.sort(key=lambda each: (each.method.provider is not None, each.method.name))
-    return MethodsPage(tuple(usable), {need: tuple(own) for need, own in needing.items()})
+    return MethodsPage(tuple(usable), {need: tuple(own) for need, own in needing.items()}, measured_truth())
 
 
 @page(router, "/methods/compare", template="methods/compare.html")
