@@ -1,6 +1,5 @@
 """Chunks of synthetic neurons: each likes one token, fires on it with noise around it, and its explanation says so."""
 
-import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,27 +8,9 @@ from numpy.typing import NDArray
 
 from app.domain.activations import SampleKind
 from benchmarks.binary_copy import FLOAT4_OID, INT8_OID, Bytes, arrays, copy_rows, numbers, raw, words
-from benchmarks.synthetic_text import CONTEXT_LENGTH, Text
+from benchmarks.synthetic_activations import SAMPLE_SIZES, VALIDATION, Drawn
+from benchmarks.synthetic_text import Text
 
-SAMPLE_SIZES = {
-    SampleKind.TOP: 20,
-    SampleKind.RANDOM: 20,
-    SampleKind.BAND_0: 5,
-    SampleKind.BAND_1: 5,
-    SampleKind.BAND_2: 5,
-    SampleKind.BAND_3: 5,
-}
-STRENGTHS = {SampleKind.TOP: 1.0, SampleKind.RANDOM: 0.6, SampleKind.BAND_0: 0.1, SampleKind.BAND_1: 0.3,
-             SampleKind.BAND_2: 0.6, SampleKind.BAND_3: 0.9}  # fmt: skip
-"""How strongly an excerpt of a sample drives its neuron, as a share of the neuron's maximum."""
-VALIDATION = {SampleKind.TOP: [2, 6, 10, 14, 18], SampleKind.RANDOM: [1, 4, 7, 10, 13]}
-FORMS = (
-    'fires on "{0}"',
-    'fires on "{0}" at the start of a line, weakly on "{1}"',
-    'fires on the token after "{0}"',
-    "words and names around {0} in function signatures and documentation",
-    'fires on "{0}" and "{1}", mostly in comments that explain an error',
-)
 SHARE_UNEXPLAINED = 0.1
 RANDOM_SCORES = 10_000_000
 """Ids of the second score of each explanation start here; those of the first are the explanation's."""
@@ -51,14 +32,10 @@ class Filler:
     """What a chunk of neurons is made from."""
 
     connection: psycopg.Connection
-    text: Text
+    drawn: Drawn
     ids: Ids
     random: np.random.Generator
     neurons_per_layer: int
-    holders: list[NDArray[np.int64]]
-    """By token: the excerpts that hold it."""
-    likeable: NDArray[np.int64]
-    """Tokens that enough excerpts hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,53 +52,26 @@ class Chunk:
 
 
 def make_filler(connection: psycopg.Connection, text: Text, ids: Ids, seed: int, neurons_per_layer: int) -> Filler:
-    order = np.argsort(text.excerpts, axis=None, kind="stable")
-    bounds = np.searchsorted(text.excerpts.ravel()[order], np.arange(len(text.tokens) + 1))
-    holders = [np.unique(order[a:b] // CONTEXT_LENGTH) for a, b in itertools.pairwise(bounds)]
-    speaking = [any(c > 32 for c in token) for token in text.tokens]
-    likeable = [i for i, h in enumerate(holders) if len(h) >= SAMPLE_SIZES[SampleKind.TOP] and speaking[i]]
-    return Filler(connection, text, ids, np.random.default_rng(seed), neurons_per_layer, holders, np.array(likeable))
+    return Filler(connection, Drawn.of(text), ids, np.random.default_rng(seed), neurons_per_layer)
 
 
 def write_chunk(filler: Filler, places: NDArray[np.int64]) -> None:
     n = len(places)
-    chunk = Chunk(places, filler.random.choice(filler.likeable, n), filler.random.gamma(4.0, 0.8, n) + 0.5)
+    chunk = Chunk(places, *filler.drawn.neurons(filler.random, n))
     explained = filler.random.random(n) >= SHARE_UNEXPLAINED
     scores = np.clip(filler.random.beta(1.3, 3.0, n), 0.001, 0.98)
-    texts = [_sentence(filler, token) for token in chunk.liked]
+    texts = [filler.drawn.sentence(filler.random, token) for token in chunk.liked]
     for mask in (explained, ~explained):
         _write_neurons(filler, chunk, mask, scores if mask is explained else None, texts)
     simulated = {}
-    for kind, size in SAMPLE_SIZES.items():
-        excerpts, activations = _sample(filler, chunk, kind, size)
+    for kind in SAMPLE_SIZES:
+        excerpts, activations = filler.drawn.sample(filler.random, kind, chunk.liked, chunk.maxima)
         _write_sample(filler, chunk, kind, excerpts, activations)
         if kind in VALIDATION:
             simulated[kind] = (excerpts[:, VALIDATION[kind]], activations[:, VALIDATION[kind]])
     _write_explanations(filler, chunk, explained, scores, texts)
     for kind, (excerpts, activations) in simulated.items():
         _write_simulations(filler, chunk, explained, kind, excerpts, activations)
-
-
-def _sentence(filler: Filler, token: int) -> str:
-    other = filler.random.choice(filler.likeable)
-    form = FORMS[int(filler.random.integers(len(FORMS)))]
-    return form.format(filler.text.tokens[token].decode(), filler.text.tokens[other].decode())
-
-
-def _sample(filler: Filler, chunk: Chunk, kind: SampleKind, size: int) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
-    """Excerpt numbers, neurons by size, and activations, neurons by size by tokens; top ones fall."""
-    random = filler.random
-    n = len(chunk.numbers)
-    if kind is SampleKind.TOP:
-        excerpts = np.stack([random.choice(filler.holders[token], size, replace=False) for token in chunk.liked])
-    else:
-        excerpts = random.integers(len(filler.text.excerpts), size=(n, size))
-    tokens = filler.text.excerpts[excerpts]
-    strengths = STRENGTHS[kind] * (np.linspace(1.0, 0.7, size) if kind is SampleKind.TOP else random.random(size))
-    peaks = chunk.maxima[:, None] * strengths
-    noise = random.random((n, size, CONTEXT_LENGTH), dtype=np.float32) * 0.25 - 0.17
-    drive = (tokens == chunk.liked[:, None, None]) * peaks[:, :, None].astype(np.float32)
-    return excerpts, np.where(drive > 0, drive, noise).astype("<f2")
 
 
 def _write_neurons(

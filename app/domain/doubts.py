@@ -97,6 +97,8 @@ LEAST_TOP = 4
 MEANING_SHARE = 0.25
 """Share of the top excerpts outside of the largest group from which a neuron has several meanings."""
 IMPORT_DIFFERENCE = 0.1
+ROUNDING = 0.005
+"""Between an imported score and the one that its own simulations give: more than that is no rounding."""
 LONGEST = 400
 """Characters."""
 
@@ -182,8 +184,8 @@ ABOUT: Mapping[Doubt, AboutDoubt] = {
     ),
     Doubt.IMPORT_DIFFERS: AboutDoubt(
         "Imported score differs",
-        f"The 2023 score that came with the text and the one computed here differ by {IMPORT_DIFFERENCE} or more; the "
-        "figure is the imported score less ours.",
+        "The 2023 score that came with the text differs from what its own simulations give, or by "
+        f"{IMPORT_DIFFERENCE} or more from what a simulator here gives; the figure is the imported score less ours.",
         FigureKind.SCORE,
     ),
     Doubt.REASONING: AboutDoubt(
@@ -257,7 +259,10 @@ class ScoreFacts:
     """The same method's scores on the same collection, and this text's own repeated ones."""
     score_2023: float | None = None
     imported: float | None = None
-    """The score that came with an imported text."""
+    """The score that came with an imported text, where another one was computed since."""
+    stated: float | None = None
+    recomputed: float | None = None
+    """The score that came with an imported text, and the one that its own simulations give."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -313,6 +318,8 @@ def _of_scores(facts: ScoreFacts) -> _Found:
         difference = facts.imported - facts.score_2023
         if abs(difference) >= IMPORT_DIFFERENCE:
             found[Doubt.IMPORT_DIFFERS] = Measure(difference)
+    if facts.stated is not None and facts.recomputed is not None and abs(facts.stated - facts.recomputed) > ROUNDING:
+        found[Doubt.IMPORT_DIFFERS] = Measure(facts.stated - facts.recomputed)
     if facts.score is not None:
         found |= _of_score(facts, facts.score)
     return found

@@ -26,6 +26,10 @@ class SampleKind(StrEnum):
     """Drawn uniformly from the whole corpus."""
     HARD_NEGATIVE = "hard_negative"
     """Excerpts with the tokens that drive the neuron elsewhere, on which it hardly fires."""
+    BOTTOM = "bottom"
+    """The lowest, most negative activations. From imports."""
+    OTHER = "other"
+    """Excerpts of an imported file of which it is not known how they were drawn."""
 
 
 BANDS = (SampleKind.BAND_0, SampleKind.BAND_1, SampleKind.BAND_2, SampleKind.BAND_3, SampleKind.BAND_4)

@@ -24,6 +24,7 @@ SHOWN: Mapping[SampleKind | Mistake, int] = {
     SampleKind.HARD_NEGATIVE: 3,
     Mistake.FALSE_ALARM: 3,
     Mistake.MISS: 3,
+    SampleKind.OTHER: 3,
 }
 """The most excerpts that are shown of each set."""
 STRONG_STEP = 5

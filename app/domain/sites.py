@@ -16,11 +16,17 @@ class SiteKind(StrEnum):
     """The inputs of an MLP's output projection: act(x), or act(gate) * up where the MLP is gated."""
     MODULE_INPUT = "module_input"
     """The inputs of a linear module that a person has named, for example the heads' outputs in front of ``o_proj``."""
+    IMPORTED = "imported"
+    """As an imported file names them: MLP neurons, latents of a sparse autoencoder. They cannot be read again."""
 
     @property
     def label(self) -> str:
         """As pages show it."""
-        return {SiteKind.MLP_POST_ACTIVATION: "MLP post-activation", SiteKind.MODULE_INPUT: "Module input"}[self]
+        return {
+            SiteKind.MLP_POST_ACTIVATION: "MLP post-activation",
+            SiteKind.MODULE_INPUT: "Module input",
+            SiteKind.IMPORTED: "Imported",
+        }[self]
 
 
 class SiteTensor(StrEnum):
@@ -48,7 +54,8 @@ class Site:
 
     def read_at(self, layer: int | None = None) -> str:
         """Which tensor is read, in words: of one layer, or of any."""
-        return f"{self.tensor} of {self.module_path if layer is None else self.module(layer)}"
+        path = self.module_path if layer is None else self.module(layer)
+        return path if self.kind is SiteKind.IMPORTED else f"{self.tensor} of {path}"
 
     def as_json(self) -> dict[str, Any]:
         """What the database holds."""

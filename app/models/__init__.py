@@ -25,6 +25,7 @@ from app.models.counts import (
 )
 from app.models.doubts import ExplanationDoubt
 from app.models.explanations import Explanation, Method, MethodStanding, Score, Simulation
+from app.models.imports import DataImport, ImportProblem
 from app.models.providers import Provider, Spending
 from app.models.review import (
     Campaign,
@@ -61,6 +62,7 @@ __all__ = [
     "Collection",
     "Corpus",
     "CorpusCheck",
+    "DataImport",
     "Document",
     "DoubtedCount",
     "Event",
@@ -69,6 +71,7 @@ __all__ = [
     "Explanation",
     "ExplanationDoubt",
     "Flag",
+    "ImportProblem",
     "LlmCall",
     "LoginToken",
     "Method",

@@ -229,6 +229,8 @@ class CollectedNeuron(Base):
         ARRAY(Integer), Computed(f"token_ids[1:{STRONGEST_TOKENS}]", persisted=True)
     )
     """The first of ``token_ids``: what a search by token finds."""
+    facts: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    """What an imported file says of the neuron for which there is no column, by the names that the file uses."""
 
 
 class Sample(Base):

@@ -1,6 +1,6 @@
 """Tokens and text: tokenizers, vocabularies, corpora, documents, excerpts."""
 
-from sqlalchemy import ARRAY, BigInteger, ForeignKey, Integer, UniqueConstraint
+from sqlalchemy import ARRAY, BigInteger, ForeignKey, Index, Integer, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.models.base import Base, BigId, CreatedAt
@@ -47,7 +47,16 @@ class Excerpt(Base):
     """A window of consecutive tokens of one document. ``position`` counts tokens from its start."""
 
     __tablename__ = "excerpt"
-    __table_args__ = (UniqueConstraint("document_id", "tokenizer_id", "position", "length"),)
+    __table_args__ = (
+        UniqueConstraint("document_id", "tokenizer_id", "position", "length"),
+        # By which an import finds an excerpt of no known document again.
+        Index(
+            "ix_excerpt_text",
+            "corpus_id",
+            text("hash_array_extended(token_ids, 0)"),
+            postgresql_where=text("document_id IS NULL"),
+        ),
+    )
 
     id: Mapped[BigId]
     corpus_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("corpus.id"))

@@ -292,6 +292,7 @@ TABLES = (
     "campaign_draw",
     "campaign_version",
     "collected_neuron",
+    "data_import",
     "event",
     "explanation",
     "llm_call",
@@ -299,6 +300,7 @@ TABLES = (
     "corpus_check",
     "event_link",
     "explanation_doubt",
+    "import_problem",
     "review_item",
     "run_change",
     "score",
@@ -815,6 +817,13 @@ def create_tables() -> None:
             name=op.f("uq_excerpt_document_id_tokenizer_id_position_length"),
         ),
     )
+    op.create_index(
+        "ix_excerpt_text",
+        "excerpt",
+        ["corpus_id", sa.literal_column("hash_array_extended(token_ids, 0)")],
+        unique=False,
+        postgresql_where=sa.text("document_id IS NULL"),
+    )
     op.create_table(
         "neuron",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -1040,6 +1049,7 @@ def create_tables() -> None:
         sa.Column(
             "strongest_tokens", sa.ARRAY(sa.Integer()), sa.Computed("token_ids[1:10]", persisted=True), nullable=False
         ),
+        sa.Column("facts", postgresql.JSONB(), nullable=True),
         sa.ForeignKeyConstraint(["collection_id"], ["collection.id"], name=op.f("fk_collected_neuron_collection_id")),
         sa.ForeignKeyConstraint(["neuron_id"], ["neuron.id"], name=op.f("fk_collected_neuron_neuron_id")),
         sa.PrimaryKeyConstraint("neuron_id", "collection_id", name=op.f("pk_collected_neuron")),
@@ -1047,6 +1057,40 @@ def create_tables() -> None:
     op.create_index(
         "ix_collected_neuron_strongest", "collected_neuron", ["strongest_tokens"], unique=False, postgresql_using="gin"
     )
+    op.create_table(
+        "data_import",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("subject_id", sa.BigInteger(), nullable=False),
+        sa.Column("collection_id", sa.BigInteger(), nullable=False),
+        sa.Column("account_id", sa.BigInteger(), nullable=True),
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("format", sa.String(), nullable=False),
+        sa.Column("status", sa.String(), server_default="running", nullable=False),
+        sa.Column("owner", sa.Uuid(), nullable=False),
+        sa.Column("ordinal", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("entry", sa.String(), server_default="", nullable=False),
+        sa.Column("line", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("state", postgresql.JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False),
+        sa.Column("counts", postgresql.JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False),
+        sa.Column("n_problems", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("progress", sa.Double(), server_default="0", nullable=False),
+        sa.Column("error", sa.String(), nullable=True),
+        sa.Column("started_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint(
+            "format IN ('openai', 'neuronpedia', 'delphi', 'saedashboard', 'transluce', 'jsonl', 'parquet')",
+            name=op.f("ck_data_import_format"),
+        ),
+        sa.CheckConstraint("status IN ('running', 'complete', 'failed')", name=op.f("ck_data_import_status")),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_data_import_account_id")),
+        sa.ForeignKeyConstraint(["collection_id"], ["collection.id"], name=op.f("fk_data_import_collection_id")),
+        sa.ForeignKeyConstraint(["subject_id"], ["subject.id"], name=op.f("fk_data_import_subject_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_data_import")),
+    )
+    op.create_index("ix_data_import_key", "data_import", ["key", "id"], unique=False)
+    op.create_index("ix_data_import_subject_id", "data_import", ["subject_id"], unique=False)
     op.create_table(
         "event",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -1057,7 +1101,7 @@ def create_tables() -> None:
         sa.Column("neuron_id", sa.BigInteger(), nullable=True),
         sa.Column("detail", postgresql.JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False),
         sa.CheckConstraint(
-            "kind IN ('account.added', 'account.bound', 'account.disabled', 'account.email_set', 'account.enabled', 'account.logged_in', 'account.invited', 'account.logged_out', 'account.role_changed', 'batch.cancelled', 'batch.queued', 'campaign.changed', 'campaign.created', 'campaign.ended', 'campaign.opened', 'cap.set', 'check.completed', 'collection.completed', 'explanation.written', 'flag.opened', 'flags.opened', 'item.sent_back', 'items.added', 'items.withdrawn', 'password.set', 'provider.added', 'provider.changed', 'provider.disabled', 'provider.enabled', 'provider.key_deleted', 'provider.key_set', 'provider.paused', 'provider.removed', 'report.stated', 'run.cancelled', 'run.failed', 'run.no_explanation', 'run.quarantined', 'run.retried', 'run.succeeded', 'session.ended', 'task.cancelled', 'task.failed', 'task.quarantined', 'task.queued', 'task.retried', 'token.created', 'token.revoked', 'verdict.given', 'verdict.undone')",
+            "kind IN ('account.added', 'account.bound', 'account.disabled', 'account.email_set', 'account.enabled', 'account.logged_in', 'account.invited', 'account.logged_out', 'account.role_changed', 'batch.cancelled', 'batch.queued', 'campaign.changed', 'campaign.created', 'campaign.ended', 'campaign.opened', 'cap.set', 'check.completed', 'collection.completed', 'collection.shown', 'explanation.written', 'flag.opened', 'flags.opened', 'import.completed', 'import.started', 'item.sent_back', 'items.added', 'items.withdrawn', 'password.set', 'provider.added', 'provider.changed', 'provider.disabled', 'provider.enabled', 'provider.key_deleted', 'provider.key_set', 'provider.paused', 'provider.removed', 'report.stated', 'run.cancelled', 'run.failed', 'run.no_explanation', 'run.quarantined', 'run.retried', 'run.succeeded', 'session.ended', 'task.cancelled', 'task.failed', 'task.quarantined', 'task.queued', 'task.retried', 'token.created', 'token.revoked', 'verdict.given', 'verdict.undone')",
             name=op.f("ck_event_kind"),
         ),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_event_account_id")),
@@ -1144,7 +1188,7 @@ def create_tables() -> None:
         sa.Column("peaks", sa.ARRAY(sa.REAL()), nullable=False),
         sa.Column("probabilities", sa.ARRAY(sa.REAL()), nullable=True),
         sa.CheckConstraint(
-            "kind IN ('top', 'band_0', 'band_1', 'band_2', 'band_3', 'band_4', 'random', 'hard_negative')",
+            "kind IN ('top', 'band_0', 'band_1', 'band_2', 'band_3', 'band_4', 'random', 'hard_negative', 'bottom', 'other')",
             name=op.f("ck_sample_kind"),
         ),
         sa.ForeignKeyConstraint(["collection_id"], ["collection.id"], name=op.f("fk_sample_collection_id")),
@@ -1229,6 +1273,19 @@ def create_tables() -> None:
         postgresql_include=["explanation_id"],
     )
     op.create_index("ix_explanation_doubt_neuron_id", "explanation_doubt", ["neuron_id"], unique=False)
+    op.create_table(
+        "import_problem",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("import_id", sa.BigInteger(), nullable=False),
+        sa.Column("file", sa.String(), nullable=False),
+        sa.Column("line", sa.BigInteger(), nullable=True),
+        sa.Column("field", sa.String(), nullable=True),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("is_gap", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(["import_id"], ["data_import.id"], name=op.f("fk_import_problem_import_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_import_problem")),
+    )
+    op.create_index("ix_import_problem_import_id", "import_problem", ["import_id", "id"], unique=False)
     op.create_table(
         "review_item",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -1339,7 +1396,7 @@ def create_tables() -> None:
         sa.Column("failures", postgresql.JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint(
-            "kind IN ('top', 'band_0', 'band_1', 'band_2', 'band_3', 'band_4', 'random', 'hard_negative')",
+            "kind IN ('top', 'band_0', 'band_1', 'band_2', 'band_3', 'band_4', 'random', 'hard_negative', 'bottom', 'other')",
             name=op.f("ck_simulation_kind"),
         ),
         sa.CheckConstraint("split IN ('train', 'calibration', 'validation', 'test')", name=op.f("ck_simulation_split")),

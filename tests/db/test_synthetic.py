@@ -6,7 +6,7 @@ from app.models import Neuron, Run, Sample, Simulation, Subject
 from app.queries.neurons.listing import NeuronsQuery, count_neurons, neurons_page
 from app.queries.neurons.records import neuron_records, vocabulary
 from benchmarks.synthetic import fill
-from benchmarks.synthetic_neurons import SAMPLE_SIZES
+from benchmarks.synthetic_activations import SAMPLE_SIZES
 from tests.truth import assert_counts_are_true
 
 

@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 
 from app.domain.doubts import Measure, ScoreFacts
 from app.domain.headlines import Headline, HeadlineKind, Side, headline_of
+from app.domain.imports import RECOMPUTED
 from app.domain.samples import SampleKind
 from app.domain.standing import SCORE_2023, ScoreName, standing_score
 
 ON_RANDOM = ScoreName(SCORE_2023.scorer, SampleKind.RANDOM)
 NEIGHBOURS = "neighbours"
+_RECOMPUTED = ScoreName(RECOMPUTED, SCORE_2023.sample)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,8 @@ def score_facts(
         chance_against_neighbours=0.25 if neighbours is None or neighbours.chance is None else neighbours.chance,
         score_2023=None if old is None else old.value,
         imported=_imported(text, own, old),
+        stated=_stated(text, own, SCORE_2023),
+        recomputed=_stated(text, own, _RECOMPUTED),
     )
     if headline is None:
         return facts
@@ -142,6 +146,14 @@ def _repeated(
     others = (_headline(other, scores_of.get(other.id, ())) for other in texts if other.repeats(text))
     again = [other.score.value for other in others if other is not None and is_like_it(other.score)]
     return tuple(value for value in (*own, *again) if value is not None)
+
+
+def _stated(text: DoubtedText, scores: Sequence[DoubtedScore], name: ScoreName) -> float | None:
+    """The score of this name that an imported text came with."""
+    if not text.is_imported:
+        return None
+    first = next((score for score in scores if name.names(score) and score.run_id is None), None)
+    return None if first is None else first.value
 
 
 def _imported(text: DoubtedText, scores: Sequence[DoubtedScore], computed: DoubtedScore | None) -> float | None:

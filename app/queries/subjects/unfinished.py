@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from app.domain.collections import CollectionStage, CollectionStatus
-from app.models import Collection, Corpus, Subject
+from app.models import Collection, Corpus, DataImport, Subject
 
 SHOWN_DAYS = 7
 """Nothing is shown of an unfinished collection on which nothing has worked for so long."""
@@ -52,6 +52,7 @@ def unfinished_collections(session: Session) -> tuple[UnfinishedCollection, ...]
         .join(Corpus, Corpus.id == Collection.corpus_id)
         .where(
             Collection.status != CollectionStatus.COMPLETE,
+            ~exists().where(DataImport.collection_id == Collection.id),  # imports have a page of their own
             or_(Subject.collection_id.is_(None), Collection.id > Subject.collection_id),
             Collection.lease_until > func.now() - timedelta(days=SHOWN_DAYS),
         )

@@ -26,7 +26,14 @@ from app.web.heat.vocabularies import ShownVocabulary, Vocabularies
 # Markup of a row, for the page only: the JSON has the tokens and the numbers themselves.
 Line = Annotated[str, Field(exclude=True)]
 
-ORDER = (SampleKind.TOP, *reversed(BANDS), SampleKind.HARD_NEGATIVE, SampleKind.RANDOM)
+ORDER = (
+    SampleKind.TOP,
+    *reversed(BANDS),
+    SampleKind.HARD_NEGATIVE,
+    SampleKind.RANDOM,
+    SampleKind.OTHER,
+    SampleKind.BOTTOM,
+)
 SHOWN_OF_BAND = 5
 """Excerpts of a band that a page shows: the others are there to be scored."""
 

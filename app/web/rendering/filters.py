@@ -20,6 +20,8 @@ KINDS = {
     "band_0": "Peaks below the median",
     "hard_negative": "Hard negatives",
     "random": "Random excerpts",
+    "bottom": "Lowest activations",
+    "other": "Other excerpts, drawn in a way that is not known",
 }
 
 

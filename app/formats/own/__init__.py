@@ -1,0 +1,1 @@
+"""Our own formats, which hold everything that is known of a neuron: JSON lines and Parquet."""

@@ -1,0 +1,1 @@
+"""Where files come from: a folder, a file, an archive, an HTTP server."""

@@ -1,0 +1,69 @@
+"""Imports of outside data: how far each is, and what it refused."""
+
+import uuid
+from typing import Any
+
+from sqlalchemy import BigInteger, ForeignKey, Index, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.domain.imports import DataFormat, ImportStatus
+from app.models.base import Base, BigId, CreatedAt, Moment, one_of
+
+
+class DataImport(Base):
+    """One import of a source into a collection of a subject.
+
+    ``ordinal``, ``entry`` and ``line`` are the position up to which everything is stored: they change in the
+    transactions that store, so that a killed import goes on exactly there.
+    """
+
+    __tablename__ = "data_import"
+    __table_args__ = (
+        one_of("status", ImportStatus),
+        one_of("format", DataFormat),
+        Index("ix_data_import_key", "key", "id"),
+        Index("ix_data_import_subject_id", "subject_id"),
+    )
+
+    id: Mapped[BigId]
+    key: Mapped[str]
+    """The same for each import of one source into one collection."""
+    subject_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("subject.id"))
+    collection_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("collection.id"))
+    account_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("account.id"))
+    source: Mapped[str]
+    format: Mapped[str]
+    status: Mapped[str] = mapped_column(server_default=ImportStatus.RUNNING)
+    owner: Mapped[uuid.UUID]
+    """The fence: a process that does not hold it stores nothing more."""
+    ordinal: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    entry: Mapped[str] = mapped_column(server_default="")
+    line: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """Of the entry after ``ordinal``: the lines of it that are stored already. 0 where none is."""
+    state: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
+    """What was decided by the first records and holds for all: the form of the tokens, the set of neurons."""
+    counts: Mapped[dict[str, int]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
+    n_problems: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    progress: Mapped[float] = mapped_column(server_default="0")
+    """Share of the source that was read, 0..1."""
+    error: Mapped[str | None]
+    started_at: Mapped[CreatedAt]
+    seen_at: Mapped[CreatedAt]
+    finished_at: Mapped[Moment | None]
+
+
+class ImportProblem(Base):
+    """A record that an import refused, or a file that is missing. Of many the first are kept; all are counted."""
+
+    __tablename__ = "import_problem"
+    __table_args__ = (Index("ix_import_problem_import_id", "import_id", "id"),)
+
+    id: Mapped[BigId]
+    import_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("data_import.id"))
+    file: Mapped[str]
+    line: Mapped[int | None] = mapped_column(BigInteger)
+    field: Mapped[str | None]
+    reason: Mapped[str]
+    is_gap: Mapped[bool]
+    """Whether something is missing rather than wrong."""

@@ -1,0 +1,1 @@
+"""Imports of outside data: their state, and what they store."""

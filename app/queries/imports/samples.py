@@ -1,0 +1,145 @@
+"""Store activation records: new samples by COPY, further records appended to samples that are there."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from app.domain.activations import FloatArray, pack_activations, unpack_activations
+from app.domain.samples import SampleKind
+from app.models import Sample
+from app.queries.neurons.records import excerpt_tokens
+from app.queries.subjects.collections import store_samples
+
+SampleKey: TypeAlias = tuple[int, SampleKind]
+"""A neuron's id and one of its samples."""
+
+
+@dataclass(slots=True)
+class NewRecords:
+    """Records of one sample: excerpt ids, activations [T] each, probabilities where the file gives them."""
+
+    excerpt_ids: list[int] = field(default_factory=list)
+    activations: list[FloatArray] = field(default_factory=list)
+    probabilities: list[float | None] = field(default_factory=list)
+
+    def add(self, excerpt_id: int, activations: FloatArray, probability: float | None = None) -> None:
+        """Append one record."""
+        self.excerpt_ids.append(excerpt_id)
+        self.activations.append(activations)
+        self.probabilities.append(probability)
+
+    @property
+    def peaks(self) -> list[float]:
+        return [float(row.max()) for row in self.activations]
+
+    def ordered(self, kind: SampleKind) -> "NewRecords":
+        """The records in the order of their sample: those of the top sample by peak, all others as they came."""
+        if kind is not SampleKind.TOP:
+            return self
+        order = np.argsort([-peak for peak in self.peaks], kind="stable").tolist()
+        return NewRecords(
+            [self.excerpt_ids[i] for i in order],
+            [self.activations[i] for i in order],
+            [self.probabilities[i] for i in order],
+        )
+
+    def row(self, neuron_id: int, collection_id: int, kind: SampleKind) -> tuple[object, ...]:
+        """As ``collections.SAMPLE_COLUMNS`` has them. Probabilities are known for all records or for none."""
+        found = self.ordered(kind)
+        known = None if None in found.probabilities else found.probabilities
+        packed = pack_activations(found.activations)
+        return (neuron_id, collection_id, str(kind), found.excerpt_ids, packed, found.peaks, known)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSamples:
+    """The samples of some neurons after new records were added to them."""
+
+    n_new: int
+    kinds: Mapping[tuple[int, int], SampleKind]
+    """By neuron and excerpt: the sample that has it; of several the first of ``SampleKind``."""
+    peaks: Mapping[int, float]
+    """By neuron: the highest activation of its records."""
+
+
+def add_records(
+    session: Session, *, collection_id: int, neuron_ids: Sequence[int], new: Mapping[SampleKey, NewRecords]
+) -> StoredSamples:
+    """Store records of these neurons; an excerpt that a sample has already is not stored again in it."""
+    rows = session.execute(
+        select(Sample.neuron_id, Sample.kind, Sample.excerpt_ids, Sample.peaks).where(
+            Sample.collection_id == collection_id, Sample.neuron_id.in_(neuron_ids)
+        )
+    ).all()
+    stored = {(row.neuron_id, SampleKind(row.kind)): row for row in rows}
+    kinds: dict[tuple[int, int], SampleKind] = {}
+    peaks: dict[int, float] = {}
+    for (neuron_id, kind), row in stored.items():
+        _note(kinds, peaks, neuron_id, kind, row.excerpt_ids, row.peaks)
+    fresh: list[tuple[object, ...]] = []
+    n_new = 0
+    for (neuron_id, kind), records in new.items():
+        known = stored.get((neuron_id, kind))
+        if known is None:
+            fresh.append(records.row(neuron_id, collection_id, kind))
+            added = records
+        else:
+            added = _without(records, set(known.excerpt_ids))
+            if added.excerpt_ids:
+                _append(session, neuron_id, collection_id, kind, added)
+        n_new += len(added.excerpt_ids)
+        _note(kinds, peaks, neuron_id, kind, added.excerpt_ids, added.peaks)
+    store_samples(session, rows=fresh)
+    return StoredSamples(n_new, kinds, peaks)
+
+
+def _note(
+    kinds: dict[tuple[int, int], SampleKind],
+    peaks: dict[int, float],
+    neuron_id: int,
+    kind: SampleKind,
+    excerpt_ids: Sequence[int],
+    own_peaks: Sequence[float],
+) -> None:
+    for excerpt_id in excerpt_ids:
+        key = (neuron_id, excerpt_id)
+        if key not in kinds or _RANK[kind] < _RANK[kinds[key]]:
+            kinds[key] = kind
+    if own_peaks:
+        peaks[neuron_id] = max(peaks.get(neuron_id, -np.inf), *own_peaks)
+
+
+_RANK = {kind: rank for rank, kind in enumerate(SampleKind)}
+
+
+def _without(records: NewRecords, known: set[int]) -> NewRecords:
+    kept = NewRecords()
+    for excerpt_id, row, probability in zip(
+        records.excerpt_ids, records.activations, records.probabilities, strict=True
+    ):
+        if excerpt_id not in known:
+            kept.add(excerpt_id, row, probability)
+    return kept
+
+
+def _append(session: Session, neuron_id: int, collection_id: int, kind: SampleKind, added: NewRecords) -> None:
+    sample = session.get_one(Sample, (neuron_id, collection_id, kind))
+    tokens = excerpt_tokens(session, excerpt_ids=sample.excerpt_ids)
+    rows = unpack_activations(sample.activations, [len(tokens[i]) for i in sample.excerpt_ids])
+    both = NewRecords()
+    for i, excerpt_id in enumerate(sample.excerpt_ids):
+        both.add(excerpt_id, rows[i], None if sample.probabilities is None else sample.probabilities[i])
+    for excerpt_id, row, probability in zip(added.excerpt_ids, added.activations, added.probabilities, strict=True):
+        both.add(excerpt_id, row, probability)
+    *_, excerpt_ids, activations, peaks, probabilities = both.row(neuron_id, collection_id, kind)
+    session.execute(
+        update(Sample)
+        .where(Sample.neuron_id == neuron_id, Sample.collection_id == collection_id, Sample.kind == kind)
+        .values(excerpt_ids=excerpt_ids, activations=activations, peaks=peaks, probabilities=probabilities)
+        .execution_options(synchronize_session=False)
+    )
+    session.expire(sample)

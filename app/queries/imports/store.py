@@ -1,0 +1,242 @@
+"""Store a chunk of records that a reader gave, in one transaction."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from app.domain.activations import FloatArray
+from app.domain.imports import ImportCounts
+from app.domain.samples import SampleKind
+from app.domain.storable import storable_text
+from app.domain.tokens import TokenForm, token_form
+from app.formats.bounds import BIGGEST_ACTIVATION
+from app.formats.problems import Refuse, problem
+from app.formats.records import NeuronRecord, Score
+from app.queries.explanations.standing import refresh_neurons
+from app.queries.imports.excerpts import ExcerptIds, ExcerptText
+from app.queries.imports.explanations import NewExplanation, Simulated, attach_scores, store_explanations
+from app.queries.imports.neurons import Address, store_neurons
+from app.queries.imports.samples import NewRecords, SampleKey, StoredSamples, add_records
+from app.queries.imports.subjects import Target, set_of, widen_subject
+from app.queries.imports.tokens import TokenIds
+
+FORM_EXCERPTS = 500
+"""Excerpts by which the form of a data set's tokens is known."""
+
+
+@dataclass(slots=True)
+class Texts:
+    """The excerpts of a chunk, each named once, and their ids once they are found."""
+
+    texts: list[ExcerptText] = field(default_factory=list)
+    ids: list[int] = field(default_factory=list)
+
+    def add(self, text: ExcerptText) -> int:
+        """The index of an excerpt, by which its id is found later."""
+        self.texts.append(text)
+        return len(self.texts) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    part: int
+    """The number of the record in its chunk."""
+    address: Address
+    kind: SampleKind
+    text: int
+    activations: FloatArray
+    probability: float | None
+
+
+class ChunkStore:
+    """What an import keeps in memory between chunks: tokens and excerpts that it has seen."""
+
+    def __init__(self, session: Session, target: Target, *, form: TokenForm | None, author: str) -> None:
+        """``author`` is that of explanations whose file names none; ``form`` is found from the first chunk if None."""
+        self._target, self._author = target, author
+        self._set = target.source_set
+        self.form = form
+        self._excerpts = ExcerptIds(
+            TokenIds(session, tokenizer_id=target.tokenizer_id),
+            corpus_id=target.corpus_id,
+            tokenizer_id=target.tokenizer_id,
+        )
+
+    def store(self, session: Session, records: Sequence[NeuronRecord], refuse: Refuse) -> ImportCounts:
+        """Store records; what of them cannot be stored is refused. Returns what was read and what of it was new."""
+        records = [record for record in records if self._has_place(record, refuse)]
+        if not records:
+            return ImportCounts()
+        self._widen(session, records)
+        ids, n_new = store_neurons(
+            session,
+            subject_id=self._target.subject_id,
+            collection_id=self._target.collection_id,
+            records=records,
+        )
+        texts = Texts()
+        rows = [row for part, record in enumerate(records) for row in _records(part, record, texts, refuse)]
+        simulated = [(record, *_simulated(record, texts)) for record in records if record.explanations]
+        if self.form is None and texts.texts:
+            self.form = token_form(t for text in islice(texts.texts, FORM_EXCERPTS) for t in text.tokens)
+        texts.ids = self._excerpts.find(session, texts.texts, self.form or TokenForm.TEXT) if texts.texts else []
+        stored, n_records = self._add_records(session, ids, rows, simulated, texts)
+        new = [each for row in simulated for each in self._explanations(ids, *row, stored, texts)]
+        explanations = store_explanations(session, collection_id=self._target.collection_id, explanations=new)
+        n_attached, attached = self._attach(session, ids, records, refuse)
+        changed = sorted({*explanations.neuron_ids, *attached})
+        if changed:
+            refresh_neurons(session, neuron_ids=changed)
+        return ImportCounts(
+            neurons=len(records),
+            new_neurons=n_new,
+            activation_records=n_records,
+            new_activation_records=stored.n_new,
+            explanations=len(new),
+            new_explanations=explanations.n_explanations,
+            new_scores=explanations.n_scores + n_attached,
+            new_simulations=explanations.n_simulations,
+        )
+
+    def _has_place(self, record: NeuronRecord, refuse: Refuse) -> bool:
+        widths = self._target.widths
+        if widths is None and not self._is_of_set(record, refuse):
+            return False
+        if widths is None or (record.layer < len(widths) and record.index < widths[record.layer]):
+            return True
+        shape = f"{len(widths)} layers of at most {max(widths, default=0)} neurons"
+        refuse(problem(record.origin, f"the subject has no neuron {record.layer}/{record.index}: it has {shape}"))
+        return False
+
+    def _is_of_set(self, record: NeuronRecord, refuse: Refuse) -> bool:
+        """Whether a record is of the set that the subject's neurons belong to, which the first record names."""
+        if record.source is None:
+            return True
+        named = storable_text(set_of(record.source, record.layer))
+        self._set = self._set or named
+        if named == self._set:
+            return True
+        reason = f"it is of {named} and the subject of {self._set}: import it as a subject of its own"
+        refuse(problem(record.origin, reason, "source"))
+        return False
+
+    def _widen(self, session: Session, records: Sequence[NeuronRecord]) -> None:
+        widths: dict[int, int] = {}
+        for record in records:
+            widths[record.layer] = max(widths.get(record.layer, 0), record.index + 1)
+        widen_subject(session, subject_id=self._target.subject_id, widths=widths, source_set=self._set)
+
+    def _add_records(
+        self,
+        session: Session,
+        ids: dict[Address, int],
+        rows: Sequence[_Record],
+        simulated: "Sequence[tuple[NeuronRecord, list[list[_SimulatedText]]]]",
+        texts: Texts,
+    ) -> tuple[StoredSamples, int]:
+        """Store the records of samples, then of those simulated excerpts that no sample has."""
+        new: dict[SampleKey, NewRecords] = {}
+        first: dict[tuple[SampleKey, int], int] = {}
+        for row in rows:
+            key, excerpt_id = (ids[row.address], row.kind), texts.ids[row.text]
+            # A file may hold an excerpt twice; another file that holds it says nothing new.
+            if first.setdefault((key, excerpt_id), row.part) == row.part:
+                new.setdefault(key, NewRecords()).add(excerpt_id, row.activations, row.probability)
+        collection_id, neuron_ids = self._target.collection_id, sorted(set(ids.values()))
+        stored = add_records(session, collection_id=collection_id, neuron_ids=neuron_ids, new=new)
+        missing: dict[SampleKey, NewRecords] = {}
+        for record, explanations in simulated:
+            neuron_id = ids[record.layer, record.index]
+            for text in (text for explanation in explanations for text in explanation):
+                excerpt_id = texts.ids[text.text]
+                if (neuron_id, excerpt_id) not in stored.kinds:
+                    records = missing.setdefault((neuron_id, text.kind), NewRecords())
+                    if excerpt_id not in records.excerpt_ids:
+                        records.add(excerpt_id, text.activations)
+        if not missing:
+            return stored, len(rows)
+        more = add_records(session, collection_id=collection_id, neuron_ids=neuron_ids, new=missing)
+        return StoredSamples(stored.n_new + more.n_new, more.kinds, more.peaks), len(rows) + more.n_new
+
+    def _attach(
+        self, session: Session, ids: dict[Address, int], records: Sequence[NeuronRecord], refuse: Refuse
+    ) -> tuple[int, set[int]]:
+        """Store the scores whose explanation stands in another file, which was read before."""
+        loose = {ids[record.layer, record.index]: record for record in records if record.loose_scores}
+        if not loose:
+            return 0, set()
+        scores: dict[int, list[Score]] = {}
+        for record in records:
+            if record.loose_scores:
+                scores.setdefault(ids[record.layer, record.index], []).extend(record.loose_scores)
+        collection_id = self._target.collection_id
+        n, changed, missing = attach_scores(session, collection_id=collection_id, author=self._author, scores=scores)
+        for neuron_id in sorted(missing):
+            refuse(problem(loose[neuron_id].origin, "the explanation that it scores was not imported before it"))
+        return n, changed
+
+    def _explanations(
+        self,
+        ids: dict[Address, int],
+        record: NeuronRecord,
+        explanations: "list[list[_SimulatedText]]",
+        stored: StoredSamples,
+        texts: Texts,
+    ) -> Iterator[NewExplanation]:
+        neuron_id = ids[record.layer, record.index]
+        maximum = record.statistics.max
+        if maximum is None:
+            maximum = stored.peaks.get(neuron_id, 0.0)
+        for found, rows in zip(record.explanations, explanations, strict=True):
+            simulated = [
+                Simulated(
+                    texts.ids[row.text],
+                    stored.kinds.get((neuron_id, texts.ids[row.text]), row.kind),
+                    row.activations,
+                    found.simulations[row.index],
+                )
+                for row in rows
+            ]
+            yield NewExplanation(neuron_id, maximum, found, found.author or self._author, simulated)
+
+
+@dataclass(frozen=True, slots=True)
+class _SimulatedText:
+    index: int
+    text: int
+    kind: SampleKind
+    activations: FloatArray
+
+
+def _records(part: int, record: NeuronRecord, texts: Texts, refuse: Refuse) -> Iterator[_Record]:
+    for sample in record.samples:
+        for i, row in enumerate(sample.records):
+            activations = _storable(row.activations)
+            if activations is None:
+                reason = f"an activation is beyond {BIGGEST_ACTIVATION:,.0f}, the largest that is stored"
+                refuse(problem(record.origin, reason, f"{sample.kind}[{i}].activations"))
+                continue
+            text = texts.add(ExcerptText(row.tokens, row.document, row.position))
+            yield _Record(part, (record.layer, record.index), sample.kind, text, activations, row.probability)
+
+
+def _simulated(record: NeuronRecord, texts: Texts) -> tuple[list[list[_SimulatedText]]]:
+    found = []
+    for explanation in record.explanations:
+        rows = []
+        for i, row in enumerate(explanation.simulations):
+            activations = _storable(row.activations)
+            if activations is not None:
+                text = texts.add(ExcerptText(row.simulation.tokens))
+                rows.append(_SimulatedText(i, text, row.kind or SampleKind.TOP, activations))
+        found.append(rows)
+    return (found,)
+
+
+def _storable(activations: Sequence[float]) -> FloatArray | None:
+    """As an array [T]; None where a number is too large to be stored."""
+    found = np.array(activations, dtype=np.float32)
+    return found if np.abs(found).max(initial=0) <= BIGGEST_ACTIVATION else None

@@ -1,0 +1,1 @@
+"""Data in and out: a source into the database, a subject out of it."""
