@@ -70,7 +70,24 @@ pause.addEventListener("click", () => {
 document.addEventListener("htmx:after:swap", showPause);
 showPause();
 
-// 4. The address is all of what is seen: one press copies it.
+// 4. Commands to copy have a button for it; without scripts one click selects the whole of them.
+for (const command of document.querySelectorAll("pre.copied")) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "link";
+  button.textContent = "Copy";
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(command.textContent.trim());
+      button.textContent = "Copied";
+    } catch {
+      getSelection().selectAllChildren(command);
+    }
+  });
+  command.after(button);
+}
+
+// 5. The address is all of what is seen: one press copies it.
 const share = document.getElementById("share");
 share.addEventListener("click", async () => {
   const words = share.textContent;
