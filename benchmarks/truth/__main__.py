@@ -161,7 +161,7 @@ def as_document(truth: Truth) -> dict[str, Any]:
                 "right_wins": {
                     kind: {
                         "n": own.n,
-                        "paired": round(own.paired, 4),
+                        "paired": round(own.paired, 6),
                         "paired_interval": [round(x, 4) for x in own.paired_interval],
                         "area": round(own.unpaired, 4),
                         "area_interval": [round(x, 4) for x in own.unpaired_interval],
