@@ -121,7 +121,7 @@ def create_app(
         lifespan=_with_enough_threads,
         middleware=[
             Middleware(RequestLog),
-            Middleware(SecurityHeaders),
+            Middleware(SecurityHeaders, public_url=settings.public_url),
             Middleware(RequestsAtOnce, most=settings.requests_at_once),
             Middleware(KnownHosts, names=_own_names(settings)),
             Middleware(SameOrigin, public_url=settings.public_url),

@@ -9,9 +9,9 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from app.db import Sessions, transaction
-from app.domain.review import CampaignState, ControlKind, Verdict
+from app.domain.review import CampaignState, ControlKind, ItemSource, Verdict
 from app.domain.work import CONTROLS, Lane
-from app.models import Campaign, CorpusCheck, ReviewControl, ReviewItem, ReviewSlot, Task
+from app.models import Campaign, CampaignDraw, CorpusCheck, ReviewControl, ReviewItem, ReviewSlot, Task
 from app.queries.neurons.selection import NeuronSelection
 from app.queries.review.campaigns import CampaignRules
 from app.queries.review.controls import KNOWN_LEAST
@@ -120,6 +120,19 @@ def test_where_nothing_can_be_planted_the_campaign_opens_with_what_there_is(
     session.expire_all()
     assert session.get_one(Campaign, campaign_id).state == CampaignState.OPEN
     assert {control.kind for control, _ in controls(session)} == {"known_function"}
+
+
+def test_one_control_in_eight_repeats_an_item_of_the_campaign(sessions: Sessions, make: Make, session: Session) -> None:
+    campaign_id = campaign(make, n_neurons=30, n_items=12, share=0.4)
+    task = work(sessions)
+    assert task.result == {"n_wanted": 8, "n_made": 8}
+    draw = session.scalars(select(CampaignDraw).where(CampaignDraw.source == ItemSource.CONTROL)).one()
+    (repeated,) = draw.parameters["repeated_items"]
+    assert draw.n_items == 7
+    item = session.get_one(ReviewItem, repeated)
+    assert (item.campaign_id, item.source) == (campaign_id, ItemSource.SAMPLE)
+    order = select(ReviewItem.id).where(ReviewItem.draw_id == item.draw_id).order_by(ReviewItem.position)
+    assert repeated in session.scalars(order).all()[:6]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,9 @@ from worker.lexical.controls import PLANTED, RightText, kinds_wanted, plant
 from worker.lexical.planted import Planter
 from worker.run.held import Done, HeldWork
 
+REPEATED_SHARE = 8
+"""One control in so many repeats an item of its own campaign."""
+
 
 class ControlsHandler:
     """Plants wrong texts and picks right ones; the campaign opens in the transaction that ends the task."""
@@ -27,10 +30,11 @@ class ControlsHandler:
         campaign_id = held.lease.parameters["campaign_id"]
         held.doing = f"the controls of campaign {campaign_id}"
         material, words = held.through_outages(partial(_read, self._sessions, campaign_id))
-        controls = list(_made(held, material, words))
+        repeated = repeated_later(material)
+        controls = list(_made(held, material, words, n=material.n_wanted - len(repeated)))
         return Done(
-            result={"n_wanted": material.n_wanted, "n_made": len(controls)},
-            store=partial(store_controls, campaign_id=campaign_id, controls=controls),
+            result={"n_wanted": material.n_wanted, "n_made": len(controls) + len(repeated)},
+            store=partial(store_controls, campaign_id=campaign_id, controls=controls, repeated=repeated),
         )
 
 
@@ -40,11 +44,18 @@ def _read(sessions: Sessions, campaign_id: int) -> tuple[ControlMaterial, Vocabu
         return material, vocabulary(session, tokenizer_id=material.tokenizer_id)
 
 
-def _made(held: HeldWork[TaskLease], material: ControlMaterial, words: Vocabulary) -> Iterator[MadeControl]:
+def repeated_later(material: ControlMaterial) -> list[int]:
+    """The campaign's own items that are to be repeated once they are settled: one control in eight, drawn by seed."""
+    n = min(material.n_wanted // REPEATED_SHARE, len(material.repeatable))
+    drawn = np.random.default_rng([material.seed, REPEATED_SHARE]).permutation(len(material.repeatable))[:n]
+    return [material.repeatable[i] for i in drawn]
+
+
+def _made(held: HeldWork[TaskLease], material: ControlMaterial, words: Vocabulary, *, n: int) -> Iterator[MadeControl]:
     generator = np.random.default_rng(material.seed)
     free = [source for source in material.sources if not source.is_item] or list(material.sources)
     known = [source for source in free if source.is_known_to_hold]
-    kinds = kinds_wanted(material.n_wanted, n_known=len(known), n_settled=len(material.settled))
+    kinds = kinds_wanted(n, n_known=len(known), n_settled=len(material.settled))
     right = [
         MadeControl(
             ControlKind.KNOWN_FUNCTION,

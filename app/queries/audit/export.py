@@ -22,6 +22,7 @@ from app.models import (
     ReviewVerdict,
     Subject,
 )
+from app.queries.review.live import truth_of
 
 
 class ExportedTable(StrEnum):
@@ -173,7 +174,7 @@ def _items(campaign_id: int) -> Select[*tuple[Any, ...]]:
             ReviewItem.state,
             ReviewItem.outcome,
             ReviewControl.kind.label("control"),
-            ReviewControl.truth,
+            truth_of().label("truth"),
             ReviewItem.created_at,
             ReviewItem.settled_at,
         )

@@ -14,6 +14,7 @@ from app.models import Explanation, Neuron, ReviewControl, ReviewItem
 from app.queries.audit.given import control_counts, control_verdicts, per_hour, required_verdicts, reviewer_figures
 from app.queries.audit.sampled import sample_figures, scorer_figures
 from app.queries.audit.shapes import SEED, CampaignFigures, ItemFacts
+from app.queries.review.live import truth_of
 
 
 def campaign_figures(session: Session, *, campaign_id: int, width: float, shows_controls: bool) -> CampaignFigures:
@@ -59,7 +60,7 @@ def _items(session: Session, campaign_id: int) -> list[ItemFacts]:
             ReviewItem.score,
             Neuron.firing_rate,
             ReviewControl.kind,
-            ReviewControl.truth,
+            truth_of().label("truth"),
         )
         .join(Explanation, Explanation.id == ReviewItem.explanation_id)
         .join(Neuron, Neuron.id == Explanation.neuron_id)

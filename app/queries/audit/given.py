@@ -11,7 +11,7 @@ from app.domain.audit.correction import Controls
 from app.domain.review import ControlKind, ItemSource, ReviewerKind, SlotKind, Verdict, VerdictKind
 from app.models import Account, ReviewControl, ReviewItem, ReviewSlot, ReviewVerdict
 from app.queries.audit.shapes import ControlFigures, ReviewerFigures
-from app.queries.review.live import stands
+from app.queries.review.live import stands, truth_of
 
 
 def required_verdicts(session: Session, campaign_id: int) -> list[list[str]]:
@@ -34,7 +34,9 @@ def required_verdicts(session: Session, campaign_id: int) -> list[list[str]]:
 def control_verdicts(session: Session, campaign_id: int) -> dict[int, list[tuple[ControlKind, Verdict, Verdict]]]:
     """By account: the kind of control, its truth, the verdict. One query."""
     rows = session.execute(
-        select(ReviewVerdict.account_id, ReviewVerdict.kind.label("given"), ReviewControl.kind, ReviewControl.truth)
+        select(
+            ReviewVerdict.account_id, ReviewVerdict.kind.label("given"), ReviewControl.kind, truth_of().label("truth")
+        )
         .join(ReviewControl, ReviewControl.item_id == ReviewVerdict.item_id)
         .where(ReviewVerdict.campaign_id == campaign_id, stands())
         .order_by(ReviewVerdict.id)

@@ -34,8 +34,12 @@ from app.models import (
 )
 from app.queries.review.campaigns import campaign_row, open_prepared
 
+REPEATED = "repeated_items"
+"""The parameter of a draw of controls that has the ids of the campaign's own items to be repeated."""
 KNOWN_LEAST = 0.8
 """Precision and recall over the whole corpus from which an executed explanation is known to hold."""
+REPEATED_AFTER = 3
+"""An item is asked about again after one in so many of the campaign's items."""
 N_EXCERPTS = 400
 """Excerpts that claims are counted in when a text is to be broadened."""
 
@@ -78,6 +82,8 @@ class ControlMaterial:
     tokenizer_id: int
     sources: tuple[ControlSource, ...]
     settled: tuple[SettledSource, ...]
+    repeatable: tuple[int, ...]
+    """Ids of the campaign's items that come early enough to be asked about again once they are settled."""
     excerpts: tuple[list[int], ...]
 
 
@@ -110,51 +116,111 @@ def control_material(session: Session, *, campaign_id: int) -> ControlMaterial:
         tokenizer_id=subject.tokenizer_id,
         sources=_sources(session, subject, campaign_id),
         settled=_settled(session, campaign.subject_id, campaign_id),
+        repeatable=_repeatable(session, campaign_id, campaign.counts.total),
         excerpts=_excerpts(session, subject.collection_id),
     )
 
 
-def store_controls(session: Session, *, campaign_id: int, controls: Sequence[MadeControl]) -> None:
-    """Add controls among a campaign's items and open it; nothing where it is open already. One event."""
+def store_controls(
+    session: Session, *, campaign_id: int, controls: Sequence[MadeControl], repeated: Sequence[int] = ()
+) -> None:
+    """Add controls among a campaign's items and open it; nothing where it is open already. One event.
+
+    ``repeated`` are ids of its own items, which ``repeat_settled`` asks about again once they are settled.
+    """
     campaign = session.get_one(Campaign, campaign_id, with_for_update=True, populate_existing=True)
     if campaign.state != CampaignState.PREPARING:
         return
-    draw = CampaignDraw(campaign_id=campaign_id, source=ItemSource.CONTROL, seed=campaign.seed, n_items=len(controls))
+    draw = CampaignDraw(
+        campaign_id=campaign_id,
+        source=ItemSource.CONTROL,
+        seed=campaign.seed,
+        parameters={REPEATED: list(repeated)} if repeated else {},
+        n_items=len(controls),
+    )
     session.add(draw)
     session.flush()  # its items need its id
-    required = session.scalars(
-        select(CampaignVersion.verdicts_per_item).where(
-            CampaignVersion.campaign_id == campaign_id, CampaignVersion.number == campaign.version
-        )
-    ).one()
     order = positions(len(controls), seed=campaign.seed ^ draw.id)
     for control, position in zip(controls, order, strict=True):
-        item = ReviewItem(
-            campaign_id=campaign_id,
-            draw_id=draw.id,
-            explanation_id=control.explanation_id,
-            source=ItemSource.CONTROL,
-            position=position,
-        )
-        session.add(item)
-        session.flush()  # the control and the slots need its id
-        session.add(
-            ReviewControl(
-                item_id=item.id,
-                kind=control.kind,
-                truth=control.truth,
-                planted_text=control.planted_text,
-                repeats_item_id=None if control.repeats is None else control.repeats.item_id,
-                detail=control.detail,
-            )
-        )
-        session.add_all(
-            ReviewSlot(item_id=item.id, campaign_id=campaign_id, position=position, number=n + 1, kind="review")
-            for n in range(required)
-        )
+        _add_control(session, campaign, draw.id, control, position)
     session.flush()  # the campaign opens with all of its items
     counts = {kind: sum(control.kind is kind for control in controls) for kind in ControlKind}
+    counts[ControlKind.REPEAT] += len(repeated)
     open_prepared(session, campaign_id=campaign_id, n_controls={kind: n for kind, n in counts.items() if n})
+
+
+def repeat_settled(session: Session, *, item: ReviewItem, campaign: Campaign) -> None:
+    """Ask about a settled item again, later in the same campaign, where its controls want that; no event of its own.
+
+    The outcome is the truth of the repeated item; where the item is settled anew, the newer outcome is (``truth_of``).
+    An item that nobody could decide on is not repeated.
+    """
+    wanted = CampaignDraw.parameters[REPEATED].contains([item.id])
+    draw_id = session.scalar(
+        select(CampaignDraw.id)
+        .where(CampaignDraw.campaign_id == campaign.id, wanted)
+        .order_by(CampaignDraw.id)
+        .limit(1)
+    )
+    if draw_id is None or item.outcome is None or item.outcome == Verdict.CANNOT_TELL:
+        return
+    own = select(ReviewItem.id).where(ReviewItem.campaign_id == campaign.id)
+    known = select(ReviewControl.item_id).where(
+        ReviewControl.repeats_item_id == item.id, ReviewControl.item_id.in_(own)
+    )
+    if session.scalar(known) is not None:
+        return
+    source = SettledSource(item.id, item.explanation_id, Verdict(item.outcome))
+    control = MadeControl(ControlKind.REPEAT, item.explanation_id, repeats=source)
+    _add_control(session, campaign, draw_id, control, _later_position(session, item))
+
+
+def _later_position(session: Session, item: ReviewItem) -> int:
+    """The position of the item that comes a third of the campaign's items later, or of the last one."""
+    of_campaign = ReviewItem.campaign_id == item.campaign_id
+    n_items = session.scalars(select(func.count()).where(of_campaign)).one()
+    later = select(ReviewItem.position).where(of_campaign, ReviewItem.position > item.position)
+    further = later.order_by(ReviewItem.position).offset(n_items // REPEATED_AFTER).limit(1)
+    last = session.scalars(select(func.max(ReviewItem.position)).where(of_campaign)).one()
+    return int(session.scalar(further) or last)
+
+
+def _add_control(session: Session, campaign: Campaign, draw_id: int, control: MadeControl, position: int) -> None:
+    """A control with the slots that the campaign's rules ask for."""
+    required = session.scalars(
+        select(CampaignVersion.verdicts_per_item).where(
+            CampaignVersion.campaign_id == campaign.id, CampaignVersion.number == campaign.version
+        )
+    ).one()
+    item = ReviewItem(
+        campaign_id=campaign.id,
+        draw_id=draw_id,
+        explanation_id=control.explanation_id,
+        source=ItemSource.CONTROL,
+        position=position,
+    )
+    session.add(item)
+    session.flush()  # the control and the slots need its id
+    session.add(
+        ReviewControl(
+            item_id=item.id,
+            kind=control.kind,
+            truth=control.truth,
+            planted_text=control.planted_text,
+            repeats_item_id=None if control.repeats is None else control.repeats.item_id,
+            detail=control.detail,
+        )
+    )
+    session.add_all(
+        ReviewSlot(item_id=item.id, campaign_id=campaign.id, position=position, number=n + 1, kind="review")
+        for n in range(required)
+    )
+
+
+def _repeatable(session: Session, campaign_id: int, n_items: int) -> tuple[int, ...]:
+    """The first half of the items, by position: a repeat needs a distance to what it repeats."""
+    rows = select(ReviewItem.id).where(ReviewItem.campaign_id == campaign_id)
+    return tuple(session.scalars(rows.order_by(ReviewItem.position, ReviewItem.id).limit(n_items // 2)))
 
 
 def _sources(session: Session, subject: Subject, campaign_id: int) -> tuple[ControlSource, ...]:

@@ -44,6 +44,7 @@ from app.queries.common.inputs import one_of, plain_text
 from app.queries.explanations.standing import refresh_current
 from app.queries.history.events import record_event
 from app.queries.people.news import tell_of_flags
+from app.queries.review.controls import repeat_settled
 from app.queries.review.live import stands
 from app.queries.review.taking import LeaseExpired, Reviewer, TakenSlot, take_item
 
@@ -200,6 +201,7 @@ def send_back(session: Session, *, item_id: int, account_id: int, note: str) -> 
     same = select(ReviewItem.id).where(
         ReviewItem.campaign_id == item.campaign.id,
         ReviewItem.explanation_id == item.row.explanation_id,
+        ReviewItem.source != ItemSource.CONTROL,  # that a control waits must not be seen
         ReviewItem.state.in_(UNSETTLED),
     )
     if session.scalar(same) is not None:
@@ -264,6 +266,8 @@ def _store(session: Session, item: _Item, found: Settlement) -> None:
     item.row.state, item.row.outcome = found.state, found.outcome
     item.row.settled_at = func.now() if is_settled else None
     session.flush()  # a check constraint spans the columns, and other statements read them
+    if is_settled:
+        repeat_settled(session, item=item.row, campaign=item.campaign)
     if item.campaign.is_standing and was_settled != is_settled:
         n_flags = select(func.count()).where(Flag.item_id == item.row.id).scalar_subquery()
         session.execute(

@@ -1,14 +1,26 @@
-"""The valid verdicts: those that no later row undoes."""
+"""What holds now: verdicts that no later row undoes, and the truth of controls."""
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists
+from sqlalchemy import ColumnElement, and_, exists, func, select
 from sqlalchemy.orm import aliased
 
-from app.models import ReviewVerdict
+from app.domain.review import Verdict
+from app.models import ReviewControl, ReviewItem, ReviewVerdict
 
 
 def stands(verdict: Any = ReviewVerdict) -> ColumnElement[bool]:
     """The condition that ``verdict``, the table or an alias of it, is a judgement that was not undone."""
     undoing = aliased(ReviewVerdict)
     return and_(verdict.kind.is_not(None), ~exists().where(undoing.undoes_id == verdict.id))
+
+
+def truth_of() -> ColumnElement[str]:
+    """The right verdict on a control: of a repeat the outcome that the repeated item has now, else what was stored.
+
+    An item is settled anew where a verdict was undone or another look was asked for. While it has no outcome, or nobody
+    could decide, the stored one holds.
+    """
+    repeated = aliased(ReviewItem)
+    outcome = select(repeated.outcome).where(repeated.id == ReviewControl.repeats_item_id).scalar_subquery()
+    return func.coalesce(func.nullif(outcome, Verdict.CANNOT_TELL), ReviewControl.truth)

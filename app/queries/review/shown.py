@@ -43,7 +43,7 @@ from app.models import (
     Subject,
 )
 from app.queries.common.paging import Page, id_page
-from app.queries.review.live import stands
+from app.queries.review.live import stands, truth_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,7 +315,7 @@ def _items(session: Session, condition: ColumnElement[bool], *, limit: int) -> l
             CampaignVersion.is_blind,
             _TEXT.label("text"),
             ReviewControl.kind.label("control"),
-            ReviewControl.truth,
+            truth_of().label("truth"),
             ReviewControl.planted_text,
             Neuron.id.label("neuron_id"),
             Neuron.layer,

@@ -37,6 +37,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+HTTPS_ALONE = "max-age=31536000; includeSubDomains"
 PRIVATE = "private, no-cache"
 """Stored by no shared cache, and revalidated each time."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -47,10 +48,15 @@ LOOPBACK_NAMES = frozenset({"localhost", "ip6-localhost"})
 
 
 class SecurityHeaders:
-    """Adds HEADERS to every response; one without its own Cache-Control is private to its viewer."""
+    """Adds HEADERS to every response; one without its own Cache-Control is private to its viewer.
 
-    def __init__(self, app: ASGIApp) -> None:
+    A site whose public address is one of HTTPS is remembered as such by browsers for a year.
+    """
+
+    def __init__(self, app: ASGIApp, *, public_url: str | None = None) -> None:
         self.app = app
+        is_https = public_url is not None and public_url.lower().startswith("https://")
+        self.headers = {**HEADERS, **({"Strict-Transport-Security": HTTPS_ALONE} if is_https else {})}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and the response with its headers."""
@@ -61,7 +67,7 @@ class SecurityHeaders:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers.update(HEADERS)
+                headers.update(self.headers)
                 if "cache-control" not in headers:
                     headers["Cache-Control"] = PRIVATE
                     headers.add_vary_header("Cookie, Authorization")

@@ -23,7 +23,7 @@ from app.queries.review.campaigns import CampaignRow, campaign_row
 from app.web.deps import CurrentViewer, DbSession, allowed_to
 from app.web.http.security import PRIVATE
 from app.web.neuron.evidence import KnownVocabularies
-from app.web.rendering.templating import Renderer, page
+from app.web.rendering.templating import PROBLEMS, Renderer, page
 from app.web.report.document import WIDTH, audit_report, report_json
 from app.web.report.pdf import pdf_of
 
@@ -110,7 +110,7 @@ def state(session: DbSession, viewer: MayManage, campaign_id: Id, form: Annotate
     return RedirectResponse(f"/campaigns/{campaign_id}/statements", status_code=303)
 
 
-@router.get("/campaigns/{campaign_id}/report.json")
+@router.get("/campaigns/{campaign_id}/report.json", responses=PROBLEMS)
 def report_as_json(session: DbSession, viewer: CurrentViewer, campaign_id: Id, known: KnownVocabularies) -> Response:
     """The audit report with the keys of its sections."""
     _require_all(campaign_row(session, campaign_id=campaign_id), viewer)

@@ -37,8 +37,10 @@ from app.web.rendering.visits import VISITS_COOKIE, VISITS_SECONDS, Visit, read_
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "templates"
 
-PROBLEM_STATUSES: tuple[int | str, ...] = (404, 422, 503)
+PROBLEM_STATUSES: tuple[int | str, ...] = (401, 403, 404, 409, 422, 503)
 """Statuses of the errors that any page may respond with."""
+PROBLEMS: dict[int | str, dict[str, Any]] = {status: {"model": Problem} for status in PROBLEM_STATUSES}
+"""What the document of the API says about them."""
 
 TOLD_COOKIE = "neuron_audit_told"
 TOLD_SECONDS = 60
@@ -213,7 +215,7 @@ def page(
             function,
             methods=["GET"],
             response_model=context_type,
-            responses={status: {"model": Problem} for status in PROBLEM_STATUSES},
+            responses=PROBLEMS,
             name=f"{function.__name__}_json",
         )
         router.add_api_route(twin or f"{path}.json", function, methods=["HEAD"], include_in_schema=False)
