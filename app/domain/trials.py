@@ -1,4 +1,4 @@
-"""A worker's result for a text that a person tries on a neuron."""
+"""A worker's results for a text that a person tries: on one neuron, and on all of a subject's."""
 
 import math
 from collections.abc import Mapping
@@ -38,3 +38,40 @@ class TrialResult:
     def from_json(cls, stored: Mapping[str, Any]) -> "TrialResult":
         """From what was stored."""
         return cls(**stored)
+
+
+MOST_FIRING = 30
+"""Neurons that the result for a text names."""
+
+
+@dataclass(frozen=True, slots=True)
+class FiringNeuron:
+    """A neuron's highest activation on a text: at which token, and as a share of its maximum over the corpus."""
+
+    layer: int
+    index: int
+    peak: float
+    at: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class FiringResult:
+    """The neurons of a subject that fire most on a text of T tokens, by the share of their own maximum.
+
+    A neuron whose maximum over the corpus is not known or not above 0 is not among them: ``n_compared`` were.
+    """
+
+    token_ids: list[int]
+    neurons: list[FiringNeuron]
+    n_compared: int
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """As it is stored."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> "FiringResult":
+        """From what was stored."""
+        return cls(**{**stored, "neurons": [FiringNeuron(**neuron) for neuron in stored["neurons"]]})

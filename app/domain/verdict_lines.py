@@ -4,7 +4,7 @@ Evidence for the explanation comes first, then its doubts, the most serious firs
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from app.domain.doubts import Doubt, RaisedDoubt
@@ -27,6 +27,8 @@ class VerdictLine:
 
     phrases: tuple[str, ...]
     tone: Tone
+    doubts: tuple[Doubt, ...] = field(default=(), compare=False)
+    """Those that are among the phrases."""
 
     @property
     def text(self) -> str:
@@ -42,16 +44,17 @@ ONLY_2023 = "2023 score only"
 def verdict_line(headline: Headline[S] | None, doubts: Sequence[RaisedDoubt] = ()) -> VerdictLine:
     """What the headline and the doubts about an explanation come to. ``headline`` is None where there is no score."""
     by_kind = {raised.doubt: raised for raised in doubts}
-    against = tuple(_PHRASES[doubt](by_kind[doubt]) for doubt in Doubt if doubt in by_kind)
+    raised = tuple(doubt for doubt in Doubt if doubt in by_kind)
+    against = tuple(_PHRASES[doubt](by_kind[doubt]) for doubt in raised)
     if headline is None:
-        return VerdictLine((NOT_SCORED, *against), Tone.DOUBTFUL if against else Tone.OPEN)
+        return VerdictLine((NOT_SCORED, *against), Tone.DOUBTFUL if against else Tone.OPEN, raised)
     if headline.score.value is None:
-        return VerdictLine((f"no score: {headline.score.undefined_reason}", *against), Tone.DOUBTFUL)
+        return VerdictLine((f"no score: {headline.score.undefined_reason}", *against), Tone.DOUBTFUL, raised)
     merit = None if Doubt.BELOW_TABLE in by_kind else _merit(headline.score.value, headline.margin)
     named = () if headline.is_whole_corpus else (ONLY_2023,)
     phrases = (*named, *(() if merit is None else (merit.phrase,)), *against)
     if against:
-        return VerdictLine(phrases, Tone.DOUBTFUL)
+        return VerdictLine(phrases, Tone.DOUBTFUL, raised)
     if merit is None:
         return VerdictLine((*named, "no token table to compare with"), Tone.OPEN)
     return VerdictLine(phrases, Tone.GOOD if merit.is_clear else Tone.OPEN)

@@ -90,6 +90,16 @@ TRIAL = TaskKind(
     is_listed=False,
 )
 
+FIRING = TaskKind(
+    "firing",
+    "The neurons that fire on a text",
+    Lane.INTERACTIVE,
+    result_page="/{slug}/firing?trial={id}",
+    keep_hours=24,
+    max_attempts=1,
+    is_listed=False,
+)
+
 WARM_UP = TaskKind(
     "warm_up", "A subject loaded for trials", Lane.INTERACTIVE, keep_hours=24, max_attempts=1, is_listed=False
 )
@@ -111,6 +121,6 @@ PROBE = TaskKind(
 )
 
 KINDS: Mapping[str, TaskKind] = {
-    kind.name: kind for kind in (TRIAL, WARM_UP, CHECK, COLLECTION, CONTROLS, MODEL_REVIEW, PROBE)
+    kind.name: kind for kind in (TRIAL, FIRING, WARM_UP, CHECK, COLLECTION, CONTROLS, MODEL_REVIEW, PROBE)
 }
 """Every kind of task by its name. Its handler is in ``worker.run.handlers``."""

@@ -8,17 +8,23 @@ written again is the same file.
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import chain, islice
 from types import NoneType
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeAlias, TypeVar, get_args, get_type_hints
 
 from app.errors import Invalid
 
 Row = TypeVar("Row")
-Cells = list[Any]
+Cells: TypeAlias = list[Any]
+Parts: TypeAlias = Iterable[Sequence[Cells]]
+"""Rows, some at a time."""
+
+ROWS_AT_ONCE = 5_000
+"""Rows that are held in memory while a file is streamed, and in one row group of Parquet."""
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")
 """What a spreadsheet may take for a formula, and the mark that is put before it.
@@ -34,6 +40,11 @@ class TableFormat(StrEnum):
     JSONL = "jsonl"
     CSV = "csv"
     PARQUET = "parquet"
+
+    @property
+    def label(self) -> str:
+        """Its name."""
+        return "Parquet" if self is TableFormat.PARQUET else self.value.upper()
 
     @property
     def media_type(self) -> str:
@@ -72,9 +83,24 @@ def columns_of(row_type: type[Any]) -> tuple[Column, ...]:
 
 def write_table(rows: Iterable[object], row_type: type[Any], *, format: TableFormat) -> bytes:
     """A file of these rows. Raises Invalid for Parquet where its library is not installed."""
+    return b"".join(stream_table(rows, row_type, format=format))
+
+
+def stream_table(rows: Iterable[object], row_type: type[Any], *, format: TableFormat) -> Iterator[bytes]:
+    """The same file piece by piece, holding ``ROWS_AT_ONCE`` rows at a time.
+
+    The first piece is made before this returns: Invalid is raised here for Parquet without its library, and whatever
+    reading the first rows raises.
+    """
     columns = columns_of(row_type)
-    cells = [[getattr(row, column.name) for column in columns] for row in rows]
-    return _WRITERS[format](cells, columns)
+    cells = ([getattr(row, column.name) for column in columns] for row in rows)
+    pieces = _WRITERS[format](_parts(cells), columns)
+    return chain([next(pieces)], pieces)
+
+
+def _parts(cells: Iterator[Cells]) -> Iterator[list[Cells]]:
+    while part := list(islice(cells, ROWS_AT_ONCE)):
+        yield part
 
 
 def read_table(content: bytes, row_type: type[Row], *, format: TableFormat) -> list[Row]:
@@ -89,12 +115,14 @@ def read_table(content: bytes, row_type: type[Row], *, format: TableFormat) -> l
 # JSON lines.
 
 
-def _write_jsonl(rows: Sequence[Cells], columns: Sequence[Column]) -> bytes:
-    lines = (
-        json.dumps({c.name: _as_json(value) for c, value in zip(columns, row, strict=True)}, ensure_ascii=False)
-        for row in rows
-    )
-    return "".join(f"{line}\n" for line in lines).encode()
+def _write_jsonl(parts: Parts, columns: Sequence[Column]) -> Iterator[bytes]:
+    yield b""  # a file without rows has no line
+    for part in parts:
+        lines = (
+            json.dumps({c.name: _as_json(value) for c, value in zip(columns, row, strict=True)}, ensure_ascii=False)
+            for row in part
+        )
+        yield "".join(f"{line}\n" for line in lines).encode()
 
 
 def _read_jsonl(content: bytes, columns: Sequence[Column]) -> list[Cells]:
@@ -114,13 +142,23 @@ def _from_json(column: Column, value: Any) -> Any:
 # CSV: UTF-8, RFC 4180. An empty cell is a missing value, or an empty text where the column always has one.
 
 
-def _write_csv(rows: Sequence[Cells], columns: Sequence[Column]) -> bytes:
+def _write_csv(parts: Parts, columns: Sequence[Column]) -> Iterator[bytes]:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow([column.name for column in columns])
-    for row in rows:
-        writer.writerow([_as_cell(column, value) for column, value in zip(columns, row, strict=True)])
-    return text.getvalue().encode()
+    for part in parts:
+        for row in part:
+            writer.writerow([_as_cell(column, value) for column, value in zip(columns, row, strict=True)])
+        yield _taken(text).encode()
+    yield text.getvalue().encode()
+
+
+def _taken(text: io.StringIO) -> str:
+    """What has been written so far, which is then forgotten."""
+    written = text.getvalue()
+    text.seek(0)
+    text.truncate()
+    return written
 
 
 def _read_csv(content: bytes, columns: Sequence[Column]) -> list[Cells]:
@@ -162,14 +200,38 @@ _CELLS: Mapping[type, Callable[[str], Any]] = {
 # Parquet.
 
 
-def _write_parquet(rows: Sequence[Cells], columns: Sequence[Column]) -> bytes:
+def _write_parquet(parts: Parts, columns: Sequence[Column]) -> Iterator[bytes]:
+    """One row group a part."""
     arrow, parquet = _arrow()
     schema = arrow.schema([arrow.field(c.name, _arrow_type(arrow, c), nullable=c.is_nullable) for c in columns])
-    values = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
-    arrays = [arrow.array(list(v), type=field.type) for v, field in zip(values, schema, strict=True)]
-    sink = io.BytesIO()
-    parquet.write_table(arrow.Table.from_arrays(arrays, schema=schema), sink, compression="zstd")
-    return sink.getvalue()
+    sink = _Sink()
+    with parquet.ParquetWriter(arrow.PythonFile(sink, mode="w"), schema, compression="zstd") as writer:
+        for part in parts:
+            values = zip(*part, strict=True)
+            arrays = [arrow.array(list(v), type=field.type) for v, field in zip(values, schema, strict=True)]
+            writer.write_table(arrow.Table.from_arrays(arrays, schema=schema))
+            yield sink.taken()
+    yield sink.taken()
+
+
+class _Sink(io.RawIOBase):
+    """A file that is given away while it is written."""
+
+    def __init__(self) -> None:
+        self._written = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._written += data
+        return len(data)
+
+    def taken(self) -> bytes:
+        """What has been written since the last call."""
+        piece = bytes(self._written)
+        self._written.clear()
+        return piece
 
 
 def _read_parquet(content: bytes, columns: Sequence[Column]) -> list[Cells]:

@@ -2,7 +2,7 @@
 
 from sqlalchemy.orm import Session
 
-from app.domain.work import TRIAL, WARM_UP
+from app.domain.work import FIRING, TRIAL, WARM_UP
 from app.errors import Conflict
 from app.queries.neurons.location import neuron_address
 from app.queries.neurons.trials import n_waiting_trials
@@ -15,9 +15,7 @@ MOST_WAITING = 5
 
 def enqueue_trial(session: Session, *, neuron_id: int, explanation_id: int | None, account_id: int, words: str) -> int:
     """Queue a text to be tried; returns the task's id. Raises NotFound, Conflict where too many trials wait."""
-    lock_account(session, account_id=account_id)  # else requests that come at once would all count the same
-    if n_waiting_trials(session, account_id=account_id) >= MOST_WAITING:
-        raise Conflict("Several of your texts wait for a worker already. See whether one is running, then try again.")
+    _require_patience(session, account_id)
     address = neuron_address(session, neuron_id=neuron_id)
     return enqueue_task(
         session,
@@ -34,6 +32,28 @@ def enqueue_trial(session: Session, *, neuron_id: int, explanation_id: int | Non
             "text": words,
         },
     ).id
+
+
+def enqueue_firing(session: Session, *, subject_id: int, slug: str, account_id: int, words: str) -> int:
+    """Queue the search for the neurons that fire on a text; returns the task's id.
+
+    Raises Conflict where too many trials of the account wait.
+    """
+    _require_patience(session, account_id)
+    return enqueue_task(
+        session,
+        kind=FIRING,
+        title=slug,
+        account_id=account_id,
+        subject_id=subject_id,
+        parameters={"slug": slug, "subject_id": subject_id, "text": words},
+    ).id
+
+
+def _require_patience(session: Session, account_id: int) -> None:
+    lock_account(session, account_id=account_id)  # else requests that come at once would all count the same
+    if n_waiting_trials(session, account_id=account_id) >= MOST_WAITING:
+        raise Conflict("Several of your texts wait for a worker already. See whether one is running, then try again.")
 
 
 def enqueue_warm_up(session: Session, *, subject_id: int, slug: str, account_id: int) -> int:

@@ -91,5 +91,5 @@ def test_on_paper_a_page_is_light_names_its_address_and_keeps_its_heat(open_page
     assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "light"
     expect(page.locator("footer .address")).to_contain_text(NEURON)
     expect(page.locator("header.site nav")).not_to_be_visible()
-    hot = page.locator(".evidence details.x [class]").first
+    hot = page.locator(".evidence details.x i[class]").first
     assert hot.evaluate("e => getComputedStyle(e).printColorAdjust") == "exact"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.browser.site import SLUG
 
@@ -13,6 +13,8 @@ PAGES = {
     "home": "/",
     "list": f"/{SLUG}",
     "neuron": f"/{SLUG}/0/1",
+    "expected": f"/{SLUG}/0/1?show=expected",
+    "failures": f"/{SLUG}/0/1?show=failures&more=miss",
     "compare": f"/{SLUG}/0/1/compare",
     "try": f"/{SLUG}/0/1/try",
     "queue": f"/{SLUG}/queue?method=1&layer=0&all=true",
@@ -96,7 +98,17 @@ def test_the_number_behind_a_token_is_reachable(open_page: Callable[..., Page]) 
     page = open_page(**WIDE)
     page.goto(PAGES["neuron"])
     row = page.locator(".evidence details.x").first
-    assert row.locator("[title]").count() > 0
     row.locator("summary").focus()
     page.keyboard.press("Enter")
-    assert row.evaluate("e => e.open")
+    expect(row.get_by_role("rowheader")).not_to_have_count(0)
+    peak = row.locator("em").inner_text().rstrip("0")
+    expect(row.get_by_role("cell").filter(has_text=peak)).not_to_have_count(0)
+
+
+def test_without_scripts_an_unfolded_row_leads_to_its_numbers(open_page: Callable[..., Page]) -> None:
+    page = open_page(java_script_enabled=False, **WIDE)
+    page.goto(PAGES["neuron"])
+    row = page.locator(".evidence details.x").first
+    row.locator("summary").click()
+    row.get_by_role("link", name="The number of every token").click()
+    expect(page.get_by_role("main").get_by_role("rowheader")).not_to_have_count(0)

@@ -24,7 +24,7 @@ def test_a_persons_explanation_is_scored_and_compared(open_page: Callable[..., P
     page.get_by_role("link", name="compare").click()
     expect(page.locator("table.compare thead")).to_contain_text("alice")
     expect(page.locator("table.compare ins").first).to_be_visible()
-    expect(page.locator("table.compare details.x").first).to_be_visible()
+    expect(page.locator(".evidence details.x .under").first).to_be_visible()
 
 
 def test_a_text_that_cannot_be_simulated_shows_why_it_has_no_score(open_page: Callable[..., Page]) -> None:
@@ -43,7 +43,7 @@ def test_a_text_is_answered_while_a_person_waits(open_page: Callable[..., Page])
     page.get_by_label("A text that this neuron may fire on").fill("    return self.name")
     page.get_by_role("button", name="Run it").click()
     expect(page.locator("#_trial h2")).to_contain_text("Live", timeout=SECONDS)
-    expect(page.locator("#_trial details.x [title]").first).to_be_visible()
+    expect(page.locator("#_trial").get_by_role("rowheader").first).to_be_visible()
 
 
 def test_a_text_is_answered_without_javascript(open_page: Callable[..., Page]) -> None:

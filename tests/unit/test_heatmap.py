@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from app.domain.heat import heat_scale, heat_steps, simulated_steps
 from app.domain.tokens import Vocabulary
 from app.web.heat.glyphs import joined, visible
-from app.web.heat.heatmap import excerpt_line, heat_rows, number_texts, stacked_line
+from app.web.heat.heatmap import NumberColumn, heat_rows, number_table, number_texts, strip, under_strip
 from app.web.heat.vocabularies import ShownVocabulary, shown_vocabulary
 
 WORDS = (b" the", b"cat", b"<script>", b"\xe2\x82", b"\xac", b"\xff", b"\n")
@@ -22,7 +22,13 @@ def words() -> ShownVocabulary:
 
 def line(words: ShownVocabulary, token_ids: list[int], values: list[float], scale: float = 10.0) -> str:
     flat = np.array(values, dtype=np.float32)
-    return str(excerpt_line(heat_rows([token_ids], flat, heat_steps(flat, scale), words)[0], words))
+    return str(strip(heat_rows([token_ids], flat, heat_steps(flat, scale))[0], words))
+
+
+def table(words: ShownVocabulary, token_ids: list[int], *columns: list[float]) -> str:
+    rows = [np.array(values, dtype=np.float32) for values in columns]
+    own = [NumberColumn(f"<{i}>", row, heat_steps(row, 10.0)) for i, row in enumerate(rows)]
+    return str(number_table(token_ids, own, words))
 
 
 def test_steps_are_linear_and_keep_the_sign() -> None:
@@ -55,16 +61,46 @@ def test_a_neuron_that_is_never_positive_is_scaled_by_its_minimum() -> None:
     assert heat_steps(np.array([-1.0], dtype=np.float32), 0.0).tolist() == [0]
 
 
-def test_a_row_is_centred_on_its_peak_and_every_cell_has_its_number(words: ShownVocabulary) -> None:
-    assert line(words, [0, 1, 0], [-1.5, 10.0, 0.02]) == (
-        "<span class=l><span><i class=n1 title=-1.5><s> </s>the</i></span></span>"
-        "<i class=h10 title=10>cat</i>"
-        "<span class=r><i title=0.02><s> </s>the</i></span>"
+def test_a_row_is_centred_on_its_peak_and_neighbours_of_one_step_are_one_element(words: ShownVocabulary) -> None:
+    assert line(words, [0, 0, 1, 0, 0, 1], [-1.5, -1.2, 10.0, 0.02, 3.0, 3.9]) == (
+        "<span class=l><span><i class=n1><s> </s>the<s> </s>the</i></span></span>"
+        "<i class=h10>cat</i>"
+        "<span class=r><s> </s>the<i class=h3><s> </s>thecat</i></span>"
     )
 
 
-def test_bytes_of_one_character_are_one_cell_with_both_numbers(words: ShownVocabulary) -> None:
-    assert '<i class=h9 title="3 9">€</i>' in line(words, [3, 4], [3.0, 9.0])
+def test_a_peak_too_weak_for_a_colour_is_an_element_too(words: ShownVocabulary) -> None:
+    assert line(words, [1, 1], [0.0, 0.1]) == "<span class=l><span>cat</span></span><i>cat</i><span class=r></span>"
+
+
+def test_a_row_can_be_centred_elsewhere(words: ShownVocabulary) -> None:
+    values = np.array([10.0, 0.0], dtype=np.float32)
+    (heat,) = heat_rows([[1, 0]], values, heat_steps(values, 10.0))
+    assert str(strip(heat.centred_on(1), words)).endswith("</span></span><i><s> </s>the</i><span class=r></span>")
+
+
+def test_blanks_side_by_side_are_one_element() -> None:
+    words = shown_vocabulary(Vocabulary("digest", (b"   ", b" x")))
+    assert line(words, [0, 1], [0.0, 0.0]).endswith("<i><s>   </s></i><span class=r><s> </s>x</span>")
+
+
+def test_a_strip_under_the_text_is_as_wide_and_has_no_letter(words: ShownVocabulary) -> None:
+    values = np.array([2.0, 10.0, 0.0], dtype=np.float32)
+    (heat,) = heat_rows([[0, 2, 1]], values, heat_steps(values, 10.0))
+    above, under = str(strip(heat, words)), str(under_strip(heat, words))
+    assert under == (
+        "<span class=l><span><i class=h2><s> </s>   </i></span></span><i class=h10>        </i><span class=r>   </span>"
+    )
+    assert len(re.sub("<[^>]*>", "", under)) == len(
+        re.sub("<[^>]*>", "", above).replace("&lt;", "<").replace("&gt;", ">")
+    )
+
+
+def test_bytes_of_one_character_are_one_cell(words: ShownVocabulary) -> None:
+    assert "<i class=h9>€</i>" in line(words, [3, 4], [3.0, 9.0])
+    assert line(words, [1, 3, 4, 1], [0.0, 0.0, 0.0, 9.0]).startswith(
+        "<span class=l><span>cat€</span></span><i class=h9>"
+    )
 
 
 def test_a_byte_that_never_becomes_a_character_is_shown_as_a_byte(words: ShownVocabulary) -> None:
@@ -80,17 +116,25 @@ def test_an_empty_row_is_empty(words: ShownVocabulary) -> None:
     assert line(words, [], []) == "<span class=l><span></span></span><span class=r></span>"
 
 
-def test_a_stacked_row_has_three_cells_per_character(words: ShownVocabulary) -> None:
-    def row(values: list[float]) -> np.ndarray:
-        return np.array(values, dtype=np.float32)
+def test_numbers_are_a_table_with_a_row_per_token(words: ShownVocabulary) -> None:
+    assert table(words, [0, 1], [10.0, -1.5], [4.0, 0.0]) == (
+        "<table class=numbers role=table><thead role=rowgroup><tr role=row><th scope=col role=columnheader>Token"
+        "<th scope=col role=columnheader>&lt;0&gt;<th scope=col role=columnheader>&lt;1&gt;<tbody role=rowgroup>"
+        "<tr role=row><th scope=row role=rowheader><i class=h10><s> </s>the</i><td role=cell>10<td role=cell class=h4>4"
+        "<tr role=row><th scope=row role=rowheader><i class=n1>cat</i><td role=cell>-1.5<td role=cell>0</table>"
+    )
 
-    tokens = [[1, 3, 4]]
-    real, simulated = row([10.0, 1.0, 2.0]), row([4.0, 0.0, 0.0])
-    values = (real, simulated, real - simulated)
-    above, middle, below = (heat_rows(tokens, v, heat_steps(v, 10.0), words)[0] for v in values)
-    html = str(stacked_line(above, middle, below, words))
-    assert "<b><i class=h10 title=10>cat</i><i class=h4 title=4></i><i class=h6 title=6></i></b>" in html
-    assert html.count("<b>") == 2
+
+def test_a_token_of_blanks_is_a_row_with_a_name() -> None:
+    words = shown_vocabulary(Vocabulary("digest", (b"    ", b" ", b"\n", b"x")))
+    html = table(words, [0, 1, 2, 3], [0.0, 0.0, 0.0, 0.0])
+    assert re.findall("<span class=visually-hidden>([^<]*)<", html) == ["4 blanks", "1 blank"]
+
+
+def test_tokens_that_share_a_character_are_one_row_with_all_numbers(words: ShownVocabulary) -> None:
+    html = table(words, [1, 3, 4], [0.0, 3.0, 9.0])
+    assert "<th scope=row role=rowheader><i class=h9>€</i><td role=cell>3 9" in html
+    assert html.count("role=rowheader") == 2
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,27 @@ def test_text_is_readable_on_every_step(theme: str) -> None:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("sign", ["above", "below"])
+def test_lines_and_signs_stand_out_on_every_step(theme: str, sign: str) -> None:
+    """What shows strength without colour, and the signs for blanks and line breaks."""
+    steps = {name: c for name, c in colours(theme).items() if name == "0" or name.startswith(sign)}
+    for mark in (f"--{sign}-line", "--sign"):
+        assert {name: c for name, c in steps.items() if contrast(token(mark, theme), c) < 3} == {}
+
+
+def test_a_stronger_step_has_a_thicker_line_and_one_below_0_a_dashed_one() -> None:
+    css = rules(CSS / "heat.css")
+    assert re.search(r"i \{[^}]*background-size: 100% 1px;", css)
+    thicker = dict(re.findall(r"\) i:is\(([^)]*)\) \{\s*background-size: 100% (\dpx);", css))
+    assert set(thicker.values()) == {"2px", "3px"}
+    named = " ".join(thicker)
+    assert [n for n in range(1, 11) if f".h{n}," in f"{named}," or f".h{n} " in f"{named} "] == [5, 6, 7, 8, 9, 10]
+    for letter, image in (("h", "linear-gradient"), ("n", "repeating-linear-gradient")):
+        every = ", ".join(f".{letter}{n}" for n in range(1, 11))
+        assert re.search(rf"^:is\({re.escape(every)}\) \{{\s*background-image: {image}\(", css, re.MULTILINE), letter
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("surface", ["--page", "--surface"])
 @pytest.mark.parametrize("name", ["--text", "--faint", "--accent", "--good", "--bad"])
 def test_text_is_readable_on_every_surface(theme: str, surface: str, name: str) -> None:

@@ -1,5 +1,6 @@
 import csv
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import Invalid
-from app.formats.tables import FORMULA_STARTS, TableFormat, columns_of, read_table, write_table
+from app.formats.tables import FORMULA_STARTS, TableFormat, columns_of, read_table, stream_table, write_table
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,29 @@ def test_a_table_that_is_read_again_has_the_same_rows_and_the_same_bytes(format:
     back = read_table(content, Line, format=format)
     assert back == rows
     assert write_table(back, Line, format=format) == content
+
+
+@pytest.mark.parametrize("format", TableFormat)
+@pytest.mark.parametrize("n_rows", [0, 1, 4, 5])
+def test_a_file_that_is_streamed_is_the_same_file(
+    monkeypatch: pytest.MonkeyPatch, format: TableFormat, n_rows: int
+) -> None:
+    monkeypatch.setattr("app.formats.tables.ROWS_AT_ONCE", 2)
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    rows = [Line(i, i / 2, f"text {i}", None, True, at, None) for i in range(n_rows)]
+    taken: list[int] = []
+
+    def read() -> Iterator[Line]:
+        for row in rows:
+            taken.append(row.number)
+            yield row
+
+    pieces = stream_table(read(), Line, format=format)
+    n_taken = len(taken)
+    content = b"".join(pieces)
+    assert n_taken <= 2  # nothing is read ahead of the part that is written
+    assert content == write_table(rows, Line, format=format)
+    assert read_table(content, Line, format=format) == rows
 
 
 @given(TEXTS, st.none() | TEXTS)

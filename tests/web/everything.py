@@ -53,6 +53,7 @@ MUTATIONS = (
     Mutation("/{slug}/{layer}/{index}/flags", "flag.opened", {"explanation_id": "{explanation}", "reason": "wrong"}),
     Mutation("/{slug}/{layer}/{index}/try", "task.queued", {"text": " import os"}),
     Mutation("/{slug}/{layer}/{index}/try/warm-up", "task.queued", {}),
+    Mutation("/{slug}/firing", "task.queued", {"text": " import os"}),
     Mutation("/campaigns", "campaign.created", {"subject": "{slug}", "name": "n", "question": "q", "n": "1"}),
     Mutation("/campaigns/{campaign_id}/rules", "campaign.changed", {"question": "another"}),
     Mutation("/campaigns/{campaign_id}/statements", "report.stated", {"payer": "Nobody"}),

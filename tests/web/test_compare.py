@@ -69,8 +69,10 @@ def test_explanations_are_side_by_side_on_the_same_excerpts(
     page = context()
     assert [c.text for c in page.columns] == ["fires on cats", "fires on dogs"]
     assert page.scores[0].cells[1].difference == pytest.approx(0.25)
-    first = page.excerpts[0].cells
-    assert [(c.activations, c.expected) for c in first] == [([0.0, 4.0], [0.0, 5.0]), ([0.0, 4.0], [0.0, 10.0])]
+    first = page.excerpts[0]
+    assert first.activations == [0.0, 4.0]
+    assert [(s.letter, s.expected) for s in first.strips] == [("A", [0.0, 5.0]), ("B", [0.0, 10.0])]
+    assert (first.token, first.disagreement, first.nearest) == ("import", pytest.approx(2.0), "B")
     assert "<del> cats</del><ins> dogs</ins>" in answer.text
     assert "missing: the reply was cut off" in answer.text
 
@@ -113,7 +115,7 @@ def test_an_explanation_without_scores_and_simulations_has_empty_cells(
     scored = explain(make, sample, "scored", value=None)
     bare = make.explanation(make.session.get_one(Neuron, sample.neuron_id), "<bare>")
     answer = client.get(f"/tiny/1/2/compare?explanation={bare.id}&explanation={scored}")
-    assert context().excerpts[0].cells[0] is None
+    assert [strip.letter for strip in context().excerpts[0].strips] == ["B"]
     assert "not scored" in answer.text
     assert "&lt;bare&gt;" in answer.text
 
@@ -125,6 +127,69 @@ def test_an_explanation_without_scores_and_simulations_has_empty_cells(
 def test_a_choice_that_cannot_be_shown_is_refused(client: TestClient, sample: Sample, query: str, status: int) -> None:
     assert client.get(f"/tiny/1/2/compare{query}").status_code == status
     assert client.get(f"/tiny/1/2/compare.json{query}").status_code == status
+
+
+def excerpts_of(make: Make, subject: Subject, seed: int) -> list[Sample]:
+    """Ten excerpts of a neuron with random activations, half of them top ones."""
+    neuron = make.neuron(subject, layer=0, index=1)
+    drawn = np.random.default_rng(seed)
+    return [
+        make.sample(neuron, subject, kind, drawn.uniform(0, 4, (5, 8)).tolist(), drawn.integers(0, 9, (5, 8)).tolist())
+        for kind in (SampleKind.TOP, SampleKind.RANDOM)
+    ]
+
+
+def simulate(make: Make, samples: list[Sample], author: str, noise: float) -> int:
+    """An explanation that expects the real activations with noise, in levels of 0.4."""
+    drawn = np.random.default_rng(len(author))
+    simulations = []
+    for sample in samples:
+        real = np.frombuffer(sample.activations, dtype="<f2").astype(np.float32).reshape(5, 8) / 0.4
+        rows = [
+            SimulatedExcerpt(i, 8, row + drawn.normal(0, noise, 8).astype(np.float32))
+            for i, row in zip(sample.excerpt_ids, real, strict=True)
+        ]
+        simulations.append(
+            SimulationResult("lexical", SampleKind(sample.kind), Split.VALIDATION, tuple(rows), unit=0.4)
+        )
+    result = ExplanationResult(author, simulations=tuple(simulations))
+    by = Author(AuthorKind.IMPORT, author, collection_id=samples[0].collection_id)
+    return store_explanation(make.session, neuron_id=samples[0].neuron_id, result=result, author=by)
+
+
+def test_the_better_one_is_named_with_the_interval_of_the_difference(
+    client: TestClient, make: Make, subject: Subject, context: Context
+) -> None:
+    samples = excerpts_of(make, subject, seed=0)
+    near, far = simulate(make, samples, "near", 0.5), simulate(make, samples, "far off", 8.0)
+    html = client.get(f"/tiny/0/1/compare?explanation={far}&explanation={near}").text
+    (result,) = context().results
+    assert result.result.n_excerpts == 10
+    low, high = result.result.difference.interval
+    assert 0 < low < result.result.difference.value < high
+    assert "B is better than A." in html
+    assert "A is better than B." in client.get(f"/tiny/0/1/compare?explanation={near}&explanation={far}").text
+
+
+def test_two_that_nothing_tells_apart_are_not_ranked(
+    client: TestClient, make: Make, subject: Subject, context: Context
+) -> None:
+    samples = excerpts_of(make, subject, seed=0)
+    ids = [simulate(make, samples, author, 3.0) for author in ("one", "other")]
+    html = client.get(f"/tiny/0/1/compare?explanation={ids[0]}&explanation={ids[1]}").text
+    assert "No difference is shown between A and B." in html
+
+
+def test_excerpts_on_which_they_disagree_most_come_first(
+    client: TestClient, make: Make, subject: Subject, context: Context
+) -> None:
+    samples = excerpts_of(make, subject, seed=0)
+    ids = [simulate(make, samples, author, 3.0) for author in ("one", "other")]
+    client.get(f"/tiny/0/1/compare?explanation={ids[0]}&explanation={ids[1]}")
+    sizes = [excerpt.disagreement for excerpt in context().excerpts]
+    assert len(sizes) == 10
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(set(sizes)) > 5
 
 
 def test_five_do_not_fit(client: TestClient, make: Make, sample: Sample) -> None:
@@ -149,4 +214,4 @@ def test_the_number_of_queries_does_not_grow_with_the_columns(
     client.get("/tiny/1/2/compare")  # the vocabulary is loaded once per process
     with counted_queries(engine) as sent:
         client.get("/tiny/1/2/compare")
-    assert len(sent) == 6
+    assert len(sent) == 7

@@ -7,7 +7,10 @@ import pytest
 from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
+from app.domain.authors import AuthorKind
+from app.domain.results import ExplanationResult
 from app.models import Batch, Explanation, LlmCall, Provider, Run, Score
+from app.queries.explanations.store import Author, store_explanation
 from tests.factories import Make
 
 LogIn = Callable[[str], Any]
@@ -130,3 +133,16 @@ def test_what_is_not_there_is_refused_with_a_page(client: TestClient, address: s
     answer = client.get(address)
     assert answer.status_code == status
     assert "<h1>" in answer.text
+
+
+def test_provenance_is_facts_with_links_and_json_on_demand(client: TestClient, make: Make) -> None:
+    neuron = make.neuron(make.subject(), layer=1, index=2)
+    provenance = {"seed": 5, "shown": {"train": [7]}, "raw": {"deep": {"er": [1, 2, [3]]}}}
+    result = ExplanationResult("fires on cats", provenance=provenance)
+    author = Author(AuthorKind.IMPORT, "gpt-4")
+    explanation_id = store_explanation(make.session, neuron_id=neuron.id, result=result, author=author)
+    html = client.get(f"/explanations/{explanation_id}").text
+    assert '<a href="/tiny/1/2/excerpts/7">7</a>' in html
+    assert html.index("Seed") < html.index("All of it as JSON") < html.index("&#34;deep&#34;")
+    assert f"explanation {explanation_id} of neuron tiny 1/2 by gpt-4 (import)" in html
+    assert f"http://localhost/explanations/{explanation_id}" in html

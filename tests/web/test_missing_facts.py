@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 from fastapi.routing import APIRoute
+from sqlalchemy import select
 from starlette.testclient import TestClient
 
 from app.domain.authors import AuthorKind
 from app.domain.language_models import Outcome
 from app.domain.results import ExplanationResult
 from app.domain.work import CHECK
-from app.models import Account
+from app.models import Account, Sample
 from app.queries.explanations.standing import refresh_current
 from app.queries.explanations.store import Author, store_candidates
 from app.queries.language_models.calls import Call, store_call
@@ -43,6 +44,7 @@ QUERIES = {
         "?sort=position", "?layer=0", "?layer=1", "?score_min=0.3", "?state=explained", "?state=unexplained",
         "?state=flagged", "?words=import", "?score_min=0&score_max=1&rate_min=0",
     ),
+    ROUTE: ("", "?show=expected", "?show=failures", "?more=top&more=random"),
     f"{ROUTE}/try": ("", "?trial={trial}"),
     "/campaigns/new": ("?subject={slug}",),
     "/go": ("?q=tiny", "?q={layer}/{index}"),
@@ -87,6 +89,9 @@ class Visit:
                 make.session, neuron_id=neuron.id, explanation_id=None, account_id=account.id, words="import os"
             ),
         }
+        excerpts = make.session.scalars(select(Sample.excerpt_ids).where(Sample.neuron_id == neuron.id)).all()
+        if any(excerpts):
+            self.ids["excerpt_id"] = next(ids[0] for ids in excerpts if ids)
         if rows.explanations:
             self.ids["explanation_id"] = rows.explanations[0]
             self.ids["flag_id"] = open_flag(

@@ -3,15 +3,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 from sqlalchemy import Engine, func, select
 from starlette.testclient import TestClient
 
-from app.domain.activations import SampleKind, Split
+from app.domain.activations import SampleKind
 from app.domain.authors import AuthorKind
-from app.domain.results import ExplanationResult, ScoreResult, SimulatedExcerpt, SimulationResult
-from app.models import Account, Event, Explanation, Flag, Neuron, Run, Sample, Subject
+from app.domain.results import ExplanationResult, ScoreResult
+from app.models import Account, Event, Explanation, Flag, Neuron, Run, Subject
 from app.queries.explanations.standing import refresh_current
 from app.queries.explanations.store import Author, store_explanation
 from tests.factories import Make
@@ -70,133 +69,12 @@ def test_a_neurons_page_shows_claim_and_evidence(
         assert fact in answer.text
 
 
-def test_excerpts_with_the_same_tokens_are_folded_with_their_number(
-    client: TestClient, neuron: Neuron, context: Context
-) -> None:
-    answer = client.get("/tiny/1/2")
-    assert [row.n_copies for row in context().samples[0].rows] == [2, 1]
-    assert "×2" in answer.text
-
-
-def test_of_a_band_five_excerpts_are_shown_with_the_number_they_represent(
-    client: TestClient, make: Make, subject: Subject, neuron: Neuron, context: Context
-) -> None:
-    make.collected(neuron, subject)
-    rows = [(0.0, i / 10) for i in range(14)]
-    make.sample(neuron, subject, SampleKind.BAND_1, rows, [(0, i % 10) for i in range(14)])
-
-    answer = client.get("/tiny/1/2")
-
-    band = context().samples[1]
-    assert (band.kind, band.n_excerpts, band.population) == (SampleKind.BAND_1, 14, 30)
-    assert [row.peak for row in band.rows] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4], abs=1e-3)
-    assert "<small>5 of 30 excerpts</small>" in answer.text
-
-
-def test_a_sample_that_was_simulated_is_read_whole(
-    client: TestClient, make: Make, neuron: Neuron, subject: Subject
-) -> None:
-    rows = [(0.0, float(i)) for i in range(8)]
-    stored = make.sample(neuron, subject, SampleKind.BAND_1, rows, [(0, i) for i in range(8)])
-    expected = np.array([0, 7], dtype=np.float32)
-    excerpts = (SimulatedExcerpt(stored.excerpt_ids[7], 2, expected),)
-    simulation = SimulationResult("fake", SampleKind.BAND_1, Split.VALIDATION, excerpts, unit=1.0)
-    result = ExplanationResult("x", (simulation,))
-    author = Author(AuthorKind.IMPORT, "gpt-4", collection_id=subject.collection_id)
-    explanation_id = store_explanation(make.session, neuron_id=neuron.id, result=result, author=author)
-    refresh_current(make.session, neuron_id=neuron.id)
-    row = client.get(f"/tiny/1/2.json?explanation={explanation_id}").json()["simulations"][0]["rows"][0]
-    assert (row["activations"], row["failure"]) == ([0, 7], None)
-
-
-def test_the_strongest_tokens_are_shown_with_mean_and_count(
-    client: TestClient, make: Make, subject: Subject, neuron: Neuron, context: Context
-) -> None:
-    make.collected(neuron, subject, token_ids=[4, 10], token_means=[3.0, -0.5], token_counts=[1200, 1])
-
-    html = client.get("/tiny/1/2").text
-
-    assert [(t.text, t.mean, t.count, t.step) for t in context().tokens] == [
-        (" import", 3.0, 1200, 7),
-        ("�", -0.5, 1, 0),
-    ]
-    assert 'title="Neurons that this token drives, mean 3, 1,200 occurrences"' in html
-    assert 'title="mean −0.50, 1 occurrence"' in html
-    assert "<var>E2</var><var>82</var>" in html
-    assert client.get("/tiny/1/2.json").json()["tokens"][0] == {
-        "text": " import",
-        "mean": 3.0,
-        "count": 1200,
-        "step": 7,
-        "address": "/tiny?token=+import",
-    }
-
-
-def test_a_token_is_escaped(client: TestClient, make: Make, subject: Subject) -> None:
-    subject.tokenizer_id = make.tokenizer([b"<script>"]).id
-    neuron = make.neuron(subject, layer=1, index=3)
-    make.collected(neuron, subject, token_ids=[0], token_means=[1.0], token_counts=[1])
-    html = client.get("/tiny/1/3").text
-    assert "<script>" not in html.split("<main")[1]
-    assert "&lt;script&gt;" in html
-
-
-@pytest.mark.parametrize(
-    ("n_alike", "said"),
-    [(0, None), (1, "1 of the 20 excerpts with the highest peaks is a near-copy of another"), (17, "17 of the 20")],
-)
-def test_copies_among_the_highest_peaks_are_mentioned(
-    client: TestClient, make: Make, subject: Subject, neuron: Neuron, n_alike: int, said: str | None
-) -> None:
-    make.collected(neuron, subject, n_alike=n_alike)
-    html = " ".join(client.get("/tiny/1/2").text.split())
-    assert ("of the 20 excerpts with" in html) is (said is not None)
-    assert said is None or said in html
-
-
-def test_cells_have_steps_numbers_and_joined_characters(client: TestClient, neuron: Neuron) -> None:
-    html = client.get("/tiny/1/2").text
-    assert "<i class=h10 title=4><s> </s>import</i>" in html
-    assert "<i class=n1 title=-0.5><u>↵</u></i>" in html
-    assert '<i class=h5 title="2 0">€</i>' in html
-
-
 def test_text_of_models_and_corpora_is_escaped(client: TestClient, make: Make, subject: Subject) -> None:
     evil = make.neuron(subject, index=3)
     explain(make, evil, ExplanationResult("<script>alert(1)</script>", provenance={"raw": "</pre><img src=x>"}))
     html = client.get("/tiny/0/3").text
     assert "<script>alert" not in html
     assert "<img" not in html
-
-
-def test_real_and_simulated_share_one_scale_and_failures_are_shown(
-    client: TestClient, make: Make, neuron: Neuron, context: Context
-) -> None:
-    sample = make.session.scalars(select(Sample).where(Sample.neuron_id == neuron.id)).one()
-    excerpts = (
-        SimulatedExcerpt(sample.excerpt_ids[0], 3, np.array([0, 5, 0], dtype=np.float32)),
-        SimulatedExcerpt(sample.excerpt_ids[1], 3, None, "the reply was cut off"),
-    )
-    simulation = SimulationResult("fake", SampleKind.TOP, Split.VALIDATION, excerpts, unit=0.4)
-    author = Author(AuthorKind.IMPORT, "gpt-4", collection_id=sample.collection_id)
-    store_explanation(
-        make.session, neuron_id=neuron.id, result=ExplanationResult("x", simulations=(simulation,)), author=author
-    )
-    refresh_current(make.session, neuron_id=neuron.id)
-
-    answer = client.get("/tiny/1/2")
-
-    first, second = context().simulations[0].rows
-    assert (first.expected, second.expected) == ([0.0, 5.0, 0.0], None)
-    assert "</i><i class=h5 title=2></i><i class=h5 title=2></i></b>" in answer.text
-    assert "is missing: the reply was cut off" in answer.text
-
-
-def test_the_twin_has_tokens_and_numbers_and_no_markup(client: TestClient, neuron: Neuron) -> None:
-    row = client.get("/tiny/1/2.json").json()["samples"][0]["rows"][0]
-    assert row["tokens"] == [" the", " import", "\n"]
-    assert row["activations"] == [0.0, 4.0, -0.5]
-    assert "line" not in row
 
 
 def test_the_number_of_queries_does_not_grow_with_what_is_shown(
@@ -212,7 +90,7 @@ def test_the_number_of_queries_does_not_grow_with_what_is_shown(
         client.get("/tiny/1/2")
     with counted_queries(engine) as empty:
         client.get(f"/tiny/{bare.layer}/{bare.index}")
-    assert len(full) == 10
+    assert len(full) == 11
     assert len(empty) <= len(full)
 
 
@@ -383,15 +261,3 @@ def test_visitors_see_where_to_log_in_rather_than_forms(client: TestClient, make
     html = client.get("/tiny/1/2").text
     assert "<select" not in html
     assert html.count('href="/login"') == 4
-
-
-def test_a_page_of_eighty_excerpts_stays_small(client: TestClient, make: Make, subject: Subject) -> None:
-    drawn = np.random.default_rng(0)
-    subject.tokenizer_id = make.tokenizer([f" {drawn.integers(10**6):x}".encode() for _ in range(4000)]).id
-    neuron = make.neuron(subject, index=3, max=4.0)
-    for kind, n_excerpts in ((SampleKind.TOP, 20), (SampleKind.RANDOM, 20), (SampleKind.HARD_NEGATIVE, 40)):
-        rows = drawn.normal(0, 1, (n_excerpts, 64)).tolist()
-        make.sample(neuron, subject, kind, rows, drawn.integers(0, 4000, (n_excerpts, 64)).tolist())
-    answer = client.get("/tiny/0/3")
-    assert answer.text.count("<i ") > 80 * 64
-    assert int(answer.headers["content-length"]) < 60_000

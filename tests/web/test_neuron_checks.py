@@ -83,10 +83,26 @@ def test_mistakes_are_tokens_and_excerpts_centred_on_the_mistake(
     assert misses.tokens[0].glyphs == "<var>E2</var><var>82</var>"
     # Not on " the", whose activation is the row's highest: there the text is right.
     assert alarms.rows[0].at == 1
-    assert "</span></span><b><i class=h0 title=0.25>" not in html
-    assert alarms.rows[0].line.startswith("<span class=l><span><b>")
-    assert "</b></span></span><b><i title=0.25><s> </s>cat</i>" in alarms.rows[0].line
     assert html.index("Claimed here, silent") < html.index("Fires here, not claimed")
+
+
+def test_excerpts_with_mistakes_are_shown_where_it_fails(
+    client: TestClient, make: Make, subject: Subject, neuron: Neuron, context: Context
+) -> None:
+    checked(make, subject, make.explained(neuron))
+
+    html = client.get("/tiny/1/2?show=failures").text
+
+    row = context().groups[0].rows[0]
+    assert (row.token, row.real, row.expected) == ("cat", 0.25, pytest.approx(2.0))
+    assert row.real_line.startswith("<span class=l><span><i class=h5><s> </s>the</i></span></span><i>")
+    assert row.expected_line.endswith(
+        "<i class=h5><s> </s>   </i><span class=r>        </span>".replace("        ", "<s> </s>   ")
+    )
+    assert "real 0.25, expected 2: the cat sat" in html
+    numbers = client.get(f"/tiny/1/2/excerpts/{row.excerpt_id}?explanation={context().claim.shown.id}")
+    assert numbers.status_code == 200
+    assert "<th scope=col role=columnheader>Difference" in numbers.text
 
 
 def test_the_twin_has_the_mistakes_without_markup(

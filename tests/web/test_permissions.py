@@ -79,10 +79,14 @@ ROUTES: dict[str, Permission | None] = {
     "GET /tasks/{task_id}": P.READ_OPERATIONS,
     "GET /{slug}": P.READ,
     "GET /{slug}/bulk": P.MANAGE_CAMPAIGNS,
+    "GET /{slug}/firing": P.READ,
+    "GET /{slug}/neurons.{format}": P.READ,
     "GET /{slug}/queue": P.QUEUE,
     "GET /{slug}/{layer}/{index}": P.READ,
     "GET /{slug}/{layer}/{index}/compare": P.READ,
+    "GET /{slug}/{layer}/{index}/excerpts/{excerpt_id}": P.READ,
     "GET /{slug}/{layer}/{index}/progress": P.READ,
+    "GET /{slug}/{layer}/{index}/similar": P.READ,
     "GET /{slug}/{layer}/{index}/try": P.READ,
     "POST /account/password": P.MANAGE_OWN_ACCOUNT,
     "POST /account/sessions/{name}/end": P.MANAGE_OWN_ACCOUNT,
@@ -131,6 +135,7 @@ ROUTES: dict[str, Permission | None] = {
     "POST /{slug}/bulk/campaign": P.MANAGE_CAMPAIGNS,
     "POST /{slug}/bulk/flag": P.MANAGE_CAMPAIGNS,
     "POST /{slug}/check": P.QUEUE,
+    "POST /{slug}/firing": P.TRY,
     "POST /{slug}/queue": P.QUEUE,
     "POST /{slug}/{layer}/{index}/explanations": P.QUEUE,
     "POST /{slug}/{layer}/{index}/flags": P.FLAG,
@@ -208,7 +213,7 @@ def requests_of(app: FastAPI) -> Iterator[Asked]:
 def things(make: Make) -> dict[str, Any]:
     """One of everything that an address can name."""
     made = one_of_everything(make)
-    return made | {"table": "verdicts", "format": "csv", "call_id": 1, "method_id": made["method"]}
+    return made | {"table": "verdicts", "format": "csv", "call_id": 1, "excerpt_id": 1, "method_id": made["method"]}
 
 
 def headers_of(who: Principal, make: Make) -> dict[str, str]:

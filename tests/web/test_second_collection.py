@@ -33,9 +33,9 @@ from worker.subjects.load import LoadOptions, load_subject
 Context = Callable[[], Any]
 
 OPTIONS = CollectOptions(slug="tiny", context_length=8)
-CELL = re.compile(r"<b><i(?: class=\w+)? title=([^>]*)>.*?</i><i(?: class=(\w+))? title=([^>]*)></i>"
-                  r"<i(?: class=\w+)? title=([^>]*)></i></b>")  # fmt: skip
-"""Of a stacked line: the real number, the step and number of the expected one, their difference."""
+CELL = re.compile(r"<tr role=row><th scope=row role=rowheader>.*?<td role=cell>([^<]*)"
+                  r"<td role=cell(?: class=(\w+))?>([^<]*)<td role=cell(?: class=\w+)?>([^<]*)")  # fmt: skip
+"""Of the numbers of an excerpt: the real one, the step and number of the expected one, their difference."""
 
 
 def letters(n_documents: int, alphabet: Sequence[int], seed: int) -> list[tuple[str, str]]:
@@ -92,6 +92,12 @@ def shown(context: Context, kind: str = "top") -> list[Any]:
     return [row for row in simulation.rows if row.kind == kind]
 
 
+def lines(client: TestClient, address: str, context: Context) -> list[str]:
+    """The strips of expected activations of the page."""
+    client.get(f"{address}?show=expected")
+    return [row.expected_line for group in context().groups for row in group.rows]
+
+
 def is_headline_earlier(claim: NeuronClaim) -> bool:
     """Whether the page says that its headline is of an earlier collection."""
     assert claim.headline is not None
@@ -107,7 +113,7 @@ def test_an_older_simulation_keeps_its_unit_and_its_own_real_activations(
     old = neuron_records(session, neuron_id=neuron.id).of(SampleKind.TOP, Split.VALIDATION)
     collected.score(neuron, f'fires on "{strongest_token(session, neuron)}"')
     client.get(address)
-    first = [row.line for row in shown(context)]
+    first = lines(client, address, context)
 
     collected.collect(letters(300, range(ord("A"), ord("z") + 1), seed=1))
 
@@ -117,11 +123,13 @@ def test_an_older_simulation_keeps_its_unit_and_its_own_real_activations(
     assert now > 1.2 * before
     html = client.get(address).text
     assert "on an earlier collection" in html
-    for row, record in zip(shown(context), old, strict=False):
+    rows, explanation_id = shown(context), context().claim.shown.id
+    for row, record in zip(rows, old, strict=False):
         assert row.excerpt_id == record.excerpt_id
         assert row.activations == record.activations.tolist()
         assert row.unit == pytest.approx(before / 10)
-        cells = CELL.findall(row.line)
+        asked = f"{address}/excerpts/{row.excerpt_id}?explanation={explanation_id}"
+        cells = CELL.findall(client.get(asked).text)
         assert len(cells) == 8
         real, expected = np.array(row.activations), np.array(row.expected)
         drawn = np.array([[float(number) for number in (a, b, c)] for a, _step, b, c in cells])
@@ -131,7 +139,7 @@ def test_an_older_simulation_keeps_its_unit_and_its_own_real_activations(
         steps = [int(step.removeprefix("h") or 0) for _real, step, _expected, _difference in cells]
         np.testing.assert_allclose(steps, np.floor(10 * expected * before / 10 / now), atol=1)
         assert max(steps) < 10
-    assert [row.line for row in shown(context)] != first
+    assert lines(client, address, context) != first
 
 
 def test_an_older_score_says_that_it_is_of_an_earlier_collection(
@@ -176,4 +184,4 @@ def test_a_text_scored_on_both_collections_is_drawn_by_the_newer_one(
     assert unit == pytest.approx(maximum / 10)
     assert {row.unit for row in shown(context)} == {unit}
     client.get(f"{address}/compare?explanation={explanation_id}")
-    assert {excerpt.cells[0].unit for excerpt in context().excerpts} == {unit}
+    assert {excerpt.strips[0].unit for excerpt in context().excerpts} == {unit}

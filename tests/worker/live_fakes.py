@@ -77,6 +77,9 @@ class FakeSubject:
         rows = [[token.strip(" ") for token in self._vocabulary.strings(ids)] for ids in excerpts]
         return tuple(self._record(row).activations for row in rows)
 
+    def peaks(self, text: str) -> tuple[IntArray, tuple[tuple[FloatArray, IntArray], ...]]:
+        raise NotImplementedError
+
     def contexts(self, excerpts: Sequence[IntArray], positions: Sequence[int], *, layer: int) -> FloatArray:
         """The direction of the word at each position."""
         tokens = [self._vocabulary.strings(ids)[at].strip(" ") for ids, at in zip(excerpts, positions, strict=True)]

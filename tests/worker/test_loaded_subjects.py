@@ -27,6 +27,9 @@ class Subject:
     def excerpt_activations(self, excerpts: Sequence[IntArray], *, layer: int, index: int) -> tuple[FloatArray, ...]:
         raise NotImplementedError
 
+    def peaks(self, text: str) -> tuple[IntArray, tuple[tuple[FloatArray, IntArray], ...]]:
+        raise NotImplementedError
+
     def contexts(self, excerpts: Sequence[IntArray], positions: Sequence[int], *, layer: int) -> FloatArray:
         raise NotImplementedError
 

@@ -126,6 +126,9 @@ class Recording:
         """As the loaded subject."""
         return self.loaded.activations(texts, layer=layer, index=index)
 
+    def peaks(self, text: str) -> tuple[IntArray, tuple[tuple[FloatArray, IntArray], ...]]:
+        raise NotImplementedError
+
     def contexts(self, excerpts: Sequence[IntArray], positions: Sequence[int], *, layer: int) -> FloatArray:
         """As the loaded subject."""
         return self.loaded.contexts(excerpts, positions, layer=layer)

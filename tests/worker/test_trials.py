@@ -10,20 +10,20 @@ from sqlalchemy.orm import Session
 
 from app.db import Sessions
 from app.domain.activations import ActivationRecord, FloatArray, IntArray
-from app.domain.trials import TrialResult
-from app.domain.work import TRIAL, WARM_UP, Lane
+from app.domain.trials import FiringResult, TrialResult
+from app.domain.work import FIRING, TRIAL, WARM_UP, Lane
 from app.errors import SubjectError
 from app.models import Explanation, Method, Neuron, Task
 from app.models import Subject as SubjectRow
 from app.settings import Settings
 from app.work.tasks import delete_old_tasks
-from app.work.trials import enqueue_trial, enqueue_warm_up
+from app.work.trials import enqueue_firing, enqueue_trial, enqueue_warm_up
 from tests.factories import Make
 from worker.method.live import LiveSubject
 from worker.run.held import Handlers
 from worker.run.loop import WorkerContext, WorkLoop
 from worker.run.subjects import Subjects
-from worker.run.trials import ASKS_MODEL, TrialHandler, WarmUpHandler
+from worker.run.trials import ASKS_MODEL, FiringHandler, TrialHandler, WarmUpHandler
 
 
 class Subject:
@@ -38,6 +38,13 @@ class Subject:
         self.asked += [(text, layer, index) for text in texts]
         values = [np.array([0, len(text)], dtype=np.float32) for text in texts]
         return tuple(ActivationRecord(-1, np.array([0, 4], dtype=np.int32), v) for v in values)
+
+    def peaks(self, text: str) -> tuple[IntArray, tuple[tuple[FloatArray, IntArray], ...]]:
+        self.asked.append((text, -1, -1))
+        tokens = np.array([0, 1, 0, 1], dtype=np.int32)
+        first = np.array([0.5, 0.0, 9.0, 0.1], dtype=np.float32)
+        second = np.array([4.0, 3.0, 2.0, -1.0], dtype=np.float32)
+        return np.array([0, 4], dtype=np.int32), ((first, tokens), (second, tokens))
 
     def contexts(self, excerpts: Sequence[IntArray], positions: Sequence[int], *, layer: int) -> FloatArray:
         raise NotImplementedError
@@ -67,6 +74,7 @@ class Desk:
         self.subjects = Subjects(self.find, most=1)
         handlers: Handlers = {
             TRIAL.name: TrialHandler(sessions, self.subjects),
+            FIRING.name: FiringHandler(sessions, self.subjects),
             WARM_UP.name: WarmUpHandler(self.subjects),
         }
         context = WorkerContext(Settings(), sessions, handlers, uuid.uuid4(), Signal(), Signal())
@@ -117,6 +125,27 @@ def test_without_a_known_maximum_the_unit_is_that_of_the_records(desk: Desk) -> 
     desk.make.sample(desk.neuron, desk.make.session.get_one(SubjectRow, desk.neuron.subject_id), rows=[(0.0, 2.5)])
     desk.neuron.max = None  # as an import may leave it
     assert result_of(desk.ask()).unit == pytest.approx(0.25)
+
+
+def test_the_neurons_that_fire_on_a_text_are_ranked_by_the_share_of_their_own_maximum(desk: Desk) -> None:
+    subject = desk.make.session.get_one(SubjectRow, desk.neuron.subject_id)
+    for (layer, index), maximum in {(0, 0): 0.5, (0, 2): None, (0, 3): -0.5, (1, 0): 8.0, (1, 1): 4.0}.items():
+        desk.make.neuron(subject, layer=layer, index=index, max=maximum)
+    desk.neuron.max = 4.0  # 1/2
+    task_id = enqueue_firing(
+        desk.session, subject_id=subject.id, slug=subject.slug, account_id=desk.account.id, words=" abc"
+    )
+    desk.session.commit()
+    assert desk.loop.run_one()
+    desk.session.expire_all()
+    task = desk.session.get_one(Task, task_id)
+    assert task.result is not None, task.error
+    result = FiringResult.from_json(task.result)
+    assert desk.subject.asked == [(" abc", -1, -1)]
+    found = [(neuron.layer, neuron.index, neuron.peak, neuron.at, neuron.share) for neuron in result.neurons]
+    # 0/2 has no known maximum, 0/3 is never above 0, and 0/1 does not exist.
+    assert found == [(0, 0, 0.5, 0, 1.0), (1, 1, 3.0, 1, 0.75), (1, 0, 4.0, 0, 0.5), (1, 2, 2.0, 0, 0.5)]
+    assert (result.n_compared, result.token_ids) == (4, [0, 4])
 
 
 def test_without_a_trial_there_is_nothing_to_do(desk: Desk) -> None:

@@ -33,6 +33,10 @@ class LiveSubject(SubjectOfCorpus, Protocol):
         """One neuron's activations on each text, cut to the context length; excerpt ids -1, -2, ..."""
         ...
 
+    def peaks(self, text: str) -> tuple[IntArray, tuple[tuple[FloatArray, IntArray], ...]]:
+        """The tokens [T] of a text, cut to the context length, and of each layer's N neurons peak [N] and token [N]."""
+        ...
+
     def contexts(self, excerpts: Sequence[IntArray], positions: Sequence[int], *, layer: int) -> FloatArray:
         """The hidden state behind a layer at one position of each of N excerpts [T]. [N, D]"""
         ...

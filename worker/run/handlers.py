@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from app.domain.work import CHECK, COLLECTION, CONTROLS, MODEL_REVIEW, PROBE, RUN, TRIAL, WARM_UP
+from app.domain.work import CHECK, COLLECTION, CONTROLS, FIRING, MODEL_REVIEW, PROBE, RUN, TRIAL, WARM_UP
 from worker.run.held import Done, Handler, Handlers, HeldWork
 from worker.run.services import WorkerServices
 
@@ -22,6 +22,12 @@ def _trial(services: WorkerServices) -> Handler:
     from worker.run.trials import TrialHandler
 
     return TrialHandler(services.sessions, services.subjects)
+
+
+def _firing(services: WorkerServices) -> Handler:
+    from worker.run.trials import FiringHandler
+
+    return FiringHandler(services.sessions, services.subjects)
 
 
 def _warm_up(services: WorkerServices) -> Handler:
@@ -63,6 +69,7 @@ def _probe(services: WorkerServices) -> Handler:
 MAKERS: Mapping[str, Maker] = {
     RUN: _run,
     TRIAL.name: _trial,
+    FIRING.name: _firing,
     WARM_UP.name: _warm_up,
     CHECK.name: _check,
     COLLECTION.name: _collection,

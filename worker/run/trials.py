@@ -1,14 +1,19 @@
-"""The handlers of trials: a neuron's live activations on a text, and those that an explanation expects."""
+"""The handlers of trials: a neuron's live activations on a text, those that an explanation expects, and the neurons
+that fire most on a text."""
 
 import time
+from collections.abc import Sequence
 from functools import partial
 
+import numpy as np
+from numpy.typing import NDArray
+
 from app.db import Sessions, transaction
-from app.domain.activations import NORMALISED_MAXIMUM, IntArray
+from app.domain.activations import NORMALISED_MAXIMUM, FloatArray, IntArray
 from app.domain.tokens import Vocabulary
-from app.domain.trials import TrialResult
+from app.domain.trials import MOST_FIRING, FiringNeuron, FiringResult, TrialResult
 from app.queries.neurons.records import neuron_records, vocabulary
-from app.queries.neurons.trials import TrialInput, trial_input
+from app.queries.neurons.trials import TrialInput, neuron_maxima, trial_input
 from app.work.lease import TaskLease
 from worker.method.contracts import CannotSimulate, Services
 from worker.method.registry import SIMULATORS
@@ -75,6 +80,51 @@ class TrialHandler:
             with transaction(self._sessions) as session:
                 self._vocabularies[tokenizer_id] = vocabulary(session, tokenizer_id=tokenizer_id)
         return self._vocabularies[tokenizer_id]
+
+
+class FiringHandler:
+    """Runs texts through subjects and ranks all neurons by what they do on them."""
+
+    def __init__(self, sessions: Sessions, subjects: Subjects) -> None:
+        self._sessions, self._subjects = sessions, subjects
+
+    def __call__(self, held: HeldWork[TaskLease]) -> Done:
+        """The ``FiringResult`` of one text. Raises SubjectError, Conflict where runs use the memory."""
+        start = time.monotonic()
+        parameters = held.lease.parameters
+        held.doing = f"the neurons of {parameters['slug']} that fire on a text"
+        with self._subjects.for_trial(parameters["slug"]) as subject:
+            token_ids, layers = subject.peaks(parameters["text"])
+        known = held.through_outages(
+            partial(self._maxima, parameters["subject_id"], [len(peaks) for peaks, _ in layers])
+        )
+        peaks, tokens = np.concatenate([p for p, _ in layers]), np.concatenate([t for _, t in layers])
+        maxima = np.concatenate(known)
+        compared = maxima > 0
+        shares = np.divide(peaks, maxima, out=np.full(len(peaks), -np.inf, np.float32), where=compared)
+        starts = np.cumsum([0, *(len(layer) for layer in known)])
+        order = np.argsort(-shares, kind="stable")[:MOST_FIRING]
+        result = FiringResult(
+            token_ids=token_ids.tolist(),
+            neurons=[
+                _firing(int(at), starts, float(peaks[at]), int(tokens[at]), float(shares[at]))
+                for at in order
+                if shares[at] > 0
+            ],
+            n_compared=int(compared.sum()),
+            seconds=time.monotonic() - start,
+        )
+        return Done(result=result.as_json())
+
+    def _maxima(self, subject_id: int, widths: Sequence[int]) -> list[FloatArray]:
+        with transaction(self._sessions) as session:
+            return neuron_maxima(session, subject_id=subject_id, widths=widths)
+
+
+def _firing(at: int, starts: NDArray[np.int64], peak: float, token: int, share: float) -> FiringNeuron:
+    """The neuron at an index over all layers, whose first indices are ``starts``."""
+    layer = int(np.searchsorted(starts, at, side="right")) - 1
+    return FiringNeuron(layer, at - int(starts[layer]), peak, token, share)
 
 
 class WarmUpHandler:

@@ -62,6 +62,22 @@ class LiveModel:
         self._check(layer, index)
         return tuple(self._of_neuron(ids, layer, index) for ids in excerpts)
 
+    def peaks(self, text: str) -> tuple[IntArray, tuple[tuple[FloatArray, IntArray], ...]]:
+        """The tokens [T] of a text, cut to the context length, and of each layer's N neurons peak [N] and token [N].
+
+        Raises SubjectError for a text without tokens.
+        """
+        ids = self._subject.encode([text])[0][: self._context_length]
+        found: dict[int, tuple[FloatArray, IntArray]] = {}
+
+        def on_layer(layer: int, own: Tensor) -> None:
+            values, tokens = own[0].max(dim=0)
+            found[layer] = _array(values), tokens.cpu().numpy().astype(np.int32)
+
+        with self._turn:
+            self._subject.activations(_batch(ids), on_layer)
+        return ids, tuple(found[layer] for layer in sorted(found))
+
     def contexts(self, excerpts: Sequence[IntArray], positions: Sequence[int], *, layer: int) -> FloatArray:
         """The hidden state behind a layer (0-based) at one position of each of N excerpts [T]. [N, D]"""
         self._check(layer, 0)

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from sqlalchemy import and_, bindparam, func, select
+from sqlalchemy.orm import Session
 
 from app.domain.executed import EXECUTED, Mistake
 from app.models import CheckMistake, CollectedNeuron, CorpusCheck, Explanation, Neuron, Score
-from app.queries.common.prepared import PreparedSelect, labelled
+from app.queries.common.prepared import PreparedSelect, labelled, rows_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,11 @@ CHECKS = PreparedSelect(
     .where(CorpusCheck.explanation_id == bindparam("explanation_id"))
     .order_by(CorpusCheck.collection_id.desc(), CheckMistake.kind),
 )
+
+
+def executed_check(session: Session, *, explanation_id: int) -> StoredCheck | None:
+    """The newest check of an explanation; None where it has none. One query."""
+    return newest_check(rows_of(session, CHECKS.given(explanation_id=explanation_id)))
 
 
 def newest_check(rows: Sequence[_CheckRow]) -> StoredCheck | None:

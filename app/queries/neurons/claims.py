@@ -14,13 +14,15 @@ from app.domain.changes import Change
 from app.domain.doubts import RaisedDoubt
 from app.domain.events import EventKind
 from app.domain.executed import EXECUTED
+from app.domain.explanation_states import ExplanationState, JudgedItem, explanation_state
 from app.domain.headlines import Headline, headline_of
-from app.domain.review import UNSETTLED
+from app.domain.review import UNSETTLED, CampaignState, ItemSource, ItemState, Verdict
 from app.domain.standing import SCORE_2023, standing_score
 from app.domain.verdict_lines import VerdictLine, verdict_line
 from app.models import (
     Account,
     Batch,
+    Campaign,
     CorpusCheck,
     Event,
     Explanation,
@@ -92,6 +94,8 @@ class ExplanationRow(StoredExplanation):
 
     scores: tuple[ScoreRow, ...]
     doubts: tuple[RaisedDoubt, ...]
+    state: ExplanationState | None
+    """What reviewers have made of it; None where nobody has flagged or judged it."""
 
     @property
     def line(self) -> VerdictLine:
@@ -167,6 +171,15 @@ class _ScoredExplanation:
 
 
 @dataclass(frozen=True, slots=True)
+class ItemOfExplanation:
+    """An explanation's item of a campaign."""
+
+    explanation_id: int
+    state: ItemState
+    outcome: Verdict | None
+
+
+@dataclass(frozen=True, slots=True)
 class _RunScore:
     """A score with the explanation that it is of and the run that measured it."""
 
@@ -204,6 +217,20 @@ EXPLANATIONS = PreparedSelect(
     .where(Explanation.neuron_id == bindparam("neuron_id"))
     .order_by(Explanation.id.desc(), Score.id),
 )
+ITEMS = PreparedSelect(
+    ItemOfExplanation,
+    select(ReviewItem.explanation_id, ReviewItem.state, ReviewItem.outcome)
+    .join(Explanation, Explanation.id == ReviewItem.explanation_id)
+    .join(Campaign, Campaign.id == ReviewItem.campaign_id)
+    .where(
+        Explanation.neuron_id == bindparam("neuron_id"),
+        ReviewItem.source != ItemSource.CONTROL,
+        or_(Campaign.is_standing, Campaign.state == CampaignState.ENDED),
+    )
+    .order_by(ReviewItem.id),
+)
+"""A neuron's items whose verdicts may be shown: of flags, and of campaigns that have ended. Before that they would undo
+the blinding."""
 _OF_RUNS = PreparedSelect(
     _RunScore,
     select(Score.explanation_id, Score.run_id, *labelled("score", _SCORE_COLUMNS))
@@ -267,15 +294,21 @@ EVENTS = PreparedSelect(
 
 
 def neuron_explanations(session: Session, *, neuron_id: int) -> tuple[ExplanationRow, ...]:
-    """Every explanation of a neuron with its scores and doubts, the newest first. One round trip."""
+    """Every explanation of a neuron with its scores, doubts and state, the newest first. One round trip."""
     with one_round_trip(session) as trip:
         rows, doubts = trip.send(EXPLANATIONS.given(neuron_id=neuron_id)), trip.send(DOUBTS.given(neuron_id=neuron_id))
-    return whole_explanations(rows.rows, doubts.rows)
+        items = trip.send(ITEMS.given(neuron_id=neuron_id))
+    return whole_explanations(rows.rows, doubts.rows, items.rows)
 
 
-def whole_explanations(rows: Iterable[_ScoredExplanation], doubts: Iterable[DoubtRow]) -> tuple[ExplanationRow, ...]:
-    """The explanations that ``EXPLANATIONS`` finds, each once, with all of its scores and what ``DOUBTS`` finds."""
+def whole_explanations(
+    rows: Iterable[_ScoredExplanation], doubts: Iterable[DoubtRow], items: Iterable[ItemOfExplanation]
+) -> tuple[ExplanationRow, ...]:
+    """The explanations that ``EXPLANATIONS`` finds, each once, with what ``DOUBTS`` and ``ITEMS`` find of them."""
     raised = doubts_by_explanation(doubts)
+    judged: dict[int, list[JudgedItem]] = {}
+    for item in items:
+        judged.setdefault(item.explanation_id, []).append(JudgedItem(item.state, item.outcome))
     explanations: dict[int, StoredExplanation] = {}
     scores: dict[int, list[ScoreRow]] = {}
     for row in rows:
@@ -286,16 +319,20 @@ def whole_explanations(rows: Iterable[_ScoredExplanation], doubts: Iterable[Doub
     # What reviewers have rejected stays rejected where a method gives the same text again.
     rejected = {own.text for own in explanations.values() if own.is_rejected}
     return tuple(
-        _whole(replace(own, is_rejected=own.text in rejected), scores[key], raised.get(key, ()))
+        _whole(replace(own, is_rejected=own.text in rejected), scores[key], raised.get(key, ()), judged.get(key, ()))
         for key, own in explanations.items()
     )
 
 
 def _whole(
-    explanation: StoredExplanation, scores: Sequence[ScoreRow], doubts: tuple[RaisedDoubt, ...]
+    explanation: StoredExplanation,
+    scores: Sequence[ScoreRow],
+    doubts: tuple[RaisedDoubt, ...],
+    items: Sequence[JudgedItem],
 ) -> ExplanationRow:
     columns = {field.name: getattr(explanation, field.name) for field in fields(explanation)}
-    return ExplanationRow(**columns, scores=tuple(scores), doubts=doubts)
+    state = explanation_state(items, is_rejected=explanation.is_rejected)
+    return ExplanationRow(**columns, scores=tuple(scores), doubts=doubts, state=state)
 
 
 def scores_of_runs(session: Session, explanations: Mapping[int, int]) -> dict[int, list[ScoreRow]]:

@@ -19,7 +19,7 @@ from app.queries.runs.active import found_nothing, is_active
 _PLAN_BY_VALUE = text(
     "SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('enable_seqscan', 'off', true)"
 )
-_ENGLISH: ColumnElement[str] = literal_column("'english'::regconfig")
+ENGLISH: ColumnElement[str] = literal_column("'english'::regconfig")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ _RANGED = {
 
 def has_search_words(session: Session, *, words: str) -> bool:
     """Whether a search has anything to look for: not only common words and punctuation."""
-    return (session.scalar(select(func.numnode(_search(words)))) or 0) > 0
+    return (session.scalar(select(func.numnode(search_query(words)))) or 0) > 0
 
 
 @contextmanager
@@ -102,7 +102,7 @@ def filter_conditions(subject_id: int, wanted: NeuronFilter) -> list[ColumnEleme
     if wanted.words and wanted.state is NeuronState.UNEXPLAINED:
         conditions.append(false())  # the planner does not know that what has no explanation has no words
     elif wanted.words:
-        conditions.append(Neuron.search.op("@@", is_comparison=True)(_search(wanted.words)))
+        conditions.append(Neuron.search.op("@@", is_comparison=True)(search_query(wanted.words)))
     if wanted.state is not None:
         conditions.append(_in_state(wanted.state))
     return conditions
@@ -150,5 +150,6 @@ def _touched(name: str) -> CompoundSelect[int]:
     return flagged.where(Flag.account_id == account).union(written)
 
 
-def _search(words: str) -> ColumnElement[Any]:
-    return func.websearch_to_tsquery(_ENGLISH, web_search(words))
+def search_query(words: str) -> ColumnElement[Any]:
+    """The search as Postgres reads it."""
+    return func.websearch_to_tsquery(ENGLISH, web_search(words))

@@ -1,7 +1,7 @@
 """The list of a subject's neurons: filtered, sorted, read by keyset, counted."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import (
@@ -22,7 +22,14 @@ from app.domain.verdict_lines import VerdictLine
 from app.models import Neuron
 from app.queries.common.paging import Page
 from app.queries.explanations.headlines import ShownStanding, standings_of
-from app.queries.neurons.filters import EVERY_NEURON, NeuronFilter, filter_conditions, planned_by_value
+from app.queries.neurons.filters import (
+    ENGLISH,
+    EVERY_NEURON,
+    NeuronFilter,
+    filter_conditions,
+    planned_by_value,
+    search_query,
+)
 from app.queries.neurons.order import (
     BEST_FIRST,
     OF_EXPLANATIONS,
@@ -47,6 +54,8 @@ FEW = 2_000
 """Up to so many matches, a list is found whole and then sorted: some milliseconds, whatever the planner expects."""
 TEXT_SHOWN = 400
 """Characters of an explanation that a list shows; the neuron's page shows all."""
+HIT, HIT_END = "\x02", "\x03"
+_HEADLINE = f"StartSel={HIT}, StopSel={HIT_END}, HighlightAll=true"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +67,8 @@ class NeuronRow:
     index: int
     explanation_id: int | None
     explanation: str | None
+    marked: str | None
+    """The explanation with ``HIT`` and ``HIT_END`` around the words that a search has found; None without a search."""
     headline: float | None
     """The score over the whole corpus, else the 2023 score."""
     headline_kind: HeadlineKind | None
@@ -158,7 +169,7 @@ def neurons_page(
         found = _read(session, _source(query, few=few), start, backwards=backwards, limit=size + 1)
     more = len(found) > size
     shown = found[:size][::-1] if backwards else found[:size]
-    rows = _whole_rows(session, shown)
+    rows = _whole_rows(session, shown, words=query.filter.words)
     if not shown:
         return Page(rows)
     first, last = cursor_of(shown[0], query.sort), cursor_of(shown[-1], query.sort)
@@ -286,11 +297,30 @@ def _conditions(
     return list(zip(segments, conditions, strict=True))
 
 
-def _whole_rows(session: Session, rows: Sequence[Any]) -> tuple[NeuronRow, ...]:
+def every_neuron(session: Session, *, query: NeuronsQuery, after: str | None, size: int) -> Page[NeuronRow]:
+    """``size`` neurons of the whole list after a cursor, with their whole texts: for files of all that match.
+
+    Raises Invalid for a malformed cursor.
+    """
+    start = None if after is None else parse_cursor(after, query.sort)
+    with planned_by_value(session, query.filter):
+        found = _read(session, _source(query, few=False), start, backwards=False, limit=size + 1)
+    shown = found[:size]
+    rows = _whole_rows(session, shown, words=None)
+    ids = [row.id for row in shown]
+    texts = session.execute(select(Neuron.id, Neuron.current_text).where(Neuron.id == func.any(ids)))
+    by_id = {row.id: row.current_text for row in texts}
+    whole = tuple(replace(row, explanation=by_id[row.id]) for row in rows)
+    return Page(whole, next=cursor_of(shown[-1], query.sort) if len(found) > size else None)
+
+
+def _whole_rows(session: Session, rows: Sequence[Any], *, words: str | None) -> tuple[NeuronRow, ...]:
     explained = [row.current_explanation_id for row in rows if row.current_explanation_id is not None]
+    marked = _marked(session, rows, words) if words and explained else {}
     standings = standings_of(session, explanation_ids=explained)
     runs = runs_of_neurons(session, neuron_ids=[row.id for row in rows]) if rows else {}
-    return tuple(_whole_row(row, standings.get(row.current_explanation_id), runs.get(row.id, _NO_RUNS)) for row in rows)
+    whole = (_whole_row(row, standings.get(row.current_explanation_id), runs.get(row.id, _NO_RUNS)) for row in rows)
+    return tuple(replace(row, marked=marked.get(row.id)) for row in whole)
 
 
 _NO_RUNS = RunsOfNeuron()
@@ -305,6 +335,7 @@ def _whole_row(row: Any, standing: ShownStanding | None, runs: RunsOfNeuron) -> 
         index=row.index,
         explanation_id=row.current_explanation_id,
         explanation=row.current_text,
+        marked=None,
         headline=None if headline is None else headline.score.value,
         headline_kind=None if headline is None else headline.kind,
         headline_interval=None if headline is None else headline.interval,
@@ -323,3 +354,12 @@ def _whole_row(row: Any, standing: ShownStanding | None, runs: RunsOfNeuron) -> 
         verdict=None if standing is None else standing.line,
         found_nothing=row.current_explanation_id is None and runs.found_nothing,
     )
+
+
+def _marked(session: Session, rows: Sequence[Any], words: str) -> dict[int, str | None]:
+    """The texts that a list shows, with marks around what the search finds in them, by the neuron's id."""
+    text = func.translate(func.left(Neuron.current_text, TEXT_SHOWN), HIT + HIT_END, "")
+    marked = func.ts_headline(ENGLISH, text, search_query(words), _HEADLINE)
+    ids = [row.id for row in rows]
+    found = session.execute(select(Neuron.id, marked.label("marked")).where(Neuron.id == func.any(ids)))
+    return {row.id: row.marked for row in found}

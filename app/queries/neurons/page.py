@@ -20,6 +20,7 @@ from app.queries.doubts.shown import DOUBTS
 from app.queries.neurons.claims import (
     EVENTS,
     EXPLANATIONS,
+    ITEMS,
     RUNS,
     EventShown,
     ExplanationRow,
@@ -105,6 +106,15 @@ _SAMPLES = PreparedSelect(
         Sample.collection_id == any_(bindparam("collection_ids", type_=ARRAY(BigInteger))),
     ),
 )
+_SAMPLES_WITH = PreparedSelect(
+    StoredSample,
+    select(Sample.kind, Sample.collection_id, Sample.excerpt_ids, Sample.activations)
+    .where(
+        Sample.neuron_id == bindparam("neuron_id"),
+        bindparam("excerpt_id", type_=BigInteger) == any_(Sample.excerpt_ids),
+    )
+    .order_by(Sample.collection_id.desc(), Sample.kind),
+)
 _FACTS = PreparedSelect(
     StoredFacts,
     select(
@@ -146,6 +156,7 @@ def neuron_parts(session: Session, *, head: NeuronHead, explanation_id: int | No
     with one_round_trip(session) as trip:
         explanations = trip.send(EXPLANATIONS.given(neuron_id=head.id))
         doubts = trip.send(DOUBTS.given(neuron_id=head.id))
+        items = trip.send(ITEMS.given(neuron_id=head.id))
         runs = trip.send(RUNS.given(neuron_id=head.id))
         events = trip.send(EVENTS.given(neuron_id=head.id))
         samples = trip.send(_SAMPLES.given(neuron_id=head.id, collection_ids=collection_ids))
@@ -153,7 +164,7 @@ def neuron_parts(session: Session, *, head: NeuronHead, explanation_id: int | No
         simulations = trip.send(_SIMULATIONS.given(explanation_ids=explanation_ids))
         checks = trip.send(CHECKS.given(explanation_id=explanation_id))
     return NeuronParts(
-        explanations=whole_explanations(explanations.rows, doubts.rows),
+        explanations=whole_explanations(explanations.rows, doubts.rows, items.rows),
         runs=tuple(runs.rows),
         events=tuple(events.rows),
         samples=tuple(samples.rows),
@@ -161,6 +172,11 @@ def neuron_parts(session: Session, *, head: NeuronHead, explanation_id: int | No
         simulations=tuple(simulations.rows),
         check=newest_check(checks.rows),
     )
+
+
+def samples_with(session: Session, *, neuron_id: int, excerpt_id: int) -> tuple[StoredSample, ...]:
+    """The samples of a neuron that hold an excerpt, those of the newest collection first. One query."""
+    return tuple(rows_of(session, _SAMPLES_WITH.given(neuron_id=neuron_id, excerpt_id=excerpt_id)))
 
 
 def neuron_samples(session: Session, *, neuron_id: int, collection_ids: Ids[int]) -> tuple[StoredSample, ...]:

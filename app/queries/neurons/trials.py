@@ -1,16 +1,21 @@
 """Texts that people try on a neuron: tasks, whose results are deleted after a day."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+import numpy as np
+from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
-from app.domain.trials import TrialResult
-from app.domain.work import TRIAL, WorkStatus
+from app.domain.activations import FloatArray
+from app.domain.trials import FiringResult, TrialResult
+from app.domain.work import FIRING, TRIAL, WorkStatus
 from app.errors import NotFound
 from app.models import Explanation, Method, Neuron, Subject, Task
 
 LEXICAL = "lexical"
+LAST_TEXTS = 6
+"""Texts of an account that the page keeps at hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,8 @@ class TrialInput:
 
 def n_waiting_trials(session: Session, *, account_id: int) -> int:
     """The number of an account's trials that no worker has begun."""
-    waiting = Task.kind == TRIAL.name, Task.account_id == account_id, Task.status == WorkStatus.QUEUED
+    kinds = [TRIAL.name, FIRING.name]
+    waiting = Task.kind.in_(kinds), Task.account_id == account_id, Task.status == WorkStatus.QUEUED
     return session.scalars(select(func.count()).select_from(Task).where(*waiting)).one()
 
 
@@ -76,6 +82,96 @@ def trial_shown(session: Session, *, trial_id: int, neuron_id: int) -> TrialShow
         error=task.error,
         age_seconds=float(age),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class LastText:
+    """A text that an account has tried on a neuron; ``peak`` is None until there is a result."""
+
+    id: int
+    text: str
+    peak: float | None
+
+
+def last_texts(session: Session, *, account_id: int, neuron_id: int) -> tuple[LastText, ...]:
+    """The texts that an account has tried last on a neuron, each once, the newest first. One query."""
+    rows = session.scalars(
+        select(Task)
+        .where(
+            Task.kind == TRIAL.name,
+            Task.account_id == account_id,
+            Task.parameters["neuron_id"].as_integer() == neuron_id,
+        )
+        .order_by(Task.id.desc())
+        .limit(4 * LAST_TEXTS)
+    ).all()
+    newest: dict[str, LastText] = {}
+    for task in rows:
+        peak = None if task.result is None else max(TrialResult.from_json(task.result).activations, default=None)
+        newest.setdefault(task.parameters["text"], LastText(task.id, task.parameters["text"], peak))
+    return tuple(newest.values())[:LAST_TEXTS]
+
+
+@dataclass(frozen=True, slots=True)
+class FiringShown:
+    """What became of the search for the neurons that fire on a text."""
+
+    id: int
+    text: str
+    tokenizer_id: int
+    status: WorkStatus
+    result: FiringResult | None
+    error: str | None
+    age_seconds: float
+    """Since it was queued."""
+
+
+def firing_shown(session: Session, *, trial_id: int, subject_id: int) -> FiringShown:
+    """A search among the neurons of this subject. Raises NotFound."""
+    row = session.execute(
+        select(Task, func.extract("epoch", func.clock_timestamp() - Task.queued_at), Subject.tokenizer_id)
+        .join(Subject, Subject.id == Task.subject_id)
+        .where(Task.id == trial_id, Task.kind == FIRING.name, Task.subject_id == subject_id)
+        .execution_options(populate_existing=True)
+    ).first()
+    if row is None:
+        raise NotFound("There is no such search. Searches are deleted after a day: send the text again.")
+    task, age, tokenizer_id = row
+    return FiringShown(
+        id=task.id,
+        text=task.parameters["text"],
+        tokenizer_id=tokenizer_id,
+        status=WorkStatus(task.status),
+        result=None if task.result is None else FiringResult.from_json(task.result),
+        error=task.error,
+        age_seconds=float(age),
+    )
+
+
+def texts_of(session: Session, *, subject_id: int, positions: Sequence[tuple[int, int]]) -> dict[tuple[int, int], str]:
+    """The current explanations of neurons by (layer, index), of those that have one. One query."""
+    rows = session.execute(
+        select(Neuron.layer, Neuron.index.label("number"), Neuron.current_text).where(
+            Neuron.subject_id == subject_id,
+            tuple_(Neuron.layer, Neuron.index).in_(positions),
+            Neuron.current_text.is_not(None),
+        )
+    )
+    return {(row.layer, row.number): row.current_text for row in rows}
+
+
+def neuron_maxima(session: Session, *, subject_id: int, widths: Sequence[int]) -> list[FloatArray]:
+    """Each layer's neurons' maxima over the corpus [width], in the model's own units; NaN where one is not known."""
+    maxima = [np.full(width, np.nan, dtype=np.float32) for width in widths]
+    rows = session.execute(
+        select(Neuron.layer, Neuron.index.label("number"), Neuron.max).where(
+            Neuron.subject_id == subject_id, Neuron.max.is_not(None)
+        )
+    )
+    for row in rows:
+        if row.layer < len(maxima) and row.number < len(maxima[row.layer]):
+            maxima[row.layer][row.number] = row.max
+    return maxima
 
 
 def tried_explanation(session: Session, *, neuron_id: int, explanation_id: int) -> TriedExplanation:

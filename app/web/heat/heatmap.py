@@ -1,36 +1,29 @@
-"""Excerpts as heatmaps: one coloured cell per token, its number in the cell's title.
+"""Excerpts as heatmaps: a strip of coloured text to look at, and a table of its numbers to read.
 
-Steps are classes (``h1``..``h10`` above 0, ``n1``..``n10`` below; a cell without one is step 0), so that
-no page contains a style. A folded row is one line around its peak; unfolded, by keyboard too, it wraps
-and the style sheet prints each number under its token. Attributes are written without quotes and cells
-with one-letter elements: a neuron's page has about five thousand of them.
+Steps are classes (``h1``..``h10`` above 0, ``n1``..``n10`` below; text without one is step 0), so that no page contains
+a style. A strip is one line around its peak. Neighbouring tokens of one step are one element, and most are of step 0:
+a page has dozens of strips. Its numbers are in a table that the page loads when the row is unfolded: text that can be
+selected, searched and read aloud. Attributes are written without quotes.
 """
 
-from bisect import bisect_right
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
-from itertools import chain
+from itertools import groupby
 
 import numpy as np
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from app.domain.activations import FloatArray, IntArray
 from app.web.heat.glyphs import joined
 from app.web.heat.vocabularies import ShownVocabulary, TextArray, text_array
 
+_LARGEST_STEP = 10
 # By step, the negative ones from the end of the array.
-_OPEN = text_array(
-    [
-        "<i title=",
-        *(f"<i class=h{step} title=" for step in range(1, 11)),
-        *(f"<i class=n{step} title=" for step in range(10, 0, -1)),
-    ]
-)
-
-
-# Opening tag, number and end of a real cell; opening tag and number of the two under it, which are empty.
-_STACKED = ["<b>", "", "", "", "", "", "></i>", "", "", "></i>", "</b>"]
+_CLASSES = ("", *(f"h{n}" for n in range(1, _LARGEST_STEP + 1)), *(f"n{n}" for n in range(_LARGEST_STEP, 0, -1)))
+_TAG = re.compile("<[^>]*>")
+_INK = re.compile(r"<[^>]*>|&[^;]+;|[!-~]")
 
 
 @cache
@@ -45,94 +38,129 @@ def _numbers() -> TextArray:
 
 @dataclass(frozen=True, slots=True)
 class Heat:
-    """A row of T tokens: what the cells show, and where the row is centred."""
+    """A row of T tokens: the step of each, and the one that the row is centred on."""
 
     token_ids: Sequence[int]
     steps: Sequence[int]
-    parts: Sequence[str]
-    """Three for each cell: its opening tag, its number, its end."""
-    peak: int
+    centre: int
+
+    def centred_on(self, token: int) -> "Heat":
+        """The same row, centred on another token."""
+        return replace(self, centre=token)
 
 
-def heat_rows(
-    token_ids: Sequence[Sequence[int]], flat: FloatArray, steps: IntArray, words: ShownVocabulary
-) -> list[Heat]:
+def heat_rows(token_ids: Sequence[Sequence[int]], flat: FloatArray, steps: IntArray) -> list[Heat]:
     """Rows whose values and steps are laid end to end in ``flat`` and ``steps``; centred on the highest value."""
-    # All cells at once by tables: one by one they would take most of a page's time.
-    cells = np.empty((len(flat), 3), dtype=object)
-    cells[:, 0] = _OPEN[steps]
-    cells[:, 1] = _numbers()[_bits(flat)]
-    cells[:, 2] = words.cell_ends[np.fromiter(chain.from_iterable(token_ids), np.intp, len(flat))]
-    parts, all_steps = cells.ravel().tolist(), steps.tolist()
+    all_steps = steps.tolist()
     rows, start = [], 0
     for tokens in token_ids:
         end = start + len(tokens)
-        peak = int(flat[start:end].argmax()) if tokens else 0
-        rows.append(Heat(tokens, all_steps[start:end], parts[3 * start : 3 * end], peak))
+        rows.append(Heat(tokens, all_steps[start:end], int(flat[start:end].argmax()) if tokens else 0))
         start = end
     return rows
 
 
 def number_texts(values: FloatArray) -> list[str]:
     """The text of each value, rounded as a float16."""
-    texts: list[str] = _numbers()[_bits(values)].tolist()
+    texts: list[str] = _numbers()[values.astype(np.float16).view(np.uint16)].tolist()
     return texts
 
 
-def _bits(values: FloatArray) -> IntArray:
-    return values.astype(np.float16).view(np.uint16)
-
-
-def excerpt_line(heat: Heat, words: ShownVocabulary) -> Markup:
-    """The cells of a row in three parts: before its peak, the peak, after it."""
-    if words.parts.isdisjoint(heat.token_ids):
-        return _in_three_parts(heat.parts, 3 * heat.peak, 3)
-    cells, starts = _joined_cells(heat, words)
-    return _in_three_parts(cells, _place_of(heat.peak, starts))
-
-
-def stacked_line(real: Heat, simulated: Heat, residual: Heat, words: ShownVocabulary) -> Markup:
-    """Real over simulated over their difference: three cells per token, on one scale."""
-    if words.parts.isdisjoint(real.token_ids):
-        return _in_three_parts(_stacked_parts(real, simulated, residual), len(_STACKED) * real.peak, len(_STACKED))
-    cells, starts = _joined_cells(real, words)
-    under = zip(*(_joined_cells(heat, words, has_text=False)[0] for heat in (simulated, residual)), strict=True)
-    columns = [f"<b>{cell}{''.join(pair)}</b>" for cell, pair in zip(cells, under, strict=True)]
-    return _in_three_parts(columns, _place_of(real.peak, starts))
-
-
-def _stacked_parts(real: Heat, simulated: Heat, residual: Heat) -> list[str]:
-    """The parts of three cells per token, laid end to end."""
-    parts = _STACKED * len(real.token_ids)
-    for offset, cells, n_parts in ((1, real.parts, 3), (4, simulated.parts, 2), (7, residual.parts, 2)):
-        for part in range(n_parts):
-            parts[offset + part :: len(_STACKED)] = cells[part::3]
-    return parts
-
-
-def _joined_cells(heat: Heat, words: ShownVocabulary, *, has_text: bool = True) -> tuple[list[str], list[int]]:
-    """Cells where tokens that share a character are one: all their numbers, the strongest one's colour."""
-    cells: list[str] = []
-    starts: list[int] = []
-    start = 0
-    all_numbers = heat.parts[1::3]
-    for size, text in joined([words.vocabulary.tokens[t] for t in heat.token_ids]):
-        run = range(start, start + size)
-        strongest = max(run, key=lambda i: abs(heat.steps[i]))
-        numbers = all_numbers[start] if size == 1 else '"' + " ".join(all_numbers[i] for i in run) + '"'
-        cells.append(f"{_OPEN[heat.steps[strongest]]}{numbers}>{text if has_text else ''}</i>")
-        starts.append(start)
-        start += size
-    return cells, starts
-
-
-def _place_of(token: int, starts: Sequence[int]) -> int:
-    """The cell that shows a token."""
-    return max(0, bisect_right(starts, token) - 1)
-
-
-def _in_three_parts(cells: Sequence[str], peak: int, size: int = 1) -> Markup:
-    """A line whose middle is the ``size`` strings from ``peak`` on."""
-    before, middle, after = map("".join, (cells[:peak], cells[peak : peak + size], cells[peak + size :]))
+def strip(heat: Heat, words: ShownVocabulary) -> Markup:
+    """A row's coloured text in three parts: before its centre, the centre, after it."""
+    texts, steps, centre = _cells(heat, words)
+    before, after = _runs(texts[:centre], steps[:centre]), _runs(texts[centre + 1 :], steps[centre + 1 :])
+    middle = _element(texts[centre], steps[centre], always=True) if texts else ""
     # Every text in the cells was escaped by ``glyphs``.
     return Markup(f"<span class=l><span>{before}</span></span>{middle}<span class=r>{after}</span>")  # noqa: S704
+
+
+def under_strip(heat: Heat, words: ShownVocabulary) -> Markup:
+    """The colours of a row as wide as its text and without it, to stand under the text of the same tokens.
+
+    Letters are spaces, which are as wide in a monospaced font: nothing is found twice when the page is searched.
+    """
+    return Markup(_INK.sub(lambda found: found[0] if found[0].startswith("<") else " ", strip(heat, words)))  # noqa: S704
+
+
+@dataclass(frozen=True, slots=True)
+class NumberColumn:
+    """One number per token: its heading, the values and their steps."""
+
+    heading: str
+    values: FloatArray
+    steps: IntArray
+
+
+def number_table(token_ids: Sequence[int], columns: Sequence[NumberColumn], words: ShownVocabulary) -> Markup:
+    """A table with a row per token: the token, coloured by the first column, and a number of each column.
+
+    Tokens that share a character are one row with all of their numbers. Roles are written because the style sheet lays
+    rows out side by side, which takes a table's meaning away from some screen readers.
+    """
+    sizes, texts = _texts(token_ids, words)
+    numbers = [number_texts(column.values) for column in columns]
+    rows, start = [], 0
+    for size, text in zip(sizes, texts, strict=True):
+        run = range(start, start + size)
+        start += size
+        token = _element(text, _strongest(columns[0].steps, run))
+        cells = "".join(_cell(numbers[i], column, run, i > 0) for i, column in enumerate(columns))
+        rows.append(f"<tr role=row><th scope=row role=rowheader>{token}{_name_of_blanks(text)}{cells}")
+    names = ("Token", *(column.heading for column in columns))
+    heads = "".join(f"<th scope=col role=columnheader>{escape(name)}" for name in names)
+    # Every text in the cells was escaped by ``glyphs``.
+    return Markup(  # noqa: S704
+        f"<table class=numbers role=table><thead role=rowgroup><tr role=row>{heads}"
+        f"<tbody role=rowgroup>{''.join(rows)}</table>"
+    )
+
+
+def _name_of_blanks(text: str) -> str:
+    """A token of blanks alone is heard as nothing, so its row has a name."""
+    plain = _TAG.sub("", text)
+    if plain.strip():
+        return ""
+    return f"<span class=visually-hidden>{len(plain)} blank{'' if len(plain) == 1 else 's'}</span>"
+
+
+def _cell(numbers: Sequence[str], column: NumberColumn, run: range, is_coloured: bool) -> str:
+    """The first column's colour is on the token already."""
+    name = _CLASSES[_strongest(column.steps, run)] if is_coloured else ""
+    return f"<td role=cell{f' class={name}' if name else ''}>{' '.join(numbers[i] for i in run)}"
+
+
+def _strongest(steps: Sequence[int] | IntArray, run: range) -> int:
+    return int(steps[max(run, key=lambda i: abs(steps[i]))])
+
+
+def _texts(token_ids: Sequence[int], words: ShownVocabulary) -> tuple[Sequence[int], Sequence[str]]:
+    """The cells of some tokens: of how many tokens each is, and its text."""
+    if words.parts.isdisjoint(token_ids):
+        texts: list[str] = words.texts[np.array(token_ids, dtype=np.intp)].tolist()
+        return [1] * len(texts), texts
+    cells = joined([words.vocabulary.tokens[token] for token in token_ids])
+    return [size for size, _ in cells], [text for _, text in cells]
+
+
+def _cells(heat: Heat, words: ShownVocabulary) -> tuple[Sequence[str], Sequence[int], int]:
+    """The text and the step of each cell, and the cell that the row is centred on."""
+    sizes, texts = _texts(heat.token_ids, words)
+    if len(texts) == len(heat.steps):
+        return texts, heat.steps, heat.centre
+    ends = np.cumsum(sizes).tolist()
+    steps = [_strongest(heat.steps, range(end - size, end)) for size, end in zip(sizes, ends, strict=True)]
+    return texts, steps, int(np.searchsorted(ends, heat.centre, side="right"))
+
+
+def _runs(texts: Sequence[str], steps: Sequence[int]) -> str:
+    """Neighbours of one step as one element."""
+    pairs = groupby(zip(steps, texts, strict=True), key=lambda pair: pair[0])
+    return "".join(_element("".join(text for _, text in run), step) for step, run in pairs)
+
+
+def _element(text: str, step: int, *, always: bool = False) -> str:
+    text = text.replace("</s><s>", "")  # blanks side by side are one element
+    if step:
+        return f"<i class={_CLASSES[step]}>{text}</i>"
+    return f"<i>{text}</i>" if always else text

@@ -24,8 +24,8 @@ class ShownVocabulary:
     vocabulary: Vocabulary
     strings: TextArray
     """The token as text, on its own."""
-    cell_ends: TextArray
-    """The end of a heatmap cell: the escaped token, after the number in the cell's title."""
+    texts: TextArray
+    """The escaped token as heatmaps show it, with signs for what would not show."""
     parts: frozenset[int]
     """Tokens that are only a part of a character, and have to be joined with their neighbours."""
 
@@ -55,7 +55,7 @@ def shown_vocabulary(words: Vocabulary) -> ShownVocabulary:
     return ShownVocabulary(
         words,
         strings=text_array(strings),
-        cell_ends=text_array([f">{visible(text)}</i>" for text in strings]),
+        texts=text_array([visible(text) for text in strings]),
         parts=frozenset(i for i, token in enumerate(words.tokens) if "\ufffd" in strings[i] and not _is_text(token)),
     )
 

@@ -4,6 +4,7 @@ A form sends empty fields as empty texts, so every field is read as text here.
 """
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated
 from urllib.parse import parse_qsl, urlencode
@@ -42,6 +43,33 @@ SORT_LABELS = {
     "position": "By position",
     "-position": "By position, from the end",
 }
+
+
+RANGES = {
+    "headline": "whole-corpus score",
+    "score": "2023 score",
+    "margin": "over the token table",
+    "twin": "above the null twin",
+    "rate": "fires on",
+}
+"""What may be filtered by a lowest and a highest value, in words."""
+_CHIPS: Mapping[str, Callable[[str], str]] = {
+    "words": lambda value: f"words: {value}",
+    "token": lambda value: f"token: {value}",
+    "layer": lambda value: f"layer {value}",
+    "state": lambda value: value.replace("_", " "),
+    "doubt": lambda value: f"doubt: {Doubt(value).label.lower()}",
+    "by": lambda value: f"flagged or written by {value}",
+    "simulator": lambda value: f"simulator {value}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FilterChip:
+    """A filter in words; without it the list has this query string."""
+
+    label: str
+    query: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +113,21 @@ class FilterFields:
     @property
     def has_more(self) -> bool:
         """Whether a filter is set that a form hides at first."""
-        return any(getattr(self, f"{name}_{end}") for name in ("score", "margin", "twin") for end in ("min", "max"))
+        return bool(self.simulator) or any(getattr(self, f"{name}_{end}") for name in RANGES for end in ("min", "max"))
+
+    def chips(self) -> tuple["FilterChip", ...]:
+        """Every filter that is set, in words, with the query string of the list without it."""
+        found = [
+            FilterChip(write(getattr(self, name)), self.query(**{name: None}))
+            for name, write in _CHIPS.items()
+            if getattr(self, name)
+        ]
+        for name, label in RANGES.items():
+            low, high = getattr(self, f"{name}_min"), getattr(self, f"{name}_max")
+            if low or high:
+                words = f"{low} to {high}" if low and high else f"from {low}" if low else f"up to {high}"
+                found.append(FilterChip(f"{label} {words}", self.query(**{f"{name}_min": None, f"{name}_max": None})))
+        return tuple(found)
 
     @property
     def is_filtered(self) -> bool:

@@ -1,16 +1,15 @@
 """An executed explanation's mistakes over a whole corpus, as rows of real and expected activations."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from app.domain.activations import NORMALISED_MAXIMUM
 from app.domain.executed import Mistake
 from app.queries.checks.page import CheckFigures, StoredCheck, StoredMistakes
-from app.web.heat.heatmap import Heat, stacked_line
-from app.web.neuron.evidence import Line, RowSource, token_glyphs, unpacked
-from app.web.neuron.simulations import stacked_heat
+from app.web.neuron.evidence import Line, RowSource, unpacked
+from app.web.neuron.tokens import token_glyphs
 
 TITLES = {
     Mistake.FALSE_ALARM: "Claimed here, silent",
@@ -39,7 +38,10 @@ class MistakenExcerpt:
     tokens: list[str]
     activations: list[float]
     expected: list[float]
-    line: Line
+    unit: float
+    """The activation, in the model's own units, that 1 of ``expected`` corresponds to."""
+    difference: float
+    """Real minus expected activation there, in the model's own units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +103,13 @@ def _mistakes(source: RowSource, figures: CheckFigures, stored: StoredMistakes, 
 
 def _rows(source: RowSource, stored: StoredMistakes, unit: float) -> Iterator[MistakenExcerpt]:
     real, expected = unpacked(stored.activations), unpacked(stored.expected)
-    gap = expected * np.float32(unit) - real
-    if stored.kind is Mistake.MISS:
-        gap = -gap
-    token_ids = source.tokens(stored.excerpt_ids)
+    difference = real - expected * np.float32(unit)
+    size = difference if stored.kind is Mistake.MISS else -difference
     start = 0
-    for excerpt_id, tokens, heats in zip(
-        stored.excerpt_ids, token_ids, stacked_heat(source, token_ids, real, expected, unit), strict=True
-    ):
+    for excerpt_id, tokens in zip(stored.excerpt_ids, source.tokens(stored.excerpt_ids), strict=True):
         own = slice(start, start + len(tokens))
         start = own.stop
-        at = int(gap[own].argmax())
+        at = int(size[own].argmax())
         yield MistakenExcerpt(
             excerpt_id=excerpt_id,
             document=source.excerpts[excerpt_id].document,
@@ -120,11 +118,6 @@ def _rows(source: RowSource, stored: StoredMistakes, unit: float) -> Iterator[Mi
             tokens=source.strings(tokens),
             activations=real[own].tolist(),
             expected=expected[own].tolist(),
-            line=_line(source, heats, at),
+            unit=unit,
+            difference=float(difference[own][at]),
         )
-
-
-def _line(source: RowSource, heats: tuple[Heat, Heat, Heat], at: int) -> str:
-    """A row centred on its mistake, not on its peak."""
-    real, expected, difference = (replace(heat, peak=at) for heat in heats)
-    return stacked_line(real, expected, difference, source.words)

@@ -18,6 +18,18 @@ from app.web.neuron.trail import Trail
 
 
 @dataclass(frozen=True, slots=True)
+class FoldedExplanation:
+    """An explanation, and others of the neuron with the same text."""
+
+    row: ExplanationRow
+    same: tuple[ExplanationRow, ...]
+
+    def holds(self, explanation_id: int | None) -> bool:
+        """Whether the explanation is one of them."""
+        return any(row.id == explanation_id for row in (self.row, *self.same))
+
+
+@dataclass(frozen=True, slots=True)
 class NeuronClaim:
     """The explanation that is shown, its scores, and all others."""
 
@@ -42,6 +54,20 @@ class NeuronClaim:
     def is_of_earlier_collection(self, score: ScoreRow) -> bool:
         """Whether a score was measured on records of an earlier collection than the one that is shown."""
         return score.collection_id not in (None, self.collection_id)
+
+    @property
+    def folded(self) -> tuple[FoldedExplanation, ...]:
+        """The explanations in order, those with the same text as one."""
+        by_text: dict[str, list[ExplanationRow]] = {}
+        for row in self.explanations:
+            by_text.setdefault(row.text, []).append(row)
+        return tuple(FoldedExplanation(rows[0], tuple(rows[1:])) for rows in by_text.values())
+
+    def n_candidates(self, explanation: ExplanationRow) -> int:
+        """How many explanations its run has given; 1 for what no run has made."""
+        if explanation.run_id is None:
+            return 1
+        return sum(row.run_id == explanation.run_id for row in self.explanations)
 
     @property
     def other_scores(self) -> tuple[ScoreRow, ...]:

@@ -4,14 +4,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import numpy as np
+
 from app.domain.activations import FloatArray, SampleKind
+from app.domain.comparisons import PairedDifference, paired_difference
 from app.domain.differences import WordRun, word_difference
 from app.domain.headlines import Headline
+from app.domain.standing import SCORE_2023
+from app.domain.steps.scored_records import SAMPLES
 from app.domain.verdict_lines import VerdictLine
 from app.queries.neurons.claims import ExplanationRow, ScoreRow
 from app.queries.neurons.page import StoredSimulation
-from app.web.neuron.evidence import ORDER, RowSource
-from app.web.neuron.simulations import SimulatedRow, simulated_rows
+from app.web.neuron.evidence import Line, RowSource, text_around, token_at
+from app.web.neuron.simulations import Expected, SimulatedRow, expected_line, real_line, simulated_rows
 
 LETTERS = "ABCD"
 
@@ -36,6 +41,14 @@ class ComparedColumn:
 
 
 @dataclass(frozen=True, slots=True)
+class AgainstFirst:
+    """A column against the first one, on the excerpts that both were scored on."""
+
+    letter: str
+    result: PairedDifference
+
+
+@dataclass(frozen=True, slots=True)
 class ScoreCell:
     """A score, and how far it is from the first column's; None where either is undefined."""
 
@@ -53,16 +66,60 @@ class ScoreLine:
     """None for a scorer that uses none."""
     cells: tuple[ScoreCell | None, ...]
 
+    @property
+    def is_2023(self) -> bool:
+        """Whether it is the 2023 score."""
+        return (self.scorer, self.sample) == (SCORE_2023.scorer, SCORE_2023.sample)
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedStrip:
+    """What one explanation expects of an excerpt: a strip under the excerpt, or why there is none."""
+
+    letter: str
+    expected: list[float] | None
+    """0..10, or beyond where it was calibrated."""
+    unit: float | None
+    error: float | None
+    """The mean distance of expected and real activation, in the model's units."""
+    failure: str | None
+    line: Line
+
 
 @dataclass(frozen=True, slots=True)
 class ComparedExcerpt:
-    """One scored excerpt, a cell per column; None where it was not simulated."""
+    """One scored excerpt with a strip for each column that has simulated it."""
 
     excerpt_id: int
     kind: str
     document: str | None
     position: int
-    cells: tuple[SimulatedRow | None, ...]
+    tokens: list[str]
+    activations: list[float]
+    at: int
+    """The token on which the explanations disagree most; with one strip the one on which it is most wrong."""
+    disagreement: float
+    """How far apart the highest and the lowest expected activation are there, in the model's units."""
+    strips: tuple[ComparedStrip, ...]
+    line: Line
+
+    @property
+    def token(self) -> str:
+        """The text of the token ``at``."""
+        return token_at(self.tokens, self.at)
+
+    @property
+    def around(self) -> str:
+        """The text around it, for the name of the folded row."""
+        return text_around(self.tokens, self.at)
+
+    @property
+    def nearest(self) -> str | None:
+        """The letter of the column whose expected activations are nearest; None where there are not two."""
+        errors = [(strip.error, strip.letter) for strip in self.strips if strip.error is not None]
+        if len(errors) < 2 or min(errors)[0] == max(errors)[0]:
+            return None
+        return min(errors)[1]
 
 
 def compared_columns(
@@ -126,25 +183,79 @@ def compared_excerpts(
     columns: Sequence[ComparedColumn],
     simulations: Iterable[StoredSimulation],
 ) -> tuple[ComparedExcerpt, ...]:
-    """Every excerpt that a column's simulator has simulated; of repeated simulations the newest counts.
+    """Every excerpt that a column's simulator has simulated, those first on which the explanations disagree most.
 
-    ``simulations`` are in the order in which they were stored.
+    Of repeated simulations the newest counts. ``simulations`` are in the order in which they were stored.
     """
     numbers = {column.id: i for i, column in enumerate(columns)}
     drawn = (s for s in simulations if s.simulator == columns[numbers[s.explanation_id]].simulator)
     newest = {(s.explanation_id, s.split, s.kind): s for s in drawn}
-    cells: dict[tuple[str, int], list[SimulatedRow | None]] = {}
+    cells: dict[tuple[str, int], dict[str, SimulatedRow]] = {}
     for simulation in newest.values():
-        number = numbers[simulation.explanation_id]
+        letter = columns[numbers[simulation.explanation_id]].letter
         for row in simulated_rows(source, real, simulation):
-            cells.setdefault((row.kind, row.excerpt_id), [None] * len(columns))[number] = row
-    in_order = sorted(cells.items(), key=lambda item: ORDER.index(SampleKind(item[0][0])))
-    return tuple(
-        ComparedExcerpt(excerpt_id, kind, *_origin(source, excerpt_id), cells=tuple(row))
-        for (kind, excerpt_id), row in in_order
+            cells.setdefault((row.kind, row.excerpt_id), {})[letter] = row
+    excerpts = [_excerpt(source, rows) for rows in cells.values()]
+    return tuple(sorted(excerpts, key=lambda excerpt: -excerpt.disagreement))
+
+
+def against_first(
+    columns: Sequence[ComparedColumn], excerpts: Sequence[ComparedExcerpt], *, is_one_simulator: bool
+) -> tuple[AgainstFirst, ...]:
+    """Each further column against the first, on the top and random excerpts of the 2023 score.
+
+    Empty where simulators differ: what they expect cannot be compared.
+    """
+    if not is_one_simulator:
+        return ()
+    return tuple(AgainstFirst(c.letter, _paired(columns[0].letter, c.letter, excerpts)) for c in columns[1:])
+
+
+def _paired(first: str, second: str, excerpts: Sequence[ComparedExcerpt]) -> PairedDifference:
+    kinds = SAMPLES[SCORE_2023.sample]
+    real, pairs, strata = [], [], []
+    for excerpt in excerpts:
+        strips = {strip.letter: strip for strip in excerpt.strips if strip.expected is not None}
+        if excerpt.kind not in kinds or not {first, second} <= strips.keys():
+            continue
+        real.append(np.array(excerpt.activations, dtype=np.float32))
+        pairs.append([np.array(strips[letter].expected, dtype=np.float32) for letter in (first, second)])
+        strata.append(list(kinds).index(SampleKind(excerpt.kind)))
+    return paired_difference(real, ([one for one, _ in pairs], [other for _, other in pairs]), strata)
+
+
+def _excerpt(source: RowSource, rows: Mapping[str, SimulatedRow]) -> ComparedExcerpt:
+    first = next(iter(rows.values()))
+    token_ids = source.excerpts[first.excerpt_id].token_ids
+    stored = next((row.activations for row in rows.values() if row.activations is not None), None)
+    real = np.array(stored or [0.0] * len(token_ids), dtype=np.float32)
+    in_units = [np.array(r.expected, np.float32) * np.float32(r.unit) for r in rows.values() if r.expected is not None]
+    spread = _spread(real, in_units)
+    at = int(spread.argmax()) if spread.size else 0
+    return ComparedExcerpt(
+        excerpt_id=first.excerpt_id,
+        kind=first.kind,
+        document=first.document,
+        position=first.position,
+        tokens=first.tokens,
+        activations=real.tolist(),
+        at=at,
+        disagreement=float(spread.max(initial=0.0)),
+        strips=tuple(_strip(source, letter, row, real, at) for letter, row in sorted(rows.items())),
+        line=real_line(source, token_ids, real, at),
     )
 
 
-def _origin(source: RowSource, excerpt_id: int) -> tuple[str | None, int]:
-    excerpt = source.excerpts[excerpt_id]
-    return excerpt.document, excerpt.position
+def _spread(real: FloatArray, expected: Sequence[FloatArray]) -> FloatArray:
+    """How far apart expected activations are on each token [T]; a single row is held against the real ones."""
+    rows = expected if len(expected) > 1 else [real, *expected]
+    return np.asarray(np.max(rows, axis=0) - np.min(rows, axis=0), dtype=np.float32)
+
+
+def _strip(source: RowSource, letter: str, row: SimulatedRow, real: FloatArray, at: int) -> ComparedStrip:
+    if row.expected is None:
+        return ComparedStrip(letter, None, None, None, row.failure, "")
+    expected = Expected(letter, np.array(row.expected, np.float32), row.unit)
+    error = float(np.abs(expected.values * np.float32(row.unit) - real).mean()) if real.size else 0.0
+    line = expected_line(source, source.excerpts[row.excerpt_id].token_ids, expected, at)
+    return ComparedStrip(letter, row.expected, row.unit, error, None, line)

@@ -1,15 +1,13 @@
 """A neuron's stored samples as the rows that pages show, and what the display of simulations needs of them."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Annotated
-from urllib.parse import urlencode
 
 import numpy as np
 from fastapi import Depends, Request
-from markupsafe import Markup
 from pydantic import Field
 from sqlalchemy.orm import Session
 
@@ -19,8 +17,7 @@ from app.domain.samples import BANDS, SampleKind
 from app.queries.checks.page import StoredCheck
 from app.queries.neurons.head import NeuronHead
 from app.queries.neurons.page import StoredExcerpt, StoredSample, StoredSimulation, stored_excerpts
-from app.web.heat.glyphs import visible, visible_bytes
-from app.web.heat.heatmap import excerpt_line, heat_rows
+from app.web.heat.heatmap import heat_rows, strip
 from app.web.heat.vocabularies import ShownVocabulary, Vocabularies
 
 # Markup of a row, for the page only: the JSON has the tokens and the numbers themselves.
@@ -36,6 +33,10 @@ ORDER = (
 )
 SHOWN_OF_BAND = 5
 """Excerpts of a band that a page shows: the others are there to be scored."""
+SHOWN_FIRST = 8
+"""Rows of a section that a page shows at first."""
+_AROUND = 6
+"""Tokens on each side of a peak that the name of a folded row has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +48,22 @@ class ExcerptRow:
     position: int
     n_copies: int
     peak: float
+    peak_at: int
+    """The token with the highest activation."""
     tokens: list[str]
     activations: list[float]
     line: Line
+    """Empty for a row that is shown only on demand."""
+
+    @property
+    def token(self) -> str:
+        """The text of the token with the highest activation."""
+        return token_at(self.tokens, self.peak_at)
+
+    @property
+    def around(self) -> str:
+        """The text around that token, for the name of the folded row."""
+        return text_around(self.tokens, self.peak_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +77,8 @@ class SampleShown:
     n_excerpts: int
     population: int | None
     rows: tuple[ExcerptRow, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class TokenShown:
-    """A token with its mean activation over the corpus and the number of its occurrences; ``step`` is 0..10."""
-
-    text: str
-    glyphs: Line
-    mean: float
-    count: int
-    step: int
-    address: str | None
-    """The neurons that it drives; None for a part of a character, which cannot be written in an address."""
+    n_shown: int
+    """How many of the rows the page shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,17 @@ async def known_vocabularies(request: Request) -> Vocabularies:
 
 
 KnownVocabularies = Annotated[Vocabularies, Depends(known_vocabularies)]
+
+
+def token_at(tokens: Sequence[str], at: int) -> str:
+    """A token as people read it: white space in words."""
+    text = tokens[at] if tokens else ""
+    return text.strip() or ("a line break" if "\n" in text else "a blank" if text else "nothing")
+
+
+def text_around(tokens: Sequence[str], at: int) -> str:
+    """The text around a token on one line."""
+    return " ".join("".join(tokens[max(0, at - _AROUND) : at + _AROUND + 1]).split())
 
 
 def row_source(
@@ -143,16 +157,27 @@ def _extremes(samples: Iterable[StoredSample]) -> tuple[float | None, float | No
 
 
 def shown_samples(
-    source: RowSource, samples: Sequence[StoredSample], populations: Mapping[SampleKind, int] | None = None
+    source: RowSource,
+    samples: Sequence[StoredSample],
+    populations: Mapping[SampleKind, int],
+    more: Collection[SampleKind],
 ) -> tuple[SampleShown, ...]:
-    """The samples in the order of the page; ``populations`` by sample, where they are known."""
+    """The samples in the order of the page, those of ``more`` whole and of the others the first rows.
+
+    ``populations`` are by sample, where they are known.
+    """
     by_kind = {sample.kind: sample for sample in samples}
-    known = populations or {}
     return tuple(
-        SampleShown(kind, len(by_kind[kind].excerpt_ids), known.get(kind), tuple(_rows(source, by_kind[kind])))
+        _sample(source, by_kind[kind], populations.get(kind), None if kind in more else SHOWN_FIRST)
         for kind in ORDER
         if kind in by_kind
     )
+
+
+def _sample(source: RowSource, sample: StoredSample, population: int | None, most: int | None) -> SampleShown:
+    rows = tuple(excerpt_rows(source, sample, most=most))
+    n_shown = len(rows) if most is None else min(len(rows), most)
+    return SampleShown(SampleKind(sample.kind), len(sample.excerpt_ids), population, rows, n_shown)
 
 
 def _shown_ids(sample: StoredSample) -> list[int]:
@@ -160,59 +185,33 @@ def _shown_ids(sample: StoredSample) -> list[int]:
     return sample.excerpt_ids[:SHOWN_OF_BAND] if sample.kind in BANDS else sample.excerpt_ids
 
 
-def shown_tokens(source: RowSource, slug: str, tokens: Sequence[tuple[int, float, int]]) -> tuple[TokenShown, ...]:
-    """A neuron's strongest tokens, each (token id, mean, count), on the scale of the page."""
-    steps = heat_steps(np.array([mean for _, mean, _ in tokens], dtype=np.float32), source.scale).tolist()
-    texts = source.strings([token_id for token_id, _, _ in tokens])
-    return tuple(
-        TokenShown(
-            text,
-            token_glyphs(source.words, token_id),
-            mean,
-            count,
-            max(step, 0),
-            _list_address(source.words, slug, token_id, text),
-        )
-        for text, (token_id, mean, count), step in zip(texts, tokens, steps, strict=True)
-    )
-
-
-def _list_address(words: ShownVocabulary, slug: str, token_id: int, text: str) -> str | None:
-    is_whole = token_id not in words.parts and "\x00" not in text and text.encode() == words.vocabulary.tokens[token_id]
-    return f"/{slug}?{urlencode({'token': text})}" if is_whole else None
-
-
-def token_glyphs(words: ShownVocabulary, token_id: int) -> Markup:
-    """A token on its own, as a heatmap's cell shows it."""
-    if token_id in words.parts:
-        return Markup(visible_bytes(words.vocabulary.tokens[token_id]))  # noqa: S704 - hexadecimal digits
-    return Markup(visible(words.strings[token_id]))  # noqa: S704 - escaped there
-
-
-def _rows(source: RowSource, sample: StoredSample) -> Iterator[ExcerptRow]:
+def excerpt_rows(source: RowSource, sample: StoredSample, *, most: int | None = None) -> Iterator[ExcerptRow]:
+    """The rows of a sample, those with the same tokens as one; only the first ``most`` have a line."""
     shown_ids = _shown_ids(sample)
     token_ids = source.tokens(shown_ids)
     flat = unpacked(sample.activations)[: sum(map(len, token_ids))]
-    rows = heat_rows(token_ids, flat, heat_steps(flat, source.scale), source.words)
+    rows = heat_rows(token_ids, flat, heat_steps(flat, source.scale))
     values, strings = flat.tolist(), source.strings(list(chain.from_iterable(token_ids)))
     keys = [tuple(tokens) for tokens in token_ids]
     copies = Counter(keys)
-    end = 0
+    n_rows = end = 0
     for excerpt_id, tokens, heat in zip(shown_ids, keys, rows, strict=True):
         start, end = end, end + len(tokens)
         n_copies = copies.pop(tokens, 0)
         if not n_copies:  # shown already
             continue
+        n_rows += 1
         excerpt = source.excerpts[excerpt_id]
         yield ExcerptRow(
             excerpt_id=excerpt_id,
             document=excerpt.document,
             position=excerpt.position,
             n_copies=n_copies,
-            peak=values[start + heat.peak],
+            peak=values[start + heat.centre] if tokens else 0.0,
+            peak_at=heat.centre,
             tokens=strings[start:end],
             activations=values[start:end],
-            line=excerpt_line(heat, source.words),
+            line=strip(heat, source.words) if most is None or n_rows <= most else "",
         )
 
 

@@ -1,15 +1,20 @@
-"""A neuron's stored simulations as rows: real activations, expected ones, their difference."""
+"""A neuron's stored simulations as rows: real activations, expected ones, where they differ most."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from markupsafe import Markup
 
 from app.domain.activations import FloatArray
+from app.domain.executed import FIRING_LEVEL, Mistake
 from app.domain.heat import heat_steps, simulated_steps
 from app.queries.neurons.page import StoredExcerpt, StoredSample, StoredSimulation
-from app.web.heat.heatmap import Heat, heat_rows, stacked_line
-from app.web.neuron.evidence import Line, RowSource, real_rows, unpacked
+from app.web.heat.heatmap import Heat, NumberColumn, number_table, strip, under_strip
+from app.web.neuron.evidence import RowSource, real_rows, unpacked
+
+LEAST_DIFFERENCE = 1e-6
+"""Smaller differences are rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +32,12 @@ class SimulatedRow:
     unit: float
     """The activation, in the model's units, that 1 of ``expected`` corresponds to."""
     failure: str | None
-    line: Line
+    largest_at: int
+    """The token on which real and expected activation differ most."""
+    largest: float
+    """Their difference there, real minus expected, in the model's units."""
+    mistakes: dict[Mistake, int]
+    """For each kind of mistake in the excerpt the token with the largest difference of that kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +69,13 @@ def simulated_rows(
     source: RowSource, real: Mapping[tuple[int, str, int], FloatArray], simulation: StoredSimulation
 ) -> Iterator[SimulatedRow]:
     """The rows of one simulation, each with its real activations where they are stored."""
-    pairs = list(_pairs(source, real, simulation))
-    lines = iter(_stacked_lines(source, [pair for pair in pairs if pair.failure is None], simulation.unit))
-    for excerpt_id, pair in zip(simulation.excerpt_ids, pairs, strict=True):
+    for excerpt_id, pair in zip(simulation.excerpt_ids, _pairs(source, real, simulation), strict=True):
+        largest_at, largest, mistakes = 0, 0.0, dict[Mistake, int]()
+        if pair.failure is None and pair.real is not None and pair.real.size:
+            difference = pair.real - pair.expected * np.float32(simulation.unit)
+            largest_at = int(np.abs(difference).argmax())
+            largest = float(difference[largest_at])
+            mistakes = _mistakes(pair.real / np.float32(simulation.unit), pair.expected, difference)
         yield SimulatedRow(
             excerpt_id=excerpt_id,
             kind=simulation.kind,
@@ -72,8 +86,23 @@ def simulated_rows(
             expected=pair.expected.tolist() if pair.failure is None else None,
             unit=simulation.unit,
             failure=pair.failure,
-            line=next(lines) if pair.failure is None else "",
+            largest_at=largest_at,
+            largest=largest,
+            mistakes=mistakes,
         )
+
+
+def _mistakes(level: FloatArray, expected: FloatArray, difference: FloatArray) -> dict[Mistake, int]:
+    """What counts as firing and as claimed is the same as where an explanation is executed."""
+    fires, claimed = level >= FIRING_LEVEL, expected >= FIRING_LEVEL
+    found = {}
+    for kind, wrong, size in (
+        (Mistake.FALSE_ALARM, claimed & ~fires, -difference),
+        (Mistake.MISS, fires & ~claimed, difference),
+    ):
+        if wrong.any():
+            found[kind] = int(np.where(wrong, size, -np.inf).argmax())
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,26 +129,33 @@ def _pairs(
         yield _Pair(excerpt, activations, flat[start:end], failure)
 
 
-def _stacked_lines(source: RowSource, pairs: Sequence[_Pair], unit: float) -> Iterator[str]:
-    if not pairs:
-        return
-    real = np.concatenate([pair.real for pair in pairs if pair.real is not None])
-    expected = np.concatenate([pair.expected for pair in pairs])
-    tokens = [pair.excerpt.token_ids for pair in pairs]
-    for heats in stacked_heat(source, tokens, real, expected, unit):
-        yield stacked_line(*heats, source.words)
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What is expected of an excerpt [T], 0..10, of which 1 is ``unit`` in the model's units; ``name`` says by whom."""
+
+    name: str
+    values: FloatArray
+    unit: float
 
 
-def stacked_heat(
-    source: RowSource, tokens: Sequence[Sequence[int]], real: FloatArray, expected: FloatArray, unit: float
-) -> Iterator[tuple[Heat, Heat, Heat]]:
-    """Real and expected activations and their difference, excerpt by excerpt, on the neuron's scale.
+def real_line(source: RowSource, token_ids: Sequence[int], real: FloatArray, at: int) -> Markup:
+    """An excerpt in the colours of its real activations, centred on the token ``at``."""
+    return strip(Heat(token_ids, heat_steps(real, source.scale).tolist(), at), source.words)
 
-    ``real`` and ``expected`` are laid end to end; 1 of ``expected`` stands for ``unit`` in the model's own units.
-    """
-    simulated = expected * np.float32(unit)
-    residual = real - simulated
-    above = heat_rows(tokens, real, heat_steps(real, source.scale), source.words)
-    middle = heat_rows(tokens, simulated, simulated_steps(expected, unit, source.scale), source.words)
-    below = heat_rows(tokens, residual, heat_steps(residual, source.scale), source.words)
-    yield from zip(above, middle, below, strict=True)
+
+def expected_line(source: RowSource, token_ids: Sequence[int], expected: Expected, at: int) -> Markup:
+    """The colours of expected activations on the same scale, to stand under ``real_line``."""
+    steps = simulated_steps(expected.values, expected.unit, source.scale)
+    return under_strip(Heat(token_ids, steps.tolist(), at), source.words)
+
+
+def numbers(source: RowSource, token_ids: Sequence[int], real: FloatArray, expected: Sequence[Expected]) -> Markup:
+    """The numbers of an excerpt as a table; beside one expected number its difference from the real one."""
+    columns = [NumberColumn("Activation", real, heat_steps(real, source.scale))]
+    for each in expected:
+        in_units = each.values * np.float32(each.unit)
+        columns.append(NumberColumn(each.name, in_units, simulated_steps(each.values, each.unit, source.scale)))
+        if len(expected) == 1:
+            difference = real - in_units
+            columns.append(NumberColumn("Difference", difference, heat_steps(difference, source.scale)))
+    return number_table(token_ids, columns, source.words)

@@ -14,7 +14,9 @@ from app.queries.explanations.page import CallShown, ExplanationShown, call_show
 from app.queries.language_models.bill import BillBy, BillLine, bill
 from app.queries.people.accounts import Viewer
 from app.web.deps import CurrentViewer, DbSession, MayReadOperations, allowed_to
+from app.web.provenance.citation import Citation
 from app.web.provenance.curl import as_curl
+from app.web.provenance.facts import Fact, provenance_facts
 from app.web.rendering.templating import page
 from app.work.enqueue import enqueue_batch
 
@@ -29,6 +31,9 @@ class ExplanationsPage:
     """An explanation and everything that produced it."""
 
     explanation: ExplanationShown
+    facts: tuple[Fact, ...]
+    """What produced it, line by line."""
+    citation: Citation
 
     @property
     def price(self) -> float | None:
@@ -67,7 +72,12 @@ def explanation(session: DbSession, viewer: CurrentViewer, explanation_id: Id) -
     """An explanation with its scores, its provenance and, for those with an account, the calls of its run."""
     shown = explanation_shown(session, explanation_id=explanation_id)
     may_read_calls = viewer is not None and viewer.may(Permission.READ_OPERATIONS)
-    return ExplanationsPage(shown if may_read_calls else replace(shown, calls=()))
+    row, neuron = shown.row, f"{shown.subject} {shown.layer}/{shown.index}"
+    return ExplanationsPage(
+        shown if may_read_calls else replace(shown, calls=()),
+        facts=provenance_facts(row.provenance, neuron=f"/{shown.subject}/{shown.layer}/{shown.index}"),
+        citation=Citation(row.id, row.text, row.by, neuron, row.created_at),
+    )
 
 
 @router.post("/explanations/{explanation_id}/replay", include_in_schema=False)

@@ -2,15 +2,16 @@
 
 from dataclasses import dataclass, replace
 from typing import Annotated
+from urllib.parse import parse_qsl, urlencode
 
 from fastapi import APIRouter, Depends, Form, Query
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
-from app.domain.bounds import BIGGEST_ID, LONGEST_ADDRESS, LONGEST_FIELD
+from app.domain.bounds import BIGGEST_ID, LONGEST_ADDRESS, LONGEST_FIELD, MOST_IDS_IN_ADDRESS
 from app.domain.roles import Permission
-from app.domain.samples import populations
+from app.domain.samples import SampleKind, populations
 from app.errors import NotFound
 from app.queries.neurons.claims import neuron_explanations, neuron_flags, neuron_runs
 from app.queries.neurons.head import NeuronHead
@@ -33,16 +34,11 @@ from app.web.neuron.claim import (
     progress_of,
     queued_run,
 )
-from app.web.neuron.evidence import (
-    KnownVocabularies,
-    SampleShown,
-    TokenShown,
-    row_source,
-    shown_samples,
-    shown_tokens,
-)
+from app.web.neuron.differences import DifferenceGroup, Show, difference_groups
+from app.web.neuron.evidence import KnownVocabularies, SampleShown, row_source, shown_samples
 from app.web.neuron.history import HistoryLine, history_lines
 from app.web.neuron.simulations import SimulationShown, shown_simulations
+from app.web.neuron.tokens import TokenShown, shown_tokens
 from app.web.neuron.trail import AskedList, Trail, going_on, path_in_list, trail_of
 from app.web.rendering.addresses import local_path
 from app.web.rendering.templating import CurrentView, page
@@ -60,6 +56,33 @@ class FlagForm(BaseModel):
     note: str = ""
     go_on: str = Field(default="", max_length=LONGEST_ADDRESS)
     """The neuron to go to next, with its list; nothing to stay."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownRows:
+    """Which rows the evidence of the page shows, as its address says."""
+
+    show: Show
+    more: tuple[str, ...]
+    """The sections that are shown whole."""
+    explanation: int | None
+    listed: str = ""
+    """The list that the page was opened from, as its address names it."""
+
+    def query(self, *, show: Show | None = None, more: str | None = None) -> str:
+        """The page's query string with another choice, or with one more section whole."""
+        chosen = self.show if show is None else show
+        pairs: list[tuple[str, object]] = parse_qsl(self.listed.removeprefix("?"))
+        pairs += [] if self.explanation is None else [("explanation", self.explanation)]
+        pairs += [] if chosen is Show.REAL else [("show", chosen.value)]
+        if chosen is self.show:
+            pairs += [("more", key) for key in (*self.more, *([] if more is None else [more]))]
+        return f"?{urlencode(pairs)}" if pairs else ""
+
+    @property
+    def choices(self) -> tuple[Show, ...]:
+        """What the rows may show."""
+        return tuple(Show)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +108,24 @@ class NeuronPage:
     """The explanation executed over the whole corpus; None where that has not been done."""
     simulations: tuple[SimulationShown, ...]
     history: tuple[HistoryLine, ...]
+    shown: ShownRows
+    groups: tuple[DifferenceGroup, ...]
+    """Rows of real and expected activations, where the address asks for them."""
 
 
-@page(router, ROUTE, template="neuron/page.html")
+async def shown_rows(
+    explanation: Annotated[int | None, Query(ge=1, le=BIGGEST_ID, description="Show this explanation.")] = None,
+    show: Annotated[Show, Query(description="What the rows of the page show")] = Show.REAL,
+    more: Annotated[
+        list[Annotated[str, Field(max_length=LONGEST_FIELD)]] | None,
+        Query(description="Sections that the page shows whole.", max_length=MOST_IDS_IN_ADDRESS),
+    ] = None,
+) -> ShownRows:
+    """What the address of the page asks to be shown."""
+    return ShownRows(show, tuple(dict.fromkeys(more or ())), explanation)
+
+
+@page(router, ROUTE, template="neuron/page.html", partial="neuron/_evidence.html")
 def neuron(  # noqa: PLR0913, PLR0917 - FastAPI reads a route's inputs from its arguments
     session: DbSession,
     viewer: CurrentViewer,
@@ -96,17 +134,18 @@ def neuron(  # noqa: PLR0913, PLR0917 - FastAPI reads a route's inputs from its 
     view: CurrentView,
     settings: AppSettings,
     listed: AskedList,
-    explanation: Annotated[int | None, Query(ge=1, le=BIGGEST_ID, description="Show this explanation.")] = None,
+    rows: Annotated[ShownRows, Depends(shown_rows)],
     flagging: Annotated[bool, Query(description="Open the form that flags, and stay in it.")] = False,
 ) -> NeuronPage:
     """A neuron: claim, evidence, statistics, provenance, history."""
+    explanation = rows.explanation
     head = requested_head(session, address)
     view.remember(Visit(head.slug, head.layer, head.index))
     trail = trail_of(session, head, listed, page_size=settings.page_size, flagging=flagging)
     parts = neuron_parts(session, head=head, explanation_id=explanation or head.current_explanation_id)
     claim = claim_of(head, parts.explanations, explanation)
     flags = neuron_flags(session, neuron_id=head.id) if head.n_open_flags else ()
-    evidence = _shown_evidence(session, head, parts, known)
+    evidence = _shown_evidence(session, head, parts, known, rows)
     return NeuronPage(
         neuron=head,
         address=claim.address,
@@ -122,6 +161,8 @@ def neuron(  # noqa: PLR0913, PLR0917 - FastAPI reads a route's inputs from its 
         check=evidence.check,
         simulations=evidence.simulations,
         history=history_lines(parts.events, parts.explanations, parts.runs),
+        shown=replace(rows, listed=trail.query),
+        groups=evidence.groups,
     )
 
 
@@ -195,21 +236,31 @@ class _ShownEvidence:
     tokens: tuple[TokenShown, ...]
     check: CheckShown | None
     simulations: tuple[SimulationShown, ...]
+    groups: tuple[DifferenceGroup, ...]
     scale: float
 
 
-def _shown_evidence(session: Session, head: NeuronHead, parts: NeuronParts, known: Vocabularies) -> _ShownEvidence:
+def _shown_evidence(
+    session: Session, head: NeuronHead, parts: NeuronParts, known: Vocabularies, rows: ShownRows
+) -> _ShownEvidence:
     samples, simulations, facts = parts.samples, parts.simulations, parts.facts
     earlier = {s.collection_id for s in simulations if s.collection_id not in (None, head.collection_id)}
     if earlier:  # simulated before the subject was collected anew
         samples += neuron_samples(session, neuron_id=head.id, collection_ids=earlier)
     source = row_source(session, known, head=head, samples=samples, simulations=simulations, check=parts.check)
     sizes, n_alike, tokens = (None, 0, ()) if facts is None else (facts.stratum_sizes, facts.n_alike, facts.tokens)
+    check = shown_check(source, parts.check, head.collection_id)
+    simulated = shown_simulations(source, samples, simulations)
     return _ShownEvidence(
-        samples=shown_samples(source, parts.samples, populations(sizes)),
+        samples=shown_samples(source, parts.samples, populations(sizes), _whole_samples(rows)),
         n_alike=n_alike or 0,
         tokens=shown_tokens(source, head.slug, tokens),
-        check=shown_check(source, parts.check, head.collection_id),
-        simulations=shown_simulations(source, samples, simulations),
+        check=check,
+        simulations=simulated,
+        groups=difference_groups(source, rows.show, simulated, check, rows.more),
         scale=source.scale,
     )
+
+
+def _whole_samples(rows: ShownRows) -> frozenset[SampleKind]:
+    return frozenset(kind for kind in SampleKind if kind in rows.more)

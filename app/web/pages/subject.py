@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Form, Query
 from fastapi.responses import Response
+from pydantic import Field
 from sqlalchemy.orm import Session
 
 from app.domain.bounds import BIGGEST_ID, LONGEST_FIELD, LONGEST_FILTERS
@@ -15,6 +16,7 @@ from app.domain.doubts import Doubt
 from app.domain.neurons import NeuronState
 from app.domain.roles import Permission
 from app.errors import Invalid, NotFound
+from app.formats.tables import TableFormat
 from app.queries.common.inputs import price_of
 from app.queries.language_models.calls import cap_batch
 from app.queries.language_models.estimates import batch_estimate
@@ -27,8 +29,9 @@ from app.queries.subjects.lookup import SubjectHead, subject_head
 from app.queries.subjects.null_twins import TwinLayer, null_twin_layers
 from app.settings import Settings
 from app.web.deps import AppSettings, CurrentViewer, DbSession, allowed_to
-from app.web.listing.filters import SORT_LABELS, FilterFields, ListFilters, ListRequest, kept_filters
+from app.web.listing.filters import SORT_LABELS, FilterChip, FilterFields, ListFilters, ListRequest, kept_filters
 from app.web.listing.selection import Selection, asked_selection
+from app.web.listing.texts import shown_text
 from app.web.listing.views import SavedView, saved_views
 from app.web.neuron.choices import MethodChoice, choices_for, method_choices
 from app.web.rendering.templating import CurrentView, page
@@ -91,13 +94,19 @@ class SubjectPage:
     views: tuple[SavedView, ...]
     hint: str | None
     """Why nothing is found, where the reason is not that nothing matches."""
+    texts: Annotated[dict[int, str], Field(exclude=True)]
+    """The explanations as the page shows them, by the neuron's id."""
+    chips: tuple[FilterChip, ...]
+    """Every filter that is set, each with the query string without it."""
+    files: dict[TableFormat, str]
+    """All that match as a file, by format."""
 
     @property
-    def leading(self) -> tuple[SortKey, ...]:
-        """The columns before the explanation."""
-        keys = [SortKey.POSITION, SortKey.HEADLINE, SortKey.SCORE]
-        keys += [SortKey.MARGIN] * self.subject.has_headlines + [SortKey.TWIN] * (self.subject.twin is not None)
-        return tuple(keys)
+    def scores(self) -> tuple[SortKey, ...]:
+        """The columns of scores."""
+        margin = (SortKey.MARGIN,) if self.subject.has_headlines else ()
+        twin = (SortKey.TWIN,) if self.subject.twin is not None else ()
+        return (SortKey.HEADLINE, *margin, SortKey.SCORE, *twin)
 
     @property
     def is_mixed(self) -> bool:
@@ -194,7 +203,10 @@ def subject(  # noqa: PLR0913 - FastAPI reads a route's inputs from its argument
         here=quote(f"{address}{fields.query(after=after, before=before)}", safe=""),
         may_flag=viewer is not None and viewer.may(Permission.FLAG),
         views=saved_views(address, fields, viewer),
-        hint=None if found.rows else _hint(session, filters),
+        hint=None if found.rows else _hint(session, head, filters),
+        texts={row.id: shown_text(row.marked or row.explanation) for row in found.rows if row.explanation is not None},
+        chips=fields.chips(),
+        files={each: f"{address}/neurons.{each}{fields.query()}" for each in TableFormat},
     )
 
 
@@ -308,8 +320,10 @@ def _simulators(rows: Sequence[NeuronRow], request: ListRequest) -> tuple[str, .
     return tuple(sorted({name for name in (request.filter.simulator, *(row.simulator for row in rows)) if name}))
 
 
-def _hint(session: Session, request: ListRequest) -> str | None:
-    words = request.filter.words
-    if words is None or has_search_words(session, words=words):
-        return None
-    return "The search has only common words and punctuation. Add a more specific word."
+def _hint(session: Session, subject: SubjectHead, request: ListRequest) -> str | None:
+    layer, words = request.filter.layer, request.filter.words
+    if layer is not None and layer >= subject.n_layers:
+        return f"There is no layer {layer}: {subject.name} has layers 0 to {subject.n_layers - 1}."
+    if words is not None and not has_search_words(session, words=words):
+        return "The search has only common words and punctuation. Add a more specific word."
+    return None

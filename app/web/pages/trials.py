@@ -1,7 +1,9 @@
 """Try a text: a neuron's live activations and what an explanation expects of it."""
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
+import math
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Annotated
 
 import numpy as np
 from fastapi import APIRouter, Depends, Form, Query
@@ -9,38 +11,38 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
-from app.domain.activations import SampleKind, pack_activations
 from app.domain.bounds import BIGGEST_ID, LONGEST_TRIAL
 from app.domain.heat import heat_scale
 from app.domain.roles import Permission
+from app.domain.samples import SampleKind
+from app.domain.shown_evidence import Firing, firing
 from app.domain.trials import TrialResult
-from app.errors import Invalid
-from app.queries.common.inputs import plain_text
+from app.errors import NotFound
 from app.queries.neurons.head import NeuronHead
-from app.queries.neurons.page import StoredExcerpt, StoredSample, StoredSimulation
-from app.queries.neurons.trials import TrialShown, TriedExplanation, trial_shown, tried_explanation
+from app.queries.neurons.page import neuron_samples, samples_with, stored_excerpts
+from app.queries.neurons.trials import (
+    LastText,
+    TrialShown,
+    TriedExplanation,
+    last_texts,
+    trial_shown,
+    tried_explanation,
+)
 from app.queries.people.accounts import Viewer
 from app.queries.runs.progress import worker_count
-from app.web.deps import DbSession, allowed_to
+from app.web.deps import CurrentViewer, DbSession, allowed_to
 from app.web.heat.vocabularies import ShownVocabulary, Vocabularies
 from app.web.neuron.address import ROUTE, Head, path_of
-from app.web.neuron.evidence import KnownVocabularies, Line, RowSource, real_rows, shown_samples
-from app.web.neuron.simulations import simulated_rows
+from app.web.neuron.evidence import KnownVocabularies, Line, RowSource, excerpt_rows, row_source, token_at
+from app.web.neuron.simulations import Expected, numbers
+from app.web.neuron.trials import QUICK_SECONDS, TrialState, state_of, tried_text
 from app.web.rendering.templating import CurrentView, page
 from app.work.trials import enqueue_trial, enqueue_warm_up
 
 router = APIRouter()
 
-"""Characters; a subject reads no more tokens of it than one of its excerpts has."""
-QUICK_SECONDS = 10.0
-"""While it is shorter, the page polls several times a second; then the worker is loading, or busy."""
-PATIENCE_SECONDS = 180.0
-"""After so long without an answer the page stops asking."""
-
-LIVE = -1
-"""The id of the one excerpt that is not stored."""
-
-State = Literal["none", "waiting", "done", "failed", "unanswered"]
+N_STARTS = 6
+"""Top excerpts that a text may start from."""
 Id = Annotated[int | None, Query(ge=1, le=BIGGEST_ID)]
 MayTry = Annotated[Viewer, Depends(allowed_to(Permission.TRY), scope="function")]
 
@@ -67,7 +69,36 @@ class TrialRow:
     seconds: float
     """The worker's own time."""
     peak: float
-    line: Line
+    peak_at: int
+    share: float | None
+    """Of the neuron's maximum over the corpus; None where that is not known or not above 0."""
+    table: Line
+
+    @property
+    def firing(self) -> Firing:
+        """How the neuron fires on the text."""
+        return firing(round(math.floor(10 * min(1.0, max(0.0, self.share or 0.0)))))
+
+    @property
+    def token(self) -> str:
+        """The token with the highest activation."""
+        return token_at(self.tokens, self.peak_at)
+
+    @property
+    def expected_there(self) -> float | None:
+        """What the explanation expects of that token, in the model's units."""
+        if self.expected is None or self.unit is None or not self.expected:
+            return None
+        return self.expected[self.peak_at] * self.unit
+
+
+@dataclass(frozen=True, slots=True)
+class ExcerptStart:
+    """An excerpt that a person may start from, by the text around its peak."""
+
+    excerpt_id: int
+    peak: float
+    around: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +112,30 @@ class NeuronTry:
     explanation: TriedExplanation | None
     text: str
     scale: float
-    state: State
+    state: TrialState
     is_slow: bool
     error: str | None
     row: TrialRow | None
     workers_alive: int
+    last: tuple[LastText, ...]
+    """The texts that the viewer has tried last on this neuron."""
+    excerpts: tuple[ExcerptStart, ...]
+    """Top excerpts that a text may start from."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskedTrial:
+    """What the address of the page asks for."""
+
+    trial: int | None
+    explanation: int | None
+    excerpt: int | None
+    """The excerpt whose text the form starts with."""
+
+
+async def asked_trial(trial: Id = None, explanation: Id = None, excerpt: Id = None) -> AskedTrial:
+    """What the address asks for."""
+    return AskedTrial(trial, explanation, excerpt)
 
 
 @page(router, f"{ROUTE}/try", template="neuron/try.html", partial="neuron/_trial.html")
@@ -93,12 +143,16 @@ def try_text(
     session: DbSession,
     head: Head,
     known: KnownVocabularies,
-    trial: Id = None,
-    explanation: Id = None,
+    viewer: CurrentViewer,
+    asked: Annotated[AskedTrial, Depends(asked_trial)],
 ) -> NeuronTry:
     """A form for a text, and the result for the one that was sent."""
-    shown = None if trial is None else trial_shown(session, trial_id=trial, neuron_id=head.id)
-    return _context(session, head, known, shown, explanation)
+    shown = None if asked.trial is None else trial_shown(session, trial_id=asked.trial, neuron_id=head.id)
+    context = _context(session, head, known, shown, asked.explanation)
+    top = _top_excerpts(session, head, known, asked.excerpt)
+    last = () if viewer is None else last_texts(session, account_id=viewer.id, neuron_id=head.id)
+    text = context.text if asked.excerpt is None or shown is not None else top.text
+    return replace(context, last=last, excerpts=top.starts, text=text)
 
 
 @router.post(f"{ROUTE}/try", include_in_schema=False)
@@ -111,9 +165,7 @@ def ask(
     form: Annotated[TrialForm, Form()],
 ) -> Response:
     """Queue a text to be run through the subject."""
-    words = form.text.replace("\r\n", "\n")  # white space at its ends stays: it belongs to tokens
-    if not plain_text(words[: LONGEST_TRIAL + 1], what="text", limit=LONGEST_TRIAL):
-        raise Invalid("The text is empty. Type something that the neuron may fire on.")
+    words = tried_text(form.text)
     if form.explanation_id is not None:
         tried_explanation(session, neuron_id=head.id, explanation_id=form.explanation_id)
     trial_id = enqueue_trial(
@@ -143,7 +195,7 @@ def _context(
     if result is not None:
         biggest = max(result.token_ids, default=0)
         words = known.get(session, tokenizer_id=head.tokenizer_id, biggest_token=biggest)
-        row = _row(result, words, scale)
+        row = _row(result, words, scale, head.statistics.max)
     address = path_of(head)
     return NeuronTry(
         neuron=head,
@@ -154,12 +206,40 @@ def _context(
         else tried_explanation(session, neuron_id=head.id, explanation_id=explanation_id),
         text="" if trial is None else trial.text,
         scale=scale,
-        state=_state(trial),
+        state="none"
+        if trial is None
+        else state_of(trial.status, has_result=result is not None, age_seconds=trial.age_seconds),
         is_slow=trial is not None and trial.age_seconds > QUICK_SECONDS,
         error=None if trial is None else trial.error,
         row=row,
         workers_alive=worker_count(session).alive,
+        last=(),
+        excerpts=(),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Starts:
+    starts: tuple[ExcerptStart, ...]
+    text: str
+    """The whole text of the chosen excerpt."""
+
+
+def _top_excerpts(session: Session, head: NeuronHead, known: Vocabularies, chosen: int | None) -> _Starts:
+    """The first top excerpts, and the text of the one that was chosen. Raises NotFound for one without a record."""
+    ids = [] if head.collection_id is None else [head.collection_id]
+    samples = [s for s in neuron_samples(session, neuron_id=head.id, collection_ids=ids) if s.kind == SampleKind.TOP]
+    source = row_source(session, known, head=head, samples=samples, simulations=[])
+    rows = [row for sample in samples for row in islice(excerpt_rows(source, sample, most=0), N_STARTS)]
+    starts = tuple(ExcerptStart(row.excerpt_id, row.peak, row.around) for row in rows)
+    if chosen is None:
+        return _Starts(starts, "")
+    if not samples_with(session, neuron_id=head.id, excerpt_id=chosen):
+        raise NotFound("Nothing is stored of this neuron on this excerpt.")
+    token_ids = stored_excerpts(session, excerpt_ids=[chosen])[chosen].token_ids
+    words = known.get(session, tokenizer_id=head.tokenizer_id, biggest_token=max(token_ids, default=0))
+    data = b"".join(words.vocabulary.tokens[token] for token in token_ids)
+    return _Starts(starts, data.decode("utf-8", errors="replace").replace("\0", "")[:LONGEST_TRIAL])
 
 
 def _scale(head: NeuronHead, result: TrialResult | None) -> float:
@@ -169,36 +249,14 @@ def _scale(head: NeuronHead, result: TrialResult | None) -> float:
     return heat_scale(max(result.activations, default=None), min(result.activations, default=None))
 
 
-def _state(trial: TrialShown | None) -> State:
-    if trial is None:
-        return "none"
-    if trial.result is not None:
-        return "done"
-    if trial.status.may_be_retried:
-        return "failed"
-    return "waiting" if trial.age_seconds < PATIENCE_SECONDS else "unanswered"
-
-
-def _row(result: TrialResult, words: ShownVocabulary, scale: float) -> TrialRow:
+def _row(result: TrialResult, words: ShownVocabulary, scale: float, maximum: float | None) -> TrialRow:
     """Shown as a stored record would be."""
-    source = RowSource({LIVE: StoredExcerpt(LIVE, result.token_ids, None, 0)}, words, scale)
-    activations, expected = (np.array(v or (), dtype=np.float32) for v in (result.activations, result.expected))
-    sample = StoredSample(SampleKind.TOP, 0, [LIVE], pack_activations([activations]))
-    line = shown_samples(source, [sample])[0].rows[0].line
+    source = RowSource({}, words, scale)
+    real = np.array(result.activations, dtype=np.float32)
+    peak_at = int(real.argmax()) if real.size else 0
+    expected = None
     if result.expected is not None and result.unit is not None:
-        simulation = StoredSimulation(
-            explanation_id=LIVE,
-            simulator="",
-            kind=sample.kind,
-            split="",
-            collection_id=0,
-            unit=result.unit,
-            excerpt_ids=[LIVE],
-            expected=pack_activations([expected]),
-            failures={},
-        )
-        (simulated,) = simulated_rows(source, real_rows(source, [sample]), simulation)
-        line = simulated.line
+        expected = Expected("Expected", np.array(result.expected, dtype=np.float32), result.unit)
     return TrialRow(
         tokens=source.strings(result.token_ids),
         activations=result.activations,
@@ -208,5 +266,7 @@ def _row(result: TrialResult, words: ShownVocabulary, scale: float) -> TrialRow:
         note=result.note,
         seconds=result.seconds,
         peak=max(result.activations, default=0.0),
-        line=line,
+        peak_at=peak_at,
+        share=max(result.activations, default=0.0) / maximum if maximum is not None and maximum > 0 else None,
+        table=numbers(source, result.token_ids, real, [] if expected is None else [expected]),
     )

@@ -12,22 +12,27 @@ from app.web.rendering.signs import exact
 _NUMBER_LIST = re.compile(r"\[\n\s+-?[\d.][\d.eE+,\s-]*\]")
 
 KINDS = {
-    "top": "Top excerpts",
-    "band_4": "Highest 0.1% of peaks, below the top excerpts",
-    "band_3": "Peaks in the 99 to 99.9% quantile",
-    "band_2": "Peaks in the 90 to 99% quantile",
-    "band_1": "Peaks in the 50 to 90% quantile",
-    "band_0": "Peaks below the median",
-    "hard_negative": "Hard negatives",
-    "random": "Random excerpts",
-    "bottom": "Lowest activations",
-    "other": "Other excerpts, drawn in a way that is not known",
+    "top": ("Top excerpts", "the highest peaks"),
+    "band_4": ("Very strong", "the highest 0.1% of peaks, below the top excerpts"),
+    "band_3": ("Strong", "peaks in the 99 to 99.9% quantile"),
+    "band_2": ("Moderate", "peaks in the 90 to 99% quantile"),
+    "band_1": ("Weak", "peaks in the 50 to 90% quantile"),
+    "band_0": ("Weakest half", "peaks below the median"),
+    "hard_negative": ("Hard negatives", "tokens that drive it elsewhere, and it hardly fires"),
+    "random": ("Random excerpts", "drawn from the whole corpus"),
+    "bottom": ("Lowest activations", "the lowest values"),
+    "other": ("Other excerpts", "drawn in a way that is not known"),
 }
 
 
 def kind_title(kind: str) -> str:
     """The heading of a sample."""
-    return KINDS.get(kind, kind)
+    return KINDS[kind][0] if kind in KINDS else kind
+
+
+def kind_note(kind: str) -> str:
+    """What the excerpts of a sample are."""
+    return KINDS[kind][1] if kind in KINDS else ""
 
 
 def words(name: str) -> str:
@@ -57,6 +62,7 @@ def filters_of(language: Language) -> dict[str, Callable[..., Any]]:
         "date": written.date,
         "duration": written.duration,
         "exact": exact,
+        "kind_note": kind_note,
         "kind_title": kind_title,
         "money": written.money,
         "number": written.number,

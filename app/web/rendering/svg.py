@@ -8,7 +8,7 @@ from markupsafe import Markup
 from app.queries.methods.figures import Pair
 from app.web.rendering.signs import with_signs
 
-_RANGE_WIDTH = 56
+_RANGE_WIDTH = 130
 LOWEST_SCORE = -0.25
 """Where the axis of a single score begins: scores below are drawn at its end."""
 
@@ -71,15 +71,16 @@ def score_axis(
     )
 
 
-def score_range(value: float, interval: tuple[float, float] | None) -> Markup:
-    """A score as a dot between 0 and 1 with its interval as a line, small enough for a row of a list."""
+def score_range(value: float, interval: tuple[float, float] | None, table: float | None) -> Markup:
+    """A score on an axis from 0 to 1 with its interval and the token table's score, for a row of a list."""
     low, high = interval if interval is not None else (value, value)
+    tick = "" if table is None else f'<path class="lookup" d="M{_on_range(table)} 1V13"/>'
     # Numbers alone: nothing here needs escaping, and a page has fifty of them.
     return Markup(  # noqa: S704 - made of our own numbers
-        f'<svg class="range" viewBox="0 0 {_RANGE_WIDTH} 10" aria-hidden="true">'
-        f'<path class="axis" d="M3 5H{_RANGE_WIDTH - 3}"/>'
-        f'<path class="interval" d="M{_on_range(low)} 5H{_on_range(high)}"/>'
-        f'<circle cx="{_on_range(value)}" cy="5" r="2.5"/></svg>'
+        f'<svg class="range" viewBox="0 0 {_RANGE_WIDTH} 14" aria-hidden="true">'
+        f'<path class="axis" d="M3 7H{_RANGE_WIDTH - 3}M{_on_range(0)} 4V10M{_on_range(0.5)} 5V9M{_on_range(1)} 4V10"/>'
+        f'<path class="interval" d="M{_on_range(low)} 7H{_on_range(high)}"/>{tick}'
+        f'<circle cx="{_on_range(value)}" cy="7" r="3"/></svg>'
     )
 
 

@@ -14,7 +14,7 @@ from app.models import Neuron, Subject
 from app.queries.audit.examples import ExampleItem
 from app.queries.neurons.page import StoredExcerpt, stored_excerpts
 from app.queries.review.shown import item_evidence
-from app.web.heat.heatmap import excerpt_line, heat_rows
+from app.web.heat.heatmap import heat_rows, strip
 from app.web.heat.vocabularies import Vocabularies
 from app.web.neuron.evidence import unpacked
 
@@ -91,14 +91,14 @@ def _rows(session: Session, known: Vocabularies, example: ExampleItem) -> tuple[
     tokens = [_cut(excerpts[i], window) for _, i, window, _ in chosen]
     words = known.get(session, tokenizer_id=tokenizer_id, biggest_token=max(map(max, tokens)))
     cut = np.concatenate([values[window] for _, _, window, values in chosen])
-    rows = heat_rows(tokens, cut, heat_steps(cut, scale), words)
+    rows = heat_rows(tokens, cut, heat_steps(cut, scale))
     return tuple(
         ExampleRow(
             excerpt_id=i,
             peak=peak,
             tokens=words.strings[np.array(ids, dtype=np.intp)].tolist(),
             activations=values[window].tolist(),
-            line=excerpt_line(heat, words),
+            line=strip(heat, words),
         )
         for (peak, i, window, values), ids, heat in zip(chosen, tokens, rows, strict=True)
     )

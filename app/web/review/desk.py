@@ -32,10 +32,19 @@ from app.queries.review.taking import Reviewer, TakenSlot
 from app.web.deps import DbSession, allowed_to
 from app.web.heat.vocabularies import Vocabularies
 from app.web.neuron.address import neighbour_path, path_of
-from app.web.neuron.evidence import ExcerptRow, KnownVocabularies, row_source, shown_samples
+from app.web.neuron.evidence import ExcerptRow, KnownVocabularies, Line, RowSource, excerpt_rows, row_source
+from app.web.neuron.simulations import numbers
 from app.web.rendering.templating import CurrentView, View
 
 MayReview = Annotated[Viewer, Depends(allowed_to(Permission.REVIEW), scope="function")]
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceRow:
+    """An excerpt with its numbers: what leads to the neuron's page is not shown in a blind campaign."""
+
+    excerpt: ExcerptRow
+    table: Line
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +52,7 @@ class EvidenceGroup:
     """Excerpts on which the neuron fires alike, the highest peak first."""
 
     firing: Firing
-    rows: tuple[ExcerptRow, ...]
+    rows: tuple[EvidenceRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,13 +183,18 @@ def _evidence(at: Desk, item: ItemShown, head: NeuronHead) -> tuple[tuple[Eviden
     records = item_evidence(at.session, item=item)
     sample = StoredSample("top", item.collection_id or 0, records.excerpt_ids, records.activations)
     source = row_source(at.session, at.known, head=head, samples=[sample], simulations=[])
-    rows = [row for shown in shown_samples(source, [sample]) for row in shown.rows]
+    rows = [_with_numbers(source, row) for row in excerpt_rows(source, sample)]
     return tuple(_grouped(rows, source.scale)), source.scale
 
 
-def _grouped(rows: list[ExcerptRow], scale: float) -> Iterator[EvidenceGroup]:
-    rows = sorted(rows, key=lambda row: -row.peak)
-    steps = heat_steps(np.array([row.peak for row in rows], dtype=np.float32), scale).tolist()
+def _with_numbers(source: RowSource, row: ExcerptRow) -> EvidenceRow:
+    real = np.array(row.activations, dtype=np.float32)
+    return EvidenceRow(row, numbers(source, source.excerpts[row.excerpt_id].token_ids, real, []))
+
+
+def _grouped(rows: list[EvidenceRow], scale: float) -> Iterator[EvidenceGroup]:
+    rows = sorted(rows, key=lambda row: -row.excerpt.peak)
+    steps = heat_steps(np.array([row.excerpt.peak for row in rows], dtype=np.float32), scale).tolist()
     for each in Firing:
         own = tuple(row for row, step in zip(rows, steps, strict=True) if firing(step) is each)
         if own:

@@ -1,0 +1,54 @@
+"""Which of two explanations predicts the same excerpts better, or that nothing tells them apart."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from app.domain.activations import FloatArray
+from app.domain.scores import Estimate, margin_with_interval
+
+
+class Better(StrEnum):
+    """What a paired comparison comes to."""
+
+    FIRST = "first"
+    SECOND = "second"
+    NEITHER = "neither"
+    """The interval of the difference holds 0."""
+    UNKNOWN = "unknown"
+    """The difference or its interval is not defined."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairedDifference:
+    """The correlation of the second explanation less that of the first, on the excerpts that both were scored on."""
+
+    difference: Estimate
+    n_excerpts: int
+
+    @property
+    def better(self) -> Better:
+        """What the difference and its 95% interval come to."""
+        if self.difference.value is None or self.difference.interval is None:
+            return Better.UNKNOWN
+        low, high = self.difference.interval
+        if low > 0:
+            return Better.SECOND
+        return Better.FIRST if high < 0 else Better.NEITHER
+
+
+def paired_difference(
+    real: Sequence[FloatArray],
+    expected: tuple[Sequence[FloatArray], Sequence[FloatArray]],
+    strata: Sequence[int],
+    *,
+    seed: int = 0,
+) -> PairedDifference:
+    """How much better the second of two explanations predicts R excerpts, [T] each in the model's units.
+
+    Paired, as the margin over the token table is: excerpts are drawn together within their ``strata`` (their sample).
+    """
+    if not real:
+        return PairedDifference(Estimate(None, "no excerpt was scored for both"), 0)
+    first, second = expected
+    return PairedDifference(margin_with_interval(real, (second, first), strata, seed=seed), len(real))

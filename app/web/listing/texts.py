@@ -1,0 +1,44 @@
+"""Explanations as a list shows them: quoted tokens as chips, the words of a search marked."""
+
+import re
+
+from markupsafe import Markup, escape
+
+from app.queries.neurons.listing import HIT, HIT_END
+from app.web.heat.glyphs import visible
+from app.web.rendering.signs import with_signs
+
+_QUOTED = re.compile(r'"(?P<plain>[^"\n]{1,60})"|`(?P<back>[^`\n]{1,60})`')
+"""As the lexical language quotes tokens; a language model's text does mostly the same."""
+_HITS = re.compile(f"{HIT}([^{HIT}{HIT_END}]*){HIT_END}")
+
+
+def shown_text(text: str) -> Markup:
+    """HTML of an explanation, whose hits have marks around them."""
+    parts, end = [], 0
+    for found in _QUOTED.finditer(text):
+        parts.append(_marked(text[end : found.start()]))
+        parts.append(Markup("<code>{}</code>").format(_chip(found["plain"] or found["back"])))
+        end = found.end()
+    parts.append(_marked(text[end:]))
+    return Markup("").join(parts)
+
+
+def _marked(text: str) -> Markup:
+    parts, end = [], 0
+    for found in _HITS.finditer(text):
+        parts.append(escape(_plain(text[end : found.start()])))
+        parts.append(Markup("<mark>{}</mark>").format(_plain(found[1])))
+        end = found.end()
+    parts.append(escape(_plain(text[end:])))
+    return Markup("").join(parts)
+
+
+def _plain(text: str) -> str:
+    """With signs for what would not show; a mark without its other half is none."""
+    return with_signs(text.replace(HIT, "").replace(HIT_END, ""))
+
+
+def _chip(quoted: str) -> Markup:
+    html = Markup(visible(quoted.replace(HIT, "").replace(HIT_END, "")))  # noqa: S704 - escaped there
+    return Markup("<mark>{}</mark>").format(html) if HIT in quoted or HIT_END in quoted else html

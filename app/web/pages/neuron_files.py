@@ -1,0 +1,112 @@
+"""All neurons of a list as a file: every one that matches its filters, in its order."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import StreamingResponse
+
+from app.db import Sessions
+from app.formats.tables import ROWS_AT_ONCE, TableFormat, stream_table
+from app.queries.neurons.listing import NeuronRow, NeuronsQuery, every_neuron
+from app.queries.subjects.lookup import subject_head
+from app.web.deps import DbSession
+from app.web.http.security import PRIVATE
+from app.web.listing.filters import ListFilters
+
+router = APIRouter()
+
+
+@dataclass(frozen=True, slots=True)
+class NeuronLine:
+    """A neuron in a file. Scores have their 95% intervals; shares are 0..1, activations in the model's own units."""
+
+    subject: str
+    layer: int
+    index: int
+    explanation_id: int | None
+    explanation: str | None
+    whole_corpus_score: float | None
+    whole_corpus_low: float | None
+    whole_corpus_high: float | None
+    precision: float | None
+    recall: float | None
+    margin_over_token_table: float | None
+    """Of the whole-corpus score; of the 2023 score where there is no other."""
+    null_twin_percentile: float | None
+    score_2023: float | None
+    score_2023_low: float | None
+    score_2023_high: float | None
+    simulator: str | None
+    firing_rate: float | None
+    maximum: float | None
+    n_explanations: int
+    n_open_flags: int
+    verdict: str | None
+    doubts: str | None
+    """Their names with spaces between; empty where the explanation has none."""
+
+
+async def reading_sessions(request: Request) -> Sessions:
+    """Sessions for what is read while the response is under way, when the request's own session has ended."""
+    return cast("Sessions", request.app.state.reading)
+
+
+@router.get("/{slug}/neurons.{format}", include_in_schema=False)
+def neurons_as_file(
+    session: DbSession,
+    reading: Annotated[Sessions, Depends(reading_sessions)],
+    slug: str,
+    format: TableFormat,
+    filters: ListFilters,
+) -> StreamingResponse:
+    """Every neuron that the filters match, however many there are."""
+    head = subject_head(session, slug=slug)
+    filters = filters.of_subject(has_headlines=head.has_headlines)
+    lines = _lines(reading, slug, NeuronsQuery(head.id, filters.filter, filters.sort))
+    headers = {"Content-Disposition": f'attachment; filename="{slug}-neurons.{format}"', "Cache-Control": PRIVATE}
+    content = stream_table(lines, NeuronLine, format=format)
+    return StreamingResponse(content, media_type=format.media_type, headers=headers)
+
+
+def _lines(reading: Sessions, slug: str, query: NeuronsQuery) -> Iterator[NeuronLine]:
+    """A page of the list after the other, each in a session of its own: none is held while the reader is slow."""
+    after: str | None = None
+    while True:
+        with reading() as session:
+            page = every_neuron(session, query=query, after=after, size=ROWS_AT_ONCE)
+        yield from (_line(slug, row) for row in page.rows)
+        if page.next is None:
+            return
+        after = page.next
+
+
+def _line(slug: str, row: NeuronRow) -> NeuronLine:
+    is_whole = row.is_whole_corpus
+    headline_low, headline_high = row.headline_interval or (None, None)
+    low, high = row.interval or (None, None)
+    return NeuronLine(
+        subject=slug,
+        layer=row.layer,
+        index=row.index,
+        explanation_id=row.explanation_id,
+        explanation=row.explanation,
+        whole_corpus_score=row.headline if is_whole else None,
+        whole_corpus_low=headline_low if is_whole else None,
+        whole_corpus_high=headline_high if is_whole else None,
+        precision=row.precision,
+        recall=row.recall,
+        margin_over_token_table=row.margin,
+        null_twin_percentile=row.twin_percentile,
+        score_2023=row.score,
+        score_2023_low=low,
+        score_2023_high=high,
+        simulator=row.simulator,
+        firing_rate=row.firing_rate,
+        maximum=row.max,
+        n_explanations=row.n_explanations,
+        n_open_flags=row.n_open_flags,
+        verdict=None if row.verdict is None else row.verdict.text,
+        doubts=None if row.verdict is None else " ".join(row.verdict.doubts),
+    )
