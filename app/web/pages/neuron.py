@@ -72,7 +72,7 @@ class ShownRows:
     def query(self, *, show: Show | None = None, more: str | None = None) -> str:
         """The page's query string with another choice, or with one more section whole."""
         chosen = self.show if show is None else show
-        pairs: list[tuple[str, object]] = parse_qsl(self.listed.removeprefix("?"))
+        pairs: list[tuple[str, object]] = [*parse_qsl(self.listed.removeprefix("?"))]
         pairs += [] if self.explanation is None else [("explanation", self.explanation)]
         pairs += [] if chosen is Show.REAL else [("show", chosen.value)]
         if chosen is self.show:
