@@ -154,7 +154,9 @@ def simulate(make: Make, samples: list[Sample], author: str, noise: float) -> in
         )
     result = ExplanationResult(author, simulations=tuple(simulations))
     by = Author(AuthorKind.IMPORT, author, collection_id=samples[0].collection_id)
-    return store_explanation(make.session, neuron_id=samples[0].neuron_id, result=result, author=by)
+    explanation_id = store_explanation(make.session, neuron_id=samples[0].neuron_id, result=result, author=by)
+    make.session.flush()
+    return explanation_id
 
 
 def test_the_better_one_is_named_with_the_interval_of_the_difference(

@@ -141,6 +141,7 @@ def test_provenance_is_facts_with_links_and_json_on_demand(client: TestClient, m
     result = ExplanationResult("fires on cats", provenance=provenance)
     author = Author(AuthorKind.IMPORT, "gpt-4")
     explanation_id = store_explanation(make.session, neuron_id=neuron.id, result=result, author=author)
+    make.session.flush()
     html = client.get(f"/explanations/{explanation_id}").text
     assert '<a href="/tiny/1/2/excerpts/7">7</a>' in html
     assert html.index("Seed") < html.index("All of it as JSON") < html.index("&#34;deep&#34;")
