@@ -119,15 +119,17 @@ def _record(session: Session, head: NeuronHead, excerpt_id: int, explanation_ids
     ]
     check = executed_check(session, explanation_id=explanation_ids[0]) if len(explanation_ids) == 1 else None
     mistakes = [m for m in (() if check is None else check.mistakes) if excerpt_id in m.excerpt_ids]
-    ids = {i for stored in (*samples, *simulations, *mistakes) for i in stored.excerpt_ids}
+    stored_ids = [each.excerpt_ids for each in samples]
+    stored_ids += [each.excerpt_ids for each in simulations] + [each.excerpt_ids for each in mistakes]
+    ids = {i for own in stored_ids for i in own}
     excerpts = stored_excerpts(session, excerpt_ids=ids)
     expected = {
         s.explanation_id: _Levels(s.explanation_id, _own(s.expected, s.excerpt_ids, excerpts, excerpt_id), s.unit)
         for s in simulations
     }
     real = next((_own(s.activations, s.excerpt_ids, excerpts, excerpt_id) for s in samples), None)
-    for mistake in mistakes if check is not None else ():
-        unit = (check.figures.maximum or 0.0) / NORMALISED_MAXIMUM
+    unit = 0.0 if check is None else (check.figures.maximum or 0.0) / NORMALISED_MAXIMUM
+    for mistake in mistakes:
         levels = _own(mistake.expected, mistake.excerpt_ids, excerpts, excerpt_id)
         expected.setdefault(explanation_ids[0], _Levels(explanation_ids[0], levels, unit))
         real = _own(mistake.activations, mistake.excerpt_ids, excerpts, excerpt_id) if real is None else real
