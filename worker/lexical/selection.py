@@ -299,9 +299,12 @@ def _key(target: Target) -> object:
     return target.text.strip().lower() or target.text if isinstance(target, Quoted) else target
 
 
+_WORDS_OF_A_LETTER = (b" a", b" A", b" I")
+
+
 def _hardly_helps(target: Target) -> bool:
     """A quotation of one letter, or of white space that is more than one line break."""
-    if not isinstance(target, Quoted):
+    if not isinstance(target, Quoted) or target.text in _WORDS_OF_A_LETTER:
         return False
     core = target.text.strip()
     return (len(core) == 1 and core.isalpha()) or (not core and target.text != b"\n")
