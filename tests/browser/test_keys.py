@@ -9,11 +9,12 @@ from tests.browser.test_looks import WIDE
 
 NEURON = f"/{SLUG}/0/7"
 """One that no other test flags."""
+FLAGGED = f"/{SLUG}/0/6"
 
 
 def test_a_neuron_is_flagged_with_two_keys(open_page: Callable[..., Page]) -> None:
     page = open_page("alice", **WIDE)
-    page.goto(NEURON)
+    page.goto(FLAGGED)
     page.keyboard.press("f")
     expect(page.get_by_role("button", name="1 Wrong")).to_be_focused()
     page.keyboard.press("3")

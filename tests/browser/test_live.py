@@ -1,0 +1,120 @@
+"""Pages that change by themselves: updates that rest, focus that stays, words that say what was done."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Page, Request, expect
+from sqlalchemy import func, select, text, update
+
+from app.db import transaction
+from app.models import Neuron, Run, Subject
+from app.queries.methods.definitions import newest_method
+from app.work.enqueue import cancel_batch, enqueue_batch
+from tests.browser.site import SLUG, Site
+from tests.browser.test_looks import WIDE
+
+OpenPage = Callable[..., Page]
+HIDE = "Object.defineProperty(document, 'hidden', {configurable: true, get: () => true})"
+SHOW = "Object.defineProperty(document, 'hidden', {configurable: true, get: () => false})"
+
+
+@pytest.fixture
+def waiting(site: Site) -> Iterator[str]:
+    """The address of a batch that no worker begins: it is due tomorrow."""
+    with transaction(site.sessions) as session:
+        subject = session.scalars(select(Subject).where(Subject.slug == SLUG)).one()
+        chosen = select(Neuron.id).where(Neuron.subject_id == subject.id, Neuron.layer == 2, Neuron.index < 3)
+        batch_id = enqueue_batch(
+            session,
+            subject_id=subject.id,
+            neuron_ids=session.scalars(chosen).all(),
+            method_id=newest_method(session, name="lexical").id,
+            account_id=None,
+        ).batch_id
+        tomorrow = func.now() + text("interval '1 day'")
+        session.execute(update(Run).where(Run.batch_id == batch_id).values(due_at=tomorrow))
+    yield f"/batches/{batch_id}"
+    with transaction(site.sessions) as session:
+        cancel_batch(session, batch_id=batch_id, account_id=None)
+
+
+def updates_of(page: Page) -> list[str]:
+    """The addresses of the updates that a page requests, as they come."""
+    found = list[str]()
+
+    def note(request: Request) -> None:
+        if request.headers.get("hx-request") == "true":
+            found.append(request.url)
+
+    page.on("request", note)
+    return found
+
+
+def test_updates_rest_while_nobody_sees_the_page_and_when_they_are_paused(open_page: OpenPage, waiting: str) -> None:
+    page = open_page("alice", **WIDE)
+    page.clock.install()
+    page.goto(waiting)
+    updates, pause = updates_of(page), page.locator("#pause")
+    page.clock.run_for(1_500)
+    expect(page.locator("#_progress")).to_be_visible()
+    assert len(updates) == 1
+    page.evaluate(HIDE)
+    page.clock.run_for(10_000)
+    page.evaluate(SHOW)
+    assert len(updates) == 1
+    pause.click()
+    expect(pause).to_have_text("Go on updating")
+    page.clock.run_for(10_000)
+    assert len(updates) == 1
+    page.reload()
+    page.clock.run_for(10_000)  # it stays paused in this tab
+    assert len(updates) == 1
+    page.locator("#pause").click()
+    expect(page.locator("#pause")).to_have_text("Pause updates")
+    page.clock.run_for(1_500)
+    expect(page.locator("#_progress")).to_be_visible()
+    assert len(updates) == 2
+
+
+def test_a_page_without_updates_offers_no_pause(open_page: OpenPage) -> None:
+    page = open_page("alice", **WIDE)
+    page.goto("/methods")
+    expect(page.locator("#share")).to_be_visible()
+    expect(page.locator("#pause")).to_be_hidden()
+
+
+def test_the_progress_of_a_batch_is_announced(open_page: OpenPage, waiting: str) -> None:
+    page = open_page("alice", **WIDE)
+    page.goto(waiting)
+    expect(page.get_by_role("status").filter(has_text="0 of 3 runs ended")).to_be_visible()
+
+
+def test_focus_stays_on_the_heading_that_sorts(open_page: OpenPage) -> None:
+    page = open_page("alice", **WIDE)
+    page.goto(f"/{SLUG}?state=explained")
+    heading = page.locator("#sort-score")
+    heading.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**sort=-score**")
+    expect(heading).to_be_focused()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**sort=score**")
+    expect(heading).to_be_focused()
+
+
+def test_what_was_flagged_and_settled_is_said_where_it_was_done(open_page: OpenPage) -> None:
+    page = open_page("flo", **WIDE)
+    page.goto(f"/{SLUG}?state=explained&layer=0&sort=position")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("f")
+    page.wait_for_url("**/flag?back=**")
+    page.keyboard.press("2")
+    page.wait_for_url(f"**/{SLUG}?**")
+    expect(page.locator("#told")).to_contain_text("Flagged 0/1 as too broad.")
+    bob = open_page("bob", role="reviewer", **WIDE)
+    bob.goto("/flags?by=flo")
+    card = bob.locator("article.flag")
+    card.get_by_role("button", name="Reject").click()
+    expect(card).to_contain_text("Rejected")
+    expect(card).to_be_focused()

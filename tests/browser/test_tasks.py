@@ -1,0 +1,193 @@
+"""What people come for, done as they do it: none of it takes more than six clicks or keys.
+
+Every click and every key counts, words that are typed as one. Each test begins on the first page, or where the task
+itself says.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+from sqlalchemy import select
+
+from app.db import transaction
+from app.models import Account, Flag, ReviewItem
+from app.queries.review.flags import resolve_flag
+from app.queries.review.taking import Reviewer
+from tests.browser.site import SLUG, Site
+from tests.browser.test_looks import WIDE
+
+MOST = 6
+OpenPage = Callable[..., Page]
+
+
+class Hand:
+    """One hand, whose clicks and keys are counted."""
+
+    def __init__(self, page: Page) -> None:
+        self.page, self.n = page, 0
+
+    def click(self, what: Locator) -> None:
+        self.n += 1
+        what.click()
+
+    def press(self, key: str) -> None:
+        self.n += 1
+        self.page.keyboard.press(key)
+
+    def write(self, where: Locator, words: str) -> None:
+        """Words count as one."""
+        self.n += 1
+        where.fill(words)
+
+    def choose(self, where: Locator, value: str) -> None:
+        self.n += 1
+        where.select_option(value)
+
+
+@pytest.fixture
+def hand(open_page: OpenPage) -> Iterator[Hand]:
+    """Alice's, on the first page."""
+    page = open_page("alice", **WIDE)
+    page.goto("/")
+    hand = Hand(page)
+    yield hand
+    assert 0 < hand.n <= MOST, f"{hand.n} clicks and keys"
+
+
+def main(hand: Hand) -> Locator:
+    return hand.page.get_by_role("main")
+
+
+def test_find_neurons_about_exceptions(hand: Hand) -> None:
+    hand.press("/")
+    hand.write(hand.page.locator("#go"), "exception or error or raise")
+    hand.press("Enter")
+    expect(hand.page).to_have_url(re.compile("words=exception"))
+    expect(hand.page.locator(".matches")).to_contain_text("match")
+
+
+def test_the_worst_explanations_that_score_high(hand: Hand) -> None:
+    hand.click(main(hand).get_by_role("link", name="Audit the doubtful"))
+    expect(hand.page).to_have_url(re.compile("state=doubtful.*sort=-score"))
+    rows = hand.page.locator("table.neurons tbody tr")
+    expect(rows.first.locator(".verdict-line.doubtful")).to_be_visible()
+
+
+def test_those_that_do_not_beat_the_token_table(hand: Hand) -> None:
+    hand.click(main(hand).get_by_role("link", name=re.compile("does not beat its token table")))
+    expect(hand.page).to_have_url(re.compile("margin_max=0"))
+    margins = hand.page.locator('td[data-label="over tokens"]')
+    expect(margins.first).to_be_visible()
+    assert not [words for words in margins.all_inner_texts() if words.strip().startswith("+")]
+
+
+def test_flag_three_bad_ones(hand: Hand, site: Site) -> None:
+    hand.page.goto(f"/{SLUG}?state=explained&sort=score&layer=0")
+    before = n_flags(site)
+    hand.click(hand.page.locator("table.neurons tbody .place a").first)
+    hand.page.wait_for_load_state()  # keys are read once the page's script runs
+    hand.press("f")
+    hand.click(hand.page.get_by_label("Flag and go to the next neuron"))
+    for reason in ("1", "2", "1"):
+        here = re.compile(re.escape(hand.page.url))
+        hand.press(reason)
+        expect(hand.page).not_to_have_url(here)
+        hand.page.wait_for_load_state()
+    assert n_flags(site) == before + 3
+
+
+def n_flags(site: Site, name: str = "alice") -> int:
+    with transaction(site.sessions) as session:
+        own = select(Flag.id).join(Account, Account.id == Flag.account_id).where(Account.name == name)
+        return len(session.scalars(own).all())
+
+
+def test_see_what_became_of_my_flags(open_page: OpenPage, site: Site) -> None:
+    page = open_page("flora", **WIDE)
+    page.goto(f"/{SLUG}?state=explained&sort=position&layer=0")
+    page.locator("table.neurons tbody .place a").nth(9).click()
+    page.wait_for_load_state()
+    page.keyboard.press("f")
+    page.keyboard.press("1")
+    expect(page.locator("#_flags")).to_contain_text("Flagged.")
+    uphold(site, "flora")
+    hand = Hand(page)
+    page.goto("/")
+    expect(page.locator(".who .count")).to_contain_text("1")
+    with page.expect_response("**/mine/seen"):  # two seconds after the page is open
+        hand.click(page.locator(".who").get_by_role("link", name=re.compile("Mine")))
+    expect(page.locator(".news")).to_contain_text("was upheld")
+    expect(page.locator(".consequence").first).to_be_visible()
+    page.goto("/")
+    expect(page.locator(".who .count")).to_have_count(0)
+    assert hand.n == 1
+
+
+def uphold(site: Site, name: str) -> None:
+    """As a reviewer does it."""
+    with transaction(site.sessions) as session:
+        flag_id = session.scalars(
+            select(Flag.id).join(Account, Account.id == Flag.account_id).where(Account.name == name)
+        ).one()
+        judge = Account(name=f"who judges {name}", role="reviewer")
+        session.add(judge)
+        session.flush()
+        resolve_flag(session, flag_id=flag_id, reviewer=Reviewer(judge.id), kind="wrong", note="")
+        assert session.scalars(select(ReviewItem.state).join(Flag, Flag.item_id == ReviewItem.id)).first()
+
+
+def test_queue_layer_3_below_a_score_and_watch_before_and_after(hand: Hand) -> None:
+    page = hand.page
+    page.goto(f"/{SLUG}?layer=0&headline_max=0.4")
+    hand.click(page.get_by_role("checkbox", name=re.compile("select all .* that match")))
+    hand.click(page.get_by_role("button", name=re.compile("Queue again")))
+    hand.click(main(hand).get_by_role("button", name=re.compile("^Queue")))
+    expect(page).to_have_url(re.compile(r"/batches/\d+$"))
+    expect(page.get_by_role("heading", level=1)).to_have_text("Layer 0, whole-corpus score at most 0.4")
+    expect(page.locator("#_progress")).to_contain_text("Ended", timeout=120_000)
+    expect(page.get_by_role("img", name=re.compile(r"\d+ the same"))).to_be_visible()
+    expect(page.locator(".runs tbody tr").first).to_contain_text("same as before")
+    hand.click(page.get_by_role("link", name="Difference"))
+    expect(page).to_have_url(re.compile("sort=-difference"))
+    expect(page.locator("#by-difference")).to_be_focused()
+
+
+def test_which_neurons_did_i_look_at(hand: Hand) -> None:
+    for index in (3, 4):
+        hand.page.goto(f"/{SLUG}/0/{index}")
+    hand.click(hand.page.locator(".brand"))
+    visits = hand.page.locator(".visits a")
+    expect(visits.nth(0)).to_have_attribute("href", f"/{SLUG}/0/4")
+    hand.click(visits.nth(1))
+    expect(hand.page).to_have_url(re.compile("/0/3$"))
+
+
+def test_share_what_i_see(hand: Hand, open_page: OpenPage) -> None:
+    page = hand.page
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(f"/{SLUG}?state=explained&sort=score")
+    hand.click(page.locator("table.neurons tbody .place a").nth(2))
+    page.wait_for_load_state()
+    expect(page.locator(".trail")).to_contain_text("3 of")
+    words, place = page.locator("#_claim .text").inner_text(), page.locator(".trail").inner_text()
+    hand.click(page.get_by_role("button", name="Copy the address"))
+    expect(page.get_by_role("button", name="Address copied")).to_be_visible()
+    other = open_page(**WIDE)
+    other.goto(page.evaluate("navigator.clipboard.readText()"))
+    assert other.locator("#_claim .text").inner_text() == words
+    assert other.locator(".trail").inner_text() == place
+
+
+def test_know_what_the_score_means(hand: Hand) -> None:
+    page = hand.page
+    page.goto(f"/{SLUG}/0/1")
+    expect(page.locator("#_claim .verdict-line").first).to_be_visible()  # the meaning stands below the number
+    term = page.locator("#_claim .term").first
+    hand.click(term)
+    expect(page.locator(":popover-open")).to_be_visible()
+    page.keyboard.press("Escape")
+    hand.click(page.get_by_role("navigation", name="Site").get_by_role("link", name="Guide"))
+    hand.click(main(hand).get_by_role("link", name=re.compile("read a score", re.IGNORECASE)).first)
+    expect(page.get_by_role("heading", level=1)).to_contain_text(re.compile("score", re.IGNORECASE))
