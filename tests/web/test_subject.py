@@ -39,7 +39,7 @@ def test_the_best_scores_are_first_and_the_unexplained_last(
     answer = client.get("/tiny")
     assert answer.status_code == 200
     assert places(context) == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)]
-    assert 'href="/tiny/0/1?list=all"' in answer.text
+    assert 'href="/tiny/0/1?list=sort%3D-score"' in answer.text
     assert "fires on <code><s> </s>import</code>" in answer.text
 
 
