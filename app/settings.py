@@ -29,6 +29,11 @@ class Settings(BaseSettings):
         description="PostgreSQL address. Without it an embedded server runs in the data folder.",
     )
     data_dir: Path = Field(Path(".data"), description="Folder of the embedded database and of unfinished collections.")
+    import_dir: Path | None = Field(
+        None,
+        description="Folder from which pages import, under the same path on the workers; `imports` in the data folder"
+        " if unset. Commands import from anywhere.",
+    )
     host: str = Field(
         "127.0.0.1",
         description="Address the web server binds. Others than loopback need an account.",

@@ -12,9 +12,9 @@ from app.cli.database import db
 from app.cli.doubts import doubts_command
 from app.cli.history import history
 from app.cli.provider import provider
-from app.cli.report import export_command, report_command
+from app.cli.report import campaign_table_command, report_command
 from app.cli.steps import steps_command
-from app.cli.transfer import import_command
+from app.cli.transfer import export_command, import_command
 from app.cli.user import user
 from app.errors import DomainError
 from app.health import web_is_alive, worker_is_alive
@@ -169,6 +169,7 @@ def settings_command() -> None:
 cli.command("steps")(steps_command)
 cli.command("doubts")(doubts_command)
 cli.command("report")(report_command)
+cli.command("campaign-table")(campaign_table_command)
 cli.command("export")(export_command)
 cli.command("import")(import_command)
 

@@ -1,4 +1,4 @@
-"""``neuron-audit report`` and ``neuron-audit export``: what a campaign comes to, as files."""
+"""``neuron-audit report`` and ``neuron-audit campaign-table``: what a campaign comes to, as files."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -47,7 +47,7 @@ def report_command(
     typer.echo(f"{output}: report {report.identity.id}, digest {report.identity.digest}")
 
 
-def export_command(
+def campaign_table_command(
     campaign: Campaign,
     table: Annotated[ExportedTable, typer.Argument(help="verdicts, items, flags or samples.")],
     output: Output,

@@ -1,23 +1,29 @@
-"""``neuron-audit import``: neurons and explanations of outside files."""
+"""``neuron-audit import`` and ``neuron-audit export``: neurons and explanations of outside files, in and out."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from time import monotonic
 from typing import Annotated
 
 import typer
 
 from app.cli.common import settings
-from app.db import Sessions, make_sessions
+from app.db import Sessions, make_sessions, transaction
 from app.domain.imports import DataFormat, ImportCounts
 from app.queries.imports.state import import_problems
 from app.schema import open_installation
 from app.settings import Settings
+from app.transfer.exporting import ExportProgress, ExportRequest, run_export
 from app.transfer.importing import ImportOutcome, ImportProgress, ImportRequest, run_import
+from app.transfer.queueing import queue_import
 from app.transfer.sources import Location
 
 LINE_SECONDS = 10.0
 SHOWN_PROBLEMS = 20
+Queue = Annotated[
+    bool, typer.Option("--queue", help="Let a worker do it: the page of its task shows progress and cancels it.")
+]
 
 
 def import_command(  # noqa: PLR0913, PLR0917 - one argument for each option
@@ -34,6 +40,7 @@ def import_command(  # noqa: PLR0913, PLR0917 - one argument for each option
     ] = None,
     layers: Annotated[str | None, typer.Option(help="Of an HTTP address: the layers, like 0-3,7.")] = None,
     indices: Annotated[str | None, typer.Option(help="Of an HTTP address: the neurons of each layer.")] = None,
+    queue: Queue = False,
 ) -> None:
     """Import neurons, their records, explanations and scores. The same command goes on where a killed one was.
 
@@ -43,9 +50,29 @@ def import_command(  # noqa: PLR0913, PLR0917 - one argument for each option
     location = Location(source, layers, indices)
     request = ImportRequest(subject, format, collection, name, model, activation_function)
     with _sessions(settings()) as sessions:
+        if queue:
+            with transaction(sessions) as session:
+                task = queue_import(session, location=location, request=request, account_id=None)
+            typer.echo(f"{subject}: queued; /tasks/{task.id} shows its progress and cancels it")
+            return
         outcome = run_import(sessions, location.opened(), request, tell=_Lines())
         _tell_problems(sessions, outcome)
     typer.echo(f"{outcome.slug}: {_counted(outcome.counts)}; {outcome.n_problems:,} problems")
+
+
+def export_command(
+    subject: Annotated[str, typer.Argument(help="The subject's name in addresses.")],
+    output: Annotated[
+        Path,
+        typer.Option(help="A file for jsonl (also .jsonl.gz) and parquet; else a folder, or .zip, .tar or .tar.gz."),
+    ],
+    format: Annotated[DataFormat, typer.Option(help="jsonl, parquet, openai or neuronpedia.")] = DataFormat.JSONL,
+) -> None:
+    """Write a subject's neurons with everything that is known of them, or with what the format can hold."""
+    request = ExportRequest(subject, format)
+    with _sessions(settings()) as sessions:
+        n_neurons = run_export(sessions, request, output.expanduser(), tell=_Lines())
+    typer.echo(f"{output}: {n_neurons:,} neurons")
 
 
 @contextmanager
@@ -64,7 +91,7 @@ def _tell_problems(sessions: Sessions, outcome: ImportOutcome) -> None:
         typer.echo(f"{'missing' if each.is_gap else 'refused'}: {each}", err=True)
     n_more = outcome.n_problems - len(problems)
     if n_more > 0:
-        typer.echo(f"and {n_more:,} more", err=True)
+        typer.echo(f"and {n_more:,} more; /imports/{outcome.import_id} lists them", err=True)
 
 
 def _counted(counts: ImportCounts) -> str:
@@ -80,10 +107,13 @@ class _Lines:
     def __init__(self) -> None:
         self._last = monotonic()
 
-    def __call__(self, progress: ImportProgress) -> None:
+    def __call__(self, progress: ImportProgress | ExportProgress) -> None:
         now = monotonic()
         if now - self._last < LINE_SECONDS:
             return
         self._last = now
-        done = f"{progress.counts.neurons:,} records, at {progress.position}"
+        if isinstance(progress, ImportProgress):
+            done = f"{progress.counts.neurons:,} records, at {progress.position}"
+        else:
+            done = f"{progress.n_neurons:,} neurons"
         typer.echo(f"{progress.share:.0%}: {done}", err=True)

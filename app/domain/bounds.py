@@ -22,6 +22,9 @@ LONGEST_GUESS = 500
 LONGEST_TRIAL = 1_000
 """Of a text that is tried on a neuron."""
 LONGEST_SEARCH = 200
+LONGEST_SLUG = 64
+LONGEST_SOURCE = 1_000
+"""Of what a person names to import from."""
 LONGEST_FIELD = 40
 """Of a form's field that holds a number or a word from a list."""
 LONGEST_FILTERS = 2_000

@@ -5,9 +5,10 @@ import re
 RESERVED_SLUGS = frozenset(
     {
         "account", "activity", "api", "batches", "bill", "calls", "campaigns", "docs", "draws", "events",
-        "explanations", "export", "favicon.ico", "flags", "go", "guide", "health", "import", "index", "items",
-        "login", "logout", "methods", "mine", "openapi", "people", "providers", "redoc", "review", "robots.txt",
-        "runs", "search", "settings", "static", "subjects", "tasks", "users", "verdicts", "workers",
+        "explanations", "export", "exports", "favicon.ico", "flags", "go", "guide", "health", "import",
+        "imports", "index", "items", "login", "logout", "methods", "mine", "openapi", "people", "providers",
+        "redoc", "review", "robots.txt", "runs", "search", "settings", "static", "subjects", "tasks", "users",
+        "verdicts", "workers",
     }
 )  # fmt: skip
 """First words of addresses that are, or may become, pages of their own."""

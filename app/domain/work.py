@@ -120,7 +120,12 @@ PROBE = TaskKind(
     "probe", "A language model tried", Lane.INTERACTIVE, result_page="/providers/{provider_id}", max_attempts=1
 )
 
+IMPORT = TaskKind("import", "Neurons imported from files", Lane.BACKGROUND, result_page="/{slug}")
+
+EXPORT = TaskKind("export", "A subject exported to files", Lane.BACKGROUND, result_page="/exports/{id}")
+
 KINDS: Mapping[str, TaskKind] = {
-    kind.name: kind for kind in (TRIAL, FIRING, WARM_UP, CHECK, COLLECTION, CONTROLS, MODEL_REVIEW, PROBE)
+    kind.name: kind
+    for kind in (TRIAL, FIRING, WARM_UP, CHECK, COLLECTION, CONTROLS, MODEL_REVIEW, PROBE, IMPORT, EXPORT)
 }
 """Every kind of task by its name. Its handler is in ``worker.run.handlers``."""

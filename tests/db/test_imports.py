@@ -6,17 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from app.db import Sessions, make_engine, make_sessions, transaction
 from app.domain.doubts import Doubt
 from app.domain.imports import ImportCounts
 from app.domain.samples import BANDS, SampleKind
-from app.errors import Invalid
+from app.errors import Conflict, Invalid, NotFound
 from app.formats.sources.opening import local_source
 from app.models import (
     CollectedNeuron,
     Collection,
+    Event,
     Excerpt,
     Explanation,
     ExplanationDoubt,
@@ -27,8 +28,10 @@ from app.models import (
     Subject,
     VocabularyToken,
 )
+from app.queries.imports.shown import show_collection
 from app.queries.imports.state import import_problems, import_row
 from app.queries.neurons.records import neuron_records
+from app.queries.subjects.lookup import subject_head
 from app.transfer.importing import ImportOutcome, ImportRequest, run_import
 from tests.factories import Make
 from tests.openai_files import neuron_record, simulation_results, write_data_set, write_json
@@ -175,7 +178,47 @@ def test_several_collections_of_a_subject_live_side_by_side(own_sessions: Sessio
     assert (second.counts.new_neurons, second.counts.new_activation_records) == (0, 3 * 60)
     with own_sessions() as session:
         rows = [import_row(session, import_id=i) for i in (first.import_id, second.import_id)]
+        head = subject_head(session, slug=SLUG)
     assert [row.is_shown for row in rows if row is not None] == [True, False]
+    assert (head.corpus, head.others) == ("first", ("second",))
+
+
+def test_what_is_shown_is_switched_with_its_statistics(own_sessions: Sessions, tmp_path: Path) -> None:
+    first = write_data_set(tmp_path / "a", layers=1)
+    write_json(tmp_path / "b/0.json", neuron_record(0, 0, mean=0.75, skewness=None, variance=None, kurtosis=4.5))
+    ids = [
+        bring(own_sessions, first, collection="first").import_id,
+        bring(own_sessions, tmp_path / "b", collection="second").import_id,
+    ]
+    with own_sessions() as session:
+        rows = [row for i in ids if (row := import_row(session, import_id=i)) is not None]
+    names = ("mean", "variance", "skewness", "kurtosis")
+
+    def shown(collection_id: int) -> tuple[float | None, ...]:
+        with transaction(own_sessions) as session:
+            assert show_collection(session, collection_id=collection_id, account_id=None) == SLUG
+        with own_sessions() as session:
+            neuron = session.scalars(select(Neuron).where(Neuron.layer == 0, Neuron.index == 0)).one()
+            return tuple(getattr(neuron, name) for name in names)
+
+    assert shown(rows[0].collection_id) == (0.125, 0.25, 1.5, None)
+    assert shown(rows[1].collection_id) == (0.75, None, None, 4.5)
+    assert shown(rows[0].collection_id) == (0.125, 0.25, 1.5, None)
+    with own_sessions() as session:
+        kinds = session.scalars(select(Event.kind).where(Event.kind == "collection.shown")).all()
+    assert len(kinds) == 2
+
+
+def test_a_collection_that_is_not_complete_is_not_shown(own_sessions: Sessions, tmp_path: Path) -> None:
+    bring(own_sessions, write_data_set(tmp_path / "a", layers=1))
+    with transaction(own_sessions) as session:
+        session.execute(update(Collection).values(status="running"))
+        subject = session.scalars(select(Subject)).one()
+        assert subject.collection_id is not None
+        with pytest.raises(Conflict, match="not complete"):
+            show_collection(session, collection_id=subject.collection_id, account_id=None)
+        with pytest.raises(NotFound):
+            show_collection(session, collection_id=999, account_id=None)
 
 
 def test_a_folder_without_a_known_format_is_refused(own_sessions: Sessions, tmp_path: Path) -> None:
@@ -203,7 +246,7 @@ def test_text_that_the_database_cannot_hold_is_stored_in_another_form(own_sessio
 def test_another_format_becomes_a_subject_with_what_it_knows(own_sessions: Sessions, tmp_path: Path) -> None:
     address = {"modelId": "gpt2-small", "layer": "5-res-jb", "index": "7"}
     top = {**address, "tokens": ["Ġthe", "Ġcat", "Ċ"], "values": [0, 2.5, 0], "binMin": -1}
-    files: dict[str, list[Any]] = {
+    files: dict[str, Any] = {
         "features/batch-0.jsonl": [{**address, "maxActApprox": 2.5, "frac_nonzero": 0.01, "pos_str": ["x"]}],
         "activations/batch-3.jsonl": [top, {**top, "values": [1.5, 0, 0], "binMin": 1, "binMax": 2}],
         "explanations/batch-1.jsonl": [

@@ -1,4 +1,4 @@
-"""``neuron-audit report`` and ``neuron-audit export`` on a database of their own."""
+"""``neuron-audit report`` and ``neuron-audit campaign-table`` on a database of their own."""
 
 import json
 from collections.abc import Callable
@@ -55,7 +55,7 @@ def test_a_report_is_written_in_three_forms_and_two_languages(run: Run, tmp_path
 
 def test_every_verdict_is_exported(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "verdicts.csv"
-    done = run("export", "verdicts", "--format", "csv", "--output", str(file))
+    done = run("campaign-table", "verdicts", "--format", "csv", "--output", str(file))
     lines = read_table(file.read_bytes(), VerdictLine, format=TableFormat.CSV)
     assert f"{len(lines)} lines" in done.output
     assert {line.reviewer for line in lines} == {"alice", "bob", "dora"}

@@ -14,6 +14,7 @@ from app.work.enqueue import enqueue_batch
 from app.work.trials import enqueue_trial
 from tests.db.auditing import audited, judge
 from tests.factories import Make
+from tests.web.everything import imported_beside
 
 Known = Mapping[str, int | str]
 """Values by the names of path parameters."""
@@ -53,6 +54,7 @@ def addressed(make: Make, *, reply: str = "words") -> Known:
         "task_id": session.scalars(select(Task.id)).one(),
         "draw_id": session.scalars(select(CampaignDraw.id).order_by(CampaignDraw.id).limit(1)).one(),
         "account_id": bob,
+        "import_id": imported_beside(make, audit.subject.slug),
     }
 
 

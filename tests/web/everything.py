@@ -10,6 +10,8 @@ from app.domain.language_models import ProviderKind
 from app.domain.review import ItemSource
 from app.models import Run
 from app.queries.explanations.standing import refresh_current
+from app.queries.imports.state import begin_import, complete_import
+from app.queries.imports.subjects import import_target
 from app.queries.language_models.providers import ProviderSettings, add_provider, disable_provider
 from app.queries.neurons.selection import NeuronSelection
 from app.queries.review.campaigns import CampaignRules
@@ -42,6 +44,13 @@ MUTATIONS = (
         "items.added",
         {"neuron": "{neuron}", "n_explanations": "1", "campaign_id": "{other_campaign_id}"},
     ),
+    Mutation(
+        "/imports",
+        "task.queued",
+        {"source": "http://127.0.0.1:9/x", "subject": "new", "layers": "0", "indices": "0"},
+    ),
+    Mutation("/imports/{import_id}/show", "collection.shown", {}),
+    Mutation("/exports", "task.queued", {"subject": "{slug}", "format": "jsonl"}),
     Mutation("/draws/{draw_id}/withdraw", "items.withdrawn", {}),
     Mutation("/{slug}/check", "task.queued", {}),
     Mutation("/{slug}/{layer}/{index}/runs", "batch.queued", {"method_id": "{method}"}),
@@ -99,6 +108,15 @@ MUTATIONS = (
     Mutation("/account/tokens", "token.created", {"name": "script", "scope": "read", "days": "1"}),
     Mutation("/account/tokens/{token_id}/revoke", "token.revoked", {}),
 )
+
+
+def imported_beside(make: Make, slug: str) -> int:
+    """A complete import into a subject that shows another collection."""
+    target = import_target(make.session, slug=slug, collection="published", values={})
+    values = {"subject_id": target.subject_id, "collection_id": target.collection_id, "source": "x", "format": "openai"}
+    begun = begin_import(make.session, key="x", values=values)
+    complete_import(make.session, begun=begun, context_length=8, n_excerpts=0)
+    return begun.id
 
 
 def one_of_everything(make: Make) -> dict[str, Any]:
@@ -164,6 +182,7 @@ def one_of_everything(make: Make) -> dict[str, Any]:
         "campaign_id": campaign_id,
         "other_campaign_id": other_campaign_id,
         "draw_id": added.draw_id,
+        "import_id": imported_beside(make, subject.slug),
         "slot_id": 1,
         "item_id": 1,
         "verdict_id": 1,

@@ -4,7 +4,19 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from app.domain.work import CHECK, COLLECTION, CONTROLS, FIRING, MODEL_REVIEW, PROBE, RUN, TRIAL, WARM_UP
+from app.domain.work import (
+    CHECK,
+    COLLECTION,
+    CONTROLS,
+    EXPORT,
+    FIRING,
+    IMPORT,
+    MODEL_REVIEW,
+    PROBE,
+    RUN,
+    TRIAL,
+    WARM_UP,
+)
 from worker.run.held import Done, Handler, Handlers, HeldWork
 from worker.run.services import WorkerServices
 
@@ -66,6 +78,18 @@ def _probe(services: WorkerServices) -> Handler:
     return ProbeHandler(services.sessions, services.settings)
 
 
+def _import(services: WorkerServices) -> Handler:
+    from worker.run.transfers import ImportHandler
+
+    return ImportHandler(services.sessions)
+
+
+def _export(services: WorkerServices) -> Handler:
+    from worker.run.transfers import ExportHandler
+
+    return ExportHandler(services.sessions, services.settings)
+
+
 MAKERS: Mapping[str, Maker] = {
     RUN: _run,
     TRIAL.name: _trial,
@@ -76,6 +100,8 @@ MAKERS: Mapping[str, Maker] = {
     CONTROLS.name: _controls,
     MODEL_REVIEW.name: _model_review,
     PROBE.name: _probe,
+    IMPORT.name: _import,
+    EXPORT.name: _export,
 }
 """Makes the handler of a kind when the first work of that kind is taken: until then its libraries are not imported."""
 

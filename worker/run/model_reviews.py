@@ -5,7 +5,6 @@ from functools import partial
 
 from app.db import Sessions, transaction
 from app.domain.tokens import Vocabulary
-from app.queries.neurons.records import vocabulary
 from app.queries.review.judging import Judgement, give_verdict
 from app.queries.review.reviewers import ItemForProgram, item_for_program
 from app.queries.review.taking import LeaseExpired, Reviewer, TakenSlot, skip, take_next
@@ -14,6 +13,7 @@ from worker.method.prompts import load
 from worker.method.reviewer import PROMPT, judge
 from worker.run.held import Done, HeldWork
 from worker.run.opening import Providers
+from worker.run.vocabularies import Vocabularies, biggest_token
 
 
 class ModelReviewHandler:
@@ -21,7 +21,7 @@ class ModelReviewHandler:
 
     def __init__(self, sessions: Sessions, providers: Providers) -> None:
         self._sessions, self._providers = sessions, providers
-        self._vocabularies: dict[int, Vocabulary] = {}
+        self._vocabularies = Vocabularies()
 
     def __call__(self, held: HeldWork[TaskLease]) -> Done:
         """The numbers of items that were judged and put off. Raises NotFound, Conflict, ProviderError, CapReached.
@@ -59,9 +59,9 @@ class ModelReviewHandler:
             if slot is None:
                 return None
             item = item_for_program(session, item_id=slot.item_id)
-            if item.tokenizer_id not in self._vocabularies:
-                self._vocabularies[item.tokenizer_id] = vocabulary(session, tokenizer_id=item.tokenizer_id)
-            return slot, item, self._vocabularies[item.tokenizer_id]
+            biggest = biggest_token(item.records)
+            words = self._vocabularies.get(session, tokenizer_id=item.tokenizer_id, biggest_token=biggest)
+            return slot, item, words
 
     def _give(self, slot: TakenSlot, who: Reviewer, judgement: Judgement) -> bool:
         """Whether the verdict was stored; not where the model took longer than the lease."""

@@ -35,12 +35,13 @@ from app.queries.explanations.store import (
 from app.queries.history.events import record_event
 from app.queries.methods.definitions import method_definition
 from app.queries.neurons.location import NeuronAddress, nearest_neurons, neuron_address, neuron_peer
-from app.queries.neurons.records import records_of_neurons, vocabulary
+from app.queries.neurons.records import records_of_neurons
 from app.work.lease import RunLease
 from worker.method.contracts import NeuronTask, Services
 from worker.method.pipeline import Report, run_method
 from worker.method.registry import build_method
 from worker.run.held import Done, HeldWork
+from worker.run.vocabularies import Vocabularies, biggest_token, records_in
 
 Work: TypeAlias = Callable[[NeuronTask, Report], tuple[ExplanationResult, ...]]
 """A method that is ready: every candidate for one neuron."""
@@ -73,7 +74,7 @@ class RunHandler:
         self._build = build
         self._lock = threading.Lock()
         self._works: dict[int, tuple[MethodDefinition, Work]] = {}
-        self._vocabularies: dict[int, Vocabulary] = {}
+        self._vocabularies = Vocabularies()
 
     def __call__(self, held: HeldWork[RunLease]) -> Done:
         """The candidates of one run, ready to be stored. Raises what the method raises, NotFound, MethodError."""
@@ -111,7 +112,9 @@ class RunHandler:
         near = nearest_neurons(session, of=neuron, n=NEIGHBOURS_COMPARED) if _needs_neighbours(definition) else []
         read = {m.neuron_id: m for m in (neuron.measured, *(() if peer is None else (peer,)), *near)}
         records = records_of_neurons(session, neurons=list(read.values()), collection_id=neuron.collection_id)
-        words = self._vocabulary(session, neuron.tokenizer_id)
+        words = self._vocabularies.get(
+            session, tokenizer_id=neuron.tokenizer_id, biggest_token=biggest_token(records_in(records.values()))
+        )
         for own in records.values():
             _refuse_unknown_tokens(own, words)
         return NeuronTask(
@@ -127,11 +130,6 @@ class RunHandler:
             collection_id=neuron.collection_id,
             site=neuron.site,
         )
-
-    def _vocabulary(self, session: Session, tokenizer_id: int) -> Vocabulary:
-        if tokenizer_id not in self._vocabularies:
-            self._vocabularies[tokenizer_id] = vocabulary(session, tokenizer_id=tokenizer_id)
-        return self._vocabularies[tokenizer_id]
 
 
 def _needs_neighbours(definition: MethodDefinition) -> bool:

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import ScalarSelect, exists, func, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session, aliased
 
+from app.domain.collections import CollectionStatus
 from app.domain.sites import Site
 from app.errors import NotFound
 from app.models import Collection, Corpus, Neuron, Subject
@@ -31,6 +33,8 @@ class SubjectHead:
     """The slug of its null twin."""
     twin_of: str | None
     """The slug of the subject whose null twin it is."""
+    others: tuple[str, ...]
+    """Names of its other complete collections."""
     notes: tuple[str, ...]
     """What a reader of that collection should know: what was left out, which weights are not used."""
 
@@ -99,6 +103,7 @@ def subject_head(session: Session, *, slug: str) -> SubjectHead:
             Collection.notes,
             exists().where(of_subject, Neuron.headline_score.is_not(None)).label("has_headlines"),
             select(func.max(twin.slug)).where(twin.null_twin_of_id == Subject.id).scalar_subquery().label("twin"),
+            _other_collections().label("others"),
             select(original.slug).where(original.id == Subject.null_twin_of_id).scalar_subquery().label("twin_of"),
         )
         .outerjoin(Collection, Collection.id == Subject.collection_id)
@@ -122,5 +127,23 @@ def subject_head(session: Session, *, slug: str) -> SubjectHead:
         has_headlines=row.has_headlines,
         twin=row.twin,
         twin_of=row.twin_of,
+        others=tuple(row.others or ()),
         notes=tuple(row.notes or ()),
+    )
+
+
+def _other_collections() -> ScalarSelect[list[str] | None]:
+    """The names of a subject's complete collections but the one that is shown, oldest first."""
+    other, corpus = aliased(Collection), aliased(Corpus)
+    return (
+        select(func.array_agg(aggregate_order_by(corpus.name, other.id)))
+        .select_from(other)
+        .join(corpus, corpus.id == other.corpus_id)
+        .where(
+            other.subject_id == Subject.id,
+            other.status == CollectionStatus.COMPLETE,
+            other.id != Subject.collection_id,
+        )
+        .correlate(Subject)
+        .scalar_subquery()
     )

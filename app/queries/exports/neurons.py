@@ -1,0 +1,163 @@
+"""Neurons with everything that is known of them, as writers take them. In chunks, by their addresses."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import select, tuple_
+from sqlalchemy.orm import Session
+
+from app.domain.activations import unpack_activations
+from app.domain.samples import SampleKind
+from app.domain.tokens import Vocabulary
+from app.domain.work import WorkStatus
+from app.errors import NotFound
+from app.formats import records as model
+from app.models import CollectedNeuron, Collection, Document, Excerpt, Neuron, Run, Sample, Subject
+from app.queries.exports.explanations import explanations_of
+from app.queries.imports.neurons import STATISTICS_FACT
+from app.queries.neurons.records import vocabulary
+from app.queries.subjects.collections import STATISTICS
+
+CHUNK = 100
+"""Neurons that are held in memory together."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedSubject:
+    """What an export needs of its subject."""
+
+    id: int
+    slug: str
+    model: str
+    collection_id: int | None
+    n_layers: int
+    words: Vocabulary
+
+
+@dataclass(slots=True)
+class Excerpts:
+    """Excerpts by id: their tokens as text, their ids, and where they stand."""
+
+    words: Vocabulary
+    found: dict[int, model.ActivationRecord] = field(default_factory=dict)
+
+    def load(self, session: Session, excerpt_ids: Sequence[int]) -> None:
+        """Read those that are not there yet. One query."""
+        wanted = sorted(set(excerpt_ids) - self.found.keys())
+        rows = session.execute(
+            select(Excerpt.id, Excerpt.token_ids, Document.name, Excerpt.position)
+            .outerjoin(Document, Document.id == Excerpt.document_id)
+            .where(Excerpt.id.in_(wanted))
+        )
+        for excerpt_id, token_ids, document, position in rows:
+            tokens = self.words.strings(token_ids)
+            known_position = None if document is None else position
+            self.found[excerpt_id] = model.ActivationRecord(tokens, (), token_ids, document, known_position)
+
+    def lengths(self, excerpt_ids: Sequence[int]) -> list[int]:
+        return [len(self.found[i].tokens) for i in excerpt_ids]
+
+
+def exported_subject(session: Session, *, slug: str) -> ExportedSubject:
+    """The subject of this slug, with its vocabulary. Raises NotFound."""
+    subject = session.scalar(select(Subject).where(Subject.slug == slug))
+    if subject is None:
+        raise NotFound(f"There is no subject {slug!r}.")
+    words = vocabulary(session, tokenizer_id=subject.tokenizer_id)
+    return ExportedSubject(subject.id, slug, subject.source, subject.collection_id, subject.n_layers, words)
+
+
+def neuron_chunk(
+    session: Session, *, subject: ExportedSubject, after: tuple[int, int] | None
+) -> list[model.NeuronRecord]:
+    """The next neurons after an address, with the records of the collection that the subject shows."""
+    statement = select(Neuron).where(Neuron.subject_id == subject.id).order_by(Neuron.layer, Neuron.index).limit(CHUNK)
+    if after is not None:
+        statement = statement.where(tuple_(Neuron.layer, Neuron.index) > tuple_(*after))
+    neurons = session.scalars(statement).all()
+    ids = [neuron.id for neuron in neurons]
+    samples = _samples(session, ids)
+    excerpts = Excerpts(subject.words)
+    excerpts.load(session, [i for own in samples.values() for sample in own for i in sample.excerpt_ids])
+    collected = _collected(session, ids, subject.collection_id)
+    explanations = explanations_of(session, neuron_ids=ids, samples=samples, excerpts=excerpts)
+    failures = _failures(session, ids)
+    found = [
+        model.NeuronRecord(
+            neuron.layer,
+            neuron.index,
+            model.Origin(""),
+            model=subject.model,
+            statistics=_statistics(neuron),
+            samples=list(_sample_records(samples[neuron.id], subject.collection_id, excerpts)),
+            explanations=explanations.get(neuron.id, []),
+            failures=failures.get(neuron.id, []),
+            facts={name: v for name, v in collected.get(neuron.id, {}).items() if name != STATISTICS_FACT},
+        )
+        for neuron in neurons
+    ]
+    session.expunge_all()
+    return found
+
+
+def _samples(session: Session, neuron_ids: Sequence[int]) -> Mapping[int, list[Sample]]:
+    rows = session.scalars(
+        select(Sample)
+        .join(Collection, Collection.id == Sample.collection_id)
+        .where(Sample.neuron_id.in_(neuron_ids))
+        .order_by(Sample.neuron_id, Sample.collection_id)
+    )
+    found: dict[int, list[Sample]] = defaultdict(list)
+    for sample in rows:
+        found[sample.neuron_id].append(sample)
+    return found
+
+
+def _collected(session: Session, neuron_ids: Sequence[int], collection_id: int | None) -> dict[int, Mapping[str, Any]]:
+    rows = session.execute(
+        select(CollectedNeuron.neuron_id, CollectedNeuron.facts).where(
+            CollectedNeuron.neuron_id.in_(neuron_ids), CollectedNeuron.collection_id == collection_id
+        )
+    )
+    return {neuron_id: facts or {} for neuron_id, facts in rows}
+
+
+def _statistics(neuron: Neuron) -> model.Statistics:
+    return model.Statistics(**{name: getattr(neuron, name) for name in STATISTICS})
+
+
+def _sample_records(
+    samples: Sequence[Sample], collection_id: int | None, excerpts: Excerpts
+) -> Iterator[model.SampleRecords]:
+    own = {SampleKind(sample.kind): sample for sample in samples if sample.collection_id == collection_id}
+    for kind in SampleKind:
+        if kind in own:
+            yield model.SampleRecords(kind, list(_records(own[kind], excerpts)))
+
+
+def _records(sample: Sample, excerpts: Excerpts) -> Iterator[model.ActivationRecord]:
+    rows = unpack_activations(sample.activations, excerpts.lengths(sample.excerpt_ids))
+    probabilities: Sequence[float | None] = sample.probabilities or [None] * len(rows)
+    for excerpt_id, row, probability in zip(sample.excerpt_ids, rows, probabilities, strict=True):
+        found = excerpts.found[excerpt_id]
+        yield model.ActivationRecord(
+            found.tokens, row.tolist(), found.token_ids, found.document, found.position, probability
+        )
+
+
+def _failures(session: Session, neuron_ids: Sequence[int]) -> dict[int, list[str]]:
+    """Why the runs of methods that ended without an explanation did so."""
+    rows = session.execute(
+        select(Run.neuron_id, Run.status, Run.error)
+        .where(
+            Run.neuron_id.in_(neuron_ids),
+            Run.status.in_((WorkStatus.NO_EXPLANATION, WorkStatus.FAILED, WorkStatus.QUARANTINED)),
+        )
+        .order_by(Run.id)
+    )
+    found: dict[int, list[str]] = defaultdict(list)
+    for neuron_id, status, error in rows:
+        found[neuron_id].append(error or status)
+    return found
