@@ -51,8 +51,8 @@ QUERIES = {
     "/methods/compare": ("?first={method_id}&second={other_method_id}",),
     "/bill": ("?by=day", "?by=provider", "?by=method", "?by=person"),
 }  # fmt: skip
-REFUSED = {"/{slug}/bulk": {422}, "/{slug}/queue": {422}}
-"""Pages that want something to be chosen, of which a subject may have none."""
+REFUSED = {"/{slug}/bulk": {422}, "/{slug}/queue": {422}, "/exports/{task_id}": {404}}
+"""Pages that want something to be chosen, of which a subject may have none; the one task is no export."""
 NO_FACT = re.compile(r"\b(None|nan|NaN|inf|Infinity)\b")
 """What a missing number is drawn as by mistake."""
 
@@ -134,6 +134,8 @@ class Visit:
         """
         found = []
         for path, route in ROUTES.items():
+            if path.startswith("/login/openid"):  # it is there where it is configured
+                continue
             lacking = set(route.param_convertors) - set(self.ids)
             values = {**self.ids, **dict.fromkeys(lacking, 1)}
             for query in QUERIES.get(path.removesuffix(".json"), ("",)):

@@ -137,9 +137,9 @@ def _strongest(steps: Sequence[int] | IntArray, run: range) -> int:
 def _texts(token_ids: Sequence[int], words: ShownVocabulary) -> tuple[Sequence[int], Sequence[str]]:
     """The cells of some tokens: of how many tokens each is, and its text."""
     if words.parts.isdisjoint(token_ids):
-        texts: list[str] = words.texts[np.array(token_ids, dtype=np.intp)].tolist()
+        texts = words.texts(token_ids)
         return [1] * len(texts), texts
-    cells = joined([words.vocabulary.tokens[token] for token in token_ids])
+    cells = joined(words.raw(token_ids))
     return [size for size, _ in cells], [text for _, text in cells]
 
 

@@ -17,17 +17,38 @@ TextArray: TypeAlias = NDArray[np.object_]
 """Strings that an array of indices selects from at once."""
 
 
+UNKNOWN = "\ufffd"
+"""What stands for a token that the vocabulary does not hold."""
+
+
 @dataclass(frozen=True, slots=True)
 class ShownVocabulary:
     """A vocabulary with what pages need of each token, by token id."""
 
     vocabulary: Vocabulary
-    strings: TextArray
-    """The token as text, on its own."""
-    texts: TextArray
-    """The escaped token as heatmaps show it, with signs for what would not show."""
     parts: frozenset[int]
     """Tokens that are only a part of a character, and have to be joined with their neighbours."""
+    _strings: TextArray
+    _texts: TextArray
+    """Both have ``UNKNOWN`` after the last token."""
+
+    def strings(self, token_ids: Sequence[int]) -> list[str]:
+        """The tokens as text, each on its own."""
+        found: list[str] = self._strings[self._known(token_ids)].tolist()
+        return found
+
+    def texts(self, token_ids: Sequence[int]) -> list[str]:
+        """The escaped tokens as heatmaps show them, with signs for what would not show."""
+        found: list[str] = self._texts[self._known(token_ids)].tolist()
+        return found
+
+    def raw(self, token_ids: Sequence[int]) -> list[bytes]:
+        """The bytes of each token."""
+        tokens = self.vocabulary.tokens
+        return [tokens[i] if i < len(tokens) else UNKNOWN.encode() for i in token_ids]
+
+    def _known(self, token_ids: Sequence[int]) -> NDArray[np.intp]:
+        return np.minimum(np.array(token_ids, dtype=np.intp), len(self.vocabulary))
 
 
 class Vocabularies:
@@ -35,18 +56,22 @@ class Vocabularies:
 
     def __init__(self) -> None:
         self._shown: dict[int, ShownVocabulary] = {}
+        self._biggest: dict[int, int] = {}
+        """By tokenizer, the biggest token that was asked for: one that it never had is looked for once."""
         self._lock = Lock()
 
     def get(self, session: Session, *, tokenizer_id: int, biggest_token: int) -> ShownVocabulary:
-        """The vocabulary of a tokenizer, with at least the token ``biggest_token``. Raises NotFound."""
-        shown = self._shown.get(tokenizer_id)
-        if shown is None or biggest_token >= len(shown.strings):
+        """The vocabulary of a tokenizer, with the token ``biggest_token`` where there is one. Raises NotFound."""
+        if self._lacks(tokenizer_id, biggest_token):
             with self._lock:
-                shown = self._shown.get(tokenizer_id)
-                if shown is None or biggest_token >= len(shown.strings):
+                if self._lacks(tokenizer_id, biggest_token):
                     shown = shown_vocabulary(vocabulary(session, tokenizer_id=tokenizer_id))
                     self._shown[tokenizer_id] = shown
-        return shown
+                    self._biggest[tokenizer_id] = max(biggest_token, len(shown.vocabulary) - 1)
+        return self._shown[tokenizer_id]
+
+    def _lacks(self, tokenizer_id: int, biggest_token: int) -> bool:
+        return tokenizer_id not in self._biggest or biggest_token > self._biggest[tokenizer_id]
 
 
 def shown_vocabulary(words: Vocabulary) -> ShownVocabulary:
@@ -54,9 +79,9 @@ def shown_vocabulary(words: Vocabulary) -> ShownVocabulary:
     strings = tuple(token.decode("utf-8", errors="replace") for token in words.tokens)
     return ShownVocabulary(
         words,
-        strings=text_array(strings),
-        texts=text_array([visible(text) for text in strings]),
-        parts=frozenset(i for i, token in enumerate(words.tokens) if "\ufffd" in strings[i] and not _is_text(token)),
+        parts=frozenset(i for i, token in enumerate(words.tokens) if UNKNOWN in strings[i] and not _is_text(token)),
+        _strings=text_array([*strings, UNKNOWN]),
+        _texts=text_array([visible(text) for text in (*strings, UNKNOWN)]),
     )
 
 

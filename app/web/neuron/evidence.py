@@ -95,8 +95,7 @@ class RowSource:
 
     def strings(self, token_ids: Sequence[int]) -> list[str]:
         """The tokens as text, each on its own."""
-        found: list[str] = self.words.strings[np.array(token_ids, dtype=np.intp)].tolist()
-        return found
+        return self.words.strings(token_ids)
 
 
 async def known_vocabularies(request: Request) -> Vocabularies:

@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup
 
 from app.domain.heat import heat_steps
-from app.web.heat.glyphs import visible, visible_bytes
+from app.web.heat.glyphs import visible_bytes
 from app.web.heat.vocabularies import ShownVocabulary
 from app.web.neuron.evidence import Line, RowSource
 
@@ -44,12 +44,12 @@ def shown_tokens(source: RowSource, slug: str, tokens: Sequence[tuple[int, float
 
 
 def _list_address(words: ShownVocabulary, slug: str, token_id: int, text: str) -> str | None:
-    is_whole = token_id not in words.parts and "\x00" not in text and text.encode() == words.vocabulary.tokens[token_id]
+    is_whole = token_id not in words.parts and "\x00" not in text and [text.encode()] == words.raw([token_id])
     return f"/{slug}?{urlencode({'token': text})}" if is_whole else None
 
 
 def token_glyphs(words: ShownVocabulary, token_id: int) -> Markup:
     """A token on its own, as a heatmap shows it."""
     if token_id in words.parts:
-        return Markup(visible_bytes(words.vocabulary.tokens[token_id]))  # noqa: S704 - hexadecimal digits
-    return Markup(visible(words.strings[token_id]))  # noqa: S704 - escaped there
+        return Markup(visible_bytes(words.raw([token_id])[0]))  # noqa: S704 - hexadecimal digits
+    return Markup(words.texts([token_id])[0])  # noqa: S704 - escaped there

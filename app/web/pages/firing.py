@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-import numpy as np
 from fastapi import APIRouter, Depends, Form, Query
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel
@@ -116,7 +115,7 @@ def _rows(session: Session, head: SubjectHead, known: Vocabularies, shown: Firin
         return ()
     texts = texts_of(session, subject_id=head.id, positions=[(n.layer, n.index) for n in result.neurons])
     words = known.get(session, tokenizer_id=shown.tokenizer_id, biggest_token=max(result.token_ids))
-    tokens: list[str] = words.strings[np.array(result.token_ids, dtype=np.intp)].tolist()
+    tokens = words.strings(result.token_ids)
     return tuple(
         FiringRow(
             layer=neuron.layer,

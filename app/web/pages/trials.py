@@ -238,7 +238,7 @@ def _top_excerpts(session: Session, head: NeuronHead, known: Vocabularies, chose
         raise NotFound("Nothing is stored of this neuron on this excerpt.")
     token_ids = stored_excerpts(session, excerpt_ids=[chosen])[chosen].token_ids
     words = known.get(session, tokenizer_id=head.tokenizer_id, biggest_token=max(token_ids, default=0))
-    data = b"".join(words.vocabulary.tokens[token] for token in token_ids)
+    data = b"".join(words.raw(token_ids))
     return _Starts(starts, data.decode("utf-8", errors="replace").replace("\0", "")[:LONGEST_TRIAL])
 
 

@@ -96,7 +96,7 @@ def _rows(session: Session, known: Vocabularies, example: ExampleItem) -> tuple[
         ExampleRow(
             excerpt_id=i,
             peak=peak,
-            tokens=words.strings[np.array(ids, dtype=np.intp)].tolist(),
+            tokens=words.strings(ids),
             activations=values[window].tolist(),
             line=strip(heat, words),
         )
