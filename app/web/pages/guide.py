@@ -77,6 +77,8 @@ def _rendered(document: Document) -> GuidePage:
             identifier = inline.content.lower().replace(" ", "-")
             opening.attrSet("id", identifier)
             headings.append((opening.tag, identifier, inline.content))
+        if opening.type in ("table_open", "fence"):
+            opening.attrSet("tabindex", "0")  # what is wider than the window is scrolled by keyboard, too
         _point_into_the_site(inline)
     return GuidePage(
         title=next(text for tag, _, text in headings if tag == "h1"),
