@@ -23,7 +23,7 @@ from rich.table import Table
 from app.formats.files import write_files
 from app.formats.openai.reader import OpenAIReader
 from app.formats.own.jsonl import JsonlReader, jsonl_lines
-from app.formats.problems import Problem
+from app.formats.problems import ReadingProblem
 from app.formats.reader import Reader
 from app.formats.sources.opening import local_source
 from benchmarks.synthetic_files import data_set
@@ -47,7 +47,7 @@ class Speed:
 
 def read_records(reader: Reader, path: Path) -> int:
     """Read a source whole; returns the number of its records."""
-    problems: list[Problem] = []
+    problems: list[ReadingProblem] = []
     n = 0
     for _, entry in local_source(path).entries(problems.append):
         for _record in reader.records(entry, problems.append):
@@ -101,7 +101,7 @@ def measure(n_neurons: int) -> list[Speed]:
         ]
 
 
-def _raise(found: Problem) -> None:
+def _raise(found: ReadingProblem) -> None:
     raise SystemExit(f"the benchmark's own files are refused: {found}")
 
 

@@ -109,7 +109,7 @@ def _shared_rows(connection: psycopg.Connection, text: Text, n_layers: int, neur
         subject, corpus, CONTEXT_LENGTH, text.excerpts.size, text.excerpts.size, len(text.excerpts),
     )  # fmt: skip
     connection.execute("UPDATE subject SET collection_id = %s", [collection])
-    account = insert("INSERT INTO account (name, role) VALUES ('synthetic', 'admin')")
+    account = insert("INSERT INTO account (name, role) VALUES ('synthetic', 'administrator')")
     method = insert(
         "INSERT INTO method (name, version, label, explainer, simulator, scorers)"
         " VALUES ('synthetic', 1, 'Drawn', 'synthetic', 'synthetic', '[\"correlation\"]')"

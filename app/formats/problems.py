@@ -15,7 +15,7 @@ MOST_REASON = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ReadingProblem:
     """One thing that was refused. ``is_gap`` where something is missing rather than wrong."""
 
     file: str
@@ -29,7 +29,7 @@ class Problem:
         return f"{where}: {self.field}: {self.reason}" if self.field else f"{where}: {self.reason}"
 
 
-Refuse: TypeAlias = Callable[[Problem], None]
+Refuse: TypeAlias = Callable[[ReadingProblem], None]
 """Notes a problem; the reader goes on."""
 
 MALFORMED = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, ValueError)
@@ -38,12 +38,12 @@ MALFORMED = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, ValueErro
 _PATH = re.compile(r" - at `\$(.*)`$")
 
 
-def problem(origin: Origin, reason: str, field: str | None = None) -> Problem:
+def problem(origin: Origin, reason: str, field: str | None = None) -> ReadingProblem:
     """A problem of a record, with its reason short enough to be stored."""
-    return Problem(_short(origin.file), _short(reason), origin.line, None if field is None else _short(field))
+    return ReadingProblem(_short(origin.file), _short(reason), origin.line, None if field is None else _short(field))
 
 
-def decoding_problem(origin: Origin, error: Exception, within: str = "") -> Problem:
+def decoding_problem(origin: Origin, error: Exception, within: str = "") -> ReadingProblem:
     """The problem that an error of a decoder describes. ``within`` is the path of the part that was decoded."""
     if isinstance(error, RecursionError):
         return problem(origin, "it is nested too deeply", within or None)

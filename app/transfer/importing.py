@@ -16,7 +16,7 @@ from app.domain.imports import DataFormat, ImportCounts
 from app.domain.slugs import is_slug
 from app.domain.tokens import TokenForm
 from app.errors import DomainError, Invalid
-from app.formats.problems import Problem, Refuse
+from app.formats.problems import ReadingProblem, Refuse
 from app.formats.reader import Reader
 from app.formats.records import NeuronRecord
 from app.formats.registry import format_of, reader_of
@@ -127,7 +127,7 @@ def _noting_the_end(sessions: Sessions, begun: BegunImport) -> Iterator[None]:
                 fail_import(session, begun=begun, error=error)
 
 
-def _ignore(_problem: Problem) -> None:
+def _ignore(_problem: ReadingProblem) -> None:
     """The files are only looked at: they are read again, and what is wrong is noted then."""
 
 
@@ -141,7 +141,7 @@ class _Import:
         self._sessions, self._source, self._reader = sessions, source, reader
         self._target, self._begun, self._tell = target, begun, tell
         self.counts, self.n_problems = begun.counts, begun.n_problems
-        self._problems: list[Problem] = []
+        self._problems: list[ReadingProblem] = []
         self._at = Advance(begun.ordinal, begun.entry, begun.line, begun.counts, begun.state, 0.0)
         form = begun.state.get("token_form")
         with sessions() as session:

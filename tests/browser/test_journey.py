@@ -57,7 +57,7 @@ def test_a_neuron_is_explained_again_from_its_page_and_the_method_says_the_same(
 def test_a_doubted_explanation_is_flagged_seen_and_resolved(open_page: Callable[..., Page]) -> None:
     charlie = open_page("charlie", role="viewer")
     charlie.goto(f"/{SLUG}/0/5")
-    charlie.get_by_text("Flag this explanation").click()
+    charlie.locator("#flag-summary").click()
     charlie.get_by_label("Note").fill('fires on more than that: see "\u202eevil"')
     charlie.get_by_role("button", name="2 Too broad").click()
     expect(charlie.locator("#_flags")).to_contain_text("1 open")
@@ -100,7 +100,7 @@ def test_everything_works_without_javascript(open_page: Callable[..., Page]) -> 
     page.goto(f"/{SLUG}?state=explained")
     page.locator("table.neurons tbody a").first.click()
     expect(page.locator(".evidence .rows").first).to_be_visible()
-    page.get_by_text("Flag this explanation").click()
+    page.locator("#flag-summary").click()
     page.get_by_label("Note").fill("sent without a script")
     page.get_by_role("button", name="Wrong").click()
     page.goto("/flags")

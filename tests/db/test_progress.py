@@ -163,7 +163,7 @@ def test_only_workers_that_show_themselves_count(session: Session, queue: Queue)
     queue.add(Pause(provider="hosted", reason="the provider is away", until=now + timedelta(minutes=1)))
     queue.add(Pause(provider="other", reason="over", until=now - timedelta(minutes=1)))
     count = worker_count(session)
-    assert (count.alive, count.pauses) == (1, ("the provider is away",))
+    assert (count.alive, count.pauses) == (1, ("the provider is away. It resumes by itself.",))
 
 
 @pytest.mark.parametrize("number", [0, -1, 10**9, 2**63, 10**30])

@@ -8,6 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.domain.glossary import GLOSSARY
+from tests.factories import Make
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 PAGES = ("/guide", "/guide/lexical", "/guide/scores", "/guide/glossary")
@@ -66,7 +67,8 @@ def test_every_term_of_a_template_is_in_the_glossary() -> None:
     assert used <= set(GLOSSARY)
 
 
-def test_a_term_opens_without_scripts(client: TestClient) -> None:
-    text = client.get("/methods").text
-    (target,) = re.findall(r'popovertarget="(term-method)"', text)
+def test_a_term_opens_without_scripts(client: TestClient, make: Make) -> None:
+    make.explained(make.neuron(make.subject(), 0, 0), "fires on cats", 0.5)
+    text = client.get("/tiny/0/0").text
+    target = re.findall(r'popovertarget="(term-[^"]+)"', text)[0]
     assert re.search(rf'id="{target}"\s+popover', text)

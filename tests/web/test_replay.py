@@ -107,8 +107,10 @@ def test_the_number_of_queries_does_not_grow_with_replays(
     client: TestClient, explained: Explained, engine: Engine
 ) -> None:
     (first,) = explained.run("one")
+    with counted_queries(engine) as before:
+        client.get(f"/explanations/{first}")
     for _ in range(5):
         explained.run("again")
     with counted_queries(engine) as sent:
         client.get(f"/explanations/{first}")
-    assert len(sent) == 5
+    assert len(sent) == len(before) <= 6

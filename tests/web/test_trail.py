@@ -34,7 +34,7 @@ def links(client: TestClient, address: str, context: Context) -> list[str]:
     """The neurons that a list shows, as links."""
     page = unescape(client.get(address).text)
     assert context().rows
-    return re.findall(r'<td class="place">\s*<a href="([^"]+)">', page)
+    return re.findall(r'<td class="place">\s*<a class="opens"\s+href="([^"]+)">', page)
 
 
 LISTS = ["", "?sort=score", "?sort=-score", "?layer=0", "?sort=position", "?state=explained&sort=-margin", "?sort=-max",

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from app.errors import Invalid
-from app.formats.problems import Problem, Refuse, problem
+from app.formats.problems import ReadingProblem, Refuse, problem
 from app.formats.records import Origin
 from app.formats.sources.source import Position
 from app.formats.sources.unpacking import PACKED, Bounded, Counted, unpacked, without_packing
@@ -40,7 +40,7 @@ class Folder:
         def is_ahead(name: str) -> bool:
             return start is None or _order(name) > start
 
-        def refuse_ahead(found: Problem) -> None:
+        def refuse_ahead(found: ReadingProblem) -> None:
             if is_ahead(found.file):  # the others were noted when they were passed
                 refuse(found)
 

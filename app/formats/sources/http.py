@@ -20,7 +20,7 @@ import httpx
 from app.domain.bounds import BIGGEST_INDEX
 from app.errors import Invalid, Unavailable
 from app.formats.bounds import MEBIBYTE, MOST_MEMBERS, MOST_RECORD_BYTES
-from app.formats.problems import Problem, Refuse, problem
+from app.formats.problems import ReadingProblem, Refuse, problem
 from app.formats.records import Origin
 from app.formats.sources.source import Position
 from app.formats.streams import Entry, Stream
@@ -37,7 +37,7 @@ _BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 PATHS = ("collated-activations/{layer}/{index}.json", "explanations/{layer}/{index}.jsonl")
 """The files of a neuron in OpenAI's public data."""
 
-_Fetched: TypeAlias = "bytes | Problem"
+_Fetched: TypeAlias = "bytes | ReadingProblem"
 
 
 def numbers_of(text: str, name: str) -> list[int]:
@@ -101,7 +101,7 @@ class HttpFolder:
     ) -> Iterator[tuple[Position, Entry]]:
         position, future = waiting.popleft()
         found = future.result()
-        if isinstance(found, Problem):
+        if isinstance(found, ReadingProblem):
             refuse(found)
         else:
             yield position, Entry(position.name, partial(_opened, found))
@@ -131,7 +131,7 @@ def _content(response: httpx.Response, name: str) -> _Fetched:
     origin = Origin(name)
     if response.status_code in (404, 410):
         gap = problem(origin, f"the server has no such file ({response.status_code})")
-        return Problem(gap.file, gap.reason, is_gap=True)
+        return ReadingProblem(gap.file, gap.reason, is_gap=True)
     if response.status_code != httpx.codes.OK:
         return problem(origin, f"the server responds with {response.status_code}")
     content = bytearray()

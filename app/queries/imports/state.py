@@ -13,7 +13,7 @@ from app.domain.collections import CollectionStatus
 from app.domain.events import EventKind
 from app.domain.imports import DataFormat, ImportCounts, ImportStatus
 from app.errors import Conflict
-from app.formats.problems import Problem
+from app.formats.problems import ReadingProblem
 from app.models import Collection, DataImport, ImportProblem, Neuron, Subject
 from app.queries.history.events import record_event
 
@@ -94,7 +94,7 @@ class Advance:
     progress: float
 
 
-def advance_import(session: Session, *, begun: BegunImport, to: Advance, problems: Sequence[Problem]) -> None:
+def advance_import(session: Session, *, begun: BegunImport, to: Advance, problems: Sequence[ReadingProblem]) -> None:
     """Move the position, in the transaction that stores the chunk before it.
 
     Raises Conflict where another process has taken the import over, or it has ended.
@@ -207,12 +207,12 @@ def import_row(session: Session, *, import_id: int) -> ImportRow | None:
     return None if row is None else _row(*row)
 
 
-def import_problems(session: Session, *, import_id: int, limit: int) -> tuple[Problem, ...]:
+def import_problems(session: Session, *, import_id: int, limit: int) -> tuple[ReadingProblem, ...]:
     """The first problems of an import, in the order of its files. One query."""
     rows = session.scalars(
         select(ImportProblem).where(ImportProblem.import_id == import_id).order_by(ImportProblem.id).limit(limit)
     )
-    return tuple(Problem(row.file, row.reason, row.line, row.field, row.is_gap) for row in rows)
+    return tuple(ReadingProblem(row.file, row.reason, row.line, row.field, row.is_gap) for row in rows)
 
 
 _ROWS = select(DataImport, Subject.slug, Subject.name, (Subject.collection_id == DataImport.collection_id)).join(

@@ -251,7 +251,7 @@ def worker_count(session: Session) -> WorkerCount:
     """The workers that could take a run now."""
     alive = session.scalar(select(func.count()).select_from(Worker).where(is_alive()))
     pauses = session.scalars(select(Pause).where(Pause.until > func.now()).order_by(Pause.provider))
-    reasons = (p.reason if p.until >= HELD else f"{p.reason} It resumes by itself." for p in pauses)
+    reasons = (p.reason if p.until >= HELD else f"{p.reason.rstrip('.')}. It resumes by itself." for p in pauses)
     return WorkerCount(alive or 0, tuple(reasons))
 
 

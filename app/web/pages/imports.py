@@ -14,7 +14,7 @@ from app.domain.imports import WRITTEN, DataFormat, ImportStatus
 from app.domain.roles import Permission
 from app.domain.work import EXPORT, WorkStatus
 from app.errors import Invalid, NotFound
-from app.formats.problems import Problem
+from app.formats.problems import ReadingProblem
 from app.formats.sources.opening import is_address
 from app.queries.imports.shown import show_collection
 from app.queries.imports.state import MOST_KEPT, ImportRow, import_problems, import_row, imports
@@ -80,7 +80,7 @@ class ImportsImport:
     """One import: how far it is, and what it refused."""
 
     shown: ImportShown
-    problems: tuple[Problem, ...]
+    problems: tuple[ReadingProblem, ...]
     most_kept: int
     address: str
     may_show: bool

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from app.formats.files import File
-from app.formats.problems import Problem
+from app.formats.problems import ReadingProblem
 from app.formats.reader import Reader
 from app.formats.records import NeuronRecord
 from app.formats.sources.opening import local_source
@@ -20,7 +20,7 @@ class Reading:
     """What a reader made of some files."""
 
     records: list[NeuronRecord] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[ReadingProblem] = field(default_factory=list)
 
     @property
     def reasons(self) -> list[str]:

@@ -12,7 +12,7 @@ import pytest
 
 from app.errors import Invalid, Unavailable
 from app.formats.openai.reader import OpenAIReader
-from app.formats.problems import Problem
+from app.formats.problems import ReadingProblem
 from app.formats.sources.http import AHEAD, AT_ONCE, HttpFolder, numbers_of
 from app.formats.sources.source import Position
 from tests.openai_files import neuron_record, simulation_results
@@ -70,8 +70,8 @@ def server() -> Iterator[Server]:
         found.shutdown()
 
 
-def read(folder: HttpFolder, after: Position | None = None) -> tuple[list[str], list[Problem]]:
-    problems: list[Problem] = []
+def read(folder: HttpFolder, after: Position | None = None) -> tuple[list[str], list[ReadingProblem]]:
+    problems: list[ReadingProblem] = []
     reader = OpenAIReader()
     records = [
         f"{record.origin.file} {record.layer}/{record.index}"
