@@ -32,7 +32,9 @@ packages: $(SETUP) ## Make sure that the system has what PDF reports need.
 	$(BIN)/python -m tests.system_packages --install
 
 test: $(SETUP) browser packages ## Run every test; reliability in its short form.
-	$(BIN)/pytest -m 'not soak' --numprocesses logical --maxprocesses 4 --dist loadgroup
+	$(BIN)/pytest -m 'not soak' --ignore tests/browser --ignore tests/reliability \
+		--numprocesses logical --maxprocesses 4 --dist loadgroup
+	$(BIN)/pytest -m 'not soak' tests/browser tests/reliability
 
 soak: $(SETUP) ## Run the reliability tests in full.
 	$(BIN)/pytest -m soak tests/reliability
