@@ -13,7 +13,7 @@ from typing import Generic, Protocol, TypeVar
 
 from app.domain.executed import CORPUS
 from app.domain.intervals import Interval
-from app.domain.standing import MARGIN_2023, SCORE_2023, SCORE_EXECUTED, ScoreName, standing_score
+from app.domain.standing import MARGIN_2023, SCORE_2023, SCORE_EXECUTED, NamedScore, ScoreName, standing_score
 
 ESTIMATED = "whole_corpus"
 """The scorer whose number is an estimate of what holds for the whole corpus."""
@@ -57,15 +57,9 @@ HEADLINE_SCORERS = tuple(dict.fromkeys(name.scorer for name in HEADLINE_NAMES))
 HEADLINE_SAMPLES = tuple(dict.fromkeys(name.sample for name in HEADLINE_NAMES))
 
 
-class Figures(Protocol):
+class Figures(NamedScore, Protocol):
     """A score as the headline needs it. ``precision`` and ``recall`` are those of an executed explanation."""
 
-    @property
-    def scorer(self) -> str: ...
-    @property
-    def sample(self) -> str: ...
-    @property
-    def simulator(self) -> str | None: ...
     @property
     def run_id(self) -> int | None: ...
     @property

@@ -1,4 +1,4 @@
-"""What a person is told of: what became of the things that this person did."""
+"""News for a person: what became of the flags, verdicts and batches that are this person's."""
 
 from enum import StrEnum
 

@@ -34,8 +34,7 @@ class TarArchive:
 
     @property
     def progress(self) -> float:
-        size = self.path.stat().st_size
-        return 0.0 if self._counted is None or not size else min(1.0, self._counted.n_read / size)
+        return 0.0 if self._counted is None else self._counted.share_of(self.path)
 
     def entries(self, refuse: Refuse, *, after: Position | None = None) -> Iterator[tuple[Position, Entry]]:
         """See ``Source``. Links, devices and paths that lead elsewhere are refused."""

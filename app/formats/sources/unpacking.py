@@ -2,7 +2,7 @@
 
 import io
 import stat
-from pathlib import PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -29,6 +29,11 @@ class Counted(io.RawIOBase):
         super().__init__()
         self._file = file
         self.n_read = 0
+
+    def share_of(self, path: Path) -> float:
+        """The share of the file at ``path`` that has been read, 0..1."""
+        size = path.stat().st_size
+        return min(1.0, self.n_read / size) if size else 0.0
 
     def readable(self) -> bool:
         return True
