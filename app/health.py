@@ -18,10 +18,10 @@ MISSED_RENEWALS = 3
 def web_is_alive(settings: Settings) -> bool:
     """Whether the web server on this machine responds and reaches its database."""
     try:
-        answer = httpx.get(f"http://127.0.0.1:{settings.port}/health", timeout=5)
+        response = httpx.get(f"http://127.0.0.1:{settings.port}/health", timeout=5)
     except httpx.HTTPError:
         return False
-    return answer.is_success
+    return response.is_success
 
 
 def worker_is_alive(settings: Settings) -> bool:

@@ -27,11 +27,11 @@ def _commit() -> str:
     git = shutil.which("git")
     if git is None or not (_ROOT / ".git").exists():
         return ""
-    answer = subprocess.run(  # noqa: S603 - a fixed command on our own folder
+    done = subprocess.run(  # noqa: S603 - a fixed command on our own folder
         [git, "-C", str(_ROOT), "describe", "--always", "--dirty=.dirty", "--abbrev=10", "--exclude=*"],
         capture_output=True,
         text=True,
         check=False,
         timeout=10,
     )
-    return f"g{answer.stdout.strip()}" if answer.returncode == 0 else ""
+    return f"g{done.stdout.strip()}" if done.returncode == 0 else ""

@@ -51,8 +51,8 @@ def calibration_scores(texts: Sequence[str], task: NeuronTask, simulator: Simula
 
 def _score(text: str, task: NeuronTask, simulator: Simulator) -> CalibrationScore:
     records = compared_records(task.records)
-    answers = simulated(text, records, task, simulator)
-    valid = [(r.activations, s.expected) for r, s in zip(records, answers, strict=True) if s.expected is not None]
+    simulations = simulated(text, records, task, simulator)
+    valid = [(r.activations, s.expected) for r, s in zip(records, simulations, strict=True) if s.expected is not None]
     estimate = correlation([real for real, _ in valid], [expected for _, expected in valid])
     return CalibrationScore(estimate.value, estimate.undefined_reason, len(valid), len(records) - len(valid))
 
@@ -60,7 +60,7 @@ def _score(text: str, task: NeuronTask, simulator: Simulator) -> CalibrationScor
 def simulated(
     text: str, records: Sequence[ActivationRecord], task: NeuronTask, simulator: Simulator
 ) -> tuple[SimulatedExcerpt, ...]:
-    """The simulator's answer for each record. A text that cannot be simulated fails them all.
+    """The simulation of each record. A text that cannot be simulated fails them all.
 
     Calibration is left out: a line through the expected activations changes no correlation.
     """

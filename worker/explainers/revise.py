@@ -107,9 +107,9 @@ class Revise:
         )
 
 
-def _estimate(scoring: Sequence[Measured], answers: Sequence[SimulatedExcerpt], seed: int) -> tuple[Estimate, int]:
+def _estimate(scoring: Sequence[Measured], simulations: Sequence[SimulatedExcerpt], seed: int) -> tuple[Estimate, int]:
     """Correlation over the sentences that could be simulated, and how many these are."""
-    kept = [(m, s.expected) for m, s in zip(scoring, answers, strict=True) if s.expected is not None]
+    kept = [(m, s.expected) for m, s in zip(scoring, simulations, strict=True) if s.expected is not None]
     estimate = correlation_with_interval(
         [m.record.activations for m, _ in kept],
         [expected for _, expected in kept],

@@ -171,8 +171,8 @@ Baselines = Mapping[tuple[str, str], Mapping[str, float | None]]
 def by_token_table(task: NeuronTask, records: Records) -> tuple[ScoredExcerpt, ...]:
     """Every record with what the neuron's token table expects of it."""
     flat = [(kind, record) for kind, rows in records.items() for record in rows]
-    answers = token_lookup(task.records, (r for _, r in flat))
-    return tuple(ScoredExcerpt(kind, r, s) for (kind, r), s in zip(flat, answers, strict=True))
+    simulations = token_lookup(task.records, (r for _, r in flat))
+    return tuple(ScoredExcerpt(kind, r, s) for (kind, r), s in zip(flat, simulations, strict=True))
 
 
 def _baselines(

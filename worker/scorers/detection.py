@@ -94,8 +94,8 @@ def _of(items: Sequence[Item], rated: Sequence[Rated], negative: SampleKind) -> 
 
 def _by_table(task: NeuronTask, items: Sequence[Item]) -> tuple[float | None, float | None]:
     """What a table of tokens gets: it rates an excerpt by the highest activation that it expects in it."""
-    answers = token_lookup(task.records, [item.record for item in items])
-    peaks = [float(a.expected.max()) for a in answers if a.expected is not None]
+    simulations = token_lookup(task.records, [item.record for item in items])
+    peaks = [float(a.expected.max()) for a in simulations if a.expected is not None]
     truth = [item.fits for item in items]
     judged = [peak >= FITS_FROM_SHARE * task.records.level_10 for peak in peaks]
     return balanced_accuracy(truth, judged).value, auc(truth, peaks).value

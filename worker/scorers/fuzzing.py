@@ -111,9 +111,9 @@ def _body(item: Item, vocabulary: Vocabulary) -> str:
 def _by_table(task: NeuronTask, items: Sequence[Item]) -> tuple[float | None, float | None]:
     """What a table of tokens gets: it rates marks by the mean activation that it expects on them."""
     ratings = []
-    for item, answer in zip(items, token_lookup(task.records, [item.record for item in items]), strict=True):
-        if answer.expected is not None:
-            ratings.append(float(answer.expected[shown_window(item.record)][list(item.marks)].mean()))
+    for item, simulated in zip(items, token_lookup(task.records, [item.record for item in items]), strict=True):
+        if simulated.expected is not None:
+            ratings.append(float(simulated.expected[shown_window(item.record)][list(item.marks)].mean()))
     truth = [item.right for item in items]
     judged = [rating >= ACTIVE_LEVEL / NORMALISED_MAXIMUM * task.records.level_10 for rating in ratings]
     return balanced_accuracy(truth, judged).value, auc(truth, ratings).value

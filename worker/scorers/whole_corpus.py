@@ -110,8 +110,8 @@ class WholeCorpusScorer:
         refusal = not_finite(real, expected)
         if refusal is not None:
             return str(refusal.undefined_reason)
-        answers = [answer.expected for answer in token_lookup(records, chosen)]
-        table = tuple(answer for answer in answers if answer is not None)
+        tables = [simulated.expected for simulated in token_lookup(records, chosen)]
+        table = tuple(values for values in tables if values is not None)
         stated = tuple(levels[record.excerpt_id] for record in chosen)
         return Scored(real, expected, stated, table if len(table) == len(real) else None, weights)
 

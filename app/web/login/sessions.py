@@ -18,8 +18,8 @@ WINDOW = timedelta(minutes=15)
 
 def logged_in(request: Request, settings: Settings, session_token: str, back: str) -> Response:
     """The page to return to, by default the first, with the cookie of a new session."""
-    answer = RedirectResponse(local_path(back) if back else "/", status_code=303)
-    answer.set_cookie(
+    response = RedirectResponse(local_path(back) if back else "/", status_code=303)
+    response.set_cookie(
         SESSION_COOKIE,
         session_token,
         max_age=settings.session_days * DAY_SECONDS,
@@ -27,7 +27,7 @@ def logged_in(request: Request, settings: Settings, session_token: str, back: st
         samesite="lax",
         secure=is_https(request, settings),
     )
-    return answer
+    return response
 
 
 def is_https(request: Request, settings: Settings) -> bool:

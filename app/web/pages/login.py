@@ -94,10 +94,10 @@ def logout(request: Request, session: DbSession) -> Response:
     token = request.cookies.get(SESSION_COOKIE)
     by_openid = token is not None and log_out(session, session_token=token)
     asks_provider = by_openid and request.app.state.openid is not None
-    answer = RedirectResponse("/login/openid/ended" if asks_provider else "/", status_code=303)
-    answer.delete_cookie(SESSION_COOKIE, httponly=True, samesite="lax")
-    answer.delete_cookie(VISITS_COOKIE, httponly=True, samesite="lax")
-    return answer
+    response = RedirectResponse("/login/openid/ended" if asks_provider else "/", status_code=303)
+    response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="lax")
+    response.delete_cookie(VISITS_COOKIE, httponly=True, samesite="lax")
+    return response
 
 
 def _openid_name(settings: Settings) -> str | None:

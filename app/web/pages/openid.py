@@ -67,8 +67,8 @@ def begin(
             login=PendingLogin(begun.nonce, begun.code_verifier, local_path(back) if back else ""),
             minutes=MINUTES,
         )
-    answer = RedirectResponse(begun.address, status_code=303)
-    answer.set_cookie(
+    response = RedirectResponse(begun.address, status_code=303)
+    response.set_cookie(
         BROWSER_COOKIE,
         browser,
         max_age=MINUTES * 60,
@@ -77,7 +77,7 @@ def begin(
         samesite="lax",
         secure=is_https(request, settings),
     )
-    return answer
+    return response
 
 
 @router.get(CALLBACK)
@@ -95,9 +95,9 @@ def finish(
         token = start_session(
             session, account_id=account_id, days=settings.session_days, agent=agent_of(request), by_openid=True
         )
-    answer = logged_in(request, settings, token, login.back)
-    answer.delete_cookie(BROWSER_COOKIE, path="/login/openid")
-    return answer
+    response = logged_in(request, settings, token, login.back)
+    response.delete_cookie(BROWSER_COOKIE, path="/login/openid")
+    return response
 
 
 @router.api_route("/login/openid/ended", methods=["GET", "HEAD"])

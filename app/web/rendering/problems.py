@@ -84,7 +84,7 @@ def problem_of(status: int, message: str, *, request_id: str | None = None) -> P
     return Problem(status, title, message, ADVICE.get(status, ADVICE[422]), request_id)
 
 
-def answer(request: Request, problem: Problem) -> Response:
+def problem_response(request: Request, problem: Problem) -> Response:
     """The problem as JSON, as a fragment for htmx, or as a page, with Retry-After where it passes by itself."""
     response = _shown(request, problem)
     if problem.status == Unavailable.status:
@@ -119,7 +119,7 @@ def _on_domain_error(request: Request, error: Exception) -> Response:
         raise error
     if isinstance(error, NotFound) and (allowed := _other_methods(request)):
         return _not_allowed(request, allowed)
-    return answer(request, problem_of(error.status, error.message))
+    return problem_response(request, problem_of(error.status, error.message))
 
 
 def _on_http_error(request: Request, error: Exception) -> Response:
@@ -129,14 +129,14 @@ def _on_http_error(request: Request, error: Exception) -> Response:
         known = (error.headers or {}).get("Allow", "").split(",")  # of what is mounted, whose routes are its own
         return _not_allowed(request, _meant_methods(request) | {method.strip() for method in known if method.strip()})
     message = NotFound().message if error.status_code == NotFound.status else f"{error.detail}."
-    response = answer(request, problem_of(error.status_code, message))
+    response = problem_response(request, problem_of(error.status_code, message))
     response.headers.update(error.headers or {})
     return response
 
 
 def _not_allowed(request: Request, allowed: set[str]) -> Response:
     phrase = HTTPStatus.METHOD_NOT_ALLOWED.phrase
-    response = answer(request, problem_of(HTTPStatus.METHOD_NOT_ALLOWED, f"{phrase}."))
+    response = problem_response(request, problem_of(HTTPStatus.METHOD_NOT_ALLOWED, f"{phrase}."))
     response.headers["Allow"] = ", ".join(sorted(allowed))
     return response
 
@@ -179,26 +179,26 @@ def _on_validation_error(request: Request, error: Exception) -> Response:
     if all(e["loc"][:1] == ("path",) for e in error.errors()):
         if allowed := _other_methods(request):
             return _not_allowed(request, allowed)
-        return answer(request, problem_of(404, NotFound().message))
+        return problem_response(request, problem_of(404, NotFound().message))
     parts = "; ".join(f"{e['loc'][-1]}: {e['msg']}" for e in error.errors())
-    return answer(request, problem_of(422, f"{Invalid().message} {parts}."))
+    return problem_response(request, problem_of(422, f"{Invalid().message} {parts}."))
 
 
 def _on_data_error(request: Request, error: Exception) -> Response:
     log.warning("postgres refused a value", error=str(error).splitlines()[0])
-    return answer(request, problem_of(422, Invalid().message))
+    return problem_response(request, problem_of(422, Invalid().message))
 
 
 def _on_database_away(request: Request, error: Exception) -> Response:
     """The database cannot be reached, is too slow, or all connections to it are taken."""
     log.error("database unreachable", error=str(error).splitlines()[0])
-    return answer(request, problem_of(503, Unavailable().message))
+    return problem_response(request, problem_of(503, Unavailable().message))
 
 
 def _on_any_error(request: Request, error: Exception) -> Response:
     request_id = request.scope.get("request_id")
     # The server logs the traceback; this line ties it to the number that the person sees.
     log.error("request failed", request_id=request_id, error=repr(error))
-    response = answer(request, problem_of(500, "Something went wrong on the server.", request_id=request_id))
+    response = problem_response(request, problem_of(500, "Something went wrong on the server.", request_id=request_id))
     response.headers.update(HEADERS)  # this handler runs outside the middleware that adds them
     return response

@@ -230,7 +230,7 @@ def page(
         return function
 
     def _as_html(function: Callable[..., Any], template: str, partial: str | None) -> Callable[..., HTMLResponse]:
-        def answer(page_view: View, **arguments: Any) -> HTMLResponse:
+        def rendered(page_view: View, **arguments: Any) -> HTMLResponse:
             context = function(**arguments)
             chosen = partial if partial is not None and page_view.wants_part else template
             return page_view.html(chosen, context, twin=_twin_address(page_view.request, twin))
@@ -238,11 +238,11 @@ def page(
         signature = inspect.signature(function, eval_str=True)
         view = inspect.Parameter("page_view", inspect.Parameter.KEYWORD_ONLY, annotation=CurrentView)
         keyword_only = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in signature.parameters.values()]
-        answer.__signature__ = signature.replace(  # type: ignore[attr-defined]  # functions carry it, typeshed does not know
+        rendered.__signature__ = signature.replace(  # type: ignore[attr-defined]  # functions carry it, typeshed does not know
             parameters=[*keyword_only, view], return_annotation=HTMLResponse
         )
-        answer.__name__ = function.__name__
-        return answer
+        rendered.__name__ = function.__name__
+        return rendered
 
     return register
 
