@@ -11,7 +11,7 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session, sessionmaker
 
-from app.db import Limits, Sessions, database_url, make_engine, make_sessions
+from app.db import Sessions, database_url, make_engine, make_sessions
 from app.schema import migrate
 from app.settings import Settings
 from tests.factories import Make
@@ -94,7 +94,7 @@ def fresh_database(server_url: str) -> Iterator[str]:
 @pytest.fixture
 def fresh_sessions(fresh_database: str) -> Iterator[Sessions]:
     """Sessions of a database of this test's own, closed however the test ends."""
-    engine = make_engine(fresh_database, limits=Limits(pool_size=8))
+    engine = make_engine(fresh_database)
     yield make_sessions(engine)
     engine.dispose()
 

@@ -4,7 +4,7 @@ from sqlalchemy.orm import Session
 from typer.testing import CliRunner
 
 from app.cli.main import cli
-from app.db import make_engine, make_sessions, transaction
+from app.db import Sessions, transaction
 from app.domain.roles import Role
 from app.errors import Conflict, Invalid, NotFound
 from app.models import Event, LoginToken
@@ -97,7 +97,9 @@ def test_what_is_disabled_gets_no_login_address_and_is_disabled_once(session: Se
         create_login_token(session, account_id=account.id, minutes=5)
 
 
-def test_the_command_line_adds_lists_and_logs_in(fresh_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_line_adds_lists_and_logs_in(
+    fresh_database: str, fresh_sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DATABASE_URL", fresh_database)
     runner = CliRunner()
     assert "/login?token=" in runner.invoke(cli, ["user", "add", "bob", "--role", "reviewer"]).output
@@ -106,9 +108,7 @@ def test_the_command_line_adds_lists_and_logs_in(fresh_database: str, monkeypatc
     assert "bob\treviewer (disabled)" in runner.invoke(cli, ["user", "list"]).output
     assert "user login bob" in runner.invoke(cli, ["user", "enable", "bob"]).output
     token = runner.invoke(cli, ["user", "login", "bob"]).output.strip().rpartition("=")[2]
-    engine = make_engine(fresh_database)
-    with transaction(make_sessions(engine)) as session:
+    with transaction(fresh_sessions) as session:
         viewer = viewer_of(session, session_token=log_in(session, login_token=token, days=1))
-    engine.dispose()
     assert viewer is not None
     assert viewer.name == "bob"

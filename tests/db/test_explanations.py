@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.db import make_engine, make_sessions, transaction
+from app.db import Sessions, transaction
 from app.domain.authors import AuthorKind
 from app.domain.results import ExplanationResult, ScoreResult
 from app.domain.standing import shown_first
@@ -161,10 +161,8 @@ def _headline_id(headline: Any) -> int | None:
     return None if headline is None else headline.score.id
 
 
-def test_two_runs_of_a_neuron_that_end_together_see_each_other(fresh_database: str) -> None:
-    engine = make_engine(fresh_database)
-    sessions = make_sessions(engine)
-    with transaction(sessions) as session:
+def test_two_runs_of_a_neuron_that_end_together_see_each_other(fresh_database: str, fresh_sessions: Sessions) -> None:
+    with transaction(fresh_sessions) as session:
         make = Make(session)
         neuron = make.neuron(make.subject())
         authors = [run_of(session, neuron, make.method(name)) for name in ("first", "second")]
@@ -174,19 +172,18 @@ def test_two_runs_of_a_neuron_that_end_together_see_each_other(fresh_database: s
         refresh_current(session, neuron_id=neuron.id)
 
     def end_later() -> None:
-        with transaction(sessions) as session:
+        with transaction(fresh_sessions) as session:
             store(session, "second", authors[1])
 
     with ThreadPoolExecutor(1) as pool:
-        with transaction(sessions) as session:
+        with transaction(fresh_sessions) as session:
             store(session, "first", authors[0])
             later = pool.submit(end_later)
             wait_for_one_that_waits(fresh_database)
         later.result()
-    with transaction(sessions) as session:
+    with transaction(fresh_sessions) as session:
         stored = session.get_one(Neuron, neuron.id)
         assert (stored.current_text, stored.n_explanations) == ("second", 2)
-    engine.dispose()
 
 
 def wait_for_one_that_waits(url: str) -> None:

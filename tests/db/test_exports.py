@@ -2,14 +2,13 @@
 
 import gzip
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.db import Sessions, make_engine, make_sessions, transaction
+from app.db import Sessions, transaction
 from app.domain.authors import AuthorKind
 from app.domain.flags import FlagReason
 from app.domain.imports import DataFormat
@@ -29,13 +28,6 @@ from tests.unit.formats.reading import read_path
 from tests.unit.formats.upstream import neuronpedia_rows, openai_explanations, openai_object
 
 ALL = (DataFormat.JSONL, DataFormat.PARQUET, DataFormat.OPENAI, DataFormat.NEURONPEDIA)
-
-
-@pytest.fixture
-def own_sessions(fresh_database: str) -> Iterator[Sessions]:
-    engine = make_engine(fresh_database)
-    yield make_sessions(engine)
-    engine.dispose()
 
 
 def bring(sessions: Sessions, path: Path, slug: str, **values: Any) -> None:
@@ -66,23 +58,23 @@ def stripped(record: NeuronRecord) -> NeuronRecord:
 
 @pytest.mark.parametrize("format", [DataFormat.JSONL, DataFormat.PARQUET])
 def test_our_own_formats_take_everything_from_one_database_to_another(
-    own_sessions: Sessions, tmp_path: Path, format: DataFormat
+    fresh_sessions: Sessions, tmp_path: Path, format: DataFormat
 ) -> None:
-    bring(own_sessions, write_data_set(tmp_path / "data"), "first")
+    bring(fresh_sessions, write_data_set(tmp_path / "data"), "first")
     reader = JsonlReader() if format is DataFormat.JSONL else ParquetReader()
-    first = take(own_sessions, "first", format, tmp_path / f"first.{format}")
-    bring(own_sessions, first, "second")
-    second = take(own_sessions, "second", format, tmp_path / f"second.{format}")
+    first = take(fresh_sessions, "first", format, tmp_path / f"first.{format}")
+    bring(fresh_sessions, first, "second")
+    second = take(fresh_sessions, "second", format, tmp_path / f"second.{format}")
     before, after = (read_path(reader, path) for path in (first, second))
     assert (len(before.records), before.problems, after.problems) == (6, [], [])
     for one, other in zip(before.records, after.records, strict=True):
         assert stripped(replace(other, origin=one.origin)) == stripped(one)
 
 
-def test_openai_s_format_takes_everything_that_it_can_hold(own_sessions: Sessions, tmp_path: Path) -> None:
+def test_openai_s_format_takes_everything_that_it_can_hold(fresh_sessions: Sessions, tmp_path: Path) -> None:
     folder = write_data_set(tmp_path / "data")
-    bring(own_sessions, folder, "first")
-    out = take(own_sessions, "first", DataFormat.OPENAI, tmp_path / "out")
+    bring(fresh_sessions, folder, "first")
+    out = take(fresh_sessions, "first", DataFormat.OPENAI, tmp_path / "out")
     files = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.json*"))
     assert files == sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.json*"))
     found = openai_object((out / "collated-activations/1/2.json").read_bytes(), "NeuronRecord")
@@ -114,21 +106,21 @@ def test_openai_s_format_takes_everything_that_it_can_hold(own_sessions: Session
 
 @pytest.mark.parametrize("format", ALL)
 def test_every_format_is_written_and_taken_by_its_readers(
-    own_sessions: Sessions, tmp_path: Path, format: DataFormat
+    fresh_sessions: Sessions, tmp_path: Path, format: DataFormat
 ) -> None:
-    bring(own_sessions, write_data_set(tmp_path / "data", layers=1), "first")
+    bring(fresh_sessions, write_data_set(tmp_path / "data", layers=1), "first")
     name = {DataFormat.JSONL: "x.jsonl.gz", DataFormat.PARQUET: "x.parquet"}.get(format, "x.tar.gz")
-    path = take(own_sessions, "first", format, tmp_path / name)
-    bring(own_sessions, path, "second", format=format)
-    with own_sessions() as session:
+    path = take(fresh_sessions, "first", format, tmp_path / name)
+    bring(fresh_sessions, path, "second", format=format)
+    with fresh_sessions() as session:
         texts = [e.text for e in session.query(Explanation).order_by(Explanation.id)]
     assert sorted(texts) == sorted(texts[:3] * 2)
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
 
 
-def test_neuronpedia_s_database_takes_what_is_written(own_sessions: Sessions, tmp_path: Path) -> None:
-    bring(own_sessions, write_data_set(tmp_path / "data", layers=1), "first")
-    out = take(own_sessions, "first", DataFormat.NEURONPEDIA, tmp_path / "out")
+def test_neuronpedia_s_database_takes_what_is_written(fresh_sessions: Sessions, tmp_path: Path) -> None:
+    bring(fresh_sessions, write_data_set(tmp_path / "data", layers=1), "first")
+    out = take(fresh_sessions, "first", DataFormat.NEURONPEDIA, tmp_path / "out")
     kinds = {}
     for path in out.rglob("*.jsonl.gz"):
         rows = neuronpedia_rows(path.as_posix(), gzip.decompress(path.read_bytes()))
@@ -136,8 +128,8 @@ def test_neuronpedia_s_database_takes_what_is_written(own_sessions: Sessions, tm
     assert kinds == {"features": 3, "activations": 3 * 40, "explanations": 3}  # random excerpts have no group there
 
 
-def test_what_people_and_methods_have_done_is_in_our_own_format(own_sessions: Sessions, tmp_path: Path) -> None:
-    with transaction(own_sessions) as session:
+def test_what_people_and_methods_have_done_is_in_our_own_format(fresh_sessions: Sessions, tmp_path: Path) -> None:
+    with transaction(fresh_sessions) as session:
         make = Make(session)
         subject = make.subject()
         neuron = make.neuron(subject)
@@ -145,7 +137,7 @@ def test_what_people_and_methods_have_done_is_in_our_own_format(own_sessions: Se
         explanation_id = make.explained(neuron, interval=(0.4, 0.6), method=make.method(), whole=WholeCorpus(0.3))
         account = make.account("alice")
         open_flag(session, explanation_id=explanation_id, account_id=account.id, reason=FlagReason.WRONG, note="no")
-    path = take(own_sessions, "tiny", DataFormat.JSONL, tmp_path / "x.jsonl")
+    path = take(fresh_sessions, "tiny", DataFormat.JSONL, tmp_path / "x.jsonl")
     (line,) = path.read_text().splitlines()
     record = json.loads(line)["record"]
     (explanation,) = record["explanations"]
@@ -157,21 +149,21 @@ def test_what_people_and_methods_have_done_is_in_our_own_format(own_sessions: Se
     assert record["statistics"]["peak_quantiles"] == pytest.approx([0.5, 1.0, 2.0, 3.0, 3.9])
 
 
-def test_a_flag_from_elsewhere_stays_with_the_explanation(own_sessions: Sessions, tmp_path: Path) -> None:
+def test_a_flag_from_elsewhere_stays_with_the_explanation(fresh_sessions: Sessions, tmp_path: Path) -> None:
     flag = {"reason": "wrong", "note": "no", "by": "alice", "created_at": "2026-01-02T03:04:05+00:00"}
     record = {"layer": 0, "index": 0, "origin": {"file": ""}, "explanations": [{"text": "cats", "flags": [flag]}]}
     (tmp_path / "x.jsonl").write_text(json.dumps({"format": "neuron-audit/1", "record": record}))
-    bring(own_sessions, tmp_path / "x.jsonl", "first")
-    with own_sessions() as session:
+    bring(fresh_sessions, tmp_path / "x.jsonl", "first")
+    with fresh_sessions() as session:
         (explanation,) = session.query(Explanation)
         assert explanation.provenance["flags"] == [{**flag, "outcome": None}]
         assert session.query(Account).count() == 0
         assert session.query(Neuron).one().n_open_flags == 0
 
 
-def test_simulations_come_out_in_their_own_units(own_sessions: Sessions, tmp_path: Path) -> None:
-    bring(own_sessions, write_data_set(tmp_path / "data", layers=1, neurons=1), "first")
-    path = take(own_sessions, "first", DataFormat.JSONL, tmp_path / "x.jsonl")
+def test_simulations_come_out_in_their_own_units(fresh_sessions: Sessions, tmp_path: Path) -> None:
+    bring(fresh_sessions, write_data_set(tmp_path / "data", layers=1, neurons=1), "first")
+    path = take(fresh_sessions, "first", DataFormat.JSONL, tmp_path / "x.jsonl")
     (record,) = read_path(JsonlReader(), path).records
     simulation = record.explanations[0].simulations[0].simulation
     assert simulation.unit is ActivationUnit.NEURON
@@ -180,12 +172,12 @@ def test_simulations_come_out_in_their_own_units(own_sessions: Sessions, tmp_pat
     assert simulation.uncalibrated.probabilities[0][9] == 0.75
 
 
-def test_what_cannot_be_exported_is_said(own_sessions: Sessions, tmp_path: Path) -> None:
+def test_what_cannot_be_exported_is_said(fresh_sessions: Sessions, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="nothing"):
-        take(own_sessions, "nothing", DataFormat.JSONL, tmp_path / "x.jsonl")
+        take(fresh_sessions, "nothing", DataFormat.JSONL, tmp_path / "x.jsonl")
     with pytest.raises(Invalid, match="is read and not written"):
         ExportRequest("tiny", DataFormat.DELPHI)
-    bring(own_sessions, write_data_set(tmp_path / "data", layers=1, neurons=1), "first")
+    bring(fresh_sessions, write_data_set(tmp_path / "data", layers=1, neurons=1), "first")
     (tmp_path / "file").write_text("")
     with pytest.raises(Invalid, match="cannot be written"):
-        take(own_sessions, "first", DataFormat.JSONL, tmp_path / "file/x.jsonl")
+        take(fresh_sessions, "first", DataFormat.JSONL, tmp_path / "file/x.jsonl")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import SecretStr
 
-from app.db import make_engine, make_sessions, transaction
+from app.db import Sessions, transaction
 from app.health import web_is_alive, worker_is_alive
 from app.models import Worker
 from app.settings import Settings
@@ -18,12 +18,10 @@ HERE = socket.gethostname()
     [(HERE, timedelta(0), True), (HERE, timedelta(minutes=5), False), ("elsewhere", timedelta(0), False)],
 )
 def test_a_worker_is_alive_while_it_shows_itself_on_this_machine(
-    fresh_database: str, host: str, seen_ago: timedelta, alive: bool
+    fresh_database: str, fresh_sessions: Sessions, host: str, seen_ago: timedelta, alive: bool
 ) -> None:
-    engine = make_engine(fresh_database)
-    with transaction(make_sessions(engine)) as session:
+    with transaction(fresh_sessions) as session:
         session.add(Worker(id=uuid.uuid4(), host=host, pid=1, device="cpu", seen_at=datetime.now(UTC) - seen_ago))
-    engine.dispose()
     assert worker_is_alive(Settings(database_url=SecretStr(fresh_database))) is alive
 
 

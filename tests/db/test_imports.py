@@ -1,14 +1,13 @@
 """Imports: what they store, what they refuse, and that they store nothing twice."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select, update
 
-from app.db import Sessions, make_engine, make_sessions, transaction
+from app.db import Sessions, transaction
 from app.domain.doubts import Doubt
 from app.domain.imports import ImportCounts
 from app.domain.samples import BANDS, SampleKind
@@ -39,13 +38,6 @@ from tests.openai_files import neuron_record, simulation_results, write_data_set
 SLUG = "gpt2"
 
 
-@pytest.fixture
-def own_sessions(fresh_database: str) -> Iterator[Sessions]:
-    engine = make_engine(fresh_database)
-    yield make_sessions(engine)
-    engine.dispose()
-
-
 def bring(sessions: Sessions, folder: Path, slug: str = SLUG, **values: Any) -> ImportOutcome:
     return run_import(sessions, local_source(folder), ImportRequest(slug, **values), tell=lambda _: None)
 
@@ -55,11 +47,11 @@ def n_rows(sessions: Sessions, table: type) -> int:
         return session.scalar(select(func.count()).select_from(table)) or 0
 
 
-def test_an_import_stores_everything_that_the_files_hold(own_sessions: Sessions, tmp_path: Path) -> None:
-    outcome = bring(own_sessions, write_data_set(tmp_path / "data"), name="GPT-2", activation_function="quick_gelu")
+def test_an_import_stores_everything_that_the_files_hold(fresh_sessions: Sessions, tmp_path: Path) -> None:
+    outcome = bring(fresh_sessions, write_data_set(tmp_path / "data"), name="GPT-2", activation_function="quick_gelu")
     assert (outcome.n_problems, outcome.counts.new_neurons, outcome.counts.new_explanations) == (0, 6, 6)
     assert outcome.counts.activation_records == outcome.counts.new_activation_records == 6 * 60
-    with own_sessions() as session:
+    with fresh_sessions() as session:
         subject = session.scalars(select(Subject)).one()
         assert (subject.n_layers, subject.neurons_per_layer, subject.name) == (2, 3, "GPT-2")
         assert subject.activation_function == "quick_gelu"
@@ -79,14 +71,14 @@ def test_an_import_stores_everything_that_the_files_hold(own_sessions: Sessions,
     assert n_records == {SampleKind.TOP: 20, SampleKind.RANDOM: 20, **dict.fromkeys(BANDS[:4], 5)}
 
 
-def test_excerpts_are_stored_once_for_all_neurons(own_sessions: Sessions, tmp_path: Path) -> None:
-    bring(own_sessions, write_data_set(tmp_path / "data"))
-    assert (n_rows(own_sessions, Excerpt), n_rows(own_sessions, Sample)) == (60, 6 * 6)
+def test_excerpts_are_stored_once_for_all_neurons(fresh_sessions: Sessions, tmp_path: Path) -> None:
+    bring(fresh_sessions, write_data_set(tmp_path / "data"))
+    assert (n_rows(fresh_sessions, Excerpt), n_rows(fresh_sessions, Sample)) == (60, 6 * 6)
 
 
-def test_a_simulation_is_that_of_the_stored_excerpts(own_sessions: Sessions, tmp_path: Path) -> None:
-    bring(own_sessions, write_data_set(tmp_path / "data", layers=1, neurons=1))
-    with own_sessions() as session:
+def test_a_simulation_is_that_of_the_stored_excerpts(fresh_sessions: Sessions, tmp_path: Path) -> None:
+    bring(fresh_sessions, write_data_set(tmp_path / "data", layers=1, neurons=1))
+    with fresh_sessions() as session:
         samples = {s.kind: s for s in session.scalars(select(Sample))}
         simulations = session.scalars(select(Simulation).order_by(Simulation.id)).all()
         assert [(s.kind, s.split, len(s.excerpt_ids)) for s in simulations] == [
@@ -103,41 +95,41 @@ def test_a_simulation_is_that_of_the_stored_excerpts(own_sessions: Sessions, tmp
     assert (scores["correlation"].n_valid, scores["correlation"].n_failed) == (10, 0)
 
 
-def test_importing_again_adds_only_what_is_new(own_sessions: Sessions, tmp_path: Path) -> None:
+def test_importing_again_adds_only_what_is_new(fresh_sessions: Sessions, tmp_path: Path) -> None:
     folder = write_data_set(tmp_path / "data")
-    bring(own_sessions, folder)
-    again = bring(own_sessions, folder)
+    bring(fresh_sessions, folder)
+    again = bring(fresh_sessions, folder)
     assert again.counts == ImportCounts(neurons=12, activation_records=6 * 60, explanations=6)
     results = simulation_results(1, 2, (" words about importing 1/2", " another text"))
     write_json(folder / "explanations/1/2.jsonl", results)
     write_json(folder / "collated-activations/1/3.json", neuron_record(1, 3))
-    third = bring(own_sessions, folder)
+    third = bring(fresh_sessions, folder)
     assert (third.counts.new_neurons, third.counts.new_explanations) == (1, 1)
-    assert (n_rows(own_sessions, Explanation), n_rows(own_sessions, Neuron)) == (7, 7)
+    assert (n_rows(fresh_sessions, Explanation), n_rows(fresh_sessions, Neuron)) == (7, 7)
 
 
-def test_records_of_a_neuron_in_several_files_are_put_together(own_sessions: Sessions, tmp_path: Path) -> None:
+def test_records_of_a_neuron_in_several_files_are_put_together(fresh_sessions: Sessions, tmp_path: Path) -> None:
     more = [{"tokens": ["new"], "activations": [9.0]}]
     write_json(tmp_path / "data/a/1.json", neuron_record(0, 0, n_top=2))
     write_json(tmp_path / "data/b/1.json", neuron_record(0, 0, most_positive_activation_records=more))
-    outcome = bring(own_sessions, tmp_path / "data")
+    outcome = bring(fresh_sessions, tmp_path / "data")
     assert (
         outcome.counts.new_activation_records == 2 + 20 + 20 + 1
     )  # the file of b holds those of a's random samples again
-    with own_sessions() as session:
+    with fresh_sessions() as session:
         assert session.scalars(select(Sample.peaks).where(Sample.kind == "top")).one() == [9.0, 8.0, 7.875]
 
 
-def test_malformed_records_are_refused_and_the_others_stay(own_sessions: Sessions, tmp_path: Path) -> None:
+def test_malformed_records_are_refused_and_the_others_stay(fresh_sessions: Sessions, tmp_path: Path) -> None:
     folder = write_data_set(tmp_path / "data", layers=1, neurons=2)
     bad = neuron_record(0, 2)
     bad["random_sample"][3]["activations"].pop()
     bad["most_positive_activation_records"][0]["activations"][0] = None
     write_json(folder / "collated-activations/0/2.json", bad)
     (folder / "collated-activations/0/3.json").write_text("<xml/>")
-    outcome = bring(own_sessions, folder)
+    outcome = bring(fresh_sessions, folder)
     assert (outcome.counts.new_neurons, outcome.n_problems) == (3, 3)
-    with own_sessions() as session:
+    with fresh_sessions() as session:
         problems = import_problems(session, import_id=outcome.import_id, limit=10)
         row = import_row(session, import_id=outcome.import_id)
     assert [(p.file, p.field) for p in problems] == [
@@ -150,12 +142,12 @@ def test_malformed_records_are_refused_and_the_others_stay(own_sessions: Session
     assert (row.status, row.is_shown, row.progress) == ("complete", True, 1.0)
 
 
-def test_a_score_that_its_simulations_do_not_give_is_doubted(own_sessions: Sessions, tmp_path: Path) -> None:
+def test_a_score_that_its_simulations_do_not_give_is_doubted(fresh_sessions: Sessions, tmp_path: Path) -> None:
     write_json(tmp_path / "data/collated-activations/0/0.json", neuron_record(0, 0))
     write_json(tmp_path / "data/explanations/0/0.jsonl", simulation_results(0, 0, score=0.25))
     write_json(tmp_path / "data/explanations/0/1.jsonl", simulation_results(0, 1, (" another",)))
-    bring(own_sessions, tmp_path / "data")
-    with own_sessions() as session:
+    bring(fresh_sessions, tmp_path / "data")
+    with fresh_sessions() as session:
         doubted = session.execute(
             select(Neuron.index, ExplanationDoubt.figure)
             .join(Neuron, Neuron.id == ExplanationDoubt.neuron_id)
@@ -164,54 +156,56 @@ def test_a_score_that_its_simulations_do_not_give_is_doubted(own_sessions: Sessi
     assert [(index, round(figure, 3) < 0) for index, figure in doubted] == [(0, True)]
 
 
-def test_explanations_alone_bring_the_records_that_they_were_scored_on(own_sessions: Sessions, tmp_path: Path) -> None:
+def test_explanations_alone_bring_the_records_that_they_were_scored_on(
+    fresh_sessions: Sessions, tmp_path: Path
+) -> None:
     write_json(tmp_path / "data/explanations/0/0.jsonl", simulation_results(0, 0))
-    bring(own_sessions, tmp_path / "data")
-    with own_sessions() as session:
+    bring(fresh_sessions, tmp_path / "data")
+    with fresh_sessions() as session:
         samples = {s.kind: len(s.excerpt_ids) for s in session.scalars(select(Sample))}
     assert samples == {"top": 5, "random": 5}
 
 
-def test_several_collections_of_a_subject_live_side_by_side(own_sessions: Sessions, tmp_path: Path) -> None:
-    first = bring(own_sessions, write_data_set(tmp_path / "a", layers=1), collection="first")
-    second = bring(own_sessions, write_data_set(tmp_path / "b", layers=1), collection="second")
+def test_several_collections_of_a_subject_live_side_by_side(fresh_sessions: Sessions, tmp_path: Path) -> None:
+    first = bring(fresh_sessions, write_data_set(tmp_path / "a", layers=1), collection="first")
+    second = bring(fresh_sessions, write_data_set(tmp_path / "b", layers=1), collection="second")
     assert (second.counts.new_neurons, second.counts.new_activation_records) == (0, 3 * 60)
-    with own_sessions() as session:
+    with fresh_sessions() as session:
         rows = [import_row(session, import_id=i) for i in (first.import_id, second.import_id)]
         head = subject_head(session, slug=SLUG)
     assert [row.is_shown for row in rows if row is not None] == [True, False]
     assert (head.corpus, head.others) == ("first", ("second",))
 
 
-def test_what_is_shown_is_switched_with_its_statistics(own_sessions: Sessions, tmp_path: Path) -> None:
+def test_what_is_shown_is_switched_with_its_statistics(fresh_sessions: Sessions, tmp_path: Path) -> None:
     first = write_data_set(tmp_path / "a", layers=1)
     write_json(tmp_path / "b/0.json", neuron_record(0, 0, mean=0.75, skewness=None, variance=None, kurtosis=4.5))
     ids = [
-        bring(own_sessions, first, collection="first").import_id,
-        bring(own_sessions, tmp_path / "b", collection="second").import_id,
+        bring(fresh_sessions, first, collection="first").import_id,
+        bring(fresh_sessions, tmp_path / "b", collection="second").import_id,
     ]
-    with own_sessions() as session:
+    with fresh_sessions() as session:
         rows = [row for i in ids if (row := import_row(session, import_id=i)) is not None]
     names = ("mean", "variance", "skewness", "kurtosis")
 
     def shown(collection_id: int) -> tuple[float | None, ...]:
-        with transaction(own_sessions) as session:
+        with transaction(fresh_sessions) as session:
             assert show_collection(session, collection_id=collection_id, account_id=None) == SLUG
-        with own_sessions() as session:
+        with fresh_sessions() as session:
             neuron = session.scalars(select(Neuron).where(Neuron.layer == 0, Neuron.index == 0)).one()
             return tuple(getattr(neuron, name) for name in names)
 
     assert shown(rows[0].collection_id) == (0.125, 0.25, 1.5, None)
     assert shown(rows[1].collection_id) == (0.75, None, None, 4.5)
     assert shown(rows[0].collection_id) == (0.125, 0.25, 1.5, None)
-    with own_sessions() as session:
+    with fresh_sessions() as session:
         kinds = session.scalars(select(Event.kind).where(Event.kind == "collection.shown")).all()
     assert len(kinds) == 2
 
 
-def test_a_collection_that_is_not_complete_is_not_shown(own_sessions: Sessions, tmp_path: Path) -> None:
-    bring(own_sessions, write_data_set(tmp_path / "a", layers=1))
-    with transaction(own_sessions) as session:
+def test_a_collection_that_is_not_complete_is_not_shown(fresh_sessions: Sessions, tmp_path: Path) -> None:
+    bring(fresh_sessions, write_data_set(tmp_path / "a", layers=1))
+    with transaction(fresh_sessions) as session:
         session.execute(update(Collection).values(status="running"))
         subject = session.scalars(select(Subject)).one()
         assert subject.collection_id is not None
@@ -221,29 +215,29 @@ def test_a_collection_that_is_not_complete_is_not_shown(own_sessions: Sessions, 
             show_collection(session, collection_id=999, account_id=None)
 
 
-def test_a_folder_without_a_known_format_is_refused(own_sessions: Sessions, tmp_path: Path) -> None:
+def test_a_folder_without_a_known_format_is_refused(fresh_sessions: Sessions, tmp_path: Path) -> None:
     (tmp_path / "readme.md").write_text("nothing")
     with pytest.raises(Invalid, match="--format"):
-        bring(own_sessions, tmp_path)
-    assert n_rows(own_sessions, Subject) == 0
+        bring(fresh_sessions, tmp_path)
+    assert n_rows(fresh_sessions, Subject) == 0
 
 
 @pytest.mark.parametrize("slug", ["", "Über", "import", "a/b"])
-def test_a_subject_needs_a_name_that_an_address_can_hold(own_sessions: Sessions, tmp_path: Path, slug: str) -> None:
+def test_a_subject_needs_a_name_that_an_address_can_hold(fresh_sessions: Sessions, tmp_path: Path, slug: str) -> None:
     with pytest.raises(Invalid, match="name in addresses"):
-        bring(own_sessions, write_data_set(tmp_path), slug)
+        bring(fresh_sessions, write_data_set(tmp_path), slug)
 
 
-def test_text_that_the_database_cannot_hold_is_stored_in_another_form(own_sessions: Sessions, tmp_path: Path) -> None:
+def test_text_that_the_database_cannot_hold_is_stored_in_another_form(fresh_sessions: Sessions, tmp_path: Path) -> None:
     record = neuron_record(0, 0, random_sample=[{"tokens": ["a\x00b", "\x00"], "activations": [1, 2]}])
     write_json(tmp_path / "0.json", record)
     (tmp_path / "0.jsonl").write_text(json.dumps(simulation_results(0, 0, ("NUL \x00 here",))))
-    assert bring(own_sessions, tmp_path).n_problems == 0
-    with own_sessions() as session:
+    assert bring(fresh_sessions, tmp_path).n_problems == 0
+    with fresh_sessions() as session:
         assert session.scalars(select(Explanation.text)).one() == "NUL ␀ here"
 
 
-def test_another_format_becomes_a_subject_with_what_it_knows(own_sessions: Sessions, tmp_path: Path) -> None:
+def test_another_format_becomes_a_subject_with_what_it_knows(fresh_sessions: Sessions, tmp_path: Path) -> None:
     address = {"modelId": "gpt2-small", "layer": "5-res-jb", "index": "7"}
     top = {**address, "tokens": ["Ġthe", "Ġcat", "Ċ"], "values": [0, 2.5, 0], "binMin": -1}
     files: dict[str, Any] = {
@@ -257,8 +251,8 @@ def test_another_format_becomes_a_subject_with_what_it_knows(own_sessions: Sessi
     for name, rows in files.items():
         (tmp_path / "data" / name).parent.mkdir(parents=True)
         (tmp_path / "data" / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
-    outcome = bring(own_sessions, tmp_path / "data", "sae")
-    with own_sessions() as session:
+    outcome = bring(fresh_sessions, tmp_path / "data", "sae")
+    with fresh_sessions() as session:
         subject = session.scalars(select(Subject)).one()
         neuron = session.scalars(select(Neuron)).one()
         kinds = session.scalars(select(Sample.kind).order_by(Sample.kind)).all()
@@ -273,7 +267,7 @@ def test_another_format_becomes_a_subject_with_what_it_knows(own_sessions: Sessi
     assert list(tokens) == [b" the", b" cat", b"\n"]
 
 
-def test_scores_of_delphi_stand_with_the_explanation_of_another_file(own_sessions: Sessions, tmp_path: Path) -> None:
+def test_scores_of_delphi_stand_with_the_explanation_of_another_file(fresh_sessions: Sessions, tmp_path: Path) -> None:
     row = {"str_tokens": ["a", " year"], "activations": [0, 3], "activating": True, "distance": 1, "prediction": True}
     files: dict[str, Any] = {
         "explanations/layers.3.mlp_latent9.txt": "years",
@@ -283,25 +277,25 @@ def test_scores_of_delphi_stand_with_the_explanation_of_another_file(own_session
     }  # fmt: skip
     for name, value in files.items():
         write_json(tmp_path / "data" / name, value)
-    outcome = bring(own_sessions, tmp_path / "data", "latents")
-    with own_sessions() as session:
+    outcome = bring(fresh_sessions, tmp_path / "data", "latents")
+    with fresh_sessions() as session:
         score = session.scalars(select(Score)).one()
         (problem,) = import_problems(session, import_id=outcome.import_id, limit=5)
         assert session.get_one(Explanation, score.explanation_id).text == "years"
     assert (score.scorer, score.value, score.n_valid, score.chance) == ("detection", 1.0, 2, 0.5)
     assert problem.file == "scores/detection/layers.3.mlp_latent10.txt"
-    assert bring(own_sessions, tmp_path / "data", "latents").counts.new_scores == 0
+    assert bring(fresh_sessions, tmp_path / "data", "latents").counts.new_scores == 0
 
 
-def test_tokens_of_a_collected_subject_keep_their_ids(own_sessions: Sessions, tmp_path: Path) -> None:
-    with transaction(own_sessions) as session:
+def test_tokens_of_a_collected_subject_keep_their_ids(fresh_sessions: Sessions, tmp_path: Path) -> None:
+    with transaction(fresh_sessions) as session:
         subject = Make(session).subject("tiny", n_layers=1, neurons_per_layer=2)
         collection_id = subject.collection_id
     write_json(tmp_path / "data/0.json", neuron_record(0, 1))
     write_json(tmp_path / "data/1.json", neuron_record(0, 2))
-    outcome = bring(own_sessions, tmp_path / "data", "tiny")
+    outcome = bring(fresh_sessions, tmp_path / "data", "tiny")
     assert (outcome.counts.new_neurons, outcome.n_problems) == (1, 1)
-    with own_sessions() as session:
+    with fresh_sessions() as session:
         subject = session.scalars(select(Subject)).one()
         excerpt = session.scalars(select(Excerpt).order_by(Excerpt.id)).first()
         assert excerpt is not None

@@ -10,7 +10,7 @@ from pypdf import PdfReader
 from typer.testing import CliRunner, Result
 
 from app.cli.main import cli
-from app.db import make_engine, make_sessions, transaction
+from app.db import Sessions, transaction
 from app.formats.tables import TableFormat, read_table
 from app.queries.audit.export import VerdictLine
 from app.queries.history.chain import chain_head
@@ -21,12 +21,10 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture
-def run(fresh_database: str, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(fresh_database: str, fresh_sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> Run:
     """A command over a database that holds an audit, committed."""
-    engine = make_engine(fresh_database)
-    with transaction(make_sessions(engine)) as session:
+    with transaction(fresh_sessions) as session:
         campaign_id = audited(Make(session), ended=True).campaign_id
-    engine.dispose()
     monkeypatch.setenv("DATABASE_URL", fresh_database)
 
     def invoke(command: str, *words: str) -> Result:
@@ -35,15 +33,15 @@ def run(fresh_database: str, monkeypatch: pytest.MonkeyPatch) -> Run:
     return invoke
 
 
-def test_a_report_is_written_in_three_forms_and_two_languages(run: Run, tmp_path: Path, fresh_database: str) -> None:
+def test_a_report_is_written_in_three_forms_and_two_languages(
+    run: Run, tmp_path: Path, fresh_sessions: Sessions
+) -> None:
     for name in ("one.json", "again.json"):
         assert run("report", "--format", "json", "--output", str(tmp_path / name)).exit_code == 0
     assert (tmp_path / "one.json").read_bytes() == (tmp_path / "again.json").read_bytes()
     identity = json.loads((tmp_path / "one.json").read_text())["identity"]
-    engine = make_engine(fresh_database)
-    with transaction(make_sessions(engine)) as session:
+    with transaction(fresh_sessions) as session:
         assert identity["history_head"] == chain_head(session)
-    engine.dispose()
     for language, words in (("en", "Audit report"), ("fr", "Rapport d’audit")):
         html, pdf = tmp_path / f"{language}.html", tmp_path / f"{language}.pdf"
         assert run("report", "--language", language, "--output", str(html)).exit_code == 0

@@ -1,6 +1,6 @@
 from sqlalchemy import func, select
 
-from app.db import make_engine, make_sessions, transaction
+from app.db import Sessions, transaction
 from app.domain.activations import SampleKind
 from app.models import Neuron, Run, Sample, Simulation, Subject
 from app.queries.neurons.listing import NeuronsQuery, count_neurons, neurons_page
@@ -10,11 +10,10 @@ from benchmarks.synthetic_activations import SAMPLE_SIZES
 from tests.truth import assert_counts_are_true
 
 
-def test_synthetic_neurons_read_like_collected_ones(fresh_database: str) -> None:
+def test_synthetic_neurons_read_like_collected_ones(fresh_database: str, fresh_sessions: Sessions) -> None:
     fill(fresh_database, 30, n_excerpts=400)
 
-    engine = make_engine(fresh_database)
-    with transaction(make_sessions(engine)) as session:
+    with transaction(fresh_sessions) as session:
         subject = session.scalars(select(Subject)).one()
         assert count_neurons(session, query=NeuronsQuery(subject.id)).number == 30
         assert session.scalar(select(func.count()).select_from(Sample)) == 30 * len(SAMPLE_SIZES)
@@ -30,4 +29,3 @@ def test_synthetic_neurons_read_like_collected_ones(fresh_database: str) -> None
         assert session.scalar(select(func.count()).where(Run.batch_id.is_not(None))) == 60
         assert_counts_are_true(session)
         assert session.scalar(select(func.max(Neuron.id))) == 30
-    engine.dispose()

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from app.db import Sessions
 from app.localization.languages import Language
-from app.models import Account
+from app.models import Account, Neuron, Subject
 from app.queries.people.accounts import create_login_token, log_in
 from app.settings import Settings
 from app.web.deps import SESSION_COOKIE
@@ -78,3 +78,17 @@ def log_in_as(client: TestClient, make: Make) -> LogIn:
         return account
 
     return log_in_account
+
+
+@pytest.fixture
+def subject(make: Make) -> Subject:
+    return make.subject()
+
+
+@pytest.fixture
+def neuron(make: Make, subject: Subject) -> Neuron:
+    """A neuron with a top sample of three excerpts, two of them with the same tokens."""
+    neuron = make.neuron(subject, layer=1, index=2)
+    rows = ((0.0, 4.0, -0.5), (0.0, 2.0, 0.0), (0.0, 4.0, -0.5))
+    make.sample(neuron, subject, rows=rows, token_ids=((0, 4, 5), (0, 10, 11), (0, 4, 5)))
+    return neuron

@@ -23,11 +23,6 @@ def reader(log_in_as: LogIn) -> None:
 
 
 @pytest.fixture
-def subject(make: Make) -> Subject:
-    return make.subject()
-
-
-@pytest.fixture
 def batch_id(make: Make, subject: Subject) -> int:
     """Three queued runs."""
     neurons = [make.neuron(subject, index=index) for index in range(3)]

@@ -19,11 +19,6 @@ Context = Callable[[], Any]
 
 
 @pytest.fixture
-def subject(make: Make) -> Subject:
-    return make.subject()
-
-
-@pytest.fixture
 def sample(make: Make, subject: Subject) -> Sample:
     """Two excerpts of one neuron."""
     neuron = make.neuron(subject, layer=1, index=2)

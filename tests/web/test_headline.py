@@ -3,18 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 from starlette.testclient import TestClient
 
 from app.models import Subject
 from tests.factories import Make, WholeCorpus
 
 Context = Callable[[], Any]
-
-
-@pytest.fixture
-def subject(make: Make) -> Subject:
-    return make.subject()
 
 
 def test_the_whole_corpus_speaks_with_both_sides_and_the_2023_score_stands_beside_it(

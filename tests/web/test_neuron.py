@@ -8,50 +8,14 @@ from sqlalchemy import Engine, func, select
 from starlette.testclient import TestClient
 
 from app.domain.activations import SampleKind
-from app.domain.authors import AuthorKind
-from app.domain.results import ExplanationResult, ScoreResult
+from app.domain.results import ExplanationResult
 from app.models import Account, Event, Explanation, Flag, Neuron, Run, Subject
-from app.queries.explanations.standing import refresh_current
-from app.queries.explanations.store import Author, store_explanation
 from tests.factories import Make
 from tests.queries import counted_queries
+from tests.web.neurons import SCORE, explain
 
 Context = Callable[[], Any]
 LogIn = Callable[[str], Account]
-
-SCORE = ScoreResult(
-    "correlation",
-    "top_and_random",
-    0.62,
-    n_valid=9,
-    n_failed=1,
-    interval=(0.5, 0.7),
-    token_lookup_baseline=0.58,
-    shuffled_baseline=0.03,
-)
-
-
-@pytest.fixture
-def subject(make: Make) -> Subject:
-    return make.subject()
-
-
-@pytest.fixture
-def neuron(make: Make, subject: Subject) -> Neuron:
-    """A neuron with a top sample of three excerpts, two of them with the same tokens."""
-    neuron = make.neuron(subject, layer=1, index=2)
-    rows = ((0.0, 4.0, -0.5), (0.0, 2.0, 0.0), (0.0, 4.0, -0.5))
-    make.sample(neuron, subject, rows=rows, token_ids=((0, 4, 5), (0, 10, 11), (0, 4, 5)))
-    return neuron
-
-
-def explain(make: Make, neuron: Neuron, result: ExplanationResult) -> int:
-    explanation_id = store_explanation(
-        make.session, neuron_id=neuron.id, result=result, author=Author(AuthorKind.IMPORT, "gpt-4")
-    )
-    refresh_current(make.session, neuron_id=neuron.id)
-    make.session.refresh(neuron)
-    return explanation_id
 
 
 def test_a_neurons_page_shows_claim_and_evidence(

@@ -43,11 +43,6 @@ def checked(make: Make, subject: Subject, explanation_id: int, own: Execution | 
 
 
 @pytest.fixture
-def subject(make: Make) -> Subject:
-    return make.subject()
-
-
-@pytest.fixture
 def neuron(make: Make, subject: Subject) -> Neuron:
     return make.neuron(subject, layer=1, index=2, max=4.0)
 

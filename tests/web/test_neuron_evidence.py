@@ -9,48 +9,15 @@ from starlette.testclient import TestClient
 
 from app.domain.activations import SampleKind, Split
 from app.domain.authors import AuthorKind
-from app.domain.results import ExplanationResult, ScoreResult, SimulatedExcerpt, SimulationResult
+from app.domain.results import ExplanationResult, SimulatedExcerpt, SimulationResult
 from app.models import Account, Neuron, Sample, Subject
 from app.queries.explanations.standing import refresh_current
 from app.queries.explanations.store import Author, store_explanation
 from tests.factories import Make, texts
+from tests.web.neurons import explain
 
 Context = Callable[[], Any]
 LogIn = Callable[[str], Account]
-
-SCORE = ScoreResult(
-    "correlation",
-    "top_and_random",
-    0.62,
-    n_valid=9,
-    n_failed=1,
-    interval=(0.5, 0.7),
-    token_lookup_baseline=0.58,
-    shuffled_baseline=0.03,
-)
-
-
-@pytest.fixture
-def subject(make: Make) -> Subject:
-    return make.subject()
-
-
-@pytest.fixture
-def neuron(make: Make, subject: Subject) -> Neuron:
-    """A neuron with a top sample of three excerpts, two of them with the same tokens."""
-    neuron = make.neuron(subject, layer=1, index=2)
-    rows = ((0.0, 4.0, -0.5), (0.0, 2.0, 0.0), (0.0, 4.0, -0.5))
-    make.sample(neuron, subject, rows=rows, token_ids=((0, 4, 5), (0, 10, 11), (0, 4, 5)))
-    return neuron
-
-
-def explain(make: Make, neuron: Neuron, result: ExplanationResult) -> int:
-    explanation_id = store_explanation(
-        make.session, neuron_id=neuron.id, result=result, author=Author(AuthorKind.IMPORT, "gpt-4")
-    )
-    refresh_current(make.session, neuron_id=neuron.id)
-    make.session.refresh(neuron)
-    return explanation_id
 
 
 def test_excerpts_with_the_same_tokens_are_folded_with_their_number(

@@ -14,11 +14,6 @@ Context = Callable[[], Any]
 
 
 @pytest.fixture
-def subject(make: Make) -> Subject:
-    return make.subject()
-
-
-@pytest.fixture
 def neuron(make: Make, subject: Subject) -> Neuron:
     """A neuron with three strongest tokens and two top excerpts."""
     neuron = make.neuron(subject, layer=1, index=2, max=4.0)

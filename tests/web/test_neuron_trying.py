@@ -22,11 +22,6 @@ ADDRESS = "/tiny/1/2/try"
 
 
 @pytest.fixture
-def subject(make: Make) -> Subject:
-    return make.subject()
-
-
-@pytest.fixture
 def neuron(make: Make, subject: Subject) -> Neuron:
     neuron = make.neuron(subject, layer=1, index=2, max=4.0)
     make.sample(neuron, subject, rows=((0.0, 4.0, 0.0), (1.0, 0.0, 0.0)), token_ids=((0, 4, 5), (1, 2, 3)))

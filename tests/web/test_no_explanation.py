@@ -21,11 +21,6 @@ REASON = "No explanation found: nothing says where this neuron fires. The table 
 
 
 @pytest.fixture
-def subject(make: Make) -> Subject:
-    return make.subject()
-
-
-@pytest.fixture
 def run(make: Make, subject: Subject) -> tuple[Neuron, int, int]:
     """A neuron, the batch and the run that has found nothing; two other neurons, one of them explained."""
     neuron = make.neuron(subject, index=1)

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
-from app.db import Sessions, make_engine, make_sessions, transaction
+from app.db import Sessions, transaction
 from app.domain.roles import Role
 from app.models import Account, Event, OpenIdIdentity, OpenIdLogin, WebSession
 from app.queries.people.accounts import account_named, add_account, disable_account
@@ -70,18 +70,16 @@ def who(browser: TestClient) -> int:
     return browser.get("/account").status_code
 
 
-def test_a_person_logs_in_and_out_by_real_http(fresh_database: str, provider: OidcProvider) -> None:
+def test_a_person_logs_in_and_out_by_real_http(fresh_sessions: Sessions, provider: OidcProvider) -> None:
     """Over sockets: the site, the provider and a browser that follows redirects between them."""
-    engine = make_engine(fresh_database)
-    sessions = make_sessions(engine)
-    with transaction(sessions) as session:
+    with transaction(fresh_sessions) as session:
         add_account(session, name="Emilia", role=Role.REVIEWER, email="emilia@example.org")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     server = uvicorn.Server(
         uvicorn.Config(
-            create_app(settings_for(provider, port=port), sessions), host="127.0.0.1", port=port, log_config=None
+            create_app(settings_for(provider, port=port), fresh_sessions), host="127.0.0.1", port=port, log_config=None
         )
     )
     thread = threading.Thread(target=server.run)
@@ -105,7 +103,6 @@ def test_a_person_logs_in_and_out_by_real_http(fresh_database: str, provider: Oi
     finally:
         server.should_exit = True
         thread.join()
-        engine.dispose()
     assert provider.paths.count("/token") == 2
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
-from app.db import make_engine, make_sessions, transaction
+from app.db import Sessions, transaction
 from app.domain.events import EventKind
 from app.domain.roles import Role, TokenScope
 from app.models import Account, ApiToken, Event, WebSession
@@ -169,14 +169,13 @@ def test_unknown_names_and_names_without_a_password_are_hashed_all_the_same(
     assert [stored.split("$")[1] for stored in verified] == ["argon2id", "argon2id"]
 
 
-def test_ten_wrong_passwords_are_tried_in_all_however_many_come_at_once(fresh_database: str) -> None:
+def test_ten_wrong_passwords_are_tried_in_all_however_many_come_at_once(fresh_sessions: Sessions) -> None:
     """Over two servers, whose attempts are committed each by itself."""
-    engine = make_engine(fresh_database)
-    sessions = make_sessions(engine)
-    with transaction(sessions) as session:
+    with transaction(fresh_sessions) as session:
         with_password(session)
     servers = [
-        TestClient(create_app(Settings(), sessions), base_url="http://localhost", headers=OWN_PAGE) for _ in range(2)
+        TestClient(create_app(Settings(), fresh_sessions), base_url="http://localhost", headers=OWN_PAGE)
+        for _ in range(2)
     ]
     with ThreadPoolExecutor(8) as pool:
         answers = list(
@@ -184,18 +183,15 @@ def test_ten_wrong_passwords_are_tried_in_all_however_many_come_at_once(fresh_da
         )
     assert sorted(Counter(answers).items()) == [(401, 10), (429, 20)]
     assert log_in(servers[0], "dora", PASSWORD) == 429
-    engine.dispose()
 
 
-def test_one_client_tries_so_many_names_and_no_more(fresh_database: str) -> None:
-    engine = make_engine(fresh_database)
+def test_one_client_tries_so_many_names_and_no_more(fresh_sessions: Sessions) -> None:
     server = TestClient(
-        create_app(Settings(client_login_attempts=3), make_sessions(engine)),
+        create_app(Settings(client_login_attempts=3), fresh_sessions),
         base_url="http://localhost",
         headers=OWN_PAGE,
     )
     assert [log_in(server, f"name {n}", "wrong wrong") for n in range(5)] == [401, 401, 401, 429, 429]
-    engine.dispose()
 
 
 def test_success_forgets_wrong_attempts(client: TestClient, session: Session) -> None:

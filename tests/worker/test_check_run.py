@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sqlalchemy import Engine, func, select
+from sqlalchemy import func, select
 
-from app.db import Sessions, make_engine, make_sessions, transaction
+from app.db import Sessions, transaction
 from app.domain.activations import unpack_activations
 from app.domain.authors import AuthorKind
 from app.domain.collections import CollectionStage
@@ -280,13 +279,6 @@ def test_a_subject_without_a_collection_is_named(sessions: Sessions, subject: Lo
         check(sessions, subject, tmp_path, OPTIONS)
 
 
-@pytest.fixture
-def database(fresh_database: str) -> Iterator[Engine]:
-    engine = make_engine(fresh_database)
-    yield engine
-    engine.dispose()
-
-
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -303,23 +295,22 @@ check(make_sessions(make_engine(sys.argv[2])), subject, Path(sys.argv[3]), OPTIO
 
 
 def test_a_killed_check_goes_on_to_the_same_rows(
-    database: Engine, fresh_database: str, subject: LoadedSubject, tmp_path: Path
+    fresh_sessions: Sessions, fresh_database: str, subject: LoadedSubject, tmp_path: Path
 ) -> None:
-    sessions = make_sessions(database)
-    collect(sessions, subject, CORPUS_TEXT, tmp_path, COLLECT)
-    explained(sessions, TEXTS)
+    collect(fresh_sessions, subject, CORPUS_TEXT, tmp_path, COLLECT)
+    explained(fresh_sessions, TEXTS)
     arguments = [subject.info.source, fresh_database, str(tmp_path)]
     ended = subprocess.run([sys.executable, "-c", KILLED, *arguments], check=False, capture_output=True)
     assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
-    assert rows(sessions) == []
+    assert rows(fresh_sessions) == []
 
     told: list[Progress] = []
-    assert check(sessions, subject, tmp_path, OPTIONS, told.append).n_checked == 3
+    assert check(fresh_sessions, subject, tmp_path, OPTIONS, told.append).n_checked == 3
     assert next(p.done for p in told if p.stage == CollectionStage.CHECK) > 0
-    resumed = rows(sessions)
-    collect(sessions, subject, CORPUS_TEXT, tmp_path, COLLECT)
-    check(sessions, subject, tmp_path, OPTIONS)
-    assert rows(sessions) == resumed
+    resumed = rows(fresh_sessions)
+    collect(fresh_sessions, subject, CORPUS_TEXT, tmp_path, COLLECT)
+    check(fresh_sessions, subject, tmp_path, OPTIONS)
+    assert rows(fresh_sessions) == resumed
 
 
 def test_the_executed_score_becomes_the_headline_with_both_sides_and_its_margin(

@@ -1,6 +1,5 @@
 """Progress in the database and the lease of a collection, from its own thread."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from time import monotonic, sleep
 
@@ -120,10 +119,8 @@ def test_speed_counts_from_where_a_stage_began_or_went_back() -> None:
 
 
 @pytest.fixture
-def server(fresh_database: str) -> Iterator[Watched]:
-    engine = make_engine(fresh_database)
-    yield Watched(make_sessions(engine))
-    engine.dispose()
+def server(fresh_sessions: Sessions) -> Watched:
+    return Watched(fresh_sessions)
 
 
 def test_a_thread_stores_it_while_the_model_is_at_work(server: Watched) -> None:

@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sqlalchemy import Engine, func, select
+from sqlalchemy import func, select
 
-from app.db import Sessions, make_engine, make_sessions
+from app.db import Sessions
 from app.domain.activations import SampleKind
 from app.domain.collections import CollectionStage
 from app.errors import CollectionError, Conflict, CorpusError, Invalid
@@ -233,13 +232,6 @@ def test_progress_is_told_from_cutting_to_storing(sessions: Sessions, subject: L
         assert len(done) > 2 or stage is CollectionStage.STORE
 
 
-@pytest.fixture
-def database(fresh_database: str) -> Iterator[Engine]:
-    engine = make_engine(fresh_database)
-    yield engine
-    engine.dispose()
-
-
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -256,25 +248,24 @@ collect(make_sessions(make_engine(sys.argv[2])), subject, CORPUS, Path(sys.argv[
 
 
 def test_a_killed_collection_goes_on_to_the_same_rows(
-    database: Engine, fresh_database: str, subject: LoadedSubject, tmp_path: Path
+    fresh_sessions: Sessions, fresh_database: str, subject: LoadedSubject, tmp_path: Path
 ) -> None:
     arguments = [subject.info.source, fresh_database, str(tmp_path / "killed")]
     ended = subprocess.run([sys.executable, "-c", KILLED, *arguments], check=False, capture_output=True)
     assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
-    sessions = make_sessions(database)
-    with sessions() as session:
+    with fresh_sessions() as session:
         (running,) = session.scalars(select(Collection))
         assert running.status == "running"
         assert session.scalars(select(Neuron)).all() == []
 
     told: list[Progress] = []
-    resumed = collect(sessions, subject, CORPUS, tmp_path / "killed", OPTIONS, told.append)
+    resumed = collect(fresh_sessions, subject, CORPUS, tmp_path / "killed", OPTIONS, told.append)
     assert resumed.collection_id == running.id
     assert [p.done for p in told if p.stage is CollectionStage.COLLECT][1] > 0
-    after = statistics(sessions)
-    whole = collect(sessions, subject, CORPUS, tmp_path / "whole", OPTIONS)
-    assert rows(sessions, resumed.collection_id) == rows(sessions, whole.collection_id)
-    assert statistics(sessions) == after
+    after = statistics(fresh_sessions)
+    whole = collect(fresh_sessions, subject, CORPUS, tmp_path / "whole", OPTIONS)
+    assert rows(fresh_sessions, resumed.collection_id) == rows(fresh_sessions, whole.collection_id)
+    assert statistics(fresh_sessions) == after
 
 
 def test_parts_and_names_are_read_from_the_command_line() -> None:

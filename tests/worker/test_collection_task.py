@@ -1,7 +1,6 @@
 """A collection as a task of the common queue: watched, cancelled, gone on with."""
 
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from threading import Event as Signal
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from app.db import Sessions, make_engine, make_sessions, transaction
+from app.db import Sessions, transaction
 from app.domain.collections import CollectionStage
 from app.domain.work import COLLECTION, Lane
 from app.errors import CollectionError
@@ -81,11 +80,9 @@ class Bench:
 
 
 @pytest.fixture
-def bench(fresh_database: str, tmp_path: Path) -> Iterator[Bench]:
+def bench(fresh_sessions: Sessions, tmp_path: Path) -> Bench:
     """Over a database of its own: a collection stores its progress from a thread."""
-    engine = make_engine(fresh_database)
-    yield Bench(make_sessions(engine), tmp_path)
-    engine.dispose()
+    return Bench(fresh_sessions, tmp_path)
 
 
 def test_a_worker_collects_what_was_queued_once(bench: Bench) -> None:

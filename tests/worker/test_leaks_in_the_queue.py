@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from app.db import make_engine, make_sessions, transaction
+from app.db import Sessions, transaction
 from app.domain.activations import ActivationRecord, NeuronRecords
 from app.domain.copies import alike
 from app.domain.methods import LEXICAL, MethodDefinition
@@ -61,18 +61,15 @@ def brain(body: Body) -> Behaviour:
 
 
 @pytest.fixture(params=[6, 24, 90])
-def site(request: pytest.FixtureRequest, fresh_database: str, tmp_path: Path) -> Iterator[Site]:
+def site(request: pytest.FixtureRequest, fresh_sessions: Sessions, tmp_path: Path) -> Iterator[Site]:
     """A collection of so many documents full of copies, with a worker and a language model."""
-    engine = make_engine(fresh_database)
-    sessions = make_sessions(engine)
     subject = load_subject(str(save_tiny(tmp_path / "model")), LoadOptions(device="cpu"))
     corpus = corpus_of("copies", full_of_copies(request.param))
-    collect(sessions, subject, corpus, tmp_path / "work", CollectOptions("tiny", context_length=CONTEXT))
+    collect(fresh_sessions, subject, corpus, tmp_path / "work", CollectOptions("tiny", context_length=CONTEXT))
     with LlmServer(brain=brain) as server:
-        services = WorkerServices(SETTINGS, sessions)
-        yield Site(sessions, services, server.url)
+        services = WorkerServices(SETTINGS, fresh_sessions)
+        yield Site(fresh_sessions, services, server.url)
         services.close()
-    engine.dispose()
 
 
 def stored(site: Site, method: MethodDefinition) -> list[Lists]:

@@ -9,7 +9,7 @@ from datetime import date
 import pytest
 from sqlalchemy import func, select, update
 
-from app.db import make_engine, make_sessions, transaction
+from app.db import Sessions, transaction
 from app.domain.activations import unpack_activations
 from app.models import Batch, Explanation, LlmCall, Method, Neuron, Pause, Run, Score, Simulation
 from app.queries.language_models.bill import bill
@@ -29,14 +29,11 @@ class Endpointed(Site):
 
 
 @pytest.fixture
-def site(fresh_database: str) -> Iterator[Endpointed]:
-    engine = make_engine(fresh_database)
-    sessions = make_sessions(engine)
+def site(fresh_sessions: Sessions) -> Iterator[Endpointed]:
     with LlmServer(brain=knows_imports, numbers=numbers) as server:
-        services = WorkerServices(SETTINGS, sessions)
-        yield Endpointed(sessions, services, server.url, server)
+        services = WorkerServices(SETTINGS, fresh_sessions)
+        yield Endpointed(fresh_sessions, services, server.url, server)
         services.close()
-    engine.dispose()
 
 
 def knows_imports(body: Body) -> Behaviour:

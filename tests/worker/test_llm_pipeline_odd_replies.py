@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import pytest
 from sqlalchemy import select
 
-from app.db import make_engine, make_sessions, transaction
+from app.db import Sessions, transaction
 from app.models import Explanation, LlmCall, Run, Score, Simulation
 from tests.llm_server import Answer, Behaviour, Body, Edited, LlmServer, raw_json
 from tests.worker.llm_site import SETTINGS, Site, method_named
@@ -48,16 +48,13 @@ def right(body: Body) -> str:
 
 
 @pytest.fixture
-def site(fresh_database: str) -> Iterator[Endpointed]:
-    engine = make_engine(fresh_database)
-    sessions = make_sessions(engine)
+def site(fresh_sessions: Sessions) -> Iterator[Endpointed]:
     with LlmServer() as server:
-        services = WorkerServices(SETTINGS, sessions)
-        site = Endpointed(sessions, services, server.url, server)
+        services = WorkerServices(SETTINGS, fresh_sessions)
+        site = Endpointed(fresh_sessions, services, server.url, server)
         site.provider(capabilities=["chat"])
         yield site
         services.close()
-    engine.dispose()
 
 
 THINKING: dict[str, Callable[[str], Behaviour]] = {

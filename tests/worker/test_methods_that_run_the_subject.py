@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sqlalchemy import select, update
 
-from app.db import make_engine, make_sessions, transaction
+from app.db import Sessions, transaction
 from app.domain import sites as domain
 from app.domain.activations import ActivationRecord, FloatArray, IntArray
 from app.models import CollectedNeuron, Explanation, Neuron, Run, Score, Subject
@@ -40,17 +40,14 @@ def plain(body: Body) -> Behaviour:
 
 
 @pytest.fixture(params=[None, "model.layers.{layer}.self_attn.o_proj"])
-def site(request: pytest.FixtureRequest, fresh_database: str, tmp_path: Path) -> Iterator[Site]:
-    engine = make_engine(fresh_database)
-    sessions = make_sessions(engine)
+def site(request: pytest.FixtureRequest, fresh_sessions: Sessions, tmp_path: Path) -> Iterator[Site]:
     subject = load_subject(str(save_tiny(tmp_path / "model")), LoadOptions("cpu", "float32", module_path=request.param))
     options = CollectOptions("tiny", context_length=8)
-    collect(sessions, subject, corpus_of("letters", some_text(120)), tmp_path / "collections", options)
+    collect(fresh_sessions, subject, corpus_of("letters", some_text(120)), tmp_path / "collections", options)
     with LlmServer(brain=plain) as server:
-        services = WorkerServices(SETTINGS.model_copy(update={"data_dir": tmp_path}), sessions)
-        yield Site(sessions, services, server.url)
+        services = WorkerServices(SETTINGS.model_copy(update={"data_dir": tmp_path}), fresh_sessions)
+        yield Site(fresh_sessions, services, server.url)
         services.close()
-    engine.dispose()
 
 
 @pytest.mark.parametrize("name", ["revised", "per-meaning"])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, func, select
 
-from app.db import Sessions, make_engine, make_sessions, transaction
+from app.db import Sessions, transaction
 from app.domain.language_models import ProviderKind
 from app.domain.review import ReviewerKind
 from app.domain.samples import SampleKind
@@ -175,13 +175,11 @@ class PaidReview:
 
 
 @pytest.fixture
-def paid(fresh_database: str) -> Iterator[PaidReview]:
-    engine = make_engine(fresh_database)
+def paid(fresh_sessions: Sessions) -> Iterator[PaidReview]:
     with LlmServer(brain=lambda _body: Answer(json.dumps(VERDICT))) as server:
-        review = PaidReview(make_sessions(engine), server)
+        review = PaidReview(fresh_sessions, server)
         yield review
         review.providers.close()
-    engine.dispose()
 
 
 def test_what_a_reviewing_model_costs_is_paid_by_who_queued_it(paid: PaidReview) -> None:

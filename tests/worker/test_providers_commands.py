@@ -8,7 +8,7 @@ from sqlalchemy import select
 from typer.testing import CliRunner, Result
 
 from app.cli.main import cli
-from app.db import make_engine, make_sessions, transaction
+from app.db import Sessions, make_engine, make_sessions, transaction
 from app.errors import Invalid, ProviderError
 from app.models import Account, Event, Provider
 from app.secrets import SecretBox
@@ -158,63 +158,53 @@ def test_a_name_is_taken_once(command: Command, fresh_database: str) -> None:
     assert "already" in command("add", "tiny", "m", "--base-url", "https://127.0.0.1/v1").output
 
 
-def test_adding_and_removing_leave_events(command: Command, fresh_database: str) -> None:
+def test_adding_and_removing_leave_events(command: Command, fresh_sessions: Sessions) -> None:
     command("add", "tiny", "m", "--base-url", "https://127.0.0.1/v1")
     command("remove", "tiny")
-    engine = make_engine(fresh_database)
-    with transaction(make_sessions(engine)) as session:
+    with transaction(fresh_sessions) as session:
         kinds = session.scalars(select(Event.kind).order_by(Event.id)).all()
-    engine.dispose()
     assert kinds == ["provider.added", "provider.removed"]
 
 
-def test_a_worker_opens_a_provider_once_and_anew_after_a_change(command: Command, fresh_database: str) -> None:
-    engine = make_engine(fresh_database)
-    sessions = make_sessions(engine)
+def test_a_worker_opens_a_provider_once_and_anew_after_a_change(command: Command, fresh_sessions: Sessions) -> None:
     with LlmServer() as server:
         command("add", "tiny", "m", "--base-url", server.url, "--allow", "127.0.0.0/8")
-        providers = Providers(sessions, Settings())
+        providers = Providers(fresh_sessions, Settings())
         first, second = providers.for_run("tiny", None), providers.for_run("tiny", None)
         assert first.inner is second.inner
-        with transaction(sessions) as session:
+        with transaction(fresh_sessions) as session:
             session.scalars(select(Provider)).one().model = "other"
         assert providers.for_run("tiny", None).model == "other"
         providers.close()
-    engine.dispose()
 
 
-def test_a_stored_call_is_replayed_by_its_number(command: Command, fresh_database: str) -> None:
-    engine = make_engine(fresh_database)
-    sessions = make_sessions(engine)
+def test_a_stored_call_is_replayed_by_its_number(command: Command, fresh_sessions: Sessions) -> None:
     with LlmServer() as server:
         command("add", "tiny", "m", "--base-url", server.url, "--allow", "127.0.0.0/8")
-        providers = Providers(sessions, Settings())
+        providers = Providers(fresh_sessions, Settings())
         providers.for_run("tiny", None).chat([ChatRequest("explain", (Message("user", "hello"),), 20)])
         providers.close()
         shown = command("replay", "1").output
         server.brain = lambda _body: Answer("other \x1b[2J\u202ewords")
         changed = command("replay", "1").output
-    engine.dispose()
     assert shown.endswith("the same\n")
     assert "now  (m-0613, ok): other \\x1b[2J\\u202ewords" in changed
     assert "There is no call 99" in command("replay", "99").output
 
 
-def test_caps_are_set_on_a_person_or_a_batch(command: Command, fresh_database: str) -> None:
-    engine = make_engine(fresh_database)
-    with transaction(make_sessions(engine)) as session:
+def test_caps_are_set_on_a_person_or_a_batch(command: Command, fresh_sessions: Sessions) -> None:
+    with transaction(fresh_sessions) as session:
         Make(session).account("alice")
     assert command("cap", "2.5", "--person", "alice").exit_code == 0
     assert "There is no account named bob" in command("cap", "2.5", "--person", "bob").output
     assert "There is no such batch" in command("cap", "2.5", "--batch", "7").output
     assert "Name a batch or a person" in command("cap", "2.5").output
-    with transaction(make_sessions(engine)) as session:
+    with transaction(fresh_sessions) as session:
         assert session.scalars(select(Account.price_cap_per_day)).one() == 2.5
-    engine.dispose()
 
 
 def test_a_key_is_replaced_and_a_provider_disabled_on_the_command_line(
-    command: Command, fresh_database: str, tmp_path: Path
+    command: Command, fresh_database: str, fresh_sessions: Sessions, tmp_path: Path
 ) -> None:
     command("add", "tiny", "m", "--base-url", "https://api.example.org/v1")
     assert command("key", "tiny", typed="the first key\n").exit_code == 0
@@ -226,8 +216,6 @@ def test_a_key_is_replaced_and_a_provider_disabled_on_the_command_line(
     assert "tiny (disabled)" in command("list").output
     assert "is disabled already" in command("disable", "tiny").output
     assert command("enable", "tiny").exit_code == 0
-    engine = make_engine(fresh_database)
-    with transaction(make_sessions(engine)) as session:
+    with transaction(fresh_sessions) as session:
         kinds = session.scalars(select(Event.kind).order_by(Event.id)).all()
-    engine.dispose()
     assert kinds == ["provider.added", "provider.key_set", "provider.key_set", "provider.disabled", "provider.enabled"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from app.db import make_engine, make_sessions, transaction
+from app.db import Sessions, transaction
 from app.domain.costs import Prices
 from app.domain.language_models import Outcome
 from app.models import Batch, LlmCall, Run
@@ -25,16 +25,13 @@ from worker.run.services import WorkerServices
 
 
 @pytest.fixture
-def site(fresh_database: str) -> Iterator[tuple[Site, LlmServer]]:
-    engine = make_engine(fresh_database)
-    sessions = make_sessions(engine)
+def site(fresh_sessions: Sessions) -> Iterator[tuple[Site, LlmServer]]:
     with LlmServer(brain=lambda body: Edited(without_usage, answer(body))) as server:
-        services = WorkerServices(SETTINGS, sessions)
-        site = Site(sessions, services, server.url)
+        services = WorkerServices(SETTINGS, fresh_sessions)
+        site = Site(fresh_sessions, services, server.url)
         site.provider(capabilities=["chat"], price_in=1000.0, price_out=1000.0)
         yield site, server
         services.close()
-    engine.dispose()
 
 
 def without_usage(body: Body) -> Body:

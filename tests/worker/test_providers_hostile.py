@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 from sqlalchemy import select
 
-from app.db import make_engine, make_sessions, transaction
+from app.db import Sessions, transaction
 from app.domain.language_models import Outcome
 from app.errors import ProviderError
 from app.models import LlmCall
@@ -132,16 +132,13 @@ def test_a_cookie_is_not_sent_back(server: LlmServer, provider: OpenAICompatible
 
 
 @pytest.fixture
-def site(fresh_database: str) -> Iterator[tuple[Site, LlmServer]]:
-    engine = make_engine(fresh_database)
-    sessions = make_sessions(engine)
+def site(fresh_sessions: Sessions) -> Iterator[tuple[Site, LlmServer]]:
     with LlmServer() as server:
-        services = WorkerServices(SETTINGS, sessions)
-        site = Site(sessions, services, server.url)
+        services = WorkerServices(SETTINGS, fresh_sessions)
+        site = Site(fresh_sessions, services, server.url)
         site.provider(capabilities=["chat"], price_in=1.0)
         yield site, server
         services.close()
-    engine.dispose()
 
 
 EXPLANATION = Answer('{"explanation": "the word import"}')

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from typer.testing import CliRunner
 
 from app.cli.main import cli
-from app.db import Sessions, make_engine, make_sessions, transaction
+from app.db import Sessions, transaction
 from app.errors import ProviderError
 from tests.llm_server import Answer, Behaviour, Body, Edited, Fail, LlmServer, Raw, raw_json
 from tests.worker.endpoint import asks, settings_of, watched
@@ -40,18 +40,15 @@ ECHOES: dict[str, Echo] = {
 
 
 @pytest.fixture
-def site(fresh_database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Site, LlmServer]]:
+def site(fresh_sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Site, LlmServer]]:
     """A language model whose key has the line break of a file written on Windows."""
     monkeypatch.setenv("MY_KEY", f"{KEY}\r\n")
-    engine = make_engine(fresh_database)
-    sessions = make_sessions(engine)
     with LlmServer() as server:
-        services = WorkerServices(SETTINGS, sessions)
-        site = Site(sessions, services, server.url)
+        services = WorkerServices(SETTINGS, fresh_sessions)
+        site = Site(fresh_sessions, services, server.url)
         site.provider(key_variable="MY_KEY", timeout_seconds=5)
         yield site, server
         services.close()
-    engine.dispose()
 
 
 def everything_stored(sessions: Sessions) -> str:
@@ -130,7 +127,7 @@ def run(database: str, folder: Path, key: str, *arguments: str, typed: str | Non
     return CliRunner().invoke(cli, ["provider", *arguments], env=environment, input=typed).output
 
 
-def test_no_command_shows_the_key(fresh_database: str, tmp_path: Path) -> None:
+def test_no_command_shows_the_key(fresh_database: str, fresh_sessions: Sessions, tmp_path: Path) -> None:
     def repeats(_body: Body) -> Behaviour:
         return Fail(401, f"wrong: {server.headers[-1]['authorization']}")
 
@@ -144,9 +141,7 @@ def test_no_command_shows_the_key(fresh_database: str, tmp_path: Path) -> None:
         shown += run(fresh_database, tmp_path, "", "probe", "two")
     assert [headers["authorization"] for headers in server.headers] == [f"Bearer {KEY}"] * server.n_requests
     assert "SECRET123" not in shown
-    engine = make_engine(fresh_database)
-    assert "SECRET123" not in everything_stored(make_sessions(engine))
-    engine.dispose()
+    assert "SECRET123" not in everything_stored(fresh_sessions)
 
 
 @pytest.mark.parametrize("key", ["", " \r\n"])

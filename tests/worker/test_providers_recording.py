@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.db import Sessions, make_engine, make_sessions, transaction
+from app.db import Sessions, transaction
 from app.domain.costs import Prices
 from app.domain.language_models import Outcome
 from app.errors import CapReached, ProviderError
@@ -159,9 +159,10 @@ def test_a_person_stops_at_the_cap_of_the_day(session: Session, sessions: Sessio
         recording(FakeProvider(), sessions, run, PRICES).chat([asks()])
 
 
-def test_after_kill_9_in_the_middle_no_stored_reply_is_requested_again(fresh_database: str) -> None:
-    engine = make_engine(fresh_database)
-    with transaction(make_sessions(engine)) as session:
+def test_after_kill_9_in_the_middle_no_stored_reply_is_requested_again(
+    fresh_database: str, fresh_sessions: Sessions
+) -> None:
+    with transaction(fresh_sessions) as session:
         run_id = queued_run(session, Make(session), n_neurons=1).id
     with LlmServer(brain=hang_at(7)) as server:
         command = [sys.executable, "-m", "tests.worker.ask_endpoint", fresh_database, server.url, str(run_id), "20"]
@@ -172,7 +173,6 @@ def test_after_kill_9_in_the_middle_no_stored_reply_is_requested_again(fresh_dat
         server.brain = lambda _body: Answer("words")
         subprocess.run(command, check=True)
         asked = [body["messages"][0]["content"] for body in server.requests]
-    engine.dispose()
     assert asked == [f"number {n}" for n in [*range(7), *range(6, 20)]]
 
 
@@ -181,10 +181,8 @@ def hang_at(place: int) -> Callable[[dict[str, Any]], Behaviour]:
     return lambda _body: Hang() if next(numbers) == place else Answer("words")
 
 
-def test_an_outage_leaves_what_was_answered(fresh_database: str) -> None:
-    engine = make_engine(fresh_database)
-    sessions = make_sessions(engine)
-    with transaction(sessions) as session:
+def test_an_outage_leaves_what_was_answered(fresh_sessions: Sessions) -> None:
+    with transaction(fresh_sessions) as session:
         run_id = queued_run(session, Make(session), n_neurons=1).id
     told = iter(["a", "b"])
 
@@ -194,11 +192,10 @@ def test_an_outage_leaves_what_was_answered(fresh_database: str) -> None:
         except StopIteration as error:
             raise ProviderError("down", permanent=False) from error
 
-    store = DatabaseCalls(sessions, run_id, "fake", Prices())
+    store = DatabaseCalls(fresh_sessions, run_id, "fake", Prices())
     with pytest.raises(ProviderError, match="down"):
         RecordingProvider(FakeProvider(chat=answer), store).chat([asks(str(n)) for n in range(4)])
     later = FakeProvider()
     replies = RecordingProvider(later, store).chat([asks(str(n)) for n in range(4)])
-    engine.dispose()
     assert [r.text for r in replies] == ["a", "b", "words about cats", "words about cats"]
     assert [r.step for r in later.asked] == ["2", "3"]

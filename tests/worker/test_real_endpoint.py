@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from app.db import make_engine, make_sessions, transaction
+from app.db import Sessions, transaction
 from app.domain.language_models import Capability
 from app.models import Explanation, LlmCall, Score
 from tests.worker.llm_site import SETTINGS, Site, method_named
@@ -31,23 +31,22 @@ def served(model: Path) -> Iterator[tuple[str, str]]:
         yield url, str(model)
 
 
-def test_a_neuron_is_explained_simulated_and_scored_through_it(served: tuple[str, str], fresh_database: str) -> None:
+def test_a_neuron_is_explained_simulated_and_scored_through_it(
+    served: tuple[str, str], fresh_sessions: Sessions
+) -> None:
     url, name = served
-    engine = make_engine(fresh_database)
-    sessions = make_sessions(engine)
-    services = WorkerServices(SETTINGS, sessions)
-    site = Site(sessions, services, url)
+    services = WorkerServices(SETTINGS, fresh_sessions)
+    site = Site(fresh_sessions, services, url)
     subject_id, ids = site.neurons(1, always_at=2)
     site.provider(model=name, capabilities=["chat"], concurrency=1)
     site.enqueue(subject_id, ids, method_named("pairs-structured"))
     assert site.loop().run_one()
     assert site.counts() == {"succeeded": 1}
-    with transaction(sessions) as session:
+    with transaction(fresh_sessions) as session:
         explanation = session.scalars(select(Explanation.text)).one()
         headline = session.scalars(select(Score).where(Score.scorer == "correlation")).first()
         calls = session.scalars(select(LlmCall)).all()
     services.close()
-    engine.dispose()
     assert explanation == "the word import"
     assert headline is not None
     assert headline.value == pytest.approx(1.0)
@@ -62,20 +61,17 @@ def test_a_probe_finds_that_it_chats_and_no_more(served: tuple[str, str]) -> Non
 
 
 @pytest.mark.parametrize("name", ["pairs-all-at-once", "pairs-token-by-token", "pairs-structured"])
-def test_the_same_goes_through_with_a_local_model(name: str, model: Path, fresh_database: str) -> None:
-    engine = make_engine(fresh_database)
-    sessions = make_sessions(engine)
-    site = Site(sessions, WorkerServices(SETTINGS, sessions), "")
+def test_the_same_goes_through_with_a_local_model(name: str, model: Path, fresh_sessions: Sessions) -> None:
+    site = Site(fresh_sessions, WorkerServices(SETTINGS, fresh_sessions), "")
     subject_id, ids = site.neurons(1, always_at=2)
     capabilities = ["chat", "chat_logprobs", "prompt_logprobs"]
     site.provider(kind="local", model=str(model), base_url=None, capabilities=capabilities)
     site.enqueue(subject_id, ids, method_named(name))
     assert site.loop().run_one()
     assert site.counts() == {"succeeded": 1}
-    with transaction(sessions) as session:
+    with transaction(fresh_sessions) as session:
         headline = session.scalars(select(Score).where(Score.sample == "top_and_random")).first()
         calls = session.scalars(select(LlmCall)).all()
-    engine.dispose()
     assert headline is not None
     assert headline.n_valid + headline.n_failed == 10
     if name == "pairs-structured":

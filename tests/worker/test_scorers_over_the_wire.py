@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import select
 
-from app.db import make_engine, make_sessions, transaction
+from app.db import Sessions, transaction
 from app.models import Explanation, LlmCall, Run, Score
 from tests.llm_server import Answer, Behaviour, Body, LlmServer
 from tests.worker.llm_site import SETTINGS, Site, method_named
@@ -29,14 +29,11 @@ def knows_imports(body: Body) -> Behaviour:
 
 
 @pytest.fixture
-def site(fresh_database: str) -> Iterator[Site]:
-    engine = make_engine(fresh_database)
-    sessions = make_sessions(engine)
+def site(fresh_sessions: Sessions) -> Iterator[Site]:
     with LlmServer(brain=knows_imports) as server:
-        services = WorkerServices(SETTINGS, sessions)
-        yield Site(sessions, services, server.url)
+        services = WorkerServices(SETTINGS, fresh_sessions)
+        yield Site(fresh_sessions, services, server.url)
         services.close()
-    engine.dispose()
 
 
 @pytest.mark.parametrize("name", ["highlighted-all-scores", "best-of-4"])

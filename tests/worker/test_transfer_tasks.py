@@ -2,14 +2,13 @@
 
 import json
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from threading import Event as Signal
 
 import pytest
 from sqlalchemy import select
 
-from app.db import Sessions, make_engine, make_sessions, transaction
+from app.db import Sessions, transaction
 from app.domain.imports import DataFormat
 from app.domain.work import EXPORT, IMPORT, RUN, Lane
 from app.formats.own.jsonl import JsonlReader
@@ -79,10 +78,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench(fresh_database: str, tmp_path: Path) -> Iterator[Bench]:
-    engine = make_engine(fresh_database)
-    yield Bench(make_sessions(engine), tmp_path)
-    engine.dispose()
+def bench(fresh_sessions: Sessions, tmp_path: Path) -> Bench:
+    return Bench(fresh_sessions, tmp_path)
 
 
 def test_a_worker_imports_what_was_queued_once(bench: Bench) -> None:
