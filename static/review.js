@@ -4,6 +4,7 @@
 
 const PART = { "HX-Request": "true", "HX-Request-Type": "partial" };
 let sending = false;
+let waiting = null; // what was submitted while a verdict was on its way
 let ahead = null; // the item after the one that is shown, taken and held for us
 
 async function post(address, body) {
@@ -18,12 +19,12 @@ function shownSlot() {
 async function loadAhead() {
   const slot = shownSlot();
   if (!slot || ahead?.after === slot) return;
-  ahead = { after: slot, html: null };
+  ahead = { after: slot, item: null };
   const response = await post(document.getElementById("ahead").getAttribute("action"));
   if (!response.ok || ahead.after !== slot) return;
-  const html = await response.text();
+  const item = parsed(await response.text());
   // That nothing is left is said after the last verdict, with the numbers that hold then.
-  if (parsed(html).dataset.slot) ahead.html = html;
+  if (item.dataset.slot) ahead.item = item;
 }
 
 function parsed(html) {
@@ -32,11 +33,13 @@ function parsed(html) {
   return template.content.querySelector("#_item");
 }
 
-function show(html) {
-  const next = parsed(html);
-  document.getElementById("_item").replaceWith(next);
-  htmx.process(next);
-  return next;
+function show(item) {
+  // The timer that renews its lease ends while the item is out of the page, and starts with a new element.
+  const renewal = item.querySelector("[hx-post$='/renew']");
+  renewal.replaceWith(renewal.cloneNode());
+  document.getElementById("_item").replaceWith(item);
+  htmx.process(item);
+  window.scrollTo(0, 0);
 }
 
 function tell(html) {
@@ -45,43 +48,62 @@ function tell(html) {
 
 async function sendAndShow(form) {
   const before = document.getElementById("_item");
+  const address = location.href;
   const body = new URLSearchParams(new FormData(form));
-  const next = show(ahead.html);
-  window.scrollTo(0, 0);
-  history.pushState(null, "", `/review/${next.dataset.slot}`);
+  const next = ahead.item;
   sending = true;
-  let response;
-  try {
-    response = await post(`${form.getAttribute("action")}?ahead=yes`, body);
-  } catch {
-    next.replaceWith(before);
-    htmx.process(before); // which renews its lease again
-    tell("<p class=problem>The verdict could not be sent. Check the connection and send it again.</p>");
-    return;
-  } finally {
-    sending = false;
-  }
-  const answer = await response.text();
-  if (!response.ok) {
-    tell(answer); // what was typed is in it where the item was lost
+  show(next);
+  history.pushState(null, "", `/review/${next.dataset.slot}`);
+  const problem = await refusal(form, body);
+  sending = false;
+  if (problem !== null) {
+    // Back to what was not stored, with all that was typed; the next item keeps what was typed there.
+    waiting = null;
+    ahead = { after: before.dataset.slot, item: next };
+    show(before);
+    history.replaceState(null, "", address);
+    tell(problem);
     return;
   }
   tell("");
-  const last = document.getElementById("_last");
-  if (last) {
-    last.outerHTML = answer;
-    htmx.process(document.getElementById("_last"));
+  const then = waiting;
+  waiting = null;
+  if (then) then();
+  else loadAhead();
+}
+
+// Send the verdict and show it as the last one; null, or what is wrong, as HTML.
+async function refusal(form, body) {
+  let response, html;
+  try {
+    response = await post(`${form.getAttribute("action")}?ahead=yes`, body);
+    html = await response.text();
+  } catch {
+    return "<p class=problem>The verdict could not be sent. Check the connection and send it again.</p>";
   }
-  loadAhead(); // not before the verdict is stored: the item after the next may depend on it
+  if (!response.ok) return html;
+  const last = document.getElementById("_last");
+  last.outerHTML = html;
+  htmx.process(document.getElementById("_last"));
+  return null;
+}
+
+// Nothing else is sent before a verdict is stored: the server would hand out its item again as one that is still held.
+function sendLater(form) {
+  const isUndo = form.closest("#_last") !== null; // undoes the verdict that is on its way, which has no form yet
+  waiting ??= () => (isUndo ? document.querySelector("#_last form") : form)?.requestSubmit();
 }
 
 document.addEventListener(
   "submit",
   (event) => {
-    if (event.target.id !== "verdict" || !ahead?.html || ahead.after !== shownSlot()) return;
+    if (!event.target.closest("#_item")) return;
+    const isReady = event.target.id === "verdict" && ahead?.item && ahead.after === shownSlot();
+    if (!sending && !isReady) return;
     event.preventDefault();
     event.stopImmediatePropagation();
-    sendAndShow(event.target);
+    if (sending) sendLater(event.target);
+    else sendAndShow(event.target);
   },
   true,
 );

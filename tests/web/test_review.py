@@ -111,6 +111,25 @@ def test_htmx_gets_the_next_item_alone_with_its_address(
     assert context().last.kind == "wrong"
 
 
+def test_another_verdict_on_what_was_judged_is_refused_with_the_first(
+    client: TestClient, make: Make, campaign_id: int, log_in_as: LogIn, context: Context
+) -> None:
+    """A second window shows an item that was judged in the first."""
+    log_in_as("bob")
+    address = take(client, campaign_id)
+    sent = {"lease_token": token(client, address), "kind": "holds", "note": "clear"}
+    client.post(f"{address}/guess", data={"lease_token": sent["lease_token"]})
+    following = client.post(f"{address}/verdict", data=sent).headers["location"]
+    other = client.post(f"{address}/verdict", data=sent | {"kind": "wrong"})
+    assert other.status_code == 409
+    assert context().stored == "holds"
+    assert "You have judged this item already" in other.text
+    assert "Next item" in other.text
+    again = client.post(f"{address}/verdict", data=sent)
+    assert (again.status_code, again.headers["location"]) == (303, following)
+    assert len(make.session.scalars(select(ReviewVerdict)).all()) == 1
+
+
 def test_an_item_is_taken_ahead_and_its_verdict_leaves_a_line_to_undo(
     client: TestClient, campaign_id: int, log_in_as: LogIn, context: Context
 ) -> None:

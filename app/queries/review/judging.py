@@ -139,6 +139,17 @@ def give_verdict(
     return _settle(session, item, EventKind.VERDICT_GIVEN, reviewer.account_id, verdict.id, detail)
 
 
+def stored_verdict(session: Session, *, slot_id: int, account_id: int) -> Judgement | None:
+    """What this account has judged through a slot and not undone."""
+    own = select(ReviewVerdict).where(
+        ReviewVerdict.slot_id == slot_id, ReviewVerdict.account_id == account_id, stands()
+    )
+    found = session.scalar(own.order_by(ReviewVerdict.id.desc()).limit(1))
+    if found is None or found.kind is None:
+        return None
+    return Judgement(found.kind, found.confidence or Confidence.MEDIUM, found.note, found.detail)
+
+
 def undo_verdict(session: Session, *, verdict_id: int, reviewer: Reviewer, now: datetime | None = None) -> TakenSlot:
     """Undo one's own verdict by a newer row, and hold its slot again. One event.
 

@@ -15,7 +15,7 @@ from app.domain.roles import Permission
 from app.errors import Conflict, Invalid
 from app.queries.people.accounts import Viewer
 from app.queries.review.flags import open_flag
-from app.queries.review.judging import Judged, Judgement, give_verdict, send_back, undo_verdict
+from app.queries.review.judging import Judged, Judgement, give_verdict, send_back, stored_verdict, undo_verdict
 from app.queries.review.shown import (
     ItemShown,
     OwnVerdict,
@@ -54,6 +54,8 @@ class ReviewExpired:
     campaign_id: int
     message: str
     typed: Typed
+    stored: VerdictKind | None
+    """The verdict that the reviewer has given before, in another window perhaps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,13 +198,19 @@ def verdict(
             at.session, slot_id=slot_id, lease_token=form.lease_token, reviewer=at.reviewer, judgement=judgement
         )
     except LeaseExpired:
-        return _too_late(at, slot_id, typed)
-    if form.flag:
-        _flag(at, judged, judgement)
+        stored = stored_verdict(at.session, slot_id=slot_id, account_id=at.viewer.id)
+        if stored != judgement:
+            return _too_late(at, slot_id, typed, stored)
+        # Sent once more, because its response was lost: it is stored as it should be.
+        campaign_id = item_shown(at.session, item_id=item_of_slot(at.session, slot_id=slot_id)).campaign_id
+    else:
+        campaign_id = judged.campaign_id
+        if form.flag:
+            _flag(at, judged, judgement)
     if ahead:
-        return at.view.html("review/_last.html", done_for(at, judged.campaign_id))
-    slot = take_next(at.session, campaign_id=judged.campaign_id, reviewer=at.reviewer)
-    return _shown_next(at, judged.campaign_id, slot)
+        return at.view.html("review/_last.html", done_for(at, campaign_id))
+    slot = take_next(at.session, campaign_id=campaign_id, reviewer=at.reviewer)
+    return _shown_next(at, campaign_id, slot)
 
 
 @router.post("/verdicts/{verdict_id}/undo", include_in_schema=False)
@@ -254,9 +262,10 @@ def _shown_next(at: Desk, campaign_id: int, slot: TakenSlot | None) -> Response:
     return at.view.html("review/_item.html", item_for(at, slot), HX_Push_Url=f"/review/{slot.id}")
 
 
-def _too_late(at: Desk, slot_id: int, typed: Typed) -> Response:
+def _too_late(at: Desk, slot_id: int, typed: Typed, stored: Judgement | None) -> Response:
     item = item_shown(at.session, item_id=item_of_slot(at.session, slot_id=slot_id))
-    context = ReviewExpired(item.id, item.campaign_id, LeaseExpired().message, typed)
+    kind = None if stored is None else VerdictKind(stored.kind)
+    context = ReviewExpired(item.id, item.campaign_id, LeaseExpired().message, typed, kind)
     if at.view.wants_part:
         return at.view.html("review/_expired.html", context, status=409, HX_Retarget="#messages", HX_Reswap="innerHTML")
     return at.view.html("review/expired.html", context, status=409)
