@@ -110,7 +110,20 @@ class Neuron(Base):
 
     __tablename__ = "neuron"
     __table_args__ = (
-        UniqueConstraint("subject_id", "layer", "index"),
+        UniqueConstraint(
+            "subject_id",
+            "layer",
+            "index",
+            postgresql_include=[  # what the atlas shows of each neuron, read from the index alone
+                "headline_score",
+                "current_score",
+                "firing_rate",
+                "n_doubts",
+                "n_open_flags",
+                "n_explanations",
+                "current_explanation_id",
+            ],
+        ),
         Index("ix_neuron_score", "subject_id", "current_score", "id"),
         Index(
             "ix_neuron_layer_score",  # percentiles and histograms by layer, from the index alone

@@ -17,6 +17,7 @@ from app.queries.people.accounts import any_account
 from app.schema import open_installation
 from app.settings import Settings
 from app.version import code_version
+from app.web.atlas.kept import Atlases
 from app.web.deps import check_address, refuse_strangers
 from app.web.heat.vocabularies import Vocabularies
 from app.web.http.compression import Compression
@@ -33,6 +34,7 @@ from app.web.http.static import VersionedFiles
 from app.web.login.openid import OpenIdProvider
 from app.web.pages import (
     account,
+    atlas,
     batches,
     bulk,
     campaigns,
@@ -56,6 +58,7 @@ from app.web.pages import (
     openid,
     own_explanations,
     people,
+    plots,
     providers,
     review,
     similar,
@@ -104,6 +107,8 @@ ROUTERS: Sequence[APIRouter] = (
     bulk.router,
     neuron_files.router,
     firing.router,
+    atlas.router,
+    plots.router,
     subject.router,
 )
 
@@ -144,6 +149,7 @@ def create_app(
     app.state.probing = probing or sessions
     app.state.renderer = Renderer()
     app.state.vocabularies = Vocabularies()
+    app.state.atlases = Atlases()
     app.state.openid = OpenIdProvider.of(settings)
     install_handlers(app, [route for router in ROUTERS for route in router.routes])
     app.mount("/static", VersionedFiles(), name="static")

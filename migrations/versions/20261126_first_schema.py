@@ -864,7 +864,21 @@ def create_tables() -> None:
         ),
         sa.ForeignKeyConstraint(["subject_id"], ["subject.id"], name=op.f("fk_neuron_subject_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_neuron")),
-        sa.UniqueConstraint("subject_id", "layer", "index", name=op.f("uq_neuron_subject_id_layer_index")),
+        sa.UniqueConstraint(
+            "subject_id",
+            "layer",
+            "index",
+            name=op.f("uq_neuron_subject_id_layer_index"),
+            postgresql_include=[
+                "headline_score",
+                "current_score",
+                "firing_rate",
+                "n_doubts",
+                "n_open_flags",
+                "n_explanations",
+                "current_explanation_id",
+            ],
+        ),
     )
     op.create_index(
         "ix_neuron_doubtful", "neuron", ["subject_id"], unique=False, postgresql_where=sa.text("n_doubts > 0")

@@ -20,6 +20,8 @@ PAGES = {
     "similar": f"/{SLUG}/0/1/similar",
     "try": f"/{SLUG}/0/1/try",
     "firing": f"/{SLUG}/firing",
+    "atlas": f"/{SLUG}/atlas",
+    "plots": f"/{SLUG}/plots",
     "queue": f"/{SLUG}/queue?method=1&layer=0&all=true",
     "batches": "/batches",
     "batch": "/batches/1",

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from html import unescape
 from typing import Any
@@ -79,7 +80,17 @@ def test_two_methods_are_compared_in_pairs(client: TestClient, pair: tuple[Metho
     assert (found.n, found.n_second_better) == (3, 2)
     assert found.difference.value == pytest.approx(0.1)
     assert (found.pairs[0].first, found.pairs[0].second) == (0.2, 0.5)
-    assert answer.text.count("<circle") == 3
+    assert [(cell.x, cell.y, cell.n) for cell in found.grid.cells] == [(2, 4, 1), (3, 6, 1), (4, 2, 1)]
+    marks = re.findall(r'<a href="(/methods/compare[^"]+)#pairs" aria-label', answer.text)
+    assert len(marks) == 3
+    client.get(unescape(marks[1]))
+    assert [(each.first, each.second) for each in context().comparison.pairs] == [(0.2, 0.5)]
+
+
+@pytest.mark.parametrize("cell", ["x", "1", "1-", "1-2-3", "100-1", "-1-2"])
+def test_a_malformed_square_is_refused(client: TestClient, pair: tuple[Method, Method], cell: str) -> None:
+    first, second = pair
+    assert client.get(f"/methods/compare?first={first.id}&second={second.id}&cell={cell}").status_code == 422
 
 
 def test_a_method_without_runs_says_so(client: TestClient, make: Make) -> None:

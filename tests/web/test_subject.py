@@ -51,6 +51,8 @@ def test_the_best_scores_are_first_and_the_unexplained_last(
         ("score_max=0.85&score_min=0,75", [(0, 1)]),
         ("rate_min=4.9 %25&rate_max=0.06&state=unexplained", [(1, 0), (1, 1)]),
         ("rate_min=&layer=&state=&words=&sort=score", [(0, 2), (0, 1), (0, 0), (1, 0), (1, 1)]),
+        ("layer_min=1&layer_max=1&index_max=0", [(1, 0)]),
+        ("index_min=1&index_max=2&sort=position", [(0, 1), (0, 2), (1, 1)]),
         ("sort=-position&layer=0", [(0, 2), (0, 1), (0, 0)]),
         ("doubt=too_broad", []),
     ],

@@ -5,22 +5,35 @@ candidates its runs had. Only scores by the method's own simulator count.
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Subquery, func, select
+from sqlalchemy import ARRAY, Double, Subquery, func, literal, select
 from sqlalchemy.orm import Session
 
 from app.domain.means import mean_with_interval
 from app.domain.methods import simulator_name
+from app.domain.plots import SCORES, Cell, Grid
 from app.domain.scores import Estimate
 from app.domain.work import WorkStatus
 from app.errors import NotFound
 from app.models import Batch, CallCount, Method, MethodCount, MethodStanding, Neuron, RunCount, Subject
 from app.queries.runs.counts import status_sums
 
-SHOWN_PAIRS = 2000
+SHOWN_PAIRS = 50
+EDGES = literal(list(SCORES.edges), ARRAY(Double))
+"""Where the bins of a score begin, as ``width_bucket`` takes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class MethodName:
+    """A method as a choice."""
+
+    id: int
+    name: str
+    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +93,9 @@ class Comparison:
     n_second_better: int
     difference: Estimate
     pairs: tuple[Pair, ...]
-    """All of them, or as many as a picture holds."""
+    """Those furthest apart, of all or of one cell of the grid."""
+    grid: Grid
+    """All of them, by the bins of both scores."""
 
 
 def method_figures(session: Session, *, method_id: int | None = None) -> list[MethodFigures]:
@@ -94,20 +109,50 @@ def method_figures(session: Session, *, method_id: int | None = None) -> list[Me
     return [_figures(row, runs.get(row.id), neurons.get(row.id, {}), prices.get(row.id)) for row in rows]
 
 
-def compare_methods(session: Session, *, first_id: int, second_id: int, shown: int = SHOWN_PAIRS) -> Comparison:
-    """Paired 2023 scores of two methods over all subjects. Four queries. Raises NotFound."""
+def compare_methods(
+    session: Session, *, first_id: int, second_id: int, cell: tuple[int, int] | None = None, shown: int = SHOWN_PAIRS
+) -> Comparison:
+    """Paired 2023 scores of two methods over all subjects; with ``cell``, the pairs of that cell of the grid.
+
+    Five queries. Raises NotFound.
+    """
     first, second = _scored(session, first_id), _scored(session, second_id)
     both = first.join(second, second.c.neuron_id == first.c.neuron_id)
     gap = second.c.value - first.c.value
     counted = select(func.count(), func.avg(gap), func.stddev_samp(gap), func.count().filter(gap > 0))
     n, mean, deviation, n_better = session.execute(counted.select_from(both)).one()
-    rows = session.execute(
+    x, y = (func.width_bucket(each.c.value, EDGES) for each in (first, second))
+    cells = session.execute(select(x, y, func.count()).select_from(both).group_by(x, y).order_by(x, y))
+    statement = (
         select(Subject.slug, Neuron.layer, Neuron.index, first.c.value, second.c.value)
         .select_from(both.join(Neuron, Neuron.id == first.c.neuron_id).join(Subject, Subject.id == Neuron.subject_id))
         .order_by(func.abs(gap).desc(), Neuron.id)
         .limit(shown)
     )
-    return Comparison(n, n_better, mean_with_interval(n, mean, deviation), tuple(Pair(*row) for row in rows))
+    if cell is not None:
+        statement = statement.where(x == cell[0], y == cell[1])
+    return Comparison(
+        n,
+        n_better,
+        mean_with_interval(n, mean, deviation),
+        tuple(Pair(*row) for row in session.execute(statement)),
+        _grid(session, (first_id, second_id), n, [Cell(*row) for row in cells.tuples()]),
+    )
+
+
+def _grid(session: Session, method_ids: tuple[int, int], n: int, cells: Sequence[Cell]) -> Grid:
+    names = {
+        row.id: f"{row.name} v{row.version}" for row in session.scalars(select(Method).where(Method.id.in_(method_ids)))
+    }
+    x, y = (replace(SCORES, label=names[each]) for each in method_ids)
+    return Grid(x, y, n, tuple(cells), None)
+
+
+def explaining_methods(session: Session) -> tuple[MethodName, ...]:
+    """Methods that have explained neurons, by name, the newest version first. One query."""
+    used = select(MethodCount.method_id).group_by(MethodCount.method_id).having(func.sum(MethodCount.scored) > 0)
+    rows = session.scalars(select(Method).where(Method.id.in_(used)).order_by(Method.name, Method.version.desc()))
+    return tuple(MethodName(row.id, row.name, row.version) for row in rows)
 
 
 def _one(statement: Any, column: Any, method_id: int | None) -> Any:

@@ -27,6 +27,10 @@ class NeuronFilter:
     """What neurons must have in common. None is no condition; bounds are inclusive."""
 
     layer: int | None = None
+    layer_min: int | None = None
+    layer_max: int | None = None
+    index_min: int | None = None
+    index_max: int | None = None
     headline_min: float | None = None
     headline_max: float | None = None
     score_min: float | None = None
@@ -55,6 +59,8 @@ class NeuronFilter:
 
 EVERY_NEURON = NeuronFilter()
 _RANGED = {
+    "layer": Neuron.layer,
+    "index": Neuron.index,
     "headline": Neuron.headline_score,
     "score": Neuron.current_score,
     "margin": Neuron.headline_margin,

@@ -15,6 +15,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from app.web.http.conditional import has_it
+
 STATIC = Path(__file__).resolve().parents[3] / "static"
 KEPT = "public, max-age=31536000, immutable"
 REVALIDATED = "no-cache"
@@ -73,7 +75,7 @@ class VersionedFiles:
         tag = f'"{file.digest}"'
         headers = {"Cache-Control": KEPT if is_right else REVALIDATED, "ETag": tag, "Vary": "Accept-Encoding"}
         request_headers = Headers(scope=scope)
-        if tag in (part.strip().removeprefix("W/") for part in request_headers.get("if-none-match", "").split(",")):
+        if has_it(request_headers, tag):
             return Response(status_code=304, headers=headers)
         content = file.content
         if file.compressed is not None and "gzip" in request_headers.get("accept-encoding", ""):

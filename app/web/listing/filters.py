@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from fastapi import Depends, Query
 
-from app.domain.bounds import BIGGEST_LAYER, LONGEST_FIELD, LONGEST_NAME, LONGEST_SEARCH
+from app.domain.bounds import BIGGEST_INDEX, BIGGEST_LAYER, LONGEST_FIELD, LONGEST_NAME, LONGEST_SEARCH
 from app.domain.doubts import Doubt
 from app.domain.neurons import NeuronState
 from app.errors import Invalid
@@ -46,6 +46,8 @@ SORT_LABELS = {
 
 
 RANGES = {
+    "layer": "layers",
+    "index": "indices",
     "headline": "whole-corpus score",
     "score": "2023 score",
     "margin": "over the token table",
@@ -77,6 +79,10 @@ class FilterFields:
     """The fields as they were sent, for forms and addresses that repeat them."""
 
     layer: str = ""
+    layer_min: str = ""
+    layer_max: str = ""
+    index_min: str = ""
+    index_max: str = ""
     headline_min: str = ""
     headline_max: str = ""
     score_min: str = ""
@@ -154,7 +160,11 @@ def read_filters(fields: FilterFields) -> ListRequest:
     """What the fields mean. Raises Invalid, whose message names the invalid ones."""
     words = plain_text(fields.words, what="search", limit=LONGEST_SEARCH)
     meaning = NeuronFilter(
-        layer=_layer(fields.layer.strip()),
+        layer=_whole_number(fields.layer, "layer", BIGGEST_LAYER),
+        layer_min=_whole_number(fields.layer_min, "layer", BIGGEST_LAYER),
+        layer_max=_whole_number(fields.layer_max, "layer", BIGGEST_LAYER),
+        index_min=_whole_number(fields.index_min, "index", BIGGEST_INDEX),
+        index_max=_whole_number(fields.index_max, "index", BIGGEST_INDEX),
         headline_min=_number(fields.headline_min.strip(), "whole-corpus score"),
         headline_max=_number(fields.headline_max.strip(), "whole-corpus score"),
         score_min=_number(fields.score_min.strip(), "2023 score"),
@@ -183,6 +193,10 @@ Share = Annotated[str, Query(max_length=LONGEST_FIELD, description="A share, or 
 
 
 async def sent_ranges(  # noqa: PLR0913, PLR0917 - FastAPI reads a route's inputs from its arguments
+    layer_min: Text = "",
+    layer_max: Text = "",
+    index_min: Text = "",
+    index_max: Text = "",
     headline_min: Text = "",
     headline_max: Text = "",
     score_min: Text = "",
@@ -194,8 +208,9 @@ async def sent_ranges(  # noqa: PLR0913, PLR0917 - FastAPI reads a route's input
     rate_min: Share = "",
     rate_max: Share = "",
 ) -> dict[str, str]:
-    """Lowest and highest values of scores, of the margin over the token table, of the firing rate."""
+    """Lowest and highest layers and indices, scores, margins over the token table, firing rates."""
     return {
+        "layer_min": layer_min, "layer_max": layer_max, "index_min": index_min, "index_max": index_max,
         "headline_min": headline_min, "headline_max": headline_max, "score_min": score_min, "score_max": score_max,
         "margin_min": margin_min, "margin_max": margin_max, "twin_min": twin_min, "twin_max": twin_max,
         "rate_min": rate_min, "rate_max": rate_max,
@@ -234,11 +249,12 @@ def kept_filters(query: str) -> ListRequest:
 ListFilters = Annotated[ListRequest, Depends(sent_filters)]
 
 
-def _layer(text: str) -> int | None:
+def _whole_number(text: str, what: str, biggest: int) -> int | None:
+    text = text.strip()
     if not text:
         return None
-    if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= BIGGEST_LAYER):
-        raise Invalid("A layer is a whole number from 0. Choose one from the list.")
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(biggest)) and int(text) <= biggest):
+        raise Invalid(f"The {what} must be a whole number from 0. Choose one that the subject has.")
     return int(text)
 
 

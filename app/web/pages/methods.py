@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
-from app.domain.bounds import BIGGEST_ID
+from app.domain.bounds import BIGGEST_ID, LONGEST_FIELD
 from app.domain.methods import MethodDefinition
 from app.domain.steps.catalogue import UnknownStep
 from app.domain.steps.method import MethodSteps, steps_of
@@ -74,6 +74,13 @@ class MethodsCompare:
     first: MethodFigures
     second: MethodFigures
     comparison: Comparison
+    cell: str
+    """The cell of the plot whose pairs are listed; empty for those furthest apart."""
+
+    @property
+    def address(self) -> str:
+        """The page without a chosen cell."""
+        return f"/methods/compare?first={self.first.id}&second={self.second.id}"
 
     @property
     def simulators_differ(self) -> bool:
@@ -102,14 +109,18 @@ def compare(
     *,
     first: Annotated[int, Query(ge=1, le=BIGGEST_ID)],
     second: Annotated[int, Query(ge=1, le=BIGGEST_ID)],
+    cell: Annotated[str, Query(max_length=LONGEST_FIELD, pattern=r"^(\d{1,2}-\d{1,2})?$")] = "",
 ) -> MethodsCompare:
-    """The paired difference of two methods."""
+    """The paired difference of two methods; ``cell``, like 3-5, lists the pairs of that cell of the plot."""
     if first == second:
         raise Invalid("Choose two different methods to compare.")
+    x, _, y = cell.partition("-")
+    chosen = (int(x), int(y)) if cell else None
     return MethodsCompare(
         first=method_figures(session, method_id=first)[0],
         second=method_figures(session, method_id=second)[0],
-        comparison=compare_methods(session, first_id=first, second_id=second),
+        comparison=compare_methods(session, first_id=first, second_id=second, cell=chosen),
+        cell=cell,
     )
 
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from app.queries.methods.figures import Pair
 from app.web.rendering.signs import with_signs
 
 _RANGE_WIDTH = 130
@@ -86,34 +85,3 @@ def score_range(value: float, interval: tuple[float, float] | None, table: float
 
 def _on_range(score: float) -> float:
     return round(3 + min(1.0, max(0.0, score)) * (_RANGE_WIDTH - 6), 1)
-
-
-def score_scatter(pairs: Sequence[Pair], first: str, second: str) -> Markup:
-    """Two methods' scores of the same neurons, one dot each; dots above the diagonal favour the second."""
-    size = 320
-
-    def at(score: float) -> float:
-        clipped = min(1.0, max(LOWEST_SCORE, score))
-        return round((clipped - LOWEST_SCORE) / (1 - LOWEST_SCORE) * size, 1)
-
-    dots = Markup("").join(
-        Markup('<circle cx="{}" cy="{}" r="2.5"/>').format(at(p.first), size - at(p.second)) for p in pairs
-    )
-    return Markup(
-        '<svg class="scatter" viewBox="-30 -8 {w} {h}" role="img"'
-        ' aria-label="{second} against {first}, one dot per neuron">'
-        '<path class="axis" d="M0 0V{s}H{s}M0 {s}L{s} 0M{zero} {s}V0M0 {up}H{s}"/>{dots}'
-        '<text x="{s}" y="{below}" text-anchor="end">{first}: 1</text><text x="{zero}" y="{below}">0</text>'
-        '<text x="-6" y="{up}" text-anchor="end">0</text><text x="-6" y="8" text-anchor="end">1</text>'
-        '<text x="6" y="10">{second}</text></svg>'
-    ).format(
-        w=size + 40,
-        h=size + 32,
-        s=size,
-        zero=at(0),
-        up=size - at(0),
-        below=size + 16,
-        dots=dots,
-        first=with_signs(first),
-        second=with_signs(second),
-    )

@@ -30,9 +30,10 @@ from app.web.http.static import static_url
 from app.web.rendering.charts import against_table, score_rows, stacked_bar
 from app.web.rendering.filters import filters_of
 from app.web.rendering.pictures import roc_curve, share_bar
+from app.web.rendering.plots import grid_plot, histogram_rows
 from app.web.rendering.problem import Problem
 from app.web.rendering.signs import shown
-from app.web.rendering.svg import activation_histogram, score_axis, score_range, score_scatter
+from app.web.rendering.svg import activation_histogram, score_axis, score_range
 from app.web.rendering.visits import VISITS_COOKIE, VISITS_SECONDS, Visit, read_visits, with_visit
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "templates"
@@ -102,7 +103,8 @@ def _environment(language: Language) -> Environment:
         static=static_url,
         score_rows=score_rows,
         against_table=against_table,
-        score_scatter=score_scatter,
+        grid_plot=grid_plot,
+        histogram_rows=histogram_rows,
         activation_histogram=activation_histogram,
         score_axis=score_axis,
         score_range=score_range,
