@@ -34,6 +34,12 @@ class Settings(BaseSettings):
         description="Folder from which pages import, under the same path on the workers; `imports` in the data folder"
         " if unset. Commands import from anywhere.",
     )
+    subject_dirs: str = Field(
+        "",
+        description="Folders, separated by commas, below which the form of a new subject may name models and texts,"
+        " under the same paths on the workers; `subjects` in the data folder if unset. Commands read from anywhere.",
+    )
+    upload_megabytes: int = Field(500, ge=1, description="Most megabytes of a file that a page takes.")
     host: str = Field(
         "127.0.0.1",
         description="Address the web server binds. Others than loopback need an account.",

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import torch
 from httpx2 import HTTPError
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import (
@@ -20,7 +21,7 @@ from huggingface_hub.errors import (
     LocalEntryNotFoundError,
     StrictDataclassError,
 )
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as library_log
 
@@ -28,7 +29,8 @@ from app.errors import CheckpointError
 
 Model: TypeAlias = Any
 """A transformers model; the library's own types do not help here."""
-HUB_FILES = ("*.json", "*.safetensors", "*.txt", "*.jinja")
+WEIGHTS = "*.safetensors"
+HUB_FILES = ("*.json", WEIGHTS, "*.txt", "*.jinja")
 HUB_IGNORED = ("*/*", "consolidated*")
 """Copies of the weights in another layout."""
 INDEX = "model.safetensors.index.json"
@@ -60,10 +62,12 @@ class Checkpoint:
     notes: tuple[str, ...]
 
 
-def checkpoint_folder(source: str, revision: str | None = None) -> tuple[Path, str | None]:
+def checkpoint_folder(
+    source: str, revision: str | None = None, *, with_weights: bool = True
+) -> tuple[Path, str | None]:
     """The folder of a checkpoint, and its revision: None for a local folder, the commit for a hub id.
 
-    Raises CheckpointError where there is neither.
+    ``with_weights=False`` downloads configuration and tokenizer alone. Raises CheckpointError where there is neither.
     """
     path = Path(source).expanduser()
     if path.is_dir():
@@ -71,7 +75,10 @@ def checkpoint_folder(source: str, revision: str | None = None) -> tuple[Path, s
     try:
         found = Path(
             snapshot_download(
-                source, revision=revision, allow_patterns=list(HUB_FILES), ignore_patterns=list(HUB_IGNORED)
+                source,
+                revision=revision,
+                allow_patterns=list(HUB_FILES),
+                ignore_patterns=[*HUB_IGNORED, *(() if with_weights else (WEIGHTS,))],
             )
         )
     except HFValidationError as error:
@@ -130,6 +137,32 @@ def read_model(folder: Path, *, dtype: Any) -> Checkpoint:
     return Checkpoint(model.eval().requires_grad_(False), tuple(_notes(missing, unused)))
 
 
+def empty_model(folder: Path) -> Model:
+    """The model of a configuration without its weights, on torch's ``meta`` device: it takes no memory.
+
+    Raises CheckpointError.
+    """
+    config = read_config(folder)
+    with torch.device("meta"), _quiet(), _described(folder):
+        factory: Any = AutoModelForCausalLM  # the library leaves it untyped
+        return factory.from_config(config, trust_remote_code=False).eval()
+
+
+def check_weight_files(folder: Path) -> int:
+    """Read the headers of the weight files. Returns their size in bytes.
+
+    Raises CheckpointError where there are none, where one of the index is missing, and for one that is cut off.
+    """
+    files = weight_files(folder)
+    if not files:
+        raise CheckpointError(f"{folder.name} has no weights: no file ends in .safetensors.")
+    with _described(folder):
+        for file in files:
+            with safe_open(file, framework="pt") as opened:
+                opened.keys()
+    return sum(file.stat().st_size for file in files)
+
+
 def weights_digest(folder: Path) -> str:
     """SHA-256 over the weight files that are loaded, names and sizes included."""
     digest = hashlib.sha256()
@@ -150,8 +183,15 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def _from_folder(factory: Any, folder: Path, **options: Any) -> Any:
-    try:
+    with _described(folder):
         return factory.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **options)
+
+
+@contextmanager
+def _described(folder: Path) -> Iterator[None]:
+    """What the libraries raise on a stranger's files, as CheckpointError with the folder's name."""
+    try:
+        yield
     except _UNREADABLE as error:
         raise CheckpointError(f"{folder.name}: {_reason(error)}") from error
 

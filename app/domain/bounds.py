@@ -25,6 +25,8 @@ LONGEST_SEARCH = 200
 LONGEST_SLUG = 64
 LONGEST_SOURCE = 1_000
 """Of what a person names to import from."""
+LONGEST_CONTEXT = 4_096
+"""Tokens of an excerpt, in the form of a new subject."""
 LONGEST_FIELD = 40
 """Of a form's field that holds a number or a word from a list."""
 LONGEST_FILTERS = 2_000

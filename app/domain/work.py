@@ -106,6 +106,15 @@ WARM_UP = TaskKind(
 
 CHECK = TaskKind("check", "Explanations checked on the whole corpus", Lane.BACKGROUND, result_page="/{slug}")
 
+INSPECTION = TaskKind(
+    "inspection",
+    "A model and a text inspected",
+    Lane.INTERACTIVE,
+    result_page="/subjects/new/{id}",
+    keep_hours=168,
+    max_attempts=1,
+)
+
 COLLECTION = TaskKind("collection", "A subject collected over a corpus", Lane.BACKGROUND, result_page="/{slug}")
 
 CONTROLS = TaskKind(
@@ -126,6 +135,6 @@ EXPORT = TaskKind("export", "A subject exported to files", Lane.BACKGROUND, resu
 
 KINDS: Mapping[str, TaskKind] = {
     kind.name: kind
-    for kind in (TRIAL, FIRING, WARM_UP, CHECK, COLLECTION, CONTROLS, MODEL_REVIEW, PROBE, IMPORT, EXPORT)
+    for kind in (TRIAL, FIRING, WARM_UP, CHECK, INSPECTION, COLLECTION, CONTROLS, MODEL_REVIEW, PROBE, IMPORT, EXPORT)
 }
 """Every kind of task by its name. Its handler is in ``worker.run.handlers``."""

@@ -105,6 +105,13 @@ class LocaleFormat:
             return f"{self._unit(whole // MINUTE, 'minute')} {self._unit(whole % MINUTE, 'second')}"
         return f"{self._unit(whole // HOUR, 'hour')} {self._unit(whole % HOUR // MINUTE, 'minute')}"
 
+    def bytes(self, value: int) -> str:
+        """A size in the largest decimal unit that leaves one before the point: ``512 byte``, ``2.5 MB``, ``14 GB``."""
+        for exponent, unit in ((9, "gigabyte"), (6, "megabyte"), (3, "kilobyte")):
+            if value >= 10**exponent:
+                return self._unit(_significant(value / 10**exponent, 2), unit, "digital")
+        return self._unit(value, "byte", "digital")
+
     def took(self, seconds: float | None) -> str:
         """A length of time that may be well below a second: ``250 ms``, ``1.5 sec``."""
         if seconds is None:
@@ -113,8 +120,8 @@ class LocaleFormat:
             return self._unit(round(seconds * 1000), "millisecond")
         return self._unit(round(seconds, 1), "second") if seconds < MINUTE else self.duration(seconds)
 
-    def _unit(self, value: float, unit: str) -> str:
-        return _with_unit(value, unit, self.language)
+    def _unit(self, value: float, unit: str, kind: str = "duration") -> str:
+        return _with_unit(value, f"{kind}-{unit}", self.language)
 
 
 ENGLISH = LocaleFormat(Language.ENGLISH)
@@ -132,7 +139,7 @@ def _written(value: float, pattern: str, language: Language) -> str:
 
 @lru_cache(CACHED)
 def _with_unit(value: float, unit: str, language: Language) -> str:
-    return format_unit(value, f"duration-{unit}", "short", locale=language.locale)
+    return format_unit(value, unit, "short", locale=language.locale)
 
 
 @lru_cache(CACHED)

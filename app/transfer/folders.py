@@ -1,8 +1,15 @@
 """Folders of the installation for data in and out. Web processes and workers must see them under the same paths."""
 
+import shutil
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
+from app.errors import Invalid
 from app.settings import Settings
+
+KEEP_UPLOADS_DAYS = 30
+_DAY_SECONDS = 86_400
 
 
 def imports_folder(settings: Settings) -> Path:
@@ -13,3 +20,36 @@ def imports_folder(settings: Settings) -> Path:
 def exports_folder(settings: Settings) -> Path:
     """Where workers leave exports for pages to serve."""
     return settings.data_dir / "exports"
+
+
+def uploads_folder(settings: Settings) -> Path:
+    """Where pages keep uploaded files, each in a folder of its own."""
+    return (settings.data_dir / "uploads").absolute()
+
+
+def subject_folders(settings: Settings) -> tuple[Path, ...]:
+    """Below which the form of a new subject may name models and texts."""
+    named = tuple(Path(name.strip()).expanduser() for name in settings.subject_dirs.split(",") if name.strip())
+    return tuple(folder.absolute() for folder in named or (settings.data_dir / "subjects",))
+
+
+def confined(path: str, folders: Sequence[Path]) -> Path:
+    """The path with its links followed. Raises Invalid unless it is there and below one of the folders."""
+    resolved = Path(path).resolve()
+    if not any(resolved.is_relative_to(folder.resolve()) for folder in folders):
+        named = ", ".join(str(folder) for folder in folders)
+        raise Invalid(
+            f"{path} is not below a folder that pages may read: {named}. NEURON_AUDIT_SUBJECT_DIRS names them."
+        )
+    if not resolved.exists():
+        raise Invalid(f"There is no {path} on this machine. Web server and workers must see it under the same path.")
+    return resolved
+
+
+def delete_old_uploads(settings: Settings, *, days: float = KEEP_UPLOADS_DAYS) -> None:
+    """Delete the folders of uploads that are so old: a collection needs its text until it is complete."""
+    folder = uploads_folder(settings)
+    too_old = time.time() - days * _DAY_SECONDS
+    for upload in folder.iterdir() if folder.is_dir() else ():
+        if upload.stat().st_mtime < too_old:
+            shutil.rmtree(upload, ignore_errors=True)

@@ -36,6 +36,8 @@ class Site:
 
     url: str
     sessions: Sessions
+    folder: Path
+    """Its data folder."""
 
     def login_address(self, name: str = "alice", role: Role = Role.ADMINISTRATOR) -> str:
         """Where an account of this name logs in, once."""
@@ -60,7 +62,7 @@ def running_site(database: str, folder: Path) -> Iterator[Site]:
     with ExitStack() as stack:
         engine = make_engine(database)
         stack.callback(engine.dispose)
-        site = Site(f"http://127.0.0.1:{port}", make_sessions(engine))
+        site = Site(f"http://127.0.0.1:{port}", make_sessions(engine), folder)
         for name in ("serve", "worker"):
             stack.enter_context(running([name], environment, folder / f"{name}.log"))
         settings = Settings(database_url=SecretStr(database), port=port)

@@ -1,13 +1,16 @@
 """One of everything that an address can name, and what a person sends to each route that changes something."""
 
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
 
 from app.domain.flags import FlagReason
+from app.domain.inspections import Inspection, SubjectRequest
 from app.domain.language_models import ProviderKind
 from app.domain.review import ItemSource
+from app.domain.work import INSPECTION, Lane
 from app.models import Run
 from app.queries.explanations.standing import refresh_current
 from app.queries.imports.state import begin_import, complete_import
@@ -17,7 +20,10 @@ from app.queries.neurons.selection import NeuronSelection
 from app.queries.review.campaigns import CampaignRules
 from app.queries.review.flags import open_flag
 from app.queries.review.items import ItemsWanted, SampleWanted, add_items, create_campaign
+from app.work.begin import Taker, begin_task
+from app.work.collections import enqueue_inspection
 from app.work.enqueue import enqueue_batch
+from app.work.lease import finish
 from app.work.trials import enqueue_trial
 from tests.factories import Make
 
@@ -51,6 +57,8 @@ MUTATIONS = (
     ),
     Mutation("/imports/{import_id}/show", "collection.shown", {}),
     Mutation("/exports", "task.queued", {"subject": "{slug}", "format": "jsonl"}),
+    Mutation("/subjects/new", "task.queued", {"model": "openai-community/gpt2", "corpus": "demo:stdlib"}),
+    Mutation("/subjects/new/{task_id}/collect", "task.queued", {}),
     Mutation("/draws/{draw_id}/withdraw", "items.withdrawn", {}),
     Mutation("/{slug}/check", "task.queued", {}),
     Mutation("/{slug}/{layer}/{index}/runs", "batch.queued", {"method_id": "{method}"}),
@@ -119,6 +127,38 @@ def imported_beside(make: Make, slug: str) -> int:
     return begun.id
 
 
+def inspected(make: Make, account_id: int) -> int:
+    """An inspection of a model and a text that has succeeded."""
+    request = SubjectRequest("new", "openai-community/gpt2", "demo:stdlib")
+    task = enqueue_inspection(make.session, request=request, account_id=account_id)
+    taker = Taker(uuid.uuid4(), uuid.uuid4(), 60.0)
+    lease = begin_task(make.session, taker=taker, lane=Lane.INTERACTIVE, kinds=[INSPECTION.name])
+    assert lease is not None
+    finish(make.session, lease=lease, result=FOUND.as_json())
+    return task.id
+
+
+FOUND = Inspection(
+    architecture="GPT2LMHeadModel",
+    module_path="transformer.h.{layer}.mlp.c_proj",
+    activation_function="gelu_new",
+    n_layers=12,
+    neurons_per_layer=3072,
+    n_parameters=124_439_808,
+    vocabulary_size=50_257,
+    bos_policy="none",
+    longest_context=1024,
+    dtype="float32",
+    device="cpu",
+    weight_bytes=None,
+    memory_bytes=3_500_000_000,
+    free_bytes=16_000_000_000,
+    tokens=1_000_000,
+    tokens_are_exact=True,
+    seconds=754.0,
+)
+
+
 def one_of_everything(make: Make) -> dict[str, Any]:
     """One of everything that an address can name."""
     subject, method, other = make.subject(), make.method("lexical"), make.method("other")
@@ -182,6 +222,7 @@ def one_of_everything(make: Make) -> dict[str, Any]:
         "campaign_id": campaign_id,
         "other_campaign_id": other_campaign_id,
         "draw_id": added.draw_id,
+        "inspection_id": inspected(make, reader.id),
         "import_id": imported_beside(make, subject.slug),
         "slot_id": 1,
         "item_id": 1,

@@ -74,6 +74,8 @@ def test_who_may_leaves_a_line_in_the_history(
         things |= {"provider_id": things["disabled_id"]}
     if mutation.event == "account.enabled":
         disable_account(make.session, name="dora")
+    if mutation.path.startswith("/subjects/new/"):
+        things |= {"task_id": things["inspection_id"]}
     make.session.flush()
     if mutation.path.startswith("/account/"):
         things |= owned(make)

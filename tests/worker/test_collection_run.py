@@ -22,7 +22,7 @@ from app.version import code_version
 from tests.worker.collecting import some_text
 from tests.worker.models import save_model
 from worker.collection import run as run_module
-from worker.collection.command import parse_part, slug_of
+from worker.collection.command import parse_part, slug_of_model
 from worker.collection.passes import Part
 from worker.collection.reporting import Progress
 from worker.collection.run import CollectOptions, Outcome, collect
@@ -273,7 +273,7 @@ def test_parts_and_names_are_read_from_the_command_line() -> None:
     for text in ("0/4", "5/4", "x"):
         with pytest.raises(CollectionError, match="2/4"):
             parse_part(text)
-    assert [slug_of(m) for m in ("openai-community/GPT2-XL", "/models/My model/")] == ["gpt2-xl", "my-model"]
+    assert [slug_of_model(m) for m in ("openai-community/GPT2-XL", "/models/My model/")] == ["gpt2-xl", "my-model"]
 
 
 @pytest.mark.parametrize("slug", ["flags", "Two Words", "", "a/b", "openapi.json"])

@@ -13,11 +13,12 @@ from rich.console import Console
 from sqlalchemy.orm import Session
 
 from app.db import make_sessions, transaction
-from app.domain.work import COLLECTION
+from app.domain.slugs import slug_of
 from app.errors import CollectionError
 from app.schema import open_installation
 from app.settings import Settings
-from app.work.tasks import QueuedTask, enqueue_task
+from app.work.collections import enqueue_collection
+from app.work.tasks import QueuedTask
 from worker.collection.passes import Part
 from worker.collection.reporting import Progress, StoredProgress, Tell
 from worker.collection.run import CollectOptions
@@ -53,7 +54,7 @@ class CollectArguments:
 
     def options(self, model: str) -> CollectOptions:
         """How to collect. Raises CollectionError for a malformed part."""
-        slug = self.slug or slug_of(model)
+        slug = self.slug or slug_of_model(model)
         return CollectOptions(
             slug=f"{slug}{TWIN_SUFFIX}" if self.null_twin else slug,
             context_length=self.context_length,
@@ -139,19 +140,12 @@ def queue_collection(session: Session, model: str, corpus: str, arguments: Colle
     if arguments.restart:
         raise CollectionError("A queued collection goes on where it was. Use --restart without --queue.")
     slug = arguments.options(model).slug
-    return enqueue_task(
-        session,
-        kind=COLLECTION,
-        title=slug,
-        account_id=None,
-        unique_key=f"{COLLECTION.name}:{slug}:{arguments.part}",
-        parameters={
-            "slug": slug,
-            "model": _absolute(model),
-            "corpus": _absolute(corpus),
-            "arguments": {**asdict(arguments), "slug": arguments.slug or slug_of(model)},
-        },
-    )
+    parameters = {
+        "model": _absolute(model),
+        "corpus": _absolute(corpus),
+        "arguments": {**asdict(arguments), "slug": arguments.slug or slug_of_model(model)},
+    }
+    return enqueue_collection(session, slug=slug, parameters=parameters, account_id=None, part=arguments.part)
 
 
 def _absolute(name: str) -> str:
@@ -160,11 +154,10 @@ def _absolute(name: str) -> str:
     return str(path.resolve()) if path.exists() else name
 
 
-def slug_of(model: str) -> str:
+def slug_of_model(model: str) -> str:
     """A name for addresses from a path or a hub id."""
     folder = Path(model).expanduser()
-    name = folder.resolve().name if folder.is_dir() else folder.name  # "." has no name of its own
-    return re.sub(r"[^a-z0-9._]+", "-", name.lower()).strip("-.") or "subject"
+    return slug_of(folder.resolve().name if folder.is_dir() else folder.name)  # "." has no name of its own
 
 
 def parse_part(text: str) -> Part:

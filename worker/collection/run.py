@@ -100,7 +100,7 @@ def collect(
     result. Raises CorpusError for too little text, CollectionError for what stops a pass, Conflict for
     a slug that belongs to another model. A pass that fails is marked so and never shown.
     """
-    _check_context(subject, options.context_length)
+    check_context(options.context_length, has_bos=subject.bos_id is not None, max_positions=subject.max_positions)
     job = _Job(sessions, subject, corpus, folder, options, tell)
     if options.restart:
         job.forget()
@@ -334,7 +334,8 @@ class _Job:
         return Outcome(identity.collection_id, complete=True, tokens=plan.tokens, notes=notes)
 
 
-def _check_context(subject: LoadedSubject, context_length: int) -> None:
-    needed = context_length + (subject.bos_id is not None)
-    if context_length < 1 or (subject.max_positions is not None and needed > subject.max_positions):
-        raise CollectionError(f"The model takes 1 to {subject.max_positions} tokens at once, not {needed}.")
+def check_context(context_length: int, *, has_bos: bool, max_positions: int | None) -> None:
+    """Raises CollectionError for excerpts that the model cannot take, BOS included."""
+    needed = context_length + has_bos
+    if context_length < 1 or (max_positions is not None and needed > max_positions):
+        raise CollectionError(f"The model takes 1 to {max_positions} tokens at once, not {needed}.")

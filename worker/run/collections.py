@@ -1,12 +1,17 @@
 """The handler of collections: a subject's pass over a corpus, which a person can watch, cancel and go on with."""
 
+from functools import partial
 from typing import Any
 
+from sqlalchemy.orm import Session
+
+from app.work.collections import enqueue_collection
 from app.work.lease import TaskLease
 from worker.collection.command import CollectArguments, open_subject
 from worker.collection.reporting import Progress, StoredProgress
 from worker.collection.run import collect
 from worker.corpora.corpus import open_corpus
+from worker.run.confinement import check_inputs
 from worker.run.held import Done, HeldWork
 from worker.run.services import WorkerServices
 
@@ -24,6 +29,8 @@ class CollectionHandler:
         again, or started by the command, it goes on from its last saved state.
         """
         parameters: dict[str, Any] = dict(held.lease.parameters)
+        if parameters.get("is_confined"):
+            check_inputs(parameters["model"], parameters["corpus"], self._settings)
         arguments = CollectArguments(**parameters["arguments"])
         options = arguments.options(parameters["model"])
         held.doing = f"a collection of {options.slug}"
@@ -38,4 +45,17 @@ class CollectionHandler:
 
             folder = self._settings.data_dir / "collections"
             outcome = collect(self._sessions, subject, source, folder, options, tell)
-        return Done(result={"tokens": outcome.tokens, "is_complete": outcome.complete, "notes": list(outcome.notes)})
+        result = {"tokens": outcome.tokens, "is_complete": outcome.complete, "notes": list(outcome.notes)}
+        has_twin = outcome.complete and parameters.get("then_null_twin")
+        return Done(result, partial(_queue_null_twin, lease=held.lease) if has_twin else None)
+
+
+def _queue_null_twin(session: Session, *, lease: TaskLease) -> None:
+    """The control of what has just been stored, by the same person."""
+    arguments = {**lease.parameters["arguments"], "null_twin": True}
+    enqueue_collection(
+        session,
+        slug=CollectArguments(**arguments).options(lease.parameters["model"]).slug,
+        parameters={**lease.parameters, "arguments": arguments, "then_null_twin": False},
+        account_id=lease.account_id,
+    )

@@ -11,6 +11,7 @@ from app.domain.work import (
     EXPORT,
     FIRING,
     IMPORT,
+    INSPECTION,
     MODEL_REVIEW,
     PROBE,
     RUN,
@@ -46,6 +47,12 @@ def _warm_up(services: WorkerServices) -> Handler:
     from worker.run.trials import WarmUpHandler
 
     return WarmUpHandler(services.subjects)
+
+
+def _inspection(services: WorkerServices) -> Handler:
+    from worker.run.inspections import InspectionHandler
+
+    return InspectionHandler(services.settings)
 
 
 def _collection(services: WorkerServices) -> Handler:
@@ -96,6 +103,7 @@ MAKERS: Mapping[str, Maker] = {
     FIRING.name: _firing,
     WARM_UP.name: _warm_up,
     CHECK.name: _check,
+    INSPECTION.name: _inspection,
     COLLECTION.name: _collection,
     CONTROLS.name: _controls,
     MODEL_REVIEW.name: _model_review,

@@ -11,6 +11,7 @@ from app.queries.people.news import end_batches
 from app.queries.subjects.null_twins import rank_against_null_twins
 from app.queries.work.workers import delete_old_workers
 from app.settings import Settings
+from app.transfer.folders import delete_old_uploads
 from app.work.lease import reap_expired
 from app.work.tasks import delete_old_tasks
 from worker.run.outages import ignoring_outages
@@ -38,6 +39,7 @@ class Upkeep:
         with ignoring_outages("worker.upkeep_missed"), transaction(self._sessions) as session:
             delete_old_workers(session, hours=self._settings.keep_workers_hours)
             delete_old_tasks(session)
+        delete_old_uploads(self._settings)
 
     def _rank(self, session: Session) -> None:
         """Ranking looks at every neuron of a pair of subjects, so that it is not done at each look."""

@@ -59,8 +59,7 @@ def load_subject(source: str, options: LoadOptions | None = None) -> LoadedSubje
     config = read_config(folder)
     kind, path = _wanted_site(config, options)
     tokenizer = read_tokenizer(folder)
-    if not getattr(tokenizer, "is_fast", False):
-        raise SubjectError(f"{source}: there is no tokenizer.json; convert the tokenizer to the fast format.")
+    check_is_fast(tokenizer, source)
     checkpoint = read_model(folder, dtype=DTYPES[dtype])
     digest = weights_digest(folder)
     if options.permutation_seed is not None:
@@ -71,8 +70,8 @@ def load_subject(source: str, options: LoadOptions | None = None) -> LoadedSubje
         raise SubjectError(f"The model at {source} does not have the neurons that the subject was collected with.")
     info = SubjectInfo(
         # The folder's own name and address: "." has no name, and a worker that loads it later runs elsewhere.
-        name=folder.resolve().name if _is_folder(source) else Path(source).name,
-        source=str(folder.resolve()) if _is_folder(source) else source,
+        name=folder.resolve().name if is_folder(source) else Path(source).name,
+        source=str(folder.resolve()) if is_folder(source) else source,
         revision=revision,
         weights_digest=digest,
         architecture=(config.architectures or [type(checkpoint.model).__name__])[0],
@@ -95,7 +94,14 @@ def _wanted_site(config: Any, options: LoadOptions) -> tuple[SiteKind, str]:
     return site_path(config.model_type, options.module_path)
 
 
-def _is_folder(source: str) -> bool:
+def check_is_fast(tokenizer: Any, source: str) -> None:
+    """Raises SubjectError for a tokenizer that has no ``tokenizer.json``."""
+    if not getattr(tokenizer, "is_fast", False):
+        raise SubjectError(f"{source}: there is no tokenizer.json; convert the tokenizer to the fast format.")
+
+
+def is_folder(source: str) -> bool:
+    """Whether a model is a folder of this machine rather than a hub id."""
     return Path(source).expanduser().is_dir()
 
 

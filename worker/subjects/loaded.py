@@ -40,6 +40,15 @@ class SubjectInfo:
     """By which the weights were permuted, of a null twin; None for the model as it is."""
 
 
+def plain_encoder(tokenizer: Any) -> Any:
+    """The part of a fast tokenizer that cuts text, set so that all of a text is text: its special tokens too."""
+    encoder = tokenizer.backend_tokenizer
+    encoder.encode_special_tokens = True
+    encoder.no_truncation()
+    encoder.no_padding()
+    return encoder
+
+
 @dataclass(frozen=True)
 class LoadedSubject:
     """A model with its neurons' modules, layer by layer, and its tokenizer.
@@ -70,12 +79,7 @@ class LoadedSubject:
 
     @cached_property
     def _encoder(self) -> Any:
-        encoder = self.tokenizer.backend_tokenizer
-        # Text of a corpus that looks like a special token is text.
-        encoder.encode_special_tokens = True
-        encoder.no_truncation()
-        encoder.no_padding()
-        return encoder
+        return plain_encoder(self.tokenizer)
 
     def encode(self, texts: Sequence[str]) -> list[IntRow]:
         """Token ids of each text, without special tokens.

@@ -48,6 +48,7 @@ class TaskDetail:
     """A task with its result, and the worker that had it last."""
 
     task: TaskRow
+    parameters: dict[str, Any]
     result: dict[str, Any]
     lease: LeaseShown | None
 
@@ -74,6 +75,7 @@ def task_detail(session: Session, *, task_id: int) -> TaskDetail:
         raise NotFound("There is no such task.")
     return TaskDetail(
         task=_row(row.Task, row.slug, row.name),
+        parameters=row.Task.parameters,
         result=row.Task.result or {},
         lease=lease_shown(row.Worker, row.Task.lease_until),
     )

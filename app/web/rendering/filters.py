@@ -57,6 +57,7 @@ def filters_of(language: Language) -> dict[str, Callable[..., Any]]:
     return {
         "ago": written.ago,
         "aligned": written.aligned,
+        "bytes": written.bytes,
         "capitalize_first": capitalize_first,
         "count": written.count,
         "date": written.date,
