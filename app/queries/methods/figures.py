@@ -136,7 +136,7 @@ def compare_methods(
         n_better,
         mean_with_interval(n, mean, deviation),
         tuple(Pair(*row) for row in session.execute(statement)),
-        _grid(session, (first_id, second_id), n, [Cell(*row) for row in cells.tuples()]),
+        _grid(session, (first_id, second_id), n, [Cell(row[0], row[1], row[2]) for row in cells]),
     )
 
 
