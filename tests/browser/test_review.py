@@ -175,24 +175,29 @@ def judged_slots(site: Site, campaign_id: int) -> list[str]:
         return [str(slot_id) for slot_id in session.scalars(given.order_by(ReviewVerdict.id))]
 
 
+VERDICT = "**/verdict?ahead=yes"
+LOADED_AHEAD = "**/next?besides=*"
+
+
 class Slow:
     """Verdicts on their way: a verdict that shows the next item at once goes to the server when it is let through."""
 
     def __init__(self, page: Page) -> None:
         self.page, self.held = page, list[Route]()
-        page.route("**/verdict?ahead=yes", lambda route: self.held.append(route))
+        page.route(VERDICT, lambda route: self.held.append(route))
 
     def judge(self, key: str) -> str:
         """Send a verdict; returns the slot whose item is shown now."""
         before = shown_slot(self.page)
-        self.page.keyboard.press(key)
-        self.page.keyboard.press("Enter")
+        with self.page.expect_request(VERDICT):
+            self.page.keyboard.press(key)
+            self.page.keyboard.press("Enter")
         expect(self.page.locator(f'#_item[data-slot="{before}"]')).to_have_count(0)
-        while not self.held:
-            self.page.wait_for_timeout(10)
         return shown_slot(self.page)
 
     def let_through(self) -> None:
+        while not self.held:  # the request was seen: it is about to be handed over
+            self.page.wait_for_timeout(10)
         self.held.pop().continue_()
 
 
@@ -214,7 +219,6 @@ def test_what_is_sent_while_a_verdict_is_on_its_way_waits_for_it(
     assert [each for each in sent if each.startswith(f"{second}/")] == []
     slow.let_through()
     expect(page.locator(f'#_item[data-slot="{second}"]')).to_have_count(0)
-    page.wait_for_load_state("networkidle")
     assert judged_slots(site, campaign) == ([first, second] if key == "Enter" else [first])
     assert shown_slot(page) not in (first, second)
     expect(page.locator("#messages")).to_be_empty()
@@ -226,8 +230,9 @@ def test_undo_while_a_verdict_is_on_its_way_undoes_that_one(open_page: Callable[
     page.wait_for_load_state("networkidle")
     slow = Slow(page)
     second = slow.judge("1")
-    slow.let_through()
-    page.wait_for_load_state("networkidle")
+    with page.expect_response(LOADED_AHEAD):
+        slow.let_through()
+    page.evaluate("() => new Promise(requestAnimationFrame)")  # the response is read
     slow.judge("1")
     page.keyboard.press("u")  # the form that is shown is about the first verdict
     slow.let_through()
@@ -258,9 +263,9 @@ def test_a_verdict_that_could_not_be_sent_is_on_the_page_again(open_page: Callab
     expect(page.locator("#messages")).to_contain_text("could not be sent")
     expect(page.locator("#note")).to_have_value("kept")
     assert shown_slot(page) == first
-    page.locator("#note").press("Control+Enter")
-    expect(page.locator("#note")).to_have_value("kept as well")
-    page.wait_for_load_state("networkidle")
+    with page.expect_response(LOADED_AHEAD):
+        page.locator("#note").press("Control+Enter")
+        expect(page.locator("#note")).to_have_value("kept as well")
     assert judged_slots(site, campaign) == [first]
     expect(page.locator("#messages")).to_be_empty()
 
@@ -276,10 +281,10 @@ def test_a_verdict_whose_response_was_lost_is_sent_again_without_harm(
     assert shown_slot(other) == slot
     for window in (page, other):
         window.wait_for_load_state("networkidle")
-        window.keyboard.press("1")
-        window.keyboard.press("Enter")
+        with window.expect_response(VERDICT):
+            window.keyboard.press("1")
+            window.keyboard.press("Enter")
         expect(window.locator(f'#_item[data-slot="{slot}"]')).to_have_count(0)
-        window.wait_for_load_state("networkidle")
         expect(window.locator("#messages")).to_be_empty()
     assert judged_slots(site, campaign) == [slot]
 
