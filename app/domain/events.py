@@ -27,6 +27,7 @@ class EventKind(StrEnum):
     COLLECTION_SHOWN = "collection.shown"
     EXPLANATION_WRITTEN = "explanation.written"
     FLAG_OPENED = "flag.opened"
+    FLAG_WITHDRAWN = "flag.withdrawn"
     FLAGS_OPENED = "flags.opened"
     IMPORT_COMPLETED = "import.completed"
     IMPORT_STARTED = "import.started"

@@ -19,9 +19,11 @@ from app.queries.review.flags import (
     open_flag,
     open_flags,
     resolve_flag,
+    withdraw_flag,
     withdraw_flags,
 )
-from app.queries.review.taking import Reviewer
+from app.queries.review.judging import Judgement, give_verdict
+from app.queries.review.taking import LeaseExpired, Reviewer, take_item
 from tests.factories import Make
 
 
@@ -191,3 +193,69 @@ def _reread(session: Session, neuron: Neuron) -> Neuron:
     session.flush()
     session.refresh(neuron)
     return neuron
+
+
+def test_a_flag_is_withdrawn_by_who_has_flagged_and_once(session: Session, cast: Cast) -> None:
+    flag_id = cast.flag(session)
+    assert flag_row(session, flag_id=flag_id).may_be_withdrawn
+    with pytest.raises(NotFound, match="no such flag"):
+        withdraw_flag(session, flag_id=flag_id, account_id=cast.bob)
+    withdraw_flag(session, flag_id=flag_id, account_id=cast.charlie)
+    assert flag_row(session, flag_id=flag_id).verdict is FlagVerdict.WITHDRAWN
+    assert (n_open_flags(session), _reread(session, cast.neuron).n_open_flags) == (0, 0)
+    assert _kinds(session, cast) == ["flag.opened", "flag.withdrawn"]
+    with pytest.raises(Conflict, match="not open any more"):
+        withdraw_flag(session, flag_id=flag_id, account_id=cast.charlie)
+    assert cast.flag(session) != flag_id  # it may be flagged again
+
+
+def test_others_flags_stay_when_one_is_withdrawn(session: Session, cast: Cast) -> None:
+    own = cast.flag(session)
+    other = open_flag(session, explanation_id=cast.explanation_id, account_id=cast.bob, reason="other", note="")
+    withdraw_flag(session, flag_id=own, account_id=cast.charlie)
+    assert flag_row(session, flag_id=own).verdict is FlagVerdict.WITHDRAWN
+    assert flag_row(session, flag_id=other).verdict is None
+    assert (n_open_flags(session), _reread(session, cast.neuron).n_open_flags) == (1, 1)
+    cast.resolve(session, other, VerdictKind.HOLDS)
+    assert (n_open_flags(session), _reread(session, cast.neuron).n_open_flags) == (0, 0)
+    assert flag_row(session, flag_id=own).verdict is FlagVerdict.WITHDRAWN
+
+
+def test_a_flag_that_was_judged_is_not_withdrawn(session: Session, cast: Cast) -> None:
+    flag_id = cast.flag(session)
+    cast.resolve(session, flag_id, VerdictKind.HOLDS)
+    assert not flag_row(session, flag_id=flag_id).may_be_withdrawn
+    with pytest.raises(Conflict, match="not open any more"):
+        withdraw_flag(session, flag_id=flag_id, account_id=cast.charlie)
+    with pytest.raises(NotFound):
+        withdraw_flag(session, flag_id=0, account_id=cast.charlie)
+
+
+@pytest.mark.parametrize("as_many", [False, True])
+def test_who_holds_an_item_while_its_flag_is_withdrawn_cannot_judge_it(
+    session: Session, cast: Cast, as_many: bool
+) -> None:
+    """Judging it would settle what was withdrawn, and count the flag as closed a second time."""
+    reviewer = Reviewer(cast.bob)
+    draw_id = 0
+    if as_many:
+        one = {"explanation_ids": [cast.explanation_id], "subject_id": cast.neuron.subject_id}
+        draw_id, _ = open_flags(session, **one, account_id=cast.charlie, reason="wrong", note="")  # type: ignore[arg-type]
+        (row,) = flags_page(session, size=1).rows
+        flag_id = row.id
+    else:
+        flag_id = cast.flag(session)
+    slot = take_item(session, item_id=flag_row(session, flag_id=flag_id).item_id, reviewer=reviewer)
+    if as_many:
+        withdraw_flags(session, draw_id=draw_id, account_id=cast.charlie)
+    else:
+        withdraw_flag(session, flag_id=flag_id, account_id=cast.charlie)
+    with pytest.raises(LeaseExpired):
+        give_verdict(
+            session, slot_id=slot.id, lease_token=slot.lease_token, reviewer=reviewer, judgement=Judgement("wrong")
+        )
+    assert (n_open_flags(session), _reread(session, cast.neuron).n_open_flags) == (0, 0)
+
+
+def _kinds(session: Session, cast: Cast) -> list[str]:
+    return list(session.scalars(select(Event.kind).where(Event.neuron_id == cast.neuron.id).order_by(Event.id)))

@@ -85,6 +85,7 @@ MUTATIONS = (
     Mutation("/review/{slot_id}/verdict", "verdict.given", {"lease_token": "{lease_token}", "kind": "holds"}),
     Mutation("/verdicts/{verdict_id}/undo", "verdict.undone", {}),
     Mutation("/flags/{flag_id}/resolve", "verdict.given", {"verdict": "wrong"}),
+    Mutation("/flags/{flag_id}/withdraw", "flag.withdrawn", {}),
     Mutation("/explanations/{explanation_id}/flags", "flag.opened", {"reason": "wrong"}),
     Mutation("/mine/seen", None, {"newest_id": "0"}),
     Mutation("/explanations/{explanation_id}/replay", "batch.queued", {}),

@@ -145,3 +145,18 @@ def test_the_list_takes_few_queries_however_long_it_is(
     with counted_queries(engine) as sent:
         client.get("/flags")
     assert len(sent) <= 5
+
+
+def test_a_person_withdraws_a_flag_and_nobody_elses(
+    client: TestClient, make: Make, explanation: Explanation, flag_id: int, log_in_as: LogIn
+) -> None:
+    bob = log_in_as("bob")
+    own = open_flag(make.session, explanation_id=explanation.id, account_id=bob.id, reason="other", note="")
+    make.session.flush()
+    assert "Withdraw" in client.get(f"/flags/{own}").text
+    assert "Withdraw" not in client.get(f"/flags/{flag_id}").text
+    assert client.post(f"/flags/{flag_id}/withdraw").status_code == 404
+    shown = client.post(f"/flags/{own}/withdraw", headers=HTMX)
+    assert "Withdrawn" in shown.text
+    assert "/withdraw" not in shown.text
+    assert "Withdrawn" in client.get("/flags?state=resolved").text

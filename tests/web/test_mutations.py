@@ -14,6 +14,7 @@ from app.models import Account, Campaign, Event
 from app.queries.people.accounts import disable_account, start_session
 from app.queries.people.api_tokens import api_tokens_of, create_api_token
 from app.queries.people.sessions import sessions_of
+from app.queries.review.flags import open_flag
 from app.queries.review.judging import Judgement, give_verdict
 from app.queries.review.taking import Reviewer, take_next
 from app.web.main import ROUTERS
@@ -74,6 +75,8 @@ def test_who_may_leaves_a_line_in_the_history(
         things |= {"provider_id": things["disabled_id"]}
     if mutation.event == "account.enabled":
         disable_account(make.session, name="dora")
+    if mutation.event == "flag.withdrawn":
+        things |= {"flag_id": flagged(make, things["explanation_id"])}
     if mutation.path.startswith("/subjects/new/"):
         things |= {"task_id": things["inspection_id"]}
     make.session.flush()
@@ -87,6 +90,12 @@ def test_who_may_leaves_a_line_in_the_history(
         assert n_events(make) == others
     else:
         assert n_events(make, mutation.event) == before + 1
+
+
+def flagged(make: Make, explanation_id: int) -> int:
+    """A flag of alice's."""
+    alice = make.session.scalars(select(Account.id).where(Account.name == "alice")).one()
+    return open_flag(make.session, explanation_id=explanation_id, account_id=alice, reason="wrong", note="")
 
 
 def owned(make: Make) -> dict[str, Any]:

@@ -114,6 +114,7 @@ ROUTES: dict[str, Permission | None] = {
     "POST /imports": P.QUEUE,
     "POST /imports/{import_id}/show": P.QUEUE,
     "POST /flags/{flag_id}/resolve": P.REVIEW,
+    "POST /flags/{flag_id}/withdraw": P.FLAG,
     "POST /items/{item_id}/send-back": P.ADJUDICATE,
     "POST /items/{item_id}/take": P.REVIEW,
     "POST /login": OPEN,

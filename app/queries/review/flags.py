@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select, text, true, update
+from sqlalchemy import ColumnElement, exists, func, select, text, true, update
 from sqlalchemy.orm import Session, aliased
 
 from app.domain.bounds import BIGGEST_ID, LONGEST_NOTE
@@ -21,7 +21,7 @@ from app.queries.common.paging import Page, id_page
 from app.queries.explanations.headlines import FiguresRow, ShownStanding, standings_of
 from app.queries.history.events import record_event
 from app.queries.review.campaigns import standing_campaign_id
-from app.queries.review.items import ItemsWanted, insert_items, withdraw_items
+from app.queries.review.items import ItemsWanted, insert_items, lock_slots, withdraw, withdraw_items, withdrawn_copy
 from app.queries.review.judging import Judged, Judgement, give_verdict
 from app.queries.review.live import stands
 from app.queries.review.taking import Reviewer, take_item
@@ -60,6 +60,8 @@ class FlagRow:
     resolution_note: str | None
     resolved_by: str | None
     resolved_at: datetime | None
+    may_be_withdrawn: bool
+    """By the person who has flagged: nobody has judged the explanation since."""
 
     @property
     def asked_for(self) -> VerdictKind:
@@ -159,6 +161,34 @@ def withdraw_flags(session: Session, *, draw_id: int, account_id: int) -> int:
     withdrawn = withdraw_items(session, draw_id=draw_id, account_id=account_id)
     session.execute(_COUNT_FLAGS, {"item_ids": withdrawn, "sign": -1})
     return len(withdrawn)
+
+
+def withdraw_flag(session: Session, *, flag_id: int, account_id: int) -> None:
+    """Undo ``open_flag`` for an explanation that nobody has judged since. One event.
+
+    A flag is open as long as its item. Where others have flagged the explanation too, their flags keep the item, and
+    this one moves to an item of its own, withdrawn. Raises NotFound, also for somebody else's flag, Conflict
+    for one that is settled or withdrawn already, or whose explanation has a verdict.
+    """
+    flag = session.get(Flag, flag_id) if 0 < flag_id <= BIGGEST_ID else None
+    if flag is None or flag.account_id != account_id:
+        raise NotFound("You have opened no such flag.")
+    flagged = _flagged(session, flag.explanation_id)
+    lock_slots(session, item_ids=[flag.item_id])
+    session.execute(update(Neuron).where(Neuron.id == flagged.neuron_id).values(n_open_flags=Neuron.n_open_flags - 1))
+    session.refresh(flag, with_for_update=True)
+    item = session.get_one(ReviewItem, flag.item_id, with_for_update=True, populate_existing=True)
+    if item.state not in UNSETTLED:
+        raise Conflict("This flag is not open any more.")
+    if session.scalar(select(ReviewVerdict.id).where(ReviewVerdict.item_id == item.id).limit(1)) is not None:
+        raise Conflict("A reviewer has judged this explanation since. Its verdict settles the flag.")
+    others = select(Flag.id).where(Flag.item_id == item.id, Flag.id != flag_id)
+    if session.scalar(others.limit(1)) is None:
+        withdraw(session, item_ids=[item.id])
+    else:
+        flag.item_id = withdrawn_copy(session, item=item)
+    detail = {"flag_id": flag_id, "item_id": item.id, "reason": flag.reason}
+    _record(session, EventKind.FLAG_WITHDRAWN, flagged, account_id, detail)
 
 
 def resolve_flag(session: Session, *, flag_id: int, reviewer: Reviewer, kind: str, note: str) -> Judged:
@@ -275,6 +305,7 @@ def _rows(session: Session, conditions: list[ColumnElement[bool]], *, newest_fir
             verdict.c.created_at.label("resolved_at"),
             ReviewItem.state,
             ReviewItem.outcome,
+            exists().where(ReviewVerdict.item_id == Flag.item_id).label("is_judged"),
             Explanation.text.label("explanation"),
             Neuron.layer,
             Neuron.index,
@@ -325,6 +356,7 @@ def _flag_row(row: Any, standing: ShownStanding) -> FlagRow:
         resolution_note=row.resolution_note if is_resolved else None,
         resolved_by=row.resolved_by if is_resolved else None,
         resolved_at=row.resolved_at if is_resolved else None,
+        may_be_withdrawn=became is None and not row.is_judged,
     )
 
 

@@ -182,21 +182,48 @@ def withdraw_items(session: Session, *, draw_id: int, account_id: int) -> list[i
     if row.source == ItemSource.SAMPLE:
         raise Conflict("A sample stays as it was drawn: an estimate rests on all of it. End the campaign instead.")
     judged = select(ReviewVerdict.item_id).where(ReviewVerdict.campaign_id == row.campaign_id)
-    withdrawn = session.scalars(
-        update(ReviewItem)
-        .where(ReviewItem.draw_id == draw_id, ReviewItem.state.in_(UNSETTLED), ReviewItem.id.not_in(judged))
-        .values(state=ItemState.WITHDRAWN)
-        .returning(ReviewItem.id)
-    ).all()
+    waiting = select(ReviewItem.id).where(
+        ReviewItem.draw_id == draw_id, ReviewItem.state.in_(UNSETTLED), ReviewItem.id.not_in(judged)
+    )
+    lock_slots(session, item_ids=session.scalars(waiting).all())
+    withdrawn = session.scalars(waiting).all()
     if not withdrawn:
         raise Conflict("Nothing is left to be taken out: these items were judged or taken out already.")
-    session.execute(delete(ReviewSlot).where(ReviewSlot.item_id.in_(withdrawn), ReviewSlot.state == SlotState.FREE))
+    withdraw(session, item_ids=withdrawn)
     detail = {"campaign_id": row.campaign_id, "draw_id": draw_id, "n_items": len(withdrawn)}
     campaign = session.get_one(Campaign, row.campaign_id)
     record_event(
         session, kind=EventKind.ITEMS_WITHDRAWN, account_id=account_id, subject_id=campaign.subject_id, detail=detail
     )
     return list(withdrawn)
+
+
+def lock_slots(session: Session, *, item_ids: Sequence[int]) -> None:
+    """Wait for verdicts that are being given on these items, and keep others from being given: they begin here, too."""
+    slots = select(ReviewSlot.id).where(ReviewSlot.item_id.in_(item_ids), ReviewSlot.state != SlotState.JUDGED)
+    session.execute(slots.order_by(ReviewSlot.id).with_for_update())
+
+
+def withdraw(session: Session, *, item_ids: Sequence[int]) -> None:
+    """Take items without verdicts out of their campaign, also from who holds them; without an event."""
+    session.execute(update(ReviewItem).where(ReviewItem.id.in_(item_ids)).values(state=ItemState.WITHDRAWN))
+    session.execute(delete(ReviewSlot).where(ReviewSlot.item_id.in_(item_ids), ReviewSlot.state != SlotState.JUDGED))
+
+
+def withdrawn_copy(session: Session, *, item: ReviewItem) -> int:
+    """An item of the same explanation and draw that is withdrawn; returns its id."""
+    copy = ReviewItem(
+        campaign_id=item.campaign_id,
+        explanation_id=item.explanation_id,
+        draw_id=item.draw_id,
+        position=item.position,
+        source=item.source,
+        score=item.score,
+        state=ItemState.WITHDRAWN,
+    )
+    session.add(copy)
+    session.flush()  # the caller needs its id
+    return copy.id
 
 
 def draw_shown(session: Session, *, draw_id: int) -> DrawShown:

@@ -216,7 +216,7 @@ def item_of_slot(session: Session, *, slot_id: int) -> int:
     """The item that a slot belongs to. Raises NotFound."""
     item_id = session.scalar(select(ReviewSlot.item_id).where(ReviewSlot.id == slot_id))
     if item_id is None:
-        raise NotFound("There is no such item.")
+        raise NotFound("This item was taken out of its campaign. Take the next one from the campaign's page.")
     return item_id
 
 

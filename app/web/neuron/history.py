@@ -11,6 +11,7 @@ from app.queries.neurons.claims import HISTORY_LENGTH, EventShown, ExplanationRo
 SENTENCES = {
     EventKind.EXPLANATION_WRITTEN: "Wrote an explanation",
     EventKind.FLAG_OPENED: "Flagged as {reason}",
+    EventKind.FLAG_WITHDRAWN: "Flag as {reason} withdrawn",
     EventKind.ITEM_SENT_BACK: "Sent back for another look",
     EventKind.VERDICT_GIVEN: "Judged in a campaign",
     EventKind.VERDICT_UNDONE: "A verdict undone in a campaign",

@@ -16,7 +16,16 @@ from app.errors import Invalid
 from app.queries.common.inputs import one_of
 from app.queries.explanations.page import explanation_shown
 from app.queries.people.accounts import Viewer
-from app.queries.review.flags import FlagRow, FlagsWanted, flag_row, flags_page, n_open_flags, open_flag, resolve_flag
+from app.queries.review.flags import (
+    FlagRow,
+    FlagsWanted,
+    flag_row,
+    flags_page,
+    n_open_flags,
+    open_flag,
+    resolve_flag,
+    withdraw_flag,
+)
 from app.queries.review.taking import Reviewer
 from app.web.deps import AppSettings, CurrentViewer, DbSession, allowed_to
 from app.web.listing.work import address_with
@@ -199,6 +208,20 @@ def resolve(
         shown = FlagsFlag(flag_row(session, flag_id=flag_id), choices_for(session, viewer))
         return view.html("flags/_flag.html", shown)
     return view.moved(f"/flags/{flag_id}", told="The flag is settled.")
+
+
+@router.post("/flags/{flag_id}/withdraw", include_in_schema=False)
+def withdraw(
+    session: DbSession,
+    view: CurrentView,
+    viewer: MayFlag,
+    flag_id: Annotated[int, Path(ge=1, le=BIGGEST_ID)],
+) -> Response:
+    """Undo one's own flag, as long as nobody has judged it."""
+    withdraw_flag(session, flag_id=flag_id, account_id=viewer.id)
+    if view.wants_part:
+        return view.html("flags/_flag.html", FlagsFlag(flag_row(session, flag_id=flag_id)))
+    return view.moved(f"/flags/{flag_id}", told="The flag is withdrawn.")
 
 
 def _any_upheld(flags: Iterable[FlagRow]) -> bool:
