@@ -114,13 +114,17 @@ def test_any_token_alone_is_no_claim() -> None:
     assert (search._price([])[0, 0] > 1).all()
 
 
-@pytest.mark.parametrize(("longer", "shorter"), [(b" x", b" cat"), (b"\n   ", b"\n")])
-def test_a_letter_and_white_space_cost_more_than_what_helps_a_reader(longer: bytes, shorter: bytes) -> None:
+@pytest.mark.parametrize(
+    ("longer", "shorter", "price"), [(b" x", b" cat", PRICES.letter), (b"\n   ", b"\n", PRICES.blank)]
+)
+def test_a_letter_and_white_space_cost_more_than_what_helps_a_reader(
+    longer: bytes, shorter: bytes, price: float
+) -> None:
     _, search = prepared(neuron(told('on " cat", " x", "\\n" and "\\n···"'), noise=0.1))
     targets = search._proposals.targets
     costs = {t.text: c for t, c in zip(targets, search._words.target, strict=True) if isinstance(t, Quoted)}
     assert costs[longer] - PRICES.character * len(target_phrase(Quoted(longer))) == pytest.approx(
-        costs[shorter] - PRICES.character * len(target_phrase(Quoted(shorter))) + PRICES.piece
+        costs[shorter] - PRICES.character * len(target_phrase(Quoted(shorter))) + price
     )
 
 

@@ -67,8 +67,8 @@ def test_a_strength_that_several_claims_share_is_said_once() -> None:
         Clause(2, (Quoted(b"e"),)),
     )
     assert sentence(clauses) == (
-        'fires weakly on "a" after "(" or "[", also on digits, on "b", also on the rest of a line after "c", '
-        'on "d" (2), on "e" (2)'
+        'fires weakly on "a" after "(" or "[", also on digits, more strongly on "b", '
+        'also on the rest of a line after "c", on "d" (2), on "e" (2)'
     )
     assert parse(sentence(clauses)) == clauses
 

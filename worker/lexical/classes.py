@@ -76,9 +76,9 @@ CLASSES: tuple[TokenClass, ...] = (
     TokenClass("short words", lambda core, whole: core.isalpha() and 2 <= len(core) <= 3),
     TokenClass("long words", lambda core, whole: core.isalpha() and len(core) >= 8),
     TokenClass(
-        "spaced words",
+        "words after a space",
         _whole(r" [^\W\d_]+"),
-        ("words after a space", "beginnings of words", "word beginning", "new word"),
+        ("spaced words", "beginnings of words", "word beginning", "new word"),
     ),
     TokenClass("non-ASCII characters", lambda core, whole: not core.isascii(), ("foreign character", "unicode")),
     TokenClass("punctuation", _is_punctuation, ("punctuation mark", "punctuation character", "symbol")),

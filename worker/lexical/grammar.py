@@ -14,6 +14,9 @@ from worker.lexical.quoting import quote
 STRENGTHS = {9: "strongly", 7: "", 5: "moderately", 3: "weakly", 1: "very weakly"}
 """The words for a strength on the scale 0..10; 0 is expressed with "not"."""
 DEFAULT_STRENGTH = 7
+STRONGEST = 9
+STRONGER = "more strongly"
+"""How ``DEFAULT_STRENGTH`` is expressed after a weaker clause."""
 NOT = 0
 REST_OF_LINE = "the rest of a line after"
 """How ``any token later in a line after`` is expressed."""
@@ -99,7 +102,8 @@ class Clause:
 def sentence(clauses: Sequence[Clause]) -> str:
     """The English sentence of these clauses, in their order. The parser returns the same clauses.
 
-    A strength that several clauses in a row have is said once: "weakly on digits, also on commas".
+    A strength that several clauses in a row have is said once: "weakly on digits, also on commas". The strength without
+    a word is "more strongly" after a weaker one, which it would seem to go on with otherwise.
     """
     parts: list[str] = []
     previous: Clause | None = None
@@ -117,6 +121,8 @@ def _clause(clause: Clause, previous: Clause | None) -> str:
     word = STRENGTHS.get(clause.strength)
     if word is not None and previous is not None and clause.strength == previous.strength:
         return f"also on {target_words(clause)}"
+    if clause.strength == DEFAULT_STRENGTH and previous is not None and NOT < previous.strength < DEFAULT_STRENGTH:
+        return f"{STRONGER} on {target_words(clause)}"
     degree = f"{word} " if word else ""
     number = f" ({clause.strength})" if word is None else ""
     return f"{degree}on {target_words(clause)}{number}"
@@ -125,6 +131,8 @@ def _clause(clause: Clause, previous: Clause | None) -> str:
 def target_words(clause: Clause) -> str:
     """The clause's targets as a list, and its positions. Any token right after something is "the token"."""
     first = clause.contexts[0] if clause.contexts else None
+    if clause.targets == (ANY,) and first is Spot.EXCERPT_START:
+        return f"the token{_places(clause.contexts)}"
     if clause.targets == (ANY,) and isinstance(first, Near):
         if first.reach in (Reach.NEXT, Reach.SECOND):
             return f"the token{_places(clause.contexts)}"

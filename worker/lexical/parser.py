@@ -14,6 +14,7 @@ from worker.lexical.grammar import (
     ANY,
     DEFAULT_STRENGTH,
     NOT,
+    STRONGEST,
     Affixed,
     Clause,
     Context,
@@ -267,7 +268,7 @@ class _Reader:
         else:
             self._group.strength = value
 
-    def _mark(self, item: w.Mark) -> None:
+    def _mark(self, item: w.Mark) -> None:  # noqa: C901 - one line for each mark
         if item == w.STOP:
             self._flush()
         elif item == w.NOT:
@@ -277,6 +278,8 @@ class _Reader:
             self._begin()
         elif item == w.ALSO:
             self._also()
+        elif item == w.MORE:
+            self._strength(self._stronger())
         elif item == w.REST:
             self._rest_of_line()
         elif item in (w.WORD, w.SUCH_AS):
@@ -304,6 +307,12 @@ class _Reader:
         """A further clause of the strength of the one before it."""
         self._flush()
         self._group.strength = (self._done[-1].strength if self._done else NOT) or DEFAULT_STRENGTH
+
+    def _stronger(self) -> int:
+        """What "more strongly" says: no word's strength after a weaker claim, else the highest."""
+        begun = bool(self._group.targets or self._group.contexts)
+        before = self._group.strength if begun else self._done[-1].strength if self._done else DEFAULT_STRENGTH
+        return DEFAULT_STRENGTH if NOT < before < DEFAULT_STRENGTH else STRONGEST
 
     def _rest_of_line(self) -> None:
         if self._group.targets:

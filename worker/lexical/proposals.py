@@ -22,6 +22,9 @@ MOST_NEIGHBOURS = 12
 ALWAYS_NEIGHBOURS = 3
 MOST_AFFIXES = 8
 _SHORTEST_AFFIX, _LONGEST_AFFIX = 2, 4
+WORDS_OF_AN_AFFIX = 3
+MOSTLY = 0.7
+"""Share of a word's occurrences that must be whole words, for it to be called one."""
 MOST_OF_TABLE = 45
 MOST_SEQUENCES = 8
 _TOLD = 0.1
@@ -45,7 +48,8 @@ def propose(evidence: Evidence) -> Proposals:
     classes = [c for c in fitting_classes(block) if block.target(c)[active].sum() >= min(2, len(active))]
     sequences = _sequences(block, active, weights)
     quoted = [Quoted(text) for text in (*tokens, *sequences)]
-    targets: list[Target] = [ANY, *quoted, *_any_case(tokens), *classes, *_affixes(tokens)]
+    shaped = [t for t in (*_any_case(tokens), *_affixes(tokens)) if _is_of_words(block, t)]
+    targets: list[Target] = [ANY, *quoted, *shaped, *classes]
     return Proposals(tuple(dict.fromkeys(targets)), (None, *_contexts(block, active, weights)))
 
 
@@ -107,6 +111,17 @@ def _heaviest(block: Block, places: Positions, weights: Vector, most: int) -> li
     return [token for token in found if token]
 
 
+def _is_of_words(block: Block, target: Quoted | Affixed) -> bool:
+    """Whether most tokens that a word, its beginning or its ending matches begin and end where a word does."""
+    at = np.flatnonzero(block.target(target))
+    inside = block.spot(Spot.IN_WORD)
+    goes_on = np.append(inside[1:], False)
+    begins = isinstance(target, Quoted) or target.how == "starting with"
+    ends = isinstance(target, Quoted) or target.how == "ending in"
+    whole = ~(inside[at] & begins) & ~(goes_on[at] & ends)
+    return bool(len(at)) and float(whole.mean()) >= MOSTLY
+
+
 def _any_case(tokens: Iterable[bytes]) -> list[Quoted]:
     """``the word "x"`` where it was seen in more than one form."""
     forms = Counter(t.strip().lower() for t in dict.fromkeys(tokens) if t.strip().isalpha())
@@ -114,16 +129,15 @@ def _any_case(tokens: Iterable[bytes]) -> list[Quoted]:
 
 
 def _affixes(tokens: Sequence[bytes]) -> list[Affixed]:
-    """Beginnings and endings that at least two of the tokens share."""
+    """Beginnings and endings that at least three words among the tokens share; "Error" and "error" are one word."""
     texts = [t.decode("utf-8", errors="replace").strip() for t in tokens]
-    words = {t for t in texts if t.isalpha()}
-    shared: Counter[Affixed] = Counter()
-    for word in words:
-        for length in range(_SHORTEST_AFFIX, min(_LONGEST_AFFIX, len(word)) + 1):
-            shared[Affixed("starting with", word[:length])] += 1
-            shared[Affixed("ending in", word[-length:])] += 1
-    common = sorted((a for a, n in shared.items() if n > 1), key=lambda a: (-shared[a], -len(a.text), a))
-    return common[:MOST_AFFIXES]
+    shared: dict[Affixed, set[str]] = {}
+    for word in dict.fromkeys(t for t in texts if t.isalpha()):
+        for length in range(_SHORTEST_AFFIX, min(_LONGEST_AFFIX, len(word) - 1) + 1):
+            shared.setdefault(Affixed("starting with", word[:length]), set()).add(word.lower())
+            shared.setdefault(Affixed("ending in", word[-length:]), set()).add(word.lower())
+    common = [a for a, words in shared.items() if len(words) >= WORDS_OF_AN_AFFIX]
+    return sorted(common, key=lambda a: (-len(shared[a]), -len(a.text), a))[:MOST_AFFIXES]
 
 
 def _contexts(block: Block, active: Positions, weights: Vector) -> list[Context]:

@@ -11,18 +11,23 @@ from worker.lexical.evidence import CORPUS, Evidence
 from worker.lexical.grammar import (
     Affixed,
     Clause,
-    Context,
     Named,
     Near,
-    Quoted,
-    Reach,
     Spot,
-    Target,
     context_words,
     target_phrase,
 )
 from worker.lexical.proposals import Proposals
 from worker.lexical.search_loops import SMALLEST_VARIANCE, Weighted, add_up, lists_of, values_of
+from worker.lexical.wording import (
+    contradicts,
+    in_order_of_kinds,
+    in_order_of_strengths,
+    is_blank,
+    is_letter,
+    is_odd,
+    quoted_alike,
+)
 
 Float64s: TypeAlias = NDArray[np.float64]
 Int64s: TypeAlias = NDArray[np.int64]
@@ -31,7 +36,7 @@ Flags: TypeAlias = NDArray[np.bool_]
 LEVELS = (0, 1, 3, 7)
 """Strengths that it writes: "very weakly", "weakly" and no word. With two more, every second claim begins with another
 word, and the sentences predict no better."""
-MOST_ITEMS = 14
+MOST_ITEMS = 10
 LONG_LIST = 5
 MOST_CLAUSES = 4
 USUAL_CLAUSES = 3
@@ -48,17 +53,19 @@ class Prices:
     """One more item of a list."""
     long_list: float = 0.0012
     """The same where the list has ``LONG_LIST`` items already."""
-    piece: float = 0.004
-    """For a quotation of one letter or of white space, which hardly helps a reader."""
+    letter: float = 0.008
+    """For a quotation of one letter, which hardly helps a reader."""
+    blank: float = 0.015
+    """For a quotation of white space, which helps a reader even less."""
     character: float = 0.00036
     named: float = 0.002
-    place: float = 0.012
+    place: float = 0.02
     """Few records bear a place out, while tokens have been counted over the whole corpus."""
     odd_place: float = 0.003
     """For places that chance brings forth more often than a neuron means them."""
     one_excerpt: float = 0.01
     """For a claim that a single excerpt bears out."""
-    very_weak: float = 0.005
+    very_weak: float = 0.01
     """For a claim of the lowest strength."""
     least: float = 0.004
     """What a claim must still add when all the others stand."""
@@ -172,6 +179,7 @@ class Search:
         for item in items:
             long = prices.long_list if lengths[item.place, item.level] >= LONG_LIST else 0.0
             price[:, item.place, item.level] = words.target + once[:, item.place] + prices.item + long
+        price[words.absurd] = _NEVER
         for item in items:
             price[self._same_text(item.target)] = _NEVER
             for place in self._joined_places(item, items):
@@ -237,16 +245,10 @@ class Search:
         clauses: list[tuple[float, Clause]] = []
         for (place, level), own in _grouped(items).items():
             context = self._proposals.contexts[place]
-            targets = tuple(self._proposals.targets[item.target] for item in own)
+            targets = in_order_of_kinds([self._proposals.targets[item.target] for item in own])
             worth = whole - self.value([item for item in items if item not in own])
             _join(clauses, (worth, Clause(LEVELS[level], targets, () if context is None else (context,))))
         return in_order_of_strengths([clause for _, clause in sorted(clauses, key=lambda pair: -pair[0])])
-
-
-def in_order_of_strengths(clauses: Sequence[Clause]) -> list[Clause]:
-    """Clauses of one strength together, in the place of the first one, so that its word stands once."""
-    strengths = list(dict.fromkeys(clause.strength for clause in clauses))
-    return sorted(clauses, key=lambda clause: strengths.index(clause.strength))
 
 
 def _weighted(evidence: Evidence) -> Weighted:
@@ -275,16 +277,19 @@ class _Words:
     neighbour: Float64s
     keys: NDArray[np.object_]
     """[K]; the same for targets that quote the same text."""
+    absurd: Flags
+    """[K, C]; which target nobody would say to stand in which place."""
 
     @classmethod
     def of(cls, proposals: Proposals, prices: Prices) -> "_Words":
-        odd = [prices.odd_place if _is_odd(context) else 0.0 for context in proposals.contexts]
+        odd = [prices.odd_place if is_odd(context) else 0.0 for context in proposals.contexts]
         lengths = [0 if context is None else len(context_words(context)) + 1 for context in proposals.contexts]
         own = [0 if c is None else len(c.value if isinstance(c, Spot) else c.reach.value) for c in proposals.contexts]
         named = [prices.named if isinstance(t, Named | Affixed) else 0.0 for t in proposals.targets]
-        pieces = [prices.piece if _hardly_helps(t) else 0.0 for t in proposals.targets]
+        pieces = [prices.letter * is_letter(t) + prices.blank * is_blank(t) for t in proposals.targets]
         keys = np.empty(len(proposals.targets), dtype=object)
-        keys[:] = [_key(target) for target in proposals.targets]
+        keys[:] = [quoted_alike(target) for target in proposals.targets]
+        absurd = [[contradicts(t, c) for c in proposals.contexts] for t in proposals.targets]
         return cls(
             target=np.array([prices.character * (len(target_phrase(t)) + 2) for t in proposals.targets])
             + named
@@ -292,28 +297,8 @@ class _Words:
             place=np.array(lengths) * prices.character + odd + prices.place * (np.array(lengths) > 0),
             neighbour=(np.array(lengths) - own + 2) * prices.character + odd,
             keys=keys,
+            absurd=np.array(absurd, dtype=np.bool_),
         )
-
-
-def _key(target: Target) -> object:
-    return target.text.strip().lower() or target.text if isinstance(target, Quoted) else target
-
-
-_WORDS_OF_A_LETTER = (b" a", b" A", b" I")
-
-
-def _hardly_helps(target: Target) -> bool:
-    """A quotation of one letter, or of white space that is more than one line break."""
-    if not isinstance(target, Quoted) or target.text in _WORDS_OF_A_LETTER:
-        return False
-    core = target.text.strip()
-    return (len(core) == 1 and core.isalpha()) or (not core and target.text != b"\n")
-
-
-def _is_odd(context: Context | None) -> bool:
-    if isinstance(context, Near):
-        return context.reach is Reach.SECOND or isinstance(context.targets[0], Named)
-    return context is Spot.REPEATED
 
 
 def _join(clauses: list[tuple[float, Clause]], new: tuple[float, Clause]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from worker.lexical.classes import CLASSES
-from worker.lexical.grammar import REST_OF_LINE, Named, Reach, Spot
+from worker.lexical.grammar import REST_OF_LINE, STRONGER, Named, Reach, Spot
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,8 @@ class Affix:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A word or sign of structure: on, also on, not, and, or, comma, stop, word, such as, rest of line."""
+    """A word or sign of structure: on, also on, not, and, or, comma, stop, word, such as, rest of line,
+    more strongly."""
 
     kind: str
 
@@ -42,6 +43,7 @@ Phrase: TypeAlias = tuple[str, ...]
 
 ON, NOT, AND, OR, COMMA, STOP = Mark("on"), Mark("not"), Mark("and"), Mark("or"), Mark("comma"), Mark("stop")
 WORD, SUCH_AS, REST, ALSO = Mark("word"), Mark("such as"), Mark("rest of line"), Mark("also on")
+MORE = Mark("more strongly")
 
 _STRENGTHS = {
     10: "very strongly; extremely strongly; maximally",
@@ -89,6 +91,7 @@ _MARKS = {
     AND: "and; as well as; and also",
     OR: "or; and or",
     REST: f"{REST_OF_LINE}; rest of line following; everything later in a line after; remainder of a line after",
+    MORE: STRONGER,
     SUCH_AS: "such as; like; for example; including; for instance; namely",
 }
 _VAGUE = (
