@@ -134,12 +134,22 @@ class Stratifier(StrEnum):
 
     LAYER = "layer"
     SCORE_BAND = "score_band"
+    """The whole-corpus score: executed, or estimated."""
+    SCORE_2023_BAND = "score_2023_band"
     FIRING_RATE = "firing_rate"
 
     @property
     def label(self) -> str:
-        """The word as pages write it."""
-        return self.value.replace("_", " ")
+        """The words as pages write them."""
+        return _STRATIFIED_BY[self]
+
+
+_STRATIFIED_BY = {
+    Stratifier.LAYER: "layer",
+    Stratifier.SCORE_BAND: "whole-corpus score",
+    Stratifier.SCORE_2023_BAND: "2023 score",
+    Stratifier.FIRING_RATE: "firing rate",
+}
 
 
 class ItemState(StrEnum):

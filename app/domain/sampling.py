@@ -54,17 +54,31 @@ def rate_band(firing_rate: float | None) -> str:
     return NOT_KNOWN if firing_rate is None else RATE_BANDS[bisect_right(RATE_EDGES, firing_rate)]
 
 
-def stratum_label(by: Stratifier | None, *, layer: int, score: float | None, firing_rate: float | None) -> str:
+@dataclass(frozen=True, slots=True)
+class Stratified:
+    """What decides the stratum of an explanation; its scores are those of the moment when it was added."""
+
+    layer: int
+    headline: float | None
+    """The whole-corpus score."""
+    score: float | None
+    """The 2023 score. The two are never ranked against each other."""
+    firing_rate: float | None
+
+
+def stratum_label(by: Stratifier | None, of: Stratified) -> str:
     """The stratum that an explanation belongs to."""
     match by:
         case None:
             return WHOLE
         case Stratifier.LAYER:
-            return f"layer {layer}"
+            return f"layer {of.layer}"
         case Stratifier.SCORE_BAND:
-            return score_band(score)
+            return score_band(of.headline)
+        case Stratifier.SCORE_2023_BAND:
+            return score_band(of.score)
         case Stratifier.FIRING_RATE:
-            return rate_band(firing_rate)
+            return rate_band(of.firing_rate)
 
 
 def draw(frame_strata: Sequence[int], labels: Sequence[str], *, n: int, seed: int) -> Drawn:

@@ -115,13 +115,15 @@ class DoubtedCount(CountRow):
 
 
 class MethodCount(CountRow):
-    """The number of neurons that a method has explained, and their scores by one simulator."""
+    """The number of neurons that a method has explained, and their scores of one kind by one simulator."""
 
     __tablename__ = "method_count"
-    KEYS = ("method_id", "simulator")
+    KEYS = ("method_id", "is_whole_corpus", "simulator")
     SUMS = ("neurons", "scored", "total", "squares", "compared", "above", "margin")
 
     method_id: Mapped[int] = mapped_column(BigInteger)
+    is_whole_corpus: Mapped[bool]
+    """The kind of score; see ``MethodStanding``."""
     simulator: Mapped[str | None]
     neurons: Mapped[int]
     scored: Mapped[int]
@@ -131,7 +133,7 @@ class MethodCount(CountRow):
     squares: Mapped[float]
     """Sum of their squares."""
     compared: Mapped[int]
-    """Those with a defined score and that of the token table on the same records."""
+    """Those with a defined score and that of the token table on the same tokens."""
     above: Mapped[int]
     """Those of them whose score is higher than that of the token table."""
     margin: Mapped[float]

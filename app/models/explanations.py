@@ -142,19 +142,22 @@ class Score(Base):
 
 
 class MethodStanding(Base):
-    """A method's explanation of a neuron, and the 2023 score that represents it.
+    """A method's explanation of a neuron, and a score that represents it: one row for each of two kinds of score.
 
-    Derived by the rules of ``app.domain.standing`` whenever one of the neuron's explanations or scores is stored, so
-    that figures of methods are read from one narrow table.
+    One row is of the whole-corpus score, the executed one or else its estimate, the other of the 2023 score; a score is
+    NULL where the explanation has none of the kind. Derived by the rules of ``app.domain.standing`` whenever one of the
+    neuron's explanations or scores is stored, so that figures of methods are read from one narrow table.
     """
 
     __tablename__ = "method_standing"
 
     method_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("method.id"), primary_key=True)
     neuron_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("neuron.id"), primary_key=True)
+    is_whole_corpus: Mapped[bool] = mapped_column(primary_key=True)
+    """The kind of score; see ``app.domain.headlines``."""
     explanation_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("explanation.id"))
     score_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("score.id"))
     score: Mapped[float | None]
     simulator: Mapped[str | None]
     token_table: Mapped[float | None]
-    """What the neuron's token table reaches on the records of the score."""
+    """What the neuron's token table reaches on the same tokens."""

@@ -166,8 +166,10 @@ class ReviewItem(Base):
     """Index in the draw's ``strata``."""
     position: Mapped[int]
     """Items are taken in this order, which the campaign's seed decides."""
+    headline: Mapped[float | None]
+    """The neuron's whole-corpus score when the item was added."""
     score: Mapped[float | None]
-    """The neuron's current 2023 score when the item was added."""
+    """Its 2023 score then."""
     state: Mapped[str] = mapped_column(server_default=ItemState.OPEN)
     outcome: Mapped[str | None]
     settled_at: Mapped[Moment | None]

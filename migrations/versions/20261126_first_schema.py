@@ -168,7 +168,11 @@ COUNTED = (
     Counted(
         "method_count",
         "method_standing",
-        {"method_id": "source.method_id", "simulator": "source.simulator"},
+        {
+            "method_id": "source.method_id",
+            "is_whole_corpus": "source.is_whole_corpus",
+            "simulator": "source.simulator",
+        },
         {
             "neurons": "1",
             "scored": f"CASE WHEN {HAS_SCORE} THEN 1 ELSE 0 END",
@@ -410,6 +414,7 @@ def create_tables() -> None:
     op.create_table(
         "method_count",
         sa.Column("method_id", sa.BigInteger(), nullable=False),
+        sa.Column("is_whole_corpus", sa.Boolean(), nullable=False),
         sa.Column("simulator", sa.String(), nullable=True),
         sa.Column("neurons", sa.Integer(), nullable=False),
         sa.Column("scored", sa.Integer(), nullable=False),
@@ -1014,7 +1019,8 @@ def create_tables() -> None:
             "source IN ('flag', 'doubt', 'filter', 'sample', 'control')", name=op.f("ck_campaign_draw_source")
         ),
         sa.CheckConstraint(
-            "stratified_by IN ('layer', 'score_band', 'firing_rate')", name=op.f("ck_campaign_draw_stratified_by")
+            "stratified_by IN ('layer', 'score_band', 'score_2023_band', 'firing_rate')",
+            name=op.f("ck_campaign_draw_stratified_by"),
         ),
         sa.CheckConstraint("cardinality(frame) = cardinality(frame_strata)", name=op.f("ck_campaign_draw_frame")),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_campaign_draw_account_id")),
@@ -1309,6 +1315,7 @@ def create_tables() -> None:
         sa.Column("source", sa.String(), nullable=False),
         sa.Column("stratum", sa.SmallInteger(), nullable=True),
         sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("headline", sa.Double(), nullable=True),
         sa.Column("score", sa.Double(), nullable=True),
         sa.Column("state", sa.String(), server_default="open", nullable=False),
         sa.Column("outcome", sa.String(), nullable=True),
@@ -1466,6 +1473,7 @@ def create_tables() -> None:
         "method_standing",
         sa.Column("method_id", sa.BigInteger(), nullable=False),
         sa.Column("neuron_id", sa.BigInteger(), nullable=False),
+        sa.Column("is_whole_corpus", sa.Boolean(), nullable=False),
         sa.Column("explanation_id", sa.BigInteger(), nullable=False),
         sa.Column("score_id", sa.BigInteger(), nullable=True),
         sa.Column("score", sa.Double(), nullable=True),
@@ -1475,7 +1483,7 @@ def create_tables() -> None:
         sa.ForeignKeyConstraint(["method_id"], ["method.id"], name=op.f("fk_method_standing_method_id")),
         sa.ForeignKeyConstraint(["neuron_id"], ["neuron.id"], name=op.f("fk_method_standing_neuron_id")),
         sa.ForeignKeyConstraint(["score_id"], ["score.id"], name=op.f("fk_method_standing_score_id")),
-        sa.PrimaryKeyConstraint("method_id", "neuron_id", name=op.f("pk_method_standing")),
+        sa.PrimaryKeyConstraint("method_id", "neuron_id", "is_whole_corpus", name=op.f("pk_method_standing")),
     )
     op.create_table(
         "rejected_explanation",

@@ -142,15 +142,22 @@ def test_what_is_kept_and_listed_follows_one_rule(session: Session, make: Make, 
         own = [row for row in rows if row.method_id == method.id]
         first = shown_first(own, lambda row: row.score_2023 is not None and row.score_2023.value is not None)
         found = session.scalars(select(MethodStanding).where(MethodStanding.method_id == method.id)).all()
-        score = None if first is None else first.score_2023
-        numbers = (score.id, score.value, score.simulator) if score is not None else (None, None, None)
-        expected = [] if first is None else [(neuron.id, first.id, *numbers)]
-        assert [(r.neuron_id, r.explanation_id, r.score_id, r.score, r.simulator) for r in found] == expected
+        kept = {r.is_whole_corpus: (r.explanation_id, r.score_id, r.score, r.simulator) for r in found}
+        expected = {} if first is None else {kind: (first.id, *_numbers(first, kind)) for kind in (True, False)}
+        assert (kept, {r.neuron_id for r in found} <= {neuron.id}) == (expected, True)
     listed = standings_of(session, explanation_ids=[row.id for row in rows])
     assert {key: (_id_of(s.score_2023), _headline_id(s.headline), s.line) for key, s in listed.items()} == {
         row.id: (_id_of(row.score_2023), _headline_id(row.headline), row.line) for row in rows
     }
     assert shown(session, neuron)[0] == ("x" if history else None)
+
+
+def _numbers(row: Any, is_whole_corpus: bool) -> tuple[Any, Any, Any]:
+    """Id, value and simulator of a text's score of one kind."""
+    score = row.score_2023
+    if is_whole_corpus:
+        score = row.headline.score if row.headline is not None and row.headline.is_whole_corpus else None
+    return (None, None, None) if score is None else (score.id, score.value, score.simulator)
 
 
 def _id_of(score: Any) -> int | None:

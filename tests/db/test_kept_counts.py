@@ -288,11 +288,11 @@ def test_pages_show_the_kept_sums(session: Session, make: Make) -> None:
     (scores,) = summary.scores
     assert (summary.n_explained, summary.n_flagged, scores.n_scored) == (3, 0, 2)
     (figures,) = method_figures(session)
-    assert (figures.n_neurons, figures.n_scored) == (3, 2)
-    assert figures.score.value == pytest.approx(0.4)
+    assert (figures.n_neurons, figures.score_2023.n, figures.whole_corpus.n) == (3, 2, 0)
+    assert figures.headline is figures.score_2023
     expected = mean_with_interval(2, 0.4, 0.08**0.5)
-    assert figures.score.value == pytest.approx(0.4)
-    assert figures.score.interval == pytest.approx(expected.interval)
+    assert figures.score_2023.mean.value == pytest.approx(0.4)
+    assert figures.score_2023.mean.interval == pytest.approx(expected.interval)
 
 
 def test_a_call_that_is_priced_later_is_counted_once(session: Session, make: Make) -> None:
@@ -325,9 +325,9 @@ def test_a_score_that_cannot_be_summed_leaves_the_sums_as_they_are(session: Sess
     make.explained(neurons[0], value=0.5, method=method)
     for odd in ("NaN", "Infinity", "-1e200"):
         session.execute(text("UPDATE method_standing SET score = CAST(:odd AS float8)"), {"odd": odd})
-        assert method_figures(session)[0].n_scored == 0
+        assert [(f.score_2023.n, f.whole_corpus.n) for f in method_figures(session)] == [(0, 0)]
     session.execute(text("UPDATE method_standing SET score = 0.25"))
-    assert method_figures(session)[0].score.value == pytest.approx(0.25)
+    assert method_figures(session)[0].score_2023.mean.value == pytest.approx(0.25)
 
 
 def test_counts_are_true_after_transactions_that_overlap(fresh_sessions: Sessions) -> None:

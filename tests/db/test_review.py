@@ -11,9 +11,12 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from app.domain.bounds import LONGEST_NOTE
+from app.domain.results import ExplanationResult, ScoreResult
 from app.domain.review import ItemSource, ItemState, Participants, SlotKind, Stratifier, Verdict
 from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.models import CampaignDraw, Event, Explanation, ReviewItem, ReviewSlot, ReviewVerdict
+from app.queries.explanations.standing import refresh_current
+from app.queries.explanations.store import store_candidates
 from app.queries.neurons.selection import NeuronSelection
 from app.queries.review.campaigns import CampaignRules, campaign_row, change_rules, end_campaign
 from app.queries.review.items import (
@@ -241,7 +244,7 @@ def test_a_sample_is_drawn_again_from_what_was_recorded(session: Session, make: 
     for layer in (0, 1):
         for index in range(20):
             make.explained(make.neuron(subject, layer, index), f"fires on {layer} {index}", index / 20)
-    wanted = SampleWanted(NeuronSelection(subject.id), 12, Stratifier.SCORE_BAND)
+    wanted = SampleWanted(NeuronSelection(subject.id), 12, Stratifier.SCORE_2023_BAND)
     campaign_id = create_campaign(
         session, name="n", subject_id=subject.id, rules=CampaignRules(QUESTION), wanted=wanted, account_id=None, seed=3
     )
@@ -252,6 +255,26 @@ def test_a_sample_is_drawn_again_from_what_was_recorded(session: Session, make: 
     assert [s["label"] for s in draw.strata] == ["below 0.2", "0.2 to 0.4", "0.4 to 0.6", "0.6 to 0.8", "0.8 and above"]
     assert sum(s["population"] for s in draw.strata) == 40
     assert sum(s["n"] for s in draw.strata) == len(ids) == 12
+
+
+def test_score_bands_are_of_the_whole_corpus_score_and_the_item_keeps_both(session: Session, make: Make) -> None:
+    subject, method = make.subject(neurons_per_layer=4), make.method()
+    for index, corpus in enumerate((0.1, 0.5, None, 0.15)):
+        neuron = make.neuron(subject, 0, index)
+        scores = [ScoreResult("correlation", "top_and_random", 0.9, 10, 0, simulator="lexical")]
+        if corpus is not None:
+            scores.append(ScoreResult("whole_corpus", "corpus", corpus, 35, 0, simulator="lexical"))
+        result = ExplanationResult(f"fires on {index}", scores=tuple(scores))
+        store_candidates(session, neuron_id=neuron.id, results=[result], author=make.run_of(neuron, method))
+        refresh_current(session, neuron_id=neuron.id)
+    wanted = SampleWanted(NeuronSelection(subject.id), 4, Stratifier.SCORE_BAND)
+    campaign_id = create_campaign(
+        session, name="n", subject_id=subject.id, rules=CampaignRules(QUESTION), wanted=wanted, account_id=None, seed=3
+    )
+    draw = session.scalars(select(CampaignDraw).where(CampaignDraw.campaign_id == campaign_id)).one()
+    assert {s["label"]: s["population"] for s in draw.strata} == {"below 0.2": 2, "0.4 to 0.6": 1, "not scored": 1}
+    kept = session.execute(select(ReviewItem.headline, ReviewItem.score).order_by(ReviewItem.explanation_id)).all()
+    assert [tuple(row) for row in kept] == [(0.1, 0.9), (0.5, 0.9), (None, 0.9), (0.15, 0.9)]
 
 
 def test_a_change_of_rules_is_a_new_version_that_later_verdicts_name(session: Session, make: Make) -> None:

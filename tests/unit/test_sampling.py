@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.review import Stratifier
-from app.domain.sampling import allocation, draw, positions, rate_band, score_band, stratum_label
+from app.domain.sampling import Stratified, allocation, draw, positions, rate_band, score_band, stratum_label
 
 populations = st.lists(st.integers(0, 300), min_size=1, max_size=12)
 
@@ -53,5 +53,16 @@ def test_bands_include_their_lower_edge() -> None:
     assert [rate_band(r) for r in (None, 0.0, 0.001, 0.5)] == [
         "not known", "below 0.01 %", "0.1 to 1 %", "10 % and above",
     ]  # fmt: skip
-    assert stratum_label(Stratifier.LAYER, layer=3, score=None, firing_rate=None) == "layer 3"
-    assert stratum_label(None, layer=3, score=None, firing_rate=None) == "all"
+
+
+def test_a_stratum_is_of_one_kind_of_score() -> None:
+    of = Stratified(layer=3, headline=0.1, score=0.9, firing_rate=None)
+    assert {by: stratum_label(by, of) for by in (*Stratifier, None)} == {
+        Stratifier.LAYER: "layer 3",
+        Stratifier.SCORE_BAND: "below 0.2",
+        Stratifier.SCORE_2023_BAND: "0.8 and above",
+        Stratifier.FIRING_RATE: "not known",
+        None: "all",
+    }
+    unknown = Stratified(layer=3, headline=None, score=0.9, firing_rate=None)
+    assert stratum_label(Stratifier.SCORE_BAND, unknown) == "not scored"

@@ -32,9 +32,10 @@ def test_methods_show_their_mean_score_with_its_interval(
 ) -> None:
     assert client.get("/methods").status_code == 200
     first = next(m.method for m in context().usable if m.method.name == "first")
-    assert first.score.value == pytest.approx(0.2)
+    assert first.headline is first.score_2023
+    assert first.score_2023.mean.value == pytest.approx(0.2)
     # standard deviation 0.1 over three neurons: t(.975, 2) = 4.3027, times 0.1 / sqrt(3)
-    assert first.score.interval == pytest.approx((0.2 - 0.24841, 0.2 + 0.24841), abs=1e-4)
+    assert first.score_2023.mean.interval == pytest.approx((0.2 - 0.24841, 0.2 + 0.24841), abs=1e-4)
 
 
 def test_methods_show_how_far_they_are_above_the_token_table(client: TestClient, make: Make, context: Context) -> None:
@@ -50,8 +51,41 @@ def test_methods_show_how_far_they_are_above_the_token_table(client: TestClient,
         refresh_current(make.session, neuron_id=neuron.id)
     client.get("/methods")
     (found,) = (m.method for m in context().usable if m.method.name == "first")
-    assert found.margin == pytest.approx(0.05)
-    assert found.share_above_table == 0.5
+    assert found.score_2023.margin == pytest.approx(0.05)
+    assert found.score_2023.share_above_table == 0.5
+
+
+def test_methods_are_ranked_by_the_whole_corpus_with_the_2023_score_beside_it(
+    client: TestClient, make: Make, context: Context
+) -> None:
+    """Two methods that the two scores order differently; both are named on each page."""
+    subject, methods = make.subject(), (make.method("first"), make.method("second"))
+    for index in range(3):
+        neuron = make.neuron(subject, index=index)
+        for method, corpus, old in zip(methods, (0.2, 0.3), (0.9, 0.6), strict=True):
+            scores = tuple(
+                ScoreResult(scorer, sample, value, 10, 0, simulator="lexical", token_lookup_baseline=table)
+                for scorer, sample, value, table in (
+                    ("correlation", "top_and_random", old, 0.5),
+                    ("whole_corpus", "corpus", corpus, 0.25),
+                    ("whole_corpus_margin", "corpus", corpus - 0.25, None),
+                )
+            )
+            result = ExplanationResult("fires on cats", scores=scores)
+            store_candidates(make.session, neuron_id=neuron.id, results=[result], author=make.run_of(neuron, method))
+        refresh_current(make.session, neuron_id=neuron.id)
+    html = unescape(client.get("/methods").text)
+    found = {m.method.name: m.method for m in context().usable}
+    assert [found[name].headline.mean.value for name in ("first", "second")] == pytest.approx([0.2, 0.3])
+    assert [found[name].headline.margin for name in ("first", "second")] == pytest.approx([-0.05, 0.05])
+    assert [found[name].score_2023.mean.value for name in ("first", "second")] == pytest.approx([0.9, 0.6])
+    assert html.index(">Whole corpus</th>") < html.index(">2023 score</th>")
+    page = unescape(client.get(f"/methods/{methods[0].id}").text)
+    assert page.index("Mean whole-corpus score") < page.index("Mean 2023 score")
+    compared = client.get(f"/methods/compare?first={methods[0].id}&second={methods[1].id}").text
+    assert context().comparison.is_whole_corpus
+    assert context().comparison.difference.value == pytest.approx(0.1)
+    assert "of their whole-corpus scores" in compared
 
 
 def test_methods_that_cannot_be_queued_stand_under_what_they_need(

@@ -118,7 +118,7 @@ def test_what_the_scores_came_from_is_in_the_history(site: Site) -> None:
 def test_a_method_is_not_judged_by_the_texts_of_people(site: Site) -> None:
     site.score('fires on " import"')
     (figures,) = method_figures(site.session, method_id=site.method.id)
-    assert (figures.n_runs, figures.n_scored) == (0, 0)
+    assert (figures.n_runs, figures.headline.n) == (0, 0)
 
 
 def test_a_given_text_is_scored_without_asking_the_explainer() -> None:

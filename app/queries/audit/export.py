@@ -70,7 +70,9 @@ class ItemLine:
     text: str
     source: str
     stratum: str | None
-    score: float | None
+    whole_corpus_score: float | None
+    score_2023: float | None
+    """Both as they were when the item was added."""
     state: str
     outcome: str | None
     control: str | None
@@ -170,7 +172,8 @@ def _items(campaign_id: int) -> Select[*tuple[Any, ...]]:
             func.coalesce(ReviewControl.planted_text, Explanation.text).label("text"),
             ReviewItem.source,
             CampaignDraw.strata[cast(ReviewItem.stratum, Integer)]["label"].astext.label("stratum"),
-            ReviewItem.score,
+            ReviewItem.headline.label("whole_corpus_score"),
+            ReviewItem.score.label("score_2023"),
             ReviewItem.state,
             ReviewItem.outcome,
             ReviewControl.kind.label("control"),

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.audit.agreement import agreement, count_table
 from app.domain.review import ControlKind, ItemSource, ItemState, Verdict
+from app.domain.sampling import Stratified
 from app.models import Explanation, Neuron, ReviewControl, ReviewItem
 from app.queries.audit.given import control_counts, control_verdicts, per_hour, required_verdicts, reviewer_figures
 from app.queries.audit.sampled import sample_figures, scorer_figures
@@ -57,6 +58,7 @@ def _items(session: Session, campaign_id: int) -> list[ItemFacts]:
             ReviewItem.state,
             ReviewItem.outcome,
             Neuron.layer,
+            ReviewItem.headline,
             ReviewItem.score,
             Neuron.firing_rate,
             ReviewControl.kind,
@@ -76,9 +78,7 @@ def _items(session: Session, campaign_id: int) -> list[ItemFacts]:
             row.stratum,
             ItemState(row.state),
             None if row.outcome is None else Verdict(row.outcome),
-            row.layer,
-            row.score,
-            row.firing_rate,
+            Stratified(row.layer, row.headline, row.score, row.firing_rate),
             None if row.kind is None else ControlKind(row.kind),
             None if row.truth is None else Verdict(row.truth),
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from app.domain.audit.agreement import Agreement
 from app.domain.audit.prediction import Prediction
 from app.domain.review import ControlKind, ItemSource, ItemState, ReviewerKind, Stratifier, Verdict
-from app.domain.sampling import stratum_label
+from app.domain.sampling import Stratified, stratum_label
 from app.domain.scores import Estimate
 
 SEED = 0
@@ -126,9 +126,7 @@ class ItemFacts:
     stratum: int | None
     state: ItemState
     outcome: Verdict | None
-    layer: int
-    score: float | None
-    firing_rate: float | None
+    of: Stratified
     control: ControlKind | None
     truth: Verdict | None
 
@@ -139,4 +137,4 @@ class ItemFacts:
 
     def label(self, by: Stratifier | None) -> str:
         """The part of the population that it belongs to."""
-        return stratum_label(by, layer=self.layer, score=self.score, firing_rate=self.firing_rate)
+        return stratum_label(by, self.of)

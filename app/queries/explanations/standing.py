@@ -81,13 +81,14 @@ _CURRENT = PreparedWrite(
 
 _STANDING = PreparedWrite(
     sql("""
-    INSERT INTO method_standing (method_id, neuron_id, explanation_id, score_id, score, simulator, token_table)
-    SELECT method_id, neuron_id, explanation_id, score_id, score, simulator, token_table FROM unnest(
-        CAST(:method_ids AS bigint[]), CAST(:neuron_ids AS bigint[]), CAST(:explanation_ids AS bigint[]),
-        CAST(:score_ids AS bigint[]), CAST(:scores AS double precision[]), CAST(:simulators AS text[]),
-        CAST(:token_tables AS double precision[])
-    ) AS found (method_id, neuron_id, explanation_id, score_id, score, simulator, token_table)
-    ON CONFLICT (method_id, neuron_id) DO UPDATE SET explanation_id = excluded.explanation_id,
+    INSERT INTO method_standing
+        (method_id, neuron_id, is_whole_corpus, explanation_id, score_id, score, simulator, token_table)
+    SELECT method_id, neuron_id, is_whole_corpus, explanation_id, score_id, score, simulator, token_table FROM unnest(
+        CAST(:method_ids AS bigint[]), CAST(:neuron_ids AS bigint[]), CAST(:kinds AS boolean[]),
+        CAST(:explanation_ids AS bigint[]), CAST(:score_ids AS bigint[]), CAST(:scores AS double precision[]),
+        CAST(:simulators AS text[]), CAST(:token_tables AS double precision[])
+    ) AS found (method_id, neuron_id, is_whole_corpus, explanation_id, score_id, score, simulator, token_table)
+    ON CONFLICT (method_id, neuron_id, is_whole_corpus) DO UPDATE SET explanation_id = excluded.explanation_id,
         score_id = excluded.score_id, score = excluded.score, simulator = excluded.simulator,
         token_table = excluded.token_table
     WHERE (method_standing.explanation_id, method_standing.score_id)
@@ -170,6 +171,12 @@ class _Standing:
         """The headline where it speaks of the whole corpus: the columns of lists hold scores of one kind each."""
         return self.headline if self.headline is not None and self.headline.is_whole_corpus else None
 
+    def of_kind(self, is_whole_corpus: bool) -> tuple[FiguresRow | None, float | None]:
+        """The score of one kind, and what the neuron's token table reaches on the same tokens."""
+        if not is_whole_corpus:
+            return self.score, None if self.score is None else self.score.token_lookup_baseline
+        return (None, None) if self.whole_corpus is None else (self.whole_corpus.score, self.whole_corpus.token_table)
+
 
 Standings: TypeAlias = Mapping[int, _Standing]
 """By the text's id."""
@@ -219,16 +226,18 @@ class _Current:
 
 
 def _arrays(said: Mapping[tuple[int, int], _Text | None], standing: Standings) -> dict[str, list[object]]:
-    """Each method's explanation of each neuron, as one list per column of ``method_standing``."""
-    rows = [(key, text, standing[text.id].score) for key, text in said.items() if text is not None]
+    """Each method's explanation of each neuron with a score of either kind, as one list per column."""
+    texts = [(key, text, standing[text.id]) for key, text in said.items() if text is not None]
+    rows = [(key, text, kind, *own.of_kind(kind)) for key, text, own in texts for kind in (True, False)]
     return {
-        "method_ids": [method_id for (method_id, _), _, _ in rows],
-        "neuron_ids": [neuron_id for (_, neuron_id), _, _ in rows],
-        "explanation_ids": [text.id for _, text, _ in rows],
-        "score_ids": [None if score is None else score.id for _, _, score in rows],
-        "scores": [None if score is None else score.value for _, _, score in rows],
-        "simulators": [None if score is None else score.simulator for _, _, score in rows],
-        "token_tables": [None if score is None else score.token_lookup_baseline for _, _, score in rows],
+        "method_ids": [method_id for (method_id, _), *_ in rows],
+        "neuron_ids": [neuron_id for (_, neuron_id), *_ in rows],
+        "kinds": [kind for _, _, kind, _, _ in rows],
+        "explanation_ids": [text.id for _, text, *_ in rows],
+        "score_ids": [None if score is None else score.id for *_, score, _ in rows],
+        "scores": [None if score is None else score.value for *_, score, _ in rows],
+        "simulators": [None if score is None else score.simulator for *_, score, _ in rows],
+        "token_tables": [table for *_, table in rows],
     }
 
 

@@ -1,14 +1,15 @@
 """What methods have done: how often they ran, what they scored, what they cost; two of them side by side.
 
 A method has one explanation of a neuron, by the rules of ``app.domain.standing``, however often it ran and however many
-candidates its runs had. Only scores by the method's own simulator count.
+candidates its runs had. Of the 2023 scores those by the method's own simulator count. A whole-corpus score may be by
+another one, since executing a text needs the lexical simulator: those by the simulator with most neurons count.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import ARRAY, Double, Subquery, func, literal, select
 from sqlalchemy.orm import Session
@@ -37,8 +38,24 @@ class MethodName:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoreFigures:
+    """The scores of a method's neurons, of one kind by one simulator, one score for each neuron."""
+
+    is_whole_corpus: bool
+    """Whether they speak of the whole corpus; else they are 2023 scores."""
+    simulator: str | None
+    n: int
+    """Neurons with a defined score."""
+    mean: Estimate
+    margin: float | None
+    """Mean of the scores less what the neuron's token table reaches on the same tokens; None without a table."""
+    share_above_table: float | None
+    """Share of those neurons whose score is higher than that of the table."""
+
+
+@dataclass(frozen=True, slots=True)
 class MethodFigures:
-    """One version of a method with its use. Scores are 2023 scores, never those of several scorers."""
+    """One version of a method with its use."""
 
     id: int
     name: str
@@ -57,14 +74,8 @@ class MethodFigures:
     n_failed: int
     n_neurons: int
     """Neurons that it has explained."""
-    n_scored: int
-    """Those of them with a score by the method's own simulator."""
-    score: Estimate
-    """Mean over ``n_scored`` neurons, one score each."""
-    margin: float | None
-    """Mean of the scores less what the neuron's token table reaches on the same records; None without a table."""
-    share_above_table: float | None
-    """Share of those neurons whose score is higher than that of the table."""
+    whole_corpus: ScoreFigures
+    score_2023: ScoreFigures
     seconds_per_neuron: float | None
     """Mean time of a run that succeeded, from its start to its end."""
     price_per_neuron: float | None
@@ -73,10 +84,15 @@ class MethodFigures:
     None for a method that has called no language model, or where no run has succeeded.
     """
 
+    @property
+    def headline(self) -> ScoreFigures:
+        """The kind of score that speaks for the method, as for one explanation."""
+        return self.whole_corpus if self.whole_corpus.n else self.score_2023
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A neuron that two methods have explained, with both 2023 scores."""
+    """A neuron that two methods have explained, with a score of each."""
 
     subject: str
     layer: int
@@ -89,6 +105,8 @@ class Pair:
 class Comparison:
     """Two methods on the neurons that both have explained; ``difference`` is second minus first."""
 
+    is_whole_corpus: bool
+    """The kind of all scores here: whole-corpus scores where any neuron has them of both methods, else 2023 scores."""
     n: int
     n_second_better: int
     difference: Estimate
@@ -112,11 +130,26 @@ def method_figures(session: Session, *, method_id: int | None = None) -> list[Me
 def compare_methods(
     session: Session, *, first_id: int, second_id: int, cell: tuple[int, int] | None = None, shown: int = SHOWN_PAIRS
 ) -> Comparison:
-    """Paired 2023 scores of two methods over all subjects; with ``cell``, the pairs of that cell of the grid.
+    """Paired scores of two methods over all subjects, all of one kind; with ``cell``, the pairs of that cell.
 
-    Five queries. Raises NotFound.
+    ``cell`` is one of the grid. At most nine queries. Raises NotFound.
     """
-    first, second = _scored(session, first_id), _scored(session, second_id)
+    methods = [_method(session, method_id) for method_id in (first_id, second_id)]
+    found = _compared(session, methods, True, cell, shown)
+    return found if found.n else _compared(session, methods, False, cell, shown)
+
+
+def _method(session: Session, method_id: int) -> Method:
+    method = session.get(Method, method_id)
+    if method is None:
+        raise NotFound("There is no such method.")
+    return method
+
+
+def _compared(
+    session: Session, methods: Sequence[Method], is_whole_corpus: bool, cell: tuple[int, int] | None, shown: int
+) -> Comparison:
+    first, second = (_scored(method, is_whole_corpus) for method in methods)
     both = first.join(second, second.c.neuron_id == first.c.neuron_id)
     gap = second.c.value - first.c.value
     counted = select(func.count(), func.avg(gap), func.stddev_samp(gap), func.count().filter(gap > 0))
@@ -132,19 +165,17 @@ def compare_methods(
     if cell is not None:
         statement = statement.where(x == cell[0], y == cell[1])
     return Comparison(
+        is_whole_corpus,
         n,
         n_better,
         mean_with_interval(n, mean, deviation),
         tuple(Pair(*row) for row in session.execute(statement)),
-        _grid(session, (first_id, second_id), n, [Cell(row[0], row[1], row[2]) for row in cells]),
+        _grid(methods, n, [Cell(row[0], row[1], row[2]) for row in cells]),
     )
 
 
-def _grid(session: Session, method_ids: tuple[int, int], n: int, cells: Sequence[Cell]) -> Grid:
-    names = {
-        row.id: f"{row.name} v{row.version}" for row in session.scalars(select(Method).where(Method.id.in_(method_ids)))
-    }
-    x, y = (replace(SCORES, label=names[each]) for each in method_ids)
+def _grid(methods: Sequence[Method], n: int, cells: Sequence[Cell]) -> Grid:
+    x, y = (replace(SCORES, label=f"{each.name} v{each.version}") for each in methods)
     return Grid(x, y, n, tuple(cells), None)
 
 
@@ -188,7 +219,7 @@ def _prices(session: Session, method_id: int | None) -> dict[int, float]:
 
 @dataclass(frozen=True, slots=True)
 class _Neurons:
-    """The neurons that a method has explained, with their scores by one simulator."""
+    """The neurons that a method has explained, with their scores of one kind by one simulator."""
 
     n: int = 0
     n_scored: int = 0
@@ -210,38 +241,54 @@ class _Neurons:
         return mean_with_interval(self.n_scored, mean, math.sqrt(variance))
 
 
-def _neurons(session: Session, method_id: int | None) -> dict[int, dict[str | None, _Neurons]]:
-    """The neurons that each method has explained, by method and simulator."""
-    groups = (MethodCount.method_id, MethodCount.simulator)
+_Groups: TypeAlias = Mapping[tuple[bool, str | None], _Neurons]
+"""By whether the scores speak of the whole corpus, and by simulator."""
+
+
+def _neurons(session: Session, method_id: int | None) -> dict[int, dict[tuple[bool, str | None], _Neurons]]:
+    """The neurons that each method has explained, by method, kind of score and simulator."""
+    groups = (MethodCount.method_id, MethodCount.is_whole_corpus, MethodCount.simulator)
     sums = [func.sum(MethodCount.__table__.c[name]) for name in MethodCount.SUMS]
     statement = select(*groups, *sums).group_by(*groups)
-    found: dict[int, dict[str | None, _Neurons]] = {}
-    for method, simulator, *numbers in session.execute(_one(statement, MethodCount.method_id, method_id)):
-        found.setdefault(method, {})[simulator] = _Neurons(*numbers)
+    found: dict[int, dict[tuple[bool, str | None], _Neurons]] = {}
+    for method, kind, simulator, *numbers in session.execute(_one(statement, MethodCount.method_id, method_id)):
+        found.setdefault(method, {})[kind, simulator] = _Neurons(*numbers)
     return found
 
 
-def _scored(session: Session, method_id: int) -> Subquery:
-    """The neurons that a method has explained, with its 2023 score by its own simulator. Raises NotFound."""
-    method = session.get(Method, method_id)
-    if method is None:
-        raise NotFound("There is no such method.")
-    return (
-        select(MethodStanding.neuron_id, MethodStanding.score.label("value"))
-        .where(
-            MethodStanding.method_id == method_id,
-            MethodStanding.simulator == simulator_name(method.simulator, method.parameters),
-            MethodStanding.score.is_not(None),
-        )
-        .subquery()
+def _scored(method: Method, is_whole_corpus: bool) -> Subquery:
+    """The neurons that a method has explained, with a score of one kind; 2023 scores are by its own simulator."""
+    found = select(MethodStanding.neuron_id, MethodStanding.score.label("value")).where(
+        MethodStanding.method_id == method.id,
+        MethodStanding.is_whole_corpus.is_(is_whole_corpus),
+        MethodStanding.score.is_not(None),
+    )
+    if not is_whole_corpus:
+        found = found.where(MethodStanding.simulator == simulator_name(method.simulator, method.parameters))
+    return found.subquery()
+
+
+def _score_figures(is_whole_corpus: bool, simulator: str | None, own: _Neurons) -> ScoreFigures:
+    return ScoreFigures(
+        is_whole_corpus=is_whole_corpus,
+        simulator=simulator,
+        n=own.n_scored,
+        mean=own.score,
+        margin=own.margin / own.n_compared if own.n_compared else None,
+        share_above_table=own.n_above / own.n_compared if own.n_compared else None,
     )
 
 
-def _figures(
-    method: Method, runs: Any | None, neurons: dict[str | None, _Neurons], price: float | None
-) -> MethodFigures:
+def _whole_corpus(neurons: _Groups) -> ScoreFigures:
+    """By the simulator with most neurons; of two with as many, by the first one's name."""
+    found = {simulator: own for (kind, simulator), own in neurons.items() if kind and own.n_scored}
+    simulator = max(sorted(found, key=str), key=lambda name: found[name].n_scored, default=None)
+    return _score_figures(True, simulator, found.get(simulator, _Neurons()))
+
+
+def _figures(method: Method, runs: Any | None, neurons: _Groups, price: float | None) -> MethodFigures:
     simulator = simulator_name(method.simulator, method.parameters)
-    own = neurons.get(simulator, _Neurons())
+    own = neurons.get((False, simulator), _Neurons())
     n_runs = 0 if runs is None else runs.n_runs
     return MethodFigures(
         id=method.id,
@@ -257,11 +304,9 @@ def _figures(
         created_at=method.created_at,
         n_runs=n_runs,
         n_failed=0 if runs is None else runs.n_failed,
-        n_neurons=sum(each.n for each in neurons.values()),
-        n_scored=own.n_scored,
-        score=own.score,
-        margin=own.margin / own.n_compared if own.n_compared else None,
-        share_above_table=own.n_above / own.n_compared if own.n_compared else None,
+        n_neurons=sum(each.n for (is_whole_corpus, _), each in neurons.items() if not is_whole_corpus),
+        whole_corpus=_whole_corpus(neurons),
+        score_2023=_score_figures(False, simulator, own),
         seconds_per_neuron=float(runs.seconds) / n_runs if runs is not None and n_runs else None,
         price_per_neuron=price / n_runs if price is not None and n_runs else None,
     )

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.domain.bounds import BIGGEST_ID, MOST_ITEMS
 from app.domain.events import EventKind
 from app.domain.review import UNSETTLED, CampaignState, ItemSource, ItemState, SlotState, Stratifier
-from app.domain.sampling import Drawn, draw, positions, stratum_label
+from app.domain.sampling import Drawn, Stratified, draw, positions, stratum_label
 from app.errors import Conflict, Invalid, NotFound
 from app.models import (
     Account,
@@ -81,8 +81,9 @@ class DrawShown:
 
 
 _INSERT_ITEMS = text("""
-    INSERT INTO review_item (campaign_id, draw_id, explanation_id, source, stratum, position, score)
+    INSERT INTO review_item (campaign_id, draw_id, explanation_id, source, stratum, position, headline, score)
     SELECT :campaign_id, :draw_id, explanation.id, :source, wanted.stratum, wanted.position,
+        CASE WHEN neuron.current_explanation_id = explanation.id THEN neuron.headline_score END,
         CASE WHEN neuron.current_explanation_id = explanation.id THEN neuron.current_score END
     FROM unnest(CAST(:explanation_ids AS bigint[]), CAST(:strata AS smallint[]), CAST(:positions AS int[]))
         AS wanted (explanation_id, stratum, position)
@@ -291,13 +292,19 @@ def _add_sample(session: Session, campaign: Campaign, wanted: SampleWanted, acco
         raise Invalid(f"A sample has 1 to {MOST_ITEMS:,} explanations.")
     with wanted.neurons.planned(session):
         rows = session.execute(
-            select(Neuron.current_explanation_id, Neuron.layer, Neuron.current_score, Neuron.firing_rate)
+            select(
+                Neuron.current_explanation_id,
+                Neuron.layer,
+                Neuron.headline_score,
+                Neuron.current_score,
+                Neuron.firing_rate,
+            )
             .where(*wanted.neurons.conditions, Neuron.current_explanation_id.is_not(None))
             .order_by(Neuron.current_explanation_id)
         ).all()
     if not rows:
         raise Conflict("No explanation matches, so there is nothing to draw from. Widen the filters.")
-    found = [stratum_label(wanted.stratified_by, layer=r[1], score=r[2], firing_rate=r[3]) for r in rows]
+    found = [stratum_label(wanted.stratified_by, Stratified(*row[1:])) for row in rows]
     labels = sorted(set(found), key=_natural)
     index = {label: i for i, label in enumerate(labels)}
     frame_strata = [index[label] for label in found]

@@ -85,7 +85,14 @@ class MethodsCompare:
     @property
     def simulators_differ(self) -> bool:
         """Whether the difference may come from the simulators rather than from the texts."""
-        return self.first.simulator_name != self.second.simulator_name
+        return len(set(self.simulators)) > 1
+
+    @property
+    def simulators(self) -> tuple[str | None, str | None]:
+        """The simulators of the scores that are compared, the first method's first."""
+        if self.comparison.is_whole_corpus:
+            return self.first.whole_corpus.simulator, self.second.whole_corpus.simulator
+        return self.first.simulator_name, self.second.simulator_name
 
 
 @page(router, "/methods", template="methods/page.html")
@@ -129,7 +136,7 @@ def method(session: DbSession, method_id: MethodId) -> MethodsMethod:
     """One version of a method: its steps, its parameters, its use."""
     figures = method_figures(session)
     shown = method_figures(session, method_id=method_id)[0]
-    others = tuple(m for m in figures if m.id != method_id and m.n_scored)
+    others = tuple(m for m in figures if m.id != method_id and m.headline.n)
     try:
         steps = steps_of(method_definition(session, method_id=method_id))
     except UnknownStep as error:
