@@ -36,7 +36,7 @@ Flags: TypeAlias = NDArray[np.bool_]
 LEVELS = (0, 1, 3, 7)
 """Strengths that it writes: "very weakly", "weakly" and no word. With two more, every second claim begins with another
 word, and the sentences predict no better."""
-MOST_ITEMS = 10
+MOST_ITEMS = 12
 LONG_LIST = 5
 MOST_CLAUSES = 4
 USUAL_CLAUSES = 3
@@ -53,13 +53,13 @@ class Prices:
     """One more item of a list."""
     long_list: float = 0.0012
     """The same where the list has ``LONG_LIST`` items already."""
-    letter: float = 0.008
+    letter: float = 0.006
     """For a quotation of one letter, which hardly helps a reader."""
     blank: float = 0.015
     """For a quotation of white space, which helps a reader even less."""
     character: float = 0.00036
     named: float = 0.002
-    place: float = 0.02
+    place: float = 0.012
     """Few records bear a place out, while tokens have been counted over the whole corpus."""
     odd_place: float = 0.003
     """For places that chance brings forth more often than a neuron means them."""
