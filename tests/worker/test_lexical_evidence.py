@@ -12,7 +12,8 @@ from worker.explainers.lexical import evidence_groups
 from worker.lexical.evidence import CORPUS, Evidence, Group, evidence_of
 from worker.lexical.grammar import ANY, Clause, Quoted, target_phrase
 from worker.lexical.proposals import propose
-from worker.lexical.selection import LEVELS, LONG_LIST, PRICES, Item, Search, in_order_of_strengths
+from worker.lexical.selection import LEVELS, LONG_LIST, PRICES, Item, Search
+from worker.lexical.wording import in_order_of_strengths
 from worker.method.contracts import NeuronTask
 from worker.method.pipeline import without_held_out
 

@@ -48,7 +48,8 @@ def propose(evidence: Evidence) -> Proposals:
     classes = [c for c in fitting_classes(block) if block.target(c)[active].sum() >= min(2, len(active))]
     sequences = _sequences(block, active, weights)
     quoted = [Quoted(text) for text in (*tokens, *sequences)]
-    shaped = [t for t in (*_any_case(tokens), *_affixes(tokens)) if _is_of_words(block, t)]
+    shapes: list[Quoted | Affixed] = [*_any_case(tokens), *_affixes(tokens)]
+    shaped = [t for t in shapes if _is_of_words(block, t)]
     targets: list[Target] = [ANY, *quoted, *shaped, *classes]
     return Proposals(tuple(dict.fromkeys(targets)), (None, *_contexts(block, active, weights)))
 
