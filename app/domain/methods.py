@@ -105,7 +105,7 @@ LANGUAGE_MODEL_METHODS = (
     _structured(
         ("highlighted-written", "Highlighted, tested on sentences written for it (runs the subject)"),
         "highlighted",
-        (*_FITTING, "boundary", "own_texts", "found_texts", "intruder"),
+        (*_FITTING, "boundary", "own_texts", "found_texts", "written_texts", "intruder"),
     ),
     _structured(("contrastive", "Contrastive: against hard negatives"), "contrastive"),
     _structured(("best-of-4", "Best of four highlighted samples"), "best_of_n", parameters={"explainer": {"n": 4}}),

@@ -50,7 +50,15 @@ CHANCES = {
     "own_texts": 0.0,
     "intruder": 0.2,
 }
-WITHOUT_BASELINES = ("boundary", "boundary_inside", "boundary_outside", "own_texts", "intruder", "correlation_margin")
+WITHOUT_BASELINES = (
+    "boundary",
+    "boundary_inside",
+    "boundary_outside",
+    "own_texts",
+    "written_texts",
+    "intruder",
+    "correlation_margin",
+)
 """Scores on sentences of their own, without any text, or less a baseline already."""
 
 

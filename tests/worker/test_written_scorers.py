@@ -8,12 +8,12 @@ from app.domain.activations import SampleKind
 from app.domain.results import ScoreResult
 from app.errors import MethodError
 from tests.fake_provider import FakeProvider
-from tests.worker.live_fakes import FakeSubject
+from tests.worker.live_fakes import FakeSubject, WordSimulator
 from tests.worker.raters import asked, excerpts_of
 from tests.worker.tasks import task, words
 from worker.method.contracts import NeuronTask, Services
 from worker.scorers.intruder import IntruderScorer, puzzles
-from worker.scorers.written import BoundaryScorer, OwnTextsScorer, WrittenScorer
+from worker.scorers.written import BoundaryScorer, OwnTextsScorer, WrittenScorer, WrittenTextsScorer
 
 PROMPTS = Path(__file__).parent / "prompts"
 IMPORT = (("import", 8.0), (" tea", 0.0), (" os", 0.0))
@@ -32,13 +32,15 @@ def scores(
     scorer: type[WrittenScorer],
     sentences: Mapping[str, list[str]] | str = SENTENCES,
     strengths: Mapping[str, float] | None = None,
+    text: str = "imports",
 ) -> dict[str, ScoreResult]:
     told = neuron()
     reply = sentences if isinstance(sentences, str) else json.dumps(sentences)
     provider = FakeProvider(lambda _request: reply)
     subject = FakeSubject(told.vocabulary, {"import": 8.0} if strengths is None else strengths)
-    built = scorer.build({"n_sentences": 2}, Services(provider=provider, subject=subject))
-    return {result.scorer: result for result in built.score_text("imports", told, ())}
+    services = Services(provider=provider, subject=subject, simulator=WordSimulator())
+    built = scorer.build({"n_sentences": 2}, services)
+    return {result.scorer: result for result in built.score_text(text, told, ())}
 
 
 def test_a_text_whose_sentences_the_neuron_obeys_has_both_shares() -> None:
@@ -76,19 +78,49 @@ def test_own_texts_are_held_against_random_text() -> None:
     assert below["own_texts"].value == -1.0
 
 
-@pytest.mark.parametrize("scorer", [BoundaryScorer, OwnTextsScorer])
+def test_what_a_text_claims_about_sentences_written_for_it_by_hand() -> None:
+    # Of "import tea", "os import", "tea cats", "cats drink" the text claims two imports and two teas.
+    found = scores(WrittenTextsScorer, text="import tea")["written_texts"]
+    assert (found.value, found.sample, found.n_valid, found.n_failed) == (0.5, "written", 4, 0)
+    low, high = found.interval or (1, 0)
+    assert 0 <= low < 0.5 < high <= 1
+    assert scores(WrittenTextsScorer, text="import")["written_texts"].value == 1.0
+    wrong = scores(WrittenTextsScorer, text="cats")["written_texts"]
+    assert wrong.value == 0.0
+    assert (wrong.interval or (0, 0))[1] > 0.4
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("whales", "nothing is claimed on the sentences"),
+        ("??", "no sentence could be simulated: no word to read"),
+    ],
+)
+def test_what_claims_nothing_on_written_sentences_says_so(text: str, reason: str) -> None:
+    found = scores(WrittenTextsScorer, text=text)["written_texts"]
+    assert (found.value, found.undefined_reason) == (None, reason)
+
+
+def test_precision_on_written_sentences_needs_a_simulator() -> None:
+    provider = FakeProvider(lambda _request: "no")
+    with pytest.raises(MethodError, match="needs a simulator"):
+        WrittenTextsScorer.build({}, Services(provider=provider, subject=FakeSubject(neuron().vocabulary, {})))
+
+
+@pytest.mark.parametrize("scorer", [BoundaryScorer, OwnTextsScorer, WrittenTextsScorer])
 def test_a_reply_without_sentences_is_a_failure_and_no_zero(scorer: type[WrittenScorer]) -> None:
     result = scores(scorer, "no")[scorer.name]
     assert (result.value, result.n_valid, result.n_failed) == (None, 0, 4)
     assert "no test sentences were written" in str(result.undefined_reason)
 
 
-@pytest.mark.parametrize("scorer", [BoundaryScorer, OwnTextsScorer])
+@pytest.mark.parametrize("scorer", [BoundaryScorer, OwnTextsScorer, WrittenTextsScorer])
 def test_a_scorer_needs_a_language_model_and_the_subject(scorer: type[WrittenScorer]) -> None:
     with pytest.raises(MethodError, match="names no provider"):
         scorer.build({}, Services())
     with pytest.raises(MethodError, match="runs the subject"):
-        scorer.build({}, Services(provider=FakeProvider(lambda _request: "no")))
+        scorer.build({}, Services(provider=FakeProvider(lambda _request: "no"), simulator=WordSimulator()))
 
 
 def intruded(provider: FakeProvider, told: NeuronTask | None = None) -> ScoreResult:

@@ -33,7 +33,7 @@ from worker.scorers.fuzzing import FuzzingScorer
 from worker.scorers.intruder import IntruderScorer
 from worker.scorers.neighbours import NeighboursScorer
 from worker.scorers.whole_corpus import WholeCorpusScorer
-from worker.scorers.written import BoundaryScorer, OwnTextsScorer
+from worker.scorers.written import BoundaryScorer, OwnTextsScorer, WrittenTextsScorer
 from worker.simulators.all_at_once import AllAtOnce
 from worker.simulators.calibration import linear_calibration, percentile_calibration
 from worker.simulators.lexical import LexicalSimulator
@@ -80,6 +80,7 @@ SCORERS: Mapping[str, StepClass[Scorer | TextScorer]] = _by_name(
     BoundaryScorer,
     OwnTextsScorer,
     FoundTextsScorer,
+    WrittenTextsScorer,
     IntruderScorer,
 )
 

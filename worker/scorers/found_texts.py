@@ -101,12 +101,17 @@ def holding(excerpts: Sequence[IntArray], words: Sequence[str], vocabulary: Voca
 
 
 def precision(
-    real: Sequence[FloatArray], simulated: Sequence[SimulatedExcerpt], threshold: float, *, seed: int
+    real: Sequence[FloatArray],
+    simulated: Sequence[SimulatedExcerpt],
+    threshold: float,
+    *,
+    seed: int,
+    what: str = "excerpts that the text finds",
 ) -> Estimate:
     """The share of claimed tokens on which the neuron fires, over uniformly drawn excerpts, with its interval.
 
     Excerpts are drawn again, since tokens of one are not independent; at 0 or 1 throughout as many trials count as
-    excerpts claim something.
+    excerpts claim something. ``what`` names the excerpts where nothing is claimed on them.
     """
     rows = [
         (int((claimed & (a >= np.float32(threshold))).sum()), int(claimed.sum()))
@@ -119,7 +124,7 @@ def precision(
     if not rows:
         return Estimate(None, "no excerpt could be simulated")
     if claims == 0:
-        return Estimate(None, "nothing is claimed on the excerpts that the text finds")
+        return Estimate(None, f"nothing is claimed on the {what}")
     value = float(both / claims)
     if value in (0.0, 1.0):
         n = int((sums[:, 1] > 0).sum())

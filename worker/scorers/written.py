@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind, Split
+from app.domain.executed import firing_threshold
 from app.domain.judgements import auc, harmonic_mean, share
 from app.domain.results import ScoreResult
 from app.domain.scores import Estimate
@@ -15,10 +16,11 @@ from app.domain.steps.scorers import WRITTEN
 from app.domain.steps.scorers import written as n_written
 from app.domain.steps.spec import Records
 from app.errors import MethodError
-from worker.method.contracts import NeuronTask, ScoredExcerpt, Services
+from worker.method.contracts import CannotSimulate, NeuronTask, ScoredExcerpt, Services, Simulator
 from worker.method.live import LiveSubject, live_subject
 from worker.method.sentences import Measured, measure, write_sentences
 from worker.providers.base import Provider
+from worker.scorers.found_texts import precision
 from worker.scorers.samples import scored
 
 MOST_TOKENS = 400
@@ -58,10 +60,10 @@ class WrittenScorer:
             return self._failed(f"no test sentences were written: {answer.failure}")
         if task.records.level_10 <= 0:
             return self._failed("the neuron never fires in its records")
-        return self.of_sentences(measure(answer.value, task, self.subject, maximum=task.records.level_10), task)
+        return self.of_sentences(text, measure(answer.value, task, self.subject, maximum=task.records.level_10), task)
 
-    def of_sentences(self, measured: Sequence[Measured], task: NeuronTask) -> tuple[ScoreResult, ...]:
-        """The scorer's numbers from what the subject did."""
+    def of_sentences(self, text: str, measured: Sequence[Measured], task: NeuronTask) -> tuple[ScoreResult, ...]:
+        """The scorer's numbers from what the subject did on the sentences written for the text."""
         raise NotImplementedError
 
     def _failed(self, reason: str) -> tuple[ScoreResult, ...]:
@@ -80,7 +82,7 @@ class BoundaryScorer(WrittenScorer):
     name = "boundary"
     seed_offset = 1
 
-    def of_sentences(self, measured: Sequence[Measured], task: NeuronTask) -> tuple[ScoreResult, ...]:
+    def of_sentences(self, text: str, measured: Sequence[Measured], task: NeuronTask) -> tuple[ScoreResult, ...]:
         """The mean and both shares."""
         inside = [m.fired for m in measured if m.sentence.fires]
         outside = [not m.fired for m in measured if not m.sentence.fires]
@@ -104,7 +106,7 @@ class OwnTextsScorer(WrittenScorer):
     name = "own_texts"
     seed_offset = 2
 
-    def of_sentences(self, measured: Sequence[Measured], task: NeuronTask) -> tuple[ScoreResult, ...]:
+    def of_sentences(self, text: str, measured: Sequence[Measured], task: NeuronTask) -> tuple[ScoreResult, ...]:
         """One number."""
         own = [m.record for m in measured if m.sentence.fires]
         length = max(1, round(float(np.mean([len(record.token_ids) for record in own]))))
@@ -113,6 +115,47 @@ class OwnTextsScorer(WrittenScorer):
         estimate = _signed(auc([True] * len(own) + [False] * len(random), peaks))
         result = scored(self.name, WRITTEN, estimate, n_valid=len(peaks), n=len(peaks))
         return (replace(result, chance=0.0),)
+
+
+class WrittenTextsScorer(WrittenScorer):
+    """What the text claims about sentences written for it: the share of claimed tokens on which the neuron fires.
+
+    The sentences that fit and those just outside are simulated, and the subject is run on them: precision as
+    ``found_texts`` measures it on the corpus, where the text's own words hardly occur there. The frequency of the
+    sentences is the language model's, so this number stands beside that one and is never averaged with it. Source of
+    the idea: evaluation on what an explanation selects, in Huang et al. (2023), as for ``boundary``.
+    """
+
+    name = "written_texts"
+    seed_offset = 3
+
+    def __init__(
+        self, provider: Provider, subject: LiveSubject, simulator: Simulator, parameters: Mapping[str, Any]
+    ) -> None:
+        super().__init__(provider, subject, parameters)
+        self._simulator = simulator
+
+    @classmethod
+    def build(cls, parameters: Mapping[str, Any], services: Services) -> Self:
+        """``n_sentences`` are written of each kind; ``max_tokens`` bounds the rest of the reply."""
+        if services.provider is None:
+            raise MethodError(f"The scorer {cls.name} needs a language model; the method names no provider.")
+        if services.simulator is None:
+            raise MethodError(f"The scorer {cls.name} needs a simulator.")
+        return cls(services.provider, live_subject(services, cls.name), services.simulator, parameters)
+
+    def of_sentences(self, text: str, measured: Sequence[Measured], task: NeuronTask) -> tuple[ScoreResult, ...]:
+        """One number; undefined where nothing is claimed or nothing could be simulated."""
+        records = [m.record for m in measured]
+        shown = [(record.excerpt_id, record.token_ids) for record in records]
+        try:
+            simulated = self._simulator.simulate(text, shown, task.vocabulary)
+        except CannotSimulate as error:
+            return self._failed(f"no sentence could be simulated: {error.message}")
+        threshold = firing_threshold(task.records.level_10)
+        estimate = precision([r.activations for r in records], simulated, threshold, seed=task.seed, what="sentences")
+        n_valid = sum(e.expected is not None for e in simulated)
+        return (scored(self.name, WRITTEN, estimate, n_valid=n_valid, n=len(shown)),)
 
 
 def _peak_of_first(record: ActivationRecord, length: int) -> float:

@@ -204,6 +204,14 @@ def _writing(given: ScorerInput) -> Calls:
     return Calls.of(Span(0, 1, 1), 290, 60 * written(given.parameters))
 
 
+def _claiming(given: ScorerInput) -> Calls:
+    """One request writes the sentences of both kinds, and each is simulated."""
+    length = max((len(r.token_ids) for r in given.records.of(SampleKind.RANDOM)), default=0)
+    if not length:
+        return _writing(given)
+    return _writing(given) + given.simulate([length] * (2 * written(given.parameters)))
+
+
 def _found_in_corpus(_parameters: Parameters) -> tuple[str, ...]:
     return (FOUND,)
 
@@ -310,6 +318,22 @@ FOUND_TEXTS = ScorerSpec(
     simulated=_no_records,
     calls=_found,
 )
+WRITTEN_TEXTS = ScorerSpec(
+    name="written_texts",
+    label=N_("Written texts: what the text claims about sentences written for it"),
+    parameters=("n_sentences", "max_tokens"),
+    description=N_(
+        "The subject is run on sentences that a language model writes to fit the text and on similar ones that "
+        "do not: the share of claimed tokens on which the neuron fires."
+    ),
+    blind_spot=N_("Does not detect what the text misses; the sentences are not as frequent as the text of the corpus."),
+    prompts=("write_sentences",),
+    capabilities=CHAT,
+    needs_subject=True,
+    samples=_written_about,
+    simulated=_no_records,
+    calls=_claiming,
+)
 INTRUDER = ScorerSpec(
     name="intruder",
     label=N_("Intruder: which excerpt does not belong?"),
@@ -355,5 +379,6 @@ ALL = (
     BOUNDARY,
     OWN_TEXTS,
     FOUND_TEXTS,
+    WRITTEN_TEXTS,
     INTRUDER,
 )
