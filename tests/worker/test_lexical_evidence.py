@@ -7,11 +7,13 @@ import pytest
 
 from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind
 from app.domain.token_table import TokenTable
+from app.domain.tokens import Vocabulary
 from tests.worker.test_lexical_explainer import TOKENS, VOCABULARY, neuron, told
 from worker.explainers.lexical import evidence_groups
 from worker.lexical.evidence import CORPUS, Evidence, Group, evidence_of
-from worker.lexical.grammar import ANY, Clause, Quoted, target_phrase
-from worker.lexical.proposals import propose
+from worker.lexical.grammar import ANY, Affixed, Clause, Quoted, target_phrase
+from worker.lexical.matching import Block
+from worker.lexical.proposals import _affixes, _is_of_words, propose
 from worker.lexical.selection import LEVELS, LONG_LIST, PRICES, Item, Search
 from worker.lexical.wording import in_order_of_strengths
 from worker.method.contracts import NeuronTask
@@ -141,3 +143,25 @@ def test_claims_of_one_strength_stand_together() -> None:
     first, second, third = (Clause(strength, (Quoted(b"x"),)) for strength in (3, 7, 3))
     assert in_order_of_strengths([first, second, third]) == [first, third, second]
     assert in_order_of_strengths([]) == []
+
+
+@pytest.mark.parametrize(
+    ("target", "is_of_words"),
+    [
+        (Quoted(b"con", any_case=True), False),
+        (Affixed("starting with", "con"), True),
+        (Affixed("ending in", "on"), False),
+        (Affixed("ending in", "ert"), True),
+        (Quoted(b"del", any_case=True), True),
+    ],
+)
+def test_a_piece_of_a_word_is_not_called_a_word(target: Quoted | Affixed, is_of_words: bool) -> None:
+    vocabulary = Vocabulary("pieces", (b" con", b"vert", b" del", b"."))
+    block = Block([np.array([0, 1, 2, 3, 0, 1, 2], dtype=np.int32)], vocabulary)
+    assert _is_of_words(block, target) is is_of_words
+
+
+def test_an_ending_is_shared_by_three_words_and_case_makes_no_other_word() -> None:
+    shared = _affixes([b" Error", b"error", b" mirror", b" running", b" sitting", b" string"])
+    assert Affixed("ending in", "ing") in shared
+    assert not any(affix.text in ("ror", "rror") for affix in shared)

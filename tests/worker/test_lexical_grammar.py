@@ -8,6 +8,7 @@ from worker.lexical.grammar import (
     ANY,
     Affixed,
     Clause,
+    Context,
     Named,
     Near,
     Quoted,
@@ -17,6 +18,7 @@ from worker.lexical.grammar import (
     sentence,
 )
 from worker.lexical.parser import parse
+from worker.lexical.wording import contradicts, in_order_of_kinds
 
 TOKENS = st.one_of(st.binary(min_size=1, max_size=6), st.text(min_size=1, max_size=6).map(str.encode))
 TARGETS: st.SearchStrategy[Target] = st.one_of(
@@ -124,3 +126,39 @@ def test_what_people_write_is_read_with_good_will(text: str, clauses: tuple[Clau
 @pytest.mark.parametrize("text", ["", "words related to sports", "something about law and order", '""', "it's unclear"])
 def test_a_text_without_a_claim_gives_no_clause(text: str) -> None:
     assert parse(text) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "strengths"),
+    [
+        ('fires weakly on "a", more strongly on "b"', [3, 7]),
+        ('fires weakly on "a" after "c", more strongly on "b", very weakly on "d"', [3, 7, 1]),
+        ('fires on "a", more strongly on "b"', [7, 9]),
+        ('fires more strongly on "b"', [9]),
+        ('not on "a", more strongly on "b"', [0, 9]),
+    ],
+)
+def test_more_strongly_is_measured_by_the_claim_before_it(text: str, strengths: list[int]) -> None:
+    assert [clause.strength for clause in parse(text)] == strengths
+
+
+@pytest.mark.parametrize(
+    ("target", "context", "is_absurd"),
+    [
+        (Named("words"), Spot.IN_WORD, True),
+        (Named("punctuation"), Spot.IN_WORD, True),
+        (ANY, Spot.IN_WORD, False),
+        (Quoted(b"ing"), Spot.IN_WORD, False),
+        (Named("words"), Near(Reach.NEXT, (Named("capitalised words"),)), True),
+        (Named("words"), Near(Reach.NEXT, (Quoted(b"_"),)), False),
+        (Named("digits"), Near(Reach.NEXT, (Named("words"),)), False),
+        (Named("words"), None, False),
+    ],
+)
+def test_what_contradicts_itself_is_not_said(target: Target, context: Context | None, is_absurd: bool) -> None:
+    assert contradicts(target, context) is is_absurd
+
+
+def test_a_list_names_classes_first_then_endings_words_and_signs() -> None:
+    targets: list[Target] = [Quoted(b"("), Quoted(b" if"), Named("digits"), Quoted(b" or"), Affixed("ending in", "ing")]
+    assert in_order_of_kinds(targets) == (targets[2], targets[4], targets[1], targets[3], targets[0])
