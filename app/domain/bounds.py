@@ -19,6 +19,9 @@ LONGEST_QUESTION = 300
 LONGEST_INSTRUCTIONS = 10_000
 LONGEST_GUESS = 500
 """Of what a reviewer writes before the text is shown."""
+LONGEST_LIST_NAME = 80
+"""Of a list of neurons, or of a saved search."""
+LONGEST_LIST_NOTE = 500
 LONGEST_TRIAL = 1_000
 """Of a text that is tried on a neuron."""
 LONGEST_SEARCH = 200
@@ -47,6 +50,8 @@ LONGEST_OPENID_FIELD = 4_096
 """Of what an OpenID provider appends to the address that it sends a browser back to."""
 LONGEST_TOKEN_DAYS = 365
 
+MOST_LISTED = 5_000
+"""Neurons of one list."""
 MOST_SIDE_BY_SIDE = 4
 """Explanations in one comparison."""
 MOST_IDS_IN_ADDRESS = 50

@@ -34,6 +34,9 @@ class EventKind(StrEnum):
     ITEM_SENT_BACK = "item.sent_back"
     ITEMS_ADDED = "items.added"
     ITEMS_WITHDRAWN = "items.withdrawn"
+    LIST_CHANGED = "list.changed"
+    LIST_CREATED = "list.created"
+    LIST_DELETED = "list.deleted"
     PASSWORD_SET = "password.set"  # noqa: S105 - the name of an event
     PROVIDER_ADDED = "provider.added"
     PROVIDER_CHANGED = "provider.changed"
@@ -50,6 +53,8 @@ class EventKind(StrEnum):
     RUN_QUARANTINED = "run.quarantined"
     RUN_RETRIED = "run.retried"
     RUN_SUCCEEDED = "run.succeeded"
+    SEARCH_DELETED = "search.deleted"
+    SEARCH_SAVED = "search.saved"
     SESSION_ENDED = "session.ended"
     TASK_CANCELLED = "task.cancelled"
     TASK_FAILED = "task.failed"

@@ -29,6 +29,7 @@ class Permission(StrEnum):
     """Neurons, explanations, scores, flags and campaigns. The only one that needs no account by default."""
     READ_OPERATIONS = "read_operations"
     FLAG = "flag"
+    KEEP_LISTS = "keep_lists"
     TRY = "try"
     REVIEW = "review"
     ADJUDICATE = "adjudicate"
@@ -49,6 +50,7 @@ _MEANINGS: Mapping[Permission, str] = {
     Permission.READ: "read about neurons, explanations, scores, flags and campaigns",
     Permission.READ_OPERATIONS: "read prompts and replies, batches, tasks, spending and hosts of workers",
     Permission.FLAG: "flag an explanation",
+    Permission.KEEP_LISTS: "keep lists of neurons, and searches under a name",
     Permission.TRY: "try a text on a neuron",
     Permission.REVIEW: "take items of campaigns and judge them, flags included",
     Permission.ADJUDICATE: "decide what reviewers disagree on, and send settled items back",
@@ -65,6 +67,7 @@ _EVERYBODY = frozenset(
         Permission.READ,
         Permission.READ_OPERATIONS,
         Permission.FLAG,
+        Permission.KEEP_LISTS,
         Permission.TRY,
         Permission.MANAGE_OWN_ACCOUNT,
     }

@@ -1,6 +1,7 @@
 """What people type into a search field, made safe for PostgreSQL's parser, and what an explanation searches for."""
 
 import re
+from dataclasses import dataclass
 
 _STRAY_MINUS = re.compile(r'-(?![\w"])')
 
@@ -11,6 +12,60 @@ def web_search(words: str) -> str:
     The parser keeps each exclusion whose word has not come yet on a stack of 32, and a 33rd is an internal error.
     """
     return _STRAY_MINUS.sub(" ", words)
+
+
+MOST_PREFIXES = 8
+"""In one search: each reads all words that begin so."""
+SHORTEST_PREFIX = 2
+_PART = re.compile(r'-?"[^"]*"?|\S+')
+_PREFIX = re.compile(rf"(-?)([^\W_]{{{SHORTEST_PREFIX},}})\*")
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """The beginning of a word, in lower case."""
+
+    letters: str
+    is_excluded: bool = False
+    """Whether no word may begin so."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchGroup:
+    """What must all be true of a text: words for ``websearch_to_tsquery``, and beginnings of words."""
+
+    words: str
+    prefixes: tuple[Prefix, ...] = ()
+
+
+def parse_search(words: str) -> tuple[SearchGroup, ...]:
+    """The groups of a search, of which one must be true of a text: what stands between its ``or``.
+
+    A word that ends in ``*`` is the beginning of a word; ``-`` before it excludes it. Quotations are left as they are.
+    """
+    groups: list[tuple[list[str], list[Prefix]]] = [([], [])]
+    n_prefixes = 0
+    for part in _PART.findall(words):
+        found = _PREFIX.fullmatch(part)
+        if part.lower() == "or":
+            groups.append(([], []))
+        elif found and n_prefixes < MOST_PREFIXES:
+            n_prefixes += 1
+            groups[-1][1].append(Prefix(found[2].lower(), bool(found[1])))
+        else:
+            groups[-1][0].append(part)
+    return tuple(
+        SearchGroup(web_search(" ".join(own)), tuple(prefixes)) for own, prefixes in groups if own or prefixes
+    ) or (SearchGroup(""),)
+
+
+def mark_prefixes(text: str, words: str, *, start: str, end: str) -> str:
+    """``text`` with marks around the words that begin as a search says, but for those that are marked already."""
+    letters = {prefix.letters for group in parse_search(words) for prefix in group.prefixes if not prefix.is_excluded}
+    if not letters:
+        return text
+    begins = rf"(?<![\w{start}])((?:{'|'.join(sorted(letters))})[^\W_]*)"
+    return re.sub(begins, rf"{start}\1{end}", text, flags=re.IGNORECASE)
 
 
 MOST_WORDS = 12

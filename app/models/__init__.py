@@ -26,6 +26,7 @@ from app.models.counts import (
 from app.models.doubts import ExplanationDoubt
 from app.models.explanations import Explanation, Method, MethodStanding, Score, Simulation
 from app.models.imports import DataImport, ImportProblem
+from app.models.lists import ListedNeuron, NeuronList, SavedSearch
 from app.models.providers import Provider, Spending
 from app.models.review import (
     Campaign,
@@ -72,6 +73,7 @@ __all__ = [
     "ExplanationDoubt",
     "Flag",
     "ImportProblem",
+    "ListedNeuron",
     "LlmCall",
     "LoginToken",
     "Method",
@@ -79,6 +81,7 @@ __all__ = [
     "MethodStanding",
     "Neuron",
     "NeuronCount",
+    "NeuronList",
     "News",
     "OpenIdIdentity",
     "OpenIdLogin",
@@ -94,6 +97,7 @@ __all__ = [
     "RunChange",
     "RunCount",
     "Sample",
+    "SavedSearch",
     "Score",
     "Simulation",
     "Spending",

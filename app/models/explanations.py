@@ -54,6 +54,12 @@ class Explanation(Base):
         Index("ix_explanation_neuron_id", "neuron_id"),
         Index("uq_explanation_run_id_rank", "run_id", "rank", unique=True),
         Index("ix_explanation_account_id", "account_id", postgresql_where=sql("account_id IS NOT NULL")),
+        Index(
+            "ix_explanation_author_kind",  # those of methods are found by ``method_standing``
+            "author_kind",
+            "neuron_id",
+            postgresql_where=sql("author_kind <> 'method'"),
+        ),
     )
 
     id: Mapped[BigId]

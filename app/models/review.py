@@ -154,6 +154,12 @@ class ReviewItem(Base):
         ),
         Index("ix_review_item_campaign_id", "campaign_id", "position"),
         Index("ix_review_item_explanation_id", "explanation_id"),
+        Index(
+            "ix_review_item_outcome",
+            "outcome",
+            "explanation_id",
+            postgresql_where=text("outcome IS NOT NULL AND source <> 'control'"),
+        ),
         Index("ix_review_item_draw_id", "draw_id"),
     )
 

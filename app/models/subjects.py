@@ -210,8 +210,13 @@ class Neuron(Base):
     """Automatic doubts about the current explanation."""
     search: Mapped[str | None] = mapped_column(
         TSVECTOR,
-        Computed("to_tsvector('english'::regconfig, coalesce(current_text, ''))", persisted=True),
+        Computed(
+            "to_tsvector('english'::regconfig, coalesce(current_text, ''))"
+            " || to_tsvector('simple'::regconfig, coalesce(current_text, ''))",
+            persisted=True,
+        ),
     )
+    """The stems of its words, by which words are found, and the words themselves, by which their beginnings are."""
 
 
 class CollectedNeuron(Base):

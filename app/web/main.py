@@ -50,6 +50,7 @@ from app.web.pages import (
     health,
     home,
     imports,
+    lists,
     login,
     methods,
     mine,
@@ -62,9 +63,11 @@ from app.web.pages import (
     plots,
     providers,
     review,
+    search,
     similar,
     subject,
     tasks,
+    tokens,
     trials,
 )
 from app.web.rendering.problems import install_handlers
@@ -82,6 +85,8 @@ ROUTERS: Sequence[APIRouter] = (
     health.router,
     home.router,
     go.router,
+    search.router,
+    lists.router,
     guide.router,
     login.router,
     openid.router,
@@ -111,6 +116,7 @@ ROUTERS: Sequence[APIRouter] = (
     firing.router,
     atlas.router,
     plots.router,
+    tokens.router,
     subject.router,
 )
 

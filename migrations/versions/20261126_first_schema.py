@@ -282,6 +282,7 @@ TABLES = (
     "news",
     "openid_identity",
     "provider",
+    "saved_search",
     "spending",
     "subject",
     "vocabulary",
@@ -291,6 +292,7 @@ TABLES = (
     "collection",
     "excerpt",
     "neuron",
+    "neuron_list",
     "task",
     "audit_statement",
     "campaign_draw",
@@ -299,6 +301,7 @@ TABLES = (
     "data_import",
     "event",
     "explanation",
+    "listed_neuron",
     "llm_call",
     "sample",
     "corpus_check",
@@ -668,6 +671,17 @@ def create_tables() -> None:
         sa.UniqueConstraint("name", name=op.f("uq_provider_name")),
     )
     op.create_table(
+        "saved_search",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("account_id", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("address", sa.String(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_saved_search_account_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_saved_search")),
+        sa.UniqueConstraint("account_id", "name", name=op.f("uq_saved_search_account_id_name")),
+    )
+    op.create_table(
         "spending",
         sa.Column("account_id", sa.BigInteger(), nullable=False),
         sa.Column("day", sa.Date(), nullable=False),
@@ -864,7 +878,10 @@ def create_tables() -> None:
         sa.Column(
             "search",
             postgresql.TSVECTOR(),
-            sa.Computed("to_tsvector('english'::regconfig, coalesce(current_text, ''))", persisted=True),
+            sa.Computed(
+                "to_tsvector('english'::regconfig, coalesce(current_text, '')) || to_tsvector('simple'::regconfig, coalesce(current_text, ''))",
+                persisted=True,
+            ),
             nullable=True,
         ),
         sa.ForeignKeyConstraint(["subject_id"], ["subject.id"], name=op.f("fk_neuron_subject_id")),
@@ -935,6 +952,19 @@ def create_tables() -> None:
         unique=False,
         postgresql_where=sa.text("current_explanation_id IS NULL"),
     )
+    op.create_table(
+        "neuron_list",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("subject_id", sa.BigInteger(), nullable=False),
+        sa.Column("account_id", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_neuron_list_account_id")),
+        sa.ForeignKeyConstraint(["subject_id"], ["subject.id"], name=op.f("fk_neuron_list_subject_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_neuron_list")),
+        sa.UniqueConstraint("account_id", "subject_id", "name", name=op.f("uq_neuron_list_account_id_subject_id_name")),
+    )
+    op.create_index("ix_neuron_list_subject_id", "neuron_list", ["subject_id"], unique=False)
     op.create_table(
         "task",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -1121,7 +1151,7 @@ def create_tables() -> None:
         sa.Column("neuron_id", sa.BigInteger(), nullable=True),
         sa.Column("detail", postgresql.JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False),
         sa.CheckConstraint(
-            "kind IN ('account.added', 'account.bound', 'account.disabled', 'account.email_set', 'account.enabled', 'account.logged_in', 'account.invited', 'account.logged_out', 'account.role_changed', 'batch.cancelled', 'batch.queued', 'campaign.changed', 'campaign.created', 'campaign.ended', 'campaign.opened', 'cap.set', 'check.completed', 'collection.completed', 'collection.shown', 'explanation.written', 'flag.opened', 'flag.withdrawn', 'flags.opened', 'import.completed', 'import.started', 'item.sent_back', 'items.added', 'items.withdrawn', 'password.set', 'provider.added', 'provider.changed', 'provider.disabled', 'provider.enabled', 'provider.key_deleted', 'provider.key_set', 'provider.paused', 'provider.removed', 'report.stated', 'run.cancelled', 'run.failed', 'run.no_explanation', 'run.quarantined', 'run.retried', 'run.succeeded', 'session.ended', 'task.cancelled', 'task.failed', 'task.quarantined', 'task.queued', 'task.retried', 'token.created', 'token.revoked', 'verdict.given', 'verdict.undone')",
+            "kind IN ('account.added', 'account.bound', 'account.disabled', 'account.email_set', 'account.enabled', 'account.logged_in', 'account.invited', 'account.logged_out', 'account.role_changed', 'batch.cancelled', 'batch.queued', 'campaign.changed', 'campaign.created', 'campaign.ended', 'campaign.opened', 'cap.set', 'check.completed', 'collection.completed', 'collection.shown', 'explanation.written', 'flag.opened', 'flag.withdrawn', 'flags.opened', 'import.completed', 'import.started', 'item.sent_back', 'items.added', 'items.withdrawn', 'list.changed', 'list.created', 'list.deleted', 'password.set', 'provider.added', 'provider.changed', 'provider.disabled', 'provider.enabled', 'provider.key_deleted', 'provider.key_set', 'provider.paused', 'provider.removed', 'report.stated', 'run.cancelled', 'run.failed', 'run.no_explanation', 'run.quarantined', 'run.retried', 'run.succeeded', 'search.deleted', 'search.saved', 'session.ended', 'task.cancelled', 'task.failed', 'task.quarantined', 'task.queued', 'task.retried', 'token.created', 'token.revoked', 'verdict.given', 'verdict.undone')",
             name=op.f("ck_event_kind"),
         ),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_event_account_id")),
@@ -1161,8 +1191,29 @@ def create_tables() -> None:
         unique=False,
         postgresql_where=sa.text("account_id IS NOT NULL"),
     )
+    op.create_index(
+        "ix_explanation_author_kind",
+        "explanation",
+        ["author_kind", "neuron_id"],
+        unique=False,
+        postgresql_where=sa.text("author_kind <> 'method'"),
+    )
     op.create_index("ix_explanation_neuron_id", "explanation", ["neuron_id"], unique=False)
     op.create_index("uq_explanation_run_id_rank", "explanation", ["run_id", "rank"], unique=True)
+    op.create_table(
+        "listed_neuron",
+        sa.Column("list_id", sa.BigInteger(), nullable=False),
+        sa.Column("neuron_id", sa.BigInteger(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("note", sa.String(), server_default="", nullable=False),
+        sa.ForeignKeyConstraint(
+            ["list_id"], ["neuron_list.id"], name=op.f("fk_listed_neuron_list_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(["neuron_id"], ["neuron.id"], name=op.f("fk_listed_neuron_neuron_id")),
+        sa.PrimaryKeyConstraint("list_id", "neuron_id", name=op.f("pk_listed_neuron")),
+    )
+    op.create_index("ix_listed_neuron_neuron_id", "listed_neuron", ["neuron_id"], unique=False)
+    op.create_index("ix_listed_neuron_position", "listed_neuron", ["list_id", "position"], unique=False)
     op.create_table(
         "llm_call",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -1343,6 +1394,13 @@ def create_tables() -> None:
     op.create_index("ix_review_item_campaign_id", "review_item", ["campaign_id", "position"], unique=False)
     op.create_index("ix_review_item_draw_id", "review_item", ["draw_id"], unique=False)
     op.create_index("ix_review_item_explanation_id", "review_item", ["explanation_id"], unique=False)
+    op.create_index(
+        "ix_review_item_outcome",
+        "review_item",
+        ["outcome", "explanation_id"],
+        unique=False,
+        postgresql_where=sa.text("outcome IS NOT NULL AND source <> 'control'"),
+    )
     op.create_index(
         "uq_review_item_unsettled",
         "review_item",

@@ -12,14 +12,16 @@ from app.domain.searches import web_search
 from app.errors import Invalid, NotFound
 from app.models import Batch, Neuron, Run, Subject
 from app.queries.common.paging import Page
-from app.queries.neurons.filters import NeuronFilter, has_search_words
-from app.queries.neurons.listing import Matches, NeuronRow, NeuronsQuery, count_neurons, neurons_page
-from app.queries.neurons.order import NeuronSort, SortKey
+from app.queries.neurons.filters import NeuronFilter
+from app.queries.neurons.listing import Matches, NeuronsQuery, count_neurons, neurons_page
+from app.queries.neurons.order import OF_MATCHES, NeuronSort, SortKey
+from app.queries.neurons.rows import NeuronRow
+from app.queries.neurons.search_words import has_search_words
 from app.queries.neurons.selection import NeuronSelection, count_selected, n_with_active_run
 from app.work.enqueue import enqueue_selection
 from tests.factories import Make
 
-SORTS = [NeuronSort(key, descending) for key in SortKey for descending in (True, False)]
+SORTS = [NeuronSort(key, descending) for key in SortKey if key not in OF_MATCHES for descending in (True, False)]
 VALUES = st.sampled_from([None, 0.0, 0.1, 0.30000000000000004, 1.0, -0.5, float("inf"), float("nan")])
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.queries.neurons.listing import HIT, HIT_END
+from app.queries.neurons.rows import HIT, HIT_END
 from app.web.listing.texts import shown_text
 
 

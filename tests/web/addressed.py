@@ -8,6 +8,8 @@ from app.domain.language_models import Outcome
 from app.domain.review import VerdictKind
 from app.models import CampaignDraw, Explanation, Neuron, Run, Task
 from app.queries.language_models.calls import Call, store_call
+from app.queries.lists.kept import create_list
+from app.queries.lists.searches import save_search
 from app.queries.review.flags import open_flag
 from app.queries.review.taking import take_next
 from app.work.enqueue import enqueue_batch
@@ -54,6 +56,10 @@ def addressed(make: Make, *, reply: str = "words") -> Known:
         "task_id": session.scalars(select(Task.id)).one(),
         "draw_id": session.scalars(select(CampaignDraw.id).order_by(CampaignDraw.id).limit(1)).one(),
         "account_id": bob,
+        "list_id": create_list(session, slug=audit.subject.slug, name="Seen", account_id=alice),
+        "neuron_id": neuron_id,
+        "search_id": save_search(session, account_id=alice, name="All", address=f"/{audit.subject.slug}"),
+        "key": "1",
         "import_id": imported_beside(make, audit.subject.slug),
     }
 

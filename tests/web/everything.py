@@ -11,11 +11,13 @@ from app.domain.inspections import Inspection, SubjectRequest
 from app.domain.language_models import ProviderKind
 from app.domain.review import ItemSource
 from app.domain.work import INSPECTION, Lane
-from app.models import Run
+from app.models import Neuron, Run
 from app.queries.explanations.standing import refresh_current
 from app.queries.imports.state import begin_import, complete_import
 from app.queries.imports.subjects import import_target
 from app.queries.language_models.providers import ProviderSettings, add_provider, disable_provider
+from app.queries.lists.kept import add_to_list, create_list
+from app.queries.lists.searches import save_search
 from app.queries.neurons.selection import NeuronSelection
 from app.queries.review.campaigns import CampaignRules
 from app.queries.review.flags import open_flag
@@ -59,6 +61,12 @@ MUTATIONS = (
     Mutation("/exports", "task.queued", {"subject": "{slug}", "format": "jsonl"}),
     Mutation("/subjects/new", "task.queued", {"model": "openai-community/gpt2", "corpus": "demo:stdlib"}),
     Mutation("/subjects/new/{task_id}/collect", "task.queued", {}),
+    Mutation("/searches", "search.saved", {"name": "n", "address": "/{slug}?layer=1"}),
+    Mutation("/searches/{search_id}/delete", "search.deleted", {}),
+    Mutation("/{slug}/lists", "list.changed", {"neuron": "{neuron}", "list_id": "{list_id}"}),
+    Mutation("/lists/{list_id}/neurons/{neuron_id}", "list.changed", {"act": "note", "note": "n"}),
+    Mutation("/lists/{list_id}/name", "list.changed", {"name": "another"}),
+    Mutation("/lists/{list_id}/delete", "list.deleted", {}),
     Mutation("/draws/{draw_id}/withdraw", "items.withdrawn", {}),
     Mutation("/{slug}/check", "task.queued", {}),
     Mutation("/{slug}/{layer}/{index}/runs", "batch.queued", {"method_id": "{method}"}),
@@ -160,6 +168,16 @@ FOUND = Inspection(
 )
 
 
+def kept(make: Make, slug: str, neuron_id: int, account_id: int) -> dict[str, int]:
+    """A list of one neuron and a saved search of this account."""
+    list_id = create_list(make.session, slug=slug, name="Seen", account_id=account_id)
+    subject_id = make.session.get_one(Neuron, neuron_id).subject_id
+    chosen = NeuronSelection.of(subject_id, [neuron_id])
+    add_to_list(make.session, list_id=list_id, selection=chosen, account_id=account_id)
+    search_id = save_search(make.session, account_id=account_id, name="Layer 0", address=f"/{slug}?layer=0")
+    return {"list_id": list_id, "neuron_id": neuron_id, "search_id": search_id, "key": search_id}
+
+
 def one_of_everything(make: Make) -> dict[str, Any]:
     """One of everything that an address can name."""
     subject, method, other = make.subject(), make.method("lexical"), make.method("other")
@@ -207,6 +225,7 @@ def one_of_everything(make: Make) -> dict[str, Any]:
     disable_provider(make.session, provider_id=disabled.id)
     provider.key_encrypted = b"sealed"
     return {
+        **kept(make, subject.slug, neuron.id, reader.id),
         "slug": subject.slug,
         "layer": 0,
         "index": 0,

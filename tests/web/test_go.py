@@ -34,14 +34,15 @@ def test_the_name_of_a_subject_leads_there(client: TestClient, make: Make) -> No
 def test_anything_else_is_searched_in_explanations(client: TestClient, make: Make, q: str) -> None:
     make.subject(slug="tiny")
     location = target(client, q)
-    assert location.startswith("/tiny?words=")
+    assert location.startswith("/search?words=")
     assert client.get(location).status_code == 200
 
 
-def test_among_several_subjects_the_one_that_is_open_is_searched(client: TestClient, make: Make) -> None:
+def test_among_several_subjects_the_one_that_is_open_is_meant(client: TestClient, make: Make) -> None:
     make.subject(slug="tiny")
     make.subject(slug="large")
-    assert target(client, "loops", "tiny") == "/tiny?words=loops"
+    assert target(client, "loops", "tiny") == "/search?words=loops&subject=tiny"
+    assert target(client, "loops") == "/search?words=loops"
     assert target(client, "3/17", "tiny") == "/tiny/3/17"
     assert target(client, "large/3/17", "tiny") == "/large/3/17"
 
@@ -50,10 +51,10 @@ def test_among_several_subjects_a_page_asks_which(client: TestClient, make: Make
     make.subject(slug="tiny").name = "Tiny <b>"
     make.subject(slug="large")
     make.session.flush()
-    answer = client.get("/go", params={"q": "loops & more"})
+    answer = client.get("/go", params={"q": "3/17"})
     assert answer.status_code == 200
-    assert 'href="/tiny?words=loops+%26+more"' in answer.text
-    assert 'href="/large?words=loops+%26+more"' in answer.text
+    assert 'href="/tiny/3/17"' in answer.text
+    assert 'href="/large/3/17"' in answer.text
     assert "Tiny &lt;b&gt;" in answer.text
 
 

@@ -21,7 +21,7 @@ from app.web.main import ROUTERS
 from app.work.enqueue import cancel_run
 from app.work.tasks import cancel_task
 from tests.factories import Make
-from tests.web.everything import MUTATIONS, Mutation, one_of_everything
+from tests.web.everything import MUTATIONS, Mutation, kept, one_of_everything
 
 LogIn = Callable[[str], Any]
 NOT_OURS = {"/login", "/login/password", "/logout"}
@@ -80,16 +80,25 @@ def test_who_may_leaves_a_line_in_the_history(
     if mutation.path.startswith("/subjects/new/"):
         things |= {"task_id": things["inspection_id"]}
     make.session.flush()
-    if mutation.path.startswith("/account/"):
-        things |= owned(make)
-    if mutation.path.startswith(("/items", "/review", "/verdicts")):
-        things |= reviewed(make, mutation)
+    things |= owned_by_alice(make, mutation, things)
     before, others = n_events(make, mutation.event), n_events(make)
     assert send(client, mutation, things) in (200, 204, 303)
     if mutation.event is None:
         assert n_events(make) == others
     else:
         assert n_events(make, mutation.event) == before + 1
+
+
+def owned_by_alice(make: Make, mutation: Mutation, things: dict[str, Any]) -> dict[str, Any]:
+    """What nobody but its owner may change."""
+    if mutation.path.startswith("/account/"):
+        return owned(make)
+    if mutation.path.startswith(("/lists", "/searches/", "/{slug}/lists")):
+        alice = make.session.scalars(select(Account.id).where(Account.name == "alice")).one()
+        return kept(make, things["slug"], things["neuron"], alice)
+    if mutation.path.startswith(("/items", "/review", "/verdicts")):
+        return reviewed(make, mutation)
+    return {}
 
 
 def flagged(make: Make, explanation_id: int) -> int:

@@ -60,6 +60,8 @@ ROUTES: dict[str, Permission | None] = {
     "GET /imports": P.READ_OPERATIONS,
     "GET /imports/{import_id}": P.READ_OPERATIONS,
     "GET /items/{item_id}": P.REVIEW,
+    "GET /lists": P.READ,
+    "GET /lists/{list_id}": P.READ,
     "GET /login": OPEN,
     "GET /login/openid": OPEN,
     "GET /login/openid/callback": OPEN,
@@ -77,6 +79,9 @@ ROUTES: dict[str, Permission | None] = {
     "GET /review/verdicts": P.REVIEW,
     "GET /review/{slot_id}": P.REVIEW,
     "GET /runs/{run_id}": P.READ_OPERATIONS,
+    "GET /search": P.READ,
+    "GET /search/facets": P.READ,
+    "GET /searches/{key}": P.READ,
     "GET /static": OPEN,
     "GET /subjects/new": P.QUEUE,
     "GET /subjects/new/{task_id}": P.QUEUE,
@@ -87,12 +92,16 @@ ROUTES: dict[str, Permission | None] = {
     "GET /{slug}/atlas.bin": P.READ,
     "GET /{slug}/bulk": P.MANAGE_CAMPAIGNS,
     "GET /{slug}/firing": P.READ,
+    "GET /{slug}/lists": P.KEEP_LISTS,
     "GET /{slug}/neurons.{format}": P.READ,
     "GET /{slug}/plots": P.READ,
     "GET /{slug}/queue": P.QUEUE,
+    "GET /{slug}/random": P.READ,
+    "GET /{slug}/tokens": P.READ,
     "GET /{slug}/{layer}/{index}": P.READ,
     "GET /{slug}/{layer}/{index}/compare": P.READ,
     "GET /{slug}/{layer}/{index}/excerpts/{excerpt_id}": P.READ,
+    "GET /{slug}/{layer}/{index}/like": P.READ,
     "GET /{slug}/{layer}/{index}/progress": P.READ,
     "GET /{slug}/{layer}/{index}/similar": P.READ,
     "GET /{slug}/{layer}/{index}/try": P.READ,
@@ -117,11 +126,17 @@ ROUTES: dict[str, Permission | None] = {
     "POST /flags/{flag_id}/withdraw": P.FLAG,
     "POST /items/{item_id}/send-back": P.ADJUDICATE,
     "POST /items/{item_id}/take": P.REVIEW,
+    "POST /lists/{list_id}/delete": P.KEEP_LISTS,
+    "POST /lists/{list_id}/name": P.KEEP_LISTS,
+    "POST /lists/{list_id}/neurons/{neuron_id}": P.KEEP_LISTS,
     "POST /login": OPEN,
     "POST /login/password": OPEN,
     "POST /logout": P.READ,
     "POST /mine/seen": P.MANAGE_OWN_ACCOUNT,
     "POST /people": P.MANAGE_PEOPLE,
+    "POST /searches": P.KEEP_LISTS,
+    "POST /searches/{search_id}/delete": P.KEEP_LISTS,
+    "POST /{slug}/lists": P.KEEP_LISTS,
     "POST /people/{account_id}/address": P.MANAGE_PEOPLE,
     "POST /people/{account_id}/cap": P.MANAGE_PEOPLE,
     "POST /people/{account_id}/disable": P.MANAGE_PEOPLE,
@@ -160,7 +175,7 @@ ROUTES: dict[str, Permission | None] = {
 """What each route requires: the whole site in one table. A route that is not here fails a test."""
 
 FORMS = {mutation.path: mutation.form for mutation in MUTATIONS}
-QUERIES = {"GET /{slug}/bulk": {"neuron": "{neuron}"}, "GET /{slug}/queue": {"neuron": "{neuron}"}}
+QUERIES = {f"GET /{{slug}}/{page}": {"neuron": "{neuron}"} for page in ("bulk", "lists", "queue")}
 """What pages need in their addresses."""
 REFUSALS = (401, 403)
 

@@ -3,23 +3,44 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import ColumnElement, CompoundSelect, Select, false, func, literal_column, or_, select, text
+from sqlalchemy import ColumnElement, CompoundSelect, Select, exists, false, literal_column, or_, select, text
 from sqlalchemy.orm import Session
 
+from app.domain.authors import AuthorKind
 from app.domain.doubts import Doubt
 from app.domain.neurons import NeuronState
-from app.domain.searches import web_search
-from app.models import Account, Explanation, ExplanationDoubt, Flag, Neuron, Run
+from app.domain.review import ItemSource, Verdict
+from app.models import (
+    Account,
+    Explanation,
+    ExplanationDoubt,
+    Flag,
+    ListedNeuron,
+    Method,
+    MethodStanding,
+    Neuron,
+    ReviewItem,
+    Run,
+    Subject,
+)
 from app.queries.common.bulk import driver_connection
+from app.queries.neurons.search_words import search_query
 from app.queries.neurons.tokens import driven_by
 from app.queries.runs.active import found_nothing, is_active
 
 _PLAN_BY_VALUE = text(
     "SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('enable_seqscan', 'off', true)"
 )
-ENGLISH: ColumnElement[str] = literal_column("'english'::regconfig")
+
+
+@dataclass(frozen=True, slots=True)
+class ListReference:
+    """A list as an address names it."""
+
+    id: int
+    name: str
+    """What the address says; only the id counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +64,8 @@ class NeuronFilter:
     twin_max: float | None = None
     token: str | None = None
     """One of the neuron's strongest tokens, as it is written or after a space."""
+    token_part: bool = False
+    """Whether the token may be a part of a strongest token."""
     simulator: str | None = None
     """Of the headline or of the 2023 score."""
     rate_min: float | None = None
@@ -51,10 +74,18 @@ class NeuronFilter:
     state: NeuronState | None = None
     doubt: Doubt | None = None
     """About the explanation that is shown first."""
+    method: str | None = None
+    """The name of the method that made the explanation that is shown first, in any version."""
+    author: AuthorKind | None = None
+    """Of the explanation that is shown first."""
+    verdict: Verdict | None = None
+    """That reviewers have settled on for the explanation that is shown first."""
+    in_list: ListReference | None = None
+    """A list of neurons that has it."""
     by: str | None = None
     """The name of an account that has flagged or written one of the neuron's explanations."""
     words: str | None = None
-    """In the explanation; quotes, ``or`` and ``-`` as in web search engines."""
+    """In the explanation; quotes, ``or`` and ``-`` as in web search engines, ``*`` at the end of a word's beginning."""
 
 
 EVERY_NEURON = NeuronFilter()
@@ -68,11 +99,6 @@ _RANGED = {
     "rate": Neuron.firing_rate,
 }
 """What may be filtered by a lowest and a highest value."""
-
-
-def has_search_words(session: Session, *, words: str) -> bool:
-    """Whether a search has anything to look for: not only common words and punctuation."""
-    return (session.scalar(select(func.numnode(search_query(words)))) or 0) > 0
 
 
 @contextmanager
@@ -90,14 +116,14 @@ def planned_by_value(session: Session, wanted: NeuronFilter) -> Iterator[None]:
         yield
 
 
-def filter_conditions(subject_id: int, wanted: NeuronFilter) -> list[ColumnElement[bool]]:
-    """What is true of a subject's neurons that match."""
-    conditions = [Neuron.subject_id == subject_id]
+def filter_conditions(subject_id: int | None, wanted: NeuronFilter) -> list[ColumnElement[bool]]:
+    """What is true of a subject's neurons that match; without a subject, of those of all but null twins."""
+    conditions = [_of_subject(subject_id)]
     if wanted.layer is not None:
         conditions.append(Neuron.layer == wanted.layer)
     conditions += _ranges(wanted)
     if wanted.token is not None:
-        conditions.append(driven_by(subject_id, wanted.token))
+        conditions.append(driven_by(subject_id, wanted.token, is_part=wanted.token_part))
     if wanted.simulator is not None:
         own = (Neuron.headline_simulator == wanted.simulator, Neuron.current_simulator == wanted.simulator)
         conditions.append(or_(*own))
@@ -105,6 +131,10 @@ def filter_conditions(subject_id: int, wanted: NeuronFilter) -> list[ColumnEleme
         conditions.append(Neuron.id.in_(_doubted(subject_id, wanted.doubt)))
     if wanted.by is not None:
         conditions.append(Neuron.id.in_(_touched(wanted.by)))
+    if wanted.in_list is not None:
+        listed = select(ListedNeuron.neuron_id).where(ListedNeuron.list_id == wanted.in_list.id)
+        conditions.append(Neuron.id.in_(listed))
+    conditions += _of_explanation(wanted)
     if wanted.words and wanted.state is NeuronState.UNEXPLAINED:
         conditions.append(false())  # the planner does not know that what has no explanation has no words
     elif wanted.words:
@@ -112,6 +142,37 @@ def filter_conditions(subject_id: int, wanted: NeuronFilter) -> list[ColumnEleme
     if wanted.state is not None:
         conditions.append(_in_state(wanted.state))
     return conditions
+
+
+def _of_subject(subject_id: int | None) -> ColumnElement[bool]:
+    if subject_id is not None:
+        return Neuron.subject_id == subject_id
+    return Neuron.subject_id.in_(select(Subject.id).where(Subject.null_twin_of_id.is_(None)))
+
+
+def _of_explanation(wanted: NeuronFilter) -> Iterator[ColumnElement[bool]]:
+    """Who has made the explanation that is shown first, and what reviewers say of it."""
+    standing = exists().where(
+        MethodStanding.neuron_id == Neuron.id, MethodStanding.explanation_id == Neuron.current_explanation_id
+    )
+    if wanted.method is not None:
+        versions = select(Method.id).where(Method.name == wanted.method)
+        yield standing.where(MethodStanding.method_id.in_(versions))
+    if wanted.author is AuthorKind.METHOD:
+        yield standing
+    elif wanted.author is not None:
+        yield exists().where(
+            Explanation.neuron_id == Neuron.id,
+            Explanation.id == Neuron.current_explanation_id,
+            Explanation.author_kind == literal_column(f"'{wanted.author}'"),
+        )
+    if wanted.verdict is not None:
+        yield Neuron.current_explanation_id.in_(
+            select(ReviewItem.explanation_id).where(
+                ReviewItem.outcome == literal_column(f"'{wanted.verdict}'"),
+                ReviewItem.source != literal_column(f"'{ItemSource.CONTROL}'"),
+            )
+        )
 
 
 def _ranges(wanted: NeuronFilter) -> Iterator[ColumnElement[bool]]:
@@ -141,11 +202,10 @@ def _in_state(state: NeuronState) -> ColumnElement[bool]:
             return Neuron.current_explanation_id.is_(None) & Neuron.id.in_(select(Run.neuron_id).where(found_nothing()))
 
 
-def _doubted(subject_id: int, doubt: Doubt) -> Select[int]:
+def _doubted(subject_id: int | None, doubt: Doubt) -> Select[int]:
     """The neurons of a subject with a doubt; its own subject is named so that one index holds them all together."""
-    return select(ExplanationDoubt.neuron_id).where(
-        ExplanationDoubt.subject_id == subject_id, ExplanationDoubt.doubt == doubt, ExplanationDoubt.is_current
-    )
+    found = select(ExplanationDoubt.neuron_id).where(ExplanationDoubt.doubt == doubt, ExplanationDoubt.is_current)
+    return found if subject_id is None else found.where(ExplanationDoubt.subject_id == subject_id)
 
 
 def _touched(name: str) -> CompoundSelect[int]:
@@ -154,8 +214,3 @@ def _touched(name: str) -> CompoundSelect[int]:
     flagged = select(Explanation.neuron_id).join(Flag, Flag.explanation_id == Explanation.id)
     written = select(Explanation.neuron_id).where(Explanation.account_id == account)
     return flagged.where(Flag.account_id == account).union(written)
-
-
-def search_query(words: str) -> ColumnElement[Any]:
-    """The search as Postgres reads it."""
-    return func.websearch_to_tsquery(ENGLISH, web_search(words))

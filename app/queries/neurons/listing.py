@@ -1,41 +1,42 @@
 """The list of a subject's neurons: filtered, sorted, read by keyset, counted."""
 
-from collections.abc import Sequence
+import secrets
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Integer,
     Select,
+    SmallInteger,
     and_,
     func,
     literal,
     or_,
     select,
     true,
+    tuple_,
 )
 from sqlalchemy.orm import Session
 
-from app.domain.headlines import HeadlineKind
 from app.domain.neurons import NeuronState
-from app.domain.verdict_lines import VerdictLine
-from app.models import Neuron
+from app.models import ListedNeuron, Neuron, Subject
 from app.queries.common.paging import Page
-from app.queries.explanations.headlines import ShownStanding, standings_of
 from app.queries.neurons.filters import (
-    ENGLISH,
     EVERY_NEURON,
     NeuronFilter,
     filter_conditions,
     planned_by_value,
-    search_query,
 )
 from app.queries.neurons.order import (
     BEST_FIRST,
     OF_EXPLANATIONS,
+    OF_MATCHES,
     NeuronSort,
     SortColumns,
     SortCursor,
+    SortKey,
     SortSegment,
     beyond,
     cursor_of,
@@ -43,63 +44,19 @@ from app.queries.neurons.order import (
     segments_of,
     whole_order,
 )
-from app.queries.runs.active import RunsOfNeuron, runs_of_neurons
+from app.queries.neurons.rows import LISTED_COLUMNS, NeuronRow, whole_rows
+from app.queries.neurons.search_words import relevance
 
 COUNT_BOUND = 10_000
 """Matches are counted up to here; beyond it a list shows "10,000+"."""
 SEARCH_COUNT_BOUND = 1_000
 """The same for searches, where every match costs a look at its row."""
 
+_RANDOM = 1 << 32
+MOST_RANKED = 5_000
+"""Matches among which a search ranks: each costs a look at its words. No list of neurons is longer."""
 FEW = 2_000
 """Up to so many matches, a list is found whole and then sorted: some milliseconds, whatever the planner expects."""
-TEXT_SHOWN = 400
-"""Characters of an explanation that a list shows; the neuron's page shows all."""
-HIT, HIT_END = "\x02", "\x03"
-_HEADLINE = f"StartSel={HIT}, StopSel={HIT_END}, HighlightAll=true"
-
-
-@dataclass(frozen=True, slots=True)
-class NeuronRow:
-    """One line of the list."""
-
-    id: int
-    layer: int
-    index: int
-    explanation_id: int | None
-    explanation: str | None
-    marked: str | None
-    """The explanation with ``HIT`` and ``HIT_END`` around the words that a search has found; None without a search."""
-    headline: float | None
-    """The score over the whole corpus, else the 2023 score."""
-    headline_kind: HeadlineKind | None
-    """Which of them the headline is; None without an explanation that was scored."""
-    headline_interval: tuple[float, float] | None
-    precision: float | None
-    recall: float | None
-    margin: float | None
-    """The headline minus the score of the neuron's token table."""
-    twin_percentile: float | None
-    """Share of the null twin's neurons in the layer with a lower headline."""
-    score: float | None
-    """The 2023 score."""
-    interval: tuple[float, float] | None
-    """Of the 2023 score, 95%."""
-    simulator: str | None
-    """Of the headline. Scores of different simulators are not comparable."""
-    firing_rate: float | None
-    max: float | None
-    n_explanations: int
-    n_open_flags: int
-    n_active_runs: int
-    verdict: VerdictLine | None
-    """Of the explanation; None where there is none."""
-    found_nothing: bool
-    """Whether it has no explanation and a method has found nothing worth saying."""
-
-    @property
-    def is_whole_corpus(self) -> bool:
-        """Whether its headline speaks of the whole corpus."""
-        return self.headline_kind is not None and self.headline_kind.is_whole_corpus
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,28 +67,12 @@ class Matches:
     exact: bool
 
 
-_COLUMNS = (
-    Neuron.id,
-    Neuron.layer,
-    Neuron.index,
-    Neuron.current_explanation_id,
-    func.left(Neuron.current_text, TEXT_SHOWN).label("current_text"),
-    Neuron.current_score,
-    Neuron.headline_score,
-    Neuron.headline_margin,
-    Neuron.twin_percentile,
-    Neuron.firing_rate,
-    Neuron.max,
-    Neuron.n_explanations,
-    Neuron.n_open_flags,
-)
-
-
 @dataclass(frozen=True, slots=True)
 class NeuronsQuery:
     """What a page of the list is a page of."""
 
-    subject_id: int
+    subject_id: int | None
+    """None for all subjects but null twins."""
     filter: NeuronFilter = EVERY_NEURON
     sort: NeuronSort = BEST_FIRST
 
@@ -169,7 +110,7 @@ def neurons_page(
         found = _read(session, _source(query, few=few), start, backwards=backwards, limit=size + 1)
     more = len(found) > size
     shown = found[:size][::-1] if backwards else found[:size]
-    rows = _whole_rows(session, shown, words=query.filter.words)
+    rows = whole_rows(session, shown, words=query.filter.words)
     if not shown:
         return Page(rows)
     first, last = cursor_of(shown[0], query.sort), cursor_of(shown[-1], query.sort)
@@ -192,6 +133,42 @@ def count_neurons(session: Session, *, query: NeuronsQuery, bound: int | None = 
     with planned_by_value(session, query.filter):
         number = session.scalar(select(func.count()).select_from(some)) or 0
     return Matches(min(number, bound), exact=number <= bound)
+
+
+def random_neuron(
+    session: Session, *, query: NeuronsQuery, draw: Callable[[int], int] = secrets.randbelow
+) -> tuple[int, int] | None:
+    """Layer and index of a random neuron that matches; None where none does. At most four queries.
+
+    ``draw`` returns a number from 0 to below its argument. Up to ``COUNT_BOUND`` matches are equally likely. Among
+    more, it is the first match from a random neuron on, so that one after a gap is likelier; in a search, one of the
+    first ``MOST_RANKED``.
+    """
+    matches = count_neurons(session, query=query, bound=MOST_RANKED if query.filter.words else None)
+    if not matches.number:
+        return None
+    conditions = filter_conditions(query.subject_id, query.filter)
+    found = select(Neuron.layer, Neuron.index).where(*conditions)
+    with planned_by_value(session, query.filter):
+        if matches.exact or query.filter.words:
+            row = session.execute(found.offset(draw(matches.number)).limit(1)).first()
+        else:
+            row = session.execute(_from_random(query, found, draw)).first()
+            row = row or session.execute(found.order_by(Neuron.layer, Neuron.index).limit(1)).first()
+    return None if row is None else (row[0], row[1])
+
+
+def _from_random(query: NeuronsQuery, found: Select[int, int], draw: Callable[[int], int]) -> Select[int, int]:
+    """The first match from a random neuron of the subject on, which is in the filter's layer where it names one."""
+    shape = select(Subject.n_layers, Subject.neurons_per_layer).where(Subject.id == query.subject_id).cte("shape")
+    layer = literal(draw(_RANDOM) / _RANDOM) * shape.c.n_layers
+    index = literal(draw(_RANDOM) / _RANDOM) * shape.c.neurons_per_layer
+    start = select(
+        func.floor(layer).cast(SmallInteger) if query.filter.layer is None else literal(query.filter.layer),
+        func.floor(index).cast(Integer),
+    )
+    here: ColumnElement[Any] = tuple_(Neuron.layer, Neuron.index)
+    return found.where(here >= start.scalar_subquery()).order_by(Neuron.layer, Neuron.index).limit(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +200,7 @@ def position_in_list(session: Session, *, query: NeuronsQuery, neuron_id: int) -
     """
     matches = count_neurons(session, query=query)
     few = matches.exact and matches.number <= FEW
-    own = session.execute(select(*_COLUMNS).where(Neuron.id == neuron_id)).one()
+    own = session.execute(select(*_columns(query)).where(Neuron.id == neuron_id)).one()
     start = parse_cursor(cursor_of(own, query.sort), query.sort)
     matching = select(Neuron.id).where(Neuron.id == neuron_id, *filter_conditions(query.subject_id, query.filter))
     with planned_by_value(session, query.filter):
@@ -252,13 +229,27 @@ def _source(query: NeuronsQuery, *, few: bool) -> _Source:
     """All that match, unsorted.
 
     Where few match, a planner that expects many scans the sort's index for matches that are not there. A
-    materialized CTE makes it apply the filter first.
+    materialized CTE makes it apply the filter first. So does an order that no index has, over a bounded number.
     """
-    chosen = select(*_COLUMNS).where(*filter_conditions(query.subject_id, query.filter))
-    if not few:
+    is_ranked = query.sort.key in OF_MATCHES
+    chosen = select(*_columns(query)).where(*filter_conditions(query.subject_id, query.filter))
+    if not few and not is_ranked:
         return _Source(query, chosen, Neuron.__table__.c, is_found_first=False)
+    if is_ranked:
+        chosen = chosen.limit(MOST_RANKED)
     found = chosen.cte("found").prefix_with("MATERIALIZED")
     return _Source(query, select(found), found.c, is_found_first=True)
+
+
+def _columns(query: NeuronsQuery) -> list[Any]:
+    """What lists show, and what they are sorted by."""
+    columns: list[Any] = [*LISTED_COLUMNS]
+    if query.sort.key is SortKey.RELEVANCE and query.filter.words:
+        columns.append(relevance(query.filter.words).label("relevance"))
+    if query.sort.key is SortKey.LISTED and query.filter.in_list is not None:
+        own = (ListedNeuron.list_id == query.filter.in_list.id, ListedNeuron.neuron_id == Neuron.id)
+        columns.append(select(ListedNeuron.position).where(*own).scalar_subquery().label("listed"))
+    return columns
 
 
 def _segments(source: _Source, *, backwards: bool) -> list[SortSegment]:
@@ -300,66 +291,18 @@ def _conditions(
 def every_neuron(session: Session, *, query: NeuronsQuery, after: str | None, size: int) -> Page[NeuronRow]:
     """``size`` neurons of the whole list after a cursor, with their whole texts: for files of all that match.
 
-    Raises Invalid for a malformed cursor.
+    An order among a bounded number of matches is replaced by that of their positions. Raises Invalid for a malformed
+    cursor.
     """
+    if query.sort.key is SortKey.RELEVANCE:
+        query = replace(query, sort=NeuronSort(SortKey.POSITION, descending=False))
     start = None if after is None else parse_cursor(after, query.sort)
     with planned_by_value(session, query.filter):
         found = _read(session, _source(query, few=False), start, backwards=False, limit=size + 1)
     shown = found[:size]
-    rows = _whole_rows(session, shown, words=None)
+    rows = whole_rows(session, shown, words=None)
     ids = [row.id for row in shown]
     texts = session.execute(select(Neuron.id, Neuron.current_text).where(Neuron.id == func.any(ids)))
     by_id = {row.id: row.current_text for row in texts}
     whole = tuple(replace(row, explanation=by_id[row.id]) for row in rows)
     return Page(whole, next=cursor_of(shown[-1], query.sort) if len(found) > size else None)
-
-
-def _whole_rows(session: Session, rows: Sequence[Any], *, words: str | None) -> tuple[NeuronRow, ...]:
-    explained = [row.current_explanation_id for row in rows if row.current_explanation_id is not None]
-    marked = _marked(session, rows, words) if words and explained else {}
-    standings = standings_of(session, explanation_ids=explained)
-    runs = runs_of_neurons(session, neuron_ids=[row.id for row in rows]) if rows else {}
-    whole = (_whole_row(row, standings.get(row.current_explanation_id), runs.get(row.id, _NO_RUNS)) for row in rows)
-    return tuple(replace(row, marked=marked.get(row.id)) for row in whole)
-
-
-_NO_RUNS = RunsOfNeuron()
-
-
-def _whole_row(row: Any, standing: ShownStanding | None, runs: RunsOfNeuron) -> NeuronRow:
-    headline = None if standing is None else standing.headline
-    old = None if standing is None else standing.score_2023
-    return NeuronRow(
-        id=row.id,
-        layer=row.layer,
-        index=row.index,
-        explanation_id=row.current_explanation_id,
-        explanation=row.current_text,
-        marked=None,
-        headline=None if headline is None else headline.score.value,
-        headline_kind=None if headline is None else headline.kind,
-        headline_interval=None if headline is None else headline.interval,
-        precision=None if headline is None else headline.precision.value,
-        recall=None if headline is None else headline.recall.value,
-        margin=None if headline is None else headline.margin.value,
-        twin_percentile=row.twin_percentile,
-        score=None if old is None else old.value,
-        interval=None if old is None else old.interval,
-        simulator=None if headline is None else headline.score.simulator,
-        firing_rate=row.firing_rate,
-        max=row.max,
-        n_explanations=row.n_explanations,
-        n_open_flags=row.n_open_flags,
-        n_active_runs=runs.n_active,
-        verdict=None if standing is None else standing.line,
-        found_nothing=row.current_explanation_id is None and runs.found_nothing,
-    )
-
-
-def _marked(session: Session, rows: Sequence[Any], words: str) -> dict[int, str | None]:
-    """The texts that a list shows, with marks around what the search finds in them, by the neuron's id."""
-    text = func.translate(func.left(Neuron.current_text, TEXT_SHOWN), HIT + HIT_END, "")
-    marked = func.ts_headline(ENGLISH, text, search_query(words), _HEADLINE)
-    ids = [row.id for row in rows]
-    found = session.execute(select(Neuron.id, marked.label("marked")).where(Neuron.id == func.any(ids)))
-    return {row.id: row.marked for row in found}

@@ -26,6 +26,10 @@ class SortKey(StrEnum):
     FIRING_RATE = "firing_rate"
     MAX = "max"
     POSITION = "position"
+    LISTED = "listed"
+    """The position in a list of neurons."""
+    RELEVANCE = "relevance"
+    """How well the explanation matches the words of a search."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +77,12 @@ _VALUES = {
     SortKey.TWIN: "twin_percentile",
     SortKey.FIRING_RATE: "firing_rate",
     SortKey.MAX: "max",
+    SortKey.LISTED: "listed",
+    SortKey.RELEVANCE: "relevance",
 }
 """The columns of the keys that may be NULL."""
+OF_MATCHES = (SortKey.LISTED, SortKey.RELEVANCE)
+"""What no index holds: it depends on what is looked for."""
 OF_EXPLANATIONS = (SortKey.HEADLINE, SortKey.SCORE, SortKey.MARGIN, SortKey.TWIN)
 """Values that a neuron without an explanation does not have."""
 

@@ -63,40 +63,59 @@ def similar_neurons(session: Session, *, neuron_id: int, collection_id: int | No
     same_text = _same_text(session, neuron_id)
     if collection_id is None:
         return SimilarNeurons(same_text, (), ())
+    n_tokens, sharing = sharing_tokens(session, neuron_id, collection_id, most=MOST_CANDIDATES)
+    if not n_tokens:
+        return SimilarNeurons(same_text, (), ())
+    peaks, n_top = _shared_peaks(session, neuron_id, collection_id, list(sharing))
+    return SimilarNeurons(
+        same_text,
+        _shown(session, dict(list(sharing.items())[:MOST_SHOWN]), n_tokens),
+        _shown(session, dict(sorted(peaks.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_SHOWN]), n_top),
+    )
+
+
+def sharing_tokens(session: Session, neuron_id: int, collection_id: int, *, most: int) -> tuple[int, dict[int, int]]:
+    """How many strongest tokens a neuron has, and how many of them others share, the most first. Two queries."""
     own = session.scalar(
         select(CollectedNeuron.strongest_tokens).where(
             CollectedNeuron.neuron_id == neuron_id, CollectedNeuron.collection_id == collection_id
         )
     )
     if not own:
-        return SimilarNeurons(same_text, (), ())
+        return 0, {}
     parameters = {"own": own, "collection_id": collection_id, "neuron_id": neuron_id}
-    parameters |= {"most_sharing": MOST_SHARING, "most": MOST_CANDIDATES}
-    sharing = {row.neuron_id: row.n_shared for row in session.execute(_SHARING, parameters)}
-    peaks, n_top = _shared_peaks(session, neuron_id, collection_id, list(sharing))
-    return SimilarNeurons(
-        same_text,
-        _shown(session, dict(list(sharing.items())[:MOST_SHOWN]), len(own)),
-        _shown(session, dict(sorted(peaks.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_SHOWN]), n_top),
-    )
+    parameters |= {"most_sharing": MOST_SHARING, "most": most}
+    return len(own), {row.neuron_id: row.n_shared for row in session.execute(_SHARING, parameters)}
+
+
+def neurons_with_text_of(session: Session, neuron_id: int, *, limit: int) -> list[int]:
+    """Ids of neurons of the same subject that are shown the same explanation first."""
+    return [row.id for row in _of_text(session, neuron_id, limit)]
 
 
 def _same_text(session: Session, neuron_id: int) -> tuple[SimilarNeuron, ...]:
+    return tuple(
+        SimilarNeuron(row.layer, row.number, row.current_text[:TEXT_SHOWN], 1, 1)
+        for row in _of_text(session, neuron_id, MOST_SHOWN)
+    )
+
+
+def _of_text(session: Session, neuron_id: int, limit: int) -> Sequence[Any]:
     """Found by the index of the texts' digests."""
     own = session.execute(select(Neuron.subject_id, Neuron.current_text).where(Neuron.id == neuron_id)).one()
     if own.current_text is None:
         return ()
-    rows = session.execute(
-        select(Neuron.layer, Neuron.index.label("number"), Neuron.current_text)
+    return session.execute(
+        select(Neuron.id, Neuron.layer, Neuron.index.label("number"), Neuron.current_text)
         .where(
             Neuron.subject_id == own.subject_id,
             func.md5(Neuron.current_text) == func.md5(own.current_text),
             Neuron.current_text == own.current_text,
             Neuron.id != neuron_id,
         )
-        .limit(MOST_SHOWN)
-    )
-    return tuple(SimilarNeuron(row.layer, row.number, row.current_text[:TEXT_SHOWN], 1, 1) for row in rows)
+        .order_by(Neuron.id)
+        .limit(limit)
+    ).all()
 
 
 def _shared_peaks(

@@ -47,9 +47,21 @@ def _parts(wanted: NeuronFilter) -> Iterator[str]:
     if wanted.doubt is not None:
         yield wanted.doubt.label
     if wanted.token is not None:
-        yield f"driven by “{wanted.token}”"
+        yield f"driven by {'a token with ' if wanted.token_part else ''}“{wanted.token}”"
     if wanted.words:
         yield f"“{wanted.words}” in the explanation"
+    yield from _origins(wanted)
+
+
+def _origins(wanted: NeuronFilter) -> Iterator[str]:
+    if wanted.method is not None:
+        yield f"explained by the method {wanted.method}"
+    if wanted.author is not None:
+        yield f"author: {wanted.author}"
+    if wanted.verdict is not None:
+        yield f"verdict: {wanted.verdict.label.lower()}"
+    if wanted.in_list is not None:
+        yield f"list “{wanted.in_list.name or wanted.in_list.id}”"
     if wanted.by is not None:
         yield f"flagged or written by {wanted.by}"
     if wanted.simulator is not None:

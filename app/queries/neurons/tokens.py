@@ -1,30 +1,99 @@
 """The neurons that a token drives, and what neurons' token tables reach."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, and_, func, literal, select, true
+from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 
 from app.domain.token_table import TokenTable
 from app.models import CollectedNeuron, Collection, Neuron, Subject, VocabularyToken
 
 
-def driven_by(subject_id: int, token: str) -> ColumnElement[bool]:
-    """Whether a neuron has the token, as written or after a space, among its strongest in the newest collection."""
-    variants = [text.encode() for text in dict.fromkeys((token, f" {token}"))]
-    token_ids = (
-        select(func.array_agg(VocabularyToken.token_id))
-        .join(Subject, Subject.tokenizer_id == VocabularyToken.tokenizer_id)
-        .where(Subject.id == subject_id, VocabularyToken.bytes.in_(variants))
-        .scalar_subquery()
+def driven_by(subject_id: int | None, token: str, *, is_part: bool = False) -> ColumnElement[bool]:
+    """Whether a neuron has the token among its strongest in the newest collection.
+
+    As it is written or after a space; with ``is_part`` any token that holds it. Without a subject: of any subject.
+    """
+    tokens = (
+        select(func.array_agg(VocabularyToken.token_id).label("ids"))
+        .where(VocabularyToken.tokenizer_id == Subject.tokenizer_id, is_token(token, is_part=is_part))
+        .correlate(Subject)
+        .lateral("wanted_tokens")
     )
+    strong = CollectedNeuron.strongest_tokens.bool_op("&&")(tokens.c.ids)
     driven = (
         select(CollectedNeuron.neuron_id)
-        .join(Subject, Subject.collection_id == CollectedNeuron.collection_id)
-        .where(Subject.id == subject_id, CollectedNeuron.strongest_tokens.bool_op("&&")(token_ids))
+        .select_from(Subject)
+        .join(tokens, true())
+        .join(CollectedNeuron, and_(CollectedNeuron.collection_id == Subject.collection_id, strong))
     )
-    return Neuron.id.in_(driven)
+    return Neuron.id.in_(driven if subject_id is None else driven.where(Subject.id == subject_id))
+
+
+def is_token(text: str, *, is_part: bool) -> ColumnElement[bool]:
+    """Whether a token of a vocabulary is this text, as it is written or after a space, or holds it."""
+    if is_part:
+        return func.position(literal(text.encode()).op("IN")(VocabularyToken.bytes)) > 0
+    return VocabularyToken.bytes.in_([each.encode() for each in dict.fromkeys((text, f" {text}"))])
+
+
+MOST_TOKENS = 100
+"""Tokens of one search whose neurons are counted."""
+MOST_DRIVEN = 20_000
+"""Neurons that are looked at to count them."""
+
+
+@dataclass(frozen=True, slots=True)
+class DrivingToken:
+    """A token, and how many neurons have it among their strongest."""
+
+    bytes: bytes
+    n_neurons: int
+
+
+@dataclass(frozen=True, slots=True)
+class DrivingTokens:
+    """The tokens that hold a text, those of most neurons first."""
+
+    tokens: tuple[DrivingToken, ...]
+    is_cut: bool
+    """Whether there are more tokens, or more neurons, than were looked at."""
+
+
+_DRIVING = sql("""
+    WITH wanted AS MATERIALIZED (
+        SELECT token_id, bytes FROM vocabulary
+        WHERE tokenizer_id = (SELECT tokenizer_id FROM subject WHERE id = :subject_id)
+            AND position(CAST(:text AS bytea) IN bytes) > 0
+        ORDER BY length(bytes), token_id LIMIT :most_tokens
+    ), driven AS MATERIALIZED (
+        SELECT strongest_tokens FROM collected_neuron
+        WHERE strongest_tokens && (SELECT array_agg(token_id) FROM wanted)
+            AND collection_id = (SELECT collection_id FROM subject WHERE id = :subject_id)
+        LIMIT :most_driven
+    )
+    SELECT wanted.bytes, count(found.token_id) AS n_neurons, (SELECT count(*) FROM driven) AS n_driven
+    FROM wanted LEFT JOIN (SELECT unnest(strongest_tokens) AS token_id FROM driven) AS found USING (token_id)
+    GROUP BY wanted.token_id, wanted.bytes ORDER BY n_neurons DESC, length(wanted.bytes), wanted.token_id
+""")
+
+
+def driving_tokens(session: Session, *, subject_id: int, text: str) -> DrivingTokens:
+    """The tokens of a subject's vocabulary that hold a text, with the number of neurons that each drives. One query."""
+    rows = session.execute(
+        _DRIVING,
+        {
+            "subject_id": subject_id,
+            "text": text.encode(),
+            "most_tokens": MOST_TOKENS,
+            "most_driven": MOST_DRIVEN,
+        },
+    ).all()
+    is_cut = len(rows) == MOST_TOKENS or any(row.n_driven == MOST_DRIVEN for row in rows)
+    return DrivingTokens(tuple(DrivingToken(bytes(row.bytes), row.n_neurons) for row in rows), is_cut)
 
 
 def table_correlations(

@@ -43,14 +43,23 @@ class SubjectHead:
 class SubjectName:
     """A subject as a choice among several."""
 
+    id: int
     slug: str
     name: str
 
 
 def subject_names(session: Session) -> tuple[SubjectName, ...]:
     """All subjects, the newest first."""
-    rows = session.execute(select(Subject.slug, Subject.name).order_by(Subject.id.desc()))
-    return tuple(SubjectName(row.slug, row.name) for row in rows)
+    rows = session.execute(select(Subject.id, Subject.slug, Subject.name).order_by(Subject.id.desc()))
+    return tuple(SubjectName(row.id, row.slug, row.name) for row in rows)
+
+
+def named_subject(session: Session, *, slug: str) -> SubjectName:
+    """The subject of this slug. Raises NotFound."""
+    row = session.execute(select(Subject.id, Subject.slug, Subject.name).where(Subject.slug == slug)).first()
+    if row is None:
+        raise NotFound("There is no such subject. The first page lists those there are.")
+    return SubjectName(row.id, row.slug, row.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,21 +6,36 @@ A form sends empty fields as empty texts, so every field is read as text here.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Annotated
 from urllib.parse import parse_qsl, urlencode
 
 from fastapi import Depends, Query
 
+from app.domain.authors import AuthorKind
 from app.domain.bounds import BIGGEST_INDEX, BIGGEST_LAYER, LONGEST_FIELD, LONGEST_NAME, LONGEST_SEARCH
 from app.domain.doubts import Doubt
 from app.domain.neurons import NeuronState
+from app.domain.review import Verdict
+from app.domain.slugs import LONGEST_KEY, parse_named_key
 from app.errors import Invalid
 from app.queries.common.inputs import one_of, plain_text
-from app.queries.neurons.filters import NeuronFilter
+from app.queries.neurons.filters import ListReference, NeuronFilter
 from app.queries.neurons.order import NeuronSort, SortKey
+
+
+class TokenMatch(StrEnum):
+    """How a token is compared with the text of a filter."""
+
+    WHOLE = "whole"
+    PART = "part"
+    """A token that holds the text."""
+
 
 SIMULATOR_LIMIT = 200
 DEFAULT_SORT, SORT_2023 = "-headline", "-score"
+BY_RELEVANCE = "-relevance"
+AS_LISTED = "listed"
 EVERYTHING = "all"
 """How a list without filters is named in an address."""
 
@@ -42,9 +57,15 @@ SORT_LABELS = {
     "max": "Lowest maximum first",
     "position": "By position",
     "-position": "By position, from the end",
+    AS_LISTED: "In the list's own order",
+    "-listed": "The list from its end",
+    BY_RELEVANCE: "Best match first",
+    "relevance": "Worst match first",
 }
 
 
+ORDERS_OF = {BY_RELEVANCE: "words", "relevance": "words", AS_LISTED: "in_list", "-listed": "in_list"}
+"""Orders that only a list with this field has."""
 RANGES = {
     "layer": "layers",
     "index": "indices",
@@ -58,10 +79,15 @@ RANGES = {
 _CHIPS: Mapping[str, Callable[[str], str]] = {
     "words": lambda value: f"words: {value}",
     "token": lambda value: f"token: {value}",
+    "token_match": lambda _: "or a part of a token",
     "layer": lambda value: f"layer {value}",
     "state": lambda value: value.replace("_", " "),
     "doubt": lambda value: f"doubt: {Doubt(value).label.lower()}",
     "by": lambda value: f"flagged or written by {value}",
+    "in_list": lambda value: f"list: {(parse_named_key(value) or (0, ''))[1] or value}",
+    "made_by": lambda value: f"method {value}",
+    "author": lambda value: f"author: {value}",
+    "verdict": lambda value: f"verdict: {Verdict(value).label.lower()}",
     "simulator": lambda value: f"simulator {value}",
 }
 
@@ -97,6 +123,11 @@ class FilterFields:
     doubt: str = ""
     words: str = ""
     token: str = ""
+    token_match: str = ""
+    made_by: str = ""
+    author: str = ""
+    verdict: str = ""
+    in_list: str = ""
     by: str = ""
     simulator: str = ""
     sort: str = ""
@@ -119,7 +150,9 @@ class FilterFields:
     @property
     def has_more(self) -> bool:
         """Whether a filter is set that a form hides at first."""
-        return bool(self.simulator) or any(getattr(self, f"{name}_{end}") for name in RANGES for end in ("min", "max"))
+        return any((self.simulator, self.token_match, self.made_by, self.author, self.verdict)) or any(
+            getattr(self, f"{name}_{end}") for name in RANGES for end in ("min", "max")
+        )
 
     def chips(self) -> tuple["FilterChip", ...]:
         """Every filter that is set, in words, with the query string of the list without it."""
@@ -179,12 +212,21 @@ def read_filters(fields: FilterFields) -> ListRequest:
         doubt=one_of(fields.doubt, Doubt, what="doubt") if fields.doubt else None,
         words=words or None,
         token=_token(fields.token),
+        token_part=bool(fields.token_match) and one_of(fields.token_match, TokenMatch, what="match") is TokenMatch.PART,
+        method=plain_text(fields.made_by, what="method", limit=LONGEST_NAME) or None,
+        author=one_of(fields.author, AuthorKind, what="author") if fields.author else None,
+        verdict=one_of(fields.verdict, Verdict, what="verdict") if fields.verdict else None,
+        in_list=_list(fields.in_list),
         by=plain_text(fields.by, what="name", limit=LONGEST_NAME) or None,
         simulator=plain_text(fields.simulator, what="simulator", limit=SIMULATOR_LIMIT) or None,
     )
     sort = _SORTS.get(fields.sort or DEFAULT_SORT)
     if sort is None:
         raise Invalid(f"There is no such order. Choose one of: {', '.join(_SORTS)}.")
+    if sort.key is SortKey.RELEVANCE and not words:
+        raise Invalid("Only a search has a best match. Add words, or choose another order.")
+    if sort.key is SortKey.LISTED and meaning.in_list is None:
+        raise Invalid("Only a list of neurons has an order of its own. Choose another order.")
     return ListRequest(fields, meaning, sort)
 
 
@@ -217,8 +259,20 @@ async def sent_ranges(  # noqa: PLR0913, PLR0917 - FastAPI reads a route's input
     }  # fmt: skip
 
 
+async def sent_origins(
+    token_match: Annotated[str, Query(max_length=LONGEST_FIELD, description=", ".join(TokenMatch))] = "",
+    made_by: Annotated[str, Query(max_length=LONGEST_NAME, description="Method of the explanation shown first")] = "",
+    author: Annotated[str, Query(max_length=LONGEST_FIELD, description=", ".join(AuthorKind))] = "",
+    verdict: Annotated[str, Query(max_length=LONGEST_FIELD, description=", ".join(Verdict))] = "",
+    in_list: Annotated[str, Query(max_length=LONGEST_KEY, description="A list of neurons: its number and name")] = "",
+) -> dict[str, str]:
+    """How a token is matched, who made the explanation, and what reviewers settled on."""
+    return {"token_match": token_match, "made_by": made_by, "author": author, "verdict": verdict, "in_list": in_list}
+
+
 async def sent_filters(  # noqa: PLR0913, PLR0917 - FastAPI reads a route's inputs from its arguments
     ranges: Annotated[dict[str, str], Depends(sent_ranges)],
+    origins: Annotated[dict[str, str], Depends(sent_origins)],
     layer: Text = "",
     state: Annotated[str, Query(max_length=LONGEST_FIELD, description=", ".join(NeuronState))] = "",
     doubt: Annotated[str, Query(max_length=LONGEST_FIELD, description=", ".join(Doubt))] = "",
@@ -234,7 +288,7 @@ async def sent_filters(  # noqa: PLR0913, PLR0917 - FastAPI reads a route's inpu
         "layer": layer, "state": state, "doubt": doubt, "words": words, "token": token, "by": by,
         "simulator": simulator,
     }  # fmt: skip
-    return read_filters(FilterFields(**ranges, **own, sort=sort))
+    return read_filters(FilterFields(**ranges, **origins, **own, sort=sort))
 
 
 def kept_filters(query: str) -> ListRequest:
@@ -256,6 +310,15 @@ def _whole_number(text: str, what: str, biggest: int) -> int | None:
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(biggest)) and int(text) <= biggest):
         raise Invalid(f"The {what} must be a whole number from 0. Choose one that the subject has.")
     return int(text)
+
+
+def _list(text: str) -> ListReference | None:
+    if not text:
+        return None
+    found = parse_named_key(plain_text(text, what="list", limit=LONGEST_KEY))
+    if found is None:
+        raise Invalid("The address names no list of neurons. Open the list again.")
+    return ListReference(*found)
 
 
 def _token(text: str) -> str | None:

@@ -4,7 +4,7 @@ import re
 
 from markupsafe import Markup, escape
 
-from app.queries.neurons.listing import HIT, HIT_END
+from app.queries.neurons.rows import HIT, HIT_END
 from app.web.heat.glyphs import visible
 from app.web.rendering.signs import with_signs
 

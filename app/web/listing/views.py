@@ -1,9 +1,12 @@
 """Saved views of a list: the questions that most people ask, as addresses."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlsplit
 
 from app.domain.doubts import Doubt
 from app.domain.neurons import NeuronState
+from app.queries.lists.searches import KeptSearch
 from app.queries.people.accounts import Viewer
 from app.web.listing.filters import FilterFields
 
@@ -17,8 +20,10 @@ class SavedView:
     is_shown: bool
 
 
-def saved_views(path: str, fields: FilterFields, viewer: Viewer | None) -> tuple[SavedView, ...]:
-    """Every view of the list at ``path``. The last one, of a person's own neurons, needs an account."""
+def saved_views(
+    path: str, fields: FilterFields, viewer: Viewer | None, searches: Sequence[KeptSearch]
+) -> tuple[SavedView, ...]:
+    """Every view of the list at ``path``, then the searches in it that the viewer has saved."""
     views = {
         "all": FilterFields(),
         "doubtful": FilterFields(state=NeuronState.DOUBTFUL),
@@ -29,9 +34,21 @@ def saved_views(path: str, fields: FilterFields, viewer: Viewer | None) -> tuple
     if viewer is not None:
         views["mine"] = FilterFields(by=viewer.name)
     shown = _without_order(fields)
-    return tuple(
-        SavedView(name, f"{path}{view.query()}", shown == _without_order(view)) for name, view in views.items()
+    known = [SavedView(name, f"{path}{view.query()}", shown == _without_order(view)) for name, view in views.items()]
+    own = [(each, urlsplit(each.leads_to)) for each in searches]
+    return (
+        *known,
+        *(
+            SavedView(each.name, each.leads_to, sorted(shown) == _pairs(address.query))
+            for each, address in own
+            if address.path == path
+        ),
     )
+
+
+def _pairs(query: str) -> list[tuple[str, str]]:
+    """The fields of an address but its order and its position, sorted."""
+    return sorted(pair for pair in parse_qsl(query) if pair[0] not in ("sort", "after", "before"))
 
 
 def _without_order(fields: FilterFields) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Where the field in the bar leads: to a neuron, to a page, or to the explanations that match."""
+"""Where the field in the bar leads: to a neuron, to a page, or to a search in explanations."""
 
 import re
 from collections.abc import Sequence
@@ -27,6 +27,8 @@ PAGES = {
     "tasks": "/tasks",
     "flags": "/flags",
     "methods": "/methods",
+    "search": "/search",
+    "lists": "/lists",
     "bill": "/bill",
 }
 
@@ -67,5 +69,7 @@ def _choices(wanted: str, subjects: Sequence[SubjectName], current: str) -> tupl
     by_slug = [s for s in subjects if wanted.lower() in {s.slug.lower(), s.name.lower()}]
     if by_slug:
         return tuple((s.name, f"/{s.slug}") for s in by_slug)
-    query = f"?{urlencode({'words': wanted})}" if wanted else ""
-    return tuple((s.name, f"/{s.slug}{query}") for s in among)
+    if not subjects or not wanted:
+        return tuple((s.name, f"/{s.slug}") for s in among)
+    only = {"subject": among[0].slug} if len(among) == 1 < len(subjects) else {}
+    return ((wanted, f"/search?{urlencode({'words': wanted} | only)}"),)

@@ -1,15 +1,18 @@
 """All neurons of a list as a file: every one that matches its filters, in its order."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, cast
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import StreamingResponse
+from sqlalchemy.orm import Session
 
 from app.db import Sessions
 from app.formats.tables import ROWS_AT_ONCE, TableFormat, stream_table
-from app.queries.neurons.listing import NeuronRow, NeuronsQuery, every_neuron
+from app.queries.lists.kept import ListEntry, entries_of
+from app.queries.neurons.listing import NeuronsQuery, every_neuron
+from app.queries.neurons.rows import NeuronRow
 from app.queries.subjects.lookup import subject_head
 from app.web.deps import DbSession
 from app.web.http.security import PRIVATE
@@ -43,6 +46,8 @@ class NeuronLine:
     maximum: float | None
     n_explanations: int
     n_open_flags: int
+    note: str | None
+    """Of the list of neurons that the filters name."""
     verdict: str | None
     doubts: str | None
     """Their names with spaces between; empty where the explanation has none."""
@@ -76,13 +81,19 @@ def _lines(reading: Sessions, slug: str, query: NeuronsQuery) -> Iterator[Neuron
     while True:
         with reading() as session:
             page = every_neuron(session, query=query, after=after, size=ROWS_AT_ONCE)
-        yield from (_line(slug, row) for row in page.rows)
+            entries = _entries(session, query, [row.id for row in page.rows])
+        yield from (_line(slug, row, entries.get(row.id)) for row in page.rows)
         if page.next is None:
             return
         after = page.next
 
 
-def _line(slug: str, row: NeuronRow) -> NeuronLine:
+def _entries(session: Session, query: NeuronsQuery, neuron_ids: list[int]) -> Mapping[int, ListEntry]:
+    chosen = query.filter.in_list
+    return {} if chosen is None else entries_of(session, list_id=chosen.id, neuron_ids=neuron_ids)
+
+
+def _line(slug: str, row: NeuronRow, entry: ListEntry | None) -> NeuronLine:
     is_whole = row.is_whole_corpus
     headline_low, headline_high = row.headline_interval or (None, None)
     low, high = row.interval or (None, None)
@@ -107,6 +118,7 @@ def _line(slug: str, row: NeuronRow) -> NeuronLine:
         maximum=row.max,
         n_explanations=row.n_explanations,
         n_open_flags=row.n_open_flags,
+        note=None if entry is None else entry.note or None,
         verdict=None if row.verdict is None else row.verdict.text,
         doubts=None if row.verdict is None else " ".join(row.verdict.doubts),
     )

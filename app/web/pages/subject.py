@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Depends, Form, Query
-from fastapi.responses import Response
+from fastapi.responses import RedirectResponse, Response
 from pydantic import Field
 from sqlalchemy.orm import Session
 
@@ -20,16 +20,27 @@ from app.formats.tables import TableFormat
 from app.queries.common.inputs import price_of
 from app.queries.language_models.calls import cap_batch
 from app.queries.language_models.estimates import batch_estimate
-from app.queries.neurons.filters import has_search_words
-from app.queries.neurons.listing import Matches, NeuronRow, NeuronsQuery, count_neurons, neurons_page
+from app.queries.lists.kept import ListHead, entries_of, list_head
+from app.queries.lists.searches import KeptSearch, searches_of
+from app.queries.neurons.listing import Matches, NeuronsQuery, count_neurons, neurons_page, random_neuron
 from app.queries.neurons.order import NeuronSort, SortKey
+from app.queries.neurons.rows import NeuronRow
+from app.queries.neurons.search_words import has_search_words
 from app.queries.neurons.selection import count_selected, n_with_active_run
 from app.queries.people.accounts import Viewer
 from app.queries.subjects.lookup import SubjectHead, subject_head
 from app.queries.subjects.null_twins import TwinLayer, null_twin_layers
 from app.settings import Settings
 from app.web.deps import AppSettings, CurrentViewer, DbSession, allowed_to
-from app.web.listing.filters import SORT_LABELS, FilterChip, FilterFields, ListFilters, ListRequest, kept_filters
+from app.web.listing.filters import (
+    ORDERS_OF,
+    SORT_LABELS,
+    FilterChip,
+    FilterFields,
+    ListFilters,
+    ListRequest,
+    kept_filters,
+)
 from app.web.listing.selection import Selection, asked_selection
 from app.web.listing.texts import shown_text
 from app.web.listing.views import SavedView, saved_views
@@ -100,6 +111,16 @@ class SubjectPage:
     """Every filter that is set, each with the query string without it."""
     files: dict[TableFormat, str]
     """All that match as a file, by format."""
+    facets: str
+    """The address of what the matches have in common."""
+    random: str
+    """The address that leads to a random match."""
+    listed: ListHead | None
+    """The list of neurons whose neurons are shown; None where all of the subject are."""
+    notes: dict[int, str]
+    """The list's notes by the neuron's id."""
+    may_keep: bool
+    """Whether the viewer may add to lists and save searches."""
 
     @property
     def scores(self) -> tuple[SortKey, ...]:
@@ -197,17 +218,37 @@ def subject(  # noqa: PLR0913 - FastAPI reads a route's inputs from its argument
         doubts=tuple(Doubt),
         questions={doubt: _doubt_address(doubt, address, filters) for doubt in ASKED},
         twin_layers=_twin_layers(session, head, found.rows),
-        orders=SORT_LABELS,
+        orders={
+            key: label for key, label in SORT_LABELS.items() if key not in ORDERS_OF or getattr(fields, ORDERS_OF[key])
+        },
         methods=choices_for(session, viewer),
         trail=fields.trail,
         here=quote(f"{address}{fields.query(after=after, before=before)}", safe=""),
         may_flag=viewer is not None and viewer.may(Permission.FLAG),
-        views=saved_views(address, fields, viewer),
+        views=saved_views(address, fields, viewer, _own_searches(session, viewer)),
         hint=None if found.rows else _hint(session, head, filters),
         texts={row.id: shown_text(row.marked or row.explanation) for row in found.rows if row.explanation is not None},
         chips=fields.chips(),
         files={each: f"{address}/neurons.{each}{fields.query()}" for each in TableFormat},
+        facets=f"/search/facets?{urlencode([*fields.pairs(), ('subject', head.slug), ('to', 'list')], safe='@/')}",
+        random=f"{address}/random{fields.query()}",
+        listed=None if filters.filter.in_list is None else list_head(session, list_id=filters.filter.in_list.id),
+        notes=_notes(session, found.rows, filters),
+        may_keep=viewer is not None and viewer.may(Permission.KEEP_LISTS),
     )
+
+
+@router.get("/{slug}/random", include_in_schema=False)
+def random_match(session: DbSession, slug: str, filters: ListFilters) -> Response:
+    """Redirect to a random neuron that matches. Raises NotFound where none does."""
+    head = subject_head(session, slug=slug)
+    filters = filters.of_subject(has_headlines=head.has_headlines)
+    found = random_neuron(session, query=NeuronsQuery(head.id, filters.filter, filters.sort))
+    if found is None:
+        raise NotFound("No neuron matches these filters. Change them in the list.")
+    layer, index = found
+    address = f"/{slug}/{layer}/{index}{filters.fields.trail}"
+    return RedirectResponse(address, status_code=303, headers={"Cache-Control": "no-store"})
 
 
 @page(router, "/{slug}/queue", template="subject/queue.html")
@@ -249,7 +290,10 @@ def enqueue(
     )
     if sent.price_cap is not None:
         cap_batch(session, batch_id=batch.batch_id, price_cap=sent.price_cap)
-    return view.moved(f"/batches/{batch.batch_id}", told=f"Queued {batch.n_queued:,} runs.")
+    return view.moved(
+        f"/batches/{batch.batch_id}",
+        told="Queued one run." if batch.n_queued == 1 else f"Queued {batch.n_queued:,} runs.",
+    )
 
 
 def _n_selected(session: Session, subject: SubjectHead, selection: Selection, settings: Settings) -> int:
@@ -305,6 +349,17 @@ def _column(key: SortKey, label: str, address: str, request: ListRequest) -> Sor
 def _doubt_address(doubt: Doubt, address: str, request: ListRequest) -> str:
     """The list of those with the doubt; where it is that list already, the list of all."""
     return f"{address}{request.fields.query(doubt=None if request.filter.doubt is doubt else doubt)}"
+
+
+def _notes(session: Session, rows: Sequence[NeuronRow], request: ListRequest) -> dict[int, str]:
+    if request.filter.in_list is None:
+        return {}
+    entries = entries_of(session, list_id=request.filter.in_list.id, neuron_ids=[row.id for row in rows])
+    return {neuron_id: entry.note for neuron_id, entry in entries.items() if entry.note}
+
+
+def _own_searches(session: Session, viewer: Viewer | None) -> tuple[KeptSearch, ...]:
+    return () if viewer is None else searches_of(session, account_id=viewer.id)
 
 
 def _twin_layers(session: Session, subject: SubjectHead, rows: Sequence[NeuronRow]) -> tuple[TwinLayer, ...]:

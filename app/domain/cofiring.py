@@ -1,0 +1,23 @@
+"""How alike two neurons fire on the same text."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from app.domain.activations import FloatArray
+
+
+def cofiring(own: Mapping[int, FloatArray], other: Mapping[int, FloatArray]) -> float | None:
+    """The correlation of two neurons' activations over all tokens of the excerpts that both have, by excerpt id.
+
+    Each value has shape [T] of its excerpt. None without an excerpt of both, or where one neuron does not vary. These
+    are excerpts on which both fire most, so it says whether they fire on the same tokens of them, not how often they
+    fire together in the corpus.
+    """
+    shared = sorted(own.keys() & other.keys())
+    if not shared:
+        return None
+    pair = np.array([np.concatenate([each[i] for i in shared]) for each in (own, other)], dtype=np.float64)
+    if not pair.std(axis=1).all():
+        return None
+    return float(np.clip(np.asarray(np.corrcoef(pair))[0, 1], -1.0, 1.0))

@@ -1,0 +1,1 @@
+"""Lists of neurons and saved searches."""

@@ -1,0 +1,137 @@
+"""The lines of lists of neurons: what is shown of each, whatever it was found by."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.domain.headlines import HeadlineKind
+from app.domain.searches import mark_prefixes
+from app.domain.verdict_lines import VerdictLine
+from app.models import Neuron
+from app.queries.explanations.headlines import ShownStanding, standings_of
+from app.queries.neurons.search_words import ENGLISH, search_query
+from app.queries.runs.active import RunsOfNeuron, runs_of_neurons
+
+TEXT_SHOWN = 400
+"""Characters of an explanation that a list shows; the neuron's page shows all."""
+HIT, HIT_END = "\x02", "\x03"
+_HEADLINE = f"StartSel={HIT}, StopSel={HIT_END}, HighlightAll=true"
+
+
+@dataclass(frozen=True, slots=True)
+class NeuronRow:
+    """One line of the list."""
+
+    id: int
+    subject_id: int
+    layer: int
+    index: int
+    explanation_id: int | None
+    explanation: str | None
+    marked: str | None
+    """The explanation with ``HIT`` and ``HIT_END`` around the words that a search has found; None without a search."""
+    headline: float | None
+    """The score over the whole corpus, else the 2023 score."""
+    headline_kind: HeadlineKind | None
+    """Which of them the headline is; None without an explanation that was scored."""
+    headline_interval: tuple[float, float] | None
+    precision: float | None
+    recall: float | None
+    margin: float | None
+    """The headline minus the score of the neuron's token table."""
+    twin_percentile: float | None
+    """Share of the null twin's neurons in the layer with a lower headline."""
+    score: float | None
+    """The 2023 score."""
+    interval: tuple[float, float] | None
+    """Of the 2023 score, 95%."""
+    simulator: str | None
+    """Of the headline. Scores of different simulators are not comparable."""
+    firing_rate: float | None
+    max: float | None
+    n_explanations: int
+    n_open_flags: int
+    n_active_runs: int
+    verdict: VerdictLine | None
+    """Of the explanation; None where there is none."""
+    found_nothing: bool
+    """Whether it has no explanation and a method has found nothing worth saying."""
+
+    @property
+    def is_whole_corpus(self) -> bool:
+        """Whether its headline speaks of the whole corpus."""
+        return self.headline_kind is not None and self.headline_kind.is_whole_corpus
+
+
+LISTED_COLUMNS = (
+    Neuron.id,
+    Neuron.subject_id,
+    Neuron.layer,
+    Neuron.index,
+    Neuron.current_explanation_id,
+    func.left(Neuron.current_text, TEXT_SHOWN).label("current_text"),
+    Neuron.current_score,
+    Neuron.headline_score,
+    Neuron.headline_margin,
+    Neuron.twin_percentile,
+    Neuron.firing_rate,
+    Neuron.max,
+    Neuron.n_explanations,
+    Neuron.n_open_flags,
+)
+
+
+def whole_rows(session: Session, rows: Sequence[Any], *, words: str | None) -> tuple[NeuronRow, ...]:
+    """The lines of a list from rows with ``LISTED_COLUMNS``, in their order. At most three queries."""
+    explained = [row.current_explanation_id for row in rows if row.current_explanation_id is not None]
+    marked = _marked(session, rows, words) if words and explained else {}
+    standings = standings_of(session, explanation_ids=explained)
+    runs = runs_of_neurons(session, neuron_ids=[row.id for row in rows]) if rows else {}
+    whole = (_whole_row(row, standings.get(row.current_explanation_id), runs.get(row.id, _NO_RUNS)) for row in rows)
+    return tuple(replace(row, marked=marked.get(row.id)) for row in whole)
+
+
+_NO_RUNS = RunsOfNeuron()
+
+
+def _whole_row(row: Any, standing: ShownStanding | None, runs: RunsOfNeuron) -> NeuronRow:
+    headline = None if standing is None else standing.headline
+    old = None if standing is None else standing.score_2023
+    return NeuronRow(
+        id=row.id,
+        subject_id=row.subject_id,
+        layer=row.layer,
+        index=row.index,
+        explanation_id=row.current_explanation_id,
+        explanation=row.current_text,
+        marked=None,
+        headline=None if headline is None else headline.score.value,
+        headline_kind=None if headline is None else headline.kind,
+        headline_interval=None if headline is None else headline.interval,
+        precision=None if headline is None else headline.precision.value,
+        recall=None if headline is None else headline.recall.value,
+        margin=None if headline is None else headline.margin.value,
+        twin_percentile=row.twin_percentile,
+        score=None if old is None else old.value,
+        interval=None if old is None else old.interval,
+        simulator=None if headline is None else headline.score.simulator,
+        firing_rate=row.firing_rate,
+        max=row.max,
+        n_explanations=row.n_explanations,
+        n_open_flags=row.n_open_flags,
+        n_active_runs=runs.n_active,
+        verdict=None if standing is None else standing.line,
+        found_nothing=row.current_explanation_id is None and runs.found_nothing,
+    )
+
+
+def _marked(session: Session, rows: Sequence[Any], words: str) -> dict[int, str]:
+    """The texts that a list shows, with marks around what the search finds in them, by the neuron's id."""
+    text = func.translate(func.left(Neuron.current_text, TEXT_SHOWN), HIT + HIT_END, "")
+    marked = func.ts_headline(ENGLISH, text, search_query(words), _HEADLINE)
+    ids = [row.id for row in rows]
+    found = session.execute(select(Neuron.id, marked.label("marked")).where(Neuron.id == func.any(ids)))
+    return {row.id: mark_prefixes(row.marked, words, start=HIT, end=HIT_END) for row in found}

@@ -1,0 +1,59 @@
+"""What people type into a search field, as conditions of PostgreSQL's full-text search."""
+
+from enum import StrEnum
+from functools import reduce
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, literal_column, select
+from sqlalchemy.orm import Session
+
+from app.domain.searches import SearchGroup, parse_search
+from app.models import Neuron
+
+ENGLISH: ColumnElement[str] = literal_column("'english'::regconfig")
+_SIMPLE: ColumnElement[str] = literal_column("'simple'::regconfig")
+
+
+def search_query(words: str) -> ColumnElement[Any]:
+    """The search as Postgres reads it: stems, phrases, exclusions, beginnings of words."""
+    groups = [_group(group) for group in parse_search(words)]
+    return reduce(lambda found, other: found.op("||")(other), groups)
+
+
+def has_search_words(session: Session, *, words: str) -> bool:
+    """Whether a search has anything to look for: not only common words and punctuation."""
+    return (session.scalar(select(func.numnode(search_query(words)))) or 0) > 0
+
+
+class Unsearchable(StrEnum):
+    """Why an index cannot find what a search wants."""
+
+    EMPTY = "empty"
+    """It has only common words and punctuation."""
+    ONLY_EXCLUDES = "only_excludes"
+
+
+def why_unsearchable(session: Session, *, words: str) -> Unsearchable | None:
+    """Why an index cannot find what a search wants; None where it can."""
+    query = search_query(words)
+    n, indexed = session.execute(select(func.numnode(query), func.querytree(query))).one()
+    if not n:
+        return Unsearchable.EMPTY
+    return Unsearchable.ONLY_EXCLUDES if indexed == "T" else None
+
+
+def relevance(words: str) -> ColumnElement[Any]:
+    """How well a neuron's explanation matches: by how near its hits are to each other, less for longer texts.
+
+    Rounded to six digits, so that a cursor in decimal digits is exact.
+    """
+    rank = func.ts_rank_cd(Neuron.search, search_query(words), 1)
+    return func.round(rank.op("::")(literal_column("numeric")), 6).op("::")(literal_column("float8"))
+
+
+def _group(group: SearchGroup) -> ColumnElement[Any]:
+    parts = [func.websearch_to_tsquery(ENGLISH, group.words)] if group.words or not group.prefixes else []
+    for prefix in group.prefixes:
+        begins = func.to_tsquery(_SIMPLE, f"{prefix.letters}:*")
+        parts.append(func.tsquery_not(begins) if prefix.is_excluded else begins)
+    return reduce(lambda found, other: found.op("&&")(other), parts)

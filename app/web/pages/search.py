@@ -1,0 +1,183 @@
+"""The search: explanations of all subjects, the best match first, and what the matches have in common."""
+
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query
+from pydantic import Field
+from sqlalchemy.orm import Session
+
+from app.domain.bounds import LONGEST_SLUG
+from app.domain.roles import Permission
+from app.queries.neurons.facets import facets_of
+from app.queries.neurons.listing import Matches, NeuronsQuery, count_neurons, neurons_page
+from app.queries.neurons.rows import NeuronRow
+from app.queries.neurons.search_words import Unsearchable, why_unsearchable
+from app.queries.subjects.lookup import SubjectName, named_subject, subject_names
+from app.web.deps import AppSettings, CurrentViewer, DbSession
+from app.web.listing.facets import FacetShown, shown_facets
+from app.web.listing.filters import BY_RELEVANCE, FilterChip, FilterFields, ListFilters, ListRequest, read_filters
+from app.web.listing.texts import shown_text
+from app.web.rendering.templating import CurrentView, page
+from app.web.rendering.visits import Visit
+
+router = APIRouter()
+
+ORDERS = {
+    BY_RELEVANCE: "Best match first",
+    "-headline": "Best over the whole corpus first",
+    "headline": "Worst over the whole corpus first",
+    "-score": "Best 2023 score first",
+    "score": "Worst 2023 score first",
+}
+HINTS = {
+    Unsearchable.EMPTY: "The search has only common words and punctuation. Add a more specific word.",
+    Unsearchable.ONLY_EXCLUDES: "The search only says what is excluded. Add a word that explanations should have.",
+}
+SubjectField = Annotated[str, Query(max_length=LONGEST_SLUG, description="Slug of the only subject to search")]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundRow:
+    """A neuron that was found."""
+
+    subject: SubjectName
+    address: str
+    """Of its page, which knows the list of what was found in its subject."""
+    neuron: NeuronRow
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPage:
+    """Explanations that were found."""
+
+    fields: FilterFields
+    subject: str
+    """The slug of the only subject that is searched; empty for all but null twins."""
+    subjects: tuple[SubjectName, ...]
+    matches: Matches | None
+    """None where nothing was searched for."""
+    rows: tuple[FoundRow, ...]
+    previous: str | None
+    next: str | None
+    chips: tuple[FilterChip, ...]
+    orders: dict[str, str]
+    facets: str | None
+    """The address of what the matches have in common."""
+    random: str | None
+    """The address that leads to a random match; None where several subjects are searched."""
+    hint: str | None
+    """Why nothing is found, where the reason is not that nothing matches."""
+    visits: tuple[Visit, ...]
+    """The neurons that were looked at last, the newest first."""
+    may_keep: bool
+    """Whether the viewer may save searches."""
+    texts: Annotated[dict[int, str], Field(exclude=True)]
+    """The explanations as the page shows them, by the neuron's id."""
+
+    @property
+    def order(self) -> str:
+        """How the results are sorted."""
+        return self.fields.sort or BY_RELEVANCE
+
+
+@dataclass(frozen=True, slots=True)
+class SearchFacets:
+    """How many matches have which value."""
+
+    facets: tuple[FacetShown, ...]
+    counted: Matches
+    back: str
+    """The matches themselves."""
+
+
+@page(router, "/search", template="search/page.html", partial="search/_results.html")
+def search(  # noqa: PLR0913 - FastAPI reads a route's inputs from its arguments
+    session: DbSession,
+    settings: AppSettings,
+    view: CurrentView,
+    viewer: CurrentViewer,
+    filters: ListFilters,
+    *,
+    subject: SubjectField = "",
+    after: str | None = None,
+    before: str | None = None,
+) -> SearchPage:
+    """Explanations of one or of all subjects that have the words or the token."""
+    names = subject_names(session)
+    only = named_subject(session, slug=subject) if subject else None
+    request = _ranked(filters)
+    shown = SearchPage(
+        fields=request.fields, subject=subject, subjects=names, matches=None, rows=(), previous=None, next=None,
+        chips=_chips(request.fields, subject), orders=ORDERS, facets=None, random=None,
+        hint=_hint(session, request), visits=view.visits, texts={},
+        may_keep=viewer is not None and viewer.may(Permission.KEEP_LISTS),
+    )  # fmt: skip
+    if shown.hint is not None or not (request.filter.words or request.filter.token):
+        return shown
+    query = NeuronsQuery(None if only is None else only.id, request.filter, request.sort)
+    matches = count_neurons(session, query=query)
+    found = neurons_page(
+        session, query=query, size=settings.page_size, matches=matches, after=after or None, before=before or None
+    )
+    by_id = {each.id: each for each in names}
+    fields = request.fields
+    return replace(
+        shown,
+        matches=matches,
+        rows=tuple(_row(by_id[row.subject_id], row, fields) for row in found.rows),
+        texts={row.id: shown_text(row.marked or row.explanation) for row in found.rows if row.explanation is not None},
+        previous=None if found.previous is None else address_of(fields, subject, before=found.previous),
+        next=None if found.next is None else address_of(fields, subject, after=found.next),
+        facets=address_of(fields, subject, path="/search/facets"),
+        random=f"/{subject}/random{fields.query()}" if subject and found.rows else None,
+    )
+
+
+@page(router, "/search/facets", template="search/facets.html", partial="search/_facets.html")
+def search_facets(
+    session: DbSession,
+    filters: ListFilters,
+    subject: SubjectField = "",
+    to: Annotated[Literal["search", "list"], Query(description="The page that the links lead to")] = "search",
+) -> SearchFacets:
+    """What the matches of a search, or of a subject's list, have in common."""
+    only = named_subject(session, slug=subject) if subject else None
+    names = {str(each.id): each for each in subject_names(session)}
+    found = facets_of(session, query=NeuronsQuery(None if only is None else only.id, filters.filter))
+    path = f"/{subject}" if to == "list" and subject else "/search"
+    shown = shown_facets(found, filters.fields, path=path, subject=subject, subjects=names)
+    return SearchFacets(shown, found.counted, address_of(filters.fields, subject, path=path))
+
+
+def address_of(fields: FilterFields, subject: str, *, path: str = "/search", **changes: str | None) -> str:
+    """The address of a search with these fields; a subject's own list needs no field for it."""
+    pairs = fields.pairs(**changes)
+    if subject and path.startswith("/search"):
+        pairs.append(("subject", subject))
+    return f"{path}?{urlencode(pairs, safe='@/')}" if pairs else path
+
+
+def _ranked(request: ListRequest) -> ListRequest:
+    """The same, the best match first where words are searched and nobody has chosen an order."""
+    if request.fields.sort or not request.filter.words:
+        return request
+    return read_filters(replace(request.fields, sort=BY_RELEVANCE))
+
+
+def _row(subject: SubjectName, row: NeuronRow, fields: FilterFields) -> FoundRow:
+    address = f"/{subject.slug}/{row.layer}/{row.index}{fields.trail}"
+    return FoundRow(subject, address, row)
+
+
+def _chips(fields: FilterFields, subject: str) -> tuple[FilterChip, ...]:
+    tail = f"&subject={subject}" if subject else ""
+    own = tuple(replace(chip, query=f"{chip.query or '?'}{tail}".replace("?&", "?")) for chip in fields.chips())
+    return own if not subject else (*own, FilterChip(f"only {subject}", fields.query() or "?"))
+
+
+def _hint(session: Session, request: ListRequest) -> str | None:
+    words = request.filter.words
+    reason = None if words is None else why_unsearchable(session, words=words)
+    return None if reason is None else HINTS[reason]

@@ -1,0 +1,173 @@
+"""Searches in explanations: phrases, beginnings, exclusions, the best match first, random matches."""
+
+from functools import partial
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy.orm import Session
+
+from app.models import Neuron, Subject
+from app.queries.neurons.filters import NeuronFilter
+from app.queries.neurons.listing import NeuronsQuery, neurons_page, position_in_list, random_neuron
+from app.queries.neurons.order import NeuronSort, SortKey
+from app.queries.neurons.rows import HIT, HIT_END
+from app.queries.neurons.search_words import Unsearchable, has_search_words, why_unsearchable
+from tests.factories import WORDS, Make
+
+BY_POSITION = NeuronSort(SortKey.POSITION, descending=False)
+BEST_MATCH = NeuronSort(SortKey.RELEVANCE)
+TEXTS = ("raises exceptions", "exceptional errors", "an error, or an exception", "the cat sat", "a sitting cat")
+
+
+@pytest.fixture
+def subject(make: Make) -> Subject:
+    subject = make.subject()
+    for index, text in enumerate(TEXTS):
+        make.explained(make.neuron(subject, index=index), text, value=0.1 * index)
+    return subject
+
+
+def found(session: Session, subject_id: int | None, words: str, sort: NeuronSort = BY_POSITION) -> list[int]:
+    query = NeuronsQuery(subject_id, NeuronFilter(words=words), sort)
+    return [row.index for row in neurons_page(session, query=query, size=20).rows]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("exception", [0, 1, 2]),
+        ("excepti*", [0, 1, 2]),
+        ("exceptiona*", [1]),
+        ("excepti* -raise", [1, 2]),
+        ("error -exceptiona*", [2]),
+        ("exceptiona* or sat", [1, 3]),
+        ('"sitting cat"', [4]),
+        ('"cat sat"', [3]),
+        ("th*", [3]),
+        ("cat -sit*", [3]),
+        ("zebra*", []),
+    ],
+)
+def test_words_phrases_beginnings_and_exclusions_are_found(
+    session: Session, subject: Subject, words: str, expected: list[int]
+) -> None:
+    assert found(session, subject.id, words) == expected
+    assert sorted(found(session, None, words, BEST_MATCH)) == expected
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(words=st.text(alphabet="abcé*-\"' or|&!:()\\<>~%", max_size=120))
+def test_no_search_is_an_error(session: Session, subject: Subject, words: str) -> None:
+    has_search_words(session, words=words)
+    why_unsearchable(session, words=words)
+    found(session, subject.id, words)
+
+
+def test_thirty_three_exclusions_of_beginnings_are_no_error(session: Session, subject: Subject) -> None:
+    assert found(session, subject.id, "cat " + "-xy* " * 33) == [3, 4]
+    assert found(session, subject.id, "-ab* " * 33) is not None
+
+
+def test_the_best_match_comes_first_and_pages_go_on_there(session: Session, make: Make) -> None:
+    subject = make.subject()
+    long = "an error that " + "is far from " * 30 + "any exception"
+    for index, text in enumerate([long, "error exception", "error and some exception", "an error"]):
+        make.explained(make.neuron(subject, index=index), text)
+    query = NeuronsQuery(None, NeuronFilter(words="error exception"), BEST_MATCH)
+    whole = [row.index for row in neurons_page(session, query=query, size=9).rows]
+    assert whole == [1, 2, 0]
+    first = neurons_page(session, query=query, size=2)
+    second = neurons_page(session, query=query, size=2, after=first.next)
+    assert [row.index for row in (*first.rows, *second.rows)] == whole
+    back = neurons_page(session, query=query, size=2, before=second.previous)
+    assert [row.index for row in back.rows] == whole[:2]
+
+
+def test_a_neuron_knows_its_position_among_the_best_matches(session: Session, subject: Subject) -> None:
+    query = NeuronsQuery(subject.id, NeuronFilter(words="error exception"), BEST_MATCH)
+    rows = neurons_page(session, query=query, size=9).rows
+    place = position_in_list(session, query=query, neuron_id=rows[1].id)
+    assert (place.before.number, place.previous and place.previous.index) == (1, rows[0].index)
+    assert place.is_listed
+    unlisted = neurons_page(session, query=NeuronsQuery(subject.id, NeuronFilter(words="sat")), size=1).rows[0]
+    assert not position_in_list(session, query=query, neuron_id=unlisted.id).is_listed
+
+
+def test_beginnings_are_marked_although_stems_differ(session: Session, subject: Subject) -> None:
+    query = NeuronsQuery(subject.id, NeuronFilter(words="exceptiona* error"), BY_POSITION)
+    (row,) = neurons_page(session, query=query, size=9).rows
+    assert row.marked == f"{HIT}exceptional{HIT_END} {HIT}errors{HIT_END}"
+
+
+def test_all_subjects_are_searched_but_null_twins(session: Session, make: Make, subject: Subject) -> None:
+    other, twin = make.subject("other"), make.subject("twin")
+    twin.null_twin_of_id = subject.id
+    for each in (other, twin):
+        make.explained(make.neuron(each, index=7), "one more exception")
+    query = NeuronsQuery(None, NeuronFilter(words="exception"), BEST_MATCH)
+    assert {row.subject_id for row in neurons_page(session, query=query, size=9).rows} == {subject.id, other.id}
+    assert found(session, twin.id, "exception") == [7]
+
+
+def test_what_is_only_excluded_cannot_be_found_by_an_index(session: Session, subject: Subject) -> None:
+    assert why_unsearchable(session, words="cat -dog") is None
+    assert why_unsearchable(session, words="-dog") is Unsearchable.ONLY_EXCLUDES
+    assert why_unsearchable(session, words="-do*") is Unsearchable.ONLY_EXCLUDES
+    assert why_unsearchable(session, words="the ()") is Unsearchable.EMPTY
+    assert has_search_words(session, words="-dog")
+
+
+@pytest.mark.parametrize(
+    ("token", "part", "expected"),
+    [("import", False, [0]), (" cat", False, [1]), ("mpor", False, []), ("mpor", True, [0]), ("at", True, [1, 2])],
+)
+def test_a_part_of_a_token_finds_what_it_drives(
+    session: Session, make: Make, token: str, part: bool, expected: list[int]
+) -> None:
+    subject = make.subject()
+    for index, words in enumerate([[b" import"], [b" cat"], [b" sat"], []]):
+        make.collected(make.neuron(subject, index=index), subject, token_ids=[WORDS.index(word) for word in words])
+    for subject_id in (subject.id, None):
+        query = NeuronsQuery(subject_id, NeuronFilter(token=token, token_part=part), BY_POSITION)
+        assert [row.index for row in neurons_page(session, query=query, size=9).rows] == expected
+
+
+def at_most(number: int, n: int) -> int:
+    return min(number, n - 1)
+
+
+def share(part: float, n: int) -> int:
+    return int(n * part)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "possible"),
+    [
+        (NeuronFilter(), {(0, i) for i in range(5)}),
+        (NeuronFilter(words="cat"), {(0, 3), (0, 4)}),
+        (NeuronFilter(words="zebra"), {None}),
+        (NeuronFilter(layer=1), {None}),
+    ],
+)
+def test_a_random_match_is_a_match(
+    session: Session, subject: Subject, wanted: NeuronFilter, possible: set[Any]
+) -> None:
+    query = NeuronsQuery(subject.id, wanted)
+    drawn = {random_neuron(session, query=query, draw=partial(at_most, i)) for i in range(6)}
+    assert drawn == possible
+
+
+def test_among_many_a_random_match_is_the_first_from_a_random_neuron_on(
+    session: Session, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.queries.neurons.listing.COUNT_BOUND", 2)
+    subject = make.subject(n_layers=2, neurons_per_layer=4)
+    session.add_all(Neuron(subject_id=subject.id, layer=i, index=j) for i in range(2) for j in range(1, 4))
+    session.flush()
+    query = NeuronsQuery(subject.id, NeuronFilter())
+    half = [random_neuron(session, query=query, draw=partial(share, p)) for p in (0.0, 0.5, 0.9999)]
+    assert half == [(0, 1), (1, 2), (1, 3)]
+    of_layer = NeuronsQuery(subject.id, NeuronFilter(layer=0))
+    assert random_neuron(session, query=of_layer, draw=lambda n: n - 1) == (0, 3)

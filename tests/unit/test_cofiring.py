@@ -1,0 +1,20 @@
+import numpy as np
+import pytest
+
+from app.domain.activations import FloatArray
+from app.domain.cofiring import cofiring
+
+
+def row(*values: float) -> FloatArray:
+    return np.array(values, dtype=np.float32)
+
+
+def test_only_excerpts_of_both_are_compared() -> None:
+    own = {1: row(0, 1, 2), 2: row(9, 9)}
+    assert cofiring(own, {1: row(0, 2, 4), 3: row(1, 0)}) == pytest.approx(1.0)
+    assert cofiring(own, {1: row(2, 1, 0)}) == pytest.approx(-1.0)
+
+
+@pytest.mark.parametrize("other", [{}, {2: row(1, 2)}, {1: row(1, 1, 1)}])
+def test_what_cannot_be_compared_has_no_correlation(other: dict[int, FloatArray]) -> None:
+    assert cofiring({1: row(0, 1, 2)}, other) is None
