@@ -19,6 +19,7 @@ from app.schema import open_installation
 from app.settings import Settings
 from app.work.collections import enqueue_collection
 from app.work.tasks import QueuedTask
+from worker.collection.group import Group, joined_group
 from worker.collection.passes import Part
 from worker.collection.reporting import Progress, StoredProgress, Tell
 from worker.collection.run import CollectOptions
@@ -81,11 +82,17 @@ class CollectArguments:
 def collect(settings: Settings, *, model: str, corpus: str, queue: bool = False, **arguments: Any) -> None:
     """The command; ``arguments`` are the fields of ``CollectArguments``. Raises a DomainError with a sentence.
 
-    With ``queue`` a worker does it.
+    With ``queue`` a worker does it. Under ``torchrun`` this is one of several processes, which share the collection.
     """
-    wanted = CollectArguments(**arguments)
-    options = wanted.options(model)
-    console = Console(stderr=True)
+    with joined_group() as group:
+        _collect(settings, model, corpus, CollectArguments(**arguments), queue=queue, group=group)
+
+
+def _collect(
+    settings: Settings, model: str, corpus: str, wanted: CollectArguments, *, queue: bool, group: Group
+) -> None:
+    options = wanted.options(model).in_group(group)
+    console = Console(stderr=True, quiet=group.rank > 0)
     source = open_corpus(corpus, text_field=wanted.text_field)
     engine = open_installation(settings)
     if queue:
@@ -94,7 +101,7 @@ def collect(settings: Settings, *, model: str, corpus: str, queue: bool = False,
         console.print(f"{options.slug}: queued; /tasks/{task.id} shows its progress and cancels it")
         engine.dispose()
         return
-    subject = open_subject(settings, model, wanted)
+    subject = open_subject(settings.model_copy(update={"device": group.device(settings.device)}), model, wanted)
     info = subject.info
     console.print(
         f"{info.name}: {info.architecture}, {info.n_layers} layers of {info.neurons_per_layer} neurons, {info.dtype} "

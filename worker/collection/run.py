@@ -31,6 +31,7 @@ from worker.collection.bounds import NotFinite
 from worker.collection.checkpoint import load_state, read_tensors, write_tensors
 from worker.collection.cuts import keep_cut
 from worker.collection.folder import WorkFolder, locked
+from worker.collection.group import ALONE, Group
 from worker.collection.left_out import storable
 from worker.collection.lookalikes import find_lookalikes, lookalike_size
 from worker.collection.passes import BatchSize, Part, Pass
@@ -67,6 +68,8 @@ class CollectOptions:
     """The subject's name on pages; None keeps the model's."""
     null_twin_of: str | None = None
     """The slug of the subject whose control this is."""
+    group: Group = ALONE
+    """The processes that do this together; ``in_group`` sets it with the part."""
 
     def __post_init__(self) -> None:
         if not is_slug(self.slug):
@@ -74,6 +77,10 @@ class CollectOptions:
                 f"{self.slug!r} cannot be part of an address: choose a --slug of a-z, 0-9, '.', '_' and '-' that is "
                 "not the name of a page."
             )
+
+    def in_group(self, group: Group) -> "CollectOptions":
+        """The same as one process of a group, which gives it its part."""
+        return replace(self, group=group, part=group.part) if group.size > 1 else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,21 +103,22 @@ def collect(
 ) -> Outcome:
     """One pass of a subject over a corpus, stored when it is whole.
 
+    Every process of ``options.group`` calls this with the same arguments; each does its part, and the first one stores.
+
     ``folder`` keeps unfinished collections: the same call goes on where a killed one was, to the same
     result. Raises CorpusError for too little text, CollectionError for what stops a pass, Conflict for
     a slug that belongs to another model. A pass that fails is marked so and never shown.
     """
     check_context(options.context_length, has_bos=subject.bos_id is not None, max_positions=subject.max_positions)
+    group = options.group
     job = _Job(sessions, subject, corpus, folder, options, tell)
-    if options.restart:
-        job.forget()
-    earlier = job.finish_leaving()
+    earlier = group.from_first(job.look_back)
     if earlier is not None:
         return earlier
     with job.folder.at_work(options.part):
-        plan, identity = job.begin()
-        if job.is_complete(identity):
-            return job.leave(identity, plan, job.notes(plan))
+        plan, identity = job.begin_together()
+        if group.from_first(lambda: job.is_complete(identity)):
+            return job.leave_together(identity, plan, job.notes(plan))
         try:
             return job.go(plan, identity)
         except NotFinite as error:
@@ -135,13 +143,13 @@ class _Job:
         tell: Tell,
     ) -> None:
         self._sessions, self._subject, self._corpus = sessions, subject, corpus
-        self._options, self._tell = options, tell
+        self._options, self._tell, self._group = options, tell, options.group
         self.folder = WorkFolder(folder / self._fingerprint())
         self.home = self.folder.home
 
     def _fingerprint(self) -> str:
         """The same for the same command, so that it finds what it left."""
-        options = {k: v for k, v in asdict(self._options).items() if k not in ("batch", "part", "restart")}
+        options = {k: v for k, v in asdict(self._options).items() if k not in ("batch", "part", "restart", "group")}
         tokenizer = self._subject.vocabulary.digest
         identity = [
             STATE_VERSION,
@@ -157,6 +165,12 @@ class _Job:
         """The subject's columns."""
         info = self._subject.info
         return asdict(info) | {"site": info.site.as_json()}
+
+    def look_back(self) -> Outcome | None:
+        """Finish, or forget, what an earlier call has left. What came of it, where it was complete."""
+        if self._options.restart:
+            self.forget()
+        return self.finish_leaving()
 
     def forget(self) -> None:
         """Remove what an earlier call has left, and mark its collection as failed.
@@ -184,18 +198,31 @@ class _Job:
         self.folder.finish_removing()
         return outcome
 
-    def begin(self) -> tuple[Plan, Identity]:
-        """Cut the corpus and store the running collection, unless an earlier call has."""
+    def begin_together(self) -> tuple[Plan, Identity]:
+        """Begin in the first process; the others go on with its rows, over a cut of their own where disks differ.
+
+        Raises CollectionError where a process reads another text.
+        """
+        plan, identity = self._group.from_first(self.begin)
+        if self._group.rank > 0:
+            with locked(self.home / "begin.lock", wait=True):
+                mine = self._cut()
+            if mine != plan:
+                raise CollectionError(f"Process {self._group.rank} reads another text than the first one: {mine.notes}")
+        return plan, identity
+
+    def _cut(self) -> Plan:
         options = self._options
         cut = Cut(options.context_length, options.max_tokens, options.shard_excerpts)
+        tell = self._tell
+        return prepare(
+            self.home, self._corpus, self._subject.encode, cut, lambda n: tell(Progress(CollectionStage.CUT, n, 0))
+        )
+
+    def begin(self) -> tuple[Plan, Identity]:
+        """Cut the corpus and store the running collection, unless an earlier call has."""
         with locked(self.home / "begin.lock", wait=True):
-            plan = prepare(
-                self.home,
-                self._corpus,
-                self._subject.encode,
-                cut,
-                lambda n: self._tell(Progress(CollectionStage.CUT, n, 0)),
-            )
+            plan = self._cut()
             key = self.folder.key or self.folder.make_key()
             with transaction(self._sessions) as session:
                 begun = state.begun_collection(session, key=key)
@@ -239,14 +266,16 @@ class _Job:
     def go(self, plan: Plan, identity: Identity) -> Outcome:
         """The pass of this part; and the storing, where all parts are there."""
         work = self._pass(plan)
-        bounds = self._bounds(work, identity)
-        found = work.run(
-            bounds, self._options.part, self.home, self._pace(CollectionStage.COLLECT, plan.tokens, identity)
-        )
+        found_first = self._group.from_first(lambda: self._bounds(work, identity))
+        bounds = {name: tensor.to(work.device) for name, tensor in found_first.items()}
+        pace = self._pace(CollectionStage.COLLECT, plan.tokens, identity)
+        merged = self._group.merged(work.run(bounds, self._options.part, self.home, pace))
+        if merged is None:  # the first process has it all
+            return self.leave_together(identity, plan, self.notes(plan))
         with locked(self.home / "publish.lock", wait=True):
             if self.is_complete(identity):
-                return self.leave(identity, plan, self.notes(plan))
-            found = self._with_other_parts(found)
+                return self.leave_together(identity, plan, self.notes(plan))
+            found = merged if self._group.size > 1 else self._with_other_parts(merged)
             if len(found.shards) < plan.n_shards:
                 return Outcome(identity.collection_id, complete=False, tokens=plan.tokens, notes=self.notes(plan))
             n_looked_at = plan.context_length * lookalike_size(plan.n_excerpts)
@@ -259,7 +288,7 @@ class _Job:
             with transaction(self._sessions) as session:
                 publish(session, finished, identity, list(notes), pace)
                 enqueue_check_of_new_collection(session, slug=self._options.slug)
-        return self.leave(identity, plan, notes)
+        return self.leave_together(identity, plan, notes)
 
     def _pace(self, stage: CollectionStage, total: int, identity: Identity) -> Pace:
         """A stage that begins."""
@@ -292,7 +321,7 @@ class _Job:
             if not file.exists():
                 pace = self._pace(CollectionStage.PILOT, work.plan.context_length * work.pilot_size, identity)
                 write_tensors(file, work.pilot(pace), {})
-            return read_tensors(file, work.device)[0]
+            return read_tensors(file, torch.device("cpu"))[0]
 
     def _with_other_parts(self, mine: State) -> State:
         part = self._options.part
@@ -326,6 +355,16 @@ class _Job:
     def notes(self, plan: Plan) -> tuple[str, ...]:
         """What is known of weights and corpus before the pass."""
         return (*self._subject.notes, *plan.notes)
+
+    def leave_together(self, identity: Identity, plan: Plan, notes: tuple[str, ...]) -> Outcome:
+        """End with a complete collection in every process of the group; the others wait for the first."""
+        if self._group.rank == 0:
+            outcome = self.leave(identity, plan, notes)
+            self._group.wait()
+            return outcome
+        self._group.wait()
+        self.folder.remove()  # where it is on another disk than the first one's
+        return Outcome(identity.collection_id, complete=True, tokens=plan.tokens, notes=notes)
 
     def leave(self, identity: Identity, plan: Plan, notes: tuple[str, ...]) -> Outcome:
         """End with a complete collection: its cut is kept for later passes, what only an unfinished one needs goes."""

@@ -1,0 +1,8 @@
+"""``torchrun --nproc-per-node N -m worker.collection MODEL CORPUS ...``: ``collect`` in several processes."""
+
+import os
+import sys
+
+if __name__ == "__main__":
+    # The worker does not import the commands: this process becomes one, under the number that torchrun watches.
+    os.execv(sys.executable, [sys.executable, "-m", "app.cli", "collect", *sys.argv[1:]])  # noqa: S606 - no shell
