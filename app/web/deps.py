@@ -7,12 +7,13 @@ every route, is a plain function in a thread.
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, TypeVar, cast
 
 from fastapi import Depends, Request
 from fastapi.concurrency import contextmanager_in_threadpool
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from pydantic import BaseModel, ValidationError
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
@@ -23,6 +24,7 @@ from app.queries.people.accounts import Viewer, viewer_of
 from app.queries.people.api_tokens import viewer_of_api_token
 from app.settings import Settings
 from app.web.http.security import SAFE_METHODS
+from app.web.http.uploads import SentForm, sent_form
 
 OPEN_TO_ALL = frozenset(
     {
@@ -128,6 +130,28 @@ def _reason(viewer: Viewer, permission: Permission) -> str:
     if permission in IN_PERSON:
         return "A program may not do this. Log in with a browser."
     return f"The scope of this token, {viewer.scope}, does not include this. Make a token of another scope."
+
+
+MayQueue = Annotated[Viewer, Depends(allowed_to(Permission.QUEUE), scope="function")]
+
+
+async def _sent_by_operator(request: Request, viewer: MayQueue, settings: AppSettings) -> AsyncIterator[SentForm]:
+    """A form with a file, read once it is known who sends it."""
+    async with sent_form(request, most_megabytes=settings.upload_megabytes) as form:
+        yield form
+
+
+SentByOperator = Annotated[SentForm, Depends(_sent_by_operator, scope="function")]
+Form = TypeVar("Form", bound=BaseModel)
+
+
+def validated(model: type[Form], form: SentForm) -> Form:
+    """The fields of a form by their model. Raises Invalid."""
+    try:
+        return model.model_validate(form.fields)
+    except ValidationError as error:
+        parts = "; ".join(f"{e['loc'][-1]}: {e['msg']}" for e in error.errors())
+        raise Invalid(f"{Invalid().message} {parts}.") from None
 
 
 MayReadOperations = Annotated[Viewer, Depends(allowed_to(Permission.READ_OPERATIONS), scope="function")]

@@ -137,9 +137,28 @@ def test_a_name_in_the_folder_of_imports_is_queued(
     assert request == ImportRequest("gpt2", DataFormat.OPENAI, name="GPT-2")
 
 
+def test_an_uploaded_file_is_added_to_the_folder_and_queued(
+    client: TestClient, settings: Settings, session: Any, log_in_as: LogIn
+) -> None:
+    sent = {"file": ("../neurons.jsonl", b"{}\n")}
+    assert client.post("/imports", data={"subject": "gpt2"}, files=sent).status_code == 401
+    log_in_as("charlie")
+    assert client.post("/imports", data={"subject": "gpt2"}, files=sent).status_code == 403
+    log_in_as("olga")
+    for refused in ({"subject": "Not A Slug"}, {"subject": "gpt2", "source": "published"}):
+        assert client.post("/imports", data=refused, files=sent).status_code == 422
+    assert not imports_folder(settings).exists()
+    assert client.post("/imports", data={"subject": "gpt2"}, files=sent).status_code == 303
+    location, _ = import_of(session.scalars(select(Task)).one().parameters)
+    assert location.source == str(imports_folder(settings) / "neurons.jsonl")
+    assert Path(location.source).read_bytes() == b"{}\n"
+    assert "already" in client.post("/imports", data={"subject": "gpt2"}, files=sent).text
+
+
 @pytest.mark.parametrize(
     "form",
     [
+        {},
         {"source": "../published"},
         {"source": "/etc/passwd"},
         {"source": "missing"},

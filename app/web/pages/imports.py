@@ -12,13 +12,13 @@ from pydantic import BaseModel, Field
 from app.domain.bounds import BIGGEST_ID, LONGEST_FIELD, LONGEST_SEARCH, LONGEST_SLUG, LONGEST_SOURCE
 from app.domain.imports import WRITTEN, DataFormat, ImportStatus
 from app.domain.roles import Permission
+from app.domain.slugs import is_slug
 from app.domain.work import EXPORT, WorkStatus
 from app.errors import Invalid, NotFound
 from app.formats.problems import ReadingProblem
 from app.formats.sources.opening import is_address
 from app.queries.imports.shown import show_collection
 from app.queries.imports.state import MOST_KEPT, ImportRow, import_problems, import_row, imports
-from app.queries.people.accounts import Viewer
 from app.queries.subjects.lookup import SubjectName, subject_names
 from app.queries.work.tasks import task_detail
 from app.settings import Settings
@@ -27,13 +27,14 @@ from app.transfer.folders import exports_folder, imports_folder
 from app.transfer.importing import ImportRequest
 from app.transfer.queueing import queue_export, queue_import
 from app.transfer.sources import Location
-from app.web.deps import AppSettings, CurrentViewer, DbSession, allowed_to
+from app.transfer.uploads import add_upload
+from app.web.deps import AppSettings, CurrentViewer, DbSession, MayQueue, SentByOperator, allowed_to, validated
+from app.web.http.uploads import MOST_BODY_BYTES, SentFile
 from app.web.rendering.templating import page
 
 router = APIRouter(dependencies=[Depends(allowed_to(Permission.READ_OPERATIONS), scope="function")])
 
 Id = Annotated[int, Path(ge=1, le=BIGGEST_ID)]
-MayQueue = Annotated[Viewer, Depends(allowed_to(Permission.QUEUE), scope="function")]
 SHOWN = 50
 SHOWN_FILES = 200
 SHOWN_PROBLEMS = 500
@@ -67,6 +68,7 @@ class ImportsPage:
     formats: tuple[DataFormat, ...]
     written: tuple[DataFormat, ...]
     subjects: tuple[SubjectName, ...]
+    most_megabytes: int
     may_queue: bool
 
     @property
@@ -88,9 +90,9 @@ class ImportsImport:
 
 
 class ImportForm(BaseModel):
-    """What a person wants to import. ``source`` is a name in the folder of imports, or an HTTP address."""
+    """What a person wants to import. ``source`` is a name in the folder of imports, or an HTTP address, or empty."""
 
-    source: str = Field(max_length=LONGEST_SOURCE)
+    source: str = Field(default="", max_length=LONGEST_SOURCE)
     subject: str = Field(max_length=LONGEST_SLUG)
     format: str = Field(default="", max_length=LONGEST_FIELD)
     collection: str = Field(default="", max_length=LONGEST_SEARCH)
@@ -118,6 +120,7 @@ def imports_page(session: DbSession, settings: AppSettings, viewer: CurrentViewe
         formats=tuple(DataFormat),
         written=WRITTEN,
         subjects=subject_names(session),
+        most_megabytes=settings.upload_megabytes,
         may_queue=viewer is not None and viewer.may(Permission.QUEUE),
     )
 
@@ -134,11 +137,10 @@ def one_import(session: DbSession, viewer: CurrentViewer, import_id: Id) -> Impo
     return ImportsImport(_shown(row), problems, MOST_KEPT, f"/imports/{import_id}", may_show)
 
 
-@router.post("/imports", include_in_schema=False)
-def start_import(
-    session: DbSession, settings: AppSettings, viewer: MayQueue, form: Annotated[ImportForm, Form()]
-) -> Response:
-    """Queue an import for a worker."""
+@router.post("/imports", include_in_schema=False, max_body_size=MOST_BODY_BYTES)
+def start_import(session: DbSession, settings: AppSettings, viewer: MayQueue, sent: SentByOperator) -> Response:
+    """Queue an import for a worker; an uploaded file is added to the folder of imports."""
+    form = validated(ImportForm, sent)
     request = ImportRequest(
         form.subject.strip(),
         _format(form.format),
@@ -146,7 +148,7 @@ def start_import(
         form.name.strip() or None,
         form.model.strip() or None,
     )
-    location = _location(settings, form)
+    location = _location(settings, form, sent.file)
     task = queue_import(session, location=location, request=request, account_id=viewer.id)
     return RedirectResponse(f"/tasks/{task.id}", status_code=303)
 
@@ -198,6 +200,12 @@ def _files(folder: FilePath) -> tuple[str, ...]:
     return tuple(sorted(names)[:SHOWN_FILES])
 
 
+def _check_target(form: ImportForm) -> None:
+    """Raises Invalid before a file is kept for an import that cannot be queued."""
+    if not is_slug(form.subject.strip()):
+        raise Invalid(f"{form.subject[:40]!r} cannot be a subject's name in addresses: use a-z, 0-9 and . _ - alone.")
+
+
 def _format(text: str) -> DataFormat | None:
     try:
         return DataFormat(text) if text else None
@@ -205,9 +213,14 @@ def _format(text: str) -> DataFormat | None:
         raise Invalid(f"There is no format {text[:40]!r}.") from None
 
 
-def _location(settings: Settings, form: ImportForm) -> Location:
+def _location(settings: Settings, form: ImportForm, file: SentFile | None) -> Location:
     """Where to import from. Raises Invalid for what is neither in the folder of imports nor an HTTP address."""
     source = form.source.strip()
+    if (file is None) == (source == ""):
+        raise Invalid("Choose one source: a file of yours, or a name or address. Not both.")
+    if file is not None:
+        _check_target(form)
+        return Location(str(add_upload(file.content, file.name, imports_folder(settings).resolve())))
     if is_address(source):
         return Location(source, form.layers.strip() or None, form.indices.strip() or None)
     if source not in _files(imports_folder(settings)):

@@ -1,13 +1,12 @@
 """A subject from a form: a model and a text are inspected by a worker at once, and collected when a person says so."""
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import RedirectResponse, Response
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, field_validator
 
 from app.domain.bounds import (
     BIGGEST_ID,
@@ -23,22 +22,20 @@ from app.domain.roles import Permission
 from app.domain.slugs import is_slug, slug_of
 from app.domain.work import INSPECTION, WorkStatus
 from app.errors import Conflict, Invalid, NotFound
-from app.queries.people.accounts import Viewer
 from app.queries.runs.progress import WorkerCount, worker_count
 from app.queries.subjects.lookup import subject_names
 from app.queries.work.tasks import TaskRow, task_detail
 from app.settings import Settings
 from app.transfer.folders import subject_folders, uploads_folder
 from app.transfer.uploads import keep_upload
-from app.web.deps import AppSettings, DbSession, allowed_to
-from app.web.http.uploads import MOST_BODY_BYTES, SentFile, SentForm, sent_form
+from app.web.deps import AppSettings, DbSession, MayQueue, SentByOperator, allowed_to, validated
+from app.web.http.uploads import MOST_BODY_BYTES, SentFile
 from app.web.rendering.templating import page
 from app.work.collections import enqueue_inspection, enqueue_requested_collection
 
 router = APIRouter(dependencies=[Depends(allowed_to(Permission.QUEUE), scope="function")])
 
 Id = Annotated[int, Path(ge=1, le=BIGGEST_ID)]
-MayQueue = Annotated[Viewer, Depends(allowed_to(Permission.QUEUE), scope="function")]
 SHOWN_FOLDERS = 200
 FIRST_TOKENS = 1_000_000
 """What the form proposes to read."""
@@ -101,15 +98,6 @@ class SubjectForm(BaseModel):
         return None if value == "" else value
 
 
-async def sent(request: Request, viewer: MayQueue, settings: AppSettings) -> AsyncIterator[SentForm]:
-    """The form that was sent, read once it is known who sends it."""
-    async with sent_form(request, most_megabytes=settings.upload_megabytes) as form:
-        yield form
-
-
-Sent = Annotated[SentForm, Depends(sent, scope="function")]
-
-
 @page(router, "/subjects/new", template="subjects/new.html")
 def new_subject(
     session: DbSession,
@@ -129,14 +117,10 @@ def new_subject(
 
 
 @router.post("/subjects/new", include_in_schema=False, max_body_size=MOST_BODY_BYTES)
-def inspect(session: DbSession, settings: AppSettings, viewer: MayQueue, form: Sent) -> Response:
+def inspect(session: DbSession, settings: AppSettings, viewer: MayQueue, form: SentByOperator) -> Response:
     """Keep the text, and let a worker inspect both."""
-    try:
-        wanted = SubjectForm.model_validate(form.fields)
-    except ValidationError as error:
-        parts = "; ".join(f"{e['loc'][-1]}: {e['msg']}" for e in error.errors())
-        raise Invalid(f"{Invalid().message} {parts}.") from None
-    task = enqueue_inspection(session, request=_request(settings, wanted, form.file), account_id=viewer.id)
+    request = _request(settings, validated(SubjectForm, form), form.file)
+    task = enqueue_inspection(session, request=request, account_id=viewer.id)
     return RedirectResponse(f"/subjects/new/{task.id}", status_code=303)
 
 
