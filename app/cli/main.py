@@ -9,6 +9,7 @@ from sqlalchemy.exc import OperationalError
 
 from app.cli.common import settings, worker_libraries
 from app.cli.database import db
+from app.cli.doctor import doctor_command
 from app.cli.doubts import doubts_command
 from app.cli.history import history
 from app.cli.provider import provider
@@ -168,6 +169,7 @@ def settings_command() -> None:
 
 cli.command("steps")(steps_command)
 cli.command("doubts")(doubts_command)
+cli.command("doctor")(doctor_command)
 cli.command("report")(report_command)
 cli.command("campaign-table")(campaign_table_command)
 cli.command("export")(export_command)

@@ -15,9 +15,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from app.home import files
 from app.web.http.conditional import has_it
 
-STATIC = Path(__file__).resolve().parents[3] / "static"
+STATIC = files("static")
 KEPT = "public, max-age=31536000, immutable"
 REVALIDATED = "no-cache"
 METHODS = ("GET", "HEAD")

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 
 from fastapi import APIRouter
 from markdown_it import MarkdownIt
@@ -12,11 +11,12 @@ from markdown_it.token import Token
 from markupsafe import Markup
 
 from app.domain.glossary import GLOSSARY, Term
+from app.home import files
 from app.web.rendering.templating import page
 
 router = APIRouter()
 
-DOCS = Path(__file__).resolve().parents[3] / "docs"
+DOCS = files("docs")
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 

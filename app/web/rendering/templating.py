@@ -9,7 +9,6 @@ every page shares.
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
 from urllib.parse import quote, unquote
 
@@ -20,6 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from app.domain import bounds
 from app.domain.glossary import GLOSSARY
 from app.domain.roles import Permission, may
+from app.home import files
 from app.localization.catalogues import translations
 from app.localization.languages import Language
 from app.queries.people.accounts import Viewer
@@ -36,7 +36,7 @@ from app.web.rendering.signs import shown
 from app.web.rendering.svg import activation_histogram, score_axis, score_range
 from app.web.rendering.visits import VISITS_COOKIE, VISITS_SECONDS, Visit, read_visits, with_visit
 
-TEMPLATES = Path(__file__).resolve().parents[3] / "templates"
+TEMPLATES = files("templates")
 
 PROBLEM_STATUSES: tuple[int | str, ...] = (401, 403, 404, 409, 422, 503)
 """Statuses of the errors that any page may respond with."""
