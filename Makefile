@@ -37,7 +37,7 @@ test: $(SETUP) browser packages ## Run every test; reliability in its short form
 	$(BIN)/pytest -m 'not soak' tests/browser tests/reliability
 
 soak: $(SETUP) ## Run the reliability tests in full.
-	$(BIN)/pytest -m soak tests/reliability
+	$(BIN)/pytest -m soak
 
 coverage: $(SETUP) ## Show the lines of the domain and of methods that no test reaches.
 	$(BIN)/coverage run -m pytest tests/unit tests/worker

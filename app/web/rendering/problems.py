@@ -52,6 +52,10 @@ ADVICE = {
 }
 
 
+FOR_PROGRAMS = (".json", ".bin")
+"""Ends of addresses whose problems are JSON: scripts read them."""
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorsProblem:
     """The context of the error page."""
@@ -93,7 +97,7 @@ def problem_response(request: Request, problem: Problem) -> Response:
 
 
 def _shown(request: Request, problem: Problem) -> Response:
-    if request.url.path.endswith(".json"):
+    if request.url.path.endswith(FOR_PROGRAMS):
         return JSONResponse(asdict(problem), problem.status)
     # The viewer is not read from the database, which may be what failed.
     view = View(request, getattr(request.state, "viewer", None))
