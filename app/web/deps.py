@@ -69,6 +69,14 @@ def _changing(sessions: Sessions, settings: Settings) -> Iterator[Session]:
 DbSession = Annotated[Session, Depends(open_session, scope="function")]
 
 
+async def reading_sessions(request: Request) -> Sessions:
+    """Sessions for what is read while the response is under way, when the request's own session has ended."""
+    return cast("Sessions", request.app.state.reading)
+
+
+ReadingSessions = Annotated[Sessions, Depends(reading_sessions)]
+
+
 async def app_settings(request: Request) -> Settings:
     """The settings that the program was started with."""
     return cast("Settings", request.app.state.settings)

@@ -34,6 +34,7 @@ from app.web.http.static import VersionedFiles
 from app.web.login.openid import OpenIdProvider
 from app.web.pages import (
     account,
+    api,
     atlas,
     batches,
     bulk,
@@ -92,6 +93,7 @@ ROUTERS: Sequence[APIRouter] = (
     openid.router,
     account.router,
     mine.router,
+    api.router,
     people.router,
     providers.router,
     batches.router,

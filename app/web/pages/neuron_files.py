@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, cast
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 from sqlalchemy.orm import Session
 
@@ -14,7 +13,7 @@ from app.queries.lists.kept import ListEntry, entries_of
 from app.queries.neurons.listing import NeuronsQuery, every_neuron
 from app.queries.neurons.rows import NeuronRow
 from app.queries.subjects.lookup import subject_head
-from app.web.deps import DbSession
+from app.web.deps import DbSession, ReadingSessions
 from app.web.http.security import PRIVATE
 from app.web.listing.filters import ListFilters
 
@@ -53,15 +52,10 @@ class NeuronLine:
     """Their names with spaces between; empty where the explanation has none."""
 
 
-async def reading_sessions(request: Request) -> Sessions:
-    """Sessions for what is read while the response is under way, when the request's own session has ended."""
-    return cast("Sessions", request.app.state.reading)
-
-
 @router.get("/{slug}/neurons.{format}", include_in_schema=False)
 def neurons_as_file(
     session: DbSession,
-    reading: Annotated[Sessions, Depends(reading_sessions)],
+    reading: ReadingSessions,
     slug: str,
     format: TableFormat,
     filters: ListFilters,

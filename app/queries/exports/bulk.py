@@ -1,0 +1,158 @@
+"""Neurons, explanations and scores as rows for programs: chunk by chunk, by the addresses of their neurons.
+
+A chunk has all rows of some neurons, in the order of their addresses, then of ids. The next one begins after the last
+neuron's address, so that a reader who was cut off goes on where it was, whatever has been stored meanwhile.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from sqlalchemy import Select, func, select, tuple_
+from sqlalchemy.orm import Session
+
+from app.models import Explanation, Method, Neuron, Score
+
+Address: TypeAlias = tuple[int, int]
+"""Layer and index."""
+CHUNK = 1_000
+"""Neurons of one chunk."""
+
+
+@dataclass(frozen=True, slots=True)
+class BulkNeuron:
+    """A neuron with its statistics, in the model's own units, and what is shown of it."""
+
+    neuron_id: int
+    layer: int
+    index: int
+    mean: float | None
+    variance: float | None
+    skewness: float | None
+    kurtosis: float | None
+    min: float | None
+    max: float | None
+    firing_rate: float | None
+    """Share of tokens with an activation above 0."""
+    explanation_id: int | None
+    """Of the explanation that is shown first."""
+    explanation: str | None
+    whole_corpus_score: float | None
+    precision: float | None
+    recall: float | None
+    margin_over_token_table: float | None
+    score_2023: float | None
+    simulator: str | None
+    """Of the 2023 score."""
+    n_explanations: int
+    n_open_flags: int
+    n_doubts: int
+
+
+@dataclass(frozen=True, slots=True)
+class BulkExplanation:
+    """An explanation; a neuron has any number of them, and none is ever changed."""
+
+    explanation_id: int
+    layer: int
+    index: int
+    text: str
+    author_kind: str
+    author: str
+    method: str | None
+    method_version: int | None
+    rank: int
+    """Among the candidates of its run."""
+    is_shown: bool
+    """Whether it is the one that is shown first."""
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BulkScore:
+    """A score of an explanation, with its 95% interval and baselines."""
+
+    score_id: int
+    explanation_id: int
+    layer: int
+    index: int
+    scorer: str
+    sample: str
+    simulator: str | None
+    value: float | None
+    undefined_reason: str | None
+    interval_low: float | None
+    interval_high: float | None
+    n_valid: int
+    n_failed: int
+    token_table: float | None
+    shuffled: float | None
+    chance: float | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Rows of some neurons. ``next`` is the address to go on after; None at the end."""
+
+    rows: Sequence[Any]
+    next: Address | None
+
+
+ReadChunk: TypeAlias = Callable[..., Chunk]
+
+_NEURONS = select(
+    Neuron.id, Neuron.layer, Neuron.index, Neuron.mean, Neuron.variance, Neuron.skewness, Neuron.kurtosis, Neuron.min,
+    Neuron.max, Neuron.firing_rate, Neuron.current_explanation_id, Neuron.current_text, Neuron.headline_score,
+    Neuron.headline_precision, Neuron.headline_recall, Neuron.headline_margin, Neuron.current_score,
+    Neuron.current_simulator, Neuron.n_explanations, Neuron.n_open_flags, Neuron.n_doubts,
+).order_by(Neuron.layer, Neuron.index)  # fmt: skip
+_EXPLANATIONS = (
+    select(
+        Explanation.id, Neuron.layer, Neuron.index, Explanation.text, Explanation.author_kind, Explanation.author,
+        Method.name, Method.version, Explanation.rank,
+        func.coalesce(Neuron.current_explanation_id == Explanation.id, False), Explanation.created_at,
+    )
+    .join(Neuron, Neuron.id == Explanation.neuron_id)
+    .outerjoin(Method, Method.id == Explanation.method_id)
+    .order_by(Neuron.layer, Neuron.index, Explanation.id)
+)  # fmt: skip
+_SCORES = (
+    select(
+        Score.id, Score.explanation_id, Neuron.layer, Neuron.index, Score.scorer, Score.sample, Score.simulator,
+        Score.value, Score.undefined_reason, Score.interval_low, Score.interval_high, Score.n_valid, Score.n_failed,
+        Score.token_lookup_baseline, Score.shuffled_baseline, Score.chance, Score.created_at,
+    )
+    .join(Explanation, Explanation.id == Score.explanation_id)
+    .join(Neuron, Neuron.id == Explanation.neuron_id)
+    .order_by(Neuron.layer, Neuron.index, Score.explanation_id, Score.id)
+)  # fmt: skip
+
+
+def neuron_rows(session: Session, *, subject_id: int, after: Address | None, size: int = CHUNK) -> Chunk:
+    """The next neurons. Two queries."""
+    return _chunk(session, _NEURONS, BulkNeuron, subject_id, after, size)
+
+
+def explanation_rows(session: Session, *, subject_id: int, after: Address | None, size: int = CHUNK) -> Chunk:
+    """All explanations of the next neurons. Two queries."""
+    return _chunk(session, _EXPLANATIONS, BulkExplanation, subject_id, after, size)
+
+
+def score_rows(session: Session, *, subject_id: int, after: Address | None, size: int = CHUNK) -> Chunk:
+    """All scores of the explanations of the next neurons. Two queries."""
+    return _chunk(session, _SCORES, BulkScore, subject_id, after, size)
+
+
+def _chunk(
+    session: Session, statement: Select[Any], row: type[Any], subject_id: int, after: Address | None, size: int
+) -> Chunk:
+    own = select(Neuron.id, Neuron.layer, Neuron.index).where(Neuron.subject_id == subject_id)
+    if after is not None:
+        own = own.where(tuple_(Neuron.layer, Neuron.index) > tuple_(*after))
+    found = session.execute(own.order_by(Neuron.layer, Neuron.index).limit(size + 1)).all()
+    neurons = found[:size]
+    rows = session.execute(statement.where(Neuron.id == func.any([each.id for each in neurons]))) if neurons else ()
+    last = neurons[-1] if len(found) > size else None
+    return Chunk([row(*values) for values in rows], None if last is None else (last.layer, last[2]))

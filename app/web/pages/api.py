@@ -1,0 +1,157 @@
+"""Everything about a subject's neurons for programs: one JSON object per line, as many as there are.
+
+A response is streamed, each chunk from a session of its own. ``after`` goes on after a neuron's address.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from fastapi.responses import StreamingResponse
+
+from app.db import Sessions
+from app.domain.bounds import BIGGEST_INDEX, BIGGEST_LAYER, LONGEST_FIELD
+from app.errors import Invalid
+from app.formats.tables import TableFormat, stream_table
+from app.queries.exports.bulk import (
+    CHUNK,
+    Address,
+    BulkExplanation,
+    BulkNeuron,
+    BulkScore,
+    ReadChunk,
+    explanation_rows,
+    neuron_rows,
+    score_rows,
+)
+from app.queries.subjects.lookup import subject_head
+from app.web.deps import DbSession, ReadingSessions
+from app.web.http.security import PRIVATE
+from app.web.rendering.templating import PROBLEMS
+
+router = APIRouter()
+
+MOST_NEURONS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class BulkTable:
+    """A table of the API: its rows, and one of them as an example."""
+
+    name: str
+    row: type[Any]
+    read: ReadChunk
+    summary: str
+    example: dict[str, object]
+
+
+TABLES = (
+    BulkTable(
+        "neurons",
+        BulkNeuron,
+        neuron_rows,
+        "Every neuron of a subject with its statistics and the explanation that is shown first",
+        {
+            "neuron_id": 17, "layer": 0, "index": 16, "mean": 0.0121, "variance": 0.0413, "skewness": 6.1,
+            "kurtosis": 52.0, "min": -0.17, "max": 4.21, "firing_rate": 0.034, "explanation_id": 5,
+            "explanation": 'fires on " import"', "whole_corpus_score": 0.41, "precision": 0.52, "recall": 0.38,
+            "margin_over_token_table": 0.07, "score_2023": 0.63, "simulator": "lexical", "n_explanations": 2,
+            "n_open_flags": 0, "n_doubts": 1,
+        },
+    ),
+    BulkTable(
+        "explanations",
+        BulkExplanation,
+        explanation_rows,
+        "Every explanation of a subject's neurons, those that are not shown as well",
+        {
+            "explanation_id": 5, "layer": 0, "index": 16, "text": 'fires on " import"', "author_kind": "method",
+            "author": "lexical", "method": "lexical", "method_version": 1, "rank": 0, "is_shown": True,
+            "created_at": "2026-11-26T09:30:00Z",
+        },
+    ),
+    BulkTable(
+        "scores",
+        BulkScore,
+        score_rows,
+        "Every score of these explanations, with interval and baselines",
+        {
+            "score_id": 9, "explanation_id": 5, "layer": 0, "index": 16, "scorer": "correlation",
+            "sample": "top_and_random", "simulator": "lexical", "value": 0.63, "undefined_reason": None,
+            "interval_low": 0.48, "interval_high": 0.75, "n_valid": 10, "n_failed": 0, "token_table": 0.55,
+            "shuffled": 0.02, "chance": None, "created_at": "2026-11-26T09:30:00Z",
+        },
+    ),
+)  # fmt: skip
+
+
+def _register(table: BulkTable) -> None:
+    format = TableFormat.JSONL
+    properties = {name: {} for name in table.example}
+    schema = {"type": "object", "title": table.row.__name__, "properties": properties}
+    content = {"application/jsonl": {"schema": schema, "example": table.example}}
+
+    def rows(
+        session: DbSession,
+        reading: ReadingSessions,
+        slug: str,
+        after: Annotated[
+            str,
+            Query(
+                max_length=LONGEST_FIELD,
+                description="Go on after this neuron, LAYER/INDEX: all of its rows were in the response before",
+                examples=["0/16"],
+            ),
+        ] = "",
+        limit: Annotated[
+            int, Query(ge=1, le=MOST_NEURONS, description="Most neurons whose rows are in the response")
+        ] = MOST_NEURONS,
+    ) -> StreamingResponse:
+        subject_id = subject_head(session, slug=slug).id
+        lines = _lines(reading, table.read, subject_id, _address(after), limit)
+        stream = stream_table(lines, table.row, format=format)
+        return StreamingResponse(stream, media_type=format.media_type, headers={"Cache-Control": PRIVATE})
+
+    rows.__doc__ = f"""{table.summary}.
+
+    One JSON object per line, in the order of layers and indices. Ids are stable: they are never changed or used again.
+    """
+    router.add_api_route(
+        f"/api/subjects/{{slug}}/{table.name}",
+        rows,
+        methods=["GET"],
+        name=f"api_{table.name}",
+        summary=table.summary,
+        response_class=StreamingResponse,
+        responses={**PROBLEMS, 200: {"description": "JSON lines", "content": content}},
+    )
+
+
+for _table in TABLES:
+    _register(_table)
+
+
+def _lines(
+    reading: Sessions, read: Callable[..., Any], subject_id: int, after: Address | None, limit: int
+) -> Iterator[object]:
+    """Chunk after chunk, each in a session of its own: none is held while the reader is slow."""
+    left = limit
+    while left > 0:
+        size = min(left, CHUNK)
+        with reading() as session:
+            chunk = read(session, subject_id=subject_id, after=after, size=size)
+        yield from chunk.rows
+        if chunk.next is None:
+            return
+        after, left = chunk.next, left - size
+
+
+def _address(text: str) -> Address | None:
+    if not text:
+        return None
+    layer, slash, index = text.partition("/")
+    digits = all(part.isascii() and part.isdigit() and len(part) <= 10 for part in (layer, index))
+    if not slash or not digits or int(layer) > BIGGEST_LAYER or int(index) > BIGGEST_INDEX:
+        raise Invalid("after is a neuron's address, LAYER/INDEX, like 0/16.")
+    return int(layer), int(index)
