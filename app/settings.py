@@ -5,16 +5,18 @@ Built once in a main function and handed on; nothing else reads the environment.
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, model_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.domain.bounds import MOST_IN_BATCH
 
 Seconds = float
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?")
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -66,6 +68,11 @@ class Settings(BaseSettings):
     )
     require_account: bool = Field(
         False, description="Whether every page needs an account. Otherwise reading about neurons needs none."
+    )
+    embed_origins: str = Field(
+        "",
+        description="Origins of sites, separated by spaces, that may show neurons' pages in a frame (`?embed=1`), for "
+        "example https://notes.example.org; none if unset.",
     )
     page_size: int = Field(50, ge=1, le=500, description="Rows on one page of a list.")
     batch_limit: int = Field(MOST_IN_BATCH, ge=1, description="Most neurons that one batch may hold.")
@@ -143,6 +150,15 @@ class Settings(BaseSettings):
     def login_address(self, token: str) -> str:
         """Where a browser exchanges a one-time token for a session."""
         return f"{self.origin}/login?token={token}"
+
+    @field_validator("embed_origins")
+    @classmethod
+    def _origins_are_origins(cls, text: str) -> str:
+        """Anything else would end the policy that it is written into, or name nobody."""
+        for origin in text.split():
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"NEURON_AUDIT_EMBED_ORIGINS: {origin!r} is no origin like https://notes.example.org.")
+        return " ".join(text.split())
 
     @model_validator(mode="after")
     def _openid_is_whole(self) -> Self:

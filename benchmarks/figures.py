@@ -42,7 +42,7 @@ def held_to(value: float, unit: str, sign: Literal[">=", ">", "<=", "<"], bound:
     return Figure(value, unit, f"{sign} {bound:g}", holds)
 
 
-def benchmark(name: str, measure: Measure, **options: int) -> None:
+def benchmark(name: str, measure: Measure, **options: int | str) -> None:
     """The main function of ``python -m benchmarks.<name> [--quick] [--json FILE]``.
 
     Prints a table of what ``measure`` returns and writes the same as JSON where asked to. A missed
@@ -53,7 +53,7 @@ def benchmark(name: str, measure: Measure, **options: int) -> None:
     parser.add_argument("--quick", action="store_true", help="a shorter measurement, within a minute")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file too")
     for option, default in options.items():
-        parser.add_argument(f"--{option}", type=int, default=default, help=f"by default {default}")
+        parser.add_argument(f"--{option}", type=type(default), default=default, help=f"by default {default or 'none'}")
     arguments = parser.parse_args()
     figures = measure(arguments.quick, **{option: getattr(arguments, option) for option in options})
     show(name, figures)

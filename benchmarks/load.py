@@ -23,8 +23,8 @@ from app.web.http.static import STATIC
 
 N_SERVERS = 2
 N_CLIENTS = 8
-FILE_SIZES = [round(1_000 * 1.15**power) for power in range(33)]
-"""Bytes, from 1 kB to 88 kB: every page has a file that is at most 15 % larger."""
+FILE_SIZES = [round(1_000 * 1.15**power) for power in range(52)]
+"""Bytes, from 1 kB to 1.2 MB: every page has a file that is at most 15 % larger."""
 Addresses = Callable[[random.Random], str]
 
 
@@ -88,10 +88,10 @@ def cpu_seconds(pid: int) -> float:
 
 
 @contextmanager
-def servers(url: str) -> Iterator[list[Server]]:
-    """Two real server processes over one database."""
+def servers(url: str, *, n_servers: int = N_SERVERS) -> Iterator[list[Server]]:
+    """Real server processes over one database."""
     with ExitStack() as stack:
-        yield [stack.enter_context(_server(url)) for _ in range(N_SERVERS)]
+        yield [stack.enter_context(_server(url)) for _ in range(n_servers)]
 
 
 @contextmanager
@@ -162,20 +162,21 @@ def measure_load(
     n_requests: int,
     pace: float = 0,
     headers: Mapping[str, str] | None = None,
+    n_clients: int = N_CLIENTS,
 ) -> Load:
     """``n_requests`` in all from clients dealt over the servers, each with one connection.
 
     ``pace`` is requests per second of all clients together; 0 is as fast as they can. ``headers`` are sent with
-    each request.
+    each request; with If-None-Match, every response must be 304.
     """
 
     def client(number: int) -> list[Answer]:
         chosen = random.Random(number)
         connection = HTTPConnection("127.0.0.1", origins[number % len(origins)].port, timeout=60)
-        interval = N_CLIENTS / pace if pace else 0.0
+        interval = n_clients / pace if pace else 0.0
         due = time.perf_counter() + chosen.random() * interval
         answers = []
-        for _ in range(n_requests // N_CLIENTS):
+        for _ in range(n_requests // n_clients):
             time.sleep(max(0.0, due - time.perf_counter()))
             answers.append(_ask(connection, addresses(chosen), headers or {}))
             due += interval
@@ -183,8 +184,8 @@ def measure_load(
         return answers
 
     spent, started = sum(s.cpu_seconds() for s in origins), time.perf_counter()
-    with ThreadPoolExecutor(N_CLIENTS) as pool:
-        answers = list(itertools.chain.from_iterable(pool.map(client, range(N_CLIENTS))))
+    with ThreadPoolExecutor(n_clients) as pool:
+        answers = list(itertools.chain.from_iterable(pool.map(client, range(n_clients))))
     seconds = time.perf_counter() - started
     return Load(answers, seconds, sum(s.cpu_seconds() for s in origins) - spent)
 
@@ -195,7 +196,7 @@ def _ask(connection: HTTPConnection, address: str, headers: Mapping[str, str]) -
     response = connection.getresponse()
     size = len(response.read())
     milliseconds = (time.perf_counter() - started) * 1000
-    if response.status != 200:
+    if response.status != (304 if "If-None-Match" in headers else 200):
         raise RuntimeError(f"{address}: {response.status}")
     found = re.search(r"dur=([\d.]+)", response.headers.get("server-timing", ""))
     return Answer(milliseconds, float(found[1]) if found else float("nan"), size)

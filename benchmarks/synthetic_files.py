@@ -29,6 +29,7 @@ LAYERS, NEURONS_PER_LAYER = 48, 6_400
 N_EXCERPTS = 20_000
 CHUNK = 256
 FIRST_MEAN, LAST_MEAN, MEAN = 0.42, 0.06, 0.151
+_SMALLEST = 1e-6
 _SPREAD = 2.6
 """Sum of the parameters of the beta distribution that a layer's scores are drawn from."""
 
@@ -126,9 +127,10 @@ def _results(
 ) -> bytes:
     excerpts = np.concatenate([own[kind][0][ranks] for kind, ranks in VALIDATION.items()])
     real = np.concatenate([own[kind][1][ranks] for kind, ranks in VALIDATION.items()]).astype(np.float64)
-    noise = random.normal(0, real.std() * math.sqrt(1 / wanted**2 - 1), real.shape)
+    # A neuron that never fires on these excerpts would have neither a level nor a correlation.
+    noise = random.normal(0, max(real.std(), _SMALLEST) * math.sqrt(1 / wanted**2 - 1), real.shape)
     expected = (real + noise).round(4)
-    levels = (expected / (real.max() / 10)).round(3)
+    levels = (expected / max(real.max() / 10, _SMALLEST)).round(3)
     rows = ", ".join(
         _sequence(texts[excerpt], real[i], expected[i], levels[i]) for i, excerpt in enumerate(excerpts.tolist())
     )
@@ -161,9 +163,9 @@ def _simulation(tokens: str, expected: NDArray[np.float64], unit: str, inner: st
 
 def _scores(real: NDArray[np.float64], expected: NDArray[np.float64]) -> str:
     a, b = real.ravel(), expected.ravel()
-    correlation = float(np.corrcoef(a, b)[0, 1])
-    uncentred = 1 - float(((a - b) ** 2).mean() / (a**2).mean())
-    deviation = 1 - float(np.abs(a - b).mean() / np.abs(a).mean())
+    correlation = float(np.corrcoef(a, b)[0, 1]) if a.std() > 0 and b.std() > 0 else 0.0
+    uncentred = 1 - float(((a - b) ** 2).mean() / max((a**2).mean(), _SMALLEST))
+    deviation = 1 - float(np.abs(a - b).mean() / max(np.abs(a).mean(), _SMALLEST))
     return (
         f'"ev_correlation_score": {correlation:.6f}, "rsquared_score": {uncentred:.6f}, '
         f'"absolute_dev_explained_score": {deviation:.6f}'

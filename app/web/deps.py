@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, TypeVar, cast
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from fastapi.concurrency import contextmanager_in_threadpool
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
@@ -23,7 +23,7 @@ from app.errors import Forbidden, Invalid, LoginRequired, NotFound
 from app.queries.people.accounts import Viewer, viewer_of
 from app.queries.people.api_tokens import viewer_of_api_token
 from app.settings import Settings
-from app.web.http.security import SAFE_METHODS
+from app.web.http.security import EMBEDDERS, SAFE_METHODS
 from app.web.http.uploads import SentForm, sent_form
 
 OPEN_TO_ALL = frozenset(
@@ -40,6 +40,8 @@ OPEN_TO_ALL = frozenset(
 TAKES_ANY_FIELD = frozenset({"/login/openid/callback"})
 """OpenID providers append fields of their own."""
 SESSION_COOKIE = "neuron_audit_session"
+EMBED = "embed"
+"""The field of an address by which another site's frame requests a page."""
 APPENDED = ("utm_", "fbclid", "gclid", "mc_")
 """Beginnings of fields that other sites append to the links on them."""
 
@@ -91,6 +93,10 @@ async def current_viewer(request: Request, session: DbSession) -> Viewer | None:
     Raises LoginRequired for a program's token that does not work: without it the program would see less than it
     thinks it does.
     """
+    if request.query_params.get(EMBED) == "1":
+        # A page in another site's frame shows what everybody may see: no press there is a person's.
+        request.state.viewer = None
+        return None
     cookie, token = request.cookies.get(SESSION_COOKIE), bearer_token(request)
     if token is not None:
         viewer = await run_in_threadpool(viewer_of_api_token, session, token=token)
@@ -115,6 +121,23 @@ async def refuse_strangers(request: Request, viewer: CurrentViewer, settings: Ap
     """Where the settings require accounts, only the login can be seen without one. Raises LoginRequired."""
     if settings.require_account and viewer is None and request.url.path not in OPEN_TO_ALL:
         raise LoginRequired
+
+
+async def requested_embed(
+    request: Request,
+    settings: AppSettings,
+    embed: Annotated[str, Query(pattern="^1?$", description="1 for a frame in a site that the settings name")] = "",
+) -> bool:
+    """Whether the page is to stand in another site's frame. Raises Forbidden where no site may show it."""
+    if not embed:
+        return False
+    if not settings.embed_origins:
+        raise Forbidden("No other site may show this page in a frame. The operator can set NEURON_AUDIT_EMBED_ORIGINS.")
+    setattr(request.state, EMBEDDERS, settings.embed_origins)
+    return True
+
+
+RequestedEmbed = Annotated[bool, Depends(requested_embed)]
 
 
 def allowed_to(permission: Permission) -> Callable[[Viewer | None], Viewer]:

@@ -22,6 +22,7 @@ PAGES = {
     "firing": f"/{SLUG}/firing",
     "atlas": f"/{SLUG}/atlas",
     "plots": f"/{SLUG}/plots",
+    "against": f"/{SLUG}/against",
     "queue": f"/{SLUG}/queue?method=1&layer=0&all=true",
     "batches": "/batches",
     "batch": "/batches/1",

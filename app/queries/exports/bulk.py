@@ -146,7 +146,12 @@ def score_rows(session: Session, *, subject_id: int, after: Address | None, size
 
 
 def _chunk(
-    session: Session, statement: Select[Any], row: type[Any], subject_id: int, after: Address | None, size: int
+    session: Session,
+    statement: Select[*tuple[Any, ...]],
+    row: type[Any],
+    subject_id: int,
+    after: Address | None,
+    size: int,
 ) -> Chunk:
     own = select(Neuron.id, Neuron.layer, Neuron.index).where(Neuron.subject_id == subject_id)
     if after is not None:

@@ -15,12 +15,14 @@ def has_it(headers: Headers, tag: str) -> bool:
     return sent.strip() == "*" or tag in (part.strip().removeprefix("W/") for part in sent.split(","))
 
 
-def file_response(request: Request, content: bytes, compressed: bytes, digest: str, *, media_type: str) -> Response:
-    """Bytes that are kept compressed, or 304. A viewer's browser keeps them and asks each time."""
+def file_response(
+    request: Request, content: bytes, compressed: bytes | None, digest: str, *, media_type: str
+) -> Response:
+    """Bytes, compressed where they are kept so, or 304. A viewer's browser keeps them and asks each time."""
     tag = f'"{digest}"'
     headers = {"ETag": tag, "Cache-Control": PRIVATE, "Vary": "Accept-Encoding, Cookie, Authorization"}
     if has_it(request.headers, tag):
         return Response(status_code=304, headers=headers)
-    if "gzip" in request.headers.get("accept-encoding", ""):
+    if compressed is not None and "gzip" in request.headers.get("accept-encoding", ""):
         return Response(compressed, media_type=media_type, headers={**headers, "Content-Encoding": "gzip"})
     return Response(content, media_type=media_type, headers=headers)

@@ -37,6 +37,10 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+EMBEDDED_HEADERS = {"Cross-Origin-Resource-Policy": "cross-origin"}
+"""Of a page that other sites may show in a frame, beside their names in its policy."""
+EMBEDDERS = "embedders"
+"""Under this name of a request's state a page leaves the origins that may show it in a frame."""
 HTTPS_ALONE = "max-age=31536000; includeSubDomains"
 PRIVATE = "private, no-cache"
 """Stored by no shared cache, and revalidated each time."""
@@ -68,6 +72,10 @@ class SecurityHeaders:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(self.headers)
+                embedders = scope.get("state", {}).get(EMBEDDERS)
+                if embedders:
+                    policy = CONTENT_SECURITY_POLICY.replace("frame-ancestors 'none'", f"frame-ancestors {embedders}")
+                    headers.update({**EMBEDDED_HEADERS, "Content-Security-Policy": policy})
                 if "cache-control" not in headers:
                     headers["Cache-Control"] = PRIVATE
                     headers.add_vary_header("Cookie, Authorization")

@@ -88,7 +88,7 @@ TABLES = (
 
 def _register(table: BulkTable) -> None:
     format = TableFormat.JSONL
-    properties = {name: {} for name in table.example}
+    properties: dict[str, object] = {name: {} for name in table.example}
     schema = {"type": "object", "title": table.row.__name__, "properties": properties}
     content = {"application/jsonl": {"schema": schema, "example": table.example}}
 

@@ -18,7 +18,7 @@ from app.queries.neurons.head import NeuronHead
 from app.queries.neurons.page import NeuronParts, neuron_parts, neuron_samples
 from app.queries.people.accounts import Viewer
 from app.queries.review.flags import open_flag
-from app.web.deps import AppSettings, CurrentViewer, DbSession, allowed_to
+from app.web.deps import AppSettings, CurrentViewer, DbSession, RequestedEmbed, allowed_to
 from app.web.heat.vocabularies import Vocabularies
 from app.web.neuron.address import ROUTE, Head, RequestedAddress, path_of, requested_head
 from app.web.neuron.checks import CheckShown, shown_check
@@ -111,6 +111,8 @@ class NeuronPage:
     shown: ShownRows
     groups: tuple[DifferenceGroup, ...]
     """Rows of real and expected activations, where the address asks for them."""
+    is_embedded: bool
+    """Whether it is shown in another site's frame: without what a person does here."""
 
 
 async def shown_rows(
@@ -135,12 +137,14 @@ def neuron(  # noqa: PLR0913, PLR0917 - FastAPI reads a route's inputs from its 
     settings: AppSettings,
     listed: AskedList,
     rows: Annotated[ShownRows, Depends(shown_rows)],
+    is_embedded: RequestedEmbed,
     flagging: Annotated[bool, Query(description="Open the form that flags, and stay in it.")] = False,
 ) -> NeuronPage:
     """A neuron: claim, evidence, statistics, provenance, history."""
     explanation = rows.explanation
     head = requested_head(session, address)
-    view.remember(Visit(head.slug, head.layer, head.index))
+    if not is_embedded:
+        view.remember(Visit(head.slug, head.layer, head.index))
     trail = trail_of(session, head, listed, page_size=settings.page_size, flagging=flagging)
     parts = neuron_parts(session, head=head, explanation_id=explanation or head.current_explanation_id)
     claim = claim_of(head, parts.explanations, explanation)
@@ -163,6 +167,7 @@ def neuron(  # noqa: PLR0913, PLR0917 - FastAPI reads a route's inputs from its 
         history=history_lines(parts.events, parts.explanations, parts.runs),
         shown=replace(rows, listed=trail.query),
         groups=evidence.groups,
+        is_embedded=is_embedded,
     )
 
 

@@ -62,6 +62,8 @@ class Frame:
     """Of the subject that the page is about."""
     url: str
     """The page's whole address, for paper."""
+    origin: str
+    """Where browsers reach the site, without a slash at the end."""
     here: str = "/"
     """The page's path with its query, for links that come back."""
     told: str = ""
@@ -170,6 +172,7 @@ class View:
             version=code_version(),
             slug=request.path_params.get("slug"),
             url=str(request.url.remove_query_params("token")),
+            origin=(request.app.state.settings.public_url or str(request.base_url)).rstrip("/"),
             here=_here(request),
             told="" if self.wants_part else unquote(request.cookies.get(TOLD_COOKIE, ""))[:LONGEST_TOLD],
         )
