@@ -80,6 +80,24 @@ def test_a_2023_score_stands_among_the_2023_scores_of_the_twin(
     assert (layer.n_scored, layer.median, layer.n_own, layer.own_median) == (3, 0.9, 1, value)
 
 
+def test_a_neuron_is_ranked_in_the_twin_of_its_own_subject(session: Session, make: Make, subject: Subject) -> None:
+    """Whatever other subjects have twins that are newer."""
+    other, others_twin = make.subject("other"), make.subject("other-null-twin")
+    others_twin.null_twin_of_id, others_twin.permutation_seed = other.id, 0
+    make.explained(make.neuron(others_twin), whole=WholeCorpus(0.4))
+    own = make.neuron(other)
+    make.explained(own, whole=WholeCorpus(0.3))
+    neuron = make.neuron(subject, index=2)
+    make.explained(neuron, whole=WholeCorpus(0.3))
+    session.flush()
+    standing = neuron_head(session, slug="tiny", layer=0, index=2).twin
+    assert standing is not None
+    assert (standing.slug, standing.n_scored) == ("tiny-null-twin", 3)
+    standing = neuron_head(session, slug="other", layer=0, index=0).twin
+    assert standing is not None
+    assert (standing.slug, standing.n_scored) == ("other-null-twin", 1)
+
+
 def test_a_subject_without_a_twin_has_no_control(session: Session, make: Make) -> None:
     alone = make.subject("alone")
     assert null_twin_layers(session, subject_id=alone.id, kind=HeadlineKind.ESTIMATED, simulator="lexical") == ()

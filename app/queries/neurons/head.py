@@ -205,7 +205,9 @@ def _rank_in_twin() -> LateralFromClause:
     Either part of the union is served by an index of its own, and one of them is empty.
     """
     twin, newest, peer, old = aliased(Subject), aliased(Subject), aliased(Neuron), aliased(Neuron)
-    newest_id = select(func.max(newest.id)).where(newest.null_twin_of_id == Neuron.subject_id).scalar_subquery()
+    own_twins = select(func.max(newest.id)).where(newest.null_twin_of_id == Neuron.subject_id)
+    # By itself SQLAlchemy finds the neuron's row only in the statement next outside, and would read all neurons here.
+    newest_id = own_twins.correlate(Neuron).scalar_subquery()
     by_headline = select(peer.headline_score.label("score"), Neuron.headline_score.label("own")).where(
         peer.subject_id == newest_id,
         peer.layer == Neuron.layer,
