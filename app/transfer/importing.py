@@ -21,6 +21,7 @@ from app.formats.reader import Reader
 from app.formats.records import NeuronRecord
 from app.formats.registry import format_of, reader_of
 from app.formats.sources.source import Position, Source
+from app.queries.common.counting import compact_counts
 from app.queries.doubts.store import refresh_subject
 from app.queries.imports.explanations import longest_excerpt
 from app.queries.imports.state import Advance, BegunImport, advance_import, begin_import, complete_import, fail_import
@@ -108,6 +109,8 @@ def run_import(
     with _noting_the_end(sessions, begun):
         running.run()
     refresh_subject(sessions, slug=request.slug)
+    with transaction(sessions) as session:
+        compact_counts(session)  # no worker need be there to do it, and the first page adds up every row
     return ImportOutcome(begun.id, request.slug, running.counts, running.n_problems, begun.is_resumed)
 
 

@@ -21,6 +21,7 @@ from app.models import (
     Explanation,
     ExplanationDoubt,
     Neuron,
+    NeuronCount,
     Sample,
     Score,
     Simulation,
@@ -69,6 +70,17 @@ def test_an_import_stores_everything_that_the_files_hold(fresh_sessions: Session
     assert [r.activations.tolist() for r in records.samples[SampleKind.TOP]] == [r["activations"] for r in wanted]
     n_records = {kind: len(rows) for kind, rows in records.samples.items()}
     assert n_records == {SampleKind.TOP: 20, SampleKind.RANDOM: 20, **dict.fromkeys(BANDS[:4], 5)}
+
+
+def test_kept_counts_are_one_row_per_group_at_the_end(fresh_sessions: Sessions, tmp_path: Path) -> None:
+    """Without a worker that would add them up: the first page reads every row."""
+    bring(fresh_sessions, write_data_set(tmp_path / "data", layers=1, neurons=2))
+    bring(fresh_sessions, write_data_set(tmp_path / "data", layers=1, neurons=4))
+    keys = [getattr(NeuronCount, name) for name in NeuronCount.KEYS]
+    with fresh_sessions() as session:
+        groups = session.execute(select(*keys, func.count(), func.sum(NeuronCount.explained)).group_by(*keys)).all()
+    assert {row[-2] for row in groups} == {1}
+    assert sum(row[-1] for row in groups) == 4
 
 
 def test_excerpts_are_stored_once_for_all_neurons(fresh_sessions: Sessions, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from starlette.concurrency import run_in_threadpool
 
 from app.domain.atlas import SCALES, AtlasState, LayerFigures, Plane, Scale
 from app.errors import NotFound
@@ -66,14 +67,15 @@ def atlas(session: DbSession, atlases: KnownAtlases, slug: str) -> AtlasPage:
     responses={**PROBLEMS, 200: {"content": {MEDIA_TYPE: {}}}, 304: {"description": "Unchanged"}},
 )
 @router.head("/{slug}/atlas.bin", include_in_schema=False)
-def atlas_file(session: DbSession, request: Request, atlases: KnownAtlases, slug: str) -> Response:
+async def atlas_file(session: DbSession, request: Request, atlases: KnownAtlases, slug: str) -> Response:
     """All neurons of a subject as bytes, one for each neuron and property.
 
     ``NATL``, then three little-endian uint32 (version, layers, neurons per layer), then the planes of
     ``/{slug}/atlas.json`` in their order: layer by layer, by index. 0 is a neuron without the value, another byte b is
     ``low + (b - 1) * step``, of a base-10 logarithm where ``is_log10``.
     """
-    found = atlases.get(session, slug=slug)
+    # What is in memory is sent from the event loop, as static files are; only a look at the database needs a thread.
+    found = atlases.fresh(slug) or await run_in_threadpool(atlases.get, session, slug=slug)
     if found.file is None:
         raise NotFound("This subject has too many neurons to be drawn. Its table of layers is complete.")
     return file_response(request, found.file.content, found.file.compressed, found.file.digest, media_type=MEDIA_TYPE)
