@@ -75,7 +75,9 @@ async def atlas_file(session: DbSession, request: Request, atlases: KnownAtlases
     ``low + (b - 1) * step``, of a base-10 logarithm where ``is_log10``.
     """
     # What is in memory is sent from the event loop, as static files are; only a look at the database needs a thread.
-    found = atlases.fresh(slug) or await run_in_threadpool(atlases.get, session, slug=slug)
+    found = atlases.fresh(slug)
+    if found is None:
+        found = await run_in_threadpool(atlases.get, session, slug=slug)
     if found.file is None:
         raise NotFound("This subject has too many neurons to be drawn. Its table of layers is complete.")
     return file_response(request, found.file.content, found.file.compressed, found.file.digest, media_type=MEDIA_TYPE)
