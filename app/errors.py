@@ -5,6 +5,7 @@ DomainError
 ├── Invalid
 ├── Conflict
 ├── Forbidden
+│   ├── ConfirmationRequired
 │   └── LoginRequired
 ├── Unavailable
 ├── CheckpointError
@@ -58,6 +59,10 @@ class Forbidden(DomainError):
     """Your account may not do this."""
 
     status = 403
+
+
+class ConfirmationRequired(Forbidden):
+    """You logged in a while ago. Confirm on your account's page that it is still you, then send this again."""
 
 
 class LoginRequired(Forbidden):

@@ -55,7 +55,14 @@ class Settings(BaseSettings):
         "info", description="Least severe log line that is written."
     )
     log_format: Literal["console", "json"] = Field("console", description="Log lines for people or for machines.")
-    session_days: int = Field(14, ge=1, description="Days after which a login ends.")
+    session_days: int = Field(14, ge=1, description="Days after which a login ends, used or not.")
+    session_idle_hours: int = Field(72, ge=1, description="Hours without a request after which a login ends.")
+    confirm_minutes: int = Field(
+        30,
+        ge=1,
+        description="Minutes after a login within which accounts, roles and tokens may be changed; later the password"
+        " is asked for again.",
+    )
     login_token_minutes: int = Field(60, ge=1, description="Minutes within which a one-time login token must be used.")
     statement_seconds: Seconds = Field(
         3.0, gt=0, description="Seconds that one statement of a page may take; then the response is 503."
@@ -136,6 +143,11 @@ class Settings(BaseSettings):
         "",
         description="E-mail domains, separated by commas, whose people become viewers at their first login by OpenID; "
         "others must be invited with their address.",
+    )
+    openid_acr: str = Field(
+        "",
+        description="Values of the claim `acr`, one of which the OpenID provider must state of each login, separated by"
+        " spaces: how its administrator names a login with a second factor. Any login will do if unset.",
     )
     openid_name: str = Field("OpenID", description="What the button that logs in by the OpenID provider calls it.")
     max_attempts: int = Field(5, ge=1, description="Failed attempts after which a run or task is put in quarantine.")

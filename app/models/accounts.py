@@ -65,6 +65,10 @@ class WebSession(Base):
     account_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("account.id"))
     created_at: Mapped[CreatedAt]
     expires_at: Mapped[Moment]
+    seen_at: Mapped[CreatedAt]
+    """Of the last request, to some minutes: a session that nobody uses ends."""
+    confirmed_at: Mapped[CreatedAt]
+    """When the person last showed who they are."""
     agent: Mapped[str] = mapped_column(server_default="")
     """What the browser called itself."""
     by_openid: Mapped[bool] = mapped_column(server_default="false")

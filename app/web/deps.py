@@ -19,8 +19,8 @@ from starlette.concurrency import run_in_threadpool
 
 from app.db import Sessions, allow_seconds, transaction
 from app.domain.roles import IN_PERSON, Permission, may, roles_with
-from app.errors import Forbidden, Invalid, LoginRequired, NotFound
-from app.queries.people.accounts import Viewer, viewer_of
+from app.errors import ConfirmationRequired, Forbidden, Invalid, LoginRequired, NotFound
+from app.queries.people.accounts import Viewer, keep_session, viewer_of
 from app.queries.people.api_tokens import viewer_of_api_token
 from app.settings import Settings
 from app.web.http.security import EMBEDDERS, SAFE_METHODS
@@ -42,6 +42,8 @@ TAKES_ANY_FIELD = frozenset({"/login/openid/callback"})
 SESSION_COOKIE = "neuron_audit_session"
 EMBED = "embed"
 """The field of an address by which another site's frame requests a page."""
+HOST_PREFIX = "__Host-"
+"""Browsers take such a cookie over HTTPS alone, and from no other host of the same domain."""
 APPENDED = ("utm_", "fbclid", "gclid", "mc_")
 """Beginnings of fields that other sites append to the links on them."""
 
@@ -97,15 +99,46 @@ async def current_viewer(request: Request, session: DbSession) -> Viewer | None:
         # A page in another site's frame shows what everybody may see: no press there is a person's.
         request.state.viewer = None
         return None
-    cookie, token = request.cookies.get(SESSION_COOKIE), bearer_token(request)
+    cookie, token = session_token_of(request), bearer_token(request)
     if token is not None:
         viewer = await run_in_threadpool(viewer_of_api_token, session, token=token)
         if viewer is None:
             raise LoginRequired("This token does not work. It is unknown, revoked or too old.")
     else:
-        viewer = await run_in_threadpool(viewer_of, session, session_token=cookie) if cookie else None
+        viewer = await run_in_threadpool(_person, request, session, cookie) if cookie else None
     request.state.viewer = viewer  # for the page of an error that comes later
     return viewer
+
+
+def _person(request: Request, session: Session, cookie: str) -> Viewer | None:
+    """Whose session this is; notes that it is in use."""
+    settings = cast("Settings", request.app.state.settings)
+    viewer = viewer_of(
+        session,
+        session_token=cookie,
+        idle_hours=settings.session_idle_hours,
+        confirm_minutes=settings.confirm_minutes,
+    )
+    if viewer is not None and viewer.was_idle:
+        with transaction(request.app.state.sessions) as noting:  # the page's own session may only read
+            keep_session(noting, session_token=cookie)
+    return viewer
+
+
+def is_https(request: Request) -> bool:
+    """Whether browsers reach this site by HTTPS."""
+    settings = cast("Settings", request.app.state.settings)
+    return request.url.scheme == "https" or settings.origin.startswith("https://")
+
+
+def session_cookie(request: Request) -> str:
+    """The name of the cookie that holds a session's token."""
+    return HOST_PREFIX + SESSION_COOKIE if is_https(request) else SESSION_COOKIE
+
+
+def session_token_of(request: Request) -> str | None:
+    """The token of the browser's session, if it sends one."""
+    return request.cookies.get(session_cookie(request))
 
 
 def bearer_token(request: Request) -> str | None:
@@ -149,6 +182,19 @@ def allowed_to(permission: Permission) -> Callable[[Viewer | None], Viewer]:
         if not viewer.may(permission):
             raise Forbidden(_reason(viewer, permission))
         return viewer
+
+    return check
+
+
+def confirmed_to(permission: Permission) -> Callable[[Viewer | None], Viewer]:
+    """The same for what changes accounts: refused as well when the login was some time ago."""
+    allowed = allowed_to(permission)
+
+    def check(viewer: CurrentViewer) -> Viewer:
+        person = allowed(viewer)
+        if not person.is_confirmed:
+            raise ConfirmationRequired
+        return person
 
     return check
 

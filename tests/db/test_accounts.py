@@ -1,5 +1,7 @@
+from datetime import timedelta
+
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 from typer.testing import CliRunner
 
@@ -7,7 +9,7 @@ from app.cli.main import cli
 from app.db import Sessions, transaction
 from app.domain.roles import Role
 from app.errors import Conflict, Invalid, NotFound
-from app.models import Event, LoginToken
+from app.models import Event, LoginToken, WebSession
 from app.queries.people.accounts import (
     LoginFailed,
     account_named,
@@ -27,6 +29,9 @@ def test_an_account_is_made_once(session: Session) -> None:
     assert ensure_account(session, name="owner", role=Role.VIEWER).id == first.id
     with pytest.raises(Conflict, match="owner"):
         add_account(session, name="owner", role=Role.ADMINISTRATOR)
+
+
+LIMITS = {"idle_hours": 72, "confirm_minutes": 30}
 
 
 @pytest.mark.parametrize("name", ["", "a\0b", "x" * 65, "a\nb"])
@@ -55,7 +60,17 @@ def test_a_token_is_stored_as_its_digest_only(session: Session, make: Make) -> N
 def test_a_session_ends_by_itself(session: Session, make: Make) -> None:
     token = create_login_token(session, account_id=make.account().id, minutes=5)
     session.flush()
-    assert viewer_of(session, session_token=log_in(session, login_token=token, days=-1)) is None
+    assert viewer_of(session, session_token=log_in(session, login_token=token, days=-1), **LIMITS) is None
+
+
+def test_a_session_that_nobody_uses_ends(session: Session, make: Make) -> None:
+    token = create_login_token(session, account_id=make.account().id, minutes=5)
+    session.flush()
+    session_token = log_in(session, login_token=token, days=14)
+    session.flush()
+    for hours, is_good in ((71, True), (73, False)):
+        session.execute(update(WebSession).values(seen_at=func.now() - timedelta(hours=hours)))
+        assert (viewer_of(session, session_token=session_token, **LIMITS) is not None) is is_good
 
 
 def test_a_disabled_account_is_nobody(session: Session, make: Make) -> None:
@@ -65,7 +80,7 @@ def test_a_disabled_account_is_nobody(session: Session, make: Make) -> None:
     session_token = log_in(session, login_token=token, days=1)
     account.disabled_at = account.created_at
     session.flush()
-    assert viewer_of(session, session_token=session_token) is None
+    assert viewer_of(session, session_token=session_token, **LIMITS) is None
 
 
 def test_a_disabled_account_loses_its_sessions_and_its_login_addresses(session: Session, make: Make) -> None:
@@ -76,10 +91,10 @@ def test_a_disabled_account_loses_its_sessions_and_its_login_addresses(session: 
     session.flush()
     assert disable_account(session, name="alice") == 1
     session.flush()
-    assert viewer_of(session, session_token=session_token) is None
+    assert viewer_of(session, session_token=session_token, **LIMITS) is None
     enable_account(session, name="alice")
     session.flush()
-    assert viewer_of(session, session_token=session_token) is None
+    assert viewer_of(session, session_token=session_token, **LIMITS) is None
     with pytest.raises(LoginFailed):
         log_in(session, login_token=unused, days=1)
     kinds = session.scalars(select(Event.kind).order_by(Event.id)).all()
@@ -109,6 +124,6 @@ def test_the_command_line_adds_lists_and_logs_in(
     assert "user login bob" in runner.invoke(cli, ["user", "enable", "bob"]).output
     token = runner.invoke(cli, ["user", "login", "bob"]).output.strip().rpartition("=")[2]
     with transaction(fresh_sessions) as session:
-        viewer = viewer_of(session, session_token=log_in(session, login_token=token, days=1))
+        viewer = viewer_of(session, session_token=log_in(session, login_token=token, days=1), **LIMITS)
     assert viewer is not None
     assert viewer.name == "bob"

@@ -24,7 +24,7 @@ from tests.factories import Make
 from tests.web.everything import MUTATIONS, Mutation, kept, one_of_everything
 
 LogIn = Callable[[str], Any]
-NOT_OURS = {"/login", "/login/password", "/logout"}
+NOT_OURS = {"/login", "/login/password", "/logout", "/account/confirm"}
 """Tested separately: they change a session, not the data."""
 
 

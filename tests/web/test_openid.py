@@ -212,6 +212,20 @@ def test_an_id_token_with_a_wrong_claim_is_refused(
     assert who(browser) == 401
 
 
+@pytest.mark.parametrize(
+    ("stated", "status"), [("mfa", 303), ("hardware", 303), ("password", 403), (None, 403), (1, 403)]
+)
+def test_a_login_that_is_weaker_than_the_settings_ask_for_is_refused(
+    sessions: Sessions, provider: OidcProvider, stated: object, status: int
+) -> None:
+    provider.claims["acr"] = stated
+    settings = settings_for(provider, openid_acr="mfa hardware", openid_domains="example.org")
+    with TestClient(create_app(settings, sessions), base_url="http://localhost", follow_redirects=False) as browser:
+        begun = browser.get("/login/openid")
+        assert "acr_values=mfa+hardware" in begun.headers["location"]
+        assert log_in(browser) == status
+
+
 def test_an_id_token_signed_by_another_key_is_refused(browser: TestClient, provider: OidcProvider) -> None:
     provider.signs_with = RSAKey.generate_key(2048, {"kid": provider.key.kid or ""}, private=True)
     assert log_in(browser) == 403

@@ -110,6 +110,7 @@ ROUTES: dict[str, Permission | None] = {
     "GET /{slug}/{layer}/{index}/progress": P.READ,
     "GET /{slug}/{layer}/{index}/similar": P.READ,
     "GET /{slug}/{layer}/{index}/try": P.READ,
+    "POST /account/confirm": P.MANAGE_OWN_ACCOUNT,
     "POST /account/password": P.MANAGE_OWN_ACCOUNT,
     "POST /account/sessions/{name}/end": P.MANAGE_OWN_ACCOUNT,
     "POST /account/tokens": P.MANAGE_OWN_ACCOUNT,

@@ -110,7 +110,14 @@ def test_over_https_the_cookie_is_secure(sessions: Sessions, make: Make) -> None
     make.session.flush()
     client = TestClient(app, base_url="http://localhost", follow_redirects=False)
     answer = client.post("/login", data={"token": token})
+    assert answer.headers["set-cookie"].startswith("__Host-neuron_audit_session=")
     assert "Secure" in answer.headers["set-cookie"]
+    assert "Domain" not in answer.headers["set-cookie"]
+    token = answer.cookies["__Host-neuron_audit_session"]
+    for name, sees_account in (("__Host-neuron_audit_session", True), ("neuron_audit_session", False)):
+        client.cookies.clear()
+        shown = client.get("/account", headers={"Cookie": f"{name}={token}"})
+        assert (shown.status_code == 200) is sees_account, name
 
 
 def test_an_expired_token_is_refused(make: Make) -> None:
@@ -126,7 +133,9 @@ def test_the_session_is_stored_hashed_and_ends_with_the_log_out(
     log_in_as("bob")
     token = client.cookies[SESSION_COOKIE]
     assert token not in make.session.scalars(select(WebSession.token_hash)).all()
-    assert client.post("/logout").status_code == 303
+    ended = client.post("/logout")
+    assert ended.status_code == 303
+    assert ended.headers["clear-site-data"] == '"cache"'  # nor does the back button show it
     assert make.session.scalar(select(func.count()).select_from(WebSession)) == 0
 
 

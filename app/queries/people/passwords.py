@@ -7,19 +7,24 @@ from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
+from zxcvbn import zxcvbn
 
 from app.domain.bounds import LONGEST_PASSWORD, SHORTEST_PASSWORD
 from app.domain.events import EventKind
 from app.errors import Forbidden, Invalid
-from app.models import Account
+from app.models import Account, WebSession
 from app.queries.history.events import record_event
-from app.queries.people.accounts import start_session
+from app.queries.people.accounts import hashed_token, start_session
 from app.queries.people.sessions import end_other_sessions
 
 HASHER = PasswordHasher()
 """The library's defaults are RFC 9106's second choice: 64 MiB, three passes, four lanes."""
+STRONG_ENOUGH = 3
+"""zxcvbn's score of what takes 10^8 guesses or more; at some per second, that the hash allows, years."""
+ESTIMATED = 72
+"""Characters that are estimated: the time grows with their square, and more of them are never weaker."""
 _AT_ONCE = threading.BoundedSemaphore(2)
 """Each hash takes 64 MiB: more at once would let a burst of logins use up the memory."""
 
@@ -30,18 +35,50 @@ class WrongPassword(Forbidden):
     status = 401
 
 
+class PasswordMismatch(Forbidden):
+    """This is not your current password."""
+
+
 def set_password(session: Session, *, account_id: int, password: str, kept_session: str | None = None) -> None:
     """Give an account a password, and end its sessions but the one of the token ``kept_session``. Raises Invalid."""
     clean = _normalised(password)
     if not SHORTEST_PASSWORD <= len(clean) <= LONGEST_PASSWORD:
         raise Invalid(f"A password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters.")
     account = session.get_one(Account, account_id)
-    if clean.casefold() == _normalised(account.name).casefold() or len(set(clean)) < 4:
+    if _is_easy(clean, account):
         raise Invalid("This password is too easy to guess. Several words in a row are a good one.")
     with _AT_ONCE:
         account.password_hash = HASHER.hash(clean)
     end_other_sessions(session, account_id=account_id, kept_session=kept_session)
     record_event(session, kind=EventKind.PASSWORD_SET, account_id=account_id)
+
+
+def _is_easy(password: str, account: Account) -> bool:
+    """Whether few guesses lead to the password: common ones, words, names, keys in a row, dates, and mixtures of them.
+
+    zxcvbn's lists are frequencies in collections of breached passwords, and words of English (Wheeler, USENIX 2016).
+    """
+    if password.casefold() == _normalised(account.name).casefold() or len(set(password)) < 4:
+        return True
+    own = [account.name, account.email or "", "neuron", "audit", "neuronaudit"]
+    estimate = zxcvbn(password[:ESTIMATED], user_inputs=[each for each in own if each])
+    return int(estimate["score"]) < STRONG_ENOUGH
+
+
+def confirm_password(session: Session, *, account_id: int, session_token: str, password: str) -> None:
+    """Note that the person at this session's browser has shown who they are. Raises PasswordMismatch."""
+    check_password(session, account_id=account_id, password=password)
+    own = update(WebSession).where(WebSession.token_hash == hashed_token(session_token))
+    session.execute(own.values(confirmed_at=func.now()))
+
+
+def check_password(session: Session, *, account_id: int, password: str) -> None:
+    """Compare a password with the account's. Raises PasswordMismatch, also where the account has none."""
+    stored = session.get_one(Account, account_id).password_hash
+    with _AT_ONCE:
+        is_right = _verified(stored or _nobodys_hash(), _normalised(password))
+    if stored is None or not is_right:
+        raise PasswordMismatch
 
 
 def log_in_with_password(session: Session, *, name: str, password: str, days: int, agent: str) -> str:

@@ -85,6 +85,7 @@ class OpenIdProvider:
         self.host = urlsplit(issuer).netloc
         self._client_id = settings.openid_client_id
         self._redirect = settings.origin + CALLBACK
+        self._acr_values = settings.openid_acr.split()
         self._client = _Client(
             issuer,
             name="openid",
@@ -101,7 +102,8 @@ class OpenIdProvider:
     def begin(self) -> BegunLogin:
         """A login with new secrets. Raises OpenIdUnavailable."""
         try:
-            begun = self._client.create_authorization_url(self._redirect)
+            strength = {"acr_values": " ".join(self._acr_values)} if self._acr_values else {}
+            begun = self._client.create_authorization_url(self._redirect, **strength)
         except UNUSABLE as error:
             raise self._unavailable(error) from error
         return BegunLogin(begun["url"], begun["state"], begun["nonce"], begun["code_verifier"])
@@ -109,7 +111,8 @@ class OpenIdProvider:
     def identity(self, *, code: str, nonce: str, code_verifier: str) -> Identity:
         """Who logged in, by the ID token that the provider gives for ``code``.
 
-        Checked are its signature, issuer, audience, nonce and times. Raises OpenIdRefused, OpenIdUnavailable.
+        Checked are its signature, issuer, audience, nonce, times, and how strong the login was where the settings
+        say so. Raises OpenIdRefused, OpenIdUnavailable.
         """
         try:
             token = self._client.fetch_access_token(self._redirect, code=code, code_verifier=code_verifier)
@@ -130,6 +133,10 @@ class OpenIdProvider:
             raise self._unavailable(error) from error
         if claims is None:
             raise OpenIdRefused("The OpenID provider gave no ID token. Its administrator must allow the scope openid.")
+        if self._acr_values and claims.get("acr") not in self._acr_values:
+            raise OpenIdRefused(
+                f"{self.host} did not log you in the way that this site asks for: {self._acr_values[0]}."
+            )
         return _identity(self.issuer, claims)
 
     def end_address(self) -> str | None:

@@ -8,7 +8,7 @@ from fastapi.responses import RedirectResponse, Response
 from app.db import transaction
 from app.queries.people.attempts import count_attempt
 from app.settings import Settings
-from app.web.deps import SESSION_COOKIE
+from app.web.deps import is_https, session_cookie
 from app.web.rendering.addresses import local_path
 
 DAY_SECONDS = 86400
@@ -20,19 +20,14 @@ def logged_in(request: Request, settings: Settings, session_token: str, back: st
     """The page to return to, by default the first, with the cookie of a new session."""
     response = RedirectResponse(local_path(back) if back else "/", status_code=303)
     response.set_cookie(
-        SESSION_COOKIE,
+        session_cookie(request),
         session_token,
         max_age=settings.session_days * DAY_SECONDS,
         httponly=True,
         samesite="lax",
-        secure=is_https(request, settings),
+        secure=is_https(request),
     )
     return response
-
-
-def is_https(request: Request, settings: Settings) -> bool:
-    """Whether browsers reach this site by HTTPS."""
-    return request.url.scheme == "https" or settings.origin.startswith("https://")
 
 
 def agent_of(request: Request) -> str:

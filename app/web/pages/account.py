@@ -7,19 +7,24 @@ from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.orm import Session
 
-from app.domain.bounds import BIGGEST_ID, LONGEST_FIELD, LONGEST_NAME, LONGEST_PASSWORD
+from app.domain.bounds import BIGGEST_ID, LONGEST_ADDRESS, LONGEST_FIELD, LONGEST_NAME, LONGEST_PASSWORD
 from app.domain.roles import Permission, TokenScope, scopes_with
+from app.errors import ConfirmationRequired
 from app.queries.common.inputs import one_of
 from app.queries.people.accounts import Viewer, has_password
 from app.queries.people.api_tokens import TokenShown, api_tokens_of, create_api_token, revoke_api_token
-from app.queries.people.passwords import set_password
+from app.queries.people.passwords import check_password, confirm_password, set_password
 from app.queries.people.sessions import SessionShown, end_session, sessions_of
-from app.web.deps import SESSION_COOKIE, DbSession, allowed_to
+from app.settings import Settings
+from app.web.deps import AppSettings, DbSession, allowed_to, confirmed_to, session_token_of
+from app.web.login.sessions import count_attempts
+from app.web.rendering.addresses import local_path
 from app.web.rendering.templating import CurrentView
 
 router = APIRouter(include_in_schema=False)
 
 Owner = Annotated[Viewer, Depends(allowed_to(Permission.MANAGE_OWN_ACCOUNT), scope="function")]
+ConfirmedOwner = Annotated[Viewer, Depends(confirmed_to(Permission.MANAGE_OWN_ACCOUNT), scope="function")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +56,37 @@ def change_password(
     request: Request,
     session: DbSession,
     owner: Owner,
+    settings: AppSettings,
     password: Annotated[str, Form(max_length=LONGEST_PASSWORD)],
+    current: Annotated[str, Form(max_length=LONGEST_PASSWORD)] = "",
 ) -> Response:
-    """Set the password. All other sessions end."""
-    set_password(session, account_id=owner.id, password=password, kept_session=request.cookies.get(SESSION_COOKIE))
+    """Set the password; one that is set already is asked for. All other sessions end.
+
+    Raises PasswordMismatch, and ConfirmationRequired where there is none and the login was some time ago.
+    """
+    if has_password(session, account_id=owner.id):
+        _count(request, settings, owner)
+        check_password(session, account_id=owner.id, password=current)
+    elif not owner.is_confirmed:
+        raise ConfirmationRequired
+    set_password(session, account_id=owner.id, password=password, kept_session=session_token_of(request))
     return RedirectResponse("/account", status_code=303)
+
+
+@router.post("/account/confirm")
+def confirm(
+    request: Request,
+    session: DbSession,
+    owner: Owner,
+    settings: AppSettings,
+    password: Annotated[str, Form(max_length=LONGEST_PASSWORD)],
+    back: Annotated[str, Form(alias="next", max_length=LONGEST_ADDRESS)] = "/account",
+) -> Response:
+    """Show again who you are, so that accounts can be changed for a while. Raises PasswordMismatch."""
+    _count(request, settings, owner)
+    token = session_token_of(request) or ""
+    confirm_password(session, account_id=owner.id, session_token=token, password=password)
+    return RedirectResponse(local_path(back), status_code=303)
 
 
 @router.post("/account/sessions/{name}/end")
@@ -70,7 +101,7 @@ def add_token(  # noqa: PLR0913, PLR0917 - FastAPI reads a route's inputs from i
     request: Request,
     session: DbSession,
     view: CurrentView,
-    owner: Owner,
+    owner: ConfirmedOwner,
     name: Annotated[str, Form(max_length=LONGEST_NAME)],
     scope: Annotated[str, Form(max_length=LONGEST_FIELD)],
     days: Annotated[int, Form()],
@@ -89,11 +120,16 @@ def revoke(session: DbSession, owner: Owner, token_id: int) -> Response:
     return RedirectResponse("/account", status_code=303)
 
 
+def _count(request: Request, settings: Settings, owner: Viewer) -> None:
+    """Count an attempt at the owner's password, together with those to log in. Raises TooManyAttempts."""
+    count_attempts(request, limits={f"name {owner.name.casefold()}": settings.login_attempts})
+
+
 def _shown(request: Request, session: Session, owner: Viewer, *, new_token: str | None = None) -> AccountPage:
     return AccountPage(
         viewer=owner,
         has_password=has_password(session, account_id=owner.id),
-        sessions=sessions_of(session, account_id=owner.id, session_token=request.cookies.get(SESSION_COOKIE)),
+        sessions=sessions_of(session, account_id=owner.id, session_token=session_token_of(request)),
         tokens=api_tokens_of(session, account_id=owner.id),
         scopes=tuple(TokenScope),
         new_token=new_token,

@@ -12,7 +12,7 @@ from app.queries.people.accounts import LoginFailed, log_in, log_out
 from app.queries.people.attempts import forget_attempts
 from app.queries.people.passwords import log_in_with_password
 from app.settings import Settings
-from app.web.deps import SESSION_COOKIE, AppSettings, DbSession
+from app.web.deps import AppSettings, DbSession, is_https, session_cookie, session_token_of
 from app.web.login.sessions import agent_of, client_of, count_attempts, logged_in
 from app.web.rendering.addresses import local_path
 from app.web.rendering.templating import CurrentView
@@ -91,12 +91,14 @@ def log_in_by_password(
 @router.post("/logout")
 def logout(request: Request, session: DbSession) -> Response:
     """End the session, on the server too."""
-    token = request.cookies.get(SESSION_COOKIE)
+    token = session_token_of(request)
     by_openid = token is not None and log_out(session, session_token=token)
+    # Pages of who has logged out are not shown again by the back button either.
     asks_provider = by_openid and request.app.state.openid is not None
     response = RedirectResponse("/login/openid/ended" if asks_provider else "/", status_code=303)
-    response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="lax")
+    response.delete_cookie(session_cookie(request), httponly=True, samesite="lax", secure=is_https(request))
     response.delete_cookie(VISITS_COOKIE, httponly=True, samesite="lax")
+    response.headers["Clear-Site-Data"] = '"cache"'
     return response
 
 

@@ -12,9 +12,9 @@ from app.domain.bounds import LONGEST_ADDRESS, LONGEST_OPENID_FIELD
 from app.errors import NotFound
 from app.queries.people.accounts import start_session
 from app.queries.people.openid import PendingLogin, account_of, remember_login, take_login
-from app.web.deps import AppSettings
+from app.web.deps import AppSettings, is_https
 from app.web.login.openid import CALLBACK, OpenIdProvider, OpenIdRefused, allowed_domains
-from app.web.login.sessions import agent_of, client_of, count_attempts, is_https, logged_in
+from app.web.login.sessions import agent_of, client_of, count_attempts, logged_in
 from app.web.rendering.addresses import local_path
 from app.web.rendering.templating import CurrentView
 
@@ -75,7 +75,7 @@ def begin(
         path="/login/openid",
         httponly=True,
         samesite="lax",
-        secure=is_https(request, settings),
+        secure=is_https(request),
     )
     return response
 

@@ -19,6 +19,7 @@ from app.queries.people.accounts import (
     change_role,
     disable_account,
     enable_account,
+    has_password,
     invite,
     new_login_address,
     people_shown,
@@ -26,7 +27,7 @@ from app.queries.people.accounts import (
     set_email,
 )
 from app.settings import Settings
-from app.web.deps import AppSettings, DbSession, allowed_to
+from app.web.deps import AppSettings, DbSession, allowed_to, confirmed_to
 from app.web.rendering.templating import CurrentView
 
 router = APIRouter(include_in_schema=False)
@@ -51,6 +52,8 @@ class PeoplePage:
     roles: tuple[Role, ...]
     has_openid: bool
     """Whether people may log in by an OpenID provider."""
+    has_password: bool
+    """Whether the viewer has one."""
     invitation: Invitation | None = None
 
     @property
@@ -60,6 +63,7 @@ class PeoplePage:
 
 
 Administrator = Annotated[Viewer, Depends(allowed_to(Permission.MANAGE_PEOPLE), scope="function")]
+ConfirmedAdministrator = Annotated[Viewer, Depends(confirmed_to(Permission.MANAGE_PEOPLE), scope="function")]
 RoleSent = Annotated[str, Form(max_length=LONGEST_FIELD)]
 EmailSent = Annotated[str, Form(max_length=LONGEST_EMAIL)]
 
@@ -73,9 +77,9 @@ class InviteForm(BaseModel):
 
 
 @router.api_route("/people", methods=["GET", "HEAD"])
-def people(session: DbSession, view: CurrentView, settings: AppSettings, _administrator: Administrator) -> Response:
+def people(session: DbSession, view: CurrentView, settings: AppSettings, administrator: Administrator) -> Response:
     """Everybody who has an account."""
-    return view.html("people/page.html", _page(session, settings))
+    return view.html("people/page.html", _page(session, settings, administrator))
 
 
 @router.post("/people")
@@ -83,17 +87,17 @@ def add(
     session: DbSession,
     view: CurrentView,
     settings: AppSettings,
-    administrator: Administrator,
+    administrator: ConfirmedAdministrator,
     form: Annotated[InviteForm, Form()],
 ) -> Response:
     """Add an account and show the address that logs it in once. Raises Invalid, Conflict."""
     role = one_of(form.role, Role, what="role")
     token = invite(session, name=form.name, role=role, email=form.email, by=administrator.id, days=INVITATION_DAYS)
-    return _with_address(session, view, settings, form.name.strip(), token)
+    return _with_address(session, view, settings, administrator, name=form.name.strip(), token=token)
 
 
 @router.post("/people/{account_id}/role")
-def set_role(session: DbSession, administrator: Administrator, account_id: int, role: RoleSent) -> Response:
+def set_role(session: DbSession, administrator: ConfirmedAdministrator, account_id: int, role: RoleSent) -> Response:
     """Change a role. Raises NotFound, Conflict."""
     person = person_named(session, account_id=account_id)
     change_role(session, account_id=person.id, role=one_of(role, Role, what="role"), by=administrator.id)
@@ -101,7 +105,9 @@ def set_role(session: DbSession, administrator: Administrator, account_id: int, 
 
 
 @router.post("/people/{account_id}/email")
-def change_email(session: DbSession, administrator: Administrator, account_id: int, email: EmailSent = "") -> Response:
+def change_email(
+    session: DbSession, administrator: ConfirmedAdministrator, account_id: int, email: EmailSent = ""
+) -> Response:
     """Set or remove the address by which an OpenID provider knows a person. Raises NotFound, Invalid, Conflict."""
     person = person_named(session, account_id=account_id)
     set_email(session, account_id=person.id, email=email, by=administrator.id)
@@ -124,16 +130,16 @@ def cap(
 
 @router.post("/people/{account_id}/address")
 def new_address(
-    session: DbSession, view: CurrentView, settings: AppSettings, administrator: Administrator, account_id: int
+    session: DbSession, view: CurrentView, settings: AppSettings, administrator: ConfirmedAdministrator, account_id: int
 ) -> Response:
     """Show a new address that logs an account in once. Raises NotFound, Conflict."""
     person = person_named(session, account_id=account_id)
     token = new_login_address(session, account_id=person.id, by=administrator.id, days=INVITATION_DAYS)
-    return _with_address(session, view, settings, person.name, token)
+    return _with_address(session, view, settings, administrator, name=person.name, token=token)
 
 
 @router.post("/people/{account_id}/disable")
-def disable(session: DbSession, administrator: Administrator, account_id: int) -> Response:
+def disable(session: DbSession, administrator: ConfirmedAdministrator, account_id: int) -> Response:
     """Disable an account and end its sessions. Raises NotFound, Conflict."""
     person = person_named(session, account_id=account_id)
     if person.id == administrator.id:
@@ -143,16 +149,25 @@ def disable(session: DbSession, administrator: Administrator, account_id: int) -
 
 
 @router.post("/people/{account_id}/enable")
-def enable(session: DbSession, administrator: Administrator, account_id: int) -> Response:
+def enable(session: DbSession, administrator: ConfirmedAdministrator, account_id: int) -> Response:
     """Let a disabled account log in again. Raises NotFound, Conflict."""
     enable_account(session, name=person_named(session, account_id=account_id).name, by=administrator.id)
     return RedirectResponse("/people", status_code=303)
 
 
-def _page(session: Session, settings: Settings, invitation: Invitation | None = None) -> PeoplePage:
-    return PeoplePage(people_shown(session), tuple(Role), settings.openid_issuer is not None, invitation)
+def _page(session: Session, settings: Settings, viewer: Viewer, invitation: Invitation | None = None) -> PeoplePage:
+    return PeoplePage(
+        people=people_shown(session),
+        roles=tuple(Role),
+        has_openid=settings.openid_issuer is not None,
+        has_password=has_password(session, account_id=viewer.id),
+        invitation=invitation,
+    )
 
 
-def _with_address(session: Session, view: CurrentView, settings: Settings, name: str, token: str) -> Response:
+def _with_address(
+    session: Session, view: CurrentView, settings: Settings, by: Viewer, *, name: str, token: str
+) -> Response:
     session.flush()
-    return view.html("people/page.html", _page(session, settings, Invitation(name, settings.login_address(token))))
+    shown = _page(session, settings, by, Invitation(name, settings.login_address(token)))
+    return view.html("people/page.html", shown)
