@@ -99,6 +99,21 @@ def test_a_verdict_shows_the_next_item_until_none_is_left(
     assert "Judged by you" in page
 
 
+def test_the_page_of_a_campaign_moves_with_each_verdict(
+    client: TestClient, campaign_id: int, log_in_as: LogIn, context: Context
+) -> None:
+    """Two verdicts settle an item: with one, nothing else would move."""
+    log_in_as("bob")
+    address = take(client, campaign_id)
+    seen = []
+    for kind in ("holds", "wrong"):
+        client.get(f"/campaigns/{campaign_id}")
+        seen.append((context().n_verdicts, context().campaign.counts.settled))
+        address = judge(client, address, kind).headers["location"]
+    assert seen == [(0, 0), (1, 0)]
+    assert re.search(r"<dt>\s*Verdicts\s*</dt>\s*<dd[^>]*>\s*2", client.get(f"/campaigns/{campaign_id}").text)
+
+
 def test_htmx_gets_the_next_item_alone_with_its_address(
     client: TestClient, campaign_id: int, log_in_as: LogIn, context: Context
 ) -> None:

@@ -288,6 +288,11 @@ def own_progress(session: Session, *, campaign_id: int, account_id: int) -> OwnP
     return OwnProgress(row[0], row[1])
 
 
+def n_verdicts(session: Session, *, campaign_id: int) -> int:
+    """The number of verdicts in a campaign that were not undone."""
+    return session.scalars(select(func.count()).where(ReviewVerdict.campaign_id == campaign_id, stands())).one()
+
+
 def _own(row: Any) -> OwnVerdict:
     verdict: ReviewVerdict = row.ReviewVerdict
     return OwnVerdict(

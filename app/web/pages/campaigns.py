@@ -39,7 +39,7 @@ from app.queries.review.items import (
     create_campaign,
     current_explanations,
 )
-from app.queries.review.shown import ItemShown, OwnProgress, items_in_state, own_progress
+from app.queries.review.shown import ItemShown, OwnProgress, items_in_state, n_verdicts, own_progress
 from app.queries.subjects.lookup import SubjectHead, subject_head
 from app.web.deps import CurrentViewer, DbSession, allowed_to
 from app.web.listing.filters import ListFilters, kept_filters
@@ -73,6 +73,7 @@ class CampaignsCampaign:
     """One campaign: its rules, and how far it is."""
 
     campaign: CampaignRow
+    n_verdicts: int
     own: OwnProgress | None
     """The viewer's, where the viewer may review."""
     may_take_part: bool
@@ -225,6 +226,7 @@ def campaign(session: DbSession, viewer: CurrentViewer, campaign_id: Id) -> Camp
 
     return CampaignsCampaign(
         campaign=row,
+        n_verdicts=n_verdicts(session, campaign_id=campaign_id),
         own=own_progress(session, campaign_id=campaign_id, account_id=viewer.id) if viewer and reviews else None,
         may_take_part=bool(viewer and reviews and row.state is CampaignState.OPEN and row.lets_take_part(viewer.id)),
         disputed=some(ItemState.DISPUTED),
