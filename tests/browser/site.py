@@ -14,13 +14,21 @@ from pydantic import SecretStr
 from sqlalchemy import select
 
 from app.db import Sessions, make_engine, make_sessions, transaction
+from app.domain.imports import DataFormat
 from app.domain.roles import Role
 from app.health import web_is_alive
-from app.models import Neuron, Run, Subject
+from app.models import Neuron, Run, Subject, Task
+from app.queries.lists.kept import add_to_list, create_list, note_in_list
+from app.queries.lists.searches import save_search
 from app.queries.methods.definitions import ensure_builtin_methods, newest_method
+from app.queries.neurons.filters import NeuronFilter
+from app.queries.neurons.listing import NeuronsQuery, neurons_page
+from app.queries.neurons.selection import NeuronSelection
 from app.queries.people.accounts import create_login_token, ensure_account
 from app.queries.runs.active import is_active
 from app.settings import Settings
+from app.transfer.exporting import ExportRequest
+from app.transfer.queueing import queue_export
 from app.work.enqueue import enqueue_batch
 
 ROOT = Path(__file__).parents[2]
@@ -68,6 +76,7 @@ def running_site(database: str, folder: Path) -> Iterator[Site]:
         settings = Settings(database_url=SecretStr(database), port=port)
         wait_until(lambda: web_is_alive(settings))
         explain_some(site)
+        keep_some(site)
         yield site
 
 
@@ -85,6 +94,28 @@ def explain_some(site: Site) -> None:
             account_id=None,
         )
     wait_until(lambda: not active_runs(site))
+
+
+def keep_some(site: Site) -> None:
+    """A list of neurons with a note, a saved search, and an export that a worker has written."""
+    with transaction(site.sessions) as session:
+        alice = ensure_account(session, name="alice", role=Role.ADMINISTRATOR).id
+        subject_id = session.scalars(select(Subject.id).where(Subject.slug == SLUG)).one()
+        list_id = create_list(session, slug=SLUG, name="Brackets and imports", account_id=alice)
+        chosen = NeuronSelection(subject_id, NeuronFilter(words="import or bracket*"))
+        add_to_list(session, list_id=list_id, selection=chosen, account_id=alice)
+        first = neurons_page(session, query=NeuronsQuery(subject_id, chosen.filter), size=1).rows[0]
+        note = "Compare it with the one below."
+        note_in_list(session, list_id=list_id, neuron_id=first.id, note=note, account_id=alice)
+        save_search(session, account_id=alice, name="Brackets", address=f"/search?words=bracket*&subject={SLUG}")
+        task = queue_export(session, request=ExportRequest(SLUG, DataFormat.JSONL), account_id=alice)
+    wait_until(lambda: has_ended(site, task.id))
+
+
+def has_ended(site: Site, task_id: int) -> bool:
+    """Whether a worker is through with a task."""
+    with transaction(site.sessions) as session:
+        return session.get_one(Task, task_id).finished_at is not None
 
 
 def active_runs(site: Site) -> int:

@@ -64,7 +64,7 @@ def test_find_neurons_about_exceptions(hand: Hand) -> None:
     hand.press("/")
     hand.write(hand.page.locator("#go"), "exception or error or raise")
     hand.press("Enter")
-    expect(hand.page).to_have_url(re.compile("words=exception"))
+    expect(hand.page).to_have_url(re.compile("/search.*words=exception"))
     expect(hand.page.locator(".matches")).to_contain_text("match")
 
 
@@ -191,3 +191,56 @@ def test_know_what_the_score_means(hand: Hand) -> None:
     hand.click(page.get_by_role("navigation", name="Site").get_by_role("link", name="Guide"))
     hand.click(main(hand).get_by_role("link", name=re.compile("read a score", re.IGNORECASE)).first)
     expect(page.get_by_role("heading", level=1)).to_contain_text(re.compile("score", re.IGNORECASE))
+
+
+def test_compare_two_neurons(hand: Hand) -> None:
+    page = hand.page
+    page.goto(f"/{SLUG}/0/1")
+    hand.press("c")
+    hand.write(page.get_by_label("Compare with neuron"), "0/2")
+    hand.press("Enter")
+    expect(page).to_have_url(re.compile(r"compare\?against=0(/|%2F)2$"))
+    expect(page.get_by_role("heading", level=1)).to_contain_text("compared with another neuron")
+
+
+def test_find_neurons_like_one(hand: Hand) -> None:
+    page = hand.page
+    page.goto(f"/{SLUG}/0/1")
+    hand.click(page.get_by_role("link", name="Neurons like this one"))
+    rows = page.locator("table.neurons tbody tr")
+    expect(rows.first.locator('td[data-label="top excerpts"]')).to_contain_text(re.compile(r"\d+ of \d+"))
+    hand.click(rows.first.locator(".place a"))
+    expect(page.locator("#_claim")).to_be_visible()
+
+
+def test_which_neurons_fire_on_import(hand: Hand) -> None:
+    page = hand.page
+    hand.click(main(hand).get_by_role("link", name="Standard-library GPT-2").first)
+    hand.click(page.get_by_role("link", name="Which neurons fire on a text?"))
+    hand.write(page.get_by_label("A text"), " import")
+    hand.click(page.get_by_role("button", name="Find them"))
+    rows = page.locator("table.firing tbody tr")
+    expect(rows.first.locator("code")).to_contain_text("import")
+    expect(rows.first.locator("td").nth(1)).to_contain_text("%")
+
+
+def test_what_was_queued_is_announced_and_a_rejected_text_queued_again(open_page: OpenPage, site: Site) -> None:
+    page = open_page("quentin", **WIDE)
+    page.goto(f"/{SLUG}?state=explained&sort=position&layer=0")
+    page.locator("table.neurons tbody .place a").nth(12).click()
+    page.wait_for_load_state()
+    page.keyboard.press("f")
+    page.keyboard.press("1")
+    expect(page.locator("#_flags")).to_contain_text("Flagged.")
+    uphold(site, "quentin")
+    hand = Hand(page)
+    page.goto("/flags?state=resolved")
+    hand.click(page.get_by_role("button", name="Queue the neuron again").first)
+    expect(page.locator("#told")).to_contain_text("Queued.")
+    expect(page.locator("#_progress")).to_contain_text("Run")
+    page.goto(f"/{SLUG}?layer=1&sort=position")
+    hand.click(page.locator('table.neurons tbody input[name="neuron"]').first)
+    hand.click(page.get_by_role("button", name=re.compile("Queue again")))
+    hand.click(main(hand).get_by_role("button", name=re.compile("^Queue")))
+    expect(page.get_by_role("status").filter(has_text="Queued one run.")).to_be_visible()
+    assert hand.n <= MOST
