@@ -19,7 +19,7 @@ def drawn(page: Page) -> None:
 def test_the_picture_has_a_colour_for_each_neuron(open_page: Callable[..., Page]) -> None:
     page = open_page(**WIDE)
     drawn(page)
-    page.get_by_label("State").check()
+    page.get_by_role("radio", name="State").check()
     explained = "getComputedStyle(document.querySelector('[data-plane=state] .of-explained')).backgroundColor"
     first = (
         "(() => { const d = document.querySelector('canvas').getContext('2d').getImageData(0, 0, 1, 1).data;"
@@ -32,9 +32,9 @@ def test_the_picture_has_a_colour_for_each_neuron(open_page: Callable[..., Page]
 def test_hovering_names_a_neuron_and_a_click_opens_it(open_page: Callable[..., Page]) -> None:
     page = open_page(**WIDE)
     drawn(page)
-    page.locator("canvas").hover(position={"x": 2, "y": 2})
+    page.locator("canvas").hover(position={"x": 1, "y": 1})
     expect(page.locator(".said")).to_contain_text("0/0: ")
-    page.locator("canvas").click(position={"x": 2, "y": 2})
+    page.locator("canvas").click(position={"x": 1, "y": 1})
     page.wait_for_url(f"**/{SLUG}/0/0")
 
 
@@ -43,7 +43,7 @@ def test_a_region_becomes_a_list(open_page: Callable[..., Page]) -> None:
     drawn(page)
     box = page.locator("canvas").bounding_box()
     assert box is not None
-    page.mouse.move(box["x"] + 2, box["y"] + 2)
+    page.mouse.move(box["x"] + 1, box["y"] + 1)
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] / 4, box["y"] + 4, steps=4)
     page.mouse.up()

@@ -1,5 +1,6 @@
 """The guide, the grammar of lexical explanations and the glossary, as pages of the site."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -74,7 +75,7 @@ def _rendered(document: Document) -> GuidePage:
     headings = []
     for opening, inline in pairwise(tokens):
         if opening.type == "heading_open":
-            identifier = inline.content.lower().replace(" ", "-")
+            identifier = re.sub(r"[^\w -]", "", inline.content.lower()).replace(" ", "-")  # as GitHub names them
             opening.attrSet("id", identifier)
             headings.append((opening.tag, identifier, inline.content))
         if opening.type in ("table_open", "fence"):
