@@ -206,7 +206,8 @@ def _writing(given: ScorerInput) -> Calls:
 
 def _claiming(given: ScorerInput) -> Calls:
     """One request writes the sentences of both kinds, and each is simulated."""
-    length = max((len(r.token_ids) for r in given.records.of(SampleKind.RANDOM)), default=0)
+    some = given.records.of(SampleKind.RANDOM) or given.records.of(SampleKind.TOP)
+    length = max((len(r.token_ids) for r in some), default=0)
     if not length:
         return _writing(given)
     return _writing(given) + given.simulate([length] * (2 * written(given.parameters)))

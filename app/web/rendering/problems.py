@@ -53,6 +53,7 @@ ADVICE = {
 
 
 FOR_PROGRAMS = (".json", ".bin")
+API = "/api/"
 """Ends of addresses whose problems are JSON: scripts read them."""
 
 
@@ -97,7 +98,7 @@ def problem_response(request: Request, problem: Problem) -> Response:
 
 
 def _shown(request: Request, problem: Problem) -> Response:
-    if request.url.path.endswith(FOR_PROGRAMS):
+    if request.url.path.endswith(FOR_PROGRAMS) or request.url.path.startswith(API):
         return JSONResponse(asdict(problem), problem.status)
     # The viewer is not read from the database, which may be what failed.
     view = View(request, getattr(request.state, "viewer", None))

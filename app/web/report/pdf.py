@@ -14,6 +14,7 @@ PACKAGES = ("libpango-1.0-0", "libpangoft2-1.0-0", "libharfbuzz-subset0", "fonts
 """Debian's packages of what WeasyPrint needs and does not bring."""
 STYLES = ("css/heat.css", "css/report.css")
 _LINK = re.compile(r'<link rel="stylesheet" href="/static/([^"?]+)[^"]*">')
+_ICON = re.compile(r'<link rel="icon"[^>]*>\s*')
 _LIGHT_DARK = re.compile(r"light-dark\(\s*([^,()]+),[^()]+\)")
 
 
@@ -32,8 +33,8 @@ def can_make_pdf() -> bool:
 
 
 def standalone_html(html: str) -> str:
-    """The page with its style sheets inside, so that it is one file."""
-    return _LINK.sub(lambda match: f"<style>\n{_style(match[1])}</style>", html)
+    """The page with its style sheets inside and without an icon, so that it is one file."""
+    return _LINK.sub(lambda match: f"<style>\n{_style(match[1])}</style>", _ICON.sub("", html))
 
 
 def pdf_of(html: str) -> bytes:
