@@ -21,7 +21,7 @@ def test_a_persons_explanation_is_scored_and_compared(open_page: Callable[..., P
     expect(page.locator("#_progress")).not_to_have_text(before)  # the last run's, which succeeded too
     expect(page.locator("#_progress")).to_contain_text("succeeded", timeout=SECONDS)
     page.goto(f"/{SLUG}/0/5")
-    page.get_by_role("link", name="compare").click()
+    page.get_by_role("link", name="Compare", exact=True).click()
     expect(page.locator("table.compare thead").first).to_contain_text("alice")
     expect(page.locator("table.compare ins").first).to_be_visible()
     expect(page.locator(".evidence details.x .under").first).to_be_visible()
