@@ -289,11 +289,11 @@ def test_methods_count_their_preferred_text_once(client: TestClient, story: Stor
         shown = {m.name: m for m in rows([each.method for each in listed])}
         for name, value in expected.items():
             method = shown[name]
-            assert (method.n_neurons, method.score_2023.n, method.score_2023.interval) == (1, 1, None)
-            assert method.score_2023.value == pytest.approx(value)
+            assert (method.n_neurons, method.score_2023.n, method.score_2023.mean.interval) == (1, 1, None)
+            assert method.score_2023.mean.value == pytest.approx(value)
     for method in story.methods:
         for page in both(client, f"/methods/{method.id}", context):
-            assert page.method.score_2023.value == pytest.approx(expected[method.name])
+            assert page.method.score_2023.mean.value == pytest.approx(expected[method.name])
     first, second = story.methods
     for page in both(client, f"/methods/compare?first={first.id}&second={second.id}", context):
         assert page.comparison.n == 1
