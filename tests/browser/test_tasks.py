@@ -105,15 +105,20 @@ def n_flags(site: Site, name: str = "alice") -> int:
         return len(session.scalars(own).all())
 
 
-def test_see_what_became_of_my_flags(open_page: OpenPage, site: Site) -> None:
-    page = open_page("flora", **WIDE)
-    page.goto(f"/{SLUG}?state=explained&sort=position&layer=0")
-    page.locator("table.neurons tbody .place a").nth(9).click()
+def flag_by_key(page: Page) -> None:
+    """Flags the explanation of a neuron's page as wrong."""
     page.wait_for_load_state()
     page.keyboard.press("f")
     page.keyboard.press("1")
     told = page.locator("#_flags .told, #told")  # the latter where the key came before htmx was ready
     expect(told.filter(has_text="Flagged.").first).to_be_visible()
+
+
+def test_see_what_became_of_my_flags(open_page: OpenPage, site: Site) -> None:
+    page = open_page("flora", **WIDE)
+    page.goto(f"/{SLUG}?state=explained&sort=position&layer=0")
+    page.locator("table.neurons tbody .place a").nth(9).click()
+    flag_by_key(page)
     uphold(site, "flora")
     hand = Hand(page)
     page.goto("/")
@@ -230,11 +235,7 @@ def test_what_was_queued_is_announced_and_a_rejected_text_queued_again(open_page
     page = open_page("quentin", **WIDE)
     page.goto(f"/{SLUG}?state=explained&sort=position&layer=0")
     page.locator("table.neurons tbody .place a").nth(12).click()
-    page.wait_for_load_state()
-    page.keyboard.press("f")
-    page.keyboard.press("1")
-    told = page.locator("#_flags .told, #told")  # the latter where the key came before htmx was ready
-    expect(told.filter(has_text="Flagged.").first).to_be_visible()
+    flag_by_key(page)
     uphold(site, "quentin")
     hand = Hand(page)
     page.goto("/flags?state=resolved")

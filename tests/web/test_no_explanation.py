@@ -9,8 +9,10 @@ from starlette.testclient import TestClient
 
 from app.domain.neurons import NeuronState
 from app.domain.work import WorkStatus
-from app.models import Neuron, Subject
+from app.models import Account, Neuron, Subject
+from app.queries.lists.kept import add_to_list, create_list
 from app.queries.neurons.listing import NeuronsQuery, neurons_page
+from app.queries.neurons.selection import NeuronSelection
 from app.queries.runs.counts import batch_counts
 from app.work.begin import Taker, begin_run
 from app.work.enqueue import enqueue_batch, retry_run
@@ -54,6 +56,17 @@ def test_the_list_shows_and_filters_the_state(
     assert [row.index for row in context().rows] == [1]
     assert "no explanation found" in html
     assert 'value="no_explanation"' in html
+    assert "not explained yet" not in html
+
+
+def test_a_kept_list_shows_the_state(
+    client: TestClient, make: Make, subject: Subject, run: tuple[Neuron, int, int], log_in_as: Callable[[str], Account]
+) -> None:
+    alice = log_in_as("alice").id
+    kept = create_list(make.session, slug="tiny", name="to look at", account_id=alice)
+    add_to_list(make.session, list_id=kept, selection=NeuronSelection.of(subject.id, [run[0].id]), account_id=alice)
+    html = client.get(f"/lists/{kept}").text
+    assert "no explanation found" in html
     assert "not explained yet" not in html
 
 
