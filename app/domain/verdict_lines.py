@@ -72,8 +72,9 @@ def _merit(score: float, margin: Side) -> _Merit | None:
         return None
     table = score - margin.value
     if margin.interval is not None and margin.interval[0] <= 0 < margin.interval[1]:
+        said = "perhaps better than its token table" if margin.value > 0 else "not shown to beat its token table"
         low, high = margin.interval
-        return _Merit(f"perhaps better than its token table ({_signed(low)} to {_signed(high)})", is_clear=False)
+        return _Merit(f"{said} ({_signed(low)} to {_signed(high)})", is_clear=False)
     if round(margin.value, 2) > 0:
         return _Merit(f"beats its token table by {_number(margin.value)}", is_clear=True)
     if round(margin.value, 2) == 0 or table <= 0:

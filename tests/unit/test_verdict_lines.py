@@ -54,6 +54,12 @@ CASES = (
         Tone.OPEN,
     ),
     (
+        headline(0.8, Side(-0.1, (-0.2, 0.05)), "estimated"),
+        (),
+        "not shown to beat its token table (−0.20 to +0.05)",
+        Tone.OPEN,
+    ),
+    (
         headline(0.8, Side(0.1, (0.05, 0.2)), "estimated"),
         (),
         "beats its token table by 0.10",
