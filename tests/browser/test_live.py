@@ -102,6 +102,26 @@ def test_focus_stays_on_the_heading_that_sorts(open_page: OpenPage) -> None:
     expect(heading).to_be_focused()
 
 
+WATCH_HEADING = """() => {
+  window.headingsAtOnce = [];
+  new MutationObserver(() => {
+    const heading = document.getElementById("sort-score");
+    if (heading) window.headingsAtOnce.push(heading.hasAttribute("data-htmx-powered"));
+  }).observe(document.querySelector("main"), { childList: true, subtree: true });
+}"""
+
+
+def test_a_replaced_part_works_as_soon_as_it_stands_on_the_page(open_page: OpenPage) -> None:
+    page = open_page("alice", **WIDE)
+    page.goto(f"/{SLUG}?state=explained")
+    page.evaluate(WATCH_HEADING)
+    page.locator("#sort-score").click()
+    page.wait_for_url("**sort=-score**")
+    # A key pressed between would follow the plain link: the whole page is loaded, and the focus is lost.
+    page.wait_for_function("window.headingsAtOnce.length > 0")
+    assert page.evaluate("window.headingsAtOnce.every(Boolean)")
+
+
 def test_what_was_flagged_and_settled_is_said_where_it_was_done(open_page: OpenPage) -> None:
     page = open_page("flo", **WIDE)
     page.goto(f"/{SLUG}?state=explained&layer=0&sort=position")
