@@ -112,10 +112,12 @@ class Settings(BaseSettings):
         300.0, gt=0, description="Most seconds that a provider is left alone at a time."
     )
     concurrency: int = Field(1, ge=1, description="Runs that one worker process works on at a time.")
-    loaded_subjects: int = Field(
-        2,
+    subject_megabytes: int | None = Field(
+        None,
         ge=1,
-        description="Subjects that one worker process keeps loaded. One that runs use is not released for a trial.",
+        description="Megabytes that the subjects of one worker process may take together while loaded, parameters and"
+        " buffers counted; half of the device's memory if unset. A larger subject is loaded alone. One that runs use is"
+        " not released for a trial.",
     )
     look_seconds: int = Field(
         5,

@@ -137,15 +137,22 @@ def read_model(folder: Path, *, dtype: Any) -> Checkpoint:
     return Checkpoint(model.eval().requires_grad_(False), tuple(_notes(missing, unused)))
 
 
-def empty_model(folder: Path) -> Model:
+def empty_model(folder: Path, *, dtype: Any = None) -> Model:
     """The model of a configuration without its weights, on torch's ``meta`` device: it takes no memory.
+
+    ``dtype`` is torch's; None for the configuration's own.
 
     Raises CheckpointError.
     """
     config = read_config(folder)
     with torch.device("meta"), _quiet(), _described(folder):
         factory: Any = AutoModelForCausalLM  # the library leaves it untyped
-        return factory.from_config(config, trust_remote_code=False).eval()
+        return factory.from_config(config, dtype=dtype, trust_remote_code=False).eval()
+
+
+def model_bytes(model: Model) -> int:
+    """Bytes of a model's parameters and buffers, tied ones once; an empty model has the size of a loaded one."""
+    return sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers()))
 
 
 def check_weight_files(folder: Path) -> int:

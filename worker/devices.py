@@ -1,12 +1,17 @@
 """Where models run: the device that a setting means, and the name of the one in use."""
 
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+import psutil
 import torch
 
 from app.errors import CheckpointError
 
 AUTO = "auto"
+CGROUPS = Path("/sys/fs/cgroup")
+_MEMORY_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
+"""Where version 2 and version 1 of control groups hold a container's limit, in bytes or as the word max."""
 
 
 @runtime_checkable
@@ -39,3 +44,22 @@ def device_name(device: torch.device) -> str:
     if device.type != "cuda":
         return str(device)
     return f"{device}, {torch.cuda.get_device_name(device)}"
+
+
+def device_memory(device: torch.device, *, cgroups: Path = CGROUPS) -> int:
+    """Bytes of memory that the device has in all; on a processor at most what this process's container may use."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[1])
+    if device.type == "mps":
+        return int(torch.mps.recommended_max_memory())
+    limits = (_limit(cgroups / name) for name in _MEMORY_LIMITS)
+    return min([psutil.virtual_memory().total, *(limit for limit in limits if limit is not None)])
+
+
+def _limit(file: Path) -> int | None:
+    """The limit in a control group's file; None where there is no file or no limit."""
+    try:
+        text = file.read_text().strip()
+    except OSError:
+        return None
+    return int(text) if text.isdecimal() else None

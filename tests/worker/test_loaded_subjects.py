@@ -1,4 +1,4 @@
-"""What a worker keeps loaded: a budget, and subjects that are held."""
+"""What a worker keeps loaded: a budget in bytes, and subjects that are held."""
 
 from collections.abc import Callable, Sequence
 from threading import Event, Thread
@@ -15,8 +15,9 @@ GUARD_SECONDS = 60.0
 class Subject:
     """A subject that is asked nothing."""
 
-    def __init__(self, slug: str) -> None:
+    def __init__(self, slug: str, n_bytes: int = 1) -> None:
         self.slug = slug
+        self.n_bytes = n_bytes
 
     def activations(self, texts: Sequence[str], *, layer: int, index: int) -> tuple[ActivationRecord, ...]:
         raise NotImplementedError
@@ -40,17 +41,24 @@ class Subject:
 
 
 class Memory:
-    """The subjects of a worker, what was loaded in which order, and a clock that the test sets."""
+    """The subjects of a worker, what was loaded in which order, and a clock that the test sets.
 
-    def __init__(self, most: int) -> None:
+    A subject takes as many bytes as a number at the end of its name says, else one.
+    """
+
+    def __init__(self, budget: int) -> None:
         self.order: list[str] = []
         self.now = 0.0
-        self.subjects = Subjects(self.load, most=most, clock=lambda: self.now)
+        self.budget = budget
+        self.subjects = self.kept_by(self.load)
+
+    def kept_by(self, load: Callable[[str], Subject]) -> Subjects:
+        return Subjects(load, measure=size_of, budget=lambda: self.budget, clock=lambda: self.now)
 
     def load(self, slug: str) -> Subject:
         self.order.append(slug)
-        assert len(self.names) < self.subjects._most  # room was made first
-        return Subject(slug)
+        assert not self.names or self.taken + size_of(slug) <= self.budget  # room was made first
+        return Subject(slug, size_of(slug))
 
     def run(self, slug: str) -> None:
         with self.subjects.for_run(slug):
@@ -63,6 +71,14 @@ class Memory:
     @property
     def names(self) -> list[str]:
         return [subject.slug for subject in self.subjects.loaded]
+
+    @property
+    def taken(self) -> int:
+        return sum(size_of(name) for name in self.names)
+
+
+def size_of(slug: str) -> int:
+    return int("".join(c for c in slug if c.isdecimal()) or 1)
 
 
 def test_a_subject_is_loaded_once() -> None:
@@ -80,13 +96,13 @@ def test_the_one_that_was_used_longest_ago_makes_room() -> None:
     assert memory.names == ["a", "c"]
 
 
-@pytest.mark.parametrize("most", [1, 2])
-def test_a_trial_never_releases_what_runs_use(most: int) -> None:
-    memory = Memory(most)
+@pytest.mark.parametrize("budget", [1, 2])
+def test_a_trial_never_releases_what_runs_use(budget: int) -> None:
+    memory = Memory(budget)
     memory.run("runs")
     with memory.subjects.for_run("runs"):
         for slug in ("a", "b", "c"):
-            if most == 1:
+            if budget == 1:
                 with pytest.raises(Conflict, match=r"runs use .*runs"):
                     memory.try_on(slug)
             else:
@@ -164,10 +180,50 @@ def test_a_run_that_is_cancelled_while_it_waits_takes_nothing() -> None:
     memory.try_on("first")
 
 
+def test_as_many_as_needed_make_room_and_no_more() -> None:
+    memory = Memory(10)
+    for slug in ("a4", "b3", "c3", "d5"):
+        memory.try_on(slug)
+    assert memory.names == ["c3", "d5"]
+    memory.try_on("e2")
+    assert memory.names == ["c3", "d5", "e2"]
+
+
+def test_a_subject_larger_than_the_budget_is_loaded_alone() -> None:
+    memory = Memory(10)
+    memory.try_on("small")
+    memory.try_on("large30")
+    assert memory.names == ["large30"]
+    memory.try_on("small")
+    assert memory.names == ["small"]
+
+
+def test_nothing_is_released_in_vain() -> None:
+    memory = Memory(10)
+    memory.run("of-runs-8")
+    memory.try_on("free2")
+    with pytest.raises(Conflict, match=r"no room for other5 .*: runs use of-runs-8, .* NEURON_AUDIT_SUBJECT_MEGABYTES"):
+        memory.try_on("other5")
+    assert memory.names == ["of-runs-8", "free2"]
+
+
+def test_what_runs_hold_stays_when_another_run_needs_more_than_the_rest() -> None:
+    memory = Memory(10)
+
+    def cancelled() -> None:
+        raise InterruptedError
+
+    with memory.subjects.for_run("held4"):
+        memory.run("b6")
+        with pytest.raises(InterruptedError), memory.subjects.for_run("c7", tick=cancelled):
+            raise AssertionError
+        assert memory.names == ["held4", "b6"]
+
+
 @pytest.mark.parametrize("use", [Memory.run, Memory.try_on])
 def test_a_subject_that_cannot_be_loaded_leaves_the_room_free(use: Callable[[Memory, str], None]) -> None:
     memory = Memory(1)
-    memory.subjects = Subjects(lambda slug: memory.load(slug) if slug == "good" else _fail(), most=1)
+    memory.subjects = memory.kept_by(lambda slug: memory.load(slug) if slug == "good" else _fail())
     with pytest.raises(OSError, match="no model"):
         use(memory, "bad")
     use(memory, "good")

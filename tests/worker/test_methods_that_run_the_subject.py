@@ -20,8 +20,8 @@ from tests.worker.llm_site import SETTINGS, Site, method_named
 from tests.worker.tiny_models import save_tiny
 from worker.collection.run import CollectOptions, collect
 from worker.corpora.documents import corpus_of
-from worker.method.live import LiveSubject
 from worker.run.services import WorkerServices
+from worker.run.subjects import SizedSubject
 from worker.subjects.load import LoadOptions, load_subject
 
 
@@ -114,9 +114,9 @@ def test_without_the_kept_corpus_found_texts_are_undefined(site: Site, tmp_path:
 class Recording:
     """A loaded subject that remembers which constants replaced a neuron's activations."""
 
-    def __init__(self, loaded: LiveSubject) -> None:
+    def __init__(self, loaded: SizedSubject) -> None:
         self.loaded = loaded
-        self.slug = loaded.slug
+        self.slug, self.n_bytes = loaded.slug, loaded.n_bytes
         self.constants: set[float] = set()
 
     def activations(self, texts: Sequence[str], *, layer: int, index: int) -> tuple[ActivationRecord, ...]:
@@ -152,7 +152,7 @@ class RecordingServices(WorkerServices):
 
     recording: Recording | None = None
 
-    def live_subject(self, slug: str) -> LiveSubject:
+    def live_subject(self, slug: str) -> SizedSubject:
         """The loaded subject, always in the same recording."""
         if self.recording is None:
             self.recording = Recording(super().live_subject(slug))

@@ -19,7 +19,6 @@ from app.settings import Settings
 from app.work.tasks import delete_old_tasks
 from app.work.trials import enqueue_firing, enqueue_trial, enqueue_warm_up
 from tests.factories import Make
-from worker.method.live import LiveSubject
 from worker.run.held import Handlers
 from worker.run.loop import WorkerContext, WorkLoop
 from worker.run.subjects import Subjects
@@ -30,6 +29,7 @@ class Subject:
     """Every text is " the import"; the neuron fires on the second token with its length."""
 
     slug = "tiny"
+    n_bytes = 1
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, int, int]] = []
@@ -71,7 +71,7 @@ class Desk:
         self.neuron: Neuron = make.neuron(make.subject(), layer=1, index=2)
         self.explanation: Explanation = make.explanation(self.neuron, 'fires strongly on " import"')
         self.account = make.account()
-        self.subjects = Subjects(self.find, most=1)
+        self.subjects = Subjects(self.find, measure=lambda slug: self.subject.n_bytes, budget=lambda: 1)
         handlers: Handlers = {
             TRIAL.name: TrialHandler(sessions, self.subjects),
             FIRING.name: FiringHandler(sessions, self.subjects),
@@ -80,7 +80,7 @@ class Desk:
         context = WorkerContext(Settings(), sessions, handlers, uuid.uuid4(), Signal(), Signal())
         self.loop = WorkLoop(context, Lane.INTERACTIVE)
 
-    def find(self, slug: str) -> LiveSubject:
+    def find(self, slug: str) -> Subject:
         assert slug == self.subject.slug
         self.n_found += 1
         return self.subject

@@ -6,12 +6,13 @@ from app.db import Sessions, transaction
 from app.queries.checks.store import collection_to_check
 from app.queries.subjects.lookup import stored_subject
 from app.settings import Settings
-from worker.method.live import LiveSubject
 from worker.run.kept_corpus import kept_excerpts
 from worker.run.opening import Providers
-from worker.run.subjects import Subjects, load_live
+from worker.run.subjects import SizedSubject, Subjects, load_live
 
 PROCESSOR = "cpu"
+SHARE_OF_MEMORY = 0.5
+"""What subjects may take of their device: passes, language models and other programs need the rest."""
 
 
 class WorkerServices:
@@ -20,14 +21,29 @@ class WorkerServices:
     def __init__(self, settings: Settings, sessions: Sessions) -> None:
         self.settings, self.sessions = settings, sessions
         self.providers = Providers(sessions, settings)
-        self.subjects = Subjects(self.live_subject, most=settings.loaded_subjects)
+        self.subjects = Subjects(self.live_subject, measure=self._subject_bytes, budget=self._subject_budget)
 
-    def live_subject(self, slug: str) -> LiveSubject:
+    def live_subject(self, slug: str) -> SizedSubject:
         """A subject, loaded anew: ``subjects`` keeps it. Raises NotFound, CheckpointError, SubjectError."""
         with transaction(self.sessions) as session:
             stored, collection = stored_subject(session, slug=slug), collection_to_check(session, slug=slug)
         corpus = kept_excerpts(collection, self.settings.data_dir / "collections")
         return load_live(stored, device=self.settings.device, corpus=corpus)
+
+    def _subject_bytes(self, slug: str) -> int:
+        from worker.collection.stored_subject import stored_bytes  # torch is not needed before
+
+        with transaction(self.sessions) as session:
+            stored = stored_subject(session, slug=slug)
+        return stored_bytes(stored, device=self.settings.device)
+
+    def _subject_budget(self) -> int:
+        """Bytes that loaded subjects may take together."""
+        from worker.devices import chosen_device, device_memory  # torch is not needed before
+
+        if self.settings.subject_megabytes is not None:
+            return self.settings.subject_megabytes * 10**6
+        return int(SHARE_OF_MEMORY * device_memory(chosen_device(self.settings.device)))
 
     @property
     def device(self) -> str:

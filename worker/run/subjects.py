@@ -1,10 +1,11 @@
-"""The subjects that a worker process has loaded: at most so many, and none is released that is used."""
+"""The subjects that a worker process has loaded: a budget in bytes, and none is released that is used."""
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 from app.errors import Conflict
 from app.queries.subjects.lookup import StoredSubject
@@ -16,28 +17,48 @@ RUNS_SECONDS = 300.0
 """For so long after a run has used a subject, its next run may come: trials of texts do not release it."""
 
 
+class SizedSubject(LiveSubject, Protocol):
+    """A live subject whose size is known."""
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of its model's parameters and buffers."""
+        ...
+
+
 @dataclass
 class _Loaded:
     """A loaded subject. ``n_users`` hold it now; a run has used it last at ``run_at``, a time of the clock."""
 
-    subject: LiveSubject
+    subject: SizedSubject
     used_at: float
     n_users: int = 0
     run_at: float | None = None
 
 
 class Subjects:
-    """Loads subjects when they are first used, and releases the one that was used longest ago to make room.
+    """Loads subjects when they are first used, and releases those that were used longest ago to make room.
+
+    There is room for a subject while it and the others that are loaded fit into the budget together, and always where
+    it is alone: a budget decides what is kept, not which models can be used. Room is made before a subject is loaded.
 
     Any thread may use it. While one subject is being loaded the others cannot be taken: a processor or a GPU that loads
     two models takes longer for both.
     """
 
     def __init__(
-        self, load: Callable[[str], LiveSubject], *, most: int, clock: Callable[[], float] = time.monotonic
+        self,
+        load: Callable[[str], SizedSubject],
+        *,
+        measure: Callable[[str], int],
+        budget: Callable[[], int],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``load`` is given a subject's slug; ``most`` subjects are loaded at a time."""
-        self._load, self._most, self._clock = load, most, clock
+        """``load`` and ``measure``, its size in bytes before it is loaded, are given a subject's slug.
+
+        ``budget`` returns the bytes that all loaded subjects may take together.
+        """
+        self._load, self._measure, self._budget, self._clock = load, measure, budget, clock
         self._loaded: dict[str, _Loaded] = {}
         self._changed = threading.Condition()
 
@@ -45,10 +66,11 @@ class Subjects:
     def for_run(self, slug: str, *, tick: Callable[[], None] = lambda: None) -> Iterator[LiveSubject]:
         """The subject, held while the block runs. Waits until there is room; ``tick`` is called meanwhile.
 
-        Raises what ``load`` and ``tick`` raise.
+        Raises what ``load``, ``measure`` and ``tick`` raise.
         """
         with self._changed:
-            while not self._has_room_for(slug, for_run=True):
+            n_bytes = self._bytes_to_load(slug)
+            while not self._has_room_for(slug, n_bytes, for_run=True):
                 self._changed.wait(LOOK_SECONDS)
                 tick()
             held = self._take(slug)
@@ -57,17 +79,14 @@ class Subjects:
 
     @contextmanager
     def for_trial(self, slug: str) -> Iterator[LiveSubject]:
-        """The subject, held while the block runs. Raises what ``load`` raises.
+        """The subject, held while the block runs. Raises what ``load`` and ``measure`` raise.
 
         Raises Conflict where room could only be made by releasing a subject that runs use.
         """
         with self._changed:
-            if not self._has_room_for(slug, for_run=False):
-                names = ", ".join(sorted(self._loaded))
-                raise Conflict(
-                    f"This worker has no room for another subject: runs use {names}. Try the text again when their"
-                    " batches have ended, or let workers load more with NEURON_AUDIT_LOADED_SUBJECTS."
-                )
+            n_bytes = self._bytes_to_load(slug)
+            if not self._has_room_for(slug, n_bytes, for_run=False):
+                raise Conflict(self._why_no_room(slug, n_bytes))
             held = self._take(slug)
         with self._until_released(held):
             yield held.subject
@@ -77,14 +96,35 @@ class Subjects:
         """Those that are loaded now. Takes no lock: it is called while a model is being loaded."""
         return tuple(held.subject for held in tuple(self._loaded.values()))
 
-    def _has_room_for(self, slug: str, *, for_run: bool) -> bool:
-        """Whether the subject is loaded or can be, after others have been released."""
-        while slug not in self._loaded and len(self._loaded) >= self._most:
-            free = [name for name, held in self._loaded.items() if self._may_go(held, for_run=for_run)]
+    def _bytes_to_load(self, slug: str) -> int:
+        return 0 if slug in self._loaded else self._measure(slug)
+
+    def _has_room_for(self, slug: str, n_bytes: int, *, for_run: bool) -> bool:
+        """Whether the subject is loaded or can be, after others have been released: those used longest ago first.
+
+        None is released in vain.
+        """
+        if slug in self._loaded:
+            return True
+        by_age = sorted(self._loaded.items(), key=lambda item: item[1].used_at)
+        free = [name for name, held in by_age if self._may_go(held, for_run=for_run)]
+        kept, released = dict(self._loaded), list[str]()
+        while kept and n_bytes + _total(kept) > self._budget():
             if not free:
                 return False
-            del self._loaded[min(free, key=lambda name: self._loaded[name].used_at)]
+            released.append(free.pop(0))
+            del kept[released[-1]]
+        for name in released:
+            del self._loaded[name]
         return True
+
+    def _why_no_room(self, slug: str, n_bytes: int) -> str:
+        names = ", ".join(sorted(name for name, held in self._loaded.items() if not self._may_go(held, for_run=False)))
+        return (
+            f"This worker has no room for {slug} ({n_bytes / 1e6:,.0f} MB): runs use {names}, and loaded subjects may"
+            f" take {self._budget() / 1e6:,.0f} MB together. Try the text again when their batches have ended, or raise"
+            " NEURON_AUDIT_SUBJECT_MEGABYTES."
+        )
 
     def _may_go(self, held: _Loaded, *, for_run: bool) -> bool:
         is_of_runs = held.run_at is not None and self._clock() - held.run_at < RUNS_SECONDS
@@ -110,7 +150,11 @@ class Subjects:
                 self._changed.notify_all()
 
 
-def load_live(stored: StoredSubject, *, device: str, corpus: CorpusExcerpts | None = None) -> LiveSubject:
+def _total(loaded: Mapping[str, _Loaded]) -> int:
+    return sum(held.subject.n_bytes for held in loaded.values())
+
+
+def load_live(stored: StoredSubject, *, device: str, corpus: CorpusExcerpts | None = None) -> SizedSubject:
     """The subject, ready to run texts and excerpts of its corpus.
 
     Raises CheckpointError, SubjectError, also where it has changed since.

@@ -35,6 +35,11 @@ class LiveModel:
         """The device that holds the model's weights."""
         return self._subject.device
 
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of the model's parameters and buffers."""
+        return self._subject.n_bytes
+
     def activations(self, texts: Sequence[str], *, layer: int, index: int) -> tuple[ActivationRecord, ...]:
         """One neuron's activations on each text, cut to the context length; excerpt ids -1, -2, ...
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from app.domain.sites import Site
 from app.domain.tokens import Vocabulary
 from app.errors import SubjectError
-from worker.checkpoints import Model
+from worker.checkpoints import Model, model_bytes
 from worker.subjects.hooks import OnLayer, logits_with, run_to_layer
 
 IntRow: TypeAlias = NDArray[np.int32]
@@ -71,6 +71,11 @@ class LoadedSubject:
         """Where the model runs."""
         device: torch.device = self.model.device
         return device
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of the model's parameters and buffers."""
+        return model_bytes(self.model)
 
     @property
     def bos_id(self) -> int | None:
