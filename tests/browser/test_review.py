@@ -64,7 +64,7 @@ def judge_all(page: Page, keys: Callable[[int], str]) -> None:
 def test_two_people_settle_a_campaign_and_one_disagreement_is_adjudicated(
     site: Site, open_page: Callable[..., Page], campaign_id: int
 ) -> None:
-    bob, dora = open_page("bob", role=Role.REVIEWER), open_page("dora", role=Role.REVIEWER)
+    bob, dora = open_page("bob", role=Role.REVIEWER), open_page("dora", role=Role.ADJUDICATOR)
     for page in (bob, dora):
         begin(page, campaign_id)
     judge_all(bob, lambda number: "1")
@@ -78,6 +78,10 @@ def test_two_people_settle_a_campaign_and_one_disagreement_is_adjudicated(
     begin(erik, campaign_id)
     judge_all(erik, lambda number: "2")  # neither of the two
     expect(erik.locator(".review-done")).to_be_visible()
+    dora.reload()
+    dora.wait_for_load_state("networkidle")
+    dora.keyboard.press("Enter")
+    expect(dora.locator(".review-done")).to_be_visible()  # may adjudicate, but has judged this item
     carol = open_page("carol", role=Role.ADMINISTRATOR)
     begin(carol, campaign_id)
     expect(carol.locator("#_item")).to_contain_text("you adjudicate")

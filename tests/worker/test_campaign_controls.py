@@ -11,12 +11,12 @@ from sqlalchemy.orm import Session
 from app.db import Sessions, transaction
 from app.domain.review import CampaignState, ControlKind, ItemSource, Verdict
 from app.domain.work import CONTROLS, Lane
-from app.models import Campaign, CampaignDraw, CorpusCheck, ReviewControl, ReviewItem, ReviewSlot, Task
+from app.models import Campaign, CampaignDraw, CorpusCheck, Neuron, ReviewControl, ReviewItem, ReviewSlot, Task
 from app.queries.neurons.selection import NeuronSelection
 from app.queries.review.campaigns import CampaignRules
 from app.queries.review.controls import KNOWN_LEAST
 from app.queries.review.items import SampleWanted, create_campaign
-from app.queries.review.shown import item_shown
+from app.queries.review.shown import item_shown, other_texts
 from app.settings import Settings
 from app.work.controls import enqueue_controls
 from tests.factories import Make
@@ -95,6 +95,25 @@ def test_a_worker_makes_the_controls_and_opens_the_campaign(sessions: Sessions, 
         assert len(session.scalars(select(ReviewSlot).where(ReviewSlot.item_id == item.id)).all()) == 2
     truths = {control.kind: control.truth for control, _ in found}
     assert truths == {"known_function": Verdict.HOLDS, "swapped": Verdict.FAILS, "broad": Verdict.PARTLY}
+
+
+def test_a_planted_text_has_as_many_others_beside_it_as_an_explanation(
+    sessions: Sessions, make: Make, session: Session
+) -> None:
+    """With the explanation that it replaces among them, a control could be told by its number of candidates."""
+    campaign_id = campaign(make)
+    neurons = session.scalars(select(Neuron)).all()
+    for neuron in neurons:
+        make.explanation(neuron, f"another text about {neuron.index}")
+    work(sessions)
+    session.expire_all()
+    shown = [
+        item_shown(session, item_id=item_id)
+        for item_id in session.scalars(select(ReviewItem.id).where(ReviewItem.campaign_id == campaign_id))
+    ]
+    assert sum(each.is_planted for each in shown) == 2
+    for each in shown:
+        assert other_texts(session, item=each) == (f"another text about {each.index}",)
 
 
 def test_controls_are_of_neurons_that_are_not_asked_about(sessions: Sessions, make: Make, session: Session) -> None:

@@ -45,6 +45,9 @@ from app.models import (
 from app.queries.common.paging import Page, id_page
 from app.queries.review.live import stands, truth_of
 
+MOST_OTHER_TEXTS = 20
+"""Other explanations of a neuron that a reviewer may compare with the judged one."""
+
 
 @dataclass(frozen=True, slots=True)
 class ItemShown:
@@ -186,13 +189,18 @@ def item_evidence(session: Session, *, item: ItemShown) -> EvidenceRecords:
 
 
 def other_texts(session: Session, *, item: ItemShown) -> tuple[str, ...]:
-    """The other explanations of the item's neuron, without authors, in an order that the item's seed decides."""
+    """The other explanations of the item's neuron, without authors, in an order that the item's seed decides.
+
+    Where a planted text stands in for an explanation, that explanation is left out: beside its neighbours, one text
+    more than they have would give a control away, and so would the right text beside a wrong one.
+    """
+    replaced = select(Explanation.text).where(Explanation.id == item.explanation_id).scalar_subquery()
     texts = session.scalars(
         select(Explanation.text)
-        .where(Explanation.neuron_id == item.neuron_id, Explanation.text != item.text)
+        .where(Explanation.neuron_id == item.neuron_id, Explanation.text != item.text, Explanation.text != replaced)
         .distinct()
         .order_by(Explanation.text)
-        .limit(20)
+        .limit(MOST_OTHER_TEXTS)
     ).all()
     order = np.random.default_rng(evidence_seed(item.campaign_seed, item.id)).permutation(len(texts))
     return tuple(texts[i] for i in order)
