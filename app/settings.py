@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     upload_megabytes: int = Field(500, ge=1, description="Most megabytes of a file that a page takes.")
     host: str = Field(
         "127.0.0.1",
-        description="Address the web server binds. Others than loopback need an account.",
+        description="Address the web server binds. Until an account exists, its pages can be read and nothing changed.",
     )
     port: int = Field(8250, ge=0, le=65535, description="Port of the web server.")
     public_url: str | None = Field(

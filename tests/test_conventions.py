@@ -69,6 +69,20 @@ def test_no_template_has_inline_style_or_script_or_trusts_text(path: Path) -> No
     assert "|safe" not in source.replace(" ", "")
 
 
+INPUT = re.compile(r"""<input\b(?:[^>"']|"[^"]*"|'[^']*')*>""")
+TEXTAREA = re.compile(r"<textarea[^>]*>(.*?)</textarea>", re.DOTALL)
+NO_FREE_TEXT = re.compile(r'type="(?!text|search|email|\{)|inputmode="|readonly')
+"""Fields that are chosen, hold numbers or are not sent."""
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=relative)
+def test_a_field_gives_back_what_was_typed(path: Path) -> None:
+    text = path.read_text()
+    fields = [tag for tag in INPUT.findall(text) if not NO_FREE_TEXT.search(tag) and 'value="{{' in tag]
+    fields += [found for found in TEXTAREA.findall(text) if "{{" in found]
+    assert [field for field in fields if "|exact" not in field and "pretty_json" not in field] == []
+
+
 @pytest.mark.parametrize("path", TEMPLATES, ids=relative)
 def test_templates_take_bounds_and_permissions_from_the_domain(path: Path) -> None:
     source = path.read_text()

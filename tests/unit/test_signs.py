@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 
 from app.web.rendering.signs import exact, shown, with_signs
+from app.web.rendering.templating import Renderer
 
 HIDDEN = {"Cc", "Cs", "Co", "Cn", "Zl", "Zp"}
 MOVING = {chr(c) for c in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C)}
@@ -60,6 +61,21 @@ def test_templates_print_texts_with_signs_and_leave_all_else() -> None:
     assert shown("\u202e") == "⟨U+202E⟩"
     assert shown(Markup("<b>\u202e</b>")) == Markup("<b>\u202e</b>")
     assert shown(3) == 3
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% trans name=page %}by {{ name }}{% endtrans %}",
+        '{{ _("by %(name)s", name=page) }}',
+        '{{ ngettext("by %(name)s", "%(num)s by %(name)s", 1, name=page) }}',
+        '{{ pgettext("author", "by %(name)s", name=page) }}',
+        "{% macro by(name) %}{% trans %}by {{ name }}{% endtrans %}{% endmacro %}{{ by(page) }}",
+    ],
+)
+def test_sentences_print_their_variables_with_signs(template: str) -> None:
+    for environment in Renderer().environments.values():
+        assert environment.from_string(template).render(page="\u202e<b>") == "by ⟨U+202E⟩&lt;b&gt;"
 
 
 def test_a_field_of_a_form_gives_back_what_was_typed() -> None:

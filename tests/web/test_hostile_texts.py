@@ -12,10 +12,14 @@ from starlette.testclient import TestClient
 
 from app.domain.activations import SampleKind
 from app.models import Base, Batch, LlmCall, Provider, Run, Task
+from app.queries.people.accounts import account_named
 from app.queries.review.flags import open_flag, resolve_flag
 from app.queries.review.taking import Reviewer
 from app.work.trials import enqueue_trial
 from tests.factories import Make
+from tests.web.addressed import addressed
+from tests.web.test_figures import logged_in
+from tests.web.test_hardening import pages
 
 LogIn = Callable[[str], object]
 
@@ -72,11 +76,7 @@ def ids(make: Make, log_in_as: LogIn) -> dict[str, int]:
     resolve_flag(session, flag_id=flags[0], reviewer=Reviewer(bob.id), kind="wrong", note="yes")
     flags.append(open_flag(session, explanation_id=explanation, account_id=bob.id, reason="other", note="hm"))
     session.flush()
-    session.execute(text("SET LOCAL session_replication_role = replica"))  # no trigger, no foreign key
-    for table in Base.metadata.sorted_tables:
-        spoil(make, table)
-    session.execute(text("SET LOCAL session_replication_role = origin"))
-    session.expire_all()
+    spoil_everything(make)
     return {
         "trial": trial, "task": task.id, "method": method.id, "other": other.id, "batch": batch.id, "run": queued.id,
         "failed": failed.id, "flag": flags[0], "explanation": explanation, "call": call.id,
@@ -85,6 +85,15 @@ def ids(make: Make, log_in_as: LogIn) -> dict[str, int]:
 
 IN_TEXT = '"{0}" || :hostile'
 IN_JSON = """regexp_replace("{0}"::text, '(": "[^"]*)"', '\\1\\\\u202e\\\\u0007<var>"', 'g')::jsonb"""
+
+
+def spoil_everything(make: Make) -> None:
+    """Append hostile characters to every text of every table."""
+    make.session.execute(text("SET LOCAL session_replication_role = replica"))  # no trigger, no foreign key
+    for table in Base.metadata.sorted_tables:
+        spoil(make, table)
+    make.session.execute(text("SET LOCAL session_replication_role = origin"))
+    make.session.expire_all()
 
 
 def spoil(make: Make, table: Table) -> None:
@@ -98,10 +107,27 @@ def spoil(make: Make, table: Table) -> None:
             make.session.execute(statement, {"hostile": HOSTILE} if change is IN_TEXT else {})
 
 
+def hidden_in(page: str) -> list[str]:
+    """What a page has of the hostile characters as they are. A form's field gives back what was typed."""
+    page = re.sub(r"(<textarea[^>]*>).*?</textarea>", r"\1", page, flags=re.DOTALL)
+    page = re.sub(r'(<input\b[^>]*) value="[^"]*"', r"\1", page)
+    return re.findall("[\u202e\u2066\u200f\u061c\u2028\x07\u200b]|⟩<var>", page)
+
+
 @pytest.mark.parametrize("address", PAGES)
 def test_no_stored_text_hides_or_moves_its_neighbours(client: TestClient, ids: dict[str, int], address: str) -> None:
     answer = client.get(address.format(**ids))
     assert answer.status_code == 200
-    page = re.sub(r"(<textarea[^>]*>).*?</textarea>", r"\1", answer.text, flags=re.DOTALL)  # gives back what was typed
-    assert not re.findall("[\u202e\u2066\u200f\u061c\u2028\x07\u200b]", page)
-    assert "⟩<var>" not in page
+    assert hidden_in(answer.text) == []
+
+
+def test_nor_does_one_on_any_other_page(client: TestClient, make: Make) -> None:
+    known = addressed(make)
+    logged_in(client, make, Reviewer(account_named(make.session, name="alice").id))
+    spoil_everything(make)
+    answers = {address: client.get(address) for address in pages(known) if not address.endswith(".json")}
+    shown = {a: r.text for a, r in answers.items() if r.headers.get("content-type", "").startswith("text/html")}
+    assert {address: found for address, page in shown.items() if (found := hidden_in(page))} == {}
+    assert {address for address, answer in answers.items() if answer.status_code >= 500} == set()
+    assert sum(answers[address].status_code == 200 for address in shown) > 45
+    assert sum("⟨U+202E⟩" in page for page in shown.values()) > 40

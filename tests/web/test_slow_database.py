@@ -61,6 +61,14 @@ def silent_server() -> Iterator[int]:
         yield int(listener.getsockname()[1])
 
 
+def test_a_site_without_an_account_can_be_read_whatever_address_it_binds(fresh_database: str, tmp_path: Path) -> None:
+    with served(fresh_database, tmp_path, NEURON_AUDIT_HOST="0.0.0.0") as site:
+        assert httpx.get(site, timeout=60).status_code == 200
+        added = httpx.post(f"{site}/people", data={"name": "eve", "role": "administrator"}, timeout=60)
+        assert added.status_code == 401
+    assert "neuron-audit user add NAME --role administrator" in (tmp_path / "serve.log").read_text()
+
+
 def test_a_locked_table_blocks_no_other_page(fresh_database: str, tmp_path: Path) -> None:
     with served(fresh_database, tmp_path) as site, httpx.Client(base_url=site, timeout=60) as client:
         with locked(fresh_database, "subject"), ThreadPoolExecutor(46) as threads:

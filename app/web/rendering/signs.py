@@ -27,9 +27,9 @@ def with_signs(text: str) -> str:
     return "".join(c if _is_harmless(text, index) else f"⟨U+{ord(c):04X}⟩" for index, c in enumerate(text))
 
 
-def exact(text: str) -> Markup:
-    """The text without signs, for fields of forms: what a person has typed comes back as it was."""
-    return escape(text)
+def exact(value: object) -> Markup:
+    """A text without signs, for fields of forms: what a person has typed comes back as it was."""
+    return escape(value)
 
 
 def _is_harmless(text: str, index: int) -> bool:

@@ -14,7 +14,8 @@ from urllib.parse import quote, unquote
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 
 from app.domain import bounds
 from app.domain.glossary import GLOSSARY
@@ -121,7 +122,19 @@ def _environment(language: Language) -> Environment:
     environment.install_gettext_callables(  # type: ignore[attr-defined]
         sentences.gettext, sentences.ngettext, newstyle=True, pgettext=sentences.pgettext, npgettext=sentences.npgettext
     )
+    for name in ("gettext", "ngettext", "pgettext", "npgettext"):
+        environment.globals[name] = _with_signs_in(environment.globals[name])
     return environment
+
+
+def _with_signs_in(translated: Any) -> Any:
+    """A function of sentences whose variables are printed as ``shown`` prints them: what it returns is markup."""
+
+    @pass_context
+    def with_shown_variables(context: Context, *texts: object, **variables: object) -> object:
+        return translated(context, *texts, **{name: shown(value) for name, value in variables.items()})
+
+    return with_shown_variables
 
 
 class View:
