@@ -20,8 +20,9 @@ from starlette.concurrency import run_in_threadpool
 from app.db import Sessions, allow_seconds, transaction
 from app.domain.roles import IN_PERSON, Permission, may, roles_with
 from app.errors import ConfirmationRequired, Forbidden, Invalid, LoginRequired, NotFound
-from app.queries.people.accounts import Viewer, keep_session, viewer_of
+from app.queries.people.accounts import Viewer
 from app.queries.people.api_tokens import viewer_of_api_token
+from app.queries.people.viewers import keep_session, viewer_of
 from app.settings import Settings
 from app.web.http.security import EMBEDDERS, SAFE_METHODS
 from app.web.http.uploads import SentForm, sent_form

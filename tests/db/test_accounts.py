@@ -19,8 +19,8 @@ from app.queries.people.accounts import (
     enable_account,
     ensure_account,
     log_in,
-    viewer_of,
 )
+from app.queries.people.viewers import viewer_of
 from tests.factories import Make
 
 

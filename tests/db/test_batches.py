@@ -4,7 +4,8 @@ from sqlalchemy.orm import Session
 
 from app.errors import Conflict, Invalid, NotFound
 from app.models import Batch, Event, Method, Neuron, Run, Subject
-from app.queries.runs.active import runs_of_neurons
+from app.queries.common.prepared import rows_of
+from app.queries.runs.active import RUNS_OF_NEURONS
 from app.work.enqueue import EnqueuedBatch, cancel_batch, cancel_run, enqueue_batch, retry_run
 from tests.factories import Make
 
@@ -33,8 +34,9 @@ class Cast:
         return list(self.session.scalars(select(Run).order_by(Run.id)))
 
     def active(self) -> list[int]:
-        active = runs_of_neurons(self.session, neuron_ids=[n.id for n in self.neurons])
-        return [active[n.id].n_active if n.id in active else 0 for n in self.neurons]
+        found = rows_of(self.session, RUNS_OF_NEURONS.given(neuron_ids=[n.id for n in self.neurons]))
+        active = {row.neuron_id: row.n_active for row in found}
+        return [active.get(n.id, 0) for n in self.neurons]
 
     def events(self) -> list[str]:
         return list(self.session.scalars(select(Event.kind).order_by(Event.id)))

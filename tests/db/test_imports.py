@@ -186,7 +186,7 @@ def test_several_collections_of_a_subject_live_side_by_side(fresh_sessions: Sess
         rows = [import_row(session, import_id=i) for i in (first.import_id, second.import_id)]
         head = subject_head(session, slug=SLUG)
     assert [row.is_shown for row in rows if row is not None] == [True, False]
-    assert (head.corpus, head.others) == ("first", ("second",))
+    assert (head.corpus, head.others) == ("first", ["second"])
 
 
 def test_what_is_shown_is_switched_with_its_statistics(fresh_sessions: Sessions, tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from app.domain.standing import SCORE_2023, standing_score
 from app.domain.verdict_lines import VerdictLine, verdict_line
 from app.models import CorpusCheck, Explanation, Score
 from app.models.base import is_one_of
-from app.queries.common.prepared import PreparedSelect, one_round_trip
-from app.queries.doubts.shown import OF_EXPLANATIONS, doubts_by_explanation
+from app.queries.common.prepared import PendingRows, PreparedSelect, RoundTrip, one_round_trip
+from app.queries.doubts.shown import OF_EXPLANATIONS, DoubtRow, doubts_by_explanation
 from app.queries.explanations.checked import ITS_CHECK
 
 
@@ -87,22 +87,41 @@ _OF_EXPLANATIONS = PreparedSelect(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class PendingStandings:
+    """The standings of some explanations, available after the round trip."""
+
+    explanation_ids: Sequence[int]
+    scores: PendingRows[FiguresRow]
+    doubts: PendingRows[DoubtRow]
+
+    def found(self) -> Mapping[int, ShownStanding]:
+        """The headline, the 2023 score and the verdict line of each explanation."""
+        raised, own = doubts_by_explanation(self.doubts.rows), defaultdict[int, list[FiguresRow]](list)
+        for score in self.scores.rows:
+            own[score.explanation_id].append(score)
+        found = {}
+        for key in self.explanation_ids:
+            headline, old = headline_and_2023(own[key])
+            found[key] = ShownStanding(headline, old, verdict_line(headline, raised.get(key, ())))
+        return found
+
+
+def send_standings(trip: RoundTrip, explanation_ids: Iterable[int]) -> PendingStandings:
+    """Ask for the standings of these explanations within a round trip."""
+    wanted = sorted(set(explanation_ids))
+    return PendingStandings(
+        wanted,
+        trip.send(_OF_EXPLANATIONS.given(explanation_ids=wanted)),
+        trip.send(OF_EXPLANATIONS.given(explanation_ids=wanted)),
+    )
+
+
 def standings_of(session: Session, *, explanation_ids: Iterable[int]) -> Mapping[int, ShownStanding]:
     """The headline, the 2023 score and the verdict line of each explanation. One round trip."""
-    wanted = sorted(set(explanation_ids))
-    if not wanted:
-        return {}
     with one_round_trip(session) as trip:
-        scores = trip.send(_OF_EXPLANATIONS.given(explanation_ids=wanted))
-        doubts = trip.send(OF_EXPLANATIONS.given(explanation_ids=wanted))
-    raised, own = doubts_by_explanation(doubts.rows), defaultdict[int, list[FiguresRow]](list)
-    for score in scores.rows:
-        own[score.explanation_id].append(score)
-    found = {}
-    for key in wanted:
-        headline, old = headline_and_2023(own[key])
-        found[key] = ShownStanding(headline, old, verdict_line(headline, raised.get(key, ())))
-    return found
+        pending = send_standings(trip, explanation_ids)
+    return pending.found()
 
 
 def headline_and_2023(scores: Sequence[FiguresRow]) -> tuple[Headline[FiguresRow] | None, FiguresRow | None]:

@@ -100,7 +100,7 @@ def neurons_page(
     """``size`` neurons; the first ones, or those next to a cursor.
 
     ``matches``, where it is known already, lets the database read a short list whole before it sorts it.
-    At most five queries and a round trip, whatever the size. Raises Invalid for a malformed cursor.
+    At most four queries and a round trip, whatever the size. Raises Invalid for a malformed cursor.
     """
     backwards = before is not None
     cursor = before if before is not None else after

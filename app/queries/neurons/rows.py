@@ -1,7 +1,7 @@
 """The lines of lists of neurons: what is shown of each, whatever it was found by."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import func, select
@@ -11,9 +11,10 @@ from app.domain.headlines import HeadlineKind
 from app.domain.searches import mark_prefixes
 from app.domain.verdict_lines import VerdictLine
 from app.models import Neuron
-from app.queries.explanations.headlines import ShownStanding, standings_of
+from app.queries.common.prepared import one_round_trip
+from app.queries.explanations.headlines import ShownStanding, send_standings
 from app.queries.neurons.search_words import ENGLISH, search_query
-from app.queries.runs.active import RunsOfNeuron, runs_of_neurons
+from app.queries.runs.active import RUNS_OF_NEURONS, RunsOfNeuron
 
 TEXT_SHOWN = 400
 """Characters of an explanation that a list shows; the neuron's page shows all."""
@@ -85,19 +86,21 @@ LISTED_COLUMNS = (
 
 
 def whole_rows(session: Session, rows: Sequence[Any], *, words: str | None) -> tuple[NeuronRow, ...]:
-    """The lines of a list from rows with ``LISTED_COLUMNS``, in their order. At most three queries."""
+    """The lines of a list from rows with ``LISTED_COLUMNS``, in their order. One query with words, and a round trip."""
+    if not rows:
+        return ()
     explained = [row.current_explanation_id for row in rows if row.current_explanation_id is not None]
     marked = _marked(session, rows, words) if words and explained else {}
-    standings = standings_of(session, explanation_ids=explained)
-    runs = runs_of_neurons(session, neuron_ids=[row.id for row in rows]) if rows else {}
-    whole = (_whole_row(row, standings.get(row.current_explanation_id), runs.get(row.id, _NO_RUNS)) for row in rows)
-    return tuple(replace(row, marked=marked.get(row.id)) for row in whole)
+    with one_round_trip(session) as trip:
+        pending = send_standings(trip, explained)
+        runs_found = trip.send(RUNS_OF_NEURONS.given(neuron_ids=[row.id for row in rows]))
+    standings, runs = pending.found(), {row.neuron_id: row for row in runs_found.rows}
+    return tuple(
+        _whole_row(row, standings.get(row.current_explanation_id), runs.get(row.id), marked.get(row.id)) for row in rows
+    )
 
 
-_NO_RUNS = RunsOfNeuron()
-
-
-def _whole_row(row: Any, standing: ShownStanding | None, runs: RunsOfNeuron) -> NeuronRow:
+def _whole_row(row: Any, standing: ShownStanding | None, runs: RunsOfNeuron | None, marked: str | None) -> NeuronRow:
     headline = None if standing is None else standing.headline
     old = None if standing is None else standing.score_2023
     return NeuronRow(
@@ -107,7 +110,7 @@ def _whole_row(row: Any, standing: ShownStanding | None, runs: RunsOfNeuron) -> 
         index=row.index,
         explanation_id=row.current_explanation_id,
         explanation=row.current_text,
-        marked=None,
+        marked=marked,
         headline=None if headline is None else headline.score.value,
         headline_kind=None if headline is None else headline.kind,
         headline_interval=None if headline is None else headline.interval,
@@ -122,9 +125,9 @@ def _whole_row(row: Any, standing: ShownStanding | None, runs: RunsOfNeuron) -> 
         max=row.max,
         n_explanations=row.n_explanations,
         n_open_flags=row.n_open_flags,
-        n_active_runs=runs.n_active,
+        n_active_runs=0 if runs is None else runs.n_active,
         verdict=None if standing is None else standing.line,
-        found_nothing=row.current_explanation_id is None and runs.found_nothing,
+        found_nothing=row.current_explanation_id is None and runs is not None and runs.found_nothing,
     )
 
 

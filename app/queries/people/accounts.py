@@ -15,11 +15,8 @@ from app.domain.roles import Permission, Role, TokenScope, may, roles_with
 from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.models import Account, LoginToken, OpenIdIdentity, WebSession
 from app.queries.history.events import record_event
-from app.queries.people.news import n_unseen
 
 MINUTES_A_DAY = 1440
-SEEN_MINUTES = 10
-"""To how many minutes it is known when a session was used last: not every request writes a row."""
 
 
 class LoginFailed(Forbidden):
@@ -334,40 +331,6 @@ def log_out(session: Session, *, session_token: str) -> bool:
         return False
     record_event(session, kind=EventKind.ACCOUNT_LOGGED_OUT, account_id=ended.account_id)
     return bool(ended.by_openid)
-
-
-def viewer_of(session: Session, *, session_token: str, idle_hours: int, confirm_minutes: int) -> Viewer | None:
-    """Who holds this session's token, if it is still good: neither at its end nor unused for ``idle_hours``.
-
-    ``confirm_minutes`` is for how long a login, or its confirmation, allows what changes accounts.
-    """
-    row = session.execute(
-        select(
-            Account.id,
-            Account.name,
-            Account.role,
-            n_unseen().label("n_news"),
-            (WebSession.confirmed_at > func.now() - timedelta(minutes=confirm_minutes)).label("is_confirmed"),
-            (WebSession.seen_at < func.now() - timedelta(minutes=SEEN_MINUTES)).label("was_idle"),
-        )
-        .join(WebSession, WebSession.account_id == Account.id)
-        .where(
-            WebSession.token_hash == hashed_token(session_token),
-            WebSession.expires_at > func.now(),
-            WebSession.seen_at > func.now() - timedelta(hours=idle_hours),
-            Account.disabled_at.is_(None),
-        )
-    ).first()
-    if row is None:
-        return None
-    role = Role(row.role)
-    return Viewer(row.id, row.name, role, row.n_news, is_confirmed=row.is_confirmed, was_idle=row.was_idle)
-
-
-def keep_session(session: Session, *, session_token: str) -> None:
-    """Note that a session is in use."""
-    own = update(WebSession).where(WebSession.token_hash == hashed_token(session_token))
-    session.execute(own.values(seen_at=func.now()))
 
 
 def hashed_token(token: str) -> str:

@@ -285,8 +285,11 @@ def _standing_item(session: Session, explanation_id: int, account_id: int) -> in
     return item_id
 
 
+# Made once: an alias costs more than the query.
+_OPENER, _RESOLVER = aliased(Account), aliased(Account)
+
+
 def _rows(session: Session, conditions: list[ColumnElement[bool]], *, newest_first: bool, limit: int) -> list[FlagRow]:
-    opener, resolver = aliased(Account), aliased(Account)
     verdict = (
         select(ReviewVerdict.kind, ReviewVerdict.note, ReviewVerdict.account_id, ReviewVerdict.created_at)
         .where(ReviewVerdict.item_id == Flag.item_id, stands())
@@ -298,8 +301,8 @@ def _rows(session: Session, conditions: list[ColumnElement[bool]], *, newest_fir
     rows = session.execute(
         select(
             Flag,
-            opener.name.label("by"),
-            resolver.name.label("resolved_by"),
+            _OPENER.name.label("by"),
+            _RESOLVER.name.label("resolved_by"),
             verdict.c.kind,
             verdict.c.note.label("resolution_note"),
             verdict.c.created_at.label("resolved_at"),
@@ -317,9 +320,9 @@ def _rows(session: Session, conditions: list[ColumnElement[bool]], *, newest_fir
         .join(Explanation, Explanation.id == Flag.explanation_id)
         .join(Neuron, Neuron.id == Explanation.neuron_id)
         .join(Subject, Subject.id == Neuron.subject_id)
-        .join(opener, opener.id == Flag.account_id)
+        .join(_OPENER, _OPENER.id == Flag.account_id)
         .outerjoin(verdict, true())
-        .outerjoin(resolver, resolver.id == verdict.c.account_id)
+        .outerjoin(_RESOLVER, _RESOLVER.id == verdict.c.account_id)
         .where(*conditions)
         .order_by(Flag.id.desc() if newest_first else Flag.id)
         .limit(limit)

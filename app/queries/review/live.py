@@ -8,11 +8,13 @@ from sqlalchemy.orm import aliased
 from app.domain.review import Verdict
 from app.models import ReviewControl, ReviewItem, ReviewVerdict
 
+# Made once: an alias costs more than the query.
+_UNDOING, _REPEATED = aliased(ReviewVerdict), aliased(ReviewItem)
+
 
 def stands(verdict: Any = ReviewVerdict) -> ColumnElement[bool]:
     """The condition that ``verdict``, the table or an alias of it, is a judgement that was not undone."""
-    undoing = aliased(ReviewVerdict)
-    return and_(verdict.kind.is_not(None), ~exists().where(undoing.undoes_id == verdict.id))
+    return and_(verdict.kind.is_not(None), ~exists().where(_UNDOING.undoes_id == verdict.id))
 
 
 def truth_of() -> ColumnElement[str]:
@@ -21,6 +23,5 @@ def truth_of() -> ColumnElement[str]:
     An item is settled anew where a verdict was undone or another look was asked for. While it has no outcome, or nobody
     could decide, the stored one holds.
     """
-    repeated = aliased(ReviewItem)
-    outcome = select(repeated.outcome).where(repeated.id == ReviewControl.repeats_item_id).scalar_subquery()
+    outcome = select(_REPEATED.outcome).where(_REPEATED.id == ReviewControl.repeats_item_id).scalar_subquery()
     return func.coalesce(func.nullif(outcome, Verdict.CANNOT_TELL), ReviewControl.truth)

@@ -1,13 +1,24 @@
 """Runs that are queued or running, and runs that found nothing. Looked up when needed: partial indexes hold them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, ScalarSelect, exists, func, literal_column, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    ScalarSelect,
+    any_,
+    bindparam,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+)
 
 from app.domain.work import ACTIVE, WorkStatus
 from app.models import Neuron, Run
+from app.queries.common.prepared import PreparedSelect
 
 
 def is_active() -> ColumnElement[bool]:
@@ -37,15 +48,19 @@ def n_active_runs() -> ScalarSelect[int]:
 class RunsOfNeuron:
     """The number of a neuron's active runs, and whether one has found nothing worth saying."""
 
-    n_active: int = 0
-    found_nothing: bool = False
+    neuron_id: int
+    n_active: int
+    found_nothing: bool
 
 
-def runs_of_neurons(session: Session, *, neuron_ids: Sequence[int]) -> dict[int, RunsOfNeuron]:
-    """What is to be known of the runs of these neurons; those with neither are missing. One query."""
-    statement = (
-        select(Run.neuron_id, func.count().filter(is_active()), func.bool_or(found_nothing()))
-        .where(or_(is_active(), found_nothing()), Run.neuron_id == func.any(list(neuron_ids)))
-        .group_by(Run.neuron_id)
+RUNS_OF_NEURONS = PreparedSelect(
+    RunsOfNeuron,
+    select(
+        Run.neuron_id,
+        func.count().filter(is_active()).label("n_active"),
+        func.bool_or(found_nothing()).label("found_nothing"),
     )
-    return {row[0]: RunsOfNeuron(row[1], row[2]) for row in session.execute(statement)}
+    .where(or_(is_active(), found_nothing()), Run.neuron_id == any_(bindparam("neuron_ids", type_=ARRAY(BigInteger))))
+    .group_by(Run.neuron_id),
+)
+"""What is to be known of the runs of these neurons; those with neither are missing."""

@@ -334,10 +334,13 @@ def _first_known(*values: float | None) -> float | None:
     return next((value for value in values if value is not None), None)
 
 
+# Made once: an alias costs more than the query.
+_MADE = aliased(Explanation)
+
+
 def _results(session: Session, run_ids: Sequence[int]) -> dict[int, RunResult]:
     """The explanation that represents each of these runs with the scores that it measured, by the run's id."""
-    made = aliased(Explanation)
-    first = select(made.id).where(made.run_id == Run.id, made.rank == 0).scalar_subquery()
+    first = select(_MADE.id).where(_MADE.run_id == Run.id, _MADE.rank == 0).scalar_subquery()
     # What is given again was measured by the run that gave it first.
     measured_by = case((RunChange.is_copy, Explanation.run_id), else_=Run.id)
     texts = session.execute(

@@ -1,8 +1,9 @@
 """Subjects as pages name them."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import ScalarSelect, exists, func, select
+from sqlalchemy import ScalarSelect, Select, bindparam, exists, func, literal_column, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session, aliased
 
@@ -10,6 +11,7 @@ from app.domain.collections import CollectionStatus
 from app.domain.sites import Site
 from app.errors import NotFound
 from app.models import Collection, Corpus, Neuron, Subject
+from app.queries.common.prepared import PreparedSelect, rows_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +35,9 @@ class SubjectHead:
     """The slug of its null twin."""
     twin_of: str | None
     """The slug of the subject whose null twin it is."""
-    others: tuple[str, ...]
+    others: list[str]
     """Names of its other complete collections."""
-    notes: tuple[str, ...]
+    notes: list[str] | None
     """What a reader of that collection should know: what was left out, which weights are not used."""
 
 
@@ -100,44 +102,30 @@ def stored_subject(session: Session, *, slug: str) -> StoredSubject:
     )
 
 
-def subject_head(session: Session, *, slug: str) -> SubjectHead:
-    """The subject of this slug. Raises NotFound."""
+def _of_slug() -> Select[*tuple[Any, ...]]:
     twin, original = aliased(Subject), aliased(Subject)
-    of_subject = Neuron.subject_id == Subject.id
-    row = session.execute(
+    has_headlines = exists().where(Neuron.subject_id == Subject.id, Neuron.headline_score.is_not(None))
+    return (
         select(
-            Subject,
+            Subject.id,
+            Subject.slug,
+            Subject.name,
+            Subject.architecture,
+            Subject.site,
+            Subject.activation_function,
+            Subject.n_layers,
+            Subject.neurons_per_layer,
             Corpus.name.label("corpus"),
-            Collection.tokens_done,
-            Collection.notes,
-            exists().where(of_subject, Neuron.headline_score.is_not(None)).label("has_headlines"),
+            Collection.tokens_done.label("tokens"),
+            has_headlines.label("has_headlines"),
             select(func.max(twin.slug)).where(twin.null_twin_of_id == Subject.id).scalar_subquery().label("twin"),
-            _other_collections().label("others"),
             select(original.slug).where(original.id == Subject.null_twin_of_id).scalar_subquery().label("twin_of"),
+            func.coalesce(_other_collections(), literal_column("'{}'")).label("others"),
+            Collection.notes,
         )
         .outerjoin(Collection, Collection.id == Subject.collection_id)
         .outerjoin(Corpus, Corpus.id == Collection.corpus_id)
-        .where(Subject.slug == slug)
-    ).first()
-    if row is None:
-        raise NotFound("There is no such subject. The first page lists those there are.")
-    subject: Subject = row.Subject
-    return SubjectHead(
-        id=subject.id,
-        slug=subject.slug,
-        name=subject.name,
-        architecture=subject.architecture,
-        site=Site.from_json(subject.site),
-        activation_function=subject.activation_function,
-        n_layers=subject.n_layers,
-        neurons_per_layer=subject.neurons_per_layer,
-        corpus=row.corpus,
-        tokens=row.tokens_done,
-        has_headlines=row.has_headlines,
-        twin=row.twin,
-        twin_of=row.twin_of,
-        others=tuple(row.others or ()),
-        notes=tuple(row.notes or ()),
+        .where(Subject.slug == bindparam("slug"))
     )
 
 
@@ -156,3 +144,14 @@ def _other_collections() -> ScalarSelect[list[str] | None]:
         .correlate(Subject)
         .scalar_subquery()
     )
+
+
+_OF_SLUG = PreparedSelect(SubjectHead, _of_slug())
+
+
+def subject_head(session: Session, *, slug: str) -> SubjectHead:
+    """The subject of this slug. One query. Raises NotFound."""
+    found = rows_of(session, _OF_SLUG.given(slug=slug))
+    if not found:
+        raise NotFound("There is no such subject. The first page lists those there are.")
+    return found[0]

@@ -2,15 +2,14 @@
 
 from dataclasses import dataclass
 
-from fastapi import APIRouter
-
 from app.errors import Invalid
 from app.queries.subjects.against import SubjectsCompared, subjects_compared
 from app.queries.subjects.lookup import SubjectHead, SubjectName, subject_head, subject_names
 from app.web.deps import DbSession
+from app.web.http.routing import PageRouter
 from app.web.rendering.templating import page
 
-router = APIRouter()
+router = PageRouter()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import StreamingResponse
 
 from app.db import Sessions
@@ -27,10 +27,11 @@ from app.queries.exports.bulk import (
 )
 from app.queries.subjects.lookup import subject_head
 from app.web.deps import DbSession, ReadingSessions
+from app.web.http.routing import PageRouter
 from app.web.http.security import PRIVATE
 from app.web.rendering.templating import PROBLEMS
 
-router = APIRouter()
+router = PageRouter()
 
 MOST_NEURONS = 1_000_000
 

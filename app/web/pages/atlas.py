@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
@@ -13,9 +13,10 @@ from app.web.atlas.kept import KnownAtlases
 from app.web.atlas.legend import Swatch, legend_of
 from app.web.deps import DbSession
 from app.web.http.conditional import file_response
+from app.web.http.routing import PageRouter
 from app.web.rendering.templating import PROBLEMS, page
 
-router = APIRouter()
+router = PageRouter()
 
 MEDIA_TYPE = "application/octet-stream"
 

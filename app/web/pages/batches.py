@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import Depends, Path, Query
 from fastapi.responses import RedirectResponse, Response
 
 from app.domain.bounds import BIGGEST_ID, LONGEST_NAME
@@ -31,11 +31,12 @@ from app.queries.runs.progress import (
 )
 from app.queries.work.workers import LeaseShown
 from app.web.deps import AppSettings, DbSession, allowed_to
+from app.web.http.routing import PageRouter
 from app.web.listing.work import address_with, seconds_between
 from app.web.rendering.templating import page
 from app.work import enqueue as jobs
 
-router = APIRouter(dependencies=[Depends(allowed_to(Permission.READ_OPERATIONS), scope="function")])
+router = PageRouter(dependencies=[Depends(allowed_to(Permission.READ_OPERATIONS), scope="function")])
 
 FAILED = (WorkStatus.FAILED, WorkStatus.QUARANTINED)
 ENOUGH_TO_GUESS = 5

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, Path, Query
+from fastapi import Depends, Form, Path, Query
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.orm import Session
 
@@ -25,11 +25,12 @@ from app.queries.review.items import (
 )
 from app.queries.subjects.lookup import SubjectHead, subject_head
 from app.web.deps import DbSession, allowed_to
+from app.web.http.routing import PageRouter
 from app.web.listing.filters import kept_filters
 from app.web.listing.selection import Selection, asked_selection
 from app.web.rendering.templating import CurrentView, View, page
 
-router = APIRouter()
+router = PageRouter()
 
 MayManage = Annotated[Viewer, Depends(allowed_to(Permission.MANAGE_CAMPAIGNS), scope="function")]
 

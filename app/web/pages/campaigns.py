@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from secrets import randbelow
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, Path, Query
+from fastapi import Depends, Form, Path, Query
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, Field
 
@@ -42,12 +42,13 @@ from app.queries.review.items import (
 from app.queries.review.shown import ItemShown, OwnProgress, items_in_state, n_verdicts, own_progress
 from app.queries.subjects.lookup import SubjectHead, subject_head
 from app.web.deps import CurrentViewer, DbSession, allowed_to
+from app.web.http.routing import PageRouter
 from app.web.listing.filters import ListFilters, kept_filters
 from app.web.rendering.templating import page
 from app.work.controls import enqueue_controls
 from app.work.model_reviews import enqueue_model_review
 
-router = APIRouter()
+router = PageRouter()
 
 MayManage = Annotated[Viewer, Depends(allowed_to(Permission.MANAGE_CAMPAIGNS), scope="function")]
 MayQueue = Annotated[Viewer, Depends(allowed_to(Permission.QUEUE), scope="function")]

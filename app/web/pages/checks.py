@@ -2,15 +2,16 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 from fastapi.responses import RedirectResponse, Response
 
 from app.domain.roles import Permission
 from app.queries.people.accounts import Viewer
 from app.web.deps import DbSession, allowed_to
+from app.web.http.routing import PageRouter
 from app.work.checks import enqueue_check
 
-router = APIRouter()
+router = PageRouter()
 
 
 @router.post("/{slug}/check", include_in_schema=False)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import Field
 
 from app.domain.bounds import BIGGEST_ID, LONGEST_FIELD, MOST_IDS_IN_ADDRESS, MOST_SIDE_BY_SIDE
@@ -13,6 +13,7 @@ from app.queries.neurons.claims import neuron_explanations
 from app.queries.neurons.head import NeuronHead
 from app.queries.neurons.page import neuron_samples, stored_simulations
 from app.web.deps import DbSession
+from app.web.http.routing import PageRouter
 from app.web.neuron.address import ROUTE, Head, path_of
 from app.web.neuron.comparison import (
     AgainstFirst,
@@ -29,7 +30,7 @@ from app.web.neuron.evidence import KnownVocabularies, real_rows, row_source
 from app.web.neuron.pairs import NeuronPair, neuron_pair
 from app.web.rendering.templating import page
 
-router = APIRouter()
+router = PageRouter()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 from pydantic import Field
 from sqlalchemy.orm import Session
 
@@ -17,13 +17,14 @@ from app.queries.checks.page import executed_check
 from app.queries.neurons.head import NeuronHead
 from app.queries.neurons.page import StoredExcerpt, samples_with, stored_excerpts, stored_simulations
 from app.web.deps import DbSession
+from app.web.http.routing import PageRouter
 from app.web.neuron.address import ROUTE, Head, path_of
 from app.web.neuron.comparison import LETTERS
 from app.web.neuron.evidence import KnownVocabularies, Line, RowSource, unpacked
 from app.web.neuron.simulations import Expected, numbers
 from app.web.rendering.templating import page
 
-router = APIRouter()
+router = PageRouter()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, get_args
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import Depends, Path
 from fastapi.responses import RedirectResponse, Response
 
 from app.domain.bounds import BIGGEST_ID
@@ -14,13 +14,14 @@ from app.queries.explanations.page import CallShown, ExplanationShown, call_show
 from app.queries.language_models.bill import BillBy, BillLine, bill
 from app.queries.people.accounts import Viewer
 from app.web.deps import CurrentViewer, DbSession, MayReadOperations, allowed_to
+from app.web.http.routing import PageRouter
 from app.web.provenance.citation import Citation
 from app.web.provenance.curl import as_curl
 from app.web.provenance.facts import Fact, provenance_facts
 from app.web.rendering.templating import page
 from app.work.enqueue import enqueue_batch
 
-router = APIRouter()
+router = PageRouter()
 
 Id = Annotated[int, Path(ge=1, le=BIGGEST_ID)]
 BILL_DAYS = 30

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, Path, Query, Request
+from fastapi import Depends, Form, Path, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel, Field, create_model
 
@@ -21,13 +21,14 @@ from app.queries.audit.statements import save_statements, statements_in_force
 from app.queries.people.accounts import Viewer
 from app.queries.review.campaigns import CampaignRow, campaign_row
 from app.web.deps import CurrentViewer, DbSession, allowed_to
+from app.web.http.routing import PageRouter
 from app.web.http.security import PRIVATE
 from app.web.neuron.evidence import KnownVocabularies
 from app.web.rendering.templating import PROBLEMS, Renderer, page
 from app.web.report.document import WIDTH, audit_report, report_json
 from app.web.report.pdf import pdf_of
 
-router = APIRouter()
+router = PageRouter()
 
 Id = Annotated[int, Path(ge=1, le=BIGGEST_ID)]
 MayManage = Annotated[Viewer, Depends(allowed_to(Permission.MANAGE_CAMPAIGNS), scope="function")]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, Query
+from fastapi import Depends, Form, Query
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
@@ -16,12 +16,13 @@ from app.queries.runs.progress import worker_count
 from app.queries.subjects.lookup import SubjectHead, subject_head
 from app.web.deps import DbSession, allowed_to
 from app.web.heat.vocabularies import Vocabularies
+from app.web.http.routing import PageRouter
 from app.web.neuron.evidence import KnownVocabularies, token_at
 from app.web.neuron.trials import QUICK_SECONDS, TrialState, state_of, tried_text
 from app.web.rendering.templating import CurrentView, page
 from app.work.trials import enqueue_firing
 
-router = APIRouter()
+router = PageRouter()
 
 Id = Annotated[int | None, Query(ge=1, le=BIGGEST_ID)]
 MayTry = Annotated[Viewer, Depends(allowed_to(Permission.TRY), scope="function")]

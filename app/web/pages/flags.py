@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, Path, Query
+from fastapi import Depends, Form, Path, Query
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
@@ -28,12 +28,13 @@ from app.queries.review.flags import (
 )
 from app.queries.review.taking import Reviewer
 from app.web.deps import AppSettings, CurrentViewer, DbSession, allowed_to
+from app.web.http.routing import PageRouter
 from app.web.listing.work import address_with
 from app.web.neuron.choices import MethodChoice, choices_for
 from app.web.rendering.addresses import local_path
 from app.web.rendering.templating import CurrentView, page
 
-router = APIRouter()
+router = PageRouter()
 
 MayFlag = Annotated[Viewer, Depends(allowed_to(Permission.FLAG), scope="function")]
 ExplanationId = Annotated[int, Path(ge=1, le=BIGGEST_ID)]

@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import RedirectResponse, Response
 
 from app.domain.bounds import BIGGEST_INDEX, BIGGEST_LAYER, LONGEST_SEARCH
 from app.queries.common.inputs import plain_text
 from app.queries.subjects.lookup import SubjectName, subject_names
 from app.web.deps import DbSession
+from app.web.http.routing import PageRouter
 from app.web.rendering.templating import CurrentView
 
-router = APIRouter()
+router = PageRouter()
 
 ADDRESS = re.compile(r"(?:(?P<slug>\S+?)[\s/]+)?(?P<layer>\d{1,6})\s*[/:., ]\s*(?P<index>\d{1,9})")
 """``3/17``, ``3 17``, ``3:17``, ``my-model/3/17``."""

@@ -6,16 +6,16 @@ from enum import StrEnum
 from functools import cache
 from itertools import pairwise
 
-from fastapi import APIRouter
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 
 from app.domain.glossary import GLOSSARY, Term
 from app.home import files
+from app.web.http.routing import PageRouter
 from app.web.rendering.templating import page
 
-router = APIRouter()
+router = PageRouter()
 
 DOCS = files("docs")
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")

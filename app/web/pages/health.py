@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from typing import cast
 
 from anyio import CapacityLimiter, move_on_after, to_thread
-from fastapi import APIRouter, Request
+from fastapi import Request
 from sqlalchemy import text
 
 from app.db import Sessions
 from app.errors import Unavailable
+from app.web.http.routing import PageRouter
 
-router = APIRouter()
+router = PageRouter()
 
 PATIENCE_SECONDS = 3.0
 CHECKS_AT_ONCE = CapacityLimiter(2)

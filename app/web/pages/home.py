@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 
-from fastapi import APIRouter
 from sqlalchemy.orm import Session
 
 from app.domain.roles import Permission
@@ -21,10 +20,11 @@ from app.queries.subjects.overview import (
 )
 from app.queries.subjects.unfinished import UnfinishedCollection, unfinished_collections
 from app.web.deps import CurrentViewer, DbSession
+from app.web.http.routing import PageRouter
 from app.web.rendering.templating import CurrentView, page
 from app.web.rendering.visits import Visit
 
-router = APIRouter()
+router = PageRouter()
 
 SHOWN_CAMPAIGNS = 3
 NO_REASON = "its language model does not answer."

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path as FilePath
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, Path
+from fastapi import Depends, Form, Path
 from fastapi.responses import FileResponse, RedirectResponse, Response
 from pydantic import BaseModel, Field
 
@@ -29,10 +29,11 @@ from app.transfer.queueing import queue_export, queue_import
 from app.transfer.sources import Location
 from app.transfer.uploads import add_upload
 from app.web.deps import AppSettings, CurrentViewer, DbSession, MayQueue, SentByOperator, allowed_to, validated
+from app.web.http.routing import PageRouter
 from app.web.http.uploads import MOST_BODY_BYTES, SentFile
 from app.web.rendering.templating import page
 
-router = APIRouter(dependencies=[Depends(allowed_to(Permission.READ_OPERATIONS), scope="function")])
+router = PageRouter(dependencies=[Depends(allowed_to(Permission.READ_OPERATIONS), scope="function")])
 
 Id = Annotated[int, Path(ge=1, le=BIGGEST_ID)]
 SHOWN = 50

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Form, Path, Query
+from fastapi import Depends, Form, Path, Query
 from fastapi.responses import RedirectResponse, Response
 from pydantic import Field
 
@@ -42,13 +42,14 @@ from app.queries.neurons.selection import count_selected
 from app.queries.people.accounts import Viewer
 from app.queries.subjects.lookup import SubjectHead, named_subject, subject_head
 from app.web.deps import AppSettings, CurrentViewer, DbSession, allowed_to
+from app.web.http.routing import PageRouter
 from app.web.listing.filters import AS_LISTED, FilterFields, kept_filters
 from app.web.listing.selection import Selection, asked_selection
 from app.web.listing.texts import shown_text
 from app.web.rendering.addresses import local_path
 from app.web.rendering.templating import CurrentView, page
 
-router = APIRouter()
+router = PageRouter()
 
 IN_ORDER = NeuronSort(SortKey.LISTED, descending=False)
 

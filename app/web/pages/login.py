@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlsplit, urlunsplit
 
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from app.domain.bounds import LONGEST_ADDRESS, LONGEST_LOGIN_TOKEN, LONGEST_NAME, LONGEST_PASSWORD
@@ -13,12 +13,13 @@ from app.queries.people.attempts import forget_attempts
 from app.queries.people.passwords import log_in_with_password
 from app.settings import Settings
 from app.web.deps import AppSettings, DbSession, is_https, session_cookie, session_token_of
+from app.web.http.routing import PageRouter
 from app.web.login.sessions import agent_of, client_of, count_attempts, logged_in
 from app.web.rendering.addresses import local_path
 from app.web.rendering.templating import CurrentView
 from app.web.rendering.visits import VISITS_COOKIE
 
-router = APIRouter(include_in_schema=False)
+router = PageRouter(include_in_schema=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 
 from app.domain.bounds import BIGGEST_ID, LONGEST_FIELD
 from app.domain.methods import MethodDefinition
@@ -14,11 +14,12 @@ from app.errors import Invalid
 from app.queries.methods.definitions import UsableMethods, method_definition, usable_methods
 from app.queries.methods.figures import Comparison, MethodFigures, compare_methods, method_figures
 from app.web.deps import DbSession
+from app.web.http.routing import PageRouter
 from app.web.measured.truth import MeasuredTruth, measured_truth
 from app.web.provenance.prompt_files import PromptShown, prompt_files
 from app.web.rendering.templating import page
 
-router = APIRouter()
+router = PageRouter()
 
 MethodId = Annotated[int, Path(ge=1, le=BIGGEST_ID)]
 

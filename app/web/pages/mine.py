@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form
+from fastapi import Depends, Form
 from fastapi.responses import RedirectResponse, Response
 
 from app.domain.bounds import BIGGEST_ID
@@ -14,10 +14,11 @@ from app.queries.review.flags import FlagRow, FlagsWanted, flags_page
 from app.queries.review.shown import OwnVerdict, own_verdicts
 from app.queries.runs.progress import BatchSummary, batches_page
 from app.web.deps import DbSession, allowed_to
+from app.web.http.routing import PageRouter
 from app.web.neuron.choices import MethodChoice, choices_for
 from app.web.rendering.templating import CurrentView, page
 
-router = APIRouter()
+router = PageRouter()
 
 SHOWN = 10
 Person = Annotated[Viewer, Depends(allowed_to(Permission.READ_OPERATIONS), scope="function")]

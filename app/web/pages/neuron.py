@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 from urllib.parse import parse_qsl, urlencode
 
-from fastapi import APIRouter, Depends, Form, Query
+from fastapi import Depends, Form, Query
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
@@ -20,6 +20,7 @@ from app.queries.people.accounts import Viewer
 from app.queries.review.flags import open_flag
 from app.web.deps import AppSettings, CurrentViewer, DbSession, RequestedEmbed, allowed_to
 from app.web.heat.vocabularies import Vocabularies
+from app.web.http.routing import PageRouter
 from app.web.neuron.address import ROUTE, Head, RequestedAddress, path_of, requested_head
 from app.web.neuron.checks import CheckShown, shown_check
 from app.web.neuron.choices import MethodChoice, choices_for
@@ -45,7 +46,7 @@ from app.web.rendering.templating import CurrentView, page
 from app.web.rendering.visits import Visit
 from app.work.enqueue import enqueue_batch
 
-router = APIRouter()
+router = PageRouter()
 
 
 class FlagForm(BaseModel):

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 from sqlalchemy.orm import Session
 
@@ -14,10 +13,11 @@ from app.queries.neurons.listing import NeuronsQuery, every_neuron
 from app.queries.neurons.rows import NeuronRow
 from app.queries.subjects.lookup import subject_head
 from app.web.deps import DbSession, ReadingSessions
+from app.web.http.routing import PageRouter
 from app.web.http.security import PRIVATE
 from app.web.listing.filters import ListFilters
 
-router = APIRouter()
+router = PageRouter()
 
 
 @dataclass(frozen=True, slots=True)

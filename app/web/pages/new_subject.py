@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import Depends, Path, Query
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, Field, field_validator
 
@@ -29,11 +29,12 @@ from app.settings import Settings
 from app.transfer.folders import subject_folders, uploads_folder
 from app.transfer.uploads import keep_upload
 from app.web.deps import AppSettings, DbSession, MayQueue, SentByOperator, allowed_to, validated
+from app.web.http.routing import PageRouter
 from app.web.http.uploads import MOST_BODY_BYTES, SentFile
 from app.web.rendering.templating import page
 from app.work.collections import enqueue_inspection, enqueue_requested_collection
 
-router = APIRouter(dependencies=[Depends(allowed_to(Permission.QUEUE), scope="function")])
+router = PageRouter(dependencies=[Depends(allowed_to(Permission.QUEUE), scope="function")])
 
 Id = Annotated[int, Path(ge=1, le=BIGGEST_ID)]
 SHOWN_FOLDERS = 200

@@ -4,7 +4,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import Depends, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from app.db import transaction
@@ -13,12 +13,13 @@ from app.errors import NotFound
 from app.queries.people.accounts import start_session
 from app.queries.people.openid import PendingLogin, account_of, remember_login, take_login
 from app.web.deps import AppSettings, is_https
+from app.web.http.routing import PageRouter
 from app.web.login.openid import CALLBACK, OpenIdProvider, OpenIdRefused, allowed_domains
 from app.web.login.sessions import agent_of, client_of, count_attempts, logged_in
 from app.web.rendering.addresses import local_path
 from app.web.rendering.templating import CurrentView
 
-router = APIRouter(include_in_schema=False)
+router = PageRouter(include_in_schema=False)
 
 BROWSER_COOKIE = "neuron_audit_openid"
 """Ties a login to the browser that began it, for as long as it takes."""

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form
+from fastapi import Depends, Form
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, Field
 
@@ -12,12 +12,13 @@ from app.errors import Invalid
 from app.queries.common.inputs import plain_text
 from app.queries.people.accounts import Viewer
 from app.web.deps import DbSession, allowed_to
+from app.web.http.routing import PageRouter
 from app.web.neuron.address import ROUTE, Head, path_of
 from app.web.neuron.claim import queued_run
 from app.web.rendering.templating import CurrentView
 from app.work.explanations import write_explanation
 
-router = APIRouter()
+router = PageRouter()
 
 
 class OwnForm(BaseModel):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form
+from fastapi import Depends, Form
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
@@ -28,9 +28,10 @@ from app.queries.people.accounts import (
 )
 from app.settings import Settings
 from app.web.deps import AppSettings, DbSession, allowed_to, confirmed_to
+from app.web.http.routing import PageRouter
 from app.web.rendering.templating import CurrentView
 
-router = APIRouter(include_in_schema=False)
+router = PageRouter(include_in_schema=False)
 
 INVITATION_DAYS = 7
 

@@ -2,16 +2,15 @@
 
 from dataclasses import dataclass
 
-from fastapi import APIRouter
-
 from app.domain.plots import SubjectPlots
 from app.queries.methods.figures import MethodName, explaining_methods
 from app.queries.subjects.lookup import SubjectHead, subject_head
 from app.web.atlas.kept import KnownAtlases
 from app.web.deps import DbSession
+from app.web.http.routing import PageRouter
 from app.web.rendering.templating import page
 
-router = APIRouter()
+router = PageRouter()
 
 ROWS_IN_SIGHT = 12
 """Layers whose histograms are shown unfolded."""

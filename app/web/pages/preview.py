@@ -2,7 +2,7 @@
 
 import hashlib
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import Response
 
 from app.localization.formats import LocaleFormat
@@ -10,11 +10,12 @@ from app.localization.languages import Language
 from app.queries.neurons.claims import neuron_explanations
 from app.web.deps import DbSession
 from app.web.http.conditional import file_response
+from app.web.http.routing import PageRouter
 from app.web.neuron.address import ROUTE, Head
 from app.web.neuron.claim import NeuronClaim, claim_of
 from app.web.rendering.preview import Preview, preview_png
 
-router = APIRouter()
+router = PageRouter()
 
 
 @router.get(f"{ROUTE}/preview.png", include_in_schema=False)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Form, Path
+from fastapi import Depends, Form, Path
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
@@ -21,10 +21,11 @@ from app.queries.language_models.providers import ProviderSettings
 from app.queries.people.accounts import Viewer, name_of
 from app.secrets import SecretBox
 from app.web.deps import AppSettings, DbSession, allowed_to
+from app.web.http.routing import PageRouter
 from app.web.rendering.templating import CurrentView
 from app.work.probes import enqueue_probe
 
-router = APIRouter(include_in_schema=False)
+router = PageRouter(include_in_schema=False)
 
 Administrator = Annotated[Viewer, Depends(allowed_to(Permission.MANAGE_PROVIDERS), scope="function")]
 Id = Annotated[int, Path(ge=1, le=BIGGEST_ID)]

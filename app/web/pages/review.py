@@ -4,7 +4,7 @@ import uuid
 from dataclasses import dataclass, replace
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, Path, Query
+from fastapi import Depends, Form, Path, Query
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, Field
 
@@ -36,11 +36,12 @@ from app.queries.review.taking import (
     take_next,
 )
 from app.web.deps import AppSettings, DbSession, allowed_to
+from app.web.http.routing import PageRouter
 from app.web.neuron.choices import MethodChoice, choices_for
 from app.web.rendering.templating import page
 from app.web.review.desk import AtDesk, Desk, MayReview, ReviewItem, Typed, done_for, item_for
 
-router = APIRouter()
+router = PageRouter()
 
 Id = Annotated[int, Path(ge=1, le=BIGGEST_ID)]
 Token = Annotated[uuid.UUID, Form()]

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import Field
 from sqlalchemy.orm import Session
 
@@ -16,13 +16,14 @@ from app.queries.neurons.rows import NeuronRow
 from app.queries.neurons.search_words import Unsearchable, why_unsearchable
 from app.queries.subjects.lookup import SubjectName, named_subject, subject_names
 from app.web.deps import AppSettings, CurrentViewer, DbSession
+from app.web.http.routing import PageRouter
 from app.web.listing.facets import FacetShown, shown_facets
 from app.web.listing.filters import BY_RELEVANCE, FilterChip, FilterFields, ListFilters, ListRequest, read_filters
 from app.web.listing.texts import shown_text
 from app.web.rendering.templating import CurrentView, page
 from app.web.rendering.visits import Visit
 
-router = APIRouter()
+router = PageRouter()
 
 ORDERS = {
     BY_RELEVANCE: "Best match first",

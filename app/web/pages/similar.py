@@ -3,18 +3,18 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter
 from pydantic import Field
 
 from app.queries.neurons.alike import AlikeNeurons, alike_neurons
 from app.queries.neurons.head import NeuronHead
 from app.queries.neurons.similar import SimilarNeurons, similar_neurons
 from app.web.deps import DbSession
+from app.web.http.routing import PageRouter
 from app.web.listing.texts import shown_text
 from app.web.neuron.address import ROUTE, Head, path_of
 from app.web.rendering.templating import page
 
-router = APIRouter()
+router = PageRouter()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 from urllib.parse import quote, urlencode
 
-from fastapi import APIRouter, Depends, Form, Query
+from fastapi import Depends, Form, Query
 from fastapi.responses import RedirectResponse, Response
 from pydantic import Field
 from sqlalchemy.orm import Session
@@ -32,6 +32,7 @@ from app.queries.subjects.lookup import SubjectHead, subject_head
 from app.queries.subjects.null_twins import TwinLayer, null_twin_layers
 from app.settings import Settings
 from app.web.deps import AppSettings, CurrentViewer, DbSession, allowed_to
+from app.web.http.routing import PageRouter
 from app.web.listing.filters import (
     ORDERS_OF,
     SORT_LABELS,
@@ -48,7 +49,7 @@ from app.web.neuron.choices import MethodChoice, choices_for, method_choices
 from app.web.rendering.templating import CurrentView, page
 from app.work.enqueue import enqueue_selection
 
-router = APIRouter()
+router = PageRouter()
 
 COLUMNS = {
     SortKey.POSITION: "Neuron",

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import Depends, Path
 from fastapi.responses import RedirectResponse, Response
 
 from app.domain.bounds import BIGGEST_ID
@@ -14,11 +14,12 @@ from app.queries.runs.progress import WorkerCount, worker_count
 from app.queries.work.tasks import TaskRow, task_detail, tasks_page
 from app.queries.work.workers import LeaseShown
 from app.web.deps import AppSettings, DbSession, allowed_to
+from app.web.http.routing import PageRouter
 from app.web.listing.work import address_with, seconds_between
 from app.web.rendering.templating import page
 from app.work.tasks import cancel_task, retry_task
 
-router = APIRouter(dependencies=[Depends(allowed_to(Permission.READ_OPERATIONS), scope="function")])
+router = PageRouter(dependencies=[Depends(allowed_to(Permission.READ_OPERATIONS), scope="function")])
 
 Id = Annotated[int, Path(ge=1, le=BIGGEST_ID)]
 MayCancel = Annotated[Viewer, Depends(allowed_to(Permission.CANCEL), scope="function")]

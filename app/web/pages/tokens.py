@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from markupsafe import Markup
 from pydantic import Field
 
@@ -14,9 +14,10 @@ from app.queries.neurons.tokens import DrivingToken, driving_tokens
 from app.queries.subjects.lookup import SubjectName, named_subject
 from app.web.deps import DbSession
 from app.web.heat.glyphs import visible, visible_bytes
+from app.web.http.routing import PageRouter
 from app.web.rendering.templating import page
 
-router = APIRouter()
+router = PageRouter()
 
 
 @dataclass(frozen=True, slots=True)

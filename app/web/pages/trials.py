@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Annotated
 
 import numpy as np
-from fastapi import APIRouter, Depends, Form, Query
+from fastapi import Depends, Form, Query
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
@@ -32,6 +32,7 @@ from app.queries.people.accounts import Viewer
 from app.queries.runs.progress import worker_count
 from app.web.deps import CurrentViewer, DbSession, allowed_to
 from app.web.heat.vocabularies import ShownVocabulary, Vocabularies
+from app.web.http.routing import PageRouter
 from app.web.neuron.address import ROUTE, Head, path_of
 from app.web.neuron.evidence import KnownVocabularies, Line, RowSource, excerpt_rows, row_source, token_at
 from app.web.neuron.simulations import Expected, numbers
@@ -39,7 +40,7 @@ from app.web.neuron.trials import QUICK_SECONDS, TrialState, state_of, tried_tex
 from app.web.rendering.templating import CurrentView, page
 from app.work.trials import enqueue_trial, enqueue_warm_up
 
-router = APIRouter()
+router = PageRouter()
 
 N_STARTS = 6
 """Top excerpts that a text may start from."""

@@ -1,0 +1,81 @@
+"""Who is looking: asked with every request of a browser that has a session."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Interval, bindparam, func, select, update
+from sqlalchemy.orm import Session
+
+from app.domain.roles import Role
+from app.models import Account, WebSession
+from app.queries.common.prepared import PreparedSelect, rows_of
+from app.queries.people.accounts import Viewer, hashed_token
+from app.queries.people.news import n_unseen
+
+SEEN_MINUTES = 10
+"""To how many minutes it is known when a session was used last: not every request writes a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Holder:
+    """Who holds a session."""
+
+    id: int
+    name: str
+    role: Role
+    n_news: int
+    is_confirmed: bool
+    was_idle: bool
+
+    @property
+    def viewer(self) -> Viewer:
+        return Viewer(
+            self.id, self.name, self.role, self.n_news, is_confirmed=self.is_confirmed, was_idle=self.was_idle
+        )
+
+
+def _ago(name: str) -> ColumnElement[datetime]:
+    return func.now() - bindparam(name, type_=Interval)
+
+
+_HOLDER = PreparedSelect(
+    _Holder,
+    select(
+        Account.id,
+        Account.name,
+        Account.role,
+        n_unseen().label("n_news"),
+        (WebSession.confirmed_at > _ago("confirmed")).label("is_confirmed"),
+        (WebSession.seen_at < _ago("seen")).label("was_idle"),
+    )
+    .join(WebSession, WebSession.account_id == Account.id)
+    .where(
+        WebSession.token_hash == bindparam("token_hash"),
+        WebSession.expires_at > func.now(),
+        WebSession.seen_at > _ago("idle"),
+        Account.disabled_at.is_(None),
+    ),
+)
+
+
+def viewer_of(session: Session, *, session_token: str, idle_hours: int, confirm_minutes: int) -> Viewer | None:
+    """Who holds this session's token, if it is still good: neither at its end nor unused for ``idle_hours``.
+
+    ``confirm_minutes`` is for how long a login, or its confirmation, allows what changes accounts.
+    """
+    found = rows_of(
+        session,
+        _HOLDER.given(
+            token_hash=hashed_token(session_token),
+            confirmed=timedelta(minutes=confirm_minutes),
+            seen=timedelta(minutes=SEEN_MINUTES),
+            idle=timedelta(hours=idle_hours),
+        ),
+    )
+    return found[0].viewer if found else None
+
+
+def keep_session(session: Session, *, session_token: str) -> None:
+    """Note that a session is in use."""
+    own = update(WebSession).where(WebSession.token_hash == hashed_token(session_token))
+    session.execute(own.values(seen_at=func.now()))
