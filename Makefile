@@ -34,7 +34,7 @@ packages: $(SETUP) ## Make sure that the system has what PDF reports need.
 test: $(SETUP) browser packages ## Run every test; reliability in its short form.
 	$(BIN)/pytest -m 'not soak' --ignore tests/browser --ignore tests/reliability \
 		--numprocesses logical --maxprocesses 4 --dist loadgroup
-	$(BIN)/pytest -m 'not soak' tests/browser tests/reliability
+	$(BIN)/pytest -m 'not soak' tests/browser tests/reliability --numprocesses 2 --dist loadfile
 
 soak: $(SETUP) ## Run the reliability tests in full.
 	$(BIN)/pytest -m soak
