@@ -7,6 +7,7 @@ import typer
 from app.cli.common import opened, settings
 from app.domain.history import verify
 from app.queries.history.chain import chain_head, chain_links, unlinked_events
+from app.queries.history.verdicts import changed_verdicts
 
 history = typer.Typer(help="The append-only history.", no_args_is_help=True)
 
@@ -18,19 +19,29 @@ MOST_TOLD = 20
 def history_verify(
     head: Annotated[str | None, typer.Option(help="A head that was written down earlier, as audit reports do.")] = None,
 ) -> None:
-    """Compute the chain of events anew, and fail where an event was edited, removed, added or reordered."""
+    """Compute the chain of events anew, and fail where an event was edited, removed, added or reordered.
+
+    Verdicts, the texts that were judged and outcomes are compared with the events that they left.
+    """
     with opened(settings()) as session:
         found = verify(chain_links(session), expected_head=head)
         added = unlinked_events(session)
+        changed = changed_verdicts(session)
     for fault in found.faults[:MOST_TOLD]:
         typer.echo(f"link {fault.position}, event {fault.event_id}: {fault.what}")
     for event_id in added[:MOST_TOLD]:
         typer.echo(f"event {event_id}: added without a link")
+    for each in changed[:MOST_TOLD]:
+        typer.echo(f"{each.subject}: {each.what}")
     if not found.holds_expected_head:
         typer.echo(f"the chain does not hold the head {head}: its end was removed, or it was written anew")
-    n_faults = len(found.faults) + len(added) + (not found.holds_expected_head)
-    typer.echo(f"{found.n_links} events, head {found.head or 'none'}: {f'{n_faults} faults' if n_faults else 'intact'}")
+    n_faults = len(found.faults) + len(added) + len(changed) + (not found.holds_expected_head)
+    typer.echo(f"{found.n_links} events, head {found.head or 'none'}: {_said(n_faults)}")
     raise typer.Exit(BROKEN if n_faults else 0)
+
+
+def _said(n_faults: int) -> str:
+    return "intact" if not n_faults else f"{n_faults} fault{'s' if n_faults > 1 else ''}"
 
 
 @history.command("head")

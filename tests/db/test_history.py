@@ -143,7 +143,7 @@ def test_the_command_says_what_is_wrong_and_fails(
     edited = runner.invoke(cli, ["history", "verify"])
     assert edited.exit_code == 1
     assert "link 3, event" in edited.output
-    assert "1 faults" in edited.output
+    assert "1 fault\n" in edited.output
 
 
 def test_the_database_refuses_an_unknown_kind(engine_of: Engine) -> None:

@@ -36,6 +36,7 @@ from app.models import (
     Flag,
     Neuron,
     RejectedExplanation,
+    ReviewControl,
     ReviewItem,
     ReviewSlot,
     ReviewVerdict,
@@ -135,7 +136,13 @@ def give_verdict(
     )
     session.add(verdict)
     session.flush()  # what settles the item is read from the table
-    detail = {"verdict": judgement.kind, "note": judgement.note}
+    detail = {
+        "verdict": judgement.kind,
+        "confidence": judgement.confidence,
+        "note": judgement.note,
+        "guess": verdict.guess,
+        "text_digest": session.scalars(_text_digest(item.row.id)).one(),
+    }  # all that was said of which text: ``history verify`` compares the verdict with it
     return _settle(session, item, EventKind.VERDICT_GIVEN, reviewer.account_id, verdict.id, detail)
 
 
@@ -250,6 +257,18 @@ def _settle(
         tell_of_flags(session, item_id=item.row.id, by=account_id)
     _record(session, item, event, account_id, detail)
     return Judged(verdict_id, item.row.id, item.campaign.id, found.state, found.outcome)
+
+
+def _text_digest(item_id: int) -> Any:
+    """SHA-256, in hexadecimal, of the text that reviewers of an item see."""
+    shown = func.coalesce(ReviewControl.planted_text, Explanation.text)
+    return (
+        select(func.encode(func.sha256(func.convert_to(shown, "UTF8")), "hex"))
+        .select_from(ReviewItem)
+        .join(Explanation, Explanation.id == ReviewItem.explanation_id)
+        .outerjoin(ReviewControl, ReviewControl.item_id == ReviewItem.id)
+        .where(ReviewItem.id == item_id)
+    )
 
 
 def _free_up(session: Session, item_id: int, *, keep: SlotKind | None) -> bool:
