@@ -136,7 +136,7 @@ def _collect_the_null_twin(sessions: Sessions, group: Children, progress: Progre
 
 def _collect(sessions: Sessions, group: Children, progress: Progress, name: str, options: tuple[str, ...] = ()) -> None:
     bar = progress.add_task(name, total=None)
-    child = group.start("collect", "collect", str(MODEL), CORPUS, *SUBJECT, *options, "--exit-with-parent")
+    child = group.start("collect", "collect", str(MODEL), CORPUS, *SUBJECT, *options, "--exit-with-parent", ends=True)
     while child.exit_code != 0:
         if child.exit_code in FINAL:
             raise ChildFailed(f"The collection ended early. The end of {child.log}:\n{child.last_lines()}")

@@ -20,8 +20,9 @@ class ChildFailed(Exception):
 class Child:
     """One ``neuron-audit`` process with its log file, in a session of its own so that Ctrl-C is ours to pass on."""
 
-    def __init__(self, name: str, arguments: Sequence[str], log_folder: Path) -> None:
+    def __init__(self, name: str, arguments: Sequence[str], log_folder: Path, *, ends: bool = False) -> None:
         self.name = name
+        self._ends = ends
         self.log = log_folder / f"{name}.log"
         self._command = [sys.executable, "-m", "app.cli", *arguments]
         self._quick_deaths = 0
@@ -40,8 +41,11 @@ class Child:
         return self._process.poll()
 
     def keep_alive(self) -> bool:
-        """Start it again if it has died. Returns whether it had. Raises ChildFailed where that does not help."""
-        if self.exit_code is None:
+        """Start it again if it has died. Returns whether it had. Raises ChildFailed where that does not help.
+
+        One that ends by itself and has done its work has not died: started again, it would do it twice.
+        """
+        if self.exit_code is None or (self._ends and self.exit_code == 0):
             return False
         quick = time.monotonic() - self._started < QUICK_DEATH_SECONDS
         self._quick_deaths = self._quick_deaths + 1 if quick else 0
@@ -76,9 +80,9 @@ class Children:
         self._log_folder = log_folder
         self._children: list[Child] = []
 
-    def start(self, name: str, *arguments: str) -> Child:
-        """Start ``neuron-audit ARGUMENTS``."""
-        child = Child(name, arguments, self._log_folder)
+    def start(self, name: str, *arguments: str, ends: bool = False) -> Child:
+        """Start ``neuron-audit ARGUMENTS``, which ``ends`` when its work is done or runs until it is stopped."""
+        child = Child(name, arguments, self._log_folder, ends=ends)
         self._children.append(child)
         return child
 

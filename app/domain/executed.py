@@ -15,12 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.activations import NORMALISED_MAXIMUM
+from app.domain.marking import N_
 
 Int64s: TypeAlias = NDArray[np.int64]
 Float64s: TypeAlias = NDArray[np.float64]
 
 EXECUTED = "executed"
 """The scorer of an executed explanation: its correlation over the whole corpus."""
+LABEL = N_("Executed on the whole corpus")
+DESCRIPTION = N_(
+    "Pearson's r of expected and real activations over every token of the corpus, on which the lexical simulator has "
+    "executed the text; exact, without a sample."
+)
+BLIND_SPOT = N_("Counts only what the lexical simulator can read: other words of a text change nothing.")
 CORPUS = "corpus"
 """The sample that the results describe: every token of a collection's corpus."""
 NOT_EXECUTABLE = "nothing in this text can be executed: it quotes no token and names no class or position"

@@ -1,5 +1,7 @@
 """Figures, statements and exports of a campaign that was judged the way production does it."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -23,6 +25,7 @@ from app.queries.review.items import drawn_again
 from app.queries.review.judging import undo_verdict
 from app.queries.review.taking import take_next
 from tests.db.auditing import Audit, audited, judge, judge_all
+from tests.db.reviewing import judge as judge_slot
 from tests.factories import Make
 
 
@@ -235,5 +238,24 @@ def test_a_language_model_is_marked_among_the_reviewers(session: Session, make: 
     session.get_one(Account, audit.dora.account_id).kind = ReviewerKind.SIMULATED
     session.flush()
     judge_all(session, audit)
-    kinds = {reviewer.name: reviewer.kind for reviewer in figures(session, audit).reviewers}
+    found = figures(session, audit)
+    kinds = {reviewer.name: reviewer.kind for reviewer in found.reviewers}
     assert kinds["dora"] is ReviewerKind.SIMULATED
+
+
+def test_the_time_of_a_simulated_reviewer_says_nothing_about_people(session: Session, make: Make) -> None:
+    audit = audited(make, judged=False)
+    session.get_one(Account, audit.dora.account_id).kind = ReviewerKind.SIMULATED
+    session.flush()
+    for who, seconds in ((audit.bob, 20), (audit.dora, 1)):
+        for number in range(3):
+            began = datetime.now(UTC) + timedelta(minutes=number)
+            slot = take_next(session, campaign_id=audit.campaign_id, reviewer=who, now=began)
+            assert slot is not None
+            judged_at = began + timedelta(seconds=seconds)
+            judge_slot(session, slot, who, now=judged_at)
+    found = figures(session, audit)
+    of = {reviewer.name: reviewer for reviewer in found.reviewers}
+    assert (of["dora"].per_hour, of["dora"].median_seconds) == (None, None)
+    assert of["bob"].median_seconds == pytest.approx(20)
+    assert (found.n_verdicts, found.per_hour) == (6, pytest.approx(180))

@@ -48,8 +48,12 @@ def prediction(holds: Sequence[bool], scores: Sequence[float]) -> Prediction:
     """
     if len(holds) != len(scores):
         raise ValueError("verdicts and scores differ in length")
-    area = auc(holds, scores)
     n_holds = sum(holds)
+    if n_holds in (0, len(holds)):
+        missing = "that holds" if n_holds == 0 else "that does not hold"
+        area = Estimate(None, f"no explanation {missing} was judged")
+        return Prediction(n_holds, len(holds) - n_holds, area, None, ())
+    area = auc(holds, scores)
     if area.value is None:
         return Prediction(n_holds, len(holds) - n_holds, area, None, ())
     truth, values = np.array(holds), np.array(scores, dtype=np.float64)

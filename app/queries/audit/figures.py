@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.domain.audit.agreement import agreement, count_table
-from app.domain.review import ControlKind, ItemSource, ItemState, Verdict
+from app.domain.review import ControlKind, ItemSource, ItemState, ReviewerKind, Verdict
 from app.domain.sampling import Stratified
 from app.models import Explanation, Neuron, ReviewControl, ReviewItem
 from app.queries.audit.given import control_counts, control_verdicts, per_hour, required_verdicts, reviewer_figures
@@ -30,6 +30,7 @@ def campaign_figures(session: Session, *, campaign_id: int, width: float, shows_
     controls = control_counts((i.control, i.truth, i.outcome) for i in settled) if shows_controls else None
     reviewers = reviewer_figures(session, campaign_id, on_controls if shows_controls else None)
     n_verdicts = sum(reviewer.n_verdicts for reviewer, _ in reviewers)
+    people = [(each.n_verdicts, seconds) for each, seconds in reviewers if each.kind is ReviewerKind.PERSON]
     states = Counter(item.state for item in items)
     return CampaignFigures(
         n_items=len(items),
@@ -37,7 +38,7 @@ def campaign_figures(session: Session, *, campaign_id: int, width: float, shows_
         n_disputed=states[ItemState.DISPUTED],
         n_open=states[ItemState.OPEN],
         n_verdicts=n_verdicts,
-        per_hour=per_hour(n_verdicts, sum(seconds for _, seconds in reviewers)),
+        per_hour=per_hour(sum(n for n, _ in people), sum(seconds for _, seconds in people)),
         sample=sample_figures(session, campaign_id, items, controls[0] if controls else None, width),
         agreement=agreement(count_table(required_verdicts(session, campaign_id))[0], seed=SEED),
         controls=controls[1] if controls is not None else None,

@@ -93,13 +93,14 @@ def reviewer_figures(
     found = []
     for row in rows:
         counts = Counter(VerdictKind(kind).verdict for kind in row.kinds)
+        is_simulated = row.kind == ReviewerKind.SIMULATED
         figures = ReviewerFigures(
             account_id=row.id,
             name=row.name,
             kind=ReviewerKind(row.kind),
             n_verdicts=len(row.kinds),
-            per_hour=per_hour(len(row.kinds), row.seconds),
-            median_seconds=row.median,
+            per_hour=None if is_simulated else per_hour(len(row.kinds), row.seconds),
+            median_seconds=None if is_simulated else row.median,
             outcomes={verdict: counts[verdict] for verdict in Verdict},
             controls=None if on_controls is None else control_counts(on_controls.get(row.id, ()))[1],
         )

@@ -82,7 +82,7 @@ class ReviewerFigures:
     kind: ReviewerKind
     n_verdicts: int
     per_hour: float | None
-    """Verdicts per hour in which items were held; None where that time is not known."""
+    """Verdicts per hour in which items were held; None where that time is not known, and for simulated reviewers."""
     median_seconds: float | None
     outcomes: Mapping[Verdict, int]
     controls: ControlFigures | None
@@ -107,6 +107,7 @@ class CampaignFigures:
     n_open: int
     n_verdicts: int
     per_hour: float | None
+    """Verdicts of people per hour in which they held items."""
     sample: SampleFigures | None
     agreement: Agreement
     """Between the required verdicts on items that are no controls."""

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pydantic import TypeAdapter
 from sqlalchemy.orm import Session
 
+from app.domain import executed
 from app.domain.audit.statements import Statement
 from app.domain.review import ReviewerKind
 from app.domain.steps import scorers
@@ -158,6 +159,8 @@ def _how_made(session: Session, facts: MethodFacts) -> HowMade:
 
 
 def _scorer(facts: ScorerFacts) -> ScorerShown:
+    if facts.scorer == executed.EXECUTED:  # stored by checks of a corpus, which no method names
+        return ScorerShown(facts, executed.LABEL, executed.DESCRIPTION, executed.BLIND_SPOT)
     spec = _spec(facts.scorer)
     if spec is None:
         return ScorerShown(facts, facts.scorer, "", "")

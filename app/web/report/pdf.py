@@ -42,13 +42,16 @@ def pdf_of(html: str) -> bytes:
 
     Equal pages give equal bytes: dates and ids in the file come from the page.
     """
+    return bytes(for_paper(html).write_pdf(pdf_variant="pdf/ua-1") or b"")
+
+
+def for_paper(html: str) -> Any:
+    """The page as WeasyPrint's ``HTML``, in the light theme: it knows one. Raises PdfUnavailable."""
     if not can_make_pdf():
         raise PdfUnavailable
     import weasyprint
 
-    # WeasyPrint knows one theme.
-    text = _LIGHT_DARK.sub(r"\1", standalone_html(html))
-    return bytes(weasyprint.HTML(string=text, url_fetcher=_refuse).write_pdf(pdf_variant="pdf/ua-1") or b"")
+    return weasyprint.HTML(string=_LIGHT_DARK.sub(r"\1", standalone_html(html)), url_fetcher=_refuse)
 
 
 def _style(name: str) -> str:

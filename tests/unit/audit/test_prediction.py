@@ -63,6 +63,13 @@ def test_what_is_found_at_few_false_alarms() -> None:
     assert found_at_false_alarms([True, True], [1.0, 2.0], false_alarms=0.05) is None
 
 
+@pytest.mark.parametrize(("holds", "missing"), [(False, "that holds"), (True, "that does not hold")])
+def test_with_verdicts_of_one_kind_the_reason_speaks_of_explanations(holds: bool, missing: str) -> None:
+    found = prediction([holds] * 3, [0.1, 0.2, 0.3])
+    assert found.area.value is None
+    assert found.area.undefined_reason == f"no explanation {missing} was judged"
+
+
 def test_lengths_that_differ_are_refused() -> None:
     with pytest.raises(ValueError, match="length"):
         prediction([True], [])
