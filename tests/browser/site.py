@@ -55,7 +55,7 @@ class Site:
 
 
 @contextmanager
-def running_site(database: str, folder: Path) -> Iterator[Site]:
+def running_site(database: str, folder: Path, *, corpus: str = "demo:stdlib") -> Iterator[Site]:
     """Collect a little, start the web server and a worker, explain some neurons; stop all at the end."""
     port = free_port()
     environment = {
@@ -65,7 +65,7 @@ def running_site(database: str, folder: Path) -> Iterator[Site]:
         "NEURON_AUDIT_PORT": str(port),
     }
     named = ["--slug", SLUG, "--name", "Standard-library GPT-2"]
-    collect = ["collect", "demo/model", "demo:stdlib", *named, "--max-tokens", str(N_TOKENS)]
+    collect = ["collect", "demo/model", corpus, *named, "--max-tokens", str(N_TOKENS)]
     subprocess.run(command(collect), cwd=ROOT, env=environment, check=True, stderr=subprocess.DEVNULL)
     with ExitStack() as stack:
         engine = make_engine(database)
