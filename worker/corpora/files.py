@@ -2,7 +2,9 @@
 
 import bz2
 import io
+import json
 import lzma
+import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -73,7 +75,7 @@ def _stream_documents(file: Path, name: str, text_field: str, on_skip: OnSkip) -
     with _unpacked(file) as (stream, suffix):
         begin = stream.peek(_LOOK_BYTES)[:_LOOK_BYTES]
         _refuse(begin)
-        rows = _rows_of(suffix, begin.removeprefix(b"\xef\xbb\xbf").lstrip())
+        rows = _rows_of(suffix, begin.removeprefix(b"\xef\xbb\xbf").lstrip(), text_field)
         if rows is None:
             yield from text_documents(stream, name, on_skip)
         else:
@@ -115,16 +117,37 @@ def _refuse(begin: bytes) -> None:
         raise CannotRead(f"a binary file; read are {READABLE}")
 
 
-def _rows_of(suffix: str, begin: bytes) -> Rows | None:
+def _rows_of(suffix: str, begin: bytes, text_field: str) -> Rows | None:
     """How to read the rows of a file; None for plain text. ``begin`` is without byte order mark and blanks."""
     if suffix in (".csv", ".tsv"):
         return lambda stream, field: CsvRows(stream, field).rows()
-    if suffix not in (".json", ".jsonl", ".ndjson"):
+    if suffix not in (".json", ".jsonl", ".ndjson") and not _holds_rows(begin, text_field):
         return None
     # JSON lines are often called .json, and an array .jsonl. An object on a line of its own may be the first of many.
     if begin.startswith(b"[") or (suffix == ".json" and not _is_json(begin.partition(b"\n")[0])):
         return lambda stream, field: JsonValues(stream, field).rows()
     return json_lines
+
+
+def _holds_rows(begin: bytes, text_field: str) -> bool:
+    """Whether a file of any name holds JSON rows with a text: its lines are such objects, or it is an array of them.
+
+    Of an array, and of a line that is longer than what was read, the beginning decides.
+    """
+    lines = begin.split(b"\n")
+    whole = [line for line in (lines[:-1] if len(begin) == _LOOK_BYTES else lines) if line.strip()]
+    if whole and not begin.startswith(b"["):
+        return all(_has_text(line, text_field) for line in whole)
+    name = re.escape(json.dumps(text_field, ensure_ascii=False).encode())
+    return re.match(rb"(\[\s*)?\{\s*\"", begin) is not None and re.search(name + rb"\s*:\s*\"", begin) is not None
+
+
+def _has_text(line: bytes, text_field: str) -> bool:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(row, dict) and isinstance(row.get(text_field), str)
 
 
 def _is_json(line: bytes) -> bool:
