@@ -119,6 +119,16 @@ class Settings(BaseSettings):
         " buffers counted; half of the device's memory if unset. A larger subject is loaded alone. One that runs use is"
         " not released for a trial.",
     )
+    embedding_provider: str = Field(
+        "",
+        description="Name of a language model behind an endpoint that embeds explanations for search by meaning. Its"
+        " price counts. Search by meaning is hidden while this and the next are unset.",
+    )
+    embedding_model: str = Field(
+        "",
+        description="Model that embeds: its name at that endpoint if not the endpoint's own; without an endpoint, the"
+        " folder of a transformers model on the workers.",
+    )
     look_seconds: int = Field(
         5,
         ge=1,

@@ -7,8 +7,13 @@ from app.models import Base
 
 
 def ours(name: str | None, kind: str, _parents: object) -> bool:
-    """Leave the queue's own tables, which its library defines, out of the comparison."""
-    return not (kind == "table" and name is not None and name.startswith("procrastinate_"))
+    """Leave out of the comparison the queue's own tables, which its library defines, and that of embeddings.
+
+    The table of embeddings is made only where the database has pgvector: see ``app.queries.embeddings.tables``.
+    """
+    if kind != "table" or name is None:
+        return True
+    return not (name.startswith("procrastinate_") or name == "explanation_embedding")
 
 
 LOCK = 0x4E41  # of this database; two programs that start at once migrate one after the other

@@ -22,7 +22,7 @@ from huggingface_hub.errors import (
     StrictDataclassError,
 )
 from safetensors import SafetensorError, safe_open
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as library_log
 
 from app.errors import CheckpointError
@@ -35,6 +35,7 @@ HUB_IGNORED = ("*/*", "consolidated*")
 """Copies of the weights in another layout."""
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
+POOLER = "pooler."
 MOST_NAMED = 3
 LONGEST_REASON = 300
 
@@ -118,10 +119,25 @@ def read_model(folder: Path, *, dtype: Any) -> Checkpoint:
     Raises CheckpointError, with their names, where weights are missing or of another shape. Missing buffers
     and weights of the file that the model does not use are notes.
     """
+    return _read(AutoModelForCausalLM, folder, dtype=dtype)
+
+
+def read_encoder(folder: Path, *, dtype: Any) -> Checkpoint:
+    """The model without a head, for hidden states; of an encoder and a decoder the encoder. Gradients are off.
+
+    A pooler that the files lack is not used. Raises CheckpointError as ``read_model`` does.
+    """
+    found = _read(AutoModel, folder, dtype=dtype, unneeded=POOLER)
+    model = found.model.get_encoder() if found.model.config.is_encoder_decoder else found.model
+    return Checkpoint(model, found.notes)
+
+
+def _read(factory: Any, folder: Path, *, dtype: Any, unneeded: str | None = None) -> Checkpoint:
+    """``unneeded`` is the beginning of the names of weights that may be missing."""
     read_config(folder)
     with _quiet():
         model, found = _from_folder(
-            AutoModelForCausalLM,
+            factory,
             folder,
             dtype=dtype,
             use_safetensors=True,
@@ -132,6 +148,8 @@ def read_model(folder: Path, *, dtype: Any) -> Checkpoint:
         raise CheckpointError(_other_shapes(folder, found["mismatched_keys"]))
     buffers = {name for name, _ in model.named_buffers()}
     missing, unused = set(found["missing_keys"]), set(found["unexpected_keys"])
+    if unneeded is not None:
+        missing = {name for name in missing if not name.startswith(unneeded)}
     if missing - buffers:
         raise CheckpointError(_missing(folder, missing - buffers, unused))
     return Checkpoint(model.eval().requires_grad_(False), tuple(_notes(missing, unused)))

@@ -10,7 +10,10 @@ from sqlalchemy import Engine
 
 from app.cli.common import settings
 from app.db import database_url, make_sessions, open_database, transaction
+from app.errors import Unavailable
 from app.queries.common.counting import recount
+from app.queries.embeddings.source import embedding_source
+from app.queries.embeddings.tables import make_embedding_table
 from app.schema import check_schema, downgrade, prepare
 from app.settings import Settings
 
@@ -29,9 +32,20 @@ def _database(loaded: Settings) -> Iterator[Engine]:
 
 @db.command("migrate")
 def db_migrate() -> None:
-    """Bring the schema to the newest revision, and store the built-in methods."""
-    with _database(settings()) as engine:
+    """Bring the schema to the newest revision, and store the built-in methods.
+
+    Where an embedding model is set, the table of embeddings is made; without pgvector all but search by meaning works.
+    """
+    loaded = settings()
+    with _database(loaded) as engine:
         prepare(engine)
+        if embedding_source(loaded) is None:
+            return
+        try:
+            with transaction(make_sessions(engine)) as session:
+                make_embedding_table(session)
+        except Unavailable as error:
+            typer.secho(error.message, err=True, fg=typer.colors.YELLOW)
 
 
 @db.command("downgrade")

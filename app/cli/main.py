@@ -11,6 +11,7 @@ from app.cli.common import settings, worker_libraries
 from app.cli.database import db
 from app.cli.doctor import doctor_command
 from app.cli.doubts import doubts_command
+from app.cli.embed import embed_command
 from app.cli.history import history
 from app.cli.provider import provider
 from app.cli.report import campaign_table_command, report_command
@@ -168,6 +169,7 @@ def settings_command() -> None:
 
 
 cli.command("steps")(steps_command)
+cli.command("embed")(embed_command)
 cli.command("doubts")(doubts_command)
 cli.command("doctor")(doctor_command)
 cli.command("report")(report_command)

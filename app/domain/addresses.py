@@ -7,6 +7,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 CHAT_PATH = "/chat/completions"
 COMPLETION_PATH = "/completions"
+EMBEDDING_PATH = "/embeddings"
 """What follows a base URL in a request."""
 _KEY_PARAMETERS = frozenset(
     {
@@ -50,7 +51,7 @@ def base_url_of(text: str) -> str:
                 f"The base URL's parameter {name!r} looks like a key, and base URLs are shown: give the key by itself."
             )
     path = parts.path.rstrip("/")
-    for ending in (CHAT_PATH, COMPLETION_PATH):
+    for ending in (CHAT_PATH, COMPLETION_PATH, EMBEDDING_PATH):
         path = path.removesuffix(ending)  # people copy it along with the base
     return urlunsplit((parts.scheme, parts.netloc, path.rstrip("/"), parts.query, ""))
 

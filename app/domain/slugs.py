@@ -5,7 +5,7 @@ import re
 RESERVED_SLUGS = frozenset(
     {
         "account", "activity", "api", "batches", "bill", "calls", "campaigns", "docs", "draws", "events",
-        "explanations", "export", "exports", "favicon.ico", "flags", "go", "guide", "health", "import",
+        "embeddings", "explanations", "export", "exports", "favicon.ico", "flags", "go", "guide", "health", "import",
         "imports", "index", "items", "lists", "login", "logout", "methods", "mine", "openapi", "people", "providers",
         "redoc", "review", "robots.txt", "runs", "search", "searches", "settings", "static", "subjects", "tasks",
         "users", "verdicts", "workers",

@@ -133,8 +133,30 @@ IMPORT = TaskKind("import", "Neurons imported from files", Lane.BACKGROUND, resu
 
 EXPORT = TaskKind("export", "A subject exported to files", Lane.BACKGROUND, result_page="/exports/{id}")
 
+EMBEDDING = TaskKind(
+    "embedding", "Explanations embedded for search by meaning", Lane.BACKGROUND, result_page="/embeddings"
+)
+
+QUERY_EMBEDDING = TaskKind(
+    "query_embedding", "A search by meaning", Lane.INTERACTIVE, keep_hours=24, max_attempts=1, is_listed=False
+)
+
 KINDS: Mapping[str, TaskKind] = {
     kind.name: kind
-    for kind in (TRIAL, FIRING, WARM_UP, CHECK, INSPECTION, COLLECTION, CONTROLS, MODEL_REVIEW, PROBE, IMPORT, EXPORT)
+    for kind in (
+        TRIAL,
+        FIRING,
+        WARM_UP,
+        CHECK,
+        INSPECTION,
+        COLLECTION,
+        CONTROLS,
+        MODEL_REVIEW,
+        PROBE,
+        IMPORT,
+        EXPORT,
+        EMBEDDING,
+        QUERY_EMBEDDING,
+    )
 }
 """Every kind of task by its name. Its handler is in ``worker.run.handlers``."""

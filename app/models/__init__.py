@@ -24,6 +24,7 @@ from app.models.counts import (
     TableCount,
 )
 from app.models.doubts import ExplanationDoubt
+from app.models.embeddings import EmbeddingModel, QueryEmbedding
 from app.models.explanations import Explanation, Method, MethodStanding, Score, Simulation
 from app.models.imports import DataImport, ImportProblem
 from app.models.lists import ListedNeuron, NeuronList, SavedSearch
@@ -66,6 +67,7 @@ __all__ = [
     "DataImport",
     "Document",
     "DoubtedCount",
+    "EmbeddingModel",
     "Event",
     "EventLink",
     "Excerpt",
@@ -87,6 +89,7 @@ __all__ = [
     "OpenIdLogin",
     "Pause",
     "Provider",
+    "QueryEmbedding",
     "RejectedExplanation",
     "ReviewControl",
     "ReviewItem",

@@ -15,7 +15,7 @@ MOST_WAITING = 5
 
 def enqueue_trial(session: Session, *, neuron_id: int, explanation_id: int | None, account_id: int, words: str) -> int:
     """Queue a text to be tried; returns the task's id. Raises NotFound, Conflict where too many trials wait."""
-    _require_patience(session, account_id)
+    require_patience(session, account_id)
     address = neuron_address(session, neuron_id=neuron_id)
     return enqueue_task(
         session,
@@ -39,7 +39,7 @@ def enqueue_firing(session: Session, *, subject_id: int, slug: str, account_id: 
 
     Raises Conflict where too many trials of the account wait.
     """
-    _require_patience(session, account_id)
+    require_patience(session, account_id)
     return enqueue_task(
         session,
         kind=FIRING,
@@ -50,7 +50,8 @@ def enqueue_firing(session: Session, *, subject_id: int, slug: str, account_id: 
     ).id
 
 
-def _require_patience(session: Session, account_id: int) -> None:
+def require_patience(session: Session, account_id: int) -> None:
+    """Raise Conflict where so many texts of the account wait that another one would be no use."""
     lock_account(session, account_id=account_id)  # else requests that come at once would all count the same
     if n_waiting_trials(session, account_id=account_id) >= MOST_WAITING:
         raise Conflict("Several of your texts wait for a worker already. See whether one is running, then try again.")

@@ -265,6 +265,7 @@ TABLES = (
     "change_count",
     "corpus",
     "doubted_count",
+    "embedding_model",
     "method",
     "method_count",
     "neuron_count",
@@ -282,6 +283,7 @@ TABLES = (
     "news",
     "openid_identity",
     "provider",
+    "query_embedding",
     "saved_search",
     "spending",
     "subject",
@@ -398,6 +400,18 @@ def create_tables() -> None:
         sa.Column("neurons", sa.Integer(), nullable=False),
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_doubted_count")),
+    )
+    op.create_table(
+        "embedding_model",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("label", sa.String(), nullable=False),
+        sa.Column("dimensions", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("chosen_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_embedding_model")),
+        sa.UniqueConstraint("source", "digest", name=op.f("uq_embedding_model_source_digest")),
     )
     op.create_table(
         "method",
@@ -669,6 +683,17 @@ def create_tables() -> None:
         sa.ForeignKeyConstraint(["key_set_by"], ["account.id"], name=op.f("fk_provider_key_set_by")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_provider")),
         sa.UniqueConstraint("name", name=op.f("uq_provider_name")),
+    )
+    op.create_table(
+        "query_embedding",
+        sa.Column("model_id", sa.BigInteger(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("embedding", sa.ARRAY(sa.REAL()), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["model_id"], ["embedding_model.id"], name=op.f("fk_query_embedding_model_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("model_id", "digest", name=op.f("pk_query_embedding")),
     )
     op.create_table(
         "saved_search",
@@ -1780,6 +1805,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     run(DROP_QUEUE)
     run("DROP FUNCTION event_text(event)")
+    run("DROP TABLE IF EXISTS explanation_embedding")  # made by the program, where the database has pgvector
     run(f"DROP TABLE {', '.join(TABLES)} CASCADE")
     run("DROP FUNCTION link_event, refuse_change")
     for counted in COUNTED:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from tests.fake_provider import FakeProvider, reply
 from tests.worker.raters import by_word
-from worker.providers.base import Attempt, ChatRequest, Reply, Request, TokenAlternatives
+from worker.providers.base import Attempt, ChatRequest, EmbedRequest, Reply, Request, TokenAlternatives
 from worker.run.recording import Key, RecordingProvider
 
 TOKENS = re.compile(r" ?\w+|\s|[^\w\s]")
@@ -73,6 +73,8 @@ class Memory:
 def _read(request: Request) -> int:
     if isinstance(request, ChatRequest):
         return sum(tokens(message.content) for message in request.messages)
+    if isinstance(request, EmbedRequest):
+        return sum(map(tokens, request.texts))
     return tokens(request.prefix + request.text)
 
 

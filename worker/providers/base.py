@@ -49,6 +49,8 @@ class Reply:
     error: str | None = None
     reasoning: str = ""
     """What the model wrote before its answer. Stored, never parsed."""
+    vectors: tuple[tuple[float, ...], ...] = ()
+    """Of a request for embeddings, one for each text. Not stored with the call: see ``app.queries.embeddings``."""
 
 
 class Parser(Protocol):
@@ -96,7 +98,18 @@ class ScoreTextRequest:
     parser: Parser | None = None
 
 
-Request = ChatRequest | ScoreTextRequest
+@dataclass(frozen=True, slots=True)
+class EmbedRequest:
+    """The embeddings of some texts by ``model``, which may be another than the provider's own."""
+
+    step: str
+    model: str
+    texts: tuple[str, ...]
+    parser: Parser | None = None
+
+
+TextRequest = ChatRequest | ScoreTextRequest
+Request = TextRequest | EmbedRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +178,8 @@ def request_digest(provider: str, model: str, request: Request) -> str:
             "top_logprobs": request.top_logprobs,
             "json_schema": request.json_schema,
         }
+    elif isinstance(request, EmbedRequest):
+        parts |= {"model": request.model, "texts": request.texts}
     else:
         parts |= {
             "prefix": request.prefix,

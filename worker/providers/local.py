@@ -20,8 +20,8 @@ from worker.providers.base import (
     ChatRequest,
     Message,
     Reply,
-    Request,
     ScoreTextRequest,
+    TextRequest,
     TokenAlternatives,
     Usage,
     Watch,
@@ -136,7 +136,7 @@ class LocalProvider:
             found |= dict(zip(indices, replies, strict=True))
         return tuple(found[index] for index in range(len(requests)))
 
-    def _watched(self, requests: Sequence[Request], work: Callable[[], list[Reply]], watch: Watch) -> list[Reply]:
+    def _watched(self, requests: Sequence[TextRequest], work: Callable[[], list[Reply]], watch: Watch) -> list[Reply]:
         for request in requests:
             watch.before(request)
         with self._lock:
@@ -148,7 +148,7 @@ class LocalProvider:
             watch.after(Attempt(request, self._wire(request), raw, reply, 1, seconds))
         return replies
 
-    def _wire(self, request: Request) -> dict[str, Any]:
+    def _wire(self, request: TextRequest) -> dict[str, Any]:
         """What is stored as the request: there is no wire, so its own parameters."""
         if isinstance(request, ScoreTextRequest):
             return {"model": self.model, "prompt": request.prefix + request.text, "answers": list(request.answers)}

@@ -15,7 +15,7 @@ from app.domain.language_models import UNPROBED, Capability, Outcome
 from app.errors import ProviderError
 from app.redaction import keep_secret
 from worker.providers.address import locate
-from worker.providers.base import Attempt, ChatRequest, Reply, Request, ScoreTextRequest, Watch
+from worker.providers.base import Attempt, ChatRequest, EmbedRequest, Reply, Request, ScoreTextRequest, Watch
 from worker.providers.client import open_client
 from worker.providers.error_reports import FailureKind
 from worker.providers.exchange import AttemptResult, exchange
@@ -105,6 +105,10 @@ class OpenAICompatible:
 
     def score_texts(self, requests: Sequence[ScoreTextRequest], *, watch: Watch = UNWATCHED) -> tuple[Reply, ...]:
         """Alternatives inside each text, by the endpoint's prompt log-probabilities. Raises ProviderError."""
+        return self._in_loop(self._all(requests, watch))
+
+    def embed(self, requests: Sequence[EmbedRequest], *, watch: Watch = UNWATCHED) -> tuple[Reply, ...]:
+        """The embeddings of each request's texts. Raises ProviderError."""
         return self._in_loop(self._all(requests, watch))
 
     async def _all(self, requests: Sequence[Request], watch: Watch) -> tuple[Reply, ...]:
@@ -208,4 +212,6 @@ def estimated_tokens(request: Request) -> int:
     """Tokens a request may take, in and out, guessed high from its characters before it is sent."""
     if isinstance(request, ChatRequest):
         return sum(len(m.content) for m in request.messages) // 3 + request.max_tokens
+    if isinstance(request, EmbedRequest):
+        return sum(map(len, request.texts)) // 3
     return (len(request.prefix) + len(request.text)) // 3

@@ -11,8 +11,17 @@ from typing import Any
 
 from app.domain.language_models import Outcome
 from app.domain.storable import storable_text
-from worker.providers.base import ChatRequest, Reply, Request, ScoreTextRequest, TokenAlternatives, Usage
+from worker.providers.base import (
+    ChatRequest,
+    EmbedRequest,
+    Reply,
+    Request,
+    ScoreTextRequest,
+    TokenAlternatives,
+    Usage,
+)
 from worker.providers.error_reports import one_line, title_of_page
+from worker.providers.reading_embeddings import NoEmbedding, embeddings_in
 from worker.providers.reasoning import CUT_SHORT, CUT_SHORT_IN_REASONING, parted
 
 RAW_CHARACTERS_KEPT = 20_000
@@ -87,6 +96,8 @@ def reply_of(request: Request, body: object) -> Reply:
     """The reply that a body is to a request. Raises Unreadable where it is not of the format."""
     if not isinstance(body, Mapping):
         raise Unreadable(f"the reply is {_kind(body)}, not a JSON object")
+    if isinstance(request, EmbedRequest):
+        return _embedding_reply(request, body)
     choices = body.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
         names = ", ".join(str(name)[:20] for name in list(body)[:8]) or "nothing"
@@ -95,6 +106,17 @@ def reply_of(request: Request, body: object) -> Reply:
     if isinstance(request, ChatRequest):
         return _chat_reply(request, choices[0], model, usage)
     return Reply(Outcome.OK, "", scored_places(request, choices[0]), model, usage)
+
+
+def _embedding_reply(request: EmbedRequest, body: Mapping[str, Any]) -> Reply:
+    try:
+        vectors = embeddings_in(body, n=len(request.texts))
+    except NoEmbedding as error:
+        raise Unreadable(str(error)) from error
+    usage = body.get("usage")
+    if isinstance(usage, Mapping):
+        usage = {"completion_tokens": 0, **usage}  # an embedding writes nothing, and not every server says so
+    return Reply(Outcome.OK, "", (), _name_or_none(body.get("model")), usage_of(usage), vectors=vectors)
 
 
 def _kind(value: object) -> str:
@@ -334,10 +356,12 @@ def _found(text: str, mark: str, at: int) -> int:
 
 
 def kept(request: Request, body: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a reply's body that is stored: all of a chat; an echoed prompt without its echo.
+    """The part of a reply's body that is stored: all of a chat; an echoed prompt without its echo; no embeddings.
 
     The alternatives at the positions of the answers are kept as they were read.
     """
+    if isinstance(request, EmbedRequest):
+        return {name: value for name, value in body.items() if name != "data"}
     choices = body.get("choices")
     if isinstance(request, ChatRequest) or not isinstance(choices, list) or not choices:
         return dict(body)

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.domain.addresses import CHAT_PATH, COMPLETION_PATH
-from worker.providers.base import ChatRequest, Message, Request, ScoreTextRequest
+from app.domain.addresses import CHAT_PATH, COMPLETION_PATH, EMBEDDING_PATH
+from worker.providers.base import ChatRequest, EmbedRequest, Message, Request, ScoreTextRequest
 
 MOST_ALTERNATIVES = 20
 """Top log-probabilities per token; the format's limit."""
@@ -74,11 +74,15 @@ def _count(options: Mapping[str, Any], name: str) -> int:
 
 def path_of(request: Request) -> str:
     """Where a request is sent, under the base URL."""
+    if isinstance(request, EmbedRequest):
+        return EMBEDDING_PATH
     return CHAT_PATH if isinstance(request, ChatRequest) else COMPLETION_PATH
 
 
 def body_of(model: str, request: Request, dialect: Dialect) -> dict[str, Any]:
     """The JSON body of a request."""
+    if isinstance(request, EmbedRequest):
+        return {"model": request.model, "input": list(request.texts)}
     body = _chat_body(request, dialect) if isinstance(request, ChatRequest) else _score_body(request, dialect)
     return {"model": model, **{name: value for name, value in body.items() if name not in dialect.omit}}
 

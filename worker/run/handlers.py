@@ -8,12 +8,14 @@ from app.domain.work import (
     CHECK,
     COLLECTION,
     CONTROLS,
+    EMBEDDING,
     EXPORT,
     FIRING,
     IMPORT,
     INSPECTION,
     MODEL_REVIEW,
     PROBE,
+    QUERY_EMBEDDING,
     RUN,
     TRIAL,
     WARM_UP,
@@ -97,6 +99,18 @@ def _export(services: WorkerServices) -> Handler:
     return ExportHandler(services.sessions, services.settings)
 
 
+def _embedding(services: WorkerServices) -> Handler:
+    from worker.run.embeddings import EmbeddingHandler
+
+    return EmbeddingHandler(services.sessions, services.embedders)
+
+
+def _query_embedding(services: WorkerServices) -> Handler:
+    from worker.run.embeddings import QueryEmbeddingHandler
+
+    return QueryEmbeddingHandler(services.sessions, services.embedders)
+
+
 MAKERS: Mapping[str, Maker] = {
     RUN: _run,
     TRIAL.name: _trial,
@@ -110,6 +124,8 @@ MAKERS: Mapping[str, Maker] = {
     PROBE.name: _probe,
     IMPORT.name: _import,
     EXPORT.name: _export,
+    EMBEDDING.name: _embedding,
+    QUERY_EMBEDDING.name: _query_embedding,
 }
 """Makes the handler of a kind when the first work of that kind is taken: until then its libraries are not imported."""
 

@@ -14,7 +14,7 @@ from app.errors import ProviderError
 from app.models import Provider as ProviderRow
 from app.settings import Settings
 from worker.method.structured_requests import Unusable, json_object
-from worker.providers.base import ChatRequest, Message, Reply, Request, ScoreTextRequest
+from worker.providers.base import ChatRequest, Message, Reply, ScoreTextRequest, TextRequest
 from worker.providers.openai_compatible import EndpointError, EndpointSettings, OpenAICompatible
 from worker.providers.reading import as_text
 from worker.providers.wire import MOST_ALTERNATIVES, OPTION_NAMES, Dialect
@@ -85,7 +85,7 @@ class _Search:
         self.remarks: list[str] = []
         self._thinks = False
 
-    def _ask(self, request: Request, dialect: Dialect | None = None) -> Reply:
+    def _ask(self, request: TextRequest, dialect: Dialect | None = None) -> Reply:
         """One request in the dialect so far, or in another. Raises ProviderError."""
         provider = OpenAICompatible(replace(self._settings, dialect=dialect or self.dialect))
         try:
@@ -202,7 +202,7 @@ class _Search:
             reasons.append(f"{style}: {reason}")
         self.missing[Capability.PROMPT_LOGPROBS] = "; ".join(reasons)
 
-    def _with_fewer(self, request: Request, capability: Capability, dialect: Dialect) -> Reply | None:
+    def _with_fewer(self, request: TextRequest, capability: Capability, dialect: Dialect) -> Reply | None:
         """The reply with as many alternatives as the endpoint returns, its dialect kept.
 
         None where it refuses them, with the reason under ``missing``. Outages are raised.

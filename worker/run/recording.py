@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 from app.db import Sessions, transaction
 from app.domain.costs import Prices
 from app.domain.language_models import Capability, Outcome
-from app.errors import CapReached, Conflict
+from app.errors import CapReached, Conflict, ProviderError
 from app.models import LlmCall
 from app.queries.language_models.calls import (
     Budget,
@@ -26,6 +26,7 @@ from app.work.enqueue import cancel_batch
 from worker.providers.base import (
     Attempt,
     ChatRequest,
+    EmbedRequest,
     Provider,
     Reply,
     Request,
@@ -36,8 +37,9 @@ from worker.providers.base import (
     judged,
     request_digest,
 )
+from worker.providers.openai_compatible import OpenAICompatible
 
-R = TypeVar("R", ChatRequest, ScoreTextRequest)
+R = TypeVar("R", ChatRequest, ScoreTextRequest, EmbedRequest)
 Key = tuple[str, str]
 """Step and request digest."""
 CHARACTERS_PER_TOKEN = 2
@@ -78,6 +80,15 @@ class RecordingProvider:
     def score_texts(self, requests: Sequence[ScoreTextRequest], *, watch: Watch | None = None) -> tuple[Reply, ...]:
         """Alternatives inside each text, from the store where they are. Raises ProviderError, CapReached."""
         return self._ask(requests, self.inner.score_texts, watch)
+
+    def embed(self, requests: Sequence[EmbedRequest], *, watch: Watch | None = None) -> tuple[Reply, ...]:
+        """Embeddings, requested anew each time: they are stored elsewhere. Raises ProviderError, CapReached."""
+        if not isinstance(self.inner, OpenAICompatible):
+            raise ProviderError(
+                f"{self.name} is no endpoint. Name the folder of a model in NEURON_AUDIT_EMBEDDING_MODEL instead.",
+                permanent=True,
+            )
+        return self._ask(requests, self.inner.embed, watch)
 
     def _ask(
         self, requests: Sequence[R], ask: Callable[..., tuple[Reply, ...]], watch: Watch | None
@@ -200,7 +211,7 @@ class DatabaseCalls:
 
 def guessed_price(request: Request, prices: Prices) -> float:
     """The price of a call before it is made, rather too high."""
-    tokens_out = request.max_tokens if isinstance(request, ChatRequest) else 1
+    tokens_out = request.max_tokens if isinstance(request, ChatRequest) else int(isinstance(request, ScoreTextRequest))
     return prices.of(_guessed_tokens_in(request), 0, tokens_out)
 
 
@@ -208,6 +219,8 @@ def estimated_usage(request: Request, reply: Reply) -> Usage:
     """Token counts of a call whose reply reported none, from the characters sent and received."""
     if isinstance(request, ScoreTextRequest):
         return Usage(_guessed_tokens_in(request), 0, 1)
+    if isinstance(request, EmbedRequest):
+        return Usage(_guessed_tokens_in(request), 0, 0)
     characters = len(reply.text) + len(reply.reasoning)
     # Where nothing could be read, anything up to the limit may have been written.
     tokens_out = characters // CHARACTERS_PER_TOKEN + 1 if characters else request.max_tokens
@@ -217,6 +230,8 @@ def estimated_usage(request: Request, reply: Reply) -> Usage:
 def _guessed_tokens_in(request: Request) -> int:
     if isinstance(request, ChatRequest):
         characters = sum(len(m.content) for m in request.messages)
+    elif isinstance(request, EmbedRequest):
+        characters = sum(map(len, request.texts))
     else:
         characters = len(request.prefix) + len(request.text)
     return characters // CHARACTERS_PER_TOKEN

@@ -8,7 +8,15 @@ from app.db import Sessions, transaction
 from app.errors import Invalid, NotFound
 from app.models import LlmCall
 from app.settings import Settings
-from worker.providers.base import ChatRequest, Message, Provider, Reply, Request, ScoreTextRequest, TokenAlternatives
+from worker.providers.base import (
+    ChatRequest,
+    Message,
+    Provider,
+    Reply,
+    ScoreTextRequest,
+    TextRequest,
+    TokenAlternatives,
+)
 from worker.run.opening import Providers
 from worker.run.recording import reply_of_row
 
@@ -59,7 +67,7 @@ def replay(call: LlmCall, provider: Provider) -> Drift:
     return Drift(before, now, _largest_change(before.alternatives, now.alternatives))
 
 
-def request_of_row(call: LlmCall) -> Request:
+def request_of_row(call: LlmCall) -> TextRequest:
     """The request as it was, under its own step. Raises Invalid where too little was stored."""
     step, wire = f"replay/{call.id}/{call.step}", call.request
     if "messages" in wire:
@@ -72,6 +80,8 @@ def request_of_row(call: LlmCall) -> Request:
             top_logprobs=wire.get("top_logprobs"),
             json_schema=_schema(wire),
         )
+    if "input" in wire:
+        raise Invalid("Embeddings are not stored with their call, so there is nothing to compare a repetition with.")
     positions = (call.reply or {}).get("answer_at")
     if "prompt" not in wire or positions is None:
         raise Invalid("This call has no reply, so there is nothing to compare a repetition with.")

@@ -6,6 +6,7 @@ from app.db import Sessions, transaction
 from app.queries.checks.store import collection_to_check
 from app.queries.subjects.lookup import stored_subject
 from app.settings import Settings
+from worker.run.embedders import Embedders
 from worker.run.kept_corpus import kept_excerpts
 from worker.run.opening import Providers
 from worker.run.subjects import SizedSubject, Subjects, load_live
@@ -21,6 +22,7 @@ class WorkerServices:
     def __init__(self, settings: Settings, sessions: Sessions) -> None:
         self.settings, self.sessions = settings, sessions
         self.providers = Providers(sessions, settings)
+        self.embedders = Embedders(sessions, settings, self.providers)
         self.subjects = Subjects(self.live_subject, measure=self._subject_bytes, budget=self._subject_budget)
 
     def live_subject(self, slug: str) -> SizedSubject:
@@ -51,7 +53,7 @@ class WorkerServices:
 
         Takes no lock: it is called while a model is being loaded.
         """
-        return _device_names([*self.providers.opened, *self.subjects.loaded]) or PROCESSOR
+        return _device_names([*self.providers.opened, *self.subjects.loaded, *self.embedders.loaded]) or PROCESSOR
 
     def close(self) -> None:
         """End what holds threads or connections."""

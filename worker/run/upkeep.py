@@ -7,11 +7,14 @@ from sqlalchemy.orm import Session
 
 from app.db import Sessions, transaction
 from app.queries.common.counting import compact_counts
+from app.queries.embeddings.source import embedding_source
+from app.queries.embeddings.store import delete_old_queries
 from app.queries.people.news import end_batches
 from app.queries.subjects.null_twins import rank_against_null_twins
 from app.queries.work.workers import delete_old_workers
 from app.settings import Settings
 from app.transfer.folders import delete_old_uploads
+from app.work.embeddings import enqueue_new_explanations
 from app.work.lease import reap_expired
 from app.work.tasks import delete_old_tasks
 from worker.run.outages import ignoring_outages
@@ -19,6 +22,7 @@ from worker.run.outages import ignoring_outages
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 RANK_SECONDS = 60.0
+EMBED_SECONDS = 60.0
 
 
 class Upkeep:
@@ -26,11 +30,11 @@ class Upkeep:
 
     def __init__(self, settings: Settings, sessions: Sessions) -> None:
         self._settings, self._sessions = settings, sessions
-        self._next_ranking = 0.0
+        self._next_ranking = self._next_embedding = 0.0
 
     def look(self) -> None:
-        """Take back expired leases, sum up counts, note which batches have ended, and at times rank null twins."""
-        for action in (self._reap, compact_counts, end_batches, self._rank):
+        """Take back expired leases, sum up counts, note which batches have ended; at times rank twins, embed texts."""
+        for action in (self._reap, compact_counts, end_batches, self._rank, self._embed):
             with ignoring_outages("worker.upkeep_missed"), transaction(self._sessions) as session:
                 action(session)
 
@@ -39,6 +43,7 @@ class Upkeep:
         with ignoring_outages("worker.upkeep_missed"), transaction(self._sessions) as session:
             delete_old_workers(session, hours=self._settings.keep_workers_hours)
             delete_old_tasks(session)
+            delete_old_queries(session)
         delete_old_uploads(self._settings)
 
     def _rank(self, session: Session) -> None:
@@ -46,6 +51,13 @@ class Upkeep:
         if time.monotonic() >= self._next_ranking:
             self._next_ranking = time.monotonic() + RANK_SECONDS
             rank_against_null_twins(session)
+
+    def _embed(self, session: Session) -> None:
+        """Explanations that are new are embedded some at a time, not each when its run ends."""
+        source = embedding_source(self._settings)
+        if source is not None and time.monotonic() >= self._next_embedding:
+            self._next_embedding = time.monotonic() + EMBED_SECONDS
+            enqueue_new_explanations(session, source=source)
 
     def _reap(self, session: Session) -> None:
         reaped = reap_expired(

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.activations import FloatArray
 from app.domain.trials import FiringResult, TrialResult
-from app.domain.work import FIRING, TRIAL, WorkStatus
+from app.domain.work import FIRING, QUERY_EMBEDDING, TRIAL, WorkStatus
 from app.errors import NotFound
 from app.models import Explanation, Method, Neuron, Subject, Task
 
@@ -57,8 +57,8 @@ class TrialInput:
 
 
 def n_waiting_trials(session: Session, *, account_id: int) -> int:
-    """The number of an account's trials that no worker has begun."""
-    kinds = [TRIAL.name, FIRING.name]
+    """The number of an account's texts, tried or searched for, that no worker has begun."""
+    kinds = [TRIAL.name, FIRING.name, QUERY_EMBEDDING.name]
     waiting = Task.kind.in_(kinds), Task.account_id == account_id, Task.status == WorkStatus.QUEUED
     return session.scalars(select(func.count()).select_from(Task).where(*waiting)).one()
 

@@ -1,0 +1,77 @@
+"""Embeddings of explanations and of searches, by the model that made them.
+
+``explanation_embedding`` has a column of pgvector's, which not every database has: it is no part of the schema that
+migrations bring, and is made when it is first needed (``app.queries.embeddings.tables``).
+"""
+
+from pgvector.sqlalchemy import HALFVEC
+from sqlalchemy import (
+    ARRAY,
+    REAL,
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    Table,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.models.base import Base, BigId, CreatedAt
+from app.models.explanations import Explanation
+from app.models.subjects import Neuron, Subject
+
+
+class EmbeddingModel(Base):
+    """A model that has made embeddings. Those of two models are never compared.
+
+    Of the models of one source the one chosen last is in use: another model may come to lie in the same folder.
+    """
+
+    __tablename__ = "embedding_model"
+    __table_args__ = (UniqueConstraint("source", "digest"),)
+
+    id: Mapped[BigId]
+    source: Mapped[str]
+    """``EmbeddingSource.key``."""
+    digest: Mapped[str]
+    """Of a folder's weights; of an endpoint's address and the model's name."""
+    label: Mapped[str]
+    dimensions: Mapped[int]
+    created_at: Mapped[CreatedAt]
+    chosen_at: Mapped[CreatedAt]
+
+
+class QueryEmbedding(Base):
+    """The embedding of a text that somebody has searched for, scaled to length 1."""
+
+    __tablename__ = "query_embedding"
+
+    model_id: Mapped[int] = mapped_column(
+        BigInteger, ForeignKey("embedding_model.id", ondelete="CASCADE"), primary_key=True
+    )
+    digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    """SHA-256 of the text."""
+    embedding: Mapped[list[float]] = mapped_column(ARRAY(REAL))
+    created_at: Mapped[CreatedAt]
+
+
+EXPLANATION_EMBEDDINGS = Table(
+    "explanation_embedding",
+    MetaData(naming_convention=Base.metadata.naming_convention),
+    Column("model_id", BigInteger, ForeignKey(EmbeddingModel.__table__.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("explanation_id", BigInteger, ForeignKey(Explanation.__table__.c.id), primary_key=True),
+    Column("neuron_id", BigInteger, ForeignKey(Neuron.__table__.c.id), nullable=False),
+    Column("subject_id", BigInteger, ForeignKey(Subject.__table__.c.id), nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("embedding", HALFVEC(), nullable=False),
+)
+"""Embeddings of explanations, scaled to length 1. Equal texts, which have equal digests, are embedded once and copied.
+
+Each model has an index of its own over its embeddings, which have the dimensions of that model.
+"""
+Index("ix_explanation_embedding_digest", EXPLANATION_EMBEDDINGS.c.model_id, EXPLANATION_EMBEDDINGS.c.digest)
+Index("ix_explanation_embedding_subject", EXPLANATION_EMBEDDINGS.c.model_id, EXPLANATION_EMBEDDINGS.c.subject_id)
+Index("ix_explanation_embedding_neuron", EXPLANATION_EMBEDDINGS.c.neuron_id, EXPLANATION_EMBEDDINGS.c.model_id)

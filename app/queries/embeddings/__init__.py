@@ -1,0 +1,1 @@
+"""Embeddings of explanations and of searches."""
