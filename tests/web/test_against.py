@@ -2,9 +2,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from starlette.testclient import TestClient
 
-from app.models import Collection, Subject
+from app.models import Collection, Neuron, Subject
 from tests.factories import Make, WholeCorpus
 
 Context = Callable[[], Any]
@@ -58,6 +59,38 @@ def test_scores_of_different_simulators_are_not_compared(client: TestClient, mak
     assert (context().found.all.n_explained, context().found.all.n_scored) == (1, 0)
     assert "no scores are compared" in page.text
     assert "not read on the same corpus" in page.text
+
+
+def test_neurons_are_matched_by_cofiring(client: TestClient, two: tuple[Subject, Subject], make: Make) -> None:
+    first, second = two
+    excerpts = [make.excerpt(first, [number, 1, 2]) for number in range(3)]
+    for subject, index, rows in ((first, 0, [[4.0, 1.0, 0.0]] * 3), (second, 2, [[8.0, 2.0, 0.0]] * 3)):
+        neuron = make.session.scalars(select(Neuron).filter_by(subject_id=subject.id, layer=0, index=index)).one()
+        make.collected(neuron, subject)
+        make.sample(neuron, subject, rows=rows).excerpt_ids = [excerpt.id for excerpt in excerpts]
+    second.tokenizer_id = first.tokenizer_id
+    make.session.flush()
+    html = client.get("/first/against?other=second&by=cofiring").text
+    assert "<b>1</b> share at least three top excerpts" in html
+    assert 'href="/second/0/2"' in html
+    found = client.get("/first/against.json?other=second&by=cofiring").json()["cofiring"]
+    (pair,) = found["pairs"]
+    assert (pair["n_shared"], pair["cofiring"]) == (3, pytest.approx(1.0))
+    assert found["difference"]["value"] == pytest.approx(0.1)
+    assert client.get("/first/against?other=second&by=name").status_code == 422
+
+
+def test_without_a_common_text_nothing_is_matched_by_cofiring(client: TestClient, make: Make) -> None:
+    make.subject("first"), make.subject("second")
+    assert "not read on the same text" in client.get("/first/against?other=second&by=cofiring").text
+
+
+def test_neurons_that_share_no_excerpts_are_not_matched(
+    client: TestClient, two: tuple[Subject, Subject], make: Make
+) -> None:
+    two[1].tokenizer_id = two[0].tokenizer_id
+    make.session.flush()
+    assert "None of 4 explained neurons shares" in client.get("/first/against?other=second&by=cofiring").text
 
 
 def test_subjects_of_different_shapes_say_so(client: TestClient, make: Make) -> None:

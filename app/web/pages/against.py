@@ -1,9 +1,14 @@
 """Two subjects side by side: which explanations carry over, and how far their scores differ."""
 
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated
+
+from fastapi import Query
 
 from app.errors import Invalid
 from app.queries.subjects.against import SubjectsCompared, subjects_compared
+from app.queries.subjects.cofiring_pairs import CofiringCompared, subjects_by_cofiring
 from app.queries.subjects.lookup import SubjectHead, SubjectName, subject_head, subject_names
 from app.web.deps import DbSession
 from app.web.http.routing import PageRouter
@@ -12,24 +17,53 @@ from app.web.rendering.templating import page
 router = PageRouter()
 
 
+class MatchedBy(StrEnum):
+    """Which neurons of two subjects are put beside each other."""
+
+    ADDRESS = "address"
+    COFIRING = "cofiring"
+
+    @property
+    def label(self) -> str:
+        """In words."""
+        return {MatchedBy.ADDRESS: "the same layer and index", MatchedBy.COFIRING: "nearest by co-firing"}[self]
+
+
 @dataclass(frozen=True, slots=True)
 class AgainstPage:
     """A subject beside another one; a choice of others where none is chosen."""
 
     first: SubjectHead
     second: SubjectHead | None
+    by: MatchedBy
     found: SubjectsCompared | None
+    """By address; None where that was not asked for."""
+    cofiring: CofiringCompared | None
+    """By co-firing; None where that was not asked for."""
     others: tuple[SubjectName, ...]
+
+    @property
+    def ways(self) -> tuple[MatchedBy, ...]:
+        """Both ways of matching."""
+        return tuple(MatchedBy)
 
 
 @page(router, "/{slug}/against", template="subject/against.html")
-def against(session: DbSession, slug: str, other: str = "") -> AgainstPage:
-    """The neurons of two subjects at the same addresses."""
+def against(
+    session: DbSession,
+    slug: str,
+    other: str = "",
+    by: Annotated[MatchedBy, Query(description="Which neurons are put beside each other")] = MatchedBy.ADDRESS,
+) -> AgainstPage:
+    """The neurons of two subjects at the same addresses, or those that fire most alike on the same text."""
     first = subject_head(session, slug=slug)
     others = tuple(name for name in subject_names(session) if name.slug != slug)
     if not other:
-        return AgainstPage(first, None, None, others)
+        return AgainstPage(first, None, by, None, None, others)
     if other == slug:
         raise Invalid("Choose another subject: this one is the same.")
     second = subject_head(session, slug=other)
-    return AgainstPage(first, second, subjects_compared(session, first=first.id, second=second.id), others)
+    if by is MatchedBy.COFIRING:
+        matched = subjects_by_cofiring(session, first=first.id, second=second.id)
+        return AgainstPage(first, second, by, None, matched, others)
+    return AgainstPage(first, second, by, subjects_compared(session, first=first.id, second=second.id), None, others)

@@ -1,0 +1,234 @@
+"""Neurons of one subject with those of another that fire most like them on the same text.
+
+Two models trained apart do not have the same neuron at the same address. What they share is the corpus: excerpts are
+stored once for all collections that cut it alike, so neurons of different subjects can have the same top excerpts.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy import ARRAY, BigInteger, bindparam, func, select
+from sqlalchemy import text as sql
+from sqlalchemy.orm import Session
+
+from app.domain.activations import FloatArray, unpack_activations
+from app.domain.cofiring import cofiring
+from app.domain.intervals import Interval, share_interval
+from app.domain.means import mean_with_interval
+from app.domain.samples import SampleKind
+from app.domain.scores import Estimate
+from app.models import Collection, Neuron, Sample, Subject
+from app.queries.neurons.records import excerpt_tokens
+
+MOST_DRAWN = 60
+"""Neurons of the first subject that are matched: a look-up in the other subject for each."""
+MOST_CANDIDATES = 40
+"""Neurons of the other subject with the most strongest tokens in common, whose top excerpts are looked at."""
+MOST_SHARING = 5_000
+"""Neurons with any strongest token in common that are counted."""
+LEAST_SHARED = 3
+"""Top excerpts that two neurons must share: a correlation over one says nothing."""
+SEED = 1
+
+
+@dataclass(frozen=True, slots=True)
+class MatchedNeuron:
+    """One of two matched neurons, with what is shown first of it."""
+
+    layer: int
+    index: int
+    text: str | None
+    headline: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CofiringPair:
+    """A neuron of the first subject and its nearest in the second."""
+
+    first: MatchedNeuron
+    second: MatchedNeuron
+    n_shared: int
+    """Top excerpts of both."""
+    cofiring: float
+    """See ``app.domain.cofiring``."""
+    is_comparable: bool
+    """Whether both headlines are by the same scorer and simulator."""
+
+    @property
+    def difference(self) -> float | None:
+        """The second headline minus the first; None where they are not comparable."""
+        if not self.is_comparable or self.first.headline is None or self.second.headline is None:
+            return None
+        return self.second.headline - self.first.headline
+
+
+@dataclass(frozen=True, slots=True)
+class CofiringCompared:
+    """Explained neurons of the first subject, drawn by seed, with their nearest in the second, the nearest first."""
+
+    same_corpus: bool
+    """Whether both were read on the same corpus; without it nothing is matched."""
+    n_drawn: int
+    pairs: tuple[CofiringPair, ...]
+    """Drawn neurons that have a nearest one."""
+    n_explained: int
+    """Pairs explained on both sides: what can carry over."""
+    n_same_text: int
+    """Of those, how many have the same explanation word for word."""
+    same_text_interval: Interval | None
+    """Of their share, 95%; None without such pairs."""
+    n_compared: int
+    """Pairs explained on both sides with comparable headlines."""
+    difference: Estimate
+    """The mean difference of these, second minus first."""
+
+
+def _compared(pairs: Sequence[CofiringPair], n_drawn: int, *, same_corpus: bool = True) -> CofiringCompared:
+    """The pairs in order, and what they come to."""
+    explained = [pair for pair in pairs if pair.second.text is not None]
+    same = sum(pair.first.text == pair.second.text for pair in explained)
+    gaps = np.array([gap for pair in explained if (gap := pair.difference) is not None])
+    mean, deviation = float(gaps.mean()) if len(gaps) else None, float(gaps.std(ddof=1)) if len(gaps) > 1 else None
+    return CofiringCompared(
+        same_corpus=same_corpus,
+        n_drawn=n_drawn,
+        pairs=tuple(sorted(pairs, key=lambda pair: (-pair.cofiring, pair.first.layer, pair.first.index))),
+        n_explained=len(explained),
+        n_same_text=same,
+        same_text_interval=share_interval(same, len(explained)) if explained else None,
+        n_compared=len(gaps),
+        difference=mean_with_interval(len(gaps), mean, deviation),
+    )
+
+
+_IDS = bindparam("ids", type_=ARRAY(BigInteger))
+_CANDIDATES = sql("""
+    SELECT own.neuron_id AS first, near.neuron_id AS second
+    FROM collected_neuron AS own, LATERAL (
+        SELECT neuron_id, count(*) AS n_shared
+        FROM (
+            SELECT neuron_id, unnest(strongest_tokens) AS token_id
+            FROM (
+                SELECT neuron_id, strongest_tokens FROM collected_neuron AS other
+                WHERE other.strongest_tokens && own.strongest_tokens AND other.collection_id = :second
+                LIMIT :most_sharing
+            ) AS sharing
+        ) AS tokens
+        WHERE token_id = ANY(own.strongest_tokens)
+        GROUP BY neuron_id ORDER BY n_shared DESC, neuron_id LIMIT :most
+    ) AS near
+    WHERE own.collection_id = :first AND own.neuron_id = ANY(:ids)
+""").bindparams(_IDS)
+
+
+def subjects_by_cofiring(session: Session, *, first: int, second: int) -> CofiringCompared:
+    """Up to ``MOST_DRAWN`` neurons of the first subject with their nearest in the second. Six queries."""
+    shown = {
+        row.id: row
+        for row in session.execute(
+            select(Subject.id, Subject.collection_id, Collection.corpus_id, Subject.tokenizer_id)
+            .join(Collection, Collection.id == Subject.collection_id)
+            .where(Subject.id.in_((first, second)))
+        )
+    }
+    if len(shown) < 2 or len({(row.corpus_id, row.tokenizer_id) for row in shown.values()}) > 1:
+        return _compared((), 0, same_corpus=False)
+    collections = (shown[first].collection_id, shown[second].collection_id)
+    drawn = _drawn(session, first)
+    candidates = _candidates(session, drawn, collections)
+    others = sorted({other for near in candidates.values() for other in near})
+    tops = _tops(session, [*drawn, *others], collections)
+    nearest = {own: _nearest(tops, own, candidates[own]) for own in drawn if own in candidates}
+    found = {own: match for own, match in nearest.items() if match is not None}
+    neurons = _neurons(session, [*found, *(other for other, _, _ in found.values())])
+    pairs = [
+        CofiringPair(neurons[own][0], neurons[other][0], n_shared, together, neurons[own][1] == neurons[other][1])
+        for own, (other, n_shared, together) in found.items()
+    ]
+    return _compared(pairs, len(drawn))
+
+
+def _drawn(session: Session, subject_id: int) -> list[int]:
+    """The same neurons each time: those whose hashes come first."""
+    return list(
+        session.scalars(
+            select(Neuron.id)
+            .where(Neuron.subject_id == subject_id, Neuron.current_explanation_id.is_not(None))
+            .order_by(func.hashint8extended(Neuron.id, SEED), Neuron.id)
+            .limit(MOST_DRAWN)
+        )
+    )
+
+
+def _candidates(session: Session, drawn: Sequence[int], collections: tuple[int, int]) -> Mapping[int, list[int]]:
+    """For each drawn neuron those of the other subject that share the most strongest tokens."""
+    parameters = {"ids": drawn, "first": collections[0], "second": collections[1]}
+    parameters |= {"most_sharing": MOST_SHARING, "most": MOST_CANDIDATES}
+    found = defaultdict[int, list[int]](list)
+    for row in session.execute(_CANDIDATES, parameters):
+        found[row.first].append(row.second)
+    return found
+
+
+def _tops(
+    session: Session, neuron_ids: Sequence[int], collections: tuple[int, int]
+) -> Mapping[int, dict[int, FloatArray]]:
+    """The activations [T] of each neuron's top excerpts, by neuron and excerpt."""
+    rows = session.execute(
+        select(Sample.neuron_id, Sample.excerpt_ids, Sample.activations).where(
+            Sample.neuron_id == func.any(_IDS),
+            Sample.collection_id.in_(collections),
+            Sample.kind == SampleKind.TOP,
+        ),
+        {"ids": neuron_ids},
+    ).all()
+    tokens = excerpt_tokens(session, excerpt_ids={i for row in rows for i in row.excerpt_ids})
+    return {
+        row.neuron_id: dict(
+            zip(
+                row.excerpt_ids,
+                unpack_activations(row.activations, [len(tokens[i]) for i in row.excerpt_ids]),
+                strict=True,
+            )
+        )
+        for row in rows
+    }
+
+
+def _nearest(
+    tops: Mapping[int, dict[int, FloatArray]], own: int, candidates: Sequence[int]
+) -> tuple[int, int, float] | None:
+    """The candidate with the highest co-firing, with how many excerpts it shares; None where none shares enough."""
+    mine = tops.get(own, {})
+    found = []
+    for other in candidates:
+        shared = len(mine.keys() & tops.get(other, {}).keys())
+        together = cofiring(mine, tops[other]) if shared >= LEAST_SHARED else None
+        if together is not None:
+            found.append((other, shared, together))
+    return max(found, key=lambda match: (match[2], match[1], -match[0]), default=None)
+
+
+def _neurons(session: Session, ids: Sequence[int]) -> Mapping[int, tuple[MatchedNeuron, tuple[str | None, str | None]]]:
+    """Each neuron, and by what its headline was measured."""
+    rows = session.execute(
+        select(
+            Neuron.id,
+            Neuron.layer,
+            Neuron.index.label("number"),
+            Neuron.current_text,
+            Neuron.headline_score,
+            Neuron.headline_scorer,
+            Neuron.headline_simulator,
+        ).where(Neuron.id == func.any(_IDS)),
+        {"ids": ids},
+    )
+    return {
+        row.id: (
+            MatchedNeuron(row.layer, row.number, row.current_text, row.headline_score),
+            (row.headline_scorer, row.headline_simulator),
+        )
+        for row in rows
+    }
