@@ -15,6 +15,7 @@ from app.queries.people.accounts import (
     disable_account,
     enable_account,
 )
+from app.queries.people.second_factor import remove_factor
 
 user = typer.Typer(help="Accounts of people.", no_args_is_help=True)
 
@@ -64,6 +65,14 @@ def user_role(name: str, role: Annotated[Role, typer.Argument(help="The new role
         account = account_named(session, name=name)
         change_role(session, account_id=account.id, role=role, by=account.id)
     typer.echo(f"{name} is {role} now.")
+
+
+@user.command("reset-factor")
+def user_reset_factor(name: str) -> None:
+    """Let an account whose authenticator is lost log in without a code again."""
+    with opened(settings()) as session:
+        remove_factor(session, account_id=account_named(session, name=name).id, by=None)
+    typer.echo(f"{name} logs in without a second factor now.")
 
 
 @user.command("disable")

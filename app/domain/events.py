@@ -26,6 +26,8 @@ class EventKind(StrEnum):
     COLLECTION_COMPLETED = "collection.completed"
     COLLECTION_SHOWN = "collection.shown"
     EXPLANATION_WRITTEN = "explanation.written"
+    FACTOR_ADDED = "factor.added"
+    FACTOR_REMOVED = "factor.removed"
     FLAG_OPENED = "flag.opened"
     FLAG_WITHDRAWN = "flag.withdrawn"
     FLAGS_OPENED = "flags.opened"

@@ -8,6 +8,7 @@ from app.models.accounts import (
     News,
     OpenIdIdentity,
     OpenIdLogin,
+    SecondFactor,
     WebSession,
 )
 from app.models.audit import Event, EventLink, Flag
@@ -102,6 +103,7 @@ __all__ = [
     "Sample",
     "SavedSearch",
     "Score",
+    "SecondFactor",
     "Simulation",
     "Spending",
     "Subject",

@@ -1,6 +1,6 @@
 """People: accounts, one-time login tokens, browser sessions, tokens of programs. Tokens are stored hashed."""
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import ARRAY, BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.domain.news import NewsKind
@@ -101,6 +101,20 @@ class OpenIdLogin(Base):
     back: Mapped[str]
     """The page to return to; empty for the first."""
     expires_at: Mapped[Moment]
+
+
+class SecondFactor(Base):
+    """An authenticator that an account is bound to: logging in takes one of its codes."""
+
+    __tablename__ = "second_factor"
+
+    account_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("account.id"), primary_key=True)
+    secret_encrypted: Mapped[bytes] = mapped_column(LargeBinary)
+    last_step: Mapped[int] = mapped_column(BigInteger)
+    """The time step of the newest code that was accepted: neither it nor an older one is accepted again."""
+    recovery_hashes: Mapped[list[str]] = mapped_column(ARRAY(String))
+    """Of the codes that are left for when the authenticator is lost; each works once."""
+    created_at: Mapped[CreatedAt]
 
 
 class ApiToken(Base):

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 DIGEST = "3765ed9541ee1523694f731f53d3201978aa23cf9cac70481d40476d8a2d1e27"
 """Of the ids of the standard's levels 1 and 2, in their order, each with its level on a line."""
 LEVELS = {"1": 70, "2": 183}
-OPEN = {"V6.3.3"}
+OPEN = set[str]()
 """Requirements that are not met; each says what is missing."""
 ROW = re.compile(r"^\| (V[\d.]+) \| ([12]) \| ([^|]+) \| (test|document|not applicable|open) \| (.+) \|$", re.MULTILINE)
 TABLE = ROW.findall((ROOT / "docs" / "asvs.md").read_text(encoding="utf-8"))

@@ -11,7 +11,7 @@ from app.domain.inspections import Inspection, SubjectRequest
 from app.domain.language_models import ProviderKind
 from app.domain.review import ItemSource
 from app.domain.work import INSPECTION, Lane
-from app.models import Neuron, Run
+from app.models import Neuron, Run, SecondFactor
 from app.queries.explanations.standing import refresh_current
 from app.queries.imports.state import begin_import, complete_import
 from app.queries.imports.subjects import import_target
@@ -108,6 +108,7 @@ MUTATIONS = (
     Mutation("/people/{account_id}/email", "account.email_set", {"email": "dora@example.org"}),
     Mutation("/people/{account_id}/disable", "account.disabled", {}),
     Mutation("/people/{account_id}/enable", "account.enabled", {}),
+    Mutation("/people/{account_id}/factor/reset", "factor.removed", {}),
     Mutation("/people/{account_id}/cap", "cap.set", {"price": "2,50"}),
     Mutation("/providers", "provider.added", {"name": "n", "kind": "local", "model": "m"}),
     Mutation(
@@ -224,6 +225,7 @@ def one_of_everything(make: Make) -> dict[str, Any]:
     disabled = add_provider(make.session, name="disabled", settings=house)
     disable_provider(make.session, provider_id=disabled.id)
     provider.key_encrypted = b"sealed"
+    make.session.add(SecondFactor(account_id=reader.id, secret_encrypted=b"sealed", last_step=0, recovery_hashes=[]))
     return {
         **kept(make, subject.slug, neuron.id, reader.id),
         "slug": subject.slug,

@@ -24,8 +24,11 @@ from tests.factories import Make
 from tests.web.everything import MUTATIONS, Mutation, kept, one_of_everything
 
 LogIn = Callable[[str], Any]
-NOT_OURS = {"/login", "/login/password", "/logout", "/account/confirm"}
-"""Tested separately: they change a session, not the data."""
+NOT_OURS = {
+    "/login", "/login/password", "/logout", "/account/confirm",
+    "/account/factor", "/account/factor/remove",
+}  # fmt: skip
+"""Tested separately: they change a session and not the data, or take a code (test_second_factor.py)."""
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from app.domain.events import EventKind
 from app.domain.review import ReviewerKind
 from app.domain.roles import Permission, Role, TokenScope, may, roles_with
 from app.errors import Conflict, Forbidden, Invalid, NotFound
-from app.models import Account, LoginToken, OpenIdIdentity, WebSession
+from app.models import Account, LoginToken, OpenIdIdentity, SecondFactor, WebSession
 from app.queries.history.events import record_event
 
 MINUTES_A_DAY = 1440
@@ -111,6 +111,7 @@ class PersonShown:
     email: str | None
     has_password: bool
     has_openid: bool
+    has_factor: bool
     n_sessions: int
     price_cap_per_day: float | None
 
@@ -118,7 +119,8 @@ class PersonShown:
     def ways(self) -> tuple[str, ...]:
         """How this person logs in, in words."""
         known = {"password": self.has_password, "OpenID": self.has_openid}
-        return tuple(way for way, has in known.items() if has) or ("addresses",)
+        ways = tuple(way for way, has in known.items() if has) or ("addresses",)
+        return (*ways, "second factor") if self.has_factor else ways
 
 
 def people_shown(session: Session) -> tuple[PersonShown, ...]:
@@ -131,7 +133,12 @@ def people_shown(session: Session) -> tuple[PersonShown, ...]:
     )
     has_openid = exists().where(OpenIdIdentity.account_id == Account.id)
     rows = session.execute(
-        select(Account, func.coalesce(good.c.n, 0).label("n"), has_openid.label("has_openid"))
+        select(
+            Account,
+            func.coalesce(good.c.n, 0).label("n"),
+            has_openid.label("has_openid"),
+            exists().where(SecondFactor.account_id == Account.id).label("has_factor"),
+        )
         .outerjoin(good, good.c.account_id == Account.id)
         .where(Account.kind == ReviewerKind.PERSON)
         .order_by(Account.name)
@@ -146,10 +153,11 @@ def people_shown(session: Session) -> tuple[PersonShown, ...]:
             email=account.email,
             has_password=account.password_hash is not None,
             has_openid=has_openid,
+            has_factor=has_factor,
             n_sessions=n,
             price_cap_per_day=account.price_cap_per_day,
         )
-        for account, n, has_openid in rows
+        for account, n, has_openid, has_factor in rows
     )
 
 
@@ -287,7 +295,12 @@ def create_login_token(session: Session, *, account_id: int, minutes: int) -> st
 
 def log_in(session: Session, *, login_token: str, days: int, agent: str = "") -> str:
     """Exchange a one-time token for a session's token. Raises LoginFailed, also when two race for it."""
-    account_id = session.scalar(
+    return start_session(session, account_id=use_login_token(session, login_token), days=days, agent=agent)
+
+
+def use_login_token(session: Session, login_token: str) -> int:
+    """The account of a one-time token, which is used up. Raises LoginFailed, also when two race for it."""
+    account_id: int | None = session.scalar(
         update(LoginToken)
         .where(
             LoginToken.token_hash == hashed_token(login_token),
@@ -300,7 +313,7 @@ def log_in(session: Session, *, login_token: str, days: int, agent: str = "") ->
     )
     if account_id is None:
         raise LoginFailed
-    return start_session(session, account_id=account_id, days=days, agent=agent)
+    return account_id
 
 
 def start_session(session: Session, *, account_id: int, days: int, agent: str, by_openid: bool = False) -> str:

@@ -16,7 +16,7 @@ from app.domain.events import EventKind
 from app.errors import Forbidden, Invalid
 from app.models import Account, WebSession
 from app.queries.history.events import record_event
-from app.queries.people.accounts import hashed_token, start_session
+from app.queries.people.accounts import hashed_token
 from app.queries.people.sessions import end_other_sessions
 
 HASHER = PasswordHasher()
@@ -81,8 +81,8 @@ def check_password(session: Session, *, account_id: int, password: str) -> None:
         raise PasswordMismatch
 
 
-def log_in_with_password(session: Session, *, name: str, password: str, days: int, agent: str) -> str:
-    """Exchange a name and its password for a session's token. Raises WrongPassword.
+def account_by_password(session: Session, *, name: str, password: str) -> int:
+    """The account of a name and its password. Raises WrongPassword.
 
     It takes as long for a name that does not exist, is disabled or has no password as for one that has.
     """
@@ -94,7 +94,7 @@ def log_in_with_password(session: Session, *, name: str, password: str, days: in
         raise WrongPassword
     if HASHER.check_needs_rehash(stored):
         account.password_hash = HASHER.hash(_normalised(password))
-    return start_session(session, account_id=account.id, days=days, agent=agent)
+    return account.id
 
 
 def _verified(stored: str, password: str) -> bool:

@@ -14,6 +14,7 @@ from app.queries.common.inputs import one_of
 from app.queries.people.accounts import Viewer, has_password
 from app.queries.people.api_tokens import TokenShown, api_tokens_of, create_api_token, revoke_api_token
 from app.queries.people.passwords import check_password, confirm_password, set_password
+from app.queries.people.second_factor import n_recovery_codes
 from app.queries.people.sessions import SessionShown, end_session, sessions_of
 from app.settings import Settings
 from app.web.deps import AppSettings, DbSession, allowed_to, confirmed_to, session_token_of
@@ -34,11 +35,18 @@ class AccountPage:
 
     viewer: Viewer
     has_password: bool
+    n_recovery_codes: int | None
+    """None without a second factor."""
     sessions: tuple[SessionShown, ...]
     tokens: tuple[TokenShown, ...]
     scopes: tuple[TokenScope, ...]
     new_token: str | None = None
     """Shown once."""
+
+    @property
+    def is_advised(self) -> bool:
+        """Whether a second factor is recommended: for who may change what others may do."""
+        return self.has_password and self.viewer.may(Permission.MANAGE_PEOPLE)
 
     @property
     def permissions(self) -> tuple[tuple[Permission, tuple[TokenScope, ...]], ...]:
@@ -130,6 +138,7 @@ def _shown(request: Request, session: Session, owner: Viewer, *, new_token: str 
     return AccountPage(
         viewer=owner,
         has_password=has_password(session, account_id=owner.id),
+        n_recovery_codes=n_recovery_codes(session, account_id=owner.id),
         sessions=sessions_of(session, account_id=owner.id, session_token=session_token_of(request)),
         tokens=api_tokens_of(session, account_id=owner.id),
         scopes=tuple(TokenScope),

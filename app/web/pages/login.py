@@ -6,14 +6,17 @@ from urllib.parse import urlsplit, urlunsplit
 
 from fastapi import Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
+from pydantic import BaseModel, Field
+from sqlalchemy.orm import Session
 
-from app.domain.bounds import LONGEST_ADDRESS, LONGEST_LOGIN_TOKEN, LONGEST_NAME, LONGEST_PASSWORD
-from app.queries.people.accounts import LoginFailed, log_in, log_out
+from app.domain.bounds import LONGEST_ADDRESS, LONGEST_FIELD, LONGEST_LOGIN_TOKEN, LONGEST_NAME, LONGEST_PASSWORD
+from app.queries.people.accounts import LoginFailed, log_out, start_session, use_login_token
 from app.queries.people.attempts import forget_attempts
-from app.queries.people.passwords import log_in_with_password
+from app.queries.people.passwords import account_by_password
 from app.settings import Settings
 from app.web.deps import AppSettings, DbSession, is_https, session_cookie, session_token_of
 from app.web.http.routing import PageRouter
+from app.web.login.factor import pass_second_factor
 from app.web.login.sessions import agent_of, client_of, count_attempts, logged_in
 from app.web.rendering.addresses import local_path
 from app.web.rendering.templating import CurrentView
@@ -32,6 +35,26 @@ class LoginPage:
     """What the button of the OpenID provider calls it; None where the settings name none."""
     problem: str = ""
     """Why the last attempt failed."""
+
+
+class LoginForm(BaseModel):
+    """What every login may send: the page to return to, and a code of who has a second factor."""
+
+    next: str = Field("", max_length=LONGEST_ADDRESS)
+    code: str = Field("", max_length=LONGEST_FIELD)
+
+
+class TokenForm(LoginForm):
+    """A one-time token."""
+
+    token: str = Field(max_length=LONGEST_LOGIN_TOKEN)
+
+
+class PasswordForm(LoginForm):
+    """A name and its password."""
+
+    name: str = Field(max_length=LONGEST_NAME)
+    password: str = Field(max_length=LONGEST_PASSWORD)
 
 
 @router.api_route("/login", methods=["GET", "HEAD"])
@@ -56,16 +79,15 @@ def log_in_with_token(
     session: DbSession,
     settings: AppSettings,
     view: CurrentView,
-    token: Annotated[str, Form(max_length=LONGEST_LOGIN_TOKEN)],
-    back: Annotated[str, Form(alias="next", max_length=LONGEST_ADDRESS)] = "",
+    form: Annotated[TokenForm, Form()],
 ) -> Response:
-    """Use up the token and hand out a session; the form again for one that is used up or too old."""
+    """Use up the token and hand out a session; the form again for one that is used up or too old. Raises CodeNeeded."""
     try:
-        session_token = log_in(session, login_token=token.strip(), days=settings.session_days, agent=agent_of(request))
+        account_id = use_login_token(session, form.token.strip())
     except LoginFailed as failed:
-        shown = LoginPage("", local_path(back), _openid_name(settings), failed.message)
+        shown = LoginPage("", local_path(form.next), _openid_name(settings), failed.message)
         return view.html("login/page.html", shown, status=failed.status)
-    return logged_in(request, settings, session_token, back)
+    return _begun(request, session, settings, account_id, form)
 
 
 @router.post("/login/password")
@@ -73,20 +95,18 @@ def log_in_by_password(
     request: Request,
     session: DbSession,
     settings: AppSettings,
-    name: Annotated[str, Form(max_length=LONGEST_NAME)],
-    password: Annotated[str, Form(max_length=LONGEST_PASSWORD)],
-    back: Annotated[str, Form(alias="next", max_length=LONGEST_ADDRESS)] = "",
+    form: Annotated[PasswordForm, Form()],
 ) -> Response:
-    """Hand out a session for a name and its password. Raises WrongPassword, TooManyAttempts."""
-    person = f"name {name.strip().casefold()}"
+    """Hand out a session for a name and its password. Raises WrongPassword, CodeNeeded, TooManyAttempts."""
+    name = form.name.strip()
+    person = f"name {name.casefold()}"
     count_attempts(
         request, limits={person: settings.login_attempts, client_of(request): settings.client_login_attempts}
     )
-    token = log_in_with_password(
-        session, name=name.strip(), password=password, days=settings.session_days, agent=agent_of(request)
-    )
+    account_id = account_by_password(session, name=name, password=form.password)
+    response = _begun(request, session, settings, account_id, form)
     forget_attempts(session, of=person)
-    return logged_in(request, settings, token, back)
+    return response
 
 
 @router.post("/logout")
@@ -101,6 +121,13 @@ def logout(request: Request, session: DbSession) -> Response:
     response.delete_cookie(VISITS_COOKIE, httponly=True, samesite="lax")
     response.headers["Clear-Site-Data"] = '"cache"'
     return response
+
+
+def _begun(request: Request, session: Session, settings: Settings, account_id: int, form: LoginForm) -> Response:
+    """A new session, after the second factor where the account has one."""
+    pass_second_factor(request, session, settings, account_id=account_id, code=form.code)
+    token = start_session(session, account_id=account_id, days=settings.session_days, agent=agent_of(request))
+    return logged_in(request, settings, token, form.next)
 
 
 def _openid_name(settings: Settings) -> str | None:

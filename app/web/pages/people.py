@@ -26,6 +26,7 @@ from app.queries.people.accounts import (
     person_named,
     set_email,
 )
+from app.queries.people.second_factor import remove_factor
 from app.settings import Settings
 from app.web.deps import AppSettings, DbSession, allowed_to, confirmed_to
 from app.web.http.routing import PageRouter
@@ -153,6 +154,14 @@ def disable(session: DbSession, administrator: ConfirmedAdministrator, account_i
 def enable(session: DbSession, administrator: ConfirmedAdministrator, account_id: int) -> Response:
     """Let a disabled account log in again. Raises NotFound, Conflict."""
     enable_account(session, name=person_named(session, account_id=account_id).name, by=administrator.id)
+    return RedirectResponse("/people", status_code=303)
+
+
+@router.post("/people/{account_id}/factor/reset")
+def reset_factor(session: DbSession, administrator: ConfirmedAdministrator, account_id: int) -> Response:
+    """Remove the second factor of who has lost it. Raises NotFound."""
+    person = person_named(session, account_id=account_id)
+    remove_factor(session, account_id=person.id, by=administrator.id)
     return RedirectResponse("/people", status_code=303)
 
 
