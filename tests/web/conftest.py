@@ -40,7 +40,7 @@ class RecordingRenderer(Renderer):
 @pytest.fixture
 def app(sessions: Sessions, tmp_path: Path) -> FastAPI:
     """The application; its pages see what the test's session has flushed."""
-    app = create_app(Settings(data_dir=tmp_path), sessions)
+    app = create_app(Settings(data_dir=tmp_path, embedding_model="/models/tiny"), sessions)
     app.state.renderer = RecordingRenderer()
     return app
 

@@ -61,6 +61,8 @@ MUTATIONS = (
     Mutation("/exports", "task.queued", {"subject": "{slug}", "format": "jsonl"}),
     Mutation("/subjects/new", "task.queued", {"model": "openai-community/gpt2", "corpus": "demo:stdlib"}),
     Mutation("/subjects/new/{task_id}/collect", "task.queued", {}),
+    Mutation("/search/meaning", "task.queued", {"meaning": "animals"}),
+    Mutation("/embeddings/{slug}", "task.queued", {}),
     Mutation("/searches", "search.saved", {"name": "n", "address": "/{slug}?layer=1"}),
     Mutation("/searches/{search_id}/delete", "search.deleted", {}),
     Mutation("/{slug}/lists", "list.changed", {"neuron": "{neuron}", "list_id": "{list_id}"}),

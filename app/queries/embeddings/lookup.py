@@ -100,8 +100,10 @@ class SubjectEmbeddings:
         return self.n_embedded >= self.n_explanations
 
 
-def subject_embeddings(session: Session, *, source: EmbeddingSource) -> tuple[SubjectEmbeddings, ...]:
-    """Every subject but null twins, the newest first. Three queries at most."""
+def subject_embeddings(
+    session: Session, *, model: EmbeddingModel | None, source: EmbeddingSource
+) -> tuple[SubjectEmbeddings, ...]:
+    """Every subject but null twins, the newest first, with what the model has embedded. Two queries."""
     newest = (
         select(Task.subject_id, func.max(Task.id).label("task_id"))
         .where(Task.kind == EMBEDDING.name, Task.parameters["source"].as_string() == source.key)
@@ -120,7 +122,6 @@ def subject_embeddings(session: Session, *, source: EmbeddingSource) -> tuple[Su
         .order_by(Subject.id.desc())
         .execution_options(populate_existing=True)
     ).all()
-    model = model_in_use(session, source=source)
     embedded = {} if model is None else _embedded(session, model.id)
     return tuple(
         SubjectEmbeddings(

@@ -1,7 +1,8 @@
 """The list of a subject's neurons: filtered, sorted, read by keyset, counted."""
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,12 +24,14 @@ from sqlalchemy.orm import Session
 from app.domain.neurons import NeuronState
 from app.models import ListedNeuron, Neuron, Subject
 from app.queries.common.paging import Page
+from app.queries.embeddings.lookup import Nearness
 from app.queries.neurons.filters import (
     EVERY_NEURON,
     NeuronFilter,
     filter_conditions,
     planned_by_value,
 )
+from app.queries.neurons.meaning import MOST_NEAREST, distance, planned_by_nearness, similarity, with_embeddings
 from app.queries.neurons.order import (
     BEST_FIRST,
     OF_EXPLANATIONS,
@@ -75,6 +78,8 @@ class NeuronsQuery:
     """None for all subjects but null twins."""
     filter: NeuronFilter = EVERY_NEURON
     sort: NeuronSort = BEST_FIRST
+    near: Nearness | None = None
+    """What explanations are compared with, for the order by meaning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +110,8 @@ def neurons_page(
     backwards = before is not None
     cursor = before if before is not None else after
     start = None if cursor is None else parse_cursor(cursor, query.sort)
-    few = matches is not None and matches.exact and matches.number <= FEW
-    with planned_by_value(session, query.filter):
+    few = matches is not None and _are_few(matches, query)
+    with _planned(session, query):
         found = _read(session, _source(query, few=few), start, backwards=backwards, limit=size + 1)
     more = len(found) > size
     shown = found[:size][::-1] if backwards else found[:size]
@@ -199,11 +204,11 @@ def position_in_list(session: Session, *, query: NeuronsQuery, neuron_id: int) -
     At most nine queries, each of bounded size. The neuron need not match: flagging it may have taken it out.
     """
     matches = count_neurons(session, query=query)
-    few = matches.exact and matches.number <= FEW
-    own = session.execute(select(*_columns(query)).where(Neuron.id == neuron_id)).one()
+    few = _are_few(matches, query)
+    own = session.execute(_chosen(query, required=False).where(Neuron.id == neuron_id)).one()
     start = parse_cursor(cursor_of(own, query.sort), query.sort)
     matching = select(Neuron.id).where(Neuron.id == neuron_id, *filter_conditions(query.subject_id, query.filter))
-    with planned_by_value(session, query.filter):
+    with _planned(session, query):
         before = _read(session, _source(query, few=few), start, backwards=True, limit=1)
         after = _read(session, _source(query, few=few), start, backwards=False, limit=1)
         n_before = _count_before(session, query, start) if before else Matches(0, exact=True)
@@ -232,13 +237,32 @@ def _source(query: NeuronsQuery, *, few: bool) -> _Source:
     materialized CTE makes it apply the filter first. So does an order that no index has, over a bounded number.
     """
     is_ranked = query.sort.key in OF_MATCHES
-    chosen = select(*_columns(query)).where(*filter_conditions(query.subject_id, query.filter))
+    chosen = _chosen(query).where(*filter_conditions(query.subject_id, query.filter))
     if not few and not is_ranked:
         return _Source(query, chosen, Neuron.__table__.c, is_found_first=False)
-    if is_ranked:
+    if query.near is not None and not few:
+        chosen = chosen.order_by(distance(query.near)).limit(MOST_NEAREST)
+    elif is_ranked:
         chosen = chosen.limit(MOST_RANKED)
     found = chosen.cte("found").prefix_with("MATERIALIZED")
     return _Source(query, select(found), found.c, is_found_first=True)
+
+
+@contextmanager
+def _planned(session: Session, query: NeuronsQuery) -> Iterator[None]:
+    with planned_by_value(session, query.filter), planned_by_nearness(session, query.near):
+        yield
+
+
+def _are_few(matches: Matches, query: NeuronsQuery) -> bool:
+    """Whether all matches are read before they are sorted. By meaning that is exact, and an index only nearly so."""
+    return matches.exact and matches.number <= (FEW if query.near is None else MOST_RANKED)
+
+
+def _chosen(query: NeuronsQuery, *, required: bool = True) -> Select[Any]:
+    """The columns of a list, of every neuron; by meaning, of those with an embedding unless it is not required."""
+    chosen = select(*_columns(query))
+    return chosen if query.near is None else with_embeddings(chosen, query.near, required=required)
 
 
 def _columns(query: NeuronsQuery) -> list[Any]:
@@ -246,6 +270,8 @@ def _columns(query: NeuronsQuery) -> list[Any]:
     columns: list[Any] = [*LISTED_COLUMNS]
     if query.sort.key is SortKey.RELEVANCE and query.filter.words:
         columns.append(relevance(query.filter.words).label("relevance"))
+    if query.near is not None:
+        columns.append(similarity(query.near))
     if query.sort.key is SortKey.LISTED and query.filter.in_list is not None:
         own = (ListedNeuron.list_id == query.filter.in_list.id, ListedNeuron.neuron_id == Neuron.id)
         columns.append(select(ListedNeuron.position).where(*own).scalar_subquery().label("listed"))
@@ -294,8 +320,8 @@ def every_neuron(session: Session, *, query: NeuronsQuery, after: str | None, si
     An order among a bounded number of matches is replaced by that of their positions. Raises Invalid for a malformed
     cursor.
     """
-    if query.sort.key is SortKey.RELEVANCE:
-        query = replace(query, sort=NeuronSort(SortKey.POSITION, descending=False))
+    if query.sort.key in (SortKey.RELEVANCE, SortKey.MEANING):
+        query = replace(query, sort=NeuronSort(SortKey.POSITION, descending=False), near=None)
     start = None if after is None else parse_cursor(after, query.sort)
     with planned_by_value(session, query.filter):
         found = _read(session, _source(query, few=False), start, backwards=False, limit=size + 1)

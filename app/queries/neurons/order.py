@@ -30,6 +30,8 @@ class SortKey(StrEnum):
     """The position in a list of neurons."""
     RELEVANCE = "relevance"
     """How well the explanation matches the words of a search."""
+    MEANING = "meaning"
+    """How near the explanation is to a text in meaning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +81,10 @@ _VALUES = {
     SortKey.MAX: "max",
     SortKey.LISTED: "listed",
     SortKey.RELEVANCE: "relevance",
+    SortKey.MEANING: "meaning",
 }
 """The columns of the keys that may be NULL."""
-OF_MATCHES = (SortKey.LISTED, SortKey.RELEVANCE)
+OF_MATCHES = (SortKey.LISTED, SortKey.RELEVANCE, SortKey.MEANING)
 """What no index holds: it depends on what is looked for."""
 OF_EXPLANATIONS = (SortKey.HEADLINE, SortKey.SCORE, SortKey.MARGIN, SortKey.TWIN)
 """Values that a neuron without an explanation does not have."""

@@ -60,6 +60,8 @@ class NeuronRow:
     """Of the explanation; None where there is none."""
     found_nothing: bool
     """Whether it has no explanation and a method has found nothing worth saying."""
+    similarity: float | None = None
+    """The cosine of the explanation and the text of a search by meaning; None without one."""
 
     @property
     def is_whole_corpus(self) -> bool:
@@ -128,6 +130,7 @@ def _whole_row(row: Any, standing: ShownStanding | None, runs: RunsOfNeuron | No
         n_active_runs=0 if runs is None else runs.n_active,
         verdict=None if standing is None else standing.line,
         found_nothing=row.current_explanation_id is None and runs is not None and runs.found_nothing,
+        similarity=getattr(row, "meaning", None),
     )
 
 

@@ -35,12 +35,16 @@ class TokenMatch(StrEnum):
 SIMULATOR_LIMIT = 200
 DEFAULT_SORT, SORT_2023 = "-headline", "-score"
 BY_RELEVANCE = "-relevance"
+BY_MEANING = "-meaning"
 AS_LISTED = "listed"
 EVERYTHING = "all"
 """How a list without filters is named in an address."""
 
 _SORTS = {
-    f"{'-' if descending else ''}{key}": NeuronSort(key, descending) for key in SortKey for descending in (True, False)
+    f"{'-' if descending else ''}{key}": NeuronSort(key, descending)
+    for key in SortKey
+    for descending in (True, False)
+    if descending or key is not SortKey.MEANING  # what is farthest from a text has nothing in common
 }
 SORT_LABELS = {
     "-headline": "Best over the whole corpus first",
@@ -61,10 +65,17 @@ SORT_LABELS = {
     "-listed": "The list from its end",
     BY_RELEVANCE: "Best match first",
     "relevance": "Worst match first",
+    BY_MEANING: "Nearest in meaning first",
 }
 
 
-ORDERS_OF = {BY_RELEVANCE: "words", "relevance": "words", AS_LISTED: "in_list", "-listed": "in_list"}
+ORDERS_OF = {
+    BY_RELEVANCE: "words",
+    "relevance": "words",
+    AS_LISTED: "in_list",
+    "-listed": "in_list",
+    BY_MEANING: "meaning",
+}
 """Orders that only a list with this field has."""
 RANGES = {
     "layer": "layers",
@@ -78,6 +89,7 @@ RANGES = {
 """What may be filtered by a lowest and a highest value, in words."""
 _CHIPS: Mapping[str, Callable[[str], str]] = {
     "words": lambda value: f"words: {value}",
+    "meaning": lambda value: f"meaning: {value}",
     "token": lambda value: f"token: {value}",
     "token_match": lambda _: "or a part of a token",
     "layer": lambda value: f"layer {value}",
@@ -122,6 +134,8 @@ class FilterFields:
     state: str = ""
     doubt: str = ""
     words: str = ""
+    meaning: str = ""
+    """What explanations are compared with, for the order by meaning: no condition."""
     token: str = ""
     token_match: str = ""
     made_by: str = ""
@@ -171,7 +185,7 @@ class FilterFields:
     @property
     def is_filtered(self) -> bool:
         """Whether any condition is set."""
-        return bool(self.pairs(sort=None))
+        return bool(self.pairs(sort=None, meaning=None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +195,16 @@ class ListRequest:
     fields: FilterFields
     filter: NeuronFilter
     sort: NeuronSort
+
+    @property
+    def meaning(self) -> str:
+        """What explanations are compared with; empty for nothing."""
+        return self.fields.meaning.strip()
+
+    def without_meaning(self) -> "ListRequest":
+        """The same as if no meaning had been sent."""
+        sort = "" if self.sort.key is SortKey.MEANING else self.fields.sort
+        return replace(self, fields=replace(self.fields, meaning="", sort=sort), sort=_SORTS[sort or DEFAULT_SORT])
 
     def of_subject(self, *, has_headlines: bool) -> "ListRequest":
         """The same, by the 2023 score where nobody has chosen an order and no neuron has a whole-corpus score."""
@@ -192,6 +216,7 @@ class ListRequest:
 def read_filters(fields: FilterFields) -> ListRequest:
     """What the fields mean. Raises Invalid, whose message names the invalid ones."""
     words = plain_text(fields.words, what="search", limit=LONGEST_SEARCH)
+    meaning_sought = plain_text(fields.meaning, what="search", limit=LONGEST_SEARCH)
     meaning = NeuronFilter(
         layer=_whole_number(fields.layer, "layer", BIGGEST_LAYER),
         layer_min=_whole_number(fields.layer_min, "layer", BIGGEST_LAYER),
@@ -225,6 +250,8 @@ def read_filters(fields: FilterFields) -> ListRequest:
         raise Invalid(f"There is no such order. Choose one of: {', '.join(_SORTS)}.")
     if sort.key is SortKey.RELEVANCE and not words:
         raise Invalid("Only a search has a best match. Add words, or choose another order.")
+    if sort.key is SortKey.MEANING and not meaning_sought:
+        raise Invalid("Only a search by meaning has a nearest explanation. Search by meaning, or choose another order.")
     if sort.key is SortKey.LISTED and meaning.in_list is None:
         raise Invalid("Only a list of neurons has an order of its own. Choose another order.")
     return ListRequest(fields, meaning, sort)
@@ -277,6 +304,7 @@ async def sent_filters(  # noqa: PLR0913, PLR0917 - FastAPI reads a route's inpu
     state: Annotated[str, Query(max_length=LONGEST_FIELD, description=", ".join(NeuronState))] = "",
     doubt: Annotated[str, Query(max_length=LONGEST_FIELD, description=", ".join(Doubt))] = "",
     words: Annotated[str, Query(description="In the explanation, as in web search engines")] = "",
+    meaning: Annotated[str, Query(description="What explanations should mean, once somebody has searched for it")] = "",
     token: Annotated[str, Query(max_length=LONGEST_FIELD, description="Among the neuron's strongest tokens")] = "",
     by: Annotated[str, Query(max_length=LONGEST_NAME, description="Who has flagged or written an explanation")] = "",
     simulator: Annotated[str, Query(description="Of the score, with its calibration, e.g. structured+linear")] = "",
@@ -285,8 +313,8 @@ async def sent_filters(  # noqa: PLR0913, PLR0917 - FastAPI reads a route's inpu
 ) -> ListRequest:
     """The filters of the address. Raises Invalid."""
     own = {
-        "layer": layer, "state": state, "doubt": doubt, "words": words, "token": token, "by": by,
-        "simulator": simulator,
+        "layer": layer, "state": state, "doubt": doubt, "words": words, "meaning": meaning, "token": token,
+        "by": by, "simulator": simulator,
     }  # fmt: skip
     return read_filters(FilterFields(**ranges, **origins, **own, sort=sort))
 

@@ -11,9 +11,11 @@ from sqlalchemy.orm import Session
 
 from app.domain.bounds import LONGEST_FILTERS
 from app.queries.neurons.head import NeuronHead
-from app.queries.neurons.listing import Matches, Neighbour, NeuronsQuery, position_in_list
+from app.queries.neurons.listing import Matches, Neighbour, position_in_list
 from app.queries.neurons.titles import filter_title
+from app.settings import Settings
 from app.web.listing.filters import EVERYTHING, ListRequest, kept_filters
+from app.web.listing.meaning import neurons_query
 from app.web.neuron.address import neighbour_path, path_of
 
 
@@ -60,10 +62,10 @@ def going_on(address: str, *, flagging: bool) -> str:
 
 
 def trail_of(
-    session: Session, head: NeuronHead, asked: ListRequest | None, *, page_size: int, flagging: bool = False
+    session: Session, head: NeuronHead, asked: ListRequest | None, *, settings: Settings, flagging: bool = False
 ) -> Trail:
     """The neighbours of a neuron in the list that was asked for, or else by position."""
-    found = _by_position(head) if asked is None else _in_list(session, head, asked, page_size)
+    found = _by_position(head) if asked is None else _in_list(session, head, asked, settings)
     previous, following = (
         None if address is None else going_on(address, flagging=flagging) for address in (found.previous, found.next)
     )
@@ -75,12 +77,12 @@ def _by_position(head: NeuronHead) -> Trail:
     return Trail("", back, f"layer {head.layer}", neighbour_path(head, -1), neighbour_path(head, 1))
 
 
-def _in_list(session: Session, head: NeuronHead, asked: ListRequest, page_size: int) -> Trail:
-    query = NeuronsQuery(head.subject_id, asked.filter, asked.sort)
+def _in_list(session: Session, head: NeuronHead, asked: ListRequest, settings: Settings) -> Trail:
+    query = neurons_query(session, settings=settings, subject_id=head.subject_id, request=asked)
     found = position_in_list(session, query=query, neuron_id=head.id)
     return Trail(
         query=asked.fields.trail,
-        back=_back(head, asked, found.previous, found.before.number, page_size),
+        back=_back(head, asked, found.previous, found.before.number, settings.page_size),
         title=filter_title(asked.filter),
         previous=_address(head, asked, found.previous),
         next=_address(head, asked, found.next),

@@ -17,8 +17,9 @@ from app.queries.subjects.lookup import SubjectHead, subject_head
 from app.web.deps import DbSession, allowed_to
 from app.web.heat.vocabularies import Vocabularies
 from app.web.http.routing import PageRouter
+from app.web.listing.waiting import QUICK_SECONDS, TrialState, state_of
 from app.web.neuron.evidence import KnownVocabularies, token_at
-from app.web.neuron.trials import QUICK_SECONDS, TrialState, state_of, tried_text
+from app.web.neuron.trials import tried_text
 from app.web.rendering.templating import CurrentView, page
 from app.work.trials import enqueue_firing
 

@@ -146,7 +146,7 @@ def neuron(  # noqa: PLR0913, PLR0917 - FastAPI reads a route's inputs from its 
     head = requested_head(session, address)
     if not is_embedded:
         view.remember(Visit(head.slug, head.layer, head.index))
-    trail = trail_of(session, head, listed, page_size=settings.page_size, flagging=flagging)
+    trail = trail_of(session, head, listed, settings=settings, flagging=flagging)
     parts = neuron_parts(session, head=head, explanation_id=explanation or head.current_explanation_id)
     claim = claim_of(head, parts.explanations, explanation)
     flags = neuron_flags(session, neuron_id=head.id) if head.n_open_flags else ()
@@ -204,7 +204,7 @@ def flag(  # noqa: PLR0913, PLR0917 - FastAPI reads a route's inputs from its ar
     if form.go_on:
         return view.moved(going_on(local_path(form.go_on), flagging=True), told=f"Flagged {head.layer}/{head.index}.")
     if view.wants_part:
-        trail = trail_of(session, head, listed, page_size=settings.page_size)
+        trail = trail_of(session, head, listed, settings=settings)
         shown = flags_of(claim, neuron_flags(session, neuron_id=head.id), trail, is_open=True)
         return view.html("neuron/_flags.html", replace(shown, counts=counts_now(session, head), told="Flagged."))
     back = path_in_list(head, listed)

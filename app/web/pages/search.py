@@ -4,24 +4,45 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 from urllib.parse import urlencode
 
-from fastapi import Query
-from pydantic import Field
+from fastapi import Depends, Form, Query
+from fastapi.responses import RedirectResponse, Response
+from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
-from app.domain.bounds import LONGEST_SLUG
+from app.domain.bounds import BIGGEST_ID, LONGEST_FILTERS, LONGEST_SEARCH, LONGEST_SLUG
+from app.domain.neurons import NeuronState
 from app.domain.roles import Permission
+from app.queries.common.inputs import plain_text
+from app.queries.embeddings.lookup import nearness
+from app.queries.embeddings.source import embedding_source
 from app.queries.neurons.facets import facets_of
+from app.queries.neurons.filters import NeuronFilter
 from app.queries.neurons.listing import Matches, NeuronsQuery, count_neurons, neurons_page
+from app.queries.neurons.order import SortKey
 from app.queries.neurons.rows import NeuronRow
 from app.queries.neurons.search_words import Unsearchable, why_unsearchable
+from app.queries.people.accounts import Viewer
 from app.queries.subjects.lookup import SubjectName, named_subject, subject_names
-from app.web.deps import AppSettings, CurrentViewer, DbSession
+from app.settings import Settings
+from app.web.deps import AppSettings, CurrentViewer, DbSession, allowed_to
 from app.web.http.routing import PageRouter
 from app.web.listing.facets import FacetShown, shown_facets
-from app.web.listing.filters import BY_RELEVANCE, FilterChip, FilterFields, ListFilters, ListRequest, read_filters
+from app.web.listing.filters import (
+    BY_MEANING,
+    BY_RELEVANCE,
+    SORT_LABELS,
+    FilterChip,
+    FilterFields,
+    ListFilters,
+    ListRequest,
+    kept_filters,
+    read_filters,
+)
+from app.web.listing.meaning import FoundMeaning, MeaningSearch, find_meaning, required_source
 from app.web.listing.texts import shown_text
 from app.web.rendering.templating import CurrentView, page
 from app.web.rendering.visits import Visit
+from app.work.embeddings import enqueue_query
 
 router = PageRouter()
 
@@ -36,7 +57,17 @@ HINTS = {
     Unsearchable.EMPTY: "The search has only common words and punctuation. Add a more specific word.",
     Unsearchable.ONLY_EXCLUDES: "The search only says what is excluded. Add a word that explanations should have.",
 }
+MayTry = Annotated[Viewer, Depends(allowed_to(Permission.TRY), scope="function")]
 SubjectField = Annotated[str, Query(max_length=LONGEST_SLUG, description="Slug of the only subject to search")]
+
+
+class MeaningForm(BaseModel):
+    """What a person sends to search by meaning."""
+
+    meaning: str
+    filters: str = Field("", max_length=LONGEST_FILTERS)
+    """The other filters of the search, as a query string."""
+    subject: str = Field("", max_length=LONGEST_SLUG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +105,12 @@ class SearchPage:
     """The neurons that were looked at last, the newest first."""
     may_keep: bool
     """Whether the viewer may save searches."""
+    meaning: MeaningSearch | None
+    """The text that explanations are compared with; None where no embedding model is set."""
+    here: str
+    """The address of this search."""
+    kept: str
+    """The filters that a search by meaning keeps."""
     texts: Annotated[dict[int, str], Field(exclude=True)]
     """The explanations as the page shows them, by the neuron's id."""
 
@@ -81,6 +118,11 @@ class SearchPage:
     def order(self) -> str:
         """How the results are sorted."""
         return self.fields.sort or BY_RELEVANCE
+
+    @property
+    def is_by_meaning(self) -> bool:
+        """Whether each result has a similarity."""
+        return any(row.neuron.similarity is not None for row in self.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,22 +144,32 @@ def search(  # noqa: PLR0913 - FastAPI reads a route's inputs from its arguments
     filters: ListFilters,
     *,
     subject: SubjectField = "",
+    asked: Annotated[int | None, Query(ge=1, le=BIGGEST_ID, description="The task that embeds the meaning")] = None,
     after: str | None = None,
     before: str | None = None,
 ) -> SearchPage:
-    """Explanations of one or of all subjects that have the words or the token."""
+    """Explanations of one or of all subjects that have the words or the token, or are near to a meaning."""
     names = subject_names(session)
     only = named_subject(session, slug=subject) if subject else None
-    request = _ranked(filters)
+    request, meaning = _with_meaning(session, settings, filters, asked)
     shown = SearchPage(
         fields=request.fields, subject=subject, subjects=names, matches=None, rows=(), previous=None, next=None,
-        chips=_chips(request.fields, subject), orders=ORDERS, facets=None, random=None,
+        chips=_chips(request.fields, subject), orders=_orders(request.fields), facets=None, random=None,
         hint=_hint(session, request), visits=view.visits, texts={},
+        meaning=None if meaning is None else meaning.shown,
+        here=address_of(request.fields, subject, asked=None if asked is None else str(asked)),
+        kept=request.fields.query(meaning=None, sort=None).removeprefix("?"),
         may_keep=viewer is not None and viewer.may(Permission.KEEP_LISTS),
     )  # fmt: skip
-    if shown.hint is not None or not (request.filter.words or request.filter.token):
+    near = None if meaning is None else meaning.near
+    if shown.hint is not None or not (request.filter.words or request.filter.token or near):
         return shown
-    query = NeuronsQuery(None if only is None else only.id, request.filter, request.sort)
+    query = NeuronsQuery(
+        None if only is None else only.id,
+        _explained(request.filter, is_by_meaning=near is not None),
+        request.sort,
+        near,
+    )
     matches = count_neurons(session, query=query)
     found = neurons_page(
         session, query=query, size=settings.page_size, matches=matches, after=after or None, before=before or None
@@ -139,6 +191,7 @@ def search(  # noqa: PLR0913 - FastAPI reads a route's inputs from its arguments
 @page(router, "/search/facets", template="search/facets.html", partial="search/_facets.html")
 def search_facets(
     session: DbSession,
+    settings: AppSettings,
     filters: ListFilters,
     subject: SubjectField = "",
     to: Annotated[Literal["search", "list"], Query(description="The page that the links lead to")] = "search",
@@ -146,10 +199,28 @@ def search_facets(
     """What the matches of a search, or of a subject's list, have in common."""
     only = named_subject(session, slug=subject) if subject else None
     names = {str(each.id): each for each in subject_names(session)}
-    found = facets_of(session, query=NeuronsQuery(None if only is None else only.id, filters.filter))
+    is_by_meaning = bool(filters.meaning) and embedding_source(settings) is not None
+    wanted = _explained(filters.filter, is_by_meaning=is_by_meaning)
+    found = facets_of(session, query=NeuronsQuery(None if only is None else only.id, wanted))
     path = f"/{subject}" if to == "list" and subject else "/search"
     shown = shown_facets(found, filters.fields, path=path, subject=subject, subjects=names)
     return SearchFacets(shown, found.counted, address_of(filters.fields, subject, path=path))
+
+
+@router.post("/search/meaning", include_in_schema=False)
+def search_meaning(
+    session: DbSession, settings: AppSettings, viewer: MayTry, form: Annotated[MeaningForm, Form()]
+) -> Response:
+    """Let a worker embed a text, unless that was done before, and lead to what is near to it. Raises NotFound."""
+    source = required_source(settings)
+    if form.subject:
+        named_subject(session, slug=form.subject)
+    text = plain_text(form.meaning, what="search", limit=LONGEST_SEARCH)
+    fields = replace(kept_filters(form.filters).fields, meaning=text, sort=BY_MEANING)
+    asked = None
+    if not text or nearness(session, source=source, text=text) is None:
+        asked = str(enqueue_query(session, source=source, text=text, account_id=viewer.id).id)
+    return RedirectResponse(address_of(fields, form.subject, asked=asked), status_code=303)
 
 
 def address_of(fields: FilterFields, subject: str, *, path: str = "/search", **changes: str | None) -> str:
@@ -165,6 +236,34 @@ def _ranked(request: ListRequest) -> ListRequest:
     if request.fields.sort or not request.filter.words:
         return request
     return read_filters(replace(request.fields, sort=BY_RELEVANCE))
+
+
+def _with_meaning(
+    session: Session, settings: Settings, request: ListRequest, asked: int | None
+) -> tuple[ListRequest, FoundMeaning | None]:
+    """The request in the order that it can have, and what was found of its meaning; None where that is hidden."""
+    source = embedding_source(settings)
+    if source is None:
+        return _ranked(request.without_meaning()), None
+    found = find_meaning(session, source=source, request=request, task_id=asked)
+    if found.near is not None and request.fields.sort in ("", BY_MEANING):
+        return read_filters(replace(request.fields, sort=BY_MEANING)), found
+    if request.sort.key is SortKey.MEANING:
+        request = read_filters(replace(request.fields, sort=""))
+    return _ranked(request), found
+
+
+def _explained(wanted: NeuronFilter, *, is_by_meaning: bool) -> NeuronFilter:
+    """The same; by meaning, of neurons with an explanation, which the others have none of."""
+    return replace(wanted, state=NeuronState.EXPLAINED) if is_by_meaning and wanted.state is None else wanted
+
+
+def _orders(fields: FilterFields) -> dict[str, str]:
+    """The orders to choose from, the usual one first."""
+    if not fields.meaning:
+        return ORDERS
+    others = {name: label for name, label in ORDERS.items() if name != BY_RELEVANCE or fields.words}
+    return {BY_MEANING: SORT_LABELS[BY_MEANING], **others}
 
 
 def _row(subject: SubjectName, row: NeuronRow, fields: FilterFields) -> FoundRow:

@@ -42,6 +42,7 @@ from app.web.listing.filters import (
     ListRequest,
     kept_filters,
 )
+from app.web.listing.meaning import neurons_query
 from app.web.listing.selection import Selection, asked_selection
 from app.web.listing.texts import shown_text
 from app.web.listing.views import SavedView, saved_views
@@ -199,7 +200,7 @@ def subject(  # noqa: PLR0913 - FastAPI reads a route's inputs from its argument
     """A subject's neurons, by filters and in an order."""
     head = subject_head(session, slug=slug)
     filters = filters.of_subject(has_headlines=head.has_headlines)
-    query = NeuronsQuery(head.id, filters.filter, filters.sort)
+    query = neurons_query(session, settings=settings, subject_id=head.id, request=filters)
     matches = count_neurons(session, query=query)
     found = neurons_page(
         session, query=query, size=settings.page_size, matches=matches, after=after or None, before=before or None

@@ -9,6 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from app.domain.bounds import BIGGEST_ID
 from app.domain.roles import Permission
+from app.queries.embeddings.source import embedding_source
 from app.queries.people.accounts import Viewer
 from app.queries.runs.progress import WorkerCount, worker_count
 from app.queries.work.tasks import TaskRow, task_detail, tasks_page
@@ -36,6 +37,8 @@ class TasksPage:
     previous: str | None
     next: str | None
     workers: WorkerCount
+    embeds: bool
+    """Whether an embedding model is set, so that there is a page about embeddings."""
 
     @property
     def is_busy(self) -> bool:
@@ -66,6 +69,7 @@ def tasks(session: DbSession, settings: AppSettings, after: str | None = None, b
         previous=address_with("/tasks", before=found.previous) if found.previous is not None else None,
         next=address_with("/tasks", after=found.next) if found.next is not None else None,
         workers=worker_count(session),
+        embeds=embedding_source(settings) is not None,
     )
 
 

@@ -33,10 +33,11 @@ from app.queries.runs.progress import worker_count
 from app.web.deps import CurrentViewer, DbSession, allowed_to
 from app.web.heat.vocabularies import ShownVocabulary, Vocabularies
 from app.web.http.routing import PageRouter
+from app.web.listing.waiting import QUICK_SECONDS, TrialState, state_of
 from app.web.neuron.address import ROUTE, Head, path_of
 from app.web.neuron.evidence import KnownVocabularies, Line, RowSource, excerpt_rows, row_source, token_at
 from app.web.neuron.simulations import Expected, numbers
-from app.web.neuron.trials import QUICK_SECONDS, TrialState, state_of, tried_text
+from app.web.neuron.trials import tried_text
 from app.web.rendering.templating import CurrentView, page
 from app.work.trials import enqueue_trial, enqueue_warm_up
 

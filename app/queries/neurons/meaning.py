@@ -1,0 +1,55 @@
+"""Neurons by how near their explanations are to a text: conditions, columns and settings for pgvector."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pgvector.sqlalchemy import HALFVEC
+from sqlalchemy import ColumnElement, Double, Select, and_, cast, literal, literal_column, text
+from sqlalchemy.orm import Session
+
+from app.models import Neuron
+from app.models.embeddings import EXPLANATION_EMBEDDINGS
+from app.queries.common.bulk import driver_connection
+from app.queries.embeddings.lookup import Nearness
+
+MOST_NEAREST = 500
+"""Neurons that an indexed search finds. A search among fewer matches compares every one."""
+# The index goes on until enough rows pass the other conditions, or 20,000 are looked at. Plans for unknown values would
+# not use it: it is of one model and of one number of dimensions.
+_SETTINGS = text("""
+    SELECT set_config('hnsw.iterative_scan', 'strict_order', true), set_config('hnsw.ef_search', '200', true),
+        set_config('plan_cache_mode', 'force_custom_plan', true)
+""")
+_STORED = EXPLANATION_EMBEDDINGS.c
+
+
+@contextmanager
+def planned_by_nearness(session: Session, near: Nearness | None) -> Iterator[None]:
+    """Searches by meaning are planned for their model in here."""
+    if near is None:
+        yield
+        return
+    with driver_connection(session).transaction():  # the settings last as long; sessions that only read have no other
+        session.execute(_SETTINGS)
+        yield
+
+
+def distance(near: Nearness) -> ColumnElement[float]:
+    """The cosine distance of an explanation from the text, 0..2, as the index of the model holds it."""
+    kind = HALFVEC(near.dimensions)
+    wanted = cast(literal(list(near.vector), HALFVEC()), kind)
+    return cast(_STORED.embedding, kind).op("<=>", return_type=Double())(wanted)
+
+
+def similarity(near: Nearness) -> ColumnElement[float]:
+    """The cosine of an explanation and the text, -1..1."""
+    return (literal(1.0, Double()) - distance(near)).label("meaning")
+
+
+def with_embeddings(statement: Select[Any], near: Nearness, *, required: bool = True) -> Select[Any]:
+    """The statement over neurons, joined with the embeddings of their current explanations by the model."""
+    # The number is written out: the planner compares it with the condition of the model's index.
+    of_model = _STORED.model_id == literal_column(str(int(near.model_id)))
+    own = and_(of_model, _STORED.neuron_id == Neuron.id, _STORED.explanation_id == Neuron.current_explanation_id)
+    return statement.select_from(Neuron).join(EXPLANATION_EMBEDDINGS, own, isouter=not required)
