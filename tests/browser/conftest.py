@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from app.domain.roles import Role
+from tests.browser.audited import audit_some
 from tests.browser.find_chromium import arguments, find
+from tests.browser.kinds import REFUSED
 from tests.browser.site import Site, running_site
 from tests.conftest import cloned_database
 
@@ -24,6 +26,7 @@ def site(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         cloned_database(server_url) as database,
         running_site(database, tmp_path_factory.mktemp("site")) as site,
     ):
+        audit_some(site)
         yield site
 
 
@@ -51,7 +54,7 @@ def open_page(browser: Browser, site: Site) -> Iterator[Callable[..., Page]]:
         context = browser.new_context(base_url=site.url, **options)
         context.set_default_timeout(GUARD_MS)
         page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text))
+        page.on("console", lambda message: complaints.append(message.text) if is_complaint(message) else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         if name is not None:
             page.goto(site.login_address(name, role))
@@ -62,6 +65,11 @@ def open_page(browser: Browser, site: Site) -> Iterator[Callable[..., Page]]:
     for context in browser.contexts:
         context.close()
     assert complaints == []
+
+
+def is_complaint(message: ConsoleMessage) -> bool:
+    """Whether a message is about something other than a page that is to be refused."""
+    return not message.location["url"].endswith(tuple(REFUSED.values()))
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.test_looks import NARROW, PAGES, WIDE
+from tests.browser.kinds import NARROW, WIDE, every_kind
 
 AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 """Installed from the lock file by `make setup`."""
@@ -19,8 +19,7 @@ RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"
 def test_no_page_violates_a_rule(open_page: Callable[..., Page], scheme: str, view: dict[str, Any]) -> None:
     page = open_page("alice", color_scheme=scheme, **view)
     violations = []
-    for name, address in PAGES.items():
-        page.goto(address)
+    for name in every_kind(page):
         page.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
         expect(page.locator("details.x > a")).to_have_count(0)  # until the numbers of all rows are there
         violations += [f"{name}: {violation}" for violation in violations_of(page)]

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
 
+from tests.browser.kinds import WIDE
 from tests.browser.site import SLUG
-from tests.browser.test_looks import WIDE
 
 ADDRESS = f"/{SLUG}/atlas"
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
 
+from tests.browser.kinds import WIDE
 from tests.browser.site import SLUG
-from tests.browser.test_looks import WIDE
 
 NEURON = f"/{SLUG}/0/7"
 """One that no other test flags."""
@@ -42,6 +42,23 @@ def test_j_and_k_go_through_the_excerpts(open_page: Callable[..., Page]) -> None
     expect(rows.nth(0)).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("details.x").first).to_have_attribute("open", "")
+
+
+def test_a_letter_opens_each_action(open_page: Callable[..., Page]) -> None:
+    page = open_page("alice", **WIDE)
+    page.goto(NEURON)
+    page.wait_for_load_state()  # keys are read once the page's script runs
+    page.keyboard.press("e")
+    expect(page.get_by_role("button", name="Queue", exact=True)).to_be_visible()
+    page.locator("h1").click()  # away from the form, in which letters are text
+    page.keyboard.press("t")
+    page.wait_for_url(f"**{NEURON}/try*")
+    page.goto(f"/{SLUG}?layer=1")
+    page.wait_for_load_state()
+    page.keyboard.press("r")
+    page.wait_for_url(f"**/{SLUG}/1/*")
+    page.keyboard.press("/")
+    expect(page.locator("#go")).to_be_focused()
 
 
 def test_the_bar_leads_to_a_neuron(open_page: Callable[..., Page]) -> None:

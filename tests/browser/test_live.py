@@ -10,8 +10,8 @@ from app.db import transaction
 from app.models import Neuron, Run, Subject
 from app.queries.methods.definitions import newest_method
 from app.work.enqueue import cancel_batch, enqueue_batch
+from tests.browser.kinds import WIDE
 from tests.browser.site import SLUG, Site
-from tests.browser.test_looks import WIDE
 
 OpenPage = Callable[..., Page]
 HIDE = "Object.defineProperty(document, 'hidden', {configurable: true, get: () => true})"

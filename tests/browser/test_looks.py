@@ -1,67 +1,53 @@
 """How pages look: pictures for people in `test-output/`, and what can be measured."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.routing import APIRoute
 from playwright.sync_api import Page, expect
+from starlette.routing import Match
 
+from app.web.main import ROUTERS
+from tests.browser.kinds import NARROW, PAGES, SMALLEST, VISITORS, WIDE, every_kind
 from tests.browser.site import SLUG
 
-PAGES = {
-    "home": "/",
-    "list": f"/{SLUG}",
-    "neuron": f"/{SLUG}/0/1",
-    "expected": f"/{SLUG}/0/1?show=expected",
-    "failures": f"/{SLUG}/0/1?show=failures&more=miss",
-    "compare": f"/{SLUG}/0/1/compare",
-    "pair": f"/{SLUG}/0/1/compare?against=0/2",
-    "similar": f"/{SLUG}/0/1/similar",
-    "try": f"/{SLUG}/0/1/try",
-    "firing": f"/{SLUG}/firing",
-    "like": f"/{SLUG}/0/1/like",
-    "tokens": f"/{SLUG}/tokens",
-    "search": "/search?words=brackets",
-    "facets": "/search/facets?words=brackets",
-    "subject-lists": f"/{SLUG}/lists?all=true",
-    "lists": "/lists",
-    "new-subject": "/subjects/new",
-    "imports": "/imports",
-    "tasks": "/tasks",
-    "activity": "/activity",
-    "compared-methods": "/methods/compare?first=1&second=2",
-    "atlas": f"/{SLUG}/atlas",
-    "plots": f"/{SLUG}/plots",
-    "against": f"/{SLUG}/against",
-    "queue": f"/{SLUG}/queue?method=1&layer=0&all=true",
-    "batches": "/batches",
-    "batch": "/batches/1",
-    "run": "/runs/1",
-    "flags": "/flags",
-    "mine": "/mine",
-    "flag-new": "/explanations/2/flag",
-    "campaigns": "/campaigns",
-    "campaign-new": f"/campaigns/new?subject={SLUG}",
-    "standing-campaign": "/campaigns/1",
-    "own-verdicts": "/review/verdicts",
-    "bulk": f"/{SLUG}/bulk?all=true&state=explained",
-    "methods": "/methods",
-    "method": "/methods/1",
-    "explanation": "/explanations/1",
-    "bill": "/bill",
-    "login": "/login",
-    "account": "/account",
-    "people": "/people",
-    "language-models": "/providers",
-    "language-model-new": "/providers/new",
-    "guide": "/guide",
-    "scores": "/guide/scores",
-    "glossary": "/guide/glossary",
+ELSEWHERE = {
+    "/api/subjects/{slug}/explanations",
+    "/api/subjects/{slug}/neurons",
+    "/api/subjects/{slug}/scores",
+    "/campaigns/{campaign_id}/export/{table}.{format}",
+    "/campaigns/{campaign_id}/report.pdf",
+    "/exports/{task_id}",
+    "/go",
+    "/health",
+    "/login/openid",
+    "/login/openid/callback",
+    "/login/openid/end",
+    "/login/openid/ended",
+    "/searches/{key}",
+    "/{slug}/atlas.bin",
+    "/{slug}/neurons.{format}",
+    "/{slug}/random",
+    "/{slug}/{layer}/{index}/preview.png",
 }
-WIDE: dict[str, Any] = {"viewport": {"width": 1440, "height": 900}}
-NARROW: dict[str, Any] = {"viewport": {"width": 390, "height": 844}}
-SMALLEST: dict[str, Any] = {"viewport": {"width": 360, "height": 740}}
+"""Addresses that show no page: files, ways to other pages, and what needs an OpenID provider."""
+FOLLOWED = {"/review/{slot_id}", "/{slug}/{layer}/{index}/excerpts/{excerpt_id}"}
+"""Opened by a button or a link."""
+
+
+def test_every_page_of_the_site_is_among_the_kinds() -> None:
+    routes = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
+    routes = [each for each in routes if "GET" in (each.methods or ()) and not each.path.endswith(".json")]
+    opened = set(FOLLOWED)
+    for address in (*PAGES.values(), *VISITORS.values()):
+        scope = {"type": "http", "method": "GET", "path": address.partition("?")[0]}
+        opened.add(next(each.path for each in routes if each.matches(scope)[0] is Match.FULL))
+    assert {re.sub(r":\w+}", "}", path) for path in opened} | ELSEWHERE == {
+        re.sub(r":\w+}", "}", each.path) for each in routes
+    }
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -70,18 +56,14 @@ def test_pictures_of_every_page_are_taken(
     open_page: Callable[..., Page], pictures: Path, scheme: str, width: str, view: dict[str, Any]
 ) -> None:
     page = open_page("alice", color_scheme=scheme, **view)
-    for name, address in PAGES.items():
-        response = page.goto(address)
-        assert response is not None
-        assert response.status == 200
+    for name in every_kind(page):
         page.screenshot(path=pictures / f"{name}-{scheme}-{width}.png")
 
 
-@pytest.mark.parametrize("address", PAGES.values(), ids=PAGES.keys())
-def test_no_page_is_wider_than_the_smallest_screen(open_page: Callable[..., Page], address: str) -> None:
+def test_no_page_is_wider_than_the_smallest_screen(open_page: Callable[..., Page]) -> None:
     page = open_page("alice", **SMALLEST)
-    page.goto(address)
-    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    fits = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+    assert [name for name in every_kind(page) if not page.evaluate(fits)] == []
 
 
 @pytest.mark.parametrize("view", [WIDE, SMALLEST], ids=["wide", "smallest"])

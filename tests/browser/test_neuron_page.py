@@ -8,8 +8,8 @@ from sqlalchemy import func, select
 
 from app.db import transaction
 from app.models import Neuron, Sample
+from tests.browser.kinds import NARROW, WIDE
 from tests.browser.site import SLUG, Site
-from tests.browser.test_looks import NARROW, WIDE
 
 NEURON = f"/{SLUG}/0/9"
 MOST_NODES = 8_000

@@ -5,18 +5,21 @@ itself says.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 from sqlalchemy import select
 
 from app.db import transaction
+from app.formats.tables import TableFormat, read_table
 from app.models import Account, Flag, ReviewItem
 from app.queries.review.flags import resolve_flag
 from app.queries.review.taking import Reviewer
+from app.web.pages.neuron_files import NeuronLine
+from tests.browser.kinds import WIDE
 from tests.browser.site import SLUG, Site
-from tests.browser.test_looks import WIDE
 
 MOST = 6
 OpenPage = Callable[..., Page]
@@ -185,6 +188,46 @@ def test_share_what_i_see(hand: Hand, open_page: OpenPage) -> None:
     other.goto(page.evaluate("navigator.clipboard.readText()"))
     assert other.locator("#_claim .text").inner_text() == words
     assert other.locator(".trail").inner_text() == place
+
+
+@pytest.mark.parametrize("format", TableFormat)
+def test_export_all_that_match(hand: Hand, format: TableFormat) -> None:
+    page = hand.page
+    hand.click(main(hand).get_by_role("link", name="Standard-library GPT-2").first)
+    hand.choose(page.get_by_label("State"), "explained")
+    expect(page).to_have_url(re.compile("state=explained"))
+    shown = page.locator("table.neurons tbody .place a").all_inner_texts()
+    n_matches = int(page.locator(".matches b").inner_text().replace(",", ""))
+    lines = downloaded(hand, page.get_by_role("link", name=format.label, exact=True), format)
+    assert len(lines) == n_matches
+    assert places(lines[: len(shown)]) == shown
+    assert None not in {line.explanation for line in lines}
+
+
+@pytest.mark.parametrize("format", TableFormat)
+def test_export_a_list_of_neurons_with_its_notes(hand: Hand, format: TableFormat) -> None:
+    page = hand.page
+    hand.click(page.get_by_role("navigation", name="Site").get_by_role("link", name="Lists"))
+    hand.click(main(hand).get_by_role("link", name="Brackets and imports"))
+    shown = page.locator("table.listed tbody .place a").all_inner_texts()
+    notes = [field.input_value() or None for field in page.locator("table.listed tbody input[name=note]").all()]
+    lines = downloaded(hand, page.get_by_role("link", name=format.label, exact=True), format)
+    assert places(lines) == shown
+    assert [line.note for line in lines] == notes
+    assert any(notes)
+
+
+def downloaded(hand: Hand, link: Locator, format: TableFormat) -> list[NeuronLine]:
+    """The file behind a link, read back."""
+    with hand.page.expect_download() as waiting:
+        hand.click(link)
+    assert waiting.value.suggested_filename == f"{SLUG}-neurons.{format}"
+    return read_table(Path(waiting.value.path()).read_bytes(), NeuronLine, format=format)
+
+
+def places(lines: Sequence[NeuronLine]) -> list[str]:
+    """As lists name neurons."""
+    return [f"{line.layer}/{line.index}" for line in lines]
 
 
 def test_know_what_the_score_means(hand: Hand) -> None:
