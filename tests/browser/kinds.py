@@ -49,6 +49,7 @@ PAGES = {
     "explanation": "/explanations/1",
     "bill": "/bill",
     "account": "/account",
+    "second-factor": "/account/factor",
     "people": "/people",
     "language-models": "/providers",
     "language-model-new": "/providers/new",
@@ -88,7 +89,12 @@ VISITORS = {
     "login-token": "/login?token=of-an-invitation",
 }
 """What those without one read."""
-REFUSED = {"not-found": "/none/such", "unknown-value": f"/{SLUG}?state=happy&doubt=grave", "not-logged-in": "/account"}
+REFUSED = {
+    "not-found": "/none/such",
+    "unknown-value": f"/{SLUG}?state=happy&doubt=grave",
+    "not-logged-in": "/account",
+    "not-set-up": "/embeddings",
+}
 """Pages that say why there is nothing."""
 WIDE: dict[str, Any] = {"viewport": {"width": 1440, "height": 900}}
 NARROW: dict[str, Any] = {"viewport": {"width": 390, "height": 844}}

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from starlette.routing import Match
 
 from app.web.main import ROUTERS
-from tests.browser.kinds import NARROW, PAGES, SMALLEST, VISITORS, WIDE, every_kind
+from tests.browser.kinds import NARROW, PAGES, REFUSED, SMALLEST, VISITORS, WIDE, every_kind
 from tests.browser.site import SLUG
 
 ELSEWHERE = {
@@ -42,7 +42,7 @@ def test_every_page_of_the_site_is_among_the_kinds() -> None:
     routes = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
     routes = [each for each in routes if "GET" in (each.methods or ()) and not each.path.endswith(".json")]
     opened = set(FOLLOWED)
-    for address in (*PAGES.values(), *VISITORS.values()):
+    for address in (*PAGES.values(), *VISITORS.values(), REFUSED["not-set-up"]):
         scope = {"type": "http", "method": "GET", "path": address.partition("?")[0]}
         opened.add(next(each.path for each in routes if each.matches(scope)[0] is Match.FULL))
     assert {re.sub(r":\w+}", "}", path) for path in opened} | ELSEWHERE == {

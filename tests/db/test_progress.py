@@ -144,7 +144,9 @@ def test_a_run_without_a_score_still_shows_its_text(session: Session, queue: Que
     run = queue.run(queue.batch(), SUCCEEDED)
     result = ExplanationResult("unscored")
     (made,) = store_candidates(session, neuron_id=run.neuron_id, results=[result], author=author_of(run))
-    assert run_detail(session, run_id=run.id).run.result == RunResult(made, "unscored", None, None, None, UNSCORED)
+    assert run_detail(session, run_id=run.id).run.result == RunResult(
+        made, "unscored", None, None, None, UNSCORED, None
+    )
 
 
 def test_a_run_tells_who_holds_it(session: Session, queue: Queue) -> None:

@@ -16,11 +16,12 @@ from app.domain.doubts import Doubt
 from app.domain.executed import LevelCounts, NeuronTotals, execution
 from app.domain.results import ExplanationResult, ScoreResult
 from app.localization.formats import ENGLISH
-from app.models import Batch, Neuron, Run, Score, Subject
+from app.models import Account, Batch, Flag, Neuron, Run, Score, Subject
 from app.queries.checks.store import CheckResult, collection_to_check, store_checks
 from app.queries.explanations.standing import refresh_current
 from app.queries.explanations.store import Author, store_explanation
-from app.queries.review.flags import open_flag
+from app.queries.review.flags import open_flag, resolve_flag
+from app.queries.review.taking import Reviewer
 from app.queries.subjects.null_twins import rank_against_null_twins
 from tests.factories import Make, WholeCorpus
 
@@ -207,6 +208,17 @@ def test_the_same_line_is_on_every_page(
     response = client.get(path.format(batch=told.run.batch_id, run=told.run.id, flag=told.flag_id))
     assert response.status_code == 200
     assert f'<p class="verdict-line doubtful">{LINES[told.kind]}</p>' in response.text
+
+
+def test_the_same_line_is_on_the_item_that_reviewers_have_judged(
+    client: TestClient, make: Make, told: Told, log_in_as: Callable[[str], Account], context: Context
+) -> None:
+    bob = log_in_as("bob")
+    resolve_flag(make.session, flag_id=told.flag_id, reviewer=Reviewer(bob.id), kind="wrong", note="")
+    item_id = make.session.get_one(Flag, told.flag_id).item_id
+    for page in both(client, f"/items/{item_id}", context):
+        assert shown_by(page.standing.headline) == (told.kind, told.value, told.simulator)
+    assert f'<p class="verdict-line doubtful">{LINES[told.kind]}</p>' in client.get(f"/items/{item_id}").text
 
 
 def test_a_neurons_page_explains_its_doubts(client: TestClient, told: Told, context: Context) -> None:

@@ -58,7 +58,7 @@ def test_a_neuron_like_no_other_says_so(client: TestClient, subject: Subject) ->
 def test_what_is_like_a_neuron_takes_few_queries(client: TestClient, subject: Subject, engine: Engine) -> None:
     with counted_queries(engine) as sent:
         client.get("/tiny/0/0/like")
-    assert len(sent) <= 10
+    assert len(sent) <= 11
 
 
 def test_tokens_that_hold_a_text_lead_to_what_they_drive(

@@ -9,6 +9,7 @@ from sqlalchemy import ARRAY, BigInteger, Select, any_, bindparam, select
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 
+from app.domain.explanation_states import ExplanationState
 from app.domain.headlines import HEADLINE_SAMPLES, HEADLINE_SCORERS, Headline, headline_of
 from app.domain.standing import SCORE_2023, standing_score
 from app.domain.verdict_lines import VerdictLine, verdict_line
@@ -17,6 +18,7 @@ from app.models.base import is_one_of
 from app.queries.common.prepared import PendingRows, PreparedSelect, RoundTrip, one_round_trip
 from app.queries.doubts.shown import OF_EXPLANATIONS, DoubtRow, doubts_by_explanation
 from app.queries.explanations.checked import ITS_CHECK
+from app.queries.explanations.judged import ITEMS_OF_EXPLANATIONS, ItemOfExplanation, states_by_explanation
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,8 @@ class ShownStanding:
     headline: Headline[FiguresRow] | None
     score_2023: FiguresRow | None
     line: VerdictLine
+    state: ExplanationState | None
+    """What reviewers have made of it; None where nobody has flagged or judged it."""
 
 
 def figures_rows() -> Select[*tuple[Any, ...]]:
@@ -94,16 +98,19 @@ class PendingStandings:
     explanation_ids: Sequence[int]
     scores: PendingRows[FiguresRow]
     doubts: PendingRows[DoubtRow]
+    items: PendingRows[ItemOfExplanation]
 
     def found(self) -> Mapping[int, ShownStanding]:
-        """The headline, the 2023 score and the verdict line of each explanation."""
+        """The headline, the 2023 score, the verdict line and the state of each explanation."""
+        states = states_by_explanation(self.items.rows)
         raised, own = doubts_by_explanation(self.doubts.rows), defaultdict[int, list[FiguresRow]](list)
         for score in self.scores.rows:
             own[score.explanation_id].append(score)
         found = {}
         for key in self.explanation_ids:
             headline, old = headline_and_2023(own[key])
-            found[key] = ShownStanding(headline, old, verdict_line(headline, raised.get(key, ())))
+            line = verdict_line(headline, raised.get(key, ()))
+            found[key] = ShownStanding(headline, old, line, states.get(key))
         return found
 
 
@@ -114,11 +121,12 @@ def send_standings(trip: RoundTrip, explanation_ids: Iterable[int]) -> PendingSt
         wanted,
         trip.send(_OF_EXPLANATIONS.given(explanation_ids=wanted)),
         trip.send(OF_EXPLANATIONS.given(explanation_ids=wanted)),
+        trip.send(ITEMS_OF_EXPLANATIONS.given(explanation_ids=wanted)),
     )
 
 
 def standings_of(session: Session, *, explanation_ids: Iterable[int]) -> Mapping[int, ShownStanding]:
-    """The headline, the 2023 score and the verdict line of each explanation. One round trip."""
+    """The headline, the 2023 score, the verdict line and the state of each explanation. One round trip."""
     with one_round_trip(session) as trip:
         pending = send_standings(trip, explanation_ids)
     return pending.found()

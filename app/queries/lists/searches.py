@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl
 
 from sqlalchemy import Select, delete, select
 from sqlalchemy.orm import Session
@@ -25,6 +26,13 @@ class KeptSearch:
     author: str
     leads_to: str
     """A path of this site with its query."""
+
+    @property
+    def words(self) -> str:
+        """What it looks for, such as "words: import, layer: 3"; the path where it names nothing."""
+        path, _, query = self.leads_to.partition("?")
+        pairs = [f"{name.replace('_', ' ')}: {value}" for name, value in parse_qsl(query)]
+        return ", ".join(pairs) or path
 
     @property
     def address(self) -> str:

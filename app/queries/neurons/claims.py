@@ -16,13 +16,12 @@ from app.domain.events import EventKind
 from app.domain.executed import EXECUTED
 from app.domain.explanation_states import ExplanationState, JudgedItem, explanation_state
 from app.domain.headlines import Headline, headline_of
-from app.domain.review import UNSETTLED, CampaignState, ItemSource, ItemState, Verdict
+from app.domain.review import UNSETTLED
 from app.domain.standing import SCORE_2023, standing_score
 from app.domain.verdict_lines import VerdictLine, verdict_line
 from app.models import (
     Account,
     Batch,
-    Campaign,
     CorpusCheck,
     Event,
     Explanation,
@@ -38,6 +37,7 @@ from app.models.base import is_one_of
 from app.queries.common.prepared import PreparedSelect, labelled, one_round_trip, rows_of
 from app.queries.doubts.shown import DOUBTS, DoubtRow, doubts_by_explanation
 from app.queries.explanations.checked import ITS_CHECK
+from app.queries.explanations.judged import ItemOfExplanation, shown_items
 
 HISTORY_LENGTH = 30
 
@@ -171,15 +171,6 @@ class _ScoredExplanation:
 
 
 @dataclass(frozen=True, slots=True)
-class ItemOfExplanation:
-    """An explanation's item of a campaign."""
-
-    explanation_id: int
-    state: ItemState
-    outcome: Verdict | None
-
-
-@dataclass(frozen=True, slots=True)
 class _RunScore:
     """A score with the explanation that it is of and the run that measured it."""
 
@@ -217,20 +208,8 @@ EXPLANATIONS = PreparedSelect(
     .where(Explanation.neuron_id == bindparam("neuron_id"))
     .order_by(Explanation.id.desc(), Score.id),
 )
-ITEMS = PreparedSelect(
-    ItemOfExplanation,
-    select(ReviewItem.explanation_id, ReviewItem.state, ReviewItem.outcome)
-    .join(Explanation, Explanation.id == ReviewItem.explanation_id)
-    .join(Campaign, Campaign.id == ReviewItem.campaign_id)
-    .where(
-        Explanation.neuron_id == bindparam("neuron_id"),
-        ReviewItem.source != ItemSource.CONTROL,
-        or_(Campaign.is_standing, Campaign.state == CampaignState.ENDED),
-    )
-    .order_by(ReviewItem.id),
-)
-"""A neuron's items whose verdicts may be shown: of flags, and of campaigns that have ended. Before that they would undo
-the blinding."""
+ITEMS = PreparedSelect(ItemOfExplanation, shown_items().where(Explanation.neuron_id == bindparam("neuron_id")))
+"""A neuron's items whose verdicts may be shown."""
 _OF_RUNS = PreparedSelect(
     _RunScore,
     select(Score.explanation_id, Score.run_id, *labelled("score", _SCORE_COLUMNS))

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app.domain.explanation_states import ExplanationState
 from app.domain.headlines import HeadlineKind
 from app.domain.searches import mark_prefixes
 from app.domain.verdict_lines import VerdictLine
@@ -58,6 +59,8 @@ class NeuronRow:
     n_active_runs: int
     verdict: VerdictLine | None
     """Of the explanation; None where there is none."""
+    state: ExplanationState | None
+    """What reviewers have made of the explanation; None where nobody has flagged or judged it."""
     found_nothing: bool
     """Whether it has no explanation and a method has found nothing worth saying."""
     similarity: float | None = None
@@ -129,6 +132,7 @@ def _whole_row(row: Any, standing: ShownStanding | None, runs: RunsOfNeuron | No
         n_open_flags=row.n_open_flags,
         n_active_runs=0 if runs is None else runs.n_active,
         verdict=None if standing is None else standing.line,
+        state=None if standing is None else standing.state,
         found_nothing=row.current_explanation_id is None and runs is not None and runs.found_nothing,
         similarity=getattr(row, "meaning", None),
     )

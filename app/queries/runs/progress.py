@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, case, func, literal_column, select
 from sqlalchemy.orm import Session, aliased
 
 from app.domain.bounds import BIGGEST_ID
+from app.domain.explanation_states import ExplanationState
 from app.domain.failures import CauseCount, causes_of
 from app.domain.headlines import Headline, headline_of
 from app.domain.standing import SCORE_2023, standing_score
@@ -19,6 +20,7 @@ from app.errors import NotFound
 from app.models import Account, Batch, Explanation, Method, Neuron, Pause, Run, RunChange, Subject, Worker
 from app.queries.common.paging import Page, id_page
 from app.queries.doubts.shown import doubts_about
+from app.queries.explanations.judged import states_of
 from app.queries.neurons.claims import ScoreRow, scores_of_runs
 from app.queries.runs.changes import ChangeCounts, ChangeOrder, RunOutcome, change_counts, changed_runs, outcomes_of
 from app.queries.runs.counts import batch_counts
@@ -104,6 +106,8 @@ class RunResult:
     """Of the executed score and what this run measured."""
     line: VerdictLine
     """What the headline means, with the doubts there are about the text now."""
+    state: ExplanationState | None
+    """What reviewers have made of the text by now; None where nobody has flagged or judged it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,6 +358,7 @@ def _results(session: Session, run_ids: Sequence[int]) -> dict[int, RunResult]:
     old = {key: standing_score(scores, SCORE_2023, made_by_method=True) for key, scores in measured.items()}
     headlines = {key: headline_of(scores, made_by_method=True) for key, scores in measured.items()}
     doubts = doubts_about(session, explanation_ids=(row.explanation_id for row in texts))
+    states = states_of(session, explanation_ids=(row.explanation_id for row in texts))
     return {
         row.id: RunResult(
             explanation_id=row.explanation_id,
@@ -362,6 +367,7 @@ def _results(session: Session, run_ids: Sequence[int]) -> dict[int, RunResult]:
             simulator=None if score is None else score.simulator,
             headline=headlines[row.id],
             line=verdict_line(headlines[row.id], doubts.get(row.explanation_id, ())),
+            state=states.get(row.explanation_id),
         )
         for row in texts
     }

@@ -9,6 +9,7 @@ import numpy as np
 from app.domain.activations import FloatArray, SampleKind
 from app.domain.comparisons import PairedDifference, paired_difference
 from app.domain.differences import WordRun, word_difference
+from app.domain.explanation_states import ExplanationState
 from app.domain.headlines import Headline
 from app.domain.standing import SCORE_2023
 from app.domain.steps.scored_records import SAMPLES
@@ -34,6 +35,8 @@ class ComparedColumn:
     """The one whose expected activations are drawn: that of the score that represents the explanation."""
     line: VerdictLine
     """What its headline means."""
+    state: ExplanationState | None
+    """What reviewers have made of it; None where nobody has flagged or judged it."""
     headline: Headline[ScoreRow] | None
     """Over the whole corpus with both sides, else the 2023 score."""
     difference: tuple[WordRun, ...]
@@ -135,6 +138,7 @@ def compared_columns(
             created_at=explanation.created_at,
             simulator=_drawn_simulator(explanation, simulations),
             line=explanation.line,
+            state=explanation.state,
             headline=explanation.headline,
             difference=word_difference(explanations[0].text, explanation.text) if i else (),
         )

@@ -7,6 +7,7 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from app.domain.activations import FloatArray
+from app.domain.explanation_states import ExplanationState
 from app.domain.headlines import Headline
 from app.domain.heat import heat_scale, heat_steps
 from app.domain.samples import SampleKind
@@ -32,6 +33,8 @@ class PairedNeuron:
     index: int
     text: str | None
     line: VerdictLine | None
+    state: ExplanationState | None
+    """What reviewers have made of its explanation."""
     headline: Headline[ScoreRow] | None
     score_2023: ScoreRow | None
     maximum: float
@@ -174,6 +177,7 @@ def _neuron(session: Session, head: NeuronHead, letter: str, maximum: float) -> 
         index=head.index,
         text=None if current is None else current.text,
         line=None if current is None else current.line,
+        state=None if current is None else current.state,
         headline=None if current is None else current.headline,
         score_2023=None if current is None else current.score_2023,
         maximum=maximum,

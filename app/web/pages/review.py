@@ -13,6 +13,7 @@ from app.domain.flags import FlagReason
 from app.domain.review import FLAG_KINDS, REJECTING, Confidence, VerdictKind
 from app.domain.roles import Permission
 from app.errors import Conflict, Invalid
+from app.queries.explanations.headlines import ShownStanding, standings_of
 from app.queries.people.accounts import Viewer
 from app.queries.review.flags import open_flag
 from app.queries.review.judging import Judged, Judgement, give_verdict, send_back, stored_verdict, undo_verdict
@@ -78,6 +79,8 @@ class ReviewResult:
     """Of the neuron's page, once that reveals nothing that is hidden."""
     methods: tuple[MethodChoice, ...]
     """With which the viewer may queue the neuron again, where the explanation was rejected."""
+    standing: ShownStanding | None
+    """What scores say of the explanation, once that reveals nothing that is hidden; None for a planted text."""
 
 
 class VerdictForm(BaseModel):
@@ -237,7 +240,10 @@ def result(session: DbSession, viewer: MayReview, item_id: Id) -> ReviewResult:
     address = f"/{item.slug}/{item.layer}/{item.index}?explanation={item.explanation_id}"
     is_rejected = item.is_open_about_itself and item.outcome in REJECTING
     methods = choices_for(session, viewer) if is_rejected else ()
-    return ReviewResult(item, given, address if item.is_open_about_itself else None, methods)
+    standing = None
+    if item.is_open_about_itself and not item.is_planted:
+        standing = standings_of(session, explanation_ids=[item.explanation_id])[item.explanation_id]
+    return ReviewResult(item, given, address if item.is_open_about_itself else None, methods, standing)
 
 
 @router.post("/items/{item_id}/send-back", include_in_schema=False)

@@ -7,6 +7,7 @@ from typing import Any
 
 from app.localization.formats import LocaleFormat
 from app.localization.languages import Language
+from app.web.rendering.browsers import browser_name
 from app.web.rendering.signs import exact
 
 _NUMBER_LIST = re.compile(r"\[\n\s+-?[\d.][\d.eE+,\s-]*\]")
@@ -57,6 +58,7 @@ def filters_of(language: Language) -> dict[str, Callable[..., Any]]:
     return {
         "ago": written.ago,
         "aligned": written.aligned,
+        "browser_name": browser_name,
         "bytes": written.bytes,
         "capitalize_first": capitalize_first,
         "count": written.count,

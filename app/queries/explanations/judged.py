@@ -1,0 +1,76 @@
+"""What reviewers have made of explanations, as far as that may be shown."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ARRAY, BigInteger, Select, and_, any_, bindparam, or_, select
+from sqlalchemy.orm import Session
+
+from app.domain.explanation_states import ExplanationState, JudgedItem, explanation_state
+from app.domain.review import CampaignState, ItemSource, ItemState, Verdict
+from app.models import Campaign, Explanation, RejectedExplanation, ReviewItem
+from app.queries.common.prepared import PreparedSelect, rows_of
+
+
+@dataclass(frozen=True, slots=True)
+class ItemOfExplanation:
+    """An explanation's item of a campaign."""
+
+    explanation_id: int
+    state: ItemState
+    outcome: Verdict | None
+    is_rejected: bool
+    """Whether reviewers have upheld a flag against the explanation."""
+
+
+def shown_items() -> Select[*tuple[Any, ...]]:
+    """Items whose verdicts may be shown, the oldest first; to be restricted to some explanations.
+
+    They are of flags, and of campaigns that have ended: before that they would undo the blinding. What an ended
+    campaign has not judged says nothing.
+    """
+    return (
+        select(
+            ReviewItem.explanation_id,
+            ReviewItem.state,
+            ReviewItem.outcome,
+            RejectedExplanation.explanation_id.is_not(None).label("is_rejected"),
+        )
+        .join(Explanation, Explanation.id == ReviewItem.explanation_id)
+        .join(Campaign, Campaign.id == ReviewItem.campaign_id)
+        .outerjoin(RejectedExplanation, RejectedExplanation.explanation_id == ReviewItem.explanation_id)
+        .where(
+            ReviewItem.source != ItemSource.CONTROL,
+            or_(Campaign.is_standing, and_(Campaign.state == CampaignState.ENDED, ReviewItem.state != ItemState.OPEN)),
+        )
+        .order_by(ReviewItem.id)
+    )
+
+
+ITEMS_OF_EXPLANATIONS = PreparedSelect(
+    ItemOfExplanation,
+    shown_items().where(ReviewItem.explanation_id == any_(bindparam("explanation_ids", type_=ARRAY(BigInteger)))),
+)
+
+
+def states_by_explanation(items: Iterable[ItemOfExplanation]) -> Mapping[int, ExplanationState | None]:
+    """The state of each explanation that has items. What reviewers were never asked about is not in it."""
+    own: dict[int, list[ItemOfExplanation]] = defaultdict(list)
+    for item in items:
+        own[item.explanation_id].append(item)
+    return {
+        key: explanation_state(
+            [JudgedItem(item.state, item.outcome) for item in found], is_rejected=found[0].is_rejected
+        )
+        for key, found in own.items()
+    }
+
+
+def states_of(session: Session, *, explanation_ids: Iterable[int]) -> Mapping[int, ExplanationState | None]:
+    """The states of explanations that reviewers were asked about. One query."""
+    wanted = sorted(set(explanation_ids))
+    if not wanted:
+        return {}
+    return states_by_explanation(rows_of(session, ITEMS_OF_EXPLANATIONS.given(explanation_ids=wanted)))
