@@ -88,6 +88,15 @@ def test_the_sheet_lists_the_keys_of_the_page_and_turns_them_off(open_page: Call
     expect(page.locator("#go")).to_be_focused()
 
 
+def test_x_selects_all_that_match(open_page: Callable[..., Page]) -> None:
+    page = open_page("alice", **WIDE)
+    page.goto(f"/{SLUG}?words=import")
+    page.keyboard.press("x")
+    expect(page.locator('[name="all"]')).to_be_checked()
+    page.keyboard.press("x")
+    expect(page.locator('[name="all"]')).not_to_be_checked()
+
+
 def test_a_chosen_theme_stays(open_page: Callable[..., Page]) -> None:
     page = open_page(color_scheme="light", **WIDE)
     page.goto("/")

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from app.db import transaction
 from app.domain.roles import Role
-from app.models import Account, ReviewItem, ReviewVerdict, Subject
+from app.models import Account, Explanation, ReviewItem, ReviewVerdict, Subject
 from app.queries.neurons.selection import NeuronSelection
 from app.queries.people.accounts import ensure_account
 from app.queries.review.campaigns import CampaignRules
@@ -107,6 +107,13 @@ def test_evidence_first_then_a_guess_then_the_text_all_by_keyboard(site: Site, o
     expect(item.locator(".guessed")).to_contain_text("words about classes")
     page.keyboard.press("j")
     expect(page.locator(".evidence summary").first).to_be_focused()
+    page.keyboard.press("j")
+    page.keyboard.press("k")
+    expect(page.locator(".evidence summary").first).to_be_focused()
+    page.keyboard.press("f")
+    expect(page.locator("#verdict [name=flag]")).to_be_checked()
+    page.keyboard.press("f")
+    expect(page.locator("#verdict [name=flag]")).not_to_be_checked()
     page.keyboard.press("3")
     page.keyboard.press("n")
     page.keyboard.type("misses some")
@@ -119,6 +126,27 @@ def test_evidence_first_then_a_guess_then_the_text_all_by_keyboard(site: Site, o
     slot = page.locator("#_item").get_attribute("data-slot")
     page.keyboard.press("s")
     expect(page.locator(f'#_item[data-slot="{slot}"]')).to_have_count(0)
+
+
+def test_keys_compare_with_other_explanations_and_reach_the_neighbours_where_nothing_is_hidden(
+    site: Site, open_page: Callable[..., Page]
+) -> None:
+    campaign = create(site, "Open", 2, asks_guess=False, is_blind=False)
+    with transaction(site.sessions) as session:
+        items = select(Explanation).join(ReviewItem, ReviewItem.explanation_id == Explanation.id)
+        for explanation in session.scalars(items.where(ReviewItem.campaign_id == campaign)):
+            own = Explanation(neuron_id=explanation.neuron_id, text="fires on joy", author_kind="person", author="dora")
+            session.add(own)
+    page = open_page("bob", role=Role.REVIEWER)
+    begin(page, campaign)
+    others = page.locator(".others")
+    expect(others).not_to_be_visible()
+    page.keyboard.press("c")
+    expect(others).to_contain_text("fires on joy")
+    page.keyboard.press("]")
+    page.wait_for_url(re.compile(rf"/{SLUG}/\d+/\d+"))
+    page.keyboard.press("/")
+    expect(page.locator("#go")).to_be_focused()
 
 
 def test_a_verdict_shows_the_next_item_at_once(open_page: Callable[..., Page], site: Site, pictures: Path) -> None:
