@@ -8,10 +8,22 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.kinds import NARROW, WIDE, every_kind
+from tests.browser.site import SLUG
 
 AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 """Installed from the lock file by `make setup`."""
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+def test_what_is_not_loaded_yet_is_a_target_of_24_pixels(open_page: Callable[..., Page]) -> None:
+    page = open_page("alice", **WIDE)
+    page.route("**/search/facets**", lambda _: None)  # a server that takes its time
+    for address, link in ((f"/{SLUG}", ".common > a"), ("/search?words=brackets", ".side > a")):
+        page.goto(address)
+        page.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
+        box = page.locator(link).bounding_box()
+        assert box is not None
+        assert box["height"] >= 24
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
