@@ -25,6 +25,9 @@ COPY static static
 COPY worker worker
 COPY demo demo
 COPY --from=front-end /srv/node_modules/htmx.org/dist/htmx.min.js static/vendor/htmx.min.js
+# Every result is stored with the commit of the code, and an image has no history to read it from.
+ARG COMMIT=""
+RUN echo "${COMMIT}" > commit.txt
 VOLUME /data
 
 FROM core AS web

@@ -1,4 +1,4 @@
-"""The demo's audit: twenty items with controls, three finished by simulated reviewers, the rest for whoever visits."""
+"""The demo's audit: twenty items with controls, three finished by simulated reviewers, the rest open to visitors."""
 
 import numpy as np
 from sqlalchemy import select

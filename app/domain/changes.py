@@ -15,7 +15,7 @@ MEASURES = tuple(kind.name_of_score for kind in HeadlineKind)
 
 
 class Change(StrEnum):
-    """What became of a neuron's score by a new explanation."""
+    """How a new explanation changed a neuron's score."""
 
     BETTER = "better"
     SAME = "same"

@@ -10,7 +10,7 @@ _WORD = re.compile(r"\s*\S+")
 
 
 class Change(StrEnum):
-    """What became of a run of words."""
+    """How a run of words differs between two texts."""
 
     SAME = "same"
     REMOVED = "removed"

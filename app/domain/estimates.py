@@ -6,8 +6,8 @@ probability it is one of the corpus (Horvitz and Thompson 1952); the weights of 
 number of excerpts it holds, which is known exactly, so that a ratio of weighted sums is Hajek's estimate within strata
 (Hajek 1971; Sarndal, Swensson and Wretman, "Model assisted survey sampling", 1992, sections 5.7 and 7.6).
 
-Every statistic here is a function of sums over tokens, so that a set of replicate weights [B, E] gives B values by
-one product, for a jackknife or a bootstrap.
+Every statistic here is a function of sums over tokens, so that the replicate weights [B, E] of a jackknife give B
+values by one product.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,12 +21,10 @@ from scipy import stats
 from app.domain.activations import ActivationRecord, FloatArray, NeuronRecords
 from app.domain.intervals import CONFIDENCE, Interval, Scale
 from app.domain.samples import BANDS, STRATA, SampleKind
-from app.domain.scores import Estimate, pearson, token_sums
+from app.domain.scores import token_sums
 
 Float64s: TypeAlias = NDArray[np.float64]
 Int64s: TypeAlias = NDArray[np.int64]
-
-_NOTHING = Estimate(None, "there is no excerpt to score")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,34 +119,9 @@ def drawn_excerpts(
     return tuple(found)
 
 
-def weighted_correlation(real: Sequence[FloatArray], predicted: Sequence[FloatArray], weights: Float64s) -> Estimate:
-    """Pearson r over all tokens of the corpus. ``real`` and ``predicted`` are [T] each, one pair per weight.
-
-    Undefined where a side is the same on every token of every excerpt with a weight.
-    """
-    if not len(real):
-        return _NOTHING
-    value = float(pearson((weights @ correlation_sums(real, predicted))[None])[0])
-    if np.isnan(value):
-        return Estimate(None, "the real or the expected activations are the same on every token")
-    return Estimate(value)
-
-
 def correlation_sums(real: Sequence[FloatArray], predicted: Sequence[FloatArray]) -> Float64s:
-    """An excerpt's contributions to a correlation, [E, 6]: ``pearson(weights @ sums)`` is its value."""
+    """An excerpt's contributions to a correlation, [E, 6]: ``scores.pearson(weights @ sums)`` is its value."""
     return token_sums(real, predicted)
-
-
-def weighted_explained_variance(
-    real: Sequence[FloatArray], predicted: Sequence[FloatArray], weights: Float64s
-) -> Estimate:
-    """1 - mean((real - predicted)^2) / variance(real) over all tokens of the corpus, in the model's own units."""
-    if not len(real):
-        return _NOTHING
-    value = float(explained_variance_of((weights @ explained_variance_sums(real, predicted))[None])[0])
-    if np.isnan(value):
-        return Estimate(None, "the real activations are the same on every token")
-    return Estimate(value)
 
 
 def explained_variance_sums(real: Sequence[FloatArray], predicted: Sequence[FloatArray]) -> Float64s:
@@ -171,39 +144,6 @@ def explained_variance_of(sums: Float64s) -> Float64s:
 
 _CONSTANT = 1e-12
 """Share of the uncentred square below which a variance is rounding, not variation."""
-
-
-@dataclass(frozen=True, slots=True)
-class Detected:
-    """Precision and recall over all tokens of the corpus, each as frequent as it is there.
-
-    ``fires`` and ``claimed`` are estimated numbers of tokens of the corpus on which the neuron fires and on which the
-    explanation claims it, ``both`` of those on which both are true.
-    """
-
-    precision: Estimate
-    recall: Estimate
-    fires: float
-    claimed: float
-    both: float
-
-
-def precision_and_recall(
-    fires: Sequence[NDArray[np.bool_]], claimed: Sequence[NDArray[np.bool_]], weights: Float64s
-) -> Detected:
-    """How much of what is claimed is true, and how much of what is true is claimed, [T] each, one pair per weight.
-
-    Precision is undefined where nothing is claimed, recall where the neuron fires on no token.
-    """
-    sums = weights @ detection_sums(fires, claimed) if len(fires) else np.zeros(3)
-    both, positive, true = (float(value) for value in sums)
-    return Detected(
-        precision=Estimate(both / positive) if positive > 0 else Estimate(None, "nothing is claimed on any token"),
-        recall=Estimate(both / true) if true > 0 else Estimate(None, "the neuron fires on no token"),
-        fires=true,
-        claimed=positive,
-        both=both,
-    )
 
 
 def detection_sums(fires: Sequence[NDArray[np.bool_]], claimed: Sequence[NDArray[np.bool_]]) -> Float64s:
@@ -235,20 +175,6 @@ def jackknife_weights(weights: Weights) -> tuple[Float64s, Float64s]:
     return np.array(rows, dtype=np.float64).reshape(-1, len(weights.values)), np.array(factors, dtype=np.float64)
 
 
-def bootstrap_weights(weights: Weights, *, n: int, seed: int) -> Float64s:
-    """``n`` replicates that draw each stratum's excerpts again, as many, with replacement, [n, E].
-
-    Strata as in ``jackknife_weights``. Equal seeds give equal replicates.
-    """
-    generator = np.random.default_rng(seed)
-    replicates = np.tile(weights.values, (n, 1))
-    for own, population in _groups(weights):
-        times = generator.multinomial(len(own), np.full(len(own), 1 / len(own)), size=n)
-        part = weights.values[own] * times
-        replicates[:, own] = part * (population / part.sum(axis=1, keepdims=True))
-    return replicates
-
-
 _LEAST_REPLICATED = 2
 
 
@@ -277,19 +203,6 @@ def _groups(weights: Weights) -> list[tuple[Int64s, float]]:
 
 Statistic: TypeAlias = Callable[[Float64s], Float64s]
 """Values [B] of sums [B, K]."""
-
-
-def jackknife_variance(weights: Weights, sums: Float64s, statistic: Statistic) -> float | None:
-    """The sampling variance of a statistic of sums [E, K]; None where these excerpts do not determine it."""
-    replicates, factors = jackknife_weights(weights)
-    if not len(replicates):
-        drawn = np.bincount(weights.strata, minlength=len(weights.populations))
-        return 0.0 if (drawn >= weights.populations).all() else None
-    value = statistic((weights.values @ sums)[None])[0]
-    deviations = statistic(replicates @ sums) - value
-    if not np.isfinite(deviations).all():
-        return None
-    return float((factors * deviations**2).sum())
 
 
 def weighted_interval(weights: Weights, sums: Float64s, statistic: Statistic, scale: Scale) -> Interval | None:

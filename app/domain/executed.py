@@ -112,11 +112,6 @@ class Execution:
         """False negatives: tokens on which the neuron fires and that the explanation does not claim."""
         return self.n_firing - self.n_right
 
-    @property
-    def base_rate(self) -> float:
-        """The share of tokens on which the neuron fires: precision and average precision of chance."""
-        return self.n_firing / self.n_tokens
-
     def measures(self) -> Mapping[str, Measured]:
         """The five numbers by name."""
         return {

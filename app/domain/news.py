@@ -1,4 +1,4 @@
-"""News for a person: what became of the flags, verdicts and batches that are this person's."""
+"""News for a person: outcomes of this person's flags, verdicts and batches."""
 
 from enum import StrEnum
 

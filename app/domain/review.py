@@ -227,7 +227,7 @@ FLAG_KINDS = {
 
 
 def flag_verdict(state: "ItemState", outcome: Verdict | None) -> FlagVerdict | None:
-    """What became of the flags of an item; None while they are open."""
+    """The outcome of an item's flags; None while they are open."""
     if state is ItemState.WITHDRAWN:
         return FlagVerdict.WITHDRAWN
     if outcome is None:

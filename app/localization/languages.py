@@ -15,8 +15,3 @@ class Language(StrEnum):
     def locale(self) -> Locale:
         """What Babel knows of it."""
         return Locale.parse(self.value)
-
-    @property
-    def own_name(self) -> str:
-        """Its name in itself, e.g. ``français``."""
-        return str(self.locale.get_display_name())

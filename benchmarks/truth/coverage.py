@@ -121,7 +121,7 @@ def _precision(right: NDArray[np.bool_], of: NDArray[np.bool_]) -> float | None:
 
 
 def _chosen(own: _Explained) -> float | None:
-    """How often the own excerpt is chosen, over all choices of a top excerpt of it and one of each neighbour."""
+    """The share of choices, of a top excerpt and one of each neighbour, in which the neuron's own scores highest."""
     peaks = own.expected.max(axis=1)
     top = strata_of(own.neuron.peaks)[SampleKind.TOP]
     shown = [np.setdiff1d(strata_of(other.peaks)[SampleKind.TOP], top) for other in own.near]

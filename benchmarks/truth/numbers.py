@@ -152,7 +152,7 @@ def _n_doubts(result: ExplanationResult, executed: Sequence[DoubtedScore]) -> fl
 
 
 def judged_by_reader(text: str, task: NeuronTask) -> Numbers:
-    """Detection and fuzzing, where whoever rates reads the text without mistakes."""
+    """Detection and fuzzing, with a rater that applies the text without mistakes."""
     clauses = executable(text)
     items = asked_about(task.records, task.seed)
     expected = _predicted([item.record for item in items], text, task)

@@ -83,7 +83,7 @@ def _below(wrong: float | None, right: float) -> bool:
 
 
 def _made(n_excerpts: int, rate: float, number: int, generator: np.random.Generator) -> tuple[Pool, BoolArray]:
-    """A pool with one neuron that fires on tokens drawn by chance, 3 to 10 on its own scale, and hums elsewhere."""
+    """A pool with one neuron that fires on tokens drawn by chance, 3 to 10 on its own scale, else has small values."""
     shape = (n_excerpts, TOKENS)
     fires = generator.random(shape) < rate
     fires[0, 0] = True

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from app.models import Subject
+from app.domain.sampling import draw
+from app.models import CampaignDraw, Subject
 from app.queries.neurons.selection import NeuronSelection
 from app.queries.review.campaigns import CampaignRules
 from app.queries.review.items import SampleWanted, create_campaign
@@ -67,3 +68,11 @@ def reviewing(make: Make, *, n_items: int = 1, verdicts: int = 2) -> Cast:
         seed=7,
     )
     return Cast(campaign_id, subject, ids, alice, bob, dora, erik)
+
+
+def drawn_again(session: Session, *, draw_id: int) -> tuple[int, ...]:
+    """The explanation ids that a sample's recorded frame and seed give, in ascending order."""
+    row = session.get_one(CampaignDraw, draw_id)
+    labels = [stratum["label"] for stratum in row.strata]
+    again = draw(row.frame_strata, labels, n=row.parameters["n"], seed=row.seed)
+    return tuple(row.frame[i] for i in again.indices)

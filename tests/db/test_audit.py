@@ -21,10 +21,10 @@ from app.queries.audit.statements import save_statements, saved_statements, stat
 from app.queries.history.chain import chain_head
 from app.queries.review.campaigns import standing_campaign_id
 from app.queries.review.flags import open_flag
-from app.queries.review.items import drawn_again
 from app.queries.review.judging import undo_verdict
 from app.queries.review.taking import take_next
 from tests.db.auditing import Audit, audited, judge, judge_all
+from tests.db.reviewing import drawn_again
 from tests.db.reviewing import judge as judge_slot
 from tests.factories import Make
 

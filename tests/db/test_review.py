@@ -24,12 +24,11 @@ from app.queries.review.items import (
     SampleWanted,
     add_items,
     create_campaign,
-    drawn_again,
     withdraw_items,
 )
 from app.queries.review.judging import Judgement, send_back, undo_verdict
 from app.queries.review.taking import LeaseExpired, Reviewer, keep_guess, renew, skip, take_item, take_next
-from tests.db.reviewing import QUESTION, judge, reviewing
+from tests.db.reviewing import QUESTION, drawn_again, judge, reviewing
 from tests.factories import Make
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.worker.collecting import some_text
+from tests.worker.collecting import corpus_of, some_text
 from tests.worker.models import save_model
 from worker.collection.best import ordinals_of
 from worker.collection.passes import BatchSize, Part, Pass
@@ -15,7 +15,6 @@ from worker.collection.sampling import Sampling
 from worker.collection.state import POOLS, Shape, State, layer_bounds
 from worker.collection.statistics import LayerStatistics, layer_statistics
 from worker.collection.token_sums import token_rows
-from worker.corpora.documents import corpus_of
 from worker.subjects.load import LoadOptions, load_subject
 from worker.subjects.loaded import LoadedSubject
 

@@ -18,9 +18,8 @@ import torch
 from sqlalchemy import event
 
 from app.db import make_engine, make_sessions
-from tests.worker.collecting import some_text
+from tests.worker.collecting import corpus_of, some_text
 from worker.collection.run import CollectOptions, collect
-from worker.corpora.documents import corpus_of
 from worker.subjects.load import LoadOptions, load_subject
 from worker.subjects.loaded import LoadedSubject
 

@@ -13,6 +13,7 @@ from typer.main import get_command
 from app.cli.main import cli
 from app.db import make_engine
 from app.settings import Settings
+from app.version import COMMIT_FILE
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -109,6 +110,11 @@ def test_images_can_be_pinned_by_digest() -> None:
     assert SERVICES["postgres"]["image"] == "${POSTGRES_IMAGE:-pgvector/pgvector:pg18}"
     assert {SERVICES[name]["build"]["args"]["PYTHON_IMAGE"] for name in OURS} == {"${PYTHON_IMAGE:-python:3.13-slim}"}
     assert re.findall(r"^FROM (\S+) AS", DOCKERFILE, flags=re.MULTILINE)[:2] == ["${PYTHON_IMAGE}"] * 2
+
+
+def test_images_are_built_with_the_commit_that_results_are_stored_with() -> None:
+    assert {SERVICES[name]["build"]["args"]["COMMIT"] for name in OURS} == {"${COMMIT:-}"}
+    assert 'ARG COMMIT=""\nRUN echo "${COMMIT}" > ' + COMMIT_FILE in DOCKERFILE.partition(" AS core\n")[2]
 
 
 def test_files_with_secrets_stay_out_of_images_and_commits() -> None:

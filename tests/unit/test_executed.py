@@ -33,7 +33,7 @@ def test_ten_tokens_by_hand() -> None:
     expected = np.array([9, 9, 9, 1, 0, 0, 0, 5, 0, 0])
     found = execution(*counted(real, expected))
     assert (found.n_claimed, found.n_firing, found.n_right) == (4, 4, 3)
-    assert (found.n_false_alarms, found.n_misses, found.base_rate) == (1, 1, 0.4)
+    assert (found.n_false_alarms, found.n_misses) == (1, 1)
     assert found.precision.value == found.recall.value == found.f1.value == 0.75
     # Levels 9, 5, 1 and 0: precision 2/3 at recall 2/4, 3/4 at 3/4, 3/5 at 3/4, 4/10 at 4/4.
     assert found.average_precision.value == pytest.approx(2 / 3 * 2 / 4 + 3 / 4 * 1 / 4 + 4 / 10 * 1 / 4)

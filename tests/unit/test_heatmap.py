@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -76,7 +77,7 @@ def test_a_peak_too_weak_for_a_colour_is_an_element_too(words: ShownVocabulary) 
 def test_a_row_can_be_centred_elsewhere(words: ShownVocabulary) -> None:
     values = np.array([10.0, 0.0], dtype=np.float32)
     (heat,) = heat_rows([[1, 0]], values, heat_steps(values, 10.0))
-    assert str(strip(heat.centred_on(1), words)).endswith("</span></span><i><s> </s>the</i><span class=r></span>")
+    assert str(strip(replace(heat, centre=1), words)).endswith("</span></span><i><s> </s>the</i><span class=r></span>")
 
 
 def test_blanks_side_by_side_are_one_element() -> None:

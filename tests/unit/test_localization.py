@@ -100,10 +100,6 @@ def test_a_written_measurement_reads_back_to_three_digits(value: float) -> None:
     assert back == pytest.approx(value, rel=0.0051, abs=0.0)
 
 
-def test_a_language_names_itself() -> None:
-    assert [language.own_name for language in Language] == ["English", "français"]
-
-
 def test_english_needs_no_catalogue_and_a_missing_sentence_stays_english() -> None:
     assert translations(Language.ENGLISH).gettext("just now") == "just now"
     assert translations(Language.FRENCH).gettext("no such sentence") == "no such sentence"

@@ -86,6 +86,15 @@ def test_an_explanation_shows_scores_with_baselines_and_its_calls(
     assert ">0.50</td>" in answer.text
 
 
+def test_the_shuffled_baseline_is_named_as_what_it_is(client: TestClient, make: Make) -> None:
+    explanation_id = make.explained(make.neuron(make.subject()), "fires on cats")
+    for address in (f"/explanations/{explanation_id}", "/tiny/0/0"):
+        page = client.get(address).text
+        assert "Shuffled baseline: this text on another neuron" in page
+        assert "neuron's text" not in page
+        assert "neuron&#39;s text" not in page
+
+
 def test_a_call_is_shown_as_it_went_over_the_wire(client: TestClient, explained: tuple[Explanation, LlmCall]) -> None:
     answer = client.get(f"/calls/{explained[1].id}")
     assert "&lt;b&gt;" in answer.text

@@ -1,4 +1,4 @@
-"""What became of what a person did: one's own page, and the news about it."""
+"""The outcomes of what a person did: one's own page, and the news about it."""
 
 import uuid
 from collections.abc import Callable

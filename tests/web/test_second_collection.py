@@ -23,10 +23,10 @@ from app.queries.methods.definitions import ensure_builtin_methods, newest_metho
 from app.queries.neurons.records import neuron_records, vocabulary
 from app.web.neuron.claim import NeuronClaim
 from app.work.enqueue import enqueue_scoring
+from tests.worker.collecting import corpus_of
 from tests.worker.looping import work_off
 from tests.worker.models import save_model
 from worker.collection.run import CollectOptions, collect
-from worker.corpora.documents import corpus_of
 from worker.run.runs import build_work
 from worker.subjects.load import LoadOptions, load_subject
 

@@ -13,10 +13,10 @@ from starlette.testclient import TestClient
 from app.db import Sessions
 from app.domain.samples import PEAK_QUANTILES
 from app.models import Collection, Excerpt, Subject
-from tests.worker.collecting import some_text
+from tests.worker.collecting import corpus_of, some_text
 from tests.worker.models import save_model
 from worker.collection.run import CollectOptions, collect
-from worker.corpora.documents import CorpusSource, corpus_of
+from worker.corpora.documents import CorpusSource
 from worker.subjects.load import LoadOptions, load_subject
 from worker.subjects.loaded import LoadedSubject
 

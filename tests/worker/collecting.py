@@ -1,5 +1,6 @@
 """Help for tests of collections: activations without a model, and what must come out of them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from worker.collection.plan import Cut, Excerpts, Plan, prepare
 from worker.collection.sampling import Sampling
 from worker.collection.state import POOLS, Shape, State
 from worker.collection.token_sums import GIGABYTES, token_rows
-from worker.corpora.documents import corpus_of
+from worker.corpora.documents import CorpusSource, Document
 from worker.subjects.hooks import OnLayer
 
 CPU = torch.device("cpu")
@@ -62,6 +63,12 @@ def some_text(n_excerpts: int, seed: int = 0) -> list[tuple[str, str]]:
         documents.append((f"document {len(documents)}", bytes(letters.tolist()).decode()))
         left -= size
     return documents
+
+
+def corpus_of(name: str, documents: Iterable[tuple[str, str]]) -> CorpusSource:
+    """A corpus of (name, text) pairs at hand."""
+    kept = [Document(document, text) for document, text in documents]
+    return CorpusSource(name, name, lambda on_skip: kept)
 
 
 def planned(folder: Path, n_excerpts: int, shard_excerpts: int = 16) -> Plan:

@@ -35,13 +35,12 @@ from app.models import (
 )
 from app.queries.explanations.store import Author, store_explanation
 from app.queries.neurons.records import vocabulary
-from tests.worker.collecting import some_text
+from tests.worker.collecting import corpus_of, some_text
 from tests.worker.models import save_model
 from worker.checks.run import CheckOptions, CheckOutcome, check
 from worker.collection.passes import Part
 from worker.collection.reporting import Progress
 from worker.collection.run import CollectOptions, collect
-from worker.corpora.documents import corpus_of
 from worker.lexical.matching import Block
 from worker.lexical.parser import parse
 from worker.subjects.load import LoadOptions, load_subject

@@ -13,11 +13,10 @@ from app.errors import Conflict, NotFound
 from app.models import CorpusCheck, Subject, Task
 from app.settings import Settings
 from app.work.checks import enqueue_check
-from tests.worker.collecting import some_text
+from tests.worker.collecting import corpus_of, some_text
 from tests.worker.models import save_model
 from tests.worker.test_check_run import COLLECT, CORPUS_TEXT, TEXTS, explained
 from worker.collection.run import collect
-from worker.corpora.documents import corpus_of
 from worker.run.checks import CheckHandler
 from worker.run.loop import WorkerContext, WorkLoop
 from worker.run.services import WorkerServices

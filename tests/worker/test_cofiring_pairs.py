@@ -15,10 +15,10 @@ from app.models import Neuron, Subject
 from app.queries.subjects.cofiring_pairs import MOST_DRAWN, subjects_by_cofiring
 from tests.factories import Make
 from tests.queries import counted_queries
+from tests.worker.collecting import corpus_of
 from tests.worker.models import save_model
 from tests.worker.test_collection_run import CORPUS, OPTIONS
 from worker.collection.run import CollectOptions, collect
-from worker.corpora.documents import corpus_of
 from worker.subjects.load import LoadOptions, load_subject
 
 N_EXPLAINED = 6

@@ -8,11 +8,10 @@ from app.db import Sessions
 from app.domain.activations import SampleKind
 from app.models import Neuron, Sample
 from app.queries.neurons.records import neuron_records
-from tests.worker.collecting import some_text
+from tests.worker.collecting import corpus_of, some_text
 from tests.worker.tiny_models import save_tiny
 from worker.collection.hard_negatives import LOW_SHARE, driving_tokens
 from worker.collection.run import CollectOptions, collect
-from worker.corpora.documents import corpus_of
 from worker.subjects.load import LoadOptions, load_subject
 
 

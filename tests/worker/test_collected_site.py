@@ -15,10 +15,9 @@ from app.models import Neuron, Subject
 from app.queries.neurons.records import neuron_records
 from app.queries.subjects.lookup import stored_subject
 from app.settings import Settings
-from tests.worker.collecting import some_text
+from tests.worker.collecting import corpus_of, some_text
 from tests.worker.models import byte_tokenizer, save_model
 from worker.collection.run import CollectOptions, collect
-from worker.corpora.documents import corpus_of
 from worker.run.services import WorkerServices
 from worker.subjects.load import LoadOptions, load_subject
 

@@ -11,12 +11,11 @@ from torch import Tensor
 
 from app.domain.copies import alike
 from app.domain.samples import BAND_EDGES, BANDS, STRATA, SampleKind
-from tests.worker.collecting import FakeModel, a_pass, encode_bytes, finished, planned
+from tests.worker.collecting import FakeModel, a_pass, corpus_of, encode_bytes, finished, planned
 from worker.collection.draw import BAND_SIZE, LayerDraw, band_edge_bins, draw_layer
 from worker.collection.passes import Part, Pass
 from worker.collection.plan import Cut, prepare
 from worker.collection.state import LEADERS, State, layer_bounds
-from worker.corpora.documents import corpus_of
 from worker.subjects.hooks import OnLayer
 
 TOP, RANDOM = SampleKind.TOP, SampleKind.RANDOM

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import CollectionError, CorpusError
-from tests.worker.collecting import encode_bytes
+from tests.worker.collecting import corpus_of, encode_bytes
 from worker.collection import copies
 from worker.collection.plan import Cut, Excerpts, Plan, prepare
-from worker.corpora.documents import CorpusSource, Document, OnSkip, corpus_of
+from worker.corpora.documents import CorpusSource, Document, OnSkip
 
 
 def cut(folder: Path, texts: list[str], length: int = 4, most: int | None = None) -> tuple[Plan, Excerpts]:

@@ -19,14 +19,13 @@ from app.errors import CollectionError, Conflict, CorpusError, Invalid
 from app.models import Collection, Document, Excerpt, Neuron, Sample, Subject
 from app.queries.neurons.records import neuron_records, vocabulary
 from app.version import code_version
-from tests.worker.collecting import some_text
+from tests.worker.collecting import corpus_of, some_text
 from tests.worker.models import save_model
 from worker.collection import run as run_module
 from worker.collection.command import parse_part, slug_of_model
 from worker.collection.passes import Part
 from worker.collection.reporting import Progress
 from worker.collection.run import CollectOptions, Outcome, collect
-from worker.corpora.documents import corpus_of
 from worker.subjects.load import LoadOptions, load_subject
 from worker.subjects.loaded import LoadedSubject
 

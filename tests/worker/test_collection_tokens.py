@@ -7,13 +7,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from tests.worker.collecting import CPU, FakeModel, a_pass, encode_bytes, finished, planned
+from tests.worker.collecting import CPU, FakeModel, a_pass, corpus_of, encode_bytes, finished, planned
 from worker.collection.passes import Part, Pass
 from worker.collection.plan import Cut, Excerpts, prepare
 from worker.collection.state import State, layer_bounds
 from worker.collection.statistics import LEAST_OCCURRENCES, LISTED_TOKENS, LayerTokens, layer_tokens
 from worker.collection.token_sums import BYTES_PER_SUM, token_rows
-from worker.corpora.documents import corpus_of
 
 
 class Busy(FakeModel):

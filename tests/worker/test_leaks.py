@@ -16,9 +16,9 @@ from app.domain.splits import OPEN, Split, Splits, split_of
 from app.errors import MethodError
 from app.models import Neuron, Subject
 from app.queries.neurons.records import neuron_records, vocabulary
+from tests.worker.collecting import corpus_of
 from tests.worker.tiny_models import save_tiny
 from worker.collection.run import CollectOptions, collect
-from worker.corpora.documents import corpus_of
 from worker.method.contracts import NeuronTask, Services
 from worker.method.pipeline import run_method
 from worker.method.registry import build_method

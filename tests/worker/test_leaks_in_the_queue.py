@@ -16,11 +16,11 @@ from app.domain.splits import HELD_OUT, Split
 from app.models import Explanation, Neuron, Subject
 from app.queries.neurons.records import neuron_records
 from tests.llm_server import Answer, Behaviour, Body, LlmServer
+from tests.worker.collecting import corpus_of
 from tests.worker.llm_site import SETTINGS, Site, method_named
 from tests.worker.test_leaks import CONTEXT, full_of_copies
 from tests.worker.tiny_models import save_tiny
 from worker.collection.run import CollectOptions, collect
-from worker.corpora.documents import corpus_of
 from worker.run.services import WorkerServices
 from worker.subjects.load import LoadOptions, load_subject
 

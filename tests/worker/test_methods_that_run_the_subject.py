@@ -15,11 +15,10 @@ from app.domain import sites as domain
 from app.domain.activations import ActivationRecord, FloatArray, IntArray
 from app.models import CollectedNeuron, Explanation, Neuron, Run, Score, Subject
 from tests.llm_server import Answer, Behaviour, Body, LlmServer, instance_of
-from tests.worker.collecting import some_text
+from tests.worker.collecting import corpus_of, some_text
 from tests.worker.llm_site import SETTINGS, Site, method_named
 from tests.worker.tiny_models import save_tiny
 from worker.collection.run import CollectOptions, collect
-from worker.corpora.documents import corpus_of
 from worker.run.services import WorkerServices
 from worker.run.subjects import SizedSubject
 from worker.subjects.load import LoadOptions, load_subject

@@ -182,6 +182,14 @@ def test_a_score_has_its_baselines() -> None:
     assert headline.shuffled_baseline < 0.2
 
 
+def test_the_shuffled_baseline_is_this_text_on_another_neuron() -> None:
+    (result,) = run_method(method(Texts("1")), task(), silently)  # the other neuron fires on token 1
+    headline = result.scores[0]
+    assert headline.value is not None
+    assert headline.value < 0.2
+    assert headline.shuffled_baseline == pytest.approx(1.0)
+
+
 def test_without_a_peer_there_is_no_shuffled_baseline() -> None:
     (result,) = run_method(method(Texts("0")), task(peer=None), silently)
     assert result.scores[0].shuffled_baseline is None

@@ -22,12 +22,12 @@ from app.queries.review.items import SampleWanted, create_campaign
 from app.work.controls import enqueue_controls
 from app.work.enqueue import enqueue_batch
 from benchmarks.truth.numbers import pearson_of
+from tests.worker.collecting import corpus_of
 from tests.worker.looping import work_off
 from tests.worker.test_campaign_controls import work
 from tests.worker.tiny_models import save_tiny
 from worker.checks.run import CheckOptions, check
 from worker.collection.run import CollectOptions, collect
-from worker.corpora.documents import corpus_of
 from worker.lexical.matching import Block
 from worker.lexical.parser import executable
 from worker.method.contracts import Candidate, NeuronTask, Services

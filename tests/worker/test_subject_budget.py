@@ -16,12 +16,11 @@ from app.domain.sites import SiteKind
 from app.errors import Conflict, SubjectError
 from app.queries.subjects.lookup import StoredSubject, stored_subject
 from app.settings import Settings
-from tests.worker.collecting import some_text
+from tests.worker.collecting import corpus_of, some_text
 from tests.worker.models import FAMILIES, save_model
 from worker.checkpoints import empty_model, model_bytes
 from worker.collection.run import CollectOptions, collect
 from worker.collection.stored_subject import stored_bytes
-from worker.corpora.documents import corpus_of
 from worker.devices import device_memory
 from worker.run.services import SHARE_OF_MEMORY, WorkerServices
 from worker.run.subjects import load_live

@@ -1,4 +1,4 @@
-"""What a look at a few excerpts fixes before the pass: where to centre, how fine to count, how often to draw.
+"""What a pilot over a few excerpts determines before the pass: centres, widths of bins, how often bands are drawn.
 
 A collection reads its text once, so all this has to be known beforehand. A small uniform sample of
 the corpus gives it. It steers only how finely things are counted and how often excerpts of which peaks are drawn;

@@ -49,12 +49,6 @@ class Row:
     byte_offset: int | None = None
 
 
-def corpus_of(name: str, documents: Iterable[tuple[str, str]]) -> CorpusSource:
-    """A corpus of (name, text) pairs at hand."""
-    kept = [Document(document, text) for document, text in documents]
-    return CorpusSource(name, name, lambda on_skip: kept)
-
-
 def documents_of_rows(name: str, rows: Iterable[Row], on_skip: OnSkip) -> Iterator[Document]:
     """The texts of rows as documents ``name:number``. Rows without one go to ``on_skip``; empty ones are nothing."""
     has_text, n_without = False, 0

@@ -1,4 +1,4 @@
-"""Reads clauses out of any sentence: what ``grammar.sentence`` writes exactly, what people write with good will.
+"""Reads clauses out of any sentence: all that ``grammar.sentence`` writes, and what it can of people's.
 
 Quoted text, word classes and positions are read; every other word is ignored.
 """

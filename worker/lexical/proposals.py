@@ -1,4 +1,4 @@
-"""What a sentence could say of a neuron: targets and places that stand where it fires.
+"""Candidates for what a sentence says of a neuron: the targets and their positions that occur where it fires.
 
 Train records propose both; the neuron's token table proposes tokens that explain its variance over the corpus.
 """

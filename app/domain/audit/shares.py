@@ -86,12 +86,6 @@ def population_share(strata: Sequence[Stratum]) -> Share | None:
     return _hajek(strata) if silent_strata(strata) else _stratified(strata)
 
 
-def stratified_share(strata: Sequence[Stratum]) -> Estimate:
-    """``population_share`` with its interval. Undefined before the first verdict."""
-    share = population_share(strata)
-    return Estimate(None, NO_VERDICT) if share is None else share.estimate
-
-
 def silent_strata(strata: Sequence[Stratum]) -> int:
     """How many strata of the sample have no verdict yet."""
     return sum(1 for stratum in strata if stratum.sampled and not stratum.judged)

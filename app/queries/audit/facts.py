@@ -18,7 +18,6 @@ from app.models import (
     Document,
     Explanation,
     LlmCall,
-    Method,
     Neuron,
     ReviewItem,
     Run,
@@ -350,8 +349,3 @@ def version_facts(session: Session, *, campaign_id: int) -> tuple[VersionFacts, 
         .order_by(CampaignVersion.number)
     )
     return tuple(VersionFacts(*row) for row in rows)
-
-
-def method_labels(session: Session, *, method_ids: set[int]) -> dict[int, Method]:
-    """The methods with these ids."""
-    return {method.id: method for method in session.scalars(select(Method).where(Method.id.in_(method_ids)))}

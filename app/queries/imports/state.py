@@ -14,7 +14,7 @@ from app.domain.events import EventKind
 from app.domain.imports import DataFormat, ImportCounts, ImportStatus
 from app.errors import Conflict
 from app.formats.problems import ReadingProblem
-from app.models import Collection, DataImport, ImportProblem, Neuron, Subject
+from app.models import Collection, DataImport, ImportProblem, Subject
 from app.queries.history.events import record_event
 
 MOST_KEPT = 1_000
@@ -238,11 +238,3 @@ def _row(found: DataImport, slug: str, subject: str, is_shown: bool | None) -> I
         seen_at=found.seen_at,
         finished_at=found.finished_at,
     )
-
-
-def biggest_address(session: Session, *, subject_id: int) -> tuple[int, int]:
-    """The highest layer and the highest index of a subject's neurons; -1 without any."""
-    row = session.execute(
-        select(func.max(Neuron.layer), func.max(Neuron.index)).where(Neuron.subject_id == subject_id)
-    ).one()
-    return (-1, -1) if row[0] is None else (row[0], row[1])

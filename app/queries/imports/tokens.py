@@ -1,6 +1,6 @@
 """Tokens that a file writes as text, as ids of the subject's tokenizer."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -56,7 +56,3 @@ class TokenIds:
             columns = {"tokenizer_id": "int8", "token_id": "int4", "bytes": "bytea"}
             copy_into(session, "vocabulary", columns, self._new)
             self._new = []
-
-    def known_ids(self, token_ids: Iterable[int]) -> bool:
-        """Whether the vocabulary has all of these."""
-        return all(0 <= token_id < self._next for token_id in token_ids)

@@ -114,7 +114,7 @@ def last_texts(session: Session, *, account_id: int, neuron_id: int) -> tuple[La
 
 @dataclass(frozen=True, slots=True)
 class FiringShown:
-    """What became of the search for the neurons that fire on a text."""
+    """State and result of the search for the neurons that fire on a text."""
 
     id: int
     text: str

@@ -1,4 +1,4 @@
-"""News: what became of what a person did, since that person last looked."""
+"""News: outcomes of a person's flags, verdicts and batches since that person last looked."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from app.models import Account, Batch, Explanation, Flag, Neuron, News, ReviewIt
 
 @dataclass(frozen=True, slots=True)
 class FlagNews:
-    """What became of a flag."""
+    """A flag that was settled, with its outcome."""
 
     flag_id: int
     subject: str

@@ -1,1 +1,1 @@
-"""Flags and what became of them."""
+"""Campaigns, their items, verdicts and flags."""

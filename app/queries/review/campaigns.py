@@ -16,8 +16,6 @@ from app.domain.review import (
     HIGHEST_CONTROL_SHARE,
     MOST_VERDICTS,
     CampaignState,
-    ItemSource,
-    ItemState,
     Participants,
 )
 from app.errors import Conflict, Invalid, NotFound
@@ -220,16 +218,6 @@ def campaign_rows(session: Session, *, campaign_ids: Sequence[int] | None = None
 def standing_campaign_id(session: Session) -> int:
     """The campaign whose items are flagged explanations. Every database has one from the start."""
     return session.scalars(select(Campaign.id).where(Campaign.is_standing)).one()
-
-
-def n_unsettled_by_source(session: Session, *, campaign_id: int) -> dict[ItemSource, int]:
-    """The number of items that wait for verdicts, by source. Controls count as their own source."""
-    rows = session.execute(
-        select(ReviewItem.source, func.count())
-        .where(ReviewItem.campaign_id == campaign_id, ReviewItem.state.in_([ItemState.OPEN, ItemState.DISPUTED]))
-        .group_by(ReviewItem.source)
-    )
-    return {ItemSource(source): n for source, n in rows}
 
 
 def _row(row: Any, of_campaign: Mapping[int, Mapping[str, int]]) -> CampaignRow:

@@ -18,7 +18,6 @@ from app.models import (
     Campaign,
     CampaignDraw,
     CampaignVersion,
-    Explanation,
     Neuron,
     ReviewItem,
     ReviewSlot,
@@ -61,7 +60,7 @@ class Added:
 
 @dataclass(frozen=True, slots=True)
 class DrawShown:
-    """Items that were added together, and what became of them."""
+    """Items that were added together, with their numbers by state."""
 
     id: int
     campaign_id: int
@@ -263,16 +262,6 @@ def draw_shown(session: Session, *, draw_id: int) -> DrawShown:
     )
 
 
-def drawn_again(session: Session, *, draw_id: int) -> tuple[int, ...]:
-    """The explanation ids that a sample's recorded frame and seed give, in ascending order. Raises NotFound."""
-    row = session.get(CampaignDraw, draw_id)
-    if row is None or row.source != ItemSource.SAMPLE:
-        raise NotFound("There is no such sample.")
-    labels = [stratum["label"] for stratum in row.strata]
-    again = draw(row.frame_strata, labels, n=row.parameters["n"], seed=row.seed)
-    return tuple(row.frame[i] for i in again.indices)
-
-
 def current_explanations(session: Session, *, neurons: NeuronSelection) -> list[int]:
     """The current explanations of the selected neurons, in ascending order; neurons without one are left out."""
     with neurons.planned(session):
@@ -280,11 +269,6 @@ def current_explanations(session: Session, *, neurons: NeuronSelection) -> list[
             *neurons.conditions, Neuron.current_explanation_id.is_not(None)
         )
         return sorted(i for i in session.scalars(found) if i is not None)
-
-
-def explanations_of_author(session: Session, *, account_id: int) -> list[int]:
-    """The explanations that an account has written, which it never judges."""
-    return list(session.scalars(select(Explanation.id).where(Explanation.account_id == account_id)))
 
 
 def _add_sample(session: Session, campaign: Campaign, wanted: SampleWanted, account_id: int | None) -> Added:

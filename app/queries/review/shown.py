@@ -108,7 +108,7 @@ class VerdictShown:
 
 @dataclass(frozen=True, slots=True)
 class OwnVerdict:
-    """One of a reviewer's own verdicts, with the text that was judged and what became of the item."""
+    """One of a reviewer's own verdicts, with the text that was judged and the item's outcome."""
 
     id: int
     item_id: int

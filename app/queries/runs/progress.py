@@ -80,7 +80,7 @@ class BatchSummary:
 
     @property
     def n_ended(self) -> int:
-        """Runs that need no worker any more, whatever became of them."""
+        """Runs that have ended, with any status."""
         return sum(self.counts.values()) - self.n_active
 
     @property

@@ -8,7 +8,7 @@ selected, searched and read aloud. Attributes are written without quotes.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
 
@@ -43,10 +43,6 @@ class Heat:
     token_ids: Sequence[int]
     steps: Sequence[int]
     centre: int
-
-    def centred_on(self, token: int) -> "Heat":
-        """The same row, centred on another token."""
-        return replace(self, centre=token)
 
 
 def heat_rows(token_ids: Sequence[Sequence[int]], flat: FloatArray, steps: IntArray) -> list[Heat]:

@@ -13,9 +13,6 @@ from app.queries.neurons.page import StoredExcerpt, StoredSample, StoredSimulati
 from app.web.heat.heatmap import Heat, NumberColumn, number_table, strip, under_strip
 from app.web.neuron.evidence import RowSource, real_rows, unpacked
 
-LEAST_DIFFERENCE = 1e-6
-"""Smaller differences are rounding."""
-
 
 @dataclass(frozen=True, slots=True)
 class SimulatedRow:

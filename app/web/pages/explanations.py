@@ -87,7 +87,7 @@ def replay(
     viewer: Annotated[Viewer, Depends(allowed_to(Permission.QUEUE), scope="function")],
     explanation_id: Id,
 ) -> Response:
-    """Queue the neuron again with the very method that made this explanation."""
+    """Queue the neuron again with the same version of the method that made this explanation."""
     shown = explanation_shown(session, explanation_id=explanation_id)
     if shown.method_id is None:
         raise Invalid("No method made this explanation, so there is nothing to run again.")

@@ -49,7 +49,7 @@ class FiringRow:
 
 @dataclass(frozen=True, slots=True)
 class SubjectFiring:
-    """The form, and what became of the text that was sent."""
+    """The form, and the state or result of the text that was sent."""
 
     subject: SubjectHead
     address: str

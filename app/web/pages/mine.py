@@ -1,4 +1,4 @@
-"""What one person did, and what became of it."""
+"""What one person did, with its outcomes."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -50,7 +50,7 @@ class MinePage:
 
 @page(router, "/mine", template="mine/page.html")
 def mine(session: DbSession, viewer: Person) -> MinePage:
-    """What became of one's flags, batches and verdicts."""
+    """The outcomes of one's flags, batches and verdicts."""
     return MinePage(
         name=viewer.name,
         news=news_of(session, account_id=viewer.id, limit=3 * SHOWN),

@@ -105,7 +105,7 @@ class ExcerptStart:
 
 @dataclass(frozen=True, slots=True)
 class NeuronTry:
-    """The form, and what became of the text that was sent."""
+    """The form, and the state or result of the text that was sent."""
 
     neuron: NeuronHead
     address: str

@@ -12,7 +12,6 @@ from app.web.http.static import static_files
 
 PACKAGES = ("libpango-1.0-0", "libpangoft2-1.0-0", "libharfbuzz-subset0", "fonts-dejavu-core")
 """Debian's packages of what WeasyPrint needs and does not bring."""
-STYLES = ("css/heat.css", "css/report.css")
 _LINK = re.compile(r'<link rel="stylesheet" href="/static/([^"?]+)[^"]*">')
 _ICON = re.compile(r'<link rel="icon"[^>]*>\s*')
 _LIGHT_DARK = re.compile(r"light-dark\(\s*([^,()]+),[^()]+\)")

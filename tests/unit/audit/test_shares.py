@@ -14,14 +14,19 @@ from app.domain.audit.shares import (
     domain_share,
     population_share,
     silent_strata,
-    stratified_share,
     verdicts_needed,
     wilson,
 )
+from app.domain.scores import Estimate
 
 HUGE = 10**12
 """A population of which no sample takes a noticeable part."""
 N_CAMPAIGNS = 1000
+
+
+def stratified_share(strata: Sequence[Stratum]) -> Estimate:
+    share = population_share(strata)
+    return Estimate(None, NO_VERDICT) if share is None else share.estimate
 
 
 def simple(judged: int, holds: int, population: int = HUGE) -> Stratum:
