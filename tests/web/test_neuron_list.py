@@ -58,6 +58,13 @@ def test_filters_are_chips_that_can_be_removed_one_by_one(
     assert context().chips == ()
 
 
+def test_an_order_goes_with_the_filter_that_it_is_of(client: TestClient, subject: Subject, context: Context) -> None:
+    client.get("/tiny?words=cats&layer=0&sort=-relevance")
+    (without_words, without_layer) = (chip.query for chip in context().chips)
+    assert (without_layer, without_words) == ("?words=cats&sort=-relevance", "?layer=0")
+    assert client.get(f"/tiny{without_words}").status_code == 200
+
+
 def test_a_layer_that_does_not_exist_is_told(client: TestClient, subject: Subject) -> None:
     assert "There is no layer 7: Tiny has layers 0 to 1." in client.get("/tiny?layer=7").text
 

@@ -152,8 +152,13 @@ class FilterFields:
         return f"?{urlencode({'list': urlencode(self.pairs(), safe='@/') or EVERYTHING}, safe='@/')}"
 
     def pairs(self, **changes: str | None) -> list[tuple[str, str]]:
-        """The fields that are filled in, with changes, as forms send them."""
+        """The fields that are filled in, with changes, as forms send them.
+
+        An order that only a list with some field has goes with the field: no list without it has that order.
+        """
         fields = {name: getattr(self, name) for name in self.__slots__} | {"sort": self.sort or DEFAULT_SORT} | changes
+        if (needed := ORDERS_OF.get(fields["sort"] or "")) is not None and not fields[needed]:
+            fields["sort"] = None
         return [(name, value) for name, value in fields.items() if value and (name, value) != ("sort", DEFAULT_SORT)]
 
     def query(self, **changes: str | None) -> str:
