@@ -88,9 +88,13 @@ def test_an_explanation_shows_scores_with_baselines_and_its_calls(
 
 def test_the_shuffled_baseline_is_named_as_what_it_is(client: TestClient, make: Make) -> None:
     explanation_id = make.explained(make.neuron(make.subject()), "fires on cats")
-    for address in (f"/explanations/{explanation_id}", "/tiny/0/0"):
+    said = {
+        f"/explanations/{explanation_id}": "Shuffled baseline: this text on another neuron",
+        "/tiny/0/0": "<b>Shuffled baseline</b> What this text reaches on another neuron of the subject.",
+    }
+    for address, words in said.items():
         page = client.get(address).text
-        assert "Shuffled baseline: this text on another neuron" in page
+        assert words in page
         assert "neuron's text" not in page
         assert "neuron&#39;s text" not in page
 

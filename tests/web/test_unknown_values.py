@@ -10,7 +10,7 @@ from tests.factories import Make
 from tests.web.addressed import addressed
 from tests.web.test_figures import logged_in
 
-FREE = {"words", "token", "text", "by", "made_by", "simulator"}
+FREE = {"words", "meaning", "token", "text", "by", "made_by", "simulator"}
 """Texts that are looked for: nothing may be found."""
 OF_THE_PAGE = {"back", "list", "more"}
 """Where the page was opened from, and which of its sections are shown whole: nothing is chosen by them."""
