@@ -101,3 +101,6 @@ share.addEventListener("click", async () => {
     share.textContent = words;
   }, 4000);
 });
+
+// 6. htmx takes a page over some time after it is there: a form that a key sends before then would load a whole page.
+htmx.process(document.body);

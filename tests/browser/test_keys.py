@@ -90,7 +90,7 @@ def test_the_sheet_lists_the_keys_of_the_page_and_turns_them_off(open_page: Call
 
 def test_x_selects_all_that_match(open_page: Callable[..., Page]) -> None:
     page = open_page("alice", **WIDE)
-    page.goto(f"/{SLUG}?words=import")
+    page.goto(f"/{SLUG}?state=explained")
     page.keyboard.press("x")
     expect(page.locator('[name="all"]')).to_be_checked()
     page.keyboard.press("x")

@@ -122,6 +122,19 @@ def test_a_replaced_part_works_as_soon_as_it_stands_on_the_page(open_page: OpenP
     assert page.evaluate("window.headingsAtOnce.every(Boolean)")
 
 
+COUNT_FORMS = """document.addEventListener("DOMContentLoaded", () => {
+  window.plainForms = document.querySelectorAll("[hx-post]:not([data-htmx-powered])").length;
+});"""
+
+
+def test_a_key_finds_forms_that_do_not_load_the_whole_page(open_page: OpenPage) -> None:
+    page = open_page("alice", **WIDE)
+    page.add_init_script(COUNT_FORMS)
+    page.goto(f"/{SLUG}/0/5")
+    assert page.locator("[hx-post]").count() > 0
+    assert page.evaluate("window.plainForms") == 0
+
+
 def test_what_was_flagged_and_settled_is_said_where_it_was_done(open_page: OpenPage) -> None:
     page = open_page("flo", **WIDE)
     page.goto(f"/{SLUG}?state=explained&layer=0&sort=position")
