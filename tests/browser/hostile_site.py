@@ -48,11 +48,13 @@ class Form:
     """One in so many texts is given to fields that hold one: each takes an account, a session or a campaign."""
     n_items: int
     """Items that are judged, each with a guess and a note."""
+    most: int
+    """Pages opened of each kind of address: numbers in it are its only difference."""
     reflected: int
     """One in so many texts is sent as a part of an address."""
 
 
-SHORT, FULL = Form(every=10, n_items=24, reflected=5), Form(every=1, n_items=70, reflected=1)
+SHORT, FULL = Form(every=10, n_items=24, most=2, reflected=5), Form(every=1, n_items=70, most=4, reflected=1)
 
 
 def write_corpus(folder: Path) -> None:

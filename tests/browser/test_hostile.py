@@ -1,6 +1,8 @@
-"""Hostile texts through every field that stores one: nothing of them runs where scripts put it into a page."""
+"""Hostile texts through every field that stores one, and every page opened in Chromium: nothing of them runs."""
 
 import itertools
+import re
+from collections import Counter, deque
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -10,7 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 from sqlalchemy import select
 
 from app.db import transaction
-from app.models import Campaign
+from app.models import Campaign, LlmCall, Neuron, ReviewItem, Subject
 from app.web.http.security import CONTENT_SECURITY_POLICY
 from tests.browser.hostile_site import FULL, SHORT, TEXTS, Form, fill, reply, write_corpus
 from tests.browser.site import SLUG, Site, running_site
@@ -119,6 +121,71 @@ def hostile_site(form: Form, server_url: str, tmp_path_factory: pytest.TempPathF
     ):
         fill(site, model, form)
         yield site
+
+
+def test_no_page_runs_or_contains_anything_of_a_hostile_text(
+    hostile_site: Site, form: Form, watched: tuple[Page, Watch]
+) -> None:
+    """Every kind of page that links lead to, its folded parts open, its keys listed."""
+    page, watch = watched
+    page.goto(hostile_site.login_address())
+    page.get_by_role("main").get_by_role("button", name="Log in").click()
+    with transaction(hostile_site.sessions) as session:
+        indices = session.scalars(
+            select(Neuron.index).join(Subject).where(Neuron.layer == 2, Subject.slug == SLUG).limit(3)
+        ).all()
+        calls = session.scalars(select(LlmCall.id).order_by(LlmCall.id).limit(form.most)).all()
+        items = session.scalars(select(ReviewItem.id).order_by(ReviewItem.id).limit(form.most)).all()
+    begin = [
+        "/", "/campaigns", "/flags", "/lists", "/providers", "/people", "/account",
+        "/batches", "/tasks", "/bill", "/review/verdicts",
+        *(f"/{SLUG}/{layer}/{index}" for layer in (0, 1, 2) for index in indices),
+        *(f"/calls/{call}" for call in calls),
+        *(f"/items/{item}" for item in items),
+    ]  # fmt: skip
+    opened = Counter[str]()
+    for address in addresses(page, begin, opened, most=form.most):
+        assert watch.nothing(), (address, watch.fired, watch.violations, watch.messages)
+        assert page.evaluate(f"({SUSPICIOUS})(document)") == [], address
+    kinds = {
+        "/campaigns/N",
+        "/campaigns/N/figures",
+        "/campaigns/N/report",
+        "/calls/N",
+        "/runs/N",
+        "/items/N",
+        "/flags/N",
+        "/lists/N",
+        "/providers/N",
+    }
+    assert kinds <= set(opened)
+    assert sum(opened.values()) >= 20 * form.most
+
+
+def addresses(page: Page, begin: list[str], opened: Counter[str], *, most: int) -> Iterator[str]:
+    """Opens what links lead to, ``most`` of a kind; yields each address while it is open."""
+    origin = page.url.partition("/login")[0].rstrip("/")
+    waiting, seen = deque(begin), set(begin)
+    while waiting:
+        address = waiting.popleft()
+        kind = re.sub(r"\d+", "N", address.partition("?")[0])
+        if opened[kind] >= most:
+            continue
+        opened[kind] += 1
+        answer = page.goto(f"{origin}{address}")
+        assert answer is not None
+        assert answer.status == 200, address
+        page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+        if page.locator("#keys-button").count():
+            page.locator("#keys-button").click()
+        yield address
+        links = page.eval_on_selector_all("a[href]", "(all) => all.map((each) => each.getAttribute('href'))")
+        for link in links:
+            path = link.partition("#")[0]
+            is_file = "/export" in path or re.search(r"\.(json|pdf|csv|jsonl|parquet|svg)(\?|$)", path)
+            if path.startswith("/") and path not in seen and not is_file:
+                seen.add(path)
+                waiting.append(path)
 
 
 def test_an_item_loaded_ahead_and_a_list_that_is_replaced_run_nothing(
