@@ -1,4 +1,4 @@
-"""What an address may choose: a value that is none of the choices is refused on every page, not passed over."""
+"""What an address may choose: a value that is none of the choices is refused on every page, not ignored."""
 
 from typing import Any
 

@@ -1,12 +1,10 @@
 """Who is looking: asked with every request of a browser that has a session."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Interval, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Interval, bindparam, func, null, select, update
 from sqlalchemy.orm import Session
 
-from app.domain.roles import Role
 from app.models import Account, WebSession
 from app.queries.common.prepared import PreparedSelect, rows_of
 from app.queries.people.accounts import Viewer, hashed_token
@@ -16,35 +14,18 @@ SEEN_MINUTES = 10
 """To how many minutes it is known when a session was used last: not every request writes a row."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Holder:
-    """Who holds a session."""
-
-    id: int
-    name: str
-    role: Role
-    n_news: int
-    is_confirmed: bool
-    was_idle: bool
-
-    @property
-    def viewer(self) -> Viewer:
-        return Viewer(
-            self.id, self.name, self.role, self.n_news, is_confirmed=self.is_confirmed, was_idle=self.was_idle
-        )
-
-
 def _ago(name: str) -> ColumnElement[datetime]:
     return func.now() - bindparam(name, type_=Interval)
 
 
 _HOLDER = PreparedSelect(
-    _Holder,
+    Viewer,
     select(
         Account.id,
         Account.name,
         Account.role,
         n_unseen().label("n_news"),
+        null().label("scope"),
         (WebSession.confirmed_at > _ago("confirmed")).label("is_confirmed"),
         (WebSession.seen_at < _ago("seen")).label("was_idle"),
     )
@@ -72,7 +53,7 @@ def viewer_of(session: Session, *, session_token: str, idle_hours: int, confirm_
             idle=timedelta(hours=idle_hours),
         ),
     )
-    return found[0].viewer if found else None
+    return found[0] if found else None
 
 
 def keep_session(session: Session, *, session_token: str) -> None:

@@ -13,14 +13,13 @@ from sqlalchemy import ARRAY, BigInteger, bindparam, func, select
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 
-from app.domain.activations import FloatArray, unpack_activations
+from app.domain.activations import FloatArray
 from app.domain.cofiring import cofiring
 from app.domain.intervals import Interval, share_interval
 from app.domain.means import mean_with_interval
-from app.domain.samples import SampleKind
 from app.domain.scores import Estimate
-from app.models import Collection, Neuron, Sample, Subject
-from app.queries.neurons.records import excerpt_tokens
+from app.models import Collection, Neuron, Subject
+from app.queries.neurons.tops import top_activations
 
 MOST_DRAWN = 60
 """Neurons of the first subject that are matched: a look-up in the other subject for each."""
@@ -139,7 +138,7 @@ def subjects_by_cofiring(session: Session, *, first: int, second: int) -> Cofiri
     drawn = _drawn(session, first)
     candidates = _candidates(session, drawn, collections)
     others = sorted({other for near in candidates.values() for other in near})
-    tops = _tops(session, [*drawn, *others], collections)
+    tops = top_activations(session, neuron_ids=[*drawn, *others], collection_ids=collections)
     nearest = {own: _nearest(tops, own, candidates[own]) for own in drawn if own in candidates}
     found = {own: match for own, match in nearest.items() if match is not None}
     neurons = _neurons(session, [*found, *(other for other, _, _ in found.values())])
@@ -170,31 +169,6 @@ def _candidates(session: Session, drawn: Sequence[int], collections: tuple[int, 
     for row in session.execute(_CANDIDATES, parameters):
         found[row.first].append(row.second)
     return found
-
-
-def _tops(
-    session: Session, neuron_ids: Sequence[int], collections: tuple[int, int]
-) -> Mapping[int, dict[int, FloatArray]]:
-    """The activations [T] of each neuron's top excerpts, by neuron and excerpt."""
-    rows = session.execute(
-        select(Sample.neuron_id, Sample.excerpt_ids, Sample.activations).where(
-            Sample.neuron_id == func.any(_IDS),
-            Sample.collection_id.in_(collections),
-            Sample.kind == SampleKind.TOP,
-        ),
-        {"ids": neuron_ids},
-    ).all()
-    tokens = excerpt_tokens(session, excerpt_ids={i for row in rows for i in row.excerpt_ids})
-    return {
-        row.neuron_id: dict(
-            zip(
-                row.excerpt_ids,
-                unpack_activations(row.activations, [len(tokens[i]) for i in row.excerpt_ids]),
-                strict=True,
-            )
-        )
-        for row in rows
-    }
 
 
 def _nearest(

@@ -1,4 +1,4 @@
-"""Routers that are passed over at once by addresses that are not theirs."""
+"""Routers whose routes are tried only for addresses that begin like one of them."""
 
 from functools import cached_property
 
