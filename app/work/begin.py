@@ -76,7 +76,8 @@ def _begin(lease: type[Lease], next_id: str) -> TextClause:
 
 
 _BEGIN_RUN, _BEGIN_TASK = _begin(RunLease, _NEXT_RUN), _begin(TaskLease, _NEXT_TASK)
-# Whoever finds the turn locked leaves it: to wait for a worker that froze would cost more than a turn out of order.
+# Whoever finds the turn locked leaves it: to wait for a worker that froze would cost more than a turn out of order. A
+# row that another transaction inserts cannot be skipped, only waited for: hence the lock for a person's first turn.
 _TURN = text("""
     UPDATE turn SET taken_at = clock_timestamp(), n_taken = n_taken + 1
     WHERE (lane, account_id) = (
@@ -85,7 +86,9 @@ _TURN = text("""
     RETURNING 1
 """)
 _FIRST_TURN = text("""
-    INSERT INTO turn (lane, account_id, taken_at, n_taken) VALUES (:lane, :account_id, clock_timestamp(), 1)
+    INSERT INTO turn (lane, account_id, taken_at, n_taken)
+    SELECT CAST(:lane AS text), CAST(:account_id AS bigint), clock_timestamp(), 1
+    WHERE pg_try_advisory_xact_lock(hashtextextended('turn in ' || CAST(:lane AS text), CAST(:account_id AS bigint)))
     ON CONFLICT DO NOTHING
 """)
 

@@ -5,11 +5,12 @@ import uuid
 from collections import Counter
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, text
 from sqlalchemy.orm import Session
 
+from app.db import Sessions, transaction
 from app.domain.work import Lane
-from app.models import Account, Neuron
+from app.models import Account, Neuron, Turn
 from app.work.begin import Taker, begin_run, begin_task
 from app.work.enqueue import cancel_batch, enqueue_batch
 from app.work.lease import finish, release
@@ -131,6 +132,21 @@ def test_a_batch_whose_runs_wait_for_their_time_holds_nobody_up(house: House) ->
     assert begin_run(house.session, taker=taker()) is None
     other = house.batch(bob, 1)
     assert house.work(1) == [other]
+
+
+def test_nobody_waits_for_a_worker_that_takes_a_persons_first_turn(fresh_sessions: Sessions) -> None:
+    """One that has not committed yet: had each waited for the other's row, two could have waited for each other."""
+    with transaction(fresh_sessions) as session:
+        house = House(session, Make(session))
+        batch = house.batch(house.person("alice"), 2)
+    with transaction(fresh_sessions) as slow, transaction(fresh_sessions) as quick:
+        assert begin_run(slow, taker=taker()) is not None
+        quick.execute(text("SET LOCAL lock_timeout = '1s'"))
+        lease = begin_run(quick, taker=taker())
+        assert lease is not None
+        assert lease.batch_id == batch
+    with transaction(fresh_sessions) as session:
+        assert [turn.n_taken for turn in session.scalars(select(Turn))] == [1]
 
 
 def test_a_cancelled_batch_takes_no_turn(house: House) -> None:
