@@ -99,12 +99,12 @@ def _run(settings: Settings, sessions: Sessions, group: Children, console: Conso
         for number in range(1, min(MAX_WORKERS, os.cpu_count() or 1) + 1):
             group.start(f"worker-{number}", "worker", "--exit-with-parent")
         _collect_everything(sessions, group, progress)
-        _asked(sessions, partial(_queue_neurons_once, slug=SLUG, every=1, settings=settings))
+        _asked(sessions, partial(_enqueue_neurons_once, slug=SLUG, every=1, settings=settings))
         _watch_runs(sessions, group, progress)
         _check_everything(sessions, group, progress, SLUG)
         _prepare_an_audit(sessions, group, progress)
         _collect_the_null_twin(sessions, group, progress)
-        _asked(sessions, partial(_queue_neurons_once, slug=TWIN, every=TWIN_EVERY, settings=settings))
+        _asked(sessions, partial(_enqueue_neurons_once, slug=TWIN, every=TWIN_EVERY, settings=settings))
         _watch_runs(sessions, group, progress)
         _check_everything(sessions, group, progress, TWIN)
     console.print(
@@ -170,7 +170,7 @@ def _login_token(session: Session, *, minutes: int) -> str:
     return create_login_token(session, account_id=owner.id, minutes=minutes)
 
 
-def _queue_neurons_once(session: Session, *, slug: str, every: int, settings: Settings) -> None:
+def _enqueue_neurons_once(session: Session, *, slug: str, every: int, settings: Settings) -> None:
     """The first batch of a subject: one neuron in ``every`` through the lexical method, in one transaction."""
     subject = session.scalars(select(Subject).where(Subject.slug == slug)).one()
     if session.scalar(select(Batch.id).where(Batch.subject_id == subject.id).limit(1)) is not None:
@@ -205,7 +205,7 @@ def _watch_runs(sessions: Sessions, group: Children, progress: Progress) -> None
 
 def _check_everything(sessions: Sessions, group: Children, progress: Progress, slug: str) -> None:
     """Execute the explanations on the whole corpus, unless that is done."""
-    task_id = _asked(sessions, partial(_queue_check, slug=slug))
+    task_id = _asked(sessions, partial(_enqueue_check, slug=slug))
     if task_id is None:
         return
     bar = progress.add_task("Checking the explanations", total=1.0)
@@ -218,7 +218,7 @@ def _check_everything(sessions: Sessions, group: Children, progress: Progress, s
         time.sleep(TICK_SECONDS)
 
 
-def _queue_check(session: Session, *, slug: str) -> int | None:
+def _enqueue_check(session: Session, *, slug: str) -> int | None:
     """The id of the task that checks what has not been checked; None where there is nothing to check."""
     try:
         return enqueue_check(session, slug=slug, account_id=session.scalar(_OWNER)).id

@@ -16,8 +16,8 @@ from app.schema import open_installation
 from app.settings import Settings
 from app.transfer.exporting import ExportProgress, ExportRequest, run_export
 from app.transfer.importing import ImportOutcome, ImportProgress, ImportRequest, run_import
-from app.transfer.queueing import queue_import
 from app.transfer.sources import Location
+from app.transfer.tasks import enqueue_import
 
 LINE_SECONDS = 10.0
 SHOWN_PROBLEMS = 20
@@ -52,7 +52,7 @@ def import_command(  # noqa: PLR0913, PLR0917 - one argument for each option
     with _sessions(settings()) as sessions:
         if queue:
             with transaction(sessions) as session:
-                task = queue_import(session, location=location, request=request, account_id=None)
+                task = enqueue_import(session, location=location, request=request, account_id=None)
             typer.echo(f"{subject}: queued; /tasks/{task.id} shows its progress and cancels it")
             return
         outcome = run_import(sessions, location.opened(), request, tell=_Lines())

@@ -20,7 +20,7 @@ from app.settings import Settings
 from app.transfer.exporting import ExportRequest
 from app.transfer.folders import exports_folder, imports_folder
 from app.transfer.importing import ImportOutcome, ImportRequest, run_import
-from app.transfer.queueing import import_of, queue_export
+from app.transfer.tasks import enqueue_export, import_of
 from app.work.begin import Taker, begin_task
 from app.work.lease import finish
 from tests.factories import Make
@@ -207,7 +207,7 @@ def test_a_format_that_is_only_read_is_not_written(client: TestClient, make: Mak
 
 def test_a_reader_may_not_take_an_export(client: TestClient, make: Make, log_in_as: LogIn) -> None:
     make.subject()
-    task = queue_export(make.session, request=ExportRequest("tiny", DataFormat.JSONL), account_id=None)
+    task = enqueue_export(make.session, request=ExportRequest("tiny", DataFormat.JSONL), account_id=None)
     log_in_as("charlie")
     assert client.get(f"/exports/{task.id}").status_code == 403
 

@@ -19,7 +19,7 @@ from app.work.lease import TaskLease
 from app.work.tasks import cancel_task, retry_task
 from tests.worker.collecting import some_text
 from tests.worker.models import save_model
-from worker.collection.command import CollectArguments, queue_collection
+from worker.collection.command import CollectArguments, enqueue_command
 from worker.run.collections import CollectionHandler
 from worker.run.held import Done, HeldWork
 from worker.run.loop import WorkerContext, WorkLoop
@@ -43,7 +43,7 @@ class Bench:
     def queue(self, **arguments: Any) -> int:
         wanted = CollectArguments(slug="tiny", context_length=8, **arguments)
         with transaction(self.sessions) as session:
-            return queue_collection(session, str(self.model), str(self.corpus), wanted).id
+            return enqueue_command(session, str(self.model), str(self.corpus), wanted).id
 
     def work(self) -> bool:
         """One piece of work by a worker that has just started."""

@@ -19,8 +19,8 @@ from app.settings import Settings
 from app.transfer.exporting import ExportRequest
 from app.transfer.folders import exports_folder
 from app.transfer.importing import ImportRequest
-from app.transfer.queueing import queue_export, queue_import
 from app.transfer.sources import Location
+from app.transfer.tasks import enqueue_export, enqueue_import
 from app.work.enqueue import enqueue_batch, enqueue_scoring
 from app.work.lease import TaskLease
 from app.work.tasks import cancel_task, retry_task
@@ -45,7 +45,7 @@ class Bench:
         location = Location(str(self.folder / "published"))
         with transaction(self.sessions) as session:
             request = ImportRequest(slug, name="GPT-2")
-            return queue_import(session, location=location, request=request, account_id=None).id
+            return enqueue_import(session, location=location, request=request, account_id=None).id
 
     def work(self, lane: Lane = Lane.BACKGROUND) -> bool:
         importing = ImportHandler(self.sessions)
@@ -134,7 +134,7 @@ def test_a_worker_exports_to_a_file(bench: Bench) -> None:
     bench.queue()
     assert bench.work()
     with transaction(bench.sessions) as session:
-        queue_export(session, request=ExportRequest("gpt2", DataFormat.JSONL), account_id=None)
+        enqueue_export(session, request=ExportRequest("gpt2", DataFormat.JSONL), account_id=None)
     assert bench.work()
     task = bench.task()
     assert (task.status, task.result is not None) == ("succeeded", True)

@@ -97,7 +97,7 @@ def _collect(
     engine = open_installation(settings)
     if queue:
         with transaction(make_sessions(engine)) as session:
-            task = queue_collection(session, model, corpus, wanted)
+            task = enqueue_command(session, model, corpus, wanted)
         console.print(f"{options.slug}: queued; /tasks/{task.id} shows its progress and cancels it")
         engine.dispose()
         return
@@ -139,8 +139,8 @@ def open_subject(settings: Settings, model: str, arguments: CollectArguments) ->
     )
 
 
-def queue_collection(session: Session, model: str, corpus: str, arguments: CollectArguments) -> QueuedTask:
-    """Queue a collection. The worker must find model and corpus under the same paths.
+def enqueue_command(session: Session, model: str, corpus: str, arguments: CollectArguments) -> QueuedTask:
+    """Queue what a command would collect at once. The worker must find model and corpus under the same paths.
 
     Raises CollectionError for ``restart``: a task that is repeated goes on, and never begins again from the start.
     """

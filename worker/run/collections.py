@@ -47,10 +47,10 @@ class CollectionHandler:
             outcome = collect(self._sessions, subject, source, folder, options, tell)
         result = {"tokens": outcome.tokens, "is_complete": outcome.complete, "notes": list(outcome.notes)}
         has_twin = outcome.complete and parameters.get("then_null_twin")
-        return Done(result, partial(_queue_null_twin, lease=held.lease) if has_twin else None)
+        return Done(result, partial(_enqueue_null_twin, lease=held.lease) if has_twin else None)
 
 
-def _queue_null_twin(session: Session, *, lease: TaskLease) -> None:
+def _enqueue_null_twin(session: Session, *, lease: TaskLease) -> None:
     """The control of what has just been stored, by the same person."""
     arguments = {**lease.parameters["arguments"], "null_twin": True}
     enqueue_collection(

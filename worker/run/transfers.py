@@ -7,7 +7,7 @@ from app.settings import Settings
 from app.transfer.exporting import ENDINGS, ExportProgress, run_export
 from app.transfer.folders import exports_folder
 from app.transfer.importing import ImportProgress, run_import
-from app.transfer.queueing import export_of, import_of
+from app.transfer.tasks import export_of, import_of
 from app.work.lease import TaskLease
 from worker.run.held import Done, HeldWork
 

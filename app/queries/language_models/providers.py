@@ -137,7 +137,7 @@ def set_key(session: Session, *, provider_id: int, key: str, box: SecretBox, by:
     _record(session, EventKind.PROVIDER_KEY_SET, provider, by)
 
 
-def forget_key(session: Session, *, provider_id: int, by: int | None = None) -> None:
+def delete_key(session: Session, *, provider_id: int, by: int | None = None) -> None:
     """Delete the stored key of a provider. Raises NotFound, Conflict where there is none."""
     provider = _locked(session, provider_id)
     if provider.key_encrypted is None:

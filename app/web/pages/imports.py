@@ -25,8 +25,8 @@ from app.settings import Settings
 from app.transfer.exporting import ExportRequest
 from app.transfer.folders import exports_folder, imports_folder
 from app.transfer.importing import ImportRequest
-from app.transfer.queueing import queue_export, queue_import
 from app.transfer.sources import Location
+from app.transfer.tasks import enqueue_export, enqueue_import
 from app.transfer.uploads import add_upload
 from app.web.deps import AppSettings, CurrentViewer, DbSession, MayQueue, SentByOperator, allowed_to, validated
 from app.web.http.routing import PageRouter
@@ -150,7 +150,7 @@ def start_import(session: DbSession, settings: AppSettings, viewer: MayQueue, se
         form.model.strip() or None,
     )
     location = _location(settings, form, sent.file)
-    task = queue_import(session, location=location, request=request, account_id=viewer.id)
+    task = enqueue_import(session, location=location, request=request, account_id=viewer.id)
     return RedirectResponse(f"/tasks/{task.id}", status_code=303)
 
 
@@ -170,7 +170,7 @@ def start_export(session: DbSession, viewer: MayQueue, form: Annotated[ExportFor
     format = _format(form.format)
     if format is None:
         raise Invalid("Choose a format.")
-    task = queue_export(session, request=ExportRequest(form.subject, format), account_id=viewer.id)
+    task = enqueue_export(session, request=ExportRequest(form.subject, format), account_id=viewer.id)
     return RedirectResponse(f"/tasks/{task.id}", status_code=303)
 
 

@@ -256,7 +256,7 @@ def save(
 
 
 @router.post("/searches/{search_id}/delete", include_in_schema=False)
-def forget(session: DbSession, view: CurrentView, viewer: MayKeep, search_id: Id) -> Response:
+def delete_saved(session: DbSession, view: CurrentView, viewer: MayKeep, search_id: Id) -> Response:
     """Delete a saved search."""
     delete_search(session, search_id=search_id, account_id=viewer.id)
     return view.moved("/lists", told="Search deleted.")

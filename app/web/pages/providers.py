@@ -176,7 +176,7 @@ def set_key(
 @router.post("/providers/{provider_id}/key/delete")
 def delete_key(session: DbSession, administrator: Administrator, provider_id: Id) -> Response:
     """Delete its key. Raises NotFound, Conflict."""
-    queries.forget_key(session, provider_id=provider_id, by=administrator.id)
+    queries.delete_key(session, provider_id=provider_id, by=administrator.id)
     return _to(provider_id)
 
 

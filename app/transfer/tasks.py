@@ -17,7 +17,9 @@ from app.transfer.sources import Location
 from app.work.tasks import QueuedTask, enqueue_task
 
 
-def queue_import(session: Session, *, location: Location, request: ImportRequest, account_id: int | None) -> QueuedTask:
+def enqueue_import(
+    session: Session, *, location: Location, request: ImportRequest, account_id: int | None
+) -> QueuedTask:
     """Queue an import. The worker must find a local source under the same path.
 
     Raises Invalid for a slug that no address can hold, and for a source that is not there.
@@ -45,7 +47,7 @@ def import_of(parameters: Mapping[str, Any]) -> tuple[Location, ImportRequest]:
     )
 
 
-def queue_export(session: Session, *, request: ExportRequest, account_id: int | None) -> QueuedTask:
+def enqueue_export(session: Session, *, request: ExportRequest, account_id: int | None) -> QueuedTask:
     """Queue an export. Raises NotFound for an unknown subject."""
     head = subject_head(session, slug=request.slug)
     return enqueue_task(
