@@ -31,10 +31,9 @@ browser: $(SETUP) ## Make sure that a Chromium is there for the browser tests.
 packages: $(SETUP) ## Make sure that the system has what PDF reports need.
 	$(BIN)/python -m tests.system_packages --install
 
+# In the order of folders: the browser's tests take longest, and no process is to be left with them at the end.
 test: $(SETUP) browser packages ## Run every test; reliability in its short form.
-	$(BIN)/pytest -m 'not soak' --ignore tests/browser --ignore tests/reliability \
-		--numprocesses logical --maxprocesses 4 --dist loadgroup
-	$(BIN)/pytest -m 'not soak' tests/browser tests/reliability --numprocesses 2 --dist loadfile
+	$(BIN)/pytest -m 'not soak' --numprocesses logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 soak: $(SETUP) ## Run the reliability tests in full.
 	$(BIN)/pytest -m soak

@@ -25,10 +25,10 @@ hypothesis.settings.load_profile("any_speed")
 
 @pytest.hookimpl(tryfirst=True)  # the plugin reads the marks in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run in several processes, a file's tests stay together, and so do all of one browser and site."""
+    """Where tests run in several processes, a file's tests stay together, and so do all that share the one site."""
     for item in items:
         folder = item.path.parent
-        together = folder if folder.name == "browser" else item.path
+        together = folder if folder.name == "browser" and "site" in getattr(item, "fixturenames", ()) else item.path
         item.add_marker(pytest.mark.xdist_group(together.relative_to(item.config.rootpath).as_posix()))
 
 

@@ -22,8 +22,8 @@ from app.queries.review.items import ItemsWanted, SampleWanted, add_items, creat
 from app.queries.review.judging import Judgement, give_verdict
 from app.queries.review.taking import Reviewer, take_next
 from app.transfer.importing import ImportRequest
-from app.transfer.queueing import queue_import
 from app.transfer.sources import Location
+from app.transfer.tasks import enqueue_import
 from app.work.collections import enqueue_inspection
 from app.work.trials import enqueue_firing, enqueue_trial
 from tests.browser.site import SLUG, Site, has_ended, wait_until
@@ -51,7 +51,7 @@ def audit_some(site: Site) -> None:
         published = ImportRequest("published", name="Published records")
         inspected = SubjectRequest("inspected", str(model), "demo:stdlib", max_tokens=1_000)
         task_ids = [
-            queue_import(session, location=Location(str(source)), request=published, account_id=alice).id,
+            enqueue_import(session, location=Location(str(source)), request=published, account_id=alice).id,
             enqueue_inspection(session, request=inspected, account_id=alice).id,
             enqueue_trial(
                 session, neuron_id=neuron_ids[0], explanation_id=texts[0], account_id=alice, words="import os\n"

@@ -19,7 +19,7 @@ GUARD_MS = 60_000
 expect.set_options(timeout=GUARD_MS)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The product, running, with some neurons explained."""
     with (

@@ -28,7 +28,7 @@ from app.queries.people.accounts import create_login_token, ensure_account
 from app.queries.runs.active import is_active
 from app.settings import Settings
 from app.transfer.exporting import ExportRequest
-from app.transfer.queueing import queue_export
+from app.transfer.tasks import enqueue_export
 from app.work.enqueue import enqueue_batch
 
 ROOT = Path(__file__).parents[2]
@@ -108,7 +108,7 @@ def keep_some(site: Site) -> None:
         note = "Compare it with the one below."
         note_in_list(session, list_id=list_id, neuron_id=first.id, note=note, account_id=alice)
         save_search(session, account_id=alice, name="Brackets", address=f"/search?words=bracket*&subject={SLUG}")
-        task = queue_export(session, request=ExportRequest(SLUG, DataFormat.JSONL), account_id=alice)
+        task = enqueue_export(session, request=ExportRequest(SLUG, DataFormat.JSONL), account_id=alice)
     wait_until(lambda: has_ended(site, task.id))
 
 

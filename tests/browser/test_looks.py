@@ -1,69 +1,13 @@
-"""How pages look: pictures for people in `test-output/`, and what can be measured."""
+"""How pages look, as far as it can be measured."""
 
-import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi.routing import APIRoute
 from playwright.sync_api import Page, expect
-from starlette.routing import Match
 
-from app.web.main import ROUTERS
-from tests.browser.kinds import NARROW, PAGES, REFUSED, SMALLEST, VISITORS, WIDE, every_kind
+from tests.browser.kinds import PAGES, SMALLEST, WIDE
 from tests.browser.site import SLUG
-
-ELSEWHERE = {
-    "/api/subjects/{slug}/explanations",
-    "/api/subjects/{slug}/neurons",
-    "/api/subjects/{slug}/scores",
-    "/campaigns/{campaign_id}/export/{table}.{format}",
-    "/campaigns/{campaign_id}/report.pdf",
-    "/exports/{task_id}",
-    "/go",
-    "/health",
-    "/login/openid",
-    "/login/openid/callback",
-    "/login/openid/end",
-    "/login/openid/ended",
-    "/searches/{key}",
-    "/{slug}/atlas.bin",
-    "/{slug}/neurons.{format}",
-    "/{slug}/random",
-    "/{slug}/{layer}/{index}/preview.png",
-}
-"""Addresses that show no page: files, ways to other pages, and what needs an OpenID provider."""
-FOLLOWED = {"/review/{slot_id}", "/{slug}/{layer}/{index}/excerpts/{excerpt_id}"}
-"""Opened by a button or a link."""
-
-
-def test_every_page_of_the_site_is_among_the_kinds() -> None:
-    routes = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
-    routes = [each for each in routes if "GET" in (each.methods or ()) and not each.path.endswith(".json")]
-    opened = set(FOLLOWED)
-    for address in (*PAGES.values(), *VISITORS.values(), REFUSED["not-set-up"]):
-        scope = {"type": "http", "method": "GET", "path": address.partition("?")[0]}
-        opened.add(next(each.path for each in routes if each.matches(scope)[0] is Match.FULL))
-    assert {re.sub(r":\w+}", "}", path) for path in opened} | ELSEWHERE == {
-        re.sub(r":\w+}", "}", each.path) for each in routes
-    }
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(("width", "view"), [("wide", WIDE), ("narrow", NARROW)])
-def test_pictures_of_every_page_are_taken(
-    open_page: Callable[..., Page], pictures: Path, scheme: str, width: str, view: dict[str, Any]
-) -> None:
-    page = open_page("alice", color_scheme=scheme, **view)
-    for name in every_kind(page):
-        page.screenshot(path=pictures / f"{name}-{scheme}-{width}.png")
-
-
-def test_no_page_is_wider_than_the_smallest_screen(open_page: Callable[..., Page]) -> None:
-    page = open_page("alice", **SMALLEST)
-    fits = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
-    assert [name for name in every_kind(page) if not page.evaluate(fits)] == []
 
 
 @pytest.mark.parametrize("view", [WIDE, SMALLEST], ids=["wide", "smallest"])
