@@ -1,6 +1,5 @@
 # One file, two images: `web` without torch, `worker` with it. Built by docker-compose.yml.
-# PYTHON_IMAGE may carry a digest: python:3.13-slim@sha256:...
-ARG PYTHON_IMAGE=python:3.13-slim
+ARG PYTHON_IMAGE=python:3.13-slim@sha256:9d2e5553305c7c7b0097999bb17187c69b921ccd6bc9d40e4bb5ebe652c00285
 
 FROM ${PYTHON_IMAGE} AS front-end
 WORKDIR /srv

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+DIGEST = "@sha256:[0-9a-f]{64}"
 OURS = [name for name, service in SERVICES.items() if "build" in service]
 
 
@@ -106,9 +107,10 @@ def test_every_service_of_ours_has_the_provider_keys_and_the_file_that_encrypts_
     assert "data:/data" in SERVICES[name]["volumes"]  # ``run --rm web`` writes provider.key there too
 
 
-def test_images_can_be_pinned_by_digest() -> None:
-    assert SERVICES["postgres"]["image"] == "${POSTGRES_IMAGE:-pgvector/pgvector:pg18}"
-    assert {SERVICES[name]["build"]["args"]["PYTHON_IMAGE"] for name in OURS} == {"${PYTHON_IMAGE:-python:3.13-slim}"}
+def test_images_are_pinned_by_digest() -> None:
+    assert re.fullmatch(rf"\${{POSTGRES_IMAGE:-pgvector/pgvector:\S+-pg18-\S+{DIGEST}}}", SERVICES["postgres"]["image"])
+    (python,) = re.findall(rf"^ARG PYTHON_IMAGE=(python:3\S+{DIGEST})$", DOCKERFILE, flags=re.MULTILINE)
+    assert {SERVICES[name]["build"]["args"]["PYTHON_IMAGE"] for name in OURS} == {f"${{PYTHON_IMAGE:-{python}}}"}
     assert re.findall(r"^FROM (\S+) AS", DOCKERFILE, flags=re.MULTILINE)[:2] == ["${PYTHON_IMAGE}"] * 2
 
 
