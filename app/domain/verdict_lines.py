@@ -77,8 +77,10 @@ def _merit(score: float, margin: Side) -> _Merit | None:
         return _Merit(f"{said} ({_signed(low)} to {_signed(high)})", is_clear=False)
     if round(margin.value, 2) > 0:
         return _Merit(f"beats its token table by {_number(margin.value)}", is_clear=True)
-    if round(margin.value, 2) == 0 or table <= 0:
+    if round(margin.value, 2) == 0:
         return _Merit(f"about as good as its token table ({_number(table)})", is_clear=False)
+    if table <= 0:  # of which no share can be reached
+        return _Merit(f"below its token table ({_number(table)})", is_clear=False)
     return _Merit(f"reaches {_share(max(score, 0.0) / table)} of its token table ({_number(table)})", is_clear=False)
 
 

@@ -45,7 +45,9 @@ CASES = (
     (headline(0.45, Side(-0.15)), (), "reaches 75% of its token table (0.60)", Tone.OPEN),
     (headline(0.45, Side(-0.15, (-0.2, -0.1)), "estimated"), (), "reaches 75% of its token table (0.60)", Tone.OPEN),
     (headline(-0.05, Side(-0.06)), (), "reaches 0% of its token table (0.01)", Tone.OPEN),
-    (headline(-0.2, Side(-0.1)), (), "about as good as its token table (−0.10)", Tone.OPEN),
+    (headline(-0.2, Side(-0.1)), (), "below its token table (−0.10)", Tone.OPEN),
+    (headline(-0.1, Side(-0.1)), (), "below its token table (0.00)", Tone.OPEN),
+    (headline(-0.2, Side(0.004)), (), "about as good as its token table (−0.20)", Tone.OPEN),
     (headline(0.8, Side(0.003)), (), "about as good as its token table (0.80)", Tone.OPEN),
     (
         headline(0.8, Side(0.1, (-0.05, 0.2)), "estimated"),
