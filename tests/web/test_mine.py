@@ -56,6 +56,16 @@ def test_a_visitor_without_an_account_has_no_such_page(client: TestClient) -> No
     assert client.get("/mine").status_code == 401
 
 
+def test_the_first_page_offers_to_continue_once_there_is_something(
+    client: TestClient, make: Make, charlie: Account
+) -> None:
+    assert "Continue" not in client.get("/").text
+    settle(make, flagged(make, charlie), "wrong")
+    page = client.get("/").text
+    assert "Continue" in page
+    assert "1 piece of news" in page
+
+
 def test_a_person_who_did_nothing_is_told_what_will_be_here(client: TestClient, charlie: Account) -> None:
     page = client.get("/mine").text
     assert "nothing new since your last visit" in page
