@@ -1,6 +1,6 @@
 """What an audit leaves behind, made as pages make it: flags, a judged campaign, a call, an import, an inspection."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -16,7 +16,7 @@ from app.queries.language_models.calls import Call, store_call
 from app.queries.language_models.providers import ProviderSettings, add_provider
 from app.queries.neurons.selection import NeuronSelection
 from app.queries.people.accounts import ensure_account
-from app.queries.review.campaigns import CampaignRules
+from app.queries.review.campaigns import CampaignRules, end_campaign
 from app.queries.review.flags import open_flag, resolve_flag
 from app.queries.review.items import ItemsWanted, SampleWanted, add_items, create_campaign, current_explanations
 from app.queries.review.judging import Judgement, give_verdict
@@ -47,6 +47,7 @@ def audit_some(site: Site) -> None:
         texts = current_explanations(session, neurons=NeuronSelection.of(subject_id, neuron_ids))
         flag_some(session, texts)
         judge_some(session, subject_id, neuron_ids, alice)
+        end_one(session, subject_id, neuron_ids[2:], alice)
         call_a_language_model(session)
         published = ImportRequest("published", name="Published records")
         inspected = SubjectRequest("inspected", str(model), "demo:stdlib", max_tokens=1_000)
@@ -80,19 +81,36 @@ def flag_some(session: Session, explanation_ids: Sequence[int]) -> None:
 
 def judge_some(session: Session, subject_id: int, neuron_ids: Sequence[int], account_id: int) -> None:
     """A campaign of which two people have judged some items, not always alike; the last neuron is added to it later."""
-    sampled, added = (NeuronSelection.of(subject_id, ids) for ids in (neuron_ids[:-1], neuron_ids[-1:]))
-    campaign_id = create_campaign(
+    campaign_id = sampled_campaign(session, "Spot check", subject_id, neuron_ids[:-1], account_id)
+    added = NeuronSelection.of(subject_id, neuron_ids[-1:])
+    wanted = ItemsWanted(ItemSource.FILTER, current_explanations(session, neurons=added))
+    add_items(session, campaign_id=campaign_id, wanted=wanted, account_id=account_id)
+    judge_as(session, campaign_id, {"nora": "hhwh", "emil": "hbw"})
+
+
+def end_one(session: Session, subject_id: int, neuron_ids: Sequence[int], account_id: int) -> None:
+    """A campaign that was judged and has ended, so that everybody may read its figures and report."""
+    campaign_id = sampled_campaign(session, "First quarter", subject_id, neuron_ids, account_id)
+    judge_as(session, campaign_id, {"nora": "hhb", "emil": "hbb"})
+    end_campaign(session, campaign_id=campaign_id, account_id=account_id)
+
+
+def sampled_campaign(session: Session, name: str, subject_id: int, neuron_ids: Sequence[int], account_id: int) -> int:
+    """A campaign about a sample of these neurons' explanations, all of them; its id."""
+    return create_campaign(
         session,
-        name="Spot check",
+        name=name,
         subject_id=subject_id,
         rules=CampaignRules(QUESTION, "Judge by the excerpts."),
-        wanted=SampleWanted(sampled, len(neuron_ids) - 1),
+        wanted=SampleWanted(NeuronSelection.of(subject_id, neuron_ids), len(neuron_ids)),
         account_id=account_id,
         seed=2,
     )
-    wanted = ItemsWanted(ItemSource.FILTER, current_explanations(session, neurons=added))
-    add_items(session, campaign_id=campaign_id, wanted=wanted, account_id=account_id)
-    for name, kinds in (("nora", "hhwh"), ("emil", "hbw")):
+
+
+def judge_as(session: Session, campaign_id: int, kinds_of: Mapping[str, str]) -> None:
+    """Verdicts of reviewers, a letter each, on the items that they are given."""
+    for name, kinds in kinds_of.items():
         reviewer = Reviewer(ensure_account(session, name=name, role=Role.REVIEWER).id)
         for letter in kinds:
             slot = take_next(session, campaign_id=campaign_id, reviewer=reviewer)

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from app.domain.flags import FlagReason
 from app.domain.inspections import Inspection, SubjectRequest
 from app.domain.language_models import ProviderKind
-from app.domain.review import ItemSource
+from app.domain.review import ItemSource, Participants
 from app.domain.work import INSPECTION, Lane
 from app.models import Neuron, Run, SecondFactor
 from app.queries.explanations.standing import refresh_current
@@ -216,6 +216,15 @@ def one_of_everything(make: Make) -> dict[str, Any]:
         account_id=reader.id,
         seed=0,
     )
+    named_campaign_id = create_campaign(
+        make.session,
+        name="Of one reader",
+        subject_id=subject.id,
+        rules=CampaignRules("Does it hold?", participants=Participants.NAMED, account_ids=(reader.id,)),
+        wanted=SampleWanted(NeuronSelection(subject.id), 1),
+        account_id=reader.id,
+        seed=0,
+    )
     added = add_items(
         make.session,
         campaign_id=other_campaign_id,
@@ -245,6 +254,7 @@ def one_of_everything(make: Make) -> dict[str, Any]:
         "explanation_id": made.id,
         "campaign_id": campaign_id,
         "other_campaign_id": other_campaign_id,
+        "named_campaign_id": named_campaign_id,
         "draw_id": added.draw_id,
         "inspection_id": inspected(make, reader.id),
         "import_id": imported_beside(make, subject.slug),

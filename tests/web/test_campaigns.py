@@ -62,7 +62,7 @@ def test_all_that_match_can_be_items(client: TestClient, make: Make, subject: Su
         ({"name": " "}, 422), ({"question": ""}, 422), ({"verdicts_per_item": "6"}, 422), ({"n": "0"}, 422),
         ({"source": "flag"}, 422), ({"stratified_by": "colour"}, 422), ({"seed": "-1"}, 422),
         ({"subject": "nobody"}, 404), ({"filters": "layer=7"}, 409), ({"participant": "999999"}, 404),
-        ({"question": "x" * 301}, 422),
+        ({"question": "x" * 301}, 422), ({"control_percent": "20", "is_blind": ""}, 422),
     ],
 )  # fmt: skip
 def test_what_makes_no_campaign_is_refused(
@@ -86,6 +86,15 @@ def test_rules_are_changed_by_a_newer_version(
         (1, "Does it hold?", True),
         (2, "Does it?", False),
     ]
+
+
+def test_controls_stay_among_items_that_are_judged_blind(
+    client: TestClient, make: Make, subject: Subject, log_in_as: LogIn
+) -> None:
+    log_in_as("olga")
+    address = create(client, control_percent="20").headers["location"]
+    assert client.post(f"{address}/rules", data={"question": "Does it?"}).status_code == 422
+    assert client.post(f"{address}/rules", data={"question": "Does it?", "is_blind": "yes"}).status_code == 303
 
 
 def test_an_ended_campaign_says_so(client: TestClient, subject: Subject, log_in_as: LogIn) -> None:

@@ -1,6 +1,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from io import BytesIO
 from typing import Any
@@ -10,8 +11,10 @@ from pypdf import PdfReader
 from starlette.testclient import TestClient
 
 from app.domain.audit.statements import Statement
+from app.domain.review import Participants
 from app.queries.audit.statements import save_statements
 from app.queries.people.accounts import create_login_token, log_in
+from app.queries.review.campaigns import campaign_row, change_rules, end_campaign, standing_campaign_id
 from app.queries.review.taking import Reviewer
 from app.web.deps import SESSION_COOKIE
 from app.web.report import pdf
@@ -63,8 +66,58 @@ def test_figures_of_an_open_campaign_poll_and_hide_controls_from_reviewers(
     twin = client.get(f"/campaigns/{audit.campaign_id}/figures.json").json()
     assert twin["figures"]["controls"] is None
     assert {reviewer["controls"] for reviewer in twin["figures"]["reviewers"]} == {None}
+
+
+FILES = ["report", "report.json", "report.pdf", "export/verdicts.jsonl"]
+
+
+def names_only(make: Make, audit: Audit, *reviewers: Reviewer) -> None:
+    """Let only these take part from now on."""
+    rules = campaign_row(make.session, campaign_id=audit.campaign_id).rules
+    ids = tuple(each.account_id for each in reviewers)
+    rules = replace(rules, participants=Participants.NAMED, account_ids=ids)
+    change_rules(make.session, campaign_id=audit.campaign_id, rules=rules, account_id=audit.alice.account_id)
+    make.session.flush()
+
+
+def seen(client: TestClient, audit: Audit) -> tuple[set[int], bool, bool]:
+    """Statuses of the report and the tables; whether the page, and its JSON, show figures of controls."""
+    address = f"/campaigns/{audit.campaign_id}"
+    page, twin = client.get(f"{address}/figures").text, client.get(f"{address}/figures.json").json()
+    on_page = ["Repeats judged alike" in page, "<th>Sensitivity</th>" in page, f'href="{address}/report"' in page]
+    reviewers = twin["figures"]["reviewers"]
+    in_json = [twin["figures"]["controls"] is not None, *(each["controls"] is not None for each in reviewers)]
+    in_json += [twin["shows_controls"], twin["may_see_report"]]
+    assert len(set(on_page)) == len(set(in_json)) == 1
+    return {client.get(f"{address}/{what}").status_code for what in FILES}, on_page[0], in_json[0]
+
+
+def test_an_adjudicator_who_may_be_asked_for_a_verdict_is_blind_until_the_end(client: TestClient, make: Make) -> None:
+    audit = audited(make)
     logged_in(client, make, audit.alice)
-    assert client.get(f"/campaigns/{audit.campaign_id}/figures.json").json()["figures"]["controls"]["n_right"] == 2
+    assert seen(client, audit) == ({403}, False, False)
+    names_only(make, audit, audit.bob, audit.alice)
+    assert seen(client, audit) == ({403}, False, False)
+    end_campaign(make.session, campaign_id=audit.campaign_id, account_id=audit.alice.account_id)
+    make.session.flush()
+    assert seen(client, audit) == ({200}, True, True)
+
+
+def test_an_adjudicator_whom_the_campaign_does_not_ask_follows_its_controls(client: TestClient, make: Make) -> None:
+    audit = audited(make)
+    names_only(make, audit, audit.bob, audit.dora)
+    logged_in(client, make, audit.alice)
+    assert seen(client, audit) == ({200}, True, True)
+    logged_in(client, make, audit.bob)  # who does not adjudicate, asked or not
+    assert seen(client, audit) == ({403}, False, False)
+
+
+def test_the_tables_of_what_is_flagged_are_open_to_adjudicators(client: TestClient, make: Make) -> None:
+    """The standing campaign is not blind, and never ends."""
+    alice = Reviewer(make.account("alice", "adjudicator").id)
+    logged_in(client, make, alice)
+    standing_id = standing_campaign_id(make.session)
+    assert client.get(f"/campaigns/{standing_id}/export/verdicts.jsonl").status_code == 200
 
 
 def test_figures_move_with_verdicts(client: TestClient, make: Make, context: Context) -> None:
@@ -77,7 +130,7 @@ def test_figures_move_with_verdicts(client: TestClient, make: Make, context: Con
     assert context().figures.sample.share.value > 0
 
 
-@pytest.mark.parametrize("what", ["report", "report.json", "report.pdf", "export/verdicts.jsonl"])
+@pytest.mark.parametrize("what", FILES)
 def test_reviewers_stay_blind_until_the_campaign_has_ended(client: TestClient, make: Make, what: str) -> None:
     audit = audited(make)
     address = f"/campaigns/{audit.campaign_id}/{what}"

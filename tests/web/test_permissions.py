@@ -190,6 +190,12 @@ ROUTES: dict[str, Permission | None] = {
 FORMS = {mutation.path: mutation.form for mutation in MUTATIONS}
 QUERIES = {f"GET /{{slug}}/{page}": {"neuron": "{neuron}"} for page in ("bulk", "lists", "queue")}
 """What pages need in their addresses."""
+UNASKED = {
+    "GET /campaigns/{campaign_id}/export/{table}.{format}",
+    "GET /campaigns/{campaign_id}/report",
+    "GET /campaigns/{campaign_id}/report.pdf",
+}
+"""What those who may be asked for a verdict are refused, whatever they may do elsewhere."""
 REFUSALS = (401, 403)
 
 
@@ -232,7 +238,8 @@ class Asked:
     def send(self, client: TestClient, things: dict[str, Any], headers: dict[str, str] | None = None) -> int:
         """The status of the response to somebody who holds what the headers hold."""
         client.cookies.clear()  # a logout deletes them
-        address = self.path.format(**things)
+        elsewhere = {"campaign_id": things["named_campaign_id"]} if self.key in UNASKED else {}
+        address = self.path.format(**things | elsewhere)
         if self.method != "POST":
             query = {name: value.format(**things) for name, value in QUERIES.get(self.key, {}).items()}
             return client.request(self.method, address, params=query, headers=headers).status_code

@@ -232,6 +232,31 @@ def test_others_verdicts_are_shown_once_ones_own_is_in(
     assert 'href="/tiny/0/' in ended
 
 
+@pytest.mark.parametrize("what", ["items/{item_id}.json", "campaigns/{campaign_id}.json"])
+def test_programs_learn_no_more_of_an_item_than_its_page_says(
+    client: TestClient, make: Make, campaign_id: int, log_in_as: LogIn, what: str
+) -> None:
+    """Its neuron leads to its score, and a planted text is a control's."""
+    for name in ("bob", "alice"):
+        log_in_as(name)
+        item_id = make.session.scalars(select(ReviewItem.id).order_by(ReviewItem.position, ReviewItem.id)).first()
+        judge(client, take(client, campaign_id), "wrong")
+    address = "/" + what.format(item_id=item_id, campaign_id=campaign_id)
+
+    def items() -> list[dict[str, Any]]:
+        page = client.get(address).json()
+        return [page["item"]] if "item" in page else page["settled"]
+
+    (item,) = items()
+    assert item["outcome"] == "fails"
+    assert item["origin"] is None
+    assert not {"slug", "layer", "index", "explanation_id", "source", "control", "is_planted"} & set(item)
+    end_campaign(make.session, campaign_id=campaign_id, account_id=_id(make, "alice"))
+    make.session.flush()
+    (item,) = items()
+    assert (item["origin"]["slug"], item["origin"]["control"]) == ("tiny", None)
+
+
 def test_a_flag_that_was_ticked_is_opened_with_the_verdicts_reason(
     client: TestClient, make: Make, campaign_id: int, log_in_as: LogIn
 ) -> None:

@@ -96,14 +96,24 @@ class CampaignRow:
         """Whether an account that may review may review here."""
         return self.rules.participants is Participants.REVIEWERS or account_id in self.rules.account_ids
 
+    def keeps_blind(self, account_id: int) -> bool:
+        """Whether an account that may review must not see controls and others' verdicts yet.
+
+        It may still be asked for a verdict, and would know which items are controls from how their figures move.
+        """
+        is_ended = self.state is CampaignState.ENDED
+        return self.rules.is_blind and not is_ended and self.lets_take_part(account_id)
+
 
 def insert_campaign(
     session: Session, *, name: str, subject_id: int, rules: CampaignRules, account_id: int | None, seed: int
 ) -> int:
     """A new campaign without items; returns its id. The caller records the event.
 
-    It is being prepared where it is to have controls. Raises Invalid for a bad name, NotFound for an unknown account.
+    It is being prepared where it is to have controls. Raises Invalid for a bad name or for controls that are not
+    judged blind, NotFound for an unknown account.
     """
+    _require_blind_controls(rules)
     clean = plain_text(name, what="name", limit=LONGEST_CAMPAIGN_NAME)
     if not clean:
         raise Invalid("Give the campaign a name.")
@@ -120,8 +130,9 @@ def change_rules(session: Session, *, campaign_id: int, rules: CampaignRules, ac
 
     Slots that exist stay; items that are added later get as many as the new rules say. Raises NotFound, Conflict for
     a campaign that has ended or for rules that are the same, Invalid where the share of controls changes: it is that
-    of the items, which exist.
+    of the items, which exist. Invalid, too, where controls would no longer be judged blind.
     """
+    _require_blind_controls(rules)
     campaign = _locked(session, campaign_id)
     if campaign.state == CampaignState.ENDED:
         raise Conflict("This campaign has ended. Its rules are what its verdicts were given under.")
@@ -272,6 +283,13 @@ def _insert_version(
             account_id=account_id,
         )
     )
+
+
+def _require_blind_controls(rules: CampaignRules) -> None:
+    if rules.control_share and not rules.is_blind:
+        raise Invalid(
+            "Reviewers who know which items are controls say nothing by them: keep it blind, or set 0 controls."
+        )
 
 
 def _as_json(rules: CampaignRules) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Items as reviewers see them: blind before their verdict, with outcomes after it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,7 +11,6 @@ from sqlalchemy.orm import Session
 from app.domain.bounds import BIGGEST_ID
 from app.domain.executed import Mistake
 from app.domain.review import (
-    UNDO_SECONDS,
     CampaignState,
     Confidence,
     ControlKind,
@@ -20,7 +18,6 @@ from app.domain.review import (
     ItemState,
     ReviewerKind,
     SlotKind,
-    SlotState,
     Verdict,
     VerdictKind,
 )
@@ -42,7 +39,6 @@ from app.models import (
     Sample,
     Subject,
 )
-from app.queries.common.paging import Page, id_page
 from app.queries.review.live import stands, truth_of
 
 MOST_OTHER_TEXTS = 20
@@ -80,6 +76,58 @@ class ItemShown:
         """Whether what is hidden from reviewers may be shown: the neuron, the source, that it is a control."""
         return not self.is_blind or self.campaign_state is CampaignState.ENDED
 
+    @property
+    def told(self) -> "ItemTold":
+        """The item as pages may show it now."""
+        origin = ItemOrigin(
+            source=self.source,
+            control=self.control,
+            truth=self.truth,
+            is_planted=self.is_planted,
+            explanation_id=self.explanation_id,
+            neuron_id=self.neuron_id,
+            slug=self.slug,
+            layer=self.layer,
+            index=self.index,
+        )
+        return ItemTold(
+            id=self.id,
+            campaign_id=self.campaign_id,
+            campaign=self.campaign,
+            state=self.state,
+            outcome=self.outcome,
+            text=self.text,
+            origin=origin if self.is_open_about_itself else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ItemOrigin:
+    """What those who judge an item blind do not know: its neuron, why it is an item, and the truth about a control."""
+
+    source: ItemSource
+    control: ControlKind | None
+    truth: Verdict | None
+    is_planted: bool
+    explanation_id: int
+    neuron_id: int
+    slug: str
+    layer: int
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class ItemTold:
+    """An item with its text and what it came to; ``origin`` is None while its campaign is blind and open."""
+
+    id: int
+    campaign_id: int
+    campaign: str
+    state: ItemState
+    outcome: Verdict | None
+    text: str
+    origin: ItemOrigin | None
+
 
 @dataclass(frozen=True, slots=True)
 class EvidenceRecords:
@@ -106,34 +154,8 @@ class VerdictShown:
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class OwnVerdict:
-    """One of a reviewer's own verdicts, with the text that was judged and the item's outcome."""
-
-    id: int
-    item_id: int
-    campaign_id: int
-    campaign: str
-    text: str
-    kind: VerdictKind
-    confidence: Confidence
-    note: str
-    guess: str
-    created_at: datetime
-    state: ItemState
-    outcome: Verdict | None
-    may_be_undone: bool
-
-
-@dataclass(frozen=True, slots=True)
-class OwnProgress:
-    """How far one reviewer is in a campaign."""
-
-    n_judged: int
-    n_items: int
-
-
-_TEXT = func.coalesce(ReviewControl.planted_text, Explanation.text)
+SHOWN_TEXT = func.coalesce(ReviewControl.planted_text, Explanation.text)
+"""What reviewers of an item read: of a planted control not the explanation's text."""
 
 
 def item_shown(session: Session, *, item_id: int) -> ItemShown:
@@ -233,91 +255,9 @@ def item_verdicts(session: Session, *, item_id: int) -> tuple[VerdictShown, ...]
     )
 
 
-def own_verdicts(
-    session: Session,
-    *,
-    account_id: int,
-    size: int,
-    campaign_id: int | None = None,
-    after: str | None = None,
-    before: str | None = None,
-) -> Page[OwnVerdict]:
-    """A reviewer's verdicts that were not undone, newest first. Raises Invalid for a malformed cursor.
-
-    Outcomes are shown of items that have one: the reviewer's own verdict is in.
-    """
-    wanted: list[ColumnElement[bool]] = [ReviewVerdict.account_id == account_id, stands()]
-    if campaign_id is not None:
-        wanted.append(ReviewVerdict.campaign_id == campaign_id)
-
-    def read(conditions: Sequence[ColumnElement[bool]], newest_first: bool, limit: int) -> list[OwnVerdict]:
-        rows = session.execute(
-            select(
-                ReviewVerdict,
-                Campaign.name.label("campaign"),
-                Campaign.state.label("campaign_state"),
-                _TEXT.label("text"),
-                ReviewItem.state,
-                ReviewItem.outcome,
-                (func.extract("epoch", func.now() - ReviewVerdict.created_at) < UNDO_SECONDS).label("is_young"),
-            )
-            .join(ReviewItem, ReviewItem.id == ReviewVerdict.item_id)
-            .join(Campaign, Campaign.id == ReviewItem.campaign_id)
-            .join(Explanation, Explanation.id == ReviewItem.explanation_id)
-            .outerjoin(ReviewControl, ReviewControl.item_id == ReviewItem.id)
-            .where(*wanted, *conditions)
-            .order_by(ReviewVerdict.id.desc() if newest_first else ReviewVerdict.id)
-            .limit(limit)
-        )
-        return [_own(row) for row in rows]
-
-    return id_page(read, ReviewVerdict.id, size=size, after=after, before=before)
-
-
-def own_progress(session: Session, *, campaign_id: int, account_id: int) -> OwnProgress:
-    """How many items a reviewer has judged, and how many the campaign has. One query."""
-    judged = (
-        select(func.count())
-        .select_from(ReviewSlot)
-        .where(
-            ReviewSlot.campaign_id == campaign_id,
-            ReviewSlot.account_id == account_id,
-            ReviewSlot.state == SlotState.JUDGED,
-        )
-        .scalar_subquery()
-    )
-    items = (
-        select(func.count())
-        .select_from(ReviewItem)
-        .where(ReviewItem.campaign_id == campaign_id, ReviewItem.state != ItemState.WITHDRAWN)
-        .scalar_subquery()
-    )
-    row = session.execute(select(judged, items)).one()
-    return OwnProgress(row[0], row[1])
-
-
 def n_verdicts(session: Session, *, campaign_id: int) -> int:
     """The number of verdicts in a campaign that were not undone."""
     return session.scalars(select(func.count()).where(ReviewVerdict.campaign_id == campaign_id, stands())).one()
-
-
-def _own(row: Any) -> OwnVerdict:
-    verdict: ReviewVerdict = row.ReviewVerdict
-    return OwnVerdict(
-        id=verdict.id,
-        item_id=verdict.item_id,
-        campaign_id=verdict.campaign_id,
-        campaign=row.campaign,
-        text=row.text,
-        kind=VerdictKind(str(verdict.kind)),
-        confidence=Confidence(str(verdict.confidence)),
-        note=verdict.note,
-        guess=verdict.guess,
-        created_at=verdict.created_at,
-        state=ItemState(row.state),
-        outcome=None if row.outcome is None else Verdict(row.outcome),
-        may_be_undone=bool(row.is_young) and row.campaign_state != CampaignState.ENDED,
-    )
 
 
 def _items(session: Session, condition: ColumnElement[bool], *, limit: int) -> list[ItemShown]:
@@ -326,7 +266,7 @@ def _items(session: Session, condition: ColumnElement[bool], *, limit: int) -> l
             ReviewItem,
             Campaign,
             CampaignVersion.is_blind,
-            _TEXT.label("text"),
+            SHOWN_TEXT.label("text"),
             ReviewControl.kind.label("control"),
             truth_of().label("truth"),
             ReviewControl.planted_text,

@@ -39,7 +39,8 @@ from app.queries.review.items import (
     create_campaign,
     current_explanations,
 )
-from app.queries.review.shown import ItemShown, OwnProgress, items_in_state, n_verdicts, own_progress
+from app.queries.review.own import OwnProgress, own_progress
+from app.queries.review.shown import ItemTold, items_in_state, n_verdicts
 from app.queries.subjects.lookup import SubjectHead, subject_head
 from app.web.deps import CurrentViewer, DbSession, allowed_to
 from app.web.http.routing import PageRouter
@@ -78,8 +79,8 @@ class CampaignsCampaign:
     own: OwnProgress | None
     """The viewer's, where the viewer may review."""
     may_take_part: bool
-    disputed: tuple[ItemShown, ...]
-    settled: tuple[ItemShown, ...]
+    disputed: tuple[ItemTold, ...]
+    settled: tuple[ItemTold, ...]
     """Some of them, for those who may adjudicate."""
     providers: tuple[str, ...]
     """Language models that may be asked to take part, for those who manage campaigns."""
@@ -222,8 +223,11 @@ def campaign(session: DbSession, viewer: CurrentViewer, campaign_id: Id) -> Camp
     queues = viewer is not None and viewer.may(Permission.QUEUE)
     decides = viewer is not None and viewer.may(Permission.ADJUDICATE)
 
-    def some(state: ItemState) -> tuple[ItemShown, ...]:
-        return items_in_state(session, campaign_id=campaign_id, state=state, limit=MOST_SHOWN) if decides else ()
+    def some(state: ItemState) -> tuple[ItemTold, ...]:
+        if not decides:
+            return ()
+        found = items_in_state(session, campaign_id=campaign_id, state=state, limit=MOST_SHOWN)
+        return tuple(item.told for item in found)
 
     return CampaignsCampaign(
         campaign=row,

@@ -174,10 +174,13 @@ def _html(
 
 
 def _sees_all(campaign: CampaignRow, viewer: Viewer | None) -> bool:
-    """Whether controls and everybody's verdicts may be shown: once it has ended, and always to adjudicators."""
+    """Whether controls and everybody's verdicts may be shown.
+
+    To everybody once it has ended; before that to adjudicators whom it cannot ask for a verdict.
+    """
     if campaign.state is CampaignState.ENDED:
         return True
-    return viewer is not None and viewer.may(Permission.ADJUDICATE)
+    return viewer is not None and viewer.may(Permission.ADJUDICATE) and not campaign.keeps_blind(viewer.id)
 
 
 def _require_all(campaign: CampaignRow, viewer: Viewer | None) -> None:
@@ -185,7 +188,8 @@ def _require_all(campaign: CampaignRow, viewer: Viewer | None) -> None:
         if viewer is None:
             raise LoginRequired
         raise Forbidden(
-            "Reviewers judge blind: verdicts, controls and the report are shown when the campaign has ended."
+            "You may be asked for a verdict, so you judge blind: verdicts, controls and the report are shown when the"
+            " campaign has ended."
         )
 
 

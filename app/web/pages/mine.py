@@ -11,7 +11,7 @@ from app.domain.roles import Permission
 from app.queries.people.accounts import Viewer
 from app.queries.people.news import NewsItem, news_of, see_news
 from app.queries.review.flags import FlagRow, FlagsWanted, flags_page
-from app.queries.review.shown import OwnVerdict, own_verdicts
+from app.queries.review.own import OwnVerdict, own_verdicts
 from app.queries.runs.progress import BatchSummary, batches_page
 from app.web.deps import DbSession, allowed_to
 from app.web.http.routing import PageRouter

@@ -1,7 +1,7 @@
 """Reviewing: an item is taken, its evidence read, a verdict given, and the next item is there."""
 
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Form, Path, Query
@@ -17,14 +17,8 @@ from app.queries.explanations.headlines import ShownStanding, standings_of
 from app.queries.people.accounts import Viewer
 from app.queries.review.flags import open_flag
 from app.queries.review.judging import Judged, Judgement, give_verdict, send_back, stored_verdict, undo_verdict
-from app.queries.review.shown import (
-    ItemShown,
-    OwnVerdict,
-    VerdictShown,
-    item_shown,
-    item_verdicts,
-    own_verdicts,
-)
+from app.queries.review.own import OwnVerdict, own_verdicts
+from app.queries.review.shown import ItemTold, VerdictShown, item_shown, item_verdicts
 from app.queries.review.taking import (
     LeaseExpired,
     TakenSlot,
@@ -73,7 +67,7 @@ class ReviewVerdicts:
 class ReviewResult:
     """An item after one's own verdict: what others said, and what it came to."""
 
-    item: ItemShown
+    item: ItemTold
     verdicts: tuple[VerdictShown, ...]
     address: str | None
     """Of the neuron's page, once that reveals nothing that is hidden."""
@@ -235,15 +229,13 @@ def result(session: DbSession, viewer: MayReview, item_id: Id) -> ReviewResult:
     is_told = item.is_open_about_itself or (viewer.may(Permission.ADJUDICATE) and item.outcome is not None)
     if not is_told and viewer.name not in {each.by for each in given}:
         raise Conflict("Others' verdicts are shown once you have given yours, or the campaign has ended.")
-    if not item.is_open_about_itself:
-        item = replace(item, control=None, truth=None)
     address = f"/{item.slug}/{item.layer}/{item.index}?explanation={item.explanation_id}"
     is_rejected = item.is_open_about_itself and item.outcome in REJECTING
     methods = choices_for(session, viewer) if is_rejected else ()
     standing = None
     if item.is_open_about_itself and not item.is_planted:
         standing = standings_of(session, explanation_ids=[item.explanation_id])[item.explanation_id]
-    return ReviewResult(item, given, address if item.is_open_about_itself else None, methods, standing)
+    return ReviewResult(item.told, given, address if item.is_open_about_itself else None, methods, standing)
 
 
 @router.post("/items/{item_id}/send-back", include_in_schema=False)

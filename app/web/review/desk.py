@@ -18,16 +18,8 @@ from app.queries.neurons.page import StoredSample
 from app.queries.people.accounts import Viewer
 from app.queries.review.campaigns import CampaignRules, campaign_row
 from app.queries.review.flags import FlagRow, item_flags
-from app.queries.review.shown import (
-    ItemShown,
-    OwnProgress,
-    OwnVerdict,
-    item_evidence,
-    item_shown,
-    other_texts,
-    own_progress,
-    own_verdicts,
-)
+from app.queries.review.own import OwnProgress, OwnVerdict, own_progress, own_verdicts
+from app.queries.review.shown import ItemShown, item_evidence, item_shown, other_texts
 from app.queries.review.taking import Reviewer, TakenSlot
 from app.web.deps import DbSession, allowed_to
 from app.web.heat.vocabularies import Vocabularies
