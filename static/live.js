@@ -23,14 +23,32 @@ document.addEventListener("htmx:after:swap", (event) => {
   } else {
     // The control is gone: what was done stands in its place.
     const id = event.detail?.ctx?.target?.id;
-    const place = document.querySelector(".told[role=status]") ?? (id ? document.getElementById(id) : null);
+    const place = document.querySelector(".told") ?? (id ? document.getElementById(id) : null);
     if (place) place.tabIndex = -1;
     place?.focus({ preventScroll: true });
   }
   used = null;
 });
 
-// 2. What was done is announced: a live region speaks when its text changes, not when the page opens with it.
+// 2. What was done is announced: a live region speaks when its text changes, not when the page opens with it, and not
+// when it comes with a part that replaces another: its words are repeated in a region that stays.
+const said = document.getElementById("said");
+
+function announce(words) {
+  said.textContent = "";
+  setTimeout(() => {
+    said.textContent = words;
+  }, 150);
+}
+
+document.addEventListener("htmx:after:swap", (event) => {
+  const { target, sourceElement } = event.detail?.ctx ?? {};
+  const part = target?.id && !isPolling(sourceElement) ? document.getElementById(target.id) : null;
+  const status = part?.matches("[role=status]") ? part : part?.querySelector(".told, [role=status]");
+  const words = status?.textContent.replace(/\s+/g, " ").trim();
+  if (words) announce(words);
+});
+
 const told = document.querySelector("#told p");
 if (told) {
   const words = told.textContent;

@@ -35,6 +35,14 @@ def test_the_readme_shows_every_setting() -> None:
     assert settings_table() in (ROOT / "README.md").read_text()
 
 
+def test_the_readme_shows_three_small_pictures() -> None:
+    """Everybody who clones the repository takes them along, for good."""
+    named = re.findall(r"!\[[^\]]+\]\((docs/images/[^)]+)\)", (ROOT / "README.md").read_text())
+    assert sorted(named) == sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs" / "images").iterdir())
+    assert len(named) == 3
+    assert [name for name in named if (ROOT / name).stat().st_size > 120_000] == []
+
+
 @pytest.mark.parametrize("name", list(Settings.model_fields))
 def test_every_setting_is_used(name: str) -> None:
     others = "\n".join(p.read_text() for p in PYTHON if p != SETTINGS and "tests" not in p.parts)

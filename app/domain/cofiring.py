@@ -6,6 +6,9 @@ import numpy as np
 
 from app.domain.activations import FloatArray
 
+ALIKE, UNLIKE = 0.6, 0.2
+"""Correlations from which two neurons are said to fire on mostly the same tokens, and up to which on other ones."""
+
 
 def cofiring(own: Mapping[int, FloatArray], other: Mapping[int, FloatArray]) -> float | None:
     """The correlation of two neurons' activations over all tokens of the excerpts that both have, by excerpt id.
@@ -21,3 +24,10 @@ def cofiring(own: Mapping[int, FloatArray], other: Mapping[int, FloatArray]) -> 
     if not pair.std(axis=1).all():
         return None
     return float(np.clip(np.asarray(np.corrcoef(pair))[0, 1], -1.0, 1.0))
+
+
+def cofiring_words(correlation: float) -> str:
+    """What a correlation of ``cofiring`` means, in words that follow "they fire on"."""
+    if correlation >= ALIKE:
+        return "mostly the same tokens"
+    return "different tokens" if correlation <= UNLIKE else "partly the same tokens"

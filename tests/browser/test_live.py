@@ -135,6 +135,25 @@ def test_a_key_finds_forms_that_do_not_load_the_whole_page(open_page: OpenPage) 
     assert page.evaluate("window.plainForms") == 0
 
 
+def test_what_a_press_did_is_said_in_a_region_that_stays_and_focus_is_kept(open_page: OpenPage) -> None:
+    page = open_page("gina", **WIDE)
+    said = page.locator("#said")
+    page.goto(f"/{SLUG}/0/8")
+    page.wait_for_load_state()
+    page.keyboard.press("f")
+    page.keyboard.press("4")
+    expect(said).to_have_text("Flagged.")
+    expect(page.get_by_role("button", name="4 Several meanings")).to_be_focused()
+    page.goto(f"/{SLUG}/2/7")
+    page.locator("#explain-summary").click()
+    page.get_by_role("button", name="Queue", exact=True).click()
+    expect(said).to_contain_text("Run")
+    page.goto(f"/{SLUG}?state=explained")
+    page.locator("#sort-score").click()
+    page.wait_for_url("**sort=-score**")
+    expect(said).to_contain_text("neurons match")
+
+
 def test_what_was_flagged_and_settled_is_said_where_it_was_done(open_page: OpenPage) -> None:
     page = open_page("flo", **WIDE)
     page.goto(f"/{SLUG}?state=explained&layer=0&sort=position")

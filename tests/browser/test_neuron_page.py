@@ -80,6 +80,36 @@ def test_on_a_small_screen_the_first_excerpt_comes_before_the_figures(open_page:
     assert excerpt < 1_000
 
 
+def test_no_neuron_pushes_its_first_excerpt_off_the_first_two_screens(open_page: Callable[..., Page]) -> None:
+    """Explained, flagged, rejected, without an explanation, and with another open part where it was just flagged."""
+    page = open_page("alice", **NARROW)
+    two_screens = 2 * NARROW["viewport"]["height"]
+    low = {}
+    for index in range(24):
+        page.goto(f"/{SLUG}/0/{index}")
+        box = page.locator(".evidence details.x").first.bounding_box()
+        assert box is not None
+        if box["y"] + box["height"] > two_screens:
+            low[index] = box["y"]
+    assert low == {}
+
+
+def test_where_nothing_can_be_flagged_explaining_is_offered(open_page: Callable[..., Page]) -> None:
+    page = open_page("alice", **WIDE)
+    for unexplained in (f"/{SLUG}/0/3", f"/{SLUG}/2/1"):
+        page.goto(unexplained)
+        expect(page.locator("#flag-summary")).not_to_be_visible()
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        expect(page.locator("#explain-summary")).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("button", name="Queue", exact=True)).to_be_visible()
+        page.get_by_text("Write an explanation").click()
+        expect(page.get_by_label("What does this neuron fire on?")).to_be_visible()
+        page.get_by_role("link", name="Compare with another neuron").click()
+        expect(page.get_by_role("link", name="Queue it for a method or write one")).to_be_visible()
+
+
 def test_the_flag_is_reached_in_two_presses(open_page: Callable[..., Page]) -> None:
     page = open_page("alice", **WIDE)
     page.goto(NEURON)

@@ -150,7 +150,34 @@ def test_htmx_gets_the_flags_alone(client: TestClient, make: Make, neuron: Neuro
         data={"explanation_id": explanation_id, "reason": "wrong"},
         headers={"HX-Request": "true", "HX-Request-Type": "partial"},
     )
-    assert answer.text.lstrip().startswith('<details id="_flags"')
+    assert answer.text.lstrip().startswith('<div id="_flags"')
+
+
+def test_what_is_flagged_is_listed_with_the_form_folded(
+    client: TestClient, make: Make, neuron: Neuron, log_in_as: LogIn
+) -> None:
+    explanation_id = explain(make, neuron, ExplanationResult("x"))
+    for name in ("charlie", "bob", "alice"):
+        log_in_as(name)
+        client.post("/tiny/1/2/flags", data={"explanation_id": explanation_id, "reason": "wrong", "note": name})
+    folded, unfolded = (re.sub(r"\s+", " ", client.get(f"/tiny/1/2{query}").text) for query in ("", "?flagging=true"))
+    form = '<details class="act with-explanation" {}> <summary id="flag-summary"'
+    assert form.format("") in folded
+    assert form.format("open") in unfolded
+    assert "<q>charlie</q>" in folded
+    assert "1 more open flag</summary>" in folded
+
+
+def test_a_neuron_without_an_explanation_offers_to_make_one(
+    client: TestClient, neuron: Neuron, log_in_as: LogIn
+) -> None:
+    log_in_as("alice")
+    page = client.get("/tiny/1/2").text
+    assert 'href="#explain-summary"' in page
+    assert 'href="#flag-summary"' not in page
+    assert "Queue it for a method, or write an explanation yourself" in page
+    assert "Compare with another neuron" in page
+    assert "Queue it for a method or write one" in client.get("/tiny/1/2/compare").text
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from app.domain.activations import FloatArray
+from app.domain.cofiring import cofiring, cofiring_words
 from app.domain.explanation_states import ExplanationState
 from app.domain.headlines import Headline
 from app.domain.heat import heat_scale, heat_steps
@@ -74,6 +75,13 @@ class NeuronPair:
     neurons: tuple[PairedNeuron, PairedNeuron]
     excerpts: tuple[PairedExcerpt, ...]
     n_shared: int
+    cofiring: float | None
+    """Over the excerpts that both have stored; see ``app.domain.cofiring``."""
+
+    @property
+    def fire_on(self) -> str:
+        """What the correlation means, in words; nothing without one."""
+        return "" if self.cofiring is None else cofiring_words(self.cofiring)
 
 
 def neuron_pair(session: Session, known: Vocabularies, head: NeuronHead, against: str) -> NeuronPair:
@@ -102,7 +110,8 @@ def neuron_pair(session: Session, known: Vocabularies, head: NeuronHead, against
         _neuron(session, each, letter, source.scale)
         for each, letter, source in zip(heads, LETTERS, sources, strict=False)
     )
-    return NeuronPair((first, second), tuple(shown), len(rows[0].keys() & rows[1].keys()))
+    n_shared = len(rows[0].keys() & rows[1].keys())
+    return NeuronPair((first, second), tuple(shown), n_shared, cofiring(rows[0], rows[1]))
 
 
 def _largest(samples: Sequence[StoredSample]) -> float:

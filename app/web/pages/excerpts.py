@@ -6,6 +6,7 @@ from typing import Annotated
 
 import numpy as np
 from fastapi import Path, Query
+from markupsafe import Markup
 from pydantic import Field
 from sqlalchemy.orm import Session
 
@@ -17,6 +18,7 @@ from app.queries.checks.page import executed_check
 from app.queries.neurons.head import NeuronHead
 from app.queries.neurons.page import StoredExcerpt, samples_with, stored_excerpts, stored_simulations
 from app.web.deps import DbSession
+from app.web.heat.glyphs import visible
 from app.web.http.routing import PageRouter
 from app.web.neuron.address import ROUTE, Head, path_of
 from app.web.neuron.comparison import LETTERS
@@ -49,6 +51,12 @@ class NeuronExcerpt:
     expected: tuple[ExpectedNumbers, ...]
     scale: float
     table: Line
+
+    @property
+    def strongest(self) -> Markup:
+        """HTML of the token with the highest activation."""
+        token = self.tokens[int(np.argmax(self.activations))]
+        return Markup(visible(token))  # noqa: S704 - escaped there
 
 
 @page(router, f"{ROUTE}/excerpts/{{excerpt_id}}", template="neuron/excerpt.html", partial="neuron/_excerpt.html")

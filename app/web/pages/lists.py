@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 
 from fastapi import Depends, Form, Path, Query
 from fastapi.responses import RedirectResponse, Response
-from pydantic import Field
 
 from app.domain.bounds import (
     BIGGEST_ID,
@@ -45,7 +44,6 @@ from app.web.deps import AppSettings, CurrentViewer, DbSession, allowed_to
 from app.web.http.routing import PageRouter
 from app.web.listing.filters import AS_LISTED, FilterFields, kept_filters
 from app.web.listing.selection import Selection, asked_selection
-from app.web.listing.texts import shown_text
 from app.web.rendering.addresses import local_path
 from app.web.rendering.templating import CurrentView, page
 
@@ -89,8 +87,6 @@ class ListPage:
     is_own: bool
     """Whether the viewer has made it, and may change it."""
     rows: tuple[ListedRow, ...]
-    texts: Annotated[dict[int, str], Field(exclude=True)]
-    """The explanations as the page shows them, by the neuron's id."""
     previous: str | None
     next: str | None
     files: dict[TableFormat, str]
@@ -143,7 +139,6 @@ def one_list(
         list=head,
         is_own=viewer is not None and viewer.id == head.account_id and viewer.may(Permission.KEEP_LISTS),
         rows=tuple(_row(head, fields, row, entries[row.id]) for row in found.rows if row.id in entries),
-        texts={row.id: shown_text(row.explanation) for row in found.rows if row.explanation is not None},
         previous=None if found.previous is None else f"{head.address}?before={found.previous}",
         next=None if found.next is None else f"{head.address}?after={found.next}",
         files={each: f"/{head.slug}/neurons.{each}{fields.query()}" for each in TableFormat},

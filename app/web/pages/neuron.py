@@ -208,7 +208,7 @@ def flag(  # noqa: PLR0913, PLR0917 - FastAPI reads a route's inputs from its ar
         shown = flags_of(claim, neuron_flags(session, neuron_id=head.id), trail, is_open=True)
         return view.html("neuron/_flags.html", replace(shown, counts=counts_now(session, head), told="Flagged."))
     back = path_in_list(head, listed)
-    address = f"{back}{'&' if '?' in back else '?'}explanation={form.explanation_id}#_flags"
+    address = f"{back}{'&' if '?' in back else '?'}explanation={form.explanation_id}#open-flags"
     return view.moved(address, told="Flagged.")
 
 

@@ -39,7 +39,6 @@ from app.web.listing.filters import (
     read_filters,
 )
 from app.web.listing.meaning import FoundMeaning, MeaningSearch, find_meaning, required_source
-from app.web.listing.texts import shown_text
 from app.web.rendering.templating import CurrentView, page
 from app.web.rendering.visits import Visit
 from app.work.embeddings import enqueue_query
@@ -111,8 +110,6 @@ class SearchPage:
     """The address of this search."""
     kept: str
     """The filters that a search by meaning keeps."""
-    texts: Annotated[dict[int, str], Field(exclude=True)]
-    """The explanations as the page shows them, by the neuron's id."""
 
     @property
     def order(self) -> str:
@@ -155,7 +152,7 @@ def search(  # noqa: PLR0913 - FastAPI reads a route's inputs from its arguments
     shown = SearchPage(
         fields=request.fields, subject=subject, subjects=names, matches=None, rows=(), previous=None, next=None,
         chips=_chips(request.fields, subject), orders=_orders(request.fields), facets=None, random=None,
-        hint=_hint(session, request), visits=view.visits, texts={},
+        hint=_hint(session, request), visits=view.visits,
         meaning=None if meaning is None else meaning.shown,
         here=address_of(request.fields, subject, asked=None if asked is None else str(asked)),
         kept=request.fields.query(meaning=None, sort=None).removeprefix("?"),
@@ -180,7 +177,6 @@ def search(  # noqa: PLR0913 - FastAPI reads a route's inputs from its arguments
         shown,
         matches=matches,
         rows=tuple(_row(by_id[row.subject_id], row, fields) for row in found.rows),
-        texts={row.id: shown_text(row.marked or row.explanation) for row in found.rows if row.explanation is not None},
         previous=None if found.previous is None else address_of(fields, subject, before=found.previous),
         next=None if found.next is None else address_of(fields, subject, after=found.next),
         facets=address_of(fields, subject, path="/search/facets"),

@@ -1,16 +1,12 @@
 """Neurons that are like one."""
 
 from dataclasses import dataclass
-from typing import Annotated
-
-from pydantic import Field
 
 from app.queries.neurons.alike import AlikeNeurons, alike_neurons
 from app.queries.neurons.head import NeuronHead
 from app.queries.neurons.similar import SimilarNeurons, similar_neurons
 from app.web.deps import DbSession
 from app.web.http.routing import PageRouter
-from app.web.listing.texts import shown_text
 from app.web.neuron.address import ROUTE, Head, path_of
 from app.web.rendering.templating import page
 
@@ -33,17 +29,13 @@ class AlikePage:
     neuron: NeuronHead
     address: str
     alike: AlikeNeurons
-    texts: Annotated[dict[int, str], Field(exclude=True)]
-    """The explanations as the page shows them, by the neuron's id."""
 
 
 @page(router, f"{ROUTE}/like", template="neuron/like.html")
 def like(session: DbSession, head: Head) -> AlikePage:
     """Neurons like this one: by shared excerpts, by co-firing, by shared tokens, by text."""
     found = alike_neurons(session, neuron_id=head.id, collection_id=head.collection_id)
-    rows = (row.neuron for row in found.rows)
-    texts: dict[int, str] = {row.id: shown_text(row.explanation) for row in rows if row.explanation is not None}
-    return AlikePage(head, path_of(head), found, texts)
+    return AlikePage(head, path_of(head), found)
 
 
 @page(router, f"{ROUTE}/similar", template="neuron/similar.html", partial="neuron/_similar.html")

@@ -7,7 +7,6 @@ from urllib.parse import quote, urlencode
 
 from fastapi import Depends, Form, Query
 from fastapi.responses import RedirectResponse, Response
-from pydantic import Field
 from sqlalchemy.orm import Session
 
 from app.domain.bounds import BIGGEST_ID, LONGEST_FIELD, LONGEST_FILTERS
@@ -44,7 +43,6 @@ from app.web.listing.filters import (
 )
 from app.web.listing.meaning import neurons_query
 from app.web.listing.selection import Selection, asked_selection
-from app.web.listing.texts import shown_text
 from app.web.listing.views import SavedView, saved_views
 from app.web.neuron.choices import MethodChoice, choices_for, method_choices
 from app.web.rendering.templating import CurrentView, page
@@ -107,8 +105,6 @@ class SubjectPage:
     views: tuple[SavedView, ...]
     hint: str | None
     """Why nothing is found, where the reason is not that nothing matches."""
-    texts: Annotated[dict[int, str], Field(exclude=True)]
-    """The explanations as the page shows them, by the neuron's id."""
     chips: tuple[FilterChip, ...]
     """Every filter that is set, each with the query string without it."""
     files: dict[TableFormat, str]
@@ -229,7 +225,6 @@ def subject(  # noqa: PLR0913 - FastAPI reads a route's inputs from its argument
         may_flag=viewer is not None and viewer.may(Permission.FLAG),
         views=saved_views(address, fields, viewer, _own_searches(session, viewer)),
         hint=None if found.rows else _hint(session, head, filters),
-        texts={row.id: shown_text(row.marked or row.explanation) for row in found.rows if row.explanation is not None},
         chips=fields.chips(),
         files={each: f"{address}/neurons.{each}{fields.query()}" for each in TableFormat},
         facets=f"/search/facets?{urlencode([*fields.pairs(), ('subject', head.slug), ('to', 'list')], safe='@/')}",

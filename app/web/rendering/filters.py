@@ -9,6 +9,7 @@ from app.localization.formats import LocaleFormat
 from app.localization.languages import Language
 from app.web.rendering.browsers import browser_name
 from app.web.rendering.signs import exact
+from app.web.rendering.texts import token_chips
 
 _NUMBER_LIST = re.compile(r"\[\n\s+-?[\d.][\d.eE+,\s-]*\]")
 
@@ -74,6 +75,7 @@ def filters_of(language: Language) -> dict[str, Callable[..., Any]]:
         "score": written.score,
         "pretty_json": pretty_json,
         "timestamp": written.timestamp,
+        "token_chips": token_chips,
         "took": written.took,
         "words": words,
     }

@@ -1,4 +1,4 @@
-"""Explanations as a list shows them: quoted tokens as chips, the words of a search marked."""
+"""Explanations as pages show them: quoted tokens as chips, the words of a search marked."""
 
 import re
 
@@ -13,7 +13,7 @@ _QUOTED = re.compile(r'"(?P<plain>[^"\n]{1,60})"|`(?P<back>[^`\n]{1,60})`')
 _HITS = re.compile(f"{HIT}([^{HIT}{HIT_END}]*){HIT_END}")
 
 
-def shown_text(text: str) -> Markup:
+def token_chips(text: str) -> Markup:
     """HTML of an explanation, whose hits have marks around them."""
     parts, end = [], 0
     for found in _QUOTED.finditer(text):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.queries.neurons.rows import HIT, HIT_END
-from app.web.listing.texts import shown_text
+from app.web.rendering.texts import token_chips
 
 
 def marked(text: str) -> str:
@@ -27,9 +27,9 @@ def marked(text: str) -> str:
     ],
 )
 def test_tokens_are_chips_and_hits_are_marked(text: str, html: str) -> None:
-    assert str(shown_text(marked(text) if "[" in text else text)) == html
+    assert str(token_chips(marked(text) if "[" in text else text)) == html
 
 
 @given(st.text())
 def test_no_text_brings_its_own_markup(text: str) -> None:
-    assert re.fullmatch(r"(?:[^<>]|</?(?:code|mark|s|u|var)>)*", str(shown_text(text)))
+    assert re.fullmatch(r"(?:[^<>]|</?(?:code|mark|s|u|var)>)*", str(token_chips(text)))
