@@ -2,7 +2,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.review import GivenVerdict, ItemState, Settlement, SlotKind, Verdict, VerdictKind, settlement
+from app.domain.flags import FlagVerdict
+from app.domain.review import (
+    GivenVerdict,
+    ItemState,
+    Settlement,
+    SlotKind,
+    Verdict,
+    VerdictKind,
+    flag_verdict,
+    settlement,
+)
 
 HOLDS, PARTLY, FAILS, CANNOT_TELL = Verdict
 OPEN = Settlement(ItemState.OPEN)
@@ -79,3 +89,22 @@ def test_an_outcome_is_a_verdict_that_somebody_gave(verdicts: list[Verdict]) -> 
 )
 def test_each_kind_has_its_key_and_its_words(kind: VerdictKind, key: str, label: str) -> None:
     assert (kind.key, kind.label) == (key, label)
+
+
+@pytest.mark.parametrize(
+    ("state", "outcome", "verdict"),
+    [
+        (ItemState.OPEN, None, None),
+        (ItemState.DISPUTED, None, None),
+        (ItemState.SETTLED, HOLDS, FlagVerdict.REJECTED),
+        (ItemState.SETTLED, PARTLY, FlagVerdict.UPHELD),
+        (ItemState.SETTLED, FAILS, FlagVerdict.UPHELD),
+        (ItemState.SETTLED, CANNOT_TELL, FlagVerdict.UNDECIDED),
+        (ItemState.WITHDRAWN, None, FlagVerdict.WITHDRAWN),
+        (ItemState.WITHDRAWN, FAILS, FlagVerdict.WITHDRAWN),
+    ],
+)
+def test_a_flag_has_the_verdict_that_its_item_came_to(
+    state: ItemState, outcome: Verdict | None, verdict: FlagVerdict | None
+) -> None:
+    assert flag_verdict(state, outcome) is verdict

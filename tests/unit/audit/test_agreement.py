@@ -81,7 +81,9 @@ def test_reviewers_who_never_differ_are_not_certain_to_agree() -> None:
 
 
 def test_without_a_pair_or_with_one_word_alone_there_is_a_reason() -> None:
-    assert agreement(count_table(["h", "f"])[0], seed=0).alpha.undefined_reason == NO_PAIR
+    without = agreement(count_table(["h", "f"])[0], seed=0)
+    assert (without.n_items, without.n_verdicts, without.largest_share) == (0, 0, None)
+    assert {figure.undefined_reason for figure in (without.raw, without.alpha, without.ac1)} == {NO_PAIR}
     alike = agreement(count_table(["hh"] * 20)[0], seed=0)
     assert alike.alpha.undefined_reason == ALL_ALIKE
     assert alike.raw.value == 1

@@ -86,9 +86,9 @@ def test_before_the_first_verdict_there_is_no_share_but_a_reason() -> None:
 
 
 def test_while_a_stratum_is_silent_each_verdict_weighs_what_its_item_stands_for() -> None:
-    strata = [Stratum("0", 900, 10, 2, 2), Stratum("1", 100, 10, 2, 0), Stratum("2", 500, 5, 0, 0)]
+    strata = [Stratum("0", 900, 10, 2, 2), Stratum("1", 100, 5, 2, 0), Stratum("2", 500, 5, 0, 0)]
     assert silent_strata(strata) == 1
-    assert stratified_share(strata).value == pytest.approx((90 * 2) / (90 * 2 + 10 * 2))
+    assert stratified_share(strata).value == pytest.approx((90 * 2) / (90 * 2 + 20 * 2))
 
 
 def coverage(populations: Sequence[int], n: Sequence[int], shares: Sequence[float]) -> float:
