@@ -43,6 +43,8 @@ def test_the_same_eight_tokens_up_to_the_peak_are_alike_whatever_stands_around_t
     a, b = text(1, 2, *shared, 3, 4), text(*range(50, 60), *shared, 5)
     assert alike([a, b], [9, 17])[0, 1]
     assert not alike([a, b], [9, 16])[0, 1]
+    begins_with_them = text(*shared, *range(20, 40))
+    assert alike([begins_with_them, b], [7, 17])[0, 1]
 
 
 def test_fewer_than_eight_tokens_up_to_the_peak_are_no_sign_of_a_copy() -> None:
