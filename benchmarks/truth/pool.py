@@ -19,6 +19,7 @@ from app.domain.samples import BAND_EDGES, BANDS, STRATA
 from app.domain.token_table import TokenTable
 from app.domain.tokens import Vocabulary
 from worker.collection.plan import Cut, Excerpts, prepare
+from worker.collection.statistics import listed_tokens
 from worker.corpora.corpus import open_corpus
 from worker.method.contracts import NeuronTask
 from worker.subjects.load import LoadOptions, load_subject
@@ -29,7 +30,6 @@ Int32s = NDArray[np.int32]
 
 TOKENS = 64
 PER_SAMPLE = 20
-TABLE_TOKENS = 50
 BATCH = 64
 DEMO_MODEL = Path(__file__).resolve().parents[2] / "demo" / "model"
 CORPUS = "demo:stdlib"
@@ -45,7 +45,7 @@ class Neuron:
     index: int
     activations: Float32s
     table: TokenTable
-    """Its strongest tokens over the pool, as a collection counts them."""
+    """Its tokens over the pool, those that a collection lists."""
 
     @cached_property
     def peaks(self) -> Float32s:
@@ -154,15 +154,12 @@ def measured(number: int, address: tuple[int, int], activations: Float32s, token
     """A neuron at (layer, index) with its activations on all excerpts ``tokens``, [E, T] both."""
     flat, values = tokens.ravel(), activations.ravel().astype(np.float64)
     counts = np.bincount(flat)
-    seen = np.flatnonzero(counts)
-    means = np.bincount(flat, values)[seen] / counts[seen]
-    strongest = np.lexsort((seen, -means))[:TABLE_TOKENS]
+    frequent_first = np.lexsort((np.arange(len(counts)), -counts))[: np.count_nonzero(counts)]
+    means = np.bincount(flat, values)[frequent_first] / counts[frequent_first]
+    (listed,), (own,) = (found.T for found in listed_tokens(means[:, None], counts[frequent_first]))
+    token_ids = frequent_first[listed]
     table = TokenTable.of_corpus(
-        seen[strongest].astype(np.int32),
-        means[strongest],
-        counts[seen][strongest].astype(np.int64),
-        mean=float(values.mean()),
-        n_tokens=len(values),
+        token_ids.astype(np.int32), own, counts[token_ids], mean=float(values.mean()), n_tokens=len(values)
     )
     return Neuron(number, *address, activations, table)
 

@@ -88,6 +88,17 @@ def test_failed_simulations_are_left_out() -> None:
     assert precision(real, [failed, failed], 3.0, seed=0).undefined_reason == "no excerpt could be simulated"
 
 
+def test_excerpts_on_which_nothing_is_claimed_do_not_narrow_the_interval() -> None:
+    real = [np.array([4.0, 0.0], dtype=np.float32)] * 3
+    shown = [SimulatedExcerpt(i, 2, np.array(row, dtype=np.float32)) for i, row in enumerate([(9, 9), (9, 0), (9, 9)])]
+    silent = [SimulatedExcerpt(3 + i, 2, np.zeros(2, dtype=np.float32)) for i in range(7)]
+    alone = precision(real, shown, 3.0, seed=0)
+    assert alone.value == pytest.approx(3 / 5)
+    assert precision([*real, *[np.zeros(2, dtype=np.float32)] * 7], [*shown, *silent], 3.0, seed=0) == alone
+    one = precision(real, [shown[0], silent[0], silent[1]], 3.0, seed=0).interval or (1, 0)
+    assert one[0] < 0.5 < one[1]
+
+
 def test_it_needs_the_subject_of_the_neuron(told: NeuronTask) -> None:
     with pytest.raises(MethodError, match="has not loaded it"):
         FoundTextsScorer.build({}, Services(simulator=WordSimulator()))

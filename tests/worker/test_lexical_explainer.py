@@ -67,6 +67,8 @@ def explained(task: NeuronTask) -> str:
         'fires strongly on the rest of a line after "("',
         "fires strongly on any token in a comment",
         'fires strongly on " of", weakly on " in"',
+        "fires strongly on any token late in the excerpt",
+        "fires strongly on any token early in the excerpt",
     ],
 )
 def test_a_rule_that_the_grammar_can_say_is_said(text: str) -> None:

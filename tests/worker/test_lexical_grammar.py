@@ -153,6 +153,10 @@ def test_more_strongly_is_measured_by_the_claim_before_it(text: str, strengths: 
         (Named("words"), Near(Reach.NEXT, (Quoted(b"_"),)), False),
         (Named("digits"), Near(Reach.NEXT, (Named("words"),)), False),
         (Named("words"), None, False),
+        (Named("white space"), Spot.REPEATED, True),
+        (Quoted(b" self"), Spot.REPEATED, False),
+        (Named("commas"), Spot.LATE, True),
+        (ANY, Spot.LATE, False),
     ],
 )
 def test_what_contradicts_itself_is_not_said(target: Target, context: Context | None, is_absurd: bool) -> None:

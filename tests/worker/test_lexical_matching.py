@@ -58,6 +58,12 @@ def test_places(text: str, places: list[int]) -> None:
     assert found(text, CODE) == places
 
 
+def test_early_and_late_are_counted_from_the_start_of_each_excerpt() -> None:
+    excerpts = [(b" the",) * 30, (b" os",) * 26]
+    assert found("any token late in the excerpt", *excerpts) == [*range(24, 30), 54, 55]
+    assert found("any token early in the text", *excerpts) == [*range(24), *range(30, 54)]
+
+
 def test_a_word_in_parts_is_found_at_its_last_token() -> None:
     assert found('"quotation"', (b" quot", b"ation")) == [1]
     assert found('the word "import"', (b"im", b"port", b"(", b" import", b"(", b"Import")) == [1, 3, 5]

@@ -15,6 +15,7 @@ from benchmarks.truth.numbers import DOUBTS, EXECUTED, FOUND_TEXTS, NEIGHBOURS, 
 from benchmarks.truth.planted import Case, bias, cases, compared, kinds_of, without_places
 from benchmarks.truth.pool import TOKENS, Pool, PoolSubject, measured, strata_of
 from benchmarks.truth.sanity import EXTRA, MISSING, Sanity, sanity
+from worker.collection.statistics import LISTED_TOKENS
 
 WORDS = tuple(f" w{chr(97 + i // 26)}{chr(97 + i % 26)}".encode() for i in range(200))
 VOCABULARY = Vocabulary("words", WORDS)
@@ -54,6 +55,14 @@ def test_strata_are_a_partition_and_weights_restore_the_pool(pool: Pool) -> None
     weights = weigh(drawn, records.populations)
     assert weights.values.sum() == pytest.approx(300)
     assert len(weights.values) == len({draw.excerpt_id for draw in drawn})
+
+
+def test_the_token_table_is_the_one_that_a_collection_would_list(pool: Pool) -> None:
+    """Half by their mean, half by the variance that they explain; with 200 words both halves are full."""
+    table = pool.neurons[0].table
+    assert len(table.token_ids) == LISTED_TOKENS
+    assert table.token_ids[:2].tolist() == [0, 1]
+    assert table.n_others + table.counts.sum() == pool.tokens.size
 
 
 def test_right_texts_win_over_planted_ones(found: list[Case]) -> None:

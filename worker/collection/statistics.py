@@ -134,12 +134,11 @@ def layer_tokens(state: State, bounds: Bounds, layer: int, rows: TokenRows) -> L
     """The strongest tokens of one layer's neurons, among those that have a row of sums."""
     sums = state.tensors["token_sums"][layer].cpu().numpy()[: len(rows.token_ids)]
     centre, per_unit = _numbers(bounds.centre), _numbers(bounds.per_unit)
-    frequent = int((rows.counts >= LEAST_OCCURRENCES).sum())  # rows are the most frequent first
     parts = []
     for first in range(0, sums.shape[1], _NEURONS_AT_ONCE):
         own = slice(first, first + _NEURONS_AT_ONCE)
         means = centre[own] + sums[:, own] / (per_unit[own] * rows.counts[:, None])
-        parts.append(_listed(means, rows.counts, frequent))
+        parts.append(listed_tokens(means, rows.counts))
     order = np.concatenate([order for order, _ in parts], axis=1).T
     highest: NDArray[np.float32] = np.concatenate([means for _, means in parts], axis=1).T.astype(np.float32)
     farthest = np.maximum(
@@ -150,12 +149,13 @@ def layer_tokens(state: State, bounds: Bounds, layer: int, rows: TokenRows) -> L
     )
 
 
-def _listed(means: Float64s, counts: NDArray[np.int64], frequent: int) -> tuple[NDArray[np.int64], Float64s]:
-    """The rows [M, N] that are listed of ``means`` [R, N], and their means; rows from ``frequent`` on come last.
+def listed_tokens(means: Float64s, counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], Float64s]:
+    """The rows [M, N] that are listed of ``means`` [R, N], and their means; rare ones come last.
 
-    A token explains the more of a neuron's variance, the more often it occurs and the farther its mean lies from the
-    neuron's: by n (m - mean)^2.
+    ``counts`` [R] are the tokens' occurrences in the corpus, the most frequent first. A token explains the more of a
+    neuron's variance, the more often it occurs and the farther its mean lies from the neuron's: by n (m - mean)^2.
     """
+    frequent = int((counts >= LEAST_OCCURRENCES).sum())
     explained = counts[:, None] * (means - counts @ means / counts.sum()) ** 2
     explained[frequent:] = means[frequent:] - np.abs(means).max() - 1  # below all others: the rest of the list, if any
     strongest = np.argsort(-means[:frequent], axis=0, kind="stable")[: LISTED_TOKENS // 2]

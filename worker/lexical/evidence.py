@@ -25,11 +25,11 @@ Int64s: TypeAlias = NDArray[np.int64]
 
 VIEWS = ("train", "calibration", "corpus")
 CORPUS = VIEWS.index("corpus")
-IMPORTANCE = (0.25, 0.25, 0.5)
+IMPORTANCE = (0.2, 0.2, 0.6)
 """Of each view in what a sentence is worth."""
 TABLE_ROWS = 128
 """Tokens of the table that are looked at, those that explain most of the neuron's variance."""
-TRUSTED_OCCURRENCES = 16.0
+TRUSTED_OCCURRENCES = 256.0
 """So many occurrences among the records weigh as much as the table's mean for what a token does."""
 BANDS_WEIGHT = 1.0
 LOOKALIKES_WEIGHT = 0.15

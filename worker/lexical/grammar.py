@@ -22,6 +22,8 @@ REST_OF_LINE = "the rest of a line after"
 """How ``any token later in a line after`` is expressed."""
 SHORTLY = 8
 """Tokens that ``shortly after`` reaches back."""
+EARLY = 24
+"""The first tokens of an excerpt that are ``early`` in it; all others are late."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -77,6 +79,8 @@ class Spot(StrEnum):
     IN_COMMENT = "in a comment"
     REPEATED = "that occurred before"
     INDENTED = "in an indented line"
+    EARLY = "early in the excerpt"
+    LATE = "late in the excerpt"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,20 @@ from numpy.typing import NDArray
 from app.domain.activations import FloatArray, IntArray
 from app.domain.tokens import Vocabulary
 from worker.lexical.classes import BoolArray, token_table
-from worker.lexical.grammar import NOT, SHORTLY, Affixed, Clause, Context, Named, Near, Quoted, Reach, Spot, Target
+from worker.lexical.grammar import (
+    EARLY,
+    NOT,
+    SHORTLY,
+    Affixed,
+    Clause,
+    Context,
+    Named,
+    Near,
+    Quoted,
+    Reach,
+    Spot,
+    Target,
+)
 
 Positions = NDArray[np.int64]
 
@@ -180,6 +193,8 @@ class Block:
             Spot.IN_COMMENT: self.near(Reach.LINE, table.comment[ids]),
             Spot.REPEATED: self._repeated(),
             Spot.INDENTED: self._indented(),
+            Spot.EARLY: self.index - self.start < EARLY,
+            Spot.LATE: self.index - self.start >= EARLY,
         }
 
     def _line_start(self) -> BoolArray:

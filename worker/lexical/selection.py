@@ -55,17 +55,17 @@ class Prices:
     """The same where the list has ``LONG_LIST`` items already."""
     letter: float = 0.006
     """For a quotation of one letter, which hardly helps a reader."""
-    blank: float = 0.015
+    blank: float = 0.03
     """For a quotation of white space, which helps a reader even less."""
     character: float = 0.00036
     named: float = 0.002
     place: float = 0.012
     """Few records bear a place out, while tokens have been counted over the whole corpus."""
-    odd_place: float = 0.003
+    odd_place: float = 0.01
     """For places that chance brings forth more often than a neuron means them."""
     one_excerpt: float = 0.01
     """For a claim that a single excerpt bears out."""
-    very_weak: float = 0.01
+    very_weak: float = 0.005
     """For a claim of the lowest strength."""
     least: float = 0.004
     """What a claim must still add when all the others stand."""
@@ -73,7 +73,7 @@ class Prices:
 
 PRICES = Prices()
 MOST_EXAGGERATED = 3.0
-"""A strength is the one nearest to the mean activation over the corpus, or the next one up to this multiple of it."""
+"""A strength is the one nearest to the mean activation over the corpus or the next one, up to this multiple of it."""
 _ACTIVE_SHARE = 0.25
 _SHOWN_TWICE = 2
 _NEVER = 10.0
@@ -160,8 +160,8 @@ class Search:
         levels = np.array(LEVELS, dtype=np.float64)
         nearest = np.abs(levels[1:] - mean[:, :, None]).argmin(axis=2)[:, :, None] + 1
         numbers = np.arange(len(LEVELS))
-        next_one = (numbers == nearest + 1) & (levels <= MOST_EXAGGERATED * mean[:, :, None])
-        return np.asarray(known[:, :, None] & ((numbers == nearest) | next_one))
+        near = (numbers == nearest) | (numbers == nearest + 1)
+        return np.asarray(known[:, :, None] & near & (levels <= MOST_EXAGGERATED * mean[:, :, None]))
 
     def _price(self, items: Sequence[Item]) -> Float64s:
         """The price of each further item. [K, C, L]"""

@@ -46,8 +46,12 @@ def is_odd(context: Context | None) -> bool:
 
 
 def contradicts(target: Target, context: Context | None) -> bool:
-    """Whether nobody would say that it stands there, true or not: "words inside a word", "words after words"."""
+    """Whether nobody would say that it stands there, true or not: "words inside a word", "commas early in a text"."""
+    if context in (Spot.EARLY, Spot.LATE):
+        return target != ANY  # what counts tokens is about no word
     name = target.name if isinstance(target, Named) and target != ANY else None
+    if context is Spot.REPEATED:
+        return name is not None
     if context is Spot.IN_WORD:
         return name in _LETTERS_ONLY or name in _SIGNS
     beside = context.targets if isinstance(context, Near) else ()

@@ -128,7 +128,10 @@ def words_of(text: str) -> Phrase:
 
 
 def _place_forms() -> Iterator[tuple[str, Spot]]:
-    """The many ways to name the start of a line or of an excerpt."""
+    """The many ways to name the start of a line or of an excerpt, and its early and late tokens."""
+    for noun in _TEXT.split("; "):
+        yield from ((f"{when} in {noun}", spot) for when, spot in (("early", Spot.EARLY), ("late", Spot.LATE)))
+        yield from ((f"later in {noun}", Spot.LATE), (f"near the start of {noun}", Spot.EARLY))
     for nouns, spot, preposition in ((_LINE, Spot.LINE_START, "on"), (_TEXT, Spot.EXCERPT_START, "in")):
         for noun in nouns.split("; "):
             for start in ("start", "beginning"):

@@ -110,8 +110,9 @@ def precision(
 ) -> Estimate:
     """The share of claimed tokens on which the neuron fires, over uniformly drawn excerpts, with its interval.
 
-    Excerpts are drawn again, since tokens of one are not independent; at 0 or 1 throughout as many trials count as
-    excerpts claim something. ``what`` names the excerpts where nothing is claimed on them.
+    Excerpts are drawn again, since tokens of one are not independent. Only those count that claim something: the others
+    say nothing of the share, and with them the interval would be too narrow. At 0 or 1 throughout, and with one such
+    excerpt, each counts as one trial. ``what`` names the excerpts where nothing is claimed on them.
     """
     rows = [
         (int((claimed & (a >= np.float32(threshold))).sum()), int(claimed.sum()))
@@ -126,12 +127,14 @@ def precision(
     if claims == 0:
         return Estimate(None, f"nothing is claimed on the {what}")
     value = float(both / claims)
-    if value in (0.0, 1.0):
-        n = int((sums[:, 1] > 0).sum())
+    claiming = sums[sums[:, 1] > 0]
+    n = len(claiming)
+    if value in (0.0, 1.0) or n == 1:
         return Estimate(value, interval=share_interval(round(value * n), n))
-    return Estimate(value, interval=bootstrap_interval(sums, [0] * len(sums), _ratio, SHARE, seed=seed))
+    return Estimate(value, interval=bootstrap_interval(claiming, [0] * n, _empirical_share, SHARE, seed=seed))
 
 
-def _ratio(sums: Float64s) -> Float64s:
+def _empirical_share(sums: Float64s) -> Float64s:
+    """Half a claim is added to both sides, so that the log odds of no draw are infinite. Source: Anscombe (1956)."""
     both, claims = sums.T
-    return np.asarray(np.divide(both, claims, out=np.full(len(sums), np.nan), where=claims > 0))
+    return np.asarray((both + 0.5) / (claims + 1))
