@@ -32,12 +32,12 @@ document.addEventListener("htmx:after:swap", (event) => {
 
 // 2. What was done is announced: a live region speaks when its text changes, not when the page opens with it, and not
 // when it comes with a part that replaces another: its words are repeated in a region that stays.
-const said = document.getElementById("said");
+const spoken = document.getElementById("said");
 
 function announce(words) {
-  said.textContent = "";
+  spoken.textContent = "";
   setTimeout(() => {
-    said.textContent = words;
+    spoken.textContent = words;
   }, 150);
 }
 

@@ -104,7 +104,7 @@ def test_where_nothing_can_be_flagged_explaining_is_offered(open_page: Callable[
         expect(page.locator("#explain-summary")).to_be_focused()
         page.keyboard.press("Enter")
         expect(page.get_by_role("button", name="Queue", exact=True)).to_be_visible()
-        page.get_by_text("Write an explanation").click()
+        page.locator("#_own > summary").click()
         expect(page.get_by_label("What does this neuron fire on?")).to_be_visible()
         page.get_by_role("link", name="Compare with another neuron").click()
         expect(page.get_by_role("link", name="Queue it for a method or write one")).to_be_visible()
