@@ -1,5 +1,6 @@
 """What counting finds, for the sums that are kept: written without the SQL that keeps them."""
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable
 from datetime import UTC
@@ -21,6 +22,7 @@ from app.models import (
     MethodStanding,
     Neuron,
     NeuronCount,
+    RankCount,
     Run,
     RunChange,
     RunCount,
@@ -38,6 +40,7 @@ def assert_counts_are_true(session: Session) -> None:
         RunCount: _runs(session),
         ChangeCount: _changes(session),
         NeuronCount: _neurons(session),
+        RankCount: _ranks(session),
         TableCount: _tables(session),
         DoubtedCount: _doubted(session),
         MethodCount: _methods(session),
@@ -103,6 +106,18 @@ def _scored_by(neuron: Neuron) -> tuple[bool, str | None, int | None]:
     if neuron.headline_score is not None:
         return True, neuron.headline_simulator, _bin(neuron.headline_score)
     return False, neuron.current_simulator, _bin(neuron.current_score)
+
+
+def _ranks(session: Session) -> Sums:
+    return _added(
+        ((neuron.subject_id, neuron.layer, scorer, simulator, math.floor(100 * max(-1.0, min(score, 1.0)))), [1])
+        for neuron in session.scalars(select(Neuron))
+        for scorer, simulator, score in (
+            (neuron.headline_scorer, neuron.headline_simulator, neuron.headline_score),
+            ("correlation", neuron.current_simulator, neuron.current_score),
+        )
+        if score is not None
+    )
 
 
 def _tables(session: Session) -> Sums:

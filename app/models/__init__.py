@@ -21,6 +21,7 @@ from app.models.counts import (
     DoubtedCount,
     MethodCount,
     NeuronCount,
+    RankCount,
     RunCount,
     TableCount,
 )
@@ -91,6 +92,7 @@ __all__ = [
     "Pause",
     "Provider",
     "QueryEmbedding",
+    "RankCount",
     "RejectedExplanation",
     "ReviewControl",
     "ReviewItem",

@@ -89,6 +89,30 @@ class NeuronCount(CountRow):
     """Neurons whose every explanation reviewers have rejected."""
 
 
+class RankCount(CountRow):
+    """How many neurons of a layer have a score of one kind by one simulator in one bin of a hundredth.
+
+    A neuron with a whole-corpus headline and a 2023 score is counted under both; see ``app.queries.neurons.ranks``.
+    """
+
+    __tablename__ = "rank_count"
+    __table_args__ = (
+        Index(
+            "ix_rank_count_layer", "subject_id", "layer", "scorer", "simulator", "bin", postgresql_include=["neurons"]
+        ),
+    )
+    KEYS = ("subject_id", "layer", "scorer", "simulator", "bin")
+    SUMS = ("neurons",)
+
+    subject_id: Mapped[int] = mapped_column(BigInteger)
+    layer: Mapped[int] = mapped_column(SmallInteger)
+    scorer: Mapped[str | None]
+    simulator: Mapped[str | None]
+    bin: Mapped[int | None] = mapped_column(SmallInteger)
+    """``rank_bin`` in the migration."""
+    neurons: Mapped[int]
+
+
 class TableCount(CountRow):
     """How many neurons have a headline in one bin, and a token table whose score is in another."""
 
@@ -167,6 +191,7 @@ COUNT_TABLES: tuple[type[CountRow], ...] = (
     RunCount,
     ChangeCount,
     NeuronCount,
+    RankCount,
     TableCount,
     DoubtedCount,
     MethodCount,

@@ -44,6 +44,42 @@ CREATE FUNCTION score_bin(score float8) RETURNS smallint LANGUAGE sql IMMUTABLE 
 $$;
 """
 
+# The bin by which scores are ranked, see app.queries.neurons.ranks: hundredths, the outermost ones open.
+RANK_BIN = """
+CREATE FUNCTION rank_bin(score float8) RETURNS smallint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN score <> 'NaN' THEN floor(100 * greatest(least(score, 1.0), -1.0)) END::smallint
+$$;
+"""
+
+# Neurons of a layer with a score of this kind and simulator, and how many of them are lower. Bins are compared rather
+# than their borders, since a product is rounded; the range is one bin wider, for the index.
+LAYER_RANK = """
+CREATE FUNCTION layer_rank(of_subject bigint, of_layer smallint, of_scorer text, of_simulator text, of_score float8,
+    OUT n bigint, OUT n_below bigint) LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    own_bin smallint := rank_bin(of_score);
+    low float8 := CASE WHEN own_bin > -100 THEN (own_bin - 1) / 100.0::float8 ELSE '-Infinity' END;
+    n_near bigint;
+BEGIN
+    SELECT coalesce(sum(neurons), 0), coalesce(sum(neurons) FILTER (WHERE bin < own_bin), 0) INTO n, n_below
+    FROM rank_count WHERE subject_id = of_subject AND layer = of_layer AND scorer = of_scorer
+        AND simulator = of_simulator AND own_bin IS NOT NULL;
+    IF n = 0 THEN
+        RETURN;
+    END IF;
+    IF of_scorer = 'correlation' THEN
+        SELECT count(*) INTO n_near FROM neuron WHERE subject_id = of_subject AND layer = of_layer
+            AND current_simulator = of_simulator AND current_score >= low AND current_score < of_score
+            AND rank_bin(current_score) = own_bin;
+    ELSE
+        SELECT count(*) INTO n_near FROM neuron WHERE subject_id = of_subject AND layer = of_layer
+            AND headline_scorer = of_scorer AND headline_simulator = of_simulator
+            AND headline_score >= low AND headline_score < of_score AND rank_bin(headline_score) = own_bin;
+    END IF;
+    n_below := n_below + n_near;
+END $$;
+"""
+
 
 class Counted(NamedTuple):
     """A table of differences, see app.models.counts: what each row of ``source`` adds to which group.
@@ -148,6 +184,20 @@ COUNTED = (
             "doubtful": "(source.n_doubts > 0)::int",
             "rejected": "(source.current_explanation_id IS NULL AND source.n_explanations > 0)::int",
         },
+    ),
+    Counted(
+        "rank_count",
+        "neuron",
+        {
+            "subject_id": "source.subject_id",
+            "layer": "source.layer",
+            "scorer": "ranked.scorer",
+            "simulator": "ranked.simulator",
+            "bin": "rank_bin(ranked.score)",
+        },
+        {"neurons": "(rank_bin(ranked.score) IS NOT NULL)::int"},
+        joins="CROSS JOIN LATERAL (VALUES (source.headline_scorer, source.headline_simulator, source.headline_score),"
+        " ('correlation', source.current_simulator, source.current_score)) AS ranked (scorer, simulator, score)",
     ),
     Counted(
         "table_count",
@@ -271,6 +321,7 @@ TABLES = (
     "neuron_count",
     "openid_login",
     "pause",
+    "rank_count",
     "run",
     "run_count",
     "table_count",
@@ -476,6 +527,24 @@ def create_tables() -> None:
         sa.Column("since", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("until", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("provider", name=op.f("pk_pause")),
+    )
+    op.create_table(
+        "rank_count",
+        sa.Column("subject_id", sa.BigInteger(), nullable=False),
+        sa.Column("layer", sa.SmallInteger(), nullable=False),
+        sa.Column("scorer", sa.String(), nullable=True),
+        sa.Column("simulator", sa.String(), nullable=True),
+        sa.Column("bin", sa.SmallInteger(), nullable=True),
+        sa.Column("neurons", sa.Integer(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_rank_count")),
+    )
+    op.create_index(
+        "ix_rank_count_layer",
+        "rank_count",
+        ["subject_id", "layer", "scorer", "simulator", "bin"],
+        unique=False,
+        postgresql_include=["neurons"],
     )
     op.create_table(
         "run",
@@ -1788,8 +1857,10 @@ def create_triggers() -> None:
         )
     run(LINK_EVENTS)
     run(SCORE_BIN)
+    run(RANK_BIN)
     for counted in COUNTED:
         run(counted.create())
+    run(LAYER_RANK)
     run(CHECK_RUNS)
     # The index of queued runs is read from its start, over the entries of all runs that were taken since it was cleaned.
     run("ALTER TABLE run SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02)")
@@ -1821,5 +1892,5 @@ def downgrade() -> None:
     run("DROP FUNCTION link_event, refuse_change")
     for counted in COUNTED:
         run(counted.drop())
-    run("DROP FUNCTION score_bin")
+    run("DROP FUNCTION score_bin, rank_bin, layer_rank")
     run(DROP_CHECK_RUNS)

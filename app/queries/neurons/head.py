@@ -4,15 +4,15 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, bindparam, case, func, literal_column, select, true, union_all
+from sqlalchemy import Select, bindparam, case, func, literal_column, select, true
 from sqlalchemy.orm import Session, aliased
-from sqlalchemy.sql.selectable import LateralFromClause
 
 from app.domain.bounds import BIGGEST_INDEX, BIGGEST_LAYER
 from app.domain.sites import Site
 from app.errors import NotFound
 from app.models import Collection, Corpus, Neuron, Subject, Tokenizer
 from app.queries.common.prepared import PreparedSelect, labelled, rows_of
+from app.queries.neurons.ranks import is_newest_twin, rank_in
 from app.queries.runs.active import has_found_nothing, n_active_runs
 from app.queries.subjects.null_twins import TwinStanding
 
@@ -136,100 +136,29 @@ _ORIGIN_COLUMNS: dict[str, Any] = {
 
 
 def _head_statement() -> Select[Any]:
-    by_headline, by_2023 = _rank_by_headline(), _rank_by_2023()
-    twin = _rank_in_twin()
+    twin = aliased(Subject)
+    in_layer, in_twin = rank_in(Neuron.subject_id, "in_layer"), rank_in(twin.id, "in_twin")
     columns = [column.label(name) for name, column in _HEAD_COLUMNS.items()]
-    n_scored = (by_headline.c.n + by_2023.c.n).label("n_scored_in_layer")
-    n_below = (by_headline.c.n_below + by_2023.c.n_below).label("n_below_in_layer")
-    standing = labelled("twin", {name: twin.c[name] for name in ("slug", "n_scored", "n_at_least")})
+    ranks = [in_layer.c.n.label("n_scored_in_layer"), in_layer.c.n_below.label("n_below_in_layer")]
+    slug = case((in_twin.c.n > literal_column("0"), twin.slug))  # None is scored like the neuron: no rank
+    standing = {"slug": slug, "n_scored": in_twin.c.n, "n_at_least": in_twin.c.n - in_twin.c.n_below}
     parts = [*labelled("statistics", _STATISTICS_COLUMNS), *labelled("origin", _ORIGIN_COLUMNS)]
     return (
-        select(*columns, n_scored, n_below, *standing, *parts)
+        select(*columns, *ranks, *labelled("twin", standing), *parts)
         .select_from(Subject)
         .join(Neuron, Neuron.subject_id == Subject.id)
         .join(Tokenizer, Tokenizer.id == Subject.tokenizer_id)
         .outerjoin(Collection, Collection.id == Subject.collection_id)
         .outerjoin(Corpus, Corpus.id == Collection.corpus_id)
-        .join(by_headline, true())
-        .join(by_2023, true())
-        .join(twin, true())
+        .outerjoin(twin, is_newest_twin(twin))
+        .join(in_layer, true())
+        .join(in_twin, true())
         .where(
             Subject.slug == bindparam("slug"),
             Neuron.layer == bindparam("layer"),
             Neuron.index == bindparam("index"),
         )
     )
-
-
-def _rank_by_headline() -> LateralFromClause:
-    """Among the neurons of the layer whose headline is by the same scorer and simulator. Both 0 without a headline."""
-    peer = aliased(Neuron)
-    return (
-        select(
-            func.count(peer.headline_score).label("n"),
-            func.count().filter(peer.headline_score < Neuron.headline_score).label("n_below"),
-        )
-        .where(
-            Neuron.headline_score.is_not(None),
-            peer.subject_id == Neuron.subject_id,
-            peer.layer == Neuron.layer,
-            peer.headline_scorer == Neuron.headline_scorer,
-            peer.headline_simulator == Neuron.headline_simulator,
-        )
-        .lateral()
-    )
-
-
-def _rank_by_2023() -> LateralFromClause:
-    """Among the neurons of the layer with a 2023 score by the same simulator. Both 0 where there is a headline."""
-    peer = aliased(Neuron)
-    return (
-        select(
-            func.count(peer.current_score).label("n"),
-            func.count().filter(peer.current_score < Neuron.current_score).label("n_below"),
-        )
-        .where(
-            Neuron.headline_score.is_(None),
-            Neuron.current_score.is_not(None),
-            peer.subject_id == Neuron.subject_id,
-            peer.layer == Neuron.layer,
-            peer.current_simulator == Neuron.current_simulator,
-        )
-        .lateral()
-    )
-
-
-def _rank_in_twin() -> LateralFromClause:
-    """Among the neurons of the layer of the newest null twin. The slug is NULL where none is scored like the neuron.
-
-    Either part of the union is served by an index of its own, and one of them is empty.
-    """
-    twin, newest, peer, old = aliased(Subject), aliased(Subject), aliased(Neuron), aliased(Neuron)
-    own_twins = select(func.max(newest.id)).where(newest.null_twin_of_id == Neuron.subject_id)
-    # By itself SQLAlchemy finds the neuron's row only in the statement next outside, and would read all neurons here.
-    newest_id = own_twins.correlate(Neuron).scalar_subquery()
-    by_headline = select(peer.headline_score.label("score"), Neuron.headline_score.label("own")).where(
-        peer.subject_id == newest_id,
-        peer.layer == Neuron.layer,
-        peer.headline_scorer == Neuron.headline_scorer,
-        peer.headline_simulator == Neuron.headline_simulator,
-        Neuron.headline_score.is_not(None),
-    )
-    by_2023 = select(old.current_score.label("score"), Neuron.current_score.label("own")).where(
-        old.subject_id == newest_id,
-        old.layer == Neuron.layer,
-        old.current_simulator == Neuron.current_simulator,
-        Neuron.headline_score.is_(None),
-        Neuron.current_score.is_not(None),
-    )
-    scored = union_all(by_headline.correlate(Neuron), by_2023.correlate(Neuron)).lateral()
-    slug = select(twin.slug).where(twin.id == newest_id).correlate(Neuron).scalar_subquery()
-    n_scored = func.count(scored.c.score)
-    return select(
-        case((n_scored > literal_column("0"), slug)).label("slug"),
-        n_scored.label("n_scored"),
-        func.count().filter(scored.c.score >= scored.c.own).label("n_at_least"),
-    ).lateral()
 
 
 # The statement is built once: building it costs more than running it.
