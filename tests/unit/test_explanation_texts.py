@@ -23,6 +23,8 @@ def marked(text: str) -> str:
         ('an "open quote', "an &#34;open quote"),
         ("\u202eback", "⟨U+202E⟩back"),
         (f"half {HIT}a mark", "half a mark"),
+        (f'on "{"a" * 24}"', f"on <code>{'a' * 24}</code>"),
+        (f'on "{"a" * 25}"', f'on <code class="long">{"a" * 25}</code>'),
         ("", ""),
     ],
 )
@@ -32,4 +34,4 @@ def test_tokens_are_chips_and_hits_are_marked(text: str, html: str) -> None:
 
 @given(st.text())
 def test_no_text_brings_its_own_markup(text: str) -> None:
-    assert re.fullmatch(r"(?:[^<>]|</?(?:code|mark|s|u|var)>)*", str(token_chips(text)))
+    assert re.fullmatch(r"(?:[^<>]|</?(?:code|mark|s|u|var)>|<code class=\"long\">)*", str(token_chips(text)))

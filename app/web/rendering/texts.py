@@ -10,6 +10,9 @@ from app.web.rendering.signs import with_signs
 
 _QUOTED = re.compile(r'"(?P<plain>[^"\n]{1,60})"|`(?P<back>[^`\n]{1,60})`')
 """As the lexical language quotes tokens; a language model's text does mostly the same."""
+LONGEST_WHOLE = 24
+"""Characters of a token that is kept on one line; a longer one may be broken, so that it does not widen the page."""
+_WHOLE, _LONG = Markup("<code>{}</code>"), Markup('<code class="long">{}</code>')
 _HITS = re.compile(f"{HIT}([^{HIT}{HIT_END}]*){HIT_END}")
 
 
@@ -18,7 +21,9 @@ def token_chips(text: str) -> Markup:
     parts, end = [], 0
     for found in _QUOTED.finditer(text):
         parts.append(_marked(text[end : found.start()]))
-        parts.append(Markup("<code>{}</code>").format(_chip(found["plain"] or found["back"])))
+        quoted = found["plain"] or found["back"]
+        element = _WHOLE if len(quoted) <= LONGEST_WHOLE else _LONG
+        parts.append(element.format(_chip(quoted)))
         end = found.end()
     parts.append(_marked(text[end:]))
     return Markup("").join(parts)
