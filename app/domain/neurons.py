@@ -11,6 +11,8 @@ class NeuronState(StrEnum):
     DOUBTFUL = "doubtful"
     """There is an automatic doubt about its explanation."""
     FLAGGED = "flagged"
+    DISPUTED = "disputed"
+    """Reviewers disagreed about its explanation, as far as verdicts may be shown."""
     NEEDS_EXPLANATION = "needs_explanation"
     """Reviewers have rejected what there was, and nothing else can be shown."""
     QUEUED = "queued"

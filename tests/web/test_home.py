@@ -8,9 +8,13 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.domain.doubts import Doubt
-from app.models import Pause
+from app.models import Pause, ReviewItem
+from app.queries.neurons.selection import NeuronSelection
+from app.queries.review.campaigns import CampaignRules, end_campaign
 from app.queries.review.flags import open_flag, resolve_flag
-from app.queries.review.taking import Reviewer
+from app.queries.review.items import SampleWanted, create_campaign
+from app.queries.review.judging import Judgement, give_verdict
+from app.queries.review.taking import Reviewer, take_next
 from tests.factories import Make, WholeCorpus
 
 
@@ -119,6 +123,38 @@ def test_the_first_page_says_where_to_look_first(client: TestClient, make: Make,
     client.get("/tiny?doubt=markdown")
     assert [row.explanation for row in context().rows] == ["**sails**", "**ships**"]
     assert context().matches.number == 2
+
+
+def test_best_worst_and_disputed_explanations_are_one_click_away(
+    client: TestClient, make: Make, context: Callable[[], Any]
+) -> None:
+    subject = make.subject()
+    bob, dora, adam = (Reviewer(make.account(name, "reviewer").id) for name in ("bob", "dora", "adam"))
+    ids = [make.explained(make.neuron(subject, index=i), f"text {i}", value) for i, value in enumerate((0.5, 0.9, 0.1))]
+    campaign_id = create_campaign(
+        make.session,
+        name="All",
+        subject_id=subject.id,
+        rules=CampaignRules("Does it hold?"),
+        wanted=SampleWanted(NeuronSelection(subject.id), 3),
+        account_id=None,
+        seed=1,
+    )
+    for who, other in ((bob, "holds"), (dora, "wrong"), (adam, "holds")):
+        while (slot := take_next(make.session, campaign_id=campaign_id, reviewer=who)) is not None:
+            is_first = make.session.get_one(ReviewItem, slot.item_id).explanation_id == ids[0]
+            judgement = Judgement(other if is_first else "holds")
+            give_verdict(make.session, slot_id=slot.id, lease_token=slot.lease_token, reviewer=who, judgement=judgement)
+    assert "none disputed by reviewers" in client.get("/").text  # which verdicts differ is hidden in a blind campaign
+    end_campaign(make.session, campaign_id=campaign_id, account_id=bob.account_id)
+    make.session.flush()
+    page = unescape(client.get("/").text).partition('<nav class="look-first"')[2].partition("</nav>")[0]
+    assert re.search(r"disputed by reviewers</a>\s*<small>1<", page)
+    shown = {}
+    for address, name in re.findall(r'href="([^"]+)">([^<]+)</a>', page):
+        client.get(address)
+        shown[name] = [row.index for row in context().rows]
+    assert shown == {"best": [1, 0, 2], "worst": [2, 0, 1], "disputed by reviewers": [0]}
 
 
 def test_the_twin_of_the_first_page_says_the_same(client: TestClient, make: Make) -> None:

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Select, and_, any_, bindparam, or_, select
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, Select, and_, any_, bindparam, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from app.domain.explanation_states import ExplanationState, JudgedItem, explanation_state
-from app.domain.review import CampaignState, ItemSource, ItemState, Verdict
-from app.models import Campaign, Explanation, RejectedExplanation, ReviewItem
+from app.domain.review import CampaignState, ItemSource, ItemState, SlotKind, Verdict
+from app.models import Campaign, Explanation, Neuron, RejectedExplanation, ReviewItem, ReviewSlot
 from app.queries.common.prepared import PreparedSelect, rows_of
 
 
@@ -41,11 +41,38 @@ def shown_items() -> Select[*tuple[Any, ...]]:
         .join(Explanation, Explanation.id == ReviewItem.explanation_id)
         .join(Campaign, Campaign.id == ReviewItem.campaign_id)
         .outerjoin(RejectedExplanation, RejectedExplanation.explanation_id == ReviewItem.explanation_id)
-        .where(
-            ReviewItem.source != ItemSource.CONTROL,
-            or_(Campaign.is_standing, and_(Campaign.state == CampaignState.ENDED, ReviewItem.state != ItemState.OPEN)),
-        )
+        .where(_may_be_shown())
         .order_by(ReviewItem.id)
+    )
+
+
+def disputed_explanations() -> Select[int]:
+    """The ids of explanations on which required verdicts disagreed, settled since or not, where that may be shown."""
+    disagreed = exists().where(
+        ReviewSlot.item_id == ReviewItem.id, ReviewSlot.kind.in_([SlotKind.FURTHER, SlotKind.ADJUDICATION])
+    )
+    return (
+        select(ReviewItem.explanation_id)
+        .join(Campaign, Campaign.id == ReviewItem.campaign_id)
+        .where(_may_be_shown(), disagreed)
+    )
+
+
+def n_disputed_by_subject(session: Session) -> Mapping[int, int]:
+    """How many neurons show an explanation that is or was disputed, by the subject's id. One query."""
+    rows = session.execute(
+        select(Neuron.subject_id, func.count())
+        .join(Explanation, and_(Explanation.neuron_id == Neuron.id, Explanation.id == Neuron.current_explanation_id))
+        .where(Explanation.id.in_(disputed_explanations()))
+        .group_by(Neuron.subject_id)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def _may_be_shown() -> ColumnElement[bool]:
+    return and_(
+        ReviewItem.source != ItemSource.CONTROL,
+        or_(Campaign.is_standing, and_(Campaign.state == CampaignState.ENDED, ReviewItem.state != ItemState.OPEN)),
     )
 
 

@@ -25,6 +25,7 @@ from app.models import (
     Subject,
 )
 from app.queries.common.bulk import driver_connection
+from app.queries.explanations.judged import disputed_explanations
 from app.queries.neurons.search_words import search_query
 from app.queries.neurons.tokens import driven_by
 from app.queries.runs.active import found_nothing, is_active
@@ -196,6 +197,8 @@ def _in_state(state: NeuronState) -> ColumnElement[bool]:
             return Neuron.current_explanation_id.is_(None) & (Neuron.n_explanations > literal_column("0"))
         case NeuronState.FLAGGED:
             return Neuron.n_open_flags > literal_column("0")
+        case NeuronState.DISPUTED:
+            return Neuron.current_explanation_id.in_(disputed_explanations())
         case NeuronState.QUEUED:
             return Neuron.id.in_(select(Run.neuron_id).where(is_active()))
         case NeuronState.NO_EXPLANATION:

@@ -12,6 +12,7 @@ from app.domain.sites import Site
 from app.domain.work import WorkStatus
 from app.models import Collection, Corpus, NeuronCount, Pause, Subject, TableCount, Worker
 from app.queries.doubts.shown import DoubtCount, doubt_counts
+from app.queries.explanations.judged import n_disputed_by_subject
 from app.queries.runs.counts import total_counts
 from app.queries.work.pauses import HELD
 from app.queries.work.workers import is_alive
@@ -77,6 +78,8 @@ class SubjectSummary:
     n_explained: int
     n_flagged: int
     n_doubtful: int
+    n_disputed: int
+    """Neurons about whose explanation reviewers disagreed, where that may be shown."""
     n_rejected: int
     """Neurons that need an explanation: reviewers have rejected what there was."""
     doubts: tuple[DoubtCount, ...]
@@ -125,7 +128,7 @@ class QueueCounts:
 
 
 def subject_summaries(session: Session) -> tuple[SubjectSummary, ...]:
-    """All subjects with their counts, doubts and the score histogram of each layer. Four queries."""
+    """All subjects with their counts, doubts and the score histogram of each layer. Five queries."""
     rows = session.execute(
         select(Subject, Corpus.name.label("corpus"), Collection.tokens_done)
         .outerjoin(Collection, Collection.id == Subject.collection_id)
@@ -133,6 +136,7 @@ def subject_summaries(session: Session) -> tuple[SubjectSummary, ...]:
         .order_by(Subject.name, Subject.id)
     ).all()
     counted, doubted, compared = _counted_neurons(session), doubt_counts(session), _against_tables(session)
+    disputed = n_disputed_by_subject(session)
     return tuple(
         SubjectSummary(
             slug=row.Subject.slug,
@@ -145,6 +149,7 @@ def subject_summaries(session: Session) -> tuple[SubjectSummary, ...]:
             n_explained=counted[row.Subject.id].n_explained,
             n_flagged=counted[row.Subject.id].n_flagged,
             n_doubtful=counted[row.Subject.id].n_doubtful,
+            n_disputed=disputed.get(row.Subject.id, 0),
             n_rejected=counted[row.Subject.id].n_rejected,
             doubts=doubted.get(row.Subject.id, ()),
             corpus=row.corpus,
