@@ -6,7 +6,8 @@ import typer
 
 from app.cli.common import opened, settings
 from app.domain.history import verify
-from app.queries.history.chain import chain_head, chain_links, unlinked_events
+from app.queries.history.chain import chain_head, chain_links, unlinked
+from app.queries.history.sealed import changed_rows
 from app.queries.history.verdicts import changed_verdicts
 
 history = typer.Typer(help="The append-only history.", no_args_is_help=True)
@@ -21,22 +22,26 @@ def history_verify(
 ) -> None:
     """Compute the chain of events anew, and fail where an event was edited, removed, added or reordered.
 
-    Verdicts, the texts that were judged and outcomes are compared with the events that they left.
+    Rows of every table that only grows (explanations, simulations, scores, verdicts and others) are compared with what
+    was inserted; verdicts, the texts that were judged and outcomes with the events that they left.
     """
     with opened(settings()) as session:
         found = verify(chain_links(session), expected_head=head)
-        added = unlinked_events(session)
-        changed = changed_verdicts(session)
+        added = unlinked(session)
+        verdicts = changed_verdicts(session)
+        named = {each.subject for each in verdicts}
+        rows = [each for each in changed_rows(session) if each.subject not in named]
     for fault in found.faults[:MOST_TOLD]:
-        typer.echo(f"link {fault.position}, event {fault.event_id}: {fault.what}")
-    for event_id in added[:MOST_TOLD]:
-        typer.echo(f"event {event_id}: added without a link")
-    for each in changed[:MOST_TOLD]:
-        typer.echo(f"{each.subject}: {each.what}")
+        typer.echo(f"link {fault.position}, {fault.subject}: {fault.what}")
+    for subject in added[:MOST_TOLD]:
+        typer.echo(f"{subject}: added without a link")
+    changed = [(each.subject, each.what) for each in verdicts] + [(each.subject, each.what) for each in rows]
+    for subject, what in changed[:MOST_TOLD]:
+        typer.echo(f"{subject}: {what}")
     if not found.holds_expected_head:
         typer.echo(f"the chain does not hold the head {head}: its end was removed, or it was written anew")
     n_faults = len(found.faults) + len(added) + len(changed) + (not found.holds_expected_head)
-    typer.echo(f"{found.n_links} events, head {found.head or 'none'}: {_said(n_faults)}")
+    typer.echo(f"{found.n_links} links, head {found.head or 'none'}: {_said(n_faults)}")
     raise typer.Exit(BROKEN if n_faults else 0)
 
 

@@ -14,6 +14,7 @@ from app.queries.people.accounts import (
     create_login_token,
     disable_account,
     enable_account,
+    new_login_address,
 )
 from app.queries.people.second_factor import remove_factor
 
@@ -40,7 +41,7 @@ def user_login(name: str) -> None:
     loaded = settings()
     with opened(loaded) as session:
         account = account_named(session, name=name)
-        token = create_login_token(session, account_id=account.id, minutes=loaded.login_token_minutes)
+        token = new_login_address(session, account_id=account.id, by=None, minutes=loaded.login_token_minutes)
     typer.echo(loaded.login_address(token))
 
 
@@ -63,7 +64,7 @@ def user_role(name: str, role: Annotated[Role, typer.Argument(help="The new role
     """Give an account another role."""
     with opened(settings()) as session:
         account = account_named(session, name=name)
-        change_role(session, account_id=account.id, role=role, by=account.id)
+        change_role(session, account_id=account.id, role=role, by=None)
     typer.echo(f"{name} is {role} now.")
 
 

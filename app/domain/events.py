@@ -47,6 +47,7 @@ class EventKind(StrEnum):
     PROVIDER_KEY_DELETED = "provider.key_deleted"
     PROVIDER_KEY_SET = "provider.key_set"
     PROVIDER_PAUSED = "provider.paused"
+    PROVIDER_PROBED = "provider.probed"
     PROVIDER_REMOVED = "provider.removed"
     REPORT_STATED = "report.stated"
     RUN_CANCELLED = "run.cancelled"

@@ -1,7 +1,8 @@
-"""The chain of events: each link's hash covers its event and the hash of the link before.
+"""The chain of events and seals: each link's hash covers one of them and the hash of the link before.
 
-Editing, removing, adding or reordering an event changes every later hash. Audit reports contain the hash of the newest
-link, the head: a chain that was rewritten as a whole no longer contains it.
+Editing, removing, adding or reordering one changes every later hash. A seal has the digests of rows, so that these are
+covered as well. Audit reports contain the hash of the newest link, the head: a chain that was rewritten as a whole no
+longer contains it.
 """
 
 import hashlib
@@ -15,10 +16,11 @@ NO_HASH = b""
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One link as it is stored. ``text`` is its event's canonical text, None where there is no such event any more."""
+    """One link as it is stored. ``text`` is the canonical text of its subject, None where that exists no more."""
 
     position: int
-    event_id: int
+    subject: str
+    """The event or seal, such as ``event 5``."""
     hash: bytes
     text: str | None
 
@@ -26,8 +28,8 @@ class Link:
 class Break(StrEnum):
     """What is wrong with a link of the chain."""
 
-    EDITED = "the event or its link was edited, or links were reordered"
-    REMOVED = "the event was removed"
+    EDITED = "it or its link was edited, or links were reordered"
+    REMOVED = "it was removed"
     GAP = "links were removed"
 
 
@@ -36,7 +38,7 @@ class Fault:
     """One broken link: its position and what is wrong with it."""
 
     position: int
-    event_id: int
+    subject: str
     what: Break
 
 
@@ -51,7 +53,7 @@ class Verified:
 
 
 def link_hash(previous: bytes, text: str) -> bytes:
-    """The hash of a link: SHA-256 of the previous hash followed by the event's text in UTF-8."""
+    """The hash of a link: SHA-256 of the previous hash followed by the text of its event or seal in UTF-8."""
     return hashlib.sha256(previous + text.encode()).digest()
 
 
@@ -67,11 +69,11 @@ def verify(links: Iterable[Link], *, expected_head: str | None = None) -> Verifi
     for link in links:
         n_links += 1
         if link.position != position + 1:
-            faults.append(Fault(link.position, link.event_id, Break.GAP))
+            faults.append(Fault(link.position, link.subject, Break.GAP))
         elif link.text is None:
-            faults.append(Fault(link.position, link.event_id, Break.REMOVED))
+            faults.append(Fault(link.position, link.subject, Break.REMOVED))
         elif link_hash(previous, link.text) != link.hash:
-            faults.append(Fault(link.position, link.event_id, Break.EDITED))
+            faults.append(Fault(link.position, link.subject, Break.EDITED))
         previous, position = link.hash, link.position
         is_found = is_found or link.hash.hex() == expected_head
     return Verified(n_links, previous.hex(), tuple(faults), is_found)

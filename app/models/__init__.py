@@ -11,7 +11,7 @@ from app.models.accounts import (
     SecondFactor,
     WebSession,
 )
-from app.models.audit import Event, EventLink, Flag
+from app.models.audit import Event, EventLink, Flag, RowSeal
 from app.models.base import Base
 from app.models.checks import CheckMistake, CorpusCheck
 from app.models.counts import (
@@ -99,6 +99,7 @@ __all__ = [
     "ReviewSkip",
     "ReviewSlot",
     "ReviewVerdict",
+    "RowSeal",
     "Run",
     "RunChange",
     "RunCount",

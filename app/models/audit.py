@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, text
+from sqlalchemy import ARRAY, BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -51,15 +51,33 @@ class Event(Base):
     """What is referred to, and ``before`` and ``after`` where the change replaced something."""
 
 
-class EventLink(Base):
-    """A link of the chain of events, written by a trigger at the end of the event's transaction.
+class RowSeal(Base):
+    """The digests of rows that one statement has inserted into a table that only grows, written by a trigger.
 
-    ``hash`` is the SHA-256 of the hash of the link before and the event's text; see ``app.domain.history``.
-    ``position`` counts from 1 without gaps, in the order of commits.
+    ``keys`` are their primary keys as text, several columns with commas between them; ``digests`` are SHA-256 of the
+    rows, in the same order; see ``app.queries.history.sealed``.
+    """
+
+    __tablename__ = "row_seal"
+    __table_args__ = (CheckConstraint("cardinality(keys) = cardinality(digests)", name="digests"),)
+
+    id: Mapped[BigId]
+    table_name: Mapped[str]
+    keys: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    digests: Mapped[list[bytes]] = mapped_column(ARRAY(LargeBinary))
+
+
+class EventLink(Base):
+    """A link of the chain of events and seals, written by a trigger at the end of their transaction.
+
+    ``hash`` is the SHA-256 of the hash of the link before and the text of the event or seal; see
+    ``app.domain.history``. ``position`` counts from 1 without gaps, in the order of commits.
     """
 
     __tablename__ = "event_link"
+    __table_args__ = (CheckConstraint("num_nonnulls(event_id, seal_id) = 1", name="of_one"),)
 
     position: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    event_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("event.id"), unique=True)
+    event_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("event.id"), unique=True)
+    seal_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("row_seal.id"), unique=True)
     hash: Mapped[bytes] = mapped_column(LargeBinary)

@@ -322,6 +322,7 @@ TABLES = (
     "openid_login",
     "pause",
     "rank_count",
+    "row_seal",
     "run",
     "run_count",
     "table_count",
@@ -545,6 +546,15 @@ def create_tables() -> None:
         ["subject_id", "layer", "scorer", "simulator", "bin"],
         unique=False,
         postgresql_include=["neurons"],
+    )
+    op.create_table(
+        "row_seal",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("table_name", sa.String(), nullable=False),
+        sa.Column("keys", sa.ARRAY(sa.Text()), nullable=False),
+        sa.Column("digests", sa.ARRAY(sa.LargeBinary()), nullable=False),
+        sa.CheckConstraint("cardinality(keys) = cardinality(digests)", name=op.f("ck_row_seal_digests")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_row_seal")),
     )
     op.create_table(
         "run",
@@ -1258,7 +1268,7 @@ def create_tables() -> None:
         sa.Column("neuron_id", sa.BigInteger(), nullable=True),
         sa.Column("detail", postgresql.JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False),
         sa.CheckConstraint(
-            "kind IN ('account.added', 'account.bound', 'account.disabled', 'account.email_set', 'account.enabled', 'account.logged_in', 'account.invited', 'account.logged_out', 'account.role_changed', 'batch.cancelled', 'batch.queued', 'campaign.changed', 'campaign.created', 'campaign.ended', 'campaign.opened', 'cap.set', 'check.completed', 'collection.completed', 'collection.shown', 'explanation.written', 'factor.added', 'factor.removed', 'flag.opened', 'flag.withdrawn', 'flags.opened', 'import.completed', 'import.started', 'item.sent_back', 'items.added', 'items.withdrawn', 'list.changed', 'list.created', 'list.deleted', 'password.set', 'provider.added', 'provider.changed', 'provider.disabled', 'provider.enabled', 'provider.key_deleted', 'provider.key_set', 'provider.paused', 'provider.removed', 'report.stated', 'run.cancelled', 'run.failed', 'run.no_explanation', 'run.quarantined', 'run.retried', 'run.succeeded', 'search.deleted', 'search.saved', 'session.ended', 'task.cancelled', 'task.failed', 'task.quarantined', 'task.queued', 'task.retried', 'token.created', 'token.revoked', 'verdict.given', 'verdict.undone')",
+            "kind IN ('account.added', 'account.bound', 'account.disabled', 'account.email_set', 'account.enabled', 'account.logged_in', 'account.invited', 'account.logged_out', 'account.role_changed', 'batch.cancelled', 'batch.queued', 'campaign.changed', 'campaign.created', 'campaign.ended', 'campaign.opened', 'cap.set', 'check.completed', 'collection.completed', 'collection.shown', 'explanation.written', 'factor.added', 'factor.removed', 'flag.opened', 'flag.withdrawn', 'flags.opened', 'import.completed', 'import.started', 'item.sent_back', 'items.added', 'items.withdrawn', 'list.changed', 'list.created', 'list.deleted', 'password.set', 'provider.added', 'provider.changed', 'provider.disabled', 'provider.enabled', 'provider.key_deleted', 'provider.key_set', 'provider.paused', 'provider.probed', 'provider.removed', 'report.stated', 'run.cancelled', 'run.failed', 'run.no_explanation', 'run.quarantined', 'run.retried', 'run.succeeded', 'search.deleted', 'search.saved', 'session.ended', 'task.cancelled', 'task.failed', 'task.quarantined', 'task.queued', 'task.retried', 'token.created', 'token.revoked', 'verdict.given', 'verdict.undone')",
             name=op.f("ck_event_kind"),
         ),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_event_account_id")),
@@ -1414,11 +1424,15 @@ def create_tables() -> None:
     op.create_table(
         "event_link",
         sa.Column("position", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("event_id", sa.BigInteger(), nullable=False),
+        sa.Column("event_id", sa.BigInteger(), nullable=True),
+        sa.Column("seal_id", sa.BigInteger(), nullable=True),
         sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.CheckConstraint("num_nonnulls(event_id, seal_id) = 1", name=op.f("ck_event_link_of_one")),
         sa.ForeignKeyConstraint(["event_id"], ["event.id"], name=op.f("fk_event_link_event_id")),
+        sa.ForeignKeyConstraint(["seal_id"], ["row_seal.id"], name=op.f("fk_event_link_seal_id")),
         sa.PrimaryKeyConstraint("position", name=op.f("pk_event_link")),
         sa.UniqueConstraint("event_id", name=op.f("uq_event_link_event_id")),
+        sa.UniqueConstraint("seal_id", name=op.f("uq_event_link_seal_id")),
     )
     op.create_table(
         "explanation_doubt",
@@ -1796,10 +1810,24 @@ APPEND_ONLY = (
     "event_link",
     "explanation",
     "review_control",
+    "row_seal",
     "score",
     "simulation",
     "verdict",
 )
+SEALED = {
+    "audit_statement": ["id"],
+    "campaign_draw": ["id"],
+    "campaign_version": ["campaign_id", "number"],
+    "check_mistake": ["explanation_id", "collection_id", "kind"],
+    "corpus_check": ["explanation_id", "collection_id"],
+    "explanation": ["id"],
+    "review_control": ["item_id"],
+    "score": ["id"],
+    "simulation": ["id"],
+    "verdict": ["id"],
+}
+"""Those whose rows are not events themselves, with the columns of their keys: what they hold is part of the chain."""
 REFUSE_CHANGES = """
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -1808,27 +1836,63 @@ BEGIN
 END $$;
 """
 # Runs at the end of each transaction, so that the lock is held no longer than the commit takes: whoever comes next
-# sees the link that this one has written. The text is that of app.queries.history.chain.
+# sees the link that this one has written. The texts are those of app.queries.history.chain.
 LINK_EVENTS = """
 CREATE FUNCTION event_text(event) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT jsonb_build_array($1.id, (extract(epoch FROM $1.at) * 1000000)::bigint, $1.kind, $1.account_id,
         $1.subject_id, $1.neuron_id, $1.detail)::text
 $$;
-CREATE FUNCTION link_event() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION seal_text(row_seal) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT jsonb_build_array('seal', $1.id, $1.table_name,
+        encode(sha256(convert_to(array_to_string($1.keys, ';'), 'UTF8')), 'hex'),
+        (SELECT encode(sha256(string_agg(digest, '' ORDER BY n)), 'hex')
+            FROM unnest($1.digests) WITH ORDINALITY AS of_row(digest, n)))::text
+$$;
+CREATE FUNCTION add_link(of_event bigint, of_seal bigint, words text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     newest record;
 BEGIN
     PERFORM pg_advisory_xact_lock(20033, 1);
     SELECT position, hash INTO newest FROM event_link ORDER BY position DESC LIMIT 1;
-    INSERT INTO event_link (position, event_id, hash) VALUES (
+    INSERT INTO event_link (position, event_id, seal_id, hash) VALUES (
         coalesce(newest.position, 0) + 1,
-        NEW.id,
-        sha256(coalesce(newest.hash, ''::bytea) || convert_to(event_text(NEW), 'UTF8'))
+        of_event,
+        of_seal,
+        sha256(coalesce(newest.hash, ''::bytea) || convert_to(words, 'UTF8'))
     );
+END $$;
+CREATE FUNCTION link_event() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM add_link(NEW.id, NULL, event_text(NEW));
+    RETURN NULL;
+END $$;
+CREATE FUNCTION link_seal() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM add_link(NULL, NEW.id, seal_text(NEW));
     RETURN NULL;
 END $$;
 CREATE CONSTRAINT TRIGGER link_event AFTER INSERT ON event
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION link_event();
+CREATE CONSTRAINT TRIGGER link_seal AFTER INSERT ON row_seal
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION link_seal();
+"""
+# What a row says, whatever the settings of the session are. A column without a value is left out, so that a column
+# that is added later changes no digest.
+SEAL_ROWS = """
+CREATE FUNCTION seal_{table}() RETURNS trigger LANGUAGE plpgsql
+    SET timezone = 'UTC' SET extra_float_digits = 1 SET bytea_output = 'hex' AS $$
+BEGIN
+    INSERT INTO row_seal (table_name, keys, digests)
+    SELECT '{table}', array_agg(key), array_agg(digest) FROM (
+        SELECT concat_ws(',', {columns}) AS key, sha256(convert_to((
+            SELECT jsonb_object_agg(name, value)::text FROM jsonb_each(to_jsonb(new_rows)) AS of_row(name, value)
+            WHERE value <> 'null'), 'UTF8')) AS digest
+        FROM new_rows) AS made
+    HAVING count(*) > 0;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER seal_rows AFTER INSERT ON {table} REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION seal_{table}();
 """
 
 
@@ -1856,6 +1920,8 @@ def create_triggers() -> None:
             f"CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON {table} EXECUTE FUNCTION refuse_change()"
         )
     run(LINK_EVENTS)
+    for table, columns in SEALED.items():
+        run(SEAL_ROWS.format(table=table, columns=", ".join(columns)))
     run(SCORE_BIN)
     run(RANK_BIN)
     for counted in COUNTED:
@@ -1886,10 +1952,11 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     run(DROP_QUEUE)
-    run("DROP FUNCTION event_text(event)")
+    run("DROP FUNCTION event_text(event), seal_text(row_seal)")
     run("DROP TABLE IF EXISTS explanation_embedding")  # made by the program, where the database has pgvector
     run(f"DROP TABLE {', '.join(TABLES)} CASCADE")
-    run("DROP FUNCTION link_event, refuse_change")
+    run("DROP FUNCTION link_event, link_seal, add_link, refuse_change")
+    run(f"DROP FUNCTION {', '.join(f'seal_{table}' for table in SEALED)}")
     for counted in COUNTED:
         run(counted.drop())
     run("DROP FUNCTION score_bin, rank_bin, layer_rank")

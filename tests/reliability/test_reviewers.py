@@ -19,7 +19,8 @@ from app.domain.review import LEASE_SECONDS, ItemState, SlotKind, VerdictKind
 from app.errors import Conflict
 from app.models import ReviewItem, ReviewSlot, ReviewVerdict
 from app.queries.common.bulk import copy_into
-from app.queries.history.chain import chain_links, unlinked_events
+from app.queries.history.chain import chain_links, unlinked
+from app.queries.history.sealed import changed_rows
 from app.queries.neurons.selection import NeuronSelection
 from app.queries.review.campaigns import CampaignRules
 from app.queries.review.items import SampleWanted, create_campaign
@@ -186,11 +187,12 @@ def test_sixteen_reviewers_judge_all_of_ten_thousand_items(
                 ~exists().where(ReviewSlot.item_id == ReviewItem.id, ReviewSlot.kind == SlotKind.ADJUDICATION),
             )
         ).all()
-        verified, unlinked = verify(chain_links(session)), unlinked_events(session)
+        verified, added = verify(chain_links(session)), unlinked(session)
+        changed = changed_rows(session)
         n_verdicts = session.scalar(select(func.count()).select_from(ReviewVerdict)) or 0
     assert set(waiting) <= {slot.item_id for slot, _ in crowd.frozen}
     assert n_verdicts >= 2 * (N_ITEMS - N_FROZEN)
-    assert (verified.faults, unlinked) == ((), [])
+    assert (verified.faults, added, changed) == ((), [], ())
     assert verified.n_links >= n_verdicts  # each verdict left its event
 
 

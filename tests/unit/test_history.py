@@ -8,7 +8,7 @@ def chain(*texts: str) -> list[Link]:
     links, previous = [], NO_HASH
     for position, text in enumerate(texts, 1):
         previous = link_hash(previous, text)
-        links.append(Link(position, 100 + position, previous, text))
+        links.append(Link(position, f"event {100 + position}", previous, text))
     return links
 
 
@@ -24,15 +24,15 @@ def test_no_event_is_an_intact_chain() -> None:
 
 def test_an_edit_is_told_once_and_where() -> None:
     links = chain("a", "b", "c")
-    links[1] = Link(2, 102, links[1].hash, "B")
-    assert verify(links).faults == (Fault(2, 102, Break.EDITED),)
+    links[1] = Link(2, "event 102", links[1].hash, "B")
+    assert verify(links).faults == (Fault(2, "event 102", Break.EDITED),)
 
 
 def test_an_event_that_is_gone_and_links_that_are_gone_are_told_apart() -> None:
     links = chain("a", "b", "c", "d")
-    gone = Link(2, 102, links[1].hash, None)
-    assert verify([links[0], gone, *links[2:]]).faults == (Fault(2, 102, Break.REMOVED),)
-    assert verify([links[0], *links[2:]]).faults == (Fault(3, 103, Break.GAP),)
+    gone = Link(2, "event 102", links[1].hash, None)
+    assert verify([links[0], gone, *links[2:]]).faults == (Fault(2, "event 102", Break.REMOVED),)
+    assert verify([links[0], *links[2:]]).faults == (Fault(3, "event 103", Break.GAP),)
 
 
 def test_a_chain_that_was_written_anew_lacks_the_head_that_was_written_down() -> None:
@@ -47,6 +47,6 @@ def test_any_swap_is_found(texts: list[str], data: st.DataObject) -> None:
     first, second = sorted(data.draw(st.permutations(range(len(texts))))[:2])
     links = chain(*texts)
     one, other = links[first], links[second]
-    links[first] = Link(one.position, other.event_id, one.hash, other.text)
-    links[second] = Link(other.position, one.event_id, other.hash, one.text)
+    links[first] = Link(one.position, other.subject, one.hash, other.text)
+    links[second] = Link(other.position, one.subject, other.hash, one.text)
     assert verify(links).faults

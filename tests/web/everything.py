@@ -38,6 +38,8 @@ class Mutation:
     event: str | None
     """None for leases, and for what a person has seen: neither changes anything that is known."""
     form: dict[str, str]
+    further: tuple[str, ...] = ()
+    """Events of what else such a request changes, one each."""
 
 
 MUTATIONS = (
@@ -76,6 +78,7 @@ MUTATIONS = (
         "/{slug}/{layer}/{index}/explanations",
         "explanation.written",
         {"text": "fires on cats", "method_id": "{method}"},
+        further=("batch.queued",),  # the run that scores it
     ),
     Mutation("/{slug}/{layer}/{index}/flags", "flag.opened", {"explanation_id": "{explanation}", "reason": "wrong"}),
     Mutation("/{slug}/{layer}/{index}/try", "task.queued", {"text": " import os"}),
@@ -85,7 +88,12 @@ MUTATIONS = (
     Mutation("/campaigns/{campaign_id}/rules", "campaign.changed", {"question": "another"}),
     Mutation("/campaigns/{campaign_id}/statements", "report.stated", {"payer": "Nobody"}),
     Mutation("/campaigns/{campaign_id}/end", "campaign.ended", {}),
-    Mutation("/campaigns/{campaign_id}/model-review", "task.queued", {"provider": "house", "n_items": "1"}),
+    Mutation(
+        "/campaigns/{campaign_id}/model-review",
+        "task.queued",
+        {"provider": "house", "n_items": "1"},
+        further=("account.added",),  # of the language model, the first time that it judges
+    ),
     Mutation("/campaigns/{campaign_id}/next", None, {}),
     Mutation("/items/{item_id}/take", None, {}),
     Mutation("/items/{item_id}/send-back", "item.sent_back", {}),

@@ -209,11 +209,13 @@ def store_probe(
     options: dict[str, Any],
     error: str | None,
 ) -> None:
-    """Note what a probe found, or why it found nothing."""
+    """Store what a probe has found, or why it found nothing. One event. Raises NotFound."""
+    provider = provider_named(session, name=name)
     found = {"capabilities": list(capabilities), "options": options} if capabilities is not None else {}
     session.execute(
         update(Provider).where(Provider.name == name).values(probed_at=datetime.now(UTC), probe_error=error, **found)
     )
+    _record(session, EventKind.PROVIDER_PROBED, provider, None, failed=error is not None, **found)
 
 
 def prices_of(provider: Provider) -> Prices:

@@ -185,10 +185,14 @@ def invite(session: Session, *, name: str, role: Role, email: str, by: int, days
     return create_login_token(session, account_id=account.id, minutes=days * MINUTES_A_DAY)
 
 
-def new_login_address(session: Session, *, account_id: int, by: int, days: int) -> str:
-    """Another token that logs an account in once. Raises Conflict for a disabled account."""
-    token = create_login_token(session, account_id=account_id, minutes=days * MINUTES_A_DAY)
-    record_event(session, kind=EventKind.ACCOUNT_INVITED, account_id=by, detail={"account": account_id, "days": days})
+def new_login_address(session: Session, *, account_id: int, by: int | None, minutes: int) -> str:
+    """Another token that logs an account in once; one event. ``by`` is None for the command line.
+
+    Raises Conflict for a disabled account.
+    """
+    token = create_login_token(session, account_id=account_id, minutes=minutes)
+    detail = {"account": account_id, "minutes": minutes}
+    record_event(session, kind=EventKind.ACCOUNT_INVITED, account_id=by, detail=detail)
     return token
 
 
@@ -241,8 +245,11 @@ def enable_account(session: Session, *, name: str, by: int | None = None) -> Non
     record_event(session, kind=EventKind.ACCOUNT_ENABLED, account_id=by or account.id, detail=detail)
 
 
-def change_role(session: Session, *, account_id: int, role: Role, by: int) -> None:
-    """Give an account another role. Raises NotFound, or Conflict for the last administrator."""
+def change_role(session: Session, *, account_id: int, role: Role, by: int | None) -> None:
+    """Give an account another role; one event. ``by`` is None for the command line.
+
+    Raises NotFound, or Conflict for the last administrator.
+    """
     account = session.get(Account, account_id)
     if account is None:
         raise NotFound("There is no such account.")

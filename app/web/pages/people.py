@@ -14,6 +14,7 @@ from app.errors import Conflict
 from app.queries.common.inputs import one_of, price_of
 from app.queries.language_models.calls import cap_person
 from app.queries.people.accounts import (
+    MINUTES_A_DAY,
     PersonShown,
     Viewer,
     change_role,
@@ -136,7 +137,8 @@ def new_address(
 ) -> Response:
     """Show a new address that logs an account in once. Raises NotFound, Conflict."""
     person = person_named(session, account_id=account_id)
-    token = new_login_address(session, account_id=person.id, by=administrator.id, days=INVITATION_DAYS)
+    minutes = INVITATION_DAYS * MINUTES_A_DAY
+    token = new_login_address(session, account_id=person.id, by=administrator.id, minutes=minutes)
     return _with_address(session, view, settings, administrator, name=person.name, token=token)
 
 
