@@ -1,4 +1,5 @@
 // The review page: Enter sends what is open, and the next item is loaded ahead, so that a verdict shows it at once.
+// The response to that verdict brings the item after it: one request per item.
 // Without this file the forms of the page do the same, one page after the other.
 "use strict";
 
@@ -22,7 +23,7 @@ async function loadAhead() {
   ahead = { after: slot, item: null };
   const response = await post(document.getElementById("ahead").getAttribute("action"));
   if (!response.ok || ahead.after !== slot) return;
-  const item = parsed(await response.text());
+  const item = parsed(await response.text()).querySelector("#_item");
   // That nothing is left is said after the last verdict, with the numbers that hold then.
   if (item.dataset.slot) ahead.item = item;
 }
@@ -30,7 +31,7 @@ async function loadAhead() {
 function parsed(html) {
   const template = document.createElement("template");
   template.innerHTML = html;
-  return template.content.querySelector("#_item");
+  return template.content;
 }
 
 function show(item) {
@@ -54,9 +55,9 @@ async function sendAndShow(form) {
   sending = true;
   show(next);
   history.pushState(null, "", `/review/${next.dataset.slot}`);
-  const problem = await refusal(form, body);
+  const { problem, after } = await answer(form, body, next.dataset.slot);
   sending = false;
-  if (problem !== null) {
+  if (problem !== undefined) {
     // Back to what was not stored, with all that was typed; the next item keeps what was typed there.
     waiting = null;
     ahead = { after: before.dataset.slot, item: next };
@@ -65,27 +66,28 @@ async function sendAndShow(form) {
     tell(problem);
     return;
   }
+  ahead = { after: next.dataset.slot, item: after.querySelector("#_item") };
+  for (const id of ["_own_progress", "_last"]) update(after.querySelector(`#_after > #${id}`));
   tell("");
   const then = waiting;
   waiting = null;
   if (then) then();
-  else loadAhead();
 }
 
-// Send the verdict and show it as the last one; null, or what is wrong, as HTML.
-async function refusal(form, body) {
-  let response, html;
+// Send the verdict. Returns what is wrong, as HTML, or else what comes after: the progress, the verdict, another item.
+async function answer(form, body, shown) {
   try {
-    response = await post(`${form.getAttribute("action")}?ahead=yes`, body);
-    html = await response.text();
+    const response = await post(`${form.getAttribute("action")}?ahead=${shown}`, body);
+    const html = await response.text();
+    return response.ok ? { after: parsed(html) } : { problem: html };
   } catch {
-    return "<p class=problem>The verdict could not be sent. Check the connection and send it again.</p>";
+    return { problem: "<p class=problem>The verdict could not be sent. Check the connection and send it again.</p>" };
   }
-  if (!response.ok) return html;
-  const last = document.getElementById("_last");
-  last.outerHTML = html;
-  htmx.process(document.getElementById("_last"));
-  return null;
+}
+
+function update(part) {
+  document.getElementById(part.id).replaceWith(part);
+  htmx.process(part);
 }
 
 // Nothing else is sent before a verdict is stored: the server would hand out its item again as one that is still held.

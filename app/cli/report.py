@@ -10,7 +10,7 @@ from app.cli.common import opened, settings
 from app.formats.tables import TableFormat, write_table
 from app.localization.languages import Language
 from app.queries.audit.export import ROW_TYPES, ExportedTable, exported_lines
-from app.queries.review.campaigns import campaign_row
+from app.queries.review.campaigns import campaign_head
 
 Campaign = Annotated[int, typer.Argument(help="The campaign's number in addresses.")]
 Output = Annotated[Path, typer.Option(help="File to write.", dir_okay=False)]
@@ -55,7 +55,7 @@ def campaign_table_command(
 ) -> None:
     """Write every line of a campaign's table to a file."""
     with opened(settings()) as session:
-        campaign_row(session, campaign_id=campaign)
+        campaign_head(session, campaign_id=campaign)
         lines = exported_lines(session, campaign_id=campaign, table=table)
     output.write_bytes(write_table(lines, ROW_TYPES[table], format=format))
     typer.echo(f"{output}: {len(lines)} lines")

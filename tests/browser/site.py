@@ -34,7 +34,7 @@ from app.work.enqueue import enqueue_batch
 ROOT = Path(__file__).parents[2]
 SLUG = "stdlib-gpt2"
 N_TOKENS = 40_000
-N_EXPLAINED = 24
+N_EXPLAINED = 30
 GUARD_SECONDS = 300.0
 
 

@@ -71,7 +71,9 @@ def test_wrong_texts_of_any_kind_are_of_all_kinds_that_there_are() -> None:
     assert (rows["any_kind", 0.5, "correlation"].area.value or 0) > 0.5  # undefined for swapped ones
 
 
-def test_the_report_has_two_figures_for_each_detector_and_share() -> None:
+def test_the_report_has_two_figures_for_each_detector_and_share_and_the_best_detector() -> None:
     figures = audit.planted([case(i) for i in range(40)])
-    assert len(figures) == 3 * 3 * 2
+    assert len(figures) == 3 * 3 * 2 + 1
+    (best,) = (name for name in figures if "the best detector is" in name)
+    assert figures[best].holds
     assert figures["ten times too broad, 20% of 40: doubts, found at 5% false alarms"].value == 1.0

@@ -1,11 +1,14 @@
+import re
 from collections.abc import Callable
+from html import unescape
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
-from app.models import Campaign, CampaignDraw, CampaignVersion, ReviewItem, Subject
+from app.domain.doubts import Doubt, FigureKind
+from app.models import Campaign, CampaignDraw, CampaignVersion, ExplanationDoubt, Neuron, ReviewItem, Subject
 from tests.factories import Make
 
 LogIn = Callable[[str], Any]
@@ -117,3 +120,32 @@ def test_readers_see_campaigns_and_cannot_create_them(client: TestClient, subjec
     assert client.get("/campaigns").status_code == 200
     assert client.get("/campaigns/new?subject=tiny").status_code == 403
     assert create(client).status_code == 403
+
+
+@pytest.mark.parametrize("doubt", Doubt)
+def test_every_doubt_is_a_filter_shows_its_figure_and_is_a_source_of_items(
+    client: TestClient, make: Make, subject: Subject, log_in_as: LogIn, context: Context, doubt: Doubt
+) -> None:
+    doubted, *_ = make.session.scalars(select(Neuron).where(Neuron.subject_id == subject.id).order_by(Neuron.id))
+    make.session.add(
+        ExplanationDoubt(
+            explanation_id=doubted.current_explanation_id,
+            doubt=doubt,
+            figure=0.375 if doubt.figure_kind is not FigureKind.COUNT else 3,
+            subject_id=subject.id,
+            neuron_id=doubted.id,
+            is_current=True,
+        )
+    )
+    make.session.flush()
+    page = unescape(client.get(f"/tiny?doubt={doubt}").text)
+    assert doubt.label in page
+    assert [(row.layer, row.index) for row in context().rows] == [(doubted.layer, doubted.index)]
+    figure = {FigureKind.SCORE: r"\.37|\.38", FigureKind.SHARE: r"38\s*%|37\.5\s*%", FigureKind.COUNT: r"\b3\b"}
+    of_neuron = unescape(client.get(f"/tiny/{doubted.layer}/{doubted.index}").text)
+    named = [match.start() for match in re.finditer(re.escape(doubt.label), of_neuron)]
+    assert any(re.search(figure[doubt.figure_kind], of_neuron[start : start + 400]) for start in named)
+    log_in_as("alice")
+    create(client, source="filter", filters=f"doubt={doubt}")
+    (item,) = make.session.scalars(select(ReviewItem))
+    assert (item.source, item.explanation_id) == ("doubt", doubted.current_explanation_id)

@@ -8,10 +8,11 @@ import pytest
 from sqlalchemy import select, text
 from starlette.testclient import TestClient
 
+from app.domain.review import Participants
 from app.domain.samples import SampleKind
 from app.models import Account, Flag, ReviewItem, ReviewSlot, ReviewVerdict
 from app.queries.neurons.selection import NeuronSelection
-from app.queries.review.campaigns import CampaignRules, end_campaign
+from app.queries.review.campaigns import CampaignRules, change_rules, end_campaign
 from app.queries.review.items import SampleWanted, create_campaign
 from app.queries.review.taking import Reviewer, take_next
 from tests.factories import Make
@@ -152,11 +153,34 @@ def test_an_item_is_taken_ahead_and_its_verdict_leaves_a_line_to_undo(
     address = take(client, campaign_id)
     slot = int(address.rsplit("/", 1)[1])
     client.post(f"/campaigns/{campaign_id}/next?besides={slot}", headers=HTMX)
-    assert context().slot_id != slot
+    second = context().slot_id
+    assert second != slot
     lease = token(client, address)
-    answer = client.post(f"{address}/verdict?ahead=yes", data={"lease_token": lease, "kind": "holds"}, headers=HTMX)
-    assert answer.text.lstrip().startswith('<div id="_last"')
+    sent = {"lease_token": lease, "kind": "holds"}
+    answer = client.post(f"{address}/verdict?ahead={second}", data=sent, headers=HTMX)
+    assert answer.text.lstrip().startswith('<div id="_after"')
     assert "undo" in answer.text
+    assert "<b>1</b> of 3 items judged by you" in answer.text
+    third = context().item.slot_id
+    assert len({slot, second, third}) == 3
+    sent = {"lease_token": token(client, f"/review/{second}"), "kind": "holds"}
+    last = client.post(f"/review/{second}/verdict?ahead={third}", data=sent, headers=HTMX)
+    assert 'id="_item"' not in last.text  # nothing is left to be taken ahead
+
+
+def test_a_verdict_is_stored_where_its_reviewer_may_take_no_more(
+    client: TestClient, make: Make, campaign_id: int, log_in_as: LogIn
+) -> None:
+    alice = log_in_as("alice")
+    log_in_as("bob")
+    address = take(client, campaign_id)
+    lease = token(client, address)
+    named = CampaignRules(QUESTION, "Read all.", participants=Participants.NAMED, account_ids=(alice.id,))
+    change_rules(make.session, campaign_id=campaign_id, rules=named, account_id=alice.id)
+    make.session.flush()
+    answer = client.post(f"{address}/verdict", data={"lease_token": lease, "kind": "holds"})
+    assert "Nothing is left for you" in answer.text
+    assert len(make.session.scalars(select(ReviewVerdict)).all()) == 1
 
 
 def test_a_verdict_that_comes_too_late_is_kept_to_be_sent_again(

@@ -13,7 +13,7 @@ from app.errors import Conflict
 from app.models import Account, AuditStatement, Campaign
 from app.queries.common.inputs import plain_text
 from app.queries.history.events import record_event
-from app.queries.review.campaigns import campaign_row
+from app.queries.review.campaigns import campaign_head
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def save_statements(
 
     Raises NotFound for an unknown campaign, Invalid for an over-long statement, Conflict where nothing would change.
     """
-    campaign_row(session, campaign_id=campaign_id)
+    campaign_head(session, campaign_id=campaign_id)
     # Locked, so that of two people who save at once the second sees what the first has saved.
     subject_id = session.scalar(select(Campaign.subject_id).where(Campaign.id == campaign_id).with_for_update())
     clean = {

@@ -74,7 +74,7 @@ class ItemCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class CampaignRow:
+class CampaignHead:
     """A campaign with the rules in force."""
 
     id: int
@@ -90,7 +90,6 @@ class CampaignRow:
     created_at: datetime
     ended_at: datetime | None
     rules: CampaignRules
-    counts: ItemCounts
 
     def lets_take_part(self, account_id: int) -> bool:
         """Whether an account that may review may review here."""
@@ -103,6 +102,13 @@ class CampaignRow:
         """
         is_ended = self.state is CampaignState.ENDED
         return self.rules.is_blind and not is_ended and self.lets_take_part(account_id)
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignRow(CampaignHead):
+    """A campaign with the number of its items by state, which costs a pass over them."""
+
+    counts: ItemCounts
 
 
 def insert_campaign(
@@ -186,6 +192,15 @@ def open_prepared(session: Session, *, campaign_id: int, n_controls: Mapping[str
     _record(session, EventKind.CAMPAIGN_OPENED, campaign, None, detail)
 
 
+def campaign_head(session: Session, *, campaign_id: int) -> CampaignHead:
+    """One campaign without counts, as each verdict needs it. One query. Raises NotFound."""
+    found = _campaigns().where(Campaign.id == campaign_id)
+    row = session.execute(found).first() if 0 < campaign_id <= BIGGEST_ID else None
+    if row is None:
+        raise NotFound("There is no such campaign.")
+    return CampaignHead(**_of_head(row))
+
+
 def campaign_row(session: Session, *, campaign_id: int) -> CampaignRow:
     """One campaign. Raises NotFound."""
     rows = campaign_rows(session, campaign_ids=[campaign_id]) if 0 < campaign_id <= BIGGEST_ID else ()
@@ -203,17 +218,7 @@ def open_campaigns(session: Session, *, limit: int) -> tuple[CampaignRow, ...]:
 
 def campaign_rows(session: Session, *, campaign_ids: Sequence[int] | None = None) -> tuple[CampaignRow, ...]:
     """Campaigns, the standing one first, then the newest; all, or those with these ids. Two queries."""
-    columns = (Campaign, CampaignVersion, Subject.slug, Subject.name.label("subject"), Account.name.label("by"))
-    found = (
-        select(*columns)
-        .join(
-            CampaignVersion,
-            and_(CampaignVersion.campaign_id == Campaign.id, CampaignVersion.number == Campaign.version),
-        )
-        .outerjoin(Subject, Subject.id == Campaign.subject_id)
-        .outerjoin(Account, Account.id == Campaign.account_id)
-        .order_by(Campaign.is_standing.desc(), Campaign.id.desc())
-    )
+    found = _campaigns().order_by(Campaign.is_standing.desc(), Campaign.id.desc())
     counts = select(ReviewItem.campaign_id, ReviewItem.state, func.count()).group_by(
         ReviewItem.campaign_id, ReviewItem.state
     )
@@ -223,7 +228,10 @@ def campaign_rows(session: Session, *, campaign_ids: Sequence[int] | None = None
     of_campaign: dict[int, dict[str, int]] = {}
     for campaign_id, state, n in session.execute(counts):
         of_campaign.setdefault(campaign_id, {})[state] = n
-    return tuple(_row(row, of_campaign) for row in session.execute(found))
+    return tuple(
+        CampaignRow(**_of_head(row), counts=ItemCounts(**of_campaign.get(row.Campaign.id, {})))
+        for row in session.execute(found)
+    )
 
 
 def standing_campaign_id(session: Session) -> int:
@@ -231,23 +239,36 @@ def standing_campaign_id(session: Session) -> int:
     return session.scalars(select(Campaign.id).where(Campaign.is_standing)).one()
 
 
-def _row(row: Any, of_campaign: Mapping[int, Mapping[str, int]]) -> CampaignRow:
+def _campaigns() -> Any:
+    columns = (Campaign, CampaignVersion, Subject.slug, Subject.name.label("subject"), Account.name.label("by"))
+    return (
+        select(*columns)
+        .join(
+            CampaignVersion,
+            and_(CampaignVersion.campaign_id == Campaign.id, CampaignVersion.number == Campaign.version),
+        )
+        .outerjoin(Subject, Subject.id == Campaign.subject_id)
+        .outerjoin(Account, Account.id == Campaign.account_id)
+    )
+
+
+def _of_head(row: Any) -> dict[str, Any]:
     campaign: Campaign = row.Campaign
     version: CampaignVersion = row.CampaignVersion
-    return CampaignRow(
-        id=campaign.id,
-        name=campaign.name,
-        subject_id=campaign.subject_id,
-        slug=row.slug,
-        subject=row.subject,
-        is_standing=campaign.is_standing,
-        state=CampaignState(campaign.state),
-        version=campaign.version,
-        seed=campaign.seed,
-        by=row.by,
-        created_at=campaign.created_at,
-        ended_at=campaign.ended_at,
-        rules=CampaignRules(
+    return {
+        "id": campaign.id,
+        "name": campaign.name,
+        "subject_id": campaign.subject_id,
+        "slug": row.slug,
+        "subject": row.subject,
+        "is_standing": campaign.is_standing,
+        "state": CampaignState(campaign.state),
+        "version": campaign.version,
+        "seed": campaign.seed,
+        "by": row.by,
+        "created_at": campaign.created_at,
+        "ended_at": campaign.ended_at,
+        "rules": CampaignRules(
             question=version.question,
             instructions=version.instructions,
             verdicts_per_item=version.verdicts_per_item,
@@ -257,8 +278,7 @@ def _row(row: Any, of_campaign: Mapping[int, Mapping[str, int]]) -> CampaignRow:
             asks_guess=version.asks_guess,
             control_share=version.control_share,
         ),
-        counts=ItemCounts(**of_campaign.get(campaign.id, {})),
-    )
+    }
 
 
 def _insert_version(

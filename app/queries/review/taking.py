@@ -17,7 +17,7 @@ from app.domain.review import LEASE_SECONDS, UNSETTLED, CampaignState, SlotKind,
 from app.errors import Conflict, Forbidden, NotFound
 from app.models import Account, ReviewItem, ReviewSkip, ReviewSlot
 from app.queries.common.inputs import plain_text
-from app.queries.review.campaigns import CampaignRow, campaign_row
+from app.queries.review.campaigns import CampaignHead, campaign_head
 
 
 class LeaseExpired(Conflict):
@@ -103,7 +103,7 @@ def take_next(
 
     Raises NotFound, Forbidden for who may not take part, Conflict for a campaign that is not open.
     """
-    _require_open(campaign_row(session, campaign_id=campaign_id), reviewer)
+    _require_open(campaign_head(session, campaign_id=campaign_id), reviewer)
     # Two requests of one reviewer come one after the other, so that they cannot take two slots of one item.
     session.execute(select(Account.id).where(Account.id == reviewer.account_id).with_for_update(key_share=True))
     held = _held(session, campaign_id, reviewer, besides, now)
@@ -125,7 +125,7 @@ def take_item(session: Session, *, item_id: int, reviewer: Reviewer, now: dateti
     item = session.get(ReviewItem, item_id) if 0 < item_id <= BIGGEST_ID else None
     if item is None:
         raise NotFound("There is no such item.")
-    _require_open(campaign_row(session, campaign_id=item.campaign_id), reviewer)
+    _require_open(campaign_head(session, campaign_id=item.campaign_id), reviewer)
     session.execute(select(Account.id).where(Account.id == reviewer.account_id).with_for_update(key_share=True))
     held = session.execute(_live(reviewer, now).where(ReviewSlot.item_id == item_id)).first()
     row = held or session.execute(_OF_ITEM, _values(reviewer, now) | {"item_id": item_id}).first()
@@ -282,7 +282,7 @@ def _taken(row: Any) -> TakenSlot:
     )
 
 
-def _require_open(campaign: CampaignRow, reviewer: Reviewer) -> None:
+def _require_open(campaign: CampaignHead, reviewer: Reviewer) -> None:
     if not campaign.lets_take_part(reviewer.account_id):
         raise Forbidden("You are not among the accounts that this campaign names.")
     if campaign.state is CampaignState.PREPARING:

@@ -12,7 +12,7 @@ from app.domain.bounds import BIGGEST_ID, LONGEST_FIELD, LONGEST_NOTE
 from app.domain.flags import FlagReason
 from app.domain.review import FLAG_KINDS, REJECTING, Confidence, VerdictKind
 from app.domain.roles import Permission
-from app.errors import Conflict, Invalid
+from app.errors import Conflict, Forbidden, Invalid
 from app.queries.explanations.headlines import ShownStanding, standings_of
 from app.queries.people.accounts import Viewer
 from app.queries.review.flags import open_flag
@@ -34,7 +34,7 @@ from app.web.deps import AppSettings, DbSession, allowed_to
 from app.web.http.routing import PageRouter
 from app.web.neuron.choices import MethodChoice, choices_for
 from app.web.rendering.templating import page
-from app.web.review.desk import AtDesk, Desk, MayReview, ReviewItem, Typed, done_for, item_for
+from app.web.review.desk import AtDesk, Desk, MayReview, ReviewItem, Typed, after_for, done_for, item_for
 
 router = PageRouter()
 
@@ -184,9 +184,9 @@ def verdict(
     at: AtDesk,
     slot_id: Id,
     form: Annotated[VerdictForm, Form()],
-    ahead: Annotated[str, Query(max_length=LONGEST_FIELD, description="The next item is there already.")] = "",
+    ahead: Annotated[int | None, Query(ge=1, le=BIGGEST_ID, description="The held slot that is shown already.")] = None,
 ) -> Response:
-    """Judge the item, and show the next."""
+    """Judge the item, and show the next; where ``ahead`` is shown already, the one after it is taken ahead."""
     if not form.kind:
         raise Invalid("Choose a verdict: keys 1 to 8.")
     typed = form.typed
@@ -205,9 +205,9 @@ def verdict(
         campaign_id = judged.campaign_id
         if form.flag:
             _flag(at, judged, judgement)
-    if ahead:
-        return at.view.html("review/_last.html", done_for(at, campaign_id))
-    slot = take_next(at.session, campaign_id=campaign_id, reviewer=at.reviewer)
+    slot = _taken(at, campaign_id, besides=ahead)
+    if ahead is not None:
+        return at.view.html("review/_after.html", after_for(at, campaign_id, slot))
     return _shown_next(at, campaign_id, slot)
 
 
@@ -249,6 +249,14 @@ def ask_again(
     send_back(session, item_id=item_id, account_id=viewer.id, note=note)
     campaign_id = item_shown(session, item_id=item_id).campaign_id
     return RedirectResponse(f"/campaigns/{campaign_id}", status_code=303)
+
+
+def _taken(at: Desk, campaign_id: int, *, besides: int | None) -> TakenSlot | None:
+    """The next slot after a verdict. None also where none may be taken any more: the verdict is stored all the same."""
+    try:
+        return take_next(at.session, campaign_id=campaign_id, reviewer=at.reviewer, besides=besides)
+    except (Conflict, Forbidden):
+        return None
 
 
 def _shown_next(at: Desk, campaign_id: int, slot: TakenSlot | None) -> Response:

@@ -16,7 +16,7 @@ from app.domain.shown_evidence import Firing, firing
 from app.queries.neurons.head import NeuronHead, neuron_head
 from app.queries.neurons.page import StoredSample
 from app.queries.people.accounts import Viewer
-from app.queries.review.campaigns import CampaignRules, campaign_row
+from app.queries.review.campaigns import CampaignRules, campaign_head
 from app.queries.review.flags import FlagRow, item_flags
 from app.queries.review.own import OwnProgress, OwnVerdict, own_progress, own_verdicts
 from app.queries.review.shown import ItemShown, item_evidence, item_shown, other_texts
@@ -101,6 +101,16 @@ class ReviewDone:
 
 
 @dataclass(frozen=True, slots=True)
+class ReviewAfter:
+    """What a page that shows the next item already needs after a verdict: it to undo, and the item after the next."""
+
+    progress: OwnProgress
+    last: OwnVerdict | None
+    item: ReviewItem | None
+    """Taken ahead; None where nothing is left."""
+
+
+@dataclass(frozen=True, slots=True)
 class Desk:
     """What judging needs of a request."""
 
@@ -127,10 +137,19 @@ def done_for(at: Desk, campaign_id: int) -> ReviewDone:
     """That nothing is left for the reviewer, and what was judged last."""
     return ReviewDone(
         campaign_id,
-        campaign_row(at.session, campaign_id=campaign_id).name,
+        campaign_head(at.session, campaign_id=campaign_id).name,
         own_progress(at.session, campaign_id=campaign_id, account_id=at.viewer.id),
         _last(at, campaign_id),
     )
+
+
+def after_for(at: Desk, campaign_id: int, ahead: TakenSlot | None) -> ReviewAfter:
+    """The reviewer's progress and last verdict, and the item that was taken ahead."""
+    if ahead is None:
+        progress = own_progress(at.session, campaign_id=campaign_id, account_id=at.viewer.id)
+        return ReviewAfter(progress, _last(at, campaign_id), None)
+    item = item_for(at, ahead)
+    return ReviewAfter(item.progress, item.last, item)
 
 
 def _last(at: Desk, campaign_id: int) -> OwnVerdict | None:
@@ -141,7 +160,7 @@ def _last(at: Desk, campaign_id: int) -> OwnVerdict | None:
 def item_for(at: Desk, slot: TakenSlot, typed: Typed | None = None) -> ReviewItem:
     """The item of a held slot; its text once it may be seen."""
     item = item_shown(at.session, item_id=slot.item_id)
-    campaign = campaign_row(at.session, campaign_id=slot.campaign_id)
+    campaign = campaign_head(at.session, campaign_id=slot.campaign_id)
     is_told = not campaign.rules.asks_guess or slot.guess is not None
     head = neuron_head(at.session, slug=item.slug, layer=item.layer, index=item.index)
     groups, scale = _evidence(at, item, head)
