@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 from pypdf import PdfReader
+from sqlalchemy import func, select
 from typer.testing import CliRunner, Result
 
 from app.cli.main import cli
 from app.db import Sessions, transaction
 from app.formats.tables import TableFormat, read_table
+from app.models import Event
 from app.queries.audit.export import VerdictLine
 from app.queries.history.chain import chain_head
 from tests.db.auditing import audited
@@ -42,6 +44,7 @@ def test_a_report_is_written_in_three_forms_and_two_languages(
     identity = json.loads((tmp_path / "one.json").read_text())["identity"]
     with transaction(fresh_sessions) as session:
         assert identity["history_head"] == chain_head(session)
+        assert identity["n_events"] == session.scalar(select(func.count()).select_from(Event))  # and not the seals
     for language, words in (("en", "Audit report"), ("fr", "Rapport d’audit")):
         html, pdf = tmp_path / f"{language}.html", tmp_path / f"{language}.pdf"
         assert run("report", "--language", language, "--output", str(html)).exit_code == 0
