@@ -9,6 +9,7 @@ from app.domain.activations import SampleKind
 from app.domain.estimates import drawn_excerpts, weigh
 from app.domain.samples import STRATA
 from app.domain.tokens import Vocabulary
+from benchmarks.reading_pool import lines
 from benchmarks.truth.__main__ import TARGETS, Size, Truth, as_document
 from benchmarks.truth.coverage import Coverage, coverage
 from benchmarks.truth.numbers import DOUBTS, EXECUTED, FOUND_TEXTS, NEIGHBOURS, SCORE_2023, WHOLE_CORPUS, built
@@ -63,6 +64,15 @@ def test_the_token_table_is_the_one_that_a_collection_would_list(pool: Pool) -> 
     assert len(table.token_ids) == LISTED_TOKENS
     assert table.token_ids[:2].tolist() == [0, 1]
     assert table.n_others + table.counts.sum() == pool.tokens.size
+
+
+def test_what_is_read_of_a_neuron_names_its_tokens_and_its_mistakes(pool: Pool) -> None:
+    head, tokens, *rest = lines(pool, pool.neurons[0])
+    assert head.startswith("0/0 (executed ")
+    assert head.endswith(('): fires on " waa", weakly on " wab"', '): fires on " waa" and " wab"'))
+    assert tokens.startswith("  tokens  waa 9.")
+    assert sum(line.startswith("  top ") and "« waa»" in line for line in rest) == 5
+    assert rest[-2:] == ["  false alarms ", "  misses "]
 
 
 def test_right_texts_win_over_planted_ones(found: list[Case]) -> None:

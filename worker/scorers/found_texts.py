@@ -131,10 +131,9 @@ def precision(
     n = len(claiming)
     if value in (0.0, 1.0) or n == 1:
         return Estimate(value, interval=share_interval(round(value * n), n))
-    return Estimate(value, interval=bootstrap_interval(claiming, [0] * n, _empirical_share, SHARE, seed=seed))
+    return Estimate(value, interval=bootstrap_interval(claiming, [0] * n, _ratio, SHARE, seed=seed))
 
 
-def _empirical_share(sums: Float64s) -> Float64s:
-    """Half a claim is added to both sides, so that the log odds of no draw are infinite. Source: Anscombe (1956)."""
+def _ratio(sums: Float64s) -> Float64s:
     both, claims = sums.T
-    return np.asarray((both + 0.5) / (claims + 1))
+    return np.asarray(both / claims)
