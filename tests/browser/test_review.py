@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
 from app.db import transaction
+from app.domain.review import VerdictKind
 from app.domain.roles import Role
 from app.models import Account, Explanation, ReviewItem, Subject
 from app.queries.neurons.selection import NeuronSelection
@@ -18,6 +19,8 @@ from app.queries.review.items import SampleWanted, create_campaign
 from tests.browser.site import SLUG, Site
 
 N_ITEMS = 20
+WIDE = {"width": 1440, "height": 900}
+NARROW = {"width": 390, "height": 844}
 QUESTION = "Does the explanation say what this neuron fires on?"
 
 
@@ -173,6 +176,28 @@ def test_keys_choose_a_verdict_after_another_was_clicked(open_page: Callable[...
     expect(page.locator('#verdict [value="wrong"]')).to_be_checked()
 
 
+def test_the_keys_1_to_8_choose_the_eight_verdicts(open_page: Callable[..., Page], site: Site) -> None:
+    page = open_page("bob", role=Role.REVIEWER)
+    begin(page, create(site, "Eight keys", 2, asks_guess=False))
+    for kind in VerdictKind:
+        page.keyboard.press(kind.key)
+        expect(page.locator("#verdict :checked[name=kind]")).to_have_value(kind.value)
+
+
+def test_items_are_judged_and_undone_by_touch_on_a_narrow_screen(open_page: Callable[..., Page], site: Site) -> None:
+    page = open_page("bob", role=Role.REVIEWER, viewport=NARROW, has_touch=True)
+    page.goto(f"/campaigns/{create(site, 'Touch', 4)}")
+    page.get_by_role("button", name=re.compile("Review the next item")).tap()
+    for number in (1, 2):
+        page.get_by_role("button", name=re.compile("Show the explanation")).tap()
+        page.locator("label.choice.partly").first.tap()
+        page.get_by_role("button", name=re.compile("Submit and next")).tap()
+        expect(page.locator(".own-progress")).to_contain_text(f"{number} of 4 items")
+    page.locator("#_last").get_by_role("button", name=re.compile("undo")).tap()
+    expect(page.locator('#verdict [value="too_broad"]')).to_be_checked()
+    expect(page.locator(".own-progress")).to_contain_text("1 of 4 items")
+
+
 def test_a_campaign_is_judged_without_scripts(open_page: Callable[..., Page], site: Site) -> None:
     page = open_page("bob", role=Role.REVIEWER, java_script_enabled=False)
     page.goto(f"/campaigns/{create(site, 'Plain', 2)}")
@@ -181,10 +206,6 @@ def test_a_campaign_is_judged_without_scripts(open_page: Callable[..., Page], si
     page.locator("label.choice.holds").click()
     page.get_by_role("button", name=re.compile("Submit and next")).click()
     expect(page.locator(".own-progress")).to_contain_text("1 of 2 items")
-
-
-WIDE = {"width": 1440, "height": 900}
-NARROW = {"width": 390, "height": 844}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
