@@ -28,6 +28,17 @@ FILE_SIZES = [round(1_000 * 1.15**power) for power in range(52)]
 Addresses = Callable[[random.Random], str]
 
 
+def made_anew(addresses: Addresses) -> Addresses:
+    """The same pages, each under an address of its own, so that no server sends what it has kept."""
+    number = itertools.count()
+
+    def address(chosen: random.Random) -> str:
+        found = addresses(chosen)
+        return f"{found}{'&' if '?' in found else '?'}utm_n={next(number)}"
+
+    return address
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """One response: milliseconds of the client and of the server, bytes as they went over the wire."""

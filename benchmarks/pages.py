@@ -30,7 +30,7 @@ from app.web.deps import SESSION_COOKIE
 from app.work.begin import Taker, begin_run
 from app.work.lease import finish
 from benchmarks.figures import Figure, Figures, benchmark, held_to, reported
-from benchmarks.load import Addresses, Load, Server, measure_load, same_bytes, servers, static_files
+from benchmarks.load import Addresses, Load, Server, made_anew, measure_load, same_bytes, servers, static_files
 from benchmarks.synthetic import SLUG, synthetic_database
 
 N_NEURONS = 10_000
@@ -182,9 +182,10 @@ def _measured(
     origins: list[Server], page: MeasuredPage, files: Mapping[int, str], headers: dict[str, str], n_requests: int
 ) -> Measured:
     # Templates compiled, vocabulary read, plans cached.
-    measure_load(origins, page.addresses, n_requests=80, headers=headers)
-    full = measure_load(origins, page.addresses, n_requests=n_requests, headers=headers)
-    half = measure_load(origins, page.addresses, n_requests=n_requests // 2, pace=full.per_second / 2, headers=headers)
+    addresses = made_anew(page.addresses)
+    measure_load(origins, addresses, n_requests=80, headers=headers)
+    full = measure_load(origins, addresses, n_requests=n_requests, headers=headers)
+    half = measure_load(origins, addresses, n_requests=n_requests // 2, pace=full.per_second / 2, headers=headers)
     file = same_bytes(files, full.largest)
     return Measured(full, half, measure_load(origins, lambda _: file, n_requests=4 * n_requests))
 

@@ -12,6 +12,13 @@ class ImportStatus(StrEnum):
     FAILED = "failed"
 
 
+class JudgementKind(StrEnum):
+    """What somebody at another site has said of an explanation."""
+
+    FLAG = "flag"
+    VERDICT = "verdict"
+
+
 class DataFormat(StrEnum):
     """The formats of neurons with their explanations."""
 

@@ -121,6 +121,8 @@ class Flag:
     created_at: str
     outcome: str | None = None
     """What reviewers made of it; None while it is open."""
+    is_imported: bool = False
+    """Whether it was opened at another site than the one that wrote the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,8 @@ class Verdict:
     confidence: str | None
     note: str
     created_at: str
+    is_imported: bool = False
+    """Whether it was given at another site than the one that wrote the file."""
 
 
 @dataclass(frozen=True, slots=True)

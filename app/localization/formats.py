@@ -11,6 +11,7 @@ from babel.units import format_unit
 
 from app.localization.catalogues import translations
 from app.localization.languages import Language
+from app.localization.validity import next_change, note_validity
 
 UNDEFINED = "–"
 """What a missing number is written as, in every language: missing is not 0."""
@@ -83,10 +84,13 @@ class LocaleFormat:
 
     def ago(self, moment: datetime) -> str:
         """How long ago an aware ``moment`` was, in one unit: ``2 hours ago``, ``il y a 2 heures``."""
-        seconds = max(0, int((datetime.now(UTC) - moment).total_seconds()))
-        if seconds < MINUTE:
+        seconds = max(0.0, (datetime.now(UTC) - moment).total_seconds())
+        minutes = int(seconds) // MINUTE
+        if not minutes:
+            note_validity(MINUTE - seconds)
             return translations(self.language).gettext("just now")
-        return _age(seconds // MINUTE, self.language)
+        note_validity(next_change(minutes * MINUTE) - seconds)
+        return _age(minutes, self.language)
 
     def timestamp(self, moment: datetime) -> str:
         """An aware moment to the second, in UTC and in ISO's order, as records are compared by it."""

@@ -28,7 +28,7 @@ from app.models.counts import (
 from app.models.doubts import ExplanationDoubt
 from app.models.embeddings import EmbeddingModel, QueryEmbedding
 from app.models.explanations import Explanation, Method, MethodStanding, Score, Simulation
-from app.models.imports import DataImport, ImportProblem
+from app.models.imports import DataImport, ImportedJudgement, ImportProblem
 from app.models.lists import ListedNeuron, NeuronList, SavedSearch
 from app.models.providers import Provider, Spending
 from app.models.review import (
@@ -46,6 +46,7 @@ from app.models.runs import Batch, LlmCall, Run, RunChange
 from app.models.statements import AuditStatement
 from app.models.subjects import CollectedNeuron, Collection, Neuron, Sample, Subject
 from app.models.text import Corpus, Document, Excerpt, Tokenizer, VocabularyToken
+from app.models.versions import ContentChange
 from app.models.work import Pause, Task, Turn, Worker
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "CheckMistake",
     "CollectedNeuron",
     "Collection",
+    "ContentChange",
     "Corpus",
     "CorpusCheck",
     "DataImport",
@@ -77,6 +79,7 @@ __all__ = [
     "ExplanationDoubt",
     "Flag",
     "ImportProblem",
+    "ImportedJudgement",
     "ListedNeuron",
     "LlmCall",
     "LoginToken",

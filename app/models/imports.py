@@ -1,13 +1,13 @@
-"""Imports of outside data: how far each is, and what it refused."""
+"""Imports of outside data: how far each is, what it refused, and what people elsewhere have judged."""
 
 import uuid
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, text
+from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.domain.imports import DataFormat, ImportStatus
+from app.domain.imports import DataFormat, ImportStatus, JudgementKind
 from app.models.base import Base, BigId, CreatedAt, Moment, one_of
 
 
@@ -67,3 +67,22 @@ class ImportProblem(Base):
     reason: Mapped[str]
     is_gap: Mapped[bool]
     """Whether something is missing rather than wrong."""
+
+
+class ImportedJudgement(Base):
+    """A flag or a verdict that a file brought with an explanation: somebody's at another site.
+
+    It is shown and exported again. Nothing counts it: no review, no estimate, no filter.
+    """
+
+    __tablename__ = "imported_judgement"
+    __table_args__ = (one_of("kind", JudgementKind), UniqueConstraint("explanation_id", "digest"))
+
+    id: Mapped[BigId]
+    explanation_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("explanation.id"))
+    kind: Mapped[str]
+    content: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    """The fields of ``Flag`` or ``Verdict`` in ``app.formats.records``."""
+    digest: Mapped[str]
+    """Of kind and content: the same one is stored once."""
+    created_at: Mapped[CreatedAt]

@@ -25,6 +25,7 @@ from app.queries.people.api_tokens import viewer_of_api_token
 from app.queries.people.viewers import keep_session, viewer_of
 from app.settings import Settings
 from app.web.http.security import EMBEDDERS, SAFE_METHODS
+from app.web.http.unchanged import limit_validity
 from app.web.http.uploads import SentForm, sent_form
 
 OPEN_TO_ALL = frozenset(
@@ -123,6 +124,8 @@ def _person(request: Request, session: Session, cookie: str) -> Viewer | None:
     if viewer is not None and viewer.was_idle:
         with transaction(request.app.state.sessions) as noting:  # the page's own session may only read
             keep_session(noting, session_token=cookie)
+    if viewer is not None and viewer.known_until is not None:
+        limit_validity(request.state, viewer.known_until.timestamp())
     return viewer
 
 

@@ -1,6 +1,7 @@
 """The web program: one factory, one ``serve``."""
 
 import gc
+import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -12,13 +13,21 @@ from fastapi import APIRouter, Depends, FastAPI
 from sqlalchemy.exc import OperationalError
 from starlette.middleware import Middleware
 
-from app.db import Limits, Sessions, make_reading_sessions, make_sessions, open_database, transaction
+from app.db import (
+    Limits,
+    Sessions,
+    database_url,
+    make_reading_sessions,
+    make_sessions,
+    open_database,
+    transaction,
+)
 from app.queries.people.accounts import any_account
 from app.schema import open_installation
 from app.settings import Settings
 from app.version import code_version
 from app.web.atlas.kept import Atlases
-from app.web.deps import check_address, refuse_strangers
+from app.web.deps import HOST_PREFIX, SESSION_COOKIE, check_address, refuse_strangers
 from app.web.heat.vocabularies import Vocabularies
 from app.web.http.compression import Compression
 from app.web.http.security import (
@@ -30,7 +39,9 @@ from app.web.http.security import (
     host_name,
     is_address,
 )
-from app.web.http.static import VersionedFiles
+from app.web.http.static import VersionedFiles, static_files
+from app.web.http.unchanged import MOST_BYTES, Unchanged, note_version
+from app.web.http.versions import ConnectionVersions, SessionVersions, Versions
 from app.web.login.openid import OpenIdProvider
 from app.web.pages import (
     account,
@@ -76,7 +87,7 @@ from app.web.pages import (
     trials,
 )
 from app.web.rendering.problems import install_handlers
-from app.web.rendering.templating import Renderer
+from app.web.rendering.templating import TEMPLATES, TOLD_COOKIE, Renderer
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -137,19 +148,28 @@ def _probing(settings: Settings, limits: Limits) -> Sessions:
 
 
 def create_app(
-    settings: Settings, sessions: Sessions, *, reading: Sessions | None = None, probing: Sessions | None = None
+    settings: Settings,
+    sessions: Sessions,
+    *,
+    reading: Sessions | None = None,
+    probing: Sessions | None = None,
+    versions: Versions | None = None,
+    kept_bytes: int = 0,
 ) -> FastAPI:
     """The application over one database.
 
     ``reading`` are the sessions of pages, ``probing`` those of health checks; by default those of all else.
+    ``versions`` reads the version of what pages show, by default by the sessions of pages; ``kept_bytes`` is how much
+    of sent pages is kept in memory.
     """
+    versions = versions or SessionVersions(reading or sessions)
     app = FastAPI(
         title="Neuron Audit",
         version=code_version(),
         description="Every page of the site as JSON, at the page's address with `.json` behind it.",
         docs_url=None,  # Swagger UI and ReDoc load scripts from other hosts, which the policy forbids
         redoc_url=None,
-        dependencies=[Depends(check_address), Depends(refuse_strangers)],
+        dependencies=[Depends(note_version), Depends(check_address), Depends(refuse_strangers)],
         max_body_size=MAX_BODY_BYTES,
         lifespan=_with_enough_threads,
         middleware=[
@@ -158,6 +178,14 @@ def create_app(
             Middleware(RequestsAtOnce, most=settings.requests_at_once),
             Middleware(KnownHosts, names=_own_names(settings)),
             Middleware(SameOrigin, public_url=settings.public_url),
+            Middleware(
+                Unchanged,
+                versions=versions,
+                session_cookies=(SESSION_COOKIE, HOST_PREFIX + SESSION_COOKIE),
+                told_cookie=TOLD_COOKIE,
+                site=_site(settings),
+                most_bytes=kept_bytes,
+            ),
             Middleware(Compression),
         ],
     )
@@ -165,6 +193,7 @@ def create_app(
     app.state.sessions = sessions
     app.state.reading = reading or sessions
     app.state.probing = probing or sessions
+    app.state.versions = versions
     app.state.renderer = Renderer()
     app.state.vocabularies = Vocabularies()
     app.state.atlases = Atlases()
@@ -181,6 +210,18 @@ async def _with_enough_threads(app: FastAPI) -> AsyncIterator[None]:
     """As many threads as requests may be at work, so that none waits for one that the database holds up."""
     to_thread.current_default_thread_limiter().total_tokens = app.state.settings.requests_at_once
     yield
+    await app.state.versions.close()
+
+
+def _site(settings: Settings) -> bytes:
+    """What every page depends on beside the database: the code, the templates and static files, the settings.
+
+    Servers of one site agree on it, whatever address each binds.
+    """
+    templates = ((path.as_posix(), path.stat().st_mtime_ns) for path in sorted(TEMPLATES.rglob("*.html")))
+    static = sorted((name, file.digest) for name, file in static_files().items())
+    chosen = settings.model_dump_json(exclude={"host", "port"})
+    return hashlib.blake2b(repr((code_version(), chosen, list(templates), static)).encode()).digest()
 
 
 def serve(settings: Settings) -> None:
@@ -195,7 +236,14 @@ def serve(settings: Settings) -> None:
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, 20, 20)
     try:
         uvicorn.run(
-            create_app(settings, sessions, reading=make_reading_sessions(engine), probing=_probing(settings, limits)),
+            create_app(
+                settings,
+                sessions,
+                reading=make_reading_sessions(engine),
+                probing=_probing(settings, limits),
+                versions=ConnectionVersions(database_url(settings)),
+                kept_bytes=MOST_BYTES,
+            ),
             host=settings.host,
             port=settings.port,
             log_config=None,

@@ -257,6 +257,81 @@ COUNTED = (
 )
 
 
+# What pages show has a version that each statement raises, see app.queries.common.versions. A statement that changes no
+# row raises nothing. What is copied into large tables is not looked into: that would copy it once more.
+NOTE_CHANGE = """
+CREATE FUNCTION note_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO content_change (process, n) VALUES (pg_backend_pid(), 1)
+    ON CONFLICT (process) DO UPDATE SET n = content_change.n + 1;
+    RETURN NULL;
+END $$;
+CREATE FUNCTION note_insertion() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM new_rows) THEN
+        INSERT INTO content_change (process, n) VALUES (pg_backend_pid(), 1)
+        ON CONFLICT (process) DO UPDATE SET n = content_change.n + 1;
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE FUNCTION note_update() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    is_changed boolean;
+BEGIN
+    IF TG_NARGS = 0 THEN
+        is_changed := EXISTS (SELECT FROM new_rows);
+    ELSE  -- columns that change while work is done, and that no page which is kept shows
+        is_changed := EXISTS (
+            SELECT to_jsonb(new_rows) - TG_ARGV FROM new_rows EXCEPT ALL SELECT to_jsonb(old_rows) - TG_ARGV FROM old_rows
+        );
+    END IF;
+    IF is_changed THEN
+        INSERT INTO content_change (process, n) VALUES (pg_backend_pid(), 1)
+        ON CONFLICT (process) DO UPDATE SET n = content_change.n + 1;
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE FUNCTION note_deletion() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM old_rows) THEN
+        INSERT INTO content_change (process, n) VALUES (pg_backend_pid(), 1)
+        ON CONFLICT (process) DO UPDATE SET n = content_change.n + 1;
+    END IF;
+    RETURN NULL;
+END $$;
+"""
+COUNT_TABLES = tuple(counted.target for counted in COUNTED)
+NOT_SHOWN = (
+    "attempt_count", "content_change", "event_link", "login_token", "openid_login", "pause",
+    "query_embedding", "spending", "turn", "worker",
+)  # fmt: skip
+COPIED = ("collected_neuron", "document", "excerpt", "sample", "simulation", "vocabulary")
+WORK_COLUMNS = ("lease_token", "lease_until", "due_at", "stage", "progress", "worker_id", "executions")
+WHILE_AT_WORK = {
+    "run": WORK_COLUMNS,
+    "task": WORK_COLUMNS,
+    "collection": ("lease_until", "stage", "progress", "part_tokens", "tokens_done", "tokens_per_second"),
+    "web_session": ("seen_at",),
+}
+
+
+def note_changes(table: str) -> str:
+    """The triggers that raise the version when a table changes."""
+    inserted = (
+        "FOR EACH STATEMENT EXECUTE FUNCTION note_change()"
+        if table in COPIED
+        else "REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION note_insertion()"
+    )
+    columns = ", ".join(f"'{column}'" for column in WHILE_AT_WORK.get(table, ()))
+    return f"""
+CREATE TRIGGER note_insert AFTER INSERT ON {table} {inserted};
+CREATE TRIGGER note_update AFTER UPDATE ON {table} REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION note_update({columns});
+CREATE TRIGGER note_delete AFTER DELETE ON {table} REFERENCING OLD TABLE AS old_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION note_deletion();
+"""
+
+
 # In place of foreign keys from run: see app.models.Run.
 CHECK_RUNS = """
 CREATE FUNCTION check_inserted_runs() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -313,6 +388,7 @@ TABLES = (
     "attempt_count",
     "call_count",
     "change_count",
+    "content_change",
     "corpus",
     "doubted_count",
     "embedding_model",
@@ -363,6 +439,7 @@ TABLES = (
     "event_link",
     "explanation_doubt",
     "import_problem",
+    "imported_judgement",
     "review_item",
     "run_change",
     "score",
@@ -436,6 +513,12 @@ def create_tables() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_change_count")),
     )
     op.create_index("ix_change_count_batch_id", "change_count", ["batch_id"], unique=False)
+    op.create_table(
+        "content_change",
+        sa.Column("process", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("n", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("process", name=op.f("pk_content_change")),
+    )
     op.create_table(
         "corpus",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -1479,6 +1562,21 @@ def create_tables() -> None:
     )
     op.create_index("ix_import_problem_import_id", "import_problem", ["import_id", "id"], unique=False)
     op.create_table(
+        "imported_judgement",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("explanation_id", sa.BigInteger(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("content", postgresql.JSONB(), nullable=False),
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint("kind IN ('flag', 'verdict')", name=op.f("ck_imported_judgement_kind")),
+        sa.ForeignKeyConstraint(
+            ["explanation_id"], ["explanation.id"], name=op.f("fk_imported_judgement_explanation_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_imported_judgement")),
+        sa.UniqueConstraint("explanation_id", "digest", name=op.f("uq_imported_judgement_explanation_id_digest")),
+    )
+    op.create_table(
         "review_item",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("campaign_id", sa.BigInteger(), nullable=False),
@@ -1809,6 +1907,7 @@ APPEND_ONLY = (
     "event",
     "event_link",
     "explanation",
+    "imported_judgement",
     "review_control",
     "row_seal",
     "score",
@@ -1927,6 +2026,10 @@ def create_triggers() -> None:
     for counted in COUNTED:
         run(counted.create())
     run(LAYER_RANK)
+    run(NOTE_CHANGE)
+    for table in TABLES:
+        if table not in NOT_SHOWN and table not in COUNT_TABLES:
+            run(note_changes(table))
     run(CHECK_RUNS)
     # The index of queued runs is read from its start, over the entries of all runs that were taken since it was cleaned.
     run("ALTER TABLE run SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02)")
@@ -1959,5 +2062,5 @@ def downgrade() -> None:
     run(f"DROP FUNCTION {', '.join(f'seal_{table}' for table in SEALED)}")
     for counted in COUNTED:
         run(counted.drop())
-    run("DROP FUNCTION score_bin, rank_bin, layer_rank")
+    run("DROP FUNCTION score_bin, rank_bin, layer_rank, note_change, note_insertion, note_update, note_deletion")
     run(DROP_CHECK_RUNS)

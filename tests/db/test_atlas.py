@@ -6,7 +6,8 @@ from sqlalchemy.orm import Session
 
 from app.db import Sessions, transaction
 from app.models import Neuron
-from app.queries.neurons.atlas import EVERY_NEURON, neuron_facts, snapshot
+from app.queries.common.versions import content_version
+from app.queries.neurons.atlas import EVERY_NEURON, neuron_facts
 from tests.factories import Make, WholeCorpus
 
 
@@ -44,11 +45,11 @@ def test_the_index_of_addresses_holds_all_that_is_read(session: Session) -> None
     assert read <= set(re.findall(r"\w+", index))
 
 
-def test_the_snapshot_changes_with_what_is_stored_alone(fresh_sessions: Sessions) -> None:
+def test_the_version_changes_with_what_is_stored_alone(fresh_sessions: Sessions) -> None:
     names = []
     for name in ("zoe", None, "yan"):
         with fresh_sessions() as session:
-            names.append(snapshot(session))
+            names.append(content_version(session))
         if name is not None:
             with transaction(fresh_sessions) as session:
                 Make(session).account(name)

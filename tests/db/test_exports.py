@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from app.db import Sessions, transaction
 from app.domain.authors import AuthorKind
@@ -18,7 +19,8 @@ from app.formats.own.jsonl import JsonlReader
 from app.formats.own.parquet import ParquetReader
 from app.formats.records import ActivationUnit, NeuronRecord
 from app.formats.sources.opening import local_source
-from app.models import Account, Explanation, Neuron
+from app.models import Account, Explanation, Flag, Neuron, ReviewItem, ReviewVerdict
+from app.queries.imports.judgements import imported_judgements
 from app.queries.review.flags import open_flag
 from app.transfer.exporting import ExportRequest, run_export
 from app.transfer.importing import ImportRequest, run_import
@@ -149,16 +151,71 @@ def test_what_people_and_methods_have_done_is_in_our_own_format(fresh_sessions: 
     assert record["statistics"]["peak_quantiles"] == pytest.approx([0.5, 1.0, 2.0, 3.0, 3.9])
 
 
-def test_a_flag_from_elsewhere_stays_with_the_explanation(fresh_sessions: Sessions, tmp_path: Path) -> None:
-    flag = {"reason": "wrong", "note": "no", "by": "alice", "created_at": "2026-01-02T03:04:05+00:00"}
-    record = {"layer": 0, "index": 0, "origin": {"file": ""}, "explanations": [{"text": "cats", "flags": [flag]}]}
-    (tmp_path / "x.jsonl").write_text(json.dumps({"format": "neuron-audit/1", "record": record}))
-    bring(fresh_sessions, tmp_path / "x.jsonl", "first")
+FLAG: dict[str, object] = {
+    "reason": "wrong",
+    "note": "no\0",
+    "by": "zoë",
+    "created_at": "2026-01-02T03:04:05+00:00",
+    "outcome": None,
+}
+VERDICT: dict[str, object] = {
+    "campaign": "March", "reviewer": "yan", "verdict": "holds", "kind": None, "confidence": "sure", "note": "x" * 5000,
+    "created_at": "2026-01-03T03:04:05+00:00",
+}  # fmt: skip
+
+
+def judged_file(path: Path, **judged: list[dict[str, object]]) -> Path:
+    """A file of one neuron whose explanation other people have judged."""
+    explanation = {"text": "cats", "created_at": "2025-05-05T00:00:00+00:00", "method": "theirs v2", **judged}
+    record = {"layer": 0, "index": 0, "origin": {"file": ""}, "explanations": [explanation]}
+    path.write_text(json.dumps({"format": "neuron-audit/1", "record": record}))
+    return path
+
+
+def test_judgements_from_elsewhere_are_kept_and_never_counted(fresh_sessions: Sessions, tmp_path: Path) -> None:
+    bring(fresh_sessions, judged_file(tmp_path / "x.jsonl", flags=[FLAG], verdicts=[VERDICT]), "first")
     with fresh_sessions() as session:
         (explanation,) = session.query(Explanation)
-        assert explanation.provenance["flags"] == [{**flag, "outcome": None}]
+        found = imported_judgements(session, explanation_ids=[explanation.id])[explanation.id]
+        assert [(flag.by, flag.reason, flag.is_imported) for flag in found.flags] == [("zoë", "wrong", True)]
+        assert [(verdict.reviewer, verdict.verdict, len(verdict.note)) for verdict in found.verdicts] == [
+            ("yan", "holds", 5000)
+        ]
+        assert explanation.provenance.keys() == {"created_at", "method"}
         assert session.query(Account).count() == 0
         assert session.query(Neuron).one().n_open_flags == 0
+        for table in (Flag, ReviewVerdict, ReviewItem):
+            assert session.query(table).count() == 0
+
+
+def test_importing_judgements_again_adds_only_what_is_new(fresh_sessions: Sessions, tmp_path: Path) -> None:
+    bring(fresh_sessions, judged_file(tmp_path / "x.jsonl", flags=[FLAG]), "first")
+    newer = {**FLAG, "outcome": "upheld"}
+    bring(fresh_sessions, judged_file(tmp_path / "y.jsonl", flags=[FLAG, newer], verdicts=[VERDICT]), "first")
+    with fresh_sessions() as session:
+        (found,) = imported_judgements(session, explanation_ids=session.scalars(select(Explanation.id)).all()).values()
+    assert [flag.outcome for flag in found.flags] == [None, "upheld"]
+    assert len(found.verdicts) == 1
+
+
+@pytest.mark.parametrize("data_format", [DataFormat.JSONL, DataFormat.PARQUET])
+def test_a_round_trip_over_two_sites_loses_no_judgement(
+    fresh_sessions: Sessions, tmp_path: Path, data_format: DataFormat
+) -> None:
+    reader = JsonlReader() if data_format is DataFormat.JSONL else ParquetReader()
+    bring(fresh_sessions, judged_file(tmp_path / "x.jsonl", flags=[FLAG], verdicts=[VERDICT]), "first")
+    with transaction(fresh_sessions) as session:
+        account, explanation = Make(session).account("alice"), session.query(Explanation).one()
+        open_flag(session, explanation_id=explanation.id, account_id=account.id, reason=FlagReason.WRONG, note="own")
+    first = take(fresh_sessions, "first", data_format, tmp_path / f"first.{data_format}")
+    bring(fresh_sessions, first, "second")
+    second = take(fresh_sessions, "second", data_format, tmp_path / f"second.{data_format}")
+    ((before,), (after,)) = (read_path(reader, path).records[0].explanations for path in (first, second))
+    assert [(flag.by, flag.is_imported) for flag in before.flags] == [("alice", False), ("zoë", True)]
+    assert list(after.flags) == [replace(flag, is_imported=True) for flag in before.flags]
+    assert list(after.verdicts) == list(before.verdicts)
+    assert (after.created_at, after.method, after.provenance) == (before.created_at, before.method, before.provenance)
+    assert after.created_at == "2025-05-05T00:00:00+00:00"
 
 
 def test_simulations_come_out_in_their_own_units(fresh_sessions: Sessions, tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_bytes_are_kept_compressed_for_those_who_can_read_them(client: TestClien
     assert gzip.decompress(raw) == plain.content
 
 
-def test_a_fresh_atlas_asks_the_database_nothing(client: TestClient, subject: Subject, engine: Engine) -> None:
+def test_a_fresh_atlas_needs_no_query_but_the_version(client: TestClient, subject: Subject, engine: Engine) -> None:
     client.get("/tiny/atlas.bin")
     with counted_queries(engine) as queries:
         assert client.get("/tiny/atlas.bin").status_code == 200
@@ -76,7 +76,10 @@ def test_an_old_atlas_is_built_again_only_when_something_was_stored(make: Make, 
     make.neuron(subject, layer=0, index=0)
     assert atlases.get(make.session, slug="tiny") is first
     now[0] = 10.1
-    assert atlases.get(make.session, slug="tiny") is first, "this transaction has stored it, so no other sees it"
+    second = atlases.get(make.session, slug="tiny")
+    assert second is not first
+    now[0] = 30.0
+    assert atlases.get(make.session, slug="tiny") is second
 
 
 def test_few_atlases_are_held(make: Make) -> None:

@@ -9,8 +9,10 @@ from starlette.testclient import TestClient
 
 from app.domain.authors import AuthorKind
 from app.domain.results import ExplanationResult
-from app.models import Batch, Explanation, LlmCall, Provider, Run, Score
+from app.formats import records
+from app.models import Batch, Explanation, LlmCall, Neuron, Provider, Run, Score
 from app.queries.explanations.store import Author, store_explanation
+from app.queries.imports.judgements import store_judgements
 from tests.factories import Make
 
 LogIn = Callable[[str], Any]
@@ -160,3 +162,18 @@ def test_provenance_is_facts_with_links_and_json_on_demand(client: TestClient, m
     assert html.index("Seed") < html.index("All of it as JSON") < html.index("&#34;deep&#34;")
     assert f"explanation {explanation_id} of neuron tiny 1/2 by gpt-4 (import)" in html
     assert f"http://localhost/explanations/{explanation_id}" in html
+
+
+def test_what_was_judged_elsewhere_is_shown_as_such(client: TestClient, session: Session, neuron: Neuron) -> None:
+    explanation = Explanation(neuron_id=neuron.id, text="cats", author_kind="import", author="file")
+    session.add(explanation)
+    session.flush()
+    flag = records.Flag("wrong", "No <b>cat</b>.", "zoë", "2026-01-02", "upheld")
+    verdict = records.Verdict("March", "yan", "holds", None, "sure", "", "2026-01-03")
+    store_judgements(session, found={explanation.id: records.Explanation("cats", flags=[flag], verdicts=[verdict])})
+    page = client.get(f"/explanations/{explanation.id}").text
+    assert "Judged elsewhere" in page
+    assert "No &lt;b&gt;cat&lt;/b&gt;." in page
+    assert "March" in page
+    found = client.get(f"/explanations/{explanation.id}.json").json()["explanation"]["elsewhere"]
+    assert [each["is_imported"] for each in (*found["flags"], *found["verdicts"])] == [True, True]

@@ -129,8 +129,8 @@ def _struct(kind: type, above: tuple[type, ...]) -> _Kind:
     def write(value: Any) -> Any:
         return None if value is None else {name: part.write(getattr(value, name)) for name, part in parts.items()}
 
-    def read(value: Any) -> Any:
-        return None if value is None else {name: part.read(value[name]) for name, part in parts.items()}
+    def read(value: Any) -> Any:  # a file of an earlier version lacks what has been added since
+        return None if value is None else {n: part.read(value[n]) for n, part in parts.items() if n in value}
 
     return _Kind(arrow.struct([arrow.field(name, part.arrow) for name, part in parts.items()]), write, read)
 

@@ -4,6 +4,7 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
 
 from app.models.counts import COUNT_TABLES, CountRow
+from app.queries.common.versions import compact_versions
 
 
 def _compaction(table: type[CountRow]) -> TextClause:
@@ -30,6 +31,7 @@ def compact_counts(session: Session) -> None:
     """Replace the rows of each group by their sum. Any number of callers at a time."""
     for statement in _COMPACTIONS:
         session.execute(statement)
+    compact_versions(session)
 
 
 def recount(session: Session) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.errors import Unavailable
 from app.models.embeddings import EXPLANATION_EMBEDDINGS
+from app.queries.common.versions import note_changes_of
 
 OLDEST_VERSION = (0, 8)
 """Of pgvector: the first whose indexed searches go on until enough rows pass the other conditions."""
@@ -43,6 +44,7 @@ def make_embedding_table(session: Session) -> None:
     if not found.is_installed:
         _install(session)
     EXPLANATION_EMBEDDINGS.create(session.connection(), checkfirst=True)
+    session.execute(text(note_changes_of(EXPLANATION_EMBEDDINGS.name)))
 
 
 def has_embedding_table(session: Session) -> bool:

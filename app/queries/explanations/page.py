@@ -13,6 +13,7 @@ from app.domain.standing import speaks_for_its_run
 from app.domain.work import ACTIVE
 from app.errors import NotFound
 from app.models import Event, Explanation, LlmCall, Method, Neuron, Provider, Run, Subject
+from app.queries.imports.judgements import NONE, Judgements, imported_judgements
 from app.queries.neurons.claims import ExplanationRow, neuron_explanations
 
 SHOWN_CALLS = 500
@@ -90,6 +91,8 @@ class ExplanationShown:
     replays: tuple[ExplanationRow, ...]
     """What other runs of the same method found for the neuron, the newest first."""
     calls: tuple[CallRow, ...]
+    elsewhere: Judgements
+    """What people at other sites have said of it, as a file brought it."""
 
     @property
     def is_replaying(self) -> bool:
@@ -114,7 +117,7 @@ _CALL_COLUMNS = (
 
 
 def explanation_shown(session: Session, *, explanation_id: int) -> ExplanationShown:
-    """One explanation. Four queries. Raises NotFound."""
+    """One explanation. Five queries. Raises NotFound."""
     address = session.execute(
         select(
             Explanation.neuron_id,
@@ -147,6 +150,7 @@ def explanation_shown(session: Session, *, explanation_id: int) -> ExplanationSh
         runs=runs,
         replays=_replays(shown, explanations),
         calls=() if run_id is None else run_calls(session, run_id=run_id),
+        elsewhere=imported_judgements(session, explanation_ids=[explanation_id]).get(explanation_id, NONE),
     )
 
 

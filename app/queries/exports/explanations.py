@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -27,6 +28,7 @@ from app.models import (
     Score,
     Simulation,
 )
+from app.queries.imports.judgements import NONE, imported_judgements
 
 _LEVELS = [float(level) for level in range(NORMALISED_MAXIMUM + 1)]
 
@@ -53,25 +55,40 @@ def explanations_of(
     ).all()
     ids = [row.Explanation.id for row in rows]
     scores, flags, verdicts = _scores(session, ids), _flags(session, ids), _verdicts(session, ids)
+    elsewhere = imported_judgements(session, explanation_ids=ids)
     simulations = _simulations(session, rows, samples, excerpts)
     found: dict[int, list[model.Explanation]] = defaultdict(list)
     for explanation, name, version in rows:
-        found[explanation.neuron_id].append(
-            model.Explanation(
-                text=explanation.text,
-                author=explanation.author,
-                author_kind=AuthorKind(explanation.author_kind),
-                method=None if name is None else f"{name} v{version}",
-                rank=explanation.rank,
-                created_at=_date(explanation.created_at),
-                scores=scores[explanation.id],
-                simulations=simulations[explanation.id],
-                flags=flags[explanation.id],
-                verdicts=verdicts[explanation.id],
-                provenance=explanation.provenance,
-            )
+        judged = elsewhere.get(explanation.id, NONE)
+        written = model.Explanation(
+            text=explanation.text,
+            author=explanation.author,
+            author_kind=AuthorKind(explanation.author_kind),
+            method=None if name is None else f"{name} v{version}",
+            rank=explanation.rank,
+            created_at=_date(explanation.created_at),
+            scores=scores[explanation.id],
+            simulations=simulations[explanation.id],
+            flags=[*flags[explanation.id], *judged.flags],
+            verdicts=[*verdicts[explanation.id], *judged.verdicts],
+            provenance=explanation.provenance,
         )
+        found[explanation.neuron_id].append(_as_it_came(written))
     return found
+
+
+def _as_it_came(written: model.Explanation) -> model.Explanation:
+    """An imported explanation with the date, the method and the facts that its file gave it."""
+    if written.author_kind is not AuthorKind.IMPORT:
+        return written
+    provenance = dict(written.provenance)
+    return replace(
+        written,
+        created_at=provenance.pop("created_at", written.created_at),
+        method=provenance.pop("method", written.method),
+        facts=provenance.pop("facts", {}),
+        provenance=provenance,
+    )
 
 
 def _date(moment: datetime) -> str:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,6 +22,7 @@ from app.domain.storable import storable_json, storable_text
 from app.formats import records as model
 from app.models import Explanation, Score, Simulation
 from app.queries.common.bulk import copy_into
+from app.queries.imports.judgements import store_judgements
 
 SimulationKey: TypeAlias = tuple[str | None, SampleKind, Split]
 ScoreKey: TypeAlias = tuple[str, str, str | None]
@@ -104,7 +105,20 @@ def store_explanations(
             changed.add(each.neuron_id)
     copy_into(session, "score", _SCORE, scores)
     copy_into(session, "simulation", _SIMULATION, simulations)
+    store_judgements(session, found=_judged(explanations, ids))
     return StoredExplanations(len(fresh), len(scores), len(simulations), tuple(sorted(changed)))
+
+
+def _judged(explanations: Sequence[NewExplanation], ids: Mapping[TextKey, int]) -> dict[int, model.Explanation]:
+    """What people elsewhere have said of each explanation, wherever in a chunk the file says it."""
+    judged: dict[int, model.Explanation] = {}
+    for each in explanations:
+        if each.found.flags or each.found.verdicts:
+            earlier = judged.get(ids[each.key])
+            flags = [*(earlier.flags if earlier else ()), *each.found.flags]
+            verdicts = [*(earlier.verdicts if earlier else ()), *each.found.verdicts]
+            judged[ids[each.key]] = replace(each.found, flags=flags, verdicts=verdicts)
+    return judged
 
 
 def attach_scores(
@@ -175,8 +189,6 @@ def _row(new: NewExplanation, explanation_id: int, collection_id: int) -> tuple[
         **({"facts": found.facts} if found.facts else {}),
         **({"created_at": found.created_at} if found.created_at else {}),
         **({"method": found.method} if found.method else {}),
-        **({"flags": [_as_json(flag) for flag in found.flags]} if found.flags else {}),
-        **({"verdicts": [_as_json(verdict) for verdict in found.verdicts]} if found.verdicts else {}),
     }
     return (
         explanation_id,
@@ -188,10 +200,6 @@ def _row(new: NewExplanation, explanation_id: int, collection_id: int) -> tuple[
         collection_id,
         Jsonb(storable_json(provenance)),
     )
-
-
-def _as_json(value: model.Flag | model.Verdict) -> dict[str, Any]:
-    return {name: getattr(value, name) for name in value.__slots__}
 
 
 def _score_key(score: model.Score) -> ScoreKey:

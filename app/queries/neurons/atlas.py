@@ -2,7 +2,6 @@
 
 import numpy as np
 from psycopg import sql
-from sqlalchemy import String, cast, func, select
 from sqlalchemy.orm import Session
 
 from app.domain.atlas import NeuronFacts
@@ -51,8 +50,3 @@ def neuron_facts(session: Session, *, subject_id: int) -> NeuronFacts:
         is_flagged=rows["flagged"].astype(np.bool_),
         is_rejected=rows["rejected"].astype(np.bool_),
     )
-
-
-def snapshot(session: Session) -> str:
-    """A name of what the database holds now: as long as it is the same, no transaction has stored anything."""
-    return session.scalars(select(cast(func.pg_current_snapshot(), String))).one()

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Integer,
+    ScalarSelect,
     Select,
     SmallInteger,
     and_,
@@ -126,18 +127,11 @@ def neurons_page(
 
 def count_neurons(session: Session, *, query: NeuronsQuery, bound: int | None = None) -> Matches:
     """How many neurons match, exactly up to ``bound``."""
-    if bound is None:
-        bound = SEARCH_COUNT_BOUND if query.filter.words else COUNT_BOUND
-    some = (
-        select(literal(1))
-        .where(*filter_conditions(query.subject_id, query.filter))
-        .select_from(Neuron)
-        .limit(bound + 1)
-        .subquery()
-    )
+    most = _bound_of(query) if bound is None else bound
+    matching = select(literal(1)).select_from(Neuron).where(*filter_conditions(query.subject_id, query.filter))
     with planned_by_value(session, query.filter):
-        number = session.scalar(select(func.count()).select_from(some)) or 0
-    return Matches(min(number, bound), exact=number <= bound)
+        number = session.scalar(select(_number_of(matching, most))) or 0
+    return _up_to(number, most)
 
 
 def random_neuron(
@@ -201,18 +195,15 @@ class PositionInList:
 def position_in_list(session: Session, *, query: NeuronsQuery, neuron_id: int) -> PositionInList:
     """A neuron's neighbours in a list and its position, by keyset: the cost does not grow with the position.
 
-    At most nine queries, each of bounded size. The neuron need not match: flagging it may have taken it out.
+    At most six queries, each of bounded size. The neuron need not match: flagging it may have taken it out.
     """
-    matches = count_neurons(session, query=query)
-    few = _are_few(matches, query)
     own = session.execute(_chosen(query, required=False).where(Neuron.id == neuron_id)).one()
     start = parse_cursor(cursor_of(own, query.sort), query.sort)
-    matching = select(Neuron.id).where(Neuron.id == neuron_id, *filter_conditions(query.subject_id, query.filter))
     with _planned(session, query):
-        before = _read(session, _source(query, few=few), start, backwards=True, limit=1)
-        after = _read(session, _source(query, few=few), start, backwards=False, limit=1)
-        n_before = _count_before(session, query, start) if before else Matches(0, exact=True)
-        is_listed = session.scalar(matching) is not None
+        n_before, matches, is_listed = _counts(session, query, start, neuron_id)
+        source = _source(query, few=_are_few(matches, query))
+        before = _read(session, source, start, backwards=True, limit=1)
+        after = _read(session, source, start, backwards=False, limit=1)
     return PositionInList(_neighbour(before, query), _neighbour(after, query), n_before, matches, is_listed)
 
 
@@ -220,14 +211,31 @@ def _neighbour(rows: Sequence[Any], query: NeuronsQuery) -> Neighbour | None:
     return Neighbour(rows[0].layer, rows[0].index, cursor_of(rows[0], query.sort)) if rows else None
 
 
-def _count_before(session: Session, query: NeuronsQuery, start: SortCursor) -> Matches:
-    """How many neurons come before a cursor, exactly up to ``COUNT_BOUND``."""
-    source = _source(query, few=False)
-    n = 0
-    for _, condition in _conditions(source, start, backwards=True):
-        some = select(literal(1)).select_from(source.statement.where(condition).limit(COUNT_BOUND + 1 - n).subquery())
-        n += session.scalar(select(func.count()).select_from(some.subquery())) or 0
-    return Matches(min(n, COUNT_BOUND), exact=n <= COUNT_BOUND)
+def _counts(session: Session, query: NeuronsQuery, start: SortCursor, neuron_id: int) -> tuple[Matches, Matches, bool]:
+    """How many neurons of a list come before a cursor, how many it has, and whether a neuron is in it. One query."""
+    source, bound = _source(query, few=False), _bound_of(query)
+    conditions = filter_conditions(query.subject_id, query.filter)
+    before = [
+        _number_of(source.statement.where(condition), COUNT_BOUND)
+        for _, condition in _conditions(source, start, backwards=True)
+    ]
+    matching = _number_of(select(literal(1)).select_from(Neuron).where(*conditions), bound)
+    is_listed = select(Neuron.id).where(Neuron.id == neuron_id, *conditions).exists()
+    *numbers, n, listed = session.execute(select(*before, matching, is_listed)).one()
+    return _up_to(sum(numbers), COUNT_BOUND), _up_to(n, bound), listed
+
+
+def _number_of(statement: Select[Any], bound: int) -> ScalarSelect[int]:
+    """The number of a statement's rows, counted up to one more than a bound."""
+    return select(func.count()).select_from(statement.limit(bound + 1).subquery()).scalar_subquery()
+
+
+def _up_to(number: int, bound: int) -> Matches:
+    return Matches(min(number, bound), exact=number <= bound)
+
+
+def _bound_of(query: NeuronsQuery) -> int:
+    return SEARCH_COUNT_BOUND if query.filter.words else COUNT_BOUND
 
 
 def _source(query: NeuronsQuery, *, few: bool) -> _Source:

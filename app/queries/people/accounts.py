@@ -38,6 +38,8 @@ class Viewer:
     """Whether this person has shown a short while ago who they are."""
     was_idle: bool = False
     """Whether the request before this one was some time ago."""
+    known_until: datetime | None = None
+    """Until when nobody need look again whether the session is good, and nothing is noted about its use."""
 
     @property
     def by_program(self) -> bool:

@@ -28,6 +28,7 @@ _HOLDER = PreparedSelect(
         null().label("scope"),
         (WebSession.confirmed_at > _ago("confirmed")).label("is_confirmed"),
         (WebSession.seen_at < _ago("seen")).label("was_idle"),
+        func.least(WebSession.expires_at, WebSession.seen_at + bindparam("seen", type_=Interval)).label("known_until"),
     )
     .join(WebSession, WebSession.account_id == Account.id)
     .where(

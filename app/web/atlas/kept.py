@@ -1,7 +1,7 @@
 """The atlas of each subject as it is sent, kept in memory: the next request costs no more than a static file.
 
 Built from every neuron of a subject, which takes some tenths of a second for 300,000. So it is built at most once in
-``KEPT_SECONDS``, and not at all while no transaction has stored anything.
+``KEPT_SECONDS``, and not at all while nothing that pages show has changed.
 """
 
 import gzip
@@ -18,7 +18,8 @@ from sqlalchemy.orm import Session
 
 from app.domain.atlas import LayerFigures, layer_figures, pack_atlas
 from app.domain.plots import SubjectPlots, subject_plots
-from app.queries.neurons.atlas import neuron_facts, snapshot
+from app.queries.common.versions import content_version
+from app.queries.neurons.atlas import neuron_facts
 from app.queries.subjects.lookup import SubjectHead, subject_head
 
 KEPT_SECONDS = 10.0
@@ -40,6 +41,8 @@ class Atlas:
     """A subject's neurons in one picture."""
 
     subject_id: int
+    version: int
+    """Of what pages show, read before it was built."""
     file: AtlasFile | None
     """None where the subject has too many places to be drawn."""
     layers: tuple[LayerFigures, ...]
@@ -49,7 +52,6 @@ class Atlas:
 @dataclass(slots=True)
 class _Kept:
     atlas: Atlas
-    snapshot: str
     checked: float
 
 
@@ -76,25 +78,25 @@ class Atlases:
             return self.fresh(slug) or self._renewed(session, slug, head)
 
     def _renewed(self, session: Session, slug: str, head: SubjectHead | None) -> Atlas:
-        now, kept = snapshot(session), self._kept.get(slug)
-        if kept is not None and kept.snapshot == now:
+        now, kept = content_version(session), self._kept.get(slug)
+        if kept is not None and kept.atlas.version == now:
             kept.checked = self._clock()
             return kept.atlas
-        atlas = _built(session, head or subject_head(session, slug=slug))
-        self._kept[slug] = _Kept(atlas, now, self._clock())
+        atlas = _built(session, head or subject_head(session, slug=slug), now)
+        self._kept[slug] = _Kept(atlas, self._clock())
         self._kept.move_to_end(slug)
         while len(self._kept) > MOST_KEPT:
             self._kept.popitem(last=False)
         return atlas
 
 
-def _built(session: Session, head: SubjectHead) -> Atlas:
+def _built(session: Session, head: SubjectHead, version: int) -> Atlas:
     facts = neuron_facts(session, subject_id=head.id)
     content = pack_atlas(facts, n_layers=head.n_layers, width=head.neurons_per_layer)
     file = None
     if content is not None:
         file = AtlasFile(content, gzip.compress(content, mtime=0), hashlib.sha256(content).hexdigest()[:16])
-    return Atlas(head.id, file, layer_figures(facts), subject_plots(facts))
+    return Atlas(head.id, version, file, layer_figures(facts), subject_plots(facts))
 
 
 async def kept_atlases(request: Request) -> Atlases:

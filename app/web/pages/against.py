@@ -48,7 +48,7 @@ class AgainstPage:
         return tuple(MatchedBy)
 
 
-@page(router, "/{slug}/against", template="subject/against.html")
+@page(router, "/{slug}/against", template="subject/against.html", is_kept=True)
 def against(
     session: DbSession,
     slug: str,

@@ -14,6 +14,7 @@ from app.web.atlas.legend import Swatch, legend_of
 from app.web.deps import DbSession
 from app.web.http.conditional import file_response
 from app.web.http.routing import PageRouter
+from app.web.http.unchanged import KEPT_ENDPOINTS, made_at
 from app.web.rendering.templating import PROBLEMS, page
 
 router = PageRouter()
@@ -47,11 +48,12 @@ class AtlasPage:
         return Plane.SCORE if any(layer.score is not None for layer in self.layers) else Plane.STATE
 
 
-@page(router, "/{slug}/atlas", template="atlas/page.html")
-def atlas(session: DbSession, atlases: KnownAtlases, slug: str) -> AtlasPage:
+@page(router, "/{slug}/atlas", template="atlas/page.html", is_kept=True)
+def atlas(session: DbSession, request: Request, atlases: KnownAtlases, slug: str) -> AtlasPage:
     """A picture of all neurons of a subject: its scales, where its bytes are, and each layer in numbers."""
     head = subject_head(session, slug=slug)
     found = atlases.get(session, slug=slug, head=head)
+    made_at(request.state, found.version)
     return AtlasPage(
         subject=head,
         address=f"/{slug}",
@@ -79,6 +81,10 @@ async def atlas_file(session: DbSession, request: Request, atlases: KnownAtlases
     found = atlases.fresh(slug)
     if found is None:
         found = await run_in_threadpool(atlases.get, session, slug=slug)
+    made_at(request.state, found.version)
     if found.file is None:
         raise NotFound("This subject has too many neurons to be drawn. Its table of layers is complete.")
     return file_response(request, found.file.content, found.file.compressed, found.file.digest, media_type=MEDIA_TYPE)
+
+
+KEPT_ENDPOINTS.add(atlas_file)

@@ -68,7 +68,7 @@ class NeuronCompare:
         return f"?{urlencode([('explanation', column.id) for column in self.columns])}"
 
 
-@page(router, f"{ROUTE}/compare", template="neuron/compare.html")
+@page(router, f"{ROUTE}/compare", template="neuron/compare.html", is_kept=True)
 def compare(
     session: DbSession,
     head: Head,

@@ -59,7 +59,13 @@ class NeuronExcerpt:
         return Markup(visible(token))  # noqa: S704 - escaped there
 
 
-@page(router, f"{ROUTE}/excerpts/{{excerpt_id}}", template="neuron/excerpt.html", partial="neuron/_excerpt.html")
+@page(
+    router,
+    f"{ROUTE}/excerpts/{{excerpt_id}}",
+    template="neuron/excerpt.html",
+    partial="neuron/_excerpt.html",
+    is_kept=True,
+)
 def excerpt(
     session: DbSession,
     head: Head,

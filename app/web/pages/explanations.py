@@ -68,7 +68,7 @@ class ExplanationsBill:
     lines: tuple[BillLine, ...]
 
 
-@page(router, "/explanations/{explanation_id}", template="explanations/page.html")
+@page(router, "/explanations/{explanation_id}", template="explanations/page.html", is_kept=True)
 def explanation(session: DbSession, viewer: CurrentViewer, explanation_id: Id) -> ExplanationsPage:
     """An explanation with its scores, its provenance and, for those with an account, the calls of its run."""
     shown = explanation_shown(session, explanation_id=explanation_id)

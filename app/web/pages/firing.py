@@ -65,7 +65,7 @@ class SubjectFiring:
     workers_alive: int
 
 
-@page(router, "/{slug}/firing", template="subject/firing.html", partial="subject/_firing.html")
+@page(router, "/{slug}/firing", template="subject/firing.html", partial="subject/_firing.html", is_kept=True)
 def firing(session: DbSession, known: KnownVocabularies, slug: str, trial: Id = None) -> SubjectFiring:
     """A form for a text, and the neurons that fire most on the one that was sent."""
     head = subject_head(session, slug=slug)

@@ -45,25 +45,25 @@ class GlossaryPage:
     terms: dict[str, Term]
 
 
-@page(router, "/guide", template="guide/page.html")
+@page(router, "/guide", template="guide/page.html", is_kept=True)
 def guide() -> GuidePage:
     """How to use the site."""
     return _rendered(Document.GUIDE)
 
 
-@page(router, "/guide/lexical", template="guide/page.html")
+@page(router, "/guide/lexical", template="guide/page.html", is_kept=True)
 def lexical() -> GuidePage:
     """The grammar of lexical explanations."""
     return _rendered(Document.LEXICAL)
 
 
-@page(router, "/guide/scores", template="guide/scores.html")
+@page(router, "/guide/scores", template="guide/scores.html", is_kept=True)
 def scores() -> GlossaryPage:
     """How to read a score."""
     return glossary()
 
 
-@page(router, "/guide/glossary", template="guide/glossary.html")
+@page(router, "/guide/glossary", template="guide/glossary.html", is_kept=True)
 def glossary() -> GlossaryPage:
     """Every term that the pages use."""
     return GlossaryPage(dict(GLOSSARY))

@@ -21,8 +21,8 @@ from app.queries.subjects.overview import (
 from app.queries.subjects.unfinished import UnfinishedCollection, unfinished_collections
 from app.web.deps import CurrentViewer, DbSession
 from app.web.http.routing import PageRouter
+from app.web.http.visits import Visit
 from app.web.rendering.templating import CurrentView, page
-from app.web.rendering.visits import Visit
 
 router = PageRouter()
 

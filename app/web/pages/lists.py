@@ -106,7 +106,7 @@ class AddPage:
     """The viewer's own, of this subject."""
 
 
-@page(router, "/lists", template="lists/page.html")
+@page(router, "/lists", template="lists/page.html", is_kept=True)
 def lists(session: DbSession, viewer: CurrentViewer) -> ListsPage:
     """Lists of neurons and saved searches."""
     found, searches = lists_of(session), searches_of(session, account_id=None)
@@ -119,7 +119,7 @@ def lists(session: DbSession, viewer: CurrentViewer) -> ListsPage:
     )
 
 
-@page(router, "/lists/{list_id}", template="lists/list.html", partial="lists/_list.html")
+@page(router, "/lists/{list_id}", template="lists/list.html", partial="lists/_list.html", is_kept=True)
 def one_list(
     session: DbSession,
     settings: AppSettings,
@@ -150,7 +150,7 @@ def _row(head: ListHead, fields: FilterFields, row: NeuronRow, entry: ListEntry)
     return ListedRow(position=entry.position, note=entry.note, address=address, neuron=row)
 
 
-@page(router, "/{slug}/lists", template="lists/add.html")
+@page(router, "/{slug}/lists", template="lists/add.html", is_kept=True)
 def choose_list(
     session: DbSession,
     viewer: MayKeep,

@@ -16,11 +16,11 @@ from app.queries.people.passwords import account_by_password
 from app.settings import Settings
 from app.web.deps import AppSettings, DbSession, is_https, session_cookie, session_token_of
 from app.web.http.routing import PageRouter
+from app.web.http.visits import VISITS_COOKIE
 from app.web.login.factor import pass_second_factor
 from app.web.login.sessions import agent_of, client_of, count_attempts, logged_in
 from app.web.rendering.addresses import local_path
 from app.web.rendering.templating import CurrentView
-from app.web.rendering.visits import VISITS_COOKIE
 
 router = PageRouter(include_in_schema=False)
 

@@ -96,7 +96,7 @@ class MethodsCompare:
         return self.first.simulator_name, self.second.simulator_name
 
 
-@page(router, "/methods", template="methods/page.html")
+@page(router, "/methods", template="methods/page.html", is_kept=True)
 def methods(session: DbSession) -> MethodsPage:
     """What each method has done."""
     able = usable_methods(session)
@@ -111,7 +111,7 @@ def methods(session: DbSession) -> MethodsPage:
     return MethodsPage(tuple(usable), {need: tuple(own) for need, own in needing.items()}, measured_truth())
 
 
-@page(router, "/methods/compare", template="methods/compare.html")
+@page(router, "/methods/compare", template="methods/compare.html", is_kept=True)
 def compare(
     session: DbSession,
     *,
@@ -132,7 +132,7 @@ def compare(
     )
 
 
-@page(router, "/methods/{method_id}", template="methods/method.html")
+@page(router, "/methods/{method_id}", template="methods/method.html", is_kept=True)
 def method(session: DbSession, method_id: MethodId) -> MethodsMethod:
     """One version of a method: its steps, its parameters, its use."""
     figures = method_figures(session)

@@ -21,6 +21,7 @@ from app.queries.review.flags import open_flag
 from app.web.deps import AppSettings, CurrentViewer, DbSession, RequestedEmbed, allowed_to
 from app.web.heat.vocabularies import Vocabularies
 from app.web.http.routing import PageRouter
+from app.web.http.visits import Visit
 from app.web.neuron.address import ROUTE, Head, RequestedAddress, path_of, requested_head
 from app.web.neuron.checks import CheckShown, shown_check
 from app.web.neuron.choices import MethodChoice, choices_for
@@ -43,7 +44,6 @@ from app.web.neuron.tokens import TokenShown, shown_tokens
 from app.web.neuron.trail import AskedList, Trail, going_on, path_in_list, trail_of
 from app.web.rendering.addresses import local_path
 from app.web.rendering.templating import CurrentView, page
-from app.web.rendering.visits import Visit
 from app.work.enqueue import enqueue_batch
 
 router = PageRouter()
@@ -128,7 +128,7 @@ async def shown_rows(
     return ShownRows(show, tuple(dict.fromkeys(more or ())), explanation)
 
 
-@page(router, ROUTE, template="neuron/page.html", partial="neuron/_evidence.html")
+@page(router, ROUTE, template="neuron/page.html", partial="neuron/_evidence.html", is_kept=True)
 def neuron(  # noqa: PLR0913, PLR0917 - FastAPI reads a route's inputs from its arguments
     session: DbSession,
     viewer: CurrentViewer,
@@ -148,6 +148,8 @@ def neuron(  # noqa: PLR0913, PLR0917 - FastAPI reads a route's inputs from its 
         view.remember(Visit(head.slug, head.layer, head.index))
     trail = trail_of(session, head, listed, settings=settings, flagging=flagging)
     parts = neuron_parts(session, head=head, explanation_id=explanation or head.current_explanation_id)
+    if head.n_active_runs:
+        view.changes_by_itself()
     claim = claim_of(head, parts.explanations, explanation)
     flags = neuron_flags(session, neuron_id=head.id) if head.n_open_flags else ()
     evidence = _shown_evidence(session, head, parts, known, rows)

@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 
+from fastapi import Request
+
 from app.domain.plots import SubjectPlots
 from app.queries.methods.figures import MethodName, explaining_methods
 from app.queries.subjects.lookup import SubjectHead, subject_head
 from app.web.atlas.kept import KnownAtlases
 from app.web.deps import DbSession
 from app.web.http.routing import PageRouter
+from app.web.http.unchanged import made_at
 from app.web.rendering.templating import page
 
 router = PageRouter()
@@ -32,9 +35,10 @@ class PlotsPage:
         return ROWS_IN_SIGHT
 
 
-@page(router, "/{slug}/plots", template="atlas/plots.html")
-def plots(session: DbSession, atlases: KnownAtlases, slug: str) -> PlotsPage:
+@page(router, "/{slug}/plots", template="atlas/plots.html", is_kept=True)
+def plots(session: DbSession, request: Request, atlases: KnownAtlases, slug: str) -> PlotsPage:
     """Histograms by layer, and neurons by two values at once."""
     head = subject_head(session, slug=slug)
     found = atlases.get(session, slug=slug, head=head)
+    made_at(request.state, found.version)
     return PlotsPage(head, f"/{slug}", found.plots, explaining_methods(session))

@@ -26,6 +26,7 @@ from app.queries.subjects.lookup import SubjectName, named_subject, subject_name
 from app.settings import Settings
 from app.web.deps import AppSettings, CurrentViewer, DbSession, allowed_to
 from app.web.http.routing import PageRouter
+from app.web.http.visits import Visit
 from app.web.listing.facets import FacetShown, shown_facets
 from app.web.listing.filters import (
     BY_MEANING,
@@ -40,7 +41,6 @@ from app.web.listing.filters import (
 )
 from app.web.listing.meaning import FoundMeaning, MeaningSearch, find_meaning, required_source
 from app.web.rendering.templating import CurrentView, page
-from app.web.rendering.visits import Visit
 from app.work.embeddings import enqueue_query
 
 router = PageRouter()

@@ -31,14 +31,14 @@ class AlikePage:
     alike: AlikeNeurons
 
 
-@page(router, f"{ROUTE}/like", template="neuron/like.html")
+@page(router, f"{ROUTE}/like", template="neuron/like.html", is_kept=True)
 def like(session: DbSession, head: Head) -> AlikePage:
     """Neurons like this one: by shared excerpts, by co-firing, by shared tokens, by text."""
     found = alike_neurons(session, neuron_id=head.id, collection_id=head.collection_id)
     return AlikePage(head, path_of(head), found)
 
 
-@page(router, f"{ROUTE}/similar", template="neuron/similar.html", partial="neuron/_similar.html")
+@page(router, f"{ROUTE}/similar", template="neuron/similar.html", partial="neuron/_similar.html", is_kept=True)
 def similar(session: DbSession, head: Head) -> NeuronSimilar:
     """Neurons of the same subject with the same text, the same strongest tokens, or the same top excerpts."""
     found = similar_neurons(session, neuron_id=head.id, collection_id=head.collection_id)

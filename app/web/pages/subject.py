@@ -182,7 +182,7 @@ async def sent_selection(
     return Confirmed(Selection(tuple(neuron or ()), kept_filters(filters)), method_id, n_neurons, cap)
 
 
-@page(router, "/{slug}", template="subject/page.html", partial="subject/_results.html")
+@page(router, "/{slug}", template="subject/page.html", partial="subject/_results.html", is_kept=True)
 def subject(  # noqa: PLR0913 - FastAPI reads a route's inputs from its arguments
     session: DbSession,
     settings: AppSettings,

@@ -45,7 +45,7 @@ class TokensPage:
     """The tokens as the page shows them."""
 
 
-@page(router, "/{slug}/tokens", template="subject/tokens.html")
+@page(router, "/{slug}/tokens", template="subject/tokens.html", is_kept=True)
 def tokens(
     session: DbSession,
     slug: str,

@@ -23,11 +23,14 @@ from app.domain.roles import Permission, may
 from app.home import files
 from app.localization.catalogues import translations
 from app.localization.languages import Language
+from app.localization.validity import noted_validity
 from app.queries.people.accounts import Viewer
 from app.version import code_version
 from app.web.deps import CurrentViewer
 from app.web.http.security import PRIVATE
 from app.web.http.static import static_url
+from app.web.http.unchanged import IS_VISIT, KEPT_ENDPOINTS, limit_validity
+from app.web.http.visits import VISITS_COOKIE, Visit, read_visits, remember_visit
 from app.web.rendering.charts import against_table, score_rows, stacked_bar
 from app.web.rendering.filters import filters_of
 from app.web.rendering.pictures import roc_curve, share_bar
@@ -35,7 +38,6 @@ from app.web.rendering.plots import grid_plot, histogram_rows
 from app.web.rendering.problem import Problem
 from app.web.rendering.signs import shown
 from app.web.rendering.svg import activation_histogram, score_axis, score_range
-from app.web.rendering.visits import VISITS_COOKIE, VISITS_SECONDS, Visit, read_visits, with_visit
 
 TEMPLATES = files("templates")
 
@@ -150,6 +152,10 @@ class View:
         if self.viewer is None or not self.viewer.by_program:
             self._visit = visit
 
+    def changes_by_itself(self) -> None:
+        """Note that the page shows work in progress: it is never said to be unchanged."""
+        limit_validity(self.request.state, 0)
+
     @property
     def visits(self) -> tuple[Visit, ...]:
         """The neurons that were looked at last in this browser."""
@@ -192,16 +198,19 @@ class View:
         renderer = cast("Renderer", self.request.app.state.renderer)
         # Pages differ by viewer, and fragments from pages.
         common = {"Vary": "HX-Request, Cookie, Authorization", "Cache-Control": PRIVATE}
+        with noted_validity() as validity:
+            content = renderer.render(template, context, frame)
+        limit_validity(request.state, validity.until)
         response = HTMLResponse(
-            renderer.render(template, context, frame),
+            content,
             status_code=status,
             headers=common | {name.replace("_", "-"): value for name, value in headers.items()},
         )
         if frame.told:
             response.delete_cookie(TOLD_COOKIE, httponly=True, samesite="lax")
         if self._visit is not None and not self.wants_part:
-            kept = with_visit(self.visits, self._visit)
-            response.set_cookie(VISITS_COOKIE, kept, max_age=VISITS_SECONDS, httponly=True, samesite="lax")
+            remember_visit(response, request.cookies.get(VISITS_COOKIE), self._visit)
+            setattr(request.state, IS_VISIT, True)
         return response
 
 
@@ -219,15 +228,25 @@ def _here(request: Request) -> str:
 
 
 def page(
-    router: APIRouter, path: str, *, template: str, partial: str | None = None, twin: str | None = None
+    router: APIRouter,
+    path: str,
+    *,
+    template: str,
+    partial: str | None = None,
+    twin: str | None = None,
+    is_kept: bool = False,
 ) -> Callable[[Function], Function]:
     """Register a function as the page at ``path`` and as the JSON at ``path.json`` (or ``twin``).
 
-    ``partial`` is the template that is rendered alone when htmx requests it; it has the same context.
+    ``partial`` is the template that is rendered alone when htmx requests it; it has the same context. ``is_kept`` says
+    that the page shows nothing but what the database's version counts: it is not made again while that is the same.
     """
 
     def register(function: Function) -> Function:
         context_type = inspect.signature(function, eval_str=True).return_annotation
+        as_html = _as_html(function, template, partial)
+        if is_kept:
+            KEPT_ENDPOINTS.update((function, as_html))
         router.add_api_route(
             twin or f"{path}.json",
             function,
@@ -239,7 +258,7 @@ def page(
         router.add_api_route(twin or f"{path}.json", function, methods=["HEAD"], include_in_schema=False)
         router.add_api_route(
             path,
-            _as_html(function, template, partial),
+            as_html,
             methods=["GET", "HEAD"],
             include_in_schema=False,
             response_class=HTMLResponse,

@@ -4,6 +4,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from starlette.responses import Response
+
 VISITS_COOKIE = "neuron_audit_visits"
 VISITS_SECONDS = 90 * 86_400
 KEPT = 8
@@ -34,3 +36,15 @@ def with_visit(visits: Sequence[Visit], newest: Visit) -> str:
     """The cookie after another visit."""
     kept = [newest, *(visit for visit in visits if visit != newest)][:KEPT]
     return "|".join(f"{visit.slug}:{visit.layer}:{visit.index}" for visit in kept)
+
+
+def visit_of(path: str) -> Visit | None:
+    """The neuron whose page a path is."""
+    found = _VISIT.fullmatch(path.removeprefix("/").replace("/", ":"))
+    return None if found is None else Visit(found[1], int(found[2]), int(found[3]))
+
+
+def remember_visit(response: Response, cookie: str | None, visit: Visit) -> None:
+    """Let the browser remember a visit beside those that its cookie holds."""
+    kept = with_visit(read_visits(cookie), visit)
+    response.set_cookie(VISITS_COOKIE, kept, max_age=VISITS_SECONDS, httponly=True, samesite="lax")

@@ -1,0 +1,41 @@
+"""The version of what pages show; see ``app.queries.common.versions``."""
+
+from sqlalchemy import BigInteger
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.models.base import Base
+
+
+class ContentChange(Base):
+    """How many statements of one database process have changed something that pages show.
+
+    Triggers count (in the migration). Each process has a row of its own, so that none waits for another's transaction.
+    """
+
+    __tablename__ = "content_change"
+
+    process: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    """Its number at the server; 0 holds the sum of those that have ended."""
+    n: Mapped[int] = mapped_column(BigInteger)
+
+
+NOT_SHOWN = {
+    "attempt_count": "limits logins",
+    "content_change": "the version itself",
+    "event_link": "follows from the events",
+    "login_token": "limits logins",
+    "openid_login": "a login under way",
+    "pause": "on pages of work, which are not kept",
+    "query_embedding": "what was looked up before",
+    "spending": "limits requests",
+    "turn": "of workers",
+    "worker": "on pages of work, which are not kept",
+}
+"""Tables that no page that can be kept shows, with the reason. Sums in ``COUNT_TABLES`` follow from other tables."""
+WHILE_AT_WORK = {
+    "run": ("lease_token", "lease_until", "due_at", "stage", "progress", "worker_id", "executions"),
+    "task": ("lease_token", "lease_until", "due_at", "stage", "progress", "worker_id", "executions"),
+    "collection": ("lease_until", "stage", "progress", "part_tokens", "tokens_done", "tokens_per_second"),
+    "web_session": ("seen_at",),
+}
+"""Columns that change again and again while work is done or somebody reads; pages that show them are not kept."""
