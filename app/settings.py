@@ -83,7 +83,11 @@ class Settings(BaseSettings):
     )
     page_size: int = Field(50, ge=1, le=500, description="Rows on one page of a list.")
     batch_limit: int = Field(MOST_IN_BATCH, ge=1, description="Most neurons that one batch may hold.")
-    device: str = Field("auto", description="Where models run: auto, cpu, cuda, cuda:1, mps.")
+    device: str = Field(
+        "auto",
+        description="Where models run: auto, cpu, cuda, cuda:1, mps, or several cards, as cuda:0,cuda:1, over which a"
+        " subject that is larger than the first is spread. auto and cuda are all cards.",
+    )
     lease_seconds: Seconds = Field(
         60.0, gt=0, description="Seconds a worker may hold a run or task without renewing its lease."
     )

@@ -39,6 +39,21 @@ def chosen_device(setting: str) -> torch.device:
     return device
 
 
+def chosen_devices(setting: str) -> list[torch.device]:
+    """The devices over which a model may be spread: ``cuda:0,cuda:1``, or one. ``auto`` and ``cuda`` are all GPUs.
+
+    The first is the one that holds all else. Raises CheckpointError for a device that is not there.
+    """
+    if setting in (AUTO, "cuda") and torch.cuda.is_available():
+        return [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
+    return [chosen_device(each.strip()) for each in setting.split(",")]
+
+
+def first_device(setting: str) -> torch.device:
+    """The device that holds what is not spread. Raises CheckpointError."""
+    return chosen_device(setting.partition(",")[0].strip())
+
+
 def device_name(device: torch.device) -> str:
     """A device as pages show it: ``cpu``, or a GPU with its number and its model."""
     if device.type != "cuda":

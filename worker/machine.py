@@ -9,7 +9,7 @@ from huggingface_hub.errors import CacheNotFound
 from app.domain.diagnosis import Finding, State
 from app.errors import CheckpointError
 from worker.compiled_loops import compiled_loop
-from worker.devices import chosen_device, device_name
+from worker.devices import device_name, first_device
 
 MOST_NAMED = 4
 
@@ -24,7 +24,7 @@ def worker_findings(device: str) -> Iterator[Finding]:
 def device_finding(device: str) -> Finding:
     """Where models would run. A processor is slower, and enough for the lexical method."""
     try:
-        chosen = chosen_device(device)
+        chosen = first_device(device)
     except CheckpointError as error:
         return Finding("models run on", State.BROKEN, error.message.rstrip("."), "Set NEURON_AUDIT_DEVICE to auto")
     if chosen.type == "cuda":

@@ -4,8 +4,6 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.cluster.hierarchy import cut_tree, linkage
-from scipy.spatial.distance import squareform
 
 from app.domain.activations import FloatArray, IntArray
 
@@ -47,6 +45,9 @@ def _cuts(distances: Distances, most: int) -> Iterator[IntArray]:
     counts = range(min(most, len(distances) // 2), 1, -1)
     if not counts:
         return
+    from scipy.cluster.hierarchy import cut_tree, linkage  # of prompts by meaning alone: 20 MB of every process
+    from scipy.spatial.distance import squareform
+
     tree = linkage(squareform(distances, checks=False), method="average")
     for labels in cut_tree(tree, n_clusters=list(counts)).T:
         yield _by_appearance(labels)

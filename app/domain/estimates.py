@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from app.domain.activations import ActivationRecord, FloatArray, NeuronRecords
 from app.domain.intervals import CONFIDENCE, Interval, Scale
@@ -225,7 +225,7 @@ def weighted_interval(weights: Weights, sums: Float64s, statistic: Statistic, sc
         low, high = scale.back(np.array([centre, centre]))
         return (float(low), float(high)) if everything.all() else None
     freedom = variance**2 / sum(part**2 / _freedom(n) for part, n in parts if part > 0)
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * np.sqrt(variance))
+    half = float(special.stdtrit(freedom, (1 + CONFIDENCE) / 2) * np.sqrt(variance))
     low, high = scale.back(np.array([centre - half, centre + half]))
     return float(low), float(high)
 

@@ -5,13 +5,14 @@ sqrt((k - 1) / k), and a normal quantile is too short for k - 1 degrees of freed
 on which the statistic is nearly symmetric. Intervals of shares and areas never have width 0.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special, stats
+from scipy import special  # not stats: it takes 60 MB of every process
 
 FloatRows = NDArray[np.float64]
 Interval = tuple[float, float]
@@ -19,6 +20,8 @@ Statistic = Callable[[FloatRows], FloatRows]
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
+Z = float(special.ndtri((1 + CONFIDENCE) / 2))
+"""Standard deviations of a normal distribution that half of an interval spans."""
 LEAST_DEFINED_SHARE = 0.5
 """Of the draws: below it the interval is missing."""
 MIN_EXCERPTS = 2
@@ -79,7 +82,7 @@ def bootstrap_interval(
     if not np.isfinite(centre) or draws.size < LEAST_DEFINED_SHARE * values.size:
         # At the end of its range, as the correlation of a perfect prediction: so are the draws.
         return float(defined.min()), float(defined.max())
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, k - 1) * draws.std() * np.sqrt(k / (k - 1)))
+    half = float(special.stdtrit(k - 1, (1 + CONFIDENCE) / 2) * draws.std() * np.sqrt(k / (k - 1)))
     low, high = scale.back(np.array([centre - half, centre + half]))
     return float(low), float(high)
 
@@ -98,8 +101,24 @@ def share_interval(successes: int, trials: int) -> Interval:
 
     Source: Wilson, "Probable inference, the law of succession, and statistical inference" (1927).
     """
-    interval = stats.binomtest(successes, trials).proportion_ci(CONFIDENCE, method="wilson")
-    return float(interval.low), float(interval.high)
+    if not trials:
+        raise ValueError("a share needs trials")
+    return wilson(successes / trials, trials)
+
+
+def wilson(share: float, n: float) -> Interval:
+    """Wilson's score interval of a share of ``n`` draws; ``n`` need not be whole, and may be infinite.
+
+    Raises ValueError without a draw or for a share outside 0 to 1. Source: Wilson (1927).
+    """
+    if not n > 0 or not 0 <= share <= 1:
+        raise ValueError("a share lies between 0 and 1, of more than no draws")
+    if math.isinf(n):
+        return share, share
+    widened = 1 + Z * Z / n
+    centre = (share + Z * Z / (2 * n)) / widened
+    half = Z / widened * math.sqrt(share * (1 - share) / n + Z * Z / (4 * n * n))
+    return (0.0 if share == 0 else max(0.0, centre - half)), (1.0 if share == 1 else min(1.0, centre + half))
 
 
 def mean_of_shares_interval(shares: Sequence[tuple[int, int]]) -> Interval:
@@ -122,7 +141,9 @@ def area_interval(area: float, n_positive: int, n_negative: int) -> Interval:
     Never of width 0. Source: Newcombe, "Confidence intervals for an effect size measure based on the Mann-Whitney
     statistic", part 2 (2006), method 5, with the variance of Hanley and McNeil (1982) as modified there.
     """
-    z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
+    z = Z
+    from scipy import optimize  # of reports alone
+
     extra = (n_positive + n_negative) / 2 - 1
 
     def excess(candidate: float) -> float:

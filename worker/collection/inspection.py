@@ -14,7 +14,7 @@ from worker.collection.run import check_context
 from worker.collection.state import Shape, State
 from worker.collection.token_sums import BYTES_PER_SUM, GIGABYTES
 from worker.corpora.documents import CorpusSource, Document
-from worker.devices import chosen_device, device_name
+from worker.devices import device_name, first_device
 from worker.subjects.description import Description, describe
 from worker.subjects.load import DTYPES, resolve_dtype
 
@@ -50,7 +50,7 @@ def inspect(
     tell("counting the text")
     counted = count_text(source, found.encoder, request)
     tell("measuring the speed")
-    where = chosen_device(device)
+    where = first_device(device)
     dtype = resolve_dtype("auto", str(where))
     return Inspection(
         architecture=found.architecture,

@@ -6,7 +6,7 @@ from app.domain.sites import SiteKind
 from app.errors import SubjectError
 from app.queries.subjects.lookup import StoredSubject
 from worker.checkpoints import checkpoint_folder, empty_model, model_bytes
-from worker.devices import chosen_device
+from worker.devices import first_device
 from worker.subjects.load import DTYPES, LoadOptions, load_subject, resolve_dtype
 from worker.subjects.loaded import LoadedSubject
 
@@ -29,7 +29,7 @@ def stored_bytes(stored: StoredSubject, *, device: str) -> int:
     """
     _check_has_model(stored)
     folder, _ = checkpoint_folder(stored.source, stored.revision, with_weights=False)
-    dtype = resolve_dtype(stored.dtype, str(chosen_device(device)))
+    dtype = resolve_dtype(stored.dtype, str(first_device(device)))
     return model_bytes(empty_model(folder, dtype=DTYPES[dtype]))
 
 

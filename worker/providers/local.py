@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from app.domain.language_models import LOCAL_CAPABILITIES, Capability, Outcome
 from app.errors import CheckpointError, ProviderError
 from worker.checkpoints import checkpoint_folder, read_model, read_tokenizer
-from worker.devices import chosen_device
+from worker.devices import first_device
 from worker.providers.base import (
     Attempt,
     ChatRequest,
@@ -45,7 +45,7 @@ def load_local(name: str, model: str, *, device: str, options: Mapping[str, Any]
     permanent ProviderError where the model cannot be loaded.
     """
     try:
-        wanted = chosen_device(device)
+        wanted = first_device(device)
         dtype = options.get("dtype", "auto" if wanted.type == "cuda" else "float32")
         folder, _ = checkpoint_folder(model)
         tokenizer = read_tokenizer(folder)

@@ -12,7 +12,7 @@ import torch
 from app.domain.activations import FloatArray
 from app.errors import CheckpointError
 from worker.checkpoints import read_encoder, read_tokenizer, weights_digest
-from worker.devices import chosen_device
+from worker.devices import first_device
 
 MOST_TOKENS = 512
 """Of a text, where the model could read more: longer ones take memory by their square."""
@@ -26,7 +26,7 @@ def load_local_embedder(folder: str, *, device: str) -> "LocalEmbedder":
     path = Path(folder).expanduser()
     if not path.is_dir():
         raise CheckpointError(f"There is no folder {folder!r} on this worker. NEURON_AUDIT_EMBEDDING_MODEL names one.")
-    wanted = chosen_device(device)
+    wanted = first_device(device)
     tokenizer = read_tokenizer(path)
     model = read_encoder(path, dtype="auto" if wanted.type == "cuda" else torch.float32).model
     model.to(device=wanted)

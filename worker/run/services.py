@@ -41,11 +41,11 @@ class WorkerServices:
 
     def _subject_budget(self) -> int:
         """Bytes that loaded subjects may take together."""
-        from worker.devices import chosen_device, device_memory  # torch is not needed before
+        from worker.devices import device_memory, first_device  # torch is not needed before
 
         if self.settings.subject_megabytes is not None:
             return self.settings.subject_megabytes * 10**6
-        return int(SHARE_OF_MEMORY * device_memory(chosen_device(self.settings.device)))
+        return int(SHARE_OF_MEMORY * device_memory(first_device(self.settings.device)))
 
     @property
     def device(self) -> str:

@@ -1,5 +1,6 @@
 """Load a transformers model as a subject: at the site its family has, that a person names, or that is stored."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,17 +12,17 @@ from app.domain.sites import Site, SiteKind
 from app.errors import SubjectError
 from worker.checkpoints import (
     Checkpoint,
-    Model,
     checkpoint_folder,
     read_config,
     read_model,
     read_tokenizer,
     weights_digest,
 )
-from worker.devices import chosen_device
+from worker.devices import chosen_devices
 from worker.subjects.loaded import BosPolicy, LoadedSubject, SubjectInfo
 from worker.subjects.null_twin import permute_weights, permuted_digest
 from worker.subjects.sites import activation_function, open_site, site_path
+from worker.subjects.spread import place
 from worker.subjects.trial_pass import check_by_a_pass
 from worker.subjects.vocabulary import vocabulary_of
 
@@ -31,6 +32,8 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
     """How a model is loaded. ``device`` and ``dtype`` may be ``auto``; ``bos`` too.
+
+    ``device`` may name several cards, ``cuda:0,cuda:1``: a model that is larger than the first is spread over them.
 
     ``site`` is that of a stored subject, and wins over ``module_path``, which a person names for a new one.
     """
@@ -53,8 +56,8 @@ def load_subject(source: str, options: LoadOptions | None = None) -> LoadedSubje
     tokenizer that is not fast, and a model that looks ahead.
     """
     options = options or LoadOptions()
-    device = str(chosen_device(options.device))
-    dtype = resolve_dtype(options.dtype, device)
+    devices = chosen_devices(options.device)
+    dtype = resolve_dtype(options.dtype, str(devices[0]))
     folder, revision = checkpoint_folder(source, options.revision)
     config = read_config(folder)
     kind, path = _wanted_site(config, options)
@@ -83,7 +86,7 @@ def load_subject(source: str, options: LoadOptions | None = None) -> LoadedSubje
         bos_policy=bos_policy(tokenizer, options.bos),
         permutation_seed=options.permutation_seed,
     )
-    subject = _assembled(checkpoint, tokenizer, modules, info, device)
+    subject = _assembled(checkpoint, tokenizer, modules, info, devices)
     check_by_a_pass(subject)
     return subject
 
@@ -106,10 +109,14 @@ def is_folder(source: str) -> bool:
 
 
 def _assembled(
-    checkpoint: Checkpoint, tokenizer: Any, modules: dict[int, nn.Module], info: SubjectInfo, device: str
+    checkpoint: Checkpoint,
+    tokenizer: Any,
+    modules: dict[int, nn.Module],
+    info: SubjectInfo,
+    devices: Sequence[torch.device],
 ) -> LoadedSubject:
     subject = LoadedSubject(
-        model=_on_device(checkpoint.model, device),
+        model=place(checkpoint.model, devices),
         tokenizer=tokenizer,
         vocabulary=vocabulary_of(tokenizer.backend_tokenizer.to_str()),
         modules=modules,
@@ -124,13 +131,6 @@ def _assembled(
             f"{subject.n_embeddings}. Use --bos none."
         )
     return subject
-
-
-def _on_device(model: Model, device: str) -> Model:
-    try:
-        return model.to(device)
-    except torch.OutOfMemoryError as error:
-        raise SubjectError(f"The model does not fit into the memory of {device}: {error}") from error
 
 
 def resolve_dtype(dtype: str, device: str) -> str:

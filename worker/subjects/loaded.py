@@ -68,7 +68,7 @@ class LoadedSubject:
 
     @property
     def device(self) -> torch.device:
-        """Where the model runs."""
+        """Where the model runs; of one that is spread over several cards, where its first layer is."""
         device: torch.device = self.model.device
         return device
 
@@ -109,12 +109,12 @@ class LoadedSubject:
         The rest of the model behind the last layer's neurons is not run. The tensor is valid only
         during the call. What ``on_layer`` returns replaces the activations.
         """
-        run_to_layer(self.model, self.modules, self._with_bos(token_ids), self._without_bos(on_layer))
+        run_to_layer(self.model, self.modules, self._with_bos(token_ids), self._seen_by(on_layer))
 
     def logits(self, token_ids: Int[Tensor, "batch tokens"], on_layer: OnLayer) -> Tensor:
         """Logits [batch, tokens, vocabulary] with the activations that ``on_layer`` returns instead."""
-        all_logits = logits_with(self.model, self.modules, self._with_bos(token_ids), self._without_bos(on_layer))
-        return all_logits if self.bos_id is None else all_logits[:, 1:]
+        all_logits = logits_with(self.model, self.modules, self._with_bos(token_ids), self._seen_by(on_layer))
+        return (all_logits if self.bos_id is None else all_logits[:, 1:]).to(self.device)
 
     def why_not_finite(self) -> str:
         """What to do about activations that are not finite numbers, in a sentence."""
@@ -131,6 +131,18 @@ class LoadedSubject:
         if self.bos_id is None:
             return ids
         return torch.cat([ids.new_full((ids.shape[0], 1), self.bos_id), ids], dim=1)
+
+    def _seen_by(self, on_layer: OnLayer) -> OnLayer:
+        """``on_layer``, given activations on the subject's device whichever card they were computed on."""
+        if getattr(self.model, "hf_device_map", None) is None:
+            return self._without_bos(on_layer)
+        inner = self._without_bos(on_layer)
+
+        def moved(layer: int, activations: Tensor) -> Tensor | None:
+            replaced = inner(layer, activations.to(self.device))
+            return None if replaced is None else replaced.to(activations.device)
+
+        return moved
 
     def _without_bos(self, on_layer: OnLayer) -> OnLayer:
         if self.bos_id is None:

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
-from app.domain.audit.shares import wilson
-from app.domain.intervals import CONFIDENCE, FISHER, LEAST_DEFINED_SHARE, RESAMPLES, Interval, Statistic
+from app.domain.intervals import CONFIDENCE, FISHER, LEAST_DEFINED_SHARE, RESAMPLES, Interval, Statistic, wilson
 from app.domain.marking import N_
 from app.domain.scores import Estimate
 
@@ -167,7 +166,7 @@ def _with_interval(sums: _Counts, statistic: Statistic, seed: int) -> Estimate:
     if n < _PAIR or moved.size < LEAST_DEFINED_SHARE * RESAMPLES:
         return Estimate(value)
     centre = float(FISHER.to(statistic((total + added)[None]))[0])
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * moved.std() * np.sqrt(n / (n - 1)))
+    half = float(special.stdtrit(n - 1, (1 + CONFIDENCE) / 2) * moved.std() * np.sqrt(n / (n - 1)))
     low, high = (float(end) for end in FISHER.back(np.array([centre - half, centre + half])))
     return Estimate(value, interval=(min(low, value), max(high, value)))
 

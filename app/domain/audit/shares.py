@@ -11,9 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from scipy import special
-
-from app.domain.intervals import CONFIDENCE, Interval
+from app.domain.intervals import Interval, wilson
 from app.domain.marking import N_
 from app.domain.scores import Estimate
 
@@ -21,7 +19,6 @@ NO_VERDICT = N_("there is no verdict yet")
 _BORROWED = 3.0
 """Verdicts that a stratum's variance borrows from all strata, since one or two verdicts show none of it. Chosen by
 simulation: from 12 strata of 2 to 60 of 1, alike or unlike, the interval covers 93 to 98 %."""
-_Z = float(special.ndtri((1 + CONFIDENCE) / 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +52,6 @@ class Share:
     def estimate(self) -> Estimate:
         """The share with its interval."""
         return Estimate(self.value, interval=self.interval)
-
-
-def wilson(share: float, n: float) -> Interval:
-    """Wilson's score interval of a share of ``n`` draws; ``n`` need not be whole, and may be infinite.
-
-    Raises ValueError without a draw or for a share outside 0 to 1. Source: Wilson (1927).
-    """
-    if not n > 0 or not 0 <= share <= 1:
-        raise ValueError("a share lies between 0 and 1, of more than no draws")
-    if math.isinf(n):
-        return share, share
-    widened = 1 + _Z * _Z / n
-    centre = (share + _Z * _Z / (2 * n)) / widened
-    half = _Z / widened * math.sqrt(share * (1 - share) / n + _Z * _Z / (4 * n * n))
-    return (0.0 if share == 0 else max(0.0, centre - half)), (1.0 if share == 1 else min(1.0, centre + half))
 
 
 def population_share(strata: Sequence[Stratum]) -> Share | None:

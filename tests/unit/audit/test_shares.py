@@ -15,8 +15,8 @@ from app.domain.audit.shares import (
     population_share,
     silent_strata,
     verdicts_needed,
-    wilson,
 )
+from app.domain.intervals import wilson
 from app.domain.scores import Estimate
 
 HUGE = 10**12
