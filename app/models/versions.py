@@ -27,6 +27,7 @@ NOT_SHOWN = {
     "openid_login": "a login under way",
     "pause": "on pages of work, which are not kept",
     "query_embedding": "what was looked up before",
+    "row_seal": "follows from the rows",
     "spending": "limits requests",
     "turn": "of workers",
     "worker": "on pages of work, which are not kept",

@@ -303,7 +303,7 @@ END $$;
 COUNT_TABLES = tuple(counted.target for counted in COUNTED)
 NOT_SHOWN = (
     "attempt_count", "content_change", "event_link", "login_token", "openid_login", "pause",
-    "query_embedding", "spending", "turn", "worker",
+    "query_embedding", "row_seal", "spending", "turn", "worker",
 )  # fmt: skip
 COPIED = ("collected_neuron", "document", "excerpt", "sample", "simulation", "vocabulary")
 WORK_COLUMNS = ("lease_token", "lease_until", "due_at", "stage", "progress", "worker_id", "executions")
@@ -1921,6 +1921,7 @@ SEALED = {
     "check_mistake": ["explanation_id", "collection_id", "kind"],
     "corpus_check": ["explanation_id", "collection_id"],
     "explanation": ["id"],
+    "imported_judgement": ["id"],
     "review_control": ["item_id"],
     "score": ["id"],
     "simulation": ["id"],

@@ -18,13 +18,15 @@ from app.domain.authors import AuthorKind
 from app.domain.executed import LevelCounts, Mistake, NeuronTotals, execution
 from app.domain.history import verify
 from app.domain.results import ExplanationResult, ScoreResult, SimulatedExcerpt, SimulationResult
-from app.models import Neuron, Subject
+from app.formats import records
+from app.models import Explanation, Neuron, Subject
 from app.queries.audit.statements import save_statements
 from app.queries.checks.store import CheckResult, KeptMistakes, collection_to_check, store_checks
 from app.queries.common.bulk import copy_into
 from app.queries.explanations.store import Author, store_explanation
 from app.queries.history.chain import chain_links, unlinked
 from app.queries.history.sealed import SEALED, WORDS, changed_rows
+from app.queries.imports.judgements import store_judgements
 from tests.db.auditing import audited
 from tests.db.test_history import tamper
 from tests.factories import Make
@@ -49,6 +51,9 @@ def written(engine_of: Engine) -> Engine:
         stated = {Statement.PAYER: "Nobody"}
         save_statements(session, campaign_id=audit.campaign_id, account_id=audit.alice.account_id, statements=stated)
         simulate_and_check(make, audit.subject)
+        explanation_id = session.scalars(select(Explanation.id).order_by(Explanation.id).limit(1)).one()
+        flag = records.Flag("wrong", "no", "zoë", "2026-01-02T03:04:05+00:00")
+        store_judgements(session, found={explanation_id: records.Explanation("cats", flags=[flag])})
     return engine_of
 
 
@@ -116,6 +121,7 @@ EDITS = {
     "check_mistake": "activations = set_byte(activations, 0, 255)",
     "corpus_check": "n_tokens = n_tokens + 1",
     "explanation": "text = text || '.'",
+    "imported_judgement": "content = '{}'",
     "review_control": "truth = 'cannot_tell'",
     "score": "value = value + 1e-15",
     "simulation": "expected = set_byte(expected, 3, 255)",
