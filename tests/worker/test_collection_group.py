@@ -19,7 +19,7 @@ from tests.conftest import cloned_database
 from tests.worker.collecting import some_text
 from tests.worker.models import save_model
 from tests.worker.test_collection_run import rows, statistics
-from worker.collection.group import ALONE, Group, backend_for, cards_of
+from worker.collection.group import ALONE, Group
 from worker.collection.passes import Part
 
 ROOT = Path(__file__).parents[2]
@@ -131,43 +131,11 @@ def test_what_is_collected_already_is_collected_again_as_another_one(
         assert session.scalars(select(Collection.status)).all() == ["complete", "complete"]
 
 
-@pytest.mark.parametrize(
-    ("local_size", "n_cards", "cards"),
-    [
-        (2, 8, [[0, 1, 2, 3], [4, 5, 6, 7]]),
-        (4, 4, [[0], [1], [2], [3]]),
-        (3, 4, [[0], [1], [2]]),
-        (3, 2, [[0], [1], [0]]),
-    ],
-)
-def test_processes_share_the_cards_of_their_machine(local_size: int, n_cards: int, cards: list[list[int]]) -> None:
-    assert [list(cards_of(rank, local_size, n_cards)) for rank in range(local_size)] == cards
-
-
-@pytest.mark.parametrize(
-    ("local_size", "n_cards", "has_nccl", "backend"),
-    [
-        (2, 2, True, "cpu:gloo,cuda:nccl"),
-        (1, 4, True, "cpu:gloo,cuda:nccl"),
-        (2, 8, False, "gloo"),
-        (4, 2, True, "gloo"),  # NCCL refuses two processes on one card
-        (2, 0, True, "gloo"),
-    ],
-)
-def test_nccl_is_used_where_each_process_has_a_card(
-    local_size: int, n_cards: int, has_nccl: bool, backend: str
-) -> None:
-    assert backend_for(local_size=local_size, n_cards=n_cards, has_nccl=has_nccl) == backend
-
-
-def test_a_process_of_several_has_gpus_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    second = Group(rank=5, size=8, local_rank=1, local_size=4)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+def test_a_process_of_several_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    second = Group(rank=5, size=8, local_rank=1)
     assert (second.part, ALONE.part) == (Part(5, 8), Part(0, 1))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert [second.device("auto"), second.device("cpu")] == ["auto", "cpu"]
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert [second.device(d) for d in ("auto", "cuda", "cuda:3", "cpu")] == ["cuda:1", "cuda:1", "cuda:3", "cpu"]
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
-    assert second.device("auto") == "cuda:2,cuda:3"
     assert ALONE.device("auto") == "auto"
