@@ -46,7 +46,7 @@ def test_a_neuron_is_explained_again_from_its_page_and_the_method_says_the_same(
     page = open_page("alice")
     page.goto(f"/{SLUG}/0/0")
     expect(page.locator(".pills")).to_contain_text("1 explanation")
-    page.get_by_text("Explain again").click()
+    page.locator("#explain-summary").click()
     page.get_by_role("button", name="Queue").click()
 
     expect(page.locator("#_progress")).to_contain_text("same as before", timeout=120_000)

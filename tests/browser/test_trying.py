@@ -13,7 +13,7 @@ SECONDS = 120_000
 def test_a_persons_explanation_is_scored_and_compared(open_page: Callable[..., Page]) -> None:
     page = open_page("alice")
     page.goto(f"/{SLUG}/0/5")
-    page.get_by_text("Write your own").click()
+    page.locator("#_own > summary").click()
     page.get_by_label("What does this neuron fire on?").fill('fires strongly on " self", weakly on digits')
     before = page.locator("#_progress").inner_text()
     page.get_by_role("button", name="Score it").click()
@@ -30,7 +30,7 @@ def test_a_persons_explanation_is_scored_and_compared(open_page: Callable[..., P
 def test_a_text_that_cannot_be_simulated_shows_why_it_has_no_score(open_page: Callable[..., Page]) -> None:
     page = open_page("alice")
     page.goto(f"/{SLUG}/0/6")
-    page.get_by_text("Write your own").click()
+    page.locator("#_own > summary").click()
     page.get_by_label("What does this neuron fire on?").fill("a feeling of joy")
     page.get_by_role("button", name="Score it").click()
     expect(page.locator("#_progress")).to_contain_text("can be read", timeout=SECONDS)
