@@ -14,7 +14,7 @@ from app.domain.audit.statements import Statement
 from app.domain.review import Participants
 from app.queries.audit.statements import save_statements
 from app.queries.people.accounts import create_login_token, log_in
-from app.queries.review.campaigns import campaign_row, change_rules, end_campaign, standing_campaign_id
+from app.queries.review.campaigns import campaign_row, change_rules, standing_campaign_id
 from app.queries.review.taking import Reviewer
 from app.web.deps import SESSION_COOKIE
 from app.web.report import pdf
@@ -98,8 +98,10 @@ def test_an_adjudicator_who_may_be_asked_for_a_verdict_is_blind_until_the_end(cl
     assert seen(client, audit) == ({403}, False, False)
     names_only(make, audit, audit.bob, audit.alice)
     assert seen(client, audit) == ({403}, False, False)
-    end_campaign(make.session, campaign_id=audit.campaign_id, account_id=audit.alice.account_id)
-    make.session.flush()
+    page = client.get(f"/campaigns/{audit.campaign_id}/figures").text
+    assert "shown when the campaign has ended" in page
+    (end,) = re.findall(r'action="(/campaigns/\d+/end)"', page)
+    client.post(end)
     assert seen(client, audit) == ({200}, True, True)
 
 
