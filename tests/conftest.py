@@ -92,11 +92,17 @@ def fresh_database(server_url: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def fresh_sessions(fresh_database: str) -> Iterator[Sessions]:
-    """Sessions of a database of this test's own, closed however the test ends."""
+def fresh_engine(fresh_database: str) -> Iterator[Engine]:
+    """The engine of a database of this test's own, closed however the test ends."""
     engine = make_engine(fresh_database)
-    yield make_sessions(engine)
+    yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def fresh_sessions(fresh_engine: Engine) -> Sessions:
+    """Sessions of a database of this test's own."""
+    return make_sessions(fresh_engine)
 
 
 @contextmanager

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -7,7 +6,7 @@ from sqlalchemy.exc import IntegrityError
 from typer.testing import CliRunner
 
 from app.cli.main import cli
-from app.db import make_engine, make_sessions, transaction
+from app.db import make_sessions, transaction
 from app.domain.events import EventKind
 from app.domain.history import Break, verify
 from app.queries.history.chain import chain_head, chain_links, unlinked
@@ -17,21 +16,14 @@ ODD = {"text": 'quote " and \\ and \u202e and é', "number": 1.10, "big": 123456
 
 
 @pytest.fixture
-def engine_of(fresh_database: str) -> Iterator[Engine]:
-    engine = make_engine(fresh_database)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def written(engine_of: Engine) -> Engine:
+def written(fresh_engine: Engine) -> Engine:
     """A database with five events, committed in three transactions, after the rules of the standing campaign."""
-    sessions = make_sessions(engine_of)
+    sessions = make_sessions(fresh_engine)
     for kinds in (["account.added", "batch.queued"], ["run.failed"], ["flag.opened", "verdict.given"]):
         with transaction(sessions) as session:
             for kind in kinds:
                 record_event(session, kind=EventKind(kind), detail=ODD)
-    return engine_of
+    return fresh_engine
 
 
 def tamper(engine: Engine, statement: str) -> None:
@@ -140,6 +132,6 @@ def test_the_command_says_what_is_wrong_and_fails(
     assert "1 fault\n" in edited.output
 
 
-def test_the_database_refuses_an_unknown_kind(engine_of: Engine) -> None:
-    with pytest.raises(IntegrityError, match="ck_event_kind"), engine_of.begin() as connection:
+def test_the_database_refuses_an_unknown_kind(fresh_engine: Engine) -> None:
+    with pytest.raises(IntegrityError, match="ck_event_kind"), fresh_engine.begin() as connection:
         connection.execute(text("INSERT INTO event (kind) VALUES ('run.exploded')"))

@@ -1,6 +1,5 @@
 """``history verify`` compares each row of a table that only grows with what was inserted."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ from sqlalchemy.orm import Session
 from typer.testing import CliRunner
 
 from app.cli.main import cli
-from app.db import make_engine, make_sessions, transaction
+from app.db import make_sessions, transaction
 from app.domain.activations import SampleKind, Split
 from app.domain.audit.statements import Statement
 from app.domain.authors import AuthorKind
@@ -36,16 +35,9 @@ SCRIPT = next(iter(ScriptDirectory(str(Path(__file__).parents[2] / "migrations")
 
 
 @pytest.fixture
-def engine_of(fresh_database: str) -> Iterator[Engine]:
-    engine = make_engine(fresh_database)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def written(engine_of: Engine) -> Engine:
+def written(fresh_engine: Engine) -> Engine:
     """Rows in every table that only grows, each stored as production stores it; committed."""
-    with transaction(make_sessions(engine_of)) as session:
+    with transaction(make_sessions(fresh_engine)) as session:
         make = Make(session)
         audit = audited(make, ended=True)
         stated = {Statement.PAYER: "Nobody"}
@@ -54,7 +46,7 @@ def written(engine_of: Engine) -> Engine:
         explanation_id = session.scalars(select(Explanation.id).order_by(Explanation.id).limit(1)).one()
         flag = records.Flag("wrong", "no", "zoë", "2026-01-02T03:04:05+00:00")
         store_judgements(session, found={explanation_id: records.Explanation("cats", flags=[flag])})
-    return engine_of
+    return fresh_engine
 
 
 def simulate_and_check(make: Make, subject: Subject) -> None:
@@ -87,11 +79,11 @@ def found(engine: Engine) -> list[tuple[str, str]]:
         return [(each.subject.rpartition(" ")[0], each.what) for each in changed_rows(session)]
 
 
-def test_every_table_that_only_grows_refuses_changes_and_is_sealed_or_a_part_of_the_chain(engine_of: Engine) -> None:
+def test_every_table_that_only_grows_refuses_changes_and_is_sealed_or_a_part_of_the_chain(fresh_engine: Engine) -> None:
     assert sorted(SCRIPT.SEALED) == TABLES
     assert sorted(SCRIPT.APPEND_ONLY) == sorted([*TABLES, "event", "event_link", "row_seal"])
     for table in SCRIPT.APPEND_ONLY:
-        with engine_of.connect() as connection:
+        with fresh_engine.connect() as connection:
             triggers = text("SELECT tgname FROM pg_trigger WHERE tgrelid = CAST(:table AS regclass)")
             names = set(connection.scalars(triggers, {"table": table}))
         assert {"refuse_change", "refuse_truncate"} <= names
@@ -163,8 +155,8 @@ def test_rows_that_came_by_copy_are_sealed_in_one_piece(session: Session, make: 
     assert changed_rows(session) == ()
 
 
-def test_what_is_rolled_back_leaves_no_seal(engine_of: Engine) -> None:
-    with make_sessions(engine_of)() as session:
+def test_what_is_rolled_back_leaves_no_seal(fresh_engine: Engine) -> None:
+    with make_sessions(fresh_engine)() as session:
         make = Make(session)
         make.explanation(make.neuron(make.subject()))
         session.rollback()

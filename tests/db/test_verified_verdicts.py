@@ -1,6 +1,5 @@
 """``history verify`` compares verdicts with the events that they left."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -9,7 +8,7 @@ from sqlalchemy.orm import Session
 from typer.testing import CliRunner
 
 from app.cli.main import cli
-from app.db import make_engine, make_sessions, transaction
+from app.db import make_sessions, transaction
 from app.domain.history import verify
 from app.domain.review import Confidence
 from app.queries.history.chain import chain_links
@@ -23,18 +22,11 @@ from tests.factories import Make
 
 
 @pytest.fixture
-def engine_of(fresh_database: str) -> Iterator[Engine]:
-    engine = make_engine(fresh_database)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def judged(engine_of: Engine) -> Engine:
+def judged(fresh_engine: Engine) -> Engine:
     """A campaign that was judged, with controls, disputes and an adjudicator; committed."""
-    with transaction(make_sessions(engine_of)) as session:
+    with transaction(make_sessions(fresh_engine)) as session:
         audited(Make(session), ended=True)
-    return engine_of
+    return fresh_engine
 
 
 def found(engine: Engine) -> list[tuple[str, str]]:
