@@ -15,6 +15,7 @@ from app.queries.review.flags import open_flag, resolve_flag
 from app.queries.review.items import SampleWanted, create_campaign
 from app.queries.review.judging import Judgement, give_verdict
 from app.queries.review.taking import Reviewer, take_next
+from app.work.enqueue import enqueue_batch
 from tests.factories import Make, WholeCorpus
 
 
@@ -47,6 +48,38 @@ def test_subjects_are_listed_with_how_many_neurons_are_explained(
     assert f'href="/{subject.slug}"' in answer.text
     assert "simulator=structured%2Blinear" in answer.text
     assert 'href="/tiny?layer=0&amp;simulator=lexical&amp;score_min=0.4&amp;score_max=0.5"' in answer.text
+
+
+def test_what_needs_explanations_is_offered_when_there_are_some(client: TestClient, make: Make) -> None:
+    subject = make.subject()
+    neuron = make.neuron(subject)
+
+    def ways() -> str:
+        return client.get("/").text.partition('<nav class="ways"')[2].partition("</nav>")[0]
+
+    assert re.findall(r'href="([^"]+)"', ways()) == ["/tiny"]
+    make.explained(neuron)
+    assert re.findall(r'href="([^"]+)"', unescape(ways())) == [
+        "/tiny?state=doubtful&sort=-score",
+        "/campaigns",
+        "/tiny",
+    ]
+
+
+def test_a_missing_worker_is_a_notice_only_while_something_waits_for_one(client: TestClient, make: Make) -> None:
+    subject = make.subject()
+    assert "no worker, and nothing waits for one" in client.get("/").text
+    enqueue_batch(
+        make.session,
+        subject_id=subject.id,
+        neuron_ids=[make.neuron(subject).id],
+        method_id=make.method().id,
+        account_id=None,
+    )
+    make.session.flush()
+    page = client.get("/").text
+    assert "1 waiting" in page
+    assert "start one with <code>neuron-audit worker</code>" in page
 
 
 def test_each_bar_leads_to_the_neurons_that_it_counts(
@@ -176,5 +209,5 @@ def test_htmx_gets_the_part_that_moves_alone(client: TestClient) -> None:
 
 
 def test_what_is_going_on_is_a_page_and_json_too(client: TestClient) -> None:
-    assert "none seen in the last minute" in client.get("/activity").text
+    assert "no worker, and nothing waits for one" in client.get("/activity").text
     assert client.get("/activity.json").json()["queue"] == {"queued": 0, "running": 0}
