@@ -6,10 +6,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 from sqlalchemy import select
 
 from app.db import Sessions, make_engine, make_sessions
@@ -19,8 +21,7 @@ from tests.conftest import cloned_database
 from tests.worker.collecting import some_text
 from tests.worker.models import save_model
 from tests.worker.test_collection_run import rows, statistics
-from worker.collection.group import ALONE, Group
-from worker.collection.passes import Part
+from worker.collection.group import ALONE, Group, cards_of, cards_seen, have_cards_of_their_own, joined_group
 
 ROOT = Path(__file__).parents[2]
 N_EXCERPTS = 3000
@@ -131,11 +132,115 @@ def test_what_is_collected_already_is_collected_again_as_another_one(
         assert session.scalars(select(Collection.status)).all() == ["complete", "complete"]
 
 
-def test_a_process_of_several_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    second = Group(rank=5, size=8, local_rank=1)
-    assert (second.part, ALONE.part) == (Part(5, 8), Part(0, 1))
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert [second.device("auto"), second.device("cpu")] == ["auto", "cpu"]
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert [second.device(d) for d in ("auto", "cuda", "cuda:3", "cpu")] == ["cuda:1", "cuda:1", "cuda:3", "cpu"]
-    assert ALONE.device("auto") == "auto"
+OVER_A_SECOND_GROUP = """
+import os
+import torch
+import torch.distributed as dist
+from pathlib import Path
+from worker.collection import group
+new_group = dist.new_group
+def asked(backend, timeout):
+    Path(os.environ["NEURON_AUDIT_DATA_DIR"], "backend" + os.environ["RANK"]).write_text(backend)
+    return new_group(backend="gloo", timeout=timeout)
+dist.new_group = asked
+dist.is_nccl_available = lambda: True
+torch.cuda.set_device = lambda card: None
+group.cards_seen = lambda setting: ("card a", "card b")
+group.Group.device = lambda self, setting: setting
+group.Group.link_device = torch.device("cpu")
+"""
+"""Two cards, and gloo in NCCL's stead, which is asked for: what is sent, and over which group, is as with cards."""
+
+
+def test_states_pass_over_the_group_of_the_cards(
+    bench: Bench, alone: tuple[Any, ...], fresh_database: str, fresh_sessions: Sessions
+) -> None:
+    (bench.folder / "cards").mkdir()
+    done = bench.collect(fresh_database, "cards", n=2, code=OVER_A_SECOND_GROUP)
+    assert done.returncode == 0, done.stderr
+    assert stored(fresh_sessions) == alone
+    assert [(bench.folder / "cards" / f"backend{rank}").read_text() for rank in range(2)] == ["nccl", "nccl"]
+
+
+@pytest.mark.parametrize(
+    ("seen", "shares", "own"),
+    [
+        ([(), ()], [(), ()], False),
+        ([("a", "b"), ("a", "b")], [(0,), (1,)], True),
+        ([tuple("abcdefgh")] * 2, [(0, 1, 2, 3), (4, 5, 6, 7)], True),
+        ([tuple("abcd")] * 3, [(0,), (1,), (2,)], True),
+        ([("a", "b"), ("a", "b"), ("c", "d"), ("c", "d")], [(0,), (1,), (0,), (1,)], True),  # two machines
+        ([("a",), ("b",)], [(0,), (0,)], True),  # a launcher that shows each its own
+        ([("a", "b")] * 3, [(0,), (1,), (0,)], False),
+        ([("a",), ("a",)], [(0,), (0,)], False),
+        ([("a",), ()], [(0,), ()], False),
+        ([("a", "b"), ("b", "a")], [(0, 1), (0, 1)], True),
+    ],
+)
+def test_processes_share_the_cards_that_they_see(
+    seen: list[tuple[str, ...]], shares: list[tuple[int, ...]], own: bool
+) -> None:
+    assert cards_of(seen) == shares
+    assert have_cards_of_their_own(seen, shares) is own
+
+
+class Torch:
+    """Torch's own border: what the processes of a group ask it for. This one is the second of two."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, cards: str, others: str, has_nccl: bool = True) -> None:
+        self.asked: list[Any] = []
+        identities = [SimpleNamespace(uuid=card) for card in cards]
+        gathered = [tuple(others), tuple(cards)]
+        for name, stand_in in {
+            "is_torchelastic_launched": lambda: True,
+            "is_nccl_available": lambda: has_nccl,
+            "init_process_group": lambda backend, timeout: self.asked.append(backend),
+            "get_rank": lambda: 1,
+            "get_world_size": lambda: 2,
+            "all_gather_object": lambda into, mine: into.__setitem__(slice(None), gathered),
+            "new_group": self.new_group,
+            "destroy_process_group": lambda: self.asked.append("end"),
+        }.items():
+            monkeypatch.setattr(dist, name, stand_in)
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(cards))
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: len(cards))
+        monkeypatch.setattr(torch.cuda, "get_device_properties", identities.__getitem__)
+        monkeypatch.setattr(torch.cuda, "set_device", self.asked.append)
+
+    def new_group(self, backend: str, timeout: object) -> str:
+        self.asked.append(backend)
+        return f"a group over {backend}"
+
+
+def test_nccl_is_asked_for_where_each_process_has_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    border = Torch(monkeypatch, cards="abcd", others="abcd")
+    with joined_group("auto") as group:
+        assert (group.rank, group.size, group.cards, str(group.nccl)) == (1, 2, (2, 3), "a group over nccl")
+        assert (group.device("auto"), group.link_device) == ("cuda:2,cuda:3", torch.device("cuda", 2))
+    assert border.asked == ["gloo", 2, "nccl", "end"]
+
+
+@pytest.mark.parametrize(
+    ("cards", "others", "has_nccl", "device"),
+    [
+        ("", "", True, "auto"),
+        ("a", "a", True, "cuda:0"),
+        ("ab", "", True, "cuda:0,cuda:1"),
+        ("", "ab", True, "auto"),
+        ("ab", "ab", False, "cuda:1"),
+    ],
+)
+def test_gloo_alone_is_asked_for_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, cards: str, others: str, has_nccl: bool, device: str
+) -> None:
+    border = Torch(monkeypatch, cards=cards, others=others, has_nccl=has_nccl)
+    with joined_group("auto") as group:
+        assert (group.nccl, group.device("auto"), group.link_device.type) == (None, device, "cpu")
+    assert border.asked == ["gloo", "end"]
+
+
+def test_a_device_that_is_named_is_used_by_every_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    Torch(monkeypatch, cards="ab", others="ab")
+    assert [cards_seen(setting) for setting in ("auto", "cuda", "cuda:1", "cpu")] == [("a", "b"), ("a", "b"), (), ()]
+    assert [ALONE.device("auto"), ALONE.device("cuda:1")] == ["auto", "cuda:1"]
+    assert Group(1, 2).device("cuda:1") == "cuda:1"

@@ -84,7 +84,7 @@ def collect(settings: Settings, *, model: str, corpus: str, queue: bool = False,
 
     With ``queue`` a worker does it. Under ``torchrun`` this is one of several processes, which share the collection.
     """
-    with joined_group() as group:
+    with joined_group(settings.device) as group:
         _collect(settings, model, corpus, CollectArguments(**arguments), queue=queue, group=group)
 
 

@@ -5,7 +5,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,8 @@ from worker.subjects.loaded import LoadedSubject
 
 STATE_VERSION = 4
 """Raised when unfinished collections of older code can not be gone on with."""
+NOT_IDENTIFYING = ("batch", "part", "restart", "group")
+"""The options with which an unfinished collection may be gone on with otherwise than it was begun."""
 CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 2048, 32768
 
 
@@ -149,7 +151,8 @@ class _Job:
 
     def _fingerprint(self) -> str:
         """The same for the same command, so that it finds what it left."""
-        options = {k: v for k, v in asdict(self._options).items() if k not in ("batch", "part", "restart", "group")}
+        names = [each.name for each in fields(self._options) if each.name not in NOT_IDENTIFYING]
+        options = {name: getattr(self._options, name) for name in names}
         tokenizer = self._subject.vocabulary.digest
         identity = [
             STATE_VERSION,
