@@ -16,15 +16,18 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from app.errors import Invalid
+from app.formats.bounds import MEBIBYTE
 from app.formats.checks import Refused
 from app.formats.files import replaced
 from app.formats.own.checking import checked
 from app.formats.problems import MALFORMED, Refuse, decoding_problem, problem
 from app.formats.records import NeuronRecord, Origin
-from app.formats.streams import Entry
+from app.formats.sources.unpacking import check_ratio
+from app.formats.streams import BrokenFile, Entry
 
 ROWS = 200
-"""Neurons of a group of rows: one group is in memory at a time."""
+"""Neurons of a group of rows, and most that are in memory at a time."""
+MOST_BATCH_BYTES = 256 * MEBIBYTE
 _PLAIN: Mapping[type, str] = {int: "int64", float: "float64", str: "string", bool: "bool_"}
 
 
@@ -53,13 +56,45 @@ class ParquetReader:
         number = 0
         try:
             with parquet.ParquetFile(entry.path) as file:
-                for batch in file.iter_batches(batch_size=ROWS):
-                    for row in batch.to_pylist():
-                        number += 1
-                        if number > after:
-                            yield from _record(row, Origin(entry.name, number), refuse)
+                if any(_has_dictionary(field.type, arrow) for field in file.schema_arrow):
+                    refuse(problem(Origin(entry.name), "a column is a dictionary: write plain values"))
+                    return
+                for number, row in _rows(file, entry.path.stat().st_size, after):
+                    yield from _record(row, Origin(entry.name, number), refuse)
+        except BrokenFile as error:
+            refuse(problem(Origin(entry.name, number or None), str(error)))
         except (arrow.ArrowException, OSError) as error:
             refuse(problem(Origin(entry.name, number or None), f"it is no Parquet file that can be read: {error}"))
+
+
+def _has_dictionary(kind: Any, arrow: Any) -> bool:
+    """Whether values of a type are kept as numbers in memory too, so that its size says nothing of its values."""
+    nested = (kind.field(number).type for number in range(kind.num_fields))
+    return arrow.types.is_dictionary(kind) or any(_has_dictionary(each, arrow) for each in nested)
+
+
+def _rows(file: Any, size: int, after: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """The rows behind the first ``after`` ones with their numbers, from 1. Raises BrokenFile for a bomb.
+
+    A value that many rows have is kept once in a file and once for each row in memory. So what is unpacked is counted,
+    and as few rows are read at a time as have room if each had all of the longest column.
+    """
+    number, unpacked = 0, 0
+    for position in range(file.num_row_groups):
+        group = file.metadata.row_group(position)
+        if number + group.num_rows <= after:
+            number += group.num_rows
+            continue
+        check_ratio(unpacked + group.total_byte_size, size)
+        longest = max((group.column(n).total_uncompressed_size for n in range(group.num_columns)), default=1)
+        at_once = max(1, min(ROWS, MOST_BATCH_BYTES // max(1, longest)))
+        for batch in file.iter_batches(batch_size=at_once, row_groups=[position]):
+            unpacked += batch.nbytes
+            check_ratio(unpacked, size)
+            for row in batch.to_pylist():
+                number += 1
+                if number > after:
+                    yield number, row
 
 
 def _record(row: Mapping[str, Any], origin: Origin, refuse: Refuse) -> Iterator[NeuronRecord]:

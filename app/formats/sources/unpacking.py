@@ -70,8 +70,8 @@ class Bounded:
         self._n += len(part)
         if self._n > MOST_FILE_BYTES:
             raise BrokenFile("It is longer than any file that is read.")
-        if self._packed is not None and self._n > FREE_BYTES and self._n > MOST_RATIO * self._packed.n_read:
-            raise BrokenFile(f"It unpacks to more than {MOST_RATIO} times its size.")
+        if self._packed is not None:
+            check_ratio(self._n, self._packed.n_read)
         return part
 
     def _read(self, size: int) -> bytes:
@@ -86,6 +86,12 @@ class Bounded:
         self._stream.close()
         if self._packed is not None:
             self._packed.close()
+
+
+def check_ratio(n_unpacked: int, n_packed: int) -> None:
+    """Raises BrokenFile where more bytes come out of packed ones than any honest file unpacks to."""
+    if n_unpacked > FREE_BYTES and n_unpacked > MOST_RATIO * n_packed:
+        raise BrokenFile(f"It unpacks to more than {MOST_RATIO} times its size.")
 
 
 def unpacked(counted: Counted) -> Bounded:

@@ -4,17 +4,22 @@ import gzip
 import io
 import json
 import os
+import socket
 import struct
 import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from app.errors import Invalid
-from app.formats.bounds import MEBIBYTE, MOST_RECORD_BYTES
+from app.formats.bounds import MEBIBYTE, MOST_RECORD_BYTES, MOST_RECORDS, MOST_TOKENS
 from app.formats.openai.reader import OpenAIReader
+from app.formats.own import parquet as parquet_format
+from app.formats.own.parquet import ParquetReader
 from tests.openai_files import neuron_record, simulation_results
 from tests.unit.formats.reading import Reading, read_path
 
@@ -248,3 +253,108 @@ def test_pickles_are_not_read(tmp_path: Path) -> None:
     (tmp_path / "evil.pkl").write_bytes(b"cos\nsystem\n(S'touch /tmp/evil'\ntR.")
     (tmp_path / "good.json").write_bytes(GOOD)
     assert len(read(tmp_path).records) == 1
+
+
+def _parquet(path: Path, values: list[str], indices: list[int], *, is_plain: bool = True) -> Path:
+    """A file that keeps each value once, however many rows have it. Not ``is_plain``: so does who reads it."""
+    column = pyarrow.DictionaryArray.from_arrays(pyarrow.array(indices, pyarrow.int32()), pyarrow.array(values))
+    parquet.write_table(pyarrow.table({"model": column}), path, compression="zstd", store_schema=not is_plain)
+    return path
+
+
+def test_a_parquet_bomb_of_one_value_ends_where_its_ratio_is_seen(tmp_path: Path) -> None:
+    path = _parquet(tmp_path / "bomb.parquet", ["z" * 100_000], [0] * 20_000)
+    assert path.stat().st_size < 20_000
+    found = read_path(ParquetReader(), path)
+    assert found.problems[-1].reason == "It unpacks to more than 200 times its size."
+    assert len(found.problems) < 2_000  # of 20,000 rows
+
+
+def test_a_parquet_bomb_of_one_row_is_never_unpacked(tmp_path: Path) -> None:
+    path = _parquet(tmp_path / "bomb.parquet", ["z" * 100 * MEBIBYTE], [0])
+    found = read_path(ParquetReader(), path)
+    assert found.reasons == ["bomb.parquet: It unpacks to more than 200 times its size."]
+
+
+def test_a_parquet_file_whose_size_in_memory_says_nothing_is_refused(tmp_path: Path) -> None:
+    path = _parquet(tmp_path / "bomb.parquet", ["z" * 100_000], [0] * 20_000, is_plain=False)
+    assert read_path(ParquetReader(), path).reasons == ["bomb.parquet: a column is a dictionary: write plain values"]
+
+
+def test_as_many_rows_are_read_as_have_room_with_the_longest_value(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    letters = "".join(chr(97 + number % 26) for number in range(1000))
+    path = _parquet(tmp_path / "wide.parquet", [letters, "m"], [0, 1] * 50)
+    sizes: list[int] = []
+    monkeypatch.setattr(parquet_format, "MOST_BATCH_BYTES", 5_000)
+    monkeypatch.setattr(parquet_format, "check_ratio", lambda n, size: sizes.append(n))
+    found = read_path(ParquetReader(), path)
+    assert len(found.problems) == 100
+    assert len(sizes) > 1 + 100 // 5  # a check for the group, and one for each batch of at most four rows
+
+
+def test_members_of_a_zip_archive_that_share_their_bytes_are_bounded_together(tmp_path: Path) -> None:
+    path = _zip(tmp_path / "one.zip", ("good.json", GOOD.replace(b" cat", b"x" * 2 * MEBIBYTE)))
+    raw = path.read_bytes()
+    start, end = raw.index(b"PK\x01\x02"), raw.rindex(b"PK\x05\x06")
+    entry, n = raw[start:end], 60
+    closing = bytearray(raw[end:])
+    struct.pack_into("<HHI", closing, 8, n, n, len(entry) * n)
+    (tmp_path / "many.zip").write_bytes(raw[:start] + entry * n + bytes(closing))
+    found = read(tmp_path / "many.zip")
+    assert "unpacks to more than 200 times its size" in found.reasons[-1]
+    assert len(found.records) < 35  # of 60
+
+
+def test_a_sparse_member_of_a_tar_archive_is_not_blown_up(tmp_path: Path) -> None:
+    path, size = tmp_path / "sparse.tar", 2**44
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
+        member = _member("bomb.json", size=512)
+        member.pax_headers = {
+            "GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "bomb.json",
+            "GNU.sparse.realsize": str(size),
+        }  # fmt: skip
+        archive.addfile(member, io.BytesIO(b"1\n0\n0\n".ljust(512, b"\0")))
+        last = _member("last.json", size=len(GOOD))
+        archive.addfile(last, io.BytesIO(GOOD))
+    found = read(path)
+    assert ([record.origin.file for record in found.records], found.reasons) == (
+        ["last.json"],
+        ["bomb.json: it has more than 32 MiB"],
+    )
+
+
+def test_a_size_below_zero_in_a_tar_archive_is_no_size(tmp_path: Path) -> None:
+    path = _tar(tmp_path / "a.tar", (_member("bad.json"), GOOD))
+    content = bytearray(path.read_bytes())
+    content[124:136] = b"\xff" * 12  # the size, as a binary number
+    content[148:156] = b" " * 8
+    content[148:156] = b"%06o\0 " % sum(content[:512])
+    path.write_bytes(content)
+    found = read(path)
+    assert not found.records
+    assert found.problems
+
+
+def test_a_device_behind_a_link_a_socket_and_gzip_in_gzip_are_refused(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(os.path.relpath(tmp_path / "socket.json"))
+        (tmp_path / "zero.json").symlink_to("/dev/zero")
+        (tmp_path / "twice.json.gz").write_bytes(gzip.compress(gzip.compress(bytes(10 * MEBIBYTE))))
+        (tmp_path / "good.json").write_bytes(GOOD)
+        found = read(tmp_path)
+    assert len(found.records) == 1
+    assert sorted(problem.file for problem in found.problems) == ["socket.json", "twice.json", "zero.json"]
+
+
+def test_too_many_tokens_and_too_many_records_are_refused(tmp_path: Path) -> None:
+    sample = b'"most_positive_activation_records": '
+    long = {"tokens": ["a"] * (MOST_TOKENS + 1), "activations": [0.5] * (MOST_TOKENS + 1)}
+    many = [{"tokens": ["a"], "activations": [0.5]}] * (MOST_RECORDS + 1)
+    start = b'{"neuron_id": {"layer_index": 0, "neuron_index": 1}, ' + sample
+    (tmp_path / "long.json").write_bytes(start + json.dumps([long]).encode() + b"}")
+    (tmp_path / "many.json").write_bytes(start + json.dumps(many).encode() + b"}")
+    found = read(tmp_path)
+    assert [problem.file for problem in found.problems] == ["long.json", "many.json"]
+    assert not any(sample.records for record in found.records for sample in record.samples)
