@@ -41,6 +41,12 @@ def test_a_cell_has_the_colour_of_its_step_and_nothing_over_it(html: str) -> Non
         assert 0 < box.style["border_bottom_width"] < 2
 
 
+def test_rules_for_browsers_are_no_warnings_on_the_console(html: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Once a PDF began with four lines about media queries and properties that WeasyPrint ignores."""
+    for_paper(html).write_pdf()
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("weasyprint")] == []
+
+
 def test_blanks_are_dots_and_not_struck_out(html: str) -> None:
     blanks = boxes(html, "s")
     assert blanks

@@ -3,6 +3,7 @@
 WeasyPrint draws text with Pango, which is a library of the system and may be missing.
 """
 
+import logging
 import re
 from functools import cache
 from typing import Any
@@ -50,6 +51,8 @@ def for_paper(html: str) -> Any:
         raise PdfUnavailable
     import weasyprint
 
+    # The sheets are made for browsers too: a rule that only they know is no fault to warn of.
+    logging.getLogger("weasyprint").setLevel(logging.ERROR)
     return weasyprint.HTML(string=_LIGHT_DARK.sub(r"\1", standalone_html(html)), url_fetcher=_refuse)
 
 
