@@ -81,7 +81,7 @@ def margin_with_interval(
 def not_finite(real: Sequence[FloatArray], expected: Sequence[FloatArray]) -> Estimate | None:
     """Why nothing can be scored where an activation is infinite or not a number; None where all are finite.
 
-    Stored activations are float16, whose largest number is 65,504: a larger activation is stored as infinite.
+    No stored activation is: collections stop at one, imports refuse it. A simulator's or another caller's may be.
     """
     for name, rows in (("a real", real), ("an expected", expected)):
         if not all(np.isfinite(row).all() for row in rows):

@@ -52,8 +52,10 @@ def check_excerpt(tokens: Sequence[str], activations: Sequence[float], *, is_lax
 
 
 def finite(numbers: Iterable[float]) -> bool:
-    """Whether every number is finite: a sum with one that is not is not finite either."""
-    return isfinite(sum(numbers))
+    """Whether every number is finite."""
+    known = tuple(numbers)
+    # A sum with a number that is not finite is not finite either, and so may be one of numbers that are.
+    return isfinite(sum(known)) or all(map(isfinite, known))
 
 
 def check_number_of_records(n: int, field: str) -> None:

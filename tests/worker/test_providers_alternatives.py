@@ -11,13 +11,12 @@ from tests.worker.endpoint import asks
 from worker.providers.base import ScoreTextRequest
 from worker.providers.openai_compatible import OpenAICompatible
 from worker.providers.reading import Unreadable, reply_of
-from worker.simulators.numbers import distribution
+from worker.simulators.numbers import distribution, from_positions, unusable
 
 ODD_ALTERNATIVES: dict[str, Any] = {
     "null": {"token": "3", "logprob": None},
     "a word": {"token": "3", "logprob": "-1"},
     "minus infinity": {"token": "3", "logprob": -math.inf},
-    "not a number": {"token": "3", "logprob": math.nan},
     "positive": {"token": "3", "logprob": 0.9},
     "too large": {"token": "3", "logprob": -(10**400)},
     "no number": {"token": "3"},
@@ -40,6 +39,44 @@ def test_an_odd_alternative_is_left_out_and_the_others_are_read(
     (reply,) = provider.chat([asks(top_logprobs=20)])
     assert reply.outcome is Outcome.OK
     assert reply.alternatives[0].logprobs == {"7": -0.5, "8": -1.0}
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("token", ["3", "7"])
+def test_a_number_whose_likelihood_is_not_finite_leaves_no_distribution(
+    server: LlmServer, provider: OpenAICompatible, token: str, value: float
+) -> None:
+    def edit(reply: Body) -> Body:
+        reply["choices"][0]["logprobs"]["content"][0]["top_logprobs"].append({"token": token, "logprob": value})
+        return reply
+
+    server.brain = lambda _body: Edited(edit, Answer("7", numbers={"7": -0.5, "8": -1.0}))
+    (reply,) = provider.chat([asks(top_logprobs=20)])
+    likely = reply.alternatives[0].logprobs
+    assert distribution(likely, 10) is None
+    assert unusable(likely, 10) == f"the log-probability of {token!r} is not a finite number"
+
+
+@pytest.mark.parametrize(
+    ("logprobs", "reason"),
+    [
+        ({"7": math.nan, "8": -0.1}, "the log-probability of '7' is not a finite number"),
+        ({"7": math.inf}, "the log-probability of '7' is not a finite number"),
+        ({"7": -math.inf, " 8": -math.inf}, "every number from 0 to 10 has a probability of 0"),
+        ({"x": -0.1, "y": math.nan}, "no number among the likely answers ('x', 'y')"),
+        ({}, "no number among the likely answers (there are none)"),
+    ],
+)
+def test_why_alternatives_are_no_distribution_is_the_true_reason(logprobs: dict[str, float], reason: str) -> None:
+    assert unusable(logprobs, 10) == reason
+    simulated = from_positions(1, [{"3": 0.0}, logprobs], length=2, top=10)
+    assert (simulated.expected, simulated.failure) == (None, f"{reason} for token 2 of 2")
+
+
+def test_an_impossible_number_beside_possible_ones_has_no_share() -> None:
+    shares = distribution({"7": -math.inf, "8": -2.0}, 10)
+    assert shares is not None
+    assert shares[[7, 8]].tolist() == [0.0, 1.0]
 
 
 def test_a_chosen_token_without_a_number_leaves_its_alternatives(server: LlmServer, provider: OpenAICompatible) -> None:

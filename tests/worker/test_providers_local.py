@@ -250,3 +250,27 @@ def test_thoughts_of_a_local_model_are_kept_apart_also_where_their_marks_are_spe
     open_ended = provider.says("<think>the cat")
     assert (open_ended.outcome, open_ended.text) == (Outcome.TRUNCATED, "")
     assert provider.says("<think>the cat</think>").outcome is Outcome.UNPARSABLE
+
+
+def broken(value: float) -> LocalProvider:
+    """A model with one weight that is not a finite number, as half precision leaves behind."""
+    model = tiny_model(KINDS[0])
+    with torch.no_grad():
+        next(iter(model.parameters())).view(-1)[0] = value
+        model.get_output_embeddings().weight.view(-1)[0] = value
+    return LocalProvider("tiny", "tiny-broken", model, tiny_tokenizer())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_logits_that_are_not_finite_are_a_failure_and_no_text(value: float) -> None:
+    provider = broken(value)
+    (reply,) = provider.chat([asks("the cat")])
+    assert (reply.outcome, reply.text) == (Outcome.FAILED, "")
+    assert "logits that are not finite numbers" in str(reply.error)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_likelihoods_that_are_not_finite_are_a_failure_of_that_text(value: float) -> None:
+    (reply,) = broken(value).score_texts([scored(LINES[0])])
+    assert (reply.outcome, reply.alternatives) == (Outcome.FAILED, ())
+    assert "logits that are not finite numbers" in str(reply.error)

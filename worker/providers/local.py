@@ -201,6 +201,8 @@ class LocalProvider:
         return frozenset(int(i) for i in (*ids, self._tokenizer.eos_token_id) if isinstance(i, int))
 
     def _continued(self, row: Continuation) -> Reply:
+        if row.is_broken:
+            return self._not_finite(len(row.prompt))
         thinking = self._parted(row.written)
         usage = Usage(len(row.prompt), len(row.prompt) - row.n_computed, len(row.written))
         alternatives = tuple(
@@ -236,6 +238,12 @@ class LocalProvider:
         error = f"the prompt has {n_tokens} tokens, more than the {self._context} that {self.model} takes"
         return Reply(Outcome.FAILED, "", (), self.model, None, error)
 
+    def _not_finite(self, n_tokens: int) -> Reply:
+        error = f"{self.model} gives logits that are not finite numbers on a prompt of {n_tokens} tokens"
+        if self._model.dtype != torch.float32:
+            error += f" in {str(self._model.dtype).removeprefix('torch.')}: load it with the option dtype=float32"
+        return Reply(Outcome.FAILED, "", (), self.model, None, error)
+
     def _score(self, requests: Sequence[ScoreTextRequest]) -> list[Reply]:
         answers = {a: i for a in requests[0].answers if (i := self.answer_id(a)) is not None}
         replies: dict[int, Reply] = {}
@@ -253,6 +261,9 @@ class LocalProvider:
                 self._model, self._cache, list(rows.values()), list(answers.values()), self._batch_tokens
             )
             for (index, row), result in zip(rows.items(), scored, strict=True):
+                if bool(result.logprobs.isnan().any()):
+                    replies[index] = self._not_finite(len(row.tokens))
+                    continue
                 usage = Usage(len(row.tokens), len(row.tokens) - result.n_computed, 0)
                 alternatives = tuple(
                     TokenAlternatives(self._decoded(row.tokens[at]), dict(zip(answers, found, strict=True)))

@@ -28,12 +28,14 @@ class Continuation:
     """Log-probabilities (nats) of the written and the likeliest tokens at each step, where ``n_top`` > 0."""
     is_finished: bool = False
     """Whether the model ended the text itself."""
+    is_broken: bool = False
+    """Whether the model's logits were no finite numbers, so that nothing can be written."""
     n_computed: int = 0
     """Tokens of the prompt that were computed."""
 
     @property
     def is_open(self) -> bool:
-        return not self.is_finished and len(self.written) < self.max_tokens
+        return not self.is_finished and not self.is_broken and len(self.written) < self.max_tokens
 
 
 @torch.inference_mode()
@@ -90,6 +92,9 @@ def _written(
     row: Continuation, logits: Float[Tensor, " vocabulary"], generator: torch.Generator, end_ids: frozenset[int]
 ) -> int:
     """Choose the row's next token and note it, unless the row is closed."""
+    if not bool(torch.isfinite(logits.logsumexp(-1))):
+        row.is_broken = True
+        return 0  # other rows of the batch go on
     logprobs = logits.log_softmax(-1)
     if row.temperature > 0:
         token = int(torch.multinomial((logits / row.temperature).softmax(-1), 1, generator=generator))

@@ -32,8 +32,8 @@ def score_rows(
 ) -> list[ScoredRow]:
     """Natural-log probabilities [positions, answers] of the ``answers`` token ids at each row's positions.
 
-    Equal to running each row alone and whole, up to rounding. A batch holds at most ``batch_tokens``
-    tokens beyond the common beginning; out of memory it is halved.
+    Equal to running each row alone and whole, up to rounding; NaN at a position whose logits are no finite numbers.
+    A batch holds at most ``batch_tokens`` tokens beyond the common beginning; out of memory it is halved.
     """
     shared = _shared(rows) if cache.is_possible else 0
     computed_once = cache.hold(rows[0].tokens[:shared]) if shared else 0
@@ -112,5 +112,6 @@ def _batch(
             [position - 1 - shared for position in row.positions], device=model.device, dtype=torch.long
         )
         at_positions = logits[i, before].float()  # [positions, vocabulary]
-        found.append((at_positions[:, wanted] - at_positions.logsumexp(-1, keepdim=True)).cpu())
+        total = at_positions.logsumexp(-1, keepdim=True)
+        found.append((at_positions[:, wanted] - total).masked_fill(~total.isfinite(), torch.nan).cpu())
     return found

@@ -61,7 +61,7 @@ def read_json(text: str, content_type: str = "") -> Any:
     if text.count("[") + text.count("{") > MOST_CONTAINERS:
         raise Unreadable(f"the reply has more than {MOST_CONTAINERS} lists and objects")
     try:
-        value = json.loads(text, parse_constant=lambda _name: None)  # NaN and infinity are not JSON
+        value = json.loads(text, parse_constant=float)  # NaN and infinity are not JSON, but some servers write them
     except RecursionError:
         raise Unreadable(TOO_DEEP) from None
     except json.JSONDecodeError as error:
@@ -200,25 +200,34 @@ def _chat_token(entry: Mapping[str, Any]) -> TokenAlternatives:
 
 
 def _logprobs_in(entries: Sequence[object]) -> dict[str, float]:
-    """Log-probabilities by token. Entries without token or number are left out; of equal tokens the likeliest stays."""
+    """Log-probabilities by token. Entries without token or number are left out; of equal tokens the likeliest stays.
+
+    One that is not a finite number stays in any case.
+    """
     found: dict[str, float] = {}
     for entry in entries:
         if not isinstance(entry, Mapping):
             continue
         token, value = _token(entry.get("token", entry.get("decoded_token"))), logprob_of(entry.get("logprob"))
         if token is not None and value is not None:
-            found[token] = max(value, found.get(token, -math.inf))
+            earlier = found.get(token, -math.inf)
+            found[token] = math.nan if math.isnan(value) or math.isnan(earlier) else max(value, earlier)
     return found
 
 
 def logprob_of(value: object) -> float | None:
-    """A log-probability (nats), at most 0; None for what is none: null, a text, minus infinity, a positive number."""
+    """A log-probability (nats), at most 0; None for what is none: null, a text, minus infinity, a positive number.
+
+    NaN, also for plus infinity, where the model has failed to compute it: whoever reads the number must know.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
         number = float(value)
     except OverflowError:
         return None
+    if math.isnan(number) or number == math.inf:
+        return math.nan
     return min(number, 0.0) if math.isfinite(number) and number <= ROUNDING else None
 
 

@@ -1,5 +1,6 @@
 """The OpenAI-compatible wire format, incoming: embeddings. Pure."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,9 +38,10 @@ def _vector(values: object) -> tuple[float, ...]:
 
 
 def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise NoEmbedding("an embedding has a value that is not a finite number")
     try:
-        return float(value)
+        number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
     except OverflowError:
-        raise NoEmbedding("an embedding has a value that is not a finite number") from None
+        number = math.inf
+    if not math.isfinite(number):
+        raise NoEmbedding("an embedding has a value that is not a finite number")
+    return number

@@ -16,7 +16,7 @@ from app.domain.results import SimulatedExcerpt
 from app.domain.tokens import Vocabulary
 from worker.method.prompts import load
 from worker.providers.base import Reply, ScoreTextRequest
-from worker.simulators.numbers import answers, distribution, from_positions, missing, no_number
+from worker.simulators.numbers import answers, from_positions, missing, unusable
 from worker.simulators.prompting import UNKNOWN, Example, description, examples, shown, step_of
 from worker.simulators.reading import ReadsNumbers
 
@@ -38,8 +38,8 @@ class EveryPositionHasANumber:
                 f"the reply has log-probabilities of {len(reply.alternatives)} tokens, not of {self.length}"
             )
         for position, alternative in enumerate(reply.alternatives, 1):
-            if distribution(alternative.logprobs, self.top) is None:
-                raise ValueError(f"{no_number(alternative.logprobs)} for token {position} of {self.length}")
+            if (reason := unusable(alternative.logprobs, self.top)) is not None:
+                raise ValueError(f"{reason} for token {position} of {self.length}")
 
 
 class AllAtOnce(ReadsNumbers):

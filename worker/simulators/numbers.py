@@ -31,19 +31,37 @@ def answers(top: int) -> tuple[str, ...]:
 def distribution(logprobs: Mapping[str, float], top: int) -> FloatArray | None:
     """The probability of each number 0..10 [11] among the alternatives, which are renormalised.
 
-    None where no alternative is a number. White space around one counts for it, also as vocabularies write
+    None where ``unusable`` has a reason. White space around a number counts for it, also as vocabularies write
     it (``▁7``). Source: the 2023 paper's expected value, over the tokens "0".."10" among the returned
     log-probabilities.
     """
-    numbers = [(n, p) for token, p in logprobs.items() if (n := _number(token, top)) is not None and math.isfinite(p)]
-    if not numbers:
+    if unusable(logprobs, top) is not None:
         return None
+    numbers = [(n, p) for token, p in logprobs.items() if (n := _number(token, top)) is not None]
     masses = np.zeros(LEVELS, dtype=np.float64)
     highest = max(p for _, p in numbers)
     for number, logprob in numbers:
         masses[number] += math.exp(logprob - highest)
     shares: FloatArray = (masses / masses.sum()).astype(np.float32)
     return shares
+
+
+def unusable(logprobs: Mapping[str, float], top: int) -> str | None:
+    """Why these alternatives give no distribution over the numbers 0..``top``; None where they do.
+
+    Minus infinity is a probability of 0. Anything else that is not a finite number is a failure of the model: the
+    other alternatives are not read either, because their sum is not known.
+    """
+    numbers = {token: p for token, p in logprobs.items() if _number(token, top) is not None}
+    broken = next((token for token, p in numbers.items() if math.isnan(p) or p == math.inf), None)
+    if broken is not None:
+        return f"the log-probability of {broken!r} is not a finite number"
+    if not numbers:
+        likeliest = sorted(logprobs, key=lambda token: -logprobs[token])[:3]
+        return f"no number among the likely answers ({', '.join(map(repr, likeliest)) or 'there are none'})"
+    if all(p == -math.inf for p in numbers.values()):
+        return f"every number from 0 to {top} has a probability of 0"
+    return None
 
 
 def _number(token: str, top: int) -> int | None:
@@ -62,24 +80,18 @@ def from_positions(
 ) -> SimulatedExcerpt:
     """An excerpt's expected activations from the alternatives at each of its ``length`` tokens.
 
-    Missing, with the reason, where the positions are too few or one of them holds no number.
+    Missing, with the reason, where the positions are too few or one of them is ``unusable``.
     """
     rows = []
     for position, logprobs in enumerate(positions, 1):
         row = distribution(logprobs, top)
         if row is None:
-            return missing(excerpt_id, length, f"{no_number(logprobs)} for token {position} of {length}")
+            return missing(excerpt_id, length, f"{unusable(logprobs, top)} for token {position} of {length}")
         rows.append(row)
     if len(rows) != length:
         return missing(excerpt_id, length, f"the reply has log-probabilities of {len(rows)} tokens, not of {length}")
     found = np.stack(rows)
     return SimulatedExcerpt(excerpt_id, length, expected(found, top), distribution=found)
-
-
-def no_number(logprobs: Mapping[str, float]) -> str:
-    """Why these alternatives give no number: what the likeliest of them are."""
-    likeliest = sorted(logprobs, key=lambda token: -logprobs[token])[:3]
-    return f"no number among the likely answers ({', '.join(map(repr, likeliest)) or 'there are none'})"
 
 
 def missing(excerpt_id: int, length: int, reason: str) -> SimulatedExcerpt:

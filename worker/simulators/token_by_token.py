@@ -14,7 +14,7 @@ from app.domain.tokens import Vocabulary
 from worker.method.prompts import load
 from worker.method.prompts.rendering import block
 from worker.providers.base import ChatRequest, Message, Reply, chat_until_usable
-from worker.simulators.numbers import distribution, first_failure, from_positions, missing, no_number
+from worker.simulators.numbers import first_failure, from_positions, missing, unusable
 from worker.simulators.prompting import description, examples, shown, step_of
 from worker.simulators.reading import ReadsNumbers
 
@@ -36,9 +36,8 @@ class FirstTokenIsANumber:
         """Raises ValueError."""
         if not reply.alternatives:
             raise ValueError("the reply has no log-probabilities")
-        likely = reply.alternatives[0].logprobs
-        if distribution(likely, self.top) is None:
-            raise ValueError(no_number(likely))
+        if (reason := unusable(reply.alternatives[0].logprobs, self.top)) is not None:
+            raise ValueError(reason)
 
 
 class TokenByToken(ReadsNumbers):
