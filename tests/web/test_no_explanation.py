@@ -1,5 +1,6 @@
 """A neuron of which a method has found nothing worth saying: on its page, in the list, and in its batch."""
 
+import json
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,9 @@ from starlette.testclient import TestClient
 from app.domain.neurons import NeuronState
 from app.domain.work import WorkStatus
 from app.models import Account, Neuron, Subject
+from app.queries.exports.neurons import exported_subject, neuron_chunk
 from app.queries.lists.kept import add_to_list, create_list
+from app.queries.neurons.facets import FacetKind, facets_of
 from app.queries.neurons.listing import NeuronsQuery, neurons_page
 from app.queries.neurons.selection import NeuronSelection
 from app.queries.runs.counts import batch_counts
@@ -57,6 +60,34 @@ def test_the_list_shows_and_filters_the_state(
     assert "no explanation found" in html
     assert 'value="no_explanation"' in html
     assert "not explained yet" not in html
+
+
+def test_files_tables_counts_and_facets_have_the_state(
+    client: TestClient, make: Make, run: tuple[Neuron, int, int], context: Callable[[], Any]
+) -> None:
+    for address in ("/tiny/neurons.jsonl", "/api/subjects/tiny/neurons"):
+        lines = [json.loads(line) for line in client.get(address).text.splitlines()]
+        assert {line["index"]: line["no_explanation_found"] for line in lines} == {1: True, 2: False, 3: False}
+    home = client.get("/").text
+    assert context().subjects[0].n_no_explanation == 1
+    assert '<a href="/tiny?state=no_explanation">1</a>' in home
+    facets = facets_of(make.session, query=NeuronsQuery(run[0].subject_id))
+    assert [c.n for c in facets.counts if (c.kind, c.value) == (FacetKind.STATE, "no_explanation")] == [1]
+
+
+def test_what_is_explained_by_another_is_in_no_count_of_the_state(
+    client: TestClient, make: Make, run: tuple[Neuron, int, int], context: Callable[[], Any]
+) -> None:
+    make.explained(run[0])
+    lines = [json.loads(line) for line in client.get("/api/subjects/tiny/neurons").text.splitlines()]
+    assert not any(line["no_explanation_found"] for line in lines)
+    client.get("/")
+    assert context().subjects[0].n_no_explanation == 0
+
+
+def test_an_export_says_why_nothing_was_found(make: Make, run: tuple[Neuron, int, int]) -> None:
+    found = neuron_chunk(make.session, subject=exported_subject(make.session, slug="tiny"), after=None)
+    assert [(record.index, list(record.failures)) for record in found] == [(1, [REASON]), (2, []), (3, [])]
 
 
 def test_a_kept_list_shows_the_state(

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from sqlalchemy import Select, func, select, tuple_
+from sqlalchemy import Select, and_, func, select, tuple_
 from sqlalchemy.orm import Session
 
 from app.models import Explanation, Method, Neuron, Score
+from app.queries.runs.active import has_found_nothing
 
 Address: TypeAlias = tuple[int, int]
 """Layer and index."""
@@ -48,6 +49,8 @@ class BulkNeuron:
     n_explanations: int
     n_open_flags: int
     n_doubts: int
+    no_explanation_found: bool
+    """Whether a method has looked and found nothing worth saying, and nothing else explains the neuron."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,7 @@ _NEURONS = select(
     Neuron.max, Neuron.firing_rate, Neuron.current_explanation_id, Neuron.current_text, Neuron.headline_score,
     Neuron.headline_precision, Neuron.headline_recall, Neuron.headline_margin, Neuron.current_score,
     Neuron.current_simulator, Neuron.n_explanations, Neuron.n_open_flags, Neuron.n_doubts,
+    and_(Neuron.current_explanation_id.is_(None), has_found_nothing()),
 ).order_by(Neuron.layer, Neuron.index)  # fmt: skip
 _EXPLANATIONS = (
     select(

@@ -11,9 +11,10 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.domain.neurons import NeuronState
 from app.domain.review import ItemSource
-from app.models import Explanation, ExplanationDoubt, Method, Neuron, ReviewItem
+from app.models import Explanation, ExplanationDoubt, Method, Neuron, ReviewItem, Run
 from app.queries.neurons.filters import filter_conditions, planned_by_value
 from app.queries.neurons.listing import COUNT_BOUND, Matches, NeuronsQuery
+from app.queries.runs.active import found_nothing
 
 MOST_VALUES = 50
 """Values of one facet that are counted: the most frequent ones."""
@@ -74,6 +75,7 @@ def facets_of(session: Session, *, query: NeuronsQuery) -> Facets:
     """How many of a list's matches have each value. One query over at most ``COUNT_BOUND`` matches."""
     found = (
         select(
+            Neuron.id,
             Neuron.subject_id,
             Neuron.layer,
             Neuron.current_explanation_id,
@@ -146,11 +148,14 @@ def _counted(kind: str, value: str, condition: ColumnElement[bool], found: CTE) 
 
 
 def _states(found: CTE) -> dict[NeuronState, ColumnElement[bool]]:
-    """Those that columns of the neuron decide, by the same conditions as the filter."""
+    """Those that the neuron and what its runs have found decide, by the same conditions as the filter."""
     return {
         NeuronState.EXPLAINED: found.c.current_explanation_id.is_not(None),
         NeuronState.UNEXPLAINED: found.c.current_explanation_id.is_(None),
         NeuronState.NEEDS_EXPLANATION: and_(found.c.current_explanation_id.is_(None), found.c.n_explanations > 0),
         NeuronState.DOUBTFUL: found.c.n_doubts > 0,
         NeuronState.FLAGGED: found.c.n_open_flags > 0,
+        NeuronState.NO_EXPLANATION: and_(
+            found.c.current_explanation_id.is_(None), found.c.id.in_(select(Run.neuron_id).where(found_nothing()))
+        ),
     }

@@ -13,6 +13,7 @@ from app.domain.work import WorkStatus
 from app.models import Collection, Corpus, NeuronCount, Pause, Subject, TableCount, Worker
 from app.queries.doubts.shown import DoubtCount, doubt_counts
 from app.queries.explanations.judged import n_disputed_by_subject
+from app.queries.runs.active import n_without_explanation
 from app.queries.runs.counts import total_counts
 from app.queries.work.pauses import HELD
 from app.queries.work.workers import is_alive
@@ -82,6 +83,8 @@ class SubjectSummary:
     """Neurons about whose explanation reviewers disagreed, where that may be shown."""
     n_rejected: int
     """Neurons that need an explanation: reviewers have rejected what there was."""
+    n_no_explanation: int
+    """Unexplained neurons of which a method has found nothing worth saying."""
     doubts: tuple[DoubtCount, ...]
     """What neurons' current explanations are doubted for, the most frequent first."""
     corpus: str | None
@@ -128,7 +131,7 @@ class QueueCounts:
 
 
 def subject_summaries(session: Session) -> tuple[SubjectSummary, ...]:
-    """All subjects with their counts, doubts and the score histogram of each layer. Five queries."""
+    """All subjects with their counts, doubts and the score histogram of each layer. Seven queries."""
     rows = session.execute(
         select(Subject, Corpus.name.label("corpus"), Collection.tokens_done)
         .outerjoin(Collection, Collection.id == Subject.collection_id)
@@ -136,7 +139,7 @@ def subject_summaries(session: Session) -> tuple[SubjectSummary, ...]:
         .order_by(Subject.name, Subject.id)
     ).all()
     counted, doubted, compared = _counted_neurons(session), doubt_counts(session), _against_tables(session)
-    disputed = n_disputed_by_subject(session)
+    disputed, nothing = n_disputed_by_subject(session), n_without_explanation(session)
     return tuple(
         SubjectSummary(
             slug=row.Subject.slug,
@@ -151,6 +154,7 @@ def subject_summaries(session: Session) -> tuple[SubjectSummary, ...]:
             n_doubtful=counted[row.Subject.id].n_doubtful,
             n_disputed=disputed.get(row.Subject.id, 0),
             n_rejected=counted[row.Subject.id].n_rejected,
+            n_no_explanation=nothing.get(row.Subject.id, 0),
             doubts=doubted.get(row.Subject.id, ()),
             corpus=row.corpus,
             tokens=row.tokens_done,

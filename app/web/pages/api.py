@@ -58,7 +58,7 @@ TABLES = (
             "kurtosis": 52.0, "min": -0.17, "max": 4.21, "firing_rate": 0.034, "explanation_id": 5,
             "explanation": 'fires on " import"', "whole_corpus_score": 0.41, "precision": 0.52, "recall": 0.38,
             "margin_over_token_table": 0.07, "score_2023": 0.63, "simulator": "lexical", "n_explanations": 2,
-            "n_open_flags": 0, "n_doubts": 1,
+            "n_open_flags": 0, "n_doubts": 1, "no_explanation_found": False,
         },
     ),
     BulkTable(

@@ -29,6 +29,8 @@ class NeuronLine:
     index: int
     explanation_id: int | None
     explanation: str | None
+    no_explanation_found: bool
+    """Whether a method has looked and found nothing worth saying, and nothing else explains the neuron."""
     whole_corpus_score: float | None
     whole_corpus_low: float | None
     whole_corpus_high: float | None
@@ -97,6 +99,7 @@ def _line(slug: str, row: NeuronRow, entry: ListEntry | None) -> NeuronLine:
         index=row.index,
         explanation_id=row.explanation_id,
         explanation=row.explanation,
+        no_explanation_found=row.found_nothing,
         whole_corpus_score=row.headline if is_whole else None,
         whole_corpus_low=headline_low if is_whole else None,
         whole_corpus_high=headline_high if is_whole else None,
