@@ -247,6 +247,8 @@ class CollectedNeuron(Base):
         ARRAY(Integer), Computed(f"token_ids[1:{STRONGEST_TOKENS}]", persisted=True)
     )
     """The first of ``token_ids``: what a search by token finds."""
+    nearest: Mapped[list[int] | None] = mapped_column(ARRAY(Integer))
+    """Indices of the neurons of its layer that are most like it by co-firing and input weights, the nearest first."""
     facts: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     """What an imported file says of the neuron for which there is no column, by the names that the file uses."""
 

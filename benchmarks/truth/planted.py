@@ -97,10 +97,17 @@ def _case(
 
 
 def nearest(neuron: Neuron, peers: Sequence[Neuron]) -> list[Neuron]:
-    """The neurons of the layer that share most of its strongest tokens, as a run is given them."""
-    shared = {other.number: len(strongest(neuron) & strongest(other)) for other in peers}
-    order = sorted((other for other in peers if shared[other.number]), key=lambda o: (-shared[o.number], o.index))
+    """The neurons of the layer that are most like it by co-firing and input weights, as a run is given them."""
+    alike = {other.number: _likeness(neuron, other) for other in peers}
+    order = sorted((other for other in peers if alike[other.number] > 0), key=lambda o: (-alike[o.number], o.index))
     return order[:NEIGHBOURS_COMPARED]
+
+
+def _likeness(neuron: Neuron, other: Neuron) -> float:
+    firing = float(neuron.firing @ other.firing)
+    if neuron.weights is None or other.weights is None:
+        return firing
+    return (firing + float(neuron.weights @ other.weights)) / 2
 
 
 def strongest(neuron: Neuron) -> frozenset[int]:

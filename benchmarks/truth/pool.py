@@ -18,14 +18,17 @@ from app.domain.executed import firing_threshold
 from app.domain.samples import BAND_EDGES, BANDS, STRATA
 from app.domain.token_table import TokenTable
 from app.domain.tokens import Vocabulary
+from worker.collection.nearest import MOST_TOKENS, profiles, unit_rows
 from worker.collection.plan import Cut, Excerpts, prepare
 from worker.collection.statistics import listed_tokens
 from worker.corpora.corpus import open_corpus
 from worker.method.contracts import NeuronTask
+from worker.subjects.input_weights import input_weights
 from worker.subjects.load import LoadOptions, load_subject
 from worker.subjects.loaded import LoadedSubject
 
 Float32s = NDArray[np.float32]
+Float64s = NDArray[np.float64]
 Int32s = NDArray[np.int32]
 
 TOKENS = 64
@@ -46,6 +49,10 @@ class Neuron:
     activations: Float32s
     table: TokenTable
     """Its tokens over the pool, those that a collection lists."""
+    firing: Float64s
+    """What it does on each token on average, as ``worker.collection.nearest`` compares it: a unit vector."""
+    weights: Float64s | None = None
+    """Its input weights, a unit vector; None for a neuron that is made."""
 
     @cached_property
     def peaks(self) -> Float32s:
@@ -150,18 +157,23 @@ class PoolSubject:
         return tuple(self.neuron.activations[self.pool.ordinals[ids.tobytes()]] for ids in excerpts)
 
 
-def measured(number: int, address: tuple[int, int], activations: Float32s, tokens: Int32s) -> Neuron:
+def measured(
+    number: int, address: tuple[int, int], activations: Float32s, tokens: Int32s, weights: Float64s | None = None
+) -> Neuron:
     """A neuron at (layer, index) with its activations on all excerpts ``tokens``, [E, T] both."""
     flat, values = tokens.ravel(), activations.ravel().astype(np.float64)
     counts = np.bincount(flat)
     frequent_first = np.lexsort((np.arange(len(counts)), -counts))[: np.count_nonzero(counts)]
-    means = np.bincount(flat, values)[frequent_first] / counts[frequent_first]
+    sums = np.bincount(flat, values)[frequent_first]
+    means = sums / counts[frequent_first]
     (listed,), (own,) = (found.T for found in listed_tokens(means[:, None], counts[frequent_first]))
     token_ids = frequent_first[listed]
     table = TokenTable.of_corpus(
         token_ids.astype(np.int32), own, counts[token_ids], mean=float(values.mean()), n_tokens=len(values)
     )
-    return Neuron(number, *address, activations, table)
+    own_counts = counts[frequent_first][:MOST_TOKENS].astype(np.float64)
+    (firing,) = profiles(sums[:MOST_TOKENS, None], own_counts)
+    return Neuron(number, *address, activations, table, firing, weights)
 
 
 def strata_of(peaks: Float32s) -> Mapping[SampleKind, NDArray[np.int64]]:
@@ -201,13 +213,26 @@ def collect_pool(*, n_excerpts: int, n_neurons: int, seed: int, permutation_seed
     )
     layers, indexes = np.unravel_index(chosen, shape)
     values = _activations(subject, tokens, layers, indexes)
+    weights = _weights(subject)
     neurons = [
-        measured(number, (int(layers[number]), int(indexes[number])), values[number], tokens)
+        measured(
+            number,
+            (int(layers[number]), int(indexes[number])),
+            values[number],
+            tokens,
+            weights[layers[number], indexes[number]],
+        )
         for number in range(len(chosen))
         if values[number].max() > 0
     ]
     kept = sorted(generator.permutation(len(neurons))[:n_neurons].tolist())
     return Pool(tokens, tuple(neurons[i] for i in kept), subject.vocabulary)
+
+
+def _weights(subject: LoadedSubject) -> Float64s:
+    """The input weights of every neuron as unit vectors, [layers, neurons, D]."""
+    found = [input_weights(subject, layer) for layer in range(subject.info.n_layers)]
+    return np.stack([unit_rows(weights) for weights in found if weights is not None])
 
 
 def _tokens(subject: LoadedSubject, n_excerpts: int, seed: int) -> Int32s:

@@ -1299,6 +1299,7 @@ def create_tables() -> None:
         sa.Column(
             "strongest_tokens", sa.ARRAY(sa.Integer()), sa.Computed("token_ids[1:10]", persisted=True), nullable=False
         ),
+        sa.Column("nearest", sa.ARRAY(sa.Integer()), nullable=True),
         sa.Column("facts", postgresql.JSONB(), nullable=True),
         sa.ForeignKeyConstraint(["collection_id"], ["collection.id"], name=op.f("fk_collected_neuron_collection_id")),
         sa.ForeignKeyConstraint(["neuron_id"], ["neuron.id"], name=op.f("fk_collected_neuron_neuron_id")),

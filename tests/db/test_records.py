@@ -87,7 +87,21 @@ def test_what_a_token_table_reaches_is_known_where_there_is_one(session: Session
     assert reached == pytest.approx((between / 0.2) ** 0.5)
 
 
-def test_the_nearest_neurons_share_most_of_the_strongest_tokens(session: Session, make: Make) -> None:
+def test_the_nearest_neurons_are_those_that_the_collection_has_found(session: Session, make: Make) -> None:
+    subject = make.subject(neurons_per_layer=8)
+    neurons = [make.neuron(subject, index=i) for i in range(6)]
+    make.neuron(subject, layer=1, index=3)
+    for neuron in neurons:
+        make.collected(neuron, subject, nearest=[5, 3, 2, 1] if neuron is neurons[0] else [])
+        if neuron is not neurons[5]:  # one that has no records
+            make.sample(neuron, subject)
+    near = nearest_neurons(session, of=neuron_address(session, neuron_id=neurons[0].id), n=2)
+    assert [m.neuron_id for m in near] == [neurons[3].id, neurons[2].id]
+    # They share tokens, but nothing is like it.
+    assert nearest_neurons(session, of=neuron_address(session, neuron_id=neurons[1].id), n=2) == []
+
+
+def test_where_that_is_not_known_the_nearest_share_most_of_the_strongest_tokens(session: Session, make: Make) -> None:
     subject = make.subject(neurons_per_layer=8)
     tokens = ([1, 2, 3], [3, 4, 5], [1, 2, 9], [7, 8, 9], [2, 3, 1], [1, 2, 3])
     neurons = [make.neuron(subject, index=i) for i in range(len(tokens))]

@@ -13,12 +13,15 @@ from app.queries.subjects import collections as stored
 from worker.collection.best import Best
 from worker.collection.draw import LayerDraw, Records, draw_layer
 from worker.collection.lookalikes import lookalike_records
+from worker.collection.nearest import layer_nearest
 from worker.collection.passes import Pass
 from worker.collection.plan import Excerpts
 from worker.collection.state import State, layer_bounds
 from worker.collection.statistics import LayerStatistics, LayerTokens, layer_statistics, layer_tokens
 
 Int64s: TypeAlias = NDArray[np.int64]
+InputWeights: TypeAlias = Callable[[int], NDArray[np.float64] | None]
+"""The input weights [N, D] of a layer's neurons, where they have any."""
 EXCERPTS_AT_ONCE = 4096
 
 
@@ -41,6 +44,7 @@ class Finished:
     work: Pass
     lookalikes: Sequence[Best] = ()
     """By layer; see ``lookalikes``."""
+    input_weights: InputWeights = lambda _layer: None
 
     def statistics(self, layer: int) -> LayerStatistics:
         """The statistics of one layer."""
@@ -49,6 +53,11 @@ class Finished:
     def tokens(self, layer: int) -> LayerTokens:
         """The strongest tokens of one layer's neurons."""
         return layer_tokens(self.state, layer_bounds(self.bounds, layer), layer, self.work.token_rows)
+
+    def nearest(self, layer: int) -> list[list[int]]:
+        """The neurons of one layer that are most like each."""
+        known = self.tokens(layer).known
+        return layer_nearest(self.state, layer, self.work.token_rows, known, self.input_weights(layer))
 
     def draw(self, layer: int) -> LayerDraw:
         """The samples of one layer, but for the hard negatives."""
@@ -78,8 +87,8 @@ def publish(
     )
     for layer in range(shape.n_layers):
         draw = finished.draw(layer)
-        found = (finished.statistics(layer), draw, finished.tokens(layer))
-        stored.store_collected_neurons(session, rows=_collected_rows(*found, neuron_ids[layer], identity.collection_id))
+        rows = _collected_rows(finished, layer, draw, neuron_ids[layer], identity.collection_id)
+        stored.store_collected_neurons(session, rows=rows)
         for records in finished.records(layer, draw):
             excerpt_ids = ids[np.searchsorted(ordinals, np.maximum(records.ordinals, ordinals[0]))]
             rows = _sample_rows(records, neuron_ids[layer], excerpt_ids, identity.collection_id)
@@ -144,16 +153,18 @@ def _neuron_rows(layer: int, statistics: LayerStatistics) -> Iterator[tuple[Any,
 
 
 def _collected_rows(
-    statistics: LayerStatistics, draw: LayerDraw, tokens: LayerTokens, neuron_ids: Int64s, collection_id: int
+    finished: Finished, layer: int, draw: LayerDraw, neuron_ids: Int64s, collection_id: int
 ) -> Iterator[tuple[Any, ...]]:
     """What a collection found about each neuron. Without tokens where these are not known."""
+    statistics, tokens, nearest = finished.statistics(layer), finished.tokens(layer), finished.nearest(layer)
     scalars = np.stack([statistics.mean, statistics.variance, statistics.maximum], axis=1).tolist()
     alike, edges, sizes = draw.n_alike.tolist(), draw.band_edges.tolist(), draw.stratum_sizes.tolist()
     ids, means, counts = tokens.token_ids.tolist(), tokens.means.tolist(), tokens.counts.tolist()
     known = tokens.known.tolist()
     for neuron, neuron_id in enumerate(neuron_ids.tolist()):
         listed = (ids[neuron], means[neuron], counts[neuron]) if known[neuron] else ([], [], [])
-        yield (neuron_id, collection_id, *scalars[neuron], alike[neuron], edges[neuron], sizes[neuron], *listed)
+        drawn = (alike[neuron], edges[neuron], sizes[neuron])
+        yield (neuron_id, collection_id, *scalars[neuron], *drawn, *listed, nearest[neuron])
 
 
 def _sample_rows(

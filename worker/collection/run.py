@@ -6,6 +6,7 @@ import json
 import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ from worker.collection.state import POOLS, Shape, State
 from worker.collection.token_sums import GIGABYTES, token_rows
 from worker.corpora.documents import CorpusSource
 from worker.devices import device_name
+from worker.subjects.input_weights import input_weights
 from worker.subjects.loaded import LoadedSubject
 
 STATE_VERSION = 4
@@ -283,7 +285,7 @@ class _Job:
                 return Outcome(identity.collection_id, complete=False, tokens=plan.tokens, notes=self.notes(plan))
             n_looked_at = plan.context_length * lookalike_size(plan.n_excerpts)
             pace = self._pace(CollectionStage.LOOK, n_looked_at, identity)
-            finished = Finished(found, bounds, work)
+            finished = Finished(found, bounds, work, input_weights=partial(input_weights, self._subject))
             lookalikes = find_lookalikes(work, finished.draw, self._options.seed, pace)
             notes = (*self.notes(plan), *self._notes(work, found))
             finished = replace(finished, lookalikes=lookalikes)

@@ -151,7 +151,7 @@ ABSOLUTE_DEVIATION = ScorerSpec(
     label=N_("Absolute size of the real activations that the predicted ones explain"),
     parameters=("samples",),
     description=N_("One minus the mean absolute error divided by the mean absolute activation."),
-    blind_spot=N_("Rewards a prediction of 0 everywhere where the neuron is almost always silent."),
+    blind_spot=N_("Where the neuron is almost always near 0, a text that expects 0 everywhere outscores most others."),
     samples=fitted_samples,
     simulated=_fitted_records,
     calls=_nothing,
@@ -265,7 +265,7 @@ NEIGHBOURS = ScorerSpec(
     label=N_("Neighbours: this neuron's excerpt among those of similar neurons"),
     description=N_(
         "How often the text predicts the highest activation on the neuron's own excerpt, among one of each of the "
-        "three neurons of its layer that share most of its strongest tokens; chance is one in four."
+        "three neurons of its layer that are most like it by co-firing and input weights; chance is one in four."
     ),
     blind_spot=N_("Does not detect what else the text claims, nor how strongly the neuron fires on which token."),
     needs_neighbours=True,

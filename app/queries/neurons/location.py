@@ -68,13 +68,22 @@ _PEER = PreparedSelect(
     .limit(1),
 )
 
-_NEIGHBOURS = text("""
+_NEAREST = text("""
+    SELECT other.id AS neuron_id, other.max AS maximum, other.mean
+    FROM collected_neuron AS own, unnest(own.nearest) WITH ORDINALITY AS near (index, rank)
+    JOIN neuron AS other ON other.subject_id = :subject_id AND other.layer = :layer AND other.index = near.index
+    WHERE own.neuron_id = :neuron_id AND own.collection_id = :collection_id
+        AND EXISTS (SELECT FROM sample WHERE neuron_id = other.id AND collection_id = own.collection_id)
+    ORDER BY near.rank
+    LIMIT :n
+""")
+_SHARING = text("""
     SELECT other.id AS neuron_id, other.max AS maximum, other.mean
     FROM collected_neuron AS own
     JOIN collected_neuron AS theirs ON theirs.collection_id = own.collection_id
         AND theirs.strongest_tokens && own.strongest_tokens
     JOIN neuron AS other ON other.id = theirs.neuron_id
-    WHERE own.neuron_id = :neuron_id AND own.collection_id = :collection_id
+    WHERE own.neuron_id = :neuron_id AND own.collection_id = :collection_id AND own.nearest IS NULL
         AND other.subject_id = :subject_id AND other.layer = :layer AND other.id <> :neuron_id
         AND EXISTS (SELECT FROM sample WHERE neuron_id = other.id AND collection_id = own.collection_id)
     ORDER BY cardinality(ARRAY(
@@ -111,18 +120,17 @@ def neuron_peer(session: Session, *, of: NeuronAddress, start: int) -> MeasuredN
 
 
 def nearest_neurons(session: Session, *, of: NeuronAddress, n: int) -> list[MeasuredNeuron]:
-    """The ``n`` neurons of the same layer that share most of a neuron's strongest tokens, the nearest first.
+    """The ``n`` neurons of the same layer that are most like a neuron by co-firing and input weights, nearest first.
 
-    Those with records only; fewer where fewer share any, none where no collection has counted tokens. One query.
+    Where its collection has not measured that, those that share most of its strongest tokens. Those with records only;
+    fewer where fewer are like it, none where no collection has counted tokens. Two queries at most.
     """
-    rows = session.execute(
-        _NEIGHBOURS,
-        {
-            "neuron_id": of.neuron_id,
-            "collection_id": of.collection_id,
-            "subject_id": of.subject_id,
-            "layer": of.layer,
-            "n": n,
-        },
-    )
+    parameters = {
+        "neuron_id": of.neuron_id,
+        "collection_id": of.collection_id,
+        "subject_id": of.subject_id,
+        "layer": of.layer,
+        "n": n,
+    }
+    rows = session.execute(_NEAREST, parameters).all() or session.execute(_SHARING, parameters).all()
     return [MeasuredNeuron(row.neuron_id, row.maximum, row.mean) for row in rows]

@@ -52,6 +52,7 @@ COLLECTED_COLUMNS = {
     "token_ids": "int4[]",
     "token_means": "float4[]",
     "token_counts": "int8[]",
+    "nearest": "int4[]",
 }
 
 
