@@ -164,7 +164,7 @@ def measured(
     flat, values = tokens.ravel(), activations.ravel().astype(np.float64)
     counts = np.bincount(flat)
     frequent_first = np.lexsort((np.arange(len(counts)), -counts))[: np.count_nonzero(counts)]
-    sums = np.bincount(flat, values)[frequent_first]
+    sums: Float64s = np.bincount(flat, values)[frequent_first].astype(np.float64)
     means = sums / counts[frequent_first]
     (listed,), (own,) = (found.T for found in listed_tokens(means[:, None], counts[frequent_first]))
     token_ids = frequent_first[listed]

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from app.domain.glossary import GLOSSARY
+from app.domain.glossary import GLOSSARY, term_of_score
+from app.domain.steps.catalogue import SCORERS
 from tests.factories import Make
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
@@ -59,6 +60,40 @@ def test_a_term_is_explained_in_a_few_sentences(key: str) -> None:
     term = GLOSSARY[key]
     assert 1 <= len(re.findall(r"[.?](?: |$)", term.text)) <= 2, term.text
     assert len(re.findall(r"\.(?: |$)", term.blind)) <= 1, term.blind
+
+
+def n_sentences(text: str) -> int:
+    """Full stops that end a sentence, not those of numbers."""
+    return len(re.findall(r"[.?](?: |$)", text))
+
+
+SCORES = (
+    *SCORERS,
+    *(f"whole_corpus_{side}" for side in ("margin", "explained_variance", "precision", "recall")),
+    *("correlation_margin", "correlation_recomputed", "executed", "detection_auc", "fuzzing_auc"),
+    *("boundary_inside", "boundary_outside", "found_texts_frequency", "uncentred_rsquared", "uncentred_r2"),
+)
+OTHER_NUMBERS = ("score_2023", "interval", "token_table", "shuffled", "null_twin", "layer_percentile", "alike",
+                 "f1", "average_precision", "firing_rate", "agreement", "corrected_share")  # fmt: skip
+
+
+@pytest.mark.parametrize("scorer", SCORES)
+def test_every_score_has_a_term_of_its_own(scorer: str) -> None:
+    assert term_of_score(scorer) is not None
+    assert term_of_score("a_score_of_somebody_else") is None
+
+
+@pytest.mark.parametrize("key", sorted({*filter(None, map(term_of_score, SCORES)), *OTHER_NUMBERS}))
+def test_every_number_has_two_sentences_and_one_for_what_it_does_not_notice(key: str) -> None:
+    term = GLOSSARY[key]
+    assert n_sentences(term.text) == 2, term.text
+    assert n_sentences(term.blind) == 1, term.blind
+
+
+def test_how_to_read_a_score_explains_every_score(client: TestClient) -> None:
+    text = client.get("/guide/scores").text
+    for scorer in SCORES:
+        assert f'id="{term_of_score(scorer)}"' in text
 
 
 def test_every_term_of_a_template_is_in_the_glossary() -> None:

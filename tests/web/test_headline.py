@@ -35,6 +35,13 @@ def test_where_only_the_2023_score_is_known_the_precision_side_is_unknown(
     assert "<b>0.90</b>" in html
 
 
+def test_an_explanation_that_was_never_scored_says_that_nothing_is_known_of_its_claims(
+    client: TestClient, make: Make, subject: Subject
+) -> None:
+    explanation = make.explanation(make.neuron(subject, index=5), author_kind="import", author="somebody")
+    assert "The precision side is unknown" in client.get(f"/tiny/0/5?explanation={explanation.id}").text
+
+
 def test_where_a_score_ranks_in_the_null_twin_is_shown(client: TestClient, make: Make, subject: Subject) -> None:
     twin = make.subject("tiny-null-twin")
     twin.null_twin_of_id = subject.id

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.db import Sessions
+from app.domain.glossary import term_of_score
 from app.domain.methods import LEXICAL, MethodDefinition
 from app.domain.steps.catalogue import EXPLAINERS, SCORERS
 from app.domain.tokens import Vocabulary
@@ -80,6 +81,7 @@ def test_runs_end_with_numbers_or_a_reason(
         if run.status == "failed":
             assert_reason(run.error)
     for score in session.scalars(select(Score).where(Score.run_id.is_not(None))):
+        assert term_of_score(score.scorer) is not None
         assert (score.value is None) == (score.undefined_reason is not None)
         if score.value is None:
             assert_reason(score.undefined_reason)

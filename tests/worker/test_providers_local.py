@@ -256,8 +256,7 @@ def broken(value: float) -> LocalProvider:
     """A model with one weight that is not a finite number, as half precision leaves behind."""
     model = tiny_model(KINDS[0])
     with torch.no_grad():
-        next(iter(model.parameters())).view(-1)[0] = value
-        model.get_output_embeddings().weight.view(-1)[0] = value
+        dict(model.named_parameters())["lm_head.weight"].view(-1)[0] = value
     return LocalProvider("tiny", "tiny-broken", model, tiny_tokenizer())
 
 

@@ -28,7 +28,8 @@ def input_weights(subject: LoadedSubject, layer: int) -> NDArray[np.float64] | N
         rows = _rows(module)
         if rows is None or rows.shape[0] % subject.info.neurons_per_layer:
             return None
-        parts += rows.split(subject.info.neurons_per_layer)  # some models keep gate and value in one module
+        # Some models keep gate and value in one module.
+        parts += torch.chunk(rows, rows.shape[0] // subject.info.neurons_per_layer)
     found: NDArray[np.float64] = torch.cat([nn.functional.normalize(part, dim=1) for part in parts], dim=1).numpy()
     return found
 

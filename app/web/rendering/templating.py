@@ -18,7 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 
 from app.domain import bounds
-from app.domain.glossary import GLOSSARY
+from app.domain.glossary import GLOSSARY, term_of_score
 from app.domain.roles import Permission, may
 from app.home import files
 from app.localization.catalogues import translations
@@ -105,6 +105,7 @@ def _environment(language: Language) -> Environment:
     environment.globals.update(
         bounds=bounds,
         glossary=GLOSSARY,
+        term_of_score=term_of_score,
         static=static_url,
         score_rows=score_rows,
         against_table=against_table,
