@@ -24,6 +24,8 @@ from app.formats.streams import Entry, Line, whole_document
 SAMPLE = "activating_and_not"
 """What delphi's scorers show: excerpts of the neuron's quantiles, and excerpts on which it does not fire."""
 SCORERS = {"fuzz": "fuzzing", "detection": "detection", "simulation": "correlation"}
+FAILURES = ("Explanation could not be parsed.", "No explanation found")
+"""What stands in a file in place of an explanation where delphi has none."""
 _NAME = re.compile(r"(?P<module>.+)_latent(?P<index>\d+)\.txt$", re.DOTALL)
 _NUMBER = re.compile(r"(?<![a-zA-Z0-9])\d+(?![a-zA-Z0-9])")
 _OVERALL = -1
@@ -104,6 +106,8 @@ def _scorer(file: str) -> str | None:
 def _explanation(document: Line, layer: int, index: int, module: str) -> model.NeuronRecord:
     text, _ = _TEXT.decode(document.content)
     check_text(text)
+    if text.strip() in FAILURES:
+        raise Refused(f"delphi has no explanation here, it says: {text.strip()}", "explanation")
     return model.NeuronRecord(layer, index, document.origin, source=module, explanations=[model.Explanation(text)])
 
 

@@ -113,6 +113,8 @@ def test_a_class_without_predictions_makes_the_score_undefined() -> None:
         ("explanations/model_latent1.txt", "text", "holds no layer"),
         ("explanations/layers.1_latent1.txt", "", "the explanation is empty"),
         ("explanations/layers.1_latent1.txt", {"no": "text"}, "Expected `str`, got `object`"),
+        ("explanations/layers.1_latent1.txt", "Explanation could not be parsed.", "delphi has no explanation here"),
+        ("explanations/layers.1_latent1.txt", "No explanation found", "delphi has no explanation here"),
         ("scores/surprisal/layers.1_latent1.txt", [], "results of the scorer 'surprisal' are not read"),
     ],
 )
