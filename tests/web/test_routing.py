@@ -2,6 +2,7 @@
 
 import pytest
 from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from starlette.routing import Match
 from starlette.types import Scope
@@ -76,3 +77,26 @@ def test_a_module_of_pages_has_words_of_its_own_or_is_about_a_subject() -> None:
     about_subjects = [router for router in ROUTERS if isinstance(router, PageRouter) and not router.first_words]
     for router in about_subjects:
         assert any(str(getattr(route, "path", "")).startswith("/{slug}") for route in router.routes)
+
+
+PAGES_WITHOUT_JSON = {
+    "/account", "/account/factor", "/login", "/login/openid/ended", "/people", "/providers", "/providers/new",
+    "/providers/{provider_id}",
+}  # fmt: skip
+"""Those of accounts, passwords and keys."""
+NO_PAGES = {
+    "/",  # whose twin is /index.json
+    "/go", "/searches/{key}", "/{slug}/random", "/login/openid", "/login/openid/callback", "/login/openid/end",
+    "/health", "/{slug}/atlas.bin", "/{slug}/neurons.{format}", "/{slug}/{layer}/{index}/preview.png",
+    "/exports/{task_id}", "/campaigns/{campaign_id}/report.pdf", "/campaigns/{campaign_id}/export/{table}.{format}",
+    "/api/subjects/{slug}/neurons", "/api/subjects/{slug}/explanations", "/api/subjects/{slug}/scores",
+}  # fmt: skip
+"""What redirects, and what is no HTML."""
+
+
+def test_every_page_but_those_of_accounts_and_keys_has_its_json() -> None:
+    routes = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
+    paths = {route.path for route in routes if "GET" in (route.methods or ())}
+    without = {path for path in paths if f"{path}.json" not in paths and not path.endswith(".json")}
+    assert without == PAGES_WITHOUT_JSON | NO_PAGES
+    assert "/index.json" in paths
