@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.kinds import WIDE
@@ -75,3 +76,26 @@ def test_without_scripts_the_table_is_what_there_is(open_page: Callable[..., Pag
     expect(page.locator("#atlas")).to_be_hidden()
     page.get_by_role("link", name="layer 0").click()
     expect(page.locator(".matches")).to_contain_text("match")
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_squares_of_a_plot_that_are_dragged_over_become_a_list(open_page: Callable[..., Page], number: int) -> None:
+    page = open_page(**WIDE)
+    page.goto(f"/{SLUG}/plots")
+    plot = page.locator(".brushed").nth(number)
+    squares = plot.locator("svg a")
+    boxes = [box for square in squares.all() if (box := square.bounding_box()) is not None]
+    left, top = min(box["x"] for box in boxes), min(box["y"] for box in boxes)
+    right = max(box["x"] + box["width"] for box in boxes)
+    bottom = max(box["y"] + box["height"] for box in boxes)
+    page.mouse.move(left - 2, top + 1)
+    page.mouse.down()
+    page.mouse.move((left + right) / 2, (top + bottom) / 2, steps=4)
+    some = plot.locator("svg a.in-brush").count()
+    page.mouse.move(right - 1, bottom - 1, steps=4)
+    assert some < plot.locator("svg a.in-brush").count() == squares.count()
+    page.mouse.up()
+    link = plot.locator(".chosen a")
+    n = int((link.text_content() or "").split()[1].replace(",", ""))
+    link.click()
+    expect(page.locator(".matches b")).to_have_text(f"{n:,}")
