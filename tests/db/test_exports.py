@@ -12,12 +12,13 @@ from sqlalchemy import select
 from app.db import Sessions, transaction
 from app.domain.authors import AuthorKind
 from app.domain.flags import FlagReason
-from app.domain.imports import DataFormat
+from app.domain.imports import RECOMPUTED, DataFormat
 from app.domain.samples import SampleKind
 from app.errors import Invalid, NotFound
+from app.formats.neuronpedia.reader import NeuronpediaReader
 from app.formats.own.jsonl import JsonlReader
 from app.formats.own.parquet import ParquetReader
-from app.formats.records import ActivationUnit, NeuronRecord
+from app.formats.records import ActivationUnit, NeuronRecord, Score
 from app.formats.sources.opening import local_source
 from app.models import Account, Explanation, Flag, Neuron, ReviewItem, ReviewVerdict
 from app.queries.imports.judgements import imported_judgements
@@ -41,8 +42,16 @@ def take(sessions: Sessions, slug: str, format: DataFormat, target: Path) -> Pat
     return target
 
 
+def stripped_score(score: Score) -> Score:
+    """The same without its date; what an import computes anew is the same but for rounding."""
+    value = score.value
+    if score.scorer == RECOMPUTED and value is not None:
+        value = round(value, 3)
+    return replace(score, created_at=None, value=value)
+
+
 def stripped(record: NeuronRecord) -> NeuronRecord:
-    """The record without what an import sets anew: dates, the subject's name, the score that it computes."""
+    """The record without what an import sets anew: dates and the subject's name."""
     return replace(
         record,
         model=None,
@@ -51,11 +60,31 @@ def stripped(record: NeuronRecord) -> NeuronRecord:
                 e,
                 created_at=None,
                 provenance={},
-                scores=[replace(s, created_at=None) for s in e.scores if s.scorer != "correlation_recomputed"],
+                scores=[stripped_score(s) for s in e.scores],
             )
             for e in record.explanations
         ],
     )
+
+
+@pytest.mark.parametrize(
+    ("source", "named"),
+    [
+        ("gpt2", "gpt2"),
+        ("openai-community/gpt2-xl", "openai-community/gpt2-xl"),
+        ("/home/alice/models/gpt2", "first"),
+        ("../models/gpt2", "first"),
+        ("C:\\models\\gpt2", "first"),
+        ("https://example.org/data", "first"),
+    ],
+)
+def test_no_file_names_a_folder_of_this_machine_as_the_model(
+    fresh_sessions: Sessions, tmp_path: Path, source: str, named: str
+) -> None:
+    bring(fresh_sessions, write_data_set(tmp_path / "data", layers=1, neurons=1), "first", model=source)
+    for format, reader in ((DataFormat.JSONL, JsonlReader()), (DataFormat.NEURONPEDIA, NeuronpediaReader())):
+        found = read_path(reader, take(fresh_sessions, "first", format, tmp_path / f"out.{format}"))
+        assert {record.model for record in found.records} == {named}
 
 
 @pytest.mark.parametrize("format", [DataFormat.JSONL, DataFormat.PARQUET])

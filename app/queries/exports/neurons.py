@@ -1,5 +1,6 @@
 """Neurons with everything that is known of them, as writers take them. In chunks, by their addresses."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ from app.queries.subjects.collections import STATISTICS
 
 CHUNK = 100
 """Neurons that are held in memory together."""
+_MODEL_NAME = re.compile(r"\w[\w.-]*(/[\w.-]+)?")
+"""A model's name on the hub. A subject's folder or address means nothing on another machine: its slug stands for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,7 @@ class ExportedSubject:
     id: int
     slug: str
     model: str
+    """As files name it."""
     collection_id: int | None
     n_layers: int
     words: Vocabulary
@@ -66,7 +70,8 @@ def exported_subject(session: Session, *, slug: str) -> ExportedSubject:
     if subject is None:
         raise NotFound(f"There is no subject {slug!r}.")
     words = vocabulary(session, tokenizer_id=subject.tokenizer_id)
-    return ExportedSubject(subject.id, slug, subject.source, subject.collection_id, subject.n_layers, words)
+    model_name = subject.source if _MODEL_NAME.fullmatch(subject.source) else slug
+    return ExportedSubject(subject.id, slug, model_name, subject.collection_id, subject.n_layers, words)
 
 
 def neuron_chunk(

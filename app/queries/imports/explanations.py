@@ -229,7 +229,8 @@ def _scores(new: NewExplanation) -> list[model.Score]:
         n_failed=len(new.simulated) - len(pairs),
         simulator=stated.simulator,
     )
-    return [*found, ours]
+    # A file of ours that holds such a number has it from another computation: this one stands in its place.
+    return [*(s for s in found if _score_key(s) != _score_key(ours)), ours]
 
 
 def is_complete(row: model.ScoredSimulation) -> bool:

@@ -15,7 +15,9 @@ from app.domain.splits import Split
 from app.formats.files import File
 from app.formats.own.jsonl import JsonlReader, jsonl_lines
 from app.formats.own.parquet import ParquetReader, write_parquet
+from app.formats.problems import ReadingProblem
 from app.formats.records import ActivationRecord, Explanation, Flag, NeuronRecord, Score, Statistics, Verdict
+from app.formats.sources.opening import local_source
 from tests.openai_files import activation_record
 from tests.unit.formats.neurons import NOWHERE, maybe, numbers, openai_neurons, texts
 from tests.unit.formats.reading import read_files, read_path
@@ -129,6 +131,17 @@ def test_malformed_parts_of_a_line_do_not_cost_the_others() -> None:
     assert [p.field for p in found.problems] == [
         "record.samples[0].records[1].activations", "record.explanations[0].text",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("after", [0, 1, 199, 200, 250, 400, 450])
+def test_parquet_goes_on_behind_any_row(tmp_path: Path, after: int) -> None:
+    path = tmp_path / "neurons.parquet"
+    write_parquet([NeuronRecord(0, index, NOWHERE) for index in range(450)], path)
+    problems: list[ReadingProblem] = []
+    ((_, entry),) = local_source(path).entries(problems.append)
+    found = list(ParquetReader().records(entry, problems.append, after=after))
+    assert not problems
+    assert [(record.index, record.origin.line) for record in found] == [(n, n + 1) for n in range(after, 450)]
 
 
 def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path) -> None:
