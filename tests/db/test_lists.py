@@ -1,12 +1,13 @@
 """Lists of neurons: made, ordered, noted, and used as a selection."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import event, select, text
 from sqlalchemy.orm import Session
 
 from app.errors import Conflict, Invalid, NotFound
@@ -115,6 +116,79 @@ def test_a_list_is_read_in_its_own_order_page_by_page(session: Session, list_id:
     assert [row.id for row in every_neuron(session, query=own, after=None, size=9).rows] == wanted
     place = position_in_list(session, query=own, neuron_id=wanted[1])
     assert (place.before.number, place.matches.number, place.is_listed) == (1, N, True)
+
+
+@pytest.mark.parametrize("descending", [False, True])
+def test_a_neuron_knows_its_neighbours_in_a_list_as_its_pages_have_them(
+    session: Session, list_id: int, alice: Account, descending: bool
+) -> None:
+    ids = order(session, list_id)
+    move_in_list(session, list_id=list_id, neuron_id=ids[4], to=1, account_id=alice.id)
+    own = replace(query(session, list_id), sort=NeuronSort(SortKey.LISTED, descending))
+    wanted = neurons_page(session, query=own, size=9).rows
+    for number, row in enumerate(wanted):
+        found = position_in_list(session, query=own, neuron_id=row.id)
+        assert (found.before.number, found.matches.number, found.is_listed) == (number, N, True)
+        before, after = wanted[:number][-1:], wanted[number + 1 :][:1]
+        assert [each.index for each in (found.previous, found.next) if each is not None] == [
+            each.index for each in (*before, *after)
+        ]
+
+
+@pytest.mark.parametrize("cursor", ["inf@1", "nan@1", "1e300@1", "-1@1", "2.5@1", "²@1", "99999999999@1", "3@-1", "3"])
+def test_a_damaged_cursor_of_a_list_is_refused(session: Session, list_id: int, cursor: str) -> None:
+    with pytest.raises(Invalid):
+        neurons_page(session, query=query(session, list_id), size=4, after=cursor)
+
+
+def test_a_neuron_that_has_left_a_list_comes_after_its_end(session: Session, list_id: int, alice: Account) -> None:
+    ids = order(session, list_id)
+    remove_from_list(session, list_id=list_id, neuron_id=ids[2], account_id=alice.id)
+    found = position_in_list(session, query=query(session, list_id), neuron_id=ids[2])
+    assert (found.before.number, found.matches.number, found.is_listed) == (N - 1, N - 1, False)
+    assert (found.previous is None or found.previous.index, found.next) == (N - 1, None)
+
+
+def rows_read(session: Session, statements: list[tuple[str, Any]]) -> list[int]:
+    """How many rows each statement reads from tables and indexes."""
+    found = []
+    for statement, values in statements:
+        plan = session.connection().exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", values).scalar_one()
+        nodes, n = [plan[0]["Plan"]], 0
+        while nodes:
+            node = nodes.pop()
+            nodes += node.get("Plans", [])
+            removed = sum(value for key, value in node.items() if key.startswith("Rows Removed by"))
+            n += 0 if "Plans" in node else int((node["Actual Rows"] + removed) * node["Actual Loops"])
+        found.append(n)
+    return found
+
+
+def test_the_neighbours_are_read_by_an_index_wherever_in_a_list(
+    session: Session, subject: Subject, alice: Account
+) -> None:
+    long = create_list(session, slug=subject.slug, name="Long", account_id=alice.id)
+    session.execute(
+        text(
+            "INSERT INTO neuron (subject_id, layer, index) SELECT :subject, 0, n FROM generate_series(:first, 4500) n"
+        ),
+        {"subject": subject.id, "first": N},
+    )
+    assert add_to_list(session, list_id=long, selection=NeuronSelection(subject.id), account_id=alice.id) > 4400
+    session.execute(text("ANALYZE neuron, listed_neuron"))
+    ids, own = order(session, long), query(session, long)
+    for position in (1, 2200, 4400):
+        sent: list[tuple[str, Any]] = []
+
+        def keep(*arguments: Any, kept: list[tuple[str, Any]] = sent) -> None:
+            kept.append((arguments[2], arguments[3]))
+
+        engine = session.connection().engine
+        event.listen(engine, "before_cursor_execute", keep)
+        found = position_in_list(session, query=own, neuron_id=ids[position - 1])
+        event.remove(engine, "before_cursor_execute", keep)
+        assert found.before.number == position - 1
+        assert max(rows_read(session, sent)) <= 10, (position, rows_read(session, sent))
 
 
 def test_a_list_is_a_filter_among_others(session: Session, list_id: int, subject: Subject) -> None:

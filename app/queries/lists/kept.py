@@ -28,6 +28,7 @@ class ListHead:
     name: str
     account_id: int
     author: str
+    subject_id: int
     slug: str
     subject: str
     n_neurons: int
@@ -194,6 +195,7 @@ def _heads() -> Select[*tuple[Any, ...]]:
             NeuronList.name,
             NeuronList.account_id,
             Account.name.label("author"),
+            NeuronList.subject_id,
             Subject.slug,
             Subject.name.label("subject"),
             n.label("n_neurons"),

@@ -61,6 +61,9 @@ MOST_RANKED = 5_000
 """Matches among which a search ranks: each costs a look at its words. No list of neurons is longer."""
 FEW = 2_000
 """Up to so many matches, a list is found whole and then sorted: some milliseconds, whatever the planner expects."""
+_IN_LIST = ListedNeuron.__table__.c
+_LISTED: SortColumns = {"listed": _IN_LIST.position, "id": _IN_LIST.neuron_id}
+"""The columns of a list's own order, both of the table whose index has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +203,10 @@ def position_in_list(session: Session, *, query: NeuronsQuery, neuron_id: int) -
     own = session.execute(_chosen(query, required=False).where(Neuron.id == neuron_id)).one()
     start = parse_cursor(cursor_of(own, query.sort), query.sort)
     with _planned(session, query):
-        n_before, matches, is_listed = _counts(session, query, start, neuron_id)
+        if _is_in_list_order(query) and replace(query.filter, in_list=None) == EVERY_NEURON:
+            n_before, matches, is_listed = _counts_of_whole_list(session, query, start)
+        else:
+            n_before, matches, is_listed = _counts(session, query, start, neuron_id)
         source = _source(query, few=_are_few(matches, query))
         before = _read(session, source, start, backwards=True, limit=1)
         after = _read(session, source, start, backwards=False, limit=1)
@@ -225,6 +231,17 @@ def _counts(session: Session, query: NeuronsQuery, start: SortCursor, neuron_id:
     return _up_to(sum(numbers), COUNT_BOUND), _up_to(n, bound), listed
 
 
+def _counts_of_whole_list(session: Session, query: NeuronsQuery, start: SortCursor) -> tuple[Matches, Matches, bool]:
+    """The same as ``_counts`` for all of a list in its own order, whose positions have no gaps. One query."""
+    own = None if query.filter.in_list is None else query.filter.in_list.id
+    n = session.scalar(select(func.max(ListedNeuron.position)).where(ListedNeuron.list_id == own)) or 0
+    if start.value is None:
+        return _up_to(n, COUNT_BOUND), _up_to(n, COUNT_BOUND), False
+    position = int(start.value)
+    n_before = n - position if query.sort.descending else position - 1
+    return _up_to(n_before, COUNT_BOUND), _up_to(n, COUNT_BOUND), True
+
+
 def _number_of(statement: Select[Any], bound: int) -> ScalarSelect[int]:
     """The number of a statement's rows, counted up to one more than a bound."""
     return select(func.count()).select_from(statement.limit(bound + 1).subquery()).scalar_subquery()
@@ -243,8 +260,12 @@ def _source(query: NeuronsQuery, *, few: bool) -> _Source:
 
     Where few match, a planner that expects many scans the sort's index for matches that are not there. A
     materialized CTE makes it apply the filter first. So does an order that no index has, over a bounded number.
+    A list's own order is read from the list's index of positions.
     """
     is_ranked = query.sort.key in OF_MATCHES
+    if _is_in_list_order(query):
+        rest = filter_conditions(query.subject_id, replace(query.filter, in_list=None))
+        return _Source(query, _chosen(query).where(*rest), _LISTED, is_found_first=False)
     chosen = _chosen(query).where(*filter_conditions(query.subject_id, query.filter))
     if not few and not is_ranked:
         return _Source(query, chosen, Neuron.__table__.c, is_found_first=False)
@@ -268,8 +289,15 @@ def _are_few(matches: Matches, query: NeuronsQuery) -> bool:
 
 
 def _chosen(query: NeuronsQuery, *, required: bool = True) -> Select[Any]:
-    """The columns of a list, of every neuron; by meaning, of those with an embedding unless it is not required."""
+    """The columns of a list, of every neuron.
+
+    By meaning they are of neurons with an embedding, and in a list's own order of its neurons, unless that is not
+    required.
+    """
     chosen = select(*_columns(query))
+    if _is_in_list_order(query) and query.filter.in_list is not None:
+        own = (ListedNeuron.neuron_id == Neuron.id) & (ListedNeuron.list_id == query.filter.in_list.id)
+        chosen = chosen.join(ListedNeuron, own, isouter=not required)
     return chosen if query.near is None else with_embeddings(chosen, query.near, required=required)
 
 
@@ -280,17 +308,23 @@ def _columns(query: NeuronsQuery) -> list[Any]:
         columns.append(relevance(query.filter.words).label("relevance"))
     if query.near is not None:
         columns.append(similarity(query.near))
-    if query.sort.key is SortKey.LISTED and query.filter.in_list is not None:
-        own = (ListedNeuron.list_id == query.filter.in_list.id, ListedNeuron.neuron_id == Neuron.id)
-        columns.append(select(ListedNeuron.position).where(*own).scalar_subquery().label("listed"))
+    if _is_in_list_order(query):
+        columns.append(ListedNeuron.position.label("listed"))
     return columns
 
 
-def _segments(source: _Source, *, backwards: bool) -> list[SortSegment]:
+def _is_in_list_order(query: NeuronsQuery) -> bool:
+    return query.sort.key is SortKey.LISTED and query.filter.in_list is not None
+
+
+def _segments(source: _Source, start: SortCursor | None, *, backwards: bool) -> list[SortSegment]:
     segments = segments_of(source.query.sort, source.columns, backwards=backwards)
     if source.query.sort.key in OF_EXPLANATIONS and source.query.filter.state is NeuronState.UNEXPLAINED:
         # What has no explanation has no score.
         return segments[:1] if backwards else segments[1:]
+    if source.columns is _LISTED and (start is None or start.value is not None):
+        # Only a neuron that has left the list has no position, and it is read as if it came last.
+        return segments[1:] if backwards else segments[:1]
     return segments
 
 
@@ -313,7 +347,7 @@ def _conditions(
     source: _Source, start: SortCursor | None, *, backwards: bool
 ) -> list[tuple[SortSegment, ColumnElement[bool]]]:
     """The segments that are read from a cursor on, each with what is true of its rows."""
-    segments = _segments(source, backwards=backwards)
+    segments = _segments(source, start, backwards=backwards)
     if start is not None and len(segments) > 1 and (start.value is None) != backwards:
         segments = segments[1:]
     conditions = [and_(true(), *segment.conditions) for segment in segments]

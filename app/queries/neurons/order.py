@@ -1,5 +1,6 @@
 """The orders of the list of neurons: keys, directions, cursors, and the segments that one index scan reads."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -10,7 +11,7 @@ from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from app.domain.bounds import BIGGEST_ID
 from app.queries.common.paging import damaged_cursor
 
-SortColumns = ReadOnlyColumnCollection[str, Any]
+SortColumns = ReadOnlyColumnCollection[str, Any] | Mapping[str, ColumnElement[Any]]
 
 _LARGEST_INTEGER = 2**31 - 1
 
@@ -85,7 +86,9 @@ _VALUES = {
 }
 """The columns of the keys that may be NULL."""
 OF_MATCHES = (SortKey.LISTED, SortKey.RELEVANCE, SortKey.MEANING)
-"""What no index holds: it depends on what is looked for."""
+"""What no index of neurons holds: it depends on what is looked for."""
+WHOLE_NUMBERS = (SortKey.POSITION, SortKey.LISTED)
+"""Keys that are compared as whole numbers: an index of them is not read for a comparison with a fraction."""
 OF_EXPLANATIONS = (SortKey.HEADLINE, SortKey.SCORE, SortKey.MARGIN, SortKey.TWIN)
 """Values that a neuron without an explanation does not have."""
 
@@ -119,11 +122,9 @@ def whole_order(sort: NeuronSort, columns: SortColumns, *, backwards: bool) -> l
 def beyond(segment: SortSegment, key: SortKey, start: SortCursor) -> ColumnElement[bool]:
     """What comes after a cursor in its own segment."""
     number = literal(start.number, BigInteger)
-    if key is SortKey.POSITION:
-        return segment.beyond((literal(start.value, BigInteger), number))
     if start.value is None:
         return replace(segment, columns=segment.columns[1:]).beyond((number,))
-    return segment.beyond((literal(start.value, Double), number))
+    return segment.beyond((literal(start.value, BigInteger if key in WHOLE_NUMBERS else Double), number))
 
 
 def cursor_of(row: Any, sort: NeuronSort) -> str:
@@ -141,10 +142,12 @@ def parse_cursor(text: str, sort: NeuronSort) -> SortCursor:
         cursor = SortCursor(None if value == "none" else float(value), int(number))
     except ValueError as error:
         raise damaged_cursor() from error
-    is_position = sort.key is SortKey.POSITION
+    is_position, is_whole = sort.key is SortKey.POSITION, sort.key in WHOLE_NUMBERS
     largest = _LARGEST_INTEGER if is_position else BIGGEST_ID
     if not at or not 0 <= cursor.number <= largest:
         raise damaged_cursor()
-    if is_position and not (value.isascii() and value.isdigit() and int(value) <= largest):
+    if not is_whole or (cursor.value is None and not is_position):
+        return cursor
+    if not (value.isascii() and value.isdigit() and int(value) <= _LARGEST_INTEGER):
         raise damaged_cursor()
-    return replace(cursor, value=int(value)) if is_position else cursor
+    return replace(cursor, value=int(value))

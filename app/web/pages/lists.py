@@ -39,7 +39,7 @@ from app.queries.neurons.order import NeuronSort, SortKey
 from app.queries.neurons.rows import NeuronRow
 from app.queries.neurons.selection import count_selected
 from app.queries.people.accounts import Viewer
-from app.queries.subjects.lookup import SubjectHead, named_subject, subject_head
+from app.queries.subjects.lookup import SubjectHead, subject_head
 from app.web.deps import AppSettings, CurrentViewer, DbSession, allowed_to
 from app.web.http.routing import PageRouter
 from app.web.listing.filters import AS_LISTED, FilterFields, kept_filters
@@ -130,8 +130,7 @@ def one_list(
 ) -> ListPage:
     """A list in its own order, with its notes."""
     head = list_head(session, list_id=list_id)
-    own = named_subject(session, slug=head.slug)
-    query = NeuronsQuery(own.id, NeuronFilter(in_list=ListReference(head.id, "")), IN_ORDER)
+    query = NeuronsQuery(head.subject_id, NeuronFilter(in_list=ListReference(head.id, "")), IN_ORDER)
     found = neurons_page(session, query=query, size=settings.page_size, after=after or None, before=before or None)
     entries = entries_of(session, list_id=list_id, neuron_ids=[row.id for row in found.rows])
     fields = FilterFields(in_list=head.key, sort=AS_LISTED)
