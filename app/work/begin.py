@@ -77,7 +77,9 @@ def _begin(lease: type[Lease], next_id: str) -> TextClause:
 
 _BEGIN_RUN, _BEGIN_TASK = _begin(RunLease, _NEXT_RUN), _begin(TaskLease, _NEXT_TASK)
 # Whoever finds the turn locked leaves it: to wait for a worker that froze would cost more than a turn out of order. A
-# row that another transaction inserts cannot be skipped, only waited for: hence the lock for a person's first turn.
+# row that another transaction inserts or has updated cannot be skipped by an INSERT, only waited for. A person's first
+# turn is therefore inserted under a lock, by a statement that begins after the lock is held and sees what the others
+# who held it have inserted.
 _TURN = text("""
     UPDATE turn SET taken_at = clock_timestamp(), n_taken = n_taken + 1
     WHERE (lane, account_id) = (
@@ -85,11 +87,14 @@ _TURN = text("""
     )
     RETURNING 1
 """)
+_IS_FIRST_TURN = text("""
+    SELECT pg_try_advisory_xact_lock(hashtextextended('turn in ' || CAST(:lane AS text), CAST(:account_id AS bigint)))
+    WHERE NOT EXISTS (SELECT FROM turn WHERE lane = :lane AND account_id = :account_id)
+""")
 _FIRST_TURN = text("""
     INSERT INTO turn (lane, account_id, taken_at, n_taken)
     SELECT CAST(:lane AS text), CAST(:account_id AS bigint), clock_timestamp(), 1
-    WHERE pg_try_advisory_xact_lock(hashtextextended('turn in ' || CAST(:lane AS text), CAST(:account_id AS bigint)))
-    ON CONFLICT DO NOTHING
+    WHERE NOT EXISTS (SELECT FROM turn WHERE lane = :lane AND account_id = :account_id)
 """)
 
 
@@ -131,5 +136,5 @@ def begin_task(session: Session, *, taker: Taker, lane: Lane, kinds: Collection[
 
 def _take_turn(session: Session, lane: Lane, account_id: int) -> None:
     values = {"lane": lane, "account_id": account_id}
-    if session.execute(_TURN, values).first() is None:
+    if session.execute(_TURN, values).first() is None and session.scalar(_IS_FIRST_TURN, values):
         session.execute(_FIRST_TURN, values)

@@ -134,11 +134,15 @@ def test_a_batch_whose_runs_wait_for_their_time_holds_nobody_up(house: House) ->
     assert house.work(1) == [other]
 
 
-def test_nobody_waits_for_a_worker_that_takes_a_persons_first_turn(fresh_sessions: Sessions) -> None:
+@pytest.mark.parametrize("n_before", [pytest.param(0, id="the first"), pytest.param(1, id="a later one")])
+def test_nobody_waits_for_a_worker_that_takes_a_turn_of_the_same_person(
+    fresh_sessions: Sessions, n_before: int
+) -> None:
     """One that has not committed yet: had each waited for the other's row, two could have waited for each other."""
     with transaction(fresh_sessions) as session:
         house = House(session, Make(session))
-        batch = house.batch(house.person("alice"), 2)
+        batch = house.batch(house.person("alice"), n_before + 2)
+        house.work(n_before)
     with transaction(fresh_sessions) as slow, transaction(fresh_sessions) as quick:
         assert begin_run(slow, taker=taker()) is not None
         quick.execute(text("SET LOCAL lock_timeout = '1s'"))
@@ -146,7 +150,7 @@ def test_nobody_waits_for_a_worker_that_takes_a_persons_first_turn(fresh_session
         assert lease is not None
         assert lease.batch_id == batch
     with transaction(fresh_sessions) as session:
-        assert [turn.n_taken for turn in session.scalars(select(Turn))] == [1]
+        assert [turn.n_taken for turn in session.scalars(select(Turn))] == [n_before + 1]
 
 
 def test_a_cancelled_batch_takes_no_turn(house: House) -> None:
