@@ -86,12 +86,18 @@ def byte_tokenizer(bos: str | None = None, size: int = VOCABULARY) -> PreTrained
     return result
 
 
-def save_model(folder: Path, family: str = "gpt2", bos: str | None = None, tokens: int = VOCABULARY) -> Path:
-    """A random model of a family with a byte tokenizer of so many tokens."""
+def save_model(
+    folder: Path, family: str = "gpt2", bos: str | None = None, tokens: int = VOCABULARY, spread: float | None = 0.3
+) -> Path:
+    """A model of a family and a byte tokenizer of so many tokens.
+
+    ``spread`` is the standard deviation of all weights; None keeps those that transformers initialises.
+    """
     torch.manual_seed(0)
     model = {**FAMILIES, **OTHERS}[family]()
-    for parameter in model.parameters():  # large enough that activations differ from each other
-        torch.nn.init.normal_(parameter, std=0.3)
+    if spread is not None:  # by default large enough that activations differ from each other
+        for parameter in model.parameters():
+            torch.nn.init.normal_(parameter, std=spread)
     model.save_pretrained(folder)
     byte_tokenizer(bos, tokens).save_pretrained(folder)
     return folder

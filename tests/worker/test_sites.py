@@ -16,11 +16,12 @@ from worker.subjects.sites import open_site, site_path
 from worker.subjects.trial_pass import check_by_a_pass
 
 IDS = torch.tensor([[5, 9, 30, 2, 77], [8, 8, 100, 41, 3]])
+BERT_PATH = "bert.encoder.layer.{layer}.output.dense"
 
 
 def load(folder: Path, family: str, path: str | None = None, **options: object) -> LoadedSubject:
     save_model(folder, family)
-    return load_subject(str(folder), LoadOptions("cpu", "float32", module_path=path, **options))  # type: ignore[arg-type]
+    return load_subject(str(folder), LoadOptions("cpu", "float32", module_path=path, **options))  # type: ignore[arg-type]  # options of several types
 
 
 def values_at(subject: LoadedSubject, layer: int) -> Tensor:
@@ -146,6 +147,13 @@ def test_a_module_that_is_passed_twice_or_never_is_refused(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("family", ["bert", "bidirectional_gemma"])
 def test_a_model_that_looks_both_ways_is_refused(tmp_path: Path, family: str) -> None:
-    path = "bert.encoder.layer.{layer}.output.dense" if family == "bert" else None
+    path = BERT_PATH if family == "bert" else None
     with pytest.raises(SubjectError, match=r"attends to the tokens after a token too\. Only causal"):
         load(tmp_path, family, path)
+
+
+def test_so_is_one_that_hardly_tells_tokens_apart(tmp_path: Path) -> None:
+    """With weights as they are initialised, a later token changes a thousandth of the largest activation."""
+    save_model(tmp_path, "bert", spread=None)
+    with pytest.raises(SubjectError, match=r"attends to the tokens after a token too\. Only causal"):
+        load_subject(str(tmp_path), LoadOptions("cpu", "float32", module_path=BERT_PATH))
