@@ -10,6 +10,8 @@ MOST_FILE_BYTES = 2**40
 """Of one file, unpacked."""
 MOST_MEMBERS = 5_000_000
 """Files of one folder or archive. All of GPT-2 XL is 1.2 million."""
+MOST_FOLDERS = 50
+"""Folders within folders."""
 MOST_NAME = 1_000
 """Characters of the name of a member."""
 MOST_RATIO = 200

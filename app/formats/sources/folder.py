@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from app.errors import Invalid
+from app.formats.bounds import MOST_FOLDERS
 from app.formats.problems import ReadingProblem, Refuse, problem
 from app.formats.records import Origin
 from app.formats.sources.source import Position
@@ -119,6 +120,8 @@ def _files(folder: Path, root: Path, refuse: Refuse) -> Iterator[tuple[str, Path
         elif real.is_dir():
             if path.is_symlink():
                 refuse(problem(Origin(_name(path, root)), "it is a link to a folder"))
+            elif len(path.relative_to(root).parts) > MOST_FOLDERS:
+                refuse(problem(Origin(_name(path, root)), f"it lies in more than {MOST_FOLDERS} folders"))
             else:
                 yield from _files(path, root, refuse)
         elif real.is_file():

@@ -127,6 +127,15 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
     assert sorted(problem.file for problem in found.problems) == ["link.json", "loop", "loop2", "up"]
 
 
+def test_folders_that_are_nested_without_end_are_left(tmp_path: Path) -> None:
+    (tmp_path / "good.json").write_bytes(GOOD)
+    innermost = tmp_path.joinpath(*["d"] * 400)
+    innermost.mkdir(parents=True)
+    (innermost / "deep.json").write_bytes(GOOD)
+    found = read(tmp_path)
+    assert (len(found.records), found.reasons) == (1, [f"{'/'.join('d' * 51)}: it lies in more than 50 folders"])
+
+
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.json")
     (tmp_path / "good.json").write_bytes(GOOD)
