@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
 from app.db import Sessions, transaction
 from app.domain.imports import DataFormat, ImportCounts
@@ -20,10 +21,12 @@ from app.formats.problems import ReadingProblem, Refuse
 from app.formats.reader import Reader
 from app.formats.records import NeuronRecord
 from app.formats.registry import format_of, reader_of
+from app.formats.sources.opening import is_address
 from app.formats.sources.source import Position, Source
 from app.queries.common.counting import compact_counts
 from app.queries.doubts.store import refresh_subject
 from app.queries.imports.explanations import longest_excerpt
+from app.queries.imports.gaps import missing_files
 from app.queries.imports.state import Advance, BegunImport, advance_import, begin_import, complete_import, fail_import
 from app.queries.imports.store import ChunkStore
 from app.queries.imports.subjects import Target, import_target, imported_site
@@ -105,7 +108,7 @@ def run_import(
             },
             account_id=account_id,
         )
-    running = _Import(sessions, source, reader_of(format), target, begun, tell, author=format.label)
+    running = _Import(sessions, source, reader_of(format), target, begun, tell, format=format)
     with _noting_the_end(sessions, begun):
         running.run()
     refresh_subject(sessions, slug=request.slug)
@@ -139,16 +142,18 @@ class _Import:
 
     def __init__(  # noqa: PLR0913 - what one attempt is made of
         self, sessions: Sessions, source: Source, reader: Reader, target: Target, begun: BegunImport, tell: Tell, *,
-        author: str,
+        format: DataFormat,
     ) -> None:  # fmt: skip
-        self._sessions, self._source, self._reader = sessions, source, reader
+        self._sessions, self._source, self._reader, self._format = sessions, source, reader, format
         self._target, self._begun, self._tell = target, begun, tell
         self.counts, self.n_problems = begun.counts, begun.n_problems
         self._problems: list[ReadingProblem] = []
         self._at = Advance(begun.ordinal, begun.entry, begun.line, begun.counts, begun.state, 0.0)
         form = begun.state.get("token_form")
         with sessions() as session:
-            self._store = ChunkStore(session, target, form=None if form is None else TokenForm(form), author=author)
+            self._store = ChunkStore(
+                session, target, form=None if form is None else TokenForm(form), author=format.label
+            )
 
     def run(self) -> None:
         """Read to the end of the source, then make the collection visible."""
@@ -162,8 +167,19 @@ class _Import:
                 chunk, n_tokens = [], 0
         self._advance(chunk, self._at)
         with transaction(self._sessions) as session:
+            self._note_gaps(session)
             length, n_excerpts = longest_excerpt(session, corpus_id=self._target.corpus_id)
             complete_import(session, begun=self._begun, context_length=length, n_excerpts=n_excerpts)
+
+    def _note_gaps(self, session: Session) -> None:
+        """Note files that are missing, where the source itself does not: a folder does not know what it lacks."""
+        if self._format is not DataFormat.OPENAI or is_address(self._source.name):
+            return
+        own = self._target
+        gaps = missing_files(session, subject_id=own.subject_id, collection_id=own.collection_id)
+        if gaps:
+            advance_import(session, begun=self._begun, to=self._reached(self._at), problems=gaps)
+            self.n_problems += len(gaps)
 
     def _records(self, refuse: Refuse) -> Iterator[NeuronRecord]:
         begun = self._begun
@@ -184,13 +200,16 @@ class _Import:
         with transaction(self._sessions) as session:
             new = self._store.store(session, chunk, self._problems.append)
             self.counts = self.counts + new
-            state = {} if self._store.form is None else {"token_form": str(self._store.form)}
-            share = self._source.progress
-            advance = replace(to, counts=self.counts, state=state, progress=share)
-            advance_import(session, begun=self._begun, to=advance, problems=self._problems)
+            reached = self._reached(to)
+            advance_import(session, begun=self._begun, to=reached, problems=self._problems)
         self.n_problems += len(self._problems)
         self._problems.clear()
-        self._tell(ImportProgress(self._begun.id, share, self.counts, self.n_problems, advance.entry))
+        self._tell(ImportProgress(self._begun.id, reached.progress, self.counts, self.n_problems, reached.entry))
+
+    def _reached(self, to: Advance) -> Advance:
+        """A position with what is known when it is reached."""
+        state = {} if self._store.form is None else {"token_form": str(self._store.form)}
+        return replace(to, counts=self.counts, state=state, progress=self._source.progress)
 
 
 def _n_tokens(record: NeuronRecord) -> int:

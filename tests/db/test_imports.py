@@ -132,6 +132,34 @@ def test_records_of_a_neuron_in_several_files_are_put_together(fresh_sessions: S
         assert session.scalars(select(Sample.peaks).where(Sample.kind == "top")).one() == [9.0, 8.0, 7.875]
 
 
+def test_files_that_are_missing_in_a_layer_are_told_and_cost_no_other(fresh_sessions: Sessions, tmp_path: Path) -> None:
+    folder = write_data_set(tmp_path / "data", neurons=25)
+    for name in ("explanations/1/7.jsonl", "explanations/1/9.jsonl", "collated-activations/1/9.json"):
+        (folder / name).unlink()
+    (folder / "collated-activations/0/3.json").unlink()  # whose explanation brings records
+    for _ in range(2):
+        outcome = bring(fresh_sessions, folder)
+        with fresh_sessions() as session:
+            problems = import_problems(session, import_id=outcome.import_id, limit=99)
+        assert [(each.file, each.is_gap) for each in problems] == [
+            ("collated-activations/0/3.json", True),
+            ("explanations/1/7.jsonl", True),
+            ("collated-activations/1/9.json", True),
+            ("explanations/1/9.jsonl", True),
+        ]
+        assert outcome.n_problems == len(problems)
+    assert n_rows(fresh_sessions, Neuron) == 49
+
+
+def test_a_part_of_a_layer_lacks_nothing(fresh_sessions: Sessions, tmp_path: Path) -> None:
+    folder = write_data_set(tmp_path / "data", layers=1, neurons=25)
+    for index in range(5, 20):
+        (folder / f"explanations/0/{index}.jsonl").unlink()
+        (folder / f"collated-activations/0/{index}.json").unlink()
+    (folder / "explanations/0/2.jsonl").unlink()
+    assert bring(fresh_sessions, folder).n_problems == 0
+
+
 def test_malformed_records_are_refused_and_the_others_stay(fresh_sessions: Sessions, tmp_path: Path) -> None:
     folder = write_data_set(tmp_path / "data", layers=1, neurons=2)
     bad = neuron_record(0, 2)
