@@ -19,7 +19,7 @@ import httpx
 
 from app.domain.bounds import BIGGEST_INDEX
 from app.errors import Invalid, Unavailable
-from app.formats.bounds import MEBIBYTE, MOST_MEMBERS, MOST_RECORD_BYTES
+from app.formats.bounds import MEBIBYTE, MOST_MEMBERS
 from app.formats.problems import ReadingProblem, Refuse, problem
 from app.formats.records import Origin
 from app.formats.sources.source import Position
@@ -29,6 +29,8 @@ AT_ONCE = 8
 """Requests that are made at a time."""
 AHEAD = 32
 """Files that are fetched before they are read."""
+MOST_FETCHED_BYTES = 8 * MEBIBYTE
+"""Of one file: as many as ``AHEAD`` are in memory. A neuron's has 0.1 MiB."""
 ATTEMPTS = 6
 LONGEST_WAIT_SECONDS = 60.0
 _TIMEOUT = httpx.Timeout(30.0)
@@ -137,8 +139,8 @@ def _content(response: httpx.Response, name: str) -> _Fetched:
     content = bytearray()
     for part in response.iter_bytes(MEBIBYTE):
         content += part
-        if len(content) > MOST_RECORD_BYTES:
-            return problem(origin, f"it has more than {MOST_RECORD_BYTES // MEBIBYTE} MiB")
+        if len(content) > MOST_FETCHED_BYTES:
+            return problem(origin, f"it has more than {MOST_FETCHED_BYTES // MEBIBYTE} MiB")
     return bytes(content)
 
 

@@ -1,9 +1,13 @@
 """An HTTP server as a source: gaps, waits, refusals, and where it goes on."""
 
+import gzip
 import json
+import os
 import threading
+import zlib
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 from typing import Any
@@ -11,9 +15,10 @@ from typing import Any
 import pytest
 
 from app.errors import Invalid, Unavailable
+from app.formats.bounds import MEBIBYTE
 from app.formats.openai.reader import OpenAIReader
 from app.formats.problems import ReadingProblem
-from app.formats.sources.http import AHEAD, AT_ONCE, HttpFolder, numbers_of
+from app.formats.sources.http import AHEAD, AT_ONCE, MOST_FETCHED_BYTES, HttpFolder, numbers_of
 from app.formats.sources.source import Position
 from tests.openai_files import neuron_record, simulation_results
 
@@ -23,8 +28,10 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         self.replies: dict[str, list[int]] = {}
+        self.bodies: dict[str, Iterator[bytes]] = {}
+        """What is sent in place of a file, packed by gzip."""
         self.asked: Counter[str] = Counter()
-        self.at_once = self.most_at_once = 0
+        self.at_once = self.most_at_once = self.n_sent = 0
         self.lock = threading.Lock()
         super().__init__(("127.0.0.1", 0), Handler)
 
@@ -48,6 +55,9 @@ class Handler(BaseHTTPRequestHandler):
         make = neuron_record if folder == "collated-activations" else simulation_results
         content = json.dumps(make(int(layer), int(file.split(".")[0]))).encode()
         self.send_response(status)
+        if name in server.bodies:
+            self._send_body(server.bodies[name])
+            return
         if status == 429:
             self.send_header("retry-after", "7")
         if status == 302:
@@ -57,6 +67,14 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
         with server.lock:
             server.at_once -= 1
+
+    def _send_body(self, parts: Iterator[bytes]) -> None:
+        self.send_header("content-encoding", "gzip")
+        self.end_headers()
+        with suppress(OSError):  # the client has seen enough
+            for part in parts:
+                self.wfile.write(part)
+                self.server.n_sent += len(part)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: the test's output stays clean."""
@@ -132,6 +150,26 @@ def test_no_more_is_fetched_ahead_than_is_allowed(server: Server) -> None:
     list(islice(entries, 3))
     entries.close()  # type: ignore[attr-defined]
     assert sum(server.asked.values()) <= AHEAD + 3
+
+
+def endless() -> Iterator[bytes]:
+    """Noise that gzip cannot make smaller."""
+    packing = zlib.compressobj(wbits=31)
+    while True:
+        yield packing.compress(os.urandom(MEBIBYTE)) + packing.flush(zlib.Z_SYNC_FLUSH)
+
+
+def test_a_file_that_unpacks_to_too_much_or_never_ends_is_left_where_that_is_seen(server: Server) -> None:
+    server.bodies["collated-activations/0/0.json"] = iter([gzip.compress(bytes(100 * MEBIBYTE))])
+    server.bodies["explanations/0/0.jsonl"] = endless()
+    records, problems = read(HttpFolder(server.base, [0], [0, 1]))
+    assert records == ["collated-activations/0/1.json 0/1", "explanations/0/1.jsonl 0/1"]
+    assert [str(each) for each in problems] == [
+        "collated-activations/0/0.json: it has more than 8 MiB",
+        "explanations/0/0.jsonl: it has more than 8 MiB",
+    ]
+    assert server.n_sent < 40 * MEBIBYTE  # what the sockets hold comes on top
+    assert AHEAD * MOST_FETCHED_BYTES <= 256 * MEBIBYTE
 
 
 def test_nothing_listens(server: Server) -> None:
