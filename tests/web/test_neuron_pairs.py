@@ -39,6 +39,23 @@ def positions(rows: Any) -> list[tuple[int, int, int]]:
     return [(row.layer, row.index, row.n_shared) for row in rows]
 
 
+def test_the_nearest_by_cofiring_and_weights_are_listed_in_their_order(
+    client: TestClient, make: Make, context: Context
+) -> None:
+    subject = make.subject()
+    own, first, second = (make.neuron(subject, layer=1, index=index) for index in (2, 3, 0))
+    make.neuron(subject, layer=0, index=3)
+    make.collected(own, subject, nearest=[3, 0], token_ids=[])
+    make.explained(first, "fires on rain")
+    html = client.get("/tiny/1/2/similar").text
+    assert [(n.layer, n.index, n.explanation) for n in context().similar.nearest] == [
+        (1, 3, "fires on rain"),
+        (1, second.index, None),
+    ]
+    assert "The nearest in the layer" in html
+    assert "No neuron has its text" not in html
+
+
 def test_similar_neurons_share_text_tokens_or_peaks(
     client: TestClient, make: Make, subject: Subject, neuron: Neuron, context: Context
 ) -> None:

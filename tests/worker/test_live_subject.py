@@ -1,5 +1,7 @@
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,6 +108,26 @@ def test_threads_that_share_it_do_not_see_each_others_replacements(live: LiveMod
         together = list(pool.map(output, values * 4))
     for place, found in enumerate(together):
         assert found == pytest.approx(alone[place % 8], abs=1e-5)
+
+
+def test_numbers_that_are_not_finite_are_refused_and_never_count_as_silent(tmp_path: Path) -> None:
+    subject = load_subject(str(save_tiny(tmp_path)), LoadOptions(device="cpu"))
+    token = subject.encode([" import"])[0]
+    with torch.no_grad():
+        dict(subject.model.named_parameters())["model.embed_tokens.weight"][int(token[0])] = float("nan")
+    live = LiveModel(subject, slug="tiny", context_length=8)
+    sound = live.activations(["the cat"], layer=LAYER, index=INDEX)
+    assert np.isfinite(sound[0].activations).all()
+    asked: list[Callable[[], object]] = [
+        lambda: live.activations([" import"], layer=LAYER, index=INDEX),
+        lambda: live.excerpt_activations([token], layer=LAYER, index=INDEX),
+        lambda: live.peaks(" import"),
+        lambda: live.contexts([token], [0], layer=0),
+        lambda: live.log_probabilities(token, layer=LAYER, index=INDEX),
+    ]
+    for ask in asked:
+        with pytest.raises(SubjectError, match=r"not finite on this text\. The weights themselves are not: 1 of them"):
+            ask()
 
 
 def test_what_is_not_there_is_refused(live: LiveModel) -> None:

@@ -16,7 +16,8 @@ from worker.subjects.loaded import LoadedSubject
 class LiveModel:
     """Runs texts and excerpts one at a time, each from its start, as a collection does.
 
-    Threads may share it: they take turns, since a hook of one would be seen by the pass of another.
+    Threads may share it: they take turns, since a hook of one would be seen by the pass of another. Every method raises
+    SubjectError where the model gives numbers that are not finite: beside a threshold they would count as silent.
     ``slug`` is the subject's name in addresses, ``context_length`` that of its collection, in tokens, ``corpus`` the
     excerpts of its collection, where they are kept on this machine.
     """
@@ -81,13 +82,13 @@ class LiveModel:
 
         with self._turn:
             self._subject.activations(_batch(ids), on_layer)
-        return ids, tuple(found[layer] for layer in sorted(found))
+        return ids, tuple((self._finite(found[layer][0]), found[layer][1]) for layer in sorted(found))
 
     def contexts(self, excerpts: Sequence[IntArray], positions: Sequence[int], *, layer: int) -> FloatArray:
         """The hidden state behind a layer (0-based) at one position of each of N excerpts [T]. [N, D]"""
         self._check(layer, 0)
         states = [self._hidden(ids, layer)[at] for ids, at in zip(excerpts, positions, strict=True)]
-        return np.stack([_array(state) for state in states])
+        return self._finite(np.stack([_array(state) for state in states]))
 
     def log_probabilities(
         self, excerpt: IntArray, *, layer: int, index: int, activations: FloatArray | None = None
@@ -109,8 +110,10 @@ class LiveModel:
             return replaced
 
         with self._turn:
-            logits = self._subject.logits(_batch(excerpt), on_layer)[0]
-        return _array(torch.log_softmax(logits.float(), dim=-1))
+            logits = self._subject.logits(_batch(excerpt), on_layer)[0].float()
+        # One logit may be minus infinity; a sum that is not finite has another cause.
+        self._finite(_array(logits.logsumexp(dim=-1)))
+        return _array(torch.log_softmax(logits, dim=-1))
 
     def _of_neuron(self, ids: IntArray, layer: int, index: int) -> FloatArray:
         seen: list[FloatArray] = []
@@ -121,7 +124,7 @@ class LiveModel:
 
         with self._turn:
             self._subject.activations(_batch(ids), on_layer)
-        return seen[0]
+        return self._finite(seen[0])
 
     @torch.inference_mode()
     def _hidden(self, ids: IntArray, layer: int) -> Tensor:
@@ -132,6 +135,13 @@ class LiveModel:
             output = self._subject.model.base_model(input_ids=tokens, output_hidden_states=True, use_cache=False)
         states: Tensor = output.hidden_states[layer + 1][0, len(bos) :]
         return states
+
+    def _finite(self, values: FloatArray) -> FloatArray:
+        if not np.isfinite(values).all():
+            raise SubjectError(
+                f"{self.slug} gives numbers that are not finite on this text. {self._subject.why_not_finite()}"
+            )
+        return values
 
     def _check(self, layer: int, index: int) -> None:
         widths = self._subject.info.site.widths

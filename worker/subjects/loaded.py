@@ -124,7 +124,7 @@ class LoadedSubject:
         others = {"float16": "bfloat16 or float32", "bfloat16": "float32"}.get(self.info.dtype)
         if others:
             return f"{self.info.dtype} may overflow: try --dtype {others}."
-        return f"The model overflows in {self.info.dtype} on this text, so it cannot be collected."
+        return f"The model overflows in {self.info.dtype} on this text."
 
     def _with_bos(self, token_ids: Tensor) -> Tensor:
         ids = token_ids.to(self.device, non_blocking=True)

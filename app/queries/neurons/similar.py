@@ -40,6 +40,8 @@ class SimilarNeurons:
     """By the strongest tokens that they share."""
     shared_peaks: tuple[SimilarNeuron, ...]
     """By the top excerpts that they share, among the ``MOST_CANDIDATES`` that share the most tokens."""
+    nearest: tuple[SimilarNeuron, ...] = ()
+    """By co-firing and input weights, of the same layer, as the collection has stored them; each shares 1 of 1."""
 
 
 _SHARING = sql("""
@@ -58,20 +60,40 @@ _SHARING = sql("""
 """)
 
 
+_NEAREST = sql("""
+    SELECT other.layer, other.index AS number, left(other.current_text, :shown) AS text
+    FROM collected_neuron AS own JOIN neuron AS me ON me.id = own.neuron_id,
+        unnest(own.nearest) WITH ORDINALITY AS near (index, rank)
+        JOIN neuron AS other ON other.index = near.index
+    WHERE own.neuron_id = :neuron_id AND own.collection_id = :collection_id
+        AND other.subject_id = me.subject_id AND other.layer = me.layer
+    ORDER BY near.rank
+    LIMIT :most
+""")
+
+
 def similar_neurons(session: Session, *, neuron_id: int, collection_id: int | None) -> SimilarNeurons:
-    """What is like a neuron in a collection. At most six queries."""
+    """What is like a neuron in a collection. At most seven queries."""
     same_text = _same_text(session, neuron_id)
     if collection_id is None:
         return SimilarNeurons(same_text, (), ())
+    nearest = _nearest(session, neuron_id, collection_id)
     n_tokens, sharing = sharing_tokens(session, neuron_id, collection_id, most=MOST_CANDIDATES)
     if not n_tokens:
-        return SimilarNeurons(same_text, (), ())
+        return SimilarNeurons(same_text, (), (), nearest)
     peaks, n_top = _shared_peaks(session, neuron_id, collection_id, list(sharing))
     return SimilarNeurons(
         same_text,
         _shown(session, dict(list(sharing.items())[:MOST_SHOWN]), n_tokens),
         _shown(session, dict(sorted(peaks.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_SHOWN]), n_top),
+        nearest,
     )
+
+
+def _nearest(session: Session, neuron_id: int, collection_id: int) -> tuple[SimilarNeuron, ...]:
+    parameters = {"neuron_id": neuron_id, "collection_id": collection_id, "shown": TEXT_SHOWN, "most": MOST_SHOWN}
+    rows = session.execute(_NEAREST, parameters)
+    return tuple(SimilarNeuron(row.layer, row.number, row.text, 1, 1) for row in rows)
 
 
 def sharing_tokens(session: Session, neuron_id: int, collection_id: int, *, most: int) -> tuple[int, dict[int, int]]:
