@@ -1,11 +1,12 @@
 """What a record may be used for, decided by its text: what scores an explanation never shaped it.
 
 Records are dealt by stride first: the top sample and the hard negatives to train, calibration, validation and test in
-turn, the samples drawn by chance to calibration, validation and test. Then texts decide. An excerpt that is validation
-or test in any sample of the neuron, and every near-copy of it (see ``copies``), is taken out of train and calibration
-of all samples; the validation records of samples drawn by chance all stay, so that their inclusion probabilities stay
-right. Near-copies within the top sample or the hard negatives share a split. Such an excerpt that is alike to one
-held out of another sample is held out too. Where that leaves no train record, the others are dealt anew, train first.
+turn, the samples drawn by chance to calibration, validation and test. The only record of a band is scored: without it
+no estimate would cover the band's excerpts. Then texts decide. An excerpt that is validation or test in any sample of
+the neuron, and every near-copy of it (see ``copies``), is taken out of train and calibration of all samples; the
+validation records of samples drawn by chance all stay, so that their inclusion probabilities stay right. Near-copies
+within the top sample or the hard negatives share a split. Such an excerpt that is alike to one held out of another
+sample is held out too. Where that leaves no train record, the others are dealt anew, train first.
 
 Source of the strides: "Language models can explain neurons in language models" (2023). The paper has no hard
 negatives; they are dealt like the top sample, since a contrastive explainer shows some.
@@ -19,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.copies import alike
-from app.domain.samples import SampleKind
+from app.domain.samples import BANDS, SampleKind
 
 
 class Split(StrEnum):
@@ -84,13 +85,15 @@ def _dealt(
 ) -> list[Split | None]:
     """The records' splits before texts that are in several splits are removed from all but one."""
     splits: list[Split | None] = []
+    kinds = [kind for kind, _, _ in rows]
     turns = dict.fromkeys(_SHOWN, 0)
     for i, (kind, rank, text) in enumerate(rows):
         if not len(text.token_ids):
             splits.append(None)
             continue
         if kind not in _SHOWN:
-            splits.append(split_of(kind, rank))
+            is_only = kind in BANDS and kinds.count(kind) == 1
+            splits.append(Split.VALIDATION if is_only else split_of(kind, rank))
             continue
         first = i - rank
         split = _same_text(np.flatnonzero(near[i, :i]).tolist(), splits, first)

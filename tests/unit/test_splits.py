@@ -48,6 +48,16 @@ def test_what_is_held_out_of_one_sample_is_shown_by_none() -> None:
     )  # fmt: skip
 
 
+def test_the_only_record_of_a_band_is_scored() -> None:
+    samples = {SampleKind.TOP: texts(0, 8), SampleKind.BAND_3: texts(100, 1), SampleKind.BAND_2: texts(200, 2)}
+    splits = deal(samples)
+    assert splits[SampleKind.BAND_3] == (Split.VALIDATION,)
+    assert splits[SampleKind.BAND_2] == (Split.CALIBRATION, Split.VALIDATION)
+    copied = deal({**samples, SampleKind.BAND_3: texts(0, 1)})  # the text of a train record
+    assert copied[SampleKind.BAND_3] == (Split.VALIDATION,)
+    assert copied[SampleKind.TOP][0] is Split.VALIDATION
+
+
 def test_where_every_train_record_is_held_out_elsewhere_the_others_are_dealt_anew() -> None:
     random = (record(200), record(0, 900, shift=2), record(201))
     splits = deal({SampleKind.TOP: texts(0, 4), SampleKind.RANDOM: random})
@@ -97,7 +107,8 @@ def test_no_text_stands_in_two_splits(drawn: dict[SampleKind, list[tuple[int, in
         assert a is b or not near[i, j]
     for kind in (*BANDS, SampleKind.RANDOM):
         kept = [rank for rank, split in enumerate(deal(samples)[kind]) if split is Split.VALIDATION]
-        assert kept == [rank for rank in range(len(samples[kind])) if split_of(kind, rank) is Split.VALIDATION]
+        by_stride = [rank for rank in range(len(samples[kind])) if split_of(kind, rank) is Split.VALIDATION]
+        assert kept == ([0] if kind in BANDS and len(samples[kind]) == 1 else by_stride)
 
 
 def _dealt(
