@@ -125,7 +125,8 @@ def _chosen(own: _Explained) -> float | None:
     peaks = own.expected.max(axis=1)
     top = strata_of(own.neuron.peaks)[SampleKind.TOP]
     shown = [np.setdiff1d(strata_of(other.peaks)[SampleKind.TOP], top) for other in own.near]
-    if not shown or not all(len(excerpts) for excerpts in shown):
+    shown = [excerpts for excerpts in shown if len(excerpts)]
+    if not shown:
         return None
     first, *others = np.broadcast_arrays(*np.ix_(peaks[top], *(peaks[excerpts] for excerpts in shown)))
     highest = np.maximum.reduce([first, *others])

@@ -65,8 +65,15 @@ def test_the_score_is_how_often_the_own_excerpt_is_chosen(text: str, value: floa
 def test_a_layer_without_other_neurons_has_no_score() -> None:
     result = score('fires on " cat"', task())
     assert result.value is None
-    assert result.undefined_reason == "no other neuron of its layer has excerpts of its own"
-    assert score('fires on " cat"', task(*THREE[:2], NeuronRecords({}, 1.0))).value is None
+    assert result.undefined_reason == "no neuron that is like it has excerpts of its own"
+    assert result.chance is None
+
+
+def test_a_neighbour_on_the_same_excerpts_leaves_one_less_to_choose_from() -> None:
+    result = score('fires on " cat", " dog" and " fox"', task(neuron(OWL), *THREE[:2]))
+    assert result.value == pytest.approx(1 / 3)
+    assert result.chance == pytest.approx(1 / 3)
+    assert score('fires on " cat"', task(neuron(OWL))).value is None
 
 
 def test_an_excerpt_of_the_neuron_itself_is_no_neighbours() -> None:

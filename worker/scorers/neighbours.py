@@ -22,13 +22,15 @@ class NeighboursScorer:
 
     Chosen is the excerpt with the highest expected activation, by the method's simulator without its calibration; m
     equal ones are chosen 1/m each. The score is the share of choices that fall on the own excerpt, chance one in
-    four. Only this score notices a text that is as true of other neurons. Source of the idea: discriminative tasks
-    over similar units in Schwettmann et al., "FIND: A function description benchmark for evaluating interpretability
-    methods" (2023), and contrastive evaluation in Paulo et al. (2024).
+    four; with a neighbour that has no excerpt of its own there is one less to choose from. Only this score notices a
+    text that is as true of other neurons. Source of the idea: discriminative tasks over similar units in Schwettmann et
+    al., "FIND: A function description benchmark for evaluating interpretability methods" (2023), and contrastive
+    evaluation in Paulo et al. (2024).
     """
 
     name = "neighbours"
-    version = 1
+    version = 2
+    """2: neighbours by co-firing and input weights, and those without excerpts of their own are left out."""
 
     def __init__(self, simulator: Simulator) -> None:
         self._simulator = simulator
@@ -48,15 +50,15 @@ class NeighboursScorer:
         """One number; undefined where the layer has no other neuron with records. Raises ProviderError."""
         asked = choices(task.records, task.neighbours)
         if not asked:
-            return (self._result(Estimate(None, "no other neuron of its layer has excerpts of its own"), 0, 0, task),)
+            return (self._result(Estimate(None, "no neuron that is like it has excerpts of its own"), (), 0),)
         peaks = self._peaks(text, asked, task)
         if isinstance(peaks, str):
-            return (self._result(Estimate(None, peaks), 0, len(asked), task),)
+            return (self._result(Estimate(None, peaks), asked, 0),)
         chosen = [share for choice in asked if (share := _chosen(choice, peaks)) is not None]
         if not chosen:
-            return (self._result(Estimate(None, "no excerpt could be simulated"), 0, len(asked), task),)
+            return (self._result(Estimate(None, "no excerpt could be simulated"), asked, 0),)
         estimate = Estimate(float(np.mean(chosen)), interval=share_interval(round(sum(chosen)), len(chosen)))
-        return (self._result(estimate, len(chosen), len(asked), task),)
+        return (self._result(estimate, asked, len(chosen)),)
 
     def _peaks(self, text: str, asked: Sequence[Choice], task: NeuronTask) -> Mapping[int, float] | str:
         """The highest expected activation of each excerpt that could be simulated, or why none could."""
@@ -68,9 +70,9 @@ class NeighboursScorer:
             return error.message
         return {excerpt.excerpt_id: _peak(excerpt) for excerpt in simulated if excerpt.expected is not None}
 
-    def _result(self, estimate: Estimate, n_valid: int, n: int, task: NeuronTask) -> ScoreResult:
-        result = scored(self.name, SampleKind.TOP.value, estimate, n_valid=n_valid, n=n)
-        return replace(result, chance=1 / (1 + len(task.neighbours)))
+    def _result(self, estimate: Estimate, asked: Sequence[Choice], n_valid: int) -> ScoreResult:
+        result = scored(self.name, SampleKind.TOP.value, estimate, n_valid=n_valid, n=len(asked))
+        return replace(result, chance=1 / (1 + len(asked[0].others)) if asked else None)
 
 
 def _peak(excerpt: SimulatedExcerpt) -> float:

@@ -61,13 +61,15 @@ def choices(records: NeuronRecords, neighbours: Sequence[NeuronRecords]) -> tupl
     """One choice for each scored top excerpt of the neuron, in stored order.
 
     Each neighbour contributes one of its own top excerpts that is held out there and is in no sample of the neuron, a
-    different one for each choice as long as there are enough. Empty where a neighbour has none.
+    different one for each choice as long as there are enough. A neighbour that has none, because it fires on the same
+    excerpts, is left out; empty where all are.
     """
     known = {record.excerpt_id for sample in records.samples.values() for record in sample}
-    shown = [
+    found = (
         [r for r in other.of(SampleKind.TOP, Split.VALIDATION) if r.excerpt_id not in known] for other in neighbours
-    ]
-    if not shown or not all(shown):
+    )
+    shown = [rows for rows in found if rows]
+    if not shown:
         return ()
     own = records.of(SampleKind.TOP, Split.VALIDATION)[:EXCERPTS_PER_SAMPLE]
     return tuple(Choice(record, tuple(rows[i % len(rows)] for rows in shown)) for i, record in enumerate(own))
