@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
-from app.db import Sessions, transaction
+from app.db import CONNECT_SECONDS, Sessions, transaction
 from app.models import Account
 from app.queries.common.versions import content_version
-from app.web.http.versions import ConnectionVersions, SessionVersions
+from app.settings import Settings
+from app.web.http.security import RETRY_AFTER
+from app.web.http.versions import LOOK_SECONDS, ConnectionVersions, SessionVersions
+from app.web.main import POOL_SECONDS
 
 
 def run(url: str, using: Callable[[ConnectionVersions], Coroutine[Any, Any, Any]]) -> Any:
@@ -87,6 +90,27 @@ def test_a_request_that_ends_takes_no_other_along(fresh_database: str) -> None:
     cancelled, found = run(fresh_database, looks)
     assert cancelled
     assert found is not None
+
+
+def test_who_comes_during_a_look_that_times_out_does_not_wait_for_another(fresh_database: str) -> None:
+    began: list[int] = []
+
+    class Silent(ConnectionVersions):
+        async def _read(self) -> int | None:
+            began.append(len(began))
+            raise TimeoutError
+
+    async def main() -> list[int | None]:
+        versions = Silent(fresh_database)
+        return [*await asyncio.gather(*(versions.current() for _ in range(3))), await versions.current()]
+
+    assert asyncio.run(main()) == [None] * 4
+    assert began == [0]
+
+
+def test_a_page_gives_up_within_the_time_after_which_it_is_to_be_tried_again() -> None:
+    statement_seconds = Settings.model_fields["statement_seconds"].default
+    assert LOOK_SECONDS + max(CONNECT_SECONDS, POOL_SECONDS + statement_seconds) < float(RETRY_AFTER)
 
 
 def test_a_database_that_is_away_gives_no_version_and_is_tried_again(fresh_database: str) -> None:

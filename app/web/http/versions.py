@@ -1,6 +1,7 @@
 """The version of what pages show, as this server reads it before it makes a page or says that one is unchanged."""
 
 import asyncio
+from time import monotonic
 from typing import Protocol
 
 import psycopg
@@ -14,8 +15,11 @@ from app.queries.common.versions import CONTENT_VERSION, content_version
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 0.5
 """After so long a page is made without a version: it can be sent, but not said to be unchanged."""
+SILENT_SECONDS = 5.0
+"""For so long after a look that timed out nobody waits for another: a request that has waited for two of them, and then
+for a connection, would be answered too late."""
 
 
 class Versions(Protocol):
@@ -61,9 +65,10 @@ class ConnectionVersions:
         self._connection: psycopg.AsyncConnection[tuple[int]] | None = None
         self._one_at_a_time = asyncio.Lock()
         self._next: asyncio.Task[int | None] | None = None
+        self._silent_until = 0.0
 
     async def current(self) -> int | None:
-        """The version at some moment after the call. None where the database is away or slow."""
+        """The version at some moment after the call. None where the database is away or slow, or has just been slow."""
         if self._next is None:
             self._next = asyncio.create_task(self._look())
         return await asyncio.shield(self._next)
@@ -71,11 +76,15 @@ class ConnectionVersions:
     async def _look(self) -> int | None:
         async with self._one_at_a_time:
             self._next = None  # who comes from now on needs a later look
+            if monotonic() < self._silent_until:
+                return None
             try:
                 async with asyncio.timeout(LOOK_SECONDS):
                     return await self._read()
             except (psycopg.Error, OSError, TimeoutError) as error:
                 log.warning("version.unknown", reason=str(error).strip() or type(error).__name__)
+                if isinstance(error, TimeoutError):
+                    self._silent_until = monotonic() + SILENT_SECONDS
                 await self.close()
                 return None
 
