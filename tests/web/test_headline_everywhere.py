@@ -3,7 +3,7 @@
 It is explained by a run, then estimated for the whole corpus, then executed; each time another score speaks.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from app.queries.review.flags import open_flag, resolve_flag
 from app.queries.review.taking import Reviewer
 from app.queries.subjects.null_twins import rank_against_null_twins
 from tests.factories import Make, WholeCorpus
+from tests.web.twins import both
 
 Context = Callable[[], Any]
 
@@ -54,7 +55,7 @@ class Told:
 
     @property
     def old(self) -> float:
-        """The 2023 score, beside it."""
+        """The 2023 score, which is shown beside the headline."""
         return 0.8
 
 
@@ -101,30 +102,6 @@ def _execute(make: Make, subject: Subject, explanation_id: int) -> tuple[float, 
     score = make.session.query(Score).filter_by(explanation_id=explanation_id, scorer="executed").one()
     assert score.value is not None
     return score.value, score.simulator or ""
-
-
-class Json:
-    """JSON's objects with attributes, so that one assertion serves a page and its twin."""
-
-    def __init__(self, values: dict[str, Any]) -> None:
-        self.values = values
-
-    def __getattr__(self, name: str) -> Any:
-        return _wrapped(self.values[name])
-
-
-def _wrapped(value: Any) -> Any:
-    if isinstance(value, dict):
-        return Json(value)
-    return [_wrapped(each) for each in value] if isinstance(value, list) else value
-
-
-def both(client: TestClient, path: str, context: Context) -> Iterator[Any]:
-    """The context of a page and the JSON of its twin."""
-    assert client.get(path).status_code == 200
-    yield context()
-    path, _, query = path.partition("?")
-    yield Json(client.get(f"{path}.json?{query}").json())
 
 
 def shown_by(headline: Any) -> tuple[str, float, str]:
