@@ -66,7 +66,7 @@ def _estimated(scorer: str, value: float | None, simulator: str) -> ScoreResult:
 
 
 class Make:
-    """Adds rows and flushes, so that ids are known. Each method answers the row."""
+    """Adds rows and flushes, so that ids are known. Each method returns the row."""
 
     def __init__(self, session: Session) -> None:
         self.session = session

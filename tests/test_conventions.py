@@ -99,6 +99,22 @@ def test_templates_take_bounds_and_permissions_from_the_domain(path: Path) -> No
     assert set(re.findall(r'frame\.may\("(\w+)"\)', source)) <= set(Permission)
 
 
+EXCEPTION = re.compile(r"#\s(?:noqa|type:\signore)\b(.*)")
+WITH_REASON = re.compile(r"(?:: [A-Z0-9, ]+|\[[a-z-]+\]) +(?:- |# )\S+")
+
+
+@pytest.mark.parametrize("path", PYTHON, ids=relative)
+def test_an_exception_to_a_rule_names_the_rule_and_its_reason(path: Path) -> None:
+    unexplained = [f"line {n}" for n, line in enumerate(path.read_text().splitlines(), 1) if is_unexplained(line)]
+    assert unexplained == []
+
+
+def is_unexplained(line: str) -> bool:
+    """Whether a line makes an exception without saying of which rule and why."""
+    found = EXCEPTION.search(line)
+    return found is not None and not WITH_REASON.match(found[1])
+
+
 @pytest.mark.parametrize("path", PYTHON, ids=relative)
 def test_no_file_has_grown_past_its_size(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= MAX_LINES

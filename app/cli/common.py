@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Annotated
 
 import typer
 from sqlalchemy.orm import Session
@@ -10,6 +11,10 @@ from app.db import make_sessions, transaction
 from app.log import configure_logging
 from app.schema import open_installation
 from app.settings import Settings
+
+ExitWithParent = Annotated[
+    bool, typer.Option("--exit-with-parent", help="Stop when the process that started it has ended.")
+]
 
 
 def settings() -> Settings:
@@ -21,7 +26,7 @@ def settings() -> Settings:
 
 @contextmanager
 def opened(loaded: Settings) -> Iterator[Session]:
-    """One transaction on the database, which is let go of afterwards."""
+    """One transaction on the database; the connections are closed afterwards."""
     engine = open_installation(loaded)
     try:
         with transaction(make_sessions(engine)) as session:

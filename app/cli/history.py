@@ -22,22 +22,21 @@ def history_verify(
 ) -> None:
     """Compute the chain of events anew, and fail where an event was edited, removed, added or reordered.
 
-    Rows of every table that only grows (explanations, simulations, scores, verdicts and others) are compared with what
-    was inserted; verdicts, the texts that were judged and outcomes with the events that they left.
+    Rows of every append-only table (explanations, simulations, scores, verdicts and others) are compared with what was
+    inserted; verdicts, the judged texts and the outcomes with their events.
     """
     with opened(settings()) as session:
         found = verify(chain_links(session), expected_head=head)
         added = unlinked(session)
-        verdicts = changed_verdicts(session)
-        named = {each.subject for each in verdicts}
-        rows = [each for each in changed_rows(session) if each.subject not in named]
+        changed = list(changed_verdicts(session))
+        named = {each.subject for each in changed}
+        changed += [each for each in changed_rows(session) if each.subject not in named]
     for fault in found.faults[:MOST_TOLD]:
         typer.echo(f"link {fault.position}, {fault.subject}: {fault.what}")
     for subject in added[:MOST_TOLD]:
         typer.echo(f"{subject}: added without a link")
-    changed = [(each.subject, each.what) for each in verdicts] + [(each.subject, each.what) for each in rows]
-    for subject, what in changed[:MOST_TOLD]:
-        typer.echo(f"{subject}: {what}")
+    for row in changed[:MOST_TOLD]:
+        typer.echo(f"{row.subject}: {row.what}")
     if not found.holds_expected_head:
         typer.echo(f"the chain does not hold the head {head}: its end was removed, or it was written anew")
     n_faults = len(found.faults) + len(added) + len(changed) + (not found.holds_expected_head)

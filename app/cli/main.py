@@ -2,12 +2,13 @@
 
 import signal
 import sys
-from typing import Annotated, NoReturn
+from typing import NoReturn
 
 import typer
 from sqlalchemy.exc import OperationalError
 
-from app.cli.common import settings, worker_libraries
+from app.cli.collect import check_command, collect_command
+from app.cli.common import ExitWithParent, settings, worker_libraries
 from app.cli.database import db
 from app.cli.doctor import doctor_command
 from app.cli.doubts import doubts_command
@@ -36,10 +37,6 @@ REFUSED = 1
 TRY_AGAIN = 75
 TERMINATED = 128 + signal.SIGTERM
 """Exit codes. TRY_AGAIN is of ``sysexits.h``: the same command may succeed later."""
-
-ExitWithParent = Annotated[
-    bool, typer.Option("--exit-with-parent", help="Stop when the process that started it has ended.")
-]
 
 
 @cli.command()
@@ -70,96 +67,8 @@ def demo() -> None:
     raise typer.Exit(launch(settings()))
 
 
-@cli.command()
-def collect(  # noqa: PLR0913, PLR0917 - one argument for each option
-    model: Annotated[str, typer.Argument(help="Folder or hub id of a transformers model.")],
-    corpus: Annotated[
-        str,
-        typer.Argument(help="File or folder of text, JSON, CSV or Parquet, also packed; datasets:NAME; demo:stdlib."),
-    ],
-    slug: Annotated[str | None, typer.Option(help="The subject's name in addresses.")] = None,
-    name: Annotated[str | None, typer.Option(help="The subject's name on pages.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="Stop after this many tokens.")] = None,
-    context_length: Annotated[int, typer.Option(min=1, help="Tokens of an excerpt.")] = 64,
-    batch: Annotated[int | None, typer.Option(min=1, help="Excerpts per forward pass.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Decides which excerpts are sampled.")] = 0,
-    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
-    bos: Annotated[str, typer.Option(help="BOS before each excerpt: auto (as the tokenizer does), prepend, none.")] = (
-        "auto"
-    ),
-    revision: Annotated[str | None, typer.Option(help="Revision of a model on the hub.")] = None,
-    module_path: Annotated[
-        str | None, typer.Option(help="Path of an MLP's output projection, with {layer}, for an unknown architecture.")
-    ] = None,
-    text_field: Annotated[str, typer.Option(help="Field or column in which a row has its text.")] = "text",
-    part: Annotated[str, typer.Option(help="2/4: the second of four processes that share this collection.")] = "1/1",
-    null_twin: Annotated[
-        bool,
-        typer.Option("--null-twin", help="Collect the control of a subject instead: the same shape, permuted weights."),
-    ] = False,
-    restart: Annotated[bool, typer.Option("--restart", help="Forget an unfinished collection of this kind.")] = False,
-    token_memory: Annotated[
-        float, typer.Option(min=0, help="Gigabytes for the mean activation of each token and neuron.")
-    ] = 2.0,
-    queue: Annotated[
-        bool, typer.Option("--queue", help="Let a worker do it: the page of its task shows progress and cancels it.")
-    ] = False,
-    exit_with_parent: ExitWithParent = False,
-) -> None:
-    """Collect a subject over a corpus: samples and statistics of every neuron in one pass.
-
-    The same command goes on where a killed one was.
-    """
-    if exit_with_parent:
-        stop_with_parent()
-    with worker_libraries():
-        from worker.collection.command import collect as collect_subject
-    collect_subject(
-        settings(),
-        model=model,
-        corpus=corpus,
-        slug=slug,
-        name=name,
-        max_tokens=max_tokens,
-        context_length=context_length,
-        batch=batch,
-        seed=seed,
-        dtype=dtype,
-        bos=bos,
-        revision=revision,
-        module_path=module_path,
-        text_field=text_field,
-        part=part,
-        null_twin=null_twin,
-        restart=restart,
-        token_memory=token_memory,
-        queue=queue,
-    )
-
-
-@cli.command()
-def check(
-    subject: Annotated[str, typer.Argument(help="The subject's name in addresses.")],
-    corpus: Annotated[
-        str | None, typer.Option(help="The corpus, as it was collected, where its text is not kept on this machine.")
-    ] = None,
-    text_field: Annotated[str, typer.Option(help="Field or column in which a row of the corpus has its text.")] = (
-        "text"
-    ),
-    part: Annotated[str, typer.Option(help="2/4: the second of four processes that share this check.")] = "1/1",
-    restart: Annotated[bool, typer.Option("--restart", help="Forget an unfinished check of this subject.")] = False,
-    exit_with_parent: ExitWithParent = False,
-) -> None:
-    """Execute explanations on every token of the corpus: what they get right, false alarms, misses.
-
-    Checks what the lexical language can read and has not been checked yet. The same command goes on where a killed
-    one was.
-    """
-    if exit_with_parent:
-        stop_with_parent()
-    with worker_libraries():
-        from worker.checks.command import check as check_subject
-    check_subject(settings(), subject=subject, corpus=corpus, text_field=text_field, part=part, restart=restart)
+cli.command("collect")(collect_command)
+cli.command("check")(check_command)
 
 
 @cli.command("settings")
@@ -180,13 +89,13 @@ cli.command("import")(import_command)
 
 @health.command("web")
 def health_web() -> None:
-    """Fail where the web server on this machine does not answer."""
+    """Fail where the web server on this machine does not respond."""
     raise typer.Exit(0 if web_is_alive(settings()) else 1)
 
 
 @health.command("worker")
 def health_worker() -> None:
-    """Fail where no worker of this machine has shown itself lately."""
+    """Fail where no worker of this machine has sent a heartbeat lately."""
     raise typer.Exit(0 if worker_is_alive(settings()) else 1)
 
 

@@ -28,7 +28,7 @@ class PairedDifference:
 
     @property
     def better(self) -> Better:
-        """What the difference and its 95% interval come to."""
+        """The conclusion from the difference and its 95% interval, in words."""
         if self.difference.value is None or self.difference.interval is None:
             return Better.UNKNOWN
         low, high = self.difference.interval

@@ -229,7 +229,7 @@ class Measure:
 
     @property
     def low(self) -> float:
-        """The lower end of the interval, or the number itself."""
+        """The lower bound of the interval; the number itself where there is none."""
         return self.value if self.interval is None else self.interval[0]
 
 

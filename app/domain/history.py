@@ -43,6 +43,15 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class RowFault:
+    """A row that is not what it was when it was inserted or when its event was recorded: what is wrong with it."""
+
+    subject: str
+    """The row, such as ``score 5``; keys of several columns have commas between them."""
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class Verified:
     """The result of verifying the chain. ``head`` is the newest hash in hexadecimal, empty without links."""
 

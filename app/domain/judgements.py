@@ -12,9 +12,9 @@ CHANCE = 0.5
 
 
 def balanced_accuracy(truth: Sequence[bool], judged: Sequence[bool]) -> Estimate:
-    """(share of the true that were judged true + share of the false that were judged false) / 2, with an interval.
+    """(sensitivity + specificity) / 2 of judgements, with an interval.
 
-    Undefined without a thing of each class. Source: Brodersen et al., "The balanced accuracy and its posterior
+    Undefined where one of the classes is empty. Source: Brodersen et al., "The balanced accuracy and its posterior
     distribution" (2010); the interval: ``mean_of_shares_interval``.
     """
     if (missing := _missing(truth)) is not None:

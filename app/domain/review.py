@@ -46,7 +46,7 @@ class VerdictKind(StrEnum):
 
     @property
     def reason(self) -> str | None:
-        """Why, as pages write it; None where the verdict needs no reason."""
+        """The reason, as pages write it; None for a verdict without one."""
         return None if self.value == self.verdict.value else self.value.replace("_", " ").capitalize()
 
     @property

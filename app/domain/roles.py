@@ -18,7 +18,7 @@ class Role(StrEnum):
 
     @property
     def permissions(self) -> "tuple[Permission, ...]":
-        """What it includes, in the order of the table."""
+        """The permissions that it includes, in the order of the table."""
         return tuple(permission for permission in Permission if permission in PERMISSIONS[self])
 
 

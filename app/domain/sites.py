@@ -49,7 +49,7 @@ class Site:
     tensor: SiteTensor = SiteTensor.INPUT
 
     def module(self, layer: int) -> str:
-        """The module's name at a layer (0-based)."""
+        """The name of the module that is read at a layer (0-based)."""
         return self.module_path.replace(LAYER, str(layer))
 
     def read_at(self, layer: int | None = None) -> str:

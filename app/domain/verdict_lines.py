@@ -42,7 +42,7 @@ ONLY_2023 = "2023 score only"
 
 
 def verdict_line(headline: Headline[S] | None, doubts: Sequence[RaisedDoubt] = ()) -> VerdictLine:
-    """What the headline and the doubts about an explanation come to. ``headline`` is None where there is no score."""
+    """The conclusion from an explanation's headline and doubts. ``headline`` is None where there is no score."""
     by_kind = {raised.doubt: raised for raised in doubts}
     raised = tuple(doubt for doubt in Doubt if doubt in by_kind)
     against = tuple(_PHRASES[doubt](by_kind[doubt]) for doubt in raised)

@@ -27,7 +27,7 @@ from app.models.subjects import Neuron, Subject
 class EmbeddingModel(Base):
     """A model that has made embeddings. Those of two models are never compared.
 
-    Of the models of one source the one chosen last is in use: another model may come to lie in the same folder.
+    Of the models of one source the one chosen last is in use: another model may be put into the same folder.
     """
 
     __tablename__ = "embedding_model"

@@ -113,7 +113,7 @@ def keep_some(site: Site) -> None:
 
 
 def has_ended(site: Site, task_id: int) -> bool:
-    """Whether a worker is through with a task."""
+    """Whether a task has ended."""
     with transaction(site.sessions) as session:
         return session.get_one(Task, task_id).finished_at is not None
 

@@ -64,7 +64,7 @@ def page(request: pytest.FixtureRequest, browser: Browser, meaning_site: Site) -
 
 
 def faults(page: Page, name: str, pictures: Path) -> list[str]:
-    """What breaks a rule on a page, of which a picture is taken."""
+    """The rules that a page breaks. Its picture is kept."""
     width = (page.viewport_size or {"width": 0})["width"]
     page.screenshot(path=pictures / f"{name}-{width}.png", full_page=True)
     return [f"{name}: {fault}" for fault in (*broken_rules(page), *overflow(page))]

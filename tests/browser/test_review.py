@@ -38,7 +38,7 @@ def create(site: Site, name: str, n: int, **rules: bool) -> int:
             session,
             name=name,
             subject_id=subject.id,
-            rules=CampaignRules(QUESTION, "Judge by the excerpts.", **rules),  # type: ignore[arg-type]
+            rules=CampaignRules(QUESTION, "Judge by the excerpts.", **rules),  # type: ignore[arg-type]  # rules of several types
             wanted=SampleWanted(NeuronSelection(subject.id), n),
             account_id=account.id,
             seed=4,

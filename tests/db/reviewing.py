@@ -30,7 +30,7 @@ class Cast:
     erik: Reviewer
 
     def take(self, session: Session, who: Reviewer, **more: object) -> TakenSlot:
-        found = take_next(session, campaign_id=self.campaign_id, reviewer=who, **more)  # type: ignore[arg-type]
+        found = take_next(session, campaign_id=self.campaign_id, reviewer=who, **more)  # type: ignore[arg-type]  # values of several types
         assert found is not None
         return found
 
@@ -46,7 +46,7 @@ def judge(session: Session, slot: TakenSlot, who: Reviewer, kind: str = "holds",
         lease_token=slot.lease_token,
         reviewer=who,
         judgement=Judgement(kind),
-        **more,  # type: ignore[arg-type]
+        **more,  # type: ignore[arg-type]  # values of several types
     )
 
 

@@ -240,7 +240,7 @@ def test_who_holds_an_item_while_its_flag_is_withdrawn_cannot_judge_it(
     draw_id = 0
     if as_many:
         one = {"explanation_ids": [cast.explanation_id], "subject_id": cast.neuron.subject_id}
-        draw_id, _ = open_flags(session, **one, account_id=cast.charlie, reason="wrong", note="")  # type: ignore[arg-type]
+        draw_id, _ = open_flags(session, **one, account_id=cast.charlie, reason="wrong", note="")  # type: ignore[arg-type]  # values of several types
         (row,) = flags_page(session, size=1).rows
         flag_id = row.id
     else:

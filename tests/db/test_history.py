@@ -27,7 +27,7 @@ def written(fresh_engine: Engine) -> Engine:
 
 
 def tamper(engine: Engine, statement: str) -> None:
-    """A change by a person with all rights: no trigger runs."""
+    """A change by a superuser, for whom no trigger runs."""
     with engine.begin() as connection:
         connection.execute(text("SET LOCAL session_replication_role = replica"))
         connection.execute(text(statement))

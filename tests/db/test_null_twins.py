@@ -81,7 +81,7 @@ def test_a_2023_score_stands_among_the_2023_scores_of_the_twin(
 
 
 def test_a_neuron_is_ranked_in_the_twin_of_its_own_subject(session: Session, make: Make, subject: Subject) -> None:
-    """Whatever other subjects have twins that are newer."""
+    """Newer twins of other subjects change nothing."""
     other, others_twin = make.subject("other"), make.subject("other-null-twin")
     others_twin.null_twin_of_id, others_twin.permutation_seed = other.id, 0
     make.explained(make.neuron(others_twin), whole=WholeCorpus(0.4))

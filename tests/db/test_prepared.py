@@ -15,7 +15,7 @@ from tests.factories import Make
 
 @dataclass(frozen=True)
 class Person:
-    """Whom a test asks for."""
+    """The row that a test selects."""
 
     name: str
     role: str
@@ -30,7 +30,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Nothing:
-    """What a function without a result gives."""
+    """The row of a function that returns nothing."""
 
     value: object
 

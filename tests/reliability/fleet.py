@@ -92,7 +92,7 @@ class Stage:
             return list(connection.scalars(text(statement)))
 
     def count(self, statement: str) -> int:
-        """The number that a statement answers."""
+        """The number that a statement returns."""
         return self.column(statement)[0]
 
     def has_ended(self, n: int) -> bool:
@@ -167,7 +167,7 @@ class WorkerProcess:
 
     @property
     def has_started(self) -> bool:
-        """Whether it is past its imports: it takes runs and answers signals."""
+        """Whether it is past its imports: it takes runs and handles signals."""
         return '"event": "worker.started"' in self._log.read_text()
 
     def kill(self) -> None:
@@ -223,7 +223,7 @@ class Fleet:
         return self.n_logged(event) >= times
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> list[int]:
-        """Ask all to stop once they have started; answers their exit codes."""
+        """Ask all to stop once they have started; returns their exit codes."""
         self.wait_until(lambda: all(worker.has_started for worker in self.workers))
         for worker in self.workers:
             if worker.runs:

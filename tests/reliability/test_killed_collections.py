@@ -79,7 +79,7 @@ class Killed:
             session.execute(text("DELETE FROM collection"))
 
     def expire(self) -> None:
-        """Let the time of a lease pass."""
+        """Make a lease expire."""
         with transaction(self.sessions) as session:
             session.execute(update(Collection).values(lease_until=func.now() - timedelta(seconds=1)))
 

@@ -11,7 +11,7 @@ NO_LIBRARY = "node: error while loading shared libraries: libatomic.so.1: cannot
 
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A machine with nothing on the PATH and an empty home; answers the home."""
+    """A machine with nothing on the PATH and an empty home; returns the home."""
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("PLAYWRIGHT_BROWSERS_PATH", raising=False)

@@ -1,7 +1,7 @@
 """One of everything that an address can name, and what a person sends to each route that changes something."""
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import select
@@ -11,7 +11,7 @@ from app.domain.inspections import Inspection, SubjectRequest
 from app.domain.language_models import ProviderKind
 from app.domain.review import ItemSource, Participants
 from app.domain.work import INSPECTION, Lane
-from app.models import Neuron, Run, SecondFactor
+from app.models import Neuron, Run, SecondFactor, Subject
 from app.queries.explanations.standing import refresh_current
 from app.queries.imports.state import begin_import, complete_import
 from app.queries.imports.subjects import import_target
@@ -189,63 +189,76 @@ def kept(make: Make, slug: str, neuron_id: int, account_id: int) -> dict[str, in
     return {"list_id": list_id, "neuron_id": neuron_id, "search_id": search_id, "key": search_id}
 
 
-def one_of_everything(make: Make) -> dict[str, Any]:
-    """One of everything that an address can name."""
-    subject, method, other = make.subject(), make.method("lexical"), make.method("other")
-    neuron = make.neuron(subject)
-    explanation = make.explanation(neuron)
-    reader = make.account("dora", "viewer")
-    queued = enqueue_batch(
-        make.session, subject_id=subject.id, neuron_ids=[neuron.id], method_id=other.id, account_id=reader.id
+def campaigns(make: Make, subject: Subject, account_id: int) -> dict[str, int]:
+    """Three campaigns, with the ids that addresses have of them: of a sample, of chosen texts, of one reader."""
+    rules = CampaignRules("Does it hold?")
+    whole = SampleWanted(NeuronSelection(subject.id), 1)
+
+    def create(name: str, rules: CampaignRules, wanted: SampleWanted | ItemsWanted) -> int:
+        return create_campaign(
+            make.session, name=name, subject_id=subject.id, rules=rules, wanted=wanted, account_id=account_id, seed=0
+        )
+
+    first = create("First look", replace(rules, verdicts_per_item=1), whole)
+    first_text, second_text = (
+        ItemsWanted(ItemSource.FILTER, [make.explained(make.neuron(subject, index=index), f"fires on {index}")])
+        for index in (1, 2)
     )
-    flag = open_flag(
-        make.session, explanation_id=explanation.id, account_id=reader.id, reason=FlagReason.WRONG, note=""
-    )
-    run_id = make.session.scalars(select(Run.id).where(Run.batch_id == queued.batch_id)).one()
-    made = make.explanation(neuron, "made by a method", method_id=method.id)
-    refresh_current(make.session, neuron_id=neuron.id)
-    campaign_id = create_campaign(
-        make.session,
-        name="First look",
-        subject_id=subject.id,
-        rules=CampaignRules("Does it hold?", verdicts_per_item=1),
-        wanted=SampleWanted(NeuronSelection(subject.id), 1),
-        account_id=reader.id,
-        seed=0,
-    )
-    make.session.flush()
-    texts = [make.explained(make.neuron(subject, index=index), f"fires on {index}") for index in (1, 2)]
-    other_campaign_id = create_campaign(
-        make.session,
-        name="Another",
-        subject_id=subject.id,
-        rules=CampaignRules("Does it hold?"),
-        wanted=ItemsWanted(ItemSource.FILTER, texts[:1]),
-        account_id=reader.id,
-        seed=0,
-    )
-    named_campaign_id = create_campaign(
-        make.session,
-        name="Of one reader",
-        subject_id=subject.id,
-        rules=CampaignRules("Does it hold?", participants=Participants.NAMED, account_ids=(reader.id,)),
-        wanted=SampleWanted(NeuronSelection(subject.id), 1),
-        account_id=reader.id,
-        seed=0,
-    )
-    added = add_items(
-        make.session,
-        campaign_id=other_campaign_id,
-        wanted=ItemsWanted(ItemSource.FILTER, texts[1:]),
-        account_id=reader.id,
-    )
+    other = create("Another", rules, first_text)
+    of_one = replace(rules, participants=Participants.NAMED, account_ids=(account_id,))
+    named = create("Of one reader", of_one, whole)
+    added = add_items(make.session, campaign_id=other, wanted=second_text, account_id=account_id)
+    return {
+        "campaign_id": first,
+        "other_campaign_id": other,
+        "named_campaign_id": named,
+        "draw_id": added.draw_id,
+        "slot_id": 1,
+        "item_id": 1,
+        "verdict_id": 1,
+    }
+
+
+def providers(make: Make) -> dict[str, int]:
+    """A language model with a key, and a disabled one."""
     house = ProviderSettings(ProviderKind.OPENAI_COMPATIBLE, "m", "https://house.example.org/v1")
     provider = add_provider(make.session, name="house", settings=house)
     disabled = add_provider(make.session, name="disabled", settings=house)
     disable_provider(make.session, provider_id=disabled.id)
     provider.key_encrypted = b"sealed"
-    make.session.add(SecondFactor(account_id=reader.id, secret_encrypted=b"sealed", last_step=0, recovery_hashes=[]))
+    return {"provider_id": provider.id, "disabled_id": disabled.id}
+
+
+def work(make: Make, neuron: Neuron, account_id: int) -> dict[str, int]:
+    """A batch with its run, a trial, an inspection and an import."""
+    session, method = make.session, make.method("other")
+    queued = enqueue_batch(
+        session, subject_id=neuron.subject_id, neuron_ids=[neuron.id], method_id=method.id, account_id=account_id
+    )
+    trial = enqueue_trial(session, neuron_id=neuron.id, explanation_id=None, account_id=account_id, words="x")
     return {
+        "batch_id": queued.batch_id,
+        "run_id": session.scalars(select(Run.id).where(Run.batch_id == queued.batch_id)).one(),
+        "task_id": trial,
+        "inspection_id": inspected(make, account_id),
+        "import_id": imported_beside(make, session.get_one(Subject, neuron.subject_id).slug),
+    }
+
+
+def one_of_everything(make: Make) -> dict[str, Any]:
+    """One of everything that an address can name."""
+    session, subject, method = make.session, make.subject(), make.method("lexical")
+    neuron, reader = make.neuron(subject), make.account("dora", "viewer")
+    explanation = make.explanation(neuron)
+    flag_id = open_flag(session, explanation_id=explanation.id, account_id=reader.id, reason=FlagReason.WRONG, note="")
+    made = make.explanation(neuron, "made by a method", method_id=method.id)
+    refresh_current(session, neuron_id=neuron.id)
+    session.add(SecondFactor(account_id=reader.id, secret_encrypted=b"sealed", last_step=0, recovery_hashes=[]))
+    session.flush()
+    return {
+        **work(make, neuron, reader.id),
+        **campaigns(make, subject, reader.id),
+        **providers(make),
         **kept(make, subject.slug, neuron.id, reader.id),
         "slug": subject.slug,
         "layer": 0,
@@ -253,26 +266,10 @@ def one_of_everything(make: Make) -> dict[str, Any]:
         "neuron": neuron.id,
         "method": method.id,
         "explanation": explanation.id,
-        "flag_id": flag,
-        "batch_id": queued.batch_id,
-        "run_id": run_id,
-        "task_id": enqueue_trial(
-            make.session, neuron_id=neuron.id, explanation_id=None, account_id=reader.id, words="x"
-        ),
+        "flag_id": flag_id,
         "explanation_id": made.id,
-        "campaign_id": campaign_id,
-        "other_campaign_id": other_campaign_id,
-        "named_campaign_id": named_campaign_id,
-        "draw_id": added.draw_id,
-        "inspection_id": inspected(make, reader.id),
-        "import_id": imported_beside(make, subject.slug),
-        "slot_id": 1,
-        "item_id": 1,
-        "verdict_id": 1,
         "account_id": reader.id,
         "name": "0000000000000000",
         "token_id": 1,
-        "provider_id": provider.id,
-        "disabled_id": disabled.id,
         "lease_token": "00000000-0000-0000-0000-000000000000",
     }

@@ -15,7 +15,7 @@ PIECES = [b"a" * 100_000, b"", bytes(range(256)) * 300, b"the end"]
 
 @pytest.fixture
 def site() -> TestClient:
-    """A site that answers the pieces at once, one by one, and one answer that is too short to compress."""
+    """A site that sends the pieces at once, one by one, and one response that is too short to compress."""
     app = FastAPI()
     app.add_middleware(Compression)
 

@@ -236,7 +236,7 @@ class Asked:
     """Of ROUTES."""
 
     def send(self, client: TestClient, things: dict[str, Any], headers: dict[str, str] | None = None) -> int:
-        """The status of the response to somebody who holds what the headers hold."""
+        """The status of the response to a request with these headers."""
         client.cookies.clear()  # a logout deletes them
         elsewhere = {"campaign_id": things["named_campaign_id"]} if self.key in UNASKED else {}
         address = self.path.format(**things | elsewhere)

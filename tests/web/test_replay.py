@@ -26,7 +26,7 @@ class Explained:
     method: Method
 
     def run(self, *texts: str, value: float = 0.5) -> list[int]:
-        """A run that has ended with these candidates; answers their ids."""
+        """A run that has ended with these candidates; returns their ids."""
         session = self.make.session
         batch = Batch(subject_id=self.neuron.subject_id, method_id=self.method.id, n_runs=1)
         session.add(batch)

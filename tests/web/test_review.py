@@ -195,7 +195,7 @@ def test_a_verdict_that_comes_too_late_is_kept_to_be_sent_again(
     assert answer.status_code == 409
     assert "also &lt;dogs&gt;" in answer.text
     assert "Partly: too broad" in answer.text
-    item_id = re.search(r'action="/items/(\d+)/take"', answer.text)[1]  # type: ignore[index]
+    item_id = re.search(r'action="/items/(\d+)/take"', answer.text)[1]  # type: ignore[index]  # the page has one
     again = client.post(f"/items/{item_id}/take", data={"kind": "too_broad", "confidence": "high", "note": "x"})
     assert again.status_code == 200
     assert make.session.scalars(select(ReviewVerdict)).all() == []

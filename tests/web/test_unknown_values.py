@@ -1,4 +1,4 @@
-"""What an address may choose: a value that is none of the choices is refused on every page, not ignored."""
+"""A query parameter whose value is not one of the page's choices: every page refuses it and does not ignore it."""
 
 from typing import Any
 
@@ -11,13 +11,13 @@ from tests.web.addressed import addressed
 from tests.web.test_figures import logged_in
 
 FREE = {"words", "meaning", "token", "text", "by", "made_by", "simulator"}
-"""Texts that are looked for: nothing may be found."""
+"""Texts to search for: any value is valid."""
 OF_THE_PAGE = {"back", "list", "more"}
-"""Where the page was opened from, and which of its sections are shown whole: nothing is chosen by them."""
+"""Where the page was opened from, and which of its sections are shown whole: no choices either."""
 
 
 def choices(client: TestClient, known: Any) -> list[tuple[str, str]]:
-    """(address, field) of every field of every page that is no free text."""
+    """(address, field) of every query parameter of every page that is not free text."""
     found = []
     for path, operations in client.get("/openapi.json").json()["paths"].items():
         fields = operations.get("get", {}).get("parameters", [])

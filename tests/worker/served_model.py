@@ -58,7 +58,7 @@ def save_model_with_two_answers(folder: Path) -> None:
 
 @contextmanager
 def transformers_serve(folder: Path) -> Iterator[str]:
-    """``transformers serve`` on loopback with the folder's model; gives its base URL."""
+    """``transformers serve`` on loopback with the folder's model; yields its base URL."""
     port = _free_port()
     program = Path(sys.executable).parent / "transformers"
     command = [str(program), "serve", str(folder), "--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]

@@ -148,7 +148,7 @@ def test_a_stopped_check_goes_on_to_the_same_state(tmp_path: Path, plan: Plan, a
 
 def test_memory_that_runs_out_halves_the_batch_and_changes_nothing(tmp_path: Path, plan: Plan) -> None:
     class Greedy(FakeModel):
-        def __call__(self, token_ids, on_layer):  # type: ignore[no-untyped-def]
+        def __call__(self, token_ids, on_layer):  # type: ignore[no-untyped-def]  # as the base class
             if len(token_ids) > 3:
                 raise torch.OutOfMemoryError("too much")
             super().__call__(token_ids, on_layer)
@@ -162,7 +162,7 @@ def test_memory_that_runs_out_halves_the_batch_and_changes_nothing(tmp_path: Pat
 
 def test_a_full_disk_says_what_to_do_and_keeps_the_old_state(tmp_path: Path, plan: Plan) -> None:
     class Full(io.BytesIO):
-        def write(self, data):  # type: ignore[no-untyped-def]
+        def write(self, data):  # type: ignore[no-untyped-def]  # as the base class
             raise OSError(28, "No space left on device")
 
     with pytest.raises(CollectionError, match=r"No space left on device\. Make room"):

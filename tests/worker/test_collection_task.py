@@ -59,7 +59,7 @@ class Bench:
                         cancel_task(session, task_id=held.lease.id, account_id=None)
                 report(stage, progress)
 
-            held.report = noted  # type: ignore[method-assign]
+            held.report = noted  # type: ignore[method-assign]  # noted on its way
             return handler(held)
 
         handlers = {COLLECTION.name: watched}

@@ -11,7 +11,7 @@ from app.domain.tokens import Vocabulary
 from tests.worker.test_lexical_explainer import TOKENS, VOCABULARY, neuron, told
 from worker.explainers.lexical import evidence_groups
 from worker.lexical.evidence import CORPUS, Evidence, Group, evidence_of
-from worker.lexical.grammar import ANY, Affixed, Clause, Quoted, target_phrase
+from worker.lexical.grammar import ANY, Affixed, AffixKind, Clause, Quoted, target_phrase
 from worker.lexical.matching import Block
 from worker.lexical.proposals import _affixes, _is_of_words, propose
 from worker.lexical.selection import LEVELS, LONG_LIST, PRICES, Item, Search
@@ -106,7 +106,7 @@ def test_there_are_no_rows_of_the_table_without_one() -> None:
 
 
 def test_any_token_alone_is_no_claim() -> None:
-    """It is what remains of a neuron that fires a little everywhere, and says nothing about it."""
+    """A neuron that fires a little everywhere would get this claim, which says nothing about it."""
     _, search = prepared(neuron(told('any token (3), " import" (9)'), noise=0.3))
     assert search._proposals.targets[0] == ANY
     assert search._proposals.contexts[0] is None
@@ -149,9 +149,9 @@ def test_claims_of_one_strength_stand_together() -> None:
     ("target", "is_of_words"),
     [
         (Quoted(b"con", any_case=True), False),
-        (Affixed("starting with", "con"), True),
-        (Affixed("ending in", "on"), False),
-        (Affixed("ending in", "ert"), True),
+        (Affixed(AffixKind.PREFIX, "con"), True),
+        (Affixed(AffixKind.SUFFIX, "on"), False),
+        (Affixed(AffixKind.SUFFIX, "ert"), True),
         (Quoted(b"del", any_case=True), True),
     ],
 )
@@ -163,5 +163,5 @@ def test_a_piece_of_a_word_is_not_called_a_word(target: Quoted | Affixed, is_of_
 
 def test_an_ending_is_shared_by_three_words_and_case_makes_no_other_word() -> None:
     shared = _affixes([b" Error", b"error", b" mirror", b" running", b" sitting", b" string"])
-    assert Affixed("ending in", "ing") in shared
+    assert Affixed(AffixKind.SUFFIX, "ing") in shared
     assert not any(affix.text in ("ror", "rror") for affix in shared)

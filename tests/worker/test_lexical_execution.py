@@ -9,7 +9,7 @@ from app.domain.tokens import Vocabulary
 from tests.worker.test_lexical_matching import EXCERPTS, TOKENS, VOCABULARY
 from worker.lexical.classes import CLASSES
 from worker.lexical.execution import SILENCED, claim, forget, scratch_for, tile_of
-from worker.lexical.grammar import AFFIXES, Affixed, Clause, Named, Near, Quoted, Reach, Spot, Target
+from worker.lexical.grammar import Affixed, AffixKind, Clause, Named, Near, Quoted, Reach, Spot, Target
 from worker.lexical.matching import Block
 from worker.lexical.parser import parse
 from worker.lexical.programs import compiled
@@ -20,7 +20,7 @@ WORDS = [b"import", b" import", b"os", b"im", b"port", b"t", b"imp", b"the", b"T
 TARGETS: st.SearchStrategy[Target] = st.one_of(
     st.builds(Quoted, st.sampled_from([*WORDS, *(t for t in TOKENS if t)]), st.booleans()),
     st.sampled_from([Named(c.name) for c in CLASSES]),
-    st.builds(Affixed, st.sampled_from(AFFIXES), st.sampled_from(["im", "t", "or", "o"])),
+    st.builds(Affixed, st.sampled_from(AffixKind), st.sampled_from(["im", "t", "or", "o"])),
 )
 LISTS = st.lists(TARGETS, min_size=1, max_size=3).map(tuple)
 CONTEXTS = st.lists(st.one_of(st.sampled_from(Spot), st.builds(Near, st.sampled_from(Reach), LISTS)), max_size=3)

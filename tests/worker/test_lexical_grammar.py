@@ -4,9 +4,9 @@ from hypothesis import strategies as st
 
 from worker.lexical.classes import CLASSES
 from worker.lexical.grammar import (
-    AFFIXES,
     ANY,
     Affixed,
+    AffixKind,
     Clause,
     Context,
     Named,
@@ -25,7 +25,7 @@ TARGETS: st.SearchStrategy[Target] = st.one_of(
     TOKENS.map(Quoted),
     TOKENS.map(lambda token: Quoted(token, any_case=True)),
     st.sampled_from([Named(c.name) for c in CLASSES]),
-    st.builds(Affixed, st.sampled_from(AFFIXES), st.text("abcdé", min_size=1, max_size=4)),
+    st.builds(Affixed, st.sampled_from(AffixKind), st.text("abcdé", min_size=1, max_size=4)),
 )
 LISTS = st.lists(TARGETS, min_size=1, max_size=4).map(tuple)
 CONTEXTS = st.lists(st.one_of(st.sampled_from(Spot), st.builds(Near, st.sampled_from(Reach), LISTS)), max_size=3).map(
@@ -51,7 +51,7 @@ def test_a_sentence_reads_like_english() -> None:
         Clause(9, (Quoted(b" import"), Quoted(b" from")), (Spot.LINE_START,)),
         Clause(0, (Quoted(b" import"), Quoted(b" from")), (Near(Reach.NEXT, (Quoted(b">>>"), Quoted(b"..."))),)),
         Clause(7, (ANY,), (Near(Reach.NEXT, (Quoted(b"quot"),)),)),
-        Clause(3, (Named("digits"), Affixed("ending in", "ing"))),
+        Clause(3, (Named("digits"), Affixed(AffixKind.SUFFIX, "ing"))),
     )
     assert sentence(clauses) == (
         'fires strongly on " import" and " from" at the start of a line, but not after ">>>" or "...", '
@@ -114,7 +114,7 @@ AFTER_EQUALS = Near(Reach.NEXT, (Quoted(b"="),))
         ("the first word of a line", (Clause(7, (ANY,), (Spot.LINE_START,)),)),
         ("closing parentheses; commas in strings", (
             Clause(7, (Named("closing brackets"),)), Clause(7, (Named("commas"),), (Spot.IN_QUOTES,)))),
-        ('words that end with "ing"', (Clause(7, (Affixed("ending in", "ing"),)),)),
+        ('words that end with "ing"', (Clause(7, (Affixed(AffixKind.SUFFIX, "ing"),)),)),
         ('"import" after "a", digits', (
             Clause(7, (IMPORT,), (Near(Reach.NEXT, (Quoted(b"a"),)),)), Clause(7, (Named("digits"),)))),
     ],
@@ -164,5 +164,11 @@ def test_what_contradicts_itself_is_not_said(target: Target, context: Context | 
 
 
 def test_a_list_names_classes_first_then_endings_words_and_signs() -> None:
-    targets: list[Target] = [Quoted(b"("), Quoted(b" if"), Named("digits"), Quoted(b" or"), Affixed("ending in", "ing")]
+    targets: list[Target] = [
+        Quoted(b"("),
+        Quoted(b" if"),
+        Named("digits"),
+        Quoted(b" or"),
+        Affixed(AffixKind.SUFFIX, "ing"),
+    ]
     assert in_order_of_kinds(targets) == (targets[2], targets[4], targets[1], targets[3], targets[0])

@@ -119,28 +119,28 @@ class Recording:
         self.constants: set[float] = set()
 
     def activations(self, texts: Sequence[str], *, layer: int, index: int) -> tuple[ActivationRecord, ...]:
-        """As the loaded subject."""
+        """The same interface as a loaded subject's."""
         return self.loaded.activations(texts, layer=layer, index=index)
 
     def peaks(self, text: str) -> tuple[IntArray, tuple[tuple[FloatArray, IntArray], ...]]:
         raise NotImplementedError
 
     def contexts(self, excerpts: Sequence[IntArray], positions: Sequence[int], *, layer: int) -> FloatArray:
-        """As the loaded subject."""
+        """The same interface as a loaded subject's."""
         return self.loaded.contexts(excerpts, positions, layer=layer)
 
     def corpus_excerpts(self, n: int, *, seed: int) -> Sequence[IntArray]:
-        """As the loaded subject."""
+        """The same interface as a loaded subject's."""
         return self.loaded.corpus_excerpts(n, seed=seed)
 
     def excerpt_activations(self, excerpts: Sequence[IntArray], *, layer: int, index: int) -> tuple[FloatArray, ...]:
-        """As the loaded subject."""
+        """The same interface as a loaded subject's."""
         return self.loaded.excerpt_activations(excerpts, layer=layer, index=index)
 
     def log_probabilities(
         self, excerpt: IntArray, *, layer: int, index: int, activations: FloatArray | None = None
     ) -> FloatArray:
-        """As the loaded subject."""
+        """The same interface as a loaded subject's."""
         if activations is not None and np.ptp(activations) == 0:
             self.constants.add(float(activations[0]))
         return self.loaded.log_probabilities(excerpt, layer=layer, index=index, activations=activations)
@@ -168,7 +168,7 @@ def recorded(site: Site) -> Iterator[RecordingServices]:
 
 
 def ablated(site: Site, neuron_id: int) -> Score:
-    """What a run of a method that ablates stores for a neuron."""
+    """The ablation score that a run stores for a neuron."""
     site.provider()
     with transaction(site.sessions) as session:
         subject_id = session.scalars(select(Subject.id)).one()

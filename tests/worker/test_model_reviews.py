@@ -83,7 +83,7 @@ def queue(make: Make, n_items: int = 2, *, house: ProviderSettings = HOUSE, pric
 
 
 def work(sessions: Sessions, provider: FakeProvider) -> Task:
-    handler = ModelReviewHandler(sessions, OneProvider(provider))  # type: ignore[arg-type]
+    handler = ModelReviewHandler(sessions, OneProvider(provider))  # type: ignore[arg-type]  # one of the shared ones
     context = WorkerContext(Settings(), sessions, {MODEL_REVIEW.name: handler}, uuid.uuid4(), Signal(), Signal())
     assert WorkLoop(context, Lane.BACKGROUND).run_one()
     with transaction(sessions) as session:

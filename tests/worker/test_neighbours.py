@@ -102,7 +102,7 @@ class Failing:
     def simulate(
         self, text: str, excerpts: Sequence[tuple[int, IntArray]], vocabulary: Vocabulary
     ) -> tuple[SimulatedExcerpt, ...]:
-        """Ten on a cat."""
+        """Expect 10 on the token " cat"."""
         if text == "nothing":
             raise CannotSimulate("there is nothing to read")
         return tuple(

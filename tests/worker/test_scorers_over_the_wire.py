@@ -15,7 +15,7 @@ from worker.run.services import WorkerServices
 
 
 def knows_imports(body: Body) -> Behaviour:
-    """Explains, simulates and judges neurons that fire on the token " import", and answers what the schema asks."""
+    """Explains, simulates and judges neurons that fire on the token " import", and replies in the requested schema."""
     text: str = body["messages"][-1]["content"]
     wanted = body["response_format"]["json_schema"]["schema"]["properties"]
     if "ratings" in wanted:

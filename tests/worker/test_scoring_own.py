@@ -49,7 +49,7 @@ class Site:
         self.loop = WorkLoop(context, Lane.RUNS)
 
     def score(self, text: str) -> int:
-        """Store a person's text, let the worker score it; answers its id."""
+        """Store a person's text and let the worker score it; returns its id."""
         author = Author(AuthorKind.PERSON, "alice")
         result = ExplanationResult(text)
         explanation_id = store_explanation(self.session, neuron_id=self.neuron.id, result=result, author=author)

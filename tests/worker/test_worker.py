@@ -86,7 +86,7 @@ class Bench:
         self.session.commit()
 
     def work(self) -> int:
-        """Work until nothing is queued; answers the number of runs taken."""
+        """Work until nothing is queued; returns the number of runs taken."""
         count = 0
         while self.loop.run_one():
             count += 1

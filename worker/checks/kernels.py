@@ -43,7 +43,7 @@ class Layer(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """Added to, for all explanations of the check: tokens and firing tokens [E, 11], sums of the shard [E, 11]."""
+    """Running counts of all E explanations of a check: tokens and firing tokens [E, 11], sums of the shard [E, 11]."""
 
     tokens: Int64s
     firing: Int64s

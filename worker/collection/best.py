@@ -56,13 +56,13 @@ class Best:
         )
 
     def rows(self, first: int, last: int) -> "Best":
-        """A view of some rows; what is added to it is added to all."""
+        """A view of some rows: additions to it change this object too."""
         part = slice(first, last)
         texts = None if self.texts is None else self.texts[part]
         return Best(self.scores[part], self.peaks[part], self.values[part], self.bar[part], texts, self.distinct)
 
     def add(self, keys: Int32[Tensor, "batch rows"], batch: "Batch") -> None:
-        """Let the excerpts of a batch in where they are good enough.
+        """Keep the excerpts of a batch that score higher than those kept so far.
 
         ``keys`` is the upper half of the scores; the lowest number means: not in this row. Row r is about
         neuron r. Excerpts must come in ascending order of ordinals, also from call to call.

@@ -168,7 +168,7 @@ def slug_of_model(model: str) -> str:
 
 
 def parse_part(text: str) -> Part:
-    """``2/4`` is the second of four. Raises CollectionError for what is no part."""
+    """``2/4`` is the second of four. Raises CollectionError for a malformed part."""
     match = re.fullmatch(r"(\d+)/(\d+)", text)
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
         raise CollectionError(f"A part is written like 2/4, not {text!r}.")

@@ -89,7 +89,7 @@ class CollectOptions:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of it. Not ``complete``: other parts are still missing."""
+    """The result of a collection. ``complete`` is False while other parts of it are missing."""
 
     collection_id: int
     complete: bool

@@ -44,15 +44,22 @@ class Named:
     name: str
 
 
+class AffixKind(StrEnum):
+    """Where in a word a text is, in the words of a sentence."""
+
+    PREFIX = "starting with"
+    SUFFIX = "ending in"
+    INFIX = "containing"
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Affixed:
     """Tokens of letters that start with, end in or contain a text."""
 
-    how: str
+    kind: AffixKind
     text: str
 
 
-AFFIXES = ("starting with", "ending in", "containing")
 ANY = Named("any token")
 Target: TypeAlias = Quoted | Named | Affixed
 
@@ -166,5 +173,5 @@ def target_phrase(target: Target) -> str:
     if isinstance(target, Named):
         return target.name
     if isinstance(target, Affixed):
-        return f"words {target.how} {quote(target.text.encode())}"
+        return f"words {target.kind} {quote(target.text.encode())}"
     return f"the word {quote(target.text)}" if target.any_case else quote(target.text)

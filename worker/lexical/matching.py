@@ -14,6 +14,7 @@ from worker.lexical.grammar import (
     NOT,
     SHORTLY,
     Affixed,
+    AffixKind,
     Clause,
     Context,
     Named,
@@ -29,7 +30,8 @@ Positions = NDArray[np.int64]
 
 def affixed_tokens(target: Affixed, cores: Sequence[str]) -> BoolArray:
     """Which texts, without surrounding white space, are letters only and have this part. [len(cores)]"""
-    test = {"starting with": str.startswith, "ending in": str.endswith, "containing": str.__contains__}[target.how]
+    tests = {AffixKind.PREFIX: str.startswith, AffixKind.SUFFIX: str.endswith, AffixKind.INFIX: str.__contains__}
+    test = tests[target.kind]
     return np.array([core.isalpha() and bool(test(core, target.text)) for core in cores], dtype=np.bool_)
 
 

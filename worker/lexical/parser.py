@@ -16,6 +16,7 @@ from worker.lexical.grammar import (
     NOT,
     STRONGEST,
     Affixed,
+    AffixKind,
     Clause,
     Context,
     Named,
@@ -179,7 +180,7 @@ class _Reader:
     def _take(self, item: Lexeme) -> None:
         match item:
             case Reach() | Spot():
-                self._place(item)
+                self._context(item)
             case w.Strength(value):
                 self._strength(value)
             case Degree(value):
@@ -200,10 +201,10 @@ class _Reader:
                 self._named(item)
             case Number(value):
                 self._number(value)
-            case w.Affix(how):
-                self._affix(how)
+            case w.Affix(kind):
+                self._affix(kind)
 
-    def _place(self, item: Reach | Spot) -> None:
+    def _context(self, item: Reach | Spot) -> None:
         self._group.close_context()
         if isinstance(item, Reach):
             self._group.reach = item
@@ -250,11 +251,11 @@ class _Reader:
             self._at += 1
             self._add(Quoted(b" " * value))
 
-    def _affix(self, how: str) -> None:
+    def _affix(self, kind: AffixKind) -> None:
         following = self._next()
         if isinstance(following, Text) and following.value:
             self._at += 1
-            self._add(Affixed(how, following.value.decode("utf-8", errors="replace")))
+            self._add(Affixed(kind, following.value.decode("utf-8", errors="replace")))
 
     def _strength(self, value: int) -> None:
         """A degree before its targets begins a clause; one at the end of a clause belongs to it."""
@@ -285,11 +286,11 @@ class _Reader:
         elif item in (w.WORD, w.SUCH_AS):
             self._bare_words()
         elif item == w.OR and isinstance(self._next(), Reach | Spot):
-            self._flush_for_another_place()
+            self._flush_for_another_context()
         elif item == w.COMMA and self._group.reach is not None and not self._list_goes_on():
             self._flush()
 
-    def _flush_for_another_place(self) -> None:
+    def _flush_for_another_context(self) -> None:
         """``x after "a" or at the start of a line`` are two claims about x."""
         targets, strength = list(self._group.targets), self._group.strength
         self._flush(strength)

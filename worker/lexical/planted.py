@@ -14,7 +14,20 @@ import numpy as np
 from app.domain.activations import IntArray
 from app.domain.tokens import Vocabulary
 from worker.lexical.classes import CLASSES, BoolArray
-from worker.lexical.grammar import ANY, NOT, Affixed, Clause, Context, Named, Near, Quoted, Reach, Target, sentence
+from worker.lexical.grammar import (
+    ANY,
+    NOT,
+    Affixed,
+    AffixKind,
+    Clause,
+    Context,
+    Named,
+    Near,
+    Quoted,
+    Reach,
+    Target,
+    sentence,
+)
 from worker.lexical.matching import Block
 from worker.lexical.parser import executable
 
@@ -25,7 +38,7 @@ _BROADEST = Named("words"), Named("punctuation"), ANY
 
 
 class PlantedKind(StrEnum):
-    """What is wrong."""
+    """What is wrong with a planted explanation."""
 
     SWAPPED = "swapped"
     """The text of another neuron of the same layer."""
@@ -145,8 +158,8 @@ class Planter:
             yield from (Named(c.name) for c in CLASSES if c.name != ANY.name and c.matches(core, text))
         for length in range(1, len(core)):
             if core.isalpha():
-                yield Affixed("starting with", core[:length])
-                yield Affixed("ending in", core[-length:])
+                yield Affixed(AffixKind.PREFIX, core[:length])
+                yield Affixed(AffixKind.SUFFIX, core[-length:])
 
 
 def _sampled(tried: Sequence[tuple[Clause, ...]], generator: np.random.Generator) -> Iterator[tuple[Clause, ...]]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from worker.lexical.classes import CLASSES, TokenClass
 from worker.lexical.evidence import CORPUS, Evidence, Vector
-from worker.lexical.grammar import ANY, Affixed, Context, Named, Near, Quoted, Reach, Spot, Target
+from worker.lexical.grammar import ANY, Affixed, AffixKind, Context, Named, Near, Quoted, Reach, Spot, Target
 from worker.lexical.matching import Block, Positions
 
 ACTIVE_SHARE = 0.25
@@ -117,8 +117,8 @@ def _is_of_words(block: Block, target: Quoted | Affixed) -> bool:
     at = np.flatnonzero(block.target(target))
     inside = block.spot(Spot.IN_WORD)
     goes_on = np.append(inside[1:], False)
-    begins = isinstance(target, Quoted) or target.how == "starting with"
-    ends = isinstance(target, Quoted) or target.how == "ending in"
+    begins = isinstance(target, Quoted) or target.kind is AffixKind.PREFIX
+    ends = isinstance(target, Quoted) or target.kind is AffixKind.SUFFIX
     whole = ~(inside[at] & begins) & ~(goes_on[at] & ends)
     return bool(len(at)) and float(whole.mean()) >= MOSTLY
 
@@ -135,8 +135,8 @@ def _affixes(tokens: Sequence[bytes]) -> list[Affixed]:
     shared: dict[Affixed, set[str]] = {}
     for word in dict.fromkeys(t for t in texts if t.isalpha()):
         for length in range(_SHORTEST_AFFIX, min(_LONGEST_AFFIX, len(word) - 1) + 1):
-            shared.setdefault(Affixed("starting with", word[:length]), set()).add(word.lower())
-            shared.setdefault(Affixed("ending in", word[-length:]), set()).add(word.lower())
+            shared.setdefault(Affixed(AffixKind.PREFIX, word[:length]), set()).add(word.lower())
+            shared.setdefault(Affixed(AffixKind.SUFFIX, word[-length:]), set()).add(word.lower())
     common = [a for a, words in shared.items() if len(words) >= WORDS_OF_AN_AFFIX]
     return sorted(common, key=lambda a: (-len(shared[a]), -len(a.text), a))[:MOST_AFFIXES]
 

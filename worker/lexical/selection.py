@@ -44,11 +44,11 @@ USUAL_CLAUSES = 3
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """In units of correlation: what a claim must add to be worth a reader's time."""
+    """The least gain in correlation for which each part of a sentence is kept."""
 
     clause: float = 0.005
     beyond_usual: float = 2.0
-    """A claim after the usual three must earn its price so many times."""
+    """Factor for a claim after the usual three."""
     item: float = 0.001
     """One more item of a list."""
     long_list: float = 0.0012

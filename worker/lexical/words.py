@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from worker.lexical.classes import CLASSES
-from worker.lexical.grammar import REST_OF_LINE, STRONGER, Named, Reach, Spot
+from worker.lexical.grammar import REST_OF_LINE, STRONGER, AffixKind, Named, Reach, Spot
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Strength:
 class Affix:
     """What follows is a part of a word."""
 
-    how: str
+    kind: AffixKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +100,10 @@ _VAGUE = (
     "connected to; in the context; that have; having; from; in; of"
 )
 _AFFIXES = {
-    "starting with": "starting with; that start with; beginning with; that begin with; with the prefix; prefix",
-    "ending in": "ending in; ending with; that end in; that end with; with the ending; with the suffix; suffix; "
+    AffixKind.PREFIX: "starting with; that start with; beginning with; that begin with; with the prefix; prefix",
+    AffixKind.SUFFIX: "ending in; ending with; that end in; that end with; with the ending; with the suffix; suffix; "
     "with ending",
-    "containing": "containing; that contain; including the letters; with the letters; with the part",
+    AffixKind.INFIX: "containing; that contain; including the letters; with the letters; with the part",
 }
 
 ARTICLES = frozenset({"a", "an", "the", "its"})
@@ -149,7 +149,7 @@ def _forms() -> Iterator[tuple[str, Meaning]]:
         yield from ((form, meaning) for meaning, forms in table.items() for form in forms.split("; "))
     yield from _place_forms()
     yield from ((form, Strength(value)) for value, forms in _STRENGTHS.items() for form in forms.split("; "))
-    yield from ((form, Affix(how)) for how, forms in _AFFIXES.items() for form in forms.split("; "))
+    yield from ((form, Affix(kind)) for kind, forms in _AFFIXES.items() for form in forms.split("; "))
     yield from ((form, Named(c.name)) for c in CLASSES for form in (c.name, *c.also))
     yield from ((form, Vague(form)) for form in _VAGUE.split("; "))
     yield from ((form, mark) for mark, forms in _MARKS.items() for form in forms.split("; "))

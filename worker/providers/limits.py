@@ -19,17 +19,17 @@ class Clock:
 
 
 class Limiter(Protocol):
-    """Lets so much through in its time; ``acquire`` waits. aiolimiter's, or a test's."""
+    """A rate limiter: ``acquire`` waits until the amount may pass. aiolimiter's, or a fake in tests."""
 
     max_rate: float
 
     async def acquire(self, amount: float = 1) -> None:
-        """Wait until ``amount``, at most ``max_rate``, may go."""
+        """Wait until ``amount``, at most ``max_rate``, may pass."""
         ...
 
 
 class Bucket:
-    """So much a minute, at most one second's worth at once. Without a limiter it is without bound.
+    """A bound per minute, of which at most one second's share passes at once. Without a limiter there is no bound.
 
     What a request takes is guessed before it is sent and known after its reply: the difference is settled with the
     next one.
@@ -62,7 +62,7 @@ class Bucket:
                 due -= portion
 
     def correct(self, amount: float) -> None:
-        """Charge what was underestimated, or give back (negative) what was not used."""
+        """Charge the amount that was underestimated, or credit (negative) the amount that was not used."""
         self._owed += amount
 
 

@@ -49,7 +49,7 @@ class WorkerServices:
 
     @property
     def device(self) -> str:
-        """Where its models are now: the processor while none is loaded, since all else runs there.
+        """The device of the models in memory; the processor while none is loaded, since all other work runs there.
 
         Takes no lock: it is called while a model is being loaded.
         """

@@ -39,7 +39,7 @@ class Upkeep:
                 action(session)
 
     def tidy(self) -> None:
-        """Delete what is no longer needed."""
+        """Delete rows and files that have expired."""
         with ignoring_outages("worker.upkeep_missed"), transaction(self._sessions) as session:
             delete_old_workers(session, hours=self._settings.keep_workers_hours)
             delete_old_tasks(session)

@@ -100,7 +100,7 @@ def unpacked(counted: Counted) -> Bounded:
 
 
 def _igzip(file: Counted) -> Any:
-    return igzip.IGzipFile(fileobj=file, mode="rb")  # type: ignore[no-untyped-call]
+    return igzip.IGzipFile(fileobj=file, mode="rb")  # type: ignore[no-untyped-call]  # it ships no types
 
 
 def without_packing(name: str) -> str:

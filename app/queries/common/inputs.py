@@ -32,7 +32,7 @@ def one_of(value: str, words: type[Word], *, what: str) -> Word:
 def price_of(value: str, *, what: str) -> float | None:
     """An amount of money that a person typed, a comma for a point understood; None where nothing is typed.
 
-    Raises Invalid for what is no amount, or is negative or not finite.
+    Raises Invalid for a value that is not a number, negative or not finite.
     """
     if not value.strip():
         return None

@@ -54,7 +54,7 @@ TwinScores: TypeAlias = Mapping[tuple[int, str, str | None], NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class DoubtedNeuron:
-    """A neuron with what its subject's facts are found by."""
+    """A neuron, with the keys of its subject's facts."""
 
     id: int
     subject_id: int

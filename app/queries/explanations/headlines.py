@@ -51,7 +51,7 @@ class FiguresRow:
 
 @dataclass(frozen=True, slots=True)
 class ShownStanding:
-    """What a list shows of an explanation: its headline, its 2023 score, and what they and its doubts come to."""
+    """What a list shows of an explanation: headline, 2023 score, and the conclusion from both and the doubts."""
 
     headline: Headline[FiguresRow] | None
     score_2023: FiguresRow | None

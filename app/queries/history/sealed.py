@@ -1,10 +1,9 @@
 """Rows of the tables that only grow against the digests that the chain covers: each as it was inserted."""
 
-from dataclasses import dataclass
-
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
+from app.domain.history import RowFault
 from app.models import (
     AuditStatement,
     CampaignDraw,
@@ -54,14 +53,6 @@ WORDS = {
     "removed": "it was removed",
     "edited": "it was edited",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class RowFault:
-    """A row that is not what was inserted, such as ``score 5``; keys of several columns have commas between them."""
-
-    subject: str
-    what: str
 
 
 def changed_rows(session: Session) -> tuple[RowFault, ...]:

@@ -1,11 +1,10 @@
 """Verdicts and outcomes against the events that they left: the chain proves events, this that the rest follows."""
 
-from dataclasses import dataclass
-
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app.domain.events import EventKind
+from app.domain.history import RowFault
 
 # Each verdict that was given, and each undo, has one event with everything that was said, and the reverse. The newest
 # event of an item has its outcome.
@@ -59,15 +58,7 @@ WORDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class VerdictFault:
-    """A verdict, the undoing of one, or an item's outcome that is not what its event says."""
-
-    subject: str
-    what: str
-
-
-def changed_verdicts(session: Session) -> tuple[VerdictFault, ...]:
+def changed_verdicts(session: Session) -> tuple[RowFault, ...]:
     """Verdicts that were edited, removed or added although triggers refuse that; those whose text was edited; outcomes.
 
     One query. What an older event does not have is not compared.
@@ -77,4 +68,4 @@ def changed_verdicts(session: Session) -> tuple[VerdictFault, ...]:
         "undone": EventKind.VERDICT_UNDONE,
         "sent_back": EventKind.ITEM_SENT_BACK,
     }
-    return tuple(VerdictFault(row.subject, WORDS[row.what]) for row in session.execute(_FAULTS, values))
+    return tuple(RowFault(row.subject, WORDS[row.what]) for row in session.execute(_FAULTS, values))

@@ -99,7 +99,7 @@ class ExplanationRow(StoredExplanation):
 
     @property
     def line(self) -> VerdictLine:
-        """What its headline and its doubts come to."""
+        """The conclusion from its headline and doubts."""
         return verdict_line(self.headline, self.doubts)
 
     @property

@@ -71,7 +71,7 @@ class NeuronStatistics:
 
 @dataclass(frozen=True, slots=True)
 class NeuronOrigin:
-    """What the activations came from."""
+    """The collection from which the activations are."""
 
     source: str
     revision: str | None

@@ -76,7 +76,7 @@ def revoke_api_token(session: Session, *, account_id: int, token_id: int) -> Non
 
 
 def viewer_of_api_token(session: Session, *, token: str) -> Viewer | None:
-    """Whose token this is, if it still works."""
+    """The account of a token; None for a token that is unknown, revoked or expired, or whose account is disabled."""
     row = session.execute(
         select(Account.id, Account.name, Account.role, ApiToken.scope)
         .join(ApiToken, ApiToken.account_id == Account.id)

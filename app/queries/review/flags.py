@@ -45,7 +45,7 @@ class FlagRow:
     """Of the 2023 score."""
     headline: Headline[FiguresRow] | None
     line: VerdictLine
-    """What the headline and the doubts about the explanation come to."""
+    """The conclusion from the explanation's headline and doubts."""
     subject: str
     layer: int
     index: int

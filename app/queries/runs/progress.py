@@ -32,7 +32,7 @@ LOOKED_AT = 500
 
 
 class BatchState(StrEnum):
-    """What a batch as a whole is at."""
+    """The state of a batch as a whole."""
 
     WAITING = "waiting"
     RUNNING = "running"

@@ -85,7 +85,7 @@ class CofiringCompared:
 
 
 def _compared(pairs: Sequence[CofiringPair], n_drawn: int, *, same_corpus: bool = True) -> CofiringCompared:
-    """The pairs in order, and what they come to."""
+    """The pairs in order, with their summary."""
     explained = [pair for pair in pairs if pair.second.text is not None]
     same = sum(pair.first.text == pair.second.text for pair in explained)
     gaps = np.array([gap for pair in explained if (gap := pair.difference) is not None])

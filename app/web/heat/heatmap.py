@@ -67,8 +67,9 @@ def strip(heat: Heat, words: ShownVocabulary) -> Markup:
     texts, steps, centre = _cells(heat, words)
     before, after = _runs(texts[:centre], steps[:centre]), _runs(texts[centre + 1 :], steps[centre + 1 :])
     middle = _element(texts[centre], steps[centre], always=True) if texts else ""
-    # Every text in the cells was escaped by ``glyphs``.
-    return Markup(f"<span class=l><span>{before}</span></span>{middle}<span class=r>{after}</span>")  # noqa: S704
+    return Markup(  # noqa: S704 - every text in the cells was escaped by ``glyphs``
+        f"<span class=l><span>{before}</span></span>{middle}<span class=r>{after}</span>"
+    )
 
 
 def under_strip(heat: Heat, words: ShownVocabulary) -> Markup:
@@ -76,7 +77,8 @@ def under_strip(heat: Heat, words: ShownVocabulary) -> Markup:
 
     Letters are spaces, which are as wide in a monospaced font: nothing is found twice when the page is searched.
     """
-    return Markup(_INK.sub(lambda found: found[0] if found[0].startswith("<") else " ", strip(heat, words)))  # noqa: S704
+    colours = _INK.sub(lambda found: found[0] if found[0].startswith("<") else " ", strip(heat, words))
+    return Markup(colours)  # noqa: S704 - a strip whose letters have become spaces
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +107,7 @@ def number_table(token_ids: Sequence[int], columns: Sequence[NumberColumn], word
         rows.append(f"<tr role=row><th scope=row role=rowheader>{token}{_name_of_blanks(text)}{cells}")
     names = ("Token", *(column.heading for column in columns))
     heads = "".join(f"<th scope=col role=columnheader>{escape(name)}" for name in names)
-    # Every text in the cells was escaped by ``glyphs``.
-    return Markup(  # noqa: S704
+    return Markup(  # noqa: S704 - every text in the cells was escaped by ``glyphs``
         f"<table class=numbers role=table><thead role=rowgroup><tr role=row>{heads}"
         f"<tbody role=rowgroup>{''.join(rows)}</table>"
     )

@@ -73,7 +73,7 @@ class FiguresStatements:
 _Text = Annotated[str, Field(max_length=2 * LONGEST_STATEMENT)]
 StatementsForm: type[BaseModel] = create_model(
     "StatementsForm",
-    **{str(each): (_Text, "") for each in Statement},  # type: ignore[call-overload]
+    **{str(each): (_Text, "") for each in Statement},  # type: ignore[call-overload]  # fields made from an enum
 )
 
 

@@ -25,7 +25,7 @@ LABELS = {
 
 @dataclass(frozen=True, slots=True)
 class FactPart:
-    """A piece of a fact, and what it leads to."""
+    """A piece of a fact's text, and the address that it links to, if any."""
 
     text: str
     href: str | None = None

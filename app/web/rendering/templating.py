@@ -121,8 +121,7 @@ def _environment(language: Language) -> Environment:
     environment.filters.update(filters_of(language))
     sentences = translations(language)
     environment.filters["translated"] = sentences.gettext  # of a sentence that the domain has marked, as it is
-    # The extension adds these methods to the environment when it is loaded, out of sight of type checkers.
-    environment.install_gettext_callables(  # type: ignore[attr-defined]
+    environment.install_gettext_callables(  # type: ignore[attr-defined]  # added by the extension when it is loaded
         sentences.gettext, sentences.ngettext, newstyle=True, pgettext=sentences.pgettext, npgettext=sentences.npgettext
     )
     for name in ("gettext", "ngettext", "pgettext", "npgettext"):

@@ -26,7 +26,7 @@ class PdfUnavailable(Unavailable):
 def can_make_pdf() -> bool:
     """Whether WeasyPrint and the libraries that it loads are there."""
     try:
-        import weasyprint  # noqa: F401
+        import weasyprint  # noqa: F401 - whether it can be imported is the question
     except (ImportError, OSError):  # OSError: a library of the system cannot be loaded
         return False
     return True

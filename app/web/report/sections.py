@@ -127,7 +127,7 @@ class Reviewers:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """What the verdicts come to. ``sample`` is None for a campaign without one: then nothing is estimated."""
+    """The estimates from the verdicts. ``sample`` is None for a campaign without one: then nothing is estimated."""
 
     sample: SampleFigures | None
     scorers: tuple[ScorerFigures, ...]

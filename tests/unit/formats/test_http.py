@@ -148,7 +148,7 @@ def test_a_redirect_or_a_refusal_is_not_followed(server: Server, status: int) ->
 def test_no_more_is_fetched_ahead_than_is_allowed(server: Server) -> None:
     entries = HttpFolder(server.base, [0], range(500)).entries(lambda _: None)
     list(islice(entries, 3))
-    entries.close()  # type: ignore[attr-defined]
+    entries.close()  # type: ignore[attr-defined]  # it is a generator
     assert sum(server.asked.values()) <= AHEAD + 3
 
 
