@@ -57,7 +57,7 @@ def read_json(text: str, content_type: str = "") -> Any:
     if content_type.startswith("text/event-stream") or text.startswith(("data:", "event:", ": ")):
         raise Unreadable("the reply is an event stream, although none was requested")
     if (title := title_of_page(text)) is not None:
-        raise Unreadable(f"the reply is a web page{title}, not JSON: is the base URL right?")
+        raise Unreadable(f"the reply is a web page{title}, not JSON (check the base URL)")
     if text.count("[") + text.count("{") > MOST_CONTAINERS:
         raise Unreadable(f"the reply has more than {MOST_CONTAINERS} lists and objects")
     try:
