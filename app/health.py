@@ -1,18 +1,15 @@
 """Is the program on this machine alive? Asked by health checks of containers and process managers."""
 
 import socket
-from datetime import timedelta
 
 import httpx
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from app.db import make_sessions, open_database, transaction
 from app.models import Worker
+from app.queries.work.workers import is_alive
 from app.settings import Settings
-
-MISSED_RENEWALS = 3
-"""A worker that has missed so many renewals counts as dead."""
 
 
 def web_is_alive(settings: Settings) -> bool:
@@ -25,11 +22,8 @@ def web_is_alive(settings: Settings) -> bool:
 
 
 def worker_is_alive(settings: Settings) -> bool:
-    """Whether a worker of this machine has shown itself lately."""
-    recently = func.now() - timedelta(seconds=MISSED_RENEWALS * settings.renew_seconds)
-    seen = select(Worker.id).where(
-        Worker.host == socket.gethostname(), Worker.stopped_at.is_(None), Worker.seen_at > recently
-    )
+    """Whether a worker of this machine is alive, by the rule of pages."""
+    seen = select(Worker.id).where(Worker.host == socket.gethostname(), is_alive())
     engine = open_database(settings)
     try:
         with transaction(make_sessions(engine)) as session:

@@ -10,11 +10,12 @@ from sqlalchemy.orm import Session
 
 from app.domain.events import EventKind
 from app.domain.standing import speaks_for_its_run
-from app.domain.work import ACTIVE
+from app.domain.work import WorkStatus
 from app.errors import NotFound
 from app.models import Event, Explanation, LlmCall, Method, Neuron, Provider, Run, Subject
 from app.queries.imports.judgements import NONE, Judgements, imported_judgements
 from app.queries.neurons.claims import ExplanationRow, neuron_explanations
+from app.queries.runs.active import is_active
 
 SHOWN_CALLS = 500
 SHOWN_RUNS = 20
@@ -71,7 +72,7 @@ class RunOfExplanation:
     @property
     def is_active(self) -> bool:
         """Whether it is queued or running."""
-        return self.status in ACTIVE
+        return WorkStatus(self.status).is_active
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,7 @@ def _runs(
     session: Session, *, explanation_id: int, neuron_id: int, method_id: int | None
 ) -> tuple[RunOfExplanation, ...]:
     is_scoring = Run.explanation_id == explanation_id
-    replays = and_(Run.method_id == method_id, Run.explanation_id.is_(None), Run.status.in_(ACTIVE))
+    replays = and_(Run.method_id == method_id, Run.explanation_id.is_(None), is_active())
     has_ended = and_(
         Event.neuron_id == Run.neuron_id,
         Event.kind == EventKind.RUN_SUCCEEDED,
