@@ -42,13 +42,18 @@ class Limits:
 
     @property
     def options(self) -> str:
-        """The limits that the server keeps, as libpq's ``options``."""
+        """The limits that the server keeps, as libpq's ``options``.
+
+        Just-in-time compilation is off: a page's statement has many short parts, whose costs together would have it
+        compiled for longer than it runs.
+        """
         timeouts = {
             "statement_timeout": self.statement_seconds,
             "lock_timeout": self.lock_seconds,
             "idle_in_transaction_session_timeout": self.idle_seconds,
         }
-        return " ".join(f"-c {name}={int(1000 * seconds)}" for name, seconds in timeouts.items() if seconds is not None)
+        set_ones = (f"-c {name}={int(1000 * seconds)}" for name, seconds in timeouts.items() if seconds is not None)
+        return " ".join(["-c jit=off", *set_ones])
 
 
 def database_url(settings: Settings) -> str:
@@ -69,8 +74,7 @@ def open_database(settings: Settings, *, limits: Limits | None = None) -> Engine
     """
     limits = limits or Limits()
     url = make_url(database_url(settings))
-    if limits.options:
-        url = url.update_query_dict({"options": f"{url.query.get('options', '')} {limits.options}".strip()})
+    url = url.update_query_dict({"options": f"{url.query.get('options', '')} {limits.options}".strip()})
     engine = make_engine(url.render_as_string(hide_password=False), limits=limits)
     if settings.database_url is None:
         event.listen(engine, "do_connect", partial(_connect, _embedded(settings)))

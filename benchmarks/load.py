@@ -23,6 +23,8 @@ from app.web.http.static import STATIC
 
 N_SERVERS = 2
 N_CLIENTS = 8
+PROGRAM = "app.cli serve"
+WITH_FILES_FROM_DISK = "benchmarks.disk_server"
 FILE_SIZES = [round(1_000 * 1.15**power) for power in range(52)]
 """Bytes, from 1 kB to 1.2 MB: every page has a file that is at most 15 % larger."""
 Addresses = Callable[[random.Random], str]
@@ -99,21 +101,21 @@ def cpu_seconds(pid: int) -> float:
 
 
 @contextmanager
-def servers(url: str, *, n_servers: int = N_SERVERS) -> Iterator[list[Server]]:
-    """Real server processes over one database."""
+def servers(url: str, *, n_servers: int = N_SERVERS, module: str = PROGRAM) -> Iterator[list[Server]]:
+    """Real server processes over one database; ``module`` is what Python runs, with its arguments."""
     with ExitStack() as stack:
-        yield [stack.enter_context(_server(url)) for _ in range(n_servers)]
+        yield [stack.enter_context(_server(url, module)) for _ in range(n_servers)]
 
 
 @contextmanager
-def _server(url: str) -> Iterator[Server]:
+def _server(url: str, module: str) -> Iterator[Server]:
     port = _free_port()
     environment = os.environ | {
         "DATABASE_URL": url,
         "NEURON_AUDIT_PORT": str(port),
         "NEURON_AUDIT_LOG_LEVEL": "warning",
     }
-    command = [sys.executable, "-m", "app.cli", "serve"]
+    command = [sys.executable, "-m", *module.split()]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
     try:
         _wait_for(f"http://127.0.0.1:{port}")

@@ -1,8 +1,9 @@
 """How fast pages are: two server processes under eight clients, over neurons with a batch over all of them running.
 
 For each page the clients first ask as fast as they can: requests per second, and the servers' processor time per
-response, beside that of a static file of the same bytes from the same servers. Their ratio is the target, since times
-alone differ threefold between two days on one machine. Then they ask at half of that pace, and the server's time is
+response, beside that of a static file of the same bytes from the same servers, from memory and from disk. Their ratio
+is the target, since times alone differ threefold between two days on one machine. Before the batch changes anything,
+pages are sent again, and said to be unchanged. Then clients ask at half of their pace, and the server's time is
 measured, which it reports in ``Server-Timing``: from the request's arrival to the first byte of the response. At full
 pace it would only say how many clients wait. Meanwhile runs of the large batch begin and end, as a worker would do it.
 
@@ -29,8 +30,18 @@ from app.queries.people.accounts import create_login_token, ensure_account, log_
 from app.web.deps import SESSION_COOKIE
 from app.work.begin import Taker, begin_run
 from app.work.lease import finish
+from benchmarks.compared import StaticTimes, again_figures, made_figures, measure_again, measure_files
 from benchmarks.figures import Figure, Figures, benchmark, held_to, reported
-from benchmarks.load import Addresses, Load, Server, made_anew, measure_load, same_bytes, servers, static_files
+from benchmarks.load import (
+    WITH_FILES_FROM_DISK,
+    Addresses,
+    Load,
+    Server,
+    made_anew,
+    measure_load,
+    servers,
+    static_files,
+)
 from benchmarks.synthetic import SLUG, synthetic_database
 
 N_NEURONS = 10_000
@@ -156,21 +167,36 @@ class Measured:
 
     full: Load
     half: Load
-    file: Load
+    files: StaticTimes
 
 
 def measure(quick: bool, neurons: int = N_NEURONS) -> Figures:
     """Every kind of page from two servers under eight clients, beside a static file of the same bytes."""
     n_requests = 320 if quick else 1_600
-    with synthetic_database(neurons) as url, static_files() as files, servers(url) as origins, working(url):
+    with (
+        synthetic_database(neurons) as url,
+        static_files() as files,
+        servers(url, module=WITH_FILES_FROM_DISK) as origins,
+    ):
         reader = logged_in(url)
-        measured = {
-            name: _measured(origins, page, files, _headers(page, reader), n_requests)
+        again = {  # before anything changes: a running batch makes every page anew
+            name: measure_again(
+                origins,
+                page.addresses(random.Random(0)),
+                files,
+                n_requests=2 * n_requests,
+                headers=_headers(page, reader),
+            )
             for name, page in pages(neurons).items()
         }
+        with working(url):
+            measured = {
+                name: _measured(origins, page, files, _headers(page, reader), n_requests)
+                for name, page in pages(neurons).items()
+            }
     figures: dict[str, Figure] = {"neurons": reported(neurons, "")}
     for name, page in pages(neurons).items():
-        figures |= _figures(name, page, measured[name], measured["list"])
+        figures |= {**_figures(name, page, measured[name], measured["list"]), **again_figures(name, again[name])}
     return figures
 
 
@@ -186,14 +212,13 @@ def _measured(
     measure_load(origins, addresses, n_requests=80, headers=headers)
     full = measure_load(origins, addresses, n_requests=n_requests, headers=headers)
     half = measure_load(origins, addresses, n_requests=n_requests // 2, pace=full.per_second / 2, headers=headers)
-    file = same_bytes(files, full.largest)
-    return Measured(full, half, measure_load(origins, lambda _: file, n_requests=4 * n_requests))
+    return Measured(full, half, measure_files(origins, files, full.largest, n_requests=4 * n_requests))
 
 
 def _figures(name: str, page: MeasuredPage, measured: Measured, listed: Measured) -> Figures:
-    p50, ratio = measured.half.server(50), measured.full.cpu_ms / measured.file.cpu_ms
+    p50 = measured.half.server(50)
     figures = {
-        f"{name}, processor time": held_to(ratio, "of its static file's", "<=", page.most_of_file),
+        **made_figures(name, measured.full, measured.files, page.most_of_file),
         f"{name}, server p50": reported(p50, "ms"),
         f"{name}, server p95": reported(measured.half.server(95), "ms"),
         f"{name}, requests": reported(measured.full.per_second, "1/s"),

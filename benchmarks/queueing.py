@@ -19,7 +19,7 @@ from app.domain.work import WorkStatus
 from app.models import Batch, Method, Neuron, Subject
 from app.queries.neurons.selection import NeuronSelection
 from app.queries.runs import batches
-from app.queries.runs.counts import batch_counts
+from app.queries.runs.progress import batch_summary
 from app.work.enqueue import cancel_batch, enqueue_selection
 from benchmarks.figures import Figures, benchmark, held_to, reported
 from benchmarks.load import cpu_seconds
@@ -146,7 +146,7 @@ def _turn(engine: Engine, target: Target, queue: Queue, spent: tuple[Spent, Spen
             batch_id = queue(session, target)
         with cancelling.measured(session):
             n_cancelled = cancel_batch(session, batch_id=batch_id, account_id=None)
-        if batch_counts(session, batch_ids=[batch_id])[batch_id][WorkStatus.CANCELLED] != n_cancelled:
+        if batch_summary(session, batch_id=batch_id).counts[WorkStatus.CANCELLED] != n_cancelled:
             raise RuntimeError("not every run was cancelled")
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM ANALYZE run"))

@@ -2,8 +2,10 @@
 
 Two server processes under eight clients. For each kind of page: the servers' processor time per response in times of a
 static file of the same bytes, from the same servers in the same run; and the server's time of a single client, which
-includes the database, in times of what it is at ``--small`` neurons: its growth. Then queries per page, the slowest
-statements with their plans, what is sent again to a browser that has it, first starts, memory, and bytes on disk.
+includes the database, in times of what it is at ``--small`` neurons: its growth. Each page stands beside our file, from
+memory, and beside the same file from disk; then what is sent again, and what is only said to be unchanged, beside the
+same of a file (``benchmarks.compared``). Then queries per page, the slowest statements with their plans, first starts,
+memory, and bytes on disk.
 
 ``--database`` names a database that holds the data set already, or a part of it: what is missing is imported. Loading
 307,200 neurons takes an hour.
@@ -26,16 +28,26 @@ from rich.console import Console
 from sqlalchemy.engine import make_url
 from starlette.testclient import TestClient
 
-from app.db import make_engine, make_sessions
+from app.db import make_engine, make_reading_sessions, make_sessions
 from app.log import configure_logging
 from app.schema import prepare
 from app.settings import Settings
 from app.transfer.importing import ImportProgress, ImportRequest, run_import
 from app.web.main import create_app
+from benchmarks.compared import StaticTimes, again_figures, made_figures, measure_again, measure_files
 from benchmarks.database import empty_database
 from benchmarks.figures import Figure, Figures, benchmark, held_to, reported
 from benchmarks.generated_source import GeneratedFiles
-from benchmarks.load import Addresses, Load, Server, made_anew, measure_load, same_bytes, servers, static_files
+from benchmarks.load import (
+    WITH_FILES_FROM_DISK,
+    Addresses,
+    Load,
+    Server,
+    made_anew,
+    measure_load,
+    servers,
+    static_files,
+)
 from benchmarks.pages import logged_in
 from benchmarks.synthetic_files import Shape
 from benchmarks.watched import Sent, plan_of, watched
@@ -100,13 +112,8 @@ class Measured:
     """A kind of page under load, its static file under the same, and alone: one client, most of it the database."""
 
     full: Load
-    file: Load
+    files: StaticTimes
     alone: Load
-
-    @property
-    def ratio(self) -> float:
-        """Processor time in times of the static file's."""
-        return self.full.cpu_ms / self.file.cpu_ms
 
 
 def load(url: str, n_neurons: int) -> float:
@@ -162,12 +169,8 @@ def _of_page(name: str, kind: Kind, page: Measured, smaller: Measured, listed: M
     growth = statistics.median(a.server_ms for a in page.alone.answers) / statistics.median(
         a.server_ms for a in smaller.alone.answers
     )
-    if kind.most is not None:
-        first = held_to(page.ratio, "of its static file's", "<=", kind.most)
-    else:
-        first = reported(page.ratio, "of its static file's")
     figures = {
-        f"{name}, processor time": first,
+        **made_figures(name, page.full, page.files, kind.most),
         f"{name}, server time of one client": reported(page.alone.server(50), "ms"),
         f"{name}, growth": held_to(growth, "of the smaller one's", "<=", 1.2),
         f"{name}, compressed": reported(page.full.largest / 1000, "kB"),
@@ -178,7 +181,7 @@ def _of_page(name: str, kind: Kind, page: Measured, smaller: Measured, listed: M
 
 
 def _pages(url: str, n_neurons: int, files: Mapping[int, str], n_requests: int) -> dict[str, Measured]:
-    with servers(url) as origins:
+    with servers(url, module=WITH_FILES_FROM_DISK) as origins:
         reader = logged_in(url)
         return {
             name: _measured(origins, name, kind, files, reader, n_requests) for name, kind in kinds(n_neurons).items()
@@ -193,41 +196,18 @@ def _measured(
     measure_load(origins, addresses, n_requests=80, headers=headers)  # templates compiled, plans cached
     full = measure_load(origins, addresses, n_requests=n_requests, headers=headers)
     alone = measure_load(origins[:1], addresses, n_requests=max(20, n_requests // 8), headers=headers, n_clients=1)
-    file = same_bytes(files, full.largest)
-    return Measured(full, measure_load(origins, lambda _: file, n_requests=4 * n_requests), alone)
+    return Measured(full, measure_files(origins, files, full.largest, n_requests=4 * n_requests), alone)
 
 
 def _again(url: str, n_neurons: int, files: Mapping[int, str], n_requests: int) -> Figures:
     """What it costs to say that a page is unchanged, and to send what was sent before, beside the same of a file."""
     figures: dict[str, Figure] = {}
     with servers(url) as origins:
-        file = _unchanged(origins, next(iter(files.values())), n_requests)
         for name, kind in kinds(n_neurons).items():
             path = kind.addresses(random.Random(0))
-            load = _unchanged(origins, path, n_requests)
-            if load is None or file is None:
-                continue  # a page of work, which is made each time
-            measure_load(origins, _always(path), n_requests=80)  # each server has made it
-            sent = measure_load(origins, _always(path), n_requests=n_requests)
-            plain = measure_load(origins, _always(same_bytes(files, sent.largest)), n_requests=4 * n_requests)
-            figures[f"{name}, 304"] = held_to(load.cpu_ms / file.cpu_ms, "of a file's 304", "<=", 1.2)
-            figures[f"{name}, sent again"] = held_to(sent.cpu_ms / plain.cpu_ms, "of its static file's", "<=", 3)
+            if name != "batches":  # which needs an account, and is made each time
+                figures |= again_figures(name, measure_again(origins, path, files, n_requests=5 * n_requests))
     return figures
-
-
-def _always(path: str) -> Addresses:
-    return lambda _: path
-
-
-def _unchanged(origins: list[Server], path: str, n_requests: int) -> Load | None:
-    """What asks for a page that it has already; None for one without a tag."""
-    own = {"Host": "localhost"}  # behind a proxy all servers have one name, by which a page's tag is made
-    tag = httpx.get(f"http://127.0.0.1:{origins[0].port}{path}", headers=own, timeout=60).headers.get("etag")
-    if tag is None:
-        return None
-    headers = {**own, "If-None-Match": tag}
-    measure_load(origins, lambda _: path, n_requests=80, headers=headers)
-    return measure_load(origins, lambda _: path, n_requests=n_requests, headers=headers)
 
 
 def _queries(url: str, n_neurons: int) -> Figures:
@@ -235,7 +215,7 @@ def _queries(url: str, n_neurons: int) -> Figures:
     configure_logging(Settings(log_level="warning"))  # not a line per request between the plans
     engine, most, slowest = make_engine(url), 0, dict[str, Sent]()
     with TemporaryDirectory() as folder, watched(engine) as found:
-        app = create_app(Settings(data_dir=Path(folder)), make_sessions(engine))
+        app = create_app(Settings(data_dir=Path(folder)), make_sessions(engine), reading=make_reading_sessions(engine))
         with TestClient(app, base_url="http://localhost") as client:
             for name, kind in kinds(n_neurons).items():
                 counts = []

@@ -13,13 +13,18 @@ from app.queries.common.versions import CONTENT_VERSION
 
 
 @contextmanager
-def counted_queries(engine: Engine) -> Iterator[list[str]]:
-    """The SELECT statements that are sent while the block runs, past SQLAlchemy's execution or through it."""
+def counted_queries(engine: Engine, *, with_version: bool = False) -> Iterator[list[str]]:
+    """The statements that are sent while the block runs, past SQLAlchemy's execution or through it.
+
+    The look at the version is among them ``with_version`` only: requests share it, and it is no page's own.
+    """
     sent: list[str] = []
     execute = prepared.execute
 
     def note(text: str) -> None:
-        if text.startswith("SELECT") and text != CONTENT_VERSION:  # requests share that look, which is no page's own
+        if text.startswith(("SAVEPOINT", "RELEASE", "ROLLBACK")):  # of the test's own transaction
+            return
+        if with_version or text != CONTENT_VERSION:
             sent.append(text)
 
     def on_execute(*arguments: Any) -> None:

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 from app.domain.work import WorkStatus
 from app.models import Batch, Run, RunCount
 from app.queries.common.counting import compact_counts
-from app.queries.runs.counts import batch_counts, total_counts
+from app.queries.runs.counts import total_counts
+from app.queries.runs.progress import batch_summary
 from tests.factories import Make
 
 N_NEURONS = 12
@@ -40,7 +41,7 @@ class Counted:
         counted = select(Run.batch_id, Run.status, func.count()).group_by(Run.batch_id, Run.status)
         for batch_id, status, n in self.session.execute(counted):
             truth[batch_id][WorkStatus(status)] = n
-        assert batch_counts(self.session, batch_ids=ids) == truth
+        assert {i: batch_summary(self.session, batch_id=i).counts for i in ids} == truth
         total = total_counts(self.session)
         assert total == {status: sum(counts[status] for counts in truth.values()) for status in WorkStatus}
 

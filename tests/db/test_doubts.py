@@ -15,7 +15,8 @@ from app.domain.results import ExplanationResult, ScoreResult
 from app.errors import NotFound
 from app.models import Document, Excerpt, ExplanationDoubt, Neuron, Score, Subject
 from app.queries.checks.store import CheckResult, collection_to_check, store_checks
-from app.queries.doubts.shown import DoubtCount, doubt_counts, doubts_about
+from app.queries.common.prepared import rows_of
+from app.queries.doubts.shown import OF_EXPLANATIONS, DoubtCount, doubt_counts, doubts_by_explanation
 from app.queries.doubts.store import refresh_doubts, refresh_subject
 from app.queries.explanations.standing import refresh_current
 from app.queries.explanations.store import Author, add_results, store_explanation
@@ -37,8 +38,12 @@ def explain(make: Make, neuron: Neuron, *scores: ScoreResult, text: str = "ships
 
 
 def about(session: Session, explanation_id: int) -> Mapping[Doubt, float]:
-    found = doubts_about(session, explanation_ids=[explanation_id]).get(explanation_id, ())
-    return {raised.doubt: round(raised.figure, 4) for raised in found}
+    return {raised.doubt: round(raised.figure, 4) for raised in doubts_about(session, explanation_id)}
+
+
+def doubts_about(session: Session, explanation_id: int) -> tuple[RaisedDoubt, ...]:
+    rows = rows_of(session, OF_EXPLANATIONS.given(explanation_ids=[explanation_id]))
+    return doubts_by_explanation(rows).get(explanation_id, ())
 
 
 def current(session: Session, subject: Subject, doubt: Doubt) -> list[int]:
@@ -52,7 +57,7 @@ def test_doubts_are_stored_with_the_scores(session: Session, make: Make) -> None
     random = ScoreResult("correlation", "random", 0.86, 5, 0, interval=(0.0, 0.95), simulator="lexical")
     second = explain(make, neuron, replace(SCORE, n_valid=5, n_failed=5), random, text="**harbours**")
     assert about(session, first) == {Doubt.SHUFFLED: -0.2, Doubt.BELOW_TABLE: 0.9}
-    assert doubts_about(session, explanation_ids=[second])[second] == (
+    assert doubts_about(session, second) == (
         RaisedDoubt(Doubt.NOT_ON_RANDOM, 0.86, (0.0, 0.95)),
         RaisedDoubt(Doubt.FAILED_SIMULATIONS, 0.5),
         RaisedDoubt(Doubt.MARKDOWN, 1),

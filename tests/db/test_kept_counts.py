@@ -25,11 +25,11 @@ from app.queries.common.counting import compact_counts, recount
 from app.queries.explanations.standing import refresh_current
 from app.queries.explanations.store import Author, add_results, store_candidates
 from app.queries.language_models.calls import Call, store_call
-from app.queries.methods.figures import method_figures
+from app.queries.methods.figures import figures_of, method_figures
 from app.queries.people.accounts import Viewer
 from app.queries.review.flags import open_flag, resolve_flag
 from app.queries.review.taking import Reviewer
-from app.queries.subjects.overview import SCORE_BINS, subject_summaries
+from app.queries.subjects.overview import SCORE_BINS, overview
 from app.work.begin import Taker, begin_run
 from app.work.enqueue import cancel_batch, cancel_run, enqueue_batch, enqueue_scoring, retry_run
 from app.work.explanations import write_explanation
@@ -284,7 +284,7 @@ def test_pages_show_the_kept_sums(session: Session, make: Make) -> None:
     method = make.method("lexical")
     for index, value in enumerate((0.2, 0.6, None)):
         make.explained(make.neuron(subject, 1, index), value=value, method=method)
-    (summary,) = subject_summaries(session)
+    (summary,) = overview(session).subjects
     (scores,) = summary.scores
     assert (summary.n_explained, summary.n_flagged, scores.n_scored) == (3, 0, 2)
     (figures,) = method_figures(session)
@@ -310,11 +310,11 @@ def test_calls_of_runs_that_failed_are_part_of_what_a_neuron_costs(session: Sess
     story.begin()
     for lease, price in zip(story.held, (0.25, 0.5, 0.75), strict=True):
         store_call(session, run_id=lease.id, call=call_of(price=price))
-    assert method_figures(session, method_id=story.methods[0])[0].price_per_neuron is None
+    assert figures_of(method_figures(session), story.methods[0]).price_per_neuron is None
     assert finish(session, lease=story.held[0])
     assert finish(session, lease=story.held[1])
     fail(session, lease=story.held[2], error="broken")
-    (figures,) = method_figures(session, method_id=story.methods[0])
+    figures = figures_of(method_figures(session), story.methods[0])
     assert (figures.n_runs, figures.n_failed) == (2, 1)
     assert figures.price_per_neuron == pytest.approx(0.75)
 
@@ -369,5 +369,5 @@ def test_a_command_counts_again(fresh_database: str, fresh_sessions: Sessions, m
     result = CliRunner().invoke(cli, ["db", "recount"])
     assert result.exit_code == 0, result.output
     with transaction(fresh_sessions) as session:
-        assert subject_summaries(session)[0].n_flagged == 1
+        assert overview(session).subjects[0].n_flagged == 1
         assert_counts_are_true(session)

@@ -19,13 +19,13 @@ from app.queries.common.paging import Page
 from app.queries.explanations.store import Author, add_results, store_candidates
 from app.queries.runs.progress import (
     BatchState,
-    RunResult,
     batch_summary,
     batches_page,
     run_detail,
     runs_page,
     worker_count,
 )
+from app.queries.runs.results import RunResult
 from tests.factories import Make, Row
 
 NO_TABLE = VerdictLine((ONLY_2023, "no token table to compare with"), Tone.OPEN)

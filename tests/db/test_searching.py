@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 
 from app.models import Neuron, Subject
 from app.queries.neurons.filters import NeuronFilter
-from app.queries.neurons.listing import NeuronsQuery, neurons_page, position_in_list, random_neuron
+from app.queries.neurons.listing import NeuronsQuery, neurons_page, random_neuron
 from app.queries.neurons.order import NeuronSort, SortKey
+from app.queries.neurons.position import position_in_list
 from app.queries.neurons.rows import HIT, HIT_END
 from app.queries.neurons.search_words import Unsearchable, has_search_words, why_unsearchable
 from tests.factories import WORDS, Make

@@ -210,4 +210,4 @@ def test_the_number_of_queries_does_not_grow_with_the_columns(
     client.get("/tiny/1/2/compare")  # the vocabulary is loaded once per process
     with counted_queries(engine) as sent:
         client.get("/tiny/1/2/compare")
-    assert len(sent) == 7
+    assert len(sent) == 4

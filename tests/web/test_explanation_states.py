@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from app.domain.explanation_states import ExplanationState
 from app.domain.review import VerdictKind
 from app.models import Account, Explanation, Neuron, Run, Subject
-from app.queries.explanations.judged import states_of
+from app.queries.explanations.headlines import standings_of
 from app.queries.lists.kept import add_to_list, create_list
 from app.queries.neurons.claims import neuron_explanations
 from app.queries.neurons.selection import NeuronSelection
@@ -152,15 +152,16 @@ def test_what_a_campaign_has_not_judged_when_it_ends_has_no_state(explained: Exp
     session.flush()
     (row,) = neuron_explanations(session, neuron_id=explained.neuron.id)
     assert row.state is None
-    assert states_of(session, explanation_ids=[row.id]) == {}
+    assert standings_of(session, explanation_ids=[row.id])[row.id].state is None
 
 
 def test_states_of_many_are_those_of_each(explained: Explained) -> None:
     session, ids = explained.make.session, [explained.explanation_id]
-    assert states_of(session, explanation_ids=ids) == {}
+    assert [found.state for found in standings_of(session, explanation_ids=ids).values()] == [None]
     explained.flagged()
     (row,) = neuron_explanations(session, neuron_id=explained.neuron.id)
-    assert states_of(session, explanation_ids=ids) == {row.id: row.state} == {row.id: ExplanationState.FLAGGED}
+    states = {key: found.state for key, found in standings_of(session, explanation_ids=ids).items()}
+    assert states == {row.id: row.state} == {row.id: ExplanationState.FLAGGED}
 
 
 def test_the_same_text_by_several_is_folded_and_a_run_says_of_how_many_its_text_is_the_best(

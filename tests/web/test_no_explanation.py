@@ -16,7 +16,7 @@ from app.queries.lists.kept import add_to_list, create_list
 from app.queries.neurons.facets import FacetKind, facets_of
 from app.queries.neurons.listing import NeuronsQuery, neurons_page
 from app.queries.neurons.selection import NeuronSelection
-from app.queries.runs.counts import batch_counts
+from app.queries.runs.progress import batch_summary
 from app.work.begin import Taker, begin_run
 from app.work.enqueue import enqueue_batch, retry_run
 from app.work.lease import end_without_explanation
@@ -117,7 +117,7 @@ def test_a_batch_counts_and_filters_such_runs_and_shows_no_failure(
 ) -> None:
     _, batch_id, run_id = run
     log_in_as("bob")
-    assert batch_counts(make.session, batch_ids=[batch_id])[batch_id][WorkStatus.NO_EXPLANATION] == 1
+    assert batch_summary(make.session, batch_id=batch_id).counts[WorkStatus.NO_EXPLANATION] == 1
     html = client.get(f"/batches/{batch_id}?status=no_explanation").text
     assert [row.id for row in context().runs] == [run_id]
     assert "no explanation <small>1</small>" in html
@@ -127,4 +127,4 @@ def test_a_batch_counts_and_filters_such_runs_and_shows_no_failure(
 
 def test_such_a_run_may_be_queued_again(make: Make, run: tuple[Neuron, int, int]) -> None:
     retry_run(make.session, run_id=run[2], account_id=None)
-    assert batch_counts(make.session, batch_ids=[run[1]])[run[1]][WorkStatus.QUEUED] == 1
+    assert batch_summary(make.session, batch_id=run[1]).counts[WorkStatus.QUEUED] == 1

@@ -104,7 +104,7 @@ def test_a_random_match_is_opened_in_its_list(client: TestClient, subject: Subje
 def test_a_search_sends_few_queries_whatever_it_finds(client: TestClient, subject: Subject, engine: Engine) -> None:
     with counted_queries(engine) as sent:
         client.get("/search?words=excepti*")
-    assert len(sent) <= 10  # two of them settings of the planner; five go in two round trips
+    assert len(sent) <= 5
     with counted_queries(engine) as sent:
         client.get("/search/facets?words=excepti*")
-    assert len(sent) <= 3
+    assert len(sent) <= 2

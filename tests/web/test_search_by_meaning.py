@@ -23,7 +23,7 @@ from app.queries.embeddings.source import embedding_source
 from app.queries.embeddings.store import EmbeddedText, choose_model, delete_old_queries, store_embeddings
 from app.queries.embeddings.tables import make_embedding_table
 from app.queries.neurons.filters import NeuronFilter
-from app.queries.neurons.listing import NeuronsQuery, _source, neurons_page
+from app.queries.neurons.listing import NeuronsQuery, neurons_page, source_of
 from app.queries.neurons.meaning import planned_by_nearness
 from app.queries.neurons.order import NeuronSort, SortKey
 from app.settings import Settings
@@ -373,7 +373,7 @@ def test_the_index_finds_what_comparing_everything_finds(cloud: Any, session: Se
 def test_the_index_is_one_that_the_database_uses(cloud: Any, session: Session) -> None:
     subject, model, vectors = cloud
     query = NeuronsQuery(subject.id, NeuronFilter(), BY_MEANING, Nearness(model.id, tuple(map(float, vectors[0]))))
-    statement = _source(query, few=False).statement
+    statement = source_of(query, few=False).statement
     with planned_by_nearness(session, query.near):
         connection = session.connection()
         connection.exec_driver_sql("SET LOCAL enable_seqscan = off")

@@ -155,7 +155,7 @@ def test_the_list_takes_few_queries_however_long_it_is(
         make.neuron(subject, index=index)
     with counted_queries(engine) as sent:
         client.get("/tiny")
-    assert len(sent) <= 9
+    assert len(sent) <= 5
 
 
 class TestQueueing:

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.testclient import TestClient
 
 from app.db import Sessions
@@ -18,6 +20,7 @@ from app.models.versions import NOT_SHOWN
 from app.queries.people.accounts import disable_account
 from app.queries.review.flags import open_flag
 from app.settings import Settings
+from app.web.http.conditional import file_response
 from app.web.http.visits import VISITS_COOKIE
 from app.web.main import create_app
 from app.work.enqueue import enqueue_batch
@@ -88,6 +91,32 @@ def test_nothing_but_the_version_is_read_for_an_unchanged_page(
         with counted_queries(engine) as sent:
             assert again(client, path, tag).status_code == 304
         assert sent == []
+
+
+def test_a_server_that_has_not_sent_the_atlas_learns_that_a_browser_has_it(
+    sessions: Sessions,
+    session: Session,
+    tmp_path: Path,
+    explained: Neuron,
+    subject: Subject,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path, made = addresses(explained, subject)["atlas file"], list[str]()
+
+    def noted(request: Request, *arguments: Any, **named: Any) -> Response:
+        made.append(request.method)
+        return file_response(request, *arguments, **named)
+
+    monkeypatch.setattr("app.web.pages.atlas.file_response", noted)
+    servers = [create_app(Settings(data_dir=tmp_path), sessions, kept_bytes=1_000_000) for _ in range(2)]
+    first, second = (TestClient(app, base_url="http://localhost", headers=OWN_PAGE) for app in servers)
+    tag = tag_of(first, path)
+    assert [again(second, path, tag).status_code for _ in range(3)] == [304] * 3
+    assert len(made) == 2, "by the first server, and once by the second"
+    assert second.get(path).content == first.get(path).content
+    session.execute(update(Neuron).values(current_text="Something else."))
+    session.flush()
+    assert again(second, path, '"another"').status_code == 200
 
 
 def test_a_change_of_anything_shown_sends_every_page_again(

@@ -5,7 +5,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from psycopg.pq.abc import PGconn
+from sqlalchemy import insert, text
 
 from app.db import CONNECT_SECONDS, Sessions, transaction
 from app.models import Account
@@ -57,24 +58,76 @@ def test_every_change_is_in_the_next_look(fresh_database: str, fresh_sessions: S
     assert found == sorted(set(found))
 
 
-def test_a_look_that_has_begun_is_not_shared(fresh_database: str) -> None:
-    began: list[int] = []
+class Held(ConnectionVersions):
+    """Sends a look only when the test lets it."""
 
-    class Counted(ConnectionVersions):
-        async def _read(self) -> int | None:
-            began.append(len(began))
-            await asyncio.sleep(0.05)
-            return began[-1]
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.begun: list[PGconn] = []
 
-    async def main() -> list[int | None]:
-        versions = Counted(fresh_database)
+    def _send(self, pgconn: PGconn) -> None:
+        self.begun.append(pgconn)
+
+    def release(self) -> None:
+        super()._send(self.begun[-1])
+
+
+def test_a_look_that_has_begun_is_not_shared(fresh_database: str, fresh_sessions: Sessions) -> None:
+    async def main() -> tuple[int | None, list[int | None], int]:
+        versions = Held(fresh_database)
         first = asyncio.create_task(versions.current())
-        while not began:
+        while not versions.begun:
             await asyncio.sleep(0)
         later = [asyncio.create_task(versions.current()) for _ in range(5)]
-        return [await first, *[await each for each in later]]
+        await asyncio.sleep(0)
+        versions.release()
+        found = await first
+        await asyncio.to_thread(add, fresh_sessions, "zoe")
+        versions.release()
+        others = [await each for each in later]
+        await versions.close()
+        return found, others, len(versions.begun)
 
-    assert asyncio.run(main()) == [0, 1, 1, 1, 1, 1]
+    found, others, n_looks = asyncio.run(main())
+    assert found is not None
+    assert len({*others}) == 1
+    assert others[0] is not None
+    assert others[0] > found
+    assert n_looks == 2
+
+
+def test_who_comes_in_one_turn_of_the_loop_shares_a_look(fresh_database: str) -> None:
+    async def main() -> tuple[list[int | None], int]:
+        versions = Held(fresh_database)
+        asked = [asyncio.create_task(versions.current()) for _ in range(5)]
+        while not versions.begun:
+            await asyncio.sleep(0)
+        versions.release()
+        found = [await each for each in asked]
+        await versions.close()
+        return found, len(versions.begun)
+
+    found, n_looks = asyncio.run(main())
+    assert len({*found}) == n_looks == 1
+
+
+@pytest.mark.parametrize("broken", ["SELECT pg_terminate_backend({})", "SELECT pg_cancel_backend({})"])
+def test_a_connection_that_ends_between_looks_is_replaced(
+    fresh_database: str, fresh_sessions: Sessions, broken: str
+) -> None:
+    def end(pid: int) -> None:
+        with fresh_sessions() as session:
+            session.execute(text(broken.format(pid)))
+
+    async def looks(versions: ConnectionVersions) -> list[int | None]:
+        first = await versions.current()
+        assert versions._connection is not None
+        await asyncio.to_thread(end, versions._connection.pgconn.backend_pid)
+        await asyncio.sleep(0.05)
+        return [first, await versions.current() or await versions.current()]
+
+    first, second = run(fresh_database, looks)
+    assert first == second
 
 
 def test_a_request_that_ends_takes_no_other_along(fresh_database: str) -> None:
@@ -92,20 +145,22 @@ def test_a_request_that_ends_takes_no_other_along(fresh_database: str) -> None:
     assert found is not None
 
 
-def test_who_comes_during_a_look_that_times_out_does_not_wait_for_another(fresh_database: str) -> None:
-    began: list[int] = []
+def test_who_comes_during_a_look_that_times_out_does_not_wait_for_another(
+    fresh_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.web.http.versions.LOOK_SECONDS", 0.2)
 
-    class Silent(ConnectionVersions):
-        async def _read(self) -> int | None:
-            began.append(len(began))
-            raise TimeoutError
+    async def main() -> tuple[list[int | None], int]:
+        versions = Held(fresh_database)
+        first = asyncio.create_task(versions.current())
+        while not versions.begun:
+            await asyncio.sleep(0)
+        later = [asyncio.create_task(versions.current()) for _ in range(3)]
+        found = [await first, *[await each for each in later], await versions.current()]
+        await versions.close()
+        return found, len(versions.begun)
 
-    async def main() -> list[int | None]:
-        versions = Silent(fresh_database)
-        return [*await asyncio.gather(*(versions.current() for _ in range(3))), await versions.current()]
-
-    assert asyncio.run(main()) == [None] * 4
-    assert began == [0]
+    assert asyncio.run(main()) == ([None] * 5, 1)
 
 
 def test_a_page_gives_up_within_the_time_after_which_it_is_to_be_tried_again() -> None:

@@ -18,7 +18,7 @@ from app.models import Event, Explanation, Method, Neuron, Run, Score, Simulatio
 from app.queries.explanations.standing import refresh_current
 from app.queries.explanations.store import Author, store_explanation
 from app.queries.methods.definitions import ensure_builtin_methods, newest_method
-from app.queries.methods.figures import method_figures
+from app.queries.methods.figures import figures_of, method_figures
 from app.queries.runs.progress import run_detail
 from app.settings import Settings
 from app.work.enqueue import enqueue_scoring
@@ -117,7 +117,7 @@ def test_what_the_scores_came_from_is_in_the_history(site: Site) -> None:
 
 def test_a_method_is_not_judged_by_the_texts_of_people(site: Site) -> None:
     site.score('fires on " import"')
-    (figures,) = method_figures(site.session, method_id=site.method.id)
+    figures = figures_of(method_figures(site.session), site.method.id)
     assert (figures.n_runs, figures.headline.n) == (0, 0)
 
 

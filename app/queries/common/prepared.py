@@ -4,12 +4,14 @@ They go past the ORM and SQLAlchemy's execution, whose preparations take half of
 is what those raise. Rows are dataclasses, whose fields have the names of the columns: checked at import.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
+from functools import cache
 from types import NoneType, UnionType
-from typing import Any, Generic, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import psycopg
 from sqlalchemy import Insert, Select, TextClause, TextualSelect
@@ -24,6 +26,9 @@ Values: TypeAlias = Sequence[Any]
 
 NESTED = "__"
 """Between the name of a field that is a dataclass and the name of one of its own fields."""
+
+_PARAMETER = re.compile(r"(?<!%)%\((\w+)\)s")
+"""A parameter in a statement's text, as the driver takes it."""
 
 _DIALECT = make_url("postgresql+psycopg://").get_dialect()()
 
@@ -104,28 +109,35 @@ def rows_of(session: Session, bound: BoundSelect[Row]) -> list[Row]:
 class PendingRows(Generic[Row]):
     """The rows of one of several statements, available after the round trip."""
 
-    def __init__(self, bound: BoundSelect[Row], cursor: psycopg.Cursor[Any]) -> None:
-        self._bound, self._cursor = bound, cursor
+    def __init__(self, bound: BoundSelect[Row]) -> None:
+        self._bound = bound
         self.rows: list[Row] = []
 
-    def fetch(self) -> None:
+    def fill(self, found: Iterable[Values]) -> None:
         """Read the rows that the server has sent."""
-        self.rows = [self._bound.read(row) for row in self._cursor.fetchall()]
+        self.rows = [self._bound.read(values) for values in found]
+
+
+class Reads(Protocol):
+    """What statements can be given to whose rows come together."""
+
+    def send(self, bound: BoundSelect[Row], /) -> PendingRows[Row]:
+        """Send a statement; its rows are there when the block is left."""
 
 
 class RoundTrip:
-    """Statements that go to the database together."""
+    """Statements that go to the database together, each seeing what those before it have changed."""
 
     def __init__(self, connection: psycopg.Connection[Any], sent: list[str]) -> None:
         """``sent`` receives the text of each statement, for the message of an error."""
         self._connection, self._sent = connection, sent
-        self.pending: list[PendingRows[Any]] = []
+        self.pending: list[tuple[PendingRows[Any], psycopg.Cursor[Any]]] = []
 
     def send(self, bound: BoundSelect[Row]) -> PendingRows[Row]:
         """Send a statement; its rows are there when the block is left."""
         self._sent.append(bound.text)
-        rows = PendingRows(bound, execute(self._connection, bound))
-        self.pending.append(rows)
+        rows = PendingRows(bound)
+        self.pending.append((rows, execute(self._connection, bound)))
         return rows
 
     def change(self, write: PreparedWrite, *rows: Mapping[str, object]) -> None:
@@ -143,8 +155,64 @@ def one_round_trip(session: Session) -> Iterator[RoundTrip]:
         trip = RoundTrip(connection, sent)
         with connection.pipeline():
             yield trip
-        for rows in trip.pending:
-            rows.fetch()
+        for rows, cursor in trip.pending:
+            rows.fill(cursor.fetchall())
+
+
+class OneStatement:
+    """Statements that only read, as parts of a single one."""
+
+    def __init__(self) -> None:
+        self.pending: list[tuple[PendingRows[Any], BoundSelect[Any]]] = []
+
+    def send(self, bound: BoundSelect[Row]) -> PendingRows[Row]:
+        """Make a statement a part; its rows are there when the block is left."""
+        rows = PendingRows(bound)
+        self.pending.append((rows, bound))
+        return rows
+
+    def whole(self) -> BoundSelect[Values]:
+        """The statement whose one row has an array of rows for each part."""
+        texts, parameters = list[str](), dict[str, object]()
+        for number, (_, part) in enumerate(self.pending):
+            texts.append(part.text)
+            parameters |= {_own_name(number, name): value for name, value in part.parameters.items()}
+        return BoundSelect(_together(tuple(texts)), parameters, tuple)
+
+
+@contextmanager
+def one_statement(session: Session) -> Iterator[OneStatement]:
+    """Read the rows of several statements by a single one; they are there when the block is left.
+
+    All parts see the same moment. It takes half the time of as many statements in a pipeline. Rows are few: a part is
+    one value for the database, which is at most a gigabyte.
+    """
+    asked = OneStatement()
+    yield asked
+    if asked.pending:
+        (found,) = rows_of(session, asked.whole())
+        for (rows, _), values in zip(asked.pending, found, strict=True):
+            rows.fill(values)
+
+
+@cache
+def _together(texts: tuple[str, ...]) -> str:
+    """Statements as columns of one: in an anonymous row each value keeps its type."""
+    parts = (
+        f"ARRAY(SELECT ROW(part.*) FROM ({_renamed(n, text)}) AS part)"  # noqa: S608 - of statements compiled before
+        for n, text in enumerate(texts)
+    )
+    return f"SELECT {', '.join(parts)}"
+
+
+def _renamed(number: int, text: str) -> str:
+    """A part's text with its own names of parameters."""
+    return _PARAMETER.sub(lambda found: f"%({_own_name(number, found[1])})s", text)
+
+
+def _own_name(number: int, name: str) -> str:
+    """The name of a part's parameter in the whole statement."""
+    return f"p{number}_{name}"
 
 
 @contextmanager

@@ -40,12 +40,6 @@ OF_EXPLANATIONS = PreparedSelect(
 )
 
 
-def doubts_about(session: Session, *, explanation_ids: Iterable[int]) -> Mapping[int, tuple[RaisedDoubt, ...]]:
-    """The doubts about each explanation, in the order of ``Doubt``; nothing for one without doubts. One query."""
-    wanted = sorted(set(explanation_ids))
-    return doubts_by_explanation(rows_of(session, OF_EXPLANATIONS.given(explanation_ids=wanted))) if wanted else {}
-
-
 def doubts_by_explanation(rows: Iterable[DoubtRow]) -> Mapping[int, tuple[RaisedDoubt, ...]]:
     """The doubts about each explanation, in the order of ``Doubt``; nothing for one without doubts."""
     found = defaultdict[int, dict[Doubt, RaisedDoubt]](dict)
@@ -63,11 +57,31 @@ class DoubtCount:
     number: int
 
 
+@dataclass(frozen=True, slots=True)
+class DoubtsOfSubject:
+    """How many neurons of a subject have a doubt."""
+
+    subject_id: int
+    doubt: Doubt
+    number: int
+
+
+_GROUPS, _TOTAL = (DoubtedCount.subject_id, DoubtedCount.doubt), func.sum(DoubtedCount.neurons)
+DOUBT_SUMS = PreparedSelect(
+    DoubtsOfSubject, select(*_GROUPS, _TOTAL.label("number")).group_by(*_GROUPS).having(_TOTAL > 0)
+)
+"""From kept sums."""
+
+
 def doubt_counts(session: Session) -> Mapping[int, tuple[DoubtCount, ...]]:
     """The doubts that neurons have, by the subject's id, the most frequent first. One query of kept sums."""
-    groups, total = (DoubtedCount.subject_id, DoubtedCount.doubt), func.sum(DoubtedCount.neurons)
+    return doubts_by_subject(rows_of(session, DOUBT_SUMS.given()))
+
+
+def doubts_by_subject(rows: Iterable[DoubtsOfSubject]) -> Mapping[int, tuple[DoubtCount, ...]]:
+    """The doubts of ``DOUBT_SUMS`` by the subject's id, the most frequent first."""
     found = defaultdict[int, list[DoubtCount]](list)
-    for subject_id, doubt, n in session.execute(select(*groups, total).group_by(*groups).having(total > 0)):
-        found[subject_id].append(DoubtCount(Doubt(doubt), n))
+    for row in rows:
+        found[row.subject_id].append(DoubtCount(row.doubt, row.number))
     order = {doubt: place for place, doubt in enumerate(Doubt)}
     return {key: tuple(sorted(own, key=lambda c: (-c.number, order[c.doubt]))) for key, own in found.items()}

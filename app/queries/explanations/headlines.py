@@ -15,7 +15,7 @@ from app.domain.standing import SCORE_2023, standing_score
 from app.domain.verdict_lines import VerdictLine, verdict_line
 from app.models import CorpusCheck, Explanation, Score
 from app.models.base import is_one_of
-from app.queries.common.prepared import PendingRows, PreparedSelect, RoundTrip, one_round_trip
+from app.queries.common.prepared import PendingRows, PreparedSelect, Reads, one_statement
 from app.queries.doubts.shown import OF_EXPLANATIONS, DoubtRow, doubts_by_explanation
 from app.queries.explanations.checked import ITS_CHECK
 from app.queries.explanations.judged import ITEMS_OF_EXPLANATIONS, ItemOfExplanation, states_by_explanation
@@ -114,7 +114,7 @@ class PendingStandings:
         return found
 
 
-def send_standings(trip: RoundTrip, explanation_ids: Iterable[int]) -> PendingStandings:
+def send_standings(trip: Reads, explanation_ids: Iterable[int]) -> PendingStandings:
     """Ask for the standings of these explanations within a round trip."""
     wanted = sorted(set(explanation_ids))
     return PendingStandings(
@@ -126,8 +126,8 @@ def send_standings(trip: RoundTrip, explanation_ids: Iterable[int]) -> PendingSt
 
 
 def standings_of(session: Session, *, explanation_ids: Iterable[int]) -> Mapping[int, ShownStanding]:
-    """The headline, the 2023 score, the verdict line and the state of each explanation. One round trip."""
-    with one_round_trip(session) as trip:
+    """The headline, the 2023 score, the verdict line and the state of each explanation. One query."""
+    with one_statement(session) as trip:
         pending = send_standings(trip, explanation_ids)
     return pending.found()
 

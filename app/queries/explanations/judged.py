@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ARRAY, BigInteger, ColumnElement, Select, and_, any_, bindparam, exists, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import text as sql
 
 from app.domain.explanation_states import ExplanationState, JudgedItem, explanation_state
 from app.domain.review import CampaignState, ItemSource, ItemState, SlotKind, Verdict
 from app.models import Campaign, Explanation, Neuron, RejectedExplanation, ReviewItem, ReviewSlot
-from app.queries.common.prepared import PreparedSelect, rows_of
+from app.models.base import is_one_of
+from app.queries.common.prepared import PreparedSelect
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,24 +50,14 @@ def shown_items() -> Select[*tuple[Any, ...]]:
 def disputed_explanations() -> Select[int]:
     """The ids of explanations on which required verdicts disagreed, settled since or not, where that may be shown."""
     disagreed = exists().where(
-        ReviewSlot.item_id == ReviewItem.id, ReviewSlot.kind.in_([SlotKind.FURTHER, SlotKind.ADJUDICATION])
+        ReviewSlot.item_id == ReviewItem.id,
+        sql(is_one_of("review_slot.kind", (SlotKind.FURTHER, SlotKind.ADJUDICATION))),
     )
     return (
         select(ReviewItem.explanation_id)
         .join(Campaign, Campaign.id == ReviewItem.campaign_id)
         .where(_may_be_shown(), disagreed)
     )
-
-
-def n_disputed_by_subject(session: Session) -> Mapping[int, int]:
-    """How many neurons show an explanation that is or was disputed, by the subject's id. One query."""
-    rows = session.execute(
-        select(Neuron.subject_id, func.count())
-        .join(Explanation, and_(Explanation.neuron_id == Neuron.id, Explanation.id == Neuron.current_explanation_id))
-        .where(Explanation.id.in_(disputed_explanations()))
-        .group_by(Neuron.subject_id)
-    )
-    return {row[0]: row[1] for row in rows}
 
 
 def _may_be_shown() -> ColumnElement[bool]:
@@ -76,6 +67,21 @@ def _may_be_shown() -> ColumnElement[bool]:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class DisputedOfSubject:
+    """How many neurons of a subject show an explanation that is or was disputed."""
+
+    subject_id: int
+    n: int
+
+
+DISPUTED = PreparedSelect(
+    DisputedOfSubject,
+    select(Neuron.subject_id, func.count().label("n"))
+    .join(Explanation, and_(Explanation.neuron_id == Neuron.id, Explanation.id == Neuron.current_explanation_id))
+    .where(Explanation.id.in_(disputed_explanations()))
+    .group_by(Neuron.subject_id),
+)
 ITEMS_OF_EXPLANATIONS = PreparedSelect(
     ItemOfExplanation,
     shown_items().where(ReviewItem.explanation_id == any_(bindparam("explanation_ids", type_=ARRAY(BigInteger)))),
@@ -93,11 +99,3 @@ def states_by_explanation(items: Iterable[ItemOfExplanation]) -> Mapping[int, Ex
         )
         for key, found in own.items()
     }
-
-
-def states_of(session: Session, *, explanation_ids: Iterable[int]) -> Mapping[int, ExplanationState | None]:
-    """The states of explanations that reviewers were asked about. One query."""
-    wanted = sorted(set(explanation_ids))
-    if not wanted:
-        return {}
-    return states_by_explanation(rows_of(session, ITEMS_OF_EXPLANATIONS.given(explanation_ids=wanted)))

@@ -1,11 +1,11 @@
 """Lists of neurons: made, shown, changed by who made them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, delete, func, insert, literal, select, update
+from sqlalchemy import BigInteger, ColumnElement, Row, Select, bindparam, delete, func, insert, literal, select, update
 from sqlalchemy.orm import Session
 
 from app.domain.bounds import BIGGEST_ID, LONGEST_LIST_NAME, LONGEST_LIST_NOTE, MOST_LISTED
@@ -14,6 +14,7 @@ from app.domain.slugs import named_key
 from app.errors import Conflict, Invalid, NotFound
 from app.models import Account, ListedNeuron, Neuron, NeuronList, Subject
 from app.queries.common.inputs import plain_text
+from app.queries.common.prepared import PreparedSelect, rows_of
 from app.queries.history.events import record_event
 from app.queries.neurons.selection import NeuronSelection
 
@@ -50,15 +51,6 @@ class ListHead:
         return f"/{self.slug}?in_list={self.key}&sort=listed"
 
 
-@dataclass(frozen=True, slots=True)
-class ListEntry:
-    """A neuron of a list."""
-
-    position: int
-    """From 1."""
-    note: str
-
-
 def lists_of(session: Session, *, slug: str | None = None, neuron_id: int | None = None) -> tuple[ListHead, ...]:
     """All lists, or those of a subject or with a neuron, the newest first. One query."""
     found = _heads()
@@ -71,20 +63,14 @@ def lists_of(session: Session, *, slug: str | None = None, neuron_id: int | None
 
 def list_head(session: Session, *, list_id: int) -> ListHead:
     """A list. Raises NotFound."""
-    row = session.execute(_heads().where(NeuronList.id == list_id)).first() if 0 < list_id <= BIGGEST_ID else None
-    if row is None:
+    return one_head(rows_of(session, LIST_HEADS.given(list_id=list_id)) if 0 < list_id <= BIGGEST_ID else ())
+
+
+def one_head(found: Sequence[ListHead]) -> ListHead:
+    """The list that ``LIST_HEADS`` has found. Raises NotFound."""
+    if not found:
         raise NotFound("There is no such list. It may have been deleted.")
-    return _head(row)
-
-
-def entries_of(session: Session, *, list_id: int, neuron_ids: Sequence[int]) -> Mapping[int, ListEntry]:
-    """What a list says of these neurons, by the neuron's id, for those that it has."""
-    rows = session.execute(
-        select(ListedNeuron.neuron_id, ListedNeuron.position, ListedNeuron.note).where(
-            ListedNeuron.list_id == list_id, ListedNeuron.neuron_id == func.any(list(neuron_ids))
-        )
-    )
-    return {row.neuron_id: ListEntry(row.position, row.note) for row in rows}
+    return found[0]
 
 
 def create_list(session: Session, *, slug: str, name: str, account_id: int) -> int:
@@ -204,6 +190,10 @@ def _heads() -> Select[*tuple[Any, ...]]:
         .join(Account, Account.id == NeuronList.account_id)
         .join(Subject, Subject.id == NeuronList.subject_id)
     )
+
+
+LIST_HEADS = PreparedSelect(ListHead, _heads().where(NeuronList.id == bindparam("list_id", type_=BigInteger)))
+"""The list of an id."""
 
 
 def _head(row: Row[Any]) -> ListHead:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-from sqlalchemy import Select, delete, select
+from sqlalchemy import BigInteger, Select, bindparam, delete, select
 from sqlalchemy.orm import Session
 
 from app.domain.bounds import BIGGEST_ID, LONGEST_ADDRESS, LONGEST_LIST_NAME
@@ -13,6 +13,7 @@ from app.domain.slugs import named_key
 from app.errors import Conflict, Invalid, NotFound
 from app.models import Account, SavedSearch
 from app.queries.common.inputs import plain_text
+from app.queries.common.prepared import PreparedSelect, rows_of
 from app.queries.history.events import record_event
 
 
@@ -42,10 +43,9 @@ class KeptSearch:
 
 def searches_of(session: Session, *, account_id: int | None) -> tuple[KeptSearch, ...]:
     """The searches that a person, or that anybody, has saved, by name."""
-    found = _searches().order_by(SavedSearch.name, SavedSearch.id)
     if account_id is not None:
-        found = found.where(SavedSearch.account_id == account_id)
-    return tuple(KeptSearch(**row._mapping) for row in session.execute(found))
+        return tuple(rows_of(session, OWN_SEARCHES.given(account_id=account_id)))
+    return tuple(KeptSearch(**row._mapping) for row in session.execute(_by_name()))
 
 
 def saved_search(session: Session, *, search_id: int) -> KeptSearch:
@@ -96,3 +96,13 @@ def _searches() -> Select[*tuple[Any, ...]]:
         Account.name.label("author"),
         SavedSearch.address.label("leads_to"),
     ).join(Account, Account.id == SavedSearch.account_id)
+
+
+def _by_name() -> Select[*tuple[Any, ...]]:
+    return _searches().order_by(SavedSearch.name, SavedSearch.id)
+
+
+OWN_SEARCHES = PreparedSelect(
+    KeptSearch, _by_name().where(SavedSearch.account_id == bindparam("account_id", type_=BigInteger))
+)
+"""Those of one account, by name."""

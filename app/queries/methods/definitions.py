@@ -1,7 +1,8 @@
 """Methods: the built-in ones, and what a page offers to choose from."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import and_, or_, select
 from sqlalchemy.dialects.postgresql import distinct_on, insert
@@ -12,14 +13,46 @@ from app.domain.steps.catalogue import UnknownStep
 from app.domain.steps.method import steps_of
 from app.errors import NotFound
 from app.models import Method, Provider
+from app.queries.common.prepared import PendingRows, PreparedSelect, Reads, rows_of
 
-_NEWEST = (
-    select(Method, Provider.capabilities)
+
+@dataclass(frozen=True, slots=True)
+class NewestMethod:
+    """The newest version of a method, with what its language model is known to be able to do."""
+
+    id: int
+    name: str
+    version: int
+    label: str
+    explainer: str
+    simulator: str
+    scorers: list[str]
+    provider: str | None
+    parameters: dict[str, Any]
+    capabilities: list[str] | None
+    """None without a language model, and for one that was not probed."""
+
+
+NEWEST_METHODS = PreparedSelect(
+    NewestMethod,
+    select(
+        Method.id,
+        Method.name,
+        Method.version,
+        Method.label,
+        Method.explainer,
+        Method.simulator,
+        Method.scorers,
+        Method.provider,
+        Method.parameters,
+        Provider.capabilities,
+    )
     .ext(distinct_on(Method.name))
     .outerjoin(Provider, Provider.name == Method.provider)
     .where(or_(Method.provider.is_(None), and_(Provider.id.is_not(None), Provider.disabled_at.is_(None))))
-    .order_by(Method.name, Method.version.desc())
+    .order_by(Method.name, Method.version.desc()),
 )
+"""Of every method whose language model is known and not disabled."""
 
 
 def ensure_builtin_methods(session: Session, *, definitions: Sequence[MethodDefinition] = BUILTIN_METHODS) -> None:
@@ -41,13 +74,18 @@ def ensure_builtin_methods(session: Session, *, definitions: Sequence[MethodDefi
         session.execute(insert(Method).values(rows).on_conflict_do_nothing(index_elements=["name", "version"]))
 
 
-def methods(session: Session) -> list[Method]:
-    """What a person may choose: the newest version of every method whose language model can do it and is not disabled.
+def methods(session: Session) -> list[NewestMethod]:
+    """What a person may choose: see ``offered``. One query."""
+    return offered(rows_of(session, NEWEST_METHODS.given()))
+
+
+def offered(newest: Iterable[NewestMethod]) -> list[NewestMethod]:
+    """Those of ``NEWEST_METHODS`` that a person may choose: their language model can do what they need.
 
     A language model that was not probed may be able to do anything. Methods that need none come first; each kind by
     name.
     """
-    found = [method for method, able in session.execute(_NEWEST) if _can_run(definition_of(method), able)]
+    found = [method for method in newest if _can_run(definition_of(method), method.capabilities)]
     return sorted(found, key=lambda method: (method.provider is not None, method.name))
 
 
@@ -60,13 +98,32 @@ class UsableMethods:
     providers: frozenset[str]
 
 
-def usable_methods(session: Session) -> UsableMethods:
-    """The methods that ``methods`` offers, by id and by name, and the known language models. Two queries."""
-    offered = methods(session)
-    providers = session.scalars(select(Provider.name))
-    return UsableMethods(
-        frozenset(method.id for method in offered), frozenset(method.name for method in offered), frozenset(providers)
-    )
+@dataclass(frozen=True, slots=True)
+class _ProviderName:
+    name: str
+
+
+_PROVIDERS = PreparedSelect(_ProviderName, select(Provider.name))
+
+
+@dataclass(frozen=True, slots=True)
+class PendingUsable:
+    """What can be queued now, available after the round trip."""
+
+    newest: PendingRows[NewestMethod]
+    providers: PendingRows[_ProviderName]
+
+    def found(self) -> UsableMethods:
+        """The methods that ``methods`` offers, by id and by name, and the known language models."""
+        able, providers = offered(self.newest.rows), frozenset(row.name for row in self.providers.rows)
+        return UsableMethods(
+            frozenset(method.id for method in able), frozenset(method.name for method in able), providers
+        )
+
+
+def send_usable(asked: Reads) -> PendingUsable:
+    """Ask what can be queued now, and which language models are known."""
+    return PendingUsable(asked.send(NEWEST_METHODS.given()), asked.send(_PROVIDERS.given()))
 
 
 def _can_run(definition: MethodDefinition, able: Sequence[str] | None) -> bool:
@@ -94,7 +151,7 @@ def method_definition(session: Session, *, method_id: int) -> MethodDefinition:
     return definition_of(row)
 
 
-def definition_of(row: Method) -> MethodDefinition:
+def definition_of(row: Method | NewestMethod) -> MethodDefinition:
     """A stored method as its steps are found by."""
     return MethodDefinition(
         name=row.name,

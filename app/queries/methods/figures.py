@@ -1,4 +1,4 @@
-"""What methods have done: how often they ran, what they scored, what they cost; two of them side by side.
+"""What methods have done: how often they ran, what they scored, what they cost.
 
 A method has one explanation of a neuron, by the rules of ``app.domain.standing``, however often it ran and however many
 candidates its runs had. Of the 2023 scores those by the method's own simulator count. A whole-corpus score may be by
@@ -7,25 +7,21 @@ another one, since executing a text needs the lexical simulator: those by the si
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from sqlalchemy import ARRAY, Double, Subquery, func, literal, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.domain.means import mean_with_interval
 from app.domain.methods import simulator_name
-from app.domain.plots import SCORES, Cell, Grid
 from app.domain.scores import Estimate
 from app.domain.work import WorkStatus
 from app.errors import NotFound
-from app.models import Batch, CallCount, Method, MethodCount, MethodStanding, Neuron, RunCount, Subject
+from app.models import Batch, CallCount, Method, MethodCount, RunCount
+from app.queries.common.prepared import PendingRows, PreparedSelect, Reads, labelled, one_statement
 from app.queries.runs.counts import status_sums
-
-SHOWN_PAIRS = 50
-EDGES = literal(list(SCORES.edges), ARRAY(Double))
-"""Where the bins of a score begin, as ``width_bucket`` takes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,92 +87,78 @@ class MethodFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """A neuron that two methods have explained, with a score of each."""
+class _Method:
+    """A stored method."""
 
-    subject: str
-    layer: int
-    index: int
-    first: float
-    second: float
+    id: int
+    name: str
+    version: int
+    label: str
+    explainer: str
+    simulator: str
+    scorers: list[str]
+    provider: str | None
+    parameters: dict[str, Any]
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """Two methods on the neurons that both have explained; ``difference`` is second minus first."""
+class _Runs:
+    """The runs of a method by their end, and how long those took that succeeded."""
 
-    is_whole_corpus: bool
-    """The kind of all scores here: whole-corpus scores where any neuron has them of both methods, else 2023 scores."""
-    n: int
-    n_second_better: int
-    difference: Estimate
-    pairs: tuple[Pair, ...]
-    """Those furthest apart, of all or of one cell of the grid."""
-    grid: Grid
-    """All of them, by the bins of both scores."""
+    method_id: int
+    n_runs: int
+    n_failed: int
+    seconds: float
 
 
-def method_figures(session: Session, *, method_id: int | None = None) -> list[MethodFigures]:
-    """Every version of every method, or one, with its use. Four queries. Raises NotFound for an unknown one."""
-    rows = session.scalars(
-        _one(select(Method), Method.id, method_id).order_by(Method.name, Method.version.desc())
-    ).all()
-    if method_id is not None and not rows:
+@dataclass(frozen=True, slots=True)
+class _Price:
+    """What the calls of a method's explaining runs have cost together."""
+
+    method_id: int
+    price: float
+
+
+@dataclass(frozen=True, slots=True)
+class PendingFigures:
+    """Every version of every method with its use, available after the round trip."""
+
+    methods: PendingRows[_Method]
+    runs: PendingRows[_Runs]
+    neurons: PendingRows["_NeuronsOfMethod"]
+    prices: PendingRows[_Price]
+
+    def found(self) -> list[MethodFigures]:
+        """By name, the newest version first."""
+        runs = {row.method_id: row for row in self.runs.rows}
+        prices = {row.method_id: row.price for row in self.prices.rows}
+        neurons: dict[int, dict[tuple[bool, str | None], _Neurons]] = {}
+        for row in self.neurons.rows:
+            neurons.setdefault(row.method_id, {})[row.is_whole_corpus, row.simulator] = row.neurons
+        return [
+            _figures(row, runs.get(row.id), neurons.get(row.id, {}), prices.get(row.id)) for row in self.methods.rows
+        ]
+
+
+def send_figures(asked: Reads) -> PendingFigures:
+    """Ask for every version of every method with its use."""
+    return PendingFigures(*(asked.send(each.given()) for each in (_METHODS, _RUNS, _NEURONS, _PRICES)))
+
+
+def method_figures(session: Session) -> list[MethodFigures]:
+    """Every version of every method with its use, by name, the newest version first. One query."""
+    with one_statement(session) as asked:
+        pending = send_figures(asked)
+    return pending.found()
+
+
+def figures_of(found: Sequence[MethodFigures], method_id: int) -> MethodFigures:
+    """The method of this id among all. Raises NotFound."""
+    own = next((each for each in found if each.id == method_id), None)
+    if own is None:
         raise NotFound("There is no such method.")
-    runs, neurons, prices = _runs(session, method_id), _neurons(session, method_id), _prices(session, method_id)
-    return [_figures(row, runs.get(row.id), neurons.get(row.id, {}), prices.get(row.id)) for row in rows]
-
-
-def compare_methods(
-    session: Session, *, first_id: int, second_id: int, cell: tuple[int, int] | None = None, shown: int = SHOWN_PAIRS
-) -> Comparison:
-    """Paired scores of two methods over all subjects, all of one kind; with ``cell``, the pairs of that cell.
-
-    ``cell`` is one of the grid. At most nine queries. Raises NotFound.
-    """
-    methods = [_method(session, method_id) for method_id in (first_id, second_id)]
-    found = _compared(session, methods, True, cell, shown)
-    return found if found.n else _compared(session, methods, False, cell, shown)
-
-
-def _method(session: Session, method_id: int) -> Method:
-    method = session.get(Method, method_id)
-    if method is None:
-        raise NotFound("There is no such method.")
-    return method
-
-
-def _compared(
-    session: Session, methods: Sequence[Method], is_whole_corpus: bool, cell: tuple[int, int] | None, shown: int
-) -> Comparison:
-    first, second = (_scored(method, is_whole_corpus) for method in methods)
-    both = first.join(second, second.c.neuron_id == first.c.neuron_id)
-    gap = second.c.value - first.c.value
-    counted = select(func.count(), func.avg(gap), func.stddev_samp(gap), func.count().filter(gap > 0))
-    n, mean, deviation, n_better = session.execute(counted.select_from(both)).one()
-    x, y = (func.width_bucket(each.c.value, EDGES) for each in (first, second))
-    cells = session.execute(select(x, y, func.count()).select_from(both).group_by(x, y).order_by(x, y))
-    statement = (
-        select(Subject.slug, Neuron.layer, Neuron.index, first.c.value, second.c.value)
-        .select_from(both.join(Neuron, Neuron.id == first.c.neuron_id).join(Subject, Subject.id == Neuron.subject_id))
-        .order_by(func.abs(gap).desc(), Neuron.id)
-        .limit(shown)
-    )
-    if cell is not None:
-        statement = statement.where(x == cell[0], y == cell[1])
-    return Comparison(
-        is_whole_corpus,
-        n,
-        n_better,
-        mean_with_interval(n, mean, deviation),
-        tuple(Pair(*row) for row in session.execute(statement)),
-        _grid(methods, n, [Cell(row[0], row[1], row[2]) for row in cells]),
-    )
-
-
-def _grid(methods: Sequence[Method], n: int, cells: Sequence[Cell]) -> Grid:
-    x, y = (replace(SCORES, label=f"{each.name} v{each.version}") for each in methods)
-    return Grid(x, y, n, tuple(cells), None)
+    return own
 
 
 def explaining_methods(session: Session) -> tuple[MethodName, ...]:
@@ -186,35 +168,29 @@ def explaining_methods(session: Session) -> tuple[MethodName, ...]:
     return tuple(MethodName(row.id, row.name, row.version) for row in rows)
 
 
-def _one(statement: Any, column: Any, method_id: int | None) -> Any:
-    return statement if method_id is None else statement.where(column == method_id)
-
-
-def _runs(session: Session, method_id: int | None) -> dict[int, Any]:
-    """By method: the number of runs by their end, and how long those took that succeeded."""
-    sums = status_sums()
-    statement = (
-        select(
-            Batch.method_id,
-            sums[WorkStatus.SUCCEEDED].label("n_runs"),
-            (sums[WorkStatus.FAILED] + sums[WorkStatus.QUARANTINED]).label("n_failed"),
-            func.sum(RunCount.seconds).label("seconds"),
-        )
-        .join(RunCount, RunCount.batch_id == Batch.id)
-        .where(Batch.explanation_id.is_(None))  # a run that scores a person's text does not measure the explainer
-        .group_by(Batch.method_id)
+_STATUS = status_sums()
+_METHODS = PreparedSelect(
+    _Method,
+    select(*(getattr(Method, each.name) for each in fields(_Method))).order_by(Method.name, Method.version.desc()),
+)
+_RUNS = PreparedSelect(
+    _Runs,
+    select(
+        Batch.method_id,
+        _STATUS[WorkStatus.SUCCEEDED].label("n_runs"),
+        (_STATUS[WorkStatus.FAILED] + _STATUS[WorkStatus.QUARANTINED]).label("n_failed"),
+        func.sum(RunCount.seconds).label("seconds"),
     )
-    return {row.method_id: row for row in session.execute(_one(statement, Batch.method_id, method_id))}
-
-
-def _prices(session: Session, method_id: int | None) -> dict[int, float]:
-    """By method: what the calls of its explaining runs have cost together."""
-    statement = (
-        select(CallCount.method_id, func.sum(CallCount.price))
-        .where(CallCount.method_id.is_not(None), CallCount.is_scoring.is_(False))
-        .group_by(CallCount.method_id)
-    )
-    return dict(session.execute(_one(statement, CallCount.method_id, method_id)).all())
+    .join(RunCount, RunCount.batch_id == Batch.id)
+    .where(Batch.explanation_id.is_(None))  # a run that scores a person's text does not measure the explainer
+    .group_by(Batch.method_id),
+)
+_PRICES = PreparedSelect(
+    _Price,
+    select(CallCount.method_id, func.sum(CallCount.price).label("price"))
+    .where(CallCount.method_id.is_not(None), CallCount.is_scoring.is_(False))
+    .group_by(CallCount.method_id),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,27 +221,20 @@ _Groups: TypeAlias = Mapping[tuple[bool, str | None], _Neurons]
 """By whether the scores speak of the whole corpus, and by simulator."""
 
 
-def _neurons(session: Session, method_id: int | None) -> dict[int, dict[tuple[bool, str | None], _Neurons]]:
-    """The neurons that each method has explained, by method, kind of score and simulator."""
-    groups = (MethodCount.method_id, MethodCount.is_whole_corpus, MethodCount.simulator)
-    sums = [func.sum(MethodCount.__table__.c[name]) for name in MethodCount.SUMS]
-    statement = select(*groups, *sums).group_by(*groups)
-    found: dict[int, dict[tuple[bool, str | None], _Neurons]] = {}
-    for method, kind, simulator, *numbers in session.execute(_one(statement, MethodCount.method_id, method_id)):
-        found.setdefault(method, {})[kind, simulator] = _Neurons(*numbers)
-    return found
+@dataclass(frozen=True, slots=True)
+class _NeuronsOfMethod:
+    """The neurons that a method has explained, by kind of score and simulator."""
+
+    method_id: int
+    is_whole_corpus: bool
+    simulator: str | None
+    neurons: _Neurons
 
 
-def _scored(method: Method, is_whole_corpus: bool) -> Subquery:
-    """The neurons that a method has explained, with a score of one kind; 2023 scores are by its own simulator."""
-    found = select(MethodStanding.neuron_id, MethodStanding.score.label("value")).where(
-        MethodStanding.method_id == method.id,
-        MethodStanding.is_whole_corpus.is_(is_whole_corpus),
-        MethodStanding.score.is_not(None),
-    )
-    if not is_whole_corpus:
-        found = found.where(MethodStanding.simulator == simulator_name(method.simulator, method.parameters))
-    return found.subquery()
+_GROUPS = (MethodCount.method_id, MethodCount.is_whole_corpus, MethodCount.simulator)
+_SUMS = [func.sum(MethodCount.__table__.c[name]) for name in MethodCount.SUMS]
+_TOTALS = {each.name: total for each, total in zip(fields(_Neurons), _SUMS, strict=True)}
+_NEURONS = PreparedSelect(_NeuronsOfMethod, select(*_GROUPS, *labelled("neurons", _TOTALS)).group_by(*_GROUPS))
 
 
 def _score_figures(is_whole_corpus: bool, simulator: str | None, own: _Neurons) -> ScoreFigures:
@@ -286,7 +255,7 @@ def _whole_corpus(neurons: _Groups) -> ScoreFigures:
     return _score_figures(True, simulator, found.get(simulator, _Neurons()))
 
 
-def _figures(method: Method, runs: Any | None, neurons: _Groups, price: float | None) -> MethodFigures:
+def _figures(method: _Method, runs: _Runs | None, neurons: _Groups, price: float | None) -> MethodFigures:
     simulator = simulator_name(method.simulator, method.parameters)
     own = neurons.get((False, simulator), _Neurons())
     n_runs = 0 if runs is None else runs.n_runs

@@ -1,17 +1,19 @@
 """Neurons like one, as a search finds them: all that they share together, the most alike first."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ARRAY, BigInteger, and_, bindparam, func, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.orm import Session, aliased
 
-from app.domain.activations import FloatArray
+from app.domain.activations import FloatArray, unpack_activations
 from app.domain.cofiring import cofiring
-from app.models import Neuron
+from app.domain.samples import SampleKind
+from app.models import Excerpt, Neuron, Sample
 from app.queries.neurons.rows import LISTED_COLUMNS, NeuronRow, whole_rows
-from app.queries.neurons.similar import MOST_CANDIDATES, neurons_with_text_of, sharing_tokens
-from app.queries.neurons.tops import top_activations
+from app.queries.neurons.similar import candidates_like
 
 MOST_ALIKE = 50
 
@@ -45,34 +47,55 @@ def alike_neurons(session: Session, *, neuron_id: int, collection_id: int | None
     """What is like a neuron in a collection: by shared top excerpts, then co-firing, then tokens, then text.
 
     Excerpts are compared among the ``MOST_CANDIDATES`` neurons that share the most strongest tokens and those of the
-    same text. At most nine queries.
+    same text. Three queries.
     """
-    same_text = neurons_with_text_of(session, neuron_id, limit=MOST_ALIKE)
-    tokens: dict[int, int] = {}
-    n_tokens = 0
-    tops: Mapping[int, dict[int, FloatArray]] = {}
-    if collection_id is not None:
-        n_tokens, tokens = sharing_tokens(session, neuron_id, collection_id, most=MOST_CANDIDATES)
-        tops = top_activations(
-            session,
-            neuron_ids=[neuron_id, *tokens, *same_text],
-            collection_ids=[collection_id],
-            shared_with=neuron_id,
-        )
+    candidates = candidates_like(session, neuron_id=neuron_id, collection_id=collection_id, most_of_text=MOST_ALIKE)
+    same_text, tokens = {row.id for row in candidates.same_text}, candidates.sharing
+    found = _with_tops(session, neuron_id, collection_id, [*tokens, *same_text])
+    tops = {row.id: _activations(row) for row in found if row.excerpt_ids is not None}
     own = tops.get(neuron_id, {})
     shared = {i: len(own.keys() & tops.get(i, {}).keys()) for i in {*tokens, *same_text}}
     together = {i: cofiring(own, tops[i]) for i, n in shared.items() if n}
     ranked = sorted(
         shared, key=lambda i: (-shared[i], -(together.get(i) or 0.0), -tokens.get(i, 0), i not in same_text, i)
     )[:MOST_ALIKE]
-    found = session.execute(select(*LISTED_COLUMNS).where(Neuron.id == func.any(ranked))).all()
-    rows = {row.id: row for row in whole_rows(session, found, words=None)}
+    listed = {row.id: row for row in found}
+    rows = whole_rows(session, [listed[i] for i in ranked if i in listed])
     return AlikeNeurons(
         tuple(
-            AlikeNeuron(rows[i], i in same_text, tokens.get(i, 0), shared[i], together.get(i))
-            for i in ranked
-            if i in rows
+            AlikeNeuron(row, row.id in same_text, tokens.get(row.id, 0), shared[row.id], together.get(row.id))
+            for row in rows
         ),
-        n_tokens,
+        candidates.n_tokens,
         len(own),
     )
+
+
+def _with_tops(session: Session, neuron_id: int, collection_id: int | None, others: Sequence[int]) -> Sequence[Any]:
+    """The lines of the neuron and of others, with the top excerpts of those that share one with it. One query."""
+    top = and_(Sample.collection_id == collection_id, Sample.kind == SampleKind.TOP)
+    mine = aliased(Sample)
+    own = select(mine.excerpt_ids).where(
+        mine.neuron_id == neuron_id, mine.collection_id == collection_id, mine.kind == SampleKind.TOP
+    )
+    excerpt = func.unnest(Sample.excerpt_ids).table_valued("id", with_ordinality="number").render_derived()
+    lengths = (
+        select(func.array_agg(aggregate_order_by(Excerpt.length, excerpt.c.number)))
+        .select_from(excerpt)
+        .join(Excerpt, Excerpt.id == excerpt.c.id)
+        .correlate(Sample)
+        .scalar_subquery()
+    )
+    shares = Sample.excerpt_ids.op("&&", is_comparison=True)(own.scalar_subquery())
+    ids = bindparam("ids", [neuron_id, *others], type_=ARRAY(BigInteger))
+    return session.execute(
+        select(*LISTED_COLUMNS, Sample.excerpt_ids, Sample.activations, lengths.label("lengths"))
+        .select_from(Neuron)
+        .outerjoin(Sample, and_(Sample.neuron_id == Neuron.id, top, shares))
+        .where(Neuron.id == func.any(ids))
+    ).all()
+
+
+def _activations(row: Any) -> dict[int, FloatArray]:
+    """The activations [T] of each of its top excerpts."""
+    return dict(zip(row.excerpt_ids, unpack_activations(row.activations, row.lengths), strict=True))

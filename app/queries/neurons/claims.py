@@ -34,7 +34,7 @@ from app.models import (
     Score,
 )
 from app.models.base import is_one_of
-from app.queries.common.prepared import PreparedSelect, labelled, one_round_trip, rows_of
+from app.queries.common.prepared import PendingRows, PreparedSelect, Reads, labelled, one_statement, rows_of
 from app.queries.doubts.shown import DOUBTS, DoubtRow, doubts_by_explanation
 from app.queries.explanations.checked import ITS_CHECK
 from app.queries.explanations.judged import ItemOfExplanation, shown_items
@@ -220,7 +220,7 @@ _OF_RUNS = PreparedSelect(
     )
     .order_by(Score.id),
 )
-_FLAGS = PreparedSelect(
+FLAGS = PreparedSelect(
     FlagShown,
     select(
         Flag.id,
@@ -273,8 +273,8 @@ EVENTS = PreparedSelect(
 
 
 def neuron_explanations(session: Session, *, neuron_id: int) -> tuple[ExplanationRow, ...]:
-    """Every explanation of a neuron with its scores, doubts and state, the newest first. One round trip."""
-    with one_round_trip(session) as trip:
+    """Every explanation of a neuron with its scores, doubts and state, the newest first. One query."""
+    with one_statement(session) as trip:
         rows, doubts = trip.send(EXPLANATIONS.given(neuron_id=neuron_id)), trip.send(DOUBTS.given(neuron_id=neuron_id))
         items = trip.send(ITEMS.given(neuron_id=neuron_id))
     return whole_explanations(rows.rows, doubts.rows, items.rows)
@@ -314,20 +314,30 @@ def _whole(
     return ExplanationRow(**columns, scores=tuple(scores), doubts=doubts, state=state)
 
 
-def scores_of_runs(session: Session, explanations: Mapping[int, int]) -> dict[int, list[ScoreRow]]:
-    """What each run measured of its explanation, and what executing that gave; ``explanations`` are ids by run. One
-    query."""
-    found: dict[int, list[ScoreRow]] = {run_id: [] for run_id in explanations}
-    given = _OF_RUNS.given(explanation_ids=sorted(set(explanations.values())), run_ids=sorted(explanations))
-    rows = rows_of(session, given) if explanations else []
-    for run_id, explanation_id in explanations.items():
-        found[run_id] += (r.score for r in rows if r.explanation_id == explanation_id and r.run_id in (None, run_id))
-    return found
+@dataclass(frozen=True, slots=True)
+class PendingScores:
+    """What runs measured of their explanations, available after the round trip."""
+
+    explanations: Mapping[int, int]
+    scores: PendingRows[_RunScore]
+
+    def found(self) -> dict[int, list[ScoreRow]]:
+        """What each run measured of its explanation, and what executing that gave, by the run's id."""
+        return {
+            run_id: [r.score for r in self.scores.rows if r.explanation_id == own and r.run_id in (None, run_id)]
+            for run_id, own in self.explanations.items()
+        }
+
+
+def send_scores_of_runs(asked: Reads, explanations: Mapping[int, int]) -> PendingScores:
+    """Ask what each run measured of its explanation; ``explanations`` are ids by run."""
+    ids = sorted(set(explanations.values()))
+    return PendingScores(explanations, asked.send(_OF_RUNS.given(explanation_ids=ids, run_ids=sorted(explanations))))
 
 
 def neuron_flags(session: Session, *, neuron_id: int) -> tuple[FlagShown, ...]:
     """Open flags against any explanation of a neuron, the newest first. One query."""
-    return tuple(rows_of(session, _FLAGS.given(neuron_id=neuron_id)))
+    return tuple(rows_of(session, FLAGS.given(neuron_id=neuron_id)))
 
 
 def neuron_runs(session: Session, *, neuron_id: int) -> tuple[RunShown, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, CompoundSelect, Select, exists, false, literal_column, or_, select, text
+from sqlalchemy import ColumnElement, CompoundSelect, Select, exists, false, literal_column, or_, select
 from sqlalchemy.orm import Session
 
 from app.domain.authors import AuthorKind
@@ -24,15 +24,13 @@ from app.models import (
     Run,
     Subject,
 )
-from app.queries.common.bulk import driver_connection
+from app.queries.common.planning import planned_with
 from app.queries.explanations.judged import disputed_explanations
 from app.queries.neurons.search_words import search_query
 from app.queries.neurons.tokens import driven_by
 from app.queries.runs.active import found_nothing, is_active
 
-_PLAN_BY_VALUE = text(
-    "SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('enable_seqscan', 'off', true)"
-)
+_PLAN_BY_VALUE = {"plan_cache_mode": "force_custom_plan", "enable_seqscan": "off"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +110,7 @@ def planned_by_value(session: Session, wanted: NeuronFilter) -> Iterator[None]:
     if not wanted.words:
         yield
         return
-    with driver_connection(session).transaction():  # the settings last as long; sessions that only read have no other
-        session.execute(_PLAN_BY_VALUE)
+    with planned_with(session, _PLAN_BY_VALUE):
         yield
 
 

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
 from sqlalchemy import Select, bindparam, case, func, literal_column, select, true
 from sqlalchemy.orm import Session, aliased
 
@@ -12,6 +13,7 @@ from app.domain.sites import Site
 from app.errors import NotFound
 from app.models import Collection, Corpus, Neuron, Subject, Tokenizer
 from app.queries.common.prepared import PreparedSelect, labelled, rows_of
+from app.queries.neurons.order import SortedValues
 from app.queries.neurons.ranks import is_newest_twin, rank_in
 from app.queries.runs.active import has_found_nothing, n_active_runs
 from app.queries.subjects.null_twins import TwinStanding
@@ -46,6 +48,8 @@ class NeuronHead:
     """The rank of its headline in the null twin; None without a score or without a twin that is scored like it."""
     statistics: "NeuronStatistics"
     origin: "NeuronOrigin"
+    sorted_by: Annotated[SortedValues, Field(exclude=True)]
+    """Its position in lists, which the page's JSON does not repeat."""
 
     @property
     def percentile(self) -> float | None:
@@ -135,6 +139,9 @@ _ORIGIN_COLUMNS: dict[str, Any] = {
 }
 
 
+_SORTED_COLUMNS = {field.name: getattr(Neuron, field.name) for field in fields(SortedValues)}
+
+
 def _head_statement() -> Select[Any]:
     twin = aliased(Subject)
     in_layer, in_twin = rank_in(Neuron.subject_id, "in_layer"), rank_in(twin.id, "in_twin")
@@ -142,7 +149,11 @@ def _head_statement() -> Select[Any]:
     ranks = [in_layer.c.n.label("n_scored_in_layer"), in_layer.c.n_below.label("n_below_in_layer")]
     slug = case((in_twin.c.n > literal_column("0"), twin.slug))  # None is scored like the neuron: no rank
     standing = {"slug": slug, "n_scored": in_twin.c.n, "n_at_least": in_twin.c.n - in_twin.c.n_below}
-    parts = [*labelled("statistics", _STATISTICS_COLUMNS), *labelled("origin", _ORIGIN_COLUMNS)]
+    parts = [
+        *labelled("statistics", _STATISTICS_COLUMNS),
+        *labelled("origin", _ORIGIN_COLUMNS),
+        *labelled("sorted_by", _SORTED_COLUMNS),
+    ]
     return (
         select(*columns, *ranks, *labelled("twin", standing), *parts)
         .select_from(Subject)

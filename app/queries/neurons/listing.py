@@ -19,6 +19,7 @@ from sqlalchemy import (
     select,
     true,
     tuple_,
+    union_all,
 )
 from sqlalchemy.orm import Session
 
@@ -48,7 +49,7 @@ from app.queries.neurons.order import (
     segments_of,
     whole_order,
 )
-from app.queries.neurons.rows import LISTED_COLUMNS, NeuronRow, whole_rows
+from app.queries.neurons.rows import LISTED_COLUMNS, NeuronRow, marked_text, whole_rows
 from app.queries.neurons.search_words import relevance
 
 COUNT_BOUND = 10_000
@@ -87,7 +88,7 @@ class NeuronsQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
+class Source:
     """Where rows are read from: all that match, and the columns they are sorted by."""
 
     query: NeuronsQuery
@@ -95,6 +96,20 @@ class _Source:
     columns: SortColumns
     is_found_first: bool
     """Whether the statement finds all before it sorts; then nothing is gained by reading segment by segment."""
+
+
+def counted_page(
+    session: Session, *, query: NeuronsQuery, size: int, after: str | None = None, before: str | None = None
+) -> tuple[Matches, Page[NeuronRow]]:
+    """How many neurons match, and ``size`` of them; the first ones, or those next to a cursor.
+
+    The number lets the database read a short list whole before it sorts it. Three queries, whatever the size. Raises
+    Invalid for a malformed cursor.
+    """
+    with planned(session, query):
+        matches = _counted(session, query, bound_of(query))
+        found = _rows_of_page(session, query, size, after, before, few=are_few(matches, query))
+    return matches, _page(session, query, size, found, after=after, before=before)
 
 
 def neurons_page(
@@ -108,33 +123,48 @@ def neurons_page(
 ) -> Page[NeuronRow]:
     """``size`` neurons; the first ones, or those next to a cursor.
 
-    ``matches``, where it is known already, lets the database read a short list whole before it sorts it.
-    At most four queries and a round trip, whatever the size. Raises Invalid for a malformed cursor.
+    ``matches``, where it is known already, lets the database read a short list whole before it sorts it. Two queries,
+    whatever the size. Raises Invalid for a malformed cursor.
     """
-    backwards = before is not None
+    with planned(session, query):
+        few = matches is not None and are_few(matches, query)
+        found = _rows_of_page(session, query, size, after, before, few=few)
+    return _page(session, query, size, found, after=after, before=before)
+
+
+def _rows_of_page(
+    session: Session, query: NeuronsQuery, size: int, after: str | None, before: str | None, *, few: bool
+) -> list[Any]:
+    """One row more than a page shows, which tells whether there are more."""
     cursor = before if before is not None else after
     start = None if cursor is None else parse_cursor(cursor, query.sort)
-    few = matches is not None and _are_few(matches, query)
-    with _planned(session, query):
-        found = _read(session, _source(query, few=few), start, backwards=backwards, limit=size + 1)
+    source = _marking(source_of(query, few=few))
+    return list(session.execute(reading(source, start, backwards=before is not None, limit=size + 1)))
+
+
+def _page(
+    session: Session, query: NeuronsQuery, size: int, found: Sequence[Any], *, after: str | None, before: str | None
+) -> Page[NeuronRow]:
     more = len(found) > size
-    shown = found[:size][::-1] if backwards else found[:size]
-    rows = whole_rows(session, shown, words=query.filter.words)
+    shown = found[:size] if before is None else found[:size][::-1]
+    rows = whole_rows(session, shown, words=query.filter.words, in_list=query.filter.in_list)
     if not shown:
         return Page(rows)
     first, last = cursor_of(shown[0], query.sort), cursor_of(shown[-1], query.sort)
-    if backwards:
+    if before is not None:
         return Page(rows, previous=first if more else None, next=last)
-    return Page(rows, previous=first if start is not None else None, next=last if more else None)
+    return Page(rows, previous=first if after is not None else None, next=last if more else None)
 
 
 def count_neurons(session: Session, *, query: NeuronsQuery, bound: int | None = None) -> Matches:
     """How many neurons match, exactly up to ``bound``."""
-    most = _bound_of(query) if bound is None else bound
-    matching = select(literal(1)).select_from(Neuron).where(*filter_conditions(query.subject_id, query.filter))
     with planned_by_value(session, query.filter):
-        number = session.scalar(select(_number_of(matching, most))) or 0
-    return _up_to(number, most)
+        return _counted(session, query, bound_of(query) if bound is None else bound)
+
+
+def _counted(session: Session, query: NeuronsQuery, bound: int) -> Matches:
+    matching = select(literal(1)).select_from(Neuron).where(*filter_conditions(query.subject_id, query.filter))
+    return up_to(session.scalar(select(number_of(matching, bound))) or 0, bound)
 
 
 def random_neuron(
@@ -173,89 +203,22 @@ def _from_random(query: NeuronsQuery, found: Select[int, int], draw: Callable[[i
     return found.where(here >= start.scalar_subquery()).order_by(Neuron.layer, Neuron.index).limit(1)
 
 
-@dataclass(frozen=True, slots=True)
-class Neighbour:
-    """A neuron of a list, and the cursor at which it stands."""
-
-    layer: int
-    index: int
-    cursor: str
-
-
-@dataclass(frozen=True, slots=True)
-class PositionInList:
-    """Where a neuron stands in a list, whether or not it still matches."""
-
-    previous: Neighbour | None
-    next: Neighbour | None
-    before: Matches
-    """How many neurons come before it."""
-    matches: Matches
-    is_listed: bool
-    """Whether the list still holds it."""
-
-
-def position_in_list(session: Session, *, query: NeuronsQuery, neuron_id: int) -> PositionInList:
-    """A neuron's neighbours in a list and its position, by keyset: the cost does not grow with the position.
-
-    At most six queries, each of bounded size. The neuron need not match: flagging it may have taken it out.
-    """
-    own = session.execute(_chosen(query, required=False).where(Neuron.id == neuron_id)).one()
-    start = parse_cursor(cursor_of(own, query.sort), query.sort)
-    with _planned(session, query):
-        if _is_in_list_order(query) and replace(query.filter, in_list=None) == EVERY_NEURON:
-            n_before, matches, is_listed = _counts_of_whole_list(session, query, start)
-        else:
-            n_before, matches, is_listed = _counts(session, query, start, neuron_id)
-        source = _source(query, few=_are_few(matches, query))
-        before = _read(session, source, start, backwards=True, limit=1)
-        after = _read(session, source, start, backwards=False, limit=1)
-    return PositionInList(_neighbour(before, query), _neighbour(after, query), n_before, matches, is_listed)
-
-
-def _neighbour(rows: Sequence[Any], query: NeuronsQuery) -> Neighbour | None:
-    return Neighbour(rows[0].layer, rows[0].index, cursor_of(rows[0], query.sort)) if rows else None
-
-
-def _counts(session: Session, query: NeuronsQuery, start: SortCursor, neuron_id: int) -> tuple[Matches, Matches, bool]:
-    """How many neurons of a list come before a cursor, how many it has, and whether a neuron is in it. One query."""
-    source, bound = _source(query, few=False), _bound_of(query)
-    conditions = filter_conditions(query.subject_id, query.filter)
-    before = [
-        _number_of(source.statement.where(condition), COUNT_BOUND)
-        for _, condition in _conditions(source, start, backwards=True)
-    ]
-    matching = _number_of(select(literal(1)).select_from(Neuron).where(*conditions), bound)
-    is_listed = select(Neuron.id).where(Neuron.id == neuron_id, *conditions).exists()
-    *numbers, n, listed = session.execute(select(*before, matching, is_listed)).one()
-    return _up_to(sum(numbers), COUNT_BOUND), _up_to(n, bound), listed
-
-
-def _counts_of_whole_list(session: Session, query: NeuronsQuery, start: SortCursor) -> tuple[Matches, Matches, bool]:
-    """The same as ``_counts`` for all of a list in its own order, whose positions have no gaps. One query."""
-    own = None if query.filter.in_list is None else query.filter.in_list.id
-    n = session.scalar(select(func.max(ListedNeuron.position)).where(ListedNeuron.list_id == own)) or 0
-    if start.value is None:
-        return _up_to(n, COUNT_BOUND), _up_to(n, COUNT_BOUND), False
-    position = int(start.value)
-    n_before = n - position if query.sort.descending else position - 1
-    return _up_to(n_before, COUNT_BOUND), _up_to(n, COUNT_BOUND), True
-
-
-def _number_of(statement: Select[Any], bound: int) -> ScalarSelect[int]:
+def number_of(statement: Select[Any], bound: int) -> ScalarSelect[int]:
     """The number of a statement's rows, counted up to one more than a bound."""
     return select(func.count()).select_from(statement.limit(bound + 1).subquery()).scalar_subquery()
 
 
-def _up_to(number: int, bound: int) -> Matches:
+def up_to(number: int, bound: int) -> Matches:
+    """So many matches, of which no more than a bound were counted."""
     return Matches(min(number, bound), exact=number <= bound)
 
 
-def _bound_of(query: NeuronsQuery) -> int:
+def bound_of(query: NeuronsQuery) -> int:
+    """Up to how many matches of a query are counted."""
     return SEARCH_COUNT_BOUND if query.filter.words else COUNT_BOUND
 
 
-def _source(query: NeuronsQuery, *, few: bool) -> _Source:
+def source_of(query: NeuronsQuery, *, few: bool) -> Source:
     """All that match, unsorted.
 
     Where few match, a planner that expects many scans the sort's index for matches that are not there. A
@@ -263,39 +226,50 @@ def _source(query: NeuronsQuery, *, few: bool) -> _Source:
     A list's own order is read from the list's index of positions.
     """
     is_ranked = query.sort.key in OF_MATCHES
-    if _is_in_list_order(query):
+    if is_in_list_order(query):
         rest = filter_conditions(query.subject_id, replace(query.filter, in_list=None))
-        return _Source(query, _chosen(query).where(*rest), _LISTED, is_found_first=False)
-    chosen = _chosen(query).where(*filter_conditions(query.subject_id, query.filter))
+        return Source(query, chosen_neurons(query).where(*rest), _LISTED, is_found_first=False)
+    chosen = chosen_neurons(query).where(*filter_conditions(query.subject_id, query.filter))
     if not few and not is_ranked:
-        return _Source(query, chosen, Neuron.__table__.c, is_found_first=False)
+        return Source(query, chosen, Neuron.__table__.c, is_found_first=False)
     if query.near is not None and not few:
         chosen = chosen.order_by(distance(query.near)).limit(MOST_NEAREST)
     elif is_ranked:
         chosen = chosen.limit(MOST_RANKED)
     found = chosen.cte("found").prefix_with("MATERIALIZED")
-    return _Source(query, select(found), found.c, is_found_first=True)
+    return Source(query, select(found), found.c, is_found_first=True)
+
+
+def _marking(source: Source) -> Source:
+    """The same rows with marks around the words of the search."""
+    words = source.query.filter.words
+    if not words:
+        return source
+    text = source.columns["current_text"] if source.is_found_first else Neuron.__table__.c.current_text
+    marked = marked_text(text, words)
+    return replace(source, statement=source.statement.add_columns(marked))
 
 
 @contextmanager
-def _planned(session: Session, query: NeuronsQuery) -> Iterator[None]:
+def planned(session: Session, query: NeuronsQuery) -> Iterator[None]:
+    """A list's statements are planned for its words and its meaning in here."""
     with planned_by_value(session, query.filter), planned_by_nearness(session, query.near):
         yield
 
 
-def _are_few(matches: Matches, query: NeuronsQuery) -> bool:
+def are_few(matches: Matches, query: NeuronsQuery) -> bool:
     """Whether all matches are read before they are sorted. By meaning that is exact, and an index only nearly so."""
     return matches.exact and matches.number <= (FEW if query.near is None else MOST_RANKED)
 
 
-def _chosen(query: NeuronsQuery, *, required: bool = True) -> Select[Any]:
+def chosen_neurons(query: NeuronsQuery, *, required: bool = True) -> Select[Any]:
     """The columns of a list, of every neuron.
 
     By meaning they are of neurons with an embedding, and in a list's own order of its neurons, unless that is not
     required.
     """
     chosen = select(*_columns(query))
-    if _is_in_list_order(query) and query.filter.in_list is not None:
+    if is_in_list_order(query) and query.filter.in_list is not None:
         own = (ListedNeuron.neuron_id == Neuron.id) & (ListedNeuron.list_id == query.filter.in_list.id)
         chosen = chosen.join(ListedNeuron, own, isouter=not required)
     return chosen if query.near is None else with_embeddings(chosen, query.near, required=required)
@@ -308,16 +282,17 @@ def _columns(query: NeuronsQuery) -> list[Any]:
         columns.append(relevance(query.filter.words).label("relevance"))
     if query.near is not None:
         columns.append(similarity(query.near))
-    if _is_in_list_order(query):
+    if is_in_list_order(query):
         columns.append(ListedNeuron.position.label("listed"))
     return columns
 
 
-def _is_in_list_order(query: NeuronsQuery) -> bool:
+def is_in_list_order(query: NeuronsQuery) -> bool:
+    """Whether a list of neurons is read in its own order."""
     return query.sort.key is SortKey.LISTED and query.filter.in_list is not None
 
 
-def _segments(source: _Source, start: SortCursor | None, *, backwards: bool) -> list[SortSegment]:
+def _segments(source: Source, start: SortCursor | None, *, backwards: bool) -> list[SortSegment]:
     segments = segments_of(source.query.sort, source.columns, backwards=backwards)
     if source.query.sort.key in OF_EXPLANATIONS and source.query.filter.state is NeuronState.UNEXPLAINED:
         # What has no explanation has no score.
@@ -328,23 +303,25 @@ def _segments(source: _Source, start: SortCursor | None, *, backwards: bool) -> 
     return segments
 
 
-def _read(session: Session, source: _Source, start: SortCursor | None, *, backwards: bool, limit: int) -> list[Any]:
-    parts = _conditions(source, start, backwards=backwards)
+def reading(source: Source, start: SortCursor | None, *, backwards: bool, limit: int) -> Select[Any]:
+    """The first ``limit`` rows from a cursor on. Of two segments the second is read only where the first is short."""
+    parts = conditions_from(source, start, backwards=backwards)
     if source.is_found_first:
         order = whole_order(source.query.sort, source.columns, backwards=backwards)
         wanted = or_(*(condition for _, condition in parts))
-        return list(session.execute(source.statement.where(wanted).order_by(*order).limit(limit)))
-    rows: list[Any] = []
-    for segment, condition in parts:
-        statement = source.statement.where(condition).order_by(*segment.order).limit(limit - len(rows))
-        rows.extend(session.execute(statement))
-        if len(rows) == limit:
-            break
-    return rows
+        return source.statement.where(wanted).order_by(*order).limit(limit)
+    first, *rest = (source.statement.where(condition).order_by(*part.order).limit(limit) for part, condition in parts)
+    if not rest:
+        return first
+    # A materialized CTE keeps the segments in turn: no parallel plan reads them both at once.
+    full = first.cte("before_part" if backwards else "after_part").prefix_with("MATERIALIZED")
+    is_short = select(func.count()).select_from(full).scalar_subquery() < limit
+    both = union_all(select(full), *(select(part.where(is_short).subquery()) for part in rest))
+    return select(both.subquery()).limit(limit)
 
 
-def _conditions(
-    source: _Source, start: SortCursor | None, *, backwards: bool
+def conditions_from(
+    source: Source, start: SortCursor | None, *, backwards: bool
 ) -> list[tuple[SortSegment, ColumnElement[bool]]]:
     """The segments that are read from a cursor on, each with what is true of its rows."""
     segments = _segments(source, start, backwards=backwards)
@@ -366,9 +343,9 @@ def every_neuron(session: Session, *, query: NeuronsQuery, after: str | None, si
         query = replace(query, sort=NeuronSort(SortKey.POSITION, descending=False), near=None)
     start = None if after is None else parse_cursor(after, query.sort)
     with planned_by_value(session, query.filter):
-        found = _read(session, _source(query, few=False), start, backwards=False, limit=size + 1)
+        found = session.execute(reading(source_of(query, few=False), start, backwards=False, limit=size + 1)).all()
     shown = found[:size]
-    rows = whole_rows(session, shown, words=None)
+    rows = whole_rows(session, shown)
     ids = [row.id for row in shown]
     texts = session.execute(select(Neuron.id, Neuron.current_text).where(Neuron.id == func.any(ids)))
     by_id = {row.id: row.current_text for row in texts}

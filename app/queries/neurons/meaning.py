@@ -5,22 +5,23 @@ from contextlib import contextmanager
 from typing import Any
 
 from pgvector.sqlalchemy import HALFVEC
-from sqlalchemy import ColumnElement, Double, Select, and_, cast, literal, literal_column, text
+from sqlalchemy import ColumnElement, Double, Select, and_, cast, literal, literal_column
 from sqlalchemy.orm import Session
 
 from app.models import Neuron
 from app.models.embeddings import EXPLANATION_EMBEDDINGS
-from app.queries.common.bulk import driver_connection
+from app.queries.common.planning import planned_with
 from app.queries.embeddings.lookup import Nearness
 
 MOST_NEAREST = 500
 """Neurons that an indexed search finds. A search among fewer matches compares every one."""
 # The index goes on until enough rows pass the other conditions, or 20,000 are looked at. Plans for unknown values would
 # not use it: it is of one model and of one number of dimensions.
-_SETTINGS = text("""
-    SELECT set_config('hnsw.iterative_scan', 'strict_order', true), set_config('hnsw.ef_search', '200', true),
-        set_config('plan_cache_mode', 'force_custom_plan', true)
-""")
+_SETTINGS = {
+    "hnsw.iterative_scan": "strict_order",
+    "hnsw.ef_search": "200",
+    "plan_cache_mode": "force_custom_plan",
+}
 _STORED = EXPLANATION_EMBEDDINGS.c
 
 
@@ -30,8 +31,7 @@ def planned_by_nearness(session: Session, near: Nearness | None) -> Iterator[Non
     if near is None:
         yield
         return
-    with driver_connection(session).transaction():  # the settings last as long; sessions that only read have no other
-        session.execute(_SETTINGS)
+    with planned_with(session, _SETTINGS):
         yield
 
 

@@ -55,6 +55,21 @@ class SortCursor:
 
 
 @dataclass(frozen=True, slots=True)
+class SortedValues:
+    """What a neuron has of the columns that lists are sorted by, but for those that depend on what is looked for."""
+
+    id: int
+    layer: int
+    index: int
+    headline_score: float | None
+    current_score: float | None
+    headline_margin: float | None
+    twin_percentile: float | None
+    firing_rate: float | None
+    max: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class SortSegment:
     """A segment of the list that one index scan reads: all rows with the value, or all without."""
 

@@ -1,11 +1,13 @@
 """A neuron, its samples and its simulations, as its page shows them."""
 
 from collections.abc import Collection as Ids
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import ARRAY, BigInteger, any_, bindparam, select
+from sqlalchemy import ARRAY, BigInteger, Integer, Text, any_, bindparam, cast, column, or_, select, text
 from sqlalchemy.orm import Session
 
+from app.domain.samples import BANDS, SampleKind
 from app.domain.token_table import STRONGEST_TOKENS
 from app.models import (
     CollectedNeuron,
@@ -15,19 +17,25 @@ from app.models import (
     Simulation,
 )
 from app.queries.checks.page import CHECKS, StoredCheck, newest_check
-from app.queries.common.prepared import PreparedSelect, one_round_trip, rows_of
+from app.queries.common.prepared import PreparedSelect, one_statement, rows_of
 from app.queries.doubts.shown import DOUBTS
+from app.queries.methods.definitions import NEWEST_METHODS, NewestMethod, offered
 from app.queries.neurons.claims import (
     EVENTS,
     EXPLANATIONS,
+    FLAGS,
     ITEMS,
     RUNS,
     EventShown,
     ExplanationRow,
+    FlagShown,
     RunShown,
     whole_explanations,
 )
 from app.queries.neurons.head import NeuronHead
+
+SHOWN_OF_BAND = 5
+"""Excerpts of a band that a page shows: the others are there to be scored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +142,77 @@ _EXCERPTS = PreparedSelect(
     .outerjoin(Document, Document.id == Excerpt.document_id)
     .where(Excerpt.id == any_(bindparam("excerpt_ids", type_=ARRAY(BigInteger)))),
 )
+# Samples of earlier collections are those that the explanation was simulated on before the subject was collected anew.
+_SAMPLES_OF_PAGE = PreparedSelect(
+    StoredSample,
+    select(Sample.kind, Sample.collection_id, Sample.excerpt_ids, Sample.activations).where(
+        Sample.neuron_id == bindparam("neuron_id"),
+        or_(
+            Sample.collection_id == bindparam("collection_id", type_=BigInteger),
+            Sample.collection_id.in_(
+                select(Simulation.collection_id).where(
+                    Simulation.explanation_id == bindparam("explanation_id", type_=BigInteger)
+                )
+            ),
+        ),
+    ),
+)
+_SIMULATED_SAMPLES = PreparedSelect(
+    StoredSample,
+    select(Sample.kind, Sample.collection_id, Sample.excerpt_ids, Sample.activations).where(
+        Sample.neuron_id == bindparam("neuron_id"),
+        Sample.collection_id.in_(
+            select(Simulation.collection_id).where(
+                Simulation.explanation_id == any_(bindparam("explanation_ids", type_=ARRAY(BigInteger)))
+            )
+        ),
+    ),
+)
+_OF_KIND = (
+    Sample.neuron_id == bindparam("neuron_id"),
+    Sample.collection_id == bindparam("collection_id", type_=BigInteger),
+    Sample.kind == bindparam("kind", type_=Text),
+)
+_SAMPLE = PreparedSelect(
+    StoredSample, select(Sample.kind, Sample.collection_id, Sample.excerpt_ids, Sample.activations).where(*_OF_KIND)
+)
+_EXCERPTS_OF_SAMPLE = PreparedSelect(
+    StoredExcerpt,
+    select(Excerpt.id, Excerpt.token_ids, Document.name.label("document"), Excerpt.position)
+    .outerjoin(Document, Document.id == Excerpt.document_id)
+    .where(Excerpt.id == any_(cast(select(Sample.excerpt_ids).where(*_OF_KIND).scalar_subquery(), ARRAY(BigInteger)))),
+)
+_EXCERPTS_OF_PAGE = PreparedSelect(
+    StoredExcerpt,
+    text("""
+    WITH simulated AS (
+        SELECT collection_id, kind, excerpt_ids FROM simulation WHERE explanation_id = :explanation_id
+    ), shown AS (
+        SELECT unnest(
+            CASE WHEN sample.kind = ANY(:bands) AND NOT EXISTS (
+                SELECT FROM simulated
+                WHERE simulated.collection_id = sample.collection_id AND simulated.kind = sample.kind
+            ) THEN excerpt_ids[1 : :n_of_band] ELSE excerpt_ids END
+        ) AS id
+        FROM sample WHERE neuron_id = :neuron_id AND (
+            collection_id = :collection_id OR collection_id IN (SELECT collection_id FROM simulated)
+        )
+        UNION SELECT unnest(excerpt_ids) FROM simulated
+        UNION SELECT unnest(excerpt_ids) FROM check_mistake WHERE explanation_id = :explanation_id
+    )
+    SELECT excerpt.id, excerpt.token_ids, document.name AS document, excerpt.position
+    FROM excerpt LEFT JOIN document ON document.id = excerpt.document_id
+    WHERE excerpt.id = ANY(ARRAY(SELECT id FROM shown))
+    """)
+    .bindparams(
+        bindparam("neuron_id", type_=BigInteger),
+        bindparam("collection_id", type_=BigInteger),
+        bindparam("explanation_id", type_=BigInteger),
+        bindparam("bands", [str(band) for band in BANDS], type_=ARRAY(Text)),
+        bindparam("n_of_band", SHOWN_OF_BAND, type_=Integer),
+    )
+    .columns(column("id"), column("token_ids"), column("document"), column("position")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,31 +222,51 @@ class NeuronParts:
     explanations: tuple[ExplanationRow, ...]
     runs: tuple[RunShown, ...]
     events: tuple[EventShown, ...]
+    flags: tuple[FlagShown, ...]
+    methods: tuple[NewestMethod, ...]
+    """What may be queued; empty where that was not asked for."""
     samples: tuple[StoredSample, ...]
+    """Those of the collection that the subject shows."""
+    earlier_samples: tuple[StoredSample, ...]
+    """Those of other collections that the explanation was simulated on."""
+    excerpts: Mapping[int, StoredExcerpt]
+    """By its id, every excerpt that the page shows."""
     facts: StoredFacts | None
     simulations: tuple[StoredSimulation, ...]
     check: StoredCheck | None
 
 
-def neuron_parts(session: Session, *, head: NeuronHead, explanation_id: int | None) -> NeuronParts:
-    """What the page of a neuron shows, with the simulations and the check of one explanation. One round trip."""
-    explanation_ids = [] if explanation_id is None else [explanation_id]
+def neuron_parts(
+    session: Session, *, head: NeuronHead, explanation_id: int | None, with_methods: bool = False
+) -> NeuronParts:
+    """What the page of a neuron shows, with the simulations and the check of one explanation. One query.
+
+    ``with_methods`` asks for what may be queued as well.
+    """
     collection_ids = [] if head.collection_id is None else [head.collection_id]
-    with one_round_trip(session) as trip:
-        explanations = trip.send(EXPLANATIONS.given(neuron_id=head.id))
-        doubts = trip.send(DOUBTS.given(neuron_id=head.id))
-        items = trip.send(ITEMS.given(neuron_id=head.id))
-        runs = trip.send(RUNS.given(neuron_id=head.id))
-        events = trip.send(EVENTS.given(neuron_id=head.id))
-        samples = trip.send(_SAMPLES.given(neuron_id=head.id, collection_ids=collection_ids))
-        facts = trip.send(_FACTS.given(neuron_id=head.id, collection_ids=collection_ids))
-        simulations = trip.send(_SIMULATIONS.given(explanation_ids=explanation_ids))
-        checks = trip.send(CHECKS.given(explanation_id=explanation_id))
+    shown = {"neuron_id": head.id, "collection_id": head.collection_id, "explanation_id": explanation_id}
+    with one_statement(session) as asked:
+        explanations = asked.send(EXPLANATIONS.given(neuron_id=head.id))
+        doubts = asked.send(DOUBTS.given(neuron_id=head.id))
+        items = asked.send(ITEMS.given(neuron_id=head.id))
+        runs = asked.send(RUNS.given(neuron_id=head.id))
+        events = asked.send(EVENTS.given(neuron_id=head.id))
+        flags = asked.send(FLAGS.given(neuron_id=head.id))
+        methods = asked.send(NEWEST_METHODS.given()) if with_methods else None
+        samples = asked.send(_SAMPLES_OF_PAGE.given(**shown))
+        excerpts = asked.send(_EXCERPTS_OF_PAGE.given(**shown))
+        facts = asked.send(_FACTS.given(neuron_id=head.id, collection_ids=collection_ids))
+        simulations = asked.send(_SIMULATIONS.given(explanation_ids=[] if explanation_id is None else [explanation_id]))
+        checks = asked.send(CHECKS.given(explanation_id=explanation_id))
     return NeuronParts(
         explanations=whole_explanations(explanations.rows, doubts.rows, items.rows),
         runs=tuple(runs.rows),
         events=tuple(events.rows),
-        samples=tuple(samples.rows),
+        flags=tuple(flags.rows),
+        methods=() if methods is None else tuple(offered(methods.rows)),
+        samples=tuple(row for row in samples.rows if row.collection_id == head.collection_id),
+        earlier_samples=tuple(row for row in samples.rows if row.collection_id != head.collection_id),
+        excerpts={row.id: row for row in excerpts.rows},
         facts=next(iter(facts.rows), None),
         simulations=tuple(simulations.rows),
         check=newest_check(checks.rows),
@@ -187,6 +286,27 @@ def neuron_samples(session: Session, *, neuron_id: int, collection_ids: Ids[int]
 def stored_simulations(session: Session, *, explanation_ids: Ids[int]) -> tuple[StoredSimulation, ...]:
     """What was simulated for these explanations, in the order in which it was stored. One query."""
     return tuple(rows_of(session, _SIMULATIONS.given(explanation_ids=sorted(explanation_ids))))
+
+
+def simulated_samples(
+    session: Session, *, neuron_id: int, explanation_ids: Ids[int]
+) -> tuple[tuple[StoredSimulation, ...], tuple[StoredSample, ...]]:
+    """What was simulated for these explanations of a neuron, and its samples from the same collections. One query."""
+    ids = sorted(explanation_ids)
+    with one_statement(session) as asked:
+        simulations = asked.send(_SIMULATIONS.given(explanation_ids=ids))
+        samples = asked.send(_SIMULATED_SAMPLES.given(neuron_id=neuron_id, explanation_ids=ids))
+    return tuple(simulations.rows), tuple(samples.rows)
+
+
+def samples_with_excerpts(
+    session: Session, *, neuron_id: int, collection_id: int | None, kind: SampleKind
+) -> tuple[tuple[StoredSample, ...], dict[int, StoredExcerpt]]:
+    """The sample of a kind, if there is one, and its excerpts by their ids. One query."""
+    given = {"neuron_id": neuron_id, "collection_id": collection_id, "kind": kind}
+    with one_statement(session) as asked:
+        samples, excerpts = asked.send(_SAMPLE.given(**given)), asked.send(_EXCERPTS_OF_SAMPLE.given(**given))
+    return tuple(samples.rows), {row.id: row for row in excerpts.rows}
 
 
 def stored_excerpts(session: Session, *, excerpt_ids: Ids[int]) -> dict[int, StoredExcerpt]:

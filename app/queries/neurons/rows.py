@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func
 from sqlalchemy.orm import Session
 
 from app.domain.explanation_states import ExplanationState
@@ -12,8 +12,10 @@ from app.domain.headlines import HeadlineKind
 from app.domain.searches import mark_prefixes
 from app.domain.verdict_lines import VerdictLine
 from app.models import Neuron
-from app.queries.common.prepared import one_round_trip
+from app.queries.common.prepared import one_statement
 from app.queries.explanations.headlines import ShownStanding, send_standings
+from app.queries.lists.entries import ENTRIES, ListEntry
+from app.queries.neurons.filters import ListReference
 from app.queries.neurons.search_words import ENGLISH, search_query
 from app.queries.runs.active import RUNS_OF_NEURONS, RunsOfNeuron
 
@@ -63,6 +65,8 @@ class NeuronRow:
     """What reviewers have made of the explanation; None where nobody has flagged or judged it."""
     found_nothing: bool
     """Whether it has no explanation and a method has found nothing worth saying."""
+    entry: ListEntry | None = None
+    """What the list of neurons that was asked for says of it."""
     similarity: float | None = None
     """The cosine of the explanation and the text of a search by meaning; None without one."""
 
@@ -90,22 +94,43 @@ LISTED_COLUMNS = (
 )
 
 
-def whole_rows(session: Session, rows: Sequence[Any], *, words: str | None) -> tuple[NeuronRow, ...]:
-    """The lines of a list from rows with ``LISTED_COLUMNS``, in their order. One query with words, and a round trip."""
+def marked_text(text: ColumnElement[Any], words: str) -> ColumnElement[Any]:
+    """An explanation with ``HIT`` and ``HIT_END`` around the words of a search: a column ``marked`` for ``whole_rows``.
+
+    It is expensive, so that the database computes it last, for the rows of the page alone.
+    """
+    shown = func.translate(func.left(text, TEXT_SHOWN), HIT + HIT_END, "")
+    return func.ts_headline(ENGLISH, shown, search_query(words), _HEADLINE).label("marked")
+
+
+def whole_rows(
+    session: Session, rows: Sequence[Any], *, words: str | None = None, in_list: ListReference | None = None
+) -> tuple[NeuronRow, ...]:
+    """The lines of a list from rows with ``LISTED_COLUMNS``, in their order, with what ``in_list`` says of them.
+
+    One query.
+    """
     if not rows:
         return ()
     explained = [row.current_explanation_id for row in rows if row.current_explanation_id is not None]
-    marked = _marked(session, rows, words) if words and explained else {}
-    with one_round_trip(session) as trip:
-        pending = send_standings(trip, explained)
-        runs_found = trip.send(RUNS_OF_NEURONS.given(neuron_ids=[row.id for row in rows]))
+    ids = [row.id for row in rows]
+    with one_statement(session) as asked:
+        pending = send_standings(asked, explained)
+        runs_found = asked.send(RUNS_OF_NEURONS.given(neuron_ids=ids))
+        listed = None if in_list is None else asked.send(ENTRIES.given(list_id=in_list.id, neuron_ids=ids))
     standings, runs = pending.found(), {row.neuron_id: row for row in runs_found.rows}
+    entries = {} if listed is None else {row.neuron_id: row.entry for row in listed.rows}
     return tuple(
-        _whole_row(row, standings.get(row.current_explanation_id), runs.get(row.id), marked.get(row.id)) for row in rows
+        _whole_row(
+            row, standings.get(row.current_explanation_id), runs.get(row.id), _marked(row, words), entries.get(row.id)
+        )
+        for row in rows
     )
 
 
-def _whole_row(row: Any, standing: ShownStanding | None, runs: RunsOfNeuron | None, marked: str | None) -> NeuronRow:
+def _whole_row(
+    row: Any, standing: ShownStanding | None, runs: RunsOfNeuron | None, marked: str | None, entry: ListEntry | None
+) -> NeuronRow:
     headline = None if standing is None else standing.headline
     old = None if standing is None else standing.score_2023
     return NeuronRow(
@@ -134,14 +159,12 @@ def _whole_row(row: Any, standing: ShownStanding | None, runs: RunsOfNeuron | No
         verdict=None if standing is None else standing.line,
         state=None if standing is None else standing.state,
         found_nothing=row.current_explanation_id is None and runs is not None and runs.found_nothing,
+        entry=entry,
         similarity=getattr(row, "meaning", None),
     )
 
 
-def _marked(session: Session, rows: Sequence[Any], words: str) -> dict[int, str]:
-    """The texts that a list shows, with marks around what the search finds in them, by the neuron's id."""
-    text = func.translate(func.left(Neuron.current_text, TEXT_SHOWN), HIT + HIT_END, "")
-    marked = func.ts_headline(ENGLISH, text, search_query(words), _HEADLINE)
-    ids = [row.id for row in rows]
-    found = session.execute(select(Neuron.id, marked.label("marked")).where(Neuron.id == func.any(ids)))
-    return {row.id: mark_prefixes(row.marked, words, start=HIT, end=HIT_END) for row in found}
+def _marked(row: Any, words: str | None) -> str | None:
+    """The explanation with marks around what a search has found, the beginnings of words that it names among them."""
+    marked = getattr(row, "marked", None)
+    return None if marked is None or not words else mark_prefixes(marked, words, start=HIT, end=HIT_END)

@@ -1,15 +1,16 @@
 """Neurons that are like one: by their text, by their strongest tokens, by the excerpts that they fire on most."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, bindparam, func, select
+from sqlalchemy import ARRAY, BigInteger, Integer, bindparam, column, func, select
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 
 from app.domain.samples import SampleKind
-from app.models import CollectedNeuron, Neuron, Sample
+from app.models import Neuron, Sample
+from app.queries.common.prepared import PreparedSelect, one_statement
 
 MOST_SHOWN = 8
 MOST_CANDIDATES = 200
@@ -44,24 +45,73 @@ class SimilarNeurons:
     """By co-firing and input weights, of the same layer, as the collection has stored them; each shares 1 of 1."""
 
 
-_SHARING = sql("""
-    SELECT neuron_id, count(*) AS n_shared
-    FROM (
-        SELECT neuron_id, unnest(strongest_tokens) AS token_id
-        FROM (
-            SELECT neuron_id, strongest_tokens FROM collected_neuron
-            WHERE strongest_tokens && CAST(:own AS integer[])
-                AND collection_id = :collection_id AND neuron_id <> :neuron_id
-            LIMIT :most_sharing
-        ) AS sharing
-    ) AS tokens
-    WHERE token_id = ANY(CAST(:own AS integer[]))
+@dataclass(frozen=True, slots=True)
+class _OfText:
+    """A neuron that is shown the same explanation first."""
+
+    id: int
+    layer: int
+    index: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Sharing:
+    """A neuron with the number of strongest tokens that it shares."""
+
+    neuron_id: int
+    n_shared: int
+    n_tokens: int
+    """Strongest tokens of the neuron that it is compared with."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Near:
+    """A neuron that the collection has stored as one of the nearest."""
+
+    layer: int
+    index: int
+    text: str | None
+
+
+# Found by the index of the texts' digests.
+_OF_TEXT = PreparedSelect(
+    _OfText,
+    sql("""
+    SELECT other.id, other.layer, other.index, other.current_text AS text
+    FROM neuron AS own JOIN neuron AS other ON other.subject_id = own.subject_id
+        AND md5(other.current_text) = md5(own.current_text) AND other.current_text = own.current_text
+        AND other.id <> own.id
+    WHERE own.id = :neuron_id ORDER BY other.id LIMIT :limit
+    """)
+    .bindparams(bindparam("neuron_id", type_=BigInteger), bindparam("limit", type_=BigInteger))
+    .columns(*map(column, ("id", "layer", "index", "text"))),
+)
+_SHARING = PreparedSelect(
+    _Sharing,
+    sql("""
+    WITH own AS MATERIALIZED (
+        SELECT strongest_tokens FROM collected_neuron WHERE neuron_id = :neuron_id AND collection_id = :collection_id
+    ), sharing AS (
+        SELECT neuron_id, strongest_tokens FROM collected_neuron
+        WHERE strongest_tokens && (SELECT strongest_tokens FROM own)
+            AND collection_id = :collection_id AND neuron_id <> :neuron_id
+        LIMIT :most_sharing
+    )
+    SELECT neuron_id, count(*) AS n_shared, (SELECT cardinality(strongest_tokens) FROM own) AS n_tokens
+    FROM (SELECT neuron_id, unnest(strongest_tokens) AS token_id FROM sharing) AS tokens
+    WHERE token_id = ANY(CAST((SELECT strongest_tokens FROM own) AS integer[]))
     GROUP BY neuron_id ORDER BY n_shared DESC, neuron_id LIMIT :most
-""")
-
-
-_NEAREST = sql("""
-    SELECT other.layer, other.index AS number, left(other.current_text, :shown) AS text
+    """)
+    .bindparams(
+        *(bindparam(name, type_=BigInteger) for name in ("neuron_id", "collection_id", "most", "most_sharing")),
+    )
+    .columns(*map(column, ("neuron_id", "n_shared", "n_tokens"))),
+)
+_NEAREST = PreparedSelect(
+    _Near,
+    sql("""
+    SELECT other.layer, other.index, left(other.current_text, :shown) AS text
     FROM collected_neuron AS own JOIN neuron AS me ON me.id = own.neuron_id,
         unnest(own.nearest) WITH ORDINALITY AS near (index, rank)
         JOIN neuron AS other ON other.index = near.index
@@ -69,75 +119,50 @@ _NEAREST = sql("""
         AND other.subject_id = me.subject_id AND other.layer = me.layer
     ORDER BY near.rank
     LIMIT :most
-""")
+    """)
+    .bindparams(*(bindparam(name, type_=BigInteger) for name in ("neuron_id", "collection_id", "most")))
+    .bindparams(bindparam("shown", TEXT_SHOWN, type_=Integer))
+    .columns(*map(column, ("layer", "index", "text"))),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Neurons of the same subject that may be like one."""
+
+    same_text: tuple[_OfText, ...]
+    sharing: dict[int, int]
+    """How many strongest tokens each shares, the most first."""
+    n_tokens: int
+    """Strongest tokens of the neuron itself, where any other shares one."""
+    nearest: tuple[_Near, ...]
+    """Those of the same layer that the collection has stored as the nearest."""
+
+
+def candidates_like(session: Session, *, neuron_id: int, collection_id: int | None, most_of_text: int) -> Candidates:
+    """Those of the same text, and the ``MOST_CANDIDATES`` that share the most strongest tokens. One query."""
+    counts = {"most": MOST_CANDIDATES, "most_sharing": MOST_SHARING}
+    with one_statement(session) as asked:
+        texts = asked.send(_OF_TEXT.given(neuron_id=neuron_id, limit=most_of_text))
+        sharing = asked.send(_SHARING.given(neuron_id=neuron_id, collection_id=collection_id, **counts))
+        nearest = asked.send(_NEAREST.given(neuron_id=neuron_id, collection_id=collection_id, most=MOST_SHOWN))
+    shared = {row.neuron_id: row.n_shared for row in sharing.rows}
+    n_tokens = sharing.rows[0].n_tokens if sharing.rows else 0
+    return Candidates(tuple(texts.rows), shared, n_tokens, tuple(nearest.rows))
 
 
 def similar_neurons(session: Session, *, neuron_id: int, collection_id: int | None) -> SimilarNeurons:
-    """What is like a neuron in a collection. At most seven queries."""
-    same_text = _same_text(session, neuron_id)
-    if collection_id is None:
-        return SimilarNeurons(same_text, (), ())
-    nearest = _nearest(session, neuron_id, collection_id)
-    n_tokens, sharing = sharing_tokens(session, neuron_id, collection_id, most=MOST_CANDIDATES)
-    if not n_tokens:
+    """What is like a neuron in a collection. At most three queries."""
+    found = candidates_like(session, neuron_id=neuron_id, collection_id=collection_id, most_of_text=MOST_SHOWN)
+    same_text = tuple(SimilarNeuron(row.layer, row.index, row.text[:TEXT_SHOWN], 1, 1) for row in found.same_text)
+    nearest = tuple(SimilarNeuron(row.layer, row.index, row.text, 1, 1) for row in found.nearest)
+    if collection_id is None or not found.sharing:
         return SimilarNeurons(same_text, (), (), nearest)
-    peaks, n_top = _shared_peaks(session, neuron_id, collection_id, list(sharing))
-    return SimilarNeurons(
-        same_text,
-        _shown(session, dict(list(sharing.items())[:MOST_SHOWN]), n_tokens),
-        _shown(session, dict(sorted(peaks.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_SHOWN]), n_top),
-        nearest,
-    )
-
-
-def _nearest(session: Session, neuron_id: int, collection_id: int) -> tuple[SimilarNeuron, ...]:
-    parameters = {"neuron_id": neuron_id, "collection_id": collection_id, "shown": TEXT_SHOWN, "most": MOST_SHOWN}
-    rows = session.execute(_NEAREST, parameters)
-    return tuple(SimilarNeuron(row.layer, row.number, row.text, 1, 1) for row in rows)
-
-
-def sharing_tokens(session: Session, neuron_id: int, collection_id: int, *, most: int) -> tuple[int, dict[int, int]]:
-    """How many strongest tokens a neuron has, and how many of them others share, the most first. Two queries."""
-    own = session.scalar(
-        select(CollectedNeuron.strongest_tokens).where(
-            CollectedNeuron.neuron_id == neuron_id, CollectedNeuron.collection_id == collection_id
-        )
-    )
-    if not own:
-        return 0, {}
-    parameters = {"own": own, "collection_id": collection_id, "neuron_id": neuron_id}
-    parameters |= {"most_sharing": MOST_SHARING, "most": most}
-    return len(own), {row.neuron_id: row.n_shared for row in session.execute(_SHARING, parameters)}
-
-
-def neurons_with_text_of(session: Session, neuron_id: int, *, limit: int) -> list[int]:
-    """Ids of neurons of the same subject that are shown the same explanation first."""
-    return [row.id for row in _of_text(session, neuron_id, limit)]
-
-
-def _same_text(session: Session, neuron_id: int) -> tuple[SimilarNeuron, ...]:
-    return tuple(
-        SimilarNeuron(row.layer, row.number, row.current_text[:TEXT_SHOWN], 1, 1)
-        for row in _of_text(session, neuron_id, MOST_SHOWN)
-    )
-
-
-def _of_text(session: Session, neuron_id: int, limit: int) -> Sequence[Any]:
-    """Found by the index of the texts' digests."""
-    own = session.execute(select(Neuron.subject_id, Neuron.current_text).where(Neuron.id == neuron_id)).one()
-    if own.current_text is None:
-        return ()
-    return session.execute(
-        select(Neuron.id, Neuron.layer, Neuron.index.label("number"), Neuron.current_text)
-        .where(
-            Neuron.subject_id == own.subject_id,
-            func.md5(Neuron.current_text) == func.md5(own.current_text),
-            Neuron.current_text == own.current_text,
-            Neuron.id != neuron_id,
-        )
-        .order_by(Neuron.id)
-        .limit(limit)
-    ).all()
+    peaks, n_top = _shared_peaks(session, neuron_id, collection_id, list(found.sharing))
+    tokens = dict(list(found.sharing.items())[:MOST_SHOWN])
+    tops = dict(sorted(peaks.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_SHOWN])
+    known = _texts(session, {*tokens, *tops})
+    return SimilarNeurons(same_text, _shown(known, tokens, found.n_tokens), _shown(known, tops, n_top), nearest)
 
 
 def _shared_peaks(
@@ -155,15 +180,16 @@ def _shared_peaks(
     return {i: n for i, top in by_neuron.items() if (n := len(own & top))}, len(own)
 
 
-def _shown(session: Session, shared: Mapping[int, int], n_all: int) -> tuple[SimilarNeuron, ...]:
-    """In the order of ``shared``, numbers by the neuron's id."""
-    if not shared:
-        return ()
+def _texts(session: Session, neuron_ids: Collection[int]) -> Mapping[int, Any]:
     text = func.left(Neuron.current_text, TEXT_SHOWN).label("text")
     rows = session.execute(
-        select(Neuron.id, Neuron.layer, Neuron.index.label("number"), text).where(Neuron.id == func.any(list(shared)))
+        select(Neuron.id, Neuron.layer, Neuron.index.label("number"), text).where(Neuron.id == func.any([*neuron_ids]))
     )
-    found: dict[int, Any] = {row.id: row for row in rows}
+    return {row.id: row for row in rows}
+
+
+def _shown(known: Mapping[int, Any], shared: Mapping[int, int], n_all: int) -> tuple[SimilarNeuron, ...]:
+    """In the order of ``shared``, numbers by the neuron's id."""
     return tuple(
-        SimilarNeuron(found[i].layer, found[i].number, found[i].text, n, n_all) for i, n in shared.items() if i in found
+        SimilarNeuron(known[i].layer, known[i].number, known[i].text, n, n_all) for i, n in shared.items() if i in known
     )

@@ -14,12 +14,9 @@ _IDS = bindparam("ids", type_=ARRAY(BigInteger))
 
 
 def top_activations(
-    session: Session, *, neuron_ids: Sequence[int], collection_ids: Sequence[int], shared_with: int | None = None
+    session: Session, *, neuron_ids: Sequence[int], collection_ids: Sequence[int]
 ) -> Mapping[int, dict[int, FloatArray]]:
-    """The activations [T] of each neuron's top excerpts in these collections, by neuron and excerpt. Two queries.
-
-    With ``shared_with``, only excerpts that this one of the neurons has, and only neurons with any of them.
-    """
+    """The activations [T] of each neuron's top excerpts in these collections, by neuron and excerpt. Two queries."""
     rows = session.execute(
         select(Sample.neuron_id, Sample.excerpt_ids, Sample.activations).where(
             Sample.neuron_id == func.any(_IDS),
@@ -28,11 +25,9 @@ def top_activations(
         ),
         {"ids": neuron_ids},
     ).all()
-    wanted = {i for row in rows if shared_with in (None, row.neuron_id) for i in row.excerpt_ids}
-    rows = [row for row in rows if wanted & set(row.excerpt_ids)]
     tokens = excerpt_tokens(session, excerpt_ids={i for row in rows for i in row.excerpt_ids})
     found = {}
     for row in rows:
         unpacked = unpack_activations(row.activations, [len(tokens[i]) for i in row.excerpt_ids])
-        found[row.neuron_id] = {i: each for i, each in zip(row.excerpt_ids, unpacked, strict=True) if i in wanted}
+        found[row.neuron_id] = dict(zip(row.excerpt_ids, unpacked, strict=True))
     return found

@@ -1,17 +1,17 @@
 """News: outcomes of a person's flags, verdicts and batches since that person last looked."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import ScalarSelect, func, literal, select, text, update
+from sqlalchemy import BigInteger, ScalarSelect, bindparam, func, literal, select, text, update
 from sqlalchemy.orm import Session
 
 from app.domain.flags import FlagVerdict
 from app.domain.news import MOST_COUNTED, NewsKind
 from app.domain.review import ItemState, Verdict, flag_verdict
 from app.models import Account, Batch, Explanation, Flag, Neuron, News, ReviewItem, Subject
+from app.queries.common.prepared import PreparedSelect, one_statement
+from app.queries.methods.definitions import NEWEST_METHODS, NewestMethod, offered
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,33 +100,71 @@ def n_unseen() -> ScalarSelect[int]:
     return select(func.count()).select_from(some).scalar_subquery()
 
 
-def news_of(session: Session, *, account_id: int, limit: int) -> tuple[NewsItem, ...]:
+@dataclass(frozen=True, slots=True)
+class _NewsRow:
+    """A piece of news with what it is about."""
+
+    id: int
+    created_at: datetime
+    is_new: bool
+    batch_id: int | None
+    title: str | None
+    flag_id: int | None
+    state: ItemState | None
+    outcome: Verdict | None
+    text: str | None
+    layer: int | None
+    index: int | None
+    needs_explanation: bool
+    slug: str | None
+
+
+_NEWEST = PreparedSelect(
+    _NewsRow,
+    select(
+        News.id,
+        News.created_at,
+        (News.id > Account.news_seen_id).label("is_new"),
+        News.batch_id,
+        Batch.title,
+        News.flag_id,
+        ReviewItem.state,
+        ReviewItem.outcome,
+        Explanation.text,
+        Neuron.layer,
+        Neuron.index,
+        Neuron.current_explanation_id.is_(None).label("needs_explanation"),
+        Subject.slug,
+    )
+    .join(Account, Account.id == News.account_id)
+    .outerjoin(Batch, Batch.id == News.batch_id)
+    .outerjoin(Flag, Flag.id == News.flag_id)
+    .outerjoin(ReviewItem, ReviewItem.id == Flag.item_id)
+    .outerjoin(Explanation, Explanation.id == Flag.explanation_id)
+    .outerjoin(Neuron, Neuron.id == Explanation.neuron_id)
+    .outerjoin(Subject, Subject.id == Neuron.subject_id)
+    .where(News.account_id == bindparam("account_id", type_=BigInteger))
+    .order_by(News.id.desc())
+    .limit(bindparam("limit", type_=BigInteger)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NewsAndMethods:
+    """An account's newest news, and what may be queued; empty where that was not asked for."""
+
+    news: tuple[NewsItem, ...]
+    methods: tuple[NewestMethod, ...]
+
+
+def news_of(session: Session, *, account_id: int, limit: int, with_methods: bool = False) -> NewsAndMethods:
     """The newest news of an account, the newest first. One query."""
-    rows: Sequence[Any] = session.execute(
-        select(
-            News,
-            Account.news_seen_id,
-            Batch.title,
-            ReviewItem.state,
-            ReviewItem.outcome,
-            Explanation.text,
-            Neuron.layer,
-            Neuron.index.label("number"),
-            Neuron.current_explanation_id,
-            Subject.slug,
-        )
-        .join(Account, Account.id == News.account_id)
-        .outerjoin(Batch, Batch.id == News.batch_id)
-        .outerjoin(Flag, Flag.id == News.flag_id)
-        .outerjoin(ReviewItem, ReviewItem.id == Flag.item_id)
-        .outerjoin(Explanation, Explanation.id == Flag.explanation_id)
-        .outerjoin(Neuron, Neuron.id == Explanation.neuron_id)
-        .outerjoin(Subject, Subject.id == Neuron.subject_id)
-        .where(News.account_id == account_id)
-        .order_by(News.id.desc())
-        .limit(limit)
-    ).all()
-    return tuple(_item(row) for row in rows)
+    with one_statement(session) as asked:
+        rows = asked.send(_NEWEST.given(account_id=account_id, limit=limit))
+        methods = asked.send(NEWEST_METHODS.given()) if with_methods else None
+    return NewsAndMethods(
+        tuple(_item(row) for row in rows.rows), () if methods is None else tuple(offered(methods.rows))
+    )
 
 
 def see_news(session: Session, *, account_id: int, up_to: int) -> None:
@@ -139,19 +177,18 @@ def see_news(session: Session, *, account_id: int, up_to: int) -> None:
     )
 
 
-def _item(row: Any) -> NewsItem:
-    news: News = row.News
-    if news.batch_id is not None:
-        batch = BatchNews(news.batch_id, row.title or f"batch {news.batch_id}")
-        return NewsItem(news.id, news.created_at, news.id > row.news_seen_id, None, batch)
-    became = flag_verdict(ItemState(row.state), None if row.outcome is None else Verdict(row.outcome))
+def _item(row: _NewsRow) -> NewsItem:
+    if row.batch_id is not None:
+        return NewsItem(
+            row.id, row.created_at, row.is_new, None, BatchNews(row.batch_id, row.title or f"batch {row.batch_id}")
+        )
     flag = FlagNews(
-        flag_id=news.flag_id or 0,
-        subject=row.slug,
-        layer=row.layer,
-        index=row.number,
-        explanation=row.text,
-        verdict=became,
-        needs_explanation=row.current_explanation_id is None,
+        flag_id=row.flag_id or 0,
+        subject=row.slug or "",
+        layer=row.layer or 0,
+        index=row.index or 0,
+        explanation=row.text or "",
+        verdict=None if row.state is None else flag_verdict(row.state, row.outcome),
+        needs_explanation=row.needs_explanation,
     )
-    return NewsItem(news.id, news.created_at, news.id > row.news_seen_id, flag, None)
+    return NewsItem(row.id, row.created_at, row.is_new, flag, None)

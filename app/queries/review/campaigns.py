@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import Select, and_, func, select, true
 from sqlalchemy.orm import Session
 
 from app.domain.bounds import BIGGEST_ID, LONGEST_CAMPAIGN_NAME, LONGEST_INSTRUCTIONS, LONGEST_QUESTION
@@ -16,6 +16,7 @@ from app.domain.review import (
     HIGHEST_CONTROL_SHARE,
     MOST_VERDICTS,
     CampaignState,
+    ItemState,
     Participants,
 )
 from app.errors import Conflict, Invalid, NotFound
@@ -210,27 +211,25 @@ def campaign_row(session: Session, *, campaign_id: int) -> CampaignRow:
 
 
 def open_campaigns(session: Session, *, limit: int) -> tuple[CampaignRow, ...]:
-    """The newest campaigns that are open, the standing one apart. One query where there is none, else three."""
-    found = select(Campaign.id).where(Campaign.state == CampaignState.OPEN, ~Campaign.is_standing)
-    ids = session.scalars(found.order_by(Campaign.id.desc()).limit(limit)).all()
-    return campaign_rows(session, campaign_ids=ids) if ids else ()
+    """The newest campaigns that are open, the standing one apart. One query."""
+    found = _campaigns().where(Campaign.state == CampaignState.OPEN, ~Campaign.is_standing)
+    return _with_counts(session, found.order_by(Campaign.id.desc()).limit(limit))
 
 
 def campaign_rows(session: Session, *, campaign_ids: Sequence[int] | None = None) -> tuple[CampaignRow, ...]:
-    """Campaigns, the standing one first, then the newest; all, or those with these ids. Two queries."""
+    """Campaigns, the standing one first, then the newest; all, or those with these ids. One query."""
     found = _campaigns().order_by(Campaign.is_standing.desc(), Campaign.id.desc())
-    counts = select(ReviewItem.campaign_id, ReviewItem.state, func.count()).group_by(
-        ReviewItem.campaign_id, ReviewItem.state
-    )
-    if campaign_ids is not None:
-        found = found.where(Campaign.id.in_(campaign_ids))
-        counts = counts.where(ReviewItem.campaign_id.in_(campaign_ids))
-    of_campaign: dict[int, dict[str, int]] = {}
-    for campaign_id, state, n in session.execute(counts):
-        of_campaign.setdefault(campaign_id, {})[state] = n
+    return _with_counts(session, found if campaign_ids is None else found.where(Campaign.id.in_(campaign_ids)))
+
+
+def _with_counts(session: Session, campaigns: Select[*tuple[Any, ...]]) -> tuple[CampaignRow, ...]:
+    """The campaigns with the number of their items by state."""
+    counts = [func.count().filter(ReviewItem.state == state).label(f"n_{state}") for state in ItemState]
+    counted = select(*counts).where(ReviewItem.campaign_id == Campaign.id).correlate(Campaign).lateral("counted")
+    rows = session.execute(campaigns.add_columns(*counted.c).join(counted, true()))
     return tuple(
-        CampaignRow(**_of_head(row), counts=ItemCounts(**of_campaign.get(row.Campaign.id, {})))
-        for row in session.execute(found)
+        CampaignRow(**_of_head(row), counts=ItemCounts(**{each: getattr(row, f"n_{each}") for each in ItemState}))
+        for row in rows
     )
 
 
@@ -239,7 +238,7 @@ def standing_campaign_id(session: Session) -> int:
     return session.scalars(select(Campaign.id).where(Campaign.is_standing)).one()
 
 
-def _campaigns() -> Any:
+def _campaigns() -> Select[*tuple[Any, ...]]:
     columns = (Campaign, CampaignVersion, Subject.slug, Subject.name.label("subject"), Account.name.label("by"))
     return (
         select(*columns)

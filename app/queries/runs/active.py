@@ -1,6 +1,5 @@
 """Runs that are queued or running, and runs that found nothing. Looked up when needed: partial indexes hold them."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import (
@@ -16,7 +15,6 @@ from sqlalchemy import (
     or_,
     select,
 )
-from sqlalchemy.orm import Session
 
 from app.domain.work import ACTIVE, WorkStatus
 from app.models import Neuron, Run
@@ -41,15 +39,21 @@ def has_found_nothing() -> ColumnElement[bool]:
     return exists().where(Run.neuron_id == Neuron.id, found_nothing()).correlate(Neuron)
 
 
-def n_without_explanation(session: Session) -> Mapping[int, int]:
-    """How many neurons are unexplained after a run that found nothing worth saying, by the subject's id. One query."""
-    rows = session.execute(
-        select(Neuron.subject_id, func.count(Neuron.id.distinct()))
-        .join(Run, Run.neuron_id == Neuron.id)
-        .where(found_nothing(), Neuron.current_explanation_id.is_(None))
-        .group_by(Neuron.subject_id)
-    )
-    return {row[0]: row[1] for row in rows}
+@dataclass(frozen=True, slots=True)
+class UnexplainedOfSubject:
+    """How many neurons of a subject are unexplained after a run that found nothing worth saying."""
+
+    subject_id: int
+    n: int
+
+
+WITHOUT_EXPLANATION = PreparedSelect(
+    UnexplainedOfSubject,
+    select(Neuron.subject_id, func.count(Neuron.id.distinct()).label("n"))
+    .join(Run, Run.neuron_id == Neuron.id)
+    .where(found_nothing(), Neuron.current_explanation_id.is_(None))
+    .group_by(Neuron.subject_id),
+)
 
 
 def n_active_runs() -> ScalarSelect[int]:

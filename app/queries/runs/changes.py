@@ -1,17 +1,30 @@
 """What the runs of a batch have changed: counted from kept sums, and in the order of the difference."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Double, func, literal, literal_column, select, tuple_
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Double,
+    any_,
+    bindparam,
+    func,
+    literal,
+    literal_column,
+    select,
+    tuple_,
+)
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.selectable import LateralFromClause
 
 from app.domain.bounds import BIGGEST_ID
 from app.domain.changes import Change
-from app.models import ChangeCount, RunChange
+from app.models import Batch, ChangeCount, RunChange
 from app.queries.common.paging import Page, damaged_cursor
+from app.queries.common.prepared import PreparedSelect, labelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +34,6 @@ class ChangeCounts:
     counts: dict[Change, int]
     n_current: int = 0
     """Runs whose explanation is a new one, and the one that is shown first now."""
-
-
-NO_CHANGES = ChangeCounts(dict.fromkeys(Change, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,26 +49,29 @@ class RunOutcome:
     is_copy: bool
 
 
-def change_counts(session: Session, *, batch_ids: Sequence[int]) -> dict[int, ChangeCounts]:
-    """The changes of each of these batches, from kept sums. One query."""
-    sums = [func.coalesce(func.sum(ChangeCount.__table__.c[change]), 0) for change in Change]
-    statement = select(ChangeCount.batch_id, *sums, func.coalesce(func.sum(ChangeCount.current), 0))
-    rows = session.execute(
-        statement.where(ChangeCount.batch_id == func.any(list(batch_ids))).group_by(ChangeCount.batch_id)
-    )
-    found = {row[0]: ChangeCounts(dict(zip(Change, row[1:-1], strict=True)), row[-1]) for row in rows}
-    return {batch_id: found.get(batch_id, NO_CHANGES) for batch_id in batch_ids}
+def counted_changes() -> LateralFromClause:
+    """The changes of the batch of the enclosing statement, from kept sums: by name, and ``current``."""
+    table = ChangeCount.__table__.c
+    sums = [func.coalesce(func.sum(table[name]), literal_column("0")).label(name) for name in (*Change, "current")]
+    return select(*sums).where(ChangeCount.batch_id == Batch.id).correlate(Batch).lateral("counted_changes")
 
 
-def outcomes_of(session: Session, *, run_ids: Sequence[int]) -> dict[int, RunOutcome]:
-    """What each of these runs has changed, by its id; those without a text are missing. One query."""
-    rows = session.scalars(select(RunChange).where(RunChange.run_id == func.any(list(run_ids))))
-    return {
-        row.run_id: RunOutcome(
-            Change(row.change), row.scorer, row.before, row.after, row.difference, row.is_current, row.is_copy
-        )
-        for row in rows
-    }
+@dataclass(frozen=True, slots=True)
+class OutcomeOfRun:
+    """What a run has changed, with its id."""
+
+    run_id: int
+    outcome: RunOutcome
+
+
+_OUTCOME = {field.name: getattr(RunChange, field.name) for field in fields(RunOutcome)}
+OUTCOMES = PreparedSelect(
+    OutcomeOfRun,
+    select(RunChange.run_id, *labelled("outcome", _OUTCOME)).where(
+        RunChange.run_id == any_(bindparam("run_ids", type_=ARRAY(BigInteger)))
+    ),
+)
+"""Of these runs; those without a text are missing."""
 
 
 @dataclass(frozen=True, slots=True)

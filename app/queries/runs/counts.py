@@ -1,34 +1,48 @@
 """How many runs of each status there are, without counting them: see ``app.models.RunCount``."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Select, func, literal, select
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import ColumnElement, func, literal_column, select
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.selectable import LateralFromClause
 
 from app.domain.work import WorkStatus
-from app.models import RunCount
+from app.models import Batch, RunCount
+from app.queries.common.prepared import PreparedSelect
 
 _SUMS = {status: func.sum(RunCount.__table__.c[status]) for status in WorkStatus}
 
 
 def status_sums() -> dict[WorkStatus, ColumnElement[int]]:
     """The sums over rows of ``run_count``: the number of runs with each status."""
-    return {status: func.coalesce(total, literal(0)) for status, total in _SUMS.items()}
+    return {status: func.coalesce(total, literal_column("0")) for status, total in _SUMS.items()}
 
 
-def batch_counts(session: Session, *, batch_ids: Sequence[int]) -> dict[int, dict[WorkStatus, int]]:
-    """The number of runs of each status in each of these batches. One query."""
-    counts = {batch_id: dict.fromkeys(WorkStatus, 0) for batch_id in batch_ids}
-    sums = _summed(RunCount.batch_id).where(RunCount.batch_id == func.any(list(batch_ids))).group_by(RunCount.batch_id)
-    for batch_id, *numbers in session.execute(sums):
-        counts[batch_id] = dict(zip(WorkStatus, numbers, strict=True))
-    return counts
+def counted_runs() -> LateralFromClause:
+    """The number of runs of each status in the batch of the enclosing statement, by the names of the statuses."""
+    sums = [total.label(status) for status, total in status_sums().items()]
+    return select(*sums).where(RunCount.batch_id == Batch.id).correlate(Batch).lateral("counted_runs")
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveCount:
+    """The number of runs that wait, and of those that a worker has."""
+
+    queued: int
+    running: int
+
+
+_SUMMED = status_sums()
+ACTIVE_RUNS = PreparedSelect(
+    ActiveCount,
+    select(_SUMMED[WorkStatus.QUEUED].label("queued"), _SUMMED[WorkStatus.RUNNING].label("running")).select_from(
+        RunCount
+    ),
+)
+"""In all batches together."""
 
 
 def total_counts(session: Session) -> dict[WorkStatus, int]:
     """The number of runs of each status in all batches together. One query."""
-    return dict(zip(WorkStatus, session.execute(_summed()).one(), strict=True))
-
-
-def _summed(*keys: InstrumentedAttribute[int]) -> Select[*tuple[int, ...]]:
-    return select(*keys, *status_sums().values()).select_from(RunCount)
+    sums = session.execute(select(*status_sums().values()).select_from(RunCount)).one()
+    return dict(zip(WorkStatus, sums, strict=True))

@@ -6,26 +6,22 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, func, literal_column, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import BigInteger, ColumnElement, Select, bindparam, func, literal_column, select, true
+from sqlalchemy.orm import Session
 
 from app.domain.bounds import BIGGEST_ID
-from app.domain.explanation_states import ExplanationState
+from app.domain.changes import Change
 from app.domain.failures import CauseCount, causes_of
-from app.domain.headlines import Headline, headline_of
-from app.domain.standing import SCORE_2023, standing_score
-from app.domain.verdict_lines import VerdictLine, verdict_line
 from app.domain.work import ACTIVE, WorkStatus
 from app.errors import NotFound
-from app.models import Account, Batch, Explanation, Method, Neuron, Pause, Run, RunChange, Subject, Worker
+from app.models import Account, Batch, Method, Neuron, Run, Subject, Worker
 from app.queries.common.paging import Page, id_page
-from app.queries.doubts.shown import doubts_about
-from app.queries.explanations.judged import states_of
-from app.queries.neurons.claims import ScoreRow, scores_of_runs
-from app.queries.runs.changes import ChangeCounts, ChangeOrder, RunOutcome, change_counts, changed_runs, outcomes_of
-from app.queries.runs.counts import batch_counts
-from app.queries.work.pauses import HELD
-from app.queries.work.workers import LeaseShown, is_alive, lease_shown
+from app.queries.common.prepared import PreparedSelect, one_statement
+from app.queries.runs.changes import ChangeCounts, ChangeOrder, RunOutcome, changed_runs, counted_changes
+from app.queries.runs.counts import counted_runs
+from app.queries.runs.results import RunResult, made_by_runs, with_texts
+from app.queries.work.pauses import PAUSES
+from app.queries.work.workers import WORKERS_ALIVE, LeaseShown, lease_shown
 
 LOOKED_AT = 500
 """Failures whose causes are counted: more of them have the same causes."""
@@ -90,24 +86,6 @@ class BatchSummary:
             return BatchState.ENDED
         has_begun = self.n_ended > 0 or self.counts[WorkStatus.RUNNING] > 0
         return BatchState.RUNNING if has_begun else BatchState.WAITING
-
-
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """The explanation that represents a run: its method's first candidate, or the text that it was to score."""
-
-    explanation_id: int
-    text: str
-    score: float | None
-    """The 2023 score that this very run measured; later scores of the text are on its own page."""
-    simulator: str | None
-    """Of the scores."""
-    headline: Headline[ScoreRow] | None
-    """Of the executed score and what this run measured."""
-    line: VerdictLine
-    """What the headline means, with the doubts there are about the text now."""
-    state: ExplanationState | None
-    """What reviewers have made of the text by now; None where nobody has flagged or judged it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,37 +220,53 @@ def run_detail(session: Session, *, run_id: int) -> RunDetail:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    error: str | None
+
+
+def _newest_failures(status: WorkStatus) -> PreparedSelect[_Failure]:
+    """Of a batch, those of a status. The word stands in the statement itself, so that a partial index fits."""
+    own = (Run.batch_id == bindparam("batch_id", type_=BigInteger), Run.status == literal_column(repr(str(status))))
+    found = select(Run.error).where(*own).order_by(Run.id.desc()).limit(bindparam("newest", type_=BigInteger))
+    return PreparedSelect(_Failure, found)
+
+
+_FAILURES = [_newest_failures(status) for status in (WorkStatus.FAILED, WorkStatus.QUARANTINED)]
+
+
 def failure_causes(session: Session, *, batch_id: int, newest: int = LOOKED_AT) -> tuple[CauseCount, ...]:
-    """The causes of a batch's newest failures, the most frequent first. Two queries of at most ``newest`` rows."""
-    errors: list[str | None] = []
-    for status in (WorkStatus.FAILED, WorkStatus.QUARANTINED):
-        one = select(Run.error).where(Run.batch_id == batch_id, Run.status == literal_column(repr(str(status))))
-        errors += session.scalars(one.order_by(Run.id.desc()).limit(newest))
-    return causes_of(errors)
+    """The causes of a batch's newest failures, the most frequent first. One query of twice ``newest`` rows at most."""
+    with one_statement(session) as asked:
+        found = [asked.send(each.given(batch_id=batch_id, newest=newest)) for each in _FAILURES]
+    return causes_of([row.error for each in found for row in each.rows])
 
 
 def worker_count(session: Session) -> WorkerCount:
-    """The workers that could take a run now."""
-    alive = session.scalar(select(func.count()).select_from(Worker).where(is_alive()))
-    pauses = session.scalars(select(Pause).where(Pause.until > func.now()).order_by(Pause.provider))
-    reasons = (p.reason if p.until >= HELD else f"{p.reason.rstrip('.')}. It resumes by itself." for p in pauses)
-    return WorkerCount(alive or 0, tuple(reasons))
+    """The workers that could take a run now. One query."""
+    with one_statement(session) as asked:
+        alive, pauses = asked.send(WORKERS_ALIVE.given()), asked.send(PAUSES.given())
+    reasons = (p.reason if p.is_held else f"{p.reason.rstrip('.')}. It resumes by itself." for p in pauses.rows)
+    return WorkerCount(len(alive.rows), tuple(reasons))
 
 
 def _batches(
     session: Session, conditions: Sequence[ColumnElement[bool]], *, newest_first: bool, limit: int
 ) -> list[BatchSummary]:
+    runs, changed = counted_runs(), counted_changes()
     rows = session.execute(
         select(Batch, Subject.slug, Method.name.label("method"), Method.version, Method.label, Account.name.label("by"))
+        .add_columns(*(runs.c[status].label(f"runs_{status}") for status in WorkStatus))
+        .add_columns(*(changed.c[name].label(f"changed_{name}") for name in (*Change, "current")))
         .join(Subject, Subject.id == Batch.subject_id)
         .join(Method, Method.id == Batch.method_id)
         .outerjoin(Account, Account.id == Batch.account_id)
+        .join(runs, true())
+        .join(changed, true())
         .where(*conditions)
         .order_by(Batch.id.desc() if newest_first else Batch.id)
         .limit(limit)
-    ).all()
-    ids = [row.Batch.id for row in rows]
-    counts, changes = batch_counts(session, batch_ids=ids), change_counts(session, batch_ids=ids)
+    )
     return [
         BatchSummary(
             id=row.Batch.id,
@@ -285,8 +279,8 @@ def _batches(
             created_at=row.Batch.created_at,
             cancelled_at=row.Batch.cancelled_at,
             n_runs=row.Batch.n_runs,
-            counts=counts[row.Batch.id],
-            changes=changes[row.Batch.id],
+            counts={status: getattr(row, f"runs_{status}") for status in WorkStatus},
+            changes=ChangeCounts({change: getattr(row, f"changed_{change}") for change in Change}, row.changed_current),
             spent=row.Batch.spent,
             spent_estimated=row.Batch.spent_estimated,
             price_cap=row.Batch.price_cap,
@@ -295,8 +289,8 @@ def _batches(
     ]
 
 
-def _run_columns() -> Any:
-    return (
+def _run_columns() -> Select[*tuple[Any, ...]]:
+    return with_texts(
         select(Run, Neuron.layer, Neuron.index, Neuron.headline_score, Neuron.current_score, Subject.slug)
         .select_from(Run)
         .join(Neuron, Neuron.id == Run.neuron_id)
@@ -306,9 +300,7 @@ def _run_columns() -> Any:
 
 
 def _with_results(session: Session, rows: Sequence[Any]) -> list[RunRow]:
-    succeeded = [row.Run.id for row in rows if row.Run.status == WorkStatus.SUCCEEDED]
-    results = _results(session, succeeded)
-    outcomes = outcomes_of(session, run_ids=succeeded) if succeeded else {}
+    made = made_by_runs(session, rows)
     return [
         RunRow(
             id=row.Run.id,
@@ -326,8 +318,8 @@ def _with_results(session: Session, rows: Sequence[Any]) -> list[RunRow]:
             queued_at=row.Run.queued_at,
             started_at=row.Run.started_at,
             finished_at=row.Run.finished_at,
-            result=results.get(row.Run.id),
-            outcome=outcomes.get(row.Run.id),
+            result=made[row.Run.id].result if row.Run.id in made else None,
+            outcome=made[row.Run.id].outcome if row.Run.id in made else None,
             score_before=_first_known(row.headline_score, row.current_score) if row.Run.status in ACTIVE else None,
         )
         for row in rows
@@ -336,38 +328,3 @@ def _with_results(session: Session, rows: Sequence[Any]) -> list[RunRow]:
 
 def _first_known(*values: float | None) -> float | None:
     return next((value for value in values if value is not None), None)
-
-
-# Made once: an alias costs more than the query.
-_MADE = aliased(Explanation)
-
-
-def _results(session: Session, run_ids: Sequence[int]) -> dict[int, RunResult]:
-    """The explanation that represents each of these runs with the scores that it measured, by the run's id."""
-    first = select(_MADE.id).where(_MADE.run_id == Run.id, _MADE.rank == 0).scalar_subquery()
-    # What is given again was measured by the run that gave it first.
-    measured_by = case((RunChange.is_copy, Explanation.run_id), else_=Run.id)
-    texts = session.execute(
-        select(Run.id, measured_by.label("measured_by"), Explanation.id.label("explanation_id"), Explanation.text)
-        .outerjoin(RunChange, RunChange.run_id == Run.id)
-        .join(Explanation, Explanation.id == func.coalesce(Run.explanation_id, first, RunChange.explanation_id))
-        .where(Run.id.in_(run_ids))
-    ).all()
-    found = scores_of_runs(session, {row.measured_by: row.explanation_id for row in texts})
-    measured = {row.id: found[row.measured_by] for row in texts}
-    old = {key: standing_score(scores, SCORE_2023, made_by_method=True) for key, scores in measured.items()}
-    headlines = {key: headline_of(scores, made_by_method=True) for key, scores in measured.items()}
-    doubts = doubts_about(session, explanation_ids=(row.explanation_id for row in texts))
-    states = states_of(session, explanation_ids=(row.explanation_id for row in texts))
-    return {
-        row.id: RunResult(
-            explanation_id=row.explanation_id,
-            text=row.text,
-            score=None if (score := old[row.id]) is None else score.value,
-            simulator=None if score is None else score.simulator,
-            headline=headlines[row.id],
-            line=verdict_line(headlines[row.id], doubts.get(row.explanation_id, ())),
-            state=states.get(row.explanation_id),
-        )
-        for row in texts
-    }

@@ -1,5 +1,6 @@
 """Subjects as pages name them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +55,14 @@ def subject_names(session: Session) -> tuple[SubjectName, ...]:
     """All subjects, the newest first."""
     rows = session.execute(select(Subject.id, Subject.slug, Subject.name).order_by(Subject.id.desc()))
     return tuple(SubjectName(row.id, row.slug, row.name) for row in rows)
+
+
+def one_of(names: Sequence[SubjectName], slug: str) -> SubjectName:
+    """The subject of this slug among all. Raises NotFound."""
+    found = next((each for each in names if each.slug == slug), None)
+    if found is None:
+        raise NotFound("There is no such subject. The first page lists those there are.")
+    return found
 
 
 def named_subject(session: Session, *, slug: str) -> SubjectName:
@@ -146,12 +155,17 @@ def _other_collections() -> ScalarSelect[list[str] | None]:
     )
 
 
-_OF_SLUG = PreparedSelect(SubjectHead, _of_slug())
+SUBJECT_HEADS = PreparedSelect(SubjectHead, _of_slug())
+"""The subject of a slug."""
 
 
 def subject_head(session: Session, *, slug: str) -> SubjectHead:
     """The subject of this slug. One query. Raises NotFound."""
-    found = rows_of(session, _OF_SLUG.given(slug=slug))
+    return one_subject(rows_of(session, SUBJECT_HEADS.given(slug=slug)))
+
+
+def one_subject(found: Sequence[SubjectHead]) -> SubjectHead:
+    """The subject that ``SUBJECT_HEADS`` has found. Raises NotFound."""
     if not found:
         raise NotFound("There is no such subject. The first page lists those there are.")
     return found[0]

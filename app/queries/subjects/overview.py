@@ -1,6 +1,7 @@
 """The first page's content: subjects, how far they are explained, and current work."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -9,14 +10,15 @@ from sqlalchemy.orm import Session
 
 from app.domain.doubts import Doubt
 from app.domain.sites import Site
-from app.domain.work import WorkStatus
-from app.models import Collection, Corpus, NeuronCount, Pause, Subject, TableCount, Worker
-from app.queries.doubts.shown import DoubtCount, doubt_counts
-from app.queries.explanations.judged import n_disputed_by_subject
-from app.queries.runs.active import n_without_explanation
-from app.queries.runs.counts import total_counts
-from app.queries.work.pauses import HELD
-from app.queries.work.workers import is_alive
+from app.models import Collection, Corpus, NeuronCount, Subject, TableCount
+from app.queries.common.prepared import PendingRows, PreparedSelect, Reads, one_statement
+from app.queries.doubts.shown import DOUBT_SUMS, DoubtCount, doubts_by_subject
+from app.queries.explanations.judged import DISPUTED
+from app.queries.runs.active import WITHOUT_EXPLANATION
+from app.queries.runs.counts import ACTIVE_RUNS, ActiveCount
+from app.queries.subjects.unfinished import UNFINISHED, UnfinishedCollection
+from app.queries.work.pauses import PAUSES, CurrentPause
+from app.queries.work.workers import WORKERS_ALIVE, WorkerSeen
 
 SCORE_BINS = 20
 """Equal bins of a score histogram over 0..1, as ``score_bin`` in the migration has them; one more, the first, holds
@@ -100,18 +102,6 @@ class SubjectSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerSeen:
-    """A worker that has shown itself lately."""
-
-    host: str
-    pid: int
-    device: str
-    doing: str
-    n_finished: int
-    started_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class PauseShown:
     """A provider whose work waits for an outage to end."""
 
@@ -123,46 +113,150 @@ class PauseShown:
 
 
 @dataclass(frozen=True, slots=True)
-class QueueCounts:
-    """The number of runs that wait, and of those that a worker has."""
+class SubjectShown:
+    """What a subject says of itself."""
 
-    queued: int
-    running: int
+    id: int
+    slug: str
+    name: str
+    architecture: str
+    site: Site
+    n_layers: int
+    neurons_per_layer: int
+    corpus: str | None
+    tokens: int | None
 
 
-def subject_summaries(session: Session) -> tuple[SubjectSummary, ...]:
-    """All subjects with their counts, doubts and the score histogram of each layer. Seven queries."""
-    rows = session.execute(
-        select(Subject, Corpus.name.label("corpus"), Collection.tokens_done)
-        .outerjoin(Collection, Collection.id == Subject.collection_id)
-        .outerjoin(Corpus, Corpus.id == Collection.corpus_id)
-        .order_by(Subject.name, Subject.id)
-    ).all()
-    counted, doubted, compared = _counted_neurons(session), doubt_counts(session), _against_tables(session)
-    disputed, nothing = n_disputed_by_subject(session), n_without_explanation(session)
-    return tuple(
-        SubjectSummary(
-            slug=row.Subject.slug,
-            name=row.Subject.name,
-            architecture=row.Subject.architecture,
-            site=Site.from_json(row.Subject.site),
-            n_layers=row.Subject.n_layers,
-            neurons_per_layer=row.Subject.neurons_per_layer,
-            n_neurons=row.Subject.n_layers * row.Subject.neurons_per_layer,
-            n_explained=counted[row.Subject.id].n_explained,
-            n_flagged=counted[row.Subject.id].n_flagged,
-            n_doubtful=counted[row.Subject.id].n_doubtful,
-            n_disputed=disputed.get(row.Subject.id, 0),
-            n_rejected=counted[row.Subject.id].n_rejected,
-            n_no_explanation=nothing.get(row.Subject.id, 0),
-            doubts=doubted.get(row.Subject.id, ()),
-            corpus=row.corpus,
-            tokens=row.tokens_done,
-            scores=counted[row.Subject.id].by_simulator(row.Subject.n_layers),
-            against_table=compared.get(row.Subject.id, ()),
-        )
-        for row in rows
+_SUBJECTS = PreparedSelect(
+    SubjectShown,
+    select(
+        Subject.id,
+        Subject.slug,
+        Subject.name,
+        Subject.architecture,
+        Subject.site,
+        Subject.n_layers,
+        Subject.neurons_per_layer,
+        Corpus.name.label("corpus"),
+        Collection.tokens_done.label("tokens"),
     )
+    .outerjoin(Collection, Collection.id == Subject.collection_id)
+    .outerjoin(Corpus, Corpus.id == Collection.corpus_id)
+    .order_by(Subject.name, Subject.id),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TablePairOfSubject:
+    """A pair of bins of a subject; NULL for what has no score."""
+
+    subject_id: int
+    own: int | None
+    table: int | None
+    n: int
+
+
+_PAIR, _PAIRED = (TableCount.subject_id, TableCount.bin, TableCount.table_bin), func.sum(TableCount.neurons)
+_TABLE_PAIRS = PreparedSelect(
+    TablePairOfSubject,
+    select(TableCount.subject_id, TableCount.bin.label("own"), TableCount.table_bin.label("table"), _PAIRED.label("n"))
+    .group_by(*_PAIR)
+    .having(_PAIRED > 0)
+    .order_by(*_PAIR),
+)
+"""The neurons of every subject by the bins of their headline and of their token table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """Who works, what waits and why, and which collections are under way."""
+
+    workers: tuple[WorkerSeen, ...]
+    pauses: tuple[PauseShown, ...]
+    collections: tuple[UnfinishedCollection, ...]
+    queue: ActiveCount
+
+
+@dataclass(frozen=True, slots=True)
+class _PendingActivity:
+    """The same, available after the round trip."""
+
+    workers: PendingRows[WorkerSeen]
+    pauses: PendingRows[CurrentPause]
+    collections: PendingRows[UnfinishedCollection]
+    queue: PendingRows[ActiveCount]
+
+    def found(self) -> Activity:
+        """What was found."""
+        return Activity(
+            workers=tuple(self.workers.rows),
+            pauses=tuple(
+                PauseShown(p.provider, p.reason, p.since, None if p.is_held else p.until) for p in self.pauses.rows
+            ),
+            collections=tuple(self.collections.rows),
+            queue=self.queue.rows[0],
+        )
+
+
+def _send_activity(asked: Reads) -> _PendingActivity:
+    return _PendingActivity(
+        asked.send(WORKERS_ALIVE.given()),
+        asked.send(PAUSES.given()),
+        asked.send(UNFINISHED.given()),
+        asked.send(ACTIVE_RUNS.given()),
+    )
+
+
+def current_activity(session: Session) -> Activity:
+    """What is going on. One query."""
+    with one_statement(session) as asked:
+        pending = _send_activity(asked)
+    return pending.found()
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """All subjects, and what is going on."""
+
+    subjects: tuple[SubjectSummary, ...]
+    activity: Activity
+
+
+def overview(session: Session) -> Overview:
+    """All subjects with their counts, doubts and the score histogram of each layer, and current work. Two queries."""
+    counted = _counted_neurons(session)  # by itself: of thousands of rows the driver reads columns faster than records
+    with one_statement(session) as asked:
+        subjects, pairs = asked.send(_SUBJECTS.given()), asked.send(_TABLE_PAIRS.given())
+        doubts, disputed = asked.send(DOUBT_SUMS.given()), asked.send(DISPUTED.given())
+        nothing = asked.send(WITHOUT_EXPLANATION.given())
+        activity = _send_activity(asked)
+    doubted, compared = doubts_by_subject(doubts.rows), _compared(pairs.rows)
+    n_disputed = {row.subject_id: row.n for row in disputed.rows}
+    n_without = {row.subject_id: row.n for row in nothing.rows}
+    summaries = tuple(
+        SubjectSummary(
+            slug=row.slug,
+            name=row.name,
+            architecture=row.architecture,
+            site=row.site,
+            n_layers=row.n_layers,
+            neurons_per_layer=row.neurons_per_layer,
+            n_neurons=row.n_layers * row.neurons_per_layer,
+            n_explained=counted[row.id].n_explained,
+            n_flagged=counted[row.id].n_flagged,
+            n_doubtful=counted[row.id].n_doubtful,
+            n_disputed=n_disputed.get(row.id, 0),
+            n_rejected=counted[row.id].n_rejected,
+            n_no_explanation=n_without.get(row.id, 0),
+            doubts=doubted.get(row.id, ()),
+            corpus=row.corpus,
+            tokens=row.tokens,
+            scores=counted[row.id].by_simulator(row.n_layers),
+            against_table=compared.get(row.id, ()),
+        )
+        for row in subjects.rows
+    )
+    return Overview(summaries, activity.found())
 
 
 @dataclass(slots=True)
@@ -208,30 +302,10 @@ def _counted_neurons(session: Session) -> dict[int, _Counted]:
     return counted
 
 
-def _against_tables(session: Session) -> dict[int, tuple[TablePair, ...]]:
-    """The neurons of every subject by the bins of their headline and of their token table, by the subject's id."""
-    groups, total = (TableCount.subject_id, TableCount.bin, TableCount.table_bin), func.sum(TableCount.neurons)
+def _compared(rows: Iterable[TablePairOfSubject]) -> dict[int, tuple[TablePair, ...]]:
+    """The pairs of scored neurons with a scored table, by the subject's id."""
     found = defaultdict[int, list[TablePair]](list)
-    rows = session.execute(select(*groups, total).group_by(*groups).having(total > 0).order_by(*groups))
-    for subject_id, own, table, n in rows:
-        if own is not None and table is not None:
-            found[subject_id].append(TablePair(own, table, n))
+    for row in rows:
+        if row.own is not None and row.table is not None:
+            found[row.subject_id].append(TablePair(row.own, row.table, row.n))
     return {subject_id: tuple(pairs) for subject_id, pairs in found.items()}
-
-
-def workers_seen(session: Session) -> tuple[WorkerSeen, ...]:
-    """The workers that are alive."""
-    rows = session.scalars(select(Worker).where(is_alive()).order_by(Worker.host, Worker.pid))
-    return tuple(WorkerSeen(w.host, w.pid, w.device, w.doing, w.n_finished, w.started_at) for w in rows)
-
-
-def pauses(session: Session) -> tuple[PauseShown, ...]:
-    """Providers whose work waits."""
-    rows = session.scalars(select(Pause).where(Pause.until > func.now()).order_by(Pause.provider))
-    return tuple(PauseShown(p.provider, p.reason, p.since, None if p.until >= HELD else p.until) for p in rows)
-
-
-def queue_counts(session: Session) -> QueueCounts:
-    """The number of active runs."""
-    counts = total_counts(session)
-    return QueueCounts(counts[WorkStatus.QUEUED], counts[WorkStatus.RUNNING])

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.collections import CollectionStage, CollectionStatus
 from app.models import Collection, Corpus, DataImport, Subject
+from app.queries.common.prepared import PreparedSelect, rows_of
 
 SHOWN_DAYS = 7
 """Nothing is shown of an unfinished collection on which nothing has worked for so long."""
@@ -42,37 +43,37 @@ class UnfinishedCollection:
         return max(0, self.tokens_planned - self.tokens_done) / self.tokens_per_second
 
 
+_IS_RUNNING = Collection.status == CollectionStatus.RUNNING
+UNFINISHED = PreparedSelect(
+    UnfinishedCollection,
+    select(
+        Subject.name.label("subject"),
+        Subject.slug,
+        Corpus.name.label("corpus"),
+        Collection.status,
+        (_IS_RUNNING & (Collection.lease_until > func.now())).label("is_alive"),
+        Collection.stage,
+        Collection.progress,
+        Collection.tokens_done,
+        Collection.tokens_planned,
+        Collection.tokens_per_second,
+        Collection.error,
+        Collection.lease_until.label("left_at"),
+    )
+    .join(Subject, Subject.id == Collection.subject_id)
+    .join(Corpus, Corpus.id == Collection.corpus_id)
+    .where(
+        Collection.status != CollectionStatus.COMPLETE,
+        ~exists().where(DataImport.collection_id == Collection.id),  # imports have a page of their own
+        or_(Subject.collection_id.is_(None), Collection.id > Subject.collection_id),
+        Collection.lease_until > func.now() - timedelta(days=SHOWN_DAYS),
+    )
+    .order_by(Collection.id.desc())
+    .limit(MOST_SHOWN),
+)
+"""Those that are newer than what their subject shows, the newest first."""
+
+
 def unfinished_collections(session: Session) -> tuple[UnfinishedCollection, ...]:
     """Those that are newer than what their subject shows, the newest first. One query."""
-    running = Collection.status == CollectionStatus.RUNNING
-    rows = session.execute(
-        select(Collection, Subject.name, Subject.slug, Corpus.name.label("corpus"))
-        .add_columns((running & (Collection.lease_until > func.now())).label("is_alive"))
-        .join(Subject, Subject.id == Collection.subject_id)
-        .join(Corpus, Corpus.id == Collection.corpus_id)
-        .where(
-            Collection.status != CollectionStatus.COMPLETE,
-            ~exists().where(DataImport.collection_id == Collection.id),  # imports have a page of their own
-            or_(Subject.collection_id.is_(None), Collection.id > Subject.collection_id),
-            Collection.lease_until > func.now() - timedelta(days=SHOWN_DAYS),
-        )
-        .order_by(Collection.id.desc())
-        .limit(MOST_SHOWN)
-    )
-    return tuple(
-        UnfinishedCollection(
-            subject=row.name,
-            slug=row.slug,
-            corpus=row.corpus,
-            status=CollectionStatus(row.Collection.status),
-            is_alive=row.is_alive,
-            stage=CollectionStage(row.Collection.stage),
-            progress=row.Collection.progress,
-            tokens_done=row.Collection.tokens_done,
-            tokens_planned=row.Collection.tokens_planned,
-            tokens_per_second=row.Collection.tokens_per_second,
-            error=row.Collection.error,
-            left_at=row.Collection.lease_until,
-        )
-        for row in rows
-    )
+    return tuple(rows_of(session, UNFINISHED.given()))

@@ -1,17 +1,43 @@
 """Pauses: providers whose work waits for an outage to end."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import delete, text
+from sqlalchemy import delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app.domain.events import EventKind
 from app.models import Pause
+from app.queries.common.prepared import PreparedSelect
 from app.queries.history.events import record_event
 
 HELD = datetime(9999, 1, 1, tzinfo=UTC)
 """End of a pause that a person ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentPause:
+    """A provider whose work waits, and until when."""
+
+    provider: str
+    reason: str
+    since: datetime
+    until: datetime
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a person must end it."""
+        return self.until >= HELD
+
+
+PAUSES = PreparedSelect(
+    CurrentPause,
+    select(Pause.provider, Pause.reason, Pause.since, Pause.until)
+    .where(Pause.until > func.now())
+    .order_by(Pause.provider),
+)
+"""Those of now."""
 
 _PAUSE = text("""
     INSERT INTO pause (provider, reason, until)

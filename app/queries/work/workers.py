@@ -4,12 +4,13 @@ import uuid
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, delete, func, update
+from sqlalchemy import ColumnElement, and_, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app.domain.work import WORKER_SILENT_SECONDS
 from app.models import Worker
+from app.queries.common.prepared import PreparedSelect
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,26 @@ def lease_shown(worker: Worker | None, until: datetime | None) -> LeaseShown | N
 def is_alive() -> ColumnElement[bool]:
     """Whether a worker has reported lately and has not stopped."""
     return and_(Worker.stopped_at.is_(None), Worker.seen_at > func.now() - timedelta(seconds=WORKER_SILENT_SECONDS))
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSeen:
+    """A worker that has shown itself lately."""
+
+    host: str
+    pid: int
+    device: str
+    doing: str
+    n_finished: int
+    started_at: datetime
+
+
+WORKERS_ALIVE = PreparedSelect(
+    WorkerSeen,
+    select(Worker.host, Worker.pid, Worker.device, Worker.doing, Worker.n_finished, Worker.started_at)
+    .where(is_alive())
+    .order_by(Worker.host, Worker.pid),
+)
 
 
 def register_worker(session: Session, *, worker_id: uuid.UUID, host: str, pid: int, device: str) -> None:

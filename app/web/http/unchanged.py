@@ -49,7 +49,8 @@ async def note_version(request: Request) -> None:
 
     Raises nothing: without a version the page is sent without a tag.
     """
-    if request.scope["route"].endpoint not in KEPT_ENDPOINTS:
+    is_left_out = any(field in request.scope["query_string"] for field in NEVER_KEPT)
+    if is_left_out or request.scope["route"].endpoint not in KEPT_ENDPOINTS:
         return
     setattr(request.state, IS_KEPT, True)
     if not hasattr(request.state, VERSION):
@@ -107,7 +108,13 @@ class KeptPage:
     is_visit: bool
     tag: str
     headers: tuple[tuple[bytes, bytes], ...]
-    body: bytes
+    body: bytes | None
+    """None where only the tag is known: the page itself has replied that its reader has it."""
+
+    @property
+    def n_bytes(self) -> int:
+        """What it takes of the memory for kept pages."""
+        return len(self.body or b"") + 500
 
 
 class KeptPages:
@@ -123,19 +130,19 @@ class KeptPages:
 
     def keep(self, key: bytes, page: KeptPage) -> None:
         """Keep a response instead of the one before; those that were kept first make room."""
-        if len(page.body) > min(LARGEST_BYTES, self._most):
+        if page.n_bytes > min(LARGEST_BYTES, self._most):
             return
         self.drop(key)
         self._pages[key] = page
-        self._bytes += len(page.body)
+        self._bytes += page.n_bytes
         while self._bytes > self._most:
             _, oldest = self._pages.popitem(last=False)
-            self._bytes -= len(oldest.body)
+            self._bytes -= oldest.n_bytes
 
     def drop(self, key: bytes) -> None:
         """Forget a response."""
         old = self._pages.pop(key, None)
-        self._bytes -= 0 if old is None else len(old.body)
+        self._bytes -= 0 if old is None else old.n_bytes
 
 
 class Unchanged:
@@ -209,7 +216,7 @@ class Unchanged:
             return None
         if asked.has(kept.tag):
             return _not_modified(asked, kept.tag, is_visit=kept.is_visit)
-        if not asked.is_get:
+        if not asked.is_get or kept.body is None:
             return None
         response = Response(kept.body)
         response.raw_headers = list(kept.headers)
@@ -248,7 +255,9 @@ class _Noting:
         return state
 
     async def _noted(self, message: Message) -> None:
-        if message["type"] == "http.response.start" and message["status"] == 200 and self._is_versioned:
+        if message["type"] == "http.response.start" and message["status"] == 304 and self._is_versioned:
+            self._keep(tuple(message["headers"]), None)
+        elif message["type"] == "http.response.start" and message["status"] == 200 and self._is_versioned:
             headers = MutableHeaders(scope=message)
             if "etag" not in headers:  # a file has a tag of its own
                 headers["ETag"] = self._asked.tag(self._version, self._until, is_visit=self._is_visit)
@@ -260,8 +269,10 @@ class _Noting:
             self._headers = None  # sent in parts
         await self._send(message)
 
-    def _keep(self, headers: tuple[tuple[bytes, bytes], ...], body: bytes) -> None:
-        tag = next(value.decode() for name, value in headers if name == b"etag")
+    def _keep(self, headers: tuple[tuple[bytes, bytes], ...], body: bytes | None) -> None:
+        tag = next((value.decode() for name, value in headers if name == b"etag"), None)
+        if tag is None:
+            return
         page = KeptPage(self._version, self._until, self._is_visit, tag, headers, body)
         self._kept.keep(self._asked.key, page)
 

@@ -2,10 +2,13 @@
 
 import asyncio
 from time import monotonic
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import psycopg
 import structlog
+from psycopg.pq import ExecStatus, Format
+from psycopg.pq.abc import PGconn
+from psycopg.rows import TupleRow
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from starlette.concurrency import run_in_threadpool
@@ -15,6 +18,8 @@ from app.queries.common.versions import CONTENT_VERSION, content_version
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
+Waiter: TypeAlias = "asyncio.Future[int | None]"
+_STATEMENT = b"content_version"
 LOOK_SECONDS = 0.5
 """After so long a page is made without a version: it can be sent, but not said to be unchanged."""
 SILENT_SECONDS = 5.0
@@ -57,48 +62,115 @@ class ConnectionVersions:
     """Reads it on the event loop over a connection of its own: no thread, and one look for all who wait for it.
 
     A request shares a look that begins after the request has come, never one that has begun already: what was stored
-    before the request is in the version.
+    before the request is in the version. Statement and reply go through libpq directly, with one callback that stays
+    registered: a task per look, and the driver's own waiting, cost more than the rest of an unchanged page.
     """
 
     def __init__(self, url: str) -> None:
         self._address = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-        self._connection: psycopg.AsyncConnection[tuple[int]] | None = None
-        self._one_at_a_time = asyncio.Lock()
-        self._next: asyncio.Task[int | None] | None = None
+        self._connection: psycopg.AsyncConnection[TupleRow] | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self._coming: list[Waiter] = []
+        """Of requests whose look has not begun."""
+        self._waiting: list[Waiter] = []
+        """Of those whose look is under way."""
+        self._limit: asyncio.TimerHandle | None = None
+        self._found: int | None = None
         self._silent_until = 0.0
 
     async def current(self) -> int | None:
         """The version at some moment after the call. None where the database is away or slow, or has just been slow."""
-        if self._next is None:
-            self._next = asyncio.create_task(self._look())
-        return await asyncio.shield(self._next)
+        if monotonic() < self._silent_until:
+            return None
+        loop = asyncio.get_running_loop()
+        waiter: Waiter = loop.create_future()
+        if not self._coming and not self._waiting:
+            loop.call_soon(self._begin)  # with all who come in this turn of the loop
+        self._coming.append(waiter)
+        return await waiter
 
-    async def _look(self) -> int | None:
-        async with self._one_at_a_time:
-            self._next = None  # who comes from now on needs a later look
-            if monotonic() < self._silent_until:
-                return None
-            try:
-                async with asyncio.timeout(LOOK_SECONDS):
-                    return await self._read()
-            except (psycopg.Error, OSError, TimeoutError) as error:
-                log.warning("version.unknown", reason=str(error).strip() or type(error).__name__)
-                if isinstance(error, TimeoutError):
-                    self._silent_until = monotonic() + SILENT_SECONDS
-                await self.close()
-                return None
-
-    async def _read(self) -> int | None:
+    def _begin(self) -> None:
+        """Begin a look for all who have come."""
         if self._connection is None:
-            self._connection = await psycopg.AsyncConnection.connect(
-                self._address, autocommit=True, connect_timeout=CONNECT_SECONDS
-            )
-        cursor = await self._connection.execute(CONTENT_VERSION, binary=True, prepare=True)
-        row = await cursor.fetchone()
-        return None if row is None else row[0]
+            if self._opening is None:
+                self._opening = asyncio.get_running_loop().create_task(self._open())
+            return
+        self._waiting, self._coming = self._coming, []
+        self._limit = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._fail, TimeoutError("no reply"))
+        try:
+            self._send(self._connection.pgconn)
+        except psycopg.Error as error:
+            self._fail(error)
+
+    def _send(self, pgconn: PGconn) -> None:
+        """Ask for the version; ``_read`` is called once the reply comes."""
+        pgconn.send_query_prepared(_STATEMENT, None, result_format=Format.BINARY)
+        pgconn.flush()
+
+    async def _open(self) -> None:
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                connection = await psycopg.AsyncConnection.connect(
+                    self._address, autocommit=True, connect_timeout=CONNECT_SECONDS
+                )
+                await connection.execute(f"PREPARE {_STATEMENT.decode()} AS {CONTENT_VERSION}", prepare=False)
+        except (psycopg.Error, OSError, TimeoutError) as error:
+            self._opening = None
+            self._fail(error)
+            return
+        self._connection, self._opening = connection, None
+        asyncio.get_running_loop().add_reader(connection.pgconn.socket, self._read)
+        self._begin()
+
+    def _read(self) -> None:
+        """Take what the database has sent."""
+        if self._connection is None:
+            return
+        pgconn = self._connection.pgconn
+        try:
+            pgconn.consume_input()
+            while not pgconn.is_busy():
+                result = pgconn.get_result()
+                if result is None:
+                    self._finish(self._found)
+                    return
+                value = result.get_value(0, 0) if result.status == ExecStatus.TUPLES_OK else None
+                if value is None:
+                    raise psycopg.OperationalError(result.error_message.decode(errors="replace"))
+                self._found = int.from_bytes(value, "big", signed=True)
+        except psycopg.Error as error:
+            self._fail(error)
+
+    def _finish(self, version: int | None) -> None:
+        """Tell those who wait, and begin a look for those who have come since."""
+        if self._limit is not None:
+            self._limit.cancel()
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            if not waiter.done():  # its request may have ended
+                waiter.set_result(version)
+        if self._coming:
+            self._begin()
+
+    def _fail(self, error: Exception) -> None:
+        """Give no version to anybody who waits; the next look opens another connection."""
+        log.warning("version.unknown", reason=str(error).strip() or type(error).__name__)
+        if isinstance(error, TimeoutError):
+            self._silent_until = monotonic() + SILENT_SECONDS
+        self._disconnect()
+        self._waiting += self._coming
+        self._coming = []
+        self._finish(None)
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None and not connection.closed:
+            asyncio.get_running_loop().remove_reader(connection.pgconn.socket)
+            connection.pgconn.finish()
 
     async def close(self) -> None:
         """Close the connection; the next look opens another."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.close()
+        if self._opening is not None:
+            self._opening.cancel()
+            self._opening = None
+        self._disconnect()

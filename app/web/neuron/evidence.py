@@ -16,7 +16,7 @@ from app.domain.heat import heat_scale, heat_steps
 from app.domain.samples import BANDS, SampleKind
 from app.queries.checks.page import StoredCheck
 from app.queries.neurons.head import NeuronHead
-from app.queries.neurons.page import StoredExcerpt, StoredSample, StoredSimulation, stored_excerpts
+from app.queries.neurons.page import SHOWN_OF_BAND, StoredExcerpt, StoredSample, StoredSimulation, stored_excerpts
 from app.web.heat.heatmap import heat_rows, strip
 from app.web.heat.vocabularies import ShownVocabulary, Vocabularies
 
@@ -31,8 +31,6 @@ ORDER = (
     SampleKind.OTHER,
     SampleKind.BOTTOM,
 )
-SHOWN_OF_BAND = 5
-"""Excerpts of a band that a page shows: the others are there to be scored."""
 SHOWN_FIRST = 8
 """Rows of a section that a page shows at first."""
 _AROUND = 6
@@ -125,21 +123,32 @@ def row_source(
     head: NeuronHead,
     samples: Sequence[StoredSample],
     simulations: Iterable[StoredSimulation],
-    check: StoredCheck | None = None,
 ) -> RowSource:
-    """The excerpts that samples, simulations and a check name, ready to be shown on the neuron's scale. One query.
-
-    Where the neuron's maximum is not known, as after some imports, the scale is that of the records shown.
-    """
+    """The excerpts that samples and simulations name, ready to be shown on the neuron's scale. One query."""
     needed = list(simulations)
     simulated = {(s.collection_id, s.kind) for s in needed}
     wanted = {i for simulation in needed for i in simulation.excerpt_ids}
     for sample in samples:
         is_simulated = (sample.collection_id, sample.kind) in simulated
         wanted.update(sample.excerpt_ids if is_simulated else _shown_ids(sample))
+    return source_of(session, known, head=head, samples=samples, excerpts=stored_excerpts(session, excerpt_ids=wanted))
+
+
+def source_of(
+    session: Session,
+    known: Vocabularies,
+    *,
+    head: NeuronHead,
+    samples: Sequence[StoredSample],
+    excerpts: Mapping[int, StoredExcerpt],
+    check: StoredCheck | None = None,
+) -> RowSource:
+    """The excerpts of some samples and of a check's mistakes, ready to be shown on the neuron's scale.
+
+    Where the neuron's maximum is not known, as after some imports, the scale is that of the records shown. No query,
+    once the vocabulary is known.
+    """
     mistakes = () if check is None else check.mistakes
-    wanted.update(i for kind in mistakes for i in kind.excerpt_ids)
-    excerpts = stored_excerpts(session, excerpt_ids=wanted)
     shown = chain((e.token_ids for e in excerpts.values()), (kind.token_ids for kind in mistakes))
     biggest = max((max(token_ids, default=0) for token_ids in shown), default=0)
     words = known.get(session, tokenizer_id=head.tokenizer_id, biggest_token=biggest)

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from app.domain.bounds import LONGEST_FILTERS
 from app.queries.neurons.head import NeuronHead
-from app.queries.neurons.listing import Matches, Neighbour, position_in_list
+from app.queries.neurons.listing import Matches
+from app.queries.neurons.position import Neighbour, position_in_list
 from app.queries.neurons.titles import filter_title
 from app.settings import Settings
 from app.web.listing.filters import EVERYTHING, ListRequest, kept_filters
@@ -79,7 +80,7 @@ def _by_position(head: NeuronHead) -> Trail:
 
 def _in_list(session: Session, head: NeuronHead, asked: ListRequest, settings: Settings) -> Trail:
     query = neurons_query(session, settings=settings, subject_id=head.subject_id, request=asked)
-    found = position_in_list(session, query=query, neuron_id=head.id)
+    found = position_in_list(session, query=query, neuron_id=head.id, values=head.sorted_by)
     return Trail(
         query=asked.fields.trail,
         back=_back(head, asked, found.previous, found.before.number, settings.page_size),

@@ -40,7 +40,7 @@ from app.queries.review.items import (
     current_explanations,
 )
 from app.queries.review.own import OwnProgress, own_progress
-from app.queries.review.shown import ItemTold, items_in_state, n_verdicts
+from app.queries.review.shown import ItemTold, items_in_states, n_verdicts
 from app.queries.subjects.lookup import SubjectHead, subject_head
 from app.web.deps import CurrentViewer, DbSession, allowed_to
 from app.web.http.routing import PageRouter
@@ -223,19 +223,15 @@ def campaign(session: DbSession, viewer: CurrentViewer, campaign_id: Id) -> Camp
     queues = viewer is not None and viewer.may(Permission.QUEUE)
     decides = viewer is not None and viewer.may(Permission.ADJUDICATE)
 
-    def some(state: ItemState) -> tuple[ItemTold, ...]:
-        if not decides:
-            return ()
-        found = items_in_state(session, campaign_id=campaign_id, state=state, limit=MOST_SHOWN)
-        return tuple(item.told for item in found)
-
+    states = (ItemState.DISPUTED, ItemState.SETTLED) if decides else ()
+    items = items_in_states(session, campaign_id=campaign_id, states=states, limit=MOST_SHOWN) if decides else {}
     return CampaignsCampaign(
         campaign=row,
         n_verdicts=n_verdicts(session, campaign_id=campaign_id),
         own=own_progress(session, campaign_id=campaign_id, account_id=viewer.id) if viewer and reviews else None,
         may_take_part=bool(viewer and reviews and row.state is CampaignState.OPEN and row.lets_take_part(viewer.id)),
-        disputed=some(ItemState.DISPUTED),
-        settled=some(ItemState.SETTLED),
+        disputed=tuple(item.told for item in items.get(ItemState.DISPUTED, ())),
+        settled=tuple(item.told for item in items.get(ItemState.SETTLED, ())),
         providers=tuple(enabled_providers(session)) if queues else (),
     )
 

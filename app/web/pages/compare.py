@@ -11,7 +11,7 @@ from app.domain.bounds import BIGGEST_ID, LONGEST_FIELD, MOST_IDS_IN_ADDRESS, MO
 from app.queries.explanations.comparison import chosen_explanations
 from app.queries.neurons.claims import neuron_explanations
 from app.queries.neurons.head import NeuronHead
-from app.queries.neurons.page import neuron_samples, stored_simulations
+from app.queries.neurons.page import simulated_samples
 from app.web.deps import DbSession
 from app.web.http.routing import PageRouter
 from app.web.neuron.address import ROUTE, Head, path_of
@@ -85,9 +85,7 @@ def compare(
     explanations = neuron_explanations(session, neuron_id=head.id)
     chosen = chosen_explanations(explanations, explanation or ())
     ids = [row.id for row in chosen]
-    simulations = stored_simulations(session, explanation_ids=ids)
-    collections = {s.collection_id for s in simulations if s.collection_id is not None}
-    samples = neuron_samples(session, neuron_id=head.id, collection_ids=collections)
+    simulations, samples = simulated_samples(session, neuron_id=head.id, explanation_ids=ids)
     source = row_source(session, known, head=head, samples=samples, simulations=simulations)
     columns = compared_columns(chosen, simulations)
     excerpts = compared_excerpts(source, real_rows(source, samples), columns, simulations)

@@ -7,18 +7,11 @@ from sqlalchemy.orm import Session
 from app.domain.roles import Permission
 from app.queries.people.accounts import Viewer
 from app.queries.review.campaigns import CampaignRow, open_campaigns
+from app.queries.runs.counts import ActiveCount
 from app.queries.runs.progress import BatchSummary, newest_batch
-from app.queries.subjects.overview import (
-    PauseShown,
-    QueueCounts,
-    SubjectSummary,
-    WorkerSeen,
-    pauses,
-    queue_counts,
-    subject_summaries,
-    workers_seen,
-)
-from app.queries.subjects.unfinished import UnfinishedCollection, unfinished_collections
+from app.queries.subjects.overview import Activity, PauseShown, SubjectSummary, current_activity, overview
+from app.queries.subjects.unfinished import UnfinishedCollection
+from app.queries.work.workers import WorkerSeen
 from app.web.deps import CurrentViewer, DbSession
 from app.web.http.routing import PageRouter
 from app.web.http.visits import Visit
@@ -41,7 +34,7 @@ class HomeActivity:
     workers: tuple[WorkerSeen, ...]
     """Where each runs; empty for visitors without an account."""
     pauses: tuple[PauseShown, ...]
-    queue: QueueCounts
+    queue: ActiveCount
 
     @property
     def is_busy(self) -> bool:
@@ -82,28 +75,33 @@ class HomePage:
 @page(router, "/", template="home/page.html", twin="/index.json")
 def home(session: DbSession, viewer: CurrentViewer, view: CurrentView) -> HomePage:
     """What to go on with, subjects with their counts, running collections, workers and pauses."""
-    campaigns = open_campaigns(session, limit=SHOWN_CAMPAIGNS)
+    campaigns, found = open_campaigns(session, limit=SHOWN_CAMPAIGNS), overview(session)
     return HomePage(
         go_on=_go_on(session, viewer, view.visits, campaigns),
-        subjects=subject_summaries(session),
+        subjects=found.subjects,
         campaigns=campaigns,
-        activity=activity(session, viewer),
+        activity=_activity_for(viewer, found.activity),
     )
 
 
 @page(router, "/activity", template="home/activity.html", partial="home/_activity.html")
 def activity(session: DbSession, viewer: CurrentViewer) -> HomeActivity:
     """Running collections, workers, pauses and the length of the queue."""
+    return _activity_for(viewer, current_activity(session))
+
+
+def _activity_for(viewer: Viewer | None, found: Activity) -> HomeActivity:
+    """What this viewer may know of it."""
     is_told = viewer is not None and viewer.may(Permission.READ_OPERATIONS)
-    workers, paused, collections = workers_seen(session), pauses(session), unfinished_collections(session)
+    collections, pauses = found.collections, found.pauses
     return HomeActivity(
         # An error may name folders.
         collections=collections if is_told else tuple(replace(c, error=None) for c in collections),
-        n_workers=len(workers),
-        workers=tuple(workers) if is_told else (),
+        n_workers=len(found.workers),
+        workers=found.workers if is_told else (),
         # A reason quotes a server's reply, which may contain addresses.
-        pauses=tuple(paused if is_told else (replace(pause, reason=NO_REASON) for pause in paused)),
-        queue=queue_counts(session),
+        pauses=pauses if is_told else tuple(replace(pause, reason=NO_REASON) for pause in pauses),
+        queue=found.queue,
     )
 
 

@@ -18,13 +18,12 @@ from app.domain.roles import Permission
 from app.domain.slugs import parse_named_key
 from app.errors import Invalid, NotFound
 from app.formats.tables import TableFormat
+from app.queries.lists.entries import ListEntry
 from app.queries.lists.kept import (
-    ListEntry,
     ListHead,
     add_to_list,
     create_list,
     delete_list,
-    entries_of,
     list_head,
     lists_of,
     move_in_list,
@@ -132,12 +131,11 @@ def one_list(
     head = list_head(session, list_id=list_id)
     query = NeuronsQuery(head.subject_id, NeuronFilter(in_list=ListReference(head.id, "")), IN_ORDER)
     found = neurons_page(session, query=query, size=settings.page_size, after=after or None, before=before or None)
-    entries = entries_of(session, list_id=list_id, neuron_ids=[row.id for row in found.rows])
     fields = FilterFields(in_list=head.key, sort=AS_LISTED)
     return ListPage(
         list=head,
         is_own=viewer is not None and viewer.id == head.account_id and viewer.may(Permission.KEEP_LISTS),
-        rows=tuple(_row(head, fields, row, entries[row.id]) for row in found.rows if row.id in entries),
+        rows=tuple(_row(head, fields, row, row.entry) for row in found.rows if row.entry is not None),
         previous=None if found.previous is None else f"{head.address}?before={found.previous}",
         next=None if found.next is None else f"{head.address}?after={found.next}",
         files={each: f"/{head.slug}/neurons.{each}{fields.query()}" for each in TableFormat},

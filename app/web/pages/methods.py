@@ -11,8 +11,10 @@ from app.domain.steps.catalogue import UnknownStep
 from app.domain.steps.method import MethodSteps, steps_of
 from app.domain.steps.spec import StepKind
 from app.errors import Invalid
-from app.queries.methods.definitions import UsableMethods, method_definition, usable_methods
-from app.queries.methods.figures import Comparison, MethodFigures, compare_methods, method_figures
+from app.queries.methods.comparison import Comparison, compare_methods
+from app.queries.methods.definitions import UsableMethods
+from app.queries.methods.figures import MethodFigures, figures_of, method_figures
+from app.queries.methods.page import methods_with_use
 from app.web.deps import DbSession
 from app.web.http.routing import PageRouter
 from app.web.measured.truth import MeasuredTruth, measured_truth
@@ -99,9 +101,9 @@ class MethodsCompare:
 @page(router, "/methods", template="methods/page.html", is_kept=True)
 def methods(session: DbSession) -> MethodsPage:
     """What each method has done."""
-    able = usable_methods(session)
+    able, figures = methods_with_use(session)
     usable, needing = list[MethodListed](), dict[str, list[MethodListed]]()
-    for found in method_figures(session):
+    for found in figures:
         listed = MethodListed(found, _sentence(found))
         if found.id in able.ids:
             usable.append(listed)
@@ -124,22 +126,19 @@ def compare(
         raise Invalid("Choose two different methods to compare.")
     x, _, y = cell.partition("-")
     chosen = (int(x), int(y)) if cell else None
-    return MethodsCompare(
-        first=method_figures(session, method_id=first)[0],
-        second=method_figures(session, method_id=second)[0],
-        comparison=compare_methods(session, first_id=first, second_id=second, cell=chosen),
-        cell=cell,
-    )
+    known = method_figures(session)
+    one, other = figures_of(known, first), figures_of(known, second)
+    return MethodsCompare(one, other, compare_methods(session, first=one, second=other, cell=chosen), cell)
 
 
 @page(router, "/methods/{method_id}", template="methods/method.html", is_kept=True)
 def method(session: DbSession, method_id: MethodId) -> MethodsMethod:
     """One version of a method: its steps, its parameters, its use."""
     figures = method_figures(session)
-    shown = method_figures(session, method_id=method_id)[0]
+    shown = figures_of(figures, method_id)
     others = tuple(m for m in figures if m.id != method_id and m.headline.n)
     try:
-        steps = steps_of(method_definition(session, method_id=method_id))
+        steps = steps_of(_definition(shown))
     except UnknownStep as error:
         return MethodsMethod(shown, (), str(error), (), others)
     return MethodsMethod(shown, _shown(steps), None, prompt_files(steps.prompts), others)
@@ -148,20 +147,22 @@ def method(session: DbSession, method_id: MethodId) -> MethodsMethod:
 def _steps(figures: MethodFigures) -> MethodSteps | None:
     """The steps of a method; None where this version of the program lacks one of them."""
     try:
-        return steps_of(
-            MethodDefinition(
-                name=figures.name,
-                version=figures.version,
-                label=figures.label,
-                explainer=figures.explainer,
-                simulator=figures.simulator,
-                scorers=figures.scorers,
-                provider=figures.provider,
-                parameters=figures.parameters,
-            )
-        )
+        return steps_of(_definition(figures))
     except UnknownStep:
         return None
+
+
+def _definition(figures: MethodFigures) -> MethodDefinition:
+    return MethodDefinition(
+        name=figures.name,
+        version=figures.version,
+        label=figures.label,
+        explainer=figures.explainer,
+        simulator=figures.simulator,
+        scorers=figures.scorers,
+        provider=figures.provider,
+        parameters=figures.parameters,
+    )
 
 
 def _sentence(figures: MethodFigures) -> str:

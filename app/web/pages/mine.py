@@ -15,7 +15,7 @@ from app.queries.review.own import OwnVerdict, own_verdicts
 from app.queries.runs.progress import BatchSummary, batches_page
 from app.web.deps import DbSession, allowed_to
 from app.web.http.routing import PageRouter
-from app.web.neuron.choices import MethodChoice, choices_for
+from app.web.neuron.choices import MethodChoice, choices_of, may_queue
 from app.web.rendering.templating import CurrentView, page
 
 router = PageRouter()
@@ -51,13 +51,14 @@ class MinePage:
 @page(router, "/mine", template="mine/page.html")
 def mine(session: DbSession, viewer: Person) -> MinePage:
     """The outcomes of one's flags, batches and verdicts."""
+    told = news_of(session, account_id=viewer.id, limit=3 * SHOWN, with_methods=may_queue(viewer))
     return MinePage(
         name=viewer.name,
-        news=news_of(session, account_id=viewer.id, limit=3 * SHOWN),
+        news=told.news,
         flags=flags_page(session, size=SHOWN, wanted=FlagsWanted(is_open=None, by=viewer.name)).rows,
         batches=batches_page(session, size=SHOWN, by=viewer.name).rows,
         verdicts=own_verdicts(session, account_id=viewer.id, size=SHOWN).rows,
-        methods=choices_for(session, viewer),
+        methods=choices_of(told.methods),
     )
 
 

@@ -15,7 +15,7 @@ from app.domain.samples import SampleKind, populations
 from app.errors import NotFound
 from app.queries.neurons.claims import neuron_explanations, neuron_flags, neuron_runs
 from app.queries.neurons.head import NeuronHead
-from app.queries.neurons.page import NeuronParts, neuron_parts, neuron_samples
+from app.queries.neurons.page import NeuronParts, neuron_parts
 from app.queries.people.accounts import Viewer
 from app.queries.review.flags import open_flag
 from app.web.deps import AppSettings, CurrentViewer, DbSession, RequestedEmbed, allowed_to
@@ -24,7 +24,7 @@ from app.web.http.routing import PageRouter
 from app.web.http.visits import Visit
 from app.web.neuron.address import ROUTE, Head, RequestedAddress, path_of, requested_head
 from app.web.neuron.checks import CheckShown, shown_check
-from app.web.neuron.choices import MethodChoice, choices_for
+from app.web.neuron.choices import MethodChoice, choices_of, may_queue
 from app.web.neuron.claim import (
     NeuronClaim,
     NeuronFlags,
@@ -37,7 +37,7 @@ from app.web.neuron.claim import (
     queued_run,
 )
 from app.web.neuron.differences import DifferenceGroup, Show, difference_groups
-from app.web.neuron.evidence import KnownVocabularies, SampleShown, row_source, shown_samples
+from app.web.neuron.evidence import KnownVocabularies, SampleShown, shown_samples, source_of
 from app.web.neuron.history import HistoryLine, history_lines
 from app.web.neuron.simulations import SimulationShown, shown_simulations
 from app.web.neuron.tokens import TokenShown, shown_tokens
@@ -147,11 +147,15 @@ def neuron(  # noqa: PLR0913, PLR0917 - FastAPI reads a route's inputs from its 
     if not is_embedded:
         view.remember(Visit(head.slug, head.layer, head.index))
     trail = trail_of(session, head, listed, settings=settings, flagging=flagging)
-    parts = neuron_parts(session, head=head, explanation_id=explanation or head.current_explanation_id)
+    parts = neuron_parts(
+        session,
+        head=head,
+        explanation_id=explanation or head.current_explanation_id,
+        with_methods=may_queue(viewer),
+    )
     if head.n_active_runs:
         view.changes_by_itself()
     claim = claim_of(head, parts.explanations, explanation)
-    flags = neuron_flags(session, neuron_id=head.id) if head.n_open_flags else ()
     evidence = _shown_evidence(session, head, parts, known, rows)
     return NeuronPage(
         neuron=head,
@@ -159,9 +163,9 @@ def neuron(  # noqa: PLR0913, PLR0917 - FastAPI reads a route's inputs from its 
         trail=trail,
         scale=evidence.scale,
         claim=claim,
-        flags=flags_of(claim, flags, trail, is_open=flagging),
+        flags=flags_of(claim, parts.flags, trail, is_open=flagging),
         progress=progress_of(claim.address, parts.runs[0] if parts.runs else None),
-        methods=choices_for(session, viewer),
+        methods=choices_of(parts.methods),
         samples=evidence.samples,
         n_alike=evidence.n_alike,
         tokens=evidence.tokens,
@@ -251,11 +255,8 @@ class _ShownEvidence:
 def _shown_evidence(
     session: Session, head: NeuronHead, parts: NeuronParts, known: Vocabularies, rows: ShownRows
 ) -> _ShownEvidence:
-    samples, simulations, facts = parts.samples, parts.simulations, parts.facts
-    earlier = {s.collection_id for s in simulations if s.collection_id not in (None, head.collection_id)}
-    if earlier:  # simulated before the subject was collected anew
-        samples += neuron_samples(session, neuron_id=head.id, collection_ids=earlier)
-    source = row_source(session, known, head=head, samples=samples, simulations=simulations, check=parts.check)
+    samples, simulations, facts = (*parts.samples, *parts.earlier_samples), parts.simulations, parts.facts
+    source = source_of(session, known, head=head, samples=samples, excerpts=parts.excerpts, check=parts.check)
     sizes, n_alike, tokens = (None, 0, ()) if facts is None else (facts.stratum_sizes, facts.n_alike, facts.tokens)
     check = shown_check(source, parts.check, head.collection_id)
     simulated = shown_simulations(source, samples, simulations)

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.db import Sessions
 from app.formats.tables import ROWS_AT_ONCE, TableFormat, stream_table
-from app.queries.lists.kept import ListEntry, entries_of
+from app.queries.lists.entries import ListEntry, entries_of
 from app.queries.neurons.listing import NeuronsQuery, every_neuron
 from app.queries.neurons.rows import NeuronRow
 from app.queries.subjects.lookup import subject_head

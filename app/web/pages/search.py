@@ -17,12 +17,12 @@ from app.queries.embeddings.lookup import nearness
 from app.queries.embeddings.source import embedding_source
 from app.queries.neurons.facets import facets_of
 from app.queries.neurons.filters import NeuronFilter
-from app.queries.neurons.listing import Matches, NeuronsQuery, count_neurons, neurons_page
+from app.queries.neurons.listing import Matches, NeuronsQuery, counted_page
 from app.queries.neurons.order import SortKey
 from app.queries.neurons.rows import NeuronRow
 from app.queries.neurons.search_words import Unsearchable, why_unsearchable
 from app.queries.people.accounts import Viewer
-from app.queries.subjects.lookup import SubjectName, named_subject, subject_names
+from app.queries.subjects.lookup import SubjectName, named_subject, one_of, subject_names
 from app.settings import Settings
 from app.web.deps import AppSettings, CurrentViewer, DbSession, allowed_to
 from app.web.http.routing import PageRouter
@@ -147,7 +147,7 @@ def search(  # noqa: PLR0913 - FastAPI reads a route's inputs from its arguments
 ) -> SearchPage:
     """Explanations of one or of all subjects that have the words or the token, or are near to a meaning."""
     names = subject_names(session)
-    only = named_subject(session, slug=subject) if subject else None
+    only = one_of(names, subject) if subject else None
     request, meaning = _with_meaning(session, settings, filters, asked)
     shown = SearchPage(
         fields=request.fields, subject=subject, subjects=names, matches=None, rows=(), previous=None, next=None,
@@ -167,9 +167,8 @@ def search(  # noqa: PLR0913 - FastAPI reads a route's inputs from its arguments
         request.sort,
         near,
     )
-    matches = count_neurons(session, query=query)
-    found = neurons_page(
-        session, query=query, size=settings.page_size, matches=matches, after=after or None, before=before or None
+    matches, found = counted_page(
+        session, query=query, size=settings.page_size, after=after or None, before=before or None
     )
     by_id = {each.id: each for each in names}
     fields = request.fields
@@ -193,8 +192,9 @@ def search_facets(
     to: Annotated[Literal["search", "list"], Query(description="The page that the links lead to")] = "search",
 ) -> SearchFacets:
     """What the matches of a search, or of a subject's list, have in common."""
-    only = named_subject(session, slug=subject) if subject else None
-    names = {str(each.id): each for each in subject_names(session)}
+    known = subject_names(session)
+    only = one_of(known, subject) if subject else None
+    names = {str(each.id): each for each in known}
     is_by_meaning = bool(filters.meaning) and embedding_source(settings) is not None
     wanted = _explained(filters.filter, is_by_meaning=is_by_meaning)
     found = facets_of(session, query=NeuronsQuery(None if only is None else only.id, wanted))

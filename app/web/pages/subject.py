@@ -19,9 +19,9 @@ from app.formats.tables import TableFormat
 from app.queries.common.inputs import price_of
 from app.queries.language_models.calls import cap_batch
 from app.queries.language_models.estimates import batch_estimate
-from app.queries.lists.kept import ListHead, entries_of, list_head
-from app.queries.lists.searches import KeptSearch, searches_of
-from app.queries.neurons.listing import Matches, NeuronsQuery, count_neurons, neurons_page, random_neuron
+from app.queries.lists.kept import ListHead
+from app.queries.lists.page import list_frame
+from app.queries.neurons.listing import Matches, NeuronsQuery, counted_page, random_neuron
 from app.queries.neurons.order import NeuronSort, SortKey
 from app.queries.neurons.rows import NeuronRow
 from app.queries.neurons.search_words import has_search_words
@@ -44,7 +44,7 @@ from app.web.listing.filters import (
 from app.web.listing.meaning import neurons_query
 from app.web.listing.selection import Selection, asked_selection
 from app.web.listing.views import SavedView, saved_views
-from app.web.neuron.choices import MethodChoice, choices_for, method_choices
+from app.web.neuron.choices import MethodChoice, choices_of, may_queue, method_choices
 from app.web.rendering.templating import CurrentView, page
 from app.work.enqueue import enqueue_selection
 
@@ -115,8 +115,6 @@ class SubjectPage:
     """The address that leads to a random match."""
     listed: ListHead | None
     """The list of neurons whose neurons are shown; None where all of the subject are."""
-    notes: dict[int, str]
-    """The list's notes by the neuron's id."""
     may_keep: bool
     """Whether the viewer may add to lists and save searches."""
 
@@ -194,12 +192,18 @@ def subject(  # noqa: PLR0913 - FastAPI reads a route's inputs from its argument
     before: str | None = None,
 ) -> SubjectPage:
     """A subject's neurons, by filters and in an order."""
-    head = subject_head(session, slug=slug)
+    frame = list_frame(
+        session,
+        slug=slug,
+        list_id=None if filters.filter.in_list is None else filters.filter.in_list.id,
+        account_id=None if viewer is None else viewer.id,
+        with_methods=may_queue(viewer),
+    )
+    head = frame.subject
     filters = filters.of_subject(has_headlines=head.has_headlines)
     query = neurons_query(session, settings=settings, subject_id=head.id, request=filters)
-    matches = count_neurons(session, query=query)
-    found = neurons_page(
-        session, query=query, size=settings.page_size, matches=matches, after=after or None, before=before or None
+    matches, found = counted_page(
+        session, query=query, size=settings.page_size, after=after or None, before=before or None
     )
     fields, address = filters.fields, f"/{head.slug}"
     return SubjectPage(
@@ -219,18 +223,17 @@ def subject(  # noqa: PLR0913 - FastAPI reads a route's inputs from its argument
         orders={
             key: label for key, label in SORT_LABELS.items() if key not in ORDERS_OF or getattr(fields, ORDERS_OF[key])
         },
-        methods=choices_for(session, viewer),
+        methods=choices_of(frame.methods),
         trail=fields.trail,
         here=quote(f"{address}{fields.query(after=after, before=before)}", safe=""),
         may_flag=viewer is not None and viewer.may(Permission.FLAG),
-        views=saved_views(address, fields, viewer, _own_searches(session, viewer)),
+        views=saved_views(address, fields, viewer, frame.searches),
         hint=None if found.rows else _hint(session, head, filters),
         chips=fields.chips(),
         files={each: f"{address}/neurons.{each}{fields.query()}" for each in TableFormat},
         facets=f"/search/facets?{urlencode([*fields.pairs(), ('subject', head.slug), ('to', 'list')], safe='@/')}",
         random=f"{address}/random{fields.query()}",
-        listed=None if filters.filter.in_list is None else list_head(session, list_id=filters.filter.in_list.id),
-        notes=_notes(session, found.rows, filters),
+        listed=frame.listed,
         may_keep=viewer is not None and viewer.may(Permission.KEEP_LISTS),
     )
 
@@ -346,17 +349,6 @@ def _column(key: SortKey, label: str, address: str, request: ListRequest) -> Sor
 def _doubt_address(doubt: Doubt, address: str, request: ListRequest) -> str:
     """The list of those with the doubt; where it is that list already, the list of all."""
     return f"{address}{request.fields.query(doubt=None if request.filter.doubt is doubt else doubt)}"
-
-
-def _notes(session: Session, rows: Sequence[NeuronRow], request: ListRequest) -> dict[int, str]:
-    if request.filter.in_list is None:
-        return {}
-    entries = entries_of(session, list_id=request.filter.in_list.id, neuron_ids=[row.id for row in rows])
-    return {neuron_id: entry.note for neuron_id, entry in entries.items() if entry.note}
-
-
-def _own_searches(session: Session, viewer: Viewer | None) -> tuple[KeptSearch, ...]:
-    return () if viewer is None else searches_of(session, account_id=viewer.id)
 
 
 def _twin_layers(session: Session, subject: SubjectHead, rows: Sequence[NeuronRow]) -> tuple[TwinLayer, ...]:

@@ -19,7 +19,7 @@ from app.domain.shown_evidence import Firing, firing
 from app.domain.trials import TrialResult
 from app.errors import NotFound
 from app.queries.neurons.head import NeuronHead
-from app.queries.neurons.page import neuron_samples, samples_with, stored_excerpts
+from app.queries.neurons.page import samples_with, samples_with_excerpts, stored_excerpts
 from app.queries.neurons.trials import (
     LastText,
     TrialShown,
@@ -35,7 +35,7 @@ from app.web.heat.vocabularies import ShownVocabulary, Vocabularies
 from app.web.http.routing import PageRouter
 from app.web.listing.waiting import QUICK_SECONDS, TrialState, state_of
 from app.web.neuron.address import ROUTE, Head, path_of
-from app.web.neuron.evidence import KnownVocabularies, Line, RowSource, excerpt_rows, row_source, token_at
+from app.web.neuron.evidence import KnownVocabularies, Line, RowSource, excerpt_rows, source_of, token_at
 from app.web.neuron.simulations import Expected, numbers
 from app.web.neuron.trials import tried_text
 from app.web.rendering.templating import CurrentView, page
@@ -229,9 +229,10 @@ class _Starts:
 
 def _top_excerpts(session: Session, head: NeuronHead, known: Vocabularies, chosen: int | None) -> _Starts:
     """The first top excerpts, and the text of the one that was chosen. Raises NotFound for one without a record."""
-    ids = [] if head.collection_id is None else [head.collection_id]
-    samples = [s for s in neuron_samples(session, neuron_id=head.id, collection_ids=ids) if s.kind == SampleKind.TOP]
-    source = row_source(session, known, head=head, samples=samples, simulations=[])
+    samples, excerpts = samples_with_excerpts(
+        session, neuron_id=head.id, collection_id=head.collection_id, kind=SampleKind.TOP
+    )
+    source = source_of(session, known, head=head, samples=samples, excerpts=excerpts)
     rows = [row for sample in samples for row in islice(excerpt_rows(source, sample, most=0), N_STARTS)]
     starts = tuple(ExcerptStart(row.excerpt_id, row.peak, row.around) for row in rows)
     if chosen is None:

@@ -1,6 +1,7 @@
 """Explanations as pages show them: quoted tokens as chips, the words of a search marked."""
 
 import re
+from functools import lru_cache
 
 from markupsafe import Markup, escape
 
@@ -12,12 +13,19 @@ _QUOTED = re.compile(r'"(?P<plain>[^"\n]{1,60})"|`(?P<back>[^`\n]{1,60})`')
 """As the lexical language quotes tokens; a language model's text does mostly the same."""
 LONGEST_WHOLE = 24
 """Characters of a token that is kept on one line; a longer one may be broken, so that it does not widen the page."""
+LONGEST_KEPT = 500
+"""Characters of an explanation whose HTML is kept: lists show no longer ones."""
 _WHOLE, _LONG = Markup("<code>{}</code>"), Markup('<code class="long">{}</code>')
 _HITS = re.compile(f"{HIT}([^{HIT}{HIT_END}]*){HIT_END}")
 
 
 def token_chips(text: str) -> Markup:
-    """HTML of an explanation, whose hits have marks around them."""
+    """HTML of an explanation, whose hits have marks around them. Lists show the same texts again and again."""
+    return _chips(text) if len(text) <= LONGEST_KEPT else _chips.__wrapped__(text)
+
+
+@lru_cache(maxsize=4096)
+def _chips(text: str) -> Markup:
     parts, end = [], 0
     for found in _QUOTED.finditer(text):
         parts.append(_marked(text[end : found.start()]))

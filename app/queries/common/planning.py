@@ -1,0 +1,21 @@
+"""Settings of the planner for some statements."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from psycopg import sql
+from sqlalchemy.orm import Session
+
+from app.queries.common.bulk import driver_connection
+
+
+@contextmanager
+def planned_with(session: Session, settings: Mapping[str, str]) -> Iterator[None]:
+    """Statements in here are planned with these settings. They go to the database in one round trip."""
+    connection = driver_connection(session)
+    with connection.transaction():  # the settings last as long; sessions that only read have no other
+        with connection.pipeline():
+            for name, value in settings.items():
+                setting = sql.Identifier(*name.split("."))
+                connection.execute(sql.SQL("SET LOCAL {} = {}").format(setting, sql.Literal(value)))
+        yield

@@ -1,0 +1,97 @@
+"""What runs have made: the text that represents each, what it measured of it, and what that has changed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Select, and_, case, func, literal_column, select
+from sqlalchemy.orm import Session, aliased
+
+from app.domain.explanation_states import ExplanationState
+from app.domain.headlines import Headline, headline_of
+from app.domain.standing import SCORE_2023, standing_score
+from app.domain.verdict_lines import VerdictLine, verdict_line
+from app.domain.work import WorkStatus
+from app.models import Explanation, Run, RunChange
+from app.queries.common.prepared import one_statement
+from app.queries.doubts.shown import OF_EXPLANATIONS, doubts_by_explanation
+from app.queries.explanations.judged import ITEMS_OF_EXPLANATIONS, states_by_explanation
+from app.queries.neurons.claims import ScoreRow, send_scores_of_runs
+from app.queries.runs.changes import OUTCOMES, RunOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """The explanation that represents a run: its method's first candidate, or the text that it was to score."""
+
+    explanation_id: int
+    text: str
+    score: float | None
+    """The 2023 score that this very run measured; later scores of the text are on its own page."""
+    simulator: str | None
+    """Of the scores."""
+    headline: Headline[ScoreRow] | None
+    """Of the executed score and what this run measured."""
+    line: VerdictLine
+    """What the headline means, with the doubts there are about the text now."""
+    state: ExplanationState | None
+    """What reviewers have made of the text by now; None where nobody has flagged or judged it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunMade:
+    """What a run that succeeded has made; either is None where it has no text."""
+
+    result: RunResult | None
+    outcome: RunOutcome | None
+
+
+# Made once: an alias costs more than the query.
+_CANDIDATE = aliased(Explanation)
+
+
+def with_texts(runs: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+    """Runs with ``measured_by``, ``explanation_id`` and ``text`` of what represents each that has succeeded."""
+    first = select(_CANDIDATE.id).where(_CANDIDATE.run_id == Run.id, _CANDIDATE.rank == 0).scalar_subquery()
+    text_id = func.coalesce(Run.explanation_id, first, RunChange.explanation_id)
+    succeeded = Run.status == literal_column(repr(str(WorkStatus.SUCCEEDED)))
+    # What is given again was measured by the run that gave it first.
+    measured_by = case((RunChange.is_copy, Explanation.run_id), else_=Run.id)
+    return (
+        runs.add_columns(
+            measured_by.label("measured_by"), Explanation.id.label("text_id"), Explanation.text.label("text")
+        )
+        .outerjoin(RunChange, RunChange.run_id == Run.id)
+        .outerjoin(Explanation, and_(succeeded, Explanation.id == text_id))
+    )
+
+
+def made_by_runs(session: Session, rows: Sequence[Any]) -> Mapping[int, RunMade]:
+    """What the runs of these rows, read ``with_texts``, have made, by the run's id. One query."""
+    texts = {row.Run.id: row for row in rows if row.text_id is not None}
+    if not texts:
+        return {}
+    ids = sorted({row.text_id for row in texts.values()})
+    with one_statement(session) as asked:
+        scores = send_scores_of_runs(asked, {row.measured_by: row.text_id for row in texts.values()})
+        raised = asked.send(OF_EXPLANATIONS.given(explanation_ids=ids))
+        items = asked.send(ITEMS_OF_EXPLANATIONS.given(explanation_ids=ids))
+        changed = asked.send(OUTCOMES.given(run_ids=sorted(texts)))
+    found, doubts, states = scores.found(), doubts_by_explanation(raised.rows), states_by_explanation(items.rows)
+    outcomes = {row.run_id: row.outcome for row in changed.rows}
+    made = {}
+    for run_id, row in texts.items():
+        measured = found[row.measured_by]
+        old = standing_score(measured, SCORE_2023, made_by_method=True)
+        headline = headline_of(measured, made_by_method=True)
+        result = RunResult(
+            explanation_id=row.text_id,
+            text=row.text,
+            score=None if old is None else old.value,
+            simulator=None if old is None else old.simulator,
+            headline=headline,
+            line=verdict_line(headline, doubts.get(row.text_id, ())),
+            state=states.get(row.text_id),
+        )
+        made[run_id] = RunMade(result, outcomes.get(run_id))
+    return made
