@@ -312,7 +312,7 @@ def _of_scores(facts: ScoreFacts) -> _Found:
     if facts.recall is not None and facts.recall.value < LOW_RECALL:
         found[Doubt.TOO_NARROW] = facts.recall
     neighbours = facts.against_neighbours
-    if neighbours is not None and neighbours.low <= facts.chance_against_neighbours:
+    if neighbours is not None and neighbours.value <= facts.chance_against_neighbours:
         found[Doubt.NEIGHBOURS] = neighbours
     if facts.imported is not None and facts.score_2023 is not None:
         difference = facts.imported - facts.score_2023

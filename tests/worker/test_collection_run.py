@@ -18,6 +18,7 @@ from app.domain.collections import CollectionStage
 from app.errors import CollectionError, Conflict, CorpusError, Invalid
 from app.models import Collection, Document, Excerpt, Neuron, Sample, Subject
 from app.queries.neurons.records import neuron_records, vocabulary
+from app.queries.subjects.lookup import subject_head
 from app.version import code_version
 from tests.worker.collecting import corpus_of, some_text
 from tests.worker.models import save_model
@@ -129,6 +130,9 @@ def test_the_same_again_gives_the_same_and_reuses_excerpts(
     second = collect(sessions, subject, CORPUS, tmp_path, replace(OPTIONS, batch=3))
     assert first.collection_id != second.collection_id
     assert rows(sessions, first.collection_id) == rows(sessions, second.collection_id)
+    with sessions() as session:
+        head = subject_head(session, slug=session.scalars(select(Subject.slug)).one())
+    assert head.others == [f"{head.corpus} ({head.tokens:,} tokens)"]
     with sessions() as session:
         assert session.scalar(select(func.count()).select_from(Excerpt)) == 120
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ScalarSelect, Select, bindparam, exists, func, literal_column, select
+from sqlalchemy import ScalarSelect, Select, bindparam, case, exists, func, literal_column, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session, aliased
 
@@ -37,7 +37,7 @@ class SubjectHead:
     twin_of: str | None
     """The slug of the subject whose null twin it is."""
     others: list[str]
-    """Names of its other complete collections."""
+    """Its other complete collections: two of one corpus differ by their tokens."""
     notes: list[str] | None
     """What a reader of that collection should know: what was left out, which weights are not used."""
 
@@ -139,10 +139,12 @@ def _of_slug() -> Select[*tuple[Any, ...]]:
 
 
 def _other_collections() -> ScalarSelect[list[str] | None]:
-    """The names of a subject's complete collections but the one that is shown, oldest first."""
+    """A subject's complete collections but the one that is shown, oldest first: corpus and, where counted, tokens."""
     other, corpus = aliased(Collection), aliased(Corpus)
+    tokens = func.to_char(other.tokens_done, "FM999,999,999,999")
+    name = case((other.tokens_done > 0, func.concat(corpus.name, " (", tokens, " tokens)")), else_=corpus.name)
     return (
-        select(func.array_agg(aggregate_order_by(corpus.name, other.id)))
+        select(func.array_agg(aggregate_order_by(name, other.id)))
         .select_from(other)
         .join(corpus, corpus.id == other.corpus_id)
         .where(
