@@ -51,7 +51,7 @@ def test_the_most_alike_come_first() -> None:
 
 
 def test_a_collections_own_hard_negatives_are_kept_and_missing_ones_derived() -> None:
-    bare = NeuronRecords({SampleKind.TOP: TOP, SampleKind.BAND_0: (alike(20),)}, 10.0)
+    bare = NeuronRecords({SampleKind.TOP: TOP, SampleKind.BAND_0: (alike(20), record(22, (PLAIN, 0.0)))}, 10.0)
     derived = with_hard_negatives(bare)
     assert [r.excerpt_id for r in derived.of(SampleKind.HARD_NEGATIVE)] == [20]
     assert with_hard_negatives(derived) is derived

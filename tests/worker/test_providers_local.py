@@ -1,4 +1,5 @@
 import copy
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -254,7 +255,7 @@ def test_thoughts_of_a_local_model_are_kept_apart_also_where_their_marks_are_spe
 
 def broken(value: float) -> LocalProvider:
     """A model with one weight that is not a finite number, as half precision leaves behind."""
-    model = tiny_model(KINDS[0])
+    model = deepcopy(tiny_model(KINDS[0]))  # other tests share the original
     with torch.no_grad():
         dict(model.named_parameters())["lm_head.weight"].view(-1)[0] = value
     return LocalProvider("tiny", "tiny-broken", model, tiny_tokenizer())
