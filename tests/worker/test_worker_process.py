@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,27 @@ def test_a_worker_whose_work_stands_still_ends_itself_and_the_run_counts_a_death
         workers.keep()
         wait_until(partial(on.has_ended, 1))
     assert on.counts_by_status() == {"quarantined": 1}
+
+
+def test_what_stalled_work_meets_while_its_worker_ends_is_no_failed_attempt(stage: MakeStage) -> None:
+    """A worker that had been frozen ended as stalled, and threads that could no longer start failed its check."""
+    on = stage(1)
+    on.enqueue()
+    ended, threads = threading.Event(), list[threading.Thread]()
+
+    def stall(held: HeldWork[Any]) -> Done:
+        threads.append(threading.current_thread())
+        ended.wait()
+        raise RuntimeError("cannot schedule new futures after shutdown")
+
+    settings = Settings(look_seconds=1, stall_seconds=0.2, stop_seconds=0.1)
+    try:
+        assert WorkerProcess(settings, on.sessions, {RUN: stall, "pretend": lambda held: Done()}).run() == STALLED
+    finally:
+        ended.set()
+    threads[0].join()
+    assert on.column("SELECT attempt FROM run") == [0]
+    assert on.counts_by_status() == {"running": 1}
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # it is what is tested

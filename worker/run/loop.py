@@ -112,7 +112,9 @@ class WorkLoop:
                 self.n_finished += 1
             except LeaseLost:
                 raise
-            except Exception as error:  # noqa: BLE001 - the slot's outermost: what a handler raises is its work's error
+            except Exception as error:
+                if held.lost:
+                    raise LeaseLost from error
                 self._commit(held, self._ending(held.lease, error))
         except LeaseLost:
             log.warning("work.refused", reason="the lease is lost: what was done for it is dropped")

@@ -197,9 +197,12 @@ class WorkerProcess:
         self._give_up.set()
         for loop, thread in zip(self._loops, self._threads(self._lanes), strict=True):
             held = loop.held
-            # Whoever stalled or brought down its thread counts as a death: its lease runs out.
-            if held is not None and thread.is_alive() and held.silent_seconds <= self._settings.stall_seconds:
-                held.lost = True
+            if held is None or not thread.is_alive():
+                continue
+            # What its thread meets while the process ends is no failure of the work.
+            held.lost = True
+            # Whoever stalled counts as a death: its lease runs out.
+            if held.silent_seconds <= self._settings.stall_seconds:
                 self._release(held)
         with ignoring_outages("worker.not_stopped"):
             self._in_transaction(partial(stop_worker, worker_id=self._id, n_finished=self._n_finished))
