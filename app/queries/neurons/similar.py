@@ -11,13 +11,13 @@ from sqlalchemy.orm import Session
 from app.domain.samples import SampleKind
 from app.models import Neuron, Sample
 from app.queries.common.prepared import PreparedSelect, one_statement
+from app.queries.neurons.rows import TEXT_SHOWN
 
 MOST_SHOWN = 8
 MOST_CANDIDATES = 200
 """Neurons with the most tokens in common, among which shared excerpts are counted."""
 MOST_SHARING = 20_000
 """Neurons with any token in common that are looked at: a frequent token drives thousands."""
-TEXT_SHOWN = 120
 
 
 @dataclass(frozen=True, slots=True)
