@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event, select, text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from app.errors import Conflict, Invalid, NotFound
@@ -31,6 +31,7 @@ from app.queries.neurons.order import NeuronSort, SortKey
 from app.queries.neurons.position import position_in_list
 from app.queries.neurons.selection import NeuronSelection, count_selected
 from tests.factories import Make
+from tests.queries import kept_statements, rows_read
 
 N = 6
 IN_ORDER = NeuronSort(SortKey.LISTED, descending=False)
@@ -150,21 +151,6 @@ def test_a_neuron_that_has_left_a_list_comes_after_its_end(session: Session, lis
     assert (found.previous is None or found.previous.index, found.next) == (N - 1, None)
 
 
-def rows_read(session: Session, statements: list[tuple[str, Any]]) -> list[int]:
-    """How many rows each statement reads from tables and indexes."""
-    found = []
-    for statement, values in statements:
-        plan = session.connection().exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", values).scalar_one()
-        nodes, n = [plan[0]["Plan"]], 0
-        while nodes:
-            node = nodes.pop()
-            nodes += node.get("Plans", [])
-            removed = sum(value for key, value in node.items() if key.startswith("Rows Removed by"))
-            n += 0 if "Plans" in node else int((node["Actual Rows"] + removed) * node["Actual Loops"])
-        found.append(n)
-    return found
-
-
 def test_the_neighbours_are_read_by_an_index_wherever_in_a_list(
     session: Session, subject: Subject, alice: Account
 ) -> None:
@@ -177,19 +163,12 @@ def test_the_neighbours_are_read_by_an_index_wherever_in_a_list(
     )
     assert add_to_list(session, list_id=long, selection=NeuronSelection(subject.id), account_id=alice.id) > 4400
     session.execute(text("ANALYZE neuron, listed_neuron"))
-    ids, own = order(session, long), query(session, long)
+    ids, own, connection = order(session, long), query(session, long), session.connection()
     for position in (1, 2200, 4400):
-        sent: list[tuple[str, Any]] = []
-
-        def keep(*arguments: Any, kept: list[tuple[str, Any]] = sent) -> None:
-            kept.append((arguments[2], arguments[3]))
-
-        engine = session.connection().engine
-        event.listen(engine, "before_cursor_execute", keep)
-        found = position_in_list(session, query=own, neuron_id=ids[position - 1])
-        event.remove(engine, "before_cursor_execute", keep)
+        with kept_statements(connection) as sent:
+            found = position_in_list(session, query=own, neuron_id=ids[position - 1])
         assert found.before.number == position - 1
-        assert sum(rows_read(session, sent)) <= 20, (position, rows_read(session, sent))
+        assert sum(rows_read(connection, *each) for each in sent) <= 20, position
 
 
 def test_a_list_is_a_filter_among_others(session: Session, list_id: int, subject: Subject) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, delete, event, select, text
+from sqlalchemy import delete, select, text
 from sqlalchemy.orm import Session
 
 from app.domain.neurons import NeuronState
@@ -20,6 +20,7 @@ from app.queries.neurons.search_words import has_search_words
 from app.queries.neurons.selection import NeuronSelection, count_selected, n_with_active_run
 from app.work.enqueue import enqueue_selection
 from tests.factories import Make
+from tests.queries import kept_statements, plan_of
 
 SORTS = [NeuronSort(key, descending) for key in SortKey if key not in OF_MATCHES for descending in (True, False)]
 VALUES = st.sampled_from([None, 0.0, 0.1, 0.30000000000000004, 1.0, -0.5, float("inf"), float("nan")])
@@ -81,23 +82,16 @@ def test_pages_cover_every_neuron_once_in_both_directions(
 @pytest.mark.parametrize("sort", SORTS, ids=str)
 @pytest.mark.parametrize("cursor", [{}, {"after": "1@1"}, {"before": "1@1"}, {"after": "none@1"}], ids=str)
 def test_every_sort_can_be_read_from_an_index_in_order(
-    session: Session, engine: Engine, sort: NeuronSort, cursor: dict[str, Any]
+    session: Session, sort: NeuronSort, cursor: dict[str, Any]
 ) -> None:
     if sort.key is SortKey.POSITION:
         cursor = dict.fromkeys(cursor, "1@1")
-    statements: list[tuple[str, Any]] = []
     session.execute(text("SET LOCAL enable_seqscan = off"))
     session.execute(text("SET LOCAL enable_sort = off"))
-
-    def note(*arguments: Any) -> None:
-        statements.append((arguments[2], arguments[3]))
-
-    event.listen(engine, "before_cursor_execute", note)
-    neurons_page(session, query=NeuronsQuery(1, sort=sort), size=9, **cursor)
-    event.remove(engine, "before_cursor_execute", note)
-
     connection = session.connection()
-    plans = ["\n".join(connection.exec_driver_sql(f"EXPLAIN {s}", p).scalars()) for s, p in statements]
+    with kept_statements(connection) as sent:
+        neurons_page(session, query=NeuronsQuery(1, sort=sort), size=9, **cursor)
+    plans = [plan_of(connection, *each) for each in sent]
     assert 1 <= len(plans) <= 2
     for plan in plans:
         assert "Index Scan" in plan

@@ -29,7 +29,7 @@ from app.queries.neurons.order import NeuronSort, SortKey
 from app.settings import Settings
 from app.web.main import create_app
 from tests.factories import Make
-from tests.queries import counted_queries
+from tests.queries import counted_queries, plan_of
 from tests.web.conftest import OWN_PAGE, RecordingRenderer
 from tests.worker.tiny_models import save_tiny
 from worker.providers.local_embedding import load_local_embedder
@@ -379,7 +379,7 @@ def test_the_index_is_one_that_the_database_uses(cloud: Any, session: Session) -
         connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
         connection.exec_driver_sql("SET LOCAL enable_sort = off")
         compiled = statement.compile(connection.engine, compile_kwargs={"render_postcompile": True})
-        plan = "\n".join(connection.exec_driver_sql(f"EXPLAIN {compiled}", dict(compiled.construct_params())).scalars())
+        plan = plan_of(connection, str(compiled), dict(compiled.construct_params()))
     assert f"ix_explanation_embedding_nearest_{model.id}" in plan
 
 
