@@ -132,7 +132,7 @@ def judge_all(engine: Engine, campaign_id: int) -> None:
 
 
 _JUDGED = (
-    """UPDATE review_slot SET state = 'judged', lease_token = NULL, lease_until = NULL, judged_at = now(),
+    """UPDATE review_slot SET state = 'judged', lease_token = NULL, lease_until = NULL,
         account_id = (SELECT id FROM account WHERE name = CASE number WHEN 1 THEN 'first' ELSE 'second' END)
     WHERE campaign_id = :campaign_id AND state <> 'judged'""",
     """INSERT INTO verdict (campaign_id, version, item_id, slot_id, account_id, kind, confidence, seconds)

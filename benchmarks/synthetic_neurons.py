@@ -93,7 +93,6 @@ def _write_neurons(
         return
     columns["current_explanation_id"] = numbers(chunk.ids[mask], ">i8")
     columns["current_score"] = numbers(scores[mask], ">f8")
-    columns["current_score_id"] = numbers(chunk.ids[mask], ">i8")
     columns["current_simulator"] = words("synthetic", n)
     columns["n_explanations"] = numbers(np.ones(n), ">i4")
     copy_rows(filler.connection, "neuron", columns, ("current_text", _chosen(texts, mask)))

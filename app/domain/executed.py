@@ -5,7 +5,6 @@ collection, so that only the tokens that an explanation expects above 0 are visi
 many there are of each level, on how many the neuron fires, and what their activations sum to.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from math import sqrt
@@ -111,16 +110,6 @@ class Execution:
     def n_misses(self) -> int:
         """False negatives: tokens on which the neuron fires and that the explanation does not claim."""
         return self.n_firing - self.n_right
-
-    def measures(self) -> Mapping[str, Measured]:
-        """The five numbers by name."""
-        return {
-            "correlation": self.correlation,
-            "precision": self.precision,
-            "recall": self.recall,
-            "f1": self.f1,
-            "average_precision": self.average_precision,
-        }
 
 
 def firing_threshold(maximum: float) -> float:

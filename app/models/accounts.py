@@ -53,7 +53,6 @@ class LoginToken(Base):
 
     token_hash: Mapped[str] = mapped_column(primary_key=True)
     account_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("account.id"))
-    created_at: Mapped[CreatedAt]
     expires_at: Mapped[Moment]
     used_at: Mapped[Moment | None]
 
@@ -85,7 +84,6 @@ class OpenIdIdentity(Base):
     subject: Mapped[str] = mapped_column(primary_key=True)
     """The provider's name of the person, which never changes; an e-mail address may."""
     account_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("account.id"))
-    created_at: Mapped[CreatedAt]
 
 
 class OpenIdLogin(Base):
@@ -114,7 +112,6 @@ class SecondFactor(Base):
     """The time step of the newest code that was accepted: neither it nor an older one is accepted again."""
     recovery_hashes: Mapped[list[str]] = mapped_column(ARRAY(String))
     """Of the codes that are left for when the authenticator is lost; each works once."""
-    created_at: Mapped[CreatedAt]
 
 
 class ApiToken(Base):

@@ -40,7 +40,6 @@ class EmbeddingModel(Base):
     """Of a folder's weights; of an endpoint's address and the model's name."""
     label: Mapped[str]
     dimensions: Mapped[int]
-    created_at: Mapped[CreatedAt]
     chosen_at: Mapped[CreatedAt]
 
 

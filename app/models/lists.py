@@ -49,4 +49,3 @@ class SavedSearch(Base):
     name: Mapped[str]
     address: Mapped[str]
     """A path of this site with its query."""
-    created_at: Mapped[CreatedAt]

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.domain.language_models import ProviderKind
-from app.models.base import Base, BigId, CreatedAt, Moment, one_of
+from app.models.base import Base, BigId, Moment, one_of
 
 
 class Provider(Base):
@@ -50,7 +50,6 @@ class Provider(Base):
     key_set_at: Mapped[Moment | None]
     key_set_by: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("account.id"))
     """NULL where it was typed on the command line."""
-    created_at: Mapped[CreatedAt]
 
 
 class Spending(Base):

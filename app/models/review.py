@@ -216,7 +216,6 @@ class ReviewSlot(Base):
         CheckConstraint("(state = 'free') = (account_id IS NULL)", name="account"),
         CheckConstraint("(state = 'held') = (lease_token IS NOT NULL)", name="lease_token"),
         CheckConstraint("(lease_token IS NULL) = (lease_until IS NULL)", name="lease_until"),
-        CheckConstraint("(state = 'judged') = (judged_at IS NOT NULL)", name="judged_at"),
         Index(
             "ix_review_slot_waiting", "campaign_id", "position", "number", postgresql_where=text("state <> 'judged'")
         ),
@@ -238,7 +237,6 @@ class ReviewSlot(Base):
     taken_at: Mapped[Moment | None]
     guess: Mapped[str | None]
     """What the reviewer wrote before the text was shown; NULL until it was shown."""
-    judged_at: Mapped[Moment | None]
 
 
 class ReviewSkip(Base):

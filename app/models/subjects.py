@@ -51,7 +51,6 @@ class Subject(Base):
     """Of a null twin: how its weights were permuted, and whose control it is."""
     collection_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("collection.id", use_alter=True))
     """The newest complete collection: the one that pages show."""
-    created_at: Mapped[CreatedAt]
 
 
 class Collection(Base):
@@ -187,11 +186,9 @@ class Neuron(Base):
 
     current_explanation_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("explanation.id", use_alter=True))
     current_text: Mapped[str | None]
-    current_score_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("score.id", use_alter=True))
     current_score: Mapped[float | None]
     current_simulator: Mapped[str | None]
     """Of the current score: scores of different simulators are not compared."""
-    headline_score_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("score.id", use_alter=True))
     headline_score: Mapped[float | None]
     """Of the current explanation, where its headline speaks of the whole corpus; see ``app.domain.headlines``.
     ``current_score`` is the 2023 score: one column never holds scores of two kinds."""

@@ -3,7 +3,7 @@
 from sqlalchemy import ARRAY, BigInteger, ForeignKey, Index, Integer, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.models.base import Base, BigId, CreatedAt
+from app.models.base import Base, BigId
 
 
 class Tokenizer(Base):
@@ -29,7 +29,6 @@ class Corpus(Base):
     digest: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str]
     source: Mapped[str]
-    created_at: Mapped[CreatedAt]
 
 
 class Document(Base):

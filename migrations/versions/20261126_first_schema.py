@@ -525,7 +525,6 @@ def create_tables() -> None:
         sa.Column("digest", sa.String(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("source", sa.String(), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_corpus")),
         sa.UniqueConstraint("digest", name=op.f("uq_corpus_digest")),
     )
@@ -544,7 +543,6 @@ def create_tables() -> None:
         sa.Column("digest", sa.String(), nullable=False),
         sa.Column("label", sa.String(), nullable=False),
         sa.Column("dimensions", sa.Integer(), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("chosen_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_embedding_model")),
         sa.UniqueConstraint("source", "digest", name=op.f("uq_embedding_model_source_digest")),
@@ -787,7 +785,6 @@ def create_tables() -> None:
         "login_token",
         sa.Column("token_hash", sa.String(), nullable=False),
         sa.Column("account_id", sa.BigInteger(), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_login_token_account_id")),
@@ -812,7 +809,6 @@ def create_tables() -> None:
         sa.Column("issuer", sa.String(), nullable=False),
         sa.Column("subject", sa.String(), nullable=False),
         sa.Column("account_id", sa.BigInteger(), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_openid_identity_account_id")),
         sa.PrimaryKeyConstraint("issuer", "subject", name=op.f("pk_openid_identity")),
         sa.UniqueConstraint("account_id", "issuer", name=op.f("uq_openid_identity_account_id_issuer")),
@@ -841,7 +837,6 @@ def create_tables() -> None:
         sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("key_set_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("key_set_by", sa.BigInteger(), nullable=True),
-        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint("kind IN ('openai_compatible', 'local')", name=op.f("ck_provider_kind")),
         sa.ForeignKeyConstraint(["key_set_by"], ["account.id"], name=op.f("fk_provider_key_set_by")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_provider")),
@@ -864,7 +859,6 @@ def create_tables() -> None:
         sa.Column("account_id", sa.BigInteger(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("address", sa.String(), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_saved_search_account_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_saved_search")),
         sa.UniqueConstraint("account_id", "name", name=op.f("uq_saved_search_account_id_name")),
@@ -875,7 +869,6 @@ def create_tables() -> None:
         sa.Column("secret_encrypted", sa.LargeBinary(), nullable=False),
         sa.Column("last_step", sa.BigInteger(), nullable=False),
         sa.Column("recovery_hashes", sa.ARRAY(sa.String()), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_second_factor_account_id")),
         sa.PrimaryKeyConstraint("account_id", name=op.f("pk_second_factor")),
     )
@@ -906,7 +899,6 @@ def create_tables() -> None:
         sa.Column("permutation_seed", sa.BigInteger(), nullable=True),
         sa.Column("null_twin_of_id", sa.BigInteger(), nullable=True),
         sa.Column("collection_id", sa.BigInteger(), nullable=True),
-        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.ForeignKeyConstraint(["null_twin_of_id"], ["subject.id"], name=op.f("fk_subject_null_twin_of_id")),
         sa.ForeignKeyConstraint(["tokenizer_id"], ["tokenizer.id"], name=op.f("fk_subject_tokenizer_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_subject")),
@@ -1061,10 +1053,8 @@ def create_tables() -> None:
         sa.Column("histogram_edges", sa.ARRAY(sa.REAL()), nullable=True),
         sa.Column("current_explanation_id", sa.BigInteger(), nullable=True),
         sa.Column("current_text", sa.String(), nullable=True),
-        sa.Column("current_score_id", sa.BigInteger(), nullable=True),
         sa.Column("current_score", sa.Double(), nullable=True),
         sa.Column("current_simulator", sa.String(), nullable=True),
-        sa.Column("headline_score_id", sa.BigInteger(), nullable=True),
         sa.Column("headline_score", sa.Double(), nullable=True),
         sa.Column("headline_scorer", sa.String(), nullable=True),
         sa.Column("headline_simulator", sa.String(), nullable=True),
@@ -1822,10 +1812,8 @@ def create_tables() -> None:
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("taken_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("guess", sa.String(), nullable=True),
-        sa.Column("judged_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint("(state = 'free') = (account_id IS NULL)", name=op.f("ck_review_slot_account")),
         sa.CheckConstraint("(state = 'held') = (lease_token IS NOT NULL)", name=op.f("ck_review_slot_lease_token")),
-        sa.CheckConstraint("(state = 'judged') = (judged_at IS NOT NULL)", name=op.f("ck_review_slot_judged_at")),
         sa.CheckConstraint(
             "kind IN ('review', 'further', 'adjudication', 'sent_back')", name=op.f("ck_review_slot_kind")
         ),
@@ -1892,8 +1880,6 @@ def create_tables() -> None:
     op.create_foreign_key(
         "fk_neuron_current_explanation_id", "neuron", "explanation", ["current_explanation_id"], ["id"]
     )
-    op.create_foreign_key("fk_neuron_current_score_id", "neuron", "score", ["current_score_id"], ["id"])
-    op.create_foreign_key("fk_neuron_headline_score_id", "neuron", "score", ["headline_score_id"], ["id"])
 
 
 # generated: end

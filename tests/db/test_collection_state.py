@@ -8,10 +8,11 @@ from sqlalchemy.orm import Session
 
 from app.domain.collections import CollectionStage, CollectionStatus
 from app.models import Collection, Subject
+from app.queries.common.prepared import rows_of
 from app.queries.subjects import collection_state as state
 from app.queries.subjects.collection_state import CollectionProgress
 from app.queries.subjects.collections import complete_collection
-from app.queries.subjects.unfinished import SHOWN_DAYS, UnfinishedCollection, unfinished_collections
+from app.queries.subjects.unfinished import SHOWN_DAYS, UNFINISHED, UnfinishedCollection
 from tests.factories import Make
 
 KEY = uuid.UUID(int=7)
@@ -49,7 +50,7 @@ def report(session: Session, collection: Collection, part: str, tokens: int | No
 
 
 def only(session: Session) -> UnfinishedCollection:
-    (found,) = unfinished_collections(session)
+    (found,) = rows_of(session, UNFINISHED.given())
     return found
 
 
@@ -117,12 +118,12 @@ def test_what_is_older_than_the_collection_that_is_shown_is_not_unfinished(
         code_version="test",
         tokens_planned=800,
     )
-    assert len(unfinished_collections(session)) == 2
+    assert len(rows_of(session, UNFINISHED.given())) == 2
     complete_collection(session, collection_id=newer, values={})
-    assert unfinished_collections(session) == ()
+    assert rows_of(session, UNFINISHED.given()) == []
 
 
 def test_what_nothing_has_worked_on_for_long_is_not_shown(session: Session, running: Collection) -> None:
     running.lease_until = datetime.now(UTC) - timedelta(days=SHOWN_DAYS, seconds=1)
     session.flush()
-    assert unfinished_collections(session) == ()
+    assert rows_of(session, UNFINISHED.given()) == []

@@ -16,7 +16,7 @@ from app.errors import NotFound
 from app.models import Document, Excerpt, ExplanationDoubt, Neuron, Score, Subject
 from app.queries.checks.store import CheckResult, collection_to_check, store_checks
 from app.queries.common.prepared import rows_of
-from app.queries.doubts.shown import OF_EXPLANATIONS, DoubtCount, doubt_counts, doubts_by_explanation
+from app.queries.doubts.shown import DOUBT_SUMS, OF_EXPLANATIONS, DoubtCount, doubts_by_explanation, doubts_by_subject
 from app.queries.doubts.store import refresh_doubts, refresh_subject
 from app.queries.explanations.standing import refresh_current
 from app.queries.explanations.store import Author, add_results, store_explanation
@@ -72,7 +72,8 @@ def test_only_the_explanation_that_is_shown_first_counts_for_its_neuron(session:
     assert current(session, subject, Doubt.BELOW_TABLE) == [one.id, two.id]
     explain(make, one, replace(SCORE, token_lookup_baseline=0.5), text="sails")
     assert current(session, subject, Doubt.BELOW_TABLE) == [two.id]
-    assert doubt_counts(session) == {subject.id: (DoubtCount(Doubt.BELOW_TABLE, 1),)}
+    found = doubts_by_subject(rows_of(session, DOUBT_SUMS.given()))
+    assert found == {subject.id: (DoubtCount(Doubt.BELOW_TABLE, 1),)}
 
 
 def test_a_doubt_goes_with_what_it_followed_from(session: Session, make: Make) -> None:

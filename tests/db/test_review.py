@@ -233,7 +233,7 @@ def test_the_database_refuses_a_second_slot_of_an_item_for_one_reviewer(session:
     cast.judge(session, cast.bob)
     with pytest.raises(DBAPIError, match="uq_review_slot"):
         session.execute(
-            text("UPDATE review_slot SET account_id = :a, state = 'judged', judged_at = now() WHERE state = 'free'"),
+            text("UPDATE review_slot SET account_id = :a, state = 'judged' WHERE state = 'free'"),
             {"a": cast.bob.account_id},
         )
 

@@ -16,7 +16,8 @@ from sqlalchemy import func, select, text, update
 
 from app.db import Sessions, make_engine, make_sessions, transaction
 from app.models import Collection, Neuron, Subject
-from app.queries.subjects.unfinished import unfinished_collections
+from app.queries.common.prepared import rows_of
+from app.queries.subjects.unfinished import UNFINISHED
 from tests.reliability.kill_collections import CALLS, EVENTS
 from tests.worker.models import save_model
 from worker.collection.cuts import FILES
@@ -98,7 +99,7 @@ def shows_the_truth(killed: Killed) -> None:
         shown = session.scalars(select(Subject.collection_id)).first()
         complete = session.scalars(select(Collection.id).where(Collection.status == "complete")).first()
         n_neurons = session.scalars(select(func.count()).select_from(Neuron)).one()
-        unfinished = unfinished_collections(session)
+        unfinished = rows_of(session, UNFINISHED.given())
     assert shown == complete
     assert n_neurons == (0 if complete is None else 2 * 64)
     assert [(c.status, c.is_alive) for c in unfinished] in ([], [("running", False)])

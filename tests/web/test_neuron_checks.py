@@ -61,6 +61,7 @@ def test_a_check_shows_its_figures_at_the_stated_threshold(
     assert check.figures.f1 == pytest.approx(2 / 9)
     assert check.firing_threshold == pytest.approx(1.2)
     assert "counts as firing from 1.2 on: 3 tenths of its maximum" in html
+    assert "Executed by version test of this program." in html
     assert 'Read as: <q dir="auto">fires moderately on &#34; cat&#34;</q>' in html
 
 

@@ -334,7 +334,7 @@ def test_the_executed_score_becomes_the_headline_with_both_sides_and_its_margin(
                 EXECUTED,
                 "lexical",
             )
-            assert (neuron.headline_score_id, neuron.headline_score) == (row.Score.id, row.Score.value)
+            assert neuron.headline_score == row.Score.value
             assert (neuron.headline_precision, neuron.headline_recall) == (
                 row.CorpusCheck.precision,
                 row.CorpusCheck.recall,

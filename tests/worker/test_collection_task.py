@@ -13,7 +13,8 @@ from app.domain.collections import CollectionStage
 from app.domain.work import COLLECTION, Lane
 from app.errors import CollectionError
 from app.models import Collection, Neuron, Task
-from app.queries.subjects.unfinished import unfinished_collections
+from app.queries.common.prepared import rows_of
+from app.queries.subjects.unfinished import UNFINISHED
 from app.settings import Settings
 from app.work.lease import TaskLease
 from app.work.tasks import cancel_task, retry_task
@@ -109,7 +110,7 @@ def test_a_collection_that_is_cancelled_at_any_stage_is_not_shown_and_goes_on_wh
     assert bench.task().status == "cancelled"
     assert (bench.n_neurons(), "complete" in bench.collections()) == (0, False)
     with bench.sessions() as session:
-        assert [c.is_alive for c in unfinished_collections(session)] in ([], [False])
+        assert [c.is_alive for c in rows_of(session, UNFINISHED.given())] in ([], [False])
     bench.cancels_at = None
     with transaction(bench.sessions) as session:
         retry_task(session, task_id=task_id, account_id=None)

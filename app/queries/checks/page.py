@@ -30,6 +30,8 @@ class CheckFigures:
     recall: float | None
     f1: float | None
     average_precision: float | None
+    code_version: str
+    """Of the program that executed it."""
     maximum: float | None
     """The neuron's highest activation in the corpus, which is level 10."""
 

@@ -307,7 +307,12 @@ def _grouped(texts: Sequence[DoubtedText]) -> Mapping[int, list[DoubtedText]]:
 def _twin_share(
     scores: TwinScores, layer: int, value: float, kind: HeadlineKind, simulator: str | None
 ) -> float | None:
-    """The share of the twin's layer that scores as high, as ``TwinStanding.share_at_least``; None for too few."""
+    """The chance that a method scores as high on a neuron without meaning: (n_at_least + 1) / (n + 1).
+
+    ``n`` neurons of the twin's layer are scored like it, ``n_at_least`` of them as high or higher; None for too few.
+    One is added on both sides, so that no finite control proves a chance of 0. Source: Phipson and Smyth,
+    "Permutation p-values should never be zero" (2010).
+    """
     peers = scores.get((layer, kind.name_of_score.scorer, simulator))
     if peers is None or len(peers) < LEAST_TWINS:
         return None

@@ -5,11 +5,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import ARRAY, BigInteger, any_, bindparam, func, select
-from sqlalchemy.orm import Session
 
 from app.domain.doubts import Doubt, RaisedDoubt
 from app.models import DoubtedCount, ExplanationDoubt
-from app.queries.common.prepared import PreparedSelect, rows_of
+from app.queries.common.prepared import PreparedSelect
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +70,6 @@ DOUBT_SUMS = PreparedSelect(
     DoubtsOfSubject, select(*_GROUPS, _TOTAL.label("number")).group_by(*_GROUPS).having(_TOTAL > 0)
 )
 """From kept sums."""
-
-
-def doubt_counts(session: Session) -> Mapping[int, tuple[DoubtCount, ...]]:
-    """The doubts that neurons have, by the subject's id, the most frequent first. One query of kept sums."""
-    return doubts_by_subject(rows_of(session, DOUBT_SUMS.given()))
 
 
 def doubts_by_subject(rows: Iterable[DoubtsOfSubject]) -> Mapping[int, tuple[DoubtCount, ...]]:

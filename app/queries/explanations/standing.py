@@ -59,20 +59,19 @@ _SCORES = PreparedSelect(FiguresRow, figures_rows().where(Explanation.neuron_id 
 _CURRENT = PreparedWrite(
     sql("""
     UPDATE neuron SET current_explanation_id = found.explanation_id, current_text = found.text,
-        current_score_id = found.score_id, current_score = found.score, current_simulator = found.simulator,
-        headline_score_id = found.headline_id, headline_score = found.headline,
+        current_score = found.score, current_simulator = found.simulator, headline_score = found.headline,
         headline_scorer = found.headline_scorer, headline_simulator = found.headline_simulator,
         headline_precision = found.headline_precision, headline_recall = found.headline_recall,
         headline_margin = found.headline_margin, n_explanations = found.n_explanations
     FROM unnest(
         CAST(:neuron_ids AS bigint[]), CAST(:explanation_ids AS bigint[]), CAST(:texts AS text[]),
-        CAST(:score_ids AS bigint[]), CAST(:scores AS double precision[]), CAST(:simulators AS text[]),
-        CAST(:headline_ids AS bigint[]), CAST(:headlines AS double precision[]), CAST(:headline_scorers AS text[]),
-        CAST(:headline_simulators AS text[]), CAST(:precisions AS double precision[]),
-        CAST(:recalls AS double precision[]), CAST(:margins AS double precision[]), CAST(:numbers AS integer[])
+        CAST(:scores AS double precision[]), CAST(:simulators AS text[]), CAST(:headlines AS double precision[]),
+        CAST(:headline_scorers AS text[]), CAST(:headline_simulators AS text[]),
+        CAST(:precisions AS double precision[]), CAST(:recalls AS double precision[]),
+        CAST(:margins AS double precision[]), CAST(:numbers AS integer[])
     ) AS found (
-        neuron_id, explanation_id, text, score_id, score, simulator, headline_id, headline, headline_scorer,
-        headline_simulator, headline_precision, headline_recall, headline_margin, n_explanations
+        neuron_id, explanation_id, text, score, simulator, headline, headline_scorer, headline_simulator,
+        headline_precision, headline_recall, headline_margin, n_explanations
     )
     WHERE neuron.id = found.neuron_id
 """)
@@ -190,10 +189,8 @@ class _Current:
     numbers: int
     explanation_ids: int | None = None
     texts: str | None = None
-    score_ids: int | None = None
     scores: float | None = None
     simulators: str | None = None
-    headline_ids: int | None = None
     headlines: float | None = None
     headline_scorers: str | None = None
     headline_simulators: str | None = None
@@ -212,10 +209,8 @@ class _Current:
             numbers=number,
             explanation_ids=text.id,
             texts=text.text,
-            score_ids=None if score is None else score.id,
             scores=None if score is None else score.value,
             simulators=None if score is None else score.simulator,
-            headline_ids=None if headline is None else headline.score.id,
             headlines=None if headline is None else headline.score.value,
             headline_scorers=None if headline is None else headline.score.scorer,
             headline_simulators=None if headline is None else headline.score.simulator,

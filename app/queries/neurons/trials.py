@@ -34,11 +34,10 @@ class TrialShown:
 
 @dataclass(frozen=True, slots=True)
 class TriedExplanation:
-    """The explanation whose expected activations are shown. ``asks_model``: its simulator is a language model."""
+    """The explanation whose expected activations are shown."""
 
     id: int
     text: str
-    asks_model: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +176,9 @@ def neuron_maxima(session: Session, *, subject_id: int, widths: Sequence[int]) -
 def tried_explanation(session: Session, *, neuron_id: int, explanation_id: int) -> TriedExplanation:
     """An explanation of this neuron, to be compared with live activations. Raises NotFound."""
     row = session.execute(
-        select(Explanation.id, Explanation.text, Method.provider.is_not(None))
-        .outerjoin(Method, Method.id == Explanation.method_id)
-        .where(Explanation.id == explanation_id, Explanation.neuron_id == neuron_id)
+        select(Explanation.id, Explanation.text).where(
+            Explanation.id == explanation_id, Explanation.neuron_id == neuron_id
+        )
     ).first()
     if row is None:
         raise NotFound("This neuron has no such explanation.")

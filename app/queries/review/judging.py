@@ -109,7 +109,7 @@ def give_verdict(
             ReviewSlot.lease_token == lease_token,
             ReviewSlot.lease_until > moment,
         )
-        .values(state=SlotState.JUDGED, judged_at=moment, lease_token=None, lease_until=None)
+        .values(state=SlotState.JUDGED, lease_token=None, lease_until=None)
         .returning(
             ReviewSlot.item_id,
             ReviewSlot.guess,
@@ -195,7 +195,6 @@ def undo_verdict(session: Session, *, verdict_id: int, reviewer: Reviewer, now: 
         .where(ReviewSlot.id == verdict.slot_id)
         .values(
             state=SlotState.HELD,
-            judged_at=None,
             lease_token=func.gen_random_uuid(),
             lease_until=moment + timedelta(seconds=LEASE_SECONDS),
             taken_at=moment,

@@ -53,15 +53,6 @@ class TwinStanding:
         """Share of the twin's neurons whose explanation scores lower."""
         return 1 - self.n_at_least / self.n_scored
 
-    @property
-    def share_at_least(self) -> float:
-        """The chance that a method scores as high on a neuron without meaning: (n_at_least + 1) / (n_scored + 1).
-
-        One is added on both sides, so that no finite control proves a chance of 0. Source: Phipson and Smyth,
-        "Permutation p-values should never be zero" (2010).
-        """
-        return (self.n_at_least + 1) / (self.n_scored + 1)
-
 
 _IS_OF_KIND = """CASE
     WHEN :scorer = :scorer_2023 AND current_simulator IS NOT DISTINCT FROM CAST(:simulator AS text) THEN current_score

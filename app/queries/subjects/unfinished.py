@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import exists, func, or_, select
-from sqlalchemy.orm import Session
 
 from app.domain.collections import CollectionStage, CollectionStatus
 from app.models import Collection, Corpus, DataImport, Subject
-from app.queries.common.prepared import PreparedSelect, rows_of
+from app.queries.common.prepared import PreparedSelect
 
 SHOWN_DAYS = 7
 """Nothing is shown of an unfinished collection on which nothing has worked for so long."""
@@ -72,8 +71,3 @@ UNFINISHED = PreparedSelect(
     .limit(MOST_SHOWN),
 )
 """Those that are newer than what their subject shows, the newest first."""
-
-
-def unfinished_collections(session: Session) -> tuple[UnfinishedCollection, ...]:
-    """Those that are newer than what their subject shows, the newest first. One query."""
-    return tuple(rows_of(session, UNFINISHED.given()))
