@@ -77,6 +77,20 @@ def test_no_template_has_inline_style_or_script_or_trusts_text(path: Path) -> No
     assert "|safe" not in source.replace(" ", "")
 
 
+MACRO = re.compile(r"{%-?\s*macro\s+(\w+)")
+MACRO_IMPORT = re.compile(r'{%-?\s*from\s+"[^"]+"\s+import\s+([^%]+?)\s*-?%}')
+MACROS = {name for path in TEMPLATES for name in MACRO.findall(path.read_text())}
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=relative)
+def test_a_template_imports_the_macros_that_it_calls_and_no_others(path: Path) -> None:
+    source = path.read_text()
+    imported = {name.split()[-1] for names in MACRO_IMPORT.findall(source) for name in names.split(",")}
+    called = {name for name in MACROS if re.search(rf"(?:{{[{{%]|[(,~]|\bif\b|\bcall\b)\s*{name}\(", source)}
+    assert called - imported - set(MACRO.findall(source)) == set()
+    assert [name for name in imported if len(re.findall(rf"\b{name}\b", source)) == 1] == []
+
+
 INPUT = re.compile(r"""<input\b(?:[^>"']|"[^"]*"|'[^']*')*>""")
 TEXTAREA = re.compile(r"<textarea[^>]*>(.*?)</textarea>", re.DOTALL)
 NO_FREE_TEXT = re.compile(r'type="(?!text|search|email|\{)|inputmode="|readonly')
