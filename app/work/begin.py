@@ -18,12 +18,9 @@ NOBODY = 0
 """The account of work that no person has queued."""
 
 # The commit need not reach the disk: a crash that forgets it puts the work back, and the fence refuses the late result.
-# Right after a large batch the planner has no statistics of its runs yet: without the other two settings it would read
-# and sort all of them for each one that is taken, instead of taking the first of the index.
-_SETTINGS = text("""
-    SELECT set_config('synchronous_commit', 'off', true), set_config('enable_sort', 'off', true),
-        set_config('enable_bitmapscan', 'off', true)
-""")
+# Right after a large batch the planner has no statistics of its runs yet: without the other setting (ADR 0064) it would
+# read and sort all of them for each one that is taken, instead of taking the first of the index.
+_SETTINGS = text("SELECT set_config('synchronous_commit', 'off', true), set_config('enable_sort', 'off', true)")
 # Batches are found one after the other by the index of queued runs, which is as quick for one of 300,000 as for one
 # of two.
 _BATCHES = text("""

@@ -1,4 +1,4 @@
-"""Settings of the planner for some statements."""
+"""Settings of the planner for some statements; ADR 0064 lists them and says when each is dropped."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
