@@ -42,15 +42,20 @@ def clusters(points: FloatArray, *, most: int, least: float = LEAST_SILHOUETTE) 
 
 def _cuts(distances: Distances, most: int) -> Iterator[IntArray]:
     """The labels at each number of groups from ``most`` down to 2, or from half the number of points."""
-    counts = range(min(most, len(distances) // 2), 1, -1)
-    if not counts:
+    n = len(distances)
+    most = min(most, n // 2)
+    if most < 2:
         return
-    from scipy.cluster.hierarchy import cut_tree, linkage  # of prompts by meaning alone: 20 MB of every process
+    from scipy.cluster.hierarchy import linkage  # of prompts by meaning alone: 20 MB of every process
     from scipy.spatial.distance import squareform
 
     tree = linkage(squareform(distances, checks=False), method="average")
-    for labels in cut_tree(tree, n_clusters=list(counts)).T:
-        yield _by_appearance(labels)
+    groups = np.arange(n, dtype=np.int32)
+    # The tree's own order of joining; scipy's cut_tree finds the same labels in a hundred times the time.
+    for n_joined, (one, other) in enumerate(tree[: n - 2, :2], start=1):
+        groups[(groups == one) | (groups == other)] = n - 1 + n_joined
+        if n - n_joined <= most:
+            yield _by_appearance(groups)
 
 
 def silhouette(distances: Distances, labels: IntArray) -> float:
