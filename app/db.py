@@ -3,26 +3,31 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-import psycopg
-import structlog
 from sqlalchemy import Engine, create_engine, event, func, select
-from sqlalchemy.engine import Dialect, make_url
+from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session, sessionmaker
 
-from app.embedded import RESTART_SECONDS, EmbeddedServer, embedded_server
+from app.embedded import EmbeddedServer, embedded_server
 from app.errors import Unavailable
 from app.settings import Settings
-
-log: structlog.stdlib.BoundLogger = structlog.get_logger()
+from app.silence import Connector, WatchedConnection
 
 Sessions: TypeAlias = sessionmaker[Session]
 
-CONNECT_SECONDS = 4
+CONNECT_SECONDS = 3
 """Longest wait for a connection to be set up. psycopg tries each address of a host name for so long."""
+NETWORK_LIMITS = {
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "60000",
+}
+"""After at most a minute a connection to a machine that is gone is broken; the system's own limits are hours."""
+REPLY_MARGIN_SECONDS = 0.4
+"""A server ends a statement at its limit and says so; after so long beyond the limit it is silent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,7 @@ class Limits:
     statement_seconds: float | None = None
     lock_seconds: float | None = None
     idle_seconds: float | None = None
+    silent_seconds: float = 10.0
 
     @property
     def options(self) -> str:
@@ -54,6 +60,11 @@ class Limits:
         }
         set_ones = (f"-c {name}={int(1000 * seconds)}" for name, seconds in timeouts.items() if seconds is not None)
         return " ".join(["-c jit=off", *set_ones])
+
+    @property
+    def reply_seconds(self) -> float | None:
+        """Longest wait for the reply to one statement; None where the statement has no limit."""
+        return None if self.statement_seconds is None else self.statement_seconds + REPLY_MARGIN_SECONDS
 
 
 def database_url(settings: Settings) -> str:
@@ -75,20 +86,18 @@ def open_database(settings: Settings, *, limits: Limits | None = None) -> Engine
     limits = limits or Limits()
     url = make_url(database_url(settings))
     url = url.update_query_dict({"options": f"{url.query.get('options', '')} {limits.options}".strip()})
-    engine = make_engine(url.render_as_string(hide_password=False), limits=limits)
-    if settings.database_url is None:
-        event.listen(engine, "do_connect", partial(_connect, _embedded(settings)))
-    return engine
+    server = _embedded(settings) if settings.database_url is None else None
+    return make_engine(url.render_as_string(hide_password=False), limits=limits, server=server)
 
 
-def make_engine(url: str, *, limits: Limits | None = None) -> Engine:
-    """An engine that uses psycopg 3, for any form of PostgreSQL address."""
+def make_engine(url: str, *, limits: Limits | None = None, server: EmbeddedServer | None = None) -> Engine:
+    """An engine that uses psycopg 3, for any form of PostgreSQL address. ``server`` is started where it has died."""
     limits = limits or Limits()
     address = make_url(url).set(drivername="postgresql+psycopg")
-    if "connect_timeout" not in address.query:
-        # A server that accepts connections and never replies would otherwise block for ever.
-        address = address.update_query_dict({"connect_timeout": str(CONNECT_SECONDS)})
-    return create_engine(
+    # A server that accepts connections and never replies would otherwise block for ever.
+    bounds = {"connect_timeout": str(CONNECT_SECONDS), **NETWORK_LIMITS}
+    address = address.update_query_dict({name: value for name, value in bounds.items() if name not in address.query})
+    engine = create_engine(
         address,
         pool_size=limits.pool_size,
         max_overflow=limits.max_overflow,
@@ -96,6 +105,9 @@ def make_engine(url: str, *, limits: Limits | None = None) -> Engine:
         pool_pre_ping=True,
         pool_use_lifo=True,  # few connections stay warm, with the plans they have prepared
     )
+    connector = Connector(server, silent_seconds=limits.silent_seconds, reply_seconds=limits.reply_seconds)
+    event.listen(engine, "do_connect", connector.connect)
+    return engine
 
 
 def make_sessions(engine: Engine) -> Sessions:
@@ -114,6 +126,9 @@ def make_reading_sessions(engine: Engine) -> Sessions:
 def allow_seconds(session: Session, *, seconds: float) -> None:
     """Let each further statement of this transaction take so long, whatever the limit of the connection is."""
     session.execute(select(func.set_config("statement_timeout", str(int(1000 * seconds)), True)))
+    connection = session.connection().connection.driver_connection
+    if isinstance(connection, WatchedConnection):
+        connection.allow_transaction(seconds + REPLY_MARGIN_SECONDS)
 
 
 @contextmanager
@@ -138,16 +153,3 @@ def _unusable(folder: Path, error: OSError) -> Unavailable:
         f"The data folder {folder} cannot be used: {reason}. Choose one that this user may write to with"
         " NEURON_AUDIT_DATA_DIR, or name a PostgreSQL server in DATABASE_URL."
     )
-
-
-def _connect(server: EmbeddedServer, dialect: Dialect, _record: object, positional: list[Any], named: Any) -> Any:
-    """A connection to the embedded server, which is started first if it has died."""
-    try:
-        return dialect.connect(*positional, **named)
-    except psycopg.OperationalError as error:
-        log.warning("database.gone", reason=str(error).strip())
-    try:
-        server.start(seconds=RESTART_SECONDS)
-    except Unavailable as error:
-        log.warning("database.not_started", reason=error.message)
-    return dialect.connect(*positional, **named)

@@ -93,6 +93,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 POOL_SECONDS = 1.0
 """Longest wait of a page for a connection. With ``statement_seconds`` it is below the promised five."""
+SILENT_SECONDS = 1.5
+"""After so long without a word from the database a page asks whether it responds to anybody."""
 MAX_BODY_BYTES = 1_000_000
 OBJECTS_BETWEEN_COLLECTIONS = 50_000
 
@@ -227,7 +229,10 @@ def _site(settings: Settings) -> bytes:
 def serve(settings: Settings) -> None:
     """Run the web server until it is stopped. Raises what ``open_installation`` raises."""
     limits = Limits(
-        pool_seconds=POOL_SECONDS, statement_seconds=settings.statement_seconds, lock_seconds=settings.statement_seconds
+        pool_seconds=POOL_SECONDS,
+        statement_seconds=settings.statement_seconds,
+        lock_seconds=settings.statement_seconds,
+        silent_seconds=SILENT_SECONDS,
     )
     engine = open_installation(settings, limits=limits)
     sessions = make_sessions(engine)

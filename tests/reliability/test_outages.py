@@ -10,6 +10,7 @@ from app.db import make_engine
 from app.embedded import EmbeddedServer
 from app.schema import migrate
 from tests.reliability.fleet import Stage, fleet
+from tests.web.test_frozen_database import all_frozen, processes_of
 
 N_WORKERS = 2
 
@@ -46,4 +47,19 @@ def test_restarts_of_the_database_lose_and_double_nothing(
     assert on.counts_by_status() == {"succeeded": n}
     on.assert_nothing_is_lost_or_doubled()
     assert on.sum_of("attempt") == 0
+    on.close()
+
+
+def test_a_database_that_freezes_for_a_while_loses_and_doubles_nothing(server: EmbeddedServer, tmp_path: Path) -> None:
+    on = Stage(server.url, n_neurons=40, parameters={"seconds": 0.05})
+    on.enqueue()
+    on.enqueue_tasks(20)
+    with fleet(on.url, tmp_path, N_WORKERS) as workers:
+        workers.wait_until(partial(on.has_ended, 10))
+        with all_frozen(processes_of(server)[0]):
+            workers.wait_until(partial(workers.has_logged, "database.silent", N_WORKERS))
+        workers.wait_until(partial(on.has_ended, 60))
+        assert workers.stop() == [0] * N_WORKERS
+    assert on.counts_by_status() == {"succeeded": 60}
+    on.assert_nothing_is_lost_or_doubled()
     on.close()

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from app.domain.sites import Site, SiteKind
 from app.errors import SubjectError
-from tests.worker.models import save_model
+from tests.worker.models import FAMILIES, save_model
 from worker.subjects.load import LoadOptions, load_subject
 from worker.subjects.loaded import LoadedSubject
+from worker.subjects.single_precision import SinglePrecision
 from worker.subjects.sites import open_site, site_path
 from worker.subjects.trial_pass import check_by_a_pass
 
@@ -152,8 +153,30 @@ def test_a_model_that_looks_both_ways_is_refused(tmp_path: Path, family: str) ->
         load(tmp_path, family, path)
 
 
-def test_so_is_one_that_hardly_tells_tokens_apart(tmp_path: Path) -> None:
-    """With weights as they are initialised, a later token changes a thousandth of the largest activation."""
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_so_is_one_that_hardly_tells_tokens_apart(tmp_path: Path, dtype: str) -> None:
+    """With weights as they are initialised, a later token changes less than a thousandth of the largest activation."""
     save_model(tmp_path, "bert", spread=None)
     with pytest.raises(SubjectError, match=r"attends to the tokens after a token too\. Only causal"):
-        load_subject(str(tmp_path), LoadOptions("cpu", "float32", module_path=BERT_PATH))
+        load_subject(str(tmp_path), LoadOptions("cpu", dtype, module_path=BERT_PATH))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_half_precision_keeps_no_causal_model_out(tmp_path: Path, family: str, dtype: str) -> None:
+    save_model(tmp_path, family, spread=None)
+    subject = load_subject(str(tmp_path), LoadOptions("cpu", dtype))
+    assert {str(values.dtype) for values in subject.model.parameters()} == {f"torch.{dtype}"}  # run in float32 once
+
+
+def test_single_precision_is_that_of_the_same_weights_in_float32(tmp_path: Path) -> None:
+    folder = save_model(tmp_path, "gemma3_text")
+    half, tokens = load_subject(str(folder), LoadOptions("cpu", "bfloat16")), torch.arange(12).reshape(2, 6)
+    found: list[torch.Tensor] = []
+    with SinglePrecision():
+        half.activations(tokens, lambda _layer, a: found.append(a.clone()))
+    half.model.float()
+    half.activations(tokens, lambda _layer, a: found.append(a.clone()))
+    assert [a.dtype for a in found] == 4 * [torch.float32]
+    for in_the_block, converted in zip(found[:2], found[2:], strict=True):
+        torch.testing.assert_close(in_the_block, converted)

@@ -7,14 +7,17 @@ from torch import Tensor
 
 from app.errors import SubjectError
 from worker.subjects.loaded import LoadedSubject
+from worker.subjects.single_precision import HALF, SinglePrecision
 
 TEXT = "A first pass over a few words shows whether every neuron has a value."
 MOST_TOKENS = 8
-LOOKS_AHEAD_SHARE = 0.01
-"""Of the largest activation of a layer: attention to later tokens of a trained model stays far above."""
-ROUNDING_ERRORS = 1_000
-"""Relative rounding errors of the model's dtype beyond which a smaller share is no rounding either: in float32 a
-model of random weights attends so evenly that a later token changes less than the share above."""
+LOOKS_AHEAD_SHARE = 1_000 * torch.finfo(torch.float32).eps
+"""Of the largest activation of a layer. Rounding in float32 stays below; attention to later tokens stays above, even
+that of a model of random weights, which attends so evenly that a later token changes little."""
+LOOKS_AHEAD_SHARE_IN_HALF = 0.01
+"""Where the model can only be run in half precision, whose rounding hides so even an attention."""
+NOT_RUN = (RuntimeError, TypeError, ValueError, LookupError, AttributeError)
+"""What a model raises that cannot be run on text alone."""
 
 
 def check_by_a_pass(subject: LoadedSubject) -> None:
@@ -24,6 +27,25 @@ def check_by_a_pass(subject: LoadedSubject) -> None:
     token exactly once, and for a model that looks ahead: there the activations before the last token differ.
     """
     token_ids = _pair(subject)
+    try:
+        found = _found(subject, token_ids)
+    except NOT_RUN as error:
+        raise SubjectError(f"{subject.info.name} cannot be run on text alone: {_first_line(error)}") from error
+    never = sorted(subject.modules.keys() - found.keys())
+    if never:
+        raise SubjectError(
+            f"The model does not pass {subject.info.site.module(never[0])!r} in a forward pass, so its neurons have no "
+            "values."
+        )
+    if _looks_ahead(subject, token_ids, found):
+        raise SubjectError(
+            f"{subject.info.name} ({subject.info.architecture}) attends to the tokens after a token too. Only causal "
+            "language models are supported, in which an activation depends on earlier tokens alone."
+        )
+
+
+def _found(subject: LoadedSubject, token_ids: Tensor) -> dict[int, Tensor]:
+    """The activations [2, tokens, neurons] of each layer. Raises SubjectError where a layer is passed twice."""
     found: dict[int, Tensor] = {}
 
     def keep(layer: int, activations: Tensor) -> None:
@@ -34,23 +56,20 @@ def check_by_a_pass(subject: LoadedSubject) -> None:
             )
         found[layer] = activations.float().cpu()
 
-    try:
-        subject.activations(token_ids, keep)
-    except (RuntimeError, TypeError, ValueError, LookupError, AttributeError) as error:
-        raise SubjectError(f"{subject.info.name} cannot be run on text alone: {_first_line(error)}") from error
-    never = sorted(subject.modules.keys() - found.keys())
-    if never:
-        raise SubjectError(
-            f"The model does not pass {subject.info.site.module(never[0])!r} in a forward pass, so its neurons have no "
-            "values."
-        )
-    dtype = next(subject.model.parameters()).dtype
-    least = min(LOOKS_AHEAD_SHARE, ROUNDING_ERRORS * torch.finfo(dtype).eps)
-    if any(_changed_before_the_end(activations) > least for activations in found.values()):
-        raise SubjectError(
-            f"{subject.info.name} ({subject.info.architecture}) attends to the tokens after a token too. Only causal "
-            "language models are supported, in which an activation depends on earlier tokens alone."
-        )
+    subject.activations(token_ids, keep)
+    return found
+
+
+def _looks_ahead(subject: LoadedSubject, token_ids: Tensor, found: dict[int, Tensor]) -> bool:
+    """Whether a later token changes an activation. A half-precision model is run again, in single precision."""
+    least = LOOKS_AHEAD_SHARE
+    if next(subject.model.parameters()).dtype in HALF:
+        try:
+            with SinglePrecision():
+                found = _found(subject, token_ids)
+        except NOT_RUN:  # a kernel of the model's own takes half precision alone
+            least = LOOKS_AHEAD_SHARE_IN_HALF
+    return any(_changed_before_the_end(activations) > least for activations in found.values())
 
 
 def _pair(subject: LoadedSubject) -> Tensor:

@@ -1,0 +1,164 @@
+"""Connections that are given up where the server behind them is silent.
+
+A frozen server keeps its connections: the kernel acknowledges what is sent to it, so that neither keepalives nor the
+timeouts of TCP notice, a Unix socket has none, and a limit on statements is kept by the server itself. So whoever waits
+for a reply asks after a while whether the server responds to anybody at all.
+"""
+
+import socket
+from collections.abc import Generator
+from threading import Lock
+from time import monotonic
+from typing import Any
+
+import psycopg
+import structlog
+from psycopg.abc import RV, PQGen
+from sqlalchemy.engine import Dialect
+
+from app.embedded import RESTART_SECONDS, EmbeddedServer
+from app.errors import Unavailable
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+PROBE_SECONDS = 1.0
+"""A server that has not responded to a newcomer after so long is silent."""
+REFUSED_SECONDS = 3.0
+"""For so long after a silence was found nobody waits for that server: all would find the same, one after another."""
+SSL_REQUEST = bytes.fromhex("0000000804d2162f")
+"""The first message of a client that asks for encryption; any server responds with one byte."""
+
+
+class Silence:
+    """Whether the server of one engine was found to be silent just now. Shared by all its connections."""
+
+    def __init__(self, silent_seconds: float) -> None:
+        self.silent_seconds = silent_seconds
+        self._until = 0.0
+        self._responded = 0.0
+        self._probing = Lock()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it was found to be silent less than ``REFUSED_SECONDS`` ago."""
+        return monotonic() < self._until
+
+    def note(self) -> None:
+        """It has not responded."""
+        if not self.is_known:
+            log.warning("database.silent", wait_seconds=REFUSED_SECONDS)
+        self._until = monotonic() + REFUSED_SECONDS
+
+    def found_by(self, info: psycopg.ConnectionInfo) -> bool:
+        """Whether the server of a connection responds to nobody. One probe serves all who ask at a time."""
+        asked = monotonic()
+        with self._probing:
+            if not self.is_known and self._responded < asked:
+                if responds(info.hostaddr or info.host, info.port):
+                    self._responded = monotonic()
+                else:
+                    self.note()
+        return self.is_known
+
+
+def responds(host: str, port: int) -> bool:
+    """Whether a PostgreSQL server, or what stands before it, responds there to a newcomer within ``PROBE_SECONDS``."""
+    is_local = host.startswith(("/", "@"))
+    address: Any = f"{host}/.s.PGSQL.{port}".replace("@", "\0", 1) if is_local else (host, port)
+    family = socket.AF_UNIX if is_local else socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family) as probe:
+            probe.settimeout(PROBE_SECONDS)
+            probe.connect(address)
+            probe.sendall(SSL_REQUEST)
+            return bool(probe.recv(1))
+    except OSError:
+        return False
+
+
+class WatchedConnection(psycopg.Connection[Any]):
+    """A connection whose statements raise OperationalError, and which is closed, once its server is silent.
+
+    That is where no reply has come in ``silent_seconds`` and nobody else gets one, or where none has come in
+    ``reply_seconds``, beyond the limit that the server itself keeps.
+    """
+
+    silence: Silence | None = None
+    reply_seconds: float | None = None
+    _of_transaction: float | None = None
+
+    def allow_transaction(self, reply_seconds: float) -> None:
+        """Wait so long for each further reply of this transaction."""
+        self._of_transaction = reply_seconds
+
+    def wait(self, gen: PQGen[RV], *args: Any, **kwargs: Any) -> RV:
+        """Consume a generator, as psycopg does."""
+        if self.silence is None:
+            return super().wait(gen, *args, **kwargs)
+        if self.pgconn.transaction_status == psycopg.pq.TransactionStatus.IDLE:
+            self._of_transaction = None
+        return super().wait(self._watched(gen, self.silence), *args, **kwargs)
+
+    def _watched(self, gen: PQGen[RV], silence: Silence) -> Generator[Any, Any, RV]:
+        """The same generator, which is told every tenth of a second that nothing has come."""
+        longest = self._of_transaction or self.reply_seconds
+        heard = look = monotonic()
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                if ready:
+                    heard = look = monotonic()
+                elif longest is not None and monotonic() - heard > longest:
+                    self._give_up()
+                elif monotonic() - look > silence.silent_seconds:
+                    if silence.found_by(self.info):
+                        self._give_up()
+                    look = monotonic()
+                wanted = gen.send(ready)
+        except StopIteration as end:
+            found: RV = end.value
+            return found
+
+    def _give_up(self) -> None:
+        self.close()
+        raise psycopg.OperationalError("The database server does not respond.")
+
+
+class Connector:
+    """Opens the connections of one engine, and starts the embedded ``server``, if that is the one, where it has died.
+
+    No limits are set for statements while a connection is set up: that has a limit of its own.
+    """
+
+    def __init__(self, server: EmbeddedServer | None, *, silent_seconds: float, reply_seconds: float | None) -> None:
+        self._server = server
+        self._silence = Silence(silent_seconds)
+        self._reply_seconds = reply_seconds
+
+    def connect(self, _dialect: Dialect, _record: object, positional: list[Any], named: dict[str, Any]) -> Any:
+        """A connection, for SQLAlchemy's ``do_connect``. Raises OperationalError at once during a silence."""
+        if self._silence.is_known:
+            raise psycopg.OperationalError("The database server does not respond.")
+        try:
+            connection = self._opened(positional, named)
+        except psycopg.errors.ConnectionTimeout:
+            self._silence.note()
+            raise
+        connection.silence, connection.reply_seconds = self._silence, self._reply_seconds
+        return connection
+
+    def _opened(self, positional: list[Any], named: dict[str, Any]) -> WatchedConnection:
+        try:
+            return WatchedConnection.connect(*positional, **named)
+        except psycopg.errors.ConnectionTimeout:
+            raise  # it runs
+        except psycopg.OperationalError as error:
+            if self._server is None:
+                raise
+            log.warning("database.gone", reason=str(error).strip())
+        try:
+            self._server.start(seconds=RESTART_SECONDS)
+        except Unavailable as error:
+            log.warning("database.not_started", reason=error.message)
+        return WatchedConnection.connect(*positional, **named)
