@@ -18,6 +18,23 @@ def test_nothing_that_unfolds_widens_the_claim(open_page: Callable[..., Page], v
     assert page.evaluate("(claim => claim.scrollWidth <= claim.clientWidth)(document.querySelector('.claim'))")
 
 
+@pytest.mark.parametrize("width", [1280, 1440])
+def test_the_head_of_the_site_is_one_line_for_whoever_may_do_everything(
+    open_page: Callable[..., Page], width: int
+) -> None:
+    page = open_page("alice", viewport={"width": width, "height": 800})
+    page.goto("/")
+    places = (
+        page.locator("header.site")
+        .locator("a, input, button")
+        .evaluate_all(
+            "all => all.map(e => { const box = e.getBoundingClientRect(); return box.top + box.height / 2; })"
+        )
+    )
+    assert len(places) > 12
+    assert max(places) - min(places) < 8
+
+
 def test_claim_and_evidence_share_one_screen(open_page: Callable[..., Page]) -> None:
     page = open_page(**WIDE)
     page.goto(PAGES["neuron"])
