@@ -1,4 +1,7 @@
-"""Terms of the site and what they mean, from one file; doubts say themselves what they mean."""
+"""Terms of the site and what they mean, from one file.
+
+Doubts say what they mean where they are defined, and scorers what they do not notice in the catalogue of steps.
+"""
 
 import tomllib
 from collections.abc import Mapping
@@ -8,6 +11,7 @@ from pathlib import Path
 from app.domain.doubts import Doubt
 from app.domain.executed import EXECUTED
 from app.domain.imports import RECOMPUTED
+from app.domain.steps.catalogue import SCORERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +25,8 @@ class Term:
 
 def _read() -> Mapping[str, Term]:
     content = Path(__file__).with_suffix(".toml").read_text(encoding="utf-8")
-    terms = {key: Term(**fields) for key, fields in tomllib.loads(content).items()}
+    blind_spots = {name: {"blind": spec.blind_spot} for name, spec in SCORERS.items()}
+    terms = {key: Term(**blind_spots.get(key, {}) | own) for key, own in tomllib.loads(content).items()}
     return terms | {f"doubt_{doubt}": Term(doubt.label, doubt.sentence) for doubt in Doubt}
 
 

@@ -5,9 +5,11 @@ from math import ceil
 
 from app.domain.activations import NeuronRecords, SampleKind, Split
 from app.domain.executed import CORPUS
+from app.domain.headlines import ESTIMATED
 from app.domain.language_models import Capability
 from app.domain.marking import N_
 from app.domain.results import TOP_AND_RANDOM
+from app.domain.standing import SCORE_2023
 from app.domain.steps.calls import NO_CALLS, Calls, Span
 from app.domain.steps.scored_records import (
     RATED_PER_SAMPLE,
@@ -106,7 +108,7 @@ def _with_peer(rate: Callable[[NeuronRecords], Calls]) -> Callable[[ScorerInput]
 
 
 CORRELATION = ScorerSpec(
-    name="correlation",
+    name=SCORE_2023.scorer,
     label=N_("Correlation of expected and real activations"),
     parameters=("samples",),
     description=N_("Pearson's r of expected and real activations over all tokens of the scored excerpts."),
@@ -119,7 +121,7 @@ CORRELATION = ScorerSpec(
     calls=_nothing,
 )
 WHOLE_CORPUS = ScorerSpec(
-    name="whole_corpus",
+    name=ESTIMATED,
     label=N_("Whole corpus: correlation, precision and recall at natural frequency"),
     parameters=("excerpts_per_sample",),
     description=N_(

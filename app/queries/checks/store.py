@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from app.domain.activations import FloatArray, IntArray, pack_activations
 from app.domain.events import EventKind
 from app.domain.executed import CORPUS, EXECUTED, FIRING_LEVEL, NOT_EXECUTABLE, Execution, Measured, Mistake
+from app.domain.steps.simulators import LEXICAL
 from app.errors import NotFound
 from app.models import (
     Collection,
@@ -322,4 +323,4 @@ def _score_row(
     """The correlation, without an interval: no part of the corpus was left out. ``table`` is the token table's."""
     value, reason = correlation.value, correlation.undefined_reason
     baseline = None if reason == NOT_EXECUTABLE else table
-    return (explanation_id, collection_id, EXECUTED, CORPUS, "lexical", value, reason, n_tokens, 0, baseline)
+    return (explanation_id, collection_id, EXECUTED, CORPUS, LEXICAL.name, value, reason, n_tokens, 0, baseline)

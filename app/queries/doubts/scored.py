@@ -8,9 +8,9 @@ from app.domain.headlines import Headline, HeadlineKind, Side, headline_of
 from app.domain.imports import RECOMPUTED
 from app.domain.samples import SampleKind
 from app.domain.standing import SCORE_2023, ScoreName, standing_score
+from app.domain.steps.scorers import NEIGHBOURS
 
 ON_RANDOM = ScoreName(SCORE_2023.scorer, SampleKind.RANDOM)
-NEIGHBOURS = "neighbours"
 _RECOMPUTED = ScoreName(RECOMPUTED, SCORE_2023.sample)
 
 
@@ -81,7 +81,7 @@ def score_facts(
     """The facts of one explanation. ``texts`` are all of its neuron's, ``scores_of`` theirs, in stored order."""
     own = scores_of.get(text.id, ())
     headline = _headline(text, own)
-    neighbours = _newest(own, lambda score: score.scorer == NEIGHBOURS)
+    neighbours = _newest(own, lambda score: score.scorer == NEIGHBOURS.name)
     old = standing_score(own, SCORE_2023, made_by_method=text.method_id is not None)
     facts = ScoreFacts(
         against_neighbours=_measure(neighbours),

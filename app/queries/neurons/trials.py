@@ -8,12 +8,12 @@ from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
 from app.domain.activations import FloatArray
+from app.domain.steps.simulators import LEXICAL
 from app.domain.trials import FiringResult, TrialResult
 from app.domain.work import FIRING, QUERY_EMBEDDING, TRIAL, WorkStatus
 from app.errors import NotFound
 from app.models import Explanation, Method, Neuron, Subject, Task
 
-LEXICAL = "lexical"
 LAST_TEXTS = 6
 """Texts of an account that the page keeps at hand."""
 
@@ -189,7 +189,7 @@ def trial_input(session: Session, *, neuron_id: int, explanation_id: int | None)
     """The neuron and the explanation of a trial. Raises NotFound."""
     row = session.execute(
         select(Subject.slug, Neuron.layer, Neuron.index, Subject.tokenizer_id, Neuron.max, Explanation.text)
-        .add_columns(func.coalesce(Method.simulator, LEXICAL), Method.provider)
+        .add_columns(func.coalesce(Method.simulator, LEXICAL.name), Method.provider)
         .select_from(Neuron)
         .join(Subject, Subject.id == Neuron.subject_id)
         .outerjoin(Explanation, Explanation.id == explanation_id)

@@ -11,6 +11,9 @@ from markdown_it.token import Token
 from markupsafe import Markup
 
 from app.domain.glossary import GLOSSARY, Term
+from app.domain.headlines import ESTIMATED
+from app.domain.standing import SCORE_2023
+from app.domain.steps.catalogue import SCORERS
 from app.home import files
 from app.web.http.routing import PageRouter
 from app.web.rendering.templating import page
@@ -45,6 +48,13 @@ class GlossaryPage:
     terms: dict[str, Term]
 
 
+@dataclass(frozen=True, slots=True)
+class ScoresPage(GlossaryPage):
+    """The terms, and which of them explain the scores that are neither headline nor the 2023 score."""
+
+    other_scores: tuple[str, ...]
+
+
 @page(router, "/guide", template="guide/page.html", is_kept=True)
 def guide() -> GuidePage:
     """How to use the site."""
@@ -58,9 +68,10 @@ def lexical() -> GuidePage:
 
 
 @page(router, "/guide/scores", template="guide/scores.html", is_kept=True)
-def scores() -> GlossaryPage:
+def scores() -> ScoresPage:
     """How to read a score."""
-    return glossary()
+    others = (name for name in SCORERS if name not in (ESTIMATED, SCORE_2023.scorer))
+    return ScoresPage(dict(GLOSSARY), (*others, "uncentred_rsquared"))
 
 
 @page(router, "/guide/glossary", template="guide/glossary.html", is_kept=True)
