@@ -113,6 +113,25 @@ def test_templates_take_bounds_and_permissions_from_the_domain(path: Path) -> No
     assert set(re.findall(r'frame\.may\("(\w+)"\)', source)) <= set(Permission)
 
 
+STATE = r"\b(?:status|state|kind|source|outcome|verdict|lane|participants|change|better|slot)(?:\.value)?"
+COMPARED = re.compile(STATE + r"""\s*(?:==?|!=|<>|\bIN\b|\bin\b)\s*[(\[]?((?:\s*,?\s*["'][a-z_]+["'])+)""")
+ENUMS = re.compile(r"^class \w+\(StrEnum\):\n(.*?)(?=^\S|\Z)", re.DOTALL | re.MULTILINE)
+LITERALS = re.compile(r"\bLiteral\[([^\]]+)\]")
+MEMBERS = [found for path in PROGRAM for pattern in (ENUMS, LITERALS) for found in pattern.findall(path.read_text())]
+WORDS = set(re.findall(r'"([a-z_]+)"', "\n".join(MEMBERS)))
+"""Of every enum, and of the literals that type a page's state."""
+
+
+@pytest.mark.parametrize("path", [*TEMPLATES, *PROGRAM], ids=relative)
+def test_a_state_is_compared_with_a_word_that_it_can_be(path: Path) -> None:
+    """In SQL and templates, where a word that no enum has would silently never match."""
+    source = path.read_text()
+    if path.suffix == ".py":
+        source = "".join(re.findall(r'"""(.*?)"""', source, re.DOTALL))
+    compared = {word for found in COMPARED.findall(source) for word in re.findall(r"[a-z_]+", found)}
+    assert compared - WORDS - {RUN} == set()
+
+
 EXCEPTION = re.compile(r"#\s(?:noqa|type:\signore)\b(.*)")
 WITH_REASON = re.compile(r"(?:: [A-Z0-9, ]+|\[[a-z-]+\]) +(?:- |# )\S+")
 

@@ -208,7 +208,9 @@ class ControlKind(StrEnum):
         return self.value.replace("_", " ")
 
 
-PLANTED_TRUTH = {
+WITH_PLANTED_TEXT = (ControlKind.SWAPPED, ControlKind.BROAD, ControlKind.NARROW)
+"""Controls that show a text made for them instead of the explanation."""
+CONTROL_TRUTH = {
     ControlKind.SWAPPED: Verdict.FAILS,
     ControlKind.BROAD: Verdict.PARTLY,
     ControlKind.NARROW: Verdict.PARTLY,

@@ -58,7 +58,7 @@ class Explanation(Base):
             "ix_explanation_author_kind",  # those of methods are found by ``method_standing``
             "author_kind",
             "neuron_id",
-            postgresql_where=sql("author_kind <> 'method'"),
+            postgresql_where=sql(f"author_kind <> '{AuthorKind.METHOD}'"),
         ),
     )
 

@@ -22,6 +22,7 @@ from app.domain.review import (
     HIGHEST_CONTROL_SHARE,
     MOST_VERDICTS,
     UNSETTLED,
+    WITH_PLANTED_TEXT,
     CampaignState,
     Confidence,
     ControlKind,
@@ -45,7 +46,7 @@ class Campaign(Base):
     __tablename__ = "campaign"
     __table_args__ = (
         one_of("state", CampaignState),
-        CheckConstraint("(state = 'ended') = (ended_at IS NOT NULL)", name="ended"),
+        CheckConstraint(f"(state = '{CampaignState.ENDED}') = (ended_at IS NOT NULL)", name="ended"),
         CheckConstraint("is_standing OR subject_id IS NOT NULL", name="subject"),
         Index("uq_campaign_standing", "is_standing", unique=True, postgresql_where=IS_STANDING),
         Index("ix_campaign_subject_id", "subject_id"),
@@ -78,7 +79,7 @@ class CampaignVersion(Base):
             name="verdicts_per_item",
         ),
         CheckConstraint(f"control_share BETWEEN 0 AND {HIGHEST_CONTROL_SHARE}", name="control_share"),
-        CheckConstraint("(participants = 'named') = (cardinality(account_ids) > 0)", name="named"),
+        CheckConstraint(f"(participants = '{Participants.NAMED}') = (cardinality(account_ids) > 0)", name="named"),
     )
 
     campaign_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("campaign.id"), primary_key=True)
@@ -113,7 +114,7 @@ class CampaignDraw(Base):
         one_of("source", ItemSource),
         one_of("stratified_by", Stratifier),
         CheckConstraint("cardinality(frame) = cardinality(frame_strata)", name="frame"),
-        CheckConstraint("(source = 'sample') = (cardinality(frame) > 0)", name="sample_has_frame"),
+        CheckConstraint(f"(source = '{ItemSource.SAMPLE}') = (cardinality(frame) > 0)", name="sample_has_frame"),
         Index("ix_campaign_draw_campaign_id", "campaign_id"),
     )
 
@@ -142,15 +143,15 @@ class ReviewItem(Base):
         one_of("source", ItemSource),
         one_of("state", ItemState),
         one_of("outcome", Verdict),
-        CheckConstraint("(state = 'settled') = (outcome IS NOT NULL)", name="settled_with_outcome"),
+        CheckConstraint(f"(state = '{ItemState.SETTLED}') = (outcome IS NOT NULL)", name="settled_with_outcome"),
         CheckConstraint("(outcome IS NULL) = (settled_at IS NULL)", name="settled_at"),
-        CheckConstraint("(source = 'sample') = (stratum IS NOT NULL)", name="sample_has_stratum"),
+        CheckConstraint(f"(source = '{ItemSource.SAMPLE}') = (stratum IS NOT NULL)", name="sample_has_stratum"),
         Index(
             "uq_review_item_unsettled",
             "campaign_id",
             "explanation_id",
             unique=True,
-            postgresql_where=text(f"source <> 'control' AND {is_one_of('state', UNSETTLED)}"),
+            postgresql_where=text(f"source <> '{ItemSource.CONTROL}' AND {is_one_of('state', UNSETTLED)}"),
         ),
         Index("ix_review_item_campaign_id", "campaign_id", "position"),
         Index("ix_review_item_explanation_id", "explanation_id"),
@@ -158,7 +159,7 @@ class ReviewItem(Base):
             "ix_review_item_outcome",
             "outcome",
             "explanation_id",
-            postgresql_where=text("outcome IS NOT NULL AND source <> 'control'"),
+            postgresql_where=text(f"outcome IS NOT NULL AND source <> '{ItemSource.CONTROL}'"),
         ),
         Index("ix_review_item_draw_id", "draw_id"),
     )
@@ -189,8 +190,8 @@ class ReviewControl(Base):
     __table_args__ = (
         one_of("kind", ControlKind),
         one_of("truth", Verdict),
-        CheckConstraint("(kind = 'repeat') = (repeats_item_id IS NOT NULL)", name="repeat"),
-        CheckConstraint("(kind IN ('swapped', 'broad', 'narrow')) = (planted_text IS NOT NULL)", name="planted_text"),
+        CheckConstraint(f"(kind = '{ControlKind.REPEAT}') = (repeats_item_id IS NOT NULL)", name="repeat"),
+        CheckConstraint(f"({is_one_of('kind', WITH_PLANTED_TEXT)}) = (planted_text IS NOT NULL)", name="planted_text"),
     )
 
     item_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("review_item.id"), primary_key=True)
@@ -213,11 +214,15 @@ class ReviewSlot(Base):
         one_of("state", SlotState),
         UniqueConstraint("item_id", "number"),
         UniqueConstraint("item_id", "account_id"),  # nobody gets an item twice
-        CheckConstraint("(state = 'free') = (account_id IS NULL)", name="account"),
-        CheckConstraint("(state = 'held') = (lease_token IS NOT NULL)", name="lease_token"),
+        CheckConstraint(f"(state = '{SlotState.FREE}') = (account_id IS NULL)", name="account"),
+        CheckConstraint(f"(state = '{SlotState.HELD}') = (lease_token IS NOT NULL)", name="lease_token"),
         CheckConstraint("(lease_token IS NULL) = (lease_until IS NULL)", name="lease_until"),
         Index(
-            "ix_review_slot_waiting", "campaign_id", "position", "number", postgresql_where=text("state <> 'judged'")
+            "ix_review_slot_waiting",
+            "campaign_id",
+            "position",
+            "number",
+            postgresql_where=text(f"state <> '{SlotState.JUDGED}'"),
         ),
         Index("ix_review_slot_account_id", "account_id", "campaign_id"),
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from app.domain.activations import NORMALISED_MAXIMUM, FloatArray
-from app.domain.language_models import Capability
+from app.domain.language_models import Capability, Outcome
 from app.domain.results import SimulatedExcerpt
 from worker.providers.base import Provider, Reply
 from worker.providers.reading import as_text
@@ -101,5 +101,5 @@ def missing(excerpt_id: int, length: int, reason: str) -> SimulatedExcerpt:
 
 def first_failure(replies: Sequence[Reply]) -> str:
     """The error of the first bad reply among these."""
-    bad = next(reply for reply in replies if reply.outcome != "ok")
+    bad = next(reply for reply in replies if reply.outcome is not Outcome.OK)
     return bad.error or f"the reply is {bad.outcome}"

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, aliased
 from app.domain.review import ItemSource, ItemState
 from app.domain.sites import Site
 from app.domain.standing import SCORE_2023
+from app.domain.work import WorkStatus
 from app.models import (
     CampaignVersion,
     Collection,
@@ -204,8 +205,8 @@ def _runs(subject_id: int, method_ids: set[int]) -> Any:
     return (
         select(
             Run.method_id,
-            func.count().filter(Run.status == "succeeded").label("n_succeeded"),
-            func.count().filter(Run.status.in_(("failed", "quarantined"))).label("n_failed"),
+            func.count().filter(Run.status == WorkStatus.SUCCEEDED).label("n_succeeded"),
+            func.count().filter(Run.status.in_((WorkStatus.FAILED, WorkStatus.QUARANTINED))).label("n_failed"),
         )
         .join(Neuron, Neuron.id == Run.neuron_id)
         .where(Run.method_id.in_(method_ids), Neuron.subject_id == subject_id, Run.explanation_id.is_(None))

@@ -10,6 +10,7 @@ from app.domain.costs import CallPlan, CostEstimate, Prices, estimate, estimated
 from app.domain.steps.catalogue import UnknownStep
 from app.domain.steps.method import MethodSteps, calls_of, steps_of
 from app.domain.steps.scored_records import NEIGHBOURS_COMPARED
+from app.domain.work import WorkStatus
 from app.errors import Conflict
 from app.models import LlmCall, Neuron, Provider, Run, Subject
 from app.queries.language_models.providers import prices_of
@@ -71,7 +72,7 @@ def calls_per_run(session: Session, *, method_id: int, newest: int = 200) -> tup
     """How many finished runs of a method are known, and what one of them needed on average."""
     recent = (
         select(Run.id)
-        .where(Run.method_id == method_id, Run.status == "succeeded", Run.explanation_id.is_(None))
+        .where(Run.method_id == method_id, Run.status == WorkStatus.SUCCEEDED, Run.explanation_id.is_(None))
         .order_by(Run.id.desc())
         .limit(newest)
         .subquery()

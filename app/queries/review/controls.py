@@ -8,11 +8,12 @@ from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
 from app.domain.review import (
-    PLANTED_TRUTH,
+    CONTROL_TRUTH,
     CampaignState,
     ControlKind,
     ItemSource,
     ItemState,
+    SlotKind,
     Verdict,
 )
 from app.domain.sampling import positions
@@ -100,7 +101,7 @@ class MadeControl:
     @property
     def truth(self) -> Verdict:
         """The right verdict."""
-        return PLANTED_TRUTH[self.kind] if self.repeats is None else self.repeats.outcome
+        return CONTROL_TRUTH[self.kind] if self.repeats is None else self.repeats.outcome
 
 
 def control_material(session: Session, *, campaign_id: int) -> ControlMaterial:
@@ -212,7 +213,7 @@ def _add_control(session: Session, campaign: Campaign, draw_id: int, control: Ma
         )
     )
     session.add_all(
-        ReviewSlot(item_id=item.id, campaign_id=campaign.id, position=position, number=n + 1, kind="review")
+        ReviewSlot(item_id=item.id, campaign_id=campaign.id, position=position, number=n + 1, kind=SlotKind.REVIEW)
         for n in range(required)
     )
 

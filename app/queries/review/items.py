@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.bounds import BIGGEST_ID, MOST_ITEMS
 from app.domain.events import EventKind
-from app.domain.review import UNSETTLED, CampaignState, ItemSource, ItemState, SlotState, Stratifier
+from app.domain.review import UNSETTLED, CampaignState, ItemSource, ItemState, SlotKind, SlotState, Stratifier
 from app.domain.sampling import Drawn, Stratified, draw, positions, stratum_label
 from app.errors import Conflict, Invalid, NotFound
 from app.models import (
@@ -23,6 +23,7 @@ from app.models import (
     ReviewSlot,
     ReviewVerdict,
 )
+from app.models.base import is_one_of
 from app.queries.history.events import record_event
 from app.queries.neurons.selection import NeuronSelection
 from app.queries.review.campaigns import CampaignRules, insert_campaign
@@ -79,7 +80,7 @@ class DrawShown:
         return self.source is not ItemSource.SAMPLE and self.n_unjudged > 0
 
 
-_INSERT_ITEMS = text("""
+_INSERT_ITEMS = text(f"""
     INSERT INTO review_item (campaign_id, draw_id, explanation_id, source, stratum, position, headline, score)
     SELECT :campaign_id, :draw_id, explanation.id, :source, wanted.stratum, wanted.position,
         CASE WHEN neuron.current_explanation_id = explanation.id THEN neuron.headline_score END,
@@ -89,14 +90,15 @@ _INSERT_ITEMS = text("""
     JOIN explanation ON explanation.id = wanted.explanation_id
     JOIN neuron ON neuron.id = explanation.neuron_id
     ORDER BY explanation.id
-    ON CONFLICT (campaign_id, explanation_id) WHERE source <> 'control' AND state IN ('open', 'disputed') DO NOTHING
-""")
-_INSERT_SLOTS = text("""
+    ON CONFLICT (campaign_id, explanation_id)
+        WHERE source <> '{ItemSource.CONTROL}' AND {is_one_of("state", UNSETTLED)} DO NOTHING
+""")  # noqa: S608 - words of enums
+_INSERT_SLOTS = text(f"""
     INSERT INTO review_slot (item_id, campaign_id, position, number, kind)
-    SELECT item.id, item.campaign_id, item.position, number, 'review'
+    SELECT item.id, item.campaign_id, item.position, number, '{SlotKind.REVIEW}'
     FROM review_item AS item, generate_series(1, :n_slots) AS number
     WHERE item.draw_id = :draw_id ORDER BY item.position, item.id, number
-""")
+""")  # noqa: S608 - words of enums
 
 
 def create_campaign(  # noqa: PLR0913 - a campaign's own columns

@@ -16,6 +16,7 @@ from app.domain.bounds import BIGGEST_ID, LONGEST_GUESS
 from app.domain.review import LEASE_SECONDS, UNSETTLED, CampaignState, SlotKind, SlotState
 from app.errors import Conflict, Forbidden, NotFound
 from app.models import Account, ReviewItem, ReviewSkip, ReviewSlot
+from app.models.base import is_one_of
 from app.queries.common.inputs import plain_text
 from app.queries.review.campaigns import CampaignHead, campaign_head
 
@@ -46,6 +47,7 @@ class TakenSlot:
     """None until the text was shown."""
 
 
+_UNSETTLED = is_one_of("item.state", UNSETTLED)
 _TAKEN = "id, item_id, campaign_id, kind, lease_token, lease_until, guess"
 # One statement finds a slot, locks it and takes it. Whoever looks at the same moment skips the locked one.
 _TAKE = """
@@ -56,7 +58,7 @@ _TAKE = """
         JOIN review_item AS item ON item.id = slot.item_id
         JOIN explanation ON explanation.id = item.explanation_id
         WHERE {scope} AND slot.state <> 'judged' AND (slot.state = 'free' OR slot.lease_until <= {now})
-            AND item.state IN ('open', 'disputed')
+            AND {unsettled}
             AND explanation.account_id IS DISTINCT FROM :account_id
             AND (slot.kind <> 'adjudication' OR :may_adjudicate)
             AND NOT EXISTS (
@@ -71,7 +73,7 @@ _SKIPPED = "SELECT {what} FROM review_skip AS skip WHERE skip.item_id = slot.ite
 
 
 def _take_statement(*, scope: str, skipped: str, order: str) -> Any:
-    return text(_TAKE.format(now=_NOW, scope=scope, skipped=skipped, order=order, taken=_TAKEN))
+    return text(_TAKE.format(now=_NOW, scope=scope, skipped=skipped, order=order, taken=_TAKEN, unsettled=_UNSETTLED))
 
 
 _IN_CAMPAIGN = "slot.campaign_id = :campaign_id"

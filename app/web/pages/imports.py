@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path as FilePath
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import Depends, Form, Path
 from fastapi.responses import FileResponse, RedirectResponse, Response
@@ -51,11 +51,11 @@ class ImportShown:
     is_busy: bool
 
     @property
-    def state(self) -> str:
+    def state(self) -> ImportStatus | Literal["stopped"]:
         """In a word, for lists."""
         if self.row.status is ImportStatus.RUNNING and not self.is_busy:
             return "stopped"
-        return self.row.status.value
+        return self.row.status
 
 
 @dataclass(frozen=True, slots=True)
