@@ -14,7 +14,15 @@ from app.formats.bounds import FREE_BYTES, MOST_MEMBERS, MOST_RATIO
 from app.formats.problems import Refuse, problem
 from app.formats.records import Origin
 from app.formats.sources.source import Position
-from app.formats.sources.unpacking import Bounded, Counted, is_link, refusal_of_name, unpacked, without_packing
+from app.formats.sources.unpacking import (
+    Bounded,
+    Counted,
+    CountedFile,
+    is_link,
+    refusal_of_name,
+    unpacked,
+    without_packing,
+)
 from app.formats.streams import READING, BrokenFile, Entry, reading_error
 
 MOST_ZIP_MEMBERS = 300_000
@@ -22,19 +30,8 @@ MOST_ZIP_MEMBERS = 300_000
 
 
 @dataclass(slots=True)
-class TarArchive:
+class TarArchive(CountedFile):
     """The files of a ``.tar`` or ``.tar.gz``, in the order of the archive."""
-
-    path: Path
-    _counted: Counted | None = field(default=None, init=False)
-
-    @property
-    def name(self) -> str:
-        return str(self.path)
-
-    @property
-    def progress(self) -> float:
-        return 0.0 if self._counted is None else self._counted.share_of(self.path)
 
     def entries(self, refuse: Refuse, *, after: Position | None = None) -> Iterator[tuple[Position, Entry]]:
         """See ``Source``. Links, devices and paths that lead elsewhere are refused."""

@@ -11,7 +11,7 @@ from app.formats.bounds import MOST_FOLDERS
 from app.formats.problems import ReadingProblem, Refuse, problem
 from app.formats.records import Origin
 from app.formats.sources.source import Position
-from app.formats.sources.unpacking import PACKED, Bounded, Counted, unpacked, without_packing
+from app.formats.sources.unpacking import PACKED, Bounded, Counted, CountedFile, unpacked, without_packing
 from app.formats.streams import Entry, natural_order
 
 
@@ -52,19 +52,8 @@ class Folder:
 
 
 @dataclass(slots=True)
-class OneFile:
+class OneFile(CountedFile):
     """A single file."""
-
-    path: Path
-    _counted: Counted | None = field(default=None, init=False)
-
-    @property
-    def name(self) -> str:
-        return str(self.path)
-
-    @property
-    def progress(self) -> float:
-        return 0.0 if self._counted is None else self._counted.share_of(self.path)
 
     def entries(self, refuse: Refuse, *, after: Position | None = None) -> Iterator[tuple[Position, Entry]]:
         """See ``Source``."""

@@ -2,6 +2,7 @@
 
 import io
 import stat
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -52,6 +53,24 @@ class Counted(io.RawIOBase):
     def close(self) -> None:
         self._file.close()
         super().close()
+
+
+@dataclass(slots=True)
+class CountedFile:
+    """One file as a source, with its bytes counted as they come off the disk."""
+
+    path: Path
+    _counted: Counted | None = field(default=None, init=False)
+
+    @property
+    def name(self) -> str:
+        """As a person named it."""
+        return str(self.path)
+
+    @property
+    def progress(self) -> float:
+        """The share of the file that has been read, 0..1."""
+        return 0.0 if self._counted is None else self._counted.share_of(self.path)
 
 
 class Bounded:

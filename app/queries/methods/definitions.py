@@ -1,7 +1,7 @@
 """Methods: the built-in ones, and what a page offers to choose from."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from sqlalchemy import and_, or_, select
@@ -17,8 +17,8 @@ from app.queries.common.prepared import PendingRows, PreparedSelect, Reads, rows
 
 
 @dataclass(frozen=True, slots=True)
-class NewestMethod:
-    """The newest version of a method, with what its language model is known to be able to do."""
+class StoredMethod:
+    """A version of a method, as it is stored."""
 
     id: int
     name: str
@@ -29,24 +29,21 @@ class NewestMethod:
     scorers: list[str]
     provider: str | None
     parameters: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NewestMethod(StoredMethod):
+    """The newest version of a method, with what its language model is known to be able to do."""
+
     capabilities: list[str] | None
     """None without a language model, and for one that was not probed."""
 
 
+STORED_METHOD = tuple(getattr(Method, field.name) for field in fields(StoredMethod))
+"""The columns of a ``StoredMethod``."""
 NEWEST_METHODS = PreparedSelect(
     NewestMethod,
-    select(
-        Method.id,
-        Method.name,
-        Method.version,
-        Method.label,
-        Method.explainer,
-        Method.simulator,
-        Method.scorers,
-        Method.provider,
-        Method.parameters,
-        Provider.capabilities,
-    )
+    select(*STORED_METHOD, Provider.capabilities)
     .ext(distinct_on(Method.name))
     .outerjoin(Provider, Provider.name == Method.provider)
     .where(or_(Method.provider.is_(None), and_(Provider.id.is_not(None), Provider.disabled_at.is_(None))))

@@ -21,6 +21,7 @@ from app.domain.work import WorkStatus
 from app.errors import NotFound
 from app.models import Batch, CallCount, Method, MethodCount, RunCount
 from app.queries.common.prepared import PendingRows, PreparedSelect, Reads, labelled, one_statement
+from app.queries.methods.definitions import STORED_METHOD, StoredMethod
 from app.queries.runs.counts import status_sums
 
 
@@ -87,18 +88,9 @@ class MethodFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class _Method:
-    """A stored method."""
+class _Method(StoredMethod):
+    """A version of a method with the time since which it is there."""
 
-    id: int
-    name: str
-    version: int
-    label: str
-    explainer: str
-    simulator: str
-    scorers: list[str]
-    provider: str | None
-    parameters: dict[str, Any]
     created_at: datetime
 
 
@@ -171,7 +163,7 @@ def explaining_methods(session: Session) -> tuple[MethodName, ...]:
 _STATUS = status_sums()
 _METHODS = PreparedSelect(
     _Method,
-    select(*(getattr(Method, each.name) for each in fields(_Method))).order_by(Method.name, Method.version.desc()),
+    select(*STORED_METHOD, Method.created_at).order_by(Method.name, Method.version.desc()),
 )
 _RUNS = PreparedSelect(
     _Runs,

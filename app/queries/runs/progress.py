@@ -20,6 +20,7 @@ from app.queries.common.prepared import PreparedSelect, one_statement
 from app.queries.runs.changes import ChangeCounts, ChangeOrder, RunOutcome, changed_runs, counted_changes
 from app.queries.runs.counts import counted_runs
 from app.queries.runs.results import RunResult, made_by_runs, with_texts
+from app.queries.work.leased import LeasedRow, leased_values
 from app.queries.work.pauses import PAUSES
 from app.queries.work.workers import WORKERS_ALIVE, LeaseShown, lease_shown
 
@@ -88,26 +89,14 @@ class BatchSummary:
         return BatchState.RUNNING if has_begun else BatchState.WAITING
 
 
-@dataclass(frozen=True, slots=True)
-class RunRow:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRow(LeasedRow):
     """One run of a list."""
 
-    id: int
     batch_id: int
     subject: str
     layer: int
     index: int
-    status: WorkStatus
-    stage: str
-    progress: float
-    """Share of the run's own work, 0..1."""
-    attempt: int
-    deaths: int
-    executions: int
-    error: str | None
-    queued_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
     result: RunResult | None
     outcome: RunOutcome | None
     """What it has changed; None where it has no text."""
@@ -303,21 +292,11 @@ def _with_results(session: Session, rows: Sequence[Any]) -> list[RunRow]:
     made = made_by_runs(session, rows)
     return [
         RunRow(
-            id=row.Run.id,
+            **leased_values(row.Run),
             batch_id=row.Run.batch_id,
             subject=row.slug,
             layer=row.layer,
             index=row.index,
-            status=WorkStatus(row.Run.status),
-            stage=row.Run.stage,
-            progress=row.Run.progress,
-            attempt=row.Run.attempt,
-            deaths=row.Run.deaths,
-            executions=row.Run.executions,
-            error=row.Run.error,
-            queued_at=row.Run.queued_at,
-            started_at=row.Run.started_at,
-            finished_at=row.Run.finished_at,
             result=made[row.Run.id].result if row.Run.id in made else None,
             outcome=made[row.Run.id].outcome if row.Run.id in made else None,
             score_before=_first_known(row.headline_score, row.current_score) if row.Run.status in ACTIVE else None,

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, select
@@ -12,33 +11,22 @@ from app.domain.work import KINDS, WorkStatus
 from app.errors import NotFound
 from app.models import Account, Subject, Task, Worker
 from app.queries.common.paging import Page, id_page
+from app.queries.work.leased import LeasedRow, leased_values
 from app.queries.work.workers import LeaseShown, lease_shown
 
 _UNLISTED = [kind.name for kind in KINDS.values() if not kind.is_listed]
 
 
-@dataclass(frozen=True, slots=True)
-class TaskRow:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRow(LeasedRow):
     """One task of a list."""
 
-    id: int
     kind: str
     label: str
     """The kind in words."""
     title: str
     subject: str | None
     by: str | None
-    status: WorkStatus
-    stage: str
-    progress: float
-    """Share of the work that is done, 0..1."""
-    attempt: int
-    deaths: int
-    executions: int
-    error: str | None
-    queued_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
     result_address: str | None
     """The page that shows the result, once there is one."""
 
@@ -92,21 +80,11 @@ def _row(task: Task, subject: str | None, by: str | None) -> TaskRow:
     kind = KINDS.get(task.kind)
     has_page = kind is not None and task.status == WorkStatus.SUCCEEDED
     return TaskRow(
-        id=task.id,
+        **leased_values(task),
         kind=task.kind,
         label=task.kind if kind is None else kind.label,
         title=task.title,
         subject=subject,
         by=by,
-        status=WorkStatus(task.status),
-        stage=task.stage,
-        progress=task.progress,
-        attempt=task.attempt,
-        deaths=task.deaths,
-        executions=task.executions,
-        error=task.error,
-        queued_at=task.queued_at,
-        started_at=task.started_at,
-        finished_at=task.finished_at,
         result_address=kind.result_address(task.id, task.parameters) if kind is not None and has_page else None,
     )
