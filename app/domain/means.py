@@ -22,3 +22,12 @@ def mean_with_interval(n: int, mean: float | None, deviation: float | None) -> E
         return Estimate(mean)
     half = float(special.stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * deviation / math.sqrt(n)
     return Estimate(mean, interval=(mean - half, mean + half))
+
+
+def mean_of_sums(n: int, total: float, squares: float) -> Estimate:
+    """The mean of n independent values with its 95% interval, from their sum and the sum of their squares."""
+    if n == 0:
+        return mean_with_interval(0, None, None)
+    mean = total / n
+    variance = max(0.0, squares - n * mean * mean) / (n - 1) if n > 1 else None  # rounding may leave less than nothing
+    return mean_with_interval(n, mean, None if variance is None else math.sqrt(variance))

@@ -1,13 +1,12 @@
 """Two methods on the neurons that both have explained."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import ARRAY, ColumnElement, Double, Join, Subquery, func, literal, select
 from sqlalchemy.orm import Session
 
-from app.domain.means import mean_with_interval
+from app.domain.means import mean_of_sums
 from app.domain.plots import SCORES, Cell, Grid
 from app.domain.scores import Estimate
 from app.models import MethodStanding, Neuron, Subject
@@ -66,7 +65,7 @@ def compare_methods(
         is_whole_corpus,
         n,
         sum(each.n_better for each in cells),
-        _difference(n, cells),
+        mean_of_sums(n, sum(each.total for each in cells), sum(each.squares for each in cells)),
         pairs.furthest(session, cell, shown) if n else (),
         _grid((first, second), n, [Cell(each.x, each.y, each.n) for each in cells]),
     )
@@ -128,17 +127,6 @@ class _Pairs:
             x, y = self._bins
             statement = statement.where(x == cell[0], y == cell[1])
         return tuple(Pair(*row) for row in session.execute(statement))
-
-
-def _difference(n: int, cells: Sequence[_CellOfPairs]) -> Estimate:
-    """The mean of all gaps."""
-    if not n:
-        return mean_with_interval(0, None, None)
-    mean = sum(each.total for each in cells) / n
-    if n == 1:
-        return mean_with_interval(1, mean, None)
-    variance = max(0.0, sum(each.squares for each in cells) - n * mean * mean) / (n - 1)
-    return mean_with_interval(n, mean, math.sqrt(variance))
 
 
 def _grid(methods: Sequence[MethodFigures], n: int, cells: Sequence[Cell]) -> Grid:

@@ -5,7 +5,6 @@ candidates its runs had. Of the 2023 scores those by the method's own simulator 
 another one, since executing a text needs the lexical simulator: those by the simulator with most neurons count.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -14,7 +13,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.domain.means import mean_with_interval
+from app.domain.means import mean_of_sums
 from app.domain.methods import simulator_name
 from app.domain.scores import Estimate
 from app.domain.work import WorkStatus
@@ -200,13 +199,7 @@ class _Neurons:
     @property
     def score(self) -> Estimate:
         """Mean over the scored neurons."""
-        if self.n_scored == 0:
-            return mean_with_interval(0, None, None)
-        mean = self.total / self.n_scored
-        if self.n_scored == 1:
-            return mean_with_interval(1, mean, None)
-        variance = max(0.0, self.squares - self.n_scored * mean * mean) / (self.n_scored - 1)
-        return mean_with_interval(self.n_scored, mean, math.sqrt(variance))
+        return mean_of_sums(self.n_scored, self.total, self.squares)
 
 
 _Groups: TypeAlias = Mapping[tuple[bool, str | None], _Neurons]

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
-from app.domain.means import mean_with_interval
+from app.domain.means import mean_of_sums
 from app.domain.scores import Estimate
 from app.models import Collection, Neuron, Subject
 
@@ -109,11 +109,8 @@ class _Sums:
 
     @property
     def pairs(self) -> LayerPairs:
-        n = self.n_scored
-        mean = self.total_gap / n if n else None
-        deviation = None if n < 2 or mean is None else max(0.0, (self.squares - n * mean * mean) / (n - 1)) ** 0.5
-        difference = mean_with_interval(n, mean, deviation)
-        return LayerPairs(self.layer, self.n_explained, self.n_same_text, n, self.n_higher, difference)
+        difference = mean_of_sums(self.n_scored, self.total_gap, self.squares)
+        return LayerPairs(self.layer, self.n_explained, self.n_same_text, self.n_scored, self.n_higher, difference)
 
 
 def _by_layer(

@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from sqlalchemy import ARRAY, BigInteger, bindparam, func, select
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
@@ -16,7 +15,7 @@ from sqlalchemy.orm import Session
 from app.domain.activations import FloatArray
 from app.domain.cofiring import cofiring
 from app.domain.intervals import Interval, share_interval
-from app.domain.means import mean_with_interval
+from app.domain.means import mean_of_sums
 from app.domain.scores import Estimate
 from app.models import Collection, Neuron, Subject
 from app.queries.neurons.tops import top_activations
@@ -88,8 +87,7 @@ def _compared(pairs: Sequence[CofiringPair], n_drawn: int, *, same_corpus: bool 
     """The pairs in order, with their summary."""
     explained = [pair for pair in pairs if pair.second.text is not None]
     same = sum(pair.first.text == pair.second.text for pair in explained)
-    gaps = np.array([gap for pair in explained if (gap := pair.difference) is not None])
-    mean, deviation = float(gaps.mean()) if len(gaps) else None, float(gaps.std(ddof=1)) if len(gaps) > 1 else None
+    gaps = [gap for pair in explained if (gap := pair.difference) is not None]
     return CofiringCompared(
         same_corpus=same_corpus,
         n_drawn=n_drawn,
@@ -98,7 +96,7 @@ def _compared(pairs: Sequence[CofiringPair], n_drawn: int, *, same_corpus: bool 
         n_same_text=same,
         same_text_interval=share_interval(same, len(explained)) if explained else None,
         n_compared=len(gaps),
-        difference=mean_with_interval(len(gaps), mean, deviation),
+        difference=mean_of_sums(len(gaps), sum(gaps), sum(gap * gap for gap in gaps)),
     )
 
 
