@@ -144,6 +144,8 @@ class Score(Base):
     token_lookup_baseline: Mapped[float | None]
     shuffled_baseline: Mapped[float | None]
     chance: Mapped[float | None]
+    origin: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    """What a file said of an imported score beside its numbers: ``method`` and ``created_at``. NULL for all others."""
     created_at: Mapped[CreatedAt]
 
 

@@ -267,3 +267,5 @@ class Sample(Base):
     peaks: Mapped[list[float]] = mapped_column(ARRAY(REAL))
     probabilities: Mapped[list[float] | None] = mapped_column(ARRAY(REAL))
     """For each excerpt the probability with which it was drawn into the top sample, its band or ``random``."""
+    facts: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB(none_as_null=True))
+    """For each excerpt what only the imported file's format knows of it, such as its interval; NULL where nothing."""

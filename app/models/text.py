@@ -33,7 +33,10 @@ class Corpus(Base):
 
 class Document(Base):
     __tablename__ = "document"
-    __table_args__ = (UniqueConstraint("corpus_id", "ordinal"),)
+    __table_args__ = (
+        UniqueConstraint("corpus_id", "ordinal"),
+        Index("ix_document_name", "corpus_id", text("hashtextextended(name, 0)")),  # by which an import finds it again
+    )
 
     id: Mapped[BigId]
     corpus_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("corpus.id"))

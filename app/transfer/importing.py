@@ -29,7 +29,7 @@ from app.queries.imports.explanations import longest_excerpt
 from app.queries.imports.gaps import missing_files
 from app.queries.imports.state import Advance, BegunImport, advance_import, begin_import, complete_import, fail_import
 from app.queries.imports.store import ChunkStore
-from app.queries.imports.subjects import Target, import_target, imported_site
+from app.queries.imports.subjects import UNKNOWN, Target, import_target, imported_site
 
 CHUNK_RECORDS = 200
 """Records that are stored in one transaction."""
@@ -92,7 +92,7 @@ def run_import(
         named = request.model or f"neurons of {format.label} files"
         values = {
             "name": request.name or request.slug,
-            "source": request.model or source.name,
+            "source": request.model or UNKNOWN,
             "site": imported_site({}, named=named).as_json(),
             "activation_function": request.activation_function,
         }

@@ -781,6 +781,12 @@ def create_tables() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_document")),
         sa.UniqueConstraint("corpus_id", "ordinal", name=op.f("uq_document_corpus_id_ordinal")),
     )
+    op.create_index(
+        "ix_document_name",
+        "document",
+        ["corpus_id", sa.literal_column("hashtextextended(name, 0)")],
+        unique=False,
+    )
     op.create_table(
         "login_token",
         sa.Column("token_hash", sa.String(), nullable=False),
@@ -1449,6 +1455,7 @@ def create_tables() -> None:
         sa.Column("activations", sa.LargeBinary(), nullable=False),
         sa.Column("peaks", sa.ARRAY(sa.REAL()), nullable=False),
         sa.Column("probabilities", sa.ARRAY(sa.REAL()), nullable=True),
+        sa.Column("facts", postgresql.JSONB(), nullable=True),
         sa.CheckConstraint(
             "kind IN ('top', 'band_0', 'band_1', 'band_2', 'band_3', 'band_4', 'random', 'hard_negative', 'bottom', 'other')",
             name=op.f("ck_sample_kind"),
@@ -1658,6 +1665,7 @@ def create_tables() -> None:
         sa.Column("token_lookup_baseline", sa.Double(), nullable=True),
         sa.Column("shuffled_baseline", sa.Double(), nullable=True),
         sa.Column("chance", sa.Double(), nullable=True),
+        sa.Column("origin", postgresql.JSONB(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint("(value IS NULL) <> (undefined_reason IS NULL)", name=op.f("ck_score_value_or_reason")),
         sa.ForeignKeyConstraint(["collection_id"], ["collection.id"], name=op.f("fk_score_collection_id")),

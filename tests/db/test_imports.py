@@ -120,6 +120,19 @@ def test_importing_again_adds_only_what_is_new(fresh_sessions: Sessions, tmp_pat
     assert (n_rows(fresh_sessions, Explanation), n_rows(fresh_sessions, Neuron)) == (7, 7)
 
 
+def test_neurons_of_another_model_are_refused(fresh_sessions: Sessions, tmp_path: Path) -> None:
+    for model in ("gpt2-medium", "gpt2-small"):
+        path = tmp_path / "v1" / model / "0" / "explanations" / "batch-0.jsonl"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps({"modelId": model, "layer": "0", "index": "0", "description": f"of {model}"}))
+    outcome = bring(fresh_sessions, tmp_path)
+    with fresh_sessions() as session:
+        assert session.scalars(select(Explanation.text)).all() == ["of gpt2-medium"]
+        assert session.scalars(select(Subject.source)).all() == ["gpt2-medium"]
+        (problem,) = import_problems(session, import_id=outcome.import_id, limit=9)
+    assert (problem.field, problem.reason[:32]) == ("model", "it is of the model gpt2-small an")
+
+
 def test_records_of_a_neuron_in_several_files_are_put_together(fresh_sessions: Sessions, tmp_path: Path) -> None:
     more = [{"tokens": ["new"], "activations": [9.0]}]
     write_json(tmp_path / "data/a/1.json", neuron_record(0, 0, n_top=2))

@@ -1,8 +1,10 @@
-"""The rows of Neuronpedia's files. ``index`` and ``layer`` may be text or numbers."""
+"""The rows of Neuronpedia's files. ``index`` and ``layer`` may be text or numbers; so may names and ids."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
+
+Name: TypeAlias = str | int | float | None
 
 
 class Row(msgspec.Struct, gc=False, omit_defaults=True):
@@ -19,7 +21,7 @@ class Feature(Row):
     maxActApprox: float | None = None
     frac_nonzero: float | None = None
     createdAt: str | None = None
-    creatorId: str | None = None
+    creatorId: Name = None
     sourceSetName: str | None = None
     hasVector: bool | None = None
     vector: list[float] | None = None
@@ -48,7 +50,7 @@ class Feature(Row):
     decoder_weights_dist: list[float] | None = None
     umap_x: float | None = None
     umap_y: float | None = None
-    umap_cluster: int | None = None
+    umap_cluster: int | float | None = None
     umap_log_feature_sparsity: float | None = None
 
 
@@ -57,11 +59,11 @@ class Activation(Row):
 
     tokens: list[str] = []
     values: list[float] = []
-    id: str | None = None
-    creatorId: str | None = None
+    id: Name = None
+    creatorId: Name = None
     createdAt: str | None = None
-    dataSource: str | None = None
-    dataIndex: str | None = None
+    dataSource: Name = None
+    dataIndex: Name = None
     maxValue: float | None = None
     maxValueTokenIndex: int | None = None
     minValue: float | None = None
@@ -72,9 +74,9 @@ class Activation(Row):
     binMax: float | None = None
     binContains: float | None = None
     lossValues: list[float] | None = None
-    logitContributions: str | None = None
+    logitContributions: Any = None
     qualifyingTokenIndex: int | None = None
-    zIndices: list[list[int]] | None = None
+    zIndices: Any = None
     zValues: list[float] | None = None
 
 
@@ -82,17 +84,17 @@ class Explanation(Row):
     """A row of ``explanations``. The format has no scores, dates or votes; some exports have dates."""
 
     description: str | None = None
-    id: str | None = None
-    authorId: str | None = None
-    triggeredById: str | None = None
+    id: Name = None
+    authorId: Name = None
+    triggeredById: Name = None
     typeName: str | None = None
     explanationModelName: str | None = None
     notes: str | None = None
     createdAt: str | None = None
-    embedding: list[float] | str | None = None
+    embedding: Any = None
     umap_x: float | None = None
     umap_y: float | None = None
-    umap_cluster: int | None = None
+    umap_cluster: int | float | None = None
     umap_log_feature_sparsity: float | None = None
 
 

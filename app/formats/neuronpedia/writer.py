@@ -14,11 +14,17 @@ from app.domain.samples import BANDS, SampleKind
 from app.formats import records as model
 from app.formats.files import File
 from app.formats.neuronpedia.reader import TOP_BIN
+from app.formats.neuronpedia.wire import ADDRESS, Activation
 
 PER_BATCH = 1_024
 CREATOR = "neuron-audit"
 """Who created and wrote what names nobody: the columns may not be null."""
 _NOT_NULL = ("createdAt", "frac_nonzero", "hasVector")
+_ACTIVATION_FIELDS = frozenset(Activation.__struct_fields__) - {*ADDRESS, "tokens", "values"}
+_OWN_NAMES = {"bin_min": "binMin", "bin_max": "binMax", "bin_contains": "binContains", "dfa_values": "dfaValues",
+              "dfa_maxValue": "dfaMaxValue", "dfa_targetIndex": "dfaTargetIndex",
+              "qualifying_token_index": "qualifyingTokenIndex"}  # fmt: skip
+"""Of what SAEDashboard names otherwise."""
 _BINS: Mapping[SampleKind, dict[str, float]] = {SampleKind.TOP: {"binMin": TOP_BIN, "binMax": 99, "binContains": -1}}
 _ENCODER = msgspec.json.Encoder()
 
@@ -33,7 +39,7 @@ def neuronpedia_files(
     """
     batches = _Batches()
     for record in records:
-        source = record.source or (str(record.layer) if source_set is None else f"{record.layer}-{source_set}")
+        source = _source(record, source_set)
         address = {"modelId": record.model or model_id, "layer": source, "index": str(record.index)}
         folder = f"v1/{_safe(address['modelId'])}/{_safe(source)}"
         yield from batches.add(f"{folder}/features", {**address, **_feature(record)})
@@ -45,6 +51,14 @@ def neuronpedia_files(
             row = {"id": own_id, **address, "authorId": CREATOR, **_explanation(explanation)}
             yield from batches.add(f"{folder}/explanations", row)
     yield from batches.end()
+
+
+def _source(record: model.NeuronRecord, source_set: str | None) -> str:
+    """The id of a source, which begins with the number of the layer."""
+    named = source_set if record.source is None else record.source
+    if named is None or named == str(record.layer):
+        return str(record.layer)
+    return named if named.startswith(f"{record.layer}-") else f"{record.layer}-{named}"
 
 
 def _safe(part: str) -> str:
@@ -86,16 +100,23 @@ def _activations(record: model.NeuronRecord) -> Iterator[dict[str, Any]]:
                 "maxValueTokenIndex": values.index(peak),
                 "minValue": min(values),
                 **_group(sample, row),
-                **row.facts,
+                **_facts(row),
             }
+
+
+def _facts(row: model.ActivationRecord) -> dict[str, Any]:
+    """What the format can hold of what its own files, or SAEDashboard's, say of an excerpt."""
+    named = {_OWN_NAMES.get(name, name): value for name, value in row.facts.items()}
+    return {name: value for name, value in named.items() if name in _ACTIVATION_FIELDS}
 
 
 def _group(sample: model.SampleRecords, row: model.ActivationRecord) -> dict[str, float]:
     """The group of activations that a row belongs to, for one whose file gave none."""
-    if "binMin" in row.facts or sample.kind is SampleKind.OTHER:
+    facts = _facts(row)
+    if "binMin" in facts:
         return {}
     if sample.kind in _BINS:
-        return {} if row.facts else _BINS[sample.kind]
+        return {} if facts else _BINS[sample.kind]
     peaks = [max(each.activations) for each in sample.records]
     return {"binMin": min(peaks), "binMax": max(peaks)}
 

@@ -1,6 +1,9 @@
 """Read a line of OpenAI's explanations: texts with their simulations and scores."""
 
 from collections.abc import Iterator
+from contextlib import suppress
+
+import msgspec
 
 from app.domain.results import TOP_AND_RANDOM
 from app.domain.samples import SampleKind
@@ -33,7 +36,8 @@ variance."""
 NO_NUMBER = "the file gives no number"
 
 _RESULTS = Decoder(wire.SimulationResults)
-_EXPLANATION = Decoder(wire.ScoredExplanation)
+_EXPLANATION, _RAW_EXPLANATION = Decoder(wire.ScoredExplanation), Decoder(wire.RawScoredExplanation)
+_SEQUENCE = Decoder(wire.ScoredSequence)
 
 
 def results(line: Line, refuse: Refuse) -> Iterator[model.NeuronRecord]:
@@ -54,7 +58,7 @@ def results(line: Line, refuse: Refuse) -> Iterator[model.NeuronRecord]:
     explanations = []
     for i, raw in enumerate(raws):
         field = f"scored_explanations[{i}]"
-        decoded = _EXPLANATION.part(raw, field, origin, refuse)
+        decoded = _decoded(raw, field, origin, refuse)
         if decoded is None:
             continue
         try:
@@ -64,8 +68,38 @@ def results(line: Line, refuse: Refuse) -> Iterator[model.NeuronRecord]:
     yield model.NeuronRecord(layer, index, origin, explanations=distinct(explanations, origin, refuse))
 
 
+def _decoded(
+    raw: msgspec.Raw, field: str, origin: Origin, refuse: Refuse
+) -> tuple[wire.ScoredExplanation, bool, int] | None:
+    """An explanation without its malformed simulations, whether it was decoded laxly, and the number of those left out.
+
+    None, with a problem, where the explanation itself is malformed.
+    """
+    with suppress(*MALFORMED):
+        return *_EXPLANATION.decode(raw), 0
+    outer = _RAW_EXPLANATION.part(raw, field, origin, refuse)
+    if outer is None:
+        return None
+    found, is_lax = outer
+    scored = found.scored_simulation
+    if scored is None:
+        return wire.ScoredExplanation(found.explanation, found.explanation_or_baseline), is_lax, 0
+    rows = []
+    for i, row in enumerate(scored.scored_sequence_simulations):
+        path = f"{field}.scored_simulation.scored_sequence_simulations[{i}]"
+        decoded = _SEQUENCE.part(row, path, origin, refuse)
+        if decoded is not None:
+            rows.append(decoded[0])
+            is_lax = is_lax or decoded[1]
+    kept = wire.ScoredSimulation(
+        rows, scored.ev_correlation_score, scored.rsquared_score, scored.absolute_dev_explained_score
+    )
+    n_left_out = len(scored.scored_sequence_simulations) - len(rows)
+    return wire.ScoredExplanation(found.explanation, found.explanation_or_baseline, kept), is_lax, n_left_out
+
+
 def _explanation(
-    found: wire.ScoredExplanation, is_lax: bool, field: str, origin: Origin, refuse: Refuse
+    found: wire.ScoredExplanation, is_lax: bool, n_left_out: int, field: str, origin: Origin, refuse: Refuse
 ) -> model.Explanation:
     text = found.explanation if found.explanation is not None else found.explanation_or_baseline
     check_text(text or "")
@@ -79,12 +113,12 @@ def _explanation(
         except Refused as error:
             path = f"{field}.scored_simulation.scored_sequence_simulations[{i}].{error.field}"
             refuse(problem(origin, str(error), path))
-    scores = [] if scored is None else _scores(scored, simulations)
+    scores = [] if scored is None else _scores(scored, simulations, n=len(rows) + n_left_out)
     return model.Explanation(text or "", scores=scores, simulations=simulations)
 
 
-def _scores(scored: wire.ScoredSimulation, simulations: list[model.ScoredSimulation]) -> list[model.Score]:
-    """The three scores; the correlation also where the file gives none, since that says something."""
+def _scores(scored: wire.ScoredSimulation, simulations: list[model.ScoredSimulation], *, n: int) -> list[model.Score]:
+    """The three scores of ``n`` sequences; the correlation also where the file gives none: that says something."""
     n_valid = sum(None not in s.simulation.expected for s in simulations)
     values = {name: number(getattr(scored, name)) for name in SCORERS}
     return [
@@ -94,7 +128,7 @@ def _scores(scored: wire.ScoredSimulation, simulations: list[model.ScoredSimulat
             value=values[name],
             undefined_reason=NO_NUMBER if values[name] is None else None,
             n_valid=n_valid,
-            n_failed=len(scored.scored_sequence_simulations) - n_valid,
+            n_failed=n - n_valid,
             simulator=PUBLISHED,
         )
         for name, scorer in SCORERS.items()

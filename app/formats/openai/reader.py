@@ -81,10 +81,10 @@ def _samples(
     found: wire.NeuronRecord | wire.RawNeuronRecord, origin: Origin, refuse: Refuse, is_lax: bool
 ) -> Iterator[model.SampleRecords]:
     parts: list[tuple[SampleKind, str, Sequence[Any]]] = [
-        (SampleKind.TOP, "most_positive_activation_records", found.most_positive_activation_records),
-        (SampleKind.RANDOM, "random_sample", found.random_sample),
+        (SampleKind.TOP, "most_positive_activation_records", found.most_positive_activation_records or []),
+        (SampleKind.RANDOM, "random_sample", found.random_sample or []),
     ]
-    bands: Sequence[Sequence[Any]] = found.random_sample_by_quantile or []
+    bands: Sequence[Sequence[Any]] = [band or [] for band in found.random_sample_by_quantile or []]
     if len(bands) > len(BANDS):
         raise Refused(f"it has {len(bands)} quantiles; at most {len(BANDS)} are known", "random_sample_by_quantile")
     for i, band in enumerate(bands):

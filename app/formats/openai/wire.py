@@ -1,6 +1,7 @@
 """The objects of OpenAI's files as they are written, old names included.
 
-Every object may carry ``dataclass_name``; unknown keys are ignored. Numbers may be written as text.
+Every object may carry ``dataclass_name``; unknown keys are ignored. Numbers may be written as text, and those that are
+not finite are null.
 """
 
 import msgspec
@@ -43,10 +44,10 @@ class NeuronRecord(Object):
     """``collated-activations/{layer}/{neuron}.json``."""
 
     neuron_id: NeuronId
-    most_positive_activation_records: list[Activations] = []
-    random_sample: list[Activations] = []
-    random_sample_by_quantile: list[list[Activations]] | None = None
-    quantile_boundaries: list[float] | None = None
+    most_positive_activation_records: list[Activations] | None = None
+    random_sample: list[Activations] | None = None
+    random_sample_by_quantile: list[list[Activations] | None] | None = None
+    quantile_boundaries: list[float | None] | None = None
     mean: float | None = None
     variance: float | None = None
     skewness: float | None = None
@@ -57,10 +58,10 @@ class RawNeuronRecord(Object):
     """The same, each activation record to be decoded on its own: one of them is malformed."""
 
     neuron_id: NeuronId
-    most_positive_activation_records: list[msgspec.Raw] = []
-    random_sample: list[msgspec.Raw] = []
-    random_sample_by_quantile: list[list[msgspec.Raw]] | None = None
-    quantile_boundaries: list[float] | None = None
+    most_positive_activation_records: list[msgspec.Raw] | None = None
+    random_sample: list[msgspec.Raw] | None = None
+    random_sample_by_quantile: list[list[msgspec.Raw] | None] | None = None
+    quantile_boundaries: list[float | None] | None = None
     mean: float | None = None
     variance: float | None = None
     skewness: float | None = None
@@ -110,6 +111,23 @@ class ScoredExplanation(Object):
     scored_simulation: ScoredSimulation | None = None
 
 
+class RawScoredSimulation(Object):
+    """The same as ``ScoredSimulation``, each sequence to be decoded on its own: one of them is malformed."""
+
+    scored_sequence_simulations: list[msgspec.Raw] = []
+    ev_correlation_score: float | None = None
+    rsquared_score: float | None = None
+    absolute_dev_explained_score: float | None = None
+
+
+class RawScoredExplanation(Object):
+    """A text with simulations of which one is malformed."""
+
+    explanation: str | None = None
+    explanation_or_baseline: str | None = None
+    scored_simulation: RawScoredSimulation | None = None
+
+
 class SimulationResults(Object):
     """A line of ``explanations/{layer}/{neuron}.jsonl``, each explanation to be decoded on its own."""
 
@@ -123,14 +141,14 @@ class RelatedTokens(Object):
     """``related-tokens/activation-based``."""
 
     tokens: list[str]
-    average_activations: list[float]
+    average_activations: list[float | None]
 
 
 class TokenStrengths(Object):
     """Tokens with the strength of their connection."""
 
     tokens: list[str]
-    strengths: list[float]
+    strengths: list[float | None]
 
 
 class TokenWeights(Object):
@@ -146,9 +164,9 @@ class NeuronWeights(Object):
     """The neurons with the strongest connections."""
 
     top_positive_neurons: list[str] = []
-    top_positive_weights: list[float] = []
+    top_positive_weights: list[float | None] = []
     top_negative_neurons: list[str] = []
-    top_negative_weights: list[float] = []
+    top_negative_weights: list[float | None] = []
 
 
 class RelatedNeurons(Object):

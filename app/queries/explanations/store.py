@@ -34,7 +34,8 @@ _SIMULATION = PreparedWrite(
     insert(Simulation), columns=[c.name for c in Simulation.__table__.columns if c.name not in _BY_THE_DATABASE]
 )
 _SCORE = PreparedWrite(
-    insert(Score), columns=[c.name for c in Score.__table__.columns if c.name not in _BY_THE_DATABASE]
+    insert(Score),
+    columns=[c.name for c in Score.__table__.columns if c.name not in {*_BY_THE_DATABASE, "origin"}],  # of imports
 )
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.activations import NORMALISED_MAXIMUM, FloatArray
 from app.domain.authors import AuthorKind
+from app.domain.imports import RECOMPUTED
 from app.domain.review import VerdictKind
 from app.domain.samples import SampleKind
 from app.domain.splits import Split
@@ -28,6 +29,7 @@ from app.models import (
     Score,
     Simulation,
 )
+from app.queries.imports.explanations import AS_IT_CAME
 from app.queries.imports.judgements import NONE, imported_judgements
 
 _LEVELS = [float(level) for level in range(NORMALISED_MAXIMUM + 1)]
@@ -78,16 +80,18 @@ def explanations_of(
 
 
 def _as_it_came(written: model.Explanation) -> model.Explanation:
-    """An imported explanation with the date, the method and the facts that its file gave it."""
+    """An imported explanation with what its file said of it: without its date where the file gave none."""
     if written.author_kind is not AuthorKind.IMPORT:
         return written
-    provenance = dict(written.provenance)
+    said: dict[str, Any] = dict.fromkeys(AS_IT_CAME) | dict(written.provenance)
+    kind = AuthorKind.IMPORT if said["author_kind"] is None else AuthorKind(said["author_kind"])
     return replace(
         written,
-        created_at=provenance.pop("created_at", written.created_at),
-        method=provenance.pop("method", written.method),
-        facts=provenance.pop("facts", {}),
-        provenance=provenance,
+        author_kind=kind,
+        created_at=said["created_at"],
+        method=said["method"],
+        facts=said["facts"] or {},
+        provenance=said["provenance"] or {},
     )
 
 
@@ -97,14 +101,19 @@ def _date(moment: datetime) -> str:
 
 def _scores(session: Session, ids: Sequence[int]) -> Mapping[int, list[model.Score]]:
     rows = session.execute(
-        select(Score, Method.name, Method.version)
+        select(Score, Method.name, Method.version, Explanation.author_kind)
+        .join(Explanation, Explanation.id == Score.explanation_id)
         .outerjoin(Method, Method.id == Score.method_id)
         .where(Score.explanation_id.in_(ids))
         .order_by(Score.id)
     )
     found: dict[int, list[model.Score]] = defaultdict(list)
-    for score, name, version in rows:
+    for score, name, version, author_kind in rows:
         low, high = score.interval_low, score.interval_high
+        is_imported = author_kind == AuthorKind.IMPORT and score.run_id is None and score.scorer != RECOMPUTED
+        method = None if name is None else f"{name} v{version}"
+        said = {"method": method, "created_at": _date(score.created_at)}
+        origin = {"method": None, "created_at": None} | (score.origin or {}) if is_imported else said
         found[score.explanation_id].append(
             model.Score(
                 scorer=score.scorer,
@@ -118,8 +127,8 @@ def _scores(session: Session, ids: Sequence[int]) -> Mapping[int, list[model.Sco
                 shuffled_baseline=score.shuffled_baseline,
                 chance=score.chance,
                 simulator=score.simulator,
-                method=None if name is None else f"{name} v{version}",
-                created_at=_date(score.created_at),
+                method=origin["method"],
+                created_at=origin["created_at"],
             )
         )
     return found

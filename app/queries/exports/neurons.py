@@ -6,18 +6,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
 from app.domain.activations import unpack_activations
 from app.domain.samples import SampleKind
+from app.domain.sites import LAYER, SiteKind
 from app.domain.tokens import Vocabulary
 from app.domain.work import WorkStatus
 from app.errors import NotFound
 from app.formats import records as model
 from app.models import CollectedNeuron, Collection, Document, Excerpt, Neuron, Run, Sample, Subject
 from app.queries.exports.explanations import explanations_of
-from app.queries.imports.neurons import STATISTICS_FACT
+from app.queries.imports.neurons import FAILURES_FACT, NOT_OF_A_FORMAT
+from app.queries.imports.subjects import source_set_of
 from app.queries.neurons.records import vocabulary
 from app.queries.subjects.collections import STATISTICS
 
@@ -35,30 +37,39 @@ class ExportedSubject:
     slug: str
     model: str
     """As files name it."""
+    source_set: str | None
+    """The set of neurons that imported files named, with ``{layer}`` for the layer."""
+    has_own_tokens: bool
+    """Whether the ids of its tokens are those of the model's tokenizer: an import numbers the tokens of its files."""
     collection_id: int | None
     n_layers: int
     words: Vocabulary
+    ambiguous: frozenset[str]
+    """Names that several documents of its corpora have, such as that of the file which they all stand in."""
 
 
 @dataclass(slots=True)
 class Excerpts:
     """Excerpts by id: their tokens as text, their ids, and where they stand."""
 
-    words: Vocabulary
+    subject: ExportedSubject
     found: dict[int, model.ActivationRecord] = field(default_factory=dict)
 
     def load(self, session: Session, excerpt_ids: Sequence[int]) -> None:
         """Read those that are not there yet. One query."""
         wanted = sorted(set(excerpt_ids) - self.found.keys())
         rows = session.execute(
-            select(Excerpt.id, Excerpt.token_ids, Document.name, Excerpt.position)
+            select(Excerpt.id, Excerpt.token_ids, Document.name, Document.ordinal, Excerpt.position)
             .outerjoin(Document, Document.id == Excerpt.document_id)
             .where(Excerpt.id.in_(wanted))
         )
-        for excerpt_id, token_ids, document, position in rows:
-            tokens = self.words.strings(token_ids)
+        for excerpt_id, token_ids, document, ordinal, position in rows:
+            tokens = self.subject.words.strings(token_ids)
             known_position = None if document is None else position
-            self.found[excerpt_id] = model.ActivationRecord(tokens, (), token_ids, document, known_position)
+            own_ids = token_ids if self.subject.has_own_tokens else None
+            if document in self.subject.ambiguous:
+                document = f"{document}#{ordinal}"
+            self.found[excerpt_id] = model.ActivationRecord(tokens, (), own_ids, document, known_position)
 
     def lengths(self, excerpt_ids: Sequence[int]) -> list[int]:
         return [len(self.found[i].tokens) for i in excerpt_ids]
@@ -71,7 +82,23 @@ def exported_subject(session: Session, *, slug: str) -> ExportedSubject:
         raise NotFound(f"There is no subject {slug!r}.")
     words = vocabulary(session, tokenizer_id=subject.tokenizer_id)
     model_name = subject.source if _MODEL_NAME.fullmatch(subject.source) else slug
-    return ExportedSubject(subject.id, slug, model_name, subject.collection_id, subject.n_layers, words)
+    return ExportedSubject(
+        subject.id,
+        slug,
+        model_name,
+        source_set_of(subject),
+        SiteKind(subject.site["kind"]) is not SiteKind.IMPORTED,
+        subject.collection_id,
+        subject.n_layers,
+        words,
+        _ambiguous(session, subject.id),
+    )
+
+
+def _ambiguous(session: Session, subject_id: int) -> frozenset[str]:
+    corpora = select(Collection.corpus_id).where(Collection.subject_id == subject_id)
+    named = select(Document.name).where(Document.corpus_id.in_(corpora))
+    return frozenset(session.scalars(named.group_by(Document.corpus_id, Document.name).having(func.count() > 1)))
 
 
 def neuron_chunk(
@@ -84,7 +111,7 @@ def neuron_chunk(
     neurons = session.scalars(statement).all()
     ids = [neuron.id for neuron in neurons]
     samples = _samples(session, ids)
-    excerpts = Excerpts(subject.words)
+    excerpts = Excerpts(subject)
     excerpts.load(session, [i for own in samples.values() for sample in own for i in sample.excerpt_ids])
     collected = _collected(session, ids, subject.collection_id)
     explanations = explanations_of(session, neuron_ids=ids, samples=samples, excerpts=excerpts)
@@ -95,11 +122,12 @@ def neuron_chunk(
             neuron.index,
             model.Origin(""),
             model=subject.model,
+            source=None if subject.source_set is None else subject.source_set.replace(LAYER, str(neuron.layer)),
             statistics=_statistics(neuron),
             samples=list(_sample_records(samples[neuron.id], subject.collection_id, excerpts)),
             explanations=explanations.get(neuron.id, []),
-            failures=failures.get(neuron.id, []),
-            facts={name: v for name, v in collected.get(neuron.id, {}).items() if name != STATISTICS_FACT},
+            failures=[*collected.get(neuron.id, {}).get(FAILURES_FACT, ()), *failures.get(neuron.id, ())],
+            facts={name: v for name, v in collected.get(neuron.id, {}).items() if name not in NOT_OF_A_FORMAT},
         )
         for neuron in neurons
     ]
@@ -145,10 +173,11 @@ def _sample_records(
 def _records(sample: Sample, excerpts: Excerpts) -> Iterator[model.ActivationRecord]:
     rows = unpack_activations(sample.activations, excerpts.lengths(sample.excerpt_ids))
     probabilities: Sequence[float | None] = sample.probabilities or [None] * len(rows)
-    for excerpt_id, row, probability in zip(sample.excerpt_ids, rows, probabilities, strict=True):
+    facts: Sequence[model.Facts] = sample.facts or [{}] * len(rows)
+    for excerpt_id, row, probability, known in zip(sample.excerpt_ids, rows, probabilities, facts, strict=True):
         found = excerpts.found[excerpt_id]
         yield model.ActivationRecord(
-            found.tokens, row.tolist(), found.token_ids, found.document, found.position, probability
+            found.tokens, row.tolist(), found.token_ids, found.document, found.position, probability, known
         )
 
 

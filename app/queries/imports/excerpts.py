@@ -23,7 +23,8 @@ _DOCUMENTS = text("""
         + row_number() OVER (ORDER BY min(n.ordinal)), n.document
     FROM new_excerpt AS n
     WHERE n.document IS NOT NULL AND NOT EXISTS (
-        SELECT FROM document AS d WHERE d.corpus_id = :corpus_id AND d.name = n.document
+        SELECT FROM document AS d WHERE d.corpus_id = :corpus_id
+            AND hashtextextended(d.name, 0) = hashtextextended(n.document, 0) AND d.name = n.document
     )
     GROUP BY n.document
 """)
@@ -34,18 +35,22 @@ _FIND = text("""
             AND hash_array_extended(e.token_ids, 0) = hash_array_extended(n.token_ids, 0)
             AND e.token_ids = n.token_ids AND e.tokenizer_id = :tokenizer_id ORDER BY e.id LIMIT 1),
         (SELECT e.id FROM document AS d JOIN excerpt AS e ON e.document_id = d.id
-         WHERE d.corpus_id = :corpus_id AND d.name = n.document AND e.tokenizer_id = :tokenizer_id
-            AND e.position = n.position AND e.length = cardinality(n.token_ids) ORDER BY e.id LIMIT 1)
+         WHERE d.corpus_id = :corpus_id AND hashtextextended(d.name, 0) = hashtextextended(n.document, 0)
+            AND d.name = n.document AND e.tokenizer_id = :tokenizer_id AND e.position = n.position
+            AND e.length = cardinality(n.token_ids) AND e.token_ids = n.token_ids ORDER BY e.id LIMIT 1)
     ) AS id
     FROM new_excerpt AS n ORDER BY n.ordinal
 """)
 _INSERT = text("""
     INSERT INTO excerpt (corpus_id, document_id, tokenizer_id, position, length, token_ids)
-    SELECT :corpus_id, (SELECT min(d.id) FROM document AS d WHERE d.corpus_id = :corpus_id AND d.name = n.document),
+    SELECT :corpus_id, (SELECT min(d.id) FROM document AS d WHERE d.corpus_id = :corpus_id
+            AND hashtextextended(d.name, 0) = hashtextextended(n.document, 0) AND d.name = n.document),
         :tokenizer_id, n.position, cardinality(n.token_ids), n.token_ids
     FROM new_excerpt AS n WHERE n.ordinal = ANY(:missing) ORDER BY n.ordinal
     ON CONFLICT (document_id, tokenizer_id, position, length) DO NOTHING
 """)
+_PUT_NOWHERE = text("UPDATE new_excerpt SET document = NULL, position = 0 WHERE ordinal = ANY(:missing)")
+"""What stands where its document has other tokens already: the file names different documents alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +101,19 @@ class ExcerptIds:
         if any(t.document is not None for t in texts):
             session.execute(_DOCUMENTS, self._parameters)
         found = self._find(session)
-        missing = [i for i, excerpt_id in enumerate(found) if excerpt_id is None]
-        if missing:
+        if missing := _missing(found):
             session.execute(_INSERT, {**self._parameters, "missing": missing})
+            found = self._find(session)
+        if missing := _missing(found):
+            session.execute(_PUT_NOWHERE, {"missing": missing})
+            session.execute(_INSERT, {**self._parameters, "missing": _missing(self._find(session))})
             found = self._find(session)
         session.execute(text("DROP TABLE new_excerpt"))
         return [int(excerpt_id) for excerpt_id in found if excerpt_id is not None]
 
     def _find(self, session: Session) -> list[int | None]:
         return [row.id for row in session.execute(_FIND, self._parameters)]
+
+
+def _missing(found: Sequence[int | None]) -> list[int]:
+    return [i for i, excerpt_id in enumerate(found) if excerpt_id is None]

@@ -34,10 +34,14 @@ _EXPLANATION = {"id": "int8", "neuron_id": "int8", "text": "text", "author_kind"
 _SCORE = {"explanation_id": "int8", "collection_id": "int8", "scorer": "text", "sample": "text", "simulator": "text",
           "value": "float8", "undefined_reason": "text", "interval_low": "float8", "interval_high": "float8",
           "n_valid": "int8", "n_failed": "int4", "token_lookup_baseline": "float8", "shuffled_baseline": "float8",
-          "chance": "float8"}  # fmt: skip
+          "chance": "float8", "origin": "jsonb"}  # fmt: skip
 _SIMULATION = {"explanation_id": "int8", "collection_id": "int8", "simulator": "text", "kind": "text", "split": "text",
                "unit": "float8", "excerpt_ids": "int8[]", "expected": "bytea", "distributions": "bytea",
                "uncalibrated": "bytea", "failures": "jsonb"}  # fmt: skip
+AS_IT_CAME = ("provenance", "facts", "created_at", "method", "author_kind")
+"""What a file says of an explanation that has no column: it is kept under these names, for its export. The numbers in
+its provenance are those of another database.
+"""
 _NO_VALUE = "the file gives no number"
 _NO_PREDICTION = "the file gives no prediction for some of its tokens"
 
@@ -184,12 +188,8 @@ def _simulations_of(session: Session, explanation_ids: Sequence[int]) -> dict[in
 
 def _row(new: NewExplanation, explanation_id: int, collection_id: int) -> tuple[Any, ...]:
     found = new.found
-    provenance = {
-        **found.provenance,
-        **({"facts": found.facts} if found.facts else {}),
-        **({"created_at": found.created_at} if found.created_at else {}),
-        **({"method": found.method} if found.method else {}),
-    }
+    said = {name: getattr(found, name) for name in AS_IT_CAME}
+    provenance = {name: value for name, value in said.items() if value}
     return (
         explanation_id,
         new.neuron_id,
@@ -241,9 +241,11 @@ def is_complete(row: model.ScoredSimulation) -> bool:
 def _score_row(score: model.Score, explanation_id: int, collection_id: int) -> tuple[Any, ...]:
     low, high = score.interval if score.interval is not None else (None, None)
     reason = None if score.value is not None else (score.undefined_reason or _NO_VALUE)
+    origin = {name: value for name in ("method", "created_at") if (value := getattr(score, name)) is not None}
     return (
         explanation_id, collection_id, score.scorer, score.sample, score.simulator, score.value, reason, low, high,
         score.n_valid or 0, score.n_failed or 0, score.token_lookup_baseline, score.shuffled_baseline, score.chance,
+        Jsonb(storable_json(origin)) if origin else None,
     )  # fmt: skip
 
 

@@ -55,6 +55,10 @@ OTHER_STATISTICS = ("skewness", "kurtosis", "min", "firing_rate", "peak_quantile
                     "histogram_edges")  # fmt: skip
 """Statistics that a collection has no columns for: they are kept with its facts, under ``STATISTICS_FACT``."""
 STATISTICS_FACT = "statistics"
+FAILURES_FACT = "failures"
+"""Why methods at another site found no explanation."""
+NOT_OF_A_FORMAT = (STATISTICS_FACT, FAILURES_FACT)
+"""What is kept with a collection's facts and is none of a format."""
 
 
 def store_neurons(
@@ -69,6 +73,8 @@ def store_neurons(
         known, facts = merged.setdefault((record.layer, record.index), ({}, {}))
         known.update(record.statistics.known)
         facts.update(record.facts)
+        if record.failures:
+            facts[FAILURES_FACT] = list(record.failures)
     session.execute(_CREATE)
     copy_into(session, "new_neuron", _COLUMNS, (_row(address, *parts) for address, parts in merged.items()))
     parameters = {"subject_id": subject_id, "collection_id": collection_id}

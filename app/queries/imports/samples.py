@@ -5,32 +5,41 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
+from psycopg.types.json import Jsonb
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from app.domain.activations import FloatArray, pack_activations, unpack_activations
 from app.domain.samples import SampleKind
+from app.domain.storable import storable_json
+from app.formats.records import Facts
 from app.models import Sample
+from app.queries.common.bulk import copy_into
 from app.queries.neurons.records import excerpt_tokens
-from app.queries.subjects.collections import store_samples
+from app.queries.subjects.collections import SAMPLE_COLUMNS
 
 SampleKey: TypeAlias = tuple[int, SampleKind]
 """A neuron's id and one of its samples."""
+_COLUMNS = {**SAMPLE_COLUMNS, "facts": "jsonb"}
 
 
 @dataclass(slots=True)
 class NewRecords:
-    """Records of one sample: excerpt ids, activations [T] each, probabilities where the file gives them."""
+    """Records of one sample: excerpt ids, activations [T] each, probabilities and facts where the file gives them."""
 
     excerpt_ids: list[int] = field(default_factory=list)
     activations: list[FloatArray] = field(default_factory=list)
     probabilities: list[float | None] = field(default_factory=list)
+    facts: list[Facts] = field(default_factory=list)
 
-    def add(self, excerpt_id: int, activations: FloatArray, probability: float | None = None) -> None:
+    def add(
+        self, excerpt_id: int, activations: FloatArray, probability: float | None = None, facts: Facts | None = None
+    ) -> None:
         """Append one record."""
         self.excerpt_ids.append(excerpt_id)
         self.activations.append(activations)
         self.probabilities.append(probability)
+        self.facts.append(facts or {})
 
     @property
     def peaks(self) -> list[float]:
@@ -45,14 +54,16 @@ class NewRecords:
             [self.excerpt_ids[i] for i in order],
             [self.activations[i] for i in order],
             [self.probabilities[i] for i in order],
+            [self.facts[i] for i in order],
         )
 
     def row(self, neuron_id: int, collection_id: int, kind: SampleKind) -> tuple[object, ...]:
-        """As ``collections.SAMPLE_COLUMNS`` has them. Probabilities are known for all records or for none."""
+        """As ``_COLUMNS`` has them. Probabilities are known for all records or for none."""
         found = self.ordered(kind)
         known = None if None in found.probabilities else found.probabilities
         packed = pack_activations(found.activations)
-        return (neuron_id, collection_id, str(kind), found.excerpt_ids, packed, found.peaks, known)
+        facts = [storable_json(dict(each)) for each in found.facts] if any(found.facts) else None
+        return (neuron_id, collection_id, str(kind), found.excerpt_ids, packed, found.peaks, known, facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +71,15 @@ class StoredSamples:
     """The samples of some neurons after new records were added to them."""
 
     n_new: int
-    kinds: Mapping[tuple[int, int], SampleKind]
-    """By neuron and excerpt: the sample that has it; of several the first of ``SampleKind``."""
+    kinds: Mapping[tuple[int, int], frozenset[SampleKind]]
+    """By neuron and excerpt: the samples that have it."""
     peaks: Mapping[int, float]
     """By neuron: the highest activation of its records."""
+
+    def kind(self, neuron_id: int, excerpt_id: int, *, said: SampleKind) -> SampleKind:
+        """The sample that an excerpt is of: the one that the file says, or else the first of those that have it."""
+        found = self.kinds.get((neuron_id, excerpt_id), frozenset())
+        return said if said in found or not found else min(found, key=_RANK.__getitem__)
 
 
 def add_records(
@@ -76,7 +92,7 @@ def add_records(
         )
     ).all()
     stored = {(row.neuron_id, SampleKind(row.kind)): row for row in rows}
-    kinds: dict[tuple[int, int], SampleKind] = {}
+    kinds: dict[tuple[int, int], frozenset[SampleKind]] = {}
     peaks: dict[int, float] = {}
     for (neuron_id, kind), row in stored.items():
         _note(kinds, peaks, neuron_id, kind, row.excerpt_ids, row.peaks)
@@ -93,12 +109,12 @@ def add_records(
                 _append(session, neuron_id, collection_id, kind, added)
         n_new += len(added.excerpt_ids)
         _note(kinds, peaks, neuron_id, kind, added.excerpt_ids, added.peaks)
-    store_samples(session, rows=fresh)
+    copy_into(session, "sample", _COLUMNS, ((*row, None if facts is None else Jsonb(facts)) for *row, facts in fresh))
     return StoredSamples(n_new, kinds, peaks)
 
 
 def _note(
-    kinds: dict[tuple[int, int], SampleKind],
+    kinds: dict[tuple[int, int], frozenset[SampleKind]],
     peaks: dict[int, float],
     neuron_id: int,
     kind: SampleKind,
@@ -107,8 +123,7 @@ def _note(
 ) -> None:
     for excerpt_id in excerpt_ids:
         key = (neuron_id, excerpt_id)
-        if key not in kinds or _RANK[kind] < _RANK[kinds[key]]:
-            kinds[key] = kind
+        kinds[key] = kinds.get(key, frozenset()) | {kind}
     if own_peaks:
         peaks[neuron_id] = max(peaks.get(neuron_id, -np.inf), *own_peaks)
 
@@ -118,11 +133,9 @@ _RANK = {kind: rank for rank, kind in enumerate(SampleKind)}
 
 def _without(records: NewRecords, known: set[int]) -> NewRecords:
     kept = NewRecords()
-    for excerpt_id, row, probability in zip(
-        records.excerpt_ids, records.activations, records.probabilities, strict=True
-    ):
+    for i, excerpt_id in enumerate(records.excerpt_ids):
         if excerpt_id not in known:
-            kept.add(excerpt_id, row, probability)
+            kept.add(excerpt_id, records.activations[i], records.probabilities[i], records.facts[i])
     return kept
 
 
@@ -132,14 +145,15 @@ def _append(session: Session, neuron_id: int, collection_id: int, kind: SampleKi
     rows = unpack_activations(sample.activations, [len(tokens[i]) for i in sample.excerpt_ids])
     both = NewRecords()
     for i, excerpt_id in enumerate(sample.excerpt_ids):
-        both.add(excerpt_id, rows[i], None if sample.probabilities is None else sample.probabilities[i])
-    for excerpt_id, row, probability in zip(added.excerpt_ids, added.activations, added.probabilities, strict=True):
-        both.add(excerpt_id, row, probability)
-    *_, excerpt_ids, activations, peaks, probabilities = both.row(neuron_id, collection_id, kind)
+        probability = None if sample.probabilities is None else sample.probabilities[i]
+        both.add(excerpt_id, rows[i], probability, None if sample.facts is None else sample.facts[i])
+    for i, excerpt_id in enumerate(added.excerpt_ids):
+        both.add(excerpt_id, added.activations[i], added.probabilities[i], added.facts[i])
+    *_, excerpt_ids, activations, peaks, probabilities, facts = both.row(neuron_id, collection_id, kind)
     session.execute(
         update(Sample)
         .where(Sample.neuron_id == neuron_id, Sample.collection_id == collection_id, Sample.kind == kind)
-        .values(excerpt_ids=excerpt_ids, activations=activations, peaks=peaks, probabilities=probabilities)
+        .values(excerpt_ids=excerpt_ids, activations=activations, peaks=peaks, probabilities=probabilities, facts=facts)
         .execution_options(synchronize_session=False)
     )
     session.expire(sample)

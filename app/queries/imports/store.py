@@ -14,7 +14,7 @@ from app.domain.storable import storable_text
 from app.domain.tokens import TokenForm, token_form
 from app.formats.bounds import BIGGEST_ACTIVATION
 from app.formats.problems import Refuse, problem
-from app.formats.records import NeuronRecord, Score
+from app.formats.records import Facts, NeuronRecord, Score
 from app.queries.explanations.standing import refresh_neurons
 from app.queries.imports.excerpts import ExcerptIds, ExcerptText
 from app.queries.imports.explanations import NewExplanation, Simulated, attach_scores, store_explanations
@@ -49,6 +49,7 @@ class _Record:
     text: int
     activations: FloatArray
     probability: float | None
+    facts: Facts
 
 
 class ChunkStore:
@@ -58,6 +59,7 @@ class ChunkStore:
         """``author`` is that of explanations whose file names none; ``form`` is found from the first chunk if None."""
         self._target, self._author = target, author
         self._set = target.source_set
+        self._model: str | None = None
         self.form = form
         self._excerpts = ExcerptIds(
             TokenIds(session, tokenizer_id=target.tokenizer_id),
@@ -103,12 +105,26 @@ class ChunkStore:
 
     def _has_place(self, record: NeuronRecord, refuse: Refuse) -> bool:
         widths = self._target.widths
-        if widths is None and not self._is_of_set(record, refuse):
+        if not self._is_of_model(record, refuse) or (widths is None and not self._is_of_set(record, refuse)):
             return False
         if widths is None or (record.layer < len(widths) and record.index < widths[record.layer]):
             return True
         shape = f"{len(widths)} layers of at most {max(widths, default=0)} neurons"
         refuse(problem(record.origin, f"the subject has no neuron {record.layer}/{record.index}: it has {shape}"))
+        return False
+
+    def _is_of_model(self, record: NeuronRecord, refuse: Refuse) -> bool:
+        """Whether a record is of the model that the first one of this import names."""
+        if record.model is None:
+            return True
+        named = storable_text(record.model)
+        self._model = self._model or named
+        if named == self._model:
+            return True
+        reason = (
+            f"it is of the model {named} and those before it are of {self._model}: import it as a subject of its own"
+        )
+        refuse(problem(record.origin, reason, "model"))
         return False
 
     def _is_of_set(self, record: NeuronRecord, refuse: Refuse) -> bool:
@@ -127,7 +143,9 @@ class ChunkStore:
         widths: dict[int, int] = {}
         for record in records:
             widths[record.layer] = max(widths.get(record.layer, 0), record.index + 1)
-        widen_subject(session, subject_id=self._target.subject_id, widths=widths, source_set=self._set)
+        widen_subject(
+            session, subject_id=self._target.subject_id, widths=widths, source_set=self._set, model=self._model
+        )
 
     def _add_records(
         self,
@@ -144,7 +162,7 @@ class ChunkStore:
             key, excerpt_id = (ids[row.address], row.kind), texts.ids[row.text]
             # A file may hold an excerpt twice; another file that holds it says nothing new.
             if first.setdefault((key, excerpt_id), row.part) == row.part:
-                new.setdefault(key, NewRecords()).add(excerpt_id, row.activations, row.probability)
+                new.setdefault(key, NewRecords()).add(excerpt_id, row.activations, row.probability, row.facts)
         collection_id, neuron_ids = self._target.collection_id, sorted(set(ids.values()))
         stored = add_records(session, collection_id=collection_id, neuron_ids=neuron_ids, new=new)
         missing: dict[SampleKey, NewRecords] = {}
@@ -194,7 +212,7 @@ class ChunkStore:
             simulated = [
                 Simulated(
                     texts.ids[row.text],
-                    stored.kinds.get((neuron_id, texts.ids[row.text]), row.kind),
+                    stored.kind(neuron_id, texts.ids[row.text], said=row.kind),
                     row.activations,
                     found.simulations[row.index],
                 )
@@ -220,17 +238,30 @@ def _records(part: int, record: NeuronRecord, texts: Texts, refuse: Refuse) -> I
                 refuse(problem(record.origin, reason, f"{sample.kind}[{i}].activations"))
                 continue
             text = texts.add(ExcerptText(row.tokens, row.document, row.position))
-            yield _Record(part, (record.layer, record.index), sample.kind, text, activations, row.probability)
+            yield _Record(
+                part, (record.layer, record.index), sample.kind, text, activations, row.probability, row.facts
+            )
 
 
 def _simulated(record: NeuronRecord, texts: Texts) -> tuple[list[list[_SimulatedText]]]:
+    """The simulated excerpts of each explanation. A simulation names its tokens alone: where the record has an excerpt
+    of these tokens, that one is meant, with its document and position.
+    """
+    own: dict[tuple[SampleKind | None, tuple[str, ...]], ExcerptText] = {}
+    if any(explanation.simulations for explanation in record.explanations):
+        for sample in record.samples:
+            for each in sample.records:
+                for kind in (sample.kind, None):
+                    own.setdefault((kind, tuple(each.tokens)), ExcerptText(each.tokens, each.document, each.position))
     found = []
     for explanation in record.explanations:
         rows = []
         for i, row in enumerate(explanation.simulations):
             activations = _storable(row.activations)
             if activations is not None:
-                text = texts.add(ExcerptText(row.simulation.tokens))
+                tokens = tuple(row.simulation.tokens)
+                named = own.get((row.kind, tokens)) or own.get((None, tokens)) or ExcerptText(row.simulation.tokens)
+                text = texts.add(named)
                 rows.append(_SimulatedText(i, text, row.kind or SampleKind.TOP, activations))
         found.append(rows)
     return (found,)

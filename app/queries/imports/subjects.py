@@ -44,8 +44,13 @@ def import_target(session: Session, *, slug: str, collection: str, values: Mappi
     corpus_id, collection_id = _collection(session, subject, collection)
     site = Site.from_json(subject.site)
     widths = None if site.kind is SiteKind.IMPORTED else site.widths
-    source_set = site.module_path if widths is None and LAYER in site.module_path else None
-    return Target(subject.id, subject.tokenizer_id, corpus_id, collection_id, widths, source_set)
+    return Target(subject.id, subject.tokenizer_id, corpus_id, collection_id, widths, source_set_of(subject))
+
+
+def source_set_of(subject: Subject) -> str | None:
+    """The set of neurons that a subject's files have named, with ``{layer}`` for the layer; None where none has."""
+    site = Site.from_json(subject.site)
+    return site.module_path if site.kind is SiteKind.IMPORTED and LAYER in site.module_path else None
 
 
 def set_of(source: str, layer: int) -> str:
@@ -96,13 +101,22 @@ def imported_site(widths: Mapping[int, int], *, named: str) -> Site:
 
 
 def widen_subject(
-    session: Session, *, subject_id: int, widths: Mapping[int, int], source_set: str | None = None
+    session: Session,
+    *,
+    subject_id: int,
+    widths: Mapping[int, int],
+    source_set: str | None = None,
+    model: str | None = None,
 ) -> None:
-    """Let an imported subject have at least so many neurons in these layers, of this set. Locked until the commit."""
+    """Let an imported subject have at least so many neurons in these layers, of this set, and of this model where
+    nobody has said which. Locked until the commit.
+    """
     subject = session.scalars(select(Subject).where(Subject.id == subject_id).with_for_update()).one()
     site = Site.from_json(subject.site)
     if site.kind is not SiteKind.IMPORTED:
         return
+    if model is not None and subject.source == UNKNOWN:
+        subject.source = model
     known = dict(enumerate(site.widths))
     wider = {layer: max(known.get(layer, 0), widths.get(layer, 0)) for layer in {*known, *widths}}
     named = source_set or site.module_path

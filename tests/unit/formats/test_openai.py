@@ -127,14 +127,29 @@ def test_doubled_and_empty_explanations_are_refused() -> None:
     ]
 
 
-def test_one_malformed_explanation_does_not_cost_the_others() -> None:
+def test_a_malformed_simulation_costs_neither_its_explanation_nor_the_others() -> None:
     results = simulation_results(0, 0, ("one", "two"))
     results["scored_explanations"][0] = {**results["scored_explanations"][0], "scored_simulation": {
         "scored_sequence_simulations": [{"true_activations": "no list"}]}}  # fmt: skip
     found = read("0.jsonl", results)
-    assert [e.text for e in found.records[0].explanations] == ["two"]
+    one, two = found.records[0].explanations
+    assert (one.text, list(one.simulations), one.scores[0].n_failed) == ("one", [], 1)
+    assert (two.text, len(two.simulations)) == ("two", 10)
     path = "scored_explanations[0].scored_simulation.scored_sequence_simulations[0].true_activations"
     assert found.reasons == [f"0.jsonl:1: {path}: Expected `array`, got `str`"]
+
+
+def test_numbers_that_are_not_finite_are_null_and_cost_nothing_else() -> None:
+    record = neuron_record(
+        0, 0, quantile_boundaries=[0.5, None], random_sample=None, random_sample_by_quantile=[None, []]
+    )
+    found = read("0.json", record)
+    assert found.reasons == []
+    assert [s.kind for s in found.records[0].samples] == ["top", "band_0", "band_1"]
+    assert found.records[0].facts["quantile_boundaries"] == [0.5, None]
+    tokens = {"tokens": ["a", "b"], "average_activations": [1.5, None]}
+    found = read("related-tokens/activation-based/0/0.json", tokens)
+    assert [record.facts for record in found.records] == [{"related-tokens/activation-based": tokens}]
 
 
 def test_empty_quantiles_are_kept_and_duplicates_as_well() -> None:
@@ -156,7 +171,7 @@ def test_empty_quantiles_are_kept_and_duplicates_as_well() -> None:
         ({"neuron_id": {"layer_index": 0}}, "neuron_id: it does not say which neuron it is about"),
         ({"neuron_id": {"layer_index": "top", "neuron_index": 0}}, "neuron_id.layer_index: Expected `int"),
         ({"neuron_id": None}, "neuron_id: Expected `object`, got `null`"),
-        ({"random_sample": {"0": []}}, "random_sample: Expected `array`, got `object`"),
+        ({"random_sample": {"0": []}}, "random_sample: Expected `array | null`, got `object`"),
         ({"random_sample_by_quantile": [[]] * 6}, "random_sample_by_quantile: it has 6 quantiles"),
     ],
 )
