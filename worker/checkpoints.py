@@ -30,6 +30,7 @@ from app.errors import CheckpointError
 Model: TypeAlias = Any
 """A transformers model; the library's own types do not help here."""
 WEIGHTS = "*.safetensors"
+TOKENIZER_FILES = ("tokenizer*", "vocab*", "merges.txt", "*.model", "*.tiktoken", "tekken.json")
 HUB_FILES = ("*.json", WEIGHTS, "*.txt", "*.jinja")
 HUB_IGNORED = ("*/*", "consolidated*")
 """Copies of the weights in another layout."""
@@ -109,7 +110,9 @@ def read_config(folder: Path) -> Any:
 
 
 def read_tokenizer(folder: Path) -> Any:
-    """The tokenizer. Raises CheckpointError."""
+    """The tokenizer. Raises CheckpointError, also for a folder without one: the library makes an empty one there."""
+    if not any(next(folder.glob(pattern), None) is not None for pattern in TOKENIZER_FILES):
+        raise CheckpointError(f"{folder.name} has no tokenizer: put the tokenizer.json of its model into the folder.")
     return _from_folder(AutoTokenizer, folder)
 
 
@@ -222,9 +225,13 @@ def _described(folder: Path) -> Iterator[None]:
 
 
 def _reason(error: BaseException) -> str:
-    """The first line of an error, which may be followed by advice about the library's own arguments."""
+    """The first line of an error, which may be followed by advice about the library's own arguments. All lines where
+    the first only announces them.
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[0] if lines else type(error).__name__
+    if text.endswith(":"):
+        text = " ".join(lines)
     return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}…"
 
 

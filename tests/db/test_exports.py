@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -181,7 +182,7 @@ def test_neuronpedia_gets_back_its_source_its_model_and_its_groups(fresh_session
     known = {(r.model, r.source, r.layer, r.index) for r in (*before, *after)}
     assert known == {("gpt2-small", "6-res-jb", 6, 4)}
 
-    def groups(records: list[NeuronRecord]) -> list[tuple[str, list[str], dict[str, Any]]]:
+    def groups(records: Iterable[NeuronRecord]) -> list[tuple[str, list[str], dict[str, Any]]]:
         samples = [sample for record in records for sample in record.samples]
         left_out = ("creatorId", "maxValue", "maxValueTokenIndex", "minValue")
         return [

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from app.errors import CheckpointError, ProviderError
 from tests.worker.models import save_model
-from worker.checkpoints import checkpoint_folder, read_config, read_model, weights_digest
+from worker.checkpoints import checkpoint_folder, read_config, read_model, read_tokenizer, weights_digest
 from worker.providers.local import load_local
 from worker.subjects.load import LoadOptions, load_subject
 
@@ -176,6 +176,25 @@ def test_damaged_weights_are_reported_in_a_line(tmp_path: Path, damage: Callable
 def test_a_folder_without_a_model_is_reported_in_a_line(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=rf"^{tmp_path.name}: [^\n]*config\.json[^\n]*$"):
         read(tmp_path)
+
+
+def test_a_folder_without_a_tokenizer_is_reported_with_what_to_do(tmp_path: Path) -> None:
+    folder = save_model(tmp_path)
+    for file in folder.glob("tokenizer*"):
+        file.unlink()
+    with pytest.raises(
+        CheckpointError, match=r"has no tokenizer: put the tokenizer\.json of its model into the folder"
+    ):
+        read_tokenizer(folder)
+
+
+def test_a_reason_that_only_announces_others_is_told_with_them(tmp_path: Path) -> None:
+    folder = save_model(tmp_path, "llama")
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer_config.json").write_text("{}")
+    with pytest.raises(CheckpointError) as error:
+        read_tokenizer(folder)
+    assert not str(error.value).endswith(":")
 
 
 def test_a_name_that_is_no_folder_and_no_hub_id_is_refused() -> None:
