@@ -161,7 +161,7 @@ def neuronpedia_folder(folder: Path) -> Path:
     address = {"modelId": "gpt2-small", "layer": "6-res-jb", "index": "4"}
     top = {"binMin": -1, "binMax": 99, "binContains": -1, "dataIndex": 12, "dfaValues": [0.5, 0.25]}
     other = {"binMin": 0.5, "binMax": 1.5, "binContains": 0.2, "dataSource": "openwebtext"}
-    rows = {
+    rows: dict[str, list[dict[str, Any]]] = {
         "activations": [
             {**address, "id": "a", "tokens": [" a", "b"], "values": [0, 9], **top},
             {**address, "id": "b", "tokens": [" c", "d"], "values": [0, 1], **other},
