@@ -42,7 +42,7 @@ from benchmarks.load import (
     servers,
     static_files,
 )
-from benchmarks.synthetic import SLUG, synthetic_database
+from benchmarks.synthetic import SLUG, layers_of, synthetic_database
 
 N_NEURONS = 10_000
 RUNS_PER_SECOND = 20
@@ -84,7 +84,7 @@ class MeasuredPage:
 
 def pages(n_neurons: int) -> dict[str, MeasuredPage]:
     """Every measured page by its name; the list first, since others are compared with it."""
-    n_layers = 48 if n_neurons >= 100_000 else 4
+    n_layers = layers_of(n_neurons)
 
     def neuron(chosen: random.Random) -> str:
         layer, index = divmod(chosen.randrange(n_neurons), n_neurons // n_layers)

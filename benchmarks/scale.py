@@ -8,7 +8,8 @@ same of a file (``benchmarks.compared``). Then queries per page, the slowest sta
 memory, and bytes on disk.
 
 ``--database`` names a database that holds the data set already, or a part of it: what is missing is imported. Loading
-307,200 neurons takes an hour.
+307,200 neurons takes an hour. ``--fill copy`` writes neurons past the importer, as ``benchmarks.pages`` does, in
+minutes: for the pages alone.
 """
 
 import random
@@ -34,6 +35,7 @@ from app.schema import prepare
 from app.settings import Settings
 from app.transfer.importing import ImportProgress, ImportRequest, run_import
 from app.web.main import create_app
+from benchmarks import synthetic
 from benchmarks.compared import StaticTimes, again_figures, made_figures, measure_again, measure_files
 from benchmarks.database import empty_database
 from benchmarks.figures import Figure, Figures, benchmark, held_to, reported
@@ -66,16 +68,35 @@ class Kind:
     most: float | None = None
 
 
-def kinds(n_neurons: int) -> dict[str, Kind]:
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What a database is filled with: a subject's name in addresses, and its shape."""
+
+    slug: str
+    n_layers: int
+    per_layer: int
+    is_copied: bool
+
+    @classmethod
+    def of(cls, n_neurons: int, *, is_copied: bool) -> "Filled":
+        """So many neurons, by the importer or past it."""
+        if is_copied:
+            n_layers = synthetic.layers_of(n_neurons)
+            return cls(synthetic.SLUG, n_layers, n_neurons // n_layers, is_copied=True)
+        shape = Shape.of(n_neurons)
+        return cls(SLUG, shape.n_layers, shape.per_layer, is_copied=False)
+
+
+def kinds(filled: Filled) -> dict[str, Kind]:
     """Every kind of page; the list first, since sums are held to twice its time."""
-    shape = Shape.of(n_neurons)
+    slug, n_neurons = filled.slug, filled.n_layers * filled.per_layer
 
     def neuron(chosen: random.Random) -> str:
-        layer, index = divmod(chosen.randrange(n_neurons), shape.per_layer)
-        return f"/{SLUG}/{layer}/{index}"
+        layer, index = divmod(chosen.randrange(n_neurons), filled.per_layer)
+        return f"/{slug}/{layer}/{index}"
 
     def filtered(chosen: random.Random) -> str:
-        low, layer = round(chosen.uniform(0, 0.5), 2), chosen.randrange(shape.n_layers)
+        low, layer = round(chosen.uniform(0, 0.5), 2), chosen.randrange(filled.n_layers)
         queries: tuple[dict[str, object], ...] = (
             {},
             {"layer": layer},
@@ -86,20 +107,20 @@ def kinds(n_neurons: int) -> dict[str, Kind]:
             {"layer_min": layer, "index_min": 10, "index_max": 20},
             {"state": "doubtful"},
         )
-        return f"/{SLUG}?{urlencode(chosen.choice(queries))}"
+        return f"/{slug}?{urlencode(chosen.choice(queries))}"
 
     def deep(chosen: random.Random) -> str:
         after = f"{chosen.uniform(0, 0.5):.3f}@{chosen.randrange(n_neurons)}"
-        return f"/{SLUG}?{urlencode({'sort': '-score', 'after': after})}"
+        return f"/{slug}?{urlencode({'sort': '-score', 'after': after})}"
 
     return {
         "list": Kind(filtered, 4),
         "list, deep pages": Kind(deep, 4),
-        "search": Kind(lambda chosen: f"/{SLUG}?{urlencode({'words': chosen.choice(WORDS)})}", 4),
+        "search": Kind(lambda chosen: f"/{slug}?{urlencode({'words': chosen.choice(WORDS)})}", 4),
         "neuron page": Kind(neuron, 3),
-        "atlas": Kind(lambda _: f"/{SLUG}/atlas.bin", 1.2),
-        "atlas page": Kind(lambda _: f"/{SLUG}/atlas"),
-        "plots": Kind(lambda _: f"/{SLUG}/plots"),
+        "atlas": Kind(lambda _: f"/{slug}/atlas.bin", 1.2),
+        "atlas page": Kind(lambda _: f"/{slug}/atlas"),
+        "plots": Kind(lambda _: f"/{slug}/plots"),
         "first page": Kind(lambda _: "/"),
         "methods": Kind(lambda _: "/methods"),
         "batches": Kind(lambda _: "/batches"),
@@ -116,8 +137,12 @@ class Measured:
     alone: Load
 
 
-def load(url: str, n_neurons: int) -> float:
-    """Import a generated data set by one call, or go on with it; seconds that it took."""
+def load(url: str, n_neurons: int, *, is_copied: bool) -> float:
+    """Import a generated data set by one call, or go on with it; or copy it. Seconds that it took."""
+    if is_copied:
+        begun = time.perf_counter()
+        synthetic.fill(url, n_neurons)
+        return time.perf_counter() - begun
     engine = make_engine(url)
     prepare(engine)
     source, started, shown = GeneratedFiles(n_neurons), time.perf_counter(), [0.0]
@@ -143,24 +168,29 @@ def _is_loaded(url: str, n_neurons: int) -> bool:
     return row is not None and row[0] >= n_neurons
 
 
-def measure(quick: bool, neurons: int = 10_000, small: int = 2_000, database: str = "") -> Figures:
+def measure(
+    quick: bool, neurons: int = 10_000, small: int = 2_000, database: str = "", fill: str = "import"
+) -> Figures:
     """Pages over all neurons of a generated data set, beside a smaller one."""
+    is_copied = {"import": False, "copy": True}[fill]
+    filled, few = Filled.of(neurons, is_copied=is_copied), Filled.of(small, is_copied=is_copied)
     figures: dict[str, Figure] = {"neurons": reported(neurons, "")}
     n_requests = 160 if quick else 800
     with ExitStack() as stack:
         files = stack.enter_context(static_files())
         url = database or stack.enter_context(empty_database())
         if not _is_loaded(url, neurons):
-            figures["import"] = reported(neurons / load(url, neurons), "neurons/s")
-        found = _pages(url, neurons, files, n_requests)
-        figures |= _again(url, neurons, files, n_requests)
-        figures |= _queries(url, neurons)
-        figures |= _storage(url, neurons)
+            figures[fill] = reported(neurons / load(url, neurons, is_copied=is_copied), "neurons/s")
+        found = _pages(url, filled, files, n_requests)
+        figures |= _again(url, filled, files, n_requests)
+        figures |= _queries(url, filled)
+        if not is_copied:
+            figures |= _storage(url, neurons)
         with empty_database() as empty:
-            figures |= _starts(url, empty)
-            load(empty, small)
-            smaller = _pages(empty, small, files, n_requests // 2)
-    for name, kind in kinds(neurons).items():
+            figures |= _starts(url, empty, filled.slug)
+            load(empty, small, is_copied=is_copied)
+            smaller = _pages(empty, few, files, n_requests // 2)
+    for name, kind in kinds(filled).items():
         figures |= _of_page(name, kind, found[name], smaller[name], found["list"])
     return figures
 
@@ -180,12 +210,10 @@ def _of_page(name: str, kind: Kind, page: Measured, smaller: Measured, listed: M
     return figures
 
 
-def _pages(url: str, n_neurons: int, files: Mapping[int, str], n_requests: int) -> dict[str, Measured]:
+def _pages(url: str, filled: Filled, files: Mapping[int, str], n_requests: int) -> dict[str, Measured]:
     with servers(url, module=WITH_FILES_FROM_DISK) as origins:
         reader = logged_in(url)
-        return {
-            name: _measured(origins, name, kind, files, reader, n_requests) for name, kind in kinds(n_neurons).items()
-        }
+        return {name: _measured(origins, name, kind, files, reader, n_requests) for name, kind in kinds(filled).items()}
 
 
 def _measured(
@@ -199,25 +227,25 @@ def _measured(
     return Measured(full, measure_files(origins, files, full.largest, n_requests=4 * n_requests), alone)
 
 
-def _again(url: str, n_neurons: int, files: Mapping[int, str], n_requests: int) -> Figures:
+def _again(url: str, filled: Filled, files: Mapping[int, str], n_requests: int) -> Figures:
     """What it costs to say that a page is unchanged, and to send what was sent before, beside the same of a file."""
     figures: dict[str, Figure] = {}
     with servers(url) as origins:
-        for name, kind in kinds(n_neurons).items():
+        for name, kind in kinds(filled).items():
             path = kind.addresses(random.Random(0))
             if name != "batches":  # which needs an account, and is made each time
                 figures |= again_figures(name, measure_again(origins, path, files, n_requests=5 * n_requests))
     return figures
 
 
-def _queries(url: str, n_neurons: int) -> Figures:
+def _queries(url: str, filled: Filled) -> Figures:
     """Queries of each kind of page, and the plans of the slowest statements, which are printed."""
     configure_logging(Settings(log_level="warning"))  # not a line per request between the plans
     engine, most, slowest = make_engine(url), 0, dict[str, Sent]()
     with TemporaryDirectory() as folder, watched(engine) as found:
         app = create_app(Settings(data_dir=Path(folder)), make_sessions(engine), reading=make_reading_sessions(engine))
         with TestClient(app, base_url="http://localhost") as client:
-            for name, kind in kinds(n_neurons).items():
+            for name, kind in kinds(filled).items():
                 counts = []
                 for number in range(12):
                     found.clear()
@@ -256,13 +284,13 @@ def _json_bytes(n_neurons: int = 256) -> float:
     return source.n_bytes / n_neurons
 
 
-def _starts(url: str, empty: str) -> Figures:
+def _starts(url: str, empty: str, slug: str) -> Figures:
     """Seconds until a server answers, over the full and over an empty database, and its memory after pages."""
     seconds = {}
     with _started(empty) as (seconds["empty"], _):
         pass
     with _started(url) as (seconds["full"], server):
-        for path in ("/", f"/{SLUG}", f"/{SLUG}/0/0", f"/{SLUG}/atlas.bin"):
+        for path in ("/", f"/{slug}", f"/{slug}/0/0", f"/{slug}/atlas.bin"):
             httpx.get(f"http://127.0.0.1:{server.port}{path}", timeout=60).raise_for_status()
         memory = psutil.Process(server.pid).memory_info().rss
     return {
@@ -286,4 +314,4 @@ def _plain(url: str) -> str:
 
 
 if __name__ == "__main__":
-    benchmark("scale", measure, neurons=10_000, small=2_000, database="")
+    benchmark("scale", measure, neurons=10_000, small=2_000, database="", fill="import")

@@ -44,6 +44,11 @@ def synthetic_database(n_neurons: int) -> Iterator[str]:
         yield url
 
 
+def layers_of(n_neurons: int) -> int:
+    """As many layers as GPT-2 XL has, or as the demo has where there are few neurons."""
+    return 48 if n_neurons >= 100_000 else 4
+
+
 def fill(url: str, n_neurons: int, *, n_excerpts: int = N_EXCERPTS, seed: int = 0) -> None:
     """Write ``n_neurons`` neurons with everything that belongs to them into a migrated database."""
     text = library_text(n_excerpts)
@@ -51,7 +56,7 @@ def fill(url: str, n_neurons: int, *, n_excerpts: int = N_EXCERPTS, seed: int = 
     with psycopg.connect(plain) as connection:
         # Foreign keys hold by construction; checking them row by row would take longer than the COPY.
         connection.execute("SET session_replication_role = replica")
-        n_layers = 48 if n_neurons >= 100_000 else 4
+        n_layers = layers_of(n_neurons)
         ids = _shared_rows(connection, text, n_layers, math.ceil(n_neurons / n_layers))
         filler = make_filler(connection, text, ids, seed, math.ceil(n_neurons / n_layers))
         for start in range(0, n_neurons, CHUNK):
