@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import and_, func, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.orm import Session
 
 from app.domain.review import ItemSource, ItemState
 from app.domain.sites import Site
@@ -247,39 +248,42 @@ def _method(
 
 
 def scorer_facts(session: Session, *, campaign_id: int, subject_id: int) -> tuple[ScorerFacts, ...]:
-    """Every scorer with its figures over the campaign's explanations, and over those of the null twin. Two queries."""
-    columns = (
-        Score.scorer,
-        Score.sample,
-        Score.simulator,
-        func.count(Score.value).label("n"),
-        func.count().filter(Score.value.is_(None)).label("n_undefined"),
-        func.avg(Score.value).label("mean"),
-        func.avg(Score.shuffled_baseline).label("shuffled"),
-        func.avg(Score.token_lookup_baseline).label("lookup"),
+    """Every scorer with its figures over the campaign's explanations, and over those of the null twin. Two queries.
+
+    Each explanation counts once, with its newest score by a scorer and simulator.
+    """
+    shown_by_twin = (
+        select(Neuron.current_explanation_id)
+        .join(Subject, Subject.id == Neuron.subject_id)
+        .where(Subject.null_twin_of_id == subject_id)
     )
-    own = session.execute(
-        select(*columns)
-        .where(Score.explanation_id.in_(_audited(campaign_id)))
-        .group_by(Score.scorer, Score.sample, Score.simulator)
-        .order_by(Score.scorer, Score.sample, Score.simulator)
-    ).all()
-    twin = {(row.scorer, row.sample, row.simulator): row for row in session.execute(_twin_scores(subject_id))}
+    own = session.execute(_of_scorers(_audited(campaign_id))).all()
+    twin = {(row.scorer, row.sample, row.simulator): row for row in session.execute(_of_scorers(shown_by_twin))}
     return tuple(_scorer(row, twin.get((row.scorer, row.sample, row.simulator))) for row in own)
 
 
-def _twin_scores(subject_id: int) -> Any:
+def _of_scorers(explanations: Any) -> Any:
+    """Numbers and means by scorer, sample and simulator, over the newest scores of some explanations."""
+    names = (Score.scorer, Score.sample, Score.simulator)
+    newest = (
+        select(*names, Score.value, Score.shuffled_baseline, Score.token_lookup_baseline)
+        .where(Score.explanation_id.in_(explanations))
+        .ext(distinct_on(Score.explanation_id, *names))
+        .order_by(Score.explanation_id, *names, Score.id.desc())
+        .subquery()
+    )
+    by = (newest.c.scorer, newest.c.sample, newest.c.simulator)
     return (
         select(
-            Score.scorer,
-            Score.sample,
-            Score.simulator,
-            func.avg(Score.value).label("mean"),
-            func.count(Score.value).label("n"),
+            *by,
+            func.count(newest.c.value).label("n"),
+            func.count().filter(newest.c.value.is_(None)).label("n_undefined"),
+            func.avg(newest.c.value).label("mean"),
+            func.avg(newest.c.shuffled_baseline).label("shuffled"),
+            func.avg(newest.c.token_lookup_baseline).label("lookup"),
         )
-        .join(Neuron, Neuron.current_explanation_id == Score.explanation_id)
-        .join(Subject, and_(Subject.id == Neuron.subject_id, Subject.null_twin_of_id == subject_id))
-        .group_by(Score.scorer, Score.sample, Score.simulator)
+        .group_by(*by)
+        .order_by(*by)
     )
 
 
@@ -301,12 +305,16 @@ def _scorer(row: Any, twin: Any) -> ScorerFacts:
 def stability_facts(session: Session, *, campaign_id: int) -> StabilityFacts:
     """How far the campaign's neurons are explained alike by another run of the same method. One query.
 
-    Of each run its candidate of rank 0 counts, and its newest defined 2023 score.
+    Runs on different collections are not compared. Of each run its candidate of rank 0 counts, and the 2023 score that
+    the run itself has measured of it.
     """
     neurons = select(Explanation.neuron_id).where(Explanation.id.in_(_audited(campaign_id)))
     one, other = _ranked(neurons), _ranked(neurons)
     same = and_(
-        one.c.neuron_id == other.c.neuron_id, one.c.method_id == other.c.method_id, one.c.run_id < other.c.run_id
+        one.c.neuron_id == other.c.neuron_id,
+        one.c.method_id == other.c.method_id,
+        one.c.collection_id.is_not_distinct_from(other.c.collection_id),
+        one.c.run_id < other.c.run_id,
     )
     gap = func.abs(one.c.value - other.c.value)
     row = session.execute(
@@ -322,21 +330,21 @@ def stability_facts(session: Session, *, campaign_id: int) -> StabilityFacts:
 
 
 def _ranked(neurons: Any) -> Any:
-    newest = aliased(Score)
     value = (
-        select(newest.value)
+        select(Score.value)
         .where(
-            newest.explanation_id == Explanation.id,
-            newest.scorer == SCORE_2023.scorer,
-            newest.sample == SCORE_2023.sample,
-            newest.value.is_not(None),
+            Score.explanation_id == Explanation.id,
+            Score.run_id == Explanation.run_id,
+            Score.scorer == SCORE_2023.scorer,
+            Score.sample == SCORE_2023.sample,
         )
-        .order_by(newest.id.desc())
+        .order_by(Score.id.desc())
         .limit(1)
         .scalar_subquery()
     )
+    columns = (Explanation.neuron_id, Explanation.method_id, Explanation.collection_id, Explanation.run_id)
     return (
-        select(Explanation.neuron_id, Explanation.method_id, Explanation.run_id, Explanation.text, value.label("value"))
+        select(*columns, Explanation.text, value.label("value"))
         .where(Explanation.neuron_id.in_(neurons), Explanation.run_id.is_not(None), Explanation.rank == 0)
         .subquery()
     )

@@ -133,23 +133,30 @@ def _order(label: str) -> tuple[int, str]:
 
 
 def scorer_figures(session: Session, judged: Sequence[ItemFacts]) -> tuple[ScorerFigures, ...]:
-    """Every scorer's newest defined score of the judged explanations, the highest area first."""
+    """Every scorer's newest scores of the judged explanations, by simulator, the highest area first.
+
+    An explanation whose newest score is undefined predicts nothing.
+    """
     outcomes = {item.explanation_id: item.outcome is Verdict.HOLDS for item in judged}
-    key = (Score.explanation_id, Score.scorer, Score.sample)
+    key = (Score.explanation_id, Score.scorer, Score.sample, Score.simulator)
     rows = session.execute(
         select(*key, Score.value)
-        .where(Score.explanation_id.in_(outcomes), Score.value.is_not(None))
+        .where(Score.explanation_id.in_(outcomes))
         .ext(distinct_on(*key))
         .order_by(*key, Score.id.desc())
     )
-    values: dict[tuple[str, str], dict[int, float]] = {}
-    for explanation_id, scorer, sample, value in rows:
+    values: dict[tuple[str, str, str | None], dict[int, float]] = {}
+    for explanation_id, scorer, sample, simulator, value in rows:
         if value is not None:
-            values.setdefault((scorer, sample), {})[explanation_id] = value
+            values.setdefault((scorer, sample, simulator), {})[explanation_id] = value
     found = [
         ScorerFigures(
             *name, prediction([outcomes[i] for i in outcomes if i in of], [of[i] for i in outcomes if i in of])
         )
         for name, of in values.items()
     ]
-    return tuple(sorted(found, key=lambda each: (-(each.prediction.area.value or 0.0), each.scorer, each.sample)))
+    return tuple(sorted(found, key=_best_first))
+
+
+def _best_first(figures: ScorerFigures) -> tuple[float, str, str, str]:
+    return -(figures.prediction.area.value or 0.0), figures.scorer, figures.sample, figures.simulator or ""

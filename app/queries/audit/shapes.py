@@ -94,6 +94,8 @@ class ScorerFigures:
 
     scorer: str
     sample: str
+    simulator: str | None
+    """Scores by different simulators are not compared; None for a scorer that uses none."""
     prediction: Prediction
 
 
