@@ -8,6 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.domain.doubts import Doubt
+from app.domain.imports import DataFormat
 from app.models import Pause, ReviewItem
 from app.queries.neurons.selection import NeuronSelection
 from app.queries.review.campaigns import CampaignRules, end_campaign
@@ -15,8 +16,11 @@ from app.queries.review.flags import open_flag, resolve_flag
 from app.queries.review.items import SampleWanted, create_campaign
 from app.queries.review.judging import Judgement, give_verdict
 from app.queries.review.taking import Reviewer, take_next
+from app.transfer.exporting import ExportRequest
+from app.transfer.tasks import enqueue_export
 from app.work.enqueue import enqueue_batch
 from tests.factories import Make, WholeCorpus
+from tests.web.conftest import LogIn
 
 
 def test_without_a_subject_the_first_page_shows_how_to_start(client: TestClient) -> None:
@@ -210,4 +214,20 @@ def test_htmx_gets_the_part_that_moves_alone(client: TestClient) -> None:
 
 def test_what_is_going_on_is_a_page_and_json_too(client: TestClient) -> None:
     assert "no worker, and nothing waits for one" in client.get("/activity").text
-    assert client.get("/activity.json").json()["queue"] == {"queued": 0, "running": 0}
+    found = client.get("/activity.json").json()
+    assert found["queue"] == found["tasks"] == {"queued": 0, "running": 0}
+
+
+def test_a_task_that_waits_for_a_worker_is_said_and_looked_at_again(
+    client: TestClient, make: Make, log_in_as: LogIn
+) -> None:
+    make.subject(slug="tiny")
+    enqueue_export(make.session, request=ExportRequest("tiny", DataFormat.JSONL), account_id=None)
+    page = client.get("/activity").text
+    assert "No worker" in page
+    assert "tasks: 0 running, 1 waiting" in page
+    assert "queue empty" not in page
+    assert 'hx-trigger="every 2s"' in page
+    assert 'href="/tasks"' not in page
+    log_in_as("alice")
+    assert 'href="/tasks"' in client.get("/activity").text

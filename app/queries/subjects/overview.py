@@ -18,6 +18,7 @@ from app.queries.runs.active import WITHOUT_EXPLANATION
 from app.queries.runs.counts import ACTIVE_RUNS, ActiveCount
 from app.queries.subjects.unfinished import UNFINISHED, UnfinishedCollection
 from app.queries.work.pauses import PAUSES, CurrentPause
+from app.queries.work.tasks import ACTIVE_TASKS, ActiveTasks
 from app.queries.work.workers import WORKERS_ALIVE, WorkerSeen
 
 SCORE_BINS = 20
@@ -175,6 +176,7 @@ class Activity:
     pauses: tuple[PauseShown, ...]
     collections: tuple[UnfinishedCollection, ...]
     queue: ActiveCount
+    tasks: ActiveTasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,7 @@ class _PendingActivity:
     pauses: PendingRows[CurrentPause]
     collections: PendingRows[UnfinishedCollection]
     queue: PendingRows[ActiveCount]
+    tasks: PendingRows[ActiveTasks]
 
     def found(self) -> Activity:
         """What was found."""
@@ -195,6 +198,7 @@ class _PendingActivity:
             ),
             collections=tuple(self.collections.rows),
             queue=self.queue.rows[0],
+            tasks=self.tasks.rows[0],
         )
 
 
@@ -204,6 +208,7 @@ def _send_activity(asked: Reads) -> _PendingActivity:
         asked.send(PAUSES.given()),
         asked.send(UNFINISHED.given()),
         asked.send(ACTIVE_RUNS.given()),
+        asked.send(ACTIVE_TASKS.given()),
     )
 
 

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, func, literal_column, select
 from sqlalchemy.orm import Session
 
 from app.domain.work import KINDS, WorkStatus
 from app.errors import NotFound
 from app.models import Account, Subject, Task, Worker
+from app.models.work import IS_ACTIVE
 from app.queries.common.paging import Page, id_page
+from app.queries.common.prepared import PreparedSelect
 from app.queries.work.leased import LeasedRow, leased_values
 from app.queries.work.workers import LeaseShown, lease_shown
 
@@ -29,6 +31,27 @@ class TaskRow(LeasedRow):
     by: str | None
     result_address: str | None
     """The page that shows the result, once there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveTasks:
+    """The number of tasks that wait, and of those that a worker has."""
+
+    queued: int
+    running: int
+
+
+_IS_LISTED = Task.kind.not_in([literal_column(repr(kind)) for kind in _UNLISTED])
+ACTIVE_TASKS = PreparedSelect(
+    ActiveTasks,
+    select(
+        *(
+            func.count().filter(Task.status == literal_column(repr(str(status)))).label(status)
+            for status in (WorkStatus.QUEUED, WorkStatus.RUNNING)
+        )
+    ).where(IS_ACTIVE, _IS_LISTED),
+)
+"""Of the kinds that are listed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from app.queries.runs.counts import ActiveCount
 from app.queries.runs.progress import BatchSummary, newest_batch
 from app.queries.subjects.overview import Activity, PauseShown, SubjectSummary, current_activity, overview
 from app.queries.subjects.unfinished import UnfinishedCollection
+from app.queries.work.tasks import ActiveTasks
 from app.queries.work.workers import WorkerSeen
 from app.web.deps import CurrentViewer, DbSession
 from app.web.http.routing import PageRouter
@@ -35,12 +36,18 @@ class HomeActivity:
     """Where each runs; empty for visitors without an account."""
     pauses: tuple[PauseShown, ...]
     queue: ActiveCount
+    tasks: ActiveTasks
+
+    @property
+    def n_active(self) -> int:
+        """Runs and tasks that wait for a worker or have one."""
+        return self.queue.queued + self.queue.running + self.tasks.queued + self.tasks.running
 
     @property
     def is_busy(self) -> bool:
         """Whether something moves on its own, so that the page should look again."""
         alive = any(collection.is_alive for collection in self.collections)
-        return bool(alive or self.queue.queued or self.queue.running)
+        return bool(alive or self.n_active)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +109,7 @@ def _activity_for(viewer: Viewer | None, found: Activity) -> HomeActivity:
         # A reason quotes a server's reply, which may contain addresses.
         pauses=pauses if is_told else tuple(replace(pause, reason=NO_REASON) for pause in pauses),
         queue=found.queue,
+        tasks=found.tasks,
     )
 
 
