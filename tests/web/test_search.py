@@ -53,7 +53,9 @@ def test_without_words_the_page_shows_what_was_looked_at_lately(
     assert context().matches is None
 
 
-@pytest.mark.parametrize(("words", "hint"), [("the", "common words"), ("-cat", "only says what is excluded")])
+@pytest.mark.parametrize(
+    ("words", "hint"), [("the", "common words"), ("-cat", "has no words"), ("to -cat", "common ones")]
+)
 def test_a_search_that_cannot_find_anything_says_why(
     client: TestClient, subject: Subject, context: Context, words: str, hint: str
 ) -> None:

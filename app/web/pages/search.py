@@ -54,7 +54,8 @@ ORDERS = {
 }
 HINTS = {
     Unsearchable.EMPTY: "The search has only common words and punctuation. Add a more specific word.",
-    Unsearchable.ONLY_EXCLUDES: "The search only says what is excluded. Add a word that explanations should have.",
+    Unsearchable.ONLY_EXCLUDES: "Beside what is excluded the search has no words, or common ones alone. Add a more"
+    " specific word that explanations should have.",
 }
 MayTry = Annotated[Viewer, Depends(allowed_to(Permission.TRY), scope="function")]
 SubjectField = Annotated[str, Query(max_length=LONGEST_SLUG, description="Slug of the only subject to search")]
