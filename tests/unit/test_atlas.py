@@ -115,6 +115,12 @@ def test_colours_of_scores_begin_at_tenths() -> None:
     assert [starts["0 to 0.1"], starts["0.1 to 0.2"], starts["0.9 to 1"]] == tenths.tolist()
 
 
+def test_what_a_mark_says_names_the_doubts_that_it_counts() -> None:
+    labels = [swatch.label for swatch in legend_of(Plane.DOUBTS)][1:]
+    assert labels[:3] == ["no doubt", "1 doubt", "2 doubts"]
+    assert labels[-1].endswith("or more doubts")
+
+
 def test_a_layer_is_counted_and_its_medians_leave_out_what_is_not_known() -> None:
     nan = float("nan")
     every = facts(

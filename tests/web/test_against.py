@@ -105,3 +105,14 @@ def test_a_subject_is_not_compared_with_itself_or_with_none(client: TestClient, 
     assert "There is no other subject yet" in client.get("/first/against").text
     assert client.get("/first/against?other=first").status_code == 422
     assert client.get("/first/against?other=nobody").status_code == 404
+
+
+def test_subjects_of_one_name_are_told_apart_by_their_slugs(client: TestClient, make: Make, context: Context) -> None:
+    for slug in ("first", "second", "third"):
+        make.subject(slug).name = "gpt2" if slug != "third" else "other"
+    make.session.flush()
+    client.get("/first/against?other=second")
+    assert (context().first.name, context().second.name) == ("gpt2 (first)", "gpt2 (second)")
+    assert {each.name for each in context().others} == {"gpt2 (second)", "other"}
+    client.get("/search")
+    assert {each.name for each in context().subjects} == {"gpt2 (first)", "gpt2 (second)", "other"}

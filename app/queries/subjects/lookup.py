@@ -1,5 +1,6 @@
 """Subjects as pages name them."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -44,7 +45,7 @@ class SubjectHead:
 
 @dataclass(frozen=True, slots=True)
 class SubjectName:
-    """A subject as a choice among several."""
+    """A subject as a choice among several. Its name is followed by its slug where another one has the same."""
 
     id: int
     slug: str
@@ -54,7 +55,11 @@ class SubjectName:
 def subject_names(session: Session) -> tuple[SubjectName, ...]:
     """All subjects, the newest first."""
     rows = session.execute(select(Subject.id, Subject.slug, Subject.name).order_by(Subject.id.desc()))
-    return tuple(SubjectName(row.id, row.slug, row.name) for row in rows)
+    found = rows.all()
+    uses = Counter(row.name for row in found)
+    return tuple(
+        SubjectName(row.id, row.slug, row.name if uses[row.name] == 1 else f"{row.name} ({row.slug})") for row in found
+    )
 
 
 def one_of(names: Sequence[SubjectName], slug: str) -> SubjectName:

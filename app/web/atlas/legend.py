@@ -55,4 +55,5 @@ def _of_doubts(scale: Scale) -> Iterator[Swatch]:
     yield Swatch("none", 0, "without an explanation")
     yield Swatch("h1", 1, "no doubt")
     for n in range(1, scale.steps + 1):
-        yield Swatch(f"h{min(STEPS, 2 + n)}", 1 + n, f"{n} or more" if n == scale.steps else str(n))
+        doubts = "1 doubt" if n == 1 else f"{n} or more doubts" if n == scale.steps else f"{n} doubts"
+        yield Swatch(f"h{min(STEPS, 2 + n)}", 1 + n, doubts)

@@ -1,6 +1,6 @@
 """Two subjects side by side: which explanations carry over, and how far their scores differ."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Annotated
 
@@ -56,13 +56,16 @@ def against(
     by: Annotated[MatchedBy, Query(description="Which neurons are put beside each other")] = MatchedBy.ADDRESS,
 ) -> AgainstPage:
     """The neurons of two subjects at the same addresses, or those that fire most alike on the same text."""
+    names = {each.slug: each for each in subject_names(session)}
     first = subject_head(session, slug=slug)
-    others = tuple(name for name in subject_names(session) if name.slug != slug)
+    first = replace(first, name=names[slug].name)
+    others = tuple(each for each in names.values() if each.slug != slug)
     if not other:
         return AgainstPage(first, None, by, None, None, others)
     if other == slug:
         raise Invalid("Choose another subject: this one is the same.")
     second = subject_head(session, slug=other)
+    second = replace(second, name=names[other].name)
     if by is MatchedBy.COFIRING:
         matched = subjects_by_cofiring(session, first=first.id, second=second.id)
         return AgainstPage(first, second, by, None, matched, others)
