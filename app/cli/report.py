@@ -1,4 +1,4 @@
-"""``neuron-audit report`` and ``neuron-audit campaign-table``: what a campaign comes to, as files."""
+"""``neuron-audit report`` and ``neuron-audit campaign-table``: a campaign's results as files."""
 
 from enum import StrEnum
 from pathlib import Path

@@ -22,8 +22,8 @@ Bytes: TypeAlias = NDArray[np.uint8]
 
 MAGIC, VERSION = b"NATL", 1
 HEADER = struct.Struct("<4s3I")
-MOST_PLACES = 4_000_000
-"""A grid with more places than this is not drawn; a table shows it."""
+MOST_CELLS = 4_000_000
+"""A grid with more cells than this is not drawn; a table shows it."""
 LOWEST_SCORE = -0.25
 """Lower scores are drawn like this one."""
 
@@ -123,13 +123,13 @@ class LayerFigures:
 
 
 def pack_atlas(facts: NeuronFacts, *, n_layers: int, width: int) -> bytes | None:
-    """The planes of a subject's neurons behind their header; None where the grid has more than ``MOST_PLACES``.
+    """The planes of a subject's neurons behind their header; None where the grid has more than ``MOST_CELLS``.
 
-    The grid is at least ``n_layers`` x ``width`` places, and as large as the neurons need.
+    The grid is at least ``n_layers`` x ``width`` cells, and as large as the neurons need.
     """
     n_layers = max(n_layers, _end(facts.layers))
     width = max(width, _end(facts.indices))
-    if n_layers * width > MOST_PLACES:
+    if n_layers * width > MOST_CELLS:
         return None
     at = facts.layers * width + facts.indices
     parts = [HEADER.pack(MAGIC, VERSION, n_layers, width)]

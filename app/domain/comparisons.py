@@ -9,7 +9,7 @@ from app.domain.scores import Estimate, margin_with_interval
 
 
 class Better(StrEnum):
-    """What a paired comparison comes to."""
+    """The result of a paired comparison."""
 
     FIRST = "first"
     SECOND = "second"

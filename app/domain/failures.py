@@ -12,7 +12,7 @@ class Cause(StrEnum):
     NEVER_FIRES = "never_fires"
     NO_RECORDS = "no_records"
     LANGUAGE_MODEL = "language_model"
-    """It has refused the request for good: a key, a quota, a model that does not exist."""
+    """It has refused the request, and would refuse it again: a key, a quota, a model that does not exist."""
     REPLY = "reply"
     """It has replied, and no reply could be used."""
     CAPABILITY = "capability"

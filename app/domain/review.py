@@ -13,7 +13,7 @@ from app.domain.flags import FlagReason, FlagVerdict
 
 
 class Verdict(StrEnum):
-    """What a judgement comes to. Two verdicts are equal where these are equal, whatever the reasons."""
+    """The outcome of a judgement. Two judgements agree where their outcomes are equal, whatever the reasons."""
 
     HOLDS = "holds"
     PARTLY = "partly"
@@ -41,7 +41,7 @@ class VerdictKind(StrEnum):
 
     @property
     def verdict(self) -> Verdict:
-        """What it comes to."""
+        """Its outcome."""
         return _VERDICTS[self]
 
     @property

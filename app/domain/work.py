@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 WORKER_SILENT_SECONDS = 60
-"""A worker that has not reported for so long is taken for dead."""
+"""A worker that has not reported for so long counts as crashed."""
 
 
 class WorkStatus(StrEnum):

@@ -91,7 +91,7 @@ class Collection(Base):
     """Tokens that each of several processes has taken in; ``tokens_done`` is their sum."""
     started_at: Mapped[CreatedAt]
     lease_until: Mapped[CreatedAt]
-    """The processes at work on it renew this while it runs; after it, none is at work."""
+    """Renewed by the processes that collect. Once it has passed, none of them is running any more."""
     finished_at: Mapped[Moment | None]
 
 

@@ -209,7 +209,7 @@ def create_app(
 
 @asynccontextmanager
 async def _with_enough_threads(app: FastAPI) -> AsyncIterator[None]:
-    """As many threads as requests may be at work, so that none waits for one that the database holds up."""
+    """As many threads as requests may be served at a time, so that none waits for one that the database holds up."""
     to_thread.current_default_thread_limiter().total_tokens = app.state.settings.requests_at_once
     yield
     await app.state.versions.close()

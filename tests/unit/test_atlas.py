@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.atlas import MOST_PLACES, SCALES, NeuronFacts, Plane, layer_figures, pack_atlas
+from app.domain.atlas import MOST_CELLS, SCALES, NeuronFacts, Plane, layer_figures, pack_atlas
 from app.web.atlas.legend import legend_of
 
 VALUES = st.one_of(st.just(float("nan")), st.floats(-1, 2, width=32), st.sampled_from([float("inf"), 0.0]))
@@ -66,7 +66,7 @@ def test_the_grid_grows_with_what_is_stored_and_stops_at_its_bound() -> None:
     grown = pack_atlas(facts([(2, 9)]), n_layers=1, width=4)
     assert grown is not None
     assert planes(grown)[0] == (3, 10)
-    assert pack_atlas(facts([(0, MOST_PLACES)]), n_layers=1, width=4) is None
+    assert pack_atlas(facts([(0, MOST_CELLS)]), n_layers=1, width=4) is None
 
 
 def test_the_published_size_is_below_a_megabyte() -> None:

@@ -218,7 +218,7 @@ def test_an_administrator_resets_who_has_lost_it(
 def test_administrators_with_a_password_are_advised_to_set_one_up(
     client: TestClient, dora: Account, clock: Clock, log_in_as: LogIn
 ) -> None:
-    advice = "You administrate this site"
+    advice = "You administer this site"
     assert advice in client.get("/account").text
     set_up(client, clock)
     assert advice not in client.get("/account").text

@@ -22,7 +22,7 @@ def cut(folder: Path, texts: list[str], length: int = 4, most: int | None = None
 def test_excerpts_never_cross_documents_and_remainders_are_counted(tmp_path: Path) -> None:
     plan, excerpts = cut(tmp_path, ["abcdefghi", "xy", "jklm"])
     assert [bytes(row).decode() for row in excerpts.tokens(range(3)).astype(np.uint8)] == ["abcd", "efgh", "jklm"]
-    assert excerpts.places(np.arange(3)).tolist() == [[0, 0], [0, 4], [2, 0]]
+    assert excerpts.positions(np.arange(3)).tolist() == [[0, 0], [0, 4], [2, 0]]
     assert plan.notes == (
         "3 tokens (20.0%) at the ends of documents were left out, because they fill no excerpt of 4 tokens",
     )
@@ -50,7 +50,7 @@ def test_exact_copies_are_left_out_and_counted(tmp_path: Path) -> None:
     assert [bytes(row).decode() for row in excerpts.tokens(range(5)).astype(np.uint8)] == [
         "abcd", "efgh", "xabc", "defg", "ijkl",
     ]  # fmt: skip
-    assert excerpts.places(np.arange(5)).tolist() == [[0, 0], [0, 4], [1, 0], [1, 4], [2, 8]]
+    assert excerpts.positions(np.arange(5)).tolist() == [[0, 0], [0, 4], [1, 0], [1, 4], [2, 8]]
     assert (plan.n_excerpts, plan.n_copies) == (5, 2)
     assert plan.notes[-1] == (
         "2 of 7 excerpts (28.6%) were left out, because they are exact copies of earlier ones: every text counts once"
@@ -72,7 +72,7 @@ def test_the_first_of_equal_excerpts_stays_in_its_order(texts: list[str], at_onc
         kept = [bytes(row).decode() for row in excerpts.tokens(range(plan.n_excerpts)).astype(np.uint8)]
         first = list(dict.fromkeys(texts))
         assert kept == first
-        assert excerpts.places(np.arange(len(first)))[:, 0].tolist() == [texts.index(text) for text in first]
+        assert excerpts.positions(np.arange(len(first)))[:, 0].tolist() == [texts.index(text) for text in first]
 
 
 def test_texts_are_tokenized_few_at_a_time(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ class _Job:
         self.home = self.folder.home
 
     def go(self) -> CheckOutcome:
-        """The pass of this part; and the storing, where all parts are there."""
+        """Run this part's pass, and store the results once every part is complete."""
         explanations, unreadable = self._explanations()
         if not explanations and not unreadable:
             return self._leave(0, 0)
@@ -182,8 +182,8 @@ class _Job:
         """Raise CollectionError where the text is not the one that was collected."""
         with transaction(self._sessions) as session:
             stored = some_excerpts(session, checked=self._checked, limit=_COMPARED)
-        places = excerpts.places(np.arange(plan.n_excerpts))
-        ordinals = {place: ordinal for ordinal, place in enumerate(map(tuple, places.tolist()))}
+        positions = excerpts.positions(np.arange(plan.n_excerpts))
+        ordinals = {position: ordinal for ordinal, position in enumerate(map(tuple, positions.tolist()))}
         for document, position, token_ids in stored:
             ordinal = ordinals.get((document, position))
             same = ordinal is not None and np.array_equal(excerpts.tokens(np.array([ordinal]))[0], token_ids)

@@ -96,9 +96,9 @@ def _top(state: State, layer: int, excerpts: Excerpts) -> tuple[Records, Int64s]
     best, leaders = state.pool(layer, "top").ordered(), state.pool(layer, "leaders").ordered()
     ordinals, highest = (ordinals_of(pool.scores).cpu().numpy() for pool in (best, leaders))
     texts = Texts.of(excerpts, np.concatenate([ordinals.ravel(), highest.ravel()]))
-    marked = Marked(texts.places(ordinals), best.known_texts.cpu().numpy())
+    marked = Marked(texts.rows_of(ordinals), best.known_texts.cpu().numpy())
     kept = distinct(texts, marked, TOP_SIZE)
-    again = alike_to_earlier(texts, Marked(texts.places(highest), leaders.known_texts.cpu().numpy()))
+    again = alike_to_earlier(texts, Marked(texts.rows_of(highest), leaders.known_texts.cpu().numpy()))
     return _take(_Pool.of(best), kept, TOP_SIZE, SampleKind.TOP), again[:, :LEADERS].sum(axis=1)
 
 

@@ -31,7 +31,7 @@ class WorkFolder:
 
     @contextmanager
     def nobody_at_work(self) -> Iterator[None]:
-        """Hold the locks of all parts. Raises CollectionError where a process is at work on one."""
+        """Hold the locks of all parts. Raises CollectionError where another process holds one."""
         with ExitStack() as locks:
             for file in self.home.glob("part-*.lock"):
                 locks.enter_context(locked(file))

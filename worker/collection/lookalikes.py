@@ -74,8 +74,8 @@ def _look(work: Pass, drivers: list[Drivers], chosen: NDArray[np.int64], tell: T
     for first in range(0, len(chosen), work.batch.excerpts):
         ordinals = chosen[first : first + work.batch.excerpts]
         tokens = torch.from_numpy(work.excerpts.tokens(ordinals)).to(torch.int64)
-        places = torch.from_numpy(ordinals).to(work.device)
-        work.forward(tokens, partial(_offer, found, drivers, holds(tokens.to(work.device)), places))
+        own = torch.from_numpy(ordinals).to(work.device)
+        work.forward(tokens, partial(_offer, found, drivers, holds(tokens.to(work.device)), own))
         tell((first + len(ordinals)) * work.shape.tokens)
     return found
 
@@ -145,8 +145,8 @@ def _held_out(
 
 
 def _marked(texts: Texts, ordinals: NDArray[np.int64], peaks: NDArray[np.int64]) -> Marked:
-    places = texts.places(ordinals)
-    return Marked(places, texts.up_to(places, peaks))
+    rows = texts.rows_of(ordinals)
+    return Marked(rows, texts.up_to(rows, peaks))
 
 
 def _heaviest(

@@ -42,39 +42,39 @@ class Texts:
         sizes = (hashes != _NO_SHINGLE).sum(axis=1)
         return cls(wanted, hashes, sizes, contexts(token_ids, wanted))
 
-    def places(self, ordinals: Int64s) -> Int64s:
-        """The excerpts' rows here; -1 for -1."""
+    def rows_of(self, ordinals: Int64s) -> Int64s:
+        """The rows here of the excerpts with these ordinals; -1 for -1."""
         found = np.minimum(np.searchsorted(self.ordinals, ordinals), max(len(self.ordinals) - 1, 0))
         return np.where(ordinals >= 0, found, -1)
 
-    def up_to(self, places: Int64s, peaks: Int64s) -> Int64s:
+    def up_to(self, rows: Int64s, peaks: Int64s) -> Int64s:
         """The context up to the token ``peaks`` of each excerpt. Same shape."""
         if not len(self.ordinals):
-            return np.zeros_like(places)
-        return np.asarray(self.contexts[np.maximum(places, 0), peaks])
+            return np.zeros_like(rows)
+        return np.asarray(self.contexts[np.maximum(rows, 0), peaks])
 
 
 @dataclass(frozen=True, slots=True)
 class Marked:
     """K excerpts of each of N neurons, [N, K]: their rows in ``Texts``, and the contexts up to their peaks."""
 
-    places: Int64s
+    rows: Int64s
     contexts: Int64s
 
 
 def distinct(texts: Texts, marked: Marked, most: int) -> Flags:
     """The first ``most`` excerpts of each row that are alike to none before them that is kept. [N, K]"""
-    return _distinct(texts.shingles, texts.sizes, marked.places, marked.contexts, most)
+    return _distinct(texts.shingles, texts.sizes, marked.rows, marked.contexts, most)
 
 
 def alike_to_earlier(texts: Texts, marked: Marked) -> Flags:
     """Which excerpts of each row are alike to an earlier one. [N, K]"""
-    return _alike_to_earlier(texts.shingles, texts.sizes, marked.places, marked.contexts)
+    return _alike_to_earlier(texts.shingles, texts.sizes, marked.rows, marked.contexts)
 
 
 def alike_to_any(texts: Texts, marked: Marked, others: Marked) -> Flags:
     """Which excerpts of each row are alike to any of the other row. [N, K]"""
-    left, right = (marked.places, marked.contexts), (others.places, others.contexts)
+    left, right = (marked.rows, marked.contexts), (others.rows, others.contexts)
     return _alike_to_any(texts.shingles, texts.sizes, left, right)
 
 
@@ -99,17 +99,17 @@ def _alike(shingles: Hashes, sizes: Int64s, a: tuple[int, int], b: tuple[int, in
 
 
 @compiled_loop
-def _distinct(shingles: Hashes, sizes: Int64s, places: Int64s, up_to: Int64s, most: int) -> Flags:
-    kept = np.zeros(places.shape, np.bool_)
-    for row in range(places.shape[0]):
+def _distinct(shingles: Hashes, sizes: Int64s, text_rows: Int64s, up_to: Int64s, most: int) -> Flags:
+    kept = np.zeros(text_rows.shape, np.bool_)
+    for row in range(text_rows.shape[0]):
         n = 0
-        for i in range(places.shape[1]):
-            if places[row, i] < 0 or n == most:
+        for i in range(text_rows.shape[1]):
+            if text_rows[row, i] < 0 or n == most:
                 continue
             new = True
             for j in range(i):
                 if kept[row, j] and new:
-                    own, other = (places[row, i], up_to[row, i]), (places[row, j], up_to[row, j])
+                    own, other = (text_rows[row, i], up_to[row, i]), (text_rows[row, j], up_to[row, j])
                     new = not _alike(shingles, sizes, own, other)
             kept[row, i] = new
             n += int(new)
@@ -117,13 +117,13 @@ def _distinct(shingles: Hashes, sizes: Int64s, places: Int64s, up_to: Int64s, mo
 
 
 @compiled_loop
-def _alike_to_earlier(shingles: Hashes, sizes: Int64s, places: Int64s, up_to: Int64s) -> Flags:
-    found = np.zeros(places.shape, np.bool_)
-    for row in range(places.shape[0]):
-        for i in range(places.shape[1]):
+def _alike_to_earlier(shingles: Hashes, sizes: Int64s, text_rows: Int64s, up_to: Int64s) -> Flags:
+    found = np.zeros(text_rows.shape, np.bool_)
+    for row in range(text_rows.shape[0]):
+        for i in range(text_rows.shape[1]):
             for j in range(i):
-                if places[row, i] >= 0 and places[row, j] >= 0 and not found[row, i]:
-                    own, other = (places[row, i], up_to[row, i]), (places[row, j], up_to[row, j])
+                if text_rows[row, i] >= 0 and text_rows[row, j] >= 0 and not found[row, i]:
+                    own, other = (text_rows[row, i], up_to[row, i]), (text_rows[row, j], up_to[row, j])
                     found[row, i] = _alike(shingles, sizes, own, other)
     return found
 

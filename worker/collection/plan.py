@@ -89,7 +89,7 @@ class Excerpts:
         index = slice(ordinals.start, ordinals.stop) if isinstance(ordinals, range) else ordinals
         return np.array(self._tokens[index])
 
-    def places(self, ordinals: NDArray[np.int64]) -> NDArray[np.int64]:
+    def positions(self, ordinals: NDArray[np.int64]) -> NDArray[np.int64]:
         """(document ordinal, position in tokens) of each excerpt, [len(ordinals), 2]."""
         return np.array(self._places[ordinals])
 

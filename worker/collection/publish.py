@@ -122,7 +122,7 @@ def store_excerpts(session: Session, excerpts: Excerpts, ordinals: Int64s, ident
 
     Returns their ordinals, ascending, and the ids to them.
     """
-    documents = {int(d) for d in excerpts.places(ordinals)[:, 0]}
+    documents = {int(d) for d in excerpts.positions(ordinals)[:, 0]}
     stored.store_documents(session, corpus_id=identity.corpus_id, documents=excerpts.documents(documents))
     return stored.store_excerpts(
         session,
@@ -135,8 +135,8 @@ def store_excerpts(session: Session, excerpts: Excerpts, ordinals: Int64s, ident
 def _excerpt_rows(excerpts: Excerpts, ordinals: Int64s) -> Iterator[stored.ExcerptRow]:
     for first in range(0, len(ordinals), EXCERPTS_AT_ONCE):
         part = ordinals[first : first + EXCERPTS_AT_ONCE]
-        places, tokens = excerpts.places(part).tolist(), excerpts.tokens(part).tolist()
-        for ordinal, (document, position), token_ids in zip(part.tolist(), places, tokens, strict=True):
+        positions, tokens = excerpts.positions(part).tolist(), excerpts.tokens(part).tolist()
+        for ordinal, (document, position), token_ids in zip(part.tolist(), positions, tokens, strict=True):
             yield stored.ExcerptRow(ordinal, document, position, token_ids)
 
 

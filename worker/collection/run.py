@@ -172,7 +172,7 @@ class _Job:
         return asdict(info) | {"site": info.site.as_json()}
 
     def look_back(self) -> Outcome | None:
-        """Finish, or forget, what an earlier call has left. What came of it, where it was complete."""
+        """Finish or discard what an earlier call left unfinished; returns its outcome where that was complete."""
         if self._options.restart:
             self.forget()
         return self.finish_leaving()
@@ -180,7 +180,7 @@ class _Job:
     def forget(self) -> None:
         """Remove what an earlier call has left, and mark its collection as failed.
 
-        Raises CollectionError where a process is at work on it.
+        Raises CollectionError where a process is collecting it.
         """
         with self.folder.nobody_at_work():
             key = self.folder.key

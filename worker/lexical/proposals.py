@@ -170,7 +170,7 @@ def _neighbours(block: Block, reach: Reach, spans: Sequence[tuple[int, int]], we
             totals[token_id] = totals.get(token_id, 0.0) + weight
             excerpts.setdefault(token_id, set()).add(int(block.start[first]))
     ordered = sorted(totals, key=lambda token_id: -totals[token_id])
-    known = [i for place, i in enumerate(ordered) if place < ALWAYS_NEIGHBOURS or len(excerpts[i]) > 1]
+    known = [i for rank, i in enumerate(ordered) if rank < ALWAYS_NEIGHBOURS or len(excerpts[i]) > 1]
     tokens = [block.token(i) for i in known if block.token(i)]
     if reach is Reach.LINE:
         tokens = [token for token in tokens if token.strip()]

@@ -10,7 +10,7 @@ from queue import SimpleQueue
 class Slots:
     """Daemon threads, one for each function; a turn calls the function of a free one.
 
-    Daemons, so that a thread that hangs does not keep its process from ending. One that raises ends, for good.
+    Daemons, so that a thread that hangs does not keep its process from ending. One that raises is not restarted.
     """
 
     def __init__(self, name: str, functions: Sequence[Callable[[], object]]) -> None:

@@ -1,4 +1,4 @@
-"""The subjects that a worker process has loaded: a budget in bytes, and none is released that is used."""
+"""The subjects that a worker process has loaded, within a budget in bytes. One that work uses is never released."""
 
 import threading
 import time

@@ -54,7 +54,7 @@ class Judge:
     def rate(self, text: str, groups: Sequence[Sequence[Shown]], *, step: str) -> tuple[Rated, ...]:
         """A rating for each excerpt of each group, in order; excerpts of two groups never share a request.
 
-        Where a request fails for good, its excerpts have no rating. Raises ProviderError.
+        Where all attempts of a request fail, its excerpts have no rating. Raises ProviderError.
         """
         chunks = [tuple(group[i : i + PER_REQUEST]) for group in groups for i in range(0, len(group), PER_REQUEST)]
         answers = request_all(

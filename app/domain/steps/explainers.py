@@ -1,4 +1,4 @@
-"""The explainers of the catalogue, with what one explanation by each comes to.
+"""The explainers of the catalogue, with the number of calls and texts of one explanation by each.
 
 Bounds and defaults that decide the number of calls are here; the explainers' code reads them.
 """

@@ -79,7 +79,7 @@ class StepSpec:
 
 @dataclass(frozen=True, slots=True)
 class Explaining:
-    """What explaining one neuron comes to: its calls, apart from those that simulate records, and its texts.
+    """The size of explaining one neuron: its calls, apart from those that simulate records, and its texts.
 
     Of ``candidates``, which are all scored, ``compared`` were simulated on the records that choose between texts.
     ``discarded`` texts were compared as well and are not scored. ``tested`` are the calls that simulate texts on
@@ -95,7 +95,7 @@ class Explaining:
 
 @dataclass(frozen=True, slots=True)
 class ExplainerInput:
-    """What an explainer's calls depend on. ``inner`` is what one explanation of the wrapped explainer comes to."""
+    """What an explainer's calls depend on. ``inner`` is the size of one explanation by the wrapped explainer."""
 
     parameters: Parameters
     records: NeuronRecords

@@ -101,9 +101,9 @@ def _outcome(
 
 def _grouping(by: Stratifier, strata: Sequence[Stratum], by_stratum: Sequence[Sequence[ItemFacts]]) -> Grouping:
     members: dict[str, list[list[ItemFacts]]] = {}
-    for place, of in enumerate(by_stratum):
+    for stratum, of in enumerate(by_stratum):
         for item in of:
-            members.setdefault(item.label(by), [[] for _ in by_stratum])[place].append(item)
+            members.setdefault(item.label(by), [[] for _ in by_stratum])[stratum].append(item)
     return Grouping(by, tuple(_group(label, strata, members[label]) for label in sorted(members, key=_order)))
 
 

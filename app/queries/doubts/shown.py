@@ -77,5 +77,5 @@ def doubts_by_subject(rows: Iterable[DoubtsOfSubject]) -> Mapping[int, tuple[Dou
     found = defaultdict[int, list[DoubtCount]](list)
     for row in rows:
         found[row.subject_id].append(DoubtCount(row.doubt, row.number))
-    order = {doubt: place for place, doubt in enumerate(Doubt)}
+    order = {doubt: index for index, doubt in enumerate(Doubt)}
     return {key: tuple(sorted(own, key=lambda c: (-c.number, order[c.doubt]))) for key, own in found.items()}

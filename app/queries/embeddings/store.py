@@ -171,6 +171,6 @@ def store_query(session: Session, *, model_id: int, digest: bytes, embedding: Fl
 
 
 def delete_old_queries(session: Session) -> None:
-    """Delete embeddings of searches that were made long ago: whoever searches again lets them be made again."""
+    """Delete embeddings of searches that were made long ago: a search that is repeated has its embedding made again."""
     too_old = QueryEmbedding.created_at < func.now() - timedelta(days=KEEP_QUERIES_DAYS)
     session.execute(delete(QueryEmbedding).where(too_old))

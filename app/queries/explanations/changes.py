@@ -45,7 +45,7 @@ ENDED_RUNS = PreparedSelect(
         Run.status == literal_column(repr(str(WorkStatus.SUCCEEDED))),
     ),
 )
-"""Of some neurons."""
+"""The runs of some neurons that have succeeded."""
 
 _STORE = sql("""
     INSERT INTO run_change (run_id, batch_id, explanation_id, is_copy, change, scorer, before, after, difference,

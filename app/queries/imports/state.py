@@ -47,7 +47,7 @@ def begin_import(
 ) -> BegunImport:
     """Take over the unfinished import with this key, or store a new one; ``values`` are its other columns.
 
-    Whoever was at work on it stores nothing more from then on.
+    A process that was importing it stores nothing more from then on.
     """
     owner = uuid.uuid4()
     found = session.scalar(

@@ -1,4 +1,4 @@
-"""Neurons like one, as a search finds them: all that they share together, the most alike first."""
+"""Neurons that are similar to a given one by everything that they share with it, the most similar first."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Logins by an OpenID provider: those that are under way, and whose account an identity is."""
+"""Logins through an OpenID provider: those that have begun, and the account that an identity belongs to."""
 
 from collections.abc import Collection
 from dataclasses import dataclass

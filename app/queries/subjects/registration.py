@@ -67,7 +67,7 @@ def register_subject(session: Session, *, slug: str, tokenizer_id: int, values: 
 
 
 def _delete_unused(session: Session, subject: Subject) -> bool:
-    """Delete a subject without neurons on which no process is at work; whether it was one.
+    """Delete a subject that has no neurons and that no process collects; returns whether it was deleted.
 
     Somebody named a wrong module or model and stopped: the slug is not to be lost by that.
     """

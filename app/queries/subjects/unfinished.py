@@ -23,7 +23,7 @@ class UnfinishedCollection:
     corpus: str
     status: CollectionStatus
     is_alive: bool
-    """Whether a process is at work on it: it runs and its lease has not passed."""
+    """Whether a process is collecting it: its status is running and its lease has not passed."""
     stage: CollectionStage
     progress: float
     """Share of the stage that is done, 0..1."""

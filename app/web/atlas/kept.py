@@ -44,7 +44,7 @@ class Atlas:
     version: int
     """Of what pages show, read before it was built."""
     file: AtlasFile | None
-    """None where the subject has too many places to be drawn."""
+    """None where the subject has too many neurons to be drawn."""
     layers: tuple[LayerFigures, ...]
     plots: SubjectPlots
 

@@ -142,7 +142,7 @@ class ConnectionVersions:
             self._fail(error)
 
     def _finish(self, version: int | None) -> None:
-        """Tell those who wait, and begin a look for those who have come since."""
+        """Wake the requests that wait, and start another look-up for those that have come since."""
         if self._limit is not None:
             self._limit.cancel()
         waiting, self._waiting = self._waiting, []

@@ -64,8 +64,8 @@ class DifferenceGroup:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """Where an excerpt is shown, and how large the difference is there."""
+class _Widest:
+    """An excerpt, the position of its token with the largest difference, and that difference's size."""
 
     row: SimulatedRow | MistakenExcerpt
     at: int
@@ -89,11 +89,11 @@ def difference_groups(
 
 
 def _of_simulator(source: RowSource, simulation: SimulationShown, more: Collection[str]) -> DifferenceGroup:
-    places = [_Place(row, row.largest_at, abs(row.largest)) for row in simulation.rows]
-    places.sort(key=lambda place: (place.row.failure is not None, -place.size))  # type: ignore[union-attr]  # all simulated
+    widest = [_Widest(row, row.largest_at, abs(row.largest)) for row in simulation.rows]
+    widest.sort(key=lambda each: (each.row.failure is not None, -each.size))  # type: ignore[union-attr]  # all simulated
     key = f"{simulation.simulator}-{simulation.split}"
     note = f"{simulation.split} excerpts, simulator {simulation.simulator}"
-    return _group(source, key, "Real and expected activations", note, places, more)
+    return _group(source, key, "Real and expected activations", note, widest, more)
 
 
 def _of_mistake(
@@ -104,15 +104,15 @@ def _of_mistake(
     more: Collection[str],
 ) -> DifferenceGroup:
     """Excerpts that executing the text has found, and scored ones; each once."""
-    found: dict[int, _Place] = {}
+    found: dict[int, _Widest] = {}
     for mistaken in _executed(kind, check):
-        found[mistaken.excerpt_id] = _Place(mistaken, mistaken.at, abs(mistaken.difference))
+        found[mistaken.excerpt_id] = _Widest(mistaken, mistaken.at, abs(mistaken.difference))
     for row in rows:
         at = row.mistakes.get(kind)
         if at is not None and row.excerpt_id not in found:
-            found[row.excerpt_id] = _Place(row, at, abs(_difference(row, at)))
-    places = sorted(found.values(), key=lambda place: -place.size)
-    return _group(source, kind.value, TITLES[kind], "", places, more)
+            found[row.excerpt_id] = _Widest(row, at, abs(_difference(row, at)))
+    widest = sorted(found.values(), key=lambda each: -each.size)
+    return _group(source, kind.value, TITLES[kind], "", widest, more)
 
 
 def _executed(kind: Mistake, check: CheckShown | None) -> tuple[MistakenExcerpt, ...]:
@@ -127,15 +127,15 @@ def _difference(row: SimulatedRow, at: int) -> float:
 
 
 def _group(
-    source: RowSource, key: str, title: str, note: str, places: Sequence[_Place], more: Collection[str]
+    source: RowSource, key: str, title: str, note: str, widest: Sequence[_Widest], more: Collection[str]
 ) -> DifferenceGroup:
-    shown = places if key in more else places[:SHOWN_FIRST]
-    return DifferenceGroup(key, title, note, tuple(_rows(source, shown)), len(places))
+    shown = widest if key in more else widest[:SHOWN_FIRST]
+    return DifferenceGroup(key, title, note, tuple(_rows(source, shown)), len(widest))
 
 
-def _rows(source: RowSource, places: Sequence[_Place]) -> Iterator[DifferenceRow]:
-    for place in places:
-        row, at = place.row, place.at
+def _rows(source: RowSource, widest: Sequence[_Widest]) -> Iterator[DifferenceRow]:
+    for each in widest:
+        row, at = each.row, each.at
         values, levels = row.activations, row.expected
         token_ids = source.excerpts[row.excerpt_id].token_ids
         if values is None or levels is None:

@@ -111,7 +111,7 @@ class FlagsNew:
     explanation_id: int
     text: str
     line: VerdictLine
-    place: str
+    neuron: str
     address: str
     back: str
     reasons: tuple[FlagReason, ...]
@@ -159,7 +159,7 @@ def new_flag(
         explanation_id=explanation_id,
         text=shown.row.text,
         line=shown.row.line,
-        place=f"{shown.subject} {shown.layer}/{shown.index}",
+        neuron=f"{shown.subject} {shown.layer}/{shown.index}",
         address=f"{address}?explanation={explanation_id}",
         back=local_path(back) if back else address,
         reasons=tuple(FlagReason),

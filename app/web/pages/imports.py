@@ -40,12 +40,12 @@ SHOWN = 50
 SHOWN_FILES = 200
 SHOWN_PROBLEMS = 500
 SILENT = timedelta(seconds=60)
-"""An import that has stored nothing for so long is shown as one that nobody is at work on."""
+"""An import that has stored nothing for so long is shown as stopped."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportShown:
-    """An import, and whether a process seems to be at work on it."""
+    """An import, and whether a process seems to be running it."""
 
     row: ImportRow
     is_busy: bool

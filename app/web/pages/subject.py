@@ -142,7 +142,7 @@ class SubjectQueue:
     neuron_ids: tuple[int, ...]
     """Those chosen one by one; empty where all that match are chosen."""
     filters: str
-    """The filters that choose, as a query string."""
+    """The active filters as a query string."""
     n_neurons: int
     n_active: int
     """Neurons that are queued or running with this method already, and will be skipped."""

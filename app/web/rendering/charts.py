@@ -97,9 +97,9 @@ def score_rows(rows: Sequence[tuple[str, tuple[int, ...], str]], names: tuple[st
         )
     ticks = Markup("").join(
         Markup('<text class="tick-name" x="{}" y="{}">{}</text>').format(
-            LEFT + CELL + place * BINS * CELL, height + 14, f"{place:g}"
+            LEFT + CELL + tick * BINS * CELL, height + 14, f"{tick:g}"
         )
-        for place in (0.0, 0.5, 1.0)
+        for tick in (0.0, 0.5, 1.0)
     )
     return Markup(
         '<svg class="score-rows" viewBox="0 0 {w} {h}" role="group" aria-label="{label}">{rows}{ticks}'

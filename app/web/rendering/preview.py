@@ -43,7 +43,7 @@ def _wrapped(text: str) -> list[str]:
 
 
 def _line(text: str, most: int) -> str:
-    """On one line, without characters that are drawn as nothing or that turn the direction of others."""
+    """The text as one line, without invisible characters and those that change the direction of text."""
     plain = "".join(letter if letter.isprintable() else " " for letter in text)
     return " ".join(plain.split())[:most]
 
