@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 from structlog.testing import capture_logs
 
 from app.db import Sessions
-from app.models import LoginToken, WebSession
+from app.models import LoginToken, Subject, WebSession
 from app.queries.people.accounts import LoginFailed, create_login_token, log_in
 from app.settings import Settings
 from app.web.deps import SESSION_COOKIE, DbSession
@@ -195,6 +195,13 @@ def test_nothing_that_differs_by_viewer_is_kept_for_others(client: TestClient, p
     headers = client.get(path).headers
     assert headers["cache-control"] == "private, no-cache"
     assert "cookie" in headers["vary"].lower().split(", ")
+
+
+@pytest.mark.parametrize("path", ["/tiny/neurons.csv", "/tiny/neurons.parquet", "/api/subjects/tiny/scores"])
+def test_nor_is_a_file_that_is_made_as_it_is_sent(client: TestClient, subject: Subject, path: str) -> None:
+    headers = client.get(path).headers
+    assert headers["cache-control"] == "private, no-cache"
+    assert {"cookie", "authorization"} <= set(headers["vary"].lower().split(", "))
 
 
 @pytest.mark.parametrize(

@@ -141,12 +141,14 @@ def test_a_batch_stops_cleanly_at_its_cap(session: Session, sessions: Sessions, 
     session.flush()
     inner = FakeProvider(chat=lambda _r: reply("x", usage=Usage(MILLION, 0, 0)))
     provider = recording(inner, sessions, run, Prices(tokens_in=2.0, tokens_out=75_000.0))
-    with pytest.raises(CapReached, match="cap of 5 is reached: 4"):
+    with pytest.raises(CapReached, match="cap of 5 is reached: 4") as stopped:
         provider.chat([asks(str(n)) for n in range(9)])
+    more = float(str(stopped.value).removesuffix(" more.").rpartition(" ")[2])
+    assert 4.0 + more > 5.0  # the two numbers explain the stop
     session.expire_all()
     assert len(inner.asked) == 2
     states = session.execute(select(Run.status, func.count(), func.min(Run.error)).group_by(Run.status)).all()
-    assert [tuple(state) for state in states] == [("cancelled", 3, "The batch's cap of 5 is reached: 4.0000 is spent.")]
+    assert [tuple(state) for state in states] == [("cancelled", 3, str(stopped.value))]
 
 
 def test_a_person_stops_at_the_cap_of_the_day(session: Session, sessions: Sessions, make: Make) -> None:

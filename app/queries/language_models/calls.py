@@ -147,14 +147,16 @@ class Budget:
     account_cap_per_day: float | None
 
     def refusal(self, price: float) -> str | None:
-        """Why another ``price`` may not be spent, if it may not."""
+        """Why another ``price``, of calls that are under way and the next, may not be spent, if it may not."""
+        more = f"Calls under way and the next may cost {price:.4f} more."
         if self.cap is not None and self.spent + price > self.cap:
             what = "task" if self.batch_id is None else "batch"
             of_it = f", {self.estimated:.4f} of it by our estimate" if self.estimated else ""
-            return f"The {what}'s cap of {self.cap:g} is reached: {self.spent:.4f} is spent{of_it}."
+            return f"The {what}'s cap of {self.cap:g} is reached: {self.spent:.4f} is spent{of_it}. {more}"
         cap = self.account_cap_per_day
         if cap is not None and self.account_spent_today + price > cap:
-            return f"{self.account}'s cap of {cap:g} a day is reached: {self.account_spent_today:.4f} is spent today."
+            today = f"{self.account_spent_today:.4f} is spent today"
+            return f"{self.account}'s cap of {cap:g} a day is reached: {today}. {more}"
         return None
 
 

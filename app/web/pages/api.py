@@ -28,7 +28,6 @@ from app.queries.exports.bulk import (
 from app.queries.subjects.lookup import subject_head
 from app.web.deps import DbSession, ReadingSessions
 from app.web.http.routing import PageRouter
-from app.web.http.security import PRIVATE
 from app.web.rendering.templating import PROBLEMS
 
 router = PageRouter()
@@ -112,7 +111,7 @@ def _register(table: BulkTable) -> None:
         subject_id = subject_head(session, slug=slug).id
         lines = _lines(reading, table.read, subject_id, _address(after), limit)
         stream = stream_table(lines, table.row, format=format)
-        return StreamingResponse(stream, media_type=format.media_type, headers={"Cache-Control": PRIVATE})
+        return StreamingResponse(stream, media_type=format.media_type)
 
     rows.__doc__ = f"""{table.summary}.
 

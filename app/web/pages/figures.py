@@ -22,7 +22,6 @@ from app.queries.people.accounts import Viewer
 from app.queries.review.campaigns import CampaignRow, campaign_row
 from app.web.deps import CurrentViewer, DbSession, allowed_to
 from app.web.http.routing import PageRouter
-from app.web.http.security import PRIVATE
 from app.web.neuron.evidence import KnownVocabularies
 from app.web.rendering.templating import PROBLEMS, Renderer, page
 from app.web.report.document import WIDTH, audit_report, report_json
@@ -130,7 +129,7 @@ def report_as_html(
 ) -> HTMLResponse:
     """The audit report as a page that prints well."""
     html = _html(request, session, viewer, campaign_id, known, language)[1]
-    return HTMLResponse(html, headers={"Cache-Control": PRIVATE})
+    return HTMLResponse(html)
 
 
 @router.get("/campaigns/{campaign_id}/report.pdf", include_in_schema=False)
@@ -194,5 +193,5 @@ def _require_all(campaign: CampaignRow, viewer: Viewer | None) -> None:
 
 
 def _file(content: bytes, media_type: str, name: str) -> Response:
-    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": PRIVATE}
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(content, media_type=media_type, headers=headers)

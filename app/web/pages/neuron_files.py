@@ -14,7 +14,6 @@ from app.queries.neurons.rows import NeuronRow
 from app.queries.subjects.lookup import subject_head
 from app.web.deps import DbSession, ReadingSessions
 from app.web.http.routing import PageRouter
-from app.web.http.security import PRIVATE
 from app.web.listing.filters import ListFilters
 
 router = PageRouter()
@@ -66,7 +65,7 @@ def neurons_as_file(
     head = subject_head(session, slug=slug)
     filters = filters.of_subject(has_headlines=head.has_headlines)
     lines = _lines(reading, slug, NeuronsQuery(head.id, filters.filter, filters.sort))
-    headers = {"Content-Disposition": f'attachment; filename="{slug}-neurons.{format}"', "Cache-Control": PRIVATE}
+    headers = {"Content-Disposition": f'attachment; filename="{slug}-neurons.{format}"'}
     content = stream_table(lines, NeuronLine, format=format)
     return StreamingResponse(content, media_type=format.media_type, headers=headers)
 
