@@ -143,12 +143,12 @@ def _embedded(settings: Settings) -> EmbeddedServer:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return embedded_server(folder / "postgres")
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # the second: the folder is of another version of PostgreSQL
         raise _unusable(folder, error) from error
 
 
-def _unusable(folder: Path, error: OSError) -> Unavailable:
-    reason = error.strerror or str(error)
+def _unusable(folder: Path, error: OSError | RuntimeError) -> Unavailable:
+    reason = getattr(error, "strerror", None) or str(error)
     return Unavailable(
         f"The data folder {folder} cannot be used: {reason}. Choose one that this user may write to with"
         " NEURON_AUDIT_DATA_DIR, or name a PostgreSQL server in DATABASE_URL."

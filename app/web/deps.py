@@ -24,7 +24,7 @@ from app.queries.people.accounts import Viewer
 from app.queries.people.api_tokens import viewer_of_api_token
 from app.queries.people.viewers import keep_session, viewer_of
 from app.settings import Settings
-from app.web.http.security import EMBEDDERS, SAFE_METHODS
+from app.web.http.security import ALWAYS_ANSWERED, EMBEDDERS, SAFE_METHODS
 from app.web.http.unchanged import limit_validity
 from app.web.http.uploads import SentForm, sent_form
 
@@ -97,8 +97,9 @@ async def current_viewer(request: Request, session: DbSession) -> Viewer | None:
     Raises LoginRequired for a program's token that does not work: without it the program would see less than it
     thinks it does.
     """
-    if request.query_params.get(EMBED) == "1":
-        # A page in another site's frame shows what everybody may see: no press there is a person's.
+    if request.query_params.get(EMBED) == "1" or request.url.path.startswith(ALWAYS_ANSWERED):
+        # A page in another site's frame shows what everybody may see: no press there is a person's. A health check
+        # needs nothing that other requests may hold.
         request.state.viewer = None
         return None
     cookie, token = session_token_of(request), bearer_token(request)

@@ -137,3 +137,12 @@ def test_a_server_that_cannot_start_says_where_its_log_is(tmp_path: Path, start_
     script += "e.embedded_server(Path(sys.argv[1]))"
     ended = subprocess.run([sys.executable, "-c", script, str(tmp_path / "postgres")], capture_output=True, text=True)
     assert f"does not start. See {tmp_path / 'postgres' / 'log'}" in ended.stderr
+
+
+def test_what_other_users_of_the_machine_hold_keeps_nobody_out(
+    tmp_path: Path, start_user: StartUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library locks one file of the machine, which belongs to the user who came first."""
+    (tmp_path / "runtime" / "python_PostgresServer" / ".lockfile").mkdir(parents=True)  # none can open it
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "runtime"))
+    assert start_user().ask() == "1"

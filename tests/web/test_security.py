@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import func, select
+from sqlalchemy import Engine, func, select
 from starlette.testclient import TestClient
 from structlog.testing import capture_logs
 
@@ -17,6 +17,7 @@ from app.web.http.security import CONTENT_SECURITY_POLICY
 from app.web.http.static import digest
 from app.web.main import create_app, say_how_to_log_in
 from tests.factories import Make
+from tests.queries import counted_queries
 
 LogIn = Callable[[str], object]
 
@@ -195,6 +196,13 @@ def test_nothing_that_differs_by_viewer_is_kept_for_others(client: TestClient, p
     headers = client.get(path).headers
     assert headers["cache-control"] == "private, no-cache"
     assert "cookie" in headers["vary"].lower().split(", ")
+
+
+def test_a_health_check_reads_nothing_about_who_asks(client: TestClient, log_in_as: LogIn, engine: Engine) -> None:
+    log_in_as("bob")
+    with counted_queries(engine) as queries:
+        assert client.get("/health").status_code == 200
+    assert queries == ["SELECT 1"]
 
 
 @pytest.mark.parametrize("path", ["/tiny/neurons.csv", "/tiny/neurons.parquet", "/api/subjects/tiny/scores"])

@@ -12,8 +12,9 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from app.db import make_engine
+from app.db import Sessions, make_engine, transaction
 from tests.browser.site import command, free_port, running, wait_until
+from tests.factories import Make
 
 ROOT = Path(__file__).parents[2]
 ANSWER_SECONDS = 5.0
@@ -86,6 +87,20 @@ def test_a_locked_table_blocks_no_other_page(fresh_database: str, tmp_path: Path
         assert client.get("/").status_code == 200
 
 
+def test_who_waits_for_what_another_request_reads_waits_no_longer_than_it(
+    fresh_database: str, fresh_sessions: Sessions, tmp_path: Path
+) -> None:
+    with transaction(fresh_sessions) as session:
+        Make(session).neuron(Make(session).subject())
+    n = 8
+    with served(fresh_database, tmp_path) as site, ThreadPoolExecutor(n) as threads:
+        httpx.get(site, timeout=60)
+        with locked(fresh_database, "neuron"):
+            answers = list(threads.map(lambda _: httpx.get(f"{site}/tiny/plots", timeout=60), range(n)))
+    assert {answer.status_code for answer in answers} == {503}
+    assert max(answer.elapsed.total_seconds() for answer in answers) < 3 * ANSWER_SECONDS  # one by one: 24 s
+
+
 def test_more_requests_than_the_server_takes_are_answered_at_once(fresh_database: str, tmp_path: Path) -> None:
     with served(fresh_database, tmp_path, NEURON_AUDIT_REQUESTS_AT_ONCE="2") as site:
         with locked(fresh_database, "subject"), ThreadPoolExecutor(8) as threads:
@@ -134,3 +149,19 @@ def test_an_unusable_data_folder_is_reported_in_a_line(tmp_path: Path, words: li
         assert ended.returncode == 1
         assert f"The data folder {folder} cannot be used" in ended.stderr
         assert "Traceback" not in ended.stderr
+
+
+def test_a_data_folder_of_another_postgresql_is_reported_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "postgres").mkdir()
+    (tmp_path / "postgres" / "PG_VERSION").write_text("9\n")
+    ended = subprocess.run(
+        command(["user", "list"]),
+        cwd=ROOT,
+        env={"NEURON_AUDIT_DATA_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert f"The data folder {tmp_path} cannot be used: Version mismatch" in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -227,6 +227,15 @@ def test_what_cannot_be_decoded_is_reported_and_the_rest_is_read(tmp_path: Path)
     assert all("not UTF-8" in reason for _, reason in skipped)
 
 
+@pytest.mark.parametrize("form", ["{row}\n{other}\n", "[{row}, {other}]"])
+def test_a_row_does_not_depend_on_the_numbers_beside_its_text(tmp_path: Path, form: str) -> None:
+    """Python refuses integers of more than 4,300 digits."""
+    row, other = f'{{"text": "one", "n": {"9" * 5_000}}}', '{"text": "two"}'
+    (tmp_path / "rows.json").write_text(form.format(row=row, other=other))
+    documents, skipped = read(tmp_path)
+    assert ([d.text for d in documents], skipped) == (["one", "two"], [])
+
+
 def test_a_folder_is_read_in_the_order_of_names_without_hidden_files(tmp_path: Path) -> None:
     for name in ("z.txt", "a/b.txt", ".git/config"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

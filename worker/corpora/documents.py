@@ -57,7 +57,7 @@ def documents_of_rows(name: str, rows: Iterable[Row], on_skip: OnSkip) -> Iterat
         reason = row.reason
         if row.text is not None and _HALF_PAIR.search(row.text):
             # JSON can spell half of a surrogate pair, and bytes that are not UTF-8 are read as halves.
-            reason = "not UTF-8"
+            reason = "not UTF-8, or half of a surrogate pair"
         if reason:
             on_skip(label, reason)
             n_without += 1

@@ -13,6 +13,8 @@ DELIMITERS = (",", "\t", ";", "|")
 MOST_FIELDS = 12
 TOO_LONG = f"longer than {LONGEST_ROW_BYTES >> 20} MiB"
 _BLANKS = re.compile(r"[ \t\r\n]*")
+# Numbers are not used, and Python refuses integers of more than 4,300 digits: a row's text must not depend on them.
+_DECODER = json.JSONDecoder(parse_int=float)
 
 # A text may be as long as a row; the library's own bound is for the whole process.
 csv.field_size_limit(LONGEST_ROW_BYTES)
@@ -42,7 +44,7 @@ def json_lines(stream: BinaryIO, field: str) -> Iterator[Row]:
 def row_of_json(number: int, text: str, field: str, byte_offset: int | None) -> Row:
     """The row of a JSON value: an object with a text under ``field``, or a text."""
     try:
-        value = json.loads(text)
+        value = _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
         return Row(number, None, _not_json(error), byte_offset)
     return row_of_value(number, value, field, byte_offset)
@@ -81,7 +83,7 @@ class JsonValues:
     def __init__(self, stream: BinaryIO, field: str) -> None:
         self._stream, self._field = stream, field
         self._decode = codecs.getincrementaldecoder("utf-8-sig")("surrogateescape").decode
-        self._parse = json.JSONDecoder().raw_decode
+        self._parse = _DECODER.raw_decode
         self._held = ""
         self._at = 0  # what is held before it is taken already
         self._offset = 0

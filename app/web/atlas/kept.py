@@ -9,7 +9,6 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from threading import Lock
 from time import monotonic
 from typing import Annotated, cast
 
@@ -21,6 +20,7 @@ from app.domain.plots import SubjectPlots, subject_plots
 from app.queries.common.versions import content_version
 from app.queries.neurons.atlas import neuron_facts
 from app.queries.subjects.lookup import SubjectHead, subject_head
+from app.web.http.turns import Turns
 
 KEPT_SECONDS = 10.0
 MOST_KEPT = 8
@@ -62,7 +62,7 @@ class Atlases:
         """``seconds``: how old an atlas may be."""
         self._seconds, self._clock = seconds, clock
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
-        self._lock = Lock()
+        self._turns = Turns()
 
     def fresh(self, slug: str) -> Atlas | None:
         """The atlas that needs no look at the database, if there is one."""
@@ -70,11 +70,11 @@ class Atlases:
         return kept.atlas if kept is not None and self._clock() - kept.checked < self._seconds else None
 
     def get(self, session: Session, *, slug: str, head: SubjectHead | None = None) -> Atlas:
-        """The atlas of a subject. No query where it is fresh, at most three else. Raises NotFound."""
+        """The atlas of a subject. No query where it is fresh, at most three else. Raises NotFound, Unavailable."""
         found = self.fresh(slug)
         if found is not None:
             return found
-        with self._lock:  # a second request waits for the first one's atlas
+        with self._turns.turn():  # a second request waits for the first one's atlas
             return self.fresh(slug) or self._renewed(session, slug, head)
 
     def _renewed(self, session: Session, slug: str, head: SubjectHead | None) -> Atlas:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from threading import Lock
 from typing import TypeAlias
 
 import numpy as np
@@ -12,6 +11,7 @@ from sqlalchemy.orm import Session
 from app.domain.tokens import Vocabulary
 from app.queries.neurons.records import vocabulary
 from app.web.heat.glyphs import visible
+from app.web.http.turns import Turns
 
 TextArray: TypeAlias = NDArray[np.object_]
 """Strings that an array of indices selects from at once."""
@@ -58,12 +58,15 @@ class Vocabularies:
         self._shown: dict[int, ShownVocabulary] = {}
         self._biggest: dict[int, int] = {}
         """By tokenizer, the biggest token that was asked for: one that it never had is looked for once."""
-        self._lock = Lock()
+        self._turns = Turns()
 
     def get(self, session: Session, *, tokenizer_id: int, biggest_token: int) -> ShownVocabulary:
-        """The vocabulary of a tokenizer, with the token ``biggest_token`` where there is one. Raises NotFound."""
+        """The vocabulary of a tokenizer, with the token ``biggest_token`` where there is one.
+
+        Raises NotFound, Unavailable.
+        """
         if self._lacks(tokenizer_id, biggest_token):
-            with self._lock:
+            with self._turns.turn():
                 if self._lacks(tokenizer_id, biggest_token):
                     shown = shown_vocabulary(vocabulary(session, tokenizer_id=tokenizer_id))
                     self._shown[tokenizer_id] = shown
