@@ -159,6 +159,7 @@ def _write_explanations(
             "method_id": same_number(filler.ids.method, n),
             "neuron_id": numbers(ids, ">i8"),
             "is_whole_corpus": raw(np.zeros((n, 1), dtype=np.uint8)),
+            "subject_id": same_number(filler.ids.subject, n),
             "explanation_id": numbers(ids, ">i8"),
             "score_id": numbers(ids, ">i8"),
             "score": numbers(scores[mask], ">f8"),

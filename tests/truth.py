@@ -145,7 +145,7 @@ def _bin(score: float | None) -> int | None:
 def _methods(session: Session) -> Sums:
     return _added(
         (
-            (row.method_id, row.is_whole_corpus, row.simulator),
+            (row.method_id, row.subject_id, row.is_whole_corpus, row.simulator),
             [1, int(row.score is not None), row.score or 0.0, (row.score or 0.0) ** 2, *_margin(row)],
         )
         for row in session.scalars(select(MethodStanding))

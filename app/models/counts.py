@@ -139,13 +139,14 @@ class DoubtedCount(CountRow):
 
 
 class MethodCount(CountRow):
-    """The number of neurons that a method has explained, and their scores of one kind by one simulator."""
+    """The number of neurons of a subject that a method has explained, and their scores of one kind by one simulator."""
 
     __tablename__ = "method_count"
-    KEYS = ("method_id", "is_whole_corpus", "simulator")
+    KEYS = ("method_id", "subject_id", "is_whole_corpus", "simulator")
     SUMS = ("neurons", "scored", "total", "squares", "compared", "above", "margin")
 
     method_id: Mapped[int] = mapped_column(BigInteger)
+    subject_id: Mapped[int] = mapped_column(BigInteger)
     is_whole_corpus: Mapped[bool]
     """The kind of score; see ``MethodStanding``."""
     simulator: Mapped[str | None]

@@ -163,6 +163,8 @@ class MethodStanding(Base):
     neuron_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("neuron.id"), primary_key=True)
     is_whole_corpus: Mapped[bool] = mapped_column(primary_key=True)
     """The kind of score; see ``app.domain.headlines``."""
+    subject_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("subject.id"))
+    """The neuron's: what is said of a method does not speak of null twins."""
     explanation_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("explanation.id"))
     score_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("score.id"))
     score: Mapped[float | None]

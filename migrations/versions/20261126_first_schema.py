@@ -220,6 +220,7 @@ COUNTED = (
         "method_standing",
         {
             "method_id": "source.method_id",
+            "subject_id": "source.subject_id",
             "is_whole_corpus": "source.is_whole_corpus",
             "simulator": "source.simulator",
         },
@@ -565,6 +566,7 @@ def create_tables() -> None:
     op.create_table(
         "method_count",
         sa.Column("method_id", sa.BigInteger(), nullable=False),
+        sa.Column("subject_id", sa.BigInteger(), nullable=False),
         sa.Column("is_whole_corpus", sa.Boolean(), nullable=False),
         sa.Column("simulator", sa.String(), nullable=True),
         sa.Column("neurons", sa.Integer(), nullable=False),
@@ -1750,6 +1752,7 @@ def create_tables() -> None:
         sa.Column("method_id", sa.BigInteger(), nullable=False),
         sa.Column("neuron_id", sa.BigInteger(), nullable=False),
         sa.Column("is_whole_corpus", sa.Boolean(), nullable=False),
+        sa.Column("subject_id", sa.BigInteger(), nullable=False),
         sa.Column("explanation_id", sa.BigInteger(), nullable=False),
         sa.Column("score_id", sa.BigInteger(), nullable=True),
         sa.Column("score", sa.Double(), nullable=True),
@@ -1759,6 +1762,7 @@ def create_tables() -> None:
         sa.ForeignKeyConstraint(["method_id"], ["method.id"], name=op.f("fk_method_standing_method_id")),
         sa.ForeignKeyConstraint(["neuron_id"], ["neuron.id"], name=op.f("fk_method_standing_neuron_id")),
         sa.ForeignKeyConstraint(["score_id"], ["score.id"], name=op.f("fk_method_standing_score_id")),
+        sa.ForeignKeyConstraint(["subject_id"], ["subject.id"], name=op.f("fk_method_standing_subject_id")),
         sa.PrimaryKeyConstraint("method_id", "neuron_id", "is_whole_corpus", name=op.f("pk_method_standing")),
     )
     op.create_table(

@@ -67,6 +67,24 @@ def test_a_methods_mean_is_over_its_neurons(session: Session, pair: tuple[Scores
         assert is_mean_of(found.score_2023.mean, scores)
 
 
+def test_what_methods_reach_on_a_null_twin_is_none_of_their_figures(
+    session: Session, make: Make, neurons: Sequence[Neuron], pair: tuple[Scores, Scores]
+) -> None:
+    twin = make.subject("one-null-twin", neurons_per_layer=N)
+    twin.null_twin_of_id = neurons[0].subject_id
+    of_twin = [make.neuron(twin, index=i) for i in range(N)]
+    for name, value in (("first", -0.9), ("second", 0.9)):
+        method = session.get_one(Method, figures(session, name).id)
+        for i, neuron in enumerate(of_twin):
+            make.explained(neuron, value=value, method=method, whole=WholeCorpus(0.01 * i))
+    for name, scores in zip(("first", "second"), pair, strict=True):
+        found = figures(session, name)
+        assert (found.score_2023.n, found.n_neurons, found.whole_corpus.n) == (N, N, 0)
+        assert is_mean_of(found.score_2023.mean, scores)
+    assert compared(session).n == N
+    assert is_mean_of(compared(session).difference, pair[1] - pair[0])
+
+
 def test_a_neuron_that_was_explained_again_counts_once(
     session: Session, make: Make, neurons: Sequence[Neuron], pair: tuple[Scores, Scores]
 ) -> None:

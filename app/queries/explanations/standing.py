@@ -81,12 +81,15 @@ _CURRENT = PreparedWrite(
 _STANDING = PreparedWrite(
     sql("""
     INSERT INTO method_standing
-        (method_id, neuron_id, is_whole_corpus, explanation_id, score_id, score, simulator, token_table)
-    SELECT method_id, neuron_id, is_whole_corpus, explanation_id, score_id, score, simulator, token_table FROM unnest(
+        (method_id, neuron_id, is_whole_corpus, subject_id, explanation_id, score_id, score, simulator, token_table)
+    SELECT found.method_id, found.neuron_id, found.is_whole_corpus, neuron.subject_id, found.explanation_id,
+        found.score_id, found.score, found.simulator, found.token_table
+    FROM unnest(
         CAST(:method_ids AS bigint[]), CAST(:neuron_ids AS bigint[]), CAST(:kinds AS boolean[]),
         CAST(:explanation_ids AS bigint[]), CAST(:score_ids AS bigint[]), CAST(:scores AS double precision[]),
         CAST(:simulators AS text[]), CAST(:token_tables AS double precision[])
     ) AS found (method_id, neuron_id, is_whole_corpus, explanation_id, score_id, score, simulator, token_table)
+    JOIN neuron ON neuron.id = found.neuron_id
     ON CONFLICT (method_id, neuron_id, is_whole_corpus) DO UPDATE SET explanation_id = excluded.explanation_id,
         score_id = excluded.score_id, score = excluded.score, simulator = excluded.simulator,
         token_table = excluded.token_table

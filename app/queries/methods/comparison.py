@@ -11,6 +11,7 @@ from app.domain.plots import SCORES, Cell, Grid
 from app.domain.scores import Estimate
 from app.models import MethodStanding, Neuron, Subject
 from app.queries.methods.figures import MethodFigures
+from app.queries.subjects.null_twins import of_no_null_twin
 
 SHOWN_PAIRS = 50
 EDGES = literal(list(SCORES.edges), ARRAY(Double))
@@ -51,9 +52,9 @@ def compare_methods(
     cell: tuple[int, int] | None = None,
     shown: int = SHOWN_PAIRS,
 ) -> Comparison:
-    """Paired scores of two methods over all subjects, all of one kind; with ``cell``, the pairs of that cell.
+    """Paired scores of two methods over all subjects but null twins, all of one kind.
 
-    ``cell`` is one of the grid. At most three queries.
+    With ``cell``, one of the grid, its pairs are shown alone. At most three queries.
     """
     for is_whole_corpus in (True, False):
         pairs = _Pairs.of(first, second, is_whole_corpus)
@@ -140,6 +141,7 @@ def _scored(method: MethodFigures, is_whole_corpus: bool) -> Subquery:
         MethodStanding.method_id == method.id,
         MethodStanding.is_whole_corpus.is_(is_whole_corpus),
         MethodStanding.score.is_not(None),
+        of_no_null_twin(MethodStanding.subject_id),
     )
     if not is_whole_corpus:
         found = found.where(MethodStanding.simulator == method.simulator_name)

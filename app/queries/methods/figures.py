@@ -1,7 +1,8 @@
 """What methods have done: how often they ran, what they scored, what they cost.
 
 A method has one explanation of a neuron, by the rules of ``app.domain.standing``, however often it ran and however many
-candidates its runs had. Of the 2023 scores those by the method's own simulator count. A whole-corpus score may be by
+candidates its runs had. Neurons of null twins are none of these: what a method reaches on a control stands with the
+subject. Of the 2023 scores those by the method's own simulator count. A whole-corpus score may be by
 another one, since executing a text needs the lexical simulator: those by the simulator with most neurons count.
 """
 
@@ -22,6 +23,7 @@ from app.models import Batch, CallCount, Method, MethodCount, RunCount
 from app.queries.common.prepared import PendingRows, PreparedSelect, Reads, labelled, one_statement
 from app.queries.methods.definitions import STORED_METHOD, StoredMethod
 from app.queries.runs.counts import status_sums
+from app.queries.subjects.null_twins import of_no_null_twin
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +221,10 @@ class _NeuronsOfMethod:
 _GROUPS = (MethodCount.method_id, MethodCount.is_whole_corpus, MethodCount.simulator)
 _SUMS = [func.sum(MethodCount.__table__.c[name]) for name in MethodCount.SUMS]
 _TOTALS = {each.name: total for each, total in zip(fields(_Neurons), _SUMS, strict=True)}
-_NEURONS = PreparedSelect(_NeuronsOfMethod, select(*_GROUPS, *labelled("neurons", _TOTALS)).group_by(*_GROUPS))
+_NEURONS = PreparedSelect(
+    _NeuronsOfMethod,
+    select(*_GROUPS, *labelled("neurons", _TOTALS)).where(of_no_null_twin(MethodCount.subject_id)).group_by(*_GROUPS),
+)
 
 
 def _score_figures(is_whole_corpus: bool, simulator: str | None, own: _Neurons) -> ScoreFigures:

@@ -22,13 +22,13 @@ from app.models import (
     Neuron,
     ReviewItem,
     Run,
-    Subject,
 )
 from app.queries.common.planning import planned_with
 from app.queries.explanations.judged import disputed_explanations
 from app.queries.neurons.search_words import search_query
 from app.queries.neurons.tokens import driven_by
 from app.queries.runs.active import found_nothing, is_active
+from app.queries.subjects.null_twins import of_no_null_twin
 
 _PLAN_BY_VALUE = {"plan_cache_mode": "force_custom_plan", "enable_seqscan": "off"}
 
@@ -145,7 +145,7 @@ def filter_conditions(subject_id: int | None, wanted: NeuronFilter) -> list[Colu
 def _of_subject(subject_id: int | None) -> ColumnElement[bool]:
     if subject_id is not None:
         return Neuron.subject_id == subject_id
-    return Neuron.subject_id.in_(select(Subject.id).where(Subject.null_twin_of_id.is_(None)))
+    return of_no_null_twin(Neuron.subject_id)
 
 
 def _of_explanation(wanted: NeuronFilter) -> Iterator[ColumnElement[bool]]:

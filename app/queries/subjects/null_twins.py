@@ -6,11 +6,12 @@ that is the 2023 score with the twin's 2023 scores.
 
 from dataclasses import dataclass
 
-from sqlalchemy import text
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, select, text
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.domain.headlines import HeadlineKind
 from app.domain.standing import SCORE_2023
+from app.models import Subject
 
 HIGH = 0.95
 """The quantile that a layer's line shows after the median."""
@@ -52,6 +53,11 @@ class TwinStanding:
     def percentile(self) -> float:
         """Share of the twin's neurons whose explanation scores lower."""
         return 1 - self.n_at_least / self.n_scored
+
+
+def of_no_null_twin(subject_id: ColumnElement[int] | InstrumentedAttribute[int]) -> ColumnElement[bool]:
+    """Whether a column's subject is no control. Figures over all subjects are of such alone."""
+    return subject_id.in_(select(Subject.id).where(Subject.null_twin_of_id.is_(None)))
 
 
 _IS_OF_KIND = """CASE
