@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.domain.audit.correction import Controls, corrected_share
-from app.domain.audit.shares import Stratum, population_share
+from app.domain.audit.shares import JudgedStratum, population_share
 from app.domain.review import GivenVerdict, ItemState, SlotKind, Verdict, settlement
 from app.domain.sampling import draw
 
@@ -68,7 +68,7 @@ def judged(plan: Plan, reviewers: Reviewers, *, seed: int) -> Judged:
     strata = []
     for i, stratum in enumerate(drawn.strata):
         own = [holds for holds, of in zip(said, drawn.strata_of, strict=True) if of == i]
-        strata.append(Stratum(stratum.label, stratum.population, stratum.n, len(own), sum(own)))
+        strata.append(JudgedStratum(stratum.label, stratum.population, stratum.n, len(own), sum(own)))
     n_right = plan.n_controls // 2
     n_wrong = plan.n_controls - n_right
     controls = Controls(

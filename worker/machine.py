@@ -6,7 +6,7 @@ import torch
 from huggingface_hub import scan_cache_dir
 from huggingface_hub.errors import CacheNotFound
 
-from app.domain.diagnosis import Finding, State
+from app.domain.diagnosis import CheckState, Finding
 from app.errors import CheckpointError
 from worker.compiled_loops import compiled_loop
 from worker.devices import device_name, first_device
@@ -26,14 +26,14 @@ def device_finding(device: str) -> Finding:
     try:
         chosen = first_device(device)
     except CheckpointError as error:
-        return Finding("models run on", State.BROKEN, error.message.rstrip("."), "Set NEURON_AUDIT_DEVICE to auto")
+        return Finding("models run on", CheckState.BROKEN, error.message.rstrip("."), "Set NEURON_AUDIT_DEVICE to auto")
     if chosen.type == "cuda":
         free, total = torch.cuda.mem_get_info(chosen)
         memory = f"{free / 1e9:.1f} of {total / 1e9:.1f} GB free, {torch.cuda.device_count()} in all"
-        return Finding("models run on", State.OK, f"{device_name(chosen)}, {memory}")
+        return Finding("models run on", CheckState.OK, f"{device_name(chosen)}, {memory}")
     found = f"{chosen}, {torch.get_num_threads()} threads, torch {torch.__version__}"
     advice = "" if chosen.type == "mps" else "Without a GPU models beyond a few hundred million parameters are slow"
-    return Finding("models run on", State.OK if chosen.type == "mps" else State.LIMITED, found, advice)
+    return Finding("models run on", CheckState.OK if chosen.type == "mps" else CheckState.LIMITED, found, advice)
 
 
 def loops_finding() -> Finding:
@@ -41,9 +41,9 @@ def loops_finding() -> Finding:
     try:
         total = compiled_loop(_sum_to)(10)
     except Exception as error:  # noqa: BLE001 - a compiler that does not work fails in many ways
-        return Finding("compiled loops", State.BROKEN, f"{type(error).__name__}: {error}", "Install numba again")
-    state = State.OK if total == _sum_to(10) else State.BROKEN
-    return Finding("compiled loops", state, "numba compiles" if state is State.OK else "numba computes wrongly")
+        return Finding("compiled loops", CheckState.BROKEN, f"{type(error).__name__}: {error}", "Install numba again")
+    state = CheckState.OK if total == _sum_to(10) else CheckState.BROKEN
+    return Finding("compiled loops", state, "numba compiles" if state is CheckState.OK else "numba computes wrongly")
 
 
 def _sum_to(n: int) -> int:
@@ -60,8 +60,10 @@ def models_finding() -> Finding:
     except CacheNotFound:
         repos = []
     if not repos:
-        return Finding("models in the cache", State.OK, "none", "A model of the hub is downloaded when it is needed")
+        return Finding(
+            "models in the cache", CheckState.OK, "none", "A model of the hub is downloaded when it is needed"
+        )
     largest = sorted(repos, key=lambda repo: -repo.size_on_disk)
     named = ", ".join(f"{repo.repo_id} ({repo.size_on_disk_str})" for repo in largest[:MOST_NAMED])
     more = f" and {len(repos) - MOST_NAMED} more" if len(repos) > MOST_NAMED else ""
-    return Finding("models in the cache", State.OK, f"{named}{more}")
+    return Finding("models in the cache", CheckState.OK, f"{named}{more}")

@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 
 from app.cli.common import settings
 from app.db import open_database
-from app.domain.diagnosis import Finding, State, room, works
+from app.domain.diagnosis import CheckState, Finding, room, works
 from app.errors import DomainError
 from app.health import worker_is_alive
 from app.home import files
@@ -24,7 +24,11 @@ from app.settings import Settings
 
 GIGABYTE = 1_000_000_000
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-COLOURS = {State.OK: typer.colors.GREEN, State.LIMITED: typer.colors.YELLOW, State.BROKEN: typer.colors.RED}
+COLOURS = {
+    CheckState.OK: typer.colors.GREEN,
+    CheckState.LIMITED: typer.colors.YELLOW,
+    CheckState.BROKEN: typer.colors.RED,
+}
 
 
 def doctor_command(
@@ -45,7 +49,7 @@ def doctor_command(
 
 def all_findings(loaded: Settings) -> Iterator[Finding]:
     """Every finding, in the order in which they matter."""
-    yield Finding("Python", State.OK, f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    yield Finding("Python", CheckState.OK, f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     yield room(
         "memory",
         psutil.virtual_memory().available,
@@ -78,31 +82,33 @@ def database_findings(loaded: Settings) -> Iterator[Finding]:
     except (DomainError, OperationalError) as error:
         reason = redacted(str(getattr(error, "orig", error))).strip().partition("\n")[0]
         advice = "Start it, or mend DATABASE_URL" if loaded.database_url else "See the log that is named"
-        yield Finding("database", State.BROKEN, f"{which} cannot be used: {reason}", advice)
+        yield Finding("database", CheckState.BROKEN, f"{which} cannot be used: {reason}", advice)
         return
-    yield Finding("database", State.OK, f"{which}, PostgreSQL {version}")
+    yield Finding("database", CheckState.OK, f"{which}, PostgreSQL {version}")
     try:
         current = is_current(engine)
         advice = "Run neuron-audit db migrate" if loaded.database_url else "The next start brings it up to date"
-        state = State.OK if current else State.BROKEN if loaded.database_url else State.LIMITED
+        state = CheckState.OK if current else CheckState.BROKEN if loaded.database_url else CheckState.LIMITED
         found = "of this program" if current else "older than this program"
         yield Finding("schema", state, found, "" if current else advice)
     except NewerSchema as error:
-        yield Finding("schema", State.BROKEN, "newer than this program", error.message)
+        yield Finding("schema", CheckState.BROKEN, "newer than this program", error.message)
         return
     finally:
         engine.dispose()
     if current:
         alive = worker_is_alive(loaded)
         advice = "" if alive else "Start one: neuron-audit worker"
-        yield Finding("worker", State.OK if alive else State.LIMITED, "runs" if alive else "none here", advice)
+        yield Finding(
+            "worker", CheckState.OK if alive else CheckState.LIMITED, "runs" if alive else "none here", advice
+        )
 
 
 def front_end_finding(static: Path) -> Finding:
     """Whether the front-end packages are there."""
     if (static / "vendor" / "htmx.min.js").is_file():
-        return Finding("front end", State.OK, "htmx is there")
-    return Finding("front end", State.BROKEN, "htmx is missing, so no page can be shown", "Run make setup")
+        return Finding("front end", CheckState.OK, "htmx is there")
+    return Finding("front end", CheckState.BROKEN, "htmx is missing, so no page can be shown", "Run make setup")
 
 
 def pdf_finding() -> Finding:
@@ -110,8 +116,8 @@ def pdf_finding() -> Finding:
     try:
         import weasyprint
     except OSError as error:  # a library of the system is missing
-        return Finding("PDF reports", State.LIMITED, str(error).partition("\n")[0], "Install Pango: make packages")
-    return Finding("PDF reports", State.OK, f"WeasyPrint {weasyprint.__version__}")
+        return Finding("PDF reports", CheckState.LIMITED, str(error).partition("\n")[0], "Install Pango: make packages")
+    return Finding("PDF reports", CheckState.OK, f"WeasyPrint {weasyprint.__version__}")
 
 
 def chromium_finding() -> Finding:
@@ -119,8 +125,8 @@ def chromium_finding() -> Finding:
     found = next((path for name in CHROMIUMS if (path := shutil.which(name))), None)
     own = sorted((Path.home() / ".cache" / "ms-playwright").glob("chromium-*/chrome-*/chrome"))
     if found is None and not own:
-        return Finding("Chromium", State.LIMITED, "none", "Only the browser tests need it: make browser")
-    return Finding("Chromium", State.OK, found or str(own[-1]))
+        return Finding("Chromium", CheckState.LIMITED, "none", "Only the browser tests need it: make browser")
+    return Finding("Chromium", CheckState.OK, found or str(own[-1]))
 
 
 def _worker_findings(loaded: Settings) -> Iterator[Finding]:
@@ -128,6 +134,6 @@ def _worker_findings(loaded: Settings) -> Iterator[Finding]:
         from worker.machine import worker_findings
     except ModuleNotFoundError as error:
         advice = "Pages work without them; to explain and collect install neuron-audit[worker]"
-        yield Finding("worker's libraries", State.LIMITED, f"{error.name} is missing", advice)
+        yield Finding("worker's libraries", CheckState.LIMITED, f"{error.name} is missing", advice)
         return
     yield from worker_findings(loaded.device)

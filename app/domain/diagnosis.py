@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 
-class State(StrEnum):
+class CheckState(StrEnum):
     """What a finding means."""
 
     OK = "ok"
@@ -21,7 +21,7 @@ class Finding:
     """One thing: what was found, and what to do where it is not as it should be."""
 
     name: str
-    state: State
+    state: CheckState
     found: str
     advice: str = ""
 
@@ -37,10 +37,10 @@ class Finding:
 
 def works(findings: Sequence[Finding]) -> bool:
     """Whether nothing is broken."""
-    return all(finding.state is not State.BROKEN for finding in findings)
+    return all(finding.state is not CheckState.BROKEN for finding in findings)
 
 
 def room(name: str, free_bytes: int, *, least: int, enough: int, advice: str) -> Finding:
     """A finding about memory or disk: broken below ``least`` bytes, limited below ``enough``."""
-    state = State.BROKEN if free_bytes < least else State.LIMITED if free_bytes < enough else State.OK
-    return Finding(name, state, f"{free_bytes / 1e9:.1f} GB free", "" if state is State.OK else advice)
+    state = CheckState.BROKEN if free_bytes < least else CheckState.LIMITED if free_bytes < enough else CheckState.OK
+    return Finding(name, state, f"{free_bytes / 1e9:.1f} GB free", "" if state is CheckState.OK else advice)

@@ -9,7 +9,7 @@ _WORD = re.compile(r"\s*\S+")
 """A word with the white space before it: inside quotation marks that space is part of a token."""
 
 
-class Change(StrEnum):
+class WordChange(StrEnum):
     """How a run of words differs between two texts."""
 
     SAME = "same"
@@ -21,7 +21,7 @@ class Change(StrEnum):
 class WordRun:
     """Neighbouring words with the same fate."""
 
-    change: Change
+    change: WordChange
     text: str
 
 
@@ -34,10 +34,10 @@ def word_difference(old: str, new: str) -> tuple[WordRun, ...]:
     runs: list[WordRun] = []
     for tag, i, i_end, j, j_end in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
         if tag == "equal":
-            runs.append(WordRun(Change.SAME, "".join(before[i:i_end])))
+            runs.append(WordRun(WordChange.SAME, "".join(before[i:i_end])))
             continue
         if i < i_end:
-            runs.append(WordRun(Change.REMOVED, "".join(before[i:i_end])))
+            runs.append(WordRun(WordChange.REMOVED, "".join(before[i:i_end])))
         if j < j_end:
-            runs.append(WordRun(Change.ADDED, "".join(after[j:j_end])))
+            runs.append(WordRun(WordChange.ADDED, "".join(after[j:j_end])))
     return tuple(runs)

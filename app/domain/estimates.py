@@ -28,7 +28,7 @@ Int64s: TypeAlias = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class DrawnExcerpt:
     """An excerpt by the stratum it belongs to and the probability with which it was drawn."""
 
     excerpt_id: int
@@ -53,7 +53,7 @@ class Weights:
     missing_share: float
 
 
-def weigh(drawn: Sequence[Drawn], populations: Mapping[SampleKind, int]) -> Weights:
+def weigh(drawn: Sequence[DrawnExcerpt], populations: Mapping[SampleKind, int]) -> Weights:
     """The weight of each distinct excerpt, Hajek's within each stratum.
 
     An excerpt that several draws brought counts once, as it was first named: its probability is that of any of
@@ -90,7 +90,7 @@ def weigh(drawn: Sequence[Drawn], populations: Mapping[SampleKind, int]) -> Weig
 
 def drawn_excerpts(
     records: NeuronRecords, scored: Mapping[SampleKind, Sequence[ActivationRecord]]
-) -> tuple[tuple[ActivationRecord, Drawn], ...]:
+) -> tuple[tuple[ActivationRecord, DrawnExcerpt], ...]:
     """Each scored record of the top sample, the bands and ``random`` with the probability of being scored.
 
     A record's stored probability is that of being drawn into its band or into ``random``; of each of these samples
@@ -115,7 +115,7 @@ def drawn_excerpts(
                 probability = share[record.stratum] * by_band + share[SampleKind.RANDOM] * uniform
             else:
                 probability = max(share[SampleKind.TOP], share[SampleKind.RANDOM] * uniform)
-            found.append((record, Drawn(record.excerpt_id, record.stratum, min(probability, 1.0))))
+            found.append((record, DrawnExcerpt(record.excerpt_id, record.stratum, min(probability, 1.0))))
     return tuple(found)
 
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from app.cli.doctor import chromium_finding, database_findings, disk_finding, front_end_finding, pdf_finding
 from app.cli.main import cli
 from app.db import make_engine
-from app.domain.diagnosis import Finding, State, room, works
+from app.domain.diagnosis import CheckState, Finding, room, works
 from app.home import files
 from app.schema import downgrade
 from app.settings import Settings
@@ -65,14 +65,14 @@ def test_a_newer_schema_is_told(fresh_database: str) -> None:
         connection.execute(text("UPDATE alembic_version SET version_num = 'of tomorrow'"))
     engine.dispose()
     assert [(f.name, f.state) for f in database_findings(of(fresh_database))] == [
-        ("database", State.OK),
-        ("schema", State.BROKEN),
+        ("database", CheckState.OK),
+        ("schema", CheckState.BROKEN),
     ]
 
 
 def test_a_database_that_does_not_answer_is_told_without_its_password() -> None:
     (found,) = database_findings(of("postgresql://user:secretword@127.0.0.1:9/x"))
-    assert (found.state, "secretword" in found.line) == (State.BROKEN, False)
+    assert (found.state, "secretword" in found.line) == (CheckState.BROKEN, False)
 
 
 @pytest.mark.parametrize(("free", "state"), [(1, "broken"), (5, "limited"), (9, "ok")])
@@ -87,8 +87,8 @@ def test_the_room_of_a_folder_that_is_not_there_is_that_of_its_disk(tmp_path: Pa
 
 
 def test_a_missing_front_end_breaks_everything(tmp_path: Path) -> None:
-    assert front_end_finding(tmp_path).state is State.BROKEN
-    assert front_end_finding(files("static")).state is State.OK
+    assert front_end_finding(tmp_path).state is CheckState.BROKEN
+    assert front_end_finding(files("static")).state is CheckState.OK
 
 
 def test_little_memory_fails_the_command(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +109,7 @@ def test_without_pango_and_chromium_the_rest_works(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(shutil, "which", lambda name: None)
     monkeypatch.setenv("HOME", str(tmp_path))
     findings = [pdf_finding(), chromium_finding()]
-    assert [f.state for f in findings] == [State.LIMITED, State.LIMITED]
+    assert [f.state for f in findings] == [CheckState.LIMITED, CheckState.LIMITED]
     assert "libpango" in findings[0].found
     assert works(findings)
 
@@ -122,14 +122,14 @@ def test_without_the_workers_libraries_pages_work(run: Any, monkeypatch: pytest.
 
 
 def test_a_device_that_is_not_there_is_broken_and_a_processor_is_slow() -> None:
-    assert device_finding("cuda:77").state is State.BROKEN
-    assert device_finding("cpu").state is State.LIMITED
+    assert device_finding("cuda:77").state is CheckState.BROKEN
+    assert device_finding("cpu").state is CheckState.LIMITED
 
 
 def test_a_compiler_that_fails_or_computes_wrongly_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert loops_finding().state is State.OK
+    assert loops_finding().state is CheckState.OK
     monkeypatch.setattr(machine, "compiled_loop", lambda loop: lambda n: -1)
-    assert loops_finding().state is State.BROKEN
+    assert loops_finding().state is CheckState.BROKEN
 
     def fails(loop: Any) -> Any:
         raise ImportError("no llvm")
@@ -151,4 +151,6 @@ def test_models_in_the_cache_are_named(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_line_holds_state_name_finding_and_advice() -> None:
-    assert Finding("disk", State.LIMITED, "2.0 GB free", "Make room").line == "limited disk: 2.0 GB free. Make room"
+    assert (
+        Finding("disk", CheckState.LIMITED, "2.0 GB free", "Make room").line == "limited disk: 2.0 GB free. Make room"
+    )

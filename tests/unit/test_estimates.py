@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from app.domain.activations import ActivationRecord, NeuronRecords
 from app.domain.estimates import (
-    Drawn,
+    DrawnExcerpt,
     Float64s,
     Weights,
     correlation_sums,
@@ -75,7 +75,7 @@ def test_on_a_census_they_are_the_plain_statistics(rows: list[tuple[list[float],
     real = [np.array(r, dtype=np.float32) for r, _, _ in rows]
     predicted = [np.array(p, dtype=np.float32) for _, p, _ in rows]
     kinds = [kind for _, _, kind in rows]
-    drawn = [Drawn(i, kind, 1.0) for i, kind in enumerate(kinds)]
+    drawn = [DrawnExcerpt(i, kind, 1.0) for i, kind in enumerate(kinds)]
     weights = weigh(drawn, {kind: kinds.count(kind) for kind in set(kinds)})
     assert weights.values.tolist() == [1.0] * len(rows)
     plain, weighted = correlation(real, predicted), weighted_correlation(real, predicted, weights.values)
@@ -105,7 +105,7 @@ def draw(kinds: Sequence[SampleKind], sizes: dict[SampleKind, int], generator: n
 
 def weights_of(chosen: Sequence[int], kinds: Sequence[SampleKind], counts: dict[SampleKind, int]) -> Weights:
     sizes = {kind: sum(kinds[i] is kind for i in chosen) for kind in counts}
-    return weigh([Drawn(i, kinds[i], sizes[kinds[i]] / counts[kinds[i]]) for i in chosen], counts)
+    return weigh([DrawnExcerpt(i, kinds[i], sizes[kinds[i]] / counts[kinds[i]]) for i in chosen], counts)
 
 
 SIZES = {TOP: 10, HIGH: 15, LOW: 40}
@@ -140,13 +140,13 @@ def test_excerpts_with_unequal_probabilities_in_a_stratum_are_unbiased() -> None
     means = []
     for _ in range(800):
         chosen = np.flatnonzero(generator.random(200) < probability).tolist()
-        weights = weigh([Drawn(i, kinds[i], float(probability[i])) for i in chosen], counts)
+        weights = weigh([DrawnExcerpt(i, kinds[i], float(probability[i])) for i in chosen], counts)
         means.append(float(weights.values @ totals[chosen]))
     assert np.mean(means) == pytest.approx(totals.sum(), abs=4 * np.std(means) / np.sqrt(800) + 0.01 * totals.sum())
 
 
 def test_an_excerpt_drawn_twice_counts_once_and_missing_strata_are_named() -> None:
-    drawn = [Drawn(1, TOP, 0.5), Drawn(2, TOP, 0.5), Drawn(1, TOP, 0.5)]
+    drawn = [DrawnExcerpt(1, TOP, 0.5), DrawnExcerpt(2, TOP, 0.5), DrawnExcerpt(1, TOP, 0.5)]
     weights = weigh(drawn, {TOP: 4, HIGH: 3, LOW: 13})
     assert weights.indices.tolist() == [0, 1]
     assert weights.values.tolist() == [2.0, 2.0]
@@ -157,12 +157,12 @@ def test_an_excerpt_drawn_twice_counts_once_and_missing_strata_are_named() -> No
 @pytest.mark.parametrize("probability", [0.0, 1.5, float("nan")])
 def test_a_probability_that_is_none_is_refused(probability: float) -> None:
     with pytest.raises(ValueError, match="inclusion probability"):
-        weigh([Drawn(1, TOP, probability)], {TOP: 1})
+        weigh([DrawnExcerpt(1, TOP, probability)], {TOP: 1})
 
 
 def test_more_excerpts_than_a_stratum_holds_are_refused() -> None:
     with pytest.raises(ValueError, match="more excerpts"):
-        weigh([Drawn(1, TOP, 1.0), Drawn(2, TOP, 1.0)], {TOP: 1})
+        weigh([DrawnExcerpt(1, TOP, 1.0), DrawnExcerpt(2, TOP, 1.0)], {TOP: 1})
 
 
 def test_tokens_that_are_claimed_and_that_fire_are_as_many_as_in_the_corpus() -> None:
@@ -195,7 +195,9 @@ def test_the_jackknife_tells_the_variance_over_draws() -> None:
 
 
 def test_replicates_keep_every_strata_total_and_leave_a_census_alone() -> None:
-    drawn = [Drawn(i, TOP, 1.0) for i in range(3)] + [Drawn(10 + i, LOW, 0.01 * (1 + i)) for i in range(4)]
+    drawn = [DrawnExcerpt(i, TOP, 1.0) for i in range(3)] + [
+        DrawnExcerpt(10 + i, LOW, 0.01 * (1 + i)) for i in range(4)
+    ]
     weights = weigh(drawn, {TOP: 3, LOW: 100})
     replicates, factors = jackknife_weights(weights)
     assert replicates.shape == (4, 7)
@@ -205,7 +207,13 @@ def test_replicates_keep_every_strata_total_and_leave_a_census_alone() -> None:
 
 
 def test_a_stratum_with_one_excerpt_is_joined_with_its_neighbour() -> None:
-    drawn = [Drawn(1, TOP, 0.25), Drawn(2, HIGH, 0.1), Drawn(3, LOW, 0.1), Drawn(4, LOW, 0.1), Drawn(5, LOW, 0.1)]
+    drawn = [
+        DrawnExcerpt(1, TOP, 0.25),
+        DrawnExcerpt(2, HIGH, 0.1),
+        DrawnExcerpt(3, LOW, 0.1),
+        DrawnExcerpt(4, LOW, 0.1),
+        DrawnExcerpt(5, LOW, 0.1),
+    ]
     replicates, _ = jackknife_weights(weigh(drawn, {TOP: 4, HIGH: 30, LOW: 300}))
     assert len(replicates) == 5
     np.testing.assert_allclose(replicates.sum(axis=1), 334)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app.domain.estimates import Drawn, correlation_sums, weigh, weighted_interval
+from app.domain.estimates import DrawnExcerpt, correlation_sums, weigh, weighted_interval
 from app.domain.intervals import FISHER, PLAIN
 from app.domain.samples import BAND_EDGES, STRATA, SampleKind
 from app.domain.scores import pearson
@@ -37,11 +37,11 @@ def test_the_interval_covers_the_corpus(shape: float, per_stratum: int) -> None:
     counts = {kind: int((strata == number).sum()) for number, kind in enumerate(STRATA)}
     generator, held = np.random.default_rng(1), 0
     for _ in range(N_DRAWS):
-        drawn: list[Drawn] = []
+        drawn: list[DrawnExcerpt] = []
         for number, kind in enumerate(STRATA):
             own = np.flatnonzero(strata == number)
             n = min(per_stratum, len(own))
-            drawn += [Drawn(int(i), kind, n / len(own)) for i in generator.choice(own, n, replace=False)]
+            drawn += [DrawnExcerpt(int(i), kind, n / len(own)) for i in generator.choice(own, n, replace=False)]
         weights = weigh(drawn, counts)
         chosen = sums[[drawn[index].excerpt_id for index in weights.indices]]
         interval = weighted_interval(weights, chosen, pearson, FISHER)
@@ -57,7 +57,9 @@ def test_the_interval_of_a_mean_covers_skewed_contributions(shape: float, per_st
     generator, held, n_draws = np.random.default_rng(2), 0, 1500
     kinds = STRATA[1:5]
     counts = dict.fromkeys(kinds, 100_000)
-    weights = weigh([Drawn(i, kinds[i // per_stratum], per_stratum / 100_000) for i in range(4 * per_stratum)], counts)
+    weights = weigh(
+        [DrawnExcerpt(i, kinds[i // per_stratum], per_stratum / 100_000) for i in range(4 * per_stratum)], counts
+    )
     for _ in range(n_draws):
         drawn = generator.gamma(shape, 1.0, (4 * per_stratum, 1))
         interval = weighted_interval(weights, drawn, lambda sums: sums[:, 0] / 400_000, PLAIN)
@@ -68,6 +70,6 @@ def test_the_interval_of_a_mean_covers_skewed_contributions(shape: float, per_st
 
 def test_a_census_has_no_width() -> None:
     sums = np.random.default_rng(0).random((6, 6)) + np.array([8, 1, 1, 5, 5, 1])
-    weights = weigh([Drawn(i, SampleKind.TOP, 1.0) for i in range(6)], {SampleKind.TOP: 6})
+    weights = weigh([DrawnExcerpt(i, SampleKind.TOP, 1.0) for i in range(6)], {SampleKind.TOP: 6})
     value = float(pearson(sums.sum(axis=0)[None])[0])
     assert weighted_interval(weights, sums, pearson, FISHER) == pytest.approx((value, value))

@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 
 from app.domain.activations import SampleKind, Split
 from app.domain.authors import AuthorKind
-from app.domain.differences import Change
+from app.domain.differences import WordChange
 from app.domain.results import ExplanationResult, ScoreResult, SimulatedExcerpt, SimulationResult
 from app.models import Neuron, Sample, Subject
 from app.queries.explanations.store import Author, store_explanation
@@ -82,7 +82,7 @@ def test_the_newest_by_different_authors_are_shown_unless_others_are_chosen(
     assert [c.id for c in context().columns] == [new, other]
     client.get(f"/tiny/1/2/compare?explanation={other}&explanation={old}")
     assert [c.id for c in context().columns] == [other, old]
-    assert [c.change for c in context().columns[1].difference] == [Change.REMOVED, Change.ADDED]
+    assert [c.change for c in context().columns[1].difference] == [WordChange.REMOVED, WordChange.ADDED]
 
 
 def test_two_explanations_of_one_author_show_the_drift(

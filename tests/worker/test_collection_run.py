@@ -26,7 +26,7 @@ from worker.collection import run as run_module
 from worker.collection.command import parse_part, slug_of_model
 from worker.collection.passes import Part
 from worker.collection.reporting import Progress
-from worker.collection.run import CollectOptions, Outcome, collect
+from worker.collection.run import CollectionOutcome, CollectOptions, collect
 from worker.subjects.load import LoadOptions, load_subject
 from worker.subjects.loaded import LoadedSubject
 
@@ -143,7 +143,7 @@ def test_parts_are_stored_when_the_last_is_there(sessions: Sessions, subject: Lo
     first = collect(sessions, subject, CORPUS, tmp_path, replace(OPTIONS, part=Part(1, 2)))
     assert not first.complete
     last = collect(sessions, subject, CORPUS, tmp_path, replace(OPTIONS, part=Part(0, 2)))
-    assert last == Outcome(first.collection_id, True, 960, whole.notes)
+    assert last == CollectionOutcome(first.collection_id, True, 960, whole.notes)
     assert rows(sessions, last.collection_id) == rows(sessions, whole.collection_id)
     assert statistics(sessions) == expected
 

@@ -88,7 +88,7 @@ class CollectOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CollectionOutcome:
     """The result of a collection. ``complete`` is False while other parts of it are missing."""
 
     collection_id: int
@@ -104,7 +104,7 @@ def collect(
     folder: Path,
     options: CollectOptions,
     tell: Tell = tell_nobody,
-) -> Outcome:
+) -> CollectionOutcome:
     """One pass of a subject over a corpus, stored when it is whole.
 
     Every process of ``options.group`` calls this with the same arguments; each does its part, and the first one stores.
@@ -171,7 +171,7 @@ class _Job:
         info = self._subject.info
         return asdict(info) | {"site": info.site.as_json()}
 
-    def look_back(self) -> Outcome | None:
+    def look_back(self) -> CollectionOutcome | None:
         """Finish or discard what an earlier call left unfinished; returns its outcome where that was complete."""
         if self._options.restart:
             self.forget()
@@ -192,14 +192,14 @@ class _Job:
                     )
             self.folder.remove()
 
-    def finish_leaving(self) -> Outcome | None:
+    def finish_leaving(self) -> CollectionOutcome | None:
         """What came of an earlier call that was killed between storing its collection and removing its folder."""
         outcome = None
         for key in self.folder.removed_keys:
             with transaction(self._sessions) as session:
                 found = state.completed_collection(session, key=key)
             if found is not None:
-                outcome = Outcome(found.collection_id, complete=True, tokens=found.tokens, notes=found.notes)
+                outcome = CollectionOutcome(found.collection_id, complete=True, tokens=found.tokens, notes=found.notes)
         self.folder.finish_removing()
         return outcome
 
@@ -268,7 +268,7 @@ class _Job:
         with transaction(self._sessions) as session:
             return state.collection_status(session, collection_id=identity.collection_id) == CollectionStatus.COMPLETE
 
-    def go(self, plan: Plan, identity: Identity) -> Outcome:
+    def go(self, plan: Plan, identity: Identity) -> CollectionOutcome:
         """The pass of this part; and the storing, where all parts are there."""
         work = self._pass(plan)
         found_first = self._group.from_first(lambda: self._bounds(work, identity))
@@ -282,7 +282,9 @@ class _Job:
                 return self.leave_together(identity, plan, self.notes(plan))
             found = merged if self._group.size > 1 else self._with_other_parts(merged)
             if len(found.shards) < plan.n_shards:
-                return Outcome(identity.collection_id, complete=False, tokens=plan.tokens, notes=self.notes(plan))
+                return CollectionOutcome(
+                    identity.collection_id, complete=False, tokens=plan.tokens, notes=self.notes(plan)
+                )
             n_looked_at = plan.context_length * lookalike_size(plan.n_excerpts)
             pace = self._pace(CollectionStage.LOOK, n_looked_at, identity)
             finished = Finished(found, bounds, work, input_weights=partial(input_weights, self._subject))
@@ -361,7 +363,7 @@ class _Job:
         """What is known of weights and corpus before the pass."""
         return (*self._subject.notes, *plan.notes)
 
-    def leave_together(self, identity: Identity, plan: Plan, notes: tuple[str, ...]) -> Outcome:
+    def leave_together(self, identity: Identity, plan: Plan, notes: tuple[str, ...]) -> CollectionOutcome:
         """End with a complete collection in every process of the group; the others wait for the first."""
         if self._group.rank == 0:
             outcome = self.leave(identity, plan, notes)
@@ -369,13 +371,13 @@ class _Job:
             return outcome
         self._group.wait()
         self.folder.remove()  # where it is on another disk than the first one's
-        return Outcome(identity.collection_id, complete=True, tokens=plan.tokens, notes=notes)
+        return CollectionOutcome(identity.collection_id, complete=True, tokens=plan.tokens, notes=notes)
 
-    def leave(self, identity: Identity, plan: Plan, notes: tuple[str, ...]) -> Outcome:
+    def leave(self, identity: Identity, plan: Plan, notes: tuple[str, ...]) -> CollectionOutcome:
         """End with a complete collection: its cut is kept for later passes, what only an unfinished one needs goes."""
         keep_cut(self.home, plan, self._subject.vocabulary.digest)
         self.folder.remove()
-        return Outcome(identity.collection_id, complete=True, tokens=plan.tokens, notes=notes)
+        return CollectionOutcome(identity.collection_id, complete=True, tokens=plan.tokens, notes=notes)
 
 
 def check_context(context_length: int, *, has_bos: bool, max_positions: int | None) -> None:

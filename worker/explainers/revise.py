@@ -15,7 +15,7 @@ from worker.method.contracts import Candidate, NeuronTask, Services, Simulator, 
 from worker.method.live import LiveSubject, live_subject
 from worker.method.prompts import load
 from worker.method.prompts.rendering import block, escape, highlighted, highlighted_peak, levelled
-from worker.method.sentences import Measured, measure, write_sentences
+from worker.method.sentences import MeasuredSentence, measure, write_sentences
 from worker.method.structured_requests import StructuredRequest, request_all
 from worker.providers.base import Message, Provider
 
@@ -73,7 +73,11 @@ class Revise:
         return ranked(scored, task, self.simulator)
 
     def _revised(
-        self, first: Candidate, revising: Sequence[Measured], measured: Sequence[Measured], task: NeuronTask
+        self,
+        first: Candidate,
+        revising: Sequence[MeasuredSentence],
+        measured: Sequence[MeasuredSentence],
+        task: NeuronTask,
     ) -> list[Candidate]:
         question = StructuredRequest(
             step="revise",
@@ -90,7 +94,7 @@ class Revise:
         revised = Candidate(answer.value, first.provenance, shown=shown)
         return [_noted(revised, {**note, "model": answer.model})]
 
-    def _written_score(self, text: str, scoring: Sequence[Measured], task: NeuronTask) -> ScoreResult:
+    def _written_score(self, text: str, scoring: Sequence[MeasuredSentence], task: NeuronTask) -> ScoreResult:
         records = [m.record for m in scoring]
         estimate, n_valid = _estimate(scoring, simulated(text, records, task, self.simulator), task.seed)
         baseline, _ = _estimate(scoring, token_lookup(task.records, records), task.seed)
@@ -107,7 +111,9 @@ class Revise:
         )
 
 
-def _estimate(scoring: Sequence[Measured], simulations: Sequence[SimulatedExcerpt], seed: int) -> tuple[Estimate, int]:
+def _estimate(
+    scoring: Sequence[MeasuredSentence], simulations: Sequence[SimulatedExcerpt], seed: int
+) -> tuple[Estimate, int]:
     """Correlation over the sentences that could be simulated, and how many these are."""
     kept = [(m, s.expected) for m, s in zip(scoring, simulations, strict=True) if s.expected is not None]
     estimate = correlation_with_interval(
@@ -119,7 +125,7 @@ def _estimate(scoring: Sequence[Measured], simulations: Sequence[SimulatedExcerp
     return estimate, len(kept)
 
 
-def revision_prompt(text: str, revising: Sequence[Measured], task: NeuronTask) -> tuple[Message, ...]:
+def revision_prompt(text: str, revising: Sequence[MeasuredSentence], task: NeuronTask) -> tuple[Message, ...]:
     """The claim, the train records and the revising half of the sentences, with their real activations marked."""
     maximum = maximum_of(task)
     parts = [block("claim", escape(text))]
@@ -135,7 +141,7 @@ def _noted(candidate: Candidate, note: Mapping[str, Any]) -> Candidate:
     return replace(candidate, provenance={**candidate.provenance, "revision": dict(note)})
 
 
-def _note(measured: Sequence[Measured], *, revised: bool) -> dict[str, Any]:
+def _note(measured: Sequence[MeasuredSentence], *, revised: bool) -> dict[str, Any]:
     return {
         "revised": revised,
         "sentences": [

@@ -158,7 +158,7 @@ CLASSES: tuple[TokenClass, ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class TokenTable:
+class ClassedTokens:
     """What is known of each token of a vocabulary. All arrays are [V]."""
 
     members: Mapping[str, BoolArray]
@@ -176,12 +176,12 @@ class TokenTable:
 
 
 @lru_cache(maxsize=16)
-def token_table(vocabulary: Vocabulary) -> TokenTable:
+def token_table(vocabulary: Vocabulary) -> ClassedTokens:
     """The classes and traits of every token; computed once per vocabulary."""
     texts = tuple(token.decode("utf-8", errors="replace") for token in vocabulary.tokens)
     cores = tuple(text.strip() for text in texts)
     pairs = list(zip(cores, texts, strict=True))
-    return TokenTable(
+    return ClassedTokens(
         members={c.name: _flags(c.matches(core, whole) for core, whole in pairs) for c in CLASSES},
         cores=cores,
         newline=_flags("\n" in text for text in texts),

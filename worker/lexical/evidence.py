@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.activations import ActivationRecord, NeuronRecords
-from app.domain.estimates import Drawn, weigh
+from app.domain.estimates import DrawnExcerpt, weigh
 from app.domain.samples import SampleKind
 from app.domain.token_table import TokenTable
 from app.domain.tokens import Vocabulary
@@ -113,7 +113,7 @@ def _corpus_weights(shown: Sequence[ActivationRecord], records: NeuronRecords) -
     drawn = [i for i, r in enumerate(shown) if r.probability is not None and r.stratum is not None]
     if drawn and records.populations:
         rows = [
-            Drawn(shown[i].excerpt_id, shown[i].stratum or SampleKind.RANDOM, shown[i].probability or 1.0)
+            DrawnExcerpt(shown[i].excerpt_id, shown[i].stratum or SampleKind.RANDOM, shown[i].probability or 1.0)
             for i in drawn
         ]
         found = weigh(rows, records.populations)

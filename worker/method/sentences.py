@@ -73,7 +73,7 @@ def _read(reply: str, n: int) -> tuple[Sentence, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredSentence:
     """A test sentence with the neuron's real activations on it."""
 
     sentence: Sentence
@@ -88,7 +88,7 @@ class Measured:
 
 def measure(
     sentences: Sequence[Sentence], task: NeuronTask, subject: LiveSubject, *, maximum: float
-) -> tuple[Measured, ...]:
+) -> tuple[MeasuredSentence, ...]:
     """Run the subject on each sentence. The neuron fires where its level reaches ``ACTIVE_LEVEL`` of 10.
 
     ``maximum`` is the activation that level 10 corresponds to. Raises MethodError where the neuron belongs to another
@@ -97,6 +97,6 @@ def measure(
     texts = [sentence.text for sentence in sentences]
     records = same_subject(subject, task).activations(texts, layer=task.layer, index=task.index)
     return tuple(
-        Measured(sentence, record, fired=int(normalise(record.activations, maximum).max()) >= ACTIVE_LEVEL)
+        MeasuredSentence(sentence, record, fired=int(normalise(record.activations, maximum).max()) >= ACTIVE_LEVEL)
         for sentence, record in zip(sentences, records, strict=True)
     )

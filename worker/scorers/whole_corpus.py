@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from app.domain.activations import ActivationRecord, FloatArray, NeuronRecords, SampleKind
 from app.domain.estimates import (
-    Drawn,
+    DrawnExcerpt,
     Statistic,
     Weights,
     correlation_sums,
@@ -99,7 +99,7 @@ class WholeCorpusScorer:
         pairs = drawn_excerpts(records, by_kind)
         if not pairs:
             return "the number of excerpts in each stratum of the corpus is not known"
-        drawn: tuple[Drawn, ...] = tuple(draw for _, draw in pairs)
+        drawn: tuple[DrawnExcerpt, ...] = tuple(draw for _, draw in pairs)
         weights = weigh(drawn, records.populations)
         if 1 - weights.missing_share < LEAST_COVERED:
             strata = ", ".join(weights.missing)

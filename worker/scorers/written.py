@@ -18,7 +18,7 @@ from app.domain.steps.spec import Records
 from app.errors import MethodError
 from worker.method.contracts import CannotSimulate, NeuronTask, ScoredExcerpt, Services, Simulator
 from worker.method.live import LiveSubject, live_subject
-from worker.method.sentences import Measured, measure, write_sentences
+from worker.method.sentences import MeasuredSentence, measure, write_sentences
 from worker.providers.base import Provider
 from worker.scorers.found_texts import precision
 from worker.scorers.samples import scored
@@ -62,7 +62,9 @@ class WrittenScorer:
             return self._failed("the neuron never fires in its records")
         return self.of_sentences(text, measure(answer.value, task, self.subject, maximum=task.records.level_10), task)
 
-    def of_sentences(self, text: str, measured: Sequence[Measured], task: NeuronTask) -> tuple[ScoreResult, ...]:
+    def of_sentences(
+        self, text: str, measured: Sequence[MeasuredSentence], task: NeuronTask
+    ) -> tuple[ScoreResult, ...]:
         """The scorer's numbers from what the subject did on the sentences written for the text."""
         raise NotImplementedError
 
@@ -82,7 +84,9 @@ class BoundaryScorer(WrittenScorer):
     name = "boundary"
     seed_offset = 1
 
-    def of_sentences(self, text: str, measured: Sequence[Measured], task: NeuronTask) -> tuple[ScoreResult, ...]:
+    def of_sentences(
+        self, text: str, measured: Sequence[MeasuredSentence], task: NeuronTask
+    ) -> tuple[ScoreResult, ...]:
         """The mean and both shares."""
         inside = [m.fired for m in measured if m.sentence.fires]
         outside = [not m.fired for m in measured if not m.sentence.fires]
@@ -106,7 +110,9 @@ class OwnTextsScorer(WrittenScorer):
     name = "own_texts"
     seed_offset = 2
 
-    def of_sentences(self, text: str, measured: Sequence[Measured], task: NeuronTask) -> tuple[ScoreResult, ...]:
+    def of_sentences(
+        self, text: str, measured: Sequence[MeasuredSentence], task: NeuronTask
+    ) -> tuple[ScoreResult, ...]:
         """One number."""
         own = [m.record for m in measured if m.sentence.fires]
         length = max(1, round(float(np.mean([len(record.token_ids) for record in own]))))
@@ -144,7 +150,9 @@ class WrittenTextsScorer(WrittenScorer):
             raise MethodError(f"The scorer {cls.name} needs a simulator.")
         return cls(services.provider, live_subject(services, cls.name), services.simulator, parameters)
 
-    def of_sentences(self, text: str, measured: Sequence[Measured], task: NeuronTask) -> tuple[ScoreResult, ...]:
+    def of_sentences(
+        self, text: str, measured: Sequence[MeasuredSentence], task: NeuronTask
+    ) -> tuple[ScoreResult, ...]:
         """One number; undefined where nothing is claimed or nothing could be simulated."""
         records = [m.record for m in measured]
         shown = [(record.excerpt_id, record.token_ids) for record in records]

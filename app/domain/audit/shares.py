@@ -22,7 +22,7 @@ simulation: from 12 strata of 2 to 60 of 1, alike or unlike, the interval covers
 
 
 @dataclass(frozen=True, slots=True)
-class Stratum:
+class JudgedStratum:
     """One stratum of a sample: ``population`` explanations, ``sampled`` of them, ``judged`` so far, ``holds`` hold."""
 
     name: str
@@ -54,7 +54,7 @@ class Share:
         return Estimate(self.value, interval=self.interval)
 
 
-def population_share(strata: Sequence[Stratum]) -> Share | None:
+def population_share(strata: Sequence[JudgedStratum]) -> Share | None:
     """The share of the population that holds; None before the first verdict.
 
     With a verdict in each stratum: the mean of the strata's shares, weighted by their populations. Before that, every
@@ -68,12 +68,12 @@ def population_share(strata: Sequence[Stratum]) -> Share | None:
     return _hajek(strata) if silent_strata(strata) else _stratified(strata)
 
 
-def silent_strata(strata: Sequence[Stratum]) -> int:
+def silent_strata(strata: Sequence[JudgedStratum]) -> int:
     """How many strata of the sample have no verdict yet."""
     return sum(1 for stratum in strata if stratum.sampled and not stratum.judged)
 
 
-def verdicts_needed(strata: Sequence[Stratum], *, width: float) -> int | None:
+def verdicts_needed(strata: Sequence[JudgedStratum], *, width: float) -> int | None:
     """How many more judged items narrow the interval to ``width`` (0 to 1), at the share seen so far.
 
     They are thought to be spread over the strata as the present ones are. 0 where the interval is narrow enough. May
@@ -97,18 +97,18 @@ def verdicts_needed(strata: Sequence[Stratum], *, width: float) -> int | None:
 _PRECISION = 1e-9
 
 
-def _judged(strata: Sequence[Stratum], factor: float) -> float:
+def _judged(strata: Sequence[JudgedStratum], factor: float) -> float:
     return sum(min(stratum.population, factor * stratum.judged) for stratum in strata)
 
 
-def _width(strata: Sequence[Stratum], factor: float) -> float:
+def _width(strata: Sequence[JudgedStratum], factor: float) -> float:
     """The width of the interval with ``factor`` times as many verdicts in each stratum that hold as often."""
     share = _hajek(strata, factor) if silent_strata(strata) else _stratified(strata, factor)
     low, high = share.interval
     return high - low
 
 
-def _stratified(strata: Sequence[Stratum], factor: float = 1.0) -> Share:
+def _stratified(strata: Sequence[JudgedStratum], factor: float = 1.0) -> Share:
     population = sum(stratum.population for stratum in strata if stratum.sampled)
     judged = [s for s in strata if s.judged]
     share = sum(s.population * s.holds / s.judged for s in judged) / population
@@ -124,7 +124,7 @@ def _stratified(strata: Sequence[Stratum], factor: float = 1.0) -> Share:
     return Share(share, _independent(n, population) if len(judged) == 1 else _draws(near_share, variance))
 
 
-def _hajek(strata: Sequence[Stratum], factor: float = 1.0) -> Share:
+def _hajek(strata: Sequence[JudgedStratum], factor: float = 1.0) -> Share:
     weights = [(s.population / s.sampled, s) for s in strata if s.judged]
     total = sum(weight * s.judged for weight, s in weights)
     share = sum(weight * s.holds for weight, s in weights) / total
@@ -142,7 +142,7 @@ def _draws(share: float, variance: float) -> float:
     return math.inf if variance == 0 else share * (1 - share) / variance
 
 
-def domain_share(strata: Sequence[Stratum], within: Sequence[tuple[int, int]]) -> Share | None:
+def domain_share(strata: Sequence[JudgedStratum], within: Sequence[tuple[int, int]]) -> Share | None:
     """The share within a part of the population that cuts across strata, such as one layer; None without a verdict.
 
     ``within`` are (judged, holds) of that part, stratum by stratum. A stratum's part of the population is taken to be

@@ -11,7 +11,7 @@ from app.domain.audit.correction import Controls, corrected_share
 from app.domain.audit.prediction import prediction
 from app.domain.audit.shares import (
     NO_VERDICT,
-    Stratum,
+    JudgedStratum,
     domain_share,
     population_share,
     silent_strata,
@@ -80,8 +80,10 @@ def _holds(item: ItemFacts) -> bool:
     return item.outcome is Verdict.HOLDS
 
 
-def _stratum(drawn: Mapping[str, Any], members: Sequence[ItemFacts], counts: Callable[[ItemFacts], bool]) -> Stratum:
-    return Stratum(
+def _stratum(
+    drawn: Mapping[str, Any], members: Sequence[ItemFacts], counts: Callable[[ItemFacts], bool]
+) -> JudgedStratum:
+    return JudgedStratum(
         drawn["label"],
         drawn["population"],
         drawn["n"],
@@ -99,7 +101,7 @@ def _outcome(
     return OutcomeShare(outcome, n, Estimate(None, NO_VERDICT) if found is None else found.estimate)
 
 
-def _grouping(by: Stratifier, strata: Sequence[Stratum], by_stratum: Sequence[Sequence[ItemFacts]]) -> Grouping:
+def _grouping(by: Stratifier, strata: Sequence[JudgedStratum], by_stratum: Sequence[Sequence[ItemFacts]]) -> Grouping:
     members: dict[str, list[list[ItemFacts]]] = {}
     for stratum, of in enumerate(by_stratum):
         for item in of:
@@ -107,7 +109,7 @@ def _grouping(by: Stratifier, strata: Sequence[Stratum], by_stratum: Sequence[Se
     return Grouping(by, tuple(_group(label, strata, members[label]) for label in sorted(members, key=_order)))
 
 
-def _group(label: str, strata: Sequence[Stratum], within: Sequence[Sequence[ItemFacts]]) -> GroupShare:
+def _group(label: str, strata: Sequence[JudgedStratum], within: Sequence[Sequence[ItemFacts]]) -> GroupShare:
     counts = [
         (sum(item.is_judged for item in of), sum(item.is_judged and _holds(item) for item in of)) for of in within
     ]

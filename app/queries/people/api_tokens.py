@@ -20,7 +20,7 @@ PREFIX = "na_"
 
 
 @dataclass(frozen=True, slots=True)
-class TokenShown:
+class ApiTokenShown:
     """A token as its owner sees it. The token itself is shown once, when it is made."""
 
     id: int
@@ -52,14 +52,14 @@ def create_api_token(session: Session, *, account_id: int, name: str, scope: Tok
     return token
 
 
-def api_tokens_of(session: Session, *, account_id: int) -> tuple[TokenShown, ...]:
+def api_tokens_of(session: Session, *, account_id: int) -> tuple[ApiTokenShown, ...]:
     """The tokens that still work, the newest first."""
     rows = session.scalars(
         select(ApiToken)
         .where(ApiToken.account_id == account_id, ApiToken.revoked_at.is_(None), ApiToken.expires_at > func.now())
         .order_by(ApiToken.id.desc())
     )
-    return tuple(TokenShown(row.id, row.name, TokenScope(row.scope), row.created_at, row.expires_at) for row in rows)
+    return tuple(ApiTokenShown(row.id, row.name, TokenScope(row.scope), row.created_at, row.expires_at) for row in rows)
 
 
 def revoke_api_token(session: Session, *, account_id: int, token_id: int) -> None:

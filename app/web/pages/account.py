@@ -12,7 +12,7 @@ from app.domain.roles import Permission, TokenScope, scopes_with
 from app.errors import ConfirmationRequired
 from app.queries.common.inputs import one_of
 from app.queries.people.accounts import Viewer, has_password
-from app.queries.people.api_tokens import TokenShown, api_tokens_of, create_api_token, revoke_api_token
+from app.queries.people.api_tokens import ApiTokenShown, api_tokens_of, create_api_token, revoke_api_token
 from app.queries.people.passwords import check_password, confirm_password, set_password
 from app.queries.people.second_factor import n_recovery_codes
 from app.queries.people.sessions import SessionShown, end_session, sessions_of
@@ -38,7 +38,7 @@ class AccountPage:
     n_recovery_codes: int | None
     """None without a second factor."""
     sessions: tuple[SessionShown, ...]
-    tokens: tuple[TokenShown, ...]
+    tokens: tuple[ApiTokenShown, ...]
     scopes: tuple[TokenScope, ...]
     new_token: str | None = None
     """Shown once."""

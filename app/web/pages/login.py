@@ -44,7 +44,7 @@ class LoginForm(BaseModel):
     code: str = Field("", max_length=LONGEST_FIELD)
 
 
-class TokenForm(LoginForm):
+class LoginTokenForm(LoginForm):
     """A one-time token."""
 
     token: str = Field(max_length=LONGEST_LOGIN_TOKEN)
@@ -79,7 +79,7 @@ def log_in_with_token(
     session: DbSession,
     settings: AppSettings,
     view: CurrentView,
-    form: Annotated[TokenForm, Form()],
+    form: Annotated[LoginTokenForm, Form()],
 ) -> Response:
     """Use up the token and hand out a session; the form again for one that is used up or too old. Raises CodeNeeded."""
     try:

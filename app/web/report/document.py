@@ -43,7 +43,7 @@ from app.web.report.sections import (
     Access,
     Auditor,
     AuditReport,
-    Change,
+    CampaignChange,
     Examples,
     HowMade,
     Identity,
@@ -200,16 +200,16 @@ def _limits(
     draws: tuple[DrawFacts, ...],
 ) -> Limits:
     changes = [
-        Change(version.at, "rules", f"v{version.number}, {version.instructions_digest[:16]}", None)
+        CampaignChange(version.at, "rules", f"v{version.number}, {version.instructions_digest[:16]}", None)
         for version in version_facts(session, campaign_id=campaign.id)
     ]
-    changes += [Change(draw.at, "items", f"{draw.n_items} ({draw.source})", draw.by) for draw in draws]
+    changes += [CampaignChange(draw.at, "items", f"{draw.n_items} ({draw.source})", draw.by) for draw in draws]
     changes += [
-        Change(saved.at, "statements", ", ".join(saved.changed), saved.by)
+        CampaignChange(saved.at, "statements", ", ".join(saved.changed), saved.by)
         for saved in saved_statements(session, campaign_id=campaign.id)
     ]
     if campaign.ended_at is not None:
-        changes.append(Change(campaign.ended_at, "ended", "", None))
+        changes.append(CampaignChange(campaign.ended_at, "ended", "", None))
     return Limits(
         limits=said.get(Statement.LIMITS),
         n_open_disputes=figures.n_disputed,

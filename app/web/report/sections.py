@@ -144,7 +144,7 @@ class Examples:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class CampaignChange:
     """One line of the change log."""
 
     at: datetime
@@ -161,7 +161,7 @@ class Limits:
     limits: str | None
     n_open_disputes: int
     contest: str | None
-    changes: tuple[Change, ...]
+    changes: tuple[CampaignChange, ...]
     command: str
 
 

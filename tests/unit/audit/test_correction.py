@@ -10,7 +10,7 @@ from app.domain.audit.correction import (
     Controls,
     corrected_share,
 )
-from app.domain.audit.shares import NO_VERDICT, Share, Stratum, population_share
+from app.domain.audit.shares import NO_VERDICT, JudgedStratum, Share, population_share
 
 N_CAMPAIGNS = 1000
 
@@ -80,7 +80,7 @@ def test_the_interval_covers_the_true_share(holds: float, n: int, n_controls: in
         controls = Controls(
             n_controls, int(generator.binomial(n_controls, q1)), n_controls, int(generator.binomial(n_controls, q0))
         )
-        share = population_share([Stratum("all", 10**9, n, n, said)])
+        share = population_share([JudgedStratum("all", 10**9, n, n, said)])
         low, high = corrected_share(share, controls, seed=seed).interval or (1, 0)
         covered += low <= holds <= high
     assert 0.93 <= covered / N_CAMPAIGNS <= 0.97

@@ -10,7 +10,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from app.domain.audit.shares import (
     NO_VERDICT,
-    Stratum,
+    JudgedStratum,
     domain_share,
     population_share,
     silent_strata,
@@ -24,13 +24,13 @@ HUGE = 10**12
 N_CAMPAIGNS = 1000
 
 
-def stratified_share(strata: Sequence[Stratum]) -> Estimate:
+def stratified_share(strata: Sequence[JudgedStratum]) -> Estimate:
     share = population_share(strata)
     return Estimate(None, NO_VERDICT) if share is None else share.estimate
 
 
-def simple(judged: int, holds: int, population: int = HUGE) -> Stratum:
-    return Stratum("all", population, judged, judged, holds)
+def simple(judged: int, holds: int, population: int = HUGE) -> JudgedStratum:
+    return JudgedStratum("all", population, judged, judged, holds)
 
 
 @given(st.integers(1, 500), st.data())
@@ -44,13 +44,13 @@ def test_a_simple_sample_has_the_interval_of_two_libraries(n: int, data: st.Data
 
 
 def test_a_stratified_share_by_hand() -> None:
-    strata = [Stratum("0", 900, 10, 10, 9), Stratum("1", 100, 10, 10, 1)]
+    strata = [JudgedStratum("0", 900, 10, 10, 9), JudgedStratum("1", 100, 10, 10, 1)]
     assert stratified_share(strata).value == pytest.approx(0.9 * 0.9 + 0.1 * 0.1)
 
 
 STRATA = st.lists(
     st.tuples(st.integers(1, 400), st.integers(1, 30), st.integers(0, 30)).map(
-        lambda t: Stratum("s", t[0] + t[1], t[1], t[1], min(t[1], t[2]))
+        lambda t: JudgedStratum("s", t[0] + t[1], t[1], t[1], min(t[1], t[2]))
     ),
     min_size=1,
     max_size=6,
@@ -58,10 +58,13 @@ STRATA = st.lists(
 
 
 @given(STRATA)
-def test_an_interval_holds_its_share_lies_within_0_to_1_and_turns_around_with_it(strata: list[Stratum]) -> None:
+def test_an_interval_holds_its_share_lies_within_0_to_1_and_turns_around_with_it(strata: list[JudgedStratum]) -> None:
     share, turned = (
         stratified_share(s)
-        for s in (strata, [Stratum(s.name, s.population, s.sampled, s.judged, s.judged - s.holds) for s in strata])
+        for s in (
+            strata,
+            [JudgedStratum(s.name, s.population, s.sampled, s.judged, s.judged - s.holds) for s in strata],
+        )
     )
     assert share.value is not None
     assert share.interval is not None
@@ -73,20 +76,23 @@ def test_an_interval_holds_its_share_lies_within_0_to_1_and_turns_around_with_it
 
 def test_a_census_is_certain_and_a_sample_of_which_all_agree_is_not() -> None:
     assert stratified_share([simple(50, 20, population=50)]).interval == (0.4, 0.4)
-    low, high = stratified_share([Stratum("0", 500, 3, 3, 3), Stratum("1", 500, 3, 3, 3)]).interval or (0, 0)
+    low, high = stratified_share([JudgedStratum("0", 500, 3, 3, 3), JudgedStratum("1", 500, 3, 3, 3)]).interval or (
+        0,
+        0,
+    )
     assert low < 0.8
     assert high == 1
 
 
 def test_before_the_first_verdict_there_is_no_share_but_a_reason() -> None:
-    waiting = [Stratum("0", 100, 5, 0, 0)]
+    waiting = [JudgedStratum("0", 100, 5, 0, 0)]
     assert population_share(waiting) is None
     assert stratified_share(waiting).undefined_reason == NO_VERDICT
     assert verdicts_needed(waiting, width=0.1) is None
 
 
 def test_while_a_stratum_is_silent_each_verdict_weighs_what_its_item_stands_for() -> None:
-    strata = [Stratum("0", 900, 10, 2, 2), Stratum("1", 100, 5, 2, 0), Stratum("2", 500, 5, 0, 0)]
+    strata = [JudgedStratum("0", 900, 10, 2, 2), JudgedStratum("1", 100, 5, 2, 0), JudgedStratum("2", 500, 5, 0, 0)]
     assert silent_strata(strata) == 1
     assert stratified_share(strata).value == pytest.approx((90 * 2) / (90 * 2 + 20 * 2))
 
@@ -98,7 +104,7 @@ def coverage(populations: Sequence[int], n: Sequence[int], shares: Sequence[floa
     truth, covered = held.sum() / sizes.sum(), 0
     for _ in range(N_CAMPAIGNS):
         drawn = generator.hypergeometric(held, sizes - held, n)
-        strata = [Stratum("s", *row) for row in zip(populations, n, n, drawn.tolist(), strict=True)]
+        strata = [JudgedStratum("s", *row) for row in zip(populations, n, n, drawn.tolist(), strict=True)]
         low, high = stratified_share(strata).interval or (1, 0)
         covered += low <= truth <= high
     return covered / N_CAMPAIGNS
@@ -134,7 +140,7 @@ def test_items_judged_in_an_order_by_chance_are_covered_while_strata_are_silent(
     for _ in range(N_CAMPAIGNS):
         judged = np.bincount(generator.choice(np.repeat(np.arange(20), 5), 40, replace=False), minlength=20)
         held = generator.binomial(judged, shares)
-        strata = [Stratum("s", 1000, 5, j, h) for j, h in zip(judged.tolist(), held.tolist(), strict=True)]
+        strata = [JudgedStratum("s", 1000, 5, j, h) for j, h in zip(judged.tolist(), held.tolist(), strict=True)]
         low, high = stratified_share(strata).interval or (1, 0)
         covered += low <= 0.5 <= high
     assert 0.93 <= covered / N_CAMPAIGNS <= 0.99  # more than 95 %: some of the strata's likeness is used
@@ -155,7 +161,7 @@ def test_the_verdicts_that_are_needed_are_enough_and_one_less_is_not(n: int, wid
 
 
 def test_a_whole_population_is_always_enough() -> None:
-    strata = [Stratum("0", 100, 10, 10, 5), Stratum("1", 50, 5, 5, 1)]
+    strata = [JudgedStratum("0", 100, 10, 10, 5), JudgedStratum("1", 50, 5, 5, 1)]
     assert verdicts_needed(strata, width=1e-6) == 135
     assert verdicts_needed(strata, width=1.0) == 0
     with pytest.raises(ValueError, match="above 0"):
@@ -163,7 +169,7 @@ def test_a_whole_population_is_always_enough() -> None:
 
 
 def test_the_share_of_a_layer_that_cuts_across_strata() -> None:
-    strata = [Stratum("rare", 100, 10, 10, 8), Stratum("frequent", 300, 10, 10, 2)]
+    strata = [JudgedStratum("rare", 100, 10, 10, 8), JudgedStratum("frequent", 300, 10, 10, 2)]
     share = domain_share(strata, [(5, 5), (5, 1)])
     assert share is not None
     assert share.value == pytest.approx((50 * 1.0 + 150 * 0.2) / 200)
@@ -173,7 +179,7 @@ def test_the_share_of_a_layer_that_cuts_across_strata() -> None:
 
 def test_counts_that_do_not_fit_together_and_shares_of_nothing_are_refused() -> None:
     with pytest.raises(ValueError, match="do not fit"):
-        Stratum("0", 10, 5, 6, 1)
+        JudgedStratum("0", 10, 5, 6, 1)
     with pytest.raises(ValueError, match="between 0 and 1"):
         wilson(0.5, 0)
     assert wilson(0.5, math.inf) == (0.5, 0.5)
