@@ -9,7 +9,8 @@ from app.models import CampaignDraw, Subject
 from app.queries.neurons.selection import NeuronSelection
 from app.queries.review.campaigns import CampaignRules
 from app.queries.review.items import SampleWanted, create_campaign
-from app.queries.review.judging import Judged, Judgement, give_verdict
+from app.queries.review.judging import Judgement, give_verdict
+from app.queries.review.settling import Judged
 from app.queries.review.taking import Reviewer, TakenSlot, take_next
 from tests.factories import Make
 

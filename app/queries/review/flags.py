@@ -22,8 +22,9 @@ from app.queries.explanations.headlines import FiguresRow, ShownStanding, standi
 from app.queries.history.events import record_event
 from app.queries.review.campaigns import standing_campaign_id
 from app.queries.review.items import ItemsWanted, insert_items, lock_slots, withdraw, withdraw_items, withdrawn_copy
-from app.queries.review.judging import Judged, Judgement, give_verdict
+from app.queries.review.judging import Judgement, give_verdict
 from app.queries.review.live import stands
+from app.queries.review.settling import Judged
 from app.queries.review.taking import Reviewer, take_item
 
 

@@ -16,8 +16,9 @@ from app.errors import Conflict, Forbidden, Invalid
 from app.queries.explanations.headlines import ShownStanding, standings_of
 from app.queries.people.accounts import Viewer
 from app.queries.review.flags import open_flag
-from app.queries.review.judging import Judged, Judgement, give_verdict, send_back, stored_verdict, undo_verdict
+from app.queries.review.judging import Judgement, give_verdict, send_back, stored_verdict, undo_verdict
 from app.queries.review.own import OwnVerdict, own_verdicts
+from app.queries.review.settling import Judged
 from app.queries.review.shown import ItemTold, VerdictShown, item_shown, item_verdicts
 from app.queries.review.taking import (
     LeaseExpired,
