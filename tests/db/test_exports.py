@@ -162,6 +162,7 @@ def neuronpedia_folder(folder: Path) -> Path:
     top = {"binMin": -1, "binMax": 99, "binContains": -1, "dataIndex": 12, "dfaValues": [0.5, 0.25]}
     other = {"binMin": 0.5, "binMax": 1.5, "binContains": 0.2, "dataSource": "openwebtext"}
     rows: dict[str, list[dict[str, Any]]] = {
+        "features": [{**address, "maxActApprox": "9", "frac_nonzero": 0.5, "umap_cluster": 3.0}],
         "activations": [
             {**address, "id": "a", "tokens": [" a", "b"], "values": [0, 9], **top},
             {**address, "id": "b", "tokens": [" c", "d"], "values": [0, 1], **other},
@@ -192,6 +193,8 @@ def test_neuronpedia_gets_back_its_source_its_model_and_its_groups(fresh_session
         ]
 
     assert groups(after) == groups(before)
+    for path in out.rglob("*.jsonl.gz"):
+        assert neuronpedia_rows(path.as_posix(), gzip.decompress(path.read_bytes()))
     assert [kind for kind, _, _ in groups(after)] == [SampleKind.TOP, SampleKind.OTHER]
 
 

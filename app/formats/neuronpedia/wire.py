@@ -50,7 +50,7 @@ class Feature(Row):
     decoder_weights_dist: list[float] | None = None
     umap_x: float | None = None
     umap_y: float | None = None
-    umap_cluster: int | float | None = None
+    umap_cluster: int | None = None
     umap_log_feature_sparsity: float | None = None
 
 
@@ -94,7 +94,7 @@ class Explanation(Row):
     embedding: Any = None
     umap_x: float | None = None
     umap_y: float | None = None
-    umap_cluster: int | float | None = None
+    umap_cluster: int | None = None
     umap_log_feature_sparsity: float | None = None
 
 

@@ -72,6 +72,7 @@ _NEURONPEDIA = {
 """Columns that are not null and have no default, by the folder of the file."""
 _DEFAULTS = {"createdAt", "frac_nonzero", "hasVector", "scoreV1", "updatedAt"}
 """Columns that are not null and have a default: it holds where no row of a file names the column."""
+_WHOLE = {"umap_cluster", "maxValueTokenIndex", "dfaTargetIndex", "qualifyingTokenIndex"}
 _TEXT = {
     "id",
     "modelId",
@@ -96,6 +97,8 @@ def neuronpedia_rows(name: str, content: bytes) -> list[dict[str, Any]]:
         assert row.keys() <= columns, "a column that the first row does not name is lost"
         for column in columns & (_NEURONPEDIA[folder] | _DEFAULTS):
             assert row.get(column) is not None, f"{column} may not be null"
+        for column in columns & _WHOLE:
+            assert row[column] is None or isinstance(row[column], int), f"{column} is an integer there"
         for column in columns & _TEXT:
             assert row[column] is None or isinstance(row[column], str), column
         if folder == "activations":
