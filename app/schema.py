@@ -83,6 +83,12 @@ def is_current(engine: Engine) -> bool:
     return found == set(scripts.get_heads())
 
 
+def is_empty(engine: Engine) -> bool:
+    """Whether the database has no schema of any revision yet."""
+    with engine.connect() as connection:
+        return not MigrationContext.configure(connection).get_current_heads()
+
+
 def _config(connection: Connection) -> alembic.config.Config:
     config = alembic.config.Config()
     config.set_main_option("script_location", str(_MIGRATIONS))

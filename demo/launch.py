@@ -70,7 +70,7 @@ def launch(settings: Settings) -> int:
     """Run the demo until Ctrl-C. Returns the exit code."""
     console = Console(stderr=True)
     if not _port_is_free(settings):
-        console.print(f"Port {settings.port} is taken. Choose another: NEURON_AUDIT_PORT=8251 make demo")
+        console.print(f"Port {settings.port} is taken. Choose another: NEURON_AUDIT_PORT=8251 before the same command")
         return 1
     console.print("Starting the database ...")
     engine = open_installation(settings)
@@ -79,7 +79,7 @@ def launch(settings: Settings) -> int:
         with children(settings.data_dir / "logs") as group:
             _run(settings, sessions, group, console)
     except KeyboardInterrupt:
-        console.print("Stopped. Everything is kept: `make demo` goes on from here.")
+        console.print("Stopped. Everything is kept: the same command goes on from here.")
     except (ChildFailed, DomainError) as error:
         console.print(str(error), markup=False)
         return 1

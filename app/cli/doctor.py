@@ -19,7 +19,7 @@ from app.errors import DomainError
 from app.health import worker_is_alive
 from app.home import files
 from app.redaction import redacted
-from app.schema import NewerSchema, is_current
+from app.schema import NewerSchema, is_current, is_empty
 from app.settings import Settings
 
 GIGABYTE = 1_000_000_000
@@ -87,9 +87,11 @@ def database_findings(loaded: Settings) -> Iterator[Finding]:
     yield Finding("database", CheckState.OK, f"{which}, PostgreSQL {version}")
     try:
         current = is_current(engine)
-        advice = "Run neuron-audit db migrate" if loaded.database_url else "The next start brings it up to date"
+        advice = (
+            "Run neuron-audit db migrate" if loaded.database_url else "The next start makes it, or brings it up to date"
+        )
         state = CheckState.OK if current else CheckState.BROKEN if loaded.database_url else CheckState.LIMITED
-        found = "of this program" if current else "older than this program"
+        found = "of this program" if current else "none yet" if is_empty(engine) else "older than this program"
         yield Finding("schema", state, found, "" if current else advice)
     except NewerSchema as error:
         yield Finding("schema", CheckState.BROKEN, "newer than this program", error.message)

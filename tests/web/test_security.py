@@ -285,3 +285,18 @@ def test_a_commit_that_fails_answers_500_without_a_traceback(app: FastAPI) -> No
     assert "Something went wrong on the server" in answer.text
     assert "Traceback" not in answer.text
     assert answer.headers["content-security-policy"] == CONTENT_SECURITY_POLICY
+
+
+@pytest.mark.parametrize(
+    ("headers", "kind"),
+    [
+        ({"Authorization": "Bearer wrong"}, "application/json"),
+        ({"Accept": "application/json"}, "application/json"),
+        ({"Accept": "text/html,application/json"}, "text/html; charset=utf-8"),
+        ({}, "text/html; charset=utf-8"),
+    ],
+)
+def test_programs_get_problems_as_json(client: TestClient, headers: dict[str, str], kind: str) -> None:
+    answer = client.post("/nothing/here", headers=headers)
+    assert answer.status_code in (401, 404, 405)
+    assert answer.headers["content-type"] == kind

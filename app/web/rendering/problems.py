@@ -98,7 +98,7 @@ def problem_response(request: Request, problem: Problem) -> Response:
 
 
 def _shown(request: Request, problem: Problem) -> Response:
-    if request.url.path.endswith(FOR_PROGRAMS) or request.url.path.startswith(API):
+    if _is_by_a_program(request):
         return JSONResponse(asdict(problem), problem.status)
     # The viewer is not read from the database, which may be what failed.
     view = View(request, getattr(request.state, "viewer", None))
@@ -109,6 +109,17 @@ def _shown(request: Request, problem: Problem) -> Response:
             "errors/_problem.html", context, status=problem.status, HX_Retarget="#messages", HX_Reswap="innerHTML"
         )
     return view.html("errors/problem.html", context, status=problem.status)
+
+
+def _is_by_a_program(request: Request) -> bool:
+    """Whether JSON is wanted: by its address, or because it has a token, or takes no page."""
+    path, accepted = request.url.path, request.headers.get("accept", "")
+    return (
+        path.endswith(FOR_PROGRAMS)
+        or path.startswith(API)
+        or request.headers.get("authorization", "").lower().startswith("bearer ")
+        or ("application/json" in accepted and "text/html" not in accepted)
+    )
 
 
 def _back(request: Request) -> str:
