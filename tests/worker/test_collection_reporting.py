@@ -66,6 +66,16 @@ def test_progress_is_stored_with_its_stage(watched: Watched) -> None:
     assert (row.stage, row.progress, row.tokens_done, row.tokens_per_second) == ("store", 0.25, 400, 50.0)
 
 
+def test_tokens_of_a_pass_that_ended_between_two_reports_are_stored_with_the_next_stage(watched: Watched) -> None:
+    watched.store(watched.at(CollectionStage.COLLECT, 400, 800))
+    watched.store.store()
+    watched.store(watched.at(CollectionStage.COLLECT, 800, 800))
+    watched.store(watched.at(CollectionStage.LOOK, 100, 200))
+    watched.store.store()
+    row = watched.row()
+    assert (row.stage, row.progress, row.tokens_done) == ("look", 0.5, 800)
+
+
 def test_the_lease_is_renewed_without_news_as_long_as_it_may_move_on(watched: Watched) -> None:
     def expire() -> None:
         with transaction(watched.sessions) as session:

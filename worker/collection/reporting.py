@@ -74,6 +74,8 @@ class StoredProgress:
     ) -> None:
         self._sessions, self._settings, self._part, self._clock = sessions, settings, part, clock
         self._latest: Progress | None = None
+        self._of_pass: Progress | None = None
+        """The newest of the pass, which a short later stage may follow before it is stored."""
         self._moved = self._stored = clock()
         self._is_new = False
         self._lock = threading.Lock()
@@ -85,6 +87,8 @@ class StoredProgress:
         if progress.collection_id is not None:
             with self._lock:
                 self._latest, self._moved, self._is_new = progress, self._clock(), True
+                if progress.stage is CollectionStage.COLLECT:
+                    self._of_pass = progress
 
     def __enter__(self) -> "StoredProgress":
         self._thread.start()
@@ -133,11 +137,11 @@ class StoredProgress:
             log.warning("collection.progress_not_stored", reason=str(error).partition("\n")[0])
 
     def _columns(self, latest: Progress) -> CollectionProgress:
-        is_pass = latest.stage is CollectionStage.COLLECT
+        of_pass = self._of_pass
         return CollectionProgress(
             stage=latest.stage,
             share=min(1.0, latest.done / latest.total) if latest.total else 0.0,
             part=f"{self._part.number + 1}/{self._part.of}",
-            tokens=latest.done if is_pass else None,
-            tokens_per_second=latest.per_second if is_pass else None,
+            tokens=None if of_pass is None else of_pass.done,
+            tokens_per_second=None if of_pass is None else of_pass.per_second,
         )

@@ -36,7 +36,7 @@ class CompletedCollection:
 
 @dataclass(frozen=True, slots=True)
 class CollectionProgress:
-    """How far one process is. ``share`` of the stage, 0..1; ``tokens`` taken in by ``part``, None outside the pass."""
+    """How far one process is. ``share`` of the stage, 0..1; ``tokens`` taken in by ``part``, None before the pass."""
 
     stage: CollectionStage
     share: float
