@@ -7,6 +7,7 @@ program's after the machine was restarted. Both are put right here.
 
 import atexit
 import os
+import pwd
 import time
 import warnings
 from contextlib import suppress
@@ -36,6 +37,8 @@ class EmbeddedServer:
     """One server in one folder, as this process uses it."""
 
     def __init__(self, folder: Path) -> None:
+        """Start it. Raises Unavailable where it does not start."""
+        _check_the_user()
         with warnings.catch_warnings():
             # Imported here because only the embedded server needs it; it warns on import that the temporary
             # folder serves as the runtime folder, which is right.
@@ -112,3 +115,14 @@ class EmbeddedServer:
             bin_path=self._server.bin_path,
             user=self._server.system_user,
         )
+
+
+def _check_the_user() -> None:
+    """Raise Unavailable for a user without a name, as containers may be run: PostgreSQL refuses to start for one."""
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError as error:
+        raise Unavailable(
+            f"The embedded PostgreSQL needs a user with a name, and user {os.geteuid()} has none on this machine. Add"
+            " one to /etc/passwd, or name a PostgreSQL server in DATABASE_URL."
+        ) from error

@@ -9,6 +9,9 @@ from typing import TypeAlias
 
 import pytest
 
+from app.embedded import EmbeddedServer
+from app.errors import Unavailable
+
 USER = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -146,3 +149,9 @@ def test_what_other_users_of_the_machine_hold_keeps_nobody_out(
     (tmp_path / "runtime" / "python_PostgresServer" / ".lockfile").mkdir(parents=True)  # none can open it
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "runtime"))
     assert start_user().ask() == "1"
+
+
+def test_a_user_without_a_name_is_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 4_000_000_000)
+    with pytest.raises(Unavailable, match="needs a user with a name, and user 4000000000 has none"):
+        EmbeddedServer(tmp_path / "postgres")
