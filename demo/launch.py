@@ -70,7 +70,7 @@ def launch(settings: Settings) -> int:
     """Run the demo until Ctrl-C. Returns the exit code."""
     console = Console(stderr=True)
     if not _port_is_free(settings):
-        console.print(f"Port {settings.port} is taken. Choose another: NEURON_AUDIT_PORT=8251 before the same command")
+        console.print(f"Port {settings.port} is taken. Name another in NEURON_AUDIT_PORT.")
         return 1
     console.print("Starting the database ...")
     engine = open_installation(settings)

@@ -32,6 +32,7 @@ from app.queries.imports.shown import show_collection
 from app.queries.imports.state import import_problems, import_row
 from app.queries.neurons.records import neuron_records
 from app.queries.subjects.lookup import subject_head
+from app.queries.subjects.overview import overview
 from app.transfer.importing import ImportOutcome, ImportRequest, run_import
 from tests.factories import Make
 from tests.openai_files import neuron_record, simulation_results, write_data_set, write_json
@@ -131,6 +132,16 @@ def test_neurons_of_another_model_are_refused(fresh_sessions: Sessions, tmp_path
         assert session.scalars(select(Subject.source)).all() == ["gpt2-medium"]
         (problem,) = import_problems(session, import_id=outcome.import_id, limit=9)
     assert (problem.field, problem.reason[:32]) == ("model", "it is of the model gpt2-small an")
+
+
+def test_the_first_page_counts_the_neurons_that_files_brought(fresh_sessions: Sessions, tmp_path: Path) -> None:
+    for index in (2, 7):
+        write_json(tmp_path / f"collated-activations/3/{index}.json", neuron_record(3, index))
+    bring(fresh_sessions, tmp_path)
+    bring(fresh_sessions, tmp_path)
+    with fresh_sessions() as session:
+        (found,) = overview(session).subjects
+    assert (found.n_neurons, found.n_layers, found.neurons_per_layer) == (2, 4, 8)
 
 
 def test_records_of_a_neuron_in_several_files_are_put_together(fresh_sessions: Sessions, tmp_path: Path) -> None:

@@ -5,12 +5,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import BigInteger, cast, func, select
 from sqlalchemy.orm import Session
 
 from app.domain.doubts import Doubt
-from app.domain.sites import Site
-from app.models import Collection, Corpus, NeuronCount, Subject, TableCount
+from app.domain.sites import Site, SiteKind
+from app.models import Collection, Corpus, DataImport, NeuronCount, Subject, TableCount
 from app.queries.common.prepared import PendingRows, PreparedSelect, Reads, one_statement
 from app.queries.doubts.shown import DOUBT_SUMS, DoubtCount, doubts_by_subject
 from app.queries.explanations.judged import DISPUTED
@@ -126,6 +126,15 @@ class SubjectShown:
     neurons_per_layer: int
     corpus: str | None
     tokens: int | None
+    n_imported: int | None
+    """Neurons that imports have brought."""
+
+    @property
+    def n_neurons(self) -> int:
+        """Of a subject that is known from imports alone those they brought: files need not have every index."""
+        if self.site.kind is SiteKind.IMPORTED and self.n_imported is not None:
+            return self.n_imported
+        return self.n_layers * self.neurons_per_layer
 
 
 _SUBJECTS = PreparedSelect(
@@ -140,6 +149,10 @@ _SUBJECTS = PreparedSelect(
         Subject.neurons_per_layer,
         Corpus.name.label("corpus"),
         Collection.tokens_done.label("tokens"),
+        select(cast(func.sum(DataImport.counts["new_neurons"].as_integer()), BigInteger))
+        .where(DataImport.subject_id == Subject.id)
+        .scalar_subquery()
+        .label("n_imported"),
     )
     .outerjoin(Collection, Collection.id == Subject.collection_id)
     .outerjoin(Corpus, Corpus.id == Collection.corpus_id)
@@ -246,7 +259,7 @@ def overview(session: Session) -> Overview:
             site=row.site,
             n_layers=row.n_layers,
             neurons_per_layer=row.neurons_per_layer,
-            n_neurons=row.n_layers * row.neurons_per_layer,
+            n_neurons=row.n_neurons,
             n_explained=counted[row.id].n_explained,
             n_flagged=counted[row.id].n_flagged,
             n_doubtful=counted[row.id].n_doubtful,
