@@ -80,7 +80,7 @@ class LayerDraw:
 def draw_layer(state: State, bounds: Bounds, layer: int, excerpts: Excerpts, sampling: Sampling) -> LayerDraw:
     """The samples of one layer. ``sampling`` is the one that the pass had."""
     top, n_alike = _top(state, layer, excerpts)
-    pools = _Chance.of(state, bounds, layer, sampling)
+    pools = _Chance.of(state, layer, sampling)
     random = _take(pools.uniform, pools.is_random, RANDOM_SIZE, SampleKind.RANDOM)
     counts = state.tensors["peak_counts"][layer].cpu().numpy().astype(np.int64)
     edges = band_edge_bins(counts, state.excerpts)
@@ -146,7 +146,7 @@ class _Chance:
     tw: Float64s
 
     @classmethod
-    def of(cls, state: State, bounds: Bounds, layer: int, sampling: Sampling) -> "_Chance":
+    def of(cls, state: State, layer: int, sampling: Sampling) -> "_Chance":
         uniform, weighted = (_Pool.of(state.pool(layer, name).ordered()) for name in ("uniform", "weighted"))
         floors = sampling.chance_floors
         return cls(uniform, weighted, uniform.threshold(floors["uniform"]), weighted.threshold(floors["weighted"]))
