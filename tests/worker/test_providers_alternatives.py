@@ -10,7 +10,8 @@ from tests.llm_server import Answer, Body, Edited, LlmServer, certain
 from tests.worker.endpoint import asks
 from worker.providers.base import ScoreTextRequest
 from worker.providers.openai_compatible import OpenAICompatible
-from worker.providers.reading import Unreadable, reply_of
+from worker.providers.reading import reply_of
+from worker.providers.reading_alternatives import Unreadable
 from worker.simulators.numbers import distribution, from_positions, unusable
 
 ODD_ALTERNATIVES: dict[str, Any] = {

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from app.domain.language_models import Outcome
 from worker.providers.base import ChatRequest, Message, ScoreTextRequest, request_digest
-from worker.providers.reading import Unreadable, read_json, reply_of, token_starts
+from worker.providers.reading import read_json, reply_of
+from worker.providers.reading_alternatives import Unreadable, token_starts
 from worker.providers.wire import Dialect, body_of
 from worker.simulators.all_at_once import lines_of
 

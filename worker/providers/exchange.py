@@ -26,7 +26,8 @@ from worker.providers.error_reports import (
     failure_kind_of,
     is_error_report,
 )
-from worker.providers.reading import RAW_CHARACTERS_KEPT, Unreadable, kept, read_json, reply_of, text_of
+from worker.providers.reading import RAW_CHARACTERS_KEPT, kept, read_json, reply_of, text_of
+from worker.providers.reading_alternatives import Unreadable
 from worker.providers.transport import Received
 
 UNKNOWN_ERROR_STATUS = 502

@@ -16,7 +16,7 @@ from app.settings import Settings
 from worker.method.structured_requests import Unusable, json_object
 from worker.providers.base import ChatRequest, Message, Reply, ScoreTextRequest, TextRequest
 from worker.providers.openai_compatible import EndpointError, EndpointSettings, OpenAICompatible
-from worker.providers.reading import as_text
+from worker.providers.reading_alternatives import as_text
 from worker.providers.wire import MOST_ALTERNATIVES, OPTION_NAMES, Dialect
 from worker.run.opening import endpoint_settings, open_provider
 

@@ -9,7 +9,7 @@ from app.domain.activations import NORMALISED_MAXIMUM, FloatArray
 from app.domain.language_models import Capability, Outcome
 from app.domain.results import SimulatedExcerpt
 from worker.providers.base import Provider, Reply
-from worker.providers.reading import as_text
+from worker.providers.reading_alternatives import as_text
 
 LEVELS = NORMALISED_MAXIMUM + 1
 
