@@ -2,57 +2,36 @@
 
 import gzip
 import json
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import select
 
 from app.db import Sessions, transaction
 from app.domain.authors import AuthorKind
 from app.domain.flags import FlagReason
 from app.domain.imports import RECOMPUTED, DataFormat
 from app.domain.samples import SampleKind
-from app.domain.splits import Split
 from app.errors import Invalid, NotFound
 from app.formats.neuronpedia.reader import NeuronpediaReader
-from app.formats.own.jsonl import JsonlReader, jsonl_lines
+from app.formats.own.jsonl import JsonlReader
 from app.formats.own.parquet import ParquetReader
 from app.formats.records import (
-    ActivationRecord,
     ActivationUnit,
     NeuronRecord,
-    Origin,
-    SampleRecords,
-    Score,
-    ScoredSimulation,
-    Simulation,
-    Statistics,
 )
-from app.formats.records import Explanation as FileExplanation
-from app.formats.sources.opening import local_source
-from app.models import Account, Document, Explanation, Flag, Neuron, ReviewItem, ReviewVerdict
+from app.models import Account, Explanation, Flag, Neuron, ReviewItem, ReviewVerdict
 from app.queries.imports.judgements import imported_judgements
 from app.queries.review.flags import open_flag
-from app.transfer.exporting import ExportRequest, run_export
-from app.transfer.importing import ImportRequest, run_import
+from app.transfer.exporting import ExportRequest
+from tests.db.transferring import bring, take
 from tests.factories import Make, WholeCorpus
 from tests.openai_files import neuron_record, simulation_results, write_data_set
 from tests.unit.formats.reading import read_path
 from tests.unit.formats.upstream import neuronpedia_rows, openai_explanations, openai_object
 
 ALL = (DataFormat.JSONL, DataFormat.PARQUET, DataFormat.OPENAI, DataFormat.NEURONPEDIA)
-
-
-def bring(sessions: Sessions, path: Path, slug: str, **values: Any) -> None:
-    run_import(sessions, local_source(path), ImportRequest(slug, **values), tell=lambda _: None)
-
-
-def take(sessions: Sessions, slug: str, format: DataFormat, target: Path) -> Path:
-    run_export(sessions, ExportRequest(slug, format), target, tell=lambda _: None)
-    return target
 
 
 def stripped(record: NeuronRecord) -> NeuronRecord:
@@ -94,138 +73,6 @@ def test_our_own_formats_take_everything_from_one_database_to_another(
     assert (len(before.records), before.problems, after.problems) == (6, [], [])
     for one, other in zip(before.records, after.records, strict=True):
         assert stripped(replace(other, origin=one.origin)) == stripped(one)
-
-
-def as_json(record: NeuronRecord) -> dict[str, Any]:
-    (line,) = jsonl_lines([record])
-    found: dict[str, Any] = json.loads(line)["record"]
-    return found
-
-
-def full_record() -> NeuronRecord:
-    """A neuron with every fact that a file of another site can hold; two documents have one name."""
-    texts = [[" a", "b"], [" c", "d"], [" e", "f"]]
-    rows = [ActivationRecord(t, [0.0, 3.0 - i], None, "book.txt", 0, 1.0, {"bin": i}) for i, t in enumerate(texts)]
-    levels = Simulation(texts[2], [0.0, 5.0], ActivationUnit.LEVELS)
-    return NeuronRecord(
-        3,
-        1,
-        Origin(""),
-        model="gpt2-small",
-        source="3-res-jb",
-        statistics=Statistics(mean=0.25, max=3.0),
-        samples=[SampleRecords(SampleKind.TOP, rows[:2]), SampleRecords(SampleKind.RANDOM, rows[2:])],
-        explanations=[
-            FileExplanation(
-                "cats",
-                author="lexical v1",
-                author_kind=AuthorKind.METHOD,
-                method="lexical v1",
-                rank=0,
-                created_at="2025-05-05T00:00:00+00:00",
-                scores=[
-                    Score("whole_corpus", "corpus", 0.5, interval=(0.4, 0.6), n_valid=9, n_failed=0,
-                          method="lexical v1", created_at="2025-05-06T00:00:00+00:00"),
-                ],
-                simulations=[
-                    ScoredSimulation(levels, rows[2].activations, {}, SampleKind.RANDOM, Split.TEST, "lexical"),
-                ],
-                provenance={"method": {"name": "lexical"}, "created_at": "a word", "shown": {"top": [7]}},
-                facts={"umap_x": 1.5},
-            ),
-            FileExplanation("dogs", author="delphi", author_kind=AuthorKind.IMPORT, rank=0),
-        ],
-        failures=["the explainer found nothing"],
-        facts={"quantile_boundaries": [0.5, None]},
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize("format", [DataFormat.JSONL, DataFormat.PARQUET])
-def test_all_that_a_file_of_another_site_holds_comes_out_again(
-    fresh_sessions: Sessions, tmp_path: Path, format: DataFormat
-) -> None:
-    (tmp_path / "theirs.jsonl").write_bytes(b"".join(jsonl_lines([full_record()])))
-    bring(fresh_sessions, tmp_path / "theirs.jsonl", "first")
-    reader = JsonlReader() if format is DataFormat.JSONL else ParquetReader()
-    (found,) = read_path(reader, take(fresh_sessions, "first", format, tmp_path / f"ours.{format}")).records
-    wanted = full_record()
-    # The second text of the document of this name stands in another one: which is not known.
-    (top, random), (kept, other) = wanted.samples, wanted.samples[0].records
-    top = replace(top, records=[kept, replace(other, document=None, position=None)])
-    random = replace(random, records=[replace(random.records[0], document=None, position=None)])
-    assert as_json(found) == as_json(replace(wanted, samples=[top, random]))
-
-
-def neuronpedia_folder(folder: Path) -> Path:
-    """Two rows of activations, in the top group and in another, and a text: as Neuronpedia's export has them."""
-    address = {"modelId": "gpt2-small", "layer": "6-res-jb", "index": "4"}
-    top = {"binMin": -1, "binMax": 99, "binContains": -1, "dataIndex": 12, "dfaValues": [0.5, 0.25]}
-    other = {"binMin": 0.5, "binMax": 1.5, "binContains": 0.2, "dataSource": "openwebtext"}
-    rows: dict[str, list[dict[str, Any]]] = {
-        "features": [{**address, "maxActApprox": "9", "frac_nonzero": 0.5, "umap_cluster": 3.0}],
-        "activations": [
-            {**address, "id": "a", "tokens": [" a", "b"], "values": [0, 9], **top},
-            {**address, "id": "b", "tokens": [" c", "d"], "values": [0, 1], **other},
-        ],
-        "explanations": [{**address, "id": "e", "description": "cats"}],
-    }
-    for kind, lines in rows.items():
-        path = folder / "v1/gpt2-small/6-res-jb" / kind / "batch-0.jsonl"
-        path.parent.mkdir(parents=True)
-        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return folder
-
-
-def test_neuronpedia_gets_back_its_source_its_model_and_its_groups(fresh_sessions: Sessions, tmp_path: Path) -> None:
-    bring(fresh_sessions, neuronpedia_folder(tmp_path / "data"), "first")
-    out = take(fresh_sessions, "first", DataFormat.NEURONPEDIA, tmp_path / "out")
-    before, after = (read_path(NeuronpediaReader(), path).records for path in (tmp_path / "data", out))
-    known = {(r.model, r.source, r.layer, r.index) for r in (*before, *after)}
-    assert known == {("gpt2-small", "6-res-jb", 6, 4)}
-
-    def groups(records: Iterable[NeuronRecord]) -> list[tuple[str, list[str], dict[str, Any]]]:
-        samples = [sample for record in records for sample in record.samples]
-        left_out = ("creatorId", "maxValue", "maxValueTokenIndex", "minValue")
-        return [
-            (s.kind, list(r.tokens), {name: v for name, v in r.facts.items() if name not in left_out})
-            for s in samples
-            for r in s.records
-        ]
-
-    assert groups(after) == groups(before)
-    for path in out.rglob("*.jsonl.gz"):
-        assert neuronpedia_rows(path.as_posix(), gzip.decompress(path.read_bytes()))
-    assert [kind for kind, _, _ in groups(after)] == [SampleKind.TOP, SampleKind.OTHER]
-
-
-def test_excerpts_of_a_group_that_is_not_known_stay_out_of_the_top_group(
-    fresh_sessions: Sessions, tmp_path: Path
-) -> None:
-    record = NeuronRecord(
-        0, 0, Origin(""), samples=[SampleRecords(SampleKind.OTHER, [ActivationRecord(["a", "b"], [0.0, 1.0])])]
-    )
-    (tmp_path / "x.jsonl").write_bytes(b"".join(jsonl_lines([record])))
-    bring(fresh_sessions, tmp_path / "x.jsonl", "first")
-    out = take(fresh_sessions, "first", DataFormat.NEURONPEDIA, tmp_path / "out")
-    samples = [sample for found in read_path(NeuronpediaReader(), out).records for sample in found.samples]
-    assert [sample.kind for sample in samples] == [SampleKind.OTHER]
-
-
-def test_documents_of_one_name_are_told_apart(fresh_sessions: Sessions, tmp_path: Path) -> None:
-    with transaction(fresh_sessions) as session:
-        make = Make(session)
-        subject = make.subject()
-        make.sample(make.neuron(subject), subject, SampleKind.TOP)
-        session.execute(update(Document).values(name="book.txt"))
-        n_documents = session.scalar(select(func.count()).select_from(Document))
-    first = take(fresh_sessions, "tiny", DataFormat.JSONL, tmp_path / "first.jsonl")
-    bring(fresh_sessions, first, "second")
-    second = take(fresh_sessions, "second", DataFormat.JSONL, tmp_path / "second.jsonl")
-    before, after = (
-        [r for s in read_path(JsonlReader(), p).records[0].samples for r in s.records] for p in (first, second)
-    )
-    assert len({record.document for record in before}) == n_documents
-    assert [replace(record, token_ids=None) for record in before] == after
 
 
 def test_openai_s_format_takes_everything_that_it_can_hold(fresh_sessions: Sessions, tmp_path: Path) -> None:

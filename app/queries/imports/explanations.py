@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,7 +23,7 @@ from app.domain.storable import storable_json, storable_text
 from app.formats import records as model
 from app.models import Explanation, Score, Simulation
 from app.queries.common.bulk import copy_into
-from app.queries.imports.judgements import store_judgements
+from app.queries.imports.judgements import moment_of, store_judgements
 
 SimulationKey: TypeAlias = tuple[str | None, SampleKind, Split]
 ScoreKey: TypeAlias = tuple[str, str, str | None]
@@ -85,14 +86,20 @@ class StoredExplanations:
 def store_explanations(
     session: Session, *, collection_id: int, explanations: Sequence[NewExplanation]
 ) -> StoredExplanations:
-    """Insert what is new: explanations, and further scores and simulations of imported ones that are there."""
+    """Insert what is new: explanations, and further scores and simulations of imported ones that are there.
+
+    Of those that were made here, and come back in a file of ours, only what others have said of them is new.
+    """
     if not explanations:
         return StoredExplanations(0, 0, 0, ())
+    neuron_ids = sorted({each.neuron_id for each in explanations})
+    known, made_here = _known(session, neuron_ids), _made_here(session, neuron_ids)
+    back = [each for each in explanations if (*each.key, moment_of(each.found.created_at)) in made_here]
+    returned = {each.key: made_here[*each.key, moment_of(each.found.created_at)] for each in back}
     distinct: dict[TextKey, NewExplanation] = {}
     for each in explanations:
-        distinct.setdefault(each.key, each)
-    neuron_ids = sorted({each.neuron_id for each in explanations})
-    known = _known(session, neuron_ids)
+        if each.key not in returned:
+            distinct.setdefault(each.key, each)
     fresh = [key for key in distinct if key not in known]
     ids = {**known, **dict(zip(fresh, _next_ids(session, len(fresh)), strict=True))}
     copy_into(session, "explanation", _EXPLANATION, (_row(distinct[key], ids[key], collection_id) for key in fresh))
@@ -109,7 +116,7 @@ def store_explanations(
             changed.add(each.neuron_id)
     copy_into(session, "score", _SCORE, scores)
     copy_into(session, "simulation", _SIMULATION, simulations)
-    store_judgements(session, found=_judged(explanations, ids))
+    store_judgements(session, found=_judged(explanations, {**ids, **returned}))
     return StoredExplanations(len(fresh), len(scores), len(simulations), tuple(sorted(changed)))
 
 
@@ -155,6 +162,16 @@ def _known(session: Session, neuron_ids: Sequence[int]) -> dict[TextKey, int]:
         .order_by(Explanation.id.desc())
     )
     return {(neuron_id, stored, author): explanation_id for neuron_id, stored, author, explanation_id in rows}
+
+
+def _made_here(session: Session, neuron_ids: Sequence[int]) -> dict[tuple[int, str, str, datetime | None], int]:
+    """The explanations by methods and people of this site, by neuron, text, author and when they were made."""
+    rows = session.execute(
+        select(
+            Explanation.neuron_id, Explanation.text, Explanation.author, Explanation.created_at, Explanation.id
+        ).where(Explanation.neuron_id.in_(neuron_ids), Explanation.author_kind != AuthorKind.IMPORT)
+    )
+    return {(neuron_id, stored, author, at): explanation_id for neuron_id, stored, author, at, explanation_id in rows}
 
 
 def _next_ids(session: Session, n: int) -> list[int]:

@@ -3,21 +3,24 @@
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from datetime import datetime
+from typing import Any, TypeAlias
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, union_all
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app.domain.imports import JudgementKind
 from app.domain.storable import storable_json
 from app.formats import records as model
-from app.models import ImportedJudgement
+from app.models import Account, Flag, ImportedJudgement, ReviewItem, ReviewVerdict
 
 ROWS = 1_000
 """Of one statement."""
+_Given: TypeAlias = tuple[int, str, datetime | None]
+"""An explanation's id, who judged it, and when."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +35,12 @@ NONE = Judgements()
 
 
 def store_judgements(session: Session, *, found: Mapping[int, model.Explanation]) -> int:
-    """Store the flags and verdicts of explanations, by the explanation's id. Returns the number of new ones."""
-    rows = [row for explanation_id, each in found.items() for row in _rows(explanation_id, each)]
+    """Store the flags and verdicts of explanations, by the explanation's id. Returns the number of new ones.
+
+    Those that were given here, and come back in a file of ours, are not new.
+    """
+    given_here = _given_here(session, sorted(found))
+    rows = [row for explanation_id, each in found.items() for row in _rows(explanation_id, each, given_here)]
     n = 0
     for start in range(0, len(rows), ROWS):
         new = insert(ImportedJudgement).on_conflict_do_nothing().returning(ImportedJudgement.id)
@@ -41,12 +48,40 @@ def store_judgements(session: Session, *, found: Mapping[int, model.Explanation]
     return n
 
 
-def _rows(explanation_id: int, found: model.Explanation) -> Iterator[dict[str, Any]]:
+def moment_of(date: str | None) -> datetime | None:
+    """The moment that a date of a file names; None where it names none."""
+    try:
+        return None if date is None else datetime.fromisoformat(date)
+    except ValueError:
+        return None
+
+
+def _given_here(session: Session, explanation_ids: Sequence[int]) -> set[_Given]:
+    """The flags and verdicts of this site's own people."""
+    flags = (
+        select(Flag.explanation_id, Account.name, Flag.created_at)
+        .join(Account, Account.id == Flag.account_id)
+        .where(Flag.explanation_id == func.any(list(explanation_ids)))
+    )
+    verdicts = (
+        select(ReviewItem.explanation_id, Account.name, ReviewVerdict.created_at)
+        .join(ReviewItem, ReviewItem.id == ReviewVerdict.item_id)
+        .join(Account, Account.id == ReviewVerdict.account_id)
+        .where(ReviewItem.explanation_id == func.any(list(explanation_ids)))
+    )
+    rows = session.execute(union_all(flags, verdicts)).all() if explanation_ids else ()
+    return {(explanation_id, name, at) for explanation_id, name, at in rows}
+
+
+def _rows(explanation_id: int, found: model.Explanation, given_here: Collection[_Given]) -> Iterator[dict[str, Any]]:
     judged: list[tuple[JudgementKind, model.Flag | model.Verdict]] = [
         *((JudgementKind.FLAG, flag) for flag in found.flags),
         *((JudgementKind.VERDICT, verdict) for verdict in found.verdicts),
     ]
     for kind, each in judged:
+        by = each.by if isinstance(each, model.Flag) else each.reviewer
+        if (explanation_id, by, moment_of(each.created_at)) in given_here:
+            continue
         content = storable_json(asdict(replace(each, is_imported=True)))
         name = json.dumps([kind, content], sort_keys=True).encode()
         yield {
