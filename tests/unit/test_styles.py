@@ -154,3 +154,11 @@ def test_the_two_signs_stay_apart_for_colour_blind_eyes(theme: str, kind: str) -
     for step in range(3, 11):
         between = np.linalg.norm(seen[f"above{step}"] - seen[f"below{step}"])
         assert between > 0.5 * np.linalg.norm(linear(steps[f"above{step}"]) - linear(steps["0"])), step
+
+
+def test_on_paper_terms_keep_their_names_and_controls_are_left_out() -> None:
+    print_rules = (CSS / "elements.css").read_text().partition("@media print")[2]
+    hidden = print_rules.partition("display: none")[0].rpartition("}")[2]
+    selectors = {each.strip(" {\n") for each in hidden.split(",\n")}
+    assert "button" not in selectors
+    assert {"button:not(.term)", ".term.sign", "a.button"} <= selectors
