@@ -23,15 +23,15 @@ class OldSchema(DomainError):
     """The database's schema is not that of this program: run `neuron-audit db migrate`."""
 
 
-class NewerSchema(DomainError):
-    """A newer version of Neuron Audit has changed the database's schema: use that version, or another database."""
+class UnknownSchema(DomainError):
+    """The database is of another version of Neuron Audit: use that version, or another database or data folder."""
 
 
 def open_installation(settings: Settings, *, limits: Limits | None = None) -> Engine:
     """``open_database`` on a database that is ready for this program.
 
     The embedded one is prepared where it is not. Another one, which other machines may use, is left as it is:
-    raises OldSchema or NewerSchema. One that does not answer yet is waited for by those who use it.
+    raises OldSchema or UnknownSchema. One that does not answer yet is waited for by those who use it.
     """
     engine = open_database(settings, limits=limits)
     try:
@@ -74,12 +74,12 @@ def check_schema(engine: Engine) -> None:
 
 
 def is_current(engine: Engine) -> bool:
-    """Whether the schema is of the newest revision. Raises NewerSchema for a revision that this program lacks."""
+    """Whether the schema is of the newest revision. Raises UnknownSchema for a revision that this program lacks."""
     with engine.connect() as connection:
         scripts = ScriptDirectory.from_config(_config(connection))
         found = set(MigrationContext.configure(connection).get_current_heads())
     if found - {script.revision for script in scripts.walk_revisions()}:
-        raise NewerSchema
+        raise UnknownSchema
     return found == set(scripts.get_heads())
 
 

@@ -19,7 +19,7 @@ from app.errors import DomainError
 from app.health import worker_is_alive
 from app.home import files
 from app.redaction import redacted
-from app.schema import NewerSchema, is_current, is_empty
+from app.schema import UnknownSchema, is_current, is_empty
 from app.settings import Settings
 
 GIGABYTE = 1_000_000_000
@@ -93,8 +93,8 @@ def database_findings(loaded: Settings) -> Iterator[Finding]:
         state = CheckState.OK if current else CheckState.BROKEN if loaded.database_url else CheckState.LIMITED
         found = "of this program" if current else "none yet" if is_empty(engine) else "older than this program"
         yield Finding("schema", state, found, "" if current else advice)
-    except NewerSchema as error:
-        yield Finding("schema", CheckState.BROKEN, "newer than this program", error.message)
+    except UnknownSchema as error:
+        yield Finding("schema", CheckState.BROKEN, "of another version", error.message)
         return
     finally:
         engine.dispose()

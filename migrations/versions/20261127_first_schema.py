@@ -8,7 +8,7 @@ from alembic import op
 from procrastinate.schema import SchemaManager
 from sqlalchemy.dialects import postgresql
 
-revision = "20261126"
+revision = "20261127"
 down_revision = None
 branch_labels = None
 depends_on = None
