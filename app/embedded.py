@@ -48,7 +48,7 @@ class EmbeddedServer:
         # Its own lock is one file for all users of a machine, which only the first of them may open.
         self._server._lock = type(self._server._lock)(folder.with_name(f"{folder.name}.library.lock"))
         self._lock = FileLock(folder.with_name(f"{folder.name}.lock"))
-        self.start()
+        self.start(seconds=START_SECONDS)
         atexit.register(self.let_go)
 
     @property
@@ -56,7 +56,7 @@ class EmbeddedServer:
         """Its address, the same after every start."""
         return str(self._server.get_uri())
 
-    def start(self, *, seconds: float = START_SECONDS) -> None:
+    def start(self, *, seconds: float) -> None:
         """Start it unless it runs. Raises Unavailable where it has not come up after so many seconds."""
         deadline = time.monotonic() + seconds
         with self._lock:
