@@ -67,6 +67,7 @@ SHOWING = {
     "/api/subjects/{slug}/scores",
     "/batches/{batch_id}.json",
     "/campaigns/{campaign_id}/export/{table}.{format}",
+    "/campaigns/{campaign_id}/report.json",
     "/explanations/{explanation_id}.json",
     "/flags.json",
     "/flags/{flag_id}.json",
