@@ -156,6 +156,13 @@ def test_the_two_signs_stay_apart_for_colour_blind_eyes(theme: str, kind: str) -
         assert between > 0.5 * np.linalg.norm(linear(steps[f"above{step}"]) - linear(steps["0"])), step
 
 
+def test_tokens_keep_their_white_space() -> None:
+    """By it alone " a" differs from "a", and a line break with four spaces from one with eight."""
+    css = "\n".join(map(rules, SHEETS))
+    for holder in (r"\.tokens i", r"\.numbers th", r"\.claimed code"):
+        assert re.search(holder + r" \{[^}]*white-space: (pre|break-spaces);", css), holder
+
+
 def test_on_paper_terms_keep_their_names_and_controls_are_left_out() -> None:
     print_rules = (CSS / "elements.css").read_text().partition("@media print")[2]
     hidden = print_rules.partition("display: none")[0].rpartition("}")[2]
