@@ -6,24 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from app.db import make_engine
 from app.embedded import EmbeddedServer
-from app.schema import migrate
+from tests.own_server import all_frozen, own_server, processes_of
 from tests.reliability.fleet import Stage, fleet
-from tests.web.test_frozen_database import all_frozen, processes_of
 
 N_WORKERS = 2
 
 
 @pytest.fixture
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
-    """An embedded server of this test's own, migrated: other tests must not notice the restarts."""
-    own = EmbeddedServer(tmp_path_factory.mktemp("server") / "postgres")
-    engine = make_engine(own.url)
-    migrate(engine)
-    engine.dispose()
-    yield own
-    own.let_go()
+    with own_server(tmp_path_factory.mktemp("server")) as server:
+        yield server
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,9 @@
 """What the site does while its database server is frozen: connected, and silent. No test waits for a clock."""
 
-import signal
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from threading import Event, Thread
 
@@ -16,9 +15,9 @@ from sqlalchemy.exc import OperationalError
 
 from app.db import Limits, Sessions, allow_seconds, make_engine, make_sessions, transaction
 from app.embedded import EmbeddedServer
-from app.schema import migrate
 from app.silence import responds
 from tests.browser.site import wait_until
+from tests.own_server import all_frozen, frozen, own_server, processes_of
 from tests.web.test_slow_database import ANSWER_SECONDS, served
 
 PAGES = ["/", "/methods", "/methods.json", "/search?words=a", "/nobody", "/nobody/0/1.json"]
@@ -26,37 +25,8 @@ PAGES = ["/", "/methods", "/methods.json", "/search?words=a", "/nobody", "/nobod
 
 @pytest.fixture
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
-    """An embedded server of this test's own, migrated: other tests must not notice that it freezes."""
-    own = EmbeddedServer(tmp_path_factory.mktemp("server") / "postgres")
-    engine = make_engine(own.url)
-    migrate(engine)
-    engine.dispose()
-    yield own
-    own.let_go()
-
-
-def processes_of(server: EmbeddedServer) -> list[psutil.Process]:
-    """The server's own process, and those of its connections."""
-    engine = make_engine(server.url)
-    with engine.connect() as connection:
-        folder = Path(str(connection.scalar(text("SHOW data_directory"))))
-    engine.dispose()
-    main = psutil.Process(int((folder / "postmaster.pid").read_text().splitlines()[0]))
-    return [main, *main.children()]
-
-
-@contextmanager
-def frozen(processes: list[psutil.Process]) -> Iterator[None]:
-    """Processes that keep all they have and do nothing. One of a connection that has just ended may be gone."""
-    for process in processes:
-        with suppress(psutil.NoSuchProcess):
-            process.send_signal(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for process in processes:
-            with suppress(psutil.NoSuchProcess):
-                process.send_signal(signal.SIGCONT)
+    with own_server(tmp_path_factory.mktemp("server")) as server:
+        yield server
 
 
 class Relay:
@@ -134,12 +104,6 @@ def test_a_frozen_server_leaves_no_request_without_an_answer(server: EmbeddedSer
         httpx.get(site, timeout=60)
         main, *_ = processes_of(server)
         _assert_it_survives(site, all_frozen(main))
-
-
-@contextmanager
-def all_frozen(main: psutil.Process) -> Iterator[None]:
-    with frozen([main, *main.children()]):
-        yield
 
 
 def test_nor_does_a_network_that_passes_nothing_on(server: EmbeddedServer, tmp_path: Path) -> None:
