@@ -25,6 +25,8 @@ def test_a_files_tests_run_in_one_process(tmp_path: Path) -> None:
     for name in ("test_one.py", "test_two.py"):
         (tmp_path / name).write_text(TEST)
     command = ["-m", "pytest", "--numprocesses", "2", "--dist", "loadgroup", "--rootdir", str(tmp_path), str(tmp_path)]
+    # In the folder that all runs of a user share, a new run keeps other users out, and so the database of this one.
+    command += ["--basetemp", str(tmp_path / "its_own")]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     environment = {**inherited, "PYTHONPATH": str(ROOT)}
     ran = subprocess.run([sys.executable, *command], cwd=tmp_path, env=environment, capture_output=True, check=False)
