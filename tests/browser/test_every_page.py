@@ -26,6 +26,7 @@ ELSEWHERE = {
     "/login/openid/callback",
     "/login/openid/end",
     "/login/openid/ended",
+    "/search/random",
     "/searches/{key}",
     "/{slug}/atlas.bin",
     "/{slug}/neurons.{format}",

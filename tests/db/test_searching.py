@@ -1,7 +1,7 @@
 """Searches in explanations: phrases, beginnings, exclusions, the best match first, random matches."""
 
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,9 +10,10 @@ from sqlalchemy.orm import Session
 
 from app.models import Neuron, Subject
 from app.queries.neurons.filters import NeuronFilter
-from app.queries.neurons.listing import NeuronsQuery, neurons_page, random_neuron
+from app.queries.neurons.listing import NeuronsQuery, neurons_page
 from app.queries.neurons.order import NeuronSort, SortKey
 from app.queries.neurons.position import position_in_list
+from app.queries.neurons.random_match import RandomMatch, random_match
 from app.queries.neurons.rows import HIT, HIT_END
 from app.queries.neurons.search_words import Unsearchable, has_search_words, why_unsearchable
 from tests.factories import WORDS, Make
@@ -143,32 +144,77 @@ def share(part: float, n: int) -> int:
     return int(n * part)
 
 
+def drawn(session: Session, query: NeuronsQuery, part: float) -> RandomMatch | None:
+    return random_match(session, query=query, draw=partial(share, part))
+
+
+def last_then(number: int, n: int) -> int:
+    """The last of the subject's eight addresses, then this one of its matches."""
+    return 7 if n == 8 else number
+
+
 @pytest.mark.parametrize(
     ("wanted", "possible"),
     [
-        (NeuronFilter(), {(0, i) for i in range(5)}),
-        (NeuronFilter(words="cat"), {(0, 3), (0, 4)}),
-        (NeuronFilter(words="zebra"), {None}),
-        (NeuronFilter(layer=1), {None}),
+        (NeuronFilter(), range(5)),
+        (NeuronFilter(words="cat"), (3, 4)),
+        (NeuronFilter(words="zebra"), ()),
+        (NeuronFilter(layer=1), ()),
     ],
 )
 def test_a_random_match_is_a_match(
-    session: Session, subject: Subject, wanted: NeuronFilter, possible: set[Any]
+    session: Session, subject: Subject, wanted: NeuronFilter, possible: Sequence[int]
 ) -> None:
     query = NeuronsQuery(subject.id, wanted)
-    drawn = {random_neuron(session, query=query, draw=partial(at_most, i)) for i in range(6)}
-    assert drawn == possible
+    found = {random_match(session, query=query, draw=partial(at_most, i)) for i in range(6)}
+    assert found - {None} == {RandomMatch(subject.id, 0, index) for index in possible}
+    assert (None in found) == (not possible)
 
 
-def test_among_many_a_random_match_is_the_first_from_a_random_neuron_on(
-    session: Session, make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_over_all_subjects_every_match_is_drawn(session: Session, subject: Subject, make: Make) -> None:
+    other = make.subject("other")
+    make.explained(make.neuron(other, layer=1, index=2), "a cat, too")
+    query = NeuronsQuery(None, NeuronFilter(words="cat"))
+    found = {random_match(session, query=query, draw=partial(at_most, i)) for i in range(6)}
+    assert found == {RandomMatch(subject.id, 0, 3), RandomMatch(subject.id, 0, 4), RandomMatch(other.id, 1, 2)}
+
+
+@pytest.fixture
+def two(session: Session, make: Make, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
+    """Two subjects of eight addresses each, whose matches are more than are counted, and a null twin."""
     monkeypatch.setattr("app.queries.neurons.listing.COUNT_BOUND", 2)
-    subject = make.subject(n_layers=2, neurons_per_layer=4)
-    session.add_all(Neuron(subject_id=subject.id, layer=i, index=j) for i in range(2) for j in range(1, 4))
+    subjects = [make.subject(slug, n_layers=2, neurons_per_layer=4) for slug in ("one", "two", "twin")]
+    subjects[2].null_twin_of_id = subjects[0].id
+    places = [(subject.id, layer, index) for subject in subjects for layer in range(2) for index in range(1, 4)]
+    session.add_all(Neuron(subject_id=i, layer=j, index=k, firing_rate=j) for i, j, k in places)
     session.flush()
-    query = NeuronsQuery(subject.id, NeuronFilter())
-    half = [random_neuron(session, query=query, draw=partial(share, p)) for p in (0.0, 0.5, 0.9999)]
-    assert half == [(0, 1), (1, 2), (1, 3)]
-    of_layer = NeuronsQuery(subject.id, NeuronFilter(layer=0))
-    assert random_neuron(session, query=of_layer, draw=lambda n: n - 1) == (0, 3)
+    return subjects[0].id, subjects[1].id
+
+
+def test_among_many_a_random_match_is_the_first_from_a_random_neuron_on(session: Session, two: tuple[int, int]) -> None:
+    one, _ = two
+    found = [drawn(session, NeuronsQuery(one, NeuronFilter()), part) for part in (0.0, 0.75, 0.9999)]
+    assert found == [RandomMatch(one, 0, 1), RandomMatch(one, 1, 2), RandomMatch(one, 1, 3)]
+    of_layer = NeuronsQuery(one, NeuronFilter(layer=0))
+    assert drawn(session, of_layer, 0.9999) == RandomMatch(one, 0, 3)
+
+
+def test_among_many_of_all_subjects_each_is_drawn_and_no_null_twin(session: Session, two: tuple[int, int]) -> None:
+    one, other = two
+    everywhere = NeuronsQuery(None, NeuronFilter())
+    found = [drawn(session, everywhere, part) for part in (0.0, 0.49, 0.5, 0.9999)]
+    assert found == [
+        RandomMatch(one, 0, 1), RandomMatch(one, 1, 3), RandomMatch(other, 0, 1), RandomMatch(other, 1, 3),
+    ]  # fmt: skip
+    of_layer = NeuronsQuery(None, NeuronFilter(layer=1))
+    assert [drawn(session, of_layer, part) for part in (0.49, 0.5)] == [
+        RandomMatch(one, 1, 3), RandomMatch(other, 1, 1),
+    ]  # fmt: skip
+
+
+def test_after_a_long_gap_a_random_match_is_one_of_those_counted(session: Session, two: tuple[int, int]) -> None:
+    one, _ = two
+    in_first_layer = NeuronsQuery(one, NeuronFilter(rate_max=0.5))
+    found = [random_match(session, query=in_first_layer, draw=partial(last_then, i)) for i in (0, 1)]
+    assert len(set(found)) == 2
+    assert all(match is not None and (match.subject_id, match.layer) == (one, 0) for match in found)

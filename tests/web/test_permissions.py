@@ -86,6 +86,7 @@ ROUTES: dict[str, Permission | None] = {
     "GET /runs/{run_id}": P.READ_OPERATIONS,
     "GET /search": P.READ,
     "GET /search/facets": P.READ,
+    "GET /search/random": P.READ,
     "GET /searches/{key}": P.READ,
     "GET /static": OPEN,
     "GET /subjects/new": P.QUEUE,

@@ -86,7 +86,8 @@ PAGES_WITHOUT_JSON = {
 """Those of accounts, passwords and keys."""
 NO_PAGES = {
     "/",  # whose twin is /index.json
-    "/go", "/searches/{key}", "/{slug}/random", "/login/openid", "/login/openid/callback", "/login/openid/end",
+    "/go", "/searches/{key}", "/{slug}/random", "/search/random", "/login/openid", "/login/openid/callback",
+    "/login/openid/end",
     "/health", "/{slug}/atlas.bin", "/{slug}/neurons.{format}", "/{slug}/{layer}/{index}/preview.png",
     "/exports/{task_id}", "/campaigns/{campaign_id}/report.pdf", "/campaigns/{campaign_id}/export/{table}.{format}",
     "/api/subjects/{slug}/neurons", "/api/subjects/{slug}/explanations", "/api/subjects/{slug}/scores",

@@ -103,6 +103,26 @@ def test_a_random_match_is_opened_in_its_list(client: TestClient, subject: Subje
     assert client.get("/tiny/random?words=zebra").status_code == 404
 
 
+def test_a_random_match_of_all_subjects_is_opened_in_the_list_of_its_own(
+    client: TestClient, subject: Subject, context: Context
+) -> None:
+    html = client.get("/search?words=exceptional").text
+    assert context().random == "/search/random?words=exceptional&sort=-relevance"
+    assert 'href="/search/random?words=exceptional&amp;sort=-relevance"' in html
+    answer = client.get(context().random)
+    assert (answer.status_code, answer.headers["cache-control"]) == (303, "no-store")
+    assert answer.headers["location"] in {row.address for row in context().rows}
+    opened = {client.get("/search/random?words=excepti*").headers["location"].partition("?")[0] for _ in range(40)}
+    assert opened == {"/tiny/0/0", "/tiny/0/1", "/other/1/3"}
+    of_one = {client.get("/search/random?words=excepti*&subject=other").headers["location"] for _ in range(5)}
+    assert of_one == {"/other/1/3?list=words%3Dexcepti%252A%26sort%3D-relevance"}
+
+
+@pytest.mark.parametrize("query", ["", "?words=zebra", "?words=-cat", "?words=the", "?words=cat&subject=nothing"])
+def test_a_search_that_finds_nothing_has_no_random_match(client: TestClient, subject: Subject, query: str) -> None:
+    assert client.get(f"/search/random{query}").status_code == 404
+
+
 def test_a_search_sends_few_queries_whatever_it_finds(client: TestClient, subject: Subject, engine: Engine) -> None:
     with counted_queries(engine) as sent:
         client.get("/search?words=excepti*")
@@ -110,3 +130,6 @@ def test_a_search_sends_few_queries_whatever_it_finds(client: TestClient, subjec
     with counted_queries(engine) as sent:
         client.get("/search/facets?words=excepti*")
     assert len(sent) <= 2
+    with counted_queries(engine) as sent:
+        client.get("/search/random?words=excepti*")
+    assert len(sent) <= 4

@@ -129,6 +129,13 @@ def read_all(client: TestClient, context: Context, address: str) -> list[Any]:
         address = context().next
 
 
+def test_a_random_match_has_an_explanation(client: TestClient, embedded: Subject, make: Make) -> None:
+    for index in range(20):
+        make.neuron(embedded, layer=5, index=index)
+    address = f"/search/random?meaning={SOUGHT}&subject=tiny"
+    assert not any("/tiny/5/" in client.get(address).headers["location"] for _ in range(20))
+
+
 def test_a_worker_embeds_what_is_sought_and_looking_starts_no_work(
     client: TestClient, subject: Subject, session: Session, context: Context, log_in_as: LogIn, work: Any
 ) -> None:

@@ -1,30 +1,26 @@
 """The list of a subject's neurons: filtered, sorted, read by keyset, counted."""
 
-import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    Integer,
     ScalarSelect,
     Select,
-    SmallInteger,
     and_,
     func,
     literal,
     or_,
     select,
     true,
-    tuple_,
     union_all,
 )
 from sqlalchemy.orm import Session
 
 from app.domain.neurons import NeuronState
-from app.models import ListedNeuron, Neuron, Subject
+from app.models import ListedNeuron, Neuron
 from app.queries.common.paging import Page
 from app.queries.embeddings.lookup import Nearness
 from app.queries.neurons.filters import (
@@ -57,7 +53,6 @@ COUNT_BOUND = 10_000
 SEARCH_COUNT_BOUND = 1_000
 """The same for searches, where every match costs a look at its row."""
 
-_RANDOM = 1 << 32
 MOST_RANKED = 5_000
 """Matches among which a search ranks: each costs a look at its words. No list of neurons is longer."""
 FEW = 2_000
@@ -165,42 +160,6 @@ def count_neurons(session: Session, *, query: NeuronsQuery, bound: int | None = 
 def _counted(session: Session, query: NeuronsQuery, bound: int) -> Matches:
     matching = select(literal(1)).select_from(Neuron).where(*filter_conditions(query.subject_id, query.filter))
     return up_to(session.scalar(select(number_of(matching, bound))) or 0, bound)
-
-
-def random_neuron(
-    session: Session, *, query: NeuronsQuery, draw: Callable[[int], int] = secrets.randbelow
-) -> tuple[int, int] | None:
-    """Layer and index of a random neuron that matches; None where none does. At most four queries.
-
-    ``draw`` returns a number from 0 to below its argument. Up to ``COUNT_BOUND`` matches are equally likely. Among
-    more, it is the first match from a random neuron on, so that one after a gap is likelier; in a search, one of the
-    first ``MOST_RANKED``.
-    """
-    matches = count_neurons(session, query=query, bound=MOST_RANKED if query.filter.words else None)
-    if not matches.number:
-        return None
-    conditions = filter_conditions(query.subject_id, query.filter)
-    found = select(Neuron.layer, Neuron.index).where(*conditions)
-    with planned_by_value(session, query.filter):
-        if matches.exact or query.filter.words:
-            row = session.execute(found.offset(draw(matches.number)).limit(1)).first()
-        else:
-            row = session.execute(_from_random(query, found, draw)).first()
-            row = row or session.execute(found.order_by(Neuron.layer, Neuron.index).limit(1)).first()
-    return None if row is None else (row[0], row[1])
-
-
-def _from_random(query: NeuronsQuery, found: Select[int, int], draw: Callable[[int], int]) -> Select[int, int]:
-    """The first match from a random neuron of the subject on, which is in the filter's layer where it names one."""
-    shape = select(Subject.n_layers, Subject.neurons_per_layer).where(Subject.id == query.subject_id).cte("shape")
-    layer = literal(draw(_RANDOM) / _RANDOM) * shape.c.n_layers
-    index = literal(draw(_RANDOM) / _RANDOM) * shape.c.neurons_per_layer
-    start = select(
-        func.floor(layer).cast(SmallInteger) if query.filter.layer is None else literal(query.filter.layer),
-        func.floor(index).cast(Integer),
-    )
-    here: ColumnElement[Any] = tuple_(Neuron.layer, Neuron.index)
-    return found.where(here >= start.scalar_subquery()).order_by(Neuron.layer, Neuron.index).limit(1)
 
 
 def number_of(statement: Select[Any], bound: int) -> ScalarSelect[int]:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from app.domain.bounds import BIGGEST_ID, LONGEST_FILTERS, LONGEST_SEARCH, LONGEST_SLUG
 from app.domain.neurons import NeuronState
 from app.domain.roles import Permission
+from app.errors import NotFound
 from app.queries.common.inputs import plain_text
 from app.queries.embeddings.lookup import nearness
 from app.queries.embeddings.source import embedding_source
@@ -19,6 +20,7 @@ from app.queries.neurons.facets import facets_of
 from app.queries.neurons.filters import NeuronFilter
 from app.queries.neurons.listing import Matches, NeuronsQuery, counted_page
 from app.queries.neurons.order import SortKey
+from app.queries.neurons.random_match import random_match
 from app.queries.neurons.rows import NeuronRow
 from app.queries.neurons.search_words import Unsearchable, why_unsearchable
 from app.queries.people.accounts import Viewer
@@ -98,7 +100,7 @@ class SearchPage:
     facets: str | None
     """The address of what the matches have in common."""
     random: str | None
-    """The address that leads to a random match; None where several subjects are searched."""
+    """The address that leads to a random match; None where nothing is found."""
     hint: str | None
     """Why nothing is found, where the reason is not that nothing matches."""
     visits: tuple[Visit, ...]
@@ -159,15 +161,9 @@ def search(  # noqa: PLR0913 - FastAPI reads a route's inputs from its arguments
         kept=request.fields.query(meaning=None, sort=None).removeprefix("?"),
         may_keep=viewer is not None and viewer.may(Permission.KEEP_LISTS),
     )  # fmt: skip
-    near = None if meaning is None else meaning.near
-    if shown.hint is not None or not (request.filter.words or request.filter.token or near):
+    query = _query(only, request, meaning)
+    if shown.hint is not None or query is None:
         return shown
-    query = NeuronsQuery(
-        None if only is None else only.id,
-        _explained(request.filter, is_by_meaning=near is not None),
-        request.sort,
-        near,
-    )
     matches, found = counted_page(
         session, query=query, size=settings.page_size, after=after or None, before=before or None
     )
@@ -180,7 +176,7 @@ def search(  # noqa: PLR0913 - FastAPI reads a route's inputs from its arguments
         previous=None if found.previous is None else address_of(fields, subject, before=found.previous),
         next=None if found.next is None else address_of(fields, subject, after=found.next),
         facets=address_of(fields, subject, path="/search/facets"),
-        random=f"/{subject}/random{fields.query()}" if subject and found.rows else None,
+        random=address_of(fields, subject, path="/search/random") if found.rows else None,
     )
 
 
@@ -202,6 +198,23 @@ def search_facets(
     path = f"/{subject}" if to == "list" and subject else "/search"
     shown = shown_facets(found, filters.fields, path=path, subject=subject, subjects=names)
     return SearchFacets(shown, found.counted, address_of(filters.fields, subject, path=path))
+
+
+@router.get("/search/random", include_in_schema=False)
+def search_random(
+    session: DbSession, settings: AppSettings, filters: ListFilters, subject: SubjectField = ""
+) -> Response:
+    """Redirect to a random neuron that the search finds. Raises NotFound where it finds none."""
+    names = subject_names(session)
+    only = one_of(names, subject) if subject else None
+    request, meaning = _with_meaning(session, settings, filters, None)
+    query = _query(only, request, meaning)
+    found = None if query is None or _hint(session, request) else random_match(session, query=query)
+    if found is None:
+        raise NotFound("No explanation matches. Use fewer words, the beginning of one with *, or another subject.")
+    slug = next(each.slug for each in names if each.id == found.subject_id)
+    address = _address(slug, found.layer, found.index, request.fields)
+    return RedirectResponse(address, status_code=303, headers={"Cache-Control": "no-store"})
 
 
 @router.post("/search/meaning", include_in_schema=False)
@@ -250,6 +263,15 @@ def _with_meaning(
     return _ranked(request), found
 
 
+def _query(only: SubjectName | None, request: ListRequest, meaning: FoundMeaning | None) -> NeuronsQuery | None:
+    """What is searched; None where there are neither words nor a token nor a meaning."""
+    near = None if meaning is None else meaning.near
+    if not (request.filter.words or request.filter.token or near):
+        return None
+    wanted = _explained(request.filter, is_by_meaning=near is not None)
+    return NeuronsQuery(None if only is None else only.id, wanted, request.sort, near)
+
+
 def _explained(wanted: NeuronFilter, *, is_by_meaning: bool) -> NeuronFilter:
     """The same; by meaning, of neurons with an explanation, which the others have none of."""
     return replace(wanted, state=NeuronState.EXPLAINED) if is_by_meaning and wanted.state is None else wanted
@@ -264,8 +286,12 @@ def _orders(fields: FilterFields) -> dict[str, str]:
 
 
 def _row(subject: SubjectName, row: NeuronRow, fields: FilterFields) -> FoundRow:
-    address = f"/{subject.slug}/{row.layer}/{row.index}{fields.trail}"
-    return FoundRow(subject, address, row)
+    return FoundRow(subject, _address(subject.slug, row.layer, row.index, fields), row)
+
+
+def _address(slug: str, layer: int, index: int, fields: FilterFields) -> str:
+    """Of a neuron's page that knows the list of what was found in its subject."""
+    return f"/{slug}/{layer}/{index}{fields.trail}"
 
 
 def _chips(fields: FilterFields, subject: str) -> tuple[FilterChip, ...]:

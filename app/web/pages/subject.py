@@ -21,8 +21,9 @@ from app.queries.language_models.calls import cap_batch
 from app.queries.language_models.estimates import batch_estimate
 from app.queries.lists.kept import ListHead
 from app.queries.lists.page import list_frame
-from app.queries.neurons.listing import Matches, NeuronsQuery, counted_page, random_neuron
+from app.queries.neurons.listing import Matches, NeuronsQuery, counted_page
 from app.queries.neurons.order import NeuronSort, SortKey
+from app.queries.neurons.random_match import random_match
 from app.queries.neurons.rows import NeuronRow
 from app.queries.neurons.search_words import has_search_words
 from app.queries.neurons.selection import count_selected, n_with_active_run
@@ -239,15 +240,14 @@ def subject(  # noqa: PLR0913 - FastAPI reads a route's inputs from its argument
 
 
 @router.get("/{slug}/random", include_in_schema=False)
-def random_match(session: DbSession, slug: str, filters: ListFilters) -> Response:
+def open_random_match(session: DbSession, slug: str, filters: ListFilters) -> Response:
     """Redirect to a random neuron that matches. Raises NotFound where none does."""
     head = subject_head(session, slug=slug)
     filters = filters.of_subject(has_headlines=head.has_headlines)
-    found = random_neuron(session, query=NeuronsQuery(head.id, filters.filter, filters.sort))
+    found = random_match(session, query=NeuronsQuery(head.id, filters.filter, filters.sort))
     if found is None:
         raise NotFound("No neuron matches these filters. Change them in the list.")
-    layer, index = found
-    address = f"/{slug}/{layer}/{index}{filters.fields.trail}"
+    address = f"/{slug}/{found.layer}/{found.index}{filters.fields.trail}"
     return RedirectResponse(address, status_code=303, headers={"Cache-Control": "no-store"})
 
 
