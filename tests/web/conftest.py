@@ -19,6 +19,11 @@ from app.web.rendering.templating import Frame, Renderer
 from tests.factories import Make
 
 LogIn = Callable[[str], Account]
+"""Logs the client in under a name of the cast; ``log_in_as``."""
+Context = Callable[[], Any]
+"""Returns the context of the page that was answered last; ``context``."""
+HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
+"""What htmx sends when it asks for a fragment."""
 OWN_PAGE = {"Origin": "http://localhost"}
 """What a browser sends with a form of this site."""
 
@@ -53,7 +58,7 @@ def client(app: FastAPI) -> Iterator[TestClient]:
 
 
 @pytest.fixture
-def context(app: FastAPI) -> Callable[[], Any]:
+def context(app: FastAPI) -> Context:
     """The context of the page that was answered last."""
     return lambda: app.state.renderer.contexts[-1]
 

@@ -1,14 +1,10 @@
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
 from app.models import Collection, Neuron, Subject
 from tests.factories import Make, WholeCorpus
-
-Context = Callable[[], Any]
+from tests.web.conftest import Context
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 import gzip
 import struct
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -13,8 +11,7 @@ from app.models import Subject
 from app.web.atlas.kept import MOST_KEPT, Atlases
 from tests.factories import Make, WholeCorpus
 from tests.queries import counted_queries
-
-Context = Callable[[], Any]
+from tests.web.conftest import Context
 
 
 @pytest.fixture

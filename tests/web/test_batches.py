@@ -1,6 +1,4 @@
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from sqlalchemy import Engine, select
@@ -10,10 +8,7 @@ from app.models import Event, Explanation, Pause, Run, Subject
 from app.work.enqueue import enqueue_batch
 from tests.factories import Make
 from tests.queries import counted_queries
-
-LogIn = Callable[[str], Any]
-Context = Callable[[], Any]
-HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
+from tests.web.conftest import HTMX, Context, LogIn
 
 
 @pytest.fixture(autouse=True)

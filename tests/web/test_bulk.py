@@ -1,8 +1,5 @@
 """Many explanations at once: the number is confirmed, the act is one event, and one undo takes it back."""
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 from sqlalchemy import func, select
 from starlette.testclient import TestClient
@@ -13,9 +10,7 @@ from app.queries.neurons.selection import NeuronSelection
 from app.queries.review.campaigns import CampaignRules
 from app.queries.review.items import SampleWanted, create_campaign
 from tests.factories import Make
-
-LogIn = Callable[[str], Any]
-Context = Callable[[], Any]
+from tests.web.conftest import Context, LogIn
 
 
 @pytest.fixture

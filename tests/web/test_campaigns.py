@@ -1,5 +1,4 @@
 import re
-from collections.abc import Callable
 from html import unescape
 from typing import Any
 
@@ -10,9 +9,8 @@ from starlette.testclient import TestClient
 from app.domain.doubts import Doubt, FigureKind
 from app.models import Campaign, CampaignDraw, CampaignVersion, ExplanationDoubt, Neuron, ReviewItem, Subject
 from tests.factories import Make
+from tests.web.conftest import Context, LogIn
 
-LogIn = Callable[[str], Any]
-Context = Callable[[], Any]
 FORM = {"name": "First look", "question": "Does it hold?", "n": "3", "seed": "5", "is_blind": "yes"}
 
 

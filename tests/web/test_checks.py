@@ -1,14 +1,10 @@
-from collections.abc import Callable
-from typing import Any
-
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
 from app.domain.executed import CORPUS, EXECUTED
 from app.models import Score, Task
 from tests.factories import Make
-
-LogIn = Callable[[str], Any]
+from tests.web.conftest import LogIn
 
 
 def test_the_button_queues_a_check_and_shows_its_task(client: TestClient, make: Make, log_in_as: LogIn) -> None:

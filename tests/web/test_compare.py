@@ -1,6 +1,3 @@
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import pytest
 from sqlalchemy import Engine
@@ -14,8 +11,7 @@ from app.models import Neuron, Sample, Subject
 from app.queries.explanations.store import Author, store_explanation
 from tests.factories import Make
 from tests.queries import counted_queries
-
-Context = Callable[[], Any]
+from tests.web.conftest import Context
 
 
 @pytest.fixture

@@ -1,8 +1,7 @@
 """Every route that changes something refuses what another site lets a browser send, and what shows no credentials."""
 
 import uuid
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 from fastapi.routing import APIRoute
@@ -16,9 +15,8 @@ from app.web.deps import SESSION_COOKIE
 from app.web.http.security import SAFE_METHODS
 from app.web.main import ROUTERS
 from tests.factories import Make
-from tests.web.conftest import OWN_PAGE
+from tests.web.conftest import OWN_PAGE, LogIn
 
-LogIn = Callable[[str], Any]
 GIVES_A_SESSION = {"/login", "/login/password"}
 """What needs no credentials, since it hands them out."""
 HOST = "http://localhost"

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -13,8 +13,8 @@ from app.web.http.security import CONTENT_SECURITY_POLICY
 from app.web.main import create_app
 from app.web.rendering.preview import HEIGHT, WIDTH, Preview, preview_png
 from tests.factories import Make, WholeCorpus
+from tests.web.conftest import LogIn
 
-LogIn = Callable[[str], object]
 ADDRESS = "/tiny/0/1"
 
 

@@ -1,7 +1,6 @@
 """One explanation with a quoted token, on every page that shows its text: the token is a chip, its blank visible."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -11,7 +10,7 @@ from app.domain.authors import AuthorKind
 from app.domain.results import ExplanationResult
 from app.domain.samples import SampleKind
 from app.home import files
-from app.models import Account, Batch, Run
+from app.models import Batch, Run
 from app.queries.explanations.standing import refresh_current
 from app.queries.explanations.store import Author, store_explanation
 from app.queries.lists.kept import add_to_list, create_list
@@ -22,6 +21,7 @@ from app.queries.review.items import SampleWanted, create_campaign
 from app.queries.review.taking import Reviewer, take_next
 from tests.db.reviewing import judge
 from tests.factories import Make
+from tests.web.conftest import LogIn
 
 TEXT = 'fires on " import" and on brackets'
 CHIP = "on <code><s> </s>import</code> and"
@@ -38,7 +38,7 @@ class Shown:
 
 
 @pytest.fixture
-def shown(make: Make, log_in_as: Callable[[str], Account]) -> Shown:
+def shown(make: Make, log_in_as: LogIn) -> Shown:
     """Two neurons with one text: from a run, flagged, in a list, and in a campaign of which bob has judged one item."""
     bob, session, subject, method = log_in_as("bob"), make.session, make.subject(), make.method()
     neurons = [make.neuron(subject, index=index) for index in (0, 1)]
@@ -121,9 +121,7 @@ def test_quoted_tokens_are_chips_on_every_page(client: TestClient, shown: Shown,
     assert "&#34; import&#34;" not in said
 
 
-def test_adjudicators_see_chips_in_a_campaign(
-    client: TestClient, shown: Shown, log_in_as: Callable[[str], Account]
-) -> None:
+def test_adjudicators_see_chips_in_a_campaign(client: TestClient, shown: Shown, log_in_as: LogIn) -> None:
     log_in_as("adam")
     assert CHIP in client.get(shown.address("/campaigns/{campaign}")).text
 

@@ -1,15 +1,14 @@
 """What reviewers have made of an explanation stands beside its text, wherever the text is read."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from app.domain.explanation_states import ExplanationState
 from app.domain.review import VerdictKind
-from app.models import Account, Explanation, Neuron, Run, Subject
+from app.models import Explanation, Neuron, Run, Subject
 from app.queries.explanations.headlines import standings_of
 from app.queries.lists.kept import add_to_list, create_list
 from app.queries.neurons.claims import neuron_explanations
@@ -20,8 +19,8 @@ from app.queries.review.items import SampleWanted, create_campaign
 from app.queries.review.taking import Reviewer, take_next
 from tests.db.auditing import judge
 from tests.factories import Make
+from tests.web.conftest import Context, LogIn
 
-LogIn = Callable[[str], Account]
 TEXT = 'fires on " import"'
 PLACES = {
     "the list": "/tiny?state=explained",
@@ -165,7 +164,7 @@ def test_states_of_many_are_those_of_each(explained: Explained) -> None:
 
 
 def test_the_same_text_by_several_is_folded_and_a_run_says_of_how_many_its_text_is_the_best(
-    client: TestClient, explained: Explained, context: Callable[[], Any]
+    client: TestClient, explained: Explained, context: Context
 ) -> None:
     make = explained.make
     run_id, method_id = explained.ids["run"], make.session.get_one(Explanation, explained.explanation_id).method_id

@@ -1,7 +1,5 @@
 import json
 import shlex
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 from sqlalchemy.orm import Session
@@ -14,10 +12,8 @@ from app.models import Batch, Explanation, LlmCall, Neuron, Provider, Run, Score
 from app.queries.explanations.store import Author, store_explanation
 from app.queries.imports.judgements import store_judgements
 from tests.factories import Make
+from tests.web.conftest import Context, LogIn
 
-LogIn = Callable[[str], Any]
-
-Context = Callable[[], Any]
 REQUEST = {"model": "m", "messages": [{"role": "user", "content": "it's <b>\u202e"}], "seed": 1}
 
 

@@ -1,10 +1,8 @@
 import re
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from io import BytesIO
-from typing import Any
 
 import pytest
 from pypdf import PdfReader
@@ -21,8 +19,8 @@ from app.web.report import pdf
 from app.web.report.sections import AuditReport
 from tests.db.auditing import Audit, audited, judge_all
 from tests.factories import Make
+from tests.web.conftest import Context
 
-Context = Callable[[], Any]
 SECTIONS = list(AuditReport.__dataclass_fields__)
 SAID = {each: f"We say of {each.value} <b>this</b>." for each in Statement}
 

@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,10 +10,7 @@ from app.models import Event, Explanation, Neuron
 from app.queries.review.flags import open_flag
 from tests.factories import Make
 from tests.queries import counted_queries
-
-LogIn = Callable[[str], Any]
-Context = Callable[[], Any]
-HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
+from tests.web.conftest import HTMX, Context, LogIn
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,8 @@ from app.web.http.static import static_files
 from app.web.main import ROUTERS, create_app
 from tests.factories import Make
 from tests.web.addressed import Known, addressed
+from tests.web.conftest import LogIn
 
-LogIn = Callable[[str], Any]
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "static").glob("*.js"))
 KEPT_BY_BROWSERS = {"neuron-audit-keys-off", "neuron-audit-theme", "neuron-audit-paused"}

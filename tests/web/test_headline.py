@@ -1,14 +1,10 @@
 """The headline of an explanation on its neuron's page: the whole corpus, both sides, and the null twin."""
 
-from collections.abc import Callable
-from typing import Any
-
 from starlette.testclient import TestClient
 
 from app.models import Subject
 from tests.factories import Make, WholeCorpus
-
-Context = Callable[[], Any]
+from tests.web.conftest import Context
 
 
 def test_the_whole_corpus_speaks_with_both_sides_and_the_2023_score_stands_beside_it(

@@ -3,7 +3,6 @@
 It is explained by a run, then estimated for the whole corpus, then executed; each time another score speaks.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +15,7 @@ from app.domain.doubts import Doubt
 from app.domain.executed import LevelCounts, NeuronTotals, execution
 from app.domain.results import ExplanationResult, ScoreResult
 from app.localization.formats import ENGLISH
-from app.models import Account, Batch, Flag, Neuron, Run, Score, Subject
+from app.models import Batch, Flag, Neuron, Run, Score, Subject
 from app.queries.checks.store import CheckResult, collection_to_check, store_checks
 from app.queries.explanations.standing import refresh_current
 from app.queries.explanations.store import Author, store_explanation
@@ -24,9 +23,8 @@ from app.queries.review.flags import open_flag, resolve_flag
 from app.queries.review.taking import Reviewer
 from app.queries.subjects.null_twins import rank_against_null_twins
 from tests.factories import Make, WholeCorpus
+from tests.web.conftest import Context, LogIn
 from tests.web.twins import both
-
-Context = Callable[[], Any]
 
 OLD = (
     ScoreResult("correlation", "top_and_random", 0.8, 10, 0, simulator="lexical", token_lookup_baseline=0.5),
@@ -154,9 +152,7 @@ def test_comparison_shows_it(client: TestClient, told: Told, context: Context) -
         assert shown_by(column.headline) == (told.kind, told.value, told.simulator)
 
 
-def test_the_batch_and_the_run_show_it(
-    client: TestClient, told: Told, log_in_as: Callable[[str], object], context: Context
-) -> None:
+def test_the_batch_and_the_run_show_it(client: TestClient, told: Told, log_in_as: LogIn, context: Context) -> None:
     log_in_as("bob")
     for page in both(client, f"/batches/{told.run.batch_id}", context):
         (run,) = page.runs
@@ -178,9 +174,7 @@ PAGES = ("/tiny", "/tiny/0/0", "/tiny/0/0/compare", "/flags", "/flags/{flag}", "
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_the_same_line_is_on_every_page(
-    client: TestClient, told: Told, log_in_as: Callable[[str], object], path: str
-) -> None:
+def test_the_same_line_is_on_every_page(client: TestClient, told: Told, log_in_as: LogIn, path: str) -> None:
     log_in_as("bob")
     response = client.get(path.format(batch=told.run.batch_id, run=told.run.id, flag=told.flag_id))
     assert response.status_code == 200
@@ -188,7 +182,7 @@ def test_the_same_line_is_on_every_page(
 
 
 def test_the_same_line_is_on_the_item_that_reviewers_have_judged(
-    client: TestClient, make: Make, told: Told, log_in_as: Callable[[str], Account], context: Context
+    client: TestClient, make: Make, told: Told, log_in_as: LogIn, context: Context
 ) -> None:
     bob = log_in_as("bob")
     resolve_flag(make.session, flag_id=told.flag_id, reviewer=Reviewer(bob.id), kind="wrong", note="")

@@ -1,8 +1,6 @@
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from html import unescape
-from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -20,7 +18,7 @@ from app.transfer.exporting import ExportRequest
 from app.transfer.tasks import enqueue_export
 from app.work.enqueue import enqueue_batch
 from tests.factories import Make, WholeCorpus
-from tests.web.conftest import LogIn
+from tests.web.conftest import HTMX, Context, LogIn
 
 
 def test_without_a_subject_the_first_page_shows_how_to_start(client: TestClient) -> None:
@@ -30,7 +28,7 @@ def test_without_a_subject_the_first_page_shows_how_to_start(client: TestClient)
 
 
 def test_subjects_are_listed_with_how_many_neurons_are_explained(
-    client: TestClient, make: Make, context: Callable[[], Any]
+    client: TestClient, make: Make, context: Context
 ) -> None:
     subject = make.subject()
     make.explained(make.neuron(subject), value=0.42)
@@ -86,9 +84,7 @@ def test_a_missing_worker_is_a_notice_only_while_something_waits_for_one(client:
     assert "start one with <code>neuron-audit worker</code>" in page
 
 
-def test_each_bar_leads_to_the_neurons_that_it_counts(
-    client: TestClient, make: Make, context: Callable[[], Any]
-) -> None:
+def test_each_bar_leads_to_the_neurons_that_it_counts(client: TestClient, make: Make, context: Context) -> None:
     subject = make.subject()
     for index, value in enumerate((-0.2, 0.05, 0.42, 0.97)):
         make.explained(make.neuron(subject, index=index), value=0.1, whole=WholeCorpus(value))
@@ -100,7 +96,7 @@ def test_each_bar_leads_to_the_neurons_that_it_counts(
         assert context().matches.number == int(number)
 
 
-def test_the_strip_counts_what_its_links_list(client: TestClient, make: Make, context: Callable[[], Any]) -> None:
+def test_the_strip_counts_what_its_links_list(client: TestClient, make: Make, context: Context) -> None:
     subject = make.subject()
     explained = [make.explained(make.neuron(subject, index=index), f"**text {index}**") for index in range(3)]
     flag_id = open_flag(
@@ -117,7 +113,7 @@ def test_the_strip_counts_what_its_links_list(client: TestClient, make: Make, co
         assert context().matches.number == int(number), address
 
 
-def test_scores_are_plotted_against_the_token_table(client: TestClient, make: Make, context: Callable[[], Any]) -> None:
+def test_scores_are_plotted_against_the_token_table(client: TestClient, make: Make, context: Context) -> None:
     subject = make.subject()
     make.explained(make.neuron(subject, index=0), whole=WholeCorpus(0.72, margin=0.5))
     make.explained(make.neuron(subject, index=1), whole=WholeCorpus(0.31, margin=-0.1))
@@ -149,7 +145,7 @@ def test_a_forged_memory_of_visits_is_left_out(client: TestClient, make: Make, c
     assert answer.json()["go_on"]["visits"] == []
 
 
-def test_the_first_page_says_where_to_look_first(client: TestClient, make: Make, context: Callable[[], Any]) -> None:
+def test_the_first_page_says_where_to_look_first(client: TestClient, make: Make, context: Context) -> None:
     subject = make.subject()
     for index, text in enumerate(("**ships**", "**sails**", "I think it is ropes")):
         make.explained(make.neuron(subject, index=index), text)
@@ -163,7 +159,7 @@ def test_the_first_page_says_where_to_look_first(client: TestClient, make: Make,
 
 
 def test_best_worst_and_disputed_explanations_are_one_click_away(
-    client: TestClient, make: Make, context: Callable[[], Any]
+    client: TestClient, make: Make, context: Context
 ) -> None:
     subject = make.subject()
     bob, dora, adam = (Reviewer(make.account(name, "reviewer").id) for name in ("bob", "dora", "adam"))
@@ -206,7 +202,7 @@ def test_a_paused_provider_is_a_banner(client: TestClient, make: Make) -> None:
 
 
 def test_htmx_gets_the_part_that_moves_alone(client: TestClient) -> None:
-    part = client.get("/activity", headers={"HX-Request": "true", "HX-Request-Type": "partial"})
+    part = client.get("/activity", headers=HTMX)
     assert part.text.lstrip().startswith('<section id="_activity"')
     assert "HX-Request" in part.headers["vary"]
     assert "hx-trigger" not in part.text

@@ -1,7 +1,6 @@
 """Pages whose every stored text turns its reading direction around."""
 
 import re
-from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
@@ -18,10 +17,9 @@ from app.queries.review.taking import Reviewer
 from app.work.trials import enqueue_trial
 from tests.factories import Make
 from tests.web.addressed import addressed
+from tests.web.conftest import LogIn
 from tests.web.test_figures import logged_in
 from tests.web.test_hardening import pages
-
-LogIn = Callable[[str], object]
 
 HOSTILE = "\u202e\u2066\u200f\u061c\u2028\x07\u200b<var>"
 KEYS = {  # never a text that somebody writes; columns with a CHECK constraint refuse the change themselves

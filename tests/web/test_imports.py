@@ -2,7 +2,6 @@
 
 import re
 import uuid
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from app.db import Sessions
 from app.domain.imports import DataFormat
 from app.domain.work import Lane
 from app.formats.sources.opening import local_source
-from app.models import Account, DataImport, Task
+from app.models import DataImport, Task
 from app.settings import Settings
 from app.transfer.exporting import ExportRequest
 from app.transfer.folders import exports_folder, imports_folder
@@ -26,10 +25,7 @@ from app.work.begin import Taker, begin_task
 from app.work.lease import finish
 from tests.factories import Make
 from tests.openai_files import neuron_record, write_data_set, write_json
-
-Context = Callable[[], Any]
-LogIn = Callable[[str], Account]
-HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
+from tests.web.conftest import HTMX, Context, LogIn
 
 
 @pytest.fixture

@@ -1,8 +1,5 @@
 """Neurons like one as a page of results, and the tokens that drive neurons."""
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 from sqlalchemy import Engine
 from starlette.testclient import TestClient
@@ -10,8 +7,7 @@ from starlette.testclient import TestClient
 from app.models import Excerpt, Subject
 from tests.factories import Make
 from tests.queries import counted_queries
-
-Context = Callable[[], Any]
+from tests.web.conftest import Context
 
 
 @pytest.fixture

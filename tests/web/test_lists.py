@@ -1,8 +1,5 @@
 """Lists of neurons and saved searches as pages: made from a list, shared, exported, used as a selection."""
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 from sqlalchemy import Engine, select
 from starlette.testclient import TestClient
@@ -12,9 +9,7 @@ from app.models import Batch, NeuronList, Run, SavedSearch, Subject
 from app.web.pages.neuron_files import NeuronLine
 from tests.factories import Make
 from tests.queries import counted_queries
-
-Context = Callable[[], Any]
-LogIn = Callable[[str], Any]
+from tests.web.conftest import Context, LogIn
 
 
 @pytest.fixture

@@ -1,16 +1,13 @@
 """The way back: after logging in one is where one was, and a used address shows the form again."""
 
-from collections.abc import Callable
 from html import unescape
-from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from app.queries.people.accounts import create_login_token
 from tests.factories import Make
-
-Context = Callable[[], Any]
+from tests.web.conftest import Context
 
 
 def token_of(make: Make, minutes: int = 5) -> str:

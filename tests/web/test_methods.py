@@ -1,7 +1,5 @@
 import re
-from collections.abc import Callable
 from html import unescape
-from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -11,8 +9,7 @@ from app.models import Method, Neuron
 from app.queries.explanations.standing import refresh_current
 from app.queries.explanations.store import store_candidates
 from tests.factories import Make
-
-Context = Callable[[], Any]
+from tests.web.conftest import Context
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """The outcomes of what a person did: one's own page, and the news about it."""
 
 import uuid
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -17,9 +15,7 @@ from app.work.begin import Taker, begin_run
 from app.work.enqueue import cancel_batch, enqueue_batch, retry_run
 from app.work.lease import fail
 from tests.factories import Make
-
-LogIn = Callable[[str], Account]
-Context = Callable[[], Any]
+from tests.web.conftest import Context, LogIn
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 import json
 import re
 import uuid
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 from fastapi.routing import APIRoute
@@ -29,9 +27,8 @@ from app.work.tasks import enqueue_task
 from app.work.trials import enqueue_trial
 from tests.factories import Make
 from tests.imported import GAPS, Imported, Rows, store_imported
+from tests.web.conftest import Context, LogIn
 
-LogIn = Callable[[str], Account]
-Context = Callable[[], Any]
 ROUTES = {
     route.path: route
     for router in ROUTERS

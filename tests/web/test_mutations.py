@@ -1,7 +1,6 @@
 """Every route that changes something leaves one line in the history, and only for this site's own pages."""
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,9 +20,9 @@ from app.web.main import ROUTERS
 from app.work.enqueue import cancel_run
 from app.work.tasks import cancel_task
 from tests.factories import Make
+from tests.web.conftest import LogIn
 from tests.web.everything import MUTATIONS, Mutation, kept, one_of_everything
 
-LogIn = Callable[[str], Any]
 NOT_OURS = {
     "/login", "/login/password", "/logout", "/account/confirm",
     "/account/factor", "/account/factor/remove",

@@ -1,7 +1,5 @@
 import re
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from sqlalchemy import Engine, func, select
@@ -9,13 +7,11 @@ from starlette.testclient import TestClient
 
 from app.domain.activations import SampleKind
 from app.domain.results import ExplanationResult
-from app.models import Account, Event, Explanation, Flag, Neuron, Run, Subject
+from app.models import Event, Explanation, Flag, Neuron, Run, Subject
 from tests.factories import Make
 from tests.queries import counted_queries
+from tests.web.conftest import HTMX, Context, LogIn
 from tests.web.neurons import SCORE, explain
-
-Context = Callable[[], Any]
-LogIn = Callable[[str], Account]
 
 
 def test_a_neurons_page_shows_claim_and_evidence(
@@ -148,7 +144,7 @@ def test_htmx_gets_the_flags_alone(client: TestClient, make: Make, neuron: Neuro
     answer = client.post(
         "/tiny/1/2/flags",
         data={"explanation_id": explanation_id, "reason": "wrong"},
-        headers={"HX-Request": "true", "HX-Request-Type": "partial"},
+        headers=HTMX,
     )
     assert answer.text.lstrip().startswith('<div id="_flags"')
 
@@ -219,20 +215,19 @@ def test_reviewers_and_administrators_queue_a_neuron(
 def test_progress_polls_while_the_run_is_active_and_then_brings_the_new_explanation(
     client: TestClient, make: Make, neuron: Neuron, log_in_as: LogIn
 ) -> None:
-    htmx = {"HX-Request": "true", "HX-Request-Type": "partial"}
     method = make.method()
     log_in_as("olga")
-    queued = client.post("/tiny/1/2/runs", data={"method_id": method.id}, headers=htmx).text
+    queued = client.post("/tiny/1/2/runs", data={"method_id": method.id}, headers=HTMX).text
     assert "1 active run" in queued
     address = re.findall(r'hx-get="([^"]+)"', queued)[0]
-    assert 'hx-trigger="every' in client.get(address, headers=htmx).text
+    assert 'hx-trigger="every' in client.get(address, headers=HTMX).text
 
     run = make.session.scalars(select(Run)).one()
     run.status = "succeeded"
     explain(make, neuron, ExplanationResult("a new explanation", scores=(SCORE,)))
     make.session.flush()
 
-    finished = client.get(address, headers=htmx).text
+    finished = client.get(address, headers=HTMX).text
     assert "hx-trigger" not in finished
     assert 'id="_claim"' in finished
     assert 'hx-swap-oob="true"' in finished

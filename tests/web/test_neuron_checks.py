@@ -1,8 +1,5 @@
 """An executed explanation on the page of its neuron, stored as a check stores it."""
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
@@ -11,8 +8,8 @@ from app.domain.executed import Execution, LevelCounts, Mistake, NeuronTotals, e
 from app.models import Collection, Neuron, Subject
 from app.queries.checks.store import CheckResult, KeptMistakes, collection_to_check, store_checks
 from tests.factories import Make
+from tests.web.conftest import Context
 
-Context = Callable[[], Any]
 N_TOKENS = 800
 
 

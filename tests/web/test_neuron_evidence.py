@@ -1,6 +1,4 @@
 import re
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,14 +8,12 @@ from starlette.testclient import TestClient
 from app.domain.activations import SampleKind, Split
 from app.domain.authors import AuthorKind
 from app.domain.results import ExplanationResult, SimulatedExcerpt, SimulationResult
-from app.models import Account, Neuron, Sample, Subject
+from app.models import Neuron, Sample, Subject
 from app.queries.explanations.standing import refresh_current
 from app.queries.explanations.store import Author, store_explanation
 from tests.factories import Make, texts
+from tests.web.conftest import HTMX, Context
 from tests.web.neurons import explain
-
-Context = Callable[[], Any]
-LogIn = Callable[[str], Account]
 
 
 def test_excerpts_with_the_same_tokens_are_folded_with_their_number(
@@ -115,7 +111,7 @@ def test_a_folded_row_is_named_by_its_peak_and_loads_its_numbers(client: TestCli
     html = client.get("/tiny/1/2").text
     assert '<span class="visually-hidden">on import: the import</span>' in html
     address = re.findall(r'hx-get="(/tiny/1/2/excerpts/\d+)"', html)[0]
-    part = client.get(address, headers={"HX-Request": "true", "HX-Request-Type": "partial"}).text
+    part = client.get(address, headers=HTMX).text
     assert "<th scope=row role=rowheader><i class=h10><s> </s>import</i><td role=cell>4" in part
     whole = client.get(address).text
     assert part.strip() in whole
@@ -142,7 +138,7 @@ def test_eight_rows_are_shown_and_more_on_demand(
     assert html.count('<details class="x">') == 8
     assert "12 more" in html
     assert 'href="/tiny/0/1?more=top#top"' in html
-    whole = client.get("/tiny/0/1?more=top", headers={"HX-Request": "true", "HX-Request-Type": "partial"}).text
+    whole = client.get("/tiny/0/1?more=top", headers=HTMX).text
     assert whole.count('<details class="x">') == 20
     assert whole.lstrip().startswith('<section id="_evidence"')
     assert len(client.get("/tiny/0/1.json").json()["samples"][0]["rows"]) == 20

@@ -1,8 +1,5 @@
 """How the list shows explanations, filters and scores, and all that match as a file."""
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 from sqlalchemy import Engine
 from starlette.testclient import TestClient
@@ -12,8 +9,7 @@ from app.models import Subject
 from app.web.pages.neuron_files import NeuronLine
 from tests.factories import Make, WholeCorpus
 from tests.queries import counted_queries
-
-Context = Callable[[], Any]
+from tests.web.conftest import Context
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Neurons that are like one, and two neurons side by side."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,8 +8,7 @@ from starlette.testclient import TestClient
 from app.domain.samples import SampleKind
 from app.models import Neuron, Sample, Subject
 from tests.factories import Make, WholeCorpus
-
-Context = Callable[[], Any]
+from tests.web.conftest import Context
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """Where a text to try comes from, what its result says, and which neurons fire on it."""
 
 import uuid
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -10,14 +8,12 @@ from starlette.testclient import TestClient
 
 from app.domain.trials import FiringNeuron, FiringResult, TrialResult
 from app.domain.work import FIRING, TRIAL, Lane
-from app.models import Account, Neuron, Subject, Task
+from app.models import Neuron, Subject, Task
 from app.work.begin import Taker, begin_task
 from app.work.lease import finish
 from tests.factories import Make
+from tests.web.conftest import HTMX, Context, LogIn
 
-Context = Callable[[], Any]
-LogIn = Callable[[str], Account]
-HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 ADDRESS = "/tiny/1/2/try"
 
 

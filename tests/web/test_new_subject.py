@@ -1,6 +1,5 @@
 """The form of a new subject: what it takes and refuses, what an inspection shows, what is queued in the end."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +9,14 @@ from sqlalchemy import select
 from starlette.testclient import TestClient
 
 from app.domain.inspections import SubjectRequest
-from app.models import Account, Task
+from app.models import Task
 from app.settings import Settings
 from app.transfer.folders import subject_folders, uploads_folder
 from app.work.tasks import cancel_task
 from tests.factories import Make
+from tests.web.conftest import HTMX, Context, LogIn
 from tests.web.everything import inspected
 
-Context = Callable[[], Any]
-LogIn = Callable[[str], Account]
 FORM = {"model": "openai-community/gpt2", "corpus": "demo:stdlib"}
 
 
@@ -175,7 +173,7 @@ def test_an_inspection_that_is_not_done_polls_and_queues_nothing(
 ) -> None:
     olga = log_in_as("olga")
     address = client.post("/subjects/new", data=FORM).headers["location"]
-    html = client.get(address, headers={"HX-Request": "true", "HX-Request-Type": "partial"}).text
+    html = client.get(address, headers=HTMX).text
     assert 'hx-trigger="every 1s"' in html
     assert "No worker has been seen" in html
     task_id = context().task.id

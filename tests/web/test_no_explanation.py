@@ -2,15 +2,13 @@
 
 import json
 import uuid
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from app.domain.neurons import NeuronState
 from app.domain.work import WorkStatus
-from app.models import Account, Neuron, Subject
+from app.models import Neuron, Subject
 from app.queries.exports.neurons import exported_subject, neuron_chunk
 from app.queries.lists.kept import add_to_list, create_list
 from app.queries.neurons.facets import FacetKind, facets_of
@@ -21,6 +19,7 @@ from app.work.begin import Taker, begin_run
 from app.work.enqueue import enqueue_batch, retry_run
 from app.work.lease import end_without_explanation
 from tests.factories import Make
+from tests.web.conftest import Context, LogIn
 
 REASON = "No explanation found: nothing says where this neuron fires. The table of its tokens' means correlates 0.12."
 
@@ -41,7 +40,7 @@ def run(make: Make, subject: Subject) -> tuple[Neuron, int, int]:
 
 
 def test_a_neurons_page_says_that_nothing_was_found_and_why(
-    client: TestClient, run: tuple[Neuron, int, int], context: Callable[[], Any]
+    client: TestClient, run: tuple[Neuron, int, int], context: Context
 ) -> None:
     html = client.get("/tiny/0/1").text
     assert context().neuron.found_nothing
@@ -53,7 +52,7 @@ def test_a_neurons_page_says_that_nothing_was_found_and_why(
 
 
 def test_the_list_shows_and_filters_the_state(
-    client: TestClient, run: tuple[Neuron, int, int], context: Callable[[], Any]
+    client: TestClient, run: tuple[Neuron, int, int], context: Context
 ) -> None:
     html = client.get("/tiny?state=no_explanation").text
     assert [row.index for row in context().rows] == [1]
@@ -63,7 +62,7 @@ def test_the_list_shows_and_filters_the_state(
 
 
 def test_files_tables_counts_and_facets_have_the_state(
-    client: TestClient, make: Make, run: tuple[Neuron, int, int], context: Callable[[], Any]
+    client: TestClient, make: Make, run: tuple[Neuron, int, int], context: Context
 ) -> None:
     for address in ("/tiny/neurons.jsonl", "/api/subjects/tiny/neurons"):
         lines = [json.loads(line) for line in client.get(address).text.splitlines()]
@@ -76,7 +75,7 @@ def test_files_tables_counts_and_facets_have_the_state(
 
 
 def test_what_is_explained_by_another_is_in_no_count_of_the_state(
-    client: TestClient, make: Make, run: tuple[Neuron, int, int], context: Callable[[], Any]
+    client: TestClient, make: Make, run: tuple[Neuron, int, int], context: Context
 ) -> None:
     make.explained(run[0])
     lines = [json.loads(line) for line in client.get("/api/subjects/tiny/neurons").text.splitlines()]
@@ -91,7 +90,7 @@ def test_an_export_says_why_nothing_was_found(make: Make, run: tuple[Neuron, int
 
 
 def test_a_kept_list_shows_the_state(
-    client: TestClient, make: Make, subject: Subject, run: tuple[Neuron, int, int], log_in_as: Callable[[str], Account]
+    client: TestClient, make: Make, subject: Subject, run: tuple[Neuron, int, int], log_in_as: LogIn
 ) -> None:
     alice = log_in_as("alice").id
     kept = create_list(make.session, slug="tiny", name="to look at", account_id=alice)
@@ -112,8 +111,8 @@ def test_a_batch_counts_and_filters_such_runs_and_shows_no_failure(
     client: TestClient,
     make: Make,
     run: tuple[Neuron, int, int],
-    context: Callable[[], Any],
-    log_in_as: Callable[[str], object],
+    context: Context,
+    log_in_as: LogIn,
 ) -> None:
     _, batch_id, run_id = run
     log_in_as("bob")

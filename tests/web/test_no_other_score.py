@@ -6,7 +6,7 @@ Every address that can be read is requested, so that a page is in this test from
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 
 from app.db import Sessions
 from app.domain.standing import SCORE_2023
-from app.models import Account, Batch, CampaignDraw, Run, Sample, Score
+from app.models import Batch, CampaignDraw, Run, Sample, Score
 from app.queries.lists.kept import add_to_list, create_list
 from app.queries.neurons.selection import NeuronSelection
 from app.queries.review.campaigns import CampaignRules
@@ -28,6 +28,7 @@ from app.queries.review.taking import Reviewer, take_next
 from app.web.main import ROUTERS
 from tests.db.reviewing import judge
 from tests.factories import Make
+from tests.web.conftest import LogIn
 from tests.web.scored import Story, scored_neuron
 
 PATHS = sorted(
@@ -98,7 +99,7 @@ def story(session: Session, sessions: Sessions, make: Make) -> Story:
 
 
 @pytest.fixture
-def known(make: Make, story: Story, log_in_as: Callable[[str], Account]) -> Mapping[str, object]:
+def known(make: Make, story: Story, log_in_as: LogIn) -> Mapping[str, object]:
     """What the addresses name, about this neuron: flagged, in a list, judged in one campaign and taken in another."""
     session, subject_id, neuron_id = story.session, story.neuron.subject_id, story.neuron.id
     alice = Reviewer(log_in_as("alice").id)

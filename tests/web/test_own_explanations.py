@@ -1,17 +1,14 @@
 import re
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 from starlette.testclient import TestClient
 
 from app.domain.bounds import LONGEST_EXPLANATION
-from app.models import Account, Explanation, Method, Neuron, Run
+from app.models import Explanation, Method, Neuron, Run
 from tests.factories import Make
+from tests.web.conftest import HTMX, Context, LogIn
 
-Context = Callable[[], Any]
-LogIn = Callable[[str], Account]
 ADDRESS = "/tiny/1/2/explanations"
 
 
@@ -48,8 +45,7 @@ def test_a_persons_text_is_an_explanation_at_once_and_waits_to_be_scored(
 
 def test_htmx_gets_the_progress_alone(client: TestClient, neuron: Neuron, method: Method, log_in_as: LogIn) -> None:
     log_in_as("olga")
-    htmx = {"HX-Request": "true", "HX-Request-Type": "partial"}
-    answer = client.post(ADDRESS, data={"text": "cats", "method_id": method.id}, headers=htmx)
+    answer = client.post(ADDRESS, data={"text": "cats", "method_id": method.id}, headers=HTMX)
     assert answer.text.lstrip().startswith('<section id="_progress"')
     assert "hx-trigger" in answer.text
 

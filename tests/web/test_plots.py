@@ -1,14 +1,11 @@
 import re
-from collections.abc import Callable
 from html import unescape
-from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from tests.factories import Make, WholeCorpus
-
-Context = Callable[[], Any]
+from tests.web.conftest import Context
 
 
 @pytest.fixture

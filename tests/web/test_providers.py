@@ -1,7 +1,6 @@
 """Language models in the browser: added, changed, tried, disabled; keys that go in and never come out."""
 
 import json
-from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from starlette.testclient import TestClient
 from app.models import Account, Event, Pause, Provider, Task
 from app.queries.language_models.providers import provider_named, store_probe
 from app.secrets import SecretBox
-from tests.web.conftest import LogIn
+from tests.web.conftest import Context, LogIn
 
 KEY = "sk-planted-9f8e7d6c5b4a-never-shown"
 FORM = {
@@ -254,7 +253,7 @@ def test_what_a_try_found_is_forgotten_with_what_it_was_about(
 
 
 def test_a_disabled_model_is_offered_nowhere_and_shown_as_disabled(
-    house: Provider, client: TestClient, session: Session, context: Callable[[], Any]
+    house: Provider, client: TestClient, session: Session, context: Context
 ) -> None:
     assert client.post(f"/providers/{house.id}/disable").status_code == 303
     assert last_event(session)[0] == "provider.disabled"
@@ -283,7 +282,7 @@ def test_a_language_model_that_does_not_exist_is_not_found(client: TestClient, l
 
 
 def test_a_cap_per_day_is_set_and_lifted_on_the_page_of_people(
-    client: TestClient, log_in_as: LogIn, session: Session, context: Callable[[], Any]
+    client: TestClient, log_in_as: LogIn, session: Session, context: Context
 ) -> None:
     alice = log_in_as("alice")
     assert client.post(f"/people/{alice.id}/cap", data={"price": "2,50"}).status_code == 303

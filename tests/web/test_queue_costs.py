@@ -1,18 +1,13 @@
 """What a batch will cost, before it is queued; and its cap."""
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
 from app.localization.formats import ENGLISH
-from app.models import Account, Batch, Method, Provider, Subject
+from app.models import Batch, Method, Provider, Subject
 from tests.factories import Make, texts
-
-Context = Callable[[], Any]
-LogIn = Callable[[str], Account]
+from tests.web.conftest import Context, LogIn
 
 
 @pytest.fixture

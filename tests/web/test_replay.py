@@ -1,6 +1,4 @@
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 from sqlalchemy import Engine, select
@@ -8,13 +6,11 @@ from starlette.testclient import TestClient
 
 from app.domain.authors import AuthorKind
 from app.domain.results import ExplanationResult, ScoreResult
-from app.models import Account, Batch, Event, Method, Neuron, Run
+from app.models import Batch, Event, Method, Neuron, Run
 from app.queries.explanations.store import Author, store_candidates
 from tests.factories import Make
 from tests.queries import counted_queries
-
-Context = Callable[[], Any]
-LogIn = Callable[[str], Account]
+from tests.web.conftest import Context, LogIn
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Reviewing in the browser's words: forms, redirects, what is hidden and when it is shown."""
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,10 +15,8 @@ from app.queries.review.campaigns import CampaignRules, change_rules, end_campai
 from app.queries.review.items import SampleWanted, create_campaign
 from app.queries.review.taking import Reviewer, take_next
 from tests.factories import Make
+from tests.web.conftest import HTMX, Context, LogIn
 
-LogIn = Callable[[str], Any]
-Context = Callable[[], Any]
-HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 QUESTION = "Does it say what this neuron fires on?"
 
 

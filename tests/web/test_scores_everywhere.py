@@ -1,8 +1,5 @@
 """The same scores of one neuron on every page and JSON twin that shows them."""
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -11,14 +8,12 @@ from starlette.testclient import TestClient
 from app.db import Sessions
 from app.domain.standing import SCORE_2023
 from app.localization.formats import ENGLISH
-from app.models import Account, Batch, Explanation, Run, Score
+from app.models import Batch, Explanation, Run, Score
 from app.queries.review.flags import open_flag
 from tests.factories import Make
+from tests.web.conftest import Context, LogIn
 from tests.web.scored import FIRST, SECOND, Story, scored_neuron
 from tests.web.twins import Json, both
-
-Context = Callable[[], Any]
-LogIn = Callable[[str], Account]
 
 
 @pytest.fixture

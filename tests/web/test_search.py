@@ -1,8 +1,5 @@
 """The search page, its facets, and random matches."""
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 from sqlalchemy import Engine
 from starlette.testclient import TestClient
@@ -10,8 +7,7 @@ from starlette.testclient import TestClient
 from app.models import Subject
 from tests.factories import Make, WholeCorpus
 from tests.queries import counted_queries
-
-Context = Callable[[], Any]
+from tests.web.conftest import Context
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 from app.db import Sessions
 from app.domain.embeddings import text_digest
 from app.domain.work import EMBEDDING, QUERY_EMBEDDING, Lane
-from app.models import Account, Neuron, QueryEmbedding, Subject, Task
+from app.models import Neuron, QueryEmbedding, Subject, Task
 from app.queries.embeddings.lookup import Nearness, model_in_use
 from app.queries.embeddings.source import embedding_source
 from app.queries.embeddings.store import EmbeddedText, choose_model, delete_old_queries, store_embeddings
@@ -30,7 +30,7 @@ from app.settings import Settings
 from app.web.main import create_app
 from tests.factories import Make
 from tests.queries import counted_queries, plan_of
-from tests.web.conftest import OWN_PAGE, RecordingRenderer
+from tests.web.conftest import OWN_PAGE, Context, LogIn, RecordingRenderer
 from tests.worker.tiny_models import save_tiny
 from worker.providers.local_embedding import load_local_embedder
 from worker.run.embedders import Embedders
@@ -39,8 +39,6 @@ from worker.run.held import Handlers
 from worker.run.loop import WorkerContext, WorkLoop
 from worker.run.opening import Providers
 
-Context = Callable[[], Any]
-LogIn = Callable[[str], Account]
 BY_MEANING = NeuronSort(SortKey.MEANING)
 TEXTS = ("the cat sat", "import os", "numbers: 1 2 3", "the cat sat on the mat", "<i>dogs</i> \u202e bark")
 SOUGHT = "a cat"

@@ -1,7 +1,7 @@
 """What was simulated before a subject was collected anew is drawn by its own numbers."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,13 @@ from app.queries.methods.definitions import ensure_builtin_methods, newest_metho
 from app.queries.neurons.records import neuron_records, vocabulary
 from app.web.neuron.claim import NeuronClaim
 from app.work.enqueue import enqueue_scoring
+from tests.web.conftest import Context
 from tests.worker.collecting import corpus_of
 from tests.worker.looping import work_off
 from tests.worker.models import save_model
 from worker.collection.run import CollectOptions, collect
 from worker.run.runs import build_work
 from worker.subjects.load import LoadOptions, load_subject
-
-Context = Callable[[], Any]
 
 OPTIONS = CollectOptions(slug="tiny", context_length=8)
 CELL = re.compile(r"<tr role=row><th scope=row role=rowheader>.*?<td role=cell>([^<]*)"

@@ -1,5 +1,4 @@
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -18,8 +17,7 @@ from app.web.http.static import digest
 from app.web.main import create_app, say_how_to_log_in
 from tests.factories import Make
 from tests.queries import counted_queries
-
-LogIn = Callable[[str], object]
+from tests.web.conftest import LogIn
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,10 +9,7 @@ from app.models import Batch, Collection, Event, Method, Neuron, Run, Subject
 from app.queries.subjects.null_twins import rank_against_null_twins
 from tests.factories import Make, WholeCorpus
 from tests.queries import counted_queries
-
-LogIn = Callable[[str], object]
-Context = Callable[[], Any]
-HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
+from tests.web.conftest import HTMX, Context, LogIn
 
 
 @pytest.fixture

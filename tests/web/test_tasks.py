@@ -1,21 +1,17 @@
 import uuid
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from app.domain import work
 from app.domain.work import TRIAL, Lane, TaskKind
-from app.models import Account, Task
+from app.models import Task
 from app.work.begin import Taker, begin_task
 from app.work.lease import TaskLease, fail, finish, store_progress
 from app.work.tasks import enqueue_task
 from tests.factories import Make
+from tests.web.conftest import HTMX, Context, LogIn
 
-Context = Callable[[], Any]
-LogIn = Callable[[str], Account]
-HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 CHECK = TaskKind("check", "A check of these tests", Lane.BACKGROUND, result_page="/{slug}?check={id}")
 
 

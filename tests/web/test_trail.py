@@ -1,7 +1,6 @@
 """Next and previous follow the list that a neuron was opened from."""
 
 import re
-from collections.abc import Callable
 from html import unescape
 from typing import Any
 
@@ -13,9 +12,7 @@ from starlette.testclient import TestClient
 from app.models import Subject
 from tests.factories import Make, WholeCorpus
 from tests.queries import counted_queries
-
-Context = Callable[[], Any]
-LogIn = Callable[[str], Any]
+from tests.web.conftest import Context, LogIn
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 import uuid
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -10,15 +8,13 @@ from starlette.testclient import TestClient
 from app.domain.bounds import LONGEST_TRIAL
 from app.domain.trials import TrialResult
 from app.domain.work import TRIAL, Lane
-from app.models import Account, Neuron, Task, Worker
+from app.models import Neuron, Task, Worker
 from app.work.begin import Taker, begin_task
 from app.work.lease import TaskLease, fail, finish
 from app.work.trials import MOST_WAITING
 from tests.factories import Make
+from tests.web.conftest import HTMX, Context, LogIn
 
-Context = Callable[[], Any]
-LogIn = Callable[[str], Account]
-HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 ADDRESS = "/tiny/1/2/try"
 
 

@@ -26,7 +26,7 @@ from app.web.main import create_app
 from app.work.enqueue import enqueue_batch
 from tests.factories import Make
 from tests.queries import counted_queries
-from tests.web.conftest import OWN_PAGE, LogIn
+from tests.web.conftest import HTMX, OWN_PAGE, LogIn
 
 
 @pytest.fixture(params=["tags", "kept"])
@@ -194,7 +194,7 @@ def test_a_session_that_was_idle_is_looked_at_again(
 def test_a_part_is_not_its_page(client: TestClient, explained: Neuron, subject: Subject) -> None:
     path = addresses(explained, subject)["list"]
     page = client.get(path)
-    part = client.get(path, headers={"HX-Request": "true", "HX-Request-Type": "partial"})
+    part = client.get(path, headers=HTMX)
     assert page.headers["etag"] != part.headers["etag"]
     assert "<html" in page.text
     assert "<html" not in part.text

@@ -1,17 +1,13 @@
 """The first page shows what a collection does, and that it has stopped or failed."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
-from app.models import Account, Collection
+from app.models import Collection
 from tests.factories import Make
-
-Context = Callable[[], Any]
-LogIn = Callable[[str], Account]
+from tests.web.conftest import Context, LogIn
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 """What a visitor without an account may see."""
 
 import uuid
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from fastapi.routing import APIRoute
@@ -15,8 +13,8 @@ from app.settings import Settings
 from app.web.deps import OPEN_TO_ALL
 from app.web.main import ROUTERS, create_app
 from tests.factories import Make
+from tests.web.conftest import LogIn
 
-LogIn = Callable[[str], Any]
 OPERATIONS = ("/batches", "/batches/1", "/runs/1", "/calls/1", "/bill")
 PATHS = sorted(
     route.path.format(**dict.fromkeys(route.param_convertors, 1))

@@ -1,9 +1,11 @@
 """A page's context and its JSON twin, read by the same assertions."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from starlette.testclient import TestClient
+
+from tests.web.conftest import Context
 
 
 class Json:
@@ -22,7 +24,7 @@ def _wrapped(value: Any) -> Any:
     return [_wrapped(each) for each in value] if isinstance(value, list) else value
 
 
-def both(client: TestClient, path: str, context: Callable[[], Any]) -> Iterator[Any]:
+def both(client: TestClient, path: str, context: Context) -> Iterator[Any]:
     """The context of a page and the JSON of its twin."""
     assert client.get(path).status_code == 200
     yield context()
