@@ -14,7 +14,7 @@ from app.domain.events import EventKind
 from app.domain.work import Lane
 from app.errors import Conflict, Invalid, NotFound
 from app.models import Batch, Explanation, Method, Neuron
-from app.queries.history.events import record_event
+from app.queries.history.events import record_event, record_neuron_event
 from app.queries.neurons.selection import NeuronSelection, count_selected
 from app.queries.neurons.titles import selection_title
 from app.queries.runs import batches
@@ -157,12 +157,11 @@ def cancel_run(session: Session, *, run_id: int, account_id: int | None) -> None
     run = _run(session, run_id)
     if cancel_rows(session, which="run", row_id=run_id) == 0:
         raise Conflict(f"This run has already ended: it is {run.status}.")
-    record_event(
+    record_neuron_event(
         session,
         kind=EventKind.RUN_CANCELLED,
+        about=run,
         account_id=account_id,
-        subject_id=run.subject_id,
-        neuron_id=run.neuron_id,
         detail={"run_id": run_id, "batch_id": run.batch_id},
     )
 
@@ -179,12 +178,11 @@ def retry_run(session: Session, *, run_id: int, account_id: int | None) -> None:
     start_over(session, which="run", row_id=run_id)
     batches.mark_going_on(session, batch_id=run.batch_id)
     wake_workers(session, lane=Lane.RUNS)
-    record_event(
+    record_neuron_event(
         session,
         kind=EventKind.RUN_RETRIED,
+        about=run,
         account_id=account_id,
-        subject_id=run.subject_id,
-        neuron_id=run.neuron_id,
         detail={"run_id": run_id, "batch_id": run.batch_id, "was": run.status, "error": run.error},
     )
 

@@ -19,7 +19,7 @@ from app.models import Account, Campaign, Explanation, Flag, Neuron, ReviewItem,
 from app.queries.common.inputs import one_of, plain_text
 from app.queries.common.paging import Page, id_page
 from app.queries.explanations.headlines import FiguresRow, ShownStanding, standings_of
-from app.queries.history.events import record_event
+from app.queries.history.events import record_event, record_neuron_event
 from app.queries.review.campaigns import standing_campaign_id
 from app.queries.review.items import ItemsWanted, insert_items, lock_slots, withdraw, withdraw_items, withdrawn_copy
 from app.queries.review.judging import Judgement, give_verdict
@@ -122,7 +122,7 @@ def open_flag(session: Session, *, explanation_id: int, account_id: int, reason:
     session.add(flag)
     session.flush()  # the event and the caller need its id
     detail = {"flag_id": flag.id, "item_id": item_id, "reason": wanted, "note": words}
-    _record(session, EventKind.FLAG_OPENED, flagged, account_id, detail)
+    record_neuron_event(session, kind=EventKind.FLAG_OPENED, about=flagged, account_id=account_id, detail=detail)
     return flag.id
 
 
@@ -189,7 +189,7 @@ def withdraw_flag(session: Session, *, flag_id: int, account_id: int) -> None:
     else:
         flag.item_id = withdrawn_copy(session, item=item)
     detail = {"flag_id": flag_id, "item_id": item.id, "reason": flag.reason}
-    _record(session, EventKind.FLAG_WITHDRAWN, flagged, account_id, detail)
+    record_neuron_event(session, kind=EventKind.FLAG_WITHDRAWN, about=flagged, account_id=account_id, detail=detail)
 
 
 def resolve_flag(session: Session, *, flag_id: int, reviewer: Reviewer, kind: str, note: str) -> Judged:
@@ -374,14 +374,3 @@ def _flagged(session: Session, explanation_id: int) -> _Flagged:
         if row is not None:
             return _Flagged(row.id, row.subject_id)
     raise NotFound("There is no such explanation.")
-
-
-def _record(session: Session, kind: EventKind, flagged: _Flagged, account_id: int, detail: dict[str, Any]) -> None:
-    record_event(
-        session,
-        kind=kind,
-        account_id=account_id,
-        subject_id=flagged.subject_id,
-        neuron_id=flagged.neuron_id,
-        detail=detail,
-    )

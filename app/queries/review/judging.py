@@ -31,12 +31,12 @@ from app.models import (
     ReviewVerdict,
 )
 from app.queries.common.inputs import one_of, plain_text
+from app.queries.history.events import record_neuron_event
 from app.queries.review.live import stands
 from app.queries.review.settling import (
     Judged,
     add_slot,
     locked_item,
-    record_on_item,
     require_not_ended,
     settle,
     store_settlement,
@@ -205,7 +205,7 @@ def send_back(session: Session, *, item_id: int, account_id: int, note: str) -> 
     before = item.row.outcome
     store_settlement(session, item, Settlement(ItemState.DISPUTED))
     detail = {"item_id": item_id, "campaign_id": item.campaign.id, "before": before, "after": None, "note": words}
-    record_on_item(session, item, EventKind.ITEM_SENT_BACK, account_id, detail)
+    record_neuron_event(session, kind=EventKind.ITEM_SENT_BACK, about=item, account_id=account_id, detail=detail)
 
 
 def _text_digest(item_id: int) -> Any:

@@ -35,7 +35,7 @@ from app.models import (
     ReviewVerdict,
 )
 from app.queries.explanations.standing import refresh_current
-from app.queries.history.events import record_event
+from app.queries.history.events import record_neuron_event
 from app.queries.people.news import tell_of_flags
 from app.queries.review.controls import repeat_settled
 from app.queries.review.live import stands
@@ -86,7 +86,7 @@ def settle(
     if item.campaign.is_standing and found.state is ItemState.SETTLED:
         detail |= {"flag": "upheld" if found.outcome in REJECTING else "rejected"}
         tell_of_flags(session, item_id=item.row.id, by=account_id)
-    record_on_item(session, item, event, account_id, detail)
+    record_neuron_event(session, kind=event, about=item, account_id=account_id, detail=detail)
     return Judged(verdict_id, item.row.id, item.campaign.id, found.state, found.outcome)
 
 
@@ -206,17 +206,3 @@ def require_not_ended(campaign: Campaign) -> None:
     """Raise Conflict where the campaign has ended."""
     if campaign.state == CampaignState.ENDED:
         raise Conflict("This campaign has ended. Its verdicts are final.")
-
-
-def record_on_item(
-    session: Session, item: LockedItem, kind: EventKind, account_id: int, detail: dict[str, Any]
-) -> None:
-    """Record one event about the item's neuron."""
-    record_event(
-        session,
-        kind=kind,
-        account_id=account_id,
-        subject_id=item.subject_id,
-        neuron_id=item.neuron_id,
-        detail=detail,
-    )
