@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, TypeVar, cast
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Path, Query, Request
 from fastapi.concurrency import contextmanager_in_threadpool
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from app.db import Sessions, allow_seconds, transaction
+from app.domain.bounds import BIGGEST_ID
 from app.domain.roles import IN_PERSON, Permission, may, roles_with
 from app.errors import ConfirmationRequired, Forbidden, Invalid, LoginRequired, NotFound
 from app.queries.people.accounts import Viewer
@@ -73,6 +74,8 @@ def _changing(sessions: Sessions, settings: Settings) -> Iterator[Session]:
 
 
 DbSession = Annotated[Session, Depends(open_session, scope="function")]
+IdInPath = Annotated[int, Path(ge=1, le=BIGGEST_ID)]
+IdInQuery = Annotated[int | None, Query(ge=1, le=BIGGEST_ID)]
 
 
 async def reading_sessions(request: Request) -> Sessions:
@@ -215,6 +218,13 @@ def _reason(viewer: Viewer, permission: Permission) -> str:
 
 
 MayQueue = Annotated[Viewer, Depends(allowed_to(Permission.QUEUE), scope="function")]
+MayCancel = Annotated[Viewer, Depends(allowed_to(Permission.CANCEL), scope="function")]
+MayTry = Annotated[Viewer, Depends(allowed_to(Permission.TRY), scope="function")]
+MayManageCampaigns = Annotated[Viewer, Depends(allowed_to(Permission.MANAGE_CAMPAIGNS), scope="function")]
+MayReadOperations = Annotated[Viewer, Depends(allowed_to(Permission.READ_OPERATIONS), scope="function")]
+MayReview = Annotated[Viewer, Depends(allowed_to(Permission.REVIEW), scope="function")]
+Owner = Annotated[Viewer, Depends(allowed_to(Permission.MANAGE_OWN_ACCOUNT), scope="function")]
+ConfirmedOwner = Annotated[Viewer, Depends(confirmed_to(Permission.MANAGE_OWN_ACCOUNT), scope="function")]
 
 
 async def _sent_by_operator(request: Request, viewer: MayQueue, settings: AppSettings) -> AsyncIterator[SentForm]:
@@ -234,9 +244,6 @@ def validated(model: type[Form], form: SentForm) -> Form:
     except ValidationError as error:
         parts = "; ".join(f"{e['loc'][-1]}: {e['msg']}" for e in error.errors())
         raise Invalid(f"{Invalid().message} {parts}.") from None
-
-
-MayReadOperations = Annotated[Viewer, Depends(allowed_to(Permission.READ_OPERATIONS), scope="function")]
 
 
 async def check_address(request: Request) -> None:

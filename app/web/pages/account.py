@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Form, Request
+from fastapi import Form, Request
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.orm import Session
 
@@ -17,16 +17,13 @@ from app.queries.people.passwords import check_password, confirm_password, set_p
 from app.queries.people.second_factor import n_recovery_codes
 from app.queries.people.sessions import SessionShown, end_session, sessions_of
 from app.settings import Settings
-from app.web.deps import AppSettings, DbSession, allowed_to, confirmed_to, session_token_of
+from app.web.deps import AppSettings, ConfirmedOwner, DbSession, Owner, session_token_of
 from app.web.http.routing import PageRouter
 from app.web.login.sessions import count_attempts
 from app.web.rendering.addresses import local_path
 from app.web.rendering.templating import CurrentView
 
 router = PageRouter(include_in_schema=False)
-
-Owner = Annotated[Viewer, Depends(allowed_to(Permission.MANAGE_OWN_ACCOUNT), scope="function")]
-ConfirmedOwner = Annotated[Viewer, Depends(confirmed_to(Permission.MANAGE_OWN_ACCOUNT), scope="function")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,16 +5,15 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from fastapi import Depends, Path, Query
+from fastapi import Depends, Query
 from fastapi.responses import RedirectResponse, Response
 
-from app.domain.bounds import BIGGEST_ID, LONGEST_NAME
+from app.domain.bounds import LONGEST_NAME
 from app.domain.changes import Change
 from app.domain.failures import Cause, CauseCount, cause_of
 from app.domain.roles import Permission
 from app.domain.work import WorkStatus
 from app.errors import Invalid
-from app.queries.people.accounts import Viewer
 from app.queries.runs.changes import ChangeOrder
 from app.queries.runs.progress import (
     BatchState,
@@ -30,7 +29,7 @@ from app.queries.runs.progress import (
     worker_count,
 )
 from app.queries.work.workers import LeaseShown
-from app.web.deps import AppSettings, DbSession, allowed_to
+from app.web.deps import AppSettings, DbSession, IdInPath, MayCancel, MayQueue, allowed_to
 from app.web.http.routing import PageRouter
 from app.web.listing.work import address_with, seconds_between
 from app.web.rendering.templating import page
@@ -41,10 +40,6 @@ router = PageRouter(dependencies=[Depends(allowed_to(Permission.READ_OPERATIONS)
 FAILED = (WorkStatus.FAILED, WorkStatus.QUARANTINED)
 ENOUGH_TO_GUESS = 5
 """Ended runs from which a pace is worth telling."""
-
-Id = Annotated[int, Path(ge=1, le=BIGGEST_ID)]
-MayCancel = Annotated[Viewer, Depends(allowed_to(Permission.CANCEL), scope="function")]
-MayQueue = Annotated[Viewer, Depends(allowed_to(Permission.QUEUE), scope="function")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +176,7 @@ def batches(
 def batch(
     session: DbSession,
     settings: AppSettings,
-    batch_id: Id,
+    batch_id: IdInPath,
     asked: Annotated[RunsAsked, Depends(asked_runs)],
     *,
     after: str | None = None,
@@ -215,14 +210,14 @@ def batch(
 
 
 @router.post("/batches/{batch_id}/cancel", include_in_schema=False)
-def cancel_batch(session: DbSession, viewer: MayCancel, batch_id: Id) -> Response:
+def cancel_batch(session: DbSession, viewer: MayCancel, batch_id: IdInPath) -> Response:
     """Cancel the runs of a batch that have not ended."""
     jobs.cancel_batch(session, batch_id=batch_id, account_id=viewer.id)
     return RedirectResponse(f"/batches/{batch_id}", status_code=303)
 
 
 @page(router, "/runs/{run_id}", template="batches/run.html", partial="batches/_run.html")
-def run(session: DbSession, run_id: Id) -> BatchesRun:
+def run(session: DbSession, run_id: IdInPath) -> BatchesRun:
     """A run: attempts, executions, deaths, who holds it, its error."""
     detail: RunDetail = run_detail(session, run_id=run_id)
     shown = detail.run
@@ -240,14 +235,14 @@ def run(session: DbSession, run_id: Id) -> BatchesRun:
 
 
 @router.post("/runs/{run_id}/cancel", include_in_schema=False)
-def cancel_run(session: DbSession, viewer: MayCancel, run_id: Id) -> Response:
+def cancel_run(session: DbSession, viewer: MayCancel, run_id: IdInPath) -> Response:
     """Cancel a run that has not ended."""
     jobs.cancel_run(session, run_id=run_id, account_id=viewer.id)
     return RedirectResponse(f"/runs/{run_id}", status_code=303)
 
 
 @router.post("/runs/{run_id}/retry", include_in_schema=False)
-def retry_run(session: DbSession, viewer: MayQueue, run_id: Id) -> Response:
+def retry_run(session: DbSession, viewer: MayQueue, run_id: IdInPath) -> Response:
     """Queue a run again that has ended without a result."""
     jobs.retry_run(session, run_id=run_id, account_id=viewer.id)
     return RedirectResponse(f"/runs/{run_id}", status_code=303)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Annotated
 
-from fastapi import Depends, Form, Path, Query
+from fastapi import Depends, Form, Query
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.orm import Session
 
@@ -12,7 +12,6 @@ from app.domain.flags import FlagReason
 from app.domain.review import CampaignState, ItemSource
 from app.domain.roles import Permission
 from app.errors import Conflict, Invalid
-from app.queries.people.accounts import Viewer
 from app.queries.review.campaigns import CampaignRow, campaign_rows
 from app.queries.review.flags import open_flags, withdraw_flags
 from app.queries.review.items import (
@@ -24,15 +23,13 @@ from app.queries.review.items import (
     withdraw_items,
 )
 from app.queries.subjects.lookup import SubjectHead, subject_head
-from app.web.deps import DbSession, allowed_to
+from app.web.deps import DbSession, IdInPath, MayManageCampaigns
 from app.web.http.routing import PageRouter
 from app.web.listing.filters import kept_filters
 from app.web.listing.selection import Selection, asked_selection
 from app.web.rendering.templating import CurrentView, View, page
 
 router = PageRouter()
-
-MayManage = Annotated[Viewer, Depends(allowed_to(Permission.MANAGE_CAMPAIGNS), scope="function")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +96,7 @@ def bulk(
     session: DbSession,
     slug: str,
     selection: Annotated[Selection, Depends(asked_selection)],
-    _viewer: MayManage,
+    _viewer: MayManageCampaigns,
     method: Annotated[str, Query(max_length=LONGEST_FIELD, description="Of the list's form; not used here.")] = "",
 ) -> BulkPage:
     """How many explanations are chosen, and what may be done to them."""
@@ -111,7 +108,7 @@ def bulk(
 def flag(
     session: DbSession,
     view: CurrentView,
-    viewer: MayManage,
+    viewer: MayManageCampaigns,
     slug: str,
     sent: Sent,
     complaint: Annotated[Complaint, Depends(sent_complaint)],
@@ -136,7 +133,7 @@ def flag(
 def add(
     session: DbSession,
     view: CurrentView,
-    viewer: MayManage,
+    viewer: MayManageCampaigns,
     slug: str,
     sent: Sent,
     campaign_id: Annotated[int, Form(ge=1, le=BIGGEST_ID)],
@@ -154,13 +151,13 @@ def add(
 
 
 @page(router, "/draws/{draw_id}", template="bulk/done.html")
-def done(session: DbSession, _viewer: MayManage, draw_id: Annotated[int, Path(ge=1, le=BIGGEST_ID)]) -> BulkDone:
+def done(session: DbSession, _viewer: MayManageCampaigns, draw_id: IdInPath) -> BulkDone:
     """Items that were added together."""
     return BulkDone(draw_shown(session, draw_id=draw_id))
 
 
 @router.post("/draws/{draw_id}/withdraw", include_in_schema=False)
-def withdraw(session: DbSession, viewer: MayManage, draw_id: Annotated[int, Path(ge=1, le=BIGGEST_ID)]) -> Response:
+def withdraw(session: DbSession, viewer: MayManageCampaigns, draw_id: IdInPath) -> Response:
     """Take out again what was added together and was not judged."""
     shown = draw_shown(session, draw_id=draw_id)
     if shown.account_id != viewer.id and not viewer.may(Permission.ADJUDICATE):

@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from secrets import randbelow
 from typing import Annotated
 
-from fastapi import Depends, Form, Path, Query
+from fastapi import Form, Query
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, Field
 
 from app.domain.bounds import (
-    BIGGEST_ID,
     LONGEST_CAMPAIGN_NAME,
     LONGEST_FIELD,
     LONGEST_FILTERS,
@@ -23,7 +22,7 @@ from app.errors import Invalid
 from app.queries.common.inputs import one_of, price_of
 from app.queries.language_models.providers import enabled_providers
 from app.queries.neurons.selection import NeuronSelection
-from app.queries.people.accounts import Viewer, accounts_with
+from app.queries.people.accounts import accounts_with
 from app.queries.review.campaigns import (
     CampaignRow,
     CampaignRules,
@@ -42,7 +41,7 @@ from app.queries.review.items import (
 from app.queries.review.own import OwnProgress, own_progress
 from app.queries.review.shown import ItemTold, items_in_states, n_verdicts
 from app.queries.subjects.lookup import SubjectHead, subject_head
-from app.web.deps import CurrentViewer, DbSession, allowed_to
+from app.web.deps import CurrentViewer, DbSession, IdInPath, MayManageCampaigns, MayQueue
 from app.web.http.routing import PageRouter
 from app.web.listing.filters import ListFilters, kept_filters
 from app.web.rendering.templating import page
@@ -51,9 +50,6 @@ from app.work.model_reviews import enqueue_model_review
 
 router = PageRouter()
 
-MayManage = Annotated[Viewer, Depends(allowed_to(Permission.MANAGE_CAMPAIGNS), scope="function")]
-MayQueue = Annotated[Viewer, Depends(allowed_to(Permission.QUEUE), scope="function")]
-Id = Annotated[int, Path(ge=1, le=BIGGEST_ID)]
 
 QUESTION = "Does the explanation say what this neuron fires on?"
 INSTRUCTIONS = """Read the excerpts first, also those on which the neuron hardly fires.
@@ -166,7 +162,7 @@ def new(
     session: DbSession,
     filters: ListFilters,
     subject: Annotated[str, Query(max_length=LONGEST_FIELD * 2)],
-    _viewer: MayManage,
+    _viewer: MayManageCampaigns,
 ) -> CampaignsNew:
     """What a campaign about a subject's explanations, or those that match filters, would ask."""
     head = subject_head(session, slug=subject)
@@ -183,7 +179,7 @@ def new(
 
 
 @router.post("/campaigns", include_in_schema=False)
-def create(session: DbSession, viewer: MayManage, form: Annotated[NewCampaignForm, Form()]) -> Response:
+def create(session: DbSession, viewer: MayManageCampaigns, form: Annotated[NewCampaignForm, Form()]) -> Response:
     """Create a campaign with its items."""
     head = subject_head(session, slug=form.subject)
     source = one_of(form.source, ItemSource, what="source")
@@ -216,7 +212,7 @@ def create(session: DbSession, viewer: MayManage, form: Annotated[NewCampaignFor
 
 
 @page(router, "/campaigns/{campaign_id}", template="campaigns/campaign.html", partial="campaigns/_progress.html")
-def campaign(session: DbSession, viewer: CurrentViewer, campaign_id: Id) -> CampaignsCampaign:
+def campaign(session: DbSession, viewer: CurrentViewer, campaign_id: IdInPath) -> CampaignsCampaign:
     """One campaign: its rules, and how far it is."""
     row = campaign_row(session, campaign_id=campaign_id)
     reviews = viewer is not None and viewer.may(Permission.REVIEW)
@@ -237,14 +233,16 @@ def campaign(session: DbSession, viewer: CurrentViewer, campaign_id: Id) -> Camp
 
 
 @page(router, "/campaigns/{campaign_id}/rules", template="campaigns/rules.html")
-def rules(session: DbSession, campaign_id: Id, _viewer: MayManage) -> CampaignsRules:
+def rules(session: DbSession, campaign_id: IdInPath, _viewer: MayManageCampaigns) -> CampaignsRules:
     """The rules in force, to be changed."""
     people = tuple((person.id, person.name) for person in accounts_with(session, permission=Permission.REVIEW))
     return CampaignsRules(campaign_row(session, campaign_id=campaign_id), people)
 
 
 @router.post("/campaigns/{campaign_id}/rules", include_in_schema=False)
-def change(session: DbSession, viewer: MayManage, campaign_id: Id, form: Annotated[RulesForm, Form()]) -> Response:
+def change(
+    session: DbSession, viewer: MayManageCampaigns, campaign_id: IdInPath, form: Annotated[RulesForm, Form()]
+) -> Response:
     """Put a newer version of the rules in force."""
     share = campaign_row(session, campaign_id=campaign_id).rules.control_share
     change_rules(session, campaign_id=campaign_id, rules=form.rules(control_share=share), account_id=viewer.id)
@@ -252,7 +250,7 @@ def change(session: DbSession, viewer: MayManage, campaign_id: Id, form: Annotat
 
 
 @router.post("/campaigns/{campaign_id}/end", include_in_schema=False)
-def end(session: DbSession, viewer: MayManage, campaign_id: Id) -> Response:
+def end(session: DbSession, viewer: MayManageCampaigns, campaign_id: IdInPath) -> Response:
     """End a campaign."""
     end_campaign(session, campaign_id=campaign_id, account_id=viewer.id)
     return RedirectResponse(f"/campaigns/{campaign_id}", status_code=303)
@@ -262,7 +260,7 @@ def end(session: DbSession, viewer: MayManage, campaign_id: Id) -> Response:
 def let_model_review(
     session: DbSession,
     viewer: MayQueue,
-    campaign_id: Id,
+    campaign_id: IdInPath,
     form: Annotated[ModelReviewForm, Form()],
 ) -> Response:
     """Let a language model take part."""

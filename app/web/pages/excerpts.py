@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-from fastapi import Path, Query
+from fastapi import Query
 from markupsafe import Markup
 from pydantic import Field
 from sqlalchemy.orm import Session
@@ -17,7 +17,7 @@ from app.errors import NotFound
 from app.queries.checks.page import executed_check
 from app.queries.neurons.head import NeuronHead
 from app.queries.neurons.page import StoredExcerpt, samples_with, stored_excerpts, stored_simulations
-from app.web.deps import DbSession
+from app.web.deps import DbSession, IdInPath
 from app.web.heat.glyphs import visible
 from app.web.http.routing import PageRouter
 from app.web.neuron.address import ROUTE, Head, path_of
@@ -70,7 +70,7 @@ def excerpt(
     session: DbSession,
     head: Head,
     known: KnownVocabularies,
-    excerpt_id: Annotated[int, Path(ge=1, le=BIGGEST_ID)],
+    excerpt_id: IdInPath,
     explanation: Annotated[
         list[Annotated[int, Field(ge=1, le=BIGGEST_ID)]] | None,
         Query(description="Ids of explanations whose expected activations are shown.", max_length=MOST_SIDE_BY_SIDE),

@@ -4,16 +4,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, get_args
 
-from fastapi import Depends, Path
+from fastapi import Depends
 from fastapi.responses import RedirectResponse, Response
 
-from app.domain.bounds import BIGGEST_ID
 from app.domain.roles import Permission
 from app.errors import Invalid
 from app.queries.explanations.page import CallShown, ExplanationShown, call_shown, explanation_shown
 from app.queries.language_models.bill import BillBy, BillLine, bill
 from app.queries.people.accounts import Viewer
-from app.web.deps import CurrentViewer, DbSession, MayReadOperations, allowed_to
+from app.web.deps import CurrentViewer, DbSession, IdInPath, MayReadOperations, allowed_to
 from app.web.http.routing import PageRouter
 from app.web.provenance.citation import Citation
 from app.web.provenance.curl import as_curl
@@ -23,7 +22,6 @@ from app.work.enqueue import enqueue_batch
 
 router = PageRouter()
 
-Id = Annotated[int, Path(ge=1, le=BIGGEST_ID)]
 BILL_DAYS = 30
 
 
@@ -69,7 +67,7 @@ class ExplanationsBill:
 
 
 @page(router, "/explanations/{explanation_id}", template="explanations/page.html", is_kept=True)
-def explanation(session: DbSession, viewer: CurrentViewer, explanation_id: Id) -> ExplanationsPage:
+def explanation(session: DbSession, viewer: CurrentViewer, explanation_id: IdInPath) -> ExplanationsPage:
     """An explanation with its scores, its provenance and, for those with an account, the calls of its run."""
     shown = explanation_shown(session, explanation_id=explanation_id)
     may_read_calls = viewer is not None and viewer.may(Permission.READ_OPERATIONS)
@@ -85,7 +83,7 @@ def explanation(session: DbSession, viewer: CurrentViewer, explanation_id: Id) -
 def replay(
     session: DbSession,
     viewer: Annotated[Viewer, Depends(allowed_to(Permission.QUEUE), scope="function")],
-    explanation_id: Id,
+    explanation_id: IdInPath,
 ) -> Response:
     """Queue the neuron again with the same version of the method that made this explanation."""
     shown = explanation_shown(session, explanation_id=explanation_id)
@@ -102,7 +100,7 @@ def replay(
 
 
 @page(router, "/calls/{call_id}", template="explanations/call.html")
-def call(session: DbSession, _viewer: MayReadOperations, call_id: Id) -> ExplanationsCall:
+def call(session: DbSession, _viewer: MayReadOperations, call_id: IdInPath) -> ExplanationsCall:
     """One call as it went over the wire."""
     shown = call_shown(session, call_id=call_id)
     curl = None if shown.base_url is None else as_curl(shown.base_url, shown.request, shown.key_variable)

@@ -3,22 +3,19 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Form, Request
+from fastapi import Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from app.domain.bounds import LONGEST_FIELD, LONGEST_NOTE
-from app.domain.roles import Permission
-from app.queries.people.accounts import Viewer
 from app.queries.people.second_factor import add_factor, address_of, new_secret, remove_factor, sealed_secret
 from app.secrets import SecretBox
-from app.web.deps import AppSettings, DbSession, confirmed_to
+from app.web.deps import AppSettings, ConfirmedOwner, DbSession
 from app.web.http.routing import PageRouter
 from app.web.login.factor import QrCode, pass_second_factor, qr_code
 from app.web.rendering.templating import CurrentView
 
 router = PageRouter(include_in_schema=False)
 
-ConfirmedOwner = Annotated[Viewer, Depends(confirmed_to(Permission.MANAGE_OWN_ACCOUNT), scope="function")]
 CodeSent = Annotated[str, Form(max_length=LONGEST_FIELD)]
 
 

@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Form, Path, Query, Request
+from fastapi import Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel, Field, create_model
 
 from app.domain.audit.statements import LONGEST_STATEMENT, Statement
-from app.domain.bounds import BIGGEST_ID
 from app.domain.review import CampaignState
 from app.domain.roles import Permission
 from app.errors import Forbidden, LoginRequired
@@ -20,7 +19,7 @@ from app.queries.audit.shapes import CampaignFigures
 from app.queries.audit.statements import save_statements, statements_in_force
 from app.queries.people.accounts import Viewer
 from app.queries.review.campaigns import CampaignRow, campaign_row
-from app.web.deps import CurrentViewer, DbSession, allowed_to
+from app.web.deps import CurrentViewer, DbSession, IdInPath, MayManageCampaigns
 from app.web.http.routing import PageRouter
 from app.web.neuron.evidence import KnownVocabularies
 from app.web.rendering.templating import PROBLEMS, Renderer, page
@@ -29,8 +28,6 @@ from app.web.report.pdf import pdf_of
 
 router = PageRouter()
 
-Id = Annotated[int, Path(ge=1, le=BIGGEST_ID)]
-MayManage = Annotated[Viewer, Depends(allowed_to(Permission.MANAGE_CAMPAIGNS), scope="function")]
 WIDTHS = (0.05, 0.1, 0.15, 0.2)
 
 
@@ -80,7 +77,7 @@ StatementsForm: type[BaseModel] = create_model(
 def figures(
     session: DbSession,
     viewer: CurrentViewer,
-    campaign_id: Id,
+    campaign_id: IdInPath,
     width: Annotated[float, Query(ge=0.01, le=1)] = WIDTH,
 ) -> FiguresPage:
     """A campaign's results so far: shares with intervals, agreement, controls, scores against verdicts."""
@@ -96,14 +93,16 @@ def figures(
 
 
 @page(router, "/campaigns/{campaign_id}/statements", template="figures/statements.html")
-def statements(session: DbSession, campaign_id: Id, _viewer: MayManage) -> FiguresStatements:
+def statements(session: DbSession, campaign_id: IdInPath, _viewer: MayManageCampaigns) -> FiguresStatements:
     """What only the auditor can say in the report."""
     campaign = campaign_row(session, campaign_id=campaign_id)
     return FiguresStatements(campaign, statements_in_force(session, campaign_id=campaign_id))
 
 
 @router.post("/campaigns/{campaign_id}/statements", include_in_schema=False)
-def state(session: DbSession, viewer: MayManage, campaign_id: Id, form: Annotated[StatementsForm, Form()]) -> Response:
+def state(
+    session: DbSession, viewer: MayManageCampaigns, campaign_id: IdInPath, form: Annotated[StatementsForm, Form()]
+) -> Response:
     """Put statements in force."""
     said = {each: getattr(form, each) for each in Statement}
     save_statements(session, campaign_id=campaign_id, account_id=viewer.id, statements=said)
@@ -111,7 +110,9 @@ def state(session: DbSession, viewer: MayManage, campaign_id: Id, form: Annotate
 
 
 @router.get("/campaigns/{campaign_id}/report.json", responses=PROBLEMS)
-def report_as_json(session: DbSession, viewer: CurrentViewer, campaign_id: Id, known: KnownVocabularies) -> Response:
+def report_as_json(
+    session: DbSession, viewer: CurrentViewer, campaign_id: IdInPath, known: KnownVocabularies
+) -> Response:
     """The audit report with the keys of its sections."""
     _require_all(campaign_row(session, campaign_id=campaign_id), viewer)
     report = audit_report(session, campaign_id=campaign_id, known=known)
@@ -123,7 +124,7 @@ def report_as_html(
     request: Request,
     session: DbSession,
     viewer: CurrentViewer,
-    campaign_id: Id,
+    campaign_id: IdInPath,
     known: KnownVocabularies,
     language: Language = Language.ENGLISH,
 ) -> HTMLResponse:
@@ -137,7 +138,7 @@ def report_as_pdf(
     request: Request,
     session: DbSession,
     viewer: CurrentViewer,
-    campaign_id: Id,
+    campaign_id: IdInPath,
     known: KnownVocabularies,
     language: Language = Language.ENGLISH,
 ) -> Response:
@@ -148,7 +149,7 @@ def report_as_pdf(
 
 @router.get("/campaigns/{campaign_id}/export/{table}.{format}", include_in_schema=False)
 def export(
-    session: DbSession, viewer: CurrentViewer, campaign_id: Id, table: ExportedTable, format: TableFormat
+    session: DbSession, viewer: CurrentViewer, campaign_id: IdInPath, table: ExportedTable, format: TableFormat
 ) -> Response:
     """Every line of a campaign's table."""
     _require_all(campaign_row(session, campaign_id=campaign_id), viewer)

@@ -3,18 +3,16 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Form, Query
+from fastapi import Form
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
-from app.domain.bounds import BIGGEST_ID, LONGEST_TRIAL
-from app.domain.roles import Permission
+from app.domain.bounds import LONGEST_TRIAL
 from app.queries.neurons.trials import FiringShown, firing_shown, texts_of
-from app.queries.people.accounts import Viewer
 from app.queries.runs.progress import worker_count
 from app.queries.subjects.lookup import SubjectHead, subject_head
-from app.web.deps import DbSession, allowed_to
+from app.web.deps import DbSession, IdInQuery, MayTry
 from app.web.heat.vocabularies import Vocabularies
 from app.web.http.routing import PageRouter
 from app.web.listing.waiting import QUICK_SECONDS, TrialState, state_of
@@ -24,9 +22,6 @@ from app.web.rendering.templating import CurrentView, page
 from app.work.trials import enqueue_firing
 
 router = PageRouter()
-
-Id = Annotated[int | None, Query(ge=1, le=BIGGEST_ID)]
-MayTry = Annotated[Viewer, Depends(allowed_to(Permission.TRY), scope="function")]
 
 
 class FiringForm(BaseModel):
@@ -66,7 +61,7 @@ class SubjectFiring:
 
 
 @page(router, "/{slug}/firing", template="subject/firing.html", partial="subject/_firing.html", is_kept=True)
-def firing(session: DbSession, known: KnownVocabularies, slug: str, trial: Id = None) -> SubjectFiring:
+def firing(session: DbSession, known: KnownVocabularies, slug: str, trial: IdInQuery = None) -> SubjectFiring:
     """A form for a text, and the neurons that fire most on the one that was sent."""
     head = subject_head(session, slug=slug)
     shown = None if trial is None else firing_shown(session, trial_id=trial, subject_id=head.id)

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Form, Path, Query
+from fastapi import Depends, Form, Query
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
-from app.domain.bounds import BIGGEST_ID, LONGEST_ADDRESS, LONGEST_FIELD, LONGEST_NAME
+from app.domain.bounds import LONGEST_ADDRESS, LONGEST_FIELD, LONGEST_NAME
 from app.domain.flags import FlagReason, FlagState, FlagVerdict
 from app.domain.roles import Permission
 from app.domain.verdict_lines import VerdictLine
@@ -27,7 +27,7 @@ from app.queries.review.flags import (
     withdraw_flag,
 )
 from app.queries.review.taking import Reviewer
-from app.web.deps import AppSettings, CurrentViewer, DbSession, allowed_to
+from app.web.deps import AppSettings, CurrentViewer, DbSession, IdInPath, MayReview, allowed_to
 from app.web.http.routing import PageRouter
 from app.web.listing.work import address_with
 from app.web.neuron.choices import MethodChoice, choices_for
@@ -37,7 +37,6 @@ from app.web.rendering.templating import CurrentView, page
 router = PageRouter()
 
 MayFlag = Annotated[Viewer, Depends(allowed_to(Permission.FLAG), scope="function")]
-ExplanationId = Annotated[int, Path(ge=1, le=BIGGEST_ID)]
 
 
 class SentFlag(BaseModel):
@@ -149,7 +148,7 @@ def flags(
 def new_flag(
     session: DbSession,
     _viewer: MayFlag,
-    explanation_id: ExplanationId,
+    explanation_id: IdInPath,
     back: Annotated[str, Query(max_length=LONGEST_ADDRESS, description="The page to return to")] = "",
 ) -> FlagsNew:
     """The reasons to flag an explanation, one press each."""
@@ -171,7 +170,7 @@ def flag_explanation(
     session: DbSession,
     view: CurrentView,
     viewer: MayFlag,
-    explanation_id: ExplanationId,
+    explanation_id: IdInPath,
     sent: Annotated[SentFlag, Form()],
 ) -> Response:
     """Flag an explanation, and return to where it was seen."""
@@ -184,7 +183,7 @@ def flag_explanation(
 
 
 @page(router, "/flags/{flag_id}", template="flags/flag.html")
-def flag(session: DbSession, viewer: CurrentViewer, flag_id: Annotated[int, Path(ge=1, le=BIGGEST_ID)]) -> FlagsFlag:
+def flag(session: DbSession, viewer: CurrentViewer, flag_id: IdInPath) -> FlagsFlag:
     """One flag with its verdict, if it has one, and what can be done about the neuron."""
     found = flag_row(session, flag_id=flag_id)
     return FlagsFlag(found, choices_for(session, viewer) if _any_upheld([found]) else ())
@@ -194,8 +193,8 @@ def flag(session: DbSession, viewer: CurrentViewer, flag_id: Annotated[int, Path
 def resolve(
     session: DbSession,
     view: CurrentView,
-    viewer: Annotated[Viewer, Depends(allowed_to(Permission.REVIEW), scope="function")],
-    flag_id: Annotated[int, Path(ge=1, le=BIGGEST_ID)],
+    viewer: MayReview,
+    flag_id: IdInPath,
     *,
     verdict: Annotated[str, Form()] = "",
     note: Annotated[str, Form()] = "",
@@ -216,7 +215,7 @@ def withdraw(
     session: DbSession,
     view: CurrentView,
     viewer: MayFlag,
-    flag_id: Annotated[int, Path(ge=1, le=BIGGEST_ID)],
+    flag_id: IdInPath,
 ) -> Response:
     """Undo one's own flag, as long as nobody has judged it."""
     withdraw_flag(session, flag_id=flag_id, account_id=viewer.id)

@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path as FilePath
 from typing import Annotated, Literal
 
-from fastapi import Depends, Form, Path
+from fastapi import Depends, Form
 from fastapi.responses import FileResponse, RedirectResponse, Response
 from pydantic import BaseModel, Field
 
-from app.domain.bounds import BIGGEST_ID, LONGEST_FIELD, LONGEST_SEARCH, LONGEST_SLUG, LONGEST_SOURCE
+from app.domain.bounds import LONGEST_FIELD, LONGEST_SEARCH, LONGEST_SLUG, LONGEST_SOURCE
 from app.domain.imports import WRITTEN, DataFormat, ImportStatus
 from app.domain.roles import Permission
 from app.domain.slugs import is_slug
@@ -28,14 +28,22 @@ from app.transfer.importing import ImportRequest
 from app.transfer.sources import Location
 from app.transfer.tasks import enqueue_export, enqueue_import
 from app.transfer.uploads import add_upload
-from app.web.deps import AppSettings, CurrentViewer, DbSession, MayQueue, SentByOperator, allowed_to, validated
+from app.web.deps import (
+    AppSettings,
+    CurrentViewer,
+    DbSession,
+    IdInPath,
+    MayQueue,
+    SentByOperator,
+    allowed_to,
+    validated,
+)
 from app.web.http.routing import PageRouter
 from app.web.http.uploads import MOST_BODY_BYTES, SentFile
 from app.web.rendering.templating import page
 
 router = PageRouter(dependencies=[Depends(allowed_to(Permission.READ_OPERATIONS), scope="function")])
 
-Id = Annotated[int, Path(ge=1, le=BIGGEST_ID)]
 SHOWN = 50
 SHOWN_FILES = 200
 SHOWN_PROBLEMS = 500
@@ -127,7 +135,7 @@ def imports_page(session: DbSession, settings: AppSettings, viewer: CurrentViewe
 
 
 @page(router, "/imports/{import_id}", template="imports/import.html", partial="imports/_import.html")
-def one_import(session: DbSession, viewer: CurrentViewer, import_id: Id) -> ImportsImport:
+def one_import(session: DbSession, viewer: CurrentViewer, import_id: IdInPath) -> ImportsImport:
     """One import: its progress, its counts, and every problem with its file, line, field and reason."""
     row = import_row(session, import_id=import_id)
     if row is None:
@@ -155,7 +163,7 @@ def start_import(session: DbSession, settings: AppSettings, viewer: MayQueue, se
 
 
 @router.post("/imports/{import_id}/show", include_in_schema=False)
-def show_import(session: DbSession, viewer: MayQueue, import_id: Id) -> Response:
+def show_import(session: DbSession, viewer: MayQueue, import_id: IdInPath) -> Response:
     """Let the subject's pages show the records of an import in place of those that they show."""
     row = import_row(session, import_id=import_id)
     if row is None:
@@ -175,7 +183,7 @@ def start_export(session: DbSession, viewer: MayQueue, form: Annotated[ExportFor
 
 
 @router.get("/exports/{task_id}", include_in_schema=False)
-def exported_file(session: DbSession, settings: AppSettings, viewer: MayQueue, task_id: Id) -> Response:
+def exported_file(session: DbSession, settings: AppSettings, viewer: MayQueue, task_id: IdInPath) -> Response:
     """The file that an export has written."""
     detail = task_detail(session, task_id=task_id)
     if detail.task.kind != EXPORT.name:

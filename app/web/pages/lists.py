@@ -39,7 +39,7 @@ from app.queries.neurons.rows import NeuronRow
 from app.queries.neurons.selection import count_selected
 from app.queries.people.accounts import Viewer
 from app.queries.subjects.lookup import SubjectHead, subject_head
-from app.web.deps import AppSettings, CurrentViewer, DbSession, allowed_to
+from app.web.deps import AppSettings, CurrentViewer, DbSession, IdInPath, allowed_to
 from app.web.http.routing import PageRouter
 from app.web.listing.filters import AS_LISTED, FilterFields, kept_filters
 from app.web.listing.selection import Selection, asked_selection
@@ -51,7 +51,6 @@ router = PageRouter()
 IN_ORDER = NeuronSort(SortKey.LISTED, descending=False)
 
 MayKeep = Annotated[Viewer, Depends(allowed_to(Permission.KEEP_LISTS), scope="function")]
-Id = Annotated[int, Path(ge=1, le=BIGGEST_ID)]
 Name = Annotated[str, Form(max_length=LONGEST_LIST_NAME)]
 
 
@@ -123,7 +122,7 @@ def one_list(
     session: DbSession,
     settings: AppSettings,
     viewer: CurrentViewer,
-    list_id: Id,
+    list_id: IdInPath,
     after: str | None = None,
     before: str | None = None,
 ) -> ListPage:
@@ -196,8 +195,8 @@ def change_entry(  # noqa: PLR0913 - FastAPI reads a route's inputs from its arg
     session: DbSession,
     view: CurrentView,
     viewer: MayKeep,
-    list_id: Id,
-    neuron_id: Id,
+    list_id: IdInPath,
+    neuron_id: IdInPath,
     *,
     act: Annotated[Literal["note", "move", "remove"], Form()],
     note: Annotated[str, Form(max_length=LONGEST_LIST_NOTE)] = "",
@@ -220,14 +219,14 @@ def change_entry(  # noqa: PLR0913 - FastAPI reads a route's inputs from its arg
 
 
 @router.post("/lists/{list_id}/name", include_in_schema=False)
-def rename(session: DbSession, view: CurrentView, viewer: MayKeep, list_id: Id, name: Name) -> Response:
+def rename(session: DbSession, view: CurrentView, viewer: MayKeep, list_id: IdInPath, name: Name) -> Response:
     """Give a list another name."""
     rename_list(session, list_id=list_id, name=name, account_id=viewer.id)
     return view.moved(f"/lists/{list_id}", told="Renamed.")
 
 
 @router.post("/lists/{list_id}/delete", include_in_schema=False)
-def delete(session: DbSession, view: CurrentView, viewer: MayKeep, list_id: Id) -> Response:
+def delete(session: DbSession, view: CurrentView, viewer: MayKeep, list_id: IdInPath) -> Response:
     """Delete a list."""
     delete_list(session, list_id=list_id, account_id=viewer.id)
     return view.moved("/lists", told="List deleted. Its neurons are as they were.")
@@ -248,7 +247,7 @@ def save(
 
 
 @router.post("/searches/{search_id}/delete", include_in_schema=False)
-def delete_saved(session: DbSession, view: CurrentView, viewer: MayKeep, search_id: Id) -> Response:
+def delete_saved(session: DbSession, view: CurrentView, viewer: MayKeep, search_id: IdInPath) -> Response:
     """Delete a saved search."""
     delete_search(session, search_id=search_id, account_id=viewer.id)
     return view.moved("/lists", told="Search deleted.")

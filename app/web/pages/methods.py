@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Path, Query
+from fastapi import Query
 
 from app.domain.bounds import BIGGEST_ID, LONGEST_FIELD
 from app.domain.methods import MethodDefinition
@@ -15,15 +15,13 @@ from app.queries.methods.comparison import Comparison, compare_methods
 from app.queries.methods.definitions import UsableMethods
 from app.queries.methods.figures import MethodFigures, figures_of, method_figures
 from app.queries.methods.page import methods_with_use
-from app.web.deps import DbSession
+from app.web.deps import DbSession, IdInPath
 from app.web.http.routing import PageRouter
 from app.web.measured.truth import MeasuredTruth, measured_truth
 from app.web.provenance.prompt_files import PromptShown, prompt_files
 from app.web.rendering.templating import page
 
 router = PageRouter()
-
-MethodId = Annotated[int, Path(ge=1, le=BIGGEST_ID)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +130,7 @@ def compare(
 
 
 @page(router, "/methods/{method_id}", template="methods/method.html", is_kept=True)
-def method(session: DbSession, method_id: MethodId) -> MethodsMethod:
+def method(session: DbSession, method_id: IdInPath) -> MethodsMethod:
     """One version of a method: its steps, its parameters, its use."""
     figures = method_figures(session)
     shown = figures_of(figures, method_id)

@@ -3,17 +3,15 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Form
+from fastapi import Form
 from fastapi.responses import RedirectResponse, Response
 
 from app.domain.bounds import BIGGEST_ID
-from app.domain.roles import Permission
-from app.queries.people.accounts import Viewer
 from app.queries.people.news import NewsItem, news_of, see_news
 from app.queries.review.flags import FlagRow, FlagsWanted, flags_page
 from app.queries.review.own import OwnVerdict, own_verdicts
 from app.queries.runs.progress import BatchSummary, batches_page
-from app.web.deps import DbSession, allowed_to
+from app.web.deps import DbSession, MayReadOperations, Owner
 from app.web.http.routing import PageRouter
 from app.web.neuron.choices import MethodChoice, choices_of, may_queue
 from app.web.rendering.templating import CurrentView, page
@@ -21,8 +19,6 @@ from app.web.rendering.templating import CurrentView, page
 router = PageRouter()
 
 SHOWN = 10
-Person = Annotated[Viewer, Depends(allowed_to(Permission.READ_OPERATIONS), scope="function")]
-InPerson = Annotated[Viewer, Depends(allowed_to(Permission.MANAGE_OWN_ACCOUNT), scope="function")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +45,7 @@ class MinePage:
 
 
 @page(router, "/mine", template="mine/page.html")
-def mine(session: DbSession, viewer: Person) -> MinePage:
+def mine(session: DbSession, viewer: MayReadOperations) -> MinePage:
     """The outcomes of one's flags, batches and verdicts."""
     told = news_of(session, account_id=viewer.id, limit=3 * SHOWN, with_methods=may_queue(viewer))
     return MinePage(
@@ -66,7 +62,7 @@ def mine(session: DbSession, viewer: Person) -> MinePage:
 def seen(
     session: DbSession,
     view: CurrentView,
-    viewer: InPerson,
+    viewer: Owner,
     newest_id: Annotated[int, Form(ge=0, le=BIGGEST_ID)],
 ) -> Response:
     """Note that the news up to an id were seen."""

@@ -18,7 +18,7 @@ from app.queries.neurons.head import NeuronHead
 from app.queries.neurons.page import NeuronParts, neuron_parts
 from app.queries.people.accounts import Viewer
 from app.queries.review.flags import open_flag
-from app.web.deps import AppSettings, CurrentViewer, DbSession, RequestedEmbed, allowed_to
+from app.web.deps import AppSettings, CurrentViewer, DbSession, IdInQuery, RequestedEmbed, allowed_to
 from app.web.heat.vocabularies import Vocabularies
 from app.web.http.routing import PageRouter
 from app.web.http.visits import Visit
@@ -179,9 +179,7 @@ def neuron(  # noqa: PLR0913, PLR0917 - FastAPI reads a route's inputs from its 
 
 
 @page(router, f"{ROUTE}/progress", template="neuron/progress.html", partial="neuron/_progress.html")
-def progress(
-    session: DbSession, head: Head, run: Annotated[int | None, Query(ge=1, le=BIGGEST_ID)] = None
-) -> NeuronProgress:
+def progress(session: DbSession, head: Head, run: IdInQuery = None) -> NeuronProgress:
     """How far a run of this neuron is; once it has ended, the claim as it is then."""
     runs = neuron_runs(session, neuron_id=head.id)
     chosen = next((r for r in runs if run is None or r.id == run), None)

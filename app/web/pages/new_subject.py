@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path as FilePath
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Depends, Path, Query
+from fastapi import Depends
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, Field, field_validator
 
 from app.domain.bounds import (
-    BIGGEST_ID,
     BIGGEST_INDEX,
     LONGEST_CONTEXT,
     LONGEST_FIELD,
@@ -28,7 +27,7 @@ from app.queries.work.tasks import TaskRow, task_detail
 from app.settings import Settings
 from app.transfer.folders import subject_folders, uploads_folder
 from app.transfer.uploads import keep_upload
-from app.web.deps import AppSettings, DbSession, MayQueue, SentByOperator, allowed_to, validated
+from app.web.deps import AppSettings, DbSession, IdInPath, IdInQuery, MayQueue, SentByOperator, allowed_to, validated
 from app.web.http.routing import PageRouter
 from app.web.http.uploads import MOST_BODY_BYTES, SentFile
 from app.web.rendering.templating import page
@@ -36,7 +35,6 @@ from app.work.collections import enqueue_inspection, enqueue_requested_collectio
 
 router = PageRouter(dependencies=[Depends(allowed_to(Permission.QUEUE), scope="function")])
 
-Id = Annotated[int, Path(ge=1, le=BIGGEST_ID)]
 SHOWN_FOLDERS = 200
 FIRST_TOKENS = 1_000_000
 """What the form proposes to read."""
@@ -103,7 +101,7 @@ class SubjectForm(BaseModel):
 def new_subject(
     session: DbSession,
     settings: AppSettings,
-    again: Annotated[int | None, Query(ge=1, le=BIGGEST_ID)] = None,
+    again: IdInQuery = None,
 ) -> SubjectsNew:
     """The form of a new subject; ``again`` is an inspection whose form is filled in again."""
     folders = subject_folders(settings)
@@ -126,7 +124,7 @@ def inspect(session: DbSession, settings: AppSettings, viewer: MayQueue, form: S
 
 
 @page(router, "/subjects/new/{task_id}", template="subjects/inspection.html", partial="subjects/_inspection.html")
-def inspection(session: DbSession, task_id: Id) -> SubjectsInspection:
+def inspection(session: DbSession, task_id: IdInPath) -> SubjectsInspection:
     """An inspection: how far it is, what it has found, or why model or text cannot be used."""
     task, request, found = _inspection(session, task_id)
     return SubjectsInspection(
@@ -140,7 +138,7 @@ def inspection(session: DbSession, task_id: Id) -> SubjectsInspection:
 
 
 @router.post("/subjects/new/{task_id}/collect", include_in_schema=False)
-def collect(session: DbSession, viewer: MayQueue, task_id: Id) -> Response:
+def collect(session: DbSession, viewer: MayQueue, task_id: IdInPath) -> Response:
     """Queue the collection of what was inspected."""
     _, request, found = _inspection(session, task_id)
     if found is None:

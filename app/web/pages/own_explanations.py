@@ -2,16 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Form
+from fastapi import Form
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, Field
 
 from app.domain.bounds import BIGGEST_ID, LONGEST_EXPLANATION
-from app.domain.roles import Permission
 from app.errors import Invalid
 from app.queries.common.inputs import plain_text
-from app.queries.people.accounts import Viewer
-from app.web.deps import DbSession, allowed_to
+from app.web.deps import DbSession, MayQueue
 from app.web.http.routing import PageRouter
 from app.web.neuron.address import ROUTE, Head, path_of
 from app.web.neuron.claim import queued_run
@@ -33,7 +31,7 @@ def write(
     session: DbSession,
     view: CurrentView,
     head: Head,
-    viewer: Annotated[Viewer, Depends(allowed_to(Permission.QUEUE), scope="function")],
+    viewer: MayQueue,
     form: Annotated[OwnForm, Form()],
 ) -> Response:
     """Store a person's explanation and queue it to be scored."""

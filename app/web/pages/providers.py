@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import Depends, Form, Path
+from fastapi import Depends, Form
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
-from app.domain.bounds import BIGGEST_ID, LONGEST_ENDPOINT, LONGEST_FIELD, LONGEST_KEY, LONGEST_NAME, LONGEST_NOTE
+from app.domain.bounds import LONGEST_ENDPOINT, LONGEST_FIELD, LONGEST_KEY, LONGEST_NAME, LONGEST_NOTE
 from app.domain.language_models import ProviderKind
 from app.domain.roles import Permission
 from app.errors import Invalid
@@ -20,7 +20,7 @@ from app.queries.language_models import providers as queries
 from app.queries.language_models.providers import ProviderSettings
 from app.queries.people.accounts import Viewer, name_of
 from app.secrets import SecretBox
-from app.web.deps import AppSettings, DbSession, allowed_to
+from app.web.deps import AppSettings, DbSession, IdInPath, allowed_to
 from app.web.http.routing import PageRouter
 from app.web.rendering.templating import CurrentView
 from app.work.probes import enqueue_probe
@@ -28,7 +28,6 @@ from app.work.probes import enqueue_probe
 router = PageRouter(include_in_schema=False)
 
 Administrator = Annotated[Viewer, Depends(allowed_to(Permission.MANAGE_PROVIDERS), scope="function")]
-Id = Annotated[int, Path(ge=1, le=BIGGEST_ID)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +141,7 @@ def add(session: DbSession, administrator: Administrator, form: Annotated[NewPro
 
 
 @router.api_route("/providers/{provider_id}", methods=["GET", "HEAD"])
-def provider(session: DbSession, view: CurrentView, _administrator: Administrator, provider_id: Id) -> Response:
+def provider(session: DbSession, view: CurrentView, _administrator: Administrator, provider_id: IdInPath) -> Response:
     """One language model."""
     shown = _shown(session, queries.provider_of(session, provider_id=provider_id))
     return view.html("providers/provider.html", ProvidersProvider(shown, tuple(ProviderKind)))
@@ -150,7 +149,7 @@ def provider(session: DbSession, view: CurrentView, _administrator: Administrato
 
 @router.post("/providers/{provider_id}")
 def change(
-    session: DbSession, administrator: Administrator, provider_id: Id, form: Annotated[ProviderForm, Form()]
+    session: DbSession, administrator: Administrator, provider_id: IdInPath, form: Annotated[ProviderForm, Form()]
 ) -> Response:
     """Change its address, limits and prices. Raises Invalid, NotFound, Conflict."""
     kept = queries.provider_of(session, provider_id=provider_id).key_variable
@@ -164,7 +163,7 @@ def set_key(
     session: DbSession,
     settings: AppSettings,
     administrator: Administrator,
-    provider_id: Id,
+    provider_id: IdInPath,
     key: Annotated[str, Form(max_length=LONGEST_KEY)],
 ) -> Response:
     """Store its key in place of the one before. Raises Invalid, NotFound."""
@@ -174,28 +173,28 @@ def set_key(
 
 
 @router.post("/providers/{provider_id}/key/delete")
-def delete_key(session: DbSession, administrator: Administrator, provider_id: Id) -> Response:
+def delete_key(session: DbSession, administrator: Administrator, provider_id: IdInPath) -> Response:
     """Delete its key. Raises NotFound, Conflict."""
     queries.delete_key(session, provider_id=provider_id, by=administrator.id)
     return _to(provider_id)
 
 
 @router.post("/providers/{provider_id}/probe")
-def probe(session: DbSession, administrator: Administrator, provider_id: Id) -> Response:
+def probe(session: DbSession, administrator: Administrator, provider_id: IdInPath) -> Response:
     """Let a worker try it. Raises NotFound."""
     task = enqueue_probe(session, provider_id=provider_id, account_id=administrator.id)
     return RedirectResponse(f"/tasks/{task.id}", status_code=303)
 
 
 @router.post("/providers/{provider_id}/disable")
-def disable(session: DbSession, administrator: Administrator, provider_id: Id) -> Response:
+def disable(session: DbSession, administrator: Administrator, provider_id: IdInPath) -> Response:
     """Let it be called no more. Raises NotFound, Conflict."""
     queries.disable_provider(session, provider_id=provider_id, by=administrator.id)
     return _to(provider_id)
 
 
 @router.post("/providers/{provider_id}/enable")
-def enable(session: DbSession, administrator: Administrator, provider_id: Id) -> Response:
+def enable(session: DbSession, administrator: Administrator, provider_id: IdInPath) -> Response:
     """Let it be called again. Raises NotFound, Conflict."""
     queries.enable_provider(session, provider_id=provider_id, by=administrator.id)
     return _to(provider_id)

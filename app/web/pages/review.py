@@ -4,7 +4,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Form, Path, Query
+from fastapi import Depends, Form, Query
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, Field
 
@@ -31,15 +31,14 @@ from app.queries.review.taking import (
     take_item,
     take_next,
 )
-from app.web.deps import AppSettings, DbSession, allowed_to
+from app.web.deps import AppSettings, DbSession, IdInPath, MayReview, allowed_to
 from app.web.http.routing import PageRouter
 from app.web.neuron.choices import MethodChoice, choices_for
 from app.web.rendering.templating import page
-from app.web.review.desk import AtDesk, Desk, MayReview, ReviewItem, Typed, after_for, done_for, item_for
+from app.web.review.desk import AtDesk, Desk, ReviewItem, Typed, after_for, done_for, item_for
 
 router = PageRouter()
 
-Id = Annotated[int, Path(ge=1, le=BIGGEST_ID)]
 Token = Annotated[uuid.UUID, Form()]
 
 
@@ -99,7 +98,7 @@ class VerdictForm(BaseModel):
 @router.post("/campaigns/{campaign_id}/next", include_in_schema=False)
 def next_item(
     at: AtDesk,
-    campaign_id: Id,
+    campaign_id: IdInPath,
     besides: Annotated[int | None, Query(ge=1, le=BIGGEST_ID, description="A held slot that is not meant.")] = None,
 ) -> Response:
     """Take the next item; with ``besides`` the one after it, ahead of time."""
@@ -110,7 +109,7 @@ def next_item(
 @router.post("/items/{item_id}/take", include_in_schema=False)
 def take(
     at: AtDesk,
-    item_id: Id,
+    item_id: IdInPath,
     kind: Annotated[str, Form(max_length=LONGEST_FIELD)] = "",
     confidence: Annotated[str, Form(max_length=LONGEST_FIELD)] = Confidence.MEDIUM,
     note: Annotated[str, Form(max_length=LONGEST_NOTE)] = "",
@@ -144,7 +143,7 @@ def verdicts(
 
 
 @page(router, "/review/{slot_id}", template="review/item.html", partial="review/_item.html")
-def review(at: AtDesk, slot_id: Id) -> ReviewItem:
+def review(at: AtDesk, slot_id: IdInPath) -> ReviewItem:
     """An item that the viewer holds."""
     slot = held_slot(at.session, slot_id=slot_id, reviewer=at.reviewer)
     if slot is None:
@@ -153,7 +152,7 @@ def review(at: AtDesk, slot_id: Id) -> ReviewItem:
 
 
 @router.post("/review/{slot_id}/guess", include_in_schema=False)
-def guess(at: AtDesk, slot_id: Id, lease_token: Token, guess: Annotated[str, Form()] = "") -> Response:
+def guess(at: AtDesk, slot_id: IdInPath, lease_token: Token, guess: Annotated[str, Form()] = "") -> Response:
     """Keep the guess, and show the text."""
     keep_guess(at.session, slot_id=slot_id, lease_token=lease_token, reviewer=at.reviewer, guess=guess)
     slot = held_slot(at.session, slot_id=slot_id, reviewer=at.reviewer)
@@ -163,7 +162,7 @@ def guess(at: AtDesk, slot_id: Id, lease_token: Token, guess: Annotated[str, For
 
 
 @router.post("/review/{slot_id}/skip", include_in_schema=False)
-def put_off(at: AtDesk, slot_id: Id, lease_token: Token) -> Response:
+def put_off(at: AtDesk, slot_id: IdInPath, lease_token: Token) -> Response:
     """Give the item back unjudged, and take the next."""
     held = held_slot(at.session, slot_id=slot_id, reviewer=at.reviewer)
     if held is None:
@@ -174,7 +173,7 @@ def put_off(at: AtDesk, slot_id: Id, lease_token: Token) -> Response:
 
 
 @router.post("/review/{slot_id}/renew", include_in_schema=False)
-def keep(at: AtDesk, slot_id: Id, lease_token: Token) -> Response:
+def keep(at: AtDesk, slot_id: IdInPath, lease_token: Token) -> Response:
     """Hold the item for five more minutes: its page is open."""
     renew(at.session, slot_id=slot_id, lease_token=lease_token, reviewer=at.reviewer)
     return Response(status_code=204)
@@ -183,7 +182,7 @@ def keep(at: AtDesk, slot_id: Id, lease_token: Token) -> Response:
 @router.post("/review/{slot_id}/verdict", include_in_schema=False)
 def verdict(
     at: AtDesk,
-    slot_id: Id,
+    slot_id: IdInPath,
     form: Annotated[VerdictForm, Form()],
     ahead: Annotated[int | None, Query(ge=1, le=BIGGEST_ID, description="The held slot that is shown already.")] = None,
 ) -> Response:
@@ -213,7 +212,7 @@ def verdict(
 
 
 @router.post("/verdicts/{verdict_id}/undo", include_in_schema=False)
-def undo(at: AtDesk, verdict_id: Id) -> Response:
+def undo(at: AtDesk, verdict_id: IdInPath) -> Response:
     """Undo one's own verdict, and show its item again with what was typed."""
     own = next((v for v in own_verdicts(at.session, account_id=at.viewer.id, size=50).rows if v.id == verdict_id), None)
     slot = undo_verdict(at.session, verdict_id=verdict_id, reviewer=at.reviewer)
@@ -224,7 +223,7 @@ def undo(at: AtDesk, verdict_id: Id) -> Response:
 
 
 @page(router, "/items/{item_id}", template="review/result.html")
-def result(session: DbSession, viewer: MayReview, item_id: Id) -> ReviewResult:
+def result(session: DbSession, viewer: MayReview, item_id: IdInPath) -> ReviewResult:
     """An item with its verdicts, for those who have judged it; for all once its campaign has ended."""
     item, given = item_shown(session, item_id=item_id), item_verdicts(session, item_id=item_id)
     is_told = item.is_open_about_itself or (viewer.may(Permission.ADJUDICATE) and item.outcome is not None)
@@ -243,7 +242,7 @@ def result(session: DbSession, viewer: MayReview, item_id: Id) -> ReviewResult:
 def ask_again(
     session: DbSession,
     viewer: Annotated[Viewer, Depends(allowed_to(Permission.ADJUDICATE), scope="function")],
-    item_id: Id,
+    item_id: IdInPath,
     note: Annotated[str, Form(max_length=LONGEST_NOTE)] = "",
 ) -> Response:
     """Ask for another look at a settled item."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 from urllib.parse import urlencode
 
-from fastapi import Depends, Form, Query
+from fastapi import Form, Query
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
@@ -23,10 +23,9 @@ from app.queries.neurons.order import SortKey
 from app.queries.neurons.random_match import random_match
 from app.queries.neurons.rows import NeuronRow
 from app.queries.neurons.search_words import Unsearchable, why_unsearchable
-from app.queries.people.accounts import Viewer
 from app.queries.subjects.lookup import SubjectName, named_subject, one_of, subject_names
 from app.settings import Settings
-from app.web.deps import AppSettings, CurrentViewer, DbSession, allowed_to
+from app.web.deps import AppSettings, CurrentViewer, DbSession, MayTry
 from app.web.http.routing import PageRouter
 from app.web.http.visits import Visit
 from app.web.listing.facets import FacetShown, shown_facets
@@ -59,7 +58,6 @@ HINTS = {
     Unsearchable.ONLY_EXCLUDES: "Beside what is excluded the search has no words, or common ones alone. Add a more"
     " specific word that explanations should have.",
 }
-MayTry = Annotated[Viewer, Depends(allowed_to(Permission.TRY), scope="function")]
 SubjectField = Annotated[str, Query(max_length=LONGEST_SLUG, description="Slug of the only subject to search")]
 
 

@@ -27,11 +27,10 @@ from app.queries.neurons.random_match import random_match
 from app.queries.neurons.rows import NeuronRow
 from app.queries.neurons.search_words import has_search_words
 from app.queries.neurons.selection import count_selected, n_with_active_run
-from app.queries.people.accounts import Viewer
 from app.queries.subjects.lookup import SubjectHead, subject_head
 from app.queries.subjects.null_twins import TwinLayer, null_twin_layers
 from app.settings import Settings
-from app.web.deps import AppSettings, CurrentViewer, DbSession, allowed_to
+from app.web.deps import AppSettings, CurrentViewer, DbSession, MayQueue
 from app.web.http.routing import PageRouter
 from app.web.listing.filters import (
     ORDERS_OF,
@@ -164,9 +163,6 @@ class Confirmed:
     n_neurons: int
     price_cap: float | None
     """Most that the batch's calls to language models may cost; None for no cap."""
-
-
-MayQueue = Annotated[Viewer, Depends(allowed_to(Permission.QUEUE), scope="function")]
 
 
 async def sent_selection(

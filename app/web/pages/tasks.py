@@ -2,29 +2,23 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Depends, Path
+from fastapi import Depends
 from fastapi.responses import RedirectResponse, Response
 
-from app.domain.bounds import BIGGEST_ID
 from app.domain.roles import Permission
 from app.queries.embeddings.source import embedding_source
-from app.queries.people.accounts import Viewer
 from app.queries.runs.progress import WorkerCount, worker_count
 from app.queries.work.tasks import TaskRow, task_detail, tasks_page
 from app.queries.work.workers import LeaseShown
-from app.web.deps import AppSettings, DbSession, allowed_to
+from app.web.deps import AppSettings, DbSession, IdInPath, MayCancel, MayQueue, allowed_to
 from app.web.http.routing import PageRouter
 from app.web.listing.work import address_with, seconds_between
 from app.web.rendering.templating import page
 from app.work.tasks import cancel_task, retry_task
 
 router = PageRouter(dependencies=[Depends(allowed_to(Permission.READ_OPERATIONS), scope="function")])
-
-Id = Annotated[int, Path(ge=1, le=BIGGEST_ID)]
-MayCancel = Annotated[Viewer, Depends(allowed_to(Permission.CANCEL), scope="function")]
-MayQueue = Annotated[Viewer, Depends(allowed_to(Permission.QUEUE), scope="function")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +68,7 @@ def tasks(session: DbSession, settings: AppSettings, after: str | None = None, b
 
 
 @page(router, "/tasks/{task_id}", template="tasks/task.html", partial="tasks/_task.html")
-def task(session: DbSession, task_id: Id) -> TasksTask:
+def task(session: DbSession, task_id: IdInPath) -> TasksTask:
     """A task: progress, attempts, worker crashes, who has it, its error and its result."""
     detail = task_detail(session, task_id=task_id)
     shown = detail.task
@@ -90,14 +84,14 @@ def task(session: DbSession, task_id: Id) -> TasksTask:
 
 
 @router.post("/tasks/{task_id}/cancel", include_in_schema=False)
-def cancel(session: DbSession, viewer: MayCancel, task_id: Id) -> Response:
+def cancel(session: DbSession, viewer: MayCancel, task_id: IdInPath) -> Response:
     """Cancel a task that has not ended."""
     cancel_task(session, task_id=task_id, account_id=viewer.id)
     return RedirectResponse(f"/tasks/{task_id}", status_code=303)
 
 
 @router.post("/tasks/{task_id}/retry", include_in_schema=False)
-def retry(session: DbSession, viewer: MayQueue, task_id: Id) -> Response:
+def retry(session: DbSession, viewer: MayQueue, task_id: IdInPath) -> Response:
     """Queue a task again that has ended without a result."""
     retry_task(session, task_id=task_id, account_id=viewer.id)
     return RedirectResponse(f"/tasks/{task_id}", status_code=303)

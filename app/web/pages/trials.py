@@ -6,14 +6,13 @@ from itertools import islice
 from typing import Annotated
 
 import numpy as np
-from fastapi import Depends, Form, Query
+from fastapi import Depends, Form
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
 from app.domain.bounds import BIGGEST_ID, LONGEST_TRIAL
 from app.domain.heat import heat_scale
-from app.domain.roles import Permission
 from app.domain.samples import SampleKind
 from app.domain.shown_evidence import Firing, firing
 from app.domain.trials import TrialResult
@@ -28,9 +27,8 @@ from app.queries.neurons.trials import (
     trial_shown,
     tried_explanation,
 )
-from app.queries.people.accounts import Viewer
 from app.queries.runs.progress import worker_count
-from app.web.deps import CurrentViewer, DbSession, allowed_to
+from app.web.deps import CurrentViewer, DbSession, IdInQuery, MayTry
 from app.web.heat.vocabularies import ShownVocabulary, Vocabularies
 from app.web.http.routing import PageRouter
 from app.web.listing.waiting import QUICK_SECONDS, TrialState, state_of
@@ -45,8 +43,6 @@ router = PageRouter()
 
 N_STARTS = 6
 """Top excerpts that a text may start from."""
-Id = Annotated[int | None, Query(ge=1, le=BIGGEST_ID)]
-MayTry = Annotated[Viewer, Depends(allowed_to(Permission.TRY), scope="function")]
 
 
 class TrialForm(BaseModel):
@@ -135,7 +131,7 @@ class AskedTrial:
     """The excerpt whose text the form starts with."""
 
 
-async def asked_trial(trial: Id = None, explanation: Id = None, excerpt: Id = None) -> AskedTrial:
+async def asked_trial(trial: IdInQuery = None, explanation: IdInQuery = None, excerpt: IdInQuery = None) -> AskedTrial:
     """What the address asks for."""
     return AskedTrial(trial, explanation, excerpt)
 

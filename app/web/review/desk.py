@@ -21,14 +21,12 @@ from app.queries.review.flags import FlagRow, item_flags
 from app.queries.review.own import OwnProgress, OwnVerdict, own_progress, own_verdicts
 from app.queries.review.shown import ItemShown, item_evidence, item_shown, other_texts
 from app.queries.review.taking import Reviewer, TakenSlot
-from app.web.deps import DbSession, allowed_to
+from app.web.deps import DbSession, MayReview
 from app.web.heat.vocabularies import Vocabularies
 from app.web.neuron.address import neighbour_path, path_of
 from app.web.neuron.evidence import ExcerptRow, KnownVocabularies, Line, RowSource, excerpt_rows, row_source
 from app.web.neuron.simulations import numbers
 from app.web.rendering.templating import CurrentView, View
-
-MayReview = Annotated[Viewer, Depends(allowed_to(Permission.REVIEW), scope="function")]
 
 
 @dataclass(frozen=True, slots=True)
