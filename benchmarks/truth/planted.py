@@ -19,8 +19,8 @@ from worker.method.contracts import NeuronTask
 from worker.method.pipeline import without_held_out
 from worker.method.registry import BuiltMethod
 
-PLACES_DROPPED = "places_dropped"
-"""What the claims require of the places of their tokens is left out. Where that wins, the place was noise."""
+CONDITIONS_DROPPED = "conditions_dropped"
+"""The conditions of the claims are left out. Where that wins, the conditions were noise."""
 UNDEFINED = -2.0
 """An undefined score is below every other: who finds nothing to score has noticed."""
 NEURONS_AT_ONCE = 25
@@ -78,9 +78,9 @@ def cases(pool: Pool, *, seed: int) -> list[Case]:
                     text, tokens=own, peers=of_layer, seed=seed + neuron.number
                 ).items()
             }
-            dropped = without_places(text)
+            dropped = without_conditions(text)
             if dropped is not None:
-                wrong[PLACES_DROPPED] = dropped
+                wrong[CONDITIONS_DROPPED] = dropped
             found.append(_case(text, wrong, neuron, task, (reader, method)))
     return found
 
@@ -115,11 +115,11 @@ def strongest(neuron: Neuron) -> frozenset[int]:
     return frozenset(neuron.table.token_ids[:STRONGEST_TOKENS].tolist())
 
 
-def without_places(text: str) -> str | None:
-    """The same claims about the same tokens, wherever they stand; None where no place is required."""
+def without_conditions(text: str) -> str | None:
+    """The same claims about the same tokens without conditions; None where there are none."""
     clauses = executable(text)
     dropped = tuple(
-        replace(clause, contexts=()) if clause.strength != NOT and clause.targets != (ANY,) else clause
+        replace(clause, conditions=()) if clause.strength != NOT and clause.targets != (ANY,) else clause
         for clause in clauses
     )
     return None if dropped == tuple(clauses) else sentence(dropped)

@@ -95,9 +95,9 @@ def test_each_step_knows_the_value_of_every_claim_that_may_be_added() -> None:
     item, worth = search._best_step(items)
     assert worth <= search.value([*items, item])
     stated = search._stated()
-    for target, place, level in list(zip(*np.nonzero(stated), strict=True))[::97]:
-        added = [*items, Item(int(target), int(place), int(level))]
-        assert search._found[target, place, level] == pytest.approx(search.value(added), abs=1e-9)
+    for target, condition, level in list(zip(*np.nonzero(stated), strict=True))[::97]:
+        added = [*items, Item(int(target), int(condition), int(level))]
+        assert search._found[target, condition, level] == pytest.approx(search.value(added), abs=1e-9)
 
 
 def test_there_are_no_rows_of_the_table_without_one() -> None:
@@ -109,10 +109,10 @@ def test_any_token_alone_is_no_claim() -> None:
     """A neuron that fires a little everywhere would get this claim, which says nothing about it."""
     _, search = prepared(neuron(told('any token (3), " import" (9)'), noise=0.3))
     assert search._proposals.targets[0] == ANY
-    assert search._proposals.contexts[0] is None
+    assert search._proposals.conditions[0] is None
     items = search.run()
     assert items
-    assert all((item.target, item.place) != (0, 0) for item in items)
+    assert all((item.target, item.condition) != (0, 0) for item in items)
     search._best_step([])
     assert (search._price([])[0, 0] > 1).all()
 

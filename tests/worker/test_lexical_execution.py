@@ -23,8 +23,8 @@ TARGETS: st.SearchStrategy[Target] = st.one_of(
     st.builds(Affixed, st.sampled_from(AffixKind), st.sampled_from(["im", "t", "or", "o"])),
 )
 LISTS = st.lists(TARGETS, min_size=1, max_size=3).map(tuple)
-CONTEXTS = st.lists(st.one_of(st.sampled_from(Spot), st.builds(Near, st.sampled_from(Reach), LISTS)), max_size=3)
-CLAUSES = st.builds(Clause, st.integers(0, 10), LISTS, CONTEXTS.map(tuple))
+CONDITIONS = st.lists(st.one_of(st.sampled_from(Spot), st.builds(Near, st.sampled_from(Reach), LISTS)), max_size=3)
+CLAUSES = st.builds(Clause, st.integers(0, 10), LISTS, CONDITIONS.map(tuple))
 PROGRAMS = st.lists(st.lists(CLAUSES, min_size=1, max_size=3), min_size=1, max_size=4)
 
 

@@ -73,12 +73,12 @@ def explained(task: NeuronTask) -> str:
 )
 def test_a_rule_that_the_grammar_can_say_is_said(text: str) -> None:
     clauses = parse(explained(neuron(told(text))))
-    assert [(c.targets, c.contexts) for c in clauses] == [(c.targets, c.contexts) for c in parse(text)]
+    assert [(c.targets, c.conditions) for c in clauses] == [(c.targets, c.conditions) for c in parse(text)]
 
 
 def test_noise_does_not_make_a_sentence_longer() -> None:
     (clause,) = parse(explained(neuron(told('strongly on " import"'), noise=0.7)))
-    assert (clause.targets, clause.contexts) == ((Quoted(b" import"),), ())
+    assert (clause.targets, clause.conditions) == ((Quoted(b" import"),), ())
 
 
 def test_strengths_are_what_the_neuron_does_on_the_average() -> None:

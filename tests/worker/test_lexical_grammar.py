@@ -8,7 +8,7 @@ from worker.lexical.grammar import (
     Affixed,
     AffixKind,
     Clause,
-    Context,
+    Condition,
     Named,
     Near,
     Quoted,
@@ -28,10 +28,10 @@ TARGETS: st.SearchStrategy[Target] = st.one_of(
     st.builds(Affixed, st.sampled_from(AffixKind), st.text("abcdé", min_size=1, max_size=4)),
 )
 LISTS = st.lists(TARGETS, min_size=1, max_size=4).map(tuple)
-CONTEXTS = st.lists(st.one_of(st.sampled_from(Spot), st.builds(Near, st.sampled_from(Reach), LISTS)), max_size=3).map(
+CONDITIONS = st.lists(st.one_of(st.sampled_from(Spot), st.builds(Near, st.sampled_from(Reach), LISTS)), max_size=3).map(
     tuple
 )
-CLAUSES = st.builds(Clause, st.integers(0, 10), LISTS, CONTEXTS)
+CLAUSES = st.builds(Clause, st.integers(0, 10), LISTS, CONDITIONS)
 
 
 @given(st.lists(CLAUSES, min_size=1, max_size=4).map(tuple))
@@ -143,7 +143,7 @@ def test_more_strongly_is_measured_by_the_claim_before_it(text: str, strengths: 
 
 
 @pytest.mark.parametrize(
-    ("target", "context", "is_absurd"),
+    ("target", "condition", "is_absurd"),
     [
         (Named("words"), Spot.IN_WORD, True),
         (Named("punctuation"), Spot.IN_WORD, True),
@@ -159,8 +159,8 @@ def test_more_strongly_is_measured_by_the_claim_before_it(text: str, strengths: 
         (ANY, Spot.LATE, False),
     ],
 )
-def test_what_contradicts_itself_is_not_said(target: Target, context: Context | None, is_absurd: bool) -> None:
-    assert contradicts(target, context) is is_absurd
+def test_what_contradicts_itself_is_not_said(target: Target, condition: Condition | None, is_absurd: bool) -> None:
+    assert contradicts(target, condition) is is_absurd
 
 
 def test_a_list_names_classes_first_then_endings_words_and_signs() -> None:

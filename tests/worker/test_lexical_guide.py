@@ -32,15 +32,15 @@ def test_every_strength_is_described() -> None:
     assert table("Strengths") == {word or "no word": str(value) for value, word in STRENGTHS.items()}
 
 
-def test_every_place_is_described() -> None:
-    described = set(table("Places"))
+def test_every_condition_is_described() -> None:
+    described = set(table("Conditions"))
     assert described == {f"`{r} X`" for r in Reach} | {f"`{spot}`" for spot in Spot}
 
 
-def test_every_place_is_read_as_itself() -> None:
+def test_every_condition_is_read_as_itself() -> None:
     for reach in Reach:
         (clause,) = parse(f'"a" {reach} "b"')
-        (context,) = clause.contexts
-        assert isinstance(context, Near)
-        assert context.reach is reach
-    assert [parse(f'"a" {spot}')[0].contexts for spot in Spot] == [(spot,) for spot in Spot]
+        (condition,) = clause.conditions
+        assert isinstance(condition, Near)
+        assert condition.reach is reach
+    assert [parse(f'"a" {spot}')[0].conditions for spot in Spot] == [(spot,) for spot in Spot]

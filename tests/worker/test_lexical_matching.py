@@ -30,7 +30,7 @@ CODE = (b"import", b" os", b"\n", b" def", b"(", b" os", b",", b" import", b")",
 
 
 @pytest.mark.parametrize(
-    ("text", "places"),
+    ("text", "positions"),
     [
         ('"import"', [0, 7, 10]),
         ('" import"', [7]),
@@ -54,8 +54,8 @@ CODE = (b"import", b" os", b"\n", b" def", b"(", b" os", b",", b" import", b")",
         ("line breaks", [2, 9]),
     ],
 )
-def test_places(text: str, places: list[int]) -> None:
-    assert found(text, CODE) == places
+def test_conditions(text: str, positions: list[int]) -> None:
+    assert found(text, CODE) == positions
 
 
 def test_early_and_late_are_counted_from_the_start_of_each_excerpt() -> None:

@@ -110,5 +110,5 @@ def test_whatever_is_planted_is_another_text_that_is_read_as_it_was_meant(clause
 def test_a_shift_moves_every_target(clauses: list[Clause]) -> None:
     moved = shifted(clauses)
     if moved:
-        before = {(c.targets, c.contexts) for c in clauses}
-        assert not before & {(c.targets, c.contexts) for c in moved} or len(moved) < len(clauses)
+        before = {(c.targets, c.conditions) for c in clauses}
+        assert not before & {(c.targets, c.conditions) for c in moved} or len(moved) < len(clauses)

@@ -13,7 +13,7 @@ from benchmarks.reading_pool import lines
 from benchmarks.truth.__main__ import TARGETS, Size, Truth, as_document
 from benchmarks.truth.coverage import Coverage, coverage
 from benchmarks.truth.numbers import DOUBTS, EXECUTED, FOUND_TEXTS, NEIGHBOURS, SCORE_2023, WHOLE_CORPUS, built
-from benchmarks.truth.planted import Case, bias, cases, compared, kinds_of, without_places
+from benchmarks.truth.planted import Case, bias, cases, compared, kinds_of, without_conditions
 from benchmarks.truth.pool import TOKENS, Pool, PoolSubject, measured, strata_of
 from benchmarks.truth.sanity import EXTRA, MISSING, Sanity, sanity
 from worker.collection.statistics import LISTED_TOKENS
@@ -126,9 +126,9 @@ def test_the_weighted_estimate_is_near_what_the_pool_says(found: list[Case]) -> 
 
 
 def test_places_are_dropped_where_there_are_any() -> None:
-    assert without_places('fires on "a" after "b"') == 'fires on "a"'
-    assert without_places('fires on "a"') is None
-    assert without_places('fires on any token after "b"') is None
+    assert without_conditions('fires on "a" after "b"') == 'fires on "a"'
+    assert without_conditions('fires on "a"') is None
+    assert without_conditions('fires on any token after "b"') is None
 
 
 def test_exact_scores_notice_missing_and_extra_labels() -> None:

@@ -162,7 +162,7 @@ def claim(program: Program, explanation: int, tile: Tile, scratch: Scratch) -> i
     for clause in range(clauses.clauses_of[explanation], clauses.clauses_of[explanation + 1]):
         strength = clauses.strengths[clause]
         level = SILENCED if strength == 0 else strength
-        wanted = _stamp_contexts(program, clause, tile, scratch)
+        wanted = _stamp_conditions(program, clause, tile, scratch)
         spots = clauses.spots[clause]
         for k in range(clauses.targets_of[clause], clauses.targets_of[clause + 1]):
             target = clauses.targets[k]
@@ -185,7 +185,7 @@ def forget(scratch: Scratch, n_touched: int) -> None:
 
 
 @compiled_loop
-def _stamp_contexts(program: Program, clause: int, tile: Tile, scratch: Scratch) -> int:
+def _stamp_conditions(program: Program, clause: int, tile: Tile, scratch: Scratch) -> int:
     """Stamp the tokens that have all neighbours that a clause names; returns the stamp, 0 where it names none."""
     clauses = program.clauses
     begin, end = clauses.nears_of[clause], clauses.nears_of[clause + 1]

@@ -1,6 +1,6 @@
 """Claims about where a neuron fires, as values, and the sentence that expresses them.
 
-A claim has a strength, the tokens it is about and the positions they must have. The sentence is
+A claim has a strength, the tokens it is about and the conditions they must meet. The sentence is
 read back by ``worker.lexical.parser``; docs/lexical.md describes the language for people.
 """
 
@@ -76,7 +76,7 @@ class Reach(StrEnum):
 
 
 class Spot(StrEnum):
-    """Places that need no neighbour to be named."""
+    """Conditions that name no neighbour."""
 
     LINE_START = "at the start of a line"
     EXCERPT_START = "at the start of the excerpt"
@@ -92,22 +92,22 @@ class Spot(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """A position by its neighbours: any of ``targets`` at this reach."""
+    """A condition that names neighbours: any of ``targets`` at this reach."""
 
     reach: Reach
     targets: tuple[Target, ...]
 
 
-Context: TypeAlias = Near | Spot
+Condition: TypeAlias = Near | Spot
 
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """Any of ``targets`` in all of ``contexts`` gets ``strength`` (0..10); 0 silences other clauses."""
+    """Any of ``targets`` that meets all ``conditions`` gets ``strength`` (0..10); 0 silences other clauses."""
 
     strength: int
     targets: tuple[Target, ...]
-    contexts: tuple[Context, ...] = ()
+    conditions: tuple[Condition, ...] = ()
 
 
 def sentence(clauses: Sequence[Clause]) -> str:
@@ -125,8 +125,8 @@ def sentence(clauses: Sequence[Clause]) -> str:
 
 
 def _clause(clause: Clause, previous: Clause | None) -> str:
-    if clause.strength == NOT and previous is not None and previous.targets == clause.targets and clause.contexts:
-        return f"but not{_places(clause.contexts)}"
+    if clause.strength == NOT and previous is not None and previous.targets == clause.targets and clause.conditions:
+        return f"but not{_conditions(clause.conditions)}"
     if clause.strength == NOT:
         return f"but not on {target_words(clause)}"
     word = STRENGTHS.get(clause.strength)
@@ -140,27 +140,27 @@ def _clause(clause: Clause, previous: Clause | None) -> str:
 
 
 def target_words(clause: Clause) -> str:
-    """The clause's targets as a list, and its positions. Any token right after something is "the token"."""
-    first = clause.contexts[0] if clause.contexts else None
+    """The clause's targets as a list, and its conditions. Any token right after something is "the token"."""
+    first = clause.conditions[0] if clause.conditions else None
     if clause.targets == (ANY,) and first is Spot.EXCERPT_START:
-        return f"the token{_places(clause.contexts)}"
+        return f"the token{_conditions(clause.conditions)}"
     if clause.targets == (ANY,) and isinstance(first, Near):
         if first.reach in (Reach.NEXT, Reach.SECOND):
-            return f"the token{_places(clause.contexts)}"
+            return f"the token{_conditions(clause.conditions)}"
         if first.reach is Reach.LINE:
-            return f"{REST_OF_LINE} {_listed(first.targets, 'or')}{_places(clause.contexts[1:])}"
-    return _listed(clause.targets, "and") + _places(clause.contexts)
+            return f"{REST_OF_LINE} {_listed(first.targets, 'or')}{_conditions(clause.conditions[1:])}"
+    return _listed(clause.targets, "and") + _conditions(clause.conditions)
 
 
-def _places(contexts: Sequence[Context]) -> str:
-    return "".join(f" {context_words(context)}" for context in contexts)
+def _conditions(conditions: Sequence[Condition]) -> str:
+    return "".join(f" {condition_words(condition)}" for condition in conditions)
 
 
-def context_words(context: Context) -> str:
-    """A position in words."""
-    if isinstance(context, Spot):
-        return context.value
-    return f"{context.reach.value} {_listed(context.targets, 'or')}"
+def condition_words(condition: Condition) -> str:
+    """A condition in words."""
+    if isinstance(condition, Spot):
+        return condition.value
+    return f"{condition.reach.value} {_listed(condition.targets, 'or')}"
 
 
 def _listed(targets: Sequence[Target], conjunction: str) -> str:

@@ -16,7 +16,7 @@ from worker.lexical.grammar import (
     Affixed,
     AffixKind,
     Clause,
-    Context,
+    Condition,
     Named,
     Near,
     Quoted,
@@ -36,7 +36,7 @@ def affixed_tokens(target: Affixed, cores: Sequence[str]) -> BoolArray:
 
 
 class Block:
-    """Excerpts of token ids [T_i] laid end to end, N tokens in all. Places never cross excerpts."""
+    """Excerpts of token ids [T_i] laid end to end, N tokens in all. No condition looks beyond its excerpt."""
 
     def __init__(self, excerpts: Sequence[IntArray], vocabulary: Vocabulary) -> None:
         lengths = np.array([len(e) for e in excerpts], dtype=np.int64)
@@ -70,8 +70,8 @@ class Block:
     def matches(self, clause: Clause) -> BoolArray:
         """Tokens that the clause is about. [N]"""
         found = self.any_of(clause.targets)
-        for context in clause.contexts:
-            found = found & self.context(context)
+        for condition in clause.conditions:
+            found = found & self.condition(condition)
         return found
 
     def any_of(self, targets: Sequence[Target]) -> BoolArray:
@@ -130,17 +130,17 @@ class Block:
             at = haystack.find(text, at + 1)
         return first, last
 
-    def context(self, context: Context) -> BoolArray:
-        """Tokens at this position. [N]"""
-        if isinstance(context, Spot):
-            return self.spot(context)
-        return self.near(context.reach, self._neighbours(context))
+    def condition(self, condition: Condition) -> BoolArray:
+        """Tokens that meet this condition. [N]"""
+        if isinstance(condition, Spot):
+            return self.spot(condition)
+        return self.near(condition.reach, self._neighbours(condition))
 
-    def _neighbours(self, context: Near) -> BoolArray:
+    def _neighbours(self, condition: Near) -> BoolArray:
         """Where the neighbours are: the token next to them counts, so of a sequence its near end."""
-        if context.reach is not Reach.BEFORE:
-            return self.any_of(context.targets)
-        firsts = [self._quoted(t)[0] if isinstance(t, Quoted) else self.target(t) for t in context.targets]
+        if condition.reach is not Reach.BEFORE:
+            return self.any_of(condition.targets)
+        firsts = [self._quoted(t)[0] if isinstance(t, Quoted) else self.target(t) for t in condition.targets]
         return np.asarray(np.logical_or.reduce(firsts))
 
     def near(self, reach: Reach, neighbours: BoolArray) -> BoolArray:
@@ -179,7 +179,7 @@ class Block:
         return self._last(self.table.newline[self.ids])
 
     def spot(self, spot: Spot) -> BoolArray:
-        """Tokens at one of the positions that need no neighbour. [N]"""
+        """Tokens that meet a condition that names no neighbour. [N]"""
         return self._spots[spot]
 
     @cached_property

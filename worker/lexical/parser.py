@@ -1,6 +1,6 @@
 """Reads clauses out of any sentence: all that ``grammar.sentence`` writes, and what it can of people's.
 
-Quoted text, word classes and positions are read; every other word is ignored.
+Quoted text, word classes and conditions are read; every other word is ignored.
 """
 
 import re
@@ -18,7 +18,7 @@ from worker.lexical.grammar import (
     Affixed,
     AffixKind,
     Clause,
-    Context,
+    Condition,
     Named,
     Near,
     Quoted,
@@ -138,26 +138,26 @@ class _Group:
 
     strength: int = DEFAULT_STRENGTH
     targets: list[Target] = field(default_factory=list)
-    contexts: list[Context] = field(default_factory=list)
+    conditions: list[Condition] = field(default_factory=list)
     reach: Reach | None = None
     """Set while neighbours are listed."""
     neighbours: list[Target] = field(default_factory=list)
     complete: bool = False
     """A degree at its end has closed it."""
 
-    def close_context(self) -> None:
+    def close_condition(self) -> None:
         if self.reach is not None and self.neighbours:
-            self.contexts.append(Near(self.reach, tuple(self.neighbours)))
+            self.conditions.append(Near(self.reach, tuple(self.neighbours)))
         self.reach = None
         self.neighbours = []
 
     def clause(self, previous: Sequence[Clause]) -> Clause | None:
         """What was read, or None. A bare "but not after ..." is about the targets before it."""
-        self.close_context()
+        self.close_condition()
         targets = tuple(self.targets)
-        if not targets and self.contexts:
+        if not targets and self.conditions:
             targets = previous[-1].targets if self.strength == NOT and previous else (ANY,)
-        return Clause(self.strength, targets, tuple(self.contexts)) if targets else None
+        return Clause(self.strength, targets, tuple(self.conditions)) if targets else None
 
 
 class _Reader:
@@ -180,7 +180,7 @@ class _Reader:
     def _take(self, item: Lexeme) -> None:
         match item:
             case Reach() | Spot():
-                self._context(item)
+                self._condition(item)
             case w.Strength(value):
                 self._strength(value)
             case Degree(value):
@@ -204,12 +204,12 @@ class _Reader:
             case w.Affix(kind):
                 self._affix(kind)
 
-    def _context(self, item: Reach | Spot) -> None:
-        self._group.close_context()
+    def _condition(self, item: Reach | Spot) -> None:
+        self._group.close_condition()
         if isinstance(item, Reach):
             self._group.reach = item
         else:
-            self._group.contexts.append(item)
+            self._group.conditions.append(item)
 
     def _next(self) -> Lexeme | None:
         return self._items[self._at] if self._at < len(self._items) else None
@@ -221,13 +221,13 @@ class _Reader:
         self._group = _Group(strength)
 
     def _add(self, target: Target) -> None:
-        """A neighbour while neighbours are listed, else a target; a target after a position begins anew."""
+        """A neighbour while neighbours are listed, else a target; a target after a condition begins anew."""
         if self._group.complete:
             self._flush()
         if self._group.reach is not None:
             self._group.neighbours.append(target)
             return
-        if self._group.targets and self._group.contexts:
+        if self._group.targets and self._group.conditions:
             self._flush()
         self._group.targets.append(target)
 
@@ -260,7 +260,7 @@ class _Reader:
     def _strength(self, value: int) -> None:
         """A degree before its targets begins a clause; one at the end of a clause belongs to it."""
         following = self._next()
-        begun = bool(self._group.targets or self._group.neighbours or self._group.contexts)
+        begun = bool(self._group.targets or self._group.neighbours or self._group.conditions)
         if begun and (following is None or following in (w.COMMA, w.STOP)):
             self._group.strength = value
             self._group.complete = True
@@ -286,11 +286,11 @@ class _Reader:
         elif item in (w.WORD, w.SUCH_AS):
             self._bare_words()
         elif item == w.OR and isinstance(self._next(), Reach | Spot):
-            self._flush_for_another_context()
+            self._flush_for_another_condition()
         elif item == w.COMMA and self._group.reach is not None and not self._list_goes_on():
             self._flush()
 
-    def _flush_for_another_context(self) -> None:
+    def _flush_for_another_condition(self) -> None:
         """``x after "a" or at the start of a line`` are two claims about x."""
         targets, strength = list(self._group.targets), self._group.strength
         self._flush(strength)
@@ -298,11 +298,11 @@ class _Reader:
             self._group.targets = targets
 
     def _begin(self) -> None:
-        """After "on" come targets: of a new clause, or of one that has named its position first."""
+        """After "on" come targets: of a new clause, or of one that has named its condition first."""
         if isinstance(self._next(), Text | Named | Number | w.Affix) or self._next() == w.WORD:
             if self._group.targets:
                 self._flush()
-            self._group.close_context()
+            self._group.close_condition()
 
     def _also(self) -> None:
         """A further clause of the strength of the one before it."""
@@ -311,7 +311,7 @@ class _Reader:
 
     def _stronger(self) -> int:
         """What "more strongly" says: no word's strength after a weaker claim, else the highest."""
-        begun = bool(self._group.targets or self._group.contexts)
+        begun = bool(self._group.targets or self._group.conditions)
         before = self._group.strength if begun else self._done[-1].strength if self._done else DEFAULT_STRENGTH
         return DEFAULT_STRENGTH if NOT < before < DEFAULT_STRENGTH else STRONGEST
 

@@ -20,7 +20,7 @@ from worker.lexical.grammar import (
     Affixed,
     AffixKind,
     Clause,
-    Context,
+    Condition,
     Named,
     Near,
     Quoted,
@@ -124,7 +124,7 @@ class Planter:
         return np.asarray(self._block.predict(clauses) > 0)
 
     def _widened(self, clauses: Sequence[Clause]) -> Iterator[tuple[Clause, ...]]:
-        """All combinations of: a clause as it is, without its contexts, and with targets that contain its own."""
+        """All combinations of: a clause as it is, without its conditions, and with targets that contain its own."""
         forms = [list(self._forms(clause)) for clause in clauses]
         yield from product(*forms)
 
@@ -132,12 +132,12 @@ class Planter:
         yield clause
         if clause.strength == NOT:
             return
-        contexts: list[tuple[Context, ...]] = [clause.contexts]
-        if clause.contexts:
-            contexts.append(())
-            yield replace(clause, contexts=())
+        conditions: list[tuple[Condition, ...]] = [clause.conditions]
+        if clause.conditions:
+            conditions.append(())
+            yield replace(clause, conditions=())
         for wider in self._wider(clause.targets):
-            for kept in contexts:
+            for kept in conditions:
                 yield Clause(clause.strength, wider, kept)
 
     def _wider(self, targets: tuple[Target, ...]) -> Iterator[tuple[Target, ...]]:
@@ -197,13 +197,13 @@ def _half(clauses: Sequence[Clause], generator: np.random.Generator) -> tuple[Cl
 def shifted(clauses: Sequence[Clause]) -> tuple[Clause, ...] | None:
     """Claims about the token behind each claimed one; None where that hardly differs.
 
-    What a claim requires of the positions of its token is lost, but for the tokens right before it.
+    The conditions of a claim are lost, except for the tokens right before its own.
     """
     moved = []
     for clause in clauses:
         if clause.strength == NOT:
             continue
-        first = clause.contexts[0] if clause.contexts else None
+        first = clause.conditions[0] if clause.conditions else None
         if clause.targets != (ANY,):
             moved.append(Clause(clause.strength, (ANY,), (Near(Reach.NEXT, clause.targets),)))
         elif isinstance(first, Near) and first.reach is Reach.NEXT:

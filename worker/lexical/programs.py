@@ -91,9 +91,9 @@ def compiled(explanations: Sequence[Sequence[Clause]], vocabulary: Vocabulary) -
 
 def _targets(clause: Clause) -> Iterable[Target]:
     yield from clause.targets
-    for context in clause.contexts:
-        if isinstance(context, Near):
-            yield from context.targets
+    for condition in clause.conditions:
+        if isinstance(condition, Near):
+            yield from condition.targets
 
 
 def _starts(lists: Sequence[Sequence[object]]) -> Int32s:
@@ -107,8 +107,8 @@ def _codes(lists: Iterable[Sequence[_T]], code: Callable[[_T], int]) -> Int32s:
 
 
 def _clauses(clauses_of: Int32s, every: Sequence[Clause], codes: dict[Target, int]) -> Clauses:
-    spots = [sum({1 << SPOTS.index(c) for c in clause.contexts if isinstance(c, Spot)}) for clause in every]
-    nears = [[context for context in clause.contexts if isinstance(context, Near)] for clause in every]
+    spots = [sum({1 << SPOTS.index(c) for c in clause.conditions if isinstance(c, Spot)}) for clause in every]
+    nears = [[condition for condition in clause.conditions if isinstance(condition, Near)] for clause in every]
     neighbours = [near.targets for of_clause in nears for near in of_clause]
     return Clauses(
         clauses_of=clauses_of,

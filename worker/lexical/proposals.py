@@ -1,4 +1,4 @@
-"""Candidates for what a sentence says of a neuron: the targets and their positions that occur where it fires.
+"""Candidates for what a sentence says of a neuron: targets and conditions that occur where it fires.
 
 Train records propose both; the neuron's token table proposes tokens that explain its variance over the corpus.
 """
@@ -11,7 +11,7 @@ import numpy as np
 
 from worker.lexical.classes import CLASSES, TokenClass
 from worker.lexical.evidence import CORPUS, Evidence, Vector
-from worker.lexical.grammar import ANY, Affixed, AffixKind, Context, Named, Near, Quoted, Reach, Spot, Target
+from worker.lexical.grammar import ANY, Affixed, AffixKind, Condition, Named, Near, Quoted, Reach, Spot, Target
 from worker.lexical.matching import Block, Positions
 
 ACTIVE_SHARE = 0.25
@@ -33,10 +33,10 @@ _TOLD = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Proposals:
-    """Targets, ``any token`` first, and places, "anywhere" (None) first."""
+    """Targets, ``any token`` first, and conditions, none ("anywhere") first."""
 
     targets: tuple[Target, ...]
-    contexts: tuple[Context | None, ...]
+    conditions: tuple[Condition | None, ...]
 
 
 def propose(evidence: Evidence) -> Proposals:
@@ -51,7 +51,7 @@ def propose(evidence: Evidence) -> Proposals:
     shapes: list[Quoted | Affixed] = [*_any_case(tokens), *_affixes(tokens)]
     shaped = [t for t in shapes if _is_of_words(block, t)]
     targets: list[Target] = [ANY, *quoted, *shaped, *classes]
-    return Proposals(tuple(dict.fromkeys(targets)), (None, *_contexts(block, active, weights)))
+    return Proposals(tuple(dict.fromkeys(targets)), (None, *_conditions(block, active, weights)))
 
 
 def _of_table(evidence: Evidence) -> list[bytes]:
@@ -103,10 +103,10 @@ def _active(activations: Vector) -> Positions:
     return active
 
 
-def _heaviest(block: Block, places: Positions, weights: Vector, most: int) -> list[bytes]:
-    """The distinct tokens at these places, those with the greatest summed activation first."""
+def _heaviest(block: Block, positions: Positions, weights: Vector, most: int) -> list[bytes]:
+    """The distinct tokens at these positions, those with the greatest summed activation first."""
     totals: Counter[int] = Counter()
-    for token_id, weight in zip(block.ids[places].tolist(), weights.tolist(), strict=True):
+    for token_id, weight in zip(block.ids[positions].tolist(), weights.tolist(), strict=True):
         totals[token_id] += weight
     found = (block.token(token_id) for token_id, _ in totals.most_common(most))
     return [token for token in found if token]
@@ -141,9 +141,9 @@ def _affixes(tokens: Sequence[bytes]) -> list[Affixed]:
     return sorted(common, key=lambda a: (-len(shared[a]), -len(a.text), a))[:MOST_AFFIXES]
 
 
-def _contexts(block: Block, active: Positions, weights: Vector) -> list[Context]:
-    spots: list[Context] = [s for s in Spot if block.spot(s)[active].sum() >= min(2, len(active))]
-    near: list[Context] = []
+def _conditions(block: Block, active: Positions, weights: Vector) -> list[Condition]:
+    spots: list[Condition] = [s for s in Spot if block.spot(s)[active].sum() >= min(2, len(active))]
+    near: list[Condition] = []
     for distance, reach in ((1, Reach.NEXT), (2, Reach.SECOND)):
         inside = active - distance >= block.start[active]
         before = active[inside] - distance
@@ -158,8 +158,8 @@ def _contexts(block: Block, active: Positions, weights: Vector) -> list[Context]
     return spots + near + _neighbours(block, Reach.LINE, spans, weights)
 
 
-def _neighbours(block: Block, reach: Reach, spans: Sequence[tuple[int, int]], weights: Vector) -> list[Context]:
-    """The tokens that stand in many of the spans (first to last place), in more than one excerpt.
+def _neighbours(block: Block, reach: Reach, spans: Sequence[tuple[int, int]], weights: Vector) -> list[Condition]:
+    """The tokens that stand in many of the spans (first to last position), in more than one excerpt.
 
     The heaviest few may stand in one excerpt alone.
     """

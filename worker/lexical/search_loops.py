@@ -37,15 +37,15 @@ def lists_of(flags: NDArray[np.bool_]) -> Lists:
 
 
 @compiled_loop
-def add_up(targets: Lists, places: Lists, rows: Weighted, predicted: Int64s, sums: Float64s) -> None:
+def add_up(targets: Lists, conditions: Lists, rows: Weighted, predicted: Int64s, sums: Float64s) -> None:
     """Fill ``sums`` [K, C, L, V, 2]: weight and weighted activation of each claim's rows, by their present level."""
     sums[:] = 0
     n_views = rows.weights.shape[0]
     for i in range(predicted.shape[0]):
         level = predicted[i]
         for a in range(targets.offsets[i], targets.offsets[i + 1]):
-            for b in range(places.offsets[i], places.offsets[i + 1]):
-                cell = sums[targets.members[a], places.members[b], level]
+            for b in range(conditions.offsets[i], conditions.offsets[i + 1]):
+                cell = sums[targets.members[a], conditions.members[b], level]
                 for v in range(n_views):
                     cell[v, 0] += rows.weights[v, i]
                     cell[v, 1] += rows.weights[v, i] * rows.activations[i]
@@ -55,7 +55,7 @@ def add_up(targets: Lists, places: Lists, rows: Weighted, predicted: Int64s, sum
 def values_of(
     sums: Float64s, moments: Float64s, rows: Weighted, levels: Float64s, stated: Bools, found: Float64s
 ) -> None:
-    """Fill ``found`` [K, C, L]: the value of the sentence with the claim (target, place) added at a stated level.
+    """Fill ``found`` [K, C, L]: the value of the sentence with the claim (target, condition) added at a stated level.
 
     ``moments`` [V, 3] are those of the present prediction: weighted mean, square and product with the activations. A
     row that is expected higher already stays. A level that is not ``stated`` [K, C, L] has the value 0.

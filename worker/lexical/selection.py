@@ -14,7 +14,7 @@ from worker.lexical.grammar import (
     Named,
     Near,
     Spot,
-    context_words,
+    condition_words,
     target_phrase,
 )
 from worker.lexical.proposals import Proposals
@@ -59,10 +59,10 @@ class Prices:
     """For a quotation of white space, which helps a reader even less."""
     character: float = 0.00036
     named: float = 0.002
-    place: float = 0.012
-    """Few records bear a place out, while tokens have been counted over the whole corpus."""
-    odd_place: float = 0.01
-    """For places that chance brings forth more often than a neuron means them."""
+    condition: float = 0.012
+    """Few records show a condition, while tokens have been counted over the whole corpus."""
+    odd_condition: float = 0.01
+    """For conditions that a correlation suggests by chance more often than because the neuron follows them."""
     one_excerpt: float = 0.01
     """For a claim that a single excerpt bears out."""
     very_weak: float = 0.005
@@ -81,15 +81,15 @@ _NEVER = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One target in one place at one level, by their index in the proposals and in ``LEVELS``."""
+    """One target under one condition at one level, by their index in the proposals and in ``LEVELS``."""
 
     target: int
-    place: int
+    condition: int
     level: int
 
 
 class Search:
-    """One neuron's search. Each step looks at every target in every place at every strength."""
+    """One neuron's search. Each step tries every target under every condition at every strength."""
 
     def __init__(self, evidence: Evidence, proposals: Proposals, prices: Prices = PRICES) -> None:
         self._proposals, self._prices = proposals, prices
@@ -101,26 +101,29 @@ class Search:
         # A table's token stands anywhere: where its occurrences are, nobody knows.
         nowhere = np.zeros(n_table, dtype=np.bool_)
         everywhere = np.ones(evidence.n_rows, dtype=np.bool_)
-        self._places = np.stack(
-            [everywhere if c is None else np.concatenate([block.context(c), nowhere]) for c in proposals.contexts],
+        self._conditions = np.stack(
+            [everywhere if c is None else np.concatenate([block.condition(c), nowhere]) for c in proposals.conditions],
             axis=1,
         )
-        self._lists = lists_of(self._targets), lists_of(self._places)
+        self._lists = lists_of(self._targets), lists_of(self._conditions)
         self._rows = _weighted(evidence)
         self._borne_out = self._excerpts_behind(evidence)
-        shape = (len(proposals.targets), len(proposals.contexts), len(LEVELS))
+        shape = (len(proposals.targets), len(proposals.conditions), len(LEVELS))
         self._sums = np.zeros((*shape, len(evidence.weights), 2))
         self._found = np.zeros(shape)
         self._words = _Words.of(proposals, prices)
 
     def _excerpts_behind(self, evidence: Evidence) -> Float64s:
-        """In how many excerpts the neuron fires on each target in each place; a table's token is borne out. [K, C]"""
+        """Number of excerpts in which the neuron fires on each target under each condition. [K, C]
+
+        A token of the table counts as shown: its mean is over the whole corpus.
+        """
         block = evidence.block
         values = evidence.activations[: block.n]
         active = np.flatnonzero(values >= _ACTIVE_SHARE * values.max())
-        found = np.zeros((self._targets.shape[1], self._places.shape[1]))
+        found = np.zeros((self._targets.shape[1], self._conditions.shape[1]))
         for rows in np.split(active, np.flatnonzero(np.diff(block.start[active])) + 1):
-            found += (self._targets[rows].T.astype(np.float32) @ self._places[rows].astype(np.float32)) > 0
+            found += (self._targets[rows].T.astype(np.float32) @ self._conditions[rows].astype(np.float32)) > 0
         found[self._targets[block.n :].any(axis=0), 0] += _SHOWN_TWICE
         return found
 
@@ -144,8 +147,8 @@ class Search:
         levels = np.array(LEVELS, dtype=np.float64)
         values_of(self._sums, self._moments(predicted), self._rows, levels, stated, self._found)
         worth = np.where(stated, self._found - self._price(items), -_NEVER)
-        target, place, level = np.unravel_index(int(np.argmax(worth)), worth.shape)
-        return Item(int(target), int(place), int(level)), float(worth[target, place, level])
+        target, condition, level = np.unravel_index(int(np.argmax(worth)), worth.shape)
+        return Item(int(target), int(condition), int(level)), float(worth[target, condition, level])
 
     def _stated(self) -> Flags:
         """Which levels say what the neuron does on what a claim adds, or little more. [K, C, L]
@@ -169,7 +172,7 @@ class Search:
         once = np.where(self._borne_out < _SHOWN_TWICE, prices.one_excerpt, 0.0)
         n_clauses = len(_grouped(items))
         clause = prices.clause * (prices.beyond_usual if n_clauses >= USUAL_CLAUSES else 1.0)
-        new = words.target[:, None] + words.place[None, :] + once + clause
+        new = words.target[:, None] + words.condition[None, :] + once + clause
         if n_clauses >= MOST_CLAUSES:
             new[:] = _NEVER
         price = np.repeat(new[:, :, None], len(LEVELS), axis=2)
@@ -177,30 +180,32 @@ class Search:
         price[0, 0] = _NEVER  # any token anywhere: that says nothing
         lengths = {key: len(own) for key, own in _grouped(items).items()}
         for item in items:
-            long = prices.long_list if lengths[item.place, item.level] >= LONG_LIST else 0.0
-            price[:, item.place, item.level] = words.target + once[:, item.place] + prices.item + long
+            long = prices.long_list if lengths[item.condition, item.level] >= LONG_LIST else 0.0
+            price[:, item.condition, item.level] = words.target + once[:, item.condition] + prices.item + long
         price[words.absurd] = _NEVER
         for item in items:
             price[self._same_text(item.target)] = _NEVER
-            for place in self._joined_places(item, items):
-                price[item.target, place, item.level] = words.neighbour[place] + once[item.target, place] + prices.item
+            for condition in self._joined_conditions(item, items):
+                price[item.target, condition, item.level] = (
+                    words.neighbour[condition] + once[item.target, condition] + prices.item
+                )
         return price
 
     def _same_text(self, target: int) -> Flags:
         """The targets that quote what this one quotes: one token is never quoted twice. [K]"""
         return np.asarray(self._words.keys == self._words.keys[target], dtype=np.bool_)
 
-    def _joined_places(self, item: Item, items: Sequence[Item]) -> list[int]:
-        """Places that can join the item's own in one list: other neighbours at the same reach of one target."""
-        own = self._proposals.contexts[item.place]
-        alone = sum((i.place, i.level) == (item.place, item.level) for i in items) == 1
+    def _joined_conditions(self, item: Item, items: Sequence[Item]) -> list[int]:
+        """Conditions that can join the item's own in one list: other neighbours at the same reach of one target."""
+        own = self._proposals.conditions[item.condition]
+        alone = sum((i.condition, i.level) == (item.condition, item.level) for i in items) == 1
         if not isinstance(own, Near) or not alone:
             return []
-        taken = {i.place for i in items if i.target == item.target}
+        taken = {i.condition for i in items if i.target == item.target}
         return [
-            place
-            for place, other in enumerate(self._proposals.contexts)
-            if isinstance(other, Near) and other.reach is own.reach and place not in taken
+            condition
+            for condition, other in enumerate(self._proposals.conditions)
+            if isinstance(other, Near) and other.reach is own.reach and condition not in taken
         ]
 
     def _moments(self, predicted: Int64s) -> Float64s:
@@ -224,7 +229,7 @@ class Search:
     def _predict(self, items: Sequence[Item]) -> Int64s:
         predicted = np.zeros(len(self._targets), dtype=np.int64)
         for item in items:
-            matched = self._targets[:, item.target] & self._places[:, item.place]
+            matched = self._targets[:, item.target] & self._conditions[:, item.condition]
             np.maximum(predicted, item.level * matched, out=predicted)
         return predicted
 
@@ -240,14 +245,17 @@ class Search:
         return items
 
     def clauses(self, items: Sequence[Item]) -> list[Clause]:
-        """Items of one strength and place as one list, then one list's places as a list; what explains most first."""
+        """Items of one strength and condition as one clause, then clauses that differ in one neighbour as one.
+
+        The clause that explains most comes first.
+        """
         whole = self.value(items) if items else 0.0
         clauses: list[tuple[float, Clause]] = []
-        for (place, level), own in _grouped(items).items():
-            context = self._proposals.contexts[place]
+        for (index, level), own in _grouped(items).items():
+            condition = self._proposals.conditions[index]
             targets = in_order_of_kinds([self._proposals.targets[item.target] for item in own])
             worth = whole - self.value([item for item in items if item not in own])
-            _join(clauses, (worth, Clause(LEVELS[level], targets, () if context is None else (context,))))
+            _join(clauses, (worth, Clause(LEVELS[level], targets, () if condition is None else (condition,))))
         return in_order_of_strengths([clause for _, clause in sorted(clauses, key=lambda pair: -pair[0])])
 
 
@@ -261,40 +269,42 @@ def _weighted(evidence: Evidence) -> Weighted:
 
 
 def _grouped(items: Sequence[Item]) -> dict[tuple[int, int], list[Item]]:
-    """The items of each list, by place and level."""
+    """The items of each list, by condition and level."""
     lists: dict[tuple[int, int], list[Item]] = {}
     for item in items:
-        lists.setdefault((item.place, item.level), []).append(item)
+        lists.setdefault((item.condition, item.level), []).append(item)
     return lists
 
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """What targets [K] and places [C] cost by their words. ``neighbour`` [C] is one more neighbour of a place."""
+    """Prices of the words of targets [K] and conditions [C]; ``neighbour`` [C] for one more neighbour."""
 
     target: Float64s
-    place: Float64s
+    condition: Float64s
     neighbour: Float64s
     keys: NDArray[np.object_]
     """[K]; the same for targets that quote the same text."""
     absurd: Flags
-    """[K, C]; which target nobody would say to stand in which place."""
+    """[K, C]; which target no reader would expect under which condition."""
 
     @classmethod
     def of(cls, proposals: Proposals, prices: Prices) -> "_Words":
-        odd = [prices.odd_place if is_odd(context) else 0.0 for context in proposals.contexts]
-        lengths = [0 if context is None else len(context_words(context)) + 1 for context in proposals.contexts]
-        own = [0 if c is None else len(c.value if isinstance(c, Spot) else c.reach.value) for c in proposals.contexts]
+        odd = [prices.odd_condition if is_odd(c) else 0.0 for c in proposals.conditions]
+        lengths = [
+            0 if condition is None else len(condition_words(condition)) + 1 for condition in proposals.conditions
+        ]
+        own = [0 if c is None else len(c.value if isinstance(c, Spot) else c.reach.value) for c in proposals.conditions]
         named = [prices.named if isinstance(t, Named | Affixed) else 0.0 for t in proposals.targets]
         pieces = [prices.letter * is_letter(t) + prices.blank * is_blank(t) for t in proposals.targets]
         keys = np.empty(len(proposals.targets), dtype=object)
         keys[:] = [quoted_alike(target) for target in proposals.targets]
-        absurd = [[contradicts(t, c) for c in proposals.contexts] for t in proposals.targets]
+        absurd = [[contradicts(t, c) for c in proposals.conditions] for t in proposals.targets]
         return cls(
             target=np.array([prices.character * (len(target_phrase(t)) + 2) for t in proposals.targets])
             + named
             + pieces,
-            place=np.array(lengths) * prices.character + odd + prices.place * (np.array(lengths) > 0),
+            condition=np.array(lengths) * prices.character + odd + prices.condition * (np.array(lengths) > 0),
             neighbour=(np.array(lengths) - own + 2) * prices.character + odd,
             keys=keys,
             absurd=np.array(absurd, dtype=np.bool_),
@@ -305,8 +315,8 @@ def _join(clauses: list[tuple[float, Clause]], new: tuple[float, Clause]) -> Non
     """Add a clause, or its neighbour to the clause that says the same of another neighbour."""
     worth, clause = new
     for k, (other, old) in enumerate(clauses):
-        if (old.strength, old.targets) == (clause.strength, clause.targets) and old.contexts and clause.contexts:
-            first, own = old.contexts[0], clause.contexts[0]
+        if (old.strength, old.targets) == (clause.strength, clause.targets) and old.conditions and clause.conditions:
+            first, own = old.conditions[0], clause.conditions[0]
             if isinstance(first, Near) and isinstance(own, Near) and first.reach is own.reach:
                 near = Near(first.reach, (*first.targets, *own.targets))
                 clauses[k] = (other + worth, Clause(old.strength, old.targets, (near,)))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from worker.lexical.grammar import ANY, Affixed, Clause, Context, Named, Near, Quoted, Reach, Spot, Target
+from worker.lexical.grammar import ANY, Affixed, Clause, Condition, Named, Near, Quoted, Reach, Spot, Target
 
 _WORDS_OF_A_LETTER = (b" a", b" A", b" I")
 _LETTERS_ONLY = frozenset(
@@ -38,28 +38,28 @@ def is_blank(target: Target) -> bool:
     return isinstance(target, Quoted) and not target.text.strip() and target.text != b"\n"
 
 
-def is_odd(context: Context | None) -> bool:
-    """Whether chance brings this place forth more often than a neuron means it."""
-    if isinstance(context, Near):
-        return context.reach is Reach.SECOND or isinstance(context.targets[0], Named)
-    return context is Spot.REPEATED
+def is_odd(condition: Condition | None) -> bool:
+    """Whether a correlation suggests this condition by chance more often than because the neuron follows it."""
+    if isinstance(condition, Near):
+        return condition.reach is Reach.SECOND or isinstance(condition.targets[0], Named)
+    return condition is Spot.REPEATED
 
 
-def contradicts(target: Target, context: Context | None) -> bool:
-    """Whether nobody would say that it stands there, true or not: "words inside a word", "commas early in a text"."""
-    if context in (Spot.EARLY, Spot.LATE):
+def contradicts(target: Target, condition: Condition | None) -> bool:
+    """Whether the two make no sense together, true or not: "words inside a word", "commas early in a text"."""
+    if condition in (Spot.EARLY, Spot.LATE):
         return target != ANY  # what counts tokens is about no word
     name = target.name if isinstance(target, Named) and target != ANY else None
-    if context is Spot.REPEATED:
+    if condition is Spot.REPEATED:
         return name is not None
-    if context is Spot.IN_WORD:
+    if condition is Spot.IN_WORD:
         return name in _LETTERS_ONLY or name in _SIGNS
-    beside = context.targets if isinstance(context, Near) else ()
+    beside = condition.targets if isinstance(condition, Near) else ()
     return name in _LETTERS_ONLY and any(isinstance(t, Named) and t.name in _LETTERS_ONLY for t in beside)
 
 
 def in_order_of_strengths(clauses: Sequence[Clause]) -> list[Clause]:
-    """Clauses of one strength together, in the place of the first one, so that its word stands once."""
+    """Clauses of one strength together, where the first one was, so that the word for the strength is written once."""
     strengths = list(dict.fromkeys(clause.strength for clause in clauses))
     return sorted(clauses, key=lambda clause: strengths.index(clause.strength))
 

@@ -127,7 +127,7 @@ def words_of(text: str) -> Phrase:
     return tuple(normal(w) for w in found if w.lower() not in ARTICLES)
 
 
-def _place_forms() -> Iterator[tuple[str, Spot]]:
+def _spot_forms() -> Iterator[tuple[str, Spot]]:
     """The many ways to name the start of a line or of an excerpt, and its early and late tokens."""
     for noun in _TEXT.split("; "):
         yield from ((f"{when} in {noun}", spot) for when, spot in (("early", Spot.EARLY), ("late", Spot.LATE)))
@@ -147,7 +147,7 @@ def _forms() -> Iterator[tuple[str, Meaning]]:
     tables: tuple[Mapping[Any, str], ...] = (_REACHES, _SPOTS)
     for table in tables:
         yield from ((form, meaning) for meaning, forms in table.items() for form in forms.split("; "))
-    yield from _place_forms()
+    yield from _spot_forms()
     yield from ((form, Strength(value)) for value, forms in _STRENGTHS.items() for form in forms.split("; "))
     yield from ((form, Affix(kind)) for kind, forms in _AFFIXES.items() for form in forms.split("; "))
     yield from ((form, Named(c.name)) for c in CLASSES for form in (c.name, *c.also))

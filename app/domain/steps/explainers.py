@@ -116,7 +116,7 @@ def _per_meaning(given: ExplainerInput) -> Explaining:
 LEXICAL = ExplainerSpec(
     name="lexical",
     label="Lexical: quotes tokens and contexts",
-    description="Chooses the quoted tokens, word classes and positions that best predict where the neuron fires, "
+    description="Chooses the quoted tokens, word classes and conditions that best predict where the neuron fires, "
     "and writes them as one sentence, without a language model.",
     blind_spot="Cannot express what its grammar lacks, such as topics, meanings and moods.",
     calls=_nothing,

@@ -34,7 +34,7 @@ def _token_by_token(lengths: Iterable[int]) -> Calls:
 LEXICAL = SimulatorSpec(
     name="lexical",
     label="Lexical: reads quoted tokens and contexts",
-    description="Reads quoted tokens, word classes and positions out of a text and expects activation where they "
+    description="Reads quoted tokens, word classes and conditions out of a text and expects activation where they "
     "match, without a language model.",
     blind_spot="Reads only quotations and the words of its grammar, so it cannot simulate most prose.",
     calls=_nothing,
