@@ -15,7 +15,8 @@ import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from app.db import make_engine, make_sessions
-from app.domain.activations import ActivationRecord, IntArray, NeuronRecords, SampleKind
+from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind
+from app.domain.arrays import Int32s
 from app.domain.costs import Prices
 from app.domain.tokens import Vocabulary
 from benchmarks.counting import CountingProvider, Counts
@@ -131,7 +132,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
     return found
 
 
-def excerpts_of(n: int) -> tuple[Vocabulary, list[tuple[int, IntArray]]]:
+def excerpts_of(n: int) -> tuple[Vocabulary, list[tuple[int, Int32s]]]:
     """Excerpts of 64 tokens from this repository's own code and docstrings, as the demo's subject reads them."""
     own = tokenizer()
     text = "".join(p.read_text() for p in sorted((MODEL.parent.parent / "worker").rglob("*.py")))
@@ -176,7 +177,7 @@ def _services(counts: Counts) -> Services:
     return Services(provider=CountingProvider(tokenizer(), counts))
 
 
-def _task(vocabulary: Vocabulary, excerpts: Sequence[tuple[int, IntArray]]) -> NeuronTask:
+def _task(vocabulary: Vocabulary, excerpts: Sequence[tuple[int, Int32s]]) -> NeuronTask:
     """A neuron that fires on every sixteenth token."""
     shape = np.where(np.arange(LENGTH) % 16 == 0, 4.0, 0.0).astype(np.float32)
     records = tuple(ActivationRecord(i, ids, shape) for i, ids in excerpts)

@@ -21,7 +21,7 @@ import numpy as np
 from sqlalchemy import extract, func, select
 
 from app.db import Sessions, make_engine, make_sessions, transaction
-from app.domain.activations import FloatArray, IntArray
+from app.domain.arrays import Float32s, Int32s
 from app.domain.methods import LEXICAL
 from app.errors import NoExplanation
 from app.models import Method, Neuron, Run, Score, Subject
@@ -92,7 +92,7 @@ def entangled(task: NeuronTask) -> NeuronTask:
     generator = np.random.default_rng(task.neuron_id)
     own, before = generator.standard_t(3, size=(2, len(task.vocabulary)))
 
-    def activations(ids: IntArray) -> FloatArray:
+    def activations(ids: Int32s) -> Float32s:
         values = np.maximum(own[ids] + before[np.roll(ids, 1)] - 2, -0.17)
         return np.asarray(values, dtype=np.float32)
 

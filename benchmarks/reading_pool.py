@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
+from app.domain.arrays import Bools, Float32s, Int32s
 from app.domain.executed import FIRING_LEVEL
 from app.errors import MethodError
 from benchmarks.truth.numbers import Reader, built, pearson_of
@@ -66,7 +66,7 @@ def lines(pool: Pool, neuron: Neuron) -> list[str]:
     ]
 
 
-def _strongest(pool: Pool, levels: NDArray[np.float32]) -> Iterator[str]:
+def _strongest(pool: Pool, levels: Float32s) -> Iterator[str]:
     """The tokens above the mean that explain most variance, each with its mean level and its number."""
     ids, values = pool.tokens.ravel(), levels.ravel().astype(np.float64)
     counts = np.bincount(ids)
@@ -84,12 +84,12 @@ def _excerpt(pool: Pool, neuron: Neuron, excerpt: int) -> str:
     return f"{_joined(pool, before)}«{_joined(pool, peak)}»{_joined(pool, after)}"
 
 
-def _counted(pool: Pool, flags: NDArray[np.bool_]) -> str:
+def _counted(pool: Pool, flags: Bools) -> str:
     found = Counter(pool.tokens[flags].tolist()).most_common(MISTAKES)
     return "  ".join(f"{_text(pool, token_id)} x{n}" for token_id, n in found)
 
 
-def _joined(pool: Pool, token_ids: NDArray[np.int32]) -> str:
+def _joined(pool: Pool, token_ids: Int32s) -> str:
     return "".join(_text(pool, token_id) for token_id in token_ids.tolist())
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from app.domain.arrays import Float64s, Int64s
 from app.domain.samples import SampleKind
 from benchmarks.synthetic_text import CONTEXT_LENGTH, Text
 
@@ -35,9 +36,9 @@ class Drawn:
     """A text, and what neurons may like of it."""
 
     text: Text
-    holders: list[NDArray[np.int64]]
+    holders: list[Int64s]
     """By token: the excerpts that hold it."""
-    likeable: NDArray[np.int64]
+    likeable: Int64s
     """Tokens that enough excerpts hold."""
 
     @classmethod
@@ -50,7 +51,7 @@ class Drawn:
         likeable = [i for i, h in enumerate(holders) if len(h) >= SAMPLE_SIZES[SampleKind.TOP] and speaking[i]]
         return cls(text, holders, np.array(likeable))
 
-    def neurons(self, random: np.random.Generator, n: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def neurons(self, random: np.random.Generator, n: int) -> tuple[Int64s, Float64s]:
         """The tokens that ``n`` neurons like, and their maxima."""
         return random.choice(self.likeable, n), random.gamma(4.0, 0.8, n) + 0.5
 
@@ -58,9 +59,9 @@ class Drawn:
         self,
         random: np.random.Generator,
         kind: SampleKind,
-        liked: NDArray[np.int64],
-        maxima: NDArray[np.float64],
-    ) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
+        liked: Int64s,
+        maxima: Float64s,
+    ) -> tuple[Int64s, NDArray[np.float16]]:
         """Excerpt numbers, neurons by size, and activations, neurons by size by tokens."""
         n, size = len(liked), SAMPLE_SIZES[kind]
         if kind is SampleKind.TOP:

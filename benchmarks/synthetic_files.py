@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from app.domain.arrays import Float64s, Int64s
 from app.domain.samples import BANDS, SampleKind
 from app.formats.files import File, write_files
 from app.formats.openai.writer import ACTIVATIONS, EXPLANATIONS
@@ -49,7 +50,7 @@ class Shape:
         return cls(n_neurons, n_layers, math.ceil(n_neurons / n_layers))
 
 
-def layer_means(n_layers: int) -> NDArray[np.float64]:
+def layer_means(n_layers: int) -> Float64s:
     """The mean score of each layer: falling from ``FIRST_MEAN`` in layer 1 to ``LAST_MEAN``, ``MEAN`` over all.
 
     Layer 0 is a little below layer 1, as published. Between them the fall is exponential.
@@ -58,7 +59,7 @@ def layer_means(n_layers: int) -> NDArray[np.float64]:
         return np.array([MEAN])
     depth = np.linspace(0, 1, n_layers)
 
-    def means(rate: float) -> NDArray[np.float64]:
+    def means(rate: float) -> Float64s:
         fall = (np.exp(-rate * depth) - np.exp(-rate)) / (1 - np.exp(-rate))
         return np.asarray(LAST_MEAN + (FIRST_MEAN - LAST_MEAN) * fall)
 
@@ -88,7 +89,7 @@ def data_set(n_neurons: int, *, seed: int = 0, n_excerpts: int = N_EXCERPTS) -> 
             yield File(EXPLANATIONS.format(**address), _results(address, text, own, texts, float(wanted[i]), random))
 
 
-Own = dict[SampleKind, tuple[NDArray[np.int64], NDArray[np.float16]]]
+Own = dict[SampleKind, tuple[Int64s, NDArray[np.float16]]]
 """By sample: the excerpts of one neuron and its activations on them."""
 
 
@@ -108,7 +109,7 @@ def _neuron_id(address: dict[str, int]) -> str:
     return f'{{"dataclass_name": "NeuronId", "layer_index": {address["layer"]}, "neuron_index": {address["index"]}}}'
 
 
-def _records(excerpts: NDArray[np.int64], activations: NDArray[np.float16], texts: Sequence[str]) -> Iterator[str]:
+def _records(excerpts: Int64s, activations: NDArray[np.float16], texts: Sequence[str]) -> Iterator[str]:
     for excerpt, row in zip(excerpts.tolist(), activations, strict=True):
         written = ", ".join(_WRITTEN[row.view(np.uint16)].tolist())
         yield f'{{"dataclass_name": "ActivationRecord", "tokens": {texts[excerpt]}, "activations": [{written}]}}'
@@ -142,9 +143,7 @@ def _results(
     ).encode()
 
 
-def _sequence(
-    tokens: str, real: NDArray[np.float64], expected: NDArray[np.float64], levels: NDArray[np.float64]
-) -> str:
+def _sequence(tokens: str, real: Float64s, expected: Float64s, levels: Float64s) -> str:
     inner = _simulation(tokens, levels, "simulated_normalized_activations", "null")
     outer = _simulation(tokens, expected, "neuron_activations", inner)
     return (
@@ -153,7 +152,7 @@ def _sequence(
     )
 
 
-def _simulation(tokens: str, expected: NDArray[np.float64], unit: str, inner: str) -> str:
+def _simulation(tokens: str, expected: Float64s, unit: str, inner: str) -> str:
     return (
         f'{{"dataclass_name": "SequenceSimulation", "tokens": {tokens}, "expected_activations": {_numbers(expected)}, '
         f'"activation_scale": "{unit}", "distribution_values": [], "distribution_probabilities": [], '
@@ -161,7 +160,7 @@ def _simulation(tokens: str, expected: NDArray[np.float64], unit: str, inner: st
     )
 
 
-def _scores(real: NDArray[np.float64], expected: NDArray[np.float64]) -> str:
+def _scores(real: Float64s, expected: Float64s) -> str:
     a, b = real.ravel(), expected.ravel()
     correlation = float(np.corrcoef(a, b)[0, 1]) if a.std() > 0 and b.std() > 0 else 0.0
     uncentred = 1 - float(((a - b) ** 2).mean() / max((a**2).mean(), _SMALLEST))

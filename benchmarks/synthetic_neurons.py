@@ -7,6 +7,7 @@ import psycopg
 from numpy.typing import NDArray
 
 from app.domain.activations import SampleKind
+from app.domain.arrays import Bools, Float64s, Int64s
 from benchmarks.binary_copy import FLOAT4_OID, INT8_OID, Bytes, arrays, copy_rows, numbers, raw, words
 from benchmarks.synthetic_activations import SAMPLE_SIZES, VALIDATION, Drawn
 from benchmarks.synthetic_text import Text
@@ -42,12 +43,12 @@ class Filler:
 class Chunk:
     """Some neurons: their numbers (ids are one more), the tokens they like, how strong they get."""
 
-    numbers: NDArray[np.int64]
-    liked: NDArray[np.int64]
-    maxima: NDArray[np.float64]
+    numbers: Int64s
+    liked: Int64s
+    maxima: Float64s
 
     @property
-    def ids(self) -> NDArray[np.int64]:
+    def ids(self) -> Int64s:
         return self.numbers + 1
 
 
@@ -55,7 +56,7 @@ def make_filler(connection: psycopg.Connection, text: Text, ids: Ids, seed: int,
     return Filler(connection, Drawn.of(text), ids, np.random.default_rng(seed), neurons_per_layer)
 
 
-def write_chunk(filler: Filler, places: NDArray[np.int64]) -> None:
+def write_chunk(filler: Filler, places: Int64s) -> None:
     n = len(places)
     chunk = Chunk(places, *filler.drawn.neurons(filler.random, n))
     explained = filler.random.random(n) >= SHARE_UNEXPLAINED
@@ -74,9 +75,7 @@ def write_chunk(filler: Filler, places: NDArray[np.int64]) -> None:
         _write_simulations(filler, chunk, explained, kind, excerpts, activations)
 
 
-def _write_neurons(
-    filler: Filler, chunk: Chunk, mask: NDArray[np.bool_], scores: NDArray[np.float64] | None, texts: list[str]
-) -> None:
+def _write_neurons(filler: Filler, chunk: Chunk, mask: Bools, scores: Float64s | None, texts: list[str]) -> None:
     n = int(mask.sum())
     if n == 0:
         return
@@ -98,7 +97,7 @@ def _write_neurons(
     copy_rows(filler.connection, "neuron", columns, ("current_text", _chosen(texts, mask)))
 
 
-def _statistics(filler: Filler, maxima: NDArray[np.float64]) -> dict[str, Bytes]:
+def _statistics(filler: Filler, maxima: Float64s) -> dict[str, Bytes]:
     n = len(maxima)
     rates = filler.random.lognormal(-4.0, 1.0, n).clip(1e-6, 0.9)
     shape = (1e6 * np.exp(-np.arange(50) / 4.0)).astype(np.int64)
@@ -118,7 +117,7 @@ def _statistics(filler: Filler, maxima: NDArray[np.float64]) -> dict[str, Bytes]
 
 
 def _write_sample(
-    filler: Filler, chunk: Chunk, kind: SampleKind, excerpts: NDArray[np.int64], activations: NDArray[np.float16]
+    filler: Filler, chunk: Chunk, kind: SampleKind, excerpts: Int64s, activations: NDArray[np.float16]
 ) -> None:
     n = len(chunk.numbers)
     copy_rows(
@@ -135,9 +134,7 @@ def _write_sample(
     )
 
 
-def _write_explanations(
-    filler: Filler, chunk: Chunk, mask: NDArray[np.bool_], scores: NDArray[np.float64], texts: list[str]
-) -> None:
+def _write_explanations(filler: Filler, chunk: Chunk, mask: Bools, scores: Float64s, texts: list[str]) -> None:
     n, ids = int(mask.sum()), chunk.ids[mask]
     copy_rows(
         filler.connection,
@@ -193,9 +190,9 @@ def _write_explanations(
 def _write_simulations(
     filler: Filler,
     chunk: Chunk,
-    mask: NDArray[np.bool_],
+    mask: Bools,
     kind: SampleKind,
-    excerpts: NDArray[np.int64],
+    excerpts: Int64s,
     activations: NDArray[np.float16],
 ) -> None:
     n, ids = int(mask.sum()), chunk.ids[mask]
@@ -222,5 +219,5 @@ def same_number(value: int, n: int) -> Bytes:
     return numbers(np.full(n, value), ">i8")
 
 
-def _chosen(texts: list[str], mask: NDArray[np.bool_]) -> list[str]:
+def _chosen(texts: list[str], mask: Bools) -> list[str]:
     return [text for text, wanted in zip(texts, mask, strict=True) if wanted]

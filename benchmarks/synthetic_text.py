@@ -8,7 +8,8 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+
+from app.domain.arrays import Int32s, Int64s
 
 VOCABULARY_SIZE = 8_000
 CONTEXT_LENGTH = 64
@@ -20,11 +21,11 @@ class Text:
     """A vocabulary, and excerpts of ``CONTEXT_LENGTH`` token ids with the document each is from."""
 
     tokens: tuple[bytes, ...]
-    excerpts: NDArray[np.int32]
+    excerpts: Int32s
     """Number of excerpts by ``CONTEXT_LENGTH``."""
     documents: tuple[str, ...]
-    document_of: NDArray[np.int64]
-    position_of: NDArray[np.int64]
+    document_of: Int64s
+    position_of: Int64s
 
 
 def library_text(n_excerpts: int) -> Text:

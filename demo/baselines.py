@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from app.domain.arrays import Bools, Float64s, Int64s
+
 ORDER = 5
 BYTE_VALUES = 256
 
 Codes = NDArray[np.uint64]
-Counts = NDArray[np.int64]
+Counts = Int64s
 
 
 def bits_per_byte(nats: float, size: int) -> float:
@@ -57,7 +59,7 @@ class ByteNgrams:
             chances = _refine(chances, table, codes[predicted])
         return float(-np.log(chances).sum())
 
-    def distribution(self, context: bytes) -> NDArray[np.float64]:
+    def distribution(self, context: bytes) -> Float64s:
         """Return P(byte | the last five bytes of `context`), float64[256]."""
         context = context.rjust(ORDER, b"\0")[-ORDER:]
         chances = np.full(BYTE_VALUES, 1.0 / BYTE_VALUES)
@@ -68,7 +70,7 @@ class ByteNgrams:
         return chances
 
 
-def _lay_out(documents: Iterable[bytes]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+def _lay_out(documents: Iterable[bytes]) -> tuple[NDArray[np.uint8], Bools]:
     padding = b"\0" * ORDER
     parts = list(documents)
     text = np.frombuffer(b"".join(padding + part for part in parts), dtype=np.uint8)
@@ -94,12 +96,12 @@ def _count(codes: Codes) -> _Table:
     return _Table(pairs, pair_counts, contexts, np.add.reduceat(pair_counts, first), kinds)
 
 
-def _refine(chances: NDArray[np.float64], table: _Table, codes: Codes) -> NDArray[np.float64]:
+def _refine(chances: Float64s, table: _Table, codes: Codes) -> Float64s:
     contexts = codes >> np.uint64(8)
     seen = _look_up(table.pairs, table.pair_counts, codes)
     total = _look_up(table.contexts, table.context_counts, contexts)
     kinds = _look_up(table.contexts, table.context_kinds, contexts)
-    refined: NDArray[np.float64] = np.where(total > 0, (seen + kinds * chances) / np.maximum(total + kinds, 1), chances)
+    refined: Float64s = np.where(total > 0, (seen + kinds * chances) / np.maximum(total + kinds, 1), chances)
     return refined
 
 

@@ -4,9 +4,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
+
+from app.domain.arrays import Int64s
 
 END_OF_TEXT = "<|endoftext|>"
 START = 0  # the id of END_OF_TEXT: special tokens come first
@@ -47,7 +48,7 @@ def encode(tokenizer: Tokenizer, text: str) -> list[int]:
     return list(tokenizer.encode(text, add_special_tokens=False).ids)
 
 
-def encode_stream(tokenizer: Tokenizer, texts: Iterable[str]) -> NDArray[np.int64]:
+def encode_stream(tokenizer: Tokenizer, texts: Iterable[str]) -> Int64s:
     """Return all documents as one row of token ids, the special token in front of each."""
     ids: list[int] = []
     for text in texts:

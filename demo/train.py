@@ -24,13 +24,13 @@ import numpy as np
 import structlog
 import torch
 import typer
-from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor, distributed
 from torch.multiprocessing.spawn import spawn
 from torch.nn import functional
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from app.domain.arrays import Int64s
 from demo.corpus import library_tests, split, standard_library
 from demo.tokenizer import encode_stream, save_tokenizer, train_tokenizer
 
@@ -101,7 +101,7 @@ def rate_factor(step: int, share: float, recipe: Recipe) -> float:
 class Stream:
     """Token ids of all training documents laid end to end: `ids[:source]` library source, the rest its tests."""
 
-    ids: NDArray[np.int64]
+    ids: Int64s
     source: int
 
 

@@ -6,11 +6,10 @@ Activations are in the model's own units, may be negative, and are never clipped
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
+from app.domain.arrays import Float32s, Int32s
 from app.domain.samples import SampleKind
 from app.domain.splits import OPEN, Split, Splits, deal, split_of
 from app.domain.token_table import TokenTable
@@ -18,8 +17,6 @@ from app.domain.token_table import TokenTable
 __all__ = [
     "NORMALISED_MAXIMUM",
     "ActivationRecord",
-    "FloatArray",
-    "IntArray",
     "NeuronRecords",
     "SampleKind",
     "Split",
@@ -28,9 +25,6 @@ __all__ = [
     "split_of",
     "unpack_activations",
 ]
-
-FloatArray: TypeAlias = NDArray[np.float32]
-IntArray: TypeAlias = NDArray[np.int32]
 
 NORMALISED_MAXIMUM = 10
 
@@ -45,8 +39,8 @@ class ActivationRecord:
     """
 
     excerpt_id: int
-    token_ids: IntArray
-    activations: FloatArray
+    token_ids: Int32s
+    activations: Float32s
     stratum: SampleKind | None = None
     probability: float | None = None
 
@@ -129,7 +123,7 @@ class NeuronRecords:
         return tuple(found.values())
 
 
-def normalise(activations: FloatArray, maximum: float) -> IntArray:
+def normalise(activations: Float32s, maximum: float) -> Int32s:
     """Activations as whole numbers 0..10: min(10, floor(10 * max(0, a) / maximum)).
 
     All 0 where ``maximum`` is not positive. Same shape as the input. Source: the 2023 paper.
@@ -140,14 +134,14 @@ def normalise(activations: FloatArray, maximum: float) -> IntArray:
     return np.minimum(scaled, NORMALISED_MAXIMUM).astype(np.int32)
 
 
-def pack_activations(rows: Sequence[FloatArray]) -> bytes:
+def pack_activations(rows: Sequence[Float32s]) -> bytes:
     """Rows of activations, concatenated as little-endian float16, the format of the table ``sample``."""
     if not rows:
         return b""
     return np.concatenate(rows).astype("<f2").tobytes()
 
 
-def unpack_activations(data: bytes, lengths: Sequence[int]) -> list[FloatArray]:
+def unpack_activations(data: bytes, lengths: Sequence[int]) -> list[Float32s]:
     """The rows that ``pack_activations`` concatenated, each as long as its excerpt.
 
     Raises ValueError where the lengths do not add up to the data.

@@ -17,7 +17,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-Floats: TypeAlias = NDArray[np.float64]
+from app.domain.arrays import Bools, Float64s, Int64s
+
 Bytes: TypeAlias = NDArray[np.uint8]
 
 MAGIC, VERSION = b"NATL", 1
@@ -71,7 +72,7 @@ class Scale:
     steps: int
     is_log10: bool = False
 
-    def pack(self, values: Floats) -> Bytes:
+    def pack(self, values: Float64s) -> Bytes:
         """The nearest step of each value; values beyond the ends are drawn as the ends, NaN is 0."""
         with np.errstate(divide="ignore", invalid="ignore"):
             scaled = np.log10(values) if self.is_log10 else values
@@ -93,17 +94,17 @@ SCALES = {
 class NeuronFacts:
     """What the atlas knows of a subject's neurons: parallel arrays, in any order. NaN is what is not known."""
 
-    layers: NDArray[np.int64]
-    indices: NDArray[np.int64]
-    headlines: Floats
-    scores: Floats
-    rates: Floats
+    layers: Int64s
+    indices: Int64s
+    headlines: Float64s
+    scores: Float64s
+    rates: Float64s
     """Share of tokens with an activation above 0."""
-    doubts: NDArray[np.int64]
+    doubts: Int64s
     """Number of automatic doubts about the explanation."""
-    is_explained: NDArray[np.bool_]
-    is_flagged: NDArray[np.bool_]
-    is_rejected: NDArray[np.bool_]
+    is_explained: Bools
+    is_flagged: Bools
+    is_rejected: Bools
     """Reviewers have rejected every explanation."""
 
 
@@ -149,7 +150,7 @@ def layer_figures(facts: NeuronFacts) -> tuple[LayerFigures, ...]:
     )
 
 
-def _end(numbers: NDArray[np.int64]) -> int:
+def _end(numbers: Int64s) -> int:
     return int(numbers.max()) + 1 if len(numbers) else 0
 
 
@@ -166,7 +167,7 @@ def _planes(facts: NeuronFacts) -> dict[Plane, Bytes]:
     return {plane: SCALES[plane].pack(values[plane]) for plane in Plane}
 
 
-def _figures(layer: int, facts: NeuronFacts, own: NDArray[np.int64]) -> LayerFigures:
+def _figures(layer: int, facts: NeuronFacts, own: Int64s) -> LayerFigures:
     return LayerFigures(
         layer=layer,
         n_neurons=len(own),
@@ -180,6 +181,6 @@ def _figures(layer: int, facts: NeuronFacts, own: NDArray[np.int64]) -> LayerFig
     )
 
 
-def _median(values: Floats) -> float | None:
+def _median(values: Float64s) -> float | None:
     known = values[~np.isnan(values)]
     return float(np.median(known)) if len(known) else None

@@ -3,17 +3,16 @@
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
-from app.domain.activations import FloatArray, IntArray
+from app.domain.arrays import Float32s, Float64s, Int32s
 
 LEAST_SILHOUETTE = 0.25
 """Up to this mean silhouette there is "no substantial structure" (Kaufman and Rousseeuw, 1990), so one group."""
 
-Distances = NDArray[np.float64]
+Distances = Float64s
 
 
-def cosine_distances(points: FloatArray) -> Distances:
+def cosine_distances(points: Float32s) -> Distances:
     """1 - cosine of the angle between each two of N points [N, D], [N, N]. A zero vector is 1 from all others."""
     norms = np.linalg.norm(points.astype(np.float64), axis=1, keepdims=True)
     units = np.divide(points, norms, out=np.zeros(points.shape), where=norms > 0)
@@ -22,7 +21,7 @@ def cosine_distances(points: FloatArray) -> Distances:
     return np.asarray(distances)
 
 
-def clusters(points: FloatArray, *, most: int, least: float = LEAST_SILHOUETTE) -> IntArray:
+def clusters(points: Float32s, *, most: int, least: float = LEAST_SILHOUETTE) -> Int32s:
     """The group of each of N points [N, D], numbered by first appearance from 0.
 
     Average linkage on cosine distances, cut at the number of groups (2..``most``, each of two points
@@ -40,7 +39,7 @@ def clusters(points: FloatArray, *, most: int, least: float = LEAST_SILHOUETTE) 
     return best
 
 
-def _cuts(distances: Distances, most: int) -> Iterator[IntArray]:
+def _cuts(distances: Distances, most: int) -> Iterator[Int32s]:
     """The labels at each number of groups from ``most`` down to 2, or from half the number of points."""
     n = len(distances)
     most = min(most, n // 2)
@@ -58,7 +57,7 @@ def _cuts(distances: Distances, most: int) -> Iterator[IntArray]:
             yield _by_appearance(groups)
 
 
-def silhouette(distances: Distances, labels: IntArray) -> float:
+def silhouette(distances: Distances, labels: Int32s) -> float:
     """Mean over points of (b - a) / max(a, b), -1..1.
 
     a is a point's mean distance to the others of its group, b that to the nearest other group. A
@@ -77,7 +76,7 @@ def silhouette(distances: Distances, labels: IntArray) -> float:
     return float(values.mean())
 
 
-def _by_appearance(labels: IntArray) -> IntArray:
+def _by_appearance(labels: Int32s) -> Int32s:
     """The labels renumbered: 0 is the group of the first point, 1 the next group to appear, ..."""
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     order = np.argsort(np.argsort(first))

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from app.domain.activations import FloatArray
+from app.domain.arrays import Float32s
 
 ALIKE, UNLIKE = 0.6, 0.2
 """Correlations from which two neurons are said to fire on mostly the same tokens, and up to which on other ones."""
 
 
-def cofiring(own: Mapping[int, FloatArray], other: Mapping[int, FloatArray]) -> float | None:
+def cofiring(own: Mapping[int, Float32s], other: Mapping[int, Float32s]) -> float | None:
     """The correlation of two neurons' activations over all tokens of the excerpts that both have, by excerpt id.
 
     Each value has shape [T] of its excerpt. None without an excerpt of both, or where one neuron does not vary. These

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from app.domain.activations import FloatArray
+from app.domain.arrays import Float32s
 from app.domain.scores import Estimate, margin_with_interval
 
 
@@ -38,8 +38,8 @@ class PairedDifference:
 
 
 def paired_difference(
-    real: Sequence[FloatArray],
-    expected: tuple[Sequence[FloatArray], Sequence[FloatArray]],
+    real: Sequence[Float32s],
+    expected: tuple[Sequence[Float32s], Sequence[Float32s]],
     strata: Sequence[int],
     *,
     seed: int = 0,

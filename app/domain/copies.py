@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from app.domain.arrays import Bools, Int64s
+
 SHINGLE = 8
 """Tokens. A shorter text is a single shingle."""
 LEAST_SHARED = 0.5
@@ -19,7 +21,6 @@ LEAST_SHARED = 0.5
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _MIXER = np.uint64(0xBF58476D1CE4E5B9)
 
-Int64s = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
 
 
@@ -42,7 +43,7 @@ def shingle_hashes(token_ids: NDArray[np.integer]) -> Hashes:
     return hashes
 
 
-def alike(texts: Sequence[NDArray[np.integer]], peaks: Sequence[int]) -> NDArray[np.bool_]:
+def alike(texts: Sequence[NDArray[np.integer]], peaks: Sequence[int]) -> Bools:
     """Which of R texts are alike, [R, R]; a text that is not empty is alike itself.
 
     ``texts`` are token ids [T], ``peaks`` the index of each text's peak token.

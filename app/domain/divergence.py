@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from app.domain.activations import FloatArray
+from app.domain.arrays import Float32s, Float64s
 from app.domain.intervals import SHARE_EXPLAINED, bootstrap_interval
 from app.domain.scores import Estimate
 
 
-def jensen_shannon(log_p: FloatArray, log_q: FloatArray) -> NDArray[np.float64]:
+def jensen_shannon(log_p: Float32s, log_q: Float32s) -> Float64s:
     """The Jensen-Shannon divergence of two distributions at every position, in nats, 0..log 2. [T]
 
     ``log_p`` and ``log_q`` are log-probabilities [T, V], nats. (KL(p||m) + KL(q||m)) / 2 with m their
@@ -23,8 +22,8 @@ def jensen_shannon(log_p: FloatArray, log_q: FloatArray) -> NDArray[np.float64]:
 
 
 def ablation_score(
-    simulated: Sequence[NDArray[np.float64]],
-    mean_ablated: Sequence[NDArray[np.float64]],
+    simulated: Sequence[Float64s],
+    mean_ablated: Sequence[Float64s],
     strata: Sequence[int],
     *,
     seed: int,
@@ -42,7 +41,7 @@ def ablation_score(
     if rows[:, 1].sum() <= 0:
         return Estimate(None, "replacing the neuron by its mean changes no output")
 
-    def statistic(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    def statistic(sums: Float64s) -> Float64s:
         by_simulation, by_mean = sums.T
         return np.asarray(1 - np.divide(by_simulation, by_mean, out=np.full(len(sums), np.nan), where=by_mean > 0))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.domain.activations import FloatArray
+from app.domain.arrays import Float32s
 
 MOST_DIMENSIONS = 4_000
 """An index of pgvector takes no more, at two bytes each."""
@@ -46,7 +46,7 @@ def embedded_part(text: str) -> str:
     return text[:LONGEST_EMBEDDED]
 
 
-def unit_vectors(rows: Sequence[Sequence[float]], *, n: int, dimensions: int | None) -> FloatArray:
+def unit_vectors(rows: Sequence[Sequence[float]], *, n: int, dimensions: int | None) -> Float32s:
     """``n`` embeddings scaled to length 1, float32 [n, dimensions].
 
     ``dimensions`` is what earlier embeddings of the model have, None where there are none. Raises ValueError with the
@@ -68,5 +68,5 @@ def unit_vectors(rows: Sequence[Sequence[float]], *, n: int, dimensions: int | N
     if not (largest > 0).all():
         raise ValueError("an embedding has only zeros, so that it has no direction")
     scaled = values / largest  # its square would be lost, or too large, for values at the ends of the range
-    unit: FloatArray = (scaled / np.linalg.norm(scaled, axis=1, keepdims=True)).astype(np.float32)
+    unit: Float32s = (scaled / np.linalg.norm(scaled, axis=1, keepdims=True)).astype(np.float32)
     return unit

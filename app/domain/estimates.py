@@ -15,16 +15,13 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
 
-from app.domain.activations import ActivationRecord, FloatArray, NeuronRecords
+from app.domain.activations import ActivationRecord, NeuronRecords
+from app.domain.arrays import Bools, Float32s, Float64s, Int64s
 from app.domain.intervals import CONFIDENCE, Interval, Scale
 from app.domain.samples import BANDS, STRATA, SampleKind
 from app.domain.scores import token_sums
-
-Float64s: TypeAlias = NDArray[np.float64]
-Int64s: TypeAlias = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +116,12 @@ def drawn_excerpts(
     return tuple(found)
 
 
-def correlation_sums(real: Sequence[FloatArray], predicted: Sequence[FloatArray]) -> Float64s:
+def correlation_sums(real: Sequence[Float32s], predicted: Sequence[Float32s]) -> Float64s:
     """An excerpt's contributions to a correlation, [E, 6]: ``scores.pearson(weights @ sums)`` is its value."""
     return token_sums(real, predicted)
 
 
-def explained_variance_sums(real: Sequence[FloatArray], predicted: Sequence[FloatArray]) -> Float64s:
+def explained_variance_sums(real: Sequence[Float32s], predicted: Sequence[Float32s]) -> Float64s:
     """An excerpt's contributions to ``explained_variance_of``, [E, 4]; real activations centred over all excerpts."""
     centre = float(np.concatenate(real).astype(np.float64).mean())
     rows = []
@@ -146,7 +143,7 @@ _CONSTANT = 1e-12
 """Share of the uncentred square below which a variance is rounding, not variation."""
 
 
-def detection_sums(fires: Sequence[NDArray[np.bool_]], claimed: Sequence[NDArray[np.bool_]]) -> Float64s:
+def detection_sums(fires: Sequence[Bools], claimed: Sequence[Bools]) -> Float64s:
     """An excerpt's tokens of both kinds, of those claimed, of those that fire, [E, 3]."""
     return np.array(
         [(int((f & c).sum()), int(c.sum()), int(f.sum())) for f, c in zip(fires, claimed, strict=True)],

@@ -8,16 +8,12 @@ many there are of each level, on how many the neuron fires, and what their activ
 from dataclasses import dataclass
 from enum import StrEnum
 from math import sqrt
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from app.domain.activations import NORMALISED_MAXIMUM
+from app.domain.arrays import Float64s, Int64s
 from app.domain.marking import N_
-
-Int64s: TypeAlias = NDArray[np.int64]
-Float64s: TypeAlias = NDArray[np.float64]
 
 EXECUTED = "executed"
 """The scorer of an executed explanation: its correlation over the whole corpus."""

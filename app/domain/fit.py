@@ -8,19 +8,18 @@ reason, where there is no excerpt or nothing to explain; the intervals are those
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from app.domain.activations import FloatArray
+from app.domain.arrays import Float32s, Float64s
 from app.domain.intervals import SHARE_EXPLAINED, bootstrap_interval
 from app.domain.scores import Estimate, not_finite
 
-_Rows = NDArray[np.float64]
+_Rows = Float64s
 _CONSTANT = 1e-12
 """Share of the largest magnitude below which a spread is rounding, not variation."""
 
 
 def explained_variance(
-    real: Sequence[FloatArray], predicted: Sequence[FloatArray], strata: Sequence[int], *, seed: int
+    real: Sequence[Float32s], predicted: Sequence[Float32s], strata: Sequence[int], *, seed: int
 ) -> Estimate:
     """1 - mean((real - predicted)^2) / variance(real) over all tokens.
 
@@ -50,7 +49,7 @@ def explained_variance(
 
 
 def uncentred_rsquared(
-    real: Sequence[FloatArray], predicted: Sequence[FloatArray], strata: Sequence[int], *, seed: int
+    real: Sequence[Float32s], predicted: Sequence[Float32s], strata: Sequence[int], *, seed: int
 ) -> Estimate:
     """1 - mean((real - predicted)^2) / mean(real^2): not explained variance, since the denominator is not centred.
 
@@ -64,7 +63,7 @@ def uncentred_rsquared(
 
 
 def absolute_deviation(
-    real: Sequence[FloatArray], predicted: Sequence[FloatArray], strata: Sequence[int], *, seed: int
+    real: Sequence[Float32s], predicted: Sequence[Float32s], strata: Sequence[int], *, seed: int
 ) -> Estimate:
     """1 - mean|real - predicted| / mean|real|.
 
@@ -81,8 +80,8 @@ _NOTHING = Estimate(None, "there is no excerpt to score")
 
 
 def _ratio(
-    real: Sequence[FloatArray],
-    predicted: Sequence[FloatArray],
+    real: Sequence[Float32s],
+    predicted: Sequence[Float32s],
     columns: Callable[[_Rows, _Rows], Sequence[float]],
     strata: Sequence[int],
     seed: int,
@@ -98,7 +97,7 @@ def _ratio(
 
 
 def _rows(
-    real: Sequence[FloatArray], predicted: Sequence[FloatArray], columns: Callable[[_Rows, _Rows], Sequence[float]]
+    real: Sequence[Float32s], predicted: Sequence[Float32s], columns: Callable[[_Rows, _Rows], Sequence[float]]
 ) -> _Rows:
     """An excerpt's contributions to the sums, [E, K]. Raises ValueError where lengths differ."""
     rows = []

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from app.domain.activations import NORMALISED_MAXIMUM, FloatArray, IntArray, normalise
+from app.domain.activations import NORMALISED_MAXIMUM, normalise
+from app.domain.arrays import Float32s, Int32s
 
 _ROUNDING = 2.0**-10
 """What a scale may be off by, relative to itself: scales are rounded to float16 as activations are."""
@@ -20,7 +21,7 @@ def heat_scale(maximum: float | None, minimum: float | None) -> float:
     return 0.0
 
 
-def heat_steps(activations: FloatArray, scale: float) -> IntArray:
+def heat_steps(activations: Float32s, scale: float) -> Int32s:
     """Steps -10..10, the sign that of the activation. Same shape as the input.
 
     The size is ``normalise`` of the size: floor(10 * |a| / scale), at most 10.
@@ -28,7 +29,7 @@ def heat_steps(activations: FloatArray, scale: float) -> IntArray:
     return np.where(activations < 0, -1, 1).astype(np.int32) * normalise(np.abs(activations), scale)
 
 
-def simulated_steps(expected: FloatArray, unit: float, scale: float) -> IntArray:
+def simulated_steps(expected: Float32s, unit: float, scale: float) -> Int32s:
     """Steps -10..10 of expected activations, of which 1 corresponds to ``unit`` in the model's own units.
 
     Where level 10 is the scale itself the steps come from the expected values as they are: scaled and back they

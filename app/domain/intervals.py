@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special  # not stats: it takes 60 MB of every process
 
-FloatRows = NDArray[np.float64]
+from app.domain.arrays import Float64s
+
+FloatRows = Float64s
 Interval = tuple[float, float]
 Statistic = Callable[[FloatRows], FloatRows]
 

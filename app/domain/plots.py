@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.domain.atlas import Floats, NeuronFacts
+from app.domain.arrays import Float64s
+from app.domain.atlas import NeuronFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,7 @@ def subject_plots(facts: NeuronFacts) -> SubjectPlots:
     return SubjectPlots(tuple(each for each in found if each.layers), tuple(each for each in grids if each.n))
 
 
-def grid_of(x: Axis, x_values: Floats, y: Axis, y_values: Floats) -> Grid:
+def grid_of(x: Axis, x_values: Float64s, y: Axis, y_values: Float64s) -> Grid:
     """Parallel values counted by the bins of two axes."""
     known = ~(np.isnan(x_values) | np.isnan(y_values))
     own_x, own_y = x_values[known], y_values[known]
@@ -120,7 +121,7 @@ def grid_of(x: Axis, x_values: Floats, y: Axis, y_values: Floats) -> Grid:
     return Grid(x, y, int(known.sum()), cells, _rank_correlation(own_x, own_y))
 
 
-def _histograms(axis: Axis, facts: NeuronFacts, values: Floats) -> Histograms:
+def _histograms(axis: Axis, facts: NeuronFacts, values: Float64s) -> Histograms:
     known = ~np.isnan(values)
     layers = facts.layers[known]
     n_layers = int(layers.max()) + 1 if len(layers) else 0
@@ -129,14 +130,14 @@ def _histograms(axis: Axis, facts: NeuronFacts, values: Floats) -> Histograms:
     return Histograms(axis, tuple(LayerHistogram(layer, tuple(own)) for layer, own in enumerate(counts.tolist())))
 
 
-def _rank_correlation(x: Floats, y: Floats) -> float | None:
+def _rank_correlation(x: Float64s, y: Float64s) -> float | None:
     """Spearman's: Pearson's correlation of the ranks, equal values with their mean rank."""
     if len(x) < 2 or x.min() == x.max() or y.min() == y.max():
         return None
     return float(np.corrcoef(_ranks(x), _ranks(y))[0, 1])
 
 
-def _ranks(values: Floats) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+def _ranks(values: Float64s) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     ends = np.cumsum(counts)
     mean_ranks: np.ndarray[tuple[int], np.dtype[np.float64]] = ends - (counts - 1) / 2

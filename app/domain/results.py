@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from app.domain.activations import FloatArray, SampleKind, Split
+from app.domain.activations import SampleKind, Split
+from app.domain.arrays import Float32s
 
 TOP_AND_RANDOM = "top_and_random"
 """The mixture of top and random excerpts, five of each, of the 2023 paper."""
@@ -23,10 +24,10 @@ class SimulatedExcerpt:
 
     excerpt_id: int
     length: int
-    expected: FloatArray | None
+    expected: Float32s | None
     failure: str | None = None
-    distribution: FloatArray | None = None
-    uncalibrated: FloatArray | None = None
+    distribution: Float32s | None = None
+    uncalibrated: Float32s | None = None
 
     def __post_init__(self) -> None:
         if (self.expected is None) == (self.failure is None):

@@ -4,15 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from app.domain.activations import FloatArray
+from app.domain.arrays import Float32s, Float64s
 from app.domain.intervals import FISHER, PLAIN, bootstrap_interval
 
 _CONSTANT = 1e-24
 """Share of the squared magnitude below which a variance is rounding, not variation."""
 
-_Sums = NDArray[np.float64]
+_Sums = Float64s
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +23,7 @@ class Estimate:
     interval: tuple[float, float] | None = None
 
 
-def correlation(real: Sequence[FloatArray], expected: Sequence[FloatArray]) -> Estimate:
+def correlation(real: Sequence[Float32s], expected: Sequence[Float32s]) -> Estimate:
     """Pearson r over all tokens of all excerpts laid end to end, without an interval.
 
     ``real`` in the model's own units, ``expected`` on any scale, [T] each, one pair per excerpt.
@@ -39,7 +38,7 @@ def correlation(real: Sequence[FloatArray], expected: Sequence[FloatArray]) -> E
 
 
 def correlation_with_interval(
-    real: Sequence[FloatArray], expected: Sequence[FloatArray], strata: Sequence[int], *, seed: int
+    real: Sequence[Float32s], expected: Sequence[Float32s], strata: Sequence[int], *, seed: int
 ) -> Estimate:
     """``correlation`` with its 95% interval on Fisher's scale; one stratum (its sample) per excerpt.
 
@@ -54,8 +53,8 @@ def correlation_with_interval(
 
 
 def margin_with_interval(
-    real: Sequence[FloatArray],
-    pair: tuple[Sequence[FloatArray], Sequence[FloatArray]],
+    real: Sequence[Float32s],
+    pair: tuple[Sequence[Float32s], Sequence[Float32s]],
     strata: Sequence[int],
     *,
     seed: int,
@@ -78,7 +77,7 @@ def margin_with_interval(
     return Estimate(own.value - other.value, interval=interval)
 
 
-def not_finite(real: Sequence[FloatArray], expected: Sequence[FloatArray]) -> Estimate | None:
+def not_finite(real: Sequence[Float32s], expected: Sequence[Float32s]) -> Estimate | None:
     """Why nothing can be scored where an activation is infinite or not a number; None where all are finite.
 
     No stored activation is: collections stop at one, imports refuse it. A simulator's or another caller's may be.
@@ -96,7 +95,7 @@ def _estimate(sums: _Sums) -> Estimate:
     return Estimate(float(pearson(sums[None])[0]))
 
 
-def token_sums(real: Sequence[FloatArray], expected: Sequence[FloatArray]) -> _Sums:
+def token_sums(real: Sequence[Float32s], expected: Sequence[Float32s]) -> _Sums:
     """Per excerpt: tokens, sums, squares and product of both sides, centred over all. [E, 6]
 
     Raises ValueError where the lengths differ.
@@ -112,7 +111,7 @@ def token_sums(real: Sequence[FloatArray], expected: Sequence[FloatArray]) -> _S
     return np.add.reduceat(columns, starts, axis=0)
 
 
-def _centred(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _centred(values: Float64s) -> Float64s:
     """Deviations from the mean in units of the largest, so that no square under- or overflows."""
     if values.min() == values.max():
         return np.zeros_like(values)
@@ -126,7 +125,7 @@ def _varies(sums: _Sums) -> tuple[bool, bool]:
     return bool(sxx - sx * sx / n > _CONSTANT * n), bool(syy - sy * sy / n > _CONSTANT * n)
 
 
-def pearson(sums: _Sums) -> NDArray[np.float64]:
+def pearson(sums: _Sums) -> Float64s:
     """Pearson r of each row of ``token_sums``, added up with any weights, [B, 6]; NaN where a side is constant."""
     n, sx, sy, sxx, syy, sxy = sums.T
     vx, vy = sxx - sx * sx / n, syy - sy * sy / n

@@ -17,8 +17,8 @@ from enum import StrEnum
 from typing import Protocol, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
+from app.domain.arrays import Bools, Int32s
 from app.domain.copies import alike
 from app.domain.samples import BANDS, SampleKind
 
@@ -48,7 +48,7 @@ class Text(Protocol):
     """The part of a record that this module reads."""
 
     @property
-    def token_ids(self) -> NDArray[np.int32]:
+    def token_ids(self) -> Int32s:
         """[T]."""
 
     @property
@@ -80,9 +80,7 @@ def deal(samples: Mapping[SampleKind, Sequence[Text]]) -> Splits:
     return {kind: tuple(next(final) for _ in samples[kind]) for kind in kinds}
 
 
-def _dealt(
-    rows: Sequence[tuple[SampleKind, int, Text]], near: NDArray[np.bool_], *, by_stride: bool
-) -> list[Split | None]:
+def _dealt(rows: Sequence[tuple[SampleKind, int, Text]], near: Bools, *, by_stride: bool) -> list[Split | None]:
     """The records' splits before texts that are in several splits are removed from all but one."""
     splits: list[Split | None] = []
     kinds = [kind for kind, _, _ in rows]
@@ -120,7 +118,7 @@ def _rarest(splits: Sequence[Split | None]) -> Split:
     return min(_SHOWN_SPLITS, key=lambda split: (splits.count(split), _SHOWN_SPLITS.index(split)))
 
 
-def _without_leaks(splits: Sequence[Split | None], near: NDArray[np.bool_]) -> list[Split | None]:
+def _without_leaks(splits: Sequence[Split | None], near: Bools) -> list[Split | None]:
     """The splits without records whose text is in another split: validation keeps all, then test, then train."""
     final = list(splits)
 

@@ -8,15 +8,11 @@ sample stay in the sums, since nothing knows where they are.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray: TypeAlias = NDArray[np.float32]
-IntArray: TypeAlias = NDArray[np.int32]
-Float64s: TypeAlias = NDArray[np.float64]
-Int64s: TypeAlias = NDArray[np.int64]
+from app.domain.arrays import Float32s, Float64s, Int32s, Int64s
 
 STRONGEST_TOKENS = 10
 """Tokens with the highest mean activation that represent a neuron on its page and in the search by token."""
@@ -26,11 +22,11 @@ class Activated(Protocol):
     """The part of a record that this module reads: T tokens and one activation each."""
 
     @property
-    def token_ids(self) -> IntArray:
+    def token_ids(self) -> Int32s:
         """[T]."""
 
     @property
-    def activations(self) -> FloatArray:
+    def activations(self) -> Float32s:
         """[T], in the model's own units."""
 
 
@@ -42,7 +38,7 @@ class TokenTable:
     that is not listed, ``n_others`` their number.
     """
 
-    token_ids: IntArray
+    token_ids: Int32s
     means: Float64s
     counts: Int64s
     others: float
@@ -50,7 +46,7 @@ class TokenTable:
 
     @classmethod
     def of_corpus(
-        cls, token_ids: IntArray, means: Float64s, counts: Int64s, *, mean: float, n_tokens: int
+        cls, token_ids: Int32s, means: Float64s, counts: Int64s, *, mean: float, n_tokens: int
     ) -> "TokenTable":
         """The table of a collection. ``mean`` is the neuron's over all ``n_tokens`` of the corpus."""
         n_others = n_tokens - int(counts.sum())
@@ -95,7 +91,7 @@ class TokenTable:
         order = np.lexsort((token_ids, -means))
         return TokenTable(token_ids[order], means[order], counts[order], others, max(n_others, 0))
 
-    def expected(self, token_ids: IntArray) -> FloatArray:
+    def expected(self, token_ids: Int32s) -> Float32s:
         """The activation that the table expects on each token, in the model's own units. Same shape as the input."""
         indices = self._indices(token_ids)
         means = np.append(self.means, self.others)
@@ -120,7 +116,7 @@ class TokenTable:
         rows = zip(self.token_ids[:n].tolist(), self.means[:n].tolist(), self.counts[:n].tolist(), strict=True)
         return tuple(rows)
 
-    def _indices(self, token_ids: IntArray) -> Int64s:
+    def _indices(self, token_ids: Int32s) -> Int64s:
         """The index of each token in the table, -1 where it is not listed."""
         if not len(self.token_ids):
             return np.full(np.shape(token_ids), -1, dtype=np.int64)

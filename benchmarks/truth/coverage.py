@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from app.domain.activations import FloatArray, NeuronRecords, SampleKind
+from app.domain.activations import NeuronRecords, SampleKind
+from app.domain.arrays import Bools, Float32s
 from app.domain.intervals import Interval, share_interval
 from app.domain.judgements import auc
 from app.domain.results import ScoreResult
@@ -75,7 +75,7 @@ class _Explained:
     pool: Pool
     neuron: Neuron
     text: str
-    expected: FloatArray
+    expected: Float32s
 
     @cached_property
     def near(self) -> list[Neuron]:
@@ -84,7 +84,7 @@ class _Explained:
         return nearest(self.neuron, [other for other in of_layer if other is not self.neuron])
 
     @cached_property
-    def finds(self) -> NDArray[np.bool_]:
+    def finds(self) -> Bools:
         """The excerpts of the pool that hold a word of the text. [E]"""
         words = searched_words(self.text)
         if not words:
@@ -116,7 +116,7 @@ def truths(own: _Explained, records: NeuronRecords) -> Truth:
     }
 
 
-def _precision(right: NDArray[np.bool_], of: NDArray[np.bool_]) -> float | None:
+def _precision(right: Bools, of: Bools) -> float | None:
     return float(right.sum() / of.sum()) if of.any() else None
 
 
@@ -134,7 +134,7 @@ def _chosen(own: _Explained) -> float | None:
     return float(((first == highest) / ties).mean())
 
 
-def _mixed(real: FloatArray, expected: FloatArray, neuron: Neuron) -> float | None:
+def _mixed(real: Float32s, expected: Float32s, neuron: Neuron) -> float | None:
     """Pearson r where half of the excerpts are of the top sample and half of the whole pool."""
     sums = token_sums(list(real), list(expected))
     top = strata_of(neuron.peaks)[SampleKind.TOP]
@@ -142,7 +142,7 @@ def _mixed(real: FloatArray, expected: FloatArray, neuron: Neuron) -> float | No
     return None if np.isnan(value) else value
 
 
-def _classes(neuron: Neuron, expected: FloatArray) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _classes(neuron: Neuron, expected: Float32s) -> tuple[Float32s, Float32s]:
     """The highest level expected in every top excerpt that fits, and in every silent excerpt of the pool."""
     ratings, peaks = expected.max(axis=1), neuron.peaks
     top = strata_of(peaks)[SampleKind.TOP]
@@ -151,7 +151,7 @@ def _classes(neuron: Neuron, expected: FloatArray) -> tuple[NDArray[np.float32],
     return ratings[fits], ratings[silent]
 
 
-def _area(fits: NDArray[np.float32], silent: NDArray[np.float32]) -> float | None:
+def _area(fits: Float32s, silent: Float32s) -> float | None:
     if not len(fits) or not len(silent):
         return None
     order = np.sort(silent)

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from app.domain.activations import ActivationRecord, FloatArray, SampleKind, Split
+from app.domain.activations import ActivationRecord, SampleKind, Split
+from app.domain.arrays import Bools, Float32s
 from app.domain.doubts import Facts, doubts
 from app.domain.executed import CORPUS, FIRING_LEVEL, firing_threshold
 from app.domain.methods import MethodDefinition
@@ -29,7 +29,6 @@ from worker.scorers.fuzzing import fuzzed
 from worker.scorers.ratings import Rated, judged
 from worker.simulators.lexical import LexicalSimulator
 
-BoolArray = NDArray[np.bool_]
 EXECUTED = "executed"
 WHOLE_CORPUS = "whole_corpus"
 SCORE_2023 = "correlation"
@@ -73,7 +72,7 @@ class Reader:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_block", Block(list(self.pool.tokens), self.pool.vocabulary))
 
-    def expected(self, text: str) -> FloatArray | None:
+    def expected(self, text: str) -> Float32s | None:
         """Levels 0..10 on every token of the pool, [E, T]; None where nothing can be executed."""
         clauses = executable(text)
         if not clauses:
@@ -107,7 +106,7 @@ def numbers_of(text: str, neuron: Neuron, task: NeuronTask, reader: Reader, meth
     return {**found, **judged_by_reader(text, task)}
 
 
-def _executed(neuron: Neuron, pool: Pool, expected: FloatArray) -> DoubtedScore:
+def _executed(neuron: Neuron, pool: Pool, expected: Float32s) -> DoubtedScore:
     """The score over the whole pool with both sides, as a check of a corpus stores it."""
     real = neuron.activations
     fires, claimed = fires_and_claims(real, expected, neuron.maximum)
@@ -175,7 +174,7 @@ def judged_by_reader(text: str, task: NeuronTask) -> Numbers:
     }
 
 
-def _predicted(records: Sequence[ActivationRecord], text: str, task: NeuronTask) -> list[FloatArray | None]:
+def _predicted(records: Sequence[ActivationRecord], text: str, task: NeuronTask) -> list[Float32s | None]:
     clauses = executable(text)
     if not clauses or not records:
         return [None] * len(records)
@@ -183,7 +182,7 @@ def _predicted(records: Sequence[ActivationRecord], text: str, task: NeuronTask)
     return list(np.split(levels, np.cumsum([len(record.token_ids) for record in records])[:-1]))
 
 
-def pearson_of(real: FloatArray, expected: FloatArray) -> float | None:
+def pearson_of(real: Float32s, expected: Float32s) -> float | None:
     """Pearson r over all tokens; None where a side is the same everywhere."""
     x, y = real.ravel().astype(np.float64), expected.ravel().astype(np.float64)
     x, y = x - x.mean(), y - y.mean()
@@ -191,12 +190,12 @@ def pearson_of(real: FloatArray, expected: FloatArray) -> float | None:
     return None if size == 0 else float((x * y).sum() / size)
 
 
-def f1_of(real: FloatArray, expected: FloatArray, maximum: float) -> float:
+def f1_of(real: Float32s, expected: Float32s, maximum: float) -> float:
     """2 * both / (fires + claimed) over all tokens, by the threshold of executed explanations."""
     fires, claimed = fires_and_claims(real, expected, maximum)
     return 2 * float((fires & claimed).sum()) / max(1.0, float(fires.sum() + claimed.sum()))
 
 
-def fires_and_claims(real: FloatArray, expected: FloatArray, maximum: float) -> tuple[BoolArray, BoolArray]:
+def fires_and_claims(real: Float32s, expected: Float32s, maximum: float) -> tuple[Bools, Bools]:
     """On which tokens the neuron fires, and on which the text says so."""
     return real >= np.float32(firing_threshold(maximum)), expected >= FIRING_LEVEL

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from app.domain.activations import ActivationRecord, FloatArray, IntArray, NeuronRecords, SampleKind, Split
+from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind, Split
+from app.domain.arrays import Float32s, Float64s, Int32s, Int64s
 from app.domain.executed import firing_threshold
 from app.domain.samples import BAND_EDGES, BANDS, STRATA
 from app.domain.token_table import TokenTable
@@ -26,10 +26,6 @@ from worker.method.contracts import NeuronTask
 from worker.subjects.input_weights import input_weights
 from worker.subjects.load import LoadOptions, load_subject
 from worker.subjects.loaded import LoadedSubject
-
-Float32s = NDArray[np.float32]
-Float64s = NDArray[np.float64]
-Int32s = NDArray[np.int32]
 
 TOKENS = 64
 PER_SAMPLE = 20
@@ -144,13 +140,13 @@ class PoolSubject:
     neuron: Neuron
     slug: str = SLUG
 
-    def corpus_excerpts(self, n: int, *, seed: int) -> Sequence[IntArray]:
+    def corpus_excerpts(self, n: int, *, seed: int) -> Sequence[Int32s]:
         """Up to ``n`` excerpts [T] of the pool, uniform without replacement."""
         n_excerpts = len(self.pool.tokens)
         chosen = np.random.default_rng(seed).choice(n_excerpts, size=min(n, n_excerpts), replace=False)
         return tuple(self.pool.tokens[np.sort(chosen)])
 
-    def excerpt_activations(self, excerpts: Sequence[IntArray], *, layer: int, index: int) -> tuple[FloatArray, ...]:
+    def excerpt_activations(self, excerpts: Sequence[Int32s], *, layer: int, index: int) -> tuple[Float32s, ...]:
         """The neuron's activations [T] on each of these excerpts of the pool. Raises KeyError for any other."""
         if (layer, index) != (self.neuron.layer, self.neuron.index):
             raise KeyError(f"neuron {layer}/{index} is not the one of these activations")
@@ -176,7 +172,7 @@ def measured(
     return Neuron(number, *address, activations, table, firing, weights)
 
 
-def strata_of(peaks: Float32s) -> Mapping[SampleKind, NDArray[np.int64]]:
+def strata_of(peaks: Float32s) -> Mapping[SampleKind, Int64s]:
     """The excerpts of every stratum, the top sample's highest first. A stratum may be empty."""
     order = np.argsort(-peaks, kind="stable")
     top, rest = order[:PER_SAMPLE], order[PER_SAMPLE:]
@@ -245,9 +241,7 @@ def _tokens(subject: LoadedSubject, n_excerpts: int, seed: int) -> Int32s:
         return np.array(Excerpts(home, plan).tokens(np.sort(ordinals)))
 
 
-def _activations(
-    subject: LoadedSubject, tokens: Int32s, layers: NDArray[np.int64], indexes: NDArray[np.int64]
-) -> Float32s:
+def _activations(subject: LoadedSubject, tokens: Int32s, layers: Int64s, indexes: Int64s) -> Float32s:
     """[neurons, E, T]."""
     found = np.zeros((len(layers), *tokens.shape), dtype=np.float32)
     for first in range(0, len(tokens), BATCH):

@@ -10,9 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from app.domain.activations import FloatArray
+from app.domain.arrays import Bools, Float32s
 from app.domain.results import SimulatedExcerpt
 from app.domain.steps.spec import Records
 from app.domain.tokens import Vocabulary
@@ -26,16 +25,15 @@ FIRING_RATES = (0.1, 0.01, 0.001, 0.0001)
 MISSING, EXTRA = "missing_labels", "extra_labels"
 CLAIMED_LEVEL = 7.0
 NOISE = 0.05
-BoolArray = NDArray[np.bool_]
-Labels = Callable[[BoolArray, np.random.Generator], BoolArray]
+Labels = Callable[[Bools, np.random.Generator], Bools]
 
 
-def missing(fires: BoolArray, generator: np.random.Generator) -> BoolArray:
+def missing(fires: Bools, generator: np.random.Generator) -> Bools:
     """Half of the firing tokens."""
     return np.asarray(fires & (generator.random(fires.shape) < 0.5))
 
 
-def extra(fires: BoolArray, generator: np.random.Generator) -> BoolArray:
+def extra(fires: Bools, generator: np.random.Generator) -> Bools:
     """All of the firing tokens and about as many others."""
     return np.asarray(fires | (generator.random(fires.shape) < fires.mean()))
 
@@ -82,7 +80,7 @@ def _below(wrong: float | None, right: float) -> bool:
     return wrong is None or wrong < right - 1e-9
 
 
-def _made(n_excerpts: int, rate: float, number: int, generator: np.random.Generator) -> tuple[Pool, BoolArray]:
+def _made(n_excerpts: int, rate: float, number: int, generator: np.random.Generator) -> tuple[Pool, Bools]:
     """A pool with one neuron that fires on tokens drawn by chance, 3 to 10 on its own scale, else has small values."""
     shape = (n_excerpts, TOKENS)
     fires = generator.random(shape) < rate
@@ -94,7 +92,7 @@ def _made(n_excerpts: int, rate: float, number: int, generator: np.random.Genera
     return Pool(tokens, (neuron,), vocabulary), fires
 
 
-def _scores(labels: BoolArray, pool: Pool, task: NeuronTask, method: BuiltMethod) -> Numbers:
+def _scores(labels: Bools, pool: Pool, task: NeuronTask, method: BuiltMethod) -> Numbers:
     """Every number of a text that claims the labelled tokens."""
     expected = np.where(labels, np.float32(CLAIMED_LEVEL), np.float32(0))
     neuron = pool.neurons[0]
@@ -112,7 +110,7 @@ def _scores(labels: BoolArray, pool: Pool, task: NeuronTask, method: BuiltMethod
     return found
 
 
-def simulated(records: Records, expected: FloatArray, unit: float) -> tuple[ScoredExcerpt, ...]:
+def simulated(records: Records, expected: Float32s, unit: float) -> tuple[ScoredExcerpt, ...]:
     """Records with what is expected of each excerpt of the pool, [E, T]; an excerpt's id is its place in the pool."""
     return tuple(
         ScoredExcerpt(kind, r, SimulatedExcerpt(r.excerpt_id, len(r.token_ids), expected[r.excerpt_id]), unit)

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy import stats
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.domain.arrays import Float64s
 from app.domain.results import ExplanationResult, ScoreResult
 from app.domain.scores import Estimate
 from app.models import Method, Neuron, Subject
@@ -20,7 +20,7 @@ from app.queries.subjects.against import subjects_compared
 from tests.factories import Make, WholeCorpus
 
 N = 30
-Scores = NDArray[np.float64]
+Scores = Float64s
 
 
 @pytest.fixture

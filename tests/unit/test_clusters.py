@@ -3,13 +3,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.activations import FloatArray, IntArray
+from app.domain.arrays import Float32s, Int32s
 from app.domain.clusters import clusters, cosine_distances, silhouette
 
 TWO = np.array([[1, 0.1], [0.1, 1], [1, 0], [0, 1], [2, 0.1]], dtype=np.float32)
 
 
-def grouped(points: FloatArray) -> IntArray:
+def grouped(points: Float32s) -> Int32s:
     return clusters(points, most=4)
 
 

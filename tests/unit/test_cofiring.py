@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from app.domain.activations import FloatArray
+from app.domain.arrays import Float32s
 from app.domain.cofiring import cofiring, cofiring_words
 
 
-def row(*values: float) -> FloatArray:
+def row(*values: float) -> Float32s:
     return np.array(values, dtype=np.float32)
 
 
@@ -16,7 +16,7 @@ def test_only_excerpts_of_both_are_compared() -> None:
 
 
 @pytest.mark.parametrize("other", [{}, {2: row(1, 2)}, {1: row(1, 1, 1)}])
-def test_what_cannot_be_compared_has_no_correlation(other: dict[int, FloatArray]) -> None:
+def test_what_cannot_be_compared_has_no_correlation(other: dict[int, Float32s]) -> None:
     assert cofiring({1: row(0, 1, 2)}, other) is None
 
 

@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
+from app.domain.arrays import Int32s
 from app.domain.copies import LEAST_SHARED, SHINGLE, alike, shingle_hashes
 
 
-def shingles(text: NDArray[np.int32]) -> set[tuple[int, ...]]:
+def shingles(text: Int32s) -> set[tuple[int, ...]]:
     width = min(SHINGLE, len(text))
     return {tuple(text[i : i + width].tolist()) for i in range(len(text) - width + 1)} if width else set()
 
 
-def alike_by_sets(a: NDArray[np.int32], b: NDArray[np.int32], peaks: tuple[int, int]) -> bool:
+def alike_by_sets(a: Int32s, b: Int32s, peaks: tuple[int, int]) -> bool:
     left, right = shingles(a), shingles(b)
     if not left or not right:
         return False
@@ -25,7 +25,7 @@ def alike_by_sets(a: NDArray[np.int32], b: NDArray[np.int32], peaks: tuple[int, 
     return shared or (contexts[0] is not None and contexts[0] == contexts[1])
 
 
-def text(*token_ids: int) -> NDArray[np.int32]:
+def text(*token_ids: int) -> Int32s:
     return np.array(token_ids, dtype=np.int32)
 
 
@@ -73,7 +73,7 @@ token_ids = st.lists(st.integers(0, 2), max_size=24).map(lambda ids: np.array(id
 
 
 @given(st.lists(st.tuples(token_ids, st.integers(0, 23)), max_size=6))
-def test_it_is_the_definition_for_any_texts(rows: list[tuple[NDArray[np.int32], int]]) -> None:
+def test_it_is_the_definition_for_any_texts(rows: list[tuple[Int32s, int]]) -> None:
     texts = [t for t, _ in rows]
     peaks = [min(p, max(len(t) - 1, 0)) for t, p in rows]
     near = alike(texts, peaks)

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.activations import FloatArray
+from app.domain.arrays import Float32s
 from app.domain.divergence import ablation_score, jensen_shannon
 
 
-def logs(*rows: tuple[float, ...]) -> FloatArray:
+def logs(*rows: tuple[float, ...]) -> Float32s:
     with np.errstate(divide="ignore"):
         return np.log(np.array(rows, dtype=np.float32))
 

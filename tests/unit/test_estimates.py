@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from app.domain.activations import ActivationRecord, NeuronRecords
+from app.domain.arrays import Float32s, Float64s
 from app.domain.estimates import (
     DrawnExcerpt,
-    Float64s,
     Weights,
     correlation_sums,
     detection_sums,
@@ -27,7 +26,7 @@ from app.domain.scores import Estimate, correlation, pearson
 
 TOP, LOW, HIGH, RANDOM = SampleKind.TOP, SampleKind.BAND_0, SampleKind.BAND_2, SampleKind.RANDOM
 TOKENS = 6
-Rows = list[NDArray[np.float32]]
+Rows = list[Float32s]
 
 
 def population(n: int = 300, seed: int = 0) -> tuple[Rows, Rows]:
@@ -63,7 +62,7 @@ def jackknife_variance(weights: Weights, sums: Float64s) -> float:
     return float((factors * (pearson(replicates @ sums) - value) ** 2).sum())
 
 
-def pick(rows: Sequence[NDArray[np.float32]], places: Sequence[int]) -> Rows:
+def pick(rows: Sequence[Float32s], places: Sequence[int]) -> Rows:
     return [rows[i] for i in places]
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.activations import FloatArray
+from app.domain.arrays import Float32s
 from app.domain.fit import absolute_deviation, explained_variance, uncentred_rsquared
 from app.domain.scores import Estimate, correlation
 
@@ -13,7 +13,7 @@ Scorer = Callable[..., Estimate]
 ALL = pytest.mark.parametrize("scorer", [explained_variance, uncentred_rsquared, absolute_deviation])
 
 
-def rows(*values: Sequence[float]) -> list[FloatArray]:
+def rows(*values: Sequence[float]) -> list[Float32s]:
     return [np.array(row, dtype=np.float32) for row in values]
 
 

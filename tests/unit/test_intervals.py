@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.activations import FloatArray
+from app.domain.arrays import Float32s
 from app.domain.fit import absolute_deviation, explained_variance, uncentred_rsquared
 from app.domain.intervals import area_interval, mean_of_shares_interval, share_interval
 from app.domain.scores import Estimate, correlation_with_interval
@@ -15,7 +15,7 @@ N_DRAWS = 400
 Scorer = Callable[..., Estimate]
 
 
-def pool(seed: int, n: int = 400, length: int = 32) -> tuple[list[FloatArray], list[FloatArray]]:
+def pool(seed: int, n: int = 400, length: int = 32) -> tuple[list[Float32s], list[Float32s]]:
     """Excerpts of one stratum: sparse real activations, and predictions that miss some and invent some."""
     generator = np.random.default_rng(seed)
     difficulty = generator.uniform(0.2, 1.5, size=(n, 1))
@@ -103,7 +103,7 @@ def test_more_excerpts_narrow_the_interval() -> None:
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize("side", [0, 1])
 def test_what_is_not_finite_is_undefined_for_its_true_reason(scorer: Scorer, bad: float, side: int) -> None:
-    sides: list[Sequence[FloatArray]] = [[np.array([0, 1, 2], np.float32)] * 2 for _ in range(2)]
+    sides: list[Sequence[Float32s]] = [[np.array([0, 1, 2], np.float32)] * 2 for _ in range(2)]
     sides[side] = [np.array([0, bad, 2], np.float32), np.array([0, 1, 2], np.float32)]
     estimate = scorer(*sides, [0, 0], seed=0)
     assert estimate.value is None

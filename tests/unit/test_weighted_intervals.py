@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
+from app.domain.arrays import Float64s, Int64s
 from app.domain.estimates import DrawnExcerpt, correlation_sums, weigh, weighted_interval
 from app.domain.intervals import FISHER, PLAIN
 from app.domain.samples import BAND_EDGES, STRATA, SampleKind
@@ -12,7 +12,7 @@ from app.domain.scores import pearson
 N_EXCERPTS, N_DRAWS, N_TOP = 6_000, 300, 20
 
 
-def corpus(shape: float) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def corpus(shape: float) -> tuple[Float64s, Int64s]:
     """Each excerpt's sums and the number of its stratum; the smaller ``shape``, the rarer are high activations."""
     generator = np.random.default_rng(0)
     scale = generator.gamma(shape, 3.0, N_EXCERPTS)

@@ -12,7 +12,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.db import Sessions
-from app.domain.activations import IntArray, SampleKind
+from app.domain.activations import SampleKind
+from app.domain.arrays import Int32s
 from app.domain.methods import MethodDefinition
 from app.domain.results import ExplanationResult, SimulatedExcerpt
 from app.domain.standing import SCORE_2023
@@ -43,7 +44,7 @@ class Noisy:
     drawn: np.random.Generator = field(default_factory=lambda: np.random.default_rng(7))
 
     def simulate(
-        self, text: str, excerpts: Sequence[tuple[int, IntArray]], vocabulary: Vocabulary
+        self, text: str, excerpts: Sequence[tuple[int, Int32s]], vocabulary: Vocabulary
     ) -> tuple[SimulatedExcerpt, ...]:
         """More noise for a text that is "lucky", so that the two texts of a run differ."""
         noise = self.noise / (1 + text.startswith("lucky"))

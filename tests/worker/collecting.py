@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from app.domain.arrays import Float32s, Int32s
 from worker.collection.passes import BatchSize, Part, Pass
 from worker.collection.plan import Cut, Excerpts, Plan, prepare
 from worker.collection.sampling import Sampling
@@ -28,7 +28,7 @@ class FakeModel:
     n_layers: int = 2
     neurons: int = 6
     seed: int = 0
-    tables: NDArray[np.float32] = field(init=False)
+    tables: Float32s = field(init=False)
 
     def __post_init__(self) -> None:
         generator = np.random.default_rng(self.seed)
@@ -42,7 +42,7 @@ class FakeModel:
         for layer in range(self.n_layers):
             on_layer(layer, torch.from_numpy(self.tables[layer][token_ids.numpy()]))
 
-    def activations(self, token_ids: NDArray[np.int32]) -> NDArray[np.float32]:
+    def activations(self, token_ids: Int32s) -> Float32s:
         """[layers, excerpts, tokens, neurons]."""
         return self.tables[:, token_ids]
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from app.domain.activations import ActivationRecord, FloatArray, IntArray
+from app.domain.activations import ActivationRecord
+from app.domain.arrays import Float32s, Int32s
 from app.domain.results import SimulatedExcerpt
 from app.domain.tokens import Vocabulary
 from tests.worker.tasks import words
@@ -22,7 +23,7 @@ class WordSimulator:
         self.asked: list[tuple[str, int]] = []
 
     def simulate(
-        self, text: str, excerpts: Sequence[tuple[int, IntArray]], vocabulary: Vocabulary
+        self, text: str, excerpts: Sequence[tuple[int, Int32s]], vocabulary: Vocabulary
     ) -> tuple[SimulatedExcerpt, ...]:
         """As described above; a text without words cannot be simulated."""
         if not text.strip("?"):
@@ -58,7 +59,7 @@ class FakeSubject:
         self._strengths = strengths
         self._direction = direction
         self.texts: list[str] = []
-        self.corpus: list[IntArray] = []
+        self.corpus: list[Int32s] = []
 
     def activations(self, texts: Sequence[str], *, layer: int, index: int) -> tuple[ActivationRecord, ...]:
         """Each word's strength, under ids -1, -2, ... as of a loaded subject. Words must be in the vocabulary."""
@@ -68,26 +69,26 @@ class FakeSubject:
             for number, text in enumerate(texts, 1)
         )
 
-    def corpus_excerpts(self, n: int, *, seed: int) -> Sequence[IntArray]:
+    def corpus_excerpts(self, n: int, *, seed: int) -> Sequence[Int32s]:
         """The first of ``corpus``, of which a test may put some."""
         return self.corpus[:n]
 
-    def excerpt_activations(self, excerpts: Sequence[IntArray], *, layer: int, index: int) -> tuple[FloatArray, ...]:
+    def excerpt_activations(self, excerpts: Sequence[Int32s], *, layer: int, index: int) -> tuple[Float32s, ...]:
         """Each word's strength."""
         rows = [[token.strip(" ") for token in self._vocabulary.strings(ids)] for ids in excerpts]
         return tuple(self._record(row).activations for row in rows)
 
-    def peaks(self, text: str) -> tuple[IntArray, tuple[tuple[FloatArray, IntArray], ...]]:
+    def peaks(self, text: str) -> tuple[Int32s, tuple[tuple[Float32s, Int32s], ...]]:
         raise NotImplementedError
 
-    def contexts(self, excerpts: Sequence[IntArray], positions: Sequence[int], *, layer: int) -> FloatArray:
+    def contexts(self, excerpts: Sequence[Int32s], positions: Sequence[int], *, layer: int) -> Float32s:
         """The direction of the word at each position."""
         tokens = [self._vocabulary.strings(ids)[at].strip(" ") for ids, at in zip(excerpts, positions, strict=True)]
         return np.array([self._direction(token) for token in tokens], dtype=np.float32)
 
     def log_probabilities(
-        self, excerpt: IntArray, *, layer: int, index: int, activations: FloatArray | None = None
-    ) -> FloatArray:
+        self, excerpt: Int32s, *, layer: int, index: int, activations: Float32s | None = None
+    ) -> Float32s:
         """The log of (sigmoid(a), sigmoid(-a)) at every position."""
         if activations is None:
             activations = self._record([t.strip(" ") for t in self._vocabulary.strings(excerpt)]).activations

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from app.domain.activations import FloatArray, IntArray, SampleKind
+from app.domain.activations import SampleKind
+from app.domain.arrays import Float32s, Int32s
 from app.domain.results import SimulatedExcerpt
 from app.domain.tokens import Vocabulary
 from tests.worker.tasks import task, words
@@ -33,7 +34,7 @@ class Doubting:
         self.asked: list[int] = []
 
     def simulate(
-        self, text: str, excerpts: Sequence[tuple[int, IntArray]], vocabulary: Vocabulary
+        self, text: str, excerpts: Sequence[tuple[int, Int32s]], vocabulary: Vocabulary
     ) -> tuple[SimulatedExcerpt, ...]:
         if not text:
             raise CannotSimulate
@@ -41,7 +42,7 @@ class Doubting:
         return tuple(SimulatedExcerpt(i, len(ids), (ids / 2).astype(np.float32)) for i, ids in excerpts)
 
 
-def array(*values: float) -> FloatArray:
+def array(*values: float) -> Float32s:
     return np.array(values, dtype=np.float32)
 
 
@@ -76,7 +77,7 @@ def test_a_line_undoes_any_change_of_scale(values: list[float], offset: float, s
 
 
 @given(arrays(np.float32, st.integers(1, 30), elements=st.floats(-100, 100, width=32)))
-def test_equal_ranks_on_equal_activations_change_nothing(values: FloatArray) -> None:
+def test_equal_ranks_on_equal_activations_change_nothing(values: Float32s) -> None:
     assert percentile(values, values)(values) == pytest.approx(values, rel=1e-5, abs=1e-5)
 
 
@@ -90,7 +91,7 @@ def test_a_calibration_that_leaves_the_numbers_is_a_failure_with_its_reason() ->
 @given(numbers, numbers)
 @pytest.mark.parametrize("fit", [percentile])
 def test_percentiles_keep_the_order(
-    fit: Callable[[FloatArray, FloatArray], Map], expected: list[float], real: list[float]
+    fit: Callable[[Float32s, Float32s], Map], expected: list[float], real: list[float]
 ) -> None:
     fitted = fit(array(*expected), array(*real))(array(*sorted(expected)))
     assert np.all(np.diff(fitted) >= -1e-5)

@@ -8,7 +8,8 @@ import torch
 from sqlalchemy import select
 
 from app.db import Sessions
-from app.domain.activations import FloatArray, SampleKind
+from app.domain.activations import SampleKind
+from app.domain.arrays import Float32s
 from app.domain.sites import Site, SiteKind
 from app.errors import CheckpointError, Conflict, SubjectError
 from app.models import Neuron, Subject
@@ -41,14 +42,14 @@ def services(sessions: Sessions) -> WorkerServices:
     return WorkerServices(Settings(device="cpu", database_url=None), sessions)
 
 
-def input_of(folder: Path, module: str, ids: np.ndarray) -> FloatArray:
+def input_of(folder: Path, module: str, ids: np.ndarray) -> Float32s:
     """What goes into a module of the saved model on one row of token ids, [tokens, width]."""
     model = load_subject(str(folder), LoadOptions("cpu", "float32", module_path=SITES[0][1])).model
     seen: list[torch.Tensor] = []
     model.get_submodule(module).register_forward_pre_hook(lambda _, args: seen.append(args[0].clone()))
     with torch.inference_mode():
         model(torch.from_numpy(ids[None]).long())
-    array: FloatArray = seen[0][0].numpy()
+    array: Float32s = seen[0][0].numpy()
     return array
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from app.domain.arrays import Bools, Float32s, Float64s, Int32s, Int64s
 from app.domain.copies import alike
 from app.domain.samples import BAND_EDGES, BANDS, STRATA, SampleKind
 from tests.worker.collecting import FakeModel, a_pass, corpus_of, encode_bytes, finished, planned
@@ -28,7 +28,7 @@ class Contextual(FakeModel):
         for layer, activations in enumerate(self.activations(token_ids.numpy())):
             on_layer(layer, torch.from_numpy(activations))
 
-    def activations(self, token_ids: NDArray[np.int32]) -> NDArray[np.float32]:
+    def activations(self, token_ids: Int32s) -> Float32s:
         """[layers, excerpts, tokens, neurons]."""
         before, earlier = np.roll(token_ids, 1, axis=1), np.roll(token_ids, 2, axis=1)
         return self.tables[:, (token_ids * 31 + before * 17) % 512] + self.tables[:, (before * 7 + earlier * 131) % 512]
@@ -41,7 +41,7 @@ class Drawn:
     work: Pass
     state: State
     draw: LayerDraw
-    peaks: NDArray[np.float32]
+    peaks: Float32s
 
 
 def drawn(folder: Path, n_excerpts: int, *, seed: int = 7, model: FakeModel | None = None) -> Drawn:
@@ -105,7 +105,7 @@ def test_a_neuron_that_never_moves_has_one_band(large: Drawn) -> None:
     assert large.draw.stratum_sizes[0].tolist() == [20, 2980, 0, 0, 0, 0]
 
 
-def totals(found: Drawn, values: NDArray[np.float64]) -> NDArray[np.float64]:
+def totals(found: Drawn, values: Float64s) -> Float64s:
     """Horvitz-Thompson totals of values [excerpts, neurons] over all that was drawn, each excerpt once. [neurons]"""
     estimates = np.zeros(values.shape[1])
     for neuron in range(values.shape[1]):
@@ -200,7 +200,7 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
     return Drawn(work, state, draw, model.activations(work.excerpts.tokens(range(plan.n_excerpts)))[1].max(axis=1))
 
 
-def near(found: Drawn, ordinals: NDArray[np.int64], neuron: int) -> NDArray[np.bool_]:
+def near(found: Drawn, ordinals: Int64s, neuron: int) -> Bools:
     """Which of these excerpts are alike, by the definition of the domain."""
     tokens = found.work.excerpts.tokens(ordinals)
     activations = FakeModel().activations(tokens)[1, :, :, neuron]

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
+from app.domain.arrays import Int32s
 from app.errors import CollectionError
 from tests.worker.collecting import CPU, assert_equal
 from worker.collection.bounds import Pilot, stacked
@@ -31,7 +31,7 @@ def some_activations(n_excerpts: int) -> torch.Tensor:
     return torch.from_numpy(values.astype(np.float32))
 
 
-def some_tokens(n_excerpts: int) -> NDArray[np.int32]:
+def some_tokens(n_excerpts: int) -> Int32s:
     """Token ids of a vocabulary so small that texts and tokens recur; token 0 is far more frequent than int32 bears."""
     return np.random.default_rng(1).integers(0, 3, (n_excerpts, TOKENS)).astype(np.int32)
 

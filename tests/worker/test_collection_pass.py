@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from app.domain.arrays import Float32s
 from app.domain.samples import PEAK_QUANTILES, SampleKind
 from app.errors import CollectionError
 from tests.worker.collecting import TOKENS, FakeModel, a_pass, assert_same, finished, planned
@@ -18,7 +18,7 @@ from worker.collection.statistics import LayerStatistics, layer_statistics
 from worker.subjects.hooks import OnLayer
 
 EXCERPTS = 400
-Everything = tuple[State, LayerStatistics, LayerDraw, NDArray[np.float32]]
+Everything = tuple[State, LayerStatistics, LayerDraw, Float32s]
 
 
 @pytest.fixture(scope="module")

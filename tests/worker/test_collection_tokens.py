@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
+from app.domain.arrays import Float32s, Float64s, Int32s, Int64s
 from tests.worker.collecting import CPU, FakeModel, a_pass, corpus_of, encode_bytes, finished, planned
 from worker.collection.passes import Part, Pass
 from worker.collection.plan import Cut, Excerpts, prepare
@@ -22,7 +22,7 @@ class Busy(FakeModel):
         for layer, activations in enumerate(self.activations(token_ids.numpy())):
             on_layer(layer, torch.from_numpy(activations))  # type: ignore[operator]  # as any model is called
 
-    def activations(self, token_ids: NDArray[np.int32]) -> NDArray[np.float32]:
+    def activations(self, token_ids: Int32s) -> Float32s:
         """[layers, excerpts, tokens, neurons]."""
         return self.tables[:, token_ids] + self.tables[:, np.roll(token_ids, 1, axis=1) + 200]
 
@@ -33,7 +33,7 @@ def tokens_of(work: Pass, folder: Path) -> tuple[State, LayerTokens]:
     return state, layer_tokens(state, layer_bounds(bounds, 1), 1, work.token_rows)
 
 
-def means_of(work: Pass) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def means_of(work: Pass) -> tuple[Int64s, Float64s]:
     """The occurrences [V] of each token of the corpus, and layer 1's means [V, N]."""
     tokens = work.excerpts.tokens(range(work.plan.n_excerpts))
     activations = Busy().activations(tokens)[1].reshape(-1, work.shape.neurons).astype(np.float64)

@@ -3,7 +3,8 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from app.domain.activations import IntArray, SampleKind
+from app.domain.activations import SampleKind
+from app.domain.arrays import Int32s
 from app.domain.results import ScoreResult, SimulatedExcerpt
 from app.domain.tokens import Vocabulary
 from app.errors import MethodError
@@ -21,13 +22,13 @@ def told() -> NeuronTask:
     return task({SampleKind.TOP: [IMPORT] * 20}, maximum=8.0)
 
 
-def ids(told: NeuronTask, *words: str) -> IntArray:
+def ids(told: NeuronTask, *words: str) -> Int32s:
     places = {token.decode().strip(): i for i, token in enumerate(told.vocabulary.tokens)}
     return np.array([places[word] for word in words], dtype=np.int32)
 
 
 def scores(
-    told: NeuronTask, text: str, corpus: list[IntArray], strengths: Mapping[str, float] | None = None
+    told: NeuronTask, text: str, corpus: list[Int32s], strengths: Mapping[str, float] | None = None
 ) -> dict[str, ScoreResult]:
     subject = FakeSubject(told.vocabulary, strengths or {"import": 8.0})
     subject.corpus = corpus

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from app.domain.activations import FloatArray
+from app.domain.arrays import Float32s
 from app.errors import SubjectError
 from tests.worker.tiny_models import KINDS, save_tiny
 from worker.method.live import LiveSubject
@@ -100,7 +100,7 @@ def test_a_subject_with_bos_is_run_with_it_and_answers_without(loaded: LoadedSub
 def test_threads_that_share_it_do_not_see_each_others_replacements(live: LiveModel) -> None:
     values = [np.full(len(EXCERPT), 3.0 * i, dtype=np.float32) for i in range(8)]
 
-    def output(replaced: FloatArray) -> FloatArray:
+    def output(replaced: Float32s) -> Float32s:
         return live.log_probabilities(EXCERPT, layer=LAYER, index=INDEX, activations=replaced)
 
     alone = [output(v) for v in values]

@@ -5,7 +5,8 @@ from threading import Event, Thread
 
 import pytest
 
-from app.domain.activations import ActivationRecord, FloatArray, IntArray
+from app.domain.activations import ActivationRecord
+from app.domain.arrays import Float32s, Int32s
 from app.errors import Conflict
 from worker.run.subjects import RUNS_SECONDS, Subjects
 
@@ -22,21 +23,21 @@ class Subject:
     def activations(self, texts: Sequence[str], *, layer: int, index: int) -> tuple[ActivationRecord, ...]:
         raise NotImplementedError
 
-    def corpus_excerpts(self, n: int, *, seed: int) -> Sequence[IntArray]:
+    def corpus_excerpts(self, n: int, *, seed: int) -> Sequence[Int32s]:
         raise NotImplementedError
 
-    def excerpt_activations(self, excerpts: Sequence[IntArray], *, layer: int, index: int) -> tuple[FloatArray, ...]:
+    def excerpt_activations(self, excerpts: Sequence[Int32s], *, layer: int, index: int) -> tuple[Float32s, ...]:
         raise NotImplementedError
 
-    def peaks(self, text: str) -> tuple[IntArray, tuple[tuple[FloatArray, IntArray], ...]]:
+    def peaks(self, text: str) -> tuple[Int32s, tuple[tuple[Float32s, Int32s], ...]]:
         raise NotImplementedError
 
-    def contexts(self, excerpts: Sequence[IntArray], positions: Sequence[int], *, layer: int) -> FloatArray:
+    def contexts(self, excerpts: Sequence[Int32s], positions: Sequence[int], *, layer: int) -> Float32s:
         raise NotImplementedError
 
     def log_probabilities(
-        self, excerpt: IntArray, *, layer: int, index: int, activations: FloatArray | None = None
-    ) -> FloatArray:
+        self, excerpt: Int32s, *, layer: int, index: int, activations: Float32s | None = None
+    ) -> Float32s:
         raise NotImplementedError
 
 

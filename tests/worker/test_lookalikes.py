@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind
+from app.domain.arrays import Float32s, Int32s
 from app.errors import CollectionError
 from tests.worker.collecting import CPU, FakeModel, a_pass, planned
 from worker.collection.best import Best, ordinals_of
@@ -28,7 +28,7 @@ class ContextModel(FakeModel):
         for layer, activations in enumerate(self.activations(token_ids.numpy())):
             on_layer(layer, torch.from_numpy(activations))
 
-    def activations(self, token_ids: NDArray[np.int32]) -> NDArray[np.float32]:
+    def activations(self, token_ids: Int32s) -> Float32s:
         """[layers, excerpts, tokens, neurons]."""
         before = np.roll(token_ids, 1, axis=1) % 2 == 0
         return np.where(before[None, :, :, None], self.tables[:, token_ids], np.float32(0.0))

@@ -12,7 +12,8 @@ from sqlalchemy import select, update
 
 from app.db import Sessions, transaction
 from app.domain import sites as domain
-from app.domain.activations import ActivationRecord, FloatArray, IntArray
+from app.domain.activations import ActivationRecord
+from app.domain.arrays import Float32s, Int32s
 from app.models import CollectedNeuron, Explanation, Neuron, Run, Score, Subject
 from tests.llm_server import Answer, Behaviour, Body, LlmServer, instance_of
 from tests.worker.collecting import corpus_of, some_text
@@ -122,24 +123,24 @@ class Recording:
         """The same interface as a loaded subject's."""
         return self.loaded.activations(texts, layer=layer, index=index)
 
-    def peaks(self, text: str) -> tuple[IntArray, tuple[tuple[FloatArray, IntArray], ...]]:
+    def peaks(self, text: str) -> tuple[Int32s, tuple[tuple[Float32s, Int32s], ...]]:
         raise NotImplementedError
 
-    def contexts(self, excerpts: Sequence[IntArray], positions: Sequence[int], *, layer: int) -> FloatArray:
+    def contexts(self, excerpts: Sequence[Int32s], positions: Sequence[int], *, layer: int) -> Float32s:
         """The same interface as a loaded subject's."""
         return self.loaded.contexts(excerpts, positions, layer=layer)
 
-    def corpus_excerpts(self, n: int, *, seed: int) -> Sequence[IntArray]:
+    def corpus_excerpts(self, n: int, *, seed: int) -> Sequence[Int32s]:
         """The same interface as a loaded subject's."""
         return self.loaded.corpus_excerpts(n, seed=seed)
 
-    def excerpt_activations(self, excerpts: Sequence[IntArray], *, layer: int, index: int) -> tuple[FloatArray, ...]:
+    def excerpt_activations(self, excerpts: Sequence[Int32s], *, layer: int, index: int) -> tuple[Float32s, ...]:
         """The same interface as a loaded subject's."""
         return self.loaded.excerpt_activations(excerpts, layer=layer, index=index)
 
     def log_probabilities(
-        self, excerpt: IntArray, *, layer: int, index: int, activations: FloatArray | None = None
-    ) -> FloatArray:
+        self, excerpt: Int32s, *, layer: int, index: int, activations: Float32s | None = None
+    ) -> Float32s:
         """The same interface as a loaded subject's."""
         if activations is not None and np.ptp(activations) == 0:
             self.constants.add(float(activations[0]))

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from app.domain.activations import ActivationRecord, IntArray, NeuronRecords, SampleKind
+from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind
+from app.domain.arrays import Int32s
 from app.domain.results import ScoreResult, SimulatedExcerpt
 from app.domain.splits import Split
 from app.domain.steps.scored_records import choices
@@ -100,7 +101,7 @@ class Failing:
     version: int = 1
 
     def simulate(
-        self, text: str, excerpts: Sequence[tuple[int, IntArray]], vocabulary: Vocabulary
+        self, text: str, excerpts: Sequence[tuple[int, Int32s]], vocabulary: Vocabulary
     ) -> tuple[SimulatedExcerpt, ...]:
         """Expect 10 on the token " cat"."""
         if text == "nothing":

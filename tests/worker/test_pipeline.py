@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.domain.activations import ActivationRecord, IntArray, NeuronRecords, SampleKind, Split
+from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind, Split
+from app.domain.arrays import Int32s
 from app.domain.methods import LEXICAL
 from app.domain.results import ScoreResult, SimulatedExcerpt
 from app.domain.scores import correlation_with_interval
@@ -70,13 +71,13 @@ class Reading:
         self.fails = fails
 
     def simulate(
-        self, text: str, excerpts: Sequence[tuple[int, IntArray]], vocabulary: Vocabulary
+        self, text: str, excerpts: Sequence[tuple[int, Int32s]], vocabulary: Vocabulary
     ) -> tuple[SimulatedExcerpt, ...]:
         if text == "nothing":
             raise CannotSimulate("there is nothing to read")
         return tuple(self._one(int(text), number, ids) for number, ids in excerpts)
 
-    def _one(self, token_id: int, number: int, ids: IntArray) -> SimulatedExcerpt:
+    def _one(self, token_id: int, number: int, ids: Int32s) -> SimulatedExcerpt:
         if number in self.fails:
             return SimulatedExcerpt(number, len(ids), expected=None, failure="refused")
         return SimulatedExcerpt(number, len(ids), np.where(ids == token_id, 10, 0).astype(np.float32))
@@ -90,7 +91,7 @@ class Doubled(Reading):
     def fitted(self, text: str, task: NeuronTask) -> "Doubled":
         return self
 
-    def _one(self, token_id: int, number: int, ids: IntArray) -> SimulatedExcerpt:
+    def _one(self, token_id: int, number: int, ids: Int32s) -> SimulatedExcerpt:
         return SimulatedExcerpt(number, len(ids), np.where(ids == token_id, 20, 0).astype(np.float32))
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.db import Sessions, transaction
-from app.domain.activations import FloatArray
+from app.domain.arrays import Float32s
 from app.domain.methods import LEXICAL
 from app.domain.review import ControlKind
 from app.domain.tokens import Vocabulary
@@ -102,7 +102,7 @@ def controls(session: Session, sessions: Sessions, tmp_path: Path) -> list[Plant
     return [Planted(c.kind, str(c.planted_text), text, neuron_id, layer) for c, text, neuron_id, layer in rows]
 
 
-def expected(text: str, excerpts: list[np.ndarray], words: Vocabulary) -> FloatArray:
+def expected(text: str, excerpts: list[np.ndarray], words: Vocabulary) -> Float32s:
     """Levels 0..10 on every token of the excerpts, one after the other."""
     return Block(excerpts, words).predict(executable(text))
 

@@ -3,7 +3,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from app.domain.activations import ActivationRecord, FloatArray, NeuronRecords, SampleKind
+from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind
+from app.domain.arrays import Float32s
 from app.domain.results import SimulatedExcerpt
 from app.domain.standing import SCORE_2023
 from worker.method.contracts import ScoredExcerpt, Services, TextScorer
@@ -15,7 +16,7 @@ from worker.scorers.samples import SampleScorer
 SCORERS: Sequence[type[SampleScorer]] = (CorrelationScorer, ExplainedVarianceScorer, AbsoluteDeviationScorer)
 
 
-def floats(values: Sequence[float]) -> FloatArray:
+def floats(values: Sequence[float]) -> Float32s:
     return np.array(values, dtype=np.float32)
 
 

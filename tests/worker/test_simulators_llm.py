@@ -9,7 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.activations import NORMALISED_MAXIMUM, IntArray
+from app.domain.activations import NORMALISED_MAXIMUM
+from app.domain.arrays import Int32s
 from app.domain.language_models import Capability, Outcome
 from app.domain.tokens import Vocabulary
 from app.errors import MethodError
@@ -29,7 +30,7 @@ from worker.simulators.token_by_token import TokenByToken, opening_of, question
 
 PROMPTS = Path(__file__).parent / "prompts"
 VOCABULARY = Vocabulary("words", WORDS)
-EXCERPTS: list[tuple[int, IntArray]] = [
+EXCERPTS: list[tuple[int, Int32s]] = [
     (11, np.array([0, 4, 5, 10], dtype=np.int32)),
     (12, np.array([4, 1, 2], dtype=np.int32)),
 ]

@@ -9,7 +9,8 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from app.db import Sessions
-from app.domain.activations import ActivationRecord, FloatArray, IntArray
+from app.domain.activations import ActivationRecord
+from app.domain.arrays import Float32s, Int32s
 from app.domain.trials import FiringResult, TrialResult
 from app.domain.work import FIRING, TRIAL, WARM_UP, Lane
 from app.errors import SubjectError
@@ -39,25 +40,25 @@ class Subject:
         values = [np.array([0, len(text)], dtype=np.float32) for text in texts]
         return tuple(ActivationRecord(-1, np.array([0, 4], dtype=np.int32), v) for v in values)
 
-    def peaks(self, text: str) -> tuple[IntArray, tuple[tuple[FloatArray, IntArray], ...]]:
+    def peaks(self, text: str) -> tuple[Int32s, tuple[tuple[Float32s, Int32s], ...]]:
         self.asked.append((text, -1, -1))
         tokens = np.array([0, 1, 0, 1], dtype=np.int32)
         first = np.array([0.5, 0.0, 9.0, 0.1], dtype=np.float32)
         second = np.array([4.0, 3.0, 2.0, -1.0], dtype=np.float32)
         return np.array([0, 4], dtype=np.int32), ((first, tokens), (second, tokens))
 
-    def contexts(self, excerpts: Sequence[IntArray], positions: Sequence[int], *, layer: int) -> FloatArray:
+    def contexts(self, excerpts: Sequence[Int32s], positions: Sequence[int], *, layer: int) -> Float32s:
         raise NotImplementedError
 
-    def corpus_excerpts(self, n: int, *, seed: int) -> Sequence[IntArray]:
+    def corpus_excerpts(self, n: int, *, seed: int) -> Sequence[Int32s]:
         raise NotImplementedError
 
-    def excerpt_activations(self, excerpts: Sequence[IntArray], *, layer: int, index: int) -> tuple[FloatArray, ...]:
+    def excerpt_activations(self, excerpts: Sequence[Int32s], *, layer: int, index: int) -> tuple[Float32s, ...]:
         raise NotImplementedError
 
     def log_probabilities(
-        self, excerpt: IntArray, *, layer: int, index: int, activations: FloatArray | None = None
-    ) -> FloatArray:
+        self, excerpt: Int32s, *, layer: int, index: int, activations: Float32s | None = None
+    ) -> Float32s:
         raise NotImplementedError
 
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.activations import ActivationRecord, FloatArray, NeuronRecords
+from app.domain.activations import ActivationRecord, NeuronRecords
+from app.domain.arrays import Float32s
 from app.domain.executed import CORPUS, FIRING_LEVEL
 from app.domain.results import ScoreResult, SimulatedExcerpt
 from app.domain.samples import STRATA, SampleKind
@@ -18,7 +19,7 @@ from worker.scorers.whole_corpus import NUMBERS, WholeCorpusScorer
 MAXIMUM, TOKENS, PER_STRATUM = 10.0, 8, 12
 POPULATIONS = {SampleKind.TOP: 20, **dict(zip(STRATA[1:], (5_000, 4_000, 900, 90, 9), strict=True))}
 VOCABULARY = Vocabulary("numbers", tuple(f" {i}".encode() for i in range(40)))
-Expected = Mapping[int, FloatArray]
+Expected = Mapping[int, Float32s]
 
 
 def neuron(
@@ -47,7 +48,7 @@ def score(task: NeuronTask, expect: str = "half right") -> dict[str, ScoreResult
     scorer, generator, excerpts = WholeCorpusScorer(), np.random.default_rng(1), []
     for kind, records in scorer.simulated(task.records).items():
         for record in records:
-            expected: FloatArray | None = record.activations.copy()
+            expected: Float32s | None = record.activations.copy()
             if expect == "half right":
                 expected = (record.activations + generator.random(TOKENS)).astype(np.float32)
             if expect == "silent":
@@ -130,7 +131,7 @@ def test_a_claim_of_the_lowest_level_that_counts_is_a_claim_whatever_the_maximum
     assert found["whole_corpus_precision"].value == found["whole_corpus_recall"].value == 1.0
 
 
-def _level(record: ActivationRecord, level: float) -> FloatArray:
+def _level(record: ActivationRecord, level: float) -> Float32s:
     """So much on every token that fires."""
     return np.where(record.activations > 0, level, 0).astype(np.float32)
 

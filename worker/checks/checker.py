@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from numpy.typing import NDArray
 from torch import Tensor
 
-from app.domain.activations import NORMALISED_MAXIMUM, IntArray
+from app.domain.activations import NORMALISED_MAXIMUM
+from app.domain.arrays import Float64s, Int32s
 from app.domain.executed import LEVELS, firing_threshold
 from app.domain.tokens import Vocabulary
 from worker.checks import kernels
@@ -25,7 +24,6 @@ from worker.lexical.execution import Scratch, Tile, scratch_for, tile_of
 from worker.lexical.grammar import Clause
 from worker.lexical.programs import compiled
 
-Int64s: TypeAlias = NDArray[np.int64]
 _MISTAKES = 8
 """What chance decides here; see ``chance.hash64``."""
 _SMALLEST_TALLY = 1 << 16
@@ -50,7 +48,7 @@ class Checker:
     """
 
     def __init__(
-        self, state: CheckState, explanations: Sequence[Executable], maxima: NDArray[np.float64], vocabulary: Vocabulary
+        self, state: CheckState, explanations: Sequence[Executable], maxima: Float64s, vocabulary: Vocabulary
     ) -> None:
         self.state = state
         self._vocabulary = vocabulary
@@ -76,7 +74,7 @@ class Checker:
         for share in self._shares:
             self.state.tally(*share.drained())
 
-    def read(self, excerpts: Sequence[IntArray]) -> None:
+    def read(self, excerpts: Sequence[Int32s]) -> None:
         """Find all targets in the excerpts of a batch, before their activations come."""
         self._tile = tile_of(excerpts, self._vocabulary, self._program)
 
@@ -155,7 +153,7 @@ def _tally(size: int) -> kernels.Tally:
     return kernels.Tally(np.full(size, -1, dtype=np.int64), np.zeros(size, dtype=np.int64), np.zeros(1, dtype=np.int64))
 
 
-def _layer(explanations: Sequence[Executable], layer: int, maxima: NDArray[np.float64]) -> kernels.Layer:
+def _layer(explanations: Sequence[Executable], layer: int, maxima: Float64s) -> kernels.Layer:
     own = [e for e in explanations if e.layer == layer]
     ids = np.array([e.id for e in own], dtype=np.int64)
     fires = maxima > 0

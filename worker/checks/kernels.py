@@ -4,22 +4,18 @@ Explanations are independent of each other, so that any division of them among t
 adds up its tokens in the order of the corpus.
 """
 
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.domain.arrays import Float32s, Float64s, Int32s, Int64s
 from app.domain.executed import FIRING_LEVEL, LEVELS
 from worker.checks.state import FALSE_ALARM, MISS, N_KINDS
 from worker.collection.pool_kernels import Excerpts, Pools, enter, priority
 from worker.compiled_loops import compiled_loop
 from worker.lexical.execution import SILENCED, Scratch, Tile, claim, forget
 from worker.lexical.programs import Program
-
-Float32s: TypeAlias = NDArray[np.float32]
-Float64s: TypeAlias = NDArray[np.float64]
-Int32s: TypeAlias = NDArray[np.int32]
-Int64s: TypeAlias = NDArray[np.int64]
 
 GAP_BITS, CHANCE_BITS = 4, 27
 """The key of a kept excerpt: its widest gap in levels (0..10), then chance."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from app.domain.arrays import Float64s
 from app.domain.tokens import Vocabulary
 from worker.checks.checker import Checker, Executable
 from worker.checks.state import CheckShape, CheckState, load_check, save_check
@@ -26,7 +26,7 @@ class CheckPass:
     plan: Plan
     excerpts: Excerpts
     explanations: Sequence[Executable]
-    maxima: NDArray[np.float64]
+    maxima: Float64s
     vocabulary: Vocabulary
     batch: BatchSize
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.domain.arrays import Int64s
 from app.domain.executed import MISTAKE_TOKENS, LevelCounts, Mistake, NeuronTotals, execution
 from app.domain.tokens import Vocabulary
 from app.queries.checks.store import CheckResult, KeptMistakes, Moments
@@ -18,7 +18,6 @@ from worker.collection.plan import Excerpts
 from worker.lexical.grammar import sentence
 from worker.lexical.matching import Block
 
-Int64s: TypeAlias = NDArray[np.int64]
 _LARGEST_HALF = np.float16(65504)
 
 

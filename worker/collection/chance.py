@@ -10,13 +10,15 @@ from jaxtyping import Int32
 from numpy.typing import NDArray
 from torch import Tensor
 
+from app.domain.arrays import Int64s
+
 _STEP, _FIRST, _SECOND = (np.uint64(c) for c in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 
 
 HIGHEST_PRIORITY = 2**31 - 1
 
 
-def hash64(seed: int, purpose: int, numbers: NDArray[np.int64]) -> NDArray[np.uint64]:
+def hash64(seed: int, purpose: int, numbers: Int64s) -> NDArray[np.uint64]:
     """One well-mixed 64-bit number for each of ``numbers``; ``purpose`` keeps uses apart."""
     with np.errstate(over="ignore"):
         start = _mix(np.array([seed & 0xFFFFFFFFFFFFFFFF], dtype=np.uint64) + np.uint64(purpose) * _STEP)
@@ -24,12 +26,12 @@ def hash64(seed: int, purpose: int, numbers: NDArray[np.int64]) -> NDArray[np.ui
     return mixed
 
 
-def hash32(seed: int, purpose: int, numbers: NDArray[np.int64]) -> Tensor:
+def hash32(seed: int, purpose: int, numbers: Int64s) -> Tensor:
     """The upper half of ``hash64``: int32 [len(numbers)]."""
     return torch.from_numpy((hash64(seed, purpose, numbers) >> np.uint64(32)).astype(np.uint32).view(np.int32))
 
 
-def lowest(seed: int, purpose: int, population: int, n: int) -> NDArray[np.int64]:
+def lowest(seed: int, purpose: int, population: int, n: int) -> Int64s:
     """``n`` of the numbers below ``population``, uniformly, in ascending order.
 
     Takes a block at a time, so that memory does not grow with the population.

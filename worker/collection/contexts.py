@@ -6,15 +6,15 @@ and is looked for once the pass is over.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
+from app.domain.arrays import Int32s, Int64s
 from app.domain.copies import SHINGLE, shingle_hashes
 
 NO_CONTEXT = -1
 """Minus this, and minus the ordinal, is the context of fewer than 8 tokens: no other excerpt has it."""
 
 
-def contexts(token_ids: NDArray[np.int32], ordinals: NDArray[np.int64]) -> NDArray[np.int64]:
+def contexts(token_ids: Int32s, ordinals: Int64s) -> Int64s:
     """For each token of excerpts [B, T] a number that is equal where the 8 tokens up to it are, and only there.
 
     63-bit hashes; below zero for the first seven tokens, a number for each excerpt.

@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from app.domain.arrays import Bools, Int32s
 from app.domain.copies import SHINGLE, shingle_hashes
 
 AT_ONCE = 1 << 14
 """Excerpts that are read at once. A hash of 8 bytes is held for each excerpt of the corpus."""
-
-Int64s = NDArray[np.int64]
 
 
 def leave_out_copies(folder: Path, *, n_excerpts: int, context_length: int) -> int:
@@ -39,7 +38,7 @@ def leave_out_copies(folder: Path, *, n_excerpts: int, context_length: int) -> i
     return len(kept)
 
 
-def _copies(tokens: NDArray[np.int32]) -> NDArray[np.bool_]:
+def _copies(tokens: Int32s) -> Bools:
     """Which excerpts [E] of [E, T] are the same as an earlier one. Hashes find them, tokens decide."""
     hashes = np.concatenate(
         [text_hashes(np.asarray(tokens[first : first + AT_ONCE])) for first in range(0, len(tokens), AT_ONCE)]
@@ -56,7 +55,7 @@ def _copies(tokens: NDArray[np.int32]) -> NDArray[np.bool_]:
     return found
 
 
-def text_hashes(token_ids: NDArray[np.int32]) -> NDArray[np.uint64]:
+def text_hashes(token_ids: Int32s) -> NDArray[np.uint64]:
     """A 64-bit hash of each text [B, T]."""
     shingles = shingle_hashes(token_ids)
     with np.errstate(over="ignore"):

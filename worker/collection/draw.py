@@ -12,12 +12,12 @@ more candidates than it stores, another hash chooses among them. The probability
 """
 
 from dataclasses import dataclass, replace
-from typing import TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from app.domain.arrays import Bools, Float32s, Float64s, Int32s, Int64s
 from app.domain.samples import BAND_EDGES, BANDS, SampleKind
 from worker.collection.best import NEVER, Best, ordinals_of, sortable, unsortable, upper
 from worker.collection.bounds import Bounds, peak_bins
@@ -34,10 +34,6 @@ _ORDER_OF_EXCERPTS, _ORDER_OF_NEURONS = 7, 8
 _ALL = float(HIGHEST_PRIORITY) + 1
 _LARGEST_HALF = np.float16(65504)
 
-Int64s: TypeAlias = NDArray[np.int64]
-Float64s: TypeAlias = NDArray[np.float64]
-Flags: TypeAlias = NDArray[np.bool_]
-
 
 @dataclass(frozen=True, slots=True)
 class Records:
@@ -49,12 +45,12 @@ class Records:
 
     kind: SampleKind
     ordinals: Int64s
-    peaks: NDArray[np.float32]
+    peaks: Float32s
     values: NDArray[np.float16]
-    probabilities: NDArray[np.float32] | None = None
+    probabilities: Float32s | None = None
 
     @property
-    def there(self) -> Flags:
+    def there(self) -> Bools:
         """Which slots hold an excerpt."""
         return self.ordinals >= 0
 
@@ -68,7 +64,7 @@ class LayerDraw:
     """
 
     samples: tuple[Records, ...]
-    band_edges: NDArray[np.float32]
+    band_edges: Float32s
     stratum_sizes: Int64s
     n_alike: Int64s
 
@@ -108,7 +104,7 @@ class _Pool:
 
     ordinals: Int64s
     keys: Int64s
-    peaks: NDArray[np.float32]
+    peaks: Float32s
     values: NDArray[np.float16]
 
     @classmethod
@@ -126,7 +122,7 @@ class _Pool:
         full = self.ordinals[:, -1] >= 0
         return np.asarray(np.where(full, (HIGHEST_PRIORITY - self.keys[:, -1]).astype(np.float64), offered))
 
-    def drawn(self, threshold: Float64s) -> Flags:
+    def drawn(self, threshold: Float64s) -> Bools:
         """Which slots hold a drawn excerpt."""
         return (self.ordinals >= 0) & (HIGHEST_PRIORITY - self.keys < threshold[:, None])
 
@@ -152,7 +148,7 @@ class _Chance:
         return cls(uniform, weighted, uniform.threshold(floors["uniform"]), weighted.threshold(floors["weighted"]))
 
     @property
-    def is_random(self) -> Flags:
+    def is_random(self) -> Bools:
         """The first 20 of the pool ``uniform`` that were drawn."""
         drawn = self.uniform.drawn(self.t0)
         return drawn & (drawn.cumsum(axis=1) <= RANDOM_SIZE)
@@ -163,7 +159,7 @@ class _Chance:
         u = np.where(self.is_random, HIGHEST_PRIORITY - self.uniform.keys, -1)
         return np.asarray(u.max(axis=1) + 1, dtype=np.float64)
 
-    def candidates(self) -> tuple[_Pool, Flags]:
+    def candidates(self) -> tuple[_Pool, Bools]:
         """Both pools side by side, and which slots hold a drawn excerpt, each once, that is not in ``random``."""
         drawn, weighted = self.uniform.drawn(self.t0), self.weighted.drawn(self.tw)
         twice = _among(self.weighted.ordinals, np.where(drawn, self.uniform.ordinals, -1))
@@ -186,7 +182,7 @@ class _Bands:
     edges: Int64s
     bounds: Bounds
 
-    def bins(self, peaks: NDArray[np.float32]) -> Int64s:
+    def bins(self, peaks: Float32s) -> Int64s:
         """The bin of each peak [N, K]."""
         low, scale = self.bounds.peak_low.cpu(), self.bounds.peak_scale.cpu()
         return peak_bins(torch.from_numpy(peaks.T.copy()), low, scale).numpy().T
@@ -238,26 +234,26 @@ def _chance_samples(pools: _Chance, random: Records, top: Records, bands: _Bands
     return samples
 
 
-def _order(ordinals: Int64s, seed: int) -> NDArray[np.int32]:
+def _order(ordinals: Int64s, seed: int) -> Int32s:
     """An order of each row's excerpts that does not depend on how they were drawn, [N, K]."""
     neurons = hash32(seed, _ORDER_OF_NEURONS, np.arange(len(ordinals), dtype=np.int64))
     excerpts = hash32(seed, _ORDER_OF_EXCERPTS, np.maximum(ordinals, 0).ravel()).view(ordinals.shape)
-    order: NDArray[np.int32] = scrambled(excerpts ^ neurons[:, None]).numpy()
+    order: Int32s = scrambled(excerpts ^ neurons[:, None]).numpy()
     return order
 
 
-def _among(ordinals: Int64s, others: Int64s) -> Flags:
+def _among(ordinals: Int64s, others: Int64s) -> Bools:
     """Which excerpts [N, K] are among others [N, M] of the same row."""
     return np.asarray((ordinals[:, :, None] == others[:, None, :]).any(axis=2) & (ordinals >= 0))
 
 
 def _take(
     pool: _Pool,
-    wanted: Flags,
+    wanted: Bools,
     k: int,
     kind: SampleKind,
     *,
-    order: NDArray[np.int32] | None = None,
+    order: Int32s | None = None,
     probabilities: Float64s | None = None,
 ) -> Records:
     """The first ``k`` wanted slots of each row, in the pool's order or in another."""
@@ -288,7 +284,7 @@ def band_edge_bins(counts: Int64s, n_excerpts: int) -> Int64s:
     return np.stack(edges, axis=1)
 
 
-def edge_peaks(bounds: Bounds, edges: Int64s) -> NDArray[np.float32]:
+def edge_peaks(bounds: Bounds, edges: Int64s) -> Float32s:
     """The lowest peak that is counted in each bin [N, 4] or a higher one; infinite where there is no such peak."""
     low, scale = bounds.peak_low.cpu(), bounds.peak_scale.cpu()
     wanted = torch.from_numpy(edges.T.copy())

@@ -5,20 +5,16 @@ excerpt that enters a pool is copied there and then, while its values are near. 
 each other, so any division of them among threads gives the same bits.
 """
 
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.domain.arrays import Bools, Float32s, Float64s, Int32s, Int64s
 from worker.collection.best import NEVER
 from worker.collection.chance import HIGHEST_PRIORITY
 from worker.collection.pool_kernels import Excerpts, Pools, enter, enter_distinct, priority, sortable
 from worker.compiled_loops import compiled_loop
-
-Float32s: TypeAlias = NDArray[np.float32]
-Float64s: TypeAlias = NDArray[np.float64]
-Int32s: TypeAlias = NDArray[np.int32]
-Int64s: TypeAlias = NDArray[np.int64]
 
 TILE = 256
 """Neurons at a time: what is kept of an excerpt, 53 bytes each, stays in a first-level cache."""
@@ -86,7 +82,7 @@ class Tile(NamedTuple):
     value_bins: Int32s
     by_peak: Int32s
     by_chance: Int32s
-    wanted: NDArray[np.bool_]
+    wanted: Bools
 
 
 @compiled_loop

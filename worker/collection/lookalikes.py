@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int64
 from numpy.typing import NDArray
 from torch import Tensor
 
+from app.domain.arrays import Bools, Float32s, Float64s, Int64s
 from app.domain.samples import SampleKind
 from app.domain.splits import HELD_OUT, Split, split_of
 from worker.collection.best import NEVER, Batch, Best, ordinals_of, sortable
@@ -69,7 +70,7 @@ def find_lookalikes(
             work.batch.halve(error)
 
 
-def _look(work: Pass, drivers: list[Drivers], chosen: NDArray[np.int64], tell: Tell) -> list[Best]:
+def _look(work: Pass, drivers: list[Drivers], chosen: Int64s, tell: Tell) -> list[Best]:
     found = [Best.empty(work.shape.neurons, CONSIDERED, work.shape.tokens, work.device) for _ in drivers]
     for first in range(0, len(chosen), work.batch.excerpts):
         ordinals = chosen[first : first + work.batch.excerpts]
@@ -128,9 +129,7 @@ def drivers_of(draw: LayerDraw, excerpts: Excerpts, device: torch.device) -> Dri
     )
 
 
-def _held_out(
-    draw: LayerDraw, ordinals: NDArray[np.int64], values: NDArray[np.float16], excerpts: Excerpts
-) -> NDArray[np.bool_]:
+def _held_out(draw: LayerDraw, ordinals: Int64s, values: NDArray[np.float16], excerpts: Excerpts) -> Bools:
     """Which of these excerpts [N, K], with their activations, are alike to one that a draw holds out."""
     held = [
         (records.ordinals[:, i], records.values[:, i].argmax(axis=1))
@@ -144,14 +143,12 @@ def _held_out(
     return alike_to_any(texts, _marked(texts, ordinals, values.argmax(axis=2)), _marked(texts, others, peaks))
 
 
-def _marked(texts: Texts, ordinals: NDArray[np.int64], peaks: NDArray[np.int64]) -> Marked:
+def _marked(texts: Texts, ordinals: Int64s, peaks: Int64s) -> Marked:
     rows = texts.rows_of(ordinals)
     return Marked(rows, texts.up_to(rows, peaks))
 
 
-def _heaviest(
-    neurons: NDArray[np.int64], tokens: NDArray[np.int64], values: NDArray[np.float64], n: int
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def _heaviest(neurons: Int64s, tokens: Int64s, values: Float64s, n: int) -> tuple[Int64s, Float32s]:
     """From (neuron, token, value) triples, each neuron's tokens with the highest mean and these means. [n, D] each"""
     size = int(tokens.max(initial=0)) + 1
     pairs, inverse = np.unique(neurons * size + tokens, return_inverse=True)

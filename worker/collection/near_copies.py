@@ -6,14 +6,13 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from app.domain.arrays import Bools, Int64s
 from app.domain.copies import shingle_hashes
 from worker.collection.contexts import contexts
 from worker.collection.plan import Excerpts
 from worker.compiled_loops import compiled_loop
 
-Int64s: TypeAlias = NDArray[np.int64]
 Hashes: TypeAlias = NDArray[np.uint64]
-Flags: TypeAlias = NDArray[np.bool_]
 _NO_SHINGLE = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
@@ -62,17 +61,17 @@ class Marked:
     contexts: Int64s
 
 
-def distinct(texts: Texts, marked: Marked, most: int) -> Flags:
+def distinct(texts: Texts, marked: Marked, most: int) -> Bools:
     """The first ``most`` excerpts of each row that are alike to none before them that is kept. [N, K]"""
     return _distinct(texts.shingles, texts.sizes, marked.rows, marked.contexts, most)
 
 
-def alike_to_earlier(texts: Texts, marked: Marked) -> Flags:
+def alike_to_earlier(texts: Texts, marked: Marked) -> Bools:
     """Which excerpts of each row are alike to an earlier one. [N, K]"""
     return _alike_to_earlier(texts.shingles, texts.sizes, marked.rows, marked.contexts)
 
 
-def alike_to_any(texts: Texts, marked: Marked, others: Marked) -> Flags:
+def alike_to_any(texts: Texts, marked: Marked, others: Marked) -> Bools:
     """Which excerpts of each row are alike to any of the other row. [N, K]"""
     left, right = (marked.rows, marked.contexts), (others.rows, others.contexts)
     return _alike_to_any(texts.shingles, texts.sizes, left, right)
@@ -99,7 +98,7 @@ def _alike(shingles: Hashes, sizes: Int64s, a: tuple[int, int], b: tuple[int, in
 
 
 @compiled_loop
-def _distinct(shingles: Hashes, sizes: Int64s, text_rows: Int64s, up_to: Int64s, most: int) -> Flags:
+def _distinct(shingles: Hashes, sizes: Int64s, text_rows: Int64s, up_to: Int64s, most: int) -> Bools:
     kept = np.zeros(text_rows.shape, np.bool_)
     for row in range(text_rows.shape[0]):
         n = 0
@@ -117,7 +116,7 @@ def _distinct(shingles: Hashes, sizes: Int64s, text_rows: Int64s, up_to: Int64s,
 
 
 @compiled_loop
-def _alike_to_earlier(shingles: Hashes, sizes: Int64s, text_rows: Int64s, up_to: Int64s) -> Flags:
+def _alike_to_earlier(shingles: Hashes, sizes: Int64s, text_rows: Int64s, up_to: Int64s) -> Bools:
     found = np.zeros(text_rows.shape, np.bool_)
     for row in range(text_rows.shape[0]):
         for i in range(text_rows.shape[1]):
@@ -129,7 +128,7 @@ def _alike_to_earlier(shingles: Hashes, sizes: Int64s, text_rows: Int64s, up_to:
 
 
 @compiled_loop
-def _alike_to_any(shingles: Hashes, sizes: Int64s, left: tuple[Int64s, Int64s], right: tuple[Int64s, Int64s]) -> Flags:
+def _alike_to_any(shingles: Hashes, sizes: Int64s, left: tuple[Int64s, Int64s], right: tuple[Int64s, Int64s]) -> Bools:
     found = np.zeros(left[0].shape, np.bool_)
     for row in range(left[0].shape[0]):
         for i in range(left[0].shape[1]):

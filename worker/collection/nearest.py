@@ -6,15 +6,12 @@ the most frequent ones are compared. Input weights are compared by their cosine.
 likeness is their mean; where one is not known, it is the other alone.
 """
 
-from typing import TypeAlias
-
 import numpy as np
-from numpy.typing import NDArray
 
+from app.domain.arrays import Bools, Float64s
 from worker.collection.state import State
 from worker.collection.token_sums import TokenRows
 
-Float64s: TypeAlias = NDArray[np.float64]
 NEAREST = 8
 """Neurons that are stored of each: more than are compared, since some have no records of their own."""
 MOST_TOKENS = 4096
@@ -22,9 +19,7 @@ _AT_ONCE = 1024
 """Rows of the square of likenesses that are in memory at a time."""
 
 
-def layer_nearest(
-    state: State, layer: int, rows: TokenRows, known: NDArray[np.bool_], weights: Float64s | None
-) -> list[list[int]]:
+def layer_nearest(state: State, layer: int, rows: TokenRows, known: Bools, weights: Float64s | None) -> list[list[int]]:
     """The ``NEAREST`` other neurons of the layer that are most like each of N, the nearest first; ties by index.
 
     ``known`` [N] are the neurons whose sums by token are right. ``weights`` [N, D] are the neurons' input weights, None

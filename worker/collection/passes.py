@@ -9,9 +9,9 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from app.domain.arrays import Int64s
 from app.errors import CollectionError
 from worker.collection.bounds import Pilot, pilot_size, stacked
 from worker.collection.chance import lowest
@@ -110,7 +110,7 @@ class Pass:
                 del state, saver
                 self.batch.halve(error)
 
-    def _look_at(self, chosen: NDArray[np.int64], tell: Tell) -> dict[str, Tensor]:
+    def _look_at(self, chosen: Int64s, tell: Tell) -> dict[str, Tensor]:
         pilots = [Pilot() for _ in range(self.shape.n_layers)]
         done = 0
         for ordinals in self._batches(chosen):
@@ -142,11 +142,11 @@ class Pass:
             tell((reducer.state.excerpts + done) * self.shape.tokens)
         reducer.end(shard, done, in_histogram)
 
-    def _batches(self, ordinals: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    def _batches(self, ordinals: Int64s) -> Iterator[Int64s]:
         for first in range(0, len(ordinals), self.batch.excerpts):
             yield ordinals[first : first + self.batch.excerpts]
 
-    def _tokens(self, ordinals: NDArray[np.int64]) -> Tensor:
+    def _tokens(self, ordinals: Int64s) -> Tensor:
         return torch.from_numpy(self.excerpts.tokens(ordinals)).to(torch.int64)
 
 

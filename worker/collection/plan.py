@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import BinaryIO, Protocol, TextIO, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
+from app.domain.arrays import Int32s, Int64s
 from app.errors import CollectionError, CorpusError
 from worker.collection.copies import leave_out_copies
 from worker.collection.left_out import LeftOut
 from worker.corpora.documents import CorpusSource, Document
 
-IntRows: TypeAlias = NDArray[np.int32]
+IntRows: TypeAlias = Int32s
 DOCUMENTS_AT_ONCE, CHARACTERS_AT_ONCE = 64, 1 << 21
 """Texts that are tokenized together, at most; a tokenizer takes a hundred bytes for each token."""
 
@@ -84,12 +84,12 @@ class Excerpts:
         """How many there are."""
         return len(self._tokens)
 
-    def tokens(self, ordinals: range | NDArray[np.int64]) -> IntRows:
+    def tokens(self, ordinals: range | Int64s) -> IntRows:
         """Token ids [len(ordinals), context_length]."""
         index = slice(ordinals.start, ordinals.stop) if isinstance(ordinals, range) else ordinals
         return np.array(self._tokens[index])
 
-    def positions(self, ordinals: NDArray[np.int64]) -> NDArray[np.int64]:
+    def positions(self, ordinals: Int64s) -> Int64s:
         """(document ordinal, position in tokens) of each excerpt, [len(ordinals), 2]."""
         return np.array(self._places[ordinals])
 

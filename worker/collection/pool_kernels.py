@@ -1,16 +1,13 @@
 """Compiled loops that let excerpts into pools: what the pass and the checks of explanations have in common."""
 
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.domain.arrays import Bools, Float32s, Int32s, Int64s
 from worker.collection.best import EMPTY, LAST
 from worker.compiled_loops import compiled_loop
-
-Float32s: TypeAlias = NDArray[np.float32]
-Int32s: TypeAlias = NDArray[np.int32]
-Int64s: TypeAlias = NDArray[np.int64]
 
 _LAST = np.int64(LAST)
 _EMPTY = np.int64(EMPTY)
@@ -25,7 +22,7 @@ class Excerpts(NamedTuple):
     tokens: int
     ordinals: Int64s
     hashes: NDArray[np.uint32]
-    in_histogram: NDArray[np.bool_]
+    in_histogram: Bools
 
 
 class Pools(NamedTuple):

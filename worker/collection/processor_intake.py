@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 from jaxtyping import Float
-from numpy.typing import NDArray
 from torch import Tensor
 
+from app.domain.arrays import Int64s
 from worker.collection import kernels, pool_kernels
 from worker.collection.best import Best
 from worker.collection.bounds import HEADROOM_BITS, QUANTUM_BITS
@@ -85,7 +85,7 @@ class _Layer:
             self.carry(tokens.seen[full])
         self.occurrences[tokens.seen] += tokens.counts
 
-    def carry(self, rows: NDArray[np.int64]) -> None:
+    def carry(self, rows: Int64s) -> None:
         """Bring some rows of token sums into the state."""
         kernels.carry(rows, self.totals.token_sums, self._token_sums)
         self.occurrences[rows] = 0

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 from torch import Tensor
 
+from app.domain.arrays import Float64s, Int64s
 from app.queries.subjects import collections as stored
 from worker.collection.best import Best
 from worker.collection.draw import LayerDraw, Records, draw_layer
@@ -19,8 +19,7 @@ from worker.collection.plan import Excerpts
 from worker.collection.state import State, layer_bounds
 from worker.collection.statistics import LayerStatistics, LayerTokens, layer_statistics, layer_tokens
 
-Int64s: TypeAlias = NDArray[np.int64]
-InputWeights: TypeAlias = Callable[[int], NDArray[np.float64] | None]
+InputWeights: TypeAlias = Callable[[int], Float64s | None]
 """The input weights [N, D] of a layer's neurons, where they have any."""
 EXCERPTS_AT_ONCE = 4096
 

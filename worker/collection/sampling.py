@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from jaxtyping import Bool, Int32, Int64
-from numpy.typing import NDArray
 from torch import Tensor
 
+from app.domain.arrays import Int32s, Int64s
 from worker.collection.best import NEVER, sortable
 from worker.collection.bounds import TOP_SEEN, Bounds, pilot_size
 from worker.collection.chance import hash32
@@ -87,8 +87,8 @@ class BatchTokens:
 
     contexts: Int64[Tensor, "batch tokens"]
     rows: Int32[Tensor, "batch tokens"]
-    seen: NDArray[np.int64]
-    counts: NDArray[np.int64]
+    seen: Int64s
+    counts: Int64s
 
     @classmethod
     def of(cls, token_contexts: Int64[Tensor, "batch tokens"], rows: Int32[Tensor, "batch tokens"]) -> "BatchTokens":
@@ -107,7 +107,7 @@ class Excerpted:
     known_tokens: BatchTokens | None = None
 
     @classmethod
-    def of(cls, ordinals: NDArray[np.int64], sampling: Sampling, device: torch.device) -> "Excerpted":
+    def of(cls, ordinals: Int64s, sampling: Sampling, device: torch.device) -> "Excerpted":
         """The excerpts with these ordinals."""
         chosen = hash32(sampling.seed, _HISTOGRAM, ordinals).numpy().view(np.uint32) % sampling.histogram_every == 0
         return cls(
@@ -116,7 +116,7 @@ class Excerpted:
             torch.from_numpy(chosen),
         )
 
-    def reading(self, token_ids: NDArray[np.int32], rows: TokenRows) -> "Excerpted":
+    def reading(self, token_ids: Int32s, rows: TokenRows) -> "Excerpted":
         """The same with the numbers of their tokens [B, T]."""
         device = self.ordinals.device
         found = contexts(token_ids, self.ordinals.cpu().numpy())

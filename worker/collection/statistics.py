@@ -1,19 +1,17 @@
 """From a finished state to the statistics that are stored with a neuron."""
 
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
+from app.domain.arrays import Bools, Float32s, Float64s, Int32s, Int64s
 from app.domain.samples import PEAK_QUANTILES
 from worker.collection import exact
 from worker.collection.bounds import HEADROOM_BITS, HISTOGRAM_BINS, PEAK_BINS, QUANTUM_BITS, Bounds
 from worker.collection.state import LEADERS, State
 from worker.collection.token_sums import TokenRows
 
-Float64s: TypeAlias = NDArray[np.float64]
 LISTED_TOKENS = 128
 """Tokens that are stored with a neuron: those with the highest mean activation, and those that explain most of its
 variance over the corpus, which may be frequent tokens with a moderate mean; half of each."""
@@ -38,8 +36,8 @@ class LayerStatistics:
     maximum: Float64s
     firing_rate: Float64s
     peak_quantiles: Float64s
-    histogram_counts: NDArray[np.int64]
-    histogram_edges: NDArray[np.float32]
+    histogram_counts: Int64s
+    histogram_edges: Float32s
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +48,10 @@ class LayerTokens:
     occurrences in the corpus. ``known`` [N]: False for a neuron that moved farther than sums reach (``bounds``).
     """
 
-    token_ids: NDArray[np.int32]
-    means: NDArray[np.float32]
-    counts: NDArray[np.int64]
-    known: NDArray[np.bool_]
+    token_ids: Int32s
+    means: Float32s
+    counts: Int64s
+    known: Bools
 
 
 def layer_statistics(state: State, bounds: Bounds, layer: int) -> LayerStatistics:
@@ -94,7 +92,7 @@ def peak_quantiles(state: State, bounds: Bounds, layer: int) -> Float64s:
     return np.stack([_quantile(q, counts, edges, best, state.excerpts) for q in PEAK_QUANTILES], axis=1)
 
 
-def _quantile(q: float, counts: NDArray[np.int32], edges: Float64s, best: Float64s, n: int) -> Float64s:
+def _quantile(q: float, counts: Int32s, edges: Float64s, best: Float64s, n: int) -> Float64s:
     rank = q * (n - 1)
     from_top = (n - 1) - rank
     upper_rank = int(np.floor(from_top))
@@ -121,7 +119,7 @@ def _peak_edges(bounds: Bounds, maximum: Float64s) -> Float64s:
     return np.asarray(np.minimum(edges, maximum[:, None]))
 
 
-def _histogram_edges(bounds: Bounds, minimum: Float64s, maximum: Float64s) -> NDArray[np.float32]:
+def _histogram_edges(bounds: Bounds, minimum: Float64s, maximum: Float64s) -> Float32s:
     """[N, 51]; the end bins reach to the lowest and the highest value that was seen."""
     width = 1 / _numbers(bounds.value_scale)
     edges = _numbers(bounds.value_low)[:, None] + np.arange(HISTOGRAM_BINS + 1)[None, :] * width[:, None]
@@ -140,7 +138,7 @@ def layer_tokens(state: State, bounds: Bounds, layer: int, rows: TokenRows) -> L
         means = centre[own] + sums[:, own] / (per_unit[own] * rows.counts[:, None])
         parts.append(listed_tokens(means, rows.counts))
     order = np.concatenate([order for order, _ in parts], axis=1).T
-    highest: NDArray[np.float32] = np.concatenate([means for _, means in parts], axis=1).T.astype(np.float32)
+    highest: Float32s = np.concatenate([means for _, means in parts], axis=1).T.astype(np.float32)
     farthest = np.maximum(
         _numbers(state.tensors["maximum"][layer]) - centre, centre - _numbers(state.tensors["minimum"][layer])
     )
@@ -149,7 +147,7 @@ def layer_tokens(state: State, bounds: Bounds, layer: int, rows: TokenRows) -> L
     )
 
 
-def listed_tokens(means: Float64s, counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], Float64s]:
+def listed_tokens(means: Float64s, counts: Int64s) -> tuple[Int64s, Float64s]:
     """The rows [M, N] that are listed of ``means`` [R, N], and their means; rare ones come last.
 
     ``counts`` [R] are the tokens' occurrences in the corpus, the most frequent first. A token explains the more of a

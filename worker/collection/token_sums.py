@@ -9,8 +9,8 @@ order and grouping.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from app.domain.arrays import Int32s, Int64s
 from worker.collection.plan import Excerpts, Plan
 
 BYTES_PER_SUM = 12
@@ -28,9 +28,9 @@ class TokenRows:
     corpus, the most frequent first. ``n_others`` counts the occurrences of all others.
     """
 
-    rows: NDArray[np.int32]
-    token_ids: NDArray[np.int32]
-    counts: NDArray[np.int64]
+    rows: Int32s
+    token_ids: Int32s
+    counts: Int64s
     n_others: int
 
     @property
@@ -38,7 +38,7 @@ class TokenRows:
         """Rows of the sums, that of the other tokens with them."""
         return len(self.token_ids) + 1
 
-    def of(self, token_ids: NDArray[np.int32]) -> NDArray[np.int32]:
+    def of(self, token_ids: Int32s) -> Int32s:
         """The row of each token. Same shape."""
         return self.rows[token_ids]
 

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
+from app.domain.arrays import Bools, Int32s
 from app.domain.tokens import Vocabulary
 from worker.lexical.quoting import QUOTATION_MARKS
-
-BoolArray = NDArray[np.bool_]
 
 _MARKS = re.escape("".join(sorted(QUOTATION_MARKS)))
 
@@ -161,18 +159,18 @@ CLASSES: tuple[TokenClass, ...] = (
 class ClassedTokens:
     """What is known of each token of a vocabulary. All arrays are [V]."""
 
-    members: Mapping[str, BoolArray]
+    members: Mapping[str, Bools]
     cores: tuple[str, ...]
-    newline: BoolArray
-    breaks_line: BoolArray
+    newline: Bools
+    breaks_line: Bools
     """Holds a line break with nothing but white space after it."""
-    blank: BoolArray
-    starts_letter: BoolArray
-    ends_letter: BoolArray
-    opens: NDArray[np.int32]
+    blank: Bools
+    starts_letter: Bools
+    ends_letter: Bools
+    opens: Int32s
     """Opening minus closing brackets."""
-    quotes: NDArray[np.int32]
-    comment: BoolArray
+    quotes: Int32s
+    comment: Bools
 
 
 @lru_cache(maxsize=16)
@@ -195,7 +193,7 @@ def token_table(vocabulary: Vocabulary) -> ClassedTokens:
     )
 
 
-def _flags(values: Iterable[bool]) -> BoolArray:
+def _flags(values: Iterable[bool]) -> Bools:
     return np.fromiter(values, dtype=np.bool_)
 
 

@@ -7,21 +7,16 @@ excerpts of their stratum, and the table's tokens for all their occurrences.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from app.domain.activations import ActivationRecord, NeuronRecords
+from app.domain.arrays import Float64s, Int32s
 from app.domain.estimates import DrawnExcerpt, weigh
 from app.domain.samples import SampleKind
 from app.domain.token_table import TokenTable
 from app.domain.tokens import Vocabulary
 from worker.lexical.matching import Block
-
-Vector: TypeAlias = NDArray[np.float64]
-Matrix: TypeAlias = NDArray[np.float64]
-Int64s: TypeAlias = NDArray[np.int64]
 
 VIEWS = ("train", "calibration", "corpus")
 CORPUS = VIEWS.index("corpus")
@@ -56,9 +51,9 @@ class Evidence:
 
     block: Block
     table: Block
-    activations: Vector
-    weights: Matrix
-    importance: Vector
+    activations: Float64s
+    weights: Float64s
+    importance: Float64s
     n_train: int
     """Rows of the train records, which come first."""
 
@@ -93,12 +88,12 @@ def evidence_of(groups: Sequence[Group], records: NeuronRecords, vocabulary: Voc
     )
 
 
-def _fold_weights(groups: Sequence[Group], fold: int) -> Vector:
+def _fold_weights(groups: Sequence[Group], fold: int) -> Float64s:
     """The weight of every token of all groups laid end to end in one of the two folds. [N]"""
     return np.concatenate([_group_weights(group, fold) for group in groups])
 
 
-def _group_weights(group: Group, fold: int) -> Vector:
+def _group_weights(group: Group, fold: int) -> Float64s:
     """The same weight for each of the group's tokens in this fold. A single record is in both."""
     lengths = np.array([len(r.token_ids) for r in group.records], dtype=np.int64)
     dealt = np.arange(len(lengths)) % 2 == fold
@@ -107,7 +102,7 @@ def _group_weights(group: Group, fold: int) -> Vector:
     return weights * (group.weight / max(float(weights.sum()), 1.0))
 
 
-def _corpus_weights(shown: Sequence[ActivationRecord], records: NeuronRecords) -> Vector:
+def _corpus_weights(shown: Sequence[ActivationRecord], records: NeuronRecords) -> Float64s:
     """The number of excerpts of the corpus that each record represents; random ones weigh 1 without a probability."""
     weights = np.zeros(len(shown))
     drawn = [i for i, r in enumerate(shown) if r.probability is not None and r.stratum is not None]
@@ -126,7 +121,7 @@ def _corpus_weights(shown: Sequence[ActivationRecord], records: NeuronRecords) -
     return weights
 
 
-def _table(tokens: TokenTable | None, unit: float) -> tuple[NDArray[np.int32], Vector, Vector]:
+def _table(tokens: TokenTable | None, unit: float) -> tuple[Int32s, Float64s, Float64s]:
     """The tokens of the table that explain most variance: ids, means on the scale 0..10, shares of the corpus."""
     if tokens is None or not len(tokens.token_ids):
         return np.zeros(0, dtype=np.int32), np.zeros(0), np.zeros(0)
@@ -138,8 +133,8 @@ def _table(tokens: TokenTable | None, unit: float) -> tuple[NDArray[np.int32], V
 
 
 def _by_token(
-    ids: NDArray[np.int32], values: Vector, corpus: Vector, table: tuple[NDArray[np.int32], Vector, Vector]
-) -> tuple[Vector, Vector, Vector]:
+    ids: Int32s, values: Float64s, corpus: Float64s, table: tuple[Int32s, Float64s, Float64s]
+) -> tuple[Float64s, Float64s, Float64s]:
     """Weights of the corpus's view such that every token of the table has its true share and its true mean.
 
     A token's occurrences among the records keep a part of the share that grows with their number; the rest is the

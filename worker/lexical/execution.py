@@ -1,20 +1,18 @@
 """Compiled loops that find what a program claims. A tile is some whole excerpts, laid end to end."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.domain.activations import IntArray
+from app.domain.arrays import Bools, Int32s, Int64s
 from app.domain.tokens import Vocabulary
 from worker.compiled_loops import compiled_loop
 from worker.lexical.grammar import SHORTLY, Reach, Spot
 from worker.lexical.matching import Block
 from worker.lexical.programs import ANY_CASE, EXACT, REACHES, SPOTS, Program
 
-Int32s: TypeAlias = NDArray[np.int32]
-Int64s: TypeAlias = NDArray[np.int64]
 _NEXT, _SECOND, _SHORTLY, _LINE, _ANYWHERE, _BEFORE = (
     REACHES.index(reach)
     for reach in (Reach.NEXT, Reach.SECOND, Reach.SHORTLY, Reach.LINE, Reach.ANYWHERE, Reach.BEFORE)
@@ -31,7 +29,7 @@ class Tile(NamedTuple):
     are bits. Target i is at ``offsets[i]`` up to ``offsets[i + 1]``: its first and its last token.
     """
 
-    ids: IntArray
+    ids: Int32s
     begins: Int32s
     ends: Int32s
     spots: Int32s
@@ -50,7 +48,7 @@ class Scratch(NamedTuple):
     """One number: the highest stamp in use."""
 
 
-def tile_of(excerpts: Sequence[IntArray], vocabulary: Vocabulary, program: Program) -> Tile:
+def tile_of(excerpts: Sequence[Int32s], vocabulary: Vocabulary, program: Program) -> Tile:
     """Whole excerpts of token ids [T_i], laid end to end, with all targets found."""
     block = Block(excerpts, vocabulary)
     lengths = np.array([len(e) for e in excerpts], dtype=np.int64)
@@ -79,7 +77,7 @@ def scratch_for(n: int) -> Scratch:
 @compiled_loop
 def find_targets(
     program: Program,
-    tokens: tuple[IntArray, Int32s, NDArray[np.bool_]],
+    tokens: tuple[Int32s, Int32s, Bools],
     cursors: Int32s,
     firsts: Int32s,
     lasts: Int32s,
@@ -107,7 +105,7 @@ def find_targets(
 def _find_texts(
     program: Program,
     root: int,
-    tokens: tuple[IntArray, Int32s, NDArray[np.bool_]],
+    tokens: tuple[Int32s, Int32s, Bools],
     first: int,
     cursors: Int32s,
     found: tuple[Int32s, Int32s],

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from app.domain.activations import FloatArray, IntArray
+from app.domain.arrays import Bools, Float32s, Int32s, Int64s
 from app.domain.tokens import Vocabulary
-from worker.lexical.classes import BoolArray, token_table
+from worker.lexical.classes import token_table
 from worker.lexical.grammar import (
     EARLY,
     NOT,
@@ -25,10 +24,10 @@ from worker.lexical.grammar import (
     Target,
 )
 
-Positions = NDArray[np.int64]
+Positions = Int64s
 
 
-def affixed_tokens(target: Affixed, cores: Sequence[str]) -> BoolArray:
+def affixed_tokens(target: Affixed, cores: Sequence[str]) -> Bools:
     """Which texts, without surrounding white space, are letters only and have this part. [len(cores)]"""
     tests = {AffixKind.PREFIX: str.startswith, AffixKind.SUFFIX: str.endswith, AffixKind.INFIX: str.__contains__}
     test = tests[target.kind]
@@ -38,7 +37,7 @@ def affixed_tokens(target: Affixed, cores: Sequence[str]) -> BoolArray:
 class Block:
     """Excerpts of token ids [T_i] laid end to end, N tokens in all. No condition looks beyond its excerpt."""
 
-    def __init__(self, excerpts: Sequence[IntArray], vocabulary: Vocabulary) -> None:
+    def __init__(self, excerpts: Sequence[Int32s], vocabulary: Vocabulary) -> None:
         lengths = np.array([len(e) for e in excerpts], dtype=np.int64)
         self.table = token_table(vocabulary)
         self.ids = np.concatenate(excerpts) if len(excerpts) else np.zeros(0, dtype=np.int32)
@@ -48,13 +47,13 @@ class Block:
         self.start = np.repeat(self.ends - lengths, lengths)
         """Index of the first token of each token's excerpt."""
         self._vocabulary = vocabulary
-        self._targets: dict[Target, BoolArray] = {}
+        self._targets: dict[Target, Bools] = {}
 
     def token(self, token_id: int) -> bytes:
         """The bytes of a token."""
         return self._vocabulary.tokens[token_id]
 
-    def predict(self, clauses: Sequence[Clause]) -> FloatArray:
+    def predict(self, clauses: Sequence[Clause]) -> Float32s:
         """Expected activations 0..10: the strongest clause that matches, 0 where a negative clause matches. [N]"""
         expected = np.zeros(self.n, dtype=np.float32)
         silenced = np.zeros(self.n, dtype=np.bool_)
@@ -67,34 +66,34 @@ class Block:
         expected[silenced] = 0
         return expected
 
-    def matches(self, clause: Clause) -> BoolArray:
+    def matches(self, clause: Clause) -> Bools:
         """Tokens that the clause is about. [N]"""
         found = self.any_of(clause.targets)
         for condition in clause.conditions:
             found = found & self.condition(condition)
         return found
 
-    def any_of(self, targets: Sequence[Target]) -> BoolArray:
+    def any_of(self, targets: Sequence[Target]) -> Bools:
         """Tokens that are one of these targets; of a sequence, its last token. [N]"""
         found = self.target(targets[0])
         for target in targets[1:]:
             found = found | self.target(target)
         return found
 
-    def target(self, target: Target) -> BoolArray:
+    def target(self, target: Target) -> Bools:
         """Tokens that are this target. [N]"""
         if target not in self._targets:
             self._targets[target] = self._find(target)
         return self._targets[target]
 
-    def _find(self, target: Target) -> BoolArray:
+    def _find(self, target: Target) -> Bools:
         if isinstance(target, Named):
             return self.table.members[target.name][self.ids]
         if isinstance(target, Affixed):
             return self._affixed(target)
         return self._quoted(target)[1]
 
-    def _affixed(self, target: Affixed) -> BoolArray:
+    def _affixed(self, target: Affixed) -> Bools:
         known, index = np.unique(self.ids, return_inverse=True)
         return affixed_tokens(target, [self.table.cores[i] for i in known.tolist()])[index]
 
@@ -110,7 +109,7 @@ class Block:
         ends[offsets[1:][::-1]] = self.index[::-1]
         return joined, joined.lower(), starts, ends
 
-    def _quoted(self, target: Quoted) -> tuple[BoolArray, BoolArray]:
+    def _quoted(self, target: Quoted) -> tuple[Bools, Bools]:
         """First and last tokens of every occurrence of the text. [N] each"""
         first, last = np.zeros(self.n, dtype=np.bool_), np.zeros(self.n, dtype=np.bool_)
         exact, lowered, starts, ends = self._bytes
@@ -130,20 +129,20 @@ class Block:
             at = haystack.find(text, at + 1)
         return first, last
 
-    def condition(self, condition: Condition) -> BoolArray:
+    def condition(self, condition: Condition) -> Bools:
         """Tokens that meet this condition. [N]"""
         if isinstance(condition, Spot):
             return self.spot(condition)
         return self.near(condition.reach, self._neighbours(condition))
 
-    def _neighbours(self, condition: Near) -> BoolArray:
+    def _neighbours(self, condition: Near) -> Bools:
         """Where the neighbours are: the token next to them counts, so of a sequence its near end."""
         if condition.reach is not Reach.BEFORE:
             return self.any_of(condition.targets)
         firsts = [self._quoted(t)[0] if isinstance(t, Quoted) else self.target(t) for t in condition.targets]
         return np.asarray(np.logical_or.reduce(firsts))
 
-    def near(self, reach: Reach, neighbours: BoolArray) -> BoolArray:
+    def near(self, reach: Reach, neighbours: Bools) -> Bools:
         """Tokens that have one of these tokens [N] at this reach. [N]"""
         if reach is Reach.NEXT:
             return self.shifted(neighbours, 1)
@@ -160,13 +159,13 @@ class Block:
             return (last >= self.start) & (last > self._last_newline)
         return last >= self.start
 
-    def shifted(self, flags: BoolArray, distance: int) -> BoolArray:
+    def shifted(self, flags: Bools, distance: int) -> Bools:
         """Tokens that have a flagged token this far before them in the same excerpt. [N]"""
         found = np.zeros(self.n, dtype=np.bool_)
         found[distance:] = flags[:-distance] & (self.index[distance:] - distance >= self.start[distance:])
         return found
 
-    def _last(self, flags: BoolArray) -> Positions:
+    def _last(self, flags: Bools) -> Positions:
         """Index of the last flagged token before each token, -1 without; it may be in an earlier excerpt."""
         marked = np.where(flags, self.index, -1)
         before = np.empty(self.n, dtype=np.int64)
@@ -178,12 +177,12 @@ class Block:
     def _last_newline(self) -> Positions:
         return self._last(self.table.newline[self.ids])
 
-    def spot(self, spot: Spot) -> BoolArray:
+    def spot(self, spot: Spot) -> Bools:
         """Tokens that meet a condition that names no neighbour. [N]"""
         return self._spots[spot]
 
     @cached_property
-    def _spots(self) -> dict[Spot, BoolArray]:
+    def _spots(self) -> dict[Spot, Bools]:
         table, ids = self.table, self.ids
         letters = table.starts_letter[ids] & self.shifted(table.ends_letter[ids], 1)
         return {
@@ -199,13 +198,13 @@ class Block:
             Spot.LATE: self.index - self.start >= EARLY,
         }
 
-    def _line_start(self) -> BoolArray:
+    def _line_start(self) -> Bools:
         """Tokens with nothing but white space between them and the last line break."""
         breaks = self._last(self.table.breaks_line[self.ids])
         solid = self._last(~self.table.blank[self.ids])
         return (breaks >= self.start) & (breaks >= solid) & ~self.table.blank[self.ids]
 
-    def _depth(self) -> NDArray[np.int64]:
+    def _depth(self) -> Int64s:
         """Unclosed opening brackets before each token, counted from the excerpt's start; never below 0."""
         steps = self.table.opens[self.ids].astype(np.int64)
         total = np.concatenate([[0], np.cumsum(steps)])[:-1] if self.n else np.zeros(0, dtype=np.int64)
@@ -215,21 +214,21 @@ class Block:
             depth[begin:end] = own - np.minimum.accumulate(own)
         return depth
 
-    def _in_quotes(self) -> BoolArray:
+    def _in_quotes(self) -> Bools:
         """An odd number of quotation marks before the token on its line."""
         marks = np.concatenate([[0], np.cumsum(self.table.quotes[self.ids])]).astype(np.int64)
         line = np.maximum(self.start, self._last_newline + 1)
-        inside: BoolArray = (marks[self.index] - marks[line]) % 2 == 1
+        inside: Bools = (marks[self.index] - marks[line]) % 2 == 1
         return inside
 
-    def _repeated(self) -> BoolArray:
+    def _repeated(self) -> Bools:
         keys = self.start * (int(self.ids.max(initial=0)) + 1) + self.ids
         _, first = np.unique(keys, return_index=True)
         found = np.ones(self.n, dtype=np.bool_)
         found[first] = False
         return found
 
-    def _indented(self) -> BoolArray:
+    def _indented(self) -> Bools:
         """The line's break was followed by blanks: ``\\n`` with spaces, or a blank token after it."""
         indents = self.table.members["indentation"][self.ids]
         broken = self._last_newline >= self.start

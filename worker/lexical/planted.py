@@ -11,9 +11,9 @@ from math import log
 
 import numpy as np
 
-from app.domain.activations import IntArray
+from app.domain.arrays import Bools, Int32s
 from app.domain.tokens import Vocabulary
-from worker.lexical.classes import CLASSES, BoolArray
+from worker.lexical.classes import CLASSES
 from worker.lexical.grammar import (
     ANY,
     NOT,
@@ -67,7 +67,7 @@ class Peer:
 class Planter:
     """Makes wrong explanations of one layer's neurons. ``excerpts`` represent the text that claims are counted in."""
 
-    def __init__(self, excerpts: Sequence[IntArray], vocabulary: Vocabulary) -> None:
+    def __init__(self, excerpts: Sequence[Int32s], vocabulary: Vocabulary) -> None:
         self._block = Block(excerpts, vocabulary)
 
     def planted(
@@ -119,7 +119,7 @@ class Planter:
                 best, distance = tried, off
         return best
 
-    def _claimed(self, clauses: Sequence[Clause]) -> BoolArray:
+    def _claimed(self, clauses: Sequence[Clause]) -> Bools:
         """The tokens of the block that are expected above 0."""
         return np.asarray(self._block.predict(clauses) > 0)
 

@@ -5,17 +5,17 @@ of ``matching.Block``, which looks at one explanation at a time and is what a re
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, TypeAlias, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.domain.arrays import Bools, Int32s
 from app.domain.tokens import Vocabulary
 from worker.lexical.classes import token_table
 from worker.lexical.grammar import Affixed, Clause, Named, Near, Quoted, Reach, Spot, Target
 from worker.lexical.matching import affixed_tokens
 
-Int32s: TypeAlias = NDArray[np.int32]
 REACHES = tuple(Reach)
 SPOTS = tuple(Spot)
 """The codes of reaches and spots are their ranks here; a spot's bit is 1 << rank."""
@@ -36,7 +36,7 @@ class Trie(NamedTuple):
     children: Int32s
     ends: Int32s
     targets: Int32s
-    spaced: NDArray[np.bool_]
+    spaced: Bools
 
 
 class Tokens(NamedTuple):
@@ -50,7 +50,7 @@ class Tokens(NamedTuple):
     offsets: Int32s
     held: Int32s
     members: Int32s
-    newline: NDArray[np.bool_]
+    newline: Bools
 
 
 class Clauses(NamedTuple):
@@ -177,7 +177,7 @@ def _tokens(others: Sequence[tuple[Target, int]], vocabulary: Vocabulary) -> Tok
     )
 
 
-def _affixed(target: Target, vocabulary: Vocabulary) -> NDArray[np.bool_]:
+def _affixed(target: Target, vocabulary: Vocabulary) -> Bools:
     if not isinstance(target, Affixed):
         raise TypeError(f"{target!r} is no affix")
     return affixed_tokens(target, token_table(vocabulary).cores)

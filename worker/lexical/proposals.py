@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from app.domain.arrays import Float64s
 from worker.lexical.classes import CLASSES, TokenClass
-from worker.lexical.evidence import CORPUS, Evidence, Vector
+from worker.lexical.evidence import CORPUS, Evidence
 from worker.lexical.grammar import ANY, Affixed, AffixKind, Condition, Named, Near, Quoted, Reach, Spot, Target
 from worker.lexical.matching import Block, Positions
 
@@ -78,7 +79,7 @@ def _is_told(block: Block, token_class: TokenClass) -> bool:
     return sum(core in token_class.telltale for core in cores) > _TOLD * len(cores)
 
 
-def _sequences(block: Block, active: Positions, weights: Vector) -> list[bytes]:
+def _sequences(block: Block, active: Positions, weights: Float64s) -> list[bytes]:
     """What several tokens spell together where a word goes on, from the word's beginning, in at least two excerpts."""
     inside = block.spot(Spot.IN_WORD)
     totals: Counter[bytes] = Counter()
@@ -96,14 +97,14 @@ def _sequences(block: Block, active: Positions, weights: Vector) -> list[bytes]:
     return found[:MOST_SEQUENCES]
 
 
-def _active(activations: Vector) -> Positions:
+def _active(activations: Float64s) -> Positions:
     """Positions where the neuron fires, the strongest first."""
     order = np.argsort(-activations, kind="stable")[:MOST_ACTIVE]
     active: Positions = order[activations[order] >= ACTIVE_SHARE * activations[order[0]]]
     return active
 
 
-def _heaviest(block: Block, positions: Positions, weights: Vector, most: int) -> list[bytes]:
+def _heaviest(block: Block, positions: Positions, weights: Float64s, most: int) -> list[bytes]:
     """The distinct tokens at these positions, those with the greatest summed activation first."""
     totals: Counter[int] = Counter()
     for token_id, weight in zip(block.ids[positions].tolist(), weights.tolist(), strict=True):
@@ -141,7 +142,7 @@ def _affixes(tokens: Sequence[bytes]) -> list[Affixed]:
     return sorted(common, key=lambda a: (-len(shared[a]), -len(a.text), a))[:MOST_AFFIXES]
 
 
-def _conditions(block: Block, active: Positions, weights: Vector) -> list[Condition]:
+def _conditions(block: Block, active: Positions, weights: Float64s) -> list[Condition]:
     spots: list[Condition] = [s for s in Spot if block.spot(s)[active].sum() >= min(2, len(active))]
     near: list[Condition] = []
     for distance, reach in ((1, Reach.NEXT), (2, Reach.SECOND)):
@@ -158,7 +159,7 @@ def _conditions(block: Block, active: Positions, weights: Vector) -> list[Condit
     return spots + near + _neighbours(block, Reach.LINE, spans, weights)
 
 
-def _neighbours(block: Block, reach: Reach, spans: Sequence[tuple[int, int]], weights: Vector) -> list[Condition]:
+def _neighbours(block: Block, reach: Reach, spans: Sequence[tuple[int, int]], weights: Float64s) -> list[Condition]:
     """The tokens that stand in many of the spans (first to last position), in more than one excerpt.
 
     The heaviest few may stand in one excerpt alone.

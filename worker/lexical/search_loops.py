@@ -1,15 +1,12 @@
 """Compiled loops of the search for a sentence: what each claim would add to the correlation in every view."""
 
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from app.domain.arrays import Bools, Float64s, Int64s
 from worker.compiled_loops import compiled_loop
 
-Float64s: TypeAlias = NDArray[np.float64]
-Int64s: TypeAlias = NDArray[np.int64]
-Bools: TypeAlias = NDArray[np.bool_]
 SMALLEST_VARIANCE = 1e-9
 
 
@@ -30,7 +27,7 @@ class Weighted(NamedTuple):
     importance: Float64s
 
 
-def lists_of(flags: NDArray[np.bool_]) -> Lists:
+def lists_of(flags: Bools) -> Lists:
     """The columns that are set in each row of flags [R, K]."""
     offsets = np.concatenate([[0], np.cumsum(flags.sum(axis=1))]).astype(np.int64)
     return Lists(offsets, np.nonzero(flags)[1].astype(np.int64))

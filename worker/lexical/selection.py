@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.domain.arrays import Bools, Float64s, Int64s
 from worker.lexical.evidence import CORPUS, Evidence
 from worker.lexical.grammar import (
     Affixed,
@@ -28,10 +28,6 @@ from worker.lexical.wording import (
     is_odd,
     quoted_alike,
 )
-
-Float64s: TypeAlias = NDArray[np.float64]
-Int64s: TypeAlias = NDArray[np.int64]
-Flags: TypeAlias = NDArray[np.bool_]
 
 LEVELS = (0, 1, 3, 7)
 """Strengths that it writes: "very weakly", "weakly" and no word. With two more, every second claim begins with another
@@ -150,7 +146,7 @@ class Search:
         target, condition, level = np.unravel_index(int(np.argmax(worth)), worth.shape)
         return Item(int(target), int(condition), int(level)), float(worth[target, condition, level])
 
-    def _stated(self) -> Flags:
+    def _stated(self) -> Bools:
         """Which levels say what the neuron does on what a claim adds, or little more. [K, C, L]
 
         Over the corpus, where its view knows the claim, else in the other views.
@@ -191,7 +187,7 @@ class Search:
                 )
         return price
 
-    def _same_text(self, target: int) -> Flags:
+    def _same_text(self, target: int) -> Bools:
         """The targets that quote what this one quotes: one token is never quoted twice. [K]"""
         return np.asarray(self._words.keys == self._words.keys[target], dtype=np.bool_)
 
@@ -285,7 +281,7 @@ class _Words:
     neighbour: Float64s
     keys: NDArray[np.object_]
     """[K]; the same for targets that quote the same text."""
-    absurd: Flags
+    absurd: Bools
     """[K, C]; which target no reader would expect under which condition."""
 
     @classmethod

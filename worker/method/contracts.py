@@ -10,7 +10,8 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
-from app.domain.activations import ActivationRecord, FloatArray, IntArray, NeuronRecords, SampleKind, Split
+from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind, Split
+from app.domain.arrays import Float32s, Int32s
 from app.domain.results import ScoreResult, SimulatedExcerpt
 from app.domain.sites import Site
 from app.domain.steps.simulators import calibration_records
@@ -111,7 +112,7 @@ class Simulator(Protocol):
     version: int
 
     def simulate(
-        self, text: str, excerpts: Sequence[tuple[int, IntArray]], vocabulary: Vocabulary
+        self, text: str, excerpts: Sequence[tuple[int, Int32s]], vocabulary: Vocabulary
     ) -> tuple[SimulatedExcerpt, ...]:
         """Expected activations (0..10) for each (excerpt id, token ids [T]), in the same order.
 
@@ -149,7 +150,7 @@ class ScoredExcerpt:
     unit: float = 1.0
 
     @property
-    def predicted(self) -> FloatArray | None:
+    def predicted(self) -> Float32s | None:
         """The expected activations in the model's units [T], None where the simulation failed."""
         expected = self.simulated.expected
         return None if expected is None else (expected * self.unit).astype(np.float32)

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol, TypeVar, runtime_checkable
 
-from app.domain.activations import ActivationRecord, FloatArray, IntArray
+from app.domain.activations import ActivationRecord
+from app.domain.arrays import Float32s, Int32s
 from app.errors import MethodError
 from worker.method.contracts import NeuronTask, Services
 
@@ -16,11 +17,11 @@ class SubjectOfCorpus(Protocol):
         """The subject's name in addresses."""
         ...
 
-    def corpus_excerpts(self, n: int, *, seed: int) -> Sequence[IntArray]:
+    def corpus_excerpts(self, n: int, *, seed: int) -> Sequence[Int32s]:
         """Up to ``n`` random excerpts of the collected corpus [T], no two the same; none where its text is not kept."""
         ...
 
-    def excerpt_activations(self, excerpts: Sequence[IntArray], *, layer: int, index: int) -> tuple[FloatArray, ...]:
+    def excerpt_activations(self, excerpts: Sequence[Int32s], *, layer: int, index: int) -> tuple[Float32s, ...]:
         """One neuron's activations on each of N excerpts [T], [T] each."""
         ...
 
@@ -33,17 +34,17 @@ class LiveSubject(SubjectOfCorpus, Protocol):
         """One neuron's activations on each text, cut to the context length; excerpt ids -1, -2, ..."""
         ...
 
-    def peaks(self, text: str) -> tuple[IntArray, tuple[tuple[FloatArray, IntArray], ...]]:
+    def peaks(self, text: str) -> tuple[Int32s, tuple[tuple[Float32s, Int32s], ...]]:
         """The tokens [T] of a text, cut to the context length, and of each layer's N neurons peak [N] and token [N]."""
         ...
 
-    def contexts(self, excerpts: Sequence[IntArray], positions: Sequence[int], *, layer: int) -> FloatArray:
+    def contexts(self, excerpts: Sequence[Int32s], positions: Sequence[int], *, layer: int) -> Float32s:
         """The hidden state behind a layer at one position of each of N excerpts [T]. [N, D]"""
         ...
 
     def log_probabilities(
-        self, excerpt: IntArray, *, layer: int, index: int, activations: FloatArray | None = None
-    ) -> FloatArray:
+        self, excerpt: Int32s, *, layer: int, index: int, activations: Float32s | None = None
+    ) -> Float32s:
         """Log-probabilities of the next token at every position of an excerpt [T]. [T, V], nats.
 
         With ``activations`` [T], in the model's units, these replace the neuron's own.

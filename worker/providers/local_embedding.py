@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from app.domain.activations import FloatArray
+from app.domain.arrays import Float32s
 from app.errors import CheckpointError
 from worker.checkpoints import read_encoder, read_tokenizer, weights_digest
 from worker.devices import first_device
@@ -65,7 +65,7 @@ class LocalEmbedder:
         found: torch.device = self._model.device
         return found
 
-    def embed(self, texts: Sequence[str]) -> FloatArray:
+    def embed(self, texts: Sequence[str]) -> Float32s:
         """The means of hidden states, float32 [texts, hidden size], not scaled. Nothing is read as a special token."""
         encoded = [
             list(
@@ -87,5 +87,5 @@ class LocalEmbedder:
             hidden = self._model(input_ids=tokens, attention_mask=mask).last_hidden_state.float()
             weights = mask.unsqueeze(-1).float()
             means = (hidden * weights).sum(dim=1) / weights.sum(dim=1)
-        found: FloatArray = means.cpu().numpy().astype(np.float32)
+        found: Float32s = means.cpu().numpy().astype(np.float32)
         return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from app.db import Sessions, transaction
-from app.domain.activations import FloatArray
+from app.domain.arrays import Float32s
 from app.domain.embeddings import EmbeddingSource, embedded_part, unit_vectors
 from app.domain.language_models import Outcome
 from app.errors import Conflict, ProviderError
@@ -37,7 +37,7 @@ class Embedder(Protocol):
     digest: str
     """Tells the model from others of its source."""
 
-    def embed(self, texts: Sequence[str], *, dimensions: int | None, task: EmbeddingTask) -> FloatArray:
+    def embed(self, texts: Sequence[str], *, dimensions: int | None, task: EmbeddingTask) -> Float32s:
         """Embeddings scaled to length 1, float32 [texts, dimensions]. Raises ProviderError for unusable ones."""
         ...
 
@@ -88,7 +88,7 @@ class _Folder:
         self._name, self._model = name, model
         self.digest = model.digest
 
-    def embed(self, texts: Sequence[str], *, dimensions: int | None, task: EmbeddingTask) -> FloatArray:
+    def embed(self, texts: Sequence[str], *, dimensions: int | None, task: EmbeddingTask) -> Float32s:
         rows = self._model.embed([embedded_part(text) for text in texts])
         task.tick()
         return _checked(self._name, rows.tolist(), len(texts), dimensions)
@@ -99,7 +99,7 @@ class _Endpoint:
         self._providers, self._name, self._model = providers, name, model
         self.digest = digest
 
-    def embed(self, texts: Sequence[str], *, dimensions: int | None, task: EmbeddingTask) -> FloatArray:
+    def embed(self, texts: Sequence[str], *, dimensions: int | None, task: EmbeddingTask) -> Float32s:
         # Opened anew each time: it would remember all embeddings of the task, and a disabled endpoint is noticed.
         provider = self._providers.for_task(self._name, task.id, task.tick)
         parser = EmbeddingParser(len(texts), dimensions)
@@ -127,7 +127,7 @@ class EmbeddingParser:
         unit_vectors(reply.vectors, n=self.n, dimensions=self.dimensions)
 
 
-def _checked(name: str, rows: Sequence[Sequence[float]], n: int, dimensions: int | None) -> FloatArray:
+def _checked(name: str, rows: Sequence[Sequence[float]], n: int, dimensions: int | None) -> Float32s:
     try:
         return unit_vectors(rows, n=n, dimensions=dimensions)
     except ValueError as error:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from app.db import Sessions, transaction
-from app.domain.activations import FloatArray
+from app.domain.arrays import Float32s
 from app.domain.embeddings import EmbeddingSource, text_digest
 from app.queries.embeddings.store import (
     EmbeddedText,
@@ -151,7 +151,7 @@ class QueryEmbeddingHandler:
             model = model_of(session, source=source, digest=digest)
             return None if model is None else model.dimensions
 
-    def _store(self, source: EmbeddingSource, digest: str, text: str, embedding: FloatArray) -> None:
+    def _store(self, source: EmbeddingSource, digest: str, text: str, embedding: Float32s) -> None:
         with transaction(self._sessions) as session:
             model = choose_model(session, source=source, digest=digest, dimensions=len(embedding))
             store_query(session, model_id=model.id, digest=text_digest(text), embedding=embedding)

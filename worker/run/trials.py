@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from app.db import Sessions, transaction
-from app.domain.activations import NORMALISED_MAXIMUM, FloatArray, IntArray
+from app.domain.activations import NORMALISED_MAXIMUM
+from app.domain.arrays import Float32s, Int32s, Int64s
 from app.domain.tokens import Vocabulary
 from app.domain.trials import MOST_FIRING, FiringNeuron, FiringResult, TrialResult
 from app.queries.neurons.records import neuron_records, vocabulary
@@ -60,7 +60,7 @@ class TrialHandler:
                 return trial, max(0.0, trial.maximum)
             return trial, neuron_records(session, neuron_id=neuron_id).level_10
 
-    def _expected(self, trial: TrialInput, token_ids: IntArray) -> tuple[list[float] | None, str | None]:
+    def _expected(self, trial: TrialInput, token_ids: Int32s) -> tuple[list[float] | None, str | None]:
         """What the explanation expects, or why there is nothing to show."""
         if trial.explanation is None:
             return None, None
@@ -116,12 +116,12 @@ class FiringHandler:
         )
         return Done(result=result.as_json())
 
-    def _maxima(self, subject_id: int, widths: Sequence[int]) -> list[FloatArray]:
+    def _maxima(self, subject_id: int, widths: Sequence[int]) -> list[Float32s]:
         with transaction(self._sessions) as session:
             return neuron_maxima(session, subject_id=subject_id, widths=widths)
 
 
-def _firing(at: int, starts: NDArray[np.int64], peak: float, token: int, share: float) -> FiringNeuron:
+def _firing(at: int, starts: Int64s, peak: float, token: int, share: float) -> FiringNeuron:
     """The neuron at an index over all layers, whose first indices are ``starts``."""
     layer = int(np.searchsorted(starts, at, side="right")) - 1
     return FiringNeuron(layer, at - int(starts[layer]), peak, token, share)

@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from app.domain.activations import ActivationRecord, FloatArray, NeuronRecords
+from app.domain.activations import ActivationRecord, NeuronRecords
+from app.domain.arrays import Float32s, Float64s
 from app.domain.divergence import ablation_score, jensen_shannon
 from app.domain.results import TOP_AND_RANDOM, ScoreResult
 from app.domain.scores import Estimate
@@ -18,7 +18,7 @@ from worker.method.contracts import NeuronTask, ScoredExcerpt, Services
 from worker.method.live import LiveSubject, live_subject, same_subject
 from worker.scorers.samples import STRATA, scored, why_not
 
-Divergences = NDArray[np.float64]
+Divergences = Float64s
 
 
 class AblationScorer:
@@ -67,12 +67,12 @@ class AblationScorer:
         return (replace(result, token_lookup_baseline=baseline.value),)
 
     def _divergences(
-        self, record: ActivationRecord, task: NeuronTask, replacements: Sequence[FloatArray]
+        self, record: ActivationRecord, task: NeuronTask, replacements: Sequence[Float32s]
     ) -> tuple[Divergences, ...]:
         """Per token, how far each replacement moves the output. [T] each"""
         subject = same_subject(self.subject, task)
 
-        def output(activations: FloatArray | None) -> FloatArray:
+        def output(activations: Float32s | None) -> Float32s:
             return subject.log_probabilities(
                 record.token_ids, layer=task.layer, index=task.index, activations=activations
             )
@@ -81,5 +81,5 @@ class AblationScorer:
         return tuple(jensen_shannon(real, output(replaced)) for replaced in replacements)
 
 
-def _constant(value: float, like: FloatArray) -> FloatArray:
+def _constant(value: float, like: Float32s) -> Float32s:
     return np.full(like.shape, value, dtype=np.float32)

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from app.domain.activations import FloatArray, IntArray, NeuronRecords
+from app.domain.activations import NeuronRecords
+from app.domain.arrays import Bools, Float32s, Float64s, Int32s
 from app.domain.executed import FIRING_LEVEL, firing_threshold
 from app.domain.intervals import SHARE, bootstrap_interval, share_interval
 from app.domain.judgements import share
@@ -21,8 +21,6 @@ from app.errors import MethodError
 from worker.method.contracts import CannotSimulate, NeuronTask, ScoredExcerpt, Services, Simulator
 from worker.method.live import SubjectOfCorpus, live_subject, same_subject
 from worker.scorers.samples import scored
-
-Float64s = NDArray[np.float64]
 
 
 class FoundTextsScorer:
@@ -72,7 +70,7 @@ class FoundTextsScorer:
         chosen = np.random.default_rng(task.seed).permutation(places)[: self._n_shown]
         return (self._precision(text, task, [searched[place] for place in chosen]), frequency)
 
-    def _precision(self, text: str, task: NeuronTask, shown: Sequence[IntArray]) -> ScoreResult:
+    def _precision(self, text: str, task: NeuronTask, shown: Sequence[Int32s]) -> ScoreResult:
         try:
             simulated = self._simulator.simulate(
                 text, [(-1 - rank, ids) for rank, ids in enumerate(shown)], task.vocabulary
@@ -90,7 +88,7 @@ class FoundTextsScorer:
         return (self._result(Estimate(None, reason), 0, 0),)
 
 
-def holding(excerpts: Sequence[IntArray], words: Sequence[str], vocabulary: Vocabulary) -> NDArray[np.bool_]:
+def holding(excerpts: Sequence[Int32s], words: Sequence[str], vocabulary: Vocabulary) -> Bools:
     """Which of E excerpts hold the beginning of a word with one of these beginnings, in any case. [E]
 
     What begins with no letter or digit, such as a bracket, is found anywhere.
@@ -101,7 +99,7 @@ def holding(excerpts: Sequence[IntArray], words: Sequence[str], vocabulary: Voca
 
 
 def precision(
-    real: Sequence[FloatArray],
+    real: Sequence[Float32s],
     simulated: Sequence[SimulatedExcerpt],
     threshold: float,
     *,

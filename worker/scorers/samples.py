@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, Self
 
-from app.domain.activations import FloatArray, NeuronRecords, SampleKind
+from app.domain.activations import NeuronRecords, SampleKind
+from app.domain.arrays import Float32s
 from app.domain.results import ScoreResult
 from app.domain.scores import Estimate
 from app.domain.steps.scored_records import FITTED_SAMPLES, SAMPLES, scored_records
@@ -17,7 +18,7 @@ class Formula(Protocol):
     """A number from real and predicted activations, both in the model's units, with its interval."""
 
     def __call__(
-        self, real: Sequence[FloatArray], predicted: Sequence[FloatArray], strata: Sequence[int], /, *, seed: int
+        self, real: Sequence[Float32s], predicted: Sequence[Float32s], strata: Sequence[int], /, *, seed: int
     ) -> Estimate:
         """[T] each, one pair and one stratum per excerpt."""
         ...

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from app.domain.activations import ActivationRecord, FloatArray, NeuronRecords, SampleKind
+from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind
+from app.domain.arrays import Float32s, Float64s
 from app.domain.estimates import (
     DrawnExcerpt,
     Statistic,
@@ -30,7 +30,6 @@ from worker.method.baselines import token_lookup
 from worker.method.contracts import NeuronTask, ScoredExcerpt, Services
 from worker.scorers.samples import scored, why_not
 
-Float64s: TypeAlias = NDArray[np.float64]
 LEAST_COVERED = 0.999
 """Share of the corpus's excerpts in strata that were drawn from; below it the estimate does not describe the corpus."""
 
@@ -39,12 +38,12 @@ LEAST_COVERED = 0.999
 class Scored:
     """The distinct excerpts that were drawn with known probabilities and could be simulated."""
 
-    real: tuple[FloatArray, ...]
-    predicted: tuple[FloatArray, ...]
+    real: tuple[Float32s, ...]
+    predicted: tuple[Float32s, ...]
     """In the model's own units."""
-    levels: tuple[FloatArray, ...]
+    levels: tuple[Float32s, ...]
     """The same on the scale of texts, 0 to 10."""
-    table: tuple[FloatArray, ...] | None
+    table: tuple[Float32s, ...] | None
     """What the neuron's token table predicts; None where it has none."""
     weights: Weights
 
@@ -89,8 +88,8 @@ class WholeCorpusScorer:
 
     def _drawn(self, records: NeuronRecords, valid: Sequence[ScoredExcerpt]) -> Scored | str:
         by_kind: dict[SampleKind, list[ActivationRecord]] = {}
-        predicted: dict[int, FloatArray] = {}
-        levels: dict[int, FloatArray] = {}
+        predicted: dict[int, Float32s] = {}
+        levels: dict[int, Float32s] = {}
         for excerpt in valid:
             by_kind.setdefault(excerpt.kind, []).append(excerpt.record)
             if excerpt.predicted is not None and excerpt.simulated.expected is not None:

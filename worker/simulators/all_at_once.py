@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from app.domain.activations import IntArray
+from app.domain.arrays import Int32s
 from app.domain.language_models import Capability, Outcome
 from app.domain.results import SimulatedExcerpt
 from app.domain.tokens import Vocabulary
@@ -51,7 +51,7 @@ class AllAtOnce(ReadsNumbers):
     needs = Capability.PROMPT_LOGPROBS
 
     def simulate(
-        self, text: str, excerpts: Sequence[tuple[int, IntArray]], vocabulary: Vocabulary
+        self, text: str, excerpts: Sequence[tuple[int, Int32s]], vocabulary: Vocabulary
     ) -> tuple[SimulatedExcerpt, ...]:
         """Expected activations (0..10) of each excerpt. Raises CannotSimulate for an empty text, ProviderError."""
         requests = [self.request(text, excerpt_id, vocabulary.raw(ids)) for excerpt_id, ids in excerpts]

@@ -10,17 +10,18 @@ from dataclasses import replace
 
 import numpy as np
 
-from app.domain.activations import NORMALISED_MAXIMUM, FloatArray, IntArray
+from app.domain.activations import NORMALISED_MAXIMUM
+from app.domain.arrays import Float32s, Int32s
 from app.domain.results import SimulatedExcerpt
 from app.domain.tokens import Vocabulary
 from worker.method.contracts import CannotSimulate, NeuronTask, Simulator
 
 NOT_FINITE = "the calibrated activations are not finite numbers"
 
-Map = Callable[[FloatArray], FloatArray]
+Map = Callable[[Float32s], Float32s]
 
 
-def linear(expected: FloatArray, real: FloatArray) -> Map | None:
+def linear(expected: Float32s, real: Float32s) -> Map | None:
     """The straight line with the least squared error. None where ``expected`` is constant: no line fits better."""
     centre = float(expected.mean())
     spread = float(((expected - centre) ** 2).sum())
@@ -31,7 +32,7 @@ def linear(expected: FloatArray, real: FloatArray) -> Map | None:
     return lambda values: (slope * values + offset).astype(np.float32)
 
 
-def percentile(expected: FloatArray, real: FloatArray) -> Map:
+def percentile(expected: Float32s, real: Float32s) -> Map:
     """Each value becomes the real one of the same rank, between ranks in proportion, beyond the ends the end's."""
     levels, counts = np.unique(expected, return_counts=True)
     middles = (np.cumsum(counts) - counts / 2) / len(expected)  # the rank of a value is the middle of its equals
@@ -40,7 +41,7 @@ def percentile(expected: FloatArray, real: FloatArray) -> Map:
     return lambda values: np.interp(values, levels, targets).astype(np.float32)
 
 
-Fit = Callable[[FloatArray, FloatArray], Map | None]
+Fit = Callable[[Float32s, Float32s], Map | None]
 """From expected and real activations [N] of the calibration records, in tenths of level 10, to a map; None without."""
 
 
@@ -55,7 +56,7 @@ class Calibrated:
         self.name, self.version = f"{inner.name}+{kind}", inner.version
 
     def simulate(
-        self, text: str, excerpts: Sequence[tuple[int, IntArray]], vocabulary: Vocabulary
+        self, text: str, excerpts: Sequence[tuple[int, Int32s]], vocabulary: Vocabulary
     ) -> tuple[SimulatedExcerpt, ...]:
         """As the inner simulator, uncalibrated: for choosing between texts, where no neuron is fitted."""
         return self.inner.simulate(text, excerpts, vocabulary)
@@ -100,7 +101,7 @@ class Fitted:
         return {**inner, "calibration": self.kind, "calibrated_on": list(self.fitted_on)}
 
     def simulate(
-        self, text: str, excerpts: Sequence[tuple[int, IntArray]], vocabulary: Vocabulary
+        self, text: str, excerpts: Sequence[tuple[int, Int32s]], vocabulary: Vocabulary
     ) -> tuple[SimulatedExcerpt, ...]:
         """Calibrated activations, not clipped, with the uncalibrated ones."""
         return tuple(self._mapped(s) for s in self.inner.simulate(text, excerpts, vocabulary))

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from app.domain.activations import IntArray
+from app.domain.arrays import Int32s
 from app.domain.results import SimulatedExcerpt
 from app.domain.tokens import Vocabulary
 from worker.lexical.grammar import Clause
@@ -26,7 +26,7 @@ class LexicalSimulator:
         return cls(**parameters)
 
     def simulate(
-        self, text: str, excerpts: Sequence[tuple[int, IntArray]], vocabulary: Vocabulary
+        self, text: str, excerpts: Sequence[tuple[int, Int32s]], vocabulary: Vocabulary
     ) -> tuple[SimulatedExcerpt, ...]:
         """Expected activations 0..10 of each excerpt. Raises CannotSimulate for a text without a claim."""
         clauses = readable(text)

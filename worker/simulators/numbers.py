@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from app.domain.activations import NORMALISED_MAXIMUM, FloatArray
+from app.domain.activations import NORMALISED_MAXIMUM
+from app.domain.arrays import Float32s
 from app.domain.language_models import Capability, Outcome
 from app.domain.results import SimulatedExcerpt
 from worker.providers.base import Provider, Reply
@@ -28,7 +29,7 @@ def answers(top: int) -> tuple[str, ...]:
     return tuple(str(n) for n in range(top + 1))
 
 
-def distribution(logprobs: Mapping[str, float], top: int) -> FloatArray | None:
+def distribution(logprobs: Mapping[str, float], top: int) -> Float32s | None:
     """The probability of each number 0..10 [11] among the alternatives, which are renormalised.
 
     None where ``unusable`` has a reason. White space around a number counts for it, also as vocabularies write
@@ -42,7 +43,7 @@ def distribution(logprobs: Mapping[str, float], top: int) -> FloatArray | None:
     highest = max(p for _, p in numbers)
     for number, logprob in numbers:
         masses[number] += math.exp(logprob - highest)
-    shares: FloatArray = (masses / masses.sum()).astype(np.float32)
+    shares: Float32s = (masses / masses.sum()).astype(np.float32)
     return shares
 
 
@@ -69,7 +70,7 @@ def _number(token: str, top: int) -> int | None:
     return int(bare) if bare.isascii() and bare.isdigit() and str(int(bare)) == bare and int(bare) <= top else None
 
 
-def expected(distributions: FloatArray, top: int) -> FloatArray:
+def expected(distributions: Float32s, top: int) -> Float32s:
     """The mean of each row [T, 11], in tenths of the scale's top [T]."""
     means = distributions @ np.arange(LEVELS, dtype=np.float32)
     return (means * (NORMALISED_MAXIMUM / top)).astype(np.float32)

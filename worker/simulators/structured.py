@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from app.domain.activations import NORMALISED_MAXIMUM, FloatArray, IntArray
+from app.domain.activations import NORMALISED_MAXIMUM
+from app.domain.arrays import Float32s, Int32s
 from app.domain.language_models import Capability
 from app.domain.results import SimulatedExcerpt
 from app.domain.tokens import Vocabulary
@@ -51,7 +52,7 @@ class Structured:
         return provenance(load(PROMPT))
 
     def simulate(
-        self, text: str, excerpts: Sequence[tuple[int, IntArray]], vocabulary: Vocabulary
+        self, text: str, excerpts: Sequence[tuple[int, Int32s]], vocabulary: Vocabulary
     ) -> tuple[SimulatedExcerpt, ...]:
         """Expected activations, whole numbers 0..10. Raises CannotSimulate for an empty text, ProviderError."""
         wanted = description(text)
@@ -64,7 +65,7 @@ class Structured:
             simulated(excerpt_id, len(ids), answer) for (excerpt_id, ids), answer in zip(excerpts, found, strict=True)
         )
 
-    def _question(self, step: str, wanted: str, tokens: Sequence[str]) -> StructuredRequest[FloatArray]:
+    def _question(self, step: str, wanted: str, tokens: Sequence[str]) -> StructuredRequest[Float32s]:
         return StructuredRequest(
             step=step,
             messages=(*opening(), Message("user", body(wanted, tokens))),
@@ -75,14 +76,14 @@ class Structured:
         )
 
 
-def simulated(excerpt_id: int, length: int, answer: StructuredReply[FloatArray]) -> SimulatedExcerpt:
+def simulated(excerpt_id: int, length: int, answer: StructuredReply[Float32s]) -> SimulatedExcerpt:
     """An answer as expected activations; missing, with the reason, where there is none."""
     if answer.value is None:
         return missing(excerpt_id, length, answer.failure or "no answer")
     return SimulatedExcerpt(excerpt_id, length, answer.value)
 
 
-def form_of(length: int) -> Form[FloatArray]:
+def form_of(length: int) -> Form[Float32s]:
     """The form of an answer for ``length`` tokens."""
     numbers = {
         "type": "array",
@@ -93,7 +94,7 @@ def form_of(length: int) -> Form[FloatArray]:
     return Form("structured/1", object_schema(activations=numbers), partial(read, length=length))
 
 
-def read(reply: str, *, length: int) -> FloatArray:
+def read(reply: str, *, length: int) -> Float32s:
     """The numbers of a reply [length]. Raises Unusable for other lengths, other ranges, other things."""
     values = json_object(reply, frozenset({"activations"}))["activations"]
     if not isinstance(values, list) or any(type(v) is not int for v in values):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from app.domain.activations import IntArray
+from app.domain.arrays import Int32s
 from app.domain.language_models import Capability, Outcome
 from app.domain.results import SimulatedExcerpt
 from app.domain.tokens import Vocabulary
@@ -49,7 +49,7 @@ class TokenByToken(ReadsNumbers):
     needs = Capability.CHAT_LOGPROBS
 
     def simulate(
-        self, text: str, excerpts: Sequence[tuple[int, IntArray]], vocabulary: Vocabulary
+        self, text: str, excerpts: Sequence[tuple[int, Int32s]], vocabulary: Vocabulary
     ) -> tuple[SimulatedExcerpt, ...]:
         """Expected activations (0..10) of each excerpt. Raises CannotSimulate for an empty text, ProviderError."""
         opening = opening_of(self.top)

@@ -2,8 +2,7 @@
 
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+from app.domain.arrays import Int32s, Int64s
 
 
 class CorpusExcerpts(Protocol):
@@ -14,6 +13,6 @@ class CorpusExcerpts(Protocol):
         """How many there are."""
         ...
 
-    def tokens(self, ordinals: NDArray[np.int64]) -> NDArray[np.int32]:
+    def tokens(self, ordinals: Int64s) -> Int32s:
         """Token ids [len(ordinals), T]."""
         ...

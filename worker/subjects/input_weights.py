@@ -1,17 +1,16 @@
 """The weights by which the neurons of an MLP read their layer's hidden state."""
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
+from app.domain.arrays import Float64s
 from app.domain.sites import LAYER, SiteKind
 from worker.subjects.families import FAMILIES
 from worker.subjects.loaded import LoadedSubject
 
 
-def input_weights(subject: LoadedSubject, layer: int) -> NDArray[np.float64] | None:
+def input_weights(subject: LoadedSubject, layer: int) -> Float64s | None:
     """One row per neuron [N, D]: its input weights, in a gated MLP those of gate and value, of length 1 each.
 
     None for a site whose inputs are not an MLP's neurons, and for weights of another shape than the family's.
@@ -30,7 +29,7 @@ def input_weights(subject: LoadedSubject, layer: int) -> NDArray[np.float64] | N
             return None
         # Some models keep gate and value in one module.
         parts += torch.chunk(rows, rows.shape[0] // subject.info.neurons_per_layer)
-    found: NDArray[np.float64] = torch.cat([nn.functional.normalize(part, dim=1) for part in parts], dim=1).numpy()
+    found: Float64s = torch.cat([nn.functional.normalize(part, dim=1) for part in parts], dim=1).numpy()
     return found
 
 

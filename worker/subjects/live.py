@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from app.domain.activations import ActivationRecord, FloatArray, IntArray
+from app.domain.activations import ActivationRecord
+from app.domain.arrays import Float32s, Int32s
 from app.errors import SubjectError
 from worker.subjects.corpus_excerpts import CorpusExcerpts
 from worker.subjects.loaded import LoadedSubject
@@ -52,7 +53,7 @@ class LiveModel:
             ActivationRecord(-1 - rank, ids, self._of_neuron(ids, layer, index)) for rank, ids in enumerate(rows)
         )
 
-    def corpus_excerpts(self, n: int, *, seed: int) -> tuple[IntArray, ...]:
+    def corpus_excerpts(self, n: int, *, seed: int) -> tuple[Int32s, ...]:
         """Up to ``n`` excerpts of the collected corpus [T], uniform without replacement, equal for equal seeds.
 
         None where the text is not kept on this machine.
@@ -63,18 +64,18 @@ class LiveModel:
         chosen = np.random.default_rng(seed).choice(n_excerpts, size=min(n, n_excerpts), replace=False)
         return tuple(self._corpus.tokens(np.sort(chosen).astype(np.int64)))
 
-    def excerpt_activations(self, excerpts: Sequence[IntArray], *, layer: int, index: int) -> tuple[FloatArray, ...]:
+    def excerpt_activations(self, excerpts: Sequence[Int32s], *, layer: int, index: int) -> tuple[Float32s, ...]:
         """One neuron's activations on each of N excerpts [T], [T] each. Raises SubjectError for no such neuron."""
         self._check(layer, index)
         return tuple(self._of_neuron(ids, layer, index) for ids in excerpts)
 
-    def peaks(self, text: str) -> tuple[IntArray, tuple[tuple[FloatArray, IntArray], ...]]:
+    def peaks(self, text: str) -> tuple[Int32s, tuple[tuple[Float32s, Int32s], ...]]:
         """The tokens [T] of a text, cut to the context length, and of each layer's N neurons peak [N] and token [N].
 
         Raises SubjectError for a text without tokens.
         """
         ids = self._subject.encode([text])[0][: self._context_length]
-        found: dict[int, tuple[FloatArray, IntArray]] = {}
+        found: dict[int, tuple[Float32s, Int32s]] = {}
 
         def on_layer(layer: int, own: Tensor) -> None:
             values, tokens = own[0].max(dim=0)
@@ -84,15 +85,15 @@ class LiveModel:
             self._subject.activations(_batch(ids), on_layer)
         return ids, tuple((self._finite(found[layer][0]), found[layer][1]) for layer in sorted(found))
 
-    def contexts(self, excerpts: Sequence[IntArray], positions: Sequence[int], *, layer: int) -> FloatArray:
+    def contexts(self, excerpts: Sequence[Int32s], positions: Sequence[int], *, layer: int) -> Float32s:
         """The hidden state behind a layer (0-based) at one position of each of N excerpts [T]. [N, D]"""
         self._check(layer, 0)
         states = [self._hidden(ids, layer)[at] for ids, at in zip(excerpts, positions, strict=True)]
         return self._finite(np.stack([_array(state) for state in states]))
 
     def log_probabilities(
-        self, excerpt: IntArray, *, layer: int, index: int, activations: FloatArray | None = None
-    ) -> FloatArray:
+        self, excerpt: Int32s, *, layer: int, index: int, activations: Float32s | None = None
+    ) -> Float32s:
         """Log-probabilities (nats) of the next token at every position of an excerpt [T]. [T, V]
 
         With ``activations`` [T], in the model's units, these replace the neuron's own. Raises
@@ -115,8 +116,8 @@ class LiveModel:
         self._finite(_array(logits.logsumexp(dim=-1)))
         return _array(torch.log_softmax(logits, dim=-1))
 
-    def _of_neuron(self, ids: IntArray, layer: int, index: int) -> FloatArray:
-        seen: list[FloatArray] = []
+    def _of_neuron(self, ids: Int32s, layer: int, index: int) -> Float32s:
+        seen: list[Float32s] = []
 
         def on_layer(at: int, own: Tensor) -> None:
             if at == layer:
@@ -127,7 +128,7 @@ class LiveModel:
         return self._finite(seen[0])
 
     @torch.inference_mode()
-    def _hidden(self, ids: IntArray, layer: int) -> Tensor:
+    def _hidden(self, ids: Int32s, layer: int) -> Tensor:
         """[tokens, width], without BOS."""
         bos = [] if self._subject.bos_id is None else [self._subject.bos_id]
         tokens = torch.tensor([[*bos, *ids.tolist()]], device=self._subject.device)
@@ -136,7 +137,7 @@ class LiveModel:
         states: Tensor = output.hidden_states[layer + 1][0, len(bos) :]
         return states
 
-    def _finite(self, values: FloatArray) -> FloatArray:
+    def _finite(self, values: Float32s) -> Float32s:
         if not np.isfinite(values).all():
             raise SubjectError(
                 f"{self.slug} gives numbers that are not finite on this text. {self._subject.why_not_finite()}"
@@ -149,12 +150,12 @@ class LiveModel:
             raise SubjectError(f"{self.slug} has no neuron {layer}/{index}.")
 
 
-def _batch(ids: IntArray) -> Tensor:
+def _batch(ids: Int32s) -> Tensor:
     if ids.size == 0:
         raise SubjectError("There is no token to run.")
     return torch.from_numpy(ids.astype(np.int64))[None]
 
 
-def _array(values: Tensor) -> FloatArray:
-    array: FloatArray = values.detach().float().cpu().numpy()
+def _array(values: Tensor) -> Float32s:
+    array: Float32s = values.detach().float().cpu().numpy()
     return array

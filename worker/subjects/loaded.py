@@ -8,16 +8,16 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import torch
 from jaxtyping import Int
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from app.domain.arrays import Int32s
 from app.domain.sites import Site
 from app.domain.tokens import Vocabulary
 from app.errors import SubjectError
 from worker.checkpoints import Model, model_bytes
 from worker.subjects.hooks import OnLayer, logits_with, run_to_layer
 
-IntRow: TypeAlias = NDArray[np.int32]
+IntRow: TypeAlias = Int32s
 BosPolicy = Literal["prepend", "none"]
 
 

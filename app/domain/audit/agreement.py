@@ -8,14 +8,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
 
+from app.domain.arrays import Float64s
 from app.domain.intervals import CONFIDENCE, FISHER, LEAST_DEFINED_SHARE, RESAMPLES, Interval, Statistic, wilson
 from app.domain.marking import N_
 from app.domain.scores import Estimate
 
-_Counts = NDArray[np.float64]
+_Counts = Float64s
 
 NO_PAIR = N_("no item has two verdicts")
 ALL_ALIKE = N_("all verdicts are the same")

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from app.domain.arrays import Float64s
 from app.domain.audit.shares import NO_VERDICT, Share
 from app.domain.intervals import CONFIDENCE
 from app.domain.judgements import share
@@ -66,10 +66,10 @@ def corrected_share(seen: Share | None, controls: Controls, *, seed: int) -> Est
     return Estimate(value, interval=(min(value, float(low)), max(value, float(high))))
 
 
-def _draws(seen: Share, controls: Controls, seed: int) -> NDArray[np.float64]:
+def _draws(seen: Share, controls: Controls, seed: int) -> Float64s:
     generator = np.random.default_rng(seed)
 
-    def posterior(successes: float, trials: float) -> NDArray[np.float64]:
+    def posterior(successes: float, trials: float) -> Float64s:
         return generator.beta(successes + _JEFFREYS, trials - successes + _JEFFREYS, N_DRAWS)
 
     q1 = posterior(controls.right_held, controls.n_right)

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from app.domain.arrays import Bools, Float64s
 from app.domain.judgements import auc
 from app.domain.scores import Estimate
 
-_Values = NDArray[np.float64]
+_Values = Float64s
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def found_at_false_alarms(wrong: Sequence[bool], suspicion: Sequence[float], *, 
     return float(hits[alarms <= false_alarms].max())
 
 
-def _steps(truth: NDArray[np.bool_], values: _Values) -> tuple[_Values, _Values, _Values]:
+def _steps(truth: Bools, values: _Values) -> tuple[_Values, _Values, _Values]:
     """The cuts, highest first, and false-alarm and hit rates of none and of each cut. [K], [K + 1], [K + 1]"""
     cuts, where = np.unique(-values, return_inverse=True)
     hits = np.bincount(where, weights=truth, minlength=len(cuts)).cumsum() / truth.sum()
@@ -85,7 +85,7 @@ def _steps(truth: NDArray[np.bool_], values: _Values) -> tuple[_Values, _Values,
     return -cuts, np.concatenate([[0.0], alarms]), np.concatenate([[0.0], hits])
 
 
-def _held_out(truth: NDArray[np.bool_], values: _Values) -> float | None:
+def _held_out(truth: Bools, values: _Values) -> float | None:
     halves = [slice(None, None, 2), slice(1, None, 2)]
     if any(truth[half].all() or not truth[half].any() for half in halves):
         return None

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.orm import Session
 
-from app.domain.activations import FloatArray, IntArray, pack_activations
+from app.domain.activations import pack_activations
+from app.domain.arrays import Float32s, Float64s, Int32s
 from app.domain.events import EventKind
 from app.domain.executed import CORPUS, EXECUTED, FIRING_LEVEL, NOT_EXECUTABLE, Execution, Measured, Mistake
 from app.domain.steps.simulators import LEXICAL
@@ -30,7 +29,6 @@ from app.queries.explanations.standing import refresh_neurons
 from app.queries.history.events import record_event
 from app.queries.neurons.tokens import table_correlations
 
-Float64s: TypeAlias = NDArray[np.float64]
 _CHECK = {
     "explanation_id": "int8",
     "collection_id": "int8",
@@ -114,8 +112,8 @@ class KeptMistakes:
     tokens: Sequence[tuple[int, int]]
     """(token id, mistakes), most mistakes first."""
     excerpt_ids: Sequence[int]
-    activations: Sequence[FloatArray]
-    expected: Sequence[FloatArray]
+    activations: Sequence[Float32s]
+    expected: Sequence[Float32s]
     """Levels 0..10, one per token, like ``activations``."""
 
 
@@ -200,7 +198,7 @@ def neuron_moments(session: Session, *, subject_id: int, shape: tuple[int, int])
     return Moments(mean, variance, maximum)
 
 
-def some_excerpts(session: Session, *, checked: CheckedCollection, limit: int) -> list[tuple[int, int, IntArray]]:
+def some_excerpts(session: Session, *, checked: CheckedCollection, limit: int) -> list[tuple[int, int, Int32s]]:
     """(document ordinal, position, token ids) of the first stored excerpts of the collection's corpus."""
     rows = session.execute(
         select(Document.ordinal, Excerpt.position, Excerpt.token_ids)

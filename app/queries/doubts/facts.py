@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import (
     ARRAY,
     BigInteger,
@@ -24,6 +23,7 @@ from sqlalchemy import text as sql
 from sqlalchemy.orm import Session, aliased
 
 from app.domain.activations import ActivationRecord, SampleKind, unpack_activations
+from app.domain.arrays import Float64s
 from app.domain.authors import AuthorKind
 from app.domain.doubts import LEAST_DOCUMENTS, EvidenceFacts, Facts
 from app.domain.evidence import evidence_facts
@@ -48,7 +48,7 @@ from app.queries.explanations.checked import ITS_CHECK
 LEAST_TWINS = 20
 """Scored neurons of a null twin's layer, below which nothing is compared with them: one alone would be 5 %."""
 
-TwinScores: TypeAlias = Mapping[tuple[int, str, str | None], NDArray[np.float64]]
+TwinScores: TypeAlias = Mapping[tuple[int, str, str | None], Float64s]
 """The scores of a null twin's neurons by layer, scorer and simulator, ascending."""
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.orm import Session
 
-from app.domain.activations import FloatArray
+from app.domain.arrays import Float32s
 from app.domain.embeddings import EmbeddingSource
 from app.errors import Conflict
 from app.models import Explanation, Neuron
@@ -36,7 +36,7 @@ class EmbeddedText:
     explanation_id: int
     neuron_id: int
     digest: bytes
-    embedding: FloatArray
+    embedding: Float32s
 
 
 def model_of(session: Session, *, source: EmbeddingSource, digest: str) -> EmbeddingModel | None:
@@ -164,7 +164,7 @@ def store_embeddings(session: Session, *, model_id: int, subject_id: int, rows: 
         session.execute(pg_insert(EXPLANATION_EMBEDDINGS).on_conflict_do_nothing(), values)
 
 
-def store_query(session: Session, *, model_id: int, digest: bytes, embedding: FloatArray) -> None:
+def store_query(session: Session, *, model_id: int, digest: bytes, embedding: Float32s) -> None:
     """Store the embedding of a text that is searched for, float32 [dimensions]."""
     row = {"model_id": model_id, "digest": digest, "embedding": embedding.tolist()}
     session.execute(pg_insert(QueryEmbedding).values(row).on_conflict_do_nothing())

@@ -8,7 +8,8 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from app.domain.activations import NORMALISED_MAXIMUM, FloatArray, pack_activations
+from app.domain.activations import NORMALISED_MAXIMUM, pack_activations
+from app.domain.arrays import Float32s
 from app.domain.authors import AuthorKind
 from app.domain.results import ExplanationResult, ScoreResult, SimulationResult
 from app.models import Explanation, Run, Score, Simulation
@@ -138,7 +139,7 @@ def _simulation_row(explanation_id: int, result: SimulationResult, author: Autho
     }
 
 
-def _packed_where_known(rows: Sequence[tuple[FloatArray | None, int]]) -> bytes | None:
+def _packed_where_known(rows: Sequence[tuple[Float32s | None, int]]) -> bytes | None:
     """Each row, or as many NaN as it would be long; None where no row is known."""
     if all(row is None for row, _ in rows):
         return None

@@ -10,7 +10,8 @@ import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.domain.activations import NORMALISED_MAXIMUM, FloatArray
+from app.domain.activations import NORMALISED_MAXIMUM
+from app.domain.arrays import Float32s
 from app.domain.authors import AuthorKind
 from app.domain.imports import RECOMPUTED
 from app.domain.review import VerdictKind
@@ -227,9 +228,9 @@ def _scored(simulation: Simulation, sample: Sample, excerpts: KnownExcerpts) -> 
 
 def _simulation(
     tokens: Sequence[str],
-    expected: FloatArray,
-    uncalibrated: FloatArray | None,
-    distribution: FloatArray | None,
+    expected: Float32s,
+    uncalibrated: Float32s | None,
+    distribution: Float32s | None,
     unit: float,
 ) -> model.Simulation:
     """In the model's own units where it was calibrated, else on the scale 0..10."""
@@ -244,11 +245,11 @@ def _simulation(
     return model.Simulation(tokens, _known(scaled), model.ActivationUnit.NEURON, uncalibrated=inner)
 
 
-def _known(values: FloatArray) -> list[float | None]:
+def _known(values: Float32s) -> list[float | None]:
     return [value if np.isfinite(value) else None for value in values.tolist()]
 
 
-def _floats(data: bytes) -> FloatArray:
+def _floats(data: bytes) -> Float32s:
     return np.frombuffer(data, dtype="<f2").astype(np.float32)
 
 

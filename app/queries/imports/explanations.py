@@ -11,7 +11,8 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from app.domain.activations import NORMALISED_MAXIMUM, FloatArray, pack_activations
+from app.domain.activations import NORMALISED_MAXIMUM, pack_activations
+from app.domain.arrays import Float32s
 from app.domain.authors import AuthorKind
 from app.domain.imports import RECOMPUTED
 from app.domain.results import TOP_AND_RANDOM
@@ -53,7 +54,7 @@ class Simulated:
 
     excerpt_id: int
     kind: SampleKind
-    activations: FloatArray
+    activations: Float32s
     row: model.ScoredSimulation
 
 
@@ -295,7 +296,7 @@ def _simulation_row(
     )
 
 
-def _levels(simulation: model.Simulation, unit: float, *, failed: bool = False) -> FloatArray:
+def _levels(simulation: model.Simulation, unit: float, *, failed: bool = False) -> Float32s:
     """Expected activations on the scale 0..10 [T]; NaN where the simulation failed."""
     if failed:
         return np.full(len(simulation.tokens), np.nan, dtype=np.float32)
@@ -303,14 +304,14 @@ def _levels(simulation: model.Simulation, unit: float, *, failed: bool = False) 
     return values / np.float32(unit) if simulation.unit is model.ActivationUnit.NEURON else values
 
 
-def _uncalibrated(simulation: model.Simulation) -> tuple[FloatArray | None, int]:
+def _uncalibrated(simulation: model.Simulation) -> tuple[Float32s | None, int]:
     inner, n = simulation.uncalibrated, len(simulation.tokens)
     if inner is None or len(inner.expected) != n or None in inner.expected:
         return None, n
     return np.array(inner.expected, dtype=np.float32), n
 
 
-def _distribution(simulation: model.Simulation) -> tuple[FloatArray | None, int]:
+def _distribution(simulation: model.Simulation) -> tuple[Float32s | None, int]:
     """The probability of each number 0..10 [T, 11], laid end to end, where the file gives it on that scale."""
     n = len(simulation.tokens) * (NORMALISED_MAXIMUM + 1)
     source = simulation if simulation.unit is model.ActivationUnit.LEVELS else simulation.uncalibrated
@@ -325,7 +326,7 @@ def _distribution(simulation: model.Simulation) -> tuple[FloatArray | None, int]
     return found.ravel(), n
 
 
-def _packed(rows: Sequence[tuple[FloatArray | None, int]]) -> bytes | None:
+def _packed(rows: Sequence[tuple[Float32s | None, int]]) -> bytes | None:
     """Each row, or as many NaN as it would be long; None where no row is known."""
     if all(row is None for row, _ in rows):
         return None

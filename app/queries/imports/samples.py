@@ -9,7 +9,8 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from app.domain.activations import FloatArray, pack_activations, unpack_activations
+from app.domain.activations import pack_activations, unpack_activations
+from app.domain.arrays import Float32s
 from app.domain.samples import SampleKind
 from app.domain.storable import storable_json
 from app.formats.records import Facts
@@ -28,12 +29,12 @@ class NewRecords:
     """Records of one sample: excerpt ids, activations [T] each, probabilities and facts where the file gives them."""
 
     excerpt_ids: list[int] = field(default_factory=list)
-    activations: list[FloatArray] = field(default_factory=list)
+    activations: list[Float32s] = field(default_factory=list)
     probabilities: list[float | None] = field(default_factory=list)
     facts: list[Facts] = field(default_factory=list)
 
     def add(
-        self, excerpt_id: int, activations: FloatArray, probability: float | None = None, facts: Facts | None = None
+        self, excerpt_id: int, activations: Float32s, probability: float | None = None, facts: Facts | None = None
     ) -> None:
         """Append one record."""
         self.excerpt_ids.append(excerpt_id)

@@ -7,7 +7,7 @@ from itertools import islice
 import numpy as np
 from sqlalchemy.orm import Session
 
-from app.domain.activations import FloatArray
+from app.domain.arrays import Float32s
 from app.domain.imports import ImportCounts
 from app.domain.samples import SampleKind
 from app.domain.storable import storable_text
@@ -47,7 +47,7 @@ class _Record:
     address: Address
     kind: SampleKind
     text: int
-    activations: FloatArray
+    activations: Float32s
     probability: float | None
     facts: Facts
 
@@ -226,7 +226,7 @@ class _SimulatedText:
     index: int
     text: int
     kind: SampleKind
-    activations: FloatArray
+    activations: Float32s
 
 
 def _records(part: int, record: NeuronRecord, texts: Texts, refuse: Refuse) -> Iterator[_Record]:
@@ -267,7 +267,7 @@ def _simulated(record: NeuronRecord, texts: Texts) -> tuple[list[list[_Simulated
     return (found,)
 
 
-def _storable(activations: Sequence[float]) -> FloatArray | None:
+def _storable(activations: Sequence[float]) -> Float32s | None:
     """As an array [T]; None where a number is too large to be stored."""
     found = np.array(activations, dtype=np.float32)
     return found if np.abs(found).max(initial=0) <= BIGGEST_ACTIVATION else None

@@ -8,7 +8,8 @@ from sqlalchemy import ARRAY, BigInteger, and_, bindparam, func, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session, aliased
 
-from app.domain.activations import FloatArray, unpack_activations
+from app.domain.activations import unpack_activations
+from app.domain.arrays import Float32s
 from app.domain.cofiring import cofiring
 from app.domain.samples import SampleKind
 from app.models import Excerpt, Neuron, Sample
@@ -96,6 +97,6 @@ def _with_tops(session: Session, neuron_id: int, collection_id: int | None, othe
     ).all()
 
 
-def _activations(row: Any) -> dict[int, FloatArray]:
+def _activations(row: Any) -> dict[int, Float32s]:
     """The activations [T] of each of its top excerpts."""
     return dict(zip(row.excerpt_ids, unpack_activations(row.activations, row.lengths), strict=True))

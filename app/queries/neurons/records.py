@@ -9,7 +9,8 @@ import numpy as np
 from sqlalchemy import ARRAY, BigInteger, ColumnElement, any_, bindparam, exists, select
 from sqlalchemy.orm import Session
 
-from app.domain.activations import ActivationRecord, IntArray, NeuronRecords, unpack_activations
+from app.domain.activations import ActivationRecord, NeuronRecords, unpack_activations
+from app.domain.arrays import Int32s
 from app.domain.samples import BANDS, SampleKind, populations
 from app.domain.token_table import TokenTable
 from app.domain.tokens import Vocabulary
@@ -189,7 +190,7 @@ def records_of_neurons(
 
 
 def _records(
-    neuron: MeasuredNeuron, samples: Sequence[_Sample], collected: _Collected | None, tokens: Mapping[int, IntArray]
+    neuron: MeasuredNeuron, samples: Sequence[_Sample], collected: _Collected | None, tokens: Mapping[int, Int32s]
 ) -> NeuronRecords:
     top = {i for sample in samples if sample.kind is SampleKind.TOP for i in sample.excerpt_ids}
     edges = None if collected is None else collected.band_edges
@@ -204,7 +205,7 @@ def _records(
 
 
 def _sample(
-    sample: _Sample, band_edges: Sequence[float] | None, top: Set[int], tokens: Mapping[int, IntArray]
+    sample: _Sample, band_edges: Sequence[float] | None, top: Set[int], tokens: Mapping[int, Int32s]
 ) -> Iterator[ActivationRecord]:
     """The records of a sample. Those of ``random`` are in the top sample or in the band of their peak."""
     ids = sample.excerpt_ids

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import ARRAY, BigInteger, bindparam, func, select
 from sqlalchemy.orm import Session
 
-from app.domain.activations import FloatArray, unpack_activations
+from app.domain.activations import unpack_activations
+from app.domain.arrays import Float32s
 from app.domain.samples import SampleKind
 from app.models import Sample
 from app.queries.neurons.records import excerpt_tokens
@@ -15,7 +16,7 @@ _IDS = bindparam("ids", type_=ARRAY(BigInteger))
 
 def top_activations(
     session: Session, *, neuron_ids: Sequence[int], collection_ids: Sequence[int]
-) -> Mapping[int, dict[int, FloatArray]]:
+) -> Mapping[int, dict[int, Float32s]]:
     """The activations [T] of each neuron's top excerpts in these collections, by neuron and excerpt. Two queries."""
     rows = session.execute(
         select(Sample.neuron_id, Sample.excerpt_ids, Sample.activations).where(

@@ -7,7 +7,7 @@ import numpy as np
 from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
-from app.domain.activations import FloatArray
+from app.domain.arrays import Float32s
 from app.domain.steps.simulators import LEXICAL
 from app.domain.trials import FiringResult, TrialResult
 from app.domain.work import FIRING, QUERY_EMBEDDING, TRIAL, WorkStatus
@@ -159,7 +159,7 @@ def texts_of(session: Session, *, subject_id: int, positions: Sequence[tuple[int
     return {(row.layer, row.number): row.current_text for row in rows}
 
 
-def neuron_maxima(session: Session, *, subject_id: int, widths: Sequence[int]) -> list[FloatArray]:
+def neuron_maxima(session: Session, *, subject_id: int, widths: Sequence[int]) -> list[Float32s]:
     """Each layer's neurons' maxima over the corpus [width], in the model's own units; NaN where one is not known."""
     maxima = [np.full(width, np.nan, dtype=np.float32) for width in widths]
     rows = session.execute(

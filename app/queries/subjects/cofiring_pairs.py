@@ -12,7 +12,7 @@ from sqlalchemy import ARRAY, BigInteger, bindparam, func, select
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 
-from app.domain.activations import FloatArray
+from app.domain.arrays import Float32s
 from app.domain.cofiring import cofiring
 from app.domain.intervals import Interval, share_interval
 from app.domain.means import mean_of_sums
@@ -170,7 +170,7 @@ def _candidates(session: Session, drawn: Sequence[int], collections: tuple[int, 
 
 
 def _nearest(
-    tops: Mapping[int, dict[int, FloatArray]], own: int, candidates: Sequence[int]
+    tops: Mapping[int, dict[int, Float32s]], own: int, candidates: Sequence[int]
 ) -> tuple[int, int, float] | None:
     """The candidate with the highest co-firing, with how many excerpts it shares; None where none shares enough."""
     mine = tops.get(own, {})

@@ -2,21 +2,19 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import bindparam, func, select, text, update
 from sqlalchemy.orm import Session
 
+from app.domain.arrays import Int64s
 from app.domain.collections import CollectionStatus
 from app.domain.events import EventKind
 from app.errors import CollectionError
 from app.models import Collection, Neuron, Subject
 from app.queries.common.bulk import copy_into
 from app.queries.history.events import record_event
-
-Int64s: TypeAlias = NDArray[np.int64]
 
 STATISTICS = {
     "mean": "float8",

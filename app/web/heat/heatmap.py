@@ -15,7 +15,7 @@ from itertools import groupby
 import numpy as np
 from markupsafe import Markup, escape
 
-from app.domain.activations import FloatArray, IntArray
+from app.domain.arrays import Float32s, Int32s
 from app.web.heat.glyphs import joined
 from app.web.heat.vocabularies import ShownVocabulary, TextArray, text_array
 
@@ -45,7 +45,7 @@ class Heat:
     centre: int
 
 
-def heat_rows(token_ids: Sequence[Sequence[int]], flat: FloatArray, steps: IntArray) -> list[Heat]:
+def heat_rows(token_ids: Sequence[Sequence[int]], flat: Float32s, steps: Int32s) -> list[Heat]:
     """Rows whose values and steps are laid end to end in ``flat`` and ``steps``; centred on the highest value."""
     all_steps = steps.tolist()
     rows, start = [], 0
@@ -56,7 +56,7 @@ def heat_rows(token_ids: Sequence[Sequence[int]], flat: FloatArray, steps: IntAr
     return rows
 
 
-def number_texts(values: FloatArray) -> list[str]:
+def number_texts(values: Float32s) -> list[str]:
     """The text of each value, rounded as a float16."""
     texts: list[str] = _numbers()[values.astype(np.float16).view(np.uint16)].tolist()
     return texts
@@ -86,8 +86,8 @@ class NumberColumn:
     """One number per token: its heading, the values and their steps."""
 
     heading: str
-    values: FloatArray
-    steps: IntArray
+    values: Float32s
+    steps: Int32s
 
 
 def number_table(token_ids: Sequence[int], columns: Sequence[NumberColumn], words: ShownVocabulary) -> Markup:
@@ -127,7 +127,7 @@ def _cell(numbers: Sequence[str], column: NumberColumn, run: range, is_coloured:
     return f"<td role=cell{f' class={name}' if name else ''}>{' '.join(numbers[i] for i in run)}"
 
 
-def _strongest(steps: Sequence[int] | IntArray, run: range) -> int:
+def _strongest(steps: Sequence[int] | Int32s, run: range) -> int:
     return int(steps[max(run, key=lambda i: abs(steps[i]))])
 
 

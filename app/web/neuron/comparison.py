@@ -6,7 +6,8 @@ from datetime import datetime
 
 import numpy as np
 
-from app.domain.activations import FloatArray, SampleKind
+from app.domain.activations import SampleKind
+from app.domain.arrays import Float32s
 from app.domain.comparisons import PairedDifference, paired_difference
 from app.domain.differences import WordRun, word_difference
 from app.domain.explanation_states import ExplanationState
@@ -183,7 +184,7 @@ def _minus(score: ScoreRow, first: ScoreRow | None) -> float | None:
 
 def compared_excerpts(
     source: RowSource,
-    real: Mapping[tuple[int, str, int], FloatArray],
+    real: Mapping[tuple[int, str, int], Float32s],
     columns: Sequence[ComparedColumn],
     simulations: Iterable[StoredSimulation],
 ) -> tuple[ComparedExcerpt, ...]:
@@ -250,13 +251,13 @@ def _excerpt(source: RowSource, rows: Mapping[str, SimulatedRow]) -> ComparedExc
     )
 
 
-def _spread(real: FloatArray, expected: Sequence[FloatArray]) -> FloatArray:
+def _spread(real: Float32s, expected: Sequence[Float32s]) -> Float32s:
     """How far apart expected activations are on each token [T]; a single row is held against the real ones."""
     rows = expected if len(expected) > 1 else [real, *expected]
     return np.asarray(np.max(rows, axis=0) - np.min(rows, axis=0), dtype=np.float32)
 
 
-def _strip(source: RowSource, letter: str, row: SimulatedRow, real: FloatArray, at: int) -> ComparedStrip:
+def _strip(source: RowSource, letter: str, row: SimulatedRow, real: Float32s, at: int) -> ComparedStrip:
     if row.expected is None:
         return ComparedStrip(letter, None, None, None, row.failure, "")
     expected = Expected(letter, np.array(row.expected, np.float32), row.unit)

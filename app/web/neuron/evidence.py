@@ -11,7 +11,7 @@ from fastapi import Depends, Request
 from pydantic import Field
 from sqlalchemy.orm import Session
 
-from app.domain.activations import FloatArray
+from app.domain.arrays import Float32s
 from app.domain.heat import heat_scale, heat_steps
 from app.domain.samples import BANDS, SampleKind
 from app.queries.checks.page import StoredCheck
@@ -223,12 +223,12 @@ def excerpt_rows(source: RowSource, sample: StoredSample, *, most: int | None = 
         )
 
 
-def real_rows(source: RowSource, samples: Sequence[StoredSample]) -> dict[tuple[int, str, int], FloatArray]:
+def real_rows(source: RowSource, samples: Sequence[StoredSample]) -> dict[tuple[int, str, int], Float32s]:
     """The real activations [T] of each excerpt, by collection, sample and excerpt id.
 
     Of samples whose excerpts the source does not have, since nothing was simulated on them, there are none.
     """
-    found: dict[tuple[int, str, int], FloatArray] = {}
+    found: dict[tuple[int, str, int], Float32s] = {}
     for sample in samples:
         if not source.excerpts.keys() >= set(sample.excerpt_ids):
             continue
@@ -239,6 +239,6 @@ def real_rows(source: RowSource, samples: Sequence[StoredSample]) -> dict[tuple[
     return found
 
 
-def unpacked(data: bytes) -> FloatArray:
+def unpacked(data: bytes) -> Float32s:
     """Activations as they are stored: float16, little-endian."""
     return np.frombuffer(data, dtype="<f2").astype(np.float32)

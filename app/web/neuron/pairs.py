@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from sqlalchemy.orm import Session
 
-from app.domain.activations import FloatArray
+from app.domain.arrays import Float32s
 from app.domain.cofiring import cofiring, cofiring_words
 from app.domain.explanation_states import ExplanationState
 from app.domain.headlines import Headline
@@ -122,14 +122,14 @@ def _top(samples: Sequence[StoredSample]) -> list[int]:
     return next((sample.excerpt_ids for sample in samples if sample.kind == SampleKind.TOP), [])
 
 
-def _by_excerpt(source: RowSource, samples: Sequence[StoredSample]) -> dict[int, FloatArray]:
+def _by_excerpt(source: RowSource, samples: Sequence[StoredSample]) -> dict[int, Float32s]:
     return {excerpt_id: row for (_, _, excerpt_id), row in real_rows(source, samples).items()}
 
 
 def _excerpts(
     heads: Sequence[NeuronHead],
     sources: Sequence[RowSource],
-    rows: Sequence[Mapping[int, FloatArray]],
+    rows: Sequence[Mapping[int, Float32s]],
     tops: Sequence[Sequence[int]],
 ) -> Iterator[PairedExcerpt]:
     shared = [_excerpt(heads, sources, rows, excerpt_id) for excerpt_id in sorted(rows[0].keys() & rows[1].keys())]
@@ -140,7 +140,7 @@ def _excerpts(
 
 
 def _excerpt(
-    heads: Sequence[NeuronHead], sources: Sequence[RowSource], rows: Sequence[Mapping[int, FloatArray]], excerpt_id: int
+    heads: Sequence[NeuronHead], sources: Sequence[RowSource], rows: Sequence[Mapping[int, Float32s]], excerpt_id: int
 ) -> PairedExcerpt:
     stored = sources[0].excerpts[excerpt_id]
     shares = [
@@ -172,7 +172,7 @@ def _excerpt(
     )
 
 
-def _under(source: RowSource, token_ids: Sequence[int], values: FloatArray, at: int) -> str:
+def _under(source: RowSource, token_ids: Sequence[int], values: Float32s, at: int) -> str:
     return under_strip(Heat(token_ids, heat_steps(values, source.scale).tolist(), at), source.words)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from app.domain.activations import FloatArray
+from app.domain.arrays import Float32s
 from app.domain.executed import FIRING_LEVEL, Mistake
 from app.domain.heat import heat_steps, simulated_steps
 from app.queries.neurons.page import StoredExcerpt, StoredSample, StoredSimulation
@@ -63,7 +63,7 @@ def shown_simulations(
 
 
 def simulated_rows(
-    source: RowSource, real: Mapping[tuple[int, str, int], FloatArray], simulation: StoredSimulation
+    source: RowSource, real: Mapping[tuple[int, str, int], Float32s], simulation: StoredSimulation
 ) -> Iterator[SimulatedRow]:
     """The rows of one simulation, each with its real activations where they are stored."""
     for excerpt_id, pair in zip(simulation.excerpt_ids, _pairs(source, real, simulation), strict=True):
@@ -89,7 +89,7 @@ def simulated_rows(
         )
 
 
-def _mistakes(level: FloatArray, expected: FloatArray, difference: FloatArray) -> dict[Mistake, int]:
+def _mistakes(level: Float32s, expected: Float32s, difference: Float32s) -> dict[Mistake, int]:
     """What counts as firing and as claimed is the same as where an explanation is executed."""
     fires, claimed = level >= FIRING_LEVEL, expected >= FIRING_LEVEL
     found = {}
@@ -107,13 +107,13 @@ class _Pair:
     """Real and expected activations of an excerpt, or why there are not both."""
 
     excerpt: StoredExcerpt
-    real: FloatArray | None
-    expected: FloatArray
+    real: Float32s | None
+    expected: Float32s
     failure: str | None
 
 
 def _pairs(
-    source: RowSource, real: Mapping[tuple[int, str, int], FloatArray], simulation: StoredSimulation
+    source: RowSource, real: Mapping[tuple[int, str, int], Float32s], simulation: StoredSimulation
 ) -> Iterator[_Pair]:
     flat, end = unpacked(simulation.expected), 0
     for index, excerpt_id in enumerate(simulation.excerpt_ids):
@@ -131,11 +131,11 @@ class Expected:
     """What is expected of an excerpt [T], 0..10, of which 1 is ``unit`` in the model's units; ``name`` says by whom."""
 
     name: str
-    values: FloatArray
+    values: Float32s
     unit: float
 
 
-def real_line(source: RowSource, token_ids: Sequence[int], real: FloatArray, at: int) -> Markup:
+def real_line(source: RowSource, token_ids: Sequence[int], real: Float32s, at: int) -> Markup:
     """An excerpt in the colours of its real activations, centred on the token ``at``."""
     return strip(Heat(token_ids, heat_steps(real, source.scale).tolist(), at), source.words)
 
@@ -146,7 +146,7 @@ def expected_line(source: RowSource, token_ids: Sequence[int], expected: Expecte
     return under_strip(Heat(token_ids, steps.tolist(), at), source.words)
 
 
-def numbers(source: RowSource, token_ids: Sequence[int], real: FloatArray, expected: Sequence[Expected]) -> Markup:
+def numbers(source: RowSource, token_ids: Sequence[int], real: Float32s, expected: Sequence[Expected]) -> Markup:
     """The numbers of an excerpt as a table; beside one expected number its difference from the real one."""
     columns = [NumberColumn("Activation", real, heat_steps(real, source.scale))]
     for each in expected:

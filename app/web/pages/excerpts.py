@@ -10,7 +10,8 @@ from markupsafe import Markup
 from pydantic import Field
 from sqlalchemy.orm import Session
 
-from app.domain.activations import NORMALISED_MAXIMUM, FloatArray
+from app.domain.activations import NORMALISED_MAXIMUM
+from app.domain.arrays import Float32s
 from app.domain.bounds import BIGGEST_ID, MOST_SIDE_BY_SIDE
 from app.domain.heat import heat_scale
 from app.errors import NotFound
@@ -111,7 +112,7 @@ class _Levels:
     """What the explanation ``id`` expects [T], 0..10, of which 1 is ``unit`` in the model's units."""
 
     id: int
-    levels: FloatArray
+    levels: Float32s
     unit: float
 
 
@@ -120,7 +121,7 @@ class _Record:
     """An excerpt with the neuron's activations [T]."""
 
     shown: StoredExcerpt
-    real: FloatArray
+    real: Float32s
     expected: tuple[_Levels, ...]
 
 
@@ -154,9 +155,7 @@ def _record(session: Session, head: NeuronHead, excerpt_id: int, explanation_ids
     return _Record(excerpts[excerpt_id], real, ordered)
 
 
-def _own(
-    packed: bytes, excerpt_ids: Sequence[int], excerpts: Mapping[int, StoredExcerpt], excerpt_id: int
-) -> FloatArray:
+def _own(packed: bytes, excerpt_ids: Sequence[int], excerpts: Mapping[int, StoredExcerpt], excerpt_id: int) -> Float32s:
     """The values of one excerpt among those that are laid end to end."""
     start = sum(len(excerpts[i].token_ids) for i in excerpt_ids[: excerpt_ids.index(excerpt_id)])
     return unpacked(packed)[start : start + len(excerpts[excerpt_id].token_ids)]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
+from app.domain.arrays import Float64s
 from app.domain.audit.agreement import (
     ALL_ALIKE,
     NO_PAIR,
@@ -20,7 +20,7 @@ from app.domain.audit.agreement import (
 )
 from app.domain.intervals import Statistic
 
-Counts = NDArray[np.float64]
+Counts = Float64s
 VERDICTS = st.lists(st.lists(st.sampled_from("abcd"), min_size=1, max_size=5), min_size=1, max_size=12)
 
 TWELVE_UNITS = ("111", "2232", "3333", "3333", "2222", "1234", "4444", "1121", "2222", "555", "11", "3")
@@ -116,7 +116,7 @@ def drawn(generator: np.random.Generator, n: int, truth: list[float], right: flo
 def test_the_intervals_cover_what_they_say(n: int, truth: list[float], right: float, raters: int) -> None:
     generator = np.random.default_rng(2)
     population = drawn(generator, 300_000, truth, right, raters)
-    measures: dict[str, Callable[..., NDArray[np.float64]]] = {
+    measures: dict[str, Callable[..., Float64s]] = {
         "raw": raw_agreement,
         "alpha": krippendorff_alpha,
         "ac1": gwet_ac1,
