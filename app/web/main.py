@@ -72,6 +72,7 @@ from app.web.pages import (
     neuron,
     neuron_files,
     new_subject,
+    openapi,
     openid,
     own_explanations,
     people,
@@ -112,6 +113,7 @@ ROUTERS: Sequence[APIRouter] = (
     factor.router,
     mine.router,
     api.router,
+    openapi.router,
     people.router,
     providers.router,
     batches.router,
@@ -169,6 +171,7 @@ def create_app(
         title="Neuron Audit",
         version=code_version(),
         description="Every page of the site as JSON, at the page's address with `.json` behind it.",
+        openapi_url=None,  # a page serves it, to whoever may read pages
         docs_url=None,  # Swagger UI and ReDoc load scripts from other hosts, which the policy forbids
         redoc_url=None,
         dependencies=[Depends(note_version), Depends(check_address), Depends(refuse_strangers)],
