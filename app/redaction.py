@@ -4,6 +4,7 @@ Whoever reads a key calls ``keep_secret``; whatever leaves the process (a row, a
 passes ``redacted``. Both work by value, so that it does not matter which library wrote the text.
 """
 
+import html
 import json
 import re
 import sys
@@ -90,8 +91,10 @@ def _matching(form: str, *, anywhere: bool) -> str:
 
 
 def _forms(secret: str) -> set[str]:
-    """The secret as it appears in a text, in a JSON string, in a ``repr``, in one within the other, in an address."""
-    found = {secret}
+    """The secret as it appears in a text, in a JSON string, in a ``repr``, in one within the other, in an address, on a
+    web page.
+    """
+    found = {secret, html.escape(secret), html.escape(secret, quote=False)}
     for _ in range(2):
         found |= {form for known in found for form in _escaped(known)}
     return found | {quote(secret, safe="", errors="replace")}

@@ -9,22 +9,9 @@ CHAT_PATH = "/chat/completions"
 COMPLETION_PATH = "/completions"
 EMBEDDING_PATH = "/embeddings"
 """What follows a base URL in a request."""
-_KEY_PARAMETERS = frozenset(
-    {
-        "access_token",
-        "api_key",
-        "apikey",
-        "auth",
-        "code",
-        "key",
-        "password",
-        "secret",
-        "sig",
-        "subscription_key",
-        "token",
-    }
-)
-"""Query parameters that hold keys, hyphens written as underscores."""
+_KEY_WORDS = ("auth", "key", "passwd", "password", "secret", "sig", "signature", "token")
+_KEY_PARAMETERS = frozenset({"code"})
+"""Query parameters that hold keys: these, and those whose names end in one of the words, as ``x-goog-api-key`` does."""
 
 
 def base_url_of(text: str) -> str:
@@ -46,7 +33,7 @@ def base_url_of(text: str) -> str:
     if any(c.isspace() or not c.isprintable() for c in urlunsplit(parts)):
         raise ValueError("The base URL holds white space or control characters.")
     for name, _ in parse_qsl(parts.query, keep_blank_values=True):
-        if name.lower().replace("-", "_") in _KEY_PARAMETERS:
+        if name.lower() in _KEY_PARAMETERS or name.lower().endswith(_KEY_WORDS):
             raise ValueError(
                 f"The base URL's parameter {name!r} looks like a key, and base URLs are shown: give the key by itself."
             )

@@ -51,6 +51,8 @@ def test_a_base_url_that_cannot_be_used_is_refused_in_a_sentence(typed: str, sai
         "https://api.example.org/v1?key=sk-in-the-address",
         "https://api.example.org/v1?Api-Key=sk-in-the-address",
         "https://api.example.org/v1?x=1&access_token=sk-in-the-address",
+        "https://api.example.org/v1?x-goog-api-key=sk-in-the-address",
+        "https://api.example.org/v1?subscription-key=sk-in-the-address&clientSecret=1",
         "https://user:sk-in-the-address@api.example.org:port/v1",
     ],
 )

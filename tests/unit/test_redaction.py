@@ -1,3 +1,4 @@
+import html
 import json
 import logging
 import subprocess
@@ -31,6 +32,7 @@ def secret() -> None:
         json.dumps({"message": f"wrong key {SECRET}"}),
         json.dumps({"message": f"wrong key {SECRET}"}).replace("/", "\\/"),
         "https://h/v1?key=sk-q7%2FW%2Bx%279%5CZk%3D2",
+        f"<title>{html.escape(SECRET)}</title>",
     ],
 )
 def test_a_secret_is_removed_in_every_spelling_that_libraries_use(text: str) -> None:

@@ -70,7 +70,8 @@ async def exchange(
     except ProviderError as error:
         return _failed(error.message, FailureKind.PERMANENT if error.permanent else FailureKind.TRANSIENT)
     if received.body is None:
-        unread = f"the reply is compressed ({received.encoding[:20]}), which was not requested: it is not read"
+        encoding = redacted(received.headers["content-encoding"])[:20]
+        unread = f"the reply is compressed ({encoding}), which was not requested: it is not read"
         return _read(request, received, _Body("", Unreadable(unread)))
     content_type = received.headers.get("content-type", "").lower()
     return _read(request, received, _parsed(text_of(received.body), content_type))
@@ -97,12 +98,13 @@ class _Body:
 
 
 def _parsed(text: str, content_type: str) -> _Body:
+    shown = redacted(text)
     try:
         # Redacted as values, too: in a string of JSON a key may be spelled in escapes. An answer may hold a word that
         # also serves as a key.
-        return _Body(redacted(text), redacted_json(read_json(text, content_type), words=False))
+        return _Body(shown, redacted_json(read_json(text, content_type, shown=shown), words=False))
     except Unreadable as error:
-        return _Body(redacted(text), Unreadable(redacted(str(error))))
+        return _Body(shown, Unreadable(redacted(str(error))))
 
 
 def _read(request: Request, received: Received, body: _Body) -> AttemptResult:

@@ -40,13 +40,17 @@ def text_of(content: bytes) -> str:
     return content.decode("utf-8-sig", "replace")
 
 
-def read_json(text: str, content_type: str = "") -> Any:
-    """The JSON value that a body is. Raises Unreadable, with what the body is in words."""
+def read_json(text: str, content_type: str = "", *, shown: str | None = None) -> Any:
+    """The JSON value that a body is. Raises Unreadable, with what the body is in words.
+
+    ``shown`` is the text without secrets, for these words: what they quote of it ends anywhere, in a key too.
+    """
+    shown = text if shown is None else shown
     if not text.strip():
         raise Unreadable("the reply is empty: it has no body")
     if content_type.startswith("text/event-stream") or text.startswith(("data:", "event:", ": ")):
         raise Unreadable("the reply is an event stream, although none was requested")
-    if (title := title_of_page(text)) is not None:
+    if (title := title_of_page(shown)) is not None:
         raise Unreadable(f"the reply is a web page{title}, not JSON (check the base URL)")
     if text.count("[") + text.count("{") > MOST_CONTAINERS:
         raise Unreadable(f"the reply has more than {MOST_CONTAINERS} lists and objects")
@@ -57,7 +61,7 @@ def read_json(text: str, content_type: str = "") -> Any:
     except json.JSONDecodeError as error:
         if breaks_off(error):
             raise Unreadable(f"the reply is JSON that breaks off after {len(text)} characters") from None
-        raise Unreadable(f"the reply is not JSON, it begins with {text.strip()[:_SHOWN_CHARACTERS]!r}") from None
+        raise Unreadable(f"the reply is not JSON, it begins with {shown.strip()[:_SHOWN_CHARACTERS]!r}") from None
     except ValueError as error:  # a number of thousands of digits
         raise Unreadable(f"the reply is not usable JSON: {error}") from None
     if _is_deep(value):
