@@ -4,10 +4,8 @@ transformers fills weights that it does not find in the files with random number
 a model, or asks one, would work with noise under the model's name; so this is an error here.
 """
 
-import hashlib
-import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +19,12 @@ from huggingface_hub.errors import (
     LocalEntryNotFoundError,
     StrictDataclassError,
 )
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as library_log
 
 from app.errors import CheckpointError
+from worker.weight_files import check_weight_files, json_object, reason_of
 
 Model: TypeAlias = Any
 """A transformers model; the library's own types do not help here."""
@@ -34,11 +33,8 @@ TOKENIZER_FILES = ("tokenizer*", "vocab*", "merges.txt", "*.model", "*.tiktoken"
 HUB_FILES = ("*.json", WEIGHTS, "*.txt", "*.jinja")
 HUB_IGNORED = ("*/*", "consolidated*")
 """Copies of the weights in another layout."""
-INDEX = "model.safetensors.index.json"
-SINGLE = "model.safetensors"
 POOLER = "pooler."
 MOST_NAMED = 3
-LONGEST_REASON = 300
 
 # What transformers raises on files that a stranger has written. Not Exception: a fault of ours is to be seen.
 _UNREADABLE = (
@@ -87,7 +83,7 @@ def checkpoint_folder(
         raise CheckpointError(f"{source!r} is neither a folder nor the name of a model on the hub.") from error
     except (HTTPError, LocalEntryNotFoundError, OSError) as error:
         raise CheckpointError(
-            f"{source!r} is not a folder, and the hub does not provide it: {_reason(error)}"
+            f"{source!r} is not a folder, and the hub does not provide it: {reason_of(error)}"
         ) from error
     return found, found.name
 
@@ -99,7 +95,7 @@ def read_config(folder: Path) -> Any:
     try:
         config = _from_folder(AutoConfig, folder)
     except CheckpointError:
-        if "auto_map" in _json(folder / "config.json"):
+        if "auto_map" in json_object(folder / "config.json"):
             raise CheckpointError(
                 f"{folder.name} needs Python code from its own repository, which is never run here. Use a checkpoint "
                 "of an architecture that transformers has."
@@ -138,6 +134,7 @@ def read_encoder(folder: Path, *, dtype: Any) -> Checkpoint:
 def _read(factory: Any, folder: Path, *, dtype: Any, unneeded: str | None = None) -> Checkpoint:
     """``unneeded`` is the beginning of the names of weights that may be missing."""
     read_config(folder)
+    check_weight_files(folder)
     with _quiet():
         model, found = _from_folder(
             factory,
@@ -176,40 +173,6 @@ def model_bytes(model: Model) -> int:
     return sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers()))
 
 
-def check_weight_files(folder: Path) -> int:
-    """Read the headers of the weight files. Returns their size in bytes.
-
-    Raises CheckpointError where there are none, where one of the index is missing, and for one that is cut off.
-    """
-    files = weight_files(folder)
-    if not files:
-        raise CheckpointError(f"{folder.name} has no weights: no file ends in .safetensors.")
-    with _described(folder):
-        for file in files:
-            with safe_open(file, framework="pt") as opened:
-                opened.keys()
-    return sum(file.stat().st_size for file in files)
-
-
-def weights_digest(folder: Path) -> str:
-    """SHA-256 over the weight files that are loaded, names and sizes included."""
-    digest = hashlib.sha256()
-    for file in weight_files(folder):
-        digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
-        with file.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files that transformers reads: the single one, else those of the index; by name."""
-    if (folder / SINGLE).exists():
-        return [folder / SINGLE]
-    names = _json(folder / INDEX).get("weight_map", {}).values()
-    return [folder / name for name in sorted(set(names))] or sorted(folder.glob("*.safetensors"))
-
-
 def _from_folder(factory: Any, folder: Path, **options: Any) -> Any:
     with _described(folder):
         return factory.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **options)
@@ -221,27 +184,7 @@ def _described(folder: Path) -> Iterator[None]:
     try:
         yield
     except _UNREADABLE as error:
-        raise CheckpointError(f"{folder.name}: {_reason(error)}") from error
-
-
-def _reason(error: BaseException) -> str:
-    """The first line of an error, which may be followed by advice about the library's own arguments. All lines where
-    the first only announces them.
-    """
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = lines[0] if lines else type(error).__name__
-    if text.endswith(":"):
-        text = " ".join(lines)
-    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}…"
-
-
-def _json(file: Path) -> Mapping[str, Any]:
-    """A JSON object in a file; empty without the file."""
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        raise CheckpointError(f"{folder.name}: {reason_of(error)}") from error
 
 
 def _refuse_quantised(folder: Path, config: Any) -> None:

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from app.errors import CheckpointError, ProviderError
 from tests.worker.models import save_model
-from worker.checkpoints import checkpoint_folder, read_config, read_model, read_tokenizer, weights_digest
+from worker.checkpoints import checkpoint_folder, read_config, read_model, read_tokenizer
 from worker.providers.local import load_local
 from worker.subjects.load import LoadOptions, load_subject
+from worker.weight_files import weights_digest
 
 Weights = Mapping[str, Tensor]
 
@@ -107,7 +108,7 @@ def test_shards_of_an_index_are_all_read_and_all_in_the_digest(tmp_path: Path) -
     save_file({name: t + 1 for name, t in load_file(last).items()}, last, metadata={"format": "pt"})
     assert weights_digest(tmp_path / "shards") != before
     last.unlink()
-    with pytest.raises(CheckpointError, match=last.name):
+    with pytest.raises(CheckpointError, match=rf"{last.name}, which .*index\.json names, is missing"):
         read(tmp_path / "shards")
 
 
@@ -158,19 +159,26 @@ def test_an_adapter_is_refused(tmp_path: Path) -> None:
         read_config(tmp_path)
 
 
-def test_pickled_weights_are_refused(tmp_path: Path) -> None:
-    (save_model(tmp_path) / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
-    with pytest.raises(CheckpointError, match="safetensors"):
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model-q4.gguf", "weights.safetensors"])
+def test_weights_that_are_not_read_are_refused_with_what_to_do(tmp_path: Path, name: str) -> None:
+    (save_model(tmp_path) / "model.safetensors").rename(tmp_path / name)
+    with pytest.raises(CheckpointError, match=r"has no weights: .*convert the weights to safetensors"):
         read(tmp_path)
 
 
 @pytest.mark.parametrize("damage", [lambda data: b"no weights at all", lambda data: data[: len(data) // 2]])
-def test_damaged_weights_are_reported_in_a_line(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+def test_damaged_weights_are_reported_with_the_files_name(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     file = save_model(tmp_path) / "model.safetensors"
     file.write_bytes(damage(file.read_bytes()))
-    with pytest.raises(CheckpointError, match=rf"{tmp_path.name}: .*\w") as raised:
+    with pytest.raises(CheckpointError, match=rf"^{tmp_path.name}: model.safetensors is damaged or cut off[^\n]*$"):
         read(tmp_path)
-    assert "\n" not in raised.value.message
+
+
+def test_what_git_leaves_in_place_of_weights_is_said_to_be_that(tmp_path: Path) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"
+    (save_model(tmp_path) / "model.safetensors").write_text(pointer)
+    with pytest.raises(CheckpointError, match="run git lfs pull"):
+        read(tmp_path)
 
 
 def test_a_folder_without_a_model_is_reported_in_a_line(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from app.errors import Conflict, NotFound
 from app.models import Neuron, Subject
 from app.queries.subjects.lookup import stored_subject
 from tests.worker.models import save_model
+from tests.worker.test_checkpoints import change_weights
 from tests.worker.test_collection_run import CORPUS, OPTIONS
 from worker.collection.command import CollectArguments
 from worker.collection.run import collect
@@ -85,6 +86,23 @@ def test_a_twin_of_nothing_is_refused_and_so_is_another_seed_under_the_same_name
     collect(sessions, loaded(folder, 0), CORPUS, tmp_path, TWIN)
     with pytest.raises(Conflict, match="permutation_seed"):
         collect(sessions, loaded(folder, 1), CORPUS, tmp_path, TWIN)
+
+
+@pytest.mark.parametrize(
+    ("path", "weights", "differs"),
+    [
+        ("transformer.h.{layer}.attn.c_proj", 0, "site, neurons_per_layer, activation_function"),
+        (None, 1, "weights_digest"),
+    ],
+)
+def test_a_twin_of_another_model_or_another_site_is_refused(
+    sessions: Sessions, folder: Path, tmp_path: Path, path: str | None, weights: int, differs: str
+) -> None:
+    other = change_weights(save_model(tmp_path / "model"), lambda w: {n: t + weights for n, t in w.items()})
+    collect(sessions, loaded(folder), CORPUS, tmp_path, OPTIONS)
+    twin = load_subject(str(other), LoadOptions("cpu", "float32", module_path=path, permutation_seed=0))
+    with pytest.raises(Conflict, match=f"null twin of 'tiny' is the same model .* differs in {differs}"):
+        collect(sessions, twin, CORPUS, tmp_path, TWIN)
 
 
 def test_the_commands_option_names_the_twin_after_its_subject() -> None:

@@ -46,6 +46,7 @@ from worker.corpora.documents import CorpusSource
 from worker.devices import device_name
 from worker.subjects.input_weights import input_weights
 from worker.subjects.loaded import LoadedSubject
+from worker.subjects.null_twin import permuted_digest
 
 STATE_VERSION = 4
 """Raised when unfinished collections of older code can not be gone on with."""
@@ -238,13 +239,19 @@ class _Job:
 
     def _register(self, session: Session, plan: Plan, key: uuid.UUID) -> Identity:
         subject, options = self._subject, self._options
-        named: dict[str, Any] = {} if options.name is None else {"name": options.name}
-        if options.null_twin_of is not None:
-            named |= null_twin_values(session, of_slug=options.null_twin_of)
+        values = self._subject_values()
+        if options.name is not None:
+            values["name"] = options.name
         tokenizer_id = register_tokenizer(session, name=subject.info.name, vocabulary=subject.vocabulary)
-        subject_id = register_subject(
-            session, slug=options.slug, tokenizer_id=tokenizer_id, values=self._subject_values() | named
-        )
+        if options.null_twin_of is not None:
+            values |= null_twin_values(
+                session,
+                of_slug=options.null_twin_of,
+                tokenizer_id=tokenizer_id,
+                values=values,
+                permuted_digest=partial(permuted_digest, seed=subject.info.permutation_seed or 0),
+            )
+        subject_id = register_subject(session, slug=options.slug, tokenizer_id=tokenizer_id, values=values)
         corpus_id = register_corpus(
             session, digest=plan.corpus_digest, name=self._corpus.name, source=self._corpus.source
         )

@@ -11,8 +11,9 @@ import torch
 
 from app.domain.arrays import Float32s
 from app.errors import CheckpointError
-from worker.checkpoints import read_encoder, read_tokenizer, weights_digest
+from worker.checkpoints import read_encoder, read_tokenizer
 from worker.devices import first_device
+from worker.weight_files import weights_digest
 
 MOST_TOKENS = 512
 """Of a text, where the model could read more: longer ones take memory by their square."""

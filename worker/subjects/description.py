@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.domain.sites import Site
-from worker.checkpoints import check_weight_files, checkpoint_folder, empty_model, read_config, read_tokenizer
+from worker.checkpoints import checkpoint_folder, empty_model, read_config, read_tokenizer
 from worker.subjects.load import bos_policy, check_is_fast, is_folder
 from worker.subjects.loaded import BosPolicy, plain_encoder
 from worker.subjects.sites import activation_function, open_site, site_path
+from worker.weight_files import check_weight_files
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ from worker.checkpoints import (
     read_config,
     read_model,
     read_tokenizer,
-    weights_digest,
 )
 from worker.devices import chosen_devices
 from worker.subjects.loaded import BosPolicy, LoadedSubject, SubjectInfo
@@ -25,6 +24,7 @@ from worker.subjects.sites import activation_function, open_site, site_path
 from worker.subjects.spread import place
 from worker.subjects.trial_pass import check_by_a_pass
 from worker.subjects.vocabulary import vocabulary_of
+from worker.weight_files import weights_digest
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

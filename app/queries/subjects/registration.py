@@ -1,6 +1,6 @@
 """Make sure that a subject, its tokenizer and a corpus are known."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import delete, func, select
@@ -50,9 +50,7 @@ def register_subject(session: Session, *, slug: str, tokenizer_id: int, values: 
     """
     subject = session.scalar(select(Subject).where(Subject.slug == slug))
     if subject is not None:
-        differing = [name for name in _MUST_AGREE if getattr(subject, name) != values[name]]
-        if subject.tokenizer_id != tokenizer_id:
-            differing.append("tokenizer")
+        differing = _differing(subject, tokenizer_id, values)
         if not differing:
             subject.source, subject.revision = values["source"], values["revision"]
             return subject.id
@@ -64,6 +62,12 @@ def register_subject(session: Session, *, slug: str, tokenizer_id: int, values: 
     session.add(subject)
     session.flush()  # the caller needs the id
     return subject.id
+
+
+def _differing(subject: Subject, tokenizer_id: int, values: Mapping[str, Any]) -> list[str]:
+    """What makes another subject of these values."""
+    differing = [name for name in _MUST_AGREE if getattr(subject, name) != values[name]]
+    return differing if subject.tokenizer_id == tokenizer_id else [*differing, "tokenizer"]
 
 
 def _delete_unused(session: Session, subject: Subject) -> bool:
@@ -89,14 +93,35 @@ def _delete_unused(session: Session, subject: Subject) -> bool:
     return True
 
 
-def null_twin_values(session: Session, *, of_slug: str) -> dict[str, Any]:
-    """The columns that make a subject the control of another one. Raises NotFound where that is not collected yet."""
-    subject_id = session.scalar(select(Subject.id).where(Subject.slug == of_slug, Subject.null_twin_of_id.is_(None)))
-    if subject_id is None:
+def null_twin_values(
+    session: Session,
+    *,
+    of_slug: str,
+    tokenizer_id: int,
+    values: Mapping[str, Any],
+    permuted_digest: Callable[[str], str],
+) -> dict[str, Any]:
+    """The columns that make a subject of these values the control of another one.
+
+    ``permuted_digest``: the digest of weights that are permuted as the control's are, from the digest of the weights.
+
+    Raises NotFound where the other one is not collected yet, Conflict where this is not its model, read at its site.
+    """
+    subject = session.scalar(select(Subject).where(Subject.slug == of_slug, Subject.null_twin_of_id.is_(None)))
+    if subject is None:
         raise NotFound(
             f"There is no subject {of_slug!r} to make a null twin of. Collect it first, without --null-twin."
         )
-    return {"null_twin_of_id": subject_id}
+    wanted = {**values, "permutation_seed": subject.permutation_seed}
+    if subject.weights_digest and permuted_digest(subject.weights_digest) == values["weights_digest"]:
+        wanted["weights_digest"] = subject.weights_digest
+    differing = _differing(subject, tokenizer_id, wanted)
+    if differing:
+        raise Conflict(
+            f"A null twin of {of_slug!r} is the same model with permuted weights, and this one differs in "
+            f"{', '.join(differing)}. Give the model and the options (--module-path, --bos) of {of_slug!r}."
+        )
+    return {"null_twin_of_id": subject.id}
 
 
 def register_corpus(session: Session, *, digest: str, name: str, source: str) -> int:
