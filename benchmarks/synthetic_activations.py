@@ -4,9 +4,8 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from app.domain.arrays import Float64s, Int64s
+from app.domain.arrays import Float16s, Float64s, Int64s
 from app.domain.samples import SampleKind
 from benchmarks.synthetic_text import CONTEXT_LENGTH, Text
 
@@ -61,7 +60,7 @@ class Drawn:
         kind: SampleKind,
         liked: Int64s,
         maxima: Float64s,
-    ) -> tuple[Int64s, NDArray[np.float16]]:
+    ) -> tuple[Int64s, Float16s]:
         """Excerpt numbers, neurons by size, and activations, neurons by size by tokens."""
         n, size = len(liked), SAMPLE_SIZES[kind]
         if kind is SampleKind.TOP:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from app.domain.arrays import Float64s, Int64s
+from app.domain.arrays import Float16s, Float64s, Int64s
 from app.domain.samples import BANDS, SampleKind
 from app.formats.files import File, write_files
 from app.formats.openai.writer import ACTIVATIONS, EXPLANATIONS
@@ -89,7 +89,7 @@ def data_set(n_neurons: int, *, seed: int = 0, n_excerpts: int = N_EXCERPTS) -> 
             yield File(EXPLANATIONS.format(**address), _results(address, text, own, texts, float(wanted[i]), random))
 
 
-Own = dict[SampleKind, tuple[Int64s, NDArray[np.float16]]]
+Own = dict[SampleKind, tuple[Int64s, Float16s]]
 """By sample: the excerpts of one neuron and its activations on them."""
 
 
@@ -109,7 +109,7 @@ def _neuron_id(address: dict[str, int]) -> str:
     return f'{{"dataclass_name": "NeuronId", "layer_index": {address["layer"]}, "neuron_index": {address["index"]}}}'
 
 
-def _records(excerpts: Int64s, activations: NDArray[np.float16], texts: Sequence[str]) -> Iterator[str]:
+def _records(excerpts: Int64s, activations: Float16s, texts: Sequence[str]) -> Iterator[str]:
     for excerpt, row in zip(excerpts.tolist(), activations, strict=True):
         written = ", ".join(_WRITTEN[row.view(np.uint16)].tolist())
         yield f'{{"dataclass_name": "ActivationRecord", "tokens": {texts[excerpt]}, "activations": [{written}]}}'

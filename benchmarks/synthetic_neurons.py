@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import psycopg
-from numpy.typing import NDArray
 
 from app.domain.activations import SampleKind
-from app.domain.arrays import Bools, Float64s, Int64s
+from app.domain.arrays import Bools, Float16s, Float64s, Int64s
 from benchmarks.binary_copy import FLOAT4_OID, INT8_OID, Bytes, arrays, copy_rows, numbers, raw, words
 from benchmarks.synthetic_activations import SAMPLE_SIZES, VALIDATION, Drawn
 from benchmarks.synthetic_text import Text
@@ -116,9 +115,7 @@ def _statistics(filler: Filler, maxima: Float64s) -> dict[str, Bytes]:
     }
 
 
-def _write_sample(
-    filler: Filler, chunk: Chunk, kind: SampleKind, excerpts: Int64s, activations: NDArray[np.float16]
-) -> None:
+def _write_sample(filler: Filler, chunk: Chunk, kind: SampleKind, excerpts: Int64s, activations: Float16s) -> None:
     n = len(chunk.numbers)
     copy_rows(
         filler.connection,
@@ -193,7 +190,7 @@ def _write_simulations(
     mask: Bools,
     kind: SampleKind,
     excerpts: Int64s,
-    activations: NDArray[np.float16],
+    activations: Float16s,
 ) -> None:
     n, ids = int(mask.sum()), chunk.ids[mask]
     share = activations[mask].astype(np.float32) / chunk.maxima[mask, None, None].astype(np.float32)

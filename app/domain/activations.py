@@ -9,17 +9,20 @@ from functools import cached_property
 
 import numpy as np
 
-from app.domain.arrays import Float32s, Int32s
+from app.domain.arrays import Float16s, Float32s, Int32s
 from app.domain.samples import SampleKind
 from app.domain.splits import OPEN, Split, Splits, deal, split_of
 from app.domain.token_table import TokenTable
 
 __all__ = [
+    "LARGEST_HALF",
+    "NORMALISED_LEVELS",
     "NORMALISED_MAXIMUM",
     "ActivationRecord",
     "NeuronRecords",
     "SampleKind",
     "Split",
+    "finite_halves",
     "normalise",
     "pack_activations",
     "split_of",
@@ -27,6 +30,10 @@ __all__ = [
 ]
 
 NORMALISED_MAXIMUM = 10
+NORMALISED_LEVELS = NORMALISED_MAXIMUM + 1
+"""0 counts, too."""
+LARGEST_HALF = np.float16(65504)
+"""Records are stored as float16."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +139,11 @@ def normalise(activations: Float32s, maximum: float) -> Int32s:
         return np.zeros(activations.shape, dtype=np.int32)
     scaled = np.floor(NORMALISED_MAXIMUM * np.maximum(activations, 0) / maximum)
     return np.minimum(scaled, NORMALISED_MAXIMUM).astype(np.int32)
+
+
+def finite_halves(activations: Float16s) -> Float16s:
+    """Activations with infinities, which is what float16 makes of larger ones, replaced by the largest float16."""
+    return np.clip(activations, -LARGEST_HALF, LARGEST_HALF)
 
 
 def pack_activations(rows: Sequence[Float32s]) -> bytes:

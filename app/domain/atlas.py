@@ -26,7 +26,7 @@ HEADER = struct.Struct("<4s3I")
 MOST_CELLS = 4_000_000
 """A grid with more cells than this is not drawn; a table shows it."""
 LOWEST_SCORE = -0.25
-"""Lower scores are drawn like this one."""
+"""Scores are drawn from here to 1; lower ones like this one."""
 
 
 class Plane(StrEnum):

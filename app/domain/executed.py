@@ -11,7 +11,7 @@ from math import sqrt
 
 import numpy as np
 
-from app.domain.activations import NORMALISED_MAXIMUM
+from app.domain.activations import NORMALISED_LEVELS, NORMALISED_MAXIMUM
 from app.domain.arrays import Float64s, Int64s
 from app.domain.marking import N_
 
@@ -33,7 +33,6 @@ Three tenths of the neuron's maximum over the corpus is what "weakly" means. The
 that a text that states every activation right has no false alarm and no miss. On the demo the median neuron fires on
 1.7% of the tokens by this measure; at half of the maximum it would be 0.26%, too few to see what a text leaves out.
 """
-LEVELS = NORMALISED_MAXIMUM + 1
 MISTAKE_TOKENS = 20
 """The tokens behind most mistakes of a kind that are kept."""
 MISTAKE_EXCERPTS = 5
@@ -137,7 +136,7 @@ def execution(totals: NeuronTotals, counts: LevelCounts) -> Execution:
 
 def _correlation(totals: NeuronTotals, counts: LevelCounts) -> Measured:
     """Pearson r of expected and real activations over all tokens."""
-    levels = np.arange(LEVELS, dtype=np.float64)
+    levels = np.arange(NORMALISED_LEVELS, dtype=np.float64)
     n = totals.n_tokens
     mean = float(levels @ counts.tokens) / n
     variance = float(levels**2 @ counts.tokens) / n - mean**2

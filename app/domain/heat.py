@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from app.domain.activations import NORMALISED_MAXIMUM, normalise
+from app.domain.activations import LARGEST_HALF, NORMALISED_MAXIMUM, normalise
 from app.domain.arrays import Float32s, Int32s
 
 _ROUNDING = 2.0**-10
@@ -17,7 +17,7 @@ def heat_scale(maximum: float | None, minimum: float | None) -> float:
     """
     for bound in (maximum or 0.0, -(minimum or 0.0)):
         if bound > 0:
-            return float(np.float16(min(bound, float(np.finfo(np.float16).max))))
+            return float(np.float16(min(bound, float(LARGEST_HALF))))
     return 0.0
 
 

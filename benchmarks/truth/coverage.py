@@ -22,9 +22,10 @@ from benchmarks.truth.pool import Neuron, Pool, PoolSubject, redrawn, strata_of
 from benchmarks.truth.sanity import simulated
 from worker.method.pipeline import by_token_table, unit_of
 from worker.scorers.correlation import CorrelationScorer
-from worker.scorers.detection import FITS_FROM_SHARE, SILENT_BELOW_SHARE
+from worker.scorers.detection import FITS_FROM_SHARE
 from worker.scorers.found_texts import FoundTextsScorer, holding
 from worker.scorers.neighbours import NeighboursScorer
+from worker.scorers.samples import SILENT_BELOW_SHARE
 from worker.scorers.whole_corpus import WholeCorpusScorer
 from worker.simulators.lexical import LexicalSimulator
 

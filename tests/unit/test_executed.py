@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.domain.activations import NORMALISED_LEVELS
 from app.domain.executed import (
     FIRING_LEVEL,
-    LEVELS,
     LevelCounts,
     NeuronTotals,
     execution,
@@ -20,9 +20,9 @@ def counted(real: np.ndarray, expected: np.ndarray) -> tuple[NeuronTotals, Level
     firing = real >= firing_threshold(float(real.max()))
     above = expected > 0
     counts = LevelCounts(
-        np.bincount(expected[above], minlength=LEVELS),
-        np.bincount(expected[above & firing], minlength=LEVELS),
-        np.asarray(np.bincount(expected[above], real[above], minlength=LEVELS), dtype=np.float64),
+        np.bincount(expected[above], minlength=NORMALISED_LEVELS),
+        np.bincount(expected[above & firing], minlength=NORMALISED_LEVELS),
+        np.asarray(np.bincount(expected[above], real[above], minlength=NORMALISED_LEVELS), dtype=np.float64),
     )
     return NeuronTotals(len(real), float(real.mean()), float(real.var()), int(firing.sum())), counts
 
@@ -69,7 +69,7 @@ def test_average_precision_is_the_area_step_by_step(rows: list[tuple[bool, int]]
 
 
 def test_a_text_that_states_every_activation_right_has_no_false_alarm_and_no_miss() -> None:
-    levels = np.arange(LEVELS)
+    levels = np.arange(NORMALISED_LEVELS)
     found = execution(*counted(levels.astype(float), levels))
     assert (found.n_false_alarms, found.n_misses) == (0, 0)
     assert found.average_precision.value == found.f1.value == 1.0

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from app.domain.activations import normalise
-from app.domain.executed import FIRING_LEVEL, LEVELS, firing_threshold
+from app.domain.activations import NORMALISED_LEVELS, normalise
+from app.domain.executed import FIRING_LEVEL, firing_threshold
 from app.domain.tokens import Vocabulary
 from tests.worker.collecting import FakeModel
 from worker.checks.checker import Executable
@@ -57,9 +57,9 @@ def a_check(folder: Path, plan: Plan, model: FakeModel, batch: int = 5) -> Check
 class BruteForce:
     """One explanation looked at token by token, without anything that a check uses."""
 
-    tokens: np.ndarray = field(default_factory=lambda: np.zeros(LEVELS, dtype=np.int64))
-    firing: np.ndarray = field(default_factory=lambda: np.zeros(LEVELS, dtype=np.int64))
-    sums: np.ndarray = field(default_factory=lambda: np.zeros(LEVELS))
+    tokens: np.ndarray = field(default_factory=lambda: np.zeros(NORMALISED_LEVELS, dtype=np.int64))
+    firing: np.ndarray = field(default_factory=lambda: np.zeros(NORMALISED_LEVELS, dtype=np.int64))
+    sums: np.ndarray = field(default_factory=lambda: np.zeros(NORMALISED_LEVELS))
     n_firing: int = 0
     alarms: Counter[int] = field(default_factory=Counter)
     misses: Counter[int] = field(default_factory=Counter)

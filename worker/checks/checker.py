@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from app.domain.activations import NORMALISED_MAXIMUM
+from app.domain.activations import NORMALISED_LEVELS, NORMALISED_MAXIMUM
 from app.domain.arrays import Float64s, Int32s
-from app.domain.executed import LEVELS, firing_threshold
+from app.domain.executed import firing_threshold
 from app.domain.tokens import Vocabulary
 from worker.checks import kernels
 from worker.checks.state import N_KINDS, CheckState
@@ -54,7 +54,7 @@ class Checker:
         self._vocabulary = vocabulary
         self._program = compiled([e.clauses for e in explanations], vocabulary)
         self._layers = [_layer(explanations, layer, maxima[layer]) for layer in range(len(maxima))]
-        self._shard_sums = torch.zeros((len(explanations), LEVELS), dtype=torch.float64)
+        self._shard_sums = torch.zeros((len(explanations), NORMALISED_LEVELS), dtype=torch.float64)
         self._threads = ThreadPoolExecutor(torch.get_num_threads())
         self._shares = [_Share() for _ in range(torch.get_num_threads())]
         self._tile: Tile | None = None

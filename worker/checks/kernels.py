@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from app.domain.activations import NORMALISED_LEVELS
 from app.domain.arrays import Float32s, Float64s, Int32s, Int64s
-from app.domain.executed import FIRING_LEVEL, LEVELS
+from app.domain.executed import FIRING_LEVEL
 from worker.checks.state import FALSE_ALARM, MISS, N_KINDS
 from worker.collection.pool_kernels import Excerpts, Pools, enter, priority
 from worker.compiled_loops import compiled_loop
@@ -19,7 +20,7 @@ from worker.lexical.programs import Program
 
 GAP_BITS, CHANCE_BITS = 4, 27
 """The key of a kept excerpt: its widest gap in levels (0..10), then chance."""
-_TOP_LEVEL = LEVELS - 1
+_TOP_LEVEL = NORMALISED_LEVELS - 1
 _FREE = np.int64(-1)
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from app.domain.arrays import Int64s
+from app.domain.activations import finite_halves
+from app.domain.arrays import Float16s, Int64s
 from app.domain.executed import MISTAKE_TOKENS, LevelCounts, Mistake, NeuronTotals, execution
 from app.domain.tokens import Vocabulary
 from app.queries.checks.store import CheckResult, KeptMistakes, Moments
@@ -17,8 +17,6 @@ from worker.collection.best import ordinals_of
 from worker.collection.plan import Excerpts
 from worker.lexical.grammar import sentence
 from worker.lexical.matching import Block
-
-_LARGEST_HALF = np.float16(65504)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +65,7 @@ class Finished:
         executable: Executable,
         row: int,
         n_tokens: int,
-        shown: Sequence[tuple[int, NDArray[np.float16]]],
+        shown: Sequence[tuple[int, Float16s]],
         ids: dict[int, int],
     ) -> KeptMistakes:
         rows = list(self.excerpts.tokens(np.array([ordinal for ordinal, _ in shown], dtype=np.int64)))
@@ -77,7 +75,7 @@ class Finished:
             tokens=self._tokens(row),
             excerpt_ids=[ids[ordinal] for ordinal, _ in shown],
             # Beyond float16 the largest float16 is stored, as in a collection's samples.
-            activations=[np.clip(v, -_LARGEST_HALF, _LARGEST_HALF).astype(np.float32) for _, v in shown],
+            activations=[finite_halves(v).astype(np.float32) for _, v in shown],
             expected=np.split(expected, len(rows)) if rows else [],
         )
 

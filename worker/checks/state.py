@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from app.domain.executed import LEVELS, MISTAKE_EXCERPTS, Mistake
+from app.domain.activations import NORMALISED_LEVELS
+from app.domain.executed import MISTAKE_EXCERPTS, Mistake
 from app.errors import CollectionError
 from worker.collection import exact
 from worker.collection.best import Best
@@ -52,7 +53,7 @@ class CheckState:
     def empty(cls, shape: CheckShape) -> "CheckState":
         """Nothing seen yet."""
         cpu = torch.device("cpu")
-        counts = (shape.n_explanations, LEVELS)
+        counts = (shape.n_explanations, NORMALISED_LEVELS)
         tensors = {
             "tokens": torch.zeros(counts, dtype=torch.int64),
             "firing": torch.zeros(counts, dtype=torch.int64),

@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from app.domain.arrays import Bools, Float32s, Float64s, Int32s, Int64s
+from app.domain.activations import finite_halves
+from app.domain.arrays import Bools, Float16s, Float32s, Float64s, Int32s, Int64s
 from app.domain.samples import BAND_EDGES, BANDS, SampleKind
 from worker.collection.best import NEVER, Best, ordinals_of, sortable, unsortable, upper
 from worker.collection.bounds import Bounds, peak_bins
@@ -32,7 +33,6 @@ BAND_SIZE = 14
 """Five each for calibration and validation, four for test."""
 _ORDER_OF_EXCERPTS, _ORDER_OF_NEURONS = 7, 8
 _ALL = float(HIGHEST_PRIORITY) + 1
-_LARGEST_HALF = np.float16(65504)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Records:
     kind: SampleKind
     ordinals: Int64s
     peaks: Float32s
-    values: NDArray[np.float16]
+    values: Float16s
     probabilities: Float32s | None = None
 
     @property
@@ -105,7 +105,7 @@ class _Pool:
     ordinals: Int64s
     keys: Int64s
     peaks: Float32s
-    values: NDArray[np.float16]
+    values: Float16s
 
     @classmethod
     def of(cls, ordered: Best) -> "_Pool":
@@ -262,7 +262,7 @@ def _take(
     rows = np.arange(len(chosen))[:, None]
     there = wanted[rows, chosen]
     # Beyond float16 the largest float16 is stored, with a note; the peak is stored as float32 and right.
-    values = np.clip(pool.values[rows, chosen], -_LARGEST_HALF, _LARGEST_HALF)
+    values = finite_halves(pool.values[rows, chosen])
     known = None if probabilities is None else np.where(there, probabilities[rows, chosen], 0).astype(np.float32)
     return Records(
         kind, np.where(there, pool.ordinals[rows, chosen], -1), pool.peaks[rows, chosen], values, probabilities=known

@@ -11,10 +11,9 @@ from functools import partial
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
-from numpy.typing import NDArray
 from torch import Tensor
 
-from app.domain.arrays import Bools, Float32s, Float64s, Int64s
+from app.domain.arrays import Bools, Float16s, Float32s, Float64s, Int64s
 from app.domain.samples import SampleKind
 from app.domain.splits import HELD_OUT, Split, split_of
 from worker.collection.best import NEVER, Batch, Best, ordinals_of, sortable
@@ -129,7 +128,7 @@ def drivers_of(draw: LayerDraw, excerpts: Excerpts, device: torch.device) -> Dri
     )
 
 
-def _held_out(draw: LayerDraw, ordinals: Int64s, values: NDArray[np.float16], excerpts: Excerpts) -> Bools:
+def _held_out(draw: LayerDraw, ordinals: Int64s, values: Float16s, excerpts: Excerpts) -> Bools:
     """Which of these excerpts [N, K], with their activations, are alike to one that a draw holds out."""
     held = [
         (records.ordinals[:, i], records.values[:, i].argmax(axis=1))

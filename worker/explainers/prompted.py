@@ -11,7 +11,7 @@ from app.domain.bounds import LONGEST_EXPLANATION
 from app.domain.steps.explainers import MOST_SHOWN
 from app.errors import MethodError
 from worker.method.contracts import Candidate, NeuronTask, Services
-from worker.method.prompts import load
+from worker.method.prompts import EXAMPLES, load
 from worker.method.prompts.rendering import RESERVED, LevelledExcerpt, levelled
 from worker.method.structured_requests import (
     Form,
@@ -28,7 +28,6 @@ MOST_TOKENS = 400
 """Of a reply; a model that reasons first needs more."""
 SEED_STEP = 10
 """Between two prompts; a bad reply is requested again with the next seeds."""
-EXAMPLES = "explain_examples.json"
 
 Records = Sequence[ActivationRecord]
 

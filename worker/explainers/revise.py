@@ -7,6 +7,7 @@ from typing import Any
 from app.domain.results import ScoreResult, SimulatedExcerpt
 from app.domain.scores import Estimate, correlation_with_interval
 from app.domain.steps.explainers import MOST_SHOWN, SENTENCES
+from app.domain.steps.scorers import WRITTEN
 from app.errors import MethodError
 from worker.explainers.choosing import inner_of, ranked, simulated, simulator_of
 from worker.explainers.prompted import EXPLANATION, MOST_TOKENS, maximum_of
@@ -20,8 +21,6 @@ from worker.method.structured_requests import StructuredRequest, request_all
 from worker.providers.base import Message, Provider
 
 SCORER = "correlation"
-WRITTEN = "written"
-"""The sample of sentences that a language model wrote to test an explanation."""
 
 
 class Revise:

@@ -147,6 +147,9 @@ class Watch:
     after: Observer = field(default=ignore)
 
 
+UNWATCHED = Watch()
+
+
 class Provider(Protocol):
     """Sends requests. One reply per request, in order; refusals and bad replies are replies, too.
 

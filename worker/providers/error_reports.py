@@ -122,8 +122,8 @@ def error_report_of(body: object) -> ErrorReport:
     words = dict.fromkeys(one_line(text) for text in _words_in(body, MOST_LEVELS))
     return ErrorReport(
         message=_bounded("; ".join(w for w in words if w)),
-        codes=tuple(dict.fromkeys(_codes_in(body, MOST_LEVELS))),
-        fields=frozenset(_fields_in(body, MOST_LEVELS)),
+        codes=tuple(dict.fromkeys(_codes_in(body))),
+        fields=frozenset(_fields_in(body)),
     )
 
 
@@ -171,31 +171,32 @@ def _words_in(value: object, levels: int) -> Iterator[str]:
                 yield f"{where}: {text}" if where and name in ("msg", "message") else text
 
 
-def _codes_in(value: object, levels: int) -> Iterator[str]:
+def _objects_in(value: object, levels: int) -> Iterator[dict[str, object]]:
+    """The objects of a body that may report an error, with names in small letters, the outermost first."""
     if levels and isinstance(value, list):
         for part in value[:10]:
-            yield from _codes_in(part, levels - 1)
+            yield from _objects_in(part, levels - 1)
     elif levels and isinstance(value, Mapping):
         named = {str(name).lower(): part for name, part in value.items()}
+        yield named
+        for name in _WORDS:
+            yield from _objects_in(named.get(name), levels - 1)
+
+
+def _codes_in(body: object) -> Iterator[str]:
+    for named in _objects_in(body, MOST_LEVELS):
         for name in _CODES:
             code = named.get(name)
             if isinstance(code, str | int) and not isinstance(code, bool) and len(str(code)) <= 80:
                 yield str(code).lower()
-        for name in _WORDS:
-            yield from _codes_in(named.get(name), levels - 1)
 
 
-def _fields_in(value: object, levels: int) -> Iterator[str]:
-    if levels and isinstance(value, list):
-        for part in value[:10]:
-            yield from _fields_in(part, levels - 1)
-    elif levels and isinstance(value, Mapping):
-        named = {str(name).lower(): part for name, part in value.items()}
+def _fields_in(body: object) -> Iterator[str]:
+    for named in _objects_in(body, MOST_LEVELS):
         for name in _FIELD_PATH & named.keys():
-            parts = named[name] if isinstance(named[name], list) else [named[name]]
+            found = named[name]
+            parts = found if isinstance(found, list) else [found]
             yield from (part.split(".")[0].split("[")[0] for part in parts if isinstance(part, str) and part != "body")
-        for name in _WORDS:
-            yield from _fields_in(named.get(name), levels - 1)
 
 
 def _path(loc: object) -> str:

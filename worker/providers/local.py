@@ -16,6 +16,7 @@ from app.errors import CheckpointError, ProviderError
 from worker.checkpoints import checkpoint_folder, read_model, read_tokenizer
 from worker.devices import first_device
 from worker.providers.base import (
+    UNWATCHED,
     Attempt,
     ChatRequest,
     Message,
@@ -35,7 +36,6 @@ from worker.providers.wire import folded
 BATCH_TOKENS = {"cpu": 2048, "cuda": 16_384}
 """Tokens computed at once beyond a common beginning, by kind of device."""
 PROMPTS_AT_ONCE = 16
-UNWATCHED = Watch()
 
 
 def load_local(name: str, model: str, *, device: str, options: Mapping[str, Any]) -> "LocalProvider":

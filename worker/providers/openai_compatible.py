@@ -15,7 +15,7 @@ from app.domain.language_models import UNPROBED, Capability, Outcome
 from app.errors import ProviderError
 from app.redaction import keep_secret
 from worker.providers.address import locate
-from worker.providers.base import Attempt, ChatRequest, EmbedRequest, Reply, Request, ScoreTextRequest, Watch
+from worker.providers.base import UNWATCHED, Attempt, ChatRequest, EmbedRequest, Reply, Request, ScoreTextRequest, Watch
 from worker.providers.client import open_client
 from worker.providers.error_reports import FailureKind
 from worker.providers.exchange import AttemptResult, exchange
@@ -36,7 +36,6 @@ ANSWERS = (None, FailureKind.FILTERED, FailureKind.TOO_LONG, FailureKind.TRUNCAT
 """Results that end one request and have no consequence for others."""
 LONGEST_BACKOFF_SECONDS = 30.0
 MOST_DOUBLINGS = 10
-UNWATCHED = Watch()
 T = TypeVar("T")
 
 

@@ -14,11 +14,10 @@ from worker.method.baselines import token_lookup
 from worker.method.contracts import NeuronTask, ScoredExcerpt
 from worker.method.prompts.rendering import levelled, marked
 from worker.scorers.ratings import Judge, JudgingScorer, Rated, Shown, judged
+from worker.scorers.samples import SILENT_BELOW_SHARE
 
 FITS_FROM_SHARE = 0.5
-"""Of the neuron's maximum: an excerpt whose peak reaches it is one that fits."""
-SILENT_BELOW_SHARE = 0.3
-"""Of the neuron's maximum: below it an excerpt does not fit. In between it is not rated."""
+"""Of the neuron's maximum: an excerpt whose peak reaches it fits, a silent one does not, others are not rated."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,8 @@ from worker.method.prompts import load
 from worker.method.prompts.rendering import block, levelled, marked
 from worker.method.structured_requests import Form, StructuredRequest, Unusable, json_object, object_schema, request_all
 from worker.providers.base import Message, Provider
-from worker.scorers.samples import scored
+from worker.scorers.samples import SILENT_BELOW_SHARE, scored
 
-SILENT_BELOW_SHARE = 0.3
-"""Of the neuron's maximum: a random excerpt whose peak reaches it is no intruder."""
 MOST_TOKENS = 40
 
 

@@ -11,6 +11,8 @@ from app.domain.steps.scored_records import FITTED_SAMPLES, SAMPLES, scored_reco
 from app.domain.steps.spec import Records
 from worker.method.contracts import ScoredExcerpt, Services
 
+SILENT_BELOW_SHARE = 0.3
+"""Of the neuron's maximum: an excerpt whose peak is below it is silent, so that no explanation need fit it."""
 STRATA = {kind: stratum for stratum, kind in enumerate(SampleKind)}
 
 

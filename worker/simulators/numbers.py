@@ -5,14 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from app.domain.activations import NORMALISED_MAXIMUM
+from app.domain.activations import NORMALISED_LEVELS, NORMALISED_MAXIMUM
 from app.domain.arrays import Float32s
 from app.domain.language_models import Capability, Outcome
 from app.domain.results import SimulatedExcerpt
 from worker.providers.base import Provider, Reply
 from worker.providers.reading_alternatives import as_text
-
-LEVELS = NORMALISED_MAXIMUM + 1
 
 
 def top_level(provider: Provider) -> int:
@@ -39,7 +37,7 @@ def distribution(logprobs: Mapping[str, float], top: int) -> Float32s | None:
     if unusable(logprobs, top) is not None:
         return None
     numbers = [(n, p) for token, p in logprobs.items() if (n := _number(token, top)) is not None]
-    masses = np.zeros(LEVELS, dtype=np.float64)
+    masses = np.zeros(NORMALISED_LEVELS, dtype=np.float64)
     highest = max(p for _, p in numbers)
     for number, logprob in numbers:
         masses[number] += math.exp(logprob - highest)
@@ -72,7 +70,7 @@ def _number(token: str, top: int) -> int | None:
 
 def expected(distributions: Float32s, top: int) -> Float32s:
     """The mean of each row [T, 11], in tenths of the scale's top [T]."""
-    means = distributions @ np.arange(LEVELS, dtype=np.float32)
+    means = distributions @ np.arange(NORMALISED_LEVELS, dtype=np.float32)
     return (means * (NORMALISED_MAXIMUM / top)).astype(np.float32)
 
 

@@ -12,11 +12,10 @@ from typing import Any
 from app.domain.language_models import Capability
 from app.errors import MethodError
 from worker.method.contracts import CannotSimulate, Services
-from worker.method.prompts import Prompt, load
+from worker.method.prompts import EXAMPLES, Prompt, load
 from worker.method.prompts.rendering import escape
 from worker.providers.base import Provider
 
-EXAMPLES = "explain_examples.json"
 UNKNOWN = "?"
 """Stands where an answer is wanted. One that no tokenizer joins to the tab before it, as many do with words."""
 

@@ -7,11 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind, Split
-from app.domain.language_models import Capability
 from app.domain.steps.calls import NO_CALLS, ONCE, Calls, Span
-from app.domain.steps.spec import ExplainerInput, ExplainerSpec, Explaining, Simulate
-
-CHAT = frozenset({Capability.CHAT})
+from app.domain.steps.spec import CHAT, ExplainerInput, ExplainerSpec, Explaining, Simulate
 
 MOST_SHOWN = 5
 """Records of a sample in one prompt, as in the 2023 paper."""

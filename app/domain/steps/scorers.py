@@ -6,7 +6,6 @@ from math import ceil
 from app.domain.activations import NeuronRecords, SampleKind, Split
 from app.domain.executed import CORPUS
 from app.domain.headlines import ESTIMATED
-from app.domain.language_models import Capability
 from app.domain.marking import N_
 from app.domain.results import TOP_AND_RANDOM
 from app.domain.standing import SCORE_2023
@@ -19,7 +18,7 @@ from app.domain.steps.scored_records import (
     fitted_samples,
     scored_records,
 )
-from app.domain.steps.spec import Parameters, Records, ScorerInput, ScorerSpec
+from app.domain.steps.spec import CHAT, Parameters, Records, ScorerInput, ScorerSpec
 
 PER_REQUEST = 5
 """Excerpts in one request for ratings: enough to share the instructions, few enough to keep apart."""
@@ -39,7 +38,6 @@ SENTENCES = 6
 """Sentences that are written of each sort."""
 INTRUDER_SHOWN = 5
 """Excerpts in one question; one of them is the intruder, so that chance is one in five."""
-CHAT = frozenset({Capability.CHAT})
 
 
 def _nothing(_given: ScorerInput) -> Calls:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind, Split
 from app.domain.language_models import Capability
 from app.domain.steps.calls import NO_CALLS, Calls, Span
-from app.domain.steps.spec import CalibrationSpec, SimulatorSpec
+from app.domain.steps.spec import CHAT, CalibrationSpec, SimulatorSpec
 
 
 def _nothing(_lengths: Iterable[int]) -> Calls:
@@ -64,7 +64,7 @@ STRUCTURED = SimulatorSpec(
     description="Requests, once per excerpt, a list with a whole number from 0 to 10 for each token.",
     blind_spot="Shows the model what follows a token, which the neuron does not see, and gives no probabilities.",
     prompts=("simulate_structured",),
-    capabilities=frozenset({Capability.CHAT}),
+    capabilities=CHAT,
     calls=_structured,
 )
 SIMULATORS = (LEXICAL, ALL_AT_ONCE, TOKEN_BY_TOKEN, STRUCTURED)

@@ -9,6 +9,7 @@ from app.domain.activations import ActivationRecord, NeuronRecords, SampleKind
 from app.domain.language_models import Capability
 from app.domain.steps.calls import NO_CALLS, NOTHING, ONCE, Calls, Span
 
+CHAT = frozenset({Capability.CHAT})
 Parameters = Mapping[str, Any]
 """A step's own part of a method's parameters."""
 Records = Mapping[SampleKind, tuple[ActivationRecord, ...]]

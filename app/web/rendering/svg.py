@@ -5,11 +5,10 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from app.domain.atlas import LOWEST_SCORE
 from app.web.rendering.signs import with_signs
 
 _RANGE_WIDTH = 130
-LOWEST_SCORE = -0.25
-"""Where the axis of a single score begins: scores below are drawn at its end."""
 
 
 def bars(values: Sequence[float], *, width: int, height: int, label: str, css: str = "bars") -> Markup:

@@ -12,6 +12,8 @@ from string import Template
 from typing import Any
 
 _FOLDER = Path(__file__).parent
+EXAMPLES = "explain_examples.json"
+"""Worked examples, which explainers and simulators show alike."""
 
 
 @dataclass(frozen=True, slots=True)
