@@ -26,7 +26,8 @@ from app.db import make_engine, make_sessions, transaction
 from app.domain.roles import Role
 from app.domain.work import WorkStatus
 from app.queries.common.counting import compact_counts
-from app.queries.people.accounts import create_login_token, ensure_account, log_in
+from app.queries.people.accounts import ensure_account
+from app.queries.people.logins import create_login_token, log_in
 from app.web.deps import SESSION_COOKIE
 from app.work.begin import Taker, begin_run
 from app.work.lease import finish

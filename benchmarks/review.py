@@ -23,7 +23,8 @@ from app.domain.events import EventKind
 from app.domain.history import verify
 from app.queries.history.chain import chain_links
 from app.queries.neurons.selection import NeuronSelection
-from app.queries.people.accounts import account_named, create_login_token
+from app.queries.people.accounts import account_named
+from app.queries.people.logins import create_login_token
 from app.queries.review.campaigns import CampaignRules, end_campaign
 from app.queries.review.items import SampleWanted, create_campaign
 from app.queries.subjects.lookup import subject_head

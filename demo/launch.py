@@ -34,7 +34,8 @@ from app.errors import Conflict, DomainError
 from app.health import web_is_alive
 from app.models import Account, Batch, Collection, Neuron, Subject, Task
 from app.queries.methods.definitions import newest_method
-from app.queries.people.accounts import create_login_token, ensure_account
+from app.queries.people.accounts import ensure_account
+from app.queries.people.logins import create_login_token
 from app.queries.runs.counts import total_counts
 from app.schema import open_installation
 from app.settings import Settings

@@ -11,11 +11,11 @@ from app.queries.people.accounts import (
     accounts,
     add_account,
     change_role,
-    create_login_token,
     disable_account,
     enable_account,
     new_login_address,
 )
+from app.queries.people.logins import create_login_token
 from app.queries.people.second_factor import remove_factor
 
 user = typer.Typer(help="Accounts of people.", no_args_is_help=True)

@@ -7,7 +7,7 @@ import numpy as np
 
 from app.domain.activations import ActivationRecord
 from app.domain.clusters import clusters
-from app.domain.doubts import EvidenceFacts
+from app.domain.doubt_rules import EvidenceFacts
 
 MOST_GROUPS = 4
 ALIKE_OF = 20

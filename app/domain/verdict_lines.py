@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from app.domain.doubts import Doubt, RaisedDoubt
+from app.domain.doubt_rules import RaisedDoubt
+from app.domain.doubts import Doubt
 from app.domain.headlines import Headline, S, Side
 
 

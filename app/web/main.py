@@ -79,6 +79,7 @@ from app.web.pages import (
     plots,
     preview,
     providers,
+    queueing,
     review,
     search,
     similar,
@@ -143,6 +144,7 @@ ROUTERS: Sequence[APIRouter] = (
     plots.router,
     tokens.router,
     subject.router,
+    queueing.router,
 )
 
 
@@ -177,22 +179,7 @@ def create_app(
         dependencies=[Depends(note_version), Depends(check_address), Depends(refuse_strangers)],
         max_body_size=MAX_BODY_BYTES,
         lifespan=_with_enough_threads,
-        middleware=[
-            Middleware(RequestLog),
-            Middleware(SecurityHeaders, public_url=settings.public_url),
-            Middleware(RequestsAtOnce, most=settings.requests_at_once),
-            Middleware(KnownHosts, names=_own_names(settings)),
-            Middleware(SameOrigin, public_url=settings.public_url),
-            Middleware(
-                Unchanged,
-                versions=versions,
-                session_cookies=(SESSION_COOKIE, HOST_PREFIX + SESSION_COOKIE),
-                told_cookie=TOLD_COOKIE,
-                site=_site(settings),
-                most_bytes=kept_bytes,
-            ),
-            Middleware(Compression),
-        ],
+        middleware=_middleware(settings, versions, kept_bytes),
     )
     app.state.settings = settings
     app.state.sessions = sessions
@@ -208,6 +195,27 @@ def create_app(
     for router in ROUTERS:
         app.include_router(router)
     return app
+
+
+def _middleware(settings: Settings, versions: Versions, kept_bytes: int) -> list[Middleware]:
+    """What every request passes through, the outermost first."""
+    unchanged = Middleware(
+        Unchanged,
+        versions=versions,
+        session_cookies=(SESSION_COOKIE, HOST_PREFIX + SESSION_COOKIE),
+        told_cookie=TOLD_COOKIE,
+        site=_site(settings),
+        most_bytes=kept_bytes,
+    )
+    return [
+        Middleware(RequestLog),
+        Middleware(SecurityHeaders, public_url=settings.public_url),
+        Middleware(RequestsAtOnce, most=settings.requests_at_once),
+        Middleware(KnownHosts, names=_own_names(settings)),
+        Middleware(SameOrigin, public_url=settings.public_url),
+        unchanged,
+        Middleware(Compression),
+    ]
 
 
 @asynccontextmanager

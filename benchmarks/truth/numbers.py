@@ -11,7 +11,7 @@ import numpy as np
 
 from app.domain.activations import ActivationRecord, SampleKind, Split
 from app.domain.arrays import Bools, Float32s
-from app.domain.doubts import Facts, doubts
+from app.domain.doubt_rules import Facts, doubts
 from app.domain.executed import CORPUS, FIRING_LEVEL, firing_threshold
 from app.domain.methods import MethodDefinition
 from app.domain.results import ExplanationResult, ScoreResult

@@ -24,7 +24,8 @@ from app.queries.methods.definitions import ensure_builtin_methods, newest_metho
 from app.queries.neurons.filters import NeuronFilter
 from app.queries.neurons.listing import NeuronsQuery, neurons_page
 from app.queries.neurons.selection import NeuronSelection
-from app.queries.people.accounts import create_login_token, ensure_account
+from app.queries.people.accounts import ensure_account
+from app.queries.people.logins import create_login_token
 from app.queries.runs.active import is_active
 from app.settings import Settings
 from app.transfer.exporting import ExportRequest

@@ -10,16 +10,8 @@ from app.db import Sessions, transaction
 from app.domain.roles import Role
 from app.errors import Conflict, Invalid, NotFound
 from app.models import Event, LoginToken, WebSession
-from app.queries.people.accounts import (
-    LoginFailed,
-    account_named,
-    add_account,
-    create_login_token,
-    disable_account,
-    enable_account,
-    ensure_account,
-    log_in,
-)
+from app.queries.people.accounts import account_named, add_account, disable_account, enable_account, ensure_account
+from app.queries.people.logins import LoginFailed, create_login_token, log_in
 from app.queries.people.viewers import viewer_of
 from tests.factories import Make
 

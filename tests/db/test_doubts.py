@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 from app.db import Sessions, transaction
 from app.domain.activations import SampleKind
 from app.domain.authors import AuthorKind
-from app.domain.doubts import TABLE_SHARE, Doubt, RaisedDoubt
+from app.domain.doubt_rules import RaisedDoubt
+from app.domain.doubts import TABLE_SHARE, Doubt
 from app.domain.executed import LevelCounts, NeuronTotals, execution
 from app.domain.results import ExplanationResult, ScoreResult
 from app.errors import NotFound

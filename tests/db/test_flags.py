@@ -11,17 +11,8 @@ from app.domain.review import VerdictKind
 from app.errors import Conflict, Invalid, NotFound
 from app.models import Event, Neuron
 from app.queries.explanations.standing import refresh_current
-from app.queries.review.flags import (
-    FlagsWanted,
-    flag_row,
-    flags_page,
-    n_open_flags,
-    open_flag,
-    open_flags,
-    resolve_flag,
-    withdraw_flag,
-    withdraw_flags,
-)
+from app.queries.review.flags import open_flag, open_flags, resolve_flag, withdraw_flag, withdraw_flags
+from app.queries.review.flags_shown import FlagsWanted, flag_row, flags_page, n_open_flags
 from app.queries.review.judging import Judgement, give_verdict
 from app.queries.review.taking import LeaseExpired, Reviewer, take_item
 from tests.factories import Make

@@ -16,7 +16,7 @@ from app.models.versions import NOT_SHOWN, WHILE_AT_WORK
 from app.queries.common.counting import compact_counts
 from app.queries.common.versions import compact_versions, content_version
 from app.queries.embeddings.tables import make_embedding_table
-from app.queries.people.accounts import create_login_token, log_in
+from app.queries.people.logins import create_login_token, log_in
 from app.queries.people.viewers import keep_session
 from app.settings import Settings
 from app.work.begin import Taker, begin_run

@@ -13,7 +13,8 @@ import pytest
 
 from app.db import transaction
 from app.domain.roles import Role
-from app.queries.people.accounts import create_login_token, disable_account, ensure_account
+from app.queries.people.accounts import disable_account, ensure_account
+from app.queries.people.logins import create_login_token
 from app.work.trials import MOST_WAITING
 from tests.reliability.fleet import Stage, fleet
 from tests.web.test_slow_database import served

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from app.domain.activations import ActivationRecord
-from app.domain.doubts import ABOUT, LONGEST, Doubt, EvidenceFacts, Facts, FigureKind, Measure, ScoreFacts, doubts
+from app.domain.doubt_rules import EvidenceFacts, Facts, Measure, ScoreFacts, doubts
+from app.domain.doubts import ABOUT, LONGEST, Doubt, FigureKind
 from app.domain.evidence import evidence_facts
 
 WELL = Measure(0.8, (0.6, 0.9))

@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 
-from app.domain.doubts import Doubt, RaisedDoubt
+from app.domain.doubt_rules import RaisedDoubt
+from app.domain.doubts import Doubt
 from app.domain.headlines import UNKNOWN, Headline, HeadlineKind, Side
 from app.domain.verdict_lines import Tone, verdict_line
 from tests.unit.test_headlines import Scored

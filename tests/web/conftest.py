@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from app.db import Sessions
 from app.localization.languages import Language
 from app.models import Account, Neuron, Subject
-from app.queries.people.accounts import create_login_token, log_in
+from app.queries.people.logins import create_login_token, log_in
 from app.settings import Settings
 from app.web.deps import SESSION_COOKIE
 from app.web.main import create_app

@@ -28,7 +28,7 @@ from schemathesis.specs.openapi.checks import (
 
 from app.db import Sessions
 from app.domain.roles import Role
-from app.queries.people.accounts import create_login_token, log_in
+from app.queries.people.logins import create_login_token, log_in
 from app.settings import Settings
 from app.web.deps import SESSION_COOKIE
 from app.web.http.security import SAFE_METHODS

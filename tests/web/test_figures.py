@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from app.domain.audit.statements import Statement
 from app.domain.review import Participants
 from app.queries.audit.statements import save_statements
-from app.queries.people.accounts import create_login_token, log_in
+from app.queries.people.logins import create_login_token, log_in
 from app.queries.review.campaigns import campaign_row, change_rules, standing_campaign_id
 from app.queries.review.taking import Reviewer
 from app.web.deps import SESSION_COOKIE

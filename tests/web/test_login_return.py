@@ -5,7 +5,7 @@ from html import unescape
 import pytest
 from starlette.testclient import TestClient
 
-from app.queries.people.accounts import create_login_token
+from app.queries.people.logins import create_login_token
 from tests.factories import Make
 from tests.web.conftest import Context
 

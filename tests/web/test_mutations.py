@@ -10,8 +10,9 @@ from starlette.testclient import TestClient
 
 from app.domain.roles import TokenScope
 from app.models import Account, Campaign, Event
-from app.queries.people.accounts import disable_account, start_session
+from app.queries.people.accounts import disable_account
 from app.queries.people.api_tokens import api_tokens_of, create_api_token
+from app.queries.people.logins import start_session
 from app.queries.people.sessions import sessions_of
 from app.queries.review.flags import open_flag
 from app.queries.review.judging import Judgement, give_verdict

@@ -15,8 +15,9 @@ from starlette.testclient import TestClient
 from app.db import Sessions
 from app.domain.roles import ANONYMOUS, PERMISSIONS, SCOPES, Permission, Role, TokenScope
 from app.models import Event
-from app.queries.people.accounts import disable_account, start_session
+from app.queries.people.accounts import disable_account
 from app.queries.people.api_tokens import create_api_token
+from app.queries.people.logins import start_session
 from app.settings import Settings
 from app.web.deps import SESSION_COOKIE
 from app.web.main import create_app

@@ -19,7 +19,8 @@ from app.log import configure_logging
 from app.models import Base
 from app.queries.audit.export import ExportedTable
 from app.queries.language_models.providers import ProviderSettings, add_provider, set_key
-from app.queries.people.accounts import account_named, create_login_token
+from app.queries.people.accounts import account_named
+from app.queries.people.logins import create_login_token
 from app.queries.review.campaigns import end_campaign
 from app.secrets import SecretBox, usable_key
 from app.settings import Settings

@@ -17,7 +17,7 @@ from app.domain.samples import SampleKind
 from app.models import Account, Excerpt, Explanation, Neuron, Subject
 from app.queries.lists.kept import add_to_list
 from app.queries.neurons.selection import NeuronSelection
-from app.queries.people.accounts import start_session
+from app.queries.people.logins import start_session
 from app.queries.review.taking import Reviewer, take_next
 from app.web.deps import SESSION_COOKIE
 from tests.factories import Make, WholeCorpus

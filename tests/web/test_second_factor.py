@@ -19,7 +19,8 @@ from app.domain.events import EventKind
 from app.domain.roles import Role
 from app.models import Account, Event, SecondFactor
 from app.queries.people import second_factor
-from app.queries.people.accounts import create_login_token, ensure_account
+from app.queries.people.accounts import ensure_account
+from app.queries.people.logins import create_login_token
 from app.queries.people.passwords import set_password
 from app.queries.people.second_factor import (
     DRIFT,

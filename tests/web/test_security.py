@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from app.db import Sessions
 from app.models import LoginToken, Subject, WebSession
-from app.queries.people.accounts import LoginFailed, create_login_token, log_in
+from app.queries.people.logins import LoginFailed, create_login_token, log_in
 from app.settings import Settings
 from app.web.deps import SESSION_COOKIE, DbSession
 from app.web.http.security import CONTENT_SECURITY_POLICY

@@ -25,7 +25,8 @@ from sqlalchemy.orm import Session, aliased
 from app.domain.activations import ActivationRecord, SampleKind, unpack_activations
 from app.domain.arrays import Float64s
 from app.domain.authors import AuthorKind
-from app.domain.doubts import LEAST_DOCUMENTS, EvidenceFacts, Facts
+from app.domain.doubt_rules import EvidenceFacts, Facts
+from app.domain.doubts import LEAST_DOCUMENTS
 from app.domain.evidence import evidence_facts
 from app.domain.headlines import HeadlineKind
 from app.domain.standing import SCORE_2023

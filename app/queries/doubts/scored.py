@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from app.domain.doubts import Measure, ScoreFacts
+from app.domain.doubt_rules import Measure, ScoreFacts
 from app.domain.headlines import Headline, HeadlineKind, Side, headline_of
 from app.domain.imports import RECOMPUTED
 from app.domain.samples import SampleKind

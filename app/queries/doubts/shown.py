@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import ARRAY, BigInteger, any_, bindparam, func, select
 
-from app.domain.doubts import Doubt, RaisedDoubt
+from app.domain.doubt_rules import RaisedDoubt
+from app.domain.doubts import Doubt
 from app.models import DoubtedCount, ExplanationDoubt
 from app.queries.common.prepared import PreparedSelect
 

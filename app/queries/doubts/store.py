@@ -9,7 +9,7 @@ from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 
 from app.db import Sessions, transaction
-from app.domain.doubts import doubts
+from app.domain.doubt_rules import doubts
 from app.errors import NotFound
 from app.models import Explanation, Neuron, Subject
 from app.queries.common.prepared import PreparedWrite, one_round_trip

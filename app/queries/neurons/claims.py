@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.authors import AuthorKind
 from app.domain.changes import Change
-from app.domain.doubts import RaisedDoubt
+from app.domain.doubt_rules import RaisedDoubt
 from app.domain.events import EventKind
 from app.domain.executed import EXECUTED
 from app.domain.explanation_states import ExplanationState, JudgedItem, explanation_state

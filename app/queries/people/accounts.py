@@ -1,26 +1,21 @@
-"""Accounts, one-time login tokens and browser sessions. Tokens are stored as SHA-256 only."""
+"""Accounts: added, invited, given a role, disabled."""
 
-import hashlib
-import secrets
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
-from sqlalchemy import delete, exists, func, select, update
+from sqlalchemy import delete, exists, func, select
 from sqlalchemy.orm import Session
 
-from app.domain.bounds import BIGGEST_ID, LONGEST_AGENT, LONGEST_EMAIL, LONGEST_NAME
+from app.domain.bounds import BIGGEST_ID, LONGEST_EMAIL, LONGEST_NAME
 from app.domain.events import EventKind
 from app.domain.review import ReviewerKind
 from app.domain.roles import Permission, Role, TokenScope, may, roles_with
-from app.errors import Conflict, Forbidden, Invalid, NotFound
+from app.errors import Conflict, Invalid, NotFound
 from app.models import Account, LoginToken, OpenIdIdentity, SecondFactor, WebSession
 from app.queries.history.events import record_event
+from app.queries.people.logins import create_login_token
 
 MINUTES_A_DAY = 1440
-
-
-class LoginFailed(Forbidden):
-    """This login address has been used already or is too old. Ask for a new one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,83 +274,3 @@ def lock_account(session: Session, *, account_id: int) -> None:
 def any_account(session: Session) -> bool:
     """Whether anybody could log in."""
     return session.scalar(select(Account.id).where(Account.disabled_at.is_(None)).limit(1)) is not None
-
-
-def create_login_token(session: Session, *, account_id: int, minutes: int) -> str:
-    """A token that logs this account in once, within ``minutes``.
-
-    Raises Conflict for a disabled account, and for one of a reviewer that is no person.
-    """
-    account = session.get_one(Account, account_id)
-    if account.kind != ReviewerKind.PERSON:
-        raise Conflict(f"{account.name} is not a person: no login is possible to its account.")
-    if account.disabled_at is not None:
-        raise Conflict(f"The account {account.name} is disabled: neuron-audit user enable {account.name}")
-    token = secrets.token_urlsafe(32)
-    session.add(
-        LoginToken(
-            token_hash=hashed_token(token),
-            account_id=account_id,
-            expires_at=datetime.now(UTC) + timedelta(minutes=minutes),
-        )
-    )
-    return token
-
-
-def log_in(session: Session, *, login_token: str, days: int, agent: str = "") -> str:
-    """Exchange a one-time token for a session's token. Raises LoginFailed, also when two race for it."""
-    return start_session(session, account_id=use_login_token(session, login_token), days=days, agent=agent)
-
-
-def use_login_token(session: Session, login_token: str) -> int:
-    """The account of a one-time token, which is used up. Raises LoginFailed, also when two race for it."""
-    account_id: int | None = session.scalar(
-        update(LoginToken)
-        .where(
-            LoginToken.token_hash == hashed_token(login_token),
-            LoginToken.used_at.is_(None),
-            LoginToken.expires_at > func.now(),
-            LoginToken.account_id.in_(select(Account.id).where(Account.disabled_at.is_(None))),
-        )
-        .values(used_at=func.now())
-        .returning(LoginToken.account_id)
-    )
-    if account_id is None:
-        raise LoginFailed
-    return account_id
-
-
-def start_session(session: Session, *, account_id: int, days: int, agent: str, by_openid: bool = False) -> str:
-    """A new session's token, for a person who has shown who they are."""
-    token = secrets.token_urlsafe(32)
-    session.execute(delete(WebSession).where(WebSession.expires_at <= func.now()))
-    session.add(
-        WebSession(
-            token_hash=hashed_token(token),
-            account_id=account_id,
-            expires_at=datetime.now(UTC) + timedelta(days=days),
-            agent=agent[:LONGEST_AGENT],
-            by_openid=by_openid,
-        )
-    )
-    record_event(session, kind=EventKind.ACCOUNT_LOGGED_IN, account_id=account_id)
-    return token
-
-
-def log_out(session: Session, *, session_token: str) -> bool:
-    """End the session of this token, if there is one. Returns whether it had begun by an OpenID provider."""
-    ended = session.execute(
-        delete(WebSession)
-        .where(WebSession.token_hash == hashed_token(session_token))
-        .returning(WebSession.account_id, WebSession.by_openid)
-    ).first()
-    if ended is None:
-        return False
-    record_event(session, kind=EventKind.ACCOUNT_LOGGED_OUT, account_id=ended.account_id)
-    return bool(ended.by_openid)
-
-
-def hashed_token(token: str) -> str:
-    """What is stored of a token."""
-    # The token is 256 random bits: a slow hash would add nothing.
-    return hashlib.sha256(token.encode("utf-8", errors="replace")).hexdigest()

@@ -13,7 +13,8 @@ from app.domain.roles import Role, TokenScope
 from app.errors import Invalid, NotFound
 from app.models import Account, ApiToken
 from app.queries.history.events import record_event
-from app.queries.people.accounts import Viewer, hashed_token
+from app.queries.people.accounts import Viewer
+from app.queries.people.logins import hashed_token
 
 PREFIX = "na_"
 """Begins every token, so that scanners for leaked secrets can know it."""

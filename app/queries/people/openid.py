@@ -13,7 +13,8 @@ from app.domain.roles import Role
 from app.errors import Forbidden
 from app.models import Account, OpenIdIdentity, OpenIdLogin
 from app.queries.history.events import record_event
-from app.queries.people.accounts import add_account, hashed_token
+from app.queries.people.accounts import add_account
+from app.queries.people.logins import hashed_token
 
 
 class LoginExpired(Forbidden):

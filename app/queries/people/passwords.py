@@ -16,7 +16,7 @@ from app.domain.events import EventKind
 from app.errors import Forbidden, Invalid
 from app.models import Account, WebSession
 from app.queries.history.events import record_event
-from app.queries.people.accounts import hashed_token
+from app.queries.people.logins import hashed_token
 from app.queries.people.sessions import end_other_sessions
 
 HASHER = PasswordHasher()

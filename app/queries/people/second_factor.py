@@ -13,7 +13,7 @@ from app.domain.events import EventKind
 from app.errors import Forbidden, Invalid, NotFound
 from app.models import SecondFactor
 from app.queries.history.events import record_event
-from app.queries.people.accounts import hashed_token
+from app.queries.people.logins import hashed_token
 from app.secrets import SecretBox
 
 ISSUER = "Neuron Audit"

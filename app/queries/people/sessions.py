@@ -10,7 +10,7 @@ from app.domain.events import EventKind
 from app.errors import NotFound
 from app.models import WebSession
 from app.queries.history.events import record_event
-from app.queries.people.accounts import hashed_token
+from app.queries.people.logins import hashed_token
 
 PUBLIC_CHARACTERS = 16
 """Of a session's hash that name it on pages: enough to tell sessions apart, useless for logging in."""

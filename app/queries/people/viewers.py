@@ -7,7 +7,8 @@ from sqlalchemy.orm import Session
 
 from app.models import Account, WebSession
 from app.queries.common.prepared import PreparedSelect, rows_of
-from app.queries.people.accounts import Viewer, hashed_token
+from app.queries.people.accounts import Viewer
+from app.queries.people.logins import hashed_token
 from app.queries.people.news import n_unseen
 
 SEEN_MINUTES = 10

@@ -146,17 +146,7 @@ def undo_verdict(session: Session, *, verdict_id: int, reviewer: Reviewer, now: 
         raise NotFound("You have given no such verdict.")
     item = locked_item(session, verdict.item_id)
     require_not_ended(item.campaign)
-    if session.scalar(select(ReviewVerdict.id).where(ReviewVerdict.undoes_id == verdict_id)) is not None:
-        raise Conflict("You have undone this verdict already.")
-    still = select(ReviewVerdict.id).where(
-        ReviewVerdict.id == verdict_id, ReviewVerdict.created_at + timedelta(seconds=UNDO_SECONDS) > moment
-    )
-    if session.scalar(still) is None:
-        raise Conflict("A verdict can be undone for ten minutes. Ask an adjudicator to send the item back.")
-    later = select(ReviewVerdict.id).join(ReviewSlot, ReviewSlot.id == ReviewVerdict.slot_id)
-    later = later.where(ReviewVerdict.item_id == item.row.id, ReviewVerdict.id > verdict_id, stands())
-    if session.scalar(later.where(ReviewSlot.kind != SlotKind.REVIEW).limit(1)) is not None:
-        raise Conflict("Other verdicts are based on yours. Ask an adjudicator to send the item back.")
+    _require_undoable(session, verdict_id, item.row.id, moment)
     session.add(
         ReviewVerdict(
             campaign_id=item.campaign.id,
@@ -181,6 +171,21 @@ def undo_verdict(session: Session, *, verdict_id: int, reviewer: Reviewer, now: 
     )
     settle(session, item, EventKind.VERDICT_UNDONE, reviewer.account_id, verdict_id, {"verdict": verdict.kind})
     return take_item(session, item_id=item.row.id, reviewer=reviewer, now=now)
+
+
+def _require_undoable(session: Session, verdict_id: int, item_id: int, moment: Any) -> None:
+    """Raise Conflict where a verdict was undone already, is too old, or others have judged on the ground of it."""
+    if session.scalar(select(ReviewVerdict.id).where(ReviewVerdict.undoes_id == verdict_id)) is not None:
+        raise Conflict("You have undone this verdict already.")
+    still = select(ReviewVerdict.id).where(
+        ReviewVerdict.id == verdict_id, ReviewVerdict.created_at + timedelta(seconds=UNDO_SECONDS) > moment
+    )
+    if session.scalar(still) is None:
+        raise Conflict("A verdict can be undone for ten minutes. Ask an adjudicator to send the item back.")
+    later = select(ReviewVerdict.id).join(ReviewSlot, ReviewSlot.id == ReviewVerdict.slot_id)
+    later = later.where(ReviewVerdict.item_id == item_id, ReviewVerdict.id > verdict_id, stands())
+    if session.scalar(later.where(ReviewSlot.kind != SlotKind.REVIEW).limit(1)) is not None:
+        raise Conflict("Other verdicts are based on yours. Ask an adjudicator to send the item back.")
 
 
 def send_back(session: Session, *, item_id: int, account_id: int, note: str) -> None:

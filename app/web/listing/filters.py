@@ -7,10 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Annotated
 from urllib.parse import parse_qsl, urlencode
-
-from fastapi import Depends, Query
 
 from app.domain.authors import AuthorKind
 from app.domain.bounds import BIGGEST_INDEX, BIGGEST_LAYER, LONGEST_FIELD, LONGEST_NAME, LONGEST_SEARCH
@@ -221,8 +218,8 @@ class ListRequest:
 def read_filters(fields: FilterFields) -> ListRequest:
     """What the fields mean. Raises Invalid, whose message names the invalid ones."""
     words = plain_text(fields.words, what="search", limit=LONGEST_SEARCH)
-    meaning_sought = plain_text(fields.meaning, what="search", limit=LONGEST_SEARCH)
-    meaning = NeuronFilter(
+    meaning = plain_text(fields.meaning, what="search", limit=LONGEST_SEARCH)
+    filters = NeuronFilter(
         layer=_whole_number(fields.layer, "layer", BIGGEST_LAYER),
         layer_min=_whole_number(fields.layer_min, "layer", BIGGEST_LAYER),
         layer_max=_whole_number(fields.layer_max, "layer", BIGGEST_LAYER),
@@ -250,78 +247,21 @@ def read_filters(fields: FilterFields) -> ListRequest:
         by=plain_text(fields.by, what="name", limit=LONGEST_NAME) or None,
         simulator=plain_text(fields.simulator, what="simulator", limit=SIMULATOR_LIMIT) or None,
     )
-    sort = _SORTS.get(fields.sort or DEFAULT_SORT)
+    return ListRequest(fields, filters, _sort(fields.sort, filters, meaning))
+
+
+def _sort(name: str, filters: NeuronFilter, meaning: str) -> NeuronSort:
+    """The order of this name. Raises Invalid, also for one that needs a filter that is not set."""
+    sort = _SORTS.get(name or DEFAULT_SORT)
     if sort is None:
         raise Invalid(f"There is no such order. Choose one of: {', '.join(_SORTS)}.")
-    if sort.key is SortKey.RELEVANCE and not words:
+    if sort.key is SortKey.RELEVANCE and not filters.words:
         raise Invalid("Only a search has a best match. Add words, or choose another order.")
-    if sort.key is SortKey.MEANING and not meaning_sought:
+    if sort.key is SortKey.MEANING and not meaning:
         raise Invalid("Only a search by meaning has a nearest explanation. Search by meaning, or choose another order.")
-    if sort.key is SortKey.LISTED and meaning.in_list is None:
+    if sort.key is SortKey.LISTED and filters.in_list is None:
         raise Invalid("Only a list of neurons has an order of its own. Choose another order.")
-    return ListRequest(fields, meaning, sort)
-
-
-Text = Annotated[str, Query(max_length=LONGEST_FIELD)]
-Share = Annotated[str, Query(max_length=LONGEST_FIELD, description="A share, or a percentage with its sign")]
-
-
-async def sent_ranges(  # noqa: PLR0913, PLR0917 - FastAPI reads a route's inputs from its arguments
-    layer_min: Text = "",
-    layer_max: Text = "",
-    index_min: Text = "",
-    index_max: Text = "",
-    headline_min: Text = "",
-    headline_max: Text = "",
-    score_min: Text = "",
-    score_max: Text = "",
-    margin_min: Text = "",
-    margin_max: Text = "",
-    twin_min: Share = "",
-    twin_max: Share = "",
-    rate_min: Share = "",
-    rate_max: Share = "",
-) -> dict[str, str]:
-    """Lowest and highest layers and indices, scores, margins over the token table, firing rates."""
-    return {
-        "layer_min": layer_min, "layer_max": layer_max, "index_min": index_min, "index_max": index_max,
-        "headline_min": headline_min, "headline_max": headline_max, "score_min": score_min, "score_max": score_max,
-        "margin_min": margin_min, "margin_max": margin_max, "twin_min": twin_min, "twin_max": twin_max,
-        "rate_min": rate_min, "rate_max": rate_max,
-    }  # fmt: skip
-
-
-async def sent_origins(
-    token_match: Annotated[str, Query(max_length=LONGEST_FIELD, description=", ".join(TokenMatch))] = "",
-    made_by: Annotated[str, Query(max_length=LONGEST_NAME, description="Method of the explanation shown first")] = "",
-    author: Annotated[str, Query(max_length=LONGEST_FIELD, description=", ".join(AuthorKind))] = "",
-    verdict: Annotated[str, Query(max_length=LONGEST_FIELD, description=", ".join(Verdict))] = "",
-    in_list: Annotated[str, Query(max_length=LONGEST_KEY, description="A list of neurons: its number and name")] = "",
-) -> dict[str, str]:
-    """How a token is matched, who made the explanation, and what reviewers settled on."""
-    return {"token_match": token_match, "made_by": made_by, "author": author, "verdict": verdict, "in_list": in_list}
-
-
-async def sent_filters(  # noqa: PLR0913, PLR0917 - FastAPI reads a route's inputs from its arguments
-    ranges: Annotated[dict[str, str], Depends(sent_ranges)],
-    origins: Annotated[dict[str, str], Depends(sent_origins)],
-    layer: Text = "",
-    state: Annotated[str, Query(max_length=LONGEST_FIELD, description=", ".join(NeuronState))] = "",
-    doubt: Annotated[str, Query(max_length=LONGEST_FIELD, description=", ".join(Doubt))] = "",
-    words: Annotated[str, Query(description="In the explanation, as in web search engines")] = "",
-    meaning: Annotated[str, Query(description="What explanations should mean, once somebody has searched for it")] = "",
-    token: Annotated[str, Query(max_length=LONGEST_FIELD, description="Among the neuron's strongest tokens")] = "",
-    by: Annotated[str, Query(max_length=LONGEST_NAME, description="Who has flagged or written an explanation")] = "",
-    simulator: Annotated[str, Query(description="Of the score, with its calibration, e.g. structured+linear")] = "",
-    *,
-    sort: Annotated[str, Query(max_length=LONGEST_FIELD, description=", ".join(SORT_LABELS))] = "",
-) -> ListRequest:
-    """The filters of the address. Raises Invalid."""
-    own = {
-        "layer": layer, "state": state, "doubt": doubt, "words": words, "meaning": meaning, "token": token,
-        "by": by, "simulator": simulator,
-    }  # fmt: skip
-    return read_filters(FilterFields(**ranges, **origins, **own, sort=sort))
+    return sort
 
 
 def kept_filters(query: str) -> ListRequest:
@@ -331,9 +271,6 @@ def kept_filters(query: str) -> ListRequest:
     except ValueError as error:
         raise Invalid("The filters of this form are damaged. Start again from the list.") from error
     return read_filters(FilterFields(**{k: v for k, v in pairs.items() if k in FilterFields.__slots__}))
-
-
-ListFilters = Annotated[ListRequest, Depends(sent_filters)]
 
 
 def _whole_number(text: str, what: str, biggest: int) -> int | None:

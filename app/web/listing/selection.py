@@ -8,7 +8,8 @@ from fastapi import Query
 from app.errors import Invalid
 from app.queries.neurons.selection import NeuronSelection
 from app.queries.subjects.lookup import SubjectHead
-from app.web.listing.filters import ListFilters, ListRequest
+from app.web.listing.filters import ListRequest
+from app.web.listing.sent_filters import ListFilters
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,8 @@ from app.queries.review.shown import ItemTold, items_in_states, n_verdicts
 from app.queries.subjects.lookup import SubjectHead, subject_head
 from app.web.deps import CurrentViewer, DbSession, IdInPath, MayManageCampaigns, MayQueue
 from app.web.http.routing import PageRouter
-from app.web.listing.filters import ListFilters, kept_filters
+from app.web.listing.filters import kept_filters
+from app.web.listing.sent_filters import ListFilters
 from app.web.rendering.templating import page
 from app.work.controls import enqueue_controls
 from app.work.model_reviews import enqueue_model_review

@@ -16,16 +16,8 @@ from app.errors import Invalid
 from app.queries.common.inputs import one_of
 from app.queries.explanations.page import explanation_shown
 from app.queries.people.accounts import Viewer
-from app.queries.review.flags import (
-    FlagRow,
-    FlagsWanted,
-    flag_row,
-    flags_page,
-    n_open_flags,
-    open_flag,
-    resolve_flag,
-    withdraw_flag,
-)
+from app.queries.review.flags import open_flag, resolve_flag, withdraw_flag
+from app.queries.review.flags_shown import FlagRow, FlagsWanted, flag_row, flags_page, n_open_flags
 from app.queries.review.taking import Reviewer
 from app.web.deps import AppSettings, CurrentViewer, DbSession, IdInPath, MayReview, allowed_to
 from app.web.http.routing import PageRouter

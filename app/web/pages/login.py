@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
 from app.domain.bounds import LONGEST_ADDRESS, LONGEST_FIELD, LONGEST_LOGIN_TOKEN, LONGEST_NAME, LONGEST_PASSWORD
-from app.queries.people.accounts import LoginFailed, log_out, start_session, use_login_token
 from app.queries.people.attempts import forget_attempts
+from app.queries.people.logins import LoginFailed, log_out, start_session, use_login_token
 from app.queries.people.passwords import account_by_password
 from app.settings import Settings
 from app.web.deps import AppSettings, DbSession, is_https, session_cookie, session_token_of

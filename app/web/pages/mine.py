@@ -8,7 +8,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from app.domain.bounds import BIGGEST_ID
 from app.queries.people.news import NewsItem, news_of, see_news
-from app.queries.review.flags import FlagRow, FlagsWanted, flags_page
+from app.queries.review.flags_shown import FlagRow, FlagsWanted, flags_page
 from app.queries.review.own import OwnVerdict, own_verdicts
 from app.queries.runs.progress import BatchSummary, batches_page
 from app.web.deps import DbSession, MayReadOperations, Owner

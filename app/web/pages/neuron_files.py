@@ -14,7 +14,7 @@ from app.queries.neurons.rows import NeuronRow
 from app.queries.subjects.lookup import subject_head
 from app.web.deps import DbSession, ReadingSessions
 from app.web.http.routing import PageRouter
-from app.web.listing.filters import ListFilters
+from app.web.listing.sent_filters import ListFilters
 
 router = PageRouter()
 

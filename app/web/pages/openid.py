@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse, Response
 from app.db import transaction
 from app.domain.bounds import LONGEST_ADDRESS, LONGEST_OPENID_FIELD
 from app.errors import NotFound
-from app.queries.people.accounts import start_session
+from app.queries.people.logins import start_session
 from app.queries.people.openid import PendingLogin, account_of, remember_login, take_login
 from app.web.deps import AppSettings, is_https
 from app.web.http.routing import PageRouter

@@ -35,12 +35,12 @@ from app.web.listing.filters import (
     SORT_LABELS,
     FilterChip,
     FilterFields,
-    ListFilters,
     ListRequest,
     kept_filters,
     read_filters,
 )
 from app.web.listing.meaning import FoundMeaning, MeaningSearch, find_meaning, required_source
+from app.web.listing.sent_filters import ListFilters
 from app.web.rendering.templating import CurrentView, page
 from app.work.embeddings import enqueue_query
 

@@ -244,7 +244,7 @@ def page(
 
     def register(function: Function) -> Function:
         context_type = inspect.signature(function, eval_str=True).return_annotation
-        as_html = _as_html(function, template, partial)
+        as_html = _as_html(function, template, partial, twin)
         if is_kept:
             KEPT_ENDPOINTS.update((function, as_html))
         router.add_api_route(
@@ -266,22 +266,27 @@ def page(
         )
         return function
 
-    def _as_html(function: Callable[..., Any], template: str, partial: str | None) -> Callable[..., HTMLResponse]:
-        def rendered(page_view: View, **arguments: Any) -> HTMLResponse:
-            context = function(**arguments)
-            chosen = partial if partial is not None and page_view.wants_part else template
-            return page_view.html(chosen, context, twin=_twin_address(page_view.request, twin))
-
-        signature = inspect.signature(function, eval_str=True)
-        view = inspect.Parameter("page_view", inspect.Parameter.KEYWORD_ONLY, annotation=CurrentView)
-        keyword_only = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in signature.parameters.values()]
-        rendered.__signature__ = signature.replace(  # type: ignore[attr-defined]  # functions carry it, typeshed does not know
-            parameters=[*keyword_only, view], return_annotation=HTMLResponse
-        )
-        rendered.__name__ = function.__name__
-        return rendered
-
     return register
+
+
+def _as_html(
+    function: Callable[..., Any], template: str, partial: str | None, twin: str | None
+) -> Callable[..., HTMLResponse]:
+    """A route that renders what the function returns. It takes the function's arguments, and the view."""
+
+    def rendered(page_view: View, **arguments: Any) -> HTMLResponse:
+        context = function(**arguments)
+        chosen = partial if partial is not None and page_view.wants_part else template
+        return page_view.html(chosen, context, twin=_twin_address(page_view.request, twin))
+
+    signature = inspect.signature(function, eval_str=True)
+    view = inspect.Parameter("page_view", inspect.Parameter.KEYWORD_ONLY, annotation=CurrentView)
+    keyword_only = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in signature.parameters.values()]
+    rendered.__signature__ = signature.replace(  # type: ignore[attr-defined]  # functions carry it, typeshed does not know
+        parameters=[*keyword_only, view], return_annotation=HTMLResponse
+    )
+    rendered.__name__ = function.__name__
+    return rendered
 
 
 def _twin_address(request: Request, twin: str | None) -> str:

@@ -17,7 +17,7 @@ from app.queries.neurons.head import NeuronHead, neuron_head
 from app.queries.neurons.page import StoredSample
 from app.queries.people.accounts import Viewer
 from app.queries.review.campaigns import CampaignRules, campaign_head
-from app.queries.review.flags import FlagRow, item_flags
+from app.queries.review.flags_shown import FlagRow, item_flags
 from app.queries.review.own import OwnProgress, OwnVerdict, own_progress, own_verdicts
 from app.queries.review.shown import ItemShown, item_evidence, item_shown, other_texts
 from app.queries.review.taking import Reviewer, TakenSlot
