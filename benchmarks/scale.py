@@ -51,7 +51,7 @@ from benchmarks.load import (
     static_files,
 )
 from benchmarks.pages import logged_in
-from benchmarks.synthetic_files import Shape
+from benchmarks.synthetic_files import LAYERS, Shape
 from benchmarks.watched import Sent, plan_of, watched
 
 SLUG = "gpt2-xl"
@@ -79,10 +79,9 @@ class Filled:
 
     @classmethod
     def of(cls, n_neurons: int, *, is_copied: bool) -> "Filled":
-        """So many neurons, by the importer or past it."""
+        """So many neurons, by the importer or past it. Any number has as many layers: a page shows a row for each."""
         if is_copied:
-            n_layers = synthetic.layers_of(n_neurons)
-            return cls(synthetic.SLUG, n_layers, n_neurons // n_layers, is_copied=True)
+            return cls(synthetic.SLUG, LAYERS, n_neurons // LAYERS, is_copied=True)
         shape = Shape.of(n_neurons)
         return cls(SLUG, shape.n_layers, shape.per_layer, is_copied=False)
 
@@ -141,7 +140,7 @@ def load(url: str, n_neurons: int, *, is_copied: bool) -> float:
     """Import a generated data set by one call, or go on with it; or copy it. Seconds that it took."""
     if is_copied:
         begun = time.perf_counter()
-        synthetic.fill(url, n_neurons)
+        synthetic.fill(url, n_neurons, n_layers=LAYERS)
         return time.perf_counter() - begun
     engine = make_engine(url)
     prepare(engine)

@@ -49,14 +49,14 @@ def layers_of(n_neurons: int) -> int:
     return 48 if n_neurons >= 100_000 else 4
 
 
-def fill(url: str, n_neurons: int, *, n_excerpts: int = N_EXCERPTS, seed: int = 0) -> None:
+def fill(url: str, n_neurons: int, *, n_layers: int | None = None, n_excerpts: int = N_EXCERPTS, seed: int = 0) -> None:
     """Write ``n_neurons`` neurons with everything that belongs to them into a migrated database."""
     text = library_text(n_excerpts)
     plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(plain) as connection:
         # Foreign keys hold by construction; checking them row by row would take longer than the COPY.
         connection.execute("SET session_replication_role = replica")
-        n_layers = layers_of(n_neurons)
+        n_layers = n_layers or layers_of(n_neurons)
         ids = _shared_rows(connection, text, n_layers, math.ceil(n_neurons / n_layers))
         filler = make_filler(connection, text, ids, seed, math.ceil(n_neurons / n_layers))
         for start in range(0, n_neurons, CHUNK):

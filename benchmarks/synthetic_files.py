@@ -46,7 +46,7 @@ class Shape:
     @classmethod
     def of(cls, n_neurons: int) -> "Shape":
         """The shape of so many neurons."""
-        n_layers = min(LAYERS, max(1, math.ceil(n_neurons / 100)))
+        n_layers = min(LAYERS, max(1, math.ceil(n_neurons / 40)))
         return cls(n_neurons, n_layers, math.ceil(n_neurons / n_layers))
 
 
