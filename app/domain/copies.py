@@ -49,10 +49,8 @@ def alike(texts: Sequence[NDArray[np.integer]], peaks: Sequence[int]) -> Bools:
     ``texts`` are token ids [T], ``peaks`` the index of each text's peak token.
     """
     n = len(texts)
-    hashes = [shingle_hashes(text) for text in texts]
-    owners = np.repeat(np.arange(n), [len(h) for h in hashes])
-    flat = np.concatenate(hashes) if n else np.empty(0, dtype=np.uint64)
-    shared, sizes = _shared(owners, flat, n)
+    hashes = _hashes_of(texts)
+    shared, sizes = _shared(hashes)
     smaller = np.minimum(sizes[:, None], sizes[None, :])
     found = (shared >= LEAST_SHARED * smaller) & (smaller > 0)
     contexts = [
@@ -67,20 +65,36 @@ def alike(texts: Sequence[NDArray[np.integer]], peaks: Sequence[int]) -> Bools:
     return found
 
 
-def _shared(owners: Int64s, hashes: Hashes, n: int) -> tuple[Int64s, Int64s]:
-    """How many distinct shingles each two of ``n`` texts share [n, n], and how many each has [n]."""
-    order = np.lexsort((owners, hashes))
+def _hashes_of(texts: Sequence[NDArray[np.integer]]) -> list[Hashes]:
+    """The shingles' hashes of each text. Texts of one length, as nearly all are, are hashed at once."""
+    of_length: dict[int, list[int]] = {}
+    for i, text in enumerate(texts):
+        of_length.setdefault(len(text), []).append(i)
+    found: dict[int, Hashes] = {}
+    for indices in of_length.values():
+        found |= zip(indices, shingle_hashes(np.stack([texts[i] for i in indices])), strict=True)
+    return [found[i] for i in range(len(texts))]
+
+
+def _shared(texts: Sequence[Hashes]) -> tuple[Int64s, Int64s]:
+    """How many distinct shingles each two of n texts share [n, n], and how many each has [n]."""
+    n = len(texts)
+    owners = np.repeat(np.arange(n), [len(text) for text in texts])
+    hashes = np.concatenate(texts) if n else np.empty(0, dtype=np.uint64)
+    order = np.argsort(hashes, kind="stable")  # equal ones stay in the order of their owners
     owners, hashes = owners[order], hashes[order]
-    again = np.zeros(len(hashes), dtype=bool)
-    again[1:] = (hashes[1:] == hashes[:-1]) & (owners[1:] == owners[:-1])
-    owners, hashes = owners[~again], hashes[~again]
+    begins = np.ones(len(hashes), dtype=bool)
+    begins[1:] = hashes[1:] != hashes[:-1]
+    first = begins.copy()  # of its owner
+    first[1:] |= owners[1:] != owners[:-1]
+    owners, begins = owners[first], begins[first]
     sizes = np.bincount(owners, minlength=n)
-    _, group, counts = np.unique(hashes, return_inverse=True, return_counts=True)
-    several = counts[group] > 1
     # Most shingles occur in a single text: only the others enter the product.
-    _, column = np.unique(group[several], return_inverse=True)
-    holds = np.zeros((n, int(column.max(initial=-1)) + 1), dtype=np.float32)
-    holds[owners[several], column] = 1
+    group = np.cumsum(begins) - 1
+    several = np.bincount(group)[group] > 1 if len(group) else first
+    begins, owners = begins[several], owners[several]
+    holds = np.zeros((n, int(begins.sum())), dtype=np.float32)
+    holds[owners, np.cumsum(begins) - 1] = 1
     shared = np.rint(holds @ holds.T).astype(np.int64)
     np.fill_diagonal(shared, sizes)
     return shared, sizes
