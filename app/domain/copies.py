@@ -48,7 +48,6 @@ def alike(texts: Sequence[NDArray[np.integer]], peaks: Sequence[int]) -> Bools:
 
     ``texts`` are token ids [T], ``peaks`` the index of each text's peak token.
     """
-    n = len(texts)
     hashes = _hashes_of(texts)
     shared, sizes = _shared(hashes)
     smaller = np.minimum(sizes[:, None], sizes[None, :])

@@ -124,7 +124,7 @@ def _without_leaks(splits: Sequence[Split | None], near: Bools) -> list[Split | 
 
     def drop(split: Split, others: tuple[Split, ...], dealt: Sequence[Split | None]) -> None:
         held = np.array([s in others for s in dealt], dtype=bool)
-        is_near = near[:, held].any(axis=1)
+        is_near = np.logical_or.reduce(near[:, held], axis=1)
         for i, own in enumerate(splits):
             if own is split and is_near[i]:
                 final[i] = None

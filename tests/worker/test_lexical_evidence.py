@@ -14,7 +14,8 @@ from worker.lexical.evidence import CORPUS, Evidence, Group, evidence_of
 from worker.lexical.grammar import ANY, Affixed, AffixKind, Clause, Quoted, target_phrase
 from worker.lexical.matching import Block
 from worker.lexical.proposals import _affixes, _is_of_words, propose
-from worker.lexical.selection import LEVELS, LONG_LIST, PRICES, Item, Search
+from worker.lexical.search_loops import state_levels
+from worker.lexical.selection import LEVELS, LONG_LIST, MOST_EXAGGERATED, PRICES, Item, Search
 from worker.lexical.wording import in_order_of_strengths
 from worker.method.contracts import NeuronTask
 from worker.method.pipeline import without_held_out
@@ -94,10 +95,24 @@ def test_each_step_knows_the_value_of_every_claim_that_may_be_added() -> None:
     items = [Item(1, 0, 3)]
     item, worth = search._best_step(items)
     assert worth <= search.value([*items, item])
-    stated = search._stated()
-    for target, condition, level in list(zip(*np.nonzero(stated), strict=True))[::97]:
+    for target, condition, level in list(zip(*np.nonzero(search._stated), strict=True))[::97]:
         added = [*items, Item(int(target), int(condition), int(level))]
         assert search._found[target, condition, level] == pytest.approx(search.value(added), abs=1e-9)
+
+
+def test_a_level_is_stated_where_the_neurons_mean_on_the_claim_is_near_it() -> None:
+    means_of_corpus = np.array([0.0, 0.4, 1.9, 2.1, 4.9, 5.1, 9.0, np.nan])
+    of_others = np.array([5.0, 5.0, 5.0, 5.0, 5.0, 5.0, 5.0, 6.0])
+    sums = np.zeros((8, 1, len(LEVELS), 3, 2))
+    sums[:, 0, 1, CORPUS, 0] = weight = np.where(np.isnan(means_of_corpus), 0.0, 0.25)
+    sums[:, 0, 1, CORPUS, 1] = weight * np.nan_to_num(means_of_corpus)
+    sums[:, 0, 2, 0, 0], sums[:, 0, 2, 0, 1] = 0.5, 0.5 * of_others
+    stated = np.zeros((8, 1, len(LEVELS)), dtype=np.bool_)
+    state_levels(sums, CORPUS, np.array(LEVELS, dtype=np.float64), MOST_EXAGGERATED, stated)
+    assert LEVELS == (0, 1, 3, 7)
+    found = [tuple(level for level, is_stated in zip(LEVELS, row[0], strict=True) if is_stated) for row in stated]
+    # The nearest and the next higher one, at most three times the mean; without rows in the corpus, the others' mean.
+    assert found == [(), (1,), (1, 3), (3,), (3, 7), (7,), (7,), (7,)]
 
 
 def test_there_are_no_rows_of_the_table_without_one() -> None:

@@ -98,16 +98,17 @@ class Block:
         return affixed_tokens(target, [self.table.cores[i] for i in known.tolist()])[index]
 
     @cached_property
-    def _bytes(self) -> tuple[bytes, bytes, Positions, Positions]:
+    def _bytes(self) -> tuple[bytes, bytes, list[int], list[int]]:
         """All tokens' bytes, the same in lower case, and the token that starts or ends at an offset, or -1."""
-        tokens = self._vocabulary.raw(self.ids)
+        tokens = self._vocabulary.raw(self.ids.tolist())
         joined = b"".join(tokens)
-        offsets = np.concatenate([[0], np.cumsum([len(t) for t in tokens], dtype=np.int64)]).astype(np.int64)
+        offsets = np.zeros(self.n + 1, dtype=np.int64)
+        np.cumsum(np.fromiter(map(len, tokens), dtype=np.int64, count=self.n), out=offsets[1:])
         starts = np.full(len(joined) + 1, -1, dtype=np.int64)
         ends = np.full(len(joined) + 1, -1, dtype=np.int64)
         starts[offsets[:-1]] = self.index  # of several tokens at one offset all but the last are empty
         ends[offsets[1:][::-1]] = self.index[::-1]
-        return joined, joined.lower(), starts, ends
+        return joined, joined.lower(), starts.tolist(), ends.tolist()
 
     def _quoted(self, target: Quoted) -> tuple[Bools, Bools]:
         """First and last tokens of every occurrence of the text. [N] each"""
@@ -117,16 +118,22 @@ class Block:
         if not text:
             return first, last
         spaced = not text[:1].isspace()
-        barred = self.spot(Spot.IN_WORD) if target.any_case else np.zeros_like(first)
+        found: list[tuple[int, int]] = []
         at = haystack.find(text)
         while at >= 0:
             begin = starts[at]
             if begin < 0 and spaced and at > 0 and haystack[at - 1] == 0x20:
                 begin = starts[at - 1]
             end = ends[at + len(text)]
-            if begin >= 0 and end >= begin and self.start[begin] == self.start[end] and not barred[begin]:
-                first[begin] = last[end] = True
+            if 0 <= begin <= end:
+                found.append((begin, end))
             at = haystack.find(text, at + 1)
+        if found:
+            begins, ends_found = np.array(found).T
+            valid = self.start[begins] == self.start[ends_found]
+            if target.any_case:
+                valid &= ~self.spot(Spot.IN_WORD)[begins]
+            first[begins[valid]] = last[ends_found[valid]] = True
         return first, last
 
     def condition(self, condition: Condition) -> Bools:

@@ -49,6 +49,36 @@ def add_up(targets: Lists, conditions: Lists, rows: Weighted, predicted: Int64s,
 
 
 @compiled_loop
+def state_levels(sums: Float64s, corpus: int, levels: Float64s, most: float, stated: Bools) -> None:
+    """Set in ``stated`` [K, C, L] the levels that say what the neuron does on what a claim adds, or little more.
+
+    That is its mean activation there: in the view of the corpus, where that knows the claim, else in the other views.
+    Stated are the level nearest to it (the lowest, which says nothing, is none) and the next higher one, up to ``most``
+    times the mean.
+    """
+    for k in range(sums.shape[0]):
+        for c in range(sums.shape[1]):
+            weight, total = 0.0, 0.0
+            for low in range(levels.shape[0]):
+                weight += sums[k, c, low, corpus, 0]
+                total += sums[k, c, low, corpus, 1]
+            if weight <= 0:
+                weight, total = 0.0, 0.0
+                for v in range(sums.shape[3]):
+                    for low in range(levels.shape[0]):
+                        weight += sums[k, c, low, v, 0]
+                        total += sums[k, c, low, v, 1]
+            mean = total / weight if weight > 0 else 0.0
+            nearest = 1
+            for level in range(2, levels.shape[0]):
+                if abs(levels[level] - mean) < abs(levels[nearest] - mean):
+                    nearest = level
+            for level in range(levels.shape[0]):
+                is_near = level in (nearest, nearest + 1)
+                stated[k, c, level] = weight > 0 and is_near and levels[level] <= most * mean
+
+
+@compiled_loop
 def values_of(
     sums: Float64s, moments: Float64s, rows: Weighted, levels: Float64s, stated: Bools, found: Float64s
 ) -> None:

@@ -18,7 +18,7 @@ from worker.lexical.grammar import (
     target_phrase,
 )
 from worker.lexical.proposals import Proposals
-from worker.lexical.search_loops import SMALLEST_VARIANCE, Weighted, add_up, lists_of, values_of
+from worker.lexical.search_loops import SMALLEST_VARIANCE, Weighted, add_up, lists_of, state_levels, values_of
 from worker.lexical.wording import (
     contradicts,
     in_order_of_kinds,
@@ -107,6 +107,7 @@ class Search:
         shape = (len(proposals.targets), len(proposals.conditions), len(LEVELS))
         self._sums = np.zeros((*shape, len(evidence.weights), 2))
         self._found = np.zeros(shape)
+        self._stated = np.zeros(shape, dtype=np.bool_)
         self._words = _Words.of(proposals, prices)
 
     def _excerpts_behind(self, evidence: Evidence) -> Float64s:
@@ -139,28 +140,12 @@ class Search:
         """The item that adds most, and the value with it, less its price."""
         predicted = self._predict(items)
         add_up(*self._lists, self._rows, predicted, self._sums)
-        stated = self._stated()
         levels = np.array(LEVELS, dtype=np.float64)
-        values_of(self._sums, self._moments(predicted), self._rows, levels, stated, self._found)
-        worth = np.where(stated, self._found - self._price(items), -_NEVER)
+        state_levels(self._sums, CORPUS, levels, MOST_EXAGGERATED, self._stated)
+        values_of(self._sums, self._moments(predicted), self._rows, levels, self._stated, self._found)
+        worth = np.where(self._stated, self._found - self._price(items), -_NEVER)
         target, condition, level = np.unravel_index(int(np.argmax(worth)), worth.shape)
         return Item(int(target), int(condition), int(level)), float(worth[target, condition, level])
-
-    def _stated(self) -> Bools:
-        """Which levels say what the neuron does on what a claim adds, or little more. [K, C, L]
-
-        Over the corpus, where its view knows the claim, else in the other views.
-        """
-        by_view = self._sums.sum(axis=2)
-        corpus, all_views = by_view[:, :, CORPUS], by_view.sum(axis=2)
-        weight, total = np.moveaxis(np.where(corpus[:, :, :1] > 0, corpus, all_views), 2, 0)
-        known = weight > 0
-        mean = np.where(known, total / np.where(known, weight, 1), 0)
-        levels = np.array(LEVELS, dtype=np.float64)
-        nearest = np.abs(levels[1:] - mean[:, :, None]).argmin(axis=2)[:, :, None] + 1
-        numbers = np.arange(len(LEVELS))
-        near = (numbers == nearest) | (numbers == nearest + 1)
-        return np.asarray(known[:, :, None] & near & (levels <= MOST_EXAGGERATED * mean[:, :, None]))
 
     def _price(self, items: Sequence[Item]) -> Float64s:
         """The price of each further item. [K, C, L]"""
@@ -295,7 +280,10 @@ class _Words:
         pieces = [prices.letter * is_letter(t) + prices.blank * is_blank(t) for t in proposals.targets]
         keys = np.empty(len(proposals.targets), dtype=object)
         keys[:] = [quoted_alike(target) for target in proposals.targets]
-        absurd = [[contradicts(t, c) for c in proposals.conditions] for t in proposals.targets]
+        # All that are no class stand alike, and most proposals are quotations.
+        kinds = [target if isinstance(target, Named) else None for target in proposals.targets]
+        one_of_each = dict(zip(kinds, proposals.targets, strict=True))
+        absurd = {kind: [contradicts(t, c) for c in proposals.conditions] for kind, t in one_of_each.items()}
         return cls(
             target=np.array([prices.character * (len(target_phrase(t)) + 2) for t in proposals.targets])
             + named
@@ -303,7 +291,7 @@ class _Words:
             condition=np.array(lengths) * prices.character + odd + prices.condition * (np.array(lengths) > 0),
             neighbour=(np.array(lengths) - own + 2) * prices.character + odd,
             keys=keys,
-            absurd=np.array(absurd, dtype=np.bool_),
+            absurd=np.array([absurd[kind] for kind in kinds], dtype=np.bool_),
         )
 
 

@@ -142,8 +142,7 @@ def _needs_neighbours(definition: MethodDefinition) -> bool:
 
 def _refuse_unknown_tokens(records: NeuronRecords, words: Vocabulary) -> None:
     """Raises MethodError where an excerpt, as imports may bring it, has tokens that the vocabulary does not hold."""
-    excerpts = [record.token_ids for sample in records.samples.values() for record in sample if len(record.token_ids)]
-    highest = max((int(token_ids.max()) for token_ids in excerpts), default=-1)
+    highest = biggest_token(records_in([records]))
     if highest >= len(words):
         raise MethodError(
             f"An excerpt holds the token {highest}; the vocabulary of this model's tokenizer ends at {len(words) - 1}."

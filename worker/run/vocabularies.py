@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterable, Iterator
 
+import numpy as np
 from sqlalchemy.orm import Session
 
 from app.domain.activations import ActivationRecord, NeuronRecords
@@ -28,7 +29,8 @@ class Vocabularies:
 
 def biggest_token(records: Iterable[ActivationRecord]) -> int:
     """The highest token id in any record; -1 without any."""
-    return max((int(record.token_ids.max()) for record in records if record.token_ids.size), default=-1)
+    excerpts = [record.token_ids for record in records if record.token_ids.size]
+    return int(np.concatenate(excerpts).max()) if excerpts else -1
 
 
 def records_in(neurons: Iterable[NeuronRecords]) -> Iterator[ActivationRecord]:
