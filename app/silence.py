@@ -100,7 +100,7 @@ class WatchedConnection(psycopg.Connection[Any]):
         return super().wait(self._watched(gen, self.silence), *args, **kwargs)
 
     def _watched(self, gen: PQGen[RV], silence: Silence) -> Generator[Any, Any, RV]:
-        """The same generator, which is told every tenth of a second that nothing has come."""
+        """The same generator, which is resumed every tenth of a second even when nothing has come."""
         longest = self._of_transaction or self.reply_seconds
         heard = look = monotonic()
         try:

@@ -1,6 +1,6 @@
 """Open a transformers checkpoint: safetensors alone, no code of its own, every weight there.
 
-transformers fills weights that it does not find in the files with random numbers and goes on. Whoever looks at
+transformers fills weights that it does not find in the files with random numbers and continues. Whoever looks at
 a model, or asks one, would work with noise under the model's name; so this is an error here.
 """
 
@@ -251,7 +251,7 @@ def _and_more(names: Sequence[object]) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the library's own report, which is a table of all weights."""
+    """Silences the library's own report, which is a table of all weights."""
     before = library_log.get_verbosity()
     library_log.set_verbosity(logging.ERROR)
     try:

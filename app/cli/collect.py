@@ -58,7 +58,7 @@ def collect_command(  # noqa: PLR0913, PLR0917 - one argument for each option
 ) -> None:
     """Collect a subject over a corpus: samples and statistics of every neuron in one pass.
 
-    The same command goes on where a killed one was.
+    The same command resumes where a killed one stopped.
     """
     if exit_with_parent:
         stop_with_parent()
@@ -80,8 +80,8 @@ def check_command(
 ) -> None:
     """Execute explanations on every token of the corpus: what they get right, false alarms, misses.
 
-    Checks what the lexical language can read and has not been checked yet. The same command goes on where a killed
-    one was.
+    Checks what the lexical language can read and has not been checked yet. The same command resumes where a killed
+    one stopped.
     """
     if exit_with_parent:
         stop_with_parent()

@@ -42,7 +42,7 @@ def import_command(  # noqa: PLR0913, PLR0917 - one argument for each option
     indices: Annotated[str | None, typer.Option(help="Of an HTTP address: the neurons of each layer.")] = None,
     queue: Queue = False,
 ) -> None:
-    """Import neurons, their records, explanations and scores. The same command goes on where a killed one was.
+    """Import neurons, their records, explanations and scores. The same command resumes where a killed one stopped.
 
     Malformed records are refused, each with its file, line, field and reason; all others are stored. Importing again
     adds what is new.

@@ -11,7 +11,7 @@ BIGGEST_INDEX = 2**31 - 1
 LONGEST_NAME = 64
 """Of an account."""
 LONGEST_EXPLANATION = 500
-"""By a person or by a language model."""
+"""Characters, by a person or by a language model."""
 LONGEST_NOTE = 2_000
 """To a flag or to a verdict."""
 LONGEST_CAMPAIGN_NAME = 120

@@ -38,7 +38,7 @@ class ScoreChange:
 
     change: Change
     scorer: str | None = None
-    """By which they are compared; None where they are not."""
+    """The scorer by which they are compared; None where they are not."""
     before: float | None = None
     after: float | None = None
 

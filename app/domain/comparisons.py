@@ -1,4 +1,4 @@
-"""Which of two explanations predicts the same excerpts better, or that nothing tells them apart."""
+"""Which of two explanations predicts the same excerpts better, or that no difference is shown."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

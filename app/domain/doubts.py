@@ -87,7 +87,7 @@ FAILED_SHARE = 0.2
 MOST_OF_TOP = 0.5
 """Share of the top excerpts from which one document, the first token or copies drive a neuron."""
 LEAST_DOCUMENTS = 10
-"""In a corpus of fewer, many top excerpts come from one document whatever the neuron does."""
+"""With fewer documents in the corpus, many top excerpts come from one document whatever the neuron does."""
 LEAST_TOP = 4
 """Top excerpts without which nothing is said about them."""
 MEANING_SHARE = 0.25

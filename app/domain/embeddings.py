@@ -25,7 +25,7 @@ class EmbeddingSource:
 
     @property
     def key(self) -> str:
-        """What tells it from other sources. The web program and the workers derive it from their settings alone."""
+        """Distinguishes it from other sources. The web program and the workers derive it from settings alone."""
         return f"folder {self.model}" if self.provider is None else f"endpoint {self.provider} {self.model}".rstrip()
 
     @property

@@ -31,7 +31,7 @@ def _read() -> Mapping[str, Term]:
 
 
 GLOSSARY: Mapping[str, Term] = _read()
-"""By key, in the order in which the glossary lists them; the doubts, as ``doubt_`` and their name, come last."""
+"""Terms by key, in the order in which the glossary lists them; the doubts, as ``doubt_`` and their name, come last."""
 
 _OF_SCORES: Mapping[str, str] = {
     EXECUTED: "whole_corpus",

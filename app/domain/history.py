@@ -70,7 +70,7 @@ def verify(links: Iterable[Link], *, expected_head: str | None = None) -> Verifi
     """Recompute every hash, in the order of the links' positions.
 
     ``expected_head`` is a head that was written down earlier; it must be among the hashes. A link that does not fit is
-    one fault; the walk goes on from its stored hash, so that one edit is one fault.
+    one fault; the walk continues from its stored hash, so that one edit is one fault.
     """
     previous, position, n_links = NO_HASH, 0, 0
     faults: list[Fault] = []

@@ -32,7 +32,7 @@ class DataFormat(StrEnum):
 
     @property
     def label(self) -> str:
-        """In words, for pages and as the author of texts whose file names none."""
+        """The format in words, for pages and as the author of texts whose file names none."""
         return _LABELS[self]
 
 

@@ -68,7 +68,7 @@ class Grid:
     y: Axis
     n: int
     cells: tuple[Cell, ...]
-    """Those that are not empty."""
+    """The cells that are not empty."""
     correlation: float | None
     """Spearman's rank correlation; None where it is not defined."""
 

@@ -69,7 +69,7 @@ def mark_prefixes(text: str, words: str, *, start: str, end: str) -> str:
 
 
 MOST_WORDS = 12
-"""That one explanation searches for: those it quotes come first."""
+"""Most words that one explanation searches for: those it quotes come first."""
 _QUOTED = re.compile(r'"([^"]+)"|`([^`]+)`|“([^”]+)”')
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _EMPTY = frozenset(

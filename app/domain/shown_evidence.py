@@ -2,7 +2,7 @@
 
 Top excerpts alone favour texts that are too broad: whatever else a text claims, they all fit it. So the draw holds
 excerpts of every band of peaks, hard negatives, and where the explanation was executed its false alarms and misses.
-Nothing tells one from the other: they are grouped by what the neuron does on them.
+Nothing distinguishes them: they are grouped by what the neuron does on them.
 """
 
 from collections.abc import Mapping

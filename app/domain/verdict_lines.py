@@ -29,7 +29,7 @@ class VerdictLine:
     phrases: tuple[str, ...]
     tone: Tone
     doubts: tuple[Doubt, ...] = field(default=(), compare=False)
-    """Those that are among the phrases."""
+    """The doubts that are among the phrases."""
 
     @property
     def text(self) -> str:

@@ -30,7 +30,7 @@ class ReadingProblem:
 
 
 Refuse: TypeAlias = Callable[[ReadingProblem], None]
-"""Notes a problem; the reader goes on."""
+"""Notes a problem; the reader continues."""
 
 MALFORMED = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, ValueError)
 """What decoding untrusted JSON may raise."""

@@ -17,5 +17,5 @@ class Reader(Protocol):
     def records(self, entry: Entry, refuse: Refuse, *, after: int = 0) -> Iterator[NeuronRecord]:
         """The neurons of a file, in its order; of a file of lines those after line ``after``.
 
-        What is malformed goes to ``refuse``, and reading goes on.
+        What is malformed goes to ``refuse``, and reading continues.
         """

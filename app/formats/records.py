@@ -44,7 +44,7 @@ class ActivationRecord:
     tokens: Sequence[str]
     activations: Sequence[float]
     token_ids: Sequence[int] | None = None
-    """By the model's own tokenizer."""
+    """Ids of the model's own tokenizer."""
     document: str | None = None
     position: int | None = None
     """Of the first token in its document, in tokens."""
@@ -175,7 +175,7 @@ class Statistics:
 
     @property
     def known(self) -> dict[str, Any]:
-        """Those that are known, by name."""
+        """The known ones, by name."""
         return {each.name: value for each in fields(self) if (value := getattr(self, each.name)) is not None}
 
 

@@ -23,7 +23,7 @@ class Account(Base):
     email: Mapped[str | None] = mapped_column(unique=True)
     """In small letters. Who logs in by an OpenID provider with it, the first time, is this person."""
     password_hash: Mapped[str | None]
-    """By argon2id; None for an account that logs in by addresses alone."""
+    """An argon2id hash; None for an account that logs in by addresses alone."""
     price_cap_per_day: Mapped[float | None]
     """Most that this person's calls to language models may cost on one day (UTC)."""
     news_seen_id: Mapped[int] = mapped_column(BigInteger, server_default="0")
@@ -82,7 +82,7 @@ class OpenIdIdentity(Base):
 
     issuer: Mapped[str] = mapped_column(primary_key=True)
     subject: Mapped[str] = mapped_column(primary_key=True)
-    """The provider's name of the person, which never changes; an e-mail address may."""
+    """The provider's identifier of the person, which never changes; an e-mail address may."""
     account_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("account.id"))
 
 

@@ -152,15 +152,15 @@ class MethodCount(CountRow):
     simulator: Mapped[str | None]
     neurons: Mapped[int]
     scored: Mapped[int]
-    """Those with a defined score."""
+    """Neurons with a defined score."""
     total: Mapped[float]
     """Sum of the scores."""
     squares: Mapped[float]
     """Sum of their squares."""
     compared: Mapped[int]
-    """Those with a defined score and that of the token table on the same tokens."""
+    """Neurons with a defined score, where the token table has one on the same tokens."""
     above: Mapped[int]
-    """Those of them whose score is higher than that of the token table."""
+    """The compared neurons whose score is higher than that of the token table."""
     margin: Mapped[float]
     """Sum of their scores less those of the token table."""
 

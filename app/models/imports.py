@@ -15,7 +15,7 @@ class DataImport(Base):
     """One import of a source into a collection of a subject.
 
     ``ordinal``, ``entry`` and ``line`` are the position up to which everything is stored: they change in the
-    transactions that store, so that a killed import goes on exactly there.
+    transactions that store, so that a killed import resumes exactly there.
     """
 
     __tablename__ = "data_import"

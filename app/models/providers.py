@@ -40,7 +40,7 @@ class Provider(Base):
     price_cached: Mapped[float] = mapped_column(server_default="0")
     price_out: Mapped[float] = mapped_column(server_default="0")
     options: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=sql("'{}'::jsonb"))
-    """What only one kind knows, e.g. a local model's ``dtype`` and ``batch_tokens``."""
+    """Settings of one kind of provider only, e.g. a local model's ``dtype`` and ``batch_tokens``."""
     capabilities: Mapped[list[str] | None] = mapped_column(JSONB)
     """What the last probe found; NULL before the first."""
     probed_at: Mapped[Moment | None]

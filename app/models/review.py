@@ -184,7 +184,7 @@ class ReviewItem(Base):
 
 
 class ReviewControl(Base):
-    """That an item is a control, and its truth. Hidden until the campaign has ended."""
+    """Marks an item as a control, with its true verdict. Hidden until the campaign has ended."""
 
     __tablename__ = "review_control"
     __table_args__ = (
@@ -245,7 +245,7 @@ class ReviewSlot(Base):
 
 
 class ReviewSkip(Base):
-    """That a reviewer has put an item off. It is offered to that person again when nothing else is left."""
+    """Records that a reviewer has skipped an item. It is offered to that person again when nothing else is left."""
 
     __tablename__ = "review_skip"
 

@@ -16,6 +16,6 @@ class AuditStatement(Base):
     id: Mapped[BigId]
     campaign_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("campaign.id"))
     statements: Mapped[dict[str, str]] = mapped_column(JSONB)
-    """By ``app.domain.audit.statements.Statement``; those that were left empty are absent."""
+    """Texts by ``app.domain.audit.statements.Statement``; those that were left empty are absent."""
     account_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("account.id"))
     created_at: Mapped[CreatedAt]

@@ -83,7 +83,7 @@ class Collection(Base):
     """What a reader should know: documents left out, batches halved."""
     error: Mapped[str | None]
     key: Mapped[uuid.UUID] = mapped_column(unique=True, server_default=text("gen_random_uuid()"))
-    """By which a command that was killed finds its collection again."""
+    """The key by which a command that was killed finds its collection again."""
     stage: Mapped[str] = mapped_column(server_default=CollectionStage.CUT)
     progress: Mapped[float] = mapped_column(server_default="0")
     """Share of the stage that is done, 0..1."""

@@ -1,7 +1,7 @@
 """Import a source into a subject: chunk by chunk, each in one transaction with the position it reaches.
 
 A process that dies loses the chunk that it was storing and nothing else: the next import of the same source into the
-same collection goes on from the stored position, and stores nothing twice.
+same collection resumes from the stored position, and stores nothing twice.
 """
 
 from collections.abc import Callable, Iterator
@@ -79,10 +79,10 @@ Tell: TypeAlias = Callable[[ImportProgress], None]
 def run_import(
     sessions: Sessions, source: Source, request: ImportRequest, *, tell: Tell, account_id: int | None = None
 ) -> ImportOutcome:
-    """Import a source, or go on with an unfinished import of it.
+    """Import a source, or resume an unfinished import of it.
 
     Raises Invalid for a malformed slug, a source that is not there or whose format is not known, Conflict where another
-    process takes the import over, Unavailable where a server cannot be reached: the same call goes on later.
+    process takes the import over, Unavailable where a server cannot be reached: the same call resumes it later.
     """
     if not is_slug(request.slug):
         raise Invalid(f"{request.slug!r} cannot be a subject's name in addresses: use a-z, 0-9 and . _ - alone.")

@@ -117,7 +117,7 @@ async def current_viewer(request: Request, session: DbSession) -> Viewer | None:
 
 
 def _person(request: Request, session: Session, cookie: str) -> Viewer | None:
-    """Whose session this is; notes that it is in use."""
+    """The person whose session this is. Notes that the session is in use."""
     settings = cast("Settings", request.app.state.settings)
     viewer = viewer_of(
         session,
@@ -269,7 +269,7 @@ async def check_address(request: Request) -> None:
 
 
 _FIELDS: dict[Callable[..., Any], dict[str, bool]] = {}
-"""By endpoint: cached, since every request needs it."""
+"""The fields of each endpoint: cached, since every request needs them."""
 
 
 def _query_fields(route: APIRoute) -> dict[str, bool]:

@@ -58,7 +58,7 @@ def enqueue_task(  # noqa: PLR0913 - a task's own columns
     if task_id is None:
         active = select(Task.id).where(Task.unique_key == unique_key, Task.status.in_(ACTIVE))
         existing = session.scalar(active)
-        if existing is None:  # it ended in this moment
+        if existing is None:  # it has ended since the insert
             raise Conflict("The same work has just ended. Look at its result, or send the form again.")
         return QueuedTask(existing, is_new=False)
     wake_workers(session, lane=kind.lane)

@@ -52,7 +52,7 @@ def enqueue_firing(session: Session, *, subject_id: int, slug: str, account_id: 
 
 def require_patience(session: Session, account_id: int) -> None:
     """Raise Conflict where so many texts of the account wait that another one would be no use."""
-    lock_account(session, account_id=account_id)  # else requests that come at once would all count the same
+    lock_account(session, account_id=account_id)  # otherwise simultaneous requests would each miss the others' texts
     if n_waiting_trials(session, account_id=account_id) >= MOST_WAITING:
         raise Conflict("Several of your texts wait for a worker already. See whether one is running, then try again.")
 

@@ -86,7 +86,7 @@ def test_an_import_that_runs_is_asked_for_again_and_one_that_fell_silent_is_stop
         session.commit()
     part = client.get(f"/imports/{imported.import_id}", headers=HTMX).text
     assert (context().shown.state, 'hx-trigger="every' in part) == ("stopped", False)
-    assert "goes on where it was" in part
+    assert "resumes where it stopped" in part
 
 
 def test_another_collection_is_shown_when_an_operator_asks_for_it(

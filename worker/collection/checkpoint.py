@@ -1,4 +1,4 @@
-"""Keep a state on disk so that a killed pass goes on where it was. No pickle: a header and raw arrays."""
+"""Keep a state on disk so that a killed pass resumes where it stopped. No pickle: a header and raw arrays."""
 
 import json
 import os

@@ -75,7 +75,7 @@ class CollectArguments:
 
     @property
     def permutation_seed(self) -> int | None:
-        """By which the weights are permuted, of a null twin."""
+        """The seed by which the weights of a null twin are permuted."""
         return self.seed if self.null_twin else None
 
 
@@ -142,7 +142,7 @@ def open_subject(settings: Settings, model: str, arguments: CollectArguments) ->
 def enqueue_command(session: Session, model: str, corpus: str, arguments: CollectArguments) -> QueuedTask:
     """Queue what a command would collect at once. The worker must find model and corpus under the same paths.
 
-    Raises CollectionError for ``restart``: a task that is repeated goes on, and never begins again from the start.
+    Raises CollectionError for ``restart``: a repeated task resumes, and never begins again from the start.
     """
     if arguments.restart:
         raise CollectionError("A queued collection goes on where it was. Use --restart without --queue.")

@@ -167,7 +167,7 @@ class _Chance:
         return self.uniform.joined(self.weighted), usable
 
     def probability(self, levels: NDArray[np.uint8]) -> Float64s:
-        """That an excerpt on a level is a candidate, where it is not in ``random``: levels [N, K]."""
+        """The probability that an excerpt on a level is a candidate, where it is not in ``random``: levels [N, K]."""
         weighted = np.where(levels > 0, self.tw[:, None] * np.exp2(levels.astype(np.float64)), 0)
         below = np.minimum(np.maximum(self.t0[:, None], weighted), _ALL)
         u20 = self.u20[:, None]

@@ -13,7 +13,7 @@ from worker.collection.plan import write_durably
 
 
 class WorkFolder:
-    """The folder of one collection. A process that is killed at any point leaves what the next one goes on from.
+    """The folder of one collection. A process that is killed at any point leaves what the next one resumes from.
 
     It is removed under another name, which holds the collection's key: so nothing is ever taken for unfinished work of
     which a part is gone, and which collection it was is known until the folder itself is gone.

@@ -132,7 +132,7 @@ def have_cards_of_their_own(seen: Sequence[tuple[str, ...]], shares: Sequence[tu
 
 
 def _send(group: Group, state: State) -> None:
-    """Send a state to the first process. It waits for the header, so that a tensor is sent when it is wanted."""
+    """Send a state to the first process. Sending the header waits until that process receives it."""
     shape = state.shape
     size = [shape.n_layers, shape.neurons, shape.tokens, shape.token_rows]
     dist.send_object_list([size, sorted(state.shards), state.excerpts, state.histogram_excerpts], dst=0)

@@ -40,7 +40,7 @@ class BatchSize:
     halved: int = 0
 
     def halve(self, error: torch.OutOfMemoryError) -> None:
-        """Go on with smaller batches. Raises CollectionError where one excerpt is too much already."""
+        """Continue with smaller batches. Raises CollectionError where one excerpt is too much already."""
         if self.excerpts == 1:
             raise CollectionError(f"A single excerpt does not fit into the device's memory: {error}") from error
         self.excerpts //= 2

@@ -42,7 +42,7 @@ class Finished:
     bounds: dict[str, Tensor]
     work: Pass
     lookalikes: Sequence[Best] = ()
-    """By layer; see ``lookalikes``."""
+    """Look-alikes by layer; see ``lookalikes``."""
     input_weights: InputWeights = lambda _layer: None
 
     def statistics(self, layer: int) -> LayerStatistics:

@@ -110,7 +110,7 @@ def collect(
 
     Every process of ``options.group`` calls this with the same arguments; each does its part, and the first one stores.
 
-    ``folder`` keeps unfinished collections: the same call goes on where a killed one was, to the same
+    ``folder`` keeps unfinished collections: the same call resumes where a killed one stopped, to the same
     result. Raises CorpusError for too little text, CollectionError for what stops a pass, Conflict for
     a slug that belongs to another model. A pass that fails is marked so and never shown.
     """
@@ -205,7 +205,7 @@ class _Job:
         return outcome
 
     def begin_together(self) -> tuple[Plan, Identity]:
-        """Begin in the first process; the others go on with its rows, over a cut of their own where disks differ.
+        """Begin in the first process; the others continue with its rows, over a cut of their own where disks differ.
 
         Raises CollectionError where a process reads another text.
         """

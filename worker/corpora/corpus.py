@@ -35,7 +35,7 @@ def open_corpus(spec: str, *, text_field: str = TEXT_FIELD) -> CorpusSource:
     files = _files_of(path)
     name = printable(path.resolve().name)
     size = sum(file.stat().st_size for _, file in files)
-    # What decides which texts are read: a collection that was begun goes on only over the same.
+    # This decides which texts are read: an unfinished collection resumes only where it is the same.
     source = f"{printable(str(path.resolve()))} ({len(files)} files, {size} bytes, text field {text_field!r})"
     return CorpusSource(name, source, partial(_files, files, text_field))
 

@@ -64,7 +64,7 @@ def nothing_found(evidence: Evidence, tokens: TokenTable | None, *, unit: float)
 
 
 def evidence_groups(task: NeuronTask) -> tuple[Group, ...]:
-    """The records that may choose what is said: train first, then calibration, none that score it.
+    """The records from which a sentence is chosen: train first, then calibration, never those that score it.
 
     Top and random records weigh the same, as in the score. The bands between them and the
     look-alikes that hardly activate the neuron keep a sentence from being true of its peaks alone.

@@ -59,7 +59,7 @@ class Evidence:
 
     @property
     def n_rows(self) -> int:
-        """R."""
+        """The number of rows, R: tokens of the records, then tokens of the token table."""
         return len(self.activations)
 
 

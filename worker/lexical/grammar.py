@@ -114,7 +114,7 @@ def sentence(clauses: Sequence[Clause]) -> str:
     """The English sentence of these clauses, in their order. The parser returns the same clauses.
 
     A strength that several clauses in a row have is said once: "weakly on digits, also on commas". The strength without
-    a word is "more strongly" after a weaker one, which it would seem to go on with otherwise.
+    a word is "more strongly" after a weaker one, which it would seem to continue otherwise.
     """
     parts: list[str] = []
     previous: Clause | None = None

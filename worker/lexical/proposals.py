@@ -80,7 +80,7 @@ def _is_told(block: Block, token_class: TokenClass) -> bool:
 
 
 def _sequences(block: Block, active: Positions, weights: Float64s) -> list[bytes]:
-    """What several tokens spell together where a word goes on, from the word's beginning, in at least two excerpts."""
+    """Beginnings of words that several tokens spell together, up to an active token, in at least two excerpts."""
     inside = block.spot(Spot.IN_WORD)
     totals: Counter[bytes] = Counter()
     excerpts: dict[bytes, set[int]] = {}

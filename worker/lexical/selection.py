@@ -60,7 +60,7 @@ class Prices:
     odd_condition: float = 0.01
     """For conditions that a correlation suggests by chance more often than because the neuron follows them."""
     one_excerpt: float = 0.01
-    """For a claim that a single excerpt bears out."""
+    """For a claim that only one excerpt shows."""
     very_weak: float = 0.005
     """For a claim of the lowest strength."""
     least: float = 0.004

@@ -16,7 +16,7 @@ _LETTERS_ONLY = frozenset(
         "words after a space",
     }
 )
-"""Classes that tell tokens of letters apart by their form alone."""
+"""Classes that distinguish tokens of letters by their form alone."""
 _SIGNS = frozenset({"punctuation", "operators", "brackets", "white space"})
 
 

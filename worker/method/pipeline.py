@@ -125,7 +125,7 @@ def score_candidate(method: BuiltMethod, task: NeuronTask, candidate: Candidate)
 
 
 def among(excerpts: Iterable[ScoredExcerpt], wanted: Records) -> tuple[ScoredExcerpt, ...]:
-    """Those of the simulated excerpts that one scorer wants, each in the sample in which it wants it."""
+    """The simulated excerpts that one scorer scores, each under the sample that it belongs to for this scorer."""
     ids = {(kind, record.excerpt_id) for kind, records in wanted.items() for record in records}
     return tuple(e for e in excerpts if (e.kind, e.record.excerpt_id) in ids)
 
@@ -165,7 +165,7 @@ def _simulation(simulator: Simulator, kind: SampleKind, excerpts: Sequence[Score
 
 
 Baselines = Mapping[tuple[str, str], Mapping[str, float | None]]
-"""By scorer and sample: the value of each baseline."""
+"""The value of each baseline, by scorer and sample."""
 
 
 def by_token_table(task: NeuronTask, records: Records) -> tuple[ScoredExcerpt, ...]:

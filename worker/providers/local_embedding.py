@@ -49,7 +49,7 @@ class LocalEmbedder:
     """A model and its tokenizer. One call at a time."""
 
     def __init__(self, model: Any, tokenizer: Any, *, digest: str) -> None:
-        """``digest`` tells the model from others."""
+        """``digest`` distinguishes the model from others."""
         self.digest = digest
         self._model, self._tokenizer = model, tokenizer
         self._lock = threading.Lock()

@@ -1,6 +1,6 @@
 """Any endpoint with OpenAI's API format, many requests at once within its limits.
 
-Requests fan out on an event loop in a thread of the provider's own; callers see plain functions.
+Requests run side by side on an event loop in the provider's own thread; callers call plain functions.
 """
 
 import asyncio

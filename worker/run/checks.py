@@ -22,7 +22,7 @@ class CheckHandler:
         """Execute what has not been checked. Raises NotFound, SubjectError, CollectionError.
 
         A check stores its results in a transaction of its own. That is harmless to repeat: what has been checked is
-        never checked again, and an unfinished check goes on from its last saved state.
+        never checked again, and an unfinished check resumes from its last saved state.
         """
         slug = held.lease.parameters["slug"]
         held.doing = f"a check of {slug}"

@@ -1,4 +1,4 @@
-"""The handler of collections: a subject's pass over a corpus, which a person can watch, cancel and go on with."""
+"""The handler of collections: a subject's pass over a corpus, which a person can watch, cancel and resume."""
 
 from functools import partial
 from typing import Any
@@ -23,10 +23,10 @@ class CollectionHandler:
         self._sessions, self._settings = services.sessions, services.settings
 
     def __call__(self, held: HeldWork[TaskLease]) -> Done:
-        """Collect, or go on where an earlier attempt was. Raises CorpusError, SubjectError, CollectionError, Conflict.
+        """Collect, or resume an earlier attempt. Raises CorpusError, SubjectError, CollectionError, Conflict.
 
         A collection stores its results in a transaction of its own. A cancelled task leaves it unfinished: queued
-        again, or started by the command, it goes on from its last saved state.
+        again, or started by the command, it resumes from its last saved state.
         """
         parameters: dict[str, Any] = dict(held.lease.parameters)
         if parameters.get("is_confined"):

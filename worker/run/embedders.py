@@ -35,7 +35,7 @@ class Embedder(Protocol):
     """One model that embeds."""
 
     digest: str
-    """Tells the model from others of its source."""
+    """Distinguishes the model from others of its source."""
 
     def embed(self, texts: Sequence[str], *, dimensions: int | None, task: EmbeddingTask) -> Float32s:
         """Embeddings scaled to length 1, float32 [texts, dimensions]. Raises ProviderError for unusable ones."""

@@ -37,7 +37,7 @@ class EmbeddingHandler:
         """How many were embedded and how many copied from equal texts.
 
         Each batch is stored at once: what was embedded, and paid for, stays when the task is interrupted, and the next
-        execution goes on with what is left. Raises what ``Embedders.open`` and ``Embedder.embed`` raise, Unavailable
+        execution continues with what is left. Raises what ``Embedders.open`` and ``Embedder.embed`` raise, Unavailable
         where the database has no pgvector, Conflict for other dimensions than before.
         """
         parameters = held.lease.parameters

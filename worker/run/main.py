@@ -46,7 +46,7 @@ MakeHandlers: TypeAlias = Callable[[Settings, Sessions], Handlers]
 
 def main(settings: Settings, *, make_handlers: MakeHandlers | None = None) -> int:
     """Do leased work until a signal; returns the exit code. ``make_handlers``, if given, replaces all handlers."""
-    # A run's matrices are small: more threads than one spin for each other, and for those of other workers.
+    # A run's matrices are small: several threads would only contend with each other and with other workers.
     # torch, which loads later, keeps its own.
     threadpool_limits(limits=1, user_api="blas")
     # A worker that freezes in a transaction may hold its locks as long as its lease.

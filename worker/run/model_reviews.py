@@ -24,10 +24,10 @@ class ModelReviewHandler:
         self._vocabularies = Vocabularies()
 
     def __call__(self, held: HeldWork[TaskLease]) -> Done:
-        """The numbers of items that were judged and put off. Raises NotFound, Conflict, ProviderError, CapReached.
+        """The numbers of items that were judged and skipped. Raises NotFound, Conflict, ProviderError, CapReached.
 
-        An item whose replies could not be used is put off. What was judged stays when the task is interrupted: the
-        next execution goes on with what is left.
+        An item whose replies could not be used is skipped. What was judged stays when the task is interrupted: the
+        next execution continues with what is left.
         """
         asked = held.lease.parameters
         who, campaign_id = Reviewer(asked["reviewer_id"]), asked["campaign_id"]

@@ -116,7 +116,7 @@ class Providers:
 
     @property
     def opened(self) -> tuple[Provider, ...]:
-        """Those that are open now."""
+        """The providers that are open now."""
         return tuple(self._open.values())
 
     def close(self) -> None:

@@ -32,7 +32,7 @@ def is_outage(error: DBAPIError) -> bool:
 
 @contextmanager
 def ignoring_outages(event: str) -> Iterator[None]:
-    """Log an outage under ``event`` and go on: for what is tried again later anyway."""
+    """Log an outage under ``event`` and continue: for what is tried again later anyway."""
     try:
         yield
     except DBAPIError as error:

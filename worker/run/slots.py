@@ -49,7 +49,7 @@ class _Turn:
         self.ended = self._loop.create_future()
 
     def end(self) -> None:
-        """Tell the event loop, if it still runs. Any thread may call this."""
+        """Notify the event loop, if it still runs. Any thread may call this."""
         with suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self._set)
 

@@ -93,7 +93,7 @@ class Subjects:
 
     @property
     def loaded(self) -> tuple[LiveSubject, ...]:
-        """Those that are loaded now. Takes no lock: it is called while a model is being loaded."""
+        """The subjects that are loaded now. Takes no lock: it is called while a model is being loaded."""
         return tuple(held.subject for held in tuple(self._loaded.values()))
 
     def _bytes_to_load(self, slug: str) -> int:

@@ -19,10 +19,10 @@ class ImportHandler:
         self._sessions = sessions
 
     def __call__(self, held: HeldWork[TaskLease]) -> Done:
-        """Import, or go on where an earlier attempt was. Raises Invalid, Conflict, Unavailable.
+        """Import, or resume where an earlier attempt stopped. Raises Invalid, Conflict, Unavailable.
 
         An import stores its chunks in transactions of its own. A cancelled task leaves it unfinished: queued again, or
-        started by the command, it goes on from its last chunk.
+        started by the command, it resumes from its last chunk.
         """
         location, request = import_of(held.lease.parameters)
         held.doing = f"an import into {request.slug}"

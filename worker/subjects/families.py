@@ -44,4 +44,4 @@ FAMILIES = {
     "phi": Family("model.layers.{layer}.mlp.fc2", ("model.layers.{layer}.mlp.fc1",), "hidden_act"),
     "phi3": replace(_LLAMA, input_projections=("model.layers.{layer}.mlp.gate_up_proj",)),
 }
-"""By the ``model_type`` of the configuration."""
+"""Families by the ``model_type`` of the configuration."""

@@ -11,7 +11,7 @@ from app.errors import SubjectError
 
 Activations = Float[Tensor, "batch tokens neurons"]
 OnLayer = Callable[[int, Tensor], Tensor | None]
-"""Given a layer and its activations [batch, tokens, neurons]; may return others to go on with."""
+"""Given a layer and its activations [batch, tokens, neurons]; may return others with which the pass continues."""
 
 
 class StopForward(Exception):

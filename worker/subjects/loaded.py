@@ -37,7 +37,7 @@ class SubjectInfo:
     dtype: str
     bos_policy: BosPolicy
     permutation_seed: int | None = None
-    """By which the weights were permuted, of a null twin; None for the model as it is."""
+    """The seed by which the weights of a null twin were permuted; None for the model as it is."""
 
 
 def plain_encoder(tokenizer: Any) -> Any:
@@ -133,7 +133,7 @@ class LoadedSubject:
         return torch.cat([ids.new_full((ids.shape[0], 1), self.bos_id), ids], dim=1)
 
     def _seen_by(self, on_layer: OnLayer) -> OnLayer:
-        """``on_layer``, given activations on the subject's device whichever card they were computed on."""
+        """``on_layer``, called with activations on the subject's device, whichever GPU computed them."""
         if getattr(self.model, "hf_device_map", None) is None:
             return self._without_bos(on_layer)
         inner = self._without_bos(on_layer)

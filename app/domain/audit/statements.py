@@ -1,4 +1,4 @@
-"""What only an auditor can say in a report: no table of the database knows it."""
+"""Statements of a report that only an auditor can make: no table of the database holds them."""
 
 from enum import StrEnum
 

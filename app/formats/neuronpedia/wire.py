@@ -99,7 +99,7 @@ class Explanation(Row):
 
 
 class Mark(Row):
-    """What tells the kind of a row where its folder does not."""
+    """Fields that show the kind of a row where its folder does not."""
 
     tokens: msgspec.Raw | None = None
     description: msgspec.Raw | None = None

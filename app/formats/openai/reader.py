@@ -29,7 +29,7 @@ _RELATED: Mapping[str, Decoder[Any]] = {
     "related-tokens/weight-based": Decoder(wire.TokenWeights),
     "related-neurons/weight-based": Decoder(wire.RelatedNeurons),
 }
-"""By the folder of the file; the neuron is known by the file's name alone."""
+"""Relations by the folder of the file; the neuron is known by the file's name alone."""
 
 
 class OpenAIReader:

@@ -84,7 +84,7 @@ def _opened(path: Path) -> tuple[Bounded, Counted]:
 
 
 def _order(name: str) -> list[list[tuple[int, int, str]]]:
-    """By which files are sorted: folder by folder."""
+    """The key by which files are sorted: folder by folder."""
     return [natural_order(part) for part in name.split("/")]
 
 

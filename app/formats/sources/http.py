@@ -1,6 +1,7 @@
 """Files of an HTTP server, by the layers and indices of neurons: several at a time, politely.
 
-A server that has no file of a neuron leaves a gap, which is told; one that is busy is asked again later, as it says.
+A server that has no file of a neuron leaves a gap, which is reported; a busy one is asked
+again after the time that it names.
 """
 
 import io

@@ -32,7 +32,7 @@ def required_verdicts(session: Session, campaign_id: int) -> list[list[str]]:
 
 
 def control_verdicts(session: Session, campaign_id: int) -> dict[int, list[tuple[ControlKind, Verdict, Verdict]]]:
-    """By account: the kind of control, its truth, the verdict. One query."""
+    """Verdicts on controls by account: the kind of control, its truth, the verdict. One query."""
     rows = session.execute(
         select(
             ReviewVerdict.account_id, ReviewVerdict.kind.label("given"), ReviewControl.kind, truth_of().label("truth")

@@ -114,7 +114,7 @@ def _subject_and_original(session: Session, slug: str) -> list[int]:
 
 
 def _next_explained(session: Session, subject_id: int, after: int) -> list[int]:
-    """Explained neurons in the order of their ids, with the same lock as any other write about them."""
+    """The next explained neurons by id, locked as every other write about them locks them."""
     statement = (
         select(Neuron.id)
         .where(Neuron.subject_id == subject_id, Neuron.id > after, exists().where(Explanation.neuron_id == Neuron.id))

@@ -181,7 +181,7 @@ class _Standing:
 
 
 Standings: TypeAlias = Mapping[int, _Standing]
-"""By the text's id."""
+"""Standings by the text's id."""
 
 
 @dataclass(frozen=True, slots=True)

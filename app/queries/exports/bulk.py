@@ -1,7 +1,7 @@
 """Neurons, explanations and scores as rows for programs: chunk by chunk, by the addresses of their neurons.
 
 A chunk has all rows of some neurons, in the order of their addresses, then of ids. The next one begins after the last
-neuron's address, so that a reader who was cut off goes on where it was, whatever has been stored meanwhile.
+neuron's address, so that a reader who was cut off resumes there, whatever has been stored meanwhile.
 """
 
 from collections.abc import Callable, Sequence
@@ -97,7 +97,7 @@ class BulkScore:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Rows of some neurons. ``next`` is the address to go on after; None at the end."""
+    """Rows of some neurons. ``next`` is the address after which to continue; None at the end."""
 
     rows: Sequence[Any]
     next: Address | None

@@ -81,7 +81,7 @@ class StoredExplanations:
     n_scores: int
     n_simulations: int
     neuron_ids: tuple[int, ...]
-    """Whose explanations or scores have changed."""
+    """Neurons whose explanations or scores have changed."""
 
 
 def store_explanations(

@@ -73,9 +73,9 @@ class StoredSamples:
 
     n_new: int
     kinds: Mapping[tuple[int, int], frozenset[SampleKind]]
-    """By neuron and excerpt: the samples that have it."""
+    """The samples that have an excerpt, by neuron and excerpt."""
     peaks: Mapping[int, float]
-    """By neuron: the highest activation of its records."""
+    """The highest activation of a neuron's records, by neuron."""
 
     def kind(self, neuron_id: int, excerpt_id: int, *, said: SampleKind) -> SampleKind:
         """The sample that an excerpt is of: the one that the file says, or else the first of those that have it."""

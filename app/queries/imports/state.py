@@ -23,7 +23,7 @@ MOST_KEPT = 1_000
 
 @dataclass(frozen=True, slots=True)
 class BegunImport:
-    """An import that this process may store for, and the position from which it goes on."""
+    """An import that this process may store for, and the position from which it resumes."""
 
     id: int
     owner: uuid.UUID
@@ -155,7 +155,7 @@ def complete_import(session: Session, *, begun: BegunImport, context_length: int
 
 
 def fail_import(session: Session, *, begun: BegunImport, error: str) -> None:
-    """Note why an import has stopped; the next one with its key goes on. Nothing where another has taken it over."""
+    """Note why an import has stopped; the next one with its key resumes it. Nothing where another has taken it over."""
     session.execute(
         update(DataImport)
         .where(DataImport.id == begun.id, DataImport.owner == begun.owner, DataImport.status == ImportStatus.RUNNING)

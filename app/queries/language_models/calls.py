@@ -138,7 +138,7 @@ class Budget:
     batch_id: int | None
     """None for a task."""
     spent: float
-    """By the batch or the task."""
+    """What the batch or the task has spent."""
     estimated: float
     """The part of it that is our estimate, because the endpoint reported no token counts."""
     cap: float | None

@@ -18,7 +18,7 @@ class ListFrame:
     subject: SubjectHead
     listed: ListHead | None
     searches: tuple[KeptSearch, ...]
-    """Those of the account."""
+    """Saved searches of the account."""
     methods: tuple[NewestMethod, ...]
     """What may be queued; empty where that was not asked for."""
 

@@ -37,7 +37,7 @@ class KeptSearch:
 
     @property
     def address(self) -> str:
-        """By which it is shared: its name is in it."""
+        """The address by which it is shared, with its name in it."""
         return f"/searches/{named_key(self.id, self.name)}"
 
 
@@ -105,4 +105,4 @@ def _by_name() -> Select[*tuple[Any, ...]]:
 OWN_SEARCHES = PreparedSelect(
     KeptSearch, _by_name().where(SavedSearch.account_id == bindparam("account_id", type_=BigInteger))
 )
-"""Those of one account, by name."""
+"""Saved searches of one account, by name."""

@@ -39,7 +39,7 @@ class Comparison:
     n_second_better: int
     difference: Estimate
     pairs: tuple[Pair, ...]
-    """Those furthest apart, of all or of one cell of the grid."""
+    """The neurons whose two scores are furthest apart, of all or of one cell of the grid."""
     grid: Grid
     """All of them, by the bins of both scores."""
 
@@ -116,7 +116,7 @@ class _Pairs:
         return [_CellOfPairs(*row) for row in rows]
 
     def furthest(self, session: Session, cell: tuple[int, int] | None, limit: int) -> tuple[Pair, ...]:
-        """Those furthest apart, of all or of one cell. One query."""
+        """The neurons whose two scores are furthest apart, of all or of one cell. One query."""
         neurons = self._both.join(Neuron, Neuron.id == self.first.c.neuron_id)
         statement = (
             select(Subject.slug, Neuron.layer, Neuron.index, self.first.c.value, self.second.c.value)

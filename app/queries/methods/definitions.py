@@ -77,7 +77,7 @@ def methods(session: Session) -> list[NewestMethod]:
 
 
 def offered(newest: Iterable[NewestMethod]) -> list[NewestMethod]:
-    """Those of ``NEWEST_METHODS`` that a person may choose: their language model can do what they need.
+    """Methods of ``NEWEST_METHODS`` that a person may choose: their language model can do what they need.
 
     A language model that was not probed may be able to do anything. Methods that need none come first; each kind by
     name.

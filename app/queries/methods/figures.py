@@ -123,7 +123,7 @@ class PendingFigures:
     prices: PendingRows[_Price]
 
     def found(self) -> list[MethodFigures]:
-        """By name, the newest version first."""
+        """The figures of all methods, by name, the newest version first."""
         runs = {row.method_id: row for row in self.runs.rows}
         prices = {row.method_id: row.price for row in self.prices.rows}
         neurons: dict[int, dict[tuple[bool, str | None], _Neurons]] = {}
@@ -205,7 +205,7 @@ class _Neurons:
 
 
 _Groups: TypeAlias = Mapping[tuple[bool, str | None], _Neurons]
-"""By whether the scores speak of the whole corpus, and by simulator."""
+"""Groups of scores: whether they are over the whole corpus, and their simulator."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,7 +148,7 @@ def _counted(kind: str, value: str, condition: ColumnElement[bool], found: CTE) 
 
 
 def _states(found: CTE) -> dict[NeuronState, ColumnElement[bool]]:
-    """Those that the neuron and what its runs have found decide, by the same conditions as the filter."""
+    """States that depend on the neuron and the results of its runs, by the same conditions as the filter."""
     return {
         NeuronState.EXPLAINED: found.c.current_explanation_id.is_not(None),
         NeuronState.UNEXPLAINED: found.c.current_explanation_id.is_(None),

@@ -78,7 +78,7 @@ class NeuronFilter:
     author: AuthorKind | None = None
     """Of the explanation that is shown first."""
     verdict: Verdict | None = None
-    """That reviewers have settled on for the explanation that is shown first."""
+    """The reviewers' verdict on the explanation that is shown first."""
     in_list: ListReference | None = None
     """A list of neurons that has it."""
     by: str | None = None

@@ -130,7 +130,7 @@ def neurons_page(
 def _rows_of_page(
     session: Session, query: NeuronsQuery, size: int, after: str | None, before: str | None, *, few: bool
 ) -> list[Any]:
-    """One row more than a page shows, which tells whether there are more."""
+    """One row more than a page shows, which shows whether there are more."""
     cursor = before if before is not None else after
     start = None if cursor is None else parse_cursor(cursor, query.sort)
     source = _marking(source_of(query, few=few))

@@ -102,7 +102,7 @@ def neuron_address(session: Session, *, neuron_id: int) -> NeuronAddress:
 
 
 def neuron_peer(session: Session, *, of: NeuronAddress, start: int) -> MeasuredNeuron | None:
-    """Another neuron of the same layer that may fire: the first from index ``start`` on, round the layer's end.
+    """Another neuron of the same layer that may fire: the first from index ``start`` on, then from index 0 on.
 
     None where no other does.
     """

@@ -226,11 +226,11 @@ class NeuronParts:
     methods: tuple[NewestMethod, ...]
     """What may be queued; empty where that was not asked for."""
     samples: tuple[StoredSample, ...]
-    """Those of the collection that the subject shows."""
+    """Samples of the collection that the subject shows."""
     earlier_samples: tuple[StoredSample, ...]
-    """Those of other collections that the explanation was simulated on."""
+    """Samples of other collections that the explanation was simulated on."""
     excerpts: Mapping[int, StoredExcerpt]
-    """By its id, every excerpt that the page shows."""
+    """Every excerpt that the page shows, by id."""
     facts: StoredFacts | None
     simulations: tuple[StoredSimulation, ...]
     check: StoredCheck | None

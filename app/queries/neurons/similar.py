@@ -38,9 +38,9 @@ class SimilarNeurons:
 
     same_text: tuple[SimilarNeuron, ...]
     same_tokens: tuple[SimilarNeuron, ...]
-    """By the strongest tokens that they share."""
+    """Neurons by the number of strongest tokens that they share with it."""
     shared_peaks: tuple[SimilarNeuron, ...]
-    """By the top excerpts that they share, among the ``MOST_CANDIDATES`` that share the most tokens."""
+    """Neurons by the number of top excerpts that they share with it, among ``MOST_CANDIDATES`` by shared tokens."""
     nearest: tuple[SimilarNeuron, ...] = ()
     """By co-firing and input weights, of the same layer, as the collection has stored them; each shares 1 of 1."""
 
@@ -136,11 +136,11 @@ class Candidates:
     n_tokens: int
     """Strongest tokens of the neuron itself, where any other shares one."""
     nearest: tuple[_Near, ...]
-    """Those of the same layer that the collection has stored as the nearest."""
+    """The neurons of the same layer that the collection has stored as the nearest."""
 
 
 def candidates_like(session: Session, *, neuron_id: int, collection_id: int | None, most_of_text: int) -> Candidates:
-    """Those of the same text, and the ``MOST_CANDIDATES`` that share the most strongest tokens. One query."""
+    """Neurons with the same text, and the ``MOST_CANDIDATES`` that share the most strongest tokens. One query."""
     counts = {"most": MOST_CANDIDATES, "most_sharing": MOST_SHARING}
     with one_statement(session) as asked:
         texts = asked.send(_OF_TEXT.given(neuron_id=neuron_id, limit=most_of_text))

@@ -76,12 +76,12 @@ _ENDED = text("""
 
 
 def tell_of_flags(session: Session, *, item_id: int, by: int) -> None:
-    """Tell everybody who has flagged an explanation, but the account ``by``, that the flag was settled."""
+    """Notify everybody who has flagged an explanation, except the account ``by``, that the flag was settled."""
     session.execute(_FLAGS, {"kind": NewsKind.FLAG_SETTLED, "item_id": item_id, "by": by})
 
 
 def end_batches(session: Session) -> None:
-    """Note which batches have ended since the last call, and tell those who queued them.
+    """Note which batches have ended since the last call, and notify those who queued them.
 
     Workers call it every few seconds: the run that ends a batch cannot know that it is the last.
     """

@@ -13,7 +13,7 @@ from app.queries.history.events import record_event
 from app.queries.people.logins import hashed_token
 
 PUBLIC_CHARACTERS = 16
-"""Of a session's hash that name it on pages: enough to tell sessions apart, useless for logging in."""
+"""Characters of a session's hash that name it on pages: enough to distinguish sessions, useless for logging in."""
 
 
 @dataclass(frozen=True, slots=True)

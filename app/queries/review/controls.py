@@ -151,7 +151,7 @@ def store_controls(
 
 
 def repeat_settled(session: Session, *, item: ReviewItem, campaign: Campaign) -> None:
-    """Ask about a settled item again, later in the same campaign, where its controls want that; no event of its own.
+    """Ask about a settled item again, later in the same campaign, where its controls require that; no event of its own.
 
     The outcome is the truth of the repeated item; where the item is settled anew, the newer outcome is (``truth_of``).
     An item that nobody could decide on is not repeated.

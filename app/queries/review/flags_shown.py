@@ -54,7 +54,7 @@ class FlagRow:
     resolved_by: str | None
     resolved_at: datetime | None
     may_be_withdrawn: bool
-    """By the person who has flagged: nobody has judged the explanation since."""
+    """Whether its author may withdraw it: nobody has judged the explanation since."""
 
     @property
     def asked_for(self) -> VerdictKind:

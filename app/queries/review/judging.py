@@ -138,7 +138,7 @@ def stored_verdict(session: Session, *, slot_id: int, account_id: int) -> Judgem
 def undo_verdict(session: Session, *, verdict_id: int, reviewer: Reviewer, now: datetime | None = None) -> TakenSlot:
     """Undo one's own verdict by a newer row, and hold its slot again. One event.
 
-    Raises NotFound, Conflict where it was undone already, is too old, or others have judged on the ground of it.
+    Raises NotFound, Conflict where it was undone already, is too old, or other verdicts are based on it.
     """
     moment = func.now() if now is None else now
     verdict = session.get(ReviewVerdict, verdict_id) if 0 < verdict_id <= BIGGEST_ID else None
@@ -174,7 +174,7 @@ def undo_verdict(session: Session, *, verdict_id: int, reviewer: Reviewer, now: 
 
 
 def _require_undoable(session: Session, verdict_id: int, item_id: int, moment: Any) -> None:
-    """Raise Conflict where a verdict was undone already, is too old, or others have judged on the ground of it."""
+    """Raise Conflict where a verdict was undone already, is too old, or other verdicts are based on it."""
     if session.scalar(select(ReviewVerdict.id).where(ReviewVerdict.undoes_id == verdict_id)) is not None:
         raise Conflict("You have undone this verdict already.")
     still = select(ReviewVerdict.id).where(

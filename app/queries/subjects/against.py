@@ -52,7 +52,7 @@ class SubjectsCompared:
     """Of all layers; its ``layer`` is -1."""
     layers: tuple[LayerPairs, ...]
     pairs: tuple[SubjectPair, ...]
-    """Those furthest apart."""
+    """The pairs that are furthest apart."""
 
 
 def subjects_compared(session: Session, *, first: int, second: int) -> SubjectsCompared:

@@ -93,7 +93,7 @@ class SubjectSummary:
     corpus: str | None
     tokens: int | None
     scores: tuple[ScoreCounts, ...]
-    """By the number of neurons that they scored, the largest first."""
+    """Kinds of scores by the number of neurons that they scored, the largest first."""
     against_table: tuple[TablePair, ...]
     """Neurons by the bin of their whole-corpus score and that of their token table's."""
 
@@ -286,7 +286,7 @@ class _Counted:
     n_doubtful: int = 0
     n_rejected: int = 0
     counts: dict[tuple[bool, str], dict[int, list[int]]] = field(default_factory=dict)
-    """By kind of score, simulator and layer: 1 + SCORE_BINS numbers."""
+    """1 + SCORE_BINS numbers by kind of score, simulator and layer."""
 
     def by_simulator(self, n_layers: int) -> tuple[ScoreCounts, ...]:
         """The counts of each simulator in all layers of the subject, those over the whole corpus first."""

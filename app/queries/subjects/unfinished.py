@@ -70,4 +70,4 @@ UNFINISHED = PreparedSelect(
     .order_by(Collection.id.desc())
     .limit(MOST_SHOWN),
 )
-"""Those that are newer than what their subject shows, the newest first."""
+"""Unfinished collections that are newer than what their subject shows, the newest first."""

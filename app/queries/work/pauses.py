@@ -37,7 +37,7 @@ PAUSES = PreparedSelect(
     .where(Pause.until > func.now())
     .order_by(Pause.provider),
 )
-"""Those of now."""
+"""The present pauses."""
 
 _PAUSE = text("""
     INSERT INTO pause (provider, reason, until)

@@ -57,7 +57,7 @@ class Vocabularies:
     def __init__(self) -> None:
         self._shown: dict[int, ShownVocabulary] = {}
         self._biggest: dict[int, int] = {}
-        """By tokenizer, the biggest token that was asked for: one that it never had is looked for once."""
+        """The biggest token that was asked for, by tokenizer: a token that it does not have is looked up once."""
         self._turns = Turns()
 
     def get(self, session: Session, *, tokenizer_id: int, biggest_token: int) -> ShownVocabulary:

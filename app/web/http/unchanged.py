@@ -1,4 +1,4 @@
-"""Pages that have not changed: a browser that has one is told so, and others get the copy that this server kept.
+"""Pages that have not changed: a browser that has one gets 304, and others get the copy that this server kept.
 
 A page that takes part (``page(..., is_kept=True)``) is made at a version of the database, see
 ``app.queries.common.versions``, for a request of a certain form. Its tag names both, and until when it is right. While

@@ -25,7 +25,7 @@ CALLBACK = "/login/openid/callback"
 SCOPE = "openid email profile"
 TIMEOUT_SECONDS = 10.0
 LEEWAY_SECONDS = 30
-"""By which clocks may differ."""
+"""The most by which clocks may differ."""
 METADATA_SECONDS = 3600
 """After which the discovery document is read again."""
 ALGORITHMS = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"})
@@ -78,7 +78,7 @@ class _Client(OAuth2Mixin, OpenIDMixin, BaseApp):  # type: ignore[misc]  # authl
 
 
 class OpenIdProvider:
-    """The provider that the settings name. Any thread may use it."""
+    """The OpenID provider that the settings name. Any thread may use it."""
 
     def __init__(self, settings: Settings, *, issuer: str) -> None:
         self.issuer = issuer

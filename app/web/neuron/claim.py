@@ -98,7 +98,7 @@ class NeuronFlags:
     reasons: tuple[FlagReason, ...]
     trail: Trail
     is_open: bool = False
-    """Whether the form is unfolded, and goes on to the next neuron."""
+    """Whether the form is unfolded, and leads to the next neuron."""
     told: str = ""
     """What has just been done."""
     counts: NeuronCounts | None = None

@@ -37,9 +37,9 @@ class AgainstPage:
     second: SubjectHead | None
     by: MatchedBy
     found: SubjectsCompared | None
-    """By address; None where that was not asked for."""
+    """Neurons matched by address; None where that was not asked for."""
     cofiring: CofiringCompared | None
-    """By co-firing; None where that was not asked for."""
+    """Neurons matched by co-firing; None where that was not asked for."""
     others: tuple[SubjectName, ...]
 
     @property

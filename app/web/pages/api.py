@@ -1,6 +1,6 @@
 """Everything about a subject's neurons for programs: one JSON object per line, as many as there are.
 
-A response is streamed, each chunk from a session of its own. ``after`` goes on after a neuron's address.
+A response is streamed, each chunk from a session of its own. ``after`` continues after a neuron's address.
 """
 
 from collections.abc import Callable, Iterator

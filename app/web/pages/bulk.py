@@ -44,7 +44,7 @@ class BulkPage:
     """Neurons without an explanation are left out."""
     reasons: tuple[FlagReason, ...]
     campaigns: tuple[CampaignRow, ...]
-    """Those of the subject that are open."""
+    """The open campaigns of the subject."""
     has_changed: bool = False
 
 

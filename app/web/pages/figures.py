@@ -94,7 +94,7 @@ def figures(
 
 @page(router, "/campaigns/{campaign_id}/statements", template="figures/statements.html")
 def statements(session: DbSession, campaign_id: IdInPath, _viewer: MayManageCampaigns) -> FiguresStatements:
-    """What only the auditor can say in the report."""
+    """Statements of the report that only the auditor can make."""
     campaign = campaign_row(session, campaign_id=campaign_id)
     return FiguresStatements(campaign, statements_in_force(session, campaign_id=campaign_id))
 

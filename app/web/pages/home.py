@@ -1,4 +1,4 @@
-"""The first page: what to go on with, subjects and how good their explanations are, and what is going on."""
+"""The first page: the person's unfinished work, subjects and how good their explanations are, and what is running."""
 
 from dataclasses import dataclass, replace
 
@@ -69,7 +69,7 @@ class ToGoOnWith:
 
 @dataclass(frozen=True, slots=True)
 class HomePage:
-    """What to go on with, subjects, and what is going on."""
+    """The person's unfinished work, subjects, and what is running."""
 
     go_on: ToGoOnWith
     subjects: tuple[SubjectSummary, ...]
@@ -81,7 +81,7 @@ class HomePage:
 
 @page(router, "/", template="home/page.html", twin="/index.json")
 def home(session: DbSession, viewer: CurrentViewer, view: CurrentView) -> HomePage:
-    """What to go on with, subjects with their counts, running collections, workers and pauses."""
+    """The person's unfinished work, subjects with their counts, running collections, workers and pauses."""
     campaigns, found = open_campaigns(session, limit=SHOWN_CAMPAIGNS), overview(session)
     return HomePage(
         go_on=_go_on(session, viewer, view.visits, campaigns),

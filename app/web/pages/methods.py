@@ -38,7 +38,7 @@ class MethodsPage:
 
     usable: tuple[MethodListed, ...]
     needing: dict[str, tuple[MethodListed, ...]]
-    """By what is missing, in words."""
+    """Methods by what they lack, in words."""
     truth: MeasuredTruth
 
 

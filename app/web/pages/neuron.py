@@ -202,7 +202,7 @@ def flag(  # noqa: PLR0913, PLR0917 - FastAPI reads a route's inputs from its ar
     viewer: Annotated[Viewer, Depends(allowed_to(Permission.FLAG), scope="function")],
     form: Annotated[FlagForm, Form()],
 ) -> Response:
-    """Open a flag against one of this neuron's explanations, and go on to the next neuron if that is wished."""
+    """Open a flag against one of this neuron's explanations, and lead to the next neuron if the form says so."""
     claim = claim_of(head, neuron_explanations(session, neuron_id=head.id), form.explanation_id)
     open_flag(session, explanation_id=form.explanation_id, account_id=viewer.id, reason=form.reason, note=form.note)
     if form.go_on:

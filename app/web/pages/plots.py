@@ -27,7 +27,7 @@ class PlotsPage:
     address: str
     plots: SubjectPlots
     methods: tuple[MethodName, ...]
-    """Those that have explained neurons, to be compared in pairs."""
+    """Methods that have explained neurons, to be compared in pairs."""
 
     @property
     def rows_in_sight(self) -> int:

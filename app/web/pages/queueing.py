@@ -36,7 +36,7 @@ class SubjectQueue:
     back: str
     method: MethodChoice
     neuron_ids: tuple[int, ...]
-    """Those chosen one by one; empty where all that match are chosen."""
+    """The neurons that were chosen one by one; empty where all that match are chosen."""
     filters: str
     """The active filters as a query string."""
     n_neurons: int

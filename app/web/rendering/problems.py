@@ -174,7 +174,7 @@ def _meant_methods(request: Request) -> set[str]:
 
 
 def _routed(request: Request) -> dict[str, int]:
-    """By method that some route takes at this path: the number of that route's path parameters.
+    """The HTTP methods that routes take at this path, each with the number of its route's path parameters.
 
     The router names the methods of the first matching route only.
     """

@@ -132,7 +132,7 @@ AtDesk = Annotated[Desk, Depends(desk, scope="function")]
 
 
 def done_for(at: Desk, campaign_id: int) -> ReviewDone:
-    """That nothing is left for the reviewer, and what was judged last."""
+    """The state in which nothing is left for the reviewer, with what was judged last."""
     return ReviewDone(
         campaign_id,
         campaign_head(at.session, campaign_id=campaign_id).name,
