@@ -65,14 +65,17 @@ def weight_files(folder: Path) -> list[Path]:
     """The safetensors files that transformers reads: the single one, else those of the index; by name."""
     if (folder / SINGLE).exists():
         return [folder / SINGLE]
-    names = json_object(folder / INDEX).get("weight_map", {}).values()
-    return [folder / name for name in sorted(set(names))]
+    found = json_object(folder / INDEX).get("weight_map")
+    names = found.values() if isinstance(found, dict) else ()
+    return [folder / name for name in sorted({name for name in names if isinstance(name, str)})]
 
 
 def reason_of(error: BaseException) -> str:
     """The first line of an error, which may be followed by advice about the library's own arguments. All lines where
     the first only announces them.
     """
+    if isinstance(error, KeyError) and len(str(error).split()) == 1:
+        return f"there is no {error}"  # the key alone says nothing
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[0] if lines else type(error).__name__
     if text.endswith(":"):

@@ -196,6 +196,20 @@ def test_a_folder_without_a_tokenizer_is_reported_with_what_to_do(tmp_path: Path
         read_tokenizer(folder)
 
 
+def test_a_damaged_tokenizer_is_reported_with_what_it_lacks(tmp_path: Path) -> None:
+    (save_model(tmp_path) / "tokenizer.json").write_text("{}")
+    with pytest.raises(CheckpointError, match=r": there is no 'added_tokens'$"):
+        read_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize("index", ["[]", "{}", '{"weight_map": []}', '{"weight_map": {"a": 5}}'])
+def test_an_index_that_names_no_files_is_no_weights(tmp_path: Path, index: str) -> None:
+    (save_model(tmp_path) / "model.safetensors").rename(tmp_path / "model.safetensors.index.json")
+    (tmp_path / "model.safetensors.index.json").write_text(index)
+    with pytest.raises(CheckpointError, match="has no weights"):
+        read(tmp_path)
+
+
 def test_a_reason_that_only_announces_others_is_told_with_them(tmp_path: Path) -> None:
     folder = save_model(tmp_path, "llama")
     (folder / "tokenizer.json").unlink()

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from app.domain.sites import Site, SiteKind
 from app.errors import SubjectError
 from tests.worker.models import FAMILIES, save_model
+from tests.worker.test_checkpoints import change_config
 from worker.subjects.load import LoadOptions, load_subject
 from worker.subjects.loaded import LoadedSubject
 from worker.subjects.single_precision import SinglePrecision
@@ -106,6 +107,7 @@ def test_an_unknown_architecture_names_the_known_ones_and_the_way_out() -> None:
         ("qwen2_moe", "model.layers.{layer}.mlp.experts.0.down_proj", "holds routed experts"),
         ("qwen2_moe", "model.layers.{layer}.mlp.experts.down_proj", "holds routed experts"),
         ("mixtral", "model.layers.{layer}.mlp", "holds routed experts"),
+        ("qwen2_moe", "model.layers.{layer}.mlp.down_proj", "holds routed experts .*shared experts and attention are"),
         ("gpt2", "transformer.h.{layer}.mlp.down_proj", r"no module 'transformer\.h\.0\.mlp\.down_proj'"),
         ("gpt2", "transformer.h.1{layer}.mlp.c_proj", r"no module 'transformer\.h\.10\.mlp\.c_proj'.*every layer"),
         ("gpt2", "{layer}", "no module '0'"),
@@ -116,6 +118,13 @@ def test_what_cannot_be_a_site_is_refused_in_a_sentence(tmp_path: Path, family: 
     with pytest.raises(SubjectError, match=message) as raised:
         load(tmp_path, family, path)
     assert "\n" not in raised.value.message
+
+
+@pytest.mark.parametrize("n_layers", [0, -1])
+def test_a_model_without_layers_is_refused(tmp_path: Path, n_layers: int) -> None:
+    change_config(save_model(tmp_path, "llama"), num_hidden_layers=n_layers, layer_types=None)
+    with pytest.raises(SubjectError, match=f"has no layers: .* {n_layers}"):
+        load_subject(str(tmp_path), LoadOptions("cpu"))
 
 
 def test_a_module_that_tokens_are_routed_to_is_refused_when_it_runs(tmp_path: Path) -> None:

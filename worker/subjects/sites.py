@@ -45,9 +45,11 @@ def activation_function(config: Any, kind: SiteKind) -> str | None:
 def open_site(model: Model, kind: SiteKind, path: str, n_layers: int) -> tuple[Site, dict[int, nn.Module]]:
     """The site with the width of each layer, and the modules to hook, by layer.
 
-    Raises SubjectError for a module that is not there or is not linear, for one module that is in several
-    layers, and for layers of different widths.
+    Raises SubjectError for a model without layers, for a module that is not there or is not linear, for one module
+    that is in several layers, and for layers of different widths.
     """
+    if n_layers < 1:
+        raise SubjectError(f"The model has no layers: its configuration gives their number as {n_layers}.")
     names = [path.replace(LAYER, str(layer)) for layer in range(n_layers)]
     modules = {layer: _submodule(model, name) for layer, name in enumerate(names)}
     widths = tuple(input_width(modules[layer], name) for layer, name in enumerate(names))
@@ -75,8 +77,8 @@ def _submodule(model: nn.Module, name: str) -> nn.Module:
         return model.get_submodule(name)
     except AttributeError as error:
         parent, at = _nearest(model, name)
-        if _holds_experts(parent, at):
-            raise SubjectError(_why_not_readable(parent, at)) from error
+        if any(_holds_experts(part, part_name) for part_name, part in ((at, parent), *parent.named_children())):
+            raise SubjectError(_routed(parent, at)) from error
         raise SubjectError(
             f"The model has no module {name!r}: {str(error).rstrip('.')}. A site needs a module in every layer."
         ) from error
@@ -97,17 +99,21 @@ def _why_not_readable(module: nn.Module, name: str) -> str:
     kind = type(module).__name__
     linear = list(_linear_below(module))
     if _holds_experts(module, name) or (not linear and any(_holds_experts(m, n) for n, m in module.named_modules())):
-        return (
-            f"{name!r} holds routed experts ({kind}): each token passes through a few of them, so a neuron has no "
-            "value on the other tokens. Routed experts are not supported; dense layers, shared experts and attention "
-            "are: name a linear module of these with --module-path."
-        )
+        return _routed(module, name)
     if linear:
         shown = ", ".join(f"{name}.{below}" for below in linear[:_SHOWN])
         return f"{name!r} is a block of modules ({kind}). Name the linear module whose inputs are the neurons: {shown}."
     return (
         f"{name!r} is no linear module ({kind}), so what goes into it has no fixed number of neurons. Name the linear "
         "module behind it, whose inputs are its outputs."
+    )
+
+
+def _routed(module: nn.Module, name: str) -> str:
+    return (
+        f"{name!r} holds routed experts ({type(module).__name__}): each token passes through a few of them, so a "
+        "neuron has no value on the other tokens. Routed experts are not supported; dense layers, shared experts and "
+        "attention are: name a linear module of these with --module-path."
     )
 
 
