@@ -39,12 +39,18 @@ _REFUSED = {
     b"\xff\xd8\xff": "an image",
     b"GIF8": "an image",
     b"\xd0\xcf\x11\xe0": "an office document",
+    b"\x04\x22\x4d\x18": "packed by LZ4: unpack it",
     b"PAR1": "a packed Parquet file: unpack it",
     b"ARROW1": "a packed Arrow file: unpack it",
     b"\xff\xfe": "UTF-16, not UTF-8: convert it, for example with iconv",
     b"\xfe\xff": "UTF-16, not UTF-8: convert it, for example with iconv",
 }
 """How a file begins that is not read, and what it is."""
+_REFUSED_SUFFIXES = {
+    ".br": "packed by Brotli: unpack it",
+    ".ipynb": "a notebook, whose text is in cells: convert it to a script or to Markdown, for example with nbconvert",
+}
+"""The same of files that do not show it in their first bytes."""
 
 _DAMAGED: tuple[Any, ...] = (EOFError, zlib.error, lzma.LZMAError, isal_zlib.IsalError)
 """What the libraries raise on a packed file that is damaged or was cut off."""
@@ -74,7 +80,7 @@ def file_documents(file: Path, name: str, text_field: str, on_skip: OnSkip) -> I
 def _stream_documents(file: Path, name: str, text_field: str, on_skip: OnSkip) -> Iterator[Document]:
     with _unpacked(file) as (stream, suffix):
         begin = stream.peek(_LOOK_BYTES)[:_LOOK_BYTES]
-        _refuse(begin)
+        _refuse(begin, suffix)
         rows = _rows_of(suffix, begin.removeprefix(b"\xef\xbb\xbf").lstrip(), text_field)
         if rows is None:
             yield from text_documents(stream, name, on_skip)
@@ -106,8 +112,10 @@ def _opened(file: Path, packing: str | None) -> io.RawIOBase:
     return cast(io.RawIOBase, opened)
 
 
-def _refuse(begin: bytes) -> None:
+def _refuse(begin: bytes, suffix: str) -> None:
     """Raises CannotRead for a kind of file that is not read."""
+    if suffix in _REFUSED_SUFFIXES:
+        raise CannotRead(_REFUSED_SUFFIXES[suffix])
     for magic, kind in _REFUSED.items():
         if begin.startswith(magic):
             raise CannotRead(kind)

@@ -12,6 +12,8 @@ from worker.corpora.documents import BLOCK_BYTES, LONGEST_ROW_BYTES, Row
 DELIMITERS = (",", "\t", ";", "|")
 MOST_FIELDS = 12
 TOO_LONG = f"longer than {LONGEST_ROW_BYTES >> 20} MiB"
+_KINDS = {list: "a list", dict: "an object", bool: "true or false"}
+"""JSON values that are no text and no number, in words."""
 _BLANKS = re.compile(r"[ \t\r\n]*")
 # Numbers are not used, and Python refuses integers of more than 4,300 digits: a row's text must not depend on them.
 _DECODER = json.JSONDecoder(parse_int=float)
@@ -59,6 +61,8 @@ def row_of_value(number: int, value: Any, field: str, byte_offset: int | None) -
     text = value.get(field)
     if isinstance(text, str):
         return Row(number, text, byte_offset=byte_offset)
+    if text is not None:
+        return Row(number, None, f"its {field!r} is {_KINDS.get(type(text), 'a number')}, not text", byte_offset)
     return Row(number, None, f"no text under {field!r}; it has {named_fields(list(value))}", byte_offset)
 
 
