@@ -55,7 +55,8 @@ from benchmarks.synthetic_files import LAYERS, Shape
 from benchmarks.watched import Sent, plan_of, watched
 
 SLUG = "gpt2-xl"
-WORDS = ("import", "comments error", '"start of a line"', "function -names", "self")
+WORDS = ("comments error", '"start of a line"', "documentation around", "signatures or weakly", "fires -weakly")
+"""Each finds more than a page shows, among few neurons too: so a page is the same work among many."""
 SLOWEST = 3
 MOST_QUERIES = 6
 

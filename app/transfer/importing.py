@@ -5,8 +5,8 @@ same collection resumes from the stored position, and stores nothing twice.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from sqlalchemy.exc import DBAPIError
@@ -17,12 +17,11 @@ from app.domain.imports import DataFormat, ImportCounts
 from app.domain.slugs import is_slug
 from app.domain.tokens import TokenForm
 from app.errors import DomainError, Invalid
-from app.formats.problems import ReadingProblem, Refuse
+from app.formats.problems import ReadingProblem
 from app.formats.reader import Reader
-from app.formats.records import NeuronRecord
 from app.formats.registry import format_of, reader_of
 from app.formats.sources.opening import is_address
-from app.formats.sources.source import Position, Source
+from app.formats.sources.source import Source
 from app.queries.common.counting import compact_counts
 from app.queries.doubts.store import refresh_subject
 from app.queries.imports.explanations import longest_excerpt
@@ -30,11 +29,7 @@ from app.queries.imports.gaps import missing_files
 from app.queries.imports.state import Advance, BegunImport, advance_import, begin_import, complete_import, fail_import
 from app.queries.imports.store import ChunkStore
 from app.queries.imports.subjects import UNKNOWN, Target, import_target, imported_site
-
-CHUNK_RECORDS = 200
-"""Records that are stored in one transaction."""
-CHUNK_TOKENS = 1_000_000
-"""Tokens of their excerpts, where fewer records have as many."""
+from app.transfer.chunks import Chunk, Reached, chunks_of, read_ahead
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +142,6 @@ class _Import:
         self._sessions, self._source, self._reader, self._format = sessions, source, reader, format
         self._target, self._begun, self._tell = target, begun, tell
         self.counts, self.n_problems = begun.counts, begun.n_problems
-        self._problems: list[ReadingProblem] = []
-        self._at = Advance(begun.ordinal, begun.entry, begun.line, begun.counts, begun.state, 0.0)
         form = begun.state.get("token_form")
         with sessions() as session:
             self._store = ChunkStore(
@@ -157,61 +150,37 @@ class _Import:
 
     def run(self) -> None:
         """Read to the end of the source, then make the collection visible."""
-        chunk: list[NeuronRecord] = []
-        n_tokens = 0
-        for record in self._records(self._problems.append):
-            chunk.append(record)
-            n_tokens += _n_tokens(record)
-            if len(chunk) >= CHUNK_RECORDS or n_tokens >= CHUNK_TOKENS:
-                self._advance(chunk, self._line_of(record))
-                chunk, n_tokens = [], 0
-        self._advance(chunk, self._at)
+        begun = self._begun
+        chunks = chunks_of(self._source, self._reader, Reached(begun.ordinal, begun.entry, begun.line))
+        with closing(read_ahead(chunks)) as ahead:
+            for chunk in ahead:
+                at = self._store_chunk(chunk)
         with transaction(self._sessions) as session:
-            self._note_gaps(session)
+            self._note_gaps(session, at)
             length, n_excerpts = longest_excerpt(session, corpus_id=self._target.corpus_id)
-            complete_import(session, begun=self._begun, context_length=length, n_excerpts=n_excerpts)
+            complete_import(session, begun=begun, context_length=length, n_excerpts=n_excerpts)
 
-    def _note_gaps(self, session: Session) -> None:
+    def _note_gaps(self, session: Session, at: Advance) -> None:
         """Note files that are missing, where the source itself does not: a folder does not know what it lacks."""
         if self._format is not DataFormat.OPENAI or is_address(self._source.name):
             return
         own = self._target
         gaps = missing_files(session, subject_id=own.subject_id, collection_id=own.collection_id)
         if gaps:
-            advance_import(session, begun=self._begun, to=self._reached(self._at), problems=gaps)
+            advance_import(session, begun=self._begun, to=at, problems=gaps)
             self.n_problems += len(gaps)
 
-    def _records(self, refuse: Refuse) -> Iterator[NeuronRecord]:
-        begun = self._begun
-        after = Position(begun.ordinal, begun.entry) if begun.ordinal else None
-        line = begun.line
-        for position, entry in self._source.entries(refuse, after=after):
-            if self._reader.reads(entry.name):
-                yield from self._reader.records(entry, refuse, after=line)
-            self._at = replace(self._at, ordinal=position.ordinal, entry=position.name, line=0)
-            line = 0
-
-    def _line_of(self, record: NeuronRecord) -> Advance:
-        """The position after a record: its line, where the file may have more, else the file before it."""
-        return replace(self._at, line=record.origin.line or 0)
-
-    def _advance(self, chunk: list[NeuronRecord], to: Advance) -> None:
-        """Store a chunk with the position that it reaches. A record of the current file may be read again."""
+    def _store_chunk(self, chunk: Chunk) -> Advance:
+        """Store a chunk with the position that it reaches."""
+        problems = list(chunk.problems)
         with transaction(self._sessions) as session:
-            new = self._store.store(session, chunk, self._problems.append)
-            self.counts = self.counts + new
-            reached = self._reached(to)
-            advance_import(session, begun=self._begun, to=reached, problems=self._problems)
-        self.n_problems += len(self._problems)
-        self._problems.clear()
+            new = self._store.store(session, chunk.records, problems.append)
+            counts = self.counts + new
+            # What is known of the tokens' form once the chunk is stored.
+            state = {} if self._store.form is None else {"token_form": str(self._store.form)}
+            at = chunk.reached
+            reached = Advance(at.ordinal, at.entry, at.line, counts, state, chunk.progress)
+            advance_import(session, begun=self._begun, to=reached, problems=problems)
+        self.counts, self.n_problems = counts, self.n_problems + len(problems)
         self._tell(ImportProgress(self._begun.id, reached.progress, self.counts, self.n_problems, reached.entry))
-
-    def _reached(self, to: Advance) -> Advance:
-        """A position with what is known when it is reached."""
-        state = {} if self._store.form is None else {"token_form": str(self._store.form)}
-        return replace(to, counts=self.counts, state=state, progress=self._source.progress)
-
-
-def _n_tokens(record: NeuronRecord) -> int:
-    of_samples = sum(len(row.tokens) for sample in record.samples for row in sample.records)
-    return of_samples + sum(len(s.activations) for e in record.explanations for s in e.simulations)
+        return reached
