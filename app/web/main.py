@@ -43,6 +43,7 @@ from app.web.http.static import VersionedFiles, static_files
 from app.web.http.unchanged import MOST_BYTES, Unchanged, note_version
 from app.web.http.versions import ConnectionVersions, SessionVersions, Versions
 from app.web.login.openid import OpenIdProvider
+from app.web.openapi.documented import DocumentedApp
 from app.web.pages import (
     account,
     against,
@@ -169,7 +170,7 @@ def create_app(
     of sent pages is kept in memory.
     """
     versions = versions or SessionVersions(reading or sessions)
-    app = FastAPI(
+    app = DocumentedApp(
         title="Neuron Audit",
         version=code_version(),
         description="Every page of the site as JSON, at the page's address with `.json` behind it.",

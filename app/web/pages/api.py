@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import Query
 from fastapi.responses import StreamingResponse
+from pydantic import TypeAdapter
 
 from app.db import Sessions
 from app.domain.bounds import BIGGEST_INDEX, BIGGEST_LAYER, LONGEST_FIELD
@@ -37,13 +38,12 @@ MOST_NEURONS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class BulkTable:
-    """A table of the API: its rows, and one of them as an example."""
+    """A table of the API."""
 
     name: str
     row: type[Any]
     read: ReadChunk
     summary: str
-    example: dict[str, object]
 
 
 TABLES = (
@@ -52,45 +52,20 @@ TABLES = (
         BulkNeuron,
         neuron_rows,
         "Every neuron of a subject with its statistics and the explanation that is shown first",
-        {
-            "neuron_id": 17, "layer": 0, "index": 16, "mean": 0.0121, "variance": 0.0413, "skewness": 6.1,
-            "kurtosis": 52.0, "min": -0.17, "max": 4.21, "firing_rate": 0.034, "explanation_id": 5,
-            "explanation": 'fires on " import"', "whole_corpus_score": 0.41, "precision": 0.52, "recall": 0.38,
-            "margin_over_token_table": 0.07, "score_2023": 0.63, "simulator": "lexical", "n_explanations": 2,
-            "n_open_flags": 0, "n_doubts": 1, "no_explanation_found": False,
-        },
     ),
     BulkTable(
         "explanations",
         BulkExplanation,
         explanation_rows,
         "Every explanation of a subject's neurons, those that are not shown as well",
-        {
-            "explanation_id": 5, "layer": 0, "index": 16, "text": 'fires on " import"', "author_kind": "method",
-            "author": "lexical", "method": "lexical", "method_version": 1, "rank": 0, "is_shown": True,
-            "created_at": "2026-11-26T09:30:00Z",
-        },
     ),
-    BulkTable(
-        "scores",
-        BulkScore,
-        score_rows,
-        "Every score of these explanations, with interval and baselines",
-        {
-            "score_id": 9, "explanation_id": 5, "layer": 0, "index": 16, "scorer": "correlation",
-            "sample": "top_and_random", "simulator": "lexical", "value": 0.63, "undefined_reason": None,
-            "interval_low": 0.48, "interval_high": 0.75, "n_valid": 10, "n_failed": 0, "token_table": 0.55,
-            "shuffled": 0.02, "chance": None, "created_at": "2026-11-26T09:30:00Z",
-        },
-    ),
-)  # fmt: skip
+    BulkTable("scores", BulkScore, score_rows, "Every score of these explanations, with interval and baselines"),
+)
 
 
 def _register(table: BulkTable) -> None:
     format = TableFormat.JSONL
-    properties: dict[str, object] = {name: {} for name in table.example}
-    schema = {"type": "object", "title": table.row.__name__, "properties": properties}
-    content = {"application/jsonl": {"schema": schema, "example": table.example}}
+    content = {"application/jsonl": {"schema": TypeAdapter(table.row).json_schema()}}
 
     def rows(
         session: DbSession,

@@ -25,6 +25,7 @@ from app.web.neuron.evidence import KnownVocabularies
 from app.web.rendering.templating import PROBLEMS, Renderer, page
 from app.web.report.document import WIDTH, audit_report, report_json
 from app.web.report.pdf import pdf_of
+from app.web.report.sections import AuditReport
 
 router = PageRouter()
 
@@ -109,7 +110,7 @@ def state(
     return RedirectResponse(f"/campaigns/{campaign_id}/statements", status_code=303)
 
 
-@router.get("/campaigns/{campaign_id}/report.json", responses=PROBLEMS)
+@router.get("/campaigns/{campaign_id}/report.json", responses={**PROBLEMS, 200: {"model": AuditReport}})
 def report_as_json(
     session: DbSession, viewer: CurrentViewer, campaign_id: IdInPath, known: KnownVocabularies
 ) -> Response:
