@@ -28,7 +28,6 @@ FAILURES = ("Explanation could not be parsed.", "No explanation found")
 """What stands in a file in place of an explanation where delphi has none."""
 _NAME = re.compile(r"(?P<module>.+)_latent(?P<index>\d+)\.txt$", re.DOTALL)
 _NUMBER = re.compile(r"(?<![a-zA-Z0-9])\d+(?![a-zA-Z0-9])")
-_OVERALL = -1
 
 
 class _Classified(msgspec.Struct, gc=False):
@@ -44,13 +43,28 @@ class _Classified(msgspec.Struct, gc=False):
 
 
 class _Aggregate(msgspec.Struct, gc=False):
-    """``AggregateResult``, or ``ScoredSimulation`` of older versions."""
+    """``ScoredSimulation``, which delphi's scorer writes, or its own ``AggregateResult``, of one group of excerpts.
+
+    The first calls the group of all excerpts 0, and quantile *q* ``q + 1``; the other calls them -1 and *q*.
+    """
 
     quantile: int | None = None
     distance: int | str | None = None
     correlation: float | None = None
     ev_correlation_score: float | None = None
     sequence_count: int | None = None
+    scored_sequence_simulations: list[msgspec.Raw] | None = None
+
+    @property
+    def is_overall(self) -> bool:
+        """Whether the group is all excerpts."""
+        return self.quantile == -1 or self.distance in (0, -1, "all")
+
+    @property
+    def n_excerpts(self) -> int | None:
+        """The number of its excerpts, where it is known."""
+        simulated = self.scored_sequence_simulations
+        return len(simulated) if self.sequence_count is None and simulated is not None else self.sequence_count
 
 
 _TEXT, _ITEMS = Decoder(str), Decoder(list[msgspec.Raw])
@@ -130,14 +144,15 @@ def _scored(document: Line, layer: int, index: int, module: str, scorer: str, re
 def _simulation_score(raws: Sequence[msgspec.Raw], origin: Origin, refuse: Refuse) -> model.Score | None:
     """The overall correlation; where there is none, that of the one group there is."""
     groups = [part[0] for i, raw in enumerate(raws) if (part := _AGGREGATE.part(raw, f"[{i}]", origin, refuse))]
-    overall = [g for g in groups if _OVERALL in (g.quantile, g.distance) or g.distance == "all"]
+    overall = [group for group in groups if group.is_overall]
     chosen = overall or (groups if len(groups) == 1 else [])
     if not chosen:
+        refuse(problem(origin, "it has no score of all excerpts together"))
         return None
     found = chosen[0]
     value = number(found.correlation if found.correlation is not None else found.ev_correlation_score)
     return model.Score(
-        SCORERS["simulation"], SAMPLE, value, NO_NUMBER if value is None else None, n_valid=found.sequence_count,
+        SCORERS["simulation"], SAMPLE, value, NO_NUMBER if value is None else None, n_valid=found.n_excerpts,
         simulator="delphi",
     )  # fmt: skip
 

@@ -98,6 +98,43 @@ def test_explanations_and_scores_of_delphi_are_read() -> None:
     assert [(s.scorer, s.value, s.n_valid) for s in simulation.loose_scores] == [("correlation", 0.5, 25)]
 
 
+def simulated(distance: int, *scores: float | str) -> dict[str, Any]:
+    """A group of excerpts with the scores of each, as delphi's ``convert_to_legacy_format`` makes it."""
+    sequences = [
+        {"distance": distance - 1, "true_activations": [0, 8], "ev_correlation_score": score, "rsquared_score": 0,
+         "absolute_dev_explained_score": 0, "simulation": {
+            "tokens": ["a", " b"], "expected_activations": [1.0, 9.0], "distribution_values": [],
+            "activation_scale": "simulated_normalized_activations", "distribution_probabilities": [],
+            "uncalibrated_simulation": None}}
+        for score in scores
+    ]  # fmt: skip
+    return {"distance": distance, "scored_sequence_simulations": sequences, "ev_correlation_score": scores[0],
+            "rsquared_score": 0, "absolute_dev_explained_score": 0}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("groups", "expected"),
+    [
+        ([simulated(1, 0.9), simulated(2, 0.8, 0.7), simulated(0, 0.5, 0.9, "nan")], (0.5, None, 3)),
+        ([simulated(0, "nan", 0.9)], (None, "the file gives no number", 2)),
+        ([simulated(3, 0.9, 0.8)], (0.9, None, 2)),
+    ],
+)
+def test_the_simulation_score_of_delphi_is_that_of_all_excerpts(
+    groups: list[dict[str, Any]], expected: tuple[float | None, str | None, int]
+) -> None:
+    found = read(DelphiReader(), **{"scores/simulation/layers.1_latent2.txt": groups})
+    assert not found.problems
+    (score,) = found.records[0].loose_scores
+    assert (score.value, score.undefined_reason, score.n_valid) == expected
+
+
+def test_groups_of_delphi_without_one_of_all_excerpts_have_no_score_and_it_is_said() -> None:
+    found = read(DelphiReader(), **{"scores/simulation/layers.1_latent2.txt": [simulated(1, 0.9), simulated(2, 0.8)]})
+    assert not found.records[0].loose_scores
+    assert "no score of all excerpts together" in found.reasons[0]
+
+
 def test_a_class_without_predictions_makes_the_score_undefined() -> None:
     found = read(
         DelphiReader(), **{"scores/fuzz/layers.1_latent2.txt": [classified(True, True), classified(False, None)]}
