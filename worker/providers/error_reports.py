@@ -17,10 +17,13 @@ MOST_LEVELS = 8
 _WORDS = (
     "message", "msg", "detail", "details", "error", "errors", "error_description", "error_msg", "error_message",
     "reason", "title", "faultstring", "fault", "raw", "metadata", "innererror", "base_resp", "status_msg",
+    "description", "issues", "fieldviolations", "violations",
 )  # fmt: skip
 """Fields that hold a message or lead to one, compared without case."""
+_PREFIXED = frozenset({"message", "msg", "detail", "description"})
+"""The messages that are told with the field that they are about."""
 _CODES = ("code", "type", "status", "status_code", "error_code", "http_status", "error", "reason")
-_FIELD_PATH = frozenset({"param", "parameter", "loc", "field"})
+_FIELD_PATH = frozenset({"param", "parameter", "loc", "field", "keys", "path", "pointer"})
 
 
 class FailureKind(StrEnum):
@@ -165,10 +168,10 @@ def _words_in(value: object, levels: int) -> Iterator[str]:
             yield from _words_in(part, levels - 1)
     elif levels and isinstance(value, Mapping):
         named = {str(name).lower(): part for name, part in value.items()}
-        where = _path(named.get("loc"))
+        where = _path(named.get("loc") or named.get("pointer") or named.get("path"))
         for name in _WORDS:
             for text in _words_in(named.get(name), levels - 1):
-                yield f"{where}: {text}" if where and name in ("msg", "message") else text
+                yield f"{where}: {text}" if where and name in _PREFIXED else text
 
 
 def _objects_in(value: object, levels: int) -> Iterator[dict[str, object]]:
@@ -196,11 +199,18 @@ def _fields_in(body: object) -> Iterator[str]:
         for name in _FIELD_PATH & named.keys():
             found = named[name]
             parts = found if isinstance(found, list) else [found]
-            yield from (part.split(".")[0].split("[")[0] for part in parts if isinstance(part, str) and part != "body")
+            yield from (_first_name(part) for part in parts if isinstance(part, str) and part != "body")
+
+
+def _first_name(path: str) -> str:
+    """``messages`` of ``messages[0].role`` and of the JSON pointer ``#/messages/0``."""
+    return re.split(r"[.\[/]", path.lstrip("#/"), maxsplit=1)[0]
 
 
 def _path(loc: object) -> str:
-    """``seed`` of ``["body", "seed"]``."""
+    """``seed`` of ``["body", "seed"]`` and of the JSON pointer ``#/seed``; nothing of an address of the server."""
+    if isinstance(loc, str) and loc.startswith("#/"):
+        loc = loc[2:].split("/")
     parts = loc if isinstance(loc, list) else []
     return ".".join(str(part) for part in parts[:6] if part != "body")
 
