@@ -142,6 +142,26 @@ def test_a_model_without_a_system_role_gets_instructions_in_the_first_message(
     assert folded[0]["content"].endswith("hot")
 
 
+def test_a_role_and_fields_that_are_refused_together_are_learned_one_after_the_other(server: LlmServer) -> None:
+    def picky(body: Body) -> Behaviour:
+        if any(m["role"] == "system" for m in body.get("messages", ())):
+            return Fail(400, "System role not supported")
+        if "seed" in body:
+            return raw_json({"detail": [{"loc": ["body", "seed"], "msg": "Extra inputs are not permitted"}]}, 422)
+        refusal = Fail(400, "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.")
+        return refusal if "max_tokens" in body and "messages" in body else able(body)
+
+    found = probed(server, picky)
+    assert found.options == {"length_field": "max_completion_tokens", "omit": ["seed"], "system": "fold"}
+    assert found.capabilities == frozenset(Capability)
+
+
+def test_an_endpoint_that_goes_down_after_a_refusal_is_down(server: LlmServer) -> None:
+    with pytest.raises(ProviderError, match="down or overloaded") as caught:
+        probed(server, lambda _body: Fail(400, "System role not supported") if server.n_requests == 1 else Drop())
+    assert not caught.value.permanent
+
+
 def test_a_refusal_that_no_form_of_the_request_avoids_is_the_first_that_was_given(server: LlmServer) -> None:
     with pytest.raises(ProviderError, match="number 1"):
         probed(server, lambda _body: Fail(400, f"refusal number {server.n_requests}"))

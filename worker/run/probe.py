@@ -119,28 +119,22 @@ class _Search:
             self.remarks.append(f"It refuses {', '.join(sorted(self.dialect.omit))}: left out of requests.")
 
     def _in_a_dialect_it_takes(self, request: ChatRequest) -> Reply:
-        """The first reply that is no refusal of a field or a role. Raises the error where no dialect helps."""
+        """The first reply that is no refusal of a field or a role. Raises the first error where no dialect helps."""
+        dialect, first = self.dialect, None
         while True:
             try:
-                return self._ask(request)
+                reply = self._ask(request, dialect)
             except EndpointError as error:
-                learned = _without_what_is_refused(self.dialect, error)
-                if learned is None:
-                    return self._folded(request, error)
-                self.dialect = learned
-
-    def _folded(self, request: ChatRequest, error: EndpointError) -> Reply:
-        """The reply without a system message. Raises ``error`` where that does not help either."""
-        status = error.sent.status
-        if self.dialect.system == "fold" or status is None or status in _KEY_OR_ADDRESS:
-            raise error
-        dialect = replace(self.dialect, system="fold")
-        try:
-            reply = self._ask(request, dialect)
-        except ProviderError:
-            raise error from None
-        self.dialect = dialect
-        return reply
+                first = first or error
+                other = _without_what_is_refused(dialect, error) or _folded(dialect, error)
+                if other is None and error.sent.status is not None:
+                    raise first from None
+                if other is None:  # an outage, which is no finding
+                    raise
+                dialect = other
+            else:
+                self.dialect = dialect
+                return reply
 
     def chat_logprobs(self) -> None:
         """Alternatives of a reply's first token, as many as the endpoint gives."""
@@ -253,6 +247,14 @@ def _without_what_is_refused(dialect: Dialect, error: EndpointError) -> Dialect 
             return other
     refused = named & {"temperature", "seed"} - dialect.omit
     return replace(dialect, omit=dialect.omit | refused) if refused else None
+
+
+def _folded(dialect: Dialect, error: EndpointError) -> Dialect | None:
+    """The dialect without a system message; None where that is known not to help."""
+    status = error.sent.status
+    if dialect.system == "fold" or status is None or status in _KEY_OR_ADDRESS:
+        return None
+    return replace(dialect, system="fold")
 
 
 def _fewer(error: ProviderError) -> Iterator[int]:
