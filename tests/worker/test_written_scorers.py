@@ -152,11 +152,18 @@ def test_a_reply_that_names_no_excerpt_is_a_failure(reply: str) -> None:
     assert (result.value, result.n_valid, result.n_failed) == (None, 0, 5)
 
 
-def test_a_random_excerpt_that_the_neuron_fires_on_is_no_intruder() -> None:
-    told = task({SampleKind.TOP: [IMPORT] * 20, SampleKind.RANDOM: [IMPORT] * 15})
+@pytest.mark.parametrize(
+    ("n_top", "n_random", "reason"),
+    [
+        (20, 15, "the neuron fires in every random excerpt, so none is an intruder"),
+        (2, 15, "the neuron has too few records to ask about"),
+        (20, 0, "the neuron has too few records to ask about"),
+    ],
+)
+def test_a_random_excerpt_that_the_neuron_fires_on_is_no_intruder(n_top: int, n_random: int, reason: str) -> None:
+    told = task({SampleKind.TOP: [IMPORT] * n_top, SampleKind.RANDOM: [IMPORT] * n_random})
     result = intruded(FakeProvider(lambda _request: "never asked"), told)
-    assert (result.value, result.n_valid, result.n_failed) == (None, 0, 0)
-    assert result.undefined_reason == "the neuron has too few records to ask about"
+    assert (result.value, result.n_valid, result.n_failed, result.undefined_reason) == (None, 0, 0, reason)
 
 
 def test_the_whole_prompt_is_as_agreed() -> None:

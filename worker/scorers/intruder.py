@@ -66,7 +66,7 @@ class IntruderScorer:
         if posed and not right:
             estimate = Estimate(None, f"no question has an answer: {answers[0].failure}")
         elif not posed:
-            estimate = Estimate(None, "the neuron has too few records to ask about")
+            estimate = Estimate(None, _why_nothing_is_asked(task.records))
         else:
             estimate = share(sum(right), len(right))
         result = scored(self.name, TOP_AND_RANDOM, estimate, n_valid=len(right), n=len(posed))
@@ -99,6 +99,12 @@ def puzzles(records: NeuronRecords, seed: int) -> tuple[Puzzle, ...]:
         odd = int(generator.integers(INTRUDER_SHOWN))
         found.append(Puzzle((*chosen[:odd], intruder, *chosen[odd:]), odd))
     return tuple(found)
+
+
+def _why_nothing_is_asked(records: NeuronRecords) -> str:
+    if intruder_questions(records):
+        return "the neuron fires in every random excerpt, so none is an intruder"
+    return "the neuron has too few records to ask about"
 
 
 def _plain(record: ActivationRecord, task: NeuronTask) -> str:
