@@ -86,7 +86,7 @@ def test_failed_simulations_are_left_out() -> None:
     failed = SimulatedExcerpt(1, 2, None, "cut off")
     right = SimulatedExcerpt(2, 2, np.array([10.0, 0.0], dtype=np.float32))
     assert precision(real, [failed, right], 3.0, seed=0).value == 1.0
-    assert precision(real, [failed, failed], 3.0, seed=0).undefined_reason == "no excerpt could be simulated"
+    assert precision(real, [failed, failed], 3.0, seed=0).undefined_reason == "no excerpt could be simulated: cut off"
 
 
 def test_excerpts_on_which_nothing_is_claimed_do_not_narrow_the_interval() -> None:

@@ -118,5 +118,5 @@ def test_a_choice_with_a_failed_simulation_is_missing() -> None:
     result = score("cats", task(*THREE), Failing(frozenset({0, 101})))
     assert (result.value, result.n_valid, result.n_failed) == (1.0, 3, 2)
     everything = score("cats", task(*THREE), Failing(frozenset(range(5))))
-    assert (everything.value, everything.undefined_reason) == (None, "no excerpt could be simulated")
+    assert (everything.value, everything.undefined_reason) == (None, "no choice could be simulated whole: cut off")
     assert score("nothing", task(*THREE), Failing(frozenset())).undefined_reason == "there is nothing to read"

@@ -121,7 +121,7 @@ def precision(
     sums: Float64s = np.array(rows, dtype=np.float64).reshape(-1, 2)
     both, claims = sums.sum(axis=0)
     if not rows:
-        return Estimate(None, "no excerpt could be simulated")
+        return Estimate(None, f"no excerpt could be simulated: {simulated[0].failure}")
     if claims == 0:
         return Estimate(None, f"nothing is claimed on the {what}")
     value = float(both / claims)

@@ -51,24 +51,25 @@ class NeighboursScorer:
         asked = choices(task.records, task.neighbours)
         if not asked:
             return (self._result(Estimate(None, "no neuron that is like it has excerpts of its own"), (), 0),)
-        peaks = self._peaks(text, asked, task)
-        if isinstance(peaks, str):
-            return (self._result(Estimate(None, peaks), asked, 0),)
+        simulated = self._simulated(text, asked, task)
+        if isinstance(simulated, str):
+            return (self._result(Estimate(None, simulated), asked, 0),)
+        peaks = {excerpt.excerpt_id: _peak(excerpt) for excerpt in simulated if excerpt.expected is not None}
         chosen = [share for choice in asked if (share := _chosen(choice, peaks)) is not None]
         if not chosen:
-            return (self._result(Estimate(None, "no excerpt could be simulated"), asked, 0),)
+            failure = next(excerpt.failure for excerpt in simulated if excerpt.failure is not None)
+            return (self._result(Estimate(None, f"no choice could be simulated whole: {failure}"), asked, 0),)
         estimate = Estimate(float(np.mean(chosen)), interval=share_interval(round(sum(chosen)), len(chosen)))
         return (self._result(estimate, asked, len(chosen)),)
 
-    def _peaks(self, text: str, asked: Sequence[Choice], task: NeuronTask) -> Mapping[int, float] | str:
-        """The highest expected activation of each excerpt that could be simulated, or why none could."""
+    def _simulated(self, text: str, asked: Sequence[Choice], task: NeuronTask) -> Sequence[SimulatedExcerpt] | str:
+        """Every excerpt of the choices, simulated, or why none could be."""
         records = {r.excerpt_id: r for choice in asked for r in (choice.own, *choice.others)}
         wanted = [(excerpt_id, record.token_ids) for excerpt_id, record in records.items()]
         try:
-            simulated = self._simulator.simulate(text, wanted, task.vocabulary)
+            return self._simulator.simulate(text, wanted, task.vocabulary)
         except CannotSimulate as error:
             return error.message
-        return {excerpt.excerpt_id: _peak(excerpt) for excerpt in simulated if excerpt.expected is not None}
 
     def _result(self, estimate: Estimate, asked: Sequence[Choice], n_valid: int) -> ScoreResult:
         result = scored(self.name, SampleKind.TOP.value, estimate, n_valid=n_valid, n=len(asked))
