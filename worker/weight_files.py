@@ -75,7 +75,7 @@ def reason_of(error: BaseException) -> str:
     the first only announces them.
     """
     if isinstance(error, KeyError) and len(str(error).split()) == 1:
-        return f"there is no {error}"  # the key alone says nothing
+        return f"there is no {error}"  # a KeyError's text is the key alone
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[0] if lines else type(error).__name__
     if text.endswith(":"):

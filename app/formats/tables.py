@@ -260,7 +260,7 @@ def _arrow_type(arrow: Any, column: Column) -> Any:
     return arrow.timestamp("us", tz="UTC") if column.type is datetime else types[column.type]()
 
 
-# All of them.
+# All formats.
 
 
 def _moment(value: Any) -> str:

@@ -185,7 +185,7 @@ def _explanation(found: _Explanation, is_lax: bool, sign: str) -> model.Explanat
 
 
 def _scores(found: _Simulations, sample: str, n_valid: int, n_failed: int) -> Iterator[model.Score]:
-    """The scores of one split, under the name of the split: it is no sample of ours."""
+    """The scores of one split. Their sample is the name of the split, which is none of ours."""
     values: Mapping[str, float | None] = {name: number(getattr(found, name)) for name in SCORERS}
     for name, scorer in SCORERS.items():
         value = values[name]

@@ -38,7 +38,7 @@ class ImportRequest:
 
     slug: str
     format: DataFormat | None = None
-    """None finds it out from the files."""
+    """None to detect it from the files."""
     collection: str | None = None
     """What pages call the records; the source's name where it is None."""
     name: str | None = None

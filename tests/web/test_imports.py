@@ -101,7 +101,7 @@ def test_another_collection_is_shown_when_an_operator_asks_for_it(
     html = client.get(f"/imports/{other.import_id}").text
     assert "show the records of another collection" in html
     assert client.post(f"/imports/{other.import_id}/show").headers["location"] == "/gpt2"
-    assert "Shown is the collection second. Stored beside it: " in client.get("/gpt2").text
+    assert "Its pages show the collection second. Also stored: " in client.get("/gpt2").text
     assert client.post("/imports/999999/show").status_code == 404
 
 

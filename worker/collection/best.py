@@ -1,8 +1,8 @@
 """The best K excerpts of many rows at once, with their activations.
 
-A score is one 64-bit number, the higher the better: what counts in its upper half, the excerpt's
-ordinal, turned round, in its lower half. So no two excerpts of a row have the same score, ties go to
-the excerpt that stands first in the corpus, and merging two sets is exact whatever the grouping.
+A score is one 64-bit number, the higher the better. Its upper half holds the criterion, its lower half the
+excerpt's ordinal, inverted. So no two excerpts of a row have the same score, of equals the first in the
+corpus wins, and merging two sets is exact whatever the grouping.
 """
 
 from collections.abc import Iterator

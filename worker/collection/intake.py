@@ -78,7 +78,7 @@ class TensorIntake:
         return finite
 
     def settle(self, layer: LayerState) -> None:
-        """Nothing is held back."""
+        """Do nothing: no result is held back."""
 
     def _values(self, layer: LayerState, activations: Tensor, peaks: Tensor) -> bool:
         """All that looks at every value. ``peaks`` [batch, N] is filled."""
@@ -101,7 +101,7 @@ class TensorIntake:
         return bool(torch.isfinite(sums[:, 0]).all())
 
     def _buffers(self, shape: tuple[int, ...], device: torch.device) -> tuple[Tensor, Tensor]:
-        """Room to work in, kept: fresh memory would cost as much as the work."""
+        """Scratch memory, kept between batches: allocating it anew would cost as much as the work."""
         if shape not in self._scratch:
             self._scratch[shape] = (torch.empty(shape, device=device), torch.empty(shape, device=device))
         return self._scratch[shape]

@@ -143,7 +143,7 @@ class Block:
         return self.near(condition.reach, self._neighbours(condition))
 
     def _neighbours(self, condition: Near) -> Bools:
-        """Where the neighbours are: the token next to them counts, so of a sequence its near end."""
+        """The tokens that are the condition's neighbours; of a sequence the token next to the target. [N]"""
         if condition.reach is not Reach.BEFORE:
             return self.any_of(condition.targets)
         firsts = [self._quoted(t)[0] if isinstance(t, Quoted) else self.target(t) for t in condition.targets]

@@ -240,7 +240,7 @@ class _Reader:
             self._at += 1
             self._add(Quoted(str(following.value).encode()))
         elif isinstance(following, w.Affix) or following == w.SUCH_AS:
-            return  # what follows names them
+            return  # the words that follow name the tokens
         elif isinstance(following, w.Vague) and item.name in _BROAD:
             return  # "words related to ..." is not a claim about all words
         else:

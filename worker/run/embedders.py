@@ -123,7 +123,7 @@ class EmbeddingParser:
         return "embeddings/1"
 
     def check(self, reply: Reply) -> None:
-        """Raises ValueError with the reason."""
+        """Raises ValueError with the reason why the embeddings of a reply cannot be used."""
         unit_vectors(reply.vectors, n=self.n, dimensions=self.dimensions)
 
 

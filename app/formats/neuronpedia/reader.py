@@ -143,7 +143,7 @@ class _Consecutive:
         rows = self._rows.setdefault(kind, [])
         check_number_of_records(len(rows) + 1, "tokens")
         rows.append(model.ActivationRecord(row.tokens, row.values, facts=wire.others(row, "tokens", "values")))
-        self._origin = line.origin  # the last line: an import goes on after it
+        self._origin = line.origin  # the last line: an import resumes after it
 
     def end(self) -> Iterator[model.NeuronRecord]:
         """The record of the rows that were added."""

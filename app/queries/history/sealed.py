@@ -1,4 +1,4 @@
-"""Rows of the tables that only grow against the digests that the chain covers: each as it was inserted."""
+"""Check by the digests in the chain that rows of append-only tables are as they were inserted."""
 
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session

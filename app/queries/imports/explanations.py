@@ -75,7 +75,7 @@ class NewExplanation:
 
 @dataclass(frozen=True, slots=True)
 class StoredExplanations:
-    """What was new."""
+    """What was new among the explanations of a chunk."""
 
     n_explanations: int
     n_scores: int

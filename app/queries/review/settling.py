@@ -156,7 +156,7 @@ def _reject_or_not(session: Session, *, explanation_id: int, neuron_id: int) -> 
         return
     if kept is not None:
         session.delete(kept)
-        session.flush()  # before another item takes its place
+        session.flush()  # deleted before a row for another item is inserted
     if wanted is not None:
         session.add(RejectedExplanation(explanation_id=explanation_id, item_id=wanted))
         session.flush()  # what is shown first depends on it

@@ -64,7 +64,7 @@ class CofiringPair:
 
 @dataclass(frozen=True, slots=True)
 class CofiringCompared:
-    """Explained neurons of the first subject, drawn by seed, with their nearest in the second, the nearest first."""
+    """Explained neurons of the first subject, drawn by seed, each with its nearest in the second, nearest first."""
 
     same_corpus: bool
     """Whether both were read on the same corpus; without it nothing is matched."""

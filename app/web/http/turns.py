@@ -18,7 +18,7 @@ class Turns:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Wait for a turn. Raises Unavailable where the database has failed somebody's turn meanwhile."""
+        """Wait for a turn. Raises Unavailable where the database has failed in another request's turn meanwhile."""
         n_failed = self._n_failed
         with self._lock:
             if self._n_failed != n_failed:

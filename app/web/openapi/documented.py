@@ -9,7 +9,7 @@ from app.web.openapi.examples import with_examples
 
 
 class DocumentedApp(FastAPI):
-    """Writes the document of its API once, when it is first wanted: that takes some seconds."""
+    """Writes the document of its API once, when it is first requested: that takes some seconds."""
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)

@@ -112,7 +112,7 @@ def _shown(request: Request, problem: Problem) -> Response:
 
 
 def _is_by_a_program(request: Request) -> bool:
-    """Whether JSON is wanted: by its address, or because it has a token, or takes no page."""
+    """Whether a request is a program's, to be answered in JSON: by its address, its token, or what it accepts."""
     path, accepted = request.url.path, request.headers.get("accept", "")
     return (
         path.endswith(FOR_PROGRAMS)
