@@ -7,12 +7,21 @@ from typer.testing import CliRunner
 
 from app.cli.main import cli
 from app.db import Sessions, transaction
+from app.domain.review import ReviewerKind
 from app.domain.roles import Role
 from app.errors import Conflict, Invalid, NotFound
 from app.models import Event, LoginToken, WebSession
-from app.queries.people.accounts import account_named, add_account, disable_account, enable_account, ensure_account
-from app.queries.people.logins import LoginFailed, create_login_token, log_in
+from app.queries.people.accounts import (
+    account_named,
+    add_account,
+    disable_account,
+    enable_account,
+    ensure_account,
+    people_shown,
+)
+from app.queries.people.logins import LoginFailed, create_login_token, log_in, log_out
 from app.queries.people.viewers import viewer_of
+from app.queries.review.reviewers import reviewer_account
 from tests.factories import Make
 
 
@@ -119,3 +128,23 @@ def test_the_command_line_adds_lists_and_logs_in(
         viewer = viewer_of(session, session_token=log_in(session, login_token=token, days=1), **LIMITS)
     assert viewer is not None
     assert viewer.name == "bob"
+
+
+def test_people_are_listed_with_the_browsers_that_are_logged_in(session: Session) -> None:
+    for name in ("anna", "ben", "cora"):
+        add_account(session, name=name, role=Role.VIEWER)
+    reviewer_account(session, name="a model", kind=ReviewerKind.LANGUAGE_MODEL)
+    ids = {person.name: person.id for person in people_shown(session)}
+    assert list(ids) == ["anna", "ben", "cora"]
+    tokens = [
+        log_in(session, login_token=create_login_token(session, account_id=ids[name], minutes=5), days=days)
+        for name, days in (("anna", 1), ("anna", 1), ("ben", 1), ("ben", -1))
+    ]
+    assert [person.n_sessions for person in people_shown(session)] == [2, 1, 0]
+    log_out(session, session_token=tokens[0])
+    disable_account(session, name="ben")
+    assert [(person.n_sessions, person.is_disabled) for person in people_shown(session)] == [
+        (1, False),
+        (0, True),
+        (0, False),
+    ]
