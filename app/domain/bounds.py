@@ -7,6 +7,7 @@ BIGGEST_ID = 2**63 - 1
 """Ids are bigint: a larger number cannot be one, and Postgres would refuse to compare it."""
 BIGGEST_LAYER = 2**15 - 1
 BIGGEST_INDEX = 2**31 - 1
+BIGGEST_TOKEN_ID = 2**31 - 1
 
 LONGEST_NAME = 64
 """Of an account."""

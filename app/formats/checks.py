@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from math import isfinite
 
-from app.domain.bounds import BIGGEST_INDEX, BIGGEST_LAYER
+from app.domain.bounds import BIGGEST_INDEX, BIGGEST_LAYER, BIGGEST_TOKEN_ID
 from app.formats.bounds import MOST_RECORDS, MOST_TEXT, MOST_TOKENS
 from app.formats.problems import Refuse, problem
 from app.formats.records import Explanation, Origin
@@ -49,6 +49,16 @@ def check_excerpt(tokens: Sequence[str], activations: Sequence[float], *, is_lax
         raise Refused(f"it has {len(tokens)} tokens; at most {MOST_TOKENS} are read", "tokens")
     if is_lax and not finite(activations):
         raise Refused("an activation is not a finite number", "activations")
+
+
+def check_token_ids(tokens: Sequence[str], token_ids: Sequence[int] | None) -> None:
+    """Raises Refused for ids that are not one for each token, or that no tokenizer has."""
+    if token_ids is None:
+        return
+    if len(token_ids) != len(tokens):
+        raise Refused(f"it has {len(tokens)} tokens and {len(token_ids)} token ids", "token_ids")
+    if any(not 0 <= token_id <= BIGGEST_TOKEN_ID for token_id in token_ids):
+        raise Refused(f"a token id is a number from 0 to {BIGGEST_TOKEN_ID:,}", "token_ids")
 
 
 def finite(numbers: Iterable[float]) -> bool:

@@ -20,6 +20,7 @@ from app.formats.checks import (
     check_excerpt,
     check_number_of_records,
     check_text,
+    check_token_ids,
     distinct,
 )
 from app.formats.decoding import Decoder
@@ -139,6 +140,7 @@ def _record(raw: msgspec.Raw, field: str, origin: Origin, refuse: Refuse) -> _Ex
         return None
     try:
         check_excerpt(decoded[0].tokens, decoded[0].activations, is_lax=decoded[1])
+        check_token_ids(decoded[0].tokens, decoded[0].token_ids)
     except Refused as error:
         refuse(problem(origin, str(error), f"{field}.{error.field}"))
         return None

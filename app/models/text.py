@@ -20,6 +20,8 @@ class VocabularyToken(Base):
     tokenizer_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tokenizer.id"), primary_key=True)
     token_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     bytes: Mapped[bytes]
+    model_id: Mapped[int | None]
+    """By the model's own tokenizer, where an imported file says it: an import numbers the tokens of its files."""
 
 
 class Corpus(Base):

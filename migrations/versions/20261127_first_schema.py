@@ -8,7 +8,7 @@ from alembic import op
 from procrastinate.schema import SchemaManager
 from sqlalchemy.dialects import postgresql
 
-revision = "20261127"
+revision = "20261127b"
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -917,6 +917,7 @@ def create_tables() -> None:
         sa.Column("tokenizer_id", sa.BigInteger(), nullable=False),
         sa.Column("token_id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("bytes", sa.LargeBinary(), nullable=False),
+        sa.Column("model_id", sa.Integer(), nullable=True),
         sa.ForeignKeyConstraint(["tokenizer_id"], ["tokenizer.id"], name=op.f("fk_vocabulary_tokenizer_id")),
         sa.PrimaryKeyConstraint("tokenizer_id", "token_id", name=op.f("pk_vocabulary")),
     )

@@ -13,7 +13,7 @@ from app.cli.main import cli
 from app.db import make_engine
 from app.schema import check_schema, downgrade, migrate
 
-SCHEMA = ("20261127", "5cd35421bdf24726fc1469c78ff9b91e8fc9576e3f9d2fe7678b2f392b41550c")
+SCHEMA = ("20261127b", "673f54dbffe0873b463892cda8f971d9621fe128882eae6bf5232ad611ede5f3")
 """The revision and the SHA-256 of its file."""
 
 

@@ -102,6 +102,41 @@ def test_all_that_a_file_of_another_site_holds_comes_out_again(
     assert as_json(found) == as_json(replace(wanted, samples=[top, random]))
 
 
+def with_ids(record: NeuronRecord, *token_ids: list[int] | None) -> NeuronRecord:
+    """The record with these ids of its first excerpts' tokens."""
+    (top, *rest) = record.samples
+    rows = [replace(row, token_ids=ids) for row, ids in zip(top.records, token_ids, strict=True)]
+    return replace(record, samples=[replace(top, records=rows), *rest])
+
+
+def brought_and_taken(sessions: Sessions, folder: Path, record: NeuronRecord) -> list[list[int] | None]:
+    """The token ids of the top excerpts after an import into a subject and an export of it."""
+    (folder / "theirs.jsonl").write_bytes(b"".join(jsonl_lines([record])))
+    bring(sessions, folder / "theirs.jsonl", "first")
+    (found,) = read_path(JsonlReader(), take(sessions, "first", DataFormat.JSONL, folder / "ours.jsonl")).records
+    top = next(sample for sample in found.samples if sample.kind is SampleKind.TOP)
+    return [None if row.token_ids is None else list(row.token_ids) for row in top.records]
+
+
+def test_token_ids_of_the_model_are_kept_where_a_file_says_them(fresh_sessions: Sessions, tmp_path: Path) -> None:
+    both = with_ids(full_record(), [50_256, 7], [9, 7])
+    assert brought_and_taken(fresh_sessions, tmp_path, both) == [[50_256, 7], [9, 7]]
+    assert brought_and_taken(fresh_sessions, tmp_path, both) == [[50_256, 7], [9, 7]], "nothing is doubled"
+    assert brought_and_taken(fresh_sessions, tmp_path, full_record()) == [[50_256, 7], [9, 7]]
+
+
+def test_token_ids_that_come_later_are_added_to_the_same_excerpts(fresh_sessions: Sessions, tmp_path: Path) -> None:
+    assert brought_and_taken(fresh_sessions, tmp_path, full_record()) == [None, None]
+    assert brought_and_taken(fresh_sessions, tmp_path, with_ids(full_record(), [3, 4], None)) == [[3, 4], None]
+
+
+def test_tokens_of_the_same_bytes_keep_ids_of_their_own(fresh_sessions: Sessions, tmp_path: Path) -> None:
+    record = full_record()
+    rows = [ActivationRecord(["a", "a"], [1.0, 2.0], [5, 6]), ActivationRecord(["a", "b"], [1.0, 0.5], [6, 5])]
+    same = replace(record, samples=[SampleRecords(SampleKind.TOP, rows)], explanations=[])
+    assert brought_and_taken(fresh_sessions, tmp_path, same) == [[5, 6], [6, 5]]
+
+
 def neuronpedia_folder(folder: Path) -> Path:
     """Two rows of activations, in the top group and in another, and a text: as Neuronpedia's export has them."""
     address = {"modelId": "gpt2-small", "layer": "6-res-jb", "index": "4"}
@@ -198,4 +233,4 @@ def test_documents_of_one_name_are_told_apart(fresh_sessions: Sessions, tmp_path
         [r for s in read_path(JsonlReader(), p).records[0].samples for r in s.records] for p in (first, second)
     )
     assert len({record.document for record in before}) == n_documents
-    assert [replace(record, token_ids=None) for record in before] == after
+    assert before == after

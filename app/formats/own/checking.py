@@ -4,7 +4,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from app.formats import records as model
-from app.formats.checks import Refused, check_address, check_excerpt, check_number_of_records, check_text, finite
+from app.formats.checks import (
+    Refused,
+    check_address,
+    check_excerpt,
+    check_number_of_records,
+    check_text,
+    check_token_ids,
+    finite,
+)
 from app.formats.problems import Refuse, problem
 from app.formats.records import Origin
 
@@ -33,6 +41,7 @@ def _records(
     for i, row in enumerate(rows):
         try:
             check_excerpt(row.tokens, row.activations, is_lax=True)
+            check_token_ids(row.tokens, row.token_ids)
         except Refused as error:
             refuse(problem(origin, str(error), f"{field}[{i}].{error.field}"))
         else:

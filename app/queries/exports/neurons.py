@@ -16,7 +16,7 @@ from app.domain.tokens import Vocabulary
 from app.domain.work import WorkStatus
 from app.errors import NotFound
 from app.formats import records as model
-from app.models import CollectedNeuron, Collection, Document, Excerpt, Neuron, Run, Sample, Subject
+from app.models import CollectedNeuron, Collection, Document, Excerpt, Neuron, Run, Sample, Subject, VocabularyToken
 from app.queries.exports.explanations import explanations_of
 from app.queries.imports.neurons import FAILURES_FACT, NOT_OF_A_FORMAT
 from app.queries.imports.subjects import source_set_of
@@ -39,13 +39,21 @@ class ExportedSubject:
     """As files name it."""
     source_set: str | None
     """The set of neurons that imported files named, with ``{layer}`` for the layer."""
-    has_own_tokens: bool
-    """Whether the ids of its tokens are those of the model's tokenizer: an import numbers the tokens of its files."""
+    model_ids: Mapping[int, int] | None
+    """The ids of its tokens by the model's tokenizer where files have said them, since an import numbers the tokens of
+    its files; None for a collected subject, whose ids are the model's."""
     collection_id: int | None
     n_layers: int
     words: Vocabulary
     ambiguous: frozenset[str]
     """Names that several documents of its corpora have, such as that of the file which they all stand in."""
+
+    def by_model(self, token_ids: Sequence[int]) -> list[int] | None:
+        """The ids of an excerpt's tokens by the model's tokenizer; None where one is not known."""
+        if self.model_ids is None:
+            return list(token_ids)
+        found = [self.model_ids[i] for i in token_ids if i in self.model_ids]
+        return found if len(found) == len(token_ids) else None
 
 
 @dataclass(slots=True)
@@ -66,10 +74,11 @@ class Excerpts:
         for excerpt_id, token_ids, document, ordinal, position in rows:
             tokens = self.subject.words.strings(token_ids)
             known_position = None if document is None else position
-            own_ids = token_ids if self.subject.has_own_tokens else None
             if document in self.subject.ambiguous:
                 document = f"{document}#{ordinal}"
-            self.found[excerpt_id] = model.ActivationRecord(tokens, (), own_ids, document, known_position)
+            self.found[excerpt_id] = model.ActivationRecord(
+                tokens, (), self.subject.by_model(token_ids), document, known_position
+            )
 
     def lengths(self, excerpt_ids: Sequence[int]) -> list[int]:
         return [len(self.found[i].tokens) for i in excerpt_ids]
@@ -87,12 +96,23 @@ def exported_subject(session: Session, *, slug: str) -> ExportedSubject:
         slug,
         model_name,
         source_set_of(subject),
-        SiteKind(subject.site["kind"]) is not SiteKind.IMPORTED,
+        _model_ids(session, subject),
         subject.collection_id,
         subject.n_layers,
         words,
         _ambiguous(session, subject.id),
     )
+
+
+def _model_ids(session: Session, subject: Subject) -> Mapping[int, int] | None:
+    if SiteKind(subject.site["kind"]) is not SiteKind.IMPORTED:
+        return None
+    rows = session.execute(
+        select(VocabularyToken.token_id, VocabularyToken.model_id).where(
+            VocabularyToken.tokenizer_id == subject.tokenizer_id, VocabularyToken.model_id.is_not(None)
+        )
+    )
+    return {row.token_id: row.model_id for row in rows if row.model_id is not None}
 
 
 def _ambiguous(session: Session, subject_id: int) -> frozenset[str]:

@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app.domain.tokens import TokenForm
+from app.formats.records import ActivationRecord
 from app.queries.common.bulk import copy_into
 from app.queries.imports.tokens import TokenIds
 
@@ -60,13 +61,21 @@ class ExcerptText:
     tokens: Sequence[str]
     document: str | None = None
     position: int | None = None
+    model_ids: Sequence[int] | None = None
+    """Of the tokens, by the model's own tokenizer."""
 
     @property
     def key(self) -> bytes:
         """The same for the same excerpt."""
         where = "" if self.document is None else f"\x1e{self.document}\x1e{self.position}"
-        content = f"{chr(31).join(self.tokens)}{where}".encode("utf-8", "surrogatepass")
+        ids = "" if self.model_ids is None else f"\x1d{self.model_ids}"
+        content = f"{chr(31).join(self.tokens)}{where}{ids}".encode("utf-8", "surrogatepass")
         return hashlib.blake2b(content, digest_size=16).digest()
+
+
+def text_of(record: ActivationRecord) -> ExcerptText:
+    """The excerpt that a record is on."""
+    return ExcerptText(record.tokens, record.document, record.position, record.token_ids)
 
 
 class ExcerptIds:
@@ -92,7 +101,9 @@ class ExcerptIds:
         return [known[key] for key in keys]
 
     def _stored(self, session: Session, texts: Sequence[ExcerptText], form: TokenForm) -> list[int]:
-        rows = [(i, t.document, t.position or 0, self._tokens.ids(t.tokens, form)) for i, t in enumerate(texts)]
+        rows = [
+            (i, t.document, t.position or 0, self._tokens.ids(t.tokens, form, t.model_ids)) for i, t in enumerate(texts)
+        ]
         self._tokens.store(session)
         self.longest = max(self.longest, *(len(row[3]) for row in rows))
         session.execute(_CREATE)

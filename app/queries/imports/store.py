@@ -16,7 +16,7 @@ from app.formats.bounds import BIGGEST_ACTIVATION
 from app.formats.problems import Refuse, problem
 from app.formats.records import Facts, NeuronRecord, Score
 from app.queries.explanations.standing import refresh_neurons
-from app.queries.imports.excerpts import ExcerptIds, ExcerptText
+from app.queries.imports.excerpts import ExcerptIds, ExcerptText, text_of
 from app.queries.imports.explanations import NewExplanation, Simulated, attach_scores, store_explanations
 from app.queries.imports.neurons import Address, store_neurons
 from app.queries.imports.samples import NewRecords, SampleKey, StoredSamples, add_records
@@ -237,7 +237,7 @@ def _records(part: int, record: NeuronRecord, texts: Texts, refuse: Refuse) -> I
                 reason = f"an activation is beyond {BIGGEST_ACTIVATION:,.0f}, the largest that is stored"
                 refuse(problem(record.origin, reason, f"{sample.kind}[{i}].activations"))
                 continue
-            text = texts.add(ExcerptText(row.tokens, row.document, row.position))
+            text = texts.add(text_of(row))
             yield _Record(
                 part, (record.layer, record.index), sample.kind, text, activations, row.probability, row.facts
             )
@@ -252,7 +252,7 @@ def _simulated(record: NeuronRecord, texts: Texts) -> tuple[list[list[_Simulated
         for sample in record.samples:
             for each in sample.records:
                 for kind in (sample.kind, None):
-                    own.setdefault((kind, tuple(each.tokens)), ExcerptText(each.tokens, each.document, each.position))
+                    own.setdefault((kind, tuple(each.tokens)), text_of(each))
     found = []
     for explanation in record.explanations:
         rows = []

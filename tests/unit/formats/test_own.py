@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -53,7 +54,7 @@ def known_neurons(draw: st.DrawFn) -> NeuronRecord:
 
     def placed(kind: SampleKind) -> list[ActivationRecord]:
         return [
-            replace(row, token_ids=draw(st.none() | st.just([1, 2])), document=draw(st.none() | texts),
+            replace(row, token_ids=draw(st.none() | st.just([7] * len(row.tokens))), document=draw(st.none() | texts),
                     position=draw(st.none() | st.integers(0, 9)), probability=draw(maybe), facts=draw(facts))
             for sample in bare.samples if sample.kind is kind for row in sample.records
         ]  # fmt: skip
@@ -122,14 +123,16 @@ def test_a_malformed_line_is_refused_and_the_next_is_read(line: object, reason: 
 
 def test_malformed_parts_of_a_line_do_not_cost_the_others() -> None:
     row = activation_record(1, peak=1)
-    record = {**NEURON, "samples": [{"kind": "top", "records": [row, {**row, "activations": [1.0]}]}],
+    bad: list[dict[str, Any]] = [{"activations": [1.0]}, {"token_ids": [1]}, {"token_ids": [-1] * len(row["tokens"])}]
+    record = {**NEURON, "samples": [{"kind": "top", "records": [row, *({**row, **each} for each in bad)]}],
               "explanations": [{"text": ""}, {"text": "good"}]}  # fmt: skip
     content = json.dumps({"format": "neuron-audit/1", "record": record}).encode()
     found = read_files(JsonlReader(), [File("x.jsonl", content)])
     assert [len(s.records) for s in found.records[0].samples] == [1]
     assert [e.text for e in found.records[0].explanations] == ["good"]
     assert [p.field for p in found.problems] == [
-        "record.samples[0].records[1].activations", "record.explanations[0].text",
+        "record.samples[0].records[1].activations", "record.samples[0].records[2].token_ids",
+        "record.samples[0].records[3].token_ids", "record.explanations[0].text",
     ]  # fmt: skip
 
 
