@@ -1,8 +1,11 @@
 """Which addresses of an endpoint's host are connected to, and whose certificates are trusted."""
 
 import socket
+import socketserver
 import ssl
+import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -165,26 +168,43 @@ def test_a_redirect_to_a_private_address_is_not_followed(server: LlmServer, prov
         assert other.n_requests == 0
 
 
+@dataclass(frozen=True)
+class Authority:
+    """A private certificate authority, and two servers' sides of TLS with certificates of it."""
+
+    file: Path
+    valid: ssl.SSLContext
+    expired: ssl.SSLContext
+
+
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ssl.SSLContext]:
-    """The file of a private certificate authority, and a server's side of TLS with a certificate of it."""
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     folder = tmp_path_factory.mktemp("tls")
     key = ec.generate_private_key(ec.SECP256R1())
     ca = _certificate("private authority", key, "private authority", key, is_authority=True)
-    own_key = ec.generate_private_key(ec.SECP256R1())
-    own = _certificate("localhost", own_key, "private authority", key, is_authority=False)
     (folder / "ca.pem").write_bytes(ca.public_bytes(serialization.Encoding.PEM))
-    private = own_key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (folder / "server.pem").write_bytes(own.public_bytes(serialization.Encoding.PEM) + private)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "server.pem")
-    return folder / "ca.pem", context
+    contexts = []
+    for ends in (timedelta(days=1), timedelta(hours=-1)):
+        own_key = ec.generate_private_key(ec.SECP256R1())
+        own = _certificate("localhost", own_key, "private authority", key, is_authority=False, ends=ends)
+        private = own_key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        (folder / "server.pem").write_bytes(own.public_bytes(serialization.Encoding.PEM) + private)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(folder / "server.pem")
+        contexts.append(context)
+    return Authority(folder / "ca.pem", *contexts)
 
 
 def _certificate(
-    name: str, key: ec.EllipticCurvePrivateKey, issuer: str, signer: ec.EllipticCurvePrivateKey, *, is_authority: bool
+    name: str,
+    key: ec.EllipticCurvePrivateKey,
+    issuer: str,
+    signer: ec.EllipticCurvePrivateKey,
+    *,
+    is_authority: bool,
+    ends: timedelta = timedelta(days=1),
 ) -> x509.Certificate:
     now = datetime.now(UTC)
     names = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
@@ -195,7 +215,7 @@ def _certificate(
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
+        .not_valid_after(now + ends)
         .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .sign(signer, hashes.SHA256())
@@ -203,15 +223,15 @@ def _certificate(
 
 
 @pytest.fixture
-def secure(authority: tuple[Path, ssl.SSLContext]) -> Iterator[LlmServer]:
-    with LlmServer(tls=authority[1]) as running:
+def secure(authority: Authority) -> Iterator[LlmServer]:
+    with LlmServer(tls=authority.valid) as running:
         yield running
 
 
 def test_a_private_authority_that_the_environment_names_is_trusted(
-    secure: LlmServer, authority: tuple[Path, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch, resolver: Resolver
+    secure: LlmServer, authority: Authority, monkeypatch: pytest.MonkeyPatch, resolver: Resolver
 ) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(authority[0]))
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
     resolver.let("localhost", ["::1", "127.0.0.1"])
     for host in ("127.0.0.1", "localhost"):
         provider = OpenAICompatible(settings_of(secure, base_url=secure.url_at(host), allowed_networks=BOTH))
@@ -228,14 +248,55 @@ def test_another_authority_is_a_permanent_error_that_says_what_to_do(secure: Llm
 
 
 def test_a_certificate_of_another_name_is_not_trusted(
-    secure: LlmServer, authority: tuple[Path, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch, resolver: Resolver
+    secure: LlmServer, authority: Authority, monkeypatch: pytest.MonkeyPatch, resolver: Resolver
 ) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(authority[0]))
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
     resolver.let("elsewhere", ["127.0.0.1"])
     provider = OpenAICompatible(settings_of(secure, base_url=secure.url_at("elsewhere")))
-    with pytest.raises(ProviderError, match=r"not trusted.*mismatch"):
+    with pytest.raises(ProviderError, match=r"not trusted.*mismatch.*'elsewhere'\. The base URL needs a host"):
         provider.chat([asks()])
     provider.close()
+
+
+def test_an_expired_certificate_is_said_to_have_expired(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch, leap: Leap
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    with LlmServer(tls=authority.expired) as server:
+        provider = OpenAICompatible(settings_of(server), leap.clock)
+        with pytest.raises(ProviderError, match=r"has expired\. Its owner has to renew it") as caught:
+            provider.chat([asks()])
+        provider.close()
+    assert (caught.value.permanent, leap.waits) == (True, [])
+
+
+class AnswersInPlainText(socketserver.BaseRequestHandler):
+    """What a web server without TLS says to the first bytes of a handshake."""
+
+    def handle(self) -> None:
+        self.request.recv(1)
+        self.request.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+@pytest.fixture
+def plain_port() -> Iterator[int]:
+    """A port at which something answers without TLS."""
+    with socketserver.TCPServer(("127.0.0.1", 0), AnswersInPlainText) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
+
+
+def test_tls_at_a_port_without_it_is_a_permanent_error_that_says_so(
+    plain_port: int, server: LlmServer, leap: Leap
+) -> None:
+    provider = OpenAICompatible(settings_of(server, base_url=f"https://127.0.0.1:{plain_port}/v1"), leap.clock)
+    with pytest.raises(ProviderError, match=r"does not use TLS at this port.*http://") as caught:
+        provider.chat([asks()])
+    provider.close()
+    assert (caught.value.permanent, leap.waits) == (True, [])
 
 
 def test_plain_http_at_a_tls_port_is_an_outage_in_words(secure: LlmServer, leap: Leap) -> None:

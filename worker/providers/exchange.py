@@ -35,6 +35,17 @@ UNKNOWN_ERROR_STATUS = 502
 LONGEST_RETRY_AFTER_SECONDS = 86_400.0
 OUTCOMES = {FailureKind.FILTERED: Outcome.REFUSED, FailureKind.TRUNCATED: Outcome.TRUNCATED}
 """Of errors that count as a reply of the model."""
+_PLAIN_HTTP = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST"})
+"""OpenSSL's reasons where what answers is no TLS."""
+_ADVICE = {
+    9: "The server's clock or this machine's may be wrong",
+    10: "Its owner has to renew it",
+    62: "The base URL needs a host that it names",
+    64: "The base URL needs a host that it names",
+}
+"""By OpenSSL's ``X509_V_ERR_`` code (not yet valid, expired, another host, another address): what an authority's file
+would not mend.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,14 +174,20 @@ def _unsent(error: BaseException) -> AttemptResult:
         return _failed(f"the request cannot be sent: {error}", FailureKind.PERMANENT)
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return _failed(
-                f"the certificate is not trusted: {cause.verify_message}. "
-                "Name the file of your certificate authority in SSL_CERT_FILE",
-                FailureKind.PERMANENT,
-            )
+        if isinstance(cause, ssl.SSLError) and (fault := _fault_of_tls(cause)) is not None:
+            return _failed(fault, FailureKind.PERMANENT)
         cause = cause.__cause__ or cause.__context__
-    return _failed(f"the connection failed: {str(error) or type(error).__name__}")
+    return _failed(f"the connection failed: {str(error).rstrip('.') or type(error).__name__}")
+
+
+def _fault_of_tls(error: ssl.SSLError) -> str | None:
+    """What no further attempt mends, with what to do; None for a connection that broke."""
+    if error.reason in _PLAIN_HTTP:
+        return "the server does not use TLS at this port: the base URL may have to begin with http://"
+    if not isinstance(error, ssl.SSLCertVerificationError):
+        return None
+    advice = _ADVICE.get(error.verify_code, "Name the file of your certificate authority in SSL_CERT_FILE")
+    return f"the certificate is not trusted: {error.verify_message.rstrip('.')}. {advice}"
 
 
 def _failed(error: str, failure: FailureKind = FailureKind.TRANSIENT) -> AttemptResult:
