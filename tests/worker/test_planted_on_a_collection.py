@@ -38,7 +38,7 @@ from worker.subjects.load import LoadOptions, load_subject
 
 COLLECT = CollectOptions("tiny", context_length=16)
 PER_LAYER = 24
-N_CONTROLS = 8
+N_CONTROLS = 20
 WORDS = (
     "the", "cat", "sat", "on", "mat", "import", "os", "a", "neuron", "that", "fires", "numbers", "1", "2", "3", "4",
     "5", "6", "7", "8", "9", "10", "(", ")", ",", ".", ":", "=", "of", "in", "to",
@@ -116,7 +116,7 @@ def test_wrong_texts_are_wrong_on_the_records_and_on_the_corpus_of_a_collection(
     assert all(collected[each.neuron_id] for each in controls)
     assert {each.kind for each in controls} == {ControlKind.SWAPPED, ControlKind.BROAD, ControlKind.NARROW}
     method = build_method(LEXICAL, Services())
-    wins = []
+    losses = []
     for each in controls:
         claimed, right = (expected(text, corpus, words) > 0 for text in (each.wrong, each.right))
         if each.kind == ControlKind.BROAD:
@@ -135,7 +135,8 @@ def test_wrong_texts_are_wrong_on_the_records_and_on_the_corpus_of_a_collection(
         task = NeuronTask(each.neuron_id, "tiny", each.layer, 0, records, words, None, seed=0)
         scored = [score_candidate(method, task, Candidate(text)).scores for text in (each.wrong, each.right)]
         estimated = [next(s.value for s in scores if s.scorer == "whole_corpus") for scores in scored]
-        wins.append([(wrong or 0.0) < (right or 0.0) for wrong, right in (seen, estimated)])
-    on_records, by_estimate = np.mean(wins, axis=0)
-    assert on_records >= 0.8
-    assert by_estimate >= 0.6
+        losses.append([(right or 0.0) - (wrong or 0.0) for wrong, right in (seen, estimated)])
+    # One wrong text may do well by chance. On average they lose, by several of the mean's standard errors of .02.
+    on_records, by_estimate = np.mean(losses, axis=0)
+    assert on_records > 0.05
+    assert by_estimate > 0.02
