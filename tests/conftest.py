@@ -11,9 +11,9 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session, sessionmaker
 
-from app.db import Sessions, database_url, make_engine, make_sessions
+from app.db import Sessions, make_engine, make_sessions
+from app.embedded import EmbeddedServer
 from app.schema import migrate
-from app.settings import Settings
 from tests.factories import Make
 
 TEMPLATE = "template_migrated"
@@ -43,14 +43,16 @@ def log_handlers() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def server_url(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Address of an embedded server that holds a migrated template database."""
-    url = database_url(Settings(data_dir=tmp_path_factory.mktemp("data"), database_url=None))
+def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of an embedded server that holds a migrated template database; it stops with the last test."""
+    server = EmbeddedServer(tmp_path_factory.mktemp("data") / "postgres")
+    url = server.url
     _administer(url, f"CREATE DATABASE {TEMPLATE}")
     engine = make_engine(_named(url, TEMPLATE))
     migrate(engine)
     engine.dispose()
-    return url
+    yield url
+    server.let_go()
 
 
 @pytest.fixture(scope="session")
