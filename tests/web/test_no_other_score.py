@@ -41,6 +41,7 @@ PATHS = sorted(
 )
 QUERIES = {
     "/search": "words=text",
+    "/search/random": "words=text",
     "/go": "q=tiny",
     "/methods/compare": "first={method_id}&second={other_method_id}",
     "/{slug}/{layer}/{index}/compare": "explanation={explanation_id}&explanation={current_id}",
