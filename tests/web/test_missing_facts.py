@@ -46,6 +46,7 @@ QUERIES = {
     "/campaigns/new": ("?subject={slug}",),
     "/go": ("?q=tiny", "?q={layer}/{index}"),
     "/methods/compare": ("?first={method_id}&second={other_method_id}",),
+    "/search/random": ("", "?words=import"),
     "/bill": ("?by=day", "?by=provider", "?by=method", "?by=person"),
 }  # fmt: skip
 REFUSED = {
@@ -54,6 +55,7 @@ REFUSED = {
     "/{slug}/lists": {422},
     "/exports/{task_id}": {404},
     "/subjects/new/{task_id}": {404},
+    "/search/random": {404},
 }
 """Pages that want something to be chosen, of which a subject may have none; the one task is no export."""
 NO_FACT = re.compile(r"\b(None|nan|NaN|inf|Infinity)\b")
