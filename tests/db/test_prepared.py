@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, Integer, Select, bindparam, column, func, literal, null, select, text
+from sqlalchemy import Engine, Integer, Select, bindparam, column, func, insert, literal, null, select, text
 from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.orm import Session
 
@@ -15,6 +15,7 @@ from app.models import Account
 from app.queries.common.prepared import (
     BoundSelect,
     PreparedSelect,
+    PreparedWrite,
     Reads,
     labelled,
     one_round_trip,
@@ -204,3 +205,21 @@ def test_a_server_that_goes_away_is_an_outage(fresh_database: str, send: Send) -
     with sessions() as session:
         assert rows_of(session, QUOTIENT.given(by=1)) == [Number(6.0)]
     engine.dispose()
+
+
+def test_several_rows_are_inserted_together(session: Session) -> None:
+    write = PreparedWrite(insert(Account), columns=["name", "role"])
+    rows = [{"name": name, "role": "viewer"} for name in ("xia", "yan", "zoë %s % VALUES (1)")]
+    with one_round_trip(session) as trip:
+        trip.change(write)
+        trip.change(write, rows[0])
+        trip.change(write, *rows[1:])
+    found = select(Account.name).where(Account.name.in_([row["name"] for row in rows])).order_by(Account.id)
+    assert session.scalars(found).all() == ["xia", "yan", "zoë %s % VALUES (1)"]
+
+
+@pytest.mark.parametrize("row", [{"name": "zoe"}, {"name": "zoe", "role": "viewer", "id": 1}])
+def test_each_of_several_rows_has_what_the_statement_takes(session: Session, row: dict[str, object]) -> None:
+    write = PreparedWrite(insert(Account), columns=["name", "role"])
+    with one_round_trip(session) as trip, pytest.raises(TypeError, match=r"takes \['name', 'role'\], not"):
+        trip.change(write, {"name": "yan", "role": "viewer"}, row)

@@ -18,7 +18,7 @@ from app.domain.executed import LevelCounts, Mistake, NeuronTotals, execution
 from app.domain.history import verify
 from app.domain.results import ExplanationResult, ScoreResult, SimulatedExcerpt, SimulationResult
 from app.formats import records
-from app.models import Explanation, Neuron, Subject
+from app.models import Explanation, Neuron, RowSeal, Score, Simulation, Subject
 from app.queries.audit.statements import save_statements
 from app.queries.checks.store import CheckResult, KeptMistakes, collection_to_check, store_checks
 from app.queries.common.bulk import copy_into
@@ -49,16 +49,28 @@ def written(fresh_engine: Engine) -> Engine:
     return fresh_engine
 
 
-def simulate_and_check(make: Make, subject: Subject) -> None:
-    """An explanation with a simulation, a score, a check and its mistakes."""
+def simulated_explanation(make: Make, subject: Subject) -> int:
+    """An explanation with two simulations and three scores; its id."""
     neuron_id = make.session.scalars(select(Neuron.id).where(Neuron.subject_id == subject.id).limit(1)).one()
     excerpt = make.excerpt(subject, [1, 4, 2])
     expected = np.array([0, 10, 0.1], dtype=np.float32)
     simulated = (SimulatedExcerpt(excerpt.id, 3, expected), SimulatedExcerpt(excerpt.id, 3, None, "cut off"))
-    simulation = SimulationResult("lexical", SampleKind.TOP, Split.VALIDATION, simulated, 0.1)
-    result = ExplanationResult("ships", (simulation,), (ScoreResult("correlation", "top", 0.1, 1, 1),))
+    kinds = (SampleKind.TOP, SampleKind.RANDOM)
+    simulations = tuple(SimulationResult("lexical", kind, Split.VALIDATION, simulated, 0.1) for kind in kinds)
+    scores = (
+        ScoreResult("correlation", "top", 0.1, 1, 1),
+        ScoreResult("correlation", "random", None, 0, 2, undefined_reason="nothing to score"),
+        ScoreResult("correlation", "top_and_random", 0.3, 2, 0, interval=(0.0, 0.6)),
+    )
+    result = ExplanationResult("ships", simulations, scores)
     by = Author(AuthorKind.PERSON, "alice")
-    explanation_id = store_explanation(make.session, neuron_id=neuron_id, result=result, author=by)
+    return store_explanation(make.session, neuron_id=neuron_id, result=result, author=by)
+
+
+def simulate_and_check(make: Make, subject: Subject) -> None:
+    """An explanation with simulations, scores, a check and its mistakes."""
+    explanation_id, excerpt = simulated_explanation(make, subject), make.excerpt(subject, [1, 4, 2])
+    expected = np.array([0, 10, 0.1], dtype=np.float32)
     level = np.zeros(11)
     level[5] = 1
     done = execution(NeuronTotals(9, 0.1, 0.2, 2), LevelCounts(level.astype(np.int64), level.astype(np.int64), level))
@@ -70,6 +82,20 @@ def simulate_and_check(make: Make, subject: Subject) -> None:
         unreadable=[],
         code_version="test",
     )
+
+
+def test_what_an_explanation_has_of_a_kind_is_sealed_at_once(session: Session, make: Make) -> None:
+    """Each seal is a link of the chain, which every worker waits for."""
+    subject = make.subject("tiny")
+    make.neuron(subject)
+    tables = select(RowSeal.table_name).order_by(RowSeal.id)
+    before = len(session.scalars(tables).all())
+    explanation_id = simulated_explanation(make, subject)
+    assert session.scalars(tables).all()[before:] == ["explanation", "simulation", "score"]
+    stored = session.execute(select(Score.sample, Score.value).where(Score.explanation_id == explanation_id))
+    assert {tuple(row) for row in stored} == {("top", 0.1), ("random", None), ("top_and_random", 0.3)}
+    kinds = session.scalars(select(Simulation.kind).where(Simulation.explanation_id == explanation_id))
+    assert set(kinds) == {"top", "random"}
 
 
 def found(engine: Engine) -> list[tuple[str, str]]:

@@ -72,6 +72,8 @@ class PreparedWrite:
 
     def __init__(self, statement: Insert | TextClause, *, columns: Sequence[str] | None = None) -> None:
         """``columns``: what an INSERT gives values to; the others take their defaults."""
+        if isinstance(statement, Insert):
+            statement = statement.inline()  # without RETURNING
         compiled = statement.compile(dialect=_DIALECT, column_keys=columns)
         self.text = str(compiled)
         self._wanted = compiled.params.keys()
@@ -81,6 +83,25 @@ class PreparedWrite:
         if parameters.keys() != self._wanted:
             raise TypeError(f"the statement takes {sorted(self._wanted)}, not {sorted(parameters)}")
         return parameters
+
+    def together(self, rows: Sequence[Mapping[str, object]]) -> tuple[str, Mapping[str, object]]:
+        """An INSERT of several rows as one statement, with its parameters: triggers of statements fire once.
+
+        Raises TypeError as ``checked`` does.
+        """
+        if len(rows) == 1:
+            return self.text, self.checked(rows[0])
+        parameters = {
+            _own_name(n, name): value for n, row in enumerate(rows) for name, value in self.checked(row).items()
+        }
+        return _of_rows(self.text, len(rows)), parameters
+
+
+@cache
+def _of_rows(text: str, n: int) -> str:
+    """The text of an INSERT of one row, for n rows."""
+    head, values, row = text.partition(" VALUES ")
+    return f"{head}{values}{', '.join(_renamed(number, row) for number in range(n))}"
 
 
 def column_names(row: type[Any]) -> list[str]:
@@ -141,10 +162,10 @@ class RoundTrip:
         return rows
 
     def change(self, write: PreparedWrite, *rows: Mapping[str, object]) -> None:
-        """Send a statement that changes rows, once for each of the given parameters."""
-        self._sent.append(write.text)
-        for row in rows:
-            self._connection.execute(write.text, write.checked(row))
+        """Send a statement that changes rows; an INSERT for all of the given rows at once."""
+        if rows:
+            self._sent.append(write.text)
+            self._connection.execute(*write.together(rows))
 
 
 @contextmanager
