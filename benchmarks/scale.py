@@ -173,6 +173,7 @@ def measure(
 ) -> Figures:
     """Pages over all neurons of a generated data set, beside a smaller one."""
     is_copied = {"import": False, "copy": True}[fill]
+    neurons, small = neurons // LAYERS * LAYERS, small // LAYERS * LAYERS  # every layer is whole
     filled, few = Filled.of(neurons, is_copied=is_copied), Filled.of(small, is_copied=is_copied)
     figures: dict[str, Figure] = {"neurons": reported(neurons, "")}
     n_requests = 160 if quick else 800
