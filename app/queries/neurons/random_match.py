@@ -44,8 +44,17 @@ def random_match(session: Session, *, query: NeuronsQuery, draw: Draw = secrets.
         row = None
         if not matches.exact and not query.filter.words:
             row = session.execute(_near(found, _random_neuron(session, query, draw), query.filter.layer)).first()
-        row = row or session.execute(found.offset(draw(matches.number)).limit(1)).first()
+        row = row or session.execute(_one_of(found, matches.number, draw)).first()
     return None if row is None else RandomMatch(*row)
+
+
+def _one_of(found: Select[int, int, int], n: int, draw: Draw) -> Select[int, int, int]:
+    """One of the first n matches. They are found and put in order first: a plan, and with it the order of the rows, may
+    depend on how many of them are passed over.
+    """
+    first = found.add_columns(Neuron.id).limit(n).cte("first").prefix_with("MATERIALIZED")
+    columns = first.c.subject_id, first.c.layer, first.c["index"]
+    return select(*columns).order_by(first.c.id).offset(draw(n)).limit(1)
 
 
 def _random_neuron(session: Session, query: NeuronsQuery, draw: Draw) -> RandomMatch:
