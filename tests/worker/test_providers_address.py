@@ -280,7 +280,7 @@ class AnswersInPlainText(socketserver.BaseRequestHandler):
 
 @pytest.fixture
 def plain_port() -> Iterator[int]:
-    """A port at which something answers without TLS."""
+    """A port of a server that speaks no TLS."""
     with socketserver.TCPServer(("127.0.0.1", 0), AnswersInPlainText) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()

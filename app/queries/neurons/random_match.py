@@ -49,8 +49,9 @@ def random_match(session: Session, *, query: NeuronsQuery, draw: Draw = secrets.
 
 
 def _one_of(found: Select[int, int, int], n: int, draw: Draw) -> Select[int, int, int]:
-    """One of the first n matches. They are found and put in order first: a plan, and with it the order of the rows, may
-    depend on how many of them are passed over.
+    """One of the first n matches, each equally likely.
+
+    They are put in order first: the plan, and with it the order of its rows, may depend on how many are passed over.
     """
     first = found.add_columns(Neuron.id).limit(n).cte("first").prefix_with("MATERIALIZED")
     columns = first.c.subject_id, first.c.layer, first.c["index"]
