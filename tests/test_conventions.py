@@ -132,6 +132,15 @@ def test_a_state_is_compared_with_a_word_that_it_can_be(path: Path) -> None:
     assert compared - WORDS - {RUN} == set()
 
 
+IN_SQL = re.compile(r"(?:_kind|" + STATE + r")\s*(?:=|<>|!=|IS DISTINCT FROM|\bIN\b)\s*\(?\s*'[a-z_]+'")
+
+
+@pytest.mark.parametrize("path", PROGRAM, ids=relative)
+def test_no_statement_writes_out_a_word_of_an_enum(path: Path) -> None:
+    strings = [node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)]
+    assert [found for string in strings if isinstance(string, str) for found in IN_SQL.findall(string)] == []
+
+
 EXCEPTION = re.compile(r"#\s(?:noqa|type:\signore)\b(.*)")
 WITH_REASON = re.compile(r"(?:: [A-Z0-9, ]+|\[[a-z-]+\]) +(?:- |# )\S+")
 

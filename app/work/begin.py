@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
 
-from app.domain.work import Lane
+from app.domain.work import Lane, WorkStatus
 from app.work.lease import Lease, RunLease, TaskLease
 
 NOBODY = 0
@@ -23,12 +23,12 @@ NOBODY = 0
 _SETTINGS = text("SELECT set_config('synchronous_commit', 'off', true), set_config('enable_sort', 'off', true)")
 # Batches are found one after the other by the index of queued runs, which is as quick for one of 300,000 as for one
 # of two.
-_BATCHES = text("""
+_BATCHES = text(f"""
     WITH RECURSIVE queued(batch_id) AS (
-        (SELECT batch_id FROM run WHERE status = 'queued' ORDER BY batch_id LIMIT 1)
+        (SELECT batch_id FROM run WHERE status = '{WorkStatus.QUEUED}' ORDER BY batch_id LIMIT 1)
         UNION ALL
         SELECT (
-            SELECT run.batch_id FROM run WHERE run.status = 'queued' AND run.batch_id > queued.batch_id
+            SELECT run.batch_id FROM run WHERE run.status = '{WorkStatus.QUEUED}' AND run.batch_id > queued.batch_id
             ORDER BY run.batch_id LIMIT 1
         )
         FROM queued WHERE queued.batch_id IS NOT NULL
@@ -41,24 +41,24 @@ _BATCHES = text("""
     WHERE NOT EXISTS (SELECT FROM pause WHERE pause.provider = method.provider AND pause.until > now())
     ORDER BY turn.taken_at NULLS FIRST, coalesce(batch.account_id, 0),
         CASE WHEN turn.n_taken % 4 = 3 THEN 0 ELSE batch.n_runs END, batch.id
-""")
-_NEXT_RUN = """
+""")  # noqa: S608 - a word of an enum
+_NEXT_RUN = f"""
     SELECT id FROM run
-    WHERE batch_id = :batch_id AND status = 'queued' AND (due_at IS NULL OR due_at <= now())
+    WHERE batch_id = :batch_id AND status = '{WorkStatus.QUEUED}' AND (due_at IS NULL OR due_at <= now())
     ORDER BY batch_id, id LIMIT 1 FOR UPDATE SKIP LOCKED
-"""
-_NEXT_TASK = """
+"""  # noqa: S608 - a word of an enum
+_NEXT_TASK = f"""
     SELECT task.id FROM task
     LEFT JOIN turn ON turn.lane = task.lane AND turn.account_id = coalesce(task.account_id, 0)
-    WHERE task.status = 'queued' AND task.lane = :lane AND task.kind = ANY(:kinds)
+    WHERE task.status = '{WorkStatus.QUEUED}' AND task.lane = :lane AND task.kind = ANY(:kinds)
         AND (task.due_at IS NULL OR task.due_at <= now())
         AND NOT EXISTS (SELECT FROM pause WHERE pause.provider = task.provider AND pause.until > now())
     ORDER BY turn.taken_at NULLS FIRST, task.id LIMIT 1 FOR UPDATE OF task SKIP LOCKED
-"""
+"""  # noqa: S608 - a word of an enum
 # In the outer SELECT the table's name refers to the updated row.
 _BEGIN = """
     WITH {table} AS (
-        UPDATE {table} SET status = 'running', stage = 'starting', progress = 0, executions = executions + 1,
+        UPDATE {table} SET status = '{running}', stage = 'starting', progress = 0, executions = executions + 1,
             lease_token = :token, lease_until = now() + make_interval(secs => :lease_seconds),
             worker_id = :worker_id, started_at = now(), due_at = NULL
         WHERE id = ({next})
@@ -69,7 +69,7 @@ _BEGIN = """
 
 
 def _begin(lease: type[Lease], next_id: str) -> TextClause:
-    return text(_BEGIN.format(table=lease.table, next=next_id, columns=lease.columns))
+    return text(_BEGIN.format(table=lease.table, next=next_id, columns=lease.columns, running=WorkStatus.RUNNING))
 
 
 _BEGIN_RUN, _BEGIN_TASK = _begin(RunLease, _NEXT_RUN), _begin(TaskLease, _NEXT_TASK)

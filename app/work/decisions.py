@@ -6,20 +6,20 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from app.domain.work import ACTIVE
+from app.domain.work import ACTIVE, WorkStatus
 from app.errors import Conflict
 from app.models.base import is_one_of
 
 Which = Literal["run", "task", "batch"]
 
 _CANCEL = """
-    UPDATE {table} SET status = 'cancelled', stage = 'cancelled', error = coalesce(:reason, error),
+    UPDATE {table} SET status = '{cancelled}', stage = '{cancelled}', error = coalesce(:reason, error),
         lease_token = NULL, lease_until = NULL, due_at = NULL, finished_at = now()
     FROM (SELECT id FROM {table} WHERE {which} AND {active} ORDER BY id FOR UPDATE) AS chosen
     WHERE {table}.id = chosen.id
 """
 _START_OVER = """
-    UPDATE {table} SET status = 'queued', stage = 'queued', progress = 0, attempt = 0, deaths = 0, error = NULL,
+    UPDATE {table} SET status = '{queued}', stage = '{queued}', progress = 0, attempt = 0, deaths = 0, error = NULL,
         due_at = NULL, worker_id = NULL, lease_token = NULL, lease_until = NULL, started_at = NULL,
         finished_at = NULL, queued_at = now()
     WHERE id = :id
@@ -27,7 +27,8 @@ _START_OVER = """
 
 
 def _cancel(table: str, which: str) -> TextClause:
-    return text(_CANCEL.format(table=table, which=which, active=is_one_of("status", ACTIVE)))
+    active = is_one_of("status", ACTIVE)
+    return text(_CANCEL.format(table=table, which=which, active=active, cancelled=WorkStatus.CANCELLED))
 
 
 _CANCELS = {
@@ -35,7 +36,7 @@ _CANCELS = {
     "task": _cancel("task", "id = :id"),
     "batch": _cancel("run", "batch_id = :id"),
 }
-_START_OVERS = {table: text(_START_OVER.format(table=table)) for table in ("run", "task")}
+_START_OVERS = {table: text(_START_OVER.format(table=table, queued=WorkStatus.QUEUED)) for table in ("run", "task")}
 
 
 def cancel_rows(session: Session, *, which: Which, row_id: int, reason: str | None = None) -> int:

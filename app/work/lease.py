@@ -80,48 +80,52 @@ class Reaped:
     n_quarantined: int = 0
 
 
+_STATUSES = {status.value: status for status in WorkStatus}
+"""The words of the statements below."""
+
+
 class _Statements:
     """The statements of one table of leased rows."""
 
     def __init__(self, lease: type[Lease]) -> None:
         def of(statement: str) -> TextClause:
-            return text(statement.format(table=lease.table, columns=lease.columns))
+            return text(statement.format(table=lease.table, columns=lease.columns, **_STATUSES))
 
         self.lease, self.find = lease, of(_FIND)
         self.renew, self.progress, self.end = of(_RENEW), of(_PROGRESS), of(_END)
         self.put_back, self.expired, self.died = of(_PUT_BACK), of(_EXPIRED), of(_DIED)
 
 
-_FIND = "{columns} WHERE {table}.status = 'running' AND {table}.lease_token = ANY(CAST(:tokens AS uuid[]))"
+_FIND = "{columns} WHERE {table}.status = '{running}' AND {table}.lease_token = ANY(CAST(:tokens AS uuid[]))"
 _RENEW = """
     UPDATE {table} SET lease_until = now() + make_interval(secs => :lease_seconds)
-    WHERE id = ANY(CAST(:ids AS bigint[])) AND lease_token = ANY(CAST(:tokens AS uuid[])) AND status = 'running'
+    WHERE id = ANY(CAST(:ids AS bigint[])) AND lease_token = ANY(CAST(:tokens AS uuid[])) AND status = '{running}'
     RETURNING lease_token
 """
 _PROGRESS = """
     UPDATE {table} SET stage = :stage, progress = :progress
-    WHERE id = :id AND lease_token = :token AND status = 'running'
+    WHERE id = :id AND lease_token = :token AND status = '{running}'
     RETURNING id
 """
 _END = """
     UPDATE {table} SET status = CAST(:status AS text), stage = CAST(:status AS text), error = :error,
         attempt = attempt + :failures,
-        progress = CASE WHEN CAST(:status AS text) = 'succeeded' THEN 1 ELSE progress END,
+        progress = CASE WHEN CAST(:status AS text) = '{succeeded}' THEN 1 ELSE progress END,
         lease_token = NULL, lease_until = NULL, finished_at = now()
-    WHERE id = :id AND lease_token = :token AND status = 'running'
+    WHERE id = :id AND lease_token = :token AND status = '{running}'
     RETURNING id
 """
 _PUT_BACK = """
-    UPDATE {table} SET status = 'queued', stage = 'queued', progress = 0, error = coalesce(:error, error),
+    UPDATE {table} SET status = '{queued}', stage = '{queued}', progress = 0, error = coalesce(:error, error),
         attempt = attempt + :failures, deaths = deaths + :deaths,
         due_at = now() + make_interval(secs => :delay_seconds),
         lease_token = NULL, lease_until = NULL, worker_id = NULL
-    WHERE id = :id AND lease_token = :token AND status = 'running'
+    WHERE id = :id AND lease_token = :token AND status = '{running}'
     RETURNING id
 """
 _EXPIRED = """
     SELECT lease_token AS token, deaths, worker_id FROM {table}
-    WHERE status = 'running' AND lease_until < now()
+    WHERE status = '{running}' AND lease_until < now()
         AND pg_postmaster_start_time() < now() - make_interval(secs => :lease_seconds)
     ORDER BY id LIMIT 100 FOR UPDATE SKIP LOCKED
 """

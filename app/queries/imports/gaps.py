@@ -3,20 +3,23 @@
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from app.domain.authors import AuthorKind
 from app.formats.openai.writer import ACTIVATIONS, EXPLANATIONS
 from app.formats.problems import ReadingProblem
 
 NEARLY_ALL = 0.9
 """Share of a layer's neurons that must be there for the others to be missing: who imports a part left the rest out."""
 MOST_GAPS = 10_000
-_GAPS = text("""
+_GAPS = text(f"""
     WITH own AS MATERIALIZED (
         SELECT n.layer, n."index",
             EXISTS (
                 SELECT FROM collected_neuron c
                 WHERE c.neuron_id = n.id AND c.collection_id = :collection_id AND c.mean IS NOT NULL
             ) AS has_records,
-            EXISTS (SELECT FROM explanation e WHERE e.neuron_id = n.id AND e.author_kind = 'import') AS is_explained
+            EXISTS (
+                SELECT FROM explanation e WHERE e.neuron_id = n.id AND e.author_kind = '{AuthorKind.IMPORT}'
+            ) AS is_explained
         FROM neuron n WHERE n.subject_id = :subject_id
     ), layers AS (
         SELECT layer, max("index") AS last, count(*) FILTER (WHERE has_records) AS n_recorded,
@@ -33,7 +36,7 @@ _GAPS = text("""
         OR (n_explained >= :share * (last + 1) AND own.is_explained IS NOT TRUE)
     ORDER BY layers.layer, number
     LIMIT :most
-""")
+""")  # noqa: S608 - a word of an enum
 
 
 def missing_files(session: Session, *, subject_id: int, collection_id: int) -> list[ReadingProblem]:

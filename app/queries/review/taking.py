@@ -51,16 +51,16 @@ _UNSETTLED = is_one_of("item.state", UNSETTLED)
 _TAKEN = "id, item_id, campaign_id, kind, lease_token, lease_until, guess"
 # One statement finds a slot, locks it and takes it. Whoever looks at the same moment skips the locked one.
 _TAKE = """
-    UPDATE review_slot SET state = 'held', account_id = :account_id, lease_token = gen_random_uuid(),
+    UPDATE review_slot SET state = '{slots.HELD}', account_id = :account_id, lease_token = gen_random_uuid(),
         lease_until = {now} + make_interval(secs => :lease_seconds), taken_at = {now}, guess = NULL
     WHERE id = (
         SELECT slot.id FROM review_slot AS slot
         JOIN review_item AS item ON item.id = slot.item_id
         JOIN explanation ON explanation.id = item.explanation_id
-        WHERE {scope} AND slot.state <> 'judged' AND (slot.state = 'free' OR slot.lease_until <= {now})
+        WHERE {scope} AND slot.state <> '{slots.JUDGED}' AND (slot.state = '{slots.FREE}' OR slot.lease_until <= {now})
             AND {unsettled}
             AND explanation.account_id IS DISTINCT FROM :account_id
-            AND (slot.kind <> 'adjudication' OR :may_adjudicate)
+            AND (slot.kind <> '{kinds.ADJUDICATION}' OR :may_adjudicate)
             AND NOT EXISTS (
                 SELECT FROM review_slot AS mine
                 WHERE mine.item_id = slot.item_id AND mine.account_id = :account_id AND mine.id <> slot.id)
@@ -73,7 +73,8 @@ _SKIPPED = "SELECT {what} FROM review_skip AS skip WHERE skip.item_id = slot.ite
 
 
 def _take_statement(*, scope: str, skipped: str, order: str) -> Any:
-    return text(_TAKE.format(now=_NOW, scope=scope, skipped=skipped, order=order, taken=_TAKEN, unsettled=_UNSETTLED))
+    words = {"slots": SlotState, "kinds": SlotKind, "unsettled": _UNSETTLED}
+    return text(_TAKE.format(now=_NOW, scope=scope, skipped=skipped, order=order, taken=_TAKEN, **words))
 
 
 _IN_CAMPAIGN = "slot.campaign_id = :campaign_id"
