@@ -15,6 +15,7 @@ from app.domain.roles import Permission
 from app.domain.work import KINDS, RUN
 from app.models import Base
 from app.settings import Settings, settings_table
+from app.web.rendering.enums import TEMPLATE_ENUMS
 from app.web.rendering.templating import Renderer
 from worker.run.handlers import MAKERS
 
@@ -115,21 +116,25 @@ def test_templates_take_bounds_and_permissions_from_the_domain(path: Path) -> No
 
 STATE = r"\b(?:status|state|kind|source|outcome|verdict|lane|participants|change|better|slot)(?:\.value)?"
 COMPARED = re.compile(STATE + r"""\s*(?:==?|!=|<>|\bIN\b|\bin\b)\s*[(\[]?((?:\s*,?\s*["'][a-z_]+["'])+)""")
-ENUMS = re.compile(r"^class \w+\(StrEnum\):\n(.*?)(?=^\S|\Z)", re.DOTALL | re.MULTILINE)
 LITERALS = re.compile(r"\bLiteral\[([^\]]+)\]")
-MEMBERS = [found for path in PROGRAM for pattern in (ENUMS, LITERALS) for found in pattern.findall(path.read_text())]
-WORDS = set(re.findall(r'"([a-z_]+)"', "\n".join(MEMBERS)))
-"""Of every enum, and of the literals that type a page's state."""
+PAGE_WORDS = set(re.findall(r'"([a-z_]+)"', "\n".join(f for p in PROGRAM for f in LITERALS.findall(p.read_text()))))
+"""The words of the literals that type a page's state."""
+MEMBER = re.compile(r"\b([A-Z]\w+)\.([A-Z][A-Z_]*)\b")
 
 
-@pytest.mark.parametrize("path", [*TEMPLATES, *PROGRAM], ids=relative)
-def test_a_state_is_compared_with_a_word_that_it_can_be(path: Path) -> None:
-    """In SQL and templates, where a word that no enum has would silently never match."""
+@pytest.mark.parametrize("path", TEMPLATES, ids=relative)
+def test_a_template_compares_with_the_members_of_enums(path: Path) -> None:
+    """A word that is written out would silently never match once its enum is changed."""
     source = path.read_text()
-    if path.suffix == ".py":
-        source = "".join(re.findall(r'"""(.*?)"""', source, re.DOTALL))
     compared = {word for found in COMPARED.findall(source) for word in re.findall(r"[a-z_]+", found)}
-    assert compared - WORDS - {RUN} == set()
+    assert compared - PAGE_WORDS == set()
+    named = [(enum, member) for enum, member in MEMBER.findall(source) if enum in TEMPLATE_ENUMS]
+    assert [member for enum, member in named if member not in TEMPLATE_ENUMS[enum].__members__] == []
+
+
+def test_templates_know_the_enums_they_name_and_no_others() -> None:
+    named = {enum for path in TEMPLATES for enum, _ in MEMBER.findall(path.read_text())}
+    assert named == set(TEMPLATE_ENUMS)
 
 
 IN_SQL = re.compile(r"(?:_kind|" + STATE + r")\s*(?:=|<>|!=|IS DISTINCT FROM|\bIN\b)\s*\(?\s*'[a-z_]+'")

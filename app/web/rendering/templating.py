@@ -32,6 +32,7 @@ from app.web.http.static import static_url
 from app.web.http.unchanged import IS_VISIT, KEPT_ENDPOINTS, limit_validity
 from app.web.http.visits import VISITS_COOKIE, Visit, read_visits, remember_visit
 from app.web.rendering.charts import against_table, score_rows, stacked_bar
+from app.web.rendering.enums import TEMPLATE_ENUMS
 from app.web.rendering.filters import filters_of
 from app.web.rendering.pictures import roc_curve, share_bar
 from app.web.rendering.plots import grid_plot, histogram_rows
@@ -117,6 +118,7 @@ def _environment(language: Language) -> Environment:
         stacked_bar=stacked_bar,
         share_bar=share_bar,
         roc_curve=roc_curve,
+        **TEMPLATE_ENUMS,
     )
     environment.filters.update(filters_of(language))
     sentences = translations(language)
