@@ -53,7 +53,7 @@ class EmbeddedServer:
 
     @property
     def url(self) -> str:
-        """Its address, the same after every start."""
+        """The server's address, the same after every start."""
         return str(self._server.get_uri())
 
     def start(self, *, seconds: float) -> None:

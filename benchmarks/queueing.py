@@ -69,7 +69,7 @@ Queue = Callable[[Session, Target], int]
 
 
 def queue_in_the_database(session: Session, target: Target) -> int:
-    """As the program does it."""
+    """Queue neurons as the program does it."""
     selection = NeuronSelection(target.subject_id)
     return enqueue_selection(session, selection=selection, method_id=target.method_id, account_id=None).batch_id
 

@@ -43,7 +43,7 @@ def standard_library(root: Path | None = None, *, on_skip: OnSkip = log_skip) ->
 
 
 def library_tests(*, on_skip: OnSkip = log_skip) -> Iterator[tuple[str, str]]:
-    """Yield (name, text) of the library's own tests: more text to train on, no part of the corpus."""
+    """Yield (name, text) of the library's own tests: used to train the model, but not part of the corpus."""
     yield from source_files(Path(sysconfig.get_path("stdlib")), wanted=is_test, on_skip=on_skip)
 
 

@@ -41,7 +41,7 @@ class Plane(StrEnum):
 
     @property
     def label(self) -> str:
-        """As pages name it."""
+        """The name that pages show."""
         return _LABELS[self]
 
 

@@ -68,7 +68,7 @@ class ScoredText:
 
     @property
     def value(self) -> float | None:
-        """Its most preferred score."""
+        """The value of its most preferred score."""
         return next((score.value for name in MEASURES if (score := self.measured(name)) is not None), None)
 
 

@@ -23,7 +23,7 @@ class CollectionStage(StrEnum):
 
     @property
     def label(self) -> str:
-        """In words, for pages and the command line."""
+        """The stage in words, for pages and the command line."""
         return _LABELS[self]
 
     @property

@@ -27,7 +27,7 @@ class Finding:
 
     @property
     def line(self) -> str:
-        """As one line."""
+        """The finding as one line of text."""
         return f"{self.state.value:8}{self.name}: {self.found}{f'. {self.advice}' if self.advice else ''}"
 
     def as_json(self) -> dict[str, Any]:

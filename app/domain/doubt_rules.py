@@ -88,7 +88,7 @@ class EvidenceFacts:
     n_documents: int = 0
     """Documents of the corpus, as far as they are known."""
     document_share: float | None = None
-    """Of the document with most top excerpts."""
+    """The share of top excerpts from the document that has most of them."""
     first_token_share: float | None = None
     copies_share: float | None = None
     outside_share: float | None = None

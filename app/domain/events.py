@@ -71,5 +71,5 @@ class EventKind(StrEnum):
 
     @property
     def label(self) -> str:
-        """In words, for lists: ``Run succeeded``."""
+        """The kind in words, for lists: ``Run succeeded``."""
         return self.value.replace(".", " ").replace("_", " ").capitalize()

@@ -32,8 +32,8 @@ def heat_steps(activations: Float32s, scale: float) -> Int32s:
 def simulated_steps(expected: Float32s, unit: float, scale: float) -> Int32s:
     """Steps -10..10 of expected activations, of which 1 corresponds to ``unit`` in the model's own units.
 
-    Where level 10 is the scale itself the steps come from the expected values as they are: scaled and back they
-    could miss a whole number.
+    Where level 10 equals the scale, the steps are computed from the expected values directly: multiplying by ``unit``
+    and dividing again could round a whole number to its neighbour.
     """
     level_10 = NORMALISED_MAXIMUM * unit
     if abs(level_10 - scale) <= _ROUNDING * scale:

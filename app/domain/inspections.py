@@ -37,7 +37,7 @@ class SubjectRequest:
     """Whether the control, the same shape with permuted weights, is collected afterwards."""
 
     def as_json(self) -> dict[str, Any]:
-        """As a task keeps it."""
+        """The JSON that a task stores."""
         return asdict(self)
 
     def arguments(self) -> dict[str, Any]:
@@ -83,7 +83,7 @@ class Inspection:
 
     @property
     def n_neurons(self) -> int:
-        """Of all layers."""
+        """The number of neurons of all layers."""
         return self.n_layers * self.neurons_per_layer
 
     @property
@@ -92,10 +92,10 @@ class Inspection:
         return self.memory_bytes <= self.free_bytes
 
     def as_json(self) -> dict[str, Any]:
-        """As a task's result."""
+        """The JSON of a task's result."""
         return asdict(self)
 
     @classmethod
     def of(cls, result: dict[str, Any]) -> Self:
-        """From a task's result."""
+        """Read the JSON of a task's result."""
         return cls(**{**result, "left_out": tuple(result["left_out"])})

@@ -41,7 +41,7 @@ class VerdictKind(StrEnum):
 
     @property
     def verdict(self) -> Verdict:
-        """Its outcome."""
+        """The verdict without its reason."""
         return _VERDICTS[self]
 
     @property

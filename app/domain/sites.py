@@ -21,7 +21,7 @@ class SiteKind(StrEnum):
 
     @property
     def label(self) -> str:
-        """As pages show it."""
+        """The name that pages show."""
         return {
             SiteKind.MLP_POST_ACTIVATION: "MLP post-activation",
             SiteKind.MODULE_INPUT: "Module input",

@@ -39,7 +39,7 @@ class TokenForm(StrEnum):
     BYTE_LEVEL = "byte_level"
     """As byte-level BPE writes them: ``Ġthe``, ``Ċ``, each character a byte."""
     SENTENCEPIECE = "sentencepiece"
-    """As SentencePiece writes them: ``▁the``, ``<0x0A>``."""
+    """Tokens as SentencePiece writes them: ``▁the``, ``<0x0A>``."""
 
 
 _SPACE = {TokenForm.BYTE_LEVEL: "\u0120", TokenForm.SENTENCEPIECE: "\u2581"}

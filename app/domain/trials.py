@@ -31,12 +31,12 @@ class TrialResult:
             raise ValueError("an activation is not a finite number")
 
     def as_json(self) -> dict[str, Any]:
-        """As it is stored."""
+        """The JSON that is stored."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "TrialResult":
-        """From what was stored."""
+        """Read the stored JSON."""
         return cls(**stored)
 
 
@@ -68,10 +68,10 @@ class FiringResult:
     seconds: float
 
     def as_json(self) -> dict[str, Any]:
-        """As it is stored."""
+        """The JSON that is stored."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "FiringResult":
-        """From what was stored."""
+        """Read the stored JSON."""
         return cls(**{**stored, "neurons": [FiringNeuron(**neuron) for neuron in stored["neurons"]]})

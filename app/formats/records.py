@@ -47,7 +47,7 @@ class ActivationRecord:
     """Ids of the model's own tokenizer."""
     document: str | None = None
     position: int | None = None
-    """Of the first token in its document, in tokens."""
+    """The position of the first token in its document, in tokens."""
     probability: float | None = None
     """With which the excerpt was drawn into its sample."""
     facts: Facts = field(default_factory=dict)
@@ -200,7 +200,7 @@ class NeuronRecord:
     samples: Sequence[SampleRecords] = ()
     explanations: Sequence[Explanation] = ()
     loose_scores: Sequence[Score] = ()
-    """Scores of the neuron's one explanation by the format's author, which stands in another file."""
+    """Scores of the neuron's only explanation by the author of the format; another file has that explanation."""
     failures: Sequence[str] = ()
     """Why methods found no explanation."""
     facts: Facts = field(default_factory=dict)

@@ -43,12 +43,12 @@ class TableFormat(StrEnum):
 
     @property
     def label(self) -> str:
-        """Its name."""
+        """The format's name on pages."""
         return "Parquet" if self is TableFormat.PARQUET else self.value.upper()
 
     @property
     def media_type(self) -> str:
-        """As HTTP names it."""
+        """The media type, as HTTP names it."""
         return _MEDIA_TYPES[self]
 
 

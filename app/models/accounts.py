@@ -93,7 +93,7 @@ class OpenIdLogin(Base):
 
     state_hash: Mapped[str] = mapped_column(primary_key=True)
     browser_hash: Mapped[str]
-    """Of the cookie of the browser that began it."""
+    """The hash of the cookie of the browser that began the login."""
     nonce: Mapped[str]
     code_verifier: Mapped[str]
     back: Mapped[str]

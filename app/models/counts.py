@@ -158,7 +158,7 @@ class MethodCount(CountRow):
     squares: Mapped[float]
     """Sum of their squares."""
     compared: Mapped[int]
-    """Neurons with a defined score, where the token table has one on the same tokens."""
+    """Neurons with a defined score whose token table has a defined score on the same tokens too."""
     above: Mapped[int]
     """The compared neurons whose score is higher than that of the token table."""
     margin: Mapped[float]

@@ -84,5 +84,5 @@ class ImportedJudgement(Base):
     content: Mapped[dict[str, Any]] = mapped_column(JSONB)
     """The fields of ``Flag`` or ``Verdict`` in ``app.formats.records``."""
     digest: Mapped[str]
-    """Of kind and content: the same one is stored once."""
+    """A hash of kind and content: an equal judgement is stored once."""
     created_at: Mapped[CreatedAt]

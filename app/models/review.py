@@ -176,7 +176,7 @@ class ReviewItem(Base):
     headline: Mapped[float | None]
     """The neuron's whole-corpus score when the item was added."""
     score: Mapped[float | None]
-    """Its 2023 score then."""
+    """The explanation's 2023 score at that time."""
     state: Mapped[str] = mapped_column(server_default=ItemState.OPEN)
     outcome: Mapped[str | None]
     settled_at: Mapped[Moment | None]

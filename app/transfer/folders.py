@@ -13,7 +13,7 @@ _DAY_SECONDS = 86_400
 
 
 def imports_folder(settings: Settings) -> Path:
-    """From which pages import."""
+    """The folder from which pages import."""
     return settings.import_dir or settings.data_dir / "imports"
 
 

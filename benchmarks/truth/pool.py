@@ -44,7 +44,7 @@ class Neuron:
     index: int
     activations: Float32s
     table: TokenTable
-    """Its tokens over the pool, those that a collection lists."""
+    """The neuron's token table over the pool, with the tokens that a collection lists."""
     firing: Float64s
     """What it does on each token on average, as ``worker.collection.nearest`` compares it: a unit vector."""
     weights: Float64s | None = None

@@ -93,7 +93,7 @@ def _made(n_excerpts: int, rate: float, number: int, generator: np.random.Genera
 
 
 def _scores(labels: Bools, pool: Pool, task: NeuronTask, method: BuiltMethod) -> Numbers:
-    """Every number of a text that claims the labelled tokens."""
+    """All scores of an explanation that claims exactly the labelled tokens."""
     expected = np.where(labels, np.float32(CLAIMED_LEVEL), np.float32(0))
     neuron = pool.neurons[0]
     found: dict[str, float | None] = {

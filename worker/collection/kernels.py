@@ -263,7 +263,7 @@ def _choose(hashed: np.uint32, begin: int, tile: Tile, limits: Limits, pools: La
 
 @compiled_loop
 def _weighted(chance: np.int32, level: np.uint8) -> np.int32:
-    """As ``intake.weighted``."""
+    """Compute what ``intake.weighted`` computes, for one excerpt and neuron."""
     return np.int32(_HIGHEST - ((_HIGHEST - chance) >> np.int32(level))) if level > 0 else _NEVER
 
 

@@ -1,4 +1,4 @@
-"""Compiled loops that let excerpts into pools: what the pass and the checks of explanations have in common."""
+"""Compiled loops that add excerpts to pools, shared by the collection's pass and the checks of explanations."""
 
 from typing import NamedTuple
 
@@ -84,7 +84,7 @@ def _put(batch: Excerpts, offset: int, entry: tuple[int, int, int], peak: float,
 
 @compiled_loop
 def priority(excerpt: np.uint32, neuron: np.uint32) -> np.int32:
-    """As ``chance.priorities``."""
+    """Compute what ``chance.priorities`` computes, for one excerpt and neuron."""
     mixed = np.uint32(excerpt ^ neuron)
     mixed = np.uint32((mixed ^ (mixed >> np.uint32(16))) * np.uint32(0x85EBCA6B))
     mixed = np.uint32((mixed ^ (mixed >> np.uint32(13))) * np.uint32(0xC2B2AE35))
@@ -93,7 +93,7 @@ def priority(excerpt: np.uint32, neuron: np.uint32) -> np.int32:
 
 @compiled_loop
 def sortable(value: np.float32) -> np.int32:
-    """As ``best.sortable``."""
+    """Compute what ``best.sortable`` computes, for one value."""
     bits = np.float32(value + np.float32(0)).view(np.int32)
     return np.int32(bits ^ ((bits >> np.int32(31)) & np.int32(0x7FFFFFFF)))
 

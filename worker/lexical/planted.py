@@ -50,7 +50,7 @@ class PlantedKind(StrEnum):
     TOO_NARROW = "too_narrow"
     """Half of what it claims is left out."""
     SHIFTED = "shifted"
-    """Its claims are about the token behind the right one."""
+    """Every claim is moved to the token after the right one."""
 
 
 BROADER: Mapping[PlantedKind, float] = {PlantedKind.TWICE_TOO_BROAD: 2.0, PlantedKind.TEN_TIMES_TOO_BROAD: 10.0}

@@ -59,7 +59,7 @@ def contradicts(target: Target, condition: Condition | None) -> bool:
 
 
 def in_order_of_strengths(clauses: Sequence[Clause]) -> list[Clause]:
-    """Clauses of one strength together, where the first one was, so that the word for the strength is written once."""
+    """Group clauses by strength, in order of first appearance, so that the word for each strength is written once."""
     strengths = list(dict.fromkeys(clause.strength for clause in clauses))
     return sorted(clauses, key=lambda clause: strengths.index(clause.strength))
 

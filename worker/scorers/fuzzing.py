@@ -109,7 +109,7 @@ def _body(item: Item, vocabulary: Vocabulary) -> str:
 
 
 def _by_table(task: NeuronTask, items: Sequence[Item]) -> tuple[float | None, float | None]:
-    """What a table of tokens gets: it rates marks by the mean activation that it expects on them."""
+    """Balanced accuracy and AUC of the token table: it rates marks by the mean activation that it expects on them."""
     ratings = []
     for item, simulated in zip(items, token_lookup(task.records, [item.record for item in items]), strict=True):
         if simulated.expected is not None:

@@ -44,7 +44,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Asks for ratings. ``prompt`` is the file with the instructions."""
+    """Asks a language model to rate how well excerpts fit an explanation. ``prompt`` is its file of instructions."""
 
     provider: Provider
     prompt: str

@@ -27,7 +27,7 @@ class Formula(Protocol):
 
 
 class SampleScorer:
-    """Its formulas, each once per sample that it is to describe."""
+    """Scores samples by given formulas, each applied once per sample that it is to describe."""
 
     name: str
     version: int

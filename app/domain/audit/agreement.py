@@ -36,7 +36,7 @@ class Agreement:
     alpha: Estimate
     ac1: Estimate
     largest_share: float | None
-    """Of all verdicts: the share of the most frequent one."""
+    """The share of all verdicts that are the most frequent one."""
     alpha_misleads: bool
     """Whether nearly all verdicts are alike, so that alpha expects nearly all agreement by chance."""
 

@@ -69,7 +69,7 @@ class Calls:
         )
 
     def times(self, n: Span) -> "Calls":
-        """As many calls ``n`` times over."""
+        """These calls ``n`` times over."""
         return Calls(
             self.n * n, self.tokens_in * n.expected, self.tokens_cached * n.expected, self.tokens_out * n.expected
         )

@@ -120,11 +120,11 @@ class ExplainerSpec(StepSpec):
     inner_parameters: Parameters = field(default_factory=dict)
     """Defaults for the explainer inside that calls the language model; the method's parameters override them."""
     wraps_prompted_only: bool = False
-    """Whether it can only build on an explainer that shows a language model any records it is given."""
+    """Whether the explainer it wraps must be one that ``is_prompted``."""
 
     @property
     def is_prompted(self) -> bool:
-        """Whether it shows a language model any records it is given."""
+        """Whether it shows its records to a language model itself, rather than through an explainer that it wraps."""
         return self.asks and self.wraps is None
 
 

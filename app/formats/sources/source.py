@@ -21,7 +21,7 @@ class Source(Protocol):
 
     @property
     def name(self) -> str:
-        """As a person named it."""
+        """The name of the source, as a person gave it."""
 
     @property
     def progress(self) -> float:

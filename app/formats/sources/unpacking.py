@@ -64,7 +64,7 @@ class CountedFile:
 
     @property
     def name(self) -> str:
-        """As a person named it."""
+        """The name of the source, as a person gave it."""
         return str(self.path)
 
     @property

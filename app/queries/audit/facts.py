@@ -82,7 +82,7 @@ class MethodFacts:
 
     @property
     def share_failed(self) -> float | None:
-        """Of the method's runs on this subject; None without any."""
+        """The share of the method's runs on this subject that failed; None without runs."""
         n = self.n_succeeded + self.n_failed
         return self.n_failed / n if n else None
 
@@ -113,9 +113,9 @@ class StabilityFacts:
     n_pairs: int
     n_equal_texts: int
     median_difference: float | None
-    """Of the 2023 scores, absolute."""
+    """Median of the absolute differences between the 2023 scores."""
     high_difference: float | None
-    """Their .95 quantile."""
+    """The .95 quantile of these differences."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,7 @@ class CampaignFigures:
     agreement: Agreement
     """Between the required verdicts on items that are no controls."""
     controls: ControlFigures | None
-    """Of settled controls; None where they are hidden."""
+    """The figures of settled controls; None where they are hidden."""
     reviewers: tuple[ReviewerFigures, ...]
     scorers: tuple[ScorerFigures, ...]
 

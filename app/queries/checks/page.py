@@ -31,7 +31,7 @@ class CheckFigures:
     f1: float | None
     average_precision: float | None
     code_version: str
-    """Of the program that executed it."""
+    """The version of the program that executed it."""
     maximum: float | None
     """The neuron's highest activation in the corpus, which is level 10."""
 

@@ -176,7 +176,7 @@ def has_unchecked_explanations(session: Session, *, subject_id: int, collection_
 
 
 def _unchecked(subject_id: int, collection_id: int) -> tuple[ColumnElement[bool], ...]:
-    """What has been looked at has a score, an undefined one where nothing in the text could be executed."""
+    """Select explanations without an executed score on the collection; an unreadable text has an undefined one."""
     scored = exists().where(
         Score.explanation_id == Explanation.id, Score.scorer == EXECUTED, Score.collection_id == collection_id
     )

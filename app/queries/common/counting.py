@@ -1,4 +1,4 @@
-"""Sums that are kept rather than counted: tables of differences, see ``app.models.counts``."""
+"""Compact and rebuild the kept counts, which are tables of differences; see ``app.models.counts``."""
 
 from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
@@ -8,7 +8,7 @@ from app.queries.common.versions import compact_versions
 
 
 def _compaction(table: type[CountRow]) -> TextClause:
-    """Rows that another transaction is compacting are left to it."""
+    """SQL that replaces the rows of each group by one with their sums, but skips rows that others have locked."""
     name, keys = table.__tablename__, ", ".join(table.KEYS)
     sums = ", ".join(f"sum({column})" for column in table.SUMS)
     differs = " OR ".join(f"sum({column}) <> 0" for column in table.SUMS)
@@ -28,7 +28,7 @@ _RECOUNTS = tuple(text(f"SELECT recount_{table.__tablename__}()") for table in C
 
 
 def compact_counts(session: Session) -> None:
-    """Replace the rows of each group by their sum. Any number of callers at a time."""
+    """Replace the rows of each group by their sum. Safe to call concurrently."""
     for statement in _COMPACTIONS:
         session.execute(statement)
     compact_versions(session)

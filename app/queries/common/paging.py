@@ -1,4 +1,4 @@
-"""Pages of a list that is read by keyset: the next page starts after the last row, whatever its number."""
+"""Pages of a list by keyset: the next page starts after the last row shown, so deep pages are not slower."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -11,7 +11,7 @@ from app.queries.common.bulk import driver_connection
 
 @contextmanager
 def planned_with(session: Session, settings: Mapping[str, str]) -> Iterator[None]:
-    """Statements in here are planned with these settings. They go to the database in one round trip."""
+    """Plan the enclosed statements with these settings, which are sent in one round trip."""
     connection = driver_connection(session)
     with connection.transaction():  # the settings last as long; sessions that only read have no other
         with connection.pipeline():

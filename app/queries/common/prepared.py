@@ -140,10 +140,10 @@ class PendingRows(Generic[Row]):
 
 
 class Reads(Protocol):
-    """What statements can be given to whose rows come together."""
+    """Accepts SELECT statements whose rows arrive together."""
 
     def send(self, bound: BoundSelect[Row], /) -> PendingRows[Row]:
-        """Send a statement; its rows are there when the block is left."""
+        """Queue a statement; its rows are available once the ``with`` block ends."""
 
 
 class RoundTrip:
@@ -155,7 +155,7 @@ class RoundTrip:
         self.pending: list[tuple[PendingRows[Any], psycopg.Cursor[Any]]] = []
 
     def send(self, bound: BoundSelect[Row]) -> PendingRows[Row]:
-        """Send a statement; its rows are there when the block is left."""
+        """Queue a statement; its rows are available once the ``with`` block ends."""
         self._sent.append(bound.text)
         rows = PendingRows(bound)
         self.pending.append((rows, execute(self._connection, bound)))
@@ -181,13 +181,13 @@ def one_round_trip(session: Session) -> Iterator[RoundTrip]:
 
 
 class OneStatement:
-    """Statements that only read, as parts of a single one."""
+    """Combines several SELECT statements into one."""
 
     def __init__(self) -> None:
         self.pending: list[tuple[PendingRows[Any], BoundSelect[Any]]] = []
 
     def send(self, bound: BoundSelect[Row]) -> PendingRows[Row]:
-        """Make a statement a part; its rows are there when the block is left."""
+        """Add a statement as one part; its rows are available once the ``with`` block ends."""
         rows = PendingRows(bound)
         self.pending.append((rows, bound))
         return rows

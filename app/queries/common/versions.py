@@ -34,7 +34,7 @@ def compact_versions(session: Session) -> None:
 
 
 def note_changes_of(table: str) -> str:
-    """The triggers of a table that the program makes itself, as the migration has them for all others."""
+    """SQL that creates the change triggers of a table made at run time; the migration creates those of all others."""
     return f"""
         CREATE OR REPLACE TRIGGER note_insert AFTER INSERT ON {table}
             FOR EACH STATEMENT EXECUTE FUNCTION note_change();

@@ -213,7 +213,7 @@ _DOCUMENTS = PreparedSelect(
 
 
 def _twin_scores(scorer: Any, simulator: Any, score: Any) -> Any:
-    """The scores of one kind that the twin's neurons have, one by one."""
+    """One row per neuron of the null twin, with its defined score of one kind."""
     return select(Neuron.layer, scorer.label("scorer"), simulator.label("simulator"), score.label("score")).where(
         Neuron.subject_id == bindparam("twin_id"),
         Neuron.layer == any_(bindparam("layers", type_=ARRAY(SmallInteger))),

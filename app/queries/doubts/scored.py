@@ -55,12 +55,12 @@ class DoubtedScore:
     shuffled_baseline: float | None
     chance: float | None
     precision: float | None
-    """Of an executed explanation, like ``recall``."""
+    """The precision of an executed explanation; ``recall`` is of the same one."""
     recall: float | None
 
     @property
     def measure(self) -> Measure | None:
-        """Its value with its interval; None where it is undefined."""
+        """The score's value with its interval; None where it is undefined."""
         if self.value is None:
             return None
         if self.interval_low is None or self.interval_high is None:

@@ -22,7 +22,7 @@ class Nearness:
 
     @property
     def dimensions(self) -> int:
-        """Of every embedding by the model."""
+        """The number of dimensions of every embedding by the model."""
         return len(self.vector)
 
 
@@ -59,7 +59,7 @@ class QueryTask:
     status: WorkStatus
     error: str | None
     age_seconds: float
-    """Since it was queued."""
+    """Seconds since it was queued."""
 
 
 def query_task(session: Session, *, task_id: int, source: EmbeddingSource, text: str) -> QueryTask | None:

@@ -204,7 +204,7 @@ def run_calls(session: Session, *, run_id: int) -> tuple[CallRow, ...]:
 
 
 def _call_row(row: Any) -> CallRow:
-    """From a call, or from a row that has its columns."""
+    """A row of the page from a call, or from a database row that has its columns."""
     return CallRow(**{column.key: getattr(row, column.key) for column in _CALL_COLUMNS})
 
 

@@ -37,7 +37,7 @@ class BulkNeuron:
     firing_rate: float | None
     """Share of tokens with an activation above 0."""
     explanation_id: int | None
-    """Of the explanation that is shown first."""
+    """The explanation that is shown first."""
     explanation: str | None
     whole_corpus_score: float | None
     precision: float | None
@@ -45,7 +45,7 @@ class BulkNeuron:
     margin_over_token_table: float | None
     score_2023: float | None
     simulator: str | None
-    """Of the 2023 score."""
+    """The simulator of the 2023 score."""
     n_explanations: int
     n_open_flags: int
     n_doubts: int

@@ -36,7 +36,7 @@ class ExportedSubject:
     id: int
     slug: str
     model: str
-    """As files name it."""
+    """The model's name as files write it."""
     source_set: str | None
     """The set of neurons that imported files named, with ``{layer}`` for the layer."""
     model_ids: Mapping[int, int] | None

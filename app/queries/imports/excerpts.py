@@ -62,7 +62,7 @@ class ExcerptText:
     document: str | None = None
     position: int | None = None
     model_ids: Sequence[int] | None = None
-    """Of the tokens, by the model's own tokenizer."""
+    """The ids of the tokens, by the model's own tokenizer."""
 
     @property
     def key(self) -> bytes:

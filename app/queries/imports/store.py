@@ -268,6 +268,6 @@ def _simulated(record: NeuronRecord, texts: Texts) -> tuple[list[list[_Simulated
 
 
 def _storable(activations: Sequence[float]) -> Float32s | None:
-    """As an array [T]; None where a number is too large to be stored."""
+    """Activations as an array [T]; None where a number is too large to be stored."""
     found = np.array(activations, dtype=np.float32)
     return found if np.abs(found).max(initial=0) <= BIGGEST_ACTIVATION else None

@@ -43,7 +43,7 @@ def batch_estimate(session: Session, *, method_id: int, subject_id: int, n_neuro
 
 
 def _estimated(session: Session, steps: MethodSteps, subject_id: int) -> CallPlan:
-    """The mean over some neurons of the subject, each with the next one as its peer."""
+    """The mean number of calls, over some neurons of the subject, each with the next one as its peer."""
     found = some_records(session, subject_id=subject_id)
     peers: Sequence[NeuronRecords | None] = [*found[1:], found[0]] if len(found) > 1 else [None] * len(found)
     # The others stand for a neuron's neighbours: which those are decides nothing but their excerpts' lengths.

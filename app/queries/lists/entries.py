@@ -15,7 +15,7 @@ class ListEntry:
     """A neuron of a list."""
 
     position: int
-    """From 1."""
+    """The position in the list, from 1."""
     note: str
 
 

@@ -37,7 +37,7 @@ class ListHead:
 
     @property
     def key(self) -> str:
-        """As the addresses of lists name it."""
+        """The word for it in addresses of lists."""
         return named_key(self.id, self.name)
 
     @property

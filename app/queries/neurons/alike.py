@@ -41,7 +41,7 @@ class AlikeNeurons:
     n_tokens: int
     """Strongest tokens of the neuron itself."""
     n_excerpts: int
-    """Its top excerpts."""
+    """The number of its top excerpts."""
 
 
 def alike_neurons(session: Session, *, neuron_id: int, collection_id: int | None) -> AlikeNeurons:

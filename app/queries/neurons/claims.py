@@ -64,7 +64,7 @@ class ScoreRow:
     chance: float | None
     run_id: int | None
     precision: float | None
-    """Of an executed explanation, like ``recall``."""
+    """The precision of an executed explanation; ``recall`` is of the same one."""
     recall: float | None
 
 

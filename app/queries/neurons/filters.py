@@ -54,19 +54,19 @@ class NeuronFilter:
     headline_min: float | None = None
     headline_max: float | None = None
     score_min: float | None = None
-    """Of the 2023 score."""
+    """The lowest 2023 score wanted."""
     score_max: float | None = None
     margin_min: float | None = None
     margin_max: float | None = None
     twin_min: float | None = None
-    """Of the share of the null twin's neurons in the layer with a lower score."""
+    """The lowest share wanted of the null twin's neurons in the layer with a lower score."""
     twin_max: float | None = None
     token: str | None = None
     """One of the neuron's strongest tokens, as it is written or after a space."""
     token_part: bool = False
     """Whether the token may be a part of a strongest token."""
     simulator: str | None = None
-    """Of the headline or of the 2023 score."""
+    """The simulator of the headline or of the 2023 score."""
     rate_min: float | None = None
     """Share of tokens with an activation above 0."""
     rate_max: float | None = None
@@ -76,7 +76,7 @@ class NeuronFilter:
     method: str | None = None
     """The name of the method that made the explanation that is shown first, in any version."""
     author: AuthorKind | None = None
-    """Of the explanation that is shown first."""
+    """The author of the explanation that is shown first."""
     verdict: Verdict | None = None
     """The reviewers' verdict on the explanation that is shown first."""
     in_list: ListReference | None = None

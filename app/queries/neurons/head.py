@@ -49,7 +49,7 @@ class NeuronHead:
     statistics: "NeuronStatistics"
     origin: "NeuronOrigin"
     sorted_by: Annotated[SortedValues, Field(exclude=True)]
-    """Its position in lists, which the page's JSON does not repeat."""
+    """The values by which lists sort it, which the page's JSON does not repeat."""
 
     @property
     def percentile(self) -> float | None:

@@ -295,8 +295,8 @@ def conditions_from(
 def every_neuron(session: Session, *, query: NeuronsQuery, after: str | None, size: int) -> Page[NeuronRow]:
     """``size`` neurons of the whole list after a cursor, with their whole texts: for files of all that match.
 
-    An order among a bounded number of matches is replaced by that of their positions. Raises Invalid for a malformed
-    cursor.
+    Orders that rank only a bounded number of matches, by relevance and by meaning, are replaced by layer and index.
+    Raises Invalid for a malformed cursor.
     """
     if query.sort.key in (SortKey.RELEVANCE, SortKey.MEANING):
         query = replace(query, sort=NeuronSort(SortKey.POSITION, descending=False), near=None)

@@ -51,7 +51,7 @@ class NeuronRow:
     score: float | None
     """The 2023 score."""
     interval: tuple[float, float] | None
-    """Of the 2023 score, 95%."""
+    """The 95% interval of the 2023 score."""
     simulator: str | None
     """Of the headline. Scores of different simulators are not comparable."""
     firing_rate: float | None
@@ -60,7 +60,7 @@ class NeuronRow:
     n_open_flags: int
     n_active_runs: int
     verdict: VerdictLine | None
-    """Of the explanation; None where there is none."""
+    """The verdict line of the explanation; None without an explanation."""
     state: ExplanationState | None
     """What reviewers have made of the explanation; None where nobody has flagged or judged it."""
     found_nothing: bool

@@ -27,7 +27,7 @@ class SimilarNeuron:
     layer: int
     index: int
     explanation: str | None
-    """Its beginning."""
+    """The beginning of its explanation."""
     n_shared: int
     n_all: int
 

@@ -29,7 +29,7 @@ class TrialShown:
     result: TrialResult | None
     error: str | None
     age_seconds: float
-    """Since it was queued."""
+    """Seconds since it was queued."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ class FiringShown:
     result: FiringResult | None
     error: str | None
     age_seconds: float
-    """Since it was queued."""
+    """Seconds since it was queued."""
 
 
 def firing_shown(session: Session, *, trial_id: int, subject_id: int) -> FiringShown:

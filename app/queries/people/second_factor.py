@@ -47,7 +47,7 @@ def sealed_secret(box: SecretBox, secret: str) -> str:
 
 
 def address_of(secret: str, *, name: str) -> str:
-    """What an authenticator reads from a QR code."""
+    """The ``otpauth://`` address that an authenticator app reads from a QR code."""
     return TOTP(secret).provisioning_uri(name=name, issuer_name=ISSUER)
 
 

@@ -35,7 +35,7 @@ class FlagRow:
     score: float | None
     """The 2023 score that represents the explanation."""
     simulator: str | None
-    """Of the 2023 score."""
+    """The simulator of the 2023 score."""
     headline: Headline[FiguresRow] | None
     line: VerdictLine
     """The conclusion from the explanation's headline and doubts."""

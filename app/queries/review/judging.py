@@ -52,7 +52,7 @@ class Judgement:
     confidence: str = Confidence.MEDIUM
     note: str = ""
     detail: dict[str, Any] = field(default_factory=dict)
-    """Of a language model; see ``ReviewVerdict``."""
+    """What a language model said with its verdict; see ``ReviewVerdict``."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", one_of(self.kind, VerdictKind, what="verdict"))

@@ -29,7 +29,7 @@ class BatchOrigin:
     """What a batch was made of."""
 
     title: str = ""
-    """In words."""
+    """The batch in words."""
     filters: str | None = None
     """The query string of the list whose filters chose its neurons; None where they were named."""
 

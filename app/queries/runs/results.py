@@ -29,9 +29,9 @@ class RunResult:
     score: float | None
     """The 2023 score that this very run measured; later scores of the text are on its own page."""
     simulator: str | None
-    """Of the scores."""
+    """The simulator of the scores."""
     headline: Headline[ScoreRow] | None
-    """Of the executed score and what this run measured."""
+    """The headline, out of the executed score and what this run measured."""
     line: VerdictLine
     """What the headline means, with the doubts there are about the text now."""
     state: ExplanationState | None

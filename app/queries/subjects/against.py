@@ -19,13 +19,13 @@ class LayerPairs:
 
     layer: int
     n_explained: int
-    """Explained in both."""
+    """Neurons explained in both subjects."""
     n_same_text: int
-    """Of those, with the same text: what explanations carry over."""
+    """Neurons that have the same explanation in both, word for word."""
     n_scored: int
-    """Of those, with headlines by the same scorer and simulator; only these are compared."""
+    """Of those explained in both, neurons with headlines by the same scorer and simulator; only these are compared."""
     n_higher: int
-    """Of those, higher in the second."""
+    """Compared neurons that score higher in the second subject."""
     difference: Estimate
 
 
@@ -49,7 +49,7 @@ class SubjectsCompared:
     """Whether both were read on the same corpus; else differences may be the corpora's."""
     same_shape: bool
     all: LayerPairs
-    """Of all layers; its ``layer`` is -1."""
+    """The sums over all layers; its ``layer`` is -1."""
     layers: tuple[LayerPairs, ...]
     pairs: tuple[SubjectPair, ...]
     """The pairs that are furthest apart."""

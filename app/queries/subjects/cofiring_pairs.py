@@ -74,9 +74,9 @@ class CofiringCompared:
     n_explained: int
     """Pairs explained on both sides: what can carry over."""
     n_same_text: int
-    """Of those, how many have the same explanation word for word."""
+    """Pairs that have the same explanation, word for word."""
     same_text_interval: Interval | None
-    """Of their share, 95%; None without such pairs."""
+    """The 95% interval of their share; None without such pairs."""
     n_compared: int
     """Pairs explained on both sides with comparable headlines."""
     difference: Estimate

@@ -82,7 +82,7 @@ def store_documents(session: Session, *, corpus_id: int, documents: Iterable[tup
 def store_excerpts(
     session: Session, *, corpus_id: int, tokenizer_id: int, excerpts: Iterable[ExcerptRow]
 ) -> tuple[Int64s, Int64s]:
-    """Add excerpts that are not there yet. Answers their ordinals, ascending, and the ids to them."""
+    """Add excerpts that are not there yet. Returns their ordinals, ascending, and the id of each."""
     session.execute(text("CREATE TEMP TABLE new_excerpt (ordinal int8, document int, position int, token_ids int[])"))
     copy_into(
         session,
@@ -116,7 +116,7 @@ def store_excerpts(
 def store_neurons(
     session: Session, *, subject_id: int, shape: tuple[int, int], rows: Iterable[tuple[Any, ...]]
 ) -> Int64s:
-    """Set the statistics of neurons, adding those that are new. Answers the ids, [layers, neurons].
+    """Set the statistics of neurons, adding those that are new. Returns the ids, [layers, neurons].
 
     A row is (layer, index, then ``STATISTICS`` in order). A neuron keeps its id.
     """

@@ -42,7 +42,7 @@ class Atlas:
 
     subject_id: int
     version: int
-    """Of what pages show, read before it was built."""
+    """The version of the database, read before the atlas was built."""
     file: AtlasFile | None
     """None where the subject has too many neurons to be drawn."""
     layers: tuple[LayerFigures, ...]

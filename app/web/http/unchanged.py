@@ -64,7 +64,7 @@ def limit_validity(state: Any, until: float) -> None:
 
 
 def made_at(state: Any, version: int) -> None:
-    """Note that a page shows what was made at a version: another one's page is never said to be unchanged."""
+    """Note the version that a page was made from: unless it is the request's, the page is never called unchanged."""
     if getattr(state, VERSION, None) != version:
         limit_validity(state, 0)
 
@@ -74,7 +74,7 @@ class PageRequest:
     """What a page is made for: equal requests at one version get equal pages."""
 
     key: bytes
-    """Of all that it depends on beside the database."""
+    """A hash of everything that the page depends on beside the database."""
     path: str
     cookies: Mapping[str, str]
     tags: str
@@ -243,7 +243,7 @@ class _Noting:
     def __init__(self, kept: KeptPages, asked: PageRequest, scope: Scope, send: Send, now: float) -> None:
         self._kept, self._asked, self._scope, self._send, self._now = kept, asked, scope, send, now
         self._headers: tuple[tuple[bytes, bytes], ...] | None = None
-        """Of a page that will be kept, before others add theirs."""
+        """The headers of a page that will be kept, before other middleware adds its own."""
 
     async def run(self, app: ASGIApp, receive: Receive) -> None:
         """Pass the request on."""

@@ -71,9 +71,9 @@ class ConnectionVersions:
         self._connection: psycopg.AsyncConnection[TupleRow] | None = None
         self._opening: asyncio.Task[None] | None = None
         self._coming: list[Waiter] = []
-        """Of requests whose look has not begun."""
+        """Requests whose look at the version has not begun."""
         self._waiting: list[Waiter] = []
-        """Of those whose look is under way."""
+        """Requests whose look at the version is under way."""
         self._limit: asyncio.TimerHandle | None = None
         self._found: int | None = None
         self._silent_until = 0.0

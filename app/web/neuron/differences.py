@@ -21,7 +21,7 @@ class Show(StrEnum):
 
     @property
     def label(self) -> str:
-        """Its name as the page writes it."""
+        """The name that the page shows."""
         return _LABELS[self]
 
 

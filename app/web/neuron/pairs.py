@@ -57,13 +57,13 @@ class PairedExcerpt:
 
     excerpt_id: int
     address: str
-    """Of its numbers."""
+    """The address of the numbers behind the picture."""
     document: str | None
     position: int
     token: str
     around: str
     difference: float | None
-    """Of the two there, each as a share of its own maximum; None where only one is stored."""
+    """The difference of the two activations there, as shares of their maxima; None where only one is stored."""
     strips: tuple[PairedStrip, ...]
     line: Line
 

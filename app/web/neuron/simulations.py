@@ -32,7 +32,7 @@ class SimulatedRow:
     largest_at: int
     """The token on which real and expected activation differ most."""
     largest: float
-    """Their difference there, real minus expected, in the model's units."""
+    """The largest difference on one token, real minus expected, in the model's units."""
     mistakes: dict[Mistake, int]
     """For each kind of mistake in the excerpt the token with the largest difference of that kind."""
 
@@ -147,7 +147,7 @@ def expected_line(source: RowSource, token_ids: Sequence[int], expected: Expecte
 
 
 def numbers(source: RowSource, token_ids: Sequence[int], real: Float32s, expected: Sequence[Expected]) -> Markup:
-    """The numbers of an excerpt as a table; beside one expected number its difference from the real one."""
+    """The numbers of an excerpt as a table; for a single simulation also the differences, real less expected."""
     columns = [NumberColumn("Activation", real, heat_steps(real, source.scale))]
     for each in expected:
         in_units = each.values * np.float32(each.unit)

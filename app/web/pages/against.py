@@ -25,13 +25,13 @@ class MatchedBy(StrEnum):
 
     @property
     def label(self) -> str:
-        """In words."""
+        """The words that the page shows."""
         return {MatchedBy.ADDRESS: "the same layer and index", MatchedBy.COFIRING: "nearest by co-firing"}[self]
 
 
 @dataclass(frozen=True, slots=True)
 class AgainstPage:
-    """A subject beside another one; a choice of others where none is chosen."""
+    """A subject compared with ``second``, or the subjects it can be compared with while ``second`` is None."""
 
     first: SubjectHead
     second: SubjectHead | None

@@ -124,7 +124,7 @@ class BatchesBatch:
     direction: Literal["ascending", "descending"] | None
     """How the runs are sorted by difference now."""
     causes: tuple[CauseCount, ...]
-    """Of the newest failures."""
+    """Why the newest failures failed."""
     runs: tuple[RunRow, ...]
     previous: str | None
     next: str | None

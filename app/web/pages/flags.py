@@ -1,4 +1,4 @@
-"""Flags: doubts about explanations, and reviewers' verdicts."""
+"""Flags that people raised on explanations, and reviewers' verdicts on them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -55,7 +55,7 @@ class ToGoOnWith:
     """What this person did last."""
 
     visits: tuple[Visit, ...]
-    """Of this browser, the newest first."""
+    """The neurons last opened in this browser, the newest first."""
     batch: BatchSummary | None
     """The newest batch that the person has queued."""
     campaigns: tuple[CampaignRow, ...]

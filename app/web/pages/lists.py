@@ -60,10 +60,10 @@ class ListsPage:
 
     own_lists: tuple[ListHead, ...]
     lists: tuple[ListHead, ...]
-    """Of others."""
+    """Other people's lists that are shared."""
     own_searches: tuple[KeptSearch, ...]
     searches: tuple[KeptSearch, ...]
-    """Of others."""
+    """Other people's searches that are shared."""
 
 
 @dataclass(frozen=True, slots=True)

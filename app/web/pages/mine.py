@@ -40,7 +40,7 @@ class MinePage:
 
     @property
     def newest_id(self) -> int:
-        """Of the newest piece of news."""
+        """The id of the newest piece of news."""
         return self.news[0].id if self.news else 0
 
 

@@ -47,7 +47,7 @@ class NeuronLine:
     n_explanations: int
     n_open_flags: int
     note: str | None
-    """Of the list of neurons that the filters name."""
+    """The note in the list of neurons that the filters name."""
     verdict: str | None
     doubts: str | None
     """Their names with spaces between; empty where the explanation has none."""

@@ -57,7 +57,7 @@ class ProvidersPage:
 
 @dataclass(frozen=True, slots=True)
 class ProvidersNew:
-    """The form of a new one."""
+    """The form of a new language model."""
 
     settings: ProviderSettings
     kinds: tuple[ProviderKind, ...]

@@ -70,7 +70,7 @@ class ReviewResult:
     item: ItemTold
     verdicts: tuple[VerdictShown, ...]
     address: str | None
-    """Of the neuron's page, once that reveals nothing that is hidden."""
+    """The address of the neuron's page; None while it would reveal what is hidden from reviewers."""
     methods: tuple[MethodChoice, ...]
     """With which the viewer may queue the neuron again, where the explanation was rejected."""
     standing: ShownStanding | None

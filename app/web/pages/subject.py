@@ -67,7 +67,7 @@ class SubjectPage:
     matches: Matches
     rows: tuple[NeuronRow, ...]
     simulators: tuple[str, ...]
-    """Of the scores that are shown, and the selected one."""
+    """The simulators of the rows shown and of the filter."""
     previous: str | None
     next: str | None
     columns: dict[SortKey, SortColumn]
@@ -201,7 +201,7 @@ def _doubt_address(doubt: Doubt, address: str, request: ListRequest) -> str:
 
 
 def _twin_layers(session: Session, subject: SubjectHead, rows: Sequence[NeuronRow]) -> tuple[TwinLayer, ...]:
-    """Of the kind and simulator of the first row that has a headline."""
+    """The null twin's layers, with scores of the kind and simulator of the first row that has a headline."""
     kinds = ((row.headline_kind, row.simulator) for row in rows if row.headline is not None)
     kind, simulator = next(kinds, (None, None))
     if subject.twin is None or kind is None:

@@ -25,7 +25,7 @@ class TokenRow:
     """A token, with the neurons that have it among their strongest."""
 
     token: str
-    """As text; a half of a character is written as ``\\\\xe2``."""
+    """The token as text; half of a character is written as ``\\\\xe2``."""
     n_neurons: int
     address: str | None
     """The list of these neurons; None where there are none, or where no text names the token."""

@@ -63,7 +63,7 @@ class Frame:
     json_path: str | None
     version: str
     slug: str | None
-    """Of the subject that the page is about."""
+    """The subject that the page is about, by its name in addresses; None on pages about no single subject."""
     url: str
     """The page's whole address, for paper."""
     origin: str
@@ -150,7 +150,7 @@ class View:
         self._visit: Visit | None = None
 
     def remember(self, visit: Visit) -> None:
-        """Let the browser remember a neuron that is shown. Fragments, JSON and what programs read are no visits."""
+        """Let the browser remember the neuron shown. Fragments, JSON and requests by programs are not visits."""
         if self.viewer is None or not self.viewer.by_program:
             self._visit = visit
 

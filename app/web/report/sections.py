@@ -19,7 +19,7 @@ class Identity:
     title: str
     version: int
     date: datetime | None
-    """Of the campaign's newest event."""
+    """The time of the campaign's newest event."""
     is_final: bool
     """Whether the campaign has ended."""
     signatories: str | None

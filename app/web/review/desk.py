@@ -74,12 +74,12 @@ class ReviewItem:
     others: tuple[str, ...]
     """Other explanations of the neuron, shuffled; empty until the text is shown."""
     flags: tuple[FlagRow, ...]
-    """Where the campaign is not blind."""
+    """The flags on the explanation, where the campaign is not blind."""
     address: str | None
-    """Of the neuron's page, where the campaign is not blind."""
+    """The address of the neuron's page; None where the campaign is blind."""
     previous: str | None
     next: str | None
-    """Of the neighbouring neurons, where the campaign is not blind."""
+    """Addresses of the neighbouring neurons' pages, where the campaign is not blind."""
     kinds: tuple[VerdictKind, ...]
     confidences: tuple[Confidence, ...]
     typed: Typed
