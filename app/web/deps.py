@@ -47,7 +47,7 @@ EMBED = "embed"
 """The field of an address by which another site's frame requests a page."""
 HOST_PREFIX = "__Host-"
 """Browsers take such a cookie over HTTPS alone, and from no other host of the same domain."""
-APPENDED = ("utm_", "fbclid", "gclid", "mc_")
+APPENDED = ("utm_", "fbclid", "gclid", "dclid", "gbraid", "wbraid", "msclkid", "mc_", "igsh", "srsltid", "yclid")
 """Beginnings of fields that other sites append to the links on them."""
 
 

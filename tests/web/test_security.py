@@ -256,7 +256,16 @@ def test_a_field_that_a_page_does_not_read_is_not_ignored(client: TestClient, ad
     assert client.get(address).status_code == 422
 
 
-@pytest.mark.parametrize("address", ["/?utm_source=x", "/flags?state=open&fbclid=1", "/methods?gclid=2&utm_medium=y"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/?utm_source=x",
+        "/?igshid=y",
+        "/methods?msclkid=3&srsltid=z",
+        "/flags?state=open&fbclid=1",
+        "/methods?gclid=2&utm_medium=y",
+    ],
+)
 def test_what_other_sites_append_to_links_is_passed_over(client: TestClient, address: str) -> None:
     assert client.get(address).status_code == 200
 
