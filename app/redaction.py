@@ -4,6 +4,7 @@ Whoever reads a key calls ``keep_secret``; whatever leaves the process (a row, a
 passes ``redacted``. Both work by value, so that it does not matter which library wrote the text.
 """
 
+import base64
 import html
 import json
 import re
@@ -29,15 +30,20 @@ class _Forms:
     def __init__(self, secrets: Iterable[str]) -> None:
         matching = {form: _matching(form, anywhere=is_distinctive(s)) for s in secrets for form in _forms(s)}
         self._forms = sorted(matching, key=len, reverse=True)
+        self._folded = sorted({form.casefold() for form in matching})
         self._pattern = re.compile("|".join(matching[form] for form in self._forms))
 
     def removed_from(self, text: str) -> str:
-        # The search for plain texts first: a pattern of many alternatives takes seconds for a megabyte.
-        return self._pattern.sub(REPLACEMENT, text) if any(form in text for form in self._forms) else text
+        return self._pattern.sub(REPLACEMENT, text) if self._may_be_in(text) else text
 
     def removed_from_json(self, value: Any) -> Any:
         text = json.dumps(value, ensure_ascii=False, default=str)
-        return self._walked(value) if any(form in text for form in self._forms) else value
+        return self._walked(value) if self._may_be_in(text) else value
+
+    def _may_be_in(self, text: str) -> bool:
+        # The search for plain texts first: a pattern of many alternatives takes seconds for a megabyte.
+        folded = text.casefold()
+        return any(form in folded for form in self._folded)
 
     def _walked(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -52,9 +58,9 @@ class _Forms:
 class Secrets:
     """Values that are to be removed from texts. Safe to use from several threads.
 
-    Distinctive ones are removed anywhere. Endpoints without keys are configured with words such as ``EMPTY``:
-    these are removed where they are whole words, and not at all where a caller passes
-    ``words=False``, because an answer may be about that very word.
+    Distinctive ones are removed anywhere, in upper or lower case, in base64 and in hexadecimal too. Endpoints without
+    keys are configured with words such as ``EMPTY``: these are removed where they are whole words, and not at all where
+    a caller passes ``words=False``, because an answer may be about that very word.
     """
 
     def __init__(self) -> None:
@@ -87,7 +93,7 @@ def is_distinctive(secret: str) -> bool:
 
 
 def _matching(form: str, *, anywhere: bool) -> str:
-    return re.escape(form) if anywhere else rf"(?<![A-Za-z0-9]){re.escape(form)}(?![A-Za-z0-9])"
+    return f"(?i:{re.escape(form)})" if anywhere else rf"(?<![A-Za-z0-9]){re.escape(form)}(?![A-Za-z0-9])"
 
 
 def _forms(secret: str) -> set[str]:
@@ -97,7 +103,18 @@ def _forms(secret: str) -> set[str]:
     found = {secret, html.escape(secret), html.escape(secret, quote=False)}
     for _ in range(2):
         found |= {form for known in found for form in _escaped(known)}
-    return found | {quote(secret, safe="", errors="replace")}
+    encoded = _encoded(secret.encode(errors="replace")) if is_distinctive(secret) else ()
+    return found | {quote(secret, safe="", errors="replace"), *encoded}
+
+
+def _encoded(secret: bytes) -> Iterator[str]:
+    """The secret in hexadecimal, and the characters of base64 that it alone decides, wherever in a text it begins."""
+    yield secret.hex()
+    for before in range(3):
+        first, last = -(-before * 8 // 6), (before + len(secret)) * 8 // 6
+        padded = bytes(before) + secret
+        yield base64.b64encode(padded).decode()[first:last]
+        yield base64.urlsafe_b64encode(padded).decode()[first:last]
 
 
 def _escaped(text: str) -> Iterator[str]:

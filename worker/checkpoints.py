@@ -35,6 +35,7 @@ HUB_IGNORED = ("*/*", "consolidated*")
 """Copies of the weights in another layout."""
 POOLER = "pooler."
 MOST_NAMED = 3
+NOT_NAMED = "method not named"
 
 # What transformers raises on files that a stranger has written. Not Exception: a fault of ours is to be seen.
 _UNREADABLE = (
@@ -95,13 +96,16 @@ def read_config(folder: Path) -> Any:
     try:
         config = _from_folder(AutoConfig, folder)
     except CheckpointError:
-        if "auto_map" in json_object(folder / "config.json"):
+        written = json_object(folder / "config.json")
+        if "auto_map" in written:
             raise CheckpointError(
                 f"{folder.name} needs Python code from its own repository, which is never run here. Use a checkpoint "
                 "of an architecture that transformers has."
             ) from None
+        # The library reads no configuration whose account of quantising is not an object.
+        _refuse_quantised(folder, written, written.get("text_config"))
         raise
-    _refuse_quantised(folder, config)
+    _refuse_quantised(folder, vars(config), vars(config.get_text_config()))
     return config
 
 
@@ -187,16 +191,23 @@ def _described(folder: Path) -> Iterator[None]:
         raise CheckpointError(f"{folder.name}: {reason_of(error)}") from error
 
 
-def _refuse_quantised(folder: Path, config: Any) -> None:
-    for part in (config, config.get_text_config()):
+def _refuse_quantised(folder: Path, *configs: Any) -> None:
+    for values in configs:
         for name in ("quantization_config", "compression_config"):
-            found = getattr(part, name, None)
+            found = values.get(name) if isinstance(values, dict) else None
             if found is not None:
-                values = found if isinstance(found, dict) else vars(found) if hasattr(found, "__dict__") else {}
                 raise CheckpointError(
-                    f"{folder.name} is quantised ({values.get('quant_method') or 'method not named'}), so its weights "
+                    f"{folder.name} is quantised ({_quantised_by(found)}), so its weights "
                     "are not those that were trained. Use the checkpoint in float32, bfloat16 or float16."
                 )
+
+
+def _quantised_by(found: Any) -> str:
+    """What a checkpoint says of how it is quantised, in a few words."""
+    if isinstance(found, list):
+        return ", ".join(dict.fromkeys(_quantised_by(part) for part in found)) or NOT_NAMED
+    values = found if isinstance(found, dict) else vars(found) if hasattr(found, "__dict__") else {}
+    return str(values.get("quant_method") or (found if isinstance(found, str) else "") or NOT_NAMED)
 
 
 def _other_shapes(folder: Path, found: Iterable[tuple[str, Sequence[int], Sequence[int]]]) -> str:

@@ -1,8 +1,10 @@
+import base64
 import html
 import json
 import logging
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 import structlog
@@ -39,6 +41,24 @@ def test_a_secret_is_removed_in_every_spelling_that_libraries_use(text: str) -> 
     shown = redacted(text)
     assert "[key]" in shown
     assert "q7" not in shown
+
+
+@pytest.mark.parametrize("name", ["", "a", "me", "you"])
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode, bytes.hex, bytes.upper, bytes.lower])
+def test_a_secret_is_removed_however_an_endpoint_encodes_it(encode: Callable[[bytes], bytes | str], name: str) -> None:
+    """Basic authentication has a name before the key, which shifts every character of base64."""
+    encoded = encode(f"{name}:{SECRET}:end".encode())
+    text = encoded if isinstance(encoded, str) else encoded.decode()
+    shown = redacted(f"401: got {text}")
+    assert "[key]" in shown
+    assert len(shown) < len("401: got [key]") + len(text) / 2
+    assert "[key]" in redacted_json({"message": text})["message"]
+
+
+def test_a_placeholder_is_removed_in_its_own_case_alone() -> None:
+    secrets = Secrets()
+    secrets.keep("EMPTY")
+    assert secrets.redacted("EMPTY, the list is empty") == "[key], the list is empty"
 
 
 def test_a_secret_is_removed_from_json_names_included() -> None:

@@ -130,6 +130,22 @@ def test_quantised_weights_are_refused_in_a_sentence(tmp_path: Path, quantised: 
         read(change_config(save_model(tmp_path, "llama"), quantization_config=quantised))
 
 
+@pytest.mark.parametrize(
+    ("quantised", "method"),
+    [
+        ([{"quant_method": "gptq"}, {"quant_method": "gptq"}, {"quant_method": "awq"}], "gptq, awq"),
+        ([], "method not named"),
+        ("awq", "awq"),
+        (4, "method not named"),
+    ],
+)
+def test_a_malformed_account_of_quantising_is_refused_with_what_it_names(
+    tmp_path: Path, quantised: object, method: str
+) -> None:
+    with pytest.raises(CheckpointError, match=rf"is quantised \({method}\).*float32"):
+        read(change_config(save_model(tmp_path, "llama"), quantization_config=quantised))
+
+
 @pytest.mark.parametrize("values", [{"intermediate_size": 20}, {"vocab_size": 99}, {"hidden_size": 32}])
 def test_sizes_that_do_not_fit_the_weights_are_named(tmp_path: Path, values: dict[str, int]) -> None:
     with pytest.raises(CheckpointError, match=r"config\.json does not fit \d+ of the weights: .* is \[\d+, \d+\], not"):
