@@ -122,3 +122,14 @@ share.addEventListener("click", async () => {
 
 // 6. htmx takes a page over some time after it is there: a form that a key sends before then would load a whole page.
 htmx.process(document.body);
+
+// A choice made before then has changed nothing yet.
+function isChanged(select) {
+  const asSent = [...select.options].findIndex((option) => option.defaultSelected);
+  return select.selectedIndex !== Math.max(asSent, 0);
+}
+
+for (const form of document.querySelectorAll('form[hx-trigger*="change"]')) {
+  const chosen = [...form.elements].find((field) => field.matches("select") && isChanged(field));
+  chosen?.dispatchEvent(new Event("change", { bubbles: true }));
+}

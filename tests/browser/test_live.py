@@ -1,9 +1,10 @@
 """Pages that change by themselves: updates that rest, focus that stays, words that say what was done."""
 
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Page, Request, expect
+from playwright.sync_api import Page, Request, Route, expect
 from sqlalchemy import func, select, text, update
 
 from app.db import transaction
@@ -152,6 +153,19 @@ def test_what_a_press_did_is_said_in_a_region_that_stays_and_focus_is_kept(open_
     page.locator("#sort-score").click()
     page.wait_for_url("**sort=-score**")
     expect(said).to_contain_text("neurons match")
+
+
+@pytest.mark.parametrize(("address", "value"), [(f"/{SLUG}", "explained"), ("/flags", "resolved")])
+def test_a_choice_made_before_the_scripts_have_come_counts(open_page: OpenPage, address: str, value: str) -> None:
+    page = open_page("alice", **WIDE)
+    held: list[Route] = []
+    page.route("**/vendor/htmx.min.js*", lambda route: held.append(route))
+    page.goto(address, wait_until="commit")
+    page.get_by_label("State", exact=True).select_option(value)
+    assert f"state={value}" not in page.url
+    for route in held:
+        route.continue_()
+    expect(page).to_have_url(re.compile(f"state={value}"))
 
 
 def test_what_was_flagged_and_settled_is_said_where_it_was_done(open_page: OpenPage) -> None:

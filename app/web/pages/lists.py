@@ -60,10 +60,10 @@ class ListsPage:
 
     own_lists: tuple[ListHead, ...]
     lists: tuple[ListHead, ...]
-    """Other people's lists that are shared."""
+    """Other people's lists."""
     own_searches: tuple[KeptSearch, ...]
     searches: tuple[KeptSearch, ...]
-    """Other people's searches that are shared."""
+    """Other people's searches."""
 
 
 @dataclass(frozen=True, slots=True)
