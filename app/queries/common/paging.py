@@ -1,4 +1,4 @@
-"""Pages of a list by keyset: the next page starts after the last row shown, so deep pages are not slower."""
+"""Pages of a list by keyset: the next page starts after the last row shown, so a deep page reads no more rows."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -73,8 +73,8 @@ _SKIPPED = "SELECT {what} FROM review_skip AS skip WHERE skip.item_id = slot.ite
 
 
 def _take_statement(*, scope: str, skipped: str, order: str) -> Any:
-    words = {"slots": SlotState, "kinds": SlotKind, "unsettled": _UNSETTLED}
-    return text(_TAKE.format(now=_NOW, scope=scope, skipped=skipped, order=order, taken=_TAKEN, **words))
+    parts = {"now": _NOW, "scope": scope, "skipped": skipped, "order": order, "taken": _TAKEN, "unsettled": _UNSETTLED}
+    return text(_TAKE.format(**parts, slots=SlotState, kinds=SlotKind))
 
 
 _IN_CAMPAIGN = "slot.campaign_id = :campaign_id"
