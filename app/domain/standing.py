@@ -6,7 +6,7 @@ The best of several scores on the same few records flatters what it is chosen fo
 order alone: a run's candidate by its method's own order, a score by its age, a text by its age.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -33,6 +33,10 @@ SCORE_2023 = ScoreName("correlation", TOP_AND_RANDOM)
 
 MARGIN_2023 = ScoreName("correlation_margin", TOP_AND_RANDOM)
 """The 2023 score less that of the token table on the same excerpts."""
+
+
+FIRST_CANDIDATE = 0
+"""The rank of the candidate that speaks for its run: the one that the method preferred before anything was scored."""
 
 
 class NamedScore(Protocol):
@@ -83,8 +87,13 @@ def standing_score(scores: Sequence[S], name: ScoreName, *, made_by_method: bool
 
 
 def speaks_for_its_run(text: AuthoredText) -> bool:
-    """Whether it is its run's first candidate, which the method preferred before anything was scored."""
-    return text.rank == 0
+    """Whether it is its run's first candidate."""
+    return text.rank == FIRST_CANDIDATE
+
+
+def simulator_of_most(n_scored: Mapping[str | None, int]) -> str | None:
+    """The simulator whose scores represent a method: the one with most neurons; of equals the first by name."""
+    return max(sorted(n_scored, key=str), key=lambda name: n_scored[name], default=None)
 
 
 def standing_texts(texts: Iterable[T], is_scored: Callable[[T], bool]) -> list[T]:

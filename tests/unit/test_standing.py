@@ -3,7 +3,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.standing import SCORE_2023, ScoreName, shown_first, standing_score, standing_texts
+from app.domain.standing import SCORE_2023, ScoreName, shown_first, simulator_of_most, standing_score, standing_texts
 
 DETECTION = ScoreName("detection", "top_and_random")
 
@@ -125,3 +125,9 @@ def test_no_number_of_repetitions_changes_what_is_shown(found: list[Text], n: in
         return
     repeated = [Text(2000 + i, before.method_id, 0, before.collection_id, 0.99) for i in range(n)]
     assert shown_first([*found, *repeated], is_scored) == before
+
+
+def test_a_method_is_represented_by_the_simulator_of_most_neurons_whatever_they_score() -> None:
+    assert simulator_of_most({"b": 3, "a": 3, "c": 1}) == "a"
+    assert simulator_of_most({None: 2, "a": 1}) is None
+    assert simulator_of_most({}) is None

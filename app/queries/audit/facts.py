@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.review import ItemSource, ItemState
 from app.domain.sites import Site
-from app.domain.standing import SCORE_2023
+from app.domain.standing import FIRST_CANDIDATE, SCORE_2023
 from app.domain.work import WorkStatus
 from app.models import (
     CampaignVersion,
@@ -345,7 +345,7 @@ def _ranked(neurons: Any) -> Any:
     columns = (Explanation.neuron_id, Explanation.method_id, Explanation.collection_id, Explanation.run_id)
     return (
         select(*columns, Explanation.text, value.label("value"))
-        .where(Explanation.neuron_id.in_(neurons), Explanation.run_id.is_not(None), Explanation.rank == 0)
+        .where(Explanation.neuron_id.in_(neurons), Explanation.run_id.is_not(None), Explanation.rank == FIRST_CANDIDATE)
         .subquery()
     )
 

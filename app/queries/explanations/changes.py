@@ -9,6 +9,7 @@ from sqlalchemy import text as sql
 from sqlalchemy.orm import Session, aliased
 
 from app.domain.changes import Change, ScoredText, compared
+from app.domain.standing import FIRST_CANDIDATE
 from app.domain.work import WorkStatus
 from app.models import Explanation, Run, RunChange
 from app.queries.common.prepared import PreparedSelect
@@ -38,7 +39,7 @@ ENDED_RUNS = PreparedSelect(
         func.coalesce(RunChange.is_copy, literal_column("false")).label("is_copy"),
     )
     .select_from(Run)
-    .outerjoin(_made, (_made.run_id == Run.id) & (_made.rank == literal_column("0")))
+    .outerjoin(_made, (_made.run_id == Run.id) & (_made.rank == literal_column(str(FIRST_CANDIDATE))))
     .outerjoin(RunChange, RunChange.run_id == Run.id)
     .where(
         Run.neuron_id == any_(bindparam("neuron_ids", type_=ARRAY(BigInteger))),

@@ -12,6 +12,7 @@ from app.domain.activations import NORMALISED_MAXIMUM, pack_activations
 from app.domain.arrays import Float32s
 from app.domain.authors import AuthorKind
 from app.domain.results import ExplanationResult, ScoreResult, SimulationResult
+from app.domain.standing import FIRST_CANDIDATE
 from app.models import Explanation, Run, Score, Simulation
 from app.queries.common.prepared import PreparedWrite, one_round_trip
 
@@ -88,7 +89,7 @@ def same_text(session: Session, *, neuron_id: int, text: str, author: Author) ->
             Explanation.neuron_id == neuron_id,
             Explanation.method_id == author.method_id,
             Explanation.collection_id.is_not_distinct_from(author.collection_id),
-            Explanation.rank == 0,
+            Explanation.rank == FIRST_CANDIDATE,
             Explanation.text == text,
         )
         .order_by(Explanation.id)

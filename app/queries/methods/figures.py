@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from app.domain.means import mean_of_sums
 from app.domain.methods import simulator_name
 from app.domain.scores import Estimate
+from app.domain.standing import simulator_of_most
 from app.domain.work import WorkStatus
 from app.errors import NotFound
 from app.models import Batch, CallCount, Method, MethodCount, RunCount
@@ -239,9 +240,8 @@ def _score_figures(is_whole_corpus: bool, simulator: str | None, own: _Neurons) 
 
 
 def _whole_corpus(neurons: _Groups) -> ScoreFigures:
-    """By the simulator with most neurons; of two with as many, by the first one's name."""
     found = {simulator: own for (kind, simulator), own in neurons.items() if kind and own.n_scored}
-    simulator = max(sorted(found, key=str), key=lambda name: found[name].n_scored, default=None)
+    simulator = simulator_of_most({name: own.n_scored for name, own in found.items()})
     return _score_figures(True, simulator, found.get(simulator, _Neurons()))
 
 

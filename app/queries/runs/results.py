@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, aliased
 
 from app.domain.explanation_states import ExplanationState
 from app.domain.headlines import Headline, headline_of
-from app.domain.standing import SCORE_2023, standing_score
+from app.domain.standing import FIRST_CANDIDATE, SCORE_2023, standing_score
 from app.domain.verdict_lines import VerdictLine, verdict_line
 from app.domain.work import WorkStatus
 from app.models import Explanation, Run, RunChange
@@ -52,7 +52,9 @@ _CANDIDATE = aliased(Explanation)
 
 def with_texts(runs: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
     """Runs with ``measured_by``, ``explanation_id`` and ``text`` of what represents each that has succeeded."""
-    first = select(_CANDIDATE.id).where(_CANDIDATE.run_id == Run.id, _CANDIDATE.rank == 0).scalar_subquery()
+    first = (
+        select(_CANDIDATE.id).where(_CANDIDATE.run_id == Run.id, _CANDIDATE.rank == FIRST_CANDIDATE).scalar_subquery()
+    )
     text_id = func.coalesce(Run.explanation_id, first, RunChange.explanation_id)
     succeeded = Run.status == literal_column(repr(str(WorkStatus.SUCCEEDED)))
     # What is given again was measured by the run that gave it first.
