@@ -8,7 +8,7 @@ from alembic import op
 from procrastinate.schema import SchemaManager
 from sqlalchemy.dialects import postgresql
 
-revision = "20261127b"
+revision = "20261127c"
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -1143,6 +1143,14 @@ def create_tables() -> None:
     )
     op.create_index("ix_neuron_score", "neuron", ["subject_id", "current_score", "id"], unique=False)
     op.create_index("ix_neuron_search", "neuron", ["search"], unique=False, postgresql_using="gin")
+    op.create_index(
+        "ix_neuron_search_sample",
+        "neuron",
+        ["search"],
+        unique=False,
+        postgresql_using="gin",
+        postgresql_where=sa.text("id % 17 = 0"),
+    )
     op.create_index("ix_neuron_twin_percentile", "neuron", ["subject_id", "twin_percentile", "id"], unique=False)
     op.create_index(
         "ix_neuron_unexplained",

@@ -13,7 +13,7 @@ from app.cli.main import cli
 from app.db import make_engine
 from app.schema import check_schema, downgrade, migrate
 
-SCHEMA = ("20261127b", "673f54dbffe0873b463892cda8f971d9621fe128882eae6bf5232ad611ede5f3")
+SCHEMA = ("20261127c", "ad99e92b9306f156f17b3e9f3bcd6a51ed773f1fd7467f084bdf6745d98c45a4")
 """The revision and the SHA-256 of its file."""
 
 

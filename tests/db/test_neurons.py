@@ -13,7 +13,8 @@ from app.errors import Invalid, NotFound
 from app.models import Batch, Neuron, Run, Subject
 from app.queries.common.paging import Page
 from app.queries.neurons.filters import NeuronFilter
-from app.queries.neurons.listing import Matches, NeuronsQuery, count_neurons, neurons_page
+from app.queries.neurons.listing import NeuronsQuery, count_neurons, neurons_page
+from app.queries.neurons.matches import Matches
 from app.queries.neurons.order import OF_MATCHES, NeuronSort, SortKey
 from app.queries.neurons.rows import NeuronRow
 from app.queries.neurons.search_words import has_search_words

@@ -182,7 +182,7 @@ def test_over_all_subjects_every_match_is_drawn(session: Session, subject: Subje
 @pytest.fixture
 def two(session: Session, make: Make, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
     """Two subjects of eight addresses each, whose matches are more than are counted, and a null twin."""
-    monkeypatch.setattr("app.queries.neurons.listing.COUNT_BOUND", 2)
+    monkeypatch.setattr("app.queries.neurons.matches.COUNT_BOUND", 2)
     subjects = [make.subject(slug, n_layers=2, neurons_per_layer=4) for slug in ("one", "two", "twin")]
     subjects[2].null_twin_of_id = subjects[0].id
     places = [(subject.id, layer, index) for subject in subjects for layer in range(2) for index in range(1, 4)]

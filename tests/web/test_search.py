@@ -39,6 +39,21 @@ def test_one_subject_is_searched_alone(client: TestClient, subject: Subject, con
     assert client.get("/search?words=x&subject=nothing").status_code == 404
 
 
+@pytest.mark.parametrize("sort", ["", "&sort=-score"])
+def test_a_search_that_ranks_a_part_says_so(
+    client: TestClient, make: Make, subject: Subject, context: Context, monkeypatch: pytest.MonkeyPatch, sort: str
+) -> None:
+    for module in ("matches", "listing"):
+        monkeypatch.setattr(f"app.queries.neurons.{module}.MANY_SAMPLED", 2)
+    for index in range(3, 50):  # of 34 neurons in turn two are in the sample
+        make.explained(make.neuron(subject, index=index), "a dog sat")
+    html = client.get(f"/search?words=dog{sort}").text
+    assert "<b>1,000+</b>" in html
+    assert ("another word or filter narrows the search" in html) is not bool(sort)
+    assert len(context().rows) == 47 if sort else len(context().rows) in {2, 3}
+    assert "narrows the search" not in client.get("/search?words=cat").text
+
+
 def test_without_words_the_page_shows_what_was_looked_at_lately(
     client: TestClient, subject: Subject, context: Context
 ) -> None:

@@ -13,7 +13,8 @@ from app.domain.neurons import NeuronState
 from app.domain.review import ItemSource
 from app.models import Explanation, ExplanationDoubt, Method, Neuron, ReviewItem, Run
 from app.queries.neurons.filters import filter_conditions, planned_by_value
-from app.queries.neurons.listing import COUNT_BOUND, Matches, NeuronsQuery
+from app.queries.neurons.listing import NeuronsQuery
+from app.queries.neurons.matches import COUNT_BOUND, Matches
 from app.queries.runs.active import found_nothing
 
 MOST_VALUES = 50

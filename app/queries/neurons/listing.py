@@ -7,11 +7,12 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    ScalarSelect,
+    CompoundSelect,
     Select,
     and_,
     func,
     literal,
+    not_,
     or_,
     select,
     true,
@@ -28,6 +29,14 @@ from app.queries.neurons.filters import (
     NeuronFilter,
     filter_conditions,
     planned_by_value,
+)
+from app.queries.neurons.matches import (
+    MANY_SAMPLED,
+    Matches,
+    bound_of,
+    number_of,
+    number_of_matches,
+    up_to,
 )
 from app.queries.neurons.meaning import MOST_NEAREST, distance, planned_by_nearness, similarity, with_embeddings
 from app.queries.neurons.order import (
@@ -46,28 +55,19 @@ from app.queries.neurons.order import (
     whole_order,
 )
 from app.queries.neurons.rows import LISTED_COLUMNS, NeuronRow, marked_text, whole_rows
-from app.queries.neurons.search_words import relevance
+from app.queries.neurons.search_words import SAMPLED, relevance
 
-COUNT_BOUND = 10_000
-"""Matches are counted up to here; beyond it a list shows "10,000+"."""
-SEARCH_COUNT_BOUND = 1_000
-"""The same for searches, where every match costs a look at its row."""
-
-MOST_RANKED = 5_000
-"""Matches among which a search ranks: each costs a look at its words. No list of neurons is longer."""
+MOST_SAMPLED = 1_000
+"""Most matches of the sample that are ranked: each costs a look at its words."""
+MOST_RANKED = 2_000
+"""Most matches that are ranked in a search that has few in the sample."""
+MOST_COMPARED = 5_000
+"""Up to so many matches, each is compared by meaning; beyond, an index finds the nearest."""
 FEW = 2_000
 """Up to so many matches, a list is found whole and then sorted: some milliseconds, whatever the planner expects."""
 _IN_LIST = ListedNeuron.__table__.c
 _LISTED: SortColumns = {"listed": _IN_LIST.position, "id": _IN_LIST.neuron_id}
 """The columns of a list's own order, both of the table whose index has it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Matches:
-    """How many neurons match: exactly, or at least so many."""
-
-    number: int
-    exact: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,9 @@ def counted_page(
     Invalid for a malformed cursor.
     """
     with planned(session, query):
-        matches = _counted(session, query, bound_of(query))
+        matches = up_to(
+            session.scalar(select(number_of_matches(query.subject_id, query.filter))) or 0, bound_of(query.filter)
+        )
         found = _rows_of_page(session, query, size, after, before, few=are_few(matches, query))
     return matches, _page(session, query, size, found, after=after, before=before)
 
@@ -153,28 +155,10 @@ def _page(
 
 def count_neurons(session: Session, *, query: NeuronsQuery, bound: int | None = None) -> Matches:
     """How many neurons match, exactly up to ``bound``."""
-    with planned_by_value(session, query.filter):
-        return _counted(session, query, bound_of(query) if bound is None else bound)
-
-
-def _counted(session: Session, query: NeuronsQuery, bound: int) -> Matches:
+    bound = bound_of(query.filter) if bound is None else bound
     matching = select(literal(1)).select_from(Neuron).where(*filter_conditions(query.subject_id, query.filter))
-    return up_to(session.scalar(select(number_of(matching, bound))) or 0, bound)
-
-
-def number_of(statement: Select[Any], bound: int) -> ScalarSelect[int]:
-    """The number of a statement's rows, counted up to one more than a bound."""
-    return select(func.count()).select_from(statement.limit(bound + 1).subquery()).scalar_subquery()
-
-
-def up_to(number: int, bound: int) -> Matches:
-    """So many matches, of which no more than a bound were counted."""
-    return Matches(min(number, bound), exact=number <= bound)
-
-
-def bound_of(query: NeuronsQuery) -> int:
-    """Up to how many matches of a query are counted."""
-    return SEARCH_COUNT_BOUND if query.filter.words else COUNT_BOUND
+    with planned_by_value(session, query.filter):
+        return up_to(session.scalar(select(number_of(matching, bound))) or 0, bound)
 
 
 def source_of(query: NeuronsQuery, *, few: bool) -> Source:
@@ -193,10 +177,22 @@ def source_of(query: NeuronsQuery, *, few: bool) -> Source:
         return Source(query, chosen, Neuron.__table__.c, is_found_first=False)
     if query.near is not None and not few:
         chosen = chosen.order_by(distance(query.near)).limit(MOST_NEAREST)
-    elif is_ranked:
-        chosen = chosen.limit(MOST_RANKED)
-    found = chosen.cte("found").prefix_with("MATERIALIZED")
+    elif is_ranked and not few:
+        return _found_first(query, _sampled(chosen) if query.filter.words else chosen.limit(MOST_RANKED))
+    return _found_first(query, chosen)
+
+
+def _found_first(query: NeuronsQuery, matching: Select[Any] | CompoundSelect[Any]) -> Source:
+    found = matching.cte("found").prefix_with("MATERIALIZED")
     return Source(query, select(found), found.c, is_found_first=True)
+
+
+def _sampled(matching: Select[Any]) -> CompoundSelect[Any]:
+    """The matches of the sample where they are many, or else the first of all."""
+    sampled = matching.where(SAMPLED).limit(MOST_SAMPLED).cte("sampled").prefix_with("MATERIALIZED")
+    are_many = select(func.count()).select_from(sampled).scalar_subquery() >= MANY_SAMPLED
+    every = matching.limit(MOST_RANKED).subquery()
+    return union_all(select(sampled).where(are_many), select(every).where(not_(are_many)))
 
 
 def _marking(source: Source) -> Source:
@@ -218,7 +214,7 @@ def planned(session: Session, query: NeuronsQuery) -> Iterator[None]:
 
 def are_few(matches: Matches, query: NeuronsQuery) -> bool:
     """Whether all matches are read before they are sorted. By meaning that is exact, and an index only nearly so."""
-    return matches.exact and matches.number <= (FEW if query.near is None else MOST_RANKED)
+    return matches.exact and matches.number <= (FEW if query.near is None else MOST_COMPARED)
 
 
 def chosen_neurons(query: NeuronsQuery, *, required: bool = True) -> Select[Any]:

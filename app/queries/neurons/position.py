@@ -11,21 +11,17 @@ from sqlalchemy.orm import Session
 from app.models import ListedNeuron, Neuron
 from app.queries.neurons.filters import EVERY_NEURON, filter_conditions
 from app.queries.neurons.listing import (
-    COUNT_BOUND,
-    Matches,
     NeuronsQuery,
     Source,
     are_few,
-    bound_of,
     chosen_neurons,
     conditions_from,
     is_in_list_order,
-    number_of,
     planned,
     reading,
     source_of,
-    up_to,
 )
+from app.queries.neurons.matches import COUNT_BOUND, Matches, bound_of, number_of, number_of_matches, up_to
 from app.queries.neurons.order import OF_MATCHES, SortCursor, SortedValues, cursor_of, parse_cursor
 
 
@@ -100,20 +96,19 @@ def _neighbours(source: Source, start: SortCursor) -> Select[Any]:
 
 def _counts(source: Source, start: SortCursor, neuron_id: int) -> Select[int, int, bool]:
     """How many neurons of a list come before a cursor, how many it has, and whether a neuron is in it."""
-    query, bound = source.query, bound_of(source.query)
-    conditions = filter_conditions(query.subject_id, query.filter)
+    query = source.query
     before: Sequence[ColumnElement[int]] = [
         func.coalesce(number_of(source.statement.where(condition), COUNT_BOUND), 0)
         for _, condition in conditions_from(source, start, backwards=True)
     ]
-    matching = number_of(select(literal(1)).select_from(Neuron).where(*conditions), bound)
-    is_listed = select(Neuron.id).where(Neuron.id == neuron_id, *conditions).exists()
+    is_listed = select(Neuron.id).where(Neuron.id == neuron_id, *filter_conditions(query.subject_id, query.filter))
     n_before = reduce(lambda total, own: total + own, before)
-    return select(n_before.label("n_before"), matching.label("n_matches"), is_listed.label("is_listed"))
+    n_matches = number_of_matches(query.subject_id, query.filter)
+    return select(n_before.label("n_before"), n_matches.label("n_matches"), is_listed.exists().label("is_listed"))
 
 
 def _numbers(row: Any, query: NeuronsQuery) -> PositionInList:
-    matches = up_to(row.n_matches, bound_of(query))
+    matches = up_to(row.n_matches, bound_of(query.filter))
     return PositionInList(None, None, up_to(row.n_before, COUNT_BOUND), matches, row.is_listed)
 
 

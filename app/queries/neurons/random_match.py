@@ -11,10 +11,12 @@ from sqlalchemy import ColumnElement, Select, select, tuple_
 from sqlalchemy.orm import Session
 
 from app.models import Neuron, Subject
-from app.queries.neurons import listing
+from app.queries.neurons import matches as bounds
 from app.queries.neurons.filters import filter_conditions, planned_by_value
-from app.queries.neurons.listing import MOST_RANKED, NeuronsQuery, count_neurons
+from app.queries.neurons.listing import NeuronsQuery, count_neurons
 
+MOST_OF_WORDS = 5_000
+"""Matches of a search for words among which one is drawn."""
 Draw = Callable[[int], int]
 """Returns a number from 0 to below its argument."""
 
@@ -31,11 +33,11 @@ class RandomMatch:
 def random_match(session: Session, *, query: NeuronsQuery, draw: Draw = secrets.randbelow) -> RandomMatch | None:
     """A random neuron that matches; None where none does. At most four queries, each over a bounded number of rows.
 
-    Up to ``COUNT_BOUND`` matches are equally likely. In a search for words with more than ``MOST_RANKED``, it is one of
-    the first so many. Else it is the first match from a random neuron on, so that one after a gap is likelier; where
+    Up to ``COUNT_BOUND`` matches are equally likely. In a search for words with more than ``MOST_OF_WORDS``, it is one
+    of the first so many. Else it is the first match from a random neuron on, so that one after a gap is likelier; where
     the gap is longer than ``COUNT_BOUND`` neurons, one of the first ``COUNT_BOUND`` matches.
     """
-    matches = count_neurons(session, query=query, bound=MOST_RANKED if query.filter.words else None)
+    matches = count_neurons(session, query=query, bound=MOST_OF_WORDS if query.filter.words else None)
     if not matches.number:
         return None
     conditions = filter_conditions(query.subject_id, query.filter)
@@ -82,5 +84,5 @@ def _near(found: Select[int, int, int], start: RandomMatch, layer: int | None) -
     window = select(Neuron.id).where(Neuron.subject_id == start.subject_id, here >= (start.layer, start.index))
     if layer is not None:
         window = window.where(Neuron.layer == layer)
-    window = window.order_by(Neuron.layer, Neuron.index).limit(listing.COUNT_BOUND)
+    window = window.order_by(Neuron.layer, Neuron.index).limit(bounds.COUNT_BOUND)
     return found.where(Neuron.id.in_(window)).order_by(Neuron.layer, Neuron.index).limit(1)

@@ -9,9 +9,12 @@ from sqlalchemy.orm import Session
 
 from app.domain.searches import SearchGroup, parse_search
 from app.models import Neuron
+from app.models.subjects import SAMPLED_NEURONS
 
 ENGLISH: ColumnElement[str] = literal_column("'english'::regconfig")
 _SIMPLE: ColumnElement[str] = literal_column("'simple'::regconfig")
+SAMPLED: ColumnElement[bool] = literal_column(SAMPLED_NEURONS)
+"""Whether a neuron is one of the sample that answers searches with thousands of matches; see ADR 0067."""
 
 
 def search_query(words: str) -> ColumnElement[Any]:

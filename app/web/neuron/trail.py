@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.bounds import LONGEST_FILTERS
 from app.queries.neurons.head import NeuronHead
-from app.queries.neurons.listing import Matches
+from app.queries.neurons.matches import Matches
 from app.queries.neurons.position import Neighbour, position_in_list
 from app.queries.neurons.titles import filter_title
 from app.settings import Settings

@@ -18,7 +18,8 @@ from app.queries.embeddings.lookup import nearness
 from app.queries.embeddings.source import embedding_source
 from app.queries.neurons.facets import facets_of
 from app.queries.neurons.filters import NeuronFilter
-from app.queries.neurons.listing import Matches, NeuronsQuery, counted_page
+from app.queries.neurons.listing import NeuronsQuery, counted_page
+from app.queries.neurons.matches import Matches
 from app.queries.neurons.order import SortKey
 from app.queries.neurons.random_match import random_match
 from app.queries.neurons.rows import NeuronRow

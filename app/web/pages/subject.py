@@ -15,7 +15,8 @@ from app.errors import NotFound
 from app.formats.tables import TableFormat
 from app.queries.lists.kept import ListHead
 from app.queries.lists.page import list_frame
-from app.queries.neurons.listing import Matches, NeuronsQuery, counted_page
+from app.queries.neurons.listing import NeuronsQuery, counted_page
+from app.queries.neurons.matches import Matches
 from app.queries.neurons.order import NeuronSort, SortKey
 from app.queries.neurons.random_match import random_match
 from app.queries.neurons.rows import NeuronRow
