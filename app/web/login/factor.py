@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import segno
 from fastapi import Request
 from sqlalchemy.orm import Session
 
@@ -26,6 +25,8 @@ class QrCode:
 
 def qr_code(text: str) -> QrCode:
     """The QR code of a text."""
+    import segno  # of this page alone: 3 MB of every process
+
     rows = list(segno.make(text, error="m", micro=False).matrix)
     marks = [
         f"M{x + QUIET_ZONE} {y + QUIET_ZONE}h1v1h-1z"

@@ -13,7 +13,6 @@ from app.web.http.conditional import file_response
 from app.web.http.routing import PageRouter
 from app.web.neuron.address import ROUTE, Head
 from app.web.neuron.claim import NeuronClaim, claim_of
-from app.web.rendering.preview import Preview, preview_png
 
 router = PageRouter()
 
@@ -22,6 +21,8 @@ router = PageRouter()
 @router.head(f"{ROUTE}/preview.png", include_in_schema=False)
 def preview(session: DbSession, request: Request, head: Head) -> Response:
     """The neuron's address, what is claimed of it, and how that scores."""
+    from app.web.rendering.preview import Preview, preview_png  # Pillow, of this page alone: 2 MB of every process
+
     claim = claim_of(head, neuron_explanations(session, neuron_id=head.id), None)
     text = claim.shown.text if claim.shown else "Not explained yet."
     content = preview_png(Preview(f"{head.subject}  {head.layer}/{head.index}", text, _score(claim)))
