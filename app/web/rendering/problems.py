@@ -52,9 +52,9 @@ ADVICE = {
 }
 
 
-FOR_PROGRAMS = (".json", ".bin")
+FOR_PROGRAMS = (".json", ".bin", "/health")
 API = "/api/"
-"""Ends of addresses whose problems are JSON: scripts read them."""
+"""Ends and beginnings of addresses whose problems are JSON: programs read them."""
 
 
 @dataclass(frozen=True, slots=True)
