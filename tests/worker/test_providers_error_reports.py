@@ -165,6 +165,12 @@ def test_a_body_nested_beyond_reason_is_read_to_a_depth() -> None:
         ({"choices": []}, False),
         ({"error": "x", "choices": [1]}, True),
         ({"detail": "Not Found"}, True),
+        ({"success": False, "code": 500, "msg": "404 NOT_FOUND"}, True),
+        ({"choices": None, "base_resp": {"status_code": 1004, "status_msg": "login fail"}}, True),
+        ({"choices": [], "message": "no capacity"}, True),
+        ({"choices": [1], "base_resp": {"status_code": 0, "status_msg": "success"}}, False),
+        ({"model": "m", "message": {"role": "assistant", "content": "hi"}}, False),
+        ({"object": "list", "data": [{"embedding": [1.0]}], "model": "m"}, False),
         ({"type": "error", "error": {}}, True),
     ],
 )

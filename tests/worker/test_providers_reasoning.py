@@ -26,6 +26,12 @@ ANSWER = '{"explanation": "the digit 7"}'
         "<think>one</think><think>two</think>",
         "The template opened them {7}.</think>\n",
         "<think>so</think><answer>",
+        "<think>so <think>again {7}</think> and {8}</think>\n",
+        "<think>\n<think>\nso</think>",
+        '<thinking mode="deep">so {7}</thinking>',
+        "<|think|>so {7}<|/think|>",
+        "<|inner_prefix|>so {7}<|inner_suffix|>",
+        "<unused94>thought\nso {7}<unused95>",
     ],
 )
 def test_thoughts_before_an_answer_are_taken_off(before: str) -> None:
@@ -36,10 +42,12 @@ def test_thoughts_before_an_answer_are_taken_off(before: str) -> None:
 @pytest.mark.parametrize("after", ["</answer>", "<|END_RESPONSE|>", "<|return|>", "\n</response>\n"])
 def test_a_mark_that_closes_the_answer_is_taken_off(after: str) -> None:
     assert parted(f"<think>so</think>{ANSWER}{after}").answer.strip() == ANSWER
+    channel = "<|channel|>analysis<|message|>so<|end|><|start|>assistant<|channel|>final<|message|>"
+    assert parted(f"{channel}words about cats{after}").answer.strip() == "words about cats"
 
 
 @pytest.mark.parametrize(
-    "text", ["<think>and so on", "<think>a</think><think>b", "[THINK]", "<|channel|>analysis<|message|>x"]
+    "text", ["<think>and so on", "<think>a</think><think>b", "[THINK]", "<|channel|>analysis<|message|>x", "<unused94>thought\nx"]
 )
 def test_thoughts_that_never_end_leave_no_answer(text: str) -> None:
     thinking = parted(text)

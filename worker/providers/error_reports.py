@@ -147,7 +147,7 @@ def is_error_report(body: Mapping[str, Any]) -> bool:
         return bool(found.message) or found.status is not None
     if error:
         return True
-    return "choices" not in body and any(body.get(name) for name in ("detail", "message", "errors", "error_msg"))
+    return not body.get("choices") and bool(error_report_of(body).message)
 
 
 def title_of_page(text: str) -> str | None:

@@ -2,7 +2,8 @@
 
 Servers that know a model's marks return reasoning apart; the others leave them in the text. Known are
 ``<think>`` and its relatives (DeepSeek, Qwen, Phi, EXAONE, Hunyuan), ``[THINK]`` (Magistral), ``◁think▷``
-(Kimi), ``<seed:think>`` (Seed), ``<|START_THINKING|>`` (Command), and the analysis channel of gpt-oss.
+(Kimi), ``<seed:think>`` (Seed), ``<|START_THINKING|>`` (Command), ``<|inner_prefix|>`` (Apertus), ``<unused94>``
+(MedGemma), and the analysis channel of gpt-oss.
 """
 
 import re
@@ -13,12 +14,14 @@ CUT_SHORT_IN_REASONING = "the reply was cut short in the model's reasoning: it n
 
 _WORD = r"(?:seed:)?(?:think|thinking|thought|thoughts|reasoning|reflection|analysis|scratchpad)"
 _OPENING = re.compile(
-    rf"<{_WORD}>|\[THINK\]|◁think▷|<\|START_THINKING\|>|<\|begin_of_thought\|>"
+    rf"<{_WORD}(?:\s[^<>]*)?>|<\|{_WORD}\|>|\[THINK\]|◁think▷|<\|START_THINKING\|>|<\|begin_of_thought\|>"
+    r"|<\|inner_prefix\|>|<unused94>"
     r"|(?:<\|start\|>assistant)?<\|channel\|>(?:analysis|commentary)(?:[^<]*)<\|message\|>",
     re.IGNORECASE,
 )
 _CLOSING = re.compile(
-    rf"</{_WORD}>|\[/THINK\]|◁/think▷|<\|END_THINKING\|>|<\|end_of_thought\|>|<\|end\|>",
+    rf"</{_WORD}>|<\|/{_WORD}\|>|\[/THINK\]|◁/think▷|<\|END_THINKING\|>|<\|end_of_thought\|>|<\|end\|>"
+    r"|<\|inner_suffix\|>|<unused95>",
     re.IGNORECASE,
 )
 _AROUND_ANSWER = re.compile(
@@ -50,9 +53,12 @@ def parted(text: str) -> Thinking:
             return Thinking("".join([*reasoning, inner]), "", is_open=True)
         reasoning.append(inner[: closing.start()])
         rest = inner[closing.end() :]
+        if _OPENING.search(reasoning[-1]):  # a mark inside another
+            before, rest = _closed_only(rest)
+            reasoning.append(before)
     if not reasoning:
-        before, after = _closed_only(text)
-        reasoning, rest = ([before] if before else []), after
+        before, rest = _closed_only(text)
+        reasoning = [before] if before else []
     return Thinking("".join(reasoning), _AROUND_ANSWER.sub("", rest) if rest.lstrip()[:1] == "<" or reasoning else rest)
 
 
