@@ -47,7 +47,14 @@ def test_a_mark_that_closes_the_answer_is_taken_off(after: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["<think>and so on", "<think>a</think><think>b", "[THINK]", "<|channel|>analysis<|message|>x", "<unused94>thought\nx"]
+    "text",
+    [
+        "<think>and so on",
+        "<think>a</think><think>b",
+        "[THINK]",
+        "<|channel|>analysis<|message|>x",
+        "<unused94>thought\nx",
+    ],
 )
 def test_thoughts_that_never_end_leave_no_answer(text: str) -> None:
     thinking = parted(text)

@@ -81,9 +81,12 @@ _STATUS_OF = tuple(
 _OUT_OF_CREDIT = re.compile(
     r"insufficient[_ -](?:quota|balance|funds|credit)|exceeded your current quota|billing[_ -]hard[_ -]limit"
     r"|billing[_ -]not[_ -]active|credit balance is too low|out of credits|access[_ -]terminated|payment required"
-    r"|account[_ -](?:deactivated|disabled|suspended)",
+    r"|account[_ -](?:deactivated|disabled|suspended)|spend(?:ing)?[_ -](?:limit|cap)\b|used all available credits"
+    r"|credits? (?:is|are|has been|have been) (?:depleted|exhausted|used up)|ran out of credits?|out of credit\b",
     re.IGNORECASE,
 )
+_PASSES = re.compile(r"(?:retry|try again) (?:in|after) \d", re.IGNORECASE)
+"""A quota of a minute or a day, which some vendors report in the words of a quota that is used up."""
 _FILTERED = re.compile(
     r"content[_ -]?filter|content[_ -]?policy|content[_ -]management[_ -]policy|responsible[_ -]?ai"
     r"|moderation|usage[_ -]polic|flagged[_ -]|\bflagged\b|data[_ -]?inspection[_ -]?failed|content exists risk"
@@ -105,7 +108,7 @@ _NOT_IMPLEMENTED = 501
 def failure_kind_of(status: int, report: ErrorReport) -> FailureKind:
     """What an error with this HTTP status (300..599) means for the next attempt."""
     searched = " ".join((*report.codes, report.message))
-    if _OUT_OF_CREDIT.search(searched) or status == 402:
+    if status == 402 or (_OUT_OF_CREDIT.search(searched) and not _PASSES.search(searched)):
         return FailureKind.PERMANENT
     if status in _STATUSES_OF_FILTERS and _FILTERED.search(searched):
         return FailureKind.FILTERED
@@ -152,7 +155,8 @@ def is_error_report(body: Mapping[str, Any]) -> bool:
 
 def title_of_page(text: str) -> str | None:
     """`` titled "..."`` of a web page, empty where it has no title; None for what is no web page."""
-    if not re.match(r"\s*<(?:!doctype|html|head|body|\?xml|h1|title|center)\b", text, re.IGNORECASE):
+    begins = r"\s*(?:<\?xml[^>]*>\s*)?<(?:!doctype\s+html|html|head|body|h1|title|center)\b"
+    if not re.match(begins, text, re.IGNORECASE):
         return None
     title = re.search(r"<(title|h1)[^>]*>(.*?)</\1>", text[:20_000], re.IGNORECASE | re.DOTALL)
     words = "" if title is None else one_line(html.unescape(re.sub(r"<[^>]*>", " ", title[2])))
