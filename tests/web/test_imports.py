@@ -176,6 +176,16 @@ def test_what_cannot_be_imported_is_refused_by_the_form(
     assert session.scalars(select(Task)).all() == []
 
 
+def test_the_first_subject_to_export_is_no_null_twin(
+    client: TestClient, make: Make, log_in_as: LogIn, context: Context
+) -> None:
+    subject = make.subject("own")
+    make.subject("twin").null_twin_of_id = subject.id
+    log_in_as("charlie")
+    client.get("/imports")
+    assert [each.slug for each in context().subjects] == ["own", "twin"]
+
+
 def test_an_export_is_queued_and_its_file_served(
     client: TestClient, make: Make, settings: Settings, session: Any, log_in_as: LogIn
 ) -> None:

@@ -53,8 +53,9 @@ class SubjectName:
 
 
 def subject_names(session: Session) -> tuple[SubjectName, ...]:
-    """All subjects, the newest first."""
-    rows = session.execute(select(Subject.id, Subject.slug, Subject.name).order_by(Subject.id.desc()))
+    """All subjects, the newest first, null twins last."""
+    is_twin = Subject.null_twin_of_id.is_not(None)
+    rows = session.execute(select(Subject.id, Subject.slug, Subject.name).order_by(is_twin, Subject.id.desc()))
     found = rows.all()
     uses = Counter(row.name for row in found)
     return tuple(
