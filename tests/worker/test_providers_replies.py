@@ -88,6 +88,7 @@ def test_odd_book_keeping_never_costs_an_answer(server: LlmServer, provider: Ope
         ({"prompt_tokens": 7, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 50}}, Usage(7, 7, 3)),
         ({"prompt_tokens": 7, "completion_tokens": 3, "prompt_cache_hit_tokens": 5}, Usage(7, 5, 3)),
         ({"input_tokens": 7, "output_tokens": 3, "input_tokens_details": {"cached_tokens": 5}}, Usage(7, 5, 3)),
+        ({"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}, None),
         ({"prompt_tokens": 7}, None),
         ({"prompt_tokens": 7, "total_tokens": 3}, None),
         ({}, None),
@@ -95,6 +96,15 @@ def test_odd_book_keeping_never_costs_an_answer(server: LlmServer, provider: Ope
 )
 def test_token_counts_are_read_in_the_spellings_of_servers(usage: Any, read: Usage | None) -> None:
     assert usage_of(usage) == read
+
+
+@pytest.mark.parametrize("counts", [(0, 0), (0, 9), (9, 0)])
+def test_a_server_that_counts_nothing_has_no_counts(
+    server: LlmServer, provider: OpenAICompatible, counts: tuple[int, int]
+) -> None:
+    server.script.append(Edited(with_usage({"prompt_tokens": counts[0], "completion_tokens": counts[1]})))
+    (reply,) = provider.chat([asks()])
+    assert (reply.text, reply.usage) == ("words about cats", None)
 
 
 @given(st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers()))

@@ -124,6 +124,8 @@ def _chat_reply(request: ChatRequest, choice: Mapping[str, Any], model: str | No
     given, reasoning = _contents(message)
     thinking = parted(given)
     reasoning += thinking.reasoning
+    if usage is not None and not usage.tokens_out and (thinking.answer or reasoning):
+        usage = None  # a server that does not count what it writes
     finish = (_name_or_none(choice.get("finish_reason")) or "").lower()
     alternatives = chat_alternatives(request, choice.get("logprobs"))
 
@@ -180,7 +182,10 @@ def _name_or_none(value: object) -> str | None:
 
 
 def usage_of(usage: object) -> Usage | None:
-    """Token counts in the spellings that servers use; None unless both what went in and what came out is known."""
+    """Token counts in the spellings that servers use; None unless both what went in and what came out is known.
+
+    No request is without tokens: a server that counts none of it does not count.
+    """
     if not isinstance(usage, Mapping):
         return None
     tokens_in = _first_count(usage, "prompt_tokens", "input_tokens")
@@ -190,7 +195,7 @@ def usage_of(usage: object) -> Usage | None:
         tokens_in = total - tokens_out
     if tokens_out is None and tokens_in is not None and total is not None and total >= tokens_in:
         tokens_out = total - tokens_in
-    if tokens_in is None or tokens_out is None:
+    if not tokens_in or tokens_out is None:
         return None
     cached = _first_count(usage, "prompt_cache_hit_tokens")
     for name in ("prompt_tokens_details", "input_tokens_details"):
