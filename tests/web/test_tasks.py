@@ -1,3 +1,4 @@
+import re
 import uuid
 
 import pytest
@@ -76,10 +77,13 @@ def test_a_running_task_is_a_fragment_that_looks_again_until_it_has_ended(
     assert running.lstrip().startswith('<section id="_task"')
     assert "read neurons" in running
     assert f'hx-get="/tasks/{task_id}"' in running
-    finish(make.session, lease=lease, result={"n_checked": 5})
+    result = {"n_checked": 5, "is_complete": True, "import_id": 77, "bytes": 3_000, "notes": ["cut"]}
+    finish(make.session, lease=lease, result=result)
     ended = client.get(f"/tasks/{task_id}", headers=HTMX).text
     assert "hx-trigger" not in ended
-    assert context().result == {"n_checked": 5}
+    assert context().result == result
+    facts = re.findall(r"<dt>\s*(.*?)\s*</dt>\s*<dd\s*>\s*(.*?)\s*</dd>", ended)[:3]
+    assert facts == [("Bytes", "3 kB"), ("Checked", "5"), ("Complete", "yes")]
     assert f'href="/tiny?check={task_id}"' in ended
 
 

@@ -42,6 +42,11 @@ def words(name: str) -> str:
     return name.replace("_", " ")
 
 
+def result_name(name: str) -> str:
+    """``n_checked`` as ``Checked``, ``is_complete`` as ``Complete``: a stored result's names on the page of its task."""
+    return capitalize_first(words(name.removeprefix("n_").removeprefix("is_")))
+
+
 def pretty_json(value: object) -> str:
     """A stored mapping as indented JSON, in stored order; lists of numbers are on one line."""
     text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
@@ -78,4 +83,5 @@ def filters_of(language: Language) -> dict[str, Callable[..., Any]]:
         "token_chips": token_chips,
         "took": written.took,
         "words": words,
+        "result_name": result_name,
     }
