@@ -16,8 +16,11 @@ def web_search(words: str) -> str:
 
 MOST_PREFIXES = 8
 """In one search: each reads all words that begin so."""
+MOST_EXCLUDED = 16
+"""Words of one search that are excluded even where they are common ones."""
 SHORTEST_PREFIX = 2
 _PART = re.compile(r'-?"[^"]*"?|\S+')
+_EXCLUDED = re.compile(r"-([^\W_]+)")
 _PREFIX = re.compile(rf"(-?)([^\W_]{{{SHORTEST_PREFIX},}})\*")
 
 
@@ -36,6 +39,8 @@ class SearchGroup:
 
     words: str
     prefixes: tuple[Prefix, ...] = ()
+    excluded: tuple[str, ...] = ()
+    """Words that the text must not have, apart from those that ``words`` excludes."""
 
 
 def parse_search(words: str) -> tuple[SearchGroup, ...]:
@@ -43,19 +48,24 @@ def parse_search(words: str) -> tuple[SearchGroup, ...]:
 
     A word that ends in ``*`` is the beginning of a word; ``-`` before it excludes it. Quotations are left as they are.
     """
-    groups: list[tuple[list[str], list[Prefix]]] = [([], [])]
-    n_prefixes = 0
+    groups: list[tuple[list[str], list[Prefix], list[str]]] = [([], [], [])]
+    n_prefixes, n_excluded = 0, 0
     for part in _PART.findall(words):
         found = _PREFIX.fullmatch(part)
         if part.lower() == "or":
-            groups.append(([], []))
+            groups.append(([], [], []))
         elif found and n_prefixes < MOST_PREFIXES:
             n_prefixes += 1
             groups[-1][1].append(Prefix(found[2].lower(), bool(found[1])))
+        elif (excluded := _EXCLUDED.fullmatch(part)) and n_excluded < MOST_EXCLUDED:
+            n_excluded += 1
+            groups[-1][2].append(excluded[1])
         else:
             groups[-1][0].append(part)
     return tuple(
-        SearchGroup(web_search(" ".join(own)), tuple(prefixes)) for own, prefixes in groups if own or prefixes
+        SearchGroup(web_search(" ".join(own)), tuple(prefixes), tuple(excluded))
+        for own, prefixes, excluded in groups
+        if own or prefixes or excluded
     ) or (SearchGroup(""),)
 
 

@@ -50,6 +50,13 @@ def found(session: Session, subject_id: int | None, words: str, sort: NeuronSort
         ("th*", [3]),
         ("cat -sit*", [3]),
         ("zebra*", []),
+        ("the", [3]),
+        ("an or a", [2, 4]),
+        ('"the cat"', [3, 4]),
+        ("cat -the", [4]),
+        ("cat -a", [3]),
+        ("error -an", [1]),
+        ("-the cat or -an errors", [1, 4]),
     ],
 )
 def test_words_phrases_beginnings_and_exclusions_are_found(
@@ -97,6 +104,15 @@ def test_a_neuron_knows_its_position_among_the_best_matches(session: Session, su
     assert not position_in_list(session, query=query, neuron_id=unlisted.id).is_listed
 
 
+def test_common_words_are_marked_where_they_are_all_that_is_searched(session: Session, subject: Subject) -> None:
+    query = NeuronsQuery(subject.id, NeuronFilter(words="an or the"), BY_POSITION)
+    marked = [row.marked for row in neurons_page(session, query=query, size=9).rows]
+    assert marked == [
+        f"{HIT}an{HIT_END} error, or {HIT}an{HIT_END} exception",
+        f"{HIT}the{HIT_END} cat sat",
+    ]
+
+
 def test_beginnings_are_marked_although_stems_differ(session: Session, subject: Subject) -> None:
     query = NeuronsQuery(subject.id, NeuronFilter(words="exceptiona* error"), BY_POSITION)
     (row,) = neurons_page(session, query=query, size=9).rows
@@ -117,7 +133,7 @@ def test_what_is_only_excluded_cannot_be_found_by_an_index(session: Session, sub
     assert why_unsearchable(session, words="cat -dog") is None
     assert why_unsearchable(session, words="-dog") is Unsearchable.ONLY_EXCLUDES
     assert why_unsearchable(session, words="-do*") is Unsearchable.ONLY_EXCLUDES
-    assert why_unsearchable(session, words="the ()") is Unsearchable.EMPTY
+    assert why_unsearchable(session, words="! ()") is Unsearchable.EMPTY
     assert has_search_words(session, words="-dog")
 
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.searches import MOST_PREFIXES, Prefix, SearchGroup, mark_prefixes, parse_search
+from app.domain.searches import MOST_EXCLUDED, MOST_PREFIXES, Prefix, SearchGroup, mark_prefixes, parse_search
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,9 @@ from app.domain.searches import MOST_PREFIXES, Prefix, SearchGroup, mark_prefixe
         ('never "closed or', (SearchGroup('never "closed or'),)),
         ("a* ** *x", (SearchGroup("a* ** *x"),)),
         ("it's* x:* (y*)", (SearchGroup("it's* x:* (y*)"),)),
+        ("import -from", (SearchGroup("import", excluded=("from",)),)),
+        ("-a or -b c -d", (SearchGroup("", excluded=("a",)), SearchGroup("c", excluded=("b", "d")))),
+        ("-well-known -é", (SearchGroup("-well-known", excluded=("é",)),)),
         ("été*", (SearchGroup("", (Prefix("été"),)),)),
     ],
 )
@@ -29,6 +32,11 @@ def test_a_search_is_read_as_groups_of_words_and_beginnings(words: str, groups: 
 @given(st.text(alphabet='ab*-" or|&!:()\\', max_size=80))
 def test_no_search_has_more_beginnings_than_are_read(words: str) -> None:
     assert sum(len(group.prefixes) for group in parse_search(words)) <= MOST_PREFIXES
+
+
+def test_what_is_excluded_beyond_a_bound_stays_with_the_words() -> None:
+    (group,) = parse_search("cat " + "-dog " * (MOST_EXCLUDED + 2))
+    assert (group.words, group.excluded) == ("cat -dog -dog", ("dog",) * MOST_EXCLUDED)
 
 
 @pytest.mark.parametrize(

@@ -107,10 +107,10 @@ def test_the_twin_says_the_same(client: TestClient, subject: Subject) -> None:
     assert twin["matches"] == {"number": 1, "exact": True}
 
 
-def test_a_search_for_common_words_gets_advice(client: TestClient, subject: Subject, context: Context) -> None:
-    answer = client.get("/tiny?words=the")
+def test_a_search_for_punctuation_gets_advice(client: TestClient, subject: Subject, context: Context) -> None:
+    answer = client.get("/tiny?words=!")
     assert answer.status_code == 200
-    assert "only common words" in answer.text
+    assert "only punctuation" in answer.text
 
 
 def test_a_subject_without_neurons_says_when_they_come(client: TestClient, make: Make) -> None:

@@ -16,7 +16,7 @@ from app.queries.common.prepared import one_statement
 from app.queries.explanations.headlines import ShownStanding, send_standings
 from app.queries.lists.entries import ENTRIES, ListEntry
 from app.queries.neurons.filters import ListReference
-from app.queries.neurons.search_words import ENGLISH, search_query
+from app.queries.neurons.search_words import search_language, search_query
 from app.queries.runs.active import RUNS_OF_NEURONS, RunsOfNeuron
 
 TEXT_SHOWN = 400
@@ -100,7 +100,7 @@ def marked_text(text: ColumnElement[Any], words: str) -> ColumnElement[Any]:
     It is expensive, so that the database computes it last, for the rows of the page alone.
     """
     shown = func.translate(func.left(text, TEXT_SHOWN), HIT + HIT_END, "")
-    return func.ts_headline(ENGLISH, shown, search_query(words), _HEADLINE).label("marked")
+    return func.ts_headline(search_language(words), shown, search_query(words), _HEADLINE).label("marked")
 
 
 def whole_rows(

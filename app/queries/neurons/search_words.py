@@ -4,10 +4,10 @@ from enum import StrEnum
 from functools import reduce
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, literal_column, select
+from sqlalchemy import ColumnElement, case, func, literal_column, select
 from sqlalchemy.orm import Session
 
-from app.domain.searches import SearchGroup, parse_search
+from app.domain.searches import SearchGroup, parse_search, web_search
 from app.models import Neuron
 from app.models.subjects import SAMPLED_NEURONS
 
@@ -23,8 +23,13 @@ def search_query(words: str) -> ColumnElement[Any]:
     return reduce(lambda found, other: found.op("||")(other), groups)
 
 
+def search_language(words: str) -> ColumnElement[str]:
+    """The language in which hits are marked: none where a search has only words that are common in English."""
+    return case((func.numnode(func.websearch_to_tsquery(ENGLISH, web_search(words))) == 0, _SIMPLE), else_=ENGLISH)
+
+
 def has_search_words(session: Session, *, words: str) -> bool:
-    """Whether a search has anything to look for: not only common words and punctuation."""
+    """Whether a search has anything to look for: not only punctuation."""
     return (session.scalar(select(func.numnode(search_query(words)))) or 0) > 0
 
 
@@ -32,7 +37,7 @@ class Unsearchable(StrEnum):
     """Why an index cannot find what a search wants."""
 
     EMPTY = "empty"
-    """It has only common words and punctuation."""
+    """It has only punctuation."""
     ONLY_EXCLUDES = "only_excludes"
 
 
@@ -55,8 +60,19 @@ def relevance(words: str) -> ColumnElement[Any]:
 
 
 def _group(group: SearchGroup) -> ColumnElement[Any]:
-    parts = [func.websearch_to_tsquery(ENGLISH, group.words)] if group.words or not group.prefixes else []
+    parts: list[ColumnElement[Any]] = [func.tsquery_not(_words(word)) for word in group.excluded]
+    if group.words or not (group.prefixes or group.excluded):
+        parts.insert(0, _words(group.words))
     for prefix in group.prefixes:
         begins = func.to_tsquery(_SIMPLE, f"{prefix.letters}:*")
         parts.append(func.tsquery_not(begins) if prefix.is_excluded else begins)
     return reduce(lambda found, other: found.op("&&")(other), parts)
+
+
+def _words(words: str) -> ColumnElement[Any]:
+    """Words by their stems. English leaves out its most common words; where these are all there is, they are searched.
+
+    Explanations quote them as tokens: "from", "if", "not".
+    """
+    stems = func.websearch_to_tsquery(ENGLISH, words)
+    return case((func.numnode(stems) == 0, func.websearch_to_tsquery(_SIMPLE, words)), else_=stems)

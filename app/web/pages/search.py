@@ -55,9 +55,8 @@ ORDERS = {
     "score": "Worst 2023 score first",
 }
 HINTS = {
-    Unsearchable.EMPTY: "The search has only common words and punctuation. Add a more specific word.",
-    Unsearchable.ONLY_EXCLUDES: "Beside what is excluded the search has no words, or common ones alone. Add a more"
-    " specific word that explanations should have.",
+    Unsearchable.EMPTY: "The search has only punctuation. Add a word.",
+    Unsearchable.ONLY_EXCLUDES: "Beside what is excluded the search has no words. Add one that texts should have.",
 }
 SubjectField = Annotated[str, Query(max_length=LONGEST_SLUG, description="Slug of the only subject to search")]
 

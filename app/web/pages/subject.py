@@ -219,5 +219,5 @@ def _hint(session: Session, subject: SubjectHead, request: ListRequest) -> str |
     if layer is not None and layer >= subject.n_layers:
         return f"There is no layer {layer}: {subject.name} has layers 0 to {subject.n_layers - 1}."
     if words is not None and not has_search_words(session, words=words):
-        return "The search has only common words and punctuation. Add a more specific word."
+        return "The search has only punctuation. Add a word."
     return None

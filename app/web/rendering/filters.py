@@ -43,7 +43,7 @@ def words(name: str) -> str:
 
 
 def result_name(name: str) -> str:
-    """``n_checked`` as ``Checked``, ``is_complete`` as ``Complete``: a stored result's names on the page of its task."""
+    """``n_checked`` as ``Checked``, ``is_complete`` as ``Complete``: a name of a task's stored result."""
     return capitalize_first(words(name.removeprefix("n_").removeprefix("is_")))
 
 
