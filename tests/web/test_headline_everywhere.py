@@ -3,6 +3,7 @@
 It is explained by a run, then estimated for the whole corpus, then executed; each time another score speaks.
 """
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -204,3 +205,34 @@ def test_it_is_what_is_kept_with_the_neuron(make: Make, told: Told) -> None:
     neuron = make.session.get_one(Neuron, told.run.neuron_id)
     assert neuron.current_score == told.old
     assert neuron.headline_score == (None if told.kind == "score_2023" else told.value)
+
+
+def test_2023_scores_of_two_simulators_are_told_apart_beside_executed_headlines_of_one(
+    client: TestClient, make: Make, context: Context
+) -> None:
+    subject = make.subject()
+    own = {0: "structured", 1: "structured+linear"}
+    for index, simulator in own.items():
+        explanation_id = make.explained(make.neuron(subject, index=index), '" import"', simulator=simulator)
+        _execute(make, subject, explanation_id)
+    html = client.get("/tiny?sort=-score").text
+    assert "2023 scores of different simulators are shown" in html
+    assert (context().simulators, context().mixed) == (("lexical", *own.values()), ("score",))
+    assert {row.index: (row.simulator, row.score_simulator) for row in context().rows} == {
+        index: ("lexical", simulator) for index, simulator in own.items()
+    }
+    for simulator in own.values():
+        assert f"<small>{simulator}</small>" in html
+    for address in ("/tiny/neurons.jsonl", "/api/subjects/tiny/neurons"):
+        lines = [json.loads(line) for line in client.get(address).text.splitlines()]
+        assert {x["index"]: (x["whole_corpus_simulator"], x["score_2023_simulator"]) for x in lines} == {
+            index: ("lexical", simulator) for index, simulator in own.items()
+        }
+    assert "2023 scores of different" not in client.get("/tiny?sort=-score&simulator=structured").text
+    for query, n in {
+        "": 2,
+        "&headline_min=-1": 2,
+        "&score_min=0.2": 0,
+        "&score_min=0.2&headline_min=-1": 2,
+    }.items():
+        assert len(client.get(f"/tiny.json?simulator=lexical{query}").json()["rows"]) == n, query

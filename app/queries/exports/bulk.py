@@ -40,12 +40,12 @@ class BulkNeuron:
     """The explanation that is shown first."""
     explanation: str | None
     whole_corpus_score: float | None
+    whole_corpus_simulator: str | None
     precision: float | None
     recall: float | None
     margin_over_token_table: float | None
     score_2023: float | None
-    simulator: str | None
-    """The simulator of the 2023 score."""
+    score_2023_simulator: str | None
     n_explanations: int
     n_open_flags: int
     n_doubts: int
@@ -108,8 +108,8 @@ ReadChunk: TypeAlias = Callable[..., Chunk]
 _NEURONS = select(
     Neuron.id, Neuron.layer, Neuron.index, Neuron.mean, Neuron.variance, Neuron.skewness, Neuron.kurtosis, Neuron.min,
     Neuron.max, Neuron.firing_rate, Neuron.current_explanation_id, Neuron.current_text, Neuron.headline_score,
-    Neuron.headline_precision, Neuron.headline_recall, Neuron.headline_margin, Neuron.current_score,
-    Neuron.current_simulator, Neuron.n_explanations, Neuron.n_open_flags, Neuron.n_doubts,
+    Neuron.headline_simulator, Neuron.headline_precision, Neuron.headline_recall, Neuron.headline_margin,
+    Neuron.current_score, Neuron.current_simulator, Neuron.n_explanations, Neuron.n_open_flags, Neuron.n_doubts,
     and_(Neuron.current_explanation_id.is_(None), has_found_nothing()),
 ).order_by(Neuron.layer, Neuron.index)  # fmt: skip
 _EXPLANATIONS = (

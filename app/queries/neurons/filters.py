@@ -66,7 +66,7 @@ class NeuronFilter:
     token_part: bool = False
     """Whether the token may be a part of a strongest token."""
     simulator: str | None = None
-    """The simulator of the headline or of the 2023 score."""
+    """The simulator of the score that is bounded: the headline or the 2023 score; of either where both or none is."""
     rate_min: float | None = None
     """Share of tokens with an activation above 0."""
     rate_max: float | None = None
@@ -123,8 +123,7 @@ def filter_conditions(subject_id: int | None, wanted: NeuronFilter) -> list[Colu
     if wanted.token is not None:
         conditions.append(driven_by(subject_id, wanted.token, is_part=wanted.token_part))
     if wanted.simulator is not None:
-        own = (Neuron.headline_simulator == wanted.simulator, Neuron.current_simulator == wanted.simulator)
-        conditions.append(or_(*own))
+        conditions.append(_by_simulator(wanted))
     if wanted.doubt is not None:
         conditions.append(Neuron.id.in_(_doubted(subject_id, wanted.doubt)))
     if wanted.by is not None:
@@ -171,6 +170,16 @@ def _of_explanation(wanted: NeuronFilter) -> Iterator[ColumnElement[bool]]:
                 ReviewItem.source != literal_column(f"'{ItemSource.CONTROL}'"),
             )
         )
+
+
+def _by_simulator(wanted: NeuronFilter) -> ColumnElement[bool]:
+    of_headline = Neuron.headline_simulator == wanted.simulator
+    of_score = Neuron.current_simulator == wanted.simulator
+    bounds_headline = wanted.headline_min is not None or wanted.headline_max is not None
+    bounds_score = wanted.score_min is not None or wanted.score_max is not None
+    if bounds_headline == bounds_score:
+        return or_(of_headline, of_score)
+    return of_headline if bounds_headline else of_score
 
 
 def _ranges(wanted: NeuronFilter) -> Iterator[ColumnElement[bool]]:

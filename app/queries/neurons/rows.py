@@ -52,6 +52,8 @@ class NeuronRow:
     """The 2023 score."""
     interval: tuple[float, float] | None
     """The 95% interval of the 2023 score."""
+    score_simulator: str | None
+    """Of the 2023 score; an executed headline beside it has another simulator."""
     simulator: str | None
     """Of the headline. Scores of different simulators are not comparable."""
     firing_rate: float | None
@@ -150,6 +152,7 @@ def _whole_row(
         twin_percentile=row.twin_percentile,
         score=None if old is None else old.value,
         interval=None if old is None else old.interval,
+        score_simulator=None if old is None else old.simulator,
         simulator=None if headline is None else headline.score.simulator,
         firing_rate=row.firing_rate,
         max=row.max,

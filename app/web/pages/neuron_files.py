@@ -33,6 +33,7 @@ class NeuronLine:
     whole_corpus_score: float | None
     whole_corpus_low: float | None
     whole_corpus_high: float | None
+    whole_corpus_simulator: str | None
     precision: float | None
     recall: float | None
     margin_over_token_table: float | None
@@ -41,7 +42,7 @@ class NeuronLine:
     score_2023: float | None
     score_2023_low: float | None
     score_2023_high: float | None
-    simulator: str | None
+    score_2023_simulator: str | None
     firing_rate: float | None
     maximum: float | None
     n_explanations: int
@@ -102,6 +103,7 @@ def _line(slug: str, row: NeuronRow, entry: ListEntry | None) -> NeuronLine:
         whole_corpus_score=row.headline if is_whole else None,
         whole_corpus_low=headline_low if is_whole else None,
         whole_corpus_high=headline_high if is_whole else None,
+        whole_corpus_simulator=row.simulator if is_whole else None,
         precision=row.precision,
         recall=row.recall,
         margin_over_token_table=row.margin,
@@ -109,7 +111,7 @@ def _line(slug: str, row: NeuronRow, entry: ListEntry | None) -> NeuronLine:
         score_2023=row.score,
         score_2023_low=low,
         score_2023_high=high,
-        simulator=row.simulator,
+        score_2023_simulator=row.score_simulator,
         firing_rate=row.firing_rate,
         maximum=row.max,
         n_explanations=row.n_explanations,

@@ -110,9 +110,13 @@ class SubjectPage:
         return (SortKey.HEADLINE, *margin, SortKey.SCORE, *twin)
 
     @property
-    def is_mixed(self) -> bool:
-        """Whether scores of several simulators are shown, which are not comparable."""
-        return len(self.simulators) > 1
+    def mixed(self) -> tuple[SortKey, ...]:
+        """The columns that show scores of several simulators, which are not comparable."""
+        columns = {
+            SortKey.HEADLINE: {row.simulator for row in self.rows if row.is_whole_corpus and row.headline is not None},
+            SortKey.SCORE: {row.score_simulator for row in self.rows if row.score is not None},
+        }
+        return tuple(key for key, simulators in columns.items() if len(simulators) > 1)
 
 
 @page(router, "/{slug}", template="subject/page.html", partial="subject/_results.html", is_kept=True)
@@ -211,7 +215,8 @@ def _twin_layers(session: Session, subject: SubjectHead, rows: Sequence[NeuronRo
 
 
 def _simulators(rows: Sequence[NeuronRow], request: ListRequest) -> tuple[str, ...]:
-    return tuple(sorted({name for name in (request.filter.simulator, *(row.simulator for row in rows)) if name}))
+    shown = (name for row in rows for name in (row.simulator, row.score_simulator))
+    return tuple(sorted({name for name in (request.filter.simulator, *shown) if name}))
 
 
 def _hint(session: Session, subject: SubjectHead, request: ListRequest) -> str | None:

@@ -12,6 +12,7 @@ from app.domain.imports import ImportStatus
 from app.domain.review import CampaignState, ItemSource, Participants, ReviewerKind, SlotKind
 from app.domain.samples import SampleKind
 from app.domain.work import WorkStatus
+from app.queries.neurons.order import SortKey
 from app.queries.runs.progress import BatchState
 
 TEMPLATE_ENUMS: Mapping[str, type[StrEnum]] = {
@@ -30,6 +31,7 @@ TEMPLATE_ENUMS: Mapping[str, type[StrEnum]] = {
         ReviewerKind,
         SampleKind,
         SlotKind,
+        SortKey,
         WordChange,
         WorkStatus,
     )
