@@ -31,18 +31,18 @@ __all__ = [
 
 NORMALISED_MAXIMUM = 10
 NORMALISED_LEVELS = NORMALISED_MAXIMUM + 1
-"""0 counts, too."""
+"""The number of levels 0..10, 0 included."""
 LARGEST_HALF = np.float16(65504)
-"""Records are stored as float16."""
+"""The largest finite float16; records are stored as float16."""
 
 
 @dataclass(frozen=True, slots=True)
 class ActivationRecord:
     """One neuron on one excerpt: T tokens and one activation each.
 
-    ``stratum`` is the part of the corpus that the excerpt belongs to for this neuron, ``probability`` the one with
-    which the collection's draw takes the excerpt into the top sample, the bands or ``random``. Both are None where
-    the record does not come from such a draw: hard negatives, imports.
+    ``stratum`` is the part of the corpus that the excerpt belongs to for this neuron. ``probability`` is the inclusion
+    probability: how likely the collection's draw was to take the excerpt into the record's sample. Both are None if the
+    record does not come from such a draw: hard negatives, imports.
     """
 
     excerpt_id: int
@@ -58,7 +58,7 @@ class ActivationRecord:
 
     @property
     def peak_index(self) -> int:
-        """The index of the token with the highest activation, the first of equals; 0 where there is no token."""
+        """The index of the token with the highest activation, the first of equals; 0 if there is no token."""
         return int(self.activations.argmax()) if self.activations.size else 0
 
 
@@ -66,8 +66,8 @@ class ActivationRecord:
 class NeuronRecords:
     """All stored records of one neuron, by sample, with the neuron's maximum and mean over the corpus.
 
-    ``populations`` is the number of distinct excerpts of the corpus in each stratum, and for ``random`` of all of
-    them; empty where it is not known. ``given_splits`` replaces the splits that the texts decide.
+    ``populations`` maps each stratum to its number of distinct excerpts in the corpus, and ``random`` to the number of
+    all of them; empty if not known. ``given_splits`` replaces the splits that the texts decide.
     """
 
     samples: Mapping[SampleKind, tuple[ActivationRecord, ...]]
@@ -76,13 +76,13 @@ class NeuronRecords:
     populations: Mapping[SampleKind, int] = field(default_factory=dict)
     given_splits: Splits | None = None
     tokens: TokenTable | None = None
-    """The neuron's strongest tokens over the whole corpus, where a collection has counted them."""
+    """The neuron's table of mean activations by token over the whole corpus; None if no collection has counted them."""
 
     @property
     def level_10(self) -> float:
-        """The activation that level 10 corresponds to: the maximum over the corpus, where known, else over the records.
+        """The activation that level 10 corresponds to, in the model's units; 0 for a neuron that never fires.
 
-        In the model's units; 0 for a neuron that never fires.
+        It is the maximum over the corpus if that is known and above 0, otherwise the maximum over the records.
         """
         if self.maximum > 0:
             return self.maximum
@@ -96,7 +96,7 @@ class NeuronRecords:
 
     @cached_property
     def open_tokens(self) -> TokenTable | None:
-        """The token table without the share of what is held out, where there is a table."""
+        """The token table with the held-out records taken out of its sums; None if the neuron has no table."""
         return None if self.tokens is None else self.tokens.without(self.held_out())
 
     def of(self, kind: SampleKind, split: Split | None = None) -> tuple[ActivationRecord, ...]:
@@ -107,9 +107,9 @@ class NeuronRecords:
         return tuple(r for r, own in zip(records, self.splits[kind], strict=True) if own is split)
 
     def opened(self) -> "NeuronRecords":
-        """Only what an explainer, a prompt or a calibration may see: train and calibration records.
+        """Copy with only what an explainer, a prompt or a calibration may see: train and calibration records.
 
-        The share of all other records is taken out of the token table.
+        The held-out records are also taken out of the sums of the token table.
         """
         kept = {kind: [i for i, split in enumerate(self.splits[kind]) if split in OPEN] for kind in self.samples}
         return replace(
@@ -120,7 +120,7 @@ class NeuronRecords:
         )
 
     def held_out(self) -> tuple[ActivationRecord, ...]:
-        """The records of all samples that are in no open split, each excerpt once."""
+        """Records of all samples that are in no open split (train, calibration), each excerpt once."""
         found = {
             record.excerpt_id: record
             for kind, records in self.samples.items()
@@ -133,7 +133,7 @@ class NeuronRecords:
 def normalise(activations: Float32s, maximum: float) -> Int32s:
     """Activations as whole numbers 0..10: min(10, floor(10 * max(0, a) / maximum)).
 
-    All 0 where ``maximum`` is not positive. Same shape as the input. Source: the 2023 paper.
+    All 0 if ``maximum`` is not positive. Same shape as the input. Source: the 2023 paper.
     """
     if maximum <= 0:
         return np.zeros(activations.shape, dtype=np.int32)
@@ -142,7 +142,7 @@ def normalise(activations: Float32s, maximum: float) -> Int32s:
 
 
 def finite_halves(activations: Float16s) -> Float16s:
-    """Activations with infinities, which is what float16 makes of larger ones, replaced by the largest float16."""
+    """Replace infinities by the largest float16: converting a larger number to float16 makes it infinite."""
     return np.clip(activations, -LARGEST_HALF, LARGEST_HALF)
 
 
@@ -156,7 +156,7 @@ def pack_activations(rows: Sequence[Float32s]) -> bytes:
 def unpack_activations(data: bytes, lengths: Sequence[int]) -> list[Float32s]:
     """The rows that ``pack_activations`` concatenated, each as long as its excerpt.
 
-    Raises ValueError where the lengths do not add up to the data.
+    Raises ValueError if the lengths do not add up to the data.
     """
     flat = np.frombuffer(data, dtype="<f2").astype(np.float32)
     if flat.size != sum(lengths):

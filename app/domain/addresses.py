@@ -8,16 +8,16 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 CHAT_PATH = "/chat/completions"
 COMPLETION_PATH = "/completions"
 EMBEDDING_PATH = "/embeddings"
-"""What follows a base URL in a request."""
+"""Path of the embeddings route below a base URL."""
 _KEY_WORDS = ("auth", "key", "passwd", "password", "secret", "sig", "signature", "token")
 _KEY_PARAMETERS = frozenset({"code"})
-"""Query parameters that hold keys: these, and those whose names end in one of the words, as ``x-goog-api-key`` does."""
+"""Query parameters that hold keys. A name that ends in one of these words, such as ``x-goog-api-key``, counts too."""
 
 
 def base_url_of(text: str) -> str:
     """Normalise a base URL: trimmed, without a trailing slash, its query kept.
 
-    Raises ValueError with a sentence for a person. The sentence shows neither a password nor a key.
+    Raises ValueError with a sentence to show to the user; the sentence contains neither a password nor a key.
     """
     try:
         parts = urlsplit(text.strip())
@@ -39,12 +39,12 @@ def base_url_of(text: str) -> str:
             )
     path = parts.path.rstrip("/")
     for ending in (CHAT_PATH, COMPLETION_PATH, EMBEDDING_PATH):
-        path = path.removesuffix(ending)  # people copy it along with the base
+        path = path.removesuffix(ending)  # people often paste a base URL with this path
     return urlunsplit((parts.scheme, parts.netloc, path.rstrip("/"), parts.query, ""))
 
 
 def _reason(error: ValueError) -> str:
-    """Why ``urlsplit`` fails, without the address, which may contain a password."""
+    """Why ``urlsplit`` failed. The sentence leaves out the address, which may contain a password."""
     words = str(error).lower()
     if "port" in words:
         return "its port is not a number between 1 and 65535"
@@ -52,15 +52,15 @@ def _reason(error: ValueError) -> str:
 
 
 def request_url(base_url: str, path: str) -> str:
-    """The address of a request: ``path`` after the base URL's own path, before its query."""
+    """The URL of a request: ``path`` is inserted between the base URL's own path and its query."""
     parts = urlsplit(base_url)
     return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/") + path, parts.query, ""))
 
 
 def network_of(text: str) -> str:
-    """A network such as ``10.0.0.0/8`` in its usual form; an address inside one (``10.1.2.3/8``) names it too.
+    """A network such as ``10.0.0.0/8`` in canonical form; an address inside a network (``10.1.2.3/8``) is accepted too.
 
-    Raises ValueError with a sentence for a person.
+    Raises ValueError with a sentence to show to the user.
     """
     try:
         return str(ipaddress.ip_network(text.strip(), strict=False))

@@ -1,4 +1,4 @@
-"""Types of arrays, by the precision of their elements."""
+"""Type aliases of arrays, by the precision of their elements."""
 
 from typing import TypeAlias
 

@@ -1,12 +1,12 @@
 """All neurons of a subject in one compact picture: a byte for each neuron and property, and a row for each layer.
 
-A subject's neurons are a grid of ``n_layers`` x ``width``. What a picture needs of them is five planes of that grid
-(``Plane``), one byte per neuron, laid end to end after a header:
+A subject's neurons are a grid of ``n_layers`` x ``width``. A picture is made of five planes of that grid
+(``Plane``), one byte per neuron, concatenated after a header:
 
     4 bytes ``NATL``, 3 little-endian uint32: version, n_layers, width; then each plane in the order of ``Plane``,
     layer by layer, in each layer by index.
 
-A byte is a step of the plane's scale (``SCALES``), from 1; 0 is a neuron without the value.
+A byte is a step of the plane's scale (``SCALES``), counted from 1; 0 means that the neuron has no value.
 """
 
 import struct
@@ -24,9 +24,9 @@ Bytes: TypeAlias = NDArray[np.uint8]
 MAGIC, VERSION = b"NATL", 1
 HEADER = struct.Struct("<4s3I")
 MOST_CELLS = 4_000_000
-"""A grid with more cells than this is not drawn; a table shows it."""
+"""A grid with more cells is not drawn; the page shows a table instead."""
 LOWEST_SCORE = -0.25
-"""Scores are drawn from here to 1; lower ones like this one."""
+"""The lower end of the scale of scores, whose upper end is 1. Lower scores are drawn like this one."""
 
 
 class Plane(StrEnum):
@@ -55,7 +55,9 @@ _LABELS = {
 
 
 class AtlasState(StrEnum):
-    """The one state that a neuron is drawn with; its byte is its position, from 1. Later ones come first."""
+    """The state that decides a neuron's colour; its byte is its position, counted from 1. A later state overrides an
+    earlier one.
+    """
 
     UNEXPLAINED = "unexplained"
     EXPLAINED = "explained"
@@ -65,7 +67,7 @@ class AtlasState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """What a plane's bytes mean: byte ``b`` > 0 is ``low + (b - 1) * step``, of a logarithm where ``is_log10``."""
+    """Meaning of a plane's bytes: byte ``b`` > 0 is the value ``low + (b - 1) * step``, or its log10 (``is_log10``)."""
 
     low: float
     step: float
@@ -73,7 +75,7 @@ class Scale:
     is_log10: bool = False
 
     def pack(self, values: Float64s) -> Bytes:
-        """The nearest step of each value; values beyond the ends are drawn as the ends, NaN is 0."""
+        """The byte of the step nearest to each value; values beyond the ends get the end steps, NaN gets 0."""
         with np.errstate(divide="ignore", invalid="ignore"):
             scaled = np.log10(values) if self.is_log10 else values
             steps = np.round((scaled - self.low) / self.step)
@@ -92,25 +94,25 @@ SCALES = {
 
 @dataclass(frozen=True, slots=True)
 class NeuronFacts:
-    """What the atlas knows of a subject's neurons: parallel arrays, in any order. NaN is what is not known."""
+    """Facts about a subject's neurons: parallel arrays, in any order. NaN means not known."""
 
     layers: Int64s
     indices: Int64s
     headlines: Float64s
     scores: Float64s
     rates: Float64s
-    """Share of tokens with an activation above 0."""
+    """Share of tokens on which the activation is above 0."""
     doubts: Int64s
     """Number of automatic doubts about the explanation."""
     is_explained: Bools
     is_flagged: Bools
     is_rejected: Bools
-    """Reviewers have rejected every explanation."""
+    """Whether reviewers have rejected every explanation of the neuron."""
 
 
 @dataclass(frozen=True, slots=True)
 class LayerFigures:
-    """A layer in numbers. Medians are None without values."""
+    """The figures of one layer. Medians are None if no neuron has a value."""
 
     layer: int
     n_neurons: int
@@ -124,9 +126,9 @@ class LayerFigures:
 
 
 def pack_atlas(facts: NeuronFacts, *, n_layers: int, width: int) -> bytes | None:
-    """The planes of a subject's neurons behind their header; None where the grid has more than ``MOST_CELLS``.
+    """The planes of a subject's neurons behind their header; None if the grid has more than ``MOST_CELLS`` cells.
 
-    The grid is at least ``n_layers`` x ``width`` cells, and as large as the neurons need.
+    The grid is at least ``n_layers`` x ``width`` cells, and larger if a neuron lies outside of that.
     """
     n_layers = max(n_layers, _end(facts.layers))
     width = max(width, _end(facts.indices))
@@ -142,7 +144,7 @@ def pack_atlas(facts: NeuronFacts, *, n_layers: int, width: int) -> bytes | None
 
 
 def layer_figures(facts: NeuronFacts) -> tuple[LayerFigures, ...]:
-    """Every layer that has neurons."""
+    """The figures of every layer that has neurons."""
     order = np.argsort(facts.layers, kind="stable")
     layers, starts = np.unique(facts.layers[order], return_index=True)
     return tuple(

@@ -1,4 +1,4 @@
-"""Who wrote an explanation."""
+"""The kinds of authors of an explanation."""
 
 from enum import StrEnum
 

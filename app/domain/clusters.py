@@ -7,13 +7,15 @@ import numpy as np
 from app.domain.arrays import Float32s, Float64s, Int32s
 
 LEAST_SILHOUETTE = 0.25
-"""Up to this mean silhouette there is "no substantial structure" (Kaufman and Rousseeuw, 1990), so one group."""
+"""Mean silhouette up to which there is "no substantial structure" (Kaufman and Rousseeuw, 1990), so one group."""
 
 Distances = Float64s
 
 
 def cosine_distances(points: Float32s) -> Distances:
-    """1 - cosine of the angle between each two of N points [N, D], [N, N]. A zero vector is 1 from all others."""
+    """1 - cosine of the angle between every two of N points [N, D], as [N, N]. A zero vector has distance 1 from all
+    others.
+    """
     norms = np.linalg.norm(points.astype(np.float64), axis=1, keepdims=True)
     units = np.divide(points, norms, out=np.zeros(points.shape), where=norms > 0)
     distances = np.clip(1 - units @ units.T, 0.0, 2.0)
@@ -25,13 +27,13 @@ def clusters(points: Float32s, *, most: int, least: float = LEAST_SILHOUETTE) ->
     """The group of each of N points [N, D], numbered by first appearance from 0.
 
     Average linkage on cosine distances, cut at the number of groups (2..``most``, each of two points
-    or more) with the highest mean silhouette; one group where none reaches ``least``. Sources: Sokal
+    or more) with the highest mean silhouette; one group if none reaches ``least``. Sources: Sokal
     and Michener (1958), Rousseeuw (1987).
     """
     distances = cosine_distances(points)
     best, best_value = np.zeros(len(points), dtype=np.int32), least
     for labels in _cuts(distances, most):
-        if np.bincount(labels).min() < 2:  # a lone excerpt is no meaning
+        if np.bincount(labels).min() < 2:  # a group of one excerpt is not a meaning
             continue
         value = silhouette(distances, labels)
         if value > best_value:
@@ -45,12 +47,14 @@ def _cuts(distances: Distances, most: int) -> Iterator[Int32s]:
     most = min(most, n // 2)
     if most < 2:
         return
-    from scipy.cluster.hierarchy import linkage  # of prompts by meaning alone: 20 MB of every process
+    from scipy.cluster.hierarchy import (
+        linkage,
+    )  # imported late: costs 20 MB of memory, and only prompts that group by meaning need it
     from scipy.spatial.distance import squareform
 
     tree = linkage(squareform(distances, checks=False), method="average")
     groups = np.arange(n, dtype=np.int32)
-    # The tree's own order of joining; scipy's cut_tree finds the same labels in a hundred times the time.
+    # Walks the tree in scipy's joining order; scipy's cut_tree gives the same labels in a hundred times the time.
     for n_joined, (one, other) in enumerate(tree[: n - 2, :2], start=1):
         groups[(groups == one) | (groups == other)] = n - 1 + n_joined
         if n - n_joined <= most:
@@ -77,7 +81,7 @@ def silhouette(distances: Distances, labels: Int32s) -> float:
 
 
 def _by_appearance(labels: Int32s) -> Int32s:
-    """The labels renumbered: 0 is the group of the first point, 1 the next group to appear, ..."""
+    """The labels renumbered by first appearance: 0 is the group of the first point, 1 the next new group, ..."""
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     order = np.argsort(np.argsort(first))
     return order[inverse].astype(np.int32)

@@ -1,4 +1,4 @@
-"""How alike two neurons fire on the same text."""
+"""How similarly two neurons fire on the same text."""
 
 from collections.abc import Mapping
 
@@ -7,15 +7,16 @@ import numpy as np
 from app.domain.arrays import Float32s
 
 ALIKE, UNLIKE = 0.6, 0.2
-"""Correlations from which two neurons are said to fire on mostly the same tokens, and up to which on other ones."""
+"""Above the first correlation two neurons fire on mostly the same tokens, up to the second on different ones."""
 
 
 def cofiring(own: Mapping[int, Float32s], other: Mapping[int, Float32s]) -> float | None:
     """The correlation of two neurons' activations over all tokens of the excerpts that both have, by excerpt id.
 
-    Each value has shape [T] of its excerpt. None without an excerpt of both, or where one neuron does not vary. These
-    are excerpts on which both fire most, so it says whether they fire on the same tokens of them, not how often they
-    fire together in the corpus.
+    Activations have shape [T] per excerpt. None if no excerpt is shared or one neuron does not vary. The shared
+    excerpts
+    are ones on which both fire most, so the correlation shows whether both fire on the same tokens there, not how often
+    they fire together in the corpus.
     """
     shared = sorted(own.keys() & other.keys())
     if not shared:
@@ -27,7 +28,7 @@ def cofiring(own: Mapping[int, Float32s], other: Mapping[int, Float32s]) -> floa
 
 
 def cofiring_words(correlation: float) -> str:
-    """What a correlation of ``cofiring`` means, in words that follow "they fire on"."""
+    """The meaning of a correlation of ``cofiring``, in words that follow "they fire on"."""
     if correlation >= ALIKE:
         return "mostly the same tokens"
     return "different tokens" if correlation <= UNLIKE else "partly the same tokens"

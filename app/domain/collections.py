@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class CollectionStatus(StrEnum):
-    """Only a complete collection is shown."""
+    """The status of a collection. Pages show complete collections only."""
 
     RUNNING = "running"
     COMPLETE = "complete"
@@ -12,7 +12,9 @@ class CollectionStatus(StrEnum):
 
 
 class CollectionStage(StrEnum):
-    """What a pass over a corpus does: a collection all but ``CHECK``, in this order; a check what it needs of it."""
+    """The stages of a pass over a corpus. A collection has all but ``CHECK``, in this order; a check has those that it
+    needs.
+    """
 
     CUT = "cut"
     PILOT = "pilot"
@@ -28,7 +30,7 @@ class CollectionStage(StrEnum):
 
     @property
     def unit(self) -> str:
-        """What its progress is counted in."""
+        """The unit in which the stage's progress is counted."""
         return "layers" if self is CollectionStage.STORE else "tokens"
 
 

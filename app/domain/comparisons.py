@@ -1,4 +1,4 @@
-"""Which of two explanations predicts the same excerpts better, or that no difference is shown."""
+"""Paired comparison of two explanations: which predicts the same excerpts better, if the difference is significant."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,21 +14,21 @@ class Better(StrEnum):
     FIRST = "first"
     SECOND = "second"
     NEITHER = "neither"
-    """The interval of the difference holds 0."""
+    """The interval of the difference contains 0."""
     UNKNOWN = "unknown"
     """The difference or its interval is not defined."""
 
 
 @dataclass(frozen=True, slots=True)
 class PairedDifference:
-    """The correlation of the second explanation less that of the first, on the excerpts that both were scored on."""
+    """The second explanation's correlation minus the first's, on the excerpts that both were scored on."""
 
     difference: Estimate
     n_excerpts: int
 
     @property
     def better(self) -> Better:
-        """The conclusion from the difference and its 95% interval, in words."""
+        """The conclusion from the difference and its 95% interval."""
         if self.difference.value is None or self.difference.interval is None:
             return Better.UNKNOWN
         low, high = self.difference.interval
@@ -44,9 +44,11 @@ def paired_difference(
     *,
     seed: int = 0,
 ) -> PairedDifference:
-    """How much better the second of two explanations predicts R excerpts, [T] each in the model's units.
+    """The second of two explanations' correlation minus the first's on R excerpts, [T] each in the model's units.
 
-    Paired, as the margin over the token table is: excerpts are drawn together within their ``strata`` (their sample).
+    Paired, like the margin over the token table: each bootstrap draw takes the same excerpts for both explanations,
+    within
+    their ``strata`` (their sample).
     """
     if not real:
         return PairedDifference(Estimate(None, "no excerpt was scored for both"), 0)

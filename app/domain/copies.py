@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from app.domain.arrays import Bools, Int64s
 
 SHINGLE = 8
-"""Tokens. A shorter text is a single shingle."""
+"""Tokens in a shingle. A shorter text is a single shingle."""
 LEAST_SHARED = 0.5
-"""Share of the smaller set of shingles from which two texts are alike."""
+"""The share of the smaller set of shingles that two near-copies have in common at least."""
 
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _MIXER = np.uint64(0xBF58476D1CE4E5B9)
@@ -27,7 +27,7 @@ Hashes = NDArray[np.uint64]
 def shingle_hashes(token_ids: NDArray[np.integer]) -> Hashes:
     """A 64-bit hash of every run of ``SHINGLE`` tokens, in order: [..., T] gives [..., T - 7].
 
-    A text of fewer tokens gives one hash, an empty one none.
+    A text of fewer tokens has one hash, an empty text none.
     """
     length = token_ids.shape[-1]
     width = min(SHINGLE, length)
@@ -44,7 +44,7 @@ def shingle_hashes(token_ids: NDArray[np.integer]) -> Hashes:
 
 
 def alike(texts: Sequence[NDArray[np.integer]], peaks: Sequence[int]) -> Bools:
-    """Which of R texts are alike, [R, R]; a text that is not empty is alike itself.
+    """Which of R texts are near-copies of each other, [R, R]; the diagonal is true except for empty texts.
 
     ``texts`` are token ids [T], ``peaks`` the index of each text's peak token.
     """
@@ -65,7 +65,7 @@ def alike(texts: Sequence[NDArray[np.integer]], peaks: Sequence[int]) -> Bools:
 
 
 def _hashes_of(texts: Sequence[NDArray[np.integer]]) -> list[Hashes]:
-    """The shingles' hashes of each text. Texts of one length, as nearly all are, are hashed at once."""
+    """The hashes of each text's shingles. Texts of equal length, as nearly all are, are hashed at once."""
     of_length: dict[int, list[int]] = {}
     for i, text in enumerate(texts):
         of_length.setdefault(len(text), []).append(i)
@@ -76,7 +76,7 @@ def _hashes_of(texts: Sequence[NDArray[np.integer]]) -> list[Hashes]:
 
 
 def _shared(texts: Sequence[Hashes]) -> tuple[Int64s, Int64s]:
-    """How many distinct shingles each two of n texts share [n, n], and how many each has [n]."""
+    """The number of distinct shingles that every two of n texts share [n, n], and that each text has [n]."""
     n = len(texts)
     owners = np.repeat(np.arange(n), [len(text) for text in texts])
     hashes = np.concatenate(texts) if n else np.empty(0, dtype=np.uint64)

@@ -1,4 +1,4 @@
-"""What calls to language models cost, and what a batch of them will."""
+"""The cost of calls to language models, made or estimated."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ TOKENS_PER_PRICE = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Price per million tokens: read anew, read from the endpoint's cache, written."""
+    """Prices per million tokens: input, input read from the endpoint's cache, output."""
 
     tokens_in: float = 0.0
     tokens_cached: float = 0.0
@@ -22,7 +22,7 @@ class Prices:
         return self.tokens_in == self.tokens_cached == self.tokens_out == 0.0
 
     def of(self, tokens_in: int, tokens_cached: int, tokens_out: int) -> float:
-        """The price of a call. ``tokens_cached`` is the part of ``tokens_in`` that was not computed anew."""
+        """The price of a call. ``tokens_cached`` is the part of ``tokens_in`` read from the endpoint's cache."""
         fresh = max(0, tokens_in - tokens_cached)
         total = fresh * self.tokens_in + tokens_cached * self.tokens_cached + tokens_out * self.tokens_out
         return total / TOKENS_PER_PRICE
@@ -30,9 +30,9 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class CallPlan:
-    """What one neuron needs of a language model: calls with their tokens, as counted or as estimated.
+    """The calls that one neuron needs from a language model, with their tokens; counted or estimated.
 
-    ``calls_most`` is how many there are at most while every reply is usable; None where they were counted.
+    ``calls_most`` is the maximum number of calls while every reply is usable; None if the calls were counted.
     """
 
     calls: float
@@ -45,9 +45,10 @@ class CallPlan:
 
 @dataclass(frozen=True, slots=True)
 class CostEstimate:
-    """What a batch will need. ``n_known`` is how many finished runs it is drawn from; 0 for one by the catalogue.
+    """The estimated calls and cost of a batch.
 
-    ``calls_most`` is how many calls there are at most while every reply is usable; None where that is not known.
+    ``n_known`` is the number of finished runs that the estimate is based on; 0 if it comes from the catalogue of steps.
+    ``calls_most`` is the maximum number of calls while every reply is usable; None if not known.
     """
 
     n_neurons: int
@@ -78,11 +79,11 @@ def estimate(n_neurons: int, plan: CallPlan, prices: Prices, *, at_once: int, n_
 
 
 GUESSED_SECONDS = 2.0
-"""Of one call, where none was made yet."""
+"""Assumed seconds of one call, if none was made yet."""
 
 
 def estimated_plan(runs: Sequence[Calls]) -> CallPlan:
-    """The mean of what the catalogue estimates for each of several neurons; no calls where there are none."""
+    """The mean of the catalogue's estimates for several neurons; no calls if there are none."""
     every, n = sum(runs, NO_CALLS), max(1, len(runs))
     return CallPlan(
         calls=every.n.expected / n,

@@ -1,4 +1,4 @@
-"""What a machine can do: one finding for each thing that may be missing."""
+"""Checks of an installation: one finding for each requirement of the machine."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -7,18 +7,18 @@ from typing import Any
 
 
 class CheckState(StrEnum):
-    """What a finding means."""
+    """The severity of a finding."""
 
     OK = "ok"
     LIMITED = "limited"
-    """The rest works without it."""
+    """A feature is missing; the rest works."""
     BROKEN = "broken"
-    """Nothing works before it is mended."""
+    """Nothing works until this is fixed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing: what was found, and what to do where it is not as it should be."""
+    """One checked requirement: what was found, and what to do if it is not met."""
 
     name: str
     state: CheckState
@@ -31,12 +31,12 @@ class Finding:
         return f"{self.state.value:8}{self.name}: {self.found}{f'. {self.advice}' if self.advice else ''}"
 
     def as_json(self) -> dict[str, Any]:
-        """For programs."""
+        """The finding as JSON."""
         return asdict(self)
 
 
 def works(findings: Sequence[Finding]) -> bool:
-    """Whether nothing is broken."""
+    """Whether no finding is broken."""
     return all(finding.state is not CheckState.BROKEN for finding in findings)
 
 

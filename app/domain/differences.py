@@ -6,7 +6,7 @@ from difflib import SequenceMatcher
 from enum import StrEnum
 
 _WORD = re.compile(r"\s*\S+")
-"""A word with the white space before it: inside quotation marks that space is part of a token."""
+"""A word with the white space before it: inside quotation marks, white space is part of a token."""
 
 
 class WordChange(StrEnum):
@@ -19,7 +19,7 @@ class WordChange(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WordRun:
-    """Neighbouring words with the same fate."""
+    """Neighbouring words with the same change."""
 
     change: WordChange
     text: str

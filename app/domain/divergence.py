@@ -30,9 +30,9 @@ def ablation_score(
 ) -> Estimate:
     """1 - E[JSD(real, simulated activations)] / E[JSD(real, mean activation)], with an interval over excerpts.
 
-    Divergences [T] per excerpt; the expectations run over all tokens. 1 where the simulated
-    activations do what the real ones do, 0 where they are as bad as the neuron's mean. Undefined
-    where the neuron does nothing downstream. Source: "Language models can explain neurons in language
+    Divergences [T] per excerpt; the expectations run over all tokens. 1 if the simulated
+    activations have the same effect as the real ones, 0 if they are no better than the neuron's mean.
+    Undefined if the neuron has no effect downstream. Source: "Language models can explain neurons in language
     models" (2023), ablation scoring.
     """
     if not simulated:

@@ -1,4 +1,4 @@
-"""Which doubts the stored facts about an explanation raise."""
+"""The rules that raise doubts from stored facts about an explanation."""
 
 import re
 from collections.abc import Callable
@@ -28,7 +28,7 @@ from app.domain.intervals import Interval
 
 @dataclass(frozen=True, slots=True)
 class RaisedDoubt:
-    """A doubt with its figure, and the figure's 95 % interval where it has one."""
+    """A doubt with its figure, and the figure's 95 % interval if there is one."""
 
     doubt: Doubt
     figure: float
@@ -37,14 +37,14 @@ class RaisedDoubt:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A number with its 95 % interval where it has one."""
+    """A number with its 95 % interval if there is one."""
 
     value: float
     interval: Interval | None = None
 
     @property
     def low(self) -> float:
-        """The lower bound of the interval; the number itself where there is none."""
+        """The lower bound of the interval; the number itself if there is none."""
         return self.value if self.interval is None else self.interval[0]
 
 
@@ -52,8 +52,8 @@ class Measure:
 class ScoreFacts:
     """The headline of an explanation, and the figures measured with it.
 
-    All scores are of the headline's kind and by its simulator, except for ``score_2023`` and ``imported``, which are
-    2023 scores: what an imported text came with is compared with what was computed of the same kind since.
+    All scores are of the headline's kind and by its simulator, except ``score_2023`` and ``imported``. These are 2023
+    scores, since the score that an imported text came with is compared with a score of the same kind.
     """
 
     score: Measure | None = None
@@ -65,39 +65,39 @@ class ScoreFacts:
     against_neighbours: Measure | None = None
     chance_against_neighbours: float = 0.25
     twin_share: float | None = None
-    """Share of the null twin's neurons of the same layer that score as high."""
+    """Share of the null twin's neurons in the same layer that score as high or higher."""
     precision: Measure | None = None
     recall: Measure | None = None
     n_valid: int = 0
     n_failed: int = 0
     repeated: tuple[float, ...] = ()
-    """The same method's scores on the same collection, and this text's own repeated ones."""
+    """Scores of the same method on the same collection, and repeated scores of this text."""
     score_2023: float | None = None
     imported: float | None = None
-    """The score that came with an imported text, where another one was computed since."""
+    """The score that an imported text came with, if another score was computed here."""
     stated: float | None = None
     recomputed: float | None = None
-    """The score that came with an imported text, and the one that its own simulations give."""
+    """The imported score, and the score recomputed from the simulations that came with the text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvidenceFacts:
-    """What is known of the neuron's top excerpts in its subject's newest collection; shares 0..1 of them."""
+    """Facts about the neuron's top excerpts in its subject's newest collection; shares are 0..1 of those excerpts."""
 
     n_top: int = 0
     n_documents: int = 0
-    """Documents of the corpus, as far as they are known."""
+    """Documents in the corpus, as far as known."""
     document_share: float | None = None
-    """The share of top excerpts from the document that has most of them."""
+    """The share of top excerpts that come from the most frequent document."""
     first_token_share: float | None = None
     copies_share: float | None = None
     outside_share: float | None = None
-    """Outside of the largest group of alike excerpts."""
+    """The share of top excerpts outside of the largest group of similar excerpts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """All that doubts about one explanation follow from."""
+    """All facts from which the doubts about one explanation follow."""
 
     text: str
     n_sharing: int = 0
@@ -171,7 +171,7 @@ def _of_evidence(facts: EvidenceFacts) -> _Found:
 
 
 _QUOTED = re.compile(r"\"[^\"]*\"|(?<!`)`[^`\n]+`(?!`)|“[^”]*”|'''.*?'''", re.DOTALL)
-"""Quotations may hold anything: they are what the neuron fires on."""
+"""Quotations are ignored by the text rules: they contain the tokens that the neuron fires on."""
 
 _REASONING = re.compile(
     r"</?think(?:ing)?>|</?reasoning>|<\|[^|>]*\|>"

@@ -1,7 +1,7 @@
-"""Automatic doubts about an explanation: what each one means. ``app.domain.doubt_rules`` says when one is raised.
+"""The automatic doubts about an explanation and their meanings; ``app.domain.doubt_rules`` decides when one is raised.
 
-A doubt is a reason to look, not a verdict: each is a threshold on one figure, and the figure is kept beside it. What is
-not known raises no doubt. Doubts about a score are about the headline, see ``app.domain.headlines``.
+A doubt is a reason to look, not a verdict: each is a threshold on one figure, and the figure is stored with it. An
+unknown fact raises no doubt. Doubts about a score are about the headline, see ``app.domain.headlines``.
 """
 
 from collections.abc import Mapping
@@ -10,12 +10,12 @@ from enum import StrEnum
 
 
 class FigureKind(StrEnum):
-    """What a doubt's figure is a number of, for those who write it."""
+    """The kind of number that a doubt's figure is; decides how it is formatted."""
 
     SCORE = "score"
     """A score, or a difference of two."""
     SHARE = "share"
-    """0..1."""
+    """A share, 0..1."""
     COUNT = "count"
 
 
@@ -49,18 +49,18 @@ class Doubt(StrEnum):
 
     @property
     def sentence(self) -> str:
-        """What it means, in one sentence."""
+        """The doubt's meaning in one sentence."""
         return ABOUT[self].sentence
 
     @property
     def figure_kind(self) -> FigureKind:
-        """What its figure is a number of."""
+        """The kind of number that its figure is."""
         return ABOUT[self].figure_kind
 
 
 @dataclass(frozen=True, slots=True)
 class AboutDoubt:
-    """A doubt in words. The sentence explains the figure."""
+    """A doubt in words. The sentence explains its figure."""
 
     label: str
     sentence: str
@@ -72,9 +72,9 @@ LOW_PRECISION = 0.2
 LOW_RECALL = 0.2
 """Share of the tokens on which the neuron fires that are claimed."""
 TWIN_SHARE = 0.05
-"""A score that more than this share of a random network's neurons reach shows nothing."""
+"""Share of a random network's neurons that may reach a score; above it the score shows nothing."""
 TABLE_SHARE = 0.6
-"""Of the token table's score.
+"""Share of the token table's score that an explanation should reach.
 
 The table knows the means of a hundred tokens or more over the corpus that it is scored on, so that a sentence of ten
 tokens hardly ever reaches it: nine tenths of the demo's do not. One in five does not reach this share.
@@ -83,18 +83,18 @@ HIGH_SCORE = 0.5
 LEAST_ON_RANDOM = 0.05
 UNSTABLE_RANGE = 0.2
 FAILED_SHARE = 0.2
-"""Of the excerpts that were to be simulated."""
+"""Share of the excerpts to be simulated whose simulation failed."""
 MOST_OF_TOP = 0.5
 """Share of the top excerpts from which one document, the first token or copies drive a neuron."""
 LEAST_DOCUMENTS = 10
-"""With fewer documents in the corpus, many top excerpts come from one document whatever the neuron does."""
+"""In a corpus of fewer documents, many top excerpts come from one document whatever the neuron does."""
 LEAST_TOP = 4
-"""Top excerpts without which nothing is said about them."""
+"""With fewer top excerpts no doubt about them is raised."""
 MEANING_SHARE = 0.25
-"""Share of the top excerpts outside of the largest group from which a neuron has several meanings."""
+"""Share of top excerpts outside of the largest group above which the neuron has several meanings."""
 IMPORT_DIFFERENCE = 0.1
 ROUNDING = 0.005
-"""Between an imported score and the one that its own simulations give: more than that is no rounding."""
+"""Largest difference between an imported and the recomputed score that rounding explains."""
 LONGEST = 400
 """Characters."""
 

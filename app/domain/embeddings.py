@@ -9,9 +9,9 @@ import numpy as np
 from app.domain.arrays import Float32s
 
 MOST_DIMENSIONS = 4_000
-"""An index of pgvector takes no more, at two bytes each."""
+"""pgvector indexes no more dimensions of ``halfvec`` (two bytes each)."""
 LONGEST_EMBEDDED = 2_000
-"""Characters of a text that are embedded: most encoders read 512 tokens."""
+"""Characters of a text that are embedded: most encoders read only 512 tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,32 +25,33 @@ class EmbeddingSource:
 
     @property
     def key(self) -> str:
-        """Distinguishes it from other sources. The web program and the workers derive it from settings alone."""
+        """A key that is unique to this source. The web program and the workers derive it from settings alone."""
         return f"folder {self.model}" if self.provider is None else f"endpoint {self.provider} {self.model}".rstrip()
 
     @property
     def label(self) -> str:
-        """The source in words, without the path to a folder."""
+        """The source in words, without the path of a folder."""
         if self.provider is None:
             return self.model.rstrip("/").rpartition("/")[2] or self.model
         return f"{self.model} by {self.provider}" if self.model else self.provider
 
 
 def text_digest(text: str) -> bytes:
-    """SHA-256 of a text: what an embedding is found by."""
+    """SHA-256 of a text: the key under which its embedding is stored."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
 def embedded_part(text: str) -> str:
-    """The beginning of a text that is embedded."""
+    """The first part of a text, the one that is embedded."""
     return text[:LONGEST_EMBEDDED]
 
 
 def unit_vectors(rows: Sequence[Sequence[float]], *, n: int, dimensions: int | None) -> Float32s:
     """``n`` embeddings scaled to length 1, float32 [n, dimensions].
 
-    ``dimensions`` is what earlier embeddings of the model have, None where there are none. Raises ValueError with the
-    reason where a cosine of them would mean nothing: another number or length, a value that is not finite, only zeros.
+    ``dimensions`` is the length of the model's earlier embeddings, None if there are none. Raises ValueError, with the
+    reason, if a cosine of them would be meaningless: a different number or length, a value that is not finite, only
+    zeros.
     """
     if len(rows) != n:
         raise ValueError(f"{n} texts were sent, and {len(rows)} embeddings came back")
@@ -67,6 +68,6 @@ def unit_vectors(rows: Sequence[Sequence[float]], *, n: int, dimensions: int | N
     largest = np.abs(values).max(axis=1, keepdims=True)
     if not (largest > 0).all():
         raise ValueError("an embedding has only zeros, so that it has no direction")
-    scaled = values / largest  # its square would be lost, or too large, for values at the ends of the range
+    scaled = values / largest  # scaled first: squares of values near the ends of the range under- or overflow
     unit: Float32s = (scaled / np.linalg.norm(scaled, axis=1, keepdims=True)).astype(np.float32)
     return unit

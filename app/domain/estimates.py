@@ -1,13 +1,13 @@
-"""What holds for a whole corpus, estimated from a few excerpts whose inclusion probabilities are known.
+"""Estimates for a whole corpus from a few excerpts whose inclusion probabilities are known.
 
-A collection draws excerpts from strata of the corpus (``samples.STRATA``) with unequal probabilities: peaks are rare
-and drawn often. A statistic over the drawn excerpts alone is therefore one of the sample. Weighted by one over the
-probability it is one of the corpus (Horvitz and Thompson 1952); the weights of each stratum are then scaled to the
-number of excerpts it holds, which is known exactly, so that a ratio of weighted sums is Hajek's estimate within strata
-(Hajek 1971; Sarndal, Swensson and Wretman, "Model assisted survey sampling", 1992, sections 5.7 and 7.6).
+A collection draws excerpts from strata of the corpus (``samples.STRATA``) with unequal probabilities: excerpts with
+high peaks are rare and drawn more often. Unweighted, a statistic over the drawn excerpts describes the sample only.
+Weighted by one over the probability it describes the corpus (Horvitz and Thompson 1952). The weights of each stratum
+are then scaled to its number of excerpts, which is known exactly, so that a ratio of weighted sums is Hajek's estimate
+within strata (Hajek 1971; Sarndal, Swensson and Wretman, "Model assisted survey sampling", 1992, sections 5.7 and 7.6).
 
-Every statistic here is a function of sums over tokens, so that the replicate weights [B, E] of a jackknife give B
-values by one product.
+Every statistic here is a function of sums over tokens, so that one matrix product with the replicate weights [B, E] of
+a jackknife gives its B values.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +26,7 @@ from app.domain.scores import token_sums
 
 @dataclass(frozen=True, slots=True)
 class DrawnExcerpt:
-    """An excerpt by the stratum it belongs to and the probability with which it was drawn."""
+    """An excerpt with its stratum and its probability of being drawn."""
 
     excerpt_id: int
     stratum: SampleKind
@@ -37,9 +37,9 @@ class DrawnExcerpt:
 class Weights:
     """The weights of E distinct excerpts.
 
-    ``indices`` are their indices in what was drawn; ``strata`` number the strata; ``values`` are weights in
-    excerpts: those of a stratum add up to its ``populations``. ``missing`` are the strata with excerpts of the corpus
-    but none drawn: no estimate covers them. ``missing_share`` is their share of the corpus.
+    ``indices`` are indices into the drawn excerpts. ``strata`` has the number of each excerpt's stratum. ``values`` are
+    the weights, in excerpts: those of a stratum add up to its ``populations``. ``missing`` are the strata of which no
+    excerpt was drawn, so that no estimate covers them, and ``missing_share`` is their share of the corpus.
     """
 
     indices: Int64s
@@ -53,9 +53,9 @@ class Weights:
 def weigh(drawn: Sequence[DrawnExcerpt], populations: Mapping[SampleKind, int]) -> Weights:
     """The weight of each distinct excerpt, Hajek's within each stratum.
 
-    An excerpt that several draws brought counts once, as it was first named: its probability is that of any of
-    them. ``populations`` are the numbers of excerpts of the corpus per stratum. Raises ValueError for a probability
-    outside (0, 1] and for a stratum whose population is unknown or smaller than what was drawn of it.
+    An excerpt that is in several samples counts once, with its first entry, whose probability holds for all of them.
+    ``populations`` are the numbers of excerpts of the corpus per stratum. Raises ValueError for a probability outside
+    (0, 1] and for a stratum whose population is unknown or smaller than what was drawn of it.
     """
     first: dict[int, int] = {}
     for index, excerpt in enumerate(drawn):
@@ -90,10 +90,10 @@ def drawn_excerpts(
 ) -> tuple[tuple[ActivationRecord, DrawnExcerpt], ...]:
     """Each scored record of the top sample, the bands and ``random`` with the probability of being scored.
 
-    A record's stored probability is that of being drawn into its band or into ``random``; of each of these samples
-    a part is scored. All top excerpts are drawn, so that theirs is the share of them that is scored. ``scored`` holds
-    what could be scored: failures are left out before. Records without a known probability, such as hard negatives,
-    are left out here.
+    A record's stored probability is that of being drawn into its band or into ``random``, and only a part of each
+    sample is scored. Every top excerpt is drawn, so the probability of being scored is the scored share of them. The
+    caller passes in ``scored`` only records whose simulation succeeded. Records without a known probability, such as
+    hard negatives, are left out here.
     """
     share = {
         kind: len(scored.get(kind, ())) / len(records.of(kind)) if records.of(kind) else 0.0
@@ -140,11 +140,11 @@ def explained_variance_of(sums: Float64s) -> Float64s:
 
 
 _CONSTANT = 1e-12
-"""Share of the uncentred square below which a variance is rounding, not variation."""
+"""Share of the uncentred sum of squares below which a variance is rounding error."""
 
 
 def detection_sums(fires: Sequence[Bools], claimed: Sequence[Bools]) -> Float64s:
-    """An excerpt's tokens of both kinds, of those claimed, of those that fire, [E, 3]."""
+    """Per excerpt: the tokens that are both claimed and fired on, those claimed, those fired on. [E, 3]"""
     return np.array(
         [(int((f & c).sum()), int(c.sum()), int(f.sum())) for f, c in zip(fires, claimed, strict=True)],
         dtype=np.float64,
@@ -154,11 +154,12 @@ def detection_sums(fires: Sequence[Bools], claimed: Sequence[Bools]) -> Float64s
 def jackknife_weights(weights: Weights) -> tuple[Float64s, Float64s]:
     """Replicates that leave one excerpt out each: weights [R, E], and the factor of each squared deviation [R].
 
-    The other excerpts of the stratum take the weight of the one that is left out over, in proportion. The variance of
+    The weight of the excerpt that is left out is spread over the others of its stratum, in proportion. The variance of
     a statistic is ``(factors * (replicates - value)**2).sum()``. A stratum of which every excerpt was drawn has no
-    sampling error and no replicate. One of which a single excerpt was drawn is joined with its neighbour, which errs
-    on the side of too much variance. Source: the stratified delete-one jackknife with a finite population correction
-    and collapsed strata (Wolter, "Introduction to variance estimation", 2007, sections 2.5 and 4.5).
+    sampling error and no replicate. A stratum of which a single excerpt was drawn is joined with its neighbour, which
+    overestimates the variance rather than underestimating it. Source: the stratified delete-one jackknife with a finite
+    population correction and collapsed strata (Wolter, "Introduction to variance estimation", 2007, sections 2.5 and
+    4.5).
     """
     rows, factors = [], []
     for own, population in _groups(weights):
@@ -178,11 +179,11 @@ _LEAST_REPLICATED = 2
 def _groups(weights: Weights) -> list[tuple[Int64s, float]]:
     """The indices of the excerpts that replace each other, and the population they represent.
 
-    Strata follow each other by peak, the top sample first, so that a neighbour is alike.
+    Strata are ordered by peak, the top sample first, so that neighbouring strata are similar.
     """
     groups: list[tuple[Int64s, float]] = []
     left = np.empty(0, dtype=np.int64), 0.0
-    # The highest band follows the top sample; the others descend from it.
+    # The highest band comes right after the top sample, then the others from high to low.
     for stratum in sorted(range(len(weights.populations)), key=lambda s: (s > 0, -s)):
         own = np.flatnonzero(weights.strata == stratum)
         population = float(weights.populations[stratum])
@@ -199,17 +200,17 @@ def _groups(weights: Weights) -> list[tuple[Int64s, float]]:
 
 
 Statistic: TypeAlias = Callable[[Float64s], Float64s]
-"""Values [B] of sums [B, K]."""
+"""A function from sums [B, K] to values [B]."""
 
 
 def weighted_interval(weights: Weights, sums: Float64s, statistic: Statistic, scale: Scale) -> Interval | None:
     """The 95% interval of a statistic of weighted sums [E, K], symmetric on ``scale``.
 
     Student's t with the degrees of freedom of Welch and Satterthwaite over the strata, since most of the variance may
-    come from one stratum of few excerpts; each stratum's are those of contributions with ``KURTOSIS``. None where these
-    excerpts do not determine the variance, or the value is at the end of the scale. Source: Cochran, "Sampling
-    Techniques" (1977), section 5.4: with positive kurtosis a variance is known less well than n - 1 degrees of freedom
-    say, since the variance of a stratum's variance is (2 / (n - 1) + kurtosis / n) times its square.
+    come from one stratum of few excerpts; ``_freedom`` gives each stratum's. None if these excerpts do not determine
+    the variance, or the value is at the end of the scale. Source: Cochran, "Sampling Techniques" (1977), section 5.4:
+    with positive kurtosis a variance is known less well than n - 1 degrees of freedom suggest, since the variance of a
+    stratum's variance is (2 / (n - 1) + kurtosis / n) times its square.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         centre = float(scale.to(statistic((weights.values @ sums)[None]))[0])
@@ -228,7 +229,7 @@ def weighted_interval(weights: Weights, sums: Float64s, statistic: Statistic, sc
 
 
 KURTOSIS = 3.0
-"""Excess kurtosis of what excerpts of a stratum contribute to a statistic, that of Laplace's distribution.
+"""Excess kurtosis of the contributions of a stratum's excerpts to a statistic; 3 is that of Laplace's distribution.
 
 Measured on 60 neurons of the demo over 300,000 tokens, strata weighted by their variance: median 4.9, quartiles 3.3 and
 12.3 for the correlation. With 0, as for a normal distribution, 95% intervals cover 93%.
@@ -236,7 +237,7 @@ Measured on 60 neurons of the demo over 300,000 tokens, strata weighted by their
 
 
 def _freedom(n: int) -> float:
-    """The degrees of freedom with which n excerpts know the variance of their stratum; n - 1 without kurtosis."""
+    """The effective degrees of freedom of a variance estimated from n excerpts of a stratum; n - 1 without kurtosis."""
     return 2 / (2 / (n - 1) + KURTOSIS / n)
 
 

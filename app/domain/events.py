@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class EventKind(StrEnum):
-    """What happened: a noun and a verb in the past."""
+    """The kinds of events, each a noun and a verb in the past tense."""
 
     ACCOUNT_ADDED = "account.added"
     ACCOUNT_BOUND = "account.bound"

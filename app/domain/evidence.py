@@ -1,4 +1,4 @@
-"""What a neuron's top excerpts have in common apart from their meaning: documents, positions, groups."""
+"""Properties of a neuron's top excerpts other than their meaning: documents, positions, groups."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from app.domain.doubt_rules import EvidenceFacts
 
 MOST_GROUPS = 4
 ALIKE_OF = 20
-"""Of the excerpts with so many highest peaks, a collection counts near-copies."""
+"""A collection counts near-copies among this many excerpts with the highest peaks."""
 
 
 def evidence_facts(
@@ -21,9 +21,9 @@ def evidence_facts(
     n_documents: int,
     n_alike: int | None,
 ) -> EvidenceFacts:
-    """What follows from the top records. ``documents`` are theirs, None where one is not known.
+    """The facts that follow from the top records. ``documents`` has each record's document, None if not known.
 
-    ``n_alike`` is the number of near-copies among the ``ALIKE_OF`` highest peaks of the corpus, where it was counted.
+    ``n_alike`` is the number of near-copies among the ``ALIKE_OF`` highest peaks of the corpus, None if not counted.
     """
     records = [record for record in top if record.activations.size]
     n = len(records)
@@ -41,9 +41,10 @@ def evidence_facts(
 
 
 def outside_largest(records: Sequence[ActivationRecord]) -> float:
-    """Share of R records outside of the largest group that is activated by the same tokens.
+    """Share of R records outside of the largest group of records that are activated by the same tokens.
 
-    An excerpt is the sum of its positive activations for each token; see ``clusters`` for how many groups there are.
+    Each excerpt is represented by the sum of its positive activations for each token; ``clusters`` decides the number
+    of groups.
     """
     n = len(records)
     token_ids, tokens = np.unique(np.concatenate([r.token_ids for r in records]), return_inverse=True)

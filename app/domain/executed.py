@@ -1,8 +1,8 @@
-"""What an explanation that can be executed gets right and wrong over a whole corpus, from counts by level.
+"""Right and wrong predictions of an executable explanation over a whole corpus, from counts by level.
 
-Executed on a token, an explanation expects a level of 0..10. Sums over all tokens of the corpus are known from the
-collection, so that only the tokens that an explanation expects above 0 are visited: everything here follows from how
-many there are of each level, on how many the neuron fires, and what their activations sum to.
+Executed on a token, an explanation predicts a level of 0..10. Sums over all tokens of the corpus are known from the
+collection, so that only the tokens with a predicted level above 0 are visited. Everything here follows from how many
+tokens there are at each level, on how many of them the neuron fires, and the sum of their activations.
 """
 
 from dataclasses import dataclass
@@ -27,29 +27,29 @@ CORPUS = "corpus"
 """The sample that the results describe: every token of a collection's corpus."""
 NOT_EXECUTABLE = "nothing in this text can be executed: it quotes no token and names no class or position"
 FIRING_LEVEL = 3
-"""The level from which a neuron counts as firing on a token, and from which a token counts as claimed.
+"""The level from which a neuron counts as firing on a token, and a token counts as claimed.
 
 Three tenths of the neuron's maximum over the corpus is what "weakly" means. The threshold is the same on both sides, so
-that a text that states every activation right has no false alarm and no miss. On the demo the median neuron fires on
+that a text with every activation right has no false alarm and no miss. On the demo the median neuron fires on
 1.7% of the tokens by this measure; at half of the maximum it would be 0.26%, too few to see what a text leaves out.
 """
 MISTAKE_TOKENS = 20
-"""The tokens behind most mistakes of a kind that are kept."""
+"""Number of tokens stored per kind of mistake: those behind the most mistakes."""
 MISTAKE_EXCERPTS = 5
-"""Excerpts with a mistake of a kind that are kept."""
+"""Number of excerpts stored per kind of mistake."""
 
 
 class Mistake(StrEnum):
-    """What an executed explanation can get wrong on a token."""
+    """The two kinds of mistakes of an executed explanation on a token."""
 
     FALSE_ALARM = "false_alarm"
-    """Claimed, and the neuron does not fire."""
+    """The token is claimed, and the neuron does not fire."""
     MISS = "miss"
-    """Not claimed, and the neuron fires."""
+    """The token is not claimed, and the neuron fires."""
 
 
 _CONSTANT = 1e-12
-"""Share of the squared magnitude below which a variance is rounding, not variation."""
+"""Share of the squared magnitude below which a variance is rounding error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class NeuronTotals:
 
 @dataclass(frozen=True, slots=True)
 class LevelCounts:
-    """The tokens that an explanation expects at each level, [11] each. Level 0 is ignored.
+    """Counts and sums over the tokens that an explanation predicts at each level, [11] each. Level 0 is ignored.
 
     ``sums`` are of the real activations, in the model's own units.
     """
@@ -84,7 +84,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """How an executed explanation does. Counts are of tokens; ``n_right`` are claimed and fired on."""
+    """Results of an executed explanation. Counts are of tokens; ``n_right`` tokens are both claimed and fired on."""
 
     n_tokens: int
     n_firing: int
@@ -108,12 +108,12 @@ class Execution:
 
 
 def firing_threshold(maximum: float) -> float:
-    """The activation from which a neuron counts as firing; infinite for one that never rises above 0."""
+    """The activation from which a neuron counts as firing; infinite if its maximum is not above 0."""
     return FIRING_LEVEL / NORMALISED_MAXIMUM * maximum if maximum > 0 else np.inf
 
 
 def execution(totals: NeuronTotals, counts: LevelCounts) -> Execution:
-    """All numbers of one explanation on one neuron. Exact: nothing is sampled."""
+    """All results of one explanation on one neuron. Exact: nothing is sampled."""
     n_claimed = int(counts.tokens[FIRING_LEVEL:].sum())
     n_right = int(counts.firing[FIRING_LEVEL:].sum())
     n_firing = totals.n_firing
@@ -135,7 +135,7 @@ def execution(totals: NeuronTotals, counts: LevelCounts) -> Execution:
 
 
 def _correlation(totals: NeuronTotals, counts: LevelCounts) -> Measured:
-    """Pearson r of expected and real activations over all tokens."""
+    """Pearson r of predicted and real activations over all tokens."""
     levels = np.arange(NORMALISED_LEVELS, dtype=np.float64)
     n = totals.n_tokens
     mean = float(levels @ counts.tokens) / n

@@ -1,4 +1,4 @@
-"""What reviewers have made of an explanation, in one word beside its text."""
+"""The state of an explanation in review, in one word beside its text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from app.domain.review import ItemState, Verdict
 
 
 class ExplanationState(StrEnum):
-    """How an explanation stands with reviewers."""
+    """The state of an explanation in review."""
 
     DISPUTED = "disputed"
     FLAGGED = "flagged"
@@ -17,12 +17,12 @@ class ExplanationState(StrEnum):
 
     @property
     def label(self) -> str:
-        """A few words."""
+        """The state in a few words."""
         return _LABELS[self]
 
     @property
     def sentence(self) -> str:
-        """What it means."""
+        """The state's meaning in one sentence."""
         return _SENTENCES[self]
 
 
@@ -42,16 +42,17 @@ _SENTENCES = {
 
 @dataclass(frozen=True, slots=True)
 class JudgedItem:
-    """An explanation as an item of a campaign whose verdicts may be shown."""
+    """An explanation as an item of a campaign, where its verdicts may be shown."""
 
     state: ItemState
     outcome: Verdict | None
 
 
 def explanation_state(items: Sequence[JudgedItem], *, is_rejected: bool) -> ExplanationState | None:
-    """The state of an explanation; None where no reviewer has been asked. ``items`` are its own, the oldest first.
+    """The state of an explanation; None if no verdict decides it. ``items`` are the explanation's, oldest first.
 
-    What is being judged comes before what was settled, and of that a rejection before the newest outcome.
+    An item that is still being judged takes precedence over settled ones; among settled items a rejection takes
+    precedence over the newest outcome.
     """
     if any(item.state is ItemState.DISPUTED for item in items):
         return ExplanationState.DISPUTED

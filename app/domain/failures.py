@@ -1,4 +1,4 @@
-"""Why runs fail, by cause, and what a person does about it. The errors themselves are sentences of the pipeline."""
+"""The causes of failed runs and what a person can do. The errors themselves are sentences of the pipeline."""
 
 import re
 from collections.abc import Iterable
@@ -7,14 +7,14 @@ from enum import StrEnum
 
 
 class Cause(StrEnum):
-    """What kept a run from a result."""
+    """The cause of a failed run."""
 
     NEVER_FIRES = "never_fires"
     NO_RECORDS = "no_records"
     LANGUAGE_MODEL = "language_model"
-    """It has refused the request, and would refuse it again: a key, a quota, a model that does not exist."""
+    """The language model refused the request and would again: a bad key, a used-up quota, an unknown model."""
     REPLY = "reply"
-    """It has replied, and no reply could be used."""
+    """The language model replied, but no reply could be used."""
     CAPABILITY = "capability"
     SUBJECT = "subject"
     CAP = "cap"
@@ -28,7 +28,7 @@ class Cause(StrEnum):
 
     @property
     def next_step(self) -> str:
-        """What a person does about it."""
+        """What a person can do."""
         return _ADVICE[self][1]
 
 
@@ -83,13 +83,13 @@ _SIGNS = (
 
 
 def cause_of(error: str | None) -> Cause:
-    """The cause that an error's sentence names."""
+    """The cause to which an error's sentence belongs."""
     return next((cause for cause, sign in _SIGNS if re.search(sign, error or "")), Cause.OTHER)
 
 
 @dataclass(frozen=True, slots=True)
 class CauseCount:
-    """How many of a batch's failed runs have a cause, with the error of one of them."""
+    """The number of a batch's failed runs with one cause, and the error of one of them."""
 
     cause: Cause
     number: int
@@ -97,7 +97,7 @@ class CauseCount:
 
 
 def causes_of(errors: Iterable[str | None]) -> tuple[CauseCount, ...]:
-    """The causes of some failures, the most frequent first."""
+    """The causes of these errors, the most frequent first."""
     found: dict[Cause, list[str]] = {}
     for error in errors:
         found.setdefault(cause_of(error), []).append(error or "")

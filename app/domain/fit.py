@@ -1,8 +1,7 @@
 """Goodness of fit between predicted and real activations, in the model's own units.
 
-``real`` and ``predicted`` are [T] each, one pair per excerpt. Every number is undefined, with its
-reason, where there is no excerpt or nothing to explain; the intervals are those of
-``app.domain.intervals``.
+``real`` and ``predicted`` are [T] each, one pair per excerpt. Every number is undefined, with its reason, if there is
+no excerpt or nothing to explain; the intervals are those of ``app.domain.intervals``.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ from app.domain.scores import Estimate, not_finite
 
 _Rows = Float64s
 _CONSTANT = 1e-12
-"""Share of the largest magnitude below which a spread is rounding, not variation."""
+"""Share of the largest magnitude below which a spread is rounding error."""
 
 
 def explained_variance(
@@ -51,7 +50,7 @@ def explained_variance(
 def uncentred_rsquared(
     real: Sequence[Float32s], predicted: Sequence[Float32s], strata: Sequence[int], *, seed: int
 ) -> Estimate:
-    """1 - mean((real - predicted)^2) / mean(real^2): not explained variance, since the denominator is not centred.
+    """1 - mean((real - predicted)^2) / mean(real^2). Not explained variance: the denominator is not centred.
 
     Source: ``rsquared_score`` of the 2023 paper's published code and files.
     """
@@ -99,7 +98,7 @@ def _ratio(
 def _rows(
     real: Sequence[Float32s], predicted: Sequence[Float32s], columns: Callable[[_Rows, _Rows], Sequence[float]]
 ) -> _Rows:
-    """An excerpt's contributions to the sums, [E, K]. Raises ValueError where lengths differ."""
+    """Each excerpt's contributions to the sums, [E, K]. Raises ValueError if lengths differ."""
     rows = []
     for a, p in zip(real, predicted, strict=True):
         if a.shape != p.shape:

@@ -1,10 +1,10 @@
-"""Flags: why a person doubts an explanation, and the outcome of its review."""
+"""Flags: a person's complaint about an explanation, and the outcome of its review."""
 
 from enum import StrEnum
 
 
 class FlagReason(StrEnum):
-    """Why a person doubts an explanation."""
+    """The reason of a flag."""
 
     WRONG = "wrong"
     TOO_BROAD = "too_broad"
@@ -20,7 +20,7 @@ class FlagReason(StrEnum):
 
 
 class FlagState(StrEnum):
-    """Which flags a list shows."""
+    """The flags that a list shows."""
 
     OPEN = "open"
     RESOLVED = "resolved"
@@ -28,12 +28,12 @@ class FlagState(StrEnum):
 
 
 class FlagVerdict(StrEnum):
-    """The outcome of a flag, from the verdicts on the flagged explanation."""
+    """The outcome of a flag, decided by the verdicts on the flagged explanation."""
 
     UPHELD = "upheld"
-    """The explanation holds partly or fails."""
+    """The explanation was found to hold partly or to fail."""
     REJECTED = "rejected"
-    """The explanation holds."""
+    """The explanation was found to hold."""
     UNDECIDED = "undecided"
     """No reviewer could decide."""
     WITHDRAWN = "withdrawn"

@@ -1,6 +1,6 @@
-"""Terms of the site and what they mean, from one file.
+"""Terms of the site and their meanings, read from one file.
 
-Doubts say what they mean where they are defined, and scorers what they do not notice in the catalogue of steps.
+The meanings of doubts are defined in ``doubts``, and what scorers do not notice in the catalogue of steps.
 """
 
 import tomllib
@@ -16,7 +16,7 @@ from app.domain.steps.catalogue import SCORERS
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One term: what it is, and what it does not notice where it is a measure."""
+    """One term: its meaning and, for a measure, what it does not notice."""
 
     name: str
     text: str
@@ -31,23 +31,20 @@ def _read() -> Mapping[str, Term]:
 
 
 GLOSSARY: Mapping[str, Term] = _read()
-"""Terms by key, in the order in which the glossary lists them; the doubts, as ``doubt_`` and their name, come last."""
+"""Terms by key, in the order of the glossary page; the doubts, keyed ``doubt_`` + name, come last."""
 
 _OF_SCORES: Mapping[str, str] = {
     EXECUTED: "whole_corpus",
     RECOMPUTED: "correlation",
     "uncentred_r2": "uncentred_rsquared",
 }
-"""The terms of scores that are not named after them."""
+"""Terms of scores by the name of the score, where the key differs."""
 _SIDES = ("margin", "precision", "recall", "explained_variance")
-"""What scores over the corpus and of samples have beside them, under their name and one of these."""
+"""Suffixes of the scores that accompany a whole-corpus or sample score, and their terms."""
 
 
 def term_of_score(scorer: str) -> str | None:
-    """The key of the term that explains a score, by the name under which it is stored; None for one of an import.
-
-    ``detection_auc`` is a number of ``detection``, ``whole_corpus_precision`` a precision.
-    """
+    """The key of the term that explains a stored score, by its scorer's name; None for an imported score."""
     if scorer in _OF_SCORES:
         return _OF_SCORES[scorer]
     side = next((side for side in _SIDES if scorer.endswith(f"_{side}")), None)

@@ -1,9 +1,9 @@
-"""The headline of an explanation: the one score by which every page, list, doubt and rank speaks of it.
+"""The headline of an explanation: the one score that every page, list, doubt and rank uses.
 
-It is the score over the whole corpus where that is defined: the executed one, which is exact, else the estimate from
-excerpts with known inclusion probabilities. Where neither is, it is the 2023 score, under that name. None is chosen for
-being the higher; see ``standing`` for which of several scores of one name stands. The 2023 score is shown beside a
-whole-corpus headline, never in its place, and scores of two kinds are never ranked against each other.
+It is the whole-corpus score if that is defined: the executed score, which is exact, otherwise the estimate from
+excerpts with known inclusion probabilities. If neither is defined, it is the 2023 score, shown under that name. None is
+chosen for being higher; see ``standing`` for which of several scores of one name is used. The 2023 score is shown
+beside a whole-corpus headline, never in its place, and scores of different kinds are never ranked against each other.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from app.domain.intervals import Interval
 from app.domain.standing import MARGIN_2023, SCORE_2023, SCORE_EXECUTED, NamedScore, ScoreName, standing_score
 
 ESTIMATED = "whole_corpus"
-"""The scorer whose number is an estimate of what holds for the whole corpus."""
+"""The scorer that estimates the score over the whole corpus."""
 SCORE_ESTIMATED = ScoreName(ESTIMATED, CORPUS)
 ESTIMATED_PRECISION = ScoreName(f"{ESTIMATED}_precision", CORPUS)
 ESTIMATED_RECALL = ScoreName(f"{ESTIMATED}_recall", CORPUS)
@@ -24,7 +24,7 @@ ESTIMATED_MARGIN = ScoreName(f"{ESTIMATED}_margin", CORPUS)
 
 
 class HeadlineKind(StrEnum):
-    """Which score the headline is. The one that is preferred first."""
+    """The kinds of headline scores, the preferred one first."""
 
     EXECUTED = "executed"
     ESTIMATED = "estimated"
@@ -32,12 +32,12 @@ class HeadlineKind(StrEnum):
 
     @property
     def name_of_score(self) -> ScoreName:
-        """The score that it is."""
+        """The name of the headline score."""
         return _NAMES[self]
 
     @property
     def is_whole_corpus(self) -> bool:
-        """Whether it speaks of the whole corpus, not of a few excerpts."""
+        """Whether the score describes the whole corpus and not just a few excerpts."""
         return self is not HeadlineKind.SCORE_2023
 
 
@@ -50,15 +50,18 @@ _MARGINS: Mapping[HeadlineKind, ScoreName] = {
     HeadlineKind.ESTIMATED: ESTIMATED_MARGIN,
     HeadlineKind.SCORE_2023: MARGIN_2023,
 }
-"""The scores that measure the margin over the token table in pairs."""
+"""The scores that measure the paired margin over the token table."""
 HEADLINE_NAMES = (*_NAMES.values(), ESTIMATED_PRECISION, ESTIMATED_RECALL, *_MARGINS.values())
-"""All scores that a headline is made of."""
+"""The names of all scores that a headline is made of."""
 HEADLINE_SCORERS = tuple(dict.fromkeys(name.scorer for name in HEADLINE_NAMES))
 HEADLINE_SAMPLES = tuple(dict.fromkeys(name.sample for name in HEADLINE_NAMES))
 
 
 class Figures(NamedScore, Protocol):
-    """A score as the headline needs it. ``precision`` and ``recall`` are those of an executed explanation."""
+    """The parts of a stored score that the headline needs.
+
+    ``precision`` and ``recall`` are those of an executed explanation.
+    """
 
     @property
     def run_id(self) -> int | None: ...
@@ -83,7 +86,7 @@ S = TypeVar("S", bound=Figures)
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """A number of the headline beside its score. Without a value it is undefined or not known."""
+    """A figure shown beside the headline score. Without a value it is undefined or not known."""
 
     value: float | None = None
     interval: Interval | None = None
@@ -95,10 +98,10 @@ UNKNOWN = Side()
 
 @dataclass(frozen=True, slots=True)
 class Headline(Generic[S]):
-    """A score, the share of the text's claims that are right, and the share of activations that it claims.
+    """A score with precision (the share of claimed tokens on which the neuron fires) and recall.
 
-    Both sides are of the whole corpus, and not known where only the 2023 score is. ``margin`` is the score minus that
-    of the neuron's token table on the same tokens.
+    Precision and recall describe the whole corpus; they are not known if there is only a 2023 score. ``margin`` is the
+    score minus that of the neuron's token table on the same tokens.
     """
 
     score: S
@@ -109,32 +112,32 @@ class Headline(Generic[S]):
 
     @property
     def is_exact(self) -> bool:
-        """Whether every token of the corpus was looked at."""
+        """Whether the score was computed on every token of the corpus."""
         return self.kind is HeadlineKind.EXECUTED
 
     @property
     def is_whole_corpus(self) -> bool:
-        """Whether it speaks of the whole corpus; else it is the 2023 score."""
+        """Whether the score describes the whole corpus; otherwise it is the 2023 score."""
         return self.kind.is_whole_corpus
 
     @property
     def interval(self) -> Interval | None:
-        """The 95 % interval of a score that is no exact one."""
+        """The score's 95 % interval; None for an exact score."""
         return _interval(self.score)
 
     @property
     def token_table(self) -> float | None:
-        """What the neuron's token table scores on the same tokens; None where that is not known."""
+        """The token table's score on the same tokens; None if not known."""
         if self.score.value is None or self.margin.value is None:
             return None
         return self.score.value - self.margin.value
 
 
 def headline_of(scores: Sequence[S], *, made_by_method: bool) -> Headline[S] | None:
-    """The headline of an explanation; None where it has neither a whole-corpus nor a 2023 score.
+    """The headline of an explanation; None if it has neither a whole-corpus nor a 2023 score.
 
-    ``scores`` are the explanation's, in the order in which they were stored. Where no headline score is defined, the
-    last of ``HeadlineKind`` that it has says why.
+    ``scores`` are the explanation's, in the order in which they were stored. If none of the headline
+    scores is defined, the last kind present gives the reason.
     """
     found = {
         kind: score
@@ -158,7 +161,7 @@ def headline_of(scores: Sequence[S], *, made_by_method: bool) -> Headline[S] | N
 
 
 def _measured_with(score: S | None, name: ScoreName, scores: Sequence[S], *, otherwise: Side = UNKNOWN) -> Side:
-    """The score of this name that the same run measured on the same simulations."""
+    """The score of this name that the same run computed from the same simulations."""
     if score is None:
         return otherwise
     beside = next(
@@ -173,7 +176,7 @@ def _measured_with(score: S | None, name: ScoreName, scores: Sequence[S], *, oth
 
 
 def _to_baseline(score: Figures) -> Side:
-    """The margin over the token table as the plain difference, without an interval."""
+    """The margin over the token table as a plain difference, without an interval."""
     table = score.token_lookup_baseline
     return UNKNOWN if score.value is None or table is None else Side(score.value - table)
 

@@ -6,14 +6,14 @@ from app.domain.activations import LARGEST_HALF, NORMALISED_MAXIMUM, normalise
 from app.domain.arrays import Float32s, Int32s
 
 _ROUNDING = 2.0**-10
-"""What a scale may be off by, relative to itself: scales are rounded to float16 as activations are."""
+"""Relative rounding error of a scale: scales are rounded to float16 like activations."""
 
 
 def heat_scale(maximum: float | None, minimum: float | None) -> float:
     """The activation that is drawn at full strength, in the model's own units.
 
-    The neuron's maximum over the corpus, rounded as stored activations are, so that the record that holds
-    it reaches it; for a neuron that is never positive the size of its minimum; 0 where nothing is known.
+    The neuron's maximum over the corpus, rounded like stored activations, so that the record with the maximum reaches
+    full strength. For a neuron that is never positive, the magnitude of its minimum. 0 if nothing is known.
     """
     for bound in (maximum or 0.0, -(minimum or 0.0)):
         if bound > 0:
@@ -22,15 +22,15 @@ def heat_scale(maximum: float | None, minimum: float | None) -> float:
 
 
 def heat_steps(activations: Float32s, scale: float) -> Int32s:
-    """Steps -10..10, the sign that of the activation. Same shape as the input.
+    """Steps -10..10 with the sign of the activation. Same shape as the input.
 
-    The size is ``normalise`` of the size: floor(10 * |a| / scale), at most 10.
+    The step's magnitude is ``normalise`` of the activation's: floor(10 * |a| / scale), at most 10.
     """
     return np.where(activations < 0, -1, 1).astype(np.int32) * normalise(np.abs(activations), scale)
 
 
 def simulated_steps(expected: Float32s, unit: float, scale: float) -> Int32s:
-    """Steps -10..10 of expected activations, of which 1 corresponds to ``unit`` in the model's own units.
+    """Steps -10..10 of expected activations; an expected activation of 1 is ``unit`` in the model's own units.
 
     Where level 10 equals the scale, the steps are computed from the expected values directly: multiplying by ``unit``
     and dividing again could round a whole number to its neighbour.

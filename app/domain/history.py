@@ -1,8 +1,8 @@
 """The chain of events and seals: each link's hash covers one of them and the hash of the link before.
 
-Editing, removing, adding or reordering one changes every later hash. A seal has the digests of rows, so that these are
-covered as well. Audit reports contain the hash of the newest link, the head: a chain that was rewritten as a whole no
-longer contains it.
+Editing, removing, adding or reordering one changes every later hash. A seal contains digests of rows, so that changes
+to these are detected too. Audit reports print the hash of the newest link, the head: a chain that was rewritten as a
+whole no longer contains that hash.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ NO_HASH = b""
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One link as it is stored. ``text`` is the canonical text of its subject, None where that exists no more."""
+    """One link as stored. ``text`` is the canonical text of its event or seal, None if that no longer exists."""
 
     position: int
     subject: str
@@ -26,7 +26,7 @@ class Link:
 
 
 class Break(StrEnum):
-    """What is wrong with a link of the chain."""
+    """The kinds of faults of a link of the chain."""
 
     EDITED = "it or its link was edited, or links were reordered"
     REMOVED = "it was removed"
@@ -35,7 +35,7 @@ class Break(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One broken link: its position and what is wrong with it."""
+    """One broken link: its position and the kind of fault."""
 
     position: int
     subject: str
@@ -44,16 +44,16 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class RowFault:
-    """A row that is not what it was when it was inserted or when its event was recorded: what is wrong with it."""
+    """A row that differs from what it was when it was inserted or when its event was recorded."""
 
     subject: str
-    """The row, such as ``score 5``; keys of several columns have commas between them."""
+    """The row, such as ``score 5``; the parts of a key of several columns are joined by commas."""
     what: str
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """The result of verifying the chain. ``head`` is the newest hash in hexadecimal, empty without links."""
+    """The result of verifying the chain. ``head`` is the newest hash in hexadecimal, empty for an empty chain."""
 
     n_links: int
     head: str
@@ -69,8 +69,8 @@ def link_hash(previous: bytes, text: str) -> bytes:
 def verify(links: Iterable[Link], *, expected_head: str | None = None) -> Verified:
     """Recompute every hash, in the order of the links' positions.
 
-    ``expected_head`` is a head that was written down earlier; it must be among the hashes. A link that does not fit is
-    one fault; the walk continues from its stored hash, so that one edit is one fault.
+    ``expected_head`` is a head that was recorded earlier; it must be among the hashes. A link that does not match is
+    one fault, and verification continues from its stored hash, so that one edit is reported once.
     """
     previous, position, n_links = NO_HASH, 0, 0
     faults: list[Fault] = []

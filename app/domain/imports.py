@@ -1,11 +1,11 @@
-"""Imports: their states, and the formats that are read and written."""
+"""Imports: their states, and the file formats that can be read and written."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class ImportStatus(StrEnum):
-    """Only a complete import's collection is shown."""
+    """The state of an import. Pages show collections of complete imports only."""
 
     RUNNING = "running"
     COMPLETE = "complete"
@@ -13,7 +13,7 @@ class ImportStatus(StrEnum):
 
 
 class JudgementKind(StrEnum):
-    """What somebody at another site has said of an explanation."""
+    """The kinds of judgements that people made of an explanation at another site."""
 
     FLAG = "flag"
     VERDICT = "verdict"
@@ -32,7 +32,7 @@ class DataFormat(StrEnum):
 
     @property
     def label(self) -> str:
-        """The format in words, for pages and as the author of texts whose file names none."""
+        """The format in words, for pages, and as the author of texts whose file names no author."""
         return _LABELS[self]
 
 
@@ -47,15 +47,15 @@ _LABELS = {
 }
 
 WRITTEN = (DataFormat.JSONL, DataFormat.PARQUET, DataFormat.OPENAI, DataFormat.NEURONPEDIA)
-"""The formats that are written: the first two hold everything that is known."""
+"""The formats that can be written. The first two contain all that is known of a neuron."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportCounts:
-    """What an import has read, and what of it was new."""
+    """The number of records and rows that an import has read, and of those that were new."""
 
     neurons: int = 0
-    """Records that were read: a neuron may be in several."""
+    """Neuron records that were read; a neuron may have several."""
     new_neurons: int = 0
     activation_records: int = 0
     new_activation_records: int = 0
@@ -69,4 +69,4 @@ class ImportCounts:
 
 
 RECOMPUTED = "correlation_recomputed"
-"""The scorer of the correlation between the real and the expected activations that came with an imported score."""
+"""The scorer that recomputes the correlation of the real and expected activations that came with an imported score."""

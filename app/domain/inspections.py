@@ -1,4 +1,4 @@
-"""A new subject as a person asks for it, and what a worker finds out about model and text before anything is run."""
+"""A person's request for a new subject, and a worker's findings about its model and text before the collection runs."""
 
 import re
 from dataclasses import asdict, dataclass
@@ -9,20 +9,20 @@ DATA_SET = re.compile(
     r"datasets:[\w][\w.-]*(/[\w][\w.-]*)?(:[\w][\w.-]*)?(@[\w][\w.-]*(\[[0-9]*%?:[0-9]*%?\])?)?", re.ASCII
 )
 NAMED_CORPORA = ("demo:stdlib",)
-"""Corpora that have a name of their own."""
+"""Corpora that can be named instead of given as a path."""
 
 
 def is_path(text: str) -> bool:
-    """Whether a model or a corpus is named by an absolute path."""
+    """Whether the name of a model or corpus is an absolute path."""
     return text.startswith("/")
 
 
 @dataclass(frozen=True, slots=True)
 class SubjectRequest:
-    """A model, a text and how it is read.
+    """The model, the text and the options of a new subject.
 
-    ``model`` is an absolute path or a hub id, ``corpus`` as ``collect`` takes it. Without ``max_tokens`` the whole text
-    is read.
+    ``model`` is an absolute path or a hub id, ``corpus`` as ``collect`` takes it. If ``max_tokens`` is None, the whole
+    text is read.
     """
 
     slug: str
@@ -34,14 +34,14 @@ class SubjectRequest:
     context_length: int = 64
     max_tokens: int | None = None
     null_twin: bool = False
-    """Whether the control, the same shape with permuted weights, is collected afterwards."""
+    """Whether a control, a network of the same shape with permuted weights, is collected afterwards."""
 
     def as_json(self) -> dict[str, Any]:
-        """The JSON that a task stores."""
+        """The request as the JSON that a task stores."""
         return asdict(self)
 
     def arguments(self) -> dict[str, Any]:
-        """The arguments of the collection, other than model and corpus."""
+        """The arguments of the collection, without model and corpus."""
         return {
             "slug": self.slug,
             "name": self.name,
@@ -54,11 +54,12 @@ class SubjectRequest:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What is known of a collection before it begins. Sizes in bytes.
+    """Facts about a collection known before it begins. Sizes in bytes.
 
-    ``weight_bytes``: of the files; None where they are still to be downloaded. ``memory_bytes``: of the weights and of
-    what a pass keeps, at most. ``tokens``: of whole excerpts, exact with ``tokens_are_exact``, else at least so many.
-    ``seconds``: of the pass, a rough estimate from the device's matrix rate.
+    ``weight_bytes`` is the size of the model's files, None if they are still to be downloaded. ``memory_bytes`` is the
+    maximum needed for the weights and for the collection's own data. ``tokens`` counts whole excerpts: exact if
+    ``tokens_are_exact``, otherwise a lower bound. ``seconds`` is a rough estimate from the device's rate of matrix
+    products.
     """
 
     architecture: str
@@ -79,7 +80,7 @@ class Inspection:
     tokens_are_exact: bool
     seconds: float
     left_out: tuple[str, ...] = ()
-    """Documents of the text that cannot be read, each with the reason; the first few."""
+    """The first few documents of the text that cannot be read, each with the reason."""
 
     @property
     def n_neurons(self) -> int:
@@ -92,7 +93,7 @@ class Inspection:
         return self.memory_bytes <= self.free_bytes
 
     def as_json(self) -> dict[str, Any]:
-        """The JSON of a task's result."""
+        """The inspection as the JSON of a task's result."""
         return asdict(self)
 
     @classmethod

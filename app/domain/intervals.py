@@ -1,8 +1,8 @@
-"""95% intervals whose coverage is 95% on as few excerpts as a neuron has.
+"""95% intervals that cover 95% even for the few excerpts of one neuron.
 
-A percentile bootstrap over five excerpts per stratum covers about 86%: its draws spread too little, by the factor
-sqrt((k - 1) / k), and a normal quantile is too short for k - 1 degrees of freedom. Both are corrected here, on a scale
-on which the statistic is nearly symmetric. Intervals of shares and areas never have width 0.
+A percentile bootstrap over k = 5 excerpts per stratum covers about 86%: the spread of its draws is too small by the
+factor sqrt((k - 1) / k), and a normal quantile is too short for k - 1 degrees of freedom. Both are corrected here, on a
+scale on which the statistic is nearly symmetric. Intervals of shares and areas never have width 0.
 """
 
 import math
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy import special  # not stats: it takes 60 MB of every process
+from scipy import special  # not scipy.stats, which takes 60 MB of memory in every process
 
 from app.domain.arrays import Float64s
 
@@ -22,9 +22,9 @@ Statistic = Callable[[FloatRows], FloatRows]
 RESAMPLES = 2000
 CONFIDENCE = 0.95
 Z = float(special.ndtri((1 + CONFIDENCE) / 2))
-"""Standard deviations of a normal distribution that half of an interval spans."""
+"""The normal quantile of a two-sided 95% interval."""
 LEAST_DEFINED_SHARE = 0.5
-"""Of the draws: below it the interval is missing."""
+"""Share of draws in which the statistic must be defined; below it the interval is missing."""
 MIN_EXCERPTS = 2
 _BESIDE = 1e-12
 
@@ -48,7 +48,7 @@ def _explained(values: FloatRows) -> FloatRows:
 FISHER = Scale(np.arctanh, np.tanh)
 """For correlations. Source: Fisher, "On the probable error of a coefficient of correlation" (1921)."""
 SHARE_EXPLAINED = Scale(_unexplained, _explained)
-"""For 1 - error / whole, which has no lower bound: the logarithm of the share that is left."""
+"""For 1 - error / whole, which has no lower bound: the logarithm of error / whole."""
 SHARE = Scale(special.logit, special.expit)
 """For shares: log odds."""
 PLAIN = Scale(np.asarray, np.asarray)
@@ -60,12 +60,12 @@ def bootstrap_interval(
 ) -> Interval | None:
     """The interval of a statistic of sums over excerpts, by a stratified bootstrap with Student's t.
 
-    ``per_excerpt`` [E, K] are each excerpt's contributions; ``statistic`` turns sums [B, K] into values [B], NaN where
+    ``per_excerpt`` [E, K] are each excerpt's contributions; ``statistic`` turns sums [B, K] into values [B], NaN if
     undefined. Whole excerpts are drawn with replacement within their stratum, since tokens of one excerpt are not
     independent and the score is defined on a fixed number of each. On ``scale``, with k excerpts in the smallest
-    stratum that has two: value ± t(.975, k - 1) * sd(draws) * sqrt(k / (k - 1)). None where no stratum has two
-    excerpts or most draws are undefined; equal seeds give equal intervals. Source: Efron and Tibshirani, "An
-    Introduction to the Bootstrap" (1993), chapter 12, with the small-sample factor of chapter 5.
+    stratum that has two: value ± t(.975, k - 1) * sd(draws) * sqrt(k / (k - 1)). None if no stratum has two excerpts or
+    most draws are undefined; equal seeds give equal intervals. Source: Efron and Tibshirani, "An Introduction to the
+    Bootstrap" (1993), chapter 12, with the small-sample factor of chapter 5.
     """
     sizes = tuple(int(n) for n in np.unique(np.asarray(strata), return_counts=True)[1])
     k = min((n for n in sizes if n >= MIN_EXCERPTS), default=0)
@@ -81,7 +81,7 @@ def bootstrap_interval(
         centre, draws = float(scale.to(statistic(ordered.sum(axis=0)[None]))[0]), scale.to(defined)
     draws = draws[np.isfinite(draws)]
     if not np.isfinite(centre) or draws.size < LEAST_DEFINED_SHARE * values.size:
-        # At the end of its range, as the correlation of a perfect prediction: so are the draws.
+        # A statistic at the end of its range, such as the correlation of a perfect prediction, has all draws there.
         return float(defined.min()), float(defined.max())
     half = float(special.stdtrit(k - 1, (1 + CONFIDENCE) / 2) * draws.std() * np.sqrt(k / (k - 1)))
     low, high = scale.back(np.array([centre - half, centre + half]))
@@ -108,9 +108,9 @@ def share_interval(successes: int, trials: int) -> Interval:
 
 
 def wilson(share: float, n: float) -> Interval:
-    """Wilson's score interval of a share of ``n`` draws; ``n`` need not be whole, and may be infinite.
+    """Wilson's score interval of a share of ``n`` draws; ``n`` may be fractional or infinite.
 
-    Raises ValueError without a draw or for a share outside 0 to 1. Source: Wilson (1927).
+    Raises ValueError if ``n`` is not above 0 or the share is outside 0 to 1. Source: Wilson (1927).
     """
     if not n > 0 or not 0 <= share <= 1:
         raise ValueError("a share lies between 0 and 1, of more than no draws")
@@ -143,7 +143,7 @@ def area_interval(area: float, n_positive: int, n_negative: int) -> Interval:
     statistic", part 2 (2006), method 5, with the variance of Hanley and McNeil (1982) as modified there.
     """
     z = Z
-    from scipy import optimize  # of reports alone
+    from scipy import optimize  # imported late: only reports need it
 
     extra = (n_positive + n_negative) / 2 - 1
 
@@ -152,8 +152,8 @@ def area_interval(area: float, n_positive: int, n_negative: int) -> Interval:
         variance = candidate * (1 - candidate) * (1 + extra * spread) / (n_positive * n_negative)
         return (area - candidate) ** 2 - z * z * variance
 
-    # At the area itself the excess is negative, at the ends of the range it is not: the limits lie between. An area of
-    # 0 and 1 are roots themselves, so the search starts next to them.
+    # The excess is negative at the area itself and not at the ends of the range, so each limit lies between them. Areas
+    # of 0 and 1 are roots themselves, so the search starts next to them.
     low = 0.0 if area <= 0 else float(optimize.brentq(excess, 0.0, min(area, 1 - _BESIDE)))
     high = 1.0 if area >= 1 else float(optimize.brentq(excess, max(area, _BESIDE), 1.0))
     return low, high

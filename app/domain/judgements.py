@@ -8,13 +8,13 @@ from app.domain.intervals import area_interval, mean_of_shares_interval, share_i
 from app.domain.scores import Estimate
 
 CHANCE = 0.5
-"""What a coin gets, for balanced accuracy and for AUC."""
+"""The value that random judgements reach, for balanced accuracy and for AUC."""
 
 
 def balanced_accuracy(truth: Sequence[bool], judged: Sequence[bool]) -> Estimate:
     """(sensitivity + specificity) / 2 of judgements, with an interval.
 
-    Undefined where one of the classes is empty. Source: Brodersen et al., "The balanced accuracy and its posterior
+    Undefined if one of the classes is empty. Source: Brodersen et al., "The balanced accuracy and its posterior
     distribution" (2010); the interval: ``mean_of_shares_interval``.
     """
     if (missing := _missing(truth)) is not None:
@@ -46,7 +46,7 @@ def harmonic_mean(first: tuple[int, int], second: tuple[int, int]) -> Estimate:
     limits = [share_interval(*pair) for pair in (first, second)]
     moved = [[_harmonic(limits[0][end], points[1]), _harmonic(points[0], limits[1][end])] for end in (0, 1)]
     low, high = (float(np.hypot(*(value - np.array(other)))) for other in moved)
-    if value == 0.0:  # one share alone cannot move it away from 0
+    if value == 0.0:  # changing one share alone cannot move the mean away from 0
         high = _harmonic(limits[0][1], limits[1][1])
     return Estimate(value, interval=(max(0.0, value - low), min(1.0, value + high)))
 
@@ -56,10 +56,10 @@ def _harmonic(a: float, b: float) -> float:
 
 
 def auc(truth: Sequence[bool], ratings: Sequence[float]) -> Estimate:
-    """The chance that a true thing is rated above a false one, ties counting half, with an interval.
+    """The probability that a true thing is rated above a false one, ties counting half, with an interval.
 
-    Undefined without a thing of each class, and where a rating is not a finite number. Source: Hanley and McNeil, "The
-    meaning and use of the area under a ROC curve" (1982); the interval: ``area_interval``.
+    Undefined if a class is empty or a rating is not a finite number. Source: Hanley and McNeil, "The meaning and use of
+    the area under a ROC curve" (1982); the interval: ``area_interval``.
     """
     if (missing := _missing(truth)) is not None:
         return missing

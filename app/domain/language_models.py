@@ -1,4 +1,4 @@
-"""What the whole program knows of language models: kinds of providers, what they can do, how a call ends."""
+"""Facts about language models that the whole program shares: kinds of providers, capabilities, outcomes of calls."""
 
 from enum import StrEnum
 
@@ -18,14 +18,14 @@ class ProviderKind(StrEnum):
 
 
 class Capability(StrEnum):
-    """What a provider can do. Probed once, then stored and shown."""
+    """A capability of a provider. Probed once, then stored and shown."""
 
     CHAT = "chat"
     CHAT_LOGPROBS = "chat_logprobs"
     PROMPT_LOGPROBS = "prompt_logprobs"
     JSON_SCHEMA = "json_schema"
     WHOLE_TEN = "whole_ten"
-    """Its tokenizer writes "10" as one token; otherwise prompts request numbers on a scale of 0..9."""
+    """The tokenizer writes "10" as one token; without it, prompts ask for numbers from 0 to 9."""
 
     @property
     def label(self) -> str:
@@ -43,24 +43,24 @@ _LABELS = {
 
 
 UNPROBED = frozenset({Capability.CHAT})
-"""What an endpoint is taken to be able to do before its first probe."""
+"""The capabilities assumed of an endpoint before its first probe."""
 LOCAL_CAPABILITIES = frozenset({Capability.CHAT, Capability.CHAT_LOGPROBS, Capability.PROMPT_LOGPROBS})
-"""What every local model can do; a probe adds what depends on its tokenizer."""
+"""The capabilities of every local model; a probe adds those that depend on its tokenizer."""
 
 
 ATTEMPTS = 3
-"""Times that a request is made at most while its replies cannot be used."""
+"""The number of times that a request is sent at most while its replies cannot be used."""
 
 
 class Outcome(StrEnum):
-    """How one call ended. Only ``OK`` carries a usable text."""
+    """The outcome of one call. Only ``OK`` has a usable text."""
 
     OK = "ok"
     REFUSED = "refused"
     TRUNCATED = "truncated"
     UNPARSABLE = "unparsable"
     FAILED = "failed"
-    """No reply of the format: an error, a broken connection, a prompt that is too long."""
+    """No reply in the provider's format: an error, a broken connection, a prompt that is too long."""
 
     @property
     def is_answered(self) -> bool:

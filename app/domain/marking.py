@@ -1,6 +1,6 @@
-"""Marks sentences of the domain that are translated where they are shown."""
+"""Marker for sentences of ``app.domain`` that are translated when they are shown."""
 
 
 def N_(sentence: str) -> str:
-    """The sentence as it is. Its mark puts it into the catalogues of translations."""
+    """Return the sentence unchanged; the call adds it to the translation catalogues."""
     return sentence

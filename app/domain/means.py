@@ -13,8 +13,8 @@ _LEAST = 2
 def mean_with_interval(n: int, mean: float | None, deviation: float | None) -> Estimate:
     """A mean of n independent values with its 95% interval, mean ± t(.975, n - 1) s / √n.
 
-    ``deviation`` is the sample's standard deviation, with n - 1 in the denominator. Undefined without values; without
-    an interval where there is one value alone. Source: Student, "The probable error of a mean" (1908).
+    ``deviation`` is the sample's standard deviation, with n - 1 in the denominator. Undefined without values; no
+    interval for a single value. Source: Student, "The probable error of a mean" (1908).
     """
     if n == 0 or mean is None:
         return Estimate(None, "there is nothing to average")
@@ -29,5 +29,7 @@ def mean_of_sums(n: int, total: float, squares: float) -> Estimate:
     if n == 0:
         return mean_with_interval(0, None, None)
     mean = total / n
-    variance = max(0.0, squares - n * mean * mean) / (n - 1) if n > 1 else None  # rounding may leave less than nothing
+    variance = (
+        max(0.0, squares - n * mean * mean) / (n - 1) if n > 1 else None
+    )  # rounding errors may make the difference negative
     return mean_with_interval(n, mean, None if variance is None else math.sqrt(variance))

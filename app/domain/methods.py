@@ -1,4 +1,4 @@
-"""Definitions of methods, and the ones that every installation has."""
+"""Definitions of methods, and the built-in ones."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,11 +11,10 @@ NO_CALIBRATION = "none"
 
 @dataclass(frozen=True, slots=True)
 class MethodDefinition:
-    """Explainer, simulator and scorers by their names in the registry, with their parameters.
+    """An explainer, a simulator and scorers by their registry names, with their parameters.
 
-    ``parameters`` holds one mapping per step: ``explainer``, ``simulator``, ``scorers`` (by scorer),
-    ``baselines``, a list of the baselines to compute, and ``calibration``: ``none``, ``linear`` or
-    ``percentile``.
+    ``parameters`` has one mapping per step: ``explainer``, ``simulator``, ``scorers`` (by scorer); ``baselines``, a
+    list of the baselines to compute; and ``calibration``: ``none``, ``linear`` or ``percentile``.
     """
 
     name: str
@@ -25,17 +24,17 @@ class MethodDefinition:
     simulator: str
     scorers: tuple[str, ...]
     provider: str | None = None
-    """The name of a language model; see ``neuron-audit provider``."""
+    """The name of a language model as given to ``neuron-audit provider``; None if the method calls none."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def has_chance(self) -> bool:
-        """Whether it may give another text of the same records: only the replies of a language model vary."""
+        """Whether a repeated run may give another text: only replies of a language model vary."""
         return self.provider is not None
 
 
 def simulator_name(simulator: str, parameters: Mapping[str, Any]) -> str:
-    """A method's simulator with its calibration, as its scores and simulations name it: ``structured+linear``."""
+    """The simulator's name with its calibration, as stored with scores and simulations: ``structured+linear``."""
     calibration = parameters.get("calibration", NO_CALIBRATION)
     return simulator if calibration == NO_CALIBRATION else f"{simulator}+{calibration}"
 
@@ -50,7 +49,7 @@ LEXICAL = MethodDefinition(
 )
 
 DEFAULT_PROVIDER = "default"
-"""The name of the language model that the built-in methods call. Adding a provider of this name chooses the model."""
+"""The name of the language model that the built-in methods call; a provider with this name serves them."""
 
 _PAIRS = "token_activation_pairs"
 _ASKING = {
@@ -70,7 +69,7 @@ def _structured(
     scorers: tuple[str, ...] = _JUDGED,
     parameters: Mapping[str, Any] | None = None,
 ) -> MethodDefinition:
-    """A method, by name and label, whose simulator any chat model can be; ``parameters`` by step."""
+    """A method with the ``structured`` simulator, which works with any chat model; ``parameters`` by step."""
     return MethodDefinition(
         name=names[0],
         version=1,
@@ -114,4 +113,4 @@ LANGUAGE_MODEL_METHODS = (
 )
 
 BUILTIN_METHODS: tuple[MethodDefinition, ...] = (LEXICAL, *LANGUAGE_MODEL_METHODS)
-"""What every installation offers. A change of behaviour is a new version, not an edit."""
+"""The methods of every installation. Changed behaviour needs a new version; a definition is never edited."""

@@ -4,17 +4,17 @@ from enum import StrEnum
 
 
 class NeuronState(StrEnum):
-    """What a neuron may be filtered by. A neuron can be several of them at once."""
+    """A state that lists filter by. A neuron may have several at once."""
 
     UNEXPLAINED = "unexplained"
     EXPLAINED = "explained"
     DOUBTFUL = "doubtful"
-    """There is an automatic doubt about its explanation."""
+    """An automatic doubt was raised about the neuron's explanation."""
     FLAGGED = "flagged"
     DISPUTED = "disputed"
-    """Reviewers disagreed about its explanation, as far as verdicts may be shown."""
+    """Reviewers disagreed about the explanation, as far as their verdicts may be shown."""
     NEEDS_EXPLANATION = "needs_explanation"
-    """Reviewers have rejected what there was, and nothing else can be shown."""
+    """Reviewers rejected the explanations, and there is no other one to show."""
     QUEUED = "queued"
     NO_EXPLANATION = "no_explanation"
-    """Unexplained, and a method has found nothing worth saying."""
+    """The neuron is unexplained, and a method found nothing worth saying."""

@@ -1,4 +1,4 @@
-"""Neurons counted by two of their values at once: what scatter plots show where there are too many dots to draw."""
+"""Neurons counted by two of their values at once: scatter plots with too many dots to draw."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from app.domain.atlas import NeuronFacts
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """A value in bins. ``name`` is that of the list's filter; bin ``i`` is from ``edges[i - 1]`` to ``edges[i]``.
+    """A value in bins. ``name`` is the name of the list's filter; bin ``i`` is from ``edges[i - 1]`` to ``edges[i]``.
 
     The first bin has no lower end and the last one no upper end.
     """
@@ -27,19 +27,19 @@ class Axis:
         return len(self.edges) + 1
 
     def bounds(self, number: int) -> tuple[float | None, float | None]:
-        """Lowest and highest value of a bin."""
+        """The lower and upper end of a bin."""
         low = self.edges[number - 1] if number else None
         return low, self.edges[number] if number < len(self.edges) else None
 
     def words(self, number: int) -> str:
-        """A bin in words."""
+        """The bin's range in words."""
         low, high = self.bounds(number)
         if low is None:
             return f"below {self.written(high)}"
         return f"from {self.written(low)}" if high is None else f"{self.written(low)} to {self.written(high)}"
 
     def written(self, value: float | None) -> str:
-        """An edge."""
+        """The text of an edge."""
         if value is None:
             return ""
         return f"{100 * value:g}%" if self.is_share else f"{value:g}"
@@ -62,7 +62,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Neurons by two values; those without one of them are left out."""
+    """Counts of neurons by two values; neurons that lack one of the values are left out."""
 
     x: Axis
     y: Axis
@@ -70,12 +70,12 @@ class Grid:
     cells: tuple[Cell, ...]
     """The cells that are not empty."""
     correlation: float | None
-    """Spearman's rank correlation; None where it is not defined."""
+    """Spearman's rank correlation; None if undefined."""
 
 
 @dataclass(frozen=True, slots=True)
 class LayerHistogram:
-    """The neurons of one layer by a value; ``counts`` has an entry for each bin."""
+    """Counts of one layer's neurons by a value, one per bin."""
 
     layer: int
     counts: tuple[int, ...]
@@ -83,7 +83,7 @@ class LayerHistogram:
 
 @dataclass(frozen=True, slots=True)
 class Histograms:
-    """Each layer's neurons by a value."""
+    """Counts of each layer's neurons by a value."""
 
     axis: Axis
     layers: tuple[LayerHistogram, ...]
@@ -96,14 +96,14 @@ class Histograms:
 
 @dataclass(frozen=True, slots=True)
 class SubjectPlots:
-    """What the plots of a subject show. Those without any value are left out."""
+    """The plots of a subject. Plots of values that no neuron has are left out."""
 
     histograms: tuple[Histograms, ...]
     grids: tuple[Grid, ...]
 
 
 def subject_plots(facts: NeuronFacts) -> SubjectPlots:
-    """Histograms of each layer, and every pair of values that both kinds of score and the firing rate give."""
+    """Histograms of each layer, and grids of every pair of values: both kinds of score and the firing rate."""
     values = ((HEADLINES, facts.headlines), (SCORES, facts.scores), (RATES, facts.rates))
     found = [_histograms(axis, facts, own) for axis, own in values]
     pairs = ((0, 1), (2, 0), (2, 1))
@@ -131,7 +131,7 @@ def _histograms(axis: Axis, facts: NeuronFacts, values: Float64s) -> Histograms:
 
 
 def _rank_correlation(x: Float64s, y: Float64s) -> float | None:
-    """Spearman's: Pearson's correlation of the ranks, equal values with their mean rank."""
+    """Spearman's rank correlation; equal values share their mean rank."""
     if len(x) < 2 or x.min() == x.max() or y.min() == y.max():
         return None
     return float(np.corrcoef(_ranks(x), _ranks(y))[0, 1])

@@ -1,4 +1,4 @@
-"""What the pipeline hands to the database: frozen, complete, ready to store."""
+"""The results that the pipeline passes to the database: frozen, complete, ready to store."""
 
 import math
 from collections.abc import Mapping
@@ -11,14 +11,14 @@ from app.domain.activations import SampleKind, Split
 from app.domain.arrays import Float32s
 
 TOP_AND_RANDOM = "top_and_random"
-"""The mixture of top and random excerpts, five of each, of the 2023 paper."""
+"""The 2023 paper's mixture of excerpts: five top and five random ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatedExcerpt:
-    """Expected activations (0..10, one per token) of one excerpt, or why there are none.
+    """Expected activations (0..10, one per token) of one excerpt, or the reason why there are none.
 
-    ``distribution`` [T, 11] is the probability of each number where the simulator knows it;
+    ``distribution`` [T, 11] is the probability of each number if the simulator provides it;
     ``uncalibrated`` [T] are the values before the calibration.
     """
 
@@ -38,10 +38,10 @@ class SimulatedExcerpt:
 
 @dataclass(frozen=True, slots=True)
 class SimulationResult:
-    """One simulator on the excerpts of one split of one sample.
+    """One simulator's results on the excerpts of one split of one sample.
 
-    ``simulator`` names the one that was used, its calibration with it. ``unit`` is the activation, in the model's
-    units, that an expected activation of 1 corresponds to.
+    ``simulator`` is the simulator's name including its calibration. ``unit`` is the activation, in the model's units,
+    that an expected activation of 1 corresponds to.
     """
 
     simulator: str
@@ -55,8 +55,8 @@ class SimulationResult:
 class ScoreResult:
     """A scorer's number, or the reason why it is undefined.
 
-    ``simulator`` names the one whose expected activations were scored, its calibration with it; None for a scorer
-    that uses none.
+    ``simulator`` names the simulator, including its calibration, whose expected activations were scored; None for a
+    scorer that uses none.
     """
 
     scorer: str
@@ -79,7 +79,7 @@ class ScoreResult:
 
 @dataclass(frozen=True, slots=True)
 class ExplanationResult:
-    """One candidate with its simulations, scores and all that produced it."""
+    """One candidate explanation with its simulations, scores and everything needed to reproduce it."""
 
     text: str
     simulations: tuple[SimulationResult, ...] = ()

@@ -1,4 +1,4 @@
-"""The words of a review: campaigns, their items and slots, verdicts, controls, and the rule that settles an item.
+"""Terms of reviewing: campaigns, their items and slots, verdicts, controls, and the rule that settles an item.
 
 A campaign asks one question about many explanations. Each item is one explanation version; a slot is one required
 judgement of it; a verdict fills a slot. Verdicts are never changed: an undo is a newer row.
@@ -36,7 +36,7 @@ class VerdictKind(StrEnum):
     WRONG = "wrong"
     UNREADABLE = "unreadable"
     ABOUT_THE_OUTPUT = "about_the_output"
-    """It is about what the neuron does and not about what it fires on."""
+    """The explanation describes what the neuron does, not what it fires on."""
     CANNOT_TELL = "cannot_tell"
 
     @property
@@ -46,7 +46,7 @@ class VerdictKind(StrEnum):
 
     @property
     def reason(self) -> str | None:
-        """The reason, as pages write it; None for a verdict without one."""
+        """The reason as pages write it; None for a verdict without one."""
         return None if self.value == self.verdict.value else self.value.replace("_", " ").capitalize()
 
     @property
@@ -56,7 +56,7 @@ class VerdictKind(StrEnum):
 
     @property
     def key(self) -> str:
-        """The key that chooses it."""
+        """The keyboard key that chooses the verdict."""
         return str(list(VerdictKind).index(self) + 1)
 
 
@@ -72,13 +72,14 @@ _VERDICTS = {
 }
 
 REJECTING = (Verdict.PARTLY, Verdict.FAILS)
-"""The outcomes that uphold a flag: the explanation is rejected."""
+"""Outcomes that uphold a flag and so reject the explanation."""
 
 
 def rejects_text(outcome: Verdict, *, is_flag: bool) -> bool:
-    """Whether an outcome rejects the explanation, so that it is not shown first any more.
+    """Whether an outcome rejects the explanation, so that it is no longer shown first.
 
-    A flag says that something is wrong with it, so that ``partly`` upholds the flag; a campaign rejects what fails.
+    A flag claims that something is wrong with the explanation, so ``partly`` upholds it. In a campaign only ``fails``
+    rejects.
     """
     return outcome in REJECTING if is_flag else outcome is Verdict.FAILS
 
@@ -92,7 +93,7 @@ class Confidence(StrEnum):
 
 
 class ReviewerKind(StrEnum):
-    """Who judges. Pages and reports mark everybody who is no person."""
+    """The kinds of reviewers. Pages and reports mark every reviewer who is not a person."""
 
     PERSON = "person"
     LANGUAGE_MODEL = "language_model"
@@ -101,26 +102,26 @@ class ReviewerKind(StrEnum):
 
 
 class CampaignState(StrEnum):
-    """Whether items may be taken."""
+    """The state of a campaign; it decides whether items may be taken."""
 
     PREPARING = "preparing"
-    """A worker is still making its controls."""
+    """A worker is still making the campaign's controls."""
     OPEN = "open"
     ENDED = "ended"
-    """No item may be taken; controls are shown as controls."""
+    """No item may be taken any more; pages show which items were controls."""
 
 
 class Participants(StrEnum):
-    """Who may take part in a campaign. Only accounts that may review at all ever take an item."""
+    """Who may take part in a campaign. Only accounts with the permission to review can take items at all."""
 
     REVIEWERS = "reviewers"
-    """Everybody who may review."""
+    """Every account that may review."""
     NAMED = "named"
-    """The accounts that the campaign names."""
+    """The accounts listed in the campaign."""
 
 
 class ItemSource(StrEnum):
-    """Why an explanation is an item. Only ``SAMPLE`` enters an estimate."""
+    """The reason why an explanation is an item. Only ``SAMPLE`` items enter an estimate."""
 
     FLAG = "flag"
     DOUBT = "doubt"
@@ -130,11 +131,11 @@ class ItemSource(StrEnum):
 
 
 class Stratifier(StrEnum):
-    """What a sample is stratified by."""
+    """The property that a sample is stratified by."""
 
     LAYER = "layer"
     SCORE_BAND = "score_band"
-    """The whole-corpus score: executed, or estimated."""
+    """The band of the whole-corpus score, executed or estimated."""
     SCORE_2023_BAND = "score_2023_band"
     FIRING_RATE = "firing_rate"
 
@@ -153,35 +154,35 @@ _STRATIFIED_BY = {
 
 
 class ItemState(StrEnum):
-    """How far the judgement of an item is."""
+    """The state of an item's judgement."""
 
     OPEN = "open"
-    """Verdicts are missing, and those there are do not contradict each other."""
+    """Required verdicts are missing, and the present ones do not contradict each other."""
     DISPUTED = "disputed"
-    """The verdicts do not settle it: a further reviewer or an adjudicator is needed."""
+    """The verdicts do not settle the item: a further reviewer or an adjudicator is needed."""
     SETTLED = "settled"
     WITHDRAWN = "withdrawn"
-    """Taken out again before anybody judged it."""
+    """The item was removed before anybody judged it."""
 
 
 UNSETTLED = (ItemState.OPEN, ItemState.DISPUTED)
 
 
 class SlotKind(StrEnum):
-    """Why a judgement is required."""
+    """The reason why a judgement is required."""
 
     REVIEW = "review"
-    """One of the number that the campaign asks for."""
+    """One of the judgements that the campaign requires of each item."""
     FURTHER = "further"
-    """The required verdicts did not settle the item."""
+    """The required verdicts did not settle the item, so a further one is needed."""
     ADJUDICATION = "adjudication"
-    """The further verdict did not settle it either. An adjudicator's verdict does."""
+    """The further verdict did not settle the item either. An adjudicator's verdict does."""
     SENT_BACK = "sent_back"
-    """The item was settled, and a person has requested another verdict."""
+    """The item was settled, and a person requested another verdict."""
 
 
 class SlotState(StrEnum):
-    """The state of a slot. A held slot whose lease has passed counts as free."""
+    """The state of a slot. A held slot whose lease has expired counts as free."""
 
     FREE = "free"
     HELD = "held"
@@ -189,18 +190,18 @@ class SlotState(StrEnum):
 
 
 class ControlKind(StrEnum):
-    """Items whose truth is known."""
+    """The kinds of controls: items whose right verdict is known."""
 
     SWAPPED = "swapped"
-    """The text of another neuron."""
+    """The text of another neuron's explanation."""
     BROAD = "broad"
-    """It claims several times as many tokens as the right text."""
+    """A text that claims several times as many tokens as the right one."""
     NARROW = "narrow"
-    """Half of what the right text claims is left out."""
+    """A text that leaves out half of what the right one claims."""
     KNOWN_FUNCTION = "known_function"
-    """A text that is known to hold, such as one whose execution on the whole corpus is right almost everywhere."""
+    """A text that is known to hold, for example since its execution on the whole corpus is right almost everywhere."""
     REPEAT = "repeat"
-    """An item that was settled before."""
+    """An item that was settled before, shown again."""
 
     @property
     def label(self) -> str:
@@ -209,14 +210,14 @@ class ControlKind(StrEnum):
 
 
 WITH_PLANTED_TEXT = (ControlKind.SWAPPED, ControlKind.BROAD, ControlKind.NARROW)
-"""Controls that show a text made for them instead of the explanation."""
+"""Controls that show a text made for them instead of the explanation's own."""
 CONTROL_TRUTH = {
     ControlKind.SWAPPED: Verdict.FAILS,
     ControlKind.BROAD: Verdict.PARTLY,
     ControlKind.NARROW: Verdict.PARTLY,
     ControlKind.KNOWN_FUNCTION: Verdict.HOLDS,
 }
-"""The right verdict on a control of each kind; that of a repeat is the outcome it repeats."""
+"""The right verdict on a control of each kind. The right verdict on a repeat is the earlier outcome."""
 
 FLAG_KINDS = {
     FlagReason.WRONG: VerdictKind.WRONG,
@@ -225,11 +226,11 @@ FLAG_KINDS = {
     FlagReason.SEVERAL_MEANINGS: VerdictKind.SEVERAL_MEANINGS,
     FlagReason.UNREADABLE: VerdictKind.UNREADABLE,
 }
-"""The verdict that a flag's reason asks for; ``other`` asks for none."""
+"""The verdict that matches a flag's reason; ``other`` matches none."""
 
 
 def flag_verdict(state: "ItemState", outcome: Verdict | None) -> FlagVerdict | None:
-    """The outcome of an item's flags; None while they are open."""
+    """The outcome of the flags that an item was made for; None while they are open."""
     if state is ItemState.WITHDRAWN:
         return FlagVerdict.WITHDRAWN
     if outcome is None:
@@ -240,22 +241,22 @@ def flag_verdict(state: "ItemState", outcome: Verdict | None) -> FlagVerdict | N
 
 
 LEASE_SECONDS = 300
-"""How long a taken item is held without a sign of the reviewer."""
+"""Seconds for which a taken item stays reserved without activity of the reviewer."""
 RENEW_SECONDS = 60
-"""How often an open page renews its lease."""
+"""Seconds between two renewals of the lease by an open page."""
 UNDO_SECONDS = 600
-"""How long a reviewer may undo a verdict."""
+"""Seconds within which a reviewer may undo a verdict."""
 FEWEST_VERDICTS = 1
 MOST_VERDICTS = 5
-"""Required verdicts per item."""
+"""Maximum number of required verdicts per item."""
 SETTLING = 2
-"""So many equal verdicts settle an item, where the campaign asks for as many."""
+"""Number of equal verdicts that settle an item, if the campaign requires at least as many."""
 HIGHEST_CONTROL_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class GivenVerdict:
-    """A verdict that was not undone, and why it was required."""
+    """A verdict that was not undone, with the kind of its slot."""
 
     verdict: Verdict
     slot: SlotKind
@@ -263,7 +264,7 @@ class GivenVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """The state of an item. ``needs`` is the slot to be added now, None where none is to be added."""
+    """The state of an item. ``needs`` is the kind of slot to add now, None if none is to be added."""
 
     state: ItemState
     outcome: Verdict | None = None
@@ -273,9 +274,9 @@ class Settlement:
 def settlement(given: Sequence[GivenVerdict], *, n_required: int) -> Settlement:
     """The state of an item after these verdicts, in the order in which they were given.
 
-    Of the required verdicts and the further one, the most frequent settles the item if at least two are equal and no
-    other is as frequent; the only one does where one is required. Otherwise a further slot is added, and an
-    adjudicator's after it. An adjudicator's verdict settles. A verdict on an item that was sent back confirms the
+    The most frequent of the required and further verdicts settles the item if at least two are equal and no other
+    verdict is as frequent. If only one verdict is required, it settles the item. Otherwise a further slot is added,
+    then an adjudicator's. An adjudicator's verdict settles. A verdict on an item that was sent back confirms the
     outcome, or else an adjudicator decides.
     """
     if not given:

@@ -1,6 +1,6 @@
 """Who may do what: the one table of roles, permissions and scopes.
 
-Routes, templates, commands and the tokens of programs all read it; pages hide what would be refused.
+Routes, templates, commands and API tokens all use this table. Pages hide controls whose use would be refused.
 """
 
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What an account is for. Each account has one role."""
+    """The role of an account. Each account has one role."""
 
     VIEWER = "viewer"
     REVIEWER = "reviewer"
@@ -18,15 +18,15 @@ class Role(StrEnum):
 
     @property
     def permissions(self) -> "tuple[Permission, ...]":
-        """The permissions that it includes, in the order of the table."""
+        """The role's permissions, in the order of the table."""
         return tuple(permission for permission in Permission if permission in PERMISSIONS[self])
 
 
 class Permission(StrEnum):
-    """Everything that a route may require."""
+    """The permissions that a route may require."""
 
     READ = "read"
-    """Neurons, explanations, scores, flags and campaigns. The only one that needs no account by default."""
+    """See neurons, explanations, scores, flags and campaigns. The only permission that needs no account by default."""
     READ_OPERATIONS = "read_operations"
     FLAG = "flag"
     KEEP_LISTS = "keep_lists"
@@ -42,7 +42,7 @@ class Permission(StrEnum):
 
     @property
     def meaning(self) -> str:
-        """What it permits, in words that follow "may"."""
+        """What the permission allows, in words that follow "may"."""
         return _MEANINGS[self]
 
 
@@ -82,11 +82,11 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
 }
 
 ANONYMOUS = frozenset({Permission.READ})
-"""What a visitor without an account may do, unless the settings require an account for everything."""
+"""The permissions of a visitor without an account, unless the settings require an account for everything."""
 
 
 class TokenScope(StrEnum):
-    """What a program may do with a token, at most what its account may."""
+    """What a token allows a program to do, within the permissions of its account."""
 
     READ = "read"
     REVIEW = "review"
@@ -95,7 +95,7 @@ class TokenScope(StrEnum):
 
 
 IN_PERSON = frozenset({Permission.MANAGE_OWN_ACCOUNT, Permission.MANAGE_PEOPLE, Permission.MANAGE_PROVIDERS})
-"""What no program may do: a token that could make tokens, or give roles, would outlive its revocation."""
+"""Permissions that no token has: accounts and tokens created with a token would outlive its revocation."""
 
 _READING = frozenset({Permission.READ, Permission.READ_OPERATIONS})
 
@@ -108,26 +108,26 @@ SCOPES: Mapping[TokenScope, frozenset[Permission]] = {
 
 
 def may(role: Role | None, permission: Permission, *, scope: TokenScope | None = None) -> bool:
-    """Whether an account of this role may do this, by a token of this scope.
+    """Whether a role has a permission, and the token's scope too.
 
-    Without a role: a visitor without an account. Without a scope: a person at a browser.
+    ``role`` is None for a visitor without an account; ``scope`` is None for a person at a browser.
     """
     allowed = ANONYMOUS if role is None else PERMISSIONS[role]
     return permission in allowed and (scope is None or permission in SCOPES[scope])
 
 
 def roles_with(permission: Permission) -> tuple[Role, ...]:
-    """The roles that include this permission."""
+    """The roles that have this permission."""
     return tuple(role for role in Role if permission in PERMISSIONS[role])
 
 
 def scopes_with(permission: Permission) -> tuple[TokenScope, ...]:
-    """The scopes of tokens that include this permission."""
+    """The token scopes that have this permission."""
     return tuple(scope for scope in TokenScope if permission in SCOPES[scope])
 
 
 def permissions_table() -> str:
-    """Every permission as a Markdown table: what it permits, which roles and scopes include it."""
+    """Markdown table of all permissions: what each allows, and the roles and scopes that have it."""
     lines = [
         f"| may | {' | '.join(Role)} | scopes of tokens |",
         f"|---|{'---|' * len(Role)}---|",

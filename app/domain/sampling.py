@@ -1,6 +1,6 @@
-"""Samples of explanations for a campaign: seeded, simple or stratified, and drawn the same way again from their frame.
+"""Samples of explanations for a campaign: seeded, simple or stratified, reproducible from the stored frame.
 
-A stratum is named by a label; the labels of score bands and firing rates are those of figures in reports.
+Strata are named by labels. Score bands and firing rates have the same labels as the figures of reports.
 """
 
 from bisect import bisect_right
@@ -20,15 +20,15 @@ RATE_EDGES = (0.0001, 0.001, 0.01, 0.1)
 RATE_BANDS = (N_("below 0.01 %"), N_("0.01 to 0.1 %"), N_("0.1 to 1 %"), N_("1 to 10 %"), N_("10 % and above"))
 NOT_KNOWN = N_("not known")
 WHOLE = N_("all")
-"""The one stratum of a simple sample."""
+"""The label of the only stratum of a simple sample."""
 FEWEST_PER_STRATUM = 2
-"""With one item a stratum's variance cannot be estimated."""
+"""The variance of a stratum cannot be estimated from a single item."""
 HIGHEST_POSITION = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Stratum:
-    """A part of the frame: how many explanations it has, and how many of them were drawn."""
+    """A part of the frame: its number of explanations and the number drawn."""
 
     label: str
     population: int
@@ -45,18 +45,18 @@ class Drawn:
 
 
 def score_band(score: float | None) -> str:
-    """The label of a score's band."""
+    """The label of the score's band."""
     return NOT_SCORED if score is None else SCORE_BANDS[bisect_right(SCORE_EDGES, score)]
 
 
 def rate_band(firing_rate: float | None) -> str:
-    """The label of the band of a firing rate, a share of tokens."""
+    """The label of the firing rate's band; a firing rate is a share of tokens."""
     return NOT_KNOWN if firing_rate is None else RATE_BANDS[bisect_right(RATE_EDGES, firing_rate)]
 
 
 @dataclass(frozen=True, slots=True)
 class Stratified:
-    """What decides the stratum of an explanation; its scores are those of the moment when it was added."""
+    """The properties that decide an explanation's stratum; scores are those of the moment when it was added."""
 
     layer: int
     headline: float | None
@@ -67,7 +67,7 @@ class Stratified:
 
 
 def stratum_label(by: Stratifier | None, of: Stratified) -> str:
-    """The stratum that an explanation belongs to."""
+    """The label of the stratum to which an explanation belongs."""
     match by:
         case None:
             return WHOLE
@@ -82,10 +82,10 @@ def stratum_label(by: Stratifier | None, of: Stratified) -> str:
 
 
 def draw(frame_strata: Sequence[int], labels: Sequence[str], *, n: int, seed: int) -> Drawn:
-    """A sample of ``n`` members of a frame, or all where it has fewer.
+    """A sample of ``n`` members of a frame, or all members if there are fewer.
 
     ``frame_strata`` holds the stratum of each member as an index into ``labels``. Equal arguments give equal samples.
-    Strata share the sample as ``allocation`` says; within one every member is equally likely.
+    ``allocation`` divides the sample among the strata; within a stratum every member is equally likely.
     """
     strata_of = np.asarray(frame_strata, dtype=np.intp)
     populations = np.bincount(strata_of, minlength=len(labels)).tolist()
@@ -101,9 +101,9 @@ def draw(frame_strata: Sequence[int], labels: Sequence[str], *, n: int, seed: in
 
 
 def allocation(populations: Sequence[int], n: int) -> list[int]:
-    """How many of ``n`` each stratum gets: its share by population, and at least two where there are enough.
+    """The number of draws of each stratum, ``n`` in all: proportional to population, but at least two if available.
 
-    Never more than a stratum has. Sums to ``n``, or to the whole population where that is smaller.
+    Never more than the stratum has. Sums to ``n``, or to the whole population if that is smaller.
     """
     total = sum(populations)
     n = min(n, total)
@@ -118,7 +118,7 @@ def allocation(populations: Sequence[int], n: int) -> list[int]:
     scale = rest / sum(wanted) if sum(wanted) else 0.0
     exact = [min(free_, share * scale) for free_, share in zip(free, wanted, strict=True)]
     sizes = [floor_ + floor(share) for floor_, share in zip(least, exact, strict=True)]
-    # Largest remainders first; a stratum that is used up passes its turn on.
+    # Largest remainders first; a stratum with no members left is skipped.
     order = sorted(range(len(sizes)), key=lambda i: (floor(exact[i]) - exact[i], -populations[i], i))
     while (missing := n - sum(sizes)) > 0:
         for i in order[: max(missing, 1)] if missing < len(order) else order:
@@ -129,6 +129,6 @@ def allocation(populations: Sequence[int], n: int) -> list[int]:
 
 
 def positions(n: int, *, seed: int) -> list[int]:
-    """Random positions of ``n`` items in the order in which they are taken. Equal seeds give equal positions."""
+    """Random positions of ``n`` items in the order in which reviewers get them. Equal seeds give equal positions."""
     found: list[int] = np.random.default_rng(seed).integers(0, HIGHEST_POSITION, n, endpoint=True).tolist()
     return found

@@ -1,4 +1,4 @@
-"""Definitions of scores: correlation and its interval. Failures are missing, never 0."""
+"""Definitions of scores: correlation and its interval. Failed simulations are missing, never 0."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from app.domain.arrays import Float32s, Float64s
 from app.domain.intervals import FISHER, PLAIN, bootstrap_interval
 
 _CONSTANT = 1e-24
-"""Share of the squared magnitude below which a variance is rounding, not variation."""
+"""Share of the squared magnitude below which a variance is rounding error."""
 
 _Sums = Float64s
 
@@ -24,10 +24,10 @@ class Estimate:
 
 
 def correlation(real: Sequence[Float32s], expected: Sequence[Float32s]) -> Estimate:
-    """Pearson r over all tokens of all excerpts laid end to end, without an interval.
+    """Pearson r over all tokens of all excerpts, concatenated; without an interval.
 
     ``real`` in the model's own units, ``expected`` on any scale, [T] each, one pair per excerpt.
-    Undefined where there is nothing to correlate or one side is constant. Source:
+    Undefined if there is nothing to correlate or one side is constant. Source:
     ``ev_correlation_score`` of "Language models can explain neurons in language models" (2023).
     """
     if not real:
@@ -40,9 +40,9 @@ def correlation(real: Sequence[Float32s], expected: Sequence[Float32s]) -> Estim
 def correlation_with_interval(
     real: Sequence[Float32s], expected: Sequence[Float32s], strata: Sequence[int], *, seed: int
 ) -> Estimate:
-    """``correlation`` with its 95% interval on Fisher's scale; one stratum (its sample) per excerpt.
+    """``correlation`` with its 95% interval on Fisher's scale. ``strata`` has each excerpt's stratum, its sample.
 
-    Missing where no stratum has two excerpts or most draws are undefined. See ``bootstrap_interval``.
+    The interval is missing if no stratum has two excerpts or most draws are undefined. See ``bootstrap_interval``.
     """
     estimate = correlation(real, expected)
     if estimate.value is None:
@@ -59,10 +59,10 @@ def margin_with_interval(
     *,
     seed: int,
 ) -> Estimate:
-    """The correlation of ``pair``'s first expected activations less that of its second, with its 95 % interval.
+    """The correlation of the first expected activations of ``pair`` minus that of the second, with its 95 % interval.
 
     Paired: both are measured on the same excerpts and drawn together, so that what makes an excerpt easy for both
-    cancels out. Shapes as in ``correlation_with_interval``; undefined where either correlation is.
+    cancels out. Shapes as in ``correlation_with_interval``; undefined if either correlation is.
     """
     own, other = (correlation(real, expected) for expected in pair)
     if own.value is None or other.value is None:
@@ -78,9 +78,10 @@ def margin_with_interval(
 
 
 def not_finite(real: Sequence[Float32s], expected: Sequence[Float32s]) -> Estimate | None:
-    """Why nothing can be scored where an activation is infinite or not a number; None where all are finite.
+    """Why nothing can be scored if an activation is infinite or NaN; None if all are finite.
 
-    No stored activation is: collections stop at one, imports refuse it. A simulator's or another caller's may be.
+    Stored activations are always finite: collections stop at an infinite one and imports refuse it. A simulator or
+    another caller may pass others.
     """
     for name, rows in (("a real", real), ("an expected", expected)):
         if not all(np.isfinite(row).all() for row in rows):
@@ -96,9 +97,9 @@ def _estimate(sums: _Sums) -> Estimate:
 
 
 def token_sums(real: Sequence[Float32s], expected: Sequence[Float32s]) -> _Sums:
-    """Per excerpt: tokens, sums, squares and product of both sides, centred over all. [E, 6]
+    """Per excerpt: tokens, sums, squares and product of both sides, each side centred over all tokens. [E, 6]
 
-    Raises ValueError where the lengths differ.
+    Raises ValueError if the lengths differ.
     """
     lengths = [len(x) for x in real]
     if lengths != [len(y) for y in expected]:
@@ -112,7 +113,7 @@ def token_sums(real: Sequence[Float32s], expected: Sequence[Float32s]) -> _Sums:
 
 
 def _centred(values: Float64s) -> Float64s:
-    """Deviations from the mean in units of the largest, so that no square under- or overflows."""
+    """Deviations from the mean, divided by the largest magnitude, so that no square under- or overflows."""
     if values.min() == values.max():
         return np.zeros_like(values)
     values = values / np.abs(values).max()
@@ -126,7 +127,7 @@ def _varies(sums: _Sums) -> tuple[bool, bool]:
 
 
 def pearson(sums: _Sums) -> Float64s:
-    """Pearson r of each row of ``token_sums``, added up with any weights, [B, 6]; NaN where a side is constant."""
+    """Pearson r from weighted sums of the rows of ``token_sums``, [B, 6]; NaN if a side is constant."""
     n, sx, sy, sxx, syy, sxy = sums.T
     vx, vy = sxx - sx * sx / n, syy - sy * sy / n
     defined = (vx > _CONSTANT * n) & (vy > _CONSTANT * n)

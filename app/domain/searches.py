@@ -1,4 +1,4 @@
-"""What people type into a search field, made safe for PostgreSQL's parser, and what an explanation searches for."""
+"""Search words made safe for PostgreSQL's parser, and the words that an explanation searches for in a corpus."""
 
 import re
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ _STRAY_MINUS = re.compile(r'-(?![\w"])')
 
 
 def web_search(words: str) -> str:
-    """``words`` for ``websearch_to_tsquery``: a minus sign stays only where it excludes a word or a quotation.
+    """``words`` for ``websearch_to_tsquery``: a minus sign is kept only if it excludes a word or a quotation.
 
-    The parser keeps each exclusion whose word has not come yet on a stack of 32, and a 33rd is an internal error.
+    PostgreSQL's parser stacks minus signs until their word follows; more than 32 raise an internal error.
     """
     return _STRAY_MINUS.sub(" ", words)
 
@@ -30,12 +30,12 @@ class Prefix:
 
     letters: str
     is_excluded: bool = False
-    """Whether no word may begin so."""
+    """Whether the text must not contain a word with this beginning."""
 
 
 @dataclass(frozen=True, slots=True)
 class SearchGroup:
-    """What must all be true of a text: words for ``websearch_to_tsquery``, and beginnings of words."""
+    """Conditions that a text must all meet: words for ``websearch_to_tsquery``, and beginnings of words."""
 
     words: str
     prefixes: tuple[Prefix, ...] = ()
@@ -44,9 +44,9 @@ class SearchGroup:
 
 
 def parse_search(words: str) -> tuple[SearchGroup, ...]:
-    """The groups of a search, of which one must be true of a text: what stands between its ``or``.
+    """The groups of a search, separated by ``or``; a text has to match one group.
 
-    A word that ends in ``*`` is the beginning of a word; ``-`` before it excludes it. Quotations are left as they are.
+    A word that ends in ``*`` is the beginning of a word; ``-`` before it excludes it. Quotations are left unchanged.
     """
     groups: list[tuple[list[str], list[Prefix], list[str]]] = [([], [], [])]
     n_prefixes, n_excluded = 0, 0
@@ -70,7 +70,7 @@ def parse_search(words: str) -> tuple[SearchGroup, ...]:
 
 
 def mark_prefixes(text: str, words: str, *, start: str, end: str) -> str:
-    """``text`` with marks around the words that begin as a search says, but for those that are marked already."""
+    """``text`` with marks around the words that begin with a searched prefix, except for words already marked."""
     letters = {prefix.letters for group in parse_search(words) for prefix in group.prefixes if not prefix.is_excluded}
     if not letters:
         return text
@@ -79,7 +79,7 @@ def mark_prefixes(text: str, words: str, *, start: str, end: str) -> str:
 
 
 MOST_WORDS = 12
-"""Most words that one explanation searches for: those it quotes come first."""
+"""The most words that one explanation searches for; quoted ones come first."""
 _QUOTED = re.compile(r'"([^"]+)"|`([^`]+)`|“([^”]+)”')
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _EMPTY = frozenset(
@@ -98,14 +98,13 @@ _EMPTY = frozenset(
     """
     )
 )
-"""What explanations say about any neuron, and function words."""
+"""Function words, and words that explanations use of any neuron."""
 
 
 def searched_words(explanation: str) -> tuple[str, ...]:
-    """What a text says that the neuron fires on, to be searched in a corpus: what it quotes, then its content words.
+    """The words of an explanation to search for in a corpus: quoted texts, then content words.
 
-    In lower case, without surrounding white space, each once, at most ``MOST_WORDS``. Empty for a text that names
-    nothing.
+    In lower case, without surrounding white space, each once, at most ``MOST_WORDS``. Empty if the text names nothing.
     """
     quoted = ["".join(groups).strip().lower() for groups in _QUOTED.findall(explanation)]
     content = [word.lower() for word in _WORD.findall(_QUOTED.sub(" ", explanation))]

@@ -1,8 +1,8 @@
-"""What a reviewer is shown of a neuron: excerpts from every stratum, drawn by seed.
+"""The excerpts of a neuron that a reviewer is shown: drawn from every stratum, by seed.
 
-Top excerpts alone favour texts that are too broad: whatever else a text claims, they all fit it. So the draw holds
-excerpts of every band of peaks, hard negatives, and where the explanation was executed its false alarms and misses.
-Nothing distinguishes them: they are grouped by what the neuron does on them.
+Top excerpts alone favour texts that are too broad, since they fit whatever else such a text claims. So the draw
+contains excerpts of every band of peaks, hard negatives, and, if the explanation was executed, its false alarms and
+misses. The reviewer does not see which set an excerpt is from: they are grouped by how the neuron fires on them.
 """
 
 from collections.abc import Mapping
@@ -26,13 +26,13 @@ SHOWN: Mapping[SampleKind | Mistake, int] = {
     Mistake.MISS: 3,
     SampleKind.OTHER: 3,
 }
-"""The most excerpts that are shown of each set."""
+"""The maximum number of excerpts shown from each set."""
 STRONG_STEP = 5
-"""From this step of the 0..10 scale on, a peak is strong."""
+"""The step of the 0..10 scale from which a peak counts as strong."""
 
 
 class Firing(StrEnum):
-    """How a neuron fires on an excerpt."""
+    """How strongly a neuron fires on an excerpt."""
 
     STRONGLY = "strongly"
     WEAKLY = "weakly"
@@ -40,12 +40,12 @@ class Firing(StrEnum):
 
     @property
     def label(self) -> str:
-        """The heading of such excerpts."""
+        """The heading above such excerpts."""
         return f"Fires {self.value}" if self is not Firing.HARDLY else "Hardly fires"
 
 
 def firing(step: int) -> Firing:
-    """How a neuron fires whose peak is at this step, 0..10, of its scale."""
+    """How strongly a neuron fires, from its peak's step on the 0..10 scale."""
     if step >= STRONG_STEP:
         return Firing.STRONGLY
     return Firing.WEAKLY if step >= 1 else Firing.HARDLY
@@ -54,7 +54,7 @@ def firing(step: int) -> Firing:
 def chosen(n_records: Mapping[SampleKind | Mistake, int], *, seed: int) -> dict[SampleKind | Mistake, list[int]]:
     """Indices of the records that are shown of each set, ascending. Equal arguments give equal choices.
 
-    ``n_records`` is how many records each set has. Of the top sample always the highest is among them.
+    ``n_records`` is the number of records in each set. The highest record of the top sample is always chosen.
     """
     generator = np.random.default_rng(seed)
     found: dict[SampleKind | Mistake, list[int]] = {}
@@ -68,5 +68,5 @@ def chosen(n_records: Mapping[SampleKind | Mistake, int], *, seed: int) -> dict[
 
 
 def evidence_seed(campaign_seed: int, item_id: int) -> int:
-    """The seed of an item's evidence: everybody who judges the item sees the same excerpts."""
+    """The seed of an item's evidence, so that all reviewers of the item see the same excerpts."""
     return campaign_seed * 1_000_003 + item_id

@@ -6,18 +6,18 @@ from enum import StrEnum
 from typing import Any
 
 LAYER = "{layer}"
-"""Stands for the layer's number in a module path."""
+"""Placeholder for the layer's number in a module path."""
 
 
 class SiteKind(StrEnum):
-    """What the neurons of a site are."""
+    """The kind of values that a site's neurons are."""
 
     MLP_POST_ACTIVATION = "mlp_post_activation"
     """The inputs of an MLP's output projection: act(x), or act(gate) * up where the MLP is gated."""
     MODULE_INPUT = "module_input"
-    """The inputs of a linear module that a person has named, for example the heads' outputs in front of ``o_proj``."""
+    """The inputs of a linear module chosen by a person, for example the heads' outputs before ``o_proj``."""
     IMPORTED = "imported"
-    """As an imported file names them: MLP neurons, latents of a sparse autoencoder. They cannot be read again."""
+    """As named in an imported file: MLP neurons, latents of a sparse autoencoder. They cannot be run again."""
 
     @property
     def label(self) -> str:
@@ -30,14 +30,14 @@ class SiteKind(StrEnum):
 
 
 class SiteTensor(StrEnum):
-    """Which tensor of the module holds the values: one neuron for each channel, its last dimension."""
+    """The tensor of the module that has the values; its last dimension has one channel per neuron."""
 
     INPUT = "input"
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where neurons are read: one module for each layer, and how values are made of its tensor.
+    """Where neurons are read: one module per layer, and the tensor that has the values.
 
     ``module_path`` is the module's name below the model with ``{layer}`` in it; ``widths`` holds the number of
     neurons of each layer.
@@ -49,16 +49,16 @@ class Site:
     tensor: SiteTensor = SiteTensor.INPUT
 
     def module(self, layer: int) -> str:
-        """The name of the module that is read at a layer (0-based)."""
+        """The name of the module of a layer (0-based)."""
         return self.module_path.replace(LAYER, str(layer))
 
     def read_at(self, layer: int | None = None) -> str:
-        """Which tensor is read, in words: of one layer, or of any."""
+        """The tensor that is read, in words; for one layer or any."""
         path = self.module_path if layer is None else self.module(layer)
         return path if self.kind is SiteKind.IMPORTED else f"{self.tensor} of {path}"
 
     def as_json(self) -> dict[str, Any]:
-        """What the database holds."""
+        """The site as JSON for the database."""
         return {
             "kind": str(self.kind),
             "module_path": self.module_path,

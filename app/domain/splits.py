@@ -1,15 +1,17 @@
-"""What a record may be used for, decided by its text: what scores an explanation never shaped it.
+"""The splits of a neuron's records, decided by their texts: no text that scores an explanation was used to write it.
 
-Records are dealt by stride first: the top sample and the hard negatives to train, calibration, validation and test in
-turn, the samples drawn by chance to calibration, validation and test. The only record of a band is scored: without it
-no estimate would cover the band's excerpts. Then texts decide. An excerpt that is validation or test in any sample of
-the neuron, and every near-copy of it (see ``copies``), is taken out of train and calibration of all samples; the
-validation records of samples drawn by chance all stay, so that their inclusion probabilities stay right. Near-copies
-within the top sample or the hard negatives share a split. Such an excerpt that is alike to one held out of another
-sample is held out too. Where that leaves no train record, the others are dealt anew, train first.
+First, records are assigned by stride: those of the top sample and the hard negatives to train, calibration, validation
+and test in turn, those of random samples to calibration, validation and test. The only record of a band is a validation
+record, since without it no estimate would cover the band.
 
-Source of the strides: "Language models can explain neurons in language models" (2023). The paper has no hard
-negatives; they are dealt like the top sample, since a contrastive explainer shows some.
+Then texts decide. An excerpt that is validation or test in any sample of the neuron is taken out of train and
+calibration of all samples, and so is every near-copy of it (see ``copies``). The validation records of random samples
+all stay, so that their inclusion probabilities remain valid. Near-copies within the top sample or the hard negatives
+share a split. An excerpt of these samples that is a near-copy of one held out in another sample is held out too. If
+that leaves no train record, the other records are assigned again, train first.
+
+Source of the strides: "Language models can explain neurons in language models" (2023). The paper has no hard negatives;
+they are assigned like the top sample, since a contrastive explainer shows some.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +26,7 @@ from app.domain.samples import BANDS, SampleKind
 
 
 class Split(StrEnum):
-    """What a record may be used for. An explainer sees train only."""
+    """The use of a record. An explainer sees train records only."""
 
     TRAIN = "train"
     CALIBRATION = "calibration"
@@ -33,7 +35,7 @@ class Split(StrEnum):
 
 
 OPEN = (Split.TRAIN, Split.CALIBRATION)
-"""What an explainer, a prompt or a calibration may see."""
+"""The splits that an explainer, a prompt or a calibration may see."""
 HELD_OUT = (Split.VALIDATION, Split.TEST)
 
 _SHOWN = (SampleKind.TOP, SampleKind.HARD_NEGATIVE)
@@ -41,7 +43,7 @@ _SHOWN_SPLITS = (Split.TRAIN, Split.CALIBRATION, Split.VALIDATION, Split.TEST)
 _CHANCE_SPLITS = (Split.CALIBRATION, Split.VALIDATION, Split.TEST)
 
 Splits: TypeAlias = Mapping[SampleKind, tuple[Split | None, ...]]
-"""The split of each record of each sample; None for one that is taken out of its split."""
+"""The split of each record of each sample; None for a record that is used in no split."""
 
 
 class Text(Protocol):
@@ -53,11 +55,11 @@ class Text(Protocol):
 
     @property
     def peak_index(self) -> int:
-        """The index of the highest activation; the first of equals."""
+        """The index of the token with the highest activation; the first of equals."""
 
 
 def split_of(kind: SampleKind, rank: int) -> Split:
-    """The split of the record at ``rank`` (0-based) of a sample whose texts all differ."""
+    """The split of the record at ``rank`` (0-based) of a sample if all texts differ."""
     if kind in _SHOWN:
         return _SHOWN_SPLITS[rank % len(_SHOWN_SPLITS)]
     return _CHANCE_SPLITS[rank % len(_CHANCE_SPLITS)]
@@ -81,7 +83,7 @@ def deal(samples: Mapping[SampleKind, Sequence[Text]]) -> Splits:
 
 
 def _dealt(rows: Sequence[tuple[SampleKind, int, Text]], near: Bools, *, by_stride: bool) -> list[Split | None]:
-    """The records' splits before texts that are in several splits are removed from all but one."""
+    """The records' splits before texts that are in several splits are removed from all but one of them."""
     splits: list[Split | None] = []
     kinds = [kind for kind, _, _ in rows]
     turns = dict.fromkeys(_SHOWN, 0)
@@ -103,9 +105,9 @@ def _dealt(rows: Sequence[tuple[SampleKind, int, Text]], near: Bools, *, by_stri
 
 
 def _same_text(earlier: Sequence[int], splits: Sequence[Split | None], first: int) -> Split | None:
-    """The split that a record of a shown sample, which begins at ``first``, must have because of its text, if any.
+    """The split that a top or hard-negative record must share with its near-copies; None if it has none.
 
-    ``earlier`` are the records before it that it is alike to.
+    ``earlier`` are the near-copies before it; its sample begins at index ``first``.
     """
     found = [splits[j] for j in earlier]
     for split in HELD_OUT:
@@ -119,7 +121,7 @@ def _rarest(splits: Sequence[Split | None]) -> Split:
 
 
 def _without_leaks(splits: Sequence[Split | None], near: Bools) -> list[Split | None]:
-    """The splits without records whose text is in another split: validation keeps all, then test, then train."""
+    """The splits without records whose text is also in another split: validation keeps all, then test, then train."""
     final = list(splits)
 
     def drop(split: Split, others: tuple[Split, ...], dealt: Sequence[Split | None]) -> None:

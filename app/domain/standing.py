@@ -1,9 +1,7 @@
-"""Which text and which score represent a run, an explanation or a neuron where there are several.
+"""Which text and which score represent a run, an explanation or a neuron that has several.
 
-Nothing is chosen for being the highest.
-
-The best of several scores on the same few records flatters what it is chosen for, so every rule here goes by
-order alone: a run's candidate by its method's own order, a score by its age, a text by its age.
+Nothing is chosen for being the highest: the best of several scores on the same few records is biased upwards. Every
+rule here goes by order alone: a run's candidate by its method's own order, a score by its age, a text by its age.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -16,13 +14,13 @@ from app.domain.results import TOP_AND_RANDOM
 
 @dataclass(frozen=True, slots=True)
 class ScoreName:
-    """What is measured: a scorer on a named sample. Scores of two names are never averaged or compared."""
+    """What a score measures: a scorer on a named sample. Scores with different names are never averaged or compared."""
 
     scorer: str
     sample: str
 
     def names(self, score: "NamedScore") -> bool:
-        """Whether it is the name of this score."""
+        """Whether this is the name of the score."""
         return (score.scorer, score.sample) == (self.scorer, self.sample)
 
 
@@ -32,15 +30,15 @@ SCORE_2023 = ScoreName("correlation", TOP_AND_RANDOM)
 """The 2023 score: correlation over top and random excerpts."""
 
 MARGIN_2023 = ScoreName("correlation_margin", TOP_AND_RANDOM)
-"""The 2023 score less that of the token table on the same excerpts."""
+"""The 2023 score minus that of the token table on the same excerpts."""
 
 
 FIRST_CANDIDATE = 0
-"""The rank of the candidate that speaks for its run: the one that the method preferred before anything was scored."""
+"""The rank of the candidate that represents its run: the one that the method preferred before anything was scored."""
 
 
 class NamedScore(Protocol):
-    """A score as the rules need it. ``simulator`` is None for a scorer that uses none."""
+    """The parts of a score that the rules need. ``simulator`` is None for a scorer that uses none."""
 
     @property
     def scorer(self) -> str: ...
@@ -51,9 +49,10 @@ class NamedScore(Protocol):
 
 
 class AuthoredText(Protocol):
-    """An explanation as the rules need it. ``method_id`` is None for a person's and for an imported one.
+    """The parts of an explanation that the rules need.
 
-    It is rejected where reviewers have upheld a flag against it.
+    ``method_id`` is None for a person's and for an imported explanation. ``is_rejected`` is whether reviewers have
+    upheld a flag against it.
     """
 
     @property
@@ -73,11 +72,11 @@ T = TypeVar("T", bound=AuthoredText)
 
 
 def standing_score(scores: Sequence[S], name: ScoreName, *, made_by_method: bool) -> S | None:
-    """The score of this name that represents an explanation. None where it has no score of this name.
+    """The score of this name that represents an explanation; None if it has no score of this name.
 
-    ``scores`` are the explanation's, in the order in which they were stored. It is the newest by one simulator,
-    also where that one is undefined: for a text that a method has made the simulator of its first score, which is
-    that method's; for a person's or an imported text the simulator that scored it last.
+    ``scores`` are the explanation's, in the order in which they were stored. The result is the newest score by one
+    simulator, even if it is undefined. For a method's text that is the simulator of the first score, which is the
+    method's own; for a person's or an imported text it is the simulator that scored last.
     """
     named = [score for score in scores if name.names(score)]
     if not named:
@@ -87,22 +86,21 @@ def standing_score(scores: Sequence[S], name: ScoreName, *, made_by_method: bool
 
 
 def speaks_for_its_run(text: AuthoredText) -> bool:
-    """Whether it is its run's first candidate."""
+    """Whether the text is its run's first candidate."""
     return text.rank == FIRST_CANDIDATE
 
 
 def simulator_of_most(n_scored: Mapping[str | None, int]) -> str | None:
-    """The simulator whose scores represent a method: the one with most neurons; of equals the first by name."""
+    """The simulator that represents a method: the one that scored most neurons; of equals the first by name."""
     return max(sorted(n_scored, key=str), key=lambda name: n_scored[name], default=None)
 
 
 def standing_texts(texts: Iterable[T], is_scored: Callable[[T], bool]) -> list[T]:
     """The texts that may be shown first for their neuron, in the order of their ids.
 
-    Of a method's runs on the same collection one represents all: a repetition shows how far text and score drift
-    and never replaces what it repeats. It is the first run, or the first that was scored where the
-    earlier ones were not. Every person's and every imported text represents itself. ``is_scored`` is whether a
-    text has a defined score.
+    One run represents all runs of a method on the same collection: the first that was scored, or the first if none was.
+    A repeated run shows how much text and score vary and never replaces the first. Every person's and every imported
+    text represents itself. ``is_scored`` returns whether a text has a defined score.
     """
     groups: dict[Hashable, T] = {}
     for text in sorted(texts, key=lambda text: text.id):
@@ -118,7 +116,7 @@ def standing_texts(texts: Iterable[T], is_scored: Callable[[T], bool]) -> list[T
 def shown_first(texts: Iterable[T], is_scored: Callable[[T], bool]) -> T | None:
     """The text that is shown first for a neuron: the newest standing one with a defined score, else the newest.
 
-    Rejected texts are never shown first. None where every text is rejected: the neuron needs an explanation.
+    Rejected texts are never shown first. None if every text is rejected: the neuron needs an explanation.
     """
     texts = [text for text in texts if not text.is_rejected]
     return max(standing_texts(texts, is_scored), key=lambda text: (is_scored(text), text.id), default=None)

@@ -1,20 +1,20 @@
-"""Text and JSON from anywhere, brought into a form that the database can store."""
+"""Conversion of arbitrary text and JSON into a form that the database can store."""
 
 import math
 from collections.abc import Mapping
 from typing import Any
 
 MOST_LEVELS = 40
-"""Nested lists and objects; deeper ones are replaced by a note."""
+"""Levels of nested lists and objects; deeper ones are replaced by a note."""
 MOST_CHARACTERS = 200_000
-"""Of one string."""
+"""Characters of one string."""
 MOST_ITEMS = 20_000
-"""Of one list or object."""
+"""Entries of one list or object."""
 BIGGEST_INTEGER = 2**63 - 1
 
 
 def storable_text(text: str) -> str:
-    """``text`` with NUL as U+2400 and halves of surrogate pairs as U+FFFD, which PostgreSQL refuses."""
+    """``text`` with NUL replaced by U+2400 and unpaired surrogates by U+FFFD, since PostgreSQL refuses both."""
     if "\x00" not in text and text.isascii():
         return text
     whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -22,10 +22,10 @@ def storable_text(text: str) -> str:
 
 
 def storable_json(value: Any, *, levels: int = MOST_LEVELS) -> Any:
-    """A JSON value that PostgreSQL can store: bounded in depth and size, without NaN, infinity and odd characters.
+    """A JSON value that PostgreSQL can store: bounded in depth and size, without the values that it refuses.
 
-    What is cut off is replaced by a note of its size. An integer beyond 64 bits becomes a
-    float, or None where it is none.
+    Refused are NaN, infinity, NUL and unpaired surrogates. What is cut off is replaced by a note of its size. An
+    integer beyond 64 bits becomes a float, or None if it is too large for one.
     """
     if isinstance(value, str):
         return _bounded_text(value)

@@ -1,9 +1,9 @@
 """How well each token alone predicts a neuron: its mean activation over a corpus.
 
-The table is the baseline of an explanation: a text that predicts no better than the tokens' own means has added
-nothing about context. It also lists a neuron's strongest tokens. What is held out for scoring is taken out of the
-sums before the table predicts it or is shown to an explainer; near-copies of held-out texts that are in no stored
-sample stay in the sums, since nothing knows where they are.
+The table is the baseline of an explanation: a text that predicts no better than the tokens' own means says nothing
+about context. It also lists a neuron's strongest tokens. Held-out records are subtracted from the sums before the table
+predicts them or is shown to an explainer. Near-copies of held-out texts that are in no stored sample stay in the sums,
+since nothing records where they are.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ import numpy as np
 from app.domain.arrays import Float32s, Float64s, Int32s, Int64s
 
 STRONGEST_TOKENS = 10
-"""Tokens with the highest mean activation that represent a neuron on its page and in the search by token."""
+"""The number of tokens with the highest mean activation shown on a neuron's page and used in the search by token."""
 
 
 class Activated(Protocol):
@@ -32,10 +32,10 @@ class Activated(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TokenTable:
-    """The M listed tokens of a neuron with the mean activation and the number of their occurrences.
+    """The M listed tokens of a neuron, with the mean activation and the number of occurrences of each.
 
-    Means are in the model's own units, the highest first. ``others`` is the mean over the occurrences of every token
-    that is not listed, ``n_others`` their number.
+    Means are in the model's own units, the highest first. ``others`` is the mean over the occurrences of all other
+    tokens, ``n_others`` the number of these occurrences.
     """
 
     token_ids: Int32s
@@ -48,16 +48,16 @@ class TokenTable:
     def of_corpus(
         cls, token_ids: Int32s, means: Float64s, counts: Int64s, *, mean: float, n_tokens: int
     ) -> "TokenTable":
-        """The table of a collection. ``mean`` is the neuron's over all ``n_tokens`` of the corpus."""
+        """The table of a collection. ``mean`` is the neuron's mean over all ``n_tokens`` of the corpus."""
         n_others = n_tokens - int(counts.sum())
         total = mean * n_tokens - float((means * counts).sum())
         return cls(token_ids, means, counts, total / n_others if n_others > 0 else mean, max(n_others, 0))
 
     @classmethod
     def of_records(cls, records: Sequence[Activated]) -> "TokenTable":
-        """The table of some records, for neurons whose corpus was never seen. Raises ValueError for no token.
+        """The table of some records, for neurons whose corpus was never read. Raises ValueError for no token.
 
-        A token that is not in the records is expected at rest: the median over all their tokens.
+        A token that is not in the records is predicted at the median over all their tokens.
         """
         tokens = np.concatenate([r.token_ids for r in records])
         values = np.concatenate([r.activations for r in records]).astype(np.float64)
@@ -70,8 +70,8 @@ class TokenTable:
     def without(self, records: Iterable[Activated]) -> "TokenTable":
         """The table as if these excerpts of the corpus had not been read.
 
-        A token that occurs nowhere else is listed no more. Stored activations are float16, so that means are right
-        to about three digits of what was taken out.
+        A token that occurs nowhere else is no longer listed. Stored activations are float16, so that the subtracted
+        sums have about three correct digits.
         """
         taken = list(records)
         if not taken:
@@ -92,17 +92,18 @@ class TokenTable:
         return TokenTable(token_ids[order], means[order], counts[order], others, max(n_others, 0))
 
     def expected(self, token_ids: Int32s) -> Float32s:
-        """The activation that the table expects on each token, in the model's own units. Same shape as the input."""
+        """The activation that the table predicts for each token, in the model's own units. Same shape as the input."""
         indices = self._indices(token_ids)
         means = np.append(self.means, self.others)
         return np.asarray(means[indices], dtype=np.float32)
 
     def correlation(self, *, variance: float) -> float | None:
-        """Correlation of what the table of a corpus expects with the activations, over all of its tokens.
+        """Correlation of the table's predictions with the activations over all tokens of its corpus.
 
-        ``variance`` is the neuron's over the corpus. The table is not held against itself: it is the highest that any
-        text could reach that gives every listed token one level. None for a neuron that never moves. The correlation
-        with a conditional mean is the square root of the share of variance between groups.
+        ``variance`` is the neuron's over the corpus. The table predicts tokens whose activations are in its own means,
+        so this is the highest correlation that any text with one level per listed token could reach. None for a neuron
+        that never varies. The correlation with a conditional mean is the square root of the share of variance between
+        groups.
         """
         n = int(self.counts.sum()) + self.n_others
         if n == 0 or variance <= 0:
@@ -112,7 +113,7 @@ class TokenTable:
         return float(np.sqrt(min(1.0, float(counts @ (means - mean) ** 2) / n / variance)))
 
     def strongest(self, n: int) -> tuple[tuple[int, float, int], ...]:
-        """(token id, mean, count) of the first ``n`` tokens."""
+        """(token id, mean activation, count) of the first ``n`` tokens."""
         rows = zip(self.token_ids[:n].tolist(), self.means[:n].tolist(), self.counts[:n].tolist(), strict=True)
         return tuple(rows)
 

@@ -1,4 +1,4 @@
-"""Tokens are bytes; a token may be a part of a character. Raw and display forms differ."""
+"""Tokens as bytes: a token may be a part of a character. The raw and the displayed form differ."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,10 +32,10 @@ class Vocabulary:
 
 
 class TokenForm(StrEnum):
-    """How the tokens of a file stand for bytes. One form holds for a whole data set."""
+    """How the token strings of a file represent bytes. One form holds for a whole data set."""
 
     TEXT = "text"
-    """Decoded one by one: bytes of a split character are U+FFFD, and lost."""
+    """Decoded one by one: the bytes of a split character are lost and show as U+FFFD."""
     BYTE_LEVEL = "byte_level"
     """As byte-level BPE writes them: ``Ġthe``, ``Ċ``, each character a byte."""
     SENTENCEPIECE = "sentencepiece"
@@ -47,7 +47,7 @@ _ONE_BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
 def token_form(tokens: Iterable[str]) -> TokenForm:
-    """The form of these tokens: raw where some have a raw space and none a real one, else text."""
+    """The form of these tokens: one whose space sign occurs, if no token has a real space; otherwise text."""
     seen = list(tokens)
     if any(" " in token for token in seen):
         return TokenForm.TEXT
@@ -57,7 +57,7 @@ def token_form(tokens: Iterable[str]) -> TokenForm:
 
 
 def token_bytes(token: str, form: TokenForm) -> bytes:
-    """The bytes that a file's token stands for. Halves of surrogate pairs become U+FFFD."""
+    """The bytes that a token of a file represents. Unpaired surrogates become U+FFFD."""
     if form is TokenForm.BYTE_LEVEL and all(character in _BYTE_OF for character in token):
         return bytes(_BYTE_OF[character] for character in token)
     if (byte := _ONE_BYTE.fullmatch(token)) is not None:

@@ -1,4 +1,4 @@
-"""A worker's results for a text that a person tries: on one neuron, and on all of a subject's."""
+"""Results of a worker for a text that a person tries, on one neuron or on all neurons of a subject."""
 
 import math
 from collections.abc import Mapping
@@ -8,12 +8,12 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class TrialResult:
-    """One neuron on one text of T tokens.
+    """The result for one neuron on one text of T tokens.
 
-    ``activations`` [T] in the model's units; ``expected`` [T], 0..10, by the explanation, None where ``note``
-    is the reason why there are none. ``unit`` is the activation, in the model's units, that 1 of ``expected``
-    corresponds to, ``simulator`` the one that was used, uncalibrated: both are None without expected activations.
-    ``seconds`` is the worker's own time.
+    ``activations`` [T] are in the model's units. ``expected`` [T], 0..10, are the expected activations by the
+    explanation; None if there are none, and then ``note`` is the reason. ``unit`` is the activation, in the model's
+    units, that an expected activation of 1 corresponds to; ``simulator`` is the name of the simulator, used
+    uncalibrated. Both are None without expected activations. ``seconds`` is the time that the worker took.
     """
 
     token_ids: list[int]
@@ -41,12 +41,12 @@ class TrialResult:
 
 
 MOST_FIRING = 30
-"""Neurons that the result for a text names."""
+"""The number of neurons listed in the result for a text."""
 
 
 @dataclass(frozen=True, slots=True)
 class FiringNeuron:
-    """A neuron's highest activation on a text: at which token, and as a share of its maximum over the corpus."""
+    """A neuron's highest activation on a text, its token's index, and its share of the maximum over the corpus."""
 
     layer: int
     index: int
@@ -59,7 +59,7 @@ class FiringNeuron:
 class FiringResult:
     """The neurons of a subject that fire most on a text of T tokens, by the share of their own maximum.
 
-    A neuron whose maximum over the corpus is not known or not above 0 is not among them: ``n_compared`` were.
+    Neurons whose maximum over the corpus is unknown or not above 0 are left out; ``n_compared`` is the number compared.
     """
 
     token_ids: list[int]

@@ -1,7 +1,4 @@
-"""The line under a headline that interprets it: the same words on every page.
-
-Evidence for the explanation comes first, then its doubts, the most serious first.
-"""
+"""The line under a headline that interprets it, the same on every page."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,37 +10,37 @@ from app.domain.headlines import Headline, S, Side
 
 
 class Tone(StrEnum):
-    """The colour of a line; its words have the same meaning."""
+    """The colour of a line; its phrases have the same meaning as the colour."""
 
     GOOD = "good"
-    """It beats its token table, and there is no doubt about it."""
+    """The explanation beats its token table and raises no doubt."""
     OPEN = "open"
-    """There is no doubt about it, and little evidence for it."""
+    """The explanation raises no doubt, but there is little evidence for it."""
     DOUBTFUL = "doubtful"
 
 
 @dataclass(frozen=True, slots=True)
 class VerdictLine:
-    """Phrases without capitals and full stops; pages join them."""
+    """Phrases without capitals and full stops; pages join them into a line."""
 
     phrases: tuple[str, ...]
     tone: Tone
     doubts: tuple[Doubt, ...] = field(default=(), compare=False)
-    """The doubts that are among the phrases."""
+    """The phrases that are doubts."""
 
     @property
     def text(self) -> str:
-        """All phrases in a line."""
+        """All phrases joined."""
         return "; ".join(self.phrases)
 
 
 NOT_SCORED = "not scored yet"
 ONLY_2023 = "2023 score only"
-"""What a line begins with where no score speaks of the whole corpus."""
+"""The first phrase if there is no whole-corpus score."""
 
 
 def verdict_line(headline: Headline[S] | None, doubts: Sequence[RaisedDoubt] = ()) -> VerdictLine:
-    """The conclusion from an explanation's headline and doubts. ``headline`` is None where there is no score."""
+    """The interpretation of an explanation's headline and doubts. ``headline`` is None if there is no score."""
     by_kind = {raised.doubt: raised for raised in doubts}
     raised = tuple(doubt for doubt in Doubt if doubt in by_kind)
     against = tuple(_PHRASES[doubt](by_kind[doubt]) for doubt in raised)
@@ -68,7 +65,7 @@ class _Merit:
 
 
 def _merit(score: float, margin: Side) -> _Merit | None:
-    """How it compares with the token table; None where there is none."""
+    """How the score compares with the token table's; None if the table's is not known."""
     if margin.value is None:
         return None
     table = score - margin.value
@@ -80,7 +77,7 @@ def _merit(score: float, margin: Side) -> _Merit | None:
         return _Merit(f"beats its token table by {_number(margin.value)}", is_clear=True)
     if round(margin.value, 2) == 0:
         return _Merit(f"about as good as its token table ({_number(table)})", is_clear=False)
-    if table <= 0:  # of which no share can be reached
+    if table <= 0:  # a share of it is meaningless
         return _Merit(f"below its token table ({_number(table)})", is_clear=False)
     return _Merit(f"reaches {_share(max(score, 0.0) / table)} of its token table ({_number(table)})", is_clear=False)
 

@@ -1,7 +1,7 @@
 """Leased work: its statuses, its lanes, and the catalogue of kinds of task.
 
-A run (one neuron through one method) is the frequent kind and has a table of its own; every other kind is a task. What
-they share is described in ``app.work``.
+A run (one neuron through one method) is the frequent kind and has a table of its own; every other kind is a task. The
+mechanism that both share is described in ``app.work``.
 """
 
 from collections.abc import Mapping
@@ -9,36 +9,36 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 WORKER_SILENT_SECONDS = 60
-"""A worker that has not reported for so long counts as crashed."""
+"""Seconds without a report after which a worker counts as crashed."""
 
 
 class WorkStatus(StrEnum):
-    """The status of a run or a task. The first two are active."""
+    """The status of a run or a task. The first two members are active."""
 
     QUEUED = "queued"
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
-    """A permanent cause: another attempt would fail the same way."""
+    """The work failed for a permanent cause: another attempt would fail the same way."""
     CANCELLED = "cancelled"
     NO_EXPLANATION = "no_explanation"
-    """The method has looked and found nothing worth saying: a finding, and no failure. Runs only."""
+    """The method found nothing worth saying: a result, not a failure. Only runs."""
     QUARANTINED = "quarantined"
-    """Too many failed attempts, or too many worker crashes."""
+    """Too many attempts failed, or too many workers crashed."""
 
     @property
     def is_active(self) -> bool:
-        """Whether a worker has it or may still take it."""
+        """Whether a worker holds the work or may still take it."""
         return self in ACTIVE
 
     @property
     def may_be_retried(self) -> bool:
-        """Whether it ended without a result."""
+        """Whether the work ended without a result."""
         return self in ENDED_WITHOUT_RESULT
 
 
 RUN = "run"
-"""The kind of a run, where runs and tasks are in one list."""
+"""The name of runs as a kind, in lists of runs and tasks."""
 
 ACTIVE = (WorkStatus.QUEUED, WorkStatus.RUNNING)
 ENDED_WITHOUT_RESULT = (
@@ -50,33 +50,36 @@ ENDED_WITHOUT_RESULT = (
 
 
 class Lane(StrEnum):
-    """What a slot of a worker process takes. Long work never holds up short work: each lane has its own slots."""
+    """The kind of work that a slot of a worker process takes.
+
+    Each lane has its own slots, so that long work never delays short work.
+    """
 
     RUNS = "runs"
     INTERACTIVE = "interactive"
-    """Tasks that a person waits for: seconds."""
+    """Tasks that a person waits for; they take seconds."""
     BACKGROUND = "background"
     """Tasks that take minutes or hours."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskKind:
-    """A kind of task: what the web program and the worker both need to know of it."""
+    """What the web program and the worker both need to know of a kind of task."""
 
     name: str
     label: str
     lane: Lane
     result_page: str | None = None
-    """Address of the page that shows its result, with ``{id}`` and the names of its parameters to be filled in."""
+    """URL of the page that shows the result; ``{id}`` and the names of the task's parameters are filled in."""
     keep_hours: int | None = None
-    """Deleted so long after it was queued; None keeps it."""
+    """Hours after queueing at which a task is deleted; None keeps it."""
     max_attempts: int | None = None
-    """Failed attempts before quarantine; None is the setting ``max_attempts``."""
+    """Failed attempts before quarantine; None means the setting ``max_attempts``."""
     is_listed: bool = True
-    """Whether the page of all tasks lists it."""
+    """Whether the page of all tasks lists the kind."""
 
     def result_address(self, task_id: int, parameters: Mapping[str, object]) -> str | None:
-        """The address of the page that shows the result of one task; None where there is no such page."""
+        """The URL of the page that shows the result of one task; None if there is no such page."""
         return None if self.result_page is None else self.result_page.format_map({**parameters, "id": task_id})
 
 

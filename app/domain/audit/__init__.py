@@ -1,1 +1,1 @@
-"""The statistics of an audit: pure functions of counts and verdicts, which know neither database nor page."""
+"""The statistics of an audit: pure functions of counts and verdicts, without database or HTTP."""

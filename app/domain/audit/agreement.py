@@ -1,7 +1,7 @@
 """How far reviewers agree: raw agreement, Krippendorff's alpha, Gwet's AC1, and when alpha misleads.
 
-Verdicts are nominal; an item may have any number of them from any reviewers. Intervals are over items: reviewers are
-taken as they are.
+Verdicts are nominal; an item may have any number of them from any reviewers. Intervals treat the items
+as a random sample and the reviewers as fixed.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,7 @@ ALL_ALIKE = N_("all verdicts are the same")
 HIGH_AGREEMENT = 0.8
 SKEWED = 0.8
 APART = 0.2
-"""Alpha misleads where raw agreement and the largest category reach the first two, and AC1 is so far above alpha."""
+"""Thresholds at which alpha misleads: raw agreement, share of the largest category, and how far AC1 exceeds alpha."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,13 @@ class Agreement:
     largest_share: float | None
     """The share of all verdicts that are the most frequent one."""
     alpha_misleads: bool
-    """Whether nearly all verdicts are alike, so that alpha expects nearly all agreement by chance."""
+    """Whether nearly all verdicts are equal, so that alpha counts nearly all agreement as chance."""
 
 
 def count_table(verdicts: Iterable[Sequence[str]]) -> tuple[_Counts, tuple[str, ...]]:
-    """How often each category was given to each item, [items, categories], and the categories. One list an item."""
+    """How often each category was given to each item, [items, categories], and the categories. ``verdicts`` has one
+    list per item.
+    """
     listed = [list(item) for item in verdicts]
     categories = tuple(sorted({verdict for item in listed for verdict in item}))
     column = {category: k for k, category in enumerate(categories)}
@@ -81,10 +83,11 @@ _ROUNDING = 1e-12
 
 
 def item_sums(counts: _Counts) -> _Counts:
-    """What each item adds, [items, 3 + 3 C], of counts [items, C] with one verdict or more.
+    """The contribution of each item, [items, 3 + 3 C], from counts [items, C] of at least one verdict per item.
 
-    The columns: 1; 1 where it has two verdicts; its share of equal pairs; its shares by category; and where it has two
-    verdicts its counts by category, and how many of those agree with the others (Krippendorff's coincidences).
+    Columns: 1; 1 if the item has two or more verdicts; its share of equal pairs; its share of each category; and, if it
+    has two or more verdicts, its count of each category and how many of those agree with the others (Krippendorff's
+    coincidences).
     """
     m = counts.sum(axis=1, keepdims=True)
     has_pair = (m >= _PAIR).astype(np.float64)
@@ -94,7 +97,7 @@ def item_sums(counts: _Counts) -> _Counts:
 
 
 def raw_agreement(sums: _Counts) -> _Counts:
-    """The mean over items with two verdicts of the share of equal pairs. [B]"""
+    """The mean share of equal pairs over items that have two or more verdicts. [B]"""
     return np.asarray(sums[:, _AGREE] / sums[:, _N_PAIRED])
 
 
@@ -114,9 +117,10 @@ def krippendorff_alpha(sums: _Counts) -> _Counts:
 def gwet_ac1(sums: _Counts) -> _Counts:
     """Gwet's first-order coefficient: (raw - chance) / (1 - chance), chance = Σ p (1 - p) / (C - 1). [B]
 
-    ``C`` are the categories of the whole table; ``p`` also counts items with one verdict. NaN with a single category.
-    Source: Gwet, "Computing inter-rater reliability and its variance in the presence of high agreement" (2008), for
-    several raters and missing verdicts as in his "Handbook of Inter-Rater Reliability" (2014), chapter 3.
+    ``C`` is the number of categories in the table. ``p``, a category's share, also counts items with one verdict. NaN
+    with a single category. Source: Gwet, "Computing inter-rater reliability and its variance in the presence of high
+    agreement" (2008), for several raters and missing verdicts as in his "Handbook of Inter-Rater Reliability" (2014),
+    chapter 3.
     """
     shares, _, _ = _categories(sums)
     if shares.shape[1] < _PAIR:
@@ -146,9 +150,9 @@ def _raw_interval(sums: _Counts, value: float) -> Interval:
 def _with_interval(sums: _Counts, statistic: Statistic, seed: int) -> Estimate:
     """The statistic with a bootstrap interval over items, on Fisher's scale with Student's t.
 
-    Items with equal verdicts are one pattern, so that ten thousand items cost no more than their patterns. To each
-    draw one item is added whose two verdicts agree by half: else the draws that happen to hold no disagreement would
-    lie at the end of the scale, and a few items of a skewed sample would be covered in 78 % instead of 95 %.
+    Items with equal verdicts are drawn as one pattern, so that the cost depends on the number of patterns only. Each
+    draw gets one more item, whose two verdicts agree by half. Without it, draws without any disagreement would lie at
+    the end of the scale, and the interval of a small skewed sample would cover 78 % instead of 95 %.
     """
     patterns, occurrences = np.unique(sums, axis=0, return_counts=True)
     total = sums.sum(axis=0)
@@ -172,14 +176,16 @@ def _with_interval(sums: _Counts, statistic: Statistic, seed: int) -> Estimate:
 
 
 def _half_agreeing(total: _Counts) -> _Counts:
-    """An item of two verdicts, spread over the categories as all are, half of which agree."""
+    """An item with two verdicts that agree by half, spread over the categories as all verdicts are."""
     _, totals, _ = _categories(total[None])
     p = totals[0] / totals.sum()
     return np.concatenate([[1.0, 1.0, 0.5], p, 2 * p, p])
 
 
 def _at_the_end(total: _Counts, statistic: Statistic, raw: Interval, value: float) -> Interval:
-    """Where all pairs are equal, or none is, no draw differs: the statistic at the limits of raw agreement."""
+    """The statistic at the limits of raw agreement, for samples in which all pairs are equal or none is: their draws do
+    not vary.
+    """
     _, totals, _ = _categories(total[None])
     limits = []
     for limit in raw:

@@ -1,4 +1,4 @@
-"""Reviewers against controls, and the share that holds corrected for what reviewers get wrong."""
+"""Reviewers' error rates on controls, and the share that holds, corrected for those errors."""
 
 from dataclasses import dataclass
 
@@ -17,12 +17,17 @@ NO_WRONG_CONTROL = N_("no control that fails was judged")
 NO_BETTER_THAN_CHANCE = N_("on controls the verdicts are no better than chance")
 _JEFFREYS = 0.5
 _LEAST_LEFT = 0.5
-"""Of the draws that are better than chance: with fewer the controls say too little for a correction."""
+"""Least share of draws with reviewers better than chance; below it the controls are too few for a correction."""
 
 
 @dataclass(frozen=True, slots=True)
 class Controls:
-    """Verdicts on items of known truth: ``right_held`` of ``n_right`` that hold; ``wrong_failed`` of ``n_wrong``."""
+    """Verdicts on items whose truth is known.
+
+    Of ``n_right`` explanations that hold, ``right_held`` were said to hold; of ``n_wrong`` that do not,
+    ``wrong_failed``
+    were said to fail.
+    """
 
     n_right: int
     right_held: int
@@ -31,12 +36,12 @@ class Controls:
 
     @property
     def sensitivity(self) -> Estimate:
-        """The share of the right that were said to hold, q1, with Wilson's interval."""
+        """The share of right controls that were said to hold, q1, with Wilson's interval."""
         return share(self.right_held, self.n_right) if self.n_right else Estimate(None, NO_RIGHT_CONTROL)
 
     @property
     def specificity(self) -> Estimate:
-        """The share of the wrong that were not said to hold, q0, with Wilson's interval."""
+        """The share of wrong controls that were not said to hold, q0, with Wilson's interval."""
         return share(self.wrong_failed, self.n_wrong) if self.n_wrong else Estimate(None, NO_WRONG_CONTROL)
 
 

@@ -14,14 +14,18 @@ _Values = Float64s
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """Where a score is cut: at ``value`` or above an explanation is said to hold."""
+    """A cut on a score: an explanation with ``value`` or more is predicted to hold."""
 
     value: float
     sensitivity: float
     specificity: float
     held_out: float | None
-    """Sensitivity + specificity - 1 on items that did not choose the cut (two halves choose for each other): the cut is
-    the best of many, so its own figures are too good. None where a half lacks a verdict of either kind."""
+    """Sensitivity + specificity - 1 on items that did not choose the cut. None if a half lacks a verdict of either
+    kind.
+
+    Two halves of the items choose the cut for each other: the cut is the best of many, so its figures on the items that
+    chose it are too good.
+    """
 
     @property
     def youden(self) -> float:
@@ -38,11 +42,11 @@ class Prediction:
     area: Estimate
     best: Threshold | None
     curve: tuple[tuple[float, float], ...]
-    """(1 - specificity, sensitivity) from (0, 0) to (1, 1), the corners alone; empty where the area is undefined."""
+    """Corners of the ROC curve, (1 - specificity, sensitivity), (0, 0) to (1, 1); empty if the area is undefined."""
 
 
 def prediction(holds: Sequence[bool], scores: Sequence[float]) -> Prediction:
-    """How well ``scores`` predict verdicts, in the items' own order. Raises ValueError where the lengths differ.
+    """How well ``scores`` predict verdicts, in the items' own order. Raises ValueError if the lengths differ.
 
     Source: Hanley and McNeil (1982) for the area; Youden, "Index for rating diagnostic tests" (1950) for the cut.
     """
@@ -67,9 +71,9 @@ def prediction(holds: Sequence[bool], scores: Sequence[float]) -> Prediction:
 
 
 def found_at_false_alarms(wrong: Sequence[bool], suspicion: Sequence[float], *, false_alarms: float) -> float | None:
-    """The share of the wrong that is found by the highest suspicion with at most so many false alarms among the right.
+    """The share of wrong explanations found when at most the share ``false_alarms`` of the right ones is suspected too.
 
-    None without a wrong or a right one. Ties are found or left as a whole.
+    None without a wrong or without a right explanation. Equal suspicions are found or left together.
     """
     if not any(wrong) or all(wrong):
         return None
@@ -78,7 +82,7 @@ def found_at_false_alarms(wrong: Sequence[bool], suspicion: Sequence[float], *, 
 
 
 def _steps(truth: Bools, values: _Values) -> tuple[_Values, _Values, _Values]:
-    """The cuts, highest first, and false-alarm and hit rates of none and of each cut. [K], [K + 1], [K + 1]"""
+    """The cuts, highest first [K], and the false-alarm and hit rates of no cut and of each cut, [K + 1] each."""
     cuts, where = np.unique(-values, return_inverse=True)
     hits = np.bincount(where, weights=truth, minlength=len(cuts)).cumsum() / truth.sum()
     alarms = np.bincount(where, weights=~truth, minlength=len(cuts)).cumsum() / (~truth).sum()

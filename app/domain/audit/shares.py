@@ -17,13 +17,17 @@ from app.domain.scores import Estimate
 
 NO_VERDICT = N_("there is no verdict yet")
 _BORROWED = 3.0
-"""Verdicts that a stratum's variance borrows from all strata, since one or two verdicts show none of it. Chosen by
-simulation: from 12 strata of 2 to 60 of 1, alike or unlike, the interval covers 93 to 98 %."""
+"""Verdicts that a stratum's variance borrows from all strata, since one or two verdicts show no variance.
+
+Chosen by simulation: from 12 strata of 2 items to 60 of 1, alike or unlike, the interval covers 93 to 98 %.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedStratum:
-    """One stratum of a sample: ``population`` explanations, ``sampled`` of them, ``judged`` so far, ``holds`` hold."""
+    """One stratum: ``population`` explanations, of which ``sampled`` were drawn, ``judged`` judged so far, ``holds``
+    said to hold.
+    """
 
     name: str
     population: int
@@ -38,7 +42,9 @@ class JudgedStratum:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A share with the number of independent draws that would know it as well; infinite after a census."""
+    """A share with its effective sample size: the number of independent draws of equal precision; infinite after a
+    census.
+    """
 
     value: float
     n_effective: float
@@ -57,9 +63,10 @@ class Share:
 def population_share(strata: Sequence[JudgedStratum]) -> Share | None:
     """The share of the population that holds; None before the first verdict.
 
-    With a verdict in each stratum: the mean of the strata's shares, weighted by their populations. Before that, every
-    verdict weighs as many explanations as its sampled item stands for, which needs items to be judged in an order by
-    chance; ``silent_strata`` says when. Source: Cochran, "Sampling Techniques" (1977), chapters 5 and 5A; the
+    If each stratum has a verdict: the mean of the strata's shares, weighted by their populations. Before that, every
+    verdict weighs as many explanations as its sampled item stands for, which assumes that items are judged in random
+    order; ``silent_strata`` returns how many strata still lack a verdict. Source: Cochran, "Sampling Techniques"
+    (1977), chapters 5 and 5A; the
     effective size of unequal weights: Kish, "Survey Sampling" (1965).
     """
     strata = [stratum for stratum in strata if stratum.sampled]
@@ -69,16 +76,17 @@ def population_share(strata: Sequence[JudgedStratum]) -> Share | None:
 
 
 def silent_strata(strata: Sequence[JudgedStratum]) -> int:
-    """How many strata of the sample have no verdict yet."""
+    """The number of strata that have no verdict yet."""
     return sum(1 for stratum in strata if stratum.sampled and not stratum.judged)
 
 
 def verdicts_needed(strata: Sequence[JudgedStratum], *, width: float) -> int | None:
-    """How many more judged items narrow the interval to ``width`` (0 to 1), at the share seen so far.
+    """The number of further judged items that narrow the interval to ``width`` (0 to 1), at the share seen so far.
 
-    They are thought to be spread over the strata as the present ones are. 0 where the interval is narrow enough. May
-    exceed what was sampled: then the sample has to grow. None before the first verdict. Raises ValueError for a width
-    that is not above 0.
+    The further items are assumed to be spread over the strata like the present ones. 0 if the interval is already
+    narrow
+    enough. A result above what was sampled means that the sample has to grow. None before the first verdict. Raises
+    ValueError for a width that is not above 0.
     """
     if not width > 0:
         raise ValueError("a width is above 0")
@@ -102,7 +110,7 @@ def _judged(strata: Sequence[JudgedStratum], factor: float) -> float:
 
 
 def _width(strata: Sequence[JudgedStratum], factor: float) -> float:
-    """The width of the interval with ``factor`` times as many verdicts in each stratum that hold as often."""
+    """The width of the interval if each stratum had ``factor`` times as many verdicts with the same share."""
     share = _hajek(strata, factor) if silent_strata(strata) else _stratified(strata, factor)
     low, high = share.interval
     return high - low
@@ -134,7 +142,7 @@ def _hajek(strata: Sequence[JudgedStratum], factor: float = 1.0) -> Share:
 
 
 def _independent(n: float, population: float) -> float:
-    """Draws with replacement that know as much as ``n`` without replacement of ``population``."""
+    """The number of draws with replacement that are as precise as ``n`` without replacement from ``population``."""
     return math.inf if n >= population else n * (population - 1) / (population - n)
 
 
@@ -145,8 +153,9 @@ def _draws(share: float, variance: float) -> float:
 def domain_share(strata: Sequence[JudgedStratum], within: Sequence[tuple[int, int]]) -> Share | None:
     """The share within a part of the population that cuts across strata, such as one layer; None without a verdict.
 
-    ``within`` are (judged, holds) of that part, stratum by stratum. A stratum's part of the population is taken to be
-    as large as among its judged items. Source: Cochran (1977), section 5A.14.
+    ``within`` has (judged, holds) of that part for each stratum. The part's share of a stratum is taken to be its share
+    of
+    the judged items. Source: Cochran (1977), section 5A.14.
     """
     parts = []
     for stratum, (judged, holds) in zip(strata, within, strict=True):

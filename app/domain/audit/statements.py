@@ -1,4 +1,4 @@
-"""Statements of a report that only an auditor can make: no table of the database holds them."""
+"""Statements of a report that only the auditor can make: the database holds no data for them."""
 
 from enum import StrEnum
 
@@ -6,7 +6,7 @@ LONGEST_STATEMENT = 4_000
 
 
 class Statement(StrEnum):
-    """One statement of the auditor, in the order of the report."""
+    """One statement of the auditor; members are in the order of the report."""
 
     SIGNATORIES = "signatories"
     BACKGROUND = "background"
@@ -24,7 +24,7 @@ class Statement(StrEnum):
 
     @property
     def question(self) -> str:
-        """What the form asks."""
+        """The question of the form's field."""
         return _QUESTIONS[self]
 
 

@@ -1,1 +1,1 @@
-"""The one catalogue of a method's steps: what each is, needs, costs and cannot see. The worker has the code."""
+"""The one catalogue of a method's steps: what each does, needs, costs and cannot notice. The code is in ``worker``."""

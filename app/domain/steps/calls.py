@@ -1,11 +1,11 @@
-"""Estimated calls to a language model: how many, and roughly how many tokens."""
+"""Estimated calls to a language model: their number and approximate tokens."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A number that may depend on replies: at least, as expected, at most."""
+    """A number that may depend on replies: minimum, expected, maximum."""
 
     least: float
     expected: float
@@ -17,7 +17,7 @@ class Span:
 
     @classmethod
     def exactly(cls, n: float) -> "Span":
-        """A number that depends on nothing."""
+        """A number that depends on no reply."""
         return cls(n, n, n)
 
     @property
@@ -32,7 +32,7 @@ class Span:
         return Span(self.least * other.least, self.expected * other.expected, self.most * other.most)
 
     def first_and_rest(self) -> "tuple[Span, Span]":
-        """How many of these are the first one, 1 or 0, and how many are others."""
+        """The number of first ones, 1 or 0, and of further ones."""
         first, second, third = (min(1.0, n) for n in (self.least, self.expected, self.most))
         return Span(first, second, third), Span(self.least - first, self.expected - second, self.most - third)
 
@@ -43,10 +43,10 @@ ONCE = Span.exactly(1)
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """Calls while every reply is usable, with the tokens of the expected ones.
+    """The calls needed while every reply is usable, with the tokens of the expected number of calls.
 
-    ``tokens_cached`` is the part of ``tokens_in`` that an endpoint may keep from the call before. Token counts are
-    rough: they count words and signs, not what one tokenizer makes of them.
+    ``tokens_cached`` is the part of ``tokens_in`` that an endpoint may have cached from the call before. Token counts
+    are rough: they count words and signs, independent of any tokenizer.
     """
 
     n: Span = NOTHING
@@ -56,7 +56,7 @@ class Calls:
 
     @classmethod
     def of(cls, n: Span, tokens_in: float, tokens_out: float, *, cached: float = 0.0) -> "Calls":
-        """``n`` calls of so many tokens each; all but the first begin with the ``cached`` tokens of the one before."""
+        """``n`` calls of equal size; all but the first begin with the ``cached`` tokens of the call before."""
         kept = max(0.0, n.expected - 1) * cached
         return cls(n, n.expected * tokens_in, kept, n.expected * tokens_out)
 

@@ -1,4 +1,4 @@
-"""Every step by its name. A name that is not here does not exist: not for a page, not for a price, not for a worker."""
+"""Look-up of steps by name. Pages, prices and workers know only the steps of the catalogue."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
@@ -14,7 +14,7 @@ class UnknownStep(LookupError):
 
 
 def catalogued(specs: Iterable[Spec]) -> Mapping[str, Spec]:
-    """The specs by their names. Raises ValueError for a name that two of them have."""
+    """The specs by name. Raises ValueError if two of them have the same name."""
     found: dict[str, Spec] = {}
     for spec in specs:
         if spec.name in found:
@@ -31,14 +31,14 @@ ALL: tuple[StepSpec, ...] = (*EXPLAINERS.values(), *SIMULATORS.values(), *CALIBR
 
 
 def named(specs: Mapping[str, Spec], name: str, kind: str) -> Spec:
-    """One step of the catalogue. Raises UnknownStep, with the names that there are."""
+    """The step of this name. Raises UnknownStep, which lists the existing names."""
     if name not in specs:
         raise UnknownStep(f"There is no {kind} called {name!r}; there are: {', '.join(sorted(specs))}.")
     return specs[name]
 
 
 def checked(parameters: Any, known: Iterable[str], owner: str) -> Mapping[str, Any]:
-    """The parameters again. Raises UnknownStep for a name that ``owner`` does not know, with the names that it does."""
+    """The parameters unchanged. Raises UnknownStep, with the names that ``owner`` knows, for any other name."""
     names = tuple(known)
     if not isinstance(parameters, Mapping):
         raise UnknownStep(f"The parameters of {owner} must be a mapping of names to values, not {parameters!r}.")

@@ -1,6 +1,6 @@
-"""The explainers of the catalogue, with the number of calls and texts of one explanation by each.
+"""The explainers of the catalogue, with the number of calls and texts that one explanation takes.
 
-Bounds and defaults that decide the number of calls are here; the explainers' code reads them.
+Bounds and defaults that decide the number of calls are defined here; the explainers' code reads them.
 """
 
 from collections.abc import Sequence
@@ -11,27 +11,30 @@ from app.domain.steps.calls import NO_CALLS, ONCE, Calls, Span
 from app.domain.steps.spec import CHAT, ExplainerInput, ExplainerSpec, Explaining, Simulate
 
 MOST_SHOWN = 5
-"""Records of a sample in one prompt, as in the 2023 paper."""
+"""Records of each sample in one prompt, as in the 2023 paper."""
 LONGEST_SHOWN = 128
-"""Longer excerpts are cut to so many tokens around their peak."""
+"""Tokens of a shown excerpt; longer ones are cut to this number around their peak."""
 COMPARED_PER_SAMPLE = 5
-"""Calibration records of the top and of the random sample that each of several texts is simulated on."""
+"""Calibration records of the top and of the random sample on which each candidate text is simulated."""
 SAMPLES = 4
-"""Texts that the best of n is chosen from."""
+"""Number of texts of which best-of-n chooses."""
 SENTENCES = 6
-"""Test sentences that are written to fire, and as many to be silent. Half of all score, half revise."""
+"""Number of test sentences written to activate the neuron, and of others written not to.
+
+Half of them score, half revise.
+"""
 
 REPLY = 60
-"""Tokens of one explanation as JSON, about."""
+"""Approximate tokens of one explanation as JSON."""
 MOST_MEANINGS = 4
-"""Groups of excerpts that are explained apart."""
+"""Maximum number of groups of excerpts that are explained separately."""
 
 SENTENCE = (1, 20, 300)
-"""Tokens of a written sentence: at least, about, at most."""
+"""Tokens of a written sentence: minimum, expected, maximum."""
 
 
 def compared_records(records: NeuronRecords) -> tuple[ActivationRecord, ...]:
-    """The calibration records that choose between texts."""
+    """The calibration records that decide between texts."""
     return tuple(
         record
         for kind in (SampleKind.TOP, SampleKind.RANDOM)
@@ -69,8 +72,8 @@ def _best_of_n(given: ExplainerInput) -> Explaining:
     n = Span.exactly(given.parameters.get("n", SAMPLES))
     inner = given.wrapped()
     every = inner.candidates * n
-    candidates = Span(min(1, every.least), every.expected, every.most)  # equal texts are one candidate
-    apart = Span(min(1, n.least), n.expected, n.most)  # and are simulated once
+    candidates = Span(min(1, every.least), every.expected, every.most)  # equal texts become one candidate
+    apart = Span(min(1, n.least), n.expected, n.most)  # and are simulated only once
     return Explaining(
         calls=inner.calls.times(n),
         candidates=candidates,
@@ -85,7 +88,7 @@ def _revise(given: ExplainerInput) -> Explaining:
     written = Calls.of(ONCE, 270, 30 * n)
     corrected = Calls.of(Span(0, 1, 1), 420 + 1.3 * _train(given.records) + n * SENTENCE[1], REPLY)
     candidates = Span(1, 2, 2)
-    first, others = inner.compared.first_and_rest()  # the first inner text is a candidate, the others are not
+    first, others = inner.compared.first_and_rest()  # only the first inner text is a candidate
     return Explaining(
         calls=inner.calls + written + corrected,
         candidates=candidates,
@@ -96,7 +99,7 @@ def _revise(given: ExplainerInput) -> Explaining:
 
 
 def _simulated_sentences(simulate: Simulate, n: int) -> Calls:
-    """Simulating one text on ``n`` written sentences, whose lengths are not known before."""
+    """The calls that simulate one text on ``n`` written sentences, whose lengths are not known beforehand."""
     least, expected, most = (simulate([length] * n) for length in SENTENCE)
     return replace(expected, n=Span(least.n.least, expected.n.expected, most.n.most))
 

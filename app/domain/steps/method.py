@@ -1,4 +1,4 @@
-"""A whole method by the catalogue: its steps, its prompts, what it needs, the calls of one run."""
+"""A whole method in terms of the catalogue: its steps, prompts, needs, and the calls of one run."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from app.domain.steps.spec import (
 
 NO_RECORDS = NeuronRecords({}, maximum=0.0)
 PARAMETERS = ("explainer", "simulator", "scorers", "calibration", "baselines", "seed")
-"""What a method's parameters may hold: those of its steps, and its own."""
+"""The names of a method's own parameters, next to those of its steps."""
 WRAPPING = ("explainer", "explainer_parameters")
 """Parameters of an explainer that wraps another."""
 
@@ -40,7 +40,7 @@ class ChosenExplainer:
 
     @property
     def specs(self) -> tuple[ExplainerSpec, ...]:
-        """The specs in the order in which they ask: the innermost first."""
+        """The specs in the order in which they call the language model, the innermost first."""
         return (*(() if self.inner is None else self.inner.specs), self.spec)
 
 
@@ -64,48 +64,48 @@ class MethodSteps:
 
     @property
     def specs(self) -> tuple[StepSpec, ...]:
-        """All of them in the order of their use, each once."""
+        """All specs in the order of use, each once."""
         calibrations = () if self.calibration is None else (self.calibration,)
         steps = (*self.explainer.specs, self.simulator, *calibrations, *(scorer.spec for scorer in self.scorers))
         return tuple(dict.fromkeys(steps))
 
     @property
     def prompts(self) -> tuple[str, ...]:
-        """The names of their prompts, each once."""
+        """The names of the steps' prompts, each once."""
         return tuple(dict.fromkeys(prompt for spec in self.specs for prompt in spec.prompts))
 
     @property
     def needs_subject(self) -> bool:
-        """Whether one of them runs the subject itself."""
+        """Whether a step runs the subject itself."""
         return any(spec.needs_subject for spec in self.specs)
 
     @property
     def needs_neighbours(self) -> bool:
-        """Whether one of them compares the neuron with the most similar ones of its layer."""
+        """Whether a step compares the neuron with the most similar ones of its layer."""
         return any(scorer.spec.needs_neighbours for scorer in self.scorers)
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        """The capabilities that the method needs of its language model; empty where it calls none."""
+        """The capabilities that the method needs of its language model; empty if it calls none."""
         return frozenset(capability for spec in self.specs for capability in spec.capabilities)
 
     @property
     def kinds(self) -> tuple[SampleKind, ...]:
-        """The samples of which records are simulated, each once."""
+        """The kinds of samples whose records are simulated, each once."""
         return tuple(self.simulated(NO_RECORDS))
 
     def simulated(self, records: NeuronRecords) -> Records:
-        """The records that each text is simulated on, for all scorers together."""
+        """The records on which each text is simulated, for all scorers together."""
         return together(scorer.spec.simulated(records, scorer.parameters) for scorer in self.scorers)
 
     @property
     def needs_hard_negatives(self) -> bool:
-        """Whether one of them shows or scores hard negatives."""
+        """Whether a step shows or scores hard negatives."""
         return SampleKind.HARD_NEGATIVE in self.kinds or any(spec.needs_hard_negatives for spec in self.specs)
 
 
 def together(parts: Iterable[Records]) -> Records:
-    """The records of several scorers by sample, each once, in the order in which they are first needed."""
+    """The union of several scorers' records by sample, in the order in which they are first needed."""
     found: dict[SampleKind, dict[int, ActivationRecord]] = {}
     for part in parts:
         for kind, records in part.items():
@@ -140,9 +140,9 @@ def chosen_scorer(name: str, parameters: Parameters) -> ChosenScorer:
 
 
 def chosen_explainer(name: str, parameters: Parameters, defaults: Parameters | None = None) -> ChosenExplainer:
-    """An explainer with the one it wraps, which its parameters ``explainer`` and ``explainer_parameters`` choose.
+    """An explainer with the one that it wraps, named by the parameters ``explainer`` and ``explainer_parameters``.
 
-    ``defaults`` are for the innermost, if that calls a language model. Raises UnknownStep.
+    ``defaults`` are parameters of the innermost explainer, if it calls a language model. Raises UnknownStep.
     """
     spec = named(EXPLAINERS, name, "explainer")
     if spec.wraps is None:
@@ -161,7 +161,7 @@ def chosen_explainer(name: str, parameters: Parameters, defaults: Parameters | N
 
 
 def _own(spec: StepSpec, parameters: Parameters) -> Parameters:
-    """A step's parameters, which it must know. Raises UnknownStep."""
+    """A step's own parameters. Raises UnknownStep for a parameter that the step does not have."""
     return checked(parameters, spec.parameters, f"the {spec.kind} {spec.name}")
 
 
@@ -173,9 +173,9 @@ def calls_of(
 ) -> Calls:
     """The calls of one run on a neuron with these records, hard negatives included, while every reply is usable.
 
-    ``peer`` is the neuron of the shuffled baseline, None where there is none; ``neighbours`` are the most similar ones,
-    for scorers that compare with them. A text is never simulated twice on one
-    excerpt: the second time its stored reply is read.
+    ``peer`` is the neuron of the shuffled baseline, None if there is none; ``neighbours`` are the most similar neurons,
+    for scorers that compare with them. A text is never simulated twice on one excerpt: the second time its stored reply
+    is read.
     """
     explained = _explaining(steps, steps.explainer, records)
     base = _lengths(_simulated(steps, records, peer))
@@ -204,7 +204,7 @@ def _explaining(steps: MethodSteps, chosen: ChosenExplainer, records: NeuronReco
 
 
 def _simulated(steps: MethodSteps, records: NeuronRecords, peer: NeuronRecords | None) -> Iterable[ActivationRecord]:
-    """What each candidate is simulated on: the scored records, the calibration's, the peer's."""
+    """The records on which each candidate is simulated: the scored ones, the calibration's, the peer's."""
     scored = [record for rows in steps.simulated(records).values() for record in rows]
     yield from scored
     if scored and steps.calibration is not None:

@@ -1,4 +1,4 @@
-"""The records that scorers score: which samples a score describes, and which of a neuron's records stand for them."""
+"""Which samples a score describes, and which of a neuron's records are scored for each."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ SAMPLES: Mapping[str, tuple[SampleKind, ...]] = {
 }
 """The named mixtures of excerpts that a score may describe."""
 FITTED_SAMPLES = (TOP_AND_RANDOM, SampleKind.RANDOM.value)
-"""The samples of a scorer that compares real and expected activations, where its parameters name none."""
+"""The samples of a scorer of expected activations, if its parameters name none."""
 RATED_PER_SAMPLE = 5
 """Validation records of each sample that are shown for rating."""
 NEIGHBOURS_COMPARED = 3
-"""Neurons of the same layer that an excerpt is compared with, so that chance is one in four."""
+"""The number of neurons of the same layer with which an excerpt is compared, so that chance is one in four."""
 
 
 def fitted_samples(parameters: Parameters) -> tuple[str, ...]:
-    """The samples that the score of real and expected activations describes."""
+    """The samples described by a score of expected activations."""
     return tuple(parameters.get("samples", FITTED_SAMPLES))
 
 
@@ -39,7 +39,7 @@ def scored_records(records: NeuronRecords, samples: tuple[str, ...]) -> Records:
 
 
 def corpus_records(records: NeuronRecords, parameters: Parameters) -> Records:
-    """The first validation records of every sample that is drawn with a known probability, 35 in all by default."""
+    """The first validation records of every sample drawn with a known probability; 35 in all by default."""
     most = int(parameters.get("excerpts_per_sample", EXCERPTS_PER_SAMPLE))
     return {kind: records.of(kind, Split.VALIDATION)[:most] for kind in (*STRATA, SampleKind.RANDOM)}
 
@@ -51,7 +51,7 @@ def ablated_samples(parameters: Parameters) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """An excerpt of the neuron and one of each of its neighbours: which of them does the text fit?"""
+    """One excerpt of the neuron and one of each neighbour; the question is which of them the text fits."""
 
     own: ActivationRecord
     others: tuple[ActivationRecord, ...]
@@ -60,9 +60,9 @@ class Choice:
 def choices(records: NeuronRecords, neighbours: Sequence[NeuronRecords]) -> tuple[Choice, ...]:
     """One choice for each scored top excerpt of the neuron, in stored order.
 
-    Each neighbour contributes one of its own top excerpts that is held out there and is in no sample of the neuron, a
-    different one for each choice as long as there are enough. A neighbour that has none, because it fires on the same
-    excerpts, is left out; empty where all are.
+    Each neighbour contributes one of its own held-out top excerpts that is in no sample of the neuron, a different one
+    for each choice as long as there are enough. A neighbour without such an excerpt, because it fires on the same ones,
+    is left out. Empty if every neighbour is left out.
     """
     known = {record.excerpt_id for sample in records.samples.values() for record in sample}
     found = (

@@ -1,4 +1,4 @@
-"""The scorers of the catalogue, with their own calls for one text."""
+"""The scorers of the catalogue, with the calls that each makes for one text."""
 
 from collections.abc import Callable, Mapping
 from math import ceil
@@ -21,21 +21,21 @@ from app.domain.steps.scored_records import (
 from app.domain.steps.spec import CHAT, Parameters, Records, ScorerInput, ScorerSpec
 
 PER_REQUEST = 5
-"""Excerpts in one request for ratings: enough to share the instructions, few enough to keep apart."""
+"""Excerpts per rating request: enough to share the cost of the instructions, few enough for the model to rate each."""
 NEGATIVES: Mapping[str, SampleKind] = {
     TOP_AND_RANDOM: SampleKind.RANDOM,
     "top_and_hard_negative": SampleKind.HARD_NEGATIVE,
 }
-"""What each sample of detection sets against the top excerpts."""
+"""For each sample of detection, the samples used as negatives."""
 WRITTEN = "written"
 """The sample of sentences that a language model wrote to test an explanation."""
 FOUND = "found"
 """The sample of excerpts of the corpus that contain the explanation's own words."""
 FOUND_SHOWN = 10
 FOUND_AMONG = 2048
-"""Random excerpts of the corpus that a text's words are searched in."""
+"""Random excerpts of the corpus in which a text's words are searched."""
 SENTENCES = 6
-"""Sentences that are written of each sort."""
+"""Number of written sentences of each kind."""
 INTRUDER_SHOWN = 5
 """Excerpts in one question; one of them is the intruder, so that chance is one in five."""
 
@@ -73,7 +73,7 @@ def _fuzzed(_parameters: Parameters) -> tuple[str, ...]:
 
 
 def _rating(n_shown: int, tokens: int, *, requests: int) -> Calls:
-    """Rating ``n_shown`` excerpts of ``tokens`` in all. Which of them are shown depends on their activations."""
+    """Rating ``n_shown`` excerpts with ``tokens`` tokens in all. Their activations decide which ones are shown."""
     instructions = 300
     shown = Span(0, requests, requests)
     if not requests:
@@ -94,7 +94,7 @@ def _fuzzing(records: NeuronRecords) -> Calls:
 
 
 def _with_peer(rate: Callable[[NeuronRecords], Calls]) -> Callable[[ScorerInput], Calls]:
-    """The calls for the neuron's own excerpts, and again for the peer's unless the baseline is switched off."""
+    """The calls for the neuron's own excerpts, and the same for the peer's unless the baseline is off."""
 
     def calls(given: ScorerInput) -> Calls:
         own = rate(given.records)
@@ -195,17 +195,17 @@ def _written_about(_parameters: Parameters) -> tuple[str, ...]:
 
 
 def written(parameters: Parameters) -> int:
-    """The number of sentences of each kind: those that fit the text, and those just outside of it."""
+    """The number of written sentences of each kind: fitting the text, and just outside of it."""
     return int(parameters.get("n_sentences", SENTENCES))
 
 
 def _writing(given: ScorerInput) -> Calls:
-    """One request writes the sentences of both kinds."""
+    """The call that writes the sentences of both kinds."""
     return Calls.of(Span(0, 1, 1), 290, 60 * written(given.parameters))
 
 
 def _claiming(given: ScorerInput) -> Calls:
-    """One request writes the sentences of both kinds, and each is simulated."""
+    """The call that writes the sentences of both kinds, and one simulation of each sentence."""
     some = given.records.of(SampleKind.RANDOM) or given.records.of(SampleKind.TOP)
     length = max((len(r.token_ids) for r in some), default=0)
     if not length:
@@ -223,7 +223,7 @@ def found(parameters: Parameters) -> int:
 
 
 def _found(given: ScorerInput) -> Calls:
-    """One simulation for each excerpt that is found and shown; a text that finds fewer needs fewer."""
+    """One simulation per excerpt found; fewer if a text finds fewer."""
     lengths = [len(r.token_ids) for r in given.records.of(SampleKind.RANDOM)]
     if not lengths:
         return NO_CALLS
@@ -232,7 +232,7 @@ def _found(given: ScorerInput) -> Calls:
 
 
 def intruder_questions(records: NeuronRecords) -> int:
-    """The number of questions that these records suffice for."""
+    """The number of intruder questions that these records suffice for."""
     shown = len(records.of(SampleKind.TOP, Split.VALIDATION)[:RATED_PER_SAMPLE])
     intruders = len(records.of(SampleKind.RANDOM, Split.VALIDATION)[:RATED_PER_SAMPLE])
     return intruders if shown >= INTRUDER_SHOWN - 1 else 0
@@ -249,7 +249,7 @@ def _intruding(given: ScorerInput) -> Calls:
 
 
 def _shown_beside(given: ScorerInput) -> Calls:
-    """Beside the neuron's own excerpts those of its neighbours are simulated, each once."""
+    """Simulations of the neighbours' excerpts, each once, next to those of the neuron's own."""
     shown = {
         r.excerpt_id: len(r.token_ids) for choice in choices(given.records, given.neighbours) for r in choice.others
     }

@@ -71,7 +71,7 @@ SIMULATORS = (LEXICAL, ALL_AT_ONCE, TOKEN_BY_TOKEN, STRUCTURED)
 
 
 def calibration_records(records: NeuronRecords) -> tuple[ActivationRecord, ...]:
-    """The records that a calibration is fitted on: none of them is scored."""
+    """The records to which a calibration is fitted; none of them is scored."""
     return (
         *records.of(SampleKind.TOP, Split.CALIBRATION),
         *records.of(SampleKind.RANDOM, Split.CALIBRATION),

@@ -1,4 +1,4 @@
-"""What is known of a step without its code: a ``StepSpec`` per explainer, simulator, calibration and scorer."""
+"""Descriptions of steps without their code: a ``StepSpec`` per explainer, simulator, calibration and scorer."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,11 +14,11 @@ Parameters = Mapping[str, Any]
 """A step's own part of a method's parameters."""
 Records = Mapping[SampleKind, tuple[ActivationRecord, ...]]
 Simulate = Callable[[Iterable[int]], Calls]
-"""The calls that simulate one text on excerpts of these lengths, in tokens."""
+"""Function from the lengths of excerpts, in tokens, to the calls that simulate one text on them."""
 
 
 class StepKind(StrEnum):
-    """What a step does in a method."""
+    """The role of a step in a method."""
 
     EXPLAINER = "explainer"
     SIMULATOR = "simulator"
@@ -28,7 +28,7 @@ class StepKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class StepSpec:
-    """What every step has. A step that calls a language model names its prompts and the capabilities it needs."""
+    """The fields of every spec. A step that calls a language model names its prompts and needed capabilities."""
 
     kind: ClassVar[StepKind]
 
@@ -46,7 +46,7 @@ class StepSpec:
     capabilities: frozenset[Capability] = frozenset()
     """What the language model behind it must be able to do."""
     wraps: str | None = None
-    """The explainer it is built on where its parameters name none; None where it is built on no other."""
+    """The explainer that is wrapped if the parameters name none; None for an explainer that wraps none."""
     needs_subject: bool = False
     """Whether it runs the subject itself, so that the worker must load it."""
     needs_hard_negatives: bool = False
@@ -63,7 +63,7 @@ class StepSpec:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What it needs, in words; the needs of a step that it wraps come on top."""
+        """The step's needs in words, without those of a step that it wraps."""
         inner = () if self.wraps is None else (f"another explainer, by default {self.wraps}",)
         models = tuple(
             "a language model" if c is Capability.CHAT else f"a language model with {c.label}"
@@ -80,11 +80,11 @@ class StepSpec:
 
 @dataclass(frozen=True, slots=True)
 class Explaining:
-    """The size of explaining one neuron: its calls, apart from those that simulate records, and its texts.
+    """The size of explaining one neuron: the calls, apart from those that simulate records, and the texts.
 
-    Of ``candidates``, which are all scored, ``compared`` were simulated on the records that choose between texts.
-    ``discarded`` texts were compared as well and are not scored. ``tested`` are the calls that simulate texts on
-    excerpts of the explainer's own; two explanations with equal texts may share them.
+    ``candidates`` is the number of texts that are scored; ``compared`` of them were simulated on the records that
+    decide between texts. ``discarded`` texts were also compared and are not scored. ``tested`` are the calls that
+    simulate texts on excerpts of the explainer's own; explanations with equal texts may share them.
     """
 
     calls: Calls
@@ -118,19 +118,19 @@ class ExplainerSpec(StepSpec):
 
     calls: Callable[[ExplainerInput], Explaining]
     inner_parameters: Parameters = field(default_factory=dict)
-    """Defaults for the explainer inside that calls the language model; the method's parameters override them."""
+    """Defaults for the innermost explainer, which calls the language model; the method's parameters override them."""
     wraps_prompted_only: bool = False
-    """Whether the explainer it wraps must be one that ``is_prompted``."""
+    """Whether the wrapped explainer must be one that ``is_prompted``."""
 
     @property
     def is_prompted(self) -> bool:
-        """Whether it shows its records to a language model itself, rather than through an explainer that it wraps."""
+        """Whether the explainer shows its records to a language model itself, not through a wrapped explainer."""
         return self.asks and self.wraps is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SimulatorSpec(StepSpec):
-    """A simulator. ``calls`` simulates one text on excerpts of these lengths, in tokens."""
+    """A simulator. ``calls`` returns the calls that simulate one text on excerpts of given lengths, in tokens."""
 
     kind: ClassVar[StepKind] = StepKind.SIMULATOR
 
@@ -139,7 +139,7 @@ class SimulatorSpec(StepSpec):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CalibrationSpec(StepSpec):
-    """A calibration. It simulates each text once more, on ``records``, and fits a map to them."""
+    """A calibration. It simulates each text once more, on ``records``, and fits a map to the results."""
 
     kind: ClassVar[StepKind] = StepKind.CALIBRATION
 
@@ -150,7 +150,7 @@ class CalibrationSpec(StepSpec):
 class ScorerInput:
     """What a scorer's calls for one text depend on.
 
-    ``peer`` is the neuron of the shuffled baseline, ``neighbours`` are the most similar ones of the same layer.
+    ``peer`` is the neuron of the shuffled baseline; ``neighbours`` are the most similar neurons of the same layer.
     """
 
     parameters: Parameters
@@ -162,16 +162,16 @@ class ScorerInput:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ScorerSpec(StepSpec):
-    """A scorer: the samples its score describes, the samples it needs simulated, its own calls for one text."""
+    """A scorer: the samples that its score describes, the records to simulate, and its own calls for one text."""
 
     kind: ClassVar[StepKind] = StepKind.SCORER
 
     samples: Callable[[Parameters], tuple[str, ...]]
     simulated: Callable[[NeuronRecords, Parameters], Records]
-    """The records that each text must be simulated on; no samples where it needs the text alone."""
+    """The records on which each text must be simulated; empty if the scorer needs the text alone."""
     calls: Callable[[ScorerInput], Calls]
     """The calls for one text."""
     needs_neighbours: bool = False
-    """Whether it compares the neuron with the most similar ones of its layer, so that their records are read."""
+    """Whether the neuron is compared with the most similar ones of its layer, whose records are then read."""
     asks_about_neuron: bool = False
-    """Whether its calls concern the neuron and not the text, so that further texts need no further calls."""
+    """Whether the calls depend on the neuron only, so that further texts need no further calls."""
