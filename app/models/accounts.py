@@ -1,4 +1,4 @@
-"""People: accounts, one-time login tokens, browser sessions, tokens of programs. Tokens are stored hashed."""
+"""People: accounts, one-time login tokens, browser sessions, API tokens of programs. All tokens are stored hashed."""
 
 from sqlalchemy import ARRAY, BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
@@ -17,21 +17,21 @@ class Account(Base):
     name: Mapped[str] = mapped_column(unique=True)
     role: Mapped[str]
     kind: Mapped[str] = mapped_column(server_default=ReviewerKind.PERSON)
-    """Only persons log in; the others take part in campaigns, and are marked there."""
+    """Only persons log in; accounts of other kinds take part in campaigns and are marked there."""
     created_at: Mapped[CreatedAt]
     disabled_at: Mapped[Moment | None]
     email: Mapped[str | None] = mapped_column(unique=True)
-    """In small letters. Who logs in by an OpenID provider with it, the first time, is this person."""
+    """In lower case. A first login by an OpenID provider with this address is bound to this account."""
     password_hash: Mapped[str | None]
-    """An argon2id hash; None for an account that logs in by addresses alone."""
+    """An argon2id hash; None for an account that logs in by one-time links only."""
     price_cap_per_day: Mapped[float | None]
-    """Most that this person's calls to language models may cost on one day (UTC)."""
+    """The most that this person's calls to language models may cost per day (UTC)."""
     news_seen_id: Mapped[int] = mapped_column(BigInteger, server_default="0")
     """The newest piece of news that this person has seen."""
 
 
 class News(Base):
-    """Something that became of what a person did: a flag was settled, a batch has ended."""
+    """The outcome of something that a person did: a flag was settled, a batch has ended."""
 
     __tablename__ = "news"
     __table_args__ = (
@@ -65,13 +65,13 @@ class WebSession(Base):
     created_at: Mapped[CreatedAt]
     expires_at: Mapped[Moment]
     seen_at: Mapped[CreatedAt]
-    """Of the last request, to some minutes: a session that nobody uses ends."""
+    """The time of the last request, to within some minutes; unused sessions expire."""
     confirmed_at: Mapped[CreatedAt]
-    """When the person last showed who they are."""
+    """When the person last proved their identity."""
     agent: Mapped[str] = mapped_column(server_default="")
-    """What the browser called itself."""
+    """The browser's User-Agent."""
     by_openid: Mapped[bool] = mapped_column(server_default="false")
-    """Whether an OpenID provider may still hold a session after this one has ended."""
+    """Whether the session began at an OpenID provider, which may still have a session after this one has ended."""
 
 
 class OpenIdIdentity(Base):
@@ -82,12 +82,12 @@ class OpenIdIdentity(Base):
 
     issuer: Mapped[str] = mapped_column(primary_key=True)
     subject: Mapped[str] = mapped_column(primary_key=True)
-    """The provider's identifier of the person, which never changes; an e-mail address may."""
+    """The provider's identifier of the person. It never changes, unlike an e-mail address."""
     account_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("account.id"))
 
 
 class OpenIdLogin(Base):
-    """A login that has begun: what the provider's response is checked against. Used once, and short-lived."""
+    """A login in progress, against which the provider's response is checked. Used once and short-lived."""
 
     __tablename__ = "openid_login"
 
@@ -97,21 +97,21 @@ class OpenIdLogin(Base):
     nonce: Mapped[str]
     code_verifier: Mapped[str]
     back: Mapped[str]
-    """The page to return to; empty for the first."""
+    """The page to return to; empty for the home page."""
     expires_at: Mapped[Moment]
 
 
 class SecondFactor(Base):
-    """An authenticator that an account is bound to: logging in takes one of its codes."""
+    """An authenticator app that an account is bound to: logging in requires one of its codes."""
 
     __tablename__ = "second_factor"
 
     account_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("account.id"), primary_key=True)
     secret_encrypted: Mapped[bytes] = mapped_column(LargeBinary)
     last_step: Mapped[int] = mapped_column(BigInteger)
-    """The time step of the newest code that was accepted: neither it nor an older one is accepted again."""
+    """The time step of the newest accepted code: neither this code nor an older one is accepted again."""
     recovery_hashes: Mapped[list[str]] = mapped_column(ARRAY(String))
-    """Of the codes that are left for when the authenticator is lost; each works once."""
+    """Hashes of the unused recovery codes, for a lost authenticator; each works once."""
 
 
 class ApiToken(Base):
@@ -132,6 +132,6 @@ class AttemptCount(Base):
     __tablename__ = "attempt_count"
 
     key: Mapped[str] = mapped_column(primary_key=True)
-    """Hash of what is limited: a name, or the address of a client."""
+    """Hash of what is limited: an account's name or a client's IP address."""
     ends_at: Mapped[Moment]
     n: Mapped[int]

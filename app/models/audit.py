@@ -12,7 +12,7 @@ from app.models.base import Base, BigId, CreatedAt, one_of
 
 
 class Flag(Base):
-    """A person's complaint about one explanation. It is open as long as its item of the standing campaign is."""
+    """A person's complaint about one explanation. It is open as long as its item of the standing campaign is open."""
 
     __tablename__ = "flag"
     __table_args__ = (
@@ -32,7 +32,7 @@ class Flag(Base):
 
 
 class Event(Base):
-    """One line of the history. Never updated, never deleted: triggers refuse it, and ``EventLink`` shows it."""
+    """One line of the history. Never updated or deleted: triggers prevent it, and ``EventLink`` would reveal it."""
 
     __tablename__ = "event"
     __table_args__ = (
@@ -48,11 +48,11 @@ class Event(Base):
     subject_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("subject.id"))
     neuron_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("neuron.id"))
     detail: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
-    """What is referred to, and ``before`` and ``after`` where the change replaced something."""
+    """References, and ``before`` and ``after`` if the change replaced something."""
 
 
 class RowSeal(Base):
-    """The digests of rows that one statement has inserted into a table that only grows, written by a trigger.
+    """The digests of rows that one statement has inserted into an append-only table, written by a trigger.
 
     ``keys`` are their primary keys as text, several columns with commas between them; ``digests`` are SHA-256 of the
     rows, in the same order; see ``app.queries.history.sealed``.

@@ -1,4 +1,4 @@
-"""What every table shares."""
+"""The base class of all tables, and constraints that they share."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -14,18 +14,18 @@ CreatedAt = Annotated[datetime, mapped_column(DateTime(timezone=True), server_de
 
 
 def one_of(column: str, words: type[StrEnum]) -> CheckConstraint:
-    """The constraint that a text column holds a member of an enum. It is named after the column."""
+    """The constraint that a text column has a value of an enum. It is named after the column."""
     return CheckConstraint(is_one_of(column, words), name=column)
 
 
 def is_one_of(column: str, words: Iterable[str]) -> str:
-    """SQL for a column that holds one of some words, for partial indexes and what has to fit them."""
+    """SQL condition that a column has one of some values; for partial indexes and queries that must match them."""
     listed = ", ".join(f"'{word}'" for word in words)
     return f"{column} IN ({listed})"
 
 
 class Base(DeclarativeBase):
-    """Names every constraint, so that migrations can."""
+    """The declarative base. It names every constraint, so that migrations can refer to it."""
 
     metadata: ClassVar[MetaData] = MetaData(
         naming_convention={

@@ -1,4 +1,4 @@
-"""Explanations executed over a whole corpus: what they get right, and their mistakes. None of it is ever updated."""
+"""Explanations executed over a whole corpus: what they get right, and their mistakes. No row is ever updated."""
 
 from sqlalchemy import (
     ARRAY,
@@ -21,7 +21,8 @@ from app.models.base import Base, CreatedAt, one_of
 class CorpusCheck(Base):
     """One explanation executed on every token of a collection's corpus; its correlation is a ``score``.
 
-    Counts are of tokens: the neuron fires on ``n_firing``, the text claims ``n_claimed``, both hold for ``n_right``.
+    Counts are of tokens: the neuron fires on ``n_firing``, the text claims ``n_claimed``, and on ``n_right`` both are
+    true.
     """
 
     __tablename__ = "corpus_check"
@@ -30,9 +31,9 @@ class CorpusCheck(Base):
     explanation_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("explanation.id"), primary_key=True)
     collection_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("collection.id"), primary_key=True)
     reading: Mapped[str]
-    """What was executed: the claims that were read in the text, in the lexical language."""
+    """The claims that were executed, in the lexical language."""
     firing_level: Mapped[int] = mapped_column(SmallInteger)
-    """The level, of 0..10, from which a token counts as fired on and as claimed."""
+    """The level, 0..10, from which a token counts as fired on and as claimed."""
     n_tokens: Mapped[int] = mapped_column(BigInteger)
     n_firing: Mapped[int] = mapped_column(BigInteger)
     n_claimed: Mapped[int] = mapped_column(BigInteger)
@@ -43,16 +44,16 @@ class CorpusCheck(Base):
         Computed("2 * n_right::float8 / (nullif(n_firing, 0) + n_claimed)", persisted=True)
     )
     average_precision: Mapped[float | None]
-    """Null, like ``recall`` and ``f1``, where the neuron fires on no token."""
+    """NULL, like ``recall`` and ``f1``, if the neuron fires on no token."""
     code_version: Mapped[str]
     created_at: Mapped[CreatedAt]
 
 
 class CheckMistake(Base):
-    """An executed explanation's mistakes of one kind: the tokens behind most of them, and a few excerpts.
+    """An executed explanation's mistakes of one kind: the tokens with the most mistakes, and a few excerpts.
 
     ``token_ids`` and ``token_counts`` are parallel, most mistakes first; together with all other tokens they make
-    ``n_tokens`` mistakes. ``activations`` and ``expected`` (0..10) are float16 laid end to end, in the order of
+    ``n_tokens`` mistakes. ``activations`` and ``expected`` (0..10) are concatenated float16, in the order of
     ``excerpt_ids``.
     """
 

@@ -1,8 +1,8 @@
-"""Sums that pages show, kept by differences: see ``app.queries.common.counting``.
+"""Sums that pages show, stored as differences: see ``app.queries.common.counting``.
 
 Triggers on the counted tables (in the migration) add a row of differences per statement and changed group. Rows are
-only added, never changed, so that workers do not wait for each other; a foreign key would lock the row that it refers
-to each time. The sum of a group's rows is what counting would find; workers replace many rows by their sum.
+only added, never changed, so that workers do not wait for each other. There is no foreign key, since each insert would
+lock the row that it refers to. The sum of a group's rows equals the count; workers replace many rows by their sum.
 """
 
 from datetime import date
@@ -15,7 +15,7 @@ from app.models.base import Base, BigId
 
 
 class CountRow(Base):
-    """A difference of ``SUMS`` in the group that ``KEYS`` name."""
+    """A difference in the columns ``SUMS`` for the group that the columns ``KEYS`` identify."""
 
     __abstract__ = True
     KEYS: ClassVar[tuple[str, ...]]
@@ -25,7 +25,7 @@ class CountRow(Base):
 
 
 class RunCount(CountRow):
-    """How many runs of a batch have each status."""
+    """The number of runs of a batch by status."""
 
     __tablename__ = "run_count"
     __table_args__ = (Index("ix_run_count_batch_id", "batch_id"),)
@@ -41,11 +41,11 @@ class RunCount(CountRow):
     no_explanation: Mapped[int]
     quarantined: Mapped[int]
     seconds: Mapped[float]
-    """Time from start to end of the runs that succeeded, added up."""
+    """Total time from start to end of the runs that succeeded."""
 
 
 class ChangeCount(CountRow):
-    """How many runs of a batch have changed their neuron's score in which way."""
+    """The number of runs of a batch by how they changed their neuron's score."""
 
     __tablename__ = "change_count"
     __table_args__ = (Index("ix_change_count_batch_id", "batch_id"),)
@@ -63,9 +63,9 @@ class ChangeCount(CountRow):
 
 
 class NeuronCount(CountRow):
-    """How many neurons of a layer have a score of one simulator in one bin of the score histogram.
+    """The number of neurons of a layer by simulator and bin of the score histogram.
 
-    The score is the headline, or the 2023 score where there is no defined headline.
+    The score is the headline, or the 2023 score if there is no defined headline.
     """
 
     __tablename__ = "neuron_count"
@@ -75,10 +75,10 @@ class NeuronCount(CountRow):
     subject_id: Mapped[int] = mapped_column(BigInteger)
     layer: Mapped[int] = mapped_column(SmallInteger)
     is_headline: Mapped[bool]
-    """Whether the score is over the whole corpus."""
+    """Whether the score is a whole-corpus score."""
     simulator: Mapped[str | None]
     bin: Mapped[int | None] = mapped_column(SmallInteger)
-    """``score_bin`` in the migration. NULL without a defined score."""
+    """The bin by the SQL function ``score_bin`` of the migration. NULL without a defined score."""
     explained: Mapped[int]
     """Neurons with a current explanation."""
     flagged: Mapped[int]
@@ -90,7 +90,7 @@ class NeuronCount(CountRow):
 
 
 class RankCount(CountRow):
-    """How many neurons of a layer have a score of one kind by one simulator in one bin of a hundredth.
+    """The number of neurons of a layer by kind of score, simulator and bin; a bin is one hundredth wide.
 
     A neuron with a whole-corpus headline and a 2023 score is counted under both; see ``app.queries.neurons.ranks``.
     """
@@ -109,12 +109,12 @@ class RankCount(CountRow):
     scorer: Mapped[str | None]
     simulator: Mapped[str | None]
     bin: Mapped[int | None] = mapped_column(SmallInteger)
-    """``rank_bin`` in the migration."""
+    """The bin by the SQL function ``rank_bin`` of the migration."""
     neurons: Mapped[int]
 
 
 class TableCount(CountRow):
-    """How many neurons have a headline in one bin, and a token table whose score is in another."""
+    """The number of neurons by the bin of their headline and the bin of their token table's score."""
 
     __tablename__ = "table_count"
     KEYS = ("subject_id", "bin", "table_bin")
@@ -127,7 +127,7 @@ class TableCount(CountRow):
 
 
 class DoubtedCount(CountRow):
-    """How many neurons have a doubt about their current explanation."""
+    """The number of neurons by doubt about their current explanation."""
 
     __tablename__ = "doubted_count"
     KEYS = ("subject_id", "doubt")
@@ -156,17 +156,17 @@ class MethodCount(CountRow):
     total: Mapped[float]
     """Sum of the scores."""
     squares: Mapped[float]
-    """Sum of their squares."""
+    """Sum of the squared scores."""
     compared: Mapped[int]
     """Neurons with a defined score whose token table has a defined score on the same tokens too."""
     above: Mapped[int]
     """The compared neurons whose score is higher than that of the token table."""
     margin: Mapped[float]
-    """Sum of their scores less those of the token table."""
+    """Sum of their scores minus those of the token table."""
 
 
 class CallCount(CountRow):
-    """The calls to a language model on one day (UTC), for one method and one person."""
+    """Sums of the calls to a language model on one day (UTC), for one method and one person."""
 
     __tablename__ = "call_count"
     __table_args__ = (Index("ix_call_count_day", "day"),)
@@ -178,14 +178,14 @@ class CallCount(CountRow):
     method_id: Mapped[int | None] = mapped_column(BigInteger)
     account_id: Mapped[int | None] = mapped_column(BigInteger)
     is_scoring: Mapped[bool]
-    """Whether the run was to score a given explanation, rather than to explain."""
+    """Whether the run was queued to score a given explanation rather than to explain."""
     calls: Mapped[int]
     tokens_in: Mapped[int] = mapped_column(BigInteger)
     tokens_cached: Mapped[int] = mapped_column(BigInteger)
     tokens_out: Mapped[int] = mapped_column(BigInteger)
     price: Mapped[float]
     price_estimated: Mapped[float]
-    """The part of the price that is our estimate."""
+    """The part of the price that is estimated by this program."""
 
 
 COUNT_TABLES: tuple[type[CountRow], ...] = (

@@ -1,4 +1,4 @@
-"""Automatic doubts about explanations, derived from what is stored of them."""
+"""Automatic doubts about explanations, derived from stored facts."""
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -10,9 +10,8 @@ from app.models.base import Base, one_of
 class ExplanationDoubt(Base):
     """A doubt about an explanation, with its figure.
 
-    Derived by the rules of ``app.domain.doubts`` and replaced whenever they are applied again: see
-    ``app.queries.doubts.store``. Lists, counts and review campaigns read it; its subject and neuron are repeated so
-    that they read nothing else.
+    Derived by the rules of ``app.domain.doubt_rules`` and replaced whenever the rules are applied again: see
+    ``app.queries.doubts.store``. Subject and neuron are repeated, so that lists, counts and campaigns need no join.
     """
 
     __tablename__ = "explanation_doubt"
@@ -33,11 +32,11 @@ class ExplanationDoubt(Base):
     explanation_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("explanation.id"), primary_key=True)
     doubt: Mapped[str] = mapped_column(primary_key=True)
     figure: Mapped[float]
-    """What the doubt follows from, in the unit that ``Doubt.figure_kind`` names."""
+    """The figure that raised the doubt, in the unit of ``Doubt.figure_kind``."""
     low: Mapped[float | None]
     high: Mapped[float | None]
-    """The figure's 95 % interval, where it has one."""
+    """The upper bound of the figure's 95 % interval, if it has one; ``low`` is the lower bound."""
     subject_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("subject.id"))
     neuron_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("neuron.id"))
     is_current: Mapped[bool]
-    """Whether the explanation is the one that is shown first for its neuron."""
+    """Whether the explanation is the one shown first for its neuron."""

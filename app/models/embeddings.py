@@ -1,7 +1,7 @@
 """Embeddings of explanations and of searches, by the model that made them.
 
-``explanation_embedding`` has a column of pgvector's, which not every database has: it is no part of the schema that
-migrations bring, and is made when it is first needed (``app.queries.embeddings.tables``).
+``explanation_embedding`` has a pgvector column, and not every database has pgvector. So the table is not part of the
+migrations but is created when first needed (``app.queries.embeddings.tables``).
 """
 
 from pgvector.sqlalchemy import HALFVEC
@@ -25,9 +25,9 @@ from app.models.subjects import Neuron, Subject
 
 
 class EmbeddingModel(Base):
-    """A model that has made embeddings. Those of two models are never compared.
+    """A model that has made embeddings. Embeddings of two models are never compared.
 
-    Of the models of one source the one chosen last is in use: another model may be put into the same folder.
+    Of the models of one source, the one chosen last is in use: a folder's model may be replaced by another.
     """
 
     __tablename__ = "embedding_model"
@@ -37,14 +37,14 @@ class EmbeddingModel(Base):
     source: Mapped[str]
     """``EmbeddingSource.key``."""
     digest: Mapped[str]
-    """Of a folder's weights; of an endpoint's address and the model's name."""
+    """Digest of a folder's weights, or of an endpoint's address and its model's name."""
     label: Mapped[str]
     dimensions: Mapped[int]
     chosen_at: Mapped[CreatedAt]
 
 
 class QueryEmbedding(Base):
-    """The embedding of a text that somebody has searched for, scaled to length 1."""
+    """The embedding of a text that somebody searched for, scaled to length 1."""
 
     __tablename__ = "query_embedding"
 
@@ -69,7 +69,7 @@ EXPLANATION_EMBEDDINGS = Table(
 )
 """Embeddings of explanations, scaled to length 1. Equal texts, which have equal digests, are embedded once and copied.
 
-Each model has an index of its own over its embeddings, which have the dimensions of that model.
+Each model has its own index, since the number of dimensions differs by model.
 """
 Index("ix_explanation_embedding_digest", EXPLANATION_EMBEDDINGS.c.model_id, EXPLANATION_EMBEDDINGS.c.digest)
 Index("ix_explanation_embedding_subject", EXPLANATION_EMBEDDINGS.c.model_id, EXPLANATION_EMBEDDINGS.c.subject_id)

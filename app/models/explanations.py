@@ -1,6 +1,7 @@
-"""Methods, explanations, simulations and scores. None of them is ever updated or deleted.
+"""Methods, explanations, simulations and scores. Rows are never updated or deleted.
 
-Which of several represents a neuron is derived from them: ``method_standing``, and ``current_*`` of ``neuron``.
+Which of several explanations and scores represents a neuron is derived and stored in ``method_standing`` and in the
+``current_*`` columns of ``neuron``.
 """
 
 from typing import Any
@@ -45,7 +46,7 @@ class Method(Base):
 
 
 class Explanation(Base):
-    """A text that claims what a neuron fires on."""
+    """A text that claims what a neuron fires on or does."""
 
     __tablename__ = "explanation"
     __table_args__ = (
@@ -55,7 +56,7 @@ class Explanation(Base):
         Index("uq_explanation_run_id_rank", "run_id", "rank", unique=True),
         Index("ix_explanation_account_id", "account_id", postgresql_where=sql("account_id IS NOT NULL")),
         Index(
-            "ix_explanation_author_kind",  # those of methods are found by ``method_standing``
+            "ix_explanation_author_kind",  # explanations by methods are found through ``method_standing``
             "author_kind",
             "neuron_id",
             postgresql_where=sql(f"author_kind <> '{AuthorKind.METHOD}'"),
@@ -70,9 +71,9 @@ class Explanation(Base):
     method_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("method.id"))
     run_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("run.id"))
     rank: Mapped[int] = mapped_column(SmallInteger, server_default="0")
-    """In the method's own order of its run's candidates; the one of rank 0 represents the run."""
+    """The candidate's rank in the method's own order; the candidate of rank 0 represents the run."""
     collection_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("collection.id"))
-    """The collection whose records it was made from; NULL where it was made from none, or that is not known."""
+    """The collection whose records were shown to the author; NULL if none were, or not known."""
     account_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("account.id"))
     provenance: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=sql("'{}'::jsonb"))
     created_at: Mapped[CreatedAt]
@@ -81,7 +82,7 @@ class Explanation(Base):
 class Simulation(Base):
     """A simulator's expected activations (0..10) for one explanation on one sample's excerpts.
 
-    ``expected`` is float16 laid end to end like ``sample.activations``; an excerpt whose simulation
+    ``expected`` is concatenated float16 like ``sample.activations``; an excerpt whose simulation
     failed is NaN throughout and has its reason in ``failures`` under its index ("0", "1", ...).
     """
 
@@ -99,23 +100,23 @@ class Simulation(Base):
     run_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("run.id"))
     collection_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("collection.id"))
     simulator: Mapped[str]
-    """The one that was used, with its calibration: ``structured+linear``."""
+    """The simulator's name including its calibration: ``structured+linear``."""
     kind: Mapped[str]
     split: Mapped[str]
     unit: Mapped[float]
-    """The activation, in the model's units, that 1 of ``expected`` corresponds to."""
+    """The activation, in the model's units, that an expected activation of 1 corresponds to."""
     excerpt_ids: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
     expected: Mapped[bytes] = mapped_column(LargeBinary)
     distributions: Mapped[bytes | None] = mapped_column(LargeBinary)
-    """float16 [tokens, 11]: the probability of each number 0..10, NaN where an excerpt failed."""
+    """float16 [tokens, 11]: the probability of each number 0..10, NaN for an excerpt whose simulation failed."""
     uncalibrated: Mapped[bytes | None] = mapped_column(LargeBinary)
-    """What a calibrated simulator's inner one expected, laid out like ``expected``."""
+    """The expected activations before the calibration, laid out like ``expected``."""
     failures: Mapped[dict[str, str]] = mapped_column(JSONB, server_default=sql("'{}'::jsonb"))
     created_at: Mapped[CreatedAt]
 
 
 class Score(Base):
-    """A scorer's number with everything that is needed to judge it."""
+    """A scorer's number with everything needed to judge it."""
 
     __tablename__ = "score"
     __table_args__ = (
@@ -128,7 +129,7 @@ class Score(Base):
     method_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("method.id"))
     run_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("run.id"))
     collection_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("collection.id"))
-    """The collection whose records were scored; NULL where that is not known."""
+    """The collection whose records were scored; NULL if not known."""
     scorer: Mapped[str]
     sample: Mapped[str]
     """The records it describes: ``top_and_random``, ``random``, ``top``..."""
@@ -139,22 +140,22 @@ class Score(Base):
     interval_low: Mapped[float | None]
     interval_high: Mapped[float | None]
     n_valid: Mapped[int] = mapped_column(BigInteger)
-    """Excerpts, or whatever the scorer counts: an executed explanation is scored on every token of a corpus."""
+    """Number of valid excerpts, or of all tokens of the corpus for an executed explanation."""
     n_failed: Mapped[int]
     token_lookup_baseline: Mapped[float | None]
     shuffled_baseline: Mapped[float | None]
     chance: Mapped[float | None]
     origin: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
-    """What a file said of an imported score beside its numbers: ``method`` and ``created_at``. NULL for all others."""
+    """What a file said of an imported score besides its numbers: ``method`` and ``created_at``. NULL for all others."""
     created_at: Mapped[CreatedAt]
 
 
 class MethodStanding(Base):
     """A method's explanation of a neuron, and a score that represents it: one row for each of two kinds of score.
 
-    One row is of the whole-corpus score, the executed one or else its estimate, the other of the 2023 score; a score is
-    NULL where the explanation has none of the kind. Derived by the rules of ``app.domain.standing`` whenever one of the
-    neuron's explanations or scores is stored, so that figures of methods are read from one narrow table.
+    One row has the whole-corpus score, executed if possible, otherwise estimated; the other has the 2023 score. A score
+    is NULL if the explanation has none of the kind. Derived by the rules of ``app.domain.standing`` whenever an
+    explanation or score of the neuron is stored, so that the figures of methods are read from one narrow table.
     """
 
     __tablename__ = "method_standing"
@@ -164,10 +165,10 @@ class MethodStanding(Base):
     is_whole_corpus: Mapped[bool] = mapped_column(primary_key=True)
     """The kind of score; see ``app.domain.headlines``."""
     subject_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("subject.id"))
-    """The neuron's: what is said of a method does not speak of null twins."""
+    """The neuron's subject. It is repeated here since figures of methods exclude null twins."""
     explanation_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("explanation.id"))
     score_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("score.id"))
     score: Mapped[float | None]
     simulator: Mapped[str | None]
     token_table: Mapped[float | None]
-    """What the neuron's token table reaches on the same tokens."""
+    """The score of the neuron's token table on the same tokens."""

@@ -1,4 +1,4 @@
-"""Imports of outside data: how far each is, what it refused, and what people elsewhere have judged."""
+"""Imports of outside data: their progress, the records they refused, and judgements made at other sites."""
 
 import uuid
 from typing import Any
@@ -14,8 +14,8 @@ from app.models.base import Base, BigId, CreatedAt, Moment, one_of
 class DataImport(Base):
     """One import of a source into a collection of a subject.
 
-    ``ordinal``, ``entry`` and ``line`` are the position up to which everything is stored: they change in the
-    transactions that store, so that a killed import resumes exactly there.
+    ``ordinal``, ``entry`` and ``line`` are the position up to which everything is stored. They are updated in the same
+    transactions as the data, so that a killed import resumes exactly there.
     """
 
     __tablename__ = "data_import"
@@ -28,7 +28,7 @@ class DataImport(Base):
 
     id: Mapped[BigId]
     key: Mapped[str]
-    """The same for each import of one source into one collection."""
+    """The same for every import of one source into one collection."""
     subject_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("subject.id"))
     collection_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("collection.id"))
     account_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("account.id"))
@@ -36,17 +36,17 @@ class DataImport(Base):
     format: Mapped[str]
     status: Mapped[str] = mapped_column(server_default=ImportStatus.RUNNING)
     owner: Mapped[uuid.UUID]
-    """The fence: a process that does not hold it stores nothing more."""
+    """The fence token of the importing process; a process with another token can store nothing."""
     ordinal: Mapped[int] = mapped_column(BigInteger, server_default="0")
     entry: Mapped[str] = mapped_column(server_default="")
     line: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    """Of the entry after ``ordinal``: the lines of it that are stored already. 0 where none is."""
+    """Number of lines already stored of the entry after ``ordinal``; 0 if none are."""
     state: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
-    """What was decided by the first records and holds for all: the form of the tokens, the set of neurons."""
+    """Facts that the first records decide for the whole import: the form of the tokens, the set of neurons."""
     counts: Mapped[dict[str, int]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
     n_problems: Mapped[int] = mapped_column(BigInteger, server_default="0")
     progress: Mapped[float] = mapped_column(server_default="0")
-    """Share of the source that was read, 0..1."""
+    """Share of the source that has been read, 0..1."""
     error: Mapped[str | None]
     started_at: Mapped[CreatedAt]
     seen_at: Mapped[CreatedAt]
@@ -54,7 +54,7 @@ class DataImport(Base):
 
 
 class ImportProblem(Base):
-    """A record that an import refused, or a file that is missing. Of many the first are kept; all are counted."""
+    """A record that an import refused, or a missing file. Only the first ones are stored; all are counted."""
 
     __tablename__ = "import_problem"
     __table_args__ = (Index("ix_import_problem_import_id", "import_id", "id"),)
@@ -66,13 +66,13 @@ class ImportProblem(Base):
     field: Mapped[str | None]
     reason: Mapped[str]
     is_gap: Mapped[bool]
-    """Whether something is missing rather than wrong."""
+    """Whether something is missing, rather than wrong."""
 
 
 class ImportedJudgement(Base):
-    """A flag or a verdict that a file brought with an explanation: somebody's at another site.
+    """A flag or verdict about an explanation that a file contained, given by somebody at another site.
 
-    It is shown and exported again. Nothing counts it: no review, no estimate, no filter.
+    It is shown and exported again, but never counted in reviews, estimates and filters.
     """
 
     __tablename__ = "imported_judgement"
@@ -84,5 +84,5 @@ class ImportedJudgement(Base):
     content: Mapped[dict[str, Any]] = mapped_column(JSONB)
     """The fields of ``Flag`` or ``Verdict`` in ``app.formats.records``."""
     digest: Mapped[str]
-    """A hash of kind and content: an equal judgement is stored once."""
+    """A hash of kind and content, so that equal judgements are stored once."""
     created_at: Mapped[CreatedAt]

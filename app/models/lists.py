@@ -1,4 +1,4 @@
-"""What people keep: lists of neurons, and searches under a name."""
+"""Named lists of neurons, and saved searches."""
 
 from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
@@ -7,7 +7,7 @@ from app.models.base import Base, BigId, CreatedAt
 
 
 class NeuronList(Base):
-    """Neurons of one subject in a person's own order, under a name."""
+    """A named list of neurons of one subject, in an order chosen by a person."""
 
     __tablename__ = "neuron_list"
     __table_args__ = (
@@ -18,7 +18,7 @@ class NeuronList(Base):
     id: Mapped[BigId]
     subject_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("subject.id"))
     account_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("account.id"))
-    """Who made it, and alone may change it."""
+    """The account that made the list; only its person may change it."""
     name: Mapped[str]
     created_at: Mapped[CreatedAt]
 
@@ -39,7 +39,7 @@ class ListedNeuron(Base):
 
 
 class SavedSearch(Base):
-    """The address of a search or of a filtered list, under a name."""
+    """A saved search: the address of a search or of a filtered list, under a name."""
 
     __tablename__ = "saved_search"
     __table_args__ = (UniqueConstraint("account_id", "name"),)
@@ -48,4 +48,4 @@ class SavedSearch(Base):
     account_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("account.id"))
     name: Mapped[str]
     address: Mapped[str]
-    """A path of this site with its query."""
+    """A path of this site with its query string."""

@@ -31,7 +31,7 @@ class Provider(Base):
     """The environment variable that holds the key."""
     key_encrypted: Mapped[bytes | None] = mapped_column(LargeBinary)
     allowed_networks: Mapped[list[str]] = mapped_column(JSONB, server_default=sql("'[]'::jsonb"))
-    """Private ranges that the base URL may resolve to, e.g. ``127.0.0.0/8``."""
+    """Private networks that the base URL may resolve to, e.g. ``127.0.0.0/8``."""
     concurrency: Mapped[int] = mapped_column(server_default="8")
     requests_per_minute: Mapped[int | None]
     tokens_per_minute: Mapped[int | None]
@@ -42,18 +42,18 @@ class Provider(Base):
     options: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=sql("'{}'::jsonb"))
     """Settings of one kind of provider only, e.g. a local model's ``dtype`` and ``batch_tokens``."""
     capabilities: Mapped[list[str] | None] = mapped_column(JSONB)
-    """What the last probe found; NULL before the first."""
+    """The capabilities found by the last probe; NULL before the first probe."""
     probed_at: Mapped[Moment | None]
     probe_error: Mapped[str | None]
     disabled_at: Mapped[Moment | None]
-    """What is queued for it waits."""
+    """When the provider was disabled; work that needs it waits. NULL while enabled."""
     key_set_at: Mapped[Moment | None]
     key_set_by: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("account.id"))
-    """NULL where it was typed on the command line."""
+    """The account that entered the key; NULL if it was entered on the command line."""
 
 
 class Spending(Base):
-    """The sum of the prices of a person's calls on one day (UTC)."""
+    """The total price of a person's calls on one day (UTC)."""
 
     __tablename__ = "spending"
 

@@ -59,17 +59,17 @@ class Campaign(Base):
     is_standing: Mapped[bool] = mapped_column(server_default=text("false"))
     state: Mapped[str] = mapped_column(server_default=CampaignState.OPEN)
     version: Mapped[int] = mapped_column(server_default="1")
-    """The number of the version in force."""
+    """The number of the current version."""
     seed: Mapped[int] = mapped_column(BigInteger)
-    """Of the order of items and of the evidence that is shown with each."""
+    """The seed of the order of items and of the evidence shown with each."""
     account_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("account.id"))
-    """Who created it."""
+    """The account that created the campaign."""
     created_at: Mapped[CreatedAt]
     ended_at: Mapped[Moment | None]
 
 
 class CampaignVersion(Base):
-    """The rules of a campaign from a moment on. A change of rules is a newer version."""
+    """The rules of a campaign from some time on. Changed rules are a newer version."""
 
     __tablename__ = "campaign_version"
     __table_args__ = (
@@ -87,15 +87,15 @@ class CampaignVersion(Base):
     question: Mapped[str]
     instructions: Mapped[str]
     instructions_digest: Mapped[str]
-    """SHA-256 of the instructions in UTF-8, in hexadecimal."""
+    """SHA-256 of the instructions (UTF-8), in hexadecimal."""
     verdicts_per_item: Mapped[int] = mapped_column(SmallInteger)
     participants: Mapped[str]
     account_ids: Mapped[list[int]] = mapped_column(ARRAY(BigInteger), server_default=text("'{}'::bigint[]"))
-    """Who may take part where participants are named."""
+    """The accounts that may take part, if participants are named."""
     is_blind: Mapped[bool]
-    """Whether author, score, doubts, flags and others' verdicts are hidden until one's own verdict is in."""
+    """Whether author, score, doubts, flags and others' verdicts are hidden until the reviewer has given a verdict."""
     asks_guess: Mapped[bool]
-    """Whether the text is shown only after the evidence, and a guess may be written before."""
+    """Whether the reviewer sees the evidence before the text and may write a guess."""
     control_share: Mapped[float]
     """Share of items that are controls."""
     account_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("account.id"))
@@ -103,10 +103,10 @@ class CampaignVersion(Base):
 
 
 class CampaignDraw(Base):
-    """Items that were added together, and all that is needed to draw the same ones again.
+    """Items that were added together, with everything needed to draw the same ones again.
 
-    ``frame`` is the population that a sample was drawn from: explanation ids in ascending order. ``frame_strata``, of
-    the same length, holds for each the index of its stratum in ``strata``. Both are empty where nothing was drawn.
+    ``frame`` is the population from which a sample was drawn: explanation ids in ascending order. ``frame_strata`` has,
+    for each of these, the index of its stratum in ``strata``. Both are empty if nothing was drawn.
     """
 
     __tablename__ = "campaign_draw"
@@ -122,10 +122,10 @@ class CampaignDraw(Base):
     campaign_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("campaign.id"))
     source: Mapped[str]
     stratified_by: Mapped[str | None]
-    """NULL for a simple sample, and for what is no sample."""
+    """NULL for a simple sample, and for items that were not sampled."""
     seed: Mapped[int] = mapped_column(BigInteger)
     parameters: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
-    """What was asked for: the filter, the doubts, the number."""
+    """The request: the filter, the doubts, the number of items."""
     frame: Mapped[list[int]] = mapped_column(ARRAY(BigInteger), server_default=text("'{}'::bigint[]"))
     frame_strata: Mapped[list[int]] = mapped_column(ARRAY(SmallInteger), server_default=text("'{}'::smallint[]"))
     strata: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default=text("'[]'::jsonb"))
@@ -136,7 +136,7 @@ class CampaignDraw(Base):
 
 
 class ReviewItem(Base):
-    """One explanation version in a campaign. What is shown of a control may be another text: see ``ReviewControl``."""
+    """One explanation version in a campaign. A control may show another text: see ``ReviewControl``."""
 
     __tablename__ = "review_item"
     __table_args__ = (
@@ -172,11 +172,11 @@ class ReviewItem(Base):
     stratum: Mapped[int | None] = mapped_column(SmallInteger)
     """Index in the draw's ``strata``."""
     position: Mapped[int]
-    """Items are taken in this order, which the campaign's seed decides."""
+    """Items are taken in ascending order of position, which is derived from the campaign's seed."""
     headline: Mapped[float | None]
     """The neuron's whole-corpus score when the item was added."""
     score: Mapped[float | None]
-    """The explanation's 2023 score at that time."""
+    """The explanation's 2023 score when the item was added."""
     state: Mapped[str] = mapped_column(server_default=ItemState.OPEN)
     outcome: Mapped[str | None]
     settled_at: Mapped[Moment | None]
@@ -198,10 +198,10 @@ class ReviewControl(Base):
     kind: Mapped[str]
     truth: Mapped[str]
     planted_text: Mapped[str | None]
-    """The text that is shown instead of the explanation; NULL where the explanation itself is shown."""
+    """The text shown instead of the explanation; NULL if the explanation itself is shown."""
     repeats_item_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("review_item.id"))
     detail: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
-    """What it was made of, and the figures by which its truth is known."""
+    """How the control was made, and the figures that prove its truth."""
     created_at: Mapped[CreatedAt]
 
 
@@ -213,7 +213,7 @@ class ReviewSlot(Base):
         one_of("kind", SlotKind),
         one_of("state", SlotState),
         UniqueConstraint("item_id", "number"),
-        UniqueConstraint("item_id", "account_id"),  # nobody gets an item twice
+        UniqueConstraint("item_id", "account_id"),  # nobody judges an item twice
         CheckConstraint(f"(state = '{SlotState.FREE}') = (account_id IS NULL)", name="account"),
         CheckConstraint(f"(state = '{SlotState.HELD}') = (lease_token IS NOT NULL)", name="lease_token"),
         CheckConstraint("(lease_token IS NULL) = (lease_until IS NULL)", name="lease_until"),
@@ -231,9 +231,9 @@ class ReviewSlot(Base):
     item_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("review_item.id"))
     campaign_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("campaign.id"))
     position: Mapped[int]
-    """The item's."""
+    """The item's ``position``."""
     number: Mapped[int] = mapped_column(SmallInteger)
-    """Counts the item's slots from 1."""
+    """The number of the slot within its item, from 1."""
     kind: Mapped[str]
     state: Mapped[str] = mapped_column(server_default=SlotState.FREE)
     account_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("account.id"))
@@ -241,7 +241,7 @@ class ReviewSlot(Base):
     lease_until: Mapped[Moment | None]
     taken_at: Mapped[Moment | None]
     guess: Mapped[str | None]
-    """What the reviewer wrote before the text was shown; NULL until it was shown."""
+    """The reviewer's guess from before the text was shown; NULL until it was shown."""
 
 
 class ReviewSkip(Base):
@@ -255,9 +255,9 @@ class ReviewSkip(Base):
 
 
 class ReviewVerdict(Base):
-    """One reviewer's judgement, or the undoing of one: then ``undoes_id`` names it and ``kind`` is NULL.
+    """One reviewer's judgement, or the undoing of one, which has ``undoes_id`` and no ``kind``.
 
-    A verdict stands where no row undoes it.
+    A verdict is valid unless another row undoes it.
     """
 
     __tablename__ = "verdict"
@@ -276,7 +276,7 @@ class ReviewVerdict(Base):
     id: Mapped[BigId]
     campaign_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("campaign.id"))
     version: Mapped[int]
-    """The campaign's version in force when it was given."""
+    """The campaign's version when the verdict was given."""
     item_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("review_item.id"))
     slot_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("review_slot.id"))
     account_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("account.id"))
@@ -284,17 +284,17 @@ class ReviewVerdict(Base):
     confidence: Mapped[str | None]
     note: Mapped[str] = mapped_column(server_default="")
     guess: Mapped[str] = mapped_column(server_default="")
-    """What the reviewer wrote before the text was shown."""
+    """The reviewer's guess from before the text was shown."""
     seconds: Mapped[float | None]
-    """From taking the item to the verdict; NULL where that is not known."""
+    """Seconds from taking the item to the verdict; NULL if not known."""
     undoes_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("verdict.id"))
     detail: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
-    """Of a language model: provider, model, prompt's digest, the raw reply."""
+    """For a language model's verdict: provider, model, the prompt's digest, the raw reply."""
     created_at: Mapped[CreatedAt]
 
 
 class RejectedExplanation(Base):
-    """An explanation that reviewers have rejected: it is no longer shown first for its neuron. Derived.
+    """An explanation that reviewers have rejected, so that it is no longer shown first. Derived from outcomes.
 
     ``item_id`` is the item whose outcome rejects it, by an upheld flag or in a campaign.
     """

@@ -28,29 +28,29 @@ class Batch(Base):
     method_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("method.id"))
     account_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("account.id"))
     explanation_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("explanation.id", use_alter=True))
-    """The explanation that its run scores; NULL where its runs explain."""
+    """The explanation that the run is to score; NULL for a batch whose runs explain."""
     n_runs: Mapped[int]
     created_at: Mapped[CreatedAt]
     cancelled_at: Mapped[Moment | None]
     title: Mapped[str] = mapped_column(server_default="")
-    """What was queued, in words: the filters that chose its neurons, or the neuron."""
+    """The batch in words: the neuron, or the filters that chose its neurons."""
     filters: Mapped[str | None]
-    """The query string of the list that its neurons were chosen from by filters; NULL where they were named."""
+    """The query string of the filtered list whose neurons were queued; NULL if they were named one by one."""
     ended_at: Mapped[Moment | None]
-    """When a worker noticed that every run had ended; NULL before."""
+    """When a worker found that every run had ended; NULL before."""
     price_cap: Mapped[float | None]
-    """Most that the batch's calls to language models may cost."""
+    """The most that the batch's calls to language models may cost."""
     spent: Mapped[float] = mapped_column(server_default="0")
     spent_estimated: Mapped[float] = mapped_column(server_default="0")
-    """The part of ``spent`` that is our estimate, because the endpoint reported no token counts."""
+    """The part of ``spent`` that is estimated by this program, since the endpoint reported no token counts."""
 
 
 class Run(LeaseColumns, Base):
     """One neuron through one method: a piece of leased work.
 
-    Foreign keys would be checked row by row, each check a lock on the row it finds: two thirds of the time of queueing
-    every neuron. Triggers hold the same once per statement, and also that method and explanation are the batch's and
-    the neuron is one of its subject's.
+    There are no foreign keys: Postgres would check them row by row, each time locking the referenced row, which would
+    take two thirds of the time of queueing every neuron. Triggers check the same once per statement, and also that
+    method and explanation are the batch's and the neuron belongs to its subject.
     """
 
     __tablename__ = "run"
@@ -60,8 +60,9 @@ class Run(LeaseColumns, Base):
         Index("ix_run_queued", "batch_id", "id", postgresql_where=QUEUED),
         Index("ix_run_lease", "lease_until", postgresql_where=RUNNING),
         Index("ix_run_batch_id", "batch_id", "id"),
-        # The runs of one status in a batch of any size. Those that are queued have an index of their own, so that
-        # queueing does not pay for this one.
+        # For the runs of one status in a batch of any size. Queued runs have their own index, so that queueing does not
+        # have
+        # to update this one.
         Index("ix_run_begun", "batch_id", "status", "id", postgresql_where=BEGUN),
         Index("ix_run_neuron_id", "neuron_id"),
         Index("ix_run_no_explanation", "neuron_id", postgresql_where=NO_EXPLANATION),
@@ -73,16 +74,16 @@ class Run(LeaseColumns, Base):
     neuron_id: Mapped[int] = mapped_column(BigInteger)
     method_id: Mapped[int] = mapped_column(BigInteger)
     explanation_id: Mapped[int | None] = mapped_column(BigInteger)
-    """The explanation to simulate and score; without one the run explains first."""
+    """The explanation to simulate and score; NULL if the run explains first."""
     before_explanation_id: Mapped[int | None] = mapped_column(BigInteger)
-    """The explanation that spoke for the neuron when the run was queued; NULL where none did."""
+    """The explanation that represented the neuron when the run was queued; NULL if there was none."""
 
 
 class RunChange(Base):
-    """What the explanation of a run that succeeded has changed, by the rules of ``app.domain.changes``.
+    """The effect of a successful run's explanation, by the rules of ``app.domain.changes``.
 
-    Derived whenever explanations or scores of its neuron are stored, so that a batch of any size is sorted and counted
-    by it.
+    Derived whenever explanations or scores of its neuron are stored, so that batches of any size can be sorted and
+    counted by it.
     """
 
     __tablename__ = "run_change"
@@ -95,20 +96,20 @@ class RunChange(Base):
     run_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("run.id"), primary_key=True)
     batch_id: Mapped[int] = mapped_column(BigInteger)
     explanation_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("explanation.id"))
-    """The run's own explanation, the one it was to score, or of a copy the one it repeats."""
+    """The run's own explanation, the one it was queued to score, or, for a copy, the one it repeats."""
     is_copy: Mapped[bool]
-    """Whether the method gave a text again that it cannot give otherwise, so that no explanation was added."""
+    """Whether the method, which has no randomness, gave an existing text again, so that no explanation was added."""
     change: Mapped[str]
     scorer: Mapped[str | None]
     before: Mapped[float | None]
     after: Mapped[float | None]
     difference: Mapped[float | None]
     is_current: Mapped[bool]
-    """Whether the explanation is the one that is shown first for its neuron."""
+    """Whether the explanation is the one shown first for its neuron."""
 
 
 class LlmCall(Base):
-    """One request to a language model with its reply, as it went over the wire."""
+    """One request to a language model with its reply, as sent and received."""
 
     __tablename__ = "llm_call"
     __table_args__ = (
@@ -121,9 +122,9 @@ class LlmCall(Base):
     id: Mapped[BigId]
     run_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("run.id"))
     task_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("task.id"))
-    """The task that it was made for, e.g. the reviews of a language model. A probe is made for neither."""
+    """The task that the call was made for, e.g. a language model's reviews. NULL for a run's call and for a probe's."""
     step: Mapped[str]
-    """The step that sent it, e.g. ``simulate/top/3``: with ``request_digest`` the key of a resumed run."""
+    """The step that made the call, e.g. ``simulate/top/3``; a resumed run finds it by step and ``request_digest``."""
     request_digest: Mapped[str]
     provider: Mapped[str]
     request: Mapped[dict[str, Any]] = mapped_column(JSONB)
@@ -134,12 +135,12 @@ class LlmCall(Base):
     error: Mapped[str | None]
     attempt: Mapped[int]
     run_attempt: Mapped[int] = mapped_column(server_default="0")
-    """The run's own ``attempt`` at that time: a failed request is not repeated within one."""
+    """The run's ``attempt`` at the time; a failed request is not repeated within the same attempt."""
     tokens_in: Mapped[int | None]
     tokens_cached: Mapped[int | None]
     tokens_out: Mapped[int | None]
     is_estimated: Mapped[bool] = mapped_column(server_default=text("false"))
-    """Whether tokens and price are our estimate, because the endpoint reported no token counts."""
+    """Whether tokens and price are estimated by this program, since the endpoint reported no token counts."""
     price: Mapped[float | None]
     latency_seconds: Mapped[float | None]
     created_at: Mapped[CreatedAt]

@@ -43,12 +43,12 @@ class Subject(Base):
     neurons_per_layer: Mapped[int]
     tokenizer_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tokenizer.id"))
     activation_function: Mapped[str | None]
-    """None where a person has named the site: then it is unknown which function, if any, precedes it."""
+    """None if a person has named the site: then the activation function before it is unknown."""
     dtype: Mapped[str]
     bos_policy: Mapped[str]
     permutation_seed: Mapped[int | None] = mapped_column(BigInteger)
     null_twin_of_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("subject.id"))
-    """Of a null twin: how its weights were permuted, and whose control it is."""
+    """The subject whose control this null twin is."""
     collection_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("collection.id", use_alter=True))
     """The newest complete collection: the one that pages show."""
 
@@ -80,23 +80,23 @@ class Collection(Base):
     n_copies: Mapped[int] = mapped_column(BigInteger, server_default="0")
     """Excerpts that are exact copies of earlier ones and were left out."""
     notes: Mapped[list[str]] = mapped_column(JSONB, server_default=text("'[]'::jsonb"))
-    """What a reader should know: documents left out, batches halved."""
+    """Notes for the reader: documents left out, batches halved."""
     error: Mapped[str | None]
     key: Mapped[uuid.UUID] = mapped_column(unique=True, server_default=text("gen_random_uuid()"))
-    """The key by which a command that was killed finds its collection again."""
+    """The key by which a killed command finds its collection again."""
     stage: Mapped[str] = mapped_column(server_default=CollectionStage.CUT)
     progress: Mapped[float] = mapped_column(server_default="0")
     """Share of the stage that is done, 0..1."""
     part_tokens: Mapped[dict[str, int]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
-    """Tokens that each of several processes has taken in; ``tokens_done`` is their sum."""
+    """Tokens that each of several processes has read; ``tokens_done`` is their sum."""
     started_at: Mapped[CreatedAt]
     lease_until: Mapped[CreatedAt]
-    """Renewed by the processes that collect. Once it has passed, none of them is running any more."""
+    """When the lease expires; the collecting processes renew it. Once it has expired, no process is running."""
     finished_at: Mapped[Moment | None]
 
 
 REJECTED = "current_explanation_id IS NULL AND n_explanations > 0"
-"""Of a neuron whose every explanation was rejected."""
+"""SQL condition that every explanation of the neuron was rejected."""
 
 
 SAMPLED_NEURONS = "neuron.id % 17 = 0"
@@ -107,7 +107,7 @@ class Neuron(Base):
     """A neuron with its statistics and what lists sort by.
 
     ``current_*`` and ``headline_*`` repeat the explanation that is shown first for the neuron, and the scores that
-    represent it: see ``app.domain.standing`` and ``app.domain.headlines`` for the rules,
+    represent this explanation: see ``app.domain.standing`` and ``app.domain.headlines`` for the rules,
     ``app.queries.explanations.standing.refresh_current`` for when they are set.
     """
 
@@ -117,7 +117,7 @@ class Neuron(Base):
             "subject_id",
             "layer",
             "index",
-            postgresql_include=[  # what the atlas shows of each neuron, read from the index alone
+            postgresql_include=[  # the columns that the atlas shows, read from the index alone
                 "headline_score",
                 "current_score",
                 "firing_rate",
@@ -152,7 +152,7 @@ class Neuron(Base):
         Index("ix_neuron_flags", "subject_id", postgresql_where=text("n_open_flags > 0")),
         Index("ix_neuron_doubtful", "subject_id", postgresql_where=text("n_doubts > 0")),
         Index("ix_neuron_rejected", "subject_id", "layer", "index", postgresql_where=text(REJECTED)),
-        # Either may be the rare one: what is left to explain at the end, what is explained at the start.
+        # Either kind may be rare: unexplained neurons at the end, explained ones at the start.
         Index(
             "ix_neuron_explained",
             "subject_id",
@@ -193,10 +193,12 @@ class Neuron(Base):
     current_text: Mapped[str | None]
     current_score: Mapped[float | None]
     current_simulator: Mapped[str | None]
-    """Of the current score: scores of different simulators are not compared."""
+    """The simulator of the current score; scores of different simulators are not compared."""
     headline_score: Mapped[float | None]
-    """Of the current explanation, where its headline speaks of the whole corpus; see ``app.domain.headlines``.
-    ``current_score`` is the 2023 score: one column never holds scores of two kinds."""
+    """The current explanation's headline if it is a whole-corpus score; see ``app.domain.headlines``.
+
+    ``current_score`` is the 2023 score: one column never has scores of both kinds.
+    """
     headline_scorer: Mapped[str | None]
     headline_simulator: Mapped[str | None]
     headline_precision: Mapped[float | None]
@@ -204,12 +206,11 @@ class Neuron(Base):
     headline_margin: Mapped[float | None]
     """The headline score minus that of the neuron's token table."""
     twin_percentile: Mapped[float | None]
-    """Share of the null twin's neurons in the same layer whose score of the headline's kind, by the same simulator, is
-    lower."""
+    """Share of the null twin's neurons in the same layer with a lower score of the same kind by the same simulator."""
     n_explanations: Mapped[int] = mapped_column(server_default="0")
     n_open_flags: Mapped[int] = mapped_column(server_default="0")
     n_doubts: Mapped[int] = mapped_column(SmallInteger, server_default="0")
-    """Automatic doubts about the current explanation."""
+    """Number of automatic doubts about the current explanation."""
     search: Mapped[str | None] = mapped_column(
         TSVECTOR,
         Computed(
@@ -218,14 +219,14 @@ class Neuron(Base):
             persisted=True,
         ),
     )
-    """The stems of its words, by which words are found, and the words themselves, by which their beginnings are."""
+    """Search vector of the current explanation: stems to find words by, and whole words to find beginnings by."""
 
 
 class CollectedNeuron(Base):
-    """A neuron's statistics in one collection; its samples are apart. ``neuron`` repeats the newest collection's.
+    """A neuron's statistics in one collection, without its samples. ``neuron`` repeats the newest collection's.
 
-    Null is what is not known, as for imports. The three token arrays are parallel, highest mean activation
-    first: half of the tokens have the highest means over the corpus, half explain most of the neuron's variance.
+    NULL means not known, as often for imports. The three token arrays are parallel, highest mean activation first: half
+    of the tokens were chosen for the highest means over the corpus, half for explaining most of the neuron's variance.
     """
 
     __tablename__ = "collected_neuron"
@@ -239,7 +240,7 @@ class CollectedNeuron(Base):
     n_alike: Mapped[int | None] = mapped_column(SmallInteger)
     """How many of the excerpts with the 20 highest peaks are near-copies of one with a higher peak."""
     band_edges: Mapped[list[float] | None] = mapped_column(ARRAY(REAL))
-    """The lowest peaks of ``band_1`` to ``band_4``: an excerpt belongs to the band whose range its peak is in."""
+    """The lowest peaks of ``band_1`` to ``band_4``; an excerpt's peak decides its band."""
     stratum_sizes: Mapped[list[int] | None] = mapped_column(ARRAY(BigInteger))
     """Excerpts of the corpus in the top sample and in the bands, in the order of ``samples.STRATA``."""
     token_ids: Mapped[list[int]] = mapped_column(ARRAY(Integer))
@@ -248,17 +249,17 @@ class CollectedNeuron(Base):
     strongest_tokens: Mapped[list[int]] = mapped_column(
         ARRAY(Integer), Computed(f"token_ids[1:{STRONGEST_TOKENS}]", persisted=True)
     )
-    """The first of ``token_ids``: what a search by token finds."""
+    """The first of ``token_ids``, used by the search by token."""
     nearest: Mapped[list[int] | None] = mapped_column(ARRAY(Integer))
-    """Indices of the neurons of its layer that are most like it by co-firing and input weights, the nearest first."""
+    """Indices of the most similar neurons of its layer, by co-firing and input weights, most similar first."""
     facts: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
-    """What an imported file says of the neuron for which there is no column, by the names that the file uses."""
+    """Facts that an imported file gives of the neuron and that have no column, by the file's names."""
 
 
 class Sample(Base):
-    """A named set of records of one neuron: float16 activations laid end to end.
+    """A named set of records of one neuron: concatenated float16 activations.
 
-    ``probabilities`` are null where the excerpts are not a draw from the corpus.
+    ``probabilities`` is NULL if the excerpts were not drawn from the corpus.
     """
 
     __tablename__ = "sample"
@@ -271,6 +272,6 @@ class Sample(Base):
     activations: Mapped[bytes] = mapped_column(LargeBinary)
     peaks: Mapped[list[float]] = mapped_column(ARRAY(REAL))
     probabilities: Mapped[list[float] | None] = mapped_column(ARRAY(REAL))
-    """For each excerpt the probability with which it was drawn into the top sample, its band or ``random``."""
+    """Each excerpt's inclusion probability in the top sample, its band or ``random``."""
     facts: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB(none_as_null=True))
-    """For each excerpt what only the imported file's format knows of it, such as its interval; NULL where nothing."""
+    """For each excerpt, facts that only the imported file's format has, such as its interval; NULL if there are none."""

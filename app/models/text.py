@@ -21,7 +21,7 @@ class VocabularyToken(Base):
     token_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     bytes: Mapped[bytes]
     model_id: Mapped[int | None]
-    """By the model's own tokenizer, where an imported file says it: an import numbers the tokens of its files."""
+    """The token's id in the model's own tokenizer, if an imported file gives it; an import numbers tokens itself."""
 
 
 class Corpus(Base):
@@ -37,7 +37,7 @@ class Document(Base):
     __tablename__ = "document"
     __table_args__ = (
         UniqueConstraint("corpus_id", "ordinal"),
-        Index("ix_document_name", "corpus_id", text("hashtextextended(name, 0)")),  # by which an import finds it again
+        Index("ix_document_name", "corpus_id", text("hashtextextended(name, 0)")),  # imports look it up by this
     )
 
     id: Mapped[BigId]
@@ -48,12 +48,12 @@ class Document(Base):
 
 
 class Excerpt(Base):
-    """A window of consecutive tokens of one document. ``position`` counts tokens from its start."""
+    """A window of consecutive tokens of one document. ``position`` is its first token's index in the document."""
 
     __tablename__ = "excerpt"
     __table_args__ = (
         UniqueConstraint("document_id", "tokenizer_id", "position", "length"),
-        # By which an import finds an excerpt of no known document again.
+        # Imports look up excerpts of no known document by this.
         Index(
             "ix_excerpt_text",
             "corpus_id",

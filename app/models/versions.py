@@ -1,4 +1,4 @@
-"""The version of what pages show; see ``app.queries.common.versions``."""
+"""The version number of the data that pages show; see ``app.queries.common.versions``."""
 
 from sqlalchemy import BigInteger
 from sqlalchemy.orm import Mapped, mapped_column
@@ -7,15 +7,15 @@ from app.models.base import Base
 
 
 class ContentChange(Base):
-    """How many statements of one database process have changed something that pages show.
+    """The number of statements by one database process that changed data which pages show.
 
-    Triggers count (in the migration). Each process has a row of its own, so that none waits for another's transaction.
+    Triggers count (in the migration). Each process has its own row, so that none waits for another's transaction.
     """
 
     __tablename__ = "content_change"
 
     process: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    """Its number at the server; 0 holds the sum of those that have ended."""
+    """The process's number at the server; 0 has the sum of the processes that have ended."""
     n: Mapped[int] = mapped_column(BigInteger)
 
 
@@ -32,11 +32,11 @@ NOT_SHOWN = {
     "turn": "of workers",
     "worker": "on pages of work, which are not kept",
 }
-"""Tables that no page that can be kept shows, with the reason. Sums in ``COUNT_TABLES`` follow from other tables."""
+"""Tables whose data no cached page shows, with the reason. Tables in ``COUNT_TABLES`` follow from other tables."""
 WHILE_AT_WORK = {
     "run": ("lease_token", "lease_until", "due_at", "stage", "progress", "worker_id", "executions"),
     "task": ("lease_token", "lease_until", "due_at", "stage", "progress", "worker_id", "executions"),
     "collection": ("lease_until", "stage", "progress", "part_tokens", "tokens_done", "tokens_per_second"),
     "web_session": ("seen_at",),
 }
-"""Columns that change again and again while work is done or somebody reads; pages that show them are not kept."""
+"""Columns that change continually while work is done or somebody reads; pages that show them are not cached."""

@@ -1,4 +1,4 @@
-"""What every kind of leased work shares, tasks, the workers that hold work, pauses of a provider."""
+"""Columns that every kind of leased work shares, tasks, the workers that hold work, pauses of a provider."""
 
 import uuid
 from typing import Any
@@ -22,16 +22,16 @@ class LeaseColumns:
 
     status: Mapped[str] = mapped_column(server_default=WorkStatus.QUEUED)
     due_at: Mapped[Moment | None]
-    """Not to be begun before; NULL is at once."""
+    """The earliest time at which the work may begin; NULL means at once."""
     lease_token: Mapped[uuid.UUID | None]
-    """The fence: a worker that does not hold it changes nothing."""
+    """The fence token; a worker with another token can change nothing."""
     lease_until: Mapped[Moment | None]
     attempt: Mapped[int] = mapped_column(server_default="0")
-    """Failures of the work itself; outages of the database or a provider do not count."""
+    """Failed attempts. Outages of the database or a provider do not count."""
     deaths: Mapped[int] = mapped_column(server_default="0")
-    """Workers that crashed or froze while they held it."""
+    """Number of workers that crashed or froze while they held the work."""
     executions: Mapped[int] = mapped_column(server_default="0")
-    """Times a worker began it."""
+    """Number of times that a worker began the work."""
     stage: Mapped[str] = mapped_column(server_default=WorkStatus.QUEUED)
     progress: Mapped[float] = mapped_column(server_default="0")
     """Share of the work that is done, 0..1."""
@@ -43,7 +43,7 @@ class LeaseColumns:
 
 
 class Task(LeaseColumns, Base):
-    """A piece of leased work of any kind but a run. Its kind determines what ``parameters`` and ``result`` contain."""
+    """A piece of leased work of any kind except a run. ``kind`` determines the keys of ``parameters`` and ``result``."""
 
     __tablename__ = "task"
     __table_args__ = (
@@ -57,26 +57,26 @@ class Task(LeaseColumns, Base):
     kind: Mapped[str]
     lane: Mapped[str]
     title: Mapped[str]
-    """What it is about, for lists."""
+    """The task in words, for lists."""
     subject_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("subject.id"))
     account_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("account.id"))
-    """Who queued it."""
+    """The account that queued the task."""
     provider: Mapped[str | None]
-    """The language model that it calls: while that is paused, the task waits."""
+    """The language model that the task calls; while that one is paused, the task waits."""
     unique_key: Mapped[str | None]
-    """At most one active task has a key."""
+    """At most one active task may have a given key."""
     parameters: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
     result: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
 
 
 class Turn(Base):
-    """When a person's work was last begun in a lane: who has waited longest is next."""
+    """When a person's work was last begun in a lane; the person who has waited longest is next."""
 
     __tablename__ = "turn"
 
     lane: Mapped[str] = mapped_column(primary_key=True)
     account_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    """0 for work that no person has queued."""
+    """0 for work that no person queued."""
     taken_at: Mapped[CreatedAt]
     n_taken: Mapped[int] = mapped_column(BigInteger, server_default="0")
 
@@ -90,7 +90,7 @@ class Worker(Base):
     host: Mapped[str]
     pid: Mapped[int]
     device: Mapped[str]
-    """Where its models are; the processor while none is loaded."""
+    """The device of the worker's models; the processor while no model is loaded."""
     doing: Mapped[str] = mapped_column(server_default="idle")
     n_finished: Mapped[int] = mapped_column(server_default="0")
     started_at: Mapped[CreatedAt]
@@ -106,6 +106,6 @@ class Pause(Base):
     provider: Mapped[str] = mapped_column(primary_key=True)
     reason: Mapped[str]
     n_failures: Mapped[int] = mapped_column(server_default="1")
-    """Failures in a row: each doubles the wait."""
+    """Consecutive failures; each doubles the wait."""
     since: Mapped[CreatedAt]
     until: Mapped[Moment]
