@@ -274,4 +274,4 @@ class Sample(Base):
     probabilities: Mapped[list[float] | None] = mapped_column(ARRAY(REAL))
     """Each excerpt's inclusion probability in the top sample, its band or ``random``."""
     facts: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB(none_as_null=True))
-    """For each excerpt, facts that only the imported file's format has, such as its interval; NULL if there are none."""
+    """For each excerpt, facts that only the imported file has, such as its interval; NULL if there are none."""

@@ -43,7 +43,7 @@ class LeaseColumns:
 
 
 class Task(LeaseColumns, Base):
-    """A piece of leased work of any kind except a run. ``kind`` determines the keys of ``parameters`` and ``result``."""
+    """A piece of leased work that is no run. Its ``kind`` determines the keys of ``parameters`` and ``result``."""
 
     __tablename__ = "task"
     __table_args__ = (
