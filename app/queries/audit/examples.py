@@ -16,7 +16,7 @@ N_EXAMPLES = 10
 
 
 class ExampleKind(StrEnum):
-    """What an example shows."""
+    """The kinds of examples."""
 
     HOLDS = "holds"
     FAILS = "fails"
@@ -25,7 +25,7 @@ class ExampleKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ExampleItem:
-    """An item with its verdicts."""
+    """An example: an item with its verdicts."""
 
     item: ItemShown
     verdicts: tuple[VerdictShown, ...]
@@ -34,8 +34,8 @@ class ExampleItem:
 def drawn_examples(session: Session, *, campaign_id: int, seed: int) -> Mapping[ExampleKind, tuple[ExampleItem, ...]]:
     """Up to ten items of each kind, in an order that the seed decides. Controls are never among them.
 
-    Where fewer than ten fail, items that hold partly fill up. Disputed are items whose required verdicts settled
-    nothing, also where a further one or an adjudicator's has settled them since.
+    If fewer than ten items fail, items that hold partly are added. Disputed items are those that their required
+    verdicts did not settle, even if a further verdict or an adjudicator's has settled them since.
     """
     found: dict[ExampleKind, tuple[ExampleItem, ...]] = {}
     for number, kind in enumerate(ExampleKind):

@@ -1,4 +1,4 @@
-"""A campaign as tables: every verdict, item, flag and member of a sample's frame."""
+"""Tables of a campaign for export: every verdict, item, flag and member of a sample's frame."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from app.queries.review.live import truth_of
 
 
 class ExportedTable(StrEnum):
-    """What can be exported of a campaign."""
+    """The tables that can be exported of a campaign."""
 
     VERDICTS = "verdicts"
     ITEMS = "items"
@@ -36,7 +36,7 @@ class ExportedTable(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class VerdictLine:
-    """One verdict, or the undoing of one: then ``undoes_id`` names it and there is no ``verdict``."""
+    """One verdict, or the undoing of one, which has ``undoes_id`` and no ``verdict``."""
 
     verdict_id: int
     campaign_id: int
@@ -58,7 +58,7 @@ class VerdictLine:
 
 @dataclass(frozen=True, slots=True)
 class ItemLine:
-    """One item with the text that was judged; ``control`` and ``truth`` where it is one."""
+    """One item with the text that was judged. ``control`` and ``truth`` are set only for controls."""
 
     item_id: int
     campaign_id: int
@@ -72,7 +72,7 @@ class ItemLine:
     stratum: str | None
     whole_corpus_score: float | None
     score_2023: float | None
-    """Both as they were when the item was added."""
+    """The 2023 score when the item was added, as is ``headline``."""
     state: str
     outcome: str | None
     control: str | None
@@ -121,7 +121,7 @@ ROW_TYPES: Mapping[ExportedTable, type[Any]] = {
 
 
 def exported_lines(session: Session, *, campaign_id: int, table: ExportedTable) -> Lines:
-    """All lines of a table of one campaign, in the order in which they were made."""
+    """All lines of one table of a campaign, in the order in which they were created."""
     if table is ExportedTable.SAMPLES:
         return _samples(session, campaign_id)
     row_type, statement = ROW_TYPES[table], _STATEMENTS[table](campaign_id)
@@ -218,7 +218,7 @@ _STATEMENTS: Mapping[ExportedTable, Callable[[int], Select[*tuple[Any, ...]]]] =
     ExportedTable.ITEMS: _items,
     ExportedTable.FLAGS: _flags,
 }
-"""Their columns are named after the fields of the lines."""
+"""One statement per table; the columns are named after the fields of its line class."""
 
 
 def _samples(session: Session, campaign_id: int) -> list[SampleLine]:

@@ -31,7 +31,7 @@ from app.models import (
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """The audited model and the site at which its neurons are read."""
+    """The audited model and its site."""
 
     slug: str
     name: str
@@ -51,7 +51,7 @@ class ModelFacts:
 
 @dataclass(frozen=True, slots=True)
 class CorpusFacts:
-    """The text that explanations are about."""
+    """The corpus of the explanations."""
 
     name: str
     source: str
@@ -68,7 +68,7 @@ class CorpusFacts:
 
 @dataclass(frozen=True, slots=True)
 class MethodFacts:
-    """One way in which audited explanations were made. ``method_id`` is None for people and imports."""
+    """One way in which audited explanations were made. ``method_id`` is None for explanations by people and imports."""
 
     method_id: int | None
     author: str
@@ -77,7 +77,7 @@ class MethodFacts:
     n_failed: int
     price: float
     price_estimated: float
-    """The part of ``price`` that is our estimate."""
+    """The part of ``price`` that is estimated by this program."""
     returned_models: tuple[str, ...]
 
     @property
@@ -89,7 +89,7 @@ class MethodFacts:
 
 @dataclass(frozen=True, slots=True)
 class ScorerFacts:
-    """One scorer of the audited explanations: how high, and against which controls."""
+    """One scorer of the audited explanations: its scores, and those of its controls."""
 
     scorer: str
     sample: str
@@ -98,16 +98,16 @@ class ScorerFacts:
     n_undefined: int
     mean: float | None
     shuffled_baseline: float | None
-    """Mean score of the texts of other neurons on the same records: the swapped control."""
+    """Mean score of other neurons' texts on the same records: the swapped control."""
     token_table_baseline: float | None
     null_twin_mean: float | None
-    """Mean of the same score on the null twin; None where the subject has none."""
+    """Mean of the same score on the null twin; None if the subject has none."""
     null_twin_n: int
 
 
 @dataclass(frozen=True, slots=True)
 class StabilityFacts:
-    """How far two explanations of one neuron by one method differ, over the neurons with two runs or more."""
+    """How much two explanations of one neuron by one method differ, over the neurons with two or more runs."""
 
     n_neurons: int
     n_pairs: int
@@ -154,7 +154,7 @@ def model_facts(session: Session, *, subject_id: int) -> ModelFacts:
 
 
 def corpus_facts(session: Session, *, subject_id: int) -> CorpusFacts | None:
-    """The corpus of the collection that pages show; None for a subject without one."""
+    """The corpus of the collection that pages show; None if the subject has none."""
     row = session.execute(
         select(Collection, Corpus)
         .join(Subject, Subject.collection_id == Collection.id)
@@ -248,7 +248,7 @@ def _method(
 
 
 def scorer_facts(session: Session, *, campaign_id: int, subject_id: int) -> tuple[ScorerFacts, ...]:
-    """Every scorer with its figures over the campaign's explanations, and over those of the null twin. Two queries.
+    """Every scorer's figures over the campaign's explanations and over the null twin's. Two queries.
 
     Each explanation counts once, with its newest score by a scorer and simulator.
     """
@@ -303,10 +303,10 @@ def _scorer(row: Any, twin: Any) -> ScorerFacts:
 
 
 def stability_facts(session: Session, *, campaign_id: int) -> StabilityFacts:
-    """How far the campaign's neurons are explained alike by another run of the same method. One query.
+    """How much the explanations of a campaign's neurons vary between runs of the same method. One query.
 
-    Runs on different collections are not compared. Of each run its candidate of rank 0 counts, and the 2023 score that
-    the run itself has measured of it.
+    Runs on different collections are not compared. Each run counts with its candidate of rank 0 and the 2023 score that
+    the run itself computed.
     """
     neurons = select(Explanation.neuron_id).where(Explanation.id.in_(_audited(campaign_id)))
     one, other = _ranked(neurons), _ranked(neurons)
@@ -351,7 +351,7 @@ def _ranked(neurons: Any) -> Any:
 
 
 def version_facts(session: Session, *, campaign_id: int) -> tuple[VersionFacts, ...]:
-    """Every version of a campaign's rules, the first one first."""
+    """Every version of a campaign's rules, oldest first."""
     rows = session.execute(
         select(CampaignVersion.number, CampaignVersion.created_at, CampaignVersion.instructions_digest)
         .where(CampaignVersion.campaign_id == campaign_id)

@@ -19,10 +19,10 @@ from app.queries.review.live import truth_of
 
 
 def campaign_figures(session: Session, *, campaign_id: int, width: float, shows_controls: bool) -> CampaignFigures:
-    """All figures of a campaign. Six queries. ``width`` is that which the interval of the share is to have.
+    """All figures of a campaign. Six queries. ``width`` is the wanted width of the share's interval, 0 to 1.
 
-    Without ``shows_controls`` figures on controls are left out, and so is the share corrected by them: a reviewer who
-    sees them move learns which item was a control.
+    Without ``shows_controls`` the figures on controls and the share corrected by them are left out: a reviewer who
+    watches them change after each verdict would learn which items are controls.
     """
     items = _items(session, campaign_id)
     on_controls = control_verdicts(session, campaign_id)

@@ -15,7 +15,7 @@ from app.queries.review.live import stands, truth_of
 
 
 def required_verdicts(session: Session, campaign_id: int) -> list[list[str]]:
-    """The required verdicts on each item that is no control."""
+    """The required verdicts on each item, controls excluded."""
     rows = session.scalars(
         select(func.array_agg(aggregate_order_by(ReviewVerdict.kind, ReviewVerdict.kind)))
         .join(ReviewSlot, ReviewSlot.id == ReviewVerdict.slot_id)
@@ -51,7 +51,7 @@ def control_verdicts(session: Session, campaign_id: int) -> dict[int, list[tuple
 def control_counts(
     judged: Iterable[tuple[ControlKind | None, Verdict | None, Verdict | None]],
 ) -> tuple[Controls, ControlFigures]:
-    """Counts of verdicts on controls, each (kind, truth, verdict); undecided ones are not counted."""
+    """Counts of verdicts on controls, given as (kind, truth, verdict); undecided verdicts are not counted."""
     told = [(kind, truth, given) for kind, truth, given in judged if given is not Verdict.CANNOT_TELL]
     known = [
         (truth is Verdict.HOLDS, given is Verdict.HOLDS) for k, truth, given in told if k is not ControlKind.REPEAT
@@ -74,7 +74,7 @@ def reviewer_figures(
     campaign_id: int,
     on_controls: Mapping[int, Sequence[tuple[ControlKind, Verdict, Verdict]]] | None,
 ) -> list[tuple[ReviewerFigures, float]]:
-    """Everybody who has judged, the most verdicts first, each with the seconds in which items were held."""
+    """Figures of every reviewer, the most active first, with the seconds for which they held items."""
     median = func.percentile_cont(0.5).within_group(ReviewVerdict.seconds)
     rows = session.execute(
         select(
@@ -109,5 +109,5 @@ def reviewer_figures(
 
 
 def per_hour(n: int, seconds: float) -> float | None:
-    """Verdicts per hour in which items were held; None where that time is not known."""
+    """Verdicts per hour of holding items; None if that time is not known."""
     return 3600 * n / seconds if seconds > 0 else None

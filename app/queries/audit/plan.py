@@ -1,4 +1,4 @@
-"""How a campaign's items came to be: its draws, and when it last changed."""
+"""The draws of a campaign's items, and when it last changed."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ from app.models import Account, CampaignDraw, Event, EventLink
 
 @dataclass(frozen=True, slots=True)
 class StratumPlan:
-    """A stratum of a sample: its name, its population, how many were drawn."""
+    """A stratum of a sample: its name, its population, the number drawn."""
 
     label: str
     population: int
@@ -81,4 +81,4 @@ def history_head(session: Session) -> HistoryHead:
     if newest is None:
         return HistoryHead("", 0)
     n_events = session.scalars(select(func.count()).where(EventLink.event_id.is_not(None))).one()
-    return HistoryHead(bytes(newest.hash).hex(), n_events)  # the other links are of seals
+    return HistoryHead(bytes(newest.hash).hex(), n_events)  # other links cover seals

@@ -42,7 +42,7 @@ def sample_figures(
     controls: Controls | None,
     width: float,
 ) -> SampleFigures | None:
-    """The estimates of a campaign's sample; None without one. ``controls`` is None where they are hidden. One query."""
+    """The estimates of a campaign's sample; None without a sample. ``controls`` is None while hidden. One query."""
     draws = session.execute(
         select(CampaignDraw.id, CampaignDraw.stratified_by, CampaignDraw.strata)
         .where(CampaignDraw.campaign_id == campaign_id, CampaignDraw.source == ItemSource.SAMPLE)

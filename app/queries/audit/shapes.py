@@ -10,12 +10,12 @@ from app.domain.sampling import Stratified, stratum_label
 from app.domain.scores import Estimate
 
 SEED = 0
-"""Of bootstraps: equal verdicts give equal figures."""
+"""Seed of bootstraps, so that equal verdicts give equal figures."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutcomeShare:
-    """Sampled items that came to one outcome, with their share of the population."""
+    """Sampled items with one outcome, and their share of the population."""
 
     outcome: Verdict
     n: int
@@ -51,19 +51,19 @@ class SampleFigures:
     n_settled: int
     n_cannot_tell: int
     n_silent_strata: int
-    """Strata without a verdict so far."""
+    """Strata that have no verdict yet."""
     outcomes: tuple[OutcomeShare, ...]
     share: Estimate
     corrected: Estimate
     width: float
     n_needed: int | None
-    """Further settled items that narrow the share's interval to ``width``; None before the first."""
+    """Further settled items that narrow the share's interval to ``width``; None before the first verdict."""
     groupings: tuple[Grouping, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ControlFigures:
-    """Verdicts on controls of known truth, and on repeats of settled items."""
+    """Verdicts on controls and on repeats of settled items."""
 
     n_right: int
     n_wrong: int
@@ -75,14 +75,14 @@ class ControlFigures:
 
 @dataclass(frozen=True, slots=True)
 class ReviewerFigures:
-    """One reviewer's part in a campaign. ``controls`` is None where they are hidden."""
+    """One reviewer's figures in a campaign. ``controls`` is None while they are hidden."""
 
     account_id: int
     name: str
     kind: ReviewerKind
     n_verdicts: int
     per_hour: float | None
-    """Verdicts per hour in which items were held; None where that time is not known, and for simulated reviewers."""
+    """Verdicts per hour of holding items; None if that time is not known, and for simulated reviewers."""
     median_seconds: float | None
     outcomes: Mapping[Verdict, int]
     controls: ControlFigures | None
@@ -95,7 +95,7 @@ class ScorerFigures:
     scorer: str
     sample: str
     simulator: str | None
-    """Scores by different simulators are not compared; None for a scorer that uses none."""
+    """The simulator of the scores, which are not compared across simulators; None for a scorer that uses none."""
     prediction: Prediction
 
 
@@ -109,19 +109,19 @@ class CampaignFigures:
     n_open: int
     n_verdicts: int
     per_hour: float | None
-    """Verdicts of people per hour in which they held items."""
+    """Verdicts of people per hour of holding items."""
     sample: SampleFigures | None
     agreement: Agreement
-    """Between the required verdicts on items that are no controls."""
+    """Agreement between the required verdicts, controls excluded."""
     controls: ControlFigures | None
-    """The figures of settled controls; None where they are hidden."""
+    """Figures of settled controls; None while they are hidden."""
     reviewers: tuple[ReviewerFigures, ...]
     scorers: tuple[ScorerFigures, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ItemFacts:
-    """An item as figures need it."""
+    """The facts about an item that figures need."""
 
     draw_id: int
     explanation_id: int
@@ -135,9 +135,9 @@ class ItemFacts:
 
     @property
     def is_judged(self) -> bool:
-        """Whether it counts in the share: settled, and decided."""
+        """Whether the item counts in the share: settled and decided."""
         return self.outcome is not None and self.outcome is not Verdict.CANNOT_TELL
 
     def label(self, by: Stratifier | None) -> str:
-        """The part of the population that it belongs to."""
+        """The label of the part of the population to which the item belongs."""
         return stratum_label(by, self.of)

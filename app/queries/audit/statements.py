@@ -1,4 +1,4 @@
-"""The auditors' statements of a campaign's report: read, and saved as a newer row."""
+"""The auditors' statements in a campaign's report: read, and saved as a newer row."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from app.queries.review.campaigns import campaign_head
 
 @dataclass(frozen=True, slots=True)
 class SavedStatements:
-    """A version of the statements. What changed is in the history."""
+    """A saved version of the statements. The history has what changed."""
 
     at: datetime
     by: str | None
@@ -26,7 +26,7 @@ class SavedStatements:
 
 
 def statements_in_force(session: Session, *, campaign_id: int) -> dict[Statement, str]:
-    """The statements that were made; those that were not are absent. One query."""
+    """The current statements; those that were left empty are absent. One query."""
     newest = session.scalar(
         select(AuditStatement.statements)
         .where(AuditStatement.campaign_id == campaign_id)
@@ -55,12 +55,12 @@ def saved_statements(session: Session, *, campaign_id: int) -> tuple[SavedStatem
 def save_statements(
     session: Session, *, campaign_id: int, account_id: int | None, statements: Mapping[Statement, str]
 ) -> None:
-    """Put these statements in force; empty ones are left out. One event.
+    """Save these statements as the current ones; empty ones are left out. One event.
 
-    Raises NotFound for an unknown campaign, Invalid for an over-long statement, Conflict where nothing would change.
+    Raises NotFound for an unknown campaign, Invalid for an over-long statement, Conflict if nothing would change.
     """
     campaign_head(session, campaign_id=campaign_id)
-    # Locked, so that of two people who save at once the second sees what the first has saved.
+    # Locked, so that of two people who save at once the second sees the first one's statements.
     subject_id = session.scalar(select(Campaign.subject_id).where(Campaign.id == campaign_id).with_for_update())
     clean = {
         str(each): text

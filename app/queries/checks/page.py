@@ -13,7 +13,7 @@ from app.queries.common.prepared import PreparedSelect, labelled, rows_of
 
 @dataclass(frozen=True, slots=True)
 class CheckFigures:
-    """What an explanation gets right over every token of a collection's corpus."""
+    """Figures of an executed explanation over every token of a collection's corpus."""
 
     explanation_id: int
     collection_id: int
@@ -33,12 +33,12 @@ class CheckFigures:
     code_version: str
     """The version of the program that executed it."""
     maximum: float | None
-    """The neuron's highest activation in the corpus, which is level 10."""
+    """The neuron's highest activation in the corpus, in the model's units; it is level 10."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredMistakes:
-    """The mistakes of one kind as they are stored: see ``CheckMistake``."""
+    """The stored mistakes of one kind: see ``CheckMistake``."""
 
     kind: Mistake
     n_tokens: int
@@ -107,12 +107,12 @@ CHECKS = PreparedSelect(
 
 
 def executed_check(session: Session, *, explanation_id: int) -> StoredCheck | None:
-    """The newest check of an explanation; None where it has none. One query."""
+    """The newest check of an explanation; None if it has none. One query."""
     return newest_check(rows_of(session, CHECKS.given(explanation_id=explanation_id)))
 
 
 def newest_check(rows: Sequence[_CheckRow]) -> StoredCheck | None:
-    """The check on the newest collection among the rows that ``CHECKS`` finds; None where there is none."""
+    """The check on the newest collection among the rows of ``CHECKS``; None if there is none."""
     if not rows:
         return None
     figures = rows[0].figures

@@ -1,4 +1,4 @@
-"""What a check of executable explanations reads, and the one transaction that stores its results."""
+"""The input of a check of executable explanations, and the one transaction that stores its results."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -65,12 +65,12 @@ _SCORE = {
     "token_lookup_baseline": "float8",
 }
 _TABLES_AT_ONCE = 2000
-"""Neurons whose token tables are held in memory together."""
+"""Neurons whose token tables are in memory at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedCollection:
-    """The collection that a subject's explanations are checked against, with what identifies its text."""
+    """The collection against which a subject's explanations are checked, with the keys of its corpus."""
 
     subject_id: int
     collection_id: int
@@ -97,7 +97,7 @@ class UncheckedExplanation:
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """Mean, variance and maximum of every neuron over the corpus, [layers, neurons]; NaN where one is not known."""
+    """Mean, variance and maximum of every neuron over the corpus, [layers, neurons]; NaN if not known."""
 
     mean: Float64s
     variance: Float64s
@@ -106,7 +106,7 @@ class Moments:
 
 @dataclass(frozen=True, slots=True)
 class KeptMistakes:
-    """The mistakes of one kind: all of them counted, the tokens behind most, and a few excerpts."""
+    """The mistakes of one kind: their number, the tokens with the most of them, and a few excerpts."""
 
     n_tokens: int
     tokens: Sequence[tuple[int, int]]
@@ -114,12 +114,12 @@ class KeptMistakes:
     excerpt_ids: Sequence[int]
     activations: Sequence[Float32s]
     expected: Sequence[Float32s]
-    """Levels 0..10, one per token, like ``activations``."""
+    """Predicted levels 0..10, one per token, parallel to ``activations``."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """All that is stored of one executed explanation."""
+    """All stored results of one executed explanation."""
 
     explanation_id: int
     reading: str
@@ -128,7 +128,7 @@ class CheckResult:
 
 
 def collection_to_check(session: Session, *, slug: str) -> CheckedCollection:
-    """The newest complete collection of a subject. Raises NotFound where there is none."""
+    """The newest complete collection of a subject. Raises NotFound if there is none."""
     row = session.execute(
         select(Subject, Collection, Corpus, Tokenizer.digest)
         .join(Collection, Collection.id == Subject.collection_id)
@@ -165,7 +165,7 @@ def unchecked_explanations(session: Session, *, subject_id: int, collection_id: 
 
 
 def has_unchecked_explanations(session: Session, *, subject_id: int, collection_id: int) -> bool:
-    """Whether a check of this collection would find anything to do."""
+    """Whether an explanation has not been checked on this collection."""
     found = (
         select(Explanation.id)
         .join(Neuron, Neuron.id == Explanation.neuron_id)
@@ -176,7 +176,7 @@ def has_unchecked_explanations(session: Session, *, subject_id: int, collection_
 
 
 def _unchecked(subject_id: int, collection_id: int) -> tuple[ColumnElement[bool], ...]:
-    """Select explanations without an executed score on the collection; an unreadable text has an undefined one."""
+    """Selects explanations without an executed score on the collection; unreadable ones have an undefined score."""
     scored = exists().where(
         Score.explanation_id == Explanation.id, Score.scorer == EXECUTED, Score.collection_id == collection_id
     )
@@ -184,7 +184,7 @@ def _unchecked(subject_id: int, collection_id: int) -> tuple[ColumnElement[bool]
 
 
 def neuron_moments(session: Session, *, subject_id: int, shape: tuple[int, int]) -> Moments:
-    """The moments that the newest collection found; ``shape`` is (layers, neurons)."""
+    """The moments found by the newest collection; ``shape`` is (layers, neurons)."""
     mean, variance, maximum = (np.full(shape, np.nan) for _ in range(3))
     rows = session.execute(
         select(Neuron.layer, Neuron.index.label("number"), Neuron.mean, Neuron.variance, Neuron.max).where(
@@ -222,12 +222,12 @@ def store_checks(
     unreadable: Sequence[int],
     code_version: str,
 ) -> int:
-    """Store checks and their scores, and bring the neurons up to date; returns the number of checks.
+    """Store checks and their scores, and update the neurons; returns the number of checks.
 
-    ``unreadable`` are explanations in which nothing could be executed: they get an undefined score. What another
-    process has stored meanwhile is left out.
+    ``unreadable`` are explanations in which nothing could be executed: they get an undefined score. Checks that another
+    process has stored meanwhile are left out.
     """
-    # Checks of one collection are stored one after the other, so that none is stored twice.
+    # Transactions for one collection run one after the other, so that no check is stored twice.
     session.execute(select(func.pg_advisory_xact_lock(checked.collection_id)))
     collection_id = checked.collection_id
     known = set(
@@ -285,7 +285,7 @@ def _mistake_rows(collection_id: int, result: CheckResult) -> Iterator[tuple[obj
 
 
 def _store_scores(session: Session, collection_id: int, scores: Mapping[int, tuple[Measured, int]]) -> None:
-    """Scores by explanation id, each a correlation over a number of tokens; their neurons are brought up to date."""
+    """Store correlations by explanation id, each over a number of tokens, and update the neurons."""
     neurons = _neurons_of(session, list(scores))
     tables = _token_tables(session, collection_id, set(neurons.values()))
     rows = (
@@ -305,7 +305,7 @@ def _neurons_of(session: Session, explanation_ids: Sequence[int]) -> dict[int, i
 
 
 def _token_tables(session: Session, collection_id: int, neuron_ids: Set[int]) -> dict[int, float]:
-    """What the token table of each neuron reaches over the whole corpus, where it has one."""
+    """The correlation of each neuron's token table over the whole corpus, if it has one."""
     found = {}
     wanted = sorted(neuron_ids)
     for first in range(0, len(wanted), _TABLES_AT_ONCE):
@@ -318,7 +318,7 @@ def _token_tables(session: Session, collection_id: int, neuron_ids: Set[int]) ->
 def _score_row(
     collection_id: int, explanation_id: int, correlation: Measured, n_tokens: int, table: float | None
 ) -> tuple[int | str | float | None, ...]:
-    """The correlation, without an interval: no part of the corpus was left out. ``table`` is the token table's."""
+    """A score row: the correlation, without an interval since no token was left out; ``table`` is the token table's."""
     value, reason = correlation.value, correlation.undefined_reason
     baseline = None if reason == NOT_EXECUTABLE else table
     return (explanation_id, collection_id, EXECUTED, CORPUS, LEXICAL.name, value, reason, n_tokens, 0, baseline)

@@ -1,1 +1,1 @@
-"""What the queries of every aggregate share: prepared statements, keyset pages, COPY, checked input."""
+"""Tools that the queries of all aggregates share: prepared statements, keyset pages, COPY, input checks."""

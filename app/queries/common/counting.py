@@ -1,4 +1,4 @@
-"""Compact and rebuild the kept counts, which are tables of differences; see ``app.models.counts``."""
+"""Compact and recompute the stored counts, which are tables of differences; see ``app.models.counts``."""
 
 from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
@@ -8,7 +8,7 @@ from app.queries.common.versions import compact_versions
 
 
 def _compaction(table: type[CountRow]) -> TextClause:
-    """SQL that replaces the rows of each group by one with their sums, but skips rows that others have locked."""
+    """SQL that replaces each group's rows by one row with their sum, skipping rows that others have locked."""
     name, keys = table.__tablename__, ", ".join(table.KEYS)
     sums = ", ".join(f"sum({column})" for column in table.SUMS)
     differs = " OR ".join(f"sum({column}) <> 0" for column in table.SUMS)
@@ -35,6 +35,6 @@ def compact_counts(session: Session) -> None:
 
 
 def recount(session: Session) -> None:
-    """Count everything again, after rows were written with triggers off. Others' changes wait meanwhile."""
+    """Count everything again, after rows were written with triggers off. Other transactions' changes wait meanwhile."""
     for statement in _RECOUNTS:
         session.execute(statement)

@@ -1,4 +1,4 @@
-"""What people send, checked before it meets the database."""
+"""Checks of user input before it is used in SQL."""
 
 from enum import StrEnum
 from typing import TypeVar
@@ -9,9 +9,9 @@ Word = TypeVar("Word", bound=StrEnum)
 
 
 def plain_text(value: str, *, what: str, limit: int) -> str:
-    """``value`` without white space around it.
+    """``value`` without surrounding white space.
 
-    Raises Invalid where it is longer than ``limit`` characters or holds a NUL, which Postgres cannot store.
+    Raises Invalid if it is longer than ``limit`` characters or contains a NUL, which Postgres cannot store.
     """
     text = value.strip()
     if "\x00" in text:
@@ -22,7 +22,7 @@ def plain_text(value: str, *, what: str, limit: int) -> str:
 
 
 def one_of(value: str, words: type[Word], *, what: str) -> Word:
-    """The member of ``words`` that is written ``value``. Raises Invalid and lists the words."""
+    """The member of ``words`` with this value. Raises Invalid, with the list of words."""
     try:
         return words(value)
     except ValueError as error:
@@ -30,7 +30,7 @@ def one_of(value: str, words: type[Word], *, what: str) -> Word:
 
 
 def price_of(value: str, *, what: str) -> float | None:
-    """An amount of money that a person typed, a comma for a point understood; None where nothing is typed.
+    """An amount of money that a person typed, a decimal comma included; None if nothing was typed.
 
     Raises Invalid for a value that is not a number, negative or not finite.
     """

@@ -15,17 +15,17 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Row]):
-    """Some rows of a list, with the cursors of its neighbours; None where there is no neighbour."""
+    """One page of a list's rows, with the cursors of the adjacent pages; None if there is no such page."""
 
     rows: tuple[Row, ...]
     previous: str | None = None
-    """Give it as ``before`` to get the page before this one."""
+    """Cursor to pass as ``before`` for the previous page."""
     next: str | None = None
-    """Give it as ``after`` to get the page after this one."""
+    """Cursor to pass as ``after`` for the next page."""
 
 
 class HasId(Protocol):
-    """A row of a list by id."""
+    """A row that has an id."""
 
     @property
     def id(self) -> int: ...
@@ -34,7 +34,7 @@ class HasId(Protocol):
 IdRow = TypeVar("IdRow", bound=HasId)
 
 Read: TypeAlias = Callable[[Sequence[ColumnElement[bool]], bool, int], list[IdRow]]
-"""Given conditions, whether the newest come first, and a limit: the rows."""
+"""Function from conditions, a direction (newest first?) and a limit to rows."""
 
 
 def id_page(
@@ -59,7 +59,7 @@ def id_page(
 
 
 def damaged_cursor() -> Invalid:
-    """What to raise for a cursor that no page has handed out."""
+    """The error for a malformed cursor."""
     return Invalid("This page's address is damaged. Start again from the first page of the list.")
 
 

@@ -1,4 +1,4 @@
-"""Settings of the planner for some statements; ADR 0064 lists them and says when each is dropped."""
+"""Planner settings for some statements; ADR 0064 lists them and says when each can be dropped."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,9 +11,9 @@ from app.queries.common.bulk import driver_connection
 
 @contextmanager
 def planned_with(session: Session, settings: Mapping[str, str]) -> Iterator[None]:
-    """Plan the enclosed statements with these settings, which are sent in one round trip."""
+    """Plan the enclosed statements with these settings, sent in one round trip."""
     connection = driver_connection(session)
-    with connection.transaction():  # the settings last as long; sessions that only read have no other
+    with connection.transaction():  # resets at the end; a session that only reads has no other settings
         with connection.pipeline():
             for name, value in settings.items():
                 setting = sql.Identifier(*name.split("."))

@@ -1,7 +1,7 @@
-"""Statements that are compiled once, for the most frequent queries: a neuron's page, and the steps of a run.
+"""Statements compiled once, for the most frequent queries: a neuron's page, and the steps of a run.
 
-They go past the ORM and SQLAlchemy's execution, whose preparations take half of a short query's time; what is raised
-is what those raise. Rows are dataclasses, whose fields have the names of the columns: checked at import.
+They bypass the ORM and SQLAlchemy's execution, whose preparation takes half of a short query's time; errors are raised
+as SQLAlchemy's. Rows are dataclasses whose fields have the names of the columns, which is checked at import.
 """
 
 import re
@@ -25,17 +25,17 @@ Row = TypeVar("Row")
 Values: TypeAlias = Sequence[Any]
 
 NESTED = "__"
-"""Between the name of a field that is a dataclass and the name of one of its own fields."""
+"""Separator between the name of a dataclass field and the name of a field of that dataclass."""
 
 _PARAMETER = re.compile(r"(?<!%)%\((\w+)\)s")
-"""A parameter in a statement's text, as the driver takes it."""
+"""A parameter in a statement's text, in the driver's syntax."""
 
 _DIALECT = make_url("postgresql+psycopg://").get_dialect()()
 
 
 @dataclass(frozen=True, slots=True)
 class BoundSelect(Generic[Row]):
-    """A statement as the driver takes it, with its parameters, and how its rows are read."""
+    """A statement in the driver's syntax, with its parameters and the reader of its rows."""
 
     text: str
     parameters: Mapping[str, object]
@@ -45,9 +45,9 @@ class BoundSelect(Generic[Row]):
 class PreparedSelect(Generic[Row]):
     """A statement that selects columns of plain types, compiled once, and the dataclass that its rows fill.
 
-    The columns have the names of the dataclass's fields, in their order; TypeError where they do not. A field that is
-    a dataclass itself takes the columns ``field__name``, and is None where it may be and its first column is NULL. An
-    enum's member and what has a ``from_json`` are made from the column's value.
+    The columns must have the names of the dataclass's fields, in their order; otherwise TypeError is raised. A field
+    that is itself a dataclass takes the columns ``field__name``; an optional one is None if its first column is NULL.
+    Enum members, and types with a ``from_json``, are built from the column's value.
     """
 
     def __init__(self, row: type[Row], statement: Select[*tuple[Any, ...]] | TextualSelect) -> None:
@@ -61,17 +61,17 @@ class PreparedSelect(Generic[Row]):
         self._read = _reader(row)
 
     def given(self, **parameters: object) -> BoundSelect[Row]:
-        """The statement with its parameters. Raises TypeError where one is missing or unknown."""
+        """The statement with its parameters. Raises TypeError if one is missing or unknown."""
         if parameters.keys() != self._wanted:
             raise TypeError(f"the statement takes {sorted(self._wanted)}, not {sorted(parameters)}")
         return BoundSelect(self._text, {**self._constants, **parameters}, self._read)
 
 
 class PreparedWrite:
-    """A statement that changes rows and returns none, compiled once. The driver takes the values: JSON as ``Jsonb``."""
+    """A statement that changes rows and returns none, compiled once. Values are the driver's: JSON as ``Jsonb``."""
 
     def __init__(self, statement: Insert | TextClause, *, columns: Sequence[str] | None = None) -> None:
-        """``columns``: what an INSERT gives values to; the others take their defaults."""
+        """``columns`` are the columns to which an INSERT gives values; the others get their defaults."""
         if isinstance(statement, Insert):
             statement = statement.inline()  # without RETURNING
         compiled = statement.compile(dialect=_DIALECT, column_keys=columns)
@@ -79,13 +79,13 @@ class PreparedWrite:
         self._wanted = compiled.params.keys()
 
     def checked(self, parameters: Mapping[str, object]) -> Mapping[str, object]:
-        """The parameters. Raises TypeError where one is missing or unknown."""
+        """The parameters. Raises TypeError if one is missing or unknown."""
         if parameters.keys() != self._wanted:
             raise TypeError(f"the statement takes {sorted(self._wanted)}, not {sorted(parameters)}")
         return parameters
 
     def together(self, rows: Sequence[Mapping[str, object]]) -> tuple[str, Mapping[str, object]]:
-        """An INSERT of several rows as one statement, with its parameters: triggers of statements fire once.
+        """An INSERT of several rows as one statement, with its parameters, so that statement triggers fire once.
 
         Raises TypeError as ``checked`` does.
         """
@@ -99,13 +99,13 @@ class PreparedWrite:
 
 @cache
 def _of_rows(text: str, n: int) -> str:
-    """The text of an INSERT of one row, for n rows."""
+    """The text of a one-row INSERT, extended to n rows."""
     head, values, row = text.partition(" VALUES ")
     return f"{head}{values}{', '.join(_renamed(number, row) for number in range(n))}"
 
 
 def column_names(row: type[Any]) -> list[str]:
-    """The names of the columns that fill a dataclass."""
+    """The names of the columns that fill a dataclass, in order."""
     kinds = get_type_hints(row)
     names = []
     for field in fields(row):
@@ -116,19 +116,19 @@ def column_names(row: type[Any]) -> list[str]:
 
 
 def labelled(prefix: str, columns: Mapping[str, Any]) -> list[Any]:
-    """The columns of a field that is a dataclass, by the names of its own fields."""
+    """The columns of a field that is a dataclass, labelled with its field names."""
     return [column.label(f"{prefix}{NESTED}{name}") for name, column in columns.items()]
 
 
 def rows_of(session: Session, bound: BoundSelect[Row]) -> list[Row]:
-    """The rows of a statement, in binary. One round trip."""
+    """The rows of a statement, in binary format. One round trip."""
     with _as_sqlalchemy_raises(session, [bound.text]) as connection:
         values = execute(connection, bound).fetchall()
     return [bound.read(row) for row in values]
 
 
 class PendingRows(Generic[Row]):
-    """The rows of one of several statements, available after the round trip."""
+    """The rows of one of several statements, available after their common round trip."""
 
     def __init__(self, bound: BoundSelect[Row]) -> None:
         self._bound = bound
@@ -140,17 +140,17 @@ class PendingRows(Generic[Row]):
 
 
 class Reads(Protocol):
-    """Accepts SELECT statements whose rows arrive together."""
+    """An object that accepts SELECT statements whose rows arrive together."""
 
     def send(self, bound: BoundSelect[Row], /) -> PendingRows[Row]:
         """Queue a statement; its rows are available once the ``with`` block ends."""
 
 
 class RoundTrip:
-    """Statements that go to the database together, each seeing what those before it have changed."""
+    """Statements sent to the database together; each sees the changes of those before it."""
 
     def __init__(self, connection: psycopg.Connection[Any], sent: list[str]) -> None:
-        """``sent`` receives the text of each statement, for the message of an error."""
+        """``sent`` receives the text of each statement, for error messages."""
         self._connection, self._sent = connection, sent
         self.pending: list[tuple[PendingRows[Any], psycopg.Cursor[Any]]] = []
 
@@ -162,7 +162,7 @@ class RoundTrip:
         return rows
 
     def change(self, write: PreparedWrite, *rows: Mapping[str, object]) -> None:
-        """Send a statement that changes rows; an INSERT for all of the given rows at once."""
+        """Send a statement that changes rows; an INSERT covers all given rows at once."""
         if rows:
             self._sent.append(write.text)
             self._connection.execute(*write.together(rows))
@@ -170,7 +170,7 @@ class RoundTrip:
 
 @contextmanager
 def one_round_trip(session: Session) -> Iterator[RoundTrip]:
-    """Send several statements in one round trip; their rows are there when the block is left."""
+    """Send several statements in one round trip; their rows are available when the block ends."""
     sent: list[str] = []
     with _as_sqlalchemy_raises(session, sent) as connection:
         trip = RoundTrip(connection, sent)
@@ -193,7 +193,7 @@ class OneStatement:
         return rows
 
     def whole(self) -> BoundSelect[Values]:
-        """The statement whose one row has an array of rows for each part."""
+        """The combined statement, whose single row has an array of rows for each part."""
         texts, parameters = list[str](), dict[str, object]()
         for number, (_, part) in enumerate(self.pending):
             texts.append(part.text)
@@ -203,10 +203,10 @@ class OneStatement:
 
 @contextmanager
 def one_statement(session: Session) -> Iterator[OneStatement]:
-    """Read the rows of several statements by a single one; they are there when the block is left.
+    """Read the rows of several statements by a single one; they are available when the block ends.
 
-    All parts see the same moment. It takes half the time of as many statements in a pipeline. Rows are few: a part is
-    one value for the database, which is at most a gigabyte.
+    All parts see the same snapshot, in half the time of as many pipelined statements. For few rows only: the database
+    builds each part as one value, which may have at most a gigabyte.
     """
     asked = OneStatement()
     yield asked
@@ -218,7 +218,7 @@ def one_statement(session: Session) -> Iterator[OneStatement]:
 
 @cache
 def _together(texts: tuple[str, ...]) -> str:
-    """Statements as columns of one: in an anonymous row each value keeps its type."""
+    """The statements as columns of one statement; within anonymous records each value keeps its type."""
     parts = (
         f"ARRAY(SELECT ROW(part.*) FROM ({_renamed(n, text)}) AS part)"  # noqa: S608 - of statements compiled before
         for n, text in enumerate(texts)
@@ -232,19 +232,19 @@ def _renamed(number: int, text: str) -> str:
 
 
 def _own_name(number: int, name: str) -> str:
-    """The name of a part's parameter in the whole statement."""
+    """The unique name of a part's parameter in the combined statement."""
     return f"p{number}_{name}"
 
 
 @contextmanager
 def _as_sqlalchemy_raises(session: Session, sent: Sequence[str]) -> Iterator[psycopg.Connection[Any]]:
-    """The session's connection; errors of the driver become those that SQLAlchemy would raise."""
-    session.flush()  # as ``session.execute`` does: what this transaction has added is among the rows
+    """The session's connection; the driver's errors become those that SQLAlchemy would raise."""
+    session.flush()  # as ``session.execute`` does: the statement must see rows added in this transaction
     connection = driver_connection(session)
     try:
         yield connection
     except psycopg.Error as error:
-        if connection.closed:  # the pool must not get it back as if it were whole
+        if connection.closed:  # the pool must not reuse a broken connection
             session.connection().invalidate(error)
         statement = "; ".join(sent)
         raise DBAPIError.instance(
@@ -253,12 +253,12 @@ def _as_sqlalchemy_raises(session: Session, sent: Sequence[str]) -> Iterator[psy
 
 
 def execute(connection: psycopg.Connection[Any], bound: BoundSelect[Any]) -> psycopg.Cursor[Any]:
-    """Send one statement; in a pipeline the rows come later."""
+    """Send one statement; in a pipeline its rows arrive later."""
     return connection.execute(bound.text, bound.parameters, binary=True)
 
 
 def _reader(row: type[Row]) -> Callable[[Values], Row]:
-    """What makes a row of a statement's values."""
+    """The function that builds a row from a statement's values."""
     kinds = get_type_hints(row)
     makers = [_maker(kinds[field.name]) for field in fields(row)]  # type: ignore[arg-type]  # any dataclass
     if all(maker is None for maker in makers):
@@ -274,7 +274,7 @@ def _reader(row: type[Row]) -> Callable[[Values], Row]:
 
 
 def _maker(annotation: Any) -> Callable[[Values], Any] | None:
-    """What makes a field of its columns' values; None for a value that is taken as it is."""
+    """The function that builds a field from its columns' values; None for a value that is used unchanged."""
     kind = _without_none(annotation)
     if _is_nested(kind):
         make = _reader(kind)

@@ -1,8 +1,8 @@
-"""The version of what pages show: a number that every stored change raises.
+"""The version of the data that pages show: a number that every stored change increases.
 
-A page that was made at a version is still right while the version is the same. Triggers count the statements that
-change a table which pages show (``note_change`` in the migration). Whoever reads the version before what a page shows
-can never take an older page for a newer version: a change that comes between the two makes the page newer, not older.
+A page made at a version is valid as long as the version is the same. Triggers count the statements that change a table
+which pages show (``note_change`` in the migration). A caller must read the version before the page's data: a change in
+between then makes the data newer than the version, never older.
 """
 
 from sqlalchemy import text
@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 CONTENT_VERSION = "SELECT coalesce(sum(n), 0)::bigint FROM content_change"
 _CONTENT_VERSION = text(CONTENT_VERSION)
-# In one statement, so that the sum never changes. A row that a new process of the same number changes is left to it.
+# One statement, so that the sum never changes. A row that a new process with the same number is changing is skipped.
 _COMPACT = text("""
     WITH ended AS (
         SELECT process FROM content_change
@@ -24,12 +24,12 @@ _COMPACT = text("""
 
 
 def content_version(session: Session) -> int:
-    """The version of all that pages show. One query over a row per process of the database."""
+    """The version of all data that pages show. One query over a row per database process."""
     return int(session.scalars(_CONTENT_VERSION).one())
 
 
 def compact_versions(session: Session) -> None:
-    """Add up the changes of database processes that have ended. The version stays the same."""
+    """Add up the counts of database processes that have ended. The version stays the same."""
     session.execute(_COMPACT)
 
 

@@ -1,1 +1,1 @@
-"""Doubts about explanations: the facts they follow from, how they are kept, how they are counted."""
+"""Doubts about explanations: the facts behind them, storing, counting."""

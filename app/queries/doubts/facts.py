@@ -1,4 +1,4 @@
-"""What doubts about a neuron's explanations follow from, read for several neurons of one subject at a time."""
+"""The facts from which doubts about explanations follow, read for several neurons of one subject at a time."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -47,7 +47,7 @@ from app.queries.doubts.scored import DoubtedScore, DoubtedText, score_facts
 from app.queries.explanations.checked import ITS_CHECK
 
 LEAST_TWINS = 20
-"""Scored neurons of a null twin's layer, below which nothing is compared with them: one alone would be 5 %."""
+"""Least scored neurons in a null twin's layer for a comparison: with fewer, one neuron alone would be over 5 %."""
 
 TwinScores: TypeAlias = Mapping[tuple[int, str, str | None], Float64s]
 """The scores of a null twin's neurons by layer, scorer and simulator, ascending."""
@@ -55,7 +55,7 @@ TwinScores: TypeAlias = Mapping[tuple[int, str, str | None], Float64s]
 
 @dataclass(frozen=True, slots=True)
 class DoubtedNeuron:
-    """A neuron, with the keys of its subject's facts."""
+    """A neuron with the keys of its subject's facts."""
 
     id: int
     subject_id: int
@@ -64,12 +64,12 @@ class DoubtedNeuron:
     collection_id: int | None
     corpus_id: int | None
     twin_id: int | None
-    """The subject's null twin."""
+    """The id of the subject's null twin."""
 
 
 @dataclass(frozen=True, slots=True)
 class DoubtedExplanation:
-    """An explanation with all that doubts about it follow from."""
+    """An explanation with all facts from which doubts about it follow."""
 
     id: int
     neuron: DoubtedNeuron
@@ -77,7 +77,7 @@ class DoubtedExplanation:
 
     @property
     def is_current(self) -> bool:
-        """Whether it is the one that is shown first for its neuron."""
+        """Whether the explanation is shown first for its neuron."""
         return self.id == self.neuron.current_explanation_id
 
 
@@ -123,7 +123,7 @@ class _Twins:
 _IDS = any_(bindparam("neuron_ids", type_=ARRAY(BigInteger)))
 _TWIN = aliased(Subject)
 
-# Statements are built once: building them costs more than running them.
+# Built once at import: building these statements takes longer than executing them.
 _NEURONS = PreparedSelect(
     DoubtedNeuron,
     select(
@@ -234,7 +234,7 @@ _TWINS = PreparedSelect(
         func.array_agg(_PEERS.c.score).label("scores"),
     ).group_by(_PEERS.c.layer, _PEERS.c.scorer, _PEERS.c.simulator),
 )
-# Of a text that thousands share it is enough to know that: counting them all would cost more than the run itself.
+# Counting stops at a bound: counting a text that thousands share would take longer than the run itself.
 _SHARING = PreparedSelect(
     _Sharing,
     sql("""
@@ -264,7 +264,7 @@ _SHARING = PreparedSelect(
 
 
 def doubted_explanations(session: Session, *, neuron_ids: Sequence[int]) -> list[DoubtedExplanation]:
-    """Every explanation of some neurons of one subject, with its facts. Three round trips, whatever their number."""
+    """Every explanation of some neurons of one subject, with its facts. Three round trips for any number of neurons."""
     neurons = {row.id: row for row in rows_of(session, _NEURONS.given(neuron_ids=list(neuron_ids)))}
     if not neurons:
         return []
@@ -310,9 +310,9 @@ def _twin_share(
 ) -> float | None:
     """The chance that a method scores as high on a neuron without meaning: (n_at_least + 1) / (n + 1).
 
-    ``n`` neurons of the twin's layer are scored like it, ``n_at_least`` of them as high or higher; None for too few.
-    One is added on both sides, so that no finite control proves a chance of 0. Source: Phipson and Smyth,
-    "Permutation p-values should never be zero" (2010).
+    ``n`` neurons of the twin's layer have a score of the same kind and simulator, ``n_at_least`` of them as high or
+    higher; None if ``n`` is too small. One is added on both sides, so that no finite control proves a chance of 0.
+    Source: Phipson and Smyth, "Permutation p-values should never be zero" (2010).
     """
     peers = scores.get((layer, kind.name_of_score.scorer, simulator))
     if peers is None or len(peers) < LEAST_TWINS:

@@ -1,4 +1,4 @@
-"""From the stored scores of an explanation to the facts that doubts follow from."""
+"""Conversion of an explanation's stored scores to the facts from which doubts follow."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ _RECOMPUTED = ScoreName(RECOMPUTED, SCORE_2023.sample)
 
 @dataclass(frozen=True, slots=True)
 class DoubtedText:
-    """An explanation as the rules need it."""
+    """The fields of an explanation that the rules need."""
 
     id: int
     neuron_id: int
@@ -27,7 +27,7 @@ class DoubtedText:
     is_imported: bool
 
     def repeats(self, other: "DoubtedText") -> bool:
-        """Whether both are the same candidate of two runs of a method on one collection."""
+        """Whether both explanations are the same candidate of two runs of a method on one collection."""
         return self.method_id is not None and (self.method_id, self.collection_id, self.rank) == (
             other.method_id,
             other.collection_id,
@@ -37,7 +37,7 @@ class DoubtedText:
 
 @dataclass(frozen=True, slots=True)
 class DoubtedScore:
-    """A score as the rules need it."""
+    """The fields of a score that the rules need."""
 
     explanation_id: int
     scorer: str
@@ -55,12 +55,12 @@ class DoubtedScore:
     shuffled_baseline: float | None
     chance: float | None
     precision: float | None
-    """The precision of an executed explanation; ``recall`` is of the same one."""
+    """The precision of an executed explanation; ``recall`` is its recall."""
     recall: float | None
 
     @property
     def measure(self) -> Measure | None:
-        """The score's value with its interval; None where it is undefined."""
+        """The score's value with its interval; None if it is undefined."""
         if self.value is None:
             return None
         if self.interval_low is None or self.interval_high is None:
@@ -69,7 +69,7 @@ class DoubtedScore:
 
 
 TwinShare = Callable[[float, HeadlineKind, str | None], float | None]
-"""From a score, its kind and its simulator to the share of the null twin's layer that scores as high."""
+"""Function from a score, its kind and its simulator to the share of the null twin's layer that scores as high."""
 
 
 def score_facts(
@@ -78,7 +78,7 @@ def score_facts(
     scores_of: Mapping[int, Sequence[DoubtedScore]],
     twin_share: TwinShare,
 ) -> ScoreFacts:
-    """The facts of one explanation. ``texts`` are all of its neuron's, ``scores_of`` theirs, in stored order."""
+    """The facts of one explanation. ``texts`` are its neuron's; ``scores_of`` has each one's scores in stored order."""
     own = scores_of.get(text.id, ())
     headline = _headline(text, own)
     neighbours = _newest(own, lambda score: score.scorer == NEIGHBOURS.name)
@@ -132,7 +132,7 @@ def _repeated(
     scores_of: Mapping[int, Sequence[DoubtedScore]],
     headline: Headline[DoubtedScore],
 ) -> tuple[float, ...]:
-    """Scores of the headline's kind, simulator and collection: of this text, and of the method's repetitions."""
+    """Scores of the headline's kind, simulator and collection, by this text and by repeated runs of its method."""
     shown, name = headline.score, headline.kind.name_of_score
 
     def is_like_it(score: DoubtedScore) -> bool:
@@ -149,7 +149,7 @@ def _repeated(
 
 
 def _stated(text: DoubtedText, scores: Sequence[DoubtedScore], name: ScoreName) -> float | None:
-    """The score of this name that an imported text came with."""
+    """The score of this name that was imported together with the text."""
     if not text.is_imported:
         return None
     first = next((score for score in scores if name.names(score) and score.run_id is None), None)
@@ -157,7 +157,7 @@ def _stated(text: DoubtedText, scores: Sequence[DoubtedScore], name: ScoreName) 
 
 
 def _imported(text: DoubtedText, scores: Sequence[DoubtedScore], computed: DoubtedScore | None) -> float | None:
-    """The 2023 score that an imported text came with, where another one was computed since."""
+    """The 2023 score that was imported with the text, if another one was computed since."""
     if not text.is_imported or computed is None or computed.run_id is None:
         return None
     first = next((score for score in scores if SCORE_2023.names(score) and score.run_id is None), None)

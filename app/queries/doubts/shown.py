@@ -31,7 +31,7 @@ _COLUMNS = (
     ExplanationDoubt.high,
 )
 DOUBTS = PreparedSelect(DoubtRow, select(*_COLUMNS).where(ExplanationDoubt.neuron_id == bindparam("neuron_id")))
-"""Of all explanations of a neuron."""
+"""The doubts about all explanations of a neuron."""
 OF_EXPLANATIONS = PreparedSelect(
     DoubtRow,
     select(*_COLUMNS).where(
@@ -41,7 +41,7 @@ OF_EXPLANATIONS = PreparedSelect(
 
 
 def doubts_by_explanation(rows: Iterable[DoubtRow]) -> Mapping[int, tuple[RaisedDoubt, ...]]:
-    """The doubts about each explanation, in the order of ``Doubt``; nothing for one without doubts."""
+    """The doubts about each explanation, in the order of ``Doubt``; explanations without doubts are absent."""
     found = defaultdict[int, dict[Doubt, RaisedDoubt]](dict)
     for row in rows:
         interval = None if row.low is None or row.high is None else (row.low, row.high)
@@ -51,7 +51,7 @@ def doubts_by_explanation(rows: Iterable[DoubtRow]) -> Mapping[int, tuple[Raised
 
 @dataclass(frozen=True, slots=True)
 class DoubtCount:
-    """How many neurons of a subject have a doubt about the explanation that is shown first."""
+    """The number of neurons of a subject with a doubt about the explanation that is shown first."""
 
     doubt: Doubt
     number: int
@@ -70,7 +70,7 @@ _GROUPS, _TOTAL = (DoubtedCount.subject_id, DoubtedCount.doubt), func.sum(Doubte
 DOUBT_SUMS = PreparedSelect(
     DoubtsOfSubject, select(*_GROUPS, _TOTAL.label("number")).group_by(*_GROUPS).having(_TOTAL > 0)
 )
-"""From kept sums."""
+"""Counts of doubts of every subject, from stored sums."""
 
 
 def doubts_by_subject(rows: Iterable[DoubtsOfSubject]) -> Mapping[int, tuple[DoubtCount, ...]]:

@@ -1,4 +1,4 @@
-"""Doubts are derived: applied again, the rules replace what they found before."""
+"""Storage of doubts, which are derived: applying the rules again replaces the stored ones."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -54,8 +54,8 @@ _COUNTED = PreparedWrite(
 def refresh_doubts(session: Session, *, neuron_ids: Sequence[int]) -> None:
     """Apply the rules again to every explanation of some neurons of one subject.
 
-    To be called after explanations, scores or checks of these neurons were stored, in their transaction, with the
-    neurons locked. Doubts about other neurons that share a text with them are not looked at: ``refresh_subject`` does.
+    Must be called after explanations, scores or checks of these neurons were stored, in the same transaction and with
+    the neurons locked. Doubts about other neurons that share a text with these are only updated by ``refresh_subject``.
     """
     rows: list[dict[str, Any]] = [
         {
@@ -86,9 +86,9 @@ _COLUMNS = ("explanation_ids", "doubts", "figures", "lows", "highs", "subject_id
 
 
 def refresh_subject(sessions: Sessions, *, slug: str) -> int:
-    """Apply the rules again to all explanations of a subject and, of a null twin, of the subject it is a control of.
+    """Apply the rules again to all explanations of a subject, or of a null twin and the subject that it controls.
 
-    In transactions of ``AT_ONCE`` neurons each; returns the number of neurons. Harmless to repeat. Raises NotFound.
+    Runs in transactions of ``AT_ONCE`` neurons each; returns the number of neurons. May be repeated. Raises NotFound.
     """
     with transaction(sessions) as session:
         subject_ids = _subject_and_original(session, slug)
@@ -114,7 +114,7 @@ def _subject_and_original(session: Session, slug: str) -> list[int]:
 
 
 def _next_explained(session: Session, subject_id: int, after: int) -> list[int]:
-    """The next explained neurons by id, locked as every other write about them locks them."""
+    """The next explained neurons by id, locked like every other write to them does."""
     statement = (
         select(Neuron.id)
         .where(Neuron.subject_id == subject_id, Neuron.id > after, exists().where(Explanation.neuron_id == Neuron.id))

@@ -1,4 +1,4 @@
-"""The embedding of a search, and how far a subject's explanations are embedded."""
+"""The embedding of a search, and how many of a subject's explanations are embedded."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from app.models.embeddings import EXPLANATION_EMBEDDINGS, EmbeddingModel, QueryE
 
 @dataclass(frozen=True, slots=True)
 class Nearness:
-    """What explanations are compared with: the embedding of a text by a model, scaled to length 1."""
+    """The vector with which explanations are compared: the embedding of a text by a model, scaled to length 1."""
 
     model_id: int
     vector: tuple[float, ...]
@@ -27,7 +27,7 @@ class Nearness:
 
 
 def nearness(session: Session, *, source: EmbeddingSource, text: str) -> Nearness | None:
-    """What to compare explanations with; None where the text has not been embedded by the model in use. One query."""
+    """The vector to compare explanations with; None if the model in use has not embedded the text. One query."""
     row = session.execute(
         select(QueryEmbedding.model_id, QueryEmbedding.embedding).where(
             QueryEmbedding.model_id == _model_in_use(source), QueryEmbedding.digest == text_digest(text)
@@ -53,17 +53,17 @@ def _model_in_use(source: EmbeddingSource) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class QueryTask:
-    """What became of the task that embeds a search."""
+    """The state of the task that embeds a search."""
 
     id: int
     status: WorkStatus
     error: str | None
     age_seconds: float
-    """Seconds since it was queued."""
+    """Seconds since the task was queued."""
 
 
 def query_task(session: Session, *, task_id: int, source: EmbeddingSource, text: str) -> QueryTask | None:
-    """The task of this id; None where it embeds another text or by another model. One query."""
+    """The task of this id; None if it embeds another text or uses another model. One query."""
     row = session.execute(
         select(Task, func.extract("epoch", func.clock_timestamp() - Task.queued_at))
         .where(Task.id == task_id, Task.kind == QUERY_EMBEDDING.name)
@@ -77,7 +77,7 @@ def query_task(session: Session, *, task_id: int, source: EmbeddingSource, text:
 
 @dataclass(frozen=True, slots=True)
 class SubjectEmbeddings:
-    """How many of a subject's explanations the model in use has embedded, and its newest task."""
+    """The number of a subject's explanations that the model in use has embedded, and its newest task."""
 
     subject_id: int
     slug: str
@@ -103,7 +103,7 @@ class SubjectEmbeddings:
 def subject_embeddings(
     session: Session, *, model: EmbeddingModel | None, source: EmbeddingSource
 ) -> tuple[SubjectEmbeddings, ...]:
-    """Every subject but null twins, the newest first, with what the model has embedded. Two queries."""
+    """Every subject except null twins, newest first, with the number that the model has embedded. Two queries."""
     newest = (
         select(Task.subject_id, func.max(Task.id).label("task_id"))
         .where(Task.kind == EMBEDDING.name, Task.parameters["source"].as_string() == source.key)

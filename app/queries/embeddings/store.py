@@ -1,4 +1,4 @@
-"""Embeddings as they are made: what is missing, what is known already, what is stored."""
+"""Storage of embeddings: missing ones, known ones, new ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,16 +40,16 @@ class EmbeddedText:
 
 
 def model_of(session: Session, *, source: EmbeddingSource, digest: str) -> EmbeddingModel | None:
-    """The model of this digest; None where it has made no embedding yet."""
+    """The model with this digest; None if it has made no embedding yet."""
     return session.scalar(
         select(EmbeddingModel).where(EmbeddingModel.source == source.key, EmbeddingModel.digest == digest)
     )
 
 
 def choose_model(session: Session, *, source: EmbeddingSource, digest: str, dimensions: int) -> EmbeddingModel:
-    """Let the embeddings of this model be the ones that searches use. Needs the table of embeddings.
+    """Make this model the one whose embeddings searches use. The table of embeddings must exist.
 
-    Raises Conflict where its earlier embeddings have other dimensions.
+    Raises Conflict if the model's earlier embeddings have another number of dimensions.
     """
     values = {"source": source.key, "digest": digest, "label": source.label, "dimensions": dimensions}
     session.execute(pg_insert(EmbeddingModel).values(values).on_conflict_do_nothing())
@@ -73,7 +73,7 @@ def choose_model(session: Session, *, source: EmbeddingSource, digest: str, dime
 
 
 def newest_explanation_id(session: Session) -> int:
-    """The highest id of an explanation; 0 without any."""
+    """The highest id of an explanation; 0 if there is none."""
     return session.scalar(select(func.max(Explanation.id))) or 0
 
 
@@ -82,7 +82,7 @@ def missing_texts(
 ) -> list[MissingText]:
     """Up to ``size`` explanations of a subject, of ids above ``after``, that have no embedding by the model.
 
-    None is a model that has made none yet.
+    ``model_id`` is None for a model that has made no embedding yet.
     """
     rows = session.execute(
         _missing(subject_id, model_id)
@@ -100,7 +100,7 @@ def count_missing(session: Session, *, subject_id: int, model_id: int | None) ->
 
 
 def has_missing(session: Session, *, subject_id: int, model_id: int, above: int) -> bool:
-    """Whether an explanation of an id above this one has no embedding by the model."""
+    """Whether an explanation with an id above ``above`` has no embedding by the model."""
     some = _missing(subject_id, model_id).add_columns(literal(1)).where(Explanation.id > above).limit(1)
     return session.scalar(some) is not None
 
@@ -117,7 +117,7 @@ def _missing(subject_id: int, model_id: int | None) -> Select[()]:
 def copy_known(
     session: Session, *, model_id: int, subject_id: int, texts: Sequence[tuple[MissingText, bytes]]
 ) -> set[int]:
-    """Copy the embeddings of texts whose digests the model has embedded already; returns their explanations' ids."""
+    """Copy the embeddings of texts that the model has already embedded elsewhere; returns their explanations' ids."""
     wanted = (
         func.unnest(
             literal([text.explanation_id for text, _ in texts], ARRAY(BigInteger)),
@@ -148,7 +148,7 @@ def copy_known(
 
 
 def store_embeddings(session: Session, *, model_id: int, subject_id: int, rows: Sequence[EmbeddedText]) -> None:
-    """Store embeddings of one model. What is stored already stays."""
+    """Store embeddings of one model. Embeddings that are already stored stay unchanged."""
     values = [
         {
             "model_id": model_id,
@@ -165,12 +165,12 @@ def store_embeddings(session: Session, *, model_id: int, subject_id: int, rows: 
 
 
 def store_query(session: Session, *, model_id: int, digest: bytes, embedding: Float32s) -> None:
-    """Store the embedding of a text that is searched for, float32 [dimensions]."""
+    """Store the embedding of a searched text, float32 [dimensions]."""
     row = {"model_id": model_id, "digest": digest, "embedding": embedding.tolist()}
     session.execute(pg_insert(QueryEmbedding).values(row).on_conflict_do_nothing())
 
 
 def delete_old_queries(session: Session) -> None:
-    """Delete embeddings of searches that were made long ago: a search that is repeated has its embedding made again."""
+    """Delete embeddings of old searches. A repeated search is embedded again."""
     too_old = QueryEmbedding.created_at < func.now() - timedelta(days=KEEP_QUERIES_DAYS)
     session.execute(delete(QueryEmbedding).where(too_old))

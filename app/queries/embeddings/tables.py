@@ -1,4 +1,4 @@
-"""The table of embeddings and its indexes, made where pgvector can be had."""
+"""The table of embeddings and its indexes, created only in a database that has pgvector."""
 
 import re
 
@@ -11,8 +11,8 @@ from app.models.embeddings import EXPLANATION_EMBEDDINGS
 from app.queries.common.versions import note_changes_of
 
 OLDEST_VERSION = (0, 8)
-"""Of pgvector: the first whose indexed searches go on until enough rows pass the other conditions."""
-_LOCK = 0x4E45  # two workers that start at once make the table one after the other
+"""The oldest usable version of pgvector: its index scans continue until enough rows pass the other conditions."""
+_LOCK = 0x4E45  # advisory lock: two workers that start at once must not both create the table
 _AVAILABLE = text("""
     SELECT coalesce(installed.extversion, offered.default_version) AS version, installed.oid IS NOT NULL AS is_installed
     FROM (SELECT 'vector' AS name) AS wanted
@@ -22,9 +22,9 @@ _AVAILABLE = text("""
 
 
 def make_embedding_table(session: Session) -> None:
-    """Make the extension ``vector`` and the table of embeddings, where they are missing.
+    """Create the extension ``vector`` and the table of embeddings if they are missing.
 
-    Raises Unavailable, which says what to do, where the database has no usable pgvector; everything else works there.
+    Raises Unavailable, which says what to do, if the database has no usable pgvector; everything else works without it.
     """
     if has_embedding_table(session):
         return
@@ -48,12 +48,12 @@ def make_embedding_table(session: Session) -> None:
 
 
 def has_embedding_table(session: Session) -> bool:
-    """Whether the table of embeddings is there."""
+    """Whether the table of embeddings exists."""
     return session.scalar(text(f"SELECT to_regclass('{EXPLANATION_EMBEDDINGS.name}')")) is not None
 
 
 def index_embeddings(session: Session, *, model_id: int, dimensions: int) -> None:
-    """Make the index of one model's embeddings by cosine distance, unless it is there: while they are few."""
+    """Create the cosine-distance index of one model's embeddings if it is missing; quick while they are few."""
     session.execute(
         text(
             f"CREATE INDEX IF NOT EXISTS ix_explanation_embedding_nearest_{model_id:d} ON {EXPLANATION_EMBEDDINGS.name}"
@@ -63,7 +63,7 @@ def index_embeddings(session: Session, *, model_id: int, dimensions: int) -> Non
 
 
 def version_of(text: str) -> tuple[int, int]:
-    """The first two numbers of a version; zeros where there are none."""
+    """The first two numbers of a version; zeros if there are none."""
     numbers = [int(digits) for digits in re.findall(r"\d+", text)]
     return (*numbers, 0, 0)[:2]  # type: ignore[return-value]  # two of at least two
 

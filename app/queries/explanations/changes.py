@@ -1,4 +1,4 @@
-"""What runs have changed, by the rules of ``app.domain.changes`` and stored, so that lists are sorted by it."""
+"""The changes made by runs, by the rules of ``app.domain.changes``; stored, so that lists can be sorted by them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from app.queries.common.prepared import PreparedSelect
 
 @dataclass(frozen=True, slots=True)
 class EndedRun:
-    """A run that succeeded, with the explanations that spoke for its neuron before it and that it has made."""
+    """A successful run, with the neuron's explanation before it and the explanation that it made."""
 
     id: int
     batch_id: int
@@ -46,7 +46,7 @@ ENDED_RUNS = PreparedSelect(
         Run.status == literal_column(repr(str(WorkStatus.SUCCEEDED))),
     ),
 )
-"""The runs of some neurons that have succeeded."""
+"""The successful runs of some neurons."""
 
 _STORE = sql("""
     INSERT INTO run_change (run_id, batch_id, explanation_id, is_copy, change, scorer, before, after, difference,
@@ -70,9 +70,9 @@ def store_changes(
     texts: Mapping[int, ScoredText],
     current: Mapping[int, int | None],
 ) -> None:
-    """Store what each run has changed. ``texts`` are by id, ``current`` the explanations shown first by neuron.
+    """Store each run's change. ``texts`` maps ids to explanations, ``current`` neurons to the explanation shown first.
 
-    To be called with the neurons locked: the rows of their runs are changed by nobody else then.
+    The neurons must be locked, so that no other transaction changes the rows of their runs.
     """
     rows = [_row(run, texts, current) for run in runs if run.explanation_id in texts]
     if rows:
@@ -82,7 +82,7 @@ def store_changes(
 def _row(run: EndedRun, texts: Mapping[int, ScoredText], current: Mapping[int, int | None]) -> dict[str, Any]:
     before = None if run.before_id is None else texts.get(run.before_id)
     after = texts[run.explanation_id or 0]
-    # Whether or not it speaks for its neuron, what was given again is what was there before.
+    # A repeated text is the same as before, whether or not it represents its neuron.
     found = compared(after if run.is_copy else before, after)
     return {
         "run_id": run.id,
@@ -99,7 +99,7 @@ def _row(run: EndedRun, texts: Mapping[int, ScoredText], current: Mapping[int, i
 
 
 def note_copy(session: Session, *, run_id: int, batch_id: int, explanation_id: int) -> None:
-    """Record that a run has given the text of an explanation again. ``store_changes`` fills in what that changed."""
+    """Record that a run gave an existing explanation's text again. ``store_changes`` fills in the change."""
     session.add(
         RunChange(
             run_id=run_id,
@@ -110,4 +110,4 @@ def note_copy(session: Session, *, run_id: int, batch_id: int, explanation_id: i
             is_current=False,
         )
     )
-    session.flush()  # what the run has changed is derived from the row
+    session.flush()  # the change is derived from this row

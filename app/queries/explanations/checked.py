@@ -1,4 +1,4 @@
-"""The check that an executed score comes from: its precision and recall stand beside the score."""
+"""The check behind an executed score; its precision and recall are shown beside the score."""
 
 from sqlalchemy import and_
 
@@ -10,4 +10,4 @@ ITS_CHECK = and_(
     CorpusCheck.explanation_id == Score.explanation_id,
     CorpusCheck.collection_id == Score.collection_id,
 )
-"""Joins ``CorpusCheck`` to ``Score``, outer: other scores have none."""
+"""Outer join of ``CorpusCheck`` to ``Score``: scores that were not executed have no check."""

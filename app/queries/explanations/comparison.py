@@ -1,4 +1,4 @@
-"""Explanations of one neuron side by side: which ones."""
+"""The choice of a neuron's explanations for side-by-side comparison."""
 
 from collections.abc import Sequence
 
@@ -9,9 +9,9 @@ from app.queries.neurons.claims import ExplanationRow
 
 
 def chosen_explanations(explanations: Sequence[ExplanationRow], wanted: Sequence[int]) -> tuple[ExplanationRow, ...]:
-    """The wanted explanations in the order wanted; without a choice the newest by different authors, then the newest.
+    """The wanted explanations, in the order wanted. Without a choice: the newest by different authors, then the newest.
 
-    Of a run only the candidate that represents it is chosen by default.
+    By default only the candidate that represents its run is chosen.
 
     ``explanations`` are a neuron's, the newest first. Raises NotFound for an explanation that is not among them,
     Invalid for more than ``MOST_SIDE_BY_SIDE``.
@@ -33,6 +33,6 @@ def _newest(explanations: Sequence[ExplanationRow]) -> tuple[ExplanationRow, ...
     for explanation in explanations:
         by_author.setdefault((explanation.author_kind, explanation.author), explanation)
     chosen = list(by_author.values())[:MOST_SIDE_BY_SIDE]
-    if len(chosen) < 2:  # one author alone is compared with itself: how the text has drifted
+    if len(chosen) < 2:  # a single author is compared with its own earlier texts
         chosen = list(explanations[:2])
     return tuple(sorted(chosen, key=lambda explanation: explanation.id))

@@ -23,7 +23,7 @@ from app.queries.explanations.judged import ITEMS_OF_EXPLANATIONS, ItemOfExplana
 
 @dataclass(frozen=True, slots=True)
 class FiguresRow:
-    """A score as the rules need it."""
+    """The fields of a score that the rules need."""
 
     id: int
     explanation_id: int
@@ -39,11 +39,11 @@ class FiguresRow:
     precision: float | None
     recall: float | None
     is_of_method: bool
-    """Whether a method has made the explanation."""
+    """Whether the explanation was made by a method."""
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """95 %."""
+        """The score's 95 % interval."""
         if self.interval_low is None or self.interval_high is None:
             return None
         return self.interval_low, self.interval_high
@@ -51,17 +51,17 @@ class FiguresRow:
 
 @dataclass(frozen=True, slots=True)
 class ShownStanding:
-    """What a list shows of an explanation: headline, 2023 score, and the conclusion from both and the doubts."""
+    """An explanation's headline, 2023 score, and the verdict line that follows from these and the doubts."""
 
     headline: Headline[FiguresRow] | None
     score_2023: FiguresRow | None
     line: VerdictLine
     state: ExplanationState | None
-    """What reviewers have made of it; None where nobody has flagged or judged it."""
+    """The explanation's state in review; None if nobody has flagged or judged it."""
 
 
 def figures_rows() -> Select[*tuple[Any, ...]]:
-    """All scores that headlines are made of, in stored order; to be restricted to some explanations."""
+    """Query of all scores that headlines are made of, in stored order; the caller restricts it to some explanations."""
     return (
         select(
             Score.id,
@@ -115,7 +115,7 @@ class PendingStandings:
 
 
 def send_standings(trip: Reads, explanation_ids: Iterable[int]) -> PendingStandings:
-    """Ask for the standings of these explanations within a round trip."""
+    """Queue the query of these explanations' standings within a round trip."""
     wanted = sorted(set(explanation_ids))
     return PendingStandings(
         wanted,
@@ -133,7 +133,7 @@ def standings_of(session: Session, *, explanation_ids: Iterable[int]) -> Mapping
 
 
 def headline_and_2023(scores: Sequence[FiguresRow]) -> tuple[Headline[FiguresRow] | None, FiguresRow | None]:
-    """The headline and the 2023 score of the explanation that all these scores are of."""
+    """The headline and the 2023 score of one explanation, from all its scores."""
     made_by_method = any(score.is_of_method for score in scores)
     return (
         headline_of(scores, made_by_method=made_by_method),

@@ -1,4 +1,4 @@
-"""What reviewers have made of explanations, as far as that may be shown."""
+"""Reviewers' verdicts on explanations, as far as they may be shown."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -27,10 +27,10 @@ class ItemOfExplanation:
 
 
 def shown_items() -> Select[*tuple[Any, ...]]:
-    """Items whose verdicts may be shown, the oldest first; to be restricted to some explanations.
+    """Query of items whose verdicts may be shown, oldest first; the caller restricts it to some explanations.
 
-    They are of flags, and of campaigns that have ended: before that they would undo the blinding. What an ended
-    campaign has not judged says nothing.
+    These are the items of flags and of ended campaigns: earlier, showing verdicts would undo the blinding. Items that
+    an ended campaign has not judged are left out.
     """
     return (
         select(
@@ -48,7 +48,7 @@ def shown_items() -> Select[*tuple[Any, ...]]:
 
 
 def disputed_explanations() -> Select[int]:
-    """The ids of explanations on which required verdicts disagreed, settled since or not, where that may be shown."""
+    """Ids of explanations on which required verdicts disagreed, even if settled since, where that may be shown."""
     disagreed = exists().where(
         ReviewSlot.item_id == ReviewItem.id,
         sql(is_one_of("review_slot.kind", (SlotKind.FURTHER, SlotKind.ADJUDICATION))),
@@ -69,7 +69,7 @@ def _may_be_shown() -> ColumnElement[bool]:
 
 @dataclass(frozen=True, slots=True)
 class DisputedOfSubject:
-    """How many neurons of a subject show an explanation that is or was disputed."""
+    """The number of a subject's neurons whose shown explanation is or was disputed."""
 
     subject_id: int
     n: int
@@ -89,7 +89,7 @@ ITEMS_OF_EXPLANATIONS = PreparedSelect(
 
 
 def states_by_explanation(items: Iterable[ItemOfExplanation]) -> Mapping[int, ExplanationState | None]:
-    """The state of each explanation that has items. What reviewers were never asked about is not in it."""
+    """The state of each explanation that has items; explanations that no reviewer was asked about are absent."""
     own: dict[int, list[ItemOfExplanation]] = defaultdict(list)
     for item in items:
         own[item.explanation_id].append(item)

@@ -1,4 +1,4 @@
-"""One explanation with all that produced it, and single calls to language models."""
+"""One explanation with everything needed to reproduce it, and single calls to language models."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ SHOWN_RUNS = 20
 
 @dataclass(frozen=True, slots=True)
 class CallRow:
-    """One attempt to ask a language model, without its messages."""
+    """One attempt to call a language model, without its messages."""
 
     id: int
     step: str
@@ -35,14 +35,14 @@ class CallRow:
     tokens_cached: int | None
     tokens_out: int | None
     is_estimated: bool
-    """Whether tokens and price are our estimate, because the endpoint reported no token counts."""
+    """Whether tokens and price are estimated by this program, since the endpoint reported no token counts."""
     price: float | None
     latency_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class CallShown:
-    """One attempt, whole: as it went over the wire and came back."""
+    """One attempt to call a language model, with the messages as sent and received."""
 
     row: CallRow
     run_id: int | None
@@ -52,22 +52,22 @@ class CallShown:
     parser_version: str | None
     created_at: datetime
     base_url: str | None
-    """Of the provider as it is today; None where it has been removed or runs on a worker."""
+    """The provider's present base URL; None if the provider was removed or runs on a worker."""
     key_variable: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class RunOfExplanation:
-    """A run that scored this explanation, or one of its method that is still to end."""
+    """A run that scored this explanation, or a run of its method that has not ended."""
 
     id: int
     method: str
     status: str
     error: str | None
     is_scoring: bool
-    """Whether it scores this very text; if not it explains the neuron anew."""
+    """Whether the run scores this very text; otherwise it explains the neuron again."""
     provenance: dict[str, Any] | None
-    """What the scores came from."""
+    """Provenance of the scores."""
 
     @property
     def is_active(self) -> bool:
@@ -77,7 +77,7 @@ class RunOfExplanation:
 
 @dataclass(frozen=True, slots=True)
 class ExplanationShown:
-    """An explanation, its neuron, its runs, and the calls of the run that its scores came from."""
+    """An explanation with its neuron, its runs, and the calls of the run that produced its scores."""
 
     row: ExplanationRow
     subject_id: int
@@ -90,14 +90,14 @@ class ExplanationShown:
     method_id: int | None
     runs: tuple[RunOfExplanation, ...]
     replays: tuple[ExplanationRow, ...]
-    """What other runs of the same method found for the neuron, the newest first."""
+    """The results of other runs of the same method on the neuron, newest first."""
     calls: tuple[CallRow, ...]
     elsewhere: Judgements
-    """What people at other sites have said of it, as a file brought it."""
+    """Judgements by people at other sites, from an imported file."""
 
     @property
     def is_replaying(self) -> bool:
-        """Whether a run of its method explains the neuron anew right now."""
+        """Whether a run of its method is explaining the neuron again right now."""
         return any(run.is_active and not run.is_scoring for run in self.runs)
 
 
@@ -156,7 +156,7 @@ def explanation_shown(session: Session, *, explanation_id: int) -> ExplanationSh
 
 
 def _replays(shown: ExplanationRow, explanations: Sequence[ExplanationRow]) -> tuple[ExplanationRow, ...]:
-    """The explanation that represents each other run of the same version of the method."""
+    """The explanations that represent the other runs of the same version of the method."""
     if shown.run_id is None or shown.method_id is None:
         return ()
     return tuple(
@@ -204,12 +204,12 @@ def run_calls(session: Session, *, run_id: int) -> tuple[CallRow, ...]:
 
 
 def _call_row(row: Any) -> CallRow:
-    """A row of the page from a call, or from a database row that has its columns."""
+    """A call as the page shows it, from a database row that has a call's columns."""
     return CallRow(**{column.key: getattr(row, column.key) for column in _CALL_COLUMNS})
 
 
 def call_shown(session: Session, *, call_id: int) -> CallShown:
-    """One call, whole. Raises NotFound."""
+    """One call with its messages. Raises NotFound."""
     found = session.execute(
         select(LlmCall, Provider.base_url, Provider.key_variable)
         .outerjoin(Provider, Provider.name == LlmCall.provider)

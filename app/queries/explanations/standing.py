@@ -1,4 +1,4 @@
-"""The representatives by the rules of ``app.domain.standing``, stored with neurons and methods."""
+"""Which explanations and scores represent neurons and methods, by ``app.domain.standing``; stored with both."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ class _Locked:
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    """An explanation as the rules need it."""
+    """The fields of an explanation that the rules need."""
 
     id: int
     neuron_id: int
@@ -36,7 +36,7 @@ class _Text:
     is_rejected: bool
 
 
-# Statements are built once: building them costs more than running them.
+# Built once at import: building these statements takes longer than executing them.
 _NEURONS = bindparam("neuron_ids", type_=ARRAY(BigInteger))
 _LOCK = PreparedSelect(
     _Locked, select(Neuron.id).where(Neuron.id == any_(_NEURONS)).order_by(Neuron.id).with_for_update(key_share=True)
@@ -100,20 +100,20 @@ _STANDING = PreparedWrite(
 
 
 _AT_ONCE = 2000
-"""Neurons whose explanations and scores are held in memory together."""
+"""Neurons whose explanations and scores are in memory at the same time."""
 
 
 def refresh_current(session: Session, *, neuron_id: int) -> None:
-    """Update what is stored for a neuron: its ``current_*`` and ``headline_*``, each method's explanation, its doubts.
+    """Update a neuron's derived data: ``current_*`` and ``headline_*``, each method's explanation, its doubts.
 
-    To be called after explanations or scores of the neuron were stored or one was rejected, in their transaction.
+    Must be called after explanations or scores of the neuron were stored or one was rejected, in the same transaction.
     """
     refresh_neurons(session, neuron_ids=[neuron_id])
     refresh_doubts(session, neuron_ids=[neuron_id])
 
 
 def refresh_neurons(session: Session, *, neuron_ids: Sequence[int]) -> None:
-    """The same for many neurons at once, without doubts: these are computed anew for a whole subject."""
+    """The same for many neurons at once, without doubts, which are recomputed for a whole subject."""
     wanted = sorted(set(neuron_ids))
     for first in range(0, len(wanted), _AT_ONCE):
         _refresh(session, wanted[first : first + _AT_ONCE])
@@ -121,7 +121,7 @@ def refresh_neurons(session: Session, *, neuron_ids: Sequence[int]) -> None:
 
 def _refresh(session: Session, neuron_ids: list[int]) -> None:
     with one_round_trip(session) as trip:
-        # Whoever comes second waits here, and then sees the first one's explanations too.
+        # The second of two transactions waits here and then sees the first one's explanations.
         trip.send(_LOCK.given(neuron_ids=neuron_ids))
         texts = trip.send(_TEXTS.given(neuron_ids=neuron_ids))
         scores = trip.send(_SCORES.given(neuron_ids=neuron_ids))
@@ -139,7 +139,7 @@ def _refresh(session: Session, neuron_ids: list[int]) -> None:
         return shown_first(several, lambda text: standing[text.id].is_scored)
 
     current = [_Current.of(neuron_id, first_of(rows), len(rows), standing) for neuron_id, rows in own.items()]
-    # A method's figures cover all of its explanations: without the rejected ones they would be too high.
+    # A method's figures include its rejected explanations: without them they would be too high.
     said = {key: first_of([replace(text, is_rejected=False) for text in rows]) for key, rows in by_method.items()}
     with one_round_trip(session) as trip:
         trip.change(_CURRENT, {column: [getattr(row, column) for row in current] for column in _Current.__slots__})
@@ -151,42 +151,42 @@ def _refresh(session: Session, neuron_ids: list[int]) -> None:
 
 
 def _with_rejected_copies(texts: Sequence[_Text]) -> list[_Text]:
-    """The texts, those that are equal to a rejected one of their neuron rejected like it."""
+    """The texts, where texts equal to a rejected one of the same neuron are rejected as well."""
     rejected = {(text.neuron_id, text.text) for text in texts if text.is_rejected}
     return [replace(text, is_rejected=(text.neuron_id, text.text) in rejected) for text in texts]
 
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """The scores that represent a text: its 2023 score, and its headline."""
+    """The scores that represent a text: 2023 score and headline."""
 
     score: FiguresRow | None
     headline: Headline[FiguresRow] | None
 
     @property
     def is_scored(self) -> bool:
-        """Whether it has a defined headline."""
+        """Whether the text has a defined headline."""
         return self.headline is not None and self.headline.score.value is not None
 
     @property
     def whole_corpus(self) -> Headline[FiguresRow] | None:
-        """The headline where it speaks of the whole corpus: the columns of lists hold scores of one kind each."""
+        """The headline if it is a whole-corpus score: a column of lists has scores of one kind only."""
         return self.headline if self.headline is not None and self.headline.is_whole_corpus else None
 
     def of_kind(self, is_whole_corpus: bool) -> tuple[FiguresRow | None, float | None]:
-        """The score of one kind, and what the neuron's token table reaches on the same tokens."""
+        """The score of one kind, and the token table's score on the same tokens."""
         if not is_whole_corpus:
             return self.score, None if self.score is None else self.score.token_lookup_baseline
         return (None, None) if self.whole_corpus is None else (self.whole_corpus.score, self.whole_corpus.token_table)
 
 
 Standings: TypeAlias = Mapping[int, _Standing]
-"""Standings by the text's id."""
+"""Standings by explanation id."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Current:
-    """What is stored with a neuron, in the names of the statement's parameters."""
+    """The derived data of a neuron, named like the statement's parameters."""
 
     neuron_ids: int
     numbers: int
@@ -203,7 +203,7 @@ class _Current:
 
     @classmethod
     def of(cls, neuron_id: int, text: _Text | None, number: int, standing: Standings) -> "_Current":
-        """What is stored for a neuron of which ``text`` is shown first."""
+        """The derived data of a neuron whose explanation ``text`` is shown first."""
         if text is None:
             return cls(neuron_id, number)
         score, headline = standing[text.id].score, standing[text.id].whole_corpus
@@ -224,7 +224,7 @@ class _Current:
 
 
 def _arrays(said: Mapping[tuple[int, int], _Text | None], standing: Standings) -> dict[str, list[object]]:
-    """Each method's explanation of each neuron with a score of either kind, as one list per column."""
+    """For each neuron, each method's explanation that has a score of either kind; one list per column."""
     texts = [(key, text, standing[text.id]) for key, text in said.items() if text is not None]
     rows = [(key, text, kind, *own.of_kind(kind)) for key, text, own in texts for kind in (True, False)]
     return {

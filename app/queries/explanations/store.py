@@ -19,7 +19,7 @@ from app.queries.common.prepared import PreparedWrite, one_round_trip
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who made an explanation, or its scores: a method's run, an import or a person."""
+    """Who made an explanation or its scores: a method's run, an import or a person."""
 
     kind: AuthorKind
     name: str
@@ -27,11 +27,11 @@ class Author:
     run_id: int | None = None
     account_id: int | None = None
     collection_id: int | None = None
-    """The collection whose records were read; None for a text that was made from none."""
+    """The collection whose records were used; None for a text that was made from none."""
 
 
 _BY_THE_DATABASE = frozenset({"id", "created_at"})
-# Statements are built once: building them costs more than running them.
+# Built once at import: building these statements takes longer than executing them.
 _SIMULATION = PreparedWrite(
     insert(Simulation), columns=[c.name for c in Simulation.__table__.columns if c.name not in _BY_THE_DATABASE]
 )
@@ -79,9 +79,9 @@ def _store(session: Session, neuron_id: int, result: ExplanationResult, author: 
 
 
 def same_text(session: Session, *, neuron_id: int, text: str, author: Author) -> int | None:
-    """The explanation with which the same method has represented another run on the same records by this very text.
+    """The explanation by which the same method represented another run on the same records, if its text is the same.
 
-    None where there is none. The first one where there are several. One query.
+    The first one if there are several; None if there is none. One query.
     """
     return session.scalar(
         select(Explanation.id)
@@ -98,7 +98,7 @@ def same_text(session: Session, *, neuron_id: int, text: str, author: Author) ->
 
 
 def has_scores(session: Session, *, explanation_id: int, result: ExplanationResult) -> bool:
-    """Whether each score of a result is the newest stored one of its name and simulator. One query."""
+    """Whether each score of a result equals the newest stored one of its name and simulator. One query."""
     rows = session.execute(
         select(Score.scorer, Score.sample, Score.simulator, Score.value)
         .where(Score.explanation_id == explanation_id)
@@ -110,7 +110,7 @@ def has_scores(session: Session, *, explanation_id: int, result: ExplanationResu
 
 
 def add_results(session: Session, *, explanation_id: int, result: ExplanationResult, author: Author) -> None:
-    """Insert simulations and scores of an explanation that is stored already; ``author`` made these, not the text.
+    """Insert simulations and scores of a stored explanation; ``author`` made these, not the text.
 
     Callers then call ``refresh_current`` once per neuron.
     """
@@ -141,7 +141,7 @@ def _simulation_row(explanation_id: int, result: SimulationResult, author: Autho
 
 
 def _packed_where_known(rows: Sequence[tuple[Float32s | None, int]]) -> bytes | None:
-    """Each row, or as many NaN as it would be long; None where no row is known."""
+    """The rows concatenated, unknown ones as NaN; None if no row is known."""
     if all(row is None for row, _ in rows):
         return None
     return pack_activations([np.full(n, np.nan, np.float32) if row is None else row.ravel() for row, n in rows])
@@ -178,7 +178,7 @@ class GivenText:
 
 
 def text_to_score(session: Session, *, run_id: int) -> GivenText | None:
-    """The explanation that a run is to score; None where the run is to explain. One query."""
+    """The explanation that a run is to score; None if the run is to explain. One query."""
     row = session.execute(
         select(Explanation.id, Explanation.text).join(Run, Run.explanation_id == Explanation.id).where(Run.id == run_id)
     ).first()

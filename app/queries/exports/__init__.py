@@ -1,1 +1,1 @@
-"""Everything that is known of neurons, to be written to files."""
+"""All stored data of neurons, for export to files."""

@@ -1,7 +1,7 @@
-"""Neurons, explanations and scores as rows for programs: chunk by chunk, by the addresses of their neurons.
+"""Neurons, explanations and scores as rows for programs: in chunks, ordered by layer and index of the neuron.
 
-A chunk has all rows of some neurons, in the order of their addresses, then of ids. The next one begins after the last
-neuron's address, so that a reader who was cut off resumes there, whatever has been stored meanwhile.
+A chunk has all rows of some neurons, ordered by layer and index, then by id. The next chunk begins after the last
+neuron's layer and index, so that an interrupted reader can resume there, whatever has been stored meanwhile.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,12 +18,12 @@ from app.queries.runs.active import has_found_nothing
 Address: TypeAlias = tuple[int, int]
 """Layer and index."""
 CHUNK = 1_000
-"""Neurons of one chunk."""
+"""Neurons per chunk."""
 
 
 @dataclass(frozen=True, slots=True)
 class BulkNeuron:
-    """A neuron with its statistics, in the model's own units, and what is shown of it."""
+    """A neuron with its statistics, in the model's own units, and the explanation and scores shown for it."""
 
     neuron_id: int
     layer: int
@@ -50,12 +50,12 @@ class BulkNeuron:
     n_open_flags: int
     n_doubts: int
     no_explanation_found: bool
-    """Whether a method has looked and found nothing worth saying, and nothing else explains the neuron."""
+    """Whether a method found nothing worth saying and the neuron has no explanation."""
 
 
 @dataclass(frozen=True, slots=True)
 class BulkExplanation:
-    """An explanation; a neuron has any number of them, and none is ever changed."""
+    """An explanation. A neuron may have any number of them; they never change."""
 
     explanation_id: int
     layer: int
@@ -66,9 +66,9 @@ class BulkExplanation:
     method: str | None
     method_version: int | None
     rank: int
-    """Among the candidates of its run."""
+    """The rank among the candidates of its run."""
     is_shown: bool
-    """Whether it is the one that is shown first."""
+    """Whether the explanation is shown first."""
     created_at: datetime
 
 
@@ -97,7 +97,7 @@ class BulkScore:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Rows of some neurons. ``next`` is the address after which to continue; None at the end."""
+    """Rows of some neurons. ``next`` is the (layer, index) after which to continue; None at the end."""
 
     rows: Sequence[Any]
     next: Address | None

@@ -1,4 +1,4 @@
-"""Explanations with everything that is known of them: scores, simulations, flags, verdicts, provenance."""
+"""Explanations with all stored data about them: scores, simulations, flags, verdicts, provenance."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,7 +37,7 @@ _LEVELS = [float(level) for level in range(NORMALISED_MAXIMUM + 1)]
 
 
 class KnownExcerpts(Protocol):
-    """Excerpts by id, read when they are first needed."""
+    """Excerpts by id, read when first needed."""
 
     found: dict[int, model.ActivationRecord]
 
@@ -49,7 +49,7 @@ class KnownExcerpts(Protocol):
 def explanations_of(
     session: Session, *, neuron_ids: Sequence[int], samples: Mapping[int, Sequence[Sample]], excerpts: KnownExcerpts
 ) -> dict[int, list[model.Explanation]]:
-    """The explanations of some neurons, oldest first. ``samples`` are all of these neurons', of every collection."""
+    """The explanations of some neurons, oldest first. ``samples`` has these neurons' samples of every collection."""
     rows = session.execute(
         select(Explanation, Method.name, Method.version)
         .outerjoin(Method, Method.id == Explanation.method_id)
@@ -81,7 +81,7 @@ def explanations_of(
 
 
 def _as_it_came(written: model.Explanation) -> model.Explanation:
-    """An imported explanation with what its file said of it: without its date where the file gave none."""
+    """An imported explanation as its file had it: without a date if the file gave none."""
     if written.author_kind is not AuthorKind.IMPORT:
         return written
     said: dict[str, Any] = dict.fromkeys(AS_IT_CAME) | dict(written.provenance)
@@ -150,7 +150,7 @@ def _flags(session: Session, ids: Sequence[int]) -> Mapping[int, list[model.Flag
 
 
 def _verdicts(session: Session, ids: Sequence[int]) -> Mapping[int, list[model.Verdict]]:
-    """The verdicts that stand: neither an undoing nor one that was undone."""
+    """The valid verdicts: no undoings, and none that were undone."""
     undone = select(ReviewVerdict.undoes_id).where(ReviewVerdict.undoes_id.is_not(None))
     rows = session.execute(
         select(ReviewVerdict, ReviewItem.explanation_id, Account.name, Campaign.name.label("campaign"))
@@ -233,7 +233,7 @@ def _simulation(
     distribution: Float32s | None,
     unit: float,
 ) -> model.Simulation:
-    """In the model's own units where it was calibrated, else on the scale 0..10."""
+    """A simulation in the model's own units if it was calibrated, otherwise on the scale 0..10."""
     probabilities: list[list[float]] = []
     if distribution is not None and np.isfinite(distribution).all():
         probabilities = distribution.tolist()

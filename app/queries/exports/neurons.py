@@ -1,4 +1,4 @@
-"""Neurons with everything that is known of them, as writers take them. In chunks, by their addresses."""
+"""Neurons with all stored data, as writers take them. In chunks, ordered by layer and index."""
 
 import re
 from collections import defaultdict
@@ -24,32 +24,34 @@ from app.queries.neurons.records import vocabulary
 from app.queries.subjects.collections import STATISTICS
 
 CHUNK = 100
-"""Neurons that are held in memory together."""
+"""Neurons that are in memory at the same time."""
 _MODEL_NAME = re.compile(r"\w[\w.-]*(/[\w.-]+)?")
-"""A model's name on the hub. A subject's folder or address means nothing on another machine: its slug stands for it."""
+"""A model's hub name. A folder or URL means nothing on another machine, so the subject's slug is written instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportedSubject:
-    """What an export needs of its subject."""
+    """The facts about its subject that an export needs."""
 
     id: int
     slug: str
     model: str
-    """The model's name as files write it."""
+    """The model's name as written to files."""
     source_set: str | None
     """The set of neurons that imported files named, with ``{layer}`` for the layer."""
     model_ids: Mapping[int, int] | None
-    """The ids of its tokens by the model's tokenizer where files have said them, since an import numbers the tokens of
-    its files; None for a collected subject, whose ids are the model's."""
+    """Ids of its tokens in the model's tokenizer, as far as imported files gave them; None for a collected subject.
+
+    An import numbers the tokens of its files itself; a collected subject's token ids are the model's.
+    """
     collection_id: int | None
     n_layers: int
     words: Vocabulary
     ambiguous: frozenset[str]
-    """Names that several documents of its corpora have, such as that of the file which they all stand in."""
+    """Document names that several documents of its corpora have, such as that of a common file."""
 
     def by_model(self, token_ids: Sequence[int]) -> list[int] | None:
-        """The ids of an excerpt's tokens by the model's tokenizer; None where one is not known."""
+        """The ids of an excerpt's tokens in the model's tokenizer; None if one is not known."""
         if self.model_ids is None:
             return list(token_ids)
         found = [self.model_ids[i] for i in token_ids if i in self.model_ids]
@@ -58,13 +60,13 @@ class ExportedSubject:
 
 @dataclass(slots=True)
 class Excerpts:
-    """Excerpts by id: their tokens as text, their ids, and where they stand."""
+    """Excerpts by id: their tokens as text, their token ids, their documents and positions."""
 
     subject: ExportedSubject
     found: dict[int, model.ActivationRecord] = field(default_factory=dict)
 
     def load(self, session: Session, excerpt_ids: Sequence[int]) -> None:
-        """Read those that are not there yet. One query."""
+        """Read the excerpts that have not been read yet. One query."""
         wanted = sorted(set(excerpt_ids) - self.found.keys())
         rows = session.execute(
             select(Excerpt.id, Excerpt.token_ids, Document.name, Document.ordinal, Excerpt.position)
@@ -124,7 +126,7 @@ def _ambiguous(session: Session, subject_id: int) -> frozenset[str]:
 def neuron_chunk(
     session: Session, *, subject: ExportedSubject, after: tuple[int, int] | None
 ) -> list[model.NeuronRecord]:
-    """The next neurons after an address, with the records of the collection that the subject shows."""
+    """The next neurons after a (layer, index), with the records of the collection that the subject shows."""
     statement = select(Neuron).where(Neuron.subject_id == subject.id).order_by(Neuron.layer, Neuron.index).limit(CHUNK)
     if after is not None:
         statement = statement.where(tuple_(Neuron.layer, Neuron.index) > tuple_(*after))

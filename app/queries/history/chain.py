@@ -30,7 +30,7 @@ _LINKS = text("""
     LEFT JOIN row_seal AS seal ON seal.id = link.seal_id
     ORDER BY link.position
 """)
-"""The text is built here and not by the trigger's function, which a person who edits rows could edit as well."""
+"""The text is not built by the trigger's function, which an attacker who edits rows could edit too."""
 _CHUNK = 5_000
 
 
@@ -42,7 +42,7 @@ def chain_links(session: Session) -> Iterator[Link]:
 
 
 def unlinked(session: Session) -> list[str]:
-    """Events and seals that no link covers, such as ``event 5``: they were added behind the back of the triggers."""
+    """Events and seals that no link covers, such as ``event 5``: they were added with the triggers off."""
     events = select(Event.id).where(~exists().where(EventLink.event_id == Event.id)).order_by(Event.id)
     seals = select(RowSeal.id).where(~exists().where(EventLink.seal_id == RowSeal.id)).order_by(RowSeal.id)
     return [f"event {id_}" for id_ in session.scalars(events)] + [f"seal {id_}" for id_ in session.scalars(seals)]

@@ -9,7 +9,7 @@ from app.models import Event
 
 
 class OfNeuron(Protocol):
-    """Whatever belongs to one neuron: a run, a flagged explanation, an item of a review."""
+    """An object with a neuron: a run, a flagged explanation, an item of a review."""
 
     @property
     def neuron_id(self) -> int: ...
@@ -26,10 +26,10 @@ def record_event(
     neuron_id: int | None = None,
     detail: dict[str, Any] | None = None,
 ) -> None:
-    """Append one line.
+    """Append one event.
 
-    ``detail`` holds references, and ``before`` and ``after`` where the change replaced something. The end of the
-    transaction links the line to the one before it.
+    ``detail`` has references, and ``before`` and ``after`` if the change replaced something. At the end of the
+    transaction, a trigger links the event to the one before it.
     """
     session.add(
         Event(kind=kind, account_id=account_id, subject_id=subject_id, neuron_id=neuron_id, detail=detail or {})
@@ -39,7 +39,7 @@ def record_event(
 def record_neuron_event(
     session: Session, *, kind: EventKind, about: OfNeuron, account_id: int | None, detail: dict[str, Any]
 ) -> None:
-    """Append one line about a neuron. Its subject is named too, so that the subject's history holds the line."""
+    """Append one event about a neuron. Its subject is recorded too, so that the subject's history shows the event."""
     record_event(
         session,
         kind=kind,

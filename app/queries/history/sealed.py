@@ -1,4 +1,4 @@
-"""Check by the digests in the chain that rows of append-only tables are as they were inserted."""
+"""Check, by the digests in the chain, that rows of append-only tables are unchanged since insertion."""
 
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
@@ -32,7 +32,7 @@ SEALED: tuple[type[Base], ...] = (
     Simulation,
     ReviewVerdict,
 )
-# What decides how values are written as text: the same as where rows were sealed.
+# Settings that decide how values are written as text: the same as when the rows were sealed.
 _SETTINGS = {"timezone": "UTC", "extra_float_digits": "1", "bytea_output": "hex"}
 _CHANGED = """
     WITH sealed AS (
@@ -56,9 +56,9 @@ WORDS = {
 
 
 def changed_rows(session: Session) -> tuple[RowFault, ...]:
-    """Rows that were edited, removed or added although triggers refuse that. One query per table, over all of it.
+    """Rows that were edited, removed or added although triggers prevent it. One query per table, over all rows.
 
-    The texts are built here and not by the triggers' functions, which a person who edits rows could edit as well.
+    The texts are built here and not by the triggers' functions, which an attacker who edits rows could edit too.
     """
     session.execute(select(*(func.set_config(name, value, True) for name, value in _SETTINGS.items()))).one()
     return tuple(

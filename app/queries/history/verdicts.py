@@ -1,4 +1,4 @@
-"""Verdicts and outcomes against the events that they left: the chain proves events, this that the rest follows."""
+"""Check verdicts and outcomes against their events: the chain proves the events, and this check the rows."""
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -6,8 +6,8 @@ from sqlalchemy.orm import Session
 from app.domain.events import EventKind
 from app.domain.history import RowFault
 
-# Each verdict that was given, and each undo, has one event with everything that was said, and the reverse. The newest
-# event of an item has its outcome.
+# Each verdict given and each undo has exactly one event with all that was said, and each such event has its row. The
+# newest event of an item has its outcome.
 _FAULTS = text("""
     WITH told AS (
         SELECT id, kind, account_id, neuron_id, detail, (detail->>'verdict_id')::bigint AS verdict_id
@@ -59,9 +59,9 @@ WORDS = {
 
 
 def changed_verdicts(session: Session) -> tuple[RowFault, ...]:
-    """Verdicts that were edited, removed or added although triggers refuse that; those whose text was edited; outcomes.
+    """Verdicts and outcomes that contradict their events: edited, removed, added, or with an edited text.
 
-    One query. What an older event does not have is not compared.
+    One query. Fields that older events do not have are not compared.
     """
     values = {
         "given": EventKind.VERDICT_GIVEN,

@@ -1,4 +1,4 @@
-"""Excerpts of imported files: the same tokens are the same excerpt, however many neurons they stand with."""
+"""Excerpts of imported files. Equal tokens are the same excerpt, however many neurons have it."""
 
 import hashlib
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from app.queries.common.bulk import copy_into
 from app.queries.imports.tokens import TokenIds
 
 MOST_REMEMBERED = 500_000
-"""Excerpts whose ids are kept in memory, about 100 bytes each; others are looked up again."""
+"""Excerpts whose ids are cached in memory, about 100 bytes each; others are looked up again."""
 
 _CREATE = text(
     "CREATE TEMP TABLE new_excerpt (ordinal int, document text, position int, token_ids int[]) ON COMMIT DROP"
@@ -51,22 +51,22 @@ _INSERT = text("""
     ON CONFLICT (document_id, tokenizer_id, position, length) DO NOTHING
 """)
 _PUT_NOWHERE = text("UPDATE new_excerpt SET document = NULL, position = 0 WHERE ordinal = ANY(:missing)")
-"""What stands where its document has other tokens already: the file names different documents alike."""
+"""Removes the document and position of excerpts whose document has other tokens there: files reuse names."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExcerptText:
-    """The tokens of an excerpt as a file writes them, and where they stand if it says so."""
+    """The tokens of an excerpt as a file writes them, and its document and position if the file gives them."""
 
     tokens: Sequence[str]
     document: str | None = None
     position: int | None = None
     model_ids: Sequence[int] | None = None
-    """The ids of the tokens, by the model's own tokenizer."""
+    """The ids of the tokens in the model's own tokenizer."""
 
     @property
     def key(self) -> bytes:
-        """The same for the same excerpt."""
+        """A key that is equal for equal excerpts."""
         where = "" if self.document is None else f"\x1e{self.document}\x1e{self.position}"
         ids = "" if self.model_ids is None else f"\x1d{self.model_ids}"
         content = f"{chr(31).join(self.tokens)}{where}{ids}".encode("utf-8", "surrogatepass")
@@ -74,22 +74,22 @@ class ExcerptText:
 
 
 def text_of(record: ActivationRecord) -> ExcerptText:
-    """The excerpt that a record is on."""
+    """The excerpt of a record."""
     return ExcerptText(record.tokens, record.document, record.position, record.token_ids)
 
 
 class ExcerptIds:
-    """The ids of excerpts, remembered by their text."""
+    """The ids of excerpts, cached by their text."""
 
     def __init__(self, tokens: TokenIds, *, corpus_id: int, tokenizer_id: int) -> None:
         self._tokens = tokens
         self._parameters = {"corpus_id": corpus_id, "tokenizer_id": tokenizer_id}
         self._ids: dict[bytes, int] = {}
         self.longest = 0
-        """Tokens of the longest one."""
+        """The number of tokens of the longest excerpt."""
 
     def find(self, session: Session, texts: Sequence[ExcerptText], form: TokenForm) -> list[int]:
-        """The id of each excerpt; those that are new are stored."""
+        """The id of each excerpt; new ones are stored."""
         keys = [each.key for each in texts]
         known = self._ids
         missing = {key: each for key, each in zip(keys, texts, strict=True) if key not in known}

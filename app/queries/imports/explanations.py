@@ -1,4 +1,4 @@
-"""Store explanations with their scores and simulations: those that are there already are not stored again."""
+"""Storage of explanations with their scores and simulations, except those that are already stored."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -41,8 +41,9 @@ _SIMULATION = {"explanation_id": "int8", "collection_id": "int8", "simulator": "
                "unit": "float8", "excerpt_ids": "int8[]", "expected": "bytea", "distributions": "bytea",
                "uncalibrated": "bytea", "failures": "jsonb"}  # fmt: skip
 AS_IT_CAME = ("provenance", "facts", "created_at", "method", "author_kind")
-"""What a file says of an explanation that has no column: it is kept under these names, for its export. The numbers in
-its provenance are those of another database.
+"""Data about an imported explanation that has no column: kept under these names for its export.
+
+The ids in its provenance are those of another database.
 """
 _NO_VALUE = "the file gives no number"
 _NO_PREDICTION = "the file gives no prediction for some of its tokens"
@@ -50,7 +51,7 @@ _NO_PREDICTION = "the file gives no prediction for some of its tokens"
 
 @dataclass(frozen=True, slots=True)
 class Simulated:
-    """A simulation of a file with the id of its excerpt, the sample that the excerpt is in, and real activations."""
+    """A simulation of a file with its excerpt's id, the sample of the excerpt, and the real activations."""
 
     excerpt_id: int
     kind: SampleKind
@@ -60,7 +61,7 @@ class Simulated:
 
 @dataclass(frozen=True, slots=True)
 class NewExplanation:
-    """An explanation of a file, with the neuron's maximum: the activation that level 10 of a simulation stands for."""
+    """An explanation of a file, with the neuron's maximum, which is level 10 of a simulation."""
 
     neuron_id: int
     maximum: float
@@ -75,7 +76,7 @@ class NewExplanation:
 
 @dataclass(frozen=True, slots=True)
 class StoredExplanations:
-    """What was new among the explanations of a chunk."""
+    """The number of new explanations and scores in a chunk."""
 
     n_explanations: int
     n_scores: int
@@ -87,9 +88,9 @@ class StoredExplanations:
 def store_explanations(
     session: Session, *, collection_id: int, explanations: Sequence[NewExplanation]
 ) -> StoredExplanations:
-    """Insert what is new: explanations, and further scores and simulations of imported ones that are there.
+    """Insert new explanations, and new scores and simulations of imported explanations that are already stored.
 
-    Of those that were made here, and come back in a file of ours, only what others have said of them is new.
+    An explanation that was made at this site and comes back in an exported file gets only other people's judgements.
     """
     if not explanations:
         return StoredExplanations(0, 0, 0, ())
@@ -122,7 +123,7 @@ def store_explanations(
 
 
 def _judged(explanations: Sequence[NewExplanation], ids: Mapping[TextKey, int]) -> dict[int, model.Explanation]:
-    """What people elsewhere have said of each explanation, wherever in a chunk the file says it."""
+    """Other people's judgements of each explanation, collected over the whole chunk."""
     judged: dict[int, model.Explanation] = {}
     for each in explanations:
         if each.found.flags or each.found.verdicts:
@@ -136,9 +137,9 @@ def _judged(explanations: Sequence[NewExplanation], ids: Mapping[TextKey, int]) 
 def attach_scores(
     session: Session, *, collection_id: int, author: str, scores: Mapping[int, Sequence[model.Score]]
 ) -> tuple[int, set[int], set[int]]:
-    """Store scores, by neuron, of the newest explanation of each that an import under this author has stored.
+    """Store scores, by neuron, for the newest explanation of each neuron that was imported under this author.
 
-    Returns the number of those that are new, the neurons that got any, and those without such an explanation.
+    Returns the number of new scores, the neurons that got any, and the neurons without such an explanation.
     """
     newest = {
         neuron_id: explanation_id
@@ -166,7 +167,7 @@ def _known(session: Session, neuron_ids: Sequence[int]) -> dict[TextKey, int]:
 
 
 def _made_here(session: Session, neuron_ids: Sequence[int]) -> dict[tuple[int, str, str, datetime | None], int]:
-    """The explanations by methods and people of this site, by neuron, text, author and when they were made."""
+    """Explanations made by methods and people of this site, by neuron, text, author and time of creation."""
     rows = session.execute(
         select(
             Explanation.neuron_id, Explanation.text, Explanation.author, Explanation.created_at, Explanation.id
@@ -225,7 +226,7 @@ def _score_key(score: model.Score) -> ScoreKey:
 
 
 def _scores(new: NewExplanation) -> list[model.Score]:
-    """The file's scores, and beside its 2023 score the same correlation computed from its simulations."""
+    """The file's scores, and beside its 2023 score the same correlation recomputed from its simulations."""
     found = list(new.found.scores)
     stated = next((s for s in found if (s.scorer, s.sample) == (SCORE_2023.scorer, SCORE_2023.sample)), None)
     if stated is None or not new.simulated:
@@ -247,7 +248,7 @@ def _scores(new: NewExplanation) -> list[model.Score]:
         n_failed=len(new.simulated) - len(pairs),
         simulator=stated.simulator,
     )
-    # A file of ours that holds such a number has it from another computation: this one stands in its place.
+    # If an exported file already has this recomputed number, ours replaces it.
     return [*(s for s in found if _score_key(s) != _score_key(ours)), ours]
 
 
@@ -312,7 +313,7 @@ def _uncalibrated(simulation: model.Simulation) -> tuple[Float32s | None, int]:
 
 
 def _distribution(simulation: model.Simulation) -> tuple[Float32s | None, int]:
-    """The probability of each number 0..10 [T, 11], laid end to end, where the file gives it on that scale."""
+    """The probability of each number 0..10 [T, 11], concatenated, if the file gives it on that scale."""
     n = len(simulation.tokens) * (NORMALISED_MAXIMUM + 1)
     source = simulation if simulation.unit is model.ActivationUnit.LEVELS else simulation.uncalibrated
     if source is None or len(source.values) != len(simulation.tokens):
@@ -327,14 +328,14 @@ def _distribution(simulation: model.Simulation) -> tuple[Float32s | None, int]:
 
 
 def _packed(rows: Sequence[tuple[Float32s | None, int]]) -> bytes | None:
-    """Each row, or as many NaN as it would be long; None where no row is known."""
+    """The rows concatenated, unknown ones as NaN; None if no row is known."""
     if all(row is None for row, _ in rows):
         return None
     return pack_activations([np.full(n, np.nan, np.float32) if row is None else row for row, n in rows])
 
 
 def longest_excerpt(session: Session, *, corpus_id: int) -> tuple[int, int]:
-    """The number of tokens of a corpus's longest excerpt, and the number of its excerpts."""
+    """The number of tokens of a corpus's longest excerpt, and its number of excerpts."""
     row = session.execute(
         text("SELECT coalesce(max(length), 0), count(*) FROM excerpt WHERE corpus_id = :corpus_id"),
         {"corpus_id": corpus_id},

@@ -1,4 +1,4 @@
-"""Neurons that a data set of a file each leaves out: files that are missing in a layer that is there but for them."""
+"""Missing files of a data set that has one file per neuron: neurons absent from an otherwise complete layer."""
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -8,7 +8,7 @@ from app.formats.openai.writer import ACTIVATIONS, EXPLANATIONS
 from app.formats.problems import ReadingProblem
 
 NEARLY_ALL = 0.9
-"""Share of a layer's neurons that must be there for the others to be missing: who imports a part left the rest out."""
+"""Share of a layer's neurons that must be present for the others to count as missing, not as left out."""
 MOST_GAPS = 10_000
 _GAPS = text(f"""
     WITH own AS MATERIALIZED (
@@ -42,8 +42,8 @@ _GAPS = text(f"""
 def missing_files(session: Session, *, subject_id: int, collection_id: int) -> list[ReadingProblem]:
     """A gap for each file of OpenAI's format that a nearly whole layer lacks, by layer and index. One query.
 
-    A file of activations is known by its mean, since explanations bring records as well. What an earlier import has
-    brought is not missing. At most ``MOST_GAPS`` neurons are returned.
+    A neuron with a stored mean had a file of activations; records alone may come from explanations. Neurons of an
+    earlier import are not missing. At most ``MOST_GAPS`` neurons are returned.
     """
     parameters = {
         "subject_id": subject_id, "collection_id": collection_id, "share": NEARLY_ALL, "most": MOST_GAPS,

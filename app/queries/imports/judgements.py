@@ -1,4 +1,4 @@
-"""Flags and verdicts that files bring with explanations: kept as they were given, and never counted as local ones."""
+"""Flags and verdicts that files contain: stored as given, and never counted as local ones."""
 
 import hashlib
 import json
@@ -18,14 +18,14 @@ from app.formats import records as model
 from app.models import Account, Flag, ImportedJudgement, ReviewItem, ReviewVerdict
 
 ROWS = 1_000
-"""Of one statement."""
+"""Rows per statement."""
 _Given: TypeAlias = tuple[int, str, datetime | None]
-"""An explanation's id, who judged it, and when."""
+"""The explanation's id, who judged it, and when."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judgements:
-    """What people at other sites have said of an explanation, in the order in which it came."""
+    """Judgements of an explanation made at other sites, in the order in which they were imported."""
 
     flags: tuple[model.Flag, ...] = ()
     verdicts: tuple[model.Verdict, ...] = ()
@@ -37,7 +37,7 @@ NONE = Judgements()
 def store_judgements(session: Session, *, found: Mapping[int, model.Explanation]) -> int:
     """Store the flags and verdicts of explanations, by the explanation's id. Returns the number of new ones.
 
-    Those that were given here, and come back in a file of ours, are not new.
+    Judgements that were given at this site and come back in an exported file are not new.
     """
     given_here = _given_here(session, sorted(found))
     rows = [row for explanation_id, each in found.items() for row in _rows(explanation_id, each, given_here)]
@@ -49,7 +49,7 @@ def store_judgements(session: Session, *, found: Mapping[int, model.Explanation]
 
 
 def moment_of(date: str | None) -> datetime | None:
-    """The moment that a date of a file names; None where it names none."""
+    """The time of a date in a file; None if it cannot be read as one."""
     try:
         return None if date is None else datetime.fromisoformat(date)
     except ValueError:
@@ -57,7 +57,7 @@ def moment_of(date: str | None) -> datetime | None:
 
 
 def _given_here(session: Session, explanation_ids: Sequence[int]) -> set[_Given]:
-    """The flags and verdicts of this site's own people."""
+    """Flags and verdicts given by this site's own users."""
     flags = (
         select(Flag.explanation_id, Account.name, Flag.created_at)
         .join(Account, Account.id == Flag.account_id)
@@ -93,7 +93,7 @@ def _rows(explanation_id: int, found: model.Explanation, given_here: Collection[
 
 
 def imported_judgements(session: Session, *, explanation_ids: Sequence[int]) -> dict[int, Judgements]:
-    """What other sites have said of explanations, by the explanation's id. One query."""
+    """Judgements made at other sites, by the explanation's id. One query."""
     rows = session.execute(
         select(ImportedJudgement.explanation_id, ImportedJudgement.kind, ImportedJudgement.content)
         .where(ImportedJudgement.explanation_id == func.any(list(explanation_ids)))

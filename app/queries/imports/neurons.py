@@ -1,4 +1,4 @@
-"""Store neurons and what files say of them as a whole."""
+"""Storage of neurons and of facts about them as a whole."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
@@ -53,12 +53,12 @@ _IDS = text("""
 """)
 OTHER_STATISTICS = ("skewness", "kurtosis", "min", "firing_rate", "peak_quantiles", "histogram_counts",
                     "histogram_edges")  # fmt: skip
-"""Statistics that a collection has no columns for: they are kept with its facts, under ``STATISTICS_FACT``."""
+"""Statistics that have no column; they are stored with the collection's facts under ``STATISTICS_FACT``."""
 STATISTICS_FACT = "statistics"
 FAILURES_FACT = "failures"
-"""Why methods at another site found no explanation."""
+"""Key of the reasons why methods at another site found no explanation."""
 NOT_OF_A_FORMAT = (STATISTICS_FACT, FAILURES_FACT)
-"""What is kept with a collection's facts and is none of a format."""
+"""Keys of a collection's facts that are not from the file's format."""
 
 
 def store_neurons(
@@ -66,7 +66,7 @@ def store_neurons(
 ) -> tuple[dict[Address, int], int]:
     """The ids of the records' neurons by address, and the number of those that are new.
 
-    What is known of them is stored with the collection, and with the neuron where its subject shows no other one.
+    Their statistics are stored with the collection, and also with the neuron if the subject shows no other collection.
     """
     merged: dict[Address, tuple[dict[str, Any], dict[str, Any]]] = {}
     for record in records:

@@ -1,4 +1,4 @@
-"""Store activation records: new samples by COPY, further records appended to samples that are there."""
+"""Storage of activation records: new samples by COPY, further records appended to existing samples."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ _COLUMNS = {**SAMPLE_COLUMNS, "facts": "jsonb"}
 
 @dataclass(slots=True)
 class NewRecords:
-    """Records of one sample: excerpt ids, activations [T] each, probabilities and facts where the file gives them."""
+    """Records of one sample: excerpt ids, activations [T] each, and probabilities and facts if the file gives them."""
 
     excerpt_ids: list[int] = field(default_factory=list)
     activations: list[Float32s] = field(default_factory=list)
@@ -47,7 +47,7 @@ class NewRecords:
         return [float(row.max()) for row in self.activations]
 
     def ordered(self, kind: SampleKind) -> "NewRecords":
-        """The records in the order of their sample: those of the top sample by peak, all others as they came."""
+        """The records in the order of their sample: those of the top sample by peak, others as in the file."""
         if kind is not SampleKind.TOP:
             return self
         order = np.argsort([-peak for peak in self.peaks], kind="stable").tolist()
@@ -59,7 +59,7 @@ class NewRecords:
         )
 
     def row(self, neuron_id: int, collection_id: int, kind: SampleKind) -> tuple[object, ...]:
-        """As ``_COLUMNS`` has them. Probabilities are known for all records or for none."""
+        """The row in the order of ``_COLUMNS``. Probabilities are stored only if known for all records."""
         found = self.ordered(kind)
         known = None if None in found.probabilities else found.probabilities
         packed = pack_activations(found.activations)
@@ -73,12 +73,12 @@ class StoredSamples:
 
     n_new: int
     kinds: Mapping[tuple[int, int], frozenset[SampleKind]]
-    """The samples that have an excerpt, by neuron and excerpt."""
+    """Sample kinds that contain an excerpt, by neuron and excerpt."""
     peaks: Mapping[int, float]
     """The highest activation of a neuron's records, by neuron."""
 
     def kind(self, neuron_id: int, excerpt_id: int, *, said: SampleKind) -> SampleKind:
-        """The sample that an excerpt is of: the one that the file says, or else the first of those that have it."""
+        """The sample of an excerpt: the one named in the file, otherwise the first sample that has the excerpt."""
         found = self.kinds.get((neuron_id, excerpt_id), frozenset())
         return said if said in found or not found else min(found, key=_RANK.__getitem__)
 
@@ -86,7 +86,7 @@ class StoredSamples:
 def add_records(
     session: Session, *, collection_id: int, neuron_ids: Sequence[int], new: Mapping[SampleKey, NewRecords]
 ) -> StoredSamples:
-    """Store records of these neurons; an excerpt that a sample has already is not stored again in it."""
+    """Store records of these neurons. An excerpt that a sample already has is not stored again."""
     rows = session.execute(
         select(Sample.neuron_id, Sample.kind, Sample.excerpt_ids, Sample.peaks).where(
             Sample.collection_id == collection_id, Sample.neuron_id.in_(neuron_ids)

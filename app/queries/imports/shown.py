@@ -1,4 +1,4 @@
-"""Which of a subject's collections its pages show. Switching keeps the statistics of both."""
+"""The choice of the collection that a subject's pages show. Switching keeps the statistics of both."""
 
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
@@ -24,7 +24,7 @@ _KEEP = text(f"""
 
 
 def _taken(name: str, kind: str) -> str:
-    """A statistic of the collection that is to be shown, NULL where it is not known."""
+    """A statistic of the collection to be shown, NULL if not known."""
     if name not in OTHER_STATISTICS:
         return f'"{name}" = kept.{name}'
     value = f"kept.facts -> '{STATISTICS_FACT}' -> '{name}'"
@@ -43,10 +43,10 @@ _TAKE = text(f"""
 
 
 def show_collection(session: Session, *, collection_id: int, account_id: int | None) -> str:
-    """Let a subject's pages show this collection; returns the subject's slug. Nothing where they do already.
+    """Make a subject's pages show this collection; returns the subject's slug. Does nothing if they already do.
 
-    The statistics of the collection that was shown are kept with it. Doubts that follow from the records are computed
-    anew by ``refresh_subject``. Raises NotFound for an unknown collection, Conflict for one that is not complete.
+    The statistics of the collection that was shown are kept with it. The caller recomputes doubts that follow from the
+    records by ``refresh_subject``. Raises NotFound for an unknown collection, Conflict for one that is not complete.
     """
     collection = session.get(Collection, collection_id)
     if collection is None:
@@ -63,5 +63,5 @@ def show_collection(session: Session, *, collection_id: int, account_id: int | N
     subject.collection_id = collection_id
     detail = {"before": before, "after": collection_id}
     record_event(session, kind=EventKind.COLLECTION_SHOWN, account_id=account_id, subject_id=subject.id, detail=detail)
-    session.flush()  # the caller's queries go past the ORM
+    session.flush()  # the caller's next queries bypass the ORM
     return subject.slug

@@ -1,4 +1,4 @@
-"""The state of an import: begun, gone on with, advanced behind its fence, ended."""
+"""The state of an import: begun, resumed, advanced behind its fence, ended."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -18,12 +18,12 @@ from app.models import Collection, DataImport, ImportProblem, Subject
 from app.queries.history.events import record_event
 
 MOST_KEPT = 1_000
-"""Problems of one import that are kept, each with its reason."""
+"""Problems of one import that are stored, each with its reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class BegunImport:
-    """An import that this process may store for, and the position from which it resumes."""
+    """An import for which this process may store data, and the position from which it resumes."""
 
     id: int
     owner: uuid.UUID
@@ -47,7 +47,7 @@ def begin_import(
 ) -> BegunImport:
     """Take over the unfinished import with this key, or store a new one; ``values`` are its other columns.
 
-    A process that was importing it stores nothing more from then on.
+    A process that was importing it can store nothing more from then on.
     """
     owner = uuid.uuid4()
     found = session.scalar(
@@ -84,7 +84,7 @@ def begin_import(
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """How far an import is once a chunk is stored."""
+    """The progress of an import once a chunk is stored."""
 
     ordinal: int
     entry: str
@@ -97,7 +97,7 @@ class Advance:
 def advance_import(session: Session, *, begun: BegunImport, to: Advance, problems: Sequence[ReadingProblem]) -> None:
     """Move the position, in the transaction that stores the chunk before it.
 
-    Raises Conflict where another process has taken the import over, or it has ended.
+    Raises Conflict if another process has taken the import over, or it has ended.
     """
     values = {
         "ordinal": to.ordinal,
@@ -129,9 +129,9 @@ def advance_import(session: Session, *, begun: BegunImport, to: Advance, problem
 
 
 def complete_import(session: Session, *, begun: BegunImport, context_length: int, n_excerpts: int) -> None:
-    """End an import and make its collection complete. A subject that shows no other collection shows it from now on.
+    """End an import and make its collection complete. A subject that shows no other collection then shows this one.
 
-    Raises Conflict as ``advance_import`` does.
+    Raises Conflict like ``advance_import``.
     """
     _change(session, begun, {"status": ImportStatus.COMPLETE, "progress": 1.0, "finished_at": func.now()})
     session.execute(
@@ -155,7 +155,7 @@ def complete_import(session: Session, *, begun: BegunImport, context_length: int
 
 
 def fail_import(session: Session, *, begun: BegunImport, error: str) -> None:
-    """Note why an import has stopped; the next one with its key resumes it. Nothing where another has taken it over."""
+    """Record why an import stopped; the next one with its key resumes it. Nothing if another process took it over."""
     session.execute(
         update(DataImport)
         .where(DataImport.id == begun.id, DataImport.owner == begun.owner, DataImport.status == ImportStatus.RUNNING)

@@ -1,4 +1,4 @@
-"""Store a chunk of records that a reader gave, in one transaction."""
+"""Storage of a chunk of records from a reader, in one transaction."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -24,12 +24,12 @@ from app.queries.imports.subjects import Target, set_of, widen_subject
 from app.queries.imports.tokens import TokenIds
 
 FORM_EXCERPTS = 500
-"""Excerpts by which the form of a data set's tokens is known."""
+"""Number of excerpts from which the form of a data set's tokens is recognised."""
 
 
 @dataclass(slots=True)
 class Texts:
-    """The excerpts of a chunk, each named once, and their ids once they are found."""
+    """The distinct excerpts of a chunk, and their ids once found."""
 
     texts: list[ExcerptText] = field(default_factory=list)
     ids: list[int] = field(default_factory=list)
@@ -43,7 +43,7 @@ class Texts:
 @dataclass(frozen=True, slots=True)
 class _Record:
     part: int
-    """The number of the record in its chunk."""
+    """The index of the record in its chunk."""
     address: Address
     kind: SampleKind
     text: int
@@ -53,10 +53,10 @@ class _Record:
 
 
 class ChunkStore:
-    """What an import keeps in memory between chunks: tokens and excerpts that it has seen."""
+    """The memory of an import between chunks: tokens and excerpts seen so far."""
 
     def __init__(self, session: Session, target: Target, *, form: TokenForm | None, author: str) -> None:
-        """``author`` is that of explanations whose file names none; ``form`` is found from the first chunk if None."""
+        """``author`` is for explanations whose file names none; ``form`` None means that the first chunk decides it."""
         self._target, self._author = target, author
         self._set = target.source_set
         self._model: str | None = None
@@ -68,7 +68,7 @@ class ChunkStore:
         )
 
     def store(self, session: Session, records: Sequence[NeuronRecord], refuse: Refuse) -> ImportCounts:
-        """Store records; what of them cannot be stored is refused. Returns what was read and what of it was new."""
+        """Store records, refusing those that cannot be stored. Returns counts of records read and of new rows."""
         records = [record for record in records if self._has_place(record, refuse)]
         if not records:
             return ImportCounts()
@@ -114,7 +114,7 @@ class ChunkStore:
         return False
 
     def _is_of_model(self, record: NeuronRecord, refuse: Refuse) -> bool:
-        """Whether a record is of the model that the first one of this import names."""
+        """Whether a record is of the same model as the import's first record."""
         if record.model is None:
             return True
         named = storable_text(record.model)
@@ -128,7 +128,7 @@ class ChunkStore:
         return False
 
     def _is_of_set(self, record: NeuronRecord, refuse: Refuse) -> bool:
-        """Whether a record is of the set that the subject's neurons belong to, which the first record names."""
+        """Whether a record is of the subject's set of neurons, which the first record names."""
         if record.source is None:
             return True
         named = storable_text(set_of(record.source, record.layer))
@@ -155,12 +155,12 @@ class ChunkStore:
         simulated: "Sequence[tuple[NeuronRecord, list[list[_SimulatedText]]]]",
         texts: Texts,
     ) -> tuple[StoredSamples, int]:
-        """Store the records of samples, then of those simulated excerpts that no sample has."""
+        """Store the records of samples, then the simulated excerpts that no sample has."""
         new: dict[SampleKey, NewRecords] = {}
         first: dict[tuple[SampleKey, int], int] = {}
         for row in rows:
             key, excerpt_id = (ids[row.address], row.kind), texts.ids[row.text]
-            # A file may hold an excerpt twice; another file that holds it says nothing new.
+            # An excerpt that a file repeats is stored once.
             if first.setdefault((key, excerpt_id), row.part) == row.part:
                 new.setdefault(key, NewRecords()).add(excerpt_id, row.activations, row.probability, row.facts)
         collection_id, neuron_ids = self._target.collection_id, sorted(set(ids.values()))
@@ -182,7 +182,7 @@ class ChunkStore:
     def _attach(
         self, session: Session, ids: dict[Address, int], records: Sequence[NeuronRecord], refuse: Refuse
     ) -> tuple[int, set[int]]:
-        """Store the scores whose explanation stands in another file, which was read before."""
+        """Store scores whose explanation is in another file that was read before."""
         loose = {ids[record.layer, record.index]: record for record in records if record.loose_scores}
         if not loose:
             return 0, set()
@@ -244,8 +244,10 @@ def _records(part: int, record: NeuronRecord, texts: Texts, refuse: Refuse) -> I
 
 
 def _simulated(record: NeuronRecord, texts: Texts) -> tuple[list[list[_SimulatedText]]]:
-    """The simulated excerpts of each explanation. A simulation names its tokens alone: where the record has an excerpt
-    of these tokens, that one is meant, with its document and position.
+    """The simulated excerpts of each explanation.
+
+    A simulation has only tokens. If the record has an excerpt with these tokens, that excerpt is used, with its
+    document and position.
     """
     own: dict[tuple[SampleKind | None, tuple[str, ...]], ExcerptText] = {}
     if any(explanation.simulations for explanation in record.explanations):
@@ -268,6 +270,6 @@ def _simulated(record: NeuronRecord, texts: Texts) -> tuple[list[list[_Simulated
 
 
 def _storable(activations: Sequence[float]) -> Float32s | None:
-    """Activations as an array [T]; None where a number is too large to be stored."""
+    """Activations as an array [T]; None if a number is too large to be stored."""
     found = np.array(activations, dtype=np.float32)
     return found if np.abs(found).max(initial=0) <= BIGGEST_ACTIVATION else None

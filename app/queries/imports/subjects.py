@@ -14,12 +14,12 @@ from app.models import Collection, Corpus, Subject, Tokenizer
 from app.queries.subjects.collection_state import start_collection
 
 UNKNOWN = "not known"
-"""In columns that every collected subject has, of one that was imported."""
+"""The value of columns that an imported subject cannot fill but every collected subject has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where an import stores. ``widths`` are the neurons of each layer, of a subject that was collected."""
+    """The target of an import. ``widths`` has the neurons of each layer of a collected subject."""
 
     subject_id: int
     tokenizer_id: int
@@ -27,14 +27,14 @@ class Target:
     collection_id: int
     widths: tuple[int, ...] | None
     source_set: str | None = None
-    """The set that its neurons belong to, with ``{layer}`` for the layer; None where no file has named one."""
+    """The set of neurons, with ``{layer}`` for the layer; None if no file has named one."""
 
 
 def import_target(session: Session, *, slug: str, collection: str, values: Mapping[str, Any]) -> Target:
-    """The subject of this slug with its collection of this name; each is stored where it is new.
+    """The subject of this slug with its collection of this name; each is created if new.
 
-    ``values`` are columns of a new subject. A subject that was collected keeps its site: records of other neurons
-    than it has are refused. Raises Invalid for a null twin.
+    ``values`` are columns of a new subject. A collected subject keeps its site: records of neurons that it does not
+    have are refused. Raises Invalid for a null twin.
     """
     subject = session.scalar(select(Subject).where(Subject.slug == slug))
     if subject is None:
@@ -48,13 +48,13 @@ def import_target(session: Session, *, slug: str, collection: str, values: Mappi
 
 
 def source_set_of(subject: Subject) -> str | None:
-    """The set of neurons that a subject's files have named, with ``{layer}`` for the layer; None where none has."""
+    """The set of neurons that a subject's files have named, with ``{layer}`` for the layer; None if none has."""
     site = Site.from_json(subject.site)
     return site.module_path if site.kind is SiteKind.IMPORTED and LAYER in site.module_path else None
 
 
 def set_of(source: str, layer: int) -> str:
-    """The set of neurons that a source of one layer belongs to: ``{layer}-res-jb`` of ``5-res-jb``."""
+    """The set of neurons to which a one-layer source belongs: ``{layer}-res-jb`` for ``5-res-jb``."""
     return re.sub(rf"(?<!\d){layer}(?!\d)", LAYER, source, count=1)
 
 
@@ -95,7 +95,7 @@ def _collection(session: Session, subject: Subject, name: str) -> tuple[int, int
 
 
 def imported_site(widths: Mapping[int, int], *, named: str) -> Site:
-    """The site of a subject that is known from imports alone; ``widths`` are neurons by layer."""
+    """The site of a subject known from imports only; ``widths`` has the neurons of each layer."""
     n_layers = max(widths, default=-1) + 1
     return Site(SiteKind.IMPORTED, named, tuple(widths.get(layer, 0) for layer in range(n_layers)))
 
@@ -108,8 +108,9 @@ def widen_subject(
     source_set: str | None = None,
     model: str | None = None,
 ) -> None:
-    """Let an imported subject have at least so many neurons in these layers, of this set, and of this model where
-    nobody has said which. Locked until the commit.
+    """Widen an imported subject to at least ``widths`` neurons per layer; set its source set, and its model if unknown.
+
+    The subject's row stays locked until the commit.
     """
     subject = session.scalars(select(Subject).where(Subject.id == subject_id).with_for_update()).one()
     site = Site.from_json(subject.site)

@@ -1,4 +1,4 @@
-"""Tokens that a file writes as text, as ids of the subject's tokenizer."""
+"""Conversion of a file's token strings to ids of the subject's tokenizer."""
 
 from collections.abc import Sequence
 
@@ -17,11 +17,10 @@ _NAME = text("""
 
 
 class TokenIds:
-    """The vocabulary of one tokenizer, in memory, which grows by the tokens that it does not have.
+    """The vocabulary of one tokenizer, in memory; unknown tokens are added.
 
-    What a file writes as text is a token of the tokenizer where the bytes are the same, and the model's id where the
-    file gives one; of several with the same bytes it is the first. A token that was read is in memory before its
-    transaction ends: an import that fails starts anew.
+    A token string is matched by its bytes, and by the model's id if the file gives one; the first of equal tokens is
+    used. Tokens are added in memory before the transaction ends, so a failed import must create a new instance.
     """
 
     def __init__(self, session: Session, *, tokenizer_id: int) -> None:
@@ -31,10 +30,10 @@ class TokenIds:
         self._by_model_id: dict[tuple[bytes, int], int] = {}
         self._by_both: dict[tuple[str, int], int] = {}
         self._unnamed: dict[bytes, int] = {}
-        """Tokens whose id of the model is not known."""
+        """Tokens whose id in the model's tokenizer is not known."""
         self._new: dict[int, bytes] = {}
         self._named: dict[int, int] = {}
-        """Ids of the model that are not stored yet, by token."""
+        """Ids in the model's tokenizer that are not stored yet, by token."""
         self._next = 0
         rows = session.execute(
             select(VocabularyToken.token_id, VocabularyToken.bytes, VocabularyToken.model_id)
@@ -45,7 +44,7 @@ class TokenIds:
             self._know(token_id, token, model_id)
 
     def ids(self, tokens: Sequence[str], form: TokenForm, model_ids: Sequence[int] | None = None) -> list[int]:
-        """The ids of an excerpt's tokens; ``model_ids`` are those of the model's own tokenizer, if known."""
+        """The ids of an excerpt's tokens; ``model_ids`` are those in the model's own tokenizer, if known."""
         if model_ids is not None:
             named = self._by_both
             pairs = list(zip(tokens, model_ids, strict=True))
@@ -86,7 +85,7 @@ class TokenIds:
         return self._by_model_id[key]
 
     def store(self, session: Session) -> None:
-        """Add the tokens that are new to the vocabulary, and the ids of the model that were not known."""
+        """Add new tokens to the stored vocabulary, and newly known ids of the model's tokenizer."""
         if self._new:
             columns = {"tokenizer_id": "int8", "token_id": "int4", "bytes": "bytea", "model_id": "int4"}
             rows = [(self._tokenizer_id, i, token, self._named.pop(i, None)) for i, token in self._new.items()]

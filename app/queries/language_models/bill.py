@@ -1,4 +1,4 @@
-"""What language models have cost, from sums that are kept: see ``app.models.CallCount``."""
+"""The cost of language models, from stored sums: see ``app.models.CallCount``."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ BillBy = Literal["day", "provider", "method", "person"]
 
 @dataclass(frozen=True, slots=True)
 class BillLine:
-    """The calls of one day, provider, method or person."""
+    """Sums over the calls of one day, provider, method or person."""
 
     name: str
     calls: int
@@ -24,11 +24,11 @@ class BillLine:
     tokens_out: int
     price: float
     price_estimated: float
-    """The part of the price that is our estimate, because the endpoint reported no token counts."""
+    """The part of the price that is estimated by this program, since the endpoint reported no token counts."""
 
 
 def bill(session: Session, *, by: BillBy, since: date, until: date | None = None) -> list[BillLine]:
-    """What was spent from ``since`` to ``until`` (UTC days, both included), the most expensive first; days in order."""
+    """The spending from ``since`` to ``until`` (UTC days, both included), the most expensive first; days in order."""
     keys: dict[BillBy, SQLColumnExpression[Any]] = {
         "day": CallCount.day,
         "provider": CallCount.provider,

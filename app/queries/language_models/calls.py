@@ -1,4 +1,4 @@
-"""Calls to language models: stored as they happen, found again."""
+"""Calls to language models: stored as they happen, and found again when a run resumes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,9 +35,9 @@ class Call:
     error: str | None
     attempt: int
     tokens: tuple[int, int, int] | None
-    """In, cached, out; None where there was no answer."""
+    """Input, cached, output; None if there was no answer."""
     is_estimated: bool
-    """Whether the endpoint reported no token counts, so that tokens and price are our estimate."""
+    """Whether tokens and price are estimated by this program, since the endpoint reported no token counts."""
     price: float | None
     latency_seconds: float
 
@@ -45,7 +45,7 @@ class Call:
 def store_call(session: Session, *, run_id: int | None, call: Call, task_id: int | None = None) -> int:
     """Insert one call and add its price to what its batch and its person have spent; returns its id.
 
-    It was made for a run, for a task, or for neither.
+    The call was made for a run, for a task, or for neither.
     """
     tokens_in, tokens_cached, tokens_out = call.tokens if call.tokens is not None else (None, None, None)
     row = LlmCall(
@@ -70,7 +70,7 @@ def store_call(session: Session, *, run_id: int | None, call: Call, task_id: int
         latency_seconds=call.latency_seconds,
     )
     session.add(row)
-    session.flush()  # the caller wants its id
+    session.flush()  # the caller needs its id
     if call.price and run_id is not None:
         estimated = call.price if call.is_estimated else 0.0
         _add_spending(session, _add_to_batch(session, run_id, call.price, estimated=estimated), call.price)
@@ -80,7 +80,7 @@ def store_call(session: Session, *, run_id: int | None, call: Call, task_id: int
 
 
 def _stored(value: Any) -> Any:
-    """What was sent or came back, in a form that can be stored, without any key that it repeats."""
+    """A request or reply in storable form, without any key that it contains."""
     return redacted_json(storable_json(value), words=False)
 
 
@@ -89,7 +89,7 @@ def _attempt_of(session: Session, run_id: int | None) -> int:
 
 
 def _add_to_batch(session: Session, run_id: int, price: float, *, estimated: float) -> int | None:
-    """Returns the account that queued the batch."""
+    """Add a price to the batch's spending; returns the account that queued the batch."""
     batch = select(Run.batch_id).where(Run.id == run_id).scalar_subquery()
     return session.scalar(
         update(Batch)
@@ -111,10 +111,10 @@ def _add_spending(session: Session, account_id: int | None, price: float) -> Non
 
 
 def answered_calls(session: Session, *, run_id: int) -> list[LlmCall]:
-    """Calls of a run that need not be made again, oldest first.
+    """Calls of a run that need not be repeated, oldest first.
 
-    Usable replies always; others only within the attempt of the run that they belong to, so that a run
-    that is retried sends its requests anew.
+    Usable replies always; others only if they belong to the run's present attempt, so that a retried run sends those
+    requests again.
     """
     run = session.get(Run, run_id)
     if run is None:
@@ -133,21 +133,21 @@ def answered_calls(session: Session, *, run_id: int) -> list[LlmCall]:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a batch or task, and its person, have spent (the person: today, UTC) and may spend; None is without cap."""
+    """What a batch or task, and its person (today, UTC), have spent and may spend; a cap of None means no cap."""
 
     batch_id: int | None
-    """None for a task."""
+    """The batch; None for a task."""
     spent: float
     """What the batch or the task has spent."""
     estimated: float
-    """The part of it that is our estimate, because the endpoint reported no token counts."""
+    """The part of it that is estimated by this program, since the endpoint reported no token counts."""
     cap: float | None
     account: str | None
     account_spent_today: float
     account_cap_per_day: float | None
 
     def refusal(self, price: float) -> str | None:
-        """Why another ``price``, of calls that are under way and the next, may not be spent, if it may not."""
+        """Why a further ``price``, for pending calls and the next one, may not be spent; None if it may."""
         more = f"Calls under way and the next may cost {price:.4f} more."
         if self.cap is not None and self.spent + price > self.cap:
             what = "task" if self.batch_id is None else "batch"
@@ -161,7 +161,7 @@ class Budget:
 
 
 def budget_of_run(session: Session, *, run_id: int) -> Budget | None:
-    """Spending and caps that a run is under; None for a run that does not exist."""
+    """The spending and caps that apply to a run; None for a run that does not exist."""
     today = datetime.now(UTC).date()
     row = session.execute(
         select(
@@ -182,9 +182,9 @@ def budget_of_run(session: Session, *, run_id: int) -> Budget | None:
 
 
 def budget_of_task(session: Session, *, task_id: int) -> Budget | None:
-    """Spending and caps that a task is under; None for a task that does not exist.
+    """The spending and caps that apply to a task; None for a task that does not exist.
 
-    Its own cap is its parameter ``price_cap``.
+    The task's own cap is its parameter ``price_cap``.
     """
     today = datetime.now(UTC).date()
     estimated = func.sum(LlmCall.price).filter(LlmCall.is_estimated)

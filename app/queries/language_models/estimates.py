@@ -1,4 +1,4 @@
-"""What a batch will need of language models: by the method's finished runs, else by the catalogue of steps."""
+"""Estimates of a batch's calls and cost: from the method's finished runs, otherwise from the catalogue of steps."""
 
 from collections.abc import Sequence
 
@@ -18,11 +18,11 @@ from app.queries.methods.definitions import method_definition
 from app.queries.neurons.records import MeasuredNeuron, has_records, records_of_neurons
 
 NEURONS_LOOKED_AT = 4
-"""Neurons whose records the catalogue's steps estimate their calls from."""
+"""Neurons whose records are used for an estimate from the catalogue."""
 
 
 def batch_estimate(session: Session, *, method_id: int, subject_id: int, n_neurons: int) -> CostEstimate | None:
-    """What a batch of ``n_neurons`` will need: by the method's finished runs, else by its steps.
+    """The estimate for a batch of ``n_neurons``: from the method's finished runs, otherwise from its steps.
 
     None for a method that calls no language model. A subject without records needs no call, since each run on it fails
     before the first. Raises NotFound for an unknown method, Conflict for one whose steps do not exist.
@@ -46,7 +46,7 @@ def _estimated(session: Session, steps: MethodSteps, subject_id: int) -> CallPla
     """The mean number of calls, over some neurons of the subject, each with the next one as its peer."""
     found = some_records(session, subject_id=subject_id)
     peers: Sequence[NeuronRecords | None] = [*found[1:], found[0]] if len(found) > 1 else [None] * len(found)
-    # The others stand for a neuron's neighbours: which those are decides nothing but their excerpts' lengths.
+    # Other neurons stand in for the neighbours: only the lengths of the excerpts matter.
     near = [tuple(other for other in found if other is not own)[:NEIGHBOURS_COMPARED] for own in found]
     return estimated_plan([calls_of(steps, *parts) for parts in zip(found, peers, near, strict=True)])
 
@@ -69,7 +69,7 @@ def some_records(session: Session, *, subject_id: int, n: int = NEURONS_LOOKED_A
 
 
 def calls_per_run(session: Session, *, method_id: int, newest: int = 200) -> tuple[int, CallPlan | None]:
-    """How many finished runs of a method are known, and what one of them needed on average."""
+    """The number of finished runs of a method, and the mean calls of one run."""
     recent = (
         select(Run.id)
         .where(Run.method_id == method_id, Run.status == WorkStatus.SUCCEEDED, Run.explanation_id.is_(None))

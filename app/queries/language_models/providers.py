@@ -1,4 +1,4 @@
-"""Named language models: the one place where they are added and changed, by the command line and in the browser."""
+"""Named language models: the one module that adds and changes them, for the command line and the web."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -22,12 +22,12 @@ from app.secrets import SecretBox, usable_key
 from app.settings import is_key_variable
 
 PROBED = ("kind", "model", "base_url")
-"""What a probe's findings are about: once it changes, they are forgotten."""
+"""Columns on which a probe's findings depend: if one changes, the findings are deleted."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderSettings:
-    """What a person decides about a provider, but for its name and its key. Prices are per million tokens."""
+    """The settings of a provider other than its name and key. Prices are per million tokens."""
 
     kind: ProviderKind
     model: str
@@ -44,7 +44,7 @@ class ProviderSettings:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def columns(self) -> dict[str, Any]:
-        """The columns of the table, in the form in which they are stored. Raises Invalid with the first mistake."""
+        """The values of the table's columns. Raises Invalid with the first mistake."""
         if not self.model.strip():
             raise Invalid("A language model needs the name of the model.")
         if (self.kind is ProviderKind.OPENAI_COMPATIBLE) != bool(self.base_url):
@@ -60,7 +60,7 @@ class ProviderSettings:
 
     @classmethod
     def of(cls, row: Provider) -> "ProviderSettings":
-        """What a row holds."""
+        """The settings of a row."""
         return cls(
             kind=ProviderKind(row.kind),
             model=row.model,
@@ -93,10 +93,11 @@ def add_provider(session: Session, *, name: str, settings: ProviderSettings, by:
 
 
 def change_provider(session: Session, *, provider_id: int, settings: ProviderSettings, by: int | None = None) -> None:
-    """Replace all that ``settings`` hold. What changes nothing leaves no event.
+    """Replace all settings of a provider. No event if nothing changes.
 
-    A key is for the host that it was given for: where the host changes, a stored key is deleted, so that nobody reads
-    it by letting it be sent elsewhere. Raises Invalid, NotFound, and Conflict where the key comes from the environment.
+    A key belongs to the host for which it was given. If the host changes, the stored key is deleted, so that nobody can
+    read the key by having it sent to another host. Raises Invalid, NotFound, and Conflict where the key comes from the
+    environment.
     """
     provider = _locked(session, provider_id)
     new = settings.columns()
@@ -122,9 +123,9 @@ def change_provider(session: Session, *, provider_id: int, settings: ProviderSet
 
 
 def set_key(session: Session, *, provider_id: int, key: str, box: SecretBox, by: int | None = None) -> None:
-    """Store the key of a provider encrypted, in place of the one before. It can be replaced, and never read.
+    """Store a provider's key encrypted, replacing the previous one. It can be replaced but never read.
 
-    Raises Invalid for one that cannot be sent, NotFound.
+    Raises Invalid for a key that cannot be sent, NotFound.
     """
     provider = _locked(session, provider_id)
     try:
@@ -138,7 +139,7 @@ def set_key(session: Session, *, provider_id: int, key: str, box: SecretBox, by:
 
 
 def delete_key(session: Session, *, provider_id: int, by: int | None = None) -> None:
-    """Delete the stored key of a provider. Raises NotFound, Conflict where there is none."""
+    """Delete a provider's stored key. Raises NotFound, Conflict if there is none."""
     provider = _locked(session, provider_id)
     if provider.key_encrypted is None:
         raise Conflict(f"{provider.name} has no stored key.")
@@ -147,7 +148,7 @@ def delete_key(session: Session, *, provider_id: int, by: int | None = None) -> 
 
 
 def disable_provider(session: Session, *, provider_id: int, by: int | None = None) -> None:
-    """Let a provider be called no more. What is queued for it waits. Raises NotFound, Conflict."""
+    """Disable a provider; queued work for it waits. Raises NotFound, Conflict."""
     provider = _locked(session, provider_id)
     if provider.disabled_at is not None:
         raise Conflict(f"{provider.name} is disabled already.")
@@ -157,7 +158,7 @@ def disable_provider(session: Session, *, provider_id: int, by: int | None = Non
 
 
 def enable_provider(session: Session, *, provider_id: int, by: int | None = None) -> None:
-    """Let a disabled provider be called again, at once. Raises NotFound, Conflict."""
+    """Enable a disabled provider at once. Raises NotFound, Conflict."""
     provider = _locked(session, provider_id)
     if provider.disabled_at is None:
         raise Conflict(f"{provider.name} is not disabled.")
@@ -172,7 +173,7 @@ def providers(session: Session) -> list[Provider]:
 
 
 def enabled_providers(session: Session) -> list[str]:
-    """The names of those that may be called."""
+    """The names of the providers that are not disabled."""
     return list(session.scalars(select(Provider.name).where(Provider.disabled_at.is_(None)).order_by(Provider.name)))
 
 
@@ -209,7 +210,7 @@ def store_probe(
     options: dict[str, Any],
     error: str | None,
 ) -> None:
-    """Store what a probe has found, or why it found nothing. One event. Raises NotFound."""
+    """Store a probe's findings, or its error. One event. Raises NotFound."""
     provider = provider_named(session, name=name)
     found = {"capabilities": list(capabilities), "options": options} if capabilities is not None else {}
     session.execute(
@@ -230,7 +231,7 @@ def _host(base_url: str | None) -> tuple[str, str] | None:
 
 
 def _known_capabilities(kind: ProviderKind) -> list[str] | None:
-    """What is known without a probe: None for an endpoint."""
+    """The capabilities known without a probe; None for an endpoint."""
     return sorted(LOCAL_CAPABILITIES) if kind is ProviderKind.LOCAL else None
 
 

@@ -1,4 +1,4 @@
-"""What lists of neurons say of their neurons."""
+"""Entries of lists: positions and notes of their neurons."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -39,6 +39,6 @@ ENTRIES = PreparedSelect(
 
 
 def entries_of(session: Session, *, list_id: int, neuron_ids: Sequence[int]) -> Mapping[int, ListEntry]:
-    """What a list says of these neurons, by the neuron's id, for those that it has. One query."""
+    """The entries of these neurons in a list, by the neuron's id; neurons outside of the list are absent. One query."""
     rows = rows_of(session, ENTRIES.given(list_id=list_id, neuron_ids=list(neuron_ids)))
     return {row.neuron_id: row.entry for row in rows}

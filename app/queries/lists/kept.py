@@ -1,4 +1,4 @@
-"""Lists of neurons: made, shown, changed by who made them."""
+"""Lists of neurons: created and shown, and changed by their creators."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _CHANGED = EventKind.LIST_CHANGED
 
 @dataclass(frozen=True, slots=True)
 class ListHead:
-    """A list as other pages name it."""
+    """A list's name and creator, for other pages."""
 
     id: int
     name: str
@@ -37,22 +37,22 @@ class ListHead:
 
     @property
     def key(self) -> str:
-        """The word for it in addresses of lists."""
+        """The list's key in URLs."""
         return named_key(self.id, self.name)
 
     @property
     def address(self) -> str:
-        """The page where it is read and changed."""
+        """URL of the page where the list is shown and changed."""
         return f"/lists/{self.id}"
 
     @property
     def as_filter(self) -> str:
-        """Its neurons as a list that can be filtered, sorted, queued, exported."""
+        """URL of the list of neurons filtered by this list, to sort, queue and export them."""
         return f"/{self.slug}?in_list={self.key}&sort=listed"
 
 
 def lists_of(session: Session, *, slug: str | None = None, neuron_id: int | None = None) -> tuple[ListHead, ...]:
-    """All lists, or those of a subject or with a neuron, the newest first. One query."""
+    """All lists, or those of a subject or with a neuron, newest first. One query."""
     found = _heads()
     if slug is not None:
         found = found.where(Subject.slug == slug)
@@ -67,14 +67,17 @@ def list_head(session: Session, *, list_id: int) -> ListHead:
 
 
 def one_head(found: Sequence[ListHead]) -> ListHead:
-    """The list that ``LIST_HEADS`` has found. Raises NotFound."""
+    """The list found by ``LIST_HEADS``. Raises NotFound."""
     if not found:
         raise NotFound("There is no such list. It may have been deleted.")
     return found[0]
 
 
 def create_list(session: Session, *, slug: str, name: str, account_id: int) -> int:
-    """A new, empty list; returns its id. Raises NotFound, Invalid for the name, Conflict where one has it already."""
+    """A new, empty list; returns its id.
+
+    Raises NotFound for the subject, Invalid for the name, Conflict if the account has a list of this name already.
+    """
     subject_id = session.scalar(select(Subject.id).where(Subject.slug == slug))
     if subject_id is None:
         raise NotFound("There is no such subject. The first page lists those there are.")
@@ -88,9 +91,9 @@ def create_list(session: Session, *, slug: str, name: str, account_id: int) -> i
 
 
 def add_to_list(session: Session, *, list_id: int, selection: NeuronSelection, account_id: int) -> int:
-    """Append neurons to a list, by layer and index; returns how many of them it did not have.
+    """Append neurons to a list, ordered by layer and index; returns the number of neurons that were added.
 
-    Raises NotFound, Conflict where somebody else made the list, Invalid where it would hold more than
+    Raises NotFound, Conflict if somebody else made the list, Invalid if it would have more than
     ``MOST_LISTED`` or is a list of another subject.
     """
     own = _own(session, list_id, account_id)
@@ -117,7 +120,7 @@ def add_to_list(session: Session, *, list_id: int, selection: NeuronSelection, a
 
 
 def remove_from_list(session: Session, *, list_id: int, neuron_id: int, account_id: int) -> None:
-    """Take a neuron out of a list. Raises NotFound, and Conflict where somebody else made the list."""
+    """Remove a neuron from a list. Raises NotFound, and Conflict if somebody else made the list."""
     own = _own(session, list_id, account_id)
     position = _position(session, list_id, neuron_id)
     session.execute(delete(ListedNeuron).where(_is(list_id, neuron_id)))
@@ -127,9 +130,9 @@ def remove_from_list(session: Session, *, list_id: int, neuron_id: int, account_
 
 
 def move_in_list(session: Session, *, list_id: int, neuron_id: int, to: int, account_id: int) -> None:
-    """Give a neuron another position, from 1; beyond an end it is the first or last.
+    """Move a neuron to another position, from 1; beyond an end it becomes the first or last.
 
-    Raises NotFound, and Conflict where somebody else made the list.
+    Raises NotFound, and Conflict if somebody else made the list.
     """
     own = _own(session, list_id, account_id)
     start = _position(session, list_id, neuron_id)
@@ -164,9 +167,9 @@ def rename_list(session: Session, *, list_id: int, name: str, account_id: int) -
 
 
 def delete_list(session: Session, *, list_id: int, account_id: int) -> None:
-    """Delete a list with its notes; its neurons stay.
+    """Delete a list with its notes; its neurons are not deleted.
 
-    Raises NotFound, and Conflict where somebody else made the list.
+    Raises NotFound, and Conflict if somebody else made the list.
     """
     own = _own(session, list_id, account_id)
     _record(session, EventKind.LIST_DELETED, own, detail={"name": own.name})
@@ -193,7 +196,7 @@ def _heads() -> Select[*tuple[Any, ...]]:
 
 
 LIST_HEADS = PreparedSelect(ListHead, _heads().where(NeuronList.id == bindparam("list_id", type_=BigInteger)))
-"""The list of an id."""
+"""The list of this id."""
 
 
 def _head(row: Row[Any]) -> ListHead:
@@ -201,7 +204,7 @@ def _head(row: Row[Any]) -> ListHead:
 
 
 def _own(session: Session, list_id: int, account_id: int) -> NeuronList:
-    """The list, locked, so that two changes at once keep positions without gaps."""
+    """The list, locked, so that two changes at once keep positions without gaps. Raises NotFound, Conflict."""
     own = session.get(NeuronList, list_id, with_for_update=True) if 0 < list_id <= BIGGEST_ID else None
     if own is None:
         raise NotFound("There is no such list. It may have been deleted.")

@@ -1,4 +1,4 @@
-"""What stands around a list of a subject's neurons, whatever it lists."""
+"""The data around a list of a subject's neurons, whatever is listed."""
 
 from dataclasses import dataclass
 
@@ -13,20 +13,20 @@ from app.queries.subjects.lookup import SUBJECT_HEADS, SubjectHead, one_subject
 
 @dataclass(frozen=True, slots=True)
 class ListFrame:
-    """The subject, the list of neurons that was asked for, and what the viewer may choose there."""
+    """The subject, the list of neurons that was requested, and the viewer's choices."""
 
     subject: SubjectHead
     listed: ListHead | None
     searches: tuple[KeptSearch, ...]
-    """Saved searches of the account."""
+    """Saved searches of the viewer."""
     methods: tuple[NewestMethod, ...]
-    """What may be queued; empty where that was not asked for."""
+    """Methods that may be queued; empty unless requested."""
 
 
 def list_frame(
     session: Session, *, slug: str, list_id: int | None, account_id: int | None, with_methods: bool
 ) -> ListFrame:
-    """What stands around the list. One query. Raises NotFound for the subject and for the list of neurons."""
+    """The data around the list. One query. Raises NotFound for the subject and for the list of neurons."""
     with one_statement(session) as asked:
         subjects = asked.send(SUBJECT_HEADS.given(slug=slug))
         lists = None if list_id is None else asked.send(LIST_HEADS.given(list_id=list_id))

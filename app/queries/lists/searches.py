@@ -1,4 +1,4 @@
-"""Searches that people keep under a name."""
+"""Saved searches."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,30 +19,30 @@ from app.queries.history.events import record_event
 
 @dataclass(frozen=True, slots=True)
 class KeptSearch:
-    """A search under a name."""
+    """A saved search."""
 
     id: int
     name: str
     account_id: int
     author: str
     leads_to: str
-    """A path of this site with its query."""
+    """The path and query string of the search."""
 
     @property
     def words(self) -> str:
-        """What it looks for, such as "words: import, layer: 3"; the path where it names nothing."""
+        """The conditions in words, such as "words: import, layer: 3"; the path if there are none."""
         path, _, query = self.leads_to.partition("?")
         pairs = [f"{name.replace('_', ' ')}: {value}" for name, value in parse_qsl(query)]
         return ", ".join(pairs) or path
 
     @property
     def address(self) -> str:
-        """The address by which it is shared, with its name in it."""
+        """The URL by which the search is shared; it contains the name."""
         return f"/searches/{named_key(self.id, self.name)}"
 
 
 def searches_of(session: Session, *, account_id: int | None) -> tuple[KeptSearch, ...]:
-    """The searches that a person, or that anybody, has saved, by name."""
+    """The searches that a person, or anybody, has saved, by name."""
     if account_id is not None:
         return tuple(rows_of(session, OWN_SEARCHES.given(account_id=account_id)))
     return tuple(KeptSearch(**row._mapping) for row in session.execute(_by_name()))
@@ -57,10 +57,10 @@ def saved_search(session: Session, *, search_id: int) -> KeptSearch:
 
 
 def save_search(session: Session, *, account_id: int, name: str, address: str) -> int:
-    """Keep an address under a name; returns the search's id.
+    """Save an address under a name; returns the search's id.
 
-    The caller makes sure that it is a path of this site. Raises Invalid for the name or an over-long address, Conflict
-    where the person has a search of this name already.
+    The caller must have checked that it is a path of this site. Raises Invalid for the name or an over-long address,
+    Conflict if the person has a search of this name already.
     """
     words = plain_text(name, what="name", limit=LONGEST_LIST_NAME)
     if not words:
@@ -79,7 +79,7 @@ def save_search(session: Session, *, account_id: int, name: str, address: str) -
 
 
 def delete_search(session: Session, *, search_id: int, account_id: int) -> None:
-    """Delete a saved search. Raises NotFound, Conflict where somebody else saved it."""
+    """Delete a saved search. Raises NotFound, Conflict if somebody else saved it."""
     found = saved_search(session, search_id=search_id)
     if found.account_id != account_id:
         raise Conflict("Only who saved a search may delete it.")

@@ -1,4 +1,4 @@
-"""Neurons that are similar to a given one by everything that they share with it, the most similar first."""
+"""Neurons similar to a given one by all measures of similarity together, the most similar first."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,34 +21,34 @@ MOST_ALIKE = 50
 
 @dataclass(frozen=True, slots=True)
 class AlikeNeuron:
-    """A neuron with what it has in common with another."""
+    """A neuron with what it has in common with the given one."""
 
     neuron: NeuronRow
     has_same_text: bool
     n_tokens: int
-    """Strongest tokens of both."""
+    """Number of strongest tokens that both have."""
     n_excerpts: int
-    """Top excerpts of both."""
+    """Number of top excerpts that both have."""
     cofiring: float | None
-    """See ``app.domain.cofiring``."""
+    """Correlation of both neurons' activations; see ``app.domain.cofiring``."""
 
 
 @dataclass(frozen=True, slots=True)
 class AlikeNeurons:
-    """Neurons of the same subject that are like one, at most ``MOST_ALIKE``."""
+    """Neurons of the same subject that are similar to a given one, at most ``MOST_ALIKE``."""
 
     rows: tuple[AlikeNeuron, ...]
     n_tokens: int
-    """Strongest tokens of the neuron itself."""
+    """Number of strongest tokens of the given neuron."""
     n_excerpts: int
-    """The number of its top excerpts."""
+    """Number of top excerpts of the given neuron."""
 
 
 def alike_neurons(session: Session, *, neuron_id: int, collection_id: int | None) -> AlikeNeurons:
-    """What is like a neuron in a collection: by shared top excerpts, then co-firing, then tokens, then text.
+    """Neurons similar to one in a collection: by shared top excerpts, then co-firing, then tokens, then text.
 
-    Excerpts are compared among the ``MOST_CANDIDATES`` neurons that share the most strongest tokens and those of the
-    same text. Three queries.
+    Excerpts are compared only for the ``MOST_CANDIDATES`` neurons that share the most strongest tokens, and for those
+    with the same text. Three queries.
     """
     candidates = candidates_like(session, neuron_id=neuron_id, collection_id=collection_id, most_of_text=MOST_ALIKE)
     same_text, tokens = {row.id for row in candidates.same_text}, candidates.sharing
@@ -73,7 +73,7 @@ def alike_neurons(session: Session, *, neuron_id: int, collection_id: int | None
 
 
 def _with_tops(session: Session, neuron_id: int, collection_id: int | None, others: Sequence[int]) -> Sequence[Any]:
-    """The lines of the neuron and of others, with the top excerpts of those that share one with it. One query."""
+    """The rows of the neuron and of others, with the top excerpts of those that share one with it. One query."""
     top = and_(Sample.collection_id == collection_id, Sample.kind == SampleKind.TOP)
     mine = aliased(Sample)
     own = select(mine.excerpt_ids).where(
@@ -98,5 +98,5 @@ def _with_tops(session: Session, neuron_id: int, collection_id: int | None, othe
 
 
 def _activations(row: Any) -> dict[int, Float32s]:
-    """The activations [T] of each of its top excerpts."""
+    """The activations [T] of each of the neuron's top excerpts."""
     return dict(zip(row.excerpt_ids, unpack_activations(row.activations, row.lengths), strict=True))

@@ -1,4 +1,4 @@
-"""What the atlas and the plots show of a subject's neurons: every neuron in one COPY, read as arrays."""
+"""The data of the atlas and the plots: every neuron of a subject in one COPY, read as arrays."""
 
 import numpy as np
 from psycopg import sql
@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from app.domain.atlas import NeuronFacts
 from app.queries.common.bulk import driver_connection
 
-# All columns are in the index of a neuron's address: an index-only scan reads a tenth of the table.
+# All columns are in the index on (layer, index): an index-only scan reads a tenth of the table.
 EVERY_NEURON = sql.SQL("""
     COPY (
         SELECT layer, index,
@@ -24,12 +24,12 @@ _VALUES = {
 }  # fmt: skip
 _FIELDS = [field for name, kind in _VALUES.items() for field in ((f"{name}_bytes", ">i4"), (name, kind))]
 _ROW = np.dtype([("n_fields", ">i2"), *_FIELDS])
-"""A row of PostgreSQL's binary COPY without NULLs: the number of fields, then each with its length before it.
+"""A row of PostgreSQL's binary COPY without NULLs: the number of fields, then each field after its length.
 
 Source: PostgreSQL's documentation of COPY, "Binary Format".
 """
 _HEADER, _TRAILER = 19, 2
-"""Bytes before the first row and after the last."""
+"""Number of bytes before the first row and after the last."""
 
 
 def neuron_facts(session: Session, *, subject_id: int) -> NeuronFacts:

@@ -44,15 +44,15 @@ HISTORY_LENGTH = 30
 
 @dataclass(frozen=True, slots=True)
 class ScoreRow:
-    """A scorer's number with everything that is needed to judge it."""
+    """A scorer's number with everything needed to judge it."""
 
     id: int
     scorer: str
     sample: str
     simulator: str | None
-    """The one whose expected activations were scored, with its calibration; None for a scorer that uses none."""
+    """The simulator of the scored activations, with its calibration; None for a scorer that uses none."""
     collection_id: int | None
-    """The collection whose records were scored; None where that is not known."""
+    """The collection whose records were scored; None if not known."""
     value: float | None
     undefined_reason: str | None
     interval_low: float | None
@@ -64,7 +64,7 @@ class ScoreRow:
     chance: float | None
     run_id: int | None
     precision: float | None
-    """The precision of an executed explanation; ``recall`` is of the same one."""
+    """The precision of an executed explanation; ``recall`` is its recall."""
     recall: float | None
 
 
@@ -80,12 +80,12 @@ class StoredExplanation:
     method_id: int | None
     run_id: int | None
     rank: int
-    """Among the candidates of its run, in the method's own order."""
+    """The rank among the candidates of its run, in the method's own order."""
     collection_id: int | None
     created_at: datetime
     provenance: dict[str, Any]
     is_rejected: bool
-    """Whether reviewers have upheld a flag against it: it is not shown first."""
+    """Whether reviewers upheld a flag against the explanation, so that it is not shown first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,26 +95,26 @@ class ExplanationRow(StoredExplanation):
     scores: tuple[ScoreRow, ...]
     doubts: tuple[RaisedDoubt, ...]
     state: ExplanationState | None
-    """What reviewers have made of it; None where nobody has flagged or judged it."""
+    """The explanation's state in review; None if nobody has flagged or judged it."""
 
     @property
     def line(self) -> VerdictLine:
-        """The conclusion from its headline and doubts."""
+        """The verdict line: the conclusion from headline and doubts."""
         return verdict_line(self.headline, self.doubts)
 
     @property
     def headline(self) -> Headline[ScoreRow] | None:
-        """Its score over the whole corpus with both sides, else its 2023 score."""
+        """The whole-corpus score with precision and recall, otherwise the 2023 score."""
         return headline_of(self.scores, made_by_method=self.method_id is not None)
 
     @property
     def score_2023(self) -> ScoreRow | None:
-        """The 2023 score that represents it, where it has one."""
+        """The 2023 score that represents the explanation; None if there is none."""
         return standing_score(self.scores, SCORE_2023, made_by_method=self.method_id is not None)
 
     @property
     def by(self) -> str:
-        """Who made it, in words."""
+        """The author in words."""
         if self.author_kind is AuthorKind.METHOD:
             return self.method or self.author
         return f"{self.author} (import)" if self.author_kind is AuthorKind.IMPORT else self.author
@@ -134,7 +134,7 @@ class FlagShown:
 
 @dataclass(frozen=True, slots=True)
 class RunShown:
-    """A run of the neuron, as its page shows it."""
+    """A run of the neuron, as the neuron's page shows it."""
 
     id: int
     batch_id: int
@@ -147,14 +147,14 @@ class RunShown:
     queued_at: datetime
     finished_at: datetime | None
     change: Change | None
-    """What its explanation has changed; None without one."""
+    """The effect of the run's explanation; None without one."""
     difference: float | None
     is_copy: bool | None
 
 
 @dataclass(frozen=True, slots=True)
 class EventShown:
-    """A line of the neuron's history."""
+    """An event of the neuron's history."""
 
     kind: EventKind
     at: datetime
@@ -172,7 +172,7 @@ class _ScoredExplanation:
 
 @dataclass(frozen=True, slots=True)
 class _RunScore:
-    """A score with the explanation that it is of and the run that measured it."""
+    """A score with its explanation and the run that computed it."""
 
     explanation_id: int
     run_id: int | None
@@ -196,7 +196,7 @@ _EXPLANATION_COLUMNS = {
 _OF_CHECK = {"precision": CorpusCheck.precision, "recall": CorpusCheck.recall}
 _SCORE_COLUMNS = {field.name: _OF_CHECK.get(field.name, getattr(Score, field.name, None)) for field in fields(ScoreRow)}
 
-# Statements are built once: building them costs more than running them.
+# Built once at import: building these statements takes longer than executing them.
 EXPLANATIONS = PreparedSelect(
     _ScoredExplanation,
     select(*labelled("explanation", _EXPLANATION_COLUMNS), *labelled("score", _SCORE_COLUMNS))
@@ -283,7 +283,7 @@ def neuron_explanations(session: Session, *, neuron_id: int) -> tuple[Explanatio
 def whole_explanations(
     rows: Iterable[_ScoredExplanation], doubts: Iterable[DoubtRow], items: Iterable[ItemOfExplanation]
 ) -> tuple[ExplanationRow, ...]:
-    """The explanations that ``EXPLANATIONS`` finds, each once, with what ``DOUBTS`` and ``ITEMS`` find of them."""
+    """The explanations of ``EXPLANATIONS``, each once, with the doubts of ``DOUBTS`` and the items of ``ITEMS``."""
     raised = doubts_by_explanation(doubts)
     judged: dict[int, list[JudgedItem]] = {}
     for item in items:
@@ -295,7 +295,7 @@ def whole_explanations(
         found = scores.setdefault(row.explanation.id, [])
         if row.score is not None:
             found.append(row.score)
-    # What reviewers have rejected stays rejected where a method gives the same text again.
+    # A rejected text stays rejected if a method gives it again.
     rejected = {own.text for own in explanations.values() if own.is_rejected}
     return tuple(
         _whole(replace(own, is_rejected=own.text in rejected), scores[key], raised.get(key, ()), judged.get(key, ()))
@@ -316,13 +316,13 @@ def _whole(
 
 @dataclass(frozen=True, slots=True)
 class PendingScores:
-    """What runs measured of their explanations, available after the round trip."""
+    """The scores that runs computed of their explanations, available after the round trip."""
 
     explanations: Mapping[int, int]
     scores: PendingRows[_RunScore]
 
     def found(self) -> dict[int, list[ScoreRow]]:
-        """What each run measured of its explanation, and what executing that gave, by the run's id."""
+        """The scores that each run computed of its explanation, and of executing it, by the run's id."""
         return {
             run_id: [r.score for r in self.scores.rows if r.explanation_id == own and r.run_id in (None, run_id)]
             for run_id, own in self.explanations.items()
@@ -330,7 +330,7 @@ class PendingScores:
 
 
 def send_scores_of_runs(asked: Reads, explanations: Mapping[int, int]) -> PendingScores:
-    """Ask what each run measured of its explanation; ``explanations`` are ids by run."""
+    """Query the scores that each run computed of its explanation; ``explanations`` maps runs to explanations."""
     ids = sorted(set(explanations.values()))
     return PendingScores(explanations, asked.send(_OF_RUNS.given(explanation_ids=ids, run_ids=sorted(explanations))))
 

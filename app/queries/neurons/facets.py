@@ -1,4 +1,4 @@
-"""Facets of a list of neurons: how many of its matches have each value of what lists filter by."""
+"""Facets of a list of neurons: the number of matches with each value of a filter."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ from app.queries.neurons.matches import COUNT_BOUND, Matches
 from app.queries.runs.active import found_nothing
 
 MOST_VALUES = 50
-"""Values of one facet that are counted: the most frequent ones."""
+"""The number of values of one facet that are shown: the most frequent ones."""
 
 
 class FacetKind(StrEnum):
-    """What matches are counted by, in the order of pages."""
+    """The properties by which matches are counted, in the order of pages."""
 
     SUBJECT = "subject"
     LAYER = "layer"
@@ -46,7 +46,7 @@ RANGED: dict[FacetKind, tuple[Bounds, ...]] = {
     FacetKind.MARGIN: ((None, 0.0), (0.0, 0.1), (0.1, 0.3), (0.3, None)),
     FacetKind.RATE: ((None, 0.001), (0.001, 0.01), (0.01, 0.1), (0.1, None)),
 }
-"""The ranges that are counted. Both bounds belong to a range, as in filters, so a value on a bound is in two."""
+"""The counted ranges. Both bounds belong to a range, as in filters; a value on a bound counts twice."""
 _COLUMNS: dict[FacetKind, InstrumentedAttribute[Any]] = {
     FacetKind.HEADLINE: Neuron.headline_score,
     FacetKind.SCORE: Neuron.current_score,
@@ -57,7 +57,7 @@ _COLUMNS: dict[FacetKind, InstrumentedAttribute[Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class FacetCount:
-    """The number of matches with one value. A range's value is its number in ``RANGED``, a subject's its id."""
+    """The number of matches with one value. The value of a range is its index in ``RANGED``, that of a subject its id."""
 
     kind: FacetKind
     value: str
@@ -66,14 +66,14 @@ class FacetCount:
 
 @dataclass(frozen=True, slots=True)
 class Facets:
-    """The counts of every facet, and the matches that were counted: at most ``COUNT_BOUND`` of them."""
+    """The counts of every facet, and the number of matches counted: at most ``COUNT_BOUND``."""
 
     counts: tuple[FacetCount, ...]
     counted: Matches
 
 
 def facets_of(session: Session, *, query: NeuronsQuery) -> Facets:
-    """How many of a list's matches have each value. One query over at most ``COUNT_BOUND`` matches."""
+    """The number of a list's matches with each value. One query over at most ``COUNT_BOUND`` matches."""
     found = (
         select(
             Neuron.id,

@@ -1,4 +1,4 @@
-"""What neurons may be filtered by, as conditions of SQL: for lists, and for what is queued."""
+"""Filters of neurons as SQL conditions, for lists and for queueing."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,16 +35,16 @@ _PLAN_BY_VALUE = {"plan_cache_mode": "force_custom_plan", "enable_seqscan": "off
 
 @dataclass(frozen=True, slots=True)
 class ListReference:
-    """A list as an address names it."""
+    """A list of neurons as a URL refers to it."""
 
     id: int
     name: str
-    """What the address says; only the id counts."""
+    """The name in the URL; only the id counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class NeuronFilter:
-    """What neurons must have in common. None is no condition; bounds are inclusive."""
+    """The conditions of a filter; None means no condition, bounds are inclusive."""
 
     layer: int | None = None
     layer_min: int | None = None
@@ -54,25 +54,25 @@ class NeuronFilter:
     headline_min: float | None = None
     headline_max: float | None = None
     score_min: float | None = None
-    """The lowest 2023 score wanted."""
+    """Lowest 2023 score."""
     score_max: float | None = None
     margin_min: float | None = None
     margin_max: float | None = None
     twin_min: float | None = None
-    """The lowest share wanted of the null twin's neurons in the layer with a lower score."""
+    """Lowest share of the null twin's neurons in the layer with a lower score."""
     twin_max: float | None = None
     token: str | None = None
-    """One of the neuron's strongest tokens, as it is written or after a space."""
+    """One of the neuron's strongest tokens, as written or with a space before it."""
     token_part: bool = False
-    """Whether the token may be a part of a strongest token."""
+    """Whether ``token`` may be a part of a strongest token."""
     simulator: str | None = None
     """The simulator of the score that is bounded: the headline or the 2023 score; of either where both or none is."""
     rate_min: float | None = None
-    """Share of tokens with an activation above 0."""
+    """Lowest share of tokens with an activation above 0."""
     rate_max: float | None = None
     state: NeuronState | None = None
     doubt: Doubt | None = None
-    """About the explanation that is shown first."""
+    """A doubt about the explanation that is shown first."""
     method: str | None = None
     """The name of the method that made the explanation that is shown first, in any version."""
     author: AuthorKind | None = None
@@ -80,11 +80,11 @@ class NeuronFilter:
     verdict: Verdict | None = None
     """The reviewers' verdict on the explanation that is shown first."""
     in_list: ListReference | None = None
-    """A list of neurons that has it."""
+    """A list of neurons that contains the neuron."""
     by: str | None = None
-    """The name of an account that has flagged or written one of the neuron's explanations."""
+    """Name of an account that flagged or wrote one of the neuron's explanations."""
     words: str | None = None
-    """In the explanation; quotes, ``or`` and ``-`` as in web search engines, ``*`` at the end of a word's beginning."""
+    """Words of the explanation; quotes, ``or`` and ``-`` as in web search engines, ``*`` after a word's beginning."""
 
 
 EVERY_NEURON = NeuronFilter()
@@ -97,15 +97,15 @@ _RANGED = {
     "twin": Neuron.twin_percentile,
     "rate": Neuron.firing_rate,
 }
-"""What may be filtered by a lowest and a highest value."""
+"""Filters with a lowest and a highest value."""
 
 
 @contextmanager
 def planned_by_value(session: Session, wanted: NeuronFilter) -> Iterator[None]:
-    """Searches are planned for their words in here.
+    """Context manager within which searches are planned for their actual words.
 
-    A prepared plan knows neither how many match nor the parsed search, which it parses again for every row. And
-    where words that seldom meet are taken for common ones, a scan of the table for the first of them reads it all.
+    A generic plan knows neither the number of matches nor the parsed search, which it would parse again for every row.
+    And if a rare combination of words is taken for a frequent one, a scan for the first matches reads the whole table.
     """
     if not wanted.words:
         yield
@@ -115,7 +115,7 @@ def planned_by_value(session: Session, wanted: NeuronFilter) -> Iterator[None]:
 
 
 def filter_conditions(subject_id: int | None, wanted: NeuronFilter) -> list[ColumnElement[bool]]:
-    """What is true of a subject's neurons that match; without a subject, of those of all but null twins."""
+    """Conditions of a filter on a subject's neurons; without a subject, on all neurons except those of null twins."""
     conditions = [_of_subject(subject_id)]
     if wanted.layer is not None:
         conditions.append(Neuron.layer == wanted.layer)
@@ -133,7 +133,7 @@ def filter_conditions(subject_id: int | None, wanted: NeuronFilter) -> list[Colu
         conditions.append(Neuron.id.in_(listed))
     conditions += _of_explanation(wanted)
     if wanted.words and wanted.state is NeuronState.UNEXPLAINED:
-        conditions.append(false())  # the planner does not know that what has no explanation has no words
+        conditions.append(false())  # tells the planner that a neuron without an explanation has no words
     elif wanted.words:
         conditions.append(Neuron.search.op("@@", is_comparison=True)(search_query(wanted.words)))
     if wanted.state is not None:
@@ -148,7 +148,7 @@ def _of_subject(subject_id: int | None) -> ColumnElement[bool]:
 
 
 def _of_explanation(wanted: NeuronFilter) -> Iterator[ColumnElement[bool]]:
-    """Who has made the explanation that is shown first, and what reviewers say of it."""
+    """Conditions on the author of the explanation that is shown first, and on reviewers' verdicts about it."""
     standing = exists().where(
         MethodStanding.neuron_id == Neuron.id, MethodStanding.explanation_id == Neuron.current_explanation_id
     )
@@ -212,13 +212,13 @@ def _in_state(state: NeuronState) -> ColumnElement[bool]:
 
 
 def _doubted(subject_id: int | None, doubt: Doubt) -> Select[int]:
-    """The neurons of a subject with a doubt; its own subject is named so that one index holds them all together."""
+    """Neurons of a subject with a doubt. The doubt's own subject column is used, so that one index has all columns."""
     found = select(ExplanationDoubt.neuron_id).where(ExplanationDoubt.doubt == doubt, ExplanationDoubt.is_current)
     return found if subject_id is None else found.where(ExplanationDoubt.subject_id == subject_id)
 
 
 def _touched(name: str) -> CompoundSelect[int]:
-    """The neurons of which an account has flagged or written an explanation."""
+    """Neurons of which an account flagged or wrote an explanation."""
     account = select(Account.id).where(Account.name == name).scalar_subquery()
     flagged = select(Explanation.neuron_id).join(Flag, Flag.explanation_id == Explanation.id)
     written = select(Explanation.neuron_id).where(Explanation.account_id == account)

@@ -1,4 +1,4 @@
-"""A neuron's identity, its statistics and where its scores rank, as every page about it needs them."""
+"""A neuron's identity, its statistics and the ranks of its scores, as every page about the neuron needs them."""
 
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -37,29 +37,29 @@ class NeuronHead:
     n_open_flags: int
     n_active_runs: int
     found_nothing: bool
-    """Whether a run of a method has found nothing worth saying."""
+    """Whether a run of a method found nothing worth saying."""
     current_explanation_id: int | None
     current_score: float | None
     """The 2023 score of the current explanation."""
     n_scored_in_layer: int
-    """Neurons of its layer that are scored like it, this one among them: by the headline's scorer and simulator."""
+    """Number of neurons of its layer scored by the headline's scorer and simulator, this one included."""
     n_below_in_layer: int
     twin: TwinStanding | None
-    """The rank of its headline in the null twin; None without a score or without a twin that is scored like it."""
+    """The rank of its headline in the null twin; None without a score or without comparable scores of the twin."""
     statistics: "NeuronStatistics"
     origin: "NeuronOrigin"
     sorted_by: Annotated[SortedValues, Field(exclude=True)]
-    """The values by which lists sort it, which the page's JSON does not repeat."""
+    """The values of the list's sort keys, which the page's JSON leaves out."""
 
     @property
     def percentile(self) -> float | None:
-        """Share of the neurons of its layer that are scored like it and lower; None where it has no defined score."""
+        """Share of the comparable scores of its layer that are lower; None if the neuron has no defined score."""
         return self.n_below_in_layer / self.n_scored_in_layer if self.n_scored_in_layer else None
 
 
 @dataclass(frozen=True, slots=True)
 class NeuronStatistics:
-    """Over every token of the corpus, in the model's own units."""
+    """Statistics over every token of the corpus, in the model's own units."""
 
     mean: float | None
     variance: float | None
@@ -75,7 +75,7 @@ class NeuronStatistics:
 
 @dataclass(frozen=True, slots=True)
 class NeuronOrigin:
-    """The collection from which the activations are."""
+    """The collection from which the activations come."""
 
     source: str
     revision: str | None
@@ -97,7 +97,7 @@ class NeuronOrigin:
     collected_at: datetime | None
 
 
-# What a head is made of, by the names of its fields: whole entities would take twice the time.
+# The columns of a head, named like its fields: loading whole entities would take twice the time.
 _HEAD_COLUMNS: dict[str, Any] = {
     "id": Neuron.id,
     "subject_id": Subject.id,
@@ -147,7 +147,7 @@ def _head_statement() -> Select[Any]:
     in_layer, in_twin = rank_in(Neuron.subject_id, "in_layer"), rank_in(twin.id, "in_twin")
     columns = [column.label(name) for name, column in _HEAD_COLUMNS.items()]
     ranks = [in_layer.c.n.label("n_scored_in_layer"), in_layer.c.n_below.label("n_below_in_layer")]
-    slug = case((in_twin.c.n > literal_column("0"), twin.slug))  # None is scored like the neuron: no rank
+    slug = case((in_twin.c.n > literal_column("0"), twin.slug))  # no neuron of the twin has a comparable score: no rank
     standing = {"slug": slug, "n_scored": in_twin.c.n, "n_at_least": in_twin.c.n - in_twin.c.n_below}
     parts = [
         *labelled("statistics", _STATISTICS_COLUMNS),
@@ -172,13 +172,13 @@ def _head_statement() -> Select[Any]:
     )
 
 
-# The statement is built once: building it costs more than running it.
+# Built once at import: building the statement takes longer than executing it.
 _HEAD = PreparedSelect(NeuronHead, _head_statement())
 
 
 def neuron_head(session: Session, *, slug: str, layer: int, index: int) -> NeuronHead:
-    """The neuron at an address. One query. Raises NotFound, whose message names the valid range."""
-    # A number that does not fit its column is no neuron, and Postgres would refuse to compare it.
+    """The neuron at (layer, index) of a subject. One query. Raises NotFound, whose message has the valid range."""
+    # Postgres refuses to compare a number that does not fit the column.
     fits = layer <= BIGGEST_LAYER and index <= BIGGEST_INDEX
     rows = rows_of(session, _HEAD.given(slug=slug, layer=layer, index=index)) if fits else []
     if not rows:

@@ -58,47 +58,47 @@ from app.queries.neurons.rows import LISTED_COLUMNS, NeuronRow, marked_text, who
 from app.queries.neurons.search_words import SAMPLED, relevance
 
 MOST_SAMPLED = 1_000
-"""Most matches of the sample that are ranked: each costs a look at its words."""
+"""Matches of the sample that are ranked at most: each requires reading its words."""
 MOST_RANKED = 2_000
-"""Most matches that are ranked in a search that has few in the sample."""
+"""Matches that are ranked at most in a search with few matches in the sample."""
 MOST_COMPARED = 5_000
-"""Up to so many matches, each is compared by meaning; beyond, an index finds the nearest."""
+"""Up to this number of matches, every one is compared by meaning; beyond it, an index finds the nearest."""
 FEW = 2_000
-"""Up to so many matches, a list is found whole and then sorted: some milliseconds, whatever the planner expects."""
+"""Up to this number of matches, a list is read completely and then sorted, in some milliseconds."""
 _IN_LIST = ListedNeuron.__table__.c
 _LISTED: SortColumns = {"listed": _IN_LIST.position, "id": _IN_LIST.neuron_id}
-"""The columns of a list's own order, both of the table whose index has it."""
+"""The sort columns of a list's own order, both of the table that has the index."""
 
 
 @dataclass(frozen=True, slots=True)
 class NeuronsQuery:
-    """What a page of the list is a page of."""
+    """The query whose matches a page shows."""
 
     subject_id: int | None
-    """None for all subjects but null twins."""
+    """None for all subjects except null twins."""
     filter: NeuronFilter = EVERY_NEURON
     sort: NeuronSort = BEST_FIRST
     near: Nearness | None = None
-    """What explanations are compared with, for the order by meaning."""
+    """The vector with which explanations are compared in the order by meaning."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where rows are read from: all that match, and the columns they are sorted by."""
+    """The source of a list's rows: all matches, and the columns by which they are sorted."""
 
     query: NeuronsQuery
     statement: Select[Any]
     columns: SortColumns
     is_found_first: bool
-    """Whether the statement finds all before it sorts; then nothing is gained by reading segment by segment."""
+    """Whether the statement reads all matches before sorting; then reading segment by segment gains nothing."""
 
 
 def counted_page(
     session: Session, *, query: NeuronsQuery, size: int, after: str | None = None, before: str | None = None
 ) -> tuple[Matches, Page[NeuronRow]]:
-    """How many neurons match, and ``size`` of them; the first ones, or those next to a cursor.
+    """The number of matching neurons, and ``size`` of them: the first ones, or those next to a cursor.
 
-    The number lets the database read a short list whole before it sorts it. Three queries, whatever the size. Raises
+    A small number lets the database read all matches before sorting them. Three queries, whatever the size. Raises
     Invalid for a malformed cursor.
     """
     with planned(session, query):
@@ -120,7 +120,7 @@ def neurons_page(
 ) -> Page[NeuronRow]:
     """``size`` neurons; the first ones, or those next to a cursor.
 
-    ``matches``, where it is known already, lets the database read a short list whole before it sorts it. Two queries,
+    ``matches``, if known, lets the database read a short list completely before sorting it. Two queries,
     whatever the size. Raises Invalid for a malformed cursor.
     """
     with planned(session, query):
@@ -132,7 +132,7 @@ def neurons_page(
 def _rows_of_page(
     session: Session, query: NeuronsQuery, size: int, after: str | None, before: str | None, *, few: bool
 ) -> list[Any]:
-    """One row more than a page shows, which shows whether there are more."""
+    """One row more than a page shows, to find out whether there are more."""
     cursor = before if before is not None else after
     start = None if cursor is None else parse_cursor(cursor, query.sort)
     source = _marking(source_of(query, few=few))
@@ -154,7 +154,7 @@ def _page(
 
 
 def count_neurons(session: Session, *, query: NeuronsQuery, bound: int | None = None) -> Matches:
-    """How many neurons match, exactly up to ``bound``."""
+    """The number of matching neurons, exact up to ``bound``."""
     bound = bound_of(query.filter) if bound is None else bound
     matching = select(literal(1)).select_from(Neuron).where(*filter_conditions(query.subject_id, query.filter))
     with planned_by_value(session, query.filter):
@@ -196,7 +196,7 @@ def _sampled(matching: Select[Any]) -> CompoundSelect[Any]:
 
 
 def _marking(source: Source) -> Source:
-    """The same rows with marks around the words of the search."""
+    """The same rows with the search words marked."""
     words = source.query.filter.words
     if not words:
         return source
@@ -207,13 +207,13 @@ def _marking(source: Source) -> Source:
 
 @contextmanager
 def planned(session: Session, query: NeuronsQuery) -> Iterator[None]:
-    """A list's statements are planned for its words and its meaning in here."""
+    """Context manager within which a list's statements are planned for its actual words and vector."""
     with planned_by_value(session, query.filter), planned_by_nearness(session, query.near):
         yield
 
 
 def are_few(matches: Matches, query: NeuronsQuery) -> bool:
-    """Whether all matches are read before they are sorted. By meaning that is exact, and an index only nearly so."""
+    """Whether all matches are read before sorting. For the order by meaning that is exact; an index is approximate."""
     return matches.exact and matches.number <= (FEW if query.near is None else MOST_COMPARED)
 
 
@@ -231,7 +231,7 @@ def chosen_neurons(query: NeuronsQuery, *, required: bool = True) -> Select[Any]
 
 
 def _columns(query: NeuronsQuery) -> list[Any]:
-    """What lists show, and what they are sorted by."""
+    """The columns that lists show and by which they are sorted."""
     columns: list[Any] = [*LISTED_COLUMNS]
     if query.sort.key is SortKey.RELEVANCE and query.filter.words:
         columns.append(relevance(query.filter.words).label("relevance"))
@@ -250,16 +250,16 @@ def is_in_list_order(query: NeuronsQuery) -> bool:
 def _segments(source: Source, start: SortCursor | None, *, backwards: bool) -> list[SortSegment]:
     segments = segments_of(source.query.sort, source.columns, backwards=backwards)
     if source.query.sort.key in OF_EXPLANATIONS and source.query.filter.state is NeuronState.UNEXPLAINED:
-        # What has no explanation has no score.
+        # a neuron without an explanation has no score
         return segments[:1] if backwards else segments[1:]
     if source.columns is _LISTED and (start is None or start.value is not None):
-        # Only a neuron that has left the list has no position, and it is read as if it came last.
+        # Only a neuron that was removed from the list has no position; it is read as if it came last.
         return segments[1:] if backwards else segments[:1]
     return segments
 
 
 def reading(source: Source, start: SortCursor | None, *, backwards: bool, limit: int) -> Select[Any]:
-    """The first ``limit`` rows from a cursor on. Of two segments the second is read only where the first is short."""
+    """The first ``limit`` rows from a cursor on. The second of two segments is read only if the first is too short."""
     parts = conditions_from(source, start, backwards=backwards)
     if source.is_found_first:
         order = whole_order(source.query.sort, source.columns, backwards=backwards)
@@ -268,7 +268,7 @@ def reading(source: Source, start: SortCursor | None, *, backwards: bool, limit:
     first, *rest = (source.statement.where(condition).order_by(*part.order).limit(limit) for part, condition in parts)
     if not rest:
         return first
-    # A materialized CTE keeps the segments in turn: no parallel plan reads them both at once.
+    # A materialized CTE makes the segments run one after the other: no parallel plan reads both at once.
     full = first.cte("before_part" if backwards else "after_part").prefix_with("MATERIALIZED")
     is_short = select(func.count()).select_from(full).scalar_subquery() < limit
     both = union_all(select(full), *(select(part.where(is_short).subquery()) for part in rest))
@@ -278,7 +278,7 @@ def reading(source: Source, start: SortCursor | None, *, backwards: bool, limit:
 def conditions_from(
     source: Source, start: SortCursor | None, *, backwards: bool
 ) -> list[tuple[SortSegment, ColumnElement[bool]]]:
-    """The segments that are read from a cursor on, each with what is true of its rows."""
+    """The segments that are read from a cursor on, each with its conditions."""
     segments = _segments(source, start, backwards=backwards)
     if start is not None and len(segments) > 1 and (start.value is None) != backwards:
         segments = segments[1:]
@@ -289,7 +289,7 @@ def conditions_from(
 
 
 def every_neuron(session: Session, *, query: NeuronsQuery, after: str | None, size: int) -> Page[NeuronRow]:
-    """``size`` neurons of the whole list after a cursor, with their whole texts: for files of all that match.
+    """``size`` neurons after a cursor, with their full texts: for files of all matches.
 
     Orders that rank only a bounded number of matches, by relevance and by meaning, are replaced by layer and index.
     Raises Invalid for a malformed cursor.

@@ -1,4 +1,4 @@
-"""What a worker needs before it reads a neuron's records: its address, its statistics, and a peer."""
+"""A neuron's address, statistics and peer: what a worker needs before reading the neuron's records."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from app.queries.neurons.records import MeasuredNeuron, has_records
 
 @dataclass(frozen=True, slots=True)
 class NeuronAddress:
-    """Where a neuron is, its subject's tokenizer and newest complete collection, and its maximum and mean there."""
+    """A neuron's layer and index, its subject's tokenizer and newest complete collection, its maximum and mean."""
 
     neuron_id: int
     subject_id: int
@@ -30,11 +30,11 @@ class NeuronAddress:
 
     @property
     def measured(self) -> MeasuredNeuron:
-        """The neuron with its statistics alone."""
+        """The neuron with its statistics only."""
         return MeasuredNeuron(self.neuron_id, self.maximum, self.mean)
 
 
-# Statements are built once: building them costs more than running them.
+# Built once at import: building these statements takes longer than executing them.
 _ADDRESS = PreparedSelect(
     NeuronAddress,
     select(
@@ -61,7 +61,7 @@ _PEER = PreparedSelect(
         Neuron.layer == bindparam("layer"),
         Neuron.index != bindparam("index"),
         Neuron.index >= bindparam("start"),
-        # An import may not know the maximum: then it can be a peer if it has records.
+        # An imported neuron may have no maximum: it can be a peer if it has records.
         or_(Neuron.max > 0, and_(Neuron.max.is_(None), has_records(Neuron, bindparam("collection_id")))),
     )
     .order_by(Neuron.index)
@@ -94,7 +94,7 @@ _SHARING = text("""
 
 
 def neuron_address(session: Session, *, neuron_id: int) -> NeuronAddress:
-    """Where a neuron is. Raises NotFound."""
+    """The address of a neuron. Raises NotFound."""
     rows = rows_of(session, _ADDRESS.given(neuron_id=neuron_id))
     if not rows:
         raise NotFound("There is no such neuron.")
@@ -104,7 +104,7 @@ def neuron_address(session: Session, *, neuron_id: int) -> NeuronAddress:
 def neuron_peer(session: Session, *, of: NeuronAddress, start: int) -> MeasuredNeuron | None:
     """Another neuron of the same layer that may fire: the first from index ``start`` on, then from index 0 on.
 
-    None where no other does.
+    None if no other neuron does.
     """
     of_layer = {
         "subject_id": of.subject_id,
@@ -120,10 +120,10 @@ def neuron_peer(session: Session, *, of: NeuronAddress, start: int) -> MeasuredN
 
 
 def nearest_neurons(session: Session, *, of: NeuronAddress, n: int) -> list[MeasuredNeuron]:
-    """The ``n`` neurons of the same layer that are most like a neuron by co-firing and input weights, nearest first.
+    """The ``n`` neurons of the same layer that are most similar by co-firing and input weights, most similar first.
 
-    Where its collection has not measured that, those that share most of its strongest tokens. Those with records only;
-    fewer where fewer are like it, none where no collection has counted tokens. Two queries at most.
+    If the collection did not measure that, the neurons that share most of its strongest tokens. Only neurons with
+    records; fewer if fewer are similar, none if no collection has counted tokens. Two queries at most.
     """
     parameters = {
         "neuron_id": of.neuron_id,

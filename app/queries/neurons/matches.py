@@ -1,4 +1,4 @@
-"""How many neurons match a filter: counted up to a bound, so that no page costs more in a larger subject."""
+"""The number of neurons that match a filter, counted up to a bound, so that no page is slower in a larger subject."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,41 +10,41 @@ from app.queries.neurons.filters import NeuronFilter, filter_conditions
 from app.queries.neurons.search_words import SAMPLED
 
 COUNT_BOUND = 10_000
-"""Matches are counted up to here; beyond it a list shows "10,000+"."""
+"""Matches are counted up to this number; beyond it a list shows "10,000+"."""
 SEARCH_COUNT_BOUND = 1_000
-"""The same for searches, where every match costs a look at its row."""
+"""The same for searches, where each match requires reading its row."""
 
 MANY_SAMPLED = 200
-"""A search with so many matches in the sample has thousands: they are not counted, and the sample's are ranked."""
+"""A search with this many matches in the sample has thousands: these are not counted, and the sample's are ranked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """How many neurons match: exactly, or at least so many."""
+    """The number of matching neurons: exact, or a lower bound."""
 
     number: int
     exact: bool
 
 
 def number_of(statement: Select[Any], bound: int) -> ScalarSelect[int]:
-    """The number of a statement's rows, counted up to one more than a bound."""
+    """The number of a statement's rows, counted up to ``bound`` + 1."""
     return select(func.count()).select_from(statement.limit(bound + 1).subquery()).scalar_subquery()
 
 
 def up_to(number: int, bound: int) -> Matches:
-    """So many matches, of which no more than a bound were counted."""
+    """A number of matches that was counted up to ``bound`` + 1."""
     return Matches(min(number, bound), exact=number <= bound)
 
 
 def bound_of(wanted: NeuronFilter) -> int:
-    """Up to how many matches are counted."""
+    """The number up to which matches are counted."""
     return SEARCH_COUNT_BOUND if wanted.words else COUNT_BOUND
 
 
 def number_of_matches(subject_id: int | None, wanted: NeuronFilter) -> ColumnElement[int]:
-    """The number of neurons that match, counted up to one more than ``bound_of`` them.
+    """The number of matching neurons, counted up to ``bound_of`` + 1.
 
-    Words with many matches in the sample are counted no further: an index would read all that it has of them.
+    Words with many matches in the sample are not counted further: an index scan would read all of their matches.
     """
     matching = select(literal(1)).select_from(Neuron).where(*filter_conditions(subject_id, wanted))
     bound = bound_of(wanted)

@@ -1,4 +1,4 @@
-"""Neurons by how near their explanations are to a text: conditions, columns and settings for pgvector."""
+"""Neurons by the similarity of their explanations to a text: conditions, columns and settings for pgvector."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,9 +14,9 @@ from app.queries.common.planning import planned_with
 from app.queries.embeddings.lookup import Nearness
 
 MOST_NEAREST = 500
-"""Neurons that an indexed search finds. A search among fewer matches compares every one."""
-# The index goes on until enough rows pass the other conditions, or 20,000 are looked at. Plans for unknown values would
-# not use it: it is of one model and of one number of dimensions.
+"""Neurons that an indexed search returns. If fewer neurons match the filter, every one is compared."""
+# The index scan goes on until enough rows pass the other conditions, or 20,000 rows were read. A generic plan could
+# not use the index, which is partial: of one model and one number of dimensions.
 _SETTINGS = {
     "hnsw.iterative_scan": "strict_order",
     "hnsw.ef_search": "200",
@@ -27,7 +27,7 @@ _STORED = EXPLANATION_EMBEDDINGS.c
 
 @contextmanager
 def planned_by_nearness(session: Session, near: Nearness | None) -> Iterator[None]:
-    """Searches by meaning are planned for their model in here."""
+    """Context manager within which searches by meaning are planned for their actual model."""
     if near is None:
         yield
         return
@@ -36,7 +36,7 @@ def planned_by_nearness(session: Session, near: Nearness | None) -> Iterator[Non
 
 
 def distance(near: Nearness) -> ColumnElement[float]:
-    """The cosine distance of an explanation from the text, 0..2, as the index of the model holds it."""
+    """The cosine distance of an explanation from the text, 0..2, as an expression that the model's index supports."""
     kind = HALFVEC(near.dimensions)
     wanted = cast(literal(list(near.vector), HALFVEC()), kind)
     return cast(_STORED.embedding, kind).op("<=>", return_type=Double())(wanted)
@@ -48,8 +48,8 @@ def similarity(near: Nearness) -> ColumnElement[float]:
 
 
 def with_embeddings(statement: Select[Any], near: Nearness, *, required: bool = True) -> Select[Any]:
-    """The statement over neurons, joined with the embeddings of their current explanations by the model."""
-    # The number is written out: the planner compares it with the condition of the model's index.
+    """A statement over neurons, joined with the model's embeddings of their current explanations."""
+    # The id is a literal, so that the planner can match it with the condition of the model's partial index.
     of_model = _STORED.model_id == literal_column(str(int(near.model_id)))
     own = and_(of_model, _STORED.neuron_id == Neuron.id, _STORED.explanation_id == Neuron.current_explanation_id)
     return statement.select_from(Neuron).join(EXPLANATION_EMBEDDINGS, own, isouter=not required)

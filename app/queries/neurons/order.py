@@ -1,4 +1,4 @@
-"""The orders of the list of neurons: keys, directions, cursors, and the segments that one index scan reads."""
+"""The orders of the list of neurons: keys, directions, cursors, and segments that one index scan reads each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ _LARGEST_INTEGER = 2**31 - 1
 
 
 class SortKey(StrEnum):
-    """What a list may be sorted by. Neurons without the value come last in either direction."""
+    """The sort keys of a list. Neurons without a value come last in either direction."""
 
     HEADLINE = "headline"
     SCORE = "score"
@@ -30,9 +30,9 @@ class SortKey(StrEnum):
     LISTED = "listed"
     """The position in a list of neurons."""
     RELEVANCE = "relevance"
-    """How well the explanation matches the words of a search."""
+    """How well the explanation matches the search words."""
     MEANING = "meaning"
-    """How near the explanation is to a text in meaning."""
+    """Similarity of the explanation to the searched text in meaning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ BEST_FIRST = NeuronSort()
 
 @dataclass(frozen=True, slots=True)
 class SortCursor:
-    """Where a page of a sorted list begins: after the row with this value and id, or with this layer and index."""
+    """The start of a page of a sorted list: after the row with this value and id, or with this layer and index."""
 
     value: float | None
     number: int
@@ -56,7 +56,7 @@ class SortCursor:
 
 @dataclass(frozen=True, slots=True)
 class SortedValues:
-    """What a neuron has of the columns that lists are sorted by, but for those that depend on what is looked for."""
+    """A neuron's values of the sort columns, except those that depend on the search."""
 
     id: int
     layer: int
@@ -79,11 +79,11 @@ class SortSegment:
 
     @property
     def order(self) -> list[ColumnElement[Any]]:
-        """What it is sorted by."""
+        """The columns by which the segment is sorted."""
         return [c.desc() if self.descending else c.asc() for c in self.columns]
 
     def beyond(self, values: tuple[ColumnElement[Any], ...]) -> ColumnElement[bool]:
-        """What comes after these values of its columns."""
+        """The condition for rows after these values."""
         here: ColumnElement[Any] = tuple_(*self.columns)
         return here < tuple_(*values) if self.descending else here > tuple_(*values)
 
@@ -99,20 +99,20 @@ _VALUES = {
     SortKey.RELEVANCE: "relevance",
     SortKey.MEANING: "meaning",
 }
-"""The columns of the keys that may be NULL."""
+"""The sort columns that may be NULL."""
 OF_MATCHES = (SortKey.LISTED, SortKey.RELEVANCE, SortKey.MEANING)
-"""What no index of neurons holds: it depends on what is looked for."""
+"""Keys that depend on the search, so that no index has them."""
 WHOLE_NUMBERS = (SortKey.POSITION, SortKey.LISTED)
-"""Keys that are compared as whole numbers: an index of them is not read for a comparison with a fraction."""
+"""Keys with whole numbers: an index on them cannot be used for a comparison with a fraction."""
 OF_EXPLANATIONS = (SortKey.HEADLINE, SortKey.SCORE, SortKey.MARGIN, SortKey.TWIN)
-"""Values that a neuron without an explanation does not have."""
+"""Keys for which a neuron without an explanation has no value."""
 
 
 def segments_of(sort: NeuronSort, columns: SortColumns, *, backwards: bool) -> list[SortSegment]:
     """The segments of the list in reading order.
 
-    A segment each for rows with and without the value: so NULLs are last in both directions, and every segment is
-    one scan of the one index of the value, forward or backward.
+    Rows with and without the value are separate segments. So NULLs are last in both directions, and every segment is
+    one scan of the value's index, forward or backward.
     """
     descending = sort.descending != backwards
     if sort.key is SortKey.POSITION:
@@ -124,7 +124,7 @@ def segments_of(sort: NeuronSort, columns: SortColumns, *, backwards: bool) -> l
 
 
 def whole_order(sort: NeuronSort, columns: SortColumns, *, backwards: bool) -> list[ColumnElement[Any]]:
-    """The order of all segments at once, which no index serves."""
+    """The order of all segments together, which no index provides."""
     if sort.key is SortKey.POSITION:
         return segments_of(sort, columns, backwards=backwards)[0].order
     value, number = columns[_VALUES[sort.key]], columns["id"]
@@ -135,7 +135,7 @@ def whole_order(sort: NeuronSort, columns: SortColumns, *, backwards: bool) -> l
 
 
 def beyond(segment: SortSegment, key: SortKey, start: SortCursor) -> ColumnElement[bool]:
-    """What comes after a cursor in its own segment."""
+    """The condition for rows after a cursor in its own segment."""
     number = literal(start.number, BigInteger)
     if start.value is None:
         return replace(segment, columns=segment.columns[1:]).beyond((number,))
@@ -143,7 +143,7 @@ def beyond(segment: SortSegment, key: SortKey, start: SortCursor) -> ColumnEleme
 
 
 def cursor_of(row: Any, sort: NeuronSort) -> str:
-    """A cursor as addresses write it: ``0.8312@1234`` (value and id) or ``3@120`` (layer and index)."""
+    """A cursor as written in URLs: ``0.8312@1234`` (value and id) or ``3@120`` (layer and index)."""
     if sort.key is SortKey.POSITION:
         return f"{row.layer}@{row.index}"
     value = getattr(row, _VALUES[sort.key])
@@ -151,7 +151,7 @@ def cursor_of(row: Any, sort: NeuronSort) -> str:
 
 
 def parse_cursor(text: str, sort: NeuronSort) -> SortCursor:
-    """The cursor that ``cursor_of`` has written. Raises Invalid."""
+    """The cursor of a text written by ``cursor_of``. Raises Invalid."""
     value, at, number = text.partition("@")
     try:
         cursor = SortCursor(None if value == "none" else float(value), int(number))

@@ -35,12 +35,12 @@ from app.queries.neurons.claims import (
 from app.queries.neurons.head import NeuronHead
 
 SHOWN_OF_BAND = 5
-"""Excerpts of a band that a page shows: the others are there to be scored."""
+"""Excerpts of a band that a page shows; the others are only used for scoring."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredSample:
-    """A sample as it is stored."""
+    """A sample as stored."""
 
     kind: str
     collection_id: int
@@ -66,7 +66,7 @@ class StoredFacts:
 
 @dataclass(frozen=True, slots=True)
 class StoredSimulation:
-    """A simulation as it is stored."""
+    """A simulation as stored."""
 
     explanation_id: int
     simulator: str
@@ -74,7 +74,7 @@ class StoredSimulation:
     split: str
     collection_id: int | None
     unit: float
-    """The activation, in the model's units, that 1 of ``expected`` corresponds to."""
+    """The activation, in the model's units, that an expected activation of 1 corresponds to."""
     excerpt_ids: list[int]
     expected: bytes
     failures: dict[str, str]
@@ -82,7 +82,7 @@ class StoredSimulation:
 
 @dataclass(frozen=True, slots=True)
 class StoredExcerpt:
-    """An excerpt's tokens, its document, and its position there in tokens."""
+    """An excerpt's tokens, its document, and the index of its first token there."""
 
     id: int
     token_ids: list[int]
@@ -90,7 +90,7 @@ class StoredExcerpt:
     position: int
 
 
-# Statements are built once: building them costs more than running them.
+# Built once at import: building these statements takes longer than executing them.
 _SIMULATIONS = PreparedSelect(
     StoredSimulation,
     select(
@@ -142,7 +142,7 @@ _EXCERPTS = PreparedSelect(
     .outerjoin(Document, Document.id == Excerpt.document_id)
     .where(Excerpt.id == any_(bindparam("excerpt_ids", type_=ARRAY(BigInteger)))),
 )
-# Samples of earlier collections are those that the explanation was simulated on before the subject was collected anew.
+# Samples of earlier collections on which the explanation was simulated before the subject was collected again.
 _SAMPLES_OF_PAGE = PreparedSelect(
     StoredSample,
     select(Sample.kind, Sample.collection_id, Sample.excerpt_ids, Sample.activations).where(
@@ -217,18 +217,18 @@ _EXCERPTS_OF_PAGE = PreparedSelect(
 
 @dataclass(frozen=True, slots=True)
 class NeuronParts:
-    """A neuron's explanations with what belongs to them, and the records on which it fires."""
+    """A neuron's explanations with their scores, doubts and runs, and the neuron's records."""
 
     explanations: tuple[ExplanationRow, ...]
     runs: tuple[RunShown, ...]
     events: tuple[EventShown, ...]
     flags: tuple[FlagShown, ...]
     methods: tuple[NewestMethod, ...]
-    """What may be queued; empty where that was not asked for."""
+    """Methods that may be queued; empty unless requested."""
     samples: tuple[StoredSample, ...]
     """Samples of the collection that the subject shows."""
     earlier_samples: tuple[StoredSample, ...]
-    """Samples of other collections that the explanation was simulated on."""
+    """Samples of other collections on which the explanation was simulated."""
     excerpts: Mapping[int, StoredExcerpt]
     """Every excerpt that the page shows, by id."""
     facts: StoredFacts | None
@@ -239,9 +239,9 @@ class NeuronParts:
 def neuron_parts(
     session: Session, *, head: NeuronHead, explanation_id: int | None, with_methods: bool = False
 ) -> NeuronParts:
-    """What the page of a neuron shows, with the simulations and the check of one explanation. One query.
+    """The data of a neuron's page, with the simulations and the check of one explanation. One query.
 
-    ``with_methods`` asks for what may be queued as well.
+    ``with_methods`` adds the methods that may be queued.
     """
     collection_ids = [] if head.collection_id is None else [head.collection_id]
     shown = {"neuron_id": head.id, "collection_id": head.collection_id, "explanation_id": explanation_id}
@@ -274,7 +274,7 @@ def neuron_parts(
 
 
 def samples_with(session: Session, *, neuron_id: int, excerpt_id: int) -> tuple[StoredSample, ...]:
-    """The samples of a neuron that hold an excerpt, those of the newest collection first. One query."""
+    """The samples of a neuron that contain an excerpt, those of the newest collection first. One query."""
     return tuple(rows_of(session, _SAMPLES_WITH.given(neuron_id=neuron_id, excerpt_id=excerpt_id)))
 
 
@@ -284,14 +284,14 @@ def neuron_samples(session: Session, *, neuron_id: int, collection_ids: Ids[int]
 
 
 def stored_simulations(session: Session, *, explanation_ids: Ids[int]) -> tuple[StoredSimulation, ...]:
-    """What was simulated for these explanations, in the order in which it was stored. One query."""
+    """The simulations of these explanations, in stored order. One query."""
     return tuple(rows_of(session, _SIMULATIONS.given(explanation_ids=sorted(explanation_ids))))
 
 
 def simulated_samples(
     session: Session, *, neuron_id: int, explanation_ids: Ids[int]
 ) -> tuple[tuple[StoredSimulation, ...], tuple[StoredSample, ...]]:
-    """What was simulated for these explanations of a neuron, and its samples from the same collections. One query."""
+    """The simulations of these explanations of a neuron, and its samples from the same collections. One query."""
     ids = sorted(explanation_ids)
     with one_statement(session) as asked:
         simulations = asked.send(_SIMULATIONS.given(explanation_ids=ids))
@@ -302,7 +302,7 @@ def simulated_samples(
 def samples_with_excerpts(
     session: Session, *, neuron_id: int, collection_id: int | None, kind: SampleKind
 ) -> tuple[tuple[StoredSample, ...], dict[int, StoredExcerpt]]:
-    """The sample of a kind, if there is one, and its excerpts by their ids. One query."""
+    """The sample of a kind, if there is one, and its excerpts by id. One query."""
     given = {"neuron_id": neuron_id, "collection_id": collection_id, "kind": kind}
     with one_statement(session) as asked:
         samples, excerpts = asked.send(_SAMPLE.given(**given)), asked.send(_EXCERPTS_OF_SAMPLE.given(**given))

@@ -1,4 +1,4 @@
-"""Where a neuron stands in a list: its neighbours there, and how many come before it."""
+"""A neuron's position in a list: its neighbours, and the number of neurons before it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ from app.queries.neurons.order import OF_MATCHES, SortCursor, SortedValues, curs
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A neuron of a list, and the cursor at which it stands."""
+    """A neuron of a list, and its cursor."""
 
     layer: int
     index: int
@@ -36,15 +36,15 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class PositionInList:
-    """Where a neuron stands in a list, whether or not it still matches."""
+    """A neuron's position in a list, whether or not the neuron still matches."""
 
     previous: Neighbour | None
     next: Neighbour | None
     before: Matches
-    """How many neurons come before it."""
+    """The number of neurons before it."""
     matches: Matches
     is_listed: bool
-    """Whether the list still holds it."""
+    """Whether the list still contains it."""
 
 
 def position_in_list(
@@ -52,8 +52,8 @@ def position_in_list(
 ) -> PositionInList:
     """A neuron's neighbours in a list and its position, by keyset: the cost does not grow with the position.
 
-    ``values`` are the neuron's own that lists are sorted by, where they are known. Two queries, three without them
-    or by meaning, each of bounded size. The neuron need not match: flagging it may have taken it out.
+    ``values`` are the neuron's own values of the sort columns, if known. Two queries, or three without ``values`` or in
+    the order by meaning, each of bounded size. The neuron need not match: flagging it may have taken it out.
     """
     is_of_matches = query.sort.key in OF_MATCHES
     own: Any = values
@@ -95,7 +95,7 @@ def _neighbours(source: Source, start: SortCursor) -> Select[Any]:
 
 
 def _counts(source: Source, start: SortCursor, neuron_id: int) -> Select[int, int, bool]:
-    """How many neurons of a list come before a cursor, how many it has, and whether a neuron is in it."""
+    """The number of neurons of a list before a cursor, the number in all, and whether a neuron is in the list."""
     query = source.query
     before: Sequence[ColumnElement[int]] = [
         func.coalesce(number_of(source.statement.where(condition), COUNT_BOUND), 0)
@@ -113,7 +113,7 @@ def _numbers(row: Any, query: NeuronsQuery) -> PositionInList:
 
 
 def _counts_of_whole_list(query: NeuronsQuery, start: SortCursor) -> Select[int, int, bool]:
-    """The same as ``_counts`` for all of a list in its own order, whose positions have no gaps."""
+    """The same as ``_counts`` for a whole list in its own order, whose positions have no gaps."""
     own = None if query.filter.in_list is None else query.filter.in_list.id
     newest = select(func.coalesce(func.max(ListedNeuron.position), 0)).where(ListedNeuron.list_id == own)
     n, n_before = newest.scalar_subquery(), newest.scalar_subquery()

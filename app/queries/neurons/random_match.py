@@ -18,12 +18,12 @@ from app.queries.neurons.listing import NeuronsQuery, count_neurons
 MOST_OF_WORDS = 5_000
 """Matches of a search for words among which one is drawn."""
 Draw = Callable[[int], int]
-"""Returns a number from 0 to below its argument."""
+"""A function that returns a random number from 0 to below its argument."""
 
 
 @dataclass(frozen=True, slots=True)
 class RandomMatch:
-    """The address of a neuron."""
+    """The neuron's subject, layer and index."""
 
     subject_id: int
     layer: int
@@ -53,7 +53,7 @@ def random_match(session: Session, *, query: NeuronsQuery, draw: Draw = secrets.
 def _one_of(found: Select[int, int, int], n: int, draw: Draw) -> Select[int, int, int]:
     """One of the first n matches, each equally likely.
 
-    They are put in order first: the plan, and with it the order of its rows, may depend on how many are passed over.
+    The matches are sorted first, since the plan, and with it the order of rows, may depend on the offset.
     """
     first = found.add_columns(Neuron.id).limit(n).cte("first").prefix_with("MATERIALIZED")
     columns = first.c.subject_id, first.c.layer, first.c["index"]
@@ -61,7 +61,7 @@ def _one_of(found: Select[int, int, int], n: int, draw: Draw) -> Select[int, int
 
 
 def _random_neuron(session: Session, query: NeuronsQuery, draw: Draw) -> RandomMatch:
-    """Any address of the subjects, in the filter's layer where it names one; each is equally likely."""
+    """A random (layer, index) of the subjects, within the filter's layer if it has one; each is equally likely."""
     only, layer = query.subject_id, query.filter.layer
     shapes = session.execute(
         select(Subject.id, Subject.n_layers, Subject.neurons_per_layer)

@@ -1,4 +1,4 @@
-"""The rank of a neuron's score in a layer, exactly and at a cost that hardly grows with the layer.
+"""The exact rank of a neuron's score in a layer, at a cost that hardly grows with the layer.
 
 Scores of one kind by one simulator are counted in bins of a hundredth, see ``RankCount``. ``layer_rank`` of the
 migration adds up the lower bins and compares, from an index, only the neurons of the score's own bin.
@@ -15,9 +15,10 @@ from app.models import Neuron, Subject
 
 
 def rank_in(subject_id: Any, name: str) -> LateralFromClause:
-    """``n`` neurons of the layer of a subject that are scored like the neuron, ``n_below`` of them lower.
+    """``n``: the layer's neurons with a comparable score; ``n_below``: those of them with a lower one.
 
-    A neuron is ranked by its headline, or else by its 2023 score. Both numbers are 0 without a defined score.
+    Scores of the same kind and simulator are comparable. A neuron is ranked by its headline, otherwise by its 2023
+    score. Both numbers are 0 without a defined score.
     """
     rank = func.layer_rank(
         subject_id,

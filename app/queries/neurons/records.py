@@ -30,7 +30,7 @@ from app.queries.common.prepared import PreparedSelect, one_round_trip, rows_of
 
 @dataclass(frozen=True, slots=True)
 class MeasuredNeuron:
-    """A neuron with its maximum and mean over every token of the corpus; None where an import does not know them."""
+    """A neuron with its maximum and mean over every token of the corpus; None if an import does not give them."""
 
     neuron_id: int
     maximum: float | None
@@ -55,7 +55,7 @@ class _Sample:
 
 @dataclass(frozen=True, slots=True)
 class _Collected:
-    """A neuron's statistics in one collection; its samples are apart."""
+    """A neuron's statistics in one collection, without its samples."""
 
     neuron_id: int
     mean: float | None
@@ -69,7 +69,7 @@ class _Collected:
 
     @property
     def tokens(self) -> TokenTable | None:
-        """The table of the neuron's tokens, where the collection has one."""
+        """The table of the neuron's tokens; None if the collection has none."""
         if self.mean is None or not self.token_ids:
             return None
         return TokenTable.of_corpus(
@@ -81,8 +81,8 @@ class _Collected:
         )
 
 
-# Statements are built once: building them costs more than running them. Arrays, not IN: the same statement whatever
-# the number of ids, so that it stays prepared.
+# Built once at import: building these statements takes longer than executing them. Arrays instead of IN: the text is
+# the same for any number of ids, so that the statement stays prepared.
 _EXCERPTS = PreparedSelect(
     _ExcerptTokens,
     select(Excerpt.id, Excerpt.token_ids).where(Excerpt.id == any_(bindparam("excerpt_ids", type_=ARRAY(BigInteger)))),
@@ -124,7 +124,7 @@ _COLLECTED = PreparedSelect(
 
 
 def has_records(neuron: Any, collection_id: Any) -> ColumnElement[bool]:
-    """Whether a neuron, a table or an alias of the enclosing statement, has records in the collection of this id."""
+    """Condition that a neuron, a table or alias of the enclosing statement, has records in this collection."""
     return exists().where(Sample.neuron_id == neuron.id, Sample.collection_id == collection_id)
 
 
@@ -171,8 +171,8 @@ def records_of_neurons(
 ) -> dict[int, NeuronRecords]:
     """All samples of several neurons in one collection, by the neuron's id. Two round trips.
 
-    Maximum and mean are the collection's own; where it states none, those of ``neurons``, which are the subject's
-    newest complete collection's.
+    Maximum and mean are the collection's own. If it has none, they are those of ``neurons``, which come from the
+    subject's newest complete collection.
     """
     parameters = {"neuron_ids": [neuron.neuron_id for neuron in neurons], "collection_id": collection_id}
     with one_round_trip(session) as trip:
@@ -207,7 +207,7 @@ def _records(
 def _sample(
     sample: _Sample, band_edges: Sequence[float] | None, top: Set[int], tokens: Mapping[int, Int32s]
 ) -> Iterator[ActivationRecord]:
-    """The records of a sample. Those of ``random`` are in the top sample or in the band of their peak."""
+    """The records of a sample. For ``random``, each record's stratum is the top sample or the band of its peak."""
     ids = sample.excerpt_ids
     activations = unpack_activations(sample.activations, [len(tokens[i]) for i in ids])
     if sample.probabilities is None or band_edges is None:

@@ -1,4 +1,4 @@
-"""The lines of lists of neurons: what is shown of each, whatever it was found by."""
+"""The rows of lists of neurons."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ from app.queries.neurons.search_words import search_language, search_query
 from app.queries.runs.active import RUNS_OF_NEURONS, RunsOfNeuron
 
 TEXT_SHOWN = 400
-"""Characters of an explanation that a list shows; the neuron's page shows all."""
+"""Characters of an explanation that a list shows; the neuron's page shows the full text."""
 HIT, HIT_END = "\x02", "\x03"
 _HEADLINE = f"StartSel={HIT}, StopSel={HIT_END}, HighlightAll=true"
 
 
 @dataclass(frozen=True, slots=True)
 class NeuronRow:
-    """One line of the list."""
+    """One row of a list of neurons."""
 
     id: int
     subject_id: int
@@ -36,11 +36,11 @@ class NeuronRow:
     explanation_id: int | None
     explanation: str | None
     marked: str | None
-    """The explanation with ``HIT`` and ``HIT_END`` around the words that a search has found; None without a search."""
+    """The explanation with ``HIT`` and ``HIT_END`` around the words found by a search; None without a search."""
     headline: float | None
-    """The score over the whole corpus, else the 2023 score."""
+    """The whole-corpus score, otherwise the 2023 score."""
     headline_kind: HeadlineKind | None
-    """Which of them the headline is; None without an explanation that was scored."""
+    """The kind of the headline; None without a scored explanation."""
     headline_interval: tuple[float, float] | None
     precision: float | None
     recall: float | None
@@ -55,7 +55,7 @@ class NeuronRow:
     score_simulator: str | None
     """Of the 2023 score; an executed headline beside it has another simulator."""
     simulator: str | None
-    """Of the headline. Scores of different simulators are not comparable."""
+    """The simulator of the headline. Scores of different simulators are not comparable."""
     firing_rate: float | None
     max: float | None
     n_explanations: int
@@ -64,17 +64,17 @@ class NeuronRow:
     verdict: VerdictLine | None
     """The verdict line of the explanation; None without an explanation."""
     state: ExplanationState | None
-    """What reviewers have made of the explanation; None where nobody has flagged or judged it."""
+    """The explanation's state in review; None if nobody has flagged or judged it."""
     found_nothing: bool
-    """Whether it has no explanation and a method has found nothing worth saying."""
+    """Whether the neuron has no explanation and a method found nothing worth saying."""
     entry: ListEntry | None = None
-    """What the list of neurons that was asked for says of it."""
+    """The neuron's entry in the requested list of neurons."""
     similarity: float | None = None
-    """The cosine of the explanation and the text of a search by meaning; None without one."""
+    """The cosine of the explanation and the searched text; None if not searched by meaning."""
 
     @property
     def is_whole_corpus(self) -> bool:
-        """Whether its headline speaks of the whole corpus."""
+        """Whether the headline is a whole-corpus score."""
         return self.headline_kind is not None and self.headline_kind.is_whole_corpus
 
 
@@ -99,7 +99,7 @@ LISTED_COLUMNS = (
 def marked_text(text: ColumnElement[Any], words: str) -> ColumnElement[Any]:
     """An explanation with ``HIT`` and ``HIT_END`` around the words of a search: a column ``marked`` for ``whole_rows``.
 
-    It is expensive, so that the database computes it last, for the rows of the page alone.
+    It is expensive, so the database computes it last, only for the rows of the page.
     """
     shown = func.translate(func.left(text, TEXT_SHOWN), HIT + HIT_END, "")
     return func.ts_headline(search_language(words), shown, search_query(words), _HEADLINE).label("marked")
@@ -108,7 +108,7 @@ def marked_text(text: ColumnElement[Any], words: str) -> ColumnElement[Any]:
 def whole_rows(
     session: Session, rows: Sequence[Any], *, words: str | None = None, in_list: ListReference | None = None
 ) -> tuple[NeuronRow, ...]:
-    """The lines of a list from rows with ``LISTED_COLUMNS``, in their order, with what ``in_list`` says of them.
+    """Complete rows that have ``LISTED_COLUMNS``, in their order, with the neurons' entries in ``in_list``.
 
     One query.
     """
@@ -168,6 +168,6 @@ def _whole_row(
 
 
 def _marked(row: Any, words: str | None) -> str | None:
-    """The explanation with marks around what a search has found, the beginnings of words that it names among them."""
+    """The explanation with marks around the words found, including words that begin with a searched prefix."""
     marked = getattr(row, "marked", None)
     return None if marked is None or not words else mark_prefixes(marked, words, start=HIT, end=HIT_END)

@@ -1,4 +1,4 @@
-"""What people type into a search field, as conditions of PostgreSQL's full-text search."""
+"""Search words as conditions of PostgreSQL's full-text search."""
 
 from enum import StrEnum
 from functools import reduce
@@ -18,7 +18,7 @@ SAMPLED: ColumnElement[bool] = literal_column(SAMPLED_NEURONS)
 
 
 def search_query(words: str) -> ColumnElement[Any]:
-    """The search as Postgres reads it: stems, phrases, exclusions, beginnings of words."""
+    """The search as a ``tsquery``: stems, phrases, exclusions, prefixes."""
     groups = [_group(group) for group in parse_search(words)]
     return reduce(lambda found, other: found.op("||")(other), groups)
 
@@ -34,7 +34,7 @@ def has_search_words(session: Session, *, words: str) -> bool:
 
 
 class Unsearchable(StrEnum):
-    """Why an index cannot find what a search wants."""
+    """The reason why an index cannot find what a search asks for."""
 
     EMPTY = "empty"
     """It has only punctuation."""
@@ -42,7 +42,7 @@ class Unsearchable(StrEnum):
 
 
 def why_unsearchable(session: Session, *, words: str) -> Unsearchable | None:
-    """Why an index cannot find what a search wants; None where it can."""
+    """Why an index cannot find what a search asks for; None if it can."""
     query = search_query(words)
     n, indexed = session.execute(select(func.numnode(query), func.querytree(query))).one()
     if not n:
@@ -51,7 +51,7 @@ def why_unsearchable(session: Session, *, words: str) -> Unsearchable | None:
 
 
 def relevance(words: str) -> ColumnElement[Any]:
-    """How well a neuron's explanation matches: by how near its hits are to each other, less for longer texts.
+    """How well a neuron's explanation matches: higher if its hits are close together, lower for longer texts.
 
     Rounded to six digits, so that a cursor in decimal digits is exact.
     """

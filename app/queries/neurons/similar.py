@@ -1,4 +1,4 @@
-"""Neurons that are like one: by their text, by their strongest tokens, by the excerpts that they fire on most."""
+"""Neurons similar to one: by their text, by their strongest tokens, by their top excerpts."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,37 +17,40 @@ MOST_SHOWN = 8
 MOST_CANDIDATES = 200
 """Neurons with the most tokens in common, among which shared excerpts are counted."""
 MOST_SHARING = 20_000
-"""Neurons with any token in common that are looked at: a frequent token drives thousands."""
+"""Neurons with any token in common that are read at most: a frequent token drives thousands."""
 
 
 @dataclass(frozen=True, slots=True)
 class SimilarNeuron:
-    """A neuron that has ``n_shared`` of ``n_all`` in common with another."""
+    """A neuron that shares ``n_shared`` of the other's ``n_all`` tokens or excerpts."""
 
     layer: int
     index: int
     explanation: str | None
-    """The beginning of its explanation."""
+    """The beginning of the neuron's explanation."""
     n_shared: int
     n_all: int
 
 
 @dataclass(frozen=True, slots=True)
 class SimilarNeurons:
-    """Neurons of the same subject that are like one. Each list has at most ``MOST_SHOWN``, the most alike first."""
+    """Neurons of the same subject similar to one. Each list has at most ``MOST_SHOWN``, the most similar first."""
 
     same_text: tuple[SimilarNeuron, ...]
     same_tokens: tuple[SimilarNeuron, ...]
-    """Neurons by the number of strongest tokens that they share with it."""
+    """Neurons by the number of shared strongest tokens."""
     shared_peaks: tuple[SimilarNeuron, ...]
-    """Neurons by the number of top excerpts that they share with it, among ``MOST_CANDIDATES`` by shared tokens."""
+    """Neurons by the number of shared top excerpts, among the ``MOST_CANDIDATES`` with most shared tokens."""
     nearest: tuple[SimilarNeuron, ...] = ()
-    """By co-firing and input weights, of the same layer, as the collection has stored them; each shares 1 of 1."""
+    """Neurons of the same layer that the collection stored as nearest; each shares 1 of 1.
+
+    Nearness is measured by co-firing and input weights.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class _OfText:
-    """A neuron that is shown the same explanation first."""
+    """A neuron whose first explanation has the same text."""
 
     id: int
     layer: int
@@ -57,24 +60,24 @@ class _OfText:
 
 @dataclass(frozen=True, slots=True)
 class _Sharing:
-    """A neuron with the number of strongest tokens that it shares."""
+    """A neuron with its number of shared strongest tokens."""
 
     neuron_id: int
     n_shared: int
     n_tokens: int
-    """Strongest tokens of the neuron that it is compared with."""
+    """Number of strongest tokens of the given neuron."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Near:
-    """A neuron that the collection has stored as one of the nearest."""
+    """A neuron that the collection stored as one of the nearest."""
 
     layer: int
     index: int
     text: str | None
 
 
-# Found by the index of the texts' digests.
+# found through the index on the texts' digests
 _OF_TEXT = PreparedSelect(
     _OfText,
     sql("""
@@ -128,15 +131,15 @@ _NEAREST = PreparedSelect(
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Neurons of the same subject that may be like one."""
+    """Neurons of the same subject that may be similar to one."""
 
     same_text: tuple[_OfText, ...]
     sharing: dict[int, int]
-    """How many strongest tokens each shares, the most first."""
+    """Neurons with their number of shared strongest tokens, the most first."""
     n_tokens: int
-    """Strongest tokens of the neuron itself, where any other shares one."""
+    """Number of strongest tokens of the given neuron; 0 if no other neuron shares one."""
     nearest: tuple[_Near, ...]
-    """The neurons of the same layer that the collection has stored as the nearest."""
+    """The neurons of the same layer that the collection stored as nearest."""
 
 
 def candidates_like(session: Session, *, neuron_id: int, collection_id: int | None, most_of_text: int) -> Candidates:
@@ -152,7 +155,7 @@ def candidates_like(session: Session, *, neuron_id: int, collection_id: int | No
 
 
 def similar_neurons(session: Session, *, neuron_id: int, collection_id: int | None) -> SimilarNeurons:
-    """What is like a neuron in a collection. At most three queries."""
+    """Neurons similar to one in a collection. At most three queries."""
     found = candidates_like(session, neuron_id=neuron_id, collection_id=collection_id, most_of_text=MOST_SHOWN)
     same_text = tuple(SimilarNeuron(row.layer, row.index, row.text[:TEXT_SHOWN], 1, 1) for row in found.same_text)
     nearest = tuple(SimilarNeuron(row.layer, row.index, row.text, 1, 1) for row in found.nearest)
@@ -168,7 +171,7 @@ def similar_neurons(session: Session, *, neuron_id: int, collection_id: int | No
 def _shared_peaks(
     session: Session, neuron_id: int, collection_id: int, candidates: Sequence[int]
 ) -> tuple[dict[int, int], int]:
-    """How many top excerpts each candidate shares, for those that share any; and how many the neuron has."""
+    """The number of top excerpts that each candidate shares, if any; and the number that the neuron has."""
     ids = bindparam("ids", [neuron_id, *candidates], type_=ARRAY(BigInteger))
     rows = session.execute(
         select(Sample.neuron_id, Sample.excerpt_ids).where(
@@ -189,7 +192,7 @@ def _texts(session: Session, neuron_ids: Collection[int]) -> Mapping[int, Any]:
 
 
 def _shown(known: Mapping[int, Any], shared: Mapping[int, int], n_all: int) -> tuple[SimilarNeuron, ...]:
-    """In the order of ``shared``, numbers by the neuron's id."""
+    """The neurons in the order of ``shared``, which has numbers by the neuron's id."""
     return tuple(
         SimilarNeuron(known[i].layer, known[i].number, known[i].text, n, n_all) for i, n in shared.items() if i in known
     )

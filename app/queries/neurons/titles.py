@@ -1,4 +1,4 @@
-"""Filters and selections of neurons in words, as batches are named by them."""
+"""Filters and selections of neurons in words, used as names of batches."""
 
 from collections.abc import Iterator
 
@@ -17,11 +17,11 @@ _RANGES = {
     "twin": ("rank in the null twin", True),
     "rate": ("firing rate", True),
 }
-"""The words of each range, and whether its bounds are shares."""
+"""The words of each range, and whether its values are shares."""
 
 
 def selection_title(session: Session, *, selection: NeuronSelection) -> str:
-    """What was selected: ``neuron 3/17``, ``12 chosen neurons``, ``layer 3, whole-corpus score at most 0.4``."""
+    """The selection in words: ``neuron 3/17``, ``12 chosen neurons``, ``layer 3, whole-corpus score at most 0.4``."""
     if selection.neuron_ids is None:
         return filter_title(selection.filter)
     if len(selection.neuron_ids) > 1:
@@ -31,7 +31,7 @@ def selection_title(session: Session, *, selection: NeuronSelection) -> str:
 
 
 def filter_title(wanted: NeuronFilter) -> str:
-    """What a filter selects, in words."""
+    """A filter in words."""
     return ", ".join(_parts(wanted)) or EVERY
 
 

@@ -1,4 +1,4 @@
-"""The neurons that a token drives, and what neurons' token tables reach."""
+"""The neurons that a token drives, and the correlations of neurons' token tables."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,8 @@ from app.models import CollectedNeuron, Collection, Neuron, Subject, VocabularyT
 def driven_by(subject_id: int | None, token: str, *, is_part: bool = False) -> ColumnElement[bool]:
     """Whether a neuron has the token among its strongest in the newest collection.
 
-    As it is written or after a space; with ``is_part`` any token that holds it. Without a subject: of any subject.
+    The token counts as written or with a space before it; with ``is_part``, any token that contains it counts. Without
+    a subject, neurons of any subject.
     """
     tokens = (
         select(func.array_agg(VocabularyToken.token_id).label("ids"))
@@ -34,21 +35,21 @@ def driven_by(subject_id: int | None, token: str, *, is_part: bool = False) -> C
 
 
 def is_token(text: str, *, is_part: bool) -> ColumnElement[bool]:
-    """Whether a token of a vocabulary is this text, as it is written or after a space, or holds it."""
+    """Whether a token is this text, as written or with a space before it, or, with ``is_part``, contains it."""
     if is_part:
         return func.position(literal(text.encode()).op("IN")(VocabularyToken.bytes)) > 0
     return VocabularyToken.bytes.in_([each.encode() for each in dict.fromkeys((text, f" {text}"))])
 
 
 MOST_TOKENS = 100
-"""Tokens of one search whose neurons are counted."""
+"""Tokens of one search whose neurons are counted at most."""
 MOST_DRIVEN = 20_000
-"""Neurons that are looked at to count them."""
+"""Neurons that are read at most to count them."""
 
 
 @dataclass(frozen=True, slots=True)
 class DrivingToken:
-    """A token, and how many neurons have it among their strongest."""
+    """A token, and the number of neurons that have it among their strongest."""
 
     bytes: bytes
     n_neurons: int
@@ -56,11 +57,11 @@ class DrivingToken:
 
 @dataclass(frozen=True, slots=True)
 class DrivingTokens:
-    """The tokens that hold a text, those of most neurons first."""
+    """The tokens that contain a text, those of most neurons first."""
 
     tokens: tuple[DrivingToken, ...]
     is_cut: bool
-    """Whether there are more tokens, or more neurons, than were looked at."""
+    """Whether there are more tokens, or more neurons, than were read."""
 
 
 _DRIVING = sql("""
@@ -82,7 +83,7 @@ _DRIVING = sql("""
 
 
 def driving_tokens(session: Session, *, subject_id: int, text: str) -> DrivingTokens:
-    """The tokens of a subject's vocabulary that hold a text, with the number of neurons that each drives. One query."""
+    """The tokens of a subject's vocabulary that contain a text, with each one's number of neurons. One query."""
     rows = session.execute(
         _DRIVING,
         {
@@ -99,7 +100,7 @@ def driving_tokens(session: Session, *, subject_id: int, text: str) -> DrivingTo
 def table_correlations(
     session: Session, *, collection_id: int, neuron_ids: Sequence[int]
 ) -> Iterator[tuple[int, float]]:
-    """(neuron id, correlation) of what each neuron's token table reaches over the whole corpus, where it has one."""
+    """(neuron id, correlation) of each neuron's token table over the whole corpus, for neurons that have one."""
     rows = session.execute(
         select(CollectedNeuron, Collection.tokens_done)
         .join(Collection, Collection.id == CollectedNeuron.collection_id)

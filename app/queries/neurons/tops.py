@@ -1,4 +1,4 @@
-"""What neurons do on their top excerpts."""
+"""Activations of neurons on their top excerpts."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Texts that people try on a neuron: tasks, whose results are deleted after a day."""
+"""Texts that people try on a neuron. They are tasks whose results are deleted after a day."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from app.errors import NotFound
 from app.models import Explanation, Method, Neuron, Subject, Task
 
 LAST_TEXTS = 6
-"""Texts of an account that the page keeps at hand."""
+"""Number of an account's last texts that the page offers again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class TrialShown:
     result: TrialResult | None
     error: str | None
     age_seconds: float
-    """Seconds since it was queued."""
+    """Seconds since the trial was queued."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +49,14 @@ class TrialInput:
     index: int
     tokenizer_id: int
     maximum: float | None
-    """Of the neuron over the corpus; None where an import does not know it."""
+    """The neuron's maximum over the corpus; None if an import does not give it."""
     explanation: str | None
     simulator: str
     provider: str | None
 
 
 def n_waiting_trials(session: Session, *, account_id: int) -> int:
-    """The number of an account's texts, tried or searched for, that no worker has begun."""
+    """The number of an account's tried or searched texts that no worker has begun."""
     kinds = [TRIAL.name, FIRING.name, QUERY_EMBEDDING.name]
     waiting = Task.kind.in_(kinds), Task.account_id == account_id, Task.status == WorkStatus.QUEUED
     return session.scalars(select(func.count()).select_from(Task).where(*waiting)).one()
@@ -93,7 +93,7 @@ class LastText:
 
 
 def last_texts(session: Session, *, account_id: int, neuron_id: int) -> tuple[LastText, ...]:
-    """The texts that an account has tried last on a neuron, each once, the newest first. One query."""
+    """The last texts that an account tried on a neuron, each once, newest first. One query."""
     rows = session.scalars(
         select(Task)
         .where(
@@ -122,7 +122,7 @@ class FiringShown:
     result: FiringResult | None
     error: str | None
     age_seconds: float
-    """Seconds since it was queued."""
+    """Seconds since the search was queued."""
 
 
 def firing_shown(session: Session, *, trial_id: int, subject_id: int) -> FiringShown:
@@ -148,7 +148,7 @@ def firing_shown(session: Session, *, trial_id: int, subject_id: int) -> FiringS
 
 
 def texts_of(session: Session, *, subject_id: int, positions: Sequence[tuple[int, int]]) -> dict[tuple[int, int], str]:
-    """The current explanations of neurons by (layer, index), of those that have one. One query."""
+    """The current explanations of neurons by (layer, index), for those that have one. One query."""
     rows = session.execute(
         select(Neuron.layer, Neuron.index.label("number"), Neuron.current_text).where(
             Neuron.subject_id == subject_id,
@@ -160,7 +160,7 @@ def texts_of(session: Session, *, subject_id: int, positions: Sequence[tuple[int
 
 
 def neuron_maxima(session: Session, *, subject_id: int, widths: Sequence[int]) -> list[Float32s]:
-    """Each layer's neurons' maxima over the corpus [width], in the model's own units; NaN where one is not known."""
+    """The maxima over the corpus of each layer's neurons [width], in the model's own units; NaN if not known."""
     maxima = [np.full(width, np.nan, dtype=np.float32) for width in widths]
     rows = session.execute(
         select(Neuron.layer, Neuron.index.label("number"), Neuron.max).where(
@@ -174,7 +174,7 @@ def neuron_maxima(session: Session, *, subject_id: int, widths: Sequence[int]) -
 
 
 def tried_explanation(session: Session, *, neuron_id: int, explanation_id: int) -> TriedExplanation:
-    """An explanation of this neuron, to be compared with live activations. Raises NotFound."""
+    """An explanation of this neuron whose expected activations are to be shown. Raises NotFound."""
     row = session.execute(
         select(Explanation.id, Explanation.text).where(
             Explanation.id == explanation_id, Explanation.neuron_id == neuron_id

@@ -20,7 +20,7 @@ MINUTES_A_DAY = 1440
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who is looking: the part of an account that pages need."""
+    """The account that makes a request: the part of it that pages need."""
 
     id: int
     name: str
@@ -28,13 +28,13 @@ class Viewer:
     n_news: int = 0
     """News that this person has not seen."""
     scope: TokenScope | None = None
-    """Of the token with which a program came; None for a person at a browser."""
+    """The scope of a program's token; None for a person at a browser."""
     is_confirmed: bool = False
-    """Whether this person has shown a short while ago who they are."""
+    """Whether this person proved their identity a short while ago."""
     was_idle: bool = False
-    """Whether the request before this one was some time ago."""
+    """Whether the previous request was some time ago."""
     known_until: datetime | None = None
-    """Until when nobody need look again whether the session is good, and nothing is noted about its use."""
+    """Until this time the session need not be checked again and its use need not be recorded."""
 
     @property
     def by_program(self) -> bool:
@@ -42,7 +42,7 @@ class Viewer:
         return self.scope is not None
 
     def may(self, permission: Permission) -> bool:
-        """Whether this person, or this program, may do this."""
+        """Whether this person or program has a permission."""
         return may(self.role, permission, scope=self.scope)
 
 
@@ -65,7 +65,7 @@ def add_account(session: Session, *, name: str, role: Role, email: str | None = 
 
 
 def _free_email(session: Session, email: str | None) -> str | None:
-    """The address in small letters; None for an empty one. Raises Invalid, Conflict."""
+    """The address in lower case; None for an empty one. Raises Invalid, Conflict."""
     clean = (email or "").strip().casefold()
     if not clean:
         return None
@@ -91,7 +91,7 @@ def set_email(session: Session, *, account_id: int, email: str, by: int) -> None
 
 
 def ensure_account(session: Session, *, name: str, role: Role) -> Account:
-    """The account of this name, created with this role where it does not exist. Raises as ``add_account`` does."""
+    """The account of this name, created with this role if it does not exist. Raises as ``add_account`` does."""
     found = session.scalar(select(Account).where(Account.name == name))
     return found if found is not None else add_account(session, name=name, role=role)
 
@@ -114,14 +114,14 @@ class PersonShown:
 
     @property
     def ways(self) -> tuple[str, ...]:
-        """How this person logs in, in words."""
+        """The ways in which this person can log in, in words."""
         known = {"password": self.has_password, "OpenID": self.has_openid}
         ways = tuple(way for way, has in known.items() if has) or ("addresses",)
         return (*ways, "second factor") if self.has_factor else ways
 
 
 def people_shown(session: Session) -> tuple[PersonShown, ...]:
-    """Every person's account, by name, with how many browsers are logged in."""
+    """Every person's account, by name, with the number of browsers logged in."""
     good = (
         select(WebSession.account_id, func.count().label("n"))
         .where(WebSession.expires_at > func.now())
@@ -258,7 +258,7 @@ def change_role(session: Session, *, account_id: int, role: Role, by: int | None
 
 
 def _keep_an_administrator(session: Session, leaving: int) -> None:
-    """Two administrators who demote each other at the same time wait for one another here."""
+    """Lock the administrators' accounts, so that two who demote each other at once cannot both succeed."""
     ids = session.scalars(
         select(Account.id).where(Account.role == Role.ADMINISTRATOR, Account.disabled_at.is_(None)).with_for_update()
     ).all()
@@ -267,10 +267,10 @@ def _keep_an_administrator(session: Session, leaving: int) -> None:
 
 
 def lock_account(session: Session, *, account_id: int) -> None:
-    """Let one transaction at a time pass for this account; rows that refer to it can still be written."""
+    """Serialise transactions on this account; rows that refer to it can still be written."""
     session.execute(select(Account.id).where(Account.id == account_id).with_for_update(key_share=True))
 
 
 def any_account(session: Session) -> bool:
-    """Whether anybody could log in."""
+    """Whether there is any account that could log in."""
     return session.scalar(select(Account.id).where(Account.disabled_at.is_(None)).limit(1)) is not None

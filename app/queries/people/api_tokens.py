@@ -17,7 +17,7 @@ from app.queries.people.accounts import Viewer
 from app.queries.people.logins import hashed_token
 
 PREFIX = "na_"
-"""Begins every token, so that scanners for leaked secrets can know it."""
+"""Prefix of every token, by which scanners for leaked secrets recognise it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def api_tokens_of(session: Session, *, account_id: int) -> tuple[ApiTokenShown, 
 
 
 def revoke_api_token(session: Session, *, account_id: int, token_id: int) -> None:
-    """Let a token of this account work no longer. Raises NotFound."""
+    """Revoke a token of this account. Raises NotFound."""
     name = session.scalar(
         update(ApiToken)
         .where(ApiToken.id == token_id, ApiToken.account_id == account_id, ApiToken.revoked_at.is_(None))
@@ -77,7 +77,7 @@ def revoke_api_token(session: Session, *, account_id: int, token_id: int) -> Non
 
 
 def viewer_of_api_token(session: Session, *, token: str) -> Viewer | None:
-    """The account of a token; None for a token that is unknown, revoked or expired, or whose account is disabled."""
+    """The account of a token; None if the token is unknown, revoked or expired, or its account is disabled."""
     row = session.execute(
         select(Account.id, Account.name, Account.role, ApiToken.scope)
         .join(ApiToken, ApiToken.account_id == Account.id)

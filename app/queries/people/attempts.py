@@ -1,4 +1,4 @@
-"""Limits on how often something may be tried, exact over any number of processes."""
+"""Limits on how often something may be tried, exact across processes."""
 
 import hashlib
 from datetime import timedelta
@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.errors import DomainError
 
-# Concurrent attempts wait for each other at the row, so none is missed and none counted twice.
+# Concurrent attempts wait for each other on the row, so that each is counted exactly once.
 _COUNT = text(
     """
     INSERT INTO attempt_count AS counted (key, ends_at, n) VALUES (:key, now() + :window, 1)
@@ -31,7 +31,7 @@ class TooManyAttempts(DomainError):
 def count_attempt(session: Session, *, of: str, most: int, window: timedelta) -> None:
     """Count one attempt. Raises TooManyAttempts for the one after ``most`` within ``window`` of the first.
 
-    What is counted must be committed by itself: an attempt that fails is one all the same.
+    The caller must commit the count separately, since a failed attempt counts too.
     """
     session.execute(_FORGET_OLD)
     n = session.scalar(_COUNT, {"key": _key(of), "window": window})
@@ -40,10 +40,10 @@ def count_attempt(session: Session, *, of: str, most: int, window: timedelta) ->
 
 
 def forget_attempts(session: Session, *, of: str) -> None:
-    """Start counting anew, after an attempt that succeeded."""
+    """Reset the count after a successful attempt."""
     session.execute(_FORGET, {"key": _key(of)})
 
 
 def _key(of: str) -> str:
-    # What people type in place of a name may be a password.
+    # hashed, since people may type a password instead of a name
     return hashlib.sha256(of.encode("utf-8", errors="replace")).hexdigest()

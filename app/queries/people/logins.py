@@ -22,7 +22,7 @@ class LoginFailed(Forbidden):
 def create_login_token(session: Session, *, account_id: int, minutes: int) -> str:
     """A token that logs this account in once, within ``minutes``.
 
-    Raises Conflict for a disabled account, and for one of a reviewer that is no person.
+    Raises Conflict for a disabled account, and for the account of a reviewer that is not a person.
     """
     account = session.get_one(Account, account_id)
     if account.kind != ReviewerKind.PERSON:
@@ -46,7 +46,7 @@ def log_in(session: Session, *, login_token: str, days: int, agent: str = "") ->
 
 
 def use_login_token(session: Session, login_token: str) -> int:
-    """The account of a one-time token, which is used up. Raises LoginFailed, also when two race for it."""
+    """Use up a one-time token; returns its account. Raises LoginFailed, also when two requests race for it."""
     account_id: int | None = session.scalar(
         update(LoginToken)
         .where(
@@ -64,7 +64,7 @@ def use_login_token(session: Session, login_token: str) -> int:
 
 
 def start_session(session: Session, *, account_id: int, days: int, agent: str, by_openid: bool = False) -> str:
-    """A new session's token, for a person who has shown who they are."""
+    """A new session's token, for a person who has proved their identity."""
     token = secrets.token_urlsafe(32)
     session.execute(delete(WebSession).where(WebSession.expires_at <= func.now()))
     session.add(
@@ -81,7 +81,7 @@ def start_session(session: Session, *, account_id: int, days: int, agent: str, b
 
 
 def log_out(session: Session, *, session_token: str) -> bool:
-    """End the session of this token, if there is one. Returns whether it had begun by an OpenID provider."""
+    """End the session of this token, if there is one. Returns whether it began through an OpenID provider."""
     ended = session.execute(
         delete(WebSession)
         .where(WebSession.token_hash == hashed_token(session_token))
@@ -94,6 +94,6 @@ def log_out(session: Session, *, session_token: str) -> bool:
 
 
 def hashed_token(token: str) -> str:
-    """What is stored of a token."""
-    # The token is 256 random bits: a slow hash would add nothing.
+    """The stored hash of a token."""
+    # a token has 256 random bits, so a slow hash would add nothing
     return hashlib.sha256(token.encode("utf-8", errors="replace")).hexdigest()

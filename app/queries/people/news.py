@@ -1,4 +1,4 @@
-"""News: outcomes of a person's flags, verdicts and batches since that person last looked."""
+"""News: outcomes of a person's flags, verdicts and batches since they last looked."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,9 +24,9 @@ class FlagNews:
     index: int
     explanation: str
     verdict: FlagVerdict | None
-    """None where the item was opened again in the meantime."""
+    """None if the item has been opened again."""
     needs_explanation: bool
-    """Whether nothing is shown for the neuron now."""
+    """Whether no explanation is shown for the neuron now."""
 
     @property
     def address(self) -> str:
@@ -81,9 +81,9 @@ def tell_of_flags(session: Session, *, item_id: int, by: int) -> None:
 
 
 def end_batches(session: Session) -> None:
-    """Note which batches have ended since the last call, and notify those who queued them.
+    """Record which batches have ended since the last call, and notify those who queued them.
 
-    Workers call it every few seconds: the run that ends a batch cannot know that it is the last.
+    Workers call it every few seconds, since the run that ends a batch cannot know that it is the last.
     """
     session.execute(_ENDED, {"kind": NewsKind.BATCH_ENDED})
 
@@ -102,7 +102,7 @@ def n_unseen() -> ScalarSelect[int]:
 
 @dataclass(frozen=True, slots=True)
 class _NewsRow:
-    """A piece of news with what it is about."""
+    """A piece of news with its flag or batch."""
 
     id: int
     created_at: datetime
@@ -151,7 +151,7 @@ _NEWEST = PreparedSelect(
 
 @dataclass(frozen=True, slots=True)
 class NewsAndMethods:
-    """An account's newest news, and what may be queued; empty where that was not asked for."""
+    """An account's newest news, and the methods that may be queued; empty unless requested."""
 
     news: tuple[NewsItem, ...]
     methods: tuple[NewestMethod, ...]
@@ -168,7 +168,7 @@ def news_of(session: Session, *, account_id: int, limit: int, with_methods: bool
 
 
 def see_news(session: Session, *, account_id: int, up_to: int) -> None:
-    """Note that an account has seen its news up to an id. What comes later stays new."""
+    """Record that an account has seen its news up to an id. Newer news stay unseen."""
     newest = select(func.max(News.id)).where(News.account_id == account_id, News.id <= up_to).scalar_subquery()
     session.execute(
         update(Account)

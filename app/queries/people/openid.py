@@ -1,4 +1,4 @@
-"""Logins through an OpenID provider: those that have begun, and the account that an identity belongs to."""
+"""Logins through an OpenID provider: logins in progress, and the account of an identity."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -32,21 +32,21 @@ class Identity:
     issuer: str
     subject: str
     email: str | None
-    """In small letters; None where the provider has not verified it."""
+    """In lower case; None if the provider has not verified it."""
 
 
 @dataclass(frozen=True, slots=True)
 class PendingLogin:
-    """What the response to a login is checked against."""
+    """The data against which the response to a login is checked."""
 
     nonce: str
     code_verifier: str
     back: str = ""
-    """The page to return to; empty for the first."""
+    """The page to return to; empty for the home page."""
 
 
 def remember_login(session: Session, *, state: str, browser: str, login: PendingLogin, minutes: int) -> None:
-    """Store a login that has begun in the browser with this secret; those that have expired are deleted."""
+    """Store a login that began in the browser with this secret, and delete expired ones."""
     session.execute(delete(OpenIdLogin).where(OpenIdLogin.expires_at <= func.now()))
     session.add(
         OpenIdLogin(
@@ -61,7 +61,7 @@ def remember_login(session: Session, *, state: str, browser: str, login: Pending
 
 
 def take_login(session: Session, *, state: str, browser: str) -> PendingLogin:
-    """Use up the login of this state. Raises LoginExpired, also where another browser began it."""
+    """Use up the login of this state. Raises LoginExpired, also if another browser began it."""
     row = session.execute(
         delete(OpenIdLogin)
         .where(
@@ -79,8 +79,8 @@ def take_login(session: Session, *, state: str, browser: str) -> PendingLogin:
 def account_of(session: Session, *, identity: Identity, domains: Collection[str]) -> int:
     """The id of the account that this identity logs in to.
 
-    At its first login an identity is bound to the account that was invited with its e-mail address, or to a new
-    viewer's where the address is in one of ``domains``. Raises NoAccount, Forbidden for a disabled account.
+    At its first login an identity is bound to the account that was invited with its e-mail address, or to a new viewer
+    account if the address is in one of ``domains``. Raises NoAccount, Forbidden for a disabled account.
     """
     bound = session.get(OpenIdIdentity, (identity.issuer, identity.subject))
     account = (
@@ -101,7 +101,7 @@ def _bound_now(session: Session, identity: Identity, domains: Collection[str]) -
             raise NoAccount(f"There is no account for {identity.email}. Ask an administrator to invite this address.")
         account = add_account(session, name=identity.email, role=Role.VIEWER, email=identity.email)
     elif _has_identity(session, account.id, identity.issuer):
-        # The provider gave a person's address to somebody else: only an administrator knows what that means.
+        # The provider now has another person under this address: only an administrator can decide what that means.
         raise NoAccount(f"The account of {identity.email} belongs to another login. Ask an administrator.")
     session.add(OpenIdIdentity(issuer=identity.issuer, subject=identity.subject, account_id=account.id))
     detail = {"issuer": identity.issuer, "email": identity.email}

@@ -1,4 +1,4 @@
-"""Passwords, kept as argon2id hashes. An account needs none: login addresses work without."""
+"""Passwords, stored as argon2id hashes. Accounts without one log in by one-time links."""
 
 import secrets
 import threading
@@ -22,11 +22,11 @@ from app.queries.people.sessions import end_other_sessions
 HASHER = PasswordHasher()
 """The library's defaults are RFC 9106's second choice: 64 MiB, three passes, four lanes."""
 STRONG_ENOUGH = 3
-"""zxcvbn's score of what takes 10^8 guesses or more; at some per second, that the hash allows, years."""
+"""zxcvbn's score for 10^8 or more guesses; at the few guesses per second that the hash allows, these take years."""
 ESTIMATED = 72
-"""Characters that are estimated: the time grows with their square, and more of them are never weaker."""
+"""Characters that are rated: the time grows with their square, and further ones never make a password weaker."""
 _AT_ONCE = threading.BoundedSemaphore(2)
-"""Each hash takes 64 MiB: more at once would let a burst of logins use up the memory."""
+"""Hashes computed at once: each takes 64 MiB, and a burst of logins must not use up the memory."""
 
 
 class WrongPassword(Forbidden):
@@ -40,7 +40,7 @@ class PasswordMismatch(Forbidden):
 
 
 def set_password(session: Session, *, account_id: int, password: str, kept_session: str | None = None) -> None:
-    """Give an account a password, and end its sessions but the one of the token ``kept_session``. Raises Invalid."""
+    """Set an account's password and end its sessions except that of the token ``kept_session``. Raises Invalid."""
     clean = _normalised(password)
     if not SHORTEST_PASSWORD <= len(clean) <= LONGEST_PASSWORD:
         raise Invalid(f"A password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters.")
@@ -54,7 +54,7 @@ def set_password(session: Session, *, account_id: int, password: str, kept_sessi
 
 
 def _is_easy(password: str, account: Account) -> bool:
-    """Whether few guesses lead to the password: common ones, words, names, keys in a row, dates, and mixtures of them.
+    """Whether few guesses find the password: common ones, words, names, neighbouring keys, dates, and combinations.
 
     zxcvbn's lists are frequencies in collections of breached passwords, and words of English (Wheeler, USENIX 2016).
     """
@@ -66,14 +66,14 @@ def _is_easy(password: str, account: Account) -> bool:
 
 
 def confirm_password(session: Session, *, account_id: int, session_token: str, password: str) -> None:
-    """Note that the person at this session's browser has shown who they are. Raises PasswordMismatch."""
+    """Check the password and record that the session's person has proved their identity. Raises PasswordMismatch."""
     check_password(session, account_id=account_id, password=password)
     own = update(WebSession).where(WebSession.token_hash == hashed_token(session_token))
     session.execute(own.values(confirmed_at=func.now()))
 
 
 def check_password(session: Session, *, account_id: int, password: str) -> None:
-    """Compare a password with the account's. Raises PasswordMismatch, also where the account has none."""
+    """Compare a password with the account's. Raises PasswordMismatch, also if the account has none."""
     stored = session.get_one(Account, account_id).password_hash
     with _AT_ONCE:
         is_right = _verified(stored or _nobodys_hash(), _normalised(password))
@@ -84,7 +84,7 @@ def check_password(session: Session, *, account_id: int, password: str) -> None:
 def account_by_password(session: Session, *, name: str, password: str) -> int:
     """The account of a name and its password. Raises WrongPassword.
 
-    It takes as long for a name that does not exist, is disabled or has no password as for one that has.
+    It takes equally long for a name that does not exist, is disabled or has no password.
     """
     account = session.scalar(select(Account).where(Account.name == name, Account.disabled_at.is_(None)))
     stored = account.password_hash if account is not None else None
@@ -110,5 +110,5 @@ def _nobodys_hash() -> str:
 
 
 def _normalised(password: str) -> str:
-    """One form of what different keyboards send for the same characters."""
+    """The same form for characters that different keyboards encode differently."""
     return unicodedata.normalize("NFKC", password)

@@ -1,4 +1,4 @@
-"""A second factor: time-based one-time codes (RFC 6238) of an authenticator, and recovery codes for when it is lost."""
+"""A second factor: time-based one-time codes (RFC 6238) of an authenticator app, and recovery codes."""
 
 import base64
 import secrets
@@ -19,11 +19,11 @@ from app.secrets import SecretBox
 ISSUER = "Neuron Audit"
 STEP_SECONDS = 30
 DRIFT = (0, -1, 1)
-"""Steps by which the clock of an authenticator may differ from ours, the most likely first."""
+"""Time steps by which an authenticator's clock may differ from the server's, the most likely first."""
 ENROLMENT_SECONDS = 900
 N_RECOVERY_CODES = 10
 RECOVERY_BYTES = 10
-"""80 random bits a code: a hash without a salt gives nothing away."""
+"""80 random bits per code, so that a hash without a salt reveals nothing."""
 
 
 now = time.time
@@ -42,7 +42,7 @@ def new_secret() -> str:
 
 
 def sealed_secret(box: SecretBox, secret: str) -> str:
-    """A secret for a form, so that nothing is stored before its owner has shown a code of it."""
+    """A secret encrypted for a form, so that nothing is stored before its owner has entered a code of it."""
     return box.seal(f"{int(now())} {secret}").decode()
 
 
@@ -52,7 +52,7 @@ def address_of(secret: str, *, name: str) -> str:
 
 
 def add_factor(session: Session, *, account_id: int, box: SecretBox, sealed: str, code: str) -> tuple[str, ...]:
-    """Bind an account to the authenticator that knows a sealed secret, in place of the one before; one event.
+    """Bind an account to the authenticator with a sealed secret, replacing any earlier one; one event.
 
     Returns the recovery codes, which are stored hashed. Raises Invalid for a wrong code and a form that is too old.
     """
@@ -75,7 +75,7 @@ def add_factor(session: Session, *, account_id: int, box: SecretBox, sealed: str
 
 
 def n_recovery_codes(session: Session, *, account_id: int) -> int | None:
-    """The number of recovery codes that are left; None for an account without a second factor."""
+    """The number of unused recovery codes; None for an account without a second factor."""
     left = select(func.coalesce(func.cardinality(SecondFactor.recovery_hashes), 0))
     found: int | None = session.scalar(left.where(SecondFactor.account_id == account_id))
     return found
@@ -106,7 +106,7 @@ def use_code(session: Session, *, account_id: int, box: SecretBox, code: str) ->
 
 
 def remove_factor(session: Session, *, account_id: int, by: int | None) -> None:
-    """Let an account log in without a second factor again. One event. Raises NotFound."""
+    """Remove an account's second factor. One event. Raises NotFound."""
     factor = session.get(SecondFactor, account_id)
     if factor is None:
         raise NotFound("This account has no second factor.")
@@ -122,7 +122,7 @@ def _opened(box: SecretBox, sealed: str) -> str:
 
 
 def _step_of(secret: str, code: str) -> int | None:
-    """The time step whose code this is."""
+    """The time step of this code; None if it matches none."""
     current = int(now()) // STEP_SECONDS
     digits = "".join(code.split())
     authenticator = TOTP(secret)

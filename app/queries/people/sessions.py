@@ -13,7 +13,7 @@ from app.queries.history.events import record_event
 from app.queries.people.logins import hashed_token
 
 PUBLIC_CHARACTERS = 16
-"""Characters of a session's hash that name it on pages: enough to distinguish sessions, useless for logging in."""
+"""Characters of a session's hash that identify it on pages: enough to distinguish sessions, useless for logging in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +22,14 @@ class SessionShown:
 
     name: str
     agent: str
-    """What the browser called itself when it logged in."""
+    """The browser's User-Agent at the login."""
     created_at: datetime
     expires_at: datetime
     is_this: bool
 
 
 def sessions_of(session: Session, *, account_id: int, session_token: str | None) -> tuple[SessionShown, ...]:
-    """The sessions that are still good, the newest first; marks the one of ``session_token``."""
+    """The sessions that are still valid, newest first; marks the one of ``session_token``."""
     rows = session.scalars(
         select(WebSession)
         .where(WebSession.account_id == account_id, WebSession.expires_at > func.now())
@@ -57,7 +57,7 @@ def end_session(session: Session, *, account_id: int, name: str) -> None:
 
 
 def end_other_sessions(session: Session, *, account_id: int, kept_session: str | None) -> None:
-    """End all sessions of an account but the one of this token."""
+    """End all sessions of an account except the one of this token."""
     ending = delete(WebSession).where(WebSession.account_id == account_id)
     if kept_session is not None:
         ending = ending.where(WebSession.token_hash != hashed_token(kept_session))

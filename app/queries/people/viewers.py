@@ -1,4 +1,4 @@
-"""Who is looking: asked with every request of a browser that has a session."""
+"""The account that makes a request, looked up for every request of a browser with a session."""
 
 from datetime import datetime, timedelta
 
@@ -12,7 +12,7 @@ from app.queries.people.logins import hashed_token
 from app.queries.people.news import n_unseen
 
 SEEN_MINUTES = 10
-"""To how many minutes it is known when a session was used last: not every request writes a row."""
+"""The precision, in minutes, of a session's last use: not every request writes a row."""
 
 
 def _ago(name: str) -> ColumnElement[datetime]:
@@ -42,9 +42,9 @@ _HOLDER = PreparedSelect(
 
 
 def viewer_of(session: Session, *, session_token: str, idle_hours: int, confirm_minutes: int) -> Viewer | None:
-    """Who holds this session's token, if it is still good: neither at its end nor unused for ``idle_hours``.
+    """The account of this session's token; None if the session has expired or was unused for ``idle_hours``.
 
-    ``confirm_minutes`` is for how long a login, or its confirmation, allows what changes accounts.
+    ``confirm_minutes`` is the time for which a login, or its confirmation, permits changes to accounts.
     """
     found = rows_of(
         session,
@@ -59,6 +59,6 @@ def viewer_of(session: Session, *, session_token: str, idle_hours: int, confirm_
 
 
 def keep_session(session: Session, *, session_token: str) -> None:
-    """Note that a session is in use."""
+    """Record that a session is in use."""
     own = update(WebSession).where(WebSession.token_hash == hashed_token(session_token))
     session.execute(own.values(seen_at=func.now()))

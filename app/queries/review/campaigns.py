@@ -27,14 +27,14 @@ from app.queries.history.events import record_event
 
 @dataclass(frozen=True, slots=True)
 class CampaignRules:
-    """The rules of a version of a campaign. Raises Invalid for what is out of bounds."""
+    """The rules of one version of a campaign. Raises Invalid for values out of bounds."""
 
     question: str
     instructions: str = ""
     verdicts_per_item: int = 2
     participants: Participants = Participants.REVIEWERS
     account_ids: tuple[int, ...] = ()
-    """Who may take part where participants are named."""
+    """The accounts that may take part, if participants are named."""
     is_blind: bool = True
     asks_guess: bool = True
     control_share: float = 0.0
@@ -70,13 +70,13 @@ class ItemCounts:
 
     @property
     def total(self) -> int:
-        """All that were not withdrawn."""
+        """All items except the withdrawn ones."""
         return self.open + self.disputed + self.settled
 
 
 @dataclass(frozen=True, slots=True)
 class CampaignHead:
-    """A campaign with the rules in force."""
+    """A campaign with its current rules."""
 
     id: int
     name: str
@@ -93,13 +93,14 @@ class CampaignHead:
     rules: CampaignRules
 
     def lets_take_part(self, account_id: int) -> bool:
-        """Whether an account that may review may review here."""
+        """Whether an account that may review may take part in this campaign."""
         return self.rules.participants is Participants.REVIEWERS or account_id in self.rules.account_ids
 
     def keeps_blind(self, account_id: int) -> bool:
-        """Whether an account that may review must not see controls and others' verdicts yet.
+        """Whether controls and others' verdicts are still hidden from an account that may review.
 
-        It may still be asked for a verdict, and would know which items are controls from how their figures move.
+        The account may still be asked for a verdict, and could tell which items are controls from changes in their
+        figures.
         """
         is_ended = self.state is CampaignState.ENDED
         return self.rules.is_blind and not is_ended and self.lets_take_part(account_id)
@@ -117,8 +118,8 @@ def insert_campaign(
 ) -> int:
     """A new campaign without items; returns its id. The caller records the event.
 
-    It is being prepared where it is to have controls. Raises Invalid for a bad name or for controls that are not
-    judged blind, NotFound for an unknown account.
+    A campaign with controls begins in the state ``preparing``. Raises Invalid for a bad name or for
+    controls in a campaign that is not blind, NotFound for an unknown account.
     """
     _require_blind_controls(rules)
     clean = plain_text(name, what="name", limit=LONGEST_CAMPAIGN_NAME)
@@ -133,11 +134,11 @@ def insert_campaign(
 
 
 def change_rules(session: Session, *, campaign_id: int, rules: CampaignRules, account_id: int) -> int:
-    """Put a newer version of the rules in force; returns its number.
+    """Make a newer version of the rules the current one; returns its number.
 
-    Slots that exist stay; items that are added later get as many as the new rules say. Raises NotFound, Conflict for
-    a campaign that has ended or for rules that are the same, Invalid where the share of controls changes: it is that
-    of the items, which exist. Invalid, too, where controls would no longer be judged blind.
+    Existing slots stay; items added later get the number of slots in the new rules. Raises NotFound; Conflict for a
+    campaign that has ended or for unchanged rules; Invalid for a changed share of controls, since its items already
+    exist, and for controls that would no longer be judged blind.
     """
     _require_blind_controls(rules)
     campaign = _locked(session, campaign_id)
@@ -162,9 +163,9 @@ def change_rules(session: Session, *, campaign_id: int, rules: CampaignRules, ac
 
 
 def end_campaign(session: Session, *, campaign_id: int, account_id: int) -> None:
-    """End a campaign: no item may be taken, controls are shown as controls.
+    """End a campaign: no item may be taken any more, and controls are shown as controls.
 
-    Raises NotFound, Conflict for one that has ended, and for the standing campaign, which never ends.
+    Raises NotFound, Conflict for a campaign that has ended, and for the standing campaign, which never ends.
     """
     campaign = _locked(session, campaign_id)
     if campaign.is_standing:
@@ -179,7 +180,7 @@ def end_campaign(session: Session, *, campaign_id: int, account_id: int) -> None
 
 
 def open_prepared(session: Session, *, campaign_id: int, n_controls: Mapping[str, int]) -> None:
-    """Let items be taken once the controls were made. Nothing where the campaign is not being prepared."""
+    """Open a campaign once its controls were made. Does nothing if the campaign is not being prepared."""
     campaign = _locked(session, campaign_id)
     if campaign.state != CampaignState.PREPARING:
         return
@@ -211,13 +212,13 @@ def campaign_row(session: Session, *, campaign_id: int) -> CampaignRow:
 
 
 def open_campaigns(session: Session, *, limit: int) -> tuple[CampaignRow, ...]:
-    """The newest campaigns that are open, the standing one apart. One query."""
+    """The newest open campaigns, without the standing one. One query."""
     found = _campaigns().where(Campaign.state == CampaignState.OPEN, ~Campaign.is_standing)
     return _with_counts(session, found.order_by(Campaign.id.desc()).limit(limit))
 
 
 def campaign_rows(session: Session, *, campaign_ids: Sequence[int] | None = None) -> tuple[CampaignRow, ...]:
-    """Campaigns, the standing one first, then the newest; all, or those with these ids. One query."""
+    """All campaigns, or those with these ids: the standing one first, then the newest. One query."""
     found = _campaigns().order_by(Campaign.is_standing.desc(), Campaign.id.desc())
     return _with_counts(session, found if campaign_ids is None else found.where(Campaign.id.in_(campaign_ids)))
 
@@ -234,7 +235,7 @@ def _with_counts(session: Session, campaigns: Select[*tuple[Any, ...]]) -> tuple
 
 
 def standing_campaign_id(session: Session) -> int:
-    """The campaign whose items are flagged explanations. Every database has one from the start."""
+    """The campaign whose items are flagged explanations. It exists in every database from the start."""
     return session.scalars(select(Campaign.id).where(Campaign.is_standing)).one()
 
 

@@ -1,4 +1,4 @@
-"""Controls of campaigns: what they are made of, and how they are stored among the items."""
+"""Controls of campaigns: the material they are made from, and how they are stored among the items."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -36,18 +36,18 @@ from app.models import (
 from app.queries.review.campaigns import campaign_row, open_prepared
 
 REPEATED = "repeated_items"
-"""The parameter of a draw of controls that has the ids of the campaign's own items to be repeated."""
+"""Parameter of a draw of controls: the ids of the campaign's own items to be repeated."""
 KNOWN_LEAST = 0.8
-"""Precision and recall over the whole corpus from which an executed explanation is known to hold."""
+"""Precision and recall over the whole corpus from which an executed explanation counts as known to hold."""
 REPEATED_AFTER = 3
-"""An item is asked about again after one in so many of the campaign's items."""
+"""A settled item is repeated after one third of the campaign's items."""
 N_EXCERPTS = 400
-"""Excerpts that claims are counted in when a text is to be broadened."""
+"""Excerpts in which claims are counted when a text is to be broadened."""
 
 
 @dataclass(frozen=True, slots=True)
 class ControlSource:
-    """A current explanation that a control can be made of, with the tokens that drive its neuron most."""
+    """A current explanation from which a control can be made, with the tokens that drive its neuron most."""
 
     explanation_id: int
     layer: int
@@ -55,9 +55,9 @@ class ControlSource:
     strongest_tokens: frozenset[int]
     precision: float | None
     recall: float | None
-    """Over the whole corpus; None where the text was not executed."""
+    """Recall over the whole corpus; None if the text was not executed."""
     is_item: bool
-    """Whether the campaign asks about it already."""
+    """Whether the explanation is already an item of the campaign."""
 
     @property
     def is_known_to_hold(self) -> bool:
@@ -76,7 +76,7 @@ class SettledSource:
 
 @dataclass(frozen=True, slots=True)
 class ControlMaterial:
-    """All that a campaign's controls are made of. ``excerpts`` are the token ids of some of the corpus."""
+    """The material for a campaign's controls. ``excerpts`` are token ids of some excerpts of the corpus."""
 
     n_wanted: int
     seed: int
@@ -84,13 +84,13 @@ class ControlMaterial:
     sources: tuple[ControlSource, ...]
     settled: tuple[SettledSource, ...]
     repeatable: tuple[int, ...]
-    """Ids of the campaign's items that come early enough to be asked about again once they are settled."""
+    """Ids of the campaign's items that come early enough to be repeated once they are settled."""
     excerpts: tuple[list[int], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class MadeControl:
-    """A control. ``planted_text`` is shown in place of the explanation, where there is one."""
+    """A control. ``planted_text``, if any, is shown instead of the explanation."""
 
     kind: ControlKind
     explanation_id: int
@@ -105,7 +105,7 @@ class MadeControl:
 
 
 def control_material(session: Session, *, campaign_id: int) -> ControlMaterial:
-    """What a campaign's controls are made of. Raises NotFound, Conflict for a campaign that is not being prepared."""
+    """The material for a campaign's controls. Raises NotFound, Conflict for a campaign that is not being prepared."""
     campaign = campaign_row(session, campaign_id=campaign_id)
     if campaign.state is not CampaignState.PREPARING or campaign.subject_id is None:
         raise Conflict("Controls are made once, before a campaign opens.")
@@ -125,9 +125,9 @@ def control_material(session: Session, *, campaign_id: int) -> ControlMaterial:
 def store_controls(
     session: Session, *, campaign_id: int, controls: Sequence[MadeControl], repeated: Sequence[int] = ()
 ) -> None:
-    """Add controls among a campaign's items and open it; nothing where it is open already. One event.
+    """Add controls among a campaign's items and open it; does nothing if it is already open. One event.
 
-    ``repeated`` are ids of its own items, which ``repeat_settled`` asks about again once they are settled.
+    ``repeated`` are ids of its own items, which ``repeat_settled`` repeats once they are settled.
     """
     campaign = session.get_one(Campaign, campaign_id, with_for_update=True, populate_existing=True)
     if campaign.state != CampaignState.PREPARING:
@@ -151,10 +151,10 @@ def store_controls(
 
 
 def repeat_settled(session: Session, *, item: ReviewItem, campaign: Campaign) -> None:
-    """Ask about a settled item again, later in the same campaign, where its controls require that; no event of its own.
+    """Repeat a settled item later in the same campaign, if its controls require that; records no event.
 
-    The outcome is the truth of the repeated item; where the item is settled anew, the newer outcome is (``truth_of``).
-    An item that nobody could decide on is not repeated.
+    The right verdict on the repeat is the item's outcome, or its newer outcome if the item is settled again
+    (``truth_of``). An item that nobody could decide is not repeated.
     """
     wanted = CampaignDraw.parameters[REPEATED].contains([item.id])
     draw_id = session.scalar(
@@ -177,7 +177,7 @@ def repeat_settled(session: Session, *, item: ReviewItem, campaign: Campaign) ->
 
 
 def _later_position(session: Session, item: ReviewItem) -> int:
-    """The position of the item that comes a third of the campaign's items later, or of the last one."""
+    """The position one third of the campaign's items after the item's, or the last one."""
     of_campaign = ReviewItem.campaign_id == item.campaign_id
     n_items = session.scalars(select(func.count()).where(of_campaign)).one()
     later = select(ReviewItem.position).where(of_campaign, ReviewItem.position > item.position)
@@ -187,7 +187,7 @@ def _later_position(session: Session, item: ReviewItem) -> int:
 
 
 def _add_control(session: Session, campaign: Campaign, draw_id: int, control: MadeControl, position: int) -> None:
-    """A control with the slots that the campaign's rules ask for."""
+    """A control with the slots that the campaign's rules require."""
     required = session.scalars(
         select(CampaignVersion.verdicts_per_item).where(
             CampaignVersion.campaign_id == campaign.id, CampaignVersion.number == campaign.version
@@ -219,7 +219,7 @@ def _add_control(session: Session, campaign: Campaign, draw_id: int, control: Ma
 
 
 def _repeatable(session: Session, campaign_id: int, n_items: int) -> tuple[int, ...]:
-    """The first half of the items, by position: a repeat needs a distance to what it repeats."""
+    """The first half of the items by position: a repeat must come some time after the item."""
     rows = select(ReviewItem.id).where(ReviewItem.campaign_id == campaign_id)
     return tuple(session.scalars(rows.order_by(ReviewItem.position, ReviewItem.id).limit(n_items // 2)))
 
@@ -277,7 +277,7 @@ def _settled(session: Session, subject_id: int, campaign_id: int) -> tuple[Settl
 
 
 def _excerpts(session: Session, collection_id: int | None) -> tuple[list[int], ...]:
-    """The token ids of some excerpts of a collection's corpus, spread over it."""
+    """The token ids of some excerpts, spread over a collection's corpus."""
     corpus = select(Collection.corpus_id).where(Collection.id == collection_id).scalar_subquery()
     spread = func.hashint8(Excerpt.id)
     found = select(Excerpt.token_ids).where(Excerpt.corpus_id == corpus).order_by(spread).limit(N_EXCERPTS)

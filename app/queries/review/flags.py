@@ -1,4 +1,6 @@
-"""Flags: complaints about explanations. Each is an item of the standing campaign, and a verdict on that resolves it."""
+"""Flags: complaints about explanations. Verdicts on a flagged explanation, an item of the standing campaign, resolve
+it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +25,7 @@ from app.queries.review.taking import Reviewer, take_item
 
 @dataclass(frozen=True, slots=True)
 class _Flagged:
-    """Where a flagged explanation belongs."""
+    """The neuron and subject of a flagged explanation."""
 
     neuron_id: int
     subject_id: int
@@ -48,13 +50,13 @@ _COUNT_FLAGS = text("""
 def open_flag(session: Session, *, explanation_id: int, account_id: int, reason: str, note: str) -> int:
     """Open a flag against an explanation. Returns the flag's id.
 
-    Raises NotFound for an unknown explanation, Invalid for an unknown reason or an over-long note, Conflict where
-    the same account already has an open flag with this reason against it.
+    Raises NotFound for an unknown explanation, Invalid for an unknown reason or an over-long note, Conflict if the
+    account already has an open flag with this reason against the explanation.
     """
     wanted = one_of(reason, FlagReason, what="reason")
     words = plain_text(note, what="note", limit=LONGEST_NOTE)
     flagged = _flagged(session, explanation_id)
-    # The neuron's row is locked first, so that two requests at once see each other's flag.
+    # The neuron's row is locked first, so that of two concurrent requests the second sees the first one's flag.
     session.execute(update(Neuron).where(Neuron.id == flagged.neuron_id).values(n_open_flags=Neuron.n_open_flags + 1))
     same = (
         select(Flag.id)
@@ -80,10 +82,10 @@ def open_flag(session: Session, *, explanation_id: int, account_id: int, reason:
 def open_flags(
     session: Session, *, explanation_ids: Sequence[int], subject_id: int, account_id: int, reason: str, note: str
 ) -> tuple[int, int]:
-    """Flag many explanations of a subject at once; returns the draw's id, by which that is undone, and their number.
+    """Flag many explanations of a subject; returns the draw's id, for undoing it, and the number of flags.
 
-    Explanations that wait in the standing campaign already are left out. One event. Raises as ``open_flag`` does, and
-    Conflict where nothing is left to flag.
+    Explanations that already are unsettled items of the standing campaign are left out. One event. Raises as
+    ``open_flag`` does, and Conflict if nothing is left to flag.
     """
     wanted = one_of(reason, FlagReason, what="reason")
     words = plain_text(note, what="note", limit=LONGEST_NOTE)
@@ -108,7 +110,7 @@ def open_flags(
 def withdraw_flags(session: Session, *, draw_id: int, account_id: int) -> int:
     """Undo ``open_flags`` for items that are not judged. Returns the number of removed items. One event.
 
-    Raises NotFound, Conflict where nothing is left to be taken out.
+    Raises NotFound, Conflict if no item can be removed.
     """
     withdrawn = withdraw_items(session, draw_id=draw_id, account_id=account_id)
     session.execute(_COUNT_FLAGS, {"item_ids": withdrawn, "sign": -1})
@@ -116,11 +118,11 @@ def withdraw_flags(session: Session, *, draw_id: int, account_id: int) -> int:
 
 
 def withdraw_flag(session: Session, *, flag_id: int, account_id: int) -> None:
-    """Undo ``open_flag`` for an explanation that nobody has judged since. One event.
+    """Undo ``open_flag``, if nobody has judged the explanation since. One event.
 
-    A flag is open as long as its item. Where others have flagged the explanation too, their flags keep the item, and
-    this one moves to an item of its own, withdrawn. Raises NotFound, also for somebody else's flag, Conflict
-    for one that is settled or withdrawn already, or whose explanation has a verdict.
+    A flag is open as long as its item. If others have flagged the explanation too, their flags keep the item, and this
+    flag moves to a withdrawn item of its own. Raises NotFound, also for somebody else's flag, and Conflict for a flag
+    that is settled or withdrawn, or whose explanation has a verdict.
     """
     flag = session.get(Flag, flag_id) if 0 < flag_id <= BIGGEST_ID else None
     if flag is None or flag.account_id != account_id:
@@ -144,10 +146,10 @@ def withdraw_flag(session: Session, *, flag_id: int, account_id: int) -> None:
 
 
 def resolve_flag(session: Session, *, flag_id: int, reviewer: Reviewer, kind: str, note: str) -> Judged:
-    """Judge a flagged explanation; where the standing campaign asks for one verdict, that resolves its flags.
+    """Judge a flagged explanation. If the standing campaign requires one verdict, that resolves the flags.
 
-    Raises NotFound for an unknown flag, Conflict where it is resolved already or somebody else holds it, Invalid for an
-    unknown verdict or an over-long note. Whether the account may judge is the caller's to know.
+    Raises NotFound for an unknown flag, Conflict if it is resolved already or somebody else holds the item, Invalid for
+    an unknown verdict or an over-long note. The caller must have checked that the account may judge.
     """
     judgement = Judgement(kind, note=note)
     found = session.get(Flag, flag_id) if 0 < flag_id <= BIGGEST_ID else None
@@ -160,7 +162,7 @@ def resolve_flag(session: Session, *, flag_id: int, reviewer: Reviewer, kind: st
 
 
 def _standing_item(session: Session, explanation_id: int, account_id: int) -> int:
-    """The unsettled item of an explanation in the standing campaign; a new one where there is none."""
+    """The unsettled item of an explanation in the standing campaign, created if there is none."""
     campaign = session.get_one(Campaign, standing_campaign_id(session))
     unsettled = select(ReviewItem.id).where(
         ReviewItem.campaign_id == campaign.id,

@@ -1,4 +1,4 @@
-"""Flags as pages show them, with what a reviewer needs to judge them."""
+"""Flags as pages show them, with everything that a reviewer needs to judge them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from app.queries.review.live import stands
 
 @dataclass(frozen=True, slots=True)
 class FlagRow:
-    """One flag with what a reviewer needs to judge it."""
+    """One flag with everything that a reviewer needs to judge it."""
 
     id: int
     item_id: int
@@ -38,14 +38,14 @@ class FlagRow:
     """The simulator of the 2023 score."""
     headline: Headline[FiguresRow] | None
     line: VerdictLine
-    """The conclusion from the explanation's headline and doubts."""
+    """The verdict line: the conclusion from headline and doubts."""
     subject: str
     layer: int
     index: int
     needs_explanation: bool
-    """Whether nothing is shown for the neuron now: reviewers have rejected what there was."""
+    """Whether the neuron has no explanation to show, since reviewers rejected those it had."""
     shown_now: str | None
-    """The explanation that is shown first for the neuron now, where that is another one."""
+    """The explanation that is shown first for the neuron now, if it is another one."""
     verdict: FlagVerdict | None
     """None while the flag is open."""
     kind: VerdictKind | None
@@ -58,22 +58,22 @@ class FlagRow:
 
     @property
     def asked_for(self) -> VerdictKind:
-        """The verdict that upholds the flag as it was meant."""
+        """The verdict that would uphold the flag's reason."""
         return FLAG_KINDS.get(self.reason, VerdictKind.WRONG)
 
 
 @dataclass(frozen=True, slots=True)
 class FlagsWanted:
-    """Which flags a list shows. None is no condition."""
+    """The filters of a list of flags; None means no condition."""
 
     is_open: bool | None = True
     reason: FlagReason | None = None
     by: str | None = None
-    """The name of the account that has flagged."""
+    """The name of the account that flagged."""
 
     @property
     def conditions(self) -> list[ColumnElement[bool]]:
-        """What is true of them."""
+        """The SQL conditions of the filters."""
         found: list[ColumnElement[bool]] = []
         is_unsettled = ReviewItem.state.in_(UNSETTLED)
         if self.is_open is not None:
@@ -113,7 +113,7 @@ def flag_row(session: Session, *, flag_id: int) -> FlagRow:
 
 
 def n_open_flags(session: Session) -> int:
-    """The number of flags that wait for a verdict, over all subjects."""
+    """The number of flags without a verdict, over all subjects."""
     waiting = select(func.count()).select_from(Flag).join(ReviewItem, ReviewItem.id == Flag.item_id)
     return session.scalar(waiting.where(ReviewItem.state.in_(UNSETTLED))) or 0
 
@@ -123,7 +123,7 @@ def item_flags(session: Session, *, item_id: int) -> tuple[FlagRow, ...]:
     return tuple(_rows(session, [Flag.item_id == item_id], newest_first=True, limit=50))
 
 
-# Made once: an alias costs more than the query.
+# Built once at import: an alias costs more than the query.
 _OPENER, _RESOLVER = aliased(Account), aliased(Account)
 
 

@@ -1,4 +1,4 @@
-"""Items of campaigns: added with the slots that the rules ask for, drawn as samples, taken out again."""
+"""Items of campaigns: added with the slots that the rules require, drawn as samples, withdrawn."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -39,12 +39,12 @@ class SampleWanted:
     n: int
     stratified_by: Stratifier | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
-    """What was asked for in words that a person recognises: the filters of the list."""
+    """The request in words that a person recognises: the filters of the list."""
 
 
 @dataclass(frozen=True, slots=True)
 class ItemsWanted:
-    """These explanations, whatever chose them."""
+    """A request for these explanations, however they were chosen."""
 
     source: ItemSource
     explanation_ids: Sequence[int]
@@ -53,7 +53,7 @@ class ItemsWanted:
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """Items that were added together. Those that the campaign had unsettled already are not among them."""
+    """Items that were added together, without those that were unsettled items of the campaign already."""
 
     draw_id: int
     n_items: int
@@ -76,7 +76,7 @@ class DrawShown:
 
     @property
     def may_be_withdrawn(self) -> bool:
-        """Whether some of it can be taken out again."""
+        """Whether some of the items can be withdrawn."""
         return self.source is not ItemSource.SAMPLE and self.n_unjudged > 0
 
 
@@ -113,8 +113,8 @@ def create_campaign(  # noqa: PLR0913 - a campaign's own columns
 ) -> int:
     """A new campaign with its first items; returns its id. One event.
 
-    With controls in its rules it is being prepared until ``open_prepared``. Raises Invalid for a bad name or a seed
-    or number out of bounds, Conflict where nothing is there to be judged.
+    With controls in its rules, it is in the state ``preparing`` until ``open_prepared``. Raises Invalid for a bad name
+    or a seed or number out of bounds, Conflict if there is nothing to judge.
     """
     if not 0 <= seed < SEEDS:
         raise Invalid(f"A seed is a whole number from 0 to {SEEDS - 1}.")
@@ -135,10 +135,10 @@ def create_campaign(  # noqa: PLR0913 - a campaign's own columns
 
 
 def add_items(session: Session, *, campaign_id: int, wanted: ItemsWanted, account_id: int) -> Added:
-    """Add explanations to a campaign that is open. One event.
+    """Add explanations to an open campaign. One event.
 
-    Raises NotFound for an unknown campaign, Conflict for one that is not open, for the standing one, to which flags
-    add, and where nothing would be added.
+    Raises NotFound for an unknown campaign, Conflict for one that is not open, for the standing campaign, whose items
+    come from flags, and if nothing would be added.
     """
     campaign = session.get(Campaign, campaign_id) if 0 < campaign_id <= BIGGEST_ID else None
     if campaign is None:
@@ -158,7 +158,7 @@ def add_items(session: Session, *, campaign_id: int, wanted: ItemsWanted, accoun
 def insert_items(
     session: Session, *, campaign: Campaign, wanted: ItemsWanted, account_id: int | None, drawn: Drawn | None = None
 ) -> Added:
-    """Items and slots of one draw, without an event. Raises Invalid for more than a campaign may hold."""
+    """Insert the items and slots of one draw, without an event. Raises Invalid for more than a campaign may have."""
     ids = sorted(set(wanted.explanation_ids))
     if len(ids) > MOST_ITEMS:
         raise Invalid(f"{len(ids):,} explanations are too many for a campaign; {MOST_ITEMS:,} are the most.")
@@ -174,9 +174,9 @@ def insert_items(
 
 
 def withdraw_items(session: Session, *, draw_id: int, account_id: int) -> list[int]:
-    """Remove what was added together, unless it is judged. Returns the items' ids. One event.
+    """Withdraw the items of a draw that are not judged. Returns their ids. One event.
 
-    Raises NotFound, Conflict where nothing is left to be taken out, and for a sample: an estimate rests on all of it.
+    Raises NotFound; Conflict if no item can be withdrawn, and for a sample, since an estimate needs all of its items.
     """
     row = session.get(CampaignDraw, draw_id) if 0 < draw_id <= BIGGEST_ID else None
     if row is None:
@@ -201,19 +201,19 @@ def withdraw_items(session: Session, *, draw_id: int, account_id: int) -> list[i
 
 
 def lock_slots(session: Session, *, item_ids: Sequence[int]) -> None:
-    """Wait for verdicts that are being given on these items, and keep others from being given: they begin here, too."""
+    """Wait for verdicts in progress on these items and block new ones: giving a verdict locks the slots too."""
     slots = select(ReviewSlot.id).where(ReviewSlot.item_id.in_(item_ids), ReviewSlot.state != SlotState.JUDGED)
     session.execute(slots.order_by(ReviewSlot.id).with_for_update())
 
 
 def withdraw(session: Session, *, item_ids: Sequence[int]) -> None:
-    """Take items without verdicts out of their campaign, also from who holds them; without an event."""
+    """Withdraw items without verdicts from their campaign, even if somebody holds them; without an event."""
     session.execute(update(ReviewItem).where(ReviewItem.id.in_(item_ids)).values(state=ItemState.WITHDRAWN))
     session.execute(delete(ReviewSlot).where(ReviewSlot.item_id.in_(item_ids), ReviewSlot.state != SlotState.JUDGED))
 
 
 def withdrawn_copy(session: Session, *, item: ReviewItem) -> int:
-    """An item of the same explanation and draw that is withdrawn; returns its id."""
+    """A withdrawn item for the same explanation and draw; returns its id."""
     copy = ReviewItem(
         campaign_id=item.campaign_id,
         explanation_id=item.explanation_id,
@@ -265,7 +265,7 @@ def draw_shown(session: Session, *, draw_id: int) -> DrawShown:
 
 
 def current_explanations(session: Session, *, neurons: NeuronSelection) -> list[int]:
-    """The current explanations of the selected neurons, in ascending order; neurons without one are left out."""
+    """The current explanations of the selected neurons, by ascending id; neurons without one are left out."""
     with neurons.planned(session):
         found = select(Neuron.current_explanation_id).where(
             *neurons.conditions, Neuron.current_explanation_id.is_not(None)
@@ -316,7 +316,7 @@ def _insert_draw(
 ) -> Added:
     session.add(row)
     session.flush()  # its items need its id
-    # The standing campaign is judged in the order of its flags; all others in an order that the seed decides.
+    # The standing campaign is judged in the order of its flags, others in an order derived from the seed.
     order = [0] * len(ids) if campaign.is_standing else positions(len(ids), seed=campaign.seed ^ row.id)
     values = {
         "campaign_id": campaign.id,
@@ -338,7 +338,7 @@ def _insert_draw(
 
 
 def _natural(label: str) -> tuple[str, float]:
-    """``layer 10`` after ``layer 9``; bands by their lower edge."""
+    """Sort key that puts ``layer 10`` after ``layer 9``, and bands by their lower edge."""
     word, _, rest = label.partition(" ")
     return (word, int(rest)) if word == "layer" else ("", _first_number(label))
 

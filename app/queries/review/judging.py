@@ -1,4 +1,4 @@
-"""Verdicts: given, undone by a newer row, asked for again. What settles an item is ``app.domain.review.settlement``."""
+"""Verdicts: given, undone by a newer row, requested again. See ``app.domain.review.settlement`` for the rule."""
 
 import uuid
 from dataclasses import dataclass, field
@@ -46,13 +46,13 @@ from app.queries.review.taking import LeaseExpired, Reviewer, TakenSlot, take_it
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What a reviewer sends, checked. Raises Invalid for unknown words and for a note that is too long."""
+    """A reviewer's judgement, validated. Raises Invalid for unknown words and for a note that is too long."""
 
     kind: str
     confidence: str = Confidence.MEDIUM
     note: str = ""
     detail: dict[str, Any] = field(default_factory=dict)
-    """What a language model said with its verdict; see ``ReviewVerdict``."""
+    """For a language model's verdict, see ``ReviewVerdict.detail``."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", one_of(self.kind, VerdictKind, what="verdict"))
@@ -69,9 +69,9 @@ def give_verdict(
     judgement: Judgement,
     now: datetime | None = None,
 ) -> Judged:
-    """Judge an item through a slot that the reviewer holds. One event, which also has the consequence.
+    """Judge an item through a slot that the reviewer holds. One event, which also records the consequences.
 
-    Raises LeaseExpired where the slot is no longer held, Conflict where the campaign has ended.
+    Raises LeaseExpired if the slot is no longer held, Conflict if the campaign has ended.
     """
     slot = _judged_slot(session, slot_id, lease_token, reviewer, func.now() if now is None else now)
     item = locked_item(session, slot.item_id)
@@ -90,19 +90,22 @@ def give_verdict(
         detail=judgement.detail,
     )
     session.add(verdict)
-    session.flush()  # what settles the item is read from the table
+    session.flush()  # settlement reads the verdicts from the table
     detail = {
         "verdict": judgement.kind,
         "confidence": judgement.confidence,
         "note": judgement.note,
         "guess": verdict.guess,
         "text_digest": session.scalars(_text_digest(item.row.id)).one(),
-    }  # all that was said of which text: ``history verify`` compares the verdict with it
+    }  # the text and the whole verdict, which ``history verify`` compares with the row
     return settle(session, item, EventKind.VERDICT_GIVEN, reviewer.account_id, verdict.id, detail)
 
 
 def _judged_slot(session: Session, slot_id: int, lease_token: uuid.UUID, reviewer: Reviewer, moment: Any) -> Any:
-    """Mark a held slot as judged; its item, guess and the seconds for which it was held. Raises LeaseExpired."""
+    """Mark a held slot as judged; returns its item, guess and the seconds for which it was held.
+
+    Raises LeaseExpired.
+    """
     slot = session.execute(
         update(ReviewSlot)
         .where(
@@ -125,7 +128,7 @@ def _judged_slot(session: Session, slot_id: int, lease_token: uuid.UUID, reviewe
 
 
 def stored_verdict(session: Session, *, slot_id: int, account_id: int) -> Judgement | None:
-    """What this account has judged through a slot and not undone."""
+    """This account's verdict through a slot, if it was not undone."""
     own = select(ReviewVerdict).where(
         ReviewVerdict.slot_id == slot_id, ReviewVerdict.account_id == account_id, stands()
     )
@@ -136,9 +139,9 @@ def stored_verdict(session: Session, *, slot_id: int, account_id: int) -> Judgem
 
 
 def undo_verdict(session: Session, *, verdict_id: int, reviewer: Reviewer, now: datetime | None = None) -> TakenSlot:
-    """Undo one's own verdict by a newer row, and hold its slot again. One event.
+    """Undo the reviewer's own verdict by a newer row, and hold its slot again. One event.
 
-    Raises NotFound, Conflict where it was undone already, is too old, or other verdicts are based on it.
+    Raises NotFound, Conflict if it was already undone, is too old, or other verdicts depend on it.
     """
     moment = func.now() if now is None else now
     verdict = session.get(ReviewVerdict, verdict_id) if 0 < verdict_id <= BIGGEST_ID else None
@@ -157,7 +160,7 @@ def undo_verdict(session: Session, *, verdict_id: int, reviewer: Reviewer, now: 
             undoes_id=verdict_id,
         )
     )
-    session.flush()  # what settles the item is read from the table
+    session.flush()  # settlement reads the verdicts from the table
     session.execute(
         update(ReviewSlot)
         .where(ReviewSlot.id == verdict.slot_id)
@@ -174,7 +177,7 @@ def undo_verdict(session: Session, *, verdict_id: int, reviewer: Reviewer, now: 
 
 
 def _require_undoable(session: Session, verdict_id: int, item_id: int, moment: Any) -> None:
-    """Raise Conflict where a verdict was undone already, is too old, or other verdicts are based on it."""
+    """Raise Conflict if a verdict was already undone, is too old, or other verdicts depend on it."""
     if session.scalar(select(ReviewVerdict.id).where(ReviewVerdict.undoes_id == verdict_id)) is not None:
         raise Conflict("You have undone this verdict already.")
     still = select(ReviewVerdict.id).where(
@@ -189,7 +192,7 @@ def _require_undoable(session: Session, verdict_id: int, item_id: int, moment: A
 
 
 def send_back(session: Session, *, item_id: int, account_id: int, note: str) -> None:
-    """Request another verdict on a settled item: a new slot, and its outcome is no longer valid. One event.
+    """Request another verdict on a settled item: adds a slot and clears the outcome. One event.
 
     Raises NotFound, Conflict for an item that is not settled, Invalid for an over-long note.
     """
@@ -201,7 +204,7 @@ def send_back(session: Session, *, item_id: int, account_id: int, note: str) -> 
     same = select(ReviewItem.id).where(
         ReviewItem.campaign_id == item.campaign.id,
         ReviewItem.explanation_id == item.row.explanation_id,
-        ReviewItem.source != ItemSource.CONTROL,  # that a control waits must not be seen
+        ReviewItem.source != ItemSource.CONTROL,  # must not reveal that a control is open again
         ReviewItem.state.in_(UNSETTLED),
     )
     if session.scalar(same) is not None:
@@ -214,7 +217,7 @@ def send_back(session: Session, *, item_id: int, account_id: int, note: str) -> 
 
 
 def _text_digest(item_id: int) -> Any:
-    """SHA-256, in hexadecimal, of the text that reviewers of an item see."""
+    """SHA-256, in hexadecimal, of the text that reviewers of an item read."""
     shown = func.coalesce(ReviewControl.planted_text, Explanation.text)
     return (
         select(func.encode(func.sha256(func.convert_to(shown, "UTF8")), "hex"))

@@ -1,4 +1,4 @@
-"""A reviewer's own verdicts, and how far the reviewer is in a campaign."""
+"""A reviewer's own verdicts and progress in a campaign."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from app.queries.review.shown import SHOWN_TEXT
 
 @dataclass(frozen=True, slots=True)
 class OwnVerdict:
-    """One of a reviewer's own verdicts, with the text that was judged and the item's outcome."""
+    """One of a reviewer's own verdicts, with the judged text and the item's outcome."""
 
     id: int
     item_id: int
@@ -36,7 +36,7 @@ class OwnVerdict:
 
 @dataclass(frozen=True, slots=True)
 class OwnProgress:
-    """How far one reviewer is in a campaign."""
+    """One reviewer's progress in a campaign."""
 
     n_judged: int
     n_items: int
@@ -53,7 +53,7 @@ def own_verdicts(
 ) -> Page[OwnVerdict]:
     """A reviewer's verdicts that were not undone, newest first. Raises Invalid for a malformed cursor.
 
-    Outcomes are shown of items that have one: the reviewer's own verdict is in.
+    Outcomes may be shown, since the reviewer has already given a verdict.
     """
     wanted: list[ColumnElement[bool]] = [ReviewVerdict.account_id == account_id, stands()]
     if campaign_id is not None:
@@ -84,7 +84,7 @@ def own_verdicts(
 
 
 def own_progress(session: Session, *, campaign_id: int, account_id: int) -> OwnProgress:
-    """How many items a reviewer has judged, and how many the campaign has. One query."""
+    """The number of items that a reviewer has judged, and of all items of the campaign. One query."""
     judged = (
         select(func.count())
         .select_from(ReviewSlot)

@@ -1,4 +1,4 @@
-"""Reviewers that are not persons: language models and simulated ones. Their accounts have no login."""
+"""Reviewers that are not persons: language models and simulated reviewers. Their accounts cannot log in."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from app.queries.review.shown import item_evidence, item_shown
 
 @dataclass(frozen=True, slots=True)
 class ItemForProgram:
-    """What a program is shown of an item: the same text and excerpts as a person, and no more."""
+    """An item as a program sees it: the same text and excerpts as a person, and no more."""
 
     text: str
     records: tuple[ActivationRecord, ...]
@@ -32,9 +32,9 @@ class ItemForProgram:
 
 
 def reviewer_account(session: Session, *, name: str, kind: ReviewerKind) -> int:
-    """The account of a reviewer that is no person, made if there is none; its id.
+    """The id of the account of a reviewer that is not a person; created if there is none.
 
-    Raises Conflict where a person, or a reviewer of another kind, has this name.
+    Raises Conflict if a person, or a reviewer of another kind, has this name.
     """
     found = session.scalar(select(Account).where(Account.name == name))
     if found is not None:
@@ -50,7 +50,7 @@ def reviewer_account(session: Session, *, name: str, kind: ReviewerKind) -> int:
 
 
 def item_for_program(session: Session, *, item_id: int) -> ItemForProgram:
-    """What a program that holds this item is shown. Raises NotFound."""
+    """An item as a program that holds it sees it. Raises NotFound."""
     item = item_shown(session, item_id=item_id)
     evidence = item_evidence(session, item=item)
     tokens = excerpt_tokens(session, excerpt_ids=evidence.excerpt_ids)

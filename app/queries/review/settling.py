@@ -1,4 +1,4 @@
-"""What verdicts make of an item: its state and outcome, the slots it needs, and what follows for the explanation."""
+"""The consequences of verdicts: an item's state and outcome, further slots, and the explanation's rejection."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ from app.queries.review.live import stands
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What a verdict has led to."""
+    """The consequences of a verdict."""
 
     verdict_id: int
     item_id: int
@@ -54,7 +54,7 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class LockedItem:
-    """A locked item, its campaign and its neuron."""
+    """A locked item with its campaign and its neuron."""
 
     row: ReviewItem
     campaign: Campaign
@@ -91,7 +91,7 @@ def settle(
 
 
 def _free_up(session: Session, item_id: int, *, keep: SlotKind | None) -> bool:
-    """Remove free slots beyond the required ones but of the kind to keep; whether one of that kind is waiting."""
+    """Remove free slots beyond the required ones, except those of the kind to keep; returns whether one is left."""
     extra = (ReviewSlot.item_id == item_id, ReviewSlot.kind.in_([SlotKind.FURTHER, SlotKind.ADJUDICATION]))
     surplus = delete(ReviewSlot).where(*extra, ReviewSlot.state == SlotState.FREE)
     session.execute(surplus if keep is None else surplus.where(ReviewSlot.kind != keep))
@@ -110,11 +110,11 @@ def _given(session: Session, item_id: int) -> list[GivenVerdict]:
 
 
 def store_settlement(session: Session, item: LockedItem, found: Settlement) -> None:
-    """The item's state and outcome; for a flagged explanation also what follows from them."""
+    """Store the item's state and outcome; for a flagged explanation also the consequences for the explanation."""
     was_settled, is_settled = item.row.state == ItemState.SETTLED, found.state is ItemState.SETTLED
     item.row.state, item.row.outcome = found.state, found.outcome
     item.row.settled_at = func.now() if is_settled else None
-    session.flush()  # a check constraint spans the columns, and other statements read them
+    session.flush()  # flushed: a check constraint spans these columns, and other statements read them
     if is_settled:
         repeat_settled(session, item=item.row, campaign=item.campaign)
     if item.campaign.is_standing and was_settled != is_settled:
@@ -130,10 +130,10 @@ def store_settlement(session: Session, item: LockedItem, found: Settlement) -> N
 
 
 def _reject_or_not(session: Session, *, explanation_id: int, neuron_id: int) -> None:
-    """Reject an explanation or undo that, by what reviewers have settled last; then update which one is shown first.
+    """Reject an explanation or undo its rejection, by the newest outcome; then update which one is shown first.
 
-    A campaign's outcome rejects where the explanation fails, a flag's also where it holds partly: that is what the
-    flag says. Controls are about planted texts and decide nothing.
+    A campaign's outcome rejects the explanation if it fails, a flag's outcome also if it holds partly, since that is
+    the flag's claim. Controls are about planted texts and change nothing.
     """
     settled = (
         select(ReviewItem.id, ReviewItem.outcome, Campaign.is_standing)
@@ -156,10 +156,10 @@ def _reject_or_not(session: Session, *, explanation_id: int, neuron_id: int) -> 
         return
     if kept is not None:
         session.delete(kept)
-        session.flush()  # deleted before a row for another item is inserted
+        session.flush()  # flushed: must be deleted before a row for another item is inserted
     if wanted is not None:
         session.add(RejectedExplanation(explanation_id=explanation_id, item_id=wanted))
-        session.flush()  # what is shown first depends on it
+        session.flush()  # flushed: what is shown first depends on it
     if (wanted is None) != (before is None):
         refresh_current(session, neuron_id=neuron_id)
 
@@ -170,13 +170,13 @@ def add_slot(session: Session, item: ReviewItem, kind: SlotKind) -> None:
     session.add(
         ReviewSlot(item_id=item.id, campaign_id=item.campaign_id, position=item.position, number=number + 1, kind=kind)
     )
-    session.flush()  # later statements of this transaction look for it
+    session.flush()  # flushed: later statements of this transaction look for it
 
 
 def locked_item(session: Session, item_id: int) -> LockedItem:
-    """An item, locked: those who judge it at the same time come one after the other, and see each other's verdicts.
+    """An item, locked, so that concurrent judgements run one after the other and see each other's verdicts.
 
-    Its neuron is locked before it, in the order in which a flag is opened: otherwise the two could wait for each other.
+    Its neuron is locked first, in the same order as when a flag is opened, to avoid a deadlock.
     """
     neuron = (
         select(Neuron.id)
@@ -203,6 +203,6 @@ def locked_item(session: Session, item_id: int) -> LockedItem:
 
 
 def require_not_ended(campaign: Campaign) -> None:
-    """Raise Conflict where the campaign has ended."""
+    """Raise Conflict if the campaign has ended."""
     if campaign.state == CampaignState.ENDED:
         raise Conflict("This campaign has ended. Its verdicts are final.")

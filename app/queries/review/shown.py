@@ -43,12 +43,12 @@ from app.models import (
 from app.queries.review.live import stands, truth_of
 
 MOST_OTHER_TEXTS = 20
-"""Other explanations of a neuron that a reviewer may compare with the judged one."""
+"""Number of the neuron's other explanations that a reviewer may compare with the judged one."""
 
 
 @dataclass(frozen=True, slots=True)
 class ItemShown:
-    """An item with the text that is judged, which of a control may not be the explanation's."""
+    """An item with the text that is judged. A control's text may not be the explanation's."""
 
     id: int
     campaign_id: int
@@ -70,16 +70,16 @@ class ItemShown:
     control: ControlKind | None
     truth: Verdict | None
     is_planted: bool
-    """Whether the text was planted, so that it is not an explanation."""
+    """Whether the text was planted, so that it is not a stored explanation."""
 
     @property
     def is_open_about_itself(self) -> bool:
-        """Whether what is hidden from reviewers may be shown: the neuron, the source, that it is a control."""
+        """Whether everything hidden from reviewers may be shown: the neuron, the source, that the item is a control."""
         return not self.is_blind or self.campaign_state is CampaignState.ENDED
 
     @property
     def told(self) -> "ItemTold":
-        """The item as pages may show it now."""
+        """The parts of the item that pages may show now."""
         origin = ItemOrigin(
             source=self.source,
             control=self.control,
@@ -104,7 +104,7 @@ class ItemShown:
 
 @dataclass(frozen=True, slots=True)
 class ItemOrigin:
-    """What those who judge an item blind do not know: its neuron, why it is an item, and the truth about a control."""
+    """The facts hidden during blind review: the neuron, why it is an item, and the right verdict on a control."""
 
     source: ItemSource
     control: ControlKind | None
@@ -119,7 +119,7 @@ class ItemOrigin:
 
 @dataclass(frozen=True, slots=True)
 class ItemTold:
-    """An item with its text and what it came to; ``origin`` is None while its campaign is blind and open."""
+    """The shown parts of an item with text and outcome; ``origin`` is None while its campaign is blind and open."""
 
     id: int
     campaign_id: int
@@ -132,7 +132,7 @@ class ItemTold:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceRecords:
-    """Excerpts of one neuron, activations float16 laid end to end in the order of ``excerpt_ids``."""
+    """Excerpts of one neuron; activations are float16, concatenated in the order of ``excerpt_ids``."""
 
     excerpt_ids: list[int]
     activations: bytes
@@ -156,7 +156,7 @@ class VerdictShown:
 
 
 SHOWN_TEXT = func.coalesce(ReviewControl.planted_text, Explanation.text)
-"""What reviewers of an item read: of a planted control not the explanation's text."""
+"""The text that reviewers of an item read; for a planted control not the explanation's."""
 
 
 def item_shown(session: Session, *, item_id: int) -> ItemShown:
@@ -226,10 +226,10 @@ def item_evidence(session: Session, *, item: ItemShown) -> EvidenceRecords:
 
 
 def other_texts(session: Session, *, item: ItemShown) -> tuple[str, ...]:
-    """The other explanations of the item's neuron, without authors, in an order that the item's seed decides.
+    """The other explanations of the item's neuron, without authors, in random order by the item's seed.
 
-    Where a planted text stands in for an explanation, that explanation is left out: beside its neighbours, one text
-    more than they have would give a control away, and so would the right text beside a wrong one.
+    If a planted text replaces an explanation, that explanation is left out. Otherwise a control could be recognised by
+    one text more than its neighbours have, or by the right text beside a wrong one.
     """
     replaced = select(Explanation.text).where(Explanation.id == item.explanation_id).scalar_subquery()
     texts = session.scalars(

@@ -1,6 +1,6 @@
-"""Who judges what next: items are taken by one atomic claim and held under a lease.
+"""The assignment of items to reviewers: items are taken by one atomic statement and held under a lease.
 
-Every function that gives or renews a lease takes ``now``, a moment that stands for the database's clock in tests.
+Every function that gives or renews a lease takes ``now``, which replaces the database's clock in tests.
 """
 
 import uuid
@@ -27,7 +27,7 @@ class LeaseExpired(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Reviewer:
-    """Who takes items."""
+    """The account that takes items."""
 
     account_id: int
     may_adjudicate: bool = False
@@ -35,7 +35,7 @@ class Reviewer:
 
 @dataclass(frozen=True, slots=True)
 class TakenSlot:
-    """A slot that a reviewer holds until ``lease_until``. ``lease_token`` proves it."""
+    """A slot that a reviewer holds until ``lease_until``. ``lease_token`` proves that."""
 
     id: int
     item_id: int
@@ -49,7 +49,7 @@ class TakenSlot:
 
 _UNSETTLED = is_one_of("item.state", UNSETTLED)
 _TAKEN = "id, item_id, campaign_id, kind, lease_token, lease_until, guess"
-# One statement finds a slot, locks it and takes it. Whoever looks at the same moment skips the locked one.
+# One statement finds a free slot, locks it and takes it. Concurrent requests skip the locked slot.
 _TAKE = """
     UPDATE review_slot SET state = '{slots.HELD}', account_id = :account_id, lease_token = gen_random_uuid(),
         lease_until = {now} + make_interval(secs => :lease_seconds), taken_at = {now}, guess = NULL
@@ -99,15 +99,15 @@ def take_next(
     besides: int | None = None,
     now: datetime | None = None,
 ) -> TakenSlot | None:
-    """The slot that the reviewer holds in this campaign, or else the next one, taken; None where nothing is left.
+    """The slot that the reviewer holds in this campaign, or else the next free one, taken; None if nothing is left.
 
-    ``besides`` is the id of a held slot that is not meant: with it the one after that is taken ahead. Items that the
-    reviewer has skipped come when nothing else is left. Nobody gets an item twice, or one's own explanation.
+    ``besides`` is the id of a held slot to ignore, so that the next slot is taken ahead. Skipped items come when
+    nothing else is left. Nobody gets an item twice, or their own explanation.
 
-    Raises NotFound, Forbidden for who may not take part, Conflict for a campaign that is not open.
+    Raises NotFound, Forbidden for an account that may not take part, Conflict for a campaign that is not open.
     """
     _require_open(campaign_head(session, campaign_id=campaign_id), reviewer)
-    # Two requests of one reviewer come one after the other, so that they cannot take two slots of one item.
+    # Serialises the requests of one reviewer, so that they cannot take two slots of one item.
     session.execute(select(Account.id).where(Account.id == reviewer.account_id).with_for_update(key_share=True))
     held = _held(session, campaign_id, reviewer, besides, now)
     if held is not None:
@@ -123,7 +123,7 @@ def take_next(
 def take_item(session: Session, *, item_id: int, reviewer: Reviewer, now: datetime | None = None) -> TakenSlot:
     """A slot of this very item, held already or taken now.
 
-    Raises NotFound, Forbidden, and Conflict where there is none for this reviewer.
+    Raises NotFound, Forbidden, and Conflict if the item has no slot for this reviewer.
     """
     item = session.get(ReviewItem, item_id) if 0 < item_id <= BIGGEST_ID else None
     if item is None:
@@ -140,9 +140,9 @@ def take_item(session: Session, *, item_id: int, reviewer: Reviewer, now: dateti
 def renew(
     session: Session, *, slot_id: int, lease_token: uuid.UUID, reviewer: Reviewer, now: datetime | None = None
 ) -> datetime | None:
-    """Hold a slot, and what the reviewer has taken ahead, for five more minutes; returns until when.
+    """Hold a slot, and the one that the reviewer has taken ahead, for five more minutes; returns the end of the lease.
 
-    None where this reviewer has just judged or skipped the item: a page may send its last renewal together with its
+    None if this reviewer has just judged or skipped the item: a page may send its last renewal together with its
     verdict, and the two may arrive in either order. Raises LeaseExpired.
     """
     until: datetime | None = session.scalar(
@@ -154,7 +154,7 @@ def renew(
         raise LeaseExpired
     if until is None:
         return None
-    # The item that the page has taken ahead is held as long as the page is open, too.
+    # The item taken ahead stays held as long as the page is open, too.
     session.execute(
         update(ReviewSlot)
         .where(
@@ -177,9 +177,9 @@ def keep_guess(
     guess: str,
     now: datetime | None = None,
 ) -> None:
-    """Keep what the reviewer has guessed, possibly nothing; from now on the text may be shown.
+    """Store the reviewer's guess, possibly empty; from now on the text may be shown.
 
-    A guess is kept once: the one that was written before the text was seen. Raises LeaseExpired, Invalid.
+    Only the first guess is stored: the one written before the text was seen. Raises LeaseExpired, Invalid.
     """
     words = plain_text(guess, what="guess", limit=LONGEST_GUESS)
     kept = session.scalar(
@@ -194,7 +194,7 @@ def keep_guess(
 def skip(
     session: Session, *, slot_id: int, lease_token: uuid.UUID, reviewer: Reviewer, now: datetime | None = None
 ) -> None:
-    """Give a slot back unjudged; this reviewer gets its item again when nothing else is left. Raises LeaseExpired."""
+    """Release a slot unjudged; this reviewer gets its item again when nothing else is left. Raises LeaseExpired."""
     item_id = session.scalar(
         _fenced(slot_id, lease_token, reviewer, now)
         .values(state=SlotState.FREE, account_id=None, lease_token=None, lease_until=None, taken_at=None, guess=None)
@@ -208,7 +208,7 @@ def skip(
 
 
 def held_slot(session: Session, *, slot_id: int, reviewer: Reviewer, now: datetime | None = None) -> TakenSlot | None:
-    """The slot of this id, where the reviewer holds it."""
+    """The slot of this id, if the reviewer holds it."""
     if not 0 < slot_id <= BIGGEST_ID:
         return None
     row = session.execute(_live(reviewer, now).where(ReviewSlot.id == slot_id)).first()
@@ -234,7 +234,7 @@ def _held(
 
 
 def _live(reviewer: Reviewer, now: datetime | None) -> Any:
-    """Slots that the reviewer holds under a lease that has not passed."""
+    """Slots that the reviewer holds under an unexpired lease."""
     columns = [getattr(ReviewSlot, name) for name in _TAKEN.split(", ")]
     return select(*columns).where(
         ReviewSlot.account_id == reviewer.account_id,

@@ -1,1 +1,1 @@
-"""Runs and batches: their lease, their progress, the queue they wait in."""
+"""Runs and batches as stored and as shown: their status, progress, changes and results."""

@@ -1,4 +1,4 @@
-"""Runs that are queued or running, and runs that found nothing. Looked up when needed: partial indexes hold them."""
+"""Active runs, and runs that found nothing. They are looked up when needed, through partial indexes."""
 
 from dataclasses import dataclass
 
@@ -24,24 +24,24 @@ from app.queries.common.prepared import PreparedSelect
 def is_active() -> ColumnElement[bool]:
     """Whether a run is queued or running.
 
-    The states are literals in the statement, so that the planner sees that the partial index fits.
+    The statuses are literals in the statement, so that the planner can use the partial index.
     """
     return Run.status.in_([literal_column(repr(str(status))) for status in ACTIVE])
 
 
 def found_nothing() -> ColumnElement[bool]:
-    """Whether a run has ended without an explanation that is worth saying."""
+    """Whether a run found nothing worth saying."""
     return Run.status == literal_column(repr(str(WorkStatus.NO_EXPLANATION)))
 
 
 def has_found_nothing() -> ColumnElement[bool]:
-    """Whether a run of the neuron of the enclosing statement has found nothing worth saying."""
+    """Whether a run of the enclosing statement's neuron found nothing worth saying."""
     return exists().where(Run.neuron_id == Neuron.id, found_nothing()).correlate(Neuron)
 
 
 @dataclass(frozen=True, slots=True)
 class UnexplainedOfSubject:
-    """How many neurons of a subject are unexplained after a run that found nothing worth saying."""
+    """The number of a subject's unexplained neurons of which a run found nothing worth saying."""
 
     subject_id: int
     n: int
@@ -57,13 +57,13 @@ WITHOUT_EXPLANATION = PreparedSelect(
 
 
 def n_active_runs() -> ScalarSelect[int]:
-    """The number of active runs of the neuron of the enclosing statement."""
+    """The number of active runs of the enclosing statement's neuron."""
     return select(func.count()).where(Run.neuron_id == Neuron.id, is_active()).correlate(Neuron).scalar_subquery()
 
 
 @dataclass(frozen=True, slots=True)
 class RunsOfNeuron:
-    """The number of a neuron's active runs, and whether one has found nothing worth saying."""
+    """The number of a neuron's active runs, and whether one found nothing worth saying."""
 
     neuron_id: int
     n_active: int
@@ -80,4 +80,4 @@ RUNS_OF_NEURONS = PreparedSelect(
     .where(or_(is_active(), found_nothing()), Run.neuron_id == any_(bindparam("neuron_ids", type_=ARRAY(BigInteger))))
     .group_by(Run.neuron_id),
 )
-"""What is to be known of the runs of these neurons; those with neither are missing."""
+"""The ``RunsOfNeuron`` of these neurons; neurons with neither are absent."""

@@ -1,4 +1,4 @@
-"""Rows of batches and runs, for those who queue, cancel and retry them."""
+"""Rows of batches and runs, for queueing, cancelling and retrying."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from app.queries.neurons.selection import NeuronSelection
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """What a decision about a run needs to know."""
+    """The facts about a run that decide whether it can be cancelled or retried."""
 
     id: int
     batch_id: int
@@ -26,12 +26,12 @@ class RunState:
 
 @dataclass(frozen=True, slots=True)
 class BatchOrigin:
-    """What a batch was made of."""
+    """How a batch's neurons were chosen."""
 
     title: str = ""
     """The batch in words."""
     filters: str | None = None
-    """The query string of the list whose filters chose its neurons; None where they were named."""
+    """The query string of the filtered list whose neurons were queued; None if they were named one by one."""
 
 
 UNNAMED = BatchOrigin()
@@ -46,7 +46,7 @@ def insert_batch(
     explanation_id: int | None = None,
     origin: BatchOrigin = UNNAMED,
 ) -> Batch:
-    """A batch that has no runs yet. With ``explanation_id`` its runs score that explanation instead of explaining."""
+    """A new batch without runs. With ``explanation_id`` its runs score that explanation instead of explaining."""
     batch = Batch(
         subject_id=subject_id,
         method_id=method_id,
@@ -64,7 +64,7 @@ def insert_batch(
 def insert_runs(session: Session, *, batch: Batch, selection: NeuronSelection) -> int:
     """One queued run for each selected neuron that has no active run of the batch's method. Returns their number.
 
-    One statement, and no id leaves the database. Neurons are not locked and are read in ascending order of id.
+    A single statement: no ids are transferred. Neurons are not locked and are read in ascending order of id.
     """
     chosen = select(
         literal(batch.id),
@@ -86,12 +86,12 @@ def insert_runs(session: Session, *, batch: Batch, selection: NeuronSelection) -
 
 
 def mark_cancelled(session: Session, *, batch_id: int) -> None:
-    """Note when a batch was cancelled."""
+    """Record that a batch was cancelled."""
     session.execute(update(Batch).where(Batch.id == batch_id).values(cancelled_at=func.now()))
 
 
 def mark_going_on(session: Session, *, batch_id: int) -> None:
-    """Note that a batch that had ended has something to do again."""
+    """Record that a batch that had ended has runs to do again."""
     session.execute(update(Batch).where(Batch.id == batch_id, Batch.ended_at.is_not(None)).values(ended_at=None))
 
 

@@ -1,4 +1,4 @@
-"""What the runs of a batch have changed: counted from kept sums, and in the order of the difference."""
+"""The changes made by a batch's runs: counted from stored sums, and listed by the score's difference."""
 
 import math
 from dataclasses import dataclass, fields
@@ -29,16 +29,16 @@ from app.queries.common.prepared import PreparedSelect, labelled
 
 @dataclass(frozen=True, slots=True)
 class ChangeCounts:
-    """How many runs of a batch have changed their neuron's score in which way."""
+    """The number of a batch's runs by how they changed their neuron's score."""
 
     counts: dict[Change, int]
     n_current: int = 0
-    """Runs whose explanation is a new one, and the one that is shown first now."""
+    """Runs whose explanation is new and now shown first."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """What a run that succeeded has changed. See ``app.models.RunChange``."""
+    """The change made by a successful run. See ``app.models.RunChange``."""
 
     change: Change
     scorer: str | None
@@ -50,7 +50,7 @@ class RunOutcome:
 
 
 def counted_changes() -> LateralFromClause:
-    """The changes of the batch of the enclosing statement, from kept sums: by name, and ``current``."""
+    """The number of runs of the enclosing statement's batch by change, from stored sums, and ``current``."""
     table = ChangeCount.__table__.c
     sums = [func.coalesce(func.sum(table[name]), literal_column("0")).label(name) for name in (*Change, "current")]
     return select(*sums).where(ChangeCount.batch_id == Batch.id).correlate(Batch).lateral("counted_changes")
@@ -71,12 +71,12 @@ OUTCOMES = PreparedSelect(
         RunChange.run_id == any_(bindparam("run_ids", type_=ARRAY(BigInteger)))
     ),
 )
-"""Of these runs; those without a text are missing."""
+"""The changes of these runs; runs without a text are absent."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeOrder:
-    """Which changed runs of a batch are listed, and how. ``change`` is None for all that have a difference."""
+    """The filter and order of a list of changed runs. ``change`` is None for all runs with a difference."""
 
     batch_id: int
     change: Change | None = None
@@ -84,7 +84,7 @@ class ChangeOrder:
 
     @property
     def has_difference(self) -> bool:
-        """Whether the listed runs have a difference to be sorted by; others are listed the newest first."""
+        """Whether the listed runs have a difference to sort by; other runs are listed newest first."""
         return self.change in (None, Change.BETTER, Change.SAME, Change.WORSE)
 
 

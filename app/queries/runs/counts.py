@@ -1,4 +1,4 @@
-"""How many runs of each status there are, without counting them: see ``app.models.RunCount``."""
+"""The number of runs of each status, from stored sums: see ``app.models.RunCount``."""
 
 from dataclasses import dataclass
 
@@ -19,14 +19,14 @@ def status_sums() -> dict[WorkStatus, ColumnElement[int]]:
 
 
 def counted_runs() -> LateralFromClause:
-    """The number of runs of each status in the batch of the enclosing statement, by the names of the statuses."""
+    """The number of runs of each status in the enclosing statement's batch, as an object by status."""
     sums = [total.label(status) for status, total in status_sums().items()]
     return select(*sums).where(RunCount.batch_id == Batch.id).correlate(Batch).lateral("counted_runs")
 
 
 @dataclass(frozen=True, slots=True)
 class ActiveCount:
-    """The number of runs that wait, and of those that a worker has."""
+    """The number of queued and of running runs."""
 
     queued: int
     running: int
@@ -39,10 +39,10 @@ ACTIVE_RUNS = PreparedSelect(
         RunCount
     ),
 )
-"""In all batches together."""
+"""The numbers over all batches."""
 
 
 def total_counts(session: Session) -> dict[WorkStatus, int]:
-    """The number of runs of each status in all batches together. One query."""
+    """The number of runs of each status over all batches. One query."""
     sums = session.execute(select(*status_sums().values()).select_from(RunCount)).one()
     return dict(zip(WorkStatus, sums, strict=True))

@@ -25,7 +25,7 @@ from app.queries.work.pauses import PAUSES
 from app.queries.work.workers import WORKERS_ALIVE, LeaseShown, lease_shown
 
 LOOKED_AT = 500
-"""Failures whose causes are counted: more of them have the same causes."""
+"""Failures whose causes are counted at most, the newest ones."""
 
 
 class BatchState(StrEnum):
@@ -42,9 +42,9 @@ class BatchSummary:
 
     id: int
     title: str
-    """What was queued, in words."""
+    """The batch in words."""
     filters: str | None
-    """The query string of the list that its neurons were chosen from; None where they were named."""
+    """The query string of the filtered list whose neurons were queued; None if they were named one by one."""
     subject: str
     method: str
     method_label: str
@@ -55,19 +55,19 @@ class BatchSummary:
     counts: dict[WorkStatus, int]
     changes: ChangeCounts
     spent: float
-    """What its calls to language models have cost so far."""
+    """The price of its calls to language models so far."""
     spent_estimated: float
-    """The part of it that is our estimate, because the endpoint reported no token counts."""
+    """The part of it that is estimated by this program, since the endpoint reported no token counts."""
     price_cap: float | None
 
     @property
     def n_failed(self) -> int:
-        """Runs that ended by a fault."""
+        """Runs that ended because of an error."""
         return self.counts[WorkStatus.FAILED] + self.counts[WorkStatus.QUARANTINED]
 
     @property
     def list_address(self) -> str:
-        """The list that its neurons were chosen from, as it is now."""
+        """URL of the list from which its neurons were chosen, as it is now."""
         return f"/{self.subject}?{self.filters}" if self.filters else f"/{self.subject}"
 
     @property
@@ -91,7 +91,7 @@ class BatchSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRow(LeasedRow):
-    """One run of a list."""
+    """One row of a list of runs."""
 
     batch_id: int
     subject: str
@@ -99,9 +99,9 @@ class RunRow(LeasedRow):
     index: int
     result: RunResult | None
     outcome: RunOutcome | None
-    """What it has changed; None where it has no text."""
+    """The change that the run made; None if it has no text."""
     score_before: float | None
-    """The neuron's score as long as the run has not ended."""
+    """The neuron's score before the run, shown until the run has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class RunDetail:
 
 @dataclass(frozen=True, slots=True)
 class WorkerCount:
-    """Who could work: workers that have shown themselves lately, and why work waits, if some does."""
+    """The workers that have reported recently, and why work waits, if it does."""
 
     alive: int
     pauses: tuple[str, ...]
@@ -126,7 +126,7 @@ class WorkerCount:
 def batches_page(
     session: Session, *, size: int, by: str | None = None, after: str | None = None, before: str | None = None
 ) -> Page[BatchSummary]:
-    """``size`` batches, newest first, all or an account's. Raises Invalid for a malformed cursor."""
+    """``size`` batches, newest first: all, or an account's. Raises Invalid for a malformed cursor."""
     own: list[ColumnElement[bool]] = []
     if by is not None:
         own.append(Batch.account_id == select(Account.id).where(Account.name == by).scalar_subquery())
@@ -146,7 +146,7 @@ def batch_summary(session: Session, *, batch_id: int) -> BatchSummary:
 
 
 def newest_batch(session: Session, *, account_id: int) -> BatchSummary | None:
-    """The batch that an account has queued last; None where there is none."""
+    """The newest batch queued by an account; None if there is none."""
     found = _batches(session, [Batch.account_id == account_id], newest_first=True, limit=1)
     return found[0] if found else None
 
@@ -160,7 +160,7 @@ def runs_page(
     after: str | None = None,
     before: str | None = None,
 ) -> Page[RunRow]:
-    """``size`` runs of a batch in the order of queueing, reversed: all, those of a status, or changes in their order.
+    """``size`` runs of a batch, last queued first: all, or those of a status; or changed runs in their own order.
 
     Raises Invalid for a malformed cursor.
     """
@@ -170,7 +170,7 @@ def runs_page(
         return Page(tuple(by_id[i] for i in ids.rows), ids.previous, ids.next)
     wanted: list[ColumnElement[bool]] = [Run.batch_id == batch_id]
     if listed is not None:
-        # The word stands in the statement itself, so that the planner sees which partial index fits.
+        # The status is a literal in the statement, so that the planner can use the partial index.
         wanted.append(Run.status == literal_column(repr(str(listed))))
 
     def read(conditions: Sequence[ColumnElement[bool]], newest_first: bool, limit: int) -> list[RunRow]:
@@ -215,7 +215,7 @@ class _Failure:
 
 
 def _newest_failures(status: WorkStatus) -> PreparedSelect[_Failure]:
-    """Of a batch, those of a status. The word stands in the statement itself, so that a partial index fits."""
+    """The newest failures of a batch with a status, which is a literal so that the planner can use a partial index."""
     own = (Run.batch_id == bindparam("batch_id", type_=BigInteger), Run.status == literal_column(repr(str(status))))
     found = select(Run.error).where(*own).order_by(Run.id.desc()).limit(bindparam("newest", type_=BigInteger))
     return PreparedSelect(_Failure, found)
@@ -225,7 +225,7 @@ _FAILURES = [_newest_failures(status) for status in (WorkStatus.FAILED, WorkStat
 
 
 def failure_causes(session: Session, *, batch_id: int, newest: int = LOOKED_AT) -> tuple[CauseCount, ...]:
-    """The causes of a batch's newest failures, the most frequent first. One query of twice ``newest`` rows at most."""
+    """The causes of a batch's newest failures, the most frequent first. One query of at most twice ``newest`` rows."""
     with one_statement(session) as asked:
         found = [asked.send(each.given(batch_id=batch_id, newest=newest)) for each in _FAILURES]
     return causes_of([row.error for each in found for row in each.rows])

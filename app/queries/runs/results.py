@@ -1,4 +1,4 @@
-"""What runs have made: the text that represents each, what it measured of it, and what that has changed."""
+"""The results of runs: the text that represents each, the scores that it computed, and the change that it made."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,42 +22,42 @@ from app.queries.runs.changes import OUTCOMES, RunOutcome
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """The explanation that represents a run: its method's first candidate, or the text that it was to score."""
+    """The explanation that represents a run: its first candidate, or the text that it was queued to score."""
 
     explanation_id: int
     text: str
     score: float | None
-    """The 2023 score that this very run measured; later scores of the text are on its own page."""
+    """The 2023 score that this run computed; later scores of the text are on the text's own page."""
     simulator: str | None
     """The simulator of the scores."""
     headline: Headline[ScoreRow] | None
-    """The headline, out of the executed score and what this run measured."""
+    """The headline, from the executed score and the scores that this run computed."""
     line: VerdictLine
-    """What the headline means, with the doubts there are about the text now."""
+    """The verdict line, with the text's present doubts."""
     state: ExplanationState | None
-    """What reviewers have made of the text by now; None where nobody has flagged or judged it."""
+    """The text's present state in review; None if nobody has flagged or judged it."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunMade:
-    """What a run that succeeded has made; either is None where it has no text."""
+    """The results of a successful run; either is None if it has no text."""
 
     result: RunResult | None
     outcome: RunOutcome | None
 
 
-# Made once: an alias costs more than the query.
+# Built once at import: an alias costs more than the query.
 _CANDIDATE = aliased(Explanation)
 
 
 def with_texts(runs: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
-    """Runs with ``measured_by``, ``explanation_id`` and ``text`` of what represents each that has succeeded."""
+    """Runs, with ``measured_by``, ``explanation_id`` and ``text`` of the explanation that represents each."""
     first = (
         select(_CANDIDATE.id).where(_CANDIDATE.run_id == Run.id, _CANDIDATE.rank == FIRST_CANDIDATE).scalar_subquery()
     )
     text_id = func.coalesce(Run.explanation_id, first, RunChange.explanation_id)
     succeeded = Run.status == literal_column(repr(str(WorkStatus.SUCCEEDED)))
-    # What is given again was measured by the run that gave it first.
+    # A repeated text was scored by the run that gave it first.
     measured_by = case((RunChange.is_copy, Explanation.run_id), else_=Run.id)
     return (
         runs.add_columns(
@@ -69,7 +69,7 @@ def with_texts(runs: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
 
 
 def made_by_runs(session: Session, rows: Sequence[Any]) -> Mapping[int, RunMade]:
-    """What the runs of these rows, read ``with_texts``, have made, by the run's id. One query."""
+    """The results of the runs of these rows, which were read ``with_texts``, by the run's id. One query."""
     texts = {row.Run.id: row for row in rows if row.text_id is not None}
     if not texts:
         return {}

@@ -1,4 +1,4 @@
-"""Two subjects on the same corpus, neuron by neuron at the same address: two versions of a model, or a null twin."""
+"""Two subjects on the same corpus, compared neuron by neuron: two versions of a model, or a null twin."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ SHOWN = 50
 
 @dataclass(frozen=True, slots=True)
 class LayerPairs:
-    """The neurons of one layer that both subjects have. Differences are second minus first."""
+    """The neurons of one layer that both subjects have. Differences are the second's value minus the first's."""
 
     layer: int
     n_explained: int
@@ -23,7 +23,7 @@ class LayerPairs:
     n_same_text: int
     """Neurons that have the same explanation in both, word for word."""
     n_scored: int
-    """Of those explained in both, neurons with headlines by the same scorer and simulator; only these are compared."""
+    """Neurons explained in both whose headlines have the same scorer and simulator; only these are compared."""
     n_higher: int
     """Compared neurons that score higher in the second subject."""
     difference: Estimate
@@ -31,7 +31,7 @@ class LayerPairs:
 
 @dataclass(frozen=True, slots=True)
 class SubjectPair:
-    """A neuron that both subjects have, with what is shown first of it in each."""
+    """A neuron that both subjects have, with the explanation shown first in each."""
 
     layer: int
     index: int
@@ -43,20 +43,20 @@ class SubjectPair:
 
 @dataclass(frozen=True, slots=True)
 class SubjectsCompared:
-    """Two subjects by the neurons at the same addresses."""
+    """Two subjects compared by the neurons at the same (layer, index)."""
 
     same_corpus: bool
-    """Whether both were read on the same corpus; else differences may be the corpora's."""
+    """Whether both were read on the same corpus; if not, differences may come from the corpora."""
     same_shape: bool
     all: LayerPairs
-    """The sums over all layers; its ``layer`` is -1."""
+    """The sums over all layers; ``layer`` is -1."""
     layers: tuple[LayerPairs, ...]
     pairs: tuple[SubjectPair, ...]
-    """The pairs that are furthest apart."""
+    """The pairs with the largest differences."""
 
 
 def subjects_compared(session: Session, *, first: int, second: int) -> SubjectsCompared:
-    """Two subjects by their ids. Three queries; pairs come from the index of addresses."""
+    """A comparison of two subjects by id. Three queries; pairs are read from the index on (layer, index)."""
     one, other = aliased(Neuron), aliased(Neuron)
     both = (
         one.subject_id == first,
@@ -79,7 +79,7 @@ def subjects_compared(session: Session, *, first: int, second: int) -> SubjectsC
         .order_by(func.abs(gap).desc(), one.layer, one.index)
         .limit(SHOWN)
     )
-    rows_of_pairs: list[Any] = list(furthest)  # what the conditions leave has both texts and both scores
+    rows_of_pairs: list[Any] = list(furthest)  # the conditions leave only rows with both texts and both scores
     corpora, shapes = _facts(session, (first, second))
     return SubjectsCompared(
         same_corpus=len(corpora) == 1 and None not in corpora,
@@ -92,7 +92,7 @@ def subjects_compared(session: Session, *, first: int, second: int) -> SubjectsC
 
 @dataclass(frozen=True, slots=True)
 class _Sums:
-    """What one layer adds up to; sums of layers are sums of neurons."""
+    """The sums of one layer. Sums of layers can be added."""
 
     layer: int
     n_explained: int

@@ -1,7 +1,8 @@
-"""Neurons of one subject with those of another that fire most like them on the same text.
+"""Neurons of one subject paired with the neurons of another that fire most similarly on the same text.
 
-Two models trained apart do not have the same neuron at the same address. What they share is the corpus: excerpts are
-stored once for all collections that cut it alike, so neurons of different subjects can have the same top excerpts.
+Two separately trained models do not have the same neuron at the same (layer, index), but they share the corpus:
+excerpts are stored once for all collections that cut the corpus equally, so that neurons of different subjects can have
+the same top excerpts.
 """
 
 from collections import defaultdict
@@ -21,19 +22,19 @@ from app.models import Collection, Neuron, Subject
 from app.queries.neurons.tops import top_activations
 
 MOST_DRAWN = 60
-"""Neurons of the first subject that are matched: a look-up in the other subject for each."""
+"""Neurons of the first subject that are matched; each needs a look-up in the other subject."""
 MOST_CANDIDATES = 40
-"""Neurons of the other subject with the most strongest tokens in common, whose top excerpts are looked at."""
+"""Neurons of the other subject with the most common strongest tokens, whose top excerpts are compared."""
 MOST_SHARING = 5_000
-"""Neurons with any strongest token in common that are counted."""
+"""Neurons with any common strongest token that are counted at most."""
 LEAST_SHARED = 3
-"""Top excerpts that two neurons must share: a correlation over one says nothing."""
+"""Top excerpts that two neurons must share: a correlation over a single one is not informative."""
 SEED = 1
 
 
 @dataclass(frozen=True, slots=True)
 class MatchedNeuron:
-    """One of two matched neurons, with what is shown first of it."""
+    """One of two matched neurons, with the explanation shown first."""
 
     layer: int
     index: int
@@ -43,20 +44,20 @@ class MatchedNeuron:
 
 @dataclass(frozen=True, slots=True)
 class CofiringPair:
-    """A neuron of the first subject and its nearest in the second."""
+    """A neuron of the first subject and the most similar one of the second."""
 
     first: MatchedNeuron
     second: MatchedNeuron
     n_shared: int
-    """Top excerpts of both."""
+    """Number of top excerpts that both have."""
     cofiring: float
-    """See ``app.domain.cofiring``."""
+    """Correlation of both neurons' activations; see ``app.domain.cofiring``."""
     is_comparable: bool
     """Whether both headlines are by the same scorer and simulator."""
 
     @property
     def difference(self) -> float | None:
-        """The second headline minus the first; None where they are not comparable."""
+        """The second headline minus the first; None if not comparable."""
         if not self.is_comparable or self.first.headline is None or self.second.headline is None:
             return None
         return self.second.headline - self.first.headline
@@ -64,23 +65,23 @@ class CofiringPair:
 
 @dataclass(frozen=True, slots=True)
 class CofiringCompared:
-    """Explained neurons of the first subject, drawn by seed, each with its nearest in the second, nearest first."""
+    """A random sample of the first subject's explained neurons, each with its most similar neuron of the second."""
 
     same_corpus: bool
-    """Whether both were read on the same corpus; without it nothing is matched."""
+    """Whether both were read on the same corpus; if not, nothing is matched."""
     n_drawn: int
     pairs: tuple[CofiringPair, ...]
-    """Drawn neurons that have a nearest one."""
+    """The sampled neurons that have a match, the most similar first."""
     n_explained: int
-    """Pairs explained on both sides: what can carry over."""
+    """Pairs explained on both sides."""
     n_same_text: int
     """Pairs that have the same explanation, word for word."""
     same_text_interval: Interval | None
-    """The 95% interval of their share; None without such pairs."""
+    """The 95% interval of the share of such pairs; None without pairs."""
     n_compared: int
     """Pairs explained on both sides with comparable headlines."""
     difference: Estimate
-    """The mean difference of these, second minus first."""
+    """Their mean difference, second minus first."""
 
 
 def _compared(pairs: Sequence[CofiringPair], n_drawn: int, *, same_corpus: bool = True) -> CofiringCompared:
@@ -148,7 +149,7 @@ def subjects_by_cofiring(session: Session, *, first: int, second: int) -> Cofiri
 
 
 def _drawn(session: Session, subject_id: int) -> list[int]:
-    """The same neurons each time: those whose hashes come first."""
+    """The same sample each time: the neurons with the lowest hashes."""
     return list(
         session.scalars(
             select(Neuron.id)
@@ -160,7 +161,7 @@ def _drawn(session: Session, subject_id: int) -> list[int]:
 
 
 def _candidates(session: Session, drawn: Sequence[int], collections: tuple[int, int]) -> Mapping[int, list[int]]:
-    """For each drawn neuron those of the other subject that share the most strongest tokens."""
+    """For each sampled neuron, the other subject's neurons that share the most strongest tokens."""
     parameters = {"ids": drawn, "first": collections[0], "second": collections[1]}
     parameters |= {"most_sharing": MOST_SHARING, "most": MOST_CANDIDATES}
     found = defaultdict[int, list[int]](list)
@@ -172,7 +173,7 @@ def _candidates(session: Session, drawn: Sequence[int], collections: tuple[int, 
 def _nearest(
     tops: Mapping[int, dict[int, Float32s]], own: int, candidates: Sequence[int]
 ) -> tuple[int, int, float] | None:
-    """The candidate with the highest co-firing, with how many excerpts it shares; None where none shares enough."""
+    """The candidate with the highest correlation, with the number of shared excerpts; None if none shares enough."""
     mine = tops.get(own, {})
     found = []
     for other in candidates:
@@ -184,7 +185,7 @@ def _nearest(
 
 
 def _neurons(session: Session, ids: Sequence[int]) -> Mapping[int, tuple[MatchedNeuron, tuple[str | None, str | None]]]:
-    """Each neuron, and by what its headline was measured."""
+    """Each neuron, and the scorer and simulator of its headline."""
     rows = session.execute(
         select(
             Neuron.id,

@@ -12,12 +12,12 @@ from app.domain.collections import CollectionStage, CollectionStatus
 from app.models import Collection, Subject
 
 FIRST_LEASE_SECONDS = 60.0
-"""Of a collection that is begun or resumed, until its process renews the lease."""
+"""Seconds of the lease of a collection that was just begun or resumed, until its process renews it."""
 
 
 @dataclass(frozen=True, slots=True)
 class BegunCollection:
-    """A collection that an earlier call has stored: its rows by id."""
+    """A collection stored by an earlier call, with the ids of its rows."""
 
     collection_id: int
     subject_id: int
@@ -27,7 +27,7 @@ class BegunCollection:
 
 @dataclass(frozen=True, slots=True)
 class CompletedCollection:
-    """What came of a collection."""
+    """The results of a complete collection."""
 
     collection_id: int
     tokens: int
@@ -36,7 +36,7 @@ class CompletedCollection:
 
 @dataclass(frozen=True, slots=True)
 class CollectionProgress:
-    """How far one process is. ``share`` of the stage, 0..1; ``tokens`` taken in by ``part``, None before the pass."""
+    """The progress of one process: ``share`` of the stage, 0..1; ``tokens`` read by ``part``, None before the pass."""
 
     stage: CollectionStage
     share: float
@@ -54,7 +54,7 @@ def start_collection(session: Session, **values: Any) -> int:
 
 
 def begun_collection(session: Session, *, key: uuid.UUID) -> BegunCollection | None:
-    """The collection with this key, or None."""
+    """The collection with this key; None if there is none."""
     row = session.execute(
         select(Collection.id, Collection.subject_id, Collection.corpus_id, Subject.tokenizer_id)
         .join(Subject, Subject.id == Collection.subject_id)
@@ -64,7 +64,7 @@ def begun_collection(session: Session, *, key: uuid.UUID) -> BegunCollection | N
 
 
 def completed_collection(session: Session, *, key: uuid.UUID) -> CompletedCollection | None:
-    """The collection with this key, if it is complete."""
+    """The collection with this key; None if there is none or it is not complete."""
     found = session.scalar(
         select(Collection).where(Collection.key == key, Collection.status == CollectionStatus.COMPLETE)
     )
@@ -72,13 +72,13 @@ def completed_collection(session: Session, *, key: uuid.UUID) -> CompletedCollec
 
 
 def collection_status(session: Session, *, collection_id: int) -> CollectionStatus | None:
-    """The state of a collection, or None."""
+    """The state of a collection; None if there is none."""
     found = session.scalar(select(Collection.status).where(Collection.id == collection_id))
     return None if found is None else CollectionStatus(found)
 
 
 def resume_collection(session: Session, *, collection_id: int) -> None:
-    """Set a collection running again."""
+    """Set a collection to running again."""
     session.execute(
         update(Collection)
         .where(Collection.id == collection_id, Collection.status != CollectionStatus.COMPLETE)
@@ -89,7 +89,7 @@ def resume_collection(session: Session, *, collection_id: int) -> None:
 def report_progress(
     session: Session, *, collection_id: int, progress: CollectionProgress, lease_seconds: float
 ) -> None:
-    """Store how far a running collection is, and renew its lease."""
+    """Store the progress of a running collection, and renew its lease."""
     running = (Collection.id == collection_id, Collection.status == CollectionStatus.RUNNING)
     parts = session.scalar(select(Collection.part_tokens).where(*running).with_for_update())
     if parts is None:
@@ -100,13 +100,13 @@ def report_progress(
         others = {part: tokens for part, tokens in parts.items() if part.endswith(f"/{of}")}
         parts = {**others, progress.part: progress.tokens}
         values |= {"part_tokens": parts, "tokens_done": sum(parts.values())}
-        # The speed of one process is not that of the collection where several work on it.
+        # If several processes collect, the speed of one is not that of the collection.
         values["tokens_per_second"] = progress.tokens_per_second if of == "1" else None
     session.execute(update(Collection).where(*running).values(lease_until=_in_seconds(lease_seconds), **values))
 
 
 def release_collection(session: Session, *, collection_id: int) -> None:
-    """End the lease of a running collection: this process leaves it. Another part renews it soon."""
+    """End the lease of a running collection when this process leaves it. Other parts renew it soon."""
     session.execute(
         update(Collection)
         .where(Collection.id == collection_id, Collection.status == CollectionStatus.RUNNING)

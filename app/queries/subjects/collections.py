@@ -1,4 +1,4 @@
-"""What a finished collection stores, and the one transaction that makes it visible."""
+"""The results of a finished collection, and the one transaction that makes them visible."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -65,7 +65,7 @@ class ExcerptRow:
 
 
 def store_documents(session: Session, *, corpus_id: int, documents: Iterable[tuple[int, str, int | None]]) -> None:
-    """Add those (ordinal, name, byte offset) of a corpus that are not there yet."""
+    """Add a corpus's documents (ordinal, name, byte offset) that are not stored yet."""
     session.execute(text("CREATE TEMP TABLE new_document (ordinal int, name text, byte_offset int8)"))
     copy_into(session, "new_document", {"ordinal": "int4", "name": "text", "byte_offset": "int8"}, documents)
     session.execute(
@@ -82,7 +82,7 @@ def store_documents(session: Session, *, corpus_id: int, documents: Iterable[tup
 def store_excerpts(
     session: Session, *, corpus_id: int, tokenizer_id: int, excerpts: Iterable[ExcerptRow]
 ) -> tuple[Int64s, Int64s]:
-    """Add excerpts that are not there yet. Returns their ordinals, ascending, and the id of each."""
+    """Add excerpts that are not stored yet. Returns their ordinals, ascending, and the id of each."""
     session.execute(text("CREATE TEMP TABLE new_excerpt (ordinal int8, document int, position int, token_ids int[])"))
     copy_into(
         session,
@@ -143,19 +143,19 @@ def store_neurons(
 
 
 def store_samples(session: Session, *, rows: Iterable[tuple[Any, ...]]) -> None:
-    """COPY samples; a row is ``SAMPLE_COLUMNS`` in order."""
+    """COPY samples; a row has ``SAMPLE_COLUMNS`` in order."""
     copy_into(session, "sample", SAMPLE_COLUMNS, rows)
 
 
 def store_collected_neurons(session: Session, *, rows: Iterable[tuple[Any, ...]]) -> None:
-    """COPY what a collection found about neurons; a row is ``COLLECTED_COLUMNS`` in order."""
+    """COPY a collection's facts about neurons; a row has ``COLLECTED_COLUMNS`` in order."""
     copy_into(session, "collected_neuron", COLLECTED_COLUMNS, rows)
 
 
 def complete_collection(session: Session, *, collection_id: int, values: Mapping[str, Any]) -> None:
-    """Make a collection the one that pages show. ``values`` are columns to set with it.
+    """Make a collection the one that pages show. ``values`` are further columns to set.
 
-    Raises CollectionError where it is not running any more: another process has published it.
+    Raises CollectionError if it is no longer running, since another process has completed it.
     """
     statement = (
         update(Collection)

@@ -29,23 +29,23 @@ class SubjectHead:
     n_layers: int
     neurons_per_layer: int
     corpus: str | None
-    """Of the collection that is shown; None before the first is complete."""
+    """The corpus of the collection that is shown; None before the first is complete."""
     tokens: int | None
     has_headlines: bool
     """Whether any neuron has a score over the whole corpus."""
     twin: str | None
-    """The slug of its null twin."""
+    """The slug of the subject's null twin."""
     twin_of: str | None
     """The slug of the subject whose null twin it is."""
     others: list[str]
-    """Its other complete collections: two of one corpus differ by their tokens."""
+    """The subject's other complete collections. Two of one corpus differ by their number of tokens."""
     notes: list[str] | None
-    """What a reader of that collection should know: what was left out, which weights are not used."""
+    """Notes on that collection for the reader: documents left out, unused weights."""
 
 
 @dataclass(frozen=True, slots=True)
 class SubjectName:
-    """A subject as a choice among several. Its name is followed by its slug where another one has the same."""
+    """A subject in a choice of several. Its slug is added to its name if another one has the same name."""
 
     id: int
     slug: str
@@ -64,7 +64,7 @@ def subject_names(session: Session) -> tuple[SubjectName, ...]:
 
 
 def one_of(names: Sequence[SubjectName], slug: str) -> SubjectName:
-    """The subject of this slug among all. Raises NotFound."""
+    """The subject of this slug among ``names``. Raises NotFound."""
     found = next((each for each in names if each.slug == slug), None)
     if found is None:
         raise NotFound("There is no such subject. The first page lists those there are.")
@@ -81,7 +81,10 @@ def named_subject(session: Session, *, slug: str) -> SubjectName:
 
 @dataclass(frozen=True, slots=True)
 class StoredSubject:
-    """What it takes to load a subject as it was collected. ``dtype`` and ``context_length`` are of what is shown."""
+    """The data needed to load a subject as it was collected.
+
+    ``dtype`` and ``context_length`` are those of the collection that is shown.
+    """
 
     slug: str
     source: str
@@ -145,7 +148,7 @@ def _of_slug() -> Select[*tuple[Any, ...]]:
 
 
 def _other_collections() -> ScalarSelect[list[str] | None]:
-    """A subject's complete collections but the one that is shown, oldest first: corpus and, where counted, tokens."""
+    """A subject's complete collections except the one shown, oldest first: corpus and, if counted, tokens."""
     other, corpus = aliased(Collection), aliased(Corpus)
     tokens = func.to_char(other.tokens_done, "FM999,999,999,999")
     name = case((other.tokens_done > 0, func.concat(corpus.name, " (", tokens, " tokens)")), else_=corpus.name)
@@ -164,7 +167,7 @@ def _other_collections() -> ScalarSelect[list[str] | None]:
 
 
 SUBJECT_HEADS = PreparedSelect(SubjectHead, _of_slug())
-"""The subject of a slug."""
+"""The subject with this slug."""
 
 
 def subject_head(session: Session, *, slug: str) -> SubjectHead:
@@ -173,7 +176,7 @@ def subject_head(session: Session, *, slug: str) -> SubjectHead:
 
 
 def one_subject(found: Sequence[SubjectHead]) -> SubjectHead:
-    """The subject that ``SUBJECT_HEADS`` has found. Raises NotFound."""
+    """The subject found by ``SUBJECT_HEADS``. Raises NotFound."""
     if not found:
         raise NotFound("There is no such subject. The first page lists those there are.")
     return found[0]

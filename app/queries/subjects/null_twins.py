@@ -1,4 +1,4 @@
-"""What the same methods reach on a subject's null twin: the distribution that a score is held against.
+"""The scores of the same methods on a subject's null twin: the distribution with which a score is compared.
 
 Only scores of one kind by one simulator are compared: a whole-corpus headline with the twin's headlines, a headline
 that is the 2023 score with the twin's 2023 scores.
@@ -14,7 +14,7 @@ from app.domain.standing import SCORE_2023
 from app.models import Subject
 
 HIGH = 0.95
-"""The quantile that a layer's line shows after the median."""
+"""The quantile that is shown for each layer beside the median."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class TwinLayer:
 
     layer: int
     n_scored: int
-    """Neurons of the twin."""
+    """Scored neurons of the twin."""
     median: float | None
     high: float | None
     n_own: int
@@ -36,7 +36,7 @@ class TwinLayer:
 
     @property
     def share_above(self) -> float | None:
-        """Share of the subject's scored neurons above the twin's .95 quantile; .05 by chance."""
+        """Share of the subject's scored neurons above the twin's .95 quantile; .05 is expected by chance."""
         return self.n_above / self.n_own if self.n_own and self.high is not None else None
 
 
@@ -47,16 +47,16 @@ class TwinStanding:
     slug: str
     n_scored: int
     n_at_least: int
-    """Neurons of the twin whose explanation scores as high or higher."""
+    """Neurons of the twin with the same or a higher score."""
 
     @property
     def percentile(self) -> float:
-        """Share of the twin's neurons whose explanation scores lower."""
+        """Share of the twin's neurons with a lower score."""
         return 1 - self.n_at_least / self.n_scored
 
 
 def of_no_null_twin(subject_id: ColumnElement[int] | InstrumentedAttribute[int]) -> ColumnElement[bool]:
-    """Whether a column's subject is no control. Figures over all subjects are of such alone."""
+    """Condition that a column's subject is not a null twin. Figures over all subjects exclude null twins."""
     return subject_id.in_(select(Subject.id).where(Subject.null_twin_of_id.is_(None)))
 
 
@@ -122,7 +122,7 @@ def null_twin_layers(
 ) -> tuple[TwinLayer, ...]:
     """The scores of one kind by one simulator in each layer of a subject and of its newest null twin.
 
-    Empty where it has no twin. One query.
+    Empty if it has no twin. One query.
     """
     row = {
         "subject_id": subject_id,
@@ -135,9 +135,9 @@ def null_twin_layers(
 
 
 def rank_against_null_twins(session: Session) -> None:
-    """Bring ``neuron.twin_percentile`` up to date for every subject that has a null twin; of several the newest counts.
+    """Update ``neuron.twin_percentile`` for every subject that has a null twin; of several twins the newest counts.
 
-    The scores of a twin's neurons concern all neurons of the layer, so that this is done from time to time rather than
-    after each run. Neurons that another transaction is changing are left to the next time.
+    A score of a twin's neuron affects all neurons of the layer, so this is called from time to time rather than after
+    each run. Neurons that another transaction is changing are updated by the next call.
     """
     session.execute(_RANK)

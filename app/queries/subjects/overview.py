@@ -1,4 +1,4 @@
-"""The first page's content: subjects, how far they are explained, and current work."""
+"""The content of the home page: subjects, the number of neurons explained, and current work."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -22,13 +22,15 @@ from app.queries.work.tasks import ACTIVE_TASKS, ActiveTasks
 from app.queries.work.workers import WORKERS_ALIVE, WorkerSeen
 
 SCORE_BINS = 20
-"""Equal bins of a score histogram over 0..1, as ``score_bin`` in the migration has them; one more, the first, holds
-scores below 0."""
+"""Number of equal bins of a score histogram over 0..1, as in ``score_bin`` of the migration.
+
+An additional first bin is for scores below 0.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class LayerScores:
-    """How the neurons of one layer score by one simulator. ``counts`` has 1 + SCORE_BINS entries."""
+    """The score histogram of one layer by one simulator. ``counts`` has 1 + SCORE_BINS entries."""
 
     layer: int
     counts: tuple[int, ...]
@@ -41,10 +43,10 @@ class LayerScores:
 
 @dataclass(frozen=True, slots=True)
 class ScoreCounts:
-    """The scores by one simulator: those of another one are counted apart, since they are not comparable."""
+    """The scores by one simulator. Scores by others are counted separately, since they are not comparable."""
 
     is_headline: bool
-    """Whether they are over the whole corpus; else they are 2023 scores."""
+    """Whether these are whole-corpus scores; otherwise they are 2023 scores."""
     simulator: str
     n_scored: int
     layers: tuple[LayerScores, ...]
@@ -55,13 +57,13 @@ class ScoreCounts:
         return tuple(map(sum, zip(*(layer.counts for layer in self.layers), strict=True)))
 
     def rows(self, path: str, fields: str) -> list[tuple[str, tuple[int, ...], str]]:
-        """A name, counts and the beginning of an address for each layer."""
+        """A name, the counts and the beginning of a URL for each layer."""
         return [(f"layer {each.layer}", each.counts, f"{path}?layer={each.layer}&{fields}&") for each in self.layers]
 
 
 @dataclass(frozen=True, slots=True)
 class TablePair:
-    """How many neurons have a score in one bin and a token table whose score is in another."""
+    """The number of neurons with a score in one bin and a token table's score in another."""
 
     own: int
     table: int
@@ -70,7 +72,7 @@ class TablePair:
 
 @dataclass(frozen=True, slots=True)
 class SubjectSummary:
-    """One subject as the first page shows it."""
+    """One subject as the home page shows it."""
 
     slug: str
     name: str
@@ -83,19 +85,19 @@ class SubjectSummary:
     n_flagged: int
     n_doubtful: int
     n_disputed: int
-    """Neurons about whose explanation reviewers disagreed, where that may be shown."""
+    """Neurons on whose explanation reviewers disagreed, as far as that may be shown."""
     n_rejected: int
-    """Neurons that need an explanation: reviewers have rejected what there was."""
+    """Neurons that need an explanation, since reviewers rejected those they had."""
     n_no_explanation: int
-    """Unexplained neurons of which a method has found nothing worth saying."""
+    """Unexplained neurons of which a method found nothing worth saying."""
     doubts: tuple[DoubtCount, ...]
-    """What neurons' current explanations are doubted for, the most frequent first."""
+    """Doubts about current explanations, the most frequent first."""
     corpus: str | None
     tokens: int | None
     scores: tuple[ScoreCounts, ...]
-    """Kinds of scores by the number of neurons that they scored, the largest first."""
+    """Kinds of scores, those of most neurons first."""
     against_table: tuple[TablePair, ...]
-    """Neurons by the bin of their whole-corpus score and that of their token table's."""
+    """Neurons by the bins of their whole-corpus score and of their token table's score."""
 
     def count_of(self, doubt: str) -> int:
         """The number of neurons with a doubt about their current explanation. Raises ValueError for an unknown one."""
@@ -110,12 +112,12 @@ class PauseShown:
     reason: str
     since: datetime
     until: datetime | None
-    """None where a person must end it."""
+    """None if a person must end the pause."""
 
 
 @dataclass(frozen=True, slots=True)
 class SubjectShown:
-    """What a subject says of itself."""
+    """The columns of a subject."""
 
     id: int
     slug: str
@@ -127,11 +129,11 @@ class SubjectShown:
     corpus: str | None
     tokens: int | None
     n_imported: int | None
-    """Neurons that imports have brought."""
+    """Neurons from imports."""
 
     @property
     def n_neurons(self) -> int:
-        """Of a subject that is known from imports alone those they brought: files need not have every index."""
+        """For a subject known from imports only, the number of imported neurons: files need not have every index."""
         if self.site.kind is SiteKind.IMPORTED and self.n_imported is not None:
             return self.n_imported
         return self.n_layers * self.neurons_per_layer
@@ -162,7 +164,7 @@ _SUBJECTS = PreparedSelect(
 
 @dataclass(frozen=True, slots=True)
 class TablePairOfSubject:
-    """A pair of bins of a subject; NULL for what has no score."""
+    """A pair of bins of a subject; NULL without a score."""
 
     subject_id: int
     own: int | None
@@ -183,7 +185,7 @@ _TABLE_PAIRS = PreparedSelect(
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """Who works, what waits and why, and which collections are under way."""
+    """The workers, the waiting work with the reason, and the running collections."""
 
     workers: tuple[WorkerSeen, ...]
     pauses: tuple[PauseShown, ...]
@@ -194,7 +196,7 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class _PendingActivity:
-    """The same, available after the round trip."""
+    """An ``Activity``, available after the round trip."""
 
     workers: PendingRows[WorkerSeen]
     pauses: PendingRows[CurrentPause]
@@ -203,7 +205,7 @@ class _PendingActivity:
     tasks: PendingRows[ActiveTasks]
 
     def found(self) -> Activity:
-        """What was found."""
+        """The activity."""
         return Activity(
             workers=tuple(self.workers.rows),
             pauses=tuple(
@@ -226,7 +228,7 @@ def _send_activity(asked: Reads) -> _PendingActivity:
 
 
 def current_activity(session: Session) -> Activity:
-    """What is going on. One query."""
+    """The current activity. One query."""
     with one_statement(session) as asked:
         pending = _send_activity(asked)
     return pending.found()
@@ -234,7 +236,7 @@ def current_activity(session: Session) -> Activity:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """All subjects, and what is going on."""
+    """All subjects, and the current activity."""
 
     subjects: tuple[SubjectSummary, ...]
     activity: Activity
@@ -242,7 +244,9 @@ class Overview:
 
 def overview(session: Session) -> Overview:
     """All subjects with their counts, doubts and the score histogram of each layer, and current work. Two queries."""
-    counted = _counted_neurons(session)  # by itself: of thousands of rows the driver reads columns faster than records
+    counted = _counted_neurons(
+        session
+    )  # a query of its own: for thousands of rows the driver reads columns faster than records
     with one_statement(session) as asked:
         subjects, pairs = asked.send(_SUBJECTS.given()), asked.send(_TABLE_PAIRS.given())
         doubts, disputed = asked.send(DOUBT_SUMS.given()), asked.send(DISPUTED.given())
@@ -279,7 +283,7 @@ def overview(session: Session) -> Overview:
 
 @dataclass(slots=True)
 class _Counted:
-    """The neurons of a subject, added up while rows of ``neuron_count`` are read."""
+    """The counts of a subject, summed while rows of ``neuron_count`` are read."""
 
     n_explained: int = 0
     n_flagged: int = 0
@@ -289,9 +293,9 @@ class _Counted:
     """1 + SCORE_BINS numbers by kind of score, simulator and layer."""
 
     def by_simulator(self, n_layers: int) -> tuple[ScoreCounts, ...]:
-        """The counts of each simulator in all layers of the subject, those over the whole corpus first."""
+        """The counts of each simulator in all layers of the subject, whole-corpus scores first."""
         found = [self._of(key, n_layers) for key in sorted(self.counts)]
-        # The sums of a simulator whose last score was replaced by another one's are 0.
+        # A simulator whose scores were all replaced has sums of 0.
         scored = (scores for scores in found if scores.n_scored)
         return tuple(sorted(scored, key=lambda scores: (not scores.is_headline, -scores.n_scored)))
 

@@ -1,4 +1,4 @@
-"""Make sure that a subject, its tokenizer and a corpus are known."""
+"""Look up or create a subject, its tokenizer and its corpus."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -25,7 +25,7 @@ _MUST_AGREE = (
 
 
 def register_tokenizer(session: Session, *, name: str, vocabulary: Vocabulary) -> int:
-    """The id of the tokenizer with this vocabulary's digest; stores it where it is new."""
+    """The id of the tokenizer with this vocabulary's digest; created if new."""
     known = session.scalar(select(Tokenizer.id).where(Tokenizer.digest == vocabulary.digest))
     if known is not None:
         return known
@@ -42,11 +42,11 @@ def register_tokenizer(session: Session, *, name: str, vocabulary: Vocabulary) -
 
 
 def register_subject(session: Session, *, slug: str, tokenizer_id: int, values: Mapping[str, Any]) -> int:
-    """The id of the subject of this slug; stores it where it is new.
+    """The id of the subject with this slug; created if new.
 
-    ``values`` are the other columns. A known subject takes over the model's source: it may have been moved. One of
-    which nothing was ever collected gives its slug to another. Raises Conflict where the slug belongs to another
-    model, or to the same one run in another way or read at another site.
+    ``values`` are the other columns. The source of a known subject's model is updated, since the model may have been
+    moved. A subject of which nothing was ever collected is replaced by a new one with its slug. Raises Conflict if the
+    slug belongs to another model, or to the same one with other settings or another site.
     """
     subject = session.scalar(select(Subject).where(Subject.slug == slug))
     if subject is not None:
@@ -65,15 +65,15 @@ def register_subject(session: Session, *, slug: str, tokenizer_id: int, values: 
 
 
 def _differing(subject: Subject, tokenizer_id: int, values: Mapping[str, Any]) -> list[str]:
-    """What makes another subject of these values."""
+    """The values in which the stored subject differs, so that it is another one."""
     differing = [name for name in _MUST_AGREE if getattr(subject, name) != values[name]]
     return differing if subject.tokenizer_id == tokenizer_id else [*differing, "tokenizer"]
 
 
 def _delete_unused(session: Session, subject: Subject) -> bool:
-    """Delete a subject that has no neurons and that no process collects; returns whether it was deleted.
+    """Delete a subject without neurons that no process collects; returns whether it was deleted.
 
-    Somebody named a wrong module or model and stopped: the slug is not to be lost by that.
+    After a wrong model or module was named and stopped, the slug must remain usable.
     """
     neurons = select(Neuron.id).where(Neuron.subject_id == subject.id)
     alive = select(Collection.id).where(
@@ -87,7 +87,7 @@ def _delete_unused(session: Session, subject: Subject) -> bool:
         with session.begin_nested():
             session.execute(delete(Collection).where(Collection.subject_id == subject.id))
             session.execute(delete(Subject).where(Subject.id == subject.id))
-    except IntegrityError:  # it is the model of a control, or the history refers to it
+    except IntegrityError:  # it is the model of a control, or events refer to it
         return False
     session.expunge(subject)
     return True
@@ -101,11 +101,11 @@ def null_twin_values(
     values: Mapping[str, Any],
     permuted_digest: Callable[[str], str],
 ) -> dict[str, Any]:
-    """The columns that make a subject of these values the control of another one.
+    """The columns that make a subject with these values the null twin of another one.
 
-    ``permuted_digest``: the digest of weights that are permuted as the control's are, from the digest of the weights.
+    ``permuted_digest`` computes the digest of the twin's permuted weights from the digest of the original weights.
 
-    Raises NotFound where the other one is not collected yet, Conflict where this is not its model, read at its site.
+    Raises NotFound if the other one is not collected yet, Conflict if this is not its model at the same site.
     """
     subject = session.scalar(select(Subject).where(Subject.slug == of_slug, Subject.null_twin_of_id.is_(None)))
     if subject is None:
@@ -125,7 +125,7 @@ def null_twin_values(
 
 
 def register_corpus(session: Session, *, digest: str, name: str, source: str) -> int:
-    """The id of the corpus with this digest; stores it where it is new."""
+    """The id of the corpus with this digest; created if new."""
     known = session.scalar(select(Corpus.id).where(Corpus.digest == digest))
     if known is not None:
         return known

@@ -1,4 +1,4 @@
-"""Collections that are not complete: running, stopped or failed, as the first page shows them."""
+"""Collections that are not complete: running, stopped or failed, as the home page shows them."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,7 +10,7 @@ from app.models import Collection, Corpus, DataImport, Subject
 from app.queries.common.prepared import PreparedSelect
 
 SHOWN_DAYS = 7
-"""Nothing is shown of an unfinished collection on which nothing has worked for so long."""
+"""Days after which an unfinished collection on which nothing has worked is no longer shown."""
 MOST_SHOWN = 20
 
 
@@ -23,7 +23,7 @@ class UnfinishedCollection:
     corpus: str
     status: CollectionStatus
     is_alive: bool
-    """Whether a process is collecting it: its status is running and its lease has not passed."""
+    """Whether a process is collecting: the status is running and the lease has not expired."""
     stage: CollectionStage
     progress: float
     """Share of the stage that is done, 0..1."""
@@ -32,11 +32,11 @@ class UnfinishedCollection:
     tokens_per_second: float | None
     error: str | None
     left_at: datetime
-    """When its lease passes, or passed."""
+    """When its lease expires or expired."""
 
     @property
     def seconds_left(self) -> float | None:
-        """Until the pass ends, at the present speed; None where that is not known."""
+        """Seconds until the pass ends, at the present speed; None if not known."""
         if not self.tokens_per_second or self.stage is not CollectionStage.COLLECT:
             return None
         return max(0, self.tokens_planned - self.tokens_done) / self.tokens_per_second
@@ -70,4 +70,4 @@ UNFINISHED = PreparedSelect(
     .order_by(Collection.id.desc())
     .limit(MOST_SHOWN),
 )
-"""Unfinished collections that are newer than what their subject shows, the newest first."""
+"""Unfinished collections newer than the one that their subject shows, newest first."""

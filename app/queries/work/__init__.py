@@ -1,1 +1,1 @@
-"""What runs and tasks share for pages and workers: tasks as pages show them, workers, pauses."""
+"""Tasks, workers and pauses as pages show them, and the columns common to runs and tasks."""

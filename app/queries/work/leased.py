@@ -1,4 +1,4 @@
-"""What pages show of a piece of leased work, a run or a task."""
+"""The part of a run or task that pages show of any leased work."""
 
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -10,7 +10,7 @@ from app.models import Run, Task
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeasedRow:
-    """What runs and tasks have in common. ``attempt`` counts failures, ``executions`` how often it was begun."""
+    """The columns common to runs and tasks. ``attempt`` counts failures, ``executions`` counts starts."""
 
     id: int
     status: WorkStatus
@@ -19,7 +19,7 @@ class LeasedRow:
     """Share of its work that is done, 0..1."""
     attempt: int
     deaths: int
-    """Times that its worker crashed."""
+    """Number of times that its worker crashed."""
     executions: int
     error: str | None
     queued_at: datetime

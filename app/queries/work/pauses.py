@@ -13,12 +13,12 @@ from app.queries.common.prepared import PreparedSelect
 from app.queries.history.events import record_event
 
 HELD = datetime(9999, 1, 1, tzinfo=UTC)
-"""End of a pause that a person ends."""
+"""The end date of a pause that only a person can end."""
 
 
 @dataclass(frozen=True, slots=True)
 class CurrentPause:
-    """A provider whose work waits, and until when."""
+    """A provider whose work waits, and the end of the pause."""
 
     provider: str
     reason: str
@@ -27,7 +27,7 @@ class CurrentPause:
 
     @property
     def is_held(self) -> bool:
-        """Whether a person must end it."""
+        """Whether only a person can end the pause."""
         return self.until >= HELD
 
 
@@ -56,8 +56,8 @@ def pause_provider(
 ) -> datetime | None:
     """Begin none of a provider's work for ``base_seconds``, twice as long at each further failure.
 
-    At most ``limit_seconds``. None where it is paused already: the failures of several workers in one outage count
-    once.
+    At most ``limit_seconds``. Returns None if it is already paused, so that failures of several workers in one outage
+    count once.
     """
     values = {"provider": provider, "reason": reason, "base_seconds": base_seconds, "limit_seconds": limit_seconds}
     until: datetime | None = session.scalar(_PAUSE, values)
@@ -69,17 +69,17 @@ def pause_provider(
 
 
 def end_pause(session: Session, *, provider: str) -> None:
-    """Forget a provider's failures: it has replied. One that is held stays so."""
+    """Reset a provider's failures after it has replied. A pause set by a person stays."""
     session.execute(delete(Pause).where(Pause.provider == provider, Pause.until < HELD))
 
 
 def hold_provider(session: Session, *, provider: str, reason: str) -> None:
-    """Begin none of a provider's work until ``release_provider``."""
+    """Pause a provider's work until ``release_provider``."""
     held = insert(Pause).values(provider=provider, reason=reason, until=HELD)
     replaced = {"reason": reason, "until": HELD}
     session.execute(held.on_conflict_do_update(index_elements=[Pause.provider], set_=replaced))
 
 
 def release_provider(session: Session, *, provider: str) -> None:
-    """Let a provider's work begin again, held or paused."""
+    """End any pause of a provider."""
     session.execute(delete(Pause).where(Pause.provider == provider))

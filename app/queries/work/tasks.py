@@ -35,7 +35,7 @@ class TaskRow(LeasedRow):
 
 @dataclass(frozen=True, slots=True)
 class ActiveTasks:
-    """The number of tasks that wait, and of those that a worker has."""
+    """The number of queued and of running tasks."""
 
     queued: int
     running: int
@@ -51,7 +51,7 @@ ACTIVE_TASKS = PreparedSelect(
         )
     ).where(IS_ACTIVE, _IS_LISTED),
 )
-"""Of the kinds that are listed."""
+"""Tasks of the kinds that are listed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from app.queries.common.prepared import PreparedSelect
 
 @dataclass(frozen=True, slots=True)
 class LeaseShown:
-    """The worker that has a piece of work, or had it last, and the end of its lease."""
+    """The worker that has or last had a piece of work, and the end of its lease."""
 
     worker: str
     device: str
@@ -24,20 +24,20 @@ class LeaseShown:
 
 
 def lease_shown(worker: Worker | None, until: datetime | None) -> LeaseShown | None:
-    """A lease as pages show it; None where no worker has had the work."""
+    """A lease as pages show it; None if no worker has had the work."""
     if worker is None:
         return None
     return LeaseShown(f"{worker.host}, process {worker.pid}", worker.device, worker.seen_at, until)
 
 
 def is_alive() -> ColumnElement[bool]:
-    """Whether a worker has reported lately and has not stopped."""
+    """Condition that a worker has reported recently and has not stopped."""
     return and_(Worker.stopped_at.is_(None), Worker.seen_at > func.now() - timedelta(seconds=WORKER_SILENT_SECONDS))
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerSeen:
-    """A worker that has shown itself lately."""
+    """A worker that has reported recently."""
 
     host: str
     pid: int
@@ -58,16 +58,16 @@ WORKERS_ALIVE = PreparedSelect(
 def register_worker(session: Session, *, worker_id: uuid.UUID, host: str, pid: int, device: str) -> None:
     """A worker that has just started."""
     row = insert(Worker).values(id=worker_id, host=host, pid=pid, device=device)
-    session.execute(row.on_conflict_do_nothing())  # again after a commit of unknown outcome
+    session.execute(row.on_conflict_do_nothing())  # updated after a commit of unknown outcome
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerReport:
-    """What a worker reports about itself. ``device`` is where its models are."""
+    """A worker's report about itself. ``device`` is the device of its models."""
 
     doing: str
     n_finished: int
-    """Runs and tasks."""
+    """Finished runs and tasks."""
     device: str
 
 
@@ -77,7 +77,7 @@ def see_worker(session: Session, *, worker_id: uuid.UUID, report: WorkerReport) 
 
 
 def stop_worker(session: Session, *, worker_id: uuid.UUID, n_finished: int) -> None:
-    """Note that a worker has ended in good order."""
+    """Record that a worker has stopped regularly."""
     session.execute(
         update(Worker)
         .where(Worker.id == worker_id)
