@@ -57,7 +57,7 @@ _COLUMNS: dict[FacetKind, InstrumentedAttribute[Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class FacetCount:
-    """The number of matches with one value. The value of a range is its index in ``RANGED``, that of a subject its id."""
+    """The number of matches with one value. A range's value is its index in ``RANGED``, a subject's its id."""
 
     kind: FacetKind
     value: str

@@ -1,5 +1,5 @@
-"""Flags: complaints about explanations. Verdicts on a flagged explanation, an item of the standing campaign, resolve
-it.
+"""Flags: complaints about explanations. Verdicts on the flagged explanation's item of the standing campaign resolve
+them.
 """
 
 from collections.abc import Sequence
