@@ -1,6 +1,4 @@
-"""Flags: complaints about explanations. Verdicts on the flagged explanation's item of the standing campaign resolve
-them.
-"""
+"""Flags: complaints about explanations. Each flagged explanation is an item of the standing campaign."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
