@@ -1,7 +1,7 @@
-"""Open a transformers checkpoint: safetensors alone, no code of its own, every weight there.
+"""Open a transformers checkpoint: only safetensors, no code of its own, no weight missing.
 
-transformers fills weights that it does not find in the files with random numbers and continues. Whoever looks at
-a model, or asks one, would work with noise under the model's name; so this is an error here.
+transformers fills weights that are missing from the files with random numbers and continues. All results would then be
+noise under the model's name, so here a missing weight is an error.
 """
 
 import logging
@@ -32,12 +32,12 @@ WEIGHTS = "*.safetensors"
 TOKENIZER_FILES = ("tokenizer*", "vocab*", "merges.txt", "*.model", "*.tiktoken", "tekken.json")
 HUB_FILES = ("*.json", WEIGHTS, "*.txt", "*.jinja")
 HUB_IGNORED = ("*/*", "consolidated*")
-"""Copies of the weights in another layout."""
+"""Copies of the weights in other formats."""
 POOLER = "pooler."
 MOST_NAMED = 3
 NOT_NAMED = "method not named"
 
-# What transformers raises on files that a stranger has written. Not Exception: a fault of ours is to be seen.
+# Errors that transformers raises on malformed files. Not ``Exception``: errors of this program must surface.
 _UNREADABLE = (
     OSError,
     ValueError,
@@ -55,7 +55,7 @@ _UNREADABLE = (
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A model as its files have it, in evaluation mode, on the processor; ``notes`` for a reader of the results."""
+    """A model as stored in its files, in evaluation mode, on the processor; ``notes`` are for readers of results."""
 
     model: Model
     notes: tuple[str, ...]
@@ -66,7 +66,8 @@ def checkpoint_folder(
 ) -> tuple[Path, str | None]:
     """The folder of a checkpoint, and its revision: None for a local folder, the commit for a hub id.
 
-    ``with_weights=False`` downloads configuration and tokenizer alone. Raises CheckpointError where there is neither.
+    ``with_weights=False`` downloads only configuration and tokenizer. Raises CheckpointError if there is no such
+    checkpoint.
     """
     path = Path(source).expanduser()
     if path.is_dir():
@@ -102,7 +103,7 @@ def read_config(folder: Path) -> Any:
                 f"{folder.name} needs Python code from its own repository, which is never run here. Use a checkpoint "
                 "of an architecture that transformers has."
             ) from None
-        # The library reads no configuration whose account of quantising is not an object.
+        # transformers cannot read a configuration whose ``quantization_config`` is not an object.
         _refuse_quantised(folder, written, written.get("text_config"))
         raise
     _refuse_quantised(folder, vars(config), vars(config.get_text_config()))
@@ -110,7 +111,7 @@ def read_config(folder: Path) -> Any:
 
 
 def read_tokenizer(folder: Path) -> Any:
-    """The tokenizer. Raises CheckpointError, also for a folder without one: the library makes an empty one there."""
+    """The tokenizer. Raises CheckpointError, also for a folder without one: transformers makes an empty one."""
     if not any(next(folder.glob(pattern), None) is not None for pattern in TOKENIZER_FILES):
         raise CheckpointError(f"{folder.name} has no tokenizer: put the tokenizer.json of its model into the folder.")
     return _from_folder(AutoTokenizer, folder)
@@ -119,16 +120,16 @@ def read_tokenizer(folder: Path) -> Any:
 def read_model(folder: Path, *, dtype: Any) -> Checkpoint:
     """The causal language model, with gradients off. ``dtype`` is torch's, or ``auto`` for the files' own.
 
-    Raises CheckpointError, with their names, where weights are missing or of another shape. Missing buffers
-    and weights of the file that the model does not use are notes.
+    Raises CheckpointError, with the names, if weights are missing or have another shape. Missing buffers, and weights
+    in the files that the model does not use, become notes.
     """
     return _read(AutoModelForCausalLM, folder, dtype=dtype)
 
 
 def read_encoder(folder: Path, *, dtype: Any) -> Checkpoint:
-    """The model without a head, for hidden states; of an encoder and a decoder the encoder. Gradients are off.
+    """The model without a head, for hidden states; of an encoder-decoder model the encoder. Gradients are off.
 
-    A pooler that the files lack is not used. Raises CheckpointError as ``read_model`` does.
+    A pooler that is missing from the files is not used. Raises CheckpointError like ``read_model``.
     """
     found = _read(AutoModel, folder, dtype=dtype, unneeded=POOLER)
     model = found.model.get_encoder() if found.model.config.is_encoder_decoder else found.model
@@ -136,7 +137,7 @@ def read_encoder(folder: Path, *, dtype: Any) -> Checkpoint:
 
 
 def _read(factory: Any, folder: Path, *, dtype: Any, unneeded: str | None = None) -> Checkpoint:
-    """``unneeded`` is the beginning of the names of weights that may be missing."""
+    """Load a model. Weights whose names begin with ``unneeded`` may be missing."""
     read_config(folder)
     check_weight_files(folder)
     with _quiet():
@@ -160,7 +161,7 @@ def _read(factory: Any, folder: Path, *, dtype: Any, unneeded: str | None = None
 
 
 def empty_model(folder: Path, *, dtype: Any = None) -> Model:
-    """The model of a configuration without its weights, on torch's ``meta`` device: it takes no memory.
+    """The model of a configuration without its weights, on torch's ``meta`` device: which takes no memory.
 
     ``dtype`` is torch's; None for the configuration's own.
 
@@ -168,12 +169,12 @@ def empty_model(folder: Path, *, dtype: Any = None) -> Model:
     """
     config = read_config(folder)
     with torch.device("meta"), _quiet(), _described(folder):
-        factory: Any = AutoModelForCausalLM  # the library leaves it untyped
+        factory: Any = AutoModelForCausalLM  # transformers leaves it untyped
         return factory.from_config(config, dtype=dtype, trust_remote_code=False).eval()
 
 
 def model_bytes(model: Model) -> int:
-    """Bytes of a model's parameters and buffers, tied ones once; an empty model has the size of a loaded one."""
+    """Bytes of a model's parameters and buffers, tied ones counted once; an empty model counts like a loaded one."""
     return sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers()))
 
 
@@ -184,7 +185,7 @@ def _from_folder(factory: Any, folder: Path, **options: Any) -> Any:
 
 @contextmanager
 def _described(folder: Path) -> Iterator[None]:
-    """What the libraries raise on a stranger's files, as CheckpointError with the folder's name."""
+    """Convert errors of the libraries about malformed files to CheckpointError with the folder's name."""
     try:
         yield
     except _UNREADABLE as error:
@@ -203,7 +204,7 @@ def _refuse_quantised(folder: Path, *configs: Any) -> None:
 
 
 def _quantised_by(found: Any) -> str:
-    """What a checkpoint says of how it is quantised, in a few words."""
+    """How a checkpoint is quantised, in a few words; None if it is not."""
     if isinstance(found, list):
         return ", ".join(dict.fromkeys(_quantised_by(part) for part in found)) or NOT_NAMED
     values = found if isinstance(found, dict) else vars(found) if hasattr(found, "__dict__") else {}
@@ -235,7 +236,7 @@ def _missing(folder: Path, missing: set[str], unused: set[str]) -> str:
 
 
 def _common_prefix(missing: set[str], unused: set[str]) -> str | None:
-    """The common prefix of the unused names before a missing weight's name; None without one."""
+    """The common prefix by which the unused names differ from the missing ones; None if there is none."""
     for wanted in missing:
         for name in unused:
             prefix = name.removesuffix(wanted)
@@ -262,7 +263,7 @@ def _and_more(names: Sequence[object]) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silences the library's own report, which is a table of all weights."""
+    """Silence transformers' own report, a table of all weights."""
     before = library_log.get_verbosity()
     library_log.set_verbosity(logging.ERROR)
     try:

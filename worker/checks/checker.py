@@ -1,4 +1,4 @@
-"""Bring activations into the state of a check, shard by shard."""
+"""Add activations to the state of a check, shard by shard."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,13 +25,13 @@ from worker.lexical.grammar import Clause
 from worker.lexical.programs import compiled
 
 _MISTAKES = 8
-"""What chance decides here; see ``chance.hash64``."""
+"""Purpose of the hashes that decide which mistakes are kept; see ``chance.hash64``."""
 _SMALLEST_TALLY = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class Executable:
-    """An explanation that can be executed: its id, its neuron's layer and index, and what was read of its text."""
+    """An executable explanation: its id, its neuron's layer and index, and the claims parsed from its text."""
 
     id: int
     layer: int
@@ -42,9 +42,9 @@ class Executable:
 class Checker:
     """Executes explanations on the batches of a shard: ``begin``, then ``tile`` and ``add`` per layer, then ``end``.
 
-    ``explanations`` are in ascending order of (layer, index, id): an explanation's number in the state is its rank.
-    ``maxima`` [layers, neurons] are over the whole corpus. One object serves one pass; ``settle`` before the state
-    is read.
+    ``explanations`` are in ascending order of (layer, index, id): an explanation's index in the state is its rank in
+    this order. ``maxima`` [layers, neurons] are over the whole corpus. One object serves one pass; call ``settle``
+    before reading the state.
     """
 
     def __init__(
@@ -64,18 +64,18 @@ class Checker:
         self._shard_sums.zero_()
 
     def end(self, shard: int, n_excerpts: int) -> None:
-        """Close a shard. Raises CollectionError where an activation was not a number."""
+        """Finish a shard. Raises CollectionError if an activation was NaN."""
         exact.add(self.state.tensors["sums"], self._shard_sums)
         self.state.shards.add(shard)
         self.state.excerpts += n_excerpts
 
     def settle(self) -> None:
-        """Bring what the threads have tallied into the state."""
+        """Add the threads' tallies to the state."""
         for share in self._shares:
             self.state.tally(*share.drained())
 
     def read(self, excerpts: Sequence[Int32s]) -> None:
-        """Find all targets in the excerpts of a batch, before their activations come."""
+        """Find all targets in the excerpts of a batch, before their activations are added."""
         self._tile = tile_of(excerpts, self._vocabulary, self._program)
 
     def add(self, excerpts: Excerpted, layer: int, activations: Float[Tensor, "batch tokens n"]) -> None:
@@ -117,20 +117,20 @@ class Checker:
 
 
 class _Share:
-    """What one thread works with."""
+    """The working memory of one thread."""
 
     def __init__(self) -> None:
         self.tally = _tally(_SMALLEST_TALLY)
         self._scratch = scratch_for(0)
 
     def scratch(self, n_tokens: int) -> Scratch:
-        """Room for a batch of so many tokens."""
+        """Working memory for a batch of ``n_tokens`` tokens."""
         if len(self._scratch.levels) < n_tokens:
             self._scratch = scratch_for(n_tokens)
         return self._scratch
 
     def drained(self) -> tuple[Tensor, Tensor]:
-        """The tally's keys and counts, which it holds no more."""
+        """The tally's keys and counts; the tally is empty afterwards."""
         tally = self.tally
         used = tally.keys >= 0
         keys, counts = torch.from_numpy(tally.keys[used]), torch.from_numpy(tally.counts[used])
@@ -138,7 +138,7 @@ class _Share:
         return keys, counts
 
     def grow(self, n_keys: int) -> None:
-        """Make room for so many more keys."""
+        """Make room for ``n_keys`` more keys."""
         old = self.tally
         size = len(old.keys)
         while int(old.used[0]) + n_keys > size // 2:
@@ -149,7 +149,7 @@ class _Share:
 
 
 def _tally(size: int) -> kernels.Tally:
-    """An empty table; ``size`` is a power of two."""
+    """An empty hash table; ``size`` is a power of two."""
     return kernels.Tally(np.full(size, -1, dtype=np.int64), np.zeros(size, dtype=np.int64), np.zeros(1, dtype=np.int64))
 
 

@@ -1,4 +1,4 @@
-"""``neuron-audit check``: options in, progress out."""
+"""``neuron-audit check``: the command's options and its output."""
 
 from rich.console import Console
 
@@ -22,7 +22,7 @@ def check(
     part: str,
     restart: bool,
 ) -> None:
-    """The command. Raises a DomainError with a sentence."""
+    """Run the command. Raises a DomainError with a sentence for the user."""
     options = CheckOptions(
         slug=subject,
         corpus=None if corpus is None else open_corpus(corpus, text_field=text_field),
@@ -44,7 +44,7 @@ def check(
 
 
 def told(options: CheckOptions, outcome: CheckOutcome) -> str:
-    """What came of a check, in a line."""
+    """The outcome of a check in a line."""
     if not outcome.complete:
         part = options.part
         return f"part {part.number + 1}/{part.of} is done; the checks are stored when the other parts are"

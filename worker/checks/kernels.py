@@ -1,7 +1,7 @@
 """Compiled loops that execute explanations on one layer's activations of a batch.
 
-Explanations are independent of each other, so that any division of them among threads gives the same bits; each
-adds up its tokens in the order of the corpus.
+Explanations are independent of each other, and each sums over its tokens in the order of the corpus. So any division
+among threads gives bit-identical results.
 """
 
 from typing import NamedTuple
@@ -19,17 +19,17 @@ from worker.lexical.execution import SILENCED, Scratch, Tile, claim, forget
 from worker.lexical.programs import Program
 
 GAP_BITS, CHANCE_BITS = 4, 27
-"""The key of a kept excerpt: its widest gap in levels (0..10), then chance."""
+"""Bits of the key of a kept excerpt: its largest difference in levels (0..10), then a random number."""
 _TOP_LEVEL = NORMALISED_LEVELS - 1
 _FREE = np.int64(-1)
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Layer(NamedTuple):
-    """What is known of a layer's neurons and explanations. ``first`` is the number of its first explanation.
+    """The neurons and explanations of a layer. ``first`` is the index of its first explanation.
 
-    ``neurons`` and ``hashes`` are per explanation of the layer; the others per neuron: the activation from which it
-    fires, and levels per unit of activation.
+    ``neurons`` and ``hashes`` have one entry per explanation of the layer. The others have one per neuron: the
+    activation from which it fires, and levels per unit of activation.
     """
 
     first: int
@@ -40,7 +40,7 @@ class Layer(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """Running counts of all E explanations of a check: tokens and firing tokens [E, 11], sums of the shard [E, 11]."""
+    """Running counts of all E explanations: tokens and firing tokens [E, 11], sums over the current shard [E, 11]."""
 
     tokens: Int64s
     firing: Int64s
@@ -48,7 +48,7 @@ class Counts(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """An open-addressing table of keys, -1 where free, and their counts; ``used`` holds the number of keys."""
+    """An open-addressing hash table: keys, -1 if free, and their counts; ``used`` is the number of keys."""
 
     keys: Int64s
     counts: Int64s
@@ -56,7 +56,7 @@ class Tally(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """One layer's activations of a batch, and the same tokens with all targets found."""
+    """One layer's activations of a batch, and the targets found in its tokens."""
 
     values: Excerpts
     tile: Tile
@@ -68,9 +68,9 @@ class Batch(NamedTuple):
 def find_firing(
     values: Excerpts, neurons: tuple[int, int], thresholds: Float32s, n_firing: Int64s
 ) -> tuple[Int64s, Int32s]:
-    """The tokens that each neuron of a range fires on, ascending: where they begin [n + 1], and their indices.
+    """The tokens on which each neuron of a range fires, ascending: offsets [n + 1] into the indices, and the indices.
 
-    ``n_firing`` [N] is added to.
+    Adds to ``n_firing`` [N].
     """
     first, last = neurons
     width = last - first
@@ -108,9 +108,9 @@ def check(
     firing: tuple[int, Int64s, Int32s],
     into: tuple[Counts, Pools, Tally, Scratch],
 ) -> int:
-    """Execute the explanations of a range of the layer's; returns the first that the tally has no room for.
+    """Execute a range of the layer's explanations; returns the first one for which the tally has no room.
 
-    ``firing`` are the first neuron of a range and what ``find_firing`` found for it.
+    ``firing`` is the first neuron of a range and the result of ``find_firing`` for the range.
     """
     counts, kept, tally, scratch = into
     n_tokens = batch.tile.ids.shape[0]
@@ -134,7 +134,7 @@ def _count_claims(
     claimed: tuple[int, Scratch],
     into: tuple[Counts, Pools, Tally],
 ) -> None:
-    """Add the claimed tokens to the counts; those that the neuron does not fire on are false alarms."""
+    """Count the claimed tokens; those on which the neuron does not fire are false alarms."""
     n_touched, scratch = claimed
     counts, kept, tally = into
     neuron, number = layer.neurons[explanation], layer.first + explanation
@@ -171,7 +171,7 @@ def _find_misses(
     firing: tuple[Int32s, Scratch],
     into: tuple[Pools, Tally],
 ) -> None:
-    """The tokens that the neuron fires on and that are not claimed."""
+    """Count the misses: tokens on which the neuron fires and that are not claimed."""
     tokens, scratch = firing
     kept, tally = into
     neuron = layer.neurons[explanation]
@@ -197,13 +197,13 @@ def _find_misses(
 
 @compiled_loop
 def _level(scaled: float) -> int:
-    """The level of an activation, as ``activations.normalise`` finds it."""
+    """The level of an activation, equal to ``activations.normalise``."""
     return int(min(max(np.floor(scaled), 0), _TOP_LEVEL))
 
 
 @compiled_loop
 def _keep(batch: Batch, layer: Layer, mistake: tuple[int, int, int], worst: tuple[int, float], kept: Pools) -> None:
-    """Offer an excerpt with a mistake to those that are kept: the widest gaps first, by chance among equals."""
+    """Offer an excerpt with a mistake to the kept ones: the largest difference first, random among equals."""
     explanation, row, excerpt = mistake
     gap, activation = worst
     if excerpt < 0:
@@ -218,7 +218,7 @@ def _keep(batch: Batch, layer: Layer, mistake: tuple[int, int, int], worst: tupl
 
 @compiled_loop
 def _add(tally: Tally, key: int) -> None:
-    """Count a key."""
+    """Add one to a key's count."""
     slot = _slot(tally, key)
     if tally.keys[slot] == _FREE:
         tally.keys[slot] = key
@@ -228,7 +228,7 @@ def _add(tally: Tally, key: int) -> None:
 
 @compiled_loop
 def _slot(tally: Tally, key: int) -> int:
-    """The slot of a key, or the free slot for it. The table is never more than half full."""
+    """The slot of a key, or its free slot if it is new. The table is never more than half full."""
     last = np.int64(tally.keys.shape[0] - 1)
     mixed = np.uint64(key) * _MULTIPLIER
     slot = np.int64(mixed >> np.uint64(32)) & last
@@ -239,7 +239,7 @@ def _slot(tally: Tally, key: int) -> int:
 
 @compiled_loop
 def refill(tally: Tally, keys: Int64s, counts: Int64s) -> None:
-    """Put distinct keys with their counts into an empty table."""
+    """Insert distinct keys with their counts into an empty table."""
     for k in range(keys.shape[0]):
         slot = _slot(tally, keys[k])
         tally.keys[slot] = keys[k]

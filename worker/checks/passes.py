@@ -20,7 +20,7 @@ from worker.collection.sampling import Excerpted, Sampling
 
 @dataclass(frozen=True, slots=True)
 class CheckPass:
-    """All that a check needs but its state. ``maxima`` [layers, neurons] are over the whole corpus."""
+    """The input of a check other than its state. ``maxima`` [layers, neurons] are over the whole corpus."""
 
     forward: Forward
     plan: Plan
@@ -37,10 +37,10 @@ class CheckPass:
         return CheckShape(len(self.explanations), n_layers, neurons, self.plan.context_length)
 
     def run(self, part: Part, folder: Path, tell: Tell, opener: Open = open_for_writing) -> CheckState:
-        """Take in all shards of ``part``, going on from the state in ``folder``; returns the finished state.
+        """Run the shards of ``part``, resuming from the state in ``folder``; returns the finished state.
 
-        When memory runs out, the batch is halved and the pass goes back to the last saved state, because part of a
-        batch may have been taken in already.
+        If memory runs out, the batch size is halved and the pass returns to the last saved state, because a part of the
+        batch may already have been added.
         """
         file = part.file(folder)
         while True:
@@ -63,7 +63,7 @@ class CheckPass:
 
     def _shard(self, checker: Checker, shard: int, tell: Tell) -> None:
         ordinals = np.array(self.plan.shard(shard), dtype=np.int64)
-        # Hashes are the same whatever the collection's seed: a check draws nothing that a collection draws.
+        # The seed does not matter: a check draws none of the samples of a collection.
         sampling = Sampling(seed=0, n_excerpts=self.plan.n_excerpts, histogram_every=1)
         checker.begin()
         for first in range(0, len(ordinals), self.batch.excerpts):

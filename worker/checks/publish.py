@@ -1,4 +1,4 @@
-"""From the finished state of a check to what is stored of each explanation."""
+"""Conversion of a check's finished state to the stored results of each explanation."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -30,12 +30,12 @@ class Finished:
     vocabulary: Vocabulary
 
     def ordinals(self) -> Int64s:
-        """The excerpts that any mistake is shown in, ascending."""
+        """The excerpts in which any stored mistake is, ascending."""
         found = np.unique(ordinals_of(self.state.best.scores).numpy())
         return found[found >= 0]
 
     def results(self, ids: dict[int, int]) -> Iterator[CheckResult]:
-        """What is stored of each explanation; ``ids`` are the excerpts' by their ordinals."""
+        """The stored results of each explanation; ``ids`` maps ordinals to ids of excerpts."""
         sums = exact.total(self.state.tensors["sums"]).numpy()
         tokens, firing = (self.state.tensors[name].numpy() for name in ("tokens", "firing"))
         best = self.state.best.ordered()
@@ -74,13 +74,13 @@ class Finished:
             n_tokens=n_tokens,
             tokens=self._tokens(row),
             excerpt_ids=[ids[ordinal] for ordinal, _ in shown],
-            # Beyond float16 the largest float16 is stored, as in a collection's samples.
+            # larger values are stored as the largest float16, as in a collection's samples
             activations=[finite_halves(v).astype(np.float32) for _, v in shown],
             expected=np.split(expected, len(rows)) if rows else [],
         )
 
     def _tokens(self, row: int) -> list[tuple[int, int]]:
-        """The tokens with the most mistakes; of equals the lower id."""
+        """The tokens with the most mistakes; ties go to the lower id."""
         keys, counts = (tensor.numpy() for tensor in self.state.tallies)
         size = len(self.vocabulary)
         begin, end = np.searchsorted(keys, [row * size, (row + 1) * size])

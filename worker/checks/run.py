@@ -40,19 +40,19 @@ from worker.lexical.parser import executable
 from worker.subjects.loaded import LoadedSubject
 
 STATE_VERSION = 1
-"""Raised when unfinished checks of older code can not be gone on with."""
+"""Increased when unfinished checks of older code cannot be resumed."""
 _COMPARED = 1000
-"""Stored excerpts that a corpus that was cut anew must hold."""
+"""Number of stored excerpts that are compared with a newly cut corpus."""
 SHARD_EXCERPTS = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class CheckOptions:
-    """How to check. ``batch`` is in excerpts; None chooses by device."""
+    """Options of a check. ``batch`` is in excerpts; None chooses by device."""
 
     slug: str
     corpus: CorpusSource | None = None
-    """Where the corpus is to be read again; None where its cut is kept."""
+    """Where to read the corpus again; None if its cut was kept."""
     batch: int | None = None
     part: Part = field(default_factory=Part)
     restart: bool = False
@@ -60,7 +60,7 @@ class CheckOptions:
 
 @dataclass(frozen=True, slots=True)
 class CheckOutcome:
-    """What came of it. Not ``complete``: other parts are still missing. ``n_unreadable`` texts make no claim."""
+    """The outcome of a check. If not ``complete``, other parts are missing. ``n_unreadable`` texts make no claim."""
 
     complete: bool
     n_checked: int
@@ -73,9 +73,9 @@ def check(
 ) -> CheckOutcome:
     """One pass of a subject that executes all explanations that have not been checked on its newest collection.
 
-    ``folder`` is that of collections: it keeps the cut, and unfinished checks, so that the same call goes on where a
-    killed one was, with the same explanations. Doubts are computed anew at the end. Raises NotFound for a subject
-    without a collection, CollectionError where its text is not there or is another one.
+    ``folder`` is the folder of collections. It has the cut corpus and unfinished checks, so that the same call resumes
+    a killed one with the same explanations. Doubts are recomputed at the end. Raises NotFound for a subject without a
+    collection, CollectionError if its corpus is missing or has changed.
     """
     with transaction(sessions) as session:
         checked = collection_to_check(session, slug=options.slug)
@@ -87,7 +87,8 @@ def check(
     with job.folder.at_work(options.part):
         outcome = job.go()
     if outcome.complete:
-        # After a killed one too: what it has stored is not found again, the doubts that follow from it may be missing.
+        # Also after a killed call: its stored checks are not found again, but doubts that follow from them may be
+        # missing.
         refresh_subject(sessions, slug=options.slug)
     return outcome
 
@@ -135,7 +136,7 @@ class _Job:
         return self._leave(n_checked, len(unreadable))
 
     def _explanations(self) -> tuple[list[Executable], list[int]]:
-        """What this check executes, the same for all its parts and calls; and the ids of texts that make no claim."""
+        """The explanations of this check, the same for all parts and calls; and ids of texts that make no claim."""
         file = self.home / "explanations.json"
         with locked(self.home / "begin.lock", wait=True):
             if not file.exists():
@@ -150,7 +151,7 @@ class _Job:
         return own, [row.id for row, clauses in read if not clauses]
 
     def _cut(self) -> tuple[Path, Plan]:
-        """The excerpts of the collection: as they were kept, or cut again from the corpus."""
+        """The collection's excerpts: the kept cut, or the corpus cut again."""
         checked = self._checked
         kept = kept_cut(
             self._folder,
@@ -179,7 +180,7 @@ class _Job:
         return home, plan
 
     def _compare(self, excerpts: Excerpts, plan: Plan) -> None:
-        """Raise CollectionError where the text is not the one that was collected."""
+        """Raise CollectionError if the text is not the collected one."""
         with transaction(self._sessions) as session:
             stored = some_excerpts(session, checked=self._checked, limit=_COMPARED)
         positions = excerpts.positions(np.arange(plan.n_excerpts))
@@ -219,7 +220,7 @@ class _Job:
         return state
 
     def _results(self, session: Session, finished: Finished) -> Iterator[CheckResult]:
-        """What is stored of each explanation; the excerpts that it points to are stored first."""
+        """The results to store of each explanation; the excerpts that they refer to are stored first."""
         checked = self._checked
         identity = Identity(checked.collection_id, checked.subject_id, checked.corpus_id, checked.tokenizer_id)
         ordinals = finished.ordinals()
@@ -235,7 +236,7 @@ class _Job:
         )
 
     def _leave(self, n_checked: int, n_unreadable: int) -> CheckOutcome:
-        """Remove what only an unfinished check needs."""
+        """Remove the files that only an unfinished check needs."""
         self.folder.remove()
         n_tokens = self._checked.n_excerpts * self._checked.context_length
         return CheckOutcome(True, n_checked, n_unreadable, n_tokens)

@@ -1,8 +1,8 @@
-"""What a check keeps: for every explanation its counts by level, the tokens of its mistakes and a few excerpts.
+"""The state of a check: for every explanation its counts by level, the tokens of its mistakes and a few excerpts.
 
 Memory per explanation at contexts of 64 tokens: 1.3 kB of counts and sums, 10 excerpts of 140 bytes, and 16 bytes for
 each token that it misses or claims wrongly. Two states over different excerpts merge exactly, in any grouping and
-order, as those of a collection do.
+order, like those of a collection.
 """
 
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from worker.collection.best import Best
 from worker.collection.checkpoint import Open, open_for_writing, read_tensors, write_tensors
 
 KINDS = (Mistake.FALSE_ALARM, Mistake.MISS)
-"""The kept mistakes of one kind of an explanation are in the row ``N_KINDS`` * explanation + the kind's rank here."""
+"""Kinds of mistakes; those of one explanation and kind are in row ``N_KINDS * explanation + rank of the kind``."""
 N_KINDS = len(KINDS)
 FALSE_ALARM, MISS = (KINDS.index(kind) for kind in KINDS)
 _BEST = ("scores", "peaks", "values", "bar")
@@ -27,7 +27,7 @@ _BEST = ("scores", "peaks", "values", "bar")
 
 @dataclass(frozen=True, slots=True)
 class CheckShape:
-    """The size of a check: so many explanations of neurons of a subject, on excerpts of so many tokens."""
+    """The sizes of a check: explanations, neurons, tokens per excerpt."""
 
     n_explanations: int
     n_layers: int
@@ -37,7 +37,7 @@ class CheckShape:
 
 @dataclass(slots=True)
 class CheckState:
-    """The whole of a check so far. ``shards`` are the ones it holds.
+    """The whole state of a check. ``shards`` are the shards it covers.
 
     ``tallies`` are two int64 arrays [M]: ascending keys (row * size of the vocabulary + token id), and how often
     the token was a mistake of this row.
@@ -51,7 +51,7 @@ class CheckState:
 
     @classmethod
     def empty(cls, shape: CheckShape) -> "CheckState":
-        """Nothing seen yet."""
+        """The empty state."""
         cpu = torch.device("cpu")
         counts = (shape.n_explanations, NORMALISED_LEVELS)
         tensors = {
@@ -67,7 +67,7 @@ class CheckState:
 
     @property
     def best(self) -> Best:
-        """The excerpts that are kept of all rows; ``peaks`` are the activations on the tokens of the mistakes."""
+        """The kept excerpts of all rows; ``peaks`` are the activations on the tokens of the mistakes."""
         scores, peaks, values, bar = (self.tensors[f"best.{part}"] for part in _BEST)
         return Best(scores, peaks, values, bar)
 
@@ -78,7 +78,7 @@ class CheckState:
         self.tallies = (distinct, torch.zeros_like(distinct).scatter_add_(0, index, numbers))
 
     def merge(self, other: "CheckState") -> None:
-        """Take in a state over other shards. Raises CollectionError where both hold the same one."""
+        """Add a state over other shards. Raises CollectionError if both cover the same shard."""
         if self.shards & other.shards:
             raise CollectionError(f"Both parts hold the shards {sorted(self.shards & other.shards)}.")
         for name in ("tokens", "firing", "sums", "n_firing"):
@@ -90,7 +90,7 @@ class CheckState:
 
 
 def save_check(file: Path, state: CheckState, opener: Open = open_for_writing) -> None:
-    """Write a state. Raises CollectionError where the disk is full; the old file stays."""
+    """Write a state. Raises CollectionError if the disk is full; the old file stays."""
     keys, counts = state.tallies
     shape = state.shape
     extra: dict[str, object] = {
@@ -102,7 +102,7 @@ def save_check(file: Path, state: CheckState, opener: Open = open_for_writing) -
 
 
 def load_check(file: Path, shape: CheckShape) -> CheckState | None:
-    """The state in a file, or None where there is no file. Raises CollectionError for that of another check."""
+    """The state in a file; None if there is no file. Raises CollectionError for the state of another check."""
     if not file.exists():
         return None
     tensors, extra = read_tensors(file, torch.device("cpu"))

@@ -1,8 +1,8 @@
 """The best K excerpts of many rows at once, with their activations.
 
-A score is one 64-bit number, the higher the better. Its upper half holds the criterion, its lower half the
-excerpt's ordinal, inverted. So no two excerpts of a row have the same score, of equals the first in the
-corpus wins, and merging two sets is exact whatever the grouping.
+A score is one 64-bit number; higher is better. Its upper half is the criterion, its lower half the excerpt's ordinal,
+inverted. So no two excerpts of a row have the same score, ties go to the first in the corpus, and merging two sets is
+exact in any grouping.
 """
 
 from collections.abc import Iterator
@@ -14,23 +14,23 @@ from torch import Tensor
 
 EMPTY = torch.iinfo(torch.int64).min
 NEVER = torch.iinfo(torch.int32).min
-"""The key of an excerpt that does not belong in a row."""
+"""The key of an excerpt that must not enter a row."""
 LAST = 0xFFFFFFFF
-"""The highest ordinal that a score can hold."""
+"""The highest ordinal that fits into a score."""
 MERGED_ROWS = 1 << 14
-"""Rows whose texts are compared at once in a merge: memory is this times 4 K * K bytes."""
+"""Rows whose texts are compared at once in a merge; memory is this number times 4 K * K bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Best:
     """For each of R rows its best K: scores int64 [R, K], peaks float32 [R, K], values float16 [R, K, T].
 
-    ``bar`` int32 [R] is what the upper half of a newcomer's score must exceed: that of the row's lowest
-    score, or a floor set beforehand. Within a row the order is free; see ``ordered``.
+    ``bar`` int32 [R]: the upper half of a new excerpt's score must exceed it. It is the upper half of the row's lowest
+    score, or a floor set beforehand. Within a row the order is arbitrary; see ``ordered``.
 
-    Where ``texts`` int64 [R, K] is kept, it is the context up to the excerpt's peak (``contexts``). A row that is
-    ``distinct`` holds of each text the best excerpt alone: the best K of two such rows' texts are those of all, since a
-    text's best excerpt is among the best K of the row that holds it.
+    ``texts`` int64 [R, K], if kept, is the context up to the excerpt's peak (``contexts``). A ``distinct`` row has only
+    the best excerpt of each text. Such rows merge exactly: an excerpt among the best K texts of both is among the best
+    K of its own row.
     """
 
     scores: Int64[Tensor, "rows k"]
@@ -44,7 +44,7 @@ class Best:
     def empty(
         cls, rows: int, k: int, tokens: int, device: torch.device, *, texts: bool = False, distinct: bool = False
     ) -> "Best":
-        """No excerpts yet. A row that is to be distinct keeps texts."""
+        """The empty set. ``distinct`` rows keep texts."""
         scores = torch.full((rows, k), EMPTY, dtype=torch.int64, device=device)
         return cls(
             scores,
@@ -56,16 +56,16 @@ class Best:
         )
 
     def rows(self, first: int, last: int) -> "Best":
-        """A view of some rows: additions to it change this object too."""
+        """A view of some rows: additions to it change this object."""
         part = slice(first, last)
         texts = None if self.texts is None else self.texts[part]
         return Best(self.scores[part], self.peaks[part], self.values[part], self.bar[part], texts, self.distinct)
 
     def add(self, keys: Int32[Tensor, "batch rows"], batch: "Batch") -> None:
-        """Keep the excerpts of a batch that score higher than those kept so far.
+        """Add those excerpts of a batch that score higher than the row's lowest.
 
-        ``keys`` is the upper half of the scores; the lowest number means: not in this row. Row r is about
-        neuron r. Excerpts must come in ascending order of ordinals, also from call to call.
+        ``keys`` is the upper half of the scores; the lowest int32 excludes an excerpt from the row. Row r belongs to
+        neuron r. Excerpts must come in ascending order of ordinals, also across calls.
         """
         found = (keys > self.bar).nonzero()
         if found.shape[0] == 0:
@@ -80,7 +80,7 @@ class Best:
         self.bar[row] = torch.maximum(self.bar[row], lowest)
 
     def _replace(self, row: Tensor, excerpt: Tensor, scored: tuple[Tensor, Tensor | None], batch: "Batch") -> None:
-        """Put one candidate per row in the slot of the row's lowest score, or of its own text."""
+        """Put one candidate per row into the slot of the row's lowest score, or into that of the same text."""
         scores, texts = scored
         replaced, slot = self.scores.index_select(0, row).min(dim=1)
         if self.distinct and texts is not None:
@@ -97,13 +97,13 @@ class Best:
 
     @property
     def known_texts(self) -> Int64[Tensor, "rows k"]:
-        """The texts of a pool that keeps them. Raises TypeError for another."""
+        """The texts of a set that keeps them. Raises TypeError if it does not."""
         if self.texts is None:
             raise TypeError("this pool keeps no texts")
         return self.texts
 
     def merge(self, other: "Best") -> None:
-        """Take in what another pass over other excerpts has kept."""
+        """Add the set of another pass over other excerpts."""
         k = self.scores.shape[1]
         scores, order = torch.cat([self.scores, other.scores], dim=1).sort(dim=1, descending=True)
         if self.texts is not None and other.texts is not None:
@@ -119,13 +119,13 @@ class Best:
         wide = order[:, :, None].expand(-1, -1, self.values.shape[2])
         values = torch.cat([self.values, other.values], dim=1).gather(1, wide)
         self.scores.copy_(scores)
-        # An empty slot is all zeros, however it came to be empty.
+        # Empty slots are all zeros, so that equal sets have equal bytes.
         self.peaks.copy_(peaks.masked_fill(gone, 0))
         self.values.copy_(values.masked_fill(gone[:, :, None], 0))
         torch.maximum(torch.maximum(self.bar, other.bar), upper(scores[:, -1]), out=self.bar)
 
     def ordered(self) -> "Best":
-        """The same, best first within each row; empty slots last."""
+        """The same set, best first within each row; empty slots last."""
         scores, order = self.scores.sort(dim=1, descending=True)
         wide = order[:, :, None].expand(-1, -1, self.values.shape[2])
         texts = None if self.texts is None else self.texts.gather(1, order)
@@ -136,7 +136,7 @@ class Best:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some excerpts on one layer. ``ordinals`` int64 [B] ascend; ``peaks`` [B, N]; ``activations`` [B, T, N].
+    """A batch of excerpts on one layer. ``ordinals`` int64 [B] ascend; ``peaks`` [B, N]; ``activations`` [B, T, N].
 
     ``contexts`` int64 [B, T] is the context up to each token; see ``contexts``.
     """
@@ -147,14 +147,14 @@ class Batch:
     contexts: Int64[Tensor, "batch tokens"] | None = None
 
     def texts(self, excerpt: Int64[Tensor, " n"], neuron: Int64[Tensor, " n"]) -> Int64[Tensor, " n"]:
-        """The contexts up to the peaks of some neurons on some excerpts, pair by pair."""
+        """The contexts up to the peaks of (excerpt, neuron) pairs."""
         if self.contexts is None:
             raise TypeError("this batch has no contexts")
         return self.contexts[excerpt, self.activations[excerpt, :, neuron].argmax(dim=1)]
 
 
 def score(keys: Int32[Tensor, " n"], ordinals: Int64[Tensor, " n"]) -> Int64[Tensor, " n"]:
-    """Keys above, ordinals turned round below: of equal keys the lower ordinal wins."""
+    """Scores with keys in the upper half and inverted ordinals in the lower: of equal keys the lower ordinal wins."""
     return (keys.to(torch.int64) << 32) | (LAST - ordinals)
 
 
@@ -164,23 +164,23 @@ def upper(scores: Int64[Tensor, "*shape"]) -> Int32[Tensor, "*shape"]:
 
 
 def ordinals_of(scores: Int64[Tensor, "*shape"]) -> Int64[Tensor, "*shape"]:
-    """The excerpts of scores; -1 for an empty slot."""
+    """The ordinals of scores; -1 for an empty slot."""
     return torch.where(scores == EMPTY, -1, LAST - (scores & LAST))
 
 
 def sortable(values: Float[Tensor, "*shape"]) -> Int32[Tensor, "*shape"]:
-    """float32 as whole numbers of the same order (IEEE 754 bit patterns; -0 counts as 0)."""
+    """float32 mapped to integers of the same order (IEEE 754 bit patterns; -0 becomes 0)."""
     bits = (values + 0.0).view(torch.int32)
     return bits ^ ((bits >> 31) & 0x7FFFFFFF)
 
 
 def unsortable(keys: Int32[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """The float32 that ``sortable`` made a whole number of."""
+    """The inverse of ``sortable``."""
     return (keys ^ ((keys >> 31) & 0x7FFFFFFF)).view(torch.float32)
 
 
 def _repeated(scores: Int64[Tensor, "rows k"], texts: Int64[Tensor, "rows k"]) -> Bool[Tensor, "rows k"]:
-    """The positions of texts that a higher score of the row has already. ``scores`` descend within a row."""
+    """Positions of texts that a higher score of the row already has. ``scores`` descend within a row."""
     found = torch.zeros_like(scores, dtype=torch.bool)
     earlier = torch.ones((scores.shape[1], scores.shape[1]), dtype=torch.bool, device=scores.device).tril(-1)
     for first in range(0, scores.shape[0], MERGED_ROWS):
@@ -192,11 +192,11 @@ def _repeated(scores: Int64[Tensor, "rows k"], texts: Int64[Tensor, "rows k"]) -
 
 
 def _one_per_row(row: Int[Tensor, " n"]) -> Iterator[Tensor]:
-    """Split candidates into rounds in which no row occurs twice, keeping the order within a row."""
+    """Split candidates into rounds in which no row occurs twice, preserving the order within a row."""
     by_row, order = torch.sort(row, stable=True)
     _, counts = torch.unique_consecutive(by_row, return_counts=True)
     first = torch.repeat_interleave(counts.cumsum(0) - counts, counts)
     rank = torch.arange(len(row), device=row.device) - first
     for turn in range(int(counts.max())):
-        # Excerpt by excerpt again: their activations are adjacent.
+        # Sorted by excerpt again, whose activations are adjacent in memory.
         yield order[rank == turn].sort().values

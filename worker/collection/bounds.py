@@ -1,8 +1,8 @@
-"""What a pilot over a few excerpts determines before the pass: centres, widths of bins, how often bands are drawn.
+"""Parameters that a pilot over a few excerpts sets before the pass: centres, bin widths, how often bands are drawn.
 
-A collection reads its text once, so all this has to be known beforehand. A small uniform sample of
-the corpus gives it. It steers only how finely things are counted and how often excerpts of which peaks are drawn;
-nothing is estimated from the pilot itself.
+A collection reads its text once, so these must be known beforehand; they come from a small uniform sample of the
+corpus. The pilot decides only how finely values are counted and how often excerpts with certain peaks are drawn. No
+statistic is estimated from the pilot itself.
 """
 
 from collections.abc import Iterable
@@ -18,20 +18,23 @@ from app.errors import CollectionError
 HISTOGRAM_BINS = 50
 PEAK_BINS = 256
 PILOT_SHARE = 256
-"""One excerpt in so many is looked at beforehand, within ``PILOT_FEWEST`` and ``PILOT_MOST``."""
+"""The pilot reads one of this many excerpts, but between ``PILOT_FEWEST`` and ``PILOT_MOST``."""
 PILOT_FEWEST, PILOT_MOST = 256, 1024
 UNIFORM_SHARE = 0.1
-"""Peaks that more of all excerpts reach are drawn uniformly; rarer ones the more often the rarer they are."""
+"""Peaks reached by more than this share of excerpts are drawn uniformly; rarer ones more often, the rarer they are."""
 MOST_LEVELS = 16
 QUANTUM_BITS = 16
-"""Activations are added up per token in units of 2**-16 of the neuron's range."""
+"""Activations are summed per token in units of 2**-16 of the neuron's range."""
 HEADROOM_BITS = 4
-"""Activations up to 2**4 times that range can be added up so."""
+"""Activations up to 2**4 times that range can be summed this way."""
 TOP_SEEN = 6
-"""Excerpts of the pilot with a peak as high as ``top``, or higher. That hardly any other of a long corpus should have
-one is less likely than one in a million."""
+"""Number of the pilot's excerpts with a peak of ``top`` or higher.
+
+With this number, the probability that hardly any other excerpt of a long corpus has such a peak is below one in a
+million.
+"""
 _LEAST_SEEN = 3
-"""A share of peaks is read off the pilot where as many of its excerpts reach it."""
+"""Number of the pilot's excerpts that must reach a peak for its share to be read from the pilot."""
 _SMALLEST_RANGE = 1e-6
 
 
@@ -43,10 +46,10 @@ class NotFinite(CollectionError):
 class Bounds:
     """Per neuron [N]: the centre of sums, the range of peaks and of values, how often peaks are drawn, units of sums.
 
-    ``levels`` [N, PEAK_BINS]: an excerpt whose peak is counted in a bin of level l > 0 is drawn 2**l times as often as
-    one that is on level 1 would be without levels; see ``sampling``. Bins of level 0 hold the lower nine tenths.
-    ``per_unit`` is a power of two: an activation's distance from the centre times this, rounded, is what is added up
-    for each token. ``top`` is a peak that ``TOP_SEEN`` excerpts of the pilot reach.
+    ``levels`` [N, PEAK_BINS]: an excerpt with a peak in a bin of level l > 0 is drawn 2**l times as often as without
+    levels; see ``sampling``. Bins of level 0 have the lower nine tenths. ``per_unit`` is a power of two: token sums add
+    up an activation's distance from the centre times ``per_unit``, rounded. ``top`` is a peak that ``TOP_SEEN``
+    excerpts of the pilot reach.
     """
 
     centre: Float[Tensor, " n"]
@@ -60,12 +63,12 @@ class Bounds:
 
 
 def pilot_size(n_excerpts: int) -> int:
-    """How many excerpts to look at beforehand."""
+    """The number of excerpts of the pilot."""
     return min(n_excerpts, max(PILOT_FEWEST, min(PILOT_MOST, n_excerpts // PILOT_SHARE)))
 
 
 class Pilot:
-    """Gathers what ``Bounds`` needs from the pilot's excerpts on one layer."""
+    """Collects the data for ``Bounds`` from the pilot's excerpts on one layer."""
 
     def __init__(self) -> None:
         self._peaks: list[Tensor] = []
@@ -73,16 +76,13 @@ class Pilot:
         self._means: list[Tensor] = []
 
     def add(self, activations: Float[Tensor, "batch tokens n"]) -> None:
-        """Look at some excerpts."""
+        """Add some excerpts."""
         self._peaks.append(activations.amax(dim=1).float())
         self._lows.append(activations.amin(dim=1).float())
         self._means.append(activations.float().mean(dim=1))
 
     def bounds(self) -> Bounds:
-        """The bounds from these excerpts; the same for any batching.
-
-        Raises NotFinite.
-        """
+        """The bounds from these excerpts, independent of the batching. Raises NotFinite."""
         if not all(bool(torch.isfinite(mean).all()) for mean in self._means):
             raise NotFinite
         peaks, _ = torch.cat(self._peaks).sort(dim=0, descending=True)
@@ -108,10 +108,10 @@ class Pilot:
 def peak_bins(
     peaks: Float[Tensor, "rows n"], low: Float[Tensor, " n"], scale: Float[Tensor, " n"]
 ) -> Int64[Tensor, "rows n"]:
-    """The bin in which each peak is counted: finest at the low end, where most peaks are. Never falls as a peak rises.
+    """The bin in which each peak is counted; bins are finest at the low end, where most peaks are. Monotone.
 
-    The whole square root of a whole number, so that every device and the compiled loops give the same bin: square roots
-    of float32 are rounded differently from library to library.
+    Computed as an integer square root, so that every device and the compiled loops give the same bin: float32 square
+    roots are rounded differently by different libraries.
     """
     squares = torch.sub(peaks, low).mul_(scale).clamp_(0, 1).mul_(PEAK_BINS**2).to(torch.int64)
     roots = squares.sqrt().to(torch.int64)
@@ -125,8 +125,8 @@ def _levels(
 ) -> UInt8[Tensor, "n bins"]:
     """The level of each bin, by the share of all excerpts that reach it.
 
-    Level l > 0 begins where 0.1 * 2**(1 - l) of all excerpts reach. Where too few of the pilot do, the share is taken
-    to fall as it does in an exponential distribution with the mean excess of the pilot's upper tenth.
+    Level l > 0 begins at the peak that the share 0.1 * 2**(1 - l) of all excerpts reaches. If too few excerpts of the
+    pilot reach it, the tail is assumed to be exponential, with the mean excess of the pilot's upper tenth.
     """
     n_seen, n = descending.shape
     counts = torch.zeros((n, PEAK_BINS), dtype=torch.float64, device=low.device)
@@ -147,8 +147,8 @@ def _levels(
 def _per_unit(distance: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
     """Units per activation, powers of two; ``distance`` is the largest from the centre that the pilot saw.
 
-    A neuron that hardly moves there may move as far as the layer's liveliest one elsewhere: it gets a sixteenth of
-    that one's range at least.
+    A neuron that hardly varies in the pilot may vary as much elsewhere as the layer's most variable one, so its range
+    is at least a sixteenth of that one's.
     """
     lively = (distance.max() / 2**HEADROOM_BITS).clamp(min=_SMALLEST_RANGE)
     _, exponent = torch.frexp(torch.maximum(distance, lively))
@@ -156,11 +156,11 @@ def _per_unit(distance: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
 
 
 def wide_enough(spread: Tensor, around: Tensor) -> Tensor:
-    """A range that can be divided by, also for a neuron that never moved."""
+    """A range by which one can divide, even for a neuron that never varied."""
     return torch.maximum(spread, (around.abs() * 1e-3).clamp(min=_SMALLEST_RANGE))
 
 
 def stacked(bounds: Iterable[Bounds]) -> dict[str, Tensor]:
-    """The bounds of all layers, field by field, [layers, N]."""
+    """The bounds of all layers, stacked field by field, [layers, N]."""
     layers = list(bounds)
     return {name: torch.stack([getattr(b, name) for b in layers]) for name in Bounds.__slots__}

@@ -1,7 +1,7 @@
-"""Randomness without shared state: a hash decides, the same in every process and at any time.
+"""Randomness without shared state: hashes, which are the same in every process and at any time.
 
-The k excerpts with the highest priority are a uniform sample, and the best k of two parts' best k are
-the best k of the whole. Mixers: SplitMix64 (Steele et al. 2014) and MurmurHash3's 32-bit finaliser.
+The k excerpts with the highest priority are a uniform sample, and the best k of two parts' best k are the best k of the
+whole. Mixers: SplitMix64 (Steele et al. 2014) and MurmurHash3's 32-bit finaliser.
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ HIGHEST_PRIORITY = 2**31 - 1
 
 
 def hash64(seed: int, purpose: int, numbers: Int64s) -> NDArray[np.uint64]:
-    """One well-mixed 64-bit number for each of ``numbers``; ``purpose`` keeps uses apart."""
+    """A well-mixed 64-bit hash of each of ``numbers``; different ``purpose``s give independent hashes."""
     with np.errstate(over="ignore"):
         start = _mix(np.array([seed & 0xFFFFFFFFFFFFFFFF], dtype=np.uint64) + np.uint64(purpose) * _STEP)
         mixed: NDArray[np.uint64] = _mix(numbers.astype(np.uint64) * _STEP + start)
@@ -34,7 +34,7 @@ def hash32(seed: int, purpose: int, numbers: Int64s) -> Tensor:
 def lowest(seed: int, purpose: int, population: int, n: int) -> Int64s:
     """``n`` of the numbers below ``population``, uniformly, in ascending order.
 
-    Takes a block at a time, so that memory does not grow with the population.
+    Works in blocks, so that memory does not grow with the population.
     """
     best_hash, best = np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.int64)
     for first in range(0, population, 1 << 20):
@@ -52,14 +52,14 @@ def priorities(excerpts: Int32[Tensor, " batch"], neurons: Int32[Tensor, " n"]) 
 
 
 def scrambled(mixed: Int32[Tensor, "*shape"]) -> Int32[Tensor, "*shape"]:
-    """A priority of 0..2**31-1 for each number, which is overwritten."""
+    """A priority of 0..2**31-1 for each number; overwrites its argument."""
     mixed.bitwise_xor_(_shifted(mixed, 16)).mul_(-2048144789)  # 0x85ebca6b
     mixed.bitwise_xor_(_shifted(mixed, 13)).mul_(-1028477387)  # 0xc2b2ae35
     return mixed.bitwise_xor_(_shifted(mixed, 16)).bitwise_and_(0x7FFFFFFF)
 
 
 def _shifted(values: Tensor, bits: int) -> Tensor:
-    """A logical shift to the right: torch's own keeps the sign."""
+    """A logical shift to the right; torch's own shift is arithmetic."""
     return (values >> bits).bitwise_and_((1 << (32 - bits)) - 1)
 
 

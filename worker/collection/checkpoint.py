@@ -1,4 +1,4 @@
-"""Keep a state on disk so that a killed pass resumes where it stopped. No pickle: a header and raw arrays."""
+"""Save a state on disk so that a killed pass can resume. No pickle: a header and raw arrays."""
 
 import json
 import os
@@ -15,20 +15,20 @@ from worker.collection.plan import clear_write_errors, publish_file
 from worker.collection.state import Shape, State
 
 Open: TypeAlias = Callable[[Path], BinaryIO]
-"""Opens a file for writing; tests replace it by a full disk."""
+"""Function that opens a file for writing; tests replace it by one that raises as a full disk does."""
 
 
 def open_for_writing(file: Path) -> BinaryIO:
-    """An ordinary file."""
+    """Open an ordinary file for writing."""
     return file.open("wb")
 
 
 def write_tensors(
     file: Path, tensors: dict[str, Tensor], extra: dict[str, object], opener: Open = open_for_writing
 ) -> None:
-    """Write tensors so that after a crash the old file or the new one is there, whole.
+    """Write tensors so that after a crash either the old or the new file is complete.
 
-    Raises CollectionError where the disk is full or cannot be written; the old file stays.
+    Raises CollectionError if the disk is full or cannot be written; the old file stays.
     """
     draft = file.with_name(f"{file.name}.draft")
     described = {
@@ -51,7 +51,7 @@ def write_tensors(
 
 
 def read_tensors(file: Path, device: torch.device) -> tuple[dict[str, Tensor], dict[str, object]]:
-    """What ``write_tensors`` wrote, on ``device``."""
+    """The tensors and extra data written by ``write_tensors``, on ``device``."""
     with file.open("rb") as stream:
         header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
         tensors = {}
@@ -75,7 +75,7 @@ def save_state(file: Path, state: State, opener: Open = open_for_writing) -> Non
 
 
 def load_state(file: Path, device: torch.device) -> State | None:
-    """The state in a file, or None where there is no file."""
+    """The state in a file; None if there is no file."""
     if not file.exists():
         return None
     tensors, extra = read_tensors(file, device)

@@ -1,4 +1,4 @@
-"""``neuron-audit collect``: options in, progress out."""
+"""``neuron-audit collect``: the command's options and its output."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -54,7 +54,7 @@ class CollectArguments:
     null_twin: bool = False
 
     def options(self, model: str) -> CollectOptions:
-        """How to collect. Raises CollectionError for a malformed part."""
+        """The options of the collection. Raises CollectionError for a malformed part."""
         slug = self.slug or slug_of_model(model)
         return CollectOptions(
             slug=f"{slug}{TWIN_SUFFIX}" if self.null_twin else slug,
@@ -70,19 +70,19 @@ class CollectArguments:
         )
 
     def twin_name(self, slug: str) -> str:
-        """What pages call a null twin."""
+        """The name of a null twin on pages."""
         return f"{self.name or slug} (null twin)"
 
     @property
     def permutation_seed(self) -> int | None:
-        """The seed by which the weights of a null twin are permuted."""
+        """The seed that permutes the weights of a null twin."""
         return self.seed if self.null_twin else None
 
 
 def collect(settings: Settings, *, model: str, corpus: str, queue: bool = False, **arguments: Any) -> None:
-    """The command; ``arguments`` are the fields of ``CollectArguments``. Raises a DomainError with a sentence.
+    """Run the command; ``arguments`` are the fields of ``CollectArguments``. Raises a DomainError with a sentence.
 
-    With ``queue`` a worker does it. Under ``torchrun`` this is one of several processes, which share the collection.
+    With ``queue``, a worker collects. Under ``torchrun``, this is one of several processes that share the collection.
     """
     with joined_group(settings.device) as group:
         _collect(settings, model, corpus, CollectArguments(**arguments), queue=queue, group=group)
@@ -125,7 +125,7 @@ def _collect(
 
 
 def open_subject(settings: Settings, model: str, arguments: CollectArguments) -> LoadedSubject:
-    """The model that is to be collected. Raises CheckpointError, SubjectError."""
+    """The model to collect. Raises CheckpointError, SubjectError."""
     return load_subject(
         model,
         LoadOptions(
@@ -140,9 +140,9 @@ def open_subject(settings: Settings, model: str, arguments: CollectArguments) ->
 
 
 def enqueue_command(session: Session, model: str, corpus: str, arguments: CollectArguments) -> QueuedTask:
-    """Queue what a command would collect at once. The worker must find model and corpus under the same paths.
+    """Queue a collection for a worker, which must find model and corpus under the same paths.
 
-    Raises CollectionError for ``restart``: a repeated task resumes, and never begins again from the start.
+    Raises CollectionError for ``restart``: a repeated task resumes and never starts over.
     """
     if arguments.restart:
         raise CollectionError("A queued collection goes on where it was. Use --restart without --queue.")
@@ -156,19 +156,19 @@ def enqueue_command(session: Session, model: str, corpus: str, arguments: Collec
 
 
 def _absolute(name: str) -> str:
-    """A path that holds in any folder; a name that is no path as it is."""
+    """An absolute path; a name that is not a path is returned unchanged."""
     path = Path(name).expanduser()
     return str(path.resolve()) if path.exists() else name
 
 
 def slug_of_model(model: str) -> str:
-    """A name for addresses from a path or a hub id."""
+    """A slug for URLs from a path or a hub id."""
     folder = Path(model).expanduser()
-    return slug_of(folder.resolve().name if folder.is_dir() else folder.name)  # "." has no name of its own
+    return slug_of(folder.resolve().name if folder.is_dir() else folder.name)  # "." has no name
 
 
 def parse_part(text: str) -> Part:
-    """``2/4`` is the second of four. Raises CollectionError for a malformed part."""
+    """``2/4`` is the second of four parts. Raises CollectionError for a malformed part."""
     match = re.fullmatch(r"(\d+)/(\d+)", text)
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
         raise CollectionError(f"A part is written like 2/4, not {text!r}.")
@@ -177,7 +177,7 @@ def parse_part(text: str) -> Part:
 
 @contextmanager
 def progress_on(console: Console) -> Iterator[Tell]:
-    """A bar on a terminal, a line now and then elsewhere."""
+    """A progress bar on a terminal, occasional lines elsewhere."""
     if not console.is_terminal:
         yield _lines(console)
         return

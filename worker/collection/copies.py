@@ -1,7 +1,7 @@
 """Leave exact copies out of a cut corpus: every text enters a collection once.
 
-A copy gives the same activations as the excerpt that it copies. Counted again, a licence that is in every file
-would fill the samples of the neurons that fire on it and weigh in every statistic as often as it was pasted.
+A copy has the same activations as the original. If copies counted, a licence text in every file would fill the samples
+of the neurons that fire on it, and bias every statistic.
 """
 
 import os
@@ -14,20 +14,20 @@ from app.domain.arrays import Bools, Int32s
 from app.domain.copies import SHINGLE, shingle_hashes
 
 AT_ONCE = 1 << 14
-"""Excerpts that are read at once. A hash of 8 bytes is held for each excerpt of the corpus."""
+"""Excerpts read at once. In addition, an 8-byte hash of every excerpt of the corpus is in memory."""
 
 
 def leave_out_copies(folder: Path, *, n_excerpts: int, context_length: int) -> int:
     """Rewrite ``excerpts.bin`` and ``places.bin`` of ``folder`` without exact copies of earlier excerpts.
 
-    The order of the others stays. Returns the number of excerpts that are left.
+    The order of the other excerpts is preserved. Returns their number.
     """
     tokens = np.memmap(folder / "excerpts.bin", dtype=np.int32, mode="r+", shape=(n_excerpts, context_length))
     places = np.memmap(folder / "places.bin", dtype=np.int64, mode="r+", shape=(n_excerpts, 2))
     kept = np.flatnonzero(~_copies(tokens))
     for first in range(0, len(kept), AT_ONCE):
         part = kept[first : first + AT_ONCE]
-        # An excerpt never moves up, so that what is read was not yet written over.
+        # Excerpts only move towards the beginning, so nothing unread is overwritten.
         tokens[first : first + len(part)], places[first : first + len(part)] = tokens[part], places[part]
     for name, rows in (("excerpts.bin", tokens), ("places.bin", places)):
         rows.flush()
@@ -39,7 +39,7 @@ def leave_out_copies(folder: Path, *, n_excerpts: int, context_length: int) -> i
 
 
 def _copies(tokens: Int32s) -> Bools:
-    """Which excerpts [E] of [E, T] are the same as an earlier one. Hashes find them, tokens decide."""
+    """Which excerpts [E] of [E, T] equal an earlier one. Hashes find candidates, tokens decide."""
     hashes = np.concatenate(
         [text_hashes(np.asarray(tokens[first : first + AT_ONCE])) for first in range(0, len(tokens), AT_ONCE)]
     )

@@ -1,6 +1,6 @@
-"""The cut of a corpus outlives its collection, so that later passes read the same excerpts without reading the corpus.
+"""Cut corpora that are kept after their collection, so that later passes need not read and cut the corpus again.
 
-Kept by what was cut and how: 4 bytes per token, and 16 per excerpt.
+Stored by corpus and settings of the cut: 4 bytes per token, and 16 per excerpt.
 """
 
 import hashlib
@@ -10,11 +10,11 @@ from pathlib import Path
 from worker.collection.plan import Plan, publish_file
 
 FILES = ("excerpts.bin", "places.bin", "documents.jsonl", "plan.json")
-"""The plan last: a cut without one is not whole."""
+"""The plan is moved last: without a plan the cut is incomplete."""
 
 
 def kept_cut(folder: Path, *, corpus_digest: str, tokenizer_digest: str, context_length: int, n_excerpts: int) -> Path:
-    """Where the cut of a collection is kept below ``folder``, whether it is there or not."""
+    """The folder for the cut of a collection below ``folder``, whether it exists or not."""
     name = hashlib.sha256(f"{corpus_digest}/{tokenizer_digest}/{context_length}/{n_excerpts}".encode()).hexdigest()
     return folder / "cuts" / name[:16]
 
@@ -22,7 +22,7 @@ def kept_cut(folder: Path, *, corpus_digest: str, tokenizer_digest: str, context
 def keep_cut(home: Path, plan: Plan, tokenizer_digest: str) -> None:
     """Move the cut of a finished collection from its own folder ``home`` to the folder that keeps it.
 
-    A process that is killed between two files leaves the rest to its next call: what is gone has been moved.
+    If a process is killed in between, its next call moves the remaining files.
     """
     kept = kept_cut(
         home.parent,

@@ -1,14 +1,14 @@
-"""From the pools of a finished pass to the samples of a neuron, each excerpt with its inclusion probability.
+"""The samples of neurons, drawn from the pools of a finished pass, each excerpt with its inclusion probability.
 
-The strata of a neuron are its top sample and five bands of peaks (``app.domain.samples``). The edges of bands are
-edges of the bins in which the pass has counted every excerpt's peak, those nearest to the nominal quantiles: so each
-band's number of excerpts is known exactly.
+The strata of a neuron are its top sample and five bands of peaks (``app.domain.samples``). The edges of bands are those
+edges of peak histogram bins that are nearest to the nominal quantiles, so that each band's number of excerpts is known
+exactly.
 
-With probability 20 / n an excerpt's number u is among the 20 lowest: then it is in ``random``. Otherwise it is a
-candidate for its band where it is in one of the pools of chance, whose thresholds are known (``sampling``): on level l,
-u is uniform above u20, the highest of ``random``, and a candidate's is below max(t0, tw * 2**l). Where a band has
-more candidates than it stores, another hash chooses among them. The probability of an excerpt is that of either,
-``random`` or band.
+Every excerpt has a uniform number u per neuron. The 20 excerpts with the lowest u are ``random`` (probability 20 / n).
+The others are candidates for their band if they are in one of the random pools, whose thresholds are known
+(``sampling``): on level l, u is uniform above u20, the highest of ``random``, and that of a candidate is below max(t0,
+tw * 2**l). If a band has more candidates than it stores, another hash chooses among them. An excerpt's probability is
+that of being in either ``random`` or its band.
 """
 
 from dataclasses import dataclass, replace
@@ -30,7 +30,7 @@ from worker.collection.state import LEADERS, State
 
 TOP_SIZE = RANDOM_SIZE = 20
 BAND_SIZE = 14
-"""Five each for calibration and validation, four for test."""
+"""Excerpts of a band: five each for calibration and validation, four for test."""
 _ORDER_OF_EXCERPTS, _ORDER_OF_NEURONS = 7, 8
 _ALL = float(HIGHEST_PRIORITY) + 1
 
@@ -39,8 +39,8 @@ _ALL = float(HIGHEST_PRIORITY) + 1
 class Records:
     """Samples of one kind of N neurons, K slots each, in stored order.
 
-    ``ordinals`` [N, K], -1 where there is none; ``peaks`` [N, K]; ``values`` float16 [N, K, T]. ``probabilities``
-    [N, K] are those of being drawn; None where this is no draw.
+    ``ordinals`` [N, K], -1 for an empty slot; ``peaks`` [N, K]; ``values`` float16 [N, K, T]. ``probabilities`` [N, K]
+    are the inclusion probabilities; None if the sample is not a draw.
     """
 
     kind: SampleKind
@@ -51,7 +51,7 @@ class Records:
 
     @property
     def there(self) -> Bools:
-        """Which slots hold an excerpt."""
+        """Which slots have an excerpt."""
         return self.ordinals >= 0
 
 
@@ -74,7 +74,7 @@ class LayerDraw:
 
 
 def draw_layer(state: State, bounds: Bounds, layer: int, excerpts: Excerpts, sampling: Sampling) -> LayerDraw:
-    """The samples of one layer. ``sampling`` is the one that the pass had."""
+    """The samples of one layer. ``sampling`` is that of the pass."""
     top, n_alike = _top(state, layer, excerpts)
     pools = _Chance.of(state, layer, sampling)
     random = _take(pools.uniform, pools.is_random, RANDOM_SIZE, SampleKind.RANDOM)
@@ -88,7 +88,7 @@ def draw_layer(state: State, bounds: Bounds, layer: int, excerpts: Excerpts, sam
 
 
 def _top(state: State, layer: int, excerpts: Excerpts) -> tuple[Records, Int64s]:
-    """The excerpts with the highest peaks, near-copies of higher ones left out; how many of the highest 20 are such."""
+    """The excerpts with the highest peaks, without near-copies, and the number of near-copies in the highest 20."""
     best, leaders = state.pool(layer, "top").ordered(), state.pool(layer, "leaders").ordered()
     ordinals, highest = (ordinals_of(pool.scores).cpu().numpy() for pool in (best, leaders))
     texts = Texts.of(excerpts, np.concatenate([ordinals.ravel(), highest.ravel()]))
@@ -117,24 +117,24 @@ class _Pool:
         )
 
     def threshold(self, floor: int) -> Float64s:
-        """What the keys, turned round, of the drawn excerpts are below, [N]: the k-th lowest, or what was offered."""
+        """What the inverted keys of drawn excerpts are below, [N]: the k-th lowest key, or the floor of the pool."""
         offered = _ALL if floor == NEVER else float(HIGHEST_PRIORITY - floor)
         full = self.ordinals[:, -1] >= 0
         return np.asarray(np.where(full, (HIGHEST_PRIORITY - self.keys[:, -1]).astype(np.float64), offered))
 
     def drawn(self, threshold: Float64s) -> Bools:
-        """Which slots hold a drawn excerpt."""
+        """Which slots have a drawn excerpt."""
         return (self.ordinals >= 0) & (HIGHEST_PRIORITY - self.keys < threshold[:, None])
 
     def joined(self, other: "_Pool") -> "_Pool":
-        """The slots of both, side by side."""
+        """Both pools' slots, concatenated."""
         parts = ((getattr(self, name), getattr(other, name)) for name in _Pool.__slots__)
         return _Pool(*(np.concatenate(pair, axis=1) for pair in parts))
 
 
 @dataclass(frozen=True, slots=True)
 class _Chance:
-    """The pools of chance of a layer, with their thresholds [N] in [0, 2**31]."""
+    """The random pools of a layer, with their thresholds [N] in [0, 2**31]."""
 
     uniform: _Pool
     weighted: _Pool
@@ -149,7 +149,7 @@ class _Chance:
 
     @property
     def is_random(self) -> Bools:
-        """The first 20 of the pool ``uniform`` that were drawn."""
+        """The first 20 drawn excerpts of the pool ``uniform``."""
         drawn = self.uniform.drawn(self.t0)
         return drawn & (drawn.cumsum(axis=1) <= RANDOM_SIZE)
 
@@ -160,14 +160,14 @@ class _Chance:
         return np.asarray(u.max(axis=1) + 1, dtype=np.float64)
 
     def candidates(self) -> tuple[_Pool, Bools]:
-        """Both pools side by side, and which slots hold a drawn excerpt, each once, that is not in ``random``."""
+        """Both pools' slots, and which of them have a drawn excerpt, each once, that is not in ``random``."""
         drawn, weighted = self.uniform.drawn(self.t0), self.weighted.drawn(self.tw)
         twice = _among(self.weighted.ordinals, np.where(drawn, self.uniform.ordinals, -1))
         usable = np.concatenate([drawn & ~self.is_random, weighted & ~twice], axis=1)
         return self.uniform.joined(self.weighted), usable
 
     def probability(self, levels: NDArray[np.uint8]) -> Float64s:
-        """The probability that an excerpt on a level is a candidate, where it is not in ``random``: levels [N, K]."""
+        """The probability that an excerpt on a level is a candidate if it is not in ``random``: levels [N, K]."""
         weighted = np.where(levels > 0, self.tw[:, None] * np.exp2(levels.astype(np.float64)), 0)
         below = np.minimum(np.maximum(self.t0[:, None], weighted), _ALL)
         u20 = self.u20[:, None]
@@ -176,7 +176,7 @@ class _Chance:
 
 @dataclass(frozen=True, slots=True)
 class _Bands:
-    """The bands of a layer's neurons: counts of peaks [N, bins], the bins [N, 4] at which bands 1 to 4 begin."""
+    """The bands of a layer's neurons: peak counts [N, bins], and the bins [N, 4] at which bands 1 to 4 begin."""
 
     counts: Int64s
     edges: Int64s
@@ -235,7 +235,7 @@ def _chance_samples(pools: _Chance, random: Records, top: Records, bands: _Bands
 
 
 def _order(ordinals: Int64s, seed: int) -> Int32s:
-    """An order of each row's excerpts that does not depend on how they were drawn, [N, K]."""
+    """An order of each row's excerpts that is independent of how they were drawn, [N, K]."""
     neurons = hash32(seed, _ORDER_OF_NEURONS, np.arange(len(ordinals), dtype=np.int64))
     excerpts = hash32(seed, _ORDER_OF_EXCERPTS, np.maximum(ordinals, 0).ravel()).view(ordinals.shape)
     order: Int32s = scrambled(excerpts ^ neurons[:, None]).numpy()
@@ -243,7 +243,7 @@ def _order(ordinals: Int64s, seed: int) -> Int32s:
 
 
 def _among(ordinals: Int64s, others: Int64s) -> Bools:
-    """Which excerpts [N, K] are among others [N, M] of the same row."""
+    """Which excerpts [N, K] are also in ``others`` [N, M] of the same row."""
     return np.asarray((ordinals[:, :, None] == others[:, None, :]).any(axis=2) & (ordinals >= 0))
 
 
@@ -256,12 +256,12 @@ def _take(
     order: Int32s | None = None,
     probabilities: Float64s | None = None,
 ) -> Records:
-    """The first ``k`` wanted slots of each row, in the pool's order or in another."""
+    """The first ``k`` wanted slots of each row, in the pool's order or in ``order``."""
     ranked = np.where(wanted, np.arange(wanted.shape[1]) if order is None else order.astype(np.int64), 1 << 40)
     chosen = np.argsort(ranked, axis=1, kind="stable")[:, :k]
     rows = np.arange(len(chosen))[:, None]
     there = wanted[rows, chosen]
-    # Beyond float16 the largest float16 is stored, with a note; the peak is stored as float32 and right.
+    # larger values are stored as the largest float16, with a note; the peak, a float32, stays exact
     values = finite_halves(pool.values[rows, chosen])
     known = None if probabilities is None else np.where(there, probabilities[rows, chosen], 0).astype(np.float32)
     return Records(
@@ -270,9 +270,10 @@ def _take(
 
 
 def band_edge_bins(counts: Int64s, n_excerpts: int) -> Int64s:
-    """The bins [N, 4] at which bands 1 to 4 begin: as many excerpts are below as the quantile requires, or nearly.
+    """The bins [N, 4] at which bands 1 to 4 begin: the edges nearest to the quantiles.
 
-    ``counts`` [N, bins] are all excerpts by the bin of their peak. Of two edges equally near the higher is taken.
+    ``counts`` [N, bins] is the number of all excerpts by the bin of their peak. Of two equally near edges the higher is
+    used.
     """
     below = np.concatenate([np.zeros((len(counts), 1), np.int64), counts.cumsum(axis=1)], axis=1)
     edges = []
@@ -285,11 +286,11 @@ def band_edge_bins(counts: Int64s, n_excerpts: int) -> Int64s:
 
 
 def edge_peaks(bounds: Bounds, edges: Int64s) -> Float32s:
-    """The lowest peak that is counted in each bin [N, 4] or a higher one; infinite where there is no such peak."""
+    """The lowest peak that is counted in each bin [N, 4] or a higher one; infinite if no peak is."""
     low, scale = bounds.peak_low.cpu(), bounds.peak_scale.cpu()
     wanted = torch.from_numpy(edges.T.copy())
     limit = sortable(torch.tensor([torch.finfo(torch.float32).max])).to(torch.int64)
-    # Peaks as whole numbers of their order: at ``above`` the bin is reached, at ``under`` not yet.
+    # Bisection over peaks as sortable integers: ``above`` reaches the bin, ``under`` does not.
     under, above = (-limit - 2).expand(wanted.shape).clone(), (limit + 1).expand(wanted.shape).clone()
     while bool((above - under > 1).any()):
         middle = torch.div(under + above, 2, rounding_mode="floor").clamp(-limit - 1, limit)

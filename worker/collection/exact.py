@@ -1,10 +1,9 @@
-"""Sums that do not depend on the order or the grouping of what is added.
+"""Sums that do not depend on the order or grouping of the addends.
 
-A float64 is a whole number of units of 2**-160, spread over ten limbs of 32 bits; limbs are added as
-integers, so that addition is associative and commutative to the last bit. What is below 2**-160 in
-a single addend is dropped, in any order of addition. Limbs of 64 bits hold 2**31 addends without overflow.
-The idea is Kulisch's long accumulator (Kulisch and Miranker, "The arithmetic of the digital
-computer", 1986), as wide as activations and their fourth powers need it.
+A float64 is an integer in units of 2**-160, split into ten limbs of 32 bits. Limbs are added as integers, so that
+addition is associative and commutative to the last bit. Parts below 2**-160 of an addend are dropped, in any order of
+addition. Limbs of 64 bits hold 2**31 addends without overflow. The idea is Kulisch's long accumulator (Kulisch and
+Miranker, "The arithmetic of the digital computer", 1986), wide enough for activations and their fourth powers.
 """
 
 import torch
@@ -24,7 +23,7 @@ def zeros(shape: tuple[int, ...], device: torch.device) -> Tensor:
 
 
 def add(limbs: Tensor, addend: Tensor) -> None:
-    """Add float64 [*shape] in place. Raises CollectionError for what is not finite or beyond 2**160."""
+    """Add float64 [*shape] in place. Raises CollectionError for values that are not finite or beyond 2**160."""
     if not bool((addend.abs() < LARGEST).all()):
         raise CollectionError("An activation is not a number or too large to be summed.")
     rest = addend.clone()

@@ -1,4 +1,4 @@
-"""Where an unfinished collection is kept on disk: its locks, its key, and how it is removed."""
+"""The folder of an unfinished collection on disk: its locks, its key, its removal."""
 
 import fcntl
 import shutil
@@ -13,10 +13,10 @@ from worker.collection.plan import write_durably
 
 
 class WorkFolder:
-    """The folder of one collection. A process that is killed at any point leaves what the next one resumes from.
+    """The folder of one collection. A process killed at any point leaves a state from which the next one can resume.
 
-    It is removed under another name, which holds the collection's key: so nothing is ever taken for unfinished work of
-    which a part is gone, and which collection it was is known until the folder itself is gone.
+    For removal the folder is first renamed to a name with the collection's key. So an incomplete folder is never taken
+    for unfinished work, and the key is known until the folder is gone.
     """
 
     def __init__(self, home: Path) -> None:
@@ -24,14 +24,14 @@ class WorkFolder:
 
     @contextmanager
     def at_work(self, part: Part) -> Iterator[None]:
-        """Hold the lock of a part, in a folder that is created if needed. Raises CollectionError if taken."""
+        """Hold the lock of a part, creating the folder if needed. Raises CollectionError if it is taken."""
         self.home.mkdir(parents=True, exist_ok=True)
         with locked(self.home / f"part-{part.number}-of-{part.of}.lock"):
             yield
 
     @contextmanager
     def nobody_at_work(self) -> Iterator[None]:
-        """Hold the locks of all parts. Raises CollectionError where another process holds one."""
+        """Hold the locks of all parts. Raises CollectionError if another process holds one."""
         with ExitStack() as locks:
             for file in self.home.glob("part-*.lock"):
                 locks.enter_context(locked(file))
@@ -39,12 +39,12 @@ class WorkFolder:
 
     @property
     def key(self) -> uuid.UUID | None:
-        """The key of the collection that was begun here; None before it is."""
+        """The key of the collection that was begun in this folder; None before."""
         file = self.home / "collection.key"
         return uuid.UUID(file.read_text()) if file.exists() else None
 
     def make_key(self) -> uuid.UUID:
-        """A key, on disk before it is returned: so no row is ever stored whose key is lost."""
+        """A new key, which is on disk before it is returned, so that no row is stored whose key is lost."""
         key = uuid.uuid4()
         write_durably(self.home / "collection.key", str(key).encode())
         return key
@@ -55,13 +55,13 @@ class WorkFolder:
         return tuple(uuid.UUID(folder.name.split(".")[-2]) for folder in self._removed)
 
     def remove(self) -> None:
-        """Remove what only an unfinished collection needs."""
-        with suppress(OSError):  # another part may have been first
+        """Remove the files that only an unfinished collection needs."""
+        with suppress(OSError):  # another part may have removed the folder first
             self.home.rename(self.home.with_name(f"{self.home.name}.{self.key or uuid.UUID(int=0)}.removed"))
         self.finish_removing()
 
     def finish_removing(self) -> None:
-        """Remove what a process that was killed meanwhile has left."""
+        """Complete removals that a killed process left."""
         for folder in self._removed:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -72,7 +72,7 @@ class WorkFolder:
 
 @contextmanager
 def locked(file: Path, *, wait: bool = False) -> Iterator[None]:
-    """Hold a lock that ends with the process, however it ends. Raises CollectionError where another has it."""
+    """Hold a lock that ends with the process, however it ends. Raises CollectionError if another one holds it."""
     with file.open("w") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

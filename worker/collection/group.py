@@ -1,8 +1,8 @@
-"""Processes that share one collection under ``torchrun``: each takes a part of the shards, the first one publishes.
+"""Processes that share one collection under ``torchrun``: each reads a part of the shards, the first one publishes.
 
-Only control, bounds and finished states pass between processes, never activations. Where each process has a GPU of its
-own, states go from GPU to GPU over NCCL, tensor by tensor, and all else over gloo; elsewhere all of it goes over gloo.
-What is merged is merged in the memory of the first process's host.
+Processes exchange only control messages, bounds and finished states, never activations. If each process has its own
+GPU, states go from GPU to GPU over NCCL, tensor by tensor, and everything else over gloo; otherwise everything goes
+over gloo. States are merged in the memory of the first process's host.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +20,7 @@ from worker.devices import AUTO
 
 T = TypeVar("T")
 LONGEST_WAIT = timedelta(days=7)
-"""For the slowest process's pass. One that dies is noticed by torchrun, which ends the others."""
+"""Longest wait for the slowest process's pass. If a process dies, torchrun notices and ends the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,9 @@ class Group:
     rank: int = 0
     size: int = 1
     cards: tuple[int, ...] = ()
-    """The GPUs of this process, as CUDA numbers them; none where models run elsewhere or on a device that is named."""
+    """The GPUs of this process by CUDA index; empty if the model runs elsewhere or a device is named."""
     nccl: dist.ProcessGroup | None = field(default=None, compare=False)
-    """What states go over between GPUs; None where they go over gloo."""
+    """The NCCL group over which states are sent between GPUs; None if they are sent over gloo."""
 
     @property
     def part(self) -> Part:
@@ -40,16 +40,16 @@ class Group:
         return Part(self.rank, self.size)
 
     def device(self, setting: str) -> str:
-        """The devices of this process: its share of the GPUs, or what is set."""
+        """The devices of this process: its share of the GPUs, or the setting."""
         return ",".join(f"cuda:{card}" for card in self.cards) or setting
 
     @property
     def link_device(self) -> torch.device:
-        """Where the tensors of states are while they are sent and received."""
+        """The device of a state's tensors while they are sent and received."""
         return torch.device("cuda", self.cards[0]) if self.nccl is not None else torch.device("cpu")
 
     def from_first(self, make: Callable[[], T]) -> T:
-        """What ``make`` returns in the first process, in all of them."""
+        """The return value of ``make``, called in the first process, in all processes."""
         if self.size == 1:
             return make()
         sent: list[T | None] = [make() if self.rank == 0 else None]
@@ -57,14 +57,15 @@ class Group:
         return cast("T", sent[0])
 
     def wait(self) -> None:
-        """Until all processes are here."""
+        """Wait until all processes have reached this call."""
         if self.size > 1:
             dist.barrier()
 
     def merged(self, mine: State) -> State | None:
-        """The states of all processes as one, in the first process; None in the others.
+        """The merged states of all processes, in the first process; None in the others.
 
-        One after the other, so that memory holds two at most. The merge is exact: the order does not matter.
+        States are received one after the other, so that at most two are in memory. The merge is exact, so order does
+        not matter.
         """
         if self.size == 1:
             return mine
@@ -82,9 +83,9 @@ ALONE = Group()
 
 @contextmanager
 def joined_group(setting: str = "cpu") -> Iterator[Group]:
-    """The group that ``torchrun`` has started this process in, or a group of one. Left at the end.
+    """The group in which ``torchrun`` started this process, or a group of one. The group is left at the end.
 
-    ``setting`` is the device that is set; with ``auto`` and ``cuda`` processes share the GPUs of their machine.
+    ``setting`` is the setting ``device``; with ``auto`` and ``cuda``, processes share the GPUs of their machine.
     """
     if not dist.is_torchelastic_launched():
         yield ALONE
@@ -105,17 +106,17 @@ def joined_group(setting: str = "cpu") -> Iterator[Group]:
 
 
 def cards_seen(setting: str) -> tuple[str, ...]:
-    """The identities of the GPUs that this process may use, in CUDA's order; none where a device is named."""
+    """The identities of the GPUs that this process may use, in CUDA's order; empty if a device is named."""
     if setting not in (AUTO, "cuda") or not torch.cuda.is_available():
         return ()
     return tuple(str(torch.cuda.get_device_properties(card).uuid) for card in range(torch.cuda.device_count()))
 
 
 def cards_of(seen: Sequence[tuple[str, ...]]) -> list[tuple[int, ...]]:
-    """The GPUs of each process, by what each sees.
+    """The GPUs of each process, from the GPUs that each can see.
 
-    Those that see the same GPUs are on one machine and have equal shares of them. Where there are fewer GPUs than
-    processes, several use the same one.
+    Processes that see the same GPUs are on one machine and get equal shares. If there are fewer GPUs than processes,
+    several processes use the same one.
     """
     shares = []
     for rank, cards in enumerate(seen):
@@ -126,7 +127,7 @@ def cards_of(seen: Sequence[tuple[str, ...]]) -> list[tuple[int, ...]]:
 
 
 def have_cards_of_their_own(seen: Sequence[tuple[str, ...]], shares: Sequence[tuple[int, ...]]) -> bool:
-    """Whether every process has a GPU that no other one has. NCCL refuses two processes on one GPU."""
+    """Whether every process has a GPU of its own. NCCL refuses two processes on one GPU."""
     firsts = [cards[share[0]] for cards, share in zip(seen, shares, strict=True) if share]
     return len(set(firsts)) == len(seen)
 
@@ -141,7 +142,7 @@ def _send(group: Group, state: State) -> None:
 
 
 def _received(group: Group, like: State, rank: int) -> State:
-    """The state of another process, in this host's memory. ``like`` is of the same collection: of the same shapes."""
+    """The state of another process, in this host's memory. ``like`` is a state of the same shapes."""
     header: list[object] = [None] * 4
     dist.recv_object_list(header, src=rank)
     size, shards, excerpts, in_histogram = header
@@ -156,5 +157,5 @@ def _received(group: Group, like: State, rank: int) -> State:
 
 
 def _raw(tensor: torch.Tensor) -> torch.Tensor:
-    """The bytes of a tensor: gloo does not know every dtype."""
+    """The bytes of a tensor, since gloo does not support every dtype."""
     return tensor.view(-1).view(torch.uint8)

@@ -1,6 +1,6 @@
-"""Excerpts with the tokens that drive a neuron elsewhere, on which it hardly fires.
+"""Hard negatives: excerpts with tokens that drive a neuron elsewhere, but on which it hardly fires.
 
-Derived from a neuron's other samples where it was imported and so has none from a collection.
+Here they are derived from a neuron's other samples, for imported neurons whose collection has none.
 """
 
 from collections import defaultdict
@@ -15,11 +15,11 @@ from app.domain.samples import BANDS, SampleKind
 
 MOST = 20
 LOW_SHARE = 0.3
-"""Of the neuron's maximum: an excerpt whose peak is below it is one on which the neuron hardly fires."""
+"""Share of the neuron's maximum: the neuron hardly fires on an excerpt whose peak is below it."""
 DRIVING_SHARE = 0.3
-"""Of the neuron's maximum: a token on which the train records are above it on average drives the neuron."""
+"""Share of the neuron's maximum: a token whose mean activation in train records is above it drives the neuron."""
 MOST_DRIVING = 8
-"""Tokens; the strongest count."""
+"""Number of driving tokens used: the strongest."""
 
 SOURCES = (*BANDS, SampleKind.RANDOM)
 
@@ -39,11 +39,11 @@ def with_hard_negatives(records: NeuronRecords) -> NeuronRecords:
 def hard_negatives(records: NeuronRecords, *, most: int = MOST) -> tuple[ActivationRecord, ...]:
     """The records for the sample ``hard_negative``, in the order in which they are to be stored.
 
-    The excerpts of the bands and of ``random`` whose peak is below ``LOW_SHARE`` of the maximum and
-    that hold driving tokens, the most similar first within each split, near-copies left out. Their rank
-    gives them the split that they have in their own sample, so that nothing that scores is shown to an
-    explainer or chooses between texts; train, which those samples do not have, is filled from the
-    calibration split of the bands. The row ends where a split has no more.
+    These are excerpts of the bands and of ``random`` with driving tokens and a peak below ``LOW_SHARE`` of the maximum:
+    the most similar first within each split, without near-copies. They are placed at ranks that give them the split of
+    their own sample, so that no scored text is shown to an explainer or decides between texts. Train, which those
+    samples do not have, is filled from the calibration split of the bands. The sample ends when a split has no further
+    excerpt.
     """
     weights = driving_tokens(records)
     if not weights:
@@ -61,10 +61,10 @@ def hard_negatives(records: NeuronRecords, *, most: int = MOST) -> tuple[Activat
 
 
 def driving_tokens(records: NeuronRecords) -> dict[int, float]:
-    """The tokens on which the neuron fires most in the mean, with that mean (0..1 of its maximum), strongest first.
+    """The tokens with the highest mean activation, with this mean (0..1 of the neuron's maximum), strongest first.
 
-    At most ``MOST_DRIVING``, all at ``DRIVING_SHARE`` or above. Looks at the top sample's train split
-    alone. Empty for a neuron that never fires.
+    At most ``MOST_DRIVING``, all at ``DRIVING_SHARE`` or above. Uses the top sample's train split only. Empty for a
+    neuron that never fires.
     """
     if records.level_10 <= 0:
         return {}
@@ -78,7 +78,7 @@ def driving_tokens(records: NeuronRecords) -> dict[int, float]:
 
 
 def _pools(records: NeuronRecords, wanted: set[int]) -> dict[Split, list[ActivationRecord]]:
-    """The excerpts that each split may hold: those with the same split in every sample they are in."""
+    """The excerpts that each split may get: those with the same split in every sample that has them."""
     homes: dict[int, set[tuple[SampleKind, Split | None]]] = defaultdict(set)
     by_id: dict[int, ActivationRecord] = {}
     for kind in (SampleKind.TOP, *SOURCES):
@@ -98,7 +98,7 @@ def _pools(records: NeuronRecords, wanted: set[int]) -> dict[Split, list[Activat
 
 
 def _distinct(records: Sequence[ActivationRecord]) -> list[ActivationRecord]:
-    """The records without those alike to an earlier one."""
+    """The records without near-copies of earlier ones."""
     near = alike([r.token_ids for r in records], [r.peak_index for r in records])
     kept: list[int] = []
     for i in range(len(records)):

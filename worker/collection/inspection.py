@@ -1,4 +1,4 @@
-"""Look at a model and a text before a collection: does it fit, how much is it, how long will it take."""
+"""Inspection of a model and a text before a collection: does it fit, how large is it, how long will it take?"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -20,16 +20,16 @@ from worker.subjects.load import DTYPES, resolve_dtype
 
 MOST_NAMED = 5
 COUNT_SECONDS = 10.0
-"""The text is counted for so long at most."""
+"""Seconds after which counting the text stops."""
 CHARACTERS_AT_ONCE = 1 << 20
 RATE_TOKENS = 512
 SHARE_OF_RATE = 0.5
-"""What a pass reaches of the device's matrix rate, roughly: attention, norms and what is kept come on top."""
+"""Approximate share of the device's matrix rate that a pass reaches; attention, norms and sampling take the rest."""
 
 
 @dataclass(frozen=True, slots=True)
 class CountedText:
-    """Tokens of whole excerpts. ``is_exact``: the text, or the limit, was reached."""
+    """Number of tokens in whole excerpts. ``is_exact``: counting reached the end of the text or the limit."""
 
     tokens: int
     is_exact: bool
@@ -39,7 +39,7 @@ class CountedText:
 def inspect(
     request: SubjectRequest, source: CorpusSource, device: str, tell: Callable[[str], None] = lambda stage: None
 ) -> Inspection:
-    """What a collection would be. ``device`` is the setting; ``tell`` is given the name of each stage.
+    """Inspect a model and a text. ``device`` is the setting; ``tell`` receives the name of each stage.
 
     Raises CheckpointError, SubjectError and CollectionError for a model that cannot be collected, CorpusError for a
     text without one excerpt.
@@ -108,7 +108,7 @@ def _in_groups(documents: Iterable[Document]) -> Iterable[list[str]]:
 
 
 def memory_of(found: Description, context_length: int, dtype: str) -> int:
-    """Bytes of the weights and of what a pass keeps, at most."""
+    """Maximum bytes of the weights and of the collection's state."""
     shape = Shape(found.n_layers, found.site.widths[0], context_length)
     kept = State.empty(shape, torch.device("meta")).n_bytes
     n_neurons = found.n_layers * found.site.widths[0]
@@ -117,7 +117,7 @@ def memory_of(found: Description, context_length: int, dtype: str) -> int:
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that are free on the device now."""
+    """Free bytes on the device."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     return int(psutil.virtual_memory().available)
@@ -129,7 +129,7 @@ def matrix_rate(found: Description, device: torch.device, dtype: str) -> float:
     left = torch.ones(RATE_TOKENS, found.hidden_size, device=device, dtype=kind)
     right = torch.ones(found.hidden_size, found.site.widths[0], device=device, dtype=kind)
     best = float("inf")
-    for _ in range(4):  # the first one warms up
+    for _ in range(4):  # warm-up
         begun = monotonic()
         left @ right
         if device.type == "cuda":

@@ -1,8 +1,8 @@
-"""Compiled loops that take activations in on a processor: each value is read once, while it is in the cache.
+"""Compiled loops that add activations to a state on a processor: each value is read once, while it is in the cache.
 
-The same as the tensor operations of ``intake.TensorIntake``, tile by tile: 256 neurons on one excerpt. An
-excerpt that enters a pool is copied there and then, while its values are near. Neurons are independent of
-each other, so any division of them among threads gives the same bits.
+They do the same as ``intake.TensorIntake``, tile by tile: 256 neurons on one excerpt. An excerpt that enters a pool is
+copied at once, while its values are in the cache. Neurons are independent, so any division among threads gives
+bit-identical results.
 """
 
 from typing import NamedTuple
@@ -17,20 +17,20 @@ from worker.collection.pool_kernels import Excerpts, Pools, enter, enter_distinc
 from worker.compiled_loops import compiled_loop
 
 TILE = 256
-"""Neurons at a time: what is kept of an excerpt, 53 bytes each, stays in a first-level cache."""
+"""Neurons per tile: an excerpt's statistics, 53 bytes per neuron, fit into a first-level cache."""
 _NEVER = np.int32(NEVER)
 _HIGHEST = np.int32(HIGHEST_PRIORITY)
 
 
 class Tokens(NamedTuple):
-    """Numbers of the tokens of the batch, [B, T]: the context up to each, and the row of its sums."""
+    """The tokens of a batch as numbers, [B, T]: the context up to each, and the row of its sum."""
 
     contexts: Int64s
     rows: Int32s
 
 
 class Limits(NamedTuple):
-    """What the pilot fixed for the N neurons of the layer, and their hashes; ``levels`` [N, bins]."""
+    """Parameters from the pilot for the N neurons of the layer, and their hashes; ``levels`` [N, bins]."""
 
     centre: Float32s
     peak_low: Float32s
@@ -43,7 +43,7 @@ class Limits(NamedTuple):
 
 
 class Totals(NamedTuple):
-    """What is added to: ``sums`` [4, N] of the shard; counts [N, bins]; ``token_sums`` [rows, N]; the rest [N]."""
+    """The running totals: ``sums`` [4, N] of the shard; counts [N, bins]; ``token_sums`` [rows, N]; the others [N]."""
 
     sums: Float64s
     minimum: Float32s
@@ -55,7 +55,7 @@ class Totals(NamedTuple):
 
 
 class LayerPools(NamedTuple):
-    """The pools of the layer, row = neuron, and the texts of those that keep them [N, K]."""
+    """The pools of the layer, row = neuron, and the texts of those that keep texts [N, K]."""
 
     top: Pools
     leaders: Pools
@@ -66,9 +66,9 @@ class LayerPools(NamedTuple):
 
 
 class Tile(NamedTuple):
-    """One excerpt's statistics of the neurons of a tile, and room to work in; [width] each.
+    """One excerpt's statistics for the neurons of a tile, and scratch memory; [width] each.
 
-    Loops bind what they use to local names first: the compiler makes vector instructions of such loops alone.
+    Loops first bind what they use to local names: the compiler vectorises only such loops.
     """
 
     peak: Float32s
@@ -89,7 +89,7 @@ class Tile(NamedTuple):
 def take_in(
     neurons: tuple[int, int], batch: Excerpts, tokens: Tokens, limits: Limits, totals: Totals, pools: LayerPools
 ) -> bool:
-    """Take in the neurons from ``neurons[0]`` up to ``neurons[1]``. False where a value was not finite."""
+    """Add the activations of neurons ``neurons[0]`` up to ``neurons[1]``. Returns False if one is not finite."""
     finite = True
     for b in range(batch.ordinals.shape[0]):
         for begin in range(neurons[0], neurons[1], TILE):
@@ -129,7 +129,7 @@ def _tile(width: int) -> Tile:
 
 @compiled_loop
 def _summarise(batch: Excerpts, start: int, begin: int, centres: Float32s, tile: Tile) -> None:
-    """All that looks at every value, four tokens at a time: statistics are loaded and stored less often."""
+    """Everything that reads every value, four tokens at a time, so that statistics are loaded and stored less often."""
     tile.peak[:], tile.low[:], tile.positive[:] = -np.inf, np.inf, 0
     tile.first[:], tile.second[:], tile.third[:], tile.fourth[:] = 0, 0, 0, 0
     centre = centres[begin : begin + tile.peak.shape[0]]
@@ -142,7 +142,7 @@ def _summarise(batch: Excerpts, start: int, begin: int, centres: Float32s, tile:
 
 @compiled_loop
 def _four_tokens(batch: Excerpts, offset: int, centre: Float32s, tile: Tile) -> None:
-    """Powers are centred, so that they do not drown in a large mean."""
+    """Add four tokens. Powers are centred, so that they do not lose precision to a large mean."""
     width, step = centre.shape[0], batch.step
     row0 = batch.values[offset : offset + width]
     row1 = batch.values[offset + step : offset + step + width]
@@ -182,7 +182,7 @@ def _one_token(batch: Excerpts, offset: int, centre: Float32s, tile: Tile) -> No
 
 @compiled_loop
 def _larger(a: np.float32, b: np.float32) -> np.float32:
-    """Written out: the built-in one minds NaN, which ``_add_up`` finds, and is not made of vector instructions."""
+    """The larger of two numbers. The built-in ``max`` handles NaN, which ``_add_up`` finds, and is not vectorised."""
     return a if a > b else b
 
 
@@ -193,7 +193,7 @@ def _smaller(a: np.float32, b: np.float32) -> np.float32:
 
 @compiled_loop
 def _add_up(begin: int, tile: Tile, totals: Totals) -> bool:
-    """Bring one excerpt's statistics into the totals. False where a value was not finite."""
+    """Add one excerpt's statistics to the totals. Returns False if a value is not finite."""
     width = tile.peak.shape[0]
     first, second, third, fourth = tile.first, tile.second, tile.third, tile.fourth
     sums = totals.sums[:, begin : begin + width]
@@ -217,7 +217,7 @@ def _add_up(begin: int, tile: Tile, totals: Totals) -> bool:
 
 @compiled_loop
 def _count_peaks(begin: int, tile: Tile, limits: Limits, totals: Totals) -> None:
-    """Count peaks in their bins, as ``bounds.peak_bins``."""
+    """Count peaks in their bins, as ``bounds.peak_bins`` does."""
     width, n_bins = tile.peak.shape[0], totals.peak_counts.shape[1]
     peak, bins = tile.peak, tile.peak_bins
     low, scale = limits.peak_low[begin : begin + width], limits.peak_scale[begin : begin + width]
@@ -247,7 +247,7 @@ def _count_values(batch: Excerpts, start: int, begin: int, tile: Tile, limits: L
 
 @compiled_loop
 def _choose(hashed: np.uint32, begin: int, tile: Tile, limits: Limits, pools: LayerPools) -> None:
-    """The keys of one excerpt, and for which neurons it may enter a pool. The bar of ``leaders`` is never the lower."""
+    """The keys of one excerpt, and the neurons whose pools it may enter. Of all bars that of ``leaders`` is the lower."""
     width = tile.peak.shape[0]
     peak, by_peak, by_chance, wanted, bins = tile.peak, tile.by_peak, tile.by_chance, tile.wanted, tile.peak_bins
     of_neuron = limits.chance[begin : begin + width]
@@ -263,7 +263,7 @@ def _choose(hashed: np.uint32, begin: int, tile: Tile, limits: Limits, pools: La
 
 @compiled_loop
 def _weighted(chance: np.int32, level: np.uint8) -> np.int32:
-    """Compute what ``intake.weighted`` computes, for one excerpt and neuron."""
+    """The same as ``intake.weighted``, for one excerpt and neuron."""
     return np.int32(_HIGHEST - ((_HIGHEST - chance) >> np.int32(level))) if level > 0 else _NEVER
 
 
@@ -271,7 +271,7 @@ def _weighted(chance: np.int32, level: np.uint8) -> np.int32:
 def _offer(
     batch: Excerpts, tokens: Tokens, where: tuple[int, int, int], tile: Tile, limits: Limits, pools: LayerPools
 ) -> None:
-    """Offer an excerpt to the pools of one neuron; ``where`` is the excerpt, the neuron, and its index in the tile."""
+    """Offer an excerpt to one neuron's pools; ``where`` is the excerpt, the neuron, and its index in the tile."""
     b, row, i = where
     offset, ordinal, peak = b * batch.stride + row, batch.ordinals[b], tile.peak[i]
     key = tile.by_peak[i]
@@ -288,7 +288,7 @@ def _offer(
 
 @compiled_loop
 def _text(batch: Excerpts, tokens: Tokens, where: tuple[int, int], peak: float) -> np.int64:
-    """The context up to the peak, the first of equals; ``where`` is the excerpt and its first value."""
+    """The context up to the first peak; ``where`` is the excerpt and the index of its first value."""
     for t in range(batch.tokens):
         if batch.values[where[1] + t * batch.step] == peak:
             return np.int64(tokens.contexts[where[0], t])
@@ -297,7 +297,7 @@ def _text(batch: Excerpts, tokens: Tokens, where: tuple[int, int], peak: float) 
 
 @compiled_loop
 def _add_tokens(where: tuple[int, int, int], batch: Excerpts, rows: Int32s, limits: Limits, token_sums: Int32s) -> None:
-    """Add the activations of some neurons on one excerpt, which are still near, up with those on the same token.
+    """Add the activations of some neurons on one excerpt, which are still in the cache, to the sums of their tokens.
 
     ``where`` is the excerpt, the first neuron and the one after the last.
     """
@@ -313,7 +313,7 @@ def _add_tokens(where: tuple[int, int, int], batch: Excerpts, rows: Int32s, limi
 
 @compiled_loop
 def carry(rows: Int64s, sums: Int32s, totals: Int64s) -> None:
-    """Bring rows of sums into the totals."""
+    """Add rows of buffered sums to the totals."""
     for row in rows:
         own, total = sums[row], totals[row]
         for i in range(own.shape[0]):

@@ -1,4 +1,4 @@
-"""What of a corpus was left out, in a few lines: rows of one file together."""
+"""The documents of a corpus that were left out, in a few lines: rows of one file are counted together."""
 
 import re
 from collections import Counter
@@ -9,7 +9,7 @@ _ROW = re.compile(r"(.+):(\d+)")
 
 
 class LeftOut:
-    """Counts what could not be read. Memory does not grow with the corpus."""
+    """Counts the documents that could not be read. Memory does not grow with the corpus."""
 
     def __init__(self) -> None:
         self._first: dict[tuple[str, bool], tuple[str, str]] = {}
@@ -17,7 +17,7 @@ class LeftOut:
         self._n_others = 0
 
     def add(self, name: str, reason: str) -> None:
-        """Note a document, or a row ``file:number``, and why it was left out."""
+        """Count a document, or a row ``file:number``, with the reason."""
         row = _ROW.fullmatch(name)
         key = (row[1] if row else name, row is not None)
         if key not in self._first and len(self._first) == MOST_NAMED:
@@ -27,7 +27,7 @@ class LeftOut:
         self._counts[key] += 1
 
     def notes(self) -> Iterator[str]:
-        """A line for each file or document, and one for the rest."""
+        """A line for each file or document, and one line for the rest."""
         for key, (name, reason) in self._first.items():
             n_more = self._counts[key] - 1
             rows = f"left out {n_more + 1} rows of {key[0]}, the first is row {name.rpartition(':')[2]}"
@@ -37,5 +37,5 @@ class LeftOut:
 
 
 def storable(text: str) -> str:
-    """A text with what the database cannot hold replaced: NUL, and bytes of file names that are not text."""
+    """The text with NUL and undecodable bytes of file names replaced, which the database cannot store."""
     return text.replace("\0", "\ufffd").encode(errors="replace").decode()

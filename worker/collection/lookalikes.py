@@ -1,7 +1,8 @@
-"""A short second look at a part of the corpus: for every neuron the excerpts most like its top ones without effect.
+"""A second pass over a part of the corpus, which finds for every neuron excerpts that resemble its top ones but hardly
+activate it.
 
-It needs the finished top sample, which determines the tokens that drive a neuron, so it cannot be part of the
-pass. Memory does not grow with the corpus.
+The driving tokens of a neuron follow from its finished top sample, so this cannot be part of the first pass. Memory
+does not grow with the corpus.
 """
 
 from collections.abc import Callable
@@ -25,17 +26,17 @@ from worker.collection.passes import Pass, Tell
 from worker.collection.plan import Excerpts
 
 LEAST_LOOKED_AT, MOST_LOOKED_AT, SHARE_LOOKED_AT = 1024, 8192, 16
-"""Excerpts: one in sixteen of the corpus, within these bounds."""
+"""The share of the corpus's excerpts that is read, one in sixteen, with a lower and an upper bound."""
 CONSIDERED = 2 * MOST
-"""Near-copies and excerpts of other samples are among them."""
+"""Look-alikes kept per neuron before near-copies and excerpts of other samples are removed."""
 _LOOK = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Drivers:
-    """What drives the N neurons of a layer: D tokens each with their weight, 0 where there are fewer.
+    """The driving tokens of the N neurons of a layer: D tokens each with their weight, 0 if there are fewer.
 
-    An excerpt whose peak is at ``low`` or above is one on which the neuron fires.
+    The neuron counts as firing on an excerpt whose peak is ``low`` or above.
     """
 
     tokens: Int64[Tensor, "n d"]
@@ -44,20 +45,19 @@ class Drivers:
 
 
 def lookalike_size(n_excerpts: int) -> int:
-    """The number of excerpts that are looked at, of a corpus of ``n_excerpts``."""
+    """The number of excerpts that are read of a corpus of ``n_excerpts``."""
     return min(n_excerpts, max(LEAST_LOOKED_AT, min(MOST_LOOKED_AT, n_excerpts // SHARE_LOOKED_AT)))
 
 
 def find_lookalikes(
     work: Pass, draws: Callable[[int], LayerDraw], seed: int, tell: Tell = lambda tokens: None
 ) -> list[Best]:
-    """For each layer, each neuron's ``CONSIDERED`` most alike excerpts on which it hardly fires.
+    """For each layer, each neuron's ``CONSIDERED`` most similar excerpts on which it hardly fires.
 
-    ``draws`` gives the samples of a layer.
+    ``draws`` returns the samples of a layer.
 
-    Likeness is the summed weight of the driving tokens that an excerpt holds; ties go to the excerpt
-    that stands first. ``tell`` receives the number of tokens processed. Raises CollectionError where one
-    excerpt is too much for the memory.
+    Similarity is the summed weight of the driving tokens in an excerpt; ties go to the earlier excerpt. ``tell``
+    receives the number of tokens processed. Raises CollectionError if a single excerpt needs too much memory.
     """
     n = work.plan.n_excerpts
     chosen = lowest(seed, _LOOK, n, lookalike_size(n))
@@ -85,26 +85,26 @@ def _offer(
 ) -> None:
     of_layer = drivers[layer]
     peaks = a.float().amax(dim=1)
-    # Tokens beyond those of the batch are held by none of its excerpts.
+    # tokens beyond the batch's highest are in none of its excerpts
     known = of_layer.tokens < held.shape[1]
     weights = of_layer.weights * known
     likeness = torch.zeros_like(peaks)
-    for number in range(weights.shape[1]):  # one driving token at a time, so that no [batch, n, d] is ever held
+    for number in range(weights.shape[1]):  # one driving token at a time, so that no [batch, n, d] tensor is built
         likeness += held[:, of_layer.tokens[:, number] * known[:, number]] * weights[:, number]
     keys = torch.where((likeness > 0) & (peaks < of_layer.low), sortable(likeness), NEVER)
     found[layer].add(keys, Batch(ordinals, peaks, a))
 
 
 def holds(tokens: Int64[Tensor, "batch tokens"]) -> Bool[Tensor, "batch v"]:
-    """Which tokens, of those up to the highest of the batch, each excerpt holds."""
+    """Which tokens, up to the highest of the batch, each excerpt contains."""
     held = torch.zeros((tokens.shape[0], int(tokens.max()) + 1), dtype=torch.bool, device=tokens.device)
     return held.scatter_(1, tokens, True)
 
 
 def drivers_of(draw: LayerDraw, excerpts: Excerpts, device: torch.device) -> Drivers:
-    """The driving tokens of a layer's neurons, as ``hard_negatives.driving_tokens`` finds those of one.
+    """The driving tokens of a layer's neurons, by the rule of ``hard_negatives.driving_tokens``.
 
-    Looks at the top sample's train split alone, without near-copies of what other samples hold out.
+    Uses the top sample's train split only, without near-copies of records that other samples hold out.
     """
     top = draw.of(SampleKind.TOP)
     ranks = [rank for rank in range(top.ordinals.shape[1]) if split_of(SampleKind.TOP, rank) is Split.TRAIN]
@@ -129,7 +129,7 @@ def drivers_of(draw: LayerDraw, excerpts: Excerpts, device: torch.device) -> Dri
 
 
 def _held_out(draw: LayerDraw, ordinals: Int64s, values: Float16s, excerpts: Excerpts) -> Bools:
-    """Which of these excerpts [N, K], with their activations, are alike to one that a draw holds out."""
+    """Which of these excerpts [N, K], with their activations, are near-copies of a held-out one."""
     held = [
         (records.ordinals[:, i], records.values[:, i].argmax(axis=1))
         for records in draw.samples
@@ -148,7 +148,7 @@ def _marked(texts: Texts, ordinals: Int64s, peaks: Int64s) -> Marked:
 
 
 def _heaviest(neurons: Int64s, tokens: Int64s, values: Float64s, n: int) -> tuple[Int64s, Float32s]:
-    """From (neuron, token, value) triples, each neuron's tokens with the highest mean and these means. [n, D] each"""
+    """Each neuron's ``n`` tokens of the highest mean, and these means, from (neuron, token, value). [N, D] each"""
     size = int(tokens.max(initial=0)) + 1
     pairs, inverse = np.unique(neurons * size + tokens, return_inverse=True)
     means = np.bincount(inverse, values) / np.bincount(inverse) if len(pairs) else np.zeros(0)
@@ -165,9 +165,9 @@ def _heaviest(neurons: Int64s, tokens: Int64s, values: Float64s, n: int) -> tupl
 
 
 def lookalike_records(found: Best, draw: LayerDraw, excerpts: Excerpts) -> Records:
-    """The hard negatives of a layer's neurons: no near-copies, and none that is in another sample of the neuron.
+    """The hard negatives of a layer's neurons, without near-copies and without excerpts of the neuron's other samples.
 
-    So an excerpt that scores is never shown to an explainer under this name.
+    So no excerpt that scores is shown to an explainer as a hard negative.
     """
     best = found.ordered()
     ordinals = ordinals_of(best.scores).cpu().numpy()

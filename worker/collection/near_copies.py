@@ -1,4 +1,4 @@
-"""Near-copies among the excerpts of many neurons at once: ``app.domain.copies`` in compiled loops."""
+"""Near-copies among the excerpts of many neurons at once: ``app.domain.copies`` as compiled loops."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -20,7 +20,7 @@ _NO_SHINGLE = np.uint64(0xFFFFFFFFFFFFFFFF)
 class Texts:
     """Some excerpts of a corpus, E of them: ``ordinals`` ascend, ``shingles`` [E, S] are distinct and ascend in a row.
 
-    ``sizes`` [E] are the numbers of a row's shingles, what follows them is padding. ``contexts`` [E, T] are hashes of
+    ``sizes`` [E] is each row's number of shingles; the rest of the row is padding. ``contexts`` [E, T] are hashes of
     the context up to each token.
     """
 
@@ -31,7 +31,7 @@ class Texts:
 
     @classmethod
     def of(cls, excerpts: Excerpts, ordinals: Int64s) -> "Texts":
-        """The excerpts with these ordinals; -1 and repetitions are left out."""
+        """The excerpts with these ordinals; -1 and repeated ordinals are left out."""
         wanted = np.unique(ordinals)
         wanted = wanted[wanted >= 0]
         token_ids = excerpts.tokens(wanted)
@@ -42,7 +42,7 @@ class Texts:
         return cls(wanted, hashes, sizes, contexts(token_ids, wanted))
 
     def rows_of(self, ordinals: Int64s) -> Int64s:
-        """The rows here of the excerpts with these ordinals; -1 for -1."""
+        """The rows of the excerpts with these ordinals; -1 for -1."""
         found = np.minimum(np.searchsorted(self.ordinals, ordinals), max(len(self.ordinals) - 1, 0))
         return np.where(ordinals >= 0, found, -1)
 
@@ -62,24 +62,24 @@ class Marked:
 
 
 def distinct(texts: Texts, marked: Marked, most: int) -> Bools:
-    """The first ``most`` excerpts of each row that are alike to none before them that is kept. [N, K]"""
+    """The first ``most`` excerpts of each row that are no near-copies of an earlier one that is kept. [N, K]"""
     return _distinct(texts.shingles, texts.sizes, marked.rows, marked.contexts, most)
 
 
 def alike_to_earlier(texts: Texts, marked: Marked) -> Bools:
-    """Which excerpts of each row are alike to an earlier one. [N, K]"""
+    """Which excerpts of each row are near-copies of an earlier one. [N, K]"""
     return _alike_to_earlier(texts.shingles, texts.sizes, marked.rows, marked.contexts)
 
 
 def alike_to_any(texts: Texts, marked: Marked, others: Marked) -> Bools:
-    """Which excerpts of each row are alike to any of the other row. [N, K]"""
+    """Which excerpts of each row are near-copies of any in the same row of ``others``. [N, K]"""
     left, right = (marked.rows, marked.contexts), (others.rows, others.contexts)
     return _alike_to_any(texts.shingles, texts.sizes, left, right)
 
 
 @compiled_loop
 def _alike(shingles: Hashes, sizes: Int64s, a: tuple[int, int], b: tuple[int, int]) -> bool:
-    """Each excerpt by its row and the context up to its peak."""
+    """Whether two excerpts, each given by row and context up to its peak, are near-copies."""
     if a[0] == b[0] or a[1] == b[1]:
         return True
     left, right = shingles[a[0]], shingles[b[0]]

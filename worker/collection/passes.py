@@ -24,11 +24,11 @@ from worker.collection.token_sums import TokenRows
 from worker.subjects.hooks import OnLayer
 
 Tell: TypeAlias = Callable[[int], None]
-"""Given the number of tokens that have been taken in."""
+"""Function that receives the number of tokens processed."""
 Forward: TypeAlias = Callable[[Tensor, OnLayer], None]
-"""Hands every layer's activations [batch, tokens, neurons] on token ids [batch, tokens] to a function."""
+"""Function that runs token ids [batch, tokens] and hands on each layer's activations [batch, tokens, neurons]."""
 SAVING_SHARE = 200
-"""A state is saved at the end of a shard once the pass has run this many times as long as saving takes."""
+"""A state is saved at the end of a shard once the pass has run this many times the duration of a save."""
 _PILOT = 5
 
 
@@ -40,7 +40,7 @@ class BatchSize:
     halved: int = 0
 
     def halve(self, error: torch.OutOfMemoryError) -> None:
-        """Continue with smaller batches. Raises CollectionError where one excerpt is too much already."""
+        """Halve the batch. Raises CollectionError if it is already one excerpt."""
         if self.excerpts == 1:
             raise CollectionError(f"A single excerpt does not fit into the device's memory: {error}") from error
         self.excerpts //= 2
@@ -51,7 +51,7 @@ class BatchSize:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One of several processes that share a collection: it takes every ``of``-th shard."""
+    """One of several processes that share a collection: it reads every ``of``-th shard."""
 
     number: int = 0
     of: int = 1
@@ -61,13 +61,13 @@ class Part:
         return range(self.number, plan.n_shards, self.of)
 
     def file(self, folder: Path) -> Path:
-        """Where its state is kept."""
+        """The file of its state."""
         return folder / f"state-{self.number}-of-{self.of}.bin"
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """All that a pass needs but its state."""
+    """The input of a pass other than its state."""
 
     forward: Forward
     plan: Plan
@@ -84,7 +84,7 @@ class Pass:
         return pilot_size(self.plan.n_excerpts)
 
     def pilot(self, tell: Tell = lambda tokens: None) -> dict[str, Tensor]:
-        """Look at a few excerpts of the whole corpus; see ``bounds``."""
+        """Run the model on a few excerpts of the whole corpus; see ``bounds``."""
         chosen = lowest(self.sampling.seed, _PILOT, self.plan.n_excerpts, self.pilot_size)
         while True:
             try:
@@ -95,10 +95,10 @@ class Pass:
     def run(
         self, bounds: dict[str, Tensor], part: Part, folder: Path, tell: Tell, opener: Open = open_for_writing
     ) -> State:
-        """Take in all shards of ``part``, going on from the state in ``folder``. Returns the finished state.
+        """Read all shards of ``part``, resuming from the state in ``folder``. Returns the finished state.
 
-        When memory runs out, the batch is halved and the pass goes back to the last saved state, because
-        part of a batch may have been taken in already.
+        If memory runs out, the batch size is halved and the pass returns to the last saved state, because a part of the
+        batch may already have been added.
         """
         while True:
             state = load_state(part.file(folder), self.device) or State.empty(self.shape, self.device)
@@ -151,7 +151,7 @@ class Pass:
 
 
 class Saver:
-    """Saves often enough to lose little, and so seldom that it costs half a hundredth of the time at most."""
+    """Saves often enough to lose little work, but for at most half a percent of the time."""
 
     def __init__(self, save: Callable[[], None]) -> None:
         self._save = save
@@ -159,7 +159,7 @@ class Saver:
         self._took = 0.0
 
     def is_due(self) -> bool:
-        """Whether a save now costs little in proportion."""
+        """Whether a save now takes little time in proportion."""
         return monotonic() - self._ended >= self._took * SAVING_SHARE
 
     def save(self) -> None:

@@ -1,6 +1,6 @@
-"""Cut a corpus into excerpts, once, on disk: the same for every process that works on a collection.
+"""Cut a corpus into excerpts, once, on disk; every process of a collection reads the same cut.
 
-The folder of a collection holds ``excerpts.bin`` (int32, one row of ``context_length`` token ids per
+The folder of a collection has ``excerpts.bin`` (int32, one row of ``context_length`` token ids per
 excerpt), ``places.bin`` (int64 pairs: document, position in tokens), ``documents.jsonl`` and, written
 last, ``plan.json``. Memory does not grow with the corpus.
 """
@@ -24,18 +24,18 @@ from worker.corpora.documents import CorpusSource, Document
 
 IntRows: TypeAlias = Int32s
 DOCUMENTS_AT_ONCE, CHARACTERS_AT_ONCE = 64, 1 << 21
-"""Texts that are tokenized together, at most; a tokenizer takes a hundred bytes for each token."""
+"""Maximum number of texts and characters tokenized together; a tokenizer needs a hundred bytes per token."""
 
 
 class Encode(Protocol):
-    """Token ids of texts, without special tokens."""
+    """Function from texts to token ids, without special tokens."""
 
     def __call__(self, texts: list[str]) -> Sequence[Sequence[int] | IntRows]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a collection will go through. ``shards`` are ranges of excerpts, the unit that is resumed."""
+    """The excerpts of a collection. ``shards`` are ranges of excerpts; a pass resumes at the start of a shard."""
 
     context_length: int
     n_excerpts: int
@@ -47,7 +47,7 @@ class Plan:
 
     @property
     def tokens(self) -> int:
-        """Tokens that enter statistics."""
+        """Number of tokens that enter the statistics."""
         return self.n_excerpts * self.context_length
 
     @property
@@ -63,7 +63,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """How a corpus is cut. ``max_tokens`` ends it after so many tokens of excerpts."""
+    """How a corpus is cut. ``max_tokens`` ends it after this number of tokens in excerpts."""
 
     context_length: int
     max_tokens: int | None
@@ -81,7 +81,7 @@ class Excerpts:
 
     @property
     def n_excerpts(self) -> int:
-        """How many there are."""
+        """The number of excerpts."""
         return len(self._tokens)
 
     def tokens(self, ordinals: range | Int64s) -> IntRows:
@@ -107,9 +107,9 @@ def prepare(
 ) -> Plan:
     """Cut the corpus into distinct excerpts in ``folder``, or return the plan that is already there.
 
-    ``tell`` is given the number of tokens cut so far. What is left of a document after its last whole
-    excerpt is dropped, and so are exact copies of earlier excerpts; both are counted in the notes. Raises
-    CorpusError for a corpus without one excerpt, CollectionError for a full disk.
+    ``tell`` receives the number of tokens cut so far. The rest of a document after its last whole excerpt is dropped,
+    and so are exact copies of earlier excerpts; both are counted in the notes. Raises CorpusError for a corpus without
+    one excerpt, CollectionError for a full disk.
     """
     done = folder / "plan.json"
     if done.exists():
@@ -159,14 +159,14 @@ def _cut(folder: Path, corpus: CorpusSource, encode: Encode, cut: Cut, tell: Cal
 
 
 def read_plan(folder: Path) -> Plan:
-    """The plan that ``prepare`` left in ``folder``."""
+    """The plan written by ``prepare`` in ``folder``."""
     values = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
     return Plan(**{**values, "notes": tuple(values["notes"])})
 
 
 @contextmanager
 def clear_write_errors(file: Path) -> Iterator[None]:
-    """A full disk, or one that cannot be written, as a CollectionError with advice."""
+    """Convert errors of a full or unwritable disk to CollectionError with advice."""
     try:
         yield
     except OSError as error:
@@ -177,7 +177,7 @@ def clear_write_errors(file: Path) -> Iterator[None]:
 
 
 def write_durably(file: Path, data: bytes) -> None:
-    """Write a file so that after a crash it is there whole or not at all. Raises CollectionError."""
+    """Write a file so that after a crash it is either complete or absent. Raises CollectionError."""
     draft = file.with_name(f"{file.name}.draft")
     with clear_write_errors(file):
         with draft.open("wb") as stream:
@@ -188,7 +188,7 @@ def write_durably(file: Path, data: bytes) -> None:
 
 
 def publish_file(draft: Path, file: Path) -> None:
-    """Give a fully written and synced file its name, durably."""
+    """Rename a fully written and synced file to its final name, durably."""
     draft.replace(file)
     descriptor = os.open(file.parent, os.O_RDONLY)
     try:
@@ -198,7 +198,7 @@ def publish_file(draft: Path, file: Path) -> None:
 
 
 class _Cutter:
-    """Writes excerpts and counts what is left out."""
+    """Writes excerpts and counts the tokens left out."""
 
     def __init__(self, cut: Cut, tokens: BinaryIO, places: BinaryIO, documents: TextIO) -> None:
         self._cut = cut
@@ -211,11 +211,11 @@ class _Cutter:
 
     @property
     def full(self) -> bool:
-        """Whether as many tokens are cut as were requested."""
+        """Whether the requested number of tokens has been cut."""
         return self._most is not None and self.n_excerpts >= self._most
 
     def add(self, documents: list[Document], token_ids: Sequence[Sequence[int] | IntRows]) -> None:
-        """Cut some documents; those behind the last wanted token are not looked at."""
+        """Cut some documents; those after the last wanted token are ignored."""
         for document, ids in zip(documents, token_ids, strict=True):
             if self.full:
                 return
@@ -226,7 +226,7 @@ class _Cutter:
         n = len(ids) // length
         remainder = len(ids) - n * length
         if self._most is not None and n >= self._most - self.n_excerpts:
-            # What follows the last wanted excerpt was not requested, so it does not count as left out.
+            # tokens after the last wanted excerpt were not requested, so they do not count as left out
             n, remainder, self.was_limited = self._most - self.n_excerpts, 0, True
         data = document.text.encode()
         self._digest.update(f"{document.name}\0{len(data)}\0".encode())
@@ -240,11 +240,11 @@ class _Cutter:
         self.dropped += remainder
 
     def digest(self) -> str:
-        """SHA-256 over the names and texts that were cut."""
+        """SHA-256 over the names and texts of the documents that were cut."""
         return self._digest.hexdigest()
 
     def notes(self) -> Iterator[str]:
-        """What a reader of the collection should know."""
+        """Notes for the reader of the collection."""
         yield from self.left_out.notes()
         if self.was_limited:
             yield f"the corpus was read up to {self.n_excerpts * self._cut.context_length} tokens, as asked for"

@@ -14,7 +14,7 @@ _EMPTY = np.int64(EMPTY)
 
 
 class Excerpts(NamedTuple):
-    """A batch on one layer. ``values`` is flat: excerpt b, token t and neuron n are at b * stride + t * step + n."""
+    """A batch on one layer. ``values`` is flat: excerpt b, token t, neuron n are at ``b * stride + t * step + n``."""
 
     values: Float32s
     stride: int
@@ -26,7 +26,7 @@ class Excerpts(NamedTuple):
 
 
 class Pools(NamedTuple):
-    """Rows of excerpts, as in ``Best``; float16 ``values`` as their bits."""
+    """Rows of excerpts, as in ``Best``; ``values`` are the bits of float16."""
 
     scores: Int64s
     peaks: Float32s
@@ -36,9 +36,9 @@ class Pools(NamedTuple):
 
 @compiled_loop
 def enter(batch: Excerpts, offset: int, candidate: tuple[int, int, int], peak: float, pools: Pools) -> int:
-    """Let an excerpt in at the lowest score's slot, which is returned; -1 where it does not enter.
+    """Put an excerpt into the slot of the lowest score; returns the slot, or -1 if the excerpt does not enter.
 
-    The bar rises to the lowest score that is left.
+    The bar rises to the lowest remaining score.
     """
     row, key, ordinal = candidate
     if key <= pools.bar[row]:
@@ -57,7 +57,7 @@ def enter(batch: Excerpts, offset: int, candidate: tuple[int, int, int], peak: f
 def enter_distinct(
     batch: Excerpts, offset: int, candidate: tuple[int, int, int, int], peak: float, pools: Pools, texts: Int64s
 ) -> None:
-    """Let an excerpt in, in the slot of its own text where that has one already."""
+    """Put an excerpt into the pool, replacing a lower score of the same text if there is one."""
     row, key, ordinal, text = candidate
     if key > pools.bar[row]:
         scores, own = pools.scores[row], texts[row]
@@ -84,7 +84,7 @@ def _put(batch: Excerpts, offset: int, entry: tuple[int, int, int], peak: float,
 
 @compiled_loop
 def priority(excerpt: np.uint32, neuron: np.uint32) -> np.int32:
-    """Compute what ``chance.priorities`` computes, for one excerpt and neuron."""
+    """The same as ``chance.priorities``, for one excerpt and neuron."""
     mixed = np.uint32(excerpt ^ neuron)
     mixed = np.uint32((mixed ^ (mixed >> np.uint32(16))) * np.uint32(0x85EBCA6B))
     mixed = np.uint32((mixed ^ (mixed >> np.uint32(13))) * np.uint32(0xC2B2AE35))
@@ -93,20 +93,20 @@ def priority(excerpt: np.uint32, neuron: np.uint32) -> np.int32:
 
 @compiled_loop
 def sortable(value: np.float32) -> np.int32:
-    """Compute what ``best.sortable`` computes, for one value."""
+    """The same as ``best.sortable``, for one value."""
     bits = np.float32(value + np.float32(0)).view(np.int32)
     return np.int32(bits ^ ((bits >> np.int32(31)) & np.int32(0x7FFFFFFF)))
 
 
 @compiled_loop
 def half(value: np.float32) -> np.uint16:
-    """The bits of the nearest float16, ties to even (IEEE 754-2019, 4.3.1); the compiler here has no float16."""
+    """The bits of the nearest float16, ties to even (IEEE 754-2019, 4.3.1); numba has no float16 on processors."""
     bits = np.float32(value).view(np.uint32)
     sign = np.uint32((bits >> np.uint32(16)) & np.uint32(0x8000))
     size = np.uint32(bits & np.uint32(0x7FFFFFFF))
-    if size >= np.uint32(0x47800000):  # 65,536 and more, infinity, not a number
+    if size >= np.uint32(0x47800000):  # 65,536 and above, infinity, NaN
         return np.uint16(sign | (np.uint32(0x7E00) if size > np.uint32(0x7F800000) else np.uint32(0x7C00)))
-    if size < np.uint32(0x38800000):  # below 2**-14: a whole number of units of 2**-24
+    if size < np.uint32(0x38800000):  # below 2**-14: an integer in units of 2**-24
         units = np.rint(np.float64(np.uint32(size).view(np.float32)) * 16777216.0)
         return np.uint16(sign | np.uint32(units))
     odd = np.uint32((size >> np.uint32(13)) & np.uint32(1))

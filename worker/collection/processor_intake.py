@@ -1,4 +1,4 @@
-"""Take activations in on a processor: tensors handed to compiled loops, the neurons shared among threads."""
+"""Add activations to a state on a processor: compiled loops, the neurons divided among threads."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,16 +15,16 @@ from worker.collection.intake import LayerState
 from worker.collection.sampling import BatchTokens, Excerpted
 
 _LANES = 16
-"""Threads share the neurons at multiples of this, a cache line of float32."""
+"""Threads divide the neurons at multiples of this number, a cache line of float32."""
 _ADDENDS = 2**31 // 2 ** (QUANTUM_BITS + HEADROOM_BITS)
-"""Activations that an int32 can add up, each within the range that ``bounds`` leaves."""
+"""Number of activations that an int32 can sum, each within the range of ``bounds``."""
 
 
 class ProcessorIntake:
-    """The rules of ``TensorIntake``, with one look at each value. As many threads as torch uses.
+    """The rules of ``TensorIntake``, reading each value once. Uses as many threads as torch.
 
-    Token sums are added up in int32 and carried into the state's int64 before they can overflow, each row when
-    its token has occurred often enough: half the memory is touched.
+    Token sums are added in int32 and carried into the state's int64 before they can overflow, each row once its token
+    has occurred often enough. That halves the memory traffic.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class ProcessorIntake:
         self._layers: dict[int, _Layer] = {}
 
     def take_in(self, layer: LayerState, excerpts: Excerpted, activations: Float[Tensor, "batch tokens n"]) -> bool:
-        """Add a batch, its excerpts in ascending order. False where an activation is not a finite number."""
+        """Add a batch, its excerpts in ascending order. Returns False if an activation is not finite."""
         finite = True
         n_excerpts, n_tokens, _ = activations.shape
         step = max(1, _ADDENDS // n_tokens)
@@ -57,7 +57,7 @@ class ProcessorIntake:
         arguments = (batch, tokens, known.limits, known.totals, known.pools)
         own, *others = self._shares(activations.shape[2])
         works = [self._threads.submit(kernels.take_in, share, *arguments) for share in others]
-        # This thread would only wait: it takes a share, and with one thread none is handed over.
+        # The calling thread takes a share too instead of waiting; with one thread nothing is handed over.
         finite = [bool(kernels.take_in(own, *arguments)), *(work.result() for work in works)]
         return all(finite)
 
@@ -68,9 +68,9 @@ class ProcessorIntake:
 
 
 class _Layer:
-    """A layer's state as compiled loops take it, and the token sums that are not in it yet.
+    """A layer's state as compiled loops need it, and the token sums that have not been added to it yet.
 
-    ``occurrences`` [rows] are the numbers of addends that each row of these sums holds.
+    ``occurrences`` [rows] is the number of addends in each row of these sums.
     """
 
     def __init__(self, layer: LayerState) -> None:
@@ -92,13 +92,13 @@ class _Layer:
 
 
 def excerpts_of(excerpts: Excerpted, activations: Tensor) -> pool_kernels.Excerpts:
-    """One layer's activations [batch, tokens, N] of a batch on a processor, as compiled loops read them."""
+    """One layer's activations [batch, tokens, N] of a batch on a processor, in the form of the compiled loops."""
     values = activations.float()
     if values.stride(2) != 1:
         values = values.contiguous()
     n_excerpts, n_tokens, n_neurons = values.shape
     stride, step, _ = values.stride()
-    # A view that leaves tokens out, such as BOS, is read without a copy.
+    # A view that leaves out tokens, such as BOS, is read without a copy.
     size = (n_excerpts - 1) * stride + (n_tokens - 1) * step + n_neurons
     return pool_kernels.Excerpts(
         values=values.as_strided((size,), (1,)).numpy(),

@@ -1,4 +1,4 @@
-"""Bring a finished state into the database, in the transaction of the session that is given."""
+"""Store a finished state in the database, in the transaction of the given session."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ from worker.collection.state import State, layer_bounds
 from worker.collection.statistics import LayerStatistics, LayerTokens, layer_statistics, layer_tokens
 
 InputWeights: TypeAlias = Callable[[int], Float64s | None]
-"""The input weights [N, D] of a layer's neurons, where they have any."""
+"""Function from a layer to its neurons' input weights [N, D]; None if they have none."""
 EXCERPTS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The rows that a collection hangs on, by id."""
+    """The ids of the rows to which a collection belongs."""
 
     collection_id: int
     subject_id: int
@@ -54,12 +54,12 @@ class Finished:
         return layer_tokens(self.state, layer_bounds(self.bounds, layer), layer, self.work.token_rows)
 
     def nearest(self, layer: int) -> list[list[int]]:
-        """The neurons of one layer that are most like each."""
+        """The most similar neurons of each neuron of one layer."""
         known = self.tokens(layer).known
         return layer_nearest(self.state, layer, self.work.token_rows, known, self.input_weights(layer))
 
     def draw(self, layer: int) -> LayerDraw:
-        """The samples of one layer, but for the hard negatives."""
+        """The samples of one layer except the hard negatives."""
         bounds = layer_bounds(self.bounds, layer)
         return draw_layer(self.state, bounds, layer, self.work.excerpts, self.work.sampling)
 
@@ -73,8 +73,8 @@ def publish(
 ) -> None:
     """Store documents, excerpts, neurons and samples, and make the collection the one that is shown.
 
-    Layer by layer, so that memory holds the state and one layer at most. Raises CollectionError where
-    the collection is not running any more.
+    Works layer by layer, so that only the state and one layer are in memory. Raises CollectionError if the collection
+    is no longer running.
     """
     shape = finished.state.shape
     ordinals, ids = _store_excerpts(session, finished, identity)
@@ -106,7 +106,7 @@ def publish(
 
 
 def _store_excerpts(session: Session, finished: Finished, identity: Identity) -> tuple[Int64s, Int64s]:
-    """The excerpts that any sample points to, with their documents."""
+    """The excerpts that any sample refers to, with their documents."""
     used = [
         np.unique(records.ordinals)
         for layer in range(finished.state.shape.n_layers)
@@ -117,7 +117,7 @@ def _store_excerpts(session: Session, finished: Finished, identity: Identity) ->
 
 
 def store_excerpts(session: Session, excerpts: Excerpts, ordinals: Int64s, identity: Identity) -> tuple[Int64s, Int64s]:
-    """Store excerpts of the corpus with their documents where they are not there yet.
+    """Store excerpts of the corpus with their documents, if they are not stored yet.
 
     Returns their ordinals, ascending, and the ids to them.
     """
@@ -140,7 +140,7 @@ def _excerpt_rows(excerpts: Excerpts, ordinals: Int64s) -> Iterator[stored.Excer
 
 
 def _neuron_rows(layer: int, statistics: LayerStatistics) -> Iterator[tuple[Any, ...]]:
-    """Numbers that do not exist are null: the skewness of a neuron that never moves."""
+    """Statistics that do not exist are NULL, such as the skewness of a neuron that never varies."""
     moments = (statistics.mean, statistics.variance, statistics.skewness, statistics.kurtosis)
     ranges = (statistics.minimum, statistics.maximum, statistics.firing_rate)
     scalars = np.stack([*moments, *ranges], axis=1).tolist()
@@ -154,7 +154,7 @@ def _neuron_rows(layer: int, statistics: LayerStatistics) -> Iterator[tuple[Any,
 def _collected_rows(
     finished: Finished, layer: int, draw: LayerDraw, neuron_ids: Int64s, collection_id: int
 ) -> Iterator[tuple[Any, ...]]:
-    """What a collection found about each neuron. Without tokens where these are not known."""
+    """The row of each neuron in the collection, without tokens if these are not known."""
     statistics, tokens, nearest = finished.statistics(layer), finished.tokens(layer), finished.nearest(layer)
     scalars = np.stack([statistics.mean, statistics.variance, statistics.maximum], axis=1).tolist()
     alike, edges, sizes = draw.n_alike.tolist(), draw.band_edges.tolist(), draw.stratum_sizes.tolist()
@@ -169,7 +169,7 @@ def _collected_rows(
 def _sample_rows(
     records: Records, neuron_ids: Int64s, excerpt_ids: Int64s, collection_id: int
 ) -> Iterator[tuple[Any, ...]]:
-    """A row for each neuron that has any excerpt of this kind."""
+    """A row for each neuron that has an excerpt of this kind."""
     sizes = records.there.sum(axis=1).tolist()
     ids, peaks = excerpt_ids.tolist(), records.peaks.tolist()
     values = records.values.astype("<f2")

@@ -1,7 +1,7 @@
-"""Bring activations into a state, shard by shard, at a small part of the model's own cost.
+"""Add activations to a state, shard by shard, at a small fraction of the model's own cost.
 
-The rules by which a batch enters have two forms: ``TensorIntake`` in tensor operations for any device, and
-``ProcessorIntake`` in compiled loops, because on a processor each pass over memory costs as much as the rest.
+The rules by which a batch is added have two implementations: ``TensorIntake``, tensor operations for any device, and
+``ProcessorIntake``, compiled loops, because on a processor each pass over memory costs as much as all else.
 """
 
 import numpy as np
@@ -21,11 +21,11 @@ _NEURON = 2
 
 
 class Reducer:
-    """Brings activations into a state. One shard at a time: ``begin``, ``add`` for each layer, ``end``.
+    """Adds activations to a state. One shard at a time: ``begin``, ``add`` for each layer, ``end``.
 
     ``settle`` completes the state.
 
-    ``shard_sums``: the power sums of the shard that is being read, float64 [layers, powers, N].
+    ``shard_sums``: the power sums of the current shard, float64 [layers, powers, N].
     """
 
     def __init__(
@@ -55,22 +55,19 @@ class Reducer:
         self.shard_sums.zero_()
 
     def end(self, shard: int, n_excerpts: int, n_in_histogram: int) -> None:
-        """Close a shard. Raises CollectionError where a sum was not a number."""
+        """Finish a shard. Raises CollectionError if a sum is NaN."""
         exact.add(self.state.tensors["sums"], self.shard_sums.transpose(0, 1))
         self.state.shards.add(shard)
         self.state.excerpts += n_excerpts
         self.state.histogram_excerpts += n_in_histogram
 
     def settle(self) -> None:
-        """Bring what is held back into the state: before it is saved, merged or read."""
+        """Add buffered sums to the state; call it before the state is saved, merged or read."""
         for layer in self._layers:
             self._intake.settle(layer)
 
     def add(self, excerpts: Excerpted, layer: int, activations: Float[Tensor, "batch tokens n"]) -> None:
-        """Take in one layer's activations of one batch of the shard, in ascending order of ordinals.
-
-        Raises NotFinite.
-        """
+        """Add one layer's activations of one batch of the shard, in ascending order of ordinals. Raises NotFinite."""
         if not self._intake.take_in(self._layers[layer], excerpts, activations.to(self._device)):
             raise NotFinite(f"Layer {layer} gives activations that are not finite numbers.")
 

@@ -25,9 +25,9 @@ REPORT_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a collection is in one of its stages, in the stage's unit.
+    """The progress of a collection in one of its stages, in the stage's unit.
 
-    A ``total`` of 0 is unknown. ``collection_id``: None before the collection is stored.
+    A ``total`` of 0 means unknown. ``collection_id`` is None before the collection is stored.
     """
 
     stage: CollectionStage
@@ -41,11 +41,11 @@ Tell: TypeAlias = Callable[[Progress], None]
 
 
 def tell_nobody(_: Progress) -> None:
-    """For callers who do not look."""
+    """Ignore progress."""
 
 
 class Pace:
-    """Reports a stage with its speed since the stage began, or went back."""
+    """Reports a stage with its speed since the stage began or was set back."""
 
     def __init__(self, tell: Tell, stage: CollectionStage, *, total: int, collection_id: int) -> None:
         self._tell = tell
@@ -53,7 +53,7 @@ class Pace:
         self._begun: tuple[float, int] | None = None
 
     def __call__(self, done: int) -> None:
-        """``done`` of the stage's units are done."""
+        """Report that ``done`` of the stage's units are done."""
         now = monotonic()
         if self._begun is None or done < self._begun[1]:
             self._begun = (now, done)
@@ -65,8 +65,9 @@ class Pace:
 class StoredProgress:
     """Stores progress and renews the collection's lease, from a thread of its own while it is open.
 
-    So a long step of the model, or an outage of the database, holds up neither. A collection that does not move
-    on for ``stall_seconds`` is not renewed: pages show it as stopped. When it is left, its lease ends.
+    So neither a long step of the model nor an outage of the database blocks the other. The lease of a collection
+    without progress for ``stall_seconds`` is not renewed, and pages show it as stopped. Leaving the context ends the
+    lease.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class StoredProgress:
         self._sessions, self._settings, self._part, self._clock = sessions, settings, part, clock
         self._latest: Progress | None = None
         self._of_pass: Progress | None = None
-        """The newest of the pass, which a short later stage may follow before it is stored."""
+        """The newest progress of the pass, which a short later stage may replace before it is stored."""
         self._moved = self._stored = clock()
         self._is_new = False
         self._lock = threading.Lock()
@@ -83,7 +84,7 @@ class StoredProgress:
         self._thread = threading.Thread(target=self._run, name="collection-progress", daemon=True)
 
     def __call__(self, progress: Progress) -> None:
-        """Keep the newest progress, to be stored soon."""
+        """Keep the newest progress; the thread stores it soon."""
         if progress.collection_id is not None:
             with self._lock:
                 self._latest, self._moved, self._is_new = progress, self._clock(), True
@@ -128,7 +129,7 @@ class StoredProgress:
             self._in_transaction(partial(release_collection, collection_id=self._latest.collection_id))
 
     def _in_transaction(self, action: Callable[[Session], None]) -> None:
-        """An outage of the database is passed over: what is newer is stored after it."""
+        """Run ``action`` in a transaction. A database outage is ignored, since newer progress is stored later."""
         try:
             with transaction(self._sessions) as session:
                 action(session)

@@ -49,15 +49,15 @@ from worker.subjects.loaded import LoadedSubject
 from worker.subjects.null_twin import permuted_digest
 
 STATE_VERSION = 4
-"""Raised when unfinished collections of older code can not be gone on with."""
+"""Increased when unfinished collections of older code cannot be resumed."""
 NOT_IDENTIFYING = ("batch", "part", "restart", "group")
-"""The options with which an unfinished collection may be gone on with otherwise than it was begun."""
+"""Options that may differ when an unfinished collection is resumed."""
 CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 2048, 32768
 
 
 @dataclass(frozen=True, slots=True)
 class CollectOptions:
-    """How to collect. ``batch`` is in excerpts; None chooses by device."""
+    """Options of a collection. ``batch`` is in excerpts; None chooses by device."""
 
     slug: str
     context_length: int = 64
@@ -68,13 +68,13 @@ class CollectOptions:
     part: Part = field(default_factory=Part)
     restart: bool = False
     token_memory: float = GIGABYTES
-    """Gigabytes for the sums of activations per neuron and token; see ``token_sums``."""
+    """Gigabytes for the sums of activations by neuron and token; see ``token_sums``."""
     name: str | None = None
     """The subject's name on pages; None keeps the model's."""
     null_twin_of: str | None = None
-    """The slug of the subject whose control this is."""
+    """The slug of the subject of which this is the null twin."""
     group: Group = ALONE
-    """The processes that do this together; ``in_group`` sets it with the part."""
+    """The processes that collect together; ``in_group`` sets it, and the part."""
 
     def __post_init__(self) -> None:
         if not is_slug(self.slug):
@@ -84,7 +84,7 @@ class CollectOptions:
             )
 
     def in_group(self, group: Group) -> "CollectOptions":
-        """The same as one process of a group, which gives it its part."""
+        """The options for one process of a group, with its part."""
         return replace(self, group=group, part=group.part) if group.size > 1 else self
 
 
@@ -106,13 +106,13 @@ def collect(
     options: CollectOptions,
     tell: Tell = tell_nobody,
 ) -> CollectionOutcome:
-    """One pass of a subject over a corpus, stored when it is whole.
+    """Run one pass of a subject over a corpus, and store the result when it is complete.
 
     Every process of ``options.group`` calls this with the same arguments; each does its part, and the first one stores.
 
-    ``folder`` keeps unfinished collections: the same call resumes where a killed one stopped, to the same
-    result. Raises CorpusError for too little text, CollectionError for what stops a pass, Conflict for
-    a slug that belongs to another model. A pass that fails is marked so and never shown.
+    ``folder`` keeps unfinished collections: the same call resumes where a killed one stopped, to the same result.
+    Raises CorpusError for too little text, CollectionError for errors that stop a pass, Conflict for a slug that
+    belongs to another model. A failed pass is marked as failed and never shown.
     """
     check_context(options.context_length, has_bos=subject.bos_id is not None, max_positions=subject.max_positions)
     group = options.group
@@ -153,7 +153,7 @@ class _Job:
         self.home = self.folder.home
 
     def _fingerprint(self) -> str:
-        """The same for the same command, so that it finds what it left."""
+        """A digest of the arguments, equal for equal commands, by which unfinished work is found again."""
         names = [each.name for each in fields(self._options) if each.name not in NOT_IDENTIFYING]
         options = {name: getattr(self._options, name) for name in names}
         tokenizer = self._subject.vocabulary.digest
@@ -173,15 +173,15 @@ class _Job:
         return asdict(info) | {"site": info.site.as_json()}
 
     def look_back(self) -> CollectionOutcome | None:
-        """Finish or discard what an earlier call left unfinished; returns its outcome where that was complete."""
+        """Finish or discard unfinished work of an earlier call; returns its outcome if it was complete."""
         if self._options.restart:
             self.forget()
         return self.finish_leaving()
 
     def forget(self) -> None:
-        """Remove what an earlier call has left, and mark its collection as failed.
+        """Remove an earlier call's work, and mark its collection as failed.
 
-        Raises CollectionError where a process is collecting it.
+        Raises CollectionError if a process is collecting it.
         """
         with self.folder.nobody_at_work():
             key = self.folder.key
@@ -194,7 +194,9 @@ class _Job:
             self.folder.remove()
 
     def finish_leaving(self) -> CollectionOutcome | None:
-        """What came of an earlier call that was killed between storing its collection and removing its folder."""
+        """Finish an earlier call, killed between storing and removing its folder; returns its outcome, if there was
+        one.
+        """
         outcome = None
         for key in self.folder.removed_keys:
             with transaction(self._sessions) as session:
@@ -205,9 +207,9 @@ class _Job:
         return outcome
 
     def begin_together(self) -> tuple[Plan, Identity]:
-        """Begin in the first process; the others continue with its rows, over a cut of their own where disks differ.
+        """Begin in the first process; the others use its rows, with their own cut if disks differ.
 
-        Raises CollectionError where a process reads another text.
+        Raises CollectionError if a process reads another text.
         """
         plan, identity = self._group.from_first(self.begin)
         if self._group.rank > 0:
@@ -226,7 +228,7 @@ class _Job:
         )
 
     def begin(self) -> tuple[Plan, Identity]:
-        """Cut the corpus and store the running collection, unless an earlier call has."""
+        """Cut the corpus and store the running collection, unless an earlier call did."""
         with locked(self.home / "begin.lock", wait=True):
             plan = self._cut()
             key = self.folder.key or self.folder.make_key()
@@ -271,18 +273,18 @@ class _Job:
         return Identity(collection_id, subject_id, corpus_id, tokenizer_id)
 
     def is_complete(self, identity: Identity) -> bool:
-        """Whether an earlier call, or another part, has stored it all."""
+        """Whether an earlier call or another part has stored the complete collection."""
         with transaction(self._sessions) as session:
             return state.collection_status(session, collection_id=identity.collection_id) == CollectionStatus.COMPLETE
 
     def go(self, plan: Plan, identity: Identity) -> CollectionOutcome:
-        """The pass of this part; and the storing, where all parts are there."""
+        """Run the pass of this part, and store the collection if all parts are complete."""
         work = self._pass(plan)
         found_first = self._group.from_first(lambda: self._bounds(work, identity))
         bounds = {name: tensor.to(work.device) for name, tensor in found_first.items()}
         pace = self._pace(CollectionStage.COLLECT, plan.tokens, identity)
         merged = self._group.merged(work.run(bounds, self._options.part, self.home, pace))
-        if merged is None:  # the first process has it all
+        if merged is None:  # the first process stores it
             return self.leave_together(identity, plan, self.notes(plan))
         with locked(self.home / "publish.lock", wait=True):
             if self.is_complete(identity):
@@ -305,7 +307,7 @@ class _Job:
         return self.leave_together(identity, plan, notes)
 
     def _pace(self, stage: CollectionStage, total: int, identity: Identity) -> Pace:
-        """A stage that begins."""
+        """Begin a stage and report its progress."""
         pace = Pace(self._tell, stage, total=total, collection_id=identity.collection_id)
         pace(0)
         return pace
@@ -324,12 +326,12 @@ class _Job:
             sampling=Sampling.of(options.seed, plan.n_excerpts),
             token_rows=rows,
             batch=BatchSize(batch),
-            # Apple's GPUs have no float64, which sums need: there only the model runs on them.
+            # Apple's GPUs have no float64, which the sums need, so only the model runs there.
             device=torch.device("cpu") if subject.device.type == "mps" else subject.device,
         )
 
     def _bounds(self, work: Pass, identity: Identity) -> dict[str, Tensor]:
-        """The pilot's bounds: every part and every later call uses the ones that were found first."""
+        """The pilot's bounds. All parts and later calls use the first ones."""
         file = self.home / "bounds.bin"
         with locked(self.home / "begin.lock", wait=True):
             if not file.exists():
@@ -362,33 +364,33 @@ class _Job:
             )
 
     def fail(self, identity: Identity, error: Exception) -> None:
-        """Mark the collection as failed; where the database is what failed, there is nothing to mark."""
+        """Mark the collection as failed, unless the database itself is what failed."""
         with contextlib.suppress(SQLAlchemyError), transaction(self._sessions) as session:
             state.fail_collection(session, collection_id=identity.collection_id, error=storable(str(error)))
 
     def notes(self, plan: Plan) -> tuple[str, ...]:
-        """What is known of weights and corpus before the pass."""
+        """Notes about weights and corpus that are known before the pass."""
         return (*self._subject.notes, *plan.notes)
 
     def leave_together(self, identity: Identity, plan: Plan, notes: tuple[str, ...]) -> CollectionOutcome:
-        """End with a complete collection in every process of the group; the others wait for the first."""
+        """Return the complete collection in every process of the group; the others wait for the first."""
         if self._group.rank == 0:
             outcome = self.leave(identity, plan, notes)
             self._group.wait()
             return outcome
         self._group.wait()
-        self.folder.remove()  # where it is on another disk than the first one's
+        self.folder.remove()  # if it is on another disk than the first process's
         return CollectionOutcome(identity.collection_id, complete=True, tokens=plan.tokens, notes=notes)
 
     def leave(self, identity: Identity, plan: Plan, notes: tuple[str, ...]) -> CollectionOutcome:
-        """End with a complete collection: its cut is kept for later passes, what only an unfinished one needs goes."""
+        """Return the complete collection: keep its cut for later passes, and remove the rest of the folder."""
         keep_cut(self.home, plan, self._subject.vocabulary.digest)
         self.folder.remove()
         return CollectionOutcome(identity.collection_id, complete=True, tokens=plan.tokens, notes=notes)
 
 
 def check_context(context_length: int, *, has_bos: bool, max_positions: int | None) -> None:
-    """Raises CollectionError for excerpts that the model cannot take, BOS included."""
+    """Raise CollectionError for excerpts that are too long for the model, BOS included."""
     needed = context_length + has_bos
     if context_length < 1 or (max_positions is not None and needed > max_positions):
         raise CollectionError(f"The model takes 1 to {max_positions} tokens at once, not {needed}.")
