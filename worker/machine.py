@@ -1,4 +1,4 @@
-"""What this machine offers a worker: a GPU, compiled loops, models that are on disk already."""
+"""Checks of the machine for a worker: a GPU, compiled loops, downloaded models."""
 
 from collections.abc import Iterator
 
@@ -22,7 +22,7 @@ def worker_findings(device: str) -> Iterator[Finding]:
 
 
 def device_finding(device: str) -> Finding:
-    """Where models would run. A processor is slower, and enough for the lexical method."""
+    """The device of the models. A processor is slower, but enough for the lexical method."""
     try:
         chosen = first_device(device)
     except CheckpointError as error:
@@ -54,7 +54,7 @@ def _sum_to(n: int) -> int:
 
 
 def models_finding() -> Finding:
-    """The models in the hub's cache; all others are downloaded when they are first needed."""
+    """The models in the hub's cache; others are downloaded when first needed."""
     try:
         repos = [repo for repo in scan_cache_dir().repos if repo.repo_type == "model"]
     except CacheNotFound:

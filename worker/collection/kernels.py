@@ -247,7 +247,10 @@ def _count_values(batch: Excerpts, start: int, begin: int, tile: Tile, limits: L
 
 @compiled_loop
 def _choose(hashed: np.uint32, begin: int, tile: Tile, limits: Limits, pools: LayerPools) -> None:
-    """The keys of one excerpt, and the neurons whose pools it may enter. Of all bars that of ``leaders`` is the lower."""
+    """The keys of one excerpt, and the neurons whose pools it may enter.
+
+    The pool ``leaders`` needs no test of its own: its bar is never below that of ``top``.
+    """
     width = tile.peak.shape[0]
     peak, by_peak, by_chance, wanted, bins = tile.peak, tile.by_peak, tile.by_chance, tile.wanted, tile.peak_bins
     of_neuron = limits.chance[begin : begin + width]

@@ -194,8 +194,9 @@ class _Job:
             self.folder.remove()
 
     def finish_leaving(self) -> CollectionOutcome | None:
-        """Finish an earlier call, killed between storing and removing its folder; returns its outcome, if there was
-        one.
+        """Finish an earlier call that was killed after storing its collection; returns its outcome, if there is one.
+
+        The folder of such a call is already renamed for its removal.
         """
         outcome = None
         for key in self.folder.removed_keys:

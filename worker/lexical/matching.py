@@ -35,7 +35,7 @@ def affixed_tokens(target: Affixed, cores: Sequence[str]) -> Bools:
 
 
 class Block:
-    """Excerpts of token ids [T_i] laid end to end, N tokens in all. No condition looks beyond its excerpt."""
+    """The tokens of several excerpts [T_i], concatenated; N tokens in all. No condition reads beyond its excerpt."""
 
     def __init__(self, excerpts: Sequence[Int32s], vocabulary: Vocabulary) -> None:
         lengths = np.array([len(e) for e in excerpts], dtype=np.int64)
@@ -54,7 +54,7 @@ class Block:
         return self._vocabulary.tokens[token_id]
 
     def predict(self, clauses: Sequence[Clause]) -> Float32s:
-        """Expected activations 0..10: the strongest clause that matches, 0 where a negative clause matches. [N]"""
+        """Expected activations 0..10: the strongest clause that matches, or 0 if a negative clause matches. [N]"""
         expected = np.zeros(self.n, dtype=np.float32)
         silenced = np.zeros(self.n, dtype=np.bool_)
         for clause in clauses:
@@ -99,14 +99,14 @@ class Block:
 
     @cached_property
     def _bytes(self) -> tuple[bytes, bytes, list[int], list[int]]:
-        """All tokens' bytes, the same in lower case, and the token that starts or ends at an offset, or -1."""
+        """All tokens' bytes, the same in lower case, and the token that starts or ends at each offset, or -1."""
         tokens = self._vocabulary.raw(self.ids.tolist())
         joined = b"".join(tokens)
         offsets = np.zeros(self.n + 1, dtype=np.int64)
         np.cumsum(np.fromiter(map(len, tokens), dtype=np.int64, count=self.n), out=offsets[1:])
         starts = np.full(len(joined) + 1, -1, dtype=np.int64)
         ends = np.full(len(joined) + 1, -1, dtype=np.int64)
-        starts[offsets[:-1]] = self.index  # of several tokens at one offset all but the last are empty
+        starts[offsets[:-1]] = self.index  # of several tokens at one offset, all but the last are empty
         ends[offsets[1:][::-1]] = self.index[::-1]
         return joined, joined.lower(), starts.tolist(), ends.tolist()
 
@@ -150,7 +150,7 @@ class Block:
         return np.asarray(np.logical_or.reduce(firsts))
 
     def near(self, reach: Reach, neighbours: Bools) -> Bools:
-        """Tokens that have one of these tokens [N] at this reach. [N]"""
+        """Tokens that have one of ``neighbours`` [N] at this reach. [N]"""
         if reach is Reach.NEXT:
             return self.shifted(neighbours, 1)
         if reach is Reach.SECOND:
@@ -167,13 +167,13 @@ class Block:
         return last >= self.start
 
     def shifted(self, flags: Bools, distance: int) -> Bools:
-        """Tokens that have a flagged token this far before them in the same excerpt. [N]"""
+        """Tokens with a flagged token ``distance`` before them in the same excerpt. [N]"""
         found = np.zeros(self.n, dtype=np.bool_)
         found[distance:] = flags[:-distance] & (self.index[distance:] - distance >= self.start[distance:])
         return found
 
     def _last(self, flags: Bools) -> Positions:
-        """Index of the last flagged token before each token, -1 without; it may be in an earlier excerpt."""
+        """Index of the last flagged token before each token, -1 if none; it may be in an earlier excerpt."""
         marked = np.where(flags, self.index, -1)
         before = np.empty(self.n, dtype=np.int64)
         before[:1] = -1
@@ -222,7 +222,7 @@ class Block:
         return depth
 
     def _in_quotes(self) -> Bools:
-        """An odd number of quotation marks before the token on its line."""
+        """Tokens with an odd number of quotation marks before them on their line."""
         marks = np.concatenate([[0], np.cumsum(self.table.quotes[self.ids])]).astype(np.int64)
         line = np.maximum(self.start, self._last_newline + 1)
         inside: Bools = (marks[self.index] - marks[line]) % 2 == 1
@@ -236,7 +236,9 @@ class Block:
         return found
 
     def _indented(self) -> Bools:
-        """The line's break was followed by blanks: ``\\n`` with spaces, or a blank token after it."""
+        """Tokens on an indented line: its break was followed by blanks, as ``
+        `` with spaces or a blank token.
+        """
         indents = self.table.members["indentation"][self.ids]
         broken = self._last_newline >= self.start
         at = np.maximum(self._last_newline, 0)

@@ -1,6 +1,6 @@
-"""Reads clauses out of any sentence: all that ``grammar.sentence`` writes, and what it can of people's.
+"""Parser of clauses in any sentence: all that ``grammar.sentence`` writes, and as much as possible of people's texts.
 
-Quoted text, word classes and conditions are read; every other word is ignored.
+Quoted text, word classes and conditions are parsed; every other word is ignored.
 """
 
 import re
@@ -41,14 +41,14 @@ _BROAD = frozenset({"any token", "words", "lower-case words", "capitalised words
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Something quoted."""
+    """Quoted text."""
 
     value: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Bare:
-    """A word that means nothing to the parser, as it was written."""
+    """A word without meaning for the parser, as written."""
 
     value: str
 
@@ -62,7 +62,7 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Degree:
-    """A number in brackets: the strength of what it follows."""
+    """A number in brackets: the strength of the preceding claim."""
 
     value: int
 
@@ -72,18 +72,18 @@ Lexeme: TypeAlias = w.Meaning | Text | Bare | Number | Degree
 
 @lru_cache(maxsize=4096)
 def parse(text: str) -> tuple[Clause, ...]:
-    """The clauses of a sentence, in its order; empty where nothing in it can be read."""
+    """The clauses of a sentence, in order; empty if none can be parsed."""
     return _Reader(lexemes(text)).clauses()
 
 
 def executable(text: str) -> tuple[Clause, ...]:
-    """The clauses of a text that claims something; empty where it does not claim what the neuron fires on."""
+    """The clauses of a text about what the neuron fires on; empty if the text makes no such claim."""
     clauses = parse(text)
     return clauses if any(clause.strength != NOT for clause in clauses) else ()
 
 
 def lexemes(text: str) -> list[Lexeme]:
-    """Quotes, known phrases (the longest first), numbers, structure, and words that mean nothing here."""
+    """Split a text into quotes, known phrases (the longest first), numbers, structure, and other words."""
     raw: list[tuple[str, str]] = []
     definite = set()
     for match in _LEXEMES.finditer(text):
@@ -106,7 +106,7 @@ def lexemes(text: str) -> list[Lexeme]:
 
 
 def _lexeme(raw: Sequence[tuple[str, str]], at: int) -> tuple[Lexeme, int]:
-    """The item at this point and the number of raw pieces that it takes."""
+    """The lexeme at ``at``, and the number of raw pieces that it consists of."""
     kind, value = raw[at]
     if kind == "word":
         return _phrase(raw, at)
@@ -134,16 +134,16 @@ def _phrase(raw: Sequence[tuple[str, str]], at: int) -> tuple[Lexeme, int]:
 
 @dataclass(slots=True)
 class _Group:
-    """A clause that is being read."""
+    """A clause that is being parsed."""
 
     strength: int = DEFAULT_STRENGTH
     targets: list[Target] = field(default_factory=list)
     conditions: list[Condition] = field(default_factory=list)
     reach: Reach | None = None
-    """Set while neighbours are listed."""
+    """The reach of the neighbours that are being listed; None while no neighbours are listed."""
     neighbours: list[Target] = field(default_factory=list)
     complete: bool = False
-    """A degree at its end has closed it."""
+    """Whether a degree at the end has completed the clause."""
 
     def close_condition(self) -> None:
         if self.reach is not None and self.neighbours:
@@ -152,7 +152,7 @@ class _Group:
         self.neighbours = []
 
     def clause(self, previous: Sequence[Clause]) -> Clause | None:
-        """What was read, or None. A bare "but not after ..." is about the targets before it."""
+        """The clause, or None. A bare "but not after ..." is about the previous clause's targets."""
         self.close_condition()
         targets = tuple(self.targets)
         if not targets and self.conditions:
@@ -161,7 +161,7 @@ class _Group:
 
 
 class _Reader:
-    """Goes through the lexemes once, from left to right."""
+    """Processes the lexemes once, from left to right."""
 
     def __init__(self, items: Sequence[Lexeme]) -> None:
         self._items = items
@@ -221,7 +221,7 @@ class _Reader:
         self._group = _Group(strength)
 
     def _add(self, target: Target) -> None:
-        """A neighbour while neighbours are listed, else a target; a target after a condition begins anew."""
+        """Add a neighbour while these are listed, otherwise a target; after a condition it begins a new clause."""
         if self._group.complete:
             self._flush()
         if self._group.reach is not None:
@@ -258,7 +258,7 @@ class _Reader:
             self._add(Affixed(kind, following.value.decode("utf-8", errors="replace")))
 
     def _strength(self, value: int) -> None:
-        """A degree before its targets begins a clause; one at the end of a clause belongs to it."""
+        """Handle a strength: before targets it begins a clause, at the end of a clause it belongs to that clause."""
         following = self._next()
         begun = bool(self._group.targets or self._group.neighbours or self._group.conditions)
         if begun and (following is None or following in (w.COMMA, w.STOP)):
@@ -291,26 +291,26 @@ class _Reader:
             self._flush()
 
     def _flush_for_another_condition(self) -> None:
-        """``x after "a" or at the start of a line`` are two claims about x."""
+        """Begin a second claim about the same targets: ``x after "a" or at the start of a line`` has two."""
         targets, strength = list(self._group.targets), self._group.strength
         self._flush(strength)
         if self._done and strength != NOT:
             self._group.targets = targets
 
     def _begin(self) -> None:
-        """After "on" come targets: of a new clause, or of one that has named its condition first."""
+        """Handle "on": targets follow, of a new clause or of one that has begun with its condition."""
         if isinstance(self._next(), Text | Named | Number | w.Affix) or self._next() == w.WORD:
             if self._group.targets:
                 self._flush()
             self._group.close_condition()
 
     def _also(self) -> None:
-        """A further clause of the strength of the one before it."""
+        """Begin a clause with the strength of the previous one."""
         self._flush()
         self._group.strength = (self._done[-1].strength if self._done else NOT) or DEFAULT_STRENGTH
 
     def _stronger(self) -> int:
-        """What "more strongly" says: no word's strength after a weaker claim, else the highest."""
+        """The strength of "more strongly": the one without a word after a weaker claim, otherwise the highest."""
         begun = bool(self._group.targets or self._group.conditions)
         before = self._group.strength if begun else self._done[-1].strength if self._done else DEFAULT_STRENGTH
         return DEFAULT_STRENGTH if NOT < before < DEFAULT_STRENGTH else STRONGEST
@@ -322,7 +322,7 @@ class _Reader:
         self._group.reach = Reach.LINE
 
     def _bare_words(self) -> None:
-        """Words without quotation marks that are meant themselves: like cat, dog and bird."""
+        """Quote words without quotation marks that are meant literally: like cat, dog and bird."""
         awaited = True
         while self._at < len(self._items):
             item = self._items[self._at]
@@ -335,7 +335,7 @@ class _Reader:
             self._at += 1
 
     def _list_goes_on(self) -> bool:
-        """Whether "or" comes before anything but further items of a list."""
+        """Whether "or" is followed by something other than further items of a list."""
         at = self._at
         while at < len(self._items):
             item = self._items[at]

@@ -1,6 +1,6 @@
-"""Explanations that are wrong in a known way, made of right ones: controls for scorers and for reviewers.
+"""Explanations that are wrong in a known way, made from right ones: controls for scorers and reviewers.
 
-Never shown as explanations. Every kind keeps what it can of the right sentence: its strengths, its form, its language.
+They are never shown as explanations. Every kind keeps the right sentence's strengths, form and language if possible.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,25 +32,25 @@ from worker.lexical.matching import Block
 from worker.lexical.parser import executable
 
 _WIDE_OF_MARK = 1.5
-"""A text that is to claim k times as many tokens claims k / 1.5 to k * 1.5 times as many."""
+"""Tolerance: a text that should claim k times as many tokens may claim k / 1.5 to k * 1.5 times as many."""
 _MOST_TRIED = 400
 _BROADEST = Named("words"), Named("punctuation"), ANY
 
 
 class PlantedKind(StrEnum):
-    """What is wrong with a planted explanation."""
+    """The fault of a planted explanation."""
 
     SWAPPED = "swapped"
     """The text of another neuron of the same layer."""
     NEAREST = "nearest"
-    """The text of that neuron of the layer which shares most of its strongest tokens."""
+    """The text of the neuron in the layer that shares most of its strongest tokens."""
     TWICE_TOO_BROAD = "twice_too_broad"
     TEN_TIMES_TOO_BROAD = "ten_times_too_broad"
-    """It claims so many times as many tokens: conditions dropped, tokens widened to their class."""
+    """A text that claims ten times as many tokens: conditions dropped, tokens widened to their class."""
     TOO_NARROW = "too_narrow"
-    """Half of what it claims is left out."""
+    """A text that leaves out half of the right one's claims."""
     SHIFTED = "shifted"
-    """Every claim is moved to the token after the right one."""
+    """A text in which every claim is moved to the following token."""
 
 
 BROADER: Mapping[PlantedKind, float] = {PlantedKind.TWICE_TOO_BROAD: 2.0, PlantedKind.TEN_TIMES_TOO_BROAD: 10.0}
@@ -58,14 +58,14 @@ BROADER: Mapping[PlantedKind, float] = {PlantedKind.TWICE_TOO_BROAD: 2.0, Plante
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Another neuron of the layer: its explanation, and its strongest tokens."""
+    """Another neuron of the layer with its explanation and its strongest tokens."""
 
     text: str
     tokens: frozenset[int]
 
 
 class Planter:
-    """Makes wrong explanations of one layer's neurons. ``excerpts`` represent the text that claims are counted in."""
+    """Makes wrong explanations of one layer's neurons. Claims are counted in ``excerpts`` of the corpus."""
 
     def __init__(self, excerpts: Sequence[Int32s], vocabulary: Vocabulary) -> None:
         self._block = Block(excerpts, vocabulary)
@@ -73,11 +73,11 @@ class Planter:
     def planted(
         self, text: str, *, tokens: frozenset[int], peers: Sequence[Peer], seed: int
     ) -> Mapping[PlantedKind, str]:
-        """One wrong text of every kind that can be made of this one.
+        """One wrong text of every kind that can be made from this text.
 
-        ``tokens`` are the neuron's strongest. A kind is missing where the text gives nothing to make it of, such as
-        half of a single claim. Equal seeds give equal texts; no two are equal, and none is the right one. Empty for
-        a text that cannot be executed.
+        ``tokens`` are the neuron's strongest. A kind that cannot be made is missing, such as half of a single claim.
+        Equal seeds give equal texts; no two are equal, and none is the right one. Empty for a text that cannot be
+        executed.
         """
         clauses = executable(text)
         if not clauses:
@@ -102,9 +102,10 @@ class Planter:
     def broader(
         self, clauses: Sequence[Clause], factor: float, generator: np.random.Generator
     ) -> tuple[Clause, ...] | None:
-        """Claims about ``factor`` times as many tokens of the block, these among them; None where none comes near.
+        """Clauses that claim about ``factor`` times as many tokens, including those of ``clauses``; None if none comes
+        close.
 
-        Of the ways to drop conditions and to widen tokens that one is taken which comes nearest.
+        Of all ways to drop conditions and widen tokens, the one closest to ``factor`` is chosen.
         """
         own = self._claimed(clauses)
         n_own = int(np.count_nonzero(own))
@@ -120,11 +121,11 @@ class Planter:
         return best
 
     def _claimed(self, clauses: Sequence[Clause]) -> Bools:
-        """The tokens of the block that are expected above 0."""
+        """The tokens with an expected activation above 0."""
         return np.asarray(self._block.predict(clauses) > 0)
 
     def _widened(self, clauses: Sequence[Clause]) -> Iterator[tuple[Clause, ...]]:
-        """All combinations of: a clause as it is, without its conditions, and with targets that contain its own."""
+        """All combinations of clauses: unchanged, without conditions, or with wider targets."""
         forms = [list(self._forms(clause)) for clause in clauses]
         yield from product(*forms)
 
@@ -141,7 +142,7 @@ class Planter:
                 yield Clause(clause.strength, wider, kept)
 
     def _wider(self, targets: tuple[Target, ...]) -> Iterator[tuple[Target, ...]]:
-        """Targets that hold all of these and more: one widened to a class or an affix, or all to one class."""
+        """Wider targets that include all of these: one widened to a class or an affix, or all to one class."""
         for i, target in enumerate(targets):
             for wide in self._wide(target):
                 yield tuple(dict.fromkeys((*targets[:i], wide, *targets[i + 1 :])))
@@ -149,7 +150,7 @@ class Planter:
             yield (wide,)
 
     def _wide(self, target: Target) -> Iterator[Target]:
-        """The classes that hold a quoted token, and its beginnings and endings."""
+        """The classes that contain a quoted token, and its beginnings and endings."""
         if isinstance(target, Named):
             return
         text = target.text if isinstance(target, Affixed) else target.text.decode("utf-8", errors="replace")
@@ -163,7 +164,7 @@ class Planter:
 
 
 def _sampled(tried: Sequence[tuple[Clause, ...]], generator: np.random.Generator) -> Iterator[tuple[Clause, ...]]:
-    """Some of them, in an order by chance: a long sentence has more combinations than can be counted."""
+    """A random selection in random order: a long sentence has more combinations than can be tried."""
     for i in generator.permutation(len(tried))[:_MOST_TRIED].tolist():
         yield tried[i]
 
@@ -174,14 +175,14 @@ def _swapped(peers: Sequence[Peer], generator: np.random.Generator) -> str | Non
 
 
 def _nearest(tokens: frozenset[int], peers: Sequence[Peer]) -> str | None:
-    """The text of the peer with the largest share of common tokens (Jaccard); None where none has a common one."""
+    """The text of the peer with the largest share of common tokens (Jaccard index); None if none has a common token."""
     shares = [len(tokens & peer.tokens) / max(1, len(tokens | peer.tokens)) for peer in peers]
     order = sorted(range(len(peers)), key=lambda i: (-shares[i], i))
     return next((peers[i].text for i in order if shares[i] > 0 and executable(peers[i].text)), None)
 
 
 def _half(clauses: Sequence[Clause], generator: np.random.Generator) -> tuple[Clause, ...] | None:
-    """Half of all targets of the claims, rounded down; None where there is only one."""
+    """Half of all targets of the clauses, rounded down; None if there is only one."""
     items = [(i, target) for i, clause in enumerate(clauses) if clause.strength != NOT for target in clause.targets]
     if len(items) < 2:
         return None
@@ -195,9 +196,9 @@ def _half(clauses: Sequence[Clause], generator: np.random.Generator) -> tuple[Cl
 
 
 def shifted(clauses: Sequence[Clause]) -> tuple[Clause, ...] | None:
-    """Claims about the token behind each claimed one; None where that hardly differs.
+    """Claims about the token after each claimed one; None if that is nearly the same.
 
-    The conditions of a claim are lost, except for the tokens right before its own.
+    The conditions of a claim are dropped, except for the tokens directly before its own.
     """
     moved = []
     for clause in clauses:

@@ -1,7 +1,7 @@
 """Many explanations as one program: arrays that compiled loops run over the tokens of a corpus.
 
-``compiled`` turns clauses into arrays once; ``worker.lexical.execution`` finds what they match. The result is that
-of ``matching.Block``, which looks at one explanation at a time and is what a reader should understand first.
+``compiled`` turns clauses into arrays once; ``worker.lexical.execution`` finds their matches. The result equals that of
+``matching.Block``, which evaluates one explanation at a time and is easier to read first.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +18,7 @@ from worker.lexical.matching import affixed_tokens
 
 REACHES = tuple(Reach)
 SPOTS = tuple(Spot)
-"""The codes of reaches and spots are their ranks here; a spot's bit is 1 << rank."""
+"""Reaches and spots; their codes are their indices here, and a spot's bit is 1 << index."""
 EXACT, ANY_CASE = 0, 1
 _T = TypeVar("_T")
 
@@ -26,9 +26,9 @@ _T = TypeVar("_T")
 class Trie(NamedTuple):
     """Quoted texts byte by byte. Node 0 is the root of texts that are matched exactly, node 1 of those in any case.
 
-    The edges of node i are ``edges[i]`` up to ``edges[i + 1]``, in ascending order of ``labels``; the targets that
-    end at it are ``ends[i]`` up to ``ends[i + 1]``. ``spaced`` marks an end that was written without the space in
-    front, so that a token that is this space alone does not begin it.
+    The edges of node i are ``edges[i]`` up to ``edges[i + 1]``, in ascending order of ``labels``; the targets that end
+    at it are ``ends[i]`` up to ``ends[i + 1]``. ``spaced`` marks an end whose quotation has no leading space, so that a
+    token that consists of this space does not begin the match.
     """
 
     edges: Int32s
@@ -54,7 +54,7 @@ class Tokens(NamedTuple):
 
 
 class Clauses(NamedTuple):
-    """All clauses, explanation by explanation; each ``*_of`` [n + 1] holds the offsets of its parts."""
+    """All clauses, explanation by explanation; each ``*_of`` [n + 1] has the offsets of its parts."""
 
     clauses_of: Int32s
     strengths: NDArray[np.uint8]
@@ -69,7 +69,7 @@ class Clauses(NamedTuple):
 
 
 class Program(NamedTuple):
-    """What compiled loops need. ``n_targets`` counts distinct targets, neighbours included."""
+    """The arrays for compiled loops. ``n_targets`` counts distinct targets, neighbours included."""
 
     trie: Trie
     tokens: Tokens
@@ -78,7 +78,7 @@ class Program(NamedTuple):
 
 
 def compiled(explanations: Sequence[Sequence[Clause]], vocabulary: Vocabulary) -> Program:
-    """The program of these explanations, in their order. A target that several share is looked for once."""
+    """The program of these explanations, in order. A target of several explanations is searched once."""
     every = [clause for clauses in explanations for clause in clauses]
     targets = dict.fromkeys(target for clause in every for target in _targets(clause))
     codes = {target: code for code, target in enumerate(targets)}
@@ -97,12 +97,12 @@ def _targets(clause: Clause) -> Iterable[Target]:
 
 
 def _starts(lists: Sequence[Sequence[object]]) -> Int32s:
-    """Where each list begins among all items laid end to end; the last number is where the last one ends."""
+    """The offset at which each list begins in the concatenation of all; the last number is its length."""
     return np.cumsum([0, *(len(items) for items in lists)]).astype(np.int32)
 
 
 def _codes(lists: Iterable[Sequence[_T]], code: Callable[[_T], int]) -> Int32s:
-    """The codes of all items laid end to end."""
+    """The codes of all lists' items, concatenated."""
     return np.array([code(item) for items in lists for item in items], dtype=np.int32)
 
 
@@ -145,7 +145,7 @@ def _trie(quoted: Iterable[tuple[Quoted, int]]) -> Trie:
                 root.reached(b" " + text).ends.append((code, True))
     nodes: list[_Node] = [*roots]
     numbers = {id(node): number for number, node in enumerate(roots)}
-    for node in nodes:  # grows while it is read: breadth first
+    for node in nodes:  # grows during the loop: breadth first
         for byte in sorted(node.children):
             numbers[id(node.children[byte])] = len(nodes)
             nodes.append(node.children[byte])

@@ -1,6 +1,6 @@
-"""Candidates for what a sentence says of a neuron: targets and conditions that occur where it fires.
+"""Candidates for the claims of a sentence: targets and conditions that occur where the neuron fires.
 
-Train records propose both; the neuron's token table proposes tokens that explain its variance over the corpus.
+Train records give both; the neuron's token table gives tokens that explain its variance over the corpus.
 """
 
 from collections import Counter
@@ -16,7 +16,7 @@ from worker.lexical.grammar import ANY, Affixed, AffixKind, Condition, Named, Ne
 from worker.lexical.matching import Block, Positions
 
 ACTIVE_SHARE = 0.25
-"""Share of the train maximum from which a token counts as one that the neuron fires on."""
+"""Share of the train records' maximum from which the neuron counts as firing on a token."""
 MOST_ACTIVE = 48
 MOST_TOKENS = 24
 MOST_NEIGHBOURS = 12
@@ -25,7 +25,7 @@ MOST_AFFIXES = 8
 _SHORTEST_AFFIX, _LONGEST_AFFIX = 2, 4
 WORDS_OF_AN_AFFIX = 3
 MOSTLY = 0.7
-"""Share of a word's occurrences that must be whole words, for it to be called one."""
+"""Share of occurrences that must be whole words for a target to be called a word."""
 MOST_OF_TABLE = 45
 MOST_SEQUENCES = 8
 _TOLD = 0.1
@@ -34,14 +34,14 @@ _TOLD = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Proposals:
-    """Targets, ``any token`` first, and conditions, none ("anywhere") first."""
+    """Targets, beginning with ``any token``, and conditions, beginning with none ("anywhere")."""
 
     targets: tuple[Target, ...]
     conditions: tuple[Condition | None, ...]
 
 
 def propose(evidence: Evidence) -> Proposals:
-    """Everything worth trying: what stands where the neuron fires in train records, and tokens of the table."""
+    """All proposals: tokens and contexts where the neuron fires in train records, and tokens of the table."""
     block, n_train = evidence.block, evidence.n_train
     active = _active(evidence.activations[:n_train])
     weights = evidence.activations[active]
@@ -56,9 +56,9 @@ def propose(evidence: Evidence) -> Proposals:
 
 
 def _of_table(evidence: Evidence) -> list[bytes]:
-    """The tokens of the table that raise the neuron most over the corpus, by the variance that they explain."""
+    """The tokens of the table that raise the neuron most over the corpus, by explained variance."""
     mean = float(evidence.weights[CORPUS] @ evidence.activations)
-    # The rows stand in this order already.
+    # the rows are in this order already
     found = [
         evidence.table.token(token_id)
         for token_id, activation in zip(evidence.table.ids, evidence.activations[evidence.block.n :], strict=True)
@@ -68,12 +68,12 @@ def _of_table(evidence: Evidence) -> list[bytes]:
 
 
 def fitting_classes(block: Block) -> list[Named]:
-    """The classes whose names fit the text: no Python keywords where no code is read."""
+    """The classes whose names fit the text: no Python keywords if the text has no code."""
     return [Named(c.name) for c in CLASSES if c.name != ANY.name and (not c.telltale or _is_told(block, c))]
 
 
 def _is_told(block: Block, token_class: TokenClass) -> bool:
-    """Whether enough of a class's tokens are such as no other text has."""
+    """Whether enough of a class's tokens are telltale ones, which other text does not have."""
     members = block.target(Named(token_class.name))
     cores = [block.table.cores[i] for i in block.ids[members].tolist()]
     return sum(core in token_class.telltale for core in cores) > _TOLD * len(cores)
@@ -114,7 +114,7 @@ def _heaviest(block: Block, positions: Positions, weights: Float64s, most: int) 
 
 
 def _is_of_words(block: Block, target: Quoted | Affixed) -> bool:
-    """Whether most tokens that a word, its beginning or its ending matches begin and end where a word does."""
+    """Whether most matches of a word, its beginning or its ending start and end at word boundaries."""
     at = np.flatnonzero(block.target(target))
     inside = block.spot(Spot.IN_WORD)
     goes_on = np.append(inside[1:], False)
@@ -125,13 +125,13 @@ def _is_of_words(block: Block, target: Quoted | Affixed) -> bool:
 
 
 def _any_case(tokens: Iterable[bytes]) -> list[Quoted]:
-    """``the word "x"`` where it was seen in more than one form."""
+    """``the word "x"`` if it occurs in more than one form."""
     forms = Counter(t.strip().lower() for t in dict.fromkeys(tokens) if t.strip().isalpha())
     return [Quoted(word, any_case=True) for word, n in forms.items() if n > 1]
 
 
 def _affixes(tokens: Sequence[bytes]) -> list[Affixed]:
-    """Beginnings and endings that at least three words among the tokens share; "Error" and "error" are one word."""
+    """Beginnings and endings that at least three of the tokens' words share; "Error" and "error" are one word."""
     texts = [t.decode("utf-8", errors="replace").strip() for t in tokens]
     shared: dict[Affixed, set[str]] = {}
     for word in dict.fromkeys(t for t in texts if t.isalpha()):
@@ -160,9 +160,9 @@ def _conditions(block: Block, active: Positions, weights: Float64s) -> list[Cond
 
 
 def _neighbours(block: Block, reach: Reach, spans: Sequence[tuple[int, int]], weights: Float64s) -> list[Condition]:
-    """The tokens that stand in many of the spans (first to last position), in more than one excerpt.
+    """The tokens in many of the spans (first to last position), from more than one excerpt.
 
-    The heaviest few may stand in one excerpt alone.
+    The few with the greatest weight may be from a single excerpt.
     """
     totals: dict[int, float] = {}
     excerpts: dict[int, set[int]] = {}

@@ -13,22 +13,22 @@ CLOSED_BY = {
     "「": "」", "『": "』", "｢": "｣", "﹁": "﹂", "﹃": "﹄",
     "❝": "❞", "🙶": "🙷", "❛": "❜",
 }  # fmt: skip
-"""Opening quotation marks that are nothing else, and what may close each: the marks of Unicode 17 and of living usage.
+"""Opening quotation marks that have no other use, and the marks that may close each: from Unicode 17 and common usage.
 
-A Swede closes as he opens (”x”), a Dane and a German turn guillemets inwards (»x«). Straight marks and the backtick
-have rules of their own, see ``LEXEME_OF_QUOTES``.
+Swedish closes with the opening mark (”x”), Danish and German turn guillemets inwards (»x«). Straight marks and the
+backtick have rules of their own, see ``LEXEME_OF_QUOTES``.
 """
 CLOSED_BY_AT_A_WORDS_EDGE = {
     "'": "'’", "‘": "’'", "’": "’", "‚": "‘’", "‛": "’", "＇": "＇", "′": "′",
 }  # fmt: skip
-"""Marks that are apostrophes too: quotation marks only with no letter before the first and none after the last."""
+"""Marks that are also apostrophes: quotation marks only if no letter precedes the first and none follows the last."""
 QUOTATION_MARKS = frozenset('"`' + "".join(f"{a}{b}" for a, b in (CLOSED_BY | CLOSED_BY_AT_A_WORDS_EDGE).items()))
 
 _VISIBLE_SPACE = "·"
 _SHOWN_AS = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\"}
 _READ_AS = {"n": b"\n", "r": b"\r", "t": b"\t", '"': b'"', "\\": b"\\"}
 _SYMBOLS = {_VISIBLE_SPACE: b" ", "↵": b"\n", "⇥": b"\t"}
-"""What heatmaps show for white space; a person may copy it."""
+"""The signs that heatmaps show for white space; people may copy them."""
 
 
 def _between(opening: str, closing: str) -> str:
@@ -42,14 +42,14 @@ def _between_edges(opening: str, closing: str) -> str:
 LEXEME_OF_QUOTES = "|".join(
     [
         r'"(?:\\.|[^"\\])*"',
-        "(?:``|''|‘‘)[^`'‘’]+(?:``|''|’’)",  # two single marks for a double one, as TeX and Markdown are typed
+        "(?:``|''|‘‘)[^`'‘’]+(?:``|''|’’)",  # two single marks for a double one, as in TeX and Markdown
         "`[^`]+`",
         *(_between(opening, closing) for opening, closing in CLOSED_BY.items()),
-        '[“”„"][^“”„"]+[“”„"]',  # a pair that does not match: one of the two was typed by a program, one by a person
+        '[“”„"][^“”„"]+[“”„"]',  # mismatched pair: one mark was typed by a program, one by a person
         *(rf"(?<!\w){_between_edges(opening, closing)}" for opening, closing in CLOSED_BY_AT_A_WORDS_EDGE.items()),
     ]
 )
-"""A regular expression without groups for quoted text with its marks. In straight marks a backslash hides a mark."""
+"""A regular expression without groups for quoted text with its marks. In straight marks a backslash escapes a mark."""
 _DOUBLED = re.compile("(?:``|''|‘‘).+(?:``|''|’’)", re.DOTALL)
 
 
@@ -63,8 +63,8 @@ _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|([nrt\"\\]))|(.)", re.DOTALL)
 
 
 def quote(token: bytes) -> str:
-    """The token between straight quotes, on one line; between backticks where it holds a straight quote."""
-    # surrogateescape keeps the bytes that are no text apart, one by one
+    """The token between straight quotes, on one line; between backticks if it contains a straight quote."""
+    # surrogateescape keeps undecodable bytes, one by one
     text = token.decode("utf-8", errors="surrogateescape")
     shown = "".join(_shown(character) for character in text)
     shown = _dotted(shown)
@@ -82,7 +82,9 @@ def _shown(character: str) -> str:
 
 
 def _dotted(shown: str) -> str:
-    r"""Dots for spaces that a reader or a browser would lose: runs, at the end, next to ``\n``."""
+    r"""Dots for spaces that would be invisible: runs, at the end, next to ``
+    ``.
+    """
     runs = re.sub(r" {2,}", lambda run: _VISIBLE_SPACE * len(run.group()), shown)
     visible = re.sub(r"(\\[nrt]) ", rf"\1{_VISIBLE_SPACE}", runs)
     return re.sub(r" $", _VISIBLE_SPACE, visible) if visible != " " else _VISIBLE_SPACE

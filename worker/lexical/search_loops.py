@@ -1,4 +1,4 @@
-"""Compiled loops of the search for a sentence: what each claim would add to the correlation in every view."""
+"""Compiled loops of the search for a sentence: the gain in correlation of each possible claim in every view."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ SMALLEST_VARIANCE = 1e-9
 
 
 class Lists(NamedTuple):
-    """For each of R rows a list of numbers: row i's are ``members[offsets[i] : offsets[i + 1]]``."""
+    """A list of numbers for each of R rows: those of row i are ``members[offsets[i] : offsets[i + 1]]``."""
 
     offsets: Int64s
     members: Int64s
@@ -50,11 +50,11 @@ def add_up(targets: Lists, conditions: Lists, rows: Weighted, predicted: Int64s,
 
 @compiled_loop
 def state_levels(sums: Float64s, corpus: int, levels: Float64s, most: float, stated: Bools) -> None:
-    """Set in ``stated`` [K, C, L] the levels that say what the neuron does on what a claim adds, or little more.
+    """Set in ``stated`` [K, C, L] the levels that describe the neuron's activation on the tokens that a claim adds.
 
-    That is its mean activation there: in the view of the corpus, where that knows the claim, else in the other views.
-    Stated are the level nearest to it (the lowest, which says nothing, is none) and the next higher one, up to ``most``
-    times the mean.
+    The mean activation there is taken from the view of the corpus if that has the claim, otherwise from the other
+    views. Stated are the level nearest to it, except for the lowest, which says nothing, and the next higher level, up
+    to ``most`` times the mean.
     """
     for k in range(sums.shape[0]):
         for c in range(sums.shape[1]):
@@ -82,10 +82,10 @@ def state_levels(sums: Float64s, corpus: int, levels: Float64s, most: float, sta
 def values_of(
     sums: Float64s, moments: Float64s, rows: Weighted, levels: Float64s, stated: Bools, found: Float64s
 ) -> None:
-    """Fill ``found`` [K, C, L]: the value of the sentence with the claim (target, condition) added at a stated level.
+    """Fill ``found`` [K, C, L]: the sentence's value with the claim (target, condition) added at a stated level.
 
     ``moments`` [V, 3] are those of the present prediction: weighted mean, square and product with the activations. A
-    row that is expected higher already stays. A level that is not ``stated`` [K, C, L] has the value 0.
+    row with a higher expected activation is unchanged. A level that is not ``stated`` [K, C, L] has the value 0.
     """
     n_views = moments.shape[0]
     for k in range(sums.shape[0]):

@@ -1,4 +1,4 @@
-"""Which few of the proposals predict a neuron best: a greedy search with a price per claim."""
+"""The search for the few proposals that together predict a neuron best: greedy, with a price per claim."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,8 +30,10 @@ from worker.lexical.wording import (
 )
 
 LEVELS = (0, 1, 3, 7)
-"""Strengths that it writes: "very weakly", "weakly" and no word. With two more, every second claim begins with another
-word, and the sentences predict no better."""
+"""The strengths that are written: "very weakly", "weakly" and no word.
+
+With two more, every second claim would begin with another word, and sentences would predict no better.
+"""
 MOST_ITEMS = 12
 LONG_LIST = 5
 MOST_CLAUSES = 4
@@ -44,32 +46,32 @@ class Prices:
 
     clause: float = 0.005
     beyond_usual: float = 2.0
-    """Factor for a claim after the usual three."""
+    """Factor for each claim after the usual three."""
     item: float = 0.001
     """One more item of a list."""
     long_list: float = 0.0012
-    """The same where the list has ``LONG_LIST`` items already."""
+    """The same if the list already has ``LONG_LIST`` items."""
     letter: float = 0.006
-    """For a quotation of one letter, which hardly helps a reader."""
+    """A quotation of one letter, which hardly helps a reader."""
     blank: float = 0.03
-    """For a quotation of white space, which helps a reader even less."""
+    """A quotation of white space, which helps a reader even less."""
     character: float = 0.00036
     named: float = 0.002
     condition: float = 0.012
-    """Few records show a condition, while tokens have been counted over the whole corpus."""
+    """A condition: few records show one, while tokens have been counted over the whole corpus."""
     odd_condition: float = 0.01
-    """For conditions that a correlation suggests by chance more often than because the neuron follows them."""
+    """A condition that correlates by chance more often than because the neuron follows it."""
     one_excerpt: float = 0.01
-    """For a claim that only one excerpt shows."""
+    """A claim that only one excerpt shows."""
     very_weak: float = 0.005
-    """For a claim of the lowest strength."""
+    """A claim of the lowest strength."""
     least: float = 0.004
-    """What a claim must still add when all the others stand."""
+    """The gain that a claim must still have given all others."""
 
 
 PRICES = Prices()
 MOST_EXAGGERATED = 3.0
-"""A strength is the one nearest to the mean activation over the corpus or the next one, up to this multiple of it."""
+"""The most that a strength may exceed the mean activation over the corpus, as a factor."""
 _ACTIVE_SHARE = 0.25
 _SHOWN_TWICE = 2
 _NEVER = 10.0
@@ -77,7 +79,7 @@ _NEVER = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One target under one condition at one level, by their index in the proposals and in ``LEVELS``."""
+    """One target under one condition at one level, as indices into the proposals and ``LEVELS``."""
 
     target: int
     condition: int
@@ -94,7 +96,7 @@ class Search:
         self._targets = np.stack(
             [np.concatenate([block.target(t), table.target(t)]) for t in proposals.targets], axis=1
         )
-        # A table's token stands anywhere: where its occurrences are, nobody knows.
+        # A table's token counts under no condition: where its occurrences are is not known.
         nowhere = np.zeros(n_table, dtype=np.bool_)
         everywhere = np.ones(evidence.n_rows, dtype=np.bool_)
         self._conditions = np.stack(
@@ -125,7 +127,7 @@ class Search:
         return found
 
     def run(self) -> list[Item]:
-        """The items of the sentence; none where nothing is worth its price."""
+        """The items of the sentence; none if no item is worth its price."""
         items: list[Item] = []
         best = 0.0
         while len(items) < MOST_ITEMS:
@@ -137,7 +139,7 @@ class Search:
         return self._pruned(items)
 
     def _best_step(self, items: Sequence[Item]) -> tuple[Item, float]:
-        """The item that adds most, and the value with it, less its price."""
+        """The item with the largest gain after its price, and the sentence's value with the item."""
         predicted = self._predict(items)
         add_up(*self._lists, self._rows, predicted, self._sums)
         levels = np.array(LEVELS, dtype=np.float64)
@@ -158,7 +160,7 @@ class Search:
             new[:] = _NEVER
         price = np.repeat(new[:, :, None], len(LEVELS), axis=2)
         price[:, :, 1] += prices.very_weak
-        price[0, 0] = _NEVER  # any token anywhere: that says nothing
+        price[0, 0] = _NEVER  # any token anywhere: says nothing
         lengths = {key: len(own) for key, own in _grouped(items).items()}
         for item in items:
             long = prices.long_list if lengths[item.condition, item.level] >= LONG_LIST else 0.0
@@ -177,7 +179,7 @@ class Search:
         return np.asarray(self._words.keys == self._words.keys[target], dtype=np.bool_)
 
     def _joined_conditions(self, item: Item, items: Sequence[Item]) -> list[int]:
-        """Conditions that can join the item's own in one list: other neighbours at the same reach of one target."""
+        """Conditions that can join the item's own in one list: other neighbours of one target at the same reach."""
         own = self._proposals.conditions[item.condition]
         alone = sum((i.condition, i.level) == (item.condition, item.level) for i in items) == 1
         if not isinstance(own, Near) or not alone:
@@ -190,7 +192,7 @@ class Search:
         ]
 
     def _moments(self, predicted: Int64s) -> Float64s:
-        """Mean, mean square and mean product with the activations of a prediction in each view. [V, 3]"""
+        """Weighted mean, mean square and mean product with the activations of a prediction, in each view. [V, 3]"""
         levels = np.array(LEVELS, dtype=np.float64)[predicted]
         rows = np.stack([levels, levels * levels, levels * self._rows.activations], axis=1)
         return np.asarray(self._rows.weights @ rows)
@@ -204,7 +206,7 @@ class Search:
         return np.asarray(np.where(defined, (product - self._rows.means * mean) / scale, 0))
 
     def value(self, items: Sequence[Item]) -> float:
-        """What the views say of a sentence together."""
+        """The value of a sentence: its correlations combined over the views."""
         return float(self._rows.importance @ self.correlations(items))
 
     def _predict(self, items: Sequence[Item]) -> Int64s:
@@ -215,7 +217,7 @@ class Search:
         return predicted
 
     def _pruned(self, items: list[Item]) -> list[Item]:
-        """Without the items that the others have made needless, the least needed first."""
+        """The items without those that others have made superfluous, the least needed removed first."""
         while len(items) > 1:
             whole = self.value(items)
             without = [self.value(items[:k] + items[k + 1 :]) for k in range(len(items))]
@@ -226,7 +228,7 @@ class Search:
         return items
 
     def clauses(self, items: Sequence[Item]) -> list[Clause]:
-        """Items of one strength and condition as one clause, then clauses that differ in one neighbour as one.
+        """The items as clauses: those of one strength and condition joined, then clauses that differ in one neighbour.
 
         The clause that explains most comes first.
         """
@@ -244,7 +246,7 @@ def _weighted(evidence: Evidence) -> Weighted:
     means = evidence.weights @ evidence.activations
     squares = evidence.weights @ evidence.activations**2
     variances = squares - means * means
-    # What rounding leaves of numbers that are all the same is no variance.
+    # a variance from rounding of constant values counts as none
     variances[variances <= SMALLEST_VARIANCE * squares] = 0
     return Weighted(evidence.activations, evidence.weights, means, variances, evidence.importance)
 
@@ -280,7 +282,7 @@ class _Words:
         pieces = [prices.letter * is_letter(t) + prices.blank * is_blank(t) for t in proposals.targets]
         keys = np.empty(len(proposals.targets), dtype=object)
         keys[:] = [quoted_alike(target) for target in proposals.targets]
-        # All that are no class stand alike, and most proposals are quotations.
+        # all targets that are not classes are alike here, and most proposals are quotations
         kinds = [target if isinstance(target, Named) else None for target in proposals.targets]
         one_of_each = dict(zip(kinds, proposals.targets, strict=True))
         absurd = {kind: [contradicts(t, c) for c in proposals.conditions] for kind, t in one_of_each.items()}
@@ -296,7 +298,7 @@ class _Words:
 
 
 def _join(clauses: list[tuple[float, Clause]], new: tuple[float, Clause]) -> None:
-    """Add a clause, or its neighbour to the clause that says the same of another neighbour."""
+    """Add a clause, or add its neighbour to a clause that differs only in that."""
     worth, clause = new
     for k, (other, old) in enumerate(clauses):
         if (old.strength, old.targets) == (clause.strength, clause.targets) and old.conditions and clause.conditions:

@@ -1,4 +1,4 @@
-"""What makes a sentence easy to read: the order of its claims and lists, and what is better left unsaid."""
+"""Rules that make a sentence easy to read: the order of claims and lists, and what to leave out."""
 
 from collections.abc import Sequence
 
@@ -16,17 +16,17 @@ _LETTERS_ONLY = frozenset(
         "words after a space",
     }
 )
-"""Classes that distinguish tokens of letters by their form alone."""
+"""Classes that differ only in the form of letter tokens."""
 _SIGNS = frozenset({"punctuation", "operators", "brackets", "white space"})
 
 
 def quoted_alike(target: Target) -> object:
-    """A key that is the same for targets that quote the same text: one token is never quoted twice."""
+    """A key that is equal for targets that quote the same text, so that one token is not quoted twice."""
     return target.text.strip().lower() or target.text if isinstance(target, Quoted) else target
 
 
 def is_letter(target: Target) -> bool:
-    """Whether it quotes one letter that is no word."""
+    """Whether the target quotes a single letter that is not a word."""
     if not isinstance(target, Quoted) or target.text in _WORDS_OF_A_LETTER:
         return False
     core = target.text.strip()
@@ -34,21 +34,21 @@ def is_letter(target: Target) -> bool:
 
 
 def is_blank(target: Target) -> bool:
-    """Whether it quotes white space that is more than one line break: a reader counts dots."""
+    """Whether the target quotes white space other than one line break."""
     return isinstance(target, Quoted) and not target.text.strip() and target.text != b"\n"
 
 
 def is_odd(condition: Condition | None) -> bool:
-    """Whether a correlation suggests this condition by chance more often than because the neuron follows it."""
+    """Whether the condition correlates by chance more often than because the neuron follows it."""
     if isinstance(condition, Near):
         return condition.reach is Reach.SECOND or isinstance(condition.targets[0], Named)
     return condition is Spot.REPEATED
 
 
 def contradicts(target: Target, condition: Condition | None) -> bool:
-    """Whether the two make no sense together, true or not: "words inside a word", "commas early in a text"."""
+    """Whether the two make no sense together, even if true: "words inside a word", "commas early in a text"."""
     if condition in (Spot.EARLY, Spot.LATE):
-        return target != ANY  # what counts tokens is about no word
+        return target != ANY  # a count of tokens says nothing about words
     name = target.name if isinstance(target, Named) and target != ANY else None
     if condition is Spot.REPEATED:
         return name is not None
@@ -65,7 +65,7 @@ def in_order_of_strengths(clauses: Sequence[Clause]) -> list[Clause]:
 
 
 def in_order_of_kinds(targets: Sequence[Target]) -> tuple[Target, ...]:
-    """The targets of a list: classes, parts of words, then quotations of letters and of signs; else as they were."""
+    """The targets of a list in order: classes, parts of words, quotations of letters, quotations of signs."""
     return tuple(sorted(targets, key=_kind))
 
 

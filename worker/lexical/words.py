@@ -18,7 +18,7 @@ class Strength:
 
 @dataclass(frozen=True, slots=True)
 class Affix:
-    """What follows is a part of a word."""
+    """The following text is a part of a word."""
 
     kind: AffixKind
 
@@ -33,7 +33,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Vague:
-    """A word after which a class is no claim: "words related to ..."."""
+    """A word after which a class is not a claim: "words related to ..."."""
 
     word: str
 
@@ -112,7 +112,7 @@ _SHORTEST_PLURAL = 4
 
 
 def normal(word: str) -> str:
-    """A word without its plural or verb s, in British spelling, in lower case."""
+    """A word in lower case and British spelling, without its plural or verbal s."""
     word = word.lower().replace("’", "'")
     word = re.sub(r"iz(ed|ing|e)$", r"is\1", word)
     word = re.sub(r"theses$", "thesis", word)
@@ -122,13 +122,13 @@ def normal(word: str) -> str:
 
 
 def words_of(text: str) -> Phrase:
-    """The normal words of a phrase; articles and hyphens do not count."""
+    """The normal words of a phrase, without articles and hyphens."""
     found = re.findall(r"[^\W_]+(?:'[^\W_]+)?", text)
     return tuple(normal(w) for w in found if w.lower() not in ARTICLES)
 
 
 def _spot_forms() -> Iterator[tuple[str, Spot]]:
-    """The many ways to name the start of a line or of an excerpt, and its early and late tokens."""
+    """All phrases for the start of a line or of an excerpt, and for its early and late tokens."""
     for noun in _TEXT.split("; "):
         yield from ((f"{when} in {noun}", spot) for when, spot in (("early", Spot.EARLY), ("late", Spot.LATE)))
         yield from ((f"later in {noun}", Spot.LATE), (f"near the start of {noun}", Spot.EARLY))
@@ -143,7 +143,7 @@ def _spot_forms() -> Iterator[tuple[str, Spot]]:
 
 
 def _forms() -> Iterator[tuple[str, Meaning]]:
-    """Every phrase with its meaning; of two meanings the first counts."""
+    """Every phrase with its meaning; of two meanings the first is used."""
     tables: tuple[Mapping[Any, str], ...] = (_REACHES, _SPOTS)
     for table in tables:
         yield from ((form, meaning) for meaning, forms in table.items() for form in forms.split("; "))
@@ -164,5 +164,5 @@ def _phrases() -> Mapping[Phrase, Meaning]:
 
 PHRASES: Mapping[Phrase, Meaning] = _phrases()
 NOUNS = frozenset({"word", "token", "string", "term", "letter", "character", "symbol", "name"})
-"""After "the" and before a word without quotation marks, they mean this very word."""
+"""After "the" and before a word without quotation marks, these nouns announce this literal word."""
 LONGEST = max(len(phrase) for phrase in PHRASES)

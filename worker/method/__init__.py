@@ -1,1 +1,1 @@
-"""What a method is: its steps, their contracts, and the pipeline that runs them on one neuron."""
+"""Methods: their steps, the steps' contracts, and the pipeline that runs a method on one neuron."""

@@ -8,9 +8,9 @@ from app.domain.token_table import TokenTable
 
 
 def token_table(records: NeuronRecords) -> TokenTable | None:
-    """The mean activation of each token, without what is held out for scoring.
+    """The mean activation of each token, without the held-out records.
 
-    Over the whole corpus where a collection has counted it, else over the train records; None where there are none.
+    Over the whole corpus if a collection has counted it, otherwise over the train records; None if there are none.
     """
     if records.tokens is not None:
         return records.open_tokens
@@ -19,7 +19,7 @@ def token_table(records: NeuronRecords) -> TokenTable | None:
 
 
 def token_lookup(records: NeuronRecords, excerpts: Iterable[ActivationRecord]) -> tuple[SimulatedExcerpt, ...]:
-    """What a neuron's token table predicts, in the model's units: each token at its mean activation."""
+    """The prediction of a neuron's token table, in the model's units: each token at its mean activation."""
     table = token_table(records)
     return tuple(
         SimulatedExcerpt(r.excerpt_id, len(r.token_ids), None, "the neuron has no train records")

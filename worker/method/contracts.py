@@ -1,4 +1,4 @@
-"""What the steps of a method are given and must answer.
+"""The inputs and outputs of a method's steps.
 
 Explainers, simulators and scorers know nothing of the database, the queue or each other: the text
 is the only thing that passes from an explainer to a simulator.
@@ -28,7 +28,7 @@ class CannotSimulate(MethodError):
 
 @dataclass(frozen=True, slots=True)
 class NeuronTask:
-    """What a method may know about one neuron. ``peer`` is another neuron of the same layer."""
+    """The data about one neuron that a method may use. ``peer`` is another neuron of the same layer."""
 
     neuron_id: int
     subject: str
@@ -39,63 +39,63 @@ class NeuronTask:
     peer: NeuronRecords | None
     seed: int
     neighbours: tuple[NeuronRecords, ...] = ()
-    """The most similar neurons of the same layer, where a scorer compares with them."""
+    """The most similar neurons of the same layer, for scorers that compare with them."""
     collection_id: int | None = None
     site: Site | None = None
     """Where the subject's neurons are read; None outside a run."""
     run_id: int | None = None
-    """The run that calls to language models are stored under; None outside a run."""
+    """The run under which calls to language models are stored; None outside a run."""
     text: str | None = None
-    """An explanation that is to be simulated and scored as it is: the method explains nothing."""
+    """A given explanation to simulate and score, instead of explaining."""
 
     @property
     def train(self) -> tuple[ActivationRecord, ...]:
-        """The only records an explainer may show: the top sample's train split."""
+        """The top sample's train split: the only records, besides ``lookalikes``, that an explainer may show."""
         return self.records.of(SampleKind.TOP, Split.TRAIN)
 
     @property
     def lookalikes(self) -> tuple[ActivationRecord, ...]:
-        """Excerpts an explainer may show for contrast: the hard negatives' train split."""
+        """The hard negatives' train split, which an explainer may show for contrast."""
         return self.records.of(SampleKind.HARD_NEGATIVE, Split.TRAIN)
 
     @property
     def tokens(self) -> TokenTable | None:
-        """The mean activation of the strongest tokens over the corpus, without the share of what is held out.
+        """The token table without the held-out records.
 
-        An explainer may show it. None where no collection has counted it.
+        An explainer may show it. None if no collection has counted the tokens.
         """
         return self.records.open_tokens
 
     @property
     def calibration(self) -> tuple[ActivationRecord, ...]:
-        """The records that may choose between texts and fit a calibration."""
+        """The records that may decide between texts and fit a calibration."""
         return calibration_records(self.records)
 
 
 ShownRecords: TypeAlias = Mapping[str, tuple[int, ...]]
-"""Ids of records, in the order in which they were shown, by what they were shown as: ``train``, ``hard_negative``..."""
+"""Ids of records in the order shown, by the split or sample that they were shown as: ``train``, ``hard_negative``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One text of an explainer, with what a reader needs to know how it came about."""
+    """One text of an explainer, with the record of how it was made."""
 
     text: str
     provenance: Mapping[str, Any] = field(default_factory=dict)
     scores: tuple[ScoreResult, ...] = ()
-    """Scores that were made while explaining, on excerpts that are in no sample."""
+    """Scores computed while explaining, on excerpts that are in no sample."""
     shown: ShownRecords = field(default_factory=dict)
-    """The records that the text was made from: those in a prompt, or those that the lexical explainer read."""
+    """The records from which the text was made: those in a prompt, or those read by the lexical explainer."""
 
 
 def shown_together(*parts: ShownRecords) -> ShownRecords:
-    """Everything that is in one of the parts, each id once."""
+    """The union of the parts, each id once."""
     names = dict.fromkeys(name for part in parts for name in part)
     return {name: tuple(dict.fromkeys(i for part in parts for i in part.get(name, ()))) for name in names}
 
 
 class Explainer(Protocol):
-    """Text from train records."""
+    """Writes a text from train records."""
 
     name: str
     version: int
@@ -106,7 +106,7 @@ class Explainer(Protocol):
 
 
 class Simulator(Protocol):
-    """Expected activations from a text and tokens."""
+    """Predicts expected activations from a text and tokens."""
 
     name: str
     version: int
@@ -116,8 +116,8 @@ class Simulator(Protocol):
     ) -> tuple[SimulatedExcerpt, ...]:
         """Expected activations (0..10) for each (excerpt id, token ids [T]), in the same order.
 
-        An excerpt that fails carries its reason. Raises CannotSimulate where the text as a whole
-        gives nothing to simulate, ProviderError where a provider is down.
+        A failed excerpt has its reason. Raises CannotSimulate if the text as a whole cannot be simulated, ProviderError
+        if a provider is down.
         """
         ...
 
@@ -127,10 +127,10 @@ class CalibratedSimulator(Protocol):
     """A simulator that wraps another one and first fits it to a neuron's calibration records."""
 
     inner: Simulator
-    """The one that it wraps."""
+    """The wrapped simulator."""
 
     def fitted(self, text: str, task: NeuronTask) -> Simulator:
-        """The simulator to use for this text and neuron. Looks at ``task.calibration`` alone.
+        """The simulator to use for this text and neuron. Uses only ``task.calibration``.
 
         Its expected activations are still in tenths of the neuron's ``level_10``, but unclamped.
         """
@@ -139,7 +139,7 @@ class CalibratedSimulator(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ScoredExcerpt:
-    """Real and expected activations of one excerpt, side by side. ``kind`` is its sample.
+    """Real and expected activations of one excerpt. ``kind`` is its sample.
 
     ``unit`` is the activation, in the model's units, that an expected activation of 1 corresponds to.
     """
@@ -151,60 +151,60 @@ class ScoredExcerpt:
 
     @property
     def predicted(self) -> Float32s | None:
-        """The expected activations in the model's units [T], None where the simulation failed."""
+        """The expected activations in the model's units [T]; None if the simulation failed."""
         expected = self.simulated.expected
         return None if expected is None else (expected * self.unit).astype(np.float32)
 
 
 class Scorer(Protocol):
-    """Numbers from real and expected activations."""
+    """Computes numbers from real and expected activations."""
 
     name: str
     version: int
 
     def simulated(self, records: NeuronRecords) -> Records:
-        """The records that it needs simulated, by sample, none of which chose the text."""
+        """The records that must be simulated, by sample; none of them decided between texts."""
         ...
 
     def score(self, excerpts: Sequence[ScoredExcerpt], *, seed: int) -> tuple[ScoreResult, ...]:
-        """One result per sample that the score describes, in the validation split, without baselines."""
+        """One result, without baselines, for each sample that the score describes; validation records only."""
         ...
 
 
 @runtime_checkable
 class PairedScorer(Protocol):
-    """A scorer that also measures how much better a text does than the token table, excerpt by excerpt."""
+    """A scorer that also measures the margin over the token table, paired by excerpt."""
 
     def margins(
         self, excerpts: Sequence[ScoredExcerpt], table: Sequence[ScoredExcerpt], *, seed: int
     ) -> tuple[ScoreResult, ...]:
-        """What the text adds, with intervals. ``table`` are the same records with the table's expectations."""
+        """The margins with intervals. ``table`` has the same records with the table's predictions."""
         ...
 
 
 @runtime_checkable
 class TextScorer(Protocol):
-    """Numbers for which real and expected activations are not enough: it asks a model about the text."""
+    """A scorer that needs more than real and expected activations: it asks a model about the text."""
 
     name: str
     version: int
 
     def simulated(self, records: NeuronRecords) -> Records:
-        """The records that it needs simulated, by sample; no samples where it asks about the text itself."""
+        """The records that must be simulated, by sample; empty if the scorer asks about the text itself."""
         ...
 
     def score_text(self, text: str, task: NeuronTask, excerpts: Sequence[ScoredExcerpt]) -> tuple[ScoreResult, ...]:
-        """One result or more, with its own baselines. Raises ProviderError where a provider is down."""
+        """One or more results, with their own baselines. Raises ProviderError if a provider is down."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What a worker process holds for the steps of a method: a language model, the subject itself.
+    """The resources of a worker process for the steps of a method: a language model, the subject itself.
 
-    A step is built by its class's ``build(parameters, services)``. An explainer and a scorer are
-    also handed the method's simulator, without its calibration, to choose between texts, and an explainer
-    that wraps another one is handed that, ``inner``, built already.
+    A step is built by its class's ``build(parameters, services)``. Explainers and scorers also get the method's
+    uncalibrated simulator, to decide between texts. An explainer that wraps another one gets that as ``inner``, already
+    built.
     """
 
     provider: Provider | None = None

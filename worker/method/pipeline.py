@@ -1,7 +1,7 @@
 """Explain, simulate, score: one neuron through one method.
 
-Knows nothing of the database or the queue. The explainer is handed the task without its validation
-and test records, so that no text can come from what it is scored on.
+It uses neither database nor queue. The explainer gets the task without validation and test records, so that no text is
+made from the records that score it.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -35,9 +35,9 @@ Report = Callable[[str, float], None]
 def run_method(method: BuiltMethod, task: NeuronTask, report: Report) -> tuple[ExplanationResult, ...]:
     """Every candidate of the method's explainer, simulated and scored, the preferred first.
 
-    A task that brings its text has that as its only candidate. ``report(stage, share done)`` receives
-    the progress. Raises MethodError for a neuron that never fires or has no records and for a given
-    text that cannot be simulated, ProviderError where a language model gives no usable answer.
+    A task with a given text has it as the only candidate. ``report(stage, share)`` receives the progress, 0..1. Raises
+    MethodError for a neuron that never fires or has no records, and for a given text that cannot be simulated;
+    ProviderError if a language model gives no usable answer.
     """
     refuse_silent(task)
     if task.text is not None:
@@ -54,9 +54,9 @@ def run_method(method: BuiltMethod, task: NeuronTask, report: Report) -> tuple[E
 
 
 def score_text(method: BuiltMethod, task: NeuronTask, text: str, report: Report) -> ExplanationResult:
-    """A given text, a person's, simulated and scored as any candidate is.
+    """A given text, for example a person's, simulated and scored like any candidate.
 
-    Raises MethodError where not one excerpt could be simulated: then there is nothing to keep.
+    Raises MethodError if no excerpt could be simulated, since there would be nothing to store.
     """
     report("simulate and score", 0.0)
     result = score_candidate(method, task, Candidate(text))
@@ -68,7 +68,7 @@ def score_text(method: BuiltMethod, task: NeuronTask, text: str, report: Report)
 
 
 def refuse_silent(task: NeuronTask) -> None:
-    """Raise MethodError where no explanation could be true: nothing stored, or nothing above 0."""
+    """Raise MethodError if no explanation could be true: no records, or no activation above 0."""
     if not task.train and task.records.of(SampleKind.TOP):
         raise MethodError("Every top excerpt of this neuron is a copy of one that is held out for scoring.")
     if not task.train:
@@ -81,7 +81,7 @@ def refuse_silent(task: NeuronTask) -> None:
 
 
 def with_lookalikes(method: BuiltMethod, task: NeuronTask) -> NeuronTask:
-    """The task with hard negatives, derived where none were collected, for methods that show or score them."""
+    """The task with hard negatives, derived if none were collected, for methods that show or score them."""
     if not method.needs_hard_negatives:
         return task
     peer = None if task.peer is None else with_hard_negatives(task.peer)
@@ -89,9 +89,9 @@ def with_lookalikes(method: BuiltMethod, task: NeuronTask) -> NeuronTask:
 
 
 def without_held_out(task: NeuronTask) -> NeuronTask:
-    """The task as an explainer sees it: nothing whose text is validation or test in any sample.
+    """The task as an explainer sees it: without texts that are validation or test in any sample.
 
-    ``peer`` and ``neighbours`` are taken away too: they serve a baseline and a scorer only.
+    ``peer`` and ``neighbours`` are removed too, since only a baseline and a scorer need them.
     """
     return replace(task, records=task.records.opened(), peer=None, neighbours=())
 
@@ -114,7 +114,7 @@ def score_candidate(method: BuiltMethod, task: NeuronTask, candidate: Candidate)
             found = tuple(with_baselines(result, baselines) for result in scorer.score(own, seed=task.seed))
             if isinstance(scorer, PairedScorer):
                 found += scorer.margins(own, among(table, wanted), seed=task.seed)
-        # A scorer that asks for no simulated excerpts knows no simulator.
+        # a scorer that needs no simulated excerpts has no simulator
         scores += (replace(result, simulator=simulator.name if wanted else None) for result in found)
     return ExplanationResult(
         text=candidate.text,
@@ -125,7 +125,7 @@ def score_candidate(method: BuiltMethod, task: NeuronTask, candidate: Candidate)
 
 
 def among(excerpts: Iterable[ScoredExcerpt], wanted: Records) -> tuple[ScoredExcerpt, ...]:
-    """The simulated excerpts that one scorer scores, each under the sample that it belongs to for this scorer."""
+    """The simulated excerpts that one scorer scores, each under the sample that it has for this scorer."""
     ids = {(kind, record.excerpt_id) for kind, records in wanted.items() for record in records}
     return tuple(e for e in excerpts if (e.kind, e.record.excerpt_id) in ids)
 
@@ -138,7 +138,7 @@ def unit_of(records: NeuronRecords) -> float:
 def simulate(
     simulator: Simulator, text: str, records: Records, vocabulary: Vocabulary, *, unit: float
 ) -> tuple[ScoredExcerpt, ...]:
-    """Real and expected activations of every record. A text that cannot be simulated fails them all.
+    """Real and expected activations of every record. If the text cannot be simulated, all fail.
 
     ``unit`` is the activation, in the model's units, that an expected activation of 1 corresponds to.
     """
@@ -153,7 +153,7 @@ def simulate(
 
 
 def _fitted(simulator: Simulator, text: str, task: NeuronTask, *, is_used: bool) -> Simulator:
-    """The simulator that is used; where no scorer looks at a simulation there is nothing to calibrate either."""
+    """The simulator to use; uncalibrated if no scorer needs a simulation."""
     if not isinstance(simulator, CalibratedSimulator):
         return simulator
     return simulator.fitted(text, task) if is_used else simulator.inner
@@ -169,7 +169,7 @@ Baselines = Mapping[tuple[str, str], Mapping[str, float | None]]
 
 
 def by_token_table(task: NeuronTask, records: Records) -> tuple[ScoredExcerpt, ...]:
-    """Every record with what the neuron's token table expects of it."""
+    """Every record with the prediction of the neuron's token table."""
     flat = [(kind, record) for kind, rows in records.items() for record in rows]
     simulations = token_lookup(task.records, (r for _, r in flat))
     return tuple(ScoredExcerpt(kind, r, s) for (kind, r), s in zip(flat, simulations, strict=True))
@@ -205,7 +205,7 @@ def with_baselines(result: ScoreResult, baselines: Baselines) -> ScoreResult:
 
 
 def provenance(method: BuiltMethod, task: NeuronTask, candidate: Candidate, simulator: Simulator) -> dict[str, Any]:
-    """All that could change the result, ready for JSON. ``simulator`` is the one that was used, calibrated or not."""
+    """Everything that could change the result, as JSON. ``simulator`` is the one used, calibrated or not."""
     definition = method.definition
     return {
         **candidate.provenance,

@@ -1,6 +1,6 @@
-"""The code of every step in the catalogue: name -> class, and how a method is built of them.
+"""The code of every step in the catalogue, name -> class, and the construction of methods.
 
-A class is built by ``Class.build(parameters, services)``. One that wraps an explainer finds it in its services.
+A class is built by ``Class.build(parameters, services)``. One that wraps an explainer gets it as ``services.inner``.
 """
 
 from collections.abc import Callable, Mapping
@@ -52,7 +52,7 @@ class StepClass(Protocol[Built_co]):
         ...
 
     def build(self, parameters: Mapping[str, Any], services: Services) -> Built_co:
-        """The step of one method. Raises MethodError for what it lacks."""
+        """Build the step for one method. Raises MethodError if something that it needs is missing."""
         ...
 
 
@@ -96,17 +96,17 @@ class BuiltMethod:
     baselines: tuple[str, ...] = BASELINES
 
     def simulated(self, records: NeuronRecords) -> Records:
-        """The records that each text is simulated on, for all scorers together."""
+        """The records on which each text is simulated, for all scorers together."""
         return together(scorer.simulated(records) for scorer in self.scorers)
 
     @property
     def needs_hard_negatives(self) -> bool:
-        """Whether hard negatives are to be derived for a neuron that has none."""
+        """Whether hard negatives are derived for a neuron that has none."""
         return steps_of(self.definition).needs_hard_negatives
 
 
 def steps_of(definition: MethodDefinition) -> MethodSteps:
-    """A method's steps by the catalogue. Raises MethodError for steps that do not exist or do not fit together."""
+    """A method's steps in the catalogue. Raises MethodError for steps that do not exist or do not fit together."""
     try:
         return catalogued(definition)
     except UnknownStep as error:
@@ -114,7 +114,7 @@ def steps_of(definition: MethodDefinition) -> MethodSteps:
 
 
 def build_method(definition: MethodDefinition, services: Services) -> BuiltMethod:
-    """A method ready to run. Raises MethodError for steps that do not exist or lack what they need."""
+    """A method ready to run. Raises MethodError for steps that do not exist or whose needs are not met."""
     steps, parameters = steps_of(definition), definition.parameters
     simulator = SIMULATORS[steps.simulator.name].build(parameters.get("simulator", {}), services)
     services = replace(services, simulator=simulator)
@@ -130,7 +130,7 @@ def build_method(definition: MethodDefinition, services: Services) -> BuiltMetho
 
 
 def build_explainer(chosen: ChosenExplainer, services: Services) -> Explainer:
-    """An explainer, after the one that it wraps. Raises MethodError for what it lacks."""
+    """Build an explainer after the one that it wraps. Raises MethodError if something needed is missing."""
     if chosen.inner is not None:
         services = replace(services, inner=build_explainer(chosen.inner, services))
     return EXPLAINERS[chosen.spec.name].build(chosen.parameters, services)

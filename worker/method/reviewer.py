@@ -48,7 +48,7 @@ def judge(
 ) -> StructuredReply[ModelVerdict]:
     """The model's verdict on a text by these records; ``maximum`` is the activation of level 10.
 
-    Undefined where no reply could be used. Raises ProviderError.
+    Undefined if no reply could be used. Raises ProviderError.
     """
     question = StructuredRequest(
         step,

@@ -1,4 +1,4 @@
-"""Sentences that a language model writes to test an explanation, and what the subject does on them."""
+"""Sentences that a language model writes to test an explanation, and the subject's activations on them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from worker.method.structured_requests import (
 from worker.providers.base import Message, Provider
 
 LONGEST_SENTENCE = 300
-"""Characters."""
+"""Characters of a sentence."""
 TOKENS_PER_SENTENCE = 60
 
 
@@ -38,8 +38,8 @@ def write_sentences(
 ) -> StructuredReply[tuple[Sentence, ...]]:
     """``n`` sentences on which the neuron should fire and ``n`` on which it should not.
 
-    In pairs of pairs, so that every second sentence is of both sorts alike: fires, fires, silent,
-    silent, ... Raises ProviderError as the provider does.
+    In the order fires, fires, silent, silent, ..., so that every second sentence is of each kind equally often. Raises
+    ProviderError as the provider does.
     """
     messages = (
         Message("system", load("write_sentences").fill(n=n)),
@@ -82,16 +82,16 @@ class MeasuredSentence:
 
     @property
     def missed(self) -> bool:
-        """Whether the neuron contradicts the explanation."""
+        """Whether the neuron's activation contradicts the explanation."""
         return self.fired is not self.sentence.fires
 
 
 def measure(
     sentences: Sequence[Sentence], task: NeuronTask, subject: LiveSubject, *, maximum: float
 ) -> tuple[MeasuredSentence, ...]:
-    """Run the subject on each sentence. The neuron fires where its level reaches ``ACTIVE_LEVEL`` of 10.
+    """Run the subject on each sentence. The neuron fires if its level reaches ``ACTIVE_LEVEL`` of 10.
 
-    ``maximum`` is the activation that level 10 corresponds to. Raises MethodError where the neuron belongs to another
+    ``maximum`` is the activation that level 10 corresponds to. Raises MethodError if the neuron belongs to another
     subject.
     """
     texts = [sentence.text for sentence in sentences]

@@ -1,7 +1,7 @@
-"""Requests to a language model whose replies must have a strict form.
+"""Requests to a language model whose replies must have a strict format.
 
-A reply that is refused, truncated or not of the form has no value. It is a failed attempt, whose raw text the
-provider's observer stores, and the request is repeated within a bound.
+A reply that is refused, truncated or malformed has no value. It is a failed attempt, whose raw text the provider's
+observer stores, and the request is repeated a limited number of times.
 """
 
 import json
@@ -18,9 +18,9 @@ from worker.providers.reading import breaks_off
 T = TypeVar("T")
 
 LONGEST_REPLY = 20_000
-"""Characters; what is longer is not read."""
+"""Characters of a reply; a longer reply is not parsed."""
 SHOWN_CHARACTERS = 60
-"""Of a reply, in the reason why it cannot be used."""
+"""Characters of a reply that are quoted in the reason why it cannot be used."""
 
 
 class Unusable(ValueError):
@@ -40,13 +40,13 @@ class Form(Generic[T]):
     read: Callable[[str], T]
 
     def check(self, reply: Reply) -> None:
-        """Raises Unusable where the reply cannot be read."""
+        """Raises Unusable if the reply cannot be parsed."""
         self.read(reply.text)
 
 
 @dataclass(frozen=True, slots=True)
 class StructuredRequest(Generic[T]):
-    """One chat whose reply must have a form."""
+    """One chat whose reply must have a format."""
 
     step: str
     messages: tuple[Message, ...]
@@ -66,9 +66,9 @@ class StructuredReply(Generic[T]):
 
 
 def request_all(provider: Provider, requests: Sequence[StructuredRequest[T]]) -> tuple[StructuredReply[T], ...]:
-    """One result per request, in order, all sent at once; requests with bad replies are repeated, within a bound.
+    """One result per request, in order, all sent at once; requests with bad replies are repeated a few times.
 
-    Raises ProviderError where the provider does.
+    Raises ProviderError like the provider.
     """
     replies = chat_until_usable(provider, [_request(provider, request) for request in requests])
     return tuple(_reply(request, reply) for request, reply in zip(requests, replies, strict=True))
@@ -89,13 +89,15 @@ def _request(provider: Provider, request: StructuredRequest[T]) -> ChatRequest:
 def _reply(request: StructuredRequest[T], reply: Reply) -> StructuredReply[T]:
     if reply.outcome is not Outcome.OK:
         return StructuredReply(None, reply.model, reply.error or f"the reply is {reply.outcome}")
-    return StructuredReply(request.form.read(reply.text), reply.model)  # OK means that the form has parsed it before
+    return StructuredReply(
+        request.form.read(reply.text), reply.model
+    )  # with outcome OK, the format has already been parsed
 
 
 def json_object(text: str, keys: frozenset[str]) -> dict[str, Any]:
     """The one JSON object that ``text`` is, with exactly these keys. Raises Unusable.
 
-    A code fence around the whole is allowed, because some models always write one; other text is not.
+    A code fence around the object is allowed, because some models always write one; other text is not.
     """
     if len(text) > LONGEST_REPLY:
         raise Unusable(f"the reply has {len(text)} characters")
@@ -114,7 +116,7 @@ def _parsed(body: str) -> Any:
     if not body:
         raise Unusable("the reply is empty")
     try:
-        # Not strict: a line break inside a string is no reason to repeat the request.
+        # Not strict: a line break inside a string should not cost another request.
         return json.loads(body, object_pairs_hook=_without_repeats, strict=False)
     except Unusable:
         raise
@@ -131,15 +133,17 @@ LONGEST_COMMAND = 12
 _COMMAND = re.compile(
     r"(?:abla|eq|ewcommand|ewline|ext[a-z]*|heta|au|imes|ilde|riangle|ight[a-z]*|ho|angle|enewcommand)(?![a-z])"
 )
-"""What follows the first letter of a LaTeX command that begins with n, t or r."""
+"""Letters that follow the first letter of a LaTeX command that begins with n, t or r."""
 _QUOTES = frozenset("\"'`“”‘’«»„")
 
 
 def _as_json_escape(match: re.Match[str]) -> str:
-    r"""An escape of a reply as JSON understands what the model meant.
+    r"""An escape of a reply as the JSON escape that the model meant.
 
-    Prompts show bytes as ``\xe2`` and a line break as ``\n``, and models quote them as they are shown. JSON knows no
-    ``\x``, and would take ``"\n"`` for a line break and ``\begin`` for a backspace.
+    Prompts show bytes as ``\xe2`` and a line break as ``
+    ``, and models quote them as shown. JSON has no ``\x``, and would
+    read ``"
+    "`` as a line break and ``\begin`` as a backspace.
     """
     escape, text = match[0], match.string
     kind = escape[1:2]
@@ -155,7 +159,10 @@ def _as_json_escape(match: re.Match[str]) -> str:
 
 
 def _is_spelled_out(before: str, after: str) -> bool:
-    r"""Whether a line break or tab is quoted (``'\n'``), or is the beginning of a command (``\theta``)."""
+    r"""Whether ``
+    `` or ``\t`` is quoted literally (``'
+    '``) or begins a LaTeX command (``\theta``).
+    """
     if before in _QUOTES and after.lstrip("\\")[:1] in _QUOTES:
         return True
     return not before.isalnum() and _COMMAND.match(after) is not None
@@ -179,9 +186,9 @@ def object_schema(**properties: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def one_line(value: object, *, longest: int, forbidden: str = "") -> str:
-    """A text value on one line, white space folded. Raises Unusable where it is empty, over-long or odd.
+    """A text value on one line, white space folded. Raises Unusable if empty, over-long or with forbidden characters.
 
-    Joiners, direction marks and variation selectors are part of words and emoji. Controls, and characters
+    Joiners, direction marks and variation selectors are part of words and emoji. Control characters, and characters
     that reorder or hide what follows them, are refused.
     """
     if not isinstance(value, str):
@@ -199,7 +206,7 @@ def one_line(value: object, *, longest: int, forbidden: str = "") -> str:
 
 
 _FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e007a]{1,8}\U000e007f")
-"""A flag of a region (Scotland): tag characters, which elsewhere hide text."""
+"""A flag of a region (Scotland), made of tag characters, which elsewhere hide text."""
 _REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _INVISIBLE = (
     range(0x206A, 0x2070),  # deprecated format characters

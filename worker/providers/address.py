@@ -32,8 +32,8 @@ class Endpoint:
 def locate(base_url: str, allowed_networks: Sequence[str] = ()) -> Endpoint:
     """The endpoint of a base URL.
 
-    Raises a permanent ProviderError for an unusable URL or network and where every address of the host is
-    refused, one that is not permanent where the host's name cannot be resolved now.
+    Raises a permanent ProviderError for an unusable URL or network and if every address of the host is refused; a
+    temporary one if the host's name cannot be resolved now.
     """
     try:
         url = httpx2.URL(base_url_of(base_url))
@@ -64,14 +64,14 @@ def _is_allowed(address: str, networks: Iterable[Network]) -> bool:
 
 
 def _ip(address: str) -> Address:
-    """The address without its zone, an IPv4 address in IPv6 notation as what it is."""
+    """The address without its zone; an IPv4 address in IPv6 notation as IPv4."""
     ip = ipaddress.ip_address(address.split("%")[0])
     mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
     return mapped or ip
 
 
 def _embedded(ip: Address) -> Iterator[Address]:
-    """IPv4 addresses that a gateway would send packets for ``ip`` on to."""
+    """IPv4 addresses to which a gateway would forward packets for ``ip``."""
     if not isinstance(ip, ipaddress.IPv6Address):
         return
     if ip in _NAT64:

@@ -1,6 +1,6 @@
 """The interface of every language-model provider, hosted or on the worker's own device.
 
-Providers know nothing of neurons: they send requests, many at a time, and return the outcome of each.
+Providers are independent of neurons: they send requests, many at a time, and return the outcome of each.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ class TokenAlternatives:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one call; ``tokens_cached`` is the part of ``tokens_in`` that was not computed anew."""
+    """Tokens of one call; ``tokens_cached`` is the part of ``tokens_in`` that was read from the endpoint's cache."""
 
     tokens_in: int
     tokens_cached: int
@@ -48,13 +48,13 @@ class Reply:
     usage: Usage | None
     error: str | None = None
     reasoning: str = ""
-    """What the model wrote before its answer. Stored, never parsed."""
+    """The model's reasoning before its answer. Stored, never parsed."""
     vectors: tuple[tuple[float, ...], ...] = ()
-    """Of a request for embeddings, one for each text. Not stored with the call: see ``app.queries.embeddings``."""
+    """The embeddings of an ``EmbedRequest``, one per text. Not stored with the call: see ``app.queries.embeddings``."""
 
 
 class Parser(Protocol):
-    """Decides whether a reply can be used. One that cannot is stored as failed, and the request is sent again."""
+    """Decides whether a reply can be used. An unusable one is stored as failed, and the request is sent again."""
 
     @property
     def version(self) -> str:
@@ -62,7 +62,7 @@ class Parser(Protocol):
         ...
 
     def check(self, reply: Reply) -> None:
-        """Raises ValueError with the reason where the reply cannot be used."""
+        """Raises ValueError, with the reason, if the reply cannot be used."""
         ...
 
 
@@ -84,10 +84,9 @@ class ChatRequest:
 class ScoreTextRequest:
     """The model's next-token alternatives inside ``text``, at the positions where answers are expected.
 
-    ``answer_at`` are character offsets into ``prefix + text``; the reply holds, for each, the
-    log-probabilities of the most likely tokens there. ``prefix`` is common to many requests.
-    ``answers`` are the tokens whose log-probabilities are wanted: a local model reads these and no
-    others, an endpoint returns its most likely tokens whatever they are.
+    ``answer_at`` are character offsets into ``prefix + text``; the reply has the log-probabilities of the most likely
+    tokens at each. ``prefix`` is common to many requests. ``answers`` are the tokens whose log-probabilities are
+    wanted: a local model returns exactly these, an endpoint its own most likely tokens.
     """
 
     step: str
@@ -100,7 +99,7 @@ class ScoreTextRequest:
 
 @dataclass(frozen=True, slots=True)
 class EmbedRequest:
-    """The embeddings of some texts by ``model``, which may be another than the provider's own."""
+    """The embeddings of some texts by ``model``, which may differ from the provider's own."""
 
     step: str
     model: str
@@ -114,10 +113,10 @@ Request = TextRequest | EmbedRequest
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One request as it was sent and what came back, to be stored at once.
+    """One request as sent and its result, to be stored at once.
 
-    ``wire`` is the request's body. ``raw`` is the reply's body, or its first part where it was not
-    JSON; None where nothing came.
+    ``wire`` is the request's body. ``raw`` is the reply's body, or its first part if it was not JSON; None without a
+    reply.
     """
 
     request: Request
@@ -132,11 +131,11 @@ Observer = Callable[[Attempt], None]
 
 
 def ignore(_attempt: Attempt) -> None:
-    """The observer that stores nothing."""
+    """An observer that stores nothing."""
 
 
 def never_full(_request: Request) -> None:
-    """The check that every request passes."""
+    """A check that every request passes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +152,8 @@ UNWATCHED = Watch()
 class Provider(Protocol):
     """Sends requests. One reply per request, in order; refusals and bad replies are replies, too.
 
-    Raises ``app.errors.ProviderError``: ``permanent`` where no request can succeed (key, model, quota, a
-    refused field), not permanent when the provider is down after bounded retries.
+    Raises ``app.errors.ProviderError``: ``permanent`` if no request can succeed (key, model, quota, a refused field),
+    temporary if the provider is still down after a limited number of retries.
     """
 
     name: str
@@ -167,9 +166,9 @@ class Provider(Protocol):
 
 
 def request_digest(provider: str, model: str, request: Request) -> str:
-    """The identity of a request to one model: hexadecimal SHA-256 over all that could change the reply.
+    """The identity of a request to one model: hexadecimal SHA-256 over everything that could change the reply.
 
-    ``step`` is not part of it.
+    ``step`` is not included.
     """
     parts: dict[str, Any] = {"provider": provider, "model": model}
     if isinstance(request, ChatRequest):
@@ -195,7 +194,7 @@ def request_digest(provider: str, model: str, request: Request) -> str:
 
 
 def judged(request: Request, reply: Reply) -> Reply:
-    """The reply, with ``UNPARSABLE`` and the reason where the request's parser cannot use it."""
+    """The reply, changed to ``UNPARSABLE`` with the reason if the request's parser cannot use it."""
     if request.parser is None or reply.outcome is not Outcome.OK:
         return reply
     try:
@@ -210,8 +209,8 @@ def chat_until_usable(
 ) -> tuple[Reply, ...]:
     """One reply per request; a refused, truncated or unusable one is requested again, with another seed.
 
-    A further attempt has another seed and at least ``temperature``: an identical request would get an identical
-    reply. What is not usable after ``attempts`` keeps its last outcome; what has ``FAILED`` is not sent
+    A further attempt has another seed and at least ``temperature``: an identical request would get an identical reply.
+    A request without a usable reply after ``attempts`` keeps its last outcome; one that has ``FAILED`` is not sent
     again. Raises ProviderError.
     """
     replies: list[Reply | None] = [None] * len(requests)

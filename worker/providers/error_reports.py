@@ -1,7 +1,7 @@
 """The errors that endpoints report, in the many forms of different servers, and what each means for the next attempt.
 
-Pure. Endpoints, gateways and frameworks agree neither on the field that holds the message nor on
-codes, and some report an error with status 200. Nothing here raises, whatever the body.
+Pure functions. Endpoints, gateways and frameworks agree neither on the field of the message nor on codes, and some
+report an error with status 200. Nothing here raises, whatever the body.
 """
 
 import html
@@ -19,7 +19,7 @@ _WORDS = (
     "reason", "title", "faultstring", "fault", "raw", "metadata", "innererror", "base_resp", "status_msg",
     "description", "issues", "fieldviolations", "violations",
 )  # fmt: skip
-"""Fields that hold a message or lead to one, compared without case."""
+"""Fields that contain a message or lead to one, compared without case."""
 _PREFIXED = frozenset({"message", "msg", "detail", "description"})
 """The messages that are told with the field that they are about."""
 _CODES = ("code", "type", "status", "status_code", "error_code", "http_status", "error", "reason")
@@ -27,7 +27,7 @@ _FIELD_PATH = frozenset({"param", "parameter", "loc", "field", "keys", "path", "
 
 
 class FailureKind(StrEnum):
-    """What a failed attempt means for the next one."""
+    """The meaning of a failed attempt for the next one."""
 
     TRANSIENT = "transient"
     """Another attempt may succeed."""
@@ -36,9 +36,9 @@ class FailureKind(StrEnum):
     PERMANENT = "permanent"
     """No attempt of any request can succeed: key, model, address, quota."""
     FILTERED = "filtered"
-    """The endpoint's content filter refuses this very prompt."""
+    """The endpoint's content filter refuses this prompt."""
     TOO_LONG = "too long"
-    """This very prompt does not fit into the model's context."""
+    """This prompt does not fit into the model's context."""
     TRUNCATED = "truncated"
     """The model was still writing or reasoning when it reached the request's token limit."""
 
@@ -53,7 +53,7 @@ class ErrorReport:
 
     @property
     def status(self) -> int | None:
-        """The HTTP status that its codes mean, else its message; None where neither means one."""
+        """The HTTP status that its codes mean, otherwise its message; None if neither means one."""
         for code in self.codes:
             status = _numeric_status(code)
             if status is not None:
@@ -106,7 +106,7 @@ _NOT_IMPLEMENTED = 501
 
 
 def failure_kind_of(status: int, report: ErrorReport) -> FailureKind:
-    """What an error with this HTTP status (300..599) means for the next attempt."""
+    """The meaning for the next attempt of an error with this HTTP status (300..599)."""
     searched = " ".join((*report.codes, report.message))
     if status == 402 or (_OUT_OF_CREDIT.search(searched) and not _PASSES.search(searched)):
         return FailureKind.PERMANENT
@@ -124,7 +124,7 @@ def failure_kind_of(status: int, report: ErrorReport) -> FailureKind:
 
 
 def error_report_of(body: object) -> ErrorReport:
-    """The error that a JSON body reports, wherever the body holds it."""
+    """The error that a JSON body reports, wherever it is in the body."""
     words = dict.fromkeys(one_line(text) for text in _words_in(body, MOST_LEVELS))
     return ErrorReport(
         message=_bounded("; ".join(w for w in words if w)),
@@ -154,7 +154,7 @@ def is_error_report(body: Mapping[str, Any]) -> bool:
 
 
 def title_of_page(text: str) -> str | None:
-    """`` titled "..."`` of a web page, empty where it has no title; None for what is no web page."""
+    """`` titled "..."`` for a web page, empty if it has no title; None for a text that is not a web page."""
     begins = r"\s*(?:<\?xml[^>]*>\s*)?<(?:!doctype\s+html|html|head|body|h1|title|center)\b"
     if not re.match(begins, text, re.IGNORECASE):
         return None
@@ -220,7 +220,7 @@ def _path(loc: object) -> str:
 
 
 def _numeric_status(code: str) -> int | None:
-    """The status of ``429``, and of codes that begin with one, such as ``40303``."""
+    """The status in a code such as ``429``, and in codes that begin with one, such as ``40303``."""
     if not code.isascii() or not code.isdigit() or len(code) not in (3, 5):
         return None
     status = int(code[:3])
@@ -228,7 +228,7 @@ def _numeric_status(code: str) -> int | None:
 
 
 def one_line(text: str) -> str:
-    """``text`` on one line of bounded length, without characters that do not show."""
+    """``text`` on one line of limited length, without invisible characters."""
     shown = "".join(c if c.isprintable() else " " for c in text[: 10 * LONGEST_WORDS])
     return _bounded(" ".join(shown.split()))
 

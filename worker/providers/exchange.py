@@ -31,20 +31,21 @@ from worker.providers.reading_alternatives import Unreadable
 from worker.providers.transport import Received
 
 UNKNOWN_ERROR_STATUS = 502
-"""The status of an error in a reply with status 200 whose code means no status."""
+"""The status used for an error in a reply with status 200 whose code means no status."""
 LONGEST_RETRY_AFTER_SECONDS = 86_400.0
 OUTCOMES = {FailureKind.FILTERED: Outcome.REFUSED, FailureKind.TRUNCATED: Outcome.TRUNCATED}
-"""Of errors that count as a reply of the model."""
+"""Outcomes of errors that count as a reply of the model."""
 _PLAIN_HTTP = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST"})
-"""OpenSSL's reasons where what answers is no TLS."""
+"""OpenSSL's error reasons if the server does not speak TLS."""
 _ADVICE = {
     9: "The server's clock or this machine's may be wrong",
     10: "Its owner has to renew it",
     62: "The base URL needs a host that it names",
     64: "The base URL needs a host that it names",
 }
-"""By OpenSSL's ``X509_V_ERR_`` code (not yet valid, expired, another host, another address): what an authority's file
-would not mend.
+"""Advice by OpenSSL's ``X509_V_ERR_`` code, for faults that adding a certificate authority would not fix.
+
+The codes: not yet valid, expired, another host, another address.
 """
 
 
@@ -56,7 +57,7 @@ class AttemptResult:
     raw: dict[str, Any] | None
     failure: FailureKind | None = None
     status: int | None = None
-    """None where no reply came."""
+    """None if no reply came."""
     retry_after: float | None = None
     report: ErrorReport = field(default_factory=ErrorReport)
 
@@ -68,7 +69,7 @@ class AttemptResult:
 async def exchange(
     client: AsyncOpenAI, path: str, request: Request, body: dict[str, Any], *, timeout_seconds: float
 ) -> AttemptResult:
-    """Send ``body`` and read the reply whole, within ``timeout_seconds`` in all. Raises nothing."""
+    """Send ``body`` and read the complete reply, within ``timeout_seconds`` in all. Never raises."""
     try:
         async with asyncio.timeout(timeout_seconds):
             received = await post(client, path, body)
@@ -90,7 +91,7 @@ async def exchange(
 
 @dataclass(frozen=True, slots=True)
 class _Body:
-    """A reply's body without secrets: its text, and its JSON value or why it has none."""
+    """A reply's body without secrets: its text, and its JSON value or the reason why it has none."""
 
     text: str
     value: Any
@@ -102,7 +103,7 @@ class _Body:
         return error_report_in_text(self.text) if self.text else ErrorReport(str(self.value))
 
     def raw(self, status: int) -> dict[str, Any]:
-        """What is stored of a body that is not an answer."""
+        """The stored form of a body that is not an answer."""
         if not isinstance(self.value, Unreadable):
             return {"status": status, "body": redacted_json(self.value)}
         return {"status": status, "text": self.text[:RAW_CHARACTERS_KEPT]}
@@ -111,20 +112,20 @@ class _Body:
 def _parsed(text: str, content_type: str) -> _Body:
     shown = redacted(text)
     try:
-        # Redacted as values, too: in a string of JSON a key may be spelled in escapes. An answer may hold a word that
-        # also serves as a key.
+        # Redacted as values too, since a key in a JSON string may be written in escapes. A key that is a word is left,
+        # since an answer may contain the word.
         return _Body(shown, redacted_json(read_json(text, content_type, shown=shown), words=False))
     except Unreadable as error:
         return _Body(shown, Unreadable(redacted(str(error))))
 
 
 def _read(request: Request, received: Received, body: _Body) -> AttemptResult:
-    """The result of a whole reply."""
+    """The result of a complete reply."""
     if received.status != 200:
         return _refused(received.status, body.report, received, body)
     value = body.value
     if isinstance(value, list) and len(value) == 1:
-        (value,) = value  # as one vendor wraps its errors
+        (value,) = value  # one vendor wraps errors in a list
     report = _error_in_answer(value)
     if report is not None:
         return _refused(report.status or UNKNOWN_ERROR_STATUS, report, received, body)
@@ -138,7 +139,7 @@ def _read(request: Request, received: Received, body: _Body) -> AttemptResult:
 
 
 def _error_in_answer(body: object) -> ErrorReport | None:
-    """The error that a reply with status 200 reports, as a whole or in its choice; None where it reports none."""
+    """The error that a reply with status 200 reports, as a whole or in its choice; None if it reports none."""
     if not isinstance(body, dict):
         return None
     if is_error_report(body):
@@ -151,7 +152,7 @@ def _error_in_answer(body: object) -> ErrorReport | None:
 
 
 def _refused(status: int, report: ErrorReport, received: Received, body: _Body) -> AttemptResult:
-    """A reply that reports an error, by its status or in its body."""
+    """The result of a reply that reports an error, by its status or in its body."""
     failure = failure_kind_of(status, report)
     if failure is FailureKind.OVERLOAD and received.headers.get("x-should-retry", "").lower() == "false":
         failure = FailureKind.PERMANENT
@@ -165,10 +166,10 @@ def _refused(status: int, report: ErrorReport, received: Received, body: _Body) 
 
 
 def _unsent(error: BaseException) -> AttemptResult:
-    """No whole reply came: the request cannot be sent at all, the connection could not be made, or it broke.
+    """The result if no complete reply came: the request cannot be sent, or the connection failed or broke.
 
-    The client library calls all of them errors of the connection. ``error`` is its cause, which distinguishes a
-    fault of ours, which no further attempt mends, from an outage.
+    The client library reports all of these as connection errors. ``error`` is the cause, which distinguishes a faulty
+    request, for which no retry helps, from an outage.
     """
     if isinstance(error, httpx2.LocalProtocolError | httpx2.UnsupportedProtocol | httpx2.InvalidURL):
         return _failed(f"the request cannot be sent: {error}", FailureKind.PERMANENT)
@@ -181,7 +182,7 @@ def _unsent(error: BaseException) -> AttemptResult:
 
 
 def _fault_of_tls(error: ssl.SSLError) -> str | None:
-    """What no further attempt mends, with what to do; None for a connection that broke."""
+    """A TLS fault that no retry fixes, with advice; None for a broken connection."""
     if error.reason in _PLAIN_HTTP:
         return "the server does not use TLS at this port: the base URL may have to begin with http://"
     if not isinstance(error, ssl.SSLCertVerificationError):
@@ -199,7 +200,7 @@ def _failure(error: str) -> Reply:
 
 
 def retry_after(headers: httpx2.Headers) -> float | None:
-    """Seconds that ``retry-after-ms`` or ``retry-after`` (seconds or a date) ask to wait; None for what is neither."""
+    """Seconds to wait by ``retry-after-ms`` or ``retry-after`` (seconds or a date); None without either."""
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:
             seconds = float(headers.get(name, "")) * unit

@@ -12,27 +12,27 @@ from aiolimiter import AsyncLimiter
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """What time it is, in seconds, and how to wait. Injected, so that tests need not wait."""
+    """Current time in seconds, and sleeping. Injected, so that tests need not wait."""
 
     now: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
 class Limiter(Protocol):
-    """A rate limiter: ``acquire`` waits until the amount may pass. aiolimiter's, or a fake in tests."""
+    """A rate limiter: ``acquire`` waits until the amount is allowed. aiolimiter's, or a fake in tests."""
 
     max_rate: float
 
     async def acquire(self, amount: float = 1) -> None:
-        """Wait until ``amount``, at most ``max_rate``, may pass."""
+        """Wait until ``amount``, at most ``max_rate``, is allowed."""
         ...
 
 
 class Bucket:
-    """A bound per minute, of which at most one second's share passes at once. Without a limiter there is no bound.
+    """A limit per minute, of which at most one second's share is allowed at once. Without a limiter there is no limit.
 
-    What a request takes is guessed before it is sent and known after its reply: the difference is settled with the
-    next one.
+    A request's amount is estimated before it is sent and known after its reply; the difference is settled with the next
+    request.
     """
 
     def __init__(self, limiter: Limiter | None) -> None:
@@ -42,7 +42,7 @@ class Bucket:
 
     @classmethod
     def per_minute(cls, n: int | None) -> "Bucket":
-        """``n`` in any minute; None for no bound."""
+        """A limit of ``n`` in any minute; None for no limit."""
         if n is None:
             return cls(None)
         per_second = n / 62  # with one second's burst this stays under n in any minute
@@ -50,7 +50,7 @@ class Bucket:
         return cls(AsyncLimiter(at_once, time_period=at_once / per_second))
 
     async def take(self, amount: float) -> None:
-        """Wait until ``amount`` may go, with what is owed from before; first come, first served."""
+        """Wait until ``amount``, plus the debt from before, is allowed; first come, first served."""
         if self._limiter is None:
             return
         async with self._lock:
@@ -62,14 +62,14 @@ class Bucket:
                 due -= portion
 
     def correct(self, amount: float) -> None:
-        """Charge the amount that was underestimated, or credit (negative) the amount that was not used."""
+        """Charge an underestimated amount, or credit (negative) an unused amount."""
         self._owed += amount
 
 
 class Gate:
-    """At most ``limit`` inside at once: halved by each overload, raised by one per round of successes.
+    """Admits at most ``limit`` requests at once; halved by each overload, increased by one per round of successes.
 
-    Additive increase, multiplicative decrease. ``hold`` keeps everyone out for a while, as Retry-After asks.
+    Additive increase, multiplicative decrease. ``hold`` admits nobody for a while, as Retry-After asks.
     """
 
     def __init__(self, most: int, clock: Clock) -> None:
@@ -83,7 +83,7 @@ class Gate:
 
     @asynccontextmanager
     async def admitted(self) -> AsyncIterator[float]:
-        """Waits for room and for the end of a hold; yields the time of entry."""
+        """Wait for a free place and for the end of a hold; yields the time of entry."""
         async with self._changed:
             await self._changed.wait_for(lambda: self._inside < max(1, int(self.limit)))
             self._inside += 1
@@ -97,7 +97,7 @@ class Gate:
                 self._changed.notify_all()
 
     def overloaded(self, entered_at: float, hold_seconds: float) -> None:
-        """Lower the limit, once per burst: requests that entered before the last lowering do not count again."""
+        """Halve the limit, once per burst: requests that entered before the last reduction do not count again."""
         now = self._clock.now()
         self._closed_until = max(self._closed_until, now + hold_seconds)
         if entered_at > self._lowered_at:

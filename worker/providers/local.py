@@ -34,15 +34,15 @@ from worker.providers.reasoning import CUT_SHORT, CUT_SHORT_IN_REASONING, Thinki
 from worker.providers.wire import folded
 
 BATCH_TOKENS = {"cpu": 2048, "cuda": 16_384}
-"""Tokens computed at once beyond a common beginning, by kind of device."""
+"""Tokens computed at once, not counting a common prefix, by kind of device."""
 PROMPTS_AT_ONCE = 16
 
 
 def load_local(name: str, model: str, *, device: str, options: Mapping[str, Any]) -> "LocalProvider":
-    """A provider on a model's folder or hub id: safetensors alone, no code of the model's own.
+    """A provider for a model's folder or hub id: only safetensors, no code of the model's own.
 
-    Options: ``dtype`` (default ``auto``: as stored on a GPU, float32 elsewhere), ``batch_tokens``. Raises a
-    permanent ProviderError where the model cannot be loaded.
+    Options: ``dtype`` (default ``auto``: as stored on a GPU, float32 elsewhere), ``batch_tokens``. Raises a permanent
+    ProviderError if the model cannot be loaded.
     """
     try:
         wanted = first_device(device)
@@ -74,7 +74,7 @@ class LocalProvider:
         batch_tokens: int | None = None,
         caches: bool = True,
     ) -> None:
-        """``caches`` may be switched off to compare with."""
+        """``caches`` may be switched off for comparison."""
         self.name, self.model = name, model_name
         self._model, self._tokenizer = model, tokenizer
         self._cache = PrefixCache(model)
@@ -93,7 +93,7 @@ class LocalProvider:
         return found
 
     def answer_id(self, answer: str) -> int | None:
-        """The one token that writes ``answer`` between a tab and a line end; None where there is no such token."""
+        """The one token that writes ``answer`` between a tab and a line end; None if there is no such token."""
         if answer not in self._answers:
             ids, starts = self._tokens(f"a\t{answer}\n")
             after = [i for i, start in enumerate(starts) if start >= 2 + len(answer)]
@@ -105,7 +105,7 @@ class LocalProvider:
     def _tokens(self, text: str) -> tuple[list[int], list[int]]:
         """Token ids with the model's begin mark, and where each begins (characters; -1 for the mark).
 
-        Texts hold excerpts from anywhere: nothing in them is read as one of the tokenizer's special tokens.
+        Texts contain untrusted excerpts, so nothing in them is read as a special token of the tokenizer.
         """
         encoded = self._tokenizer(text, return_offsets_mapping=True, split_special_tokens=True)
         spans = encoded["offset_mapping"]
@@ -117,7 +117,7 @@ class LocalProvider:
         return isinstance(raw, str) and raw.startswith(answer[0])
 
     def chat(self, requests: Sequence[ChatRequest], *, watch: Watch = UNWATCHED) -> tuple[Reply, ...]:
-        """Chat completions by the tokenizer's chat template, or role by role where it has none."""
+        """Chat completions by the tokenizer's chat template, or role by role if it has none."""
         replies: list[Reply] = []
         for start in range(0, len(requests), PROMPTS_AT_ONCE):
             batch = requests[start : start + PROMPTS_AT_ONCE]
@@ -125,7 +125,7 @@ class LocalProvider:
         return tuple(replies)
 
     def score_texts(self, requests: Sequence[ScoreTextRequest], *, watch: Watch = UNWATCHED) -> tuple[Reply, ...]:
-        """The alternatives among each request's ``answers``; a prefix they share is computed once."""
+        """The alternatives among each request's ``answers``; a common prefix is computed once."""
         found: dict[int, Reply] = {}
         groups: dict[tuple[str, tuple[str, ...]], list[int]] = {}
         for index, request in enumerate(requests):
@@ -149,7 +149,7 @@ class LocalProvider:
         return replies
 
     def _wire(self, request: TextRequest) -> dict[str, Any]:
-        """What is stored as the request: there is no wire, so its own parameters."""
+        """The stored form of the request: its parameters, since nothing is sent over the network."""
         if isinstance(request, ScoreTextRequest):
             return {"model": self.model, "prompt": request.prefix + request.text, "answers": list(request.answers)}
         return {
@@ -163,7 +163,7 @@ class LocalProvider:
         }
 
     def _rendered(self, request: ChatRequest) -> str:
-        """The prompt. Instructions are folded into the first user message where the template knows no system role."""
+        """The prompt. Instructions are put into the first user message if the template has no system role."""
         if self._tokenizer.chat_template is None:
             return "".join(f"{m.role}:\n{m.content}\n\n" for m in request.messages) + "assistant:\n"
         try:
@@ -181,7 +181,7 @@ class LocalProvider:
         return str(self._tokenizer.apply_chat_template(plain, tokenize=False, add_generation_prompt=True))
 
     def _prompt_ids(self, request: ChatRequest) -> list[int]:
-        """A template writes its own marks; without one the tokenizer adds its own."""
+        """The prompt's token ids. A template contains its special tokens; without one the tokenizer adds its own."""
         has_template = self._tokenizer.chat_template is not None
         return list(self._tokenizer(self._rendered(request), add_special_tokens=not has_template)["input_ids"])
 
@@ -211,7 +211,7 @@ class LocalProvider:
         )
         reply = Reply(Outcome.OK, thinking.answer, alternatives, self.model, usage, reasoning=thinking.reasoning)
         if row.alternatives:
-            # One who asks for alternatives wants a few tokens and looks at nothing after them.
+            # a request for alternatives needs only a few tokens, and nothing after them
             return reply
         if thinking.is_open:
             return replace(reply, outcome=Outcome.TRUNCATED, error=CUT_SHORT_IN_REASONING)
@@ -222,7 +222,7 @@ class LocalProvider:
         return reply
 
     def _parted(self, written: list[int]) -> Thinking:
-        """The text in its two parts. The marks between them are special tokens of some tokenizers."""
+        """The text split into reasoning and answer. The marks between them are special tokens in some tokenizers."""
         thinking = parted(str(self._tokenizer.decode(written)))
         if not thinking.reasoning and not thinking.is_open:
             return Thinking("", str(self._tokenizer.decode(written, skip_special_tokens=True)))
@@ -273,7 +273,7 @@ class LocalProvider:
         return [replies[index] for index in range(len(requests))]
 
     def _row(self, request: ScoreTextRequest) -> Row:
-        """Raises ValueError where an answer is not at the beginning of a token."""
+        """Raises ValueError if an answer is not at the beginning of a token."""
         text = request.prefix + request.text
         ids, starts = self._tokens(text)
         first = {start: i for i, start in reversed(list(enumerate(starts))) if start >= 0}

@@ -1,6 +1,6 @@
-"""Greedy or sampled continuation of many prompts at once, each as if it were alone.
+"""Greedy or sampled continuation of many prompts at once, with the same result as one by one.
 
-Sampling draws from a generator per prompt, so that neither batching nor order changes a text.
+Sampling uses one generator per prompt, so that neither batching nor order changes a text.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from worker.providers.prefix_cache import PrefixCache, common_length
 
 @dataclass(slots=True)
 class Continuation:
-    """One prompt and what has been written after it."""
+    """One prompt and the text written after it."""
 
     prompt: Sequence[int]
     max_tokens: int
@@ -29,9 +29,9 @@ class Continuation:
     is_finished: bool = False
     """Whether the model ended the text itself."""
     is_broken: bool = False
-    """Whether the model's logits were no finite numbers, so that nothing can be written."""
+    """Whether the model's logits were not finite, so that nothing can be written."""
     n_computed: int = 0
-    """Tokens of the prompt that were computed."""
+    """Number of the prompt's tokens that were computed."""
 
     @property
     def is_open(self) -> bool:
@@ -42,7 +42,7 @@ class Continuation:
 def continue_prompts(
     model: PreTrainedModel, cache: PrefixCache, rows: Sequence[Continuation], end_ids: frozenset[int]
 ) -> None:
-    """Write into each row until it ends or is full. The prompts' common beginning is computed once."""
+    """Extend each row until it ends or is full. The prompts' common prefix is computed once."""
     shared = 0
     if cache.is_possible:
         shared = min(common_length([row.prompt for row in rows]), min(len(row.prompt) for row in rows) - 1)
@@ -91,10 +91,10 @@ def _left_padded(rows: Sequence[Continuation], shared: int) -> tuple[Tensor, Ten
 def _written(
     row: Continuation, logits: Float[Tensor, " vocabulary"], generator: torch.Generator, end_ids: frozenset[int]
 ) -> int:
-    """Choose the row's next token and note it, unless the row is closed."""
+    """Choose the row's next token and append it, unless the row is finished."""
     if not bool(torch.isfinite(logits.logsumexp(-1))):
         row.is_broken = True
-        return 0  # other rows of the batch go on
+        return 0  # other rows of the batch continue
     logprobs = logits.log_softmax(-1)
     if row.temperature > 0:
         token = int(torch.multinomial((logits / row.temperature).softmax(-1), 1, generator=generator))

@@ -16,14 +16,14 @@ from worker.devices import first_device
 from worker.weight_files import weights_digest
 
 MOST_TOKENS = 512
-"""Of a text, where the model could read more: longer ones take memory by their square."""
+"""Tokens of a text that are read at most: memory grows with the square of the length."""
 POOLING = "mean/1"
-"""What makes one vector of the hidden states, with its version: a part of the model's identity."""
+"""How hidden states become one vector, with its version: a part of the model's identity."""
 _DECIDES = ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
 
 
 def load_local_embedder(folder: str, *, device: str) -> "LocalEmbedder":
-    """The model in a folder: safetensors alone, no code of its own. Raises CheckpointError."""
+    """The model in a folder: only safetensors, no code of its own. Raises CheckpointError."""
     path = Path(folder).expanduser()
     if not path.is_dir():
         raise CheckpointError(f"There is no folder {folder!r} on this worker. NEURON_AUDIT_EMBEDDING_MODEL names one.")
@@ -35,7 +35,7 @@ def load_local_embedder(folder: str, *, device: str) -> "LocalEmbedder":
 
 
 def folder_digest(folder: Path) -> str:
-    """SHA-256 over all in a model's folder that decides its embeddings, and how they are pooled."""
+    """SHA-256 over everything in a model's folder that affects its embeddings, and over the pooling."""
     digest = hashlib.sha256(f"{POOLING} {weights_digest(folder)}".encode())
     for name in _DECIDES:
         file = folder / name
@@ -54,7 +54,8 @@ class LocalEmbedder:
         self._model, self._tokenizer = model, tokenizer
         self._lock = threading.Lock()
         limit = int(getattr(model.config.get_text_config(), "max_position_embeddings", 0) or MOST_TOKENS)
-        # Models whose positions begin after that of the padding, as RoBERTa's do, have fewer than the table has rows.
+        # Models such as RoBERTa, whose positions begin after the padding's, have fewer positions than rows in the
+        # table.
         reserved = (model.config.pad_token_id or 0) + 1 if "roberta" in str(model.config.model_type) else 0
         self._most_tokens = min(MOST_TOKENS, limit - reserved)
         pad, end = tokenizer.pad_token_id, tokenizer.eos_token_id
@@ -67,7 +68,7 @@ class LocalEmbedder:
         return found
 
     def embed(self, texts: Sequence[str]) -> Float32s:
-        """The means of hidden states, float32 [texts, hidden size], not scaled. Nothing is read as a special token."""
+        """The means of hidden states, float32 [texts, hidden size], not scaled. Special tokens are read as text."""
         encoded = [
             list(
                 self._tokenizer(text, truncation=True, max_length=self._most_tokens, split_special_tokens=True)[
@@ -80,7 +81,7 @@ class LocalEmbedder:
         width = max(len(ids) for ids in rows)
         tokens = torch.full((len(rows), width), self._pad, dtype=torch.long)
         mask = torch.zeros((len(rows), width), dtype=torch.long)
-        for number, ids in enumerate(rows):  # padding stands behind the text: positions count from its first token
+        for number, ids in enumerate(rows):  # padding on the right: positions count from the first token
             tokens[number, : len(ids)] = torch.tensor(ids)
             mask[number, : len(ids)] = 1
         with self._lock, torch.inference_mode():

@@ -1,4 +1,4 @@
-"""Log-probabilities at chosen positions of many texts with a common beginning: computed once, the rest in batches."""
+"""Log-probabilities at chosen positions of many texts: the common prefix is computed once, the rest in batches."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -32,8 +32,8 @@ def score_rows(
 ) -> list[ScoredRow]:
     """Natural-log probabilities [positions, answers] of the ``answers`` token ids at each row's positions.
 
-    Equal to running each row alone and whole, up to rounding; NaN at a position whose logits are no finite numbers.
-    A batch holds at most ``batch_tokens`` tokens beyond the common beginning; out of memory it is halved.
+    Equal to running each row separately, up to rounding; NaN at a position whose logits are not finite. A batch has at
+    most ``batch_tokens`` tokens beyond the common prefix; if memory runs out, it is halved.
     """
     shared = _shared(rows) if cache.is_possible else 0
     computed_once = cache.hold(rows[0].tokens[:shared]) if shared else 0
@@ -47,16 +47,16 @@ def score_rows(
 
 
 def _shared(rows: Sequence[Row]) -> int:
-    """Tokens that all rows begin with, short of the token before the first answer, which must be computed."""
+    """Number of common first tokens, excluding the token before the first answer, which must be computed."""
     shortest = min(min(min(row.positions, default=len(row.tokens)) for row in rows), *(len(r.tokens) for r in rows))
     return min(common_length([row.tokens for row in rows]), shortest - 1)
 
 
 def _batches(rows: Sequence[Row], shared: int, batch_tokens: int) -> Iterator[list[int]]:
-    """Indices of rows of like length; each batch within its tokens, padding included, or a single row."""
+    """Indices of rows of similar length; each batch is within ``batch_tokens``, padding included, or a single row."""
     batch: list[int] = []
     for index in sorted(range(len(rows)), key=lambda i: len(rows[i].tokens)):
-        longest = len(rows[index].tokens) - shared  # rows come in rising length
+        longest = len(rows[index].tokens) - shared  # rows are sorted by increasing length
         if batch and longest * (len(batch) + 1) > batch_tokens:
             yield batch
             batch = []
@@ -90,7 +90,7 @@ def _halving(
 def _batch(
     model: PreTrainedModel, cache: PrefixCache, rows: Sequence[Row], shared: int, wanted: Int[Tensor, " answers"]
 ) -> list[Float[Tensor, "positions answers"]]:
-    """One forward pass. Rows are padded on their right, where causal attention cannot look."""
+    """One forward pass. Rows are padded on the right, where causal attention does not look."""
     lengths = [len(row.tokens) - shared for row in rows]
     longest = max(lengths)
     ids = torch.zeros(len(rows), longest, dtype=torch.long)

@@ -31,9 +31,9 @@ CAUSES = {
     422: "the endpoint refuses the request",
     429: "the account's quota is used up",
 }
-"""What permanent statuses mean; the endpoint's own message follows."""
+"""Meanings of permanent statuses; the endpoint's own message is appended."""
 ANSWERS = (None, FailureKind.FILTERED, FailureKind.TOO_LONG, FailureKind.TRUNCATED)
-"""Results that end one request and have no consequence for others."""
+"""Failures that end one request and have no consequence for others."""
 LONGEST_BACKOFF_SECONDS = 30.0
 MOST_DOUBLINGS = 10
 T = TypeVar("T")
@@ -53,7 +53,7 @@ class EndpointSettings:
     tokens_per_minute: int | None = None
     timeout_seconds: float = 120.0
     tries: int = 4
-    """Attempts at one request before the endpoint counts as down."""
+    """Attempts per request before the endpoint counts as down."""
     patience_seconds: float = 300.0
     """Longest wait for one request at a rate limit."""
     dialect: Dialect = field(default_factory=Dialect)
@@ -61,7 +61,7 @@ class EndpointSettings:
 
 
 class OpenAICompatible:
-    """A provider on an endpoint. ``close`` ends its thread and connections."""
+    """A provider for an endpoint. ``close`` ends its thread and connections."""
 
     def __init__(self, settings: EndpointSettings, clock: Clock | None = None) -> None:
         self.name, self.model = settings.name, settings.model
@@ -95,11 +95,11 @@ class OpenAICompatible:
 
     @property
     def at_once(self) -> int:
-        """How many requests may be in flight at once, after the overloads so far."""
+        """The number of requests that may be in flight at once, after the overloads so far."""
         return int(self._gate.limit)
 
     def chat(self, requests: Sequence[ChatRequest], *, watch: Watch = UNWATCHED) -> tuple[Reply, ...]:
-        """One reply per request, in order. Raises ProviderError; what is in flight then is still stored."""
+        """One reply per request, in order. Raises ProviderError; replies to requests in flight are still stored."""
         return self._in_loop(self._all(requests, watch))
 
     def score_texts(self, requests: Sequence[ScoreTextRequest], *, watch: Watch = UNWATCHED) -> tuple[Reply, ...]:
@@ -118,7 +118,7 @@ class OpenAICompatible:
         async def take_turns() -> None:
             for index in waiting:
                 if stopped.is_set():
-                    return  # no new request; those in flight are paid for, so their replies are awaited
+                    return  # no new requests; those in flight are paid for, so their replies are awaited
                 try:
                     replies[index] = await self._answered(requests[index], watch)
                 finally:
@@ -133,10 +133,10 @@ class OpenAICompatible:
         return tuple(reply for reply in replies if reply is not None)
 
     async def _answered(self, request: Request, watch: Watch) -> Reply:
-        """The reply to one request after as many attempts as it takes, within bounds.
+        """The reply to one request after as many attempts as needed, within limits.
 
-        ``FAILED`` where this request alone has no reply: it is too long, or its replies are never of the format.
-        Raises ProviderError where no request can succeed.
+        ``FAILED`` if only this request has no reply: it is too long, or its replies are never well-formed. Raises
+        ProviderError if no request can succeed.
         """
         number, failed, give_up_at = 0, 0, self._clock.now() + self._settings.patience_seconds
         while True:
@@ -168,7 +168,7 @@ class OpenAICompatible:
         return EndpointError(f"{self.name} is down or overloaded: {cause}.", sent, permanent=False)
 
     async def _attempt(self, request: Request, number: int, watch: Watch) -> AttemptResult:
-        """One attempt, stored before anything else happens."""
+        """One attempt, stored before anything else is done with it."""
         body = body_of(self.model, request, self._settings.dialect)
         estimate = estimated_tokens(request)
         async with self._gate.admitted() as entered_at:
@@ -197,7 +197,7 @@ class EndpointError(ProviderError):
 
 
 def _overload_seconds(sent: AttemptResult, number: int) -> float:
-    """How long to wait after the ``number``-th attempt; a server that asks for no wait gets a growing one."""
+    """Seconds to wait after the ``number``-th attempt; the wait grows if the server names none."""
     return max(sent.retry_after or 0.0, _backoff(number))
 
 
@@ -208,7 +208,7 @@ def _backoff(number: int) -> float:
 
 
 def estimated_tokens(request: Request) -> int:
-    """Tokens a request may take, in and out, guessed high from its characters before it is sent."""
+    """Tokens that a request may take, input and output, overestimated from its characters before it is sent."""
     if isinstance(request, ChatRequest):
         return sum(len(m.content) for m in request.messages) // 3 + request.max_tokens
     if isinstance(request, EmbedRequest):

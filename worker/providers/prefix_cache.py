@@ -1,7 +1,7 @@
-"""Keys and values of a prompt's beginning, computed once and used for every text that begins alike.
+"""Keys and values of a prompt's prefix, computed once and used for every text with the same prefix.
 
-Of two prompts in a row only the part that differs is computed: the examples of a simulator's prompt
-are the same for all neurons, its explanation for all excerpts of one.
+Of two successive prompts only the differing part is computed: the examples of a simulator's prompt are the same for all
+neurons, and its explanation for all excerpts of one.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ KeysValues = tuple[Float[Tensor, "1 heads tokens width"], Float[Tensor, "1 heads
 
 
 def common_length(rows: Sequence[Sequence[int]]) -> int:
-    """How many tokens all rows begin with alike."""
+    """The number of first tokens that all rows have in common."""
     return sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, zip(*rows, strict=False)))
 
 
@@ -28,11 +28,11 @@ class PrefixCache:
         self._model = model
         self._tokens: list[int] = []
         self._layers: list[KeysValues] = []
-        # Recurrent models keep one state for all that went before: it cannot be cut back.
+        # Recurrent models keep one state for all earlier tokens, which cannot be truncated.
         self.is_possible = not getattr(model, "_is_stateful", False)
 
     def hold(self, tokens: Sequence[int]) -> int:
-        """Make the cache hold exactly these tokens' states; returns the number of tokens that were computed."""
+        """Make the cache contain exactly these tokens' states; returns the number of tokens that were computed."""
         known = common_length([self._tokens, tokens]) if self._tokens else 0
         self._layers = [(k[:, :, :known], v[:, :, :known]) for k, v in self._layers] if known else []
         new = list(tokens[known:])
@@ -46,7 +46,7 @@ class PrefixCache:
         return len(new)
 
     def expanded(self, n_rows: int) -> DynamicCache:
-        """The held states as the beginning of ``n_rows`` sequences; nothing is copied before it is added to."""
+        """The cached states as the prefix of ``n_rows`` sequences; nothing is copied until a sequence is extended."""
         cache = DynamicCache()
         for keys, values in self._layers:
             layer = DynamicLayer()  # type: ignore[no-untyped-call]  # the library leaves it untyped
@@ -57,7 +57,7 @@ class PrefixCache:
         return cache
 
     def forget(self) -> None:
-        """Drop what is held, to free memory."""
+        """Empty the cache, to free memory."""
         self._tokens, self._layers = [], []
 
 

@@ -1,7 +1,7 @@
-"""The OpenAI-compatible wire format, incoming: from a reply's bytes to an answer.
+"""Parser of replies in OpenAI's wire format: from bytes to an answer.
 
-Pure. Strict about the answer, lenient about everything else: a token count or a name of another form is
-unknown, and never discards an answer. A body without an answer raises Unreadable, whose message describes the body.
+Pure functions. Strict about the answer, lenient about everything else: a malformed token count or name is unknown, and
+never discards an answer. A body without an answer raises Unreadable, whose message describes the body.
 """
 
 import json
@@ -23,27 +23,28 @@ from worker.providers.reading_embeddings import NoEmbedding, embeddings_in
 from worker.providers.reasoning import CUT_SHORT, CUT_SHORT_IN_REASONING, parted
 
 RAW_CHARACTERS_KEPT = 20_000
-"""Of a reply that is no JSON."""
+"""Characters kept of a reply that is not JSON."""
 MOST_CONTAINERS = 1_000_000
-"""Lists and objects in a body; more take gigabytes once they are parsed."""
+"""Lists and objects in a body; more would take gigabytes once parsed."""
 MOST_LEVELS = 100
 TOO_DEEP = "the reply is JSON that is nested too deeply"
 MOST_TOKENS = 10_000_000
-"""Of one call; a larger count is no count."""
+"""Tokens of one call; a larger count is invalid."""
 _FILTERED = frozenset({"content_filter", "safety", "prohibited_content", "blocklist", "recitation", "sensitive"})
 _CUT_SHORT = frozenset({"length", "max_tokens", "max_output_tokens"})
 _SHOWN_CHARACTERS = 80
 
 
 def text_of(content: bytes) -> str:
-    """A body's text. What is not UTF-8 becomes U+FFFD: one bad byte in a message costs no answer."""
+    """A body's text. Invalid UTF-8 becomes U+FFFD, so that one bad byte does not cost an answer."""
     return content.decode("utf-8-sig", "replace")
 
 
 def read_json(text: str, content_type: str = "", *, shown: str | None = None) -> Any:
-    """The JSON value that a body is. Raises Unreadable, with what the body is in words.
+    """The JSON value of a body. Raises Unreadable, with a description of the body.
 
-    ``shown`` is the text without secrets, for these words: what they quote of it ends anywhere, in a key too.
+    ``shown`` is the text without secrets, from which the description quotes: a quotation may end within a key, which
+    could then no longer be recognised.
     """
     shown = text if shown is None else shown
     if not text.strip():
@@ -70,13 +71,13 @@ def read_json(text: str, content_type: str = "", *, shown: str | None = None) ->
 
 
 def breaks_off(error: json.JSONDecodeError) -> bool:
-    """Whether the fault is that the text ends before its object or list does."""
+    """Whether the error is that the text ends before its object or list does."""
     begins = error.doc.lstrip()[:1] in ("{", "[")
     return begins and (error.pos >= len(error.doc.rstrip()) - 1 or error.msg.startswith("Unterminated string"))
 
 
 def _is_deep(value: object) -> bool:
-    """Whether lists and objects are nested deeper than in any reply. Without recursion, which it would exhaust."""
+    """Whether lists and objects are nested deeper than in any reply. Not recursive: depth would exhaust the stack."""
     level = [value]
     for _ in range(MOST_LEVELS):
         inner = (part.values() if isinstance(part, dict) else part for part in level if isinstance(part, dict | list))
@@ -87,7 +88,7 @@ def _is_deep(value: object) -> bool:
 
 
 def reply_of(request: Request, body: object) -> Reply:
-    """The reply that a body is to a request. Raises Unreadable where it is not of the format."""
+    """The reply that a body contains. Raises Unreadable if it is malformed."""
     if not isinstance(body, Mapping):
         raise Unreadable(f"the reply is {_kind(body)}, not a JSON object")
     if isinstance(request, EmbedRequest):
@@ -109,7 +110,7 @@ def _embedding_reply(request: EmbedRequest, body: Mapping[str, Any]) -> Reply:
         raise Unreadable(str(error)) from error
     usage = body.get("usage")
     if isinstance(usage, Mapping):
-        usage = {"completion_tokens": 0, **usage}  # an embedding writes nothing, and not every server says so
+        usage = {"completion_tokens": 0, **usage}  # embeddings have no output tokens, and not every server reports that
     return Reply(Outcome.OK, "", (), _name_or_none(body.get("model")), usage_of(usage), vectors=vectors)
 
 
@@ -137,7 +138,7 @@ def _chat_reply(request: ChatRequest, choice: Mapping[str, Any], model: str | No
         words = one_line(refusal) if isinstance(refusal, str) else "the endpoint's content filter stopped the reply"
         return reply(Outcome.REFUSED, words or "the model refused without a word")
     if request.top_logprobs and alternatives:
-        # One who asks for alternatives wants a few tokens and looks at nothing after them.
+        # a request for alternatives needs only a few tokens, and nothing after them
         return reply(Outcome.OK)
     if thinking.is_open:
         return reply(Outcome.TRUNCATED, CUT_SHORT_IN_REASONING)
@@ -149,7 +150,7 @@ def _chat_reply(request: ChatRequest, choice: Mapping[str, Any], model: str | No
 
 
 def _contents(message: Mapping[str, Any]) -> tuple[str, str]:
-    """A message's text and the reasoning that the server keeps apart from it. Raises Unreadable for other contents."""
+    """A message's text, and the reasoning if the server separates it. Raises Unreadable for other contents."""
     content = message.get("content")
     parts = content if isinstance(content, list) else [content]
     texts: list[object] = []
@@ -177,7 +178,7 @@ def _why_empty(message: Mapping[str, Any], finish: str, *, has_reasoning: bool) 
 
 
 def _name_or_none(value: object) -> str | None:
-    """A name as results can be stored with it."""
+    """A name in storable form; None for other values."""
     return storable_text(value[:LONGEST_NAME]) if isinstance(value, str) else None
 
 
@@ -210,7 +211,7 @@ def _first_count(counts: Mapping[str, Any], *names: str) -> int | None:
 
 
 def count_of(value: object) -> int | None:
-    """A count of tokens, also one written as text or with a fraction of 0; None for what is none."""
+    """A count of tokens, also as text or with a fraction of 0; None for other values."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 12:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST_TOKENS:
@@ -221,7 +222,7 @@ def count_of(value: object) -> int | None:
 def kept(request: Request, body: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a reply's body that is stored: all of a chat; an echoed prompt without its echo; no embeddings.
 
-    The alternatives at the positions of the answers are kept as they were read.
+    The alternatives at the answers' positions are stored as parsed.
     """
     if isinstance(request, EmbedRequest):
         return {name: value for name, value in body.items() if name != "data"}

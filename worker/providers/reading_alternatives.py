@@ -1,4 +1,4 @@
-"""Tokens of a reply with their alternatives: of what a model has written, and of a prompt that it has scored."""
+"""Tokens of a reply with their alternatives: tokens that a model wrote, or those of a scored prompt."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from worker.providers.base import (
 )
 
 LONGEST_NAME = 200
-"""Characters of a model's name, a token, a finish reason."""
+"""Characters of a model's name, a token or a finish reason."""
 ROUNDING = 1e-3
 """The most by which a log-probability may exceed 0."""
 
@@ -21,13 +21,13 @@ class Unreadable(ValueError):
 
 
 def chat_alternatives(request: ChatRequest, logprobs: object) -> tuple[TokenAlternatives, ...]:
-    """Each token of an answer with its alternatives; none where they were not asked for or are not there."""
+    """Each token of an answer with its alternatives; empty if not requested or not present."""
     if not request.top_logprobs or not isinstance(logprobs, Mapping):
         return ()
     entries = logprobs.get("content")
     if isinstance(entries, list):
         found = [_chat_token(entry) for entry in entries[: request.max_tokens] if isinstance(entry, Mapping)]
-    elif isinstance(logprobs.get("tokens"), list) and logprobs["tokens"]:  # the older form, which some servers mix in
+    elif isinstance(logprobs.get("tokens"), list) and logprobs["tokens"]:  # the older format, which some servers mix in
         found = [TokenAlternatives(*pair) for pair in zip(*prompt_tokens({"logprobs": logprobs}), strict=True)]
     else:
         found = []
@@ -41,9 +41,9 @@ def _chat_token(entry: Mapping[str, Any]) -> TokenAlternatives:
 
 
 def _logprobs_in(entries: Sequence[object]) -> dict[str, float]:
-    """Log-probabilities by token. Entries without token or number are left out; of equal tokens the likeliest stays.
+    """Log-probabilities by token. Entries without token or number are left out.
 
-    One that is not a finite number stays in any case.
+    Of equal tokens the most likely is kept. A number that is not finite is kept in any case.
     """
     found: dict[str, float] = {}
     for entry in entries:
@@ -57,9 +57,9 @@ def _logprobs_in(entries: Sequence[object]) -> dict[str, float]:
 
 
 def logprob_of(value: object) -> float | None:
-    """A log-probability (nats), at most 0; None for what is none: null, a text, minus infinity, a positive number.
+    """A log-probability (nats), at most 0; None for null, text, minus infinity and positive numbers.
 
-    NaN, also for plus infinity, where the model has failed to compute it: whoever reads the number must know.
+    NaN, also for plus infinity, if the model failed to compute it: the caller must know.
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -77,7 +77,7 @@ def _token(value: object) -> str | None:
 
 
 def scored_tokens(request: ScoreTextRequest, choice: Mapping[str, Any]) -> tuple[TokenAlternatives, ...]:
-    """The alternatives at each wanted position. Raises Unreadable where no token begins at one."""
+    """The alternatives at each wanted position. Raises Unreadable if no token begins at one of them."""
     tokens, alternatives = prompt_tokens(choice)
     text = request.prefix + request.text
     starts = token_starts(text, tokens)
@@ -101,7 +101,7 @@ def _why_not_scored(text: str, tokens: Sequence[str], starts: Sequence[int | Non
 
 
 def prompt_tokens(choice: Mapping[str, Any]) -> tuple[list[str], list[Mapping[str, float]]]:
-    """Each token of the prompt and its alternatives, out of either form. Raises Unreadable where neither is there."""
+    """Each token of the prompt and its alternatives, in either format. Raises Unreadable if neither is present."""
     rows = choice.get("prompt_logprobs")
     if isinstance(rows, list) and rows:
         entries = [list(row.values()) if isinstance(row, Mapping) else [] for row in rows]
@@ -124,11 +124,11 @@ def _by_token(row: object) -> dict[str, float]:
 
 
 def token_starts(text: str, tokens: Sequence[str]) -> list[int | None]:
-    """Where each token begins in ``text`` (characters), None where that is unknown.
+    """Where each token begins in ``text`` (characters), None if unknown.
 
-    Tokens that are not in the text (a begin-of-text mark, parts of a character) are passed over; the
-    count is taken up again at the next tab or line end, which every tokenizer here keeps whole. Some
-    servers return tokens as the vocabulary writes them (``▁`` or ``Ġ`` for a space).
+    Tokens that are not in the text (a BOS token, parts of a character) are skipped. Counting resumes at the next tab or
+    line end, which every tokenizer here keeps as one token. Some servers return tokens as the vocabulary writes them
+    (``▁`` or ``Ġ`` for a space).
     """
     starts: list[int | None] = []
     at, lost = 0, False
@@ -143,16 +143,16 @@ def token_starts(text: str, tokens: Sequence[str]) -> list[int | None]:
             at, lost = at + len(spelled), False
         else:
             starts.append(None)
-            lost = True  # where nothing is found yet, this may be a begin mark, after which the text begins
+            lost = True  # before the first match this may be a BOS token, after which the text begins
     return starts
 
 
 _VOCABULARY_SIGNS = {"▁": " ", "Ġ": " ", "Ċ": "\n", "ĉ": "\t"}
-"""How vocabularies write white space: SentencePiece the first, byte-level BPE the others."""
+"""White space as written in vocabularies: first SentencePiece, then byte-level BPE."""
 
 
 def as_text(token: str) -> str:
-    """A token of a vocabulary as it appears in a text; byte tokens such as ``<0x37>`` as their character."""
+    """A vocabulary's token as it appears in a text; byte tokens such as ``<0x37>`` as their character."""
     if len(token) == 6 and token.startswith("<0x") and token.endswith(">"):
         try:
             return bytes([int(token[3:5], 16)]).decode("latin-1")

@@ -1,4 +1,4 @@
-"""The OpenAI-compatible wire format, incoming: embeddings. Pure."""
+"""Parser of embeddings in OpenAI's wire format. Pure functions."""
 
 import math
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ class NoEmbedding(ValueError):
 def embeddings_in(body: Mapping[str, Any], *, n: int) -> tuple[tuple[float, ...], ...]:
     """The embeddings of ``n`` texts, in the texts' order. Raises NoEmbedding.
 
-    ``NaN`` and infinity are no JSON: whoever sends one sends no number.
+    ``NaN`` and infinity are not JSON, so they do not count as numbers.
     """
     entries = body.get("data")
     if not isinstance(entries, list):

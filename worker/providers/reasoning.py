@@ -35,7 +35,7 @@ _BEGINS_AN_ANSWER = ("{", "[{", '["', "[[", "```", '"')
 
 @dataclass(frozen=True, slots=True)
 class Thinking:
-    """A text in its two parts. ``is_open``: it ended within the reasoning, so there is no answer."""
+    """A text split in two. ``is_open`` means that it ended within the reasoning, so that there is no answer."""
 
     reasoning: str
     answer: str
@@ -43,7 +43,7 @@ class Thinking:
 
 
 def parted(text: str) -> Thinking:
-    """The reasoning at the beginning of ``text``, and the answer after it. Marks inside an answer are left alone."""
+    """The reasoning at the beginning of ``text``, and the answer after it. Marks inside an answer are kept."""
     reasoning: list[str] = []
     rest = text
     while (opening := _OPENING.match(rest.lstrip())) is not None:
@@ -63,7 +63,7 @@ def parted(text: str) -> Thinking:
 
 
 def _closed_only(text: str) -> tuple[str, str]:
-    """Parts at a closing mark that was never opened: some chat templates put the opening one into the prompt."""
+    """Split at a closing mark without an opening one, which some chat templates put into the prompt."""
     if text.lstrip().startswith(_BEGINS_AN_ANSWER):
         return "", text
     closing = _CLOSING.search(text)

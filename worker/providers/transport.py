@@ -13,7 +13,7 @@ from worker.providers.address import Endpoint
 LONGEST_REPLY_BYTES = 32 * 2**20
 CONNECT_SECONDS = 10.0
 RECEIVED = "neuron_audit.received"
-"""The name under which a response's ``extensions`` hold the reply, see ``PinnedTransport``."""
+"""Key of the reply in a response's ``extensions``, see ``PinnedTransport``."""
 _SENT_HEADERS = frozenset({"accept", "accept-encoding", "authorization", "content-type", "user-agent"})
 
 
@@ -23,7 +23,7 @@ class ReplyTooLarge(httpx2.RequestError):
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A reply as it came. ``body`` is None where it is compressed: it may unpack to any size, and is not read."""
+    """A reply as received. ``body`` is None if it is compressed: it could unpack to any size, and is not read."""
 
     status: int
     headers: httpx2.Headers
@@ -36,13 +36,13 @@ class Received:
 
 
 class PinnedTransport(httpx2.AsyncBaseTransport):
-    """Connects to the endpoint's addresses only, the last working one first, whatever its name resolves to by now.
+    """Connects only to the endpoint's checked addresses, the last working one first.
 
-    Where none of them can be connected to, the name is resolved once more under the same rules: the
-    endpoint may have moved.
+    The name is not resolved for each request. If no address can be connected to, the name is resolved and checked once
+    more, since the endpoint may have moved.
 
-    A response's body is empty: what came is a ``Received`` among its extensions, for our reader alone. A client
-    library would decode, unpack and parse what a hostile server sends, errors above all.
+    A response's body is empty, and the reply is a ``Received`` in its extensions, for ``reading`` only. Otherwise the
+    client library would decode, unpack and parse whatever a hostile server sends.
     """
 
     def __init__(self, endpoint: Endpoint, inner: httpx2.AsyncBaseTransport) -> None:
@@ -50,9 +50,9 @@ class PinnedTransport(httpx2.AsyncBaseTransport):
         self._addresses = endpoint.addresses
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Raises ProviderError for another host, ``httpx2.ConnectError`` where no address can be connected to.
+        """Raises ProviderError for another host, ``httpx2.ConnectError`` if no address can be connected to.
 
-        Raises ReplyTooLarge for a body beyond its bound.
+        Raises ReplyTooLarge for a body beyond its limit.
         """
         if request.url.host != self._endpoint.host:
             raise ProviderError(f"{request.url.host!r} is not the provider's host.", permanent=True)
@@ -72,7 +72,7 @@ class PinnedTransport(httpx2.AsyncBaseTransport):
         return httpx2.Response(response.status_code, extensions={**response.extensions, RECEIVED: received})
 
     async def _first_of(self, addresses: Iterable[str], request: httpx2.Request) -> httpx2.Response:
-        """The response of the first of one or more addresses that can be connected to."""
+        """The response of the first address that can be connected to."""
         failure: Exception | None = None
         for address in addresses:
             try:
@@ -87,9 +87,8 @@ class PinnedTransport(httpx2.AsyncBaseTransport):
     def _to(self, address: str, request: httpx2.Request) -> httpx2.Request:
         """The request to the address instead of the host, which TLS and the Host header still name.
 
-        Of its headers only known ones are sent: neither cookies that an earlier reply has set, as no request
-        depends on another, nor what a library adds about this machine or takes from the environment. The length
-        is computed anew.
+        Only known headers are sent: no cookies of earlier replies, since requests are independent, and nothing that a
+        library adds about this machine or reads from the environment. The length is recomputed.
         """
         headers = [(name, value) for name, value in request.headers.multi_items() if name.lower() in _SENT_HEADERS]
         return httpx2.Request(
@@ -105,7 +104,7 @@ class PinnedTransport(httpx2.AsyncBaseTransport):
 
 
 async def _received(response: httpx2.Response, request: httpx2.Request) -> Received:
-    """The reply as it came, its body of bounded size."""
+    """The reply as received, its body of limited size."""
     received = Received(response.status_code, response.headers, None)
     if received.encoding != "identity":
         return received
@@ -118,7 +117,7 @@ async def _received(response: httpx2.Response, request: httpx2.Request) -> Recei
 
 
 def http_client(endpoint: Endpoint, *, timeout_seconds: float, connections: int) -> httpx2.AsyncClient:
-    """A client for this endpoint alone. ``timeout_seconds`` bounds each read and write, not the whole."""
+    """A client for this endpoint only. ``timeout_seconds`` limits each read and write, not the whole call."""
     limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
     inner = httpx2.AsyncHTTPTransport(verify=trusted_authorities(), limits=limits, trust_env=False)
     return httpx2.AsyncClient(
@@ -132,7 +131,7 @@ def http_client(endpoint: Endpoint, *, timeout_seconds: float, connections: int)
 def trusted_authorities() -> ssl.SSLContext:
     """The system's certificate authorities, or those that ``SSL_CERT_FILE`` or ``SSL_CERT_DIR`` name.
 
-    Raises a permanent ProviderError where these name nothing that can be read.
+    Raises a permanent ProviderError if these files cannot be read.
     """
     try:
         return httpx2.create_ssl_context(trust_env=True)

@@ -1,6 +1,6 @@
-"""The OpenAI-compatible wire format, outgoing: the bodies of requests in the dialect that a server takes.
+"""Encoder of requests in OpenAI's wire format: their bodies, in the dialect of a server.
 
-Pure. ``worker.providers.reading`` reads what comes back.
+Pure functions. ``worker.providers.reading`` parses the replies.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,15 +11,15 @@ from app.domain.addresses import CHAT_PATH, COMPLETION_PATH, EMBEDDING_PATH
 from worker.providers.base import ChatRequest, EmbedRequest, Message, Request, ScoreTextRequest
 
 MOST_ALTERNATIVES = 20
-"""Top log-probabilities per token; the format's limit."""
+"""Top log-probabilities per token that the format allows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """The variant of the format that one server takes, as a probe finds it."""
+    """The variant of the format that a server accepts, as found by a probe."""
 
     length_field: str = "max_tokens"
-    """Or ``max_completion_tokens``."""
+    """``max_tokens`` or ``max_completion_tokens``."""
     prompt_logprobs: str = "echo"
     """Or ``vllm``: vLLM's own field."""
     omit: frozenset[str] = frozenset()
@@ -27,13 +27,13 @@ class Dialect:
     system: str = "role"
     """``role``: instructions are a message of their own; ``fold``: they begin the first user message."""
     chat_alternatives: int = MOST_ALTERNATIVES
-    """Most ``top_logprobs`` per token of a chat's reply."""
+    """Highest accepted ``top_logprobs`` per token of a chat's reply."""
     prompt_alternatives: int = MOST_ALTERNATIVES
-    """Most ``logprobs`` per token of a prompt."""
+    """Highest accepted ``logprobs`` per token of a prompt."""
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> "Dialect":
-        """From a provider's stored options; what is not there, or not of its kind, is as by default."""
+        """The dialect in a provider's stored options; missing or invalid ones have their default."""
         return cls(
             _word(options, "length_field", ("max_tokens", "max_completion_tokens")),
             _word(options, "prompt_logprobs", ("echo", "vllm")),
@@ -45,7 +45,7 @@ class Dialect:
 
     @property
     def options(self) -> dict[str, Any]:
-        """What differs from the default, to be stored with the provider."""
+        """The options that differ from the default, to be stored with the provider."""
         usual = Dialect()
         found = {
             name: getattr(self, name)
@@ -73,7 +73,7 @@ def _count(options: Mapping[str, Any], name: str) -> int:
 
 
 def path_of(request: Request) -> str:
-    """Where a request is sent, under the base URL."""
+    """The path of a request below the base URL."""
     if isinstance(request, EmbedRequest):
         return EMBEDDING_PATH
     return CHAT_PATH if isinstance(request, ChatRequest) else COMPLETION_PATH

@@ -1,6 +1,6 @@
-"""The texts that language models are given: files in this folder, each with a digest.
+"""Prompts of language models: files in this folder, each identified by a digest.
 
-Whoever shows a prompt stores its name and digest with the result; a changed file is a changed prompt.
+A step that uses a prompt stores its name and digest with the result; a changed file is a changed prompt.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from typing import Any
 
 _FOLDER = Path(__file__).parent
 EXAMPLES = "explain_examples.json"
-"""Worked examples, which explainers and simulators show alike."""
+"""Worked examples, the same for explainers and simulators."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +25,17 @@ class Prompt:
     digest: str
 
     def fill(self, **values: object) -> str:
-        """The text with ``$name`` replaced. Values are taken literally; raises KeyError for one that lacks."""
+        """The text with ``$name`` replaced. Values are inserted literally; raises KeyError for a missing one."""
         return Template(self.text).substitute(values)
 
     @property
     def data(self) -> Any:
-        """What a JSON file holds. Raises ValueError for any other file."""
+        """The content of a JSON file. Raises ValueError for any other file."""
         return json.loads(self.text)
 
     @property
     def provenance(self) -> dict[str, str]:
-        """What is stored with a result."""
+        """The name and digest, as stored with a result."""
         return {"name": self.name, "digest": self.digest}
 
 

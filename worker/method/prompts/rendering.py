@@ -1,6 +1,6 @@
-"""Excerpts as text for a prompt: delimited, one line each, with everything escaped that could end them.
+"""Excerpts as text for a prompt: delimited, one line each, with every character escaped that could end them.
 
-Excerpts are text from anywhere. ``⟪name⟫`` and ``⟪/name⟫`` enclose data, ``⟦`` and ``⟧`` around marked
+Excerpts are untrusted text. ``⟪name⟫`` and ``⟪/name⟫`` enclose data, ``⟦`` and ``⟧`` around marked
 tokens; these four characters, control and bidirectional characters, line ends, backslashes and the
 role markers of chat templates never appear in rendered data.
 """
@@ -17,9 +17,9 @@ from app.domain.steps.explainers import LONGEST_SHOWN
 from app.domain.tokens import Vocabulary
 
 ACTIVE_LEVEL = 3
-"""From this level (0..10) on a token counts as one the neuron fires on."""
+"""The level (0..10) from which the neuron counts as firing on a token."""
 SPARSE_BELOW = 0.2
-"""Share of non-zero levels below which they are listed again, as in the 2023 paper."""
+"""Share of non-zero levels below which these tokens are listed again, as in the 2023 paper."""
 
 RESERVED = "⟪⟫⟦⟧"
 """Characters that mark structure in a prompt and never occur in data or in an answer."""
@@ -100,12 +100,12 @@ def marked(tokens: Sequence[bytes], marks: Sequence[bool]) -> str:
 
 
 def highlighted(excerpt: LevelledExcerpt) -> str:
-    """The excerpt as running text with its active tokens marked; none are where the neuron is silent."""
+    """The excerpt as running text with its active tokens marked; none are marked if the neuron is silent."""
     return marked(excerpt.tokens, [level >= ACTIVE_LEVEL for level in excerpt.levels])
 
 
 def highlighted_peak(excerpt: LevelledExcerpt) -> str:
-    """As ``highlighted``, but where no token is active its strongest are marked, unless they are at 0."""
+    """Like ``highlighted``, but if no token is active the strongest are marked, unless their level is 0."""
     return marked(excerpt.tokens, [level >= _least_active(excerpt) for level in excerpt.levels])
 
 
@@ -114,7 +114,7 @@ def _least_active(excerpt: LevelledExcerpt) -> int:
 
 
 def strongest(excerpts: Iterable[LevelledExcerpt], limit: int = 10) -> str:
-    """The distinct tokens that ``highlighted_peak`` marks with their highest level, strongest first, one per line."""
+    """The distinct tokens marked by ``highlighted_peak`` with their highest level, strongest first, one per line."""
     best: dict[bytes, int] = {}
     for excerpt in excerpts:
         for token, level in zip(excerpt.tokens, excerpt.levels, strict=True):
