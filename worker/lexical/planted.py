@@ -102,7 +102,7 @@ class Planter:
     def broader(
         self, clauses: Sequence[Clause], factor: float, generator: np.random.Generator
     ) -> tuple[Clause, ...] | None:
-        """Clauses that claim about ``factor`` times as many tokens, including those of ``clauses``; None if none comes
+        """Clauses that claim about ``factor`` times as many tokens, including all of ``clauses``; None if none is
         close.
 
         Of all ways to drop conditions and widen tokens, the one closest to ``factor`` is chosen.

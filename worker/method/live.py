@@ -35,7 +35,9 @@ class LiveSubject(SubjectOfCorpus, Protocol):
         ...
 
     def peaks(self, text: str) -> tuple[Int32s, tuple[tuple[Float32s, Int32s], ...]]:
-        """The tokens [T] of a text, cut to the context length; per layer the N neurons' peaks [N] and peak tokens [N]."""
+        """The tokens [T] of a text, cut to the context length; per layer the peaks [N] and peak tokens [N] of N
+        neurons.
+        """
         ...
 
     def contexts(self, excerpts: Sequence[Int32s], positions: Sequence[int], *, layer: int) -> Float32s:
