@@ -215,14 +215,15 @@ def test_2023_scores_of_two_simulators_are_told_apart_beside_executed_headlines_
     for index, simulator in own.items():
         explanation_id = make.explained(make.neuron(subject, index=index), '" import"', simulator=simulator)
         _execute(make, subject, explanation_id)
+    found = client.get("/search?words=import&sort=-score").text
     html = client.get("/tiny?sort=-score").text
-    assert "2023 scores of different simulators are shown" in html
+    for shown in (html, found):
+        assert "2023 scores of different simulators are shown" in shown
+        assert all(f"<small>{simulator}</small>" in shown for simulator in own.values())
     assert (context().simulators, context().mixed) == (("lexical", *own.values()), ("score",))
     assert {row.index: (row.simulator, row.score_simulator) for row in context().rows} == {
         index: ("lexical", simulator) for index, simulator in own.items()
     }
-    for simulator in own.values():
-        assert f"<small>{simulator}</small>" in html
     for address in ("/tiny/neurons.jsonl", "/api/subjects/tiny/neurons"):
         lines = [json.loads(line) for line in client.get(address).text.splitlines()]
         assert {x["index"]: (x["whole_corpus_simulator"], x["score_2023_simulator"]) for x in lines} == {

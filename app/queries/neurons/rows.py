@@ -1,6 +1,6 @@
 """The rows of lists of neurons."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from app.queries.common.prepared import one_statement
 from app.queries.explanations.headlines import ShownStanding, send_standings
 from app.queries.lists.entries import ENTRIES, ListEntry
 from app.queries.neurons.filters import ListReference
+from app.queries.neurons.order import SortKey
 from app.queries.neurons.search_words import search_language, search_query
 from app.queries.runs.active import RUNS_OF_NEURONS, RunsOfNeuron
 
@@ -76,6 +77,17 @@ class NeuronRow:
     def is_whole_corpus(self) -> bool:
         """Whether the headline is a whole-corpus score."""
         return self.headline_kind is not None and self.headline_kind.is_whole_corpus
+
+
+def mixed_columns(rows: Iterable[NeuronRow]) -> tuple[SortKey, ...]:
+    """The columns in which these lines have scores of several simulators, which are not comparable."""
+    simulators: dict[SortKey, set[str | None]] = {SortKey.HEADLINE: set(), SortKey.SCORE: set()}
+    for row in rows:
+        if row.is_whole_corpus and row.headline is not None:
+            simulators[SortKey.HEADLINE].add(row.simulator)
+        if row.score is not None:
+            simulators[SortKey.SCORE].add(row.score_simulator)
+    return tuple(key for key, names in simulators.items() if len(names) > 1)
 
 
 LISTED_COLUMNS = (

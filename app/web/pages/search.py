@@ -22,7 +22,7 @@ from app.queries.neurons.listing import NeuronsQuery, counted_page
 from app.queries.neurons.matches import Matches
 from app.queries.neurons.order import SortKey
 from app.queries.neurons.random_match import random_match
-from app.queries.neurons.rows import NeuronRow
+from app.queries.neurons.rows import NeuronRow, mixed_columns
 from app.queries.neurons.search_words import Unsearchable, why_unsearchable
 from app.queries.subjects.lookup import SubjectName, named_subject, one_of, subject_names
 from app.settings import Settings
@@ -116,6 +116,11 @@ class SearchPage:
     def order(self) -> str:
         """How the results are sorted."""
         return self.fields.sort or BY_RELEVANCE
+
+    @property
+    def mixed(self) -> tuple[SortKey, ...]:
+        """The columns that show scores of several simulators, which are not comparable."""
+        return mixed_columns(row.neuron for row in self.rows)
 
     @property
     def is_by_meaning(self) -> bool:

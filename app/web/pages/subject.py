@@ -19,7 +19,7 @@ from app.queries.neurons.listing import NeuronsQuery, counted_page
 from app.queries.neurons.matches import Matches
 from app.queries.neurons.order import NeuronSort, SortKey
 from app.queries.neurons.random_match import random_match
-from app.queries.neurons.rows import NeuronRow
+from app.queries.neurons.rows import NeuronRow, mixed_columns
 from app.queries.neurons.search_words import has_search_words
 from app.queries.subjects.lookup import SubjectHead, subject_head
 from app.queries.subjects.null_twins import TwinLayer, null_twin_layers
@@ -112,11 +112,7 @@ class SubjectPage:
     @property
     def mixed(self) -> tuple[SortKey, ...]:
         """The columns that show scores of several simulators, which are not comparable."""
-        columns = {
-            SortKey.HEADLINE: {row.simulator for row in self.rows if row.is_whole_corpus and row.headline is not None},
-            SortKey.SCORE: {row.score_simulator for row in self.rows if row.score is not None},
-        }
-        return tuple(key for key, simulators in columns.items() if len(simulators) > 1)
+        return mixed_columns(self.rows)
 
 
 @page(router, "/{slug}", template="subject/page.html", partial="subject/_results.html", is_kept=True)
