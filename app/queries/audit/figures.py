@@ -12,23 +12,23 @@ from app.domain.audit.agreement import agreement, count_table
 from app.domain.review import ControlKind, ItemSource, ItemState, ReviewerKind, Verdict
 from app.domain.sampling import Stratified
 from app.models import Explanation, Neuron, ReviewControl, ReviewItem
-from app.queries.audit.given import control_counts, control_verdicts, per_hour, required_verdicts, reviewer_figures
+from app.queries.audit.given import control_counts, given_verdicts, per_hour, reviewer_figures
 from app.queries.audit.sampled import sample_figures, scorer_figures
 from app.queries.audit.shapes import SEED, CampaignFigures, ItemFacts
 from app.queries.review.live import truth_of
 
 
 def campaign_figures(session: Session, *, campaign_id: int, width: float, shows_controls: bool) -> CampaignFigures:
-    """All figures of a campaign. Six queries. ``width`` is the wanted width of the share's interval, 0 to 1.
+    """All figures of a campaign. Four queries. ``width`` is the wanted width of the share's interval, 0 to 1.
 
     Without ``shows_controls`` the figures on controls and the share corrected by them are left out: a reviewer who
     watches them change after each verdict would learn which items are controls.
     """
     items = _items(session, campaign_id)
-    on_controls = control_verdicts(session, campaign_id)
+    given = given_verdicts(session, campaign_id=campaign_id)
     settled = [item for item in items if item.control is not None and item.outcome is not None]
     controls = control_counts((i.control, i.truth, i.outcome) for i in settled) if shows_controls else None
-    reviewers = reviewer_figures(session, campaign_id, on_controls if shows_controls else None)
+    reviewers = reviewer_figures(given, shows_controls=shows_controls)
     n_verdicts = sum(reviewer.n_verdicts for reviewer, _ in reviewers)
     people = [(each.n_verdicts, seconds) for each, seconds in reviewers if each.kind is ReviewerKind.PERSON]
     states = Counter(item.state for item in items)
@@ -40,7 +40,7 @@ def campaign_figures(session: Session, *, campaign_id: int, width: float, shows_
         n_verdicts=n_verdicts,
         per_hour=per_hour(sum(n for n, _ in people), sum(seconds for _, seconds in people)),
         sample=sample_figures(session, campaign_id, items, controls[0] if controls else None, width),
-        agreement=agreement(count_table(required_verdicts(session, campaign_id))[0], seed=SEED),
+        agreement=agreement(count_table(given.kinds_per_item)[0], seed=SEED),
         controls=controls[1] if controls is not None else None,
         reviewers=tuple(reviewer for reviewer, _ in reviewers),
         scorers=scorer_figures(
