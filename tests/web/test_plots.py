@@ -46,6 +46,12 @@ def test_a_subject_without_values_says_so(client: TestClient, make: Make) -> Non
 
 
 @pytest.mark.usefixtures("_subject")
+@pytest.mark.parametrize("page", ["plots", "atlas"])
+def test_the_pages_say_that_scores_of_different_simulators_are_not_comparable(client: TestClient, page: str) -> None:
+    assert "not comparable" in client.get(f"/tiny/{page}").text
+
+
+@pytest.mark.usefixtures("_subject")
 def test_the_twin_holds_what_is_drawn(client: TestClient) -> None:
     found = client.get("/tiny/plots.json").json()["plots"]
     assert found["grids"][0]["cells"] == [{"x": 0, "y": 4, "n": 1}, {"x": 6, "y": 8, "n": 2}]
