@@ -13,16 +13,16 @@ from worker.run.services import WorkerServices
 
 
 class CheckHandler:
-    """Runs a check where its corpus was collected: its text is kept in the data folder of that machine."""
+    """Runs a check on the machine that collected the corpus, whose data folder has the cut corpus."""
 
     def __init__(self, services: WorkerServices) -> None:
         self._sessions, self._settings = services.sessions, services.settings
 
     def __call__(self, held: HeldWork[TaskLease]) -> Done:
-        """Execute what has not been checked. Raises NotFound, SubjectError, CollectionError.
+        """Execute the explanations that have not been checked. Raises NotFound, SubjectError, CollectionError.
 
-        A check stores its results in a transaction of its own. That is harmless to repeat: what has been checked is
-        never checked again, and an unfinished check resumes from its last saved state.
+        A check stores its results in a transaction of its own. It may be repeated: checked explanations are never
+        checked again, and an unfinished check resumes from its last saved state.
         """
         slug = held.lease.parameters["slug"]
         held.doing = f"a check of {slug}"

@@ -17,7 +17,7 @@ from worker.run.services import WorkerServices
 
 
 class CollectionHandler:
-    """Collects where model and corpus can be read: paths are those of the machine on which the task was queued."""
+    """Collects on a machine where model and corpus can be read: paths are those of the machine that queued the task."""
 
     def __init__(self, services: WorkerServices) -> None:
         self._sessions, self._settings = services.sessions, services.settings
@@ -51,7 +51,7 @@ class CollectionHandler:
 
 
 def _enqueue_null_twin(session: Session, *, lease: TaskLease) -> None:
-    """The control of what has just been stored, by the same person."""
+    """Queue the null twin of the stored subject, for the same person."""
     arguments = {**lease.parameters["arguments"], "null_twin": True}
     enqueue_collection(
         session,

@@ -1,6 +1,6 @@
-"""Models and texts that a page has named: read only from where pages may read.
+"""Restricts models and texts named on a page to the folders that pages may read.
 
-Whoever queues by a command can read what the command can; whoever fills in a form is a person with a browser.
+A command's user can read these files anyway; a user of the web may not have access to them.
 """
 
 from pathlib import Path
@@ -12,7 +12,7 @@ from app.transfer.folders import confined, subject_folders, uploads_folder
 
 
 def check_inputs(model: str, corpus: str, settings: Settings) -> None:
-    """Raises Invalid for a path outside the folders of the settings, with links followed, and for a malformed name."""
+    """Raises Invalid for a path that leads outside the folders of the settings, also by links, or a malformed name."""
     if is_path(model):
         confined(model, subject_folders(settings))
     elif HUB_MODEL.fullmatch(model) is None or Path(model).exists():

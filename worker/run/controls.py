@@ -16,17 +16,17 @@ from worker.lexical.planted import Planter
 from worker.run.held import Done, HeldWork
 
 REPEATED_SHARE = 8
-"""One control in so many repeats an item of its own campaign."""
+"""One in this many controls repeats an item of its own campaign."""
 
 
 class ControlsHandler:
-    """Plants wrong texts and picks right ones; the campaign opens in the transaction that ends the task."""
+    """Makes wrong texts and selects right ones; the campaign opens in the transaction that ends the task."""
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
 
     def __call__(self, held: HeldWork[TaskLease]) -> Done:
-        """How many controls were made. Raises NotFound, Conflict for a campaign that is open already."""
+        """Return the number of controls. Raises NotFound, Conflict for a campaign that is open already."""
         campaign_id = held.lease.parameters["campaign_id"]
         held.doing = f"the controls of campaign {campaign_id}"
         material, words = held.through_outages(partial(_read, self._sessions, campaign_id))
@@ -45,7 +45,7 @@ def _read(sessions: Sessions, campaign_id: int) -> tuple[ControlMaterial, Vocabu
 
 
 def repeated_later(material: ControlMaterial) -> list[int]:
-    """The campaign's own items that are to be repeated once they are settled: one control in eight, drawn by seed."""
+    """The campaign's own items to be repeated once they are settled: one control in eight, drawn by seed."""
     n = min(material.n_wanted // REPEATED_SHARE, len(material.repeatable))
     drawn = np.random.default_rng([material.seed, REPEATED_SHARE]).permutation(len(material.repeatable))[:n]
     return [material.repeatable[i] for i in drawn]

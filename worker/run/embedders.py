@@ -1,4 +1,4 @@
-"""What embeds texts by the settings: a model behind an endpoint, recorded and priced, or one in a folder."""
+"""Embedding of texts by the model of the settings: behind an endpoint, recorded and priced, or in a folder."""
 
 import hashlib
 import threading
@@ -25,17 +25,17 @@ STEP = "embed"
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingTask:
-    """Who embeds: calls are recorded for this task; ``tick`` is called after each."""
+    """The task for which calls are recorded; ``tick`` is called after each."""
 
     id: int
     tick: Callable[[], None]
 
 
 class Embedder(Protocol):
-    """One model that embeds."""
+    """One embedding model."""
 
     digest: str
-    """Distinguishes the model from others of its source."""
+    """A digest that distinguishes the model from others of its source."""
 
     def embed(self, texts: Sequence[str], *, dimensions: int | None, task: EmbeddingTask) -> Float32s:
         """Embeddings scaled to length 1, float32 [texts, dimensions]. Raises ProviderError for unusable ones."""
@@ -52,13 +52,13 @@ class Embedders:
 
     @property
     def loaded(self) -> "tuple[LocalEmbedder, ...]":
-        """The model that is in memory now."""
+        """The model that is in memory; None if none is."""
         return () if self._loaded is None else (self._loaded,)
 
     def open(self, key: str) -> tuple[EmbeddingSource, Embedder]:
-        """The embedder of the settings, which must be the one that a task was queued for.
+        """The embedder of the settings, which must be the one for which the task was queued.
 
-        Raises Conflict where it is not, NotFound for an unknown endpoint, CheckpointError for an unusable folder.
+        Raises Conflict if it is not, NotFound for an unknown endpoint, CheckpointError for an unusable folder.
         """
         source = embedding_source(self._settings)
         if source is None or source.key != key:
@@ -75,7 +75,7 @@ class Embedders:
         return source, _Endpoint(self._providers, source.provider, model, digest)
 
     def _local(self, folder: str) -> "LocalEmbedder":
-        from worker.providers.local_embedding import load_local_embedder  # torch is not needed for endpoints
+        from worker.providers.local_embedding import load_local_embedder  # imported late: endpoints do not need torch
 
         with self._lock:
             if self._loaded is None:
@@ -100,7 +100,7 @@ class _Endpoint:
         self.digest = digest
 
     def embed(self, texts: Sequence[str], *, dimensions: int | None, task: EmbeddingTask) -> Float32s:
-        # Opened anew each time: it would remember all embeddings of the task, and a disabled endpoint is noticed.
+        # Opened anew for each call, so that a disabled endpoint is noticed and no embeddings accumulate in memory.
         provider = self._providers.for_task(self._name, task.id, task.tick)
         parser = EmbeddingParser(len(texts), dimensions)
         asked = EmbedRequest(STEP, self._model, tuple(embedded_part(text) for text in texts), parser)
@@ -112,7 +112,7 @@ class _Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingParser:
-    """Refuses embeddings that cannot be compared, so that their call is stored as one that failed."""
+    """Refuses embeddings that cannot be compared, so that their call is stored as failed."""
 
     n: int
     dimensions: int | None
@@ -123,7 +123,7 @@ class EmbeddingParser:
         return "embeddings/1"
 
     def check(self, reply: Reply) -> None:
-        """Raises ValueError with the reason why the embeddings of a reply cannot be used."""
+        """Raises ValueError, with the reason, if a reply's embeddings cannot be used."""
         unit_vectors(reply.vectors, n=self.n, dimensions=self.dimensions)
 
 

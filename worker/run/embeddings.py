@@ -1,4 +1,4 @@
-"""The handlers of embeddings: a subject's explanations, and a text that somebody searches for."""
+"""The handlers of embeddings: those of a subject's explanations, and that of a searched text."""
 
 import time
 from collections.abc import Sequence
@@ -34,11 +34,11 @@ class EmbeddingHandler:
         self._sessions, self._embedders, self._size = sessions, embedders, texts_at_once
 
     def __call__(self, held: HeldWork[TaskLease]) -> Done:
-        """How many were embedded and how many copied from equal texts.
+        """Return the numbers of explanations embedded and copied from equal texts.
 
-        Each batch is stored at once: what was embedded, and paid for, stays when the task is interrupted, and the next
-        execution continues with what is left. Raises what ``Embedders.open`` and ``Embedder.embed`` raise, Unavailable
-        where the database has no pgvector, Conflict for other dimensions than before.
+        Each batch is stored at once, so that paid embeddings survive an interruption and the next execution continues
+        with the rest. Raises the errors of ``Embedders.open`` and ``Embedder.embed``, Unavailable if the database has
+        no pgvector, Conflict if the number of dimensions has changed.
         """
         parameters = held.lease.parameters
         held.doing = f"embeddings of {parameters['slug']}"
@@ -66,7 +66,7 @@ class EmbeddingHandler:
 
 
 class _Sweep:
-    """One pass over a subject's explanations. Each method but ``embed`` is one transaction that may be repeated."""
+    """One pass over a subject's explanations. Each method except ``embed`` is one transaction that may be repeated."""
 
     def __init__(
         self, sessions: Sessions, held: HeldWork[TaskLease], source: EmbeddingSource, embedder: Embedder
@@ -79,7 +79,7 @@ class _Sweep:
         """The highest id of an explanation when the pass began."""
 
     def start(self) -> int:
-        """The number of explanations that lack an embedding."""
+        """Begin, and return the number of explanations without an embedding."""
         with transaction(self._sessions) as session:
             model = model_of(session, source=self._source, digest=self._embedder.digest)
             if model is not None:
@@ -93,7 +93,7 @@ class _Sweep:
             return missing_texts(session, subject_id=self._subject_id, model_id=self._model_id, after=after, size=size)
 
     def copy(self, texts: Sequence[MissingText]) -> set[int]:
-        """The ids of the explanations whose embedding was known by an equal text."""
+        """Copy known embeddings of equal texts; returns the ids of the explanations that got one."""
         if self._model_id is None:
             return set()
         with transaction(self._sessions) as session:
@@ -128,13 +128,13 @@ class _Sweep:
 
 
 class QueryEmbeddingHandler:
-    """Embeds a text that somebody searches for."""
+    """Embeds a searched text."""
 
     def __init__(self, sessions: Sessions, embedders: Embedders) -> None:
         self._sessions, self._embedders = sessions, embedders
 
     def __call__(self, held: HeldWork[TaskLease]) -> Done:
-        """The seconds that it took. Raises what ``EmbeddingHandler`` raises."""
+        """Return the seconds that it took. Raises the same as ``EmbeddingHandler``."""
         start = time.monotonic()
         text = held.lease.parameters["text"]
         held.doing = "a search by meaning"

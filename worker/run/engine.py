@@ -1,4 +1,4 @@
-"""The engine's part of a worker process: a thread that wakes slots."""
+"""The queue engine's thread of a worker process: it wakes slots."""
 
 import asyncio
 import threading
@@ -21,24 +21,24 @@ from worker.run.slots import Slots
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 GRACEFUL_SECONDS = 1.0
-"""An engine that stops waits so long for its jobs. They are turns: the slots finish theirs without it."""
+"""Seconds for which a stopping engine waits for its jobs. These are turns; slots finish their work anyway."""
 TIDYING_CRON = "0 * * * *"
 POOL_SECONDS = 10.0
 
 
 class EngineStopped(Exception):
-    """A worker of the engine has ended by itself, as it does when its database goes away."""
+    """A worker of the engine has ended by itself, as it does when the database is lost."""
 
 
 class EngineThread:
     """Runs the engine's workers until stopped, and starts them again after an outage.
 
-    Each lane has a worker of its own, which takes as many jobs at a time as there are slots: a job that no slot is
-    free for stays in the queue, for other processes.
+    Each lane has its own engine worker, which takes as many jobs at a time as there are slots. A job without a free
+    slot stays in the queue, for other processes.
     """
 
     def __init__(self, database: Engine, slots: Mapping[str, Slots], settings: Settings) -> None:
-        """``slots`` by queue. Each queue has a turn every ``look_seconds``, in one of all processes."""
+        """``slots`` by queue. Each queue gets a turn every ``look_seconds``, in only one of all processes."""
         self._slots, self._settings = slots, settings
         self._look_cron = f"* * * * * */{settings.look_seconds}"
         _, self._connect_arguments = database.dialect.create_connect_args(database.url)
@@ -48,14 +48,14 @@ class EngineThread:
         self.thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     def start(self) -> None:
-        """Start the thread; it connects by itself."""
+        """Start the thread, which then connects by itself."""
         self.thread.start()
         self._started.wait()
 
     def stop(self) -> None:
-        """Give no more turns. The thread ends soon."""
+        """Give no more turns. The thread ends soon after."""
         if self._loop is not None and self._supervision is not None:
-            with suppress(RuntimeError):  # it has ended
+            with suppress(RuntimeError):  # the thread has already ended
                 self._loop.call_soon_threadsafe(self._supervision.cancel)
 
     def _run(self) -> None:
@@ -81,7 +81,7 @@ class EngineThread:
             wait = min(2 * wait, LONGEST_WAIT_SECONDS)
 
     async def _serve(self, lanes: procrastinate.App, others: procrastinate.App) -> None:
-        """Run the engine's workers until one of them ends. Raises what ended it, else EngineStopped."""
+        """Run the engine's workers until one of them ends. Raises its error, or EngineStopped."""
         workers = [
             asyncio.ensure_future(self._worker(lanes, [lane], len(self._slots[lane].threads), listens=True))
             for lane in Lane
@@ -110,13 +110,16 @@ class EngineThread:
         )
 
     def _lanes(self, connector: procrastinate.PsycopgConnector) -> procrastinate.App:
-        """What the workers of lanes know."""
+        """The engine's application for the workers of lanes."""
         app = procrastinate.App(connector=connector)
         app.task(name=TURN, pass_context=True)(self._turn)
         return app
 
     def _upkeep(self, connector: procrastinate.PsycopgConnector) -> procrastinate.App:
-        """What the worker of upkeep knows; it alone begins what is periodic. The database lets one of all begin it."""
+        """The engine's application for the upkeep worker, the only one that starts periodic jobs.
+
+        The database lets only one of all processes start each of them.
+        """
         app = self._lanes(connector)
         turn = app.tasks[TURN]
         for queue in self._slots:
@@ -124,18 +127,18 @@ class EngineThread:
                 cron=TIDYING_CRON if queue == TIDYING else self._look_cron,
                 periodic_id=queue,
                 queue=queue,
-                queueing_lock=queue,  # one that waits is enough
+                queueing_lock=queue,  # one waiting job is enough
             )(turn)
 
         @app.periodic(cron=self._look_cron)
         @app.task(name="delete_stalled_jobs", queue=UPKEEP, queueing_lock="delete_stalled_jobs")
         async def delete_stalled_jobs(timestamp: int) -> None:
-            """Delete what killed workers held: the work is in rows of ours, which the next look finds."""
+            """Delete jobs of killed workers. Their work is in this program's own rows, which the next look finds."""
             for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=self._settings.lease_seconds):
                 await app.job_manager.finish_job(job, Status.FAILED, delete_job=True)
 
         return app
 
     async def _turn(self, context: procrastinate.JobContext, /, **_: int) -> None:
-        """The engine's task. A periodic one is given its ``timestamp``."""
+        """The engine's task. Periodic tasks get a ``timestamp``."""
         await self._slots[context.job.queue].turn()

@@ -127,7 +127,7 @@ MAKERS: Mapping[str, Maker] = {
     EMBEDDING.name: _embedding,
     QUERY_EMBEDDING.name: _query_embedding,
 }
-"""Makes the handler of a kind when the first work of that kind is taken: until then its libraries are not imported."""
+"""Functions that make the handler of a kind. They run for the kind's first work, since their imports are slow."""
 
 
 class _MadeWhenNeeded:

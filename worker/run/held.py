@@ -1,4 +1,4 @@
-"""A piece of leased work in this process: what its handler reports to, and what its handler returns."""
+"""Leased work in this process: the progress that its handler reports, and the result that it returns."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -22,23 +22,23 @@ class LeaseLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What a handler returns. Both are stored in the transaction that ends the work, behind the fence."""
+    """A handler's result. Both parts are stored in the transaction that ends the work, behind the fence."""
 
     result: Mapping[str, Any] | None = None
-    """JSON values that are stored with a task."""
+    """JSON values to store with a task."""
     store: Callable[[Session], None] | None = None
-    """Writes results that are rows of their own."""
+    """Function that writes results which are rows of their own."""
 
 
 class HeldWork(Generic[L]):
-    """One piece of work between its beginning and its end. Its thread reports, the main thread renews the lease."""
+    """One piece of work from beginning to end. Its thread reports progress; the main thread renews the lease."""
 
     def __init__(self, lease: L, sessions: Sessions, *, progress_seconds: float, give_up: Event) -> None:
         self.lease = lease
         self.lost = False
-        """Set where the fence is known to be closed: the next report raises."""
+        """Set once the lease is known to be lost: the next report raises."""
         self.doing = f"{lease.kind} {lease.id}"
-        """What pages show of it."""
+        """The stage, as pages show it."""
         self._sessions = sessions
         self._progress_seconds = progress_seconds
         self._give_up = give_up
@@ -58,13 +58,13 @@ class HeldWork(Generic[L]):
             raise LeaseLost
 
     def live(self) -> None:
-        """Note a sign of life that is no progress."""
+        """Record a sign of life without progress."""
         self._reported = time.monotonic()
 
     def through_outages(self, action: Callable[[], T]) -> T:
-        """What ``action``, a whole transaction that may be repeated, returns once the database can be reached.
+        """The return value of ``action``, a whole transaction that is repeated until the database can be reached.
 
-        To wait for the database is no stall: each attempt is a sign of life.
+        Each attempt is a sign of life, so that waiting for the database does not count as a stall.
         """
 
         def attempt() -> T:
@@ -75,15 +75,15 @@ class HeldWork(Generic[L]):
 
     @property
     def silent_seconds(self) -> float:
-        """Time since the last report or sign of life."""
+        """Seconds since the last report or sign of life."""
         return time.monotonic() - self._reported
 
 
 Handler: TypeAlias = Callable[[HeldWork[Any]], Done]
 """Does one piece of work of its kind.
 
-A DomainError ends it as failed, a passing ProviderError pauses the provider, an outage of the database puts it back;
-any other error is a failed attempt.
+A DomainError ends the work as failed, a temporary ProviderError pauses the provider, an outage of the database puts the
+work back; any other error is a failed attempt.
 """
 Handlers: TypeAlias = Mapping[str, Handler]
 """The handler of each kind."""

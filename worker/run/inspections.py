@@ -1,4 +1,4 @@
-"""The handler of inspections: a model and a text looked at before a collection is queued."""
+"""The handler of inspections, which examine a model and a text before a collection is queued."""
 
 from app.domain.inspections import SubjectRequest
 from app.settings import Settings
@@ -18,7 +18,7 @@ class InspectionHandler:
         self._settings = settings
 
     def __call__(self, held: HeldWork[TaskLease]) -> Done:
-        """Raises Invalid, CheckpointError, SubjectError, CorpusError, CollectionError: the reason is shown."""
+        """Inspect. Raises Invalid, CheckpointError, SubjectError, CorpusError, CollectionError, for the page to show."""
         request = SubjectRequest(**held.lease.parameters["request"])
         held.doing = f"an inspection for {request.slug}"
         check_inputs(request.model, request.corpus, self._settings)

@@ -1,4 +1,4 @@
-"""The corpus of a collection, as this machine keeps it, for steps that search in it."""
+"""The cut corpus of a collection on this machine, for steps that search in it."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from worker.collection.plan import Excerpts, read_plan
 
 
 def kept_excerpts(collection: CheckedCollection, folder: Path) -> Excerpts | None:
-    """The excerpts of a collection, as they are kept below ``folder``; None where this machine has not got them."""
+    """The excerpts of a collection, from its cut below ``folder``; None if this machine does not have it."""
     kept = kept_cut(
         folder,
         corpus_digest=collection.corpus_digest,

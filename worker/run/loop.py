@@ -1,4 +1,4 @@
-"""The turn of one slot: take work of the slot's lane, call its handler, end it, until there is none or a stop."""
+"""The loop of one slot: take work of the slot's lane, call its handler, store the result, until there is none."""
 
 import uuid
 from collections.abc import Callable
@@ -28,14 +28,14 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 LONGEST_RETRY_SECONDS = 300.0
 
 Ending: TypeAlias = Callable[[Session], bool]
-"""How work ends, in one transaction behind the fence. False where its lease is lost."""
+"""Function that ends the work in one transaction behind the fence. Returns False if the lease is lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerContext:
     """What the slots of one worker process share.
 
-    ``stop``: take nothing new. ``give_up``: the time to finish is over, wait for nothing any more.
+    ``stop``: take no new work. ``give_up``: the time to finish is over, stop waiting.
     """
 
     settings: Settings
@@ -47,7 +47,7 @@ class WorkerContext:
 
 
 class WorkLoop:
-    """Does one piece of work at a time. ``held`` is the one in hand, ``n_finished`` counts results stored."""
+    """Does one piece of work at a time. ``held`` is the present one, ``n_finished`` counts stored results."""
 
     def __init__(self, context: WorkerContext, lane: Lane) -> None:
         self._settings, self._sessions = context.settings, context.sessions
@@ -56,7 +56,7 @@ class WorkLoop:
         self.n_finished = 0
 
     def turn(self) -> None:
-        """Take work and end it until there is none or the process stops."""
+        """Do work until none is left or the process stops."""
         wakes_next = True
         while not self._context.stop.is_set() and self.run_one(wakes_next=wakes_next):
             wakes_next = False
@@ -64,7 +64,7 @@ class WorkLoop:
     def run_one(self, *, wakes_next: bool = False) -> bool:
         """Take one piece of work and end it; returns whether there was one.
 
-        ``wakes_next`` lets another slot look for work where this one has found some: there may be more.
+        With ``wakes_next``, another slot is woken if this one finds work, since there may be more.
         """
         with ignoring_outages("worker.told_to_stop"):
             lease = self._take(wakes_next)
@@ -82,7 +82,7 @@ class WorkLoop:
         return True
 
     def _take(self, wakes_next: bool) -> Lease | None:
-        """A lease, through outages: a commit that held although its reply was lost is found again."""
+        """Take a lease, repeating through outages: a lease whose commit succeeded without a reply is found again."""
         taker = Taker(self._context.worker_id, uuid.uuid4(), self._settings.lease_seconds)
         tries = count()
 
@@ -104,7 +104,7 @@ class WorkLoop:
         return begin_task(session, taker=taker, lane=self._lane, kinds=self._context.handlers)
 
     def _work_on(self, held: HeldWork[Any]) -> None:
-        """Do the work and end it. What is done under a lost lease is dropped."""
+        """Do the work and end it. Results under a lost lease are dropped."""
         try:
             try:
                 done = self._context.handlers[held.lease.kind](held)
@@ -120,7 +120,7 @@ class WorkLoop:
             log.warning("work.refused", reason="the lease is lost: what was done for it is dropped")
 
     def _commit(self, held: HeldWork[Any], ending: Ending) -> None:
-        """End the work, through outages. Raises LeaseLost, also where a repetition finds that the first time held."""
+        """End the work, repeating through outages. Raises LeaseLost, also if the first commit had succeeded."""
 
         def action() -> None:
             with transaction(self._sessions) as session:
@@ -130,7 +130,7 @@ class WorkLoop:
         held.through_outages(action)
 
     def _ending(self, lease: Lease, error: Exception) -> Ending:
-        """How work ends that has raised."""
+        """How to end work that raised an error."""
         passes = isinstance(error, ProviderError) and not error.permanent
         if passes and lease.provider is not None:
             return partial(self._pause, lease=lease, provider=lease.provider, cause=reason(error))
@@ -152,7 +152,7 @@ class WorkLoop:
         )
 
     def _pause(self, session: Session, *, lease: Lease, provider: str, cause: str) -> bool:
-        """An outage of a provider: the work waits with all that asks it, and no attempt is counted."""
+        """Handle an outage of a provider: all work that needs it waits, and no attempt is counted."""
         if not release(session, lease=lease):
             return False
         log.warning("provider.paused", provider=provider, reason=cause)

@@ -1,6 +1,7 @@
-"""The worker process: slots that do leased work, the engine that gives them turns, a main thread that keeps leases.
+"""The worker process: slots that do leased work, the engine that gives them turns, a main thread that renews leases.
 
-The main thread alone gets signals. It renews leases, shows the process to the pages, and stops it at SIGTERM or SIGINT.
+Only the main thread receives signals. It renews leases, reports the process to the database, and stops at SIGTERM or
+SIGINT.
 """
 
 import os
@@ -40,16 +41,16 @@ BROKEN = 1
 STALLED = 75
 TICK_SECONDS = 0.5
 ENGINE_SECONDS = 5.0
-"""The engine may take so long to end; without it, others notice its death by its heartbeat."""
+"""Seconds for which the engine may take to end; after that, others notice its death by the missing heartbeat."""
 MakeHandlers: TypeAlias = Callable[[Settings, Sessions], Handlers]
 
 
 def main(settings: Settings, *, make_handlers: MakeHandlers | None = None) -> int:
     """Do leased work until a signal; returns the exit code. ``make_handlers``, if given, replaces all handlers."""
-    # A run's matrices are small: several threads would only contend with each other and with other workers.
-    # torch, which loads later, keeps its own.
+    # A run's matrices are small: several threads would only compete with each other and with other workers.
+    # torch, imported later, keeps its own number of threads.
     threadpool_limits(limits=1, user_api="blas")
-    # A worker that freezes in a transaction may hold its locks as long as its lease.
+    # a worker that freezes in a transaction may hold its locks as long as its lease
     limits = Limits(pool_size=settings.concurrency + 3, idle_seconds=settings.lease_seconds)
     engine = open_installation(settings, limits=limits)
     try:
@@ -62,7 +63,7 @@ def main(settings: Settings, *, make_handlers: MakeHandlers | None = None) -> in
 
 
 def _with_all_handlers(settings: Settings, sessions: Sessions) -> "WorkerProcess":
-    from worker.run.handlers import make_handlers  # its libraries take longer to import than all the rest
+    from worker.run.handlers import make_handlers  # its libraries take longer to import than everything else
     from worker.run.services import WorkerServices
 
     services = WorkerServices(settings, sessions)
@@ -70,7 +71,7 @@ def _with_all_handlers(settings: Settings, sessions: Sessions) -> "WorkerProcess
 
 
 def processor() -> str:
-    """The device of a worker that holds no model."""
+    """The device of a worker without a model."""
     return "cpu"
 
 
@@ -80,7 +81,7 @@ class WorkerProcess:
     def __init__(
         self, settings: Settings, sessions: Sessions, handlers: Handlers, *, device: Callable[[], str] = processor
     ) -> None:
-        """``device`` returns where the worker's models are, as pages show it."""
+        """``device`` returns the device of the worker's models, as pages show it."""
         self._settings = settings
         self._sessions = sessions
         self._device = device
@@ -159,7 +160,7 @@ class WorkerProcess:
         return sum(loop.n_finished for loop in self._loops)
 
     def _keep_leases(self) -> None:
-        """Renew them where that is due. An outage puts it off to the next time."""
+        """Renew the leases that are due. In an outage they are renewed the next time."""
         now = time.monotonic()
         if now >= self._renew_at:
             self._renew_at = now + self._settings.renew_seconds
@@ -184,7 +185,7 @@ class WorkerProcess:
                 h.lost = h.lost or h.lease.token not in still
 
     def _wind_down(self) -> None:
-        """Let the slots finish what they hold, at most ``stop_seconds``; release the rest."""
+        """Let the slots finish their work, at most ``stop_seconds``; release the rest."""
         self._engine.stop()
         for slots in self._slots.values():
             slots.close()
@@ -199,9 +200,9 @@ class WorkerProcess:
             held = loop.held
             if held is None or not thread.is_alive():
                 continue
-            # What its thread meets while the process ends is no failure of the work.
+            # An error in its thread while the process ends is no failure of the work.
             held.lost = True
-            # Whoever stalled counts as a death: its lease runs out.
+            # A stalled worker counts as crashed: its lease expires.
             if held.silent_seconds <= self._settings.stall_seconds:
                 self._release(held)
         with ignoring_outages("worker.not_stopped"):
@@ -216,7 +217,7 @@ class WorkerProcess:
 
 @contextmanager
 def _signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """SIGTERM and SIGINT go to ``handler`` while the block runs."""
+    """Send SIGTERM and SIGINT to ``handler`` while the block runs."""
     before = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield

@@ -1,4 +1,4 @@
-"""From a method's definition to work on a neuron, with the language model and the subject that it needs."""
+"""Builds a method from its definition, with the language model and the subject that it needs."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -15,7 +15,7 @@ from worker.run.services import WorkerServices
 
 
 class Progress:
-    """Reports, and repeats the last report at each call to a language model: the work is alive."""
+    """Reports progress, and repeats the last report at each call to a language model as a sign of life."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
@@ -31,15 +31,16 @@ class Progress:
 
 
 class MethodBuilder:
-    """Turns a method's definition into work. Safe to use from several threads."""
+    """Builds the work of a method from its definition. Safe to use from several threads."""
 
     def __init__(self, services: WorkerServices) -> None:
         self._services = services
 
     def __call__(self, definition: MethodDefinition) -> Work:
-        """Work that needs nothing of the process is built once; other work anew for each run, to be recorded under it.
+        """Build the work, cached if it needs no resources of the process.
 
-        Raises MethodError for steps that do not exist.
+        Other work is built for each run, under which its calls are recorded. Raises MethodError for steps that do not
+        exist.
         """
         if definition.provider is None and not steps_of(definition).needs_subject:
             return build_work(definition)
@@ -54,7 +55,7 @@ class MethodBuilder:
         return work
 
     def _provider(self, definition: MethodDefinition, task: NeuronTask, tick: Callable[[], None]) -> Provider | None:
-        """The language model, recording for this run. Raises NotFound, ProviderError."""
+        """The language model, recording calls for this run. Raises NotFound, ProviderError."""
         if definition.provider is None:
             return None
         return self._services.providers.for_run(definition.provider, task.run_id, tick)
@@ -62,7 +63,7 @@ class MethodBuilder:
     def _subject(
         self, definition: MethodDefinition, task: NeuronTask, tick: Callable[[], None]
     ) -> AbstractContextManager[LiveSubject | None]:
-        """The subject itself, held until the run is done, where a step runs it. Raises NotFound, SubjectError."""
+        """The subject itself, held until the run is done, if a step runs it. Raises NotFound, SubjectError."""
         if not steps_of(definition).needs_subject:
             return nullcontext()
         return self._services.subjects.for_run(task.subject, tick=tick)

@@ -17,17 +17,17 @@ from worker.run.vocabularies import Vocabularies, biggest_token
 
 
 class ModelReviewHandler:
-    """Takes items, shows them to a language model, gives its verdicts. Each verdict is stored at once."""
+    """Takes items, shows them to a language model and gives its verdicts. Each verdict is stored at once."""
 
     def __init__(self, sessions: Sessions, providers: Providers) -> None:
         self._sessions, self._providers = sessions, providers
         self._vocabularies = Vocabularies()
 
     def __call__(self, held: HeldWork[TaskLease]) -> Done:
-        """The numbers of items that were judged and skipped. Raises NotFound, Conflict, ProviderError, CapReached.
+        """Return the numbers of items judged and skipped. Raises NotFound, Conflict, ProviderError, CapReached.
 
-        An item whose replies could not be used is skipped. What was judged stays when the task is interrupted: the
-        next execution continues with what is left.
+        An item whose replies could not be used is skipped. Verdicts survive an interruption of the task: the next
+        execution continues with the rest.
         """
         asked = held.lease.parameters
         who, campaign_id = Reviewer(asked["reviewer_id"]), asked["campaign_id"]
@@ -64,7 +64,7 @@ class ModelReviewHandler:
             return slot, item, words
 
     def _give(self, slot: TakenSlot, who: Reviewer, judgement: Judgement) -> bool:
-        """Whether the verdict was stored; not where the model took longer than the lease."""
+        """Return whether the verdict was stored; it is not if the model took longer than the lease."""
         try:
             with transaction(self._sessions) as session:
                 give_verdict(session, slot_id=slot.id, lease_token=slot.lease_token, reviewer=who, judgement=judgement)

@@ -1,4 +1,4 @@
-"""From a provider's row to an open provider; one per process and row, because it holds limits or a model."""
+"""Opens the provider of a database row. One instance per process and row, because it has rate limits or a model."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -17,12 +17,12 @@ from worker.run.recording import DatabaseCalls, RecordingProvider
 
 
 def open_provider(row: ProviderRow, settings: Settings) -> Provider:
-    """The provider that a row describes. Raises ProviderError for one that cannot be had."""
+    """The provider described by a row. Raises ProviderError if it cannot be opened."""
     return _OPENERS[ProviderKind(row.kind)](row, settings)
 
 
 def endpoint_settings(row: ProviderRow, settings: Settings) -> EndpointSettings:
-    """An endpoint's row with its key. Raises ProviderError where something lacks."""
+    """An endpoint's row with its key. Raises ProviderError if a part is missing."""
     if row.base_url is None:
         raise ProviderError(f"{row.name} has no base URL.", permanent=True)
     return EndpointSettings(
@@ -45,7 +45,7 @@ def _open_endpoint(row: ProviderRow, settings: Settings) -> Provider:
 
 
 def _open_local(row: ProviderRow, settings: Settings) -> Provider:
-    from worker.providers.local import load_local  # torch is not needed for endpoints
+    from worker.providers.local import load_local  # imported late: endpoints do not need torch
 
     return load_local(row.name, row.model, device=settings.device, options=row.options)
 
@@ -59,7 +59,7 @@ _OPENERS: Mapping[ProviderKind, Callable[[ProviderRow, Settings], Provider]] = {
 def key_of(row: ProviderRow, settings: Settings) -> str:
     """The endpoint's key, trimmed; empty where it needs none.
 
-    Raises ProviderError where the named variable holds none, or one that cannot be sent.
+    Raises ProviderError if the named variable has no key, or one that cannot be sent.
     """
     if row.key_variable is not None:
         source = f"the environment variable {row.key_variable}"
@@ -76,7 +76,7 @@ def key_of(row: ProviderRow, settings: Settings) -> str:
 
 
 def capabilities_of(row: ProviderRow) -> frozenset[Capability]:
-    """What the last probe found; without a probe, chat alone."""
+    """The capabilities that the last probe found; without a probe only chat."""
     return UNPROBED if row.capabilities is None else frozenset(Capability(c) for c in row.capabilities)
 
 
@@ -89,22 +89,22 @@ class Providers:
         self._lock = threading.Lock()
 
     def for_run(self, name: str, run_id: int | None, tick: Callable[[], None] = lambda: None) -> RecordingProvider:
-        """The named provider, recording for a run; ``tick`` is called at each call. Raises NotFound, ProviderError."""
+        """The named provider, recording calls for a run; ``tick`` is called at each. Raises NotFound, ProviderError."""
         row, inner = self._opened(name)
         return RecordingProvider(inner, DatabaseCalls(self._sessions, run_id, row.name, prices_of(row)), tick)
 
     def for_task(self, name: str, task_id: int, tick: Callable[[], None] = lambda: None) -> RecordingProvider:
-        """The named provider, recording for a task, whose person pays. Raises as ``for_run`` does."""
+        """The named provider, recording calls for a task, charged to its person. Raises as ``for_run`` does."""
         row, inner = self._opened(name)
         calls = DatabaseCalls(self._sessions, None, row.name, prices_of(row), task_id=task_id)
         return RecordingProvider(inner, calls, tick)
 
     def _opened(self, name: str) -> tuple[ProviderRow, Provider]:
-        """Its row as it is now, and the provider that this describes."""
+        """The provider's present row, and the provider that it describes."""
         with transaction(self._sessions) as session:
             row = provider_named(session, name=name)
         if row.disabled_at is not None:
-            # Not permanent: what is queued waits until it is enabled again, as it does for one that is down.
+            # Not permanent: queued work waits until the provider is enabled again, as for one that is down.
             raise ProviderError(
                 f"The language model {name} is disabled. An administrator can enable it.", permanent=False
             )
@@ -116,11 +116,11 @@ class Providers:
 
     @property
     def opened(self) -> tuple[Provider, ...]:
-        """The providers that are open now."""
+        """The open providers."""
         return tuple(self._open.values())
 
     def close(self) -> None:
-        """End what holds threads or connections."""
+        """Close threads and connections."""
         with self._lock:
             for provider in self._open.values():
                 if isinstance(provider, OpenAICompatible):
@@ -129,7 +129,7 @@ class Providers:
 
 
 def _identity(row: ProviderRow) -> tuple[object, ...]:
-    """All of a row that would make another provider of it."""
+    """All columns of a row whose change makes it another provider."""
     return (
         row.id, row.model, row.base_url, row.key_variable, row.key_encrypted, tuple(row.allowed_networks),
         row.concurrency, row.requests_per_minute, row.tokens_per_minute, row.timeout_seconds,

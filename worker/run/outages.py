@@ -1,4 +1,4 @@
-"""What a worker does while the database is away: wait and try again, without loss and without blame."""
+"""Outages of the database in a worker: wait and try again, without losing work or counting a failure."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,20 +19,20 @@ FIRST_WAIT_SECONDS = 0.1
 LONGEST_WAIT_SECONDS = 5.0
 LONGEST_REASON = 2_000
 _PASSING = ("08", "40", "53", "55", "57")
-"""Classes of SQLSTATE that pass: connection, rollback, resources, object state, operator."""
+"""SQLSTATE classes of temporary errors: connection, rollback, resources, object state, operator intervention."""
 
 
 def is_outage(error: DBAPIError) -> bool:
-    """Whether the database was away or busy: the same statement may succeed later."""
+    """Whether the database was unreachable or busy, so that the same statement may succeed later."""
     if not isinstance(error, OperationalError | InterfaceError):
         return error.connection_invalidated
-    state: str | None = getattr(error.orig, "sqlstate", None)  # None where no server responded
+    state: str | None = getattr(error.orig, "sqlstate", None)  # None if no server responded
     return state is None or state.startswith(_PASSING)
 
 
 @contextmanager
 def ignoring_outages(event: str) -> Iterator[None]:
-    """Log an outage under ``event`` and continue: for what is tried again later anyway."""
+    """Log an outage under ``event`` and continue, for actions that are repeated later anyway."""
     try:
         yield
     except DBAPIError as error:
@@ -42,7 +42,7 @@ def ignoring_outages(event: str) -> Iterator[None]:
 
 
 def through_outages(action: Callable[[], T], *, stop: Event) -> T:
-    """What ``action`` returns, however often the database is away meanwhile.
+    """The return value of ``action``, repeated as long as the database is unreachable.
 
     ``action`` is a whole transaction that may be repeated. Raises the outage once ``stop`` is set.
     """
@@ -59,6 +59,6 @@ def through_outages(action: Callable[[], T], *, stop: Event) -> T:
 
 
 def reason(error: BaseException) -> str:
-    """An error's message in a form that a page can show and a table can store, without any key."""
+    """An error's message in a form that pages can show and tables can store, without any key."""
     message = storable_text(redacted(str(getattr(error, "orig", None) or error).strip()))
     return message[:LONGEST_REASON] or type(error).__name__

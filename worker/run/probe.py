@@ -1,7 +1,7 @@
-"""What an endpoint can do, found out by small requests; a few hundred tokens in all.
+"""Probes an endpoint's capabilities by small requests, a few hundred tokens in all.
 
 The requests have the form of those that methods send: instructions, a worked example, a question; as many
-alternatives as simulators ask for; numbers inside a prompt. What only looks like an answer is none.
+alternatives as simulators ask for; numbers inside a prompt. Replies are checked, not just received.
 """
 
 import re
@@ -31,22 +31,22 @@ _EXAMPLE = (Message("user", "hot"), Message("assistant", "cold"))
 _PATTERN = "one\t1\ntwo\t2\nthree\t3\nten\t10\n"
 _NUMBERS_IN_PATTERN = 4
 _SCORED = 3 * _PATTERN + "one\t?\n"
-"""A pattern with white space before and after each number. Its third occurrence is no surprise."""
+"""A pattern with white space before and after each number. Its third occurrence is predictable."""
 
 SHORT_REPLY = 16
 LONG_REPLY = 1_024
-"""Tokens: enough for a model that reasons before it answers."""
+"""Tokens of a reply: enough for a model that reasons before it answers."""
 FEWER_ALTERNATIVES = (10, 5, 2)
-"""Tried in turn where an endpoint refuses to return as many as simulators ask for."""
+"""Numbers tried in turn if an endpoint refuses to return as many alternatives as simulators ask for."""
 _KEY_OR_ADDRESS = frozenset({401, 402, 403, 404, 429})
-"""Statuses that do not concern the form of a request."""
+"""HTTP statuses that do not concern the format of a request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What was found: capabilities, the options that the endpoint needs, and remarks for a person.
+    """The result of a probe: capabilities, the options that the endpoint needs, and remarks for a person.
 
-    ``missing`` holds the reason for each capability that is missing.
+    ``missing`` has the reason for each missing capability.
     """
 
     capabilities: frozenset[Capability]
@@ -56,7 +56,7 @@ class Probe:
 
 
 def probe_row(row: ProviderRow, settings: Settings) -> Probe:
-    """What the provider of a row can do. Raises ProviderError where it does not chat."""
+    """Probe the provider of a row. Raises ProviderError if it cannot chat."""
     if row.kind == ProviderKind.LOCAL:
         provider = open_provider(row, settings)
         return Probe(provider.capabilities, row.options)
@@ -64,7 +64,7 @@ def probe_row(row: ProviderRow, settings: Settings) -> Probe:
 
 
 def probe_endpoint(settings: EndpointSettings, options: Mapping[str, Any]) -> Probe:
-    """Test each capability. Raises ProviderError, with what came instead, where not even a chat has a reply."""
+    """Test each capability. Raises ProviderError, describing what came instead, if even a chat gets no reply."""
     search = _Search(replace(settings, tries=2, dialect=Dialect()))
     search.chat()
     search.chat_logprobs()
@@ -75,7 +75,7 @@ def probe_endpoint(settings: EndpointSettings, options: Mapping[str, Any]) -> Pr
 
 
 class _Search:
-    """One probe under way: the dialect learned so far, what was found, and why the rest was not."""
+    """A probe in progress: the dialect learned so far, the findings, and the reasons for missing capabilities."""
 
     def __init__(self, settings: EndpointSettings) -> None:
         self._settings = settings
@@ -86,7 +86,7 @@ class _Search:
         self._thinks = False
 
     def _ask(self, request: TextRequest, dialect: Dialect | None = None) -> Reply:
-        """One request in the dialect so far, or in another. Raises ProviderError."""
+        """Send one request in the dialect so far, or in another. Raises ProviderError."""
         provider = OpenAICompatible(replace(self._settings, dialect=dialect or self.dialect))
         try:
             if isinstance(request, ChatRequest):
@@ -98,7 +98,10 @@ class _Search:
             provider.close()
 
     def chat(self) -> None:
-        """A conversation as methods have it. Learns which fields and roles the endpoint takes. Raises ProviderError."""
+        """A conversation like those of methods, which shows what fields and roles the endpoint accepts.
+
+        Raises ProviderError.
+        """
         messages = (Message("system", _INSTRUCTIONS), *_EXAMPLE, Message("user", "big"))
         request = ChatRequest("probe", messages, SHORT_REPLY, seed=1)
         reply = self._in_a_dialect_it_takes(request)
@@ -119,7 +122,7 @@ class _Search:
             self.remarks.append(f"It refuses {', '.join(sorted(self.dialect.omit))}: left out of requests.")
 
     def _in_a_dialect_it_takes(self, request: ChatRequest) -> Reply:
-        """The first reply that is no refusal of a field or a role. Raises the first error where no dialect helps."""
+        """The first reply that does not refuse a field or role. Raises the first error if no dialect helps."""
         dialect, first = self.dialect, None
         while True:
             try:
@@ -129,7 +132,7 @@ class _Search:
                 other = _without_what_is_refused(dialect, error) or _folded(dialect, error)
                 if other is None and error.sent.status is not None:
                     raise first from None
-                if other is None:  # an outage, which is no finding
+                if other is None:  # an outage says nothing about capabilities
                     raise
                 dialect = other
             else:
@@ -137,7 +140,7 @@ class _Search:
                 return reply
 
     def chat_logprobs(self) -> None:
-        """Alternatives of a reply's first token, as many as the endpoint gives."""
+        """Test alternatives of a reply's first token, as many as the endpoint returns."""
         if self._thinks:
             self.missing[Capability.CHAT_LOGPROBS] = "the model thinks first, so its first token is no answer"
             return
@@ -162,7 +165,7 @@ class _Search:
                 self.found.add(Capability.WHOLE_TEN)
 
     def json_schema(self) -> None:
-        """A reply that a schema forces, to a question that asks for something else."""
+        """Test whether a schema is enforced on a question that asks for something else."""
         length = LONG_REPLY if self._thinks else SHORT_REPLY
         request = ChatRequest("probe", (Message("user", "Answer with any words."),), length, json_schema=_SCHEMA)
         try:
@@ -180,7 +183,7 @@ class _Search:
             self.missing[Capability.JSON_SCHEMA] = reply.error or "the reply does not follow the schema"
 
     def prompt_logprobs(self) -> None:
-        """Alternatives at numbers inside a prompt, in either of the two ways to ask for them."""
+        """Test alternatives at numbers inside a prompt, in both ways to ask for them."""
         numbers = [match.start() for match in re.finditer(r"\d+", _SCORED)]
         request = ScoreTextRequest("probe", "", _SCORED, (*numbers, len(_SCORED) - 2))
         reasons = []
@@ -199,7 +202,7 @@ class _Search:
     def _with_fewer(self, request: TextRequest, capability: Capability, dialect: Dialect) -> Reply | None:
         """The reply with as many alternatives as the endpoint returns, its dialect kept.
 
-        None where it refuses them, with the reason under ``missing``. Outages are raised.
+        None if it refuses them, with the reason in ``missing``. Raises outages.
         """
         tried = MOST_ALTERNATIVES
         while True:
@@ -223,7 +226,7 @@ class _Search:
             return reply
 
     def _note_refusal(self, capability: Capability, error: ProviderError) -> None:
-        """Keep why a kind of request is refused. Raises the error where it is an outage."""
+        """Record why a kind of request is refused. Raises the error if it is an outage."""
         if not error.permanent and (not isinstance(error, EndpointError) or error.sent.status is None):
             raise error
         self.missing[capability] = (
@@ -232,11 +235,11 @@ class _Search:
 
 
 _REFUSABLE = ("max_completion_tokens", "temperature", "seed")
-"""Fields that an endpoint's error may name: the one it wants for the length, the ones it does not want."""
+"""Fields that an endpoint's error may name: the one that it wants for the length, and those that it refuses."""
 
 
 def _without_what_is_refused(dialect: Dialect, error: EndpointError) -> Dialect | None:
-    """The dialect without the fields that an error names, in its words or as the location of the fault."""
+    """The dialect without the fields that an error names, in its message or as the location of the fault."""
     if not error.permanent:
         return None
     report = error.sent.report
@@ -250,7 +253,7 @@ def _without_what_is_refused(dialect: Dialect, error: EndpointError) -> Dialect 
 
 
 def _folded(dialect: Dialect, error: EndpointError) -> Dialect | None:
-    """The dialect without a system message; None where that is known not to help."""
+    """The dialect without a system message; None if that is known not to help."""
     status = error.sent.status
     if dialect.system == "fold" or status is None or status in _KEY_OR_ADDRESS:
         return None
@@ -258,7 +261,7 @@ def _folded(dialect: Dialect, error: EndpointError) -> Dialect | None:
 
 
 def _fewer(error: ProviderError) -> Iterator[int]:
-    """Numbers of alternatives to try instead: those that the error names, the largest first, then some others."""
+    """Numbers of alternatives to try instead: those in the error, the largest first, then some others."""
     words = error.sent.report.message if isinstance(error, EndpointError) else ""
     named = {int(n) for n in re.findall(r"(?<![\d.])\d{1,2}(?![\d.])", words)}
     yield from sorted((n for n in named if n > 1), reverse=True)
@@ -266,15 +269,17 @@ def _fewer(error: ProviderError) -> Iterator[int]:
 
 
 def _why_no_scores(reply: Reply) -> str | None:
-    """Why a reply does not hold the alternatives at a prompt's numbers; None where it does."""
+    """Why a reply lacks the alternatives at a prompt's numbers; None if it has them."""
     if reply.outcome is not Outcome.OK or not reply.alternatives:
         return reply.error or "the reply has no log-probabilities of the prompt"
     if any(len(a.logprobs) < 2 for a in reply.alternatives):
         return "some of the prompt's tokens have no alternatives"
-    last = reply.alternatives[-1 - _NUMBERS_IN_PATTERN : -1]  # at the third occurrence; then follows the sign
+    last = reply.alternatives[
+        -1 - _NUMBERS_IN_PATTERN : -1
+    ]  # at the third occurrence, which is predictable; a sign follows it
     likeliest = [max(a.logprobs, key=a.logprobs.__getitem__) for a in last]
     n_white = sum(not as_text(token).strip() for token in likeliest)
     if n_white * 2 >= len(likeliest):
-        # They are another token's: that before a number is a tab, that after it a line break.
+        # These are another token's alternatives: a number is preceded by a tab and followed by a line break.
         return f"the alternatives do not belong to their tokens: at numbers the likeliest are {likeliest}"
     return None

@@ -10,7 +10,7 @@ from worker.run.probe import Probe, probe_row
 
 
 def probe_and_store(sessions: Sessions, settings: Settings, name: str) -> Probe:
-    """What the provider can do, stored with its row; or why it can do nothing, stored and raised.
+    """Probe a provider and store the findings with its row, or store and raise its error.
 
     Raises NotFound, ProviderError, Invalid for a key that cannot be read.
     """
@@ -29,20 +29,20 @@ def probe_and_store(sessions: Sessions, settings: Settings, name: str) -> Probe:
 
 
 class ProbeHandler:
-    """Tries a language model once. What it finds stays, however the task ends."""
+    """Probes a language model once. The findings are stored, however the task ends."""
 
     def __init__(self, sessions: Sessions, settings: Settings) -> None:
         self._sessions, self._settings = sessions, settings
 
     def __call__(self, held: HeldWork[TaskLease]) -> Done:
-        """What it can do and why not the rest, in words. Raises NotFound, Invalid, ProviderError."""
+        """Return its capabilities, and reasons for missing ones, in words. Raises NotFound, Invalid, ProviderError."""
         name = held.lease.parameters["provider"]
         held.doing = f"a trial of {name}"
         held.report("sending requests", 0)
         try:
             found = probe_and_store(self._sessions, self._settings, name)
         except ProviderError as error:
-            # A model that is down is the answer to the question, and no outage to wait for.
+            # A model that is down is a finding here, and not an outage to wait for.
             raise ProviderError(error.message, permanent=True) from error
         return Done(
             result={

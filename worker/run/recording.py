@@ -1,7 +1,7 @@
-"""A provider that stores every attempt immediately and repeats no call that has a reply.
+"""A provider that stores every attempt at once and does not repeat a call that has a usable reply.
 
-The store writes in short transactions of its own, so that what a run has paid for stays when the run dies
-or is rolled back; its next execution finds that and continues from there.
+The store writes in short transactions of its own, so that paid replies survive a crash or rollback of the run; its next
+execution finds them and continues from there.
 """
 
 import threading
@@ -41,24 +41,24 @@ from worker.providers.openai_compatible import OpenAICompatible
 
 R = TypeVar("R", ChatRequest, ScoreTextRequest, EmbedRequest)
 Key = tuple[str, str]
-"""Step and request digest."""
+"""The step and the request's digest."""
 CHARACTERS_PER_TOKEN = 2
-"""For counts that are not reported: half of the ratio in English, so that estimates are rather too high."""
+"""For unreported counts: half of the ratio in English, so that estimates are rather too high."""
 
 
 class CallStore(Protocol):
-    """Where calls are kept. Its methods are called from several threads."""
+    """Storage of calls. Its methods are called from several threads."""
 
     def answered(self) -> Mapping[Key, Reply]:
         """The replies to earlier calls."""
         ...
 
     def allow(self, request: Request) -> None:
-        """Raises CapReached where the call may not be paid for; otherwise reserves its price."""
+        """Reserve the call's price. Raises CapReached if the cap does not allow it."""
         ...
 
     def keep(self, attempt: Attempt, digest: str) -> None:
-        """Store one attempt, before anybody looks at its reply."""
+        """Store one attempt, before its reply is used."""
         ...
 
 
@@ -66,7 +66,7 @@ class RecordingProvider:
     """Wraps a provider for one run."""
 
     def __init__(self, inner: Provider, store: CallStore, tick: Callable[[], None] = lambda: None) -> None:
-        """``tick`` is called after each stored attempt, from any thread; what it raises ends the call."""
+        """``tick`` is called after each stored attempt, from any thread; an error that it raises ends the call."""
         self.name, self.model = inner.name, inner.model
         self.capabilities: frozenset[Capability] = inner.capabilities
         self.inner, self._store = inner, store
@@ -74,15 +74,15 @@ class RecordingProvider:
         self._answered: dict[Key, Reply] | None = None
 
     def chat(self, requests: Sequence[ChatRequest], *, watch: Watch | None = None) -> tuple[Reply, ...]:
-        """One reply per request, from the store where there is one. Raises ProviderError, CapReached."""
+        """One reply per request, from the store if there is one. Raises ProviderError, CapReached."""
         return self._ask(requests, self.inner.chat, watch)
 
     def score_texts(self, requests: Sequence[ScoreTextRequest], *, watch: Watch | None = None) -> tuple[Reply, ...]:
-        """Alternatives inside each text, from the store where they are. Raises ProviderError, CapReached."""
+        """Alternatives inside each text, from the store if there are any. Raises ProviderError, CapReached."""
         return self._ask(requests, self.inner.score_texts, watch)
 
     def embed(self, requests: Sequence[EmbedRequest], *, watch: Watch | None = None) -> tuple[Reply, ...]:
-        """Embeddings, requested anew each time: they are stored elsewhere. Raises ProviderError, CapReached."""
+        """Embeddings, always requested: they are stored elsewhere. Raises ProviderError, CapReached."""
         if not isinstance(self.inner, OpenAICompatible):
             raise ProviderError(
                 f"{self.name} is no endpoint. Name the folder of a model in NEURON_AUDIT_EMBEDDING_MODEL instead.",
@@ -126,7 +126,7 @@ class RecordingProvider:
 
 
 class DatabaseCalls:
-    """The store in the database, for one run or task and one provider with its prices."""
+    """The calls in the database of one run or task, and one provider with its prices."""
 
     def __init__(
         self, sessions: Sessions, run_id: int | None, provider: str, prices: Prices, *, task_id: int | None = None
@@ -137,7 +137,7 @@ class DatabaseCalls:
         self._reserved: dict[int, float] = {}
 
     def answered(self) -> Mapping[Key, Reply]:
-        """The run's replies that need not be requested again."""
+        """The run's replies that can be reused."""
         if self._run_id is None:
             return {}
         with transaction(self._sessions) as session:
@@ -145,12 +145,12 @@ class DatabaseCalls:
             return {(row.step, row.request_digest): reply_of_row(row) for row in rows}
 
     def allow(self, request: Request) -> None:
-        """Reserve the call's guessed price, or cancel what is left of the batch and raise CapReached.
+        """Reserve the call's estimated price, or cancel the rest of the batch and raise CapReached.
 
-        For a task the error alone ends it.
+        A task is ended by the error.
 
-        Calls in flight in other workers are not seen before they are stored, so that a cap may be
-        passed by as many calls as those have in flight.
+        Calls in flight in other workers are unknown until they are stored, so a cap may be exceeded by as many calls as
+        those workers have in flight.
         """
         if self._prices.is_free:
             return
@@ -166,21 +166,24 @@ class DatabaseCalls:
         raise CapReached(refusal)
 
     def _budget(self) -> Budget | None:
-        """What the run or task may spend; None where nobody pays, as for a replay."""
+        """The budget of the run or task; None if nobody pays, as for a replay."""
         with transaction(self._sessions) as session:
             if self._run_id is not None:
                 return budget_of_run(session, run_id=self._run_id)
             return None if self._task_id is None else budget_of_task(session, task_id=self._task_id)
 
     def _stop_batch(self, batch_id: int, reason: str) -> None:
-        with suppress(Conflict), transaction(self._sessions) as session:  # another run of the batch was first
+        with (
+            suppress(Conflict),
+            transaction(self._sessions) as session,
+        ):  # another run of the batch has cancelled it already
             cancel_batch(session, batch_id=batch_id, account_id=None, reason=reason)
 
     def keep(self, attempt: Attempt, digest: str) -> None:
         """Insert the attempt with its price and commit.
 
-        An answer without token counts is charged by an estimate and marked so: a cap that counted nothing would
-        never be reached.
+        An answer without token counts is charged by an estimate and marked as such; otherwise a cap would never be
+        reached.
         """
         reply = attempt.reply
         usage, is_estimated = reply.usage, False
@@ -210,7 +213,7 @@ class DatabaseCalls:
 
 
 def guessed_price(request: Request, prices: Prices) -> float:
-    """The price of a call before it is made, rather too high."""
+    """The price of a call before it is made, rather overestimated."""
     tokens_out = request.max_tokens if isinstance(request, ChatRequest) else int(isinstance(request, ScoreTextRequest))
     return prices.of(_guessed_tokens_in(request), 0, tokens_out)
 
@@ -222,7 +225,7 @@ def estimated_usage(request: Request, reply: Reply) -> Usage:
     if isinstance(request, EmbedRequest):
         return Usage(_guessed_tokens_in(request), 0, 0)
     characters = len(reply.text) + len(reply.reasoning)
-    # Where nothing could be read, anything up to the limit may have been written.
+    # if nothing could be parsed, up to the limit may have been written
     tokens_out = characters // CHARACTERS_PER_TOKEN + 1 if characters else request.max_tokens
     return Usage(_guessed_tokens_in(request), 0, min(tokens_out, request.max_tokens))
 
@@ -238,7 +241,7 @@ def _guessed_tokens_in(request: Request) -> int:
 
 
 def stored_reply(attempt: Attempt) -> dict[str, Any] | None:
-    """What is stored of a reply: its raw form, and what was read out of it, from which a resumed run continues."""
+    """The stored form of a reply: its raw form, and the parsed parts from which a resumed run continues."""
     if attempt.raw is None:
         return None
     reply = attempt.reply
@@ -250,7 +253,7 @@ def stored_reply(attempt: Attempt) -> dict[str, Any] | None:
 
 
 def reply_of_row(row: LlmCall) -> Reply:
-    """The reply as it was first read."""
+    """The reply as it was parsed at first."""
     stored = row.reply or {}
     usage = None
     if row.tokens_in is not None and not row.is_estimated:

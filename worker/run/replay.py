@@ -1,4 +1,4 @@
-"""A stored call made again: the model's reply today, compared with the stored one."""
+"""Repeats a stored call: the model's reply today, compared with the stored one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,10 +23,9 @@ from worker.run.recording import reply_of_row
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """How far a reply is from the stored one.
+    """The difference between a reply and the stored one.
 
-    ``largest_logprob_change`` is over the tokens that both name at the same positions, in nats; None
-    where there are none.
+    ``largest_logprob_change`` is over the tokens that both have at the same positions, in nats; None if there are none.
     """
 
     before: Reply
@@ -35,7 +34,7 @@ class Drift:
 
     @property
     def is_same(self) -> bool:
-        """Whether outcome, text and the alternatives' tokens are what they were."""
+        """Whether outcome, text and the alternatives' tokens are unchanged."""
         return (
             self.before.outcome == self.now.outcome
             and self.before.text == self.now.text
@@ -44,7 +43,7 @@ class Drift:
 
 
 def replay_call(sessions: Sessions, settings: Settings, call_id: int) -> Drift:
-    """Make a stored call again, recorded under the same run. Raises NotFound, Invalid, ProviderError, CapReached."""
+    """Repeat a stored call, recorded under the same run. Raises NotFound, Invalid, ProviderError, CapReached."""
     with transaction(sessions) as session:
         call = session.get(LlmCall, call_id)
     if call is None:
@@ -68,7 +67,7 @@ def replay(call: LlmCall, provider: Provider) -> Drift:
 
 
 def request_of_row(call: LlmCall) -> TextRequest:
-    """The request as it was, under its own step. Raises Invalid where too little was stored."""
+    """The original request, under its own step. Raises Invalid if too little was stored."""
     step, wire = f"replay/{call.id}/{call.step}", call.request
     if "messages" in wire:
         return ChatRequest(

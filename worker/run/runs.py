@@ -44,7 +44,7 @@ from worker.run.held import Done, HeldWork
 from worker.run.vocabularies import Vocabularies, biggest_token, records_in
 
 Work: TypeAlias = Callable[[NeuronTask, Report], tuple[ExplanationResult, ...]]
-"""A method that is ready: every candidate for one neuron."""
+"""A method that is ready to run: returns all candidates for one neuron."""
 BuildWork: TypeAlias = Callable[[MethodDefinition], Work]
 
 
@@ -56,18 +56,18 @@ def build_work(definition: MethodDefinition) -> Work:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """All that a run needs, read from the database: the work itself touches it no more."""
+    """The data of a run read from the database; the work itself makes no queries."""
 
     task: NeuronTask
     neuron: NeuronAddress
     definition: MethodDefinition
     work: Work
     given: GivenText | None = None
-    """The explanation to score; None where the run is to explain."""
+    """The explanation to score; None if the run is to explain."""
 
 
 class RunHandler:
-    """Does runs. Methods with their models and vocabularies stay in memory between them; threads share it."""
+    """Does runs. Methods with their models, and vocabularies, are cached between runs; threads share it."""
 
     def __init__(self, sessions: Sessions, build: BuildWork) -> None:
         self._sessions = sessions
@@ -77,16 +77,16 @@ class RunHandler:
         self._vocabularies = Vocabularies()
 
     def __call__(self, held: HeldWork[RunLease]) -> Done:
-        """The candidates of one run, ready to be stored. Raises what the method raises, NotFound, MethodError."""
+        """Return the candidates of one run, ready to store. Raises the method's errors, NotFound, MethodError."""
         prepared = held.through_outages(partial(self.prepare, held.lease))
         held.doing = f"{prepared.neuron.subject} {prepared.neuron.layer}/{prepared.neuron.index}"
         results = work_on(prepared, held.report)
         return Done(store=partial(store_results, lease=held.lease, prepared=prepared, results=results))
 
     def prepare(self, lease: RunLease) -> Prepared:
-        """Read the run's neuron, and its method unless that is in memory.
+        """Read the run's neuron, and its method unless that is cached.
 
-        Raises NotFound, MethodError where the method cannot be built.
+        Raises NotFound, and MethodError if the method cannot be built.
         """
         definition, work = self._method(lease.method_id)
         with transaction(self._sessions) as session:
@@ -133,7 +133,7 @@ class RunHandler:
 
 
 def _needs_neighbours(definition: MethodDefinition) -> bool:
-    """Whether a scorer compares with similar neurons. Steps that do not exist are refused where the method is built."""
+    """Whether a scorer compares with similar neurons. Unknown steps are refused when the method is built."""
     try:
         return steps_of(definition).needs_neighbours
     except UnknownStep:
@@ -141,7 +141,7 @@ def _needs_neighbours(definition: MethodDefinition) -> bool:
 
 
 def _refuse_unknown_tokens(records: NeuronRecords, words: Vocabulary) -> None:
-    """Raises MethodError where an excerpt, as imports may bring it, has tokens that the vocabulary does not hold."""
+    """Raises MethodError if an excerpt, for example an imported one, has tokens that the vocabulary lacks."""
     highest = biggest_token(records_in([records]))
     if highest >= len(words):
         raise MethodError(
@@ -152,9 +152,9 @@ def _refuse_unknown_tokens(records: NeuronRecords, words: Vocabulary) -> None:
 def store_results(
     session: Session, *, lease: RunLease, prepared: Prepared, results: tuple[ExplanationResult, ...]
 ) -> None:
-    """Store a run's candidates, or what it found for the explanation it was to score.
+    """Store a run's candidates, or its results for the explanation that it was to score.
 
-    In the transaction that has ended the run.
+    Must be called in the transaction that ends the run.
     """
     author = Author(
         kind=AuthorKind.METHOD,
@@ -183,7 +183,7 @@ def store_results(
 def _stored(
     session: Session, lease: RunLease, prepared: Prepared, results: tuple[ExplanationResult, ...], author: Author
 ) -> tuple[list[int], dict[str, Any]]:
-    """The ids of the explanations that have results now, and what the history keeps of the scoring of one."""
+    """The ids of the explanations that have results now, and the event's detail for a scored explanation."""
     neuron_id, given = prepared.neuron.neuron_id, prepared.given
     if given is None:
         copied = None if prepared.definition.has_chance else _copied(session, lease, results[0], author)
@@ -192,15 +192,15 @@ def _stored(
         return store_candidates(session, neuron_id=neuron_id, results=results, author=author), {}
     for result in results:
         add_results(session, explanation_id=given.explanation_id, result=result, author=author)
-    # An explanation is never updated: the run stores what its scores came from.
+    # An explanation is never updated, so the run stores the provenance of its scores.
     return [given.explanation_id], {"provenance": dict(results[0].provenance)}
 
 
 def _copied(session: Session, lease: RunLease, result: ExplanationResult, author: Author) -> int | None:
-    """The explanation whose text the run has given again; None where it has given another one.
+    """The explanation whose text the run has given again; None if it gave another text.
 
-    What has no chance gives a text twice for one reason: it is the same text. Only scores that differ are stored, as
-    those of a newer scorer do.
+    A method without randomness that gives a text again has added nothing. Only scores that differ are stored, such as
+    those of a newer scorer.
     """
     same = same_text(session, neuron_id=lease.neuron_id, text=result.text, author=author)
     if same is None:
@@ -214,7 +214,7 @@ def _copied(session: Session, lease: RunLease, result: ExplanationResult, author
 def work_on(prepared: Prepared, report: Report) -> tuple[ExplanationResult, ...]:
     """The method's candidates for the run's neuron.
 
-    Raises NoExplanation, MethodError, ProviderError, and what report raises.
+    Raises NoExplanation, MethodError, ProviderError, and the errors of ``report``.
     """
     results = prepared.work(prepared.task, report)
     if not results:

@@ -1,4 +1,4 @@
-"""Slots: the threads of a worker process that do what the engine gives them a turn for."""
+"""Slots: the threads of a worker process that run when the engine gives them a turn."""
 
 import asyncio
 import threading
@@ -10,7 +10,8 @@ from queue import SimpleQueue
 class Slots:
     """Daemon threads, one for each function; a turn calls the function of a free one.
 
-    Daemons, so that a thread that hangs does not keep its process from ending. One that raises is not restarted.
+    Daemon threads, so that a hanging thread does not keep its process from ending. A thread that raises is not
+    restarted.
     """
 
     def __init__(self, name: str, functions: Sequence[Callable[[], object]]) -> None:
@@ -25,12 +26,12 @@ class Slots:
             thread.start()
 
     def close(self) -> None:
-        """Let each thread end once it has had the turns that are given already. Turns after this never end."""
+        """Let each thread end after its pending turns. Later turns never return."""
         for _ in self.threads:
             self._turns.put(None)
 
     async def turn(self) -> None:
-        """Let one free thread call its function; returns when it has."""
+        """Let one free thread call its function; returns when the call has returned."""
         turn = _Turn()
         self._turns.put(turn)
         await turn.ended
@@ -42,7 +43,7 @@ class Slots:
 
 
 class _Turn:
-    """One turn, which an event loop waits for."""
+    """One turn, for which an event loop waits."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -50,9 +51,9 @@ class _Turn:
 
     def end(self) -> None:
         """Notify the event loop, if it still runs. Any thread may call this."""
-        with suppress(RuntimeError):  # the loop is closed
+        with suppress(RuntimeError):  # the event loop is closed
             self._loop.call_soon_threadsafe(self._set)
 
     def _set(self) -> None:
-        if not self.ended.done():  # it was cancelled
+        if not self.ended.done():  # the turn was cancelled
             self.ended.set_result(None)

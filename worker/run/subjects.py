@@ -1,4 +1,4 @@
-"""The subjects that a worker process has loaded, within a budget in bytes. One that work uses is never released."""
+"""The subjects that a worker process has loaded, within a budget in bytes. A subject in use is never released."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ from worker.subjects.corpus_excerpts import CorpusExcerpts
 
 LOOK_SECONDS = 1.0
 RUNS_SECONDS = 300.0
-"""For so long after a run has used a subject, its next run may come: trials of texts do not release it."""
+"""Seconds after a run's use of a subject within which its next run may come; trials do not release it then."""
 
 
 class SizedSubject(LiveSubject, Protocol):
@@ -28,7 +28,7 @@ class SizedSubject(LiveSubject, Protocol):
 
 @dataclass
 class _Loaded:
-    """A loaded subject. ``n_users`` hold it now; a run has used it last at ``run_at``, a time of the clock."""
+    """A loaded subject. ``n_users`` use it now; ``run_at`` is the clock's time of the last use by a run."""
 
     subject: SizedSubject
     used_at: float
@@ -39,11 +39,11 @@ class _Loaded:
 class Subjects:
     """Loads subjects when they are first used, and releases those that were used longest ago to make room.
 
-    There is room for a subject while it and the others that are loaded fit into the budget together, and always where
-    it is alone: a budget decides what is kept, not which models can be used. Room is made before a subject is loaded.
+    There is room for a subject if it fits into the budget together with the other loaded ones, or if it is the only
+    one: the budget limits what stays loaded, not which models can be used. Room is made before a subject is loaded.
 
-    Any thread may use it. While one subject is being loaded the others cannot be taken: a processor or a GPU that loads
-    two models takes longer for both.
+    Any thread may use it. While one subject is being loaded no other can be taken, since loading two at once would take
+    longer for both.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Subjects:
         budget: Callable[[], int],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``load`` and ``measure``, its size in bytes before it is loaded, are given a subject's slug.
+        """``load`` returns the subject of a slug, ``measure`` its size in bytes before it is loaded.
 
         ``budget`` returns the bytes that all loaded subjects may take together.
         """
@@ -64,9 +64,9 @@ class Subjects:
 
     @contextmanager
     def for_run(self, slug: str, *, tick: Callable[[], None] = lambda: None) -> Iterator[LiveSubject]:
-        """The subject, held while the block runs. Waits until there is room; ``tick`` is called meanwhile.
+        """The subject, kept loaded while the block runs. Waits until there is room, calling ``tick`` meanwhile.
 
-        Raises what ``load``, ``measure`` and ``tick`` raise.
+        Raises the errors of ``load``, ``measure`` and ``tick``.
         """
         with self._changed:
             n_bytes = self._bytes_to_load(slug)
@@ -79,9 +79,9 @@ class Subjects:
 
     @contextmanager
     def for_trial(self, slug: str) -> Iterator[LiveSubject]:
-        """The subject, held while the block runs. Raises what ``load`` and ``measure`` raise.
+        """The subject, kept loaded while the block runs. Raises the errors of ``load`` and ``measure``.
 
-        Raises Conflict where room could only be made by releasing a subject that runs use.
+        Raises Conflict if room could only be made by releasing a subject that runs use.
         """
         with self._changed:
             n_bytes = self._bytes_to_load(slug)
@@ -100,9 +100,9 @@ class Subjects:
         return 0 if slug in self._loaded else self._measure(slug)
 
     def _has_room_for(self, slug: str, n_bytes: int, *, for_run: bool) -> bool:
-        """Whether the subject is loaded or can be, after others have been released: those used longest ago first.
+        """Whether the subject is loaded or can be after releasing others, the least recently used first.
 
-        None is released in vain.
+        Nothing is released if that would not make enough room.
         """
         if slug in self._loaded:
             return True
@@ -157,9 +157,9 @@ def _total(loaded: Mapping[str, _Loaded]) -> int:
 def load_live(stored: StoredSubject, *, device: str, corpus: CorpusExcerpts | None = None) -> SizedSubject:
     """The subject, ready to run texts and excerpts of its corpus.
 
-    Raises CheckpointError, SubjectError, also where it has changed since.
+    Raises CheckpointError and SubjectError, also if the model has changed since its collection.
     """
-    from worker.collection.stored_subject import load_stored  # torch is not needed for other methods
+    from worker.collection.stored_subject import load_stored  # imported late: other methods do not need torch
     from worker.subjects.live import LiveModel
 
     loaded = load_stored(stored, device=device)

@@ -13,7 +13,7 @@ from worker.run.held import Done, HeldWork
 
 
 class ImportHandler:
-    """Imports where the source can be read: paths are those of the machine on which the task was queued."""
+    """Imports on a machine where the source can be read: paths are those of the machine that queued the task."""
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
@@ -36,13 +36,13 @@ class ImportHandler:
 
 
 class ExportHandler:
-    """Exports to a file in the data folder, from which pages serve it."""
+    """Exports to a file in the data folder, which pages offer for download."""
 
     def __init__(self, sessions: Sessions, settings: Settings) -> None:
         self._sessions, self._folder = sessions, exports_folder(settings)
 
     def __call__(self, held: HeldWork[TaskLease]) -> Done:
-        """Write the file of this task anew. Raises NotFound, Invalid."""
+        """Write the task's file from the beginning. Raises NotFound, Invalid."""
         request = export_of(held.lease.parameters)
         held.doing = f"an export of {request.slug}"
         held.report("writing", 0.0)

@@ -1,5 +1,7 @@
-"""The handlers of trials: a neuron's live activations on a text, those that an explanation expects, and the neurons
-that fire most on a text."""
+"""The handlers of trials, which run a person's text through a subject.
+
+They return one neuron's real and expected activations, or the neurons that fire most.
+"""
 
 import time
 from collections.abc import Sequence
@@ -24,14 +26,14 @@ ASKS_MODEL = "The simulator of this explanation asks a language model, so only r
 
 
 class TrialHandler:
-    """Runs texts through subjects. Vocabularies stay in memory."""
+    """Runs texts through subjects. Vocabularies are cached."""
 
     def __init__(self, sessions: Sessions, subjects: Subjects) -> None:
         self._sessions, self._subjects = sessions, subjects
         self._vocabularies: dict[int, Vocabulary] = {}
 
     def __call__(self, held: HeldWork[TaskLease]) -> Done:
-        """The ``TrialResult`` of one text. Raises NotFound, SubjectError, Conflict where runs use the memory."""
+        """Return the ``TrialResult`` of one text. Raises NotFound, SubjectError; Conflict if runs need the memory."""
         start = time.monotonic()
         parameters = held.lease.parameters
         trial, level_10 = held.through_outages(
@@ -61,7 +63,7 @@ class TrialHandler:
             return trial, neuron_records(session, neuron_id=neuron_id).level_10
 
     def _expected(self, trial: TrialInput, token_ids: Int32s) -> tuple[list[float] | None, str | None]:
-        """What the explanation expects, or why there is nothing to show."""
+        """The expected activations by the explanation, or the reason why there are none."""
         if trial.explanation is None:
             return None, None
         if trial.provider is not None:
@@ -83,13 +85,13 @@ class TrialHandler:
 
 
 class FiringHandler:
-    """Runs texts through subjects and ranks all neurons by what they do on them."""
+    """Runs texts through subjects and ranks all neurons by their activations."""
 
     def __init__(self, sessions: Sessions, subjects: Subjects) -> None:
         self._sessions, self._subjects = sessions, subjects
 
     def __call__(self, held: HeldWork[TaskLease]) -> Done:
-        """The ``FiringResult`` of one text. Raises SubjectError, Conflict where runs use the memory."""
+        """Return the ``FiringResult`` of one text. Raises SubjectError, and Conflict if runs need the memory."""
         start = time.monotonic()
         parameters = held.lease.parameters
         held.doing = f"the neurons of {parameters['slug']} that fire on a text"
@@ -122,18 +124,18 @@ class FiringHandler:
 
 
 def _firing(at: int, starts: Int64s, peak: float, token: int, share: float) -> FiringNeuron:
-    """The neuron at an index over all layers, whose first indices are ``starts``."""
+    """The neuron at an index over all layers; ``starts`` are the layers' first indices."""
     layer = int(np.searchsorted(starts, at, side="right")) - 1
     return FiringNeuron(layer, at - int(starts[layer]), peak, token, share)
 
 
 class WarmUpHandler:
-    """Loads a subject that a person is about to try a text on."""
+    """Loads a subject on which a person is about to try a text."""
 
     def __init__(self, subjects: Subjects) -> None:
         self._subjects = subjects
 
     def __call__(self, held: HeldWork[TaskLease]) -> Done:
-        """Nothing, once the subject is loaded. Raises SubjectError."""
+        """Return nothing, once the subject is loaded. Raises SubjectError."""
         with self._subjects.for_trial(held.lease.parameters["slug"]):
             return Done()

@@ -1,4 +1,4 @@
-"""What one worker does for all of them, when the engine gives it a turn."""
+"""Periodic work that one worker does for all, when the engine gives it a turn."""
 
 import time
 
@@ -26,14 +26,14 @@ EMBED_SECONDS = 60.0
 
 
 class Upkeep:
-    """Keeps the tables of leased work in order. What meets an outage is done at the next turn."""
+    """Maintains the tables of leased work. An action that meets an outage is repeated at the next turn."""
 
     def __init__(self, settings: Settings, sessions: Sessions) -> None:
         self._settings, self._sessions = settings, sessions
         self._next_ranking = self._next_embedding = 0.0
 
     def look(self) -> None:
-        """Take back expired leases, sum up counts, note which batches have ended; at times rank twins, embed texts."""
+        """Reclaim expired leases, compact counts, note ended batches; sometimes rank twins and queue embeddings."""
         for action in (self._reap, compact_counts, end_batches, self._rank, self._embed):
             with ignoring_outages("worker.upkeep_missed"), transaction(self._sessions) as session:
                 action(session)
@@ -47,13 +47,13 @@ class Upkeep:
         delete_old_uploads(self._settings)
 
     def _rank(self, session: Session) -> None:
-        """Ranking looks at every neuron of a pair of subjects, so that it is not done at each look."""
+        """Rank against null twins. Not at each look, since it reads every neuron of a pair of subjects."""
         if time.monotonic() >= self._next_ranking:
             self._next_ranking = time.monotonic() + RANK_SECONDS
             rank_against_null_twins(session)
 
     def _embed(self, session: Session) -> None:
-        """Explanations that are new are embedded some at a time, not each when its run ends."""
+        """Queue new explanations for embedding, several at a time rather than each when its run ends."""
         source = embedding_source(self._settings)
         if source is not None and time.monotonic() >= self._next_embedding:
             self._next_embedding = time.monotonic() + EMBED_SECONDS

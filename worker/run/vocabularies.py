@@ -1,4 +1,4 @@
-"""Vocabularies that a worker keeps in memory. An import makes one longer: it is read again then."""
+"""Vocabularies cached by a worker. One that an import has extended is read again."""
 
 import threading
 from collections.abc import Iterable, Iterator
@@ -28,7 +28,7 @@ class Vocabularies:
 
 
 def biggest_token(records: Iterable[ActivationRecord]) -> int:
-    """The highest token id in any record; -1 without any."""
+    """The highest token id in any record; -1 if there is no record."""
     excerpts = [record.token_ids for record in records if record.token_ids.size]
     return int(np.concatenate(excerpts).max()) if excerpts else -1
 

@@ -1,4 +1,4 @@
-"""Do the simulated activations do downstream what the real ones do?"""
+"""Ablation scoring: do the simulated activations have the same downstream effect as the real ones?"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -24,10 +24,10 @@ Divergences = Float64s
 class AblationScorer:
     """1 - E[JSD(real, simulated)] / E[JSD(real, mean)] of the subject's output, on the scored excerpts.
 
-    The neuron's activations are replaced on every token of an excerpt at once: by the predicted
-    ones, and, to compare, by its mean over the corpus. The token-lookup baseline replaces them by the
-    table's; another neuron's activations mean nothing in this one, so there is no shuffled baseline.
-    Source: ablation scoring of "Language models can explain neurons in language models" (2023).
+    The neuron's activations are replaced on every token of an excerpt at once: by the predicted ones and, for
+    comparison, by its mean over the corpus. The token-lookup baseline replaces them by the table's. There is no
+    shuffled baseline, since another neuron's activations are meaningless here. Source: ablation scoring of "Language
+    models can explain neurons in language models" (2023).
     """
 
     name = "ablation"
@@ -39,7 +39,7 @@ class AblationScorer:
 
     @classmethod
     def build(cls, parameters: Mapping[str, Any], services: Services) -> "AblationScorer":
-        """``sample`` names the mixture of excerpts. Raises MethodError where no subject is loaded."""
+        """``sample`` names the mixture of excerpts. Raises MethodError if no subject is loaded."""
         return cls(live_subject(services, cls.name), **parameters)
 
     def simulated(self, records: NeuronRecords) -> Records:
@@ -47,7 +47,7 @@ class AblationScorer:
         return scored_records(records, (self.sample,))
 
     def score_text(self, text: str, task: NeuronTask, excerpts: Sequence[ScoredExcerpt]) -> tuple[ScoreResult, ...]:
-        """One number. Raises MethodError where the neuron belongs to another subject."""
+        """One number. Raises MethodError if the neuron belongs to another subject."""
         valid = [(e, predicted) for e in excerpts if (predicted := e.predicted) is not None]
         mean = task.records.mean
         if not valid or mean is None:
@@ -69,7 +69,7 @@ class AblationScorer:
     def _divergences(
         self, record: ActivationRecord, task: NeuronTask, replacements: Sequence[Float32s]
     ) -> tuple[Divergences, ...]:
-        """Per token, how far each replacement moves the output. [T] each"""
+        """How much each replacement changes the output, per token. [T] each"""
         subject = same_subject(self.subject, task)
 
         def output(activations: Float32s | None) -> Float32s:

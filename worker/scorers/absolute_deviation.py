@@ -1,4 +1,4 @@
-"""How much of the real activations' absolute size the predicted ones explain."""
+"""The share of the real activations' mean absolute value that the prediction explains."""
 
 from app.domain.fit import absolute_deviation
 from worker.scorers.samples import SampleScorer

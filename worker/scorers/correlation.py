@@ -13,7 +13,7 @@ from worker.scorers.samples import STRATA, SampleScorer, scored
 class CorrelationScorer(SampleScorer):
     """Pearson r over all tokens laid end to end. Source: ``ev_correlation_score`` of the 2023 paper.
 
-    Its margin over the token table (``correlation_margin``) is measured in pairs, on the same excerpts.
+    Its margin over the token table (``correlation_margin``) is paired: both are measured on the same excerpts.
     """
 
     name = "correlation"
@@ -23,9 +23,9 @@ class CorrelationScorer(SampleScorer):
     def margins(
         self, excerpts: Sequence[ScoredExcerpt], table: Sequence[ScoredExcerpt], *, seed: int
     ) -> tuple[ScoreResult, ...]:
-        """The margin of the 2023 score, where that is among its samples; empty where there is no token table.
+        """The margin of the 2023 score, if that is among the samples; empty without a token table.
 
-        ``table`` are the same records with what the token table expects.
+        ``table`` has the same records with the token table's predictions.
         """
         if MARGIN_2023.sample not in self.samples:
             return ()

@@ -1,4 +1,4 @@
-"""Does this excerpt fit the explanation?"""
+"""Detection: does an excerpt fit the explanation?"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from worker.scorers.ratings import Judge, JudgingScorer, Rated, Shown, judged
 from worker.scorers.samples import SILENT_BELOW_SHARE
 
 FITS_FROM_SHARE = 0.5
-"""Of the neuron's maximum: an excerpt whose peak reaches it fits, a silent one does not, others are not rated."""
+"""Share of the neuron's maximum: an excerpt fits if its peak reaches it, does not if silent; others are not rated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,10 @@ class Item:
 
 
 class DetectionScorer(JudgingScorer):
-    """A language model is shown validation excerpts without activations and judges which fit the explanation.
+    """A language model sees validation excerpts without activations and judges which fit the explanation.
 
     Top excerpts against random ones and against hard negatives. Balanced accuracy (``detection``) and
-    AUC of the ratings (``detection_auc``), chance 0.5; excerpts whose rating failed are counted apart.
+    AUC of the ratings (``detection_auc``), chance 0.5; excerpts whose rating failed are counted separately.
     Source: detection scoring of Paulo et al., "Automatically interpreting millions of features in large
     language models" (2024); ratings instead of yes and no are ours, for the AUC.
     """
@@ -66,7 +66,7 @@ class DetectionScorer(JudgingScorer):
 
 
 def asked_about(records: NeuronRecords, seed: int) -> tuple[Item, ...]:
-    """The validation records that fit or do not, in an uninformative order, the same for equal seeds."""
+    """The validation records that do or do not fit, in a random order; equal seeds give equal orders."""
     level_10 = records.level_10
     items = [
         Item(kind, record, fits=kind is SampleKind.TOP)
@@ -92,7 +92,7 @@ def _of(items: Sequence[Item], rated: Sequence[Rated], negative: SampleKind) -> 
 
 
 def _by_table(task: NeuronTask, items: Sequence[Item]) -> tuple[float | None, float | None]:
-    """What a table of tokens gets: it rates an excerpt by the highest activation that it expects in it."""
+    """The token table's baseline: it rates an excerpt by the highest activation that it predicts there."""
     simulations = token_lookup(task.records, [item.record for item in items])
     peaks = [float(a.expected.max()) for a in simulations if a.expected is not None]
     truth = [item.fits for item in items]

@@ -1,4 +1,4 @@
-"""What an explanation wrongly claims, on excerpts of the corpus that it finds by its own words."""
+"""False claims of an explanation, on excerpts of the corpus that are found by its own words."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -24,14 +24,13 @@ from worker.scorers.samples import scored
 
 
 class FoundTextsScorer:
-    """Precision at natural frequency where the text's own words stand.
+    """Precision at natural frequency on excerpts that contain the text's own words.
 
-    Of random excerpts of the corpus those that hold a word which the text quotes or names are found; some of them are
-    simulated, and the subject is run on them. The share of claimed tokens on which the neuron fires, by the threshold
-    of executed explanations (``found_texts``), and the share of excerpts that are found (``found_texts_frequency``).
-    Samples that are drawn by activation hardly hold such excerpts, where a text claims too much. Source of the idea:
-    evaluation on what an explanation selects, in Huang et al., "Rigorously assessing natural language explanations of
-    neurons" (2023).
+    Random excerpts of the corpus are searched for words that the text quotes or names. Some of those found are
+    simulated, and the subject is run on them. ``found_texts`` is the share of claimed tokens on which the neuron fires,
+    by the threshold of executed explanations; ``found_texts_frequency`` is the share of excerpts found. Samples drawn
+    by activation contain few such excerpts if a text claims too much. Source of the idea: evaluation on what an
+    explanation selects, in Huang et al., "Rigorously assessing natural language explanations of neurons" (2023).
     """
 
     name = "found_texts"
@@ -44,17 +43,17 @@ class FoundTextsScorer:
 
     @classmethod
     def build(cls, parameters: Mapping[str, Any], services: Services) -> "FoundTextsScorer":
-        """``n_excerpts`` of those that are found are looked at; ``n_searched`` random excerpts are searched."""
+        """``n_searched`` random excerpts are searched; ``n_excerpts`` of those found are used."""
         if services.simulator is None:
             raise MethodError(f"The scorer {cls.name} needs a simulator.")
         return cls(services.simulator, live_subject(services, cls.name), parameters)
 
     def simulated(self, records: NeuronRecords) -> Records:
-        """Nothing: what it looks at depends on the text."""
+        """None: the excerpts depend on the text."""
         return {}
 
     def score_text(self, text: str, task: NeuronTask, excerpts: Sequence[ScoredExcerpt]) -> tuple[ScoreResult, ...]:
-        """Both numbers. Raises ProviderError as the simulator does, MethodError for another subject's neuron."""
+        """Both numbers. Raises ProviderError like the simulator, MethodError for another subject's neuron."""
         words = searched_words(text)
         if not words:
             return self._failed("the text names nothing that could be searched")
@@ -89,9 +88,9 @@ class FoundTextsScorer:
 
 
 def holding(excerpts: Sequence[Int32s], words: Sequence[str], vocabulary: Vocabulary) -> Bools:
-    """Which of E excerpts hold the beginning of a word with one of these beginnings, in any case. [E]
+    """Which of E excerpts contain a word with one of these beginnings, in upper or lower case. [E]
 
-    What begins with no letter or digit, such as a bracket, is found anywhere.
+    A beginning that is not a letter or digit, such as a bracket, is found anywhere.
     """
     parts = [(r"\b" if word[0].isalnum() else "") + re.escape(word) for word in words]
     pattern = re.compile("|".join(parts))
@@ -108,9 +107,10 @@ def precision(
 ) -> Estimate:
     """The share of claimed tokens on which the neuron fires, over uniformly drawn excerpts, with its interval.
 
-    Excerpts are drawn again, since tokens of one are not independent. Only those count that claim something: the others
-    say nothing of the share, and with them the interval would be too narrow. At 0 or 1 throughout, and with one such
-    excerpt, each counts as one trial. ``what`` names the excerpts where nothing is claimed on them.
+    The bootstrap draws whole excerpts, since tokens of one are not independent. Only excerpts with claimed tokens are
+    used: the others say nothing about the share and would make the interval too narrow. If the share is 0 or 1 in all
+    of them, or there is only one, each counts as one trial. ``what`` names the excerpts in the reason if nothing is
+    claimed.
     """
     rows = [
         (int((claimed & (a >= np.float32(threshold))).sum()), int(claimed.sum()))

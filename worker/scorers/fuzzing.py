@@ -1,4 +1,4 @@
-"""Do these marked tokens fit the explanation?"""
+"""Fuzzing: do marked tokens fit the explanation?"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -31,13 +31,13 @@ class Item:
 
 
 class FuzzingScorer(JudgingScorer):
-    """A language model is shown top excerpts with marked tokens and judges whether the marks fit the explanation.
+    """A language model sees top excerpts with marked tokens and judges whether the marks fit the explanation.
 
-    Each validation excerpt is shown twice, never in one request: with the marks where the neuron
-    fires, and with runs of the same lengths on tokens where it is silent. Balanced accuracy (``fuzzing``)
-    and AUC of the ratings (``fuzzing_auc``), chance 0.5; counted are shown excerpts, failures apart.
-    Source: fuzzing scoring of Paulo et al., "Automatically interpreting millions of features in large
-    language models" (2024); ratings instead of yes and no are ours, for the AUC.
+    Each validation excerpt is shown twice, never in one request: with the marks where the neuron fires, and with runs
+    of the same lengths on tokens where it is silent. Balanced accuracy (``fuzzing``) and AUC of the ratings
+    (``fuzzing_auc``), chance 0.5. The counts are of shown excerpts; failures are counted separately. Source: fuzzing
+    scoring of Paulo et al., "Automatically interpreting millions of features in large language models" (2024); ratings
+    instead of yes and no are ours, for the AUC.
     """
 
     name = "fuzzing"
@@ -66,10 +66,10 @@ class FuzzingScorer(JudgingScorer):
 def fuzzed(
     records: Sequence[ActivationRecord], level_10: float, seed: int
 ) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
-    """Two groups that show the same records, chance decides in which of them each is marked right.
+    """Two groups with the same records; in which of them a record is marked correctly is random.
 
-    A record without an active token, or without room for as many marks elsewhere, is left out.
-    Equal seeds give equal groups.
+    A record without an active token, or without enough silent tokens for the wrong marks, is left out. Equal seeds give
+    equal groups.
     """
     generator = np.random.default_rng(seed)
     pairs = []
@@ -87,9 +87,9 @@ def fuzzed(
 
 
 def misplaced(marks: Marks, silent: Marks, generator: np.random.Generator) -> Marks | None:
-    """Marks in runs of the same lengths as ``marks``, apart from each other, on ``silent`` tokens alone.
+    """Marks in separate runs of the same lengths as in ``marks``, on ``silent`` tokens only.
 
-    None where there is no room for them.
+    None if there is no room for them.
     """
     runs = sorted((len(list(run)) for is_marked, run in groupby(marks) if is_marked), reverse=True)
     free, placed = list(silent), [False] * len(marks)
@@ -109,7 +109,7 @@ def _body(item: Item, vocabulary: Vocabulary) -> str:
 
 
 def _by_table(task: NeuronTask, items: Sequence[Item]) -> tuple[float | None, float | None]:
-    """Balanced accuracy and AUC of the token table: it rates marks by the mean activation that it expects on them."""
+    """Balanced accuracy and AUC of the token table, which rates marks by the mean activation predicted on them."""
     ratings = []
     for item, simulated in zip(items, token_lookup(task.records, [item.record for item in items]), strict=True):
         if simulated.expected is not None:

@@ -1,4 +1,4 @@
-"""Can the neuron be explained at all?"""
+"""Intruder: do the neuron's excerpts have anything in common that could be explained?"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -36,7 +36,7 @@ class IntruderScorer:
     """A language model finds the random excerpt among excerpts on which the neuron fires, without any explanation.
 
     Accuracy over as many questions as there are silent random excerpts; chance is 1 in ``INTRUDER_SHOWN``. A question
-    whose reply cannot be used is counted apart. Source: Chang et al., "Reading tea leaves: how humans interpret topic
+    without a usable reply is counted separately. Source: Chang et al., "Reading tea leaves: how humans interpret topic
     models" (2009), and its use on latents by Paulo and Belrose, "Evaluating SAE interpretability without explanations"
     (2025).
     """
@@ -49,7 +49,7 @@ class IntruderScorer:
 
     @classmethod
     def build(cls, parameters: Mapping[str, Any], services: Services) -> "IntruderScorer":
-        """``max_tokens`` bounds a reply; a model that reasons first needs more."""
+        """``max_tokens`` limits a reply; a model that reasons first needs more."""
         if services.provider is None:
             raise MethodError(f"The scorer {cls.name} needs a language model; the method names no provider.")
         return cls(services.provider, **parameters)

@@ -1,4 +1,4 @@
-"""Does the text fit this neuron better than the neurons that are most like it?"""
+"""Neighbours: does the text fit this neuron better than the most similar ones?"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -20,17 +20,16 @@ from worker.scorers.samples import scored
 class NeighboursScorer:
     """A choice among four excerpts: the neuron's own and one of each of its three nearest neighbours.
 
-    Chosen is the excerpt with the highest expected activation, by the method's simulator without its calibration; m
-    equal ones are chosen 1/m each. The score is the share of choices that fall on the own excerpt, chance one in
-    four; with a neighbour that has no excerpt of its own there is one less to choose from. Only this score notices a
-    text that is as true of other neurons. Source of the idea: discriminative tasks over similar units in Schwettmann et
-    al., "FIND: A function description benchmark for evaluating interpretability methods" (2023), and contrastive
-    evaluation in Paulo et al. (2024).
+    The excerpt with the highest expected activation, by the method's uncalibrated simulator, is chosen; m equal ones
+    count 1/m each. The score is the share of choices of the neuron's own excerpt; chance is one in four, or higher if a
+    neighbour has no excerpt of its own. Only this score notices a text that is equally true of other neurons. Source of
+    the idea: discriminative tasks over similar units in Schwettmann et al., "FIND: A function description benchmark for
+    evaluating interpretability methods" (2023), and contrastive evaluation in Paulo et al. (2024).
     """
 
     name = "neighbours"
     version = 2
-    """2: neighbours by co-firing and input weights, and those without excerpts of their own are left out."""
+    """Version 2: neighbours by co-firing and input weights; those without excerpts of their own are left out."""
 
     def __init__(self, simulator: Simulator) -> None:
         self._simulator = simulator
@@ -47,7 +46,7 @@ class NeighboursScorer:
         return scored_records(records, (SampleKind.TOP.value,))
 
     def score_text(self, text: str, task: NeuronTask, excerpts: Sequence[ScoredExcerpt]) -> tuple[ScoreResult, ...]:
-        """One number; undefined where the layer has no other neuron with records. Raises ProviderError."""
+        """One number; undefined if the layer has no other neuron with records. Raises ProviderError."""
         asked = choices(task.records, task.neighbours)
         if not asked:
             return (self._result(Estimate(None, "no neuron that is like it has excerpts of its own"), (), 0),)
@@ -81,7 +80,7 @@ def _peak(excerpt: SimulatedExcerpt) -> float:
 
 
 def _chosen(choice: Choice, peaks: Mapping[int, float]) -> float | None:
-    """How much of the choice falls on the own excerpt, 0..1; None where one of them could not be simulated."""
+    """The share of the choice that is the neuron's own excerpt, 0..1; None if an excerpt could not be simulated."""
     records: tuple[ActivationRecord, ...] = (choice.own, *choice.others)
     found = [peaks.get(record.excerpt_id) for record in records]
     values = [value for value in found if value is not None]

@@ -1,4 +1,4 @@
-"""A language model rates shown excerpts against an explanation, several at a time."""
+"""Ratings of excerpts by a language model, several per request."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,15 +19,15 @@ from worker.providers.base import Message, Provider
 from worker.scorers.samples import scored
 
 FITS_FROM = 5
-"""From this rating (0..10) on the model judges that an excerpt fits."""
+"""Rating (0..10) from which an excerpt is judged to fit."""
 MOST = 10
 MOST_TOKENS = 100
-"""Of a reply; a model that reasons first needs more."""
+"""Tokens of a reply; a model that reasons first needs more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rated:
-    """One shown excerpt: whether it fits in truth, its rating (0..10), None where that failed, with the reason."""
+    """One rated excerpt: whether it really fits, and its rating (0..10), None with the reason if that failed."""
 
     fits: bool
     rating: int | None
@@ -36,7 +36,7 @@ class Rated:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One excerpt as the model sees it, escaped and marked, and whether it fits in truth."""
+    """One excerpt as the model sees it, escaped and marked, and whether it really fits."""
 
     body: str
     fits: bool
@@ -54,7 +54,7 @@ class Judge:
     def rate(self, text: str, groups: Sequence[Sequence[Shown]], *, step: str) -> tuple[Rated, ...]:
         """A rating for each excerpt of each group, in order; excerpts of two groups never share a request.
 
-        Where all attempts of a request fail, its excerpts have no rating. Raises ProviderError.
+        If all attempts of a request fail, its excerpts have no rating. Raises ProviderError.
         """
         chunks = [tuple(group[i : i + PER_REQUEST]) for group in groups for i in range(0, len(group), PER_REQUEST)]
         answers = request_all(
@@ -99,7 +99,7 @@ def _read(reply: str, n: int) -> tuple[int, ...]:
 
 
 def judged(scorer: str, sample: str, rated: Sequence[Rated]) -> tuple[ScoreResult, ScoreResult]:
-    """Balanced accuracy, under the scorer's name, and AUC, under ``<name>_auc``, of the ratings there are."""
+    """Balanced accuracy, under the scorer's name, and AUC, under ``<name>_auc``, of the available ratings."""
     valid = [(r.fits, r.rating) for r in rated if r.rating is not None]
     truth, ratings = [fits for fits, _ in valid], [float(rating) for _, rating in valid]
     return estimates(
@@ -114,7 +114,7 @@ def judged(scorer: str, sample: str, rated: Sequence[Rated]) -> tuple[ScoreResul
 def estimates(
     scorer: str, sample: str, accuracy: Estimate, area: Estimate, counts: tuple[int, int]
 ) -> tuple[ScoreResult, ScoreResult]:
-    """Both numbers as results, with those of chance. ``counts`` are valid excerpts and all."""
+    """Both numbers as results, with the values of chance. ``counts`` are valid excerpts and all excerpts."""
     first, second = (
         replace(scored(name, sample, estimate, n_valid=counts[0], n=counts[1]), chance=CHANCE)
         for name, estimate in ((scorer, accuracy), (f"{scorer}_auc", area))
@@ -123,7 +123,7 @@ def estimates(
 
 
 def _refused(rated: Sequence[Rated]) -> Estimate | None:
-    """Why the score is undefined, where there is no rating; a missing class is a reason of its own."""
+    """Why the score is undefined if there is no rating; a missing class has a reason of its own."""
     failed = [r for r in rated if r.rating is None]
     if failed and len(failed) == len(rated):
         return Estimate(None, f"no excerpt could be rated: {failed[0].failure}")
@@ -131,7 +131,7 @@ def _refused(rated: Sequence[Rated]) -> Estimate | None:
 
 
 class JudgingScorer:
-    """What scorers share that let a language model rate excerpts. They read the records, not simulations."""
+    """Base of scorers that let a language model rate excerpts. They use records, not simulations."""
 
     name: str
     version: int
@@ -147,7 +147,7 @@ class JudgingScorer:
 
     @classmethod
     def build(cls, parameters: Mapping[str, Any], services: Services) -> Self:
-        """``shuffled``: whether the same text is also judged on another neuron's excerpts (as many requests again)."""
+        """``shuffled``: whether the text is also judged on another neuron's excerpts, which doubles the requests."""
         if services.provider is None:
             raise MethodError(f"The scorer {cls.name} needs a language model; the method names no provider.")
         return cls(services.provider, **parameters)

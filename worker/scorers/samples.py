@@ -1,4 +1,4 @@
-"""What scorers that compare real and expected activations have in common."""
+"""Base of scorers that compare real and expected activations."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, Self
@@ -12,12 +12,12 @@ from app.domain.steps.spec import Records
 from worker.method.contracts import ScoredExcerpt, Services
 
 SILENT_BELOW_SHARE = 0.3
-"""Of the neuron's maximum: an excerpt whose peak is below it is silent, so that no explanation need fit it."""
+"""Share of the neuron's maximum: an excerpt with a lower peak is silent, so that no explanation need fit it."""
 STRATA = {kind: stratum for stratum, kind in enumerate(SampleKind)}
 
 
 class Formula(Protocol):
-    """A number from real and predicted activations, both in the model's units, with its interval."""
+    """Computes a number with its interval from real and predicted activations, both in the model's units."""
 
     def __call__(
         self, real: Sequence[Float32s], predicted: Sequence[Float32s], strata: Sequence[int], /, *, seed: int
@@ -27,19 +27,19 @@ class Formula(Protocol):
 
 
 class SampleScorer:
-    """Scores samples by given formulas, each applied once per sample that it is to describe."""
+    """Scores samples by given formulas, each applied once per sample."""
 
     name: str
     version: int
     formulas: tuple[tuple[str, Formula], ...]
-    """Each with the name under which its number is stored."""
+    """The formulas, each with the name under which its number is stored."""
 
     def __init__(self, samples: Sequence[str] = FITTED_SAMPLES) -> None:
         self.samples = tuple(samples)
 
     @classmethod
     def build(cls, parameters: Mapping[str, Any], services: Services) -> Self:
-        """The scorer of a method; ``samples`` names what it describes."""
+        """The scorer of a method; ``samples`` names the samples that it describes."""
         return cls(**parameters)
 
     def simulated(self, records: NeuronRecords) -> Records:
@@ -47,7 +47,7 @@ class SampleScorer:
         return scored_records(records, self.samples)
 
     def score(self, excerpts: Sequence[ScoredExcerpt], *, seed: int) -> tuple[ScoreResult, ...]:
-        """One result per formula and sample. An excerpt whose simulation failed is left out and counted."""
+        """One result per formula and sample. An excerpt whose simulation failed is left out and counted as failed."""
         return tuple(
             result
             for sample in self.samples
@@ -69,7 +69,7 @@ class SampleScorer:
 
 
 def why_not(excerpts: Sequence[ScoredExcerpt]) -> str:
-    """Why there is nothing to score where not one of these excerpts could be simulated."""
+    """Why nothing can be scored if none of these excerpts could be simulated."""
     if not excerpts:
         return "the neuron has no such records"
     return f"no excerpt could be simulated: {excerpts[0].simulated.failure}"

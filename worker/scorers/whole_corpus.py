@@ -1,4 +1,4 @@
-"""What holds for the whole corpus, estimated from scored excerpts whose inclusion probabilities are known."""
+"""Scores for the whole corpus, estimated from scored excerpts with known inclusion probabilities."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -31,43 +31,43 @@ from worker.method.contracts import NeuronTask, ScoredExcerpt, Services
 from worker.scorers.samples import scored, why_not
 
 LEAST_COVERED = 0.999
-"""Share of the corpus's excerpts in strata that were drawn from; below it the estimate does not describe the corpus."""
+"""Least share of the corpus in strata that were drawn from; below it the estimate does not describe the corpus."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """The distinct excerpts that were drawn with known probabilities and could be simulated."""
+    """The distinct excerpts that have known inclusion probabilities and could be simulated."""
 
     real: tuple[Float32s, ...]
     predicted: tuple[Float32s, ...]
-    """In the model's own units."""
+    """Predicted activations in the model's own units."""
     levels: tuple[Float32s, ...]
-    """The same on the scale of texts, 0 to 10."""
+    """Expected activations, 0..10."""
     table: tuple[Float32s, ...] | None
-    """What the neuron's token table predicts; None where it has none."""
+    """The token table's predictions; None without a table."""
     weights: Weights
 
 
 class WholeCorpusScorer:
     """Correlation of expected and real activations over all tokens of the corpus, weighted by inclusion probability.
 
-    Beside it its margin over the token table (``whole_corpus_margin``), the explained variance
+    Further numbers: its margin over the token table (``whole_corpus_margin``), the explained variance
     (``whole_corpus_explained_variance``), and precision and recall at natural frequency (``whole_corpus_precision``,
-    ``whole_corpus_recall``): a token counts as firing, and as claimed, from the level that ``app.domain.executed``
-    states. Excerpts come from the top sample, all bands and the random sample. Source of the weights:
+    ``whole_corpus_recall``): a token counts as firing, and as claimed, from ``FIRING_LEVEL`` of
+    ``app.domain.executed``. Excerpts come from the top sample, all bands and the random sample. Source of the weights:
     ``app.domain.estimates``.
     """
 
     name = "whole_corpus"
     version = 2
-    """2: a claim of level 3 counts for every neuron."""
+    """Version 2: a claim of level 3 counts for every neuron."""
 
     def __init__(self, excerpts_per_sample: int | None = None) -> None:
         self._parameters = {} if excerpts_per_sample is None else {"excerpts_per_sample": excerpts_per_sample}
 
     @classmethod
     def build(cls, parameters: Mapping[str, Any], services: Services) -> "WholeCorpusScorer":
-        """``excerpts_per_sample``: validation records of each sample that are scored, 5 by default (35 in all)."""
+        """``excerpts_per_sample``: validation records scored of each sample, 5 by default (35 in all)."""
         return cls(**parameters)
 
     def simulated(self, records: NeuronRecords) -> Records:
@@ -75,7 +75,7 @@ class WholeCorpusScorer:
         return corpus_records(records, self._parameters)
 
     def score_text(self, text: str, task: NeuronTask, excerpts: Sequence[ScoredExcerpt]) -> tuple[ScoreResult, ...]:
-        """Five numbers. Undefined, with the reason, where the corpus's strata are not known, as for imports."""
+        """Five numbers. Undefined, with the reason, if the corpus's strata are not known, as for imports."""
         valid = [e for e in excerpts if e.predicted is not None]
         found = self._drawn(task.records, valid) if valid else why_not(excerpts)
         n = {"n_valid": len(valid), "n": len(excerpts)}
@@ -130,12 +130,12 @@ def _correlation(found: Scored, _threshold: float) -> Estimate:
 
 
 def _of_table(found: Scored) -> Estimate:
-    """What the token table reaches on the same excerpts."""
+    """The token table's correlation on the same excerpts."""
     return _correlation(replace(found, predicted=found.table or ()), 0.0)
 
 
 def _margin(found: Scored, _threshold: float) -> Estimate:
-    """The correlation less that of the token table, excerpt by excerpt on the same draws."""
+    """The correlation minus the token table's, paired by excerpt."""
     if found.table is None:
         return Estimate(None, "the neuron has no token table")
     own, table = correlation_sums(found.real, found.predicted), correlation_sums(found.real, found.table)
@@ -155,7 +155,7 @@ def _explained_variance(found: Scored, _threshold: float) -> Estimate:
 
 
 def _detection(found: Scored, threshold: float) -> Float64s:
-    # Claims are compared on the scale of texts: level 3 in the model's units may be rounded to below the threshold.
+    # Claims are compared on the scale 0..10: in the model's units, level 3 may be rounded to below the threshold.
     claimed = [level >= FIRING_LEVEL for level in found.levels]
     return detection_sums([a >= np.float32(threshold) for a in found.real], claimed)
 
@@ -173,7 +173,7 @@ def _share(found: Scored, threshold: float, of: int, why: str) -> Estimate:
     estimate = _estimate(found, sums, _ratio(of), SHARE, why)
     if estimate.value is None or estimate.interval is not None:
         return estimate
-    # At 0 or 1 in every excerpt: as many trials as there are informative excerpts.
+    # If all excerpts are 0 or all 1, each informative excerpt counts as one trial.
     n = int((sums[:, of] > 0).sum())
     return Estimate(estimate.value, interval=share_interval(round(estimate.value * n), n))
 
@@ -193,4 +193,4 @@ NUMBERS: Mapping[str, Callable[[Scored, float], Estimate]] = {
     "whole_corpus_precision": _precision,
     "whole_corpus_recall": _recall,
 }
-"""What is stored, by name."""
+"""The stored numbers by name."""

@@ -1,4 +1,4 @@
-"""Scores of an explanation by sentences that a language model writes for it, on which the subject is run."""
+"""Scores on sentences that a language model writes for an explanation, with the subject's real activations."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -24,16 +24,16 @@ from worker.scorers.found_texts import precision
 from worker.scorers.samples import scored
 
 MOST_TOKENS = 400
-"""Of a reply, in addition to the sentences themselves."""
+"""Tokens of a reply, in addition to the sentences themselves."""
 
 
 class WrittenScorer:
-    """What the scorers share: sentences that fit the text, sentences just outside, and the subject's answer."""
+    """Base of the scorers: sentences that fit the text, sentences just outside, and the subject's activations."""
 
     name: str
     version = 1
     seed_offset: int
-    """Added to the task's seed, by which an explainer may have corrected the text: these sentences must be others."""
+    """Added to the task's seed, so that the sentences differ from those by which an explainer may have revised."""
 
     def __init__(self, provider: Provider, subject: LiveSubject, parameters: Mapping[str, Any]) -> None:
         self.provider, self.subject = provider, subject
@@ -42,7 +42,7 @@ class WrittenScorer:
 
     @classmethod
     def build(cls, parameters: Mapping[str, Any], services: Services) -> Self:
-        """``n_sentences`` are written of each kind; ``max_tokens`` bounds the rest of the reply."""
+        """``n_sentences`` of each kind are written; ``max_tokens`` limits the rest of the reply."""
         if services.provider is None:
             raise MethodError(f"The scorer {cls.name} needs a language model; the method names no provider.")
         return cls(services.provider, live_subject(services, cls.name), parameters)
@@ -52,7 +52,7 @@ class WrittenScorer:
         return {}
 
     def score_text(self, text: str, task: NeuronTask, excerpts: Sequence[ScoredExcerpt]) -> tuple[ScoreResult, ...]:
-        """The scorer's numbers; undefined where no sentences were written. Raises ProviderError, MethodError."""
+        """The scorer's numbers; undefined if no sentences were written. Raises ProviderError, MethodError."""
         answer = write_sentences(
             self.provider, text, n=self.n_sentences, seed=task.seed + self.seed_offset, max_tokens=self.max_tokens
         )
@@ -65,7 +65,7 @@ class WrittenScorer:
     def of_sentences(
         self, text: str, measured: Sequence[MeasuredSentence], task: NeuronTask
     ) -> tuple[ScoreResult, ...]:
-        """The scorer's numbers from what the subject did on the sentences written for the text."""
+        """The scorer's numbers, from the subject's activations on the sentences written for the text."""
         raise NotImplementedError
 
     def _failed(self, reason: str) -> tuple[ScoreResult, ...]:
@@ -102,9 +102,9 @@ class BoundaryScorer(WrittenScorer):
 class OwnTextsScorer(WrittenScorer):
     """Is the neuron more active on sentences written for the text than on random text?
 
-    2 AUC - 1 of peak activations: 1 where every sentence is above every random excerpt, 0 for chance, -1 where all
-    are below. Random excerpts are cut to the mean length of the sentences, since a longer text has a higher peak.
-    Source: the AUC of Kopf et al., "CoSy: Evaluating textual explanations of neurons" (2024), for text.
+    2 AUC - 1 of peak activations: 1 if every sentence is above every random excerpt, 0 for chance, -1 if all are below.
+    Random excerpts are cut to the mean length of the sentences, since a longer text has a higher peak. Source: the AUC
+    of Kopf et al., "CoSy: Evaluating textual explanations of neurons" (2024), for text.
     """
 
     name = "own_texts"
@@ -124,12 +124,12 @@ class OwnTextsScorer(WrittenScorer):
 
 
 class WrittenTextsScorer(WrittenScorer):
-    """What the text claims about sentences written for it: the share of claimed tokens on which the neuron fires.
+    """Precision on sentences written for the text: the share of claimed tokens on which the neuron fires.
 
-    The sentences that fit and those just outside are simulated, and the subject is run on them: precision as
-    ``found_texts`` measures it on the corpus, where the text's own words hardly occur there. The frequency of the
-    sentences is the language model's, so this number stands beside that one and is never averaged with it. Source of
-    the idea: evaluation on what an explanation selects, in Huang et al. (2023), as for ``boundary``.
+    The sentences that fit and those just outside are simulated, and the subject is run on them: precision as in
+    ``found_texts``, for texts whose own words are rare in the corpus. The sentences do not have natural frequency, so
+    this number is shown beside ``found_texts`` and never averaged with it. Source of the idea: evaluation on what an
+    explanation selects, in Huang et al. (2023), as for ``boundary``.
     """
 
     name = "written_texts"
@@ -143,7 +143,7 @@ class WrittenTextsScorer(WrittenScorer):
 
     @classmethod
     def build(cls, parameters: Mapping[str, Any], services: Services) -> Self:
-        """``n_sentences`` are written of each kind; ``max_tokens`` bounds the rest of the reply."""
+        """``n_sentences`` of each kind are written; ``max_tokens`` limits the rest of the reply."""
         if services.provider is None:
             raise MethodError(f"The scorer {cls.name} needs a language model; the method names no provider.")
         if services.simulator is None:
@@ -153,7 +153,7 @@ class WrittenTextsScorer(WrittenScorer):
     def of_sentences(
         self, text: str, measured: Sequence[MeasuredSentence], task: NeuronTask
     ) -> tuple[ScoreResult, ...]:
-        """One number; undefined where nothing is claimed or nothing could be simulated."""
+        """One number; undefined if nothing is claimed or nothing could be simulated."""
         records = [m.record for m in measured]
         shown = [(record.excerpt_id, record.token_ids) for record in records]
         try:
@@ -171,7 +171,7 @@ def _peak_of_first(record: ActivationRecord, length: int) -> float:
 
 
 def _signed(area: Estimate) -> Estimate:
-    """An area from 0 to 1 as a number from -1 to 1."""
+    """An area under the curve, 0 to 1, rescaled to -1 to 1."""
     if area.value is None:
         return area
     interval = None if area.interval is None else (2 * area.interval[0] - 1, 2 * area.interval[1] - 1)

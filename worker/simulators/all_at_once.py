@@ -1,9 +1,8 @@
 """One request per excerpt: the numbers' log-probabilities at every token, read in one pass.
 
-The idea is the 2023 paper's: each token is followed by a tab and a sign for "not written down", and the
-model's prediction for that position is read instead of a text. All but the excerpt is the same for all
-excerpts of a neuron, so that it is computed once. The excerpt costs four tokens per token: itself, tab,
-sign, line end.
+The idea is from the 2023 paper: each token is followed by a tab and a placeholder, and the model's prediction at the
+placeholder is used instead of written text. Everything but the excerpt is the same for all excerpts of a neuron, so it
+is computed once. An excerpt takes four tokens per token: itself, tab, placeholder, line end.
 """
 
 from collections.abc import Sequence
@@ -32,7 +31,7 @@ class EveryPositionHasANumber:
     version: str = "all_at_once/1"
 
     def check(self, reply: Reply) -> None:
-        """Raises ValueError with the first position that lacks one."""
+        """Raises ValueError with the first position that has no number."""
         if len(reply.alternatives) != self.length:
             raise ValueError(
                 f"the reply has log-probabilities of {len(reply.alternatives)} tokens, not of {self.length}"
@@ -81,7 +80,7 @@ class AllAtOnce(ReadsNumbers):
 
 
 def lines_of(tokens: Sequence[bytes]) -> tuple[str, tuple[int, ...]]:
-    """One line per token with a sign for its number, and the offsets of the signs in the text, in characters."""
+    """One line per token with a placeholder, and the offsets of the placeholders in the text, in characters."""
     positions, parts, at = [], [], 0
     for token in tokens:
         line = f"{shown(token)}\t{UNKNOWN}\n"
@@ -106,7 +105,7 @@ def _heading(number: int, explanation: str) -> str:
 
 
 def _example(example: Example, top: int) -> str:
-    """Excerpts with more and more of their first numbers left out, so that a sign may be followed by either."""
+    """An example's excerpts with ever more of their first numbers replaced by placeholders; both may precede one."""
     blocks = []
     for i, excerpt in enumerate(example.excerpts):
         n_left_out = len(excerpt) * i // (len(example.excerpts) + 1)

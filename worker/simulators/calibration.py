@@ -1,8 +1,8 @@
-"""Calibration: brings a simulator's expected activations to the scale of the real ones.
+"""Calibration: maps a simulator's expected activations to the scale of the real ones.
 
-Fitted for each text and neuron on its calibration records, never on what is scored. ``linear`` is least
-squares; ``percentile`` gives an expected activation the real one of the same rank. Sources: the 2023
-paper's calibration, and its published code's percentile matching.
+It is fitted for each text and neuron on the neuron's calibration records, never on scored ones. ``linear`` is least
+squares; ``percentile`` maps an expected activation to the real one of the same rank. Sources: the 2023 paper's
+calibration, and its published code's percentile matching.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,7 @@ Map = Callable[[Float32s], Float32s]
 
 
 def linear(expected: Float32s, real: Float32s) -> Map | None:
-    """The straight line with the least squared error. None where ``expected`` is constant: no line fits better."""
+    """The straight line of least squares. None if ``expected`` is constant: no line fits better than another."""
     centre = float(expected.mean())
     spread = float(((expected - centre) ** 2).sum())
     if spread == 0:
@@ -33,22 +33,24 @@ def linear(expected: Float32s, real: Float32s) -> Map | None:
 
 
 def percentile(expected: Float32s, real: Float32s) -> Map:
-    """Each value becomes the real one of the same rank, between ranks in proportion, beyond the ends the end's."""
+    """Map each value to the real one of the same rank, interpolating between ranks; beyond the ends, to the end's."""
     levels, counts = np.unique(expected, return_counts=True)
-    middles = (np.cumsum(counts) - counts / 2) / len(expected)  # the rank of a value is the middle of its equals
-    # Hazen's ranks are the same middles: on equal data this map is the identity.
+    middles = (np.cumsum(counts) - counts / 2) / len(
+        expected
+    )  # the rank of a value is the middle of the ranks of its equals
+    # Hazen's plotting positions have the same middles: on equal data this map is the identity.
     targets = np.quantile(real, middles, method="hazen")
     return lambda values: np.interp(values, levels, targets).astype(np.float32)
 
 
 Fit = Callable[[Float32s, Float32s], Map | None]
-"""From expected and real activations [N] of the calibration records, in tenths of level 10, to a map; None without."""
+"""Function that fits a map to expected and real activations [N], in tenths of level 10; None if impossible."""
 
 
 class Calibrated:
     """Wraps a simulator; the pipeline calls ``fitted`` before it simulates what is scored.
 
-    Its name is that of the fitted simulator, so results that were not calibrated carry the inner one's.
+    Its name is that of the fitted simulator; results that were not calibrated have the inner simulator's name.
     """
 
     def __init__(self, inner: Simulator, kind: str, fit: Fit) -> None:
@@ -58,14 +60,14 @@ class Calibrated:
     def simulate(
         self, text: str, excerpts: Sequence[tuple[int, Int32s]], vocabulary: Vocabulary
     ) -> tuple[SimulatedExcerpt, ...]:
-        """As the inner simulator, uncalibrated: for choosing between texts, where no neuron is fitted."""
+        """Simulate without calibration, to decide between texts, for which nothing is fitted."""
         return self.inner.simulate(text, excerpts, vocabulary)
 
     def fitted(self, text: str, task: NeuronTask) -> Simulator:
-        """The calibrated simulator for this text and neuron; looks at calibration records alone.
+        """The calibrated simulator for this text and neuron; uses calibration records only.
 
-        The inner simulator, under its own name, where the text cannot be simulated, no calibration record could be,
-        or nothing can be fitted. Raises ProviderError.
+        Returns the inner simulator, under its own name, if neither text nor records can be simulated, or nothing can be
+        fitted. Raises ProviderError.
         """
         records, unit = task.calibration, task.records.level_10 / NORMALISED_MAXIMUM
         if unit <= 0:
@@ -88,7 +90,7 @@ class Calibrated:
 
 
 class Fitted:
-    """A simulator with the map that was fitted to one neuron on the records of these ids."""
+    """A simulator with a map fitted to one neuron on the records of these ids."""
 
     def __init__(self, inner: Simulator, kind: str, fitted_map: Map, fitted_on: Sequence[int]) -> None:
         self.inner, self.kind, self.map, self.fitted_on = inner, kind, fitted_map, tuple(fitted_on)
@@ -96,14 +98,14 @@ class Fitted:
 
     @property
     def provenance(self) -> Mapping[str, object]:
-        """The inner simulator's, with the kind of calibration and the records it was fitted on."""
+        """The inner simulator's provenance, with the kind of calibration and the records it was fitted on."""
         inner = getattr(self.inner, "provenance", {})
         return {**inner, "calibration": self.kind, "calibrated_on": list(self.fitted_on)}
 
     def simulate(
         self, text: str, excerpts: Sequence[tuple[int, Int32s]], vocabulary: Vocabulary
     ) -> tuple[SimulatedExcerpt, ...]:
-        """Calibrated activations, not clipped, with the uncalibrated ones."""
+        """Calibrated activations, not clipped, and the uncalibrated ones."""
         return tuple(self._mapped(s) for s in self.inner.simulate(text, excerpts, vocabulary))
 
     def _mapped(self, simulated: SimulatedExcerpt) -> SimulatedExcerpt:
@@ -117,10 +119,10 @@ class Fitted:
 
 
 def linear_calibration(simulator: Simulator) -> Calibrated:
-    """The simulator under a straight line."""
+    """The simulator with a linear calibration."""
     return Calibrated(simulator, "linear", linear)
 
 
 def percentile_calibration(simulator: Simulator) -> Calibrated:
-    """The simulator under equal ranks."""
+    """The simulator with a percentile calibration."""
     return Calibrated(simulator, "percentile", percentile)

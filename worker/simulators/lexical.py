@@ -15,7 +15,7 @@ from worker.method.contracts import CannotSimulate, Services
 
 
 class LexicalSimulator:
-    """Reads nothing but the sentence; see docs/lexical.md for what it understands."""
+    """Uses nothing but the sentence; docs/lexical.md describes what it understands."""
 
     name = "lexical"
     version = 1
@@ -40,7 +40,7 @@ class LexicalSimulator:
 
 
 def readable(text: str) -> tuple[Clause, ...]:
-    """The clauses of a sentence. Raises CannotSimulate where none claims what the neuron fires on."""
+    """The clauses of a sentence. Raises CannotSimulate if no clause claims what the neuron fires on."""
     clauses = executable(text)
     if clauses:
         return clauses

@@ -1,4 +1,4 @@
-"""From the log-probabilities of numbers to a distribution over 0..10 and its mean."""
+"""Converts log-probabilities of numbers to a distribution over 0..10 and its mean."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,22 +16,22 @@ from worker.providers.reading_alternatives import as_text
 def top_level(provider: Provider) -> int:
     """The highest number that the provider's model writes as one token, 10 or 9.
 
-    Where "10" is two tokens, its first is the number 1: on a scale to 10, such a model would seem
-    to answer 1 wherever it means 10. So its scale ends at 9.
+    If "10" is two tokens, the first is "1": on a scale to 10, such a model would seem to answer 1 when it means 10. So
+    its scale ends at 9.
     """
     return NORMALISED_MAXIMUM if Capability.WHOLE_TEN in provider.capabilities else NORMALISED_MAXIMUM - 1
 
 
 def answers(top: int) -> tuple[str, ...]:
-    """The numbers that an answer may be, as text."""
+    """The possible answers, as text."""
     return tuple(str(n) for n in range(top + 1))
 
 
 def distribution(logprobs: Mapping[str, float], top: int) -> Float32s | None:
     """The probability of each number 0..10 [11] among the alternatives, which are renormalised.
 
-    None where ``unusable`` has a reason. White space around a number counts for it, also as vocabularies write
-    it (``▁7``). Source: the 2023 paper's expected value, over the tokens "0".."10" among the returned
+    None if ``unusable`` gives a reason. A number with white space around it counts too, also as vocabularies write it
+    (``▁7``). Source: the 2023 paper's expected value, over the tokens "0".."10" among the returned
     log-probabilities.
     """
     if unusable(logprobs, top) is not None:
@@ -46,10 +46,10 @@ def distribution(logprobs: Mapping[str, float], top: int) -> Float32s | None:
 
 
 def unusable(logprobs: Mapping[str, float], top: int) -> str | None:
-    """Why these alternatives give no distribution over the numbers 0..``top``; None where they do.
+    """Why these alternatives give no distribution over the numbers 0..``top``; None if they do.
 
-    Minus infinity is a probability of 0. Anything else that is not a finite number is a failure of the model: the
-    other alternatives are not read either, because their sum is not known.
+    Minus infinity is a probability of 0. Any other non-finite value is a failure of the model; then all alternatives
+    are unusable, because their sum is unknown.
     """
     numbers = {token: p for token, p in logprobs.items() if _number(token, top) is not None}
     broken = next((token for token, p in numbers.items() if math.isnan(p) or p == math.inf), None)
@@ -69,7 +69,7 @@ def _number(token: str, top: int) -> int | None:
 
 
 def expected(distributions: Float32s, top: int) -> Float32s:
-    """The mean of each row [T, 11], in tenths of the scale's top [T]."""
+    """The mean of each row [T, 11], rescaled so that the scale's top is 10. [T]"""
     means = distributions @ np.arange(NORMALISED_LEVELS, dtype=np.float32)
     return (means * (NORMALISED_MAXIMUM / top)).astype(np.float32)
 
@@ -79,7 +79,7 @@ def from_positions(
 ) -> SimulatedExcerpt:
     """An excerpt's expected activations from the alternatives at each of its ``length`` tokens.
 
-    Missing, with the reason, where the positions are too few or one of them is ``unusable``.
+    Missing, with the reason, if positions are missing or one is ``unusable``.
     """
     rows = []
     for position, logprobs in enumerate(positions, 1):

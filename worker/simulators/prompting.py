@@ -1,6 +1,6 @@
-"""What simulators that ask a language model have in common: tokens as lines, worked examples, checks.
+"""Parts that simulators with a language model share: tokens as lines, worked examples, checks.
 
-The worked examples are neurons of our own making, the same that explainers are shown.
+The worked examples are made-up neurons, the same that explainers show.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from worker.method.prompts.rendering import escape
 from worker.providers.base import Provider
 
 UNKNOWN = "?"
-"""Stands where an answer is wanted. One that no tokenizer joins to the tab before it, as many do with words."""
+"""The placeholder for an answer. No tokenizer joins it with the tab before it, as many do with words."""
 
 _PART_OF_CHARACTER = range(0xDC80, 0xDD00)
 
@@ -49,7 +49,7 @@ def shown(token: bytes) -> str:
 
 
 def _split_at_parts(text: str) -> list[str]:
-    """The text in pieces: each lone byte by itself, the rest together."""
+    """The text in pieces: each single byte separately, the rest together."""
     pieces: list[str] = []
     joins = False
     for character in text:
@@ -70,12 +70,12 @@ def description(text: str) -> str:
 
 
 def step_of(text: str, excerpt_id: int) -> str:
-    """The name of one excerpt's request: equal texts and excerpts have equal names."""
+    """The name of one excerpt's request, equal for equal texts and excerpts."""
     return f"simulate/{hashlib.sha256(text.encode()).hexdigest()[:8]}/{excerpt_id}"
 
 
 def provider_with(services: Services, capability: Capability, simulator: str) -> Provider:
-    """The method's provider. Raises MethodError where there is none or it lacks the capability."""
+    """The method's provider. Raises MethodError if there is none or it lacks the capability."""
     if services.provider is None:
         raise MethodError(f"The simulator {simulator} needs a language model; the method names no provider.")
     if capability not in services.provider.capabilities:

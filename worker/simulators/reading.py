@@ -1,4 +1,4 @@
-"""What simulators share that read numbers from a language model's log-probabilities."""
+"""Base of simulators that use a language model's log-probabilities of numbers."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
@@ -25,7 +25,7 @@ class ReadsNumbers:
 
     @classmethod
     def build(cls, _parameters: Mapping[str, Any], services: Services) -> Self:
-        """Raises MethodError where the method's provider cannot do it."""
+        """Raises MethodError if the method's provider lacks the capability."""
         return cls(provider_with(services, cls.needs, cls.name))
 
     @property

@@ -1,4 +1,4 @@
-"""One JSON answer per excerpt: a whole number for each token. Needs no log-probabilities."""
+"""One JSON answer per excerpt: an integer for each token. Needs no log-probabilities."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -43,7 +43,7 @@ class Structured:
 
     @classmethod
     def build(cls, parameters: Mapping[str, Any], services: Services) -> "Structured":
-        """Parameters: ``temperature``, ``seed``. Raises MethodError where the method names no provider."""
+        """Parameters: ``temperature``, ``seed``. Raises MethodError if the method names no provider."""
         return cls(provider_with(services, Capability.CHAT, cls.name), **parameters)
 
     @property
@@ -54,7 +54,7 @@ class Structured:
     def simulate(
         self, text: str, excerpts: Sequence[tuple[int, Int32s]], vocabulary: Vocabulary
     ) -> tuple[SimulatedExcerpt, ...]:
-        """Expected activations, whole numbers 0..10. Raises CannotSimulate for an empty text, ProviderError."""
+        """Expected activations, integers 0..10. Raises CannotSimulate for an empty text, ProviderError."""
         wanted = description(text)
         questions = [
             self._question(step_of(text, excerpt_id), wanted, [shown(t) for t in vocabulary.raw(ids)])
@@ -77,7 +77,7 @@ class Structured:
 
 
 def simulated(excerpt_id: int, length: int, answer: StructuredReply[Float32s]) -> SimulatedExcerpt:
-    """An answer as expected activations; missing, with the reason, where there is none."""
+    """The expected activations of an answer; missing, with the reason, if there is none."""
     if answer.value is None:
         return missing(excerpt_id, length, answer.failure or "no answer")
     return SimulatedExcerpt(excerpt_id, length, answer.value)
