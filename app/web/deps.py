@@ -1,7 +1,7 @@
-"""What routes are given: the session of their transaction, the viewer, the settings.
+"""The dependencies of routes: the session of their transaction, the viewer, the settings.
 
-What only looks something up in memory is ``async``: it saves a hop to a thread and back. All else, and
-every route, is a plain function in a thread.
+Dependencies that only read memory are ``async``, which saves a switch to a thread and back. All others, and every
+route, are plain functions that run in a thread.
 """
 
 from collections import Counter
@@ -41,20 +41,20 @@ OPEN_TO_ALL = frozenset(
     }
 )
 TAKES_ANY_FIELD = frozenset({"/login/openid/callback"})
-"""OpenID providers append fields of their own."""
+"""Endpoints to which OpenID providers may append fields of their own."""
 SESSION_COOKIE = "neuron_audit_session"
 EMBED = "embed"
-"""The field of an address by which another site's frame requests a page."""
+"""The query field by which another site's frame requests a page."""
 HOST_PREFIX = "__Host-"
-"""Browsers take such a cookie over HTTPS alone, and from no other host of the same domain."""
+"""Browsers accept a cookie with this prefix over HTTPS only, and from no other host of the same domain."""
 APPENDED = ("utm_", "fbclid", "gclid", "dclid", "gbraid", "wbraid", "msclkid", "mc_", "igsh", "srsltid", "yclid")
-"""Beginnings of fields that other sites append to the links on them."""
+"""Prefixes of query fields that other sites append to links."""
 
 
 async def open_session(request: Request) -> AsyncIterator[Session]:
-    """The session of a page, which only reads, or the transaction of a request that changes something.
+    """A read-only session for a page, or a transaction for a request that changes something.
 
-    A session that reads ends without a word to the database: that is no work for a thread.
+    Closing a read-only session sends nothing to the database, so it needs no thread.
     """
     state = request.app.state
     if request.method in SAFE_METHODS:
@@ -79,7 +79,7 @@ IdInQuery = Annotated[int | None, Query(ge=1, le=BIGGEST_ID)]
 
 
 async def reading_sessions(request: Request) -> Sessions:
-    """Sessions for what is read while the response is under way, when the request's own session has ended."""
+    """Sessions for reading while the response is being sent, when the request's own session has ended."""
     return cast("Sessions", request.app.state.reading)
 
 
@@ -95,14 +95,14 @@ AppSettings = Annotated[Settings, Depends(app_settings)]
 
 
 async def current_viewer(request: Request, session: DbSession) -> Viewer | None:
-    """Who is logged in, if anybody: by a browser's session, or by a program's token.
+    """The account that makes the request, by a browser's session or a program's token; None without one.
 
-    Raises LoginRequired for a program's token that does not work: without it the program would see less than it
-    thinks it does.
+    Raises LoginRequired for an invalid program's token: as an anonymous visitor, the program would silently see less.
     """
     if request.query_params.get(EMBED) == "1" or request.url.path.startswith(ALWAYS_ANSWERED):
-        # A page in another site's frame shows what everybody may see: no press there is a person's. A health check
-        # needs nothing that other requests may hold.
+        # A page in another site's frame shows only what everybody may see, since a click there may not be the person's
+        # intent.
+        # A health check must not wait for anything that other requests may hold.
         request.state.viewer = None
         return None
     cookie, token = session_token_of(request), bearer_token(request)
@@ -112,12 +112,12 @@ async def current_viewer(request: Request, session: DbSession) -> Viewer | None:
             raise LoginRequired("This token does not work. It is unknown, revoked or too old.")
     else:
         viewer = await run_in_threadpool(_person, request, session, cookie) if cookie else None
-    request.state.viewer = viewer  # for the page of an error that comes later
+    request.state.viewer = viewer  # for an error page that may be rendered later
     return viewer
 
 
 def _person(request: Request, session: Session, cookie: str) -> Viewer | None:
-    """The person whose session this is. Notes that the session is in use."""
+    """The person whose session this is. Records that the session is in use."""
     settings = cast("Settings", request.app.state.settings)
     viewer = viewer_of(
         session,
@@ -126,7 +126,7 @@ def _person(request: Request, session: Session, cookie: str) -> Viewer | None:
         confirm_minutes=settings.confirm_minutes,
     )
     if viewer is not None and viewer.was_idle:
-        with transaction(request.app.state.sessions) as noting:  # the page's own session may only read
+        with transaction(request.app.state.sessions) as noting:  # the page's own session is read-only
             keep_session(noting, session_token=cookie)
     if viewer is not None and viewer.known_until is not None:
         limit_validity(request.state, viewer.known_until.timestamp())
@@ -134,23 +134,23 @@ def _person(request: Request, session: Session, cookie: str) -> Viewer | None:
 
 
 def is_https(request: Request) -> bool:
-    """Whether browsers reach this site by HTTPS."""
+    """Whether browsers reach this site over HTTPS."""
     settings = cast("Settings", request.app.state.settings)
     return request.url.scheme == "https" or settings.origin.startswith("https://")
 
 
 def session_cookie(request: Request) -> str:
-    """The name of the cookie that holds a session's token."""
+    """The name of the cookie with the session's token."""
     return HOST_PREFIX + SESSION_COOKIE if is_https(request) else SESSION_COOKIE
 
 
 def session_token_of(request: Request) -> str | None:
-    """The token of the browser's session, if it sends one."""
+    """The browser's session token; None if it sent none."""
     return request.cookies.get(session_cookie(request))
 
 
 def bearer_token(request: Request) -> str | None:
-    """The token of a program, which it sends as ``Authorization: Bearer TOKEN``."""
+    """A program's token from ``Authorization: Bearer TOKEN``; None if it sent none."""
     kind, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip() if kind.lower() == "bearer" else None
 
@@ -159,7 +159,7 @@ CurrentViewer = Annotated[Viewer | None, Depends(current_viewer, scope="function
 
 
 async def refuse_strangers(request: Request, viewer: CurrentViewer, settings: AppSettings) -> None:
-    """Where the settings require accounts, only the login can be seen without one. Raises LoginRequired."""
+    """If the settings require accounts, refuse everything but the login without one. Raises LoginRequired."""
     if settings.require_account and viewer is None and request.url.path not in OPEN_TO_ALL:
         raise LoginRequired
 
@@ -169,7 +169,7 @@ async def requested_embed(
     settings: AppSettings,
     embed: Annotated[str, Query(pattern="^1?$", description="1 for a frame in a site that the settings name")] = "",
 ) -> bool:
-    """Whether the page is to stand in another site's frame. Raises Forbidden where no site may show it."""
+    """Whether the page is requested for another site's frame. Raises Forbidden if no site may show it."""
     if not embed:
         return False
     if not settings.embed_origins:
@@ -195,7 +195,7 @@ def allowed_to(permission: Permission) -> Callable[[Viewer | None], Viewer]:
 
 
 def confirmed_to(permission: Permission) -> Callable[[Viewer | None], Viewer]:
-    """The same for what changes accounts: refused as well when the login was some time ago."""
+    """The same for changes to accounts: also refused if the login was some time ago."""
     allowed = allowed_to(permission)
 
     def check(viewer: CurrentViewer) -> Viewer:
@@ -208,7 +208,7 @@ def confirmed_to(permission: Permission) -> Callable[[Viewer | None], Viewer]:
 
 
 def _reason(viewer: Viewer, permission: Permission) -> str:
-    """Why a viewer may not do this, and who may."""
+    """Why a viewer may not do this, and which roles may."""
     if not may(viewer.role, permission):
         roles = ", ".join(roles_with(permission))
         return f"The role {viewer.role} may not {permission.meaning}. Roles that may: {roles}."
@@ -228,7 +228,7 @@ ConfirmedOwner = Annotated[Viewer, Depends(confirmed_to(Permission.MANAGE_OWN_AC
 
 
 async def _sent_by_operator(request: Request, viewer: MayQueue, settings: AppSettings) -> AsyncIterator[SentForm]:
-    """A form with a file, read once it is known who sends it."""
+    """A form with a file, read only after its sender's permission was checked."""
     async with sent_form(request, most_megabytes=settings.upload_megabytes) as form:
         yield form
 
@@ -238,7 +238,7 @@ Form = TypeVar("Form", bound=BaseModel)
 
 
 def validated(model: type[Form], form: SentForm) -> Form:
-    """The fields of a form by their model. Raises Invalid."""
+    """The fields of a form, validated by their model. Raises Invalid."""
     try:
         return model.model_validate(form.fields)
     except ValidationError as error:
@@ -247,10 +247,10 @@ def validated(model: type[Form], form: SentForm) -> Form:
 
 
 async def check_address(request: Request) -> None:
-    """Refuse addresses whose parameters would be ignored. Raises NotFound or Invalid.
+    """Refuse URLs with parameters that would be ignored. Raises NotFound or Invalid.
 
-    No text of ours holds a NUL, and PostgreSQL cannot store one. An unknown field, or the first of two values,
-    would be ignored without a word: a misspelt filter would show everything as if it had been filtered.
+    No stored text contains a NUL, which PostgreSQL cannot store. Unknown fields, and the first of two values, would be
+    silently ignored: a misspelt filter would show everything as if it had been filtered.
     """
     if "\0" in request.url.path:
         raise NotFound
@@ -269,7 +269,7 @@ async def check_address(request: Request) -> None:
 
 
 _FIELDS: dict[Callable[..., Any], dict[str, bool]] = {}
-"""The fields of each endpoint: cached, since every request needs them."""
+"""The query fields of each endpoint, cached since every request needs them."""
 
 
 def _query_fields(route: APIRoute) -> dict[str, bool]:

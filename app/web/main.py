@@ -1,4 +1,4 @@
-"""The web program: one factory, one ``serve``."""
+"""The web program: the application factory and ``serve``."""
 
 import gc
 import hashlib
@@ -95,13 +95,13 @@ from app.web.rendering.templating import TEMPLATES, TOLD_COOKIE, Renderer
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 POOL_SECONDS = 1.0
-"""Longest wait of a page for a connection. With ``statement_seconds`` it is below the promised five."""
+"""Longest wait of a page for a connection, in seconds. With ``statement_seconds`` it stays below the promised 5."""
 SILENT_SECONDS = 1.5
-"""After so long without a word from the database a page asks whether it responds to anybody."""
+"""Seconds without a reply from the database after which a page checks whether the database responds at all."""
 MAX_BODY_BYTES = 1_000_000
 OBJECTS_BETWEEN_COLLECTIONS = 50_000
 
-# In this order: fixed words first, then addresses that begin with a subject's name.
+# Order matters: fixed words first, then URLs that begin with a subject's name.
 ROUTERS: Sequence[APIRouter] = (
     health.router,
     home.router,
@@ -150,7 +150,7 @@ ROUTERS: Sequence[APIRouter] = (
 
 
 def _probing(settings: Settings, limits: Limits) -> Sessions:
-    """Sessions over a connection of their own: a health check never waits for one that pages hold."""
+    """Sessions over a connection of their own, so that a health check never waits for one held by pages."""
     return make_sessions(open_database(settings, limits=replace(limits, pool_size=1, max_overflow=0)))
 
 
@@ -165,17 +165,17 @@ def create_app(
 ) -> FastAPI:
     """The application over one database.
 
-    ``reading`` are the sessions of pages, ``probing`` those of health checks; by default those of all else.
-    ``versions`` reads the version of what pages show, by default by the sessions of pages; ``kept_bytes`` is how much
-    of sent pages is kept in memory.
+    ``reading`` are the sessions of pages, ``probing`` those of health checks; both default to ``sessions``.
+    ``versions`` reads the version of the data that pages show, by default through the sessions of pages; ``kept_bytes``
+    is the size of the cache of pages.
     """
     versions = versions or SessionVersions(reading or sessions)
     app = DocumentedApp(
         title="Neuron Audit",
         version=code_version(),
         description="Every page of the site as JSON, at the page's address with `.json` behind it.",
-        openapi_url=None,  # a page serves it, to whoever may read pages
-        docs_url=None,  # Swagger UI and ReDoc load scripts from other hosts, which the policy forbids
+        openapi_url=None,  # a page of this site serves it, to everybody who may read pages
+        docs_url=None,  # Swagger UI and ReDoc load scripts from other hosts, which the Content-Security-Policy forbids
         redoc_url=None,
         dependencies=[Depends(note_version), Depends(check_address), Depends(refuse_strangers)],
         max_body_size=MAX_BODY_BYTES,
@@ -199,7 +199,7 @@ def create_app(
 
 
 def _middleware(settings: Settings, versions: Versions, kept_bytes: int) -> list[Middleware]:
-    """What every request passes through, the outermost first."""
+    """The middleware of every request, outermost first."""
     unchanged = Middleware(
         Unchanged,
         versions=versions,
@@ -221,16 +221,16 @@ def _middleware(settings: Settings, versions: Versions, kept_bytes: int) -> list
 
 @asynccontextmanager
 async def _with_enough_threads(app: FastAPI) -> AsyncIterator[None]:
-    """As many threads as requests may be served at a time, so that none waits for one that the database holds up."""
+    """As many threads as requests may be served at once, so that none waits for one that the database blocks."""
     to_thread.current_default_thread_limiter().total_tokens = app.state.settings.requests_at_once
     yield
     await app.state.versions.close()
 
 
 def _site(settings: Settings) -> bytes:
-    """What every page depends on beside the database: the code, the templates and static files, the settings.
+    """A digest of everything but the database on which pages depend: code, templates, static files, settings.
 
-    Servers of one site agree on it, whatever address each binds.
+    It is the same for all servers of a site, whatever address each one binds.
     """
     templates = ((path.as_posix(), path.stat().st_mtime_ns) for path in sorted(TEMPLATES.rglob("*.html")))
     static = sorted((name, file.digest) for name, file in static_files().items())
@@ -249,7 +249,7 @@ def serve(settings: Settings) -> None:
     engine = open_installation(settings, limits=limits)
     sessions = make_sessions(engine)
     say_how_to_log_in(sessions)
-    # A page makes thousands of objects and drops them all: a collection every 700 would only visit live ones.
+    # A page creates and drops thousands of objects: a collection every 700 would only visit live ones.
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, 20, 20)
     try:
         uvicorn.run(
@@ -272,7 +272,7 @@ def serve(settings: Settings) -> None:
 
 
 def say_how_to_log_in(sessions: Sessions) -> None:
-    """Log what to do where no account exists yet. Such a site can be read, but not changed."""
+    """Log how to log in if no account exists yet. Such a site can be read, but not changed."""
     try:
         with transaction(sessions) as session:
             if not any_account(session):

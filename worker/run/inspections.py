@@ -18,7 +18,7 @@ class InspectionHandler:
         self._settings = settings
 
     def __call__(self, held: HeldWork[TaskLease]) -> Done:
-        """Inspect. Raises Invalid, CheckpointError, SubjectError, CorpusError, CollectionError, for the page to show."""
+        """Inspect. Raises Invalid, CheckpointError, SubjectError, CorpusError, CollectionError for the page to show."""
         request = SubjectRequest(**held.lease.parameters["request"])
         held.doing = f"an inspection for {request.slug}"
         check_inputs(request.model, request.corpus, self._settings)

@@ -1,1 +1,1 @@
-"""All neurons of a subject in one picture: what is kept of it between requests."""
+"""The picture of all neurons of a subject: what is cached between requests."""

@@ -1,4 +1,4 @@
-"""The atlas of each subject as it is sent, kept in memory: the next request costs no more than a static file.
+"""The atlas of each subject, cached in memory as it is sent, so that further requests cost no more than a static file.
 
 Built from every neuron of a subject, which takes some tenths of a second for 300,000. So it is built at most once in
 ``KEPT_SECONDS``, and not at all while nothing that pages show has changed.
@@ -24,7 +24,7 @@ from app.web.http.turns import Turns
 
 KEPT_SECONDS = 10.0
 MOST_KEPT = 8
-"""Subjects whose atlases are held: a megabyte or two each."""
+"""Number of subjects whose atlases are cached: a megabyte or two each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Atlas:
     version: int
     """The version of the database, read before the atlas was built."""
     file: AtlasFile | None
-    """None where the subject has too many neurons to be drawn."""
+    """None if the subject has too many neurons to draw."""
     layers: tuple[LayerFigures, ...]
     plots: SubjectPlots
 
@@ -59,22 +59,22 @@ class Atlases:
     """The atlases that were requested last, by the subject's slug."""
 
     def __init__(self, *, seconds: float = KEPT_SECONDS, clock: Callable[[], float] = monotonic) -> None:
-        """``seconds``: how old an atlas may be."""
+        """``seconds`` is the greatest age of a cached atlas."""
         self._seconds, self._clock = seconds, clock
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._turns = Turns()
 
     def fresh(self, slug: str) -> Atlas | None:
-        """The atlas that needs no look at the database, if there is one."""
+        """The atlas that can be used without a query; None if there is none."""
         kept = self._kept.get(slug)
         return kept.atlas if kept is not None and self._clock() - kept.checked < self._seconds else None
 
     def get(self, session: Session, *, slug: str, head: SubjectHead | None = None) -> Atlas:
-        """The atlas of a subject. No query where it is fresh, at most three else. Raises NotFound, Unavailable."""
+        """The atlas of a subject. No query if it is fresh, otherwise at most three. Raises NotFound, Unavailable."""
         found = self.fresh(slug)
         if found is not None:
             return found
-        with self._turns.turn():  # a second request waits for the first one's atlas
+        with self._turns.turn():  # a second request waits here for the first one's atlas
             return self.fresh(slug) or self._renewed(session, slug, head)
 
     def _renewed(self, session: Session, slug: str, head: SubjectHead | None) -> Atlas:

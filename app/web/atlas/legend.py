@@ -1,4 +1,4 @@
-"""The colours of the atlas: which bytes of a plane have which colour, and what it stands for, in words."""
+"""The colours of the atlas: the bytes of a plane that have each colour, and their meaning in words."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from app.domain.atlas import SCALES, AtlasState, Plane, Scale
 
 STEPS = 10
-"""Of the heatmaps' colours above 0."""
+"""Number of the heatmaps' colours above 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class Swatch:
-    """A colour of the style sheet. ``first`` is the lowest byte that has it; the next swatch's is the first without."""
+    """A colour of the style sheet. ``first`` is the lowest byte with it; the next swatch's is the end."""
 
     css: str
     first: int
@@ -33,7 +33,7 @@ def legend_of(plane: Plane) -> tuple[Swatch, ...]:
 
 
 def _of_scores(scale: Scale) -> Iterator[Swatch]:
-    """One colour below 0, where a text is worse than none; ten from 0 to 1."""
+    """One colour for scores below 0, where a text is worse than nothing; ten from 0 to 1."""
     yield Swatch("none", 0, "without a score")
     yield Swatch("n5", 1, "below 0")
     zero = 1 + round(-scale.low / scale.step)

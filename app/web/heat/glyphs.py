@@ -1,8 +1,8 @@
 """Tokens as people see them: escaped, with white space, control and bidirectional characters visible.
 
-White space is faint: ``<s>`` is a real space, dotted by the style sheet, so that copied text stays true,
-``<u>`` a sign for a line break or a tab. ``<var>`` is a sign for a character that would not show,
-or would move its neighbours, or of a byte that is no character.
+White space is faint: ``<s>`` is a real space, dotted by the style sheet, so that copied text is unchanged; ``<u>`` is a
+sign for a line break or a tab. ``<var>`` is a sign for an invisible character, for one that would reorder its
+neighbours, or for a byte that is not a character.
 """
 
 import unicodedata
@@ -18,13 +18,13 @@ _COMBINING = frozenset({"Mn", "Mc", "Me"})
 def visible(text: str) -> str:
     """HTML of a text inside one heatmap cell."""
     if text.isascii() and text.isprintable() and " " not in text[1:]:
-        # Nearly all tokens: an optional space, then letters.
+        # fast path for nearly all tokens: an optional space, then letters
         return _SPACE + escape(text[1:]) if text[:1] == " " else escape(text)
     return "".join(_glyph(character, is_first=index == 0) for index, character in enumerate(text))
 
 
 def visible_bytes(data: bytes) -> str:
-    """HTML of bytes that are no character, as hexadecimal."""
+    """HTML of bytes that form no character, in hexadecimal."""
     return "".join(f"<var>{byte:02X}</var>" for byte in data)
 
 
@@ -42,7 +42,7 @@ def _glyph(character: str, *, is_first: bool) -> str:
 
 
 def joined(parts: Sequence[bytes]) -> list[tuple[int, str]]:
-    """Runs of tokens that show together: (number of tokens, HTML) for each, in order.
+    """Runs of tokens that are shown together: (number of tokens, HTML) for each, in order.
 
     Tokens that share a character are joined; bytes that never become one are shown as bytes, token by
     token. The numbers of tokens add up to ``len(parts)``.
@@ -69,7 +69,7 @@ def _run_at(parts: Sequence[bytes], start: int) -> tuple[int, str]:
 
 
 def _mixed(data: bytes) -> str:
-    """A token that is partly text: its text as text, its other bytes as bytes."""
+    """A token that is partly text: its text as text, its other bytes in hexadecimal."""
     html, rest = "", data
     while rest:
         try:

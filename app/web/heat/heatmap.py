@@ -1,4 +1,4 @@
-"""Excerpts as heatmaps: a strip of coloured text to look at, and a table of its numbers to read.
+"""Excerpts as heatmaps: a strip of coloured text, and a table of its numbers.
 
 Steps are classes (``h1``..``h10`` above 0, ``n1``..``n10`` below; text without one is step 0), so that no page contains
 a style. A strip is one line around its peak. Neighbouring tokens of one step are one element, and most are of step 0:
@@ -28,9 +28,9 @@ _INK = re.compile(r"<[^>]*>|&[^;]+;|[!-~]")
 
 @cache
 def _numbers() -> TextArray:
-    """The text of each float16, by its bits: there are only 65,536."""
-    with np.errstate(invalid="ignore"):  # some of the bits are no number
-        values = np.arange(2**16, dtype=np.uint16).view(np.float16).astype(np.float64) + 0.0  # no minus before a zero
+    """The text of each float16, indexed by its bits: there are only 65,536."""
+    with np.errstate(invalid="ignore"):  # some bit patterns are NaN
+        values = np.arange(2**16, dtype=np.uint16).view(np.float16).astype(np.float64) + 0.0  # no "-0"
     known: dict[str, str] = {}
     texts = (f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}" for value in values.tolist())
     return text_array([known.setdefault(text, text) for text in texts])
@@ -38,7 +38,7 @@ def _numbers() -> TextArray:
 
 @dataclass(frozen=True, slots=True)
 class Heat:
-    """A row of T tokens: the step of each, and the one that the row is centred on."""
+    """A row of T tokens: each token's step, and the token on which the row is centred."""
 
     token_ids: Sequence[int]
     steps: Sequence[int]
@@ -46,7 +46,7 @@ class Heat:
 
 
 def heat_rows(token_ids: Sequence[Sequence[int]], flat: Float32s, steps: Int32s) -> list[Heat]:
-    """Rows whose values and steps are laid end to end in ``flat`` and ``steps``; centred on the highest value."""
+    """Rows whose values and steps are concatenated in ``flat`` and ``steps``, each centred on its highest value."""
     all_steps = steps.tolist()
     rows, start = [], 0
     for tokens in token_ids:
@@ -63,7 +63,7 @@ def number_texts(values: Float32s) -> list[str]:
 
 
 def strip(heat: Heat, words: ShownVocabulary) -> Markup:
-    """A row's coloured text in three parts: before its centre, the centre, after it."""
+    """A row's coloured text in three parts: before its centre, at the centre, after it."""
     texts, steps, centre = _cells(heat, words)
     before, after = _runs(texts[:centre], steps[:centre]), _runs(texts[centre + 1 :], steps[centre + 1 :])
     middle = _element(texts[centre], steps[centre], always=True) if texts else ""
@@ -73,9 +73,10 @@ def strip(heat: Heat, words: ShownVocabulary) -> Markup:
 
 
 def under_strip(heat: Heat, words: ShownVocabulary) -> Markup:
-    """The colours of a row as wide as its text and without it, to stand under the text of the same tokens.
+    """The colours of a row without its text but as wide, to be shown under the text of the same tokens.
 
-    Letters are spaces, which are as wide in a monospaced font: nothing is found twice when the page is searched.
+    Letters are replaced by spaces, which are as wide in a monospaced font, so that a search in the page finds text only
+    once.
     """
     colours = _INK.sub(lambda found: found[0] if found[0].startswith("<") else " ", strip(heat, words))
     return Markup(colours)  # noqa: S704 - a strip whose letters have become spaces
@@ -93,8 +94,8 @@ class NumberColumn:
 def number_table(token_ids: Sequence[int], columns: Sequence[NumberColumn], words: ShownVocabulary) -> Markup:
     """A table with a row per token: the token, coloured by the first column, and a number of each column.
 
-    Tokens that share a character are one row with all of their numbers. Roles are written because the style sheet lays
-    rows out side by side, which takes a table's meaning away from some screen readers.
+    Tokens that share a character are one row with all of their numbers. ARIA roles are explicit because the style sheet
+    lays rows out side by side, after which some screen readers no longer recognise the table.
     """
     sizes, texts = _texts(token_ids, words)
     numbers = [number_texts(column.values) for column in columns]
@@ -114,7 +115,7 @@ def number_table(token_ids: Sequence[int], columns: Sequence[NumberColumn], word
 
 
 def _name_of_blanks(text: str) -> str:
-    """A token of blanks alone is heard as nothing, so its row has a name."""
+    """The name of a token of white space, of which a screen reader would say nothing."""
     plain = _TAG.sub("", text)
     if plain.strip():
         return ""
@@ -122,7 +123,7 @@ def _name_of_blanks(text: str) -> str:
 
 
 def _cell(numbers: Sequence[str], column: NumberColumn, run: range, is_coloured: bool) -> str:
-    """The first column's colour is on the token already."""
+    """A cell without colour for the first column: its colour is on the token already."""
     name = _CLASSES[_strongest(column.steps, run)] if is_coloured else ""
     return f"<td role=cell{f' class={name}' if name else ''}>{' '.join(numbers[i] for i in run)}"
 
@@ -132,7 +133,7 @@ def _strongest(steps: Sequence[int] | Int32s, run: range) -> int:
 
 
 def _texts(token_ids: Sequence[int], words: ShownVocabulary) -> tuple[Sequence[int], Sequence[str]]:
-    """The cells of some tokens: of how many tokens each is, and its text."""
+    """The cells of some tokens: each one's number of tokens and its text."""
     if words.parts.isdisjoint(token_ids):
         texts = words.texts(token_ids)
         return [1] * len(texts), texts
@@ -141,7 +142,7 @@ def _texts(token_ids: Sequence[int], words: ShownVocabulary) -> tuple[Sequence[i
 
 
 def _cells(heat: Heat, words: ShownVocabulary) -> tuple[Sequence[str], Sequence[int], int]:
-    """The text and the step of each cell, and the cell that the row is centred on."""
+    """The text and the step of each cell, and the cell on which the row is centred."""
     sizes, texts = _texts(heat.token_ids, words)
     if len(texts) == len(heat.steps):
         return texts, heat.steps, heat.centre
@@ -151,13 +152,13 @@ def _cells(heat: Heat, words: ShownVocabulary) -> tuple[Sequence[str], Sequence[
 
 
 def _runs(texts: Sequence[str], steps: Sequence[int]) -> str:
-    """Neighbours of one step as one element."""
+    """Neighbours of one step joined into one element."""
     pairs = groupby(zip(steps, texts, strict=True), key=lambda pair: pair[0])
     return "".join(_element("".join(text for _, text in run), step) for step, run in pairs)
 
 
 def _element(text: str, step: int, *, always: bool = False) -> str:
-    text = text.replace("</s><s>", "")  # blanks side by side are one element
+    text = text.replace("</s><s>", "")  # adjacent blanks are one element
     if step:
         return f"<i class={_CLASSES[step]}>{text}</i>"
     return f"<i>{text}</i>" if always else text

@@ -1,4 +1,4 @@
-"""Vocabularies in memory, one per tokenizer, already escaped for pages."""
+"""Vocabularies cached in memory, one per tokenizer, already escaped for pages."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,23 +14,23 @@ from app.web.heat.glyphs import visible
 from app.web.http.turns import Turns
 
 TextArray: TypeAlias = NDArray[np.object_]
-"""Strings that an array of indices selects from at once."""
+"""Strings that can be indexed by an array."""
 
 
 UNKNOWN = "\ufffd"
-"""What stands for a token that the vocabulary does not hold."""
+"""The text of a token that the vocabulary lacks."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShownVocabulary:
-    """A vocabulary with what pages need of each token, by token id."""
+    """A vocabulary with the data that pages need of each token, by token id."""
 
     vocabulary: Vocabulary
     parts: frozenset[int]
     """Tokens that are only a part of a character, and have to be joined with their neighbours."""
     _strings: TextArray
     _texts: TextArray
-    """Both have ``UNKNOWN`` after the last token."""
+    """Texts and raw bytes; both have ``UNKNOWN`` after the last token."""
 
     def strings(self, token_ids: Sequence[int]) -> list[str]:
         """The tokens as text, each on its own."""
@@ -38,7 +38,7 @@ class ShownVocabulary:
         return found
 
     def texts(self, token_ids: Sequence[int]) -> list[str]:
-        """The escaped tokens as heatmaps show them, with signs for what would not show."""
+        """The escaped tokens as heatmaps show them, with signs for invisible characters."""
         found: list[str] = self._texts[self._known(token_ids)].tolist()
         return found
 
@@ -52,16 +52,16 @@ class ShownVocabulary:
 
 
 class Vocabularies:
-    """Loads each vocabulary once per process, and again when an import has made it longer."""
+    """Loads each vocabulary once per process, and again after an import has extended it."""
 
     def __init__(self) -> None:
         self._shown: dict[int, ShownVocabulary] = {}
         self._biggest: dict[int, int] = {}
-        """The biggest token that was asked for, by tokenizer: a token that it does not have is looked up once."""
+        """The highest token requested, by tokenizer, so that a missing token is looked up only once."""
         self._turns = Turns()
 
     def get(self, session: Session, *, tokenizer_id: int, biggest_token: int) -> ShownVocabulary:
-        """The vocabulary of a tokenizer, with the token ``biggest_token`` where there is one.
+        """The vocabulary of a tokenizer, including the token ``biggest_token`` if it exists.
 
         Raises NotFound, Unavailable.
         """
@@ -78,7 +78,7 @@ class Vocabularies:
 
 
 def shown_vocabulary(words: Vocabulary) -> ShownVocabulary:
-    """A vocabulary made ready for pages."""
+    """A vocabulary prepared for pages."""
     strings = tuple(token.decode("utf-8", errors="replace") for token in words.tokens)
     return ShownVocabulary(
         words,

@@ -1,1 +1,1 @@
-"""Between the network and the pages: headers, origins, compression, static files. Knows no page and no template."""
+"""HTTP below the pages: headers, origins, compression, static files. Independent of pages and templates."""

@@ -1,4 +1,4 @@
-"""Compressed responses at a fifth of the processor time that zlib takes for pages of the same size."""
+"""Compressed responses, in a fifth of the processor time that zlib takes for the same size."""
 
 import zlib
 
@@ -8,8 +8,8 @@ from starlette.middleware.gzip import GZipMiddleware, GZipResponder
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 LEVEL = 2
-"""Of 0 to 3: the last one takes three times as long and saves 3% of a page."""
-_GZIP_WINDOW = 16 + zlib.MAX_WBITS  # as zlib names gzip's own header and trailer
+"""Compression level, 0 to 3: the last one takes three times as long and saves 3% of a page."""
+_GZIP_WINDOW = 16 + zlib.MAX_WBITS  # zlib's code for gzip headers and trailers
 
 
 class Compression(GZipMiddleware):
@@ -22,7 +22,7 @@ class Compression(GZipMiddleware):
         super().__init__(app, minimum_size=500, compresslevel=LEVEL)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Compress what the client can read compressed."""
+        """Compress the response if the client accepts it."""
         if scope["type"] == "http" and "gzip" in Headers(scope=scope).get("Accept-Encoding", ""):
             await _Responder(self.app, self.minimum_size, self.compresslevel)(scope, receive, send)
         else:

@@ -1,4 +1,4 @@
-"""Responses that a client may have already: they are sent with a tag, and 304 says that nothing has changed."""
+"""Conditional responses: sent with an ETag, or answered 304 if the client already has them."""
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -8,7 +8,7 @@ from app.web.http.security import PRIVATE
 
 
 def has_it(headers: Headers, tag: str) -> bool:
-    """Whether a request says that its sender has the response with this tag (RFC 9110, 13.1.2: weak comparison)."""
+    """Whether the client already has the response with this ETag (RFC 9110, 13.1.2: weak comparison)."""
     sent = headers.get("if-none-match")
     if sent is None:
         return False
@@ -18,7 +18,7 @@ def has_it(headers: Headers, tag: str) -> bool:
 def file_response(
     request: Request, content: bytes, compressed: bytes | None, digest: str, *, media_type: str
 ) -> Response:
-    """Bytes, compressed where they are kept so, or 304. A viewer's browser keeps them and asks each time."""
+    """Bytes, in their compressed form if accepted, or 304. A browser caches them and revalidates each time."""
     tag = f'"{digest}"'
     headers = {"ETag": tag, "Cache-Control": PRIVATE, "Vary": "Accept-Encoding, Cookie, Authorization"}
     if has_it(request.headers, tag):

@@ -1,7 +1,7 @@
 """Small pure-ASGI middleware between the network and the pages.
 
-Requests change something only when they come from this site's own pages (``SameOrigin``), under a
-name of this site (``KnownHosts``). Answers run nothing but this site's own files (``HEADERS``).
+Requests may change something only if they come from this site's own pages (``SameOrigin``), under one of this site's
+host names (``KnownHosts``). Pages may run only this site's own scripts (``HEADERS``).
 """
 
 import ipaddress
@@ -38,12 +38,12 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 EMBEDDED_HEADERS = {"Cross-Origin-Resource-Policy": "cross-origin"}
-"""Of a page that other sites may show in a frame, beside their names in its policy."""
+"""Headers of a page that other sites may show in a frame, in addition to their names in its policy."""
 EMBEDDERS = "embedders"
-"""Under this name of a request's state a page leaves the origins that may show it in a frame."""
+"""Key of the request's state under which a page stores the origins that may show it in a frame."""
 HTTPS_ALONE = "max-age=31536000; includeSubDomains"
 PRIVATE = "private, no-cache"
-"""Stored by no shared cache, and revalidated each time."""
+"""Cache-Control of a response that only the viewer's browser may store, and must revalidate each time."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 ALWAYS_ANSWERED = ("/health", "/static/")
 RETRY_AFTER = "5"
@@ -54,7 +54,7 @@ LOOPBACK_NAMES = frozenset({"localhost", "ip6-localhost"})
 class SecurityHeaders:
     """Adds HEADERS to every response; one without its own Cache-Control is private to its viewer.
 
-    A site whose public address is one of HTTPS is remembered as such by browsers for a year.
+    If the public address has HTTPS, browsers are told to use only HTTPS for a year.
     """
 
     def __init__(self, app: ASGIApp, *, public_url: str | None = None) -> None:
@@ -85,11 +85,11 @@ class SecurityHeaders:
 
 
 class SameOrigin:
-    """Refuses requests that change something and come from another site's page.
+    """Refuses changing requests that come from another site's page.
 
-    Browsers say so in Sec-Fetch-Site, older ones in Origin. Programs send neither, and show a token of their own
-    instead of a cookie, which a browser adds by itself to whatever another site lets it send: a cookie needs one of
-    the two headers.
+    Browsers send the source in Sec-Fetch-Site, older ones in Origin. Programs send neither, but a token instead of a
+    cookie. A request with a cookie must have one of the two headers, since a browser adds the cookie even to requests
+    that another site initiates.
     """
 
     def __init__(self, app: ASGIApp, *, public_url: str | None = None) -> None:
@@ -112,16 +112,16 @@ class SameOrigin:
         sent = headers.get("origin")
         if sent is None:
             return "cookie" not in headers
-        # A browser sends "null" or a malformed origin for pages that have none: they are not ours.
+        # Browsers send "null" or a malformed origin for pages without one: these are not this site's pages.
         own = (self.public_origin, origin_of(f"{scope['scheme']}://{headers.get('host', '')}"))
         return (origin := origin_of(sent)) is not None and origin in own
 
 
 class KnownHosts:
-    """Refuses requests under a name that is not this site's, against DNS rebinding.
+    """Refuses requests under a host name that is not this site's, against DNS rebinding.
 
-    Names of this machine's loopback, the public address, and any bare IP address are good: an address
-    cannot be rebound.
+    Allowed are the names of the loopback interface, the public address, and any IP address, since only names can be
+    rebound.
     """
 
     def __init__(self, app: ASGIApp, *, names: Iterable[str] = ()) -> None:
@@ -143,9 +143,9 @@ class KnownHosts:
 
 
 class RequestsAtOnce:
-    """Answers 503 at once where the server works on as many requests as it may.
+    """Answers 503 at once while the server handles its maximum number of requests.
 
-    Health checks and static files are always served: they need no resource that the others hold.
+    Health checks and static files are always served, since they need no resource that other requests hold.
     """
 
     def __init__(self, app: ASGIApp, *, most: int) -> None:
@@ -171,13 +171,13 @@ class RequestsAtOnce:
 
 
 class RequestLog:
-    """Gives every request an id, logs it with its status and time, and returns both in headers."""
+    """Gives every request an id, logs it with its status and time, and returns id and time in headers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on; log when its answer is sent."""
+        """Pass the request on; log it when the response is sent."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -204,7 +204,7 @@ class RequestLog:
 
 
 def origin_of(url: str) -> str | None:
-    """Scheme, host and port of an address, as browsers write them in Origin; None for a malformed address."""
+    """Scheme, host and port of a URL, as browsers write them in Origin; None for a malformed URL."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -213,7 +213,7 @@ def origin_of(url: str) -> str | None:
 
 
 def host_name(host: str) -> str:
-    """The name in a Host header, without port and brackets, in small letters."""
+    """The name in a Host header, without port and brackets, in lower case."""
     try:
         return (urlsplit(f"//{host}").hostname or "").lower()
     except ValueError:

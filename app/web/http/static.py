@@ -1,6 +1,6 @@
-"""Static files, kept in memory, under addresses that change with their content, so that browsers may keep them.
+"""Static files, kept in memory, under URLs that contain a digest of the content, so that browsers may cache them.
 
-They are served on the event loop: they need no thread, which a slow database could block.
+They are served on the event loop, since threads may be blocked by a slow database.
 """
 
 import gzip
@@ -49,17 +49,17 @@ def _read(path: Path) -> StaticFile:
 
 
 def digest(name: str) -> str:
-    """The first letters of a static file's digest. Raises KeyError where there is no such file."""
+    """The first letters of a static file's digest. Raises KeyError if there is no such file."""
     return static_files()[name].digest
 
 
 def static_url(name: str) -> str:
-    """The address of a static file. Raises KeyError for an unknown one."""
+    """The URL of a static file. Raises KeyError for an unknown one."""
     return f"/static/{name}?v={digest(name)}"
 
 
 class VersionedFiles:
-    """Static files as an ASGI application; those requested by their right version are cached for a year."""
+    """Static files as an ASGI application; browsers cache for a year those requested with the right digest."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with the file, 304, 404 or 405."""

@@ -1,4 +1,4 @@
-"""What is read once for all who wait for it: where the reading fails, it fails for all of them."""
+"""Data that is read once for all requests that wait for it: if reading fails, it fails for all of them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from app.errors import Unavailable
 
 
 class Turns:
-    """One thread at a time. Without this, each who waited would meet the same slow database, one after another."""
+    """A lock whose waiters fail together. Otherwise each would meet the same slow database, one after another."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -18,7 +18,7 @@ class Turns:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Wait for a turn. Raises Unavailable where the database has failed in another request's turn meanwhile."""
+        """Wait for the lock. Raises Unavailable if the database failed during another request's turn meanwhile."""
         n_failed = self._n_failed
         with self._lock:
             if self._n_failed != n_failed:

@@ -1,9 +1,8 @@
-"""Pages that have not changed: a browser that has one gets 304, and others get the copy that this server kept.
+"""Unchanged pages: a browser that has one gets 304, and others get this server's cached copy.
 
-A page that takes part (``page(..., is_kept=True)``) is made at a version of the database, see
-``app.queries.common.versions``, for a request of a certain form. Its tag names both, and until when it is right. While
-the version is the same, the same request gives the same page: neither routes nor templates are needed to say so, only
-the version, which is read anew for each request.
+A cached page (``page(..., is_kept=True)``) is made at a version of the database, see ``app.queries.common.versions``,
+for a certain request. Its ETag contains both, and the end of its validity. While the version is the same, the same
+request gives the same page. So only the version must be read for each request, and neither route nor template runs.
 """
 
 import hashlib
@@ -25,29 +24,30 @@ from app.web.http.versions import Versions
 from app.web.http.visits import VISITS_COOKIE, Visit, remember_visit, visit_of
 
 VERSION, UNTIL, IS_VISIT, IS_KEPT = "page_version", "page_until", "page_is_visit", "page_is_kept"
-"""Names in a request's state: the version that a page was made at, until when it is right, whether it is a visit, and
-whether it takes part."""
+"""Keys of a request's state: the page's version, the end of its validity, whether it counts as a visit, whether it is
+cached.
+"""
 MAY_KEEP = ("GET", "HEAD")
 VARY = "Accept-Encoding, HX-Request, Cookie, Authorization"
 SHAPING = ("host", "hx-request", "hx-request-type")
-"""Headers that a page depends on, beside its viewer's cookie."""
+"""Headers on which a page depends, besides its viewer's cookie."""
 _TAG = re.compile(r'W/"([pv])([0-9a-f]{1,12})-([0-9a-f]{32})"')
 FOREVER = 0xFFFFFFFFFF
 NEVER_KEPT = (b"embed=", b"meaning=")
-"""Fields of addresses: a frame has a policy of its own, and what a text means is looked up in a table of its own."""
+"""Query fields of pages that are never cached: frames have their own policy, searched texts their own table."""
 MOST_BYTES = 24_000_000
-"""Of kept pages, compressed: some thousand."""
+"""Bytes of cached pages, compressed: some thousand pages."""
 LARGEST_BYTES = 400_000
 
 
 KEPT_ENDPOINTS: set[Callable[..., Any]] = set()
-"""The functions of pages that take part."""
+"""The functions of pages that are cached."""
 
 
 async def note_version(request: Request) -> None:
-    """Read the version before all that a page shows, its viewer included, where the page takes part.
+    """Read the version before all data of a cached page, its viewer included.
 
-    Raises nothing: without a version the page is sent without a tag.
+    Never raises: without a version the page is sent without an ETag.
     """
     is_left_out = any(field in request.scope["query_string"] for field in NEVER_KEPT)
     if is_left_out or request.scope["route"].endpoint not in KEPT_ENDPOINTS:
@@ -59,39 +59,39 @@ async def note_version(request: Request) -> None:
 
 
 def limit_validity(state: Any, until: float) -> None:
-    """Note that a page is right only until a moment, in seconds since the epoch."""
+    """Record that a page is valid only until a time, in seconds since the epoch."""
     setattr(state, UNTIL, min(getattr(state, UNTIL, FOREVER), until))
 
 
 def made_at(state: Any, version: int) -> None:
-    """Note the version that a page was made from: unless it is the request's, the page is never called unchanged."""
+    """Record the version from which a page was made; if it differs from the request's, the page is not cached."""
     if getattr(state, VERSION, None) != version:
         limit_validity(state, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """What a page is made for: equal requests at one version get equal pages."""
+    """A request's key: equal requests at one version get equal pages."""
 
     key: bytes
-    """A hash of everything that the page depends on beside the database."""
+    """A hash of everything but the database on which the page depends."""
     path: str
     cookies: Mapping[str, str]
     tags: str
-    """What the client has already, as it says."""
+    """The ETags of the client's copies."""
     is_get: bool
 
     def tag(self, version: int, until: int, *, is_visit: bool) -> str:
-        """The tag of the page at a version."""
+        """The page's ETag at a version."""
         digest = hashlib.blake2b(b"%s %d %d" % (self.key, version, until), digest_size=16).hexdigest()
         return f'W/"{"v" if is_visit else "p"}{until:x}-{digest}"'
 
     def has(self, tag: str) -> bool:
-        """Whether the client has what was sent with this tag."""
+        """Whether the client has the response with this ETag."""
         return tag in (part.strip() for part in self.tags.split(","))
 
     def known(self, version: int, now: float) -> str | None:
-        """The tag of those sent that is right at this version, if any."""
+        """The client's ETag that is valid at this version; None if there is none."""
         for found in _TAG.finditer(self.tags):
             until = int(found[2], 16)
             if until > now and found[0] == self.tag(version, until, is_visit=found[1] == "v"):
@@ -101,7 +101,7 @@ class PageRequest:
 
 @dataclass(frozen=True, slots=True)
 class KeptPage:
-    """A response as it was sent."""
+    """A response as sent."""
 
     version: int
     until: float
@@ -109,27 +109,27 @@ class KeptPage:
     tag: str
     headers: tuple[tuple[bytes, bytes], ...]
     body: bytes | None
-    """None where only the tag is known: the page itself has replied that its reader has it."""
+    """None if only the ETag is known, since the page was answered with 304."""
 
     @property
     def n_bytes(self) -> int:
-        """What it takes of the memory for kept pages."""
+        """The bytes that it takes of the cache."""
         return len(self.body or b"") + 500
 
 
 class KeptPages:
-    """The responses that were sent last, up to a number of bytes."""
+    """The cache of responses, oldest removed first, up to a number of bytes."""
 
     def __init__(self, most_bytes: int) -> None:
         self._most, self._bytes = most_bytes, 0
         self._pages: OrderedDict[bytes, KeptPage] = OrderedDict()
 
     def get(self, key: bytes) -> KeptPage | None:
-        """The response to an equal request, whatever its version."""
+        """The response to an equal request, of any version."""
         return self._pages.get(key)
 
     def keep(self, key: bytes, page: KeptPage) -> None:
-        """Keep a response instead of the one before; those that were kept first make room."""
+        """Store a response, replacing an earlier one; the oldest responses are removed to make room."""
         if page.n_bytes > min(LARGEST_BYTES, self._most):
             return
         self.drop(key)
@@ -140,16 +140,16 @@ class KeptPages:
             self._bytes -= oldest.n_bytes
 
     def drop(self, key: bytes) -> None:
-        """Forget a response."""
+        """Remove a response."""
         old = self._pages.pop(key, None)
         self._bytes -= 0 if old is None else old.n_bytes
 
 
 class Unchanged:
-    """Replies 304, or with a kept response, where the page that is requested has not changed.
+    """Replies 304, or with a cached response, if the requested page has not changed.
 
-    ``session_cookies`` are those by which a viewer is known, ``told_cookie`` holds a message that the next page shows
-    once. ``site`` is what all pages depend on beside the database: code, templates, settings.
+    ``session_cookies`` identify the viewer; ``told_cookie`` has a message that the next page shows once. ``site`` is a
+    digest of everything else on which all pages depend: code, templates, settings.
     """
 
     def __init__(  # noqa: PLR0913 - what a page depends on
@@ -168,7 +168,7 @@ class Unchanged:
         self._kept = KeptPages(most_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Reply from what is known, or pass the request on and note the page."""
+        """Reply from the cache, or pass the request on and cache the page."""
         asked = self._asked(scope)
         if asked is None:
             await self.app(scope, receive, send)
@@ -184,7 +184,7 @@ class Unchanged:
         await _Noting(self._kept, asked, scope, send, self.clock()).run(self.app, receive)
 
     def _asked(self, scope: Scope) -> PageRequest | None:
-        """What identifies the page; None where the request is not for a page that could be kept."""
+        """The key of the page; None if the request is not for a page that can be cached."""
         if scope["type"] != "http" or scope["method"] not in MAY_KEEP or scope["path"].startswith(ALWAYS_ANSWERED):
             return None
         headers = Headers(scope=scope)
@@ -231,19 +231,19 @@ def _not_modified(asked: PageRequest, tag: str, *, is_visit: bool) -> Response:
 
 
 def _remember(response: Response, asked: PageRequest, *, is_visit: bool) -> None:
-    """Note the visit as the page itself would have done."""
+    """Remember the visit as the page itself would."""
     visit: Visit | None = visit_of(asked.path) if is_visit else None
     if visit is not None:
         remember_visit(response, asked.cookies.get(VISITS_COOKIE), visit)
 
 
 class _Noting:
-    """Gives a page its tag while it is sent, and keeps it."""
+    """Adds the ETag to a page while it is sent, and caches it."""
 
     def __init__(self, kept: KeptPages, asked: PageRequest, scope: Scope, send: Send, now: float) -> None:
         self._kept, self._asked, self._scope, self._send, self._now = kept, asked, scope, send, now
         self._headers: tuple[tuple[bytes, bytes], ...] | None = None
-        """The headers of a page that will be kept, before other middleware adds its own."""
+        """The headers of a page to be cached, before other middleware adds its own."""
 
     async def run(self, app: ASGIApp, receive: Receive) -> None:
         """Pass the request on."""
@@ -259,14 +259,14 @@ class _Noting:
             self._keep(tuple(message["headers"]), None)
         elif message["type"] == "http.response.start" and message["status"] == 200 and self._is_versioned:
             headers = MutableHeaders(scope=message)
-            if "etag" not in headers:  # a file has a tag of its own
+            if "etag" not in headers:  # a file has an ETag of its own
                 headers["ETag"] = self._asked.tag(self._version, self._until, is_visit=self._is_visit)
             if self._asked.is_get:
                 self._headers = tuple((name, value) for name, value in headers.raw if name != b"set-cookie")
         elif message["type"] == "http.response.body" and self._headers is not None and not message.get("more_body"):
             self._keep(self._headers, message.get("body", b""))
         elif message["type"] == "http.response.body":
-            self._headers = None  # sent in parts
+            self._headers = None  # streamed
         await self._send(message)
 
     def _keep(self, headers: tuple[tuple[bytes, bytes], ...], body: bytes | None) -> None:

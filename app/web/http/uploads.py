@@ -1,7 +1,6 @@
 """Forms with a file: read in pieces onto the disk, and refused as soon as they are too large.
 
-The framework would read a whole body before it asks who has sent it; a route that takes a file reads it here, behind
-its permission.
+The framework would read a whole body before checking permissions; a route with a file reads it here, after the check.
 """
 
 from collections.abc import AsyncIterator
@@ -14,16 +13,16 @@ from starlette.requests import Request
 from starlette.types import Message
 
 MOST_BODY_BYTES = 1 << 40
-"""For the framework, whose own limit would be met first. The limit that counts is a setting."""
+"""Limit for the framework, which must not be reached before the setting's."""
 MOST_FIELDS = 40
 FIELD_BYTES = 1 << 16
 _ENVELOPE_BYTES = 1 << 16
-"""What fields and boundaries may add to the file."""
+"""Bytes that fields and boundaries may add to the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class SentFile:
-    """A file as a browser sent it, open for reading. The name is the browser's."""
+    """A file sent by a browser, open for reading, with the browser's file name."""
 
     name: str
     content: BinaryIO
@@ -31,7 +30,7 @@ class SentFile:
 
 @dataclass(frozen=True, slots=True)
 class SentForm:
-    """The fields of a form, and its file where one was chosen."""
+    """The fields of a form, and its file if one was chosen."""
 
     fields: dict[str, str]
     file: SentFile | None
@@ -41,7 +40,7 @@ class SentForm:
 async def sent_form(request: Request, *, most_megabytes: int) -> AsyncIterator[SentForm]:
     """The form of a request with at most one file. Raises HTTPException 413 for a larger one, 400 for a malformed one.
 
-    The file is deleted at the end, unless it has been copied.
+    The temporary file is deleted at the end; callers copy it to keep it.
     """
     limited = Request(request.scope, _Limited(request, most_megabytes))
     async with limited.form(max_files=1, max_fields=MOST_FIELDS, max_part_size=FIELD_BYTES) as form:
@@ -49,7 +48,7 @@ async def sent_form(request: Request, *, most_megabytes: int) -> AsyncIterator[S
         for name, value in form.multi_items():
             if isinstance(value, str):
                 fields[name] = value
-            elif value.filename:  # a browser sends an empty one where no file was chosen
+            elif value.filename:  # a browser sends an empty file if none was chosen
                 file = SentFile(value.filename, value.file)
         yield SentForm(fields, file)
 

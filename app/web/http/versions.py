@@ -1,4 +1,4 @@
-"""The version of what pages show, as this server reads it before it makes a page or says that one is unchanged."""
+"""The version of the data that pages show, read before a page is made or reported as unchanged."""
 
 import asyncio
 from time import monotonic
@@ -21,7 +21,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 Waiter: TypeAlias = "asyncio.Future[int | None]"
 _STATEMENT = b"content_version"
 LOOK_SECONDS = 0.5
-"""After so long a page is made without a version: it can be sent, but not said to be unchanged."""
+"""Seconds after which a page is made without a version, so that it cannot be reported as unchanged."""
 SILENT_SECONDS = 5.0
 """For so long after a look that timed out nobody waits for another: a request that has waited for two of them, and then
 for a connection, would be answered too late."""
@@ -31,20 +31,20 @@ class Versions(Protocol):
     """Where the version is read."""
 
     async def current(self) -> int | None:
-        """The version at some moment after the call; None where the database does not say."""
+        """The version at some time after the call; None if the database does not answer."""
 
     async def close(self) -> None:
         """Release what is held."""
 
 
 class SessionVersions:
-    """Reads it by the sessions of pages: in a thread, over one of their connections."""
+    """Reads the version through the sessions of pages: in a thread, over one of their connections."""
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
 
     async def current(self) -> int | None:
-        """The version now. None where the database is away."""
+        """The present version; None if the database is unreachable."""
         return await run_in_threadpool(self._read)
 
     def _read(self) -> int | None:
@@ -59,11 +59,11 @@ class SessionVersions:
 
 
 class ConnectionVersions:
-    """Reads it on the event loop over a connection of its own: no thread, and one look for all who wait for it.
+    """Reads the version on the event loop over its own connection, by one query for all waiting requests.
 
-    A request shares a look that begins after the request has come, never one that has begun already: what was stored
-    before the request is in the version. Statement and reply go through libpq directly, with one callback that stays
-    registered: a task per look, and the driver's own waiting, cost more than the rest of an unchanged page.
+    A request shares only a query that begins after the request has arrived, so that the version includes everything
+    stored before. Statement and reply go through libpq directly, with one callback that stays registered: a task per
+    query, and the driver's own waiting, cost more than the rest of an unchanged page.
     """
 
     def __init__(self, url: str) -> None:
@@ -71,26 +71,26 @@ class ConnectionVersions:
         self._connection: psycopg.AsyncConnection[TupleRow] | None = None
         self._opening: asyncio.Task[None] | None = None
         self._coming: list[Waiter] = []
-        """Requests whose look at the version has not begun."""
+        """Requests whose query has not begun."""
         self._waiting: list[Waiter] = []
-        """Requests whose look at the version is under way."""
+        """Requests whose query is in progress."""
         self._limit: asyncio.TimerHandle | None = None
         self._found: int | None = None
         self._silent_until = 0.0
 
     async def current(self) -> int | None:
-        """The version at some moment after the call. None where the database is away or slow, or has just been slow."""
+        """The version at some time after the call. None if the database is unreachable or slow, or was just before."""
         if monotonic() < self._silent_until:
             return None
         loop = asyncio.get_running_loop()
         waiter: Waiter = loop.create_future()
         if not self._coming and not self._waiting:
-            loop.call_soon(self._begin)  # with all who come in this turn of the loop
+            loop.call_soon(self._begin)  # together with all requests that arrive in this turn of the loop
         self._coming.append(waiter)
         return await waiter
 
     def _begin(self) -> None:
-        """Begin a look for all who have come."""
+        """Begin a query for all waiting requests."""
         if self._connection is None:
             if self._opening is None:
                 self._opening = asyncio.get_running_loop().create_task(self._open())
@@ -103,7 +103,7 @@ class ConnectionVersions:
             self._fail(error)
 
     def _send(self, pgconn: PGconn) -> None:
-        """Ask for the version; ``_read`` is called once the reply comes."""
+        """Send the query; ``_read`` is called when the reply arrives."""
         pgconn.send_query_prepared(_STATEMENT, None, result_format=Format.BINARY)
         pgconn.flush()
 
@@ -123,7 +123,7 @@ class ConnectionVersions:
         self._begin()
 
     def _read(self) -> None:
-        """Take what the database has sent."""
+        """Read the data that the database has sent."""
         if self._connection is None:
             return
         pgconn = self._connection.pgconn
@@ -142,7 +142,7 @@ class ConnectionVersions:
             self._fail(error)
 
     def _finish(self, version: int | None) -> None:
-        """Wake the requests that wait, and start another look-up for those that have come since."""
+        """Wake the waiting requests, and start another query for those that have arrived since."""
         if self._limit is not None:
             self._limit.cancel()
         waiting, self._waiting = self._waiting, []
@@ -153,7 +153,7 @@ class ConnectionVersions:
             self._begin()
 
     def _fail(self, error: Exception) -> None:
-        """Give no version to anybody who waits; the next look opens another connection."""
+        """Return None to all waiting requests; the next query opens a new connection."""
         log.warning("version.unknown", reason=str(error).strip() or type(error).__name__)
         if isinstance(error, TimeoutError):
             self._silent_until = monotonic() + SILENT_SECONDS
@@ -169,7 +169,7 @@ class ConnectionVersions:
             connection.pgconn.finish()
 
     async def close(self) -> None:
-        """Close the connection; the next look opens another."""
+        """Close the connection; the next query opens a new one."""
         if self._opening is not None:
             self._opening.cancel()
             self._opening = None

@@ -1,4 +1,4 @@
-"""The neurons that somebody looked at last, kept by the browser in a cookie: without an account, for nobody else."""
+"""The last neurons that somebody opened, stored in a browser cookie: without an account, and visible to nobody else."""
 
 import re
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ _VISIT = re.compile(r"([a-z0-9][a-z0-9._-]{0,63}):(\d{1,6}):(\d{1,9})")
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A neuron that was looked at."""
+    """A neuron that was opened."""
 
     slug: str
     layer: int
@@ -27,7 +27,7 @@ class Visit:
 
 
 def read_visits(cookie: str | None) -> tuple[Visit, ...]:
-    """The visits that a cookie holds, the newest first. What is malformed is left out: anybody may send a cookie."""
+    """The visits in a cookie, newest first. Malformed ones are left out, since anybody can send a cookie."""
     found = (_VISIT.fullmatch(part) for part in (cookie or "")[:1_000].split("|")[:KEPT])
     return tuple(Visit(m[1], int(m[2]), int(m[3])) for m in found if m is not None)
 
@@ -39,7 +39,7 @@ def with_visit(visits: Sequence[Visit], newest: Visit) -> str:
 
 
 def visit_of(path: str) -> Visit | None:
-    """The neuron whose page a path is."""
+    """The neuron whose page has this path; None for other pages."""
     found = _VISIT.fullmatch(path.removeprefix("/").replace("/", ":"))
     return None if found is None else Visit(found[1], int(found[2]), int(found[3]))
 

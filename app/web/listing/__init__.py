@@ -1,1 +1,1 @@
-"""The list of a subject's neurons, between addresses and queries."""
+"""Conversion between URLs and queries of the list of a subject's neurons."""

@@ -1,4 +1,4 @@
-"""Facets as pages show them: values in words, each with its number and the address of those that have it."""
+"""Facets as pages show them: values in words, each with its number of matches and the URL that filters by it."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -27,19 +27,19 @@ NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class FacetValue:
-    """A value that matches have."""
+    """A value of a facet."""
 
     label: str
     n: int
     address: str
-    """The matches that have it; where they were chosen by it, all of them."""
+    """URL of the matches with this value; if the value is set, of the matches without that filter."""
     is_set: bool
-    """Whether the matches were chosen by it."""
+    """Whether the matches are already filtered by it."""
 
 
 @dataclass(frozen=True, slots=True)
 class FacetShown:
-    """What matches are counted by."""
+    """A facet with its values."""
 
     name: str
     values: tuple[FacetValue, ...]
@@ -80,7 +80,7 @@ def _values(
 
 
 def _changes(count: FacetCount) -> dict[str, str | None]:
-    """The fields of the list that has only what was counted."""
+    """The filter fields that select what was counted."""
     if count.kind not in RANGED:
         return {str(count.kind): count.value}
     low, high = RANGED[count.kind][int(count.value)]

@@ -1,6 +1,6 @@
-"""The filters of the list of neurons, between addresses and queries.
+"""Conversion between URLs and filters of the list of neurons.
 
-A form sends empty fields as empty texts, so every field is read as text here.
+A form sends empty fields as empty strings, so every field is parsed from a string here.
 """
 
 import math
@@ -22,7 +22,7 @@ from app.queries.neurons.order import NeuronSort, SortKey
 
 
 class TokenMatch(StrEnum):
-    """How a token is compared with the text of a filter."""
+    """How a token filter is compared with tokens."""
 
     WHOLE = "whole"
     PART = "part"
@@ -35,7 +35,7 @@ BY_RELEVANCE = "-relevance"
 BY_MEANING = "-meaning"
 AS_LISTED = "listed"
 EVERYTHING = "all"
-"""How a list without filters is named in an address."""
+"""The query-string value for a list without filters."""
 
 _SORTS = {
     f"{'-' if descending else ''}{key}": NeuronSort(key, descending)
@@ -73,7 +73,7 @@ ORDERS_OF = {
     "-listed": "in_list",
     BY_MEANING: "meaning",
 }
-"""Orders that only a list with this field has."""
+"""Orders that are possible only if this field is set."""
 RANGES = {
     "layer": "layers",
     "index": "indices",
@@ -83,7 +83,7 @@ RANGES = {
     "twin": "above the null twin",
     "rate": "fires on",
 }
-"""What may be filtered by a lowest and a highest value, in words."""
+"""The filters with a lowest and a highest value, in words."""
 _CHIPS: Mapping[str, Callable[[str], str]] = {
     "words": lambda value: f"words: {value}",
     "meaning": lambda value: f"meaning: {value}",
@@ -103,7 +103,7 @@ _CHIPS: Mapping[str, Callable[[str], str]] = {
 
 @dataclass(frozen=True, slots=True)
 class FilterChip:
-    """A filter in words; without it the list has this query string."""
+    """A filter in words, with the query string of the list without it."""
 
     label: str
     query: str
@@ -111,7 +111,7 @@ class FilterChip:
 
 @dataclass(frozen=True, slots=True)
 class FilterFields:
-    """The fields as they were sent, for forms and addresses that repeat them."""
+    """The fields as sent, for forms and URLs that repeat them."""
 
     layer: str = ""
     layer_min: str = ""
@@ -132,7 +132,7 @@ class FilterFields:
     doubt: str = ""
     words: str = ""
     meaning: str = ""
-    """What explanations are compared with, for the order by meaning: no condition."""
+    """The text with which explanations are compared in the order by meaning; not a condition."""
     token: str = ""
     token_match: str = ""
     made_by: str = ""
@@ -145,13 +145,13 @@ class FilterFields:
 
     @property
     def trail(self) -> str:
-        """The query string by which a neuron's page knows the list that it was opened from."""
+        """The query string by which a neuron's page refers to the list from which it was opened."""
         return f"?{urlencode({'list': urlencode(self.pairs(), safe='@/') or EVERYTHING}, safe='@/')}"
 
     def pairs(self, **changes: str | None) -> list[tuple[str, str]]:
-        """The fields that are filled in, with changes, as forms send them.
+        """The non-empty fields, with changes applied, as forms send them.
 
-        An order that only a list with some field has goes with the field: no list without it has that order.
+        If a field is removed, an order that depends on it is removed too.
         """
         fields = {name: getattr(self, name) for name in self.__slots__} | {"sort": self.sort or DEFAULT_SORT} | changes
         if (needed := ORDERS_OF.get(fields["sort"] or "")) is not None and not fields[needed]:
@@ -159,13 +159,13 @@ class FilterFields:
         return [(name, value) for name, value in fields.items() if value and (name, value) != ("sort", DEFAULT_SORT)]
 
     def query(self, **changes: str | None) -> str:
-        """The same as a query string with its question mark, or nothing."""
+        """The same as a query string with its question mark; empty without fields."""
         pairs = self.pairs(**changes)
         return f"?{urlencode(pairs, safe='@/')}" if pairs else ""
 
     @property
     def has_more(self) -> bool:
-        """Whether a filter is set that a form hides at first."""
+        """Whether a filter is set that the form hides at first."""
         return any((self.simulator, self.token_match, self.made_by, self.author, self.verdict)) or any(
             getattr(self, f"{name}_{end}") for name in RANGES for end in ("min", "max")
         )
@@ -192,7 +192,7 @@ class FilterFields:
 
 @dataclass(frozen=True, slots=True)
 class ListRequest:
-    """The fields as they were sent, and what they mean."""
+    """The fields as sent, and their meaning."""
 
     fields: FilterFields
     filter: NeuronFilter
@@ -200,7 +200,7 @@ class ListRequest:
 
     @property
     def meaning(self) -> str:
-        """What explanations are compared with; empty for nothing."""
+        """The text with which explanations are compared; empty for none."""
         return self.fields.meaning.strip()
 
     def without_meaning(self) -> "ListRequest":
@@ -209,14 +209,14 @@ class ListRequest:
         return replace(self, fields=replace(self.fields, meaning="", sort=sort), sort=_SORTS[sort or DEFAULT_SORT])
 
     def of_subject(self, *, has_headlines: bool) -> "ListRequest":
-        """The same, by the 2023 score where nobody has chosen an order and no neuron has a whole-corpus score."""
+        """The same, sorted by the 2023 score if no order was chosen and no neuron has a whole-corpus score."""
         if self.fields.sort or has_headlines:
             return self
         return replace(self, fields=replace(self.fields, sort=SORT_2023), sort=_SORTS[SORT_2023])
 
 
 def read_filters(fields: FilterFields) -> ListRequest:
-    """What the fields mean. Raises Invalid, whose message names the invalid ones."""
+    """Parse the fields. Raises Invalid, whose message names the invalid ones."""
     words = plain_text(fields.words, what="search", limit=LONGEST_SEARCH)
     meaning = plain_text(fields.meaning, what="search", limit=LONGEST_SEARCH)
     filters = NeuronFilter(
@@ -251,7 +251,7 @@ def read_filters(fields: FilterFields) -> ListRequest:
 
 
 def _sort(name: str, filters: NeuronFilter, meaning: str) -> NeuronSort:
-    """The order of this name. Raises Invalid, also for one that needs a filter that is not set."""
+    """The order with this name. Raises Invalid, also for one that needs a filter which is not set."""
     sort = _SORTS.get(name or DEFAULT_SORT)
     if sort is None:
         raise Invalid(f"There is no such order. Choose one of: {', '.join(_SORTS)}.")
@@ -265,7 +265,7 @@ def _sort(name: str, filters: NeuronFilter, meaning: str) -> NeuronSort:
 
 
 def kept_filters(query: str) -> ListRequest:
-    """The filters that a form has kept as a query string. Raises Invalid."""
+    """The filters that a form repeats as a query string. Raises Invalid."""
     try:
         pairs = dict(parse_qsl(query, max_num_fields=len(FilterFields.__slots__)))
     except ValueError as error:
@@ -292,7 +292,7 @@ def _list(text: str) -> ListReference | None:
 
 
 def _token(text: str) -> str | None:
-    """As it was typed: white space is part of a token. Raises Invalid for a NUL."""
+    """The token as typed: white space is part of a token. Raises Invalid for a NUL."""
     plain_text(text, what="token", limit=LONGEST_FIELD)
     return text or None
 

@@ -1,4 +1,4 @@
-"""Search by meaning, between addresses and queries: what was found of a text, and which order a list can have."""
+"""Search by meaning between URLs and queries: the state of a searched text, and the possible orders of a list."""
 
 from dataclasses import dataclass
 
@@ -20,11 +20,11 @@ _OTHERWISE = NeuronSort(SortKey.HEADLINE)
 
 @dataclass(frozen=True, slots=True)
 class MeaningSearch:
-    """A text that explanations are compared with, and what became of it."""
+    """A text with which explanations are compared, and its state."""
 
     text: str
     state: TrialState
-    """``none`` where nothing was sent, or where the text has to be sent first."""
+    """``none`` if no text was sent, or if the text must be sent by a form first."""
     error: str | None = None
     is_slow: bool = False
     workers_alive: int = 0
@@ -32,14 +32,14 @@ class MeaningSearch:
 
 @dataclass(frozen=True, slots=True)
 class FoundMeaning:
-    """What was found of a text: what to compare explanations with, once there is something."""
+    """The result of looking up a text: the vector to compare explanations with, if it exists."""
 
     shown: MeaningSearch
     near: Nearness | None
 
 
 def required_source(settings: Settings) -> EmbeddingSource:
-    """The embedding model of the settings. Raises NotFound where there is none: such pages do not exist then."""
+    """The embedding model of the settings. Raises NotFound if there is none: then such pages do not exist."""
     source = embedding_source(settings)
     if source is None:
         raise NotFound
@@ -49,7 +49,7 @@ def required_source(settings: Settings) -> EmbeddingSource:
 def find_meaning(
     session: Session, *, source: EmbeddingSource, request: ListRequest, task_id: int | None
 ) -> FoundMeaning:
-    """What was found of the text that an address names, which a task may be about to embed. Starts no work."""
+    """The state of the text in a URL, which a task may be embedding. Starts no work."""
     text = request.meaning
     if not text:
         return FoundMeaning(MeaningSearch("", "none"), None)
@@ -67,7 +67,7 @@ def find_meaning(
 def neurons_query(
     session: Session, *, settings: Settings, subject_id: int | None, request: ListRequest
 ) -> NeuronsQuery:
-    """What a list's request asks for. An order by a meaning that has no embedding becomes the usual order."""
+    """The query for a list's request. An order by meaning without an embedding becomes the default order."""
     if request.sort.key is not SortKey.MEANING:
         return NeuronsQuery(subject_id, request.filter, request.sort)
     source = embedding_source(settings)

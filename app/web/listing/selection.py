@@ -31,7 +31,7 @@ async def asked_selection(
     neuron: Annotated[list[int] | None, Query(description="Ids of chosen neurons")] = None,
     everything: Annotated[bool, Query(alias="all", description="All that match the filters")] = False,
 ) -> Selection:
-    """The neurons that the list's form has chosen. Raises Invalid where it has chosen none."""
+    """The neurons chosen in the list's form. Raises Invalid if none was chosen."""
     if not everything and not neuron:
         raise Invalid("Nothing is selected. Tick neurons in the list, or the box for all that match.")
     return Selection(() if everything else tuple(neuron or ()), filters)

@@ -1,4 +1,4 @@
-"""The filters of a list as routes receive them: one parameter of the address for each."""
+"""The filters of a list as routes receive them, one query parameter each."""
 
 from typing import Annotated
 
@@ -67,7 +67,7 @@ async def sent_filters(  # noqa: PLR0913, PLR0917 - FastAPI reads a route's inpu
     *,
     sort: Annotated[str, Query(max_length=LONGEST_FIELD, description=", ".join(SORT_LABELS))] = "",
 ) -> ListRequest:
-    """The filters of the address. Raises Invalid."""
+    """The filters of the URL. Raises Invalid."""
     own = {
         "layer": layer, "state": state, "doubt": doubt, "words": words, "meaning": meaning, "token": token,
         "by": by, "simulator": simulator,

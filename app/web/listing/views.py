@@ -1,4 +1,4 @@
-"""Saved views of a list: the questions that most people ask, as addresses."""
+"""Saved views of a list: common questions as URLs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class SavedView:
 def saved_views(
     path: str, fields: FilterFields, viewer: Viewer | None, searches: Sequence[KeptSearch]
 ) -> tuple[SavedView, ...]:
-    """Every view of the list at ``path``, then the searches in it that the viewer has saved."""
+    """Every view of the list at ``path``, then the searches that the viewer has saved for it."""
     views = {
         "all": FilterFields(),
         "doubtful": FilterFields(state=NeuronState.DOUBTFUL),
@@ -47,7 +47,7 @@ def saved_views(
 
 
 def _pairs(query: str) -> list[tuple[str, str]]:
-    """The fields of an address but its order and its position, sorted."""
+    """The fields of a URL except order and position, sorted."""
     return sorted(pair for pair in parse_qsl(query) if pair[0] not in ("sort", "after", "before"))
 
 

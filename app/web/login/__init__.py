@@ -1,1 +1,1 @@
-"""What the ways to log in share, and the client of the OpenID provider."""
+"""The parts that all ways to log in share, and the client of the OpenID provider."""

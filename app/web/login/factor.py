@@ -12,12 +12,12 @@ from app.settings import Settings
 from app.web.login.sessions import count_attempts
 
 QUIET_ZONE = 4
-"""Modules of white around a QR code (ISO/IEC 18004)."""
+"""White modules around a QR code (ISO/IEC 18004)."""
 
 
 @dataclass(frozen=True, slots=True)
 class QrCode:
-    """A QR code as the path of a drawing: one unit a module."""
+    """A QR code as an SVG path, one unit per module."""
 
     path: str
     size: int
@@ -38,9 +38,9 @@ def qr_code(text: str) -> QrCode:
 
 
 def pass_second_factor(request: Request, session: Session, settings: Settings, *, account_id: int, code: str) -> None:
-    """Let a person go on who has shown a code, or whose account needs none.
+    """Accept the login of a person who has entered a valid code, or whose account needs none.
 
-    Attempts are counted as those at passwords are. Raises CodeNeeded, TooManyAttempts.
+    Attempts are counted like those at passwords. Raises CodeNeeded, TooManyAttempts.
     """
     if n_recovery_codes(session, account_id=account_id) is None:
         return

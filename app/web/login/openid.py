@@ -1,6 +1,6 @@
 """The client of an OpenID provider: authorization code with PKCE, by authlib.
 
-Knows HTTP and the protocol, and no accounts: ``app.queries.people.openid`` decides whose account an identity is.
+It handles HTTP and the protocol only; ``app.queries.people.openid`` decides to which account an identity belongs.
 """
 
 import time
@@ -25,15 +25,15 @@ CALLBACK = "/login/openid/callback"
 SCOPE = "openid email profile"
 TIMEOUT_SECONDS = 10.0
 LEEWAY_SECONDS = 30
-"""The most by which clocks may differ."""
+"""Seconds by which clocks may differ at most."""
 METADATA_SECONDS = 3600
-"""After which the discovery document is read again."""
+"""Seconds after which the discovery document is read again."""
 ALGORITHMS = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"})
-"""Signatures by a private key. The others are made with what this client knows, or with nothing."""
+"""Accepted signature algorithms: those with a private key. Others use a secret that this client has too, or none."""
 ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri", "end_session_endpoint")
 REQUIRED = ENDPOINTS[:3]
 UNUSABLE = (httpx2.HTTPError, httpx2.InvalidURL, ValueError, KeyError, TypeError)
-"""What a provider that is away, or whose documents are malformed, raises in authlib."""
+"""Errors that authlib raises if the provider is unreachable or its documents are malformed."""
 
 
 class OpenIdUnavailable(DomainError):
@@ -48,7 +48,7 @@ class OpenIdRefused(Forbidden):
 
 @dataclass(frozen=True, slots=True)
 class BegunLogin:
-    """Where the browser is sent, and what its return is checked against."""
+    """The URL to which the browser is sent, and the secrets against which its return is checked."""
 
     address: str
     state: str
@@ -57,7 +57,7 @@ class BegunLogin:
 
 
 class _Client(OAuth2Mixin, OpenIDMixin, BaseApp):  # type: ignore[misc]  # authlib ships no types
-    """authlib's client, which believes the discovery document only as far as it was checked."""
+    """authlib's client, restricted to the checked parts of the discovery document."""
 
     client_cls = OAuth2Client
 
@@ -72,7 +72,7 @@ class _Client(OAuth2Mixin, OpenIDMixin, BaseApp):  # type: ignore[misc]  # authl
             with self._get_session() as session:
                 response = session.request("GET", _discovery(self.issuer), withhold_token=True)
                 response.raise_for_status()
-                # One assignment: other threads see the old document or the new one.
+                # a single assignment, so that other threads see either the old or the new document
                 self.server_metadata = _checked(response.json(), self.issuer) | {"_loaded_at": time.time()}
         return self.server_metadata
 
@@ -96,11 +96,11 @@ class OpenIdProvider:
 
     @classmethod
     def of(cls, settings: Settings) -> "OpenIdProvider | None":
-        """The provider that these settings name, if they name one."""
+        """The OpenID provider of the settings; None if they name none."""
         return None if settings.openid_issuer is None else cls(settings, issuer=settings.openid_issuer)
 
     def begin(self) -> BegunLogin:
-        """A login with new secrets. Raises OpenIdUnavailable."""
+        """Begin a login with new secrets. Raises OpenIdUnavailable."""
         try:
             strength = {"acr_values": " ".join(self._acr_values)} if self._acr_values else {}
             begun = self._client.create_authorization_url(self._redirect, **strength)
@@ -109,10 +109,10 @@ class OpenIdProvider:
         return BegunLogin(begun["url"], begun["state"], begun["nonce"], begun["code_verifier"])
 
     def identity(self, *, code: str, nonce: str, code_verifier: str) -> Identity:
-        """Who logged in, by the ID token that the provider gives for ``code``.
+        """The identity of the person who logged in, from the ID token for ``code``.
 
-        Checked are its signature, issuer, audience, nonce, times, and how strong the login was where the settings
-        say so. Raises OpenIdRefused, OpenIdUnavailable.
+        Checks the token's signature, issuer, audience, nonce and times, and the strength of the login if the settings
+        require it. Raises OpenIdRefused, OpenIdUnavailable.
         """
         try:
             token = self._client.fetch_access_token(self._redirect, code=code, code_verifier=code_verifier)
@@ -140,7 +140,7 @@ class OpenIdProvider:
         return _identity(self.issuer, claims)
 
     def end_address(self) -> str | None:
-        """Where the browser ends its session at the provider, if the provider has such a page.
+        """URL where the browser ends its session at the provider; None if the provider has no such page.
 
         Raises OpenIdUnavailable.
         """
@@ -158,15 +158,15 @@ class OpenIdProvider:
 
 
 def allowed_domains(settings: Settings) -> frozenset[str]:
-    """The e-mail domains whose people need no invitation, in small letters."""
+    """The e-mail domains whose people need no invitation, in lower case."""
     listed = settings.openid_domains.split(",")
     return frozenset(each.strip().removeprefix("@").casefold() for each in listed) - {""}
 
 
 def _secret(settings: Settings) -> str | None:
-    """What the provider knows this site by, and from now on removed from all that is logged.
+    """The client secret of this site, which is from now on removed from all logs.
 
-    Raises OSError where its file cannot be read.
+    Raises OSError if its file cannot be read.
     """
     secret = settings.openid_client_secret.get_secret_value() if settings.openid_client_secret is not None else ""
     if settings.openid_client_secret_file is not None:
@@ -181,9 +181,9 @@ def _discovery(issuer: str) -> str:
 
 
 def _checked(document: Any, issuer: str) -> dict[str, Any]:
-    """What is used of a discovery document. Raises ValueError for another issuer's, or one without an endpoint.
+    """The checked parts of a discovery document. Raises ValueError for another issuer's, or one without an endpoint.
 
-    authlib hands all that it holds to its HTTP client: nothing but endpoints may come from outside.
+    authlib passes everything in the document to its HTTP client, so only endpoints may remain.
     """
     if not isinstance(document, dict) or document.get("issuer") != issuer:
         raise ValueError(f"the discovery document of {issuer} names another issuer")

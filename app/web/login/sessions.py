@@ -13,11 +13,11 @@ from app.web.rendering.addresses import local_path
 
 DAY_SECONDS = 86400
 WINDOW = timedelta(minutes=15)
-"""Within which attempts are counted."""
+"""Period within which attempts are counted."""
 
 
 def logged_in(request: Request, settings: Settings, session_token: str, back: str) -> Response:
-    """The page to return to, by default the first, with the cookie of a new session."""
+    """Redirect to the page to return to, by default the home page, with the cookie of a new session."""
     response = RedirectResponse(local_path(back) if back else "/", status_code=303)
     response.set_cookie(
         session_cookie(request),
@@ -31,14 +31,14 @@ def logged_in(request: Request, settings: Settings, session_token: str, back: st
 
 
 def agent_of(request: Request) -> str:
-    """What the browser calls itself."""
+    """The browser's User-Agent."""
     return request.headers.get("user-agent", "")
 
 
 def count_attempts(request: Request, *, limits: dict[str, int]) -> None:
     """Count one attempt of each name in ``limits``. Raises TooManyAttempts for one over its limit.
 
-    In a transaction of its own: an attempt that fails counts all the same.
+    Uses a transaction of its own, since failed attempts count too.
     """
     with transaction(request.app.state.sessions) as counting:
         for name, most in limits.items():
@@ -46,5 +46,5 @@ def count_attempts(request: Request, *, limits: dict[str, int]) -> None:
 
 
 def client_of(request: Request) -> str:
-    """The name under which attempts of this network address are counted."""
+    """The key under which attempts from this network address are counted."""
     return f"client {request.client.host if request.client else ''}"

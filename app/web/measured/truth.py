@@ -1,4 +1,4 @@
-"""What scorers detect, measured by ``benchmarks.truth`` on the demo."""
+"""What scorers detect, as measured by ``benchmarks.truth`` on the demo."""
 
 import json
 from collections.abc import Mapping
@@ -9,18 +9,18 @@ from importlib.resources import files
 
 @dataclass(frozen=True, slots=True)
 class RightWins:
-    """The share of ``n`` pairs that the right text wins against its own wrong one of a kind, with its interval."""
+    """The share of ``n`` pairs in which the right text beats its wrong version of a kind, with its interval."""
 
     n: int
     share: float
     interval: tuple[float, float]
     area: float
-    """Between neurons: the area under the curve for right against wrong."""
+    """Area under the ROC curve for right against wrong texts across neurons."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shortfall:
-    """What a scorer does not reach: in a few words, and in a sentence whose subject is the scorer."""
+    """A weakness of a scorer: in a few words, and in a sentence whose subject is the scorer."""
 
     label: str
     sentence: str
@@ -28,7 +28,7 @@ class Shortfall:
 
 @dataclass(frozen=True, slots=True)
 class ScorerTruth:
-    """What one score detects. ``wins`` are by kind of wrong text; shares are 0..1."""
+    """Measurements of one score. ``wins`` are by kind of wrong text; shares are 0..1."""
 
     scorer: str
     wins: Mapping[str, RightWins]
@@ -42,7 +42,7 @@ class ScorerTruth:
 
     @property
     def name(self) -> str:
-        """What pages call it."""
+        """The score's name on pages."""
         return _NAMES.get(self.scorer, self.scorer.replace("_", " "))
 
 
@@ -64,12 +64,12 @@ _NAMES = {
     "detection_auc": "detection AUC",
     "fuzzing_auc": "fuzzing AUC",
 }
-"""Of scores whose stored name is not how pages call them."""
+"""Names on pages of scores whose stored name differs."""
 
 
 @lru_cache(maxsize=1)
 def measured_truth() -> MeasuredTruth:
-    """The figures that come with this version of the program."""
+    """The figures shipped with this version of the program."""
     document = json.loads((files(__package__) / "truth.json").read_text(encoding="utf-8"))
     return MeasuredTruth(
         command=document["command"],
