@@ -18,23 +18,23 @@ from app.silence import Connector, WatchedConnection
 Sessions: TypeAlias = sessionmaker[Session]
 
 CONNECT_SECONDS = 3
-"""Longest wait for a connection to be set up. psycopg tries each address of a host name for so long."""
+"""Longest wait in seconds for a new connection. psycopg tries each address of a host name for this long."""
 NETWORK_LIMITS = {
     "keepalives_idle": "30",
     "keepalives_interval": "10",
     "keepalives_count": "3",
     "tcp_user_timeout": "60000",
 }
-"""After at most a minute a connection to a machine that is gone is broken; the system's own limits are hours."""
+"""Settings by which a connection to a dead machine breaks after at most a minute; the system's limits are hours."""
 REPLY_MARGIN_SECONDS = 0.4
-"""A server ends a statement at its limit and says so; after so long beyond the limit it is silent."""
+"""Seconds after the limit of a statement, at which the server ends it and reports that, until it counts as silent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many connections a program may hold, and how long it waits for what.
+    """The number of connections of a program, and its time limits in seconds.
 
-    ``pool_seconds``: for a free connection. ``statement_seconds``, ``lock_seconds`` and ``idle_seconds`` are for one
+    ``pool_seconds`` is for a free connection. ``statement_seconds``, ``lock_seconds`` and ``idle_seconds`` are for one
     statement, for a lock, and for an idle transaction; None sets no limit.
     """
 
@@ -48,10 +48,10 @@ class Limits:
 
     @property
     def options(self) -> str:
-        """The limits that the server keeps, as libpq's ``options``.
+        """The limits that the server enforces, as libpq's ``options``.
 
-        Just-in-time compilation is off: a page's statement has many short parts, whose costs together would have it
-        compiled for longer than it runs.
+        Just-in-time compilation is off: the estimated cost of a page's statement, the sum of many short parts, would
+        trigger a compilation that takes longer than the statement.
         """
         timeouts = {
             "statement_timeout": self.statement_seconds,
@@ -63,12 +63,12 @@ class Limits:
 
     @property
     def reply_seconds(self) -> float | None:
-        """Longest wait for the reply to one statement; None where the statement has no limit."""
+        """Longest wait for the reply to one statement; None if statements have no limit."""
         return None if self.statement_seconds is None else self.statement_seconds + REPLY_MARGIN_SECONDS
 
 
 def database_url(settings: Settings) -> str:
-    """The address of the database; starts the embedded server where no address is set.
+    """The URL of the database; starts the embedded server if no URL is set.
 
     The embedded server stops when the last process that uses it has ended.
     """
@@ -80,8 +80,8 @@ def database_url(settings: Settings) -> str:
 def open_database(settings: Settings, *, limits: Limits | None = None) -> Engine:
     """An engine on the database of the settings, within these limits.
 
-    Where the embedded server is the one and has died, the next connection starts it again. Raises Unavailable
-    where the data folder cannot be used.
+    If the embedded server has died, the next connection starts it again. Raises Unavailable if the data folder cannot
+    be used.
     """
     limits = limits or Limits()
     url = make_url(database_url(settings))
@@ -91,10 +91,10 @@ def open_database(settings: Settings, *, limits: Limits | None = None) -> Engine
 
 
 def make_engine(url: str, *, limits: Limits | None = None, server: EmbeddedServer | None = None) -> Engine:
-    """An engine that uses psycopg 3, for any form of PostgreSQL address. ``server`` is started where it has died."""
+    """An engine that uses psycopg 3, for any form of PostgreSQL URL. ``server`` is started again if it has died."""
     limits = limits or Limits()
     address = make_url(url).set(drivername="postgresql+psycopg")
-    # A server that accepts connections and never replies would otherwise block for ever.
+    # without a limit, a server that accepts connections and never replies would block for ever
     bounds = {"connect_timeout": str(CONNECT_SECONDS), **NETWORK_LIMITS}
     address = address.update_query_dict({name: value for name, value in bounds.items() if name not in address.query})
     engine = create_engine(
@@ -103,7 +103,7 @@ def make_engine(url: str, *, limits: Limits | None = None, server: EmbeddedServe
         max_overflow=limits.max_overflow,
         pool_timeout=limits.pool_seconds,
         pool_pre_ping=True,
-        pool_use_lifo=True,  # few connections stay warm, with the plans they have prepared
+        pool_use_lifo=True,  # few connections stay open, with their prepared statements
     )
     connector = Connector(server, silent_seconds=limits.silent_seconds, reply_seconds=limits.reply_seconds)
     event.listen(engine, "do_connect", connector.connect)
@@ -116,7 +116,7 @@ def make_sessions(engine: Engine) -> Sessions:
 
 
 def make_reading_sessions(engine: Engine) -> Sessions:
-    """The factory of sessions for what only reads: no transaction is begun, and none ended.
+    """The factory of read-only sessions, in autocommit mode without transactions.
 
     A transaction at the default isolation level would read the same, with two more round trips.
     """
@@ -124,7 +124,7 @@ def make_reading_sessions(engine: Engine) -> Sessions:
 
 
 def allow_seconds(session: Session, *, seconds: float) -> None:
-    """Let each further statement of this transaction take so long, whatever the limit of the connection is."""
+    """Allow each further statement of this transaction this many seconds, whatever the connection's limit is."""
     session.execute(select(func.set_config("statement_timeout", str(int(1000 * seconds)), True)))
     connection = session.connection().connection.driver_connection
     if isinstance(connection, WatchedConnection):
@@ -143,7 +143,7 @@ def _embedded(settings: Settings) -> EmbeddedServer:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return embedded_server(folder / "postgres")
-    except (OSError, RuntimeError) as error:  # the second: the folder is of another version of PostgreSQL
+    except (OSError, RuntimeError) as error:  # exit code 2: the folder belongs to another version of PostgreSQL
         raise _unusable(folder, error) from error
 
 

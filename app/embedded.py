@@ -1,8 +1,8 @@
 """The embedded PostgreSQL server: started by the first process that needs it, stopped by the last that ends.
 
-The library that carries it believes two files that a crash leaves wrong: the list of the processes that use
-the server, where killed ones remain for ever, and the server's own process number, which may be another
-program's after the machine was restarted. Both are put right here.
+The library that bundles the server relies on two files that are wrong after a crash: the list of processes that use the
+server, in which killed ones remain, and the server's process id, which may be another program's after a restart of the
+machine. Both are corrected here.
 """
 
 import atexit
@@ -21,15 +21,15 @@ from filelock import FileLock
 from app.errors import Unavailable
 
 START_SECONDS = 60.0
-"""The library waits 10 s for a start, which a busy machine or a long recovery exceeds."""
+"""The library itself waits only 10 s for a start, which a busy machine or a long recovery exceeds."""
 RESTART_SECONDS = 5.0
-"""How long a connection waits for a server that had died; the caller then tries again."""
+"""Seconds that a connection waits for a dead server to restart; the caller then tries again."""
 RETRY_SECONDS = 0.2
 
 
 @cache
 def embedded_server(folder: Path) -> "EmbeddedServer":
-    """The running server in this folder. Raises Unavailable where it does not start."""
+    """The running server in this folder. Raises Unavailable if it does not start."""
     return EmbeddedServer(folder)
 
 
@@ -37,7 +37,7 @@ class EmbeddedServer:
     """One server in one folder, as this process uses it."""
 
     def __init__(self, folder: Path) -> None:
-        """Start it. Raises Unavailable where it does not start."""
+        """Start it. Raises Unavailable if it does not start."""
         _check_the_user()
         with warnings.catch_warnings():
             # Imported here because only the embedded server needs it; it warns on import that it uses the
@@ -57,7 +57,7 @@ class EmbeddedServer:
         return str(self._server.get_uri())
 
     def start(self, *, seconds: float) -> None:
-        """Start it unless it runs. Raises Unavailable where it has not come up after so many seconds."""
+        """Start it unless it runs. Raises Unavailable if it is not ready after this many seconds."""
         deadline = time.monotonic() + seconds
         with self._lock:
             self._forget_a_dead_server()
@@ -65,7 +65,7 @@ class EmbeddedServer:
                 try:
                     self._server.start()
                 except (SubprocessError, FileNotFoundError, AssertionError) as error:
-                    # In this order: it takes its time; it has no log yet; it runs, but is not ready.
+                    # In this order: still starting, no log yet, running but not ready.
                     if time.monotonic() > deadline:
                         raise Unavailable(f"The embedded PostgreSQL does not start. See {self._server.log}") from error
                     time.sleep(RETRY_SECONDS)
@@ -73,7 +73,7 @@ class EmbeddedServer:
                     return
 
     def _forget_a_dead_server(self) -> None:
-        """Remove the two files by which a server that has ended still seems to run."""
+        """Remove the two files by which a dead server still seems to run."""
         process_file = self._server.pgdata / "postmaster.pid"
         try:
             number, _folder, _started, port, socket_folder, *_ = [*process_file.read_text().splitlines(), *5 * [""]]
@@ -85,16 +85,16 @@ class EmbeddedServer:
             process_file.unlink()
 
     def _is_ours(self, number: str) -> bool:
-        """Whether the process of this number is the server of this folder, and no zombie."""
+        """Whether the process with this id is the server of this folder, and not a zombie."""
         try:
             return str(self._server.pgdata) in psutil.Process(int(number)).cmdline()
         except (psutil.Error, ValueError):
             return False
 
     def let_go(self) -> None:
-        """Deregister this process and any dead ones; stop the server where no user is left.
+        """Deregister this process and any dead ones; stop the server if no process uses it.
 
-        Happens by itself at the end of the process.
+        Called automatically when the process ends.
         """
         atexit.unregister(self.let_go)
         with self._lock:
@@ -118,7 +118,7 @@ class EmbeddedServer:
 
 
 def _check_the_user() -> None:
-    """Raise Unavailable for a user without a name, as containers may be run: PostgreSQL refuses to start for one."""
+    """Raise Unavailable for a user without a name, as in some containers, since PostgreSQL does not start for one."""
     try:
         pwd.getpwuid(os.geteuid())
     except KeyError as error:

@@ -1,4 +1,4 @@
-"""Is the program on this machine alive? Asked by health checks of containers and process managers."""
+"""Health checks of the program on this machine, for containers and process managers."""
 
 import socket
 

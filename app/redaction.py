@@ -1,7 +1,7 @@
 """Values that may never be stored, logged or shown, and their removal from texts.
 
-Whoever reads a key calls ``keep_secret``; whatever leaves the process (a row, a log line, a message)
-passes ``redacted``. Both work by value, so that it does not matter which library wrote the text.
+Code that reads a key calls ``keep_secret``; everything that leaves the process (a row, a log line, a message) goes
+through ``redacted``. Redaction is by value, so that it does not matter which library wrote the text.
 """
 
 import base64
@@ -25,7 +25,7 @@ SHORTEST_DISTINCTIVE_WORD = 16
 
 
 class _Forms:
-    """Ways in which some secrets may be written, and a pattern that finds them."""
+    """The encodings in which some secrets may be written, and a pattern that finds them."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         matching = {form: _matching(form, anywhere=is_distinctive(s)) for s in secrets for form in _forms(s)}
@@ -56,7 +56,7 @@ class _Forms:
 
 
 class Secrets:
-    """Values that are to be removed from texts. Safe to use from several threads.
+    """Values to remove from texts. Safe to use from several threads.
 
     Distinctive ones are removed anywhere, in upper or lower case, in base64 and in hexadecimal too. Endpoints without
     keys are configured with words such as ``EMPTY``: these are removed where they are whole words, and not at all where
@@ -69,7 +69,7 @@ class Secrets:
         self._all = self._distinctive = _Forms(())
 
     def keep(self, value: str) -> None:
-        """Remove ``value`` from now on."""
+        """Remove ``value`` from all texts from now on."""
         values = {text for text in (value, value.strip()) if len(text) >= SHORTEST}
         if values <= self._values:
             return
@@ -88,7 +88,7 @@ class Secrets:
 
 
 def is_distinctive(secret: str) -> bool:
-    """Whether a text that holds ``secret`` must have it from the key."""
+    """Whether a text that contains ``secret`` must have it from the key."""
     return len(secret) >= (SHORTEST_DISTINCTIVE_WORD if secret.isalpha() else SHORTEST_DISTINCTIVE)
 
 
@@ -124,7 +124,7 @@ def _escaped(text: str) -> Iterator[str]:
     yield repr(text)[1:-1]
 
 
-_of_this_process = Secrets()  # one for all: a log line may hold the key of any provider
+_of_this_process = Secrets()  # shared by the process: a log line may contain the key of any provider
 keep_secret = _of_this_process.keep
 redacted = _of_this_process.redacted
 redacted_json = _of_this_process.redacted_json

@@ -17,9 +17,9 @@ _SCHEME = "bearer "
 def usable_key(raw: str, *, source: str) -> str:
     """The key in ``raw``: trimmed, and from now on removed from all that is stored, logged or shown.
 
-    Taken away are white space, a byte-order mark, quotation marks around the whole and the word "Bearer"
-    before it. Empty where nothing else is there. Raises a permanent ProviderError, which names ``source``
-    and does not show the key, for one that no HTTP header can carry.
+    White space, a byte-order mark, quotation marks around the whole and the word "Bearer" before it are removed. Empty
+    if nothing else is left. Raises a permanent ProviderError, which names ``source`` and does not show the key, for one
+    that no HTTP header can carry.
     """
     key = raw.strip().removeprefix(_BYTE_ORDER_MARK).strip()  # files and mounted secrets end in a line break
     if len(key) > 1 and key[0] == key[-1] and key[0] in "\"'":
@@ -51,7 +51,7 @@ class SecretBox:
         return self._fernet(make=True).encrypt(secret.encode())
 
     def open(self, sealed: bytes) -> str:
-        """The secret again. Raises Invalid where the key file is missing or another one."""
+        """The decrypted secret. Raises Invalid if the key file is missing or is another one."""
         try:
             return self._fernet(make=False).decrypt(sealed).decode()
         except (InvalidToken, FileNotFoundError) as error:
@@ -71,7 +71,7 @@ class SecretBox:
         with os.fdopen(handle, "wb") as file:
             file.write(Fernet.generate_key())
         try:
-            os.link(name, self._path)  # whole or not at all, and the first of two processes wins
+            os.link(name, self._path)  # written completely or not at all; of two processes the first wins
         except FileExistsError:
             pass
         finally:

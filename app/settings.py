@@ -172,17 +172,17 @@ class Settings(BaseSettings):
 
     @property
     def origin(self) -> str:
-        """Where browsers reach the site, without a slash at the end."""
+        """The address under which browsers reach the site, without a trailing slash."""
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
 
     def login_address(self, token: str) -> str:
-        """Where a browser exchanges a one-time token for a session."""
+        """The URL where a browser exchanges a one-time token for a session."""
         return f"{self.origin}/login?token={token}"
 
     @field_validator("embed_origins")
     @classmethod
     def _origins_are_origins(cls, text: str) -> str:
-        """Anything else would end the policy that it is written into, or name nobody."""
+        """Refuse anything but origins, which could break out of the policy that they are written into."""
         for origin in text.split():
             if not _ORIGIN.fullmatch(origin):
                 raise ValueError(f"NEURON_AUDIT_EMBED_ORIGINS: {origin!r} is no origin like https://notes.example.org.")
@@ -190,7 +190,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _openid_is_whole(self) -> Self:
-        """An issuer that could be used by nobody, or read by others on the way, is a mistake."""
+        """Refuse an issuer that cannot be used, or that is reached without encryption."""
         if self.openid_issuer is None:
             return self
         parts = urlsplit(self.openid_issuer)
@@ -217,7 +217,7 @@ def is_key_variable(name: str) -> bool:
 
 
 def key_from_environment(name: str) -> SecretStr | None:
-    """The unchanged value of a key's environment variable; None where it is not set or may not be read.
+    """The unchanged value of a key's environment variable; None if it is not set or may not be read.
 
     ``app.secrets.usable_key`` makes a key of it.
     """

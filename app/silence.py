@@ -1,8 +1,8 @@
-"""Connections that are given up where the server behind them is silent.
+"""Connections that are closed when their server no longer responds.
 
-A frozen server keeps its connections: the kernel acknowledges what is sent to it, so that neither keepalives nor the
-timeouts of TCP notice, a Unix socket has none, and a limit on statements is kept by the server itself. So whoever waits
-for a reply asks after a while whether the server responds to anybody at all.
+A frozen server keeps its connections: the kernel acknowledges data, so neither TCP keepalives nor timeouts notice; a
+Unix socket has none; and statement limits are enforced by the server itself. So after some seconds without a reply, a
+connection checks whether the server responds to anybody at all.
 """
 
 import socket
@@ -22,15 +22,15 @@ from app.errors import Unavailable
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 PROBE_SECONDS = 1.0
-"""A server that has not responded to a newcomer after so long is silent."""
+"""Seconds without a response to a new connection after which a server counts as silent."""
 REFUSED_SECONDS = 3.0
-"""For so long after a silence was found nobody waits for that server: all would find the same, one after another."""
+"""Seconds after a silence was found in which no connection waits for that server: each would find the same."""
 SSL_REQUEST = bytes.fromhex("0000000804d2162f")
 """The first message of a client that asks for encryption; any server responds with one byte."""
 
 
 class Silence:
-    """Whether the server of one engine was found to be silent just now. Shared by all its connections."""
+    """Whether the server of one engine was just found to be silent. Shared by all its connections."""
 
     def __init__(self, silent_seconds: float) -> None:
         self.silent_seconds = silent_seconds
@@ -40,17 +40,17 @@ class Silence:
 
     @property
     def is_known(self) -> bool:
-        """Whether it was found to be silent less than ``REFUSED_SECONDS`` ago."""
+        """Whether the server was found to be silent less than ``REFUSED_SECONDS`` ago."""
         return monotonic() < self._until
 
     def note(self) -> None:
-        """It has not responded."""
+        """Record that the server did not respond."""
         if not self.is_known:
             log.warning("database.silent", wait_seconds=REFUSED_SECONDS)
         self._until = monotonic() + REFUSED_SECONDS
 
     def found_by(self, info: psycopg.ConnectionInfo) -> bool:
-        """Whether the server of a connection responds to nobody. One probe serves all who ask at a time."""
+        """Whether the server of a connection responds to nobody. Simultaneous callers share one probe."""
         asked = monotonic()
         with self._probing:
             if not self.is_known and self._responded < asked:
@@ -62,7 +62,7 @@ class Silence:
 
 
 def responds(host: str, port: int) -> bool:
-    """Whether a PostgreSQL server, or what stands before it, responds there to a newcomer within ``PROBE_SECONDS``."""
+    """Whether a PostgreSQL server or proxy responds to a new connection there within ``PROBE_SECONDS``."""
     is_local = host.startswith(("/", "@"))
     address: Any = f"{host}/.s.PGSQL.{port}".replace("@", "\0", 1) if is_local else (host, port)
     family = socket.AF_UNIX if is_local else socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -88,7 +88,7 @@ class WatchedConnection(psycopg.Connection[Any]):
     _of_transaction: float | None = None
 
     def allow_transaction(self, reply_seconds: float) -> None:
-        """Wait so long for each further reply of this transaction."""
+        """Wait up to this many seconds for each further reply of this transaction."""
         self._of_transaction = reply_seconds
 
     def wait(self, gen: PQGen[RV], *args: Any, **kwargs: Any) -> RV:
@@ -100,7 +100,7 @@ class WatchedConnection(psycopg.Connection[Any]):
         return super().wait(self._watched(gen, self.silence), *args, **kwargs)
 
     def _watched(self, gen: PQGen[RV], silence: Silence) -> Generator[Any, Any, RV]:
-        """The same generator, which is resumed every tenth of a second even when nothing has come."""
+        """The same generator, resumed every tenth of a second even if nothing has arrived."""
         longest = self._of_transaction or self.reply_seconds
         heard = look = monotonic()
         try:
@@ -126,7 +126,7 @@ class WatchedConnection(psycopg.Connection[Any]):
 
 
 class Connector:
-    """Opens the connections of one engine, and starts the embedded ``server``, if that is the one, where it has died.
+    """Opens the connections of one engine, and restarts the embedded ``server`` if there is one and it has died.
 
     No limits are set for statements while a connection is set up: that has a limit of its own.
     """
@@ -152,7 +152,7 @@ class Connector:
         try:
             return WatchedConnection.connect(*positional, **named)
         except psycopg.errors.ConnectionTimeout:
-            raise  # it runs
+            raise  # it is running
         except psycopg.OperationalError as error:
             if self._server is None:
                 raise

@@ -1,4 +1,4 @@
-"""Which code is running: stored with every result."""
+"""The version of the running code, stored with every result."""
 
 import re
 import shutil
@@ -9,14 +9,14 @@ from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parent.parent
 COMMIT_FILE = "commit.txt"
-"""Holds the commit where there is no checkout: an image is built without the history."""
+"""Contains the commit if there is no checkout: images are built without the git history."""
 
 
 @lru_cache(maxsize=1)
 def code_version() -> str:
     """The package's version, with the commit where it is known: ``0.1.0+g1a2b3c4``.
 
-    ``.dirty`` is appended where files differ from the commit. Looked up once per process.
+    ``.dirty`` is appended if files differ from the commit. Looked up once per process.
     """
     try:
         package = version("neuron-audit")
@@ -27,7 +27,7 @@ def code_version() -> str:
 
 
 def commit_of(root: Path) -> str:
-    """The commit of the code in a folder: from its checkout, else from ``COMMIT_FILE``; empty where neither says."""
+    """The commit of the code in a folder: from its checkout, otherwise from ``COMMIT_FILE``; empty without both."""
     git = shutil.which("git")
     if git is None or not (root / ".git").exists():
         return _written(root / COMMIT_FILE)

@@ -1,1 +1,1 @@
-"""How a language writes numbers, times and sentences. What a locale is comes from Babel, sentences from a catalogue."""
+"""How a language writes numbers, times and sentences. Locales come from Babel, sentences from a catalogue."""

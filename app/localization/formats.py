@@ -14,14 +14,14 @@ from app.localization.languages import Language
 from app.localization.validity import next_change, note_validity
 
 UNDEFINED = "–"
-"""What a missing number is written as, in every language: missing is not 0."""
+"""The text of a missing number, in every language: missing is not 0."""
 MINUTE, HOUR = 60, 3600
 LEAST_WRITTEN = 0.0005
-"""Below it, a measurement in a column is written as 0."""
+"""A measurement below this is written as 0 in a column."""
 PLAIN_FROM, PLAIN_BELOW = 1e-4, 1e7
-"""Measurements outside are written with a power of ten."""
+"""Measurements outside of this range are written with a power of ten."""
 CACHED = 8192
-"""Babel takes 10 to 20 microseconds for a number and a list of neurons shows hundreds. Rounded first, few differ."""
+"""Size of the cache: Babel takes 10 to 20 µs per number, and a list of neurons has hundreds, of which few differ."""
 
 
 @dataclass(frozen=True)

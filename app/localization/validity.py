@@ -1,4 +1,4 @@
-"""Until when a text stays right that depends on the time, such as ``2 hours ago``."""
+"""How long a text stays correct that depends on the time, such as ``2 hours ago``."""
 
 import math
 import time
@@ -15,7 +15,7 @@ MINUTE = 60
 
 @dataclass(slots=True)
 class Validity:
-    """The earliest moment, in seconds since the epoch, at which something that was written changes."""
+    """The earliest time, in seconds since the epoch, at which a written text changes."""
 
     until: float = FOREVER
 
@@ -25,7 +25,7 @@ _CURRENT: ContextVar[Validity | None] = ContextVar("validity", default=None)
 
 @contextmanager
 def noted_validity() -> Iterator[Validity]:
-    """Collects until when the ages that are written in the block stay right."""
+    """Collect how long the ages written in the block stay correct."""
     validity = Validity()
     token = _CURRENT.set(validity)
     try:
@@ -35,7 +35,7 @@ def noted_validity() -> Iterator[Validity]:
 
 
 def note_validity(seconds: float) -> None:
-    """Something was written that stays right for so many seconds."""
+    """Record that a written text stays correct for this many seconds."""
     validity = _CURRENT.get()
     if validity is not None:
         validity.until = min(validity.until, time.time() + seconds)

@@ -1,7 +1,7 @@
-"""Which piece of work is next, and its lease.
+"""Selection of the next piece of work, and its lease.
 
-Fair between people: whose work was begun longest ago is next, in each lane. Of one person's batches the smallest is
-next, but every fourth time the oldest, so that a row of small ones never stops a large one.
+Fair between people: in each lane, the person whose work was begun longest ago is next. Of one person's batches the
+smallest is next, but every fourth time the oldest, so that a series of small batches never stops a large one.
 """
 
 import uuid
@@ -15,14 +15,14 @@ from app.domain.work import Lane, WorkStatus
 from app.work.lease import Lease, RunLease, TaskLease
 
 NOBODY = 0
-"""The account of work that no person has queued."""
+"""The account id of work that no person queued."""
 
 # The commit need not reach the disk: a crash that forgets it puts the work back, and the fence refuses the late result.
 # Right after a large batch the planner has no statistics of its runs yet: without the other setting (ADR 0064) it would
 # read and sort all of them for each one that is taken, instead of taking the first of the index.
 _SETTINGS = text("SELECT set_config('synchronous_commit', 'off', true), set_config('enable_sort', 'off', true)")
-# Batches are found one after the other by the index of queued runs, which is as quick for one of 300,000 as for one
-# of two.
+# Batches are found one after the other through the index of queued runs, which is as fast for one of 300,000 runs as
+# for one of two.
 _BATCHES = text(f"""
     WITH RECURSIVE queued(batch_id) AS (
         (SELECT batch_id FROM run WHERE status = '{WorkStatus.QUEUED}' ORDER BY batch_id LIMIT 1)
@@ -55,7 +55,7 @@ _NEXT_TASK = f"""
         AND NOT EXISTS (SELECT FROM pause WHERE pause.provider = task.provider AND pause.until > now())
     ORDER BY turn.taken_at NULLS FIRST, task.id LIMIT 1 FOR UPDATE OF task SKIP LOCKED
 """  # noqa: S608 - a word of an enum
-# In the outer SELECT the table's name refers to the updated row.
+# In the outer SELECT, the table's name refers to the updated row.
 _BEGIN = """
     WITH {table} AS (
         UPDATE {table} SET status = '{running}', stage = 'starting', progress = 0, executions = executions + 1,
@@ -97,7 +97,7 @@ _FIRST_TURN = text("""
 
 @dataclass(frozen=True, slots=True)
 class Taker:
-    """Who takes work: a worker, with a new token by which a commit of unknown outcome is found again."""
+    """The worker that takes work, with a new token by which a commit of unknown outcome is found again."""
 
     worker_id: uuid.UUID
     token: uuid.UUID
@@ -110,7 +110,7 @@ class Taker:
 
 
 def begin_run(session: Session, *, taker: Taker) -> RunLease | None:
-    """Take the run that is next. None where none is due."""
+    """Take the next run. None if none is due."""
     session.execute(_SETTINGS)
     for batch in session.execute(_BATCHES, {"lane": Lane.RUNS}).all():
         row = session.execute(_BEGIN_RUN, {**taker.values, "batch_id": batch.id}).mappings().first()
@@ -121,7 +121,7 @@ def begin_run(session: Session, *, taker: Taker) -> RunLease | None:
 
 
 def begin_task(session: Session, *, taker: Taker, lane: Lane, kinds: Collection[str]) -> TaskLease | None:
-    """Take the task that is next in the lane, of the kinds that the worker knows. None where none is due."""
+    """Take the next task of the lane, of the kinds that the worker knows. None if none is due."""
     session.execute(_SETTINGS)
     row = session.execute(_BEGIN_TASK, {**taker.values, "lane": lane, "kinds": list(kinds)}).mappings().first()
     if row is None:

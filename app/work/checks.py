@@ -11,7 +11,7 @@ from app.work.tasks import QueuedTask, enqueue_task
 def enqueue_check(session: Session, *, slug: str, account_id: int | None) -> QueuedTask:
     """Queue a check of a subject, unless one is queued or running already.
 
-    Raises NotFound for a subject without a complete collection, Conflict where there is no explanation to check.
+    Raises NotFound for a subject without a complete collection, Conflict if there is no explanation to check.
     """
     checked = collection_to_check(session, slug=slug)
     if not has_unchecked_explanations(session, subject_id=checked.subject_id, collection_id=checked.collection_id):
@@ -28,7 +28,7 @@ def enqueue_check(session: Session, *, slug: str, account_id: int | None) -> Que
 
 
 def enqueue_check_of_new_collection(session: Session, *, slug: str) -> None:
-    """Queue a check after a collection, where the subject has explanations."""
+    """Queue a check after a collection, if the subject has explanations."""
     checked = collection_to_check(session, slug=slug)
     if has_unchecked_explanations(session, subject_id=checked.subject_id, collection_id=checked.collection_id):
         enqueue_check(session, slug=slug, account_id=None)

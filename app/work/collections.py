@@ -1,4 +1,4 @@
-"""Queue collections, and the inspections that come before those that a form asks for."""
+"""Queueing of collections, and of the inspections before collections from a form."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,9 +20,9 @@ def enqueue_collection(
 ) -> QueuedTask:
     """Queue a collection, unless the same part of it is queued or running already.
 
-    ``slug`` is that of the subject that comes of it. ``parameters``: ``model``, ``corpus``, ``arguments`` (the fields
+    ``slug`` is that of the resulting subject. ``parameters``: ``model``, ``corpus``, ``arguments`` (the fields
     of ``worker.collection.command.CollectArguments``); with ``is_confined`` paths must be below the folders that pages
-    may read, with ``then_null_twin`` the control is queued when the collection is stored.
+    may read, with ``then_null_twin`` the null twin is queued when the collection is stored.
     """
     return enqueue_task(
         session,
@@ -35,14 +35,14 @@ def enqueue_collection(
 
 
 def enqueue_inspection(session: Session, *, request: SubjectRequest, account_id: int) -> QueuedTask:
-    """Let a worker look at a model and a text before anything is collected."""
+    """Queue the inspection of a model and a text before a collection."""
     return enqueue_task(
         session, kind=INSPECTION, title=request.slug, account_id=account_id, parameters={"request": request.as_json()}
     )
 
 
 def enqueue_requested_collection(session: Session, *, request: SubjectRequest, account_id: int) -> QueuedTask:
-    """Queue what a form asks for."""
+    """Queue the collection that a form requests."""
     return enqueue_collection(
         session,
         slug=request.slug,

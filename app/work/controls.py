@@ -1,4 +1,4 @@
-"""Queue the making of a campaign's controls: a worker plants wrong texts, since only it reads the lexical language."""
+"""Queueing of the making of a campaign's controls. A worker makes them: only it parses the lexical language."""
 
 from sqlalchemy.orm import Session
 
@@ -9,7 +9,7 @@ from app.work.tasks import QueuedTask, enqueue_task
 def enqueue_controls(
     session: Session, *, campaign_id: int, name: str, subject_id: int, account_id: int | None
 ) -> QueuedTask:
-    """Queue the making of the controls of a campaign that is being prepared."""
+    """Queue the task that makes the controls of a campaign that is being prepared."""
     return enqueue_task(
         session,
         kind=CONTROLS,

@@ -1,4 +1,4 @@
-"""What people decide about leased rows: cancel them, let them start over. Runs and tasks share the statements."""
+"""People's decisions about leased rows: cancel them, or start them over. Runs and tasks share the statements."""
 
 from typing import Literal
 
@@ -40,9 +40,9 @@ _START_OVERS = {table: text(_START_OVER.format(table=table, queued=WorkStatus.QU
 
 
 def cancel_rows(session: Session, *, which: Which, row_id: int, reason: str | None = None) -> int:
-    """Cancel the active rows among: one run, one task, the runs of one batch. Returns the number cancelled.
+    """Cancel the active rows of one run, one task, or the runs of one batch. Returns the number cancelled.
 
-    ``reason`` becomes their error. Rows that ended before, in whatever way, keep theirs.
+    ``reason`` becomes their error. Rows that have already ended keep theirs.
     """
     return session.connection().execute(_CANCELS[which], {"id": row_id, "reason": reason}).rowcount
 
@@ -50,7 +50,7 @@ def cancel_rows(session: Session, *, which: Which, row_id: int, reason: str | No
 def start_over(session: Session, *, which: Literal["run", "task"], row_id: int) -> None:
     """Queue an ended row again: no attempts, no crashes, no error. The caller's transaction outlives a refusal.
 
-    Raises Conflict where another active row does the same work.
+    Raises Conflict if another active row does the same work.
     """
     try:
         with session.begin_nested():

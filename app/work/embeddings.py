@@ -1,4 +1,4 @@
-"""Queue embeddings: of a subject's explanations, of those that are new, of a text that somebody searches for."""
+"""Queueing of embeddings: of a subject's explanations, of new ones, of a searched text."""
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -14,7 +14,7 @@ from app.work.tasks import QueuedTask, enqueue_task
 from app.work.trials import require_patience
 
 COMMITTED_LATE = 1_000
-"""Explanations before the newest one that may have been committed after it: they are looked at once more."""
+"""Number of explanations before the newest one that are checked again, since they may have been committed after it."""
 
 
 def enqueue_embedding(
@@ -27,7 +27,7 @@ def enqueue_embedding(
 ) -> QueuedTask:
     """Queue the embedding of a subject's explanations, unless that is queued already. Raises NotFound.
 
-    ``price_cap`` is the most that its calls may cost; the cap per day of the account holds, too.
+    ``price_cap`` is the most that its calls may cost; the account's cap per day applies too.
     """
     subject = named_subject(session, slug=slug)
     return enqueue_task(
@@ -43,9 +43,9 @@ def enqueue_embedding(
 
 
 def enqueue_query(session: Session, *, source: EmbeddingSource, text: str, account_id: int) -> QueuedTask:
-    """Queue the embedding of a text that is searched for, unless that is queued already.
+    """Queue the embedding of a searched text, unless it is queued already.
 
-    Raises Invalid for an empty text, Conflict where too many texts of the account wait.
+    Raises Invalid for an empty text, Conflict if too many texts of the account wait.
     """
     if not text:
         raise Invalid("There is nothing to search for. Describe what explanations should mean.")
@@ -64,8 +64,8 @@ def enqueue_query(session: Session, *, source: EmbeddingSource, text: str, accou
 def enqueue_new_explanations(session: Session, *, source: EmbeddingSource) -> None:
     """Queue the embedding of explanations that are newer than the last embedding of their subject.
 
-    Only of subjects that a person has had embedded by this source, in the name of that person, who pays, and under the
-    same cap; and not where the last embedding ended without a result, which the next one would as well.
+    Only for subjects that a person has had embedded by this source. It runs in this person's name, at their cost and
+    under the same cap. Not if the last embedding ended without a result, since the next one would too.
     """
     model = model_in_use(session, source=source)
     if model is None:

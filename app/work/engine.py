@@ -1,8 +1,8 @@
 """The queue's engine, procrastinate: it wakes workers when there is work.
 
-A job of the engine says that there is work in a lane, and nothing else. What is done is decided when a slot of a worker
-has its turn (``app.work.begin``), so a job that is lost, late or there twice changes nothing but when. Only the
-documented interface of the library is used; its tables are read and written by nobody else.
+A job of the engine says only that there is work in a lane. A slot of a worker selects the work when it has its turn
+(``app.work.begin``), so a lost, late or duplicate job only changes the time. Only the library's documented interface is
+used, and nothing else reads or writes its tables.
 """
 
 import procrastinate
@@ -15,11 +15,11 @@ from app.domain.work import Lane
 from app.queries.common.bulk import driver_connection
 
 TURN = "turn"
-"""The engine's task: wake a slot of a worker. A job's queue names the slots: those of a lane, or upkeep."""
+"""The engine's task, which wakes a slot of a worker. A job's queue names the slots: those of a lane, or of upkeep."""
 UPKEEP, TIDYING = "upkeep", "tidying"
-"""Queues of what is done for all workers by any of them that is free: every few seconds, every hour."""
+"""Queues of work that any free worker does for all: every few seconds, every hour."""
 
-# Never opened: jobs are deferred over the connections of those who queue work, in their transactions.
+# Never opened: jobs are deferred over the connections of the callers, in their transactions.
 _engine = procrastinate.App(connector=procrastinate.SyncPsycopgConnector())
 
 
@@ -28,7 +28,7 @@ def wake_workers(session: Session, *, lane: Lane) -> None:
 
     A slot that finds work wakes the next one, so one call is enough for any number of rows.
     """
-    session.flush()  # what the slot will look for is in the same transaction
+    session.flush()  # the rows of work, which must be in the same transaction
     connection = driver_connection(session)
     try:
         _engine.configure_task(TURN, queue=lane.value, connection=connection).defer()
@@ -36,7 +36,7 @@ def wake_workers(session: Session, *, lane: Lane) -> None:
         cause = error.__cause__
         if not isinstance(cause, psycopg.Error):
             raise
-        if connection.closed:  # the pool must not get it back as if it were whole
+        if connection.closed:  # the pool must not reuse a broken connection
             session.connection().invalidate(cause)
         raise DBAPIError.instance(
             "defer a job", None, cause, psycopg.Error, connection_invalidated=connection.closed

@@ -1,6 +1,6 @@
-"""What people decide about runs: queue a batch of them, cancel it or one of them, let one start over.
+"""People's decisions about runs: queue a batch, cancel it or one run, start a run over.
 
-Each function works in the caller's transaction: the batch, its runs and the line of the history are committed together
+Each function works in the caller's transaction: the batch, its runs and the event are committed together
 or not at all.
 """
 
@@ -24,7 +24,7 @@ from app.work.engine import wake_workers
 
 @dataclass(frozen=True, slots=True)
 class EnqueuedBatch:
-    """What was queued. ``n_skipped`` neurons already had an active run of the method."""
+    """The result of queueing. ``n_skipped`` neurons already had an active run of the method."""
 
     batch_id: int
     n_queued: int
@@ -40,7 +40,7 @@ def enqueue_batch(
     account_id: int | None,
     limit: int = MOST_IN_BATCH,
 ) -> EnqueuedBatch:
-    """``enqueue_selection`` of neurons that are named."""
+    """``enqueue_selection`` of named neurons."""
     selection = NeuronSelection.of(subject_id, neuron_ids)
     return enqueue_selection(session, selection=selection, method_id=method_id, account_id=account_id, limit=limit)
 
@@ -57,9 +57,8 @@ def enqueue_selection(
     """Queue the selected neurons for a method, as one batch.
 
     ``filters`` is the query string of the list that chose them. A neuron that already has an active run of the method
-    is skipped and counted. Raises NotFound for an
-    unknown method and for named neurons that the subject does not have, Invalid for an empty selection, one over
-    ``limit``, and where every neuron already has an active run.
+    is skipped and counted. Raises NotFound for an unknown method and for named neurons that the subject does not have,
+    Invalid for an empty selection, one over ``limit``, and if every neuron already has an active run.
     """
     method = session.get(Method, method_id)
     if method is None:
@@ -89,8 +88,8 @@ def enqueue_selection(
 def enqueue_scoring(session: Session, *, explanation_id: int, method_id: int, account_id: int | None) -> EnqueuedBatch:
     """Queue an explanation to be simulated and scored by a method, which explains nothing.
 
-    Raises NotFound for an unknown explanation or method, Conflict where its neuron already has an active run
-    of the method.
+    Raises NotFound for an unknown explanation or method, Conflict if its neuron already has an active run of the
+    method.
     """
     explanation, method = session.get(Explanation, explanation_id), session.get(Method, method_id)
     if explanation is None:
@@ -118,7 +117,7 @@ def enqueue_scoring(session: Session, *, explanation_id: int, method_id: int, ac
 
 
 def _announce(session: Session, batch: Batch, detail: Mapping[str, object]) -> None:
-    """The last of queueing: the line of the history, and the workers."""
+    """Finish queueing: record the event and wake the workers."""
     wake_workers(session, lane=Lane.RUNS)
     record_event(
         session,
@@ -133,7 +132,7 @@ def cancel_batch(session: Session, *, batch_id: int, account_id: int | None, rea
     """Cancel the runs of a batch that have not ended; returns their number. ``reason`` becomes their error.
 
     A running one notices at its next report, and its result is refused. Raises NotFound for an unknown
-    batch, Conflict where every run has ended.
+    batch, Conflict if every run has ended.
     """
     batch = session.get(Batch, batch_id)
     if batch is None:

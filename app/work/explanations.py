@@ -30,6 +30,6 @@ def write_explanation(
         detail={"explanation_id": explanation_id},
     )
     enqueue_scoring(session, explanation_id=explanation_id, method_id=method_id, account_id=by.id)
-    # Last: it locks the neuron, and a run of the neuron that ends in this moment locks the run first.
+    # Last, since it locks the neuron, and a run of the neuron that ends at the same time locks the run first.
     refresh_current(session, neuron_id=neuron_id)
     return explanation_id

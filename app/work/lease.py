@@ -1,6 +1,6 @@
 """The life of a leased row: find, renew, report, finish, fail, put back, reap. Runs and tasks share the statements.
 
-The row is the truth and its lease token the fence: a worker that no longer holds the token changes nothing. Rows are
+The row's lease token is the fence: a worker with another token can change nothing. Rows are
 locked in ascending order of id, and before neurons.
 """
 
@@ -26,7 +26,7 @@ class _Lease:
 
     table: ClassVar[str]
     columns: ClassVar[str]
-    """A SELECT of the fields from rows of the table."""
+    """A SELECT of the lease's fields."""
 
     id: int
     token: uuid.UUID
@@ -35,7 +35,7 @@ class _Lease:
     attempt: int
     """Failed attempts before this one."""
     provider: str | None
-    """The language model that the work calls: an outage of it pauses all work that calls it."""
+    """The language model that the work calls; while its provider is paused, the work waits."""
     subject_id: int | None
     lane: str
 
@@ -74,7 +74,7 @@ Lease: TypeAlias = RunLease | TaskLease
 
 @dataclass(frozen=True, slots=True)
 class Reaped:
-    """What a search for expired leases did."""
+    """The numbers of rows that a search for expired leases changed."""
 
     n_requeued: int = 0
     n_quarantined: int = 0
@@ -136,7 +136,7 @@ _TABLES = {lease.table: _Statements(lease) for lease in (RunLease, TaskLease)}
 
 
 def find_lease(session: Session, *, token: uuid.UUID) -> Lease | None:
-    """The lease that this token holds, None where it holds none."""
+    """The lease with this token; None if no row has it."""
     for statements in _TABLES.values():
         for lease in _leases(session, statements, [token]):
             return lease
@@ -160,7 +160,7 @@ def renew_leases(session: Session, *, leases: Sequence[Lease], lease_seconds: fl
 
 
 def store_progress(session: Session, *, lease: Lease, stage: str, progress: float) -> bool:
-    """Note the stage of the work and its ``progress`` 0..1. False where it is no longer held."""
+    """Store the stage of the work and its ``progress`` 0..1. Returns False if the lease is lost."""
     values = {"id": lease.id, "token": lease.token, "stage": stage, "progress": progress}
     return session.execute(_TABLES[lease.table].progress, values).first() is not None
 
@@ -168,8 +168,8 @@ def store_progress(session: Session, *, lease: Lease, stage: str, progress: floa
 def finish(session: Session, *, lease: Lease, result: Mapping[str, Any] | None = None) -> bool:
     """Mark the row as succeeded, before its results are stored in the same transaction.
 
-    ``result`` is stored with a task; a run's results are rows of their own. False where the lease is lost: the caller
-    rolls back and drops the results.
+    ``result`` is stored with a task; a run's results are rows of their own. Returns False if the lease is lost: the
+    caller rolls back and drops the results.
     """
     if not _end(session, lease=lease, status=WorkStatus.SUCCEEDED, error=None, failures=0):
         return False
@@ -179,19 +179,19 @@ def finish(session: Session, *, lease: Lease, result: Mapping[str, Any] | None =
 
 
 def fail(session: Session, *, lease: Lease, error: str) -> bool:
-    """End the work without a result, for a permanent cause. False where the lease is lost; then nothing changed."""
+    """End the work without a result, for a permanent cause. Returns False, without changes, if the lease is lost."""
     return _end_without_result(session, lease=lease, status=WorkStatus.FAILED, error=error, failures=1)
 
 
 def end_without_explanation(session: Session, *, lease: Lease, reason: str) -> bool:
-    """End a run that has found nothing worth saying: no attempt has failed. False where the lease is lost."""
+    """End a run that found nothing worth saying; counts no failed attempt. Returns False if the lease is lost."""
     return _end_without_result(session, lease=lease, status=WorkStatus.NO_EXPLANATION, error=reason, failures=0)
 
 
 def retry_later(session: Session, *, lease: Lease, error: str, delay_seconds: float, max_attempts: int) -> bool:
-    """A failed attempt: queue the work again after a delay, or in quarantine after ``max_attempts``.
+    """Count a failed attempt: queue the work again after a delay, or quarantine it after ``max_attempts``.
 
-    False where the lease is lost.
+    Returns False if the lease is lost.
     """
     if lease.attempt + 1 >= max_attempts:
         return _end_without_result(session, lease=lease, status=WorkStatus.QUARANTINED, error=error, failures=1)
@@ -199,19 +199,19 @@ def retry_later(session: Session, *, lease: Lease, error: str, delay_seconds: fl
 
 
 def release(session: Session, *, lease: Lease, delay_seconds: float = 0.0) -> bool:
-    """Queue the work again without counting an attempt. False where the lease is lost."""
+    """Queue the work again without counting an attempt. Returns False if the lease is lost."""
     return _put_back(session, lease=lease, error=None, delay_seconds=delay_seconds)
 
 
 def reap_expired(session: Session, *, lease_seconds: float, max_deaths: int, retry_seconds: float = 0.0) -> Reaped:
-    """Queue the work again whose lease has expired; what did so ``max_deaths`` times goes in quarantine.
+    """Queue work with an expired lease again; work whose lease expired ``max_deaths`` times is quarantined.
 
     An expired lease means that its worker crashed or froze, unless the database itself was away: within
     ``lease_seconds`` of its start nothing is reaped, so that workers can renew. Any number of callers at a time.
 
-    Nobody knows which of the pieces that a worker held has crashed it. They begin again one after the other, runs
-    before tasks, with a wait of ``retry_seconds`` that doubles with each crash: else the one would take the others
-    along until all are in quarantine.
+    It is not known which piece of work crashed a worker. So its pieces begin again one after the other, runs before
+    tasks, with a wait of ``retry_seconds`` that doubles with each crash. Otherwise one piece would crash the others'
+    worker until all are quarantined.
     """
     reaped = Counter[WorkStatus]()
     n_of_worker = Counter[uuid.UUID | None]()
@@ -246,7 +246,7 @@ def _end_without_result(session: Session, *, lease: Lease, status: WorkStatus, e
 
 
 def event_detail(lease: Lease) -> dict[str, Any]:
-    """The data of events about leased work."""
+    """The ``detail`` of events about leased work."""
     if isinstance(lease, RunLease):
         return {"run_id": lease.id, "batch_id": lease.batch_id}
     return {"task_id": lease.id, "kind": lease.kind}

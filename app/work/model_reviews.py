@@ -1,4 +1,4 @@
-"""Queue the reviews of a language model: it takes items of a campaign as a person does."""
+"""Queueing of a language model's reviews: it takes items of a campaign like a person."""
 
 from sqlalchemy.orm import Session
 
@@ -15,7 +15,7 @@ def enqueue_model_review(
 ) -> QueuedTask:
     """Let a language model judge up to ``n_items`` of a campaign, for ``price_cap`` at most. Raises NotFound.
 
-    The account pays: its cap per day holds, too.
+    The account pays, and its cap per day applies too.
     """
     campaign, row = campaign_row(session, campaign_id=campaign_id), provider_named(session, name=provider)
     reviewer = reviewer_account(session, name=f"{row.name}: {row.model}"[:64], kind=ReviewerKind.LANGUAGE_MODEL)

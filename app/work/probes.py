@@ -1,4 +1,4 @@
-"""Queue a probe: a language model is tried by a worker, since only workers call out."""
+"""Queueing of probes. Workers probe language models, since only workers connect to endpoints."""
 
 from sqlalchemy.orm import Session
 
@@ -8,9 +8,9 @@ from app.work.tasks import QueuedTask, enqueue_task
 
 
 def enqueue_probe(session: Session, *, provider_id: int, account_id: int) -> QueuedTask:
-    """Queue the trial of a language model. Raises NotFound.
+    """Queue the probe of a language model. Raises NotFound.
 
-    The task names no provider of its own: a model that is paused or disabled can be tried.
+    The task has no ``provider``, so that a paused or disabled model can be probed.
     """
     row = provider_of(session, provider_id=provider_id)
     return enqueue_task(

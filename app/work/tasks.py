@@ -1,4 +1,4 @@
-"""What people decide about tasks: queue one, cancel it, let it start over. Each in the caller's transaction."""
+"""People's decisions about tasks: queue, cancel, start over. Each works in the caller's transaction."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from app.work.engine import wake_workers
 
 @dataclass(frozen=True, slots=True)
 class QueuedTask:
-    """A task that was queued, or the active one that has the same unique key already."""
+    """A task that was queued, or the active task that already has the same unique key."""
 
     id: int
     is_new: bool
@@ -40,8 +40,8 @@ def enqueue_task(  # noqa: PLR0913 - a task's own columns
 ) -> QueuedTask:
     """Queue a task. ``parameters`` are JSON values that its handler understands.
 
-    ``title`` describes it in lists. ``provider`` is the language model that it calls: it waits while that is
-    paused. While a task with ``unique_key`` is active no other is queued: the returned one is that.
+    ``title`` describes it in lists. ``provider`` is the language model that it calls; the task waits while that is
+    paused. While a task with ``unique_key`` is active, no other is queued and the active one is returned.
     """
     values = {
         "kind": kind.name,
@@ -58,7 +58,7 @@ def enqueue_task(  # noqa: PLR0913 - a task's own columns
     if task_id is None:
         active = select(Task.id).where(Task.unique_key == unique_key, Task.status.in_(ACTIVE))
         existing = session.scalar(active)
-        if existing is None:  # it has ended since the insert
+        if existing is None:  # the other task has ended since the insert
             raise Conflict("The same work has just ended. Look at its result, or send the form again.")
         return QueuedTask(existing, is_new=False)
     wake_workers(session, lane=kind.lane)
@@ -82,8 +82,8 @@ def cancel_task(session: Session, *, task_id: int, account_id: int | None) -> No
 def retry_task(session: Session, *, task_id: int, account_id: int | None) -> None:
     """Queue a failed, cancelled or quarantined task again under its own id. Attempts and crashes start over.
 
-    Raises NotFound for an unknown task, Conflict for one that is active or has succeeded, or where another active
-    task has its unique key.
+    Raises NotFound for an unknown task, Conflict for one that is active or has succeeded, or if another active task has
+    its unique key.
     """
     task = _locked(session, task_id)
     if not WorkStatus(task.status).may_be_retried:
@@ -94,7 +94,7 @@ def retry_task(session: Session, *, task_id: int, account_id: int | None) -> Non
 
 
 def delete_old_tasks(session: Session) -> None:
-    """Delete tasks that their kind keeps for some hours only."""
+    """Delete tasks that their kind keeps for a limited time only."""
     for kind in KINDS.values():
         if kind.keep_hours is not None:
             too_old = Task.queued_at < func.now() - timedelta(hours=kind.keep_hours)

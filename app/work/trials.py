@@ -1,4 +1,4 @@
-"""Queue a text to be tried on a neuron, or the loading of a subject that a person is about to try one on."""
+"""Queueing of a text to try on a neuron, or of loading a subject on which a person is about to try one."""
 
 from sqlalchemy.orm import Session
 
@@ -10,11 +10,11 @@ from app.queries.people.accounts import lock_account
 from app.work.tasks import enqueue_task
 
 MOST_WAITING = 5
-"""Trials of one account that may wait at a time."""
+"""Trials of one account that may wait at the same time."""
 
 
 def enqueue_trial(session: Session, *, neuron_id: int, explanation_id: int | None, account_id: int, words: str) -> int:
-    """Queue a text to be tried; returns the task's id. Raises NotFound, Conflict where too many trials wait."""
+    """Queue a text to try; returns the task's id. Raises NotFound, Conflict if too many trials wait."""
     require_patience(session, account_id)
     address = neuron_address(session, neuron_id=neuron_id)
     return enqueue_task(
@@ -37,7 +37,7 @@ def enqueue_trial(session: Session, *, neuron_id: int, explanation_id: int | Non
 def enqueue_firing(session: Session, *, subject_id: int, slug: str, account_id: int, words: str) -> int:
     """Queue the search for the neurons that fire on a text; returns the task's id.
 
-    Raises Conflict where too many trials of the account wait.
+    Raises Conflict if too many trials of the account wait.
     """
     require_patience(session, account_id)
     return enqueue_task(
@@ -51,14 +51,14 @@ def enqueue_firing(session: Session, *, subject_id: int, slug: str, account_id: 
 
 
 def require_patience(session: Session, account_id: int) -> None:
-    """Raise Conflict where so many texts of the account wait that another one would be no use."""
-    lock_account(session, account_id=account_id)  # otherwise simultaneous requests would each miss the others' texts
+    """Raise Conflict if too many texts of the account wait."""
+    lock_account(session, account_id=account_id)  # locked, since simultaneous requests would not see each other's texts
     if n_waiting_trials(session, account_id=account_id) >= MOST_WAITING:
         raise Conflict("Several of your texts wait for a worker already. See whether one is running, then try again.")
 
 
 def enqueue_warm_up(session: Session, *, subject_id: int, slug: str, account_id: int) -> int:
-    """Queue the loading of a subject, unless that is queued already; returns the task's id."""
+    """Queue the loading of a subject, unless it is queued already; returns the task's id."""
     return enqueue_task(
         session,
         kind=WARM_UP,
