@@ -190,7 +190,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _openid_is_whole(self) -> Self:
-        """Refuse an issuer that cannot be used, or that is reached without encryption."""
+        """Refuse an issuer without a client id, or one that is reached without encryption on another machine."""
         if self.openid_issuer is None:
             return self
         parts = urlsplit(self.openid_issuer)

@@ -21,12 +21,12 @@ from benchmarks.truth.pool import collect_pool
 
 LEAST, MOST = 0.93, 0.97
 TYPICAL = 0.2
-"""The share of wrong texts at which detectors are held to ``FINDS``."""
+"""The share of wrong texts for which detectors must reach ``FINDS``."""
 FINDS = 0.8
-"""The area that the best detector of a kind is to reach: below it the kind is hidden from all scores and doubts."""
+"""The area that the best detector of a kind must reach: below it, no score and no doubt reveals the kind."""
 N_CAMPAIGNS, N_QUICK = 1000, 60
 LAYERS = (0.5, 0.4, 0.3, 0.25, 0.2, 0.15)
-"""The share that holds, by layer."""
+"""The true share that holds, by layer."""
 CAMPAIGNS: Mapping[str, tuple[Plan, Reviewers]] = {
     "careful, two verdicts": (Plan(500, LAYERS, 150, 40, 2), Reviewers(0.95, 0.9)),
     "hasty, two verdicts": (Plan(500, LAYERS, 150, 60, 2), Reviewers(0.8, 0.75)),
@@ -47,7 +47,7 @@ def measure(quick: bool, neurons: int = FULL.n_neurons, excerpts: int = FULL.n_e
 
 
 def planted(known: Sequence[Case]) -> Figures:
-    """Two figures of each kind of wrong text, share of wrong texts and detector."""
+    """Two figures for each kind of wrong text, share of wrong texts and detector."""
     figures: dict[str, Figure] = {}
     best: dict[str, tuple[float, str]] = {}
     for each in found(known, seed=0):
@@ -63,7 +63,7 @@ def planted(known: Sequence[Case]) -> Figures:
 
 
 def campaigns(n: int) -> Figures:
-    """How often intervals of ``n`` simulated campaigns contain the true share, and how far shares are from it."""
+    """How often the intervals of ``n`` simulated campaigns contain the true share, and the error of their shares."""
     return dict(_figures(n))
 
 

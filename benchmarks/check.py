@@ -31,7 +31,7 @@ from worker.subjects.loaded import LoadedSubject
 
 T = TypeVar("T")
 MOST = 2.0
-"""Times the collection's time: the target."""
+"""Target: the most times that a check may take of the collection's time."""
 ALL_TOKENS, QUICK_TOKENS = 3_000_000, 65_536
 """The whole standard library has fewer."""
 
@@ -59,7 +59,7 @@ def measure(quick: bool, tokens: int = ALL_TOKENS) -> Figures:
 
 
 def _beginning(plan: Plan) -> Plan:
-    """The first few excerpts, so that loops are compiled and memory is taken before anything is timed."""
+    """The first few excerpts, so that loops are compiled and memory is allocated before the timing."""
     return Plan(plan.context_length, 2 * BATCH, 2 * BATCH, plan.corpus_digest, ())
 
 

@@ -38,7 +38,7 @@ DEMO_MODEL = Path(__file__).resolve().parent.parent / "demo" / "model"
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """A model to measure on."""
+    """A model to be measured."""
 
     model: nn.Module
     vocabulary: int
@@ -47,12 +47,12 @@ class Bench:
 
     @property
     def modules(self) -> dict[int, nn.Module]:
-        """The output projections of a GPT-2."""
+        """The output projections of a GPT-2 model."""
         return {i: self.model.get_submodule(f"transformer.h.{i}.mlp.c_proj") for i in range(self.n_layers)}
 
 
 class InTurn:
-    """A collection's forward pass that also runs, and times apart, what it is compared with."""
+    """A collection's forward pass that also runs the passes it is compared with, and times them separately."""
 
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
@@ -62,7 +62,7 @@ class InTurn:
 
     def __call__(self, token_ids: Tensor, on_layer: OnLayer) -> None:
         model: Any = self._bench.model
-        # Each order in turn: what runs after the whole model finds the caches full of logits.
+        # every order in turn, since the pass after the whole model finds the caches full of logits
         for work in next(self._orders):
             if work == "collect":
                 run_to_layer(model, self._modules, token_ids, on_layer)
@@ -120,14 +120,14 @@ def compare(bench: Bench, n_excerpts: int) -> Speeds:
 
 
 def warm_up(bench: Bench, forward: InTurn) -> None:
-    """A first small collection: memory is taken, loops are compiled."""
+    """A small first collection, so that memory is allocated and loops are compiled."""
     with tempfile.TemporaryDirectory() as name:
         work = a_pass(bench, Path(name), 2 * BATCH, forward)
         work.run(work.pilot(), Part(), Path(name), lambda tokens: None)
 
 
 def half_precision(bench: Bench, n_excerpts: int) -> dict[str, Figure]:
-    """What bfloat16 gains and costs: speed, and the error of each neuron's mean and quantile of peaks.
+    """Effects of bfloat16: the speed, and the error of each neuron's mean and quantile of peaks.
 
     Errors are the median over neurons, in standard deviations of the neuron's activations.
     """
@@ -185,7 +185,7 @@ def a_pass(bench: Bench, folder: Path, n_excerpts: int, forward: Forward) -> Pas
 
 
 def apart(forward: InTurn, work: Callable[[], Any]) -> tuple[float, Any]:
-    """Seconds of the work without what ``forward`` timed apart, and the work's answer."""
+    """Seconds of the work without the parts that ``forward`` timed separately, and the work's result."""
     before = forward.bare + forward.full
     begun = perf_counter()
     answer = work()
@@ -194,14 +194,14 @@ def apart(forward: InTurn, work: Callable[[], Any]) -> tuple[float, Any]:
 
 @torch.inference_mode()
 def seconds(work: Callable[[], object]) -> float:
-    """How long it takes."""
+    """Seconds that the work takes."""
     begun = perf_counter()
     work()
     return perf_counter() - begun
 
 
 def demo_model() -> Bench:
-    """The demo's model where it is there, else random weights of its shape."""
+    """The demo's model if it exists, otherwise random weights of its shape."""
     if (DEMO_MODEL / "model.safetensors").exists():
         model = AutoModelForCausalLM.from_pretrained(DEMO_MODEL, local_files_only=True, dtype=torch.float32)
         return _bench(model)

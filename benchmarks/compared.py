@@ -1,4 +1,4 @@
-"""A page's processor time in times of a static file's of the same bytes: made, sent again, only said to be unchanged.
+"""A page's processor time relative to a static file of the same size: made, sent from the cache, answered 304.
 
 Making and sending are measured apart. Every server has made the page before it is sent again, and what a making costs
 is compared with two files of the same bytes: ours, from memory, and the same through Starlette's ``StaticFiles``, from
@@ -15,9 +15,9 @@ from benchmarks.figures import Figures, held_to, reported
 from benchmarks.load import Addresses, Load, Server, measure_load, same_bytes
 
 AGAIN, UNCHANGED = 3.0, 1.2
-"""Times a file that a page may cost which is sent again, and times a file's 304 that its own may."""
+"""Targets: the cost of a cached page relative to a file, and of its 304 relative to the file's 304."""
 BEHIND_A_PROXY = {"Host": "localhost"}
-"""All servers have one name there, by which a page's tag is made."""
+"""A host name that all servers share, since a page's ETag depends on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def measure_files(origins: Sequence[Server], files: Mapping[int, str], size: int
 
 
 def made_figures(name: str, page: Load, files: StaticTimes, most: float | None) -> Figures:
-    """A page that was made anew for every request, beside both files; ``most`` times, where there is a target."""
+    """A page made anew for every request, relative to both files; ``most`` is the target, if there is one."""
     found = {}
     for kind, file in (("memory", files.memory), ("disk", files.disk)):
         ratio, unit = page.cpu_ms / file.cpu_ms, f"of its file's, from {kind}"
@@ -82,7 +82,7 @@ def again_figures(name: str, found: Mapping[str, float] | None) -> Figures:
 
 
 def _made_by_all(origins: Sequence[Server], path: str, headers: Mapping[str, str]) -> str | None:
-    """Let every server make it, one after the other; its tag."""
+    """Let every server make the page; returns its ETag."""
     tag = None
     for origin in origins:
         for _ in range(2):

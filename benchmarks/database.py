@@ -12,7 +12,7 @@ from app.schema import migrate
 
 @contextmanager
 def empty_database() -> Iterator[str]:
-    """Address of an embedded database with the newest schema and nothing in it; it is gone afterwards."""
+    """URL of an embedded database with the newest schema and no data; removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="neuron-audit-") as folder:
         server = EmbeddedServer(Path(folder) / "postgres")
         try:

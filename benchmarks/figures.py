@@ -15,12 +15,12 @@ from rich.table import Table
 
 Figures = Mapping[str, "Figure"]
 Measure = Callable[..., Figures]
-"""Given ``quick`` and the benchmark's own options, returns the figures by key."""
+"""Function from ``quick`` and the benchmark's own options to the figures by key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured number. ``target`` is what is to be reached, in words; ``holds`` whether it is.
+    """One measured number. ``target`` is the value to reach, in words; ``holds`` is whether it was reached.
 
     Both are None for a number without a target.
     """
@@ -37,7 +37,7 @@ def reported(value: float, unit: str) -> Figure:
 
 
 def held_to(value: float, unit: str, sign: Literal[">=", ">", "<=", "<"], bound: float) -> Figure:
-    """A number with the bound it is to reach, in the same unit."""
+    """A number with the bound that it must satisfy, in the same unit."""
     holds = {">=": value >= bound, ">": value > bound, "<=": value <= bound, "<": value < bound}[sign]
     return Figure(value, unit, f"{sign} {bound:g}", holds)
 
@@ -64,7 +64,7 @@ def benchmark(name: str, measure: Measure, **options: int | str) -> None:
 
 
 def as_document(name: str, figures: Figures) -> dict[str, object]:
-    """The figures with what they were measured on, ready to be written as JSON."""
+    """The figures with the machine and the commit that were measured, as JSON."""
     return {
         "name": name,
         "commit": commit(),
@@ -88,14 +88,14 @@ def show(name: str, figures: Figures) -> None:
 
 
 def readable(value: float) -> str:
-    """A number with as many digits as a reader wants."""
+    """A number rounded to readable digits."""
     if value == int(value) or abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.2e}" if abs(value) < 0.001 else f"{value:.3g}"
 
 
 def commit() -> str:
-    """The short name of the commit that is measured, with ``+`` where files differ from it."""
+    """The short name of the measured commit, with ``+`` if files differ from it."""
     root = Path(__file__).resolve().parent.parent
     answer = subprocess.run(
         ["git", "describe", "--always", "--dirty=+", "--exclude=*"],

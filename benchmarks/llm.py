@@ -106,7 +106,7 @@ def _share_of_ideal(provider: Provider, n_calls: int, watch: Watch) -> float:
 
 
 class Memory:
-    """This process's largest memory after the first tenth of the calls and after all."""
+    """The largest memory of this process after the first tenth of the calls, and after all."""
 
     def __init__(self, n_calls: int) -> None:
         self._looks = (n_calls // 10, n_calls)
@@ -120,12 +120,12 @@ class Memory:
 
     @property
     def growth_mib(self) -> float:
-        """MiB; NaN where calls were missed."""
+        """Growth in MiB; NaN if calls were missed."""
         return self._found[-1] - self._found[0] if len(self._found) == len(self._looks) else float("nan")
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
-    """The demo model's."""
+    """The demo model's tokenizer."""
     found = AutoTokenizer.from_pretrained(MODEL)
     assert isinstance(found, PreTrainedTokenizerFast)
     found.model_max_length = 1_000_000  # the demo model's own limit does not concern the models measured here
@@ -191,7 +191,7 @@ def local_on_processor(n_excerpts: int) -> dict[str, Figure]:
     model.train(False)
     provider = LocalProvider("local", "small", model, tokenizer())
     requests = _requests(provider, n_excerpts)
-    provider.score_texts(requests[:1])  # warm
+    provider.score_texts(requests[:1])  # warm-up
     seconds, replies = _timed(provider, requests)
     alone = LocalProvider("local", "small", model, tokenizer(), caches=False)
     started = time.perf_counter()
@@ -211,7 +211,7 @@ def local_on_gpu(n_excerpts: int, *, device: str = "cuda", config: LlamaConfig =
     model = _llama_on(device, config)
     provider = LocalProvider("local", "8b", model, tokenizer())
     requests = _requests(provider, n_excerpts)
-    provider.score_texts(requests[:32])  # warm
+    provider.score_texts(requests[:32])  # warm-up
     seconds, replies = _timed(provider, requests)
     computed = sum(r.usage.tokens_in - r.usage.tokens_cached for r in replies if r.usage is not None)
     alone = LocalProvider("local", "8b", model, tokenizer(), caches=False)
@@ -220,7 +220,7 @@ def local_on_gpu(n_excerpts: int, *, device: str = "cuda", config: LlamaConfig =
     for request in few:
         alone.score_texts([request])
     plain_rate = len(few) / (time.perf_counter() - started)
-    embedding = config.vocab_size * config.hidden_size  # is looked up, not multiplied
+    embedding = config.vocab_size * config.hidden_size  # the embedding is looked up, not multiplied
     operations = 2.0 * (sum(p.numel() for p in model.parameters()) - embedding) * computed
     rate = matrix_rate(device)
     return {

@@ -31,7 +31,7 @@ Addresses = Callable[[random.Random], str]
 
 
 def made_anew(addresses: Addresses) -> Addresses:
-    """The same pages, each under an address of its own, so that no server sends what it has kept."""
+    """The same pages under unique URLs, so that no server can answer from its cache."""
     number = itertools.count()
 
     def address(chosen: random.Random) -> str:
@@ -52,7 +52,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """The responses to one kind of request, and how long all of it took."""
+    """The responses to one kind of request, and the total time."""
 
     answers: Sequence[Answer]
     seconds: float

@@ -28,7 +28,7 @@ N_FINISHED = 3
 SEED = 2023
 SIMULATED = ("simulated reviewer A", "simulated reviewer B")
 ERROR_RATE = 0.1
-"""How often a simulated reviewer gives a verdict by chance."""
+"""Share of verdicts that a simulated reviewer gives at random."""
 HIGH, LOW = 0.6, 0.15
 _RIGHT = {
     ControlKind.SWAPPED: VerdictKind.WRONG,
@@ -54,15 +54,15 @@ def create_demo_campaign(session: Session, *, slug: str, account_id: int | None)
                 account_id=account_id,
                 seed=SEED,
             )
-    except Conflict:  # nothing is explained
+    except Conflict:  # no neuron is explained yet
         return
     enqueue_controls(session, campaign_id=campaign_id, name=NAME, subject_id=subject.id, account_id=account_id)
 
 
 def let_simulated_reviewers_begin(session: Session, *, slug: str) -> bool:
-    """One simulated reviewer judges every item once, the other finishes three; whether that is done.
+    """One simulated reviewer judges every item once, the other completes three; returns whether both are done.
 
-    So each item that is left waits for one verdict: the visitor's settles or disputes it. False while the campaign
+    So each remaining item needs one more verdict, with which a visitor settles or disputes it. False while the campaign
     is being prepared. They judge by precision and recall over the whole corpus, and err at a known rate.
     """
     campaign = _campaign(session, session.scalars(select(Subject.id).where(Subject.slug == slug)).one())
@@ -81,7 +81,7 @@ def let_simulated_reviewers_begin(session: Session, *, slug: str) -> bool:
 def _judge(
     session: Session, campaign_id: int, who: Reviewer, generator: np.random.Generator, *, until_settled: int | None
 ) -> None:
-    """Judge item after item, until so many have been settled by this reviewer's verdicts, or none is left."""
+    """Judge items until ``until_settled`` were settled by this reviewer's verdicts, or none is left."""
     n_settled = 0
     while n_settled != until_settled:
         slot = take_next(session, campaign_id=campaign_id, reviewer=who)

@@ -1,4 +1,4 @@
-"""What the demo model is held against: a byte n-gram model and a compressor. Needs numpy only."""
+"""Baselines of the demo model: a byte n-gram model and a compressor. Needs numpy only."""
 
 import lzma
 import math

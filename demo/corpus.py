@@ -34,8 +34,8 @@ def standard_library(root: Path | None = None, *, on_skip: OnSkip = log_skip) ->
     """Yield (name, text) of every document: source files in the order of their names, then help topics.
 
     `root` is the folder of the library, by default that of the running interpreter; help topics are read from the
-    running interpreter only. A file that cannot be decoded is given to `on_skip` with the reason, and the rest goes on.
-    Raises NotADirectoryError when the interpreter keeps its library in no folder (a zipped or frozen one).
+    running interpreter only. A file that cannot be decoded is passed to `on_skip` with the reason, and reading
+    continues. Raises NotADirectoryError when the interpreter keeps its library in no folder (a zipped or frozen one).
     """
     yield from source_files(root or Path(sysconfig.get_path("stdlib")), on_skip=on_skip)
     if root is None:
@@ -101,24 +101,24 @@ def distinct_topics(topics: dict[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def is_source(name: str) -> bool:
-    """Tell whether a relative file name is library source: no test, no installed package, no table, no machine file."""
+    """Whether a relative file name is library source: no test, no installed package, no table, no machine file."""
     folders = set(name.split("/")[:-1])
     return not (folders & (TEST_FOLDERS | FOREIGN_FOLDERS) or name in TABLES or MACHINE_FILE.search(name))
 
 
 def is_test(name: str) -> bool:
-    """Tell whether a relative file name belongs to the library's own tests."""
+    """Whether a relative file name belongs to the library's own tests."""
     folders = set(name.split("/")[:-1])
     return bool(folders & TEST_FOLDERS) and not folders & FOREIGN_FOLDERS
 
 
 def is_codec_table(name: str, text: str) -> bool:
-    """Tell whether a file is one of the generated character maps of `encodings`."""
+    """Whether a file is one of the generated character maps of `encodings`."""
     return name.startswith("encodings/") and ("decoding_table" in text or "decoding_map" in text)
 
 
 def is_held_out(name: str) -> bool:
-    """Tell whether a document is held out of training: about one in 20, by the SHA-256 of its name alone."""
+    """Whether a document is held out of training: about one in 20, by the SHA-256 of its name alone."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) % HELD_OUT_ONE_IN == 0
 
 

@@ -1,7 +1,7 @@
 """``neuron-audit demo``: the whole product on the bundled model, with one address to open.
 
-Everything it does can be interrupted at any point, by ``kill -9`` too: the collection goes on where
-its last shard ended, and runs are queued in one transaction or not at all.
+It can be interrupted at any point, also by ``kill -9``: the collection resumes after its last shard, and runs are
+queued in one transaction or not at all.
 """
 
 import os
@@ -52,7 +52,7 @@ NAME = "Standard-library GPT-2"
 SUBJECT = ("--slug", SLUG, "--name", NAME)
 TWIN = f"{SLUG}-null-twin"
 TWIN_EVERY = 4
-"""One neuron of the null twin in so many is explained: the distribution of a layer's scores needs no more."""
+"""One in this many neurons of the null twin is explained; the distribution of a layer's scores needs no more."""
 FIRST_LOOK = ("--max-tokens", "600000")
 MODEL = Path(__file__).parent / "model"
 CORPUS = "demo:stdlib"
@@ -61,7 +61,7 @@ OWNER = "owner"
 TICK_SECONDS = 0.5
 MAX_WORKERS = 4
 FINAL = (1, 2)
-"""Exit codes of a command that would end the same again: refused, or not understood."""
+"""Exit codes of a command that would fail again in the same way: refused, or not understood."""
 
 _OWNER = select(Account.id).where(Account.name == OWNER)
 _COLLECTIONS = select(Collection).join(Subject, Subject.id == Collection.subject_id)
@@ -118,7 +118,7 @@ def _run(settings: Settings, sessions: Sessions, group: Children, console: Conso
 
 
 def _collect_a_first_look(sessions: Sessions, group: Children, progress: Progress) -> None:
-    """Collect a little, so that pages have something to show within a minute."""
+    """Collect a small part, so that pages have something to show within a minute."""
     if _n_complete(sessions, SLUG) == 0:
         _collect(sessions, group, progress, "A first look", FIRST_LOOK)
 
@@ -130,7 +130,7 @@ def _collect_everything(sessions: Sessions, group: Children, progress: Progress)
 
 
 def _collect_the_null_twin(sessions: Sessions, group: Children, progress: Progress) -> None:
-    """Collect the control: the same model with permuted weights."""
+    """Collect the null twin: the same model with permuted weights."""
     if _n_complete(sessions, TWIN) == 0:
         _collect(sessions, group, progress, "The null twin", (*FIRST_LOOK, "--null-twin"))
 
@@ -166,7 +166,7 @@ def _running(sessions: Sessions, slug: str) -> Collection | None:
 
 
 def _login_token(session: Session, *, minutes: int) -> str:
-    """What the owner logs in with once."""
+    """A token with which the owner logs in once."""
     owner = ensure_account(session, name=OWNER, role=Role.ADMINISTRATOR)
     return create_login_token(session, account_id=owner.id, minutes=minutes)
 
@@ -205,7 +205,7 @@ def _watch_runs(sessions: Sessions, group: Children, progress: Progress) -> None
 
 
 def _check_everything(sessions: Sessions, group: Children, progress: Progress, slug: str) -> None:
-    """Execute the explanations on the whole corpus, unless that is done."""
+    """Execute the explanations on the whole corpus, unless they have been."""
     task_id = _asked(sessions, partial(_enqueue_check, slug=slug))
     if task_id is None:
         return
@@ -220,7 +220,7 @@ def _check_everything(sessions: Sessions, group: Children, progress: Progress, s
 
 
 def _enqueue_check(session: Session, *, slug: str) -> int | None:
-    """The id of the task that checks what has not been checked; None where there is nothing to check."""
+    """Queue the check of unchecked explanations; returns the task's id, None if there are none."""
     try:
         return enqueue_check(session, slug=slug, account_id=session.scalar(_OWNER)).id
     except Conflict:
@@ -228,7 +228,7 @@ def _enqueue_check(session: Session, *, slug: str) -> int | None:
 
 
 def _prepare_an_audit(sessions: Sessions, group: Children, progress: Progress) -> None:
-    """Hold a small campaign ready, with controls and the verdicts of simulated reviewers."""
+    """Prepare a small campaign with controls and the verdicts of simulated reviewers."""
     _asked(sessions, lambda s: create_demo_campaign(s, slug=SLUG, account_id=s.scalar(_OWNER)))
     bar = progress.add_task("Preparing an audit", total=1.0)
     while not _asked(sessions, partial(let_simulated_reviewers_begin, slug=SLUG)):
@@ -238,13 +238,13 @@ def _prepare_an_audit(sessions: Sessions, group: Children, progress: Progress) -
 
 
 def _count_runs(sessions: Sessions) -> tuple[int, int]:
-    """All runs, and those that are queued or running."""
+    """The number of all runs, and of those that are queued or running."""
     counts = _asked(sessions, total_counts)
     return sum(counts.values()), sum(counts[status] for status in ACTIVE)
 
 
 def _asked(sessions: Sessions, action: Callable[[Session], T]) -> T:
-    """The result of one transaction, however often the database goes away meanwhile."""
+    """The result of one transaction, repeated as long as the database is unreachable."""
 
     def once() -> T:
         with transaction(sessions) as session:

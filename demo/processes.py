@@ -14,11 +14,11 @@ QUICK_DEATHS_ALLOWED = 3
 
 
 class ChildFailed(Exception):
-    """A process of the demo keeps dying."""
+    """A process of the demo keeps ending with an error."""
 
 
 class Child:
-    """One ``neuron-audit`` process with its log file, in a session of its own so that Ctrl-C is ours to pass on."""
+    """One ``neuron-audit`` process with its log file, in its own session: the demo itself passes Ctrl-C on."""
 
     def __init__(self, name: str, arguments: Sequence[str], log_folder: Path, *, ends: bool = False) -> None:
         self.name = name
@@ -37,13 +37,13 @@ class Child:
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs."""
+        """The exit code; None while it runs."""
         return self._process.poll()
 
     def keep_alive(self) -> bool:
-        """Start it again if it has died. Returns whether it had. Raises ChildFailed where that does not help.
+        """Start it again if it has died; returns whether it had. Raises ChildFailed if it keeps dying.
 
-        One that ends by itself and has done its work has not died: started again, it would do it twice.
+        A process that has ended after its work is not started again.
         """
         if self.exit_code is None or (self._ends and self.exit_code == 0):
             return False
@@ -55,7 +55,7 @@ class Child:
         return True
 
     def last_lines(self, count: int = 15) -> str:
-        """The end of its log."""
+        """The last lines of its log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-count:])
 
     def ask_to_stop(self) -> None:
@@ -64,7 +64,7 @@ class Child:
             self._process.send_signal(signal.SIGTERM)
 
     def wait(self, deadline: float) -> None:
-        """Wait for its end until ``deadline`` (monotonic seconds), then end it."""
+        """Wait for its end until ``deadline`` (monotonic seconds), then kill it."""
         try:
             self._process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
@@ -81,21 +81,21 @@ class Children:
         self._children: list[Child] = []
 
     def start(self, name: str, *arguments: str, ends: bool = False) -> Child:
-        """Start ``neuron-audit ARGUMENTS``, which ``ends`` when its work is done or runs until it is stopped."""
+        """Start ``neuron-audit ARGUMENTS``; with ``ends`` it ends when its work is done, else it runs until stopped."""
         child = Child(name, arguments, self._log_folder, ends=ends)
         self._children.append(child)
         return child
 
     def forget(self, child: Child) -> None:
-        """Stop looking after a process that has done its work."""
+        """Stop watching a process that has done its work."""
         self._children.remove(child)
 
     def keep_alive(self) -> list[str]:
-        """Start those again that have died. Returns their names."""
+        """Restart the processes that have died. Returns their names."""
         return [child.name for child in self._children if child.keep_alive()]
 
     def stop(self) -> None:
-        """Stop all at once, each within its time."""
+        """Stop all at once, each within its time limit."""
         for child in self._children:
             child.ask_to_stop()
         deadline = time.monotonic() + STOP_SECONDS
@@ -105,7 +105,7 @@ class Children:
 
 @contextmanager
 def children(log_folder: Path) -> Iterator[Children]:
-    """Processes that are stopped when the block ends, however it ends. SIGTERM ends it as Ctrl-C does."""
+    """Processes that are stopped when the block ends, in whatever way. SIGTERM has the same effect as Ctrl-C."""
     with ExitStack() as stack:
         before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         stack.callback(signal.signal, signal.SIGTERM, before)

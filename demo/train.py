@@ -39,7 +39,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Recipe:
-    """Every choice of a training run but its length."""
+    """All choices of a training run except its length."""
 
     context: int = 256
     batch: int = 16
@@ -85,7 +85,7 @@ def build_model(recipe: Recipe, vocabulary: int) -> GPT2LMHeadModel:
         eos_token_id=0,
     )
     model = GPT2LMHeadModel(config)
-    # The same function under the name that GPT-2 has it by; torch computes the former in one kernel instead of five.
+    # the same function under GPT-2's name for it; torch computes the former in one kernel instead of five
     model.config.activation_function = "gelu_new"
     return model
 
@@ -149,7 +149,7 @@ def build_optimizers(model: GPT2LMHeadModel, recipe: Recipe) -> list[torch.optim
 
 
 class Run:
-    """One process's share of a training run: model, optimizers, data and where they are kept."""
+    """One process's share of a training run: model, optimizers, data and their folder."""
 
     def __init__(self, recipe: Recipe, tokenizer: Tokenizer, stream: Stream, out: Path) -> None:
         self.rank, self.processes = distributed.get_rank(), distributed.get_world_size()
@@ -255,7 +255,7 @@ class Run:
         log.info("saved", folder=str(self.out), **asdict(self.progress))
 
     def resume(self) -> None:
-        """Go on from the state of an earlier process, if there is one."""
+        """Resume from the state of an earlier process, if there is one."""
         if not self.state_file.exists():
             return
         state: dict[str, Any] = torch.load(self.state_file, weights_only=True)
@@ -278,7 +278,7 @@ class Task:
 
 
 def train_process(rank: int, task: Task, tokenizer: Tokenizer, stream: Stream) -> None:
-    """Train as one of several processes; the body of each."""
+    """Train as one of several processes; this function is the body of each."""
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=task.meeting_place, rank=rank, world_size=task.processes)
     run = Run(Recipe(), tokenizer, stream, task.out)

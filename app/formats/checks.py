@@ -1,4 +1,4 @@
-"""What a decoded record must satisfy, whatever its format."""
+"""Checks of a decoded record that are independent of its format."""
 
 from collections.abc import Iterable, Sequence
 from math import isfinite
@@ -26,7 +26,7 @@ def check_address(layer: int, index: int) -> None:
 
 
 def whole_number(text: str | int | float, field: str) -> int:
-    """A number that may be written as text. Raises Refused for what is not a whole number."""
+    """An integer that may be written as text. Raises Refused for anything else."""
     try:
         number = int(text) if isinstance(text, str) else text
     except ValueError:
@@ -64,7 +64,7 @@ def check_token_ids(tokens: Sequence[str], token_ids: Sequence[int] | None) -> N
 def finite(numbers: Iterable[float]) -> bool:
     """Whether every number is finite."""
     known = tuple(numbers)
-    # A sum with a number that is not finite is not finite either, and so may be one of numbers that are.
+    # the sum is not finite if a number is not; a finite sum proves that all are finite
     return isfinite(sum(known)) or all(map(isfinite, known))
 
 
@@ -83,7 +83,7 @@ def check_text(text: str) -> None:
 
 
 def distinct(explanations: Sequence[Explanation], origin: Origin, refuse: Refuse) -> list[Explanation]:
-    """The explanations without those whose text and author an earlier one has; each of those is a problem."""
+    """The explanations without repeated ones, of the same text and author; each of those is reported as a problem."""
     found: dict[tuple[str, str | None, str | None], Explanation] = {}
     for explanation in explanations:
         key = (explanation.text.strip(), explanation.author, explanation.method)

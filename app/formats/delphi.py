@@ -22,10 +22,10 @@ from app.formats.records import Origin
 from app.formats.streams import Entry, Line, whole_document
 
 SAMPLE = "activating_and_not"
-"""What delphi's scorers show: excerpts of the neuron's quantiles, and excerpts on which it does not fire."""
+"""The excerpts of delphi's scorers: from the neuron's quantiles, and ones on which it does not fire."""
 SCORERS = {"fuzz": "fuzzing", "detection": "detection", "simulation": "correlation"}
 FAILURES = ("Explanation could not be parsed.", "No explanation found")
-"""What stands in a file in place of an explanation where delphi has none."""
+"""Texts that delphi writes in place of a missing explanation."""
 _NAME = re.compile(r"(?P<module>.+)_latent(?P<index>\d+)\.txt$", re.DOTALL)
 _NUMBER = re.compile(r"(?<![a-zA-Z0-9])\d+(?![a-zA-Z0-9])")
 
@@ -57,7 +57,7 @@ class _Aggregate(msgspec.Struct, gc=False):
 
     @property
     def is_overall(self) -> bool:
-        """Whether the group is all excerpts."""
+        """Whether the group contains all excerpts."""
         return self.quantile == -1 or self.distance in (0, -1, "all")
 
     @property

@@ -1,4 +1,4 @@
-"""Where writers put their files: a folder, a ZIP or TAR archive. A file that is there already is replaced."""
+"""Writing files into a folder, a ZIP or a TAR archive. Existing files are replaced."""
 
 import io
 import tarfile
@@ -42,7 +42,7 @@ class _ZipSink:
         self._archive = archive
 
     def put(self, file: File) -> None:
-        # No date of writing: the same data give the same archive.
+        # no time stamps, so that the same data give the same archive
         self._archive.writestr(zipfile.ZipInfo(file.name), file.content, zipfile.ZIP_DEFLATED)
 
 
@@ -91,7 +91,7 @@ def _sink(target: Path) -> Iterator[_Sink]:
 
 @contextmanager
 def replaced(target: Path) -> Iterator[Path]:
-    """A path beside the target, which takes its place once the block has ended without an error."""
+    """A path beside the target, renamed to the target if the block ends without an error."""
     part = target.with_name(f".{target.name}.part")
     target.parent.mkdir(parents=True, exist_ok=True)
     try:

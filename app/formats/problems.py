@@ -1,4 +1,4 @@
-"""What a reader refuses: which file, line and field, and why. The good records stay."""
+"""Problems that a reader reports: file, line, field and reason. Good records are kept."""
 
 import re
 from collections.abc import Callable
@@ -11,12 +11,12 @@ from app.domain.storable import storable_text
 from app.formats.records import Origin
 
 MOST_REASON = 300
-"""Characters of a reason: it may quote the file."""
+"""Characters of a reason, which may quote the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadingProblem:
-    """One thing that was refused. ``is_gap`` where something is missing rather than wrong."""
+    """One refused part of a file. ``is_gap`` means that something is missing rather than wrong."""
 
     file: str
     reason: str
@@ -30,10 +30,10 @@ class ReadingProblem:
 
 
 Refuse: TypeAlias = Callable[[ReadingProblem], None]
-"""Notes a problem; the reader continues."""
+"""Function that records a problem, after which the reader continues."""
 
 MALFORMED = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, ValueError)
-"""What decoding untrusted JSON may raise."""
+"""Errors that decoding untrusted JSON may raise."""
 
 _PATH = re.compile(r" - at `\$(.*)`$")
 

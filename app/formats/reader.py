@@ -1,4 +1,4 @@
-"""What every reader of a format does."""
+"""The interface of every reader of a format."""
 
 from collections.abc import Iterator
 from typing import Protocol

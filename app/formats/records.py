@@ -18,7 +18,7 @@ Facts: TypeAlias = Mapping[str, Any]
 
 
 class ActivationUnit(StrEnum):
-    """What 1 of an expected activation stands for. The values are those of OpenAI's files."""
+    """The meaning of an expected activation of 1. The values are those of OpenAI's files."""
 
     NEURON = "neuron_activations"
     """The model's own units."""
@@ -44,12 +44,12 @@ class ActivationRecord:
     tokens: Sequence[str]
     activations: Sequence[float]
     token_ids: Sequence[int] | None = None
-    """Ids of the model's own tokenizer."""
+    """Token ids of the model's own tokenizer."""
     document: str | None = None
     position: int | None = None
     """The position of the first token in its document, in tokens."""
     probability: float | None = None
-    """With which the excerpt was drawn into its sample."""
+    """The probability with which the excerpt was drawn into its sample."""
     facts: Facts = field(default_factory=dict)
 
 
@@ -85,7 +85,7 @@ class ScoredSimulation:
     activations: Sequence[float]
     scores: Mapping[str, float | None] = field(default_factory=dict)
     kind: SampleKind | None = None
-    """The sample that the excerpt belongs to, where it is known."""
+    """The sample to which the excerpt belongs, if known."""
     split: Split | None = None
     simulator: str | None = None
     failure: str | None = None
@@ -120,7 +120,7 @@ class Flag:
     by: str
     created_at: str
     outcome: str | None = None
-    """What reviewers made of it; None while it is open."""
+    """The outcome of the review; None while the flag is open."""
     is_imported: bool = False
     """Whether it was opened at another site than the one that wrote the file."""
 
@@ -175,7 +175,7 @@ class Statistics:
 
     @property
     def known(self) -> dict[str, Any]:
-        """The known ones, by name."""
+        """The known statistics by name."""
         return {each.name: value for each in fields(self) if (value := getattr(self, each.name)) is not None}
 
 
@@ -193,7 +193,7 @@ class NeuronRecord:
     index: int
     origin: Origin
     model: str | None = None
-    """The model as the file names it."""
+    """The model's name in the file."""
     source: str | None = None
     """The set of neurons as the file names it: Neuronpedia's ``5-gemmascope-res-16k``, delphi's module."""
     statistics: Statistics = NOTHING_KNOWN
@@ -202,5 +202,5 @@ class NeuronRecord:
     loose_scores: Sequence[Score] = ()
     """Scores of the neuron's only explanation by the author of the format; another file has that explanation."""
     failures: Sequence[str] = ()
-    """Why methods found no explanation."""
+    """Reasons why methods found no explanation."""
     facts: Facts = field(default_factory=dict)

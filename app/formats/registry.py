@@ -15,7 +15,7 @@ from app.formats.streams import READING, Entry
 from app.formats.transluce import TransluceReader
 
 LOOKED_AT = 50
-"""Files by which the format of a source is known."""
+"""Number of first files by which the format of a source is recognised."""
 _BEGINNING = 65_536
 
 _READERS: Mapping[DataFormat, Callable[[], Reader]] = {

@@ -21,7 +21,7 @@ from app.errors import Invalid
 Row = TypeVar("Row")
 Cells: TypeAlias = list[Any]
 Parts: TypeAlias = Iterable[Sequence[Cells]]
-"""Rows, some at a time."""
+"""Rows in parts, some at a time."""
 
 ROWS_AT_ONCE = 5_000
 """Rows that are held in memory while a file is streamed, and in one row group of Parquet."""
@@ -154,7 +154,7 @@ def _write_csv(parts: Parts, columns: Sequence[Column]) -> Iterator[bytes]:
 
 
 def _taken(text: io.StringIO) -> str:
-    """What has been written so far, which is then forgotten."""
+    """The bytes written since the last call; they are then dropped."""
     written = text.getvalue()
     text.seek(0)
     text.truncate()
@@ -201,7 +201,7 @@ _CELLS: Mapping[type, Callable[[str], Any]] = {
 
 
 def _write_parquet(parts: Parts, columns: Sequence[Column]) -> Iterator[bytes]:
-    """One row group a part."""
+    """Write one row group per part."""
     arrow, parquet = _arrow()
     schema = arrow.schema([arrow.field(c.name, _arrow_type(arrow, c), nullable=c.is_nullable) for c in columns])
     sink = _Sink()
@@ -215,7 +215,7 @@ def _write_parquet(parts: Parts, columns: Sequence[Column]) -> Iterator[bytes]:
 
 
 class _Sink(io.RawIOBase):
-    """A file that is given away while it is written."""
+    """A file whose content is handed on while it is written."""
 
     def __init__(self) -> None:
         self._written = bytearray()

@@ -116,7 +116,7 @@ def _explanation(line: Line) -> model.NeuronRecord:
 
 
 def author_of(row: wire.Explanation) -> str | None:
-    """The model that wrote a text, with the method; None where the row names neither."""
+    """The model that wrote a text, with the method; None if the row names neither."""
     if row.explanationModelName is None:
         return row.typeName
     return row.explanationModelName if row.typeName is None else f"{row.explanationModelName} ({row.typeName})"
@@ -143,7 +143,7 @@ class _Consecutive:
         rows = self._rows.setdefault(kind, [])
         check_number_of_records(len(rows) + 1, "tokens")
         rows.append(model.ActivationRecord(row.tokens, row.values, facts=wire.others(row, "tokens", "values")))
-        self._origin = line.origin  # the last line: an import resumes after it
+        self._origin = line.origin  # also the last line read, after which an import resumes
 
     def end(self) -> Iterator[model.NeuronRecord]:
         """The record of the rows that were added."""

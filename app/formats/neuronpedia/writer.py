@@ -18,13 +18,13 @@ from app.formats.neuronpedia.wire import ADDRESS, Activation
 
 PER_BATCH = 1_024
 CREATOR = "neuron-audit"
-"""Who created and wrote what names nobody: the columns may not be null."""
+"""The creator and author of rows that name none: the columns may not be null."""
 _NOT_NULL = ("createdAt", "frac_nonzero", "hasVector")
 _ACTIVATION_FIELDS = frozenset(Activation.__struct_fields__) - {*ADDRESS, "tokens", "values"}
 _OWN_NAMES = {"bin_min": "binMin", "bin_max": "binMax", "bin_contains": "binContains", "dfa_values": "dfaValues",
               "dfa_maxValue": "dfaMaxValue", "dfa_targetIndex": "dfaTargetIndex",
               "qualifying_token_index": "qualifyingTokenIndex"}  # fmt: skip
-"""Of what SAEDashboard names otherwise."""
+"""Names of columns that differ from SAEDashboard's."""
 _BINS: Mapping[SampleKind, dict[str, float]] = {SampleKind.TOP: {"binMin": TOP_BIN, "binMax": 99, "binContains": -1}}
 _ENCODER = msgspec.json.Encoder()
 
@@ -62,7 +62,7 @@ def _source(record: model.NeuronRecord, source_set: str | None) -> str:
 
 
 def _safe(part: str) -> str:
-    """A part of a path that stays where it belongs."""
+    """A path component without characters that could leave the folder."""
     return part.replace("/", "_").replace("..", "_") or "_"
 
 

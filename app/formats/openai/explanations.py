@@ -178,5 +178,5 @@ def simulation_of(found: wire.SequenceSimulation, *, is_lax: bool) -> model.Simu
 
 
 def number(value: float | None) -> float | None:
-    """A number; None where it is missing or not finite, which stands for the same in these files."""
+    """A number; None if it is missing or not finite, which means the same in these files."""
     return value if value is not None and finite([value]) else None

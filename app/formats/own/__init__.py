@@ -1,1 +1,1 @@
-"""Our own formats, which hold everything that is known of a neuron: JSON lines and Parquet."""
+"""This program's own formats, which contain all stored data of a neuron: JSON lines and Parquet."""

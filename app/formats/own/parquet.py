@@ -33,7 +33,7 @@ _PLAIN: Mapping[type, str] = {int: "int64", float: "float64", str: "string", boo
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """How a field is kept: its type in Parquet, and the way there and back."""
+    """How a field is stored: its Parquet type, and the conversions in both directions."""
 
     arrow: Any
     write: Callable[[Any], Any]
@@ -164,7 +164,7 @@ def _struct(kind: type, above: tuple[type, ...]) -> _Kind:
     def write(value: Any) -> Any:
         return None if value is None else {name: part.write(getattr(value, name)) for name, part in parts.items()}
 
-    def read(value: Any) -> Any:  # a file of an earlier version lacks what has been added since
+    def read(value: Any) -> Any:  # a file of an earlier version lacks fields that were added since
         return None if value is None else {n: part.read(value[n]) for n, part in parts.items() if n in value}
 
     return _Kind(arrow.struct([arrow.field(name, part.arrow) for name, part in parts.items()]), write, read)

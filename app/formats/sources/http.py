@@ -27,9 +27,9 @@ from app.formats.sources.source import Position
 from app.formats.streams import Entry, Stream
 
 AT_ONCE = 8
-"""Requests that are made at a time."""
+"""Number of parallel requests."""
 AHEAD = 32
-"""Files that are fetched before they are read."""
+"""Number of files that are fetched ahead."""
 MOST_FETCHED_BYTES = 8 * MEBIBYTE
 """Of one file: as many as ``AHEAD`` are in memory. A neuron's has 0.1 MiB."""
 ATTEMPTS = 6

@@ -1,4 +1,4 @@
-"""From what a person names to a source: a folder, a file, an archive, an HTTP address."""
+"""Opens the source that a person names: a folder, a file, an archive, an HTTP URL."""
 
 from pathlib import Path
 
@@ -9,12 +9,12 @@ from app.formats.sources.source import Source
 
 
 def is_address(location: str) -> bool:
-    """Whether a source is named by an HTTP address."""
+    """Whether a source is named by an HTTP URL."""
     return location.startswith(("http://", "https://"))
 
 
 def local_source(path: Path) -> Source:
-    """A folder, file or archive on this machine. Raises Invalid where there is none."""
+    """A folder, file or archive on this machine. Raises Invalid if there is none."""
     if path.is_dir():
         return Folder(path)
     if not path.is_file():
