@@ -33,11 +33,11 @@ class ComparedColumn:
     by: str
     created_at: datetime
     simulator: str | None
-    """The one whose expected activations are drawn: that of the score that represents the explanation."""
+    """The simulator whose expected activations are drawn: that of the score that represents the explanation."""
     line: VerdictLine
-    """What its headline means."""
+    """The verdict line of the explanation."""
     state: ExplanationState | None
-    """What reviewers have made of it; None where nobody has flagged or judged it."""
+    """The explanation's state in review; None if nobody has flagged or judged it."""
     headline: Headline[ScoreRow] | None
     """Over the whole corpus with both sides, else the 2023 score."""
     difference: tuple[WordRun, ...]
@@ -82,7 +82,7 @@ class ComparedStrip:
 
     letter: str
     expected: list[float] | None
-    """0..10, or beyond where it was calibrated."""
+    """Expected activations, 0..10, or beyond if calibrated."""
     unit: float | None
     error: float | None
     """The mean distance of expected and real activation, in the model's units."""
@@ -101,9 +101,9 @@ class ComparedExcerpt:
     tokens: list[str]
     activations: list[float]
     at: int
-    """The token on which the explanations disagree most; with one strip the one on which it is most wrong."""
+    """The token on which the explanations disagree most; with one strip, the one with the largest error."""
     disagreement: float
-    """How far apart the highest and the lowest expected activation are there, in the model's units."""
+    """The difference of the highest and lowest expected activation on it, in the model's units."""
     strips: tuple[ComparedStrip, ...]
     line: Line
 

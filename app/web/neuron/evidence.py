@@ -20,7 +20,7 @@ from app.queries.neurons.page import SHOWN_OF_BAND, StoredExcerpt, StoredSample,
 from app.web.heat.heatmap import heat_rows, strip
 from app.web.heat.vocabularies import ShownVocabulary, Vocabularies
 
-# Markup of a row, for the page only: the JSON has the tokens and the numbers themselves.
+# markup of a row, only for the page: the JSON has the tokens and the numbers themselves
 Line = Annotated[str, Field(exclude=True)]
 
 ORDER = (
@@ -32,9 +32,9 @@ ORDER = (
     SampleKind.BOTTOM,
 )
 SHOWN_FIRST = 8
-"""Rows of a section that a page shows at first."""
+"""Rows of a section that a page shows initially."""
 _AROUND = 6
-"""Tokens on each side of a peak that the name of a folded row has."""
+"""Tokens on each side of a peak in the name of a folded row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class SampleShown:
 
 @dataclass(frozen=True, slots=True)
 class RowSource:
-    """What rows are made of: everything stored, the vocabulary, the neuron's scale."""
+    """The data from which rows are made: stored excerpts, the vocabulary, the neuron's scale."""
 
     excerpts: Mapping[int, StoredExcerpt]
     words: ShownVocabulary
@@ -97,7 +97,7 @@ class RowSource:
 
 
 async def known_vocabularies(request: Request) -> Vocabularies:
-    """The vocabularies that this process has in memory."""
+    """The vocabularies that this process has cached."""
     known: Vocabularies = request.app.state.vocabularies
     return known
 

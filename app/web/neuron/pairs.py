@@ -35,11 +35,11 @@ class PairedNeuron:
     text: str | None
     line: VerdictLine | None
     state: ExplanationState | None
-    """What reviewers have made of its explanation."""
+    """The explanation's state in review."""
     headline: Headline[ScoreRow] | None
     score_2023: ScoreRow | None
     maximum: float
-    """What its strips draw at full height."""
+    """The activation that its strips draw at full strength."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class PairedExcerpt:
 
     excerpt_id: int
     address: str
-    """The address of the numbers behind the picture."""
+    """URL of the numbers behind the picture."""
     document: str | None
     position: int
     token: str

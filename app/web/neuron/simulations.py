@@ -25,9 +25,9 @@ class SimulatedRow:
     tokens: list[str]
     activations: list[float] | None
     expected: list[float] | None
-    """0..10, or beyond where it was calibrated."""
+    """Expected activations, 0..10, or beyond if calibrated."""
     unit: float
-    """The activation, in the model's units, that 1 of ``expected`` corresponds to."""
+    """The activation, in the model's units, that an expected activation of 1 corresponds to."""
     failure: str | None
     largest_at: int
     """The token on which real and expected activation differ most."""

@@ -25,15 +25,15 @@ class Trail:
     """Where a neuron stands in the list that it was opened from, or among all neurons by their position."""
 
     query: str
-    """What addresses of the same list carry, with a question mark; empty without a list."""
+    """The query string of URLs within the same list, with a question mark; empty without a list."""
     back: str
-    """The list; further down than its first page it begins at this neuron."""
+    """URL of the list; if the neuron is not on the first page, of the page that begins at it."""
     title: str
     """The list in words."""
     previous: str | None
     next: str | None
     position: int | None = None
-    """From 1; None where it is not known, or where the neuron is no longer in the list."""
+    """The position from 1; None if not known or the neuron is no longer in the list."""
     matches: Matches | None = None
 
 
@@ -52,7 +52,7 @@ AskedList = Annotated[ListRequest | None, Depends(asked_list)]
 
 
 FLAGGING = "flagging=true"
-"""What addresses carry while somebody goes from neuron to neuron and flags."""
+"""The query string of URLs while somebody goes from neuron to neuron and flags."""
 
 
 def going_on(address: str, *, flagging: bool) -> str:

@@ -72,11 +72,11 @@ class MeaningForm(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class FoundRow:
-    """A neuron that was found."""
+    """A neuron found by the search."""
 
     subject: SubjectName
     address: str
-    """Of its page, which knows the list of what was found in its subject."""
+    """URL of the neuron's page, with the list of matches in its subject."""
     neuron: NeuronRow
 
 
@@ -89,26 +89,26 @@ class SearchPage:
     """The slug of the only subject that is searched; empty for all but null twins."""
     subjects: tuple[SubjectName, ...]
     matches: Matches | None
-    """None where nothing was searched for."""
+    """None without a search."""
     rows: tuple[FoundRow, ...]
     previous: str | None
     next: str | None
     chips: tuple[FilterChip, ...]
     orders: dict[str, str]
     facets: str | None
-    """The address of what the matches have in common."""
+    """URL of the facets of the matches."""
     random: str | None
-    """The address that leads to a random match; None where nothing is found."""
+    """URL of a redirect to a random match; None without matches."""
     hint: str | None
-    """Why nothing is found, where the reason is not that nothing matches."""
+    """The reason for an empty result, if it is not that nothing matches."""
     visits: tuple[Visit, ...]
-    """The neurons that were looked at last, the newest first."""
+    """The neurons opened last, newest first."""
     may_keep: bool
     """Whether the viewer may save searches."""
     meaning: MeaningSearch | None
-    """The text that explanations are compared with; None where no embedding model is set."""
+    """The text with which explanations are compared; None if no embedding model is set."""
     here: str
-    """The address of this search."""
+    """URL of this search."""
     kept: str
     """The filters that a search by meaning keeps."""
 
@@ -135,7 +135,7 @@ class SearchFacets:
     facets: tuple[FacetShown, ...]
     counted: Matches
     back: str
-    """The matches themselves."""
+    """URL of the matches."""
 
 
 @page(router, "/search", template="search/page.html", partial="search/_results.html")
@@ -237,7 +237,7 @@ def search_meaning(
 
 
 def address_of(fields: FilterFields, subject: str, *, path: str = "/search", **changes: str | None) -> str:
-    """The address of a search with these fields; a subject's own list needs no field for it."""
+    """URL of a search with these fields, or of a subject's own list, if that suffices."""
     pairs = fields.pairs(**changes)
     if subject and path.startswith("/search"):
         pairs.append(("subject", subject))
@@ -245,7 +245,7 @@ def address_of(fields: FilterFields, subject: str, *, path: str = "/search", **c
 
 
 def _ranked(request: ListRequest) -> ListRequest:
-    """The same, the best match first where words are searched and nobody has chosen an order."""
+    """The request, sorted by relevance if it has words and no order was chosen."""
     if request.fields.sort or not request.filter.words:
         return request
     return read_filters(replace(request.fields, sort=BY_RELEVANCE))

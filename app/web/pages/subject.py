@@ -55,7 +55,7 @@ class SortColumn:
     label: str
     address: str
     direction: Literal["ascending", "descending"] | None
-    """How the list is sorted by this column now."""
+    """The direction in which the list is sorted by this column now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,28 +77,28 @@ class SubjectPage:
     questions: dict[Doubt, str]
     """The doubts that most people ask about, each with the address that lists what raises it."""
     twin_layers: tuple[TwinLayer, ...]
-    """What the same methods reach on the null twin, layer by layer; empty without one."""
+    """Scores of the same methods on the null twin, by layer; empty without one."""
     orders: dict[str, str]
     methods: tuple[MethodChoice, ...]
-    """What the viewer may queue with; empty for those who may not queue."""
+    """The methods that the viewer may queue; empty without that permission."""
     trail: str
-    """What the links to neurons carry, so that their pages know this list."""
+    """The query string by which links to neurons refer to this list."""
     here: str
-    """The address of this page, as a part of another one."""
+    """URL of this page, for use within another one."""
     may_flag: bool
     views: tuple[SavedView, ...]
     hint: str | None
-    """Why nothing is found, where the reason is not that nothing matches."""
+    """The reason for an empty result, if it is not that nothing matches."""
     chips: tuple[FilterChip, ...]
     """Every filter that is set, each with the query string without it."""
     files: dict[TableFormat, str]
-    """All that match as a file, by format."""
+    """URLs of all matches as a file, by format."""
     facets: str
-    """The address of what the matches have in common."""
+    """URL of the facets of the matches."""
     random: str
-    """The address that leads to a random match."""
+    """URL of a redirect to a random match."""
     listed: ListHead | None
-    """The list of neurons whose neurons are shown; None where all of the subject are."""
+    """The list of neurons that is shown; None if all neurons of the subject are."""
     may_keep: bool
     """Whether the viewer may add to lists and save searches."""
 

@@ -28,7 +28,7 @@ class TokenRow:
     """The token as text; half of a character is written as ``\\\\xe2``."""
     n_neurons: int
     address: str | None
-    """The list of these neurons; None where there are none, or where no text names the token."""
+    """URL of the list of these neurons; None if there are none, or if no text identifies the token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class TokensPage:
     text: str
     rows: tuple[TokenRow, ...]
     is_cut: bool
-    """Whether there are more than are shown, or were counted."""
+    """Whether there are more than are shown or were counted."""
     glyphs: Annotated[dict[str, str], Field(exclude=True)]
     """The tokens as the page shows them."""
 

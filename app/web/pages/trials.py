@@ -42,7 +42,7 @@ from app.work.trials import enqueue_trial, enqueue_warm_up
 router = PageRouter()
 
 N_STARTS = 6
-"""Top excerpts that a text may start from."""
+"""Number of top excerpts that are offered as starting text."""
 
 
 class TrialForm(BaseModel):
@@ -59,17 +59,17 @@ class TrialRow:
     tokens: list[str]
     activations: list[float]
     expected: list[float] | None
-    """0..10."""
+    """Expected activations, 0..10."""
     unit: float | None
-    """The activation, in the model's units, that 1 of ``expected`` corresponds to."""
+    """The activation, in the model's units, that an expected activation of 1 corresponds to."""
     simulator: str | None
     note: str | None
     seconds: float
-    """The worker's own time."""
+    """Seconds that the worker took."""
     peak: float
     peak_at: int
     share: float | None
-    """Of the neuron's maximum over the corpus; None where that is not known or not above 0."""
+    """Share of the neuron's maximum over the corpus; None if that is not known or not above 0."""
     table: Line
 
     @property
@@ -84,7 +84,7 @@ class TrialRow:
 
     @property
     def expected_there(self) -> float | None:
-        """What the explanation expects of that token, in the model's units."""
+        """The expected activation on that token, in the model's units."""
         if self.expected is None or self.unit is None or not self.expected:
             return None
         return self.expected[self.peak_at] * self.unit
@@ -106,7 +106,7 @@ class NeuronTry:
     neuron: NeuronHead
     address: str
     here: str
-    """The address of this trial."""
+    """URL of this trial."""
     explanation: TriedExplanation | None
     text: str
     scale: float
@@ -116,23 +116,23 @@ class NeuronTry:
     row: TrialRow | None
     workers_alive: int
     last: tuple[LastText, ...]
-    """The texts that the viewer has tried last on this neuron."""
+    """The last texts that the viewer has tried on this neuron."""
     excerpts: tuple[ExcerptStart, ...]
-    """Top excerpts that a text may start from."""
+    """Top excerpts that are offered as starting text."""
 
 
 @dataclass(frozen=True, slots=True)
 class AskedTrial:
-    """What the address of the page asks for."""
+    """The query of the page."""
 
     trial: int | None
     explanation: int | None
     excerpt: int | None
-    """The excerpt whose text the form starts with."""
+    """The excerpt whose text fills the form."""
 
 
 async def asked_trial(trial: IdInQuery = None, explanation: IdInQuery = None, excerpt: IdInQuery = None) -> AskedTrial:
-    """What the address asks for."""
+    """Parse the query of the page."""
     return AskedTrial(trial, explanation, excerpt)
 
 

@@ -1,1 +1,1 @@
-"""How a result came about: a stored request as a command, the prompts of a method."""
+"""Provenance of results: a stored request as a command, the prompts of a method, citations."""

@@ -1,4 +1,4 @@
-"""How an explanation is cited: in a sentence and in BibTeX, with a digest of its text that no later one has."""
+"""Citations of an explanation: a sentence and BibTeX, with a digest that identifies the text."""
 
 import hashlib
 import re
@@ -26,7 +26,7 @@ class Citation:
         return hashlib.sha256(self.text.encode()).hexdigest()[:16]
 
     def sentence(self, url: str) -> str:
-        """For a text."""
+        """A citation for running text."""
         day = self.created_at.date().isoformat()
         return (
             f"“{self.text}”, explanation {self.explanation_id} of neuron {self.neuron} by {self.by}, {day}, "
@@ -34,7 +34,7 @@ class Citation:
         )
 
     def bibtex(self, url: str) -> str:
-        """For a bibliography."""
+        """A BibTeX entry."""
         fields = {
             "author": f"{{{_escaped(self.by)}}}",
             "title": f"{{{_escaped(self.text)}}}",

@@ -1,4 +1,4 @@
-"""Provenance as facts that people read: one line each, with links. What has no line is in the raw JSON below."""
+"""Provenance as readable facts: one line each, with links. Facts without a line are only in the raw JSON below."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ LABELS = {
     "collection_id": "Collection",
     "tokenizer_digest": "Tokenizer",
 }
-"""The facts that are known by name, in the order of the page."""
+"""The labels of known facts, in the order of the page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def _facts(key: str, value: Any, neuron: str) -> Iterator[Fact]:
 
 
 def _written(value: Any) -> str:
-    """A value in a line; nothing for what does not fit into one."""
+    """A value as text on one line; empty if it does not fit."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, str | int | float):

@@ -1,4 +1,4 @@
-"""The prompt files as pages show them. They belong to the worker, whose code the web does not import."""
+"""The prompt files as pages show them. They are part of ``worker``, which the web does not import."""
 
 import hashlib
 from collections.abc import Sequence

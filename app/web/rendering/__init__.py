@@ -1,1 +1,1 @@
-"""From a page's dataclass to HTML and JSON: templates, numbers and dates, drawings, error pages."""
+"""Conversion of a page's dataclass to HTML and JSON: templates, numbers and dates, drawings, error pages."""

@@ -1,4 +1,4 @@
-"""Addresses that forms and links send along, to which a person is sent back."""
+"""Return addresses that forms and links send, checked before a redirect."""
 
 from urllib.parse import urlsplit
 

@@ -1,4 +1,4 @@
-"""What browsers call themselves, in words that a person knows."""
+"""Readable names of browsers."""
 
 import re
 

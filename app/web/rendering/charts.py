@@ -11,7 +11,7 @@ from app.web.rendering.signs import with_signs
 
 BAR_WIDTH, BAR_HEIGHT = 600, 16
 LEAST_WIDTH = 4.0
-"""So that one of a thousand is seen."""
+"""The least width of a part, so that one of a thousand is visible."""
 
 
 def stacked_bar(parts: Sequence[tuple[str, int, str]], label: str) -> Markup:
@@ -36,7 +36,7 @@ def stacked_bar(parts: Sequence[tuple[str, int, str]], label: str) -> Markup:
 
 
 BINS = 10
-"""Bars per row over 0..1, each of two bins of the counts; one more for scores below 0."""
+"""Bars per row over 0..1, each for two bins of the counts; one more for scores below 0."""
 CELL, ROW, LEFT = 32, 32, 54
 """A bar's cell is as wide and high as a finger needs, also on a narrow screen."""
 

@@ -10,7 +10,7 @@ from app.domain.plots import Axis, Cell, Grid, Histograms
 from app.web.rendering.signs import with_signs
 
 CELL = 32
-"""As wide and high as a finger needs."""
+"""Size of a cell, wide and high enough for a finger."""
 LEFT, BELOW = 54, 44
 
 

@@ -12,7 +12,7 @@ WIDTH, HEIGHT = 1200, 630
 _MARGIN = 64
 _PAPER, _INK, _FAINT, _ACCENT = "#ffffff", "#1a1e24", "#59636f", "#1d5fa8"
 _MOST_LINES, _LINE = 6, 42
-"""Lines of the explanation, and letters of a line."""
+"""Most lines of the explanation, and letters per line."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What is wrong with a request: the content of every error page and error body."""
+"""The content of every error page and error body."""
 
 from dataclasses import dataclass
 

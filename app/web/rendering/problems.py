@@ -37,7 +37,7 @@ TITLES = {
     502: "The language model did not answer",
     503: "Not available at the moment",
 }
-"""Of error pages: what happened, in plain words."""
+"""Titles of error pages, by status."""
 ADVICE = {
     401: "You come back to this page afterwards. If you were logged in, your session has ended.",
     402: "Raise the cap, or do less at once.",
@@ -213,7 +213,7 @@ def _on_database_away(request: Request, error: Exception) -> Response:
 
 def _on_any_error(request: Request, error: Exception) -> Response:
     request_id = request.scope.get("request_id")
-    # The server logs the traceback; this line ties it to the number that the person sees.
+    # the server logs the traceback; this line connects it with the request id that the person sees
     log.error("request failed", request_id=request_id, error=repr(error))
     response = problem_response(request, problem_of(500, "Something went wrong on the server.", request_id=request_id))
     response.headers.update(HEADERS)  # this handler runs outside the middleware that adds them

@@ -45,7 +45,7 @@ TEMPLATES = files("templates")
 PROBLEM_STATUSES: tuple[int | str, ...] = (401, 403, 404, 409, 422, 503)
 """Statuses of the errors that any page may respond with."""
 PROBLEMS: dict[int | str, dict[str, Any]] = {status: {"model": Problem} for status in PROBLEM_STATUSES}
-"""What the document of the API says about them."""
+"""The error responses in the API's document."""
 
 TOLD_COOKIE = "neuron_audit_told"
 TOLD_SECONDS = 60
@@ -56,22 +56,22 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What every page shares: its viewer and its address."""
+    """The data that every page shares: its viewer and its address."""
 
     viewer: Viewer | None
     path: str
     json_path: str | None
     version: str
     slug: str | None
-    """The subject that the page is about, by its name in addresses; None on pages about no single subject."""
+    """The subject of the page; None on pages about no single subject."""
     url: str
-    """The page's whole address, for paper."""
+    """The page's full URL, for printing."""
     origin: str
-    """Where browsers reach the site, without a slash at the end."""
+    """The address under which browsers reach the site, without a trailing slash."""
     here: str = "/"
-    """The page's path with its query, for links that come back."""
+    """The page's path with its query, for links that return to it."""
     told: str = ""
-    """What was done before this page was opened, to be said once."""
+    """A message about what was just done, shown once."""
 
     def may(self, permission: str) -> bool:
         """Whether the viewer may do this. Raises ValueError for an unknown permission."""
@@ -150,17 +150,17 @@ class View:
         self._visit: Visit | None = None
 
     def remember(self, visit: Visit) -> None:
-        """Let the browser remember the neuron shown. Fragments, JSON and requests by programs are not visits."""
+        """Store the visited neuron in the browser. Fragments, JSON and requests by programs are not visits."""
         if self.viewer is None or not self.viewer.by_program:
             self._visit = visit
 
     def changes_by_itself(self) -> None:
-        """Note that the page shows work in progress: it is never said to be unchanged."""
+        """Record that the page shows work in progress, so that it is never reported as unchanged."""
         limit_validity(self.request.state, 0)
 
     @property
     def visits(self) -> tuple[Visit, ...]:
-        """The neurons that were looked at last in this browser."""
+        """The neurons opened last in this browser."""
         return read_visits(self.request.cookies.get(VISITS_COOKIE))
 
     @property

@@ -14,7 +14,7 @@ _QUOTED = re.compile(r'"(?P<plain>[^"\n]{1,60})"|`(?P<back>[^`\n]{1,60})`')
 LONGEST_WHOLE = 24
 """Characters of a token that is kept on one line; a longer one may be broken, so that it does not widen the page."""
 LONGEST_KEPT = 500
-"""Characters of an explanation whose HTML is kept: lists show no longer ones."""
+"""Characters of an explanation whose HTML is cached; lists show no longer ones."""
 _WHOLE, _LONG = Markup("<code>{}</code>"), Markup('<code class="long">{}</code>')
 _HITS = re.compile(f"{HIT}([^{HIT}{HIT_END}]*){HIT_END}")
 

@@ -58,7 +58,7 @@ from app.web.report.sections import (
 )
 
 WIDTH = 0.1
-"""Of the interval to which the verdicts that are still needed refer."""
+"""The interval width for which the number of needed verdicts is computed."""
 EVIDENCE_FOR = (
     "Regulation (EU) 2024/1689 (AI Act), Annex IV",
     "Regulation (EU) 2024/1689 (AI Act), Annex XI",
@@ -144,7 +144,7 @@ def _how_made(session: Session, facts: MethodFacts) -> HowMade:
     definition = method_definition(session, method_id=facts.method_id)
     try:
         names = steps_of(definition).prompts
-    except UnknownStep:  # made by a step that this version of the program does not have
+    except UnknownStep:  # made by a step that this version of the program lacks
         names = ()
     return HowMade(
         facts=facts,
@@ -159,7 +159,7 @@ def _how_made(session: Session, facts: MethodFacts) -> HowMade:
 
 
 def _scorer(facts: ScorerFacts) -> ScorerShown:
-    if facts.scorer == executed.EXECUTED:  # stored by checks of a corpus, which no method names
+    if facts.scorer == executed.EXECUTED:  # stored by corpus checks, which belong to no method
         return ScorerShown(facts, executed.LABEL, executed.DESCRIPTION, executed.BLIND_SPOT)
     spec = _spec(facts.scorer)
     if spec is None:

@@ -20,7 +20,7 @@ from app.web.neuron.evidence import unpacked
 
 N_ROWS = 3
 BEFORE, AFTER = 20, 7
-"""Tokens that are shown around a peak."""
+"""Tokens shown before and after a peak."""
 
 
 @dataclass(frozen=True, slots=True)

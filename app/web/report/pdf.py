@@ -12,7 +12,7 @@ from app.errors import Unavailable
 from app.web.http.static import static_files
 
 PACKAGES = ("libpango-1.0-0", "libpangoft2-1.0-0", "libharfbuzz-subset0", "fonts-dejavu-core")
-"""Debian's packages of what WeasyPrint needs and does not bring."""
+"""The Debian packages that WeasyPrint needs and does not contain."""
 _LINK = re.compile(r'<link rel="stylesheet" href="/static/([^"?]+)[^"]*">')
 _ICON = re.compile(r'<link rel="icon"[^>]*>\s*')
 _LIGHT_DARK = re.compile(r"light-dark\(\s*([^,()]+),[^()]+\)")
@@ -51,7 +51,7 @@ def for_paper(html: str) -> Any:
         raise PdfUnavailable
     import weasyprint
 
-    # The sheets are made for browsers too: a rule that only they know is no fault to warn of.
+    # style sheets have rules that only browsers know; WeasyPrint's warnings about these are irrelevant
     logging.getLogger("weasyprint").setLevel(logging.ERROR)
     return weasyprint.HTML(string=_LIGHT_DARK.sub(r"\1", standalone_html(html)), url_fetcher=_refuse)
 

@@ -1,1 +1,1 @@
-"""What the pages of reviewing share."""
+"""Code that the pages of reviewing share."""

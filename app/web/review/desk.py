@@ -1,4 +1,4 @@
-"""An item in front of a reviewer: its evidence, its text once that may be seen, and who sits there."""
+"""The item that a reviewer judges: its evidence, its text once it may be shown, and the reviewer."""
 
 import uuid
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ class EvidenceRow:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceGroup:
-    """Excerpts on which the neuron fires alike, the highest peak first."""
+    """Excerpts on which the neuron fires about equally, the highest peak first."""
 
     firing: Firing
     rows: tuple[EvidenceRow, ...]
@@ -47,7 +47,7 @@ class EvidenceGroup:
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """What a reviewer has typed before, to be shown again."""
+    """What a reviewer has typed already, to be shown again."""
 
     kind: VerdictKind | None = None
     confidence: Confidence = Confidence.MEDIUM
@@ -69,17 +69,17 @@ class ReviewItem:
     groups: tuple[EvidenceGroup, ...]
     scale: float
     text: str | None
-    """None until the reviewer has asked for it."""
+    """None until the reviewer has requested it."""
     guess: str | None
     others: tuple[str, ...]
     """Other explanations of the neuron, shuffled; empty until the text is shown."""
     flags: tuple[FlagRow, ...]
-    """The flags on the explanation, where the campaign is not blind."""
+    """The flags on the explanation, unless the campaign is blind."""
     address: str | None
-    """The address of the neuron's page; None where the campaign is blind."""
+    """URL of the neuron's page; None if the campaign is blind."""
     previous: str | None
     next: str | None
-    """Addresses of the neighbouring neurons' pages, where the campaign is not blind."""
+    """URLs of the neighbouring neurons' pages, unless the campaign is blind."""
     kinds: tuple[VerdictKind, ...]
     confidences: tuple[Confidence, ...]
     typed: Typed
@@ -90,7 +90,7 @@ class ReviewItem:
 
 @dataclass(frozen=True, slots=True)
 class ReviewDone:
-    """Nothing is left for this reviewer."""
+    """The state in which no item is left for this reviewer."""
 
     campaign_id: int
     campaign: str
@@ -105,12 +105,12 @@ class ReviewAfter:
     progress: OwnProgress
     last: OwnVerdict | None
     item: ReviewItem | None
-    """Taken ahead; None where nothing is left."""
+    """The item taken ahead; None if none is left."""
 
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What judging needs of a request."""
+    """The parts of a request that judging needs."""
 
     session: Session
     view: View
@@ -119,7 +119,7 @@ class Desk:
 
     @property
     def reviewer(self) -> Reviewer:
-        """The viewer as who takes items."""
+        """The viewer as a reviewer."""
         return Reviewer(self.viewer.id, self.viewer.may(Permission.ADJUDICATE))
 
 
@@ -132,7 +132,7 @@ AtDesk = Annotated[Desk, Depends(desk, scope="function")]
 
 
 def done_for(at: Desk, campaign_id: int) -> ReviewDone:
-    """The state in which nothing is left for the reviewer, with what was judged last."""
+    """The state in which no item is left for the reviewer, with the last judged item."""
     return ReviewDone(
         campaign_id,
         campaign_head(at.session, campaign_id=campaign_id).name,
