@@ -1,5 +1,6 @@
 """What to import from: named by a person, kept with a task, opened where the import runs."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ class Location:
     def opened(self) -> Source:
         """The source. Raises Invalid where there is none, and for an address without neurons."""
         if not is_address(self.source):
-            return local_source(Path(self.source).expanduser())
+            return local_source(Path(self.absolute().source))
         if self.layers is None or self.indices is None:
             raise Invalid("An HTTP address needs the layers and indices of the neurons that are wanted: 0-47 and 0-99.")
         return HttpFolder(
@@ -33,7 +34,8 @@ class Location:
         return is_address(self.source)
 
     def absolute(self) -> "Location":
-        """The same, found from any folder."""
+        """The same, found from any folder. Links stay: the file that one names may have a name without an ending."""
         if self.is_remote:
             return self
-        return Location(str(Path(self.source).expanduser().resolve()), self.layers, self.indices)
+        path = os.path.abspath(Path(self.source).expanduser())  # noqa: PTH100 - Path.resolve follows links
+        return Location(path, self.layers, self.indices)

@@ -189,10 +189,11 @@ def test_malformed_records_are_refused_and_the_others_stay(fresh_sessions: Sessi
     bad = neuron_record(0, 2)
     bad["random_sample"][3]["activations"].pop()
     bad["most_positive_activation_records"][0]["activations"][0] = None
+    bad["random_sample"][0]["activations"][0] = 1e300
     write_json(folder / "collated-activations/0/2.json", bad)
     (folder / "collated-activations/0/3.json").write_text("<xml/>")
     outcome = bring(fresh_sessions, folder)
-    assert (outcome.counts.new_neurons, outcome.n_problems) == (3, 3)
+    assert (outcome.counts.new_neurons, outcome.n_problems) == (3, 4)
     with fresh_sessions() as session:
         problems = import_problems(session, import_id=outcome.import_id, limit=10)
         row = import_row(session, import_id=outcome.import_id)
@@ -200,6 +201,7 @@ def test_malformed_records_are_refused_and_the_others_stay(fresh_sessions: Sessi
         ("collated-activations/0/2.json", "most_positive_activation_records[0].activations[0]"),
         ("collated-activations/0/2.json", "random_sample[3].activations"),
         ("collated-activations/0/3.json", None),
+        ("collated-activations/0/2.json", "random[0].activations"),
     ]
     assert problems[1].reason == "it has 8 tokens and 7 activations"
     assert row is not None
@@ -338,16 +340,18 @@ def test_scores_of_delphi_stand_with_the_explanation_of_another_file(fresh_sessi
         "scores/detection/layers.3.mlp_latent9.txt": [row, {**row, "activations": [0, 0], "activating": False,
                                                             "prediction": False}],
         "scores/detection/layers.3.mlp_latent10.txt": [row],
+        "scores/fuzz/layers.3.mlp_latent10.txt": [row],
     }  # fmt: skip
     for name, value in files.items():
         write_json(tmp_path / "data" / name, value)
     outcome = bring(fresh_sessions, tmp_path / "data", "latents")
     with fresh_sessions() as session:
         score = session.scalars(select(Score)).one()
-        (problem,) = import_problems(session, import_id=outcome.import_id, limit=5)
+        problems = import_problems(session, import_id=outcome.import_id, limit=5)
         assert session.get_one(Explanation, score.explanation_id).text == "years"
     assert (score.scorer, score.value, score.n_valid, score.chance) == ("detection", 1.0, 2, 0.5)
-    assert problem.file == "scores/detection/layers.3.mlp_latent10.txt"
+    without = {f"scores/{scorer}/layers.3.mlp_latent10.txt" for scorer in ("detection", "fuzz")}
+    assert {problem.file for problem in problems} == without
     assert bring(fresh_sessions, tmp_path / "data", "latents").counts.new_scores == 0
 
 

@@ -183,17 +183,17 @@ class ChunkStore:
         self, session: Session, ids: dict[Address, int], records: Sequence[NeuronRecord], refuse: Refuse
     ) -> tuple[int, set[int]]:
         """Store scores whose explanation is in another file that was read before."""
-        loose = {ids[record.layer, record.index]: record for record in records if record.loose_scores}
+        loose = [(ids[record.layer, record.index], record) for record in records if record.loose_scores]
         if not loose:
             return 0, set()
         scores: dict[int, list[Score]] = {}
-        for record in records:
-            if record.loose_scores:
-                scores.setdefault(ids[record.layer, record.index], []).extend(record.loose_scores)
+        for neuron_id, record in loose:
+            scores.setdefault(neuron_id, []).extend(record.loose_scores)
         collection_id = self._target.collection_id
         n, changed, missing = attach_scores(session, collection_id=collection_id, author=self._author, scores=scores)
-        for neuron_id in sorted(missing):
-            refuse(problem(loose[neuron_id].origin, "the explanation that it scores was not imported before it"))
+        for neuron_id, record in loose:
+            if neuron_id in missing:
+                refuse(problem(record.origin, "the explanation that it scores was not imported before it"))
         return n, changed
 
     def _explanations(
@@ -271,5 +271,6 @@ def _simulated(record: NeuronRecord, texts: Texts) -> tuple[list[list[_Simulated
 
 def _storable(activations: Sequence[float]) -> Float32s | None:
     """Activations as an array [T]; None if a number is too large to be stored."""
-    found = np.array(activations, dtype=np.float32)
+    with np.errstate(over="ignore"):
+        found = np.array(activations, dtype=np.float32)
     return found if np.abs(found).max(initial=0) <= BIGGEST_ACTIVATION else None
