@@ -7,8 +7,9 @@ from sqlalchemy.orm import Session
 from app.domain.review import ItemState, SlotKind, Verdict
 from app.errors import Conflict
 from app.models import Explanation, Neuron, ReviewItem
+from app.queries.review.evidence import other_texts
 from app.queries.review.judging import send_back
-from app.queries.review.shown import item_shown, other_texts
+from app.queries.review.shown import item_shown
 from app.queries.review.taking import Reviewer, take_item, take_next
 from tests.db.reviewing import Cast, judge, reviewing
 from tests.factories import Make

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from app.queries.review.judging import undo_verdict
-from app.queries.review.own import OwnProgress, own_progress
+from app.queries.review.own import OwnProgress, own_standing
 from app.queries.review.shown import n_verdicts
 from app.queries.review.taking import Reviewer
 from tests.db.reviewing import Cast, judge, reviewing
@@ -18,7 +18,7 @@ def cast(session: Session, make: Make) -> Cast:
 
 
 def progress(session: Session, cast: Cast, who: Reviewer) -> OwnProgress:
-    return own_progress(session, campaign_id=cast.campaign_id, account_id=who.account_id)
+    return own_standing(session, campaign_id=cast.campaign_id, account_id=who.account_id).progress
 
 
 def test_a_reviewer_sees_their_own_verdicts_out_of_all_items(session: Session, cast: Cast) -> None:

@@ -15,8 +15,9 @@ from app.models import Campaign, CampaignDraw, CorpusCheck, Neuron, ReviewContro
 from app.queries.neurons.selection import NeuronSelection
 from app.queries.review.campaigns import CampaignRules
 from app.queries.review.controls import KNOWN_LEAST
+from app.queries.review.evidence import other_texts
 from app.queries.review.items import SampleWanted, create_campaign
-from app.queries.review.shown import item_shown, other_texts
+from app.queries.review.shown import item_shown
 from app.settings import Settings
 from app.work.controls import enqueue_controls
 from tests.factories import Make

@@ -254,7 +254,6 @@ def _campaigns() -> Select[*tuple[Any, ...]]:
 
 def _of_head(row: Any) -> dict[str, Any]:
     campaign: Campaign = row.Campaign
-    version: CampaignVersion = row.CampaignVersion
     return {
         "id": campaign.id,
         "name": campaign.name,
@@ -268,17 +267,22 @@ def _of_head(row: Any) -> dict[str, Any]:
         "by": row.by,
         "created_at": campaign.created_at,
         "ended_at": campaign.ended_at,
-        "rules": CampaignRules(
-            question=version.question,
-            instructions=version.instructions,
-            verdicts_per_item=version.verdicts_per_item,
-            participants=Participants(version.participants),
-            account_ids=tuple(version.account_ids),
-            is_blind=version.is_blind,
-            asks_guess=version.asks_guess,
-            control_share=version.control_share,
-        ),
+        "rules": rules_of(row.CampaignVersion),
     }
+
+
+def rules_of(version: CampaignVersion) -> CampaignRules:
+    """The rules of a stored version."""
+    return CampaignRules(
+        question=version.question,
+        instructions=version.instructions,
+        verdicts_per_item=version.verdicts_per_item,
+        participants=Participants(version.participants),
+        account_ids=tuple(version.account_ids),
+        is_blind=version.is_blind,
+        asks_guess=version.asks_guess,
+        control_share=version.control_share,
+    )
 
 
 def _insert_version(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, exists, func, select, true
+from sqlalchemy import BigInteger, ColumnElement, bindparam, exists, func, select, true
 from sqlalchemy.orm import Session, aliased
 
 from app.domain.bounds import BIGGEST_ID
@@ -16,6 +16,7 @@ from app.domain.verdict_lines import VerdictLine
 from app.errors import NotFound
 from app.models import Account, Explanation, Flag, Neuron, ReviewItem, ReviewVerdict, Subject
 from app.queries.common.paging import Page, id_page
+from app.queries.common.prepared import PendingRows, PreparedSelect, Reads
 from app.queries.explanations.headlines import FiguresRow, ShownStanding, standings_of
 from app.queries.review.live import stands
 
@@ -60,6 +61,17 @@ class FlagRow:
     def asked_for(self) -> VerdictKind:
         """The verdict that would uphold the flag's reason."""
         return FLAG_KINDS.get(self.reason, VerdictKind.WRONG)
+
+
+@dataclass(frozen=True, slots=True)
+class FlagRaised:
+    """A flag as the reviewer of its explanation reads it."""
+
+    id: int
+    reason: FlagReason
+    note: str
+    by: str
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +130,21 @@ def n_open_flags(session: Session) -> int:
     return session.scalar(waiting.where(ReviewItem.state.in_(UNSETTLED))) or 0
 
 
-def item_flags(session: Session, *, item_id: int) -> tuple[FlagRow, ...]:
-    """The flags of an item of the standing campaign, the newest first."""
-    return tuple(_rows(session, [Flag.item_id == item_id], newest_first=True, limit=50))
-
-
 # Built once at import: an alias costs more than the query.
 _OPENER, _RESOLVER = aliased(Account), aliased(Account)
+_OF_ITEM = PreparedSelect(
+    FlagRaised,
+    select(Flag.id, Flag.reason, Flag.note, _OPENER.name.label("by"), Flag.created_at)
+    .join(_OPENER, _OPENER.id == Flag.account_id)
+    .where(Flag.item_id == bindparam("item_id", type_=BigInteger))
+    .order_by(Flag.id.desc())
+    .limit(50),
+)
+
+
+def send_item_flags(asked: Reads, *, item_id: int) -> PendingRows[FlagRaised]:
+    """Add the query of an item's flags, the newest first, to a statement."""
+    return asked.send(_OF_ITEM.given(item_id=item_id))
 
 
 def _rows(session: Session, conditions: list[ColumnElement[bool]], *, newest_first: bool, limit: int) -> list[FlagRow]:

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import BigInteger, ColumnElement, Select, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from app.domain.review import UNDO_SECONDS, CampaignState, Confidence, ItemState, SlotState, Verdict, VerdictKind
 from app.models import Campaign, Explanation, ReviewControl, ReviewItem, ReviewSlot, ReviewVerdict
 from app.queries.common.paging import Page, id_page
+from app.queries.common.prepared import PendingRows, PreparedSelect, Reads, one_statement
 from app.queries.review.live import stands
 from app.queries.review.shown import SHOWN_TEXT
 
@@ -60,65 +61,114 @@ def own_verdicts(
         wanted.append(ReviewVerdict.campaign_id == campaign_id)
 
     def read(conditions: Sequence[ColumnElement[bool]], newest_first: bool, limit: int) -> list[OwnVerdict]:
-        rows = session.execute(
-            select(
-                ReviewVerdict,
-                Campaign.name.label("campaign"),
-                Campaign.state.label("campaign_state"),
-                SHOWN_TEXT.label("text"),
-                ReviewItem.state,
-                ReviewItem.outcome,
-                (func.extract("epoch", func.now() - ReviewVerdict.created_at) < UNDO_SECONDS).label("is_young"),
-            )
-            .join(ReviewItem, ReviewItem.id == ReviewVerdict.item_id)
-            .join(Campaign, Campaign.id == ReviewItem.campaign_id)
-            .join(Explanation, Explanation.id == ReviewItem.explanation_id)
-            .outerjoin(ReviewControl, ReviewControl.item_id == ReviewItem.id)
-            .where(*wanted, *conditions)
-            .order_by(ReviewVerdict.id.desc() if newest_first else ReviewVerdict.id)
-            .limit(limit)
-        )
-        return [_own(row) for row in rows]
+        found = _own_verdicts().where(*wanted, *conditions)
+        ordered = found.order_by(ReviewVerdict.id.desc() if newest_first else ReviewVerdict.id)
+        return [_own(row) for row in session.execute(ordered.limit(limit))]
 
     return id_page(read, ReviewVerdict.id, size=size, after=after, before=before)
 
 
-def own_progress(session: Session, *, campaign_id: int, account_id: int) -> OwnProgress:
-    """The number of items that a reviewer has judged, and of all items of the campaign. One query."""
-    judged = (
-        select(func.count())
-        .select_from(ReviewSlot)
-        .where(
-            ReviewSlot.campaign_id == campaign_id,
-            ReviewSlot.account_id == account_id,
-            ReviewSlot.state == SlotState.JUDGED,
+@dataclass(frozen=True, slots=True)
+class OwnStanding:
+    """A reviewer's progress in a campaign, and the newest verdict there."""
+
+    progress: OwnProgress
+    last: OwnVerdict | None
+
+
+@dataclass(frozen=True, slots=True)
+class PendingStanding:
+    """A reviewer's standing, available after the statement that reads it."""
+
+    progress: PendingRows[OwnProgress]
+    last: PendingRows[OwnVerdict]
+
+    def found(self) -> OwnStanding:
+        """The standing."""
+        return OwnStanding(self.progress.rows[0], self.last.rows[0] if self.last.rows else None)
+
+
+def send_own_standing(asked: Reads, *, campaign_id: int, account_id: int) -> PendingStanding:
+    """Add the queries of a reviewer's standing in a campaign to a statement."""
+    wanted = {"campaign_id": campaign_id, "account_id": account_id}
+    return PendingStanding(asked.send(_PROGRESS.given(**wanted)), asked.send(_LAST.given(**wanted)))
+
+
+def own_standing(session: Session, *, campaign_id: int, account_id: int) -> OwnStanding:
+    """A reviewer's progress in a campaign, and the newest verdict there. One query."""
+    with one_statement(session) as asked:
+        pending = send_own_standing(asked, campaign_id=campaign_id, account_id=account_id)
+    return pending.found()
+
+
+def _own_verdicts() -> Select[*tuple[Any, ...]]:
+    """Verdicts with the columns of ``OwnVerdict``."""
+    is_young = func.extract("epoch", func.now() - ReviewVerdict.created_at) < UNDO_SECONDS
+    return (
+        select(
+            ReviewVerdict.id,
+            ReviewVerdict.item_id,
+            ReviewVerdict.campaign_id,
+            Campaign.name.label("campaign"),
+            SHOWN_TEXT.label("text"),
+            ReviewVerdict.kind,
+            ReviewVerdict.confidence,
+            ReviewVerdict.note,
+            ReviewVerdict.guess,
+            ReviewVerdict.created_at,
+            ReviewItem.state,
+            ReviewItem.outcome,
+            (is_young & (Campaign.state != CampaignState.ENDED)).label("may_be_undone"),
         )
-        .scalar_subquery()
+        .join(ReviewItem, ReviewItem.id == ReviewVerdict.item_id)
+        .join(Campaign, Campaign.id == ReviewItem.campaign_id)
+        .join(Explanation, Explanation.id == ReviewItem.explanation_id)
+        .outerjoin(ReviewControl, ReviewControl.item_id == ReviewItem.id)
     )
-    items = (
-        select(func.count())
-        .select_from(ReviewItem)
-        .where(ReviewItem.campaign_id == campaign_id, ReviewItem.state != ItemState.WITHDRAWN)
-        .scalar_subquery()
-    )
-    row = session.execute(select(judged, items)).one()
-    return OwnProgress(row[0], row[1])
 
 
 def _own(row: Any) -> OwnVerdict:
-    verdict: ReviewVerdict = row.ReviewVerdict
     return OwnVerdict(
-        id=verdict.id,
-        item_id=verdict.item_id,
-        campaign_id=verdict.campaign_id,
+        id=row.id,
+        item_id=row.item_id,
+        campaign_id=row.campaign_id,
         campaign=row.campaign,
         text=row.text,
-        kind=VerdictKind(str(verdict.kind)),
-        confidence=Confidence(str(verdict.confidence)),
-        note=verdict.note,
-        guess=verdict.guess,
-        created_at=verdict.created_at,
+        kind=VerdictKind(row.kind),
+        confidence=Confidence(row.confidence),
+        note=row.note,
+        guess=row.guess,
+        created_at=row.created_at,
         state=ItemState(row.state),
         outcome=None if row.outcome is None else Verdict(row.outcome),
-        may_be_undone=bool(row.is_young) and row.campaign_state != CampaignState.ENDED,
+        may_be_undone=row.may_be_undone,
     )
+
+
+_CAMPAIGN_ID, _ACCOUNT_ID = bindparam("campaign_id", type_=BigInteger), bindparam("account_id", type_=BigInteger)
+_PROGRESS = PreparedSelect(
+    OwnProgress,
+    select(
+        select(func.count())
+        .select_from(ReviewSlot)
+        .where(
+            ReviewSlot.campaign_id == _CAMPAIGN_ID,
+            ReviewSlot.account_id == _ACCOUNT_ID,
+            ReviewSlot.state == SlotState.JUDGED,
+        )
+        .scalar_subquery()
+        .label("n_judged"),
+        select(func.count())
+        .select_from(ReviewItem)
+        .where(ReviewItem.campaign_id == _CAMPAIGN_ID, ReviewItem.state != ItemState.WITHDRAWN)
+        .scalar_subquery()
+        .label("n_items"),
+    ),
+)
+_LAST = PreparedSelect(
+    OwnVerdict,
+    _own_verdicts()
+    .where(ReviewVerdict.account_id == _ACCOUNT_ID, ReviewVerdict.campaign_id == _CAMPAIGN_ID, stands())
+    .order_by(ReviewVerdict.id.desc())
+    .limit(1),
+)

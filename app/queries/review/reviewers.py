@@ -15,8 +15,8 @@ from app.errors import Conflict
 from app.models import Account, Neuron, Subject
 from app.queries.history.events import record_event
 from app.queries.neurons.records import excerpt_tokens
-from app.queries.review.campaigns import campaign_head
-from app.queries.review.shown import item_evidence, item_shown
+from app.queries.review.evidence import item_evidence
+from app.queries.review.shown import item_shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def item_for_program(session: Session, *, item_id: int) -> ItemForProgram:
         records=records,
         maximum=maximum if maximum is not None else _highest(records),
         tokenizer_id=tokenizer_id,
-        question=campaign_head(session, campaign_id=item.campaign_id).rules.question,
+        question=item.rules.question,
     )
 
 

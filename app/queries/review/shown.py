@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import numpy as np
 from sqlalchemy import ColumnElement, and_, func, select, union_all
 from sqlalchemy.orm import Session
 
 from app.domain.bounds import BIGGEST_ID
-from app.domain.executed import Mistake
 from app.domain.review import (
     CampaignState,
     Confidence,
@@ -22,28 +20,21 @@ from app.domain.review import (
     Verdict,
     VerdictKind,
 )
-from app.domain.samples import SampleKind
-from app.domain.shown_evidence import chosen, evidence_seed
 from app.errors import NotFound
 from app.models import (
     Account,
     Campaign,
     CampaignVersion,
-    CheckMistake,
-    Excerpt,
     Explanation,
     Neuron,
     ReviewControl,
     ReviewItem,
     ReviewSlot,
     ReviewVerdict,
-    Sample,
     Subject,
 )
+from app.queries.review.campaigns import CampaignRules, rules_of
 from app.queries.review.live import stands, truth_of
-
-MOST_OTHER_TEXTS = 20
-"""Number of the neuron's other explanations that a reviewer may compare with the judged one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +46,7 @@ class ItemShown:
     campaign: str
     campaign_state: CampaignState
     is_standing: bool
-    is_blind: bool
+    rules: CampaignRules
     campaign_seed: int
     source: ItemSource
     state: ItemState
@@ -75,7 +66,7 @@ class ItemShown:
     @property
     def is_open_about_itself(self) -> bool:
         """Whether everything hidden from reviewers may be shown: the neuron, the source, that the item is a control."""
-        return not self.is_blind or self.campaign_state is CampaignState.ENDED
+        return not self.rules.is_blind or self.campaign_state is CampaignState.ENDED
 
     @property
     def told(self) -> "ItemTold":
@@ -131,14 +122,6 @@ class ItemTold:
 
 
 @dataclass(frozen=True, slots=True)
-class EvidenceRecords:
-    """Excerpts of one neuron; activations are float16, concatenated in the order of ``excerpt_ids``."""
-
-    excerpt_ids: list[int]
-    activations: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class VerdictShown:
     """A verdict with who gave it."""
 
@@ -186,63 +169,6 @@ def items_in_states(
     return {state: tuple(items) for state, items in found.items()}
 
 
-def item_evidence(session: Session, *, item: ItemShown) -> EvidenceRecords:
-    """The excerpts that every reviewer of the item sees, each once. Two queries, or three with mistakes.
-
-    Empty for a neuron without records. See ``app.domain.shown_evidence``.
-    """
-    if item.collection_id is None:
-        return EvidenceRecords([], b"")
-    samples = session.execute(
-        select(Sample.kind, Sample.excerpt_ids, Sample.activations).where(
-            Sample.neuron_id == item.neuron_id, Sample.collection_id == item.collection_id
-        )
-    ).all()
-    mistakes = session.execute(
-        select(CheckMistake.kind, CheckMistake.excerpt_ids, CheckMistake.activations).where(
-            CheckMistake.explanation_id == item.explanation_id, CheckMistake.collection_id == item.collection_id
-        )
-    ).all()
-    sets: dict[SampleKind | Mistake, Any] = {SampleKind(row.kind): row for row in samples}
-    sets |= {Mistake(row.kind): row for row in mistakes}
-    picked = chosen(
-        {kind: len(row.excerpt_ids) for kind, row in sets.items()},
-        seed=evidence_seed(item.campaign_seed, item.id),
-    )
-    ids = {i for row in sets.values() for i in row.excerpt_ids}
-    lengths: dict[int, int] = {
-        row.id: row.length for row in session.execute(select(Excerpt.id, Excerpt.length).where(Excerpt.id.in_(ids)))
-    }
-    found: dict[int, bytes] = {}
-    for kind, indices in picked.items():
-        if indices:
-            row = sets[kind]
-            ends = np.cumsum([lengths[i] for i in row.excerpt_ids]).tolist()
-            for index in indices:
-                excerpt_id = row.excerpt_ids[index]
-                start = ends[index] - lengths[excerpt_id]
-                found.setdefault(excerpt_id, row.activations[2 * start : 2 * ends[index]])
-    return EvidenceRecords(list(found), b"".join(found.values()))
-
-
-def other_texts(session: Session, *, item: ItemShown) -> tuple[str, ...]:
-    """The other explanations of the item's neuron, without authors, in random order by the item's seed.
-
-    If a planted text replaces an explanation, that explanation is left out. Otherwise a control could be recognised by
-    one text more than its neighbours have, or by the right text beside a wrong one.
-    """
-    replaced = select(Explanation.text).where(Explanation.id == item.explanation_id).scalar_subquery()
-    texts = session.scalars(
-        select(Explanation.text)
-        .where(Explanation.neuron_id == item.neuron_id, Explanation.text != item.text, Explanation.text != replaced)
-        .distinct()
-        .order_by(Explanation.text)
-        .limit(MOST_OTHER_TEXTS)
-    ).all()
-    order = np.random.default_rng(evidence_seed(item.campaign_seed, item.id)).permutation(len(texts))
-    return tuple(texts[i] for i in order)
-
-
 def item_verdicts(session: Session, *, item_id: int) -> tuple[VerdictShown, ...]:
     """The verdicts on an item that were not undone, in the order in which they were given."""
     rows = session.execute(
@@ -280,7 +206,7 @@ def _items(session: Session, condition: ColumnElement[bool], *, limit: int) -> l
         select(
             ReviewItem,
             Campaign,
-            CampaignVersion.is_blind,
+            CampaignVersion,
             SHOWN_TEXT.label("text"),
             ReviewControl.kind.label("control"),
             truth_of().label("truth"),
@@ -315,7 +241,7 @@ def _item(row: Any) -> ItemShown:
         campaign=campaign.name,
         campaign_state=CampaignState(campaign.state),
         is_standing=campaign.is_standing,
-        is_blind=row.is_blind,
+        rules=rules_of(row.CampaignVersion),
         campaign_seed=campaign.seed,
         source=ItemSource(item.source),
         state=ItemState(item.state),

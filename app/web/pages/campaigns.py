@@ -38,7 +38,7 @@ from app.queries.review.items import (
     create_campaign,
     current_explanations,
 )
-from app.queries.review.own import OwnProgress, own_progress
+from app.queries.review.own import OwnProgress, own_standing
 from app.queries.review.shown import ItemTold, items_in_states, n_verdicts
 from app.queries.subjects.lookup import SubjectHead, subject_head
 from app.web.deps import CurrentViewer, DbSession, IdInPath, MayManageCampaigns, MayQueue
@@ -225,7 +225,9 @@ def campaign(session: DbSession, viewer: CurrentViewer, campaign_id: IdInPath) -
     return CampaignsCampaign(
         campaign=row,
         n_verdicts=n_verdicts(session, campaign_id=campaign_id),
-        own=own_progress(session, campaign_id=campaign_id, account_id=viewer.id) if viewer and reviews else None,
+        own=own_standing(session, campaign_id=campaign_id, account_id=viewer.id).progress
+        if viewer and reviews
+        else None,
         may_take_part=bool(viewer and reviews and row.state is CampaignState.OPEN and row.lets_take_part(viewer.id)),
         disputed=tuple(item.told for item in items.get(ItemState.DISPUTED, ())),
         settled=tuple(item.told for item in items.get(ItemState.SETTLED, ())),

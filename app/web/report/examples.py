@@ -13,7 +13,7 @@ from app.domain.heat import heat_scale, heat_steps
 from app.models import Neuron, Subject
 from app.queries.audit.examples import ExampleItem
 from app.queries.neurons.page import StoredExcerpt, stored_excerpts
-from app.queries.review.shown import item_evidence
+from app.queries.review.evidence import item_evidence
 from app.web.heat.heatmap import heat_rows, strip
 from app.web.heat.vocabularies import Vocabularies
 from app.web.neuron.evidence import unpacked

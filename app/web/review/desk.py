@@ -13,13 +13,15 @@ from app.domain.heat import heat_steps
 from app.domain.review import RENEW_SECONDS, Confidence, SlotKind, VerdictKind
 from app.domain.roles import Permission
 from app.domain.shown_evidence import Firing, firing
+from app.queries.common.prepared import one_statement
 from app.queries.neurons.head import NeuronHead, neuron_head
 from app.queries.neurons.page import StoredSample
 from app.queries.people.accounts import Viewer
 from app.queries.review.campaigns import CampaignRules, campaign_head
-from app.queries.review.flags_shown import FlagRow, item_flags
-from app.queries.review.own import OwnProgress, OwnVerdict, own_progress, own_verdicts
-from app.queries.review.shown import ItemShown, item_evidence, item_shown, other_texts
+from app.queries.review.evidence import EvidenceRecords, send_evidence, send_other_texts
+from app.queries.review.flags_shown import FlagRaised, send_item_flags
+from app.queries.review.own import OwnProgress, OwnVerdict, own_standing, send_own_standing
+from app.queries.review.shown import ItemShown, item_shown
 from app.queries.review.taking import Reviewer, TakenSlot
 from app.web.deps import DbSession, MayReview
 from app.web.heat.vocabularies import Vocabularies
@@ -73,7 +75,7 @@ class ReviewItem:
     guess: str | None
     others: tuple[str, ...]
     """Other explanations of the neuron, shuffled; empty until the text is shown."""
-    flags: tuple[FlagRow, ...]
+    flags: tuple[FlagRaised, ...]
     """The flags on the explanation, unless the campaign is blind."""
     address: str | None
     """URL of the neuron's page; None if the campaign is blind."""
@@ -133,63 +135,62 @@ AtDesk = Annotated[Desk, Depends(desk, scope="function")]
 
 def done_for(at: Desk, campaign_id: int) -> ReviewDone:
     """The state in which no item is left for the reviewer, with the last judged item."""
-    return ReviewDone(
-        campaign_id,
-        campaign_head(at.session, campaign_id=campaign_id).name,
-        own_progress(at.session, campaign_id=campaign_id, account_id=at.viewer.id),
-        _last(at, campaign_id),
-    )
+    name = campaign_head(at.session, campaign_id=campaign_id).name
+    own = own_standing(at.session, campaign_id=campaign_id, account_id=at.viewer.id)
+    return ReviewDone(campaign_id, name, own.progress, own.last)
 
 
 def after_for(at: Desk, campaign_id: int, ahead: TakenSlot | None) -> ReviewAfter:
     """The reviewer's progress and last verdict, and the item that was taken ahead."""
     if ahead is None:
-        progress = own_progress(at.session, campaign_id=campaign_id, account_id=at.viewer.id)
-        return ReviewAfter(progress, _last(at, campaign_id), None)
+        own = own_standing(at.session, campaign_id=campaign_id, account_id=at.viewer.id)
+        return ReviewAfter(own.progress, own.last, None)
     item = item_for(at, ahead)
     return ReviewAfter(item.progress, item.last, item)
-
-
-def _last(at: Desk, campaign_id: int) -> OwnVerdict | None:
-    rows = own_verdicts(at.session, account_id=at.viewer.id, size=1, campaign_id=campaign_id).rows
-    return rows[0] if rows else None
 
 
 def item_for(at: Desk, slot: TakenSlot, typed: Typed | None = None) -> ReviewItem:
     """The item of a held slot; its text once it may be seen."""
     item = item_shown(at.session, item_id=slot.item_id)
-    campaign = campaign_head(at.session, campaign_id=slot.campaign_id)
-    is_told = not campaign.rules.asks_guess or slot.guess is not None
+    rules = item.rules
+    is_told = not rules.asks_guess or slot.guess is not None
     head = neuron_head(at.session, slug=item.slug, layer=item.layer, index=item.index)
-    groups, scale = _evidence(at, item, head)
+    with one_statement(at.session) as asked:
+        evidence = send_evidence(asked, item)
+        standing = send_own_standing(asked, campaign_id=item.campaign_id, account_id=at.viewer.id)
+        others = send_other_texts(asked, item) if is_told else None
+        flags = None if rules.is_blind else send_item_flags(asked, item_id=item.id)
+    groups, scale = _evidence(at, item, head, evidence.found())
+    own = standing.found()
     return ReviewItem(
         slot_id=slot.id,
         lease_token=slot.lease_token,
         item_id=item.id,
-        campaign_id=campaign.id,
-        campaign=campaign.name,
-        rules=campaign.rules,
+        campaign_id=item.campaign_id,
+        campaign=item.campaign,
+        rules=rules,
         slot=slot.kind,
-        progress=own_progress(at.session, campaign_id=campaign.id, account_id=at.viewer.id),
+        progress=own.progress,
         groups=groups,
         scale=scale,
         text=item.text if is_told else None,
         guess=slot.guess,
-        others=other_texts(at.session, item=item) if is_told else (),
-        flags=() if campaign.rules.is_blind else item_flags(at.session, item_id=item.id),
-        address=None if campaign.rules.is_blind else path_of(head),
-        previous=None if campaign.rules.is_blind else neighbour_path(head, -1),
-        next=None if campaign.rules.is_blind else neighbour_path(head, 1),
+        others=() if others is None else others.found(),
+        flags=() if flags is None else tuple(flags.rows),
+        address=None if rules.is_blind else path_of(head),
+        previous=None if rules.is_blind else neighbour_path(head, -1),
+        next=None if rules.is_blind else neighbour_path(head, 1),
         kinds=tuple(VerdictKind),
         confidences=tuple(Confidence),
         typed=typed or Typed(),
-        last=_last(at, campaign.id),
+        last=own.last,
     )
 
 
-def _evidence(at: Desk, item: ItemShown, head: NeuronHead) -> tuple[tuple[EvidenceGroup, ...], float]:
+def _evidence(
+    at: Desk, item: ItemShown, head: NeuronHead, records: EvidenceRecords
+) -> tuple[tuple[EvidenceGroup, ...], float]:
     """The item's excerpts by how the neuron fires on them, and the activation that is drawn at full strength."""
-    records = item_evidence(at.session, item=item)
     sample = StoredSample("top", item.collection_id or 0, records.excerpt_ids, records.activations)
     source = row_source(at.session, at.known, head=head, samples=[sample], simulations=[])
     rows = [_with_numbers(source, row) for row in excerpt_rows(source, sample)]
