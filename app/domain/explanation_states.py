@@ -29,13 +29,13 @@ class ExplanationState(StrEnum):
 _LABELS = {
     ExplanationState.DISPUTED: "disputed",
     ExplanationState.FLAGGED: "flagged, not judged yet",
-    ExplanationState.REJECTED: "upheld as wrong",
+    ExplanationState.REJECTED: "rejected by reviewers",
     ExplanationState.HOLDS: "settled as holding",
 }
 _SENTENCES = {
     ExplanationState.DISPUTED: "Reviewers do not agree about it: a further verdict is needed.",
     ExplanationState.FLAGGED: "Somebody has flagged it, and no reviewer has settled the flag.",
-    ExplanationState.REJECTED: "Reviewers have upheld a flag against it, so it is not shown first.",
+    ExplanationState.REJECTED: "Reviewers have rejected it, by an upheld flag or in a campaign: it is not shown first.",
     ExplanationState.HOLDS: "Reviewers have settled that it holds.",
 }
 

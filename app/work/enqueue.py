@@ -109,7 +109,7 @@ def enqueue_scoring(session: Session, *, explanation_id: int, method_id: int, ac
     if batches.insert_runs(session, batch=batch, selection=selection) == 0:
         raise Conflict(
             "This neuron is already queued or running with this method. Wait until that run has ended, or choose"
-            " another method, then send the text again."
+            " another method, then try again."
         )
     detail = {"method": method.name, "n_queued": 1, "n_skipped": 0, "explanation_id": explanation_id}
     _announce(session, batch, detail)

@@ -107,6 +107,7 @@ MUTATIONS = (
     Mutation("/explanations/{explanation_id}/flags", "flag.opened", {"reason": "wrong"}),
     Mutation("/mine/seen", None, {"newest_id": "0"}),
     Mutation("/explanations/{explanation_id}/replay", "batch.queued", {}),
+    Mutation("/explanations/{explanation_id}/score", "batch.queued", {"method_id": "{method}"}),
     Mutation("/batches/{batch_id}/cancel", "batch.cancelled", {}),
     Mutation("/runs/{run_id}/cancel", "run.cancelled", {}),
     Mutation("/runs/{run_id}/retry", "run.retried", {}),

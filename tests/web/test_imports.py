@@ -15,7 +15,7 @@ from app.db import Sessions
 from app.domain.imports import DataFormat
 from app.domain.work import Lane
 from app.formats.sources.opening import local_source
-from app.models import DataImport, Task
+from app.models import DataImport, Explanation, Neuron, Run, Task
 from app.settings import Settings
 from app.transfer.exporting import ExportRequest
 from app.transfer.folders import exports_folder, imports_folder
@@ -228,3 +228,26 @@ def test_the_pages_of_an_imported_neuron_say_what_is_not_known(
     listed = client.get("/gpt2").text
     assert not re.search(r"(?<![\d,])0 tokens", listed)
     assert "Imported, neurons of OpenAI neuron-explainer files" in listed
+
+
+def test_an_imported_explanation_is_scored_by_a_method(
+    client: TestClient, imported: ImportOutcome, make: Make, log_in_as: LogIn
+) -> None:
+    method, explanation = make.method(), make.session.scalars(select(Explanation).order_by(Explanation.id)).first()
+    assert explanation is not None
+    address = f"/explanations/{explanation.id}/score"
+    neuron = make.session.get_one(Neuron, explanation.neuron_id)
+    page = f"/gpt2/{neuron.layer}/{neuron.index}"
+    log_in_as("charlie")
+    assert f'action="{address}"' not in client.get(page).text
+    assert client.post(address, data={"method_id": method.id}).status_code == 403
+    log_in_as("olga")
+    assert f'action="{address}"' in client.get(page).text
+    answer = client.post(address, data={"method_id": method.id})
+    assert answer.headers["location"] == f"{page}?explanation={explanation.id}#_progress"
+    run = make.session.scalars(select(Run)).one()
+    assert (run.explanation_id, run.method_id, run.status) == (explanation.id, method.id, "queued")
+    again = client.post(address, data={"method_id": method.id}, headers=HTMX)
+    assert again.status_code == 409
+    assert client.post("/explanations/999/score", data={"method_id": method.id}).status_code == 404
+    assert client.post(address, data={"method_id": 999}).status_code == 404

@@ -76,7 +76,7 @@ def test_while_the_neuron_runs_with_that_method_the_text_is_not_taken(
     client.post("/tiny/1/2/runs", data={"method_id": method.id})
     answer = client.post(ADDRESS, data={"text": "cats", "method_id": method.id})
     assert answer.status_code == 409
-    assert "send the text again" in answer.text
+    assert "try again" in answer.text
     assert n_explanations(make) == 0
 
 

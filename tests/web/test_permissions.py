@@ -132,6 +132,7 @@ ROUTES: dict[str, Permission | None] = {
     "POST /embeddings/{slug}": P.QUEUE,
     "POST /explanations/{explanation_id}/flags": P.FLAG,
     "POST /explanations/{explanation_id}/replay": P.QUEUE,
+    "POST /explanations/{explanation_id}/score": P.QUEUE,
     "POST /exports": P.QUEUE,
     "POST /imports": P.QUEUE,
     "POST /imports/{import_id}/show": P.QUEUE,

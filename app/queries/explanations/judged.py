@@ -23,7 +23,7 @@ class ItemOfExplanation:
     state: ItemState
     outcome: Verdict | None
     is_rejected: bool
-    """Whether reviewers have upheld a flag against the explanation."""
+    """Whether reviewers have rejected the explanation, by an upheld flag or in a campaign."""
 
 
 def shown_items() -> Select[*tuple[Any, ...]]:

@@ -4,21 +4,24 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, get_args
 
-from fastapi import Depends
+from fastapi import Form
 from fastapi.responses import RedirectResponse, Response
 
+from app.domain.bounds import BIGGEST_ID
 from app.domain.roles import Permission
 from app.errors import Invalid
 from app.queries.explanations.page import CallShown, ExplanationShown, call_shown, explanation_shown
 from app.queries.language_models.bill import BillBy, BillLine, bill
-from app.queries.people.accounts import Viewer
-from app.web.deps import CurrentViewer, DbSession, IdInPath, MayReadOperations, allowed_to
+from app.queries.neurons.head import neuron_head
+from app.web.deps import CurrentViewer, DbSession, IdInPath, MayQueue, MayReadOperations
 from app.web.http.routing import PageRouter
+from app.web.neuron.address import path_of
+from app.web.neuron.claim import queued_run
 from app.web.provenance.citation import Citation
 from app.web.provenance.curl import as_curl
 from app.web.provenance.facts import Fact, provenance_facts
-from app.web.rendering.templating import page
-from app.work.enqueue import enqueue_batch
+from app.web.rendering.templating import CurrentView, page
+from app.work.enqueue import enqueue_batch, enqueue_scoring
 
 router = PageRouter()
 
@@ -82,7 +85,7 @@ def explanation(session: DbSession, viewer: CurrentViewer, explanation_id: IdInP
 @router.post("/explanations/{explanation_id}/replay", include_in_schema=False)
 def replay(
     session: DbSession,
-    viewer: Annotated[Viewer, Depends(allowed_to(Permission.QUEUE), scope="function")],
+    viewer: MayQueue,
     explanation_id: IdInPath,
 ) -> Response:
     """Queue the neuron again with the same version of the method that made this explanation."""
@@ -97,6 +100,23 @@ def replay(
         account_id=viewer.id,
     )
     return RedirectResponse(f"/explanations/{explanation_id}#replay", status_code=303)
+
+
+@router.post("/explanations/{explanation_id}/score", include_in_schema=False)
+def score(
+    session: DbSession,
+    view: CurrentView,
+    viewer: MayQueue,
+    explanation_id: IdInPath,
+    method_id: Annotated[int, Form(ge=1, le=BIGGEST_ID)],
+) -> Response:
+    """Queue an explanation, whoever made it, to be simulated and scored by a method."""
+    shown = explanation_shown(session, explanation_id=explanation_id)
+    enqueue_scoring(session, explanation_id=explanation_id, method_id=method_id, account_id=viewer.id)
+    head = neuron_head(session, slug=shown.subject, layer=shown.layer, index=shown.index)
+    if view.wants_part:
+        return view.html("neuron/_progress.html", queued_run(session, head))
+    return RedirectResponse(f"{path_of(head)}?explanation={explanation_id}#_progress", status_code=303)
 
 
 @page(router, "/calls/{call_id}", template="explanations/call.html")
