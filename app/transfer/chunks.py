@@ -1,4 +1,4 @@
-"""What an import reads, in chunks that are each stored in one transaction; the next is read while one is stored."""
+"""The records of a source in chunks, each stored in one transaction; the next chunk is read while one is stored."""
 
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,9 +11,9 @@ from app.formats.records import NeuronRecord
 from app.formats.sources.source import Position, Source
 
 CHUNK_RECORDS = 200
-"""Records that are stored in one transaction."""
+"""The most records that one transaction stores."""
 CHUNK_TOKENS = 1_000_000
-"""Tokens of their excerpts, where fewer records have as many."""
+"""The number of tokens at which a chunk ends before it has ``CHUNK_RECORDS`` records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Reached:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Records, what was wrong among and before them, and how far the source is read with them."""
+    """Records, the problems met while reading them, and the position in the source that they reach."""
 
     records: list[NeuronRecord]
     problems: list[ReadingProblem]
@@ -39,9 +39,9 @@ class Chunk:
 
 
 def chunks_of(source: Source, reader: Reader, start: Reached) -> Generator[Chunk, None, None]:
-    """The source from a position on; the last chunk, which may be empty, reaches its end.
+    """The chunks of a source from a position on. The last one reaches the end of the source and may be empty.
 
-    A record of the file at the position may be read again. Raises what the source raises.
+    Records of the file at that position may be read twice. Raises what the source raises.
     """
     records, problems, n_tokens = list[NeuronRecord](), list[ReadingProblem](), 0
 
@@ -62,7 +62,7 @@ def chunks_of(source: Source, reader: Reader, start: Reached) -> Generator[Chunk
 
 
 def read_ahead(chunks: Generator[Chunk, None, None]) -> Generator[Chunk, None, None]:
-    """The same chunks, the next of which a thread reads while one is stored: the database takes as long as reading."""
+    """The same chunks, read by a thread one ahead: storing a chunk takes as long as reading one."""
     with closing(chunks), ThreadPoolExecutor(1, thread_name_prefix="reading") as thread:
         waiting = thread.submit(next, chunks, None)
         while (chunk := waiting.result()) is not None:

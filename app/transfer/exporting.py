@@ -1,4 +1,4 @@
-"""Export a subject: everything that is known of its neurons, in a format of ours or of others."""
+"""Export everything that is known of a subject's neurons, in our own format or another project's."""
 
 import gzip
 from collections.abc import Callable, Iterator
@@ -23,12 +23,12 @@ ENDINGS = {
     DataFormat.OPENAI: ".tar.gz",
     DataFormat.NEURONPEDIA: ".tar.gz",
 }
-"""How the name of the one file ends that a queued export writes."""
+"""The end of the name of the file that a queued export writes, by format."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """Which subject, in which format."""
+    """The subject to export and the format."""
 
     slug: str
     format: DataFormat
@@ -41,7 +41,7 @@ class ExportRequest:
 
 @dataclass(frozen=True, slots=True)
 class ExportProgress:
-    """How far an export is. ``share`` is by layers, 0..1."""
+    """The progress of an export. ``share`` is the share of layers that are written, 0..1."""
 
     share: float
     n_neurons: int
@@ -54,7 +54,7 @@ def run_export(sessions: Sessions, request: ExportRequest, target: Path, *, tell
     """Write a subject; returns the number of its neurons.
 
     JSONL and Parquet are one file, the other formats a folder or one archive (.zip, .tar, .tar.gz), by the target's
-    name. Memory does not grow with the subject. Raises NotFound for an unknown subject, Invalid where the target cannot
+    name. Memory does not grow with the subject. Raises NotFound for an unknown subject, Invalid if the target cannot
     be written.
     """
     with sessions() as session:
@@ -68,7 +68,7 @@ def run_export(sessions: Sessions, request: ExportRequest, target: Path, *, tell
 
 
 class _Counted:
-    """Reads a subject's neurons, and counts them."""
+    """An iterator over a subject's neurons that counts them."""
 
     def __init__(self, sessions: Sessions, subject: ExportedSubject, tell: Tell) -> None:
         self._sessions, self._subject, self._tell = sessions, subject, tell

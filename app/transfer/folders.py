@@ -18,17 +18,17 @@ def imports_folder(settings: Settings) -> Path:
 
 
 def exports_folder(settings: Settings) -> Path:
-    """Where workers leave exports for pages to serve."""
+    """The folder into which workers write exports, and from which pages serve them."""
     return settings.data_dir / "exports"
 
 
 def uploads_folder(settings: Settings) -> Path:
-    """Where pages keep uploaded files, each in a folder of its own."""
+    """The folder for uploaded files, each in a subfolder of its own."""
     return (settings.data_dir / "uploads").absolute()
 
 
 def subject_folders(settings: Settings) -> tuple[Path, ...]:
-    """Below which the form of a new subject may name models and texts."""
+    """The folders below which the form of a new subject may name models and texts."""
     named = tuple(Path(name.strip()).expanduser() for name in settings.subject_dirs.split(",") if name.strip())
     return tuple(folder.absolute() for folder in named or (settings.data_dir / "subjects",))
 
@@ -47,7 +47,7 @@ def confined(path: str, folders: Sequence[Path]) -> Path:
 
 
 def delete_old_uploads(settings: Settings, *, days: float = KEEP_UPLOADS_DAYS) -> None:
-    """Delete the folders of uploads that are so old: a collection needs its text until it is complete."""
+    """Delete the folders of uploads older than this; a collection needs its text until it is complete."""
     folder = uploads_folder(settings)
     too_old = time.time() - days * _DAY_SECONDS
     for upload in folder.iterdir() if folder.is_dir() else ():

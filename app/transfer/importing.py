@@ -34,13 +34,13 @@ from app.transfer.chunks import Chunk, Reached, chunks_of, read_ahead
 
 @dataclass(frozen=True, slots=True)
 class ImportRequest:
-    """What to import. ``name``, ``model`` and ``activation_function`` are of a subject that is new."""
+    """The parameters of an import. ``name``, ``model`` and ``activation_function`` apply if the subject is new."""
 
     slug: str
     format: DataFormat | None = None
     """None to detect it from the files."""
     collection: str | None = None
-    """What pages call the records; the source's name where it is None."""
+    """The name of the records on pages; None for the source's name."""
     name: str | None = None
     model: str | None = None
     activation_function: str | None = None
@@ -48,7 +48,7 @@ class ImportRequest:
 
 @dataclass(frozen=True, slots=True)
 class ImportProgress:
-    """How far an import is."""
+    """The progress of an import."""
 
     import_id: int
     share: float
@@ -59,7 +59,7 @@ class ImportProgress:
 
 @dataclass(frozen=True, slots=True)
 class ImportOutcome:
-    """What an import has read, in all of its attempts, and what of it was new."""
+    """Counts of what an import has read in all its attempts, and of what was new."""
 
     import_id: int
     slug: str
@@ -76,8 +76,8 @@ def run_import(
 ) -> ImportOutcome:
     """Import a source, or resume an unfinished import of it.
 
-    Raises Invalid for a malformed slug, a source that is not there or whose format is not known, Conflict where another
-    process takes the import over, Unavailable where a server cannot be reached: the same call resumes it later.
+    Raises Invalid for a malformed slug, a source that does not exist or whose format is unknown, Conflict if another
+    process takes the import over, Unavailable if a server cannot be reached; the same call resumes it later.
     """
     if not is_slug(request.slug):
         raise Invalid(f"{request.slug!r} cannot be a subject's name in addresses: use a-z, 0-9 and . _ - alone.")
@@ -114,7 +114,7 @@ def run_import(
 
 @contextmanager
 def _noting_the_end(sessions: Sessions, begun: BegunImport) -> Iterator[None]:
-    """Around an attempt: if it ends before its source does, the reason is stored where the database can be reached."""
+    """Run an attempt; if it fails, store the reason, provided that the database can be reached."""
     error: str | None = "It was stopped."
     try:
         yield
@@ -129,7 +129,7 @@ def _noting_the_end(sessions: Sessions, begun: BegunImport) -> Iterator[None]:
 
 
 def _ignore(_problem: ReadingProblem) -> None:
-    """The files are only looked at: they are read again, and what is wrong is noted then."""
+    """Ignore a problem: this look at the files is followed by a reading that notes it."""
 
 
 class _Import:
@@ -161,7 +161,7 @@ class _Import:
             complete_import(session, begun=begun, context_length=length, n_excerpts=n_excerpts)
 
     def _note_gaps(self, session: Session, at: Advance) -> None:
-        """Note files that are missing, where the source itself does not: a folder does not know what it lacks."""
+        """Note missing files if the source does not do so itself: a folder does not know what it lacks."""
         if self._format is not DataFormat.OPENAI or is_address(self._source.name):
             return
         own = self._target

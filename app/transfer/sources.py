@@ -1,4 +1,4 @@
-"""What to import from: named by a person, kept with a task, opened where the import runs."""
+"""The location of what is imported: named by a person, stored with a task, opened by the process that imports."""
 
 import os
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from app.formats.sources.source import Source
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A folder, file or archive on this machine, or an HTTP address with the neurons that are wanted of it."""
+    """A folder, file or archive on this machine, or an HTTP address with the layers and indices to fetch."""
 
     source: str
     layers: str | None = None
     indices: str | None = None
 
     def opened(self) -> Source:
-        """The source. Raises Invalid where there is none, and for an address without neurons."""
+        """The opened source. Raises Invalid if it does not exist, and for an address without layers and indices."""
         if not is_address(self.source):
             return local_source(Path(self.absolute().source))
         if self.layers is None or self.indices is None:
@@ -30,11 +30,11 @@ class Location:
 
     @property
     def is_remote(self) -> bool:
-        """Whether it is an HTTP address: these hold OpenAI's files."""
+        """Whether the location is an HTTP address, which serves OpenAI's files."""
         return is_address(self.source)
 
     def absolute(self) -> "Location":
-        """The same, found from any folder. Links stay: the file that one names may have a name without an ending."""
+        """The same location as an absolute path. Links are not followed: a target may lack the ending of the name."""
         if self.is_remote:
             return self
         path = os.path.abspath(Path(self.source).expanduser())  # noqa: PTH100 - Path.resolve follows links

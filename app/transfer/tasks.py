@@ -1,4 +1,4 @@
-"""Queue imports and exports: a worker does what the commands do at once."""
+"""Queue imports and exports, which a worker then runs as the commands would."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -39,7 +39,7 @@ def enqueue_import(
 
 
 def import_of(parameters: Mapping[str, Any]) -> tuple[Location, ImportRequest]:
-    """What a queued import is to do."""
+    """The location and parameters of a queued import."""
     request = dict(parameters["request"])
     format = request.pop("format")
     return Location(**parameters["location"]), ImportRequest(
@@ -62,5 +62,5 @@ def enqueue_export(session: Session, *, request: ExportRequest, account_id: int 
 
 
 def export_of(parameters: Mapping[str, Any]) -> ExportRequest:
-    """What a queued export is to do."""
+    """The parameters of a queued export."""
     return ExportRequest(parameters["slug"], DataFormat(parameters["format"]))

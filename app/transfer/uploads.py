@@ -1,4 +1,4 @@
-"""Keep uploaded files: under names of our own making, whole or not at all."""
+"""Store uploaded files under safe names, each completely or not at all."""
 
 import re
 import secrets
@@ -15,21 +15,21 @@ LONGEST_FILE_NAME = 100
 def file_name(sent: str) -> str:
     """A safe file name from what a browser sent: the last part of a path, plain characters, never hidden.
 
-    The end is kept, since it says what kind of file it is.
+    A name that is too long keeps its end, which shows the kind of file.
     """
     plain = _UNSAFE.sub("-", sent.replace("\\", "/").rpartition("/")[2]).lstrip(".-")
     return plain[-LONGEST_FILE_NAME:].lstrip(".-") or "upload"
 
 
 def keep_upload(content: BinaryIO, sent_name: str, folder: Path) -> Path:
-    """Keep a file in a new folder below ``folder``. Raises Invalid for an empty file."""
+    """Store a file in a new folder below ``folder``. Raises Invalid for an empty file."""
     own = folder / secrets.token_hex(8)
     own.mkdir(parents=True)
     return _written(content, own / file_name(sent_name))
 
 
 def add_upload(content: BinaryIO, sent_name: str, folder: Path) -> Path:
-    """Keep a file in ``folder`` itself. Raises Invalid for an empty file, and where the name is taken."""
+    """Store a file in ``folder`` itself. Raises Invalid for an empty file and for a name that is taken."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / file_name(sent_name)
     if file.exists():
