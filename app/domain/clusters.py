@@ -47,9 +47,8 @@ def _cuts(distances: Distances, most: int) -> Iterator[Int32s]:
     most = min(most, n // 2)
     if most < 2:
         return
-    from scipy.cluster.hierarchy import (
-        linkage,
-    )  # imported late: costs 20 MB of memory, and only prompts that group by meaning need it
+    # Imported late: 20 MB of every process, and only prompts that group by meaning need it.
+    from scipy.cluster.hierarchy import linkage
     from scipy.spatial.distance import squareform
 
     tree = linkage(squareform(distances, checks=False), method="average")

@@ -11,7 +11,6 @@ from sqlalchemy import (
     Select,
     and_,
     func,
-    literal,
     not_,
     or_,
     select,
@@ -34,6 +33,7 @@ from app.queries.neurons.matches import (
     MANY_SAMPLED,
     Matches,
     bound_of,
+    matching_rows,
     number_of,
     number_of_matches,
     up_to,
@@ -156,7 +156,7 @@ def _page(
 def count_neurons(session: Session, *, query: NeuronsQuery, bound: int | None = None) -> Matches:
     """The number of matching neurons, exact up to ``bound``."""
     bound = bound_of(query.filter) if bound is None else bound
-    matching = select(literal(1)).select_from(Neuron).where(*filter_conditions(query.subject_id, query.filter))
+    matching = matching_rows(query.subject_id, query.filter)
     with planned_by_value(session, query.filter):
         return up_to(session.scalar(select(number_of(matching, bound))) or 0, bound)
 
@@ -188,7 +188,7 @@ def _found_first(query: NeuronsQuery, matching: Select[Any] | CompoundSelect[Any
 
 
 def _sampled(matching: Select[Any]) -> CompoundSelect[Any]:
-    """The matches of the sample where they are many, or else the first of all."""
+    """The first matches of the sample if it has many, otherwise the first of all, in the order of storage."""
     sampled = matching.where(SAMPLED).limit(MOST_SAMPLED).cte("sampled").prefix_with("MATERIALIZED")
     are_many = select(func.count()).select_from(sampled).scalar_subquery() >= MANY_SAMPLED
     every = matching.limit(MOST_RANKED).subquery()

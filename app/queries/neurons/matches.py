@@ -41,13 +41,17 @@ def bound_of(wanted: NeuronFilter) -> int:
     return SEARCH_COUNT_BOUND if wanted.words else COUNT_BOUND
 
 
+def matching_rows(subject_id: int | None, wanted: NeuronFilter) -> Select[int]:
+    """A row for each matching neuron, to be counted."""
+    return select(literal(1)).select_from(Neuron).where(*filter_conditions(subject_id, wanted))
+
+
 def number_of_matches(subject_id: int | None, wanted: NeuronFilter) -> ColumnElement[int]:
     """The number of matching neurons, counted up to ``bound_of`` + 1.
 
     Words with many matches in the sample are not counted further: an index scan would read all of their matches.
     """
-    matching = select(literal(1)).select_from(Neuron).where(*filter_conditions(subject_id, wanted))
-    bound = bound_of(wanted)
+    matching, bound = matching_rows(subject_id, wanted), bound_of(wanted)
     if not wanted.words:
         return number_of(matching, bound)
     n_sampled = number_of(matching.where(SAMPLED), MANY_SAMPLED)
