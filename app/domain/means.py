@@ -29,7 +29,6 @@ def mean_of_sums(n: int, total: float, squares: float) -> Estimate:
     if n == 0:
         return mean_with_interval(0, None, None)
     mean = total / n
-    variance = (
-        max(0.0, squares - n * mean * mean) / (n - 1) if n > 1 else None
-    )  # rounding errors may make the difference negative
+    # Rounding errors may make the difference negative.
+    variance = max(0.0, squares - n * mean * mean) / (n - 1) if n > 1 else None
     return mean_with_interval(n, mean, None if variance is None else math.sqrt(variance))

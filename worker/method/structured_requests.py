@@ -89,9 +89,8 @@ def _request(provider: Provider, request: StructuredRequest[T]) -> ChatRequest:
 def _reply(request: StructuredRequest[T], reply: Reply) -> StructuredReply[T]:
     if reply.outcome is not Outcome.OK:
         return StructuredReply(None, reply.model, reply.error or f"the reply is {reply.outcome}")
-    return StructuredReply(
-        request.form.read(reply.text), reply.model
-    )  # with outcome OK, the format has already been parsed
+    # With outcome OK, the format has already been parsed.
+    return StructuredReply(request.form.read(reply.text), reply.model)
 
 
 def json_object(text: str, keys: frozenset[str]) -> dict[str, Any]:

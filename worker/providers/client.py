@@ -22,9 +22,8 @@ def open_client(endpoint: Endpoint, *, key: str, timeout_seconds: float, connect
     Every value that the library would otherwise read from a variable named ``OPENAI_...`` is given explicitly. Headers
     from ``OPENAI_CUSTOM_HEADERS`` are not sent: the transport sends only headers that it lists.
     """
-    logging.getLogger("openai").setLevel(
-        logging.WARNING
-    )  # ``OPENAI_LOG`` lowers the level when the library is imported
+    # ``OPENAI_LOG`` lowers the level when the library is imported.
+    logging.getLogger("openai").setLevel(logging.WARNING)
     http = http_client(endpoint, timeout_seconds=timeout_seconds, connections=connections)
     return AsyncOpenAI(
         api_key=key or "none",  # Servers that need no key ignore it; some refuse a request without one.

@@ -274,9 +274,8 @@ def _why_no_scores(reply: Reply) -> str | None:
         return reply.error or "the reply has no log-probabilities of the prompt"
     if any(len(a.logprobs) < 2 for a in reply.alternatives):
         return "some of the prompt's tokens have no alternatives"
-    last = reply.alternatives[
-        -1 - _NUMBERS_IN_PATTERN : -1
-    ]  # at the third occurrence, which is predictable; a sign follows it
+    # The third occurrence, which is predictable; a sign follows it.
+    last = reply.alternatives[-1 - _NUMBERS_IN_PATTERN : -1]
     likeliest = [max(a.logprobs, key=a.logprobs.__getitem__) for a in last]
     n_white = sum(not as_text(token).strip() for token in likeliest)
     if n_white * 2 >= len(likeliest):

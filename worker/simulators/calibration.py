@@ -35,9 +35,8 @@ def linear(expected: Float32s, real: Float32s) -> Map | None:
 def percentile(expected: Float32s, real: Float32s) -> Map:
     """Map each value to the real one of the same rank, interpolating between ranks; beyond the ends, to the end's."""
     levels, counts = np.unique(expected, return_counts=True)
-    middles = (np.cumsum(counts) - counts / 2) / len(
-        expected
-    )  # the rank of a value is the middle of the ranks of its equals
+    # The rank of a value is the middle of the ranks of its equals.
+    middles = (np.cumsum(counts) - counts / 2) / len(expected)
     # Hazen's plotting positions have the same middles: on equal data this map is the identity.
     targets = np.quantile(real, middles, method="hazen")
     return lambda values: np.interp(values, levels, targets).astype(np.float32)

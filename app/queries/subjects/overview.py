@@ -244,9 +244,8 @@ class Overview:
 
 def overview(session: Session) -> Overview:
     """All subjects with their counts, doubts and the score histogram of each layer, and current work. Two queries."""
-    counted = _counted_neurons(
-        session
-    )  # a query of its own: for thousands of rows the driver reads columns faster than records
+    # A query of its own: for thousands of rows the driver reads columns faster than records.
+    counted = _counted_neurons(session)
     with one_statement(session) as asked:
         subjects, pairs = asked.send(_SUBJECTS.given()), asked.send(_TABLE_PAIRS.given())
         doubts, disputed = asked.send(DOUBT_SUMS.given()), asked.send(DISPUTED.given())
